@@ -1,0 +1,44 @@
+// What a verb of the command line is: its words, its options, and a function from arguments to an outcome.
+import type { ParseArgsOptionsConfig } from 'node:util';
+
+/** Exit codes, the same for every verb (docs/cli.md). */
+export const exitCodes = { ok: 0, refused: 1, usage: 2, input: 3, unreachable: 4, internal: 5 } as const;
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
+export interface Arguments {
+  readonly positionals: readonly string[];
+  /** What stood behind `--`, for verbs that run another program. */
+  readonly rest: readonly string[];
+  /** The one value of a string option; a repeated option gives its last value. */
+  option(name: string): string | undefined;
+  /** As `option`, and a usage error when it is missing. */
+  required(name: string): string;
+  /** All values of an option declared with `multiple: true`. */
+  all(name: string): readonly string[];
+  flag(name: string): boolean;
+}
+
+/** What a verb ends with: `text` for people, `value` for `--json`. A verb that used stdout for its own bytes says so, and the report goes to stderr. */
+export interface Outcome {
+  readonly exitCode: ExitCode;
+  readonly value: unknown;
+  readonly text: string;
+  readonly stdoutTaken?: boolean;
+}
+
+export interface Command {
+  /** One line for the list of verbs. */
+  readonly summary: string;
+  /** The usage line behind `edgekeep`, for example `floe encrypt IN OUT --key-file RAW32`. */
+  readonly usage: string;
+  /** Longer help: what each option means, its default and unit. */
+  readonly help: string;
+  readonly positionals: { readonly least: number; readonly most: number };
+  readonly options: ParseArgsOptionsConfig;
+  run(args: Arguments): Promise<Outcome>;
+}
+
+/** Wrong words on the command line: exit code 2, with the usage line. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}

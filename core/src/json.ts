@@ -1,0 +1,88 @@
+// JSON at the door: bytes to a typed value or an error. Documents that get signed or hashed are canonical (RFC 8785, the
+// subset without non-integer numbers), so one value has one encoding and a duplicate key cannot hide.
+import type { ZodType } from 'zod';
+import { equalBytes, parseUtf8, utf8 } from './bytes.ts';
+import { CoreError, type CoreErrorCode } from './error.ts';
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
+
+/** Canonical JSON: keys sorted by UTF-16 code units, no white space, safe integers only. Keys whose value is undefined are left out. */
+export function encodeCanonicalJson(value: Json): Uint8Array {
+  return utf8(canonicalText(value));
+}
+
+function canonicalText(value: Json): string {
+  if (typeof value === 'number') {
+    if (!Number.isSafeInteger(value) || Object.is(value, -0)) {
+      throw new CoreError('json-not-canonical', `${value} is not a safe integer`);
+    }
+    return String(value);
+  }
+  if (typeof value === 'string') {
+    if (!value.isWellFormed()) throw new CoreError('json-not-canonical', 'a string with a lone surrogate');
+    return JSON.stringify(value);
+  }
+  if (value === null || typeof value === 'boolean') return String(value);
+  if (isJsonArray(value)) return `[${value.map(canonicalText).join(',')}]`;
+  const members: string[] = [];
+  for (const key of Object.keys(value).sort()) {
+    const member = value[key];
+    if (member !== undefined) members.push(`${canonicalText(key)}:${canonicalText(member)}`);
+  }
+  return `{${members.join(',')}}`;
+}
+
+function isJsonArray(value: Json): value is readonly Json[] {
+  return Array.isArray(value);
+}
+
+/** Parses JSON bytes against a schema; `code` is thrown with the path of the first thing that is wrong. */
+export function parseJson<T>(
+  bytes: Uint8Array,
+  schema: ZodType<T>,
+  what: string,
+  code: CoreErrorCode = 'json-schema',
+): T {
+  return parseValue(parseJsonValue(bytes, what), schema, what, code);
+}
+
+/** As `parseJson`, and the bytes must be the canonical encoding of the value. */
+export function parseCanonicalJson<T>(
+  bytes: Uint8Array,
+  schema: ZodType<T>,
+  what: string,
+  code: CoreErrorCode = 'json-schema',
+): T {
+  const value = parseJsonValue(bytes, what);
+  if (!equalBytes(encodeCanonicalJson(value), bytes)) {
+    throw new CoreError(
+      'json-not-canonical',
+      `${what}: not canonical JSON (sorted keys, no white space, no duplicates)`,
+    );
+  }
+  return parseValue(value, schema, what, code);
+}
+
+/** Checks a value that is already parsed (a request body, a nested document) against a schema. */
+export function parseValue<T>(
+  value: unknown,
+  schema: ZodType<T>,
+  what: string,
+  code: CoreErrorCode = 'json-schema',
+): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const where = issue === undefined || issue.path.length === 0 ? '' : ` at ${issue.path.map(String).join('.')}`;
+  throw new CoreError(code, `${what}${where}: ${issue?.message ?? 'does not match its schema'}`);
+}
+
+function parseJsonValue(bytes: Uint8Array, what: string): Json {
+  const text = parseUtf8(bytes, what);
+  try {
+    const value: Json = JSON.parse(text);
+    return value;
+  } catch (cause) {
+    throw new CoreError('json-invalid', `${what}: not JSON`, { cause });
+  }
+}
