@@ -1,0 +1,116 @@
+// What a TPM signs when it quotes PCRs or certifies a key (TPM 2.0 Part 2, 10.12.12 TPMS_ATTEST).
+import { ByteReader, ByteWriter } from '../bytes.ts';
+import { CoreError } from '../error.ts';
+import { encodePcrSelections, type PcrSelection, readPcrSelections } from './pcr-selection.ts';
+import { nameHash } from './public-area.ts';
+
+/** TPM_GENERATED_VALUE: a restricted key signs nothing from outside that begins with it, so what does begin with it was made by a TPM. */
+const generatedByTpm = 0xff544347;
+const attestTypes = { certify: 0x8017, quote: 0x8018 } as const;
+
+/** TPM2B_DATA and TPM2B_DIGEST hold at most the largest digest, 64 bytes, behind an algorithm identifier (TPMT_HA). */
+const dataBytesMax = 66;
+const digestBytesMax = 64;
+
+export interface ClockInfo {
+  /** Milliseconds the TPM has been powered. */
+  readonly clock: bigint;
+  readonly resetCount: number;
+  readonly restartCount: number;
+  /** False after an unorderly shutdown, until the clock is known not to run backwards. */
+  readonly safe: boolean;
+}
+
+interface CommonAttest {
+  readonly qualifiedSigner: Uint8Array;
+  /** The qualifying data the caller gave. */
+  readonly extraData: Uint8Array;
+  readonly clockInfo: ClockInfo;
+  readonly firmwareVersion: bigint;
+}
+
+export interface QuoteAttest extends CommonAttest {
+  readonly kind: 'quote';
+  readonly selections: readonly PcrSelection[];
+  readonly pcrDigest: Uint8Array;
+}
+
+export interface CertifyAttest extends CommonAttest {
+  readonly kind: 'certify';
+  readonly name: Uint8Array;
+  readonly qualifiedName: Uint8Array;
+}
+
+export type TpmsAttest = QuoteAttest | CertifyAttest;
+
+/** Reads a TPMS_ATTEST of a quote or a certification; any other type, wrong magic, an ill-formed name or trailing bytes throw. */
+export function parseAttest(bytes: Uint8Array): TpmsAttest {
+  const reader = new ByteReader(bytes, 'attestation');
+  const magic = reader.u32();
+  if (magic !== generatedByTpm) throw invalid(`magic 0x${magic.toString(16)}: not made by a TPM`);
+  const type = reader.u16();
+  const qualifiedSigner = readName(reader);
+  const extraData = reader.sized16(dataBytesMax);
+  const clockInfo = readClockInfo(reader);
+  const firmwareVersion = reader.u64();
+  const common = { qualifiedSigner, extraData, clockInfo, firmwareVersion };
+  const attest = readAttested(reader, type, common);
+  reader.end();
+  return attest;
+}
+
+function readAttested(reader: ByteReader, type: number, common: CommonAttest): TpmsAttest {
+  switch (type) {
+    case attestTypes.quote: {
+      const selections = readPcrSelections(reader);
+      return { kind: 'quote', ...common, selections, pcrDigest: reader.sized16(digestBytesMax) };
+    }
+    case attestTypes.certify: {
+      const name = readName(reader);
+      return { kind: 'certify', ...common, name, qualifiedName: readName(reader) };
+    }
+    default:
+      throw invalid(`type 0x${type.toString(16)}: neither a quote nor a certification`);
+  }
+}
+
+function readName(reader: ByteReader): Uint8Array {
+  const name = reader.sized16(dataBytesMax);
+  nameHash(name);
+  return name;
+}
+
+/** Reads a TPMS_CLOCK_INFO. */
+export function readClockInfo(reader: ByteReader): ClockInfo {
+  const clock = reader.u64();
+  const resetCount = reader.u32();
+  const restartCount = reader.u32();
+  const safe = reader.u8();
+  if (safe > 1) throw invalid(`safe is ${safe}, expected 0 or 1`);
+  return { clock, resetCount, restartCount, safe: safe === 1 };
+}
+
+/** TPMS_ATTEST; made by TPMs only, so this serves tests and simulators. `parseAttest` of the result gives the same value. */
+export function encodeAttest(attest: TpmsAttest): Uint8Array {
+  const { clockInfo } = attest;
+  const writer = new ByteWriter()
+    .u32(generatedByTpm)
+    .u16(attestTypes[attest.kind])
+    .sized16(attest.qualifiedSigner)
+    .sized16(attest.extraData)
+    .u64(clockInfo.clock)
+    .u32(clockInfo.resetCount)
+    .u32(clockInfo.restartCount)
+    .u8(clockInfo.safe ? 1 : 0)
+    .u64(attest.firmwareVersion);
+  switch (attest.kind) {
+    case 'quote':
+      return writer.bytes(encodePcrSelections(attest.selections)).sized16(attest.pcrDigest).finish();
+    case 'certify':
+      return writer.sized16(attest.name).sized16(attest.qualifiedName).finish();
+  }
+}
+
+function invalid(message: string): CoreError {
+  return new CoreError('tpm-structure-invalid', `attestation: ${message}`);
+}
