@@ -1,0 +1,67 @@
+// The one error class of the hub: a request that can't be served or a world that fails. Every code is listed here and in docs/errors.md;
+// the HTTP status that goes with each is part of the contract (spec/api.md).
+
+export const hubErrorCodes = {
+  'request-invalid': 400,
+  'token-required': 401,
+  'token-refused': 401,
+  'certificate-required': 401,
+  'connection-unbound': 401,
+  'scope-missing': 403,
+  'device-unknown': 403,
+  'device-quarantined': 403,
+  'device-retired': 403,
+  'certificate-revoked': 403,
+  'enrolment-refused': 403,
+  'bind-refused': 403,
+  'attestation-refused': 403,
+  'release-refused': 403,
+  'renewal-refused': 403,
+  'publisher-untrusted': 403,
+  'not-found': 404,
+  conflict: 409,
+  'challenge-missing': 409,
+  'witness-behind': 409,
+  'payload-too-large': 413,
+  'range-invalid': 416,
+  'release-invalid': 422,
+  'reference-values-refused': 422,
+  'policy-refused': 422,
+  'cosignature-refused': 422,
+  'rate-limited': 429,
+  'settings-invalid': 500,
+  'store-failed': 500,
+  'log-rewritten': 500,
+  'hub-stopping': 503,
+} as const;
+
+export type HubErrorCode = keyof typeof hubErrorCodes;
+
+/** Why something was refused, in words an operator can act on. */
+export interface Reason {
+  readonly code: string;
+  readonly message: string;
+}
+
+export class HubError extends Error {
+  override readonly name = 'HubError';
+  readonly code: HubErrorCode;
+  readonly reasons: readonly Reason[];
+  /** The signed attestation result behind a refusal, where one was made. */
+  readonly attestationResult: string | undefined;
+
+  constructor(
+    code: HubErrorCode,
+    message: string,
+    details: { reasons?: readonly Reason[]; attestationResult?: string; cause?: unknown } = {},
+  ) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.reasons = details.reasons ?? [];
+    this.attestationResult = details.attestationResult;
+  }
+
+  get status(): number {
+    return hubErrorCodes[this.code];
+  }
+}

@@ -1,0 +1,100 @@
+// The hub's store. Reads go to their own connection; writes pass one queue and are committed in groups, so one fsync serves many
+// requests and still nothing is acknowledged before it is durable.
+import type { Kysely, Transaction } from 'kysely';
+import { sql } from 'kysely';
+import { HubError } from '../error.ts';
+import { migrate } from './migrations.ts';
+import type { Tables } from './schema.ts';
+import { openSqlite } from './sqlite.ts';
+
+export type WriteTransaction = Transaction<Tables>;
+
+// One group is bounded so that a burst can't hold the store, or the first request of the group, for long.
+const groupMost = 256;
+// A queue longer than this means the disk has stopped: refuse new work rather than promise it.
+const queueMost = 20_000;
+
+interface Job {
+  /** Runs the caller's statements; gives what to call once the group is durable. */
+  readonly run: (trx: WriteTransaction) => Promise<() => void>;
+  readonly fail: (error: unknown) => void;
+}
+
+export class Database {
+  readonly read: Kysely<Tables>;
+  readonly #writer: Kysely<Tables>;
+  readonly #queue: Job[] = [];
+  #draining: Promise<void> | undefined;
+  #closed = false;
+
+  private constructor(writer: Kysely<Tables>, read: Kysely<Tables>) {
+    this.#writer = writer;
+    this.read = read;
+  }
+
+  /** Opens (and migrates) the SQLite store at `path`. */
+  static async open(path: string): Promise<Database> {
+    const writer = openSqlite(path, 'write');
+    await migrate(writer);
+    return new Database(writer, openSqlite(path, 'read'));
+  }
+
+  /**
+   * Runs `work` inside the next group's transaction and resolves once that transaction is durable. If `work` throws, its own statements
+   * are undone (a savepoint) and the others of the group are not affected. `work` must await nothing but its own queries.
+   */
+  async write<T>(work: (trx: WriteTransaction) => Promise<T>): Promise<T> {
+    if (this.#closed) throw new HubError('hub-stopping', 'the store is closed');
+    if (this.#queue.length >= queueMost)
+      throw new HubError('rate-limited', 'the store is not keeping up: try again later');
+    return new Promise<T>((resolve, reject) => {
+      const run = async (trx: WriteTransaction) => {
+        const value = await work(trx);
+        return () => resolve(value);
+      };
+      this.#queue.push({ run, fail: reject });
+      this.#draining ??= this.#drain();
+    });
+  }
+
+  async #drain(): Promise<void> {
+    // Let the requests of this turn of the event loop join the first group.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    while (this.#queue.length > 0) await this.#commit(this.#queue.splice(0, groupMost));
+    this.#draining = undefined;
+  }
+
+  async #commit(jobs: readonly Job[]): Promise<void> {
+    const settle: (() => void)[] = [];
+    try {
+      await this.#writer.transaction().execute(async (trx) => {
+        for (const job of jobs) settle.push(await runInSavepoint(trx, job));
+      });
+    } catch (cause) {
+      const error = new HubError('store-failed', 'the store could not commit', { cause });
+      for (const job of jobs) job.fail(error);
+      return;
+    }
+    for (const done of settle) done();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    await this.#draining;
+    await this.read.destroy();
+    await this.#writer.destroy();
+  }
+}
+
+async function runInSavepoint(trx: WriteTransaction, job: Job): Promise<() => void> {
+  await sql`savepoint job`.execute(trx);
+  try {
+    const done = await job.run(trx);
+    await sql`release savepoint job`.execute(trx);
+    return done;
+  } catch (error) {
+    await sql`rollback to savepoint job`.execute(trx);
+    await sql`release savepoint job`.execute(trx);
+    return () => job.fail(error);
+  }
+}

@@ -1,0 +1,138 @@
+// The tables as Kysely sees them. Times are unix milliseconds, bytes are blobs, flags and states are text: a subset that SQLite and PostgreSQL share.
+
+export interface Tables {
+  device: DeviceRow;
+  certificate: CertificateRow;
+  enrolment_token: EnrolmentTokenRow;
+  api_token: ApiTokenRow;
+  publisher: PublisherRow;
+  model_release: ModelReleaseRow;
+  model_file: ModelFileRow;
+  reference_values: ReferenceValuesRow;
+  policy: PolicyRow;
+  lease: LeaseRow;
+  audit_entry: AuditEntryRow;
+  audit_checkpoint: AuditCheckpointRow;
+}
+
+/** DESIGN: registered -> active -> (suspect) -> quarantined -> wiped -> active | retired. */
+export type DeviceState = 'registered' | 'active' | 'suspect' | 'quarantined' | 'wiped' | 'retired';
+
+export interface DeviceRow {
+  readonly id: string;
+  readonly tier: string;
+  readonly state: DeviceState;
+  readonly state_reason: string;
+  /** What the root of trust said of itself at enrolment (public keys only), as JSON. */
+  readonly identity: string;
+  /** SHA-256 of the endorsement key's or software key's SPKI, hex: one physical root of trust is one device. */
+  readonly root_sha256: string;
+  readonly witness_key: string;
+  readonly enrolled_at: number;
+  readonly seen_at: number;
+  /** The TPM's resetCount of the newest quote; an older one is a replay. -1 before the first. */
+  readonly reset_count: number;
+  /** The newest appraisal as JSON, or null before the first. */
+  readonly appraisal: string | null;
+  readonly appraised_at: number | null;
+  /** Newest counts the guard reported, as JSON. */
+  readonly counts: string | null;
+}
+
+export interface CertificateRow {
+  readonly serial: string;
+  readonly device_id: string;
+  readonly sha256: string;
+  readonly der: Uint8Array;
+  readonly not_before: number;
+  readonly not_after: number;
+  readonly revoked_at: number | null;
+}
+
+export interface EnrolmentTokenRow {
+  readonly sha256: string;
+  readonly device_id: string | null;
+  readonly tier: string | null;
+  readonly created_at: number;
+  readonly expires_at: number;
+  readonly used_by: string | null;
+}
+
+export interface ApiTokenRow {
+  readonly sha256: string;
+  readonly name: string;
+  readonly scopes: string;
+  readonly created_at: number;
+  readonly expires_at: number;
+  readonly revoked_at: number | null;
+}
+
+export interface PublisherRow {
+  readonly fingerprint: string;
+  readonly name: string;
+  readonly public_key: string;
+  readonly added_at: number;
+}
+
+export interface ModelReleaseRow {
+  readonly name: string;
+  readonly version: string;
+  readonly state: 'uploading' | 'published' | 'withdrawn';
+  readonly manifest: Uint8Array;
+  readonly manifest_digest: string;
+  readonly signature: string;
+  readonly publisher: string;
+  /** The model key, wrapped under the platform key. */
+  readonly wrapped_key: Uint8Array;
+  readonly created_at: number;
+  readonly published_at: number | null;
+}
+
+export interface ModelFileRow {
+  readonly name: string;
+  readonly version: string;
+  readonly path: string;
+  readonly sealed_sha256: string;
+  readonly sealed_size: number;
+}
+
+export interface ReferenceValuesRow {
+  readonly name: string;
+  readonly version: string;
+  readonly document: Uint8Array;
+  readonly signature: string;
+  readonly publisher: string;
+  readonly published_at: number;
+  readonly withdrawn_at: number | null;
+}
+
+export interface PolicyRow {
+  readonly version: number;
+  readonly digest: string;
+  readonly text: string;
+  readonly applied_at: number;
+}
+
+export interface LeaseRow {
+  readonly id: string;
+  readonly device_id: string;
+  readonly model: string;
+  readonly version: string;
+  /** The lease as signed into the log, canonical JSON. */
+  readonly document: string;
+  readonly not_after: number;
+  readonly revoked_at: number | null;
+  readonly log_index: number;
+  readonly attestation_result: string;
+}
+
+export interface AuditEntryRow {
+  readonly log_index: number;
+  readonly entry: Uint8Array;
+  readonly leaf_hash: Uint8Array;
+}
+
+export interface AuditCheckpointRow {
+  readonly size: number;
+  readonly note: Uint8Array;
+}

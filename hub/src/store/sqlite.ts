@@ -1,0 +1,45 @@
+// node:sqlite behind Kysely's SQLite dialect, durable: WAL with synchronous=FULL, so a commit that returned survives a power cut.
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { Kysely, type SqliteDatabase, SqliteDialect } from 'kysely';
+import type { Tables } from './schema.ts';
+
+// Statements stay prepared: the hub has a fixed set of queries, so this only bounds a mistake.
+const statementsMost = 500;
+
+/** Opens one connection. `mode` 'read' gives one that cannot write. */
+export function openSqlite(path: string, mode: 'write' | 'read'): Kysely<Tables> {
+  const database = new DatabaseSync(path, {
+    readOnly: mode === 'read',
+    enableForeignKeyConstraints: true,
+    timeout: 5_000,
+  });
+  if (mode === 'write') database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;');
+  return new Kysely<Tables>({ dialect: new SqliteDialect({ database: asDialectDatabase(database) }) });
+}
+
+function asDialectDatabase(database: DatabaseSync): SqliteDatabase {
+  const prepared = new Map<string, StatementSync>();
+  return {
+    close: () => database.close(),
+    prepare: (text) => {
+      const statement = prepared.get(text) ?? database.prepare(text);
+      if (!prepared.has(text)) {
+        if (prepared.size >= statementsMost) prepared.clear();
+        prepared.set(text, statement);
+      }
+      return {
+        reader: statement.columns().length > 0,
+        all: (parameters) => statement.all(...parameters.map(asInput)),
+        run: (parameters) => statement.run(...parameters.map(asInput)),
+        iterate: (parameters) => statement.iterate(...parameters.map(asInput)),
+      };
+    },
+  };
+}
+
+function asInput(value: unknown): SQLInputValue {
+  if (value === null || typeof value === 'number' || typeof value === 'bigint' || typeof value === 'string')
+    return value;
+  if (value instanceof Uint8Array) return value;
+  throw new TypeError(`a ${typeof value} is no SQL value here: convert it first`);
+}
