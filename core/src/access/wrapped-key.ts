@@ -1,0 +1,58 @@
+// A model key on its way to one device (spec/tpm.md): either an import blob that only one TPM in one boot state opens, or an HPKE
+// ciphertext (RFC 9180) for a device without a TPM. As JSON; bytes are unpadded base64url.
+import { z } from 'zod';
+import { pcrCount } from '../tpm/pcr-selection.ts';
+
+/** A TPM2B_PUBLIC of a sealed object is 78 bytes, its duplicate 108, a seed under RSA-4096 514: 1 KiB of bytes is ample for each. */
+const fieldCharactersMax = 1366;
+
+const base64url = z
+  .string()
+  .max(fieldCharactersMax)
+  .regex(/^[A-Za-z0-9_-]*$/);
+
+const pcrs = z
+  .array(
+    z
+      .number()
+      .int()
+      .min(0)
+      .max(pcrCount - 1),
+  )
+  .max(pcrCount)
+  .refine((list) => list.every((pcr, index) => index === 0 || pcr > (list[index - 1] ?? -1)), 'PCRs must ascend');
+
+/** Which endorsement key of the device the blob was made for (TCG EK Credential Profile 2.5, B.3, B.4 and B.6). */
+export const endorsementKeyKinds = ['rsa-2048', 'p-256', 'p-384'] as const;
+export type EndorsementKeyKind = (typeof endorsementKeyKinds)[number];
+
+const approval = z.strictObject({
+  /** TPM2B_PUBLIC of the key that approves policies; its Name is in the blob's policy digest. */
+  publicArea: base64url,
+  policyRef: base64url,
+  /** TPMT_SIGNATURE over approved policy || policyRef; the approved policy is PolicyPCR over the values the device has now. */
+  signature: base64url,
+});
+
+export const wrappedKeySchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('tpm-import'),
+    publicArea: base64url,
+    duplicate: base64url,
+    encryptedSeed: base64url,
+    /** PCRs of the SHA-256 bank that the policy names, ascending. */
+    pcrs,
+    /** Left out: `rsa-2048`. */
+    parent: z.enum(endorsementKeyKinds).optional(),
+    /** Present when the blob's policy is PolicyAuthorize instead of PolicyPCR. */
+    approval: approval.optional(),
+  }),
+  z.strictObject({ kind: z.literal('hpke'), encapsulatedKey: base64url, ciphertext: base64url }),
+]);
+
+export type WrappedKey = z.infer<typeof wrappedKeySchema>;
+export type TpmWrappedKey = Extract<WrappedKey, { readonly kind: 'tpm-import' }>;
+export type HpkeWrappedKey = Extract<WrappedKey, { readonly kind: 'hpke' }>;
+
+/** HPKE `info` of a wrapped model key; the associated data is the lease id as UTF-8. */
+export const wrappedKeyHpkeInfo = 'edgekeep model key v1';

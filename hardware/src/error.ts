@@ -1,0 +1,40 @@
+// The one error class of the hardware package: a failing device, a refusal by the TPM, a broken state folder.
+// Every code is listed here and explained in docs/errors.md.
+
+export const hardwareErrorCodes = [
+  // the way to a TPM
+  'tpm-unreachable',
+  'tpm-timeout',
+  'tpm-response-invalid',
+  // what a TPM answers
+  'tpm-failed',
+  'tpm-policy-refused',
+  'tpm-blob-refused',
+  'tpm-key-unexpected',
+  // the simulator
+  'simulator-missing',
+  'simulator-failed',
+  // the software root of trust
+  'software-state-invalid',
+  'software-unsupported',
+  // keys
+  'wrapped-key-unsupported',
+  // files
+  'memory-file-unavailable',
+  'boot-log-invalid',
+] as const;
+
+export type HardwareErrorCode = (typeof hardwareErrorCodes)[number];
+
+/** `code` is stable and documented in docs/errors.md; `responseCode` is the TPM_RC when a TPM gave one. */
+export class HardwareError extends Error {
+  override readonly name = 'HardwareError';
+  readonly code: HardwareErrorCode;
+  readonly responseCode: number | undefined;
+
+  constructor(code: HardwareErrorCode, message: string, options?: ErrorOptions & { readonly responseCode?: number }) {
+    super(message, options);
+    this.code = code;
+    this.responseCode = options?.responseCode;
+  }
+}

@@ -1,0 +1,68 @@
+// What a device proves itself with: a TPM, or keys in a file for a device that has nothing better. The agent sees this interface only.
+import type { EndorsementKeyKind, WrappedKey } from '@edgekeep/core/access/wrapped-key';
+import type { PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
+
+export interface EndorsementKey {
+  readonly kind: EndorsementKeyKind;
+  /** TPM2B_PUBLIC. */
+  readonly publicArea: Uint8Array;
+  /** DER, as the TPM keeps it in NV; absent when the manufacturer stored none. */
+  readonly certificate?: Uint8Array;
+}
+
+export interface TpmIdentity {
+  readonly tier: 'tpm';
+  /** The key credentials and model keys are made for. */
+  readonly endorsementKey: EndorsementKey;
+  /** DER certificates above the endorsement certificate that the TPM carries, leaf's issuer first; often none. */
+  readonly endorsementChain: readonly Uint8Array[];
+  /** TPM2B_PUBLIC of the attestation key, a primary of the endorsement hierarchy. */
+  readonly attestationPublic: Uint8Array;
+  /** TPM_PT_MANUFACTURER as text, for example `IBM` or `INTC`. */
+  readonly manufacturer: string;
+  readonly firmwareVersion: bigint;
+}
+
+export interface SoftwareIdentity {
+  readonly tier: 'software';
+  /** DER SPKI of the P-256 key that signs statements. */
+  readonly signingPublic: Uint8Array;
+  /** The P-256 HPKE public key as an uncompressed point, 65 bytes (RFC 9180 section 7.1.1). */
+  readonly encryptionPublic: Uint8Array;
+}
+
+export type RootOfTrustIdentity = TpmIdentity | SoftwareIdentity;
+
+export type SignedMeasurements =
+  /** TPMS_ATTEST and TPMT_SIGNATURE. */
+  | { readonly kind: 'tpm'; readonly quote: Uint8Array; readonly signature: Uint8Array }
+  /** Canonical JSON `{qualifyingData, pcrs}` and a DER ECDSA P-256 SHA-256 signature over it. */
+  | { readonly kind: 'software'; readonly statement: Uint8Array; readonly signature: Uint8Array };
+
+export interface OpenKeyOptions {
+  /** The lease a key was released under: the associated data of an HPKE wrapped key. A TPM ignores it. */
+  readonly leaseId?: string;
+}
+
+export interface RootOfTrust {
+  readonly tier: 'tpm' | 'software';
+  describe(): Promise<RootOfTrustIdentity>;
+  random(length: number): Promise<Uint8Array>;
+  /** Extends a PCR of the SHA-256 bank with a 32-byte digest. */
+  extend(pcr: number, digest: Uint8Array): Promise<void>;
+  /** The values of the selected PCRs, by PCR number. A software root of trust has the SHA-256 bank only. */
+  readPcrs(selection: PcrSelection): Promise<ReadonlyMap<number, Uint8Array>>;
+  /** Signs the selected PCR values together with `qualifyingData` (at most 32 bytes here). */
+  attest(qualifyingData: Uint8Array, selection: PcrSelection): Promise<SignedMeasurements>;
+  /**
+   * Proves that the attestation key lives beside the endorsement key: opens a credential (TPM2B_ID_OBJECT, TPM2B_ENCRYPTED_SECRET) made for
+   * both. A software root of trust throws `software-unsupported`.
+   */
+  activateCredential(credentialBlob: Uint8Array, encryptedSecret: Uint8Array): Promise<Uint8Array>;
+  /**
+   * The key inside `wrapped`; the caller zeroes it after use. Throws `tpm-policy-refused` when the boot state is not the one the key was
+   * bound to, `tpm-blob-refused` when it was made for another TPM or altered.
+   */
+  openKey(wrapped: WrappedKey, options?: OpenKeyOptions): Promise<Uint8Array>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
