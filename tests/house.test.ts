@@ -1,0 +1,140 @@
+// The walls of the house: who may import whom, what is declared, how long a file may be, and that every error code is documented.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { dirname, join, relative } from 'node:path';
+import { test } from 'node:test';
+import { coreErrorCodes } from '@edgekeep/core/error';
+
+const root = dirname(import.meta.dirname);
+
+// DESIGN: floors. A package may import itself (relatively) and what stands beside it here.
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  hardware: ['core'],
+  wire: ['core'],
+  guard: ['core'],
+  hub: ['core', 'wire'],
+  agent: ['core', 'wire', 'hardware'],
+  cli: ['core', 'wire', 'hardware'],
+  sim: ['core', 'wire', 'hardware', 'hub', 'agent', 'cli', 'guard'],
+};
+const linesMost = 400;
+
+interface Source {
+  readonly path: string;
+  readonly room: string;
+  readonly text: string;
+  readonly imports: readonly string[];
+}
+
+function walk(folder: string): readonly string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    if (entry.name === 'node_modules') return [];
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? walk(path) : [path];
+  });
+}
+
+const sources: readonly Source[] = Object.keys(mayImport).flatMap((room) =>
+  walk(join(root, room, 'src'))
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => {
+      const text = readFileSync(file, 'utf8');
+      const found = text.matchAll(/(?:^|\n)\s*(?:import|export)\s[^'"`;]*?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)|(?:^|\n)import\s+'([^']+)'/g);
+      return { path: relative(root, file), room, text, imports: [...found].map((m) => m[1] ?? m[2] ?? m[3] ?? '') };
+    }),
+);
+const isTest = (source: Source) => /\.test\.ts$|\/testing[.-]?[^/]*\.ts$|\/fixtures\//.test(source.path);
+
+test('there are sources to look at', () => {
+  assert.ok(sources.length > 20, `found ${sources.length}`);
+});
+
+test('every package imports only the floors below it', () => {
+  const wrong = sources.flatMap(({ path, room, imports }) =>
+    imports
+      .filter((name) => name.startsWith('@edgekeep/'))
+      .map((name) => name.split('/')[1] ?? '')
+      .filter((other) => !mayImport[room]?.includes(other))
+      .map((other) => `${path} imports ${other}`),
+  );
+  assert.deepEqual(wrong, []);
+});
+
+test('no relative import leaves its package', () => {
+  const wrong = sources.flatMap(({ path, room, imports }) =>
+    imports
+      .filter((name) => name.startsWith('.'))
+      .filter((name) => !join(dirname(path), name).startsWith(`${room}/`))
+      .map((name) => `${path} imports ${name}`),
+  );
+  assert.deepEqual(wrong, []);
+});
+
+test('every imported package is declared by the package that imports it', () => {
+  const wrong = sources.flatMap((source) => {
+    const manifest: { dependencies?: Record<string, string> } = JSON.parse(
+      readFileSync(join(root, source.room, 'package.json'), 'utf8'),
+    );
+    const shared: { devDependencies?: Record<string, string> } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    const declared = new Set(Object.keys(manifest.dependencies ?? {}));
+    if (isTest(source)) for (const name of Object.keys(shared.devDependencies ?? {})) declared.add(name);
+    return source.imports
+      .filter((name) => !name.startsWith('.') && !name.startsWith('node:') && !builtinModules.includes(name))
+      .map((name) => (name.startsWith('@') ? name.split('/').slice(0, 2).join('/') : (name.split('/')[0] ?? '')))
+      .filter((name) => !declared.has(name))
+      .map((name) => `${source.path} imports ${name}`);
+  });
+  assert.deepEqual(wrong, []);
+});
+
+test('no source file is longer than a reader can hold', () => {
+  const long = sources.filter((s) => !isTest(s)).map((s) => [s.path, s.text.split('\n').length] as const);
+  assert.deepEqual(
+    long.filter(([, lines]) => lines > linesMost),
+    [],
+  );
+});
+
+test('no file re-exports another: there are no barrel files', () => {
+  const barrels = sources.filter((s) => /(?:^|\n)export\s+(?:\*|\{[^}]*\}|type\s+\{[^}]*\})\s+from\s/.test(s.text));
+  assert.deepEqual(
+    barrels.map((s) => s.path),
+    [],
+  );
+});
+
+test('core does no input or output and reads no clock', () => {
+  const forbidden = /from 'node:(?:fs|net|tls|http|https|child_process|worker_threads|os|dgram)[/']|Date\.now\(\)|new Date\(\)|randomBytes\(|randomUUID\(|process\.env|getRandomValues/;
+  const wrong = sources.filter((s) => s.room === 'core' && !isTest(s) && forbidden.test(s.text.replaceAll(/\/\/.*$/gm, '')));
+  assert.deepEqual(
+    wrong.map((s) => [s.path, forbidden.exec(s.text)?.[0]]),
+    [],
+  );
+});
+
+test('imports between files form no circle', () => {
+  const graph = new Map(sources.map((s) => [s.path, s.imports.filter((i) => i.startsWith('.')).map((i) => join(dirname(s.path), i))]));
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const visit = (path: string, trail: readonly string[]): void => {
+    if (trail.includes(path)) {
+      circles.push([...trail.slice(trail.indexOf(path)), path].join(' -> '));
+      return;
+    }
+    if (done.has(path)) return;
+    for (const next of graph.get(path) ?? []) visit(next, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of graph.keys()) visit(path, []);
+  assert.deepEqual(circles, []);
+});
+
+test('every error code of core is explained in docs/errors.md', () => {
+  const page = readFileSync(join(root, 'docs/errors.md'), 'utf8');
+  assert.deepEqual(
+    coreErrorCodes.filter((code) => !page.includes(`\`${code}\``)),
+    [],
+  );
+});
