@@ -1,0 +1,91 @@
+// The messages between agent and guard over the child process's IPC channel: JSON values, both ends strict. No message carries
+// an input, an output, a key or a model byte; files travel as inherited descriptors. Follows spec/guard.md section 5.
+import { z } from 'zod';
+import { guardSettingsSchema } from './guard-settings.ts';
+
+export const statisticsReasons = [
+  'brightness-low',
+  'brightness-high',
+  'contrast-low',
+  'contrast-high',
+  'noise-low',
+  'noise-high',
+  'values-out-of-range',
+] as const;
+
+/** Why an image was not simply accepted (spec/guard.md section 4). */
+export const verdictReasons = [
+  ...statisticsReasons,
+  'confidence-low',
+  'scores-invalid',
+  'fallback-missing',
+  'fallback-scores-invalid',
+  'fallback-confidence-low',
+  'fallback-disagrees',
+  'fallback-agrees',
+] as const;
+
+export type StatisticsReason = (typeof statisticsReasons)[number];
+export type VerdictReason = (typeof verdictReasons)[number];
+
+// A manifest lists a model, its twin, a fallback, its twin and external data; more descriptors than this is a mistake.
+const filesMax = 64;
+const textMax = 1024;
+const count = z.int().min(0);
+
+const guardFile = z.strictObject({
+  path: z.string().min(1).max(textMax),
+  role: z.enum(['primary', 'fallback', 'data']),
+  mediaType: z.string().min(1).max(textMax),
+  /** Bytes; the guard reads exactly so many from offset 0. */
+  size: z.int().min(1),
+  /** Number of the inherited descriptor in the guard process. */
+  descriptor: z.int().min(3),
+});
+
+export type GuardFile = z.infer<typeof guardFile>;
+
+/** Agent to guard. Each `connection` message comes with a socket handle. */
+export const guardOrderSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('configure'),
+    model: z.strictObject({ name: z.string().min(1).max(textMax), version: z.string().min(1).max(textMax) }),
+    files: z.array(guardFile).min(1).max(filesMax),
+    settings: guardSettingsSchema.optional(),
+  }),
+  z.strictObject({ kind: z.literal('connection') }),
+  z.strictObject({ kind: z.literal('stop') }),
+]);
+
+export type GuardOrder = z.infer<typeof guardOrderSchema>;
+
+/** Totals since the guard started, so a lost message loses nothing. Verdicts count images, the rest counts requests. */
+export const guardCountsSchema = z.strictObject({
+  accepted: count,
+  fallback: count,
+  review: count,
+  /** Requests answered without a verdict, because the model has no guard settings. */
+  unguarded: count,
+  /** Requests refused as malformed or too large, or because the queue was full. */
+  refused: count,
+  /** Requests the model itself failed on. */
+  failed: count,
+  reasons: z.partialRecord(z.enum(verdictReasons), count),
+});
+
+export type GuardCounts = z.infer<typeof guardCountsSchema>;
+
+/** Guard to agent. */
+export const guardReportSchema = z.discriminatedUnion('kind', [
+  /** Every file is in the guard's own memory: the agent can wipe its copies. */
+  z.strictObject({ kind: z.literal('files-read') }),
+  z.strictObject({ kind: z.literal('ready'), guarded: z.boolean(), fallback: z.boolean() }),
+  z.strictObject({ kind: z.literal('failed'), code: z.string().min(1).max(textMax), message: z.string().max(textMax) }),
+  z.strictObject({ kind: z.literal('counts'), counts: guardCountsSchema }),
+  z.strictObject({ kind: z.literal('stopped'), counts: guardCountsSchema }),
+]);
+
+export type GuardReport = z.infer<typeof guardReportSchema>;
+
+/** The longest message text a report carries. */
+export const reportTextMax = textMax;
