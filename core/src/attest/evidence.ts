@@ -1,0 +1,127 @@
+// Evidence: what a device sends to show what it is and what it booted (RATS, RFC 9334). Canonical JSON, bytes as base64url; the whole
+// document proves nothing by itself, the quote or statement inside is signed. Format: spec/evidence.md.
+import { z } from 'zod';
+import { parseBase64url, parseHex, toBase64url, toHex } from '../bytes.ts';
+import { CoreError } from '../error.ts';
+import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
+import { EVENT_LOG_BYTES_MAX } from './event-log.ts';
+import { IMA_LOG_BYTES_MAX } from './ima-log.ts';
+
+const SIGNED_BYTES_MAX = 4096; // a quote has about 150 bytes, an RSA-4096 signature 518, a statement of 24 PCRs 1.9 KiB
+/** Both logs at their limits in base64url, and the rest. */
+export const EVIDENCE_BYTES_MAX = Math.ceil(((EVENT_LOG_BYTES_MAX + IMA_LOG_BYTES_MAX) * 4) / 3) + 4 * SIGNED_BYTES_MAX;
+
+export interface TpmEvidence {
+  readonly kind: 'tpm';
+  /** TPMS_ATTEST. */
+  readonly quote: Uint8Array;
+  /** TPMT_SIGNATURE over `quote`. */
+  readonly signature: Uint8Array;
+  readonly eventLog: Uint8Array;
+  readonly imaLog?: Uint8Array;
+}
+
+export interface SoftwareEvidence {
+  readonly kind: 'software';
+  /** The bytes of `encodeSoftwareStatement`. */
+  readonly statement: Uint8Array;
+  /** ECDSA P-256 with SHA-256 over `statement`, ASN.1 DER. */
+  readonly signature: Uint8Array;
+  readonly eventLog: Uint8Array;
+}
+
+export type Evidence = TpmEvidence | SoftwareEvidence;
+
+/** Bytes in JSON: canonical unpadded base64url of at most `most` bytes. */
+function bytesSchema(most: number, what: string) {
+  return z
+    .string()
+    .max(Math.ceil((most * 4) / 3), `${what} is longer than ${most} bytes`)
+    .transform((text): Uint8Array => parseBase64url(text, `evidence ${what}`));
+}
+
+const type = z.literal('edgekeep-evidence/v1');
+const eventLog = bytesSchema(EVENT_LOG_BYTES_MAX, 'eventLog');
+
+const tpmSchema = z.strictObject({
+  type,
+  kind: z.literal('tpm'),
+  quote: bytesSchema(SIGNED_BYTES_MAX, 'quote'),
+  signature: bytesSchema(SIGNED_BYTES_MAX, 'signature'),
+  eventLog,
+  imaLog: bytesSchema(IMA_LOG_BYTES_MAX, 'imaLog').optional(),
+});
+
+const softwareSchema = z.strictObject({
+  type,
+  kind: z.literal('software'),
+  statement: bytesSchema(SIGNED_BYTES_MAX, 'statement'),
+  signature: bytesSchema(SIGNED_BYTES_MAX, 'signature'),
+  eventLog,
+});
+
+/** Schema of the JSON document, for routes; its output has byte arrays. */
+export const evidenceSchema = z.discriminatedUnion('kind', [tpmSchema, softwareSchema]);
+
+/** Parses the document's shape; nothing in it is verified yet. Throws `evidence-invalid`, `json-not-canonical` or `bytes-too-long`. */
+export function parseEvidence(bytes: Uint8Array): Evidence {
+  if (bytes.length > EVIDENCE_BYTES_MAX) {
+    throw new CoreError('bytes-too-long', `evidence: ${bytes.length} bytes, at most ${EVIDENCE_BYTES_MAX} are allowed`);
+  }
+  const document = parseCanonicalJson(bytes, evidenceSchema, 'evidence', 'evidence-invalid');
+  switch (document.kind) {
+    case 'tpm': {
+      const { kind, quote, signature, imaLog } = document;
+      return { kind, quote, signature, eventLog: document.eventLog, ...(imaLog === undefined ? {} : { imaLog }) };
+    }
+    case 'software': {
+      const { kind, statement, signature } = document;
+      return { kind, statement, signature, eventLog: document.eventLog };
+    }
+  }
+}
+
+export function encodeEvidence(evidence: Evidence): Uint8Array {
+  const common = {
+    type: 'edgekeep-evidence/v1',
+    signature: toBase64url(evidence.signature),
+    eventLog: toBase64url(evidence.eventLog),
+  };
+  switch (evidence.kind) {
+    case 'tpm': {
+      const imaLog = evidence.imaLog === undefined ? undefined : toBase64url(evidence.imaLog);
+      return encodeCanonicalJson({ ...common, kind: 'tpm', quote: toBase64url(evidence.quote), imaLog });
+    }
+    case 'software':
+      return encodeCanonicalJson({ ...common, kind: 'software', statement: toBase64url(evidence.statement) });
+  }
+}
+
+/** What a device without a TPM signs in the place of a quote: the same two facts, under a key that software could have copied. */
+export interface SoftwareStatement {
+  readonly qualifyingData: Uint8Array;
+  /** SHA-256 bank values by PCR. */
+  readonly pcrs: ReadonlyMap<number, Uint8Array>;
+}
+
+const digestText = z.string().regex(/^[0-9a-f]{64}$/, '64 lower-case hex digits are expected');
+const statementSchema = z.strictObject({
+  qualifyingData: digestText,
+  pcrs: z.record(z.string().regex(/^([0-9]|1[0-9]|2[0-3])$/, 'a PCR is a number from 0 to 23'), digestText),
+});
+
+export function encodeSoftwareStatement(statement: SoftwareStatement): Uint8Array {
+  const pcrs = Object.fromEntries([...statement.pcrs].map(([pcr, value]) => [String(pcr), toHex(value)]));
+  return encodeCanonicalJson({ qualifyingData: toHex(statement.qualifyingData), pcrs });
+}
+
+/** Parses a statement whose signature was verified already. PCRs come out in ascending order. */
+export function parseSoftwareStatement(bytes: Uint8Array): SoftwareStatement {
+  const document = parseCanonicalJson(bytes, statementSchema, 'software statement', 'evidence-invalid');
+  const entries = Object.entries(document.pcrs).map(([pcr, value]): [number, Uint8Array] => [
+    Number(pcr),
+    parseHex(value, `PCR ${pcr}`),
+  ]);
+  entries.sort(([a], [b]) => a - b);
+  return { qualifyingData: parseHex(document.qualifyingData, 'qualifying data'), pcrs: new Map(entries) };
+}
