@@ -1,0 +1,116 @@
+// A portable proof that a log forked: two checkpoints it signed that cannot both be true (spec/audit-log.md, "Fork proof").
+// Whoever has the log's key can verify it; nobody but the holder of the log's private key can make one.
+import { z } from 'zod';
+import { equalBytes, parseUtf8, toBase64, utf8 } from '../bytes.ts';
+import { CoreError } from '../error.ts';
+import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
+import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
+import { proofHashesMax, verifyConsistency } from './merkle.ts';
+import { assertNesting } from './nesting.ts';
+import { noteBytesMax, type VerifierKey } from './note.ts';
+import { parseProofHash } from './proof.ts';
+
+/**
+ * `same-size`: two roots for one tree size. `other-prefix`: the larger tree starts with `prefixRoot` where the smaller checkpoint
+ * says another root; the consistency proof ties `prefixRoot` to the larger checkpoint, so the log itself vouches for both.
+ */
+export type ForkProof =
+  | { readonly kind: 'same-size'; readonly first: Uint8Array; readonly second: Uint8Array }
+  | {
+      readonly kind: 'other-prefix';
+      readonly first: Uint8Array;
+      readonly second: Uint8Array;
+      readonly prefixRoot: Uint8Array;
+      readonly proof: readonly Uint8Array[];
+    };
+
+export const forkProofBytesMax: number = 3 * noteBytesMax;
+
+const note = z.string().max(noteBytesMax);
+const hash = z.string().length(44);
+const schema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    type: z.literal('edgekeep-fork-proof/v1'),
+    kind: z.literal('same-size'),
+    first: note,
+    second: note,
+  }),
+  z.strictObject({
+    type: z.literal('edgekeep-fork-proof/v1'),
+    kind: z.literal('other-prefix'),
+    first: note,
+    second: note,
+    prefixRoot: hash,
+    proof: z.array(hash).max(proofHashesMax),
+  }),
+]);
+
+export type ForkVerdict =
+  | { readonly kind: 'proven'; readonly first: Checkpoint; readonly second: Checkpoint }
+  | { readonly kind: 'refused'; readonly reasons: readonly string[] };
+
+/** Whether the proof shows that the holder of `logKey` signed two checkpoints that contradict each other. */
+export function verifyForkProof(proof: ForkProof, logKey: VerifierKey): ForkVerdict {
+  const first = openCheckpoint(proof.first, logKey);
+  if (first.kind === 'refused') return refused(`first checkpoint: ${first.reasons.join('; ')}`);
+  const second = openCheckpoint(proof.second, logKey);
+  if (second.kind === 'refused') return refused(`second checkpoint: ${second.reasons.join('; ')}`);
+  const [older, newer] = [first.checkpoint, second.checkpoint];
+  const contradiction = proof.kind === 'same-size' ? sameSize(older, newer) : otherPrefix(older, newer, proof);
+  return contradiction === undefined ? { kind: 'proven', first: older, second: newer } : refused(contradiction);
+}
+
+/** The reason why there is no contradiction, or undefined when there is one. */
+function sameSize(first: Checkpoint, second: Checkpoint): string | undefined {
+  if (first.size !== second.size) return `the tree sizes ${first.size} and ${second.size} differ`;
+  return equalBytes(first.root, second.root) ? 'both checkpoints name the same root' : undefined;
+}
+
+function otherPrefix(
+  first: Checkpoint,
+  second: Checkpoint,
+  { prefixRoot, proof }: Extract<ForkProof, { kind: 'other-prefix' }>,
+): string | undefined {
+  if (first.size === 0 || first.size >= second.size) {
+    return `expected a smaller tree before a larger one, found ${first.size} and ${second.size}`;
+  }
+  if (equalBytes(prefixRoot, first.root)) return 'the larger tree starts with the smaller one';
+  const tied = { from: first.size, fromRoot: prefixRoot, to: second.size, toRoot: second.root, proof };
+  return verifyConsistency(tied) ? undefined : 'the consistency proof does not tie the prefix to the larger tree';
+}
+
+export function encodeForkProof(proof: ForkProof): Uint8Array {
+  const notes = {
+    type: 'edgekeep-fork-proof/v1',
+    first: parseUtf8(proof.first, 'first checkpoint'),
+    second: parseUtf8(proof.second, 'second checkpoint'),
+  };
+  return encodeCanonicalJson(
+    proof.kind === 'same-size'
+      ? { ...notes, kind: proof.kind }
+      : { ...notes, kind: proof.kind, prefixRoot: toBase64(proof.prefixRoot), proof: proof.proof.map(toBase64) },
+  );
+}
+
+export function parseForkProof(bytes: Uint8Array): ForkProof {
+  if (bytes.length > forkProofBytesMax) {
+    throw new CoreError(
+      'proof-invalid',
+      `a fork proof of ${bytes.length} bytes, at most ${forkProofBytesMax} are read`,
+    );
+  }
+  assertNesting(bytes, 'fork proof', 'proof-invalid');
+  const value = parseCanonicalJson(bytes, schema, 'fork proof', 'proof-invalid');
+  const notes = { first: utf8(value.first), second: utf8(value.second) };
+  if (value.kind === 'same-size') return { kind: value.kind, ...notes };
+  return {
+    kind: value.kind,
+    ...notes,
+    prefixRoot: parseProofHash(value.prefixRoot),
+    proof: value.proof.map(parseProofHash),
+  };
+}
+
+function refused(reason: string): ForkVerdict {
+  return { kind: 'refused', reasons: [reason] };
+}
