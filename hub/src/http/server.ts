@@ -1,0 +1,90 @@
+// What both HTTP listeners share: TLS 1.3, zod at the door, one error form, limits, and a log without secrets.
+import { fastify } from 'fastify';
+import {
+  hasZodFastifySchemaValidationErrors,
+  serializerCompiler,
+  validatorCompiler,
+  type ZodTypeProvider,
+} from 'fastify-type-provider-zod';
+import type { TlsOptions } from 'node:tls';
+import { HubError } from '../error.ts';
+
+// The largest JSON body is an enrolment with its event and IMA logs (core/attest/evidence.ts bounds them), base64url-encoded.
+const bodyBytesMost = 8 * 1024 * 1024;
+// A device that sends a byte a minute must not hold a connection's buffers for long.
+const requestMilliseconds = 30_000;
+const headersMilliseconds = 10_000;
+const keepAliveMilliseconds = 300_000;
+
+export type HttpServer = ReturnType<typeof createServer>;
+
+export function createServer(tls: TlsOptions, logLevel: string, name: string) {
+  const app = fastify({
+    https: { ...tls, headersTimeout: headersMilliseconds },
+    bodyLimit: bodyBytesMost,
+    requestTimeout: requestMilliseconds,
+    keepAliveTimeout: keepAliveMilliseconds,
+    disableRequestLogging: true,
+    forceCloseConnections: true,
+    logger: logLevel === 'silent' ? false : loggerOptions(logLevel, name),
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setErrorHandler((error, request, reply) => {
+    const answer = asHubError(error);
+    // Never the request's headers or body: they carry tokens, keys and nonces.
+    const line = { code: answer.code, method: request.method, route: request.routeOptions.url, status: answer.status };
+    if (answer.status >= 500) request.log.error({ ...line, error: describe(error) }, answer.message);
+    else request.log.info(line, answer.message);
+    return reply.status(answer.status).send({
+      error: {
+        code: answer.code,
+        message: answer.message,
+        reasons: answer.reasons,
+        ...(answer.attestationResult === undefined ? {} : { attestationResult: answer.attestationResult }),
+      },
+    });
+  });
+  app.setNotFoundHandler(() => {
+    throw new HubError('not-found', 'there is nothing at this address: see /openapi.json on the operator listener');
+  });
+  return app.withTypeProvider<ZodTypeProvider>();
+}
+
+function loggerOptions(level: string, name: string) {
+  return { level, name, base: { name }, redact: ['req.headers', 'headers'], stream: process.stderr };
+}
+
+function asHubError(error: unknown): HubError {
+  if (error instanceof HubError) return error;
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const first = error.validation[0];
+    return new HubError(
+      'request-invalid',
+      `the request${first?.instancePath ?? ''}: ${first?.message ?? 'does not match'}`,
+    );
+  }
+  if (error instanceof Error && 'code' in error && error.name === 'CoreError') {
+    return new HubError('request-invalid', error.message, {
+      reasons: [{ code: String(error.code), message: error.message }],
+    });
+  }
+  if (error instanceof Error && 'statusCode' in error && error.statusCode === 413) {
+    return new HubError('payload-too-large', 'the body is larger than this route takes');
+  }
+  if (
+    error instanceof Error &&
+    'statusCode' in error &&
+    typeof error.statusCode === 'number' &&
+    error.statusCode < 500
+  ) {
+    return new HubError('request-invalid', error.message);
+  }
+  return new HubError('store-failed', 'the hub could not do this: its log has the reason', { cause: error });
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause instanceof Error ? ` <- ${describe(error.cause)}` : '';
+  return `${error.stack ?? error.message}${cause}`;
+}

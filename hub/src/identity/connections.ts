@@ -1,0 +1,105 @@
+// The live TLS connections of devices: who is on the other end, whether the connection is bound to its root of trust, and the means
+// to cut a device off at once. Challenges live here too: an answer counts only on the connection that was asked.
+import { randomBytes } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
+import { channelBinding } from '@edgekeep/wire/channel-binding';
+import { HubError } from '../error.ts';
+
+export interface DeviceConnection {
+  readonly socket: TLSSocket;
+  /** RFC 9266 tls-exporter value of this connection. */
+  readonly exporter: Uint8Array;
+  readonly remoteAddress: string;
+  /** The verified client certificate, or undefined on a connection that has none (enrolment). */
+  readonly certificate:
+    | { readonly deviceId: string; readonly serial: string; readonly sha256: string; readonly notAfterMs: number }
+    | undefined;
+  /** Set once the root of trust has signed this connection's exporter. */
+  bound: boolean;
+  /** The one open challenge of this connection. */
+  challenge: { readonly nonce: Uint8Array; readonly expiresAtMs: number } | undefined;
+  /** Between the two steps of enrolment. */
+  enrolment: unknown;
+  /** Token bucket of this connection's requests. */
+  budget: { tokens: number; atMs: number };
+}
+
+export class Connections {
+  readonly #bySocket = new WeakMap<TLSSocket, DeviceConnection>();
+  readonly #byDevice = new Map<string, Set<DeviceConnection>>();
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get devices(): number {
+    return this.#byDevice.size;
+  }
+
+  add(socket: TLSSocket, certificate: DeviceConnection['certificate']): DeviceConnection {
+    const connection: DeviceConnection = {
+      socket,
+      exporter: channelBinding(socket),
+      remoteAddress: socket.remoteAddress ?? 'unknown',
+      certificate,
+      bound: false,
+      challenge: undefined,
+      enrolment: undefined,
+      budget: { tokens: Number.NaN, atMs: 0 },
+    };
+    this.#bySocket.set(socket, connection);
+    this.#count += 1;
+    if (certificate !== undefined) {
+      const own = this.#byDevice.get(certificate.deviceId) ?? new Set();
+      own.add(connection);
+      this.#byDevice.set(certificate.deviceId, own);
+    }
+    socket.once('close', () => this.#forget(connection));
+    return connection;
+  }
+
+  of(socket: TLSSocket): DeviceConnection {
+    const connection = this.#bySocket.get(socket);
+    if (connection === undefined || socket.destroyed)
+      throw new HubError('connection-unbound', 'this connection has ended');
+    return connection;
+  }
+
+  /** Closes every live connection of a device; returns how many there were. */
+  cut(deviceId: string): number {
+    const own = [...(this.#byDevice.get(deviceId) ?? [])];
+    for (const connection of own) {
+      connection.bound = false;
+      connection.socket.destroy();
+    }
+    return own.length;
+  }
+
+  #forget(connection: DeviceConnection): void {
+    this.#count -= 1;
+    const deviceId = connection.certificate?.deviceId;
+    if (deviceId === undefined) return;
+    const own = this.#byDevice.get(deviceId);
+    own?.delete(connection);
+    if (own?.size === 0) this.#byDevice.delete(deviceId);
+  }
+}
+
+/** Opens a challenge on a connection; the one before it is void. */
+export function openChallenge(connection: DeviceConnection, nowMs: number, lifeSeconds: number): Uint8Array {
+  const nonce = randomBytes(32);
+  connection.challenge = { nonce, expiresAtMs: nowMs + lifeSeconds * 1_000 };
+  return nonce;
+}
+
+/** Takes the open challenge away: it can be answered once, whatever the answer was. */
+export function takeChallenge(connection: DeviceConnection, nowMs: number): Uint8Array {
+  const { challenge } = connection;
+  connection.challenge = undefined;
+  if (challenge === undefined)
+    throw new HubError('challenge-missing', 'no challenge is open on this connection: ask for one first');
+  if (nowMs > challenge.expiresAtMs)
+    throw new HubError('challenge-missing', 'the challenge has expired: ask for a new one');
+  return challenge.nonce;
+}

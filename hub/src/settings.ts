@@ -1,0 +1,86 @@
+// Every setting of the hub with its default and unit (docs/settings.md is checked against this list). `hub.json` in the data folder
+// holds what differs; unknown names are refused, so a misspelt safety setting can't be ignored.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { HubError } from './error.ts';
+
+const listener = (port: number) =>
+  z.strictObject({
+    /** Address to listen on; loopback unless told otherwise. */
+    host: z.string().default('127.0.0.1'),
+    /** TCP port; 0 takes a free one. */
+    port: z.int().min(0).max(65_535).default(port),
+  });
+
+export const hubSettingsSchema = z.strictObject({
+  /** Where devices connect (mutual TLS 1.3). */
+  device: listener(8443).prefault({}),
+  /** Where operators and the command line connect (TLS 1.3, API tokens). */
+  operator: listener(8444).prefault({}),
+  /** DNS names and IP addresses in the hub's own certificate. */
+  names: z.array(z.string().min(1).max(253)).min(1).max(20).default(['localhost', '127.0.0.1']),
+  /** The transparency log's origin line (C2SP tlog-checkpoint): a name nobody else uses. */
+  logOrigin: z
+    .string()
+    .min(1)
+    .max(200)
+    .regex(/^[^\s+]+$/)
+    .default('edgekeep.local/log'),
+  /** PCRs of the SHA-256 bank that every quote must cover. 16 and 23 can be reset at will and prove nothing. */
+  pcrs: z.array(z.int().min(0).max(15)).min(1).default([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14]),
+  /** How long a challenge may be answered, in seconds. */
+  challengeSeconds: z.int().min(1).max(600).default(60),
+  /** Life of a device's operational certificate, in seconds. */
+  certificateSeconds: z.int().min(60).max(31_536_000).default(604_800),
+  /** Life of a key lease, in seconds. */
+  leaseSeconds: z.int().min(5).max(2_592_000).default(3_600),
+  /** How often an idle device checks in, in seconds. */
+  checkinSeconds: z.int().min(1).max(3_600).default(30),
+  enrolment: z
+    .strictObject({
+      /** Ask every device for a one-time enrolment token. With false, any TPM with a certificate of a vendor root may register. */
+      requireToken: z.boolean().default(true),
+    })
+    .prefault({}),
+  witness: z
+    .strictObject({
+      /** How many devices must have cosigned a checkpoint for it to count as witnessed. */
+      quorum: z.int().min(0).max(1_000).default(1),
+    })
+    .prefault({}),
+  /** Requests per second one device may make on average; bursts of ten times as many pass. */
+  requestsPerSecondMost: z.number().min(0.1).max(100_000).default(50),
+  /** Where each request is logged on standard error: 'silent', 'error', 'warn', 'info' or 'debug'. */
+  logLevel: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
+});
+
+export type HubSettings = z.infer<typeof hubSettingsSchema>;
+
+export const settingsFileName = 'hub.json';
+
+/** Reads `hub.json` in the data folder; a missing file means all defaults. */
+export async function readHubSettings(folder: string): Promise<HubSettings> {
+  const path = join(folder, settingsFileName);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return hubSettingsSchema.parse({});
+    throw error;
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new HubError('settings-invalid', `${path} is not JSON`, { cause });
+  }
+  return parseHubSettings(value, path);
+}
+
+/** Checks settings that did not come from the file. */
+export function parseHubSettings(value: unknown, what: string): HubSettings {
+  const parsed = hubSettingsSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new HubError('settings-invalid', `${what}: ${z.prettifyError(parsed.error)}`);
+}

@@ -1,0 +1,141 @@
+// The messages between a device and the hub (spec/api.md, "Device API"): what the hub accepts and what an agent reads, in one place.
+// Bytes are unpadded base64url; times are unix seconds.
+import { evidenceSchema } from '@edgekeep/core/attest/evidence';
+import { leaseSchema } from '@edgekeep/core/access/lease';
+import { wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
+import { z } from 'zod';
+
+const base64url = (charactersMax: number) =>
+  z
+    .string()
+    .max(charactersMax)
+    .regex(/^[A-Za-z0-9_-]*$/);
+// Keys and credentials of a TPM are below 1 KiB, certificates below 4 KiB, a CSR below 2 KiB.
+const small = base64url(1_400);
+const certificate = base64url(6_000);
+const nonce = base64url(43);
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+
+export const deviceIdSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/);
+
+export const deviceIdentitySchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('tpm'),
+    endorsementKey: small,
+    endorsementKeyKind: z.enum(['rsa-2048', 'p-256', 'p-384']),
+    /** DER, the endorsement certificate first, then what the TPM stores of its issuers. */
+    endorsementCertificates: z.array(certificate).min(1).max(5),
+    attestationKey: small,
+  }),
+  z.strictObject({ kind: z.literal('software'), signingKey: small, encryptionKey: small }),
+]);
+export type DeviceIdentity = z.infer<typeof deviceIdentitySchema>;
+
+export const enrolChallengeRequest = z.strictObject({
+  deviceId: deviceIdSchema,
+  token: z.string().min(1).max(128).optional(),
+  identity: deviceIdentitySchema,
+});
+
+export const enrolChallengeResponse = z.object({
+  nonce,
+  /** Only for a TPM: MakeCredential's two parts for TPM2_ActivateCredential. */
+  credential: z.object({ blob: small, encryptedSecret: small }).optional(),
+  pcrs: z.array(z.int().min(0).max(23)),
+});
+
+export const enrolCompleteRequest = z.strictObject({
+  /** What TPM2_ActivateCredential gave; absent for a software device. */
+  credentialSecret: base64url(100).optional(),
+  /** DER PKCS#10. */
+  certificateRequest: base64url(3_000),
+  /** Over qualifyingData('certify', nonce, SPKI of the request). */
+  evidence: evidenceSchema,
+  /** A C2SP witness vkey: the device will cosign checkpoints under it. */
+  witnessKey: z.string().max(300),
+});
+
+export const certificateResponse = z.object({
+  deviceId: deviceIdSchema,
+  /** PEM, the device's certificate first, then the issuing CA. */
+  certificateChain: z.string().max(20_000),
+});
+
+export const bindRequest = z.strictObject({
+  /** Over qualifyingData('bind', zero nonce, TLS exporter); without logs. */
+  evidence: evidenceSchema,
+});
+export const bindResponse = z.object({ deviceId: deviceIdSchema, state: z.string() });
+
+export const challengeResponse = z.object({ nonce, pcrs: z.array(z.int().min(0).max(23)), expiresInSeconds: z.int() });
+
+export const renewRequest = z.strictObject({ certificateRequest: base64url(3_000), evidence: evidenceSchema });
+
+export const attestRequest = z.strictObject({ evidence: evidenceSchema });
+export const attestResponse = z.object({ attestationResult: z.string(), state: z.string() });
+
+export const releaseRequest = z.strictObject({
+  model: z.string().max(64),
+  version: z.string().max(64),
+  /** Over qualifyingData('release', nonce, TLS exporter). */
+  evidence: evidenceSchema,
+});
+export const releaseResponse = z.object({
+  lease: leaseSchema,
+  wrappedKey: wrappedKeySchema,
+  attestationResult: z.string(),
+  /** The release receipt, base64url of the JSON file. */
+  receipt: z.string(),
+});
+
+export const modelFile = z.object({ path: z.string(), sealedSize: z.int().min(0), sealedSha256: sha256Hex });
+export const modelResponse = z.object({
+  name: z.string(),
+  version: z.string(),
+  manifestDigest: sha256Hex,
+  manifest: z.string(),
+  /** The OMS bundle, as JSON text. */
+  signature: z.string(),
+  files: z.array(modelFile),
+});
+
+export const checkpointResponse = z.object({
+  /** The signed note. */
+  checkpoint: z.string(),
+  /** Consistency proof from the size asked for, base64 hashes. */
+  consistency: z.array(z.string()),
+});
+export const cosignatureRequest = z.strictObject({
+  /** The checkpoint's signed note with this device's cosignature line added. */
+  checkpoint: z.string().max(100_000),
+});
+
+const count = z.int().min(0);
+export const reportRequest = z.strictObject({
+  /** Guard counts per model since the guard started; never inputs. */
+  counts: z
+    .array(
+      z.strictObject({
+        model: z.string().max(64),
+        version: z.string().max(64),
+        accepted: count,
+        fallback: count,
+        review: count,
+        failed: count,
+      }),
+    )
+    .max(64)
+    .optional(),
+  /** A portable proof that this hub's log forked (edgekeep-fork-proof/v1). */
+  forkProof: z.string().max(100_000).optional(),
+});
+
+/** Every refusal and error of both APIs. */
+export const errorResponse = z.object({
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    reasons: z.array(z.looseObject({ code: z.string(), message: z.string() })),
+    attestationResult: z.string().optional(),
+  }),
+});
