@@ -1,0 +1,56 @@
+// Object identifiers this package reads or writes, under the names their standards give them.
+
+/** RFC 5280 section 4.2.1 and appendix A. */
+export const extensionOid = {
+  subjectKeyIdentifier: '2.5.29.14',
+  keyUsage: '2.5.29.15',
+  subjectAltName: '2.5.29.17',
+  basicConstraints: '2.5.29.19',
+  nameConstraints: '2.5.29.30',
+  authorityKeyIdentifier: '2.5.29.35',
+  extendedKeyUsage: '2.5.29.37',
+} as const;
+
+/** RFC 5280 section 4.2.1.12; `tcgEndorsementKey` is tcg-kp-EKCertificate of the TCG EK Credential Profile. */
+export const keyPurposeOid = {
+  any: '2.5.29.37.0',
+  serverAuth: '1.3.6.1.5.5.7.3.1',
+  clientAuth: '1.3.6.1.5.5.7.3.2',
+  codeSigning: '1.3.6.1.5.5.7.3.3',
+  tcgEndorsementKey: '2.23.133.8.1',
+} as const;
+
+/** X.520 attribute types of distinguished names, and the three the TCG adds for a TPM. */
+export const attributeOid = {
+  commonName: '2.5.4.3',
+  serialNumber: '2.5.4.5',
+  country: '2.5.4.6',
+  locality: '2.5.4.7',
+  state: '2.5.4.8',
+  organization: '2.5.4.10',
+  organizationalUnit: '2.5.4.11',
+  tpmManufacturer: '2.23.133.2.1',
+  tpmModel: '2.23.133.2.2',
+  tpmVersion: '2.23.133.2.3',
+} as const;
+
+/** RFC 3279, RFC 4055, RFC 5758, RFC 8410. */
+export const algorithmOid = {
+  rsaEncryption: '1.2.840.113549.1.1.1',
+  rsaOaep: '1.2.840.113549.1.1.7',
+  mgf1: '1.2.840.113549.1.1.8',
+  rsaPss: '1.2.840.113549.1.1.10',
+  rsaSha256: '1.2.840.113549.1.1.11',
+  rsaSha384: '1.2.840.113549.1.1.12',
+  rsaSha512: '1.2.840.113549.1.1.13',
+  ecdsaSha256: '1.2.840.10045.4.3.2',
+  ecdsaSha384: '1.2.840.10045.4.3.3',
+  ecdsaSha512: '1.2.840.10045.4.3.4',
+  ed25519: '1.3.101.112',
+  sha256: '2.16.840.1.101.3.4.2.1',
+  sha384: '2.16.840.1.101.3.4.2.2',
+  sha512: '2.16.840.1.101.3.4.2.3',
+} as const;
+
+/** PKCS #9 extensionRequest (RFC 2985), the attribute of a certificate request that carries extensions. */
+export const extensionRequestOid = '1.2.840.113549.1.9.14';
