@@ -1,0 +1,78 @@
+// The device registry: what is known of each device and which state it is in. Every change of state is one transaction with its audit entry.
+import type { Kysely } from 'kysely';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { DeviceRow, DeviceState, Tables } from '../store/schema.ts';
+
+/** Which states may follow which (DESIGN, "Words"). `retired` is final. */
+const transitions: Readonly<Record<DeviceState, readonly DeviceState[]>> = {
+  registered: ['active', 'suspect', 'quarantined', 'retired'],
+  active: ['suspect', 'quarantined', 'retired'],
+  suspect: ['active', 'quarantined', 'retired'],
+  quarantined: ['active', 'wiped', 'retired'],
+  wiped: ['active', 'retired'],
+  retired: [],
+};
+
+export interface StateChange {
+  readonly deviceId: string;
+  readonly to: DeviceState;
+  readonly reason: string;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+export async function findDevice(db: Kysely<Tables>, deviceId: string): Promise<DeviceRow | undefined> {
+  return db.selectFrom('device').selectAll().where('id', '=', deviceId).executeTakeFirst();
+}
+
+/** The device, or `not-found` with what to do next. */
+export async function getDevice(db: Kysely<Tables>, deviceId: string): Promise<DeviceRow> {
+  const device = await findDevice(db, deviceId);
+  if (device === undefined) throw new HubError('not-found', `no device ${deviceId}: \`edgekeep device list\` shows all`);
+  return device;
+}
+
+export async function listDevices(database: Database, after: string, limit: number): Promise<readonly DeviceRow[]> {
+  return database.read.selectFrom('device').selectAll().where('id', '>', after).orderBy('id').limit(limit).execute();
+}
+
+/** Moves a device to another state and records why; leaving health voids its leases in the same transaction. */
+export async function changeState(trx: WriteTransaction, change: StateChange): Promise<DeviceRow> {
+  const { deviceId, to, reason, actor, nowMs } = change;
+  const device = await getDevice(trx, deviceId);
+  if (device.state === to) return device;
+  if (!transitions[device.state].includes(to)) {
+    throw new HubError('conflict', `${deviceId} is ${device.state}: it can't become ${to}`);
+  }
+  await trx.updateTable('device').set({ state: to, state_reason: reason }).where('id', '=', deviceId).execute();
+  const leases = to === 'active' ? 0 : await revokeLeases(trx, deviceId, nowMs);
+  if (to === 'retired') {
+    await trx
+      .updateTable('certificate')
+      .set({ revoked_at: nowMs })
+      .where('device_id', '=', deviceId)
+      .where('revoked_at', 'is', null)
+      .execute();
+  }
+  await appendEntry(trx, {
+    at: nowMs,
+    kind: `device-${to}`,
+    actor,
+    subject: deviceId,
+    data: { from: device.state, reason, leasesRevoked: leases },
+  });
+  return { ...device, state: to, state_reason: reason };
+}
+
+async function revokeLeases(trx: WriteTransaction, deviceId: string, nowMs: number): Promise<number> {
+  const result = await trx
+    .updateTable('lease')
+    .set({ revoked_at: nowMs })
+    .where('device_id', '=', deviceId)
+    .where('revoked_at', 'is', null)
+    .where('not_after', '>', nowMs)
+    .executeTakeFirst();
+  return Number(result.numUpdatedRows);
+}

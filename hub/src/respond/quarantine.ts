@@ -1,0 +1,45 @@
+// Cutting a device off: its state and leases change in one durable transaction, then its live connections are closed. In this order, so
+// that a device that reconnects at once is already refused.
+import type { Connections } from '../identity/connections.ts';
+import { changeState } from '../identity/registry.ts';
+import type { Database } from '../store/database.ts';
+import type { DeviceState } from '../store/schema.ts';
+
+export interface Cut {
+  readonly deviceId: string;
+  readonly state: DeviceState;
+  readonly connectionsClosed: number;
+}
+
+export interface Order {
+  readonly deviceId: string;
+  readonly reason: string;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+/** Refuses keys and closes connections until `releaseFromQuarantine`. */
+export async function quarantineDevice(database: Database, connections: Connections, order: Order): Promise<Cut> {
+  return cutOff(database, connections, order, 'quarantined');
+}
+
+/** Ends the device's life here: certificates revoked, no way back under this identity. */
+export async function retireDevice(database: Database, connections: Connections, order: Order): Promise<Cut> {
+  return cutOff(database, connections, order, 'retired');
+}
+
+async function cutOff(
+  database: Database,
+  connections: Connections,
+  order: Order,
+  to: 'quarantined' | 'retired',
+): Promise<Cut> {
+  const device = await database.write((trx) => changeState(trx, { ...order, to }));
+  return { deviceId: device.id, state: device.state, connectionsClosed: connections.cut(device.id) };
+}
+
+/** Lets a quarantined device back; it still has to attest before it gets any key. */
+export async function releaseFromQuarantine(database: Database, order: Order): Promise<DeviceState> {
+  const device = await database.write((trx) => changeState(trx, { ...order, to: 'active' }));
+  return device.state;
+}
