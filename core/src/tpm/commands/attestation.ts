@@ -1,0 +1,72 @@
+// TPM2_Quote, TPM2_Certify (TPM 2.0 Part 3, 18), TPM2_ActivateCredential (12.5), TPM2_VerifySignature (20.1).
+import { type ByteReader, ByteWriter } from '../../bytes.ts';
+import { algorithmIds } from '../algorithm.ts';
+import type { Entity, TpmCommand } from '../command.ts';
+import { commandCodes } from '../command-code.ts';
+import { encodePcrSelections, type PcrSelection } from '../pcr-selection.ts';
+import { encodeTpmSignature, readTpmSignature, type TpmSignature } from '../signature.ts';
+import { readTicket } from './object.ts';
+
+export interface SignedAttest {
+  /** TPMS_ATTEST, the bytes that are signed. */
+  readonly attest: Uint8Array;
+  readonly signature: TpmSignature;
+}
+
+/** Signs PCR values with the key's own scheme. Authorization: the key. */
+export function quote(
+  key: Entity,
+  qualifyingData: Uint8Array,
+  selections: readonly PcrSelection[],
+): TpmCommand<SignedAttest> {
+  const parameters = new ByteWriter()
+    .sized16(qualifyingData)
+    .u16(algorithmIds.null)
+    .bytes(encodePcrSelections(selections))
+    .finish();
+  return { name: 'TPM2_Quote', code: commandCodes.quote, handles: [key], parameters, parse: readSignedAttest };
+}
+
+/** Signs that `object` is loaded in this TPM. Authorization: object, then key. */
+export function certify(object: Entity, key: Entity, qualifyingData: Uint8Array): TpmCommand<SignedAttest> {
+  const parameters = new ByteWriter().sized16(qualifyingData).u16(algorithmIds.null).finish();
+  return {
+    name: 'TPM2_Certify',
+    code: commandCodes.certify,
+    handles: [object, key],
+    parameters,
+    parse: readSignedAttest,
+  };
+}
+
+function readSignedAttest(response: ByteReader): SignedAttest {
+  const attest = response.sized16();
+  return { attest, signature: readTpmSignature(response) };
+}
+
+/** Opens a credential made for `key` and the Name of `activated`. Authorization: activated, then key. */
+export function activateCredential(
+  activated: Entity,
+  key: Entity,
+  credentialBlob: Uint8Array,
+  encryptedSecret: Uint8Array,
+): TpmCommand<Uint8Array> {
+  return {
+    name: 'TPM2_ActivateCredential',
+    code: commandCodes.activateCredential,
+    handles: [activated, key],
+    parameters: new ByteWriter().bytes(credentialBlob).bytes(encryptedSecret).finish(),
+    parse: (response) => response.sized16(),
+  };
+}
+
+/** A ticket (TPMT_TK_VERIFIED) that this TPM saw `key` sign `digest`; PolicyAuthorize takes it. */
+export function verifySignature(key: Entity, digest: Uint8Array, signature: TpmSignature): TpmCommand<Uint8Array> {
+  return {
+    name: 'TPM2_VerifySignature',
+    code: commandCodes.verifySignature,
+    handles: [key],
+    parameters: new ByteWriter().sized16(digest).bytes(encodeTpmSignature(signature)).finish(),
+    parse: readTicket,
+  };
+}

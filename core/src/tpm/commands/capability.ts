@@ -1,0 +1,90 @@
+// TPM2_GetCapability (TPM 2.0 Part 3, 30.2), for the three groups this product reads: handles, fixed properties, PCR banks.
+import { type ByteReader, ByteWriter } from '../../bytes.ts';
+import { CoreError } from '../../error.ts';
+import { findHash } from '../algorithm.ts';
+import type { TpmCommand } from '../command.ts';
+import { commandCodes } from '../command-code.ts';
+import { pcrsOf, type PcrSelection } from '../pcr-selection.ts';
+
+const capabilities = { handles: 1, pcrs: 5, properties: 6 } as const;
+
+/** A response of 4096 bytes has no room for more 4-byte handles than this. */
+const entriesMax = 1024;
+
+/** First handle of each range (Part 2, 7.2 TPM_HT). */
+export const handleRanges = {
+  nvIndex: 0x01000000,
+  loadedSession: 0x02000000,
+  transient: 0x80000000,
+  persistent: 0x81000000,
+} as const;
+
+/** TPM_PT values (Part 2, 6.13). */
+export const properties = {
+  manufacturer: 0x105,
+  vendorString1: 0x106,
+  firmwareVersion1: 0x10b,
+  firmwareVersion2: 0x10c,
+} as const;
+
+/** The handles in use from `first` on, of the same range. */
+export function getHandles(first: number): TpmCommand<readonly number[]> {
+  return getCapability(capabilities.handles, first, entriesMax, (response) => {
+    const handles: number[] = [];
+    for (let left = readCount(response); left > 0; left--) handles.push(response.u32());
+    return handles;
+  });
+}
+
+/** Fixed properties from `first` on, by number. */
+export function getProperties(first: number, count: number): TpmCommand<ReadonlyMap<number, number>> {
+  return getCapability(capabilities.properties, first, count, (response) => {
+    const found = new Map<number, number>();
+    for (let left = readCount(response); left > 0; left--) {
+      const property = response.u32();
+      found.set(property, response.u32());
+    }
+    return found;
+  });
+}
+
+/** The PCR banks; a bank of a hash this product does not know is left out, since nobody here can name it. */
+export function getPcrBanks(): TpmCommand<readonly PcrSelection[]> {
+  return getCapability(capabilities.pcrs, 0, 1, (response) => {
+    const banks: PcrSelection[] = [];
+    for (let left = readCount(response); left > 0; left--) {
+      const bank = findHash(response.u16());
+      const pcrs = pcrsOf(response.bytes(response.u8()));
+      if (bank !== undefined) banks.push({ bank, pcrs });
+    }
+    return banks;
+  });
+}
+
+function getCapability<Response>(
+  capability: number,
+  property: number,
+  count: number,
+  parse: (response: ByteReader) => Response,
+): TpmCommand<Response> {
+  return {
+    name: 'TPM2_GetCapability',
+    code: commandCodes.getCapability,
+    handles: [],
+    parameters: new ByteWriter().u32(capability).u32(property).u32(count).finish(),
+    parse: (response) => {
+      response.u8();
+      const answered = response.u32();
+      if (answered !== capability) {
+        throw new CoreError('tpm-structure-invalid', `capability ${answered} came for capability ${capability}`);
+      }
+      return parse(response);
+    },
+  };
+}
+
+function readCount(response: ByteReader): number {
+  const count = response.u32();
+  if (count > entriesMax) throw new CoreError('tpm-structure-invalid', `a capability list of ${count} entries`);
+  return count;
+}

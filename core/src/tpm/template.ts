@@ -1,0 +1,116 @@
+// The templates of the keys this product makes: endorsement keys (TCG EK Credential Profile 2.5, annex B: L-1, L-2 and the high range
+// H-3), and its own attestation key. A primary key follows from its template, so each comes out the same every time.
+import type { EndorsementKeyKind } from '../access/wrapped-key.ts';
+import { parseHex } from '../bytes.ts';
+import type { TpmHash } from './algorithm.ts';
+import { type EccPublic, objectAttributes, type TpmPublic } from './public-area.ts';
+
+const {
+  fixedTpm,
+  fixedParent,
+  sensitiveDataOrigin,
+  userWithAuth,
+  adminWithPolicy,
+  restricted,
+  decrypt,
+  sign,
+  noDictionaryAttack,
+} = objectAttributes;
+
+const common = fixedTpm | fixedParent | sensitiveDataOrigin;
+const none = new Uint8Array(0);
+
+/** PolicyA of the profile: PolicySecret(TPM_RH_ENDORSEMENT), SHA-256. A test recomputes it. */
+const policyA = parseHex('837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa', 'PolicyA');
+/** PolicyB for SHA-384: PolicyOR(PolicySecret(endorsement), PolicyAuthorizeNV) of the profile's annex B.6.3. */
+const policyB384 = parseHex(
+  'b26e7d28d11a50bc53d882bcf5fd3a1a074148bb35d3b4e4cb1c0ad9bde419cacb47ba09699646150f9fc000f3f80e12',
+  'PolicyB',
+);
+
+export interface EndorsementTemplate {
+  readonly template: TpmPublic;
+  /** NV index of the certificate. */
+  readonly certificateIndex: number;
+  /** Where firmware or an operating system conventionally keeps the key loaded. */
+  readonly persistentHandle: number;
+  /** Whether its use needs a policy session with PolicySecret(endorsement); else the empty password does. */
+  readonly needsPolicy: boolean;
+  readonly policyHash: TpmHash;
+}
+
+export function endorsementTemplate(kind: EndorsementKeyKind): EndorsementTemplate {
+  switch (kind) {
+    case 'rsa-2048':
+      return {
+        template: {
+          kind: 'rsa',
+          nameAlgorithm: 'sha256',
+          attributes: common | adminWithPolicy | restricted | decrypt,
+          authPolicy: policyA,
+          symmetric: { keyBits: 128 },
+          scheme: null,
+          keyBits: 2048,
+          exponent: 0,
+          modulus: new Uint8Array(256),
+        },
+        certificateIndex: 0x01c00002,
+        persistentHandle: 0x81010001,
+        needsPolicy: true,
+        policyHash: 'sha256',
+      };
+    case 'p-256':
+      return {
+        template: {
+          kind: 'ecc',
+          nameAlgorithm: 'sha256',
+          attributes: common | adminWithPolicy | restricted | decrypt,
+          authPolicy: policyA,
+          symmetric: { keyBits: 128 },
+          scheme: null,
+          curve: 'p256',
+          x: new Uint8Array(32),
+          y: new Uint8Array(32),
+        },
+        certificateIndex: 0x01c0000a,
+        persistentHandle: 0x81010002,
+        needsPolicy: true,
+        policyHash: 'sha256',
+      };
+    case 'p-384':
+      return {
+        template: {
+          kind: 'ecc',
+          nameAlgorithm: 'sha384',
+          attributes: common | userWithAuth | adminWithPolicy | restricted | decrypt,
+          authPolicy: policyB384,
+          symmetric: { keyBits: 256 },
+          scheme: null,
+          curve: 'p384',
+          x: none,
+          y: none,
+        },
+        certificateIndex: 0x01c00016,
+        persistentHandle: 0x81010016,
+        needsPolicy: false,
+        policyHash: 'sha384',
+      };
+  }
+}
+
+/** First NV index of the chain certificates above the endorsement certificates (profile 2.2.1.5.2), up to 0x01c001ff. */
+export const endorsementChainFirst = 0x01c00100;
+export const endorsementChainLast = 0x01c001ff;
+
+/** P-256 ECDSA-SHA256, restricted to signing what the TPM itself made: it can vouch for nothing else. */
+export const attestationKeyTemplate: EccPublic = {
+  kind: 'ecc',
+  nameAlgorithm: 'sha256',
+  attributes: common | userWithAuth | noDictionaryAttack | restricted | sign,
+  authPolicy: none,
+  symmetric: null,
+  scheme: { kind: 'ecdsa', hash: 'sha256' },
+  curve: 'p256',
+  x: none,
+  y: none,
+};
