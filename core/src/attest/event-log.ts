@@ -3,6 +3,7 @@
 // equals quoted PCRs, and even then event *data* is not covered by the digest for many types. Format and limits: spec/event-log.md.
 import { ByteReader, concat, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
+import { findHash, hashId, hashSize, type TpmHash } from '../tpm/algorithm.ts';
 import { eventTypeName, eventTypes } from './event-type.ts';
 
 export const EVENT_LOG_BYTES_MAX = 1024 * 1024; // real logs are 20 to 200 KiB
@@ -11,20 +12,7 @@ const PCR_NONE = 0xffffffff; // some firmware logs EV_NO_ACTION records for no P
 const ALGORITHMS_MAX = 8; // more banks than any TPM has
 const DIGEST_LENGTH_MAX = 64;
 
-export type LogBank = 'sha1' | 'sha256' | 'sha384' | 'sha512';
-
-interface BankAlgorithm {
-  readonly bank: LogBank;
-  readonly algorithm: number;
-  readonly length: number;
-}
-
-const bankAlgorithms: readonly BankAlgorithm[] = [
-  { bank: 'sha1', algorithm: 0x0004, length: 20 },
-  { bank: 'sha256', algorithm: 0x000b, length: 32 },
-  { bank: 'sha384', algorithm: 0x000c, length: 48 },
-  { bank: 'sha512', algorithm: 0x000d, length: 64 },
-];
+export type LogBank = TpmHash;
 
 export type EventDigests = { readonly [bank in LogBank]?: Uint8Array };
 
@@ -68,8 +56,8 @@ export function parseEventLog(bytes: Uint8Array): EventLog {
     events.push(algorithms === undefined ? parseSha1Event(reader, index) : parseEvent2(reader, index, algorithms));
   }
   if (algorithms === undefined) return { format: 'sha1', banks: ['sha1'], events };
-  const banks = bankAlgorithms.filter((known) => algorithms.has(known.algorithm)).map((known) => known.bank);
-  return { format: 'crypto-agile', banks, events: [{ ...first, digests: {} }, ...events.slice(1)] };
+  const spoken = [...algorithms.keys()].map(findHash).filter((bank) => bank !== undefined);
+  return { format: 'crypto-agile', banks: spoken, events: [{ ...first, digests: {} }, ...events.slice(1)] };
 }
 
 function parseSha1Event(reader: ByteReader, index: number): LoggedEvent {
@@ -94,8 +82,8 @@ function parseEvent2(reader: ByteReader, index: number, algorithms: ReadonlyMap<
     if (seen.has(algorithm)) throw invalid(`event ${index} has two digests of algorithm ${algorithm}`);
     seen.add(algorithm);
     const digest = reader.bytes(length);
-    const known = bankAlgorithms.find((candidate) => candidate.algorithm === algorithm);
-    if (known !== undefined) digests[known.bank] = digest;
+    const bank = findHash(algorithm);
+    if (bank !== undefined) digests[bank] = digest;
   }
   return { index, pcr, eventType, digests, event: reader.bytes(reader.u32(true)) };
 }
@@ -126,8 +114,8 @@ function parseSpecId(event: Uint8Array): ReadonlyMap<number, number> | undefined
   for (let index = 0; index < count; index += 1) {
     const algorithm = reader.u16(true);
     const length = reader.u16(true);
-    const known = bankAlgorithms.find((candidate) => candidate.algorithm === algorithm);
-    if (length < 1 || length > DIGEST_LENGTH_MAX || (known !== undefined && known.length !== length)) {
+    const bank = findHash(algorithm);
+    if (length < 1 || length > DIGEST_LENGTH_MAX || (bank !== undefined && hashSize(bank) !== length)) {
       throw invalid(`its header gives algorithm ${algorithm} digests of ${length} bytes`);
     }
     if (lengths.has(algorithm)) throw invalid(`its header names algorithm ${algorithm} twice`);
@@ -139,12 +127,10 @@ function parseSpecId(event: Uint8Array): ReadonlyMap<number, number> | undefined
 }
 
 /** The header record that opens a crypto-agile log for these banks. */
-export function encodeEventLogHeader(banks: readonly LogBank[] = ['sha256']): Uint8Array {
-  const algorithms = banks
-    .map((bank) => algorithmOf(bank))
-    .flatMap(({ algorithm, length }) => [u16(algorithm), u16(length)]);
+export function encodeEventLogHeader(named: readonly LogBank[] = ['sha256']): Uint8Array {
+  const algorithms = named.flatMap((bank) => [u16(hashId(bank)), u16(hashSize(bank))]);
   const version = Uint8Array.of(0, 2, 106, 2); // minor, major, errata of the profile; UINTN of 8 bytes
-  const specId = concat(SPEC_ID_SIGNATURE, u32(0), version, u32(banks.length), ...algorithms, Uint8Array.of(0));
+  const specId = concat(SPEC_ID_SIGNATURE, u32(0), version, u32(named.length), ...algorithms, Uint8Array.of(0));
   return encodeSha1Event({ pcr: 0, eventType: eventTypes.noAction, digest: new Uint8Array(20), event: specId });
 }
 
@@ -160,14 +146,16 @@ export function encodeEvent({ pcr, eventType, digest, event }: EventToEncode): U
   return encodeEventOfBanks({ pcr, eventType, digests: { sha256: digest }, event });
 }
 
+const banks: readonly LogBank[] = ['sha1', 'sha256', 'sha384', 'sha512'];
+
 /** One record of a crypto-agile log with a digest for each bank given; the header must name the same banks. */
 export function encodeEventOfBanks(record: Omit<LoggedEvent, 'index'>): Uint8Array {
   const digests: Uint8Array[] = [];
-  for (const { bank, algorithm, length } of bankAlgorithms) {
+  for (const bank of banks) {
     const digest = record.digests[bank];
     if (digest === undefined) continue;
-    if (digest.length !== length) throw invalid(`a ${bank} digest of ${digest.length} bytes`);
-    digests.push(concat(u16(algorithm), digest));
+    if (digest.length !== hashSize(bank)) throw invalid(`a ${bank} digest of ${digest.length} bytes`);
+    digests.push(concat(u16(hashId(bank)), digest));
   }
   const start = concat(u32(record.pcr), u32(record.eventType), u32(digests.length));
   return concat(start, ...digests, u32(record.event.length), record.event);
@@ -177,12 +165,6 @@ export function encodeEventOfBanks(record: Omit<LoggedEvent, 'index'>): Uint8Arr
 export function encodeSha1Event({ pcr, eventType, digest, event }: EventToEncode): Uint8Array {
   if (digest.length !== 20) throw invalid(`a sha1 digest of ${digest.length} bytes`);
   return concat(u32(pcr), u32(eventType), digest, u32(event.length), event);
-}
-
-function algorithmOf(bank: LogBank): BankAlgorithm {
-  const found = bankAlgorithms.find((candidate) => candidate.bank === bank);
-  if (found === undefined) throw invalid(`no bank ${bank}`);
-  return found;
 }
 
 function u16(value: number): Uint8Array {

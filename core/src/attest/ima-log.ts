@@ -4,8 +4,9 @@
 import { createHash } from 'node:crypto';
 import { ByteReader, concat, parseUtf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
+import { hashSize } from '../tpm/algorithm.ts';
 import type { LogBank } from './event-log.ts';
-import { digestLengths, extend } from './replay.ts';
+import { extend } from './replay.ts';
 
 export const IMA_LOG_BYTES_MAX = 4 * 1024 * 1024; // about 40,000 files
 const PCR_COUNT = 24;
@@ -119,7 +120,7 @@ export function replayImaLog(
 ): ReadonlyMap<number, Uint8Array> {
   const values = new Map(start);
   for (const { pcr, violation, templateData } of entries) {
-    const length = digestLengths[bank];
+    const length = hashSize(bank);
     const digest = violation ? new Uint8Array(length).fill(0xff) : createHash(bank).update(templateData).digest();
     values.set(pcr, extend(bank, values.get(pcr) ?? new Uint8Array(length), digest));
   }

@@ -3,10 +3,9 @@
 import { createHash } from 'node:crypto';
 import { utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
+import { hashSize } from '../tpm/algorithm.ts';
 import type { EventLog, LogBank, LoggedEvent } from './event-log.ts';
 import { eventTypeName, eventTypes } from './event-type.ts';
-
-export const digestLengths: Readonly<Record<LogBank, number>> = { sha1: 20, sha256: 32, sha384: 48, sha512: 64 };
 
 /** An event that extended its PCR, with the digest of the replayed bank. */
 export interface ExtendedEvent {
@@ -48,7 +47,7 @@ export function replayEventLog(log: EventLog, bank: LogBank): ReplayedLog {
       );
     }
     const { index, pcr, eventType, event } = logged;
-    values.set(pcr, extend(bank, values.get(pcr) ?? new Uint8Array(digestLengths[bank]), digest));
+    values.set(pcr, extend(bank, values.get(pcr) ?? new Uint8Array(hashSize(bank)), digest));
     events.push({ index, pcr, eventType, digest, event });
   }
   return { bank, values, events };
@@ -66,7 +65,7 @@ export function pcrValue(replayed: ReplayedLog, pcr: number): Uint8Array {
 
 // PCRs 17 to 22 belong to a dynamic launch: all ones until one happens, and the launch sets them to zeros before it measures.
 function resetValue(pcr: number, bank: LogBank): Uint8Array {
-  return new Uint8Array(digestLengths[bank]).fill(pcr >= 17 && pcr <= 22 ? 0xff : 0);
+  return new Uint8Array(hashSize(bank)).fill(pcr >= 17 && pcr <= 22 ? 0xff : 0);
 }
 
 const STARTUP_LOCALITY = utf8('StartupLocality\0');
@@ -92,7 +91,7 @@ function startOfPcr0(
   if (values.has(0)) {
     throw new CoreError('event-log-invalid', `event log: event ${index} gives PCR 0 a start after it was started`);
   }
-  const start = new Uint8Array(digestLengths[bank]);
+  const start = new Uint8Array(hashSize(bank));
   start[start.length - 1] = locality;
   return start;
 }

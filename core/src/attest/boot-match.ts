@@ -1,0 +1,137 @@
+// Matches what a device booted with what it was expected to boot: for every PCR a reference set covers, the logged events in order. The
+// answer names the first event that differs, is missing or is extra. Event types are compared too, though no digest covers them.
+import { toHex } from '../bytes.ts';
+import { eventTypeName } from './event-type.ts';
+import { type ExpectedReference, type Reason, type ReasonCode, referenceTo } from './reason.ts';
+import type { ReferenceEvent, ReferenceValues } from './reference-values.ts';
+import type { ExtendedEvent, ReplayedLog } from './replay.ts';
+
+export interface BootMatch {
+  readonly referenceValues: ReferenceValues;
+  /** Empty when the boot matches. At most one for each PCR, ascending. */
+  readonly reasons: readonly Reason[];
+}
+
+/** The set the boot matches, or the one it comes closest to: fewest PCRs that differ, then most events matched. Undefined without sets. */
+export function matchBoot(
+  replayed: ReplayedLog,
+  sets: readonly ReferenceValues[],
+  quotedPcrs: readonly number[],
+): BootMatch | undefined {
+  let best: (BootMatch & { readonly matched: number }) | undefined;
+  for (const referenceValues of sets) {
+    const match = { referenceValues, ...matchSet(replayed, referenceValues, quotedPcrs) };
+    if (match.reasons.length === 0) return match;
+    const fewer = best === undefined || match.reasons.length < best.reasons.length;
+    const further = best !== undefined && match.reasons.length === best.reasons.length && match.matched > best.matched;
+    if (fewer || further) best = match;
+  }
+  return best;
+}
+
+function matchSet(replayed: ReplayedLog, { events: expected }: ReferenceValues, quotedPcrs: readonly number[]) {
+  const reasons: Reason[] = [];
+  let matched = 0;
+  const pcrs = [...new Set(expected.map(({ pcr }) => pcr))].sort((a, b) => a - b);
+  for (const pcr of pcrs) {
+    if (!quotedPcrs.includes(pcr)) {
+      reasons.push({ code: 'pcr-not-quoted', message: `PCR ${pcr} has reference values and was not quoted`, pcr });
+      continue;
+    }
+    const logged = replayed.events.filter((event) => event.pcr === pcr);
+    const wanted = expected.filter((event) => event.pcr === pcr);
+    const outcome = matchPcr(logged, wanted);
+    matched += outcome.matched;
+    if (outcome.reason !== undefined) reasons.push(outcome.reason);
+  }
+  return { reasons, matched };
+}
+
+interface PcrOutcome {
+  readonly matched: number;
+  readonly reason?: Reason | undefined;
+}
+
+// Optional events make the order ambiguous, so every place in `wanted` that the log so far can stand at is followed at once.
+function matchPcr(logged: readonly ExtendedEvent[], wanted: readonly ReferenceEvent[]): PcrOutcome {
+  let places = reachable([0], wanted);
+  for (const [position, event] of logged.entries()) {
+    const next = places.filter((place) => accepts(wanted[place], event)).map((place) => place + 1);
+    if (next.length === 0) return { matched: position, reason: firstDifference(logged, position, wanted, places) };
+    places = reachable(next, wanted);
+  }
+  if (places.includes(wanted.length)) return { matched: logged.length };
+  return { matched: logged.length, reason: firstDifference(logged, logged.length, wanted, places) };
+}
+
+// Places reached from `starts` by skipping optional events; each once, ascending.
+function reachable(starts: readonly number[], wanted: readonly ReferenceEvent[]): readonly number[] {
+  const places = new Set<number>();
+  for (const start of starts) {
+    for (let place = start; !places.has(place); place += 1) {
+      places.add(place);
+      if (wanted[place]?.optional !== true) break;
+    }
+  }
+  return [...places].sort((a, b) => a - b);
+}
+
+function accepts(wanted: ReferenceEvent | undefined, event: ExtendedEvent): boolean {
+  return wanted !== undefined && wanted.eventType === event.eventType && wanted.digests.includes(toHex(event.digest));
+}
+
+function firstDifference(
+  logged: readonly ExtendedEvent[],
+  position: number,
+  wanted: readonly ReferenceEvent[],
+  places: readonly number[],
+): Reason | undefined {
+  const event = logged[position];
+  const required = places
+    .map((place) => wanted[place])
+    .find((candidate) => candidate !== undefined && candidate.optional !== true);
+  if (event === undefined) return required === undefined ? undefined : reasonOf('event-missing', undefined, required);
+  if (required === undefined) return reasonOf('event-extra', event, undefined);
+  const following = logged[position + 1];
+  const replaced = following === undefined || !accepts(required, following);
+  if (!replaced) return reasonOf('event-extra', event, required);
+  const later = wanted.slice(wanted.indexOf(required) + 1).some((candidate) => accepts(candidate, event));
+  return reasonOf(later ? 'event-missing' : 'event-differs', event, required);
+}
+
+function reasonOf(code: ReasonCode, event: ExtendedEvent | undefined, wanted: ReferenceEvent | undefined): Reason {
+  const pcr = event?.pcr ?? wanted?.pcr;
+  const found = event === undefined ? undefined : referenceTo(event);
+  const expected = wanted === undefined ? undefined : describeWanted(wanted);
+  const foundText =
+    found === undefined
+      ? 'the log ends'
+      : `event ${found.index} is ${found.type} "${found.description}" with digest ${found.digest}`;
+  const expectedText =
+    expected === undefined
+      ? 'nothing more'
+      : `${expected.type} "${expected.name}" with digest ${expected.digests.join(' or ')}`;
+  return {
+    code,
+    message: `PCR ${pcr}: ${verbs[code] ?? code}: ${foundText}, expected ${expectedText}`,
+    ...(pcr === undefined ? {} : { pcr }),
+    ...(found === undefined ? {} : { event: found }),
+    ...(expected === undefined ? {} : { expected }),
+  };
+}
+
+const verbs: { readonly [code in ReasonCode]?: string } = {
+  'event-differs': 'an event differs',
+  'event-missing': 'an event is missing',
+  'event-extra': 'an event is extra',
+};
+
+const DIGESTS_SHOWN_MAX = 4;
+
+function describeWanted({ name, eventType, digests }: ReferenceEvent): ExpectedReference {
+  return {
+    name: name.replace(/[^\x20-\x7e]|["'\\<>&]/g, '?').slice(0, 80),
+    type: eventTypeName(eventType),
+    digests: digests.slice(0, DIGESTS_SHOWN_MAX),
+  };
+}

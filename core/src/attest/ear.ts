@@ -1,0 +1,191 @@
+// The attestation result: an EAR (EAT Attestation Results, draft-ietf-rats-ear-00, profile `tag:github.com,2023:veraison/ear`; EAT is
+// RFC 9711) with the AR4SI trustworthiness vector, as a JWT. Our tier and reasons are private claims. Format: spec/attestation-result.md.
+import type { KeyObject } from 'node:crypto';
+import { z } from 'zod';
+import { parseBase64url, toBase64url } from '../bytes.ts';
+import { CoreError } from '../error.ts';
+import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
+import { signJws, verifyJws } from '../jws.ts';
+import type { Signer } from '../signer.ts';
+import type { Appraisal } from './appraise.ts';
+import { reasonCodes } from './reason.ts';
+import { type Tier, tierSchema } from './tier.ts';
+import { statusOfVector, trustStatuses, type TrustStatus, type TrustVector } from './trust-vector.ts';
+
+export const EAR_PROFILE = 'tag:github.com,2023:veraison/ear';
+export const EAR_TYP = 'eat+jwt'; // RFC 9782
+export const EAR_BYTES_MAX = 8 * 1024; // travels in a receipt of at most 16 KiB
+const REASONS_MAX = 4; // the first ones tell what is wrong; the audit log has all
+const MESSAGE_LENGTH_MAX = 600;
+const SUBMODULE = 'device';
+
+export interface ResultReason {
+  readonly code: (typeof reasonCodes)[number];
+  readonly message: string;
+  readonly pcr?: number | undefined;
+  /** Index of the event in the log. */
+  readonly event?: number | undefined;
+}
+
+export interface AttestationResult {
+  /** When the appraisal was made, seconds since 1970. */
+  readonly issuedAt: number;
+  readonly verifier: { readonly developer: string; readonly build: string };
+  /** The nonce the evidence answered, 8 to 64 bytes. */
+  readonly nonce: Uint8Array;
+  /** Who was appraised: the device id. */
+  readonly subject: string;
+  readonly status: TrustStatus;
+  readonly vector: TrustVector;
+  /** The policy the appraisal followed: a URI or `name version` of the reference values. */
+  readonly policyId: string;
+  readonly tier: Tier;
+  /** SHA-256 bank digest over the quoted PCRs, hex. */
+  readonly pcrDigest: string;
+  readonly pcrs: readonly number[];
+  readonly resetCount: number;
+  readonly reasons: readonly ResultReason[];
+}
+
+const claim = z.int().min(-128).max(127).optional();
+const submoduleSchema = z.strictObject({
+  'ear.status': z.enum(trustStatuses),
+  'ear.trustworthiness-vector': z.strictObject({
+    'instance-identity': claim,
+    configuration: claim,
+    executables: claim,
+    'file-system': claim,
+    hardware: claim,
+    'runtime-opaque': claim,
+    'storage-opaque': claim,
+    'sourced-data': claim,
+  }),
+  'ear.appraisal-policy-id': z.string().min(1).max(256),
+  'edgekeep.tier': tierSchema,
+  'edgekeep.pcrs': z.array(z.int().min(0).max(23)).max(24),
+  'edgekeep.pcr-digest': z.string().regex(/^[0-9a-f]{64}([0-9a-f]{32}){0,2}$/),
+  'edgekeep.reset-count': z.int().min(0).max(0xffffffff),
+  'edgekeep.reasons': z
+    .array(
+      z.strictObject({
+        code: z.enum(reasonCodes),
+        message: z.string().max(MESSAGE_LENGTH_MAX),
+        pcr: z.int().min(0).max(23).optional(),
+        event: z.int().min(0).optional(),
+      }),
+    )
+    .max(REASONS_MAX),
+});
+
+const schema = z.strictObject({
+  eat_profile: z.literal(EAR_PROFILE),
+  eat_nonce: z.string().min(11).max(88),
+  iat: z.int().min(0),
+  sub: z.string().min(1).max(128),
+  'ear.verifier-id': z.strictObject({ developer: z.string().min(1).max(128), build: z.string().min(1).max(128) }),
+  submods: z.strictObject({ [SUBMODULE]: submoduleSchema }),
+});
+
+/** What the verifier adds to an appraisal to make a result of it. */
+export type ResultContext = Pick<AttestationResult, 'issuedAt' | 'verifier' | 'nonce' | 'subject' | 'policyId'>;
+
+/** The result of an appraisal. Keeps the first four reasons, their messages cut at 600 characters. */
+export function attestationResultOf(appraisal: Appraisal, context: ResultContext): AttestationResult {
+  const { status, vector, tier, pcrDigest, pcrSelection, resetCount } = appraisal;
+  const reasons = appraisal.reasons.slice(0, REASONS_MAX).map(({ code, message, pcr, event }): ResultReason => {
+    return { code, message: message.slice(0, MESSAGE_LENGTH_MAX), pcr, event: event?.index };
+  });
+  return { ...context, status, vector, tier, pcrDigest, pcrs: pcrSelection, resetCount, reasons };
+}
+
+/** Signs a result as a JWT under the key named `kid`. Throws `attestation-result-invalid` for a result a verifier would refuse. */
+export async function signAttestationResult(result: AttestationResult, signer: Signer, kid: string): Promise<string> {
+  const payload = encodePayload(result);
+  assertConsistent(parsePayload(payload));
+  const token = await signJws(payload, signer, { typ: EAR_TYP, kid });
+  if (token.length > EAR_BYTES_MAX) throw invalid(`${token.length} bytes, at most ${EAR_BYTES_MAX} are allowed`);
+  return token;
+}
+
+/** When a result counts: no older than `ageSecondsMax`, and from no further in the future than `skewSecondsMax`. */
+export interface ResultWindow {
+  readonly nowSeconds: number;
+  readonly ageSecondsMax: number;
+  readonly skewSecondsMax: number;
+}
+
+export type ResultVerdict =
+  | { readonly kind: 'verified'; readonly kid: string; readonly result: AttestationResult }
+  | { readonly kind: 'refused'; readonly reasons: readonly string[] };
+
+/** Verifies a result under the verifier's key. Broken tokens and payloads throw `token-invalid`, `attestation-result-invalid` or a JSON code. */
+export function verifyAttestationResult(token: string, key: KeyObject, window: ResultWindow): ResultVerdict {
+  const verdict = verifyJws(token, key, { typ: EAR_TYP, bytesMax: EAR_BYTES_MAX });
+  if (verdict.kind === 'refused') return verdict;
+  const result = parsePayload(verdict.payload);
+  assertConsistent(result);
+  const age = window.nowSeconds - result.issuedAt;
+  if (age > window.ageSecondsMax) {
+    return {
+      kind: 'refused',
+      reasons: [`the result is ${age} seconds old, at most ${window.ageSecondsMax} are allowed`],
+    };
+  }
+  if (-age > window.skewSecondsMax) {
+    return { kind: 'refused', reasons: [`the result was issued ${-age} seconds in the future`] };
+  }
+  return { kind: 'verified', kid: verdict.header.kid, result };
+}
+
+function encodePayload(result: AttestationResult): Uint8Array {
+  return encodeCanonicalJson({
+    eat_profile: EAR_PROFILE,
+    eat_nonce: toBase64url(result.nonce),
+    iat: result.issuedAt,
+    sub: result.subject,
+    'ear.verifier-id': { ...result.verifier },
+    submods: {
+      [SUBMODULE]: {
+        'ear.status': result.status,
+        'ear.trustworthiness-vector': { ...result.vector },
+        'ear.appraisal-policy-id': result.policyId,
+        'edgekeep.tier': result.tier,
+        'edgekeep.pcrs': result.pcrs,
+        'edgekeep.pcr-digest': result.pcrDigest,
+        'edgekeep.reset-count': result.resetCount,
+        'edgekeep.reasons': result.reasons.map((reason) => ({ ...reason })),
+      },
+    },
+  });
+}
+
+function parsePayload(payload: Uint8Array): AttestationResult {
+  const document = parseCanonicalJson(payload, schema, 'attestation result', 'attestation-result-invalid');
+  const submodule = document.submods[SUBMODULE];
+  return {
+    issuedAt: document.iat,
+    verifier: document['ear.verifier-id'],
+    nonce: parseBase64url(document.eat_nonce, 'attestation result nonce'),
+    subject: document.sub,
+    status: submodule['ear.status'],
+    vector: submodule['ear.trustworthiness-vector'],
+    policyId: submodule['ear.appraisal-policy-id'],
+    tier: submodule['edgekeep.tier'],
+    pcrDigest: submodule['edgekeep.pcr-digest'],
+    pcrs: submodule['edgekeep.pcrs'],
+    resetCount: submodule['edgekeep.reset-count'],
+    reasons: submodule['edgekeep.reasons'],
+  };
+}
+
+// The draft, section 3.2: a status never claims more than the vector beside it.
+function assertConsistent({ status, vector }: AttestationResult): void {
+  const worst = statusOfVector(vector);
+  if (trustStatuses.indexOf(status) < trustStatuses.indexOf(worst)) {
+    throw invalid(`its status is ${status} and its vector is ${worst}`);
+  }
+}
+
+function invalid(problem: string): CoreError {
+  return new CoreError('attestation-result-invalid', `attestation result: ${problem}`);
+}

@@ -1,0 +1,49 @@
+// A bounded memory of replayed logs, owned by the caller: devices of one fleet boot the same log, and replaying it once is enough. Only
+// logs that a valid signature vouched for are kept, so a stranger cannot push the fleet's logs out.
+import { createHash } from 'node:crypto';
+import { toHex } from '../bytes.ts';
+import { parseEventLog } from './event-log.ts';
+import { type ReplayedLog, replayEventLog } from './replay.ts';
+
+const BYTES_MAX = 64 * 1024 * 1024; // parsed logs hold on to their bytes
+
+export interface LogCache {
+  readonly entriesMax: number;
+  /** By SHA-256 of the log, hex; least recently used first. */
+  readonly entries: Map<string, { readonly replayed: ReplayedLog; readonly size: number }>;
+  size: number;
+}
+
+/** An empty cache for at most `limitEntries` logs and 64 MiB of log bytes. */
+export function createLogCache(limitEntries: number): LogCache {
+  return { entriesMax: limitEntries, entries: new Map(), size: 0 };
+}
+
+/** A log replayed in its sha256 bank, with the function that keeps it; call that only after a signature covered the replayed values. */
+export function replayCached(
+  bytes: Uint8Array,
+  cache: LogCache | undefined,
+): { readonly replayed: ReplayedLog; readonly keep: () => void } {
+  if (cache === undefined) return { replayed: replayEventLog(parseEventLog(bytes), 'sha256'), keep: () => {} };
+  const digest = toHex(createHash('sha256').update(bytes).digest());
+  const hit = cache.entries.get(digest);
+  if (hit !== undefined) {
+    cache.entries.delete(digest);
+    cache.entries.set(digest, hit);
+    return { replayed: hit.replayed, keep: () => {} };
+  }
+  // A copy, because the log is a view into a larger message that the cache must not keep alive.
+  const replayed = replayEventLog(parseEventLog(Uint8Array.from(bytes)), 'sha256');
+  return { replayed, keep: () => keep(cache, digest, { replayed, size: bytes.length }) };
+}
+
+function keep(cache: LogCache, digest: string, entry: { readonly replayed: ReplayedLog; readonly size: number }): void {
+  if (cache.entriesMax < 1 || cache.entries.has(digest)) return;
+  cache.entries.set(digest, entry);
+  cache.size += entry.size;
+  for (const [oldest, { size }] of cache.entries) {
+    if (cache.entries.size <= cache.entriesMax && cache.size <= BYTES_MAX) return;
+    cache.entries.delete(oldest);
+    cache.size -= size;
+  }
+}

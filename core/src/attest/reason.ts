@@ -1,0 +1,63 @@
+// Why an appraisal is not affirming: a closed list of codes, each with the PCR and the log event it is about, so that an operator reads
+// "PCR 4, event 31, EV_EFI_BOOT_SERVICES_APPLICATION ..." and not "PCR mismatch". Codes are listed in spec/attestation-result.md.
+import { toHex } from '../bytes.ts';
+import { describeEventData, eventTypeName } from './event-type.ts';
+import type { ExtendedEvent } from './replay.ts';
+
+export const reasonCodes = [
+  // the signature and what it covers
+  'signature-invalid',
+  'signer-unexpected',
+  'qualifying-data-mismatch',
+  'not-a-quote',
+  'tier-mismatch',
+  'pcr-selection-mismatch',
+  'pcr-digest-mismatch',
+  'reset-count-decreased',
+  // the boot against the reference values
+  'event-differs',
+  'event-missing',
+  'event-extra',
+  'pcr-not-quoted',
+  'reference-values-missing',
+  // the tier
+  'software-root-of-trust',
+] as const;
+
+export type ReasonCode = (typeof reasonCodes)[number];
+
+/** An event as a report names it. */
+export interface EventReference {
+  /** Place in the log, header included, as tpm2_eventlog counts. */
+  readonly index: number;
+  readonly type: string;
+  /** Printable, bounded, safe to show; see `describeEventData`. */
+  readonly description: string;
+  /** SHA-256 bank, hex. */
+  readonly digest: string;
+}
+
+/** What the reference values wanted in its place. */
+export interface ExpectedReference {
+  readonly name: string;
+  readonly type: string;
+  /** Acceptable SHA-256 digests, hex. */
+  readonly digests: readonly string[];
+}
+
+export interface Reason {
+  readonly code: ReasonCode;
+  readonly message: string;
+  readonly pcr?: number;
+  readonly event?: EventReference;
+  readonly expected?: ExpectedReference;
+}
+
+export function referenceTo(event: ExtendedEvent): EventReference {
+  return {
+    index: event.index,
+    type: eventTypeName(event.eventType),
+    description: describeEventData(event.event),
+    digest: toHex(event.digest),
+  };
+}

@@ -1,0 +1,110 @@
+// Reference values: the events a boot is expected to log, in order, PCR by PCR. They come from a signed release; this file reads, writes
+// and derives them. Format: spec/reference-values.md.
+import { z } from 'zod';
+import { toHex } from '../bytes.ts';
+import { CoreError } from '../error.ts';
+import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
+import type { EventLog } from './event-log.ts';
+import { describeEventData, eventTypeName } from './event-type.ts';
+import { replayEventLog } from './replay.ts';
+
+export const REFERENCE_VALUES_BYTES_MAX = 512 * 1024;
+const EVENTS_MAX = 1024; // real boots log 30 to 200 events
+const DIGESTS_MAX = 64; // acceptable builds of one component
+/** Software on the device can reset these (PC Client Platform TPM Profile 4.6.2): what they hold proves nothing. */
+const resettablePcrs: ReadonlySet<number> = new Set([16, 23]);
+
+/** Where Linux IMA measures: the order of its entries is never the same twice, so no reference values can cover it. */
+export const IMA_PCR = 10;
+
+export interface ReferenceEvent {
+  readonly pcr: number;
+  /** For people: what this event measures. */
+  readonly name: string;
+  readonly eventType: number;
+  /** Acceptable SHA-256 digests, hex. */
+  readonly digests: readonly string[];
+  readonly optional?: true | undefined;
+}
+
+export interface ReferenceValues {
+  readonly type: 'edgekeep-reference-values/v1';
+  readonly name: string;
+  readonly version: string;
+  readonly bank: 'sha256';
+  readonly events: readonly ReferenceEvent[];
+}
+
+const eventSchema = z.strictObject({
+  pcr: z
+    .int()
+    .min(0)
+    .max(23)
+    .refine((pcr) => pcr !== IMA_PCR, `PCR ${IMA_PCR} belongs to IMA, whose order does not repeat`),
+  name: z.string().min(1).max(128),
+  eventType: z.int().min(0).max(0xffffffff),
+  digests: z
+    .array(z.string().regex(/^[0-9a-f]{64}$/, '64 lower-case hex digits are expected'))
+    .min(1)
+    .max(DIGESTS_MAX),
+  optional: z.literal(true).optional(),
+});
+
+const schema = z.strictObject({
+  type: z.literal('edgekeep-reference-values/v1'),
+  name: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/),
+  version: z.string().regex(/^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/),
+  bank: z.literal('sha256'),
+  events: z.array(eventSchema).max(EVENTS_MAX),
+});
+
+/**
+ * Parses one set. A set that constrains nothing is refused: no required event on a PCR that software cannot reset, or none on a PCR of
+ * `quotedPcrs` when that is given. Throws `reference-values-invalid`, `json-not-canonical` or `bytes-too-long`.
+ */
+export function parseReferenceValues(bytes: Uint8Array, quotedPcrs?: readonly number[]): ReferenceValues {
+  if (bytes.length > REFERENCE_VALUES_BYTES_MAX) {
+    throw new CoreError(
+      'bytes-too-long',
+      `reference values: ${bytes.length} bytes, at most ${REFERENCE_VALUES_BYTES_MAX} are allowed`,
+    );
+  }
+  const values: ReferenceValues = parseCanonicalJson(bytes, schema, 'reference values', 'reference-values-invalid');
+  assertConstrains(values, quotedPcrs);
+  return values;
+}
+
+/** Throws `reference-values-invalid` for a set that any boot, or any boot an attacker on the device can bring about, would match. */
+export function assertConstrains(values: ReferenceValues, quotedPcrs?: readonly number[]): void {
+  const required = values.events.filter(({ optional, pcr }) => optional !== true && !resettablePcrs.has(pcr));
+  if (required.length === 0) {
+    throw invalid(values, 'it constrains nothing: no required event on a PCR other than the resettable 16 and 23');
+  }
+  if (quotedPcrs !== undefined && !required.some(({ pcr }) => quotedPcrs.includes(pcr))) {
+    throw invalid(values, `it constrains nothing that is quoted: its PCRs are none of ${quotedPcrs.join(',')}`);
+  }
+}
+
+export function encodeReferenceValues(values: ReferenceValues): Uint8Array {
+  return encodeCanonicalJson({ ...values, events: values.events.map((event) => ({ ...event })) });
+}
+
+/** The set that accepts exactly the boot of a golden log, for the given PCRs. Throws `reference-values-invalid` when they hold no event. */
+export function referenceValuesFromLog(
+  log: EventLog,
+  pcrs: readonly number[],
+  name: string,
+  version: string,
+): ReferenceValues {
+  const events = replayEventLog(log, 'sha256')
+    .events.filter(({ pcr }) => pcrs.includes(pcr))
+    .map(({ pcr, eventType, event, digest }): ReferenceEvent => {
+      return { pcr, name: describeEventData(event) || eventTypeName(eventType), eventType, digests: [toHex(digest)] };
+    });
+  const values: ReferenceValues = { type: 'edgekeep-reference-values/v1', name, version, bank: 'sha256', events };
+  return parseReferenceValues(encodeReferenceValues(values), pcrs);
+}
+
+function invalid({ name, version }: ReferenceValues, problem: string): CoreError {
+  return new CoreError('reference-values-invalid', `reference values ${name} ${version}: ${problem}`);
+}
