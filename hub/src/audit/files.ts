@@ -1,0 +1,52 @@
+// The file operations under the log's folder, few and small, so that a test can let the world end between any two of them.
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+export interface LogFiles {
+  /** Undefined when there is no such file. */
+  read(path: string): Promise<Uint8Array | undefined>;
+  /** Makes the folder and those above it; gives the first one that was missing, or undefined. */
+  makeFolder(path: string): Promise<string | undefined>;
+  /** Writes a new or emptied file and waits until its bytes are on the disk. */
+  write(path: string, bytes: Uint8Array): Promise<void>;
+  /** Waits until the names in a folder are on the disk. */
+  syncFolder(path: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a folder and what is in it; nothing happens when it is not there. */
+  removeFolder(path: string): Promise<void>;
+}
+
+export const diskFiles: LogFiles = {
+  async read(path) {
+    try {
+      return await readFile(path);
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) {
+        return undefined;
+      }
+      throw error;
+    }
+  },
+  makeFolder: (path) => mkdir(path, { recursive: true }),
+  async write(path, bytes) {
+    await using file = await open(path, 'w');
+    await file.writeFile(bytes);
+    await file.sync();
+  },
+  async syncFolder(path) {
+    await using folder = await open(path, 'r');
+    await folder.sync();
+  },
+  rename: (from, to) => rename(from, to),
+  removeFolder: (path) => rm(path, { recursive: true, force: true }),
+};
+
+/** Makes a folder so that it is still there after a power cut: every folder that got a new name in it is synced. */
+export async function makeDurableFolder(files: LogFiles, path: string): Promise<void> {
+  const first = await files.makeFolder(path);
+  if (first === undefined) return;
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    await files.syncFolder(folder);
+    if (folder === dirname(first) || folder === dirname(folder)) return;
+  }
+}

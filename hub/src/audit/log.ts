@@ -1,0 +1,286 @@
+// The audit log: integrates entries that the store committed into the Merkle tree, signs a checkpoint over them and publishes it.
+// Entries are inserted in the transaction of what they describe; from then on this loop owes them a place under a checkpoint.
+import { equalBytes } from '@edgekeep/core/bytes';
+import { openCheckpoint, parseCheckpoint, signCheckpoint } from '@edgekeep/core/audit/checkpoint';
+import { leafHash } from '@edgekeep/core/audit/merkle';
+import { type NoteSigner, parseNote, type VerifierKey, verifierKey } from '@edgekeep/core/audit/note';
+import type { TlogProof } from '@edgekeep/core/audit/proof';
+import { tileWidth } from '@edgekeep/core/audit/tile';
+import { appendLeaves, edgeRoot, emptyEdge, partialTiles, type TreeEdge } from '@edgekeep/core/audit/tree-edge';
+import { HubError } from '../error.ts';
+import type { LogFiles } from './files.ts';
+import { TileFolder } from './tiles.ts';
+import { TreeReader } from './tree-reader.ts';
+
+/** Entries as the store holds them, in the order of their index, without gaps. */
+export interface EntrySource {
+  size(): Promise<number>;
+  read(from: number, toExclusive: number): Promise<readonly LoggedEntry[]>;
+}
+
+export interface LoggedEntry {
+  readonly entry: Uint8Array;
+  readonly leafHash: Uint8Array;
+}
+
+/** The last checkpoint that was signed; `save` returns when it is durable. */
+export interface CheckpointStore {
+  latest(): Promise<Uint8Array | undefined>;
+  save(note: Uint8Array): Promise<void>;
+}
+
+export interface AuditLogParts {
+  readonly source: EntrySource;
+  readonly checkpoints: CheckpointStore;
+  /** Where the tiles go; a static server may give this folder away. */
+  readonly folder: string;
+  /** The signer's name is the log's origin. */
+  readonly signer: NoteSigner;
+  readonly files?: LogFiles;
+}
+
+/** Entries integrated at once: bounds memory (32 MiB of the largest entries) and the time until the first of them is covered. */
+const batchEntriesMax = 16 * tileWidth;
+
+interface Grown {
+  readonly edge: TreeEdge;
+  /** The entries of the bundle that is not full yet. */
+  readonly openBundle: readonly Uint8Array[];
+}
+
+/** All that one checkpoint stands on; replaced as a whole, so that readers never see half a step. */
+interface Head extends Grown {
+  readonly checkpoint: Uint8Array;
+}
+
+interface Waiter {
+  readonly index: number;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class AuditLog implements AsyncDisposable {
+  readonly key: VerifierKey;
+  readonly #parts: AuditLogParts;
+  readonly #tiles: TileFolder;
+  readonly #reader: TreeReader;
+  #head: Head;
+  #waiters: Waiter[] = [];
+  #awake = false;
+  #stopped = false;
+  /** Steps run one after another: integration, and publishing of cosigned checkpoints. */
+  #steps: Promise<void> = Promise.resolve();
+
+  private constructor(parts: AuditLogParts, tiles: TileFolder, head: Head) {
+    this.#parts = parts;
+    this.key = verifierKey(parts.signer.name, parts.signer.signer.publicKey, 'ed25519');
+    this.#tiles = tiles;
+    this.#reader = new TreeReader((address) => tiles.readTile(address));
+    this.#head = head;
+  }
+
+  /**
+   * Opens the log: reads every entry again, completes what a crash left unwritten, and compares with the last checkpoint that was
+   * signed. When the entries no longer lead to it, or a published tile differs, history was rewritten: `log-rewritten`, and the
+   * hub must not start.
+   */
+  static async open(parts: AuditLogParts): Promise<AuditLog> {
+    const tiles = await TileFolder.open(parts.folder, parts.files);
+    const log = new AuditLog(parts, tiles, { edge: emptyEdge, openBundle: [], checkpoint: new Uint8Array(0) });
+    await log.#restore();
+    return log;
+  }
+
+  /** The latest signed checkpoint: everything below its size is integrated and durable. */
+  checkpoint(): Uint8Array {
+    return this.#head.checkpoint;
+  }
+
+  get size(): number {
+    return this.#head.edge.size;
+  }
+
+  /** Says that entries were committed. Entries that come while a batch is written share the next one. */
+  wake(): void {
+    if (this.#awake || this.#stopped) return;
+    this.#awake = true;
+    void this.#step(async () => {
+      this.#awake = false;
+      await this.#integrate();
+    }).catch(() => undefined); // Those who wait for an entry were told; the next wake tries again.
+  }
+
+  /** Resolves when a checkpoint covers the entry. Rejects when it cannot be integrated now: nothing may be released on such an entry. */
+  integrated(index: number): Promise<void> {
+    if (index < this.size) return Promise.resolve();
+    if (this.#stopped) return Promise.reject(new HubError('hub-stopping', 'the audit log is closed'));
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ index, resolve, reject });
+      this.wake();
+    });
+  }
+
+  /** The proof that entry `index` stands under a checkpoint of this log: the latest, or an earlier one, cosigned for example. */
+  async proofFor(index: number, checkpoint: Uint8Array = this.#head.checkpoint): Promise<TlogProof> {
+    const { size } = parseCheckpoint(parseNote(checkpoint).text);
+    const { edge } = this.#head;
+    if (size > edge.size || index < 0 || index >= size) {
+      throw new HubError(
+        'not-found',
+        `entry ${index} is not under a checkpoint of ${Math.min(size, edge.size)} entries`,
+      );
+    }
+    return { index, hashes: await this.#reader.inclusion(edge, index, size), checkpoint };
+  }
+
+  /** The proof that the tree of `to` entries continues the one of `from`; from 0, or to itself, it is empty. */
+  async consistency(from: number, to: number = this.size): Promise<readonly Uint8Array[]> {
+    const { edge } = this.#head;
+    if (from < 0 || from > to || to > edge.size) {
+      throw new HubError('not-found', `there is no proof from ${from} to ${to} entries, the log has ${edge.size}`);
+    }
+    return from === 0 || from === to ? [] : this.#reader.consistency(edge, from, to);
+  }
+
+  /** Publishes the latest checkpoint with cosignatures attached. One that was overtaken meanwhile is left out. */
+  publishCosigned(checkpoint: Uint8Array): Promise<void> {
+    return this.#step(async () => {
+      const latest = parseNote(this.#head.checkpoint).text;
+      if (parseNote(checkpoint).text === latest) await this.#tiles.publishCheckpoint(checkpoint);
+    });
+  }
+
+  /** Finishes the batch that is being written; entries that came later are integrated when the log is opened again. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    await this.#steps;
+    this.#reject(new HubError('hub-stopping', 'the audit log is closed'));
+  }
+
+  async #step(work: () => Promise<void>): Promise<void> {
+    const done = this.#steps.then(work);
+    this.#steps = done.catch(() => undefined);
+    return done;
+  }
+
+  async #integrate(): Promise<void> {
+    try {
+      const target = await this.#parts.source.size();
+      while (this.size < target && !this.#stopped) {
+        await this.#advance(Math.min(target, this.size + batchEntriesMax));
+      }
+    } catch (cause) {
+      const error =
+        cause instanceof HubError
+          ? cause
+          : new HubError('store-failed', 'the audit log could not be written', { cause });
+      this.#reject(error);
+      throw error;
+    }
+  }
+
+  // The order is the promise: tiles durable, then signed, then saved, then published, then told.
+  async #advance(target: number): Promise<void> {
+    const { edge, full, openBundle } = await this.#append(this.#head, target, true);
+    const checkpoint = await signCheckpoint({ size: edge.size, root: edgeRoot(edge) }, this.#parts.signer);
+    await this.#parts.checkpoints.save(checkpoint);
+    await this.#tiles.publishCheckpoint(checkpoint);
+    this.#head = { edge, openBundle, checkpoint };
+    this.#resolve();
+    await this.#tiles.removePartials(full);
+  }
+
+  // Partial tiles are written for trees that get a checkpoint only.
+  async #append(head: Grown, target: number, forCheckpoint: boolean) {
+    const read = await this.#parts.source.read(head.edge.size, target);
+    if (read.length !== target - head.edge.size) {
+      throw new HubError(
+        'log-rewritten',
+        `entries ${head.edge.size} to ${target} were asked for, ${read.length} are there`,
+      );
+    }
+    const hashes = read.map((each, at) => verifiedLeafHash(each, head.edge.size + at));
+    const { edge, full } = appendLeaves(head.edge, hashes);
+    const entries = [...head.openBundle, ...read.map(({ entry }) => entry)];
+    const tiles = forCheckpoint ? [...full, ...partialTiles(edge)] : full;
+    await this.#tiles.writeTiles(tiles, entries, head.edge.size - head.openBundle.length);
+    return { edge, full, openBundle: entries.slice(entries.length - (edge.size % tileWidth)) };
+  }
+
+  async #restore(): Promise<void> {
+    const saved = await this.#parts.checkpoints.latest();
+    const signed = saved === undefined ? undefined : this.#opened(saved, 'the saved checkpoint');
+    const published = await this.#tiles.readCheckpoint();
+    if (published !== undefined) this.#compareWithPublished(published, signed?.size ?? 0);
+
+    const size = await this.#parts.source.size();
+    if (signed !== undefined && signed.size > size) {
+      throw new HubError('log-rewritten', `a checkpoint of ${signed.size} entries was signed, ${size} are left`);
+    }
+    let head: Grown = { edge: emptyEdge, openBundle: [] };
+    const goal = signed?.size ?? 0;
+    while (head.edge.size < goal) {
+      const target = Math.min(goal, head.edge.size + batchEntriesMax);
+      const grown = await this.#append(head, target, target === goal);
+      await this.#tiles.removePartials(grown.full);
+      head = grown;
+    }
+    if (signed !== undefined && !equalBytes(edgeRoot(head.edge), signed.root)) {
+      throw new HubError('log-rewritten', `the first ${goal} entries do not lead to the root that was signed`);
+    }
+    if (saved === undefined) {
+      this.#head = { ...head, checkpoint: await this.#signEmpty() };
+    } else {
+      this.#head = { ...head, checkpoint: saved };
+      if (published === undefined || parseNote(published).text !== parseNote(saved).text) {
+        await this.#tiles.publishCheckpoint(saved);
+      }
+    }
+    await this.#integrate();
+  }
+
+  async #signEmpty(): Promise<Uint8Array> {
+    const checkpoint = await signCheckpoint({ size: 0, root: edgeRoot(emptyEdge) }, this.#parts.signer);
+    await this.#parts.checkpoints.save(checkpoint);
+    await this.#tiles.publishCheckpoint(checkpoint);
+    return checkpoint;
+  }
+
+  // A checkpoint is saved before it is published: a published one that is larger means that the store was rolled back.
+  #compareWithPublished(bytes: Uint8Array, savedSize: number): void {
+    const published = this.#opened(bytes, 'the published checkpoint');
+    if (published.size > savedSize) {
+      throw new HubError(
+        'log-rewritten',
+        `a checkpoint of ${published.size} entries is published, the store knows only one of ${savedSize}`,
+      );
+    }
+  }
+
+  #opened(bytes: Uint8Array, what: string) {
+    const opened = openCheckpoint(bytes, this.key);
+    if (opened.kind === 'refused') throw new HubError('log-rewritten', `${what}: ${opened.reasons.join('; ')}`);
+    return opened.checkpoint;
+  }
+
+  #resolve(): void {
+    const covered = this.#waiters.filter(({ index }) => index < this.size);
+    this.#waiters = this.#waiters.filter(({ index }) => index >= this.size);
+    for (const waiter of covered) waiter.resolve();
+  }
+
+  #reject(error: HubError): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.reject(error);
+  }
+}
+
+// The store keeps the hash beside the entry; an entry that was changed later no longer has it.
+function verifiedLeafHash({ entry, leafHash: stored }: LoggedEntry, index: number): Uint8Array {
+  const computed = leafHash(entry);
+  if (!equalBytes(computed, stored)) {
+    throw new HubError('log-rewritten', `entry ${index} is not the one that was logged`);
+  }
+  return computed;
+}
