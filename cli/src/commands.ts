@@ -1,4 +1,8 @@
 // Every verb and where it lives; each is loaded only when it is asked for, so `--help` and offline verbs start fast.
 import type { Command } from './command.ts';
 
-export const commands: Readonly<Record<string, () => Promise<Command>>> = {};
+export const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  'attest verify': () => import('./attest/verify.ts').then((m) => m.command),
+  'attest replay': () => import('./attest/replay.ts').then((m) => m.command),
+  'attest reference': () => import('./attest/reference.ts').then((m) => m.command),
+};

@@ -3,6 +3,7 @@
 import type { KeyObject } from 'node:crypto';
 import { equalBytes, toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
+import type { TpmHash } from '../tpm/algorithm.ts';
 import { parseAttest, type QuoteAttest } from '../tpm/attest.ts';
 import { equalPcrSelections, pcrDigest, type PcrSelection } from '../tpm/pcr-selection.ts';
 import {
@@ -23,21 +24,25 @@ export interface AttestationKey {
   readonly qualifiedName?: Uint8Array | undefined;
 }
 
-/**
- * The attestation key of a public area that is a primary of `hierarchy`. Throws `evidence-invalid` unless it is a restricted signing key
- * made in and bound to its TPM: only such a key signs nothing but what the TPM itself made.
- */
+/** The attestation key of a public area that is a primary of `hierarchy`. Throws as `assertAttestationKey` does. */
 export function attestationKeyOf(publicArea: TpmPublic, hierarchy: Hierarchy): AttestationKey {
+  assertAttestationKey(publicArea);
+  return { publicKey: publicKeyOf(publicArea), qualifiedName: primaryQualifiedName(hierarchy, tpmName(publicArea)) };
+}
+
+/**
+ * Throws `evidence-invalid` unless the key is a restricted signing key, made in its TPM and bound to it: only such a key signs nothing
+ * but what the TPM itself made.
+ */
+export function assertAttestationKey({ attributes }: TpmPublic): void {
   const { fixedTpm, fixedParent, sensitiveDataOrigin, restricted, sign, decrypt } = objectAttributes;
   const wanted = fixedTpm | fixedParent | sensitiveDataOrigin | restricted | sign;
-  if ((publicArea.attributes & (wanted | decrypt)) !== wanted) {
-    const found = `0x${(publicArea.attributes >>> 0).toString(16)}`;
-    throw new CoreError(
-      'evidence-invalid',
-      `attestation key: attributes ${found}, expected a restricted signing key bound to its TPM`,
-    );
-  }
-  return { publicKey: publicKeyOf(publicArea), qualifiedName: primaryQualifiedName(hierarchy, tpmName(publicArea)) };
+  if ((attributes & (wanted | decrypt)) === wanted) return;
+  const found = `0x${(attributes >>> 0).toString(16)}`;
+  throw new CoreError(
+    'evidence-invalid',
+    `attestation key: attributes ${found}, expected a restricted signing key bound to its TPM`,
+  );
 }
 
 /** A TPM's boot counters; never going backwards for one attestation key. */
@@ -51,8 +56,8 @@ export interface QuoteExpectations {
   readonly qualifyingData: Uint8Array;
   /** PCRs of the sha256 bank, ascending: exactly these must be quoted. */
   readonly pcrs: readonly number[];
-  /** The value of a PCR as the replayed log gives it. */
-  readonly pcrValue: (pcr: number) => Uint8Array;
+  /** The value of a PCR as the replayed log gives it. `unchecked` proves nothing about the boot: for reading a quote without its log. */
+  readonly pcrValue: ((pcr: number) => Uint8Array) | 'unchecked';
   /** The counters of the last quote accepted under this key. */
   readonly lastBoot?: BootCounters | undefined;
 }
@@ -73,7 +78,7 @@ export function verifyQuote(quote: Uint8Array, signature: Uint8Array, expected: 
   const found = [
     signerReason(attest, expected.key),
     qualifyingDataReason(attest, expected.qualifyingData),
-    ...pcrReasons(attest, expected, () => pcrDigest(expected.pcrs.map(expected.pcrValue), parsedSignature.hash)),
+    pcrReason(attest, expected, parsedSignature.hash),
     expected.lastBoot === undefined ? undefined : bootReason(attest.clockInfo, expected.lastBoot),
   ];
   const reasons = found.filter((reason) => reason !== undefined);
@@ -92,20 +97,17 @@ function qualifyingDataReason({ extraData }: QuoteAttest, expected: Uint8Array):
   return { code: 'qualifying-data-mismatch', message };
 }
 
-function pcrReasons(
-  attest: QuoteAttest,
-  { pcrs }: QuoteExpectations,
-  replayedDigest: () => Uint8Array,
-): readonly Reason[] {
+function pcrReason(attest: QuoteAttest, { pcrs, pcrValue }: QuoteExpectations, hash: TpmHash): Reason | undefined {
   const wanted: readonly PcrSelection[] = [{ bank: 'sha256', pcrs }];
-  if (!equalPcrSelections(attest.selections, wanted)) {
+  if (pcrs.length === 0 || !equalPcrSelections(attest.selections, wanted)) {
     const message = `the quote covers ${describeSelections(attest.selections)}, expected ${describeSelections(wanted)}`;
-    return [{ code: 'pcr-selection-mismatch', message }];
+    return { code: 'pcr-selection-mismatch', message };
   }
-  const digest = replayedDigest();
-  if (equalBytes(attest.pcrDigest, digest)) return [];
+  if (pcrValue === 'unchecked') return undefined;
+  const digest = pcrDigest(pcrs.map(pcrValue), hash);
+  if (equalBytes(attest.pcrDigest, digest)) return undefined;
   const message = `the log replays PCRs ${pcrs.join(',')} to the digest ${toHex(digest)}, the TPM quotes ${toHex(attest.pcrDigest)}: the log is not what was measured`;
-  return [{ code: 'pcr-digest-mismatch', message }];
+  return { code: 'pcr-digest-mismatch', message };
 }
 
 function bootReason(found: BootCounters, last: BootCounters): Reason | undefined {

@@ -1,0 +1,37 @@
+// `attest replay`: the PCR values a boot log amounts to, in the layout of tpm2_eventlog's `pcrs` section.
+import { toHex } from '@edgekeep/core/bytes';
+import { EVENT_LOG_BYTES_MAX, type LogBank, parseEventLog } from '@edgekeep/core/attest/event-log';
+import { replayEventLog } from '@edgekeep/core/attest/replay';
+import { type Command, exitCodes, UsageError } from '../command.ts';
+import { readBounded } from './input.ts';
+
+const banks: readonly LogBank[] = ['sha1', 'sha256', 'sha384', 'sha512'];
+
+export const command: Command = {
+  summary: 'replay a TCG boot event log to PCR values',
+  usage: 'attest replay LOG [--bank BANK]',
+  help: `
+LOG is a TCG event log, SHA-1 or crypto-agile, such as /sys/kernel/security/tpm0/binary_bios_measurements.
+
+--bank BANK   sha1, sha256, sha384 or sha512; default: every bank of the log
+`,
+  positionals: { least: 1, most: 1 },
+  options: { bank: { type: 'string' } },
+  async run(args) {
+    const [path = ''] = args.positionals;
+    const log = parseEventLog(await readBounded(path, EVENT_LOG_BYTES_MAX));
+    const wanted = args.option('bank');
+    const named = banks.find((bank) => bank === wanted);
+    if (wanted !== undefined && named === undefined)
+      throw new UsageError(`no bank ${wanted}; known are ${banks.join(', ')}`);
+    const replayed = (named === undefined ? log.banks : [named]).map((bank) => replayEventLog(log, bank));
+    const lines = ['pcrs:'];
+    const value: Record<string, Record<string, string>> = {};
+    for (const { bank, values } of replayed) {
+      const ascending = [...values].sort(([a], [b]) => a - b);
+      lines.push(`  ${bank}:`, ...ascending.map(([pcr, bytes]) => `    ${String(pcr).padEnd(2)} : 0x${toHex(bytes)}`));
+      value[bank] = Object.fromEntries(ascending.map(([pcr, bytes]) => [String(pcr), toHex(bytes)]));
+    }
+    return { exitCode: exitCodes.ok, value: { pcrs: value }, text: lines.join('\n') };
+  },
+};

@@ -1,0 +1,112 @@
+// `attest verify`: a quote in the files tpm2_quote writes, against key, nonce, boot log and reference values.
+import { EVENT_LOG_BYTES_MAX, parseEventLog } from '@edgekeep/core/attest/event-log';
+import { matchBoot } from '@edgekeep/core/attest/boot-match';
+import { verifyQuote } from '@edgekeep/core/attest/quote';
+import type { Reason } from '@edgekeep/core/attest/reason';
+import { parseReferenceValues, REFERENCE_VALUES_BYTES_MAX } from '@edgekeep/core/attest/reference-values';
+import { pcrValue, type ReplayedLog, replayEventLog } from '@edgekeep/core/attest/replay';
+import { parseHex, toHex } from '@edgekeep/core/bytes';
+import { parseAttest } from '@edgekeep/core/tpm/attest';
+import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
+import { parsePcrs, readBounded } from './input.ts';
+import { readAttestationKey, readSignature } from './signed-files.ts';
+
+const SIGNED_BYTES_MAX = 4096; // a quote has about 150 bytes, an RSA-4096 signature 518
+const KEY_BYTES_MAX = 16 * 1024;
+
+export const command: Command = {
+  summary: 'verify a TPM quote, its boot log and what was booted',
+  usage:
+    'attest verify --quote FILE --signature FILE --key FILE --nonce HEX [--event-log FILE] [--reference FILE]... [--pcrs LIST] [--qualified-name HEX]',
+  help: `
+Takes the files tpm2_quote -m and -s write (signature in the tss or plain form). Exit code 0: verified; 1: refused, with every reason.
+
+--quote FILE           TPMS_ATTEST
+--signature FILE       TPMT_SIGNATURE, or plain: ECDSA in DER, RSASSA bare, both with SHA-256
+--key FILE             the attestation key: PEM, TPM2B_PUBLIC or TPMT_PUBLIC (then its attributes are verified too)
+--nonce HEX            the qualifying data the quote must carry
+--event-log FILE       TCG boot log that must replay to the quoted PCRs; without it nothing is said about the boot
+--reference FILE       reference values (spec/reference-values.md); repeat for several acceptable boots; needs --event-log
+--pcrs LIST            PCRs of the sha256 bank that must be quoted, as 0,2,7-9; default: those of the quote
+--qualified-name HEX   the key's qualified name, as tpm2_readpublic -q writes it; without it the signer's name is not compared
+`,
+  positionals: { least: 0, most: 0 },
+  options: {
+    quote: { type: 'string' },
+    signature: { type: 'string' },
+    key: { type: 'string' },
+    nonce: { type: 'string' },
+    'event-log': { type: 'string' },
+    reference: { type: 'string', multiple: true },
+    pcrs: { type: 'string' },
+    'qualified-name': { type: 'string' },
+  },
+  async run(args) {
+    const quote = await readBounded(args.required('quote'), SIGNED_BYTES_MAX);
+    const publicKey = readAttestationKey(await readBounded(args.required('key'), KEY_BYTES_MAX));
+    const signature = readSignature(await readBounded(args.required('signature'), SIGNED_BYTES_MAX), publicKey);
+    const nonce = parseHex(args.required('nonce'), '--nonce');
+    const name = args.option('qualified-name');
+    const qualifiedName = name === undefined ? undefined : parseHex(name, '--qualified-name');
+    const list = args.option('pcrs');
+    const pcrs = list === undefined ? quotedPcrs(quote) : parsePcrs(list);
+    const replayed = await readLog(args);
+    const verdict = verifyQuote(quote, signature, {
+      key: { publicKey, qualifiedName },
+      qualifyingData: nonce,
+      pcrs,
+      pcrValue: replayed === undefined ? 'unchecked' : (pcr) => pcrValue(replayed, pcr),
+    });
+    if (verdict.kind === 'refused') return refused(verdict.reasons);
+    const match = replayed === undefined ? undefined : matchBoot(replayed, await readReferences(args, pcrs), pcrs);
+    if (match !== undefined && match.reasons.length > 0) return refused(match.reasons);
+    const { pcrDigest, clockInfo, qualifiedSigner } = verdict.attest;
+    const matched = match === undefined ? undefined : `${match.referenceValues.name} ${match.referenceValues.version}`;
+    const { resetCount, restartCount } = clockInfo;
+    const value = {
+      verified: true,
+      pcrs,
+      pcrDigest: toHex(pcrDigest),
+      qualifiedSigner: toHex(qualifiedSigner),
+      resetCount,
+      restartCount,
+      referenceValues: matched ?? null,
+    };
+    const lines = [
+      'verified: signature, nonce and PCR selection',
+      `pcrs: sha256:${pcrs.join(',')} digest ${value.pcrDigest}`,
+      `signer: ${value.qualifiedSigner}${qualifiedName === undefined ? ' (not compared; give --qualified-name)' : ''}`,
+      `boot: reset ${resetCount}, restart ${restartCount}`,
+      replayed === undefined
+        ? 'event log: not given, nothing is said about the boot'
+        : 'event log: replays to the quoted PCRs',
+      `reference values: ${matched ?? 'not given, any boot is accepted'}`,
+    ];
+    return { exitCode: exitCodes.ok, value, text: lines.join('\n') };
+  },
+};
+
+// The quote's own selection: its signature is verified afterwards, and the selection is shown.
+function quotedPcrs(quote: Uint8Array): readonly number[] {
+  const attest = parseAttest(quote);
+  return attest.kind === 'quote' ? (attest.selections.find(({ bank }) => bank === 'sha256')?.pcrs ?? []) : [];
+}
+
+async function readLog(args: Arguments): Promise<ReplayedLog | undefined> {
+  const path = args.option('event-log');
+  if (path !== undefined) return replayEventLog(parseEventLog(await readBounded(path, EVENT_LOG_BYTES_MAX)), 'sha256');
+  if (args.all('reference').length > 0) throw new UsageError('--reference needs --event-log');
+  return undefined;
+}
+
+async function readReferences(args: Arguments, pcrs: readonly number[]) {
+  const files = args.all('reference');
+  return Promise.all(
+    files.map(async (path) => parseReferenceValues(await readBounded(path, REFERENCE_VALUES_BYTES_MAX), pcrs)),
+  );
+}
+
+function refused(reasons: readonly Reason[]): Outcome {
+  const text = ['refused:', ...reasons.map(({ code, message }) => `  ${code}: ${message}`)].join('\n');
+  return { exitCode: exitCodes.refused, value: { verified: false, reasons }, text };
+}
