@@ -1,6 +1,6 @@
 // SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7): the key a certificate or a request is about.
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
-import { contextTag, DerReader, derBitString, derNull, derOid, derSequence, derTag } from '../der.ts';
+import { DerReader, derBitString, derNull, derOid, derSequence, derTag } from '../der.ts';
 import { CoreError } from '../error.ts';
 import { algorithmOid } from './oid.ts';
 
@@ -66,6 +66,3 @@ export function keyIdentifierOf(spki: Uint8Array): Uint8Array {
   info.inside();
   return createHash('sha256').update(info.octetsInBitString()).digest().subarray(0, 20);
 }
-
-/** The AKI's implicit tag for its key identifier, `[0]`. */
-export const keyIdentifierTag = contextTag(0, false);

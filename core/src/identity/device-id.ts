@@ -1,0 +1,35 @@
+// Device ids, and where an operational certificate carries one: as the common name and as `urn:edgekeep:device:ID`.
+import { CoreError } from '../error.ts';
+import type { Certificate } from './certificate.ts';
+import { attributeText } from './distinguished-name.ts';
+import { attributeOid } from './oid.ts';
+
+/** Lower-case letters, digits and hyphens, 1 to 63 characters: safe as a host name label, a path segment and a topic level. */
+export const deviceIdPattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
+
+const prefix = 'urn:edgekeep:device:';
+
+export function isDeviceId(text: string): boolean {
+  return deviceIdPattern.test(text);
+}
+
+export function deviceUri(deviceId: string): string {
+  if (!isDeviceId(deviceId)) throw new CoreError('encoding-invalid', `not a device id: ${JSON.stringify(deviceId)}`);
+  return prefix + deviceId;
+}
+
+/**
+ * The device a certificate speaks for. Call it only on a certificate whose path was validated. Throws `certificate-invalid` unless there
+ * is exactly one device URI among the alternative names and the common name agrees: two ids in one certificate are two devices to two readers.
+ */
+export function deviceIdOf(certificate: Certificate): string {
+  const names = certificate.extensions.subjectAltName?.names ?? [];
+  const uris = names.flatMap((name) => (name.kind === 'uri' && name.text.startsWith(prefix) ? [name.text] : []));
+  const [uri = ''] = uris;
+  const deviceId = uri.slice(prefix.length);
+  const commonName = attributeText(certificate.subject, attributeOid.commonName);
+  if (uris.length !== 1 || !isDeviceId(deviceId) || commonName !== deviceId) {
+    throw new CoreError('certificate-invalid', 'certificate: expected one device URI and the same common name');
+  }
+  return deviceId;
+}

@@ -1,0 +1,73 @@
+// Certificates of TPM endorsement keys (TCG EK Credential Profile for TPM Family 2.0, section 3.2): the maker's word that a key
+// lives in a TPM of a certain manufacturer, model and firmware version.
+import { CoreError } from '../error.ts';
+import { type Certificate, publicKeyOf } from './certificate.ts';
+import { attributeText } from './distinguished-name.ts';
+import { attributeOid } from './oid.ts';
+import { type PathInput, validatePath } from './path.ts';
+
+export interface TpmIdentity {
+  /** `id:` and eight hex digits of the TCG vendor id, for example `id:49465800` for Infineon. */
+  readonly manufacturer: string;
+  readonly model: string;
+  /** `id:` and the firmware version in hex. */
+  readonly version: string;
+}
+
+export type EndorsementResult =
+  | { readonly kind: 'valid'; readonly chain: readonly Certificate[]; readonly tpm: TpmIdentity }
+  | { readonly kind: 'refused'; readonly reasons: readonly string[] };
+
+/** Validates an endorsement key certificate up to one of the vendor roots the operator trusts. */
+export function validateEndorsement(input: Omit<PathInput, 'purpose'>): EndorsementResult {
+  const path = validatePath({ ...input, purpose: 'endorsement-key' });
+  const reasons = [...(path.kind === 'refused' ? path.reasons : []), ...profileReasons(input.leaf)];
+  const tpm = tpmIdentityOf(input.leaf);
+  if (path.kind === 'valid' && tpm !== undefined && reasons.length === 0)
+    return { kind: 'valid', chain: path.chain, tpm };
+  return { kind: 'refused', reasons };
+}
+
+/** What the certificate's alternative name says of the TPM; undefined if it is not all there. */
+export function tpmIdentityOf(certificate: Certificate): TpmIdentity | undefined {
+  for (const name of certificate.extensions.subjectAltName?.names ?? []) {
+    if (name.kind !== 'directory') continue;
+    const manufacturer = attributeText(name.name, attributeOid.tpmManufacturer);
+    const model = attributeText(name.name, attributeOid.tpmModel);
+    const version = attributeText(name.name, attributeOid.tpmVersion);
+    if (manufacturer !== undefined && model !== undefined && version !== undefined)
+      return { manufacturer, model, version };
+  }
+  return undefined;
+}
+
+function profileReasons(certificate: Certificate): readonly string[] {
+  const { basicConstraints, keyUsage, subjectAltName } = certificate.extensions;
+  const reasons: string[] = [];
+  const tpm = tpmIdentityOf(certificate);
+  if (tpm === undefined) {
+    reasons.push('the alternative name does not give TPM manufacturer, model and version');
+  } else if (!/^id:[0-9A-Fa-f]{8}$/.test(tpm.manufacturer)) {
+    reasons.push(
+      `the TPM manufacturer is not "id:" and eight hex digits: ${JSON.stringify(tpm.manufacturer.slice(0, 64))}`,
+    );
+  }
+  // An empty subject with an alternative name that is not critical was refused when the certificate was parsed.
+  if (subjectAltName === undefined) reasons.push('no subject alternative name');
+  if (basicConstraints?.authority === true) reasons.push('an endorsement key is never an authority');
+  const kind = keyKind(certificate);
+  const usage = kind === 'rsa' ? 'keyEncipherment' : 'keyAgreement';
+  if (kind !== 'rsa' && kind !== 'ec') reasons.push(`an endorsement key is RSA or EC, this one is ${kind}`);
+  else if (keyUsage?.includes(usage) !== true)
+    reasons.push(`the key usage of an ${kind} endorsement key lacks ${usage}`);
+  return reasons;
+}
+
+function keyKind(certificate: Certificate): string {
+  try {
+    return publicKeyOf(certificate).asymmetricKeyType ?? 'unknown';
+  } catch (error) {
+    if (!(error instanceof CoreError)) throw error;
+    return 'unknown';
+  }
+}

@@ -1,0 +1,231 @@
+// Certificate extensions (RFC 5280 section 4.2): the seven that path validation processes, read and written.
+// Every other one is kept as it came; if it is critical, path validation refuses the certificate.
+import {
+  contextTag,
+  DerReader,
+  derBitString,
+  derBoolean,
+  derInteger,
+  derOctetString,
+  derOid,
+  derSequence,
+  derTag,
+  derValue,
+} from '../der.ts';
+import { CoreError } from '../error.ts';
+import { encodeGeneralNames, type GeneralName, readGeneralName, readGeneralNames } from './general-name.ts';
+import { extensionOid } from './oid.ts';
+
+// Certificates in use have about ten; these bound the work on a hostile one.
+const extensionsMax = 48;
+const subtreesMax = 128;
+const keyPurposesMax = 32;
+
+/** In the order of their bits (RFC 5280 section 4.2.1.3). */
+export const keyUsages = [
+  'digitalSignature',
+  'nonRepudiation',
+  'keyEncipherment',
+  'dataEncipherment',
+  'keyAgreement',
+  'keyCertSign',
+  'cRLSign',
+  'encipherOnly',
+  'decipherOnly',
+] as const;
+export type KeyUsage = (typeof keyUsages)[number];
+
+export interface Extension {
+  readonly oid: string;
+  readonly critical: boolean;
+  /** The content of the extension's octet string. */
+  readonly value: Uint8Array;
+}
+
+export interface NameConstraints {
+  readonly permitted: readonly GeneralName[];
+  readonly excluded: readonly GeneralName[];
+}
+
+export interface Extensions {
+  readonly all: readonly Extension[];
+  readonly basicConstraints: { readonly authority: boolean; readonly pathLength: number | undefined } | undefined;
+  readonly keyUsage: readonly KeyUsage[] | undefined;
+  /** Object identifiers of key purposes. */
+  readonly extendedKeyUsage: readonly string[] | undefined;
+  readonly subjectAltName: { readonly critical: boolean; readonly names: readonly GeneralName[] } | undefined;
+  readonly nameConstraints: NameConstraints | undefined;
+  readonly subjectKeyIdentifier: Uint8Array | undefined;
+  readonly authorityKeyIdentifier: Uint8Array | undefined;
+  /** Critical extensions that nothing here processes. */
+  readonly unknownCritical: readonly string[];
+}
+
+const processed: readonly string[] = Object.values(extensionOid);
+
+/** Reads the next value of `reader` as Extensions; one that occurs twice throws `der-invalid`. */
+export function readExtensions(reader: DerReader, what: string): Extensions {
+  const list = reader.inside();
+  const all: Extension[] = [];
+  while (!list.done) {
+    if (all.length === extensionsMax) throw new CoreError('der-invalid', `${what}: over ${extensionsMax} extensions`);
+    const extension = readExtension(list.inside(), what);
+    if (all.some(({ oid }) => oid === extension.oid)) {
+      throw new CoreError('der-invalid', `${what}: the extension ${extension.oid} occurs twice`);
+    }
+    all.push(extension);
+  }
+  if (all.length === 0) throw new CoreError('der-invalid', `${what}: an empty list of extensions`);
+  return interpret(all, what);
+}
+
+export const noExtensions: Extensions = interpret([], 'extensions');
+
+function readExtension(reader: DerReader, what: string): Extension {
+  const oid = reader.oid();
+  const explicit = reader.nextTag === derTag.boolean;
+  const critical = explicit && reader.boolean();
+  if (explicit && !critical) throw new CoreError('der-invalid', `${what}: a default value that is written out`);
+  const value = reader.octetString();
+  reader.end();
+  return { oid, critical, value };
+}
+
+function interpret(all: readonly Extension[], what: string): Extensions {
+  const read = <T>(oid: string, parse: (reader: DerReader, extension: Extension) => T): T | undefined => {
+    const extension = all.find((candidate) => candidate.oid === oid);
+    if (extension === undefined) return undefined;
+    const reader = new DerReader(extension.value, `${what} extension ${oid}`);
+    const value = parse(reader, extension);
+    reader.end();
+    return value;
+  };
+  return {
+    all,
+    basicConstraints: read(extensionOid.basicConstraints, readBasicConstraints),
+    keyUsage: read(extensionOid.keyUsage, readKeyUsage),
+    extendedKeyUsage: read(extensionOid.extendedKeyUsage, readKeyPurposes),
+    subjectAltName: read(extensionOid.subjectAltName, (reader, { critical }) => ({
+      critical,
+      names: readGeneralNames(reader, `${what} subject alternative name`),
+    })),
+    nameConstraints: read(extensionOid.nameConstraints, readNameConstraints),
+    subjectKeyIdentifier: read(extensionOid.subjectKeyIdentifier, (reader) => reader.octetString()),
+    authorityKeyIdentifier: read(extensionOid.authorityKeyIdentifier, readAuthorityKeyIdentifier),
+    unknownCritical: all.filter(({ oid, critical }) => critical && !processed.includes(oid)).map(({ oid }) => oid),
+  };
+}
+
+function readBasicConstraints(reader: DerReader) {
+  const constraints = reader.inside();
+  const explicit = constraints.nextTag === derTag.boolean;
+  const authority = explicit && constraints.boolean();
+  if (explicit && !authority)
+    throw new CoreError('der-invalid', 'basic constraints: a default value that is written out');
+  const pathLength = constraints.nextTag === derTag.integer ? constraints.smallInteger() : undefined;
+  constraints.end();
+  // RFC 5280 section 4.2.1.9: a path length means something only beside `cA`.
+  if (pathLength !== undefined && !authority) {
+    throw new CoreError('der-invalid', 'basic constraints: a path length on a certificate that is no authority');
+  }
+  return { authority, pathLength };
+}
+
+function readKeyUsage(reader: DerReader): readonly KeyUsage[] {
+  const { bytes, unusedBits } = reader.bitString();
+  const bits = bytes.length * 8 - unusedBits;
+  const isSet = (bit: number) => ((bytes[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0;
+  // X.690 section 11.2.2: a named bit list has no trailing zero bits; RFC 5280: and at least one bit set.
+  if (bits === 0 || bits > keyUsages.length || !isSet(bits - 1)) {
+    throw new CoreError('der-invalid', 'key usage: expected one to nine bits, the last one set');
+  }
+  return keyUsages.filter((_, bit) => isSet(bit));
+}
+
+function readKeyPurposes(reader: DerReader): readonly string[] {
+  const list = reader.inside();
+  const purposes: string[] = [];
+  while (!list.done && purposes.length < keyPurposesMax) purposes.push(list.oid());
+  list.end();
+  if (purposes.length === 0) throw new CoreError('der-invalid', 'extended key usage: an empty list');
+  return purposes;
+}
+
+function readAuthorityKeyIdentifier(reader: DerReader): Uint8Array | undefined {
+  const identifier = reader.inside();
+  const keyIdentifier = identifier.optional(contextTag(0, false))?.content;
+  // The issuer's name and serial number are an older way to say the same; the signature decides.
+  identifier.optional(contextTag(1, true));
+  identifier.optional(contextTag(2, false));
+  identifier.end();
+  return keyIdentifier;
+}
+
+function readNameConstraints(reader: DerReader): NameConstraints {
+  const constraints = reader.inside();
+  const permitted = readSubtrees(constraints, contextTag(0, true));
+  const excluded = readSubtrees(constraints, contextTag(1, true));
+  constraints.end();
+  if (permitted.length + excluded.length === 0)
+    throw new CoreError('der-invalid', 'name constraints: both lists empty');
+  return { permitted, excluded };
+}
+
+function readSubtrees(reader: DerReader, tag: number): readonly GeneralName[] {
+  const list = reader.optional(tag);
+  if (list === undefined) return [];
+  const subtrees = reader.into(list);
+  const bases: GeneralName[] = [];
+  while (!subtrees.done) {
+    if (bases.length === subtreesMax) throw new CoreError('der-invalid', `name constraints: over ${subtreesMax}`);
+    const subtree = subtrees.inside();
+    bases.push(readGeneralName(subtree, 'name constraints'));
+    // RFC 5280 section 4.2.1.10: minimum is 0, its default, and maximum is absent.
+    subtree.end();
+  }
+  return bases;
+}
+
+// What we write.
+
+export function basicConstraints(authority: boolean, pathLength?: number): Extension {
+  const parts = authority ? [derBoolean(true), ...(pathLength === undefined ? [] : [derInteger(pathLength)])] : [];
+  return { oid: extensionOid.basicConstraints, critical: true, value: derSequence(...parts) };
+}
+
+export function keyUsage(...usages: readonly [KeyUsage, ...KeyUsage[]]): Extension {
+  const last = Math.max(...usages.map((usage) => keyUsages.indexOf(usage)));
+  const bytes = new Uint8Array((last >> 3) + 1);
+  for (const usage of usages) {
+    const bit = keyUsages.indexOf(usage);
+    bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) | (0x80 >> (bit & 7));
+  }
+  return { oid: extensionOid.keyUsage, critical: true, value: derBitString(bytes, 7 - (last & 7)) };
+}
+
+/** `purposes` are object identifiers. */
+export function extendedKeyUsage(...purposes: readonly [string, ...string[]]): Extension {
+  const value = derSequence(...purposes.map((purpose) => derOid(purpose)));
+  return { oid: extensionOid.extendedKeyUsage, critical: false, value };
+}
+
+/** `critical` must be true when the subject is empty (RFC 5280 section 4.2.1.6). */
+export function subjectAltName(names: readonly GeneralName[], critical = false): Extension {
+  return { oid: extensionOid.subjectAltName, critical, value: encodeGeneralNames(names) };
+}
+
+export function subjectKeyIdentifier(identifier: Uint8Array): Extension {
+  return { oid: extensionOid.subjectKeyIdentifier, critical: false, value: derOctetString(identifier) };
+}
+
+export function authorityKeyIdentifier(identifier: Uint8Array): Extension {
+  const value = derSequence(derValue(contextTag(0, false), identifier));
+  return { oid: extensionOid.authorityKeyIdentifier, critical: false, value };
+}
+
+/** Extensions ::= SEQUENCE OF Extension. */
+export function encodeExtensions(extensions: readonly Extension[]): Uint8Array {
+  const one = ({ oid, critical, value }: Extension) =>
+    derSequence(derOid(oid), ...(critical ? [derBoolean(true)] : []), derOctetString(value));
+  return derSequence(...extensions.map(one));
+}

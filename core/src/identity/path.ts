@@ -1,0 +1,204 @@
+// Certification path validation (RFC 5280 section 6), with path building (RFC 4158) over what came along.
+// Stricter than the standard where nothing of ours needs the freedom: anchors are checked like every other authority, an authority
+// needs version 3 and basicConstraints, and an end entity names its purpose. Revocation is not decided here.
+import { equalBytes } from '../bytes.ts';
+import { CoreError } from '../error.ts';
+import { type Certificate, publicKeyOf } from './certificate.ts';
+import { equalNames, nameText } from './distinguished-name.ts';
+import type { KeyUsage } from './extensions.ts';
+import { nameViolations } from './name-constraints.ts';
+import { keyPurposeOid } from './oid.ts';
+import { schemeText, verifySignature } from './signature-algorithm.ts';
+
+/** Leaf to anchor. TPM vendors use four; nobody needs more. */
+export const pathLengthMax = 8;
+/** More than any chain needs, so that a stranger cannot make us search. */
+export const intermediatesMax = 32;
+// Each costs up to a millisecond. A search that needs more is a maze somebody built.
+const signatureChecksMax = 64;
+const reasonsMax = 16;
+
+export type CertificatePurpose = 'tls-client' | 'tls-server' | 'code-signing' | 'endorsement-key' | 'any';
+
+export interface PathInput {
+  readonly leaf: Certificate;
+  /** Whatever the other end sent or the operator added, in any order; trusted for nothing. */
+  readonly intermediates: readonly Certificate[];
+  readonly anchors: readonly Certificate[];
+  /** Unix seconds at which the path has to be valid. */
+  readonly atSeconds: number;
+  readonly purpose: CertificatePurpose;
+}
+
+export type PathResult =
+  | { readonly kind: 'valid'; /** Leaf first, anchor last. */ readonly chain: readonly Certificate[] }
+  | { readonly kind: 'refused'; readonly reasons: readonly string[] };
+
+/** Finds a path from the leaf to an anchor that is valid in every respect; refuses with what was wrong with the ones it tried. */
+export function validatePath(input: PathInput): PathResult {
+  if (input.intermediates.length > intermediatesMax) {
+    return { kind: 'refused', reasons: [`${input.intermediates.length} intermediates, at most ${intermediatesMax}`] };
+  }
+  const search: Search = { input, reasons: new Set(), signatureChecks: 0 };
+  const chain = extend(search, [input.leaf]);
+  if (chain !== undefined) return { kind: 'valid', chain };
+  return { kind: 'refused', reasons: [...search.reasons].slice(0, reasonsMax) };
+}
+
+interface Search {
+  readonly input: PathInput;
+  readonly reasons: Set<string>;
+  signatureChecks: number;
+}
+
+// Depth first, anchors before intermediates, so the shortest path is tried first.
+function extend(search: Search, chain: readonly Certificate[]): readonly Certificate[] | undefined {
+  const last = chain.at(-1);
+  if (last === undefined) return undefined;
+  if (chain.length >= pathLengthMax) {
+    search.reasons.add(`no anchor within ${pathLengthMax} certificates`);
+    return undefined;
+  }
+  const { anchors, intermediates } = search.input;
+  let found = false;
+  for (const issuer of [...anchors, ...intermediates]) {
+    if (!equalNames(issuer.subject, last.issuer) || repeats(chain, issuer)) continue;
+    found = true;
+    if (!isSignedBy(search, last, issuer)) continue;
+    const longer = [...chain, issuer];
+    const complete = anchors.includes(issuer) ? judged(search, longer) : extend(search, longer);
+    if (complete !== undefined) return complete;
+  }
+  if (!found) search.reasons.add(`no issuer found for ${shown(last)}: it names ${nameText(last.issuer)}`);
+  return undefined;
+}
+
+// RFC 4158 section 2.4.2: the same subject with the same key again is a loop, however the certificates differ.
+function repeats(chain: readonly Certificate[], candidate: Certificate): boolean {
+  return chain.some((link) => equalBytes(link.spki, candidate.spki) && equalNames(link.subject, candidate.subject));
+}
+
+function isSignedBy(search: Search, certificate: Certificate, issuer: Certificate): boolean {
+  const wanted = certificate.extensions.authorityKeyIdentifier;
+  const has = issuer.extensions.subjectKeyIdentifier;
+  if (wanted !== undefined && has !== undefined && !equalBytes(wanted, has)) {
+    search.reasons.add(`${shown(certificate)} names another key of its issuer (authority key identifier)`);
+    return false;
+  }
+  search.signatureChecks += 1;
+  if (search.signatureChecks > signatureChecksMax) {
+    search.reasons.add(`no path within ${signatureChecksMax} signature checks`);
+    return false;
+  }
+  const { signatureScheme, tbs, signature } = certificate;
+  try {
+    if (verifySignature(signatureScheme, publicKeyOf(issuer), tbs, signature)) return true;
+    const scheme = schemeText(signatureScheme);
+    search.reasons.add(`the signature of ${shown(certificate)} (${scheme}) does not verify under ${shown(issuer)}`);
+  } catch (error) {
+    // An issuer whose key we do not use is no issuer; other candidates may follow.
+    if (!(error instanceof CoreError)) throw error;
+    search.reasons.add(`${shown(issuer)}: ${error.message}`);
+  }
+  return false;
+}
+
+function judged(search: Search, chain: readonly Certificate[]): readonly Certificate[] | undefined {
+  const { atSeconds, purpose } = search.input;
+  const reasons = chain.flatMap((certificate, at) => [
+    ...validityReasons(certificate, atSeconds),
+    ...certificate.extensions.unknownCritical.map(
+      (oid) => `${shown(certificate)} has the unknown critical extension ${oid}`,
+    ),
+    ...(at === 0 ? endEntityReasons(certificate, purpose) : authorityReasons(chain, at, purpose)),
+    ...constraintReasons(chain, at),
+  ]);
+  for (const reason of reasons) search.reasons.add(reason);
+  return reasons.length === 0 ? chain : undefined;
+}
+
+function validityReasons(certificate: Certificate, atSeconds: number): readonly string[] {
+  const { notBeforeSeconds, notAfterSeconds } = certificate;
+  if (atSeconds < notBeforeSeconds) return [`${shown(certificate)} is not valid before ${dateText(notBeforeSeconds)}`];
+  if (atSeconds > notAfterSeconds) return [`${shown(certificate)} expired at ${dateText(notAfterSeconds)}`];
+  return [];
+}
+
+interface PurposeRule {
+  readonly keyPurpose: string;
+  /** If the certificate limits its key's usage, one of these must be in it. */
+  readonly usages: readonly KeyUsage[];
+}
+
+// RFC 5280 section 4.2.1.12; TLS 1.3 only ever signs (RFC 8446 section 4.4.2); an endorsement key decrypts (RSA) or agrees (EC).
+const purposeRules: Readonly<Record<Exclude<CertificatePurpose, 'any'>, PurposeRule>> = {
+  'tls-client': { keyPurpose: keyPurposeOid.clientAuth, usages: ['digitalSignature'] },
+  'tls-server': { keyPurpose: keyPurposeOid.serverAuth, usages: ['digitalSignature'] },
+  'code-signing': { keyPurpose: keyPurposeOid.codeSigning, usages: ['digitalSignature'] },
+  'endorsement-key': { keyPurpose: keyPurposeOid.tcgEndorsementKey, usages: ['keyEncipherment', 'keyAgreement'] },
+};
+
+function endEntityReasons(certificate: Certificate, purpose: CertificatePurpose): readonly string[] {
+  if (purpose === 'any') return [];
+  const { keyPurpose, usages } = purposeRules[purpose];
+  const { basicConstraints, keyUsage, extendedKeyUsage } = certificate.extensions;
+  const reasons: string[] = [];
+  if (basicConstraints?.authority === true) reasons.push(`${shown(certificate)} is an authority, not an end entity`);
+  if (extendedKeyUsage?.includes(keyPurpose) !== true) {
+    reasons.push(`${shown(certificate)} is not for ${purpose}: its extended key usage lacks ${keyPurpose}`);
+  }
+  if (keyUsage !== undefined && !usages.some((usage) => keyUsage.includes(usage))) {
+    reasons.push(`${shown(certificate)} is not for ${purpose}: its key usage lacks ${usages.join(' and ')}`);
+  }
+  return reasons;
+}
+
+function authorityReasons(chain: readonly Certificate[], at: number, purpose: CertificatePurpose): readonly string[] {
+  const certificate = chain[at];
+  if (certificate === undefined) return [];
+  const { basicConstraints, keyUsage, extendedKeyUsage } = certificate.extensions;
+  const reasons: string[] = [];
+  // RFC 5280 section 6.1.4 (k); version 1 and 2 certificates have no basicConstraints.
+  if (basicConstraints?.authority !== true) reasons.push(`${shown(certificate)} is not an authority`);
+  // 6.1.4 (n).
+  if (keyUsage !== undefined && !keyUsage.includes('keyCertSign')) {
+    reasons.push(`${shown(certificate)} may not sign certificates: its key usage lacks keyCertSign`);
+  }
+  // 6.1.4 (l), (m): self-issued intermediates do not count.
+  const below = chain.slice(1, at).filter((link) => !isSelfIssued(link)).length;
+  const pathLength = basicConstraints?.pathLength;
+  if (pathLength !== undefined && below > pathLength) {
+    reasons.push(`${shown(certificate)} allows ${pathLength} authorities below it, the path has ${below}`);
+  }
+  // Not in RFC 5280, but what every TLS stack does: an authority that lists key purposes issues for those only.
+  const listed = extendedKeyUsage ?? [keyPurposeOid.any];
+  if (purpose !== 'any' && !listed.includes(keyPurposeOid.any) && !listed.includes(purposeRules[purpose].keyPurpose)) {
+    reasons.push(`${shown(certificate)} does not issue for ${purpose}: its extended key usage lacks it`);
+  }
+  return reasons;
+}
+
+// 6.1.3 (b), (c): the constraints of every authority above; self-issued intermediates are exempt.
+function constraintReasons(chain: readonly Certificate[], at: number): readonly string[] {
+  const certificate = chain[at];
+  if (certificate === undefined || (at > 0 && isSelfIssued(certificate))) return [];
+  return chain.slice(at + 1).flatMap((authority) => {
+    const { nameConstraints } = authority.extensions;
+    if (nameConstraints === undefined) return [];
+    return nameViolations(certificate, nameConstraints).map(
+      (violation) => `${shown(certificate)}: ${violation} (name constraints of ${shown(authority)})`,
+    );
+  });
+}
+
+function isSelfIssued(certificate: Certificate): boolean {
+  return equalNames(certificate.subject, certificate.issuer);
+}
+
+function shown(certificate: Certificate): string {
+  return `"${nameText(certificate.subject)}"`;
+}
+
+function dateText(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
+}

@@ -1,0 +1,103 @@
+// The four kinds of certificate Edgekeep issues, as templates for `issueCertificate`:
+// root -> issuing authority (it may issue no further authorities) -> hub server, device (IEEE 802.1AR LDevID).
+import type { Certificate } from './certificate.ts';
+import { deviceUri } from './device-id.ts';
+import { commonNameOnly, type DistinguishedName } from './distinguished-name.ts';
+import {
+  authorityKeyIdentifier,
+  basicConstraints,
+  extendedKeyUsage,
+  keyUsage,
+  subjectAltName,
+  subjectKeyIdentifier,
+} from './extensions.ts';
+import { type GeneralName, parseIpAddress } from './general-name.ts';
+import type { CertificateTemplate } from './issue.ts';
+import { keyPurposeOid } from './oid.ts';
+import { keyIdentifierOf } from './public-key.ts';
+
+/** What every profile needs: whose key, a serial number, and from when to when (Unix seconds). */
+export interface ProfileInput {
+  /** DER SubjectPublicKeyInfo. */
+  readonly spki: Uint8Array;
+  /** 16 random octets. */
+  readonly serialRandom: Uint8Array;
+  readonly notBeforeSeconds: number;
+  readonly notAfterSeconds: number;
+}
+
+/** A self-signed root: sign it with the key of `spki`. */
+export function rootProfile(input: ProfileInput, subject: DistinguishedName): CertificateTemplate {
+  const identifier = keyIdentifierOf(input.spki);
+  return {
+    ...input,
+    issuer: subject,
+    subject,
+    extensions: [basicConstraints(true), keyUsage('keyCertSign', 'cRLSign'), subjectKeyIdentifier(identifier)],
+  };
+}
+
+/** An issuing authority below `issuer`, with path length 0. */
+export function issuingAuthorityProfile(
+  input: ProfileInput,
+  issuer: Certificate,
+  subject: DistinguishedName,
+): CertificateTemplate {
+  return {
+    ...input,
+    issuer: issuer.subject,
+    subject,
+    extensions: [
+      basicConstraints(true, 0),
+      keyUsage('keyCertSign', 'cRLSign'),
+      subjectKeyIdentifier(keyIdentifierOf(input.spki)),
+      authorityKeyIdentifier(identifierOf(issuer)),
+    ],
+  };
+}
+
+/** The hub's server certificate. `ipAddresses` are texts; the first DNS name (or address) is also the common name. */
+export function serverProfile(
+  input: ProfileInput,
+  issuer: Certificate,
+  names: { readonly dnsNames: readonly string[]; readonly ipAddresses: readonly string[] },
+): CertificateTemplate {
+  const alternatives: readonly GeneralName[] = [
+    ...names.dnsNames.map((text) => ({ kind: 'dns' as const, text })),
+    ...names.ipAddresses.map((text) => ({ kind: 'ip' as const, bytes: parseIpAddress(text) })),
+  ];
+  const subject = commonNameOnly(names.dnsNames[0] ?? names.ipAddresses[0] ?? '');
+  return endEntity(input, issuer, subject, alternatives, keyPurposeOid.serverAuth);
+}
+
+/** A device's operational certificate (LDevID): for TLS client authentication only. */
+export function deviceProfile(input: ProfileInput, issuer: Certificate, deviceId: string): CertificateTemplate {
+  const alternatives: readonly GeneralName[] = [{ kind: 'uri', text: deviceUri(deviceId) }];
+  return endEntity(input, issuer, commonNameOnly(deviceId), alternatives, keyPurposeOid.clientAuth);
+}
+
+function endEntity(
+  input: ProfileInput,
+  issuer: Certificate,
+  subject: DistinguishedName,
+  alternatives: readonly GeneralName[],
+  purpose: string,
+): CertificateTemplate {
+  return {
+    ...input,
+    issuer: issuer.subject,
+    subject,
+    extensions: [
+      basicConstraints(false),
+      keyUsage('digitalSignature'),
+      extendedKeyUsage(purpose),
+      subjectAltName(alternatives),
+      subjectKeyIdentifier(keyIdentifierOf(input.spki)),
+      authorityKeyIdentifier(identifierOf(issuer)),
+    ],
+  };
+}
+
+function identifierOf(issuer: Certificate): Uint8Array {
+  return issuer.extensions.subjectKeyIdentifier ?? keyIdentifierOf(issuer.spki);
+}
