@@ -1,0 +1,169 @@
+// A TPM as a program uses it: one command after the other, asked again when the TPM says so, sessions kept in step, and nothing left
+// loaded behind a failure.
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { hashSize, type TpmHash } from '@edgekeep/core/tpm/algorithm';
+import {
+  type AuthorizationAnswer,
+  type AuthorizationEntry,
+  encodeCommand,
+  type Entity,
+  parseParameters,
+  parseResponse,
+  type TpmCommand,
+} from '@edgekeep/core/tpm/command';
+import { getHandles, handleRanges } from '@edgekeep/core/tpm/commands/capability';
+import { flushContext } from '@edgekeep/core/tpm/commands/lifecycle';
+import { startAuthSession } from '@edgekeep/core/tpm/commands/session';
+import type { TpmPublic } from '@edgekeep/core/tpm/public-area';
+import { describeResponseCode, retryCodes } from '@edgekeep/core/tpm/response-code';
+import { shareSeed } from '@edgekeep/core/tpm/seed';
+import {
+  authorizeCommand,
+  emptyPassword,
+  openResponse,
+  type SessionState,
+  sessionAttributes,
+  sessionKeyOf,
+  type SessionUse,
+} from '@edgekeep/core/tpm/session';
+import { HardwareError } from '../error.ts';
+import type { TpmTransport } from './transport.ts';
+
+/** A session under way; the TPM rolls its nonce with every command. */
+export class TpmSession {
+  state: SessionState;
+
+  constructor(state: SessionState) {
+    this.state = state;
+  }
+
+  get handle(): number {
+    return this.state.handle;
+  }
+}
+
+/** `password`: the empty one. A session with `encrypt` has the TPM encrypt the first response parameter. */
+export type Authorization = 'password' | { readonly session: TpmSession; readonly encrypt?: boolean };
+
+export interface SaltKey {
+  readonly entity: Entity;
+  readonly publicArea: TpmPublic;
+}
+
+/** A busy TPM says "again" for some tens of milliseconds, in its self-test for some seconds. */
+const attemptsMax = 40;
+const attemptPauseMilliseconds = 50;
+
+export class TpmClient {
+  readonly #transport: TpmTransport;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(transport: TpmTransport) {
+    this.#transport = transport;
+  }
+
+  /** Runs one command behind all earlier ones. Throws `tpm-failed` with the TPM's response code, or an error of the transport. */
+  execute<Response>(command: TpmCommand<Response>, authorizations: readonly Authorization[] = []): Promise<Response> {
+    const result = this.#last.then(() => this.#execute(command, authorizations));
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Starts a session; with a salt key only the TPM that holds it can follow what the session encrypts. */
+  async startSession(type: 'hmac' | 'policy' | 'trial', hash: TpmHash, saltKey?: SaltKey): Promise<TpmSession> {
+    const nonceCaller = randomBytes(hashSize(hash));
+    if (saltKey === undefined) {
+      const started = await this.execute(startAuthSession({ type, hash, nonceCaller }));
+      return new TpmSession({ ...started, hash, key: new Uint8Array(0) });
+    }
+    const { seed, encrypted } = shareSeed(saltKey.publicArea, 'SECRET', randomBytes);
+    const salt = { key: saltKey.entity, encrypted };
+    const { handle, nonceTpm } = await this.execute(startAuthSession({ type, hash, nonceCaller, salt }));
+    const key = sessionKeyOf(hash, seed, nonceTpm, nonceCaller);
+    seed.fill(0);
+    return new TpmSession({ handle, hash, key, nonceTpm });
+  }
+
+  /** Unloads an object or ends a session, also when it is gone already: nothing is left to do then. */
+  async flush(handle: number): Promise<void> {
+    try {
+      await this.execute(flushContext(handle));
+    } catch (error) {
+      if (!(error instanceof HardwareError && error.code === 'tpm-failed')) throw error;
+    }
+  }
+
+  /** Unloads what an earlier program left behind in a TPM that has no resource manager. Only the TPM's one user may do this. */
+  async flushLeftovers(): Promise<void> {
+    for (const range of [handleRanges.transient, handleRanges.loadedSession]) {
+      for (const handle of await this.execute(getHandles(range))) await this.flush(handle);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#last;
+    await this.#transport.close();
+  }
+
+  async #execute<Response>(command: TpmCommand<Response>, authorizations: readonly Authorization[]): Promise<Response> {
+    const prepared = prepare(command, authorizations);
+    const bytes = encodeCommand(command, prepared.entries, prepared.parameters);
+    for (let attempt = 1; ; attempt++) {
+      const response = parseResponse(await this.#transport.transmit(bytes), command, authorizations.length);
+      if (response.kind === 'success') {
+        const parameters = accept(command, prepared, response.parameters, response.authorizations);
+        return parseParameters(command, parameters, response.handle);
+      }
+      const { responseCode } = response;
+      if (!retryCodes.has(responseCode) || attempt === attemptsMax) {
+        throw new HardwareError('tpm-failed', `${command.name}: ${describeResponseCode(responseCode)}`, {
+          responseCode,
+        });
+      }
+      await delay(attemptPauseMilliseconds);
+    }
+  }
+}
+
+interface Prepared {
+  readonly entries: readonly AuthorizationEntry[];
+  readonly parameters: Uint8Array;
+  readonly session: { readonly owner: TpmSession; readonly use: SessionUse; readonly index: number } | undefined;
+}
+
+function prepare(command: TpmCommand<unknown>, authorizations: readonly Authorization[]): Prepared {
+  const entries: AuthorizationEntry[] = [];
+  let parameters = command.parameters;
+  let session: Prepared['session'];
+  for (const [index, authorization] of authorizations.entries()) {
+    if (authorization === 'password') {
+      entries.push(emptyPassword);
+      continue;
+    }
+    // With two, the first HMAC would have to cover the other's nonce (Part 1, 19.6.5); no command here needs two.
+    if (session !== undefined) throw new TypeError(`${command.name}: at most one session authorizes a command`);
+    const owner = authorization.session;
+    const nonceCaller = randomBytes(hashSize(owner.state.hash));
+    const secrecy = authorization.encrypt === true ? sessionAttributes.encrypt : 0;
+    const use = { session: owner.state, nonceCaller, attributes: sessionAttributes.continueSession | secrecy };
+    const authorized = authorizeCommand(command, use);
+    entries.push(authorized.entry);
+    parameters = authorized.parameters;
+    session = { owner, use, index };
+  }
+  return { entries, parameters, session };
+}
+
+function accept(
+  command: TpmCommand<unknown>,
+  { session }: Prepared,
+  parameters: Uint8Array,
+  answers: readonly AuthorizationAnswer[],
+): Uint8Array {
+  const answer = session === undefined ? undefined : answers[session.index];
+  if (session === undefined || answer === undefined) return parameters;
+  const opened = openResponse(command, session.use, parameters, answer);
+  session.owner.state = { ...session.owner.state, nonceTpm: opened.nonceTpm };
+  return opened.parameters;
+}

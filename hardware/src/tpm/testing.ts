@@ -1,0 +1,46 @@
+// For tests that need a TPM: a simulator in a temporary folder, or a reason to skip.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TpmSimulator } from './simulator.ts';
+import { findTool, simulatorAvailable } from './simulator-manufacture.ts';
+
+export { simulatorAvailable };
+
+/** The `skip` option of a test that needs these programs: false, or the reason. In CI nothing is skipped, so a missing program fails there. */
+export async function skipWithout(...tools: readonly string[]): Promise<string | false> {
+  if (process.env['CI'] === 'true') return false;
+  const found = await Promise.all(tools.map(findTool));
+  const missing = tools.filter((_, index) => found[index] === undefined);
+  return missing.length === 0 ? false : `not installed: ${missing.join(', ')}`;
+}
+
+export const simulatorTools = ['swtpm', 'swtpm_setup', 'swtpm_localca'] as const;
+
+export interface TestSimulators {
+  readonly folder: string;
+  /** Starts a TPM of this name; all of one set share a vendor CA unless another vendor is named. */
+  start(name: string, vendor?: string): Promise<TpmSimulator>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A temporary folder with simulators in it; disposing stops them and removes the folder. */
+export async function testSimulators(): Promise<TestSimulators> {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-tpm-'));
+  const started: TpmSimulator[] = [];
+  return {
+    folder,
+    start: async (name, vendor = 'vendor') => {
+      const simulator = await TpmSimulator.start({
+        stateFolder: join(folder, name),
+        vendorFolder: join(folder, vendor),
+      });
+      started.push(simulator);
+      return simulator;
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const simulator of started) await simulator.powerOff();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}

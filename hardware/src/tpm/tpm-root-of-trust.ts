@@ -1,0 +1,209 @@
+// The root of trust of a device with a TPM 2.0. Its attestation key is a primary of the endorsement hierarchy: made again from its
+// template whenever it is needed, so nothing has to be stored, and a verifier can compute its qualified name.
+import type { EndorsementKeyKind, WrappedKey } from '@edgekeep/core/access/wrapped-key';
+import { ByteWriter, concat } from '@edgekeep/core/bytes';
+import type { Entity } from '@edgekeep/core/tpm/command';
+import { activateCredential, quote } from '@edgekeep/core/tpm/commands/attestation';
+import { getProperties, properties } from '@edgekeep/core/tpm/commands/capability';
+import { getRandom } from '@edgekeep/core/tpm/commands/lifecycle';
+import { createPrimary } from '@edgekeep/core/tpm/commands/object';
+import { pcrExtend, pcrRead, pcrsPerRead } from '@edgekeep/core/tpm/commands/pcr';
+import { equalPcrSelections, type PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
+import { encodeSizedPublic, type TpmPublic } from '@edgekeep/core/tpm/public-area';
+import { encodeTpmSignature } from '@edgekeep/core/tpm/signature';
+import { attestationKeyTemplate } from '@edgekeep/core/tpm/template';
+import { HardwareError } from '../error.ts';
+import type { RootOfTrust, SignedMeasurements, TpmIdentity } from '../root-of-trust.ts';
+import { readCertificate, readCertificateChain } from './certificate-store.ts';
+import { TpmClient } from './client.ts';
+import { followsTemplate, type LoadedEndorsementKey, loadEndorsementKey, withEndorsementKey } from './endorsement.ts';
+import { openImportedKey, refusedAs } from './key-opening.ts';
+import { openTransport, type TpmAddress } from './transport.ts';
+
+export interface TpmOptions {
+  /** Which endorsement key the device is known by; credentials and model keys are made for it. */
+  readonly endorsementKey?: EndorsementKeyKind;
+}
+
+interface LoadedAttestationKey {
+  readonly entity: Entity;
+  readonly publicArea: TpmPublic;
+}
+
+/** A TPM gives at most one digest's worth of random bytes a command. */
+const randomBytesPerCommand = 32;
+
+export class TpmRootOfTrust implements RootOfTrust {
+  readonly tier = 'tpm';
+  readonly #client: TpmClient;
+  readonly #kind: EndorsementKeyKind;
+  readonly #endorsementKeys = new Map<EndorsementKeyKind, LoadedEndorsementKey>();
+  #attestationKey: LoadedAttestationKey | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(client: TpmClient, kind: EndorsementKeyKind) {
+    this.#client = client;
+    this.#kind = kind;
+  }
+
+  /** Opens the TPM at `address` and frees what an earlier user left loaded in it. Throws `tpm-unreachable`. */
+  static async open(address: TpmAddress, options: TpmOptions = {}): Promise<TpmRootOfTrust> {
+    const client = new TpmClient(await openTransport(address));
+    try {
+      await client.flushLeftovers();
+    } catch (error) {
+      await client[Symbol.asyncDispose]();
+      throw error;
+    }
+    return new TpmRootOfTrust(client, options.endorsementKey ?? 'rsa-2048');
+  }
+
+  describe(): Promise<TpmIdentity> {
+    return this.#alone(async () => {
+      const { kind, publicArea, template } = await this.#endorsementKey(this.#kind);
+      const certificate = await readCertificate(this.#client, template.certificateIndex);
+      const known = await this.#client.execute(getProperties(properties.manufacturer, 8));
+      return {
+        tier: 'tpm',
+        endorsementKey: {
+          kind,
+          publicArea: encodeSizedPublic(publicArea),
+          ...(certificate === undefined ? {} : { certificate }),
+        },
+        endorsementChain: await readCertificateChain(this.#client),
+        attestationPublic: encodeSizedPublic((await this.#loadAttestationKey()).publicArea),
+        manufacturer: manufacturerText(known.get(properties.manufacturer) ?? 0),
+        firmwareVersion: firmwareVersion(known),
+      };
+    });
+  }
+
+  random(length: number): Promise<Uint8Array> {
+    return this.#alone(async () => {
+      const parts: Uint8Array[] = [];
+      for (let left = length; left > 0;) {
+        const part = await this.#client.execute(getRandom(Math.min(left, randomBytesPerCommand)));
+        if (part.length === 0) throw new HardwareError('tpm-response-invalid', 'the TPM gave no random bytes');
+        parts.push(part);
+        left -= part.length;
+      }
+      return concat(...parts);
+    });
+  }
+
+  extend(pcr: number, digest: Uint8Array): Promise<void> {
+    return this.#alone(() => this.#client.execute(pcrExtend(pcr, 'sha256', digest), ['password']));
+  }
+
+  readPcrs({ bank, pcrs }: PcrSelection): Promise<ReadonlyMap<number, Uint8Array>> {
+    return this.#alone(async () => {
+      const found = new Map<number, Uint8Array>();
+      for (let start = 0; start < pcrs.length; start += pcrsPerRead) {
+        const asked = [{ bank, pcrs: pcrs.slice(start, start + pcrsPerRead) }];
+        const { selections, values } = await this.#client.execute(pcrRead(asked));
+        if (!equalPcrSelections(asked, selections)) {
+          throw new HardwareError('tpm-response-invalid', `the TPM does not have the ${bank} PCRs ${pcrs.join(', ')}`);
+        }
+        for (const [index, value] of values.entries()) found.set(pcrs[start + index] ?? -1, value);
+      }
+      return found;
+    });
+  }
+
+  attest(qualifyingData: Uint8Array, selection: PcrSelection): Promise<SignedMeasurements> {
+    return this.#alone(async () => {
+      const { entity } = await this.#loadAttestationKey();
+      const signed = await this.#client.execute(quote(entity, qualifyingData, [selection]), ['password']);
+      return { kind: 'tpm', quote: signed.attest, signature: encodeTpmSignature(signed.signature) };
+    });
+  }
+
+  activateCredential(credentialBlob: Uint8Array, encryptedSecret: Uint8Array): Promise<Uint8Array> {
+    return this.#alone(async () => {
+      const attestationKey = await this.#loadAttestationKey();
+      const key = await this.#endorsementKey(this.#kind);
+      const command = activateCredential(attestationKey.entity, key.entity, credentialBlob, encryptedSecret);
+      return refusedAs('tpm-blob-refused', 'the credential was made for other keys, or altered', () =>
+        withEndorsementKey(this.#client, key, (authorization) =>
+          this.#client.execute(command, ['password', authorization]),
+        ),
+      );
+    });
+  }
+
+  openKey(wrapped: WrappedKey): Promise<Uint8Array> {
+    return this.#alone(async () => {
+      if (wrapped.kind !== 'tpm-import') {
+        throw new HardwareError('wrapped-key-unsupported', `a TPM opens import blobs, not ${wrapped.kind} keys`);
+      }
+      const parent = await this.#endorsementKey(wrapped.parent ?? 'rsa-2048');
+      return openImportedKey(this.#client, parent, wrapped);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.#alone(() => this.#unload());
+    } catch {
+      // A TPM that does not answer any more holds nothing we could unload.
+    } finally {
+      await this.#client[Symbol.asyncDispose]();
+    }
+  }
+
+  /** One operation after the other: a TPM has three slots for loaded objects, and each operation here needs up to all of them. */
+  #alone<Result>(operation: () => Promise<Result>): Promise<Result> {
+    const result = this.#last.then(operation);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  async #loadAttestationKey(): Promise<LoadedAttestationKey> {
+    if (this.#attestationKey !== undefined) return this.#attestationKey;
+    const { handle, publicArea, name } = await this.#client.execute(
+      createPrimary('endorsement', attestationKeyTemplate),
+      ['password'],
+    );
+    if (!followsTemplate(publicArea, attestationKeyTemplate)) {
+      await this.#client.flush(handle);
+      throw new HardwareError('tpm-key-unexpected', 'the TPM made an attestation key that differs from its template');
+    }
+    this.#attestationKey = { entity: { handle, name }, publicArea };
+    return this.#attestationKey;
+  }
+
+  async #endorsementKey(kind: EndorsementKeyKind): Promise<LoadedEndorsementKey> {
+    const loaded = this.#endorsementKeys.get(kind);
+    if (loaded !== undefined) return loaded;
+    // At most one endorsement key takes a slot: the attestation key and an imported key need the others.
+    for (const other of this.#endorsementKeys.values()) await this.#forget(other);
+    const key = await loadEndorsementKey(this.#client, kind);
+    this.#endorsementKeys.set(kind, key);
+    return key;
+  }
+
+  async #forget(key: LoadedEndorsementKey): Promise<void> {
+    if (!key.transient) return;
+    await this.#client.flush(key.entity.handle);
+    this.#endorsementKeys.delete(key.kind);
+  }
+
+  async #unload(): Promise<void> {
+    for (const key of this.#endorsementKeys.values()) await this.#forget(key);
+    if (this.#attestationKey !== undefined) await this.#client.flush(this.#attestationKey.entity.handle);
+    this.#attestationKey = undefined;
+  }
+}
+
+/** TPM_PT_MANUFACTURER is four ASCII characters, padded with zeros or spaces. */
+function manufacturerText(value: number): string {
+  return Buffer.from(new ByteWriter().u32(value).finish())
+    .toString('latin1')
+    .replace(/[^\x20-\x7e]/g, '')
+    .trim();
+}
+
+function firmwareVersion(known: ReadonlyMap<number, number>): bigint {
+  const high = known.get(properties.firmwareVersion1) ?? 0;
+  return (BigInt(high) << 32n) | BigInt(known.get(properties.firmwareVersion2) ?? 0);
+}

@@ -1,0 +1,131 @@
+// The way to a TPM: bytes of one command in, bytes of one response out. A kernel device, or a socket that carries the same bytes.
+import { type FileHandle, open } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { concat } from '@edgekeep/core/bytes';
+import { headerBytes, responseBytesMax, responseLength } from '@edgekeep/core/tpm/command';
+import { HardwareError } from '../error.ts';
+
+/** Takes one command at a time; the client above keeps the order. */
+export interface TpmTransport {
+  /** For messages, for example `unix:/run/tpm.sock`. */
+  readonly address: string;
+  transmit(command: Uint8Array): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+export type TpmAddress =
+  | { readonly kind: 'device'; readonly path: string }
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+
+/** Making an RSA key may take a small TPM more than a minute; beyond this it hangs. */
+const answerMillisecondsMax = 150_000;
+
+/** `device:/dev/tpmrm0`, `unix:/path` or `tcp:host:port`; a bare absolute path is a device. Undefined when it is none of these. */
+export function parseTpmAddress(text: string): TpmAddress | undefined {
+  if (text.startsWith('/')) return { kind: 'device', path: text };
+  const path = /^(device|unix):(\/.+)$/.exec(text);
+  if (path?.[2] !== undefined) return { kind: path[1] === 'unix' ? 'unix' : 'device', path: path[2] };
+  const tcp = /^tcp:(.+):(\d{1,5})$/.exec(text);
+  const port = Number(tcp?.[2]);
+  if (tcp?.[1] === undefined || port === 0 || port > 65535) return undefined;
+  return { kind: 'tcp', host: tcp[1], port };
+}
+
+/** Opens the TPM at `address`; throws `tpm-unreachable` when there is none. */
+export async function openTransport(address: TpmAddress): Promise<TpmTransport> {
+  switch (address.kind) {
+    case 'device':
+      return openDevice(address.path);
+    case 'unix':
+      return openSocket(`unix:${address.path}`, () => connect({ path: address.path }));
+    case 'tcp':
+      return openSocket(`tcp:${address.host}:${address.port}`, () =>
+        connect({ host: address.host, port: address.port }),
+      );
+  }
+}
+
+async function openDevice(path: string): Promise<TpmTransport> {
+  const address = `device:${path}`;
+  const file = await open(path, 'r+').catch((cause: unknown) => {
+    throw unreachable(address, cause);
+  });
+  return {
+    address,
+    transmit: (command) => transmitToDevice(file, address, command),
+    close: () => file.close(),
+  };
+}
+
+/** The driver takes a command in one write and gives its response in one read. */
+async function transmitToDevice(file: FileHandle, address: string, command: Uint8Array): Promise<Uint8Array> {
+  try {
+    await file.write(command);
+    const buffer = new Uint8Array(responseBytesMax);
+    const { bytesRead } = await file.read(buffer, 0, buffer.length);
+    return buffer.subarray(0, bytesRead);
+  } catch (cause) {
+    throw unreachable(address, cause);
+  }
+}
+
+async function openSocket(address: string, dial: () => Socket): Promise<TpmTransport> {
+  const socket = dial();
+  await new Promise<void>((resolve, reject) => {
+    socket.once('connect', resolve);
+    socket.once('error', (cause) => reject(unreachable(address, cause)));
+  });
+  socket.removeAllListeners('error');
+  // A socket that breaks between two commands is noticed by the next one.
+  socket.on('error', () => undefined);
+  // The TPM must not keep the process alive: it only answers.
+  socket.unref();
+  return {
+    address,
+    transmit: (command) => transmitToSocket(socket, address, command),
+    close: async () => {
+      socket.destroy();
+    },
+  };
+}
+
+function transmitToSocket(socket: Socket, address: string, command: Uint8Array): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    let received: Uint8Array = new Uint8Array(0);
+    const finish = (settle: () => void) => {
+      clearTimeout(timer);
+      socket.off('data', onData).off('close', onClose);
+      socket.unref();
+      settle();
+    };
+    const fail = (error: unknown) => finish(() => reject(error));
+    const onClose = () => fail(unreachable(address, 'the connection was closed'));
+    const onData = (chunk: Buffer) => {
+      received = concat(received, chunk);
+      if (received.length < headerBytes) return;
+      try {
+        const length = responseLength(received);
+        if (received.length < length) return;
+        if (received.length > length) throw new HardwareError('tpm-response-invalid', 'bytes behind the response');
+        finish(() => resolve(received));
+      } catch (error) {
+        socket.destroy();
+        fail(error);
+      }
+    };
+    const timer = setTimeout(() => {
+      socket.destroy();
+      fail(new HardwareError('tpm-timeout', `${address}: no answer in ${answerMillisecondsMax / 1000} s`));
+    }, answerMillisecondsMax);
+    if (socket.destroyed) return fail(unreachable(address, 'the connection is closed'));
+    socket.ref();
+    socket.on('data', onData).on('close', onClose);
+    socket.write(command);
+  });
+}
+
+function unreachable(address: string, cause: unknown): HardwareError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new HardwareError('tpm-unreachable', `no TPM at ${address}: ${reason}`, { cause });
+}
