@@ -3,10 +3,13 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseJson } from '@edgekeep/core/json';
-import { guardSettingsSchema } from '@edgekeep/core/model/guard-settings';
+import { confidenceThreshold, guardSettingsSchema } from '@edgekeep/core/model/guard-settings';
+import { batchStatistics, unusualStatistics } from '@edgekeep/guard/statistics';
+import { gradeScores, judge, type Judgement } from '@edgekeep/guard/verdict';
 import { compareWithCard, probabilities, readGreyPng } from './check.ts';
 
 const folder = import.meta.dirname;
+const settings = parseJson(readFileSync(join(folder, 'guard.json')), guardSettingsSchema, 'guard.json');
 
 test('both exported models score on the shipped test set what the model card says', async () => {
   for (const found of await compareWithCard(folder)) {
@@ -32,9 +35,29 @@ test('an image gets the same answer alone as in a batch, and its probabilities s
   }
 });
 
+test('the guard judges each hostile image as its note says', async () => {
+  const notes: Record<string, { verdict: string; reasons: string[] }> = JSON.parse(read('hostile/notes.json'));
+  const names = Object.keys(notes);
+  const judgements = await judgeFiles(names.map((name) => join(folder, 'hostile', name)));
+  for (const [index, name] of names.entries()) {
+    const { verdict, reasons } = notes[name] ?? {};
+    assert.deepEqual([judgements[index]?.verdict, judgements[index]?.reasons], [verdict, reasons], name);
+  }
+});
+
+test('the guard gives the clean test set the verdicts of the card', async () => {
+  const { clean }: { clean: { test: Record<string, number> } } = JSON.parse(read('results.json'));
+  const testSet: { images: Record<string, string> } = JSON.parse(read('test-set/labels.json'));
+  const names = Object.keys(testSet.images);
+  const judgements = await judgeFiles(names.map((name) => join(folder, 'test-set', name)));
+  for (const verdict of ['accepted', 'fallback', 'review']) {
+    const count = judgements.filter((judgement) => judgement.verdict === verdict).length;
+    assert.equal(count / names.length, clean.test[verdict], verdict);
+  }
+});
+
 test('guard.json is valid guard settings and names the classes in the order of the test set', () => {
-  const settings = parseJson(readFileSync(join(folder, 'guard.json')), guardSettingsSchema, 'guard.json');
-  const testSet: { labels: string[] } = JSON.parse(readFileSync(join(folder, 'test-set/labels.json'), 'utf8'));
+  const testSet: { labels: string[] } = JSON.parse(read('test-set/labels.json'));
   assert.deepEqual(settings.labels, testSet.labels);
 });
 
@@ -48,3 +71,25 @@ test('each exported model is smaller than 1 MB and the whole folder than 2.5 MB'
     .filter((file) => !file.includes('/.cache/') && !file.includes('/__pycache__/'));
   assert.ok(files.map((file) => statSync(file).size).reduce((sum, size) => sum + size, 0) < 2_500_000);
 });
+
+/** What the guard, given both models' answers, says about each file. */
+async function judgeFiles(files: readonly string[]): Promise<readonly Judgement[]> {
+  const images = files.map(readGreyPng);
+  const primary = await probabilities(join(folder, 'models/primary.onnx'), images);
+  const fallback = await probabilities(join(folder, 'models/fallback.onnx'), images);
+  return images.map((data, index) => {
+    const batch = { data, layout: settings.input.layout, count: 1, channels: 1, height: 64, width: 64 };
+    const unusual = batchStatistics(batch, settings.input.valueRange).flatMap((statistics) =>
+      unusualStatistics(statistics, settings.statistics),
+    );
+    const [first, second] = [primary, fallback].map((rows) =>
+      gradeScores(Float32Array.from(rows[index] ?? []), settings.output.scores),
+    );
+    assert.ok(first);
+    return judge(unusual, first, second, confidenceThreshold(settings));
+  });
+}
+
+function read(name: string): string {
+  return readFileSync(join(folder, name), 'utf8');
+}
