@@ -1,0 +1,81 @@
+// An inference response: outputs and the guard's judgement as Open Inference Protocol JSON, with binary tensors behind it where
+// they were asked for. Follows spec/inference.md section 4.
+import type { Assessment, Inference } from './guarded-model.ts';
+import { GuardError } from './error.ts';
+import type { InferenceRequest } from './inference-request.ts';
+import { tensorToJson } from './tensor-json.ts';
+import type { TensorValue } from './tensor.ts';
+import { worstVerdict } from './verdict.ts';
+
+/** `headerLength` is set when binary data follows the JSON. */
+export interface EncodedResponse {
+  readonly body: Uint8Array;
+  readonly headerLength: number | undefined;
+}
+
+type Parameters = Readonly<Record<string, string | number | boolean>>;
+
+/** @throws GuardError `output-not-representable` when an output has no JSON form and was not asked for as binary */
+export function encodeInferenceResponse(
+  model: { readonly name: string; readonly version: string },
+  request: InferenceRequest,
+  inference: Inference,
+): EncodedResponse {
+  const binary: Uint8Array[] = [];
+  const outputs = inference.outputs.map((output) => {
+    const { name, shape, datatype } = output;
+    const asked = request.outputs.find((candidate) => candidate.name === name);
+    if (asked?.binary !== true) return { name, shape, datatype, data: tensorToJson(output) };
+    const bytes = tensorBytes(output);
+    binary.push(bytes);
+    return { name, shape, datatype, parameters: { binary_data_size: bytes.length } };
+  });
+  const json = Buffer.from(
+    JSON.stringify({
+      model_name: model.name,
+      model_version: model.version,
+      ...(request.id === undefined ? {} : { id: request.id }),
+      parameters: judgementParameters(inference.assessments),
+      outputs,
+    }),
+  );
+  return binary.length === 0
+    ? { body: json, headerLength: undefined }
+    : { body: Buffer.concat([json, ...binary]), headerLength: json.length };
+}
+
+/** Parameters of the protocol are texts, numbers and truth values only, so lists are joined and a batch's details are JSON text. */
+function judgementParameters(assessments: readonly Assessment[] | undefined): Parameters {
+  if (assessments === undefined) return { verdict: 'unguarded' };
+  const images = assessments.map(imageParameters);
+  const [only, ...more] = images;
+  if (only !== undefined && more.length === 0) return only;
+  const judgements = assessments.map((assessment) => assessment.judgement);
+  return {
+    verdict: worstVerdict(judgements),
+    confidence: Math.min(...judgements.map((judgement) => judgement.grade.confidence)),
+    reasons: [...new Set(judgements.flatMap((judgement) => judgement.reasons))].join(','),
+    images: JSON.stringify(images),
+  };
+}
+
+function imageParameters({ judgement, statistics, label }: Assessment): Parameters {
+  return {
+    verdict: judgement.verdict,
+    confidence: judgement.grade.confidence,
+    reasons: judgement.reasons.join(','),
+    class: judgement.grade.class,
+    ...(label === undefined ? {} : { label }),
+    model_used: judgement.modelUsed,
+    brightness: statistics.brightness,
+    contrast: statistics.contrast,
+    noise: statistics.noise,
+  };
+}
+
+function tensorBytes({ name, data }: TensorValue): Uint8Array {
+  if (!ArrayBuffer.isView(data)) {
+    throw new GuardError('output-not-representable', `output ${name} holds BYTES, ask for it as JSON`);
+  }
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}

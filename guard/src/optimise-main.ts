@@ -1,0 +1,23 @@
+// `node optimise-main.ts IN.onnx OUT.ort`: writes the twin that devices load without copying its weights. Run by the publisher's
+// command line in a process of its own, because converting blocks and may need much memory. Follows spec/guard.md section 5.
+import { InferenceSession } from 'onnxruntime-node';
+
+const [input, output, ...rest] = process.argv.slice(2);
+if (input === undefined || output === undefined || rest.length > 0) {
+  process.stderr.write('usage: optimise-main.ts IN.onnx OUT.ort\n');
+  process.exit(2);
+}
+try {
+  const session = await InferenceSession.create(input, {
+    executionProviders: ['cpu'],
+    // Beyond `basic` the graph would be rewritten for this machine's processor, not for the device's.
+    graphOptimizationLevel: 'basic',
+    optimizedModelFilePath: output,
+    logSeverityLevel: 3,
+    extra: { session: { save_model_format: 'ORT' } },
+  });
+  await session.release();
+} catch (error) {
+  process.stderr.write(`optimise-main.ts: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(3);
+}

@@ -1,0 +1,127 @@
+// One loaded model: opened from bytes in memory, run, released, zeroed. The only file that knows ONNX Runtime.
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { GuardError } from './error.ts';
+import {
+  datatypeOfRuntime,
+  datatypes,
+  type Datatype,
+  type TensorData,
+  type TensorInterface,
+  type TensorValue,
+} from './tensor.ts';
+
+/** What to open: the model's bytes and, for `.onnx` alone, its external data by the name the model calls it. */
+export interface ModelBytes {
+  readonly format: 'ort' | 'onnx';
+  readonly bytes: Buffer;
+  readonly externalData: readonly { readonly location: string; readonly bytes: Buffer }[];
+}
+
+/** Errors only: ONNX Runtime's warnings name nodes of the publisher's graph. */
+const logSeverityError = 3;
+
+export class ModelSession {
+  readonly inputs: readonly TensorInterface[];
+  readonly outputs: readonly TensorInterface[];
+  readonly #session: InferenceSession;
+  readonly #bytes: readonly Buffer[];
+
+  /** Takes the bytes over: they must not be changed until the session is disposed of, which zeroes them. */
+  static async open(model: ModelBytes): Promise<ModelSession> {
+    const bytes = [model.bytes, ...model.externalData.map((file) => file.bytes)];
+    try {
+      return new ModelSession(await InferenceSession.create(model.bytes, sessionOptions(model)), bytes);
+    } catch (cause) {
+      for (const buffer of bytes) buffer.fill(0);
+      if (cause instanceof GuardError) throw cause;
+      throw new GuardError('model-load', `ONNX Runtime cannot load the ${model.format} model: ${textOf(cause)}`, {
+        cause,
+      });
+    }
+  }
+
+  private constructor(session: InferenceSession, bytes: readonly Buffer[]) {
+    this.#session = session;
+    this.#bytes = bytes;
+    this.inputs = session.inputMetadata.map(describe);
+    this.outputs = session.outputMetadata.map(describe);
+  }
+
+  /**
+   * Runs the model. The caller has matched the inputs with `inputs`. Blocks the thread while it computes.
+   * @throws GuardError `model-run`
+   */
+  async run(inputs: readonly TensorValue[], outputNames: readonly string[]): Promise<readonly TensorValue[]> {
+    const feeds = Object.fromEntries(inputs.map((input) => [input.name, toRuntime(input)]));
+    let results: InferenceSession.OnnxValueMapType;
+    try {
+      results = await this.#session.run(feeds, [...outputNames]);
+    } catch (cause) {
+      throw new GuardError('model-run', `the model failed on this input: ${textOf(cause)}`, { cause });
+    }
+    return outputNames.map((name) => {
+      const result = results[name];
+      if (result === undefined) throw new GuardError('model-run', `the model gave no output named ${name}`);
+      return fromRuntime(name, result);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // The runtime reads weights straight out of these bytes until it is released.
+    await this.#session.release();
+    for (const bytes of this.#bytes) bytes.fill(0);
+  }
+}
+
+function sessionOptions(model: ModelBytes): InferenceSession.SessionOptions {
+  const common = { executionProviders: ['cpu'], logSeverityLevel: logSeverityError } as const;
+  if (model.format === 'ort') {
+    return {
+      ...common,
+      // The weights stay where they are instead of being copied into memory nobody can zero.
+      extra: {
+        session: {
+          load_model_format: 'ORT',
+          use_ort_model_bytes_directly: '1',
+          use_ort_model_bytes_for_initializers: '1',
+        },
+      },
+    };
+  }
+  if (model.externalData.length === 0) return common;
+  return { ...common, externalData: model.externalData.map((file) => ({ path: file.location, data: file.bytes })) };
+}
+
+function describe(metadata: InferenceSession.ValueMetadata): TensorInterface {
+  if (!metadata.isTensor) throw new GuardError('model-interface', `${metadata.name} is not a tensor`);
+  const datatype = datatypeOfRuntime(metadata.type);
+  if (datatype === undefined) {
+    throw new GuardError(
+      'model-interface',
+      `${metadata.name} has type ${metadata.type}, which the protocol has no name for`,
+    );
+  }
+  const shape = metadata.shape.map((size) => (typeof size === 'number' ? size : -1));
+  return { name: metadata.name, datatype, shape };
+}
+
+function toRuntime(input: TensorValue): Tensor {
+  return new Tensor(datatypes[input.datatype].runtime, input.data, input.shape);
+}
+
+function fromRuntime(name: string, value: Tensor): TensorValue {
+  const datatype = datatypeOfRuntime(value.type);
+  if (datatype === undefined) throw new GuardError('model-run', `output ${name} has the unexpected type ${value.type}`);
+  return { name, datatype, shape: value.dims, data: tensorData(datatype, value.data) };
+}
+
+/** Where the JavaScript engine has Float16Array the binding gives one; only its bit patterns are wanted. */
+function tensorData(datatype: Datatype, data: Tensor.DataType): TensorData {
+  return datatype === 'FP16' && ArrayBuffer.isView(data)
+    ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)
+    : data;
+}
+
+function textOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
