@@ -1,0 +1,86 @@
+// Where a log's files come from: a folder, or a web server. Both hand out the paths of c2sp.org/tlog-tiles.
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+
+export interface LogSource {
+  /** How many requests may run side by side. */
+  readonly atOnce: number;
+  /** The file's bytes; undefined when the log has no such file; `too-large` beyond `bytesMax`. */
+  read(path: string, bytesMax: number): Promise<Uint8Array | undefined>;
+}
+
+export class LogSourceError extends Error {
+  override readonly name = 'LogSourceError';
+  readonly code: 'unreachable' | 'too-large';
+
+  constructor(code: 'unreachable' | 'too-large', message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** A server that keeps a request open longer than this is not there. */
+const requestMs = 30_000;
+
+/** `place` is an http(s) URL, the log's prefix, or a folder. */
+export function openLogSource(place: string): LogSource {
+  return /^https?:\/\//.test(place) ? webSource(place.replace(/\/*$/, '/')) : folderSource(place);
+}
+
+function folderSource(folder: string): LogSource {
+  return {
+    atOnce: 2,
+    async read(path, bytesMax) {
+      try {
+        await using file = await open(join(folder, path));
+        const { size } = await file.stat();
+        if (size > bytesMax) throw tooLarge(path, bytesMax);
+        return await file.readFile();
+      } catch (error) {
+        if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) {
+          return undefined;
+        }
+        throw error;
+      }
+    },
+  };
+}
+
+function webSource(prefix: string): LogSource {
+  return {
+    atOnce: 8,
+    async read(path, bytesMax) {
+      const url = `${prefix}${path}`;
+      try {
+        const response = await fetch(url, { signal: AbortSignal.timeout(requestMs) });
+        if (response.status === 404 || response.status === 410) {
+          await response.body?.cancel();
+          return undefined;
+        }
+        if (!response.ok || response.body === null) {
+          throw new LogSourceError('unreachable', `${url} answered ${response.status}`);
+        }
+        return await bounded(response.body, path, bytesMax);
+      } catch (cause) {
+        if (cause instanceof LogSourceError) throw cause;
+        const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause);
+        throw new LogSourceError('unreachable', `${url}: ${reason}`, { cause });
+      }
+    },
+  };
+}
+
+async function bounded(body: ReadableStream<Uint8Array>, path: string, bytesMax: number): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of body) {
+    length += part.length;
+    if (length > bytesMax) throw tooLarge(path, bytesMax);
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+function tooLarge(path: string, bytesMax: number): LogSourceError {
+  return new LogSourceError('too-large', `${path} has more than ${bytesMax} bytes`);
+}

@@ -1,0 +1,116 @@
+// Verifies a whole tiled log: recomputes every leaf hash from the entries, every tile from the leaf hashes, and the root that was signed.
+import { equalBytes } from '@edgekeep/core/bytes';
+import type { Checkpoint } from '@edgekeep/core/audit/checkpoint';
+import { leafHash } from '@edgekeep/core/audit/merkle';
+import {
+  bundleBytesMax,
+  encodeTile,
+  parseEntryBundle,
+  parseTile,
+  type TileAddress,
+  tileBytesMax,
+  tilePath,
+  tileWidth,
+} from '@edgekeep/core/audit/tile';
+import {
+  appendLeaves,
+  edgeRoot,
+  emptyEdge,
+  partialTiles,
+  type Tile,
+  type TreeEdge,
+} from '@edgekeep/core/audit/tree-edge';
+import { CoreError } from '@edgekeep/core/error';
+import type { LogSource } from './log-source.ts';
+
+export interface VerifyLogOptions {
+  /** Leave the entries out and start from the tiles of level 0: for logs that serve their entries in another form. */
+  readonly hashesOnly: boolean;
+  /** Called after each bundle with the number of entries that were verified. */
+  readonly progress: (verified: number) => void;
+}
+
+export type LogVerdict =
+  | { readonly kind: 'verified'; readonly tiles: number; readonly bundles: number }
+  | { readonly kind: 'refused'; readonly reasons: readonly string[] };
+
+/** Reads every tile and entry bundle of the tree that the checkpoint speaks of. The first thing that is missing or differs ends it. */
+export async function verifyLog(
+  source: LogSource,
+  { size, root }: Checkpoint,
+  options: VerifyLogOptions,
+): Promise<LogVerdict> {
+  let edge: TreeEdge = emptyEdge;
+  let tiles = 0;
+  for (let start = 0; start < size; start += tileWidth * source.atOnce) {
+    const starts = Array.from({ length: source.atOnce }, (_, at) => start + at * tileWidth).filter((at) => at < size);
+    const read = await Promise.all(starts.map((at) => readLeaves(source, addressAt(at, size), options)));
+    for (const leaves of read) {
+      if (leaves.kind === 'refused') return leaves;
+      const grown = appendLeaves(edge, leaves.hashes);
+      edge = grown.edge;
+      const wrong = await differingTile(source, grown.full);
+      if (wrong !== undefined) return wrong;
+      tiles += grown.full.length;
+      options.progress(edge.size);
+    }
+  }
+  const partial = partialTiles(edge);
+  const wrong = await differingTile(source, partial);
+  if (wrong !== undefined) return wrong;
+  if (!equalBytes(edgeRoot(edge), root)) return refused('the tiles do not lead to the root hash that was signed');
+  return {
+    kind: 'verified',
+    tiles: tiles + partial.length,
+    bundles: options.hashesOnly ? 0 : Math.ceil(size / tileWidth),
+  };
+}
+
+type Leaves =
+  | { readonly kind: 'read'; readonly hashes: readonly Uint8Array[] }
+  | { readonly kind: 'refused'; readonly reasons: readonly string[] };
+
+function addressAt(start: number, size: number): TileAddress {
+  return { level: 0, index: start / tileWidth, width: Math.min(tileWidth, size - start) };
+}
+
+async function readLeaves(source: LogSource, address: TileAddress, options: VerifyLogOptions): Promise<Leaves> {
+  const wanted: TileAddress = options.hashesOnly ? address : { ...address, level: 'entries' };
+  const found = await readTile(source, wanted);
+  if (found === undefined) return refused(`${tilePath(wanted)} is missing`);
+  try {
+    const hashes = options.hashesOnly
+      ? parseTile(found.bytes, found.width)
+      : parseEntryBundle(found.bytes, found.width).map(leafHash);
+    return { kind: 'read', hashes: hashes.slice(0, address.width) };
+  } catch (error) {
+    if (error instanceof CoreError) return refused(`${tilePath(wanted)}: ${error.message}`);
+    throw error;
+  }
+}
+
+async function differingTile(source: LogSource, tiles: readonly Tile[]) {
+  for (const tile of tiles) {
+    const found = await readTile(source, tile);
+    if (found === undefined) return refused(`${tilePath(tile)} is missing`);
+    const expected = encodeTile(tile.hashes);
+    const fits =
+      found.bytes.length === found.width * 32 && equalBytes(found.bytes.subarray(0, expected.length), expected);
+    if (!fits) return refused(`${tilePath(tile)} does not hold the hashes of what lies below it`);
+  }
+  return undefined;
+}
+
+// tlog-tiles, "Partial Tiles": a partial tile may be gone once the full one is there.
+async function readTile(source: LogSource, address: TileAddress) {
+  const bytesMax = address.level === 'entries' ? bundleBytesMax : tileBytesMax;
+  const bytes = await source.read(tilePath(address), bytesMax);
+  if (bytes !== undefined) return { bytes, width: address.width };
+  if (address.width === tileWidth) return undefined;
+  const full = await source.read(tilePath({ ...address, width: tileWidth }), bytesMax);
+  return full === undefined ? undefined : { bytes: full, width: tileWidth };
+}
+
+function refused(reason: string): { readonly kind: 'refused'; readonly reasons: readonly string[] } {
+  return { kind: 'refused', reasons: [reason] };
+}

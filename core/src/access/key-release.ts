@@ -1,0 +1,49 @@
+// The audit entry of a key release: the one record that joins device, boot state, model, policy and lease (spec/receipt.md).
+import { z } from 'zod';
+import { tierSchema } from '../attest/tier.ts';
+import type { AuditEntry } from '../audit/entry.ts';
+import { deviceIdPattern } from '../identity/device-id.ts';
+import { parseValue } from '../json.ts';
+import { modelNamePattern, modelVersionPattern } from '../model/manifest.ts';
+import { leaseSchema } from './lease.ts';
+
+export const keyReleasedKind = 'key-released';
+
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+
+export const keyReleaseSchema = z.strictObject({
+  /** `certificate` is the SHA-256 of the operational certificate's DER. */
+  device: z.strictObject({ id: z.string().regex(deviceIdPattern), tier: tierSchema, certificate: sha256Hex }),
+  model: z.strictObject({
+    name: z.string().regex(modelNamePattern),
+    version: z.string().max(128).regex(modelVersionPattern),
+    manifestDigest: sha256Hex,
+  }),
+  /** The policy version that decided: its name and the SHA-256 of its text. */
+  policy: z.strictObject({ name: z.string().min(1).max(128), digest: sha256Hex }),
+  lease: leaseSchema,
+  /** SHA-256 of the attestation result's text. */
+  attestationResult: sha256Hex,
+});
+
+export type KeyRelease = Readonly<z.infer<typeof keyReleaseSchema>>;
+
+/** The entry's members but `type`; the subject is the device. Throws `audit-entry-invalid` when the release contradicts itself. */
+export function keyReleasedEntry(release: KeyRelease, atMs: number, actor: string): Omit<AuditEntry, 'type'> {
+  const data = parseValue(release, keyReleaseSchema, 'key release', 'audit-entry-invalid');
+  return { at: atMs, kind: keyReleasedKind, actor, subject: `device:${data.device.id}`, data };
+}
+
+/** What in a release contradicts itself: the lease must be of this device and this model, and hold when it was given. */
+export function releaseContradictions({ device, model, lease }: KeyRelease, atMs: number): readonly string[] {
+  const reasons: string[] = [];
+  if (lease.deviceId !== device.id) reasons.push(`the lease is of device ${lease.deviceId}, the entry of ${device.id}`);
+  if (lease.model !== model.name || lease.version !== model.version || lease.manifestDigest !== model.manifestDigest) {
+    reasons.push(`the lease is of ${lease.model} ${lease.version}, the entry of ${model.name} ${model.version}`);
+  }
+  const atSeconds = Math.floor(atMs / 1000);
+  if (atSeconds < lease.notBefore || atSeconds >= lease.notAfter) {
+    reasons.push(`the lease does not hold at the moment of the release`);
+  }
+  return reasons;
+}

@@ -1,0 +1,39 @@
+// A lease: the right of one device to hold the key of one model version until a time (spec/receipt.md, "Lease").
+import { z } from 'zod';
+import { deviceIdPattern } from '../identity/device-id.ts';
+import { modelNamePattern, modelVersionPattern } from '../model/manifest.ts';
+
+/** Longer than a year is not a lease: a device that is never asked again cannot be revoked. */
+export const leaseSecondsMax = 366 * 86_400;
+
+export const leaseSchema = z
+  .strictObject({
+    id: z.string().regex(/^[A-Za-z0-9_-]{16,64}$/),
+    deviceId: z.string().regex(deviceIdPattern),
+    model: z.string().regex(modelNamePattern),
+    version: z.string().max(128).regex(modelVersionPattern),
+    /** SHA-256 of the model manifest, hex: which files exactly. */
+    manifestDigest: z.string().regex(/^[0-9a-f]{64}$/),
+    /** Unix seconds; the lease holds from here. */
+    notBefore: z.int().nonnegative(),
+    /** Unix seconds; from here on the key must be gone. */
+    notAfter: z.int().nonnegative(),
+    /** Unix seconds; from here on the device asks for the next lease. */
+    renewAfter: z.int().nonnegative(),
+  })
+  .refine(
+    ({ notBefore, renewAfter, notAfter }) => notBefore <= renewAfter && renewAfter < notAfter,
+    'expected notBefore <= renewAfter < notAfter',
+  )
+  .refine(({ notBefore, notAfter }) => notAfter - notBefore <= leaseSecondsMax, 'longer than a year');
+
+export type Lease = Readonly<z.infer<typeof leaseSchema>>;
+
+export type LeaseState = 'not-yet' | 'held' | 'to-renew' | 'expired';
+
+/** Where a lease stands at a moment, Unix seconds. The end is not in the lease: at `notAfter` it is over. */
+export function leaseState({ notBefore, renewAfter, notAfter }: Lease, nowSeconds: number): LeaseState {
+  if (nowSeconds < notBefore) return 'not-yet';
+  if (nowSeconds >= notAfter) return 'expired';
+  return nowSeconds >= renewAfter ? 'to-renew' : 'held';
+}
