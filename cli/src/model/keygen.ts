@@ -1,0 +1,48 @@
+// `edgekeep model keygen`: a publisher's key pair in two PEM files.
+import { generateKeyPair, type KeyObject } from 'node:crypto';
+import { unlink, writeFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { keyFingerprint } from '@edgekeep/core/model/signature/key-mode';
+import { type Command, exitCodes, UsageError } from '../command.ts';
+
+const curves = new Map([
+  ['p256', 'P-256'],
+  ['p384', 'P-384'],
+  ['p521', 'P-521'],
+]);
+
+export const command: Command = {
+  summary: 'make a key pair for signing models',
+  usage: 'model keygen [--type p256|p384|p521|ed25519] --out KEY.pem',
+  help: `
+Writes the private key to KEY.pem (PKCS#8, mode 0600, not encrypted) and the public key to KEY.pub.pem. Neither is ever overwritten.
+
+--type  p256 (default), p384 or p521 sign bundles; ed25519 signs single files with --detached
+--out   where the private key goes
+`,
+  positionals: { least: 0, most: 0 },
+  options: { type: { type: 'string' }, out: { type: 'string' } },
+  async run(args) {
+    const type = args.option('type') ?? 'p256';
+    const out = args.required('out');
+    const { privateKey, publicKey } = await makeKeys(type);
+    const publicOut = `${out.replace(/\.pem$/, '')}.pub.pem`;
+    await writeFile(out, privateKey.export({ type: 'pkcs8', format: 'pem' }), { flag: 'wx', mode: 0o600 });
+    try {
+      await writeFile(publicOut, publicKey.export({ type: 'spki', format: 'pem' }), { flag: 'wx', mode: 0o644 });
+    } catch (error) {
+      await unlink(out);
+      throw error;
+    }
+    const value = { type, privateKey: out, publicKey: publicOut, fingerprint: keyFingerprint(publicKey) };
+    const text = `${type} key ${value.fingerprint}\nprivate: ${out}\npublic:  ${publicOut}`;
+    return { exitCode: exitCodes.ok, value, text };
+  },
+};
+
+async function makeKeys(type: string): Promise<{ readonly privateKey: KeyObject; readonly publicKey: KeyObject }> {
+  if (type === 'ed25519') return promisify(generateKeyPair)('ed25519');
+  const namedCurve = curves.get(type);
+  if (namedCurve === undefined) throw new UsageError(`--type is p256, p384, p521 or ed25519, not ${type}`);
+  return promisify(generateKeyPair)('ec', { namedCurve });
+}

@@ -1,0 +1,76 @@
+// Verifying an OMS bundle: who signed, and what. The files themselves are compared afterwards (compare.ts), because hashing
+// them is I/O. Order is the point: the signature over the received bytes first, then what they say.
+import type { KeyObject } from 'node:crypto';
+import type { Certificate } from '../../identity/certificate.ts';
+import { type Bundle, parseBundle } from './bundle.ts';
+import { verifySigningChain } from './certificate-mode.ts';
+import { statementPayloadType, verifyEnvelope } from './dsse.ts';
+import { keyFingerprint, selectKeys } from './key-mode.ts';
+import { refused, type SignatureRefused } from './reason.ts';
+import { type ModelStatement, parseStatement } from './statement.ts';
+
+/** What the reader trusts: keys it was given, or certification authorities at a moment (Unix seconds). */
+export type SignatureTrust =
+  | { readonly kind: 'keys'; readonly keys: readonly KeyObject[] }
+  | { readonly kind: 'certificates'; readonly anchors: readonly Certificate[]; readonly atSeconds: number };
+
+export interface ModelSigner {
+  /** SHA-256 of the PEM text of the key, hex, as OMS hints are. */
+  readonly keyFingerprint: string;
+  /** The certificate's subject, of the certificate method. */
+  readonly subject: string | undefined;
+}
+
+export type BundleVerdict =
+  | { readonly kind: 'verified'; readonly statement: ModelStatement; readonly signer: ModelSigner }
+  | SignatureRefused;
+
+/** Throws CoreError for malformed bytes; refuses, with reasons, what is well-formed and does not prove what it should. */
+export function verifyBundle(bytes: Uint8Array, trust: SignatureTrust): BundleVerdict {
+  const parsed = parseBundle(bytes);
+  if (parsed.kind === 'refused') return parsed;
+  const { envelope } = parsed.bundle;
+
+  const candidates = signingKeys(parsed.bundle, trust);
+  if (candidates.kind === 'refused') return candidates;
+  const verdicts = candidates.keys.map((key) => ({ key, verdict: verifyEnvelope(envelope, key) }));
+  const signing = verdicts.find(({ verdict }) => verdict === 'valid');
+  if (signing === undefined) {
+    return verdicts.some(({ verdict }) => verdict === 'faulty-pae')
+      ? refused('faulty-pae', 'signed over the faulty encoding of OMS before 1.0; sign the model again')
+      : refused('signature-invalid', 'the signature is not one of the named key over this statement');
+  }
+
+  if (envelope.payloadType !== statementPayloadType) {
+    return refused(
+      'unsupported-predicate',
+      `expected payload ${statementPayloadType}, found ${JSON.stringify(envelope.payloadType)}`,
+    );
+  }
+  const statement = parseStatement(envelope.payload);
+  if (statement.kind === 'refused') return statement;
+  const signer = { keyFingerprint: keyFingerprint(signing.key), subject: candidates.subject };
+  return { kind: 'verified', statement: statement.statement, signer };
+}
+
+type Candidates =
+  | { readonly kind: 'keys'; readonly keys: readonly KeyObject[]; readonly subject: string | undefined }
+  | SignatureRefused;
+
+function signingKeys({ material }: Bundle, trust: SignatureTrust): Candidates {
+  if (trust.kind === 'keys') {
+    if (material.kind !== 'key') {
+      return refused(
+        'unsupported-method',
+        'the bundle carries a certificate chain: it needs a trust root, not a public key',
+      );
+    }
+    const selected = selectKeys(material, trust.keys);
+    return selected.kind === 'refused' ? selected : { ...selected, subject: undefined };
+  }
+  if (material.kind !== 'certificate-chain') {
+    return refused('unsupported-method', 'the bundle names a bare key: it needs that public key, not a trust root');
+  }
+  const chain = verifySigningChain(material.certificates, trust.anchors, trust.atSeconds);
+  return chain.kind === 'refused' ? chain : { kind: 'keys', keys: [chain.key], subject: chain.subject };
+}
