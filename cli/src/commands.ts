@@ -5,4 +5,7 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'attest verify': () => import('./attest/verify.ts').then((m) => m.command),
   'attest replay': () => import('./attest/replay.ts').then((m) => m.command),
   'attest reference': () => import('./attest/reference.ts').then((m) => m.command),
+  'model keygen': () => import('./model/keygen.ts').then((m) => m.command),
+  'model sign': () => import('./model/sign.ts').then((m) => m.command),
+  'model verify': () => import('./model/verify.ts').then((m) => m.command),
 };
