@@ -13,7 +13,7 @@ export const waitingMax = 64;
 export const waitingMsMax = 10_000;
 /** From a request's first byte to its last header line, and to its end: a local client needs neither. */
 export const headersMsMax = 5_000;
-export const requestMsMax = 30_000;
+export const requestMsMax = 10_000;
 /** A connection on which nothing moves, also while we answer: somebody who does not read. */
 export const idleMsMax = 30_000;
 /** Longest tensor name, id or parameter text. */

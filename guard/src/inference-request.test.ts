@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseInferenceRequest } from './inference-request.ts';
+import type { TensorInterface } from './tensor.ts';
+
+const model: { inputs: readonly TensorInterface[]; outputs: readonly TensorInterface[] } = {
+  inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }],
+  outputs: [{ name: 'y', datatype: 'FP32', shape: [-1] }],
+};
+const good = { name: 'x', shape: [1, 2], datatype: 'FP32', data: [1, 2] };
+
+function parse(request: unknown, target = model) {
+  return parseInferenceRequest(Buffer.from(JSON.stringify(request)), undefined, target);
+}
+
+function parseWithTail(request: unknown, tail: Uint8Array, headerLength?: number) {
+  const json = Buffer.from(JSON.stringify(request));
+  return parseInferenceRequest(Buffer.concat([json, tail]), headerLength ?? json.length, model);
+}
+
+test('flat and nested data are the same tensor', () => {
+  assert.deepEqual(parse({ inputs: [good] }).inputs[0]?.data, Float32Array.of(1, 2));
+  assert.deepEqual(parse({ inputs: [{ ...good, data: [[1, 2]] }] }).inputs[0]?.data, Float32Array.of(1, 2));
+});
+
+test('all outputs are given when none is asked for', () => {
+  assert.deepEqual(parse({ inputs: [good] }).outputs, [{ name: 'y', binary: false }]);
+});
+
+test('an unknown parameter is ignored, as the protocol asks', () => {
+  assert.equal(parse({ inputs: [good], parameters: { priority: 3 } }).id, undefined);
+});
+
+const input = (change: object) => ({ inputs: [{ ...good, ...change }] });
+const refused: Readonly<Record<string, unknown>> = {
+  'no inputs': { inputs: [] },
+  'a text instead of a request': 'x',
+  'an unknown field': { inputs: [good], extra: 1 },
+  'an unknown input': { inputs: [good, { ...good, name: 'z' }] },
+  'an input given twice': { inputs: [good, good] },
+  'another datatype than the model takes': input({ datatype: 'FP64' }),
+  'a datatype that does not exist': input({ datatype: 'FLOAT' }),
+  'a datatype named like a property of every object': input({ datatype: 'constructor' }),
+  'too few elements': input({ data: [1] }),
+  'too many elements': input({ data: [1, 2, 3] }),
+  'no data at all': input({ data: undefined }),
+  'an element that is a text': input({ data: ['1', 2] }),
+  'an element that is null': input({ data: [null, 2] }),
+  'a number that FP32 makes infinite': input({ data: [1e39, 2] }),
+  'lists nested otherwise than the shape says': input({ data: [[1], [2]] }),
+  'lists nested deeper than the shape says': input({ data: [[[1, 2]]] }),
+  'another rank than the model takes': input({ shape: [2] }),
+  'another size than the model takes': input({ shape: [2, 1] }),
+  'a size of zero': input({ shape: [0, 2], data: [] }),
+  'a negative size': input({ shape: [-1, -2] }),
+  'a size that is not whole': input({ shape: [0.5, 4] }),
+  'a shape whose product is huge': input({ shape: [33_000_000, 33_000_000] }),
+  'more dimensions than the limit': input({ shape: [1, 1, 1, 1, 1, 1, 1, 1, 2] }),
+  'an unknown output': { inputs: [good], outputs: [{ name: 'z' }] },
+  'an output asked for twice': { inputs: [good], outputs: [{ name: 'y' }, { name: 'y' }] },
+  'both data and binary data': input({ parameters: { binary_data_size: 8 } }),
+  'binary data without bytes': input({ data: undefined, parameters: { binary_data_size: 8 } }),
+  'a parameter that is a list': { inputs: [good], parameters: { a: [1] } },
+};
+
+for (const [what, request] of Object.entries(refused)) {
+  test(`a request with ${what} is refused`, () => {
+    assert.throws(() => parse(request), { name: 'GuardError', code: 'request-invalid' });
+  });
+}
+
+test('elements outside their datatype are refused', () => {
+  for (const [datatype, data] of [
+    ['UINT8', [256]],
+    ['UINT8', [-1]],
+    ['INT8', [128]],
+    ['INT32', [0.5]],
+    ['UINT64', [-1]],
+    ['INT64', [2 ** 53]],
+    ['BOOL', [1]],
+    ['BYTES', [1]],
+    ['FP16', [1]],
+  ] as const) {
+    const target = { inputs: [{ name: 'x', datatype, shape: [1] }], outputs: [] };
+    assert.throws(() => parse({ inputs: [{ name: 'x', datatype, shape: [1], data }] }, target), {
+      code: 'request-invalid',
+    });
+  }
+});
+
+const binaryInput = { name: 'x', shape: [1, 2], datatype: 'FP32', parameters: { binary_data_size: 8 } };
+const floats = (...values: readonly number[]) => new Uint8Array(Float32Array.from(values).buffer);
+
+test('binary data is read in place of JSON', () => {
+  assert.deepEqual(parseWithTail({ inputs: [binaryInput] }, floats(1, 2)).inputs[0]?.data, Float32Array.of(1, 2));
+});
+
+test('binary data that is short, left over, of the wrong size or not finite is refused', () => {
+  const refuses = (run: () => unknown) => assert.throws(run, { code: 'request-invalid' });
+  refuses(() => parseWithTail({ inputs: [binaryInput] }, floats(1)));
+  refuses(() => parseWithTail({ inputs: [binaryInput] }, floats(1, 2, 3)));
+  refuses(() => parseWithTail({ inputs: [{ ...binaryInput, parameters: { binary_data_size: 4 } }] }, floats(1, 2)));
+  refuses(() => parseWithTail({ inputs: [binaryInput] }, floats(1, Number.NaN)));
+  refuses(() => parseWithTail({ inputs: [binaryInput] }, floats(1, -Infinity)));
+  refuses(() => parseWithTail({ inputs: [binaryInput] }, floats(1, 2), 10_000));
+  refuses(() => parseWithTail({ inputs: [good] }, new Uint8Array(), 0));
+});
+
+test('bytes that are not UTF-8 are refused', () => {
+  assert.throws(() => parseInferenceRequest(Uint8Array.of(0x22, 0xff, 0x22), undefined, model), {
+    code: 'request-invalid',
+  });
+});

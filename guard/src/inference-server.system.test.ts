@@ -1,0 +1,44 @@
+// The inference server against curl, and against a client that takes its time (seconds, so not among the quick tests).
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { z } from 'zod';
+import { sendRaw } from './fixtures/client.ts';
+import { flatImage, serve, settings } from './fixtures/serve.ts';
+import { headersMsMax, requestMsMax } from './limits.ts';
+
+const run = promisify(execFile);
+const infer = '/v2/models/light/infer';
+
+test('curl gets an inference with its verdict', async () => {
+  await using served = await serve('primary', { settings });
+  const body = JSON.stringify({
+    inputs: [{ name: 'image', shape: [1, 1, 8, 8], datatype: 'FP32', data: flatImage(0.25) }],
+  });
+  const url = `http://localhost${infer}`;
+  const { stdout } = await run('curl', ['-sS', '--unix-socket', served.socketPath, url, '-d', body]);
+  const answer = z.looseObject({ parameters: z.looseObject({ verdict: z.string() }) }).parse(JSON.parse(stdout));
+  assert.equal(answer.parameters.verdict, 'accepted');
+});
+
+test(
+  'a client that never finishes its headers is cut off within the limit',
+  { timeout: headersMsMax + 10_000 },
+  async () => {
+    await using served = await serve('primary', { settings });
+    const answer = await sendRaw(served.socketPath, 'GET /v2 HTTP/1.1\r\nHost: guard\r\nX-Slow: ', false);
+    assert.match(answer, /^HTTP\/1\.1 408 /);
+  },
+);
+
+test(
+  'a client that never finishes its body is cut off within the limit',
+  { timeout: requestMsMax + 10_000 },
+  async () => {
+    await using served = await serve('primary', { settings });
+    const head = `POST ${infer} HTTP/1.1\r\nHost: guard\r\nContent-Length: 100\r\n\r\n{`;
+    const answer = await sendRaw(served.socketPath, head, false);
+    assert.match(answer, /^HTTP\/1\.1 408 /);
+  },
+);
