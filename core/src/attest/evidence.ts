@@ -18,7 +18,7 @@ export interface TpmEvidence {
   /** TPMT_SIGNATURE over `quote`. */
   readonly signature: Uint8Array;
   readonly eventLog: Uint8Array;
-  readonly imaLog?: Uint8Array;
+  readonly imaLog?: Uint8Array | undefined;
 }
 
 export interface SoftwareEvidence {

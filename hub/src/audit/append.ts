@@ -11,7 +11,7 @@ export async function appendEntry(trx: WriteTransaction, entry: Omit<AuditEntry,
     .selectFrom('audit_entry')
     .select((q) => q.fn.max('log_index').as('last'))
     .executeTakeFirst();
-  const index = last === undefined || last.last === null ? 0 : Number(last.last) + 1;
+  const index = last === undefined || last.last === null ? 0 : last.last + 1;
   await trx
     .insertInto('audit_entry')
     .values({ log_index: index, entry: bytes, leaf_hash: leafHash(bytes) })

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { channelBinding } from '@edgekeep/wire/channel-binding';
 import { HubError } from '../error.ts';
+import type { PendingEnrolment } from './enrolment.ts';
 
 export interface DeviceConnection {
   readonly socket: TLSSocket;
@@ -19,7 +20,7 @@ export interface DeviceConnection {
   /** The one open challenge of this connection. */
   challenge: { readonly nonce: Uint8Array; readonly expiresAtMs: number } | undefined;
   /** Between the two steps of enrolment. */
-  enrolment: unknown;
+  enrolment: PendingEnrolment | undefined;
   /** Token bucket of this connection's requests. */
   budget: { tokens: number; atMs: number };
 }
@@ -35,6 +36,10 @@ export class Connections {
 
   get devices(): number {
     return this.#byDevice.size;
+  }
+
+  isOnline(deviceId: string): boolean {
+    return this.#byDevice.has(deviceId);
   }
 
   add(socket: TLSSocket, certificate: DeviceConnection['certificate']): DeviceConnection {

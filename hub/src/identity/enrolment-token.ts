@@ -24,10 +24,23 @@ export async function createEnrolmentToken(database: Database, order: EnrolmentT
   await database.write(async (trx) => {
     await trx
       .insertInto('enrolment_token')
-      .values({ sha256, device_id: deviceId ?? null, tier: tier ?? null, created_at: nowMs, expires_at: expiresAtMs, used_by: null })
+      .values({
+        sha256,
+        device_id: deviceId ?? null,
+        tier: tier ?? null,
+        created_at: nowMs,
+        expires_at: expiresAtMs,
+        used_by: null,
+      })
       .execute();
     const data = { token: sha256.slice(0, 16), tier, expiresAt: expiresAtMs };
-    await appendEntry(trx, { at: nowMs, kind: 'enrolment-token-created', actor, subject: deviceId ?? 'any-device', data });
+    await appendEntry(trx, {
+      at: nowMs,
+      kind: 'enrolment-token-created',
+      actor,
+      subject: deviceId === undefined ? 'any-device' : `device:${deviceId}`,
+      data,
+    });
   });
   return text;
 }
@@ -65,5 +78,6 @@ export async function spendEnrolmentToken(trx: WriteTransaction, sha256: string,
     .where('sha256', '=', sha256)
     .where('used_by', 'is', null)
     .executeTakeFirst();
-  if (Number(result.numUpdatedRows) !== 1) throw new HubError('enrolment-refused', 'this enrolment token was used meanwhile');
+  if (Number(result.numUpdatedRows) !== 1)
+    throw new HubError('enrolment-refused', 'this enrolment token was used meanwhile');
 }

@@ -30,7 +30,8 @@ export async function findDevice(db: Kysely<Tables>, deviceId: string): Promise<
 /** The device, or `not-found` with what to do next. */
 export async function getDevice(db: Kysely<Tables>, deviceId: string): Promise<DeviceRow> {
   const device = await findDevice(db, deviceId);
-  if (device === undefined) throw new HubError('not-found', `no device ${deviceId}: \`edgekeep device list\` shows all`);
+  if (device === undefined)
+    throw new HubError('not-found', `no device ${deviceId}: \`edgekeep device list\` shows all`);
   return device;
 }
 
@@ -60,7 +61,7 @@ export async function changeState(trx: WriteTransaction, change: StateChange): P
     at: nowMs,
     kind: `device-${to}`,
     actor,
-    subject: deviceId,
+    subject: `device:${deviceId}`,
     data: { from: device.state, reason, leasesRevoked: leases },
   });
   return { ...device, state: to, state_reason: reason };

@@ -1,0 +1,210 @@
+// The join, and the heart of the product: one decision over who the device is, what it booted, which model it asks for, what the policy
+// says and how the device stands, that releases one key to one device for a time, and writes down why (spec/access.md).
+import { createHash, randomUUID } from 'node:crypto';
+import { type KeyRelease, keyReleasedEntry } from '@edgekeep/core/access/key-release';
+import type { Lease } from '@edgekeep/core/access/lease';
+import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
+import type { Appraisal } from '@edgekeep/core/attest/appraise';
+import type { Evidence } from '@edgekeep/core/attest/evidence';
+import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
+import { encodeCanonicalJson } from '@edgekeep/core/json';
+import { deviceIdentitySchema } from '@edgekeep/wire/device-api';
+import { type Appraiser, recordAppraisal } from '../attest/appraiser.ts';
+import { appendEntry } from '../audit/append.ts';
+import { HubError, type Reason } from '../error.ts';
+import { getDevice } from '../identity/registry.ts';
+import { findPublishedRelease, type Release } from '../model/releases.ts';
+import { unwrapModelKey } from '../model/vault.ts';
+import type { HubSettings } from '../settings.ts';
+import type { Database } from '../store/database.ts';
+import type { DeviceRow, DeviceState } from '../store/schema.ts';
+import type { ReleaseQuestion } from './policy.ts';
+import type { PolicyStore } from './policy-store.ts';
+import { wrapForDevice } from './wrap.ts';
+
+export interface ReleaseParts {
+  readonly database: Database;
+  readonly appraiser: Appraiser;
+  readonly policies: PolicyStore;
+  readonly platformKey: Uint8Array;
+  readonly settings: Pick<HubSettings, 'leaseSeconds'>;
+}
+
+export interface ReleaseAsk {
+  readonly deviceId: string;
+  /** SHA-256 of the operational certificate the device connected with, hex. */
+  readonly certificateSha256: string;
+  readonly model: string;
+  readonly version: string;
+  readonly evidence: Evidence;
+  readonly nonce: Uint8Array;
+  /** TLS exporter of the connection that asks. */
+  readonly exporter: Uint8Array;
+  readonly nowMs: number;
+}
+
+export interface Released {
+  readonly lease: Lease;
+  readonly wrappedKey: WrappedKey;
+  readonly attestationResult: string;
+  readonly logIndex: number;
+  readonly release: Release;
+}
+
+/** Releases a model key or throws a HubError with the reasons; either way the audit log has it before this returns. */
+export async function releaseKey(parts: ReleaseParts, ask: ReleaseAsk): Promise<Released> {
+  const { database, appraiser } = parts;
+  const { nowMs, nonce } = ask;
+  const device = await getDevice(database.read, ask.deviceId);
+  assertMayAsk(device.state);
+  const release = await currentRelease(database, ask);
+  const expected = { qualifyingData: qualifyingData('release', nonce, ask.exporter), nonce, nowMs };
+  const { appraisal, attestationResult } = await appraiser.appraise(device, ask.evidence, expected);
+  if (appraisal.status === 'contraindicated') {
+    await database.write((trx) => recordAppraisal(trx, device.id, appraisal, nowMs));
+    throw new HubError('attestation-refused', 'the evidence was refused: no key', {
+      reasons: appraisal.reasons,
+      attestationResult,
+    });
+  }
+  const policy = parts.policies.current();
+  const decision = policy.decide(questionOf(device, release, appraisal));
+  if (decision.kind === 'refused') {
+    await recordRefusal(parts, ask, appraisal, { policyVersion: policy.version, reasons: decision.reasons });
+    throw new HubError('release-refused', 'the policy releases no key to this device', {
+      reasons: decision.reasons,
+      attestationResult,
+    });
+  }
+  const lease = leaseFor(ask, release, parts.settings.leaseSeconds);
+  const wrappedKey = wrap(parts.platformKey, device, release, appraisal, lease.id);
+  const logIndex = await record(database, ask, { device, appraisal, attestationResult, lease, policy });
+  return { lease, wrappedKey, attestationResult, logIndex, release };
+}
+
+function assertMayAsk(state: DeviceState): void {
+  if (state === 'quarantined' || state === 'wiped') {
+    throw new HubError('device-quarantined', `this device is ${state}: an operator has to release it first`);
+  }
+  if (state === 'retired') throw new HubError('device-retired', 'this device is retired');
+}
+
+// Only the newest published version gets keys: an old release with a known weakness can't be asked for again.
+async function currentRelease(database: Database, ask: ReleaseAsk): Promise<Release> {
+  const release = await findPublishedRelease(database, ask.model);
+  if (release.row.version !== ask.version) {
+    const message = `${ask.model} ${ask.version} is not the current release: ${release.row.version} is`;
+    throw new HubError('release-refused', message, { reasons: [{ code: 'release-superseded', message }] });
+  }
+  return release;
+}
+
+function questionOf(device: DeviceRow, release: Release, { status, tier, vector }: Appraisal): ReleaseQuestion {
+  const { name, version, publisher } = release.row;
+  return {
+    device: { id: device.id, tier: device.tier, state: device.state },
+    model: { name, version, publisher },
+    attestation: {
+      status,
+      tier,
+      instanceIdentity: vector['instance-identity'] ?? 0,
+      configuration: vector.configuration ?? 0,
+      executables: vector.executables ?? 0,
+      hardware: vector.hardware ?? 0,
+    },
+  };
+}
+
+function leaseFor(ask: ReleaseAsk, release: Release, leaseSeconds: number): Lease {
+  const notBefore = Math.floor(ask.nowMs / 1_000);
+  return {
+    id: randomUUID(),
+    deviceId: ask.deviceId,
+    model: release.row.name,
+    version: release.row.version,
+    manifestDigest: release.row.manifest_digest,
+    notBefore,
+    notAfter: notBefore + leaseSeconds,
+    renewAfter: notBefore + Math.floor((leaseSeconds * 2) / 3),
+  };
+}
+
+function wrap(
+  platformKey: Uint8Array,
+  device: DeviceRow,
+  release: Release,
+  appraisal: Appraisal,
+  leaseId: string,
+): WrappedKey {
+  const { name, version, wrapped_key: wrapped } = release.row;
+  const identity = deviceIdentitySchema.parse(JSON.parse(device.identity));
+  const modelKey = unwrapModelKey(platformKey, wrapped, name, version);
+  try {
+    return wrapForDevice(modelKey, identity, appraisal, leaseId);
+  } finally {
+    modelKey.fill(0);
+  }
+}
+
+interface Facts {
+  readonly device: DeviceRow;
+  readonly appraisal: Appraisal;
+  readonly attestationResult: string;
+  readonly lease: Lease;
+  readonly policy: { readonly version: number; readonly digest: string };
+}
+
+async function record(database: Database, ask: ReleaseAsk, facts: Facts): Promise<number> {
+  const { lease, attestationResult, policy, device } = facts;
+  return database.write(async (trx) => {
+    const now = await recordAppraisal(trx, device.id, facts.appraisal, ask.nowMs);
+    // The decision took a while: whoever was quarantined in the meantime gets nothing.
+    assertMayAsk(now.state);
+    const { model: name, version, manifestDigest } = lease;
+    const entry: KeyRelease = {
+      device: { id: device.id, tier: facts.appraisal.tier, certificate: ask.certificateSha256 },
+      model: { name, version, manifestDigest },
+      policy: { name: `policy ${policy.version}`, digest: policy.digest },
+      lease,
+      attestationResult: createHash('sha256').update(attestationResult).digest('hex'),
+    };
+    const logIndex = await appendEntry(trx, keyReleasedEntry(entry, ask.nowMs, 'hub'));
+    await trx
+      .insertInto('lease')
+      .values({
+        id: lease.id,
+        device_id: device.id,
+        model: lease.model,
+        version: lease.version,
+        document: Buffer.from(encodeCanonicalJson({ ...lease })).toString('utf8'),
+        not_after: lease.notAfter * 1_000,
+        revoked_at: null,
+        log_index: logIndex,
+        attestation_result: attestationResult,
+      })
+      .execute();
+    return logIndex;
+  });
+}
+
+async function recordRefusal(
+  parts: ReleaseParts,
+  ask: ReleaseAsk,
+  appraisal: Appraisal,
+  refusal: { policyVersion: number; reasons: readonly Reason[] },
+): Promise<void> {
+  await parts.database.write(async (trx) => {
+    await recordAppraisal(trx, ask.deviceId, appraisal, ask.nowMs);
+    await appendEntry(trx, {
+      at: ask.nowMs,
+      kind: 'release-refused',
+      actor: 'hub',
+      subject: `device:${ask.deviceId}`,
+      data: {
+        model: `${ask.model}@${ask.version}`,
+        policyVersion: refusal.policyVersion,
+        reasons: refusal.reasons.map(({ code, message }) => ({ code, message: message.slice(0, 300) })),
+      },
+    });
+  });
+}

@@ -1,0 +1,145 @@
+// Appraises what devices send, against their registered keys and the published reference values, signs the result, and keeps what the
+// next appraisal needs: the newest reset count and the device's state of health.
+import type { AttestationKey } from '@edgekeep/core/attest/quote';
+import { attestationKeyOf } from '@edgekeep/core/attest/quote';
+import { type Appraisal, appraiseEvidence } from '@edgekeep/core/attest/appraise';
+import { attestationResultOf, signAttestationResult } from '@edgekeep/core/attest/ear';
+import type { Evidence } from '@edgekeep/core/attest/evidence';
+import { createLogCache } from '@edgekeep/core/attest/log-cache';
+import { parseBase64url } from '@edgekeep/core/bytes';
+import { parseSpki } from '@edgekeep/core/identity/public-key';
+import type { Signer } from '@edgekeep/core/signer';
+import { parsePublic } from '@edgekeep/core/tpm/public-area';
+import { type DeviceIdentity, deviceIdentitySchema } from '@edgekeep/wire/device-api';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import { changeState } from '../identity/registry.ts';
+import type { WriteTransaction } from '../store/database.ts';
+import type { DeviceRow } from '../store/schema.ts';
+import type { ReferenceStore } from './reference-store.ts';
+
+// A fleet boots a handful of different logs; this many are kept replayed.
+const cachedLogsMost = 512;
+// Parsed keys of devices seen lately; one is below 2 KiB.
+const cachedKeysMost = 20_000;
+// The audit entry of a refusal shows the first reasons; the device gets all of them in its attestation result.
+const loggedReasonsMost = 4;
+const loggedMessageMost = 300;
+
+export interface Appraised {
+  readonly appraisal: Appraisal;
+  /** The EAR as a JWT (spec/attestation-result.md). */
+  readonly attestationResult: string;
+}
+
+/** The key that must have signed the evidence of a root of trust that described itself so. */
+export function attestationKeyFor(identity: DeviceIdentity): AttestationKey {
+  if (identity.kind === 'tpm') {
+    return attestationKeyOf(parsePublic(parseBase64url(identity.attestationKey, 'attestationKey')), 'endorsement');
+  }
+  return { publicKey: parseSpki(parseBase64url(identity.signingKey, 'signingKey')) };
+}
+
+export class Appraiser {
+  readonly #references: ReferenceStore;
+  readonly #signer: Signer;
+  readonly #keyId: string;
+  readonly #pcrs: readonly number[];
+  readonly #logs = createLogCache(cachedLogsMost);
+  readonly #keys = new Map<string, { readonly identity: string; readonly key: AttestationKey }>();
+
+  /** `keyId` names the signing key in the results' header. */
+  constructor(references: ReferenceStore, signer: Signer, keyId: string, pcrs: readonly number[]) {
+    this.#references = references;
+    this.#signer = signer;
+    this.#keyId = keyId;
+    this.#pcrs = pcrs;
+  }
+
+  /** Appraises evidence of a registered device; `nonce` is what the result says it answered. */
+  async appraise(
+    device: Pick<DeviceRow, 'id' | 'tier' | 'identity' | 'reset_count'>,
+    evidence: Evidence,
+    expected: { readonly qualifyingData: Uint8Array; readonly nonce: Uint8Array; readonly nowMs: number },
+  ): Promise<Appraised> {
+    const appraisal = appraiseEvidence({
+      evidence,
+      key: this.#keyOf(device),
+      tier: device.tier === 'tpm' ? 'tpm' : 'software',
+      expectedQualifyingData: expected.qualifyingData,
+      pcrSelection: this.#pcrs,
+      referenceValues: await this.#references.active(),
+      lastBoot: device.reset_count < 0 ? undefined : { resetCount: device.reset_count, restartCount: 0 },
+      logCache: this.#logs,
+    });
+    const { referenceValues } = appraisal;
+    const result = attestationResultOf(appraisal, {
+      issuedAt: Math.floor(expected.nowMs / 1_000),
+      verifier: { developer: 'Edgekeep', build: 'edgekeep-hub 0.1.0' },
+      nonce: expected.nonce,
+      subject: device.id,
+      policyId: referenceValues === undefined ? 'none' : `${referenceValues.name} ${referenceValues.version}`,
+    });
+    return { appraisal, attestationResult: await signAttestationResult(result, this.#signer, this.#keyId) };
+  }
+
+  #keyOf(device: Pick<DeviceRow, 'id' | 'identity'>): AttestationKey {
+    const known = this.#keys.get(device.id);
+    if (known !== undefined && known.identity === device.identity) return known.key;
+    const key = attestationKeyFor(deviceIdentitySchema.parse(JSON.parse(device.identity)));
+    if (this.#keys.size >= cachedKeysMost) this.#keys.clear();
+    this.#keys.set(device.id, { identity: device.identity, key });
+    return key;
+  }
+}
+
+/**
+ * Stores an appraisal with the device and lets the device's state follow: a healthy one becomes active, a contraindicated one suspect (its
+ * leases end). A quote that was not the device's own says nothing about the device and changes no state.
+ */
+export async function recordAppraisal(
+  trx: WriteTransaction,
+  deviceId: string,
+  appraisal: Appraisal,
+  nowMs: number,
+): Promise<DeviceRow> {
+  const device = await trx.selectFrom('device').selectAll().where('id', '=', deviceId).executeTakeFirst();
+  if (device === undefined) throw new HubError('device-unknown', `no device ${deviceId}`);
+  const reasons = appraisal.reasons.map(({ code, message }) => ({
+    code,
+    message: message.slice(0, loggedMessageMost),
+  }));
+  await trx
+    .updateTable('device')
+    .set({
+      seen_at: nowMs,
+      ...(isAuthentic(appraisal) ? { reset_count: Math.max(device.reset_count, appraisal.resetCount) } : {}),
+      appraisal: JSON.stringify({ status: appraisal.status, reasons }),
+      appraised_at: nowMs,
+    })
+    .where('id', '=', deviceId)
+    .execute();
+  const refused = appraisal.status === 'contraindicated';
+  const change = { deviceId, actor: 'hub', nowMs };
+  if (refused) {
+    const first = reasons.slice(0, loggedReasonsMost);
+    await appendEntry(trx, {
+      at: nowMs,
+      kind: 'attestation-refused',
+      actor: `device:${deviceId}`,
+      subject: `device:${deviceId}`,
+      data: { reasons: first },
+    });
+    if (device.state === 'active' && isAuthentic(appraisal)) {
+      return changeState(trx, { ...change, to: 'suspect', reason: reasons[0]?.message ?? 'the attestation failed' });
+    }
+  } else if (device.state === 'registered' || device.state === 'suspect') {
+    return changeState(trx, { ...change, to: 'active', reason: `attested: ${appraisal.status}` });
+  }
+  return device;
+}
+
+/** The evidence was signed by the device's own key, fresh, and for this purpose. */
+export function isAuthentic(appraisal: Appraisal): boolean {
+  return appraisal.vector['instance-identity'] === 2;
+}

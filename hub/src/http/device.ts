@@ -1,0 +1,90 @@
+// The device listener: which requests pass. A connection shows a certificate of the issuing CA, then proves once that it ends at the
+// registered root of trust (`bind`); after that every request still meets the device's state, its certificate's end, and its budget.
+import type { FastifyRequest } from 'fastify';
+import { TLSSocket } from 'node:tls';
+import { toHex } from '@edgekeep/core/bytes';
+import { certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
+import { deviceIdOf } from '@edgekeep/core/identity/device-id';
+import type { Clock } from '../clock.ts';
+import { HubError } from '../error.ts';
+import type { Connections, DeviceConnection } from '../identity/connections.ts';
+
+export interface BoundDevice {
+  readonly connection: DeviceConnection;
+  readonly deviceId: string;
+  readonly certificateSha256: string;
+}
+
+// A burst of this many seconds' worth of requests passes at once.
+const burstSeconds = 10;
+
+export class DeviceDoor {
+  readonly #connections: Connections;
+  readonly #clock: Clock;
+  readonly #requestsPerSecond: number;
+
+  constructor(connections: Connections, clock: Clock, requestsPerSecond: number) {
+    this.#connections = connections;
+    this.#clock = clock;
+    this.#requestsPerSecond = requestsPerSecond;
+  }
+
+  /** Registers a new TLS connection; called once, before its first request. */
+  admit(socket: TLSSocket): void {
+    this.#connections.add(socket, certificateOf(socket));
+  }
+
+  /** Any connection, with or without a certificate: for enrolment and public documents. */
+  anyone(request: FastifyRequest): DeviceConnection {
+    const { socket } = request.raw;
+    if (!(socket instanceof TLSSocket)) throw new HubError('certificate-required', 'this listener speaks TLS only');
+    const connection = this.#connections.of(socket);
+    this.#spend(connection);
+    return connection;
+  }
+
+  /** A connection with a device certificate that is still valid; not yet proven to be the device's own. */
+  withCertificate(request: FastifyRequest): BoundDevice {
+    const connection = this.anyone(request);
+    const { certificate } = connection;
+    if (certificate === undefined) {
+      throw new HubError('certificate-required', 'connect with the operational certificate that enrolment gave');
+    }
+    if (certificate.notAfterMs <= this.#clock()) {
+      throw new HubError('certificate-required', 'the operational certificate has expired: enrol or renew it');
+    }
+    return { connection, deviceId: certificate.deviceId, certificateSha256: certificate.sha256 };
+  }
+
+  /** As `withCertificate`, and the connection is bound to the device's root of trust. */
+  bound(request: FastifyRequest): BoundDevice {
+    const device = this.withCertificate(request);
+    if (!device.connection.bound) {
+      throw new HubError('connection-unbound', 'prove the root of trust first: POST /v1/bind on this connection');
+    }
+    return device;
+  }
+
+  #spend({ budget }: DeviceConnection): void {
+    const now = this.#clock();
+    const most = this.#requestsPerSecond * burstSeconds;
+    const earned = Number.isNaN(budget.tokens) ? most : ((now - budget.atMs) / 1_000) * this.#requestsPerSecond;
+    budget.tokens = Math.min(most, (Number.isNaN(budget.tokens) ? 0 : budget.tokens) + earned);
+    budget.atMs = now;
+    if (budget.tokens < 1) throw new HubError('rate-limited', 'too many requests on this connection: slow down');
+    budget.tokens -= 1;
+  }
+}
+
+// `authorized` says that OpenSSL verified the chain to our CA and the dates; a certificate it did not accept counts as none.
+function certificateOf(socket: TLSSocket): DeviceConnection['certificate'] {
+  if (!socket.authorized) return undefined;
+  const { raw } = socket.getPeerCertificate();
+  const certificate = parseCertificate(raw);
+  return {
+    deviceId: deviceIdOf(certificate),
+    serial: serialText(certificate),
+    sha256: toHex(certificateDigest(certificate)),
+    notAfterMs: certificate.notAfterSeconds * 1_000,
+  };
+}

@@ -1,0 +1,24 @@
+// The operator listener: who asks (an API token with a scope), and nothing else; the routes live with their subjects.
+import type { FastifyRequest } from 'fastify';
+import { authorize, type Scope } from '../access/api-token.ts';
+import type { Clock } from '../clock.ts';
+import type { Database } from '../store/database.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The name of the API token behind an operator's request, as it stands in the audit log. */
+    actor: string;
+  }
+}
+
+/** Makes the hook that lets a request pass only with a token that has the scope. */
+export type RequireScope = (scope: Scope) => { readonly preHandler: (request: FastifyRequest) => Promise<void> };
+
+export function requireScopeWith(database: Database, clock: Clock): RequireScope {
+  return (scope) => ({
+    preHandler: async (request) => {
+      const token = await authorize(database, request.headers.authorization, scope, clock());
+      request.actor = token.name;
+    },
+  });
+}

@@ -1,0 +1,143 @@
+// Device API: enrolment, binding of a connection, renewal (spec/api.md).
+import { NONCE_LENGTH, qualifyingData } from '@edgekeep/core/attest/qualifying-data';
+import { parseBase64url, toBase64url, toHex } from '@edgekeep/core/bytes';
+import { parseCertificateRequest } from '@edgekeep/core/identity/request';
+import { certificateDigest } from '@edgekeep/core/identity/certificate';
+import * as api from '@edgekeep/wire/device-api';
+import { isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
+import { appendEntry } from '../audit/append.ts';
+import type { Clock } from '../clock.ts';
+import { HubError } from '../error.ts';
+import type { DeviceDoor } from '../http/device.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { DeviceRow } from '../store/schema.ts';
+import { chainPem, issueDeviceCertificate, recordCertificate } from './authority.ts';
+import { openChallenge, takeChallenge } from './connections.ts';
+import { completeEnrolment, type EnrolmentParts, startEnrolment } from './enrolment.ts';
+import { getDevice } from './registry.ts';
+
+// A bind is fresh by the connection's exporter, which no other connection has; it needs no nonce of ours.
+const zeroNonce = new Uint8Array(NONCE_LENGTH);
+
+export function identityDeviceRoutes(app: HttpServer, parts: EnrolmentParts & { clock: Clock; door: DeviceDoor }): void {
+  const { database, keys, settings, appraiser, clock, door } = parts;
+
+  app.post(
+    '/v1/enrol/challenge',
+    { schema: { body: api.enrolChallengeRequest, response: { 200: api.enrolChallengeResponse } } },
+    async (request) => {
+      const connection = door.anyone(request);
+      const nowMs = clock();
+      const { pending, credential } = await startEnrolment(parts, { ...request.body, nowMs });
+      connection.enrolment = pending;
+      const nonce = openChallenge(connection, nowMs, settings.challengeSeconds);
+      return { nonce: toBase64url(nonce), pcrs: settings.pcrs, ...(credential === undefined ? {} : { credential }) };
+    },
+  );
+
+  app.post(
+    '/v1/enrol/complete',
+    { schema: { body: api.enrolCompleteRequest, response: { 200: api.certificateResponse } } },
+    async (request) => {
+      const connection = door.anyone(request);
+      const { body } = request;
+      const nowMs = clock();
+      const pending = connection.enrolment;
+      connection.enrolment = undefined;
+      if (pending === undefined) throw new HubError('challenge-missing', 'begin with POST /v1/enrol/challenge on this connection');
+      const certificate = await completeEnrolment(parts, pending, {
+        credentialSecret:
+          body.credentialSecret === undefined ? undefined : parseBase64url(body.credentialSecret, 'credentialSecret'),
+        certificateRequest: parseBase64url(body.certificateRequest, 'certificateRequest'),
+        evidence: body.evidence,
+        witnessKey: body.witnessKey,
+        nonce: takeChallenge(connection, nowMs),
+        nowMs,
+      });
+      return { deviceId: pending.deviceId, certificateChain: chainPem(keys, certificate) };
+    },
+  );
+
+  app.post(
+    '/v1/bind',
+    { schema: { body: api.bindRequest, response: { 200: api.bindResponse } } },
+    async (request) => {
+      const { connection, deviceId } = door.withCertificate(request);
+      const device = await getDevice(database.read, deviceId);
+      await assertCertificateStands(device, connection.certificate?.serial ?? '');
+      const nowMs = clock();
+      const expected = { qualifyingData: qualifyingData('bind', zeroNonce, connection.exporter), nonce: zeroNonce, nowMs };
+      const { appraisal, attestationResult } = await appraiser.appraise(device, request.body.evidence, expected);
+      if (!isAuthentic(appraisal)) {
+        // Whoever holds the operational key does not hold the root of trust: the key was copied.
+        await recordClone(deviceId, connection.remoteAddress, appraisal.reasons[0]?.message ?? 'no reason', nowMs);
+        throw new HubError('bind-refused', 'this connection does not end at the registered root of trust', {
+          reasons: appraisal.reasons,
+          attestationResult,
+        });
+      }
+      const { state } = await database.write((trx) => recordAppraisal(trx, deviceId, appraisal, nowMs));
+      connection.bound = true;
+      return { deviceId, state };
+    },
+  );
+
+  app.post('/v1/challenges', { schema: { response: { 200: api.challengeResponse } } }, async (request) => {
+    const { connection } = door.bound(request);
+    const nonce = openChallenge(connection, clock(), settings.challengeSeconds);
+    return { nonce: toBase64url(nonce), pcrs: settings.pcrs, expiresInSeconds: settings.challengeSeconds };
+  });
+
+  app.post(
+    '/v1/renew',
+    { schema: { body: api.renewRequest, response: { 200: api.certificateResponse } } },
+    async (request) => {
+      const { connection, deviceId } = door.bound(request);
+      const nowMs = clock();
+      const nonce = takeChallenge(connection, nowMs);
+      const device = await getDevice(database.read, deviceId);
+      const { spki } = parseCertificateRequest(parseBase64url(request.body.certificateRequest, 'certificateRequest'));
+      const expected = { qualifyingData: qualifyingData('certify', nonce, spki), nonce, nowMs };
+      const { appraisal, attestationResult } = await appraiser.appraise(device, request.body.evidence, expected);
+      if (!isAuthentic(appraisal)) {
+        const { reasons } = appraisal;
+        throw new HubError('renewal-refused', 'the evidence does not prove the new key', { reasons, attestationResult });
+      }
+      const order = { deviceId, spki, nowMs, lifeSeconds: settings.certificateSeconds };
+      const certificate = await issueDeviceCertificate(keys, order);
+      await database.write(async (trx) => {
+        await recordCertificate(trx, certificate, deviceId);
+        await recordAppraisal(trx, deviceId, appraisal, nowMs);
+        await appendEntry(trx, {
+          at: nowMs,
+          kind: 'certificate-renewed',
+          actor: `device:${deviceId}`,
+          subject: `device:${deviceId}`,
+          data: { certificate: toHex(certificateDigest(certificate)) },
+        });
+      });
+      return { deviceId, certificateChain: chainPem(keys, certificate) };
+    },
+  );
+
+  async function assertCertificateStands(device: DeviceRow, serial: string): Promise<void> {
+    if (device.state === 'quarantined' || device.state === 'wiped') {
+      throw new HubError('device-quarantined', `this device is ${device.state}: ${device.state_reason}`);
+    }
+    if (device.state === 'retired') throw new HubError('device-retired', 'this device is retired');
+    const row = await database.read.selectFrom('certificate').select('revoked_at').where('serial', '=', serial).executeTakeFirst();
+    if (row === undefined || row.revoked_at !== null) throw new HubError('certificate-revoked', 'this certificate is revoked');
+  }
+
+  async function recordClone(deviceId: string, address: string, reason: string, nowMs: number): Promise<void> {
+    await database.write((trx) =>
+      appendEntry(trx, {
+        at: nowMs,
+        kind: 'bind-refused',
+        actor: `address:${address}`,
+        subject: `device:${deviceId}`,
+        data: { reason: reason.slice(0, 300) },
+      }),
+    );
+  }
+}

@@ -1,0 +1,112 @@
+// Operator API: devices, their states, enrolment tokens.
+import * as api from '@edgekeep/wire/operator-api';
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import type { RequireScope } from '../http/operator.ts';
+import type { HttpServer } from '../http/server.ts';
+import { quarantineDevice, releaseFromQuarantine, retireDevice } from '../respond/quarantine.ts';
+import type { Database } from '../store/database.ts';
+import type { DeviceRow } from '../store/schema.ts';
+import type { Connections } from './connections.ts';
+import { createEnrolmentToken } from './enrolment-token.ts';
+import { getDevice, listDevices } from './registry.ts';
+
+const page = z.strictObject({
+  after: z.string().max(64).default(''),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+});
+const byId = z.strictObject({ id: z.string().max(64) });
+// A device holds one certificate at a time and renews at two thirds of its life; this shows the recent ones.
+const historyMost = 50;
+
+export function deviceOperatorRoutes(
+  app: HttpServer,
+  parts: { database: Database; connections: Connections; clock: Clock; requireScope: RequireScope },
+): void {
+  const { database, connections, clock, requireScope } = parts;
+
+  app.get(
+    '/v1/devices',
+    { ...requireScope('devices:read'), schema: { querystring: page, response: { 200: api.deviceList } } },
+    async ({ query }) => {
+      const rows = await listDevices(database, query.after, query.limit);
+      const next = rows.length === query.limit ? (rows.at(-1)?.id ?? null) : null;
+      return { devices: rows.map((row) => viewOf(row, connections)), next };
+    },
+  );
+
+  app.get(
+    '/v1/devices/:id',
+    { ...requireScope('devices:read'), schema: { params: byId, response: { 200: api.deviceDetail } } },
+    async ({ params }) => {
+      const row = await getDevice(database.read, params.id);
+      const certificates = await database.read
+        .selectFrom('certificate')
+        .select(['serial', 'not_before as notBefore', 'not_after as notAfter', 'revoked_at as revokedAt'])
+        .where('device_id', '=', row.id)
+        .orderBy('not_before', 'desc')
+        .limit(historyMost)
+        .execute();
+      const leases = await database.read
+        .selectFrom('lease')
+        .select(['id', 'model', 'version', 'not_after as notAfter', 'revoked_at as revokedAt'])
+        .where('device_id', '=', row.id)
+        .orderBy('not_after', 'desc')
+        .limit(historyMost)
+        .execute();
+      const { root_sha256: rootSha256, witness_key: witnessKey } = row;
+      return { ...viewOf(row, connections), rootSha256, witnessKey, certificates, leases };
+    },
+  );
+
+  const orderSchema = { params: byId, body: api.stateOrder, response: { 200: api.stateAnswer } };
+  app.post('/v1/devices/:id/quarantine', { ...requireScope('devices:write'), schema: orderSchema }, async (request) =>
+    quarantineDevice(database, connections, orderOf(request)),
+  );
+  app.post('/v1/devices/:id/retire', { ...requireScope('devices:write'), schema: orderSchema }, async (request) =>
+    retireDevice(database, connections, orderOf(request)),
+  );
+  app.post('/v1/devices/:id/release', { ...requireScope('devices:write'), schema: orderSchema }, async (request) => {
+    const order = orderOf(request);
+    return { deviceId: order.deviceId, state: await releaseFromQuarantine(database, order), connectionsClosed: 0 };
+  });
+
+  app.post(
+    '/v1/enrolment-tokens',
+    {
+      ...requireScope('enrolment:write'),
+      schema: { body: api.enrolmentTokenOrder, response: { 200: api.enrolmentTokenAnswer } },
+    },
+    async ({ body, actor }) => {
+      const nowMs = clock();
+      const { deviceId, tier, lifeSeconds } = body;
+      const token = await createEnrolmentToken(database, { deviceId, tier, lifeSeconds, actor, nowMs });
+      return { token, expiresAt: nowMs + lifeSeconds * 1_000 };
+    },
+  );
+
+  function orderOf(request: { params: { id: string }; body: { reason: string }; actor: string }) {
+    return { deviceId: request.params.id, reason: request.body.reason, actor: request.actor, nowMs: clock() };
+  }
+}
+
+// Stored by this hub; a shape that does not fit is shown as absent rather than trusted.
+const storedAppraisal = z.object({
+  status: z.string(),
+  reasons: z.array(z.object({ code: z.string(), message: z.string() })),
+});
+
+function viewOf(row: DeviceRow, connections: Connections): api.DeviceView {
+  const appraisal = row.appraisal === null ? undefined : storedAppraisal.safeParse(JSON.parse(row.appraisal)).data;
+  return {
+    id: row.id,
+    tier: row.tier,
+    state: row.state,
+    stateReason: row.state_reason,
+    enrolledAt: row.enrolled_at,
+    seenAt: row.seen_at,
+    online: connections.isOnline(row.id),
+    appraisal: appraisal === undefined || row.appraised_at === null ? null : { ...appraisal, at: row.appraised_at },
+    counts: row.counts === null ? null : JSON.parse(row.counts),
+  };
+}

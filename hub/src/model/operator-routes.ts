@@ -1,0 +1,103 @@
+// Operator API: publishers and model releases.
+import { parseBase64url } from '@edgekeep/core/bytes';
+import * as api from '@edgekeep/wire/operator-api';
+import { Readable } from 'node:stream';
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import type { RequireScope } from '../http/operator.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { Database } from '../store/database.ts';
+import type { Blobs } from './blobs.ts';
+import { listPublishers, trustPublisher } from './publishers.ts';
+import { addReleaseFile, createRelease, listReleases, publishRelease, type Release } from './releases.ts';
+
+const release = z.strictObject({ name: api.modelNameSchema, version: api.versionSchema });
+const releaseFile = release.extend({ '*': z.string().min(1).max(1_024) });
+const releasesShown = 500;
+// The size of an upload is bounded by the manifest, file by file; this only has to be larger than any of them.
+const uploadBytesMost = Number.MAX_SAFE_INTEGER;
+
+export function modelOperatorRoutes(
+  app: HttpServer,
+  parts: { database: Database; blobs: Blobs; platformKey: Uint8Array; clock: Clock; requireScope: RequireScope },
+): void {
+  const { database, blobs, platformKey, clock, requireScope } = parts;
+
+  app.get(
+    '/v1/publishers',
+    {
+      ...requireScope('models:read'),
+      schema: { response: { 200: z.object({ publishers: z.array(api.publisherAnswer) }) } },
+    },
+    async () => ({
+      publishers: (await listPublishers(database)).map(({ fingerprint, name }) => ({ fingerprint, name })),
+    }),
+  );
+
+  app.post(
+    '/v1/publishers',
+    { ...requireScope('admin'), schema: { body: api.publisherOrder, response: { 200: api.publisherAnswer } } },
+    async ({ body, actor }) => {
+      const { fingerprint, name } = await trustPublisher(database, { ...body, actor, nowMs: clock() });
+      return { fingerprint, name };
+    },
+  );
+
+  app.get('/v1/models', { ...requireScope('models:read'), schema: { response: { 200: api.modelList } } }, async () => ({
+    models: (await listReleases(database, releasesShown)).map(viewOf),
+  }));
+
+  app.post(
+    '/v1/models',
+    { ...requireScope('models:publish'), schema: { body: api.modelOrder, response: { 200: api.modelView } } },
+    async ({ body, actor }) => {
+      const modelKey = parseBase64url(body.modelKey, 'modelKey');
+      try {
+        const manifest = parseBase64url(body.manifest, 'manifest');
+        const order = { manifest, signature: body.signature, modelKey, actor, nowMs: clock() };
+        return viewOf(await createRelease(database, platformKey, order));
+      } finally {
+        modelKey.fill(0);
+      }
+    },
+  );
+
+  app.register(async (scope) => {
+    // Sealed files are streamed to disk, never parsed or held in memory.
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('application/octet-stream', (_request, payload, done) => done(null, payload));
+    scope.put(
+      '/v1/models/:name/:version/files/*',
+      {
+        ...requireScope('models:publish'),
+        bodyLimit: uploadBytesMost,
+        schema: { params: releaseFile },
+      },
+      async (request) => {
+        const params = releaseFile.parse(request.params);
+        const source = request.body instanceof Readable ? request.body : Readable.from([]);
+        const stored = await addReleaseFile(database, blobs, { ...params, path: params['*'], source });
+        return { path: stored.path, sealedSize: stored.sealed_size, sealedSha256: stored.sealed_sha256 };
+      },
+    );
+  });
+
+  app.post(
+    '/v1/models/:name/:version/publish',
+    { ...requireScope('models:publish'), schema: { params: release, response: { 200: api.modelView } } },
+    async ({ params, actor }) => viewOf(await publishRelease(database, { ...params, actor, nowMs: clock() })),
+  );
+}
+
+function viewOf({ row, files }: Release): api.ModelView {
+  return {
+    name: row.name,
+    version: row.version,
+    state: row.state,
+    manifestDigest: row.manifest_digest,
+    publisher: row.publisher,
+    createdAt: row.created_at,
+    publishedAt: row.published_at,
+    files: files.map((file) => ({ path: file.path, sealedSize: file.sealed_size, sealedSha256: file.sealed_sha256 })),
+  };
+}

@@ -1,0 +1,181 @@
+// Releases of models: a signed manifest, sealed files, and the model key wrapped under the platform key. A release is created, filled
+// with its files, then published; only a published one is offered to devices.
+import type { Readable } from 'node:stream';
+import { toHex } from '@edgekeep/core/bytes';
+import { manifestDigest, type ModelManifest, parseManifest } from '@edgekeep/core/model/manifest';
+import { verifyModelRelease } from '@edgekeep/core/model/release';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import type { Database } from '../store/database.ts';
+import type { ModelFileRow, ModelReleaseRow } from '../store/schema.ts';
+import type { Blobs } from './blobs.ts';
+import { listPublishers } from './publishers.ts';
+import { modelKeyLength, wrapModelKey } from './vault.ts';
+
+// A sealed file is a little larger than its plaintext: 28 bytes a segment, and a header (spec/sealed-model.md); with the shortest
+// sensible segments of 4 KiB that is below one per cent.
+const sealedSizeMost = (size: number) => Math.ceil(size * 1.02) + 65_536;
+
+export interface Release {
+  readonly row: ModelReleaseRow;
+  readonly files: readonly ModelFileRow[];
+}
+
+/** Verifies the signature against the trusted publishers and stores the release as `uploading`. */
+export async function createRelease(
+  database: Database,
+  platformKey: Uint8Array,
+  order: { manifest: Uint8Array; signature: string; modelKey: Uint8Array; actor: string; nowMs: number },
+): Promise<Release> {
+  if (order.modelKey.length !== modelKeyLength) throw new HubError('request-invalid', 'a model key has 32 bytes');
+  const publishers = await listPublishers(database);
+  if (publishers.length === 0) {
+    throw new HubError(
+      'publisher-untrusted',
+      'no publisher is trusted yet: `edgekeep publisher trust PUB.pem` adds one',
+    );
+  }
+  const verdict = verifyModelRelease({
+    bundleBytes: Buffer.from(order.signature),
+    manifestBytes: order.manifest,
+    trustedKeys: publishers.map((publisher) => publisher.publicKey),
+  });
+  if (verdict.kind === 'refused') {
+    throw new HubError('release-invalid', 'the release is not signed as it must be', { reasons: verdict.reasons });
+  }
+  const { name, version } = verdict.manifest;
+  const row: ModelReleaseRow = {
+    name,
+    version,
+    state: 'uploading',
+    manifest: order.manifest,
+    manifest_digest: toHex(manifestDigest(order.manifest)),
+    signature: order.signature,
+    publisher: verdict.signerFingerprint,
+    wrapped_key: wrapModelKey(platformKey, order.modelKey, name, version),
+    created_at: order.nowMs,
+    published_at: null,
+  };
+  await database.write(async (trx) => {
+    const old = await trx
+      .selectFrom('model_release')
+      .select('state')
+      .where('name', '=', name)
+      .where('version', '=', version)
+      .executeTakeFirst();
+    if (old !== undefined && old.state !== 'uploading') {
+      throw new HubError(
+        'conflict',
+        `${name} ${version} is published already: a release never changes, publish a new version`,
+      );
+    }
+    await trx.deleteFrom('model_file').where('name', '=', name).where('version', '=', version).execute();
+    await trx.deleteFrom('model_release').where('name', '=', name).where('version', '=', version).execute();
+    await trx.insertInto('model_release').values(row).execute();
+  });
+  return { row, files: [] };
+}
+
+/** Stores one sealed file of a release that is still being filled. */
+export async function addReleaseFile(
+  database: Database,
+  blobs: Blobs,
+  file: { name: string; version: string; path: string; source: Readable },
+): Promise<ModelFileRow> {
+  const { row } = await getRelease(database, file.name, file.version);
+  if (row.state !== 'uploading') throw new HubError('conflict', `${file.name} ${file.version} is published already`);
+  const expected = parseManifest(row.manifest).files.find(({ path }) => path === file.path);
+  if (expected === undefined)
+    throw new HubError('request-invalid', `the manifest names no file ${JSON.stringify(file.path)}`);
+  const { sha256, size } = await blobs.put(file.source, sealedSizeMost(expected.size));
+  const stored = { name: file.name, version: file.version, path: file.path, sealed_sha256: sha256, sealed_size: size };
+  await database.write(async (trx) => {
+    await trx
+      .insertInto('model_file')
+      .values(stored)
+      .onConflict((c) =>
+        c.columns(['name', 'version', 'path']).doUpdateSet({ sealed_sha256: sha256, sealed_size: size }),
+      )
+      .execute();
+  });
+  return stored;
+}
+
+/** Makes a complete release available to devices, and says so in the log. */
+export async function publishRelease(
+  database: Database,
+  order: { name: string; version: string; actor: string; nowMs: number },
+): Promise<Release> {
+  const { row, files } = await getRelease(database, order.name, order.version);
+  if (row.state === 'published') return { row, files };
+  const missing = parseManifest(row.manifest).files.filter(({ path }) => !files.some((file) => file.path === path));
+  if (missing.length > 0) {
+    throw new HubError('conflict', `not all files are here yet: ${missing.map(({ path }) => path).join(', ')}`);
+  }
+  await database.write(async (trx) => {
+    await trx
+      .updateTable('model_release')
+      .set({ state: 'published', published_at: order.nowMs })
+      .where('name', '=', order.name)
+      .where('version', '=', order.version)
+      .execute();
+    await appendEntry(trx, {
+      at: order.nowMs,
+      kind: 'model-published',
+      actor: order.actor,
+      subject: `${order.name}@${order.version}`,
+      data: { manifestDigest: row.manifest_digest, publisher: row.publisher, files: files.length },
+    });
+  });
+  return getRelease(database, order.name, order.version);
+}
+
+export async function getRelease(database: Database, name: string, version: string): Promise<Release> {
+  const row = await database.read
+    .selectFrom('model_release')
+    .selectAll()
+    .where('name', '=', name)
+    .where('version', '=', version)
+    .executeTakeFirst();
+  if (row === undefined)
+    throw new HubError('not-found', `no release ${name} ${version}: \`edgekeep model list\` shows all`);
+  return { row, files: await filesOf(database, name, version) };
+}
+
+/** The release devices should run: the one published last, or the one of the version asked for. */
+export async function findPublishedRelease(database: Database, name: string, version?: string): Promise<Release> {
+  let query = database.read
+    .selectFrom('model_release')
+    .selectAll()
+    .where('name', '=', name)
+    .where('state', '=', 'published');
+  if (version !== undefined) query = query.where('version', '=', version);
+  const row = await query.orderBy('published_at', 'desc').orderBy('version', 'desc').limit(1).executeTakeFirst();
+  if (row === undefined)
+    throw new HubError('not-found', `no published release of ${name}${version === undefined ? '' : ` ${version}`}`);
+  return { row, files: await filesOf(database, row.name, row.version) };
+}
+
+export async function listReleases(database: Database, limit: number): Promise<readonly Release[]> {
+  const rows = await database.read
+    .selectFrom('model_release')
+    .selectAll()
+    .orderBy('created_at', 'desc')
+    .limit(limit)
+    .execute();
+  return Promise.all(rows.map(async (row) => ({ row, files: await filesOf(database, row.name, row.version) })));
+}
+
+export function manifestOf(release: Release): ModelManifest {
+  return parseManifest(release.row.manifest);
+}
+
+async function filesOf(database: Database, name: string, version: string): Promise<readonly ModelFileRow[]> {
+  return database.read
+    .selectFrom('model_file')
+    .selectAll()
+    .where('name', '=', name)
+    .where('version', '=', version)
+    .orderBy('path')
+    .execute();
+}
