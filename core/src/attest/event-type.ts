@@ -55,20 +55,33 @@ export function eventTypeName(eventType: number): string {
 const DESCRIPTION_LENGTH_MAX = 80;
 
 /**
- * Event data as one short line of printable ASCII: text as it is (UTF-16LE included), everything else as hex. Quotes, backslashes and
- * unprintable bytes never come through, so the line is safe in a terminal, a log and HTML attribute text.
+ * Event data as one short line of printable ASCII: the name of a UEFI variable, text as it is (UTF-16LE included), everything else as
+ * hex. Quotes, backslashes, angle brackets and unprintable bytes never come through, so the line is safe in a terminal, a log and HTML.
  */
-export function describeEventData(event: Uint8Array): string {
-  const text = printableText(event);
-  if (text === undefined)
-    return event.length === 0 ? '' : bounded(`0x${toHex(event.subarray(0, DESCRIPTION_LENGTH_MAX))}`);
-  return bounded(text);
+export function describeEventData(eventType: number, event: Uint8Array): string {
+  const text = variableName(eventType, event) ?? printableText(event);
+  if (text !== undefined) return bounded(text);
+  return event.length === 0 ? '' : bounded(`0x${toHex(event.subarray(0, DESCRIPTION_LENGTH_MAX))}`);
+}
+
+const variableTypes: ReadonlySet<number> = new Set([0x80000001, 0x80000002, 0x8000000c, 0x800000e0]);
+const VARIABLE_HEADER_LENGTH = 16 + 8 + 8;
+
+// UEFI_VARIABLE_DATA (section 10.2.6): GUID, number of UTF-16 units in the name, length of the data, name, data.
+function variableName(eventType: number, event: Uint8Array): string | undefined {
+  if (!variableTypes.has(eventType) || event.length < VARIABLE_HEADER_LENGTH) return undefined;
+  const units = new DataView(event.buffer, event.byteOffset, event.byteLength).getBigUint64(16, true);
+  if (units > BigInt(DESCRIPTION_LENGTH_MAX)) return undefined;
+  return textOf(event.subarray(VARIABLE_HEADER_LENGTH, VARIABLE_HEADER_LENGTH + 2 * Number(units)), 'utf16le');
 }
 
 function printableText(event: Uint8Array): string | undefined {
   const wide = event.length >= 4 && event.length % 2 === 0 && event[1] === 0 && event[3] === 0;
-  const head = Buffer.from(event.subarray(0, 4 * DESCRIPTION_LENGTH_MAX));
-  const text = head.toString(wide ? 'utf16le' : 'latin1').replace(/\0+$/, '');
+  return textOf(event.subarray(0, 4 * DESCRIPTION_LENGTH_MAX), wide ? 'utf16le' : 'latin1');
+}
+
+function textOf(bytes: Uint8Array, encoding: 'utf16le' | 'latin1'): string | undefined {
+  const text = Buffer.from(bytes).toString(encoding).replace(/\0+$/, '');
   return text.length > 0 && /^[\x20-\x7e]*$/.test(text) ? text.replace(/["'\\<>&]/g, '?') : undefined;
 }
 

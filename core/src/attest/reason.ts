@@ -57,7 +57,7 @@ export function referenceTo(event: ExtendedEvent): EventReference {
   return {
     index: event.index,
     type: eventTypeName(event.eventType),
-    description: describeEventData(event.event),
+    description: describeEventData(event.eventType, event.event),
     digest: toHex(event.digest),
   };
 }

@@ -99,7 +99,12 @@ export function referenceValuesFromLog(
   const events = replayEventLog(log, 'sha256')
     .events.filter(({ pcr }) => pcrs.includes(pcr))
     .map(({ pcr, eventType, event, digest }): ReferenceEvent => {
-      return { pcr, name: describeEventData(event) || eventTypeName(eventType), eventType, digests: [toHex(digest)] };
+      return {
+        pcr,
+        name: describeEventData(eventType, event) || eventTypeName(eventType),
+        eventType,
+        digests: [toHex(digest)],
+      };
     });
   const values: ReferenceValues = { type: 'edgekeep-reference-values/v1', name, version, bank: 'sha256', events };
   return parseReferenceValues(encodeReferenceValues(values), pcrs);

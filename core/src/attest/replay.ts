@@ -47,6 +47,8 @@ export function replayEventLog(log: EventLog, bank: LogBank): ReplayedLog {
       );
     }
     const { index, pcr, eventType, event } = logged;
+    if (pcr === 0 && eventType === HARDWARE_CRTM && !events.some((earlier) => earlier.pcr === 0))
+      values.set(0, startAt(HARDWARE_CRTM_LOCALITY, bank));
     values.set(pcr, extend(bank, values.get(pcr) ?? new Uint8Array(hashSize(bank)), digest));
     events.push({ index, pcr, eventType, digest, event });
   }
@@ -70,6 +72,9 @@ function resetValue(pcr: number, bank: LogBank): Uint8Array {
 
 const STARTUP_LOCALITY = utf8('StartupLocality\0');
 const LOCALITY_MAX = 4;
+/** EV_EFI_HCRTM_EVENT: a hardware root measured before the CPU started, and PCR 0 begins at 4 (TPM 2.0 Part 1, 34.3). */
+const HARDWARE_CRTM = 0x80000010;
+const HARDWARE_CRTM_LOCALITY = 4;
 
 // Platform Firmware Profile 10.4.5.3: the locality of TPM2_Startup is the last octet PCR 0 starts with. It must be told before PCR 0 is
 // extended and once, else the log could be read in two ways.
@@ -91,6 +96,10 @@ function startOfPcr0(
   if (values.has(0)) {
     throw new CoreError('event-log-invalid', `event log: event ${index} gives PCR 0 a start after it was started`);
   }
+  return startAt(locality, bank);
+}
+
+function startAt(locality: number, bank: LogBank): Uint8Array {
   const start = new Uint8Array(hashSize(bank));
   start[start.length - 1] = locality;
   return start;

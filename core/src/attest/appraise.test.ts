@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { createPublicKey } from 'node:crypto';
+import { describe, test } from 'node:test';
+import { z } from 'zod';
+import { parseHex, utf8 } from '../bytes.ts';
+import { CoreError } from '../error.ts';
+import { type Appraisal, appraiseEvidence, type AppraisalInput } from './appraise.ts';
+import { encodeEvidence, parseEvidence } from './evidence.ts';
+import { parseEventLog } from './event-log.ts';
+import { createLogCache } from './log-cache.ts';
+import { parseReferenceValues, referenceValuesFromLog } from './reference-values.ts';
+import { pcrValue, replayEventLog } from './replay.ts';
+import { cryptoAgileLog, fixedKey, testAttester, testPcrs, testQuote, uefiBoot } from './testing.ts';
+import { vectorsOf } from './testing-vectors.ts';
+import { tierSchema } from './tier.ts';
+
+const common = z.object({
+  comment: z.string(),
+  key: z.string(),
+  qualifiedName: z.string().optional(),
+  tier: tierSchema,
+  qualifyingData: z.string(),
+  pcrs: z.array(z.number()),
+  referenceValues: z.array(z.string()),
+  lastBoot: z.object({ resetCount: z.number(), restartCount: z.number() }).optional(),
+  evidence: z.string(),
+});
+const valid = common.extend({ expected: z.object({ status: z.string(), codes: z.array(z.string()) }) });
+const invalid = common.extend({ code: z.string() });
+
+function appraiseVector(vector: z.infer<typeof common>): Appraisal {
+  const publicKey = createPublicKey({ key: Buffer.from(vector.key, 'hex'), format: 'der', type: 'spki' });
+  const qualifiedName =
+    vector.qualifiedName === undefined ? undefined : parseHex(vector.qualifiedName, 'qualified name');
+  return appraiseEvidence({
+    evidence: parseEvidence(utf8(vector.evidence)),
+    key: { publicKey, qualifiedName },
+    tier: vector.tier,
+    expectedQualifyingData: parseHex(vector.qualifyingData, 'qualifying data'),
+    pcrSelection: vector.pcrs,
+    referenceValues: vector.referenceValues.map((document) => parseReferenceValues(utf8(document))),
+    lastBoot: vector.lastBoot,
+  });
+}
+
+describe('evidence vectors', () => {
+  for (const vector of vectorsOf('evidence', 'valid', valid)) {
+    test(`valid/${vector.file} is appraised as ${vector.expected.status}: ${vector.comment}`, () => {
+      const appraisal = appraiseVector(vector);
+      assert.deepEqual(
+        appraisal.reasons.map(({ code }) => code).slice(0, vector.expected.codes.length),
+        vector.expected.codes,
+      );
+      assert.equal(appraisal.status, vector.expected.status);
+      assert.equal(Buffer.from(encodeEvidence(parseEvidence(utf8(vector.evidence)))).toString(), vector.evidence);
+    });
+  }
+  for (const vector of vectorsOf('evidence', 'invalid', invalid)) {
+    test(`invalid/${vector.file} is refused: ${vector.comment}`, () => {
+      assert.throws(
+        () => appraiseVector(vector),
+        (error) => error instanceof CoreError && error.code === vector.code,
+      );
+    });
+  }
+});
+
+const eventLog = cryptoAgileLog(uefiBoot);
+const replayed = replayEventLog(parseEventLog(eventLog), 'sha256');
+const attester = testAttester(fixedKey(1));
+const qualifyingData = new Uint8Array(32).fill(1);
+const signed = testQuote(attester, { qualifyingData, pcrs: testPcrs, pcrValue: (pcr) => pcrValue(replayed, pcr) });
+const input: AppraisalInput = {
+  evidence: { kind: 'tpm', ...signed, eventLog },
+  key: attester.key,
+  tier: 'tpm',
+  expectedQualifyingData: qualifyingData,
+  pcrSelection: testPcrs,
+  referenceValues: [referenceValuesFromLog(parseEventLog(eventLog), testPcrs, 'line', '1.0.0')],
+};
+
+test('a healthy boot is affirming, with the claims of AR4SI that were appraised and no others', () => {
+  const { status, vector, resetCount, clock, referenceValues } = appraiseEvidence(input);
+  assert.equal(status, 'affirming');
+  assert.deepEqual(vector, { 'instance-identity': 2, hardware: 2, configuration: 2, executables: 3 });
+  assert.deepEqual([resetCount, clock], [7, 86_400_000n]);
+  assert.deepEqual(referenceValues, { name: 'line', version: '1.0.0' });
+});
+
+test('every single byte of quote and signature matters', () => {
+  for (const part of ['quote', 'signature'] as const) {
+    for (let at = 0; at < signed[part].length; at += 1) {
+      const changed = Uint8Array.from(signed[part]);
+      changed[at] = (changed[at] ?? 0) ^ 0x01;
+      assert.equal(
+        statusOrError({ ...input, evidence: { kind: 'tpm', ...signed, eventLog, [part]: changed } }),
+        'no',
+        `${part} byte ${at}`,
+      );
+    }
+  }
+});
+
+function statusOrError(changed: AppraisalInput): 'no' | 'yes' {
+  try {
+    return appraiseEvidence(changed).status === 'contraindicated' ? 'no' : 'yes';
+  } catch (error) {
+    if (error instanceof CoreError) return 'no';
+    throw error;
+  }
+}
+
+test('reference values that constrain nothing are refused even when they were never parsed', () => {
+  const [set] = input.referenceValues;
+  const empty = set === undefined ? [] : [{ ...set, events: [] }];
+  assert.throws(() => appraiseEvidence({ ...input, referenceValues: empty }), { code: 'reference-values-invalid' });
+});
+
+test('a TPM quote is never appraised without the name its key must have', () => {
+  const { publicKey } = attester.key;
+  assert.throws(() => appraiseEvidence({ ...input, key: { publicKey } }), { code: 'evidence-invalid' });
+});
+
+test('a log is kept in the cache once a signature covered it, and the verdict stays the same', () => {
+  const logCache = createLogCache(2);
+  appraiseEvidence({ ...input, logCache, expectedQualifyingData: new Uint8Array(32) });
+  assert.equal(logCache.entries.size, 0);
+  const first = appraiseEvidence({ ...input, logCache });
+  assert.equal(logCache.entries.size, 1);
+  assert.deepEqual(appraiseEvidence({ ...input, logCache }), first);
+});
+
+test('the cache never holds more logs than its limit, and drops the one unused for longest', () => {
+  const logCache = createLogCache(2);
+  const variants = [0, 1, 2].map((count) => {
+    const padded = Buffer.concat([eventLog, new Uint8Array(count)]);
+    return { ...input, logCache, evidence: { kind: 'tpm', ...signed, eventLog: padded } } satisfies AppraisalInput;
+  });
+  for (const variant of variants) appraiseEvidence(variant);
+  assert.equal(logCache.entries.size, 2);
+  assert.equal(logCache.size, 2 * eventLog.length + 3);
+});

@@ -1,0 +1,20 @@
+// For tests: the vectors of spec/vectors/attest, found by listing their folders.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ZodType } from 'zod';
+import { parseJson } from '../json.ts';
+
+const folder = join(import.meta.dirname, '../../../spec/vectors/attest');
+
+export type VectorKind = 'event-log' | 'ima-log' | 'reference-values' | 'evidence' | 'result';
+
+/** All vectors of a kind, each with its file name. Throws when there are none. */
+export function vectorsOf<T>(
+  kind: VectorKind,
+  validity: 'valid' | 'invalid',
+  schema: ZodType<T>,
+): readonly (T & { readonly file: string })[] {
+  const files = readdirSync(join(folder, kind, validity)).sort();
+  if (files.length === 0) throw new Error(`no vectors in ${kind}/${validity}`);
+  return files.map((file) => ({ ...parseJson(readFileSync(join(folder, kind, validity, file)), schema, file), file }));
+}
