@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { verifierKey } from '../audit/note.ts';
+import { witnessPolicy } from '../audit/quorum.ts';
+import { utf8 } from '../bytes.ts';
+import { CoreError } from '../error.ts';
+import { encodeManifest } from '../model/manifest.ts';
+import { encodeReceipt, receiptBytesMax, verifyReceipt } from './receipt.ts';
+import {
+  type ReceiptChanges,
+  testEd25519,
+  testP256,
+  testReceiptParts,
+  testTrust,
+  testWitnesses,
+} from './testing-receipt.ts';
+import { signerFromKey } from '../signer.ts';
+import { encodeTrust, parseTrust, type Trust } from './trust.ts';
+
+const good = encodeReceipt(await testReceiptParts());
+
+test('a receipt proves device, boot, model, policy, lease and place in the log', () => {
+  const verdict = verifyReceipt(good, testTrust(2));
+  assert.equal(verdict.kind, 'verified');
+  if (verdict.kind !== 'verified') return;
+  const { release, attestation, log } = verdict.summary;
+  assert.equal(release.device.id, 'press-7');
+  assert.equal(attestation.status, 'affirming');
+  assert.equal(log.index, 5);
+  assert.deepEqual(
+    log.cosignatures.map(({ witness }) => witness),
+    testWitnesses.map(({ name }) => name),
+  );
+  assert.ok(good.length < receiptBytesMax);
+});
+
+test('a receipt is refused, with the reason, when any of its claims is not true', async (t) => {
+  const other = encodeManifest({
+    type: 'edgekeep-model-manifest/v1',
+    name: 'surface',
+    version: '1.2.0',
+    files: [{ path: 'other.onnx', role: 'primary', mediaType: 'application/onnx', size: 5, sha256: 'bb'.repeat(32) }],
+  });
+  const parts = await testReceiptParts();
+  const lease = verifiedRelease().lease;
+  const cases: readonly (readonly [string, ReceiptChanges, RegExp])[] = [
+    ['another device attested', { result: { subject: 'press-8' } }, /attestation: .*press-8/],
+    ['a software device is called a TPM', { result: { tier: 'software' } }, /attestation: .*software/],
+    ['the device was unhealthy', { result: { status: 'contraindicated' } }, /attestation: .*contraindicated/],
+    ['the attestation is of yesterday', { result: { issuedAt: 1_800_000_000 - 86_400 } }, /attestation: .*old/],
+    ['another result was logged', { release: { attestationResult: '00'.repeat(32) } }, /attestation: .*logged/],
+    ['another manifest is shown', { shownManifest: other }, /model: .*manifest/],
+    ['another model was released', { manifest: { version: '1.3.0' } }, /model: .*1\.3\.0/],
+    ['the lease is of another device', { release: { lease: { ...lease, deviceId: 'press-9' } } }, /entry: .*press-9/],
+    ['the lease is of another model', { release: { lease: { ...lease, model: 'other' } } }, /entry: .*other/],
+    ['the lease was over', { atMs: 1_800_003_600_000 }, /entry: .*lease/],
+    ['too few witnesses', { cosigners: testWitnesses.slice(0, 1) }, /log: 1 of the 2/],
+    ['no witness at all', { cosigners: [] }, /log: 0 of the 2/],
+  ];
+  for (const [name, changes, reason] of cases) {
+    await t.test(name, async () => {
+      const verdict = verifyReceipt(encodeReceipt(await testReceiptParts(changes)), testTrust(2));
+      assert.equal(verdict.kind, 'refused');
+      if (verdict.kind === 'refused') assert.match(verdict.reasons.join('\n'), reason);
+    });
+  }
+  await t.test('the entry is not the logged one', async () => {
+    const { entry } = await testReceiptParts({ release: { policy: { name: 'lax', digest: '33'.repeat(32) } } });
+    refusedWith(encodeReceipt({ ...parts, entry }), testTrust(), /log: the inclusion proof/);
+  });
+});
+
+test('a receipt is refused under any other key than the one that made it', async (t) => {
+  const trust = testTrust(1);
+  const stranger = testP256(9);
+  const strangers: readonly (readonly [string, Partial<Trust>, RegExp])[] = [
+    ['log', { logKey: verifierKey(trust.logKey.name, signerFromKey(testEd25519(9)).publicKey, 'ed25519') }, /^log:/m],
+    ['verifier', { attestationKeys: [signerFromKey(stranger).publicKey] }, /^attestation:/m],
+    ['publisher', { publisherKeys: [signerFromKey(stranger).publicKey] }, /^model:/m],
+    ['witnesses', { policy: witnessPolicy([strangerWitness()], 1) }, /^log: 0 of the 1/m],
+  ];
+  for (const [name, change, reason] of strangers) {
+    await t.test(name, () => refusedWith(good, { ...trust, ...change }, reason));
+  }
+});
+
+test('a receipt of a large model names manifest and signature, and verifies with the files beside it', async () => {
+  const files = Array.from({ length: 80 }, (_, at) => ({
+    path: `weights/part-${at}.bin`,
+    role: 'data' as const,
+    mediaType: 'application/octet-stream',
+    size: at,
+    sha256: at.toString(16).padStart(64, '0'),
+  }));
+  const parts = await testReceiptParts({ manifest: { files } });
+  const receipt = encodeReceipt(parts);
+  assert.ok(receipt.length <= receiptBytesMax);
+  assert.equal(verifyReceipt(receipt, testTrust(), parts).kind, 'verified');
+  refusedWith(receipt, testTrust(), /model: .*not in the receipt/);
+  const other = await testReceiptParts();
+  assert.equal(verifyReceipt(receipt, testTrust(), other).kind, 'refused');
+});
+
+test('no changed byte of a receipt goes unnoticed', () => {
+  const trust = testTrust(2);
+  fc.assert(
+    fc.property(fc.nat(good.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
+      const changed = Uint8Array.from(good);
+      changed[at] = (changed[at] ?? 0) ^ flip;
+      assert.equal(kindOf(changed, trust), 'not verified');
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a receipt that is cut, too large, not canonical or not of a key release is broken input', async () => {
+  const trust = testTrust();
+  const broken: readonly Uint8Array[] = [
+    good.subarray(0, good.length - 1),
+    Buffer.concat([good, utf8('\n')]),
+    Buffer.alloc(receiptBytesMax + 1, 0x20),
+    utf8('['.repeat(8000) + ']'.repeat(8000)),
+    utf8('{}'),
+    encodeReceipt(await testReceiptParts({ entryKind: 'device-enrolled' })),
+  ];
+  for (const bytes of broken) assert.throws(() => verifyReceipt(bytes, trust), CoreError);
+  assert.throws(
+    () => verifyReceipt(utf8(Buffer.from(good).toString().replace('"manifest":"', '"manifest":{"sha256":"')), trust),
+    CoreError,
+  );
+});
+
+test('a trust file says again what it was made of', () => {
+  const trust = testTrust(2);
+  const again = parseTrust(encodeTrust(trust));
+  assert.deepEqual(encodeTrust(again), encodeTrust(trust));
+  assert.equal(verifyReceipt(good, again).kind, 'verified');
+});
+
+test('a trust file with a private key, a witness twice, or a quorum out of reach is refused', () => {
+  const file = JSON.parse(Buffer.from(encodeTrust(testTrust(2))).toString());
+  const secret = testP256(4).export({ type: 'pkcs8', format: 'pem' }).toString();
+  const wrong: readonly object[] = [
+    { attestationKeys: [secret] },
+    { publisherKeys: [] },
+    { witnesses: [file.witnesses[0], file.witnesses[0]] },
+    { witnesses: [file.log] },
+    { log: file.witnesses[0] },
+    { quorum: 3 },
+    { quorum: -1 },
+    { more: true },
+  ];
+  for (const change of wrong) {
+    assert.throws(() => parseTrust(utf8(JSON.stringify({ ...file, ...change }))), CoreError, JSON.stringify(change));
+  }
+});
+
+function refusedWith(receipt: Uint8Array, trust: Trust, reason: RegExp): void {
+  const verdict = verifyReceipt(receipt, trust);
+  assert.equal(verdict.kind, 'refused');
+  if (verdict.kind === 'refused') assert.match(verdict.reasons.join('\n'), reason);
+}
+
+function kindOf(receipt: Uint8Array, trust: Trust): 'verified' | 'not verified' {
+  try {
+    return verifyReceipt(receipt, trust).kind === 'verified' ? 'verified' : 'not verified';
+  } catch (error) {
+    assert.ok(error instanceof CoreError, String(error));
+    return 'not verified';
+  }
+}
+
+function verifiedRelease() {
+  const verdict = verifyReceipt(good, testTrust());
+  return verdict.kind === 'verified' ? verdict.summary.release : assert.fail(verdict.reasons.join('; '));
+}
+
+function strangerWitness() {
+  return verifierKey('hub.example/device/stranger', signerFromKey(testEd25519(9)).publicKey, 'cosignature-v1');
+}

@@ -1,0 +1,244 @@
+// The release receipt: one file that proves, offline and years later, why one key was given to one device (spec/receipt.md).
+// It joins the logged entry, the attestation result, the signed model and the log's proof; nothing in it is believed by itself.
+import { hash } from 'node:crypto';
+import { z } from 'zod';
+import { type AttestationResult, verifyAttestationResult } from '../attest/ear.ts';
+import { type AuditEntry, parseAuditEntry } from '../audit/entry.ts';
+import { leafHash } from '../audit/merkle.ts';
+import { assertNesting } from '../audit/nesting.ts';
+import { parseTlogProof, type ProofVerdict, verifyTlogProof } from '../audit/proof.ts';
+import { parseBase64url, parseUtf8, toBase64url, toHex, utf8 } from '../bytes.ts';
+import { CoreError } from '../error.ts';
+import { encodeCanonicalJson, type Json, parseCanonicalJson, parseValue } from '../json.ts';
+import { type ReleaseVerdict, verifyModelRelease } from '../model/release.ts';
+import { type KeyRelease, keyReleasedKind, keyReleaseSchema, releaseContradictions } from './key-release.ts';
+import type { Trust } from './trust.ts';
+
+export const receiptBytesMax = 16 * 1024;
+
+/** How old an attestation result may be when it releases a key: a device attests for each release. */
+const resultAgeSecondsMax = 3600;
+const resultSkewSecondsMax = 300;
+
+const type = 'edgekeep-release-receipt/v1';
+const text = z.string().max(receiptBytesMax);
+/** Stands where a part is left out because the receipt would be too large. */
+const detached = z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/) });
+const schema = z.strictObject({
+  type: z.literal(type),
+  entry: text,
+  attestationResult: text,
+  manifest: z.union([text, detached]),
+  modelSignature: z.union([detached, z.record(z.string(), z.custom<Json | undefined>())]),
+  proof: text,
+});
+
+/** A receipt's parts as they are before they are put together. */
+export interface ReceiptParts {
+  /** The bytes of the audit entry of kind `key-released`. */
+  readonly entry: Uint8Array;
+  /** The attestation result, a JWT. */
+  readonly attestationResult: string;
+  readonly manifest: Uint8Array;
+  /** The OMS bundle, as JSON bytes. */
+  readonly modelSignature: Uint8Array;
+  /** The tlog-proof, with the cosignatures that its checkpoint has. */
+  readonly proof: Uint8Array;
+}
+
+/** Manifest and OMS bundle that a large receipt names by digest only. */
+export interface DetachedModel {
+  readonly manifest: Uint8Array;
+  readonly modelSignature: Uint8Array;
+}
+
+export interface ReceiptSummary {
+  readonly release: KeyRelease;
+  /** Unix milliseconds, by the hub's clock. */
+  readonly at: number;
+  readonly attestation: AttestationResult;
+  /** SHA-256 of the publisher's PEM text, hex. */
+  readonly publisher: string;
+  readonly log: Extract<ProofVerdict, { kind: 'verified' }>;
+}
+
+export type ReceiptVerdict =
+  | { readonly kind: 'verified'; readonly summary: ReceiptSummary }
+  | { readonly kind: 'refused'; readonly reasons: readonly string[] };
+
+/**
+ * Puts a receipt together. Manifest and bundle are left out, named by their SHA-256, when the file would exceed 16 KiB; what is
+ * still too large throws `receipt-invalid`.
+ */
+export function encodeReceipt(parts: ReceiptParts): Uint8Array {
+  const common = {
+    type,
+    entry: toBase64url(parts.entry),
+    attestationResult: parts.attestationResult,
+    proof: parseUtf8(parts.proof, 'tlog proof'),
+  };
+  if (parts.manifest.length + parts.modelSignature.length < receiptBytesMax) {
+    const bundle: Json = JSON.parse(parseUtf8(parts.modelSignature, 'model signature'));
+    const whole = encodeCanonicalJson({ ...common, manifest: toBase64url(parts.manifest), modelSignature: bundle });
+    if (whole.length <= receiptBytesMax) return whole;
+  }
+  const bytes = encodeCanonicalJson({
+    ...common,
+    manifest: { sha256: sha256Hex(parts.manifest) },
+    modelSignature: { sha256: sha256Hex(parts.modelSignature) },
+  });
+  assertLength(bytes);
+  return bytes;
+}
+
+/**
+ * Verifies a receipt with public keys alone: no clock, no network. Every reason is named. Bytes that are no receipt throw
+ * `receipt-invalid` or the code of the part that is broken.
+ */
+export function verifyReceipt(bytes: Uint8Array, trust: Trust, given?: DetachedModel): ReceiptVerdict {
+  const receipt = parseReceipt(bytes);
+  const { entry, release } = parseRelease(receipt.entry);
+  const model = receipt.model ?? given;
+
+  const log = verifyTlogProof(parseTlogProof(receipt.proof), leafHash(receipt.entry), trust.logKey, trust.policy);
+  const attestation = verifyAttestation(receipt.attestationResult, entry, release, trust);
+  const publication: ReleaseVerdict | MissingModel =
+    model === undefined
+      ? { kind: 'missing' }
+      : verifyModelRelease({
+          bundleBytes: model.modelSignature,
+          manifestBytes: model.manifest,
+          trustedKeys: trust.publisherKeys,
+        });
+  const reasons = [
+    ...(log.kind === 'refused' ? log.reasons.map((reason) => `log: ${reason}`) : []),
+    ...releaseContradictions(release, entry.at).map((reason) => `entry: ${reason}`),
+    ...(attestation.kind === 'refused' ? attestation.reasons.map((reason) => `attestation: ${reason}`) : []),
+    ...modelReasons(publication, release).map((reason) => `model: ${reason}`),
+  ];
+  if (
+    reasons.length > 0 ||
+    log.kind !== 'verified' ||
+    attestation.kind !== 'verified' ||
+    publication.kind !== 'verified'
+  ) {
+    return { kind: 'refused', reasons };
+  }
+  return {
+    kind: 'verified',
+    summary: {
+      release,
+      at: entry.at,
+      attestation: attestation.result,
+      publisher: publication.signerFingerprint,
+      log,
+    },
+  };
+}
+
+interface MissingModel {
+  readonly kind: 'missing';
+}
+
+type AttestationVerdict =
+  | { readonly kind: 'verified'; readonly result: AttestationResult }
+  | { readonly kind: 'refused'; readonly reasons: readonly string[] };
+
+/** The result must be the one that was logged, signed by the verifier, fresh when the key went out, and about this device. */
+function verifyAttestation(token: string, { at }: AuditEntry, release: KeyRelease, trust: Trust): AttestationVerdict {
+  if (sha256Hex(utf8(token)) !== release.attestationResult) {
+    return { kind: 'refused', reasons: ['the result is not the one that was logged'] };
+  }
+  const window = {
+    nowSeconds: Math.floor(at / 1000),
+    ageSecondsMax: resultAgeSecondsMax,
+    skewSecondsMax: resultSkewSecondsMax,
+  };
+  const verdicts = trust.attestationKeys.map((key) => verifyAttestationResult(token, key, window));
+  const verified = verdicts.find((verdict) => verdict.kind === 'verified');
+  if (verified === undefined) {
+    return {
+      kind: 'refused',
+      reasons: verdicts.flatMap((verdict) => (verdict.kind === 'refused' ? verdict.reasons : [])),
+    };
+  }
+  const { result } = verified;
+  const reasons: string[] = [];
+  if (result.subject !== release.device.id)
+    reasons.push(`the result is about ${result.subject}, not ${release.device.id}`);
+  if (result.tier !== release.device.tier)
+    reasons.push(`the result says ${result.tier}, the entry ${release.device.tier}`);
+  if (result.status === 'contraindicated') reasons.push('the device was not healthy: the result is contraindicated');
+  return reasons.length > 0 ? { kind: 'refused', reasons } : { kind: 'verified', result };
+}
+
+/** The publisher must have signed the manifest whose digest was logged, and it must be of the model that was logged. */
+function modelReasons(publication: ReleaseVerdict | MissingModel, { model }: KeyRelease): readonly string[] {
+  if (publication.kind === 'missing') {
+    return ['manifest and signature are not in the receipt: give the files beside it'];
+  }
+  if (publication.kind === 'refused') return publication.reasons.map(({ message }) => message);
+  const { manifest } = publication;
+  const reasons: string[] = [];
+  if (toHex(publication.manifestDigest) !== model.manifestDigest)
+    reasons.push('the manifest is not the one that was logged');
+  if (manifest.name !== model.name || manifest.version !== model.version) {
+    reasons.push(
+      `the manifest is of ${manifest.name} ${manifest.version}, the entry of ${model.name} ${model.version}`,
+    );
+  }
+  return reasons;
+}
+
+interface Receipt {
+  readonly entry: Uint8Array;
+  readonly attestationResult: string;
+  /** Undefined when the receipt names them by digest only. */
+  readonly model: DetachedModel | undefined;
+  readonly proof: Uint8Array;
+}
+
+function parseReceipt(bytes: Uint8Array): Receipt {
+  assertLength(bytes);
+  assertNesting(bytes, 'release receipt', 'receipt-invalid');
+  const receipt = parseCanonicalJson(bytes, schema, 'release receipt', 'receipt-invalid');
+  const { manifest, modelSignature } = receipt;
+  const parts = {
+    entry: parseBase64url(receipt.entry, 'entry'),
+    attestationResult: receipt.attestationResult,
+    proof: utf8(receipt.proof),
+  };
+  const isDetached = 'sha256' in modelSignature;
+  if ((typeof manifest !== 'string') !== isDetached) {
+    throw new CoreError('receipt-invalid', 'release receipt: manifest and signature are both there or both left out');
+  }
+  if (typeof manifest !== 'string') return { ...parts, model: undefined };
+  return {
+    ...parts,
+    model: { manifest: parseBase64url(manifest, 'manifest'), modelSignature: utf8(JSON.stringify(modelSignature)) },
+  };
+}
+
+function parseRelease(bytes: Uint8Array): { readonly entry: AuditEntry; readonly release: KeyRelease } {
+  const entry = parseAuditEntry(bytes);
+  if (entry.kind !== keyReleasedKind) {
+    throw new CoreError(
+      'receipt-invalid',
+      `release receipt: the entry is of kind ${entry.kind}, not ${keyReleasedKind}`,
+    );
+  }
+  return { entry, release: parseValue(entry.data, keyReleaseSchema, 'key release', 'receipt-invalid') };
+}
+
+function assertLength(bytes: Uint8Array): void {
+  if (bytes.length > receiptBytesMax) {
+    throw new CoreError(
+      'receipt-invalid',
+      `a receipt of ${bytes.length} bytes, at most ${receiptBytesMax} are allowed`,
+    );
+  }
+}
+
+function sha256Hex(bytes: Uint8Array): string {
+  return hash('sha256', bytes, 'hex');
+}
