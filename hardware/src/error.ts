@@ -19,6 +19,7 @@ export const hardwareErrorCodes = [
   'software-unsupported',
   // keys
   'wrapped-key-unsupported',
+  'wrapped-key-refused',
   // files
   'memory-file-unavailable',
   'boot-log-invalid',

@@ -28,6 +28,7 @@ import {
   type SessionUse,
 } from '@edgekeep/core/tpm/session';
 import { HardwareError } from '../error.ts';
+import { Serial } from '../serial.ts';
 import type { TpmTransport } from './transport.ts';
 
 /** A session under way; the TPM rolls its nonce with every command. */
@@ -57,7 +58,7 @@ const attemptPauseMilliseconds = 50;
 
 export class TpmClient {
   readonly #transport: TpmTransport;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #serial = new Serial();
 
   constructor(transport: TpmTransport) {
     this.#transport = transport;
@@ -65,9 +66,7 @@ export class TpmClient {
 
   /** Runs one command behind all earlier ones. Throws `tpm-failed` with the TPM's response code, or an error of the transport. */
   execute<Response>(command: TpmCommand<Response>, authorizations: readonly Authorization[] = []): Promise<Response> {
-    const result = this.#last.then(() => this.#execute(command, authorizations));
-    this.#last = result.catch(() => undefined);
-    return result;
+    return this.#serial.run(() => this.#execute(command, authorizations));
   }
 
   /** Starts a session; with a salt key only the TPM that holds it can follow what the session encrypts. */
@@ -102,7 +101,7 @@ export class TpmClient {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#last;
+    await this.#serial.idle();
     await this.#transport.close();
   }
 

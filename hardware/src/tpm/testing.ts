@@ -1,9 +1,13 @@
 // For tests that need a TPM: a simulator in a temporary folder, or a reason to skip.
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { TpmSimulator } from './simulator.ts';
 import { findTool, simulatorAvailable } from './simulator-manufacture.ts';
+
+const run = promisify(execFile);
 
 export { simulatorAvailable };
 
@@ -43,4 +47,16 @@ export async function testSimulators(): Promise<TestSimulators> {
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Runs one of tpm2-tools against a simulator that no client of ours is connected to; gives its standard output. */
+export async function tpm2(
+  simulator: TpmSimulator,
+  folder: string,
+  tool: string,
+  ...args: readonly string[]
+): Promise<string> {
+  const environment = { ...process.env, TPM2TOOLS_TCTI: `swtpm:path=${simulator.socketPath}` };
+  const { stdout } = await run(`tpm2_${tool}`, [...args], { cwd: folder, env: environment });
+  return stdout;
 }

@@ -14,6 +14,7 @@ import { encodeTpmSignature } from '@edgekeep/core/tpm/signature';
 import { attestationKeyTemplate } from '@edgekeep/core/tpm/template';
 import { HardwareError } from '../error.ts';
 import type { RootOfTrust, SignedMeasurements, TpmIdentity } from '../root-of-trust.ts';
+import { Serial } from '../serial.ts';
 import { readCertificate, readCertificateChain } from './certificate-store.ts';
 import { TpmClient } from './client.ts';
 import { followsTemplate, type LoadedEndorsementKey, loadEndorsementKey, withEndorsementKey } from './endorsement.ts';
@@ -39,7 +40,8 @@ export class TpmRootOfTrust implements RootOfTrust {
   readonly #kind: EndorsementKeyKind;
   readonly #endorsementKeys = new Map<EndorsementKeyKind, LoadedEndorsementKey>();
   #attestationKey: LoadedAttestationKey | undefined;
-  #last: Promise<unknown> = Promise.resolve();
+  /** A TPM has three slots for loaded objects, and each operation here needs up to all of them. */
+  readonly #serial = new Serial();
 
   private constructor(client: TpmClient, kind: EndorsementKeyKind) {
     this.#client = client;
@@ -59,7 +61,7 @@ export class TpmRootOfTrust implements RootOfTrust {
   }
 
   describe(): Promise<TpmIdentity> {
-    return this.#alone(async () => {
+    return this.#serial.run(async () => {
       const { kind, publicArea, template } = await this.#endorsementKey(this.#kind);
       const certificate = await readCertificate(this.#client, template.certificateIndex);
       const known = await this.#client.execute(getProperties(properties.manufacturer, 8));
@@ -79,7 +81,7 @@ export class TpmRootOfTrust implements RootOfTrust {
   }
 
   random(length: number): Promise<Uint8Array> {
-    return this.#alone(async () => {
+    return this.#serial.run(async () => {
       const parts: Uint8Array[] = [];
       for (let left = length; left > 0;) {
         const part = await this.#client.execute(getRandom(Math.min(left, randomBytesPerCommand)));
@@ -92,11 +94,11 @@ export class TpmRootOfTrust implements RootOfTrust {
   }
 
   extend(pcr: number, digest: Uint8Array): Promise<void> {
-    return this.#alone(() => this.#client.execute(pcrExtend(pcr, 'sha256', digest), ['password']));
+    return this.#serial.run(() => this.#client.execute(pcrExtend(pcr, 'sha256', digest), ['password']));
   }
 
   readPcrs({ bank, pcrs }: PcrSelection): Promise<ReadonlyMap<number, Uint8Array>> {
-    return this.#alone(async () => {
+    return this.#serial.run(async () => {
       const found = new Map<number, Uint8Array>();
       for (let start = 0; start < pcrs.length; start += pcrsPerRead) {
         const asked = [{ bank, pcrs: pcrs.slice(start, start + pcrsPerRead) }];
@@ -111,7 +113,7 @@ export class TpmRootOfTrust implements RootOfTrust {
   }
 
   attest(qualifyingData: Uint8Array, selection: PcrSelection): Promise<SignedMeasurements> {
-    return this.#alone(async () => {
+    return this.#serial.run(async () => {
       const { entity } = await this.#loadAttestationKey();
       const signed = await this.#client.execute(quote(entity, qualifyingData, [selection]), ['password']);
       return { kind: 'tpm', quote: signed.attest, signature: encodeTpmSignature(signed.signature) };
@@ -119,7 +121,7 @@ export class TpmRootOfTrust implements RootOfTrust {
   }
 
   activateCredential(credentialBlob: Uint8Array, encryptedSecret: Uint8Array): Promise<Uint8Array> {
-    return this.#alone(async () => {
+    return this.#serial.run(async () => {
       const attestationKey = await this.#loadAttestationKey();
       const key = await this.#endorsementKey(this.#kind);
       const command = activateCredential(attestationKey.entity, key.entity, credentialBlob, encryptedSecret);
@@ -132,7 +134,7 @@ export class TpmRootOfTrust implements RootOfTrust {
   }
 
   openKey(wrapped: WrappedKey): Promise<Uint8Array> {
-    return this.#alone(async () => {
+    return this.#serial.run(async () => {
       if (wrapped.kind !== 'tpm-import') {
         throw new HardwareError('wrapped-key-unsupported', `a TPM opens import blobs, not ${wrapped.kind} keys`);
       }
@@ -143,19 +145,12 @@ export class TpmRootOfTrust implements RootOfTrust {
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      await this.#alone(() => this.#unload());
+      await this.#serial.run(() => this.#unload());
     } catch {
       // A TPM that does not answer any more holds nothing we could unload.
     } finally {
       await this.#client[Symbol.asyncDispose]();
     }
-  }
-
-  /** One operation after the other: a TPM has three slots for loaded objects, and each operation here needs up to all of them. */
-  #alone<Result>(operation: () => Promise<Result>): Promise<Result> {
-    const result = this.#last.then(operation);
-    this.#last = result.catch(() => undefined);
-    return result;
   }
 
   async #loadAttestationKey(): Promise<LoadedAttestationKey> {

@@ -1,0 +1,135 @@
+// The measured start of one boot: what will run next is written to a TCG event log, then extended into a PCR. The log is on disk first,
+// so a crash between the two leaves a log one event ahead of the PCR, which is seen and repaired when the log is opened again; the
+// other order would leave a PCR that no log explains.
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { encodeEvent, encodeEventLogHeader, EVENT_LOG_BYTES_MAX, parseEventLog } from '@edgekeep/core/attest/event-log';
+import { extend, pcrValue, replayEventLog } from '@edgekeep/core/attest/replay';
+import { concat, equalBytes } from '@edgekeep/core/bytes';
+import { CoreError } from '@edgekeep/core/error';
+import { replaceFile } from '../atomic-file.ts';
+import { HardwareError } from '../error.ts';
+import type { RootOfTrust } from '../root-of-trust.ts';
+import { Serial } from '../serial.ts';
+import { bootIdPattern } from './boot-id.ts';
+
+export interface BootLogOptions {
+  readonly folder: string;
+  /** Which boot this is; logs of other boots in the folder are removed. */
+  readonly bootId: string;
+  readonly rootOfTrust: Pick<RootOfTrust, 'extend' | 'readPcrs'>;
+  /** The crypto-agile log of the firmware, if the kernel has one: ours goes on from it. */
+  readonly firmwareLog?: Uint8Array;
+}
+
+export interface Measurement {
+  readonly pcr: number;
+  /** TCG event type, see `eventTypes`. */
+  readonly eventType: number;
+  /** SHA-256 of what is measured. */
+  readonly digest: Uint8Array;
+  /** What the log says about it; for most types no digest covers it. */
+  readonly event: Uint8Array;
+}
+
+/** What opening found: log and PCRs agree; or the last event had not been extended and now is; or these PCRs have values no log explains. */
+export type BootLogCondition =
+  | { readonly kind: 'consistent' }
+  | { readonly kind: 'repaired'; readonly pcr: number }
+  | { readonly kind: 'inconsistent'; readonly pcrs: readonly number[] };
+
+const suffix = '.eventlog';
+
+export class BootLog {
+  readonly condition: BootLogCondition;
+  readonly #path: string;
+  readonly #rootOfTrust: BootLogOptions['rootOfTrust'];
+  readonly #serial = new Serial();
+  #bytes: Uint8Array;
+  #ahead = false;
+
+  private constructor(
+    path: string,
+    rootOfTrust: BootLogOptions['rootOfTrust'],
+    bytes: Uint8Array,
+    condition: BootLogCondition,
+  ) {
+    this.#path = path;
+    this.#rootOfTrust = rootOfTrust;
+    this.#bytes = bytes;
+    this.condition = condition;
+  }
+
+  /** Opens the log of this boot, or begins it. Throws `boot-log-invalid` when the file or the firmware's log is not an event log with a SHA-256 bank. */
+  static async open({ folder, bootId, rootOfTrust, firmwareLog }: BootLogOptions): Promise<BootLog> {
+    if (!bootIdPattern.test(bootId)) throw new HardwareError('boot-log-invalid', `not a boot identifier: ${bootId}`);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const name = `${bootId}${suffix}`;
+    for (const other of await readdir(folder)) {
+      if (other.endsWith(suffix) && other !== name) await rm(join(folder, other));
+    }
+    const path = join(folder, name);
+    const bytes = (await readIfThere(path)) ?? firmwareLog ?? encodeEventLogHeader();
+    const condition = await reconcile(path, bytes, rootOfTrust);
+    return new BootLog(path, rootOfTrust, bytes, condition);
+  }
+
+  /** The whole log, as evidence carries it. */
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
+  /** Logs, then extends. When it rejects, what was to be measured must not run, and the log must be opened again before it takes more. */
+  measure(measurement: Measurement): Promise<void> {
+    return this.#serial.run(async () => {
+      if (this.#ahead)
+        throw new HardwareError('boot-log-invalid', 'an event was logged but not extended: open the log again');
+      const longer = concat(this.#bytes, encodeEvent(measurement));
+      if (longer.length > EVENT_LOG_BYTES_MAX) {
+        throw new HardwareError('boot-log-invalid', `the log would be longer than ${EVENT_LOG_BYTES_MAX} bytes`);
+      }
+      await replaceFile(this.#path, longer);
+      this.#bytes = longer;
+      this.#ahead = true;
+      await this.#rootOfTrust.extend(measurement.pcr, measurement.digest);
+      this.#ahead = false;
+    });
+  }
+}
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  return readFile(path).catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+}
+
+/** Compares the log's replay with the PCRs, and extends the last event when it alone is missing there. */
+async function reconcile(
+  path: string,
+  bytes: Uint8Array,
+  rootOfTrust: BootLogOptions['rootOfTrust'],
+): Promise<BootLogCondition> {
+  const replayed = replay(path, bytes);
+  const touched = [...replayed.values.keys()].sort((a, b) => a - b);
+  const actual = await rootOfTrust.readPcrs({ bank: 'sha256', pcrs: touched });
+  const pcrs = touched.filter((pcr) => !equalBytes(actual.get(pcr) ?? new Uint8Array(0), pcrValue(replayed, pcr)));
+  const last = replayed.events.at(-1);
+  const [pcr] = pcrs;
+  if (pcr === undefined) return { kind: 'consistent' };
+  const value = actual.get(pcr);
+  if (pcrs.length > 1 || last === undefined || last.pcr !== pcr || value === undefined)
+    return { kind: 'inconsistent', pcrs };
+  if (!equalBytes(extend('sha256', value, last.digest), pcrValue(replayed, pcr))) return { kind: 'inconsistent', pcrs };
+  await rootOfTrust.extend(pcr, last.digest);
+  return { kind: 'repaired', pcr };
+}
+
+function replay(path: string, bytes: Uint8Array) {
+  try {
+    return replayEventLog(parseEventLog(bytes), 'sha256');
+  } catch (cause) {
+    if (!(cause instanceof CoreError)) throw cause;
+    throw new HardwareError('boot-log-invalid', `${path}: ${cause.message}`, { cause });
+  }
+}

@@ -1,0 +1,64 @@
+// The keys of a device that has no hardware for them: two P-256 keys in files that only their owner may read. Whoever copies the
+// files is the device; that is why this is the lowest tier.
+import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { assertP256 } from '@edgekeep/core/identity/p256-point';
+import { replaceFile } from '../atomic-file.ts';
+import { HardwareError } from '../error.ts';
+
+export interface SoftwareKeys {
+  readonly signing: KeyObject;
+  readonly encryption: KeyObject;
+}
+
+const groupAndOthers = 0o077;
+/** A PEM P-256 private key has about 240 bytes. */
+const keyFileBytesMax = 4096;
+
+/** The device's keys; makes them on first use. Throws `software-state-invalid` for a file that others can read or that holds another kind of key. */
+export async function loadSoftwareKeys(stateFolder: string): Promise<SoftwareKeys> {
+  return {
+    signing: await loadKey(join(stateFolder, 'signing-key.pem')),
+    encryption: await loadKey(join(stateFolder, 'encryption-key.pem')),
+  };
+}
+
+async function loadKey(path: string): Promise<KeyObject> {
+  const pem = await readPrivate(path);
+  if (pem === undefined) {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    await replaceFile(path, Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' })));
+    return privateKey;
+  }
+  try {
+    const key = createPrivateKey(pem);
+    assertP256(key);
+    return key;
+  } catch (cause) {
+    throw new HardwareError('software-state-invalid', `${path}: expected a P-256 private key in PEM`, { cause });
+  } finally {
+    pem.fill(0);
+  }
+}
+
+async function readPrivate(path: string): Promise<Buffer | undefined> {
+  const file = await open(path, 'r').catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (file === undefined) return undefined;
+  try {
+    const { mode, size } = await file.stat();
+    if ((mode & groupAndOthers) !== 0) {
+      throw new HardwareError(
+        'software-state-invalid',
+        `${path}: others may read it; chmod 600 it if it was never copied`,
+      );
+    }
+    if (size > keyFileBytesMax) throw new HardwareError('software-state-invalid', `${path}: ${size} bytes, not a key`);
+    return await readFile(file);
+  } finally {
+    await file.close();
+  }
+}
