@@ -8,4 +8,7 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'model keygen': () => import('./model/keygen.ts').then((m) => m.command),
   'model sign': () => import('./model/sign.ts').then((m) => m.command),
   'model verify': () => import('./model/verify.ts').then((m) => m.command),
+  'audit verify': () => import('./audit/verify.ts').then((m) => m.command),
+  'receipt verify': () => import('./receipt/verify.ts').then((m) => m.command),
+  doctor: () => import('./doctor.ts').then((m) => m.command),
 };

@@ -178,8 +178,8 @@ test('the digest of PolicyAuthorize is that of tpm2_policyauthorize', { skip }, 
 test('the digests of PolicyNV and PolicyCounterTimer are those of the tools', { skip }, async () => {
   await run('nvdefine', '0x1800010', '-C', 'o', '-s', '8', '-a', 'ownerread|ownerwrite|nt=counter');
   await run('nvincrement', '0x1800010', '-C', 'o');
-  const value = parseHex(await run('nvread', '0x1800010', '-C', 'o').then(asHex), 'counter');
-  await writeFile(join(folder, 'operand'), value);
+  await run('nvread', '0x1800010', '-C', 'o', '-o', 'operand');
+  const value = await read('operand');
   let name: Uint8Array;
   {
     await using client = new TpmClient(await openTransport(simulator.address));

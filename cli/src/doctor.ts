@@ -1,0 +1,49 @@
+// `edgekeep doctor`: what this machine has and lacks to hold model keys, and what to do next.
+import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
+import { type Command, exitCodes, UsageError } from './command.ts';
+import type { Finding } from './doctor/finding.ts';
+import {
+  examineClock,
+  examineEntropy,
+  examineFences,
+  examineMemory,
+  examineNode,
+  examineRights,
+} from './doctor/machine.ts';
+import { examineSimulator, examineTpm } from './doctor/tpm.ts';
+
+const deviceDefault = 'device:/dev/tpmrm0';
+
+export const command: Command = {
+  summary: 'what this machine has and lacks: TPM, clock, entropy, memory, permissions',
+  usage: `doctor [--tpm ADDRESS]`,
+  help: `
+Looks at this machine and says, line by line, what is ok, missing or a warning, and what to do next. Changes nothing.
+The exit code is 0 whatever is found: a machine without a TPM can still be a device, of the lowest tier.
+
+  --tpm ADDRESS   device:PATH, unix:PATH or tcp:HOST:PORT (default ${deviceDefault}). A socket is a
+                  TPM without resource manager: nobody else may be using it.
+`,
+  positionals: { least: 0, most: 0 },
+  options: { tpm: { type: 'string' } },
+  run: async (args) => {
+    const address = parseTpmAddress(args.option('tpm') ?? deviceDefault);
+    if (address === undefined) throw new UsageError('--tpm: expected device:PATH, unix:PATH or tcp:HOST:PORT');
+    const findings = [
+      examineNode(),
+      ...(await examineTpm(address)),
+      await examineSimulator(),
+      await examineClock(Date.now()),
+      await examineEntropy(),
+      ...(await examineMemory()),
+      ...(await examineRights()),
+      ...(await examineFences()),
+    ];
+    return { exitCode: exitCodes.ok, value: { findings }, text: findings.map(line).join('\n') };
+  },
+};
+
+function line({ subject, state, found, next }: Finding): string {
+  const first = `${state.padEnd(8)} ${subject.padEnd(16)} ${found}`;
+  return next === undefined ? first : `${first}\n${' '.repeat(26)}next: ${next}`;
+}

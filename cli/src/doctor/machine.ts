@@ -1,0 +1,124 @@
+// What the operating system offers to somebody who keeps keys in memory: clock, randomness, memory that does not reach a disk, fences
+// between processes.
+import { execFile } from 'node:child_process';
+import { readFile, stat } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { HardwareError } from '@edgekeep/hardware/error';
+import { MemoryFile } from '@edgekeep/hardware/memory-file';
+import { findTool } from '@edgekeep/hardware/tpm/simulator-manufacture';
+import { type Finding, missing, ok, warning } from './finding.ts';
+
+const run = promisify(execFile);
+
+/** No release of this product is older: a clock before it has lost its time. */
+const earliestMilliseconds = Date.UTC(2026, 0, 1);
+const latestMilliseconds = Date.UTC(2100, 0, 1);
+/** A Linux random number generator that is seeded says 256 (since 5.18) or more. */
+const entropyBitsMin = 256;
+const nodeMajorMin = 24;
+
+export function examineNode(): Finding {
+  const major = Number(process.versions.node.split('.')[0]);
+  if (major >= nodeMajorMin) return ok('Node.js', process.version);
+  return missing('Node.js', process.version, `run with Node ${nodeMajorMin}: npm install brings it`);
+}
+
+export async function examineClock(nowMilliseconds: number): Promise<Finding> {
+  const now = new Date(nowMilliseconds).toISOString();
+  if (nowMilliseconds < earliestMilliseconds || nowMilliseconds > latestMilliseconds) {
+    return warning('clock', `it says ${now}`, 'set it: certificates, leases and updates depend on the time');
+  }
+  const synchronised = await stat('/run/systemd/timesync/synchronized').catch(() => undefined);
+  if (synchronised !== undefined) return ok('clock', `${now}, synchronised`);
+  return warning(
+    'clock',
+    `${now}, not known to be synchronised`,
+    'run systemd-timesyncd, chrony or another NTP client',
+  );
+}
+
+export async function examineEntropy(): Promise<Finding> {
+  const bits = Number(await readText('/proc/sys/kernel/random/entropy_avail'));
+  if (bits >= entropyBitsMin) return ok('entropy', `${bits} bits`);
+  return warning('entropy', `${bits} bits`, 'wait until the kernel is seeded, or give it a hardware generator');
+}
+
+export async function examineMemory(): Promise<readonly Finding[]> {
+  return [await examineMemoryFile(), await examineSwap(), await examineCoreDumps()];
+}
+
+async function examineMemoryFile(): Promise<Finding> {
+  try {
+    await using file = await MemoryFile.create();
+    await file.write(Uint8Array.of(1), 0);
+    return ok('memory files', '/dev/shm is a tmpfs that takes anonymous files');
+  } catch (error) {
+    if (!(error instanceof HardwareError)) throw error;
+    return missing('memory files', error.message, 'mount -t tmpfs -o nosuid,nodev tmpfs /dev/shm');
+  }
+}
+
+async function examineSwap(): Promise<Finding> {
+  const devices = (await readText('/proc/swaps')).trim().split('\n').slice(1);
+  if (devices.length === 0) return ok('swap', 'none');
+  const names = devices.map((line) => line.split(/\s+/)[0]).join(', ');
+  return warning(
+    'swap',
+    names,
+    'opened models may be written there: swapoff -a, zram, or encrypted swap with a random key',
+  );
+}
+
+async function examineCoreDumps(): Promise<Finding> {
+  const limits = await readText('/proc/self/limits');
+  const soft = /^Max core file size\s+(\S+)/m.exec(limits)?.[1];
+  if (soft === '0') return ok('core dumps', 'off');
+  return warning(
+    'core dumps',
+    `up to ${soft ?? 'an unknown size'}`,
+    'a crash would write keys to disk: ulimit -c 0, or LimitCORE=0 in the unit',
+  );
+}
+
+export async function examineRights(): Promise<readonly Finding[]> {
+  const root = process.getuid?.() === 0;
+  const umask = /^Umask:\s*(\d+)/m.exec(await readText('/proc/self/status'))?.[1] ?? 'unknown';
+  const closed = (Number.parseInt(umask, 8) & 0o022) === 0o022;
+  return [
+    root
+      ? warning('user', 'root', 'run the agent as a user of its own in the group of the TPM device')
+      : ok('user', 'not root'),
+    closed ? ok('umask', umask) : warning('umask', umask, 'umask 077: new files would be writable by others'),
+  ];
+}
+
+export async function examineFences(): Promise<readonly Finding[]> {
+  return [await examineNamespaces(), await examineSetpriv()];
+}
+
+/** The guard runs without network: in a network namespace of its own. */
+async function examineNamespaces(): Promise<Finding> {
+  const tool = await findTool('unshare');
+  if (tool === undefined) return missing('namespaces', 'no unshare', 'apt install util-linux');
+  const possible = await run(tool, ['--user', '--map-root-user', '--net', 'true']).then(
+    () => true,
+    () => false,
+  );
+  if (possible) return ok('namespaces', 'a process can be given a network of its own');
+  return warning(
+    'namespaces',
+    'the kernel refuses user namespaces',
+    'the guard then keeps the fence of `node --permission` only',
+  );
+}
+
+async function examineSetpriv(): Promise<Finding> {
+  const tool = await findTool('setpriv');
+  if (tool !== undefined) return ok('setpriv', tool);
+  return missing('setpriv', 'not installed', 'apt install util-linux: it takes privileges from the guard');
+}
+
+/** A file of /proc; empty where there is none. */
+async function readText(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch(() => '');
+}
