@@ -16,7 +16,9 @@ export const wireErrorCodes = [
   'response-invalid',
   /** The hook that runs on every new connection failed: the connection was not used. */
   'connect-hook-failed',
-  /** The connection was closed by its owner, or the request's signal was aborted. */
+  /** The request's signal was aborted. */
+  'aborted',
+  /** The connection was closed by its owner. */
   'closed',
   /** This connection cannot give a channel binding: not TLS 1.3, or already closed. */
   'channel-binding-unavailable',

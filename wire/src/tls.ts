@@ -1,7 +1,8 @@
 // TLS settings of every link between a device and the hub: TLS 1.3 only, both ends by certificate, no resumption. A full handshake
 // each time means that a revoked certificate is seen, and that the channel binding belongs to the keys just proven.
 import { constants } from 'node:crypto';
-import type { ConnectionOptions, TlsOptions } from 'node:tls';
+import { isIP } from 'node:net';
+import { checkServerIdentity, type ConnectionOptions, type TlsOptions } from 'node:tls';
 import { WireError } from './error.ts';
 
 const tls13Only = {
@@ -9,7 +10,7 @@ const tls13Only = {
   maxVersion: 'TLSv1.3',
   ciphers: 'TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256',
   ecdhCurve: 'X25519:P-256:P-384',
-  // No session tickets: Node's server would otherwise send two on every connection.
+  // No stateless tickets; the stateful ones OpenSSL then offers cannot be redeemed, because Node keeps no sessions by itself.
   secureOptions: constants.SSL_OP_NO_TICKET,
 } as const satisfies TlsOptions;
 
@@ -56,7 +57,7 @@ export interface TlsClientCredential {
 export interface TlsClientInput {
   /** The only authorities that may vouch for the server, PEM: the machine's own trust store is not consulted. */
   readonly authoritiesPem: readonly string[];
-  /** The name the server's certificate must carry. */
+  /** The DNS name or IP address the server's certificate must carry. */
   readonly serverName: string;
   readonly credential?: TlsClientCredential;
 }
@@ -70,7 +71,9 @@ export function tlsClientOptions(input: TlsClientInput): ConnectionOptions {
   return {
     ...tls13Only,
     ca: [...input.authoritiesPem],
-    servername: input.serverName,
+    // RFC 6066 section 3: no IP addresses in the server name indication; they are verified all the same.
+    servername: isIP(input.serverName) === 0 ? input.serverName : '',
+    checkServerIdentity: (_, certificate) => checkServerIdentity(input.serverName, certificate),
     rejectUnauthorized: true,
     ALPNProtocols: ['http/1.1'],
     ...(input.credential && { cert: input.credential.certificateChainPem, key: input.credential.privateKeyPem }),

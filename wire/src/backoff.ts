@@ -1,0 +1,15 @@
+// Exponential backoff with jitter: how long to wait before the next attempt, so that a fleet that lost its hub does not return as one.
+
+export interface BackoffSettings {
+  /** After the first failure, milliseconds, before jitter. */
+  readonly firstDelayMs: number;
+  readonly delayMsMax: number;
+}
+
+/** Milliseconds to wait after `failures` failures in a row; between half and all of the doubled delay. `random` is in [0, 1). */
+export function backoffDelayMs(settings: BackoffSettings, failures: number, random: number): number {
+  if (failures === 0) return 0;
+  // Beyond 2^30 times the first delay every setting has reached its maximum.
+  const doubled = settings.firstDelayMs * 2 ** Math.min(failures - 1, 30);
+  return Math.round(Math.min(doubled, settings.delayMsMax) * (0.5 + random / 2));
+}
