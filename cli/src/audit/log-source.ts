@@ -1,22 +1,19 @@
 // Where a log's files come from: a folder, or a web server. Both hand out the paths of c2sp.org/tlog-tiles.
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { CoreError } from '@edgekeep/core/error';
+import { readBounded } from '../model/key-files.ts';
 
 export interface LogSource {
   /** How many requests may run side by side. */
   readonly atOnce: number;
-  /** The file's bytes; undefined when the log has no such file; `too-large` beyond `bytesMax`. */
+  /** The file's bytes; undefined when the log has no such file; throws `bytes-too-long` beyond `bytesMax`. */
   read(path: string, bytesMax: number): Promise<Uint8Array | undefined>;
 }
 
-export class LogSourceError extends Error {
-  override readonly name = 'LogSourceError';
-  readonly code: 'unreachable' | 'too-large';
-
-  constructor(code: 'unreachable' | 'too-large', message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
+/** The server cannot be reached or does not answer as a log does. */
+export class UnreachableError extends Error {
+  override readonly name = 'UnreachableError';
+  readonly code = 'unreachable';
 }
 
 /** A server that keeps a request open longer than this is not there. */
@@ -32,10 +29,7 @@ function folderSource(folder: string): LogSource {
     atOnce: 2,
     async read(path, bytesMax) {
       try {
-        await using file = await open(join(folder, path));
-        const { size } = await file.stat();
-        if (size > bytesMax) throw tooLarge(path, bytesMax);
-        return await file.readFile();
+        return await readBounded(join(folder, path), bytesMax);
       } catch (error) {
         if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) {
           return undefined;
@@ -58,13 +52,13 @@ function webSource(prefix: string): LogSource {
           return undefined;
         }
         if (!response.ok || response.body === null) {
-          throw new LogSourceError('unreachable', `${url} answered ${response.status}`);
+          throw new UnreachableError(`${url} answered ${response.status}`);
         }
         return await bounded(response.body, path, bytesMax);
       } catch (cause) {
-        if (cause instanceof LogSourceError) throw cause;
+        if (cause instanceof UnreachableError || cause instanceof CoreError) throw cause;
         const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause);
-        throw new LogSourceError('unreachable', `${url}: ${reason}`, { cause });
+        throw new UnreachableError(`${url}: ${reason}`, { cause });
       }
     },
   };
@@ -81,6 +75,6 @@ async function bounded(body: ReadableStream<Uint8Array>, path: string, bytesMax:
   return Buffer.concat(parts);
 }
 
-function tooLarge(path: string, bytesMax: number): LogSourceError {
-  return new LogSourceError('too-large', `${path} has more than ${bytesMax} bytes`);
+function tooLarge(path: string, bytesMax: number): CoreError {
+  return new CoreError('bytes-too-long', `${path}: over ${bytesMax} bytes`);
 }

@@ -1,0 +1,122 @@
+// `edgekeep receipt verify`: was this key rightly released? Offline, with public keys alone.
+import { parseVerifierKey } from '@edgekeep/core/audit/note';
+import { witnessPolicy } from '@edgekeep/core/audit/quorum';
+import { bundleLengthMax } from '@edgekeep/core/model/signature/bundle';
+import { manifestLengthMax } from '@edgekeep/core/model/manifest';
+import { type DetachedModel, receiptBytesMax, type ReceiptSummary, verifyReceipt } from '@edgekeep/core/access/receipt';
+import { parseTrust, type Trust, trustBytesMax } from '@edgekeep/core/access/trust';
+import { quorumOf } from '../audit/verify.ts';
+import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
+import { readBounded, readPublicKey } from '../model/key-files.ts';
+
+export const command: Command = {
+  summary: 'verify a release receipt offline: device, boot, model, policy, lease, log and witnesses',
+  usage:
+    'receipt verify FILE (--trust TRUST.json | --log-key VKEY --attestation-key PEM --publisher-key PEM) [options]',
+  help: `
+Proves from one file and public keys why a model key was given to a device. Needs neither hub nor network nor clock.
+
+  --trust FILE             keys, witnesses and quorum (edgekeep-trust/v1); the other options replace what it says
+  --log-key VKEY           the audit log's verifier key, name+id+base64
+  --attestation-key FILE   PEM public key that signs attestation results; may be repeated
+  --publisher-key FILE     PEM public key that signs models; may be repeated
+  --witness VKEY           a witness whose cosignature counts; may be repeated
+  --quorum N               how many witnesses must have cosigned; default: the trust file's, or all that are given
+  --manifest FILE          the model's manifest, where the receipt names it by digest only
+  --model-signature FILE   the model's OMS bundle, likewise`,
+  positionals: { least: 1, most: 1 },
+  options: {
+    trust: { type: 'string' },
+    'log-key': { type: 'string' },
+    'attestation-key': { type: 'string', multiple: true },
+    'publisher-key': { type: 'string', multiple: true },
+    witness: { type: 'string', multiple: true },
+    quorum: { type: 'string' },
+    manifest: { type: 'string' },
+    'model-signature': { type: 'string' },
+  },
+  async run(args): Promise<Outcome> {
+    const [file = ''] = args.positionals;
+    const trust = await readTrust(args);
+    const verdict = verifyReceipt(await readBounded(file, receiptBytesMax), trust, await readDetached(args));
+    if (verdict.kind === 'refused') {
+      return {
+        exitCode: exitCodes.refused,
+        value: verdict,
+        text: [`refused: ${file}`, ...verdict.reasons.map((reason) => `  ${reason}`)].join('\n'),
+      };
+    }
+    return { exitCode: exitCodes.ok, value: valueOf(verdict.summary), text: describe(verdict.summary) };
+  },
+};
+
+async function readTrust(args: Arguments): Promise<Trust> {
+  const path = args.option('trust');
+  const file = path === undefined ? undefined : parseTrust(await readBounded(path, trustBytesMax));
+  const logKey = args.option('log-key');
+  const attestation = args.all('attestation-key');
+  const publishers = args.all('publisher-key');
+  if (file === undefined && (logKey === undefined || attestation.length === 0 || publishers.length === 0)) {
+    throw new UsageError('give --trust, or --log-key, --attestation-key and --publisher-key');
+  }
+  const given = args.all('witness').map(parseVerifierKey);
+  const witnesses = given.length > 0 ? given : (file?.policy.witnesses ?? []);
+  const quorum =
+    args.option('quorum') === undefined && given.length === 0 && file !== undefined
+      ? file.policy.quorum
+      : quorumOf(args.option('quorum'), witnesses.length);
+  return {
+    logKey: logKey === undefined && file !== undefined ? file.logKey : parseVerifierKey(logKey ?? ''),
+    attestationKeys: await keys(attestation, file?.attestationKeys),
+    publisherKeys: await keys(publishers, file?.publisherKeys),
+    policy: witnessPolicy(witnesses, quorum),
+  };
+}
+
+async function keys(paths: readonly string[], fromFile: Trust['publisherKeys'] = []): Promise<Trust['publisherKeys']> {
+  return paths.length === 0 ? fromFile : Promise.all(paths.map(readPublicKey));
+}
+
+async function readDetached(args: Arguments): Promise<DetachedModel | undefined> {
+  const manifest = args.option('manifest');
+  const modelSignature = args.option('model-signature');
+  if (manifest === undefined && modelSignature === undefined) return undefined;
+  if (manifest === undefined || modelSignature === undefined) {
+    throw new UsageError('--manifest and --model-signature go together');
+  }
+  return {
+    manifest: await readBounded(manifest, manifestLengthMax),
+    modelSignature: await readBounded(modelSignature, bundleLengthMax),
+  };
+}
+
+function valueOf({ release, at, attestation, publisher, log }: ReceiptSummary) {
+  const { origin, size } = log.checkpoint;
+  return {
+    kind: 'verified',
+    at: new Date(at).toISOString(),
+    ...release,
+    status: attestation.status,
+    pcrDigest: attestation.pcrDigest,
+    publisher,
+    log: { origin, index: log.index, size, cosignatures: log.cosignatures },
+  };
+}
+
+function describe(summary: ReceiptSummary): string {
+  const { release, at, attestation, publisher, log } = summary;
+  const { device, model, policy, lease } = release;
+  const until = new Date(lease.notAfter * 1000).toISOString();
+  const rows: readonly (readonly [string, string])[] = [
+    ['released', new Date(at).toISOString()],
+    ['device', `${device.id}, tier ${device.tier}, certificate ${device.certificate.slice(0, 16)}…`],
+    ['boot', `${attestation.status}, PCR digest ${attestation.pcrDigest.slice(0, 16)}…, by ${attestation.policyId}`],
+    ['model', `${model.name} ${model.version}, manifest ${model.manifestDigest.slice(0, 16)}…`],
+    ['publisher', `${publisher.slice(0, 16)}…`],
+    ['policy', `${policy.name}, ${policy.digest.slice(0, 16)}…`],
+    ['lease', `${lease.id}, until ${until}`],
+    ['log', `entry ${log.index} of ${log.checkpoint.size} in ${log.checkpoint.origin}`],
+    ['witnesses', log.cosignatures.map(({ witness }) => witness).join(', ') || 'none asked for, none found'],
+  ];
+  return ['verified', ...rows.map(([name, text]) => `  ${name.padEnd(10)} ${text}`)].join('\n');
+}
