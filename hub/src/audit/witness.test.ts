@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { cosign } from '@edgekeep/core/audit/cosignature';
+import { followCheckpoint } from '@edgekeep/core/audit/follower';
+import { encodeNote, type NoteSigner, parseNote, verifierKey } from '@edgekeep/core/audit/note';
+import { verifyTlogProof } from '@edgekeep/core/audit/proof';
+import { witnessPolicy } from '@edgekeep/core/audit/quorum';
+import { signerFromKey } from '@edgekeep/core/signer';
+import { AuditLog } from './log.ts';
+import { ed25519Key, hashAt, type MemoryStore, opened, world } from './testing-log.ts';
+import { WitnessBoard } from './witness.ts';
+
+let scratch = '';
+before(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'edgekeep-witness-'));
+});
+after(() => rm(scratch, { recursive: true, force: true }));
+
+test('a fleet that follows the log gathers a quorum on one checkpoint, though the log grows meanwhile', async () => {
+  await using scene = await setScene('quorum', 2);
+  const { log, board, store } = scene;
+  const [first, second] = [device(2), device(3)];
+  board.register('press-7', first.key);
+  board.register('press-8', second.key);
+
+  const open = await first.follow(board, log, 1000);
+  store.grow(20);
+  await log.integrated(19);
+  assert.deepEqual(board.accept('press-7', open, 1000), { kind: 'kept', size: 10, cosignatures: 1, quorum: false });
+  assert.equal(board.witnessed(), undefined);
+  const verdict = board.accept('press-8', await second.follow(board, log, 1001), 1001);
+  assert.deepEqual(verdict, { kind: 'kept', size: 10, cosignatures: 2, quorum: true });
+
+  const witnessed = board.witnessed() ?? assert.fail();
+  const policy = witnessPolicy([first.key, second.key], 2);
+  assert.equal(verifyTlogProof(await log.proofFor(4, witnessed), hashAt(4), log.key, policy).kind, 'verified');
+  assert.equal(opened(await first.follow(board, log, 1002), log).size, 20, 'the next round is about the latest');
+});
+
+test('a round without a quorum ends after its time', async () => {
+  await using scene = await setScene('timeout', 3);
+  const { log, board, store } = scene;
+  const witness = device(2);
+  board.register('press-7', witness.key);
+  await witness.follow(board, log, 1000);
+  store.grow(30);
+  await log.integrated(29);
+  assert.equal(opened(await offered(board, 10, 1059), log).size, 10);
+  assert.equal(opened(await offered(board, 10, 1060), log).size, 30);
+});
+
+test('a cosignature of another key, of another checkpoint, from the future, or false is not kept', async () => {
+  await using scene = await setScene('refusals', 1);
+  const { log, board, store } = scene;
+  const [witness, stranger] = [device(2), device(9)];
+  board.register('press-7', witness.key);
+  const refuses = (status: number, deviceId: string, note: Uint8Array) => {
+    const verdict = board.accept(deviceId, note, 1000);
+    assert.equal(verdict.kind === 'refused' ? verdict.status : 'kept', status);
+  };
+  const good = await witness.follow(board, log, 1000);
+  refuses(403, 'press-9', good);
+  refuses(403, 'press-7', await stranger.cosigned(await offered(board, 0, 1000), 1000));
+  refuses(422, 'press-7', await witness.cosigned(await offered(board, 0, 1000), 1301));
+  const note = parseNote(good);
+  const [log1, line] = note.signatures;
+  const broken = { ...(line ?? assert.fail()), signature: Buffer.alloc(72) };
+  refuses(422, 'press-7', encodeNote({ ...note, signatures: [log1 ?? assert.fail(), broken] }));
+  store.grow(11);
+  await log.integrated(10);
+  refuses(409, 'press-7', await witness.cosigned(log.checkpoint(), 1000));
+  assert.equal(board.accept('press-7', good, 1000).kind, 'kept');
+  board.remove('press-7');
+  refuses(403, 'press-7', good);
+});
+
+test('a device that saw more than this log has is told so, and is never sent back', async () => {
+  await using scene = await setScene('set-back', 1);
+  const { log, board } = scene;
+  await board.offer(0, 1000);
+  const verdict = await board.offer(11, 1000);
+  assert.equal(verdict.kind, 'refused');
+  scene.store.grow(12);
+  await log.integrated(11);
+  assert.equal(opened(await offered(board, 11, 1000), log).size, 12, 'the open checkpoint has 10 entries only');
+});
+
+test('the published checkpoint carries the cosignatures', async () => {
+  await using scene = await setScene('published', 1);
+  const { log, board } = scene;
+  const witness = device(2);
+  board.register('press-7', witness.key);
+  board.accept('press-7', await witness.follow(board, log, 1000), 1000);
+  await board.publish();
+  assert.equal(parseNote(board.checkpoint()).signatures.length, 2);
+});
+
+async function setScene(name: string, quorum: number): Promise<AsyncDisposable & Scene> {
+  const { store, parts } = world(join(scratch, name));
+  store.grow(10);
+  const log = await AuditLog.open(parts);
+  const board = new WitnessBoard({ log, quorum, roundSecondsMax: 60 });
+  return { log, board, store, [Symbol.asyncDispose]: () => log[Symbol.asyncDispose]() };
+}
+
+interface Scene {
+  readonly log: AuditLog;
+  readonly board: WitnessBoard;
+  readonly store: MemoryStore;
+}
+
+async function offered(board: WitnessBoard, oldSize: number, nowSeconds: number): Promise<Uint8Array> {
+  const offer = await board.offer(oldSize, nowSeconds);
+  return offer.kind === 'offer' ? offer.checkpoint : assert.fail(offer.reasons.join('; '));
+}
+
+/** A device as a witness: it follows the log as core says, remembers what it saw, and cosigns. */
+function device(seed: number) {
+  const signer: NoteSigner = { name: `log.example/device-${seed}`, signer: signerFromKey(ed25519Key(seed)) };
+  let lastSeen: Uint8Array | undefined;
+  const cosigned = async (checkpoint: Uint8Array, seconds: number): Promise<Uint8Array> => {
+    const note = parseNote(checkpoint);
+    return encodeNote({ ...note, signatures: [...note.signatures, await cosign(note.text, seconds, signer)] });
+  };
+  return {
+    key: verifierKey(signer.name, signer.signer.publicKey, 'cosignature-v1'),
+    cosigned,
+    async follow(board: WitnessBoard, log: AuditLog, seconds: number): Promise<Uint8Array> {
+      const oldSize = lastSeen === undefined ? 0 : opened(lastSeen, log).size;
+      const offer = await board.offer(oldSize, seconds);
+      if (offer.kind !== 'offer') return assert.fail(offer.reasons.join('; '));
+      const request = { oldSize, proof: offer.consistency, checkpoint: offer.checkpoint };
+      const verdict = followCheckpoint(lastSeen, request, log.key);
+      assert.equal(verdict.kind, 'consistent');
+      lastSeen = offer.checkpoint;
+      return cosigned(offer.checkpoint, seconds);
+    },
+  };
+}

@@ -1,0 +1,157 @@
+// The fleet as witness: the hub shows a device a checkpoint with the proof that it continues the last one that device saw, and keeps
+// the cosignature that comes back. c2sp.org/tlog-witness with the parts turned round: the device asks, since devices sit behind firewalls.
+import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
+import { cosignatureBy } from '@edgekeep/core/audit/cosignature';
+import {
+  encodeNote,
+  type NoteSignature,
+  parseNote,
+  signaturesBy,
+  type SignedNote,
+  type VerifierKey,
+} from '@edgekeep/core/audit/note';
+import { witnessPolicy } from '@edgekeep/core/audit/quorum';
+import type { AuditLog } from './log.ts';
+
+/** What a device is shown: it verifies `consistency` from `oldSize`, remembers the checkpoint, and cosigns it. */
+export interface WitnessOffer {
+  readonly oldSize: number;
+  readonly checkpoint: Uint8Array;
+  readonly consistency: readonly Uint8Array[];
+}
+
+export type OfferVerdict =
+  | ({ readonly kind: 'offer' } & WitnessOffer)
+  /** 409 of tlog-witness: the device saw a larger tree than this log has. It is right, and this hub was set back. */
+  | { readonly kind: 'refused'; readonly status: 409; readonly reasons: readonly string[] };
+
+export type CosignatureVerdict =
+  | { readonly kind: 'kept'; readonly size: number; readonly cosignatures: number; readonly quorum: boolean }
+  /** 403: no cosignature by this device's key; 409: not a checkpoint that is open for cosignatures; 422: the cosignature is false. */
+  | { readonly kind: 'refused'; readonly status: 403 | 409 | 422; readonly reasons: readonly string[] };
+
+export interface WitnessBoardParts {
+  readonly log: Pick<AuditLog, 'checkpoint' | 'consistency' | 'size' | 'publishCosigned'>;
+  /** How many devices must cosign a checkpoint before it is shown as witnessed. */
+  readonly quorum: number;
+  /** The board moves to a newer checkpoint after this time even without a quorum: devices may be asleep. Seconds. */
+  readonly roundSecondsMax: number;
+}
+
+/** Cosignatures that one checkpoint carries at most: a receipt of 16 KiB must hold them. A quorum above it is carried whole. */
+const cosignaturesMax = 16;
+
+/** Seconds that a device's clock may be ahead of the hub's. */
+const clockSkewSecondsMax = 300;
+
+interface Round {
+  readonly note: SignedNote;
+  readonly size: number;
+  readonly startedSeconds: number;
+  /** By device id. */
+  readonly cosignatures: Map<string, { readonly key: VerifierKey; readonly line: NoteSignature }>;
+}
+
+/**
+ * One checkpoint is open for cosignatures at a time, so that a log which grows with every check-in still gathers a quorum on one of
+ * them. It stays open until it has its quorum or its time is over; then the latest checkpoint follows.
+ */
+export class WitnessBoard {
+  readonly #parts: WitnessBoardParts;
+  readonly #witnesses = new Map<string, VerifierKey>();
+  #round: Round | undefined;
+  #witnessed: Uint8Array | undefined;
+
+  constructor(parts: WitnessBoardParts) {
+    this.#parts = parts;
+  }
+
+  /** A device's witness key, at start and at enrolment; a new key replaces the old one. Throws `key-invalid` for a key that is no cosigner's. */
+  register(deviceId: string, key: VerifierKey): void {
+    witnessPolicy([key], 1);
+    this.#witnesses.set(deviceId, key);
+    this.#round?.cosignatures.delete(deviceId);
+  }
+
+  /** A device that is quarantined, wiped or retired vouches for nothing from now on. */
+  remove(deviceId: string): void {
+    this.#witnesses.delete(deviceId);
+    this.#round?.cosignatures.delete(deviceId);
+  }
+
+  /** What to show a device that has seen `oldSize` entries; 0 when it has seen none. */
+  async offer(oldSize: number, nowSeconds: number): Promise<OfferVerdict> {
+    const { log } = this.#parts;
+    // A device that already saw more than the open checkpoint gets the latest: going back would look like a fork to it.
+    const open = this.#open(nowSeconds);
+    const checkpoint = oldSize <= open.size ? encodeNote(open.note) : log.checkpoint();
+    const { size } = parseCheckpoint(parseNote(checkpoint).text);
+    if (oldSize > size) {
+      return { kind: 'refused', status: 409, reasons: [`the device saw ${oldSize} entries, this log has ${size}`] };
+    }
+    return { kind: 'offer', oldSize, checkpoint, consistency: await log.consistency(oldSize, size) };
+  }
+
+  /** Takes the note that a device sent back. Kept in memory until `checkpoint()` is asked for; a restart asks the fleet again. */
+  accept(deviceId: string, cosigned: Uint8Array, nowSeconds: number): CosignatureVerdict {
+    const key = this.#witnesses.get(deviceId);
+    if (key === undefined) return refused(403, `${deviceId} is not a witness`);
+    const note = parseNote(cosigned);
+    const round = this.#round;
+    if (round === undefined || note.text !== round.note.text) {
+      return refused(409, `that checkpoint is not open for cosignatures; ask for the one that is`);
+    }
+    const cosignature = cosignatureBy(note, key);
+    if (cosignature === undefined) return refused(403, `no cosignature by ${key.name}+${key.id}`);
+    if (cosignature === false) return refused(422, `the cosignature by ${key.name}+${key.id} is false`);
+    if (cosignature.seconds > nowSeconds + clockSkewSecondsMax) {
+      return refused(422, `the cosignature by ${key.name} is from the future; set the device's clock`);
+    }
+    const line = signaturesBy(note, key).at(-1);
+    if (line !== undefined) round.cosignatures.set(deviceId, { key, line });
+    const quorum = this.#hasQuorum(round);
+    if (quorum) this.#witnessed = this.#cosigned(round);
+    return { kind: 'kept', size: round.size, cosignatures: round.cosignatures.size, quorum };
+  }
+
+  /** The newest checkpoint that has its quorum, with cosignatures attached; undefined until the first one has. */
+  witnessed(): Uint8Array | undefined {
+    return this.#witnessed;
+  }
+
+  /** The open checkpoint with the cosignatures it has so far. */
+  checkpoint(): Uint8Array {
+    return this.#round === undefined ? this.#parts.log.checkpoint() : this.#cosigned(this.#round);
+  }
+
+  /** Publishes the open checkpoint with its cosignatures, where it still is the log's latest. */
+  publish(): Promise<void> {
+    return this.#parts.log.publishCosigned(this.checkpoint());
+  }
+
+  #open(nowSeconds: number): Round {
+    const { log, roundSecondsMax } = this.#parts;
+    const round = this.#round;
+    const isOver =
+      round !== undefined && (this.#hasQuorum(round) || nowSeconds >= round.startedSeconds + roundSecondsMax);
+    if (round !== undefined && (!isOver || round.size === log.size)) return round;
+    const note = parseNote(log.checkpoint());
+    const { size } = parseCheckpoint(note.text);
+    this.#round = { note, size, startedSeconds: nowSeconds, cosignatures: new Map() };
+    return this.#round;
+  }
+
+  #hasQuorum({ cosignatures }: Round): boolean {
+    return this.#parts.quorum > 0 && cosignatures.size >= this.#parts.quorum;
+  }
+
+  #cosigned({ note, cosignatures }: Round): Uint8Array {
+    const lines = [...cosignatures.values()].map(({ line }) => line);
+    const carried = lines.slice(0, Math.max(cosignaturesMax, this.#parts.quorum));
+    return encodeNote({ text: note.text, signatures: [...note.signatures, ...carried] });
+  }
+}
+
+function refused(status: 403 | 409 | 422, reason: string): CosignatureVerdict {
+  return { kind: 'refused', status, reasons: [reason] };
+}
