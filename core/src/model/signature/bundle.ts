@@ -50,7 +50,7 @@ const bundleSchema = z.strictObject({
     certificate: certificateSchema.nullish(),
     // Witnesses of the keyless method; the methods read here prove nothing by them.
     tlogEntries: z.array(z.unknown()).max(32).nullish(),
-    timestampVerificationData: z.unknown(),
+    timestampVerificationData: z.unknown().optional(),
   }),
   dsseEnvelope: z.strictObject({
     payloadType: z.string().max(200),

@@ -29,7 +29,10 @@ export function verifyEnvelope(envelope: Envelope, key: KeyObject): 'valid' | 'i
   const { payloadType, payload, signature } = envelope;
   const hash = hashOf(signatureAlgorithmOf(key));
   if (verify(hash, preAuthenticationEncoding(payloadType, payload), key, signature)) return 'valid';
-  return verify(hash, faultyEncoding(payloadType, payload), key, signature) ? 'faulty-pae' : 'invalid';
+  // The certificate method of OMS 0.2 used SHA-256 on every curve besides.
+  const faulty = faultyEncoding(payloadType, payload);
+  const isFaulty = verify(hash, faulty, key, signature) || verify('sha256', faulty, key, signature);
+  return isFaulty ? 'faulty-pae' : 'invalid';
 }
 
 // OMS before 1.0 put Python's printed form of the payload (b'{\n ...') behind an upper-case "DSSEV1".
