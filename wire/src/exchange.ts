@@ -67,7 +67,7 @@ export async function sendRequest(exchange: Exchange, input: HubRequest): Promis
   const { requestTimeoutMs } = exchange.limits;
   using deadline = new Deadline(exchange.socket, exchange.host);
   deadline.arm(requestTimeoutMs, `no complete answer within ${requestTimeoutMs} ms`);
-  using aborting = abortWith(exchange.socket, input.signal);
+  using _ = abortWith(exchange.socket, input.signal);
   try {
     return await readWhole(await headOf(exchange, input), exchange);
   } catch (error) {
@@ -96,7 +96,7 @@ export async function sendDownload(exchange: Exchange, input: DownloadRequest): 
   const { path, range, signal, onChunk } = input;
   const headers = { ...input.headers, ...(range && { range: rangeHeader(range) }) };
   using deadline = new Deadline(exchange.socket, exchange.host);
-  using aborting = abortWith(exchange.socket, signal);
+  using _ = abortWith(exchange.socket, signal);
   const silence = `nothing came for ${idleTimeoutMs} ms`;
   deadline.arm(idleTimeoutMs, silence);
   let length = 0;

@@ -272,7 +272,10 @@ test('a device without a certificate, or with one of another authority, gets no 
     const failure = await connectTo(t, hub.port, { credential })
       .request(get('/'))
       .catch((error: unknown) => error);
-    assert.ok(failure instanceof WireError && ['tls-refused', 'connection-lost'].includes(failure.code), `${failure}`);
+    assert.ok(
+      failure instanceof WireError && ['tls-refused', 'connection-lost'].includes(failure.code),
+      String(failure),
+    );
   }
 });
 
