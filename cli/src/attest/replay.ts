@@ -19,11 +19,11 @@ LOG is a TCG event log, SHA-1 or crypto-agile, such as /sys/kernel/security/tpm0
   options: { bank: { type: 'string' } },
   async run(args) {
     const [path = ''] = args.positionals;
-    const log = parseEventLog(await readBounded(path, EVENT_LOG_BYTES_MAX));
     const wanted = args.option('bank');
     const named = banks.find((bank) => bank === wanted);
     if (wanted !== undefined && named === undefined)
       throw new UsageError(`no bank ${wanted}; known are ${banks.join(', ')}`);
+    const log = parseEventLog(await readBounded(path, EVENT_LOG_BYTES_MAX));
     const replayed = (named === undefined ? log.banks : [named]).map((bank) => replayEventLog(log, bank));
     const lines = ['pcrs:'];
     const value: Record<string, Record<string, string>> = {};
