@@ -47,6 +47,8 @@ export const hubSettingsSchema = z.strictObject({
     .strictObject({
       /** How many devices must have cosigned a checkpoint for it to count as witnessed. */
       quorum: z.int().min(0).max(1_000).default(1),
+      /** How long one checkpoint waits for its quorum before the next is offered, in seconds. */
+      roundSeconds: z.int().min(1).max(86_400).default(60),
     })
     .prefault({}),
   /** Requests per second one device may make on average; bursts of ten times as many pass. */

@@ -1,9 +1,11 @@
 // Device API: enrolment, binding of a connection, renewal (spec/api.md).
 import { NONCE_LENGTH, qualifyingData } from '@edgekeep/core/attest/qualifying-data';
+import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { parseBase64url, toBase64url, toHex } from '@edgekeep/core/bytes';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { certificateDigest } from '@edgekeep/core/identity/certificate';
 import * as api from '@edgekeep/wire/device-api';
+import type { WitnessBoard } from '../audit/witness.ts';
 import { isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
 import { appendEntry } from '../audit/append.ts';
 import type { Clock } from '../clock.ts';
@@ -19,8 +21,11 @@ import { getDevice } from './registry.ts';
 // A bind is fresh by the connection's exporter, which no other connection has; it needs no nonce of ours.
 const zeroNonce = new Uint8Array(NONCE_LENGTH);
 
-export function identityDeviceRoutes(app: HttpServer, parts: EnrolmentParts & { clock: Clock; door: DeviceDoor }): void {
-  const { database, keys, settings, appraiser, clock, door } = parts;
+export function identityDeviceRoutes(
+  app: HttpServer,
+  parts: EnrolmentParts & { clock: Clock; door: DeviceDoor; witnesses: WitnessBoard },
+): void {
+  const { database, keys, settings, appraiser, clock, door, witnesses } = parts;
 
   app.post(
     '/v1/enrol/challenge',
@@ -44,7 +49,8 @@ export function identityDeviceRoutes(app: HttpServer, parts: EnrolmentParts & { 
       const nowMs = clock();
       const pending = connection.enrolment;
       connection.enrolment = undefined;
-      if (pending === undefined) throw new HubError('challenge-missing', 'begin with POST /v1/enrol/challenge on this connection');
+      if (pending === undefined)
+        throw new HubError('challenge-missing', 'begin with POST /v1/enrol/challenge on this connection');
       const certificate = await completeEnrolment(parts, pending, {
         credentialSecret:
           body.credentialSecret === undefined ? undefined : parseBase64url(body.credentialSecret, 'credentialSecret'),
@@ -58,29 +64,30 @@ export function identityDeviceRoutes(app: HttpServer, parts: EnrolmentParts & { 
     },
   );
 
-  app.post(
-    '/v1/bind',
-    { schema: { body: api.bindRequest, response: { 200: api.bindResponse } } },
-    async (request) => {
-      const { connection, deviceId } = door.withCertificate(request);
-      const device = await getDevice(database.read, deviceId);
-      await assertCertificateStands(device, connection.certificate?.serial ?? '');
-      const nowMs = clock();
-      const expected = { qualifyingData: qualifyingData('bind', zeroNonce, connection.exporter), nonce: zeroNonce, nowMs };
-      const { appraisal, attestationResult } = await appraiser.appraise(device, request.body.evidence, expected);
-      if (!isAuthentic(appraisal)) {
-        // Whoever holds the operational key does not hold the root of trust: the key was copied.
-        await recordClone(deviceId, connection.remoteAddress, appraisal.reasons[0]?.message ?? 'no reason', nowMs);
-        throw new HubError('bind-refused', 'this connection does not end at the registered root of trust', {
-          reasons: appraisal.reasons,
-          attestationResult,
-        });
-      }
-      const { state } = await database.write((trx) => recordAppraisal(trx, deviceId, appraisal, nowMs));
-      connection.bound = true;
-      return { deviceId, state };
-    },
-  );
+  app.post('/v1/bind', { schema: { body: api.bindRequest, response: { 200: api.bindResponse } } }, async (request) => {
+    const { connection, deviceId } = door.withCertificate(request);
+    const device = await getDevice(database.read, deviceId);
+    await assertCertificateStands(device, connection.certificate?.serial ?? '');
+    const nowMs = clock();
+    const expected = {
+      qualifyingData: qualifyingData('bind', zeroNonce, connection.exporter),
+      nonce: zeroNonce,
+      nowMs,
+    };
+    const { appraisal, attestationResult } = await appraiser.appraise(device, request.body.evidence, expected);
+    if (!isAuthentic(appraisal)) {
+      // Whoever holds the operational key does not hold the root of trust: the key was copied.
+      await recordClone(deviceId, connection.remoteAddress, appraisal.reasons[0]?.message ?? 'no reason', nowMs);
+      throw new HubError('bind-refused', 'this connection does not end at the registered root of trust', {
+        reasons: appraisal.reasons,
+        attestationResult,
+      });
+    }
+    const { state } = await database.write((trx) => recordAppraisal(trx, deviceId, appraisal, nowMs));
+    connection.bound = true;
+    witnesses.register(deviceId, parseVerifierKey(device.witness_key));
+    return { deviceId, state };
+  });
 
   app.post('/v1/challenges', { schema: { response: { 200: api.challengeResponse } } }, async (request) => {
     const { connection } = door.bound(request);
@@ -101,7 +108,10 @@ export function identityDeviceRoutes(app: HttpServer, parts: EnrolmentParts & { 
       const { appraisal, attestationResult } = await appraiser.appraise(device, request.body.evidence, expected);
       if (!isAuthentic(appraisal)) {
         const { reasons } = appraisal;
-        throw new HubError('renewal-refused', 'the evidence does not prove the new key', { reasons, attestationResult });
+        throw new HubError('renewal-refused', 'the evidence does not prove the new key', {
+          reasons,
+          attestationResult,
+        });
       }
       const order = { deviceId, spki, nowMs, lifeSeconds: settings.certificateSeconds };
       const certificate = await issueDeviceCertificate(keys, order);
@@ -125,8 +135,13 @@ export function identityDeviceRoutes(app: HttpServer, parts: EnrolmentParts & { 
       throw new HubError('device-quarantined', `this device is ${device.state}: ${device.state_reason}`);
     }
     if (device.state === 'retired') throw new HubError('device-retired', 'this device is retired');
-    const row = await database.read.selectFrom('certificate').select('revoked_at').where('serial', '=', serial).executeTakeFirst();
-    if (row === undefined || row.revoked_at !== null) throw new HubError('certificate-revoked', 'this certificate is revoked');
+    const row = await database.read
+      .selectFrom('certificate')
+      .select('revoked_at')
+      .where('serial', '=', serial)
+      .executeTakeFirst();
+    if (row === undefined || row.revoked_at !== null)
+      throw new HubError('certificate-revoked', 'this certificate is revoked');
   }
 
   async function recordClone(deviceId: string, address: string, reason: string, nowMs: number): Promise<void> {

@@ -1,6 +1,7 @@
 // Operator API: devices, their states, enrolment tokens.
 import * as api from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
+import type { WitnessBoard } from '../audit/witness.ts';
 import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
@@ -21,9 +22,15 @@ const historyMost = 50;
 
 export function deviceOperatorRoutes(
   app: HttpServer,
-  parts: { database: Database; connections: Connections; clock: Clock; requireScope: RequireScope },
+  parts: {
+    database: Database;
+    connections: Connections;
+    witnesses: WitnessBoard;
+    clock: Clock;
+    requireScope: RequireScope;
+  },
 ): void {
-  const { database, connections, clock, requireScope } = parts;
+  const { database, connections, witnesses, clock, requireScope } = parts;
 
   app.get(
     '/v1/devices',
@@ -61,10 +68,10 @@ export function deviceOperatorRoutes(
 
   const orderSchema = { params: byId, body: api.stateOrder, response: { 200: api.stateAnswer } };
   app.post('/v1/devices/:id/quarantine', { ...requireScope('devices:write'), schema: orderSchema }, async (request) =>
-    quarantineDevice(database, connections, orderOf(request)),
+    quarantineDevice({ database, connections, witnesses }, orderOf(request)),
   );
   app.post('/v1/devices/:id/retire', { ...requireScope('devices:write'), schema: orderSchema }, async (request) =>
-    retireDevice(database, connections, orderOf(request)),
+    retireDevice({ database, connections, witnesses }, orderOf(request)),
   );
   app.post('/v1/devices/:id/release', { ...requireScope('devices:write'), schema: orderSchema }, async (request) => {
     const order = orderOf(request);

@@ -1,5 +1,6 @@
 // Cutting a device off: its state and leases change in one durable transaction, then its live connections are closed. In this order, so
 // that a device that reconnects at once is already refused.
+import type { WitnessBoard } from '../audit/witness.ts';
 import type { Connections } from '../identity/connections.ts';
 import { changeState } from '../identity/registry.ts';
 import type { Database } from '../store/database.ts';
@@ -18,23 +19,30 @@ export interface Order {
   readonly nowMs: number;
 }
 
+/** What cutting a device off touches. */
+export interface Fleet {
+  readonly database: Database;
+  readonly connections: Connections;
+  readonly witnesses: WitnessBoard;
+}
+
 /** Refuses keys and closes connections until `releaseFromQuarantine`. */
-export async function quarantineDevice(database: Database, connections: Connections, order: Order): Promise<Cut> {
-  return cutOff(database, connections, order, 'quarantined');
+export async function quarantineDevice(fleet: Fleet, order: Order): Promise<Cut> {
+  return cutOff(fleet, order, 'quarantined');
 }
 
 /** Ends the device's life here: certificates revoked, no way back under this identity. */
-export async function retireDevice(database: Database, connections: Connections, order: Order): Promise<Cut> {
-  return cutOff(database, connections, order, 'retired');
+export async function retireDevice(fleet: Fleet, order: Order): Promise<Cut> {
+  return cutOff(fleet, order, 'retired');
 }
 
 async function cutOff(
-  database: Database,
-  connections: Connections,
+  { database, connections, witnesses }: Fleet,
   order: Order,
   to: 'quarantined' | 'retired',
 ): Promise<Cut> {
   const device = await database.write((trx) => changeState(trx, { ...order, to }));
+  witnesses.remove(device.id);
   return { deviceId: device.id, state: device.state, connectionsClosed: connections.cut(device.id) };
 }
 

@@ -1,0 +1,73 @@
+// Device API: attestation for its own sake, key release, receipts.
+import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
+import { toBase64url } from '@edgekeep/core/bytes';
+import * as api from '@edgekeep/wire/device-api';
+import { z } from 'zod';
+import { recordAppraisal } from '../attest/appraiser.ts';
+import type { Clock } from '../clock.ts';
+import { HubError } from '../error.ts';
+import type { DeviceDoor } from '../http/device.ts';
+import type { HttpServer } from '../http/server.ts';
+import { takeChallenge } from '../identity/connections.ts';
+import { getDevice } from '../identity/registry.ts';
+import type { Receipts } from './receipts.ts';
+import { releaseKey, type ReleaseParts } from './release.ts';
+
+export function accessDeviceRoutes(
+  app: HttpServer,
+  parts: ReleaseParts & { clock: Clock; door: DeviceDoor; receipts: Receipts; countRelease: (outcome: string) => void },
+): void {
+  const { database, appraiser, clock, door, receipts } = parts;
+
+  app.post(
+    '/v1/attest',
+    { schema: { body: api.attestRequest, response: { 200: api.attestResponse } } },
+    async (request) => {
+      const { connection, deviceId } = door.bound(request);
+      const nowMs = clock();
+      const nonce = takeChallenge(connection, nowMs);
+      const device = await getDevice(database.read, deviceId);
+      const expected = { qualifyingData: qualifyingData('release', nonce, connection.exporter), nonce, nowMs };
+      const { appraisal, attestationResult } = await appraiser.appraise(device, request.body.evidence, expected);
+      const { state } = await database.write((trx) => recordAppraisal(trx, deviceId, appraisal, nowMs));
+      return { attestationResult, state };
+    },
+  );
+
+  app.post(
+    '/v1/releases',
+    { schema: { body: api.releaseRequest, response: { 200: api.releaseResponse } } },
+    async (request) => {
+      const { connection, deviceId, certificateSha256 } = door.bound(request);
+      const nowMs = clock();
+      const nonce = takeChallenge(connection, nowMs);
+      const ask = { ...request.body, deviceId, certificateSha256, nonce, exporter: connection.exporter, nowMs };
+      try {
+        const { lease, wrappedKey, attestationResult, logIndex } = await releaseKey(parts, ask);
+        // The receipt needs the entry under a signed checkpoint; until then the key does not leave the hub.
+        const receipt = await receipts.forEntry(lease.id, logIndex);
+        // The device may have been cut off while the log was written.
+        if (!connection.bound) throw new HubError('device-quarantined', 'this device was cut off');
+        parts.countRelease('released');
+        return { lease: { ...lease }, wrappedKey, attestationResult, receipt: toBase64url(receipt) };
+      } catch (error) {
+        parts.countRelease(error instanceof HubError ? error.code : 'failed');
+        throw error;
+      }
+    },
+  );
+
+  app.get(
+    '/v1/receipts/:id',
+    {
+      schema: {
+        params: z.strictObject({ id: z.string().max(64) }),
+        response: { 200: z.object({ receipt: z.string() }) },
+      },
+    },
+    async (request) => {
+      const { deviceId } = door.bound(request);
+      return { receipt: toBase64url(await receipts.forLease(request.params.id, deviceId)) };
+    },
+  );
+}

@@ -1,0 +1,70 @@
+// Puts release receipts together from what is stored: the logged entry, the attestation result, the signed model, and the log's proof under
+// the best checkpoint there is: a witnessed one when it covers the entry, else the newest.
+import { encodeReceipt } from '@edgekeep/core/access/receipt';
+import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
+import { parseNote } from '@edgekeep/core/audit/note';
+import { encodeTlogProof } from '@edgekeep/core/audit/proof';
+import type { AuditLog } from '../audit/log.ts';
+import type { WitnessBoard } from '../audit/witness.ts';
+import { HubError } from '../error.ts';
+import type { Database } from '../store/database.ts';
+import type { LeaseRow } from '../store/schema.ts';
+
+export class Receipts {
+  readonly #database: Database;
+  readonly #log: AuditLog;
+  readonly #witnesses: WitnessBoard;
+
+  constructor(database: Database, log: AuditLog, witnesses: WitnessBoard) {
+    this.#database = database;
+    this.#log = log;
+    this.#witnesses = witnesses;
+  }
+
+  /** The receipt of a release that was just recorded; waits until its entry is in the tree. */
+  async forEntry(leaseId: string, logIndex: number): Promise<Uint8Array> {
+    await this.#log.integrated(logIndex);
+    return this.forLease(leaseId);
+  }
+
+  /** The receipt of a lease; `deviceId` restricts it to that device's own. */
+  async forLease(leaseId: string, deviceId?: string): Promise<Uint8Array> {
+    const lease = await this.#database.read
+      .selectFrom('lease')
+      .selectAll()
+      .where('id', '=', leaseId)
+      .executeTakeFirst();
+    if (lease === undefined || (deviceId !== undefined && lease.device_id !== deviceId)) {
+      throw new HubError('not-found', `no lease ${leaseId}`);
+    }
+    return this.#assemble(lease);
+  }
+
+  #bestCheckpointFor(index: number): Uint8Array {
+    const candidates = [this.#witnesses.witnessed(), this.#witnesses.checkpoint()];
+    const covers = (note: Uint8Array) => parseCheckpoint(parseNote(note).text).size > index;
+    return candidates.find((note) => note !== undefined && covers(note)) ?? this.#log.checkpoint();
+  }
+
+  async #assemble(lease: LeaseRow): Promise<Uint8Array> {
+    const { entry } = await this.#database.read
+      .selectFrom('audit_entry')
+      .select('entry')
+      .where('log_index', '=', lease.log_index)
+      .executeTakeFirstOrThrow();
+    const model = await this.#database.read
+      .selectFrom('model_release')
+      .select(['manifest', 'signature'])
+      .where('name', '=', lease.model)
+      .where('version', '=', lease.version)
+      .executeTakeFirstOrThrow();
+    const proof = await this.#log.proofFor(lease.log_index, this.#bestCheckpointFor(lease.log_index));
+    return encodeReceipt({
+      entry,
+      attestationResult: lease.attestation_result,
+      manifest: model.manifest,
+      modelSignature: Buffer.from(model.signature),
+      proof: encodeTlogProof(proof),
+    });
+  }
+}

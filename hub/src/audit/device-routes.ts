@@ -1,0 +1,88 @@
+// Device API: the witness duty of the fleet (what the log says now, and this device's word for it), and reports.
+import { parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
+import { toBase64, utf8 } from '@edgekeep/core/bytes';
+import * as api from '@edgekeep/wire/device-api';
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import { HubError } from '../error.ts';
+import type { DeviceDoor } from '../http/device.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { Database } from '../store/database.ts';
+import { appendEntry } from './append.ts';
+import type { AuditLog } from './log.ts';
+import type { WitnessBoard } from './witness.ts';
+
+const fromSize = z.strictObject({ from: z.coerce.number().int().min(0).default(0) });
+const accepted = z.object({ accepted: z.boolean() });
+
+export function auditDeviceRoutes(
+  app: HttpServer,
+  parts: { database: Database; log: AuditLog; witnesses: WitnessBoard; clock: Clock; door: DeviceDoor },
+): void {
+  const { database, log, witnesses, clock, door } = parts;
+
+  app.get(
+    '/v1/checkpoint',
+    { schema: { querystring: fromSize, response: { 200: api.checkpointResponse } } },
+    async (request) => {
+      door.bound(request);
+      const offer = await witnesses.offer(request.query.from, Math.floor(clock() / 1_000));
+      // A device that knows a longer log needs no proof: it has caught this hub with a shorter history, and gets what convicts it.
+      const { checkpoint, consistency } =
+        offer.kind === 'offer' ? offer : { checkpoint: log.checkpoint(), consistency: [] };
+      return { checkpoint: Buffer.from(checkpoint).toString('utf8'), consistency: consistency.map(toBase64) };
+    },
+  );
+
+  app.post(
+    '/v1/cosignatures',
+    { schema: { body: api.cosignatureRequest, response: { 200: accepted } } },
+    async (request) => {
+      const { deviceId } = door.bound(request);
+      const verdict = witnesses.accept(deviceId, utf8(request.body.checkpoint), Math.floor(clock() / 1_000));
+      if (verdict.kind === 'refused') {
+        const reasons = verdict.reasons.map((message) => ({ code: `witness-${verdict.status}`, message }));
+        throw new HubError(
+          verdict.status === 409 ? 'witness-behind' : 'cosignature-refused',
+          'the cosignature is not taken',
+          { reasons },
+        );
+      }
+      if (verdict.quorum) await witnesses.publish();
+      return { accepted: true };
+    },
+  );
+
+  app.post('/v1/reports', { schema: { body: api.reportRequest, response: { 200: accepted } } }, async (request) => {
+    const { deviceId } = door.bound(request);
+    const { counts, forkProof } = request.body;
+    const nowMs = clock();
+    const proven = forkProof === undefined ? undefined : verifiedFork(forkProof);
+    await database.write(async (trx) => {
+      await trx
+        .updateTable('device')
+        .set({ seen_at: nowMs, ...(counts === undefined ? {} : { counts: JSON.stringify(counts) }) })
+        .where('id', '=', deviceId)
+        .execute();
+      if (proven !== undefined) {
+        const subject = `log:${log.key.name}`;
+        await appendEntry(trx, {
+          at: nowMs,
+          kind: 'fork-reported',
+          actor: `device:${deviceId}`,
+          subject,
+          data: proven,
+        });
+      }
+    });
+    return { accepted: true };
+  });
+
+  function verifiedFork(text: string): { kind: string } {
+    const proof = parseForkProof(utf8(text));
+    const verdict = verifyForkProof(proof, log.key);
+    if (verdict.kind === 'refused')
+      throw new HubError('request-invalid', 'the fork proof does not prove a fork of this log');
+    return { kind: proof.kind };
+  }
+}

@@ -1,0 +1,46 @@
+// Prometheus metrics of the hub: a registry of its own, so that several hubs can live in one process.
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { AuditLog } from '../audit/log.ts';
+import type { Connections } from '../identity/connections.ts';
+
+export interface Metrics {
+  readonly registry: Registry;
+  countRelease(outcome: string): void;
+  observeRequest(listener: string, route: string, status: number, seconds: number): void;
+}
+
+export function createMetrics(connections: Connections, log: AuditLog): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const releases = new Counter({
+    name: 'edgekeep_key_releases_total',
+    help: 'Key releases asked for, by outcome (released, or the error code of the refusal).',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const requests = new Histogram({
+    name: 'edgekeep_request_seconds',
+    help: 'Time to answer a request, by listener, route and status.',
+    labelNames: ['listener', 'route', 'status'],
+    buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10],
+    registers,
+  });
+  const gauge = (name: string, help: string, value: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(value());
+      },
+    });
+  gauge('edgekeep_device_connections', 'Live TLS connections on the device listener.', () => connections.count);
+  gauge('edgekeep_devices_online', 'Devices with at least one live connection.', () => connections.devices);
+  gauge('edgekeep_audit_log_size', 'Entries in the integrated audit log.', () => log.size);
+  return {
+    registry,
+    countRelease: (outcome) => releases.inc({ outcome }),
+    observeRequest: (listener, route, status, seconds) => requests.observe({ listener, route, status }, seconds),
+  };
+}

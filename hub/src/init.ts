@@ -1,0 +1,74 @@
+// Makes a new hub: keys, settings, the store, and the first API token, in a folder that must not hold a hub yet.
+import { access, mkdir, open, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { encodePem } from '@edgekeep/core/identity/pem';
+import { createApiToken } from './access/api-token.ts';
+import { appendEntry } from './audit/append.ts';
+import { HubError } from './error.ts';
+import { createHubKeys, loadHubKeys } from './keys.ts';
+import { type HubSettings, settingsFileName } from './settings.ts';
+import { Database } from './store/database.ts';
+
+const firstTokenLifeMs = 365 * 86_400_000;
+/** What the command line reads to reach a hub: address, pinned root, token. Its user's alone. */
+export const operatorFileName = 'operator.json';
+
+export interface NewHub {
+  readonly folder: string;
+  /** Where the root key was written: take it offline. */
+  readonly rootKeyFile: string;
+  readonly operatorFile: string;
+}
+
+export async function initHub(
+  folder: string,
+  order: { readonly rootFolder: string; readonly settings: HubSettings; readonly nowMs: number },
+): Promise<NewHub> {
+  const { rootFolder, settings, nowMs } = order;
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  if (await exists(join(folder, settingsFileName))) {
+    throw new HubError('conflict', `${folder} holds a hub already: \`edgekeep hub run\` starts it`);
+  }
+  await createHubKeys(folder, rootFolder, Math.floor(nowMs / 1_000));
+  await mkdir(join(folder, 'vendor-roots'), { recursive: true });
+  const database = await Database.open(join(folder, 'hub.sqlite'));
+  const token = await database.write(async (trx) => {
+    const subject = 'token:admin';
+    await appendEntry(trx, { at: nowMs, kind: 'hub-initialised', actor: 'hub', subject: 'hub', data: {} });
+    await appendEntry(trx, { at: nowMs, kind: 'api-token-created', actor: 'hub', subject, data: { scopes: 'admin' } });
+    return createApiToken(trx, { name: 'admin', scopes: ['admin'], nowMs, expiresAtMs: nowMs + firstTokenLifeMs });
+  });
+  await database[Symbol.asyncDispose]();
+  const { root } = await loadHubKeys(folder);
+  const { host, port } = settings.operator;
+  const operatorFile = join(folder, operatorFileName);
+  const operator = {
+    url: `https://${host}:${port}`,
+    serverName: settings.names[0],
+    root: encodePem('CERTIFICATE', root.der),
+    token,
+  };
+  await writePrivate(operatorFile, `${JSON.stringify(operator, null, 2)}\n`);
+  // Last, because its presence says that the hub is complete.
+  await writeFile(join(folder, settingsFileName), `${JSON.stringify(settings, null, 2)}\n`);
+  return { folder, rootKeyFile: join(rootFolder, 'root-key.pem'), operatorFile };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function writePrivate(path: string, text: string): Promise<void> {
+  const handle = await open(path, 'wx', 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,160 @@
+// Wires one hub together and runs it: store, keys, log, listeners. The only file of the hub that knows all its parts; `main.ts` calls it for
+// the command line, the simulator calls it in process.
+import { readdir, readFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { TLSSocket } from 'node:tls';
+import { verifierKey } from '@edgekeep/core/audit/note';
+import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
+import { tlsServerOptions } from '@edgekeep/wire/tls';
+import { accessDeviceRoutes } from './access/device-routes.ts';
+import { accessOperatorRoutes } from './access/operator-routes.ts';
+import { PolicyStore } from './access/policy-store.ts';
+import { Receipts } from './access/receipts.ts';
+import { Appraiser } from './attest/appraiser.ts';
+import { ReferenceStore } from './attest/reference-store.ts';
+import { auditDeviceRoutes } from './audit/device-routes.ts';
+import { AuditLog } from './audit/log.ts';
+import { auditOperatorRoutes } from './audit/operator-routes.ts';
+import { checkpointsIn, entriesIn } from './audit/store-source.ts';
+import { tileRoutes } from './audit/tile-routes.ts';
+import { trustSource } from './audit/trust-source.ts';
+import { WitnessBoard } from './audit/witness.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { createMetrics } from './health/metrics.ts';
+import { healthRoutes } from './health/routes.ts';
+import { DeviceDoor } from './http/device.ts';
+import { openApiRoutes } from './http/openapi.ts';
+import { requireScopeWith } from './http/operator.ts';
+import { createServer, type HttpServer } from './http/server.ts';
+import { issueServerCredential } from './identity/authority.ts';
+import { Connections } from './identity/connections.ts';
+import { identityDeviceRoutes } from './identity/device-routes.ts';
+import { deviceOperatorRoutes } from './identity/operator-routes.ts';
+import { recoveryRoutes } from './identity/recovery-routes.ts';
+import { loadHubKeys } from './keys.ts';
+import { Blobs } from './model/blobs.ts';
+import { modelDeviceRoutes } from './model/device-routes.ts';
+import { modelOperatorRoutes } from './model/operator-routes.ts';
+import type { HubSettings } from './settings.ts';
+import { Database } from './store/database.ts';
+
+export interface Hub {
+  readonly deviceAddress: { readonly host: string; readonly port: number };
+  readonly operatorAddress: { readonly host: string; readonly port: number };
+  /** The hub's root certificate, PEM: what devices and operators pin. */
+  readonly rootPem: string;
+  /** The log's verifier key (C2SP signed-note vkey). */
+  readonly logKey: AuditLog['key'];
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Starts a hub on an initialised data folder and resolves once both listeners accept. */
+export async function startHub(folder: string, settings: HubSettings, clock: Clock = systemClock): Promise<Hub> {
+  const keys = await loadHubKeys(folder);
+  const vendorRoots = await readVendorRoots(join(folder, 'vendor-roots'));
+  const database = await Database.open(join(folder, 'hub.sqlite'));
+  const logFolder = join(folder, 'log');
+  const log = await AuditLog.open({
+    source: entriesIn(database),
+    checkpoints: checkpointsIn(database),
+    folder: logFolder,
+    signer: { name: settings.logOrigin, signer: keys.logSigner },
+  });
+  const policies = await PolicyStore.open(database, clock());
+  const connections = new Connections();
+  const references = new ReferenceStore(database, settings.pcrs);
+  const keyId = verifierKey('attestation', keys.logSigner.publicKey, 'ed25519').id.toString();
+  const appraiser = new Appraiser(references, keys.attestationSigner, keyId, settings.pcrs);
+  const { quorum, roundSeconds } = settings.witness;
+  const witnesses = new WitnessBoard({ log, quorum, roundSecondsMax: roundSeconds });
+  const receipts = new Receipts(database, log, witnesses);
+  const blobs = new Blobs(join(folder, 'blobs'));
+  const metrics = createMetrics(connections, log);
+  const door = new DeviceDoor(connections, clock, settings.requestsPerSecondMost);
+  const requireScope = requireScopeWith(database, clock);
+  const trust = trustSource(database, { log: log.key, attestation: keys.attestationSigner.publicKey }, quorum);
+  const { platformKey } = keys;
+
+  const credential = await issueServerCredential(keys, settings.names, clock());
+  const clientAuthoritiesPem = [encodePem('CERTIFICATE', keys.root.der), encodePem('CERTIFICATE', keys.issuing.der)];
+  const deviceTls = tlsServerOptions({ ...credential, clientAuthoritiesPem, clientCertificate: 'optional' });
+  const operatorTls = { ...deviceTls, requestCert: false };
+
+  const device = createServer(deviceTls, settings.logLevel, 'device');
+  device.server.on('secureConnection', (socket: TLSSocket) => admit(door, socket));
+  const enrolment = { database, keys, settings, vendorRoots, appraiser, witnesses, clock, door };
+  identityDeviceRoutes(device, enrolment);
+  recoveryRoutes(device, enrolment);
+  accessDeviceRoutes(device, {
+    database,
+    appraiser,
+    policies,
+    platformKey,
+    settings,
+    clock,
+    door,
+    receipts,
+    countRelease: metrics.countRelease,
+  });
+  modelDeviceRoutes(device, { database, blobs, door });
+  auditDeviceRoutes(device, { database, log, witnesses, clock, door });
+  tileRoutes(device, logFolder);
+
+  const operator = createServer(operatorTls, settings.logLevel, 'operator');
+  await openApiRoutes(operator);
+  operator.after(() => {
+    healthRoutes(operator, { database, metrics, requireScope });
+    deviceOperatorRoutes(operator, { database, connections, witnesses, clock, requireScope });
+    modelOperatorRoutes(operator, { database, blobs, platformKey, clock, requireScope });
+    accessOperatorRoutes(operator, { database, policies, references, clock, requireScope });
+    auditOperatorRoutes(operator, { database, log, receipts, trust, requireScope });
+    tileRoutes(operator, logFolder);
+  });
+  for (const [name, app] of [['device', device] as const, ['operator', operator] as const]) {
+    app.addHook('onResponse', async (request, reply) => {
+      metrics.observeRequest(name, request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime / 1_000);
+    });
+  }
+
+  await device.listen(settings.device);
+  await operator.listen(settings.operator);
+  return {
+    deviceAddress: addressOf(device),
+    operatorAddress: addressOf(operator),
+    rootPem: encodePem('CERTIFICATE', keys.root.der),
+    logKey: log.key,
+    [Symbol.asyncDispose]: async () => {
+      await device.close();
+      await operator.close();
+      await log[Symbol.asyncDispose]();
+      await database[Symbol.asyncDispose]();
+      platformKey.fill(0);
+    },
+  };
+}
+
+// A client whose certificate can't be read is cut before it can ask for anything.
+function admit(door: DeviceDoor, socket: TLSSocket): void {
+  try {
+    door.admit(socket);
+  } catch {
+    socket.destroy();
+  }
+}
+
+function addressOf(app: HttpServer): { readonly host: string; readonly port: number } {
+  const address: AddressInfo | string | null = app.server.address();
+  if (address === null || typeof address === 'string') throw new TypeError('the listener has no TCP address');
+  return { host: address.address, port: address.port };
+}
+
+// Every *.pem in the folder: vendors' roots, and intermediates that their TPMs do not carry.
+async function readVendorRoots(folder: string): Promise<readonly Certificate[]> {
+  const names = await readdir(folder).catch(() => []);
+  const texts = await Promise.all(
+    names.filter((name) => name.endsWith('.pem')).map((name) => readFile(join(folder, name), 'utf8')),
+  );
+  return texts.flatMap((text) => parsePem(text, 'CERTIFICATE')).map((der) => parseCertificate(der));
+}
