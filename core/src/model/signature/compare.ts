@@ -49,6 +49,7 @@ export function planSigning(listing: ModelListing, serialization: Serialization)
       );
     }
     parseResourceName(path, false);
+    if (shardSize !== undefined) assertCount(Math.ceil(size / shardSize));
     const ranges = shardSize === undefined ? [undefined] : shardRanges(size, shardSize);
     for (const range of ranges) jobs.push({ path, range, hash });
     assertCount(jobs.length);
