@@ -11,4 +11,6 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'audit verify': () => import('./audit/verify.ts').then((m) => m.command),
   'receipt verify': () => import('./receipt/verify.ts').then((m) => m.command),
   doctor: () => import('./doctor.ts').then((m) => m.command),
+  'floe encrypt': () => import('./model/floe-encrypt.ts').then((m) => m.command),
+  'floe decrypt': () => import('./model/floe-decrypt.ts').then((m) => m.command),
 };
