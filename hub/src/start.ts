@@ -62,6 +62,8 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
     folder: logFolder,
     signer: { name: settings.logOrigin, signer: keys.logSigner },
   });
+  // Entries enter the tree as they are committed, whether or not anybody waits for them.
+  database.onCommit = () => log.wake();
   const policies = await PolicyStore.open(database, clock());
   const connections = new Connections();
   const references = new ReferenceStore(database, settings.pcrs);

@@ -1,5 +1,5 @@
 // What both HTTP listeners share: TLS 1.3, zod at the door, one error form, limits, and a log without secrets.
-import { fastify } from 'fastify';
+import { fastify, LogController } from 'fastify';
 import {
   hasZodFastifySchemaValidationErrors,
   serializerCompiler,
@@ -24,7 +24,7 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string) {
     bodyLimit: bodyBytesMost,
     requestTimeout: requestMilliseconds,
     keepAliveTimeout: keepAliveMilliseconds,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
     logger: logLevel === 'silent' ? false : loggerOptions(logLevel, name),
   });

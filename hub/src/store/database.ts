@@ -26,6 +26,8 @@ export class Database {
   readonly #queue: Job[] = [];
   #draining: Promise<void> | undefined;
   #closed = false;
+  /** Called after each group that was committed. */
+  onCommit: () => void = () => {};
 
   private constructor(writer: Kysely<Tables>, read: Kysely<Tables>) {
     this.#writer = writer;
@@ -76,6 +78,7 @@ export class Database {
       return;
     }
     for (const done of settle) done();
+    this.onCommit();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
