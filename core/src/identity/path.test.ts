@@ -103,7 +103,9 @@ test('a maze of authorities with one name and many keys ends in a refusal', asyn
     };
     return parseCertificate(await issueCertificate(template, signerFromKey(theirs.privateKey)));
   };
-  const pairs = keys.flatMap((_, from) => keys.map((_key, to) => [from, to] as const)).filter(([from, to]) => from !== to);
+  const pairs = keys
+    .flatMap((_, from) => keys.map((_key, to) => [from, to] as const))
+    .filter(([from, to]) => from !== to);
   const intermediates = await Promise.all(pairs.map(([from, to]) => issue(from, to)));
   const leaf = await issue(0, 1);
   const result = validatePath({ leaf, intermediates, anchors: [], atSeconds: 1, purpose: 'any' });
