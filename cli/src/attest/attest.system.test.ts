@@ -28,13 +28,7 @@ async function edgekeep(
 }
 
 // tpm2_eventlog 5.4 takes padding for events, extends EV_NO_ACTION records and starts PCR 0 at zero (tpm2-tools issues 3224, 3146).
-const beyondTheTool = [
-  'padded.json',
-  'startup-locality-3.json',
-  'hardware-crtm.json',
-  'no-action-elsewhere.json',
-  'header-only.json',
-];
+const beyondTheTool = ['padded.json', 'startup-locality-3.json', 'hardware-crtm.json', 'no-action-elsewhere.json'];
 const logs = readdirSync(join(vectors, 'event-log/valid')).filter((file) => !beyondTheTool.includes(file));
 
 describe('attest replay', { skip: await skipWithout('tpm2_eventlog') }, () => {
@@ -170,10 +164,11 @@ describe('attest verify', { skip: await skipWithout(...simulatorTools, 'tpm2_quo
       assert.equal(await verified({ key: at(`${name}.tpmt`) }, name), 0);
     });
 
-    test(`refuses a ${name} quote under another key or nonce, as tpm2_checkquote does`, async () => {
+    test(`refuses a ${name} quote under another key or nonce`, async () => {
       const other = name === 'ecc' ? 'rsassa' : 'ecc';
       assert.equal(await verified({ key: at(`${other}.pem`) }, name), 1);
       assert.equal(await verified({ nonce: 'a2'.repeat(32) }, name), 1);
+      if (oracle !== 'tpm2_checkquote') return;
       const files = ['-m', at(`${name}.quote`), '-s', at(`${name}.sig`), '-g', 'sha256'];
       await assert.rejects(tpm2('tpm2_checkquote', '-u', at(`${other}.pem`), ...files, '-q', nonce));
       await assert.rejects(tpm2('tpm2_checkquote', '-u', at(`${name}.pem`), ...files, '-q', 'a2'.repeat(32)));

@@ -29,7 +29,8 @@ LOG is a TCG event log, SHA-1 or crypto-agile, such as /sys/kernel/security/tpm0
     const value: Record<string, Record<string, string>> = {};
     for (const { bank, values } of replayed) {
       const ascending = [...values].sort(([a], [b]) => a - b);
-      lines.push(`  ${bank}:`, ...ascending.map(([pcr, bytes]) => `    ${String(pcr).padEnd(2)} : 0x${toHex(bytes)}`));
+      if (ascending.length > 0) lines.push(`  ${bank}:`); // as tpm2_eventlog: a bank nothing was measured in is not shown
+      lines.push(...ascending.map(([pcr, bytes]) => `    ${String(pcr).padEnd(2)} : 0x${toHex(bytes)}`));
       value[bank] = Object.fromEntries(ascending.map(([pcr, bytes]) => [String(pcr), toHex(bytes)]));
     }
     return { exitCode: exitCodes.ok, value: { pcrs: value }, text: lines.join('\n') };
