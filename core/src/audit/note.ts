@@ -71,7 +71,7 @@ export function parseSignatureLine(line: string): NoteSignature {
   if (name === undefined || encoded === undefined || more.length > 0) {
     throw invalid('expected a signature line of key name and base64, one space between them');
   }
-  assertKeyName(name);
+  if (!isKeyName(name)) throw invalid('a key name is not empty and holds no white space and no plus sign');
   const bytes = parseBase64(encoded, `signature of ${name}`);
   if (bytes.length < 5) throw invalid(`the signature of ${name} has ${bytes.length} bytes, less than key id and one`);
   return { name, keyId: toHex(bytes.subarray(0, 4)), signature: bytes.subarray(4) };
@@ -180,9 +180,13 @@ function rawEd25519(publicKey: KeyObject): Uint8Array {
 }
 
 function assertKeyName(name: string): void {
-  if (name === '' || forbiddenInName.test(name) || controlCharacter.test(name) || !name.isWellFormed()) {
+  if (!isKeyName(name)) {
     throw new CoreError('key-invalid', 'a key name is not empty and holds no white space and no plus sign');
   }
+}
+
+function isKeyName(name: string): boolean {
+  return name !== '' && name.isWellFormed() && !forbiddenInName.test(name) && !controlCharacter.test(name);
 }
 
 function invalid(message: string): CoreError {

@@ -35,6 +35,8 @@ test('a fleet that follows the log gathers a quorum on one checkpoint, though th
   assert.deepEqual(verdict, { kind: 'kept', size: 10, cosignatures: 2, quorum: true });
 
   const witnessed = board.witnessed() ?? assert.fail();
+  assert.equal(board.bestCheckpointFor(9), witnessed);
+  assert.equal(board.bestCheckpointFor(10), log.checkpoint());
   const policy = witnessPolicy([first.key, second.key], 2);
   assert.equal(verifyTlogProof(await log.proofFor(4, witnessed), hashAt(4), log.key, policy).kind, 'verified');
   assert.equal(opened(await first.follow(board, log, 1002), log).size, 20, 'the next round is about the latest');

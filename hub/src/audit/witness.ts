@@ -119,6 +119,13 @@ export class WitnessBoard {
     return this.#witnessed;
   }
 
+  /** The checkpoint to prove an entry under: the witnessed one where it covers the entry, else the log's latest. */
+  bestCheckpointFor(index: number): Uint8Array {
+    const witnessed = this.#witnessed;
+    const covers = witnessed !== undefined && index < parseCheckpoint(parseNote(witnessed).text).size;
+    return covers ? witnessed : this.#parts.log.checkpoint();
+  }
+
   /** The open checkpoint with the cosignatures it has so far. */
   checkpoint(): Uint8Array {
     return this.#round === undefined ? this.#parts.log.checkpoint() : this.#cosigned(this.#round);
