@@ -35,7 +35,8 @@ const hash = 'sha256';
 const attributes = objectAttributes.adminWithPolicy | objectAttributes.noDictionaryAttack;
 
 /** Throws `tpm-policy-invalid` for an empty or all-zero policy (anybody could open it), `tpm-structure-invalid` for a wrong parent or secret. */
-export function makeImportBlob({ parentPublic, secret, policyDigest, randomBytes }: ImportBlobRequest): ImportBlob {
+export function makeImportBlob(request: ImportBlobRequest): ImportBlob {
+  const { parentPublic, secret, policyDigest, randomBytes: random } = request;
   if (secret.length === 0 || secret.length > secretBytesMax) {
     throw new CoreError('tpm-structure-invalid', `a secret of ${secret.length} bytes, expected 1 to ${secretBytesMax}`);
   }
@@ -43,7 +44,7 @@ export function makeImportBlob({ parentPublic, secret, policyDigest, randomBytes
     throw new CoreError('tpm-policy-invalid', 'expected a SHA-256 policy digest that constrains something');
   }
   const cipher = storageCipherOf(parentPublic);
-  const obfuscation = Uint8Array.from(randomBytes(hashSize(hash)));
+  const obfuscation = Uint8Array.from(random(hashSize(hash)));
   const unique = digest(hash, obfuscation, secret);
   const publicArea: KeyedHashPublic = {
     kind: 'keyedhash',
@@ -54,7 +55,7 @@ export function makeImportBlob({ parentPublic, secret, policyDigest, randomBytes
     unique,
   };
   const sensitive = encodeSensitive(obfuscation, secret);
-  const { seed, encrypted } = shareSeed(parentPublic, 'DUPLICATE', randomBytes);
+  const { seed, encrypted } = shareSeed(parentPublic, 'DUPLICATE', random);
   const wrapped = outerWrap(parentPublic.nameAlgorithm, cipher, seed, tpmName(publicArea), sensitive);
   for (const bytes of [obfuscation, sensitive, seed]) bytes.fill(0);
   return {

@@ -22,16 +22,16 @@ const nodeCurves: Readonly<Record<TpmCurve, string>> = { p256: 'prime256v1', p38
 const scalarDrawsMax = 16;
 
 /** Makes a seed as long as the name algorithm's digest and encrypts it to an RSA or ECC decryption key. */
-export function shareSeed(key: TpmPublic, label: SeedLabel, randomBytes: RandomBytes): SharedSeed {
-  if (key.kind === 'rsa') return shareWithRsa(key, label, randomBytes);
-  if (key.kind === 'ecc') return shareWithEcc(key, label, randomBytes);
+export function shareSeed(key: TpmPublic, label: SeedLabel, random: RandomBytes): SharedSeed {
+  if (key.kind === 'rsa') return shareWithRsa(key, label, random);
+  if (key.kind === 'ecc') return shareWithEcc(key, label, random);
   throw new CoreError('tpm-structure-invalid', `expected an RSA or ECC key to share a seed with, found ${key.kind}`);
 }
 
-function shareWithRsa(key: RsaPublic, label: SeedLabel, randomBytes: RandomBytes): SharedSeed {
+function shareWithRsa(key: RsaPublic, label: SeedLabel, random: RandomBytes): SharedSeed {
   const hash = key.nameAlgorithm;
-  const seed = Uint8Array.from(randomBytes(hashSize(hash)));
-  const padded = padOaep(hash, utf8(`${label}\0`), seed, key.keyBits / 8, randomBytes);
+  const seed = Uint8Array.from(random(hashSize(hash)));
+  const padded = padOaep(hash, utf8(`${label}\0`), seed, key.keyBits / 8, random);
   const ciphertext = publicEncrypt({ key: publicKeyOf(key), padding: constants.RSA_NO_PADDING }, padded);
   return { seed, encrypted: new ByteWriter().sized16(ciphertext).finish() };
 }
@@ -42,12 +42,12 @@ function padOaep(
   label: Uint8Array,
   message: Uint8Array,
   length: number,
-  randomBytes: RandomBytes,
+  random: RandomBytes,
 ): Uint8Array {
   const size = hashSize(hash);
   const zeros = new Uint8Array(length - message.length - 2 * size - 2);
   const block = concat(digest(hash, label), zeros, Uint8Array.of(1), message);
-  const seed = randomBytes(size);
+  const seed = random(size);
   const maskedBlock = xor(block, maskGenerate(hash, seed, block.length));
   const maskedSeed = xor(seed, maskGenerate(hash, maskedBlock, size));
   return concat(Uint8Array.of(0), maskedSeed, maskedBlock);
@@ -66,12 +66,12 @@ function xor(a: Uint8Array, b: Uint8Array): Uint8Array {
   return a.map((byte, index) => byte ^ (b[index] ?? 0));
 }
 
-function shareWithEcc(key: EccPublic, label: SeedLabel, randomBytes: RandomBytes): SharedSeed {
+function shareWithEcc(key: EccPublic, label: SeedLabel, random: RandomBytes): SharedSeed {
   // Refuses a template and a point off the curve, before any secret meets it.
   publicKeyOf(key);
   const { size } = curveDetails(key.curve);
   const x = padLeft(key.x, size);
-  const ephemeral = drawKey(key.curve, randomBytes);
+  const ephemeral = drawKey(key.curve, random);
   const shared = ephemeral.computeSecret(concat(Uint8Array.of(4), x, padLeft(key.y, size)));
   const point = ephemeral.getPublicKey();
   const ephemeralX = point.subarray(1, 1 + size);
@@ -84,10 +84,10 @@ function shareWithEcc(key: EccPublic, label: SeedLabel, randomBytes: RandomBytes
   return { seed, encrypted: new ByteWriter().sized16(encoded).finish() };
 }
 
-function drawKey(curve: TpmCurve, randomBytes: RandomBytes) {
+function drawKey(curve: TpmCurve, random: RandomBytes) {
   const ecdh = createECDH(nodeCurves[curve]);
   for (let draw = 0; draw < scalarDrawsMax; draw++) {
-    const scalar = Uint8Array.from(randomBytes(curveDetails(curve).size));
+    const scalar = Uint8Array.from(random(curveDetails(curve).size));
     // P-521 scalars have 521 bits in 66 bytes.
     if (curve === 'p521') scalar[0] = (scalar[0] ?? 0) & 1;
     try {

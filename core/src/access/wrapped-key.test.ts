@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { wrappedKeySchema } from './wrapped-key.ts';
+
+const imported = { kind: 'tpm-import', publicArea: 'AA', duplicate: 'AA', encryptedSeed: 'AA', pcrs: [0, 4, 7] };
+const sealed = { kind: 'hpke', encapsulatedKey: 'AA', ciphertext: 'AA' };
+const approval = { publicArea: 'AA', policyRef: '', signature: 'AA' };
+
+test('both kinds of wrapped key are read, with and without what is optional', () => {
+  for (const wrapped of [imported, { ...imported, parent: 'p-384', approval }, sealed]) {
+    assert.deepEqual(wrappedKeySchema.parse(wrapped), wrapped);
+  }
+});
+
+test('unknown fields and kinds, PCRs out of order, padding and oversized fields are refused', () => {
+  const refused = [
+    { ...imported, extra: 1 },
+    { ...sealed, pcrs: [0] },
+    { ...imported, kind: 'plain' },
+    { ...imported, pcrs: [7, 0] },
+    { ...imported, pcrs: [0, 0] },
+    { ...imported, pcrs: [24] },
+    { ...imported, duplicate: 'AA==' },
+    { ...imported, duplicate: 'A'.repeat(1367) },
+    { ...imported, parent: 'rsa-1024' },
+    { ...imported, approval: { ...approval, extra: 1 } },
+  ];
+  for (const wrapped of refused)
+    assert.equal(wrappedKeySchema.safeParse(wrapped).success, false, JSON.stringify(wrapped));
+});

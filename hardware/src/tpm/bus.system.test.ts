@@ -1,0 +1,105 @@
+// What somebody sees and can do who sits between processor and TPM: a relay in the middle of the socket.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { toBase64url } from '@edgekeep/core/bytes';
+import { CoreError } from '@edgekeep/core/error';
+import { makeCredential } from '@edgekeep/core/tpm/credential';
+import { makeImportBlob } from '@edgekeep/core/tpm/import-blob';
+import { pcrDigest } from '@edgekeep/core/tpm/pcr-selection';
+import { emptyPolicy, policyPcr } from '@edgekeep/core/tpm/policy';
+import { parsePublic, tpmName } from '@edgekeep/core/tpm/public-area';
+import type { TpmSimulator } from './simulator.ts';
+import { simulatorTools, skipWithout, testSimulators, type TestSimulators } from './testing.ts';
+import { TpmRootOfTrust } from './tpm-root-of-trust.ts';
+
+const skip = await skipWithout(...simulatorTools);
+const selection = { bank: 'sha256', pcrs: [0, 7] } as const;
+let simulators: TestSimulators;
+let simulator: TpmSimulator;
+
+before(async () => {
+  if (skip !== false) return;
+  simulators = await testSimulators();
+  simulator = await simulators.start('tpm');
+});
+after(() => simulators?.[Symbol.asyncDispose]());
+
+/** Passes everything on, through `alter` on the way back; `seen` is every byte in both directions. */
+async function relay(name: string, alter: (response: Buffer) => Buffer = (response) => response) {
+  const seen: Buffer[] = [];
+  const server = createServer((client) => {
+    const tpm = connect({ path: simulator.socketPath });
+    client.on('data', (chunk) => {
+      seen.push(chunk);
+      tpm.write(chunk);
+    });
+    tpm.on('data', (chunk) => {
+      seen.push(chunk);
+      client.write(alter(chunk));
+    });
+    client.on('close', () => tpm.destroy()).on('error', () => undefined);
+    tpm.on('close', () => client.destroy()).on('error', () => undefined);
+  });
+  const path = join(simulators.folder, name);
+  server.listen(path);
+  await once(server, 'listening');
+  return {
+    address: { kind: 'unix', path } as const,
+    saw: (bytes: Uint8Array) => Buffer.concat(seen).includes(Buffer.from(bytes)),
+    [Symbol.dispose]: () => server.close(),
+  };
+}
+
+async function wrap(device: TpmRootOfTrust, secret: Uint8Array) {
+  const { endorsementKey } = await device.describe();
+  const values = [...(await device.readPcrs(selection)).values()];
+  const blob = makeImportBlob({
+    parentPublic: parsePublic(endorsementKey.publicArea),
+    secret,
+    policyDigest: policyPcr(emptyPolicy(), [selection], pcrDigest(values)),
+    randomBytes,
+  });
+  return {
+    kind: 'tpm-import' as const,
+    publicArea: toBase64url(blob.publicArea),
+    duplicate: toBase64url(blob.duplicate),
+    encryptedSeed: toBase64url(blob.encryptedSeed),
+    pcrs: [...selection.pcrs],
+  };
+}
+
+test('neither an opened key nor an activated credential crosses the bus in the clear', { skip }, async () => {
+  using bus = await relay('listening.sock');
+  await using device = await TpmRootOfTrust.open(bus.address);
+  const secret = randomBytes(32);
+  assert.deepEqual(Buffer.from(await device.openKey(await wrap(device, secret))), secret);
+  const { endorsementKey, attestationPublic } = await device.describe();
+  const endorsementPublic = parsePublic(endorsementKey.publicArea);
+  const request = { endorsementPublic, name: tpmName(parsePublic(attestationPublic)), secret, randomBytes };
+  const { credentialBlob, encryptedSecret } = makeCredential(request);
+  assert.deepEqual(Buffer.from(await device.activateCredential(credentialBlob, encryptedSecret)), secret);
+  assert.ok(!bus.saw(secret));
+  // The relay does see what is not encrypted.
+  assert.ok(bus.saw(credentialBlob));
+});
+
+test('an answer altered on the bus is refused', { skip }, async () => {
+  let altering = false;
+  const lastOfParameter = 14 + 2 + 31;
+  using bus = await relay('altering.sock', (response) => {
+    // The answer to Unseal: 10 header, 4 parameter size, 2 + 32 parameter, then nonce, attributes and HMAC.
+    if (!altering || response.length !== 14 + 34 + 34 + 1 + 34) return response;
+    const altered = Buffer.from(response);
+    altered[lastOfParameter] = (altered[lastOfParameter] ?? 0) ^ 1;
+    return altered;
+  });
+  await using device = await TpmRootOfTrust.open(bus.address);
+  const wrapped = await wrap(device, randomBytes(32));
+  await device.openKey(wrapped);
+  altering = true;
+  await assert.rejects(device.openKey(wrapped), (error) => error instanceof CoreError && /HMAC/.test(error.message));
+});

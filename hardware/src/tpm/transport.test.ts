@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { getRandom } from '@edgekeep/core/tpm/commands/lifecycle';
+import { HardwareError } from '../error.ts';
+import { TpmClient } from './client.ts';
+import { openTransport, parseTpmAddress } from './transport.ts';
+
+/** A TPM that answers each command with the next of `answers` and then closes. */
+async function scripted(context: TestContext, answers: readonly string[]) {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-transport-'));
+  context.after(() => rm(folder, { recursive: true, force: true }));
+  const left = [...answers];
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.on('data', () => {
+      const answer = left.shift();
+      if (answer === undefined) socket.destroy();
+      else socket.write(Buffer.from(answer, 'hex'));
+    });
+  });
+  const path = join(folder, 'tpm.sock');
+  server.listen(path);
+  await once(server, 'listening');
+  context.after(() => server.close());
+  const client = new TpmClient(await openTransport({ kind: 'unix', path }));
+  context.after(() => client[Symbol.asyncDispose]());
+  return client;
+}
+
+const random = '80010000000e000000000002abcd';
+
+test('a busy TPM is asked again', async (context) => {
+  const client = await scripted(context, ['80010000000a00000922', '80010000000a00000908', random]);
+  assert.equal(Buffer.from(await client.execute(getRandom(32))).toString('hex'), 'abcd');
+});
+
+test('a command the TPM refuses is an error with its response code, and the next one still works', async (context) => {
+  const client = await scripted(context, ['80010000000a00000101', random]);
+  const [first, second] = [client.execute(getRandom(32)), client.execute(getRandom(32))];
+  await assert.rejects(first, (error) => error instanceof HardwareError && error.responseCode === 0x101);
+  assert.equal((await second).length, 2);
+});
+
+test('an answer with an impossible length, bytes behind it, or none at all is an error', async (context) => {
+  for (const answers of [['80010000000300000000'], ['8001ffffffff00000000'], [`${random}00`], []]) {
+    const client = await scripted(context, answers);
+    await assert.rejects(client.execute(getRandom(32)));
+  }
+});
+
+test('addresses are read, and what is none is not guessed', () => {
+  assert.deepEqual(parseTpmAddress('/dev/tpmrm0'), { kind: 'device', path: '/dev/tpmrm0' });
+  assert.deepEqual(parseTpmAddress('device:/dev/tpm0'), { kind: 'device', path: '/dev/tpm0' });
+  assert.deepEqual(parseTpmAddress('unix:/run/tpm.sock'), { kind: 'unix', path: '/run/tpm.sock' });
+  assert.deepEqual(parseTpmAddress('tcp:localhost:2321'), { kind: 'tcp', host: 'localhost', port: 2321 });
+  for (const text of ['', 'tpm', 'unix:relative', 'tcp:host', 'tcp:host:0', 'tcp:host:70000', 'tcp::2321']) {
+    assert.equal(parseTpmAddress(text), undefined, text);
+  }
+});
