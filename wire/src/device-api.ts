@@ -71,6 +71,9 @@ export const challengeResponse = z.object({ nonce, pcrs: z.array(z.int().min(0).
 
 export const renewRequest = z.strictObject({ certificateRequest: base64url(3_000), evidence: evidenceSchema });
 
+/** A restarted device, without a certificate: who it says it is. `renewRequest` completes it on the same connection. */
+export const recoverChallengeRequest = z.strictObject({ deviceId: deviceIdSchema });
+
 export const attestRequest = z.strictObject({ evidence: evidenceSchema });
 export const attestResponse = z.object({ attestationResult: z.string(), state: z.string() });
 

@@ -1,9 +1,7 @@
 // Device API: enrolment, binding of a connection, renewal (spec/api.md).
 import { NONCE_LENGTH, qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
-import { parseBase64url, toBase64url, toHex } from '@edgekeep/core/bytes';
-import { parseCertificateRequest } from '@edgekeep/core/identity/request';
-import { certificateDigest } from '@edgekeep/core/identity/certificate';
+import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/device-api';
 import type { WitnessBoard } from '../audit/witness.ts';
 import { isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
@@ -13,7 +11,8 @@ import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { DeviceRow } from '../store/schema.ts';
-import { chainPem, issueDeviceCertificate, recordCertificate } from './authority.ts';
+import { chainPem } from './authority.ts';
+import { certifyNextKey } from './certify.ts';
 import { openChallenge, takeChallenge } from './connections.ts';
 import { completeEnrolment, type EnrolmentParts, startEnrolment } from './enrolment.ts';
 import { getDevice } from './registry.ts';
@@ -101,31 +100,14 @@ export function identityDeviceRoutes(
     async (request) => {
       const { connection, deviceId } = door.bound(request);
       const nowMs = clock();
-      const nonce = takeChallenge(connection, nowMs);
+      const proof = {
+        certificateRequest: parseBase64url(request.body.certificateRequest, 'certificateRequest'),
+        evidence: request.body.evidence,
+        nonce: takeChallenge(connection, nowMs),
+        nowMs,
+      };
       const device = await getDevice(database.read, deviceId);
-      const { spki } = parseCertificateRequest(parseBase64url(request.body.certificateRequest, 'certificateRequest'));
-      const expected = { qualifyingData: qualifyingData('certify', nonce, spki), nonce, nowMs };
-      const { appraisal, attestationResult } = await appraiser.appraise(device, request.body.evidence, expected);
-      if (!isAuthentic(appraisal)) {
-        const { reasons } = appraisal;
-        throw new HubError('renewal-refused', 'the evidence does not prove the new key', {
-          reasons,
-          attestationResult,
-        });
-      }
-      const order = { deviceId, spki, nowMs, lifeSeconds: settings.certificateSeconds };
-      const certificate = await issueDeviceCertificate(keys, order);
-      await database.write(async (trx) => {
-        await recordCertificate(trx, certificate, deviceId);
-        await recordAppraisal(trx, deviceId, appraisal, nowMs);
-        await appendEntry(trx, {
-          at: nowMs,
-          kind: 'certificate-renewed',
-          actor: `device:${deviceId}`,
-          subject: `device:${deviceId}`,
-          data: { certificate: toHex(certificateDigest(certificate)) },
-        });
-      });
+      const certificate = await certifyNextKey(parts, device, proof, 'certificate-renewed');
       return { deviceId, certificateChain: chainPem(keys, certificate) };
     },
   );

@@ -1,0 +1,69 @@
+// Certifying the next operational key of a device that is registered already: renewal on a live connection, and recovery after a restart.
+// The proof is the same for both: the registered root of trust quotes over our nonce and the new key.
+import type { Evidence } from '@edgekeep/core/attest/evidence';
+import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
+import { toHex } from '@edgekeep/core/bytes';
+import { type Certificate, certificateDigest } from '@edgekeep/core/identity/certificate';
+import { parseCertificateRequest } from '@edgekeep/core/identity/request';
+import { type Appraiser, isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import type { HubKeys } from '../keys.ts';
+import type { HubSettings } from '../settings.ts';
+import type { Database } from '../store/database.ts';
+import type { DeviceRow } from '../store/schema.ts';
+import { issueDeviceCertificate, recordCertificate } from './authority.ts';
+
+export interface CertifyParts {
+  readonly database: Database;
+  readonly keys: HubKeys;
+  readonly settings: Pick<HubSettings, 'certificateSeconds'>;
+  readonly appraiser: Appraiser;
+}
+
+export interface CertifyProof {
+  /** DER PKCS#10. */
+  readonly certificateRequest: Uint8Array;
+  /** Over qualifyingData('certify', nonce, SPKI of the request). */
+  readonly evidence: Evidence;
+  readonly nonce: Uint8Array;
+  readonly nowMs: number;
+}
+
+/** Whatever forbids this device a certificate, thrown as a HubError; asked only once the evidence was found to be the device's own. */
+export type AssertMayHold = (device: DeviceRow) => void;
+
+/** Issues the certificate, with its audit entry of the kind given. Throws `renewal-refused` when the evidence does not prove the key. */
+export async function certifyNextKey(
+  parts: CertifyParts,
+  device: DeviceRow,
+  proof: CertifyProof,
+  entryKind: 'certificate-renewed' | 'device-recovered',
+  assertMayHold: AssertMayHold = () => undefined,
+): Promise<Certificate> {
+  const { database, keys, settings, appraiser } = parts;
+  const { nonce, nowMs } = proof;
+  const { spki } = parseCertificateRequest(proof.certificateRequest);
+  const expected = { qualifyingData: qualifyingData('certify', nonce, spki), nonce, nowMs };
+  const { appraisal, attestationResult } = await appraiser.appraise(device, proof.evidence, expected);
+  if (!isAuthentic(appraisal)) {
+    const { reasons } = appraisal;
+    throw new HubError('renewal-refused', 'the evidence does not prove the new key', { reasons, attestationResult });
+  }
+  assertMayHold(device);
+  const order = { deviceId: device.id, spki, nowMs, lifeSeconds: settings.certificateSeconds };
+  const certificate = await issueDeviceCertificate(keys, order);
+  await database.write(async (trx) => {
+    await recordCertificate(trx, certificate, device.id);
+    // The state may have changed while the evidence was appraised.
+    assertMayHold(await recordAppraisal(trx, device.id, appraisal, nowMs));
+    await appendEntry(trx, {
+      at: nowMs,
+      kind: entryKind,
+      actor: `device:${device.id}`,
+      subject: `device:${device.id}`,
+      data: { certificate: toHex(certificateDigest(certificate)) },
+    });
+  });
+  return certificate;
+}

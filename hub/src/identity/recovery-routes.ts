@@ -1,0 +1,71 @@
+// Device API: recovery (spec/api.md). An operational key lives in the device's memory, so a restarted device has none and cannot renew; it
+// comes without a certificate, says which device it is, and proves it with the root of trust it enrolled with.
+import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import * as api from '@edgekeep/wire/device-api';
+import type { Clock } from '../clock.ts';
+import { HubError } from '../error.ts';
+import type { DeviceDoor } from '../http/device.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { HubSettings } from '../settings.ts';
+import type { DeviceRow } from '../store/schema.ts';
+import { chainPem } from './authority.ts';
+import { type CertifyParts, certifyNextKey } from './certify.ts';
+import { type DeviceConnection, openChallenge, takeChallenge } from './connections.ts';
+import { findDevice } from './registry.ts';
+
+type RecoveryParts = CertifyParts & {
+  readonly settings: Pick<HubSettings, 'certificateSeconds' | 'challengeSeconds' | 'pcrs'>;
+  readonly clock: Clock;
+  readonly door: DeviceDoor;
+};
+
+export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
+  const { database, keys, settings, clock, door } = parts;
+  // Between the two steps, on one connection.
+  const recovering = new WeakMap<DeviceConnection, string>();
+
+  app.post(
+    '/v1/recover/challenge',
+    { schema: { body: api.recoverChallengeRequest, response: { 200: api.challengeResponse } } },
+    async (request) => {
+      const connection = door.anyone(request);
+      // Nothing is looked up yet: a stranger learns neither which devices exist nor how they stand.
+      recovering.set(connection, request.body.deviceId);
+      const nonce = openChallenge(connection, clock(), settings.challengeSeconds);
+      return { nonce: toBase64url(nonce), pcrs: settings.pcrs, expiresInSeconds: settings.challengeSeconds };
+    },
+  );
+
+  app.post(
+    '/v1/recover/complete',
+    { schema: { body: api.renewRequest, response: { 200: api.certificateResponse } } },
+    async (request) => {
+      const connection = door.anyone(request);
+      const { certificateRequest, evidence } = request.body;
+      const deviceId = recovering.get(connection);
+      recovering.delete(connection);
+      const nowMs = clock();
+      const nonce = takeChallenge(connection, nowMs);
+      if (deviceId === undefined)
+        throw new HubError('challenge-missing', 'begin with POST /v1/recover/challenge on this connection');
+      const device = await findDevice(database.read, deviceId);
+      if (device === undefined)
+        throw new HubError('device-unknown', `${deviceId} is not enrolled here: enrol it first`);
+      const proof = {
+        certificateRequest: parseBase64url(certificateRequest, 'certificateRequest'),
+        evidence,
+        nonce,
+        nowMs,
+      };
+      const certificate = await certifyNextKey(parts, device, proof, 'device-recovered', assertMayReturn);
+      return { deviceId, certificateChain: chainPem(keys, certificate) };
+    },
+  );
+}
+
+function assertMayReturn({ state, state_reason: reason }: DeviceRow): void {
+  if (state === 'quarantined' || state === 'wiped') {
+    throw new HubError('device-quarantined', `this device is ${state}: ${reason}`);
+  }
+  if (state === 'retired') throw new HubError('device-retired', 'this device is retired');
+}
