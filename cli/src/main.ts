@@ -4,6 +4,7 @@ import { enableCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { type Arguments, type Command, type Outcome, exitCodes, UsageError } from './command.ts';
 import { commands } from './commands.ts';
+import { exitCodeOfRefusal, HubRefusal } from './operator.ts';
 
 enableCompileCache();
 process.exitCode = await main(process.argv.slice(2));
@@ -88,7 +89,7 @@ function parse(command: Command, argv: readonly string[]): Arguments {
 
 function print(outcome: Outcome, json: boolean): void {
   const stream = outcome.stdoutTaken === true ? process.stderr : process.stdout;
-  if (json) stream.write(`${JSON.stringify(outcome.value, null, 2)}\n`);
+  if (json && outcome.value !== undefined) stream.write(`${JSON.stringify(outcome.value, null, 2)}\n`);
   else if (outcome.text !== '') stream.write(`${outcome.text.trimEnd()}\n`);
 }
 
@@ -107,6 +108,7 @@ function report(error: unknown, command: Command, json: boolean): number {
 
 function exitCodeOf(error: unknown, code: string | undefined): number {
   if (error instanceof UsageError) return exitCodes.usage;
+  if (error instanceof HubRefusal) return exitCodeOfRefusal(error);
   if (code === undefined) return exitCodes.internal;
   if (/^E(CONN|HOST|NET|TIMEDOUT|PIPE|AI_)/.test(code) || code === 'unreachable') return exitCodes.unreachable;
   return exitCodes.input;

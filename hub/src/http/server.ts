@@ -14,7 +14,6 @@ const bodyBytesMost = 8 * 1024 * 1024;
 // A device that sends a byte a minute must not hold a connection's buffers for long.
 const requestMilliseconds = 30_000;
 const headersMilliseconds = 10_000;
-const keepAliveMilliseconds = 300_000;
 
 export type HttpServer = ReturnType<typeof createServer>;
 
@@ -23,7 +22,8 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string) {
     https: { ...tls, headersTimeout: headersMilliseconds },
     bodyLimit: bodyBytesMost,
     requestTimeout: requestMilliseconds,
-    keepAliveTimeout: keepAliveMilliseconds,
+    // Devices keep their one connection open between check-ins, however long.
+    keepAliveTimeout: 0,
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
     logger: logLevel === 'silent' ? false : loggerOptions(logLevel, name),

@@ -1,0 +1,77 @@
+// `edgekeep audit show|prove` and `edgekeep trust`: the log's entries, the proof of one, and the public keys to check them with.
+import { writeFile } from 'node:fs/promises';
+import { auditList, auditProof, receiptAnswer, releaseList } from '@edgekeep/wire/operator-api';
+import { parseBase64url } from '@edgekeep/core/bytes';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { table, timeText } from '../table.ts';
+
+export const show: Command = {
+  summary: 'show entries of the audit log',
+  usage: 'audit show [--from INDEX] [--limit N]',
+  help: `--from      first entry (default: so that the newest are shown)\n--limit     how many (default: 50)\n${operatorHelp}`,
+  positionals: { least: 0, most: 0 },
+  options: { ...operatorOption, from: { type: 'string' }, limit: { type: 'string' } },
+  async run(args) {
+    const query = new URLSearchParams({ limit: args.option('limit') ?? '50' });
+    const from = args.option('from');
+    if (from !== undefined) query.set('from', from);
+    const value = await (await openOperator(args)).get(`/v1/audit?${query.toString()}`, auditList);
+    const rows = value.entries.map((e) => [String(e.index), timeText(e.at), e.kind, e.subject, `by ${e.actor}`]);
+    return { exitCode: exitCodes.ok, value, text: `${table(rows)}\n${value.size} entries in the log` };
+  },
+};
+
+export const prove: Command = {
+  summary: 'prove that an entry is in the log',
+  usage: 'audit prove INDEX [--out FILE]',
+  help: `Prints (or writes) a C2SP tlog-proof: checkpoint and inclusion proof of one entry.\n\n--out       write the proof here, and the entry beside it as FILE.entry\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, out: { type: 'string' } },
+  async run(args) {
+    const [index = ''] = args.positionals;
+    const value = await (await openOperator(args)).get(`/v1/audit/${encodeURIComponent(index)}/proof`, auditProof);
+    const out = args.option('out');
+    if (out === undefined) return { exitCode: exitCodes.ok, value, text: value.proof };
+    await writeFile(out, value.proof);
+    await writeFile(`${out}.entry`, parseBase64url(value.entry, 'entry'));
+    return { exitCode: exitCodes.ok, value, text: `wrote ${out} and ${out}.entry` };
+  },
+};
+
+export const trust: Command = {
+  summary: 'fetch the public keys that verify this hub’s log and receipts',
+  usage: 'trust show [--out FILE]',
+  help: `Keep a copy: whoever holds one can check receipts offline, and notice if the hub changes its keys.\n\n--out       write the file here (default: print it)\n${operatorHelp}`,
+  positionals: { least: 0, most: 0 },
+  options: { ...operatorOption, out: { type: 'string' } },
+  async run(args) {
+    const bytes = await (await openOperator(args)).getBytes('/v1/trust');
+    const text = Buffer.from(bytes).toString('utf8');
+    const out = args.option('out');
+    if (out !== undefined) await writeFile(out, bytes);
+    return { exitCode: exitCodes.ok, value: JSON.parse(text), text: out === undefined ? text : `wrote ${out}` };
+  },
+};
+
+export const receiptGet: Command = {
+  summary: 'fetch the receipt of a key release',
+  usage: 'receipt get [LEASE] --out FILE',
+  help: `LEASE is a lease id (\`edgekeep device show\`); without it the newest release is taken.\n\n--out       where the receipt goes\n${operatorHelp}`,
+  positionals: { least: 0, most: 1 },
+  options: { ...operatorOption, out: { type: 'string' } },
+  async run(args) {
+    const operator = await openOperator(args);
+    const out = args.required('out');
+    const lease = args.positionals[0] ?? (await operator.get('/v1/leases?limit=1', releaseList)).leases[0]?.id;
+    if (lease === undefined) return { exitCode: exitCodes.refused, value: null, text: 'no key was ever released' };
+    const { receipt } = await operator.get(`/v1/receipts/${encodeURIComponent(lease)}`, receiptAnswer);
+    const bytes = parseBase64url(receipt, 'receipt');
+    await writeFile(out, bytes);
+    return {
+      exitCode: exitCodes.ok,
+      value: { lease, file: out },
+      text: `wrote ${out} (${bytes.length} bytes), the receipt of lease ${lease}`,
+    };
+  },
+};

@@ -1,0 +1,38 @@
+// `edgekeep device show`: one device with its certificates, leases and reasons.
+import { deviceDetail } from '@edgekeep/wire/operator-api';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { table, timeText } from '../table.ts';
+
+export const command: Command = {
+  summary: 'show one device',
+  usage: 'device show ID',
+  help: operatorHelp,
+  positionals: { least: 1, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const [id = ''] = args.positionals;
+    const d = await (await openOperator(args)).get(`/v1/devices/${encodeURIComponent(id)}`, deviceDetail);
+    const reasons = d.appraisal?.reasons.map((reason) => ['', `- ${reason.message}`]) ?? [];
+    const leases = d.leases.map((lease) => [
+      'lease',
+      `${lease.model} ${lease.version} until ${timeText(lease.notAfter)}${lease.revokedAt === null ? '' : ' (revoked)'}  ${lease.id}`,
+    ]);
+    const certificates = d.certificates.map((certificate) => [
+      'certificate',
+      `${certificate.serial} until ${timeText(certificate.notAfter)}${certificate.revokedAt === null ? '' : ' (revoked)'}`,
+    ]);
+    const text = table([
+      ['device', d.id],
+      ['tier', d.tier],
+      ['state', `${d.state}: ${d.stateReason}`],
+      ['link', d.online ? 'online' : 'offline'],
+      ['attestation', d.appraisal === null ? 'never' : `${d.appraisal.status} at ${timeText(d.appraisal.at)}`],
+      ...reasons,
+      ['root of trust', d.rootSha256],
+      ...certificates,
+      ...leases,
+    ]);
+    return { exitCode: exitCodes.ok, value: d, text };
+  },
+};

@@ -1,0 +1,39 @@
+// `edgekeep device quarantine|release|retire`: one order, three verbs.
+import { stateAnswer } from '@edgekeep/wire/operator-api';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+
+function stateOrder(verb: string, summary: string, effect: string): Command {
+  return {
+    summary,
+    usage: `device ${verb} ID --reason TEXT`,
+    help: `${effect}\n\n--reason    why; it stands in the audit log\n${operatorHelp}`,
+    positionals: { least: 1, most: 1 },
+    options: { ...operatorOption, reason: { type: 'string' } },
+    async run(args) {
+      const [id = ''] = args.positionals;
+      const body = { reason: args.required('reason') };
+      const value = await (
+        await openOperator(args)
+      ).send('POST', `/v1/devices/${encodeURIComponent(id)}/${verb}`, body, stateAnswer);
+      const text = `${value.deviceId} is ${value.state}; ${value.connectionsClosed} live connections closed`;
+      return { exitCode: exitCodes.ok, value, text };
+    },
+  };
+}
+
+export const quarantine = stateOrder(
+  'quarantine',
+  'cut a device off now',
+  'Closes the device’s live connections, voids its leases and refuses it keys until `device release`.',
+);
+export const release = stateOrder(
+  'release',
+  'let a quarantined device back',
+  'The device may connect again; it still has to attest before it gets a key.',
+);
+export const retire = stateOrder(
+  'retire',
+  'end a device’s life here',
+  'As quarantine, and its certificates are revoked. There is no way back under this identity.',
+);

@@ -1,0 +1,187 @@
+// Publishing a model: manifest, signature, sealing and upload. The plaintext never leaves this machine; the hub gets ciphertext, and the model
+// key, which it wraps under its platform key at once.
+import { spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, extname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { toBase64url, toHex } from '@edgekeep/core/bytes';
+import { type GuardSettings, guardSettingsSchema } from '@edgekeep/core/model/guard-settings';
+import { encodeManifest, manifestDigest, manifestPath, type ModelManifest } from '@edgekeep/core/model/manifest';
+import { sealFile } from '@edgekeep/core/model/sealed-file';
+import { signModel } from '@edgekeep/core/model/signature/sign';
+import { parseValue } from '@edgekeep/core/json';
+import type { Signer } from '@edgekeep/core/signer';
+import { listModelFiles } from '@edgekeep/wire/model-files';
+import { type ModelView, modelView } from '@edgekeep/wire/operator-api';
+import { z } from 'zod';
+import { UsageError } from '../command.ts';
+import type { Operator } from '../operator.ts';
+import { programFile } from '../program.ts';
+
+type Role = ModelManifest['files'][number]['role'];
+
+const mediaTypes: Readonly<Record<string, string>> = {
+  '.onnx': 'application/onnx',
+  '.ort': 'application/x-onnxruntime',
+};
+const segmentRandom = (length: number): Uint8Array => randomBytes(length);
+
+export interface PublicationOrder {
+  /** A file, or a folder whose files all belong to the model. */
+  readonly path: string;
+  /** A second model that answers when the first is unsure. */
+  readonly fallback?: string | undefined;
+  readonly name: string;
+  readonly version: string;
+  readonly signer: Signer;
+  readonly guard?: GuardSettings | undefined;
+  /** Leave out the `.ort` twin of each `.onnx` file. */
+  readonly withoutOrt?: boolean | undefined;
+  /** Told what is being done, for people. */
+  readonly progress: (step: string) => void;
+}
+
+interface SourceFile {
+  readonly path: string;
+  readonly role: Role;
+  readonly file: string;
+}
+
+/** Publishes and returns the release as the hub now shows it. */
+export async function publishModel(operator: Operator, order: PublicationOrder): Promise<ModelView> {
+  const scratch = await mkdtemp(join(tmpdir(), 'edgekeep-publish-'));
+  const modelKey = randomBytes(32);
+  try {
+    const sources = await collect(order, scratch);
+    const files = await Promise.all(sources.map(describe));
+    const { name, version, guard } = order;
+    const manifest = encodeManifest({
+      type: 'edgekeep-model-manifest/v1',
+      name,
+      version,
+      files,
+      ...(guard && { guard }),
+    });
+    order.progress(`signing ${files.length} files and their manifest`);
+    const signature = await signRelease(order, manifest, files);
+    const body = { manifest: toBase64url(manifest), signature, modelKey: toBase64url(modelKey) };
+    await operator.send('POST', '/v1/models', body, modelView);
+    const binding = { manifestDigest: manifestDigest(manifest) };
+    for (const { path, file } of sources) {
+      order.progress(`sealing and sending ${path}`);
+      const sealed = sealFile(createReadStream(file), modelKey, { ...binding, path }, { randomBytes: segmentRandom });
+      const target = `/v1/models/${name}/${version}/files/${path.split('/').map(encodeURIComponent).join('/')}`;
+      await operator.upload(
+        target,
+        Readable.from(copies(sealed), { objectMode: false }),
+        z.object({ path: z.string() }),
+      );
+    }
+    return await operator.send('POST', `/v1/models/${name}/${version}/publish`, {}, modelView);
+  } finally {
+    modelKey.fill(0);
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+// The sealer reuses its buffer for the next segment; a stream may still hold the last one.
+async function* copies(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) yield Uint8Array.from(chunk);
+}
+
+/** Reads guard settings written by the publisher (spec/guard.md). */
+export async function readGuardSettings(file: string): Promise<GuardSettings> {
+  return parseValue(JSON.parse(await readFile(file, 'utf8')), guardSettingsSchema, `guard settings ${file}`);
+}
+
+async function collect(order: PublicationOrder, scratch: string): Promise<readonly SourceFile[]> {
+  const sources = (await stat(order.path)).isDirectory()
+    ? await collectFolder(order.path)
+    : [collectFile(order.path, 'primary')];
+  if (order.fallback !== undefined) sources.push(collectFile(order.fallback, 'fallback'));
+  const paths = sources.map(({ path }) => path);
+  if (new Set(paths).size !== paths.length) throw new UsageError(`two files have the same name: ${paths.join(', ')}`);
+  if (order.withoutOrt === true) return sources;
+  const twins: SourceFile[] = [];
+  for (const { path, role, file } of sources) {
+    const twin = path.replace(/\.onnx$/, '.ort');
+    if (!path.endsWith('.onnx') || paths.includes(twin) || role === 'data') continue;
+    order.progress(`optimising ${path} into ${twin}`);
+    const out = join(scratch, `${twins.length}.ort`);
+    await optimise(file, out);
+    twins.push({ path: twin, role, file: out });
+  }
+  return [...sources, ...twins];
+}
+
+function collectFile(file: string, role: 'primary' | 'fallback'): SourceFile {
+  const path = basename(file);
+  return { path, role: isModel(path) ? role : 'opaque', file };
+}
+
+// In a folder a file named fallback.* is the fallback model, the only other model file the primary; the rest is data of an ONNX
+// model (external weights), or opaque where no ONNX model is.
+async function collectFolder(folder: string): Promise<SourceFile[]> {
+  const { entries } = await listModelFiles(folder, { followLinks: false, ignorePaths: [manifestPath] });
+  const paths = entries.filter(({ kind }) => kind === 'file').map(({ path }) => path);
+  const models = paths.filter(isModel);
+  const primaries = new Set(models.filter((path) => !isFallback(path)).map(stem));
+  if (primaries.size > 1)
+    throw new UsageError(
+      `which is the model: ${[...primaries].join(', ')}? Publish one of them, or name the second fallback.onnx`,
+    );
+  return paths.map((path) => ({
+    path,
+    role: isModel(path) ? (isFallback(path) ? 'fallback' : 'primary') : models.length > 0 ? 'data' : 'opaque',
+    file: join(folder, path),
+  }));
+}
+
+const isModel = (path: string) => extname(path) in mediaTypes;
+const isFallback = (path: string) => stem(basename(path)) === 'fallback';
+const stem = (path: string) => path.slice(0, path.length - extname(path).length);
+
+async function describe({ path, role, file }: SourceFile): Promise<ModelManifest['files'][number]> {
+  const hash = createHash('sha256');
+  let size = 0;
+  for await (const chunk of createReadStream(file)) {
+    hash.update(chunk);
+    size += chunk.length;
+  }
+  const mediaType = mediaTypes[extname(path)] ?? 'application/octet-stream';
+  return { path, role, mediaType, size, sha256: toHex(hash.digest()) };
+}
+
+async function signRelease(
+  order: PublicationOrder,
+  manifest: Uint8Array,
+  files: ModelManifest['files'],
+): Promise<string> {
+  const resources = [
+    { path: manifestPath, range: undefined, digest: toHex(manifestDigest(manifest)) },
+    ...files.map(({ path, sha256 }) => ({ path, range: undefined, digest: sha256 })),
+  ];
+  const serialization = { hash: 'sha256', shardSize: undefined, allowSymlinks: false, ignorePaths: [] } as const;
+  const bundle = await signModel({ name: order.name, serialization, resources }, order.signer);
+  return Buffer.from(bundle).toString('utf8');
+}
+
+// onnxruntime lives with the guard; it runs there, in a process of its own.
+async function optimise(onnxFile: string, ortFile: string): Promise<void> {
+  const child = spawn(process.execPath, [programFile('@edgekeep/guard/optimise-main'), onnxFile, ortFile], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const errors: Buffer[] = [];
+  child.stderr.on('data', (chunk: Buffer) => errors.push(chunk));
+  const code = await new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', resolve);
+  });
+  if (code !== 0) {
+    const why = Buffer.concat(errors).toString('utf8').trim();
+    throw new UsageError(`onnxruntime can't optimise ${onnxFile}: ${why} (--no-ort publishes it as it is)`);
+  }
+}

@@ -1,0 +1,55 @@
+// `edgekeep model publish`: sign, seal and send a model to the hub.
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { readSigner } from './key-files.ts';
+import { publishModel, readGuardSettings } from './publication.ts';
+
+export const command: Command = {
+  summary: 'sign, seal and publish a model',
+  usage: 'model publish PATH --name NAME --version VERSION --key KEY.pem [--guard FILE] [--fallback FILE] [--no-ort]',
+  help: `
+PATH is one model file, or a folder: an ONNX model with its external data, a fallback.onnx, or any opaque files (a TensorRT plan, a TFLite
+file), which devices deliver into memory for \`edgekeep model run\`. The key must be trusted by the hub: \`edgekeep publisher trust\`.
+
+--name      the model's name: lower-case letters, digits, dots and dashes
+--version   for example 1.2.0; a published version never changes
+--key       PEM private key: P-256, P-384 or P-521 (\`edgekeep model keygen\`)
+--guard     guard settings (spec/guard.md): without them predictions are served without a verdict
+--fallback  a second model that answers when the first is unsure
+--no-ort    do not add the optimised .ort twin of each .onnx file
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: {
+    ...operatorOption,
+    name: { type: 'string' },
+    version: { type: 'string' },
+    key: { type: 'string' },
+    guard: { type: 'string' },
+    fallback: { type: 'string' },
+    'no-ort': { type: 'boolean' },
+  },
+  async run(args) {
+    const [path = ''] = args.positionals;
+    const name = args.required('name');
+    const version = args.required('version');
+    const signer = await readSigner(args.required('key'));
+    const guardFile = args.option('guard');
+    const release = await publishModel(await openOperator(args), {
+      path,
+      name,
+      version,
+      signer,
+      fallback: args.option('fallback'),
+      guard: guardFile === undefined ? undefined : await readGuardSettings(guardFile),
+      withoutOrt: args.flag('no-ort'),
+      progress: (step) => process.stderr.write(`${step}\n`),
+    });
+    const size = release.files.reduce((total, file) => total + file.sealedSize, 0);
+    return {
+      exitCode: exitCodes.ok,
+      value: release,
+      text: `published ${name} ${version}: ${release.files.length} sealed files, ${size} bytes, manifest ${release.manifestDigest}`,
+    };
+  },
+};

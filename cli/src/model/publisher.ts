@@ -1,0 +1,37 @@
+// `edgekeep publisher trust|list`: whose signatures the hub believes.
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { publisherAnswer } from '@edgekeep/wire/operator-api';
+import { z } from 'zod';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { table } from '../table.ts';
+
+export const trust: Command = {
+  summary: 'trust a publisher’s public key',
+  usage: 'publisher trust PUB.pem [--name NAME]',
+  help: `From now on the hub accepts models and reference values signed with this key.\n\n--name      for people (default: the file’s name)\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, name: { type: 'string' } },
+  async run(args) {
+    const [file = ''] = args.positionals;
+    const body = { name: args.option('name') ?? basename(file, '.pem'), publicKey: await readFile(file, 'utf8') };
+    const value = await (await openOperator(args)).send('POST', '/v1/publishers', body, publisherAnswer);
+    return { exitCode: exitCodes.ok, value, text: `trusted ${value.name}: ${value.fingerprint}` };
+  },
+};
+
+export const list: Command = {
+  summary: 'list trusted publishers',
+  usage: 'publisher list',
+  help: operatorHelp,
+  positionals: { least: 0, most: 0 },
+  options: operatorOption,
+  async run(args) {
+    const { publishers } = await (
+      await openOperator(args)
+    ).get('/v1/publishers', z.object({ publishers: z.array(publisherAnswer) }));
+    const text = table([['NAME', 'KEY (SHA-256 OF ITS PEM)'], ...publishers.map((p) => [p.name, p.fingerprint])]);
+    return { exitCode: exitCodes.ok, value: publishers, text };
+  },
+};

@@ -1,0 +1,135 @@
+// The way to a hub's operator API: the operator file that `hub init` wrote (address, pinned root, token), and requests checked on the way in.
+// The token never stands in an argument list or a URL.
+import { readFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { text as readText } from 'node:stream/consumers';
+import { parseJson, parseValue } from '@edgekeep/core/json';
+import { errorResponse } from '@edgekeep/wire/device-api';
+import { type ZodType, z } from 'zod';
+import { type Arguments, exitCodes, type ExitCode } from './command.ts';
+
+const operatorSchema = z.object({
+  url: z.url({ protocol: /^https$/ }),
+  serverName: z.string().optional(),
+  root: z.string(),
+  token: z.string(),
+});
+
+/** The option every online verb has. */
+export const operatorOption = { operator: { type: 'string' } } as const;
+export const operatorHelp = `--operator  the operator file of the hub (default: $EDGEKEEP_OPERATOR, else ~/.config/edgekeep/operator.json)`;
+
+const answerMilliseconds = 60_000;
+
+/** What the hub said no to: its code, message and reasons. */
+export class HubRefusal extends Error {
+  override readonly name = 'HubRefusal';
+  readonly code: string;
+  readonly status: number;
+
+  constructor(status: number, code: string, message: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** A request that never got an answer. */
+export class Unreachable extends Error {
+  override readonly name = 'Unreachable';
+  readonly code = 'unreachable';
+}
+
+export interface Operator {
+  get<T>(path: string, schema: ZodType<T>): Promise<T>;
+  send<T>(method: 'POST' | 'PUT', path: string, body: unknown, schema: ZodType<T>): Promise<T>;
+  /** Streams bytes to the hub. */
+  upload<T>(path: string, source: Readable, schema: ZodType<T>): Promise<T>;
+  /** The body as it came. */
+  getBytes(path: string): Promise<Uint8Array>;
+}
+
+export async function openOperator(args: Pick<Arguments, 'option'>): Promise<Operator> {
+  const file =
+    args.option('operator') ?? process.env['EDGEKEEP_OPERATOR'] ?? join(homedir(), '.config/edgekeep/operator.json');
+  return operatorFromFile(file);
+}
+
+export async function operatorFromFile(file: string): Promise<Operator> {
+  const access = parseJson(await readFile(file), operatorSchema, `operator file ${file}`);
+  const ask = async (method: string, path: string, body: Body): Promise<Uint8Array> => {
+    const response = await exchange(access, method, path, body);
+    const bytes = Buffer.from(await readText(response.setEncoding('latin1')), 'latin1');
+    const status = response.statusCode ?? 0;
+    if (status >= 200 && status < 300) return bytes;
+    throw refusalOf(status, bytes);
+  };
+  const parse = <T>(bytes: Uint8Array, schema: ZodType<T>) => parseJson(bytes, schema, 'the hub’s answer');
+  return {
+    get: async (path, schema) => parse(await ask('GET', path, undefined), schema),
+    send: async (method, path, body, schema) => parse(await ask(method, path, JSON.stringify(body)), schema),
+    upload: async (path, source, schema) => parse(await ask('PUT', path, source), schema),
+    getBytes: async (path) => ask('GET', path, undefined),
+  };
+}
+
+type Body = string | Readable | undefined;
+
+async function exchange(
+  access: z.infer<typeof operatorSchema>,
+  method: string,
+  path: string,
+  body: Body,
+): Promise<IncomingMessage> {
+  const url = new URL(path, access.url);
+  const contentType = typeof body === 'string' ? 'application/json' : 'application/octet-stream';
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      url,
+      {
+        method,
+        ca: access.root,
+        minVersion: 'TLSv1.3',
+        ...(access.serverName === undefined ? {} : { servername: access.serverName }),
+        timeout: answerMilliseconds,
+        headers: {
+          authorization: `Bearer ${access.token}`,
+          ...(body === undefined ? {} : { 'content-type': contentType }),
+        },
+      },
+      resolve,
+    );
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer for ${answerMilliseconds / 1_000} s`)));
+    outgoing.on('error', (cause) =>
+      reject(
+        new Unreachable(
+          `the hub at ${access.url} can't be reached: ${cause.message}. Is \`edgekeep hub run\` running?`,
+          { cause },
+        ),
+      ),
+    );
+    if (body === undefined || typeof body === 'string') outgoing.end(body);
+    else body.on('error', (error) => outgoing.destroy(error)).pipe(outgoing);
+  });
+}
+
+function refusalOf(status: number, bytes: Uint8Array): HubRefusal {
+  try {
+    const { error } = parseValue(JSON.parse(Buffer.from(bytes).toString('utf8')), errorResponse, 'error');
+    const reasons = error.reasons.map((reason) => `\n  - ${reason.code}: ${reason.message}`).join('');
+    return new HubRefusal(status, error.code, error.message + reasons);
+  } catch {
+    return new HubRefusal(status, 'hub-error', `the hub answered ${status} without saying why: its log has the reason`);
+  }
+}
+
+/** Exit code of a refusal: 1 where the hub said no, 3 where the request was wrong. */
+export function exitCodeOfRefusal(error: HubRefusal): ExitCode {
+  return error.status === 401 || error.status === 403 || error.status === 409 || error.status === 422
+    ? exitCodes.refused
+    : exitCodes.input;
+}

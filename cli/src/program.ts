@@ -1,0 +1,26 @@
+// Runs another program of this house as a process of its own: the command line never imports the hub, the agent or the guard.
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { type ExitCode, exitCodes, type Outcome } from './command.ts';
+
+/** The file behind a package's export, for example `@edgekeep/hub/main`. */
+export function programFile(name: string): string {
+  return fileURLToPath(import.meta.resolve(name));
+}
+
+/** Runs it in the foreground with our terminal; signals reach it because it is in our process group. */
+export async function runProgram(name: string, args: readonly string[]): Promise<Outcome> {
+  const child = spawn(process.execPath, [programFile(name), ...args], { stdio: 'inherit' });
+  const forward = (signal: NodeJS.Signals) => child.kill(signal);
+  process.on('SIGINT', forward).on('SIGTERM', forward);
+  const code = await new Promise<number>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (status, signal) => resolve(status ?? (signal === null ? exitCodes.internal : exitCodes.ok)));
+  });
+  process.off('SIGINT', forward).off('SIGTERM', forward);
+  return { exitCode: exitCodeFrom(code), value: undefined, text: '', stdoutTaken: true };
+}
+
+function exitCodeFrom(code: number): ExitCode {
+  return Object.values(exitCodes).find((known) => known === code) ?? exitCodes.internal;
+}

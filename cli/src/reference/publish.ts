@@ -1,0 +1,84 @@
+// `edgekeep reference publish|list|withdraw`: which boots are healthy, signed by a publisher.
+import { readFile } from 'node:fs/promises';
+import { toBase64url } from '@edgekeep/core/bytes';
+import { parseReferenceValues } from '@edgekeep/core/attest/reference-values';
+import { signModelFiles } from '@edgekeep/wire/model-signing';
+import { referenceValuesView } from '@edgekeep/wire/operator-api';
+import type { Signer } from '@edgekeep/core/signer';
+import { z } from 'zod';
+import { exitCodes, type Command } from '../command.ts';
+import { readSigner } from '../model/key-files.ts';
+import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
+import { table, timeText } from '../table.ts';
+
+type View = z.infer<typeof referenceValuesView>;
+
+/** Signs a reference values file and publishes it. */
+export async function publishReferenceValues(operator: Operator, file: string, signer: Signer): Promise<View> {
+  const document = await readFile(file);
+  parseReferenceValues(document);
+  const signature = Buffer.from(await signModelFiles(file, { signer, ignorePaths: [] })).toString('utf8');
+  return operator.send(
+    'POST',
+    '/v1/reference-values',
+    { document: toBase64url(document), signature },
+    referenceValuesView,
+  );
+}
+
+export const publish: Command = {
+  summary: 'sign and publish reference values of a boot',
+  usage: 'reference publish FILE --key KEY.pem',
+  help: `
+FILE is a reference values document (spec/reference-values.md), for example from \`edgekeep attest reference\`. Devices whose boot matches
+any published set are affirmed.
+
+--key       PEM private key of a trusted publisher
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, key: { type: 'string' } },
+  async run(args) {
+    const [file = ''] = args.positionals;
+    const signer = await readSigner(args.required('key'));
+    const value = await publishReferenceValues(await openOperator(args), file, signer);
+    return { exitCode: exitCodes.ok, value, text: `published reference values ${value.name} ${value.version}` };
+  },
+};
+
+export const list: Command = {
+  summary: 'list reference values',
+  usage: 'reference list',
+  help: operatorHelp,
+  positionals: { least: 0, most: 0 },
+  options: operatorOption,
+  async run(args) {
+    const schema = z.object({ referenceValues: z.array(referenceValuesView) });
+    const { referenceValues } = await (await openOperator(args)).get('/v1/reference-values', schema);
+    const rows = referenceValues.map((r) => [
+      r.name,
+      r.version,
+      timeText(r.publishedAt),
+      r.withdrawnAt === null ? 'in force' : `withdrawn ${timeText(r.withdrawnAt)}`,
+    ]);
+    return {
+      exitCode: exitCodes.ok,
+      value: referenceValues,
+      text: table([['NAME', 'VERSION', 'PUBLISHED', 'STATE'], ...rows]),
+    };
+  },
+};
+
+export const withdraw: Command = {
+  summary: 'stop accepting a boot',
+  usage: 'reference withdraw NAME VERSION',
+  help: `Devices that match only this set are no longer affirmed.\n\n${operatorHelp}`,
+  positionals: { least: 2, most: 2 },
+  options: operatorOption,
+  async run(args) {
+    const [name = '', version = ''] = args.positionals;
+    const path = `/v1/reference-values/${encodeURIComponent(name)}/${encodeURIComponent(version)}/withdraw`;
+    const value = await (await openOperator(args)).send('POST', path, {}, z.object({ withdrawn: z.boolean() }));
+    return { exitCode: exitCodes.ok, value, text: `withdrawn: ${name} ${version}` };
+  },
+};
