@@ -94,12 +94,14 @@ test('a mutated token never verifies', () => {
     key: z.string(),
     window: z.object({ nowSeconds: z.number(), ageSecondsMax: z.number(), skewSecondsMax: z.number() }),
   });
+  // A broken vector may be mended by its mutation: the padded one loses its padding.
+  const good = new Set(vectorsOf('result', 'valid', token).map((vector) => vector.token));
   const vectors = [...vectorsOf('result', 'valid', token), ...vectorsOf('result', 'invalid', token)];
   fuzz(
     vectors.map((vector) => utf8(vector.token)),
     (bytes, seed) => {
       const vector = vectors[seed];
-      if (vector === undefined || Buffer.from(bytes).toString() === vector.token) return;
+      if (vector === undefined || good.has(Buffer.from(bytes).toString())) return;
       const key = createPublicKey({ key: Buffer.from(vector.key, 'hex'), format: 'der', type: 'spki' });
       assert.equal(verifyAttestationResult(Buffer.from(bytes).toString(), key, vector.window).kind, 'refused');
     },
