@@ -1,0 +1,162 @@
+// The audit log under load: integration into tiles and signed checkpoints with every file fsynced, proofs, and verifying a whole log.
+import { hash, generateKeyPairSync } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { encodeAuditEntry } from '@edgekeep/core/audit/entry';
+import { leafHash } from '@edgekeep/core/audit/merkle';
+import { parseNote } from '@edgekeep/core/audit/note';
+import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
+import { signerFromKey } from '@edgekeep/core/signer';
+import { AuditLog, type CheckpointStore, type EntrySource, type LoggedEntry } from '@edgekeep/hub/audit/log';
+import { openLogSource } from '@edgekeep/cli/audit/log-source';
+import { verifyLog } from '@edgekeep/cli/audit/verify-log';
+import { type Benchmark, type Harness, percentile } from './harness.ts';
+
+const rateLeast = 10_000;
+const integratedMsMost = 1000;
+
+export const bench: Benchmark = {
+  name: 'audit',
+  title: 'Audit log: append, integrate, prove, verify',
+  budget: 'audit append, fsync-batched, inclusion proof available: >= 10,000/s, integrated < 1 s',
+  async run(harness) {
+    const count = harness.quick ? 20_000 : 100_000;
+    const entries = Array.from({ length: count }, (_, at) => realEntry(at));
+    const rate = await integrateAll(harness, entries);
+    const slowest = await integrateSteadily(harness, entries);
+    harness.verdict(
+      rate >= rateLeast && slowest < integratedMsMost,
+      `${Math.round(rate)} entries/s integrated (at least ${rateLeast}); at ${rateLeast}/s the slowest entry waited ${Math.round(slowest)} ms (below ${integratedMsMost})`,
+    );
+  },
+};
+
+/** All entries at once: how fast the log can be. The peer hashes and writes the same bytes to one file with one fsync. */
+async function integrateAll(harness: Harness, entries: readonly LoggedEntry[]): Promise<number> {
+  let run = 0;
+  let folder = '';
+  const comparison = await harness.compare({
+    title: `${entries.length} entries of ${entries[0]?.entry.length ?? 0} bytes`,
+    rounds: harness.quick ? 2 : 4,
+    work: { amount: entries.length, unit: 'entry' },
+    peers: [
+      { name: 'hash and write to one file, one fsync', run: () => plainFile(harness, entries, run++) },
+      {
+        name: 'integrate: tiles, bundles, checkpoints, all fsynced',
+        run: async () => {
+          folder = join(harness.scratch, `log-${run++}`);
+          await using log = await AuditLog.open({ ...storeOf(entries, () => entries.length), folder, signer });
+          await log.integrated(entries.length - 1);
+        },
+      },
+    ],
+  });
+  await readBack(harness, entries, folder);
+  return comparison.peers[1]?.rate?.median ?? 0;
+}
+
+/** Proofs from the finished log, and the verification that anybody can do. */
+async function readBack(harness: Harness, entries: readonly LoggedEntry[], folder: string): Promise<void> {
+  const store = storeOf(entries, () => entries.length);
+  const before = performance.now();
+  await using log = await AuditLog.open({ ...store, folder, signer, checkpoints: await savedIn(folder) });
+  harness.figure(
+    'open a log and compare every entry with what was signed',
+    (entries.length * 1000) / (performance.now() - before),
+    'entries/s',
+  );
+
+  const proofs = 5000;
+  const start = performance.now();
+  for (let at = 0; at < proofs; at += 1) await log.proofFor(entries.length - 1 - (at % 2000));
+  harness.figure(
+    'inclusion proofs for the newest 2,000 entries',
+    (proofs * 1000) / (performance.now() - start),
+    'proofs/s',
+  );
+
+  const begun = performance.now();
+  const checkpoint = parseCheckpoint(parseNote(log.checkpoint()).text);
+  const verdict = await verifyLog(openLogSource(folder), checkpoint, { hashesOnly: false, progress: () => undefined });
+  if (verdict.kind === 'refused') throw new Error(verdict.reasons.join('; '));
+  harness.figure(
+    'audit verify of the whole folder',
+    (entries.length * 1000) / (performance.now() - begun),
+    'entries/s',
+  );
+}
+
+/** Entries that arrive at the budget's rate: how long one waits until a checkpoint covers it. */
+async function integrateSteadily(harness: Harness, entries: readonly LoggedEntry[]): Promise<number> {
+  let size = 0;
+  const folder = join(harness.scratch, 'steady');
+  await using log = await AuditLog.open({ ...storeOf(entries, () => size), folder, signer });
+  const waits: number[] = [];
+  const pending: Promise<void>[] = [];
+  const began = performance.now();
+  while (size < entries.length) {
+    const due = Math.min(entries.length, Math.ceil(((performance.now() - began) / 1000) * rateLeast));
+    for (; size < due; size += 1) {
+      const arrived = performance.now();
+      pending.push(log.integrated(size).then(() => void waits.push(performance.now() - arrived)));
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, 1);
+    });
+  }
+  await Promise.all(pending);
+  harness.figure(`p50 from commit to checkpoint at ${rateLeast} entries/s`, percentile(waits, 0.5), 'ms');
+  harness.figure(`p99 from commit to checkpoint at ${rateLeast} entries/s`, percentile(waits, 0.99), 'ms');
+  return percentile(waits, 1);
+}
+
+const signer = { name: 'bench.example/audit', signer: signerFromKey(generateKeyPairSync('ed25519').privateKey) };
+
+function storeOf(
+  entries: readonly LoggedEntry[],
+  size: () => number,
+): { readonly source: EntrySource; readonly checkpoints: CheckpointStore } {
+  let saved: Uint8Array | undefined;
+  return {
+    source: { size: async () => size(), read: async (from, to) => entries.slice(from, to) },
+    checkpoints: {
+      latest: async () => saved,
+      save: async (note) => {
+        saved = note;
+      },
+    },
+  };
+}
+
+async function savedIn(folder: string): Promise<CheckpointStore> {
+  const note = await openLogSource(folder).read('checkpoint', 10_000);
+  return { latest: async () => note, save: async () => undefined };
+}
+
+async function plainFile(harness: Harness, entries: readonly LoggedEntry[], run: number): Promise<void> {
+  await using file = await open(join(harness.scratch, `plain-${run}`), 'w');
+  for (let from = 0; from < entries.length; from += 4096) {
+    const batch = entries.slice(from, from + 4096);
+    for (const { entry } of batch) hash('sha256', entry, 'buffer');
+    await file.write(Buffer.concat(batch.map(({ entry }) => entry)));
+  }
+  await file.sync();
+}
+
+function realEntry(at: number): LoggedEntry {
+  const entry = encodeAuditEntry({
+    type: 'edgekeep-audit-entry/v1',
+    at: 1_800_000_000_000 + at,
+    kind: 'device-attested',
+    actor: `device:press-${at % 1000}`,
+    subject: `device:press-${at % 1000}`,
+    data: {
+      status: 'affirming',
+      tier: 'tpm',
+      attestationResult: hash('sha256', String(at), 'hex'),
+      policy: 'press-line 3',
+    },
+  });
+  return { entry, leafHash: leafHash(entry) };
+}
