@@ -3,10 +3,11 @@
 import { readdir, readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { TLSSocket } from 'node:tls';
-import { verifierKey } from '@edgekeep/core/audit/note';
+import type { TLSSocket } from 'node:tls';
+import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
+import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
 import { tlsServerOptions } from '@edgekeep/wire/tls';
 import { accessDeviceRoutes } from './access/device-routes.ts';
 import { accessOperatorRoutes } from './access/operator-routes.ts';
@@ -67,7 +68,7 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
   const policies = await PolicyStore.open(database, clock());
   const connections = new Connections();
   const references = new ReferenceStore(database, settings.pcrs);
-  const keyId = verifierKey('attestation', keys.logSigner.publicKey, 'ed25519').id.toString();
+  const keyId = toHex(keyIdentifierOf(encodeSpki(keys.attestationSigner.publicKey)));
   const appraiser = new Appraiser(references, keys.attestationSigner, keyId, settings.pcrs);
   const { quorum, roundSeconds } = settings.witness;
   const witnesses = new WitnessBoard({ log, quorum, roundSecondsMax: roundSeconds });
@@ -98,7 +99,7 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
     clock,
     door,
     receipts,
-    countRelease: metrics.countRelease,
+    countRelease: (outcome) => metrics.countRelease(outcome),
   });
   modelDeviceRoutes(device, { database, blobs, door });
   auditDeviceRoutes(device, { database, log, witnesses, clock, door });

@@ -1,0 +1,147 @@
+// The messages of the operator API (spec/api.md, "Operator API"): what the hub accepts and answers, and what the command line reads.
+// Bytes are unpadded base64url, digests lower-case hex, times unix milliseconds.
+import { z } from 'zod';
+import { deviceIdSchema, modelFile } from './device-api.ts';
+
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+const reasonText = z.string().min(1).max(500);
+const base64url = (charactersMax: number) =>
+  z
+    .string()
+    .max(charactersMax)
+    .regex(/^[A-Za-z0-9_-]*$/);
+
+export const modelNameSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/);
+export const versionSchema = z.string().min(1).max(64);
+
+export const deviceView = z.object({
+  id: deviceIdSchema,
+  tier: z.string(),
+  state: z.string(),
+  stateReason: z.string(),
+  enrolledAt: z.number(),
+  seenAt: z.number(),
+  online: z.boolean(),
+  /** The newest appraisal: status and reasons; null before the first. */
+  appraisal: z
+    .object({
+      status: z.string(),
+      at: z.number(),
+      reasons: z.array(z.object({ code: z.string(), message: z.string() })),
+    })
+    .nullable(),
+  counts: z.unknown(),
+});
+export type DeviceView = z.infer<typeof deviceView>;
+
+export const deviceList = z.object({ devices: z.array(deviceView), next: z.string().nullable() });
+export const deviceDetail = deviceView.extend({
+  rootSha256: z.string(),
+  witnessKey: z.string(),
+  certificates: z.array(
+    z.object({ serial: z.string(), notBefore: z.number(), notAfter: z.number(), revokedAt: z.number().nullable() }),
+  ),
+  leases: z.array(
+    z.object({
+      id: z.string(),
+      model: z.string(),
+      version: z.string(),
+      notAfter: z.number(),
+      revokedAt: z.number().nullable(),
+    }),
+  ),
+});
+
+export const stateOrder = z.strictObject({ reason: reasonText });
+export const stateAnswer = z.object({ deviceId: z.string(), state: z.string(), connectionsClosed: z.number() });
+
+export const enrolmentTokenOrder = z.strictObject({
+  deviceId: deviceIdSchema.optional(),
+  tier: z.enum(['tpm', 'software']).optional(),
+  lifeSeconds: z.int().min(1).max(2_592_000).default(86_400),
+});
+export const enrolmentTokenAnswer = z.object({ token: z.string(), expiresAt: z.number() });
+
+export const publisherOrder = z.strictObject({ name: z.string().min(1).max(100), publicKey: z.string().max(2_000) });
+export const publisherAnswer = z.object({ fingerprint: z.string(), name: z.string() });
+
+export const modelOrder = z.strictObject({
+  /** Canonical JSON of the manifest (spec/model-manifest.md). */
+  manifest: base64url(700_000),
+  /** The OMS bundle, JSON text. */
+  signature: z.string().max(700_000),
+  /** 32 bytes; wrapped under the platform key on arrival and never shown again. */
+  modelKey: base64url(43),
+});
+export const modelView = z.object({
+  name: z.string(),
+  version: z.string(),
+  state: z.string(),
+  manifestDigest: sha256Hex,
+  publisher: z.string(),
+  createdAt: z.number(),
+  publishedAt: z.number().nullable(),
+  files: z.array(modelFile),
+});
+export type ModelView = z.infer<typeof modelView>;
+export const modelList = z.object({ models: z.array(modelView) });
+
+export const referenceValuesOrder = z.strictObject({
+  /** The reference values document (spec/reference-values.md). */
+  document: base64url(1_400_000),
+  /** An OMS bundle over the one file `reference-values.json`. */
+  signature: z.string().max(100_000),
+});
+export const referenceValuesView = z.object({
+  name: z.string(),
+  version: z.string(),
+  publisher: z.string(),
+  publishedAt: z.number(),
+  withdrawnAt: z.number().nullable(),
+});
+
+export const policyOrder = z.strictObject({ text: z.string().max(262_144) });
+export const policyView = z.object({
+  version: z.number(),
+  digest: z.string(),
+  text: z.string(),
+  appliedAt: z.number(),
+});
+
+export const auditList = z.object({
+  size: z.number(),
+  entries: z.array(
+    z.object({
+      index: z.number(),
+      at: z.number(),
+      kind: z.string(),
+      actor: z.string(),
+      subject: z.string(),
+      data: z.unknown(),
+    }),
+  ),
+});
+/** A C2SP tlog-proof of one entry, and the entry's bytes. */
+export const auditProof = z.object({ index: z.number(), entry: z.string(), proof: z.string() });
+
+export const apiTokenOrder = z.strictObject({
+  name: z.string().min(1).max(100),
+  scopes: z.array(z.string().max(40)).min(1).max(20),
+  lifeSeconds: z.int().min(60).max(31_536_000).default(7_776_000),
+});
+export const apiTokenAnswer = z.object({ token: z.string(), expiresAt: z.number() });
+
+export const releaseList = z.object({
+  leases: z.array(
+    z.object({
+      id: z.string(),
+      deviceId: z.string(),
+      model: z.string(),
+      version: z.string(),
+      notAfter: z.number(),
+      revokedAt: z.number().nullable(),
+      logIndex: z.number(),
+    }),
+  ),
+});
+export const receiptAnswer = z.object({ receipt: z.string() });
