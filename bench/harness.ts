@@ -5,8 +5,6 @@
 // Programs that a benchmark starts by itself live in `bench/children/`; they are not benchmarks.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 
 export interface Benchmark {
@@ -136,7 +134,7 @@ export class Harness {
 
   /** Runs a program to its end and measures wall time, processor time and peak memory. Throws when it fails. */
   async child(program: string, args: readonly string[], options: ChildOptions = {}): Promise<Measurement> {
-    return measureChild(program, args, options, join(this.scratch, `time-${process.hrtime.bigint()}`));
+    return measureChild(program, args, options);
   }
 
   figure(name: string, value: number, unit: string): void {
@@ -233,24 +231,19 @@ export function rateText(perSecond: number, unit: string): string {
   return unit === 'B' ? `${number(perSecond / 1e6)} MB/s` : `${number(perSecond)} ${unit}/s`;
 }
 
-// GNU time reports processor time and peak resident set of exactly the child; without it only wall time is known.
+// GNU time reports processor time and peak resident set of exactly the child, as the last line of stderr; without it only wall time is known.
 const gnuTime = '/usr/bin/time';
 
-async function measureChild(
-  program: string,
-  args: readonly string[],
-  options: ChildOptions,
-  reportPath: string,
-): Promise<Measurement> {
+async function measureChild(program: string, args: readonly string[], options: ChildOptions): Promise<Measurement> {
   const measured = existsSync(gnuTime);
   const redirected = redirect(program, args, options);
-  const argv = measured ? [gnuTime, '-f', '%e %U %S %M', '-o', reportPath, ...redirected] : redirected;
+  const argv = measured ? [gnuTime, '-f', '%U %S %M', ...redirected] : redirected;
   const before = performance.now();
-  await succeed(argv, { ...process.env, ...options.environment });
+  const stderr = await succeed(argv, { ...process.env, ...options.environment });
   const wallMs = performance.now() - before;
   if (!measured) return { wallMs };
-  const [, user, system, peak] = (await readFile(reportPath, 'utf8')).trim().split(' ').map(Number);
-  return { wallMs, cpuMs: ((user ?? 0) + (system ?? 0)) * 1000, peakRssBytes: (peak ?? 0) * 1024 };
+  const [user = 0, system = 0, peak = 0] = (stderr.trimEnd().split('\n').at(-1) ?? '').split(' ').map(Number);
+  return { wallMs, cpuMs: (user + system) * 1000, peakRssBytes: peak * 1024 };
 }
 
 // The shell only opens the files and then becomes the program, so what is measured is the program.
@@ -260,7 +253,8 @@ function redirect(program: string, args: readonly string[], { stdin, stdout }: C
   return ['/bin/sh', '-c', script, 'sh', stdin ?? '/dev/null', stdout ?? '/dev/null', program, ...args];
 }
 
-async function succeed(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<void> {
+/** Gives the end of what the program wrote to stderr. */
+async function succeed(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<string> {
   const [program = '', ...args] = argv;
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], env: environment });
   let complaint = '';
@@ -272,4 +266,5 @@ async function succeed(argv: readonly string[], environment: NodeJS.ProcessEnv):
     else reject(new Error(`${argv.join(' ')} ended with ${code}: ${complaint}`));
   });
   await promise;
+  return complaint;
 }
