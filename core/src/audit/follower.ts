@@ -16,17 +16,19 @@ export type FollowVerdict =
   | { readonly kind: 'consistent'; readonly checkpoint: Checkpoint; readonly text: string }
   /** The log signed two histories. Never cosign again; report the proof. */
   | { readonly kind: 'fork'; readonly proof: ForkProof }
-  /**
-   * Not to be cosigned. `lastSize` is what a 409 answers. `unexplained` holds the two signed checkpoints when the log failed to
-   * show that one continues the other: no proof of a fork yet, but for the log to explain.
-   */
-  | {
-      readonly kind: 'refused';
-      readonly status: RefusalStatus;
-      readonly reasons: readonly string[];
-      readonly lastSize: number;
-      readonly unexplained?: { readonly first: Uint8Array; readonly second: Uint8Array };
-    };
+  | Refusal;
+
+/**
+ * Not to be cosigned. `lastSize` is what a 409 answers. `unexplained` holds the two signed checkpoints when the log failed to
+ * show that one continues the other: no proof of a fork yet, but for the log to explain.
+ */
+export interface Refusal {
+  readonly kind: 'refused';
+  readonly status: RefusalStatus;
+  readonly reasons: readonly string[];
+  readonly lastSize: number;
+  readonly unexplained?: { readonly first: Uint8Array; readonly second: Uint8Array };
+}
 
 /** Judges a checkpoint against the last one seen (its signed note; undefined at first contact). A malformed note throws. */
 export function followCheckpoint(
@@ -36,7 +38,7 @@ export function followCheckpoint(
 ): FollowVerdict {
   const last = lastSeen === undefined ? undefined : openLast(lastSeen, logKey);
   const lastSize = last?.checkpoint.size ?? 0;
-  const refuse = (status: RefusalStatus, ...reasons: readonly string[]): FollowVerdict => ({
+  const refuse = (status: RefusalStatus, ...reasons: readonly string[]): Refusal => ({
     kind: 'refused',
     status,
     reasons,
@@ -55,7 +57,10 @@ export function followCheckpoint(
     return refuse(400, `old size ${request.oldSize} is above the checkpoint's ${checkpoint.size}`);
   }
   if (request.oldSize !== lastSize) {
-    return refuse(409, `the last checkpoint seen has ${lastSize} entries, not ${request.oldSize}`);
+    const refusal = refuse(409, `the last checkpoint seen has ${lastSize} entries, not ${request.oldSize}`);
+    // A log that became smaller was set back: both of its signatures are worth keeping.
+    const isSmaller = last !== undefined && checkpoint.size < lastSize;
+    return isSmaller ? { ...refusal, unexplained: { first: last.bytes, second: request.checkpoint } } : refusal;
   }
   if (last === undefined || lastSize === 0) {
     return request.proof.length === 0
