@@ -53,14 +53,15 @@ export function followCheckpoint(
   if (last !== undefined && checkpoint.size === lastSize && !equalBytes(checkpoint.root, last.checkpoint.root)) {
     return { kind: 'fork', proof: { kind: 'same-size', first: last.bytes, second: request.checkpoint } };
   }
+  // A log that became smaller was set back: both of its signatures are worth keeping.
+  const isSetBack = last !== undefined && checkpoint.size < lastSize;
+  const setBack = isSetBack ? { unexplained: { first: last.bytes, second: request.checkpoint } } : {};
   if (request.oldSize > checkpoint.size) {
-    return refuse(400, `old size ${request.oldSize} is above the checkpoint's ${checkpoint.size}`);
+    return { ...refuse(400, `old size ${request.oldSize} is above the checkpoint's ${checkpoint.size}`), ...setBack };
   }
   if (request.oldSize !== lastSize) {
-    const refusal = refuse(409, `the last checkpoint seen has ${lastSize} entries, not ${request.oldSize}`);
-    // A log that became smaller was set back: both of its signatures are worth keeping.
-    const isSmaller = last !== undefined && checkpoint.size < lastSize;
-    return isSmaller ? { ...refusal, unexplained: { first: last.bytes, second: request.checkpoint } } : refusal;
+    const reason = `the last checkpoint seen has ${lastSize} entries, not ${request.oldSize}`;
+    return { ...refuse(409, reason), ...setBack };
   }
   if (last === undefined || lastSize === 0) {
     return request.proof.length === 0
