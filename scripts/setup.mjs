@@ -20,12 +20,17 @@ const parts = {
     packages: ['python3', 'python3-cryptography'],
     without: 'no python3-cryptography: the Python verifiers are not tested',
   },
+  jwt: {
+    file: '/usr/lib/python3/dist-packages/jwt/__init__.py',
+    packages: ['python3', 'python3-jwt'],
+    without: 'no python3-jwt: agreement with it is not tested',
+  },
   age: { program: 'age', packages: ['age'], without: 'no age: it is missing among the peers' },
 };
 const sets = {
   packages: [],
   start: ['swtpm'],
-  test: ['swtpm', 'tpm2-tools', 'openssl', 'curl', 'python'],
+  test: ['swtpm', 'tpm2-tools', 'openssl', 'curl', 'python', 'jwt'],
   bench: ['swtpm', 'openssl', 'python', 'age'],
 };
 

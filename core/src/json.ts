@@ -3,6 +3,7 @@
 import type { ZodType } from 'zod';
 import { equalBytes, parseUtf8, utf8 } from './bytes.ts';
 import { CoreError, type CoreErrorCode } from './error.ts';
+import { assertNesting } from './nesting.ts';
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
 
@@ -78,6 +79,8 @@ export function parseValue<T>(
 }
 
 function parseJsonValue(bytes: Uint8Array, what: string): Json {
+  // Everything here walks the value recursively: its depth is bounded before it is built.
+  assertNesting(bytes, what, 'json-invalid');
   const text = parseUtf8(bytes, what);
   try {
     const value: Json = JSON.parse(text);

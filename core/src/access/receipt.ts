@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { type AttestationResult, verifyAttestationResult } from '../attest/ear.ts';
 import { type AuditEntry, parseAuditEntry } from '../audit/entry.ts';
 import { leafHash } from '../audit/merkle.ts';
-import { assertNesting } from '../audit/nesting.ts';
+import { assertNesting } from '../nesting.ts';
 import { parseTlogProof, type ProofVerdict, verifyTlogProof } from '../audit/proof.ts';
 import { parseBase64url, parseUtf8, toBase64url, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';

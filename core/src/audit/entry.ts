@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, type Json, parseCanonicalJson, parseValue } from '../json.ts';
-import { assertNesting } from './nesting.ts';
+import { assertNesting } from '../nesting.ts';
 
 /** tlog-tiles allows 65,535; entries stay small so that a bundle of 256 is quick to fetch and a receipt can hold one. */
 export const auditEntryBytesMax = 8192;

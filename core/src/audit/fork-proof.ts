@@ -6,7 +6,7 @@ import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 import { proofHashesMax, verifyConsistency } from './merkle.ts';
-import { assertNesting } from './nesting.ts';
+import { assertNesting } from '../nesting.ts';
 import { noteBytesMax, type VerifierKey } from './note.ts';
 import { parseProofHash } from './proof.ts';
 

@@ -1,6 +1,6 @@
 // How deep a JSON text nests, found without recursion: a few thousand brackets would otherwise exhaust the stack of whoever
 // walks the value.
-import { CoreError, type CoreErrorCode } from '../error.ts';
+import { CoreError, type CoreErrorCode } from './error.ts';
 
 /** Entries and receipts nest to five or six levels. */
 export const nestingMax = 32;

@@ -1,0 +1,97 @@
+// The demo's hub and its publisher: made on the first start, used again on the next.
+import { createPublicKey, createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { operatorFromFile, type Operator } from '@edgekeep/cli/operator';
+import { type Signer, signerFromKey } from '@edgekeep/core/signer';
+import { initHub } from '@edgekeep/hub/init';
+import { parseHubSettings } from '@edgekeep/hub/settings';
+import { type Hub, startHub } from '@edgekeep/hub/start';
+import { publisherAnswer } from '@edgekeep/wire/operator-api';
+
+export interface DemoHub {
+  readonly hub: Hub;
+  readonly operator: Operator;
+  readonly operatorFile: string;
+  readonly publisher: Signer;
+  readonly publisherKeyFile: string;
+  readonly publisherPublicFile: string;
+  /** False when the data of an earlier start is used. */
+  readonly isNew: boolean;
+}
+
+// Short, so that the demo shows a lease being renewed if it is left running.
+const demoLeaseSeconds = 600;
+
+/** `vendorRoots` are PEM texts by file name. The ports of the last start are taken again when they are free. */
+export async function startDemoHub(folder: string, vendorRoots: ReadonlyMap<string, string>): Promise<DemoHub> {
+  const hubFolder = join(folder, 'hub');
+  const operatorFile = join(hubFolder, 'operator.json');
+  const isNew = !(await exists(operatorFile));
+  const settings = parseHubSettings(
+    {
+      device: { port: await freePort(8443) },
+      operator: { port: await freePort(8444) },
+      logOrigin: 'edgekeep.demo/log',
+      leaseSeconds: demoLeaseSeconds,
+      checkinSeconds: 2,
+      requestsPerSecondMost: 100,
+      logLevel: 'error',
+    },
+    'demo settings',
+  );
+  if (isNew) await initHub(hubFolder, { rootFolder: join(folder, 'root-key-keep-offline'), settings, nowMs: Date.now() });
+  await mkdir(join(hubFolder, 'vendor-roots'), { recursive: true });
+  for (const [name, pem] of vendorRoots) await writeFile(join(hubFolder, 'vendor-roots', name), pem);
+  const hub = await startHub(hubFolder, settings);
+  await rememberAddress(operatorFile, hub);
+  const operator = await operatorFromFile(operatorFile);
+  const publisher = await openPublisher(join(folder, 'publisher'));
+  const publicKey = publisher.signer.publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  await operator.send('POST', '/v1/publishers', { name: 'demo publisher', publicKey }, publisherAnswer);
+  return {
+    hub,
+    operator,
+    operatorFile,
+    publisher: publisher.signer,
+    publisherKeyFile: publisher.keyFile,
+    publisherPublicFile: publisher.publicFile,
+    isNew,
+  };
+}
+
+async function rememberAddress(operatorFile: string, { operatorAddress }: Hub): Promise<void> {
+  const file: object = JSON.parse(await readFile(operatorFile, 'utf8'));
+  const url = `https://${operatorAddress.host}:${operatorAddress.port}`;
+  await writeFile(operatorFile, `${JSON.stringify({ ...file, url }, null, 2)}\n`, { mode: 0o600 });
+}
+
+async function openPublisher(folder: string): Promise<{ signer: Signer; keyFile: string; publicFile: string }> {
+  const keyFile = join(folder, 'key.pem');
+  const publicFile = join(folder, 'key.pub.pem');
+  if (!(await exists(keyFile))) {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+    await writeFile(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  }
+  const key = createPrivateKey(await readFile(keyFile));
+  await writeFile(publicFile, createPublicKey(await readFile(keyFile)).export({ type: 'spki', format: 'pem' }));
+  return { signer: signerFromKey(key), keyFile, publicFile };
+}
+
+/** `preferred`, or any free port when somebody has it. */
+async function freePort(preferred: number): Promise<number> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', () => resolve(0));
+    probe.listen(preferred, '127.0.0.1', () => probe.close(() => resolve(preferred)));
+  });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
