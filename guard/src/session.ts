@@ -1,5 +1,5 @@
-// One loaded model: opened from bytes in memory, run, released, zeroed. The only file that knows ONNX Runtime.
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+// One loaded model: opened from bytes in memory, run, released, zeroed. The only file that runs ONNX Runtime.
+import { InferenceSession, Tensor } from './runtime.ts';
 import { GuardError } from './error.ts';
 import {
   datatypeOfRuntime,

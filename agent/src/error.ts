@@ -1,0 +1,42 @@
+// The one error class of the agent: a part of the device that does not do what it must.
+// Every code is listed here and explained in docs/errors.md.
+
+export const agentErrorCodes = [
+  // what the agent starts from
+  'settings-invalid',
+  'state-invalid',
+  'stage-refused',
+  'measured-start-inconsistent',
+  // the hub
+  'hub-offline',
+  'hub-refused',
+  'hub-answer-invalid',
+  'endorsement-certificate-missing',
+  // models
+  'model-refused',
+  'model-rollback',
+  'model-damaged',
+  'lease-refused',
+  'locked',
+  // the local API
+  'local-listener',
+  // the guard
+  'guard-missing',
+  'guard-start',
+  'guard-failed',
+  'guard-ended',
+  'guard-listener',
+] as const;
+
+export type AgentErrorCode = (typeof agentErrorCodes)[number];
+
+/** `code` is stable and documented in docs/errors.md; `message` says what was expected, what came, and what to do next. */
+export class AgentError extends Error {
+  override readonly name = 'AgentError';
+  readonly code: AgentErrorCode;
+
+  constructor(code: AgentErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,46 @@
+// Where the guard's code is and which files it needs: all that its process will be able to read. Follows spec/guard.md section 6.
+import { existsSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { AgentError } from '../error.ts';
+
+/** A Node program and everything it reads. Paths are absolute. */
+export interface SandboxedProgram {
+  readonly node: string;
+  readonly main: string;
+  readonly readable: readonly string[];
+}
+
+/** The guard of this source tree; `main` can be another entry beside it, for tests. */
+export function guardProgram(main = 'main.ts'): SandboxedProgram {
+  const guard = fileURLToPath(new URL('../../../guard', import.meta.url));
+  const core = packageFolder('@edgekeep/core', guard);
+  const realCore = realpathSync(core);
+  const runtime = packageFolder('onnxruntime-node', guard);
+  return {
+    node: realpathSync(process.execPath),
+    main: join(guard, 'src', main),
+    readable: [
+      join(guard, 'src'),
+      join(guard, 'package.json'),
+      ...new Set([core, join(realCore, 'src'), join(realCore, 'package.json')]),
+      runtime,
+      packageFolder('onnxruntime-common', runtime),
+      packageFolder('zod', guard),
+    ],
+  };
+}
+
+/** Node's own look-up: `node_modules/NAME` in the folder or the nearest one above it. */
+function packageFolder(name: string, from: string): string {
+  for (let folder = from; ; folder = dirname(folder)) {
+    const candidate = join(folder, 'node_modules', name);
+    if (existsSync(candidate)) return candidate;
+    if (folder === dirname(folder)) {
+      throw new AgentError(
+        'guard-missing',
+        `the package ${name} is not installed beside ${from}; run npm install there`,
+      );
+    }
+  }
+}

@@ -1,0 +1,27 @@
+# usage: sh sandbox-root.sh FOLDER PATH… -- COMMAND…
+# Runs COMMAND with a file system that holds the PATHs only, read-only. Called inside a mount namespace of its own, so nothing
+# of this is seen outside and all of it ends with the process. Follows spec/guard.md section 6.
+set -eu
+root=$1
+shift
+mount -t tmpfs -o size=1m,mode=0755,nosuid,nodev edgekeep-guard "$root"
+while [ "$1" != -- ]; do
+  if [ -L "$1" ]; then
+    # /lib and its like are links on most systems, and so are workspace packages.
+    mkdir -p "$root${1%/*}"
+    cp -P "$1" "$root$1"
+  else
+    if [ -d "$1" ]; then
+      mkdir -p "$root$1"
+    else
+      mkdir -p "$root${1%/*}"
+      : >"$root$1"
+    fi
+    mount --bind "$1" "$root$1"
+    mount -o remount,bind,ro,nosuid,nodev "$root$1"
+  fi
+  shift
+done
+shift
+mount -o remount,bind,ro,nosuid,nodev "$root"
+exec chroot "$root" "$@"

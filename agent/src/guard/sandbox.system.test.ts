@@ -1,0 +1,152 @@
+// What a taken-over guard could do behind the walls: guard/src/fixtures/attempts-main.ts tries it in the guard's place.
+import assert from 'node:assert/strict';
+import { execFile, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, readlink } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { z } from 'zod';
+import { openFixtures, settings, startGuard } from './fixtures.ts';
+import { guardProgram } from './program.ts';
+import { sandboxCommand, sandboxParts, type Sandbox } from './sandbox.ts';
+import { findSandbox, unprivilegedUserId, withRootFolder } from './sandbox-probe.ts';
+
+const run = promisify(execFile);
+const attempts = guardProgram('fixtures/attempts-main.ts');
+const own = fileURLToPath(import.meta.url);
+const resultsSchema = z.record(z.string(), z.unknown());
+
+/** Where the machine lacks walls the test says which; in CI that is a failure. */
+async function fullSandbox(t: TestContext): Promise<Sandbox | undefined> {
+  const sandbox = await findSandbox(guardProgram());
+  if (sandbox.degraded.length === 0) return sandbox;
+  const reason = `this machine does not give: ${sandbox.degraded.join(', ')}`;
+  assert.notEqual(process.env['CI'], 'true', reason);
+  t.skip(reason);
+  return undefined;
+}
+
+async function attemptIn(sandbox: Sandbox, nodePermissions: boolean): Promise<z.infer<typeof resultsSchema>> {
+  const server = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = z.custom<AddressInfo>((value) => typeof value === 'object').parse(server.address());
+  try {
+    return await withRootFolder(async (folder) => {
+      const { command, args, environment } = sandboxCommand(sandbox, attempts, folder, nodePermissions);
+      const options = { env: { ...environment }, cwd: '/' };
+      const { stdout } = await run(command, [...args, String(port), own, '/nowhere'], options);
+      return resultsSchema.parse(JSON.parse(stdout));
+    });
+  } finally {
+    server.close();
+  }
+}
+
+test('the guard can read its own code and nothing else, write nothing, run nothing, reach nothing', async (t) => {
+  const sandbox = await fullSandbox(t);
+  if (sandbox === undefined) return;
+  const results = await attemptIn(sandbox, true);
+  const { evaluate } = results;
+  assert.match(String(evaluate), /disallowed/);
+  assert.deepEqual(results, {
+    ...results,
+    userId: unprivilegedUserId,
+    groups: [unprivilegedUserId],
+    interfaces: [],
+    readPasswd: 'ERR_ACCESS_DENIED',
+    readHostFile: 'ERR_ACCESS_DENIED',
+    readOtherProcess: 'ERR_ACCESS_DENIED',
+    listRoot: 'ERR_ACCESS_DENIED',
+    readOwnCode: 'worked',
+    writeTemporary: 'ERR_ACCESS_DENIED',
+    writeOwnCode: 'ERR_ACCESS_DENIED',
+    runProgram: 'ERR_ACCESS_DENIED',
+    startWorker: 'ERR_ACCESS_DENIED',
+    becomeRoot: 'EPERM',
+    signalParent: 'EPERM',
+    connectLoopback: 'ENETUNREACH',
+  });
+});
+
+test('the kernel alone stops what native code would try after getting past Node', async (t) => {
+  const sandbox = await fullSandbox(t);
+  if (sandbox === undefined) return;
+  const results = await attemptIn(sandbox, false);
+  assert.deepEqual(results, {
+    ...results,
+    readPasswd: 'ENOENT',
+    readHostFile: 'ENOENT',
+    readOtherProcess: 'ENOENT',
+    writeTemporary: 'ENOENT',
+    writeOwnCode: 'EROFS',
+    runProgram: 'ENOENT',
+    becomeRoot: 'EPERM',
+    signalParent: 'EPERM',
+    connectLoopback: 'ENETUNREACH',
+  });
+});
+
+test('nothing of the agent environment reaches the guard', async () => {
+  process.env['EDGEKEEP_TEST_SECRET'] = 'token';
+  const results = await attemptIn(await findSandbox(guardProgram()), true);
+  const environment = z.array(z.string()).parse(results['environment']);
+  const expected = ['ORT_DISABLE_TELEMETRY', 'PATH', 'PWD'];
+  assert.deepEqual(
+    environment.filter((name) => !expected.includes(name)),
+    [],
+  );
+});
+
+test('without walls the same attempts work: the test can tell', async () => {
+  const none: Sandbox = {
+    parts: new Set(),
+    degraded: [...sandboxParts],
+    root: process.getuid?.() === 0,
+    userId: unprivilegedUserId,
+  };
+  const results = await attemptIn(none, false);
+  assert.deepEqual(
+    [results['readPasswd'], results['runProgram'], results['connectLoopback']],
+    ['worked', 'worked', 'worked'],
+  );
+});
+
+test('what was left out is reported by name', async () => {
+  const sandbox = await findSandbox(guardProgram(), { exclude: ['file-system', 'core-limit'] });
+  assert(sandbox.degraded.includes('file-system') && sandbox.degraded.includes('core-limit'));
+  assert(!sandbox.parts.has('file-system'));
+});
+
+test('the running guard has no capabilities, no new privileges, no core dump and namespaces of its own', async (t) => {
+  const sandbox = await fullSandbox(t);
+  if (sandbox === undefined) return;
+  await using guard = await startGuard(await openFixtures('primary'), { program: guardProgram(), sandbox, settings });
+  const status = await readFile(`/proc/${guard.processId}/status`, 'utf8');
+  for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'])
+    assert.match(status, new RegExp(`^${set}:\\s0{16}$`, 'm'));
+  assert.match(status, /^NoNewPrivs:\s1$/m);
+  assert.match(await readFile(`/proc/${guard.processId}/limits`, 'utf8'), /^Max core file size\s+0\s+0/m);
+  for (const kind of ['net', 'ipc', 'mnt']) {
+    assert.notEqual(await readlink(`/proc/${guard.processId}/ns/${kind}`), await readlink(`/proc/self/ns/${kind}`));
+  }
+  // The descriptors of the model files are closed: nothing is left to read them by.
+  const descriptors = await run('ls', ['-l', `/proc/${guard.processId}/fd`]);
+  assert.doesNotMatch(descriptors.stdout, /\/dev\/shm/);
+});
+
+test('when the agent is killed the guard is gone', async (t) => {
+  const sandbox = await fullSandbox(t);
+  if (sandbox === undefined) return;
+  const agent = fork(fileURLToPath(new URL('fixtures-agent-main.ts', import.meta.url)), [], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  const [guardId]: unknown[] = await once(agent, 'message');
+  const processId = z.int().positive().parse(guardId);
+  const gone = spawn('tail', ['--pid', String(processId), '-f', '/dev/null']);
+  const ended = once(gone, 'exit');
+  agent.kill('SIGKILL');
+  await ended;
+  assert.throws(() => process.kill(processId, 0), { code: 'ESRCH' });
+});
