@@ -48,6 +48,8 @@ export interface Hub {
   readonly rootPem: string;
   /** The log's verifier key (C2SP signed-note vkey). */
   readonly logKey: AuditLog['key'];
+  /** The key that signs attestation results, PEM. */
+  readonly attestationKeyPem: string;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -128,6 +130,7 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
     operatorAddress: addressOf(operator),
     rootPem: encodePem('CERTIFICATE', keys.root.der),
     logKey: log.key,
+    attestationKeyPem: keys.attestationSigner.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
     [Symbol.asyncDispose]: async () => {
       await device.close();
       await operator.close();

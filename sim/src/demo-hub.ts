@@ -41,7 +41,8 @@ export async function startDemoHub(folder: string, vendorRoots: ReadonlyMap<stri
     },
     'demo settings',
   );
-  if (isNew) await initHub(hubFolder, { rootFolder: join(folder, 'root-key-keep-offline'), settings, nowMs: Date.now() });
+  if (isNew)
+    await initHub(hubFolder, { rootFolder: join(folder, 'root-key-keep-offline'), settings, nowMs: Date.now() });
   await mkdir(join(hubFolder, 'vendor-roots'), { recursive: true });
   for (const [name, pem] of vendorRoots) await writeFile(join(hubFolder, 'vendor-roots', name), pem);
   const hub = await startHub(hubFolder, settings);

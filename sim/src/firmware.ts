@@ -42,18 +42,37 @@ export async function boot(log: BootLog, stages: readonly Stage[]): Promise<void
 }
 
 /** What the publisher of this firmware signs: the one log that a healthy device leaves, with what the agent measures after it. */
-export function referenceValuesOf(stages: readonly Stage[], agentStages: readonly Measurement[], version: string): ReferenceValues {
+export function referenceValuesOf(
+  stages: readonly Stage[],
+  agentStages: readonly Measurement[],
+  version: string,
+): ReferenceValues {
   const events = [...measurementsOf(stages), ...agentStages].map(encodeEvent);
   const log = parseEventLog(concat(encodeEventLogHeader(), ...events));
   const pcrs = [...firmwarePcrs, ...agentStages.map(({ pcr }) => pcr)];
-  return referenceValuesFromLog(log, [...new Set(pcrs)].sort((a, b) => a - b), 'demo-device', version);
+  return referenceValuesFromLog(
+    log,
+    [...new Set(pcrs)].sort((a, b) => a - b),
+    'demo-device',
+    version,
+  );
 }
 
 // PCRs 0 to 7 end with a separator before the operating system starts (PC Client Platform Firmware Profile, section 3.3.4).
 function measurementsOf(stages: readonly Stage[]): readonly Measurement[] {
   const separator = Uint8Array.of(0, 0, 0, 0);
-  const separators = [0, 1, 2, 3, 4, 5, 6, 7].map((pcr) => ({ pcr, eventType: eventTypes.separator, digest: sha256(separator), event: separator }));
-  const measured = stages.map(({ pcr, eventType, name, image }) => ({ pcr, eventType, digest: sha256(utf8(image)), event: utf8(name) }));
+  const separators = [0, 1, 2, 3, 4, 5, 6, 7].map((pcr) => ({
+    pcr,
+    eventType: eventTypes.separator,
+    digest: sha256(separator),
+    event: separator,
+  }));
+  const measured = stages.map(({ pcr, eventType, name, image }) => ({
+    pcr,
+    eventType,
+    digest: sha256(utf8(image)),
+    event: utf8(name),
+  }));
   const firmware = measured.filter(({ pcr }) => pcr < 8);
   const system = measured.filter(({ pcr }) => pcr >= 8);
   return [...firmware, ...separators, ...system];

@@ -6,10 +6,15 @@ import { json } from 'node:stream/consumers';
 import { parseValue } from '@edgekeep/core/json';
 import { z } from 'zod';
 
+interface Image {
+  readonly width: number;
+  readonly height: number;
+  /** RGBA, 4 bytes a pixel. */
+  readonly data: Uint8Array;
+}
+
 // pngjs brings no types; this is the part used here.
-const { PNG } = createRequire(import.meta.url)('pngjs') as {
-  PNG: { sync: { read(png: Uint8Array): { width: number; height: number; data: Uint8Array } } };
-};
+const { PNG }: { PNG: { sync: { read(png: Uint8Array): Image } } } = createRequire(import.meta.url)('pngjs');
 
 const answerSchema = z.looseObject({
   parameters: z.looseObject({
@@ -33,9 +38,18 @@ export async function predict(socketPath: string, model: string, pngFile: string
 
 async function post(socketPath: string, path: string, body: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath, path, method: 'POST', headers: { 'content-type': 'application/json' } }, (response) => {
-      json(response).then((value) => (response.statusCode === 200 ? resolve(value) : reject(new Error(`${response.statusCode}: ${JSON.stringify(value)}`))), reject);
-    });
+    const outgoing = request(
+      { socketPath, path, method: 'POST', headers: { 'content-type': 'application/json' } },
+      (response) => {
+        json(response).then(
+          (value) =>
+            response.statusCode === 200
+              ? resolve(value)
+              : reject(new Error(`${response.statusCode}: ${JSON.stringify(value)}`)),
+          reject,
+        );
+      },
+    );
     outgoing.once('error', reject);
     outgoing.end(body);
   });

@@ -1,0 +1,176 @@
+// The main job, shown: a hub, a publisher, four devices. Two healthy ones get the key and answer images; the one whose boot was altered is
+// refused, by the name of the boot event; the one without a TPM is refused or allowed by policy, and says its tier.
+import { access, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { publishModel, readGuardSettings } from '@edgekeep/cli/model/publication';
+import { publishReferenceValues } from '@edgekeep/cli/reference/publish';
+import { encodeVerifierKey } from '@edgekeep/core/audit/note';
+import { encodeReferenceValues } from '@edgekeep/core/attest/reference-values';
+import { simulatorAvailable } from '@edgekeep/hardware/tpm/simulator-manufacture';
+import * as api from '@edgekeep/wire/operator-api';
+import { z } from 'zod';
+import { type Application, signApplication } from './application.ts';
+import { type DemoDevice, type DeviceOrder, powerOn, startDemoAgent } from './demo-device.ts';
+import { type DemoHub, startDemoHub } from './demo-hub.ts';
+import { alteredStages, healthyStages, referenceValuesOf } from './firmware.ts';
+import { Outcome } from './outcome.ts';
+import type { Progress } from './progress.ts';
+
+const example = join(dirname(fileURLToPath(import.meta.url)), '../../examples/surface-inspection');
+export const demoModel = { name: 'surface-inspection', version: '1.0.0' } as const;
+
+const fleet: readonly DeviceOrder[] = [
+  { id: 'press-1', tier: 'tpm', stages: healthyStages },
+  { id: 'press-2', tier: 'tpm', stages: healthyStages },
+  { id: 'press-3-altered', tier: 'tpm', stages: alteredStages },
+  { id: 'press-4-software', tier: 'software', stages: healthyStages },
+];
+
+// Leaves a software root of trust in: it can't be affirmed, but its boot statement must at least not be contradicted.
+const softwareAllowedPolicy = `@id("attested-tpm")
+permit (principal is Edgekeep::Device, action == Edgekeep::Action::"releaseKey", resource is Edgekeep::Model)
+when { context.attestation.tier == "tpm" && context.attestation.status == "affirming" };
+
+@id("software-too")
+permit (principal is Edgekeep::Device, action == Edgekeep::Action::"releaseKey", resource is Edgekeep::Model)
+when { context.attestation.tier == "software" && context.attestation.status == "warning" && context.attestation.executables == 3 };
+`;
+
+export interface Demo {
+  readonly hub: DemoHub;
+  readonly outcomes: readonly Outcome[];
+  readonly testImages: string;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Runs the demo until every device has ended somewhere; it then keeps running until disposed. */
+export async function startDemo(
+  folder: string,
+  options: { readonly allowSoftware: boolean; readonly progress: Progress },
+): Promise<Demo> {
+  const { progress } = options;
+  await using stack = new AsyncDisposableStack();
+  const orders = await chooseFleet(progress);
+  progress.say(`powering on ${orders.length} devices`);
+  const devices = await Promise.all(orders.map((order) => powerOn(folder, order)));
+  for (const { simulator } of devices) if (simulator !== undefined) stack.use(simulator);
+
+  const hub = await startDemoHub(folder, await vendorRoots(devices));
+  stack.use(hub.hub);
+  progress.say(hub.isNew ? 'made a hub: keys, certificate authority, audit log' : 'using the hub of the last start');
+  const application = await signApplication(join(folder, 'publisher', 'application'), hub.publisher);
+  await publishBoot(folder, hub, application, progress);
+  await publishExample(hub, progress);
+  if (options.allowSoftware) {
+    await hub.operator.send('PUT', '/v1/policy', { text: softwareAllowedPolicy }, api.policyView);
+    progress.say('policy: software-only devices are allowed too');
+  }
+
+  const outcomes = await Promise.all(devices.map((device) => start(stack, hub, device, application, options)));
+  await Promise.all(outcomes.map((outcome) => outcome.settled));
+  const moved = stack.move();
+  return { hub, outcomes, testImages: join(example, 'test-set'), [Symbol.asyncDispose]: () => moved.disposeAsync() };
+}
+
+async function chooseFleet(progress: Progress): Promise<readonly DeviceOrder[]> {
+  if (await simulatorAvailable()) return fleet;
+  progress.say('no swtpm on this machine: going without the three TPM devices (apt-get install swtpm swtpm-tools)');
+  return fleet.filter(({ tier }) => tier === 'software');
+}
+
+async function vendorRoots(devices: readonly DemoDevice[]): Promise<ReadonlyMap<string, string>> {
+  const simulator = devices.find((device) => device.simulator !== undefined)?.simulator;
+  if (simulator === undefined) return new Map();
+  const { root, intermediate } = await simulator.vendorCertificates();
+  return new Map([
+    ['swtpm-root.pem', root],
+    ['swtpm-intermediate.pem', intermediate],
+  ]);
+}
+
+async function publishBoot(folder: string, hub: DemoHub, application: Application, progress: Progress): Promise<void> {
+  const version = `1.0.0-${application.build}`;
+  const schema = z.object({ referenceValues: z.array(api.referenceValuesView) });
+  const { referenceValues } = await hub.operator.get('/v1/reference-values', schema);
+  if (referenceValues.some((known) => known.version === version)) return;
+  const values = referenceValuesOf(
+    healthyStages,
+    application.stages.map(({ measurement }) => measurement),
+    version,
+  );
+  const file = join(folder, 'publisher', 'reference-values.json');
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, encodeReferenceValues(values));
+  await publishReferenceValues(hub.operator, file, hub.publisher);
+  progress.say(`published what a healthy boot looks like: ${values.events.length} events, signed`);
+}
+
+async function publishExample(hub: DemoHub, progress: Progress): Promise<void> {
+  const { models } = await hub.operator.get('/v1/models', api.modelList);
+  const { name, version } = demoModel;
+  if (models.some((model) => model.name === name && model.version === version && model.state === 'published')) return;
+  const release = await publishModel(hub.operator, {
+    path: join(example, 'models/primary.onnx'),
+    fallback: join(example, 'models/fallback.onnx'),
+    guard: await readGuardSettings(join(example, 'guard.json')),
+    name,
+    version,
+    signer: hub.publisher,
+    progress: () => {},
+  });
+  progress.say(`published ${name} ${version}: signed, sealed, ${release.files.length} files`);
+}
+
+async function start(
+  stack: AsyncDisposableStack,
+  hub: DemoHub,
+  device: DemoDevice,
+  application: Application,
+  options: { readonly allowSoftware: boolean; readonly progress: Progress },
+): Promise<Outcome> {
+  const { id, tier, stages } = device.order;
+  const healthy = stages === healthyStages;
+  const expected = healthy && (tier === 'tpm' || options.allowSoftware) ? 'serving' : 'refused';
+  const outcome = new Outcome(id, tier, expected, demoModel.name, options.progress);
+  const { hub: running } = hub;
+  const agent = await startDemoAgent(device, {
+    hub: {
+      ...running.deviceAddress,
+      rootPem: running.rootPem,
+      logKey: encodeVerifierKey(running.logKey),
+      attestationKeyPem: running.attestationKeyPem,
+    },
+    publisherPem: hub.publisher.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    application,
+    model: demoModel.name,
+    enrolmentToken: (await isEnrolled(device)) ? undefined : await enrolmentToken(hub, device),
+    // Every start of the demo powers the devices on: a boot of its own.
+    bootId: `demo-${process.pid}-${Date.now()}`,
+    onEvent: (event) => outcome.observe(event),
+  });
+  stack.use(agent);
+  outcome.socketPath = join(device.folder, 'state', 'run', `${demoModel.name}.sock`);
+  return outcome;
+}
+
+async function isEnrolled(device: DemoDevice): Promise<boolean> {
+  return access(join(device.folder, 'state', 'enrolled.json')).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function enrolmentToken(hub: DemoHub, { order: { id, tier } }: DemoDevice): Promise<string> {
+  const body = { deviceId: id, tier, lifeSeconds: 600 };
+  return (await hub.operator.send('POST', '/v1/enrolment-tokens', body, api.enrolmentTokenAnswer)).token;
+}
+
+/** The shipped test images, in order. */
+export async function testImages(folder: string): Promise<readonly string[]> {
+  const names = await readdir(folder);
+  return names
+    .filter((name) => name.endsWith('.png'))
+    .sort()
+    .map((name) => join(folder, name));
+}

@@ -1,0 +1,104 @@
+// How one device of the demo ends, told by its agent's events: serving, or refused and why.
+import type { AgentEvent } from '@edgekeep/agent/event';
+import type { Progress } from './progress.ts';
+
+export type End = 'serving' | 'refused' | 'waiting';
+
+// Long enough for a machine that is busy with something else; a device that has not ended by then has failed.
+const patienceMilliseconds = 60_000;
+
+export class Outcome {
+  readonly deviceId: string;
+  readonly tier: string;
+  readonly expected: End;
+  readonly settled: Promise<void>;
+  /** Where the device's model answers. */
+  socketPath = '';
+  end: End = 'waiting';
+  why = '';
+  lease: string | undefined;
+  /** What Linux could not give the guard's sandbox here. */
+  degraded: readonly string[] = [];
+  cosigned = 0;
+  readonly #progress: Progress;
+  readonly #model: string;
+  readonly #settle: () => void;
+
+  constructor(deviceId: string, tier: string, expected: End, model: string, progress: Progress) {
+    this.deviceId = deviceId;
+    this.tier = tier;
+    this.expected = expected;
+    this.#progress = progress;
+    this.#model = model;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.settled = promise;
+    const timer = setTimeout(() => {
+      this.why ||= `nothing final within ${patienceMilliseconds / 1_000} s`;
+      resolve();
+    }, patienceMilliseconds);
+    this.#settle = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+  }
+
+  get asExpected(): boolean {
+    return this.end === this.expected;
+  }
+
+  observe(event: AgentEvent): void {
+    const line = storyOf(event);
+    if (line !== undefined) this.#progress.say(`${this.deviceId.padEnd(17)} ${line}`);
+    switch (event.kind) {
+      case 'released':
+        this.lease = event.lease;
+        return;
+      case 'cosigned':
+        this.cosigned += 1;
+        return;
+      case 'serving':
+        if (event.model !== this.#model) return;
+        this.degraded = event.degraded;
+        return this.#become('serving', 'attested, key released, model open in memory');
+      case 'refused':
+        return this.#become('refused', event.reasons[0]?.message ?? event.message);
+      case 'recovery':
+        return this.#become('refused', event.why);
+      case 'failed':
+        this.why ||= `${event.step}: ${event.message}`;
+        return;
+      default:
+        return;
+    }
+  }
+
+  #become(end: End, why: string): void {
+    this.end = end;
+    this.why = why;
+    this.#settle();
+  }
+}
+
+// The lines worth a person's time; everything else stays in the log.
+function storyOf(event: AgentEvent): string | undefined {
+  switch (event.kind) {
+    case 'enrolled':
+      return 'enrolled: identity proven, operational certificate issued';
+    case 'recovered':
+      return 'back after a restart: new certificate against its root of trust';
+    case 'attested':
+      return `attested: ${event.status} (${event.tier})${event.reasons[0] === undefined ? '' : `: ${event.reasons[0].message}`}`;
+    case 'refused':
+      return `REFUSED (${event.code}): ${event.reasons[0]?.message ?? event.message}`;
+    case 'released':
+      return `key of ${event.model} ${event.version} released, lease until ${new Date(event.notAfter * 1_000).toISOString().slice(11, 19)} UTC`;
+    case 'serving':
+      return `serving ${event.model} ${event.version}${event.guarded ? ' behind its guard' : ''}`;
+    case 'recovery':
+      return `RECOVERY: ${event.why}`;
+    case 'fork-detected':
+      return 'the hub’s log forked: nothing more from this hub';
+    default:
+      return undefined;
+  }
+}

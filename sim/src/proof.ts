@@ -1,0 +1,38 @@
+// The end of the story: what happened is in the log, the devices vouch for the log, and the receipt of a key release verifies with public
+// keys alone.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Operator } from '@edgekeep/cli/operator';
+import { type ReceiptVerdict, verifyReceipt } from '@edgekeep/core/access/receipt';
+import { parseTrust } from '@edgekeep/core/access/trust';
+import { parseBase64url } from '@edgekeep/core/bytes';
+import { receiptAnswer } from '@edgekeep/wire/operator-api';
+
+const attemptsMost = 60;
+const pauseMilliseconds = 500;
+
+export interface Proof {
+  readonly verdict: ReceiptVerdict;
+  readonly receiptFile: string;
+  readonly trustFile: string;
+}
+
+/** Fetches the receipt of a lease until enough devices have cosigned, and verifies it as a stranger would. */
+export async function proveRelease(operator: Operator, lease: string, folder: string): Promise<Proof> {
+  const receiptFile = join(folder, 'receipt.json');
+  const trustFile = join(folder, 'trust.json');
+  const trust = await operator.getBytes('/v1/trust');
+  await writeFile(trustFile, trust);
+  for (let attempt = 1; ; attempt += 1) {
+    const { receipt } = await operator.get(`/v1/receipts/${lease}`, receiptAnswer);
+    const bytes = parseBase64url(receipt, 'receipt');
+    const verdict = verifyReceipt(bytes, parseTrust(trust));
+    // Devices cosign at their next check-in, two seconds apart in the demo.
+    if (verdict.kind === 'verified' || attempt === attemptsMost) {
+      await writeFile(receiptFile, bytes);
+      return { verdict, receiptFile, trustFile };
+    }
+    await delay(pauseMilliseconds);
+  }
+}
