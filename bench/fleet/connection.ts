@@ -1,0 +1,100 @@
+// A device's connection: TLS 1.3 with its certificate, one HTTP/1.1 request at a time. Thinner than the agent's, so that ten thousand of them
+// cost the machine as little as possible beside the hub that is being measured.
+import { connect, type SecureContextOptions, type TLSSocket } from 'node:tls';
+import { channelBinding } from '@edgekeep/wire/channel-binding';
+import { tlsClientOptions } from '@edgekeep/wire/tls';
+import type { FleetFile, Member } from './member.ts';
+
+export interface HubAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: string;
+}
+
+interface Waiting {
+  readonly resolve: (answer: HttpAnswer) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class DeviceConnection {
+  readonly exporter: Uint8Array;
+  readonly closed: Promise<void>;
+  readonly #socket: TLSSocket;
+  #waiting: Waiting | undefined;
+  #received: Buffer = Buffer.alloc(0);
+  #bodyEnd = 0;
+  #bodyStart = 0;
+  #open = true;
+
+  private constructor(socket: TLSSocket) {
+    this.#socket = socket;
+    this.exporter = channelBinding(socket);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.closed = promise;
+    socket.on('data', (chunk: Buffer) => this.#take(chunk));
+    socket.on('error', () => undefined);
+    socket.once('close', () => {
+      this.#open = false;
+      this.#waiting?.reject(new Error('the hub closed the connection'));
+      this.#waiting = undefined;
+      resolve();
+    });
+  }
+
+  static async open(address: HubAddress, fleet: FleetFile, { tlsChain, tlsKey }: Member): Promise<DeviceConnection> {
+    const credential = { certificateChainPem: tlsChain, privateKeyPem: tlsKey };
+    const options: SecureContextOptions = tlsClientOptions({
+      authoritiesPem: [fleet.root],
+      serverName: fleet.serverName,
+      credential,
+    });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const socket = connect({ ...options, ...address }, resolve);
+    socket.setNoDelay(true);
+    socket.once('error', reject);
+    await promise;
+    socket.off('error', reject);
+    return new DeviceConnection(socket);
+  }
+
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  post(path: string, body: string): Promise<HttpAnswer> {
+    if (!this.#open) return Promise.reject(new Error('the connection has ended'));
+    const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
+    this.#waiting = { resolve, reject };
+    const type = body === '' ? '' : 'content-type: application/json\r\n';
+    const length = Buffer.byteLength(body);
+    this.#socket.write(`POST ${path} HTTP/1.1\r\nhost: hub\r\n${type}content-length: ${length}\r\n\r\n${body}`);
+    return promise;
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #take(chunk: Buffer): void {
+    this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
+    if (this.#bodyEnd === 0) {
+      const end = this.#received.indexOf('\r\n\r\n');
+      if (end === -1) return;
+      const head = this.#received.toString('latin1', 0, end);
+      this.#bodyStart = end + 4;
+      this.#bodyEnd = this.#bodyStart + Number(/\r\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0);
+    }
+    if (this.#received.length < this.#bodyEnd) return;
+    const status = Number(this.#received.toString('latin1', 9, 12));
+    const body = this.#received.toString('utf8', this.#bodyStart, this.#bodyEnd);
+    this.#received = Buffer.alloc(0);
+    this.#bodyEnd = 0;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.resolve({ status, body });
+  }
+}

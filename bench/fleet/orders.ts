@@ -1,0 +1,43 @@
+// What the benchmark tells the process that plays the devices, and what that answers. One order at a time, over the child's IPC channel.
+
+export type Order =
+  | { readonly kind: 'connect' }
+  | { readonly kind: 'bind' }
+  /** So many devices at once ask for a challenge and answer it with a release, over and over, for a time. */
+  | { readonly kind: 'release'; readonly atOnce: number; readonly seconds: number }
+  /** Quarantines devices one by one while others go on releasing. */
+  | { readonly kind: 'quarantine'; readonly count: number; readonly url: string; readonly token: string }
+  /** Some of the receipts that came in, base64url. */
+  | { readonly kind: 'receipts'; readonly most: number };
+
+export interface PhaseResult {
+  readonly count: number;
+  readonly wallMs: number;
+}
+
+export interface ReleaseResult extends PhaseResult {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly mostMs: number;
+  /** Processor time of the devices' process per release: it shares the machine with the hub. */
+  readonly cpuMs: number;
+}
+
+export interface QuarantineResult {
+  /** From sending the order to the closed socket. */
+  readonly closedMs: readonly number[];
+  /** From sending the order to its answer. */
+  readonly answeredMs: readonly number[];
+  /** Answers to those who came back at once. */
+  readonly refusals: readonly string[];
+  /** Connections of other devices that ended. */
+  readonly othersClosed: number;
+  /** Of the others, while it went on. */
+  readonly others: ReleaseResult;
+}
+
+export type Answer = PhaseResult | ReleaseResult | QuarantineResult | readonly string[];
+
+export type Reply =
+  | { readonly kind: 'done'; readonly answer: Answer }
+  | { readonly kind: 'failed'; readonly message: string };

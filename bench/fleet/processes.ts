@@ -1,0 +1,96 @@
+// The hub and the devices as processes of their own, and what the kernel says the hub costs (proc(5)).
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { HubAddress } from './connection.ts';
+import type { Order, PhaseResult, QuarantineResult, ReleaseResult, Reply } from './orders.ts';
+
+/** USER_HZ of Linux on every platform Node runs on. */
+const ticksPerSecond = 100;
+
+export interface HubProcess {
+  readonly device: HubAddress;
+  readonly operator: HubAddress;
+  /** Processor time of all the hub's threads since it began. */
+  cpuMs(): Promise<number>;
+  residentBytes(): Promise<number>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Runs `hub run` on a data folder. Flags for its Node, `--cpu-prof` for example, come from EDGEKEEP_BENCH_HUB_FLAGS. */
+export async function startHubProcess(folder: string): Promise<HubProcess> {
+  const main = fileURLToPath(import.meta.resolve('@edgekeep/hub/main'));
+  const flags = (process.env['EDGEKEEP_BENCH_HUB_FLAGS'] ?? '').split(' ').filter((flag) => flag !== '');
+  const child = spawn(process.execPath, [...flags, main, 'run', '--data', folder, '--json'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit');
+  const lines = createInterface({ input: child.stdout });
+  const [first]: readonly unknown[] = await Promise.race([once(lines, 'line'), exited]);
+  if (typeof first !== 'string') throw new Error(`the hub ended with ${String(first)} before it was ready`);
+  const { device, operator }: { readonly device: HubAddress; readonly operator: HubAddress } = JSON.parse(first);
+  const proc = `/proc/${child.pid}`;
+  return {
+    device,
+    operator,
+    async cpuMs() {
+      const stat = await readFile(`${proc}/stat`, 'utf8');
+      // Fields 14 and 15, counted behind the program's name, which may hold spaces.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond;
+    },
+    async residentBytes() {
+      const status = await readFile(`${proc}/status`, 'utf8');
+      return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGTERM');
+      await exited;
+    },
+  };
+}
+
+export interface DevicesProcess {
+  connect(): Promise<PhaseResult>;
+  bind(): Promise<PhaseResult>;
+  release(atOnce: number, seconds: number): Promise<ReleaseResult>;
+  quarantine(count: number, operator: { readonly url: string; readonly token: string }): Promise<QuarantineResult>;
+  receipts(most: number): Promise<readonly string[]>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export function startDevices(fleetFile: string, hub: HubAddress): DevicesProcess {
+  const main = fileURLToPath(import.meta.resolve('./generator-main.ts'));
+  const child = fork(main, [fleetFile, hub.host, String(hub.port)]);
+  const exited = once(child, 'exit');
+  return {
+    connect: () => ask(child, { kind: 'connect' }),
+    bind: () => ask(child, { kind: 'bind' }),
+    release: (atOnce, seconds) => ask(child, { kind: 'release', atOnce, seconds }),
+    quarantine: (count, operator) => ask(child, { kind: 'quarantine', count, ...operator }),
+    receipts: (most) => ask(child, { kind: 'receipts', most }),
+    async [Symbol.asyncDispose]() {
+      child.disconnect();
+      await exited;
+    },
+  };
+}
+
+// The answer's type follows from the order: both ends are this benchmark's own.
+async function ask<T>(child: ChildProcess, order: Order): Promise<T> {
+  const answered = Promise.withResolvers<T>();
+  const exited = (code: number | null) => answered.reject(new Error(`the devices' process ended with ${code}`));
+  child.once('exit', exited);
+  child.once('message', (reply: Reply & { readonly answer?: T }) => {
+    if (reply.kind === 'failed') answered.reject(new Error(reply.message));
+    else if (reply.answer !== undefined) answered.resolve(reply.answer);
+  });
+  child.send(order);
+  try {
+    return await answered.promise;
+  } finally {
+    child.off('exit', exited);
+  }
+}
