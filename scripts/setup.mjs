@@ -11,8 +11,16 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 // Each part: the program or file that shows it is there, the Debian package that brings it, and what is missed without it.
 const parts = {
-  swtpm: { program: 'swtpm', packages: ['swtpm', 'swtpm-tools'], without: 'no TPM simulator: TPM devices are left out' },
-  'tpm2-tools': { program: 'tpm2_quote', packages: ['tpm2-tools'], without: 'no tpm2-tools: agreement with them is not tested' },
+  swtpm: {
+    program: 'swtpm',
+    packages: ['swtpm', 'swtpm-tools'],
+    without: 'no TPM simulator: TPM devices are left out',
+  },
+  'tpm2-tools': {
+    program: 'tpm2_quote',
+    packages: ['tpm2-tools'],
+    without: 'no tpm2-tools: agreement with them is not tested',
+  },
   openssl: { program: 'openssl', packages: ['openssl'], without: 'no openssl: agreement with it is not tested' },
   curl: { program: 'curl', packages: ['curl'], without: 'no curl: the HTTP examples are not tested' },
   python: {
@@ -50,7 +58,8 @@ function installNpmPackages() {
   // onnxruntime's own install step would fetch GPU libraries that nothing here uses.
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' };
   run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { env });
-  if (!existsSync(node)) fail('npm finished without Node 24 (the "node" package): run `npm ci` by hand and read its messages');
+  if (!existsSync(node))
+    fail('npm finished without Node 24 (the "node" package): run `npm ci` by hand and read its messages');
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, digest);
 }

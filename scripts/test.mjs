@@ -26,10 +26,13 @@ function walk(folder) {
   });
 }
 
+// In CI each fuzz test gets this many inputs, some 300,000 together; elsewhere the tests' own smaller counts keep a run short.
+const fuzzInputs = process.env.EDGEKEEP_FUZZ_INPUTS ?? (process.env.CI === 'true' ? '20000' : undefined);
+const env = fuzzInputs === undefined ? process.env : { ...process.env, EDGEKEEP_FUZZ_INPUTS: fuzzInputs };
 const files = walk('').filter((file) => file.endsWith('.test.ts') && chosen(file));
 const result = spawnSync(
   process.execPath,
   ['--test', '--test-concurrency=2', '--test-timeout=600000', '--test-reporter=spec', ...rest, ...files],
-  { cwd: root, stdio: 'inherit' },
+  { cwd: root, stdio: 'inherit', env },
 );
 process.exit(result.status ?? 1);
