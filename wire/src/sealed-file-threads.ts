@@ -3,6 +3,8 @@
 import { randomBytes } from 'node:crypto';
 import { readSync, writeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
+import { getCompileCacheDir } from 'node:module';
+import { dirname } from 'node:path';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { CoreError, coreErrorCodes } from '@edgekeep/core/error';
 import { decryptSegment, encryptSegment, type FloeState, startDecryption } from '@edgekeep/core/model/floe';
@@ -59,7 +61,7 @@ function shareOf(
 
 async function runThread(share: Share, stopped: AbortController): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const worker = new Worker(new URL(import.meta.url), { workerData: share });
+  const worker = new Worker(new URL(import.meta.url), { workerData: share, env: environment() });
   const stop = () => void worker.terminate();
   stopped.signal.addEventListener('abort', stop);
   worker.once('error', (error) => reject(errorOf(error)));
@@ -75,6 +77,12 @@ async function runThread(share: Share, stopped: AbortController): Promise<void> 
   } finally {
     stopped.signal.removeEventListener('abort', stop);
   }
+}
+
+// A thread that finds its modules in the compile cache needs 20 MiB less than one that strips types again.
+function environment(): NodeJS.ProcessEnv {
+  const cache = getCompileCacheDir();
+  return cache === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: dirname(cache) };
 }
 
 // An error keeps its code on the way between threads, not its class.

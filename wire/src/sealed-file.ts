@@ -20,8 +20,8 @@ import { transformOnThreads } from './sealed-file-threads.ts';
 const chunkLength = 2 ** 20;
 /** Below this, starting a thread costs more than it saves. */
 const threadedLengthLeast = 256 * 2 ** 20;
-/** More threads than this wait for the disk. */
-const threadsMost = 4;
+/** Two keep up with a fast disk; each costs 16 MiB. */
+const threadsMost = 2;
 /** Each thread holds two segments; longer ones than this are streamed on one. */
 const threadedSegmentLengthMost = 8 * 2 ** 20;
 
@@ -79,7 +79,7 @@ export interface Totals {
 export interface EncryptFileOptions {
   /** Bytes of a whole encrypted segment; 1 MiB when left out. */
   readonly segmentLength?: number | undefined;
-  /** Threads for a large regular file; as many as the machine has, at most 4, when left out. */
+  /** Threads for a large regular file; as many as the machine has, at most 2, when left out. */
   readonly threads?: number | undefined;
 }
 
