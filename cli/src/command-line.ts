@@ -1,0 +1,127 @@
+// `edgekeep`: finds the verb, parses its arguments, runs it, prints its outcome as text or JSON, and maps errors to exit codes.
+import { parseArgs } from 'node:util';
+import { type Arguments, type Command, type Outcome, exitCodes, UsageError } from './command.ts';
+import { commands } from './commands.ts';
+import { exitCodeOfRefusal, HubRefusal } from './operator.ts';
+
+/** Runs one command line; the result is the exit code. */
+export async function runCommandLine(argv: readonly string[]): Promise<number> {
+  const found = findCommand(argv);
+  if (found === undefined) {
+    const asked = argv.length === 0 || argv[0] === '--help' || argv[0] === 'help';
+    (asked ? process.stdout : process.stderr).write(await overview(asked ? undefined : argv.join(' ')));
+    return asked ? exitCodes.ok : exitCodes.usage;
+  }
+  const command = await found.load();
+  const json = beforeDashes(found.rest).includes('--json');
+  try {
+    if (beforeDashes(found.rest).includes('--help')) {
+      process.stdout.write(`usage: edgekeep ${command.usage} [--json]\n\n${command.help.trim()}\n`);
+      return exitCodes.ok;
+    }
+    const outcome = await command.run(parse(command, found.rest));
+    print(outcome, json);
+    return outcome.exitCode;
+  } catch (error) {
+    return report(error, command, json);
+  }
+}
+
+function findCommand(argv: readonly string[]) {
+  for (const words of [2, 1]) {
+    const name = argv.slice(0, words).join(' ');
+    const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    if (load !== undefined && argv.length >= words) return { load, rest: argv.slice(words) };
+  }
+  return undefined;
+}
+
+function beforeDashes(argv: readonly string[]): readonly string[] {
+  const dashes = argv.indexOf('--');
+  return dashes === -1 ? argv : argv.slice(0, dashes);
+}
+
+function parse(command: Command, argv: readonly string[]): Arguments {
+  const own = beforeDashes(argv);
+  const rest = argv.slice(own.length + 1);
+  let parsed;
+  try {
+    parsed = parseArgs({
+      args: [...own],
+      options: { ...command.options, json: { type: 'boolean' } },
+      allowPositionals: true,
+      strict: true,
+    });
+  } catch (cause) {
+    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+  const { positionals } = parsed;
+  const values: Readonly<Record<string, unknown>> = parsed.values;
+  const { least, most } = command.positionals;
+  if (positionals.length < least || positionals.length > most) {
+    throw new UsageError(
+      `expected ${least === most ? least : `${least} to ${most}`} arguments, found ${positionals.length}`,
+    );
+  }
+  const all = (name: string): readonly string[] => {
+    const value: unknown = values[name];
+    const list: unknown[] = Array.isArray(value) ? value : value === undefined ? [] : [value];
+    return list.filter((entry) => typeof entry === 'string');
+  };
+  const option = (name: string) => all(name).at(-1);
+  return {
+    positionals,
+    rest,
+    all,
+    option,
+    required: (name) => {
+      const value = option(name);
+      if (value === undefined) throw new UsageError(`--${name} is required`);
+      return value;
+    },
+    flag: (name) => values[name] === true,
+  };
+}
+
+function print(outcome: Outcome, json: boolean): void {
+  const stream = outcome.stdoutTaken === true ? process.stderr : process.stdout;
+  if (json && outcome.value !== undefined) stream.write(`${JSON.stringify(outcome.value, null, 2)}\n`);
+  else if (outcome.text !== '') stream.write(`${outcome.text.trimEnd()}\n`);
+}
+
+// Every package's error class carries a stable `code`; system errors carry one too (ENOENT, ECONNREFUSED).
+function report(error: unknown, command: Command, json: boolean): number {
+  const message = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  const exitCode = exitCodeOf(error, code);
+  if (json) process.stderr.write(`${JSON.stringify({ error: { code: code ?? 'internal', message } })}\n`);
+  else if (error instanceof UsageError)
+    process.stderr.write(`edgekeep: ${message}\nusage: edgekeep ${command.usage}\n`);
+  else process.stderr.write(`edgekeep: ${code === undefined ? '' : `${code}: `}${message}\n`);
+  if (exitCode === exitCodes.internal && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  return exitCode;
+}
+
+function exitCodeOf(error: unknown, code: string | undefined): number {
+  if (error instanceof UsageError) return exitCodes.usage;
+  if (error instanceof HubRefusal) return exitCodeOfRefusal(error);
+  if (code === undefined) return exitCodes.internal;
+  if (/^E(CONN|HOST|NET|TIMEDOUT|PIPE|AI_)/.test(code) || code === 'unreachable') return exitCodes.unreachable;
+  return exitCodes.input;
+}
+
+async function overview(unknown: string | undefined): Promise<string> {
+  const lines = [
+    unknown === undefined
+      ? 'edgekeep: keys for models, only to devices that prove what they are'
+      : `edgekeep: no such verb: ${unknown}`,
+    '',
+  ];
+  for (const [name, load] of Object.entries(commands)) lines.push(`  ${name.padEnd(24)} ${(await load()).summary}`);
+  lines.push(
+    '',
+    'edgekeep VERB --help explains one verb; --json works on every verb; exit codes are in docs/cli.md.',
+    '',
+  );
+  return lines.join('\n');
+}

@@ -1,0 +1,125 @@
+// `npm start`: the main job with a hub and four devices on this machine, told while it happens. Keeps running until Ctrl-C.
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { table } from '@edgekeep/cli/table';
+import { type Demo, demoModel, startDemo } from './demo.ts';
+import { type Tally, tallyTestSet } from './predictions.ts';
+import { proveRelease } from './proof.ts';
+import { type Progress, startProgress } from './progress.ts';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const imagesAsked = 25;
+const usage = `usage: npm start -- [--exit-when-done] [--allow-software] [--data DIR]
+
+--exit-when-done  end when every device has ended somewhere; exit code 0 only if each ended as it should
+--allow-software  apply a policy that gives keys to software-only devices too
+--data            where everything is kept between starts (default: .demo)
+`;
+
+/** Runs the demo; the result is the exit code. */
+export async function runCommandLine(argv: readonly string[]): Promise<number> {
+  let values;
+  try {
+    ({ values } = parseArgs({
+      args: [...argv],
+      options: {
+        'exit-when-done': { type: 'boolean' },
+        'allow-software': { type: 'boolean' },
+        data: { type: 'string' },
+        help: { type: 'boolean' },
+      },
+    }));
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${usage}`);
+    return 2;
+  }
+  if (values.help === true) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const stopped = stopSignal();
+  const folder = resolve(values.data ?? join(root, '.demo'));
+  const progress = startProgress(
+    (text) => process.stdout.write(text),
+    () => performance.now(),
+  );
+  await using demo = await startDemo(folder, { allowSoftware: values['allow-software'] === true, progress });
+  const good = await tell(demo, folder, progress);
+  if (values['exit-when-done'] === true) return good ? 0 : 1;
+  process.stdout.write(`ready: hub and ${demo.outcomes.length} devices are running; Ctrl-C stops them\n`);
+  await stopped;
+  process.stdout.write('stopping\n');
+  return 0;
+}
+
+async function tell(demo: Demo, folder: string, progress: Progress): Promise<boolean> {
+  const rows: string[][] = [];
+  const proven: boolean[] = [];
+  for (const outcome of demo.outcomes) {
+    const serving = outcome.end === 'serving';
+    const tally = serving
+      ? await tallyTestSet(outcome.socketPath, demoModel.name, demo.testImages, imagesAsked)
+      : undefined;
+    rows.push([
+      outcome.deviceId,
+      outcome.tier,
+      outcome.end,
+      tally === undefined ? outcome.why : tallyText(tally),
+      outcome.asExpected ? 'as it should' : 'NOT AS IT SHOULD',
+    ]);
+  }
+  const released = demo.outcomes.find(({ lease }) => lease !== undefined);
+  if (released?.lease !== undefined) {
+    progress.say('waiting for the devices to cosign the log');
+    const { verdict, receiptFile, trustFile } = await proveRelease(demo.hub.operator, released.lease, folder);
+    proven.push(verdict.kind === 'verified');
+    progress.say(
+      verdict.kind === 'verified'
+        ? `receipt of ${released.deviceId} verified offline: entry ${verdict.summary.log.index} of ${verdict.summary.log.checkpoint.size}, cosigned by ${verdict.summary.log.cosignatures.length} devices`
+        : `receipt does NOT verify: ${verdict.reasons.join('; ')}`,
+    );
+    printSummary(rows, demo, [
+      `npx edgekeep device list --operator ${short(demo.hub.operatorFile)}`,
+      `npx edgekeep receipt verify ${short(receiptFile)} --trust ${short(trustFile)}`,
+      `npx edgekeep device quarantine ${released.deviceId} --reason "trying it" --operator ${short(demo.hub.operatorFile)}`,
+    ]);
+  } else {
+    printSummary(rows, demo, [
+      `npx edgekeep device list --operator ${short(demo.hub.operatorFile)}`,
+      `npx edgekeep audit show --operator ${short(demo.hub.operatorFile)}`,
+      'npx edgekeep doctor',
+    ]);
+  }
+  return demo.outcomes.every(({ asExpected }) => asExpected) && proven.every(Boolean);
+}
+
+function printSummary(rows: readonly (readonly string[])[], demo: Demo, commands: readonly string[]): void {
+  const { operatorAddress, deviceAddress } = demo.hub.hub;
+  const degraded = [...new Set(demo.outcomes.flatMap((outcome) => outcome.degraded))];
+  process.stdout.write(`
+${table([['DEVICE', 'ROOT OF TRUST', 'ENDED', 'WHY', ''], ...rows])}
+
+operator API  https://${operatorAddress.host}:${operatorAddress.port}  (OpenAPI: /openapi.json)
+devices       ${deviceAddress.host}:${deviceAddress.port}, mutual TLS 1.3
+${degraded.length === 0 ? '' : `the guard goes without: ${degraded.join('; ')}\n`}
+try next:
+${commands.map((command) => `  ${command}`).join('\n')}
+
+`);
+}
+
+function tallyText({ images, accepted, fallback, review, right }: Tally): string {
+  return `${images} images: ${accepted} accepted, ${fallback} by the fallback, ${review} for review; ${right} of ${accepted + fallback} right`;
+}
+
+function short(path: string): string {
+  const fromHere = relative(process.cwd(), path);
+  return fromHere.startsWith('..') ? path : fromHere;
+}
+
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+}
