@@ -1,0 +1,269 @@
+// The life of one agent: connect, vouch for the log, attest, bring the models, check in again and again; lock everything the moment the hub
+// cuts the device off, its boot is refused, or the log is caught lying.
+import { Serial } from '@edgekeep/hardware/serial';
+import type { Attestation } from './attestation.ts';
+import type { Witness } from './audit.ts';
+import type { HubLink, HubLinkParts } from './connection.ts';
+import type { AgentError } from './error.ts';
+import { type Emit, failureEvent } from './event.ts';
+import { type Answer, cutOffCodes, type Refusal, refusalText } from './hub-api.ts';
+import type { ModelRunner } from './model-runner.ts';
+import { sendReport } from './report.ts';
+import { type AgentState, type AgentStatus, modelStatus } from './status.ts';
+import { pause } from './wait.ts';
+
+type LinkCallbacks = Pick<HubLinkParts, 'onConnected' | 'onDisconnected' | 'onRenewed' | 'onRefused' | 'onFailed'>;
+
+/** What the models ask of the agent. */
+export interface RunnerHooks {
+  readonly mayTrustHub: () => boolean;
+  readonly onCutOff: (refusal: Refusal) => void;
+}
+
+export interface AgentParts {
+  readonly deviceId: string;
+  readonly tier: string;
+  /** Why the measured start did not complete: then no model is run. */
+  readonly recovery: AgentError | undefined;
+  readonly witness: Witness;
+  readonly openLink: (callbacks: LinkCallbacks) => HubLink;
+  readonly makeRunners: (link: HubLink, hooks: RunnerHooks) => readonly ModelRunner[];
+  readonly attest: (link: HubLink) => Promise<Answer<Attestation>>;
+  readonly forkProofFile: string;
+  readonly checkinSeconds: number;
+  readonly emit: Emit;
+  /** Unix milliseconds. */
+  readonly clock: () => number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}
+
+export class AgentLife {
+  readonly #parts: AgentParts;
+  readonly #disposal = new AbortController();
+  readonly #link: HubLink | undefined;
+  readonly #runners: readonly ModelRunner[];
+  readonly #refreshing = new Set<ModelRunner>();
+  readonly #locking = new Serial();
+  readonly #checkingIn: Promise<void>;
+  #wake = Promise.withResolvers<void>();
+  #state: AgentState = 'connecting';
+  #why = '';
+  #attestation: Attestation | undefined;
+  #isNew = false;
+  #logContinues = false;
+
+  constructor(parts: AgentParts) {
+    this.#parts = parts;
+    const { witness, recovery, emit, openLink, makeRunners, forkProofFile } = parts;
+    if (recovery !== undefined) emit({ kind: 'recovery', why: recovery.message });
+    if (witness.forked) {
+      // Until an operator has looked into it, this hub is not spoken to.
+      emit({ kind: 'fork-detected', proofFile: forkProofFile });
+      this.#state = 'forked';
+      this.#runners = [];
+      this.#checkingIn = Promise.resolve();
+      return;
+    }
+    this.#link = openLink(this.#callbacks());
+    const hooks: RunnerHooks = {
+      mayTrustHub: () => this.#state === 'online' && this.#logContinues && this.#isHealthy(),
+      onCutOff: (refusal) => this.#cutOff(refusal),
+    };
+    this.#runners = recovery === undefined ? makeRunners(this.#link, hooks) : [];
+    this.#checkingIn = this.#checkInForever(this.#link);
+  }
+
+  /** The newest attestation result, a JWT. */
+  get attestationResult(): string | undefined {
+    return this.#attestation?.token;
+  }
+
+  /** The PCRs the hub asks for; undefined before it was asked. */
+  get pcrs(): readonly number[] | undefined {
+    return this.#link?.pcrs;
+  }
+
+  runner(name: string): ModelRunner | undefined {
+    return this.#runners.find((runner) => runner.name === name);
+  }
+
+  status(): AgentStatus {
+    const { deviceId, tier, recovery, witness } = this.#parts;
+    const { result, state } = this.#attestation ?? {};
+    return {
+      deviceId,
+      tier,
+      state: recovery !== undefined && this.#state !== 'forked' ? 'recovery' : this.#state,
+      connected: this.#link?.connected ?? false,
+      why: recovery?.message ?? this.#why,
+      certificateNotAfter: this.#link?.credential?.notAfterMs ?? null,
+      attestation:
+        result === undefined
+          ? null
+          : { status: result.status, tier: result.tier, at: result.issuedAt * 1_000, reasons: result.reasons, deviceState: state ?? '' },
+      log: { size: witness.size, continues: this.#logContinues, forked: witness.forked },
+      models: this.#runners.map(modelStatus),
+    };
+  }
+
+  /** Stops everything; models are locked first. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal.abort();
+    this.#wake.resolve();
+    await Promise.all(this.#runners.map((runner) => runner[Symbol.asyncDispose]()));
+    await this.#link?.[Symbol.asyncDispose]();
+    await this.#checkingIn;
+    await this.#locking.idle();
+  }
+
+  #callbacks(): LinkCallbacks {
+    const { emit } = this.#parts;
+    return {
+      onConnected: (state) => {
+        this.#setState('online', '');
+        this.#isNew = true;
+        emit({ kind: 'connected', state });
+        this.#wake.resolve();
+      },
+      onDisconnected: (why) => {
+        if (this.#state === 'online') this.#setState('offline', why);
+        emit({ kind: 'disconnected', why });
+      },
+      onRenewed: (notAfter) => emit({ kind: 'certificate-renewed', notAfter }),
+      onRefused: (step, refusal) => this.#refused(step, refusal),
+      onFailed: (error) => {
+        const event = failureEvent('connection', error);
+        if (event.kind !== 'failed' || !this.#isNews(`${event.code}: ${event.message}`)) return;
+        if (event.code === 'unexpected') emit(event);
+        else emit({ kind: 'hub-unreachable', why: event.message });
+      },
+    };
+  }
+
+  async #checkInForever(link: HubLink): Promise<void> {
+    const { signal } = this.#disposal;
+    const { checkinSeconds, random } = this.#parts;
+    while (!signal.aborted) {
+      // A fleet that was started together does not check in together.
+      await Promise.race([pause(checkinSeconds * 1_000 * (0.9 + random() / 5), signal), this.#wake.promise]);
+      this.#wake = Promise.withResolvers();
+      if (signal.aborted || !link.connected) continue;
+      try {
+        await this.#checkIn(link);
+      } catch (error) {
+        if (!signal.aborted && link.connected) this.#parts.emit(failureEvent('check-in', error));
+      }
+    }
+  }
+
+  async #checkIn(link: HubLink): Promise<void> {
+    const patience = this.#isNew ? 'now' : 'patient';
+    // The log comes first: nothing is taken from a hub that cannot show that its history stands.
+    await this.#vouch(link);
+    if (this.#state !== 'online') return;
+    if (this.#isNew || !this.#isHealthy()) await this.#attest(link);
+    this.#isNew = false;
+    await this.#report(link);
+    for (const runner of this.#runners) {
+      // A long download does not hold up the check-ins, nor do they pile up behind it.
+      if (this.#refreshing.has(runner)) continue;
+      this.#refreshing.add(runner);
+      void runner.refresh(patience).finally(() => this.#refreshing.delete(runner));
+    }
+  }
+
+  async #vouch(link: HubLink): Promise<void> {
+    const { witness, emit, clock } = this.#parts;
+    const before = witness.size;
+    const verdict = await witness.checkIn(link.send, Math.floor(clock() / 1_000));
+    switch (verdict.kind) {
+      case 'cosigned':
+        this.#logContinues = true;
+        if (verdict.taken && verdict.size !== before) emit({ kind: 'cosigned', size: verdict.size });
+        return;
+      case 'unproven':
+        this.#logContinues = false;
+        if (this.#isNews(verdict.reasons.join())) emit({ kind: 'log-refused', reasons: verdict.reasons });
+        return;
+      case 'forked':
+        return this.#forked(link);
+      case 'refused':
+        return this.#refused('cosignature', verdict);
+    }
+  }
+
+  async #forked(link: HubLink): Promise<void> {
+    const { witness, emit, forkProofFile } = this.#parts;
+    this.#logContinues = false;
+    this.#setState('forked', `the log was caught with two histories: ${forkProofFile} proves it`);
+    emit({ kind: 'fork-detected', proofFile: forkProofFile });
+    await this.#lockAll('the audit log of the hub forked');
+    // A hub that is honest about itself wants to know; for any other it costs nothing.
+    await sendReport(link.send, { models: [], forkProof: witness.forkProof }).catch(() => undefined);
+    // Not awaited here: disposal waits for the check-in that this is part of.
+    void link[Symbol.asyncDispose]();
+  }
+
+  async #attest(link: HubLink): Promise<void> {
+    const { emit, attest } = this.#parts;
+    const before = this.#attestation?.result;
+    const answer = await attest(link);
+    if (answer.kind === 'refused') return this.#refused('attestation', answer);
+    this.#attestation = answer.value;
+    const { status, tier, reasons } = answer.value.result;
+    if (this.#isHealthy()) return emit({ kind: 'attested', status, tier, reasons });
+    const message = `the boot was refused: ${status}`;
+    const isNews = JSON.stringify(before?.reasons) !== JSON.stringify(reasons) || this.#isNew;
+    if (isNews) emit({ kind: 'refused', step: 'attestation', code: 'attestation-refused', message, reasons });
+    await this.#lockAll(message);
+  }
+
+  async #report(link: HubLink): Promise<void> {
+    const models = this.#runners.flatMap(({ held }) => {
+      const { counts } = held ?? {};
+      return held === undefined || counts === undefined
+        ? []
+        : [{ model: held.model.name, version: held.model.version, counts }];
+    });
+    if (models.length === 0) return;
+    const answer = await sendReport(link.send, { models });
+    if (answer.kind === 'refused') this.#refused('report', answer);
+  }
+
+  #isHealthy(): boolean {
+    const status = this.#attestation?.result.status;
+    return status === 'affirming' || status === 'warning';
+  }
+
+  #refused(step: string, refusal: Refusal): void {
+    const { code, message, reasons } = refusal;
+    if (this.#isNews(`${step} ${refusalText(refusal)}`)) this.#parts.emit({ kind: 'refused', step, code, message, reasons });
+    if (cutOffCodes.includes(code) || code === 'certificate-revoked') this.#cutOff(refusal);
+  }
+
+  #cutOff(refusal: Refusal): void {
+    this.#setState(refusal.code === 'device-retired' ? 'retired' : 'quarantined', refusal.message);
+    void this.#lockAll(refusalText(refusal));
+  }
+
+  #lockAll(why: string): Promise<void> {
+    return this.#locking.run(async () => {
+      await Promise.all(this.#runners.map((runner) => runner.lock(why)));
+    });
+  }
+
+  #setState(state: AgentState, why: string): void {
+    // A fork is for an operator to end.
+    if (this.#state === 'forked') return;
+    this.#state = state;
+    this.#why = why;
+  }
+
+  // What every attempt meets again is told once.
+  #isNews(why: string): boolean {
+    const isNews = why !== this.#why;
+    this.#why = why;
+    return isNews;
+  }
+}

@@ -1,0 +1,42 @@
+// What the agent tells whoever runs it: the story of one device, one line an event. No event carries a secret, a nonce or an input.
+import type { Reason } from './hub-api.ts';
+
+export type AgentEvent =
+  | { readonly kind: 'started'; readonly deviceId: string; readonly tier: string }
+  | { readonly kind: 'stage-measured'; readonly stage: string; readonly digest: string; readonly again: boolean }
+  | { readonly kind: 'recovery'; readonly why: string }
+  | { readonly kind: 'enrolled' }
+  /** A restarted device got a new certificate by its root of trust. */
+  | { readonly kind: 'recovered' }
+  | { readonly kind: 'certificate-renewed'; readonly notAfter: number }
+  | { readonly kind: 'connected'; readonly state: string }
+  | { readonly kind: 'disconnected'; readonly why: string }
+  | { readonly kind: 'hub-unreachable'; readonly why: string }
+  | { readonly kind: 'attested'; readonly status: string; readonly tier: string; readonly reasons: readonly Reason[] }
+  /** The hub said no: `step` is what was asked for. */
+  | { readonly kind: 'refused'; readonly step: string; readonly code: string; readonly message: string; readonly reasons: readonly Reason[] }
+  | { readonly kind: 'model-refused'; readonly model: string; readonly code: string; readonly why: string }
+  | { readonly kind: 'downloaded'; readonly model: string; readonly version: string; readonly bytes: number }
+  | { readonly kind: 'released'; readonly model: string; readonly version: string; readonly lease: string; readonly notAfter: number }
+  | { readonly kind: 'lease-renewed'; readonly model: string; readonly version: string; readonly lease: string; readonly notAfter: number }
+  | { readonly kind: 'serving'; readonly model: string; readonly version: string; readonly guarded: boolean; readonly degraded: readonly string[] }
+  /** An opaque model is open for `edgekeep model run`. */
+  | { readonly kind: 'ready'; readonly model: string; readonly version: string }
+  | { readonly kind: 'locked'; readonly model: string; readonly why: string }
+  | { readonly kind: 'guard-ended'; readonly model: string; readonly why: string }
+  | { readonly kind: 'cosigned'; readonly size: number }
+  /** The log could not show that it continues what this device saw; not cosigned. */
+  | { readonly kind: 'log-refused'; readonly reasons: readonly string[] }
+  | { readonly kind: 'fork-detected'; readonly proofFile: string }
+  | { readonly kind: 'failed'; readonly step: string; readonly code: string; readonly message: string };
+
+export type Emit = (event: AgentEvent) => void;
+
+/** An event with its time, Unix milliseconds. */
+export type TimedEvent = AgentEvent & { readonly at: number };
+
+/** A failure as an event; the cause's own code where it has one. */
+export function failureEvent(step: string, error: unknown): AgentEvent {
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unexpected';
+  return { kind: 'failed', step, code, message: error instanceof Error ? error.message : String(error) };
+}

@@ -1,0 +1,97 @@
+// A model this device holds now: its lease, and either the guard that serves it or the opened files for a program. When it ends, however it
+// ends, the guard is stopped and every byte is wiped.
+import type { Lease } from '@edgekeep/core/access/lease';
+import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
+import { GuardProcess } from './guard/process.ts';
+import type { SandboxedProgram } from './guard/program.ts';
+import type { Sandbox } from './guard/sandbox.ts';
+import type { VerifiedModel } from './model.ts';
+import type { OpenedModel } from './opened-model.ts';
+
+/** What guards of this machine run as. */
+export interface GuardHost {
+  readonly program: SandboxedProgram;
+  readonly sandbox: Sandbox;
+}
+
+export class HeldModel {
+  readonly model: VerifiedModel;
+  /** Undefined for a model that is held for a program. */
+  readonly guard: GuardProcess | undefined;
+  /** The opened files, while the model is held for a program. */
+  readonly opened: OpenedModel | undefined;
+  /** Aborted at the end. */
+  readonly over: AbortSignal;
+  readonly #over = new AbortController();
+  #lease: Lease;
+  #granted: { readonly atMs: number; readonly monotonicMs: number };
+
+  /** Starts the guard where the model is for it; `opened` is this object's from now on. `host` is asked only then. */
+  static async take(
+    model: VerifiedModel,
+    lease: Lease,
+    opened: OpenedModel,
+    host: () => Promise<GuardHost>,
+    nowMs: number,
+  ): Promise<HeldModel> {
+    if (model.use === 'program') return new HeldModel(model, lease, undefined, opened, nowMs);
+    try {
+      const files = opened.files.map(({ file: { path, role, mediaType, size }, memory }) => {
+        // `filesForGuard` never chooses an opaque file.
+        return { path, role: role === 'opaque' ? 'data' : role, mediaType, size, descriptor: memory.descriptor } as const;
+      });
+      const { name, version, manifest } = model;
+      const { program, sandbox } = await host();
+      const guard = await GuardProcess.start({
+        program,
+        sandbox,
+        model: { name, version },
+        files,
+        settings: manifest.guard,
+      });
+      return new HeldModel(model, lease, guard, undefined, nowMs);
+    } finally {
+      // The guard has its own copy by now, or never will.
+      await opened[Symbol.asyncDispose]();
+    }
+  }
+
+  private constructor(
+    model: VerifiedModel,
+    lease: Lease,
+    guard: GuardProcess | undefined,
+    opened: OpenedModel | undefined,
+    nowMs: number,
+  ) {
+    this.model = model;
+    this.guard = guard;
+    this.opened = opened;
+    this.over = this.#over.signal;
+    this.#lease = lease;
+    this.#granted = { atMs: nowMs, monotonicMs: performance.now() };
+  }
+
+  get lease(): Lease {
+    return this.#lease;
+  }
+
+  get counts(): GuardCounts | undefined {
+    return this.guard?.counts;
+  }
+
+  renew(lease: Lease, nowMs: number): void {
+    this.#lease = lease;
+    this.#granted = { atMs: nowMs, monotonicMs: performance.now() };
+  }
+
+  /** The time that counts for the lease: setting the clock back does not prolong it. Unix milliseconds. */
+  leaseClock(clock: () => number): number {
+    const { atMs, monotonicMs } = this.#granted;
+    return Math.max(clock(), atMs + performance.now() - monotonicMs);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#over.abort();
+    await Promise.all([this.guard?.stop(), this.opened?.[Symbol.asyncDispose]()]);
+  }
+}

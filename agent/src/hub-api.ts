@@ -1,0 +1,71 @@
+// Asking the hub: JSON out, a checked value or a refusal back (spec/api.md). What the hub refuses is a value; what it answers in no
+// known form is an error.
+import { parseJson } from '@edgekeep/core/json';
+import { errorResponse } from '@edgekeep/wire/device-api';
+import type { HubRequest, HubResponse } from '@edgekeep/wire/exchange';
+import type { ZodType } from 'zod';
+import { AgentError } from './error.ts';
+
+export type Send = (input: HubRequest) => Promise<HubResponse>;
+
+export interface Reason {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** The hub said no. `code` is one of docs/errors.md. */
+export interface Refusal {
+  readonly kind: 'refused';
+  readonly code: string;
+  readonly message: string;
+  readonly reasons: readonly Reason[];
+  readonly attestationResult: string | undefined;
+}
+
+export type Answer<T> = { readonly kind: 'ok'; readonly value: T } | Refusal;
+
+/** Refusals that mean: this device is cut off, everything it was trusted with must go. */
+export const cutOffCodes: readonly string[] = ['device-quarantined', 'device-retired'];
+
+// What a refusal says is shown to operators; a hub that was taken over cannot fill the log with it.
+const reasonsMax = 16;
+const textMax = 600;
+
+export async function getFromHub<T>(send: Send, path: string, schema: ZodType<T>): Promise<Answer<T>> {
+  return answerOf(await send({ method: 'GET', path }), path, schema);
+}
+
+export async function postToHub<T>(send: Send, path: string, body: object | undefined, schema: ZodType<T>): Promise<Answer<T>> {
+  const content = body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+  return answerOf(await send({ method: 'POST', path, ...content }), path, schema);
+}
+
+/** Reads an answer; throws `hub-answer-invalid` for a refusal in no known form, a CoreError for any other broken body. */
+export function answerOf<T>(response: HubResponse, path: string, schema: ZodType<T>): Answer<T> {
+  if (response.status === 200) return { kind: 'ok', value: parseJson(response.body, schema, path) };
+  return refusalOf(response, path);
+}
+
+export function refusalOf({ status, body }: HubResponse, path: string): Refusal {
+  let error;
+  try {
+    ({ error } = parseJson(body, errorResponse, path));
+  } catch (cause) {
+    throw new AgentError('hub-answer-invalid', `${path}: the hub answered ${status} in no known form`, { cause });
+  }
+  return {
+    kind: 'refused',
+    code: error.code.slice(0, textMax),
+    message: error.message.slice(0, textMax),
+    reasons: error.reasons.slice(0, reasonsMax).map(({ code, message }) => {
+      return { code: code.slice(0, textMax), message: message.slice(0, textMax) };
+    }),
+    attestationResult: error.attestationResult,
+  };
+}
+
+/** One line for a log: the message, and the first reason where there is one. */
+export function refusalText({ code, message, reasons }: Refusal): string {
+  const [first] = reasons;
+  return first === undefined ? `${code}: ${message}` : `${code}: ${message}: ${first.message}`;
+}

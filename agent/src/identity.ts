@@ -1,0 +1,123 @@
+// How the device gets its operational certificate (spec/api.md): enrolment proves the root of trust to a hub that does not know it yet,
+// recovery proves it again after a restart, renewal does so ahead of time on a live connection.
+import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import type { RootOfTrust, RootOfTrustIdentity } from '@edgekeep/hardware/root-of-trust';
+import * as api from '@edgekeep/wire/device-api';
+import { evidenceDocument, type Prover } from './attest.ts';
+import { AgentError } from './error.ts';
+import { type Answer, postToHub, type Send } from './hub-api.ts';
+import { type Credential, credentialOf, makeOperationalKey, type OperationalKey } from './operational-key.ts';
+
+export interface IdentityParts {
+  readonly deviceId: string;
+  readonly rootOfTrust: Pick<RootOfTrust, 'describe' | 'activateCredential'>;
+  readonly prover: Prover;
+  /** Unix milliseconds. */
+  readonly clock: () => number;
+}
+
+/** A certificate, and the PCRs that this hub wants quoted. */
+export interface Identity {
+  readonly credential: Credential;
+  readonly pcrs: readonly number[];
+}
+
+export interface Enrolment {
+  readonly token: string | undefined;
+  /** The C2SP vkey of this device's witness key. */
+  readonly witnessKey: string;
+}
+
+/** Both steps of enrolment; `send` must keep to one connection. */
+export async function enrol(send: Send, parts: IdentityParts, { token, witnessKey }: Enrolment): Promise<Answer<Identity>> {
+  const { deviceId, rootOfTrust } = parts;
+  const identity = identityDocument(await rootOfTrust.describe());
+  const start = { deviceId, identity, ...(token === undefined ? {} : { token }) };
+  const challenge = await postToHub(send, '/v1/enrol/challenge', start, api.enrolChallengeResponse);
+  if (challenge.kind === 'refused') return challenge;
+  const { nonce, pcrs, credential } = challenge.value;
+  const secret =
+    credential === undefined
+      ? undefined
+      : await rootOfTrust.activateCredential(
+          parseBase64url(credential.blob, 'credential'),
+          parseBase64url(credential.encryptedSecret, 'credential'),
+        );
+  const proof = await provenKey(parts, nonce, pcrs);
+  const body = {
+    ...(secret === undefined ? {} : { credentialSecret: toBase64url(secret) }),
+    ...proof.document,
+    witnessKey,
+  };
+  return certified(send, '/v1/enrol/complete', parts, proof.key, pcrs, body);
+}
+
+/** For a device that is enrolled and has no certificate; `send` must keep to one connection. */
+export async function recover(send: Send, parts: IdentityParts): Promise<Answer<Identity>> {
+  const { deviceId } = parts;
+  const challenge = await postToHub(send, '/v1/recover/challenge', { deviceId }, api.challengeResponse);
+  if (challenge.kind === 'refused') return challenge;
+  const { nonce, pcrs } = challenge.value;
+  const proof = await provenKey(parts, nonce, pcrs);
+  return certified(send, '/v1/recover/complete', parts, proof.key, pcrs, proof.document);
+}
+
+/** The next certificate, asked for on a bound connection. */
+export async function renew(send: Send, parts: IdentityParts): Promise<Answer<Identity>> {
+  const challenge = await postToHub(send, '/v1/challenges', undefined, api.challengeResponse);
+  if (challenge.kind === 'refused') return challenge;
+  const { nonce, pcrs } = challenge.value;
+  const proof = await provenKey(parts, nonce, pcrs);
+  return certified(send, '/v1/renew', parts, proof.key, pcrs, proof.document);
+}
+
+interface ProvenKey {
+  readonly key: OperationalKey;
+  readonly document: { readonly certificateRequest: string; readonly evidence: object };
+}
+
+async function provenKey({ deviceId, prover }: IdentityParts, nonce: string, pcrs: readonly number[]): Promise<ProvenKey> {
+  const key = await makeOperationalKey(deviceId);
+  const evidence = await prover.evidence('certify', parseBase64url(nonce, 'nonce'), key.spki, pcrs);
+  return {
+    key,
+    document: {
+      certificateRequest: toBase64url(key.certificateRequest),
+      evidence: evidenceDocument(evidence),
+    },
+  };
+}
+
+async function certified(
+  send: Send,
+  path: string,
+  { deviceId, clock }: IdentityParts,
+  key: OperationalKey,
+  pcrs: readonly number[],
+  body: object,
+): Promise<Answer<Identity>> {
+  const answer = await postToHub(send, path, body, api.certificateResponse);
+  if (answer.kind === 'refused') return answer;
+  return { kind: 'ok', value: { credential: credentialOf(key, deviceId, answer.value.certificateChain, clock()), pcrs } };
+}
+
+function identityDocument(identity: RootOfTrustIdentity): api.DeviceIdentity {
+  if (identity.tier === 'software') {
+    const { signingPublic, encryptionPublic } = identity;
+    return { kind: 'software', signingKey: toBase64url(signingPublic), encryptionKey: toBase64url(encryptionPublic) };
+  }
+  const { endorsementKey, endorsementChain, attestationPublic } = identity;
+  if (endorsementKey.certificate === undefined) {
+    throw new AgentError(
+      'endorsement-certificate-missing',
+      `this TPM (${identity.manufacturer}) holds no certificate for its ${endorsementKey.kind} endorsement key: set rootOfTrust.endorsementKey to one it has`,
+    );
+  }
+  return {
+    kind: 'tpm',
+    endorsementKey: toBase64url(endorsementKey.publicArea),
+    endorsementKeyKind: endorsementKey.kind,
+    endorsementCertificates: [endorsementKey.certificate, ...endorsementChain].map(toBase64url),
+    attestationKey: toBase64url(attestationPublic),
+  };
+}

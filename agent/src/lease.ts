@@ -1,0 +1,70 @@
+// Asking for a model key: fresh evidence bound to this very connection, and a lease and receipt that are checked before the key is used.
+// A receipt that does not verify means a release the log does not prove: the key is not opened.
+import { type Lease, leaseState } from '@edgekeep/core/access/lease';
+import { receiptBytesMax, verifyReceipt } from '@edgekeep/core/access/receipt';
+import type { Trust } from '@edgekeep/core/access/trust';
+import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
+import { parseBase64url } from '@edgekeep/core/bytes';
+import * as api from '@edgekeep/wire/device-api';
+import type { z } from 'zod';
+import { evidenceDocument, type Prover } from './attest.ts';
+import type { HubLink } from './connection.ts';
+import { AgentError } from './error.ts';
+import { type Answer, postToHub } from './hub-api.ts';
+import type { VerifiedModel } from './model.ts';
+
+export interface KeyGrant {
+  readonly lease: Lease;
+  readonly wrappedKey: WrappedKey;
+  readonly attestationResult: string;
+  /** The receipt file's bytes. */
+  readonly receipt: Uint8Array;
+}
+
+export interface LeaseParts {
+  readonly deviceId: string;
+  readonly link: Pick<HubLink, 'withChallenge'>;
+  readonly prover: Prover;
+  /** Pinned: the log's key, the verifiers' keys, the publishers' keys; a quorum of 0, since witnesses come later. */
+  readonly trust: Trust;
+  /** Unix milliseconds. */
+  readonly clock: () => number;
+}
+
+/** Seconds that the hub's clock may be ahead of ours. */
+const clockSkewSecondsMax = 300;
+
+export function requestKey(parts: LeaseParts, model: VerifiedModel): Promise<Answer<KeyGrant>> {
+  return parts.link.withChallenge(async ({ nonce, exporter, pcrs, send }) => {
+    const evidence = evidenceDocument(await parts.prover.evidence('release', nonce, exporter, pcrs));
+    const ask = { model: model.name, version: model.version, evidence };
+    const answer = await postToHub(send, '/v1/releases', ask, api.releaseResponse);
+    return answer.kind === 'refused' ? answer : { kind: 'ok', value: checkedGrant(parts, model, answer.value) };
+  });
+}
+
+/** Throws `lease-refused` unless lease and receipt are about this device, this model and now. */
+export function checkedGrant(
+  { deviceId, trust, clock }: Pick<LeaseParts, 'deviceId' | 'trust' | 'clock'>,
+  model: VerifiedModel,
+  answer: z.infer<typeof api.releaseResponse>,
+): KeyGrant {
+  const { lease, wrappedKey, attestationResult } = answer;
+  const about = [lease.deviceId, lease.model, lease.version, lease.manifestDigest].join(' ');
+  const expected = [deviceId, model.name, model.version, model.digestHex].join(' ');
+  if (about !== expected) throw refused(`it is for ${about}, expected ${expected}`);
+  const nowSeconds = Math.floor(clock() / 1_000);
+  if (lease.notBefore > nowSeconds + clockSkewSecondsMax) throw refused(`it begins ${lease.notBefore - nowSeconds} s from now: set the clock`);
+  if (leaseState(lease, Math.max(nowSeconds, lease.notBefore)) === 'expired') throw refused('it is over already: set the clock');
+  const receipt = parseBase64url(answer.receipt, 'receipt');
+  if (receipt.length > receiptBytesMax) throw refused(`a receipt of ${receipt.length} bytes`);
+  const detached = { manifest: model.manifestBytes, modelSignature: model.signature };
+  const verdict = verifyReceipt(receipt, trust, detached);
+  if (verdict.kind === 'refused') throw refused(`its receipt does not verify: ${verdict.reasons.join('; ')}`);
+  if (verdict.summary.release.lease.id !== lease.id) throw refused('the receipt is of another lease');
+  return { lease, wrappedKey, attestationResult, receipt };
+}
+
+function refused(why: string): AgentError {
+  return new AgentError('lease-refused', `the lease is not accepted: ${why}`);
+}

@@ -1,0 +1,268 @@
+// Runs one model of the settings: brings the current release, asks for its key, opens and serves it, renews the lease ahead of time, swaps to
+// a new version only when that one serves, and locks everything at once when the lease ends or the hub cuts the device off.
+import { join } from 'node:path';
+import { leaseState } from '@edgekeep/core/access/lease';
+import { CoreError } from '@edgekeep/core/error';
+import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
+import { Serial } from '@edgekeep/hardware/serial';
+import { type BackoffSettings, backoffDelayMs } from '@edgekeep/wire/backoff';
+import { AgentError } from './error.ts';
+import { type Emit, failureEvent } from './event.ts';
+import type { GuardListener } from './guard/listener.ts';
+import { type GuardHost, HeldModel } from './held-model.ts';
+import { cutOffCodes, type Refusal, refusalText } from './hub-api.ts';
+import type { HubLink } from './connection.ts';
+import { type KeyGrant, type LeaseParts, requestKey } from './lease.ts';
+import type { ModelStore } from './model-store.ts';
+import { currentModel, type VerifiedModel } from './model.ts';
+import { OpenedModel } from './opened-model.ts';
+import type { ModelSettings } from './settings.ts';
+import type { HighestVersions } from './versions.ts';
+import { pause, waitUntil } from './wait.ts';
+
+export interface ModelRunnerParts extends Omit<LeaseParts, 'link'> {
+  readonly settings: ModelSettings;
+  readonly link: Pick<HubLink, 'send' | 'download' | 'withChallenge' | 'connected'>;
+  readonly rootOfTrust: Pick<RootOfTrust, 'openKey'>;
+  readonly store: ModelStore;
+  readonly versions: HighestVersions;
+  readonly receiptsFolder: string;
+  readonly guardHost: () => Promise<GuardHost>;
+  /** Where predictions are asked for; undefined when the model is never served. */
+  readonly listener: GuardListener | undefined;
+  readonly socketPath: string | undefined;
+  /** Whether the hub may be trusted with anything new now: its log continues what this device saw. */
+  readonly mayTrustHub: () => boolean;
+  /** The hub cut the device off: not only this model has to go. */
+  readonly onCutOff: (refusal: Refusal) => void;
+  readonly emit: Emit;
+  /** How refused requests for a key are spaced. */
+  readonly backoff: BackoffSettings;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}
+
+/** A guard that keeps crashing is started again later and later. */
+const restartDelayMs = { first: 1_000, most: 60_000 } as const;
+/** After this long a crash counts as the first one again. */
+const steadyAfterMs = 300_000;
+
+export class ModelRunner {
+  readonly name: string;
+  readonly #parts: ModelRunnerParts;
+  readonly #serial = new Serial();
+  readonly #disposal = new AbortController();
+  #lock = new AbortController();
+  #held: HeldModel | undefined;
+  #why = 'not asked for yet';
+  #crashes = 0;
+  #refusals = 0;
+  #notBeforeMs = 0;
+
+  constructor(parts: ModelRunnerParts) {
+    this.#parts = parts;
+    this.name = parts.settings.name;
+  }
+
+  get held(): HeldModel | undefined {
+    return this.#held;
+  }
+
+  /** Why the model is not held, for people. */
+  get why(): string {
+    return this.#held === undefined ? this.#why : '';
+  }
+
+  /** Where predictions are asked for. */
+  get socket(): string | undefined {
+    return this.#parts.socketPath;
+  }
+
+  get loopbackPort(): number | undefined {
+    return this.#parts.listener?.loopbackPort;
+  }
+
+  /**
+   * Brings the model to what the hub offers now. Never rejects: what went wrong is an event, and the next check-in tries again.
+   * `patient` keeps to the backoff after refusals; without it the hub is asked now.
+   */
+  refresh(patience: 'patient' | 'now'): Promise<void> {
+    return this.#serial.run(async () => {
+      const { link, mayTrustHub, clock } = this.#parts;
+      if (this.#disposal.signal.aborted || !link.connected || !mayTrustHub()) return;
+      if (patience === 'patient' && clock() < this.#notBeforeMs) return;
+      const { signal } = this.#lock;
+      try {
+        await this.#refresh(signal);
+      } catch (error) {
+        if (!signal.aborted) this.#failed(error);
+      }
+    });
+  }
+
+  /** Takes the model away now, whatever is under way. Resolves when the guard is gone and memory is wiped. */
+  async lock(why: string): Promise<void> {
+    this.#lock.abort();
+    this.#lock = new AbortController();
+    this.#why = why;
+    const held = this.#held;
+    this.#held = undefined;
+    this.#parts.listener?.serve(undefined);
+    if (held === undefined) return;
+    await held[Symbol.asyncDispose]();
+    this.#parts.emit({ kind: 'locked', model: this.name, why });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal.abort();
+    await this.lock('the agent stops');
+    await this.#serial.idle();
+  }
+
+  async #refresh(signal: AbortSignal): Promise<void> {
+    const { settings, link, trust, versions, store, emit, clock } = this.#parts;
+    const offered = await currentModel(link.send, settings, trust.publisherKeys);
+    if (offered.kind === 'refused') return this.#refused('model', offered);
+    const model = offered.value;
+    versions.assertNoRollback(model.name, model.version);
+    const held = this.#held;
+    if (held !== undefined && held.model.digestHex === model.digestHex) {
+      if (leaseState(held.lease, Math.floor(held.leaseClock(clock) / 1_000)) === 'held') return;
+      return this.#renew(held, model);
+    }
+    const fetched = await store.fetch(model, (input) => link.download(input), signal);
+    if (fetched.kind === 'refused') return this.#refused('download', fetched);
+    if (fetched.bytes > 0) emit({ kind: 'downloaded', model: model.name, version: model.version, bytes: fetched.bytes });
+    const grant = await requestKey(this.#parts, model);
+    if (grant.kind === 'refused') return this.#refused('release', grant);
+    this.#refusals = 0;
+    await this.#keepReceipt(grant.value);
+    const { lease } = grant.value;
+    emit({ kind: 'released', model: model.name, version: model.version, lease: lease.id, notAfter: lease.notAfter });
+    const next = await this.#open(model, grant.value, signal);
+    if (signal.aborted) return next[Symbol.asyncDispose]();
+    await this.#swap(next);
+  }
+
+  async #renew(held: HeldModel, model: VerifiedModel): Promise<void> {
+    const grant = await requestKey(this.#parts, model);
+    if (grant.kind === 'refused') return this.#refused('release', grant);
+    await this.#keepReceipt(grant.value);
+    // The model is open already: the key of this lease is not opened at all.
+    const { lease } = grant.value;
+    if (held.over.aborted) return;
+    held.renew(lease, this.#parts.clock());
+    this.#parts.emit({ kind: 'lease-renewed', model: model.name, version: model.version, lease: lease.id, notAfter: lease.notAfter });
+  }
+
+  /** Opens the key, opens the files with it, zeroes it, and starts the guard. */
+  async #open(model: VerifiedModel, { wrappedKey, lease }: KeyGrant, signal: AbortSignal): Promise<HeldModel> {
+    const { rootOfTrust, store, versions, guardHost, clock } = this.#parts;
+    const modelKey = await rootOfTrust.openKey(wrappedKey, { leaseId: lease.id });
+    let opened: OpenedModel;
+    try {
+      opened = await OpenedModel.open(store, model, modelKey, signal);
+    } catch (error) {
+      // Files that do not open are fetched anew the next time.
+      if (error instanceof AgentError && error.code === 'model-damaged') await store.remove(model);
+      throw error;
+    } finally {
+      modelKey.fill(0);
+    }
+    // A lock does not wait for the guard to come up.
+    const wipe = () => void opened[Symbol.asyncDispose]();
+    signal.addEventListener('abort', wipe, { once: true });
+    try {
+      if (signal.aborted) throw new AgentError('locked', `${model.name} was locked while it was opened`);
+      await versions.remember(model.name, model.version);
+      return await HeldModel.take(model, lease, opened, guardHost, clock());
+    } catch (error) {
+      await opened[Symbol.asyncDispose]();
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', wipe);
+    }
+  }
+
+  async #swap(next: HeldModel): Promise<void> {
+    const { listener, store, emit } = this.#parts;
+    const last = this.#held;
+    this.#held = next;
+    listener?.serve(next.guard);
+    const { name, version } = next.model;
+    if (next.guard === undefined) emit({ kind: 'ready', model: name, version });
+    else emit({ kind: 'serving', model: name, version, guarded: next.guard.guarded, degraded: next.guard.degraded });
+    void this.#expireWhenDue(next);
+    void this.#renewWhenDue(next);
+    void this.#watchGuard(next);
+    await last?.[Symbol.asyncDispose]();
+    await store.removeOthers(next.model);
+  }
+
+  async #expireWhenDue(held: HeldModel): Promise<void> {
+    const now = () => held.leaseClock(this.#parts.clock);
+    for (let end = 0; end < held.lease.notAfter;) {
+      end = held.lease.notAfter;
+      await waitUntil(end * 1_000, now, held.over);
+      if (held.over.aborted) return;
+    }
+    if (this.#held === held) await this.lock('the lease ended before it could be renewed');
+  }
+
+  async #renewWhenDue(held: HeldModel): Promise<void> {
+    const now = () => held.leaseClock(this.#parts.clock);
+    while (!held.over.aborted) {
+      const { lease } = held;
+      await waitUntil(lease.renewAfter * 1_000, now, held.over);
+      if (held.over.aborted) return;
+      await this.refresh('now');
+      if (held.lease !== lease) continue;
+      // Not renewed: again after a quarter of what is left, so several times before the end.
+      await pause(Math.max(1_000, (lease.notAfter * 1_000 - now()) / 4), held.over);
+    }
+  }
+
+  async #watchGuard(held: HeldModel): Promise<void> {
+    if (held.guard === undefined) return;
+    const since = performance.now();
+    const { asked, exitCode, signal, errorText } = await held.guard.exited;
+    if (asked || this.#held !== held) return;
+    const why = `the guard ended (${signal ?? exitCode}): ${errorText.trim().slice(-300)}`;
+    this.#parts.emit({ kind: 'guard-ended', model: this.name, why });
+    await this.lock(why);
+    this.#crashes = performance.now() - since > steadyAfterMs ? 0 : this.#crashes + 1;
+    await pause(Math.min(restartDelayMs.most, restartDelayMs.first * 2 ** this.#crashes), this.#disposal.signal);
+    await this.refresh('now');
+  }
+
+  async #keepReceipt({ receipt }: KeyGrant): Promise<void> {
+    await replaceFile(join(this.#parts.receiptsFolder, `${this.name}.json`), receipt);
+  }
+
+  async #refused(step: string, refusal: Refusal): Promise<void> {
+    const { emit, onCutOff, backoff, clock, random } = this.#parts;
+    const { code, message, reasons } = refusal;
+    this.#refusals += 1;
+    this.#notBeforeMs = clock() + backoffDelayMs(backoff, this.#refusals, random());
+    if (this.#isNews(refusalText(refusal))) emit({ kind: 'refused', step, code, message, reasons });
+    if (cutOffCodes.includes(code)) return onCutOff(refusal);
+    // What this device booted is not believed any more: what it was trusted with must go. Any other refusal lets the lease run out.
+    if (code === 'attestation-refused') await this.lock(refusalText(refusal));
+  }
+
+  #failed(error: unknown): void {
+    const { emit } = this.#parts;
+    const event = failureEvent(`model ${this.name}`, error);
+    if (event.kind !== 'failed' || !this.#isNews(event.message)) return;
+    const about = error instanceof AgentError || error instanceof CoreError;
+    emit(about ? { kind: 'model-refused', model: this.name, code: event.code, why: event.message } : event);
+  }
+
+  // What every check-in meets again is told once.
+  #isNews(why: string): boolean {
+    const isNews = why !== this.#why;
+    this.#why = why;
+    return isNews;
+  }
+}

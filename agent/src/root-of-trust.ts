@@ -1,0 +1,59 @@
+// The root of trust and the boot log that goes with it, opened from the settings. The machine's own firmware and IMA logs belong to a TPM that
+// is a device of this machine, and to no other.
+import { readFile } from 'node:fs/promises';
+import { BootLog } from '@edgekeep/hardware/boot/boot-log';
+import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
+import { SoftwareRootOfTrust } from '@edgekeep/hardware/software/software-root-of-trust';
+import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
+import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
+import { AgentError } from './error.ts';
+import type { AgentSettings } from './settings.ts';
+import type { StateFolder } from './state-folder.ts';
+
+const kernelFirmwareLog = '/sys/kernel/security/tpm0/binary_bios_measurements';
+const kernelImaLog = '/sys/kernel/security/ima/binary_runtime_measurements';
+
+export async function openRootOfTrust(
+  { rootOfTrust: chosen }: AgentSettings,
+  folder: StateFolder,
+  bootId: string,
+): Promise<RootOfTrust> {
+  if (chosen.kind === 'software') {
+    return SoftwareRootOfTrust.open({ stateFolder: folder.softwareRootOfTrust, bootId });
+  }
+  const address = parseTpmAddress(chosen.address);
+  if (address === undefined) throw new AgentError('settings-invalid', `not the address of a TPM: ${chosen.address}`);
+  return TpmRootOfTrust.open(address, { endorsementKey: chosen.endorsementKey });
+}
+
+export async function openBootLog(
+  settings: AgentSettings,
+  folder: StateFolder,
+  bootId: string,
+  rootOfTrust: RootOfTrust,
+): Promise<BootLog> {
+  const named = settings.measuredStart.firmwareLogFile;
+  const firmwareLog = await firmwareLogBytes(settings, named === undefined ? undefined : folder.resolve(named));
+  return BootLog.open({
+    folder: folder.bootLogs,
+    bootId,
+    rootOfTrust,
+    ...(firmwareLog === undefined ? {} : { firmwareLog }),
+  });
+}
+
+/** Undefined when there is none to send. */
+export function imaLogFile(settings: AgentSettings, folder: StateFolder): string | undefined {
+  const named = settings.measuredStart.imaLogFile;
+  return named === undefined ? (isOfThisMachine(settings) ? kernelImaLog : undefined) : folder.resolve(named);
+}
+
+async function firmwareLogBytes(settings: AgentSettings, named: string | undefined): Promise<Uint8Array | undefined> {
+  // A log that was named must be there; not every kernel gives one.
+  if (named !== undefined) return readFile(named);
+  return isOfThisMachine(settings) ? readFile(kernelFirmwareLog).catch(() => undefined) : undefined;
+}
+
+function isOfThisMachine({ rootOfTrust }: AgentSettings): boolean {
+  return rootOfTrust.kind === 'tpm' && parseTpmAddress(rootOfTrust.address)?.kind === 'device';
+}

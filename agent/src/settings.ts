@@ -1,0 +1,130 @@
+// Every setting of the agent with its default and unit (docs/settings.md is checked against this list). `agent.json` in the state folder
+// holds what differs; unknown names are refused, so a misspelt safety setting cannot be ignored. Relative paths start at the state folder.
+import { readFile } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import { deviceIdPattern } from '@edgekeep/core/identity/device-id';
+import { modelNamePattern } from '@edgekeep/core/model/manifest';
+import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
+import { z } from 'zod';
+import { AgentError } from './error.ts';
+
+const path = z.string().min(1).max(1_024);
+const port = z.int().min(0).max(65_535);
+/** The name of a stage stands in event logs and reference values, behind "stage ". */
+const stageName = z.string().regex(/^[a-z0-9][a-z0-9 ._-]{0,63}$/);
+
+const rootOfTrust = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('tpm'),
+    /** `device:/dev/tpmrm0`, `unix:PATH` or `tcp:HOST:PORT`. */
+    address: z
+      .string()
+      .refine((text) => parseTpmAddress(text) !== undefined, 'expected device:PATH, unix:PATH or tcp:HOST:PORT')
+      .default('device:/dev/tpmrm0'),
+    /** Which endorsement key the device is known by. */
+    endorsementKey: z.enum(['rsa-2048', 'p-256', 'p-384']).default('rsa-2048'),
+  }),
+  /** Keys in files of the state folder; proves little, and says so in every verdict. */
+  z.strictObject({ kind: z.literal('software') }),
+]);
+
+const model = z.strictObject({
+  name: z.string().regex(modelNamePattern),
+  /** `guard`: serve predictions. `program`: hold the opened files for `edgekeep model run`. `auto`: as the manifest's files allow. */
+  use: z.enum(['auto', 'guard', 'program']).default('auto'),
+  /** Where predictions are asked for; left out: `NAME.sock` in the run folder. */
+  socket: path.optional(),
+  /** The same on 127.0.0.1 at this TCP port, 0 for a free one; left out: no TCP. */
+  loopbackPort: port.optional(),
+});
+
+const stage = z.strictObject({
+  name: stageName,
+  /** The folder that was signed. */
+  folder: path,
+  /** The OMS bundle over it. */
+  signature: path,
+});
+
+export const agentSettingsSchema = z.strictObject({
+  /** Keys, checkpoints and sealed models of this device; its user's alone. Given on the command line. */
+  stateFolder: z.string().refine(isAbsolute, 'expected an absolute path'),
+  /** Where sockets are made; left out: `run` in the state folder. */
+  runFolder: path.default('run'),
+  deviceId: z.string().regex(deviceIdPattern),
+  hub: z.strictObject({
+    host: z.string().min(1).max(253),
+    /** TCP port of the hub's device listener. */
+    port: z.int().min(1).max(65_535).default(8443),
+    /** The name in the hub's certificate; left out: `host`. */
+    serverName: z.string().min(1).max(253).optional(),
+    /** PEM: the only authorities that may vouch for the hub. */
+    caFile: path,
+    /** The audit log's verifier key (C2SP vkey): what this device holds the hub to. */
+    logKey: z.string().max(512),
+    /** PEM: the keys that sign attestation results. */
+    attestationKeyFiles: z.array(path).min(1).max(16),
+  }),
+  /** Holds a one-time enrolment token; removed once the device is enrolled. */
+  enrolmentTokenFile: path.default('enrolment-token'),
+  rootOfTrust: rootOfTrust.prefault({ kind: 'tpm' }),
+  /** PEM: the publishers whose models run here, whatever the hub says. */
+  publisherKeyFiles: z.array(path).max(64).default([]),
+  models: z.array(model).max(32).default([]),
+  measuredStart: z
+    .strictObject({
+      /** The PCR of the SHA-256 bank that stages are measured into. */
+      pcr: z.int().min(8).max(15).default(14),
+      /** PEM: the keys that sign stages. */
+      keyFiles: z.array(path).max(16).default([]),
+      stages: z.array(stage).max(32).default([]),
+      /** The firmware's event log; left out: the kernel's for a TPM device, else none. */
+      firmwareLogFile: path.optional(),
+      /** The IMA log in its binary form, sent when the hub asks for PCR 10; left out: the kernel's for a TPM device, else none. */
+      imaLogFile: path.optional(),
+    })
+    .prefault({}),
+  /** How often the device checks in with the hub, in seconds. */
+  checkinSeconds: z.number().min(0.1).max(3_600).default(30),
+  /** The longest pause between two attempts to reach the hub, in seconds. */
+  reconnectSecondsMax: z.number().min(0.1).max(3_600).default(60),
+  local: z
+    .strictObject({
+      /** Status, receipts and local attestation, for the owner and group; left out: `agent.sock` in the run folder. */
+      socket: path.optional(),
+      /** Opened models, for the owner alone; left out: `admin.sock` in the run folder. */
+      adminSocket: path.optional(),
+      /** The status socket's API on 127.0.0.1 at this TCP port, 0 for a free one; left out: no TCP. */
+      loopbackPort: port.optional(),
+    })
+    .prefault({}),
+});
+
+export type AgentSettings = z.infer<typeof agentSettingsSchema>;
+export type ModelSettings = AgentSettings['models'][number];
+/** Settings before their defaults are filled in. */
+export type AgentSettingsInput = z.input<typeof agentSettingsSchema>;
+
+export const settingsFileName = 'agent.json';
+
+/** Reads the settings file, `agent.json` in the state folder unless another is named. Throws `settings-invalid`. */
+export async function readAgentSettings(stateFolder: string, file = join(stateFolder, settingsFileName)): Promise<AgentSettings> {
+  let value: unknown;
+  try {
+    value = JSON.parse(await readFile(file, 'utf8'));
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new AgentError('settings-invalid', `${file}: ${message}`, { cause });
+  }
+  if (typeof value !== 'object' || value === null) throw new AgentError('settings-invalid', `${file}: expected an object`);
+  return parseAgentSettings({ ...value, stateFolder }, file);
+}
+
+/** Fills in defaults; throws `settings-invalid`, naming the setting. */
+export function parseAgentSettings(value: unknown, what = 'agent settings'): AgentSettings {
+  const parsed = agentSettingsSchema.safeParse(value);
+  if (!parsed.success) throw new AgentError('settings-invalid', `${what}: ${z.prettifyError(parsed.error)}`);
+  const names = parsed.data.models.map(({ name }) => name);
+  if (new Set(names).size < names.length) throw new AgentError('settings-invalid', `${what}: a model is named twice`);
+  return parsed.data;
+}

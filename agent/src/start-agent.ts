@@ -1,0 +1,291 @@
+// Wires one agent together and runs it. The only file of the agent that knows all its parts; `main.ts` calls it for the command line, the
+// simulator calls it in process, several times.
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Trust } from '@edgekeep/core/access/trust';
+import { encodeVerifierKey, type NoteSigner, parseVerifierKey, type VerifierKey, verifierKey } from '@edgekeep/core/audit/note';
+import { witnessPolicy } from '@edgekeep/core/audit/quorum';
+import { utf8 } from '@edgekeep/core/bytes';
+import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import { kernelBootId } from '@edgekeep/hardware/boot/boot-id';
+import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
+import { AgentLife, type RunnerHooks } from './agent.ts';
+import { Prover } from './attest.ts';
+import { attest } from './attestation.ts';
+import { Witness } from './audit.ts';
+import { HubLink } from './connection.ts';
+import { AgentError } from './error.ts';
+import type { Emit, TimedEvent } from './event.ts';
+import { GuardListener } from './guard/listener.ts';
+import { guardProgram } from './guard/program.ts';
+import { findSandbox } from './guard/sandbox-probe.ts';
+import type { GuardHost } from './held-model.ts';
+import type { Answer, Send } from './hub-api.ts';
+import { enrol, type Identity, type IdentityParts, recover, renew } from './identity.ts';
+import { adminApi, statusApi } from './local-api.ts';
+import { LocalServer } from './local-server.ts';
+import { measureStages } from './measured-start.ts';
+import { ModelRunner, type ModelRunnerParts } from './model-runner.ts';
+import { ModelStore } from './model-store.ts';
+import { imaLogFile, openBootLog, openRootOfTrust } from './root-of-trust.ts';
+import type { AgentSettings, ModelSettings } from './settings.ts';
+import { openStateFolder, readIfThere, type StateFolder } from './state-folder.ts';
+import type { AgentStatus } from './status.ts';
+import { HighestVersions } from './versions.ts';
+import { openWitnessKey } from './witness-key.ts';
+
+export interface Agent {
+  /** The newest events, oldest first. */
+  readonly events: readonly TimedEvent[];
+  /** The TCP port of the status API, when there is one. */
+  readonly loopbackPort: number | undefined;
+  status(): AgentStatus;
+  /** Locks every model, closes every connection. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** What a caller in the same process may put in the place of the real thing. */
+export interface AgentOptions {
+  /** Stays the caller's to dispose. */
+  readonly rootOfTrust?: RootOfTrust;
+  /** Which boot this is; left out: the kernel's. */
+  readonly bootId?: string;
+  /** Unix milliseconds. */
+  readonly clock?: () => number;
+  /** Uniform in [0, 1). */
+  readonly random?: () => number;
+  /** How guards run here; left out: the guard of this source tree behind every wall the machine gives. */
+  readonly guardHost?: () => Promise<GuardHost>;
+  readonly onEvent?: (event: TimedEvent) => void;
+}
+
+const eventsKept = 200;
+const socketModes = { status: 0o660, admin: 0o600 } as const;
+/** What a local quote covers before a hub was asked: firmware, boot loader, and the PCR of the stages. */
+const localPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
+
+/** Starts an agent. Resolves when it runs; whether it reaches its hub is told by events. Throws `settings-invalid`, `state-invalid` and hardware errors. */
+export async function startAgent(settings: AgentSettings, options: AgentOptions = {}): Promise<Agent> {
+  const { clock = Date.now, random = Math.random, guardHost = defaultGuardHost, onEvent } = options;
+  const events: TimedEvent[] = [];
+  const emit: Emit = (event) => {
+    const timed = { ...event, at: clock() };
+    events.push(timed);
+    if (events.length > eventsKept) events.shift();
+    onEvent?.(timed);
+  };
+  const { deviceId } = settings;
+  await using opening = new AsyncDisposableStack();
+
+  const folder = await openStateFolder(settings);
+  const pinned = await readPinned(settings, folder);
+  const bootId = options.bootId ?? (await kernelBootId());
+  const rootOfTrust = options.rootOfTrust ?? opening.use(await openRootOfTrust(settings, folder, bootId));
+  emit({ kind: 'started', deviceId, tier: rootOfTrust.tier });
+  const bootLog = await openBootLog(settings, folder, bootId, rootOfTrust);
+  const verdict = await measureStages(bootLog, await stagesOf(settings, folder), emit);
+  const prover = new Prover({ rootOfTrust, eventLog: () => bootLog.bytes, imaLogFile: imaLogFile(settings, folder) });
+  const signer = await openWitnessKey(folder.witnessKey, `${pinned.trust.logKey.name}/${deviceId}`);
+  const { checkpoint: checkpointFile, forkProof: forkProofFile } = folder;
+  const witness = await Witness.open({ logKey: pinned.trust.logKey, signer, checkpointFile, forkProofFile });
+  const versions = await HighestVersions.open(folder.versions);
+  const listeners = await openListeners(settings, folder, opening);
+
+  const identity: IdentityParts = { deviceId, rootOfTrust, prover, clock };
+  const common = { deviceId, prover, rootOfTrust, trust: pinned.trust, clock, random, emit };
+  const store = new ModelStore(folder.models);
+  const backoff = { firstDelayMs: settings.checkinSeconds * 1_000, delayMsMax: settings.checkinSeconds * 16_000 };
+  const makeRunner = (model: ModelSettings, link: HubLink, hooks: RunnerHooks): ModelRunner => {
+    const parts: ModelRunnerParts = {
+      ...common,
+      ...hooks,
+      settings: model,
+      link,
+      store,
+      versions,
+      receiptsFolder: folder.receipts,
+      guardHost,
+      listener: listeners.get(model.name),
+      socketPath: listeners.has(model.name) ? socketPath(model, folder) : undefined,
+      backoff,
+    };
+    return new ModelRunner(parts);
+  };
+  const life = new AgentLife({
+    deviceId,
+    tier: rootOfTrust.tier,
+    recovery: verdict.kind === 'recovery' ? verdict.error : undefined,
+    witness,
+    openLink: (callbacks) =>
+      new HubLink({
+        ...callbacks,
+        hub: { ...hubAddress(settings), authoritiesPem: [pinned.authorityPem] },
+        prover,
+        acquire: (send) => acquire(send, identity, { settings, folder, signer, emit }),
+        renew: (send) => renew(send, identity),
+        backoff: { firstDelayMs: 500, delayMsMax: settings.reconnectSecondsMax * 1_000 },
+        clock,
+        random,
+      }),
+    makeRunners: (link, hooks) => settings.models.map((model) => makeRunner(model, link, hooks)),
+    attest: (link) => attest({ deviceId, link, prover, keys: pinned.trust.attestationKeys, clock }),
+    forkProofFile,
+    checkinSeconds: settings.checkinSeconds,
+    emit,
+    clock,
+    random,
+  });
+  opening.use(life);
+  const loopbackPort = await openLocalApis(settings, folder, { life, prover }, opening);
+  const running = opening.move();
+  return {
+    get events() {
+      return [...events];
+    },
+    loopbackPort,
+    status: () => life.status(),
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+interface Pinned {
+  readonly authorityPem: string;
+  readonly trust: Trust;
+}
+
+/** The keys this device believes, from files that came with it and not from the hub. */
+async function readPinned({ hub, publisherKeyFiles }: AgentSettings, folder: StateFolder): Promise<Pinned> {
+  const keysIn = async (files: readonly string[]) => Promise.all(files.map((file) => readPublicKey(folder.resolve(file))));
+  const trust: Trust = {
+    logKey: logKeyOf(hub.logKey),
+    attestationKeys: await keysIn(hub.attestationKeyFiles),
+    publisherKeys: await keysIn(publisherKeyFiles),
+    // Cosignatures come after the release; `edgekeep receipt verify` asks for them.
+    policy: witnessPolicy([], 0),
+  };
+  return { authorityPem: await readSettingsFile(folder.resolve(hub.caFile)), trust };
+}
+
+function logKeyOf(text: string): VerifierKey {
+  try {
+    return parseVerifierKey(text);
+  } catch (cause) {
+    throw new AgentError('settings-invalid', 'hub.logKey is not a verifier key: name+keyid+base64 is expected', { cause });
+  }
+}
+
+async function readPublicKey(path: string): Promise<KeyObject> {
+  const text = await readSettingsFile(path);
+  try {
+    if (text.includes('PRIVATE KEY')) throw new TypeError('it holds a private key');
+    return createPublicKey(text);
+  } catch (cause) {
+    throw new AgentError('settings-invalid', `${path}: not a public key in PEM`, { cause });
+  }
+}
+
+async function readSettingsFile(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((cause: unknown) => {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new AgentError('settings-invalid', message, { cause });
+  });
+}
+
+async function stagesOf({ measuredStart }: AgentSettings, folder: StateFolder) {
+  return {
+    pcr: measuredStart.pcr,
+    keys: await Promise.all(measuredStart.keyFiles.map((file) => readPublicKey(folder.resolve(file)))),
+    stages: measuredStart.stages.map(({ name, folder: files, signature }) => {
+      return { name, folder: folder.resolve(files), signature: folder.resolve(signature) };
+    }),
+  };
+}
+
+function hubAddress({ hub: { host, port, serverName } }: AgentSettings) {
+  return { host, port, ...(serverName === undefined ? {} : { serverName }) };
+}
+
+/** The first certificate of this run: by enrolment once in the device's life, by recovery ever after. */
+async function acquire(
+  send: Send,
+  identity: IdentityParts,
+  parts: { settings: AgentSettings; folder: StateFolder; signer: NoteSigner; emit: Emit },
+): Promise<Answer<Identity>> {
+  const { settings, folder, signer, emit } = parts;
+  if ((await readIfThere(folder.enrolled)) !== undefined) {
+    const recovered = await recover(send, identity);
+    if (recovered.kind === 'ok') emit({ kind: 'recovered' });
+    return recovered;
+  }
+  const tokenFile = folder.resolve(settings.enrolmentTokenFile);
+  const token = await readIfThere(tokenFile);
+  const enrolled = await enrol(send, identity, {
+    token: token === undefined ? undefined : Buffer.from(token).toString('utf8').trim(),
+    witnessKey: encodeVerifierKey(verifierKey(signer.name, signer.signer.publicKey, 'cosignature-v1')),
+  });
+  // Cut off between the hub's word and ours, an agent comes back as one that the hub knows already.
+  const isKnown = enrolled.kind === 'refused' && enrolled.reasons.some(({ code }) => code === 'device-id-taken');
+  const answer = isKnown ? await recover(send, identity) : enrolled;
+  if (answer.kind === 'refused') return isKnown ? enrolled : answer;
+  await replaceFile(folder.enrolled, utf8(`${JSON.stringify({ deviceId: identity.deviceId })}\n`));
+  await rm(tokenFile, { force: true });
+  emit({ kind: isKnown ? 'recovered' : 'enrolled' });
+  return answer;
+}
+
+function socketPath({ name, socket }: ModelSettings, folder: StateFolder): string {
+  return socket === undefined ? join(folder.run, `${name}.sock`) : folder.resolve(socket);
+}
+
+async function openListeners(
+  { models }: AgentSettings,
+  folder: StateFolder,
+  opening: AsyncDisposableStack,
+): Promise<ReadonlyMap<string, GuardListener>> {
+  const listeners = new Map<string, GuardListener>();
+  for (const model of models) {
+    if (model.use === 'program') continue;
+    const { loopbackPort } = model;
+    const listener = await GuardListener.open({ socketPath: socketPath(model, folder), loopbackPort });
+    listeners.set(model.name, opening.use(listener));
+  }
+  return listeners;
+}
+
+async function openLocalApis(
+  { local }: AgentSettings,
+  folder: StateFolder,
+  { life, prover }: { life: AgentLife; prover: Prover },
+  opening: AsyncDisposableStack,
+): Promise<number | undefined> {
+  const pathOf = (path: string | undefined, name: string) =>
+    path === undefined ? join(folder.run, name) : folder.resolve(path);
+  const status = statusApi({
+    status: () => life.status(),
+    prover,
+    pcrs: () => life.pcrs ?? localPcrs,
+    attestationResult: () => life.attestationResult,
+    receiptsFolder: folder.receipts,
+  });
+  const admin = adminApi({ held: (name) => life.runner(name)?.held });
+  const statusSocket = { kind: 'socket', path: pathOf(local.socket, 'agent.sock'), mode: socketModes.status } as const;
+  const adminSocket = { kind: 'socket', path: pathOf(local.adminSocket, 'admin.sock'), mode: socketModes.admin } as const;
+  opening.use(await LocalServer.open(statusSocket, status));
+  // A connection on the admin socket lives as long as the program that was started with what came over it.
+  opening.use(await LocalServer.open(adminSocket, admin, 0));
+  if (local.loopbackPort === undefined) return undefined;
+  const loopback = opening.use(await LocalServer.open({ kind: 'loopback', port: local.loopbackPort }, status));
+  return loopback.port;
+}
+
+let host: Promise<GuardHost> | undefined;
+
+/** Which walls work is found out once a process, when the first guard is started. */
+function defaultGuardHost(): Promise<GuardHost> {
+  host ??= (async () => {
+    const program = guardProgram();
+    return { program, sandbox: await findSandbox(program) };
+  })();
+  return host;
+}

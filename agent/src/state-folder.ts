@@ -1,0 +1,60 @@
+// The state folder: what survives a restart of the agent, its user's alone. Nothing in it is secret but the witness key and, on the
+// software tier, the root of trust; models lie in it as ciphertext only.
+import { chmod, mkdir, readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { AgentSettings } from './settings.ts';
+
+export interface StateFolder {
+  /** A path of the settings: relative ones start at the state folder. */
+  resolve(path: string): string;
+  readonly softwareRootOfTrust: string;
+  readonly bootLogs: string;
+  /** Written when the hub has registered this device. */
+  readonly enrolled: string;
+  readonly witnessKey: string;
+  /** The newest checkpoint of the log this device vouched for. */
+  readonly checkpoint: string;
+  readonly forkProof: string;
+  /** The highest version of each model that was served. */
+  readonly versions: string;
+  readonly models: string;
+  readonly receipts: string;
+  readonly run: string;
+}
+
+/** Makes the folders where they are missing, closed to everybody else. */
+export async function openStateFolder({ stateFolder, runFolder }: AgentSettings): Promise<StateFolder> {
+  const at = (path: string) => resolve(stateFolder, path);
+  const folder: StateFolder = {
+    resolve: at,
+    softwareRootOfTrust: at('root-of-trust'),
+    bootLogs: at('boot'),
+    enrolled: at('enrolled.json'),
+    witnessKey: at('witness-key.pem'),
+    checkpoint: at('checkpoint'),
+    forkProof: at('fork-proof.json'),
+    versions: at('versions.json'),
+    models: at('models'),
+    receipts: at('receipts'),
+    run: at(runFolder),
+  };
+  await mkdir(stateFolder, { recursive: true, mode: 0o700 });
+  await chmod(stateFolder, 0o700);
+  for (const path of [folder.models, folder.receipts]) await mkdir(path, { recursive: true, mode: 0o700 });
+  // Not closed by force: the operator chooses the group that may reach the sockets.
+  await mkdir(folder.run, { recursive: true, mode: 0o750 });
+  return folder;
+}
+
+/** The file's bytes; undefined when there is none. */
+export async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  return readFile(path).catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+}
+
+/** The sealed files of one version of a model. */
+export function sealedFolder({ models }: StateFolder, name: string, manifestDigest: string): string {
+  return join(models, name, manifestDigest);
+}

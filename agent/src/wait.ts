@@ -1,0 +1,24 @@
+// Waiting for a moment on the wall clock. A timer alone would be late after the machine slept, and would miss a clock that was set.
+
+// Often enough that a lease is over within seconds of its end, whatever the clock did.
+const lookMsMax = 5_000;
+
+/** Resolves at or soon after `atMs`, or at once when `signal` is aborted: look at the signal afterwards. */
+export async function waitUntil(atMs: number, clock: () => number, signal: AbortSignal): Promise<void> {
+  for (let left = atMs - clock(); left > 0 && !signal.aborted; left = atMs - clock()) {
+    await pause(Math.min(left, lookMsMax), signal);
+  }
+}
+
+/** Resolves after so many milliseconds, or when `signal` is aborted. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  const stop = () => resolve();
+  signal.addEventListener('abort', stop, { once: true });
+  return promise.finally(() => {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', stop);
+  });
+}
