@@ -20,7 +20,8 @@ export interface Arguments {
 
 /** What a verb ends with: `text` for people, `value` for `--json`. A verb that used stdout for its own bytes says so, and the report goes to stderr. */
 export interface Outcome {
-  readonly exitCode: ExitCode;
+  /** One of `exitCodes`; a verb that runs another program passes that program's on. */
+  readonly exitCode: number;
   readonly value: unknown;
   readonly text: string;
   readonly stdoutTaken?: boolean;

@@ -15,6 +15,7 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'publisher trust': () => import('./model/publisher.ts').then((m) => m.trust),
   'publisher list': () => import('./model/publisher.ts').then((m) => m.list),
   'model publish': () => import('./model/publish.ts').then((m) => m.command),
+  'model run': () => import('./model/run.ts').then((m) => m.command),
   'model list': () => import('./model/list.ts').then((m) => m.command),
   'model keygen': () => import('./model/keygen.ts').then((m) => m.command),
   'model sign': () => import('./model/sign.ts').then((m) => m.command),

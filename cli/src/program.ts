@@ -1,7 +1,7 @@
 // Runs another program of this house as a process of its own: the command line never imports the hub, the agent or the guard.
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { type ExitCode, exitCodes, type Outcome } from './command.ts';
+import { exitCodes, type Outcome } from './command.ts';
 
 /** The file behind a package's export, for example `@edgekeep/hub/main`. */
 export function programFile(name: string): string {
@@ -18,9 +18,5 @@ export async function runProgram(name: string, args: readonly string[]): Promise
     child.once('exit', (status, signal) => resolve(status ?? (signal === null ? exitCodes.internal : exitCodes.ok)));
   });
   process.off('SIGINT', forward).off('SIGTERM', forward);
-  return { exitCode: exitCodeFrom(code), value: undefined, text: '', stdoutTaken: true };
-}
-
-function exitCodeFrom(code: number): ExitCode {
-  return Object.values(exitCodes).find((known) => known === code) ?? exitCodes.internal;
+  return { exitCode: code, value: undefined, text: '', stdoutTaken: true };
 }

@@ -1,0 +1,173 @@
+// `edgekeep model run`: hands a program the plaintext of a model on inherited descriptors: anonymous, unlinked, memory-backed files, seekable and
+// without a name. When the agent has to lock the model, the program is ended and the memory wiped.
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { json } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import { toHex } from '@edgekeep/core/bytes';
+import { parseValue } from '@edgekeep/core/json';
+import { MemoryFile } from '@edgekeep/hardware/memory-file';
+import { errorResponse } from '@edgekeep/wire/device-api';
+import { z } from 'zod';
+import { type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
+import { Unreachable } from '../operator.ts';
+
+const listSchema = z.object({
+  name: z.string(),
+  version: z.string(),
+  files: z.array(z.object({ path: z.string(), role: z.string(), size: z.int(), sha256: z.string() })).min(1),
+});
+type Listed = z.infer<typeof listSchema>['files'][number];
+
+const socketDefault = '/run/edgekeep/admin.sock';
+// A program that was asked to end gets this long before it is killed: the plaintext has to go.
+const graceMilliseconds = 5_000;
+const firstDescriptor = 3;
+
+export const command: Command = {
+  summary: 'run a program on the plaintext of a model',
+  usage: 'model run NAME [--socket PATH] [--file PATH]… -- COMMAND [ARGUMENT]…',
+  help: `
+Asks the agent on this machine for the opened model NAME (its setting \`use\` is \`program\`) and starts COMMAND with each file of it on an inherited
+descriptor: 3, 4 and so on, in the manifest's order. Each is an anonymous file in memory: seekable, without a name, never on disk.
+In an argument, {} stands for /proc/self/fd/3 and {PATH} for the descriptor of that file; EDGEKEEP_MODEL_FILES holds the list as JSON.
+When the agent must lock the model (its lease ended, the device was quarantined), COMMAND is ended and the memory wiped.
+The exit code is COMMAND's; 1 when the agent ended it.
+
+--socket    the agent's admin socket (default: ${socketDefault})
+--file      only this file of the model; may be repeated
+`,
+  positionals: { least: 1, most: 1 },
+  options: { socket: { type: 'string' }, file: { type: 'string', multiple: true } },
+  async run(args) {
+    const [name = ''] = args.positionals;
+    const [program, ...words] = args.rest;
+    if (program === undefined) throw new UsageError('say what to run behind --');
+    const agent = new LocalAgent(args.option('socket') ?? socketDefault);
+    const listed = parseValue(
+      await json(await agent.get(`/models/${encodeURIComponent(name)}`)),
+      listSchema,
+      'the agent’s answer',
+    );
+    const wanted = args.all('file');
+    const files = wanted.length === 0 ? listed.files : wanted.map((path) => findFile(listed.files, path));
+    return runOn(agent, name, files, program, words);
+  },
+};
+
+function findFile(files: readonly Listed[], path: string): Listed {
+  const found = files.find((file) => file.path === path);
+  if (found === undefined)
+    throw new UsageError(`the model has no file ${path}: it has ${files.map((file) => file.path).join(', ')}`);
+  return found;
+}
+
+async function runOn(
+  agent: LocalAgent,
+  name: string,
+  files: readonly Listed[],
+  program: string,
+  words: readonly string[],
+): Promise<Outcome> {
+  const memories: MemoryFile[] = [];
+  try {
+    for (const file of files) memories.push(await fetchInto(agent, name, file));
+    const places = new Map(files.map(({ path }, at) => [`{${path}}`, `/proc/self/fd/${firstDescriptor + at}`]));
+    places.set('{}', `/proc/self/fd/${firstDescriptor}`);
+    const child = spawn(
+      program,
+      words.map((word) => places.get(word) ?? word),
+      {
+        stdio: ['inherit', 'inherit', 'inherit', ...memories.map(({ descriptor }) => descriptor)],
+        env: {
+          ...process.env,
+          EDGEKEEP_MODEL_FILES: JSON.stringify(
+            files.map(({ path }, at) => ({ path, descriptor: firstDescriptor + at })),
+          ),
+        },
+      },
+    );
+    const ended = new Promise<number>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code) => resolve(code ?? exitCodes.refused));
+    });
+    const locked = agent.closed.then(() => 'locked' as const);
+    const first = await Promise.race([ended, locked]);
+    if (first !== 'locked') return { exitCode: first, value: undefined, text: '', stdoutTaken: true };
+    child.kill('SIGTERM');
+    await Promise.race([ended, delay(graceMilliseconds, undefined, { ref: false })]);
+    child.kill('SIGKILL');
+    await ended;
+    return {
+      exitCode: exitCodes.refused,
+      value: { ended: 'locked' },
+      text: 'edgekeep: the agent locked the model; the program was ended',
+      stdoutTaken: true,
+    };
+  } finally {
+    for (const memory of memories) await memory[Symbol.asyncDispose]();
+    agent.destroy();
+  }
+}
+
+async function fetchInto(agent: LocalAgent, name: string, { path, size, sha256 }: Listed): Promise<MemoryFile> {
+  const response = await agent.get(
+    `/models/${encodeURIComponent(name)}/files/${path.split('/').map(encodeURIComponent).join('/')}`,
+  );
+  const memory = await MemoryFile.create();
+  try {
+    const hash = createHash('sha256');
+    let offset = 0;
+    for await (const chunk of response) {
+      if (!(chunk instanceof Uint8Array)) continue;
+      hash.update(chunk);
+      await memory.write(chunk, offset);
+      offset += chunk.length;
+      chunk.fill(0);
+    }
+    if (offset !== size || toHex(hash.digest()) !== sha256)
+      throw new Unreachable(`${path} did not arrive whole: the agent locked the model, or ended`);
+    return memory;
+  } catch (error) {
+    await memory[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** One connection to the agent's admin socket; that it ends means that the model is locked. */
+class LocalAgent {
+  readonly #socketPath: string;
+  readonly #connection = new Agent({ keepAlive: true, maxSockets: 1 });
+  readonly #closed = Promise.withResolvers<void>();
+
+  constructor(socketPath: string) {
+    this.#socketPath = socketPath;
+  }
+
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  async get(path: string): Promise<IncomingMessage> {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const outgoing = request({ socketPath: this.#socketPath, path, agent: this.#connection }, resolve);
+      outgoing.once('socket', (socket) => socket.once('close', () => this.#closed.resolve()));
+      outgoing.once('error', (cause) =>
+        reject(
+          new Unreachable(`the agent's admin socket ${this.#socketPath}: ${cause.message}. Is the agent running?`, {
+            cause,
+          }),
+        ),
+      );
+      outgoing.end();
+    });
+    if (response.statusCode === 200) return response;
+    const refusal = errorResponse.safeParse(await json(response).catch(() => undefined));
+    throw new Unreachable(refusal.success ? refusal.data.error.message : `the agent answered ${response.statusCode}`);
+  }
+
+  destroy(): void {
+    this.#connection.destroy();
+  }
+}
