@@ -85,7 +85,7 @@ export class GuardedModel {
     }));
     const unsure = images.some(({ unusual, primary }) => wantsFallback(unusual, primary, threshold));
     const second = unsure ? await this.#fallbackRows(inputs, batch.count, rows.classes, settings) : undefined;
-    const merged = Float32Array.from(rows.data);
+    const merged = rows.data.slice();
     const assessments = images.map(({ statistics, unusual, primary }, index) => {
       const fallback: Grade | undefined = second && gradeScores(second.row(index), settings.output.scores);
       const judgement = judge(unusual, primary, fallback, threshold);

@@ -29,14 +29,12 @@ const edgeTolerance = 1e-9;
 export function batchStatistics(
   batch: ImageBatch,
   valueRange: GuardSettings['input']['valueRange'],
-): ImageStatistics[] {
+): readonly ImageStatistics[] {
   const least = valueRange.leastMillionths / 1e6;
   const scale = 1 / (valueRange.mostMillionths / 1e6 - least);
-  const grey = new Float64Array(batch.height * batch.width);
-  return Array.from({ length: batch.count }, (_, index) => {
-    const extremes = greyImage(batch, index, least, scale, grey);
-    return { ...meanAndDeviation(grey), noise: immerkaerNoise(grey, batch.height, batch.width), ...extremes };
-  });
+  const images: ImageStatistics[] = [];
+  for (let index = 0; index < batch.count; index += 1) images.push(imageStatistics(batch, index, least, scale));
+  return images;
 }
 
 /** The statistics that lie outside the range of clean images. */
@@ -53,49 +51,95 @@ export function unusualStatistics(
   return reasons;
 }
 
-/** Fills `grey` with the channel means of one image, scaled to 0..1. */
-function greyImage(batch: ImageBatch, index: number, least: number, scale: number, grey: Float64Array) {
-  const { data, channels } = batch;
-  const pixels = grey.length;
-  const start = index * channels * pixels;
-  const [pixelStride, channelStride] = batch.layout === 'NCHW' ? [1, pixels] : [channels, 1];
-  let smallest = Infinity;
-  let largest = -Infinity;
-  for (let pixel = 0; pixel < pixels; pixel += 1) {
-    let sum = 0;
-    let at = start + pixel * pixelStride;
-    for (let channel = 0; channel < channels; channel += 1, at += channelStride) {
+// One pass, row by row, loops by index: this runs before every answer, and on small images the model itself takes a tenth of a
+// millisecond. (for...of over a typed array takes ten times as long.) Grey values are kept as sums over the channels; dividing by
+// their number and scaling to 0..1 are linear, so they wait until the end.
+function imageStatistics(batch: ImageBatch, index: number, least: number, scale: number): ImageStatistics {
+  const { channels, height, width } = batch;
+  const start = index * channels * height * width;
+  const grey = new Float64Array(width);
+  const totals: Totals = { shift: 0, sum: 0, squares: 0, least: Infinity, most: -Infinity };
+  // Second differences along this row and the two before it.
+  let differences = new Float64Array(width);
+  let before = new Float64Array(width);
+  let beforeThat = new Float64Array(width);
+  let response = 0;
+  for (let y = 0; y < height; y += 1) {
+    greyRow(batch, start, y, grey, totals);
+    if (y === 0) totals.shift = grey[0] ?? 0;
+    addRow(grey, totals);
+    [beforeThat, before, differences] = [before, differences, beforeThat];
+    secondDifferences(grey, differences);
+    if (y >= 2) response += maskResponse(beforeThat, before, differences);
+  }
+  const pixels = height * width;
+  const mean = totals.sum / pixels;
+  const deviation = Math.sqrt(Math.max(0, totals.squares / pixels - mean * mean));
+  return {
+    brightness: ((totals.shift + mean) / channels - least) * scale,
+    contrast: (deviation / channels) * scale,
+    noise: (Math.sqrt(Math.PI / 2) * (response / channels) * scale) / (6 * (width - 2) * (height - 2)),
+    least: (totals.least - least) * scale,
+    most: (totals.most - least) * scale,
+  };
+}
+
+/** Sums of grey values less `shift`, which is one of them: squares of large numbers would swallow a small deviation. */
+interface Totals {
+  shift: number;
+  sum: number;
+  squares: number;
+  least: number;
+  most: number;
+}
+
+/** Fills `grey` with one row's sums over the channels, and widens the extremes by its single values. */
+function greyRow(batch: ImageBatch, start: number, y: number, grey: Float64Array, totals: Totals): void {
+  const { data, channels, height, width } = batch;
+  const [pixelStride, channelStride] = batch.layout === 'NCHW' ? [1, height * width] : [channels, 1];
+  let { least, most } = totals;
+  for (let channel = 0; channel < channels; channel += 1) {
+    let at = start + y * width * pixelStride + channel * channelStride;
+    for (let x = 0; x < width; x += 1, at += pixelStride) {
       const value = data[at] ?? Number.NaN;
-      if (value < smallest) smallest = value;
-      if (value > largest) largest = value;
-      sum += value;
+      if (value < least) least = value;
+      if (value > most) most = value;
+      grey[x] = channel === 0 ? value : (grey[x] ?? 0) + value;
     }
-    grey[pixel] = (sum / channels - least) * scale;
   }
-  return { least: (smallest - least) * scale, most: (largest - least) * scale };
+  totals.least = least;
+  totals.most = most;
 }
 
-function meanAndDeviation(values: Float64Array): { brightness: number; contrast: number } {
+function addRow(grey: Float64Array, totals: Totals): void {
+  const { shift } = totals;
   let sum = 0;
-  for (const value of values) sum += value;
-  const mean = sum / values.length;
   let squares = 0;
-  for (const value of values) squares += (value - mean) ** 2;
-  return { brightness: mean, contrast: Math.sqrt(squares / values.length) };
+  for (let x = 0; x < grey.length; x += 1) {
+    const value = (grey[x] ?? 0) - shift;
+    sum += value;
+    squares += value * value;
+  }
+  totals.sum += sum;
+  totals.squares += squares;
 }
 
-/** Immerkaer 1996: the mean absolute response to a mask that ignores flat areas, ramps and straight edges, scaled to a standard deviation. */
-function immerkaerNoise(grey: Float64Array, height: number, width: number): number {
-  // The mask is the outer product of (1, -2, 1) with itself: second differences along rows, then along columns.
-  const rows = new Float64Array(grey.length);
-  for (let at = 1; at < grey.length - 1; at += 1) {
-    rows[at] = (grey[at - 1] ?? 0) - 2 * (grey[at] ?? 0) + (grey[at + 1] ?? 0);
+// Immerkaer's mask is the outer product of (1, -2, 1) with itself: first along the rows, then across three of them.
+function secondDifferences(grey: Float64Array, differences: Float64Array): void {
+  let left = grey[0] ?? 0;
+  let middle = grey[1] ?? 0;
+  for (let x = 2; x < grey.length; x += 1) {
+    const right = grey[x] ?? 0;
+    differences[x - 1] = left - 2 * middle + right;
+    left = middle;
+    middle = right;
   }
-  let sum = 0;
-  for (let y = 1; y < height - 1; y += 1) {
-    for (let at = y * width + 1; at < (y + 1) * width - 1; at += 1) {
-      sum += Math.abs((rows[at - width] ?? 0) - 2 * (rows[at] ?? 0) + (rows[at + width] ?? 0));
-    }
+}
+
+function maskResponse(above: Float64Array, middle: Float64Array, below: Float64Array): number {
+  let response = 0;
+  for (let x = 1; x < middle.length - 1; x += 1) {
+    response += Math.abs((above[x] ?? 0) - 2 * (middle[x] ?? 0) + (below[x] ?? 0));
   }
-  return (Math.sqrt(Math.PI / 2) * sum) / (6 * (width - 2) * (height - 2));
+  return response;
 }

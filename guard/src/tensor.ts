@@ -99,7 +99,7 @@ export function allFinite(tensor: TensorValue): boolean {
   if (data instanceof Float32Array || data instanceof Float64Array) {
     // Zero times anything finite is zero; one NaN or infinity makes the sum NaN. One branch for the whole tensor.
     let sum = 0;
-    for (const value of data) sum += value * 0;
+    for (let at = 0; at < data.length; at += 1) sum += (data[at] ?? 0) * 0;
     return sum === 0;
   }
   if (datatype === 'FP16' && data instanceof Uint16Array) return data.every((bits) => (bits & 0x7c00) !== 0x7c00);
