@@ -1,0 +1,74 @@
+// One connection of a device to a hub, and the steps of the device API on it. It sends what a test gives it, honest or not.
+import { NONCE_LENGTH } from '@edgekeep/core/attest/qualifying-data';
+import { parseBase64url } from '@edgekeep/core/bytes';
+import * as api from '@edgekeep/wire/device-api';
+import { HubConnection } from '@edgekeep/wire/hub-connection';
+import type { TlsClientCredential } from '@edgekeep/wire/tls';
+import type { Hub } from '@edgekeep/hub/start';
+import type { z } from 'zod';
+import { accepted, type Answer } from './answer.ts';
+
+export const zeroNonce = new Uint8Array(NONCE_LENGTH);
+
+export type Released = z.infer<typeof api.releaseResponse>;
+
+export class DeviceLink {
+  readonly #connection: HubConnection;
+
+  private constructor(connection: HubConnection) {
+    this.#connection = connection;
+  }
+
+  /** Connects, with an operational certificate or without one. */
+  static async open(hub: Hub, credential?: TlsClientCredential): Promise<DeviceLink> {
+    const connection = new HubConnection({
+      ...hub.deviceAddress,
+      serverName: 'localhost',
+      authoritiesPem: [hub.rootPem],
+      credential: () => credential,
+      random: () => 0,
+    });
+    try {
+      await connection.connect();
+    } catch (error) {
+      await connection[Symbol.asyncDispose]();
+      throw error;
+    }
+    return new DeviceLink(connection);
+  }
+
+  /** RFC 9266 channel binding. */
+  get exporter(): Uint8Array {
+    const { binding } = this.#connection;
+    if (binding === undefined) throw new TypeError('the connection has ended');
+    return binding;
+  }
+
+  /** Settles when the connection ends. */
+  get closed(): Promise<unknown> {
+    return this.#connection.closed;
+  }
+
+  get connected(): boolean {
+    return this.#connection.connected;
+  }
+
+  ask(method: 'GET' | 'POST' | 'PUT', path: string, body?: object): Promise<Answer> {
+    if (body === undefined) return this.#connection.request({ method, path });
+    return this.send(method, path, JSON.stringify(body));
+  }
+
+  /** As `ask`, with a body that need not be JSON. */
+  send(method: 'GET' | 'POST' | 'PUT', path: string, body: Uint8Array | string): Promise<Answer> {
+    return this.#connection.request({ method, path, body, headers: { 'content-type': 'application/json' } });
+  }
+
+  async challenge(): Promise<Uint8Array> {
+    const { nonce } = accepted(await this.ask('POST', '/v1/challenges'), api.challengeResponse);
+    return parseBase64url(nonce, 'nonce');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#connection[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,212 @@
+// A real hub in a temporary folder, in this process on free ports, with a publisher it trusts: what whole-system tests stand on.
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { publishModel } from '@edgekeep/cli/model/publication';
+import { type Operator, operatorFromFile } from '@edgekeep/cli/operator';
+import { publishReferenceValues } from '@edgekeep/cli/reference/publish';
+import { parseTrust, type Trust } from '@edgekeep/core/access/trust';
+import { encodeReferenceValues, type ReferenceValues } from '@edgekeep/core/attest/reference-values';
+import { type Signer, signerFromKey } from '@edgekeep/core/signer';
+import { initHub } from '@edgekeep/hub/init';
+import { parseHubSettings } from '@edgekeep/hub/settings';
+import { type Hub, startHub } from '@edgekeep/hub/start';
+import {
+  apiTokenAnswer,
+  auditList,
+  deviceDetail,
+  enrolmentTokenAnswer,
+  publisherAnswer,
+  stateAnswer,
+} from '@edgekeep/wire/operator-api';
+import { z } from 'zod';
+import type { Answer } from './answer.ts';
+import { TestClock } from './clock.ts';
+
+export interface WorldOptions {
+  /** PEM texts: roots and intermediates of TPM vendors. */
+  readonly vendorRoots?: readonly string[];
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
+const quotedPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
+
+export class HubWorld {
+  readonly folder: string;
+  readonly clock = new TestClock();
+  readonly publisher: Signer = newPublisher();
+  readonly #settings: ReturnType<typeof parseHubSettings>;
+  #hub: Hub | undefined;
+  #operator: Operator | undefined;
+
+  private constructor(folder: string, settings: ReturnType<typeof parseHubSettings>) {
+    this.folder = folder;
+    this.#settings = settings;
+  }
+
+  /** Makes the hub, starts it, and lets it trust the publisher. */
+  static async open({ vendorRoots = [], settings = {} }: WorldOptions = {}): Promise<HubWorld> {
+    const folder = await mkdtemp(join(tmpdir(), 'edgekeep-hub-'));
+    const free = { port: 0 };
+    const parsed = parseHubSettings(
+      {
+        device: free,
+        operator: free,
+        logOrigin: 'edgekeep.test/log',
+        logLevel: 'silent',
+        pcrs: quotedPcrs,
+        requestsPerSecondMost: 10_000,
+        ...settings,
+      },
+      'test settings',
+    );
+    const world = new HubWorld(folder, parsed);
+    const order = { rootFolder: join(folder, 'root'), settings: parsed, nowMs: world.clock.now() };
+    await initHub(world.hubFolder, order);
+    await mkdir(join(world.hubFolder, 'vendor-roots'), { recursive: true });
+    for (const [at, pem] of vendorRoots.entries()) {
+      await writeFile(join(world.hubFolder, 'vendor-roots', `${at}.pem`), pem);
+    }
+    await world.start();
+    await world.trustPublisher(world.publisher);
+    return world;
+  }
+
+  get hubFolder(): string {
+    return join(this.folder, 'hub');
+  }
+
+  get storeFile(): string {
+    return join(this.hubFolder, 'hub.sqlite');
+  }
+
+  get operatorFile(): string {
+    return join(this.hubFolder, 'operator.json');
+  }
+
+  get hub(): Hub {
+    if (this.#hub === undefined) throw new TypeError('the hub is stopped');
+    return this.#hub;
+  }
+
+  get operator(): Operator {
+    if (this.#operator === undefined) throw new TypeError('the hub is stopped');
+    return this.#operator;
+  }
+
+  async start(): Promise<void> {
+    this.#hub = await startHub(this.hubFolder, this.#settings, this.clock.now);
+    const { host, port } = this.#hub.operatorAddress;
+    // The hub takes a free port at each start.
+    const file: object = JSON.parse(await readFile(this.operatorFile, 'utf8'));
+    await writeFile(this.operatorFile, JSON.stringify({ ...file, url: `https://${host}:${port}` }));
+    this.#operator = await operatorFromFile(this.operatorFile);
+  }
+
+  async stop(): Promise<void> {
+    await this.#hub?.[Symbol.asyncDispose]();
+    this.#hub = undefined;
+  }
+
+  async restart(): Promise<void> {
+    await this.stop();
+    await this.start();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  async trustPublisher(publisher: Signer): Promise<void> {
+    const publicKey = publicPem(publisher);
+    await this.operator.send('POST', '/v1/publishers', { name: 'test publisher', publicKey }, publisherAnswer);
+  }
+
+  async publishReferenceValues(values: ReferenceValues): Promise<void> {
+    const file = join(this.folder, 'reference-values.json');
+    await writeFile(file, encodeReferenceValues(values));
+    await publishReferenceValues(this.operator, file, this.publisher);
+  }
+
+  /** Publishes one opaque file as a model. */
+  async publishModel(name: string, version: string, content: string, signer = this.publisher): Promise<void> {
+    const path = join(this.folder, 'weights.bin');
+    await writeFile(path, content);
+    await publishModel(this.operator, { path, name, version, signer, withoutOrt: true, progress: () => undefined });
+  }
+
+  async enrolmentToken(
+    order: { deviceId?: string; tier?: 'tpm' | 'software'; lifeSeconds?: number } = {},
+  ): Promise<string> {
+    return (await this.operator.send('POST', '/v1/enrolment-tokens', order, enrolmentTokenAnswer)).token;
+  }
+
+  async apiToken(scopes: readonly string[], lifeSeconds = 3_600): Promise<string> {
+    return (await this.operator.send('POST', '/v1/tokens', { name: 'test', scopes, lifeSeconds }, apiTokenAnswer))
+      .token;
+  }
+
+  async setState(deviceId: string, verb: 'quarantine' | 'release' | 'retire'): Promise<z.infer<typeof stateAnswer>> {
+    return this.operator.send('POST', `/v1/devices/${deviceId}/${verb}`, { reason: 'a test' }, stateAnswer);
+  }
+
+  async device(deviceId: string): Promise<z.infer<typeof deviceDetail>> {
+    return this.operator.get(`/v1/devices/${deviceId}`, deviceDetail);
+  }
+
+  /** The log's entries, newest last, of one kind. */
+  async entries(kind: string): Promise<z.infer<typeof auditList>['entries']> {
+    const { entries } = await this.operator.get('/v1/audit?from=0&limit=1000', auditList);
+    return entries.filter((entry) => entry.kind === kind);
+  }
+
+  /** What `GET /v1/trust` says: public keys, witnesses, quorum. */
+  async trust(): Promise<Trust> {
+    return parseTrust(await this.operator.getBytes('/v1/trust'));
+  }
+
+  /** A request to the operator listener as anybody may send it. */
+  async askOperator(
+    method: string,
+    path: string,
+    input: { readonly token?: string; readonly body?: Uint8Array | string; readonly contentType?: string } = {},
+  ): Promise<Answer> {
+    const { hostname, port } = addressOf(this.hub);
+    const headers = {
+      ...(input.token === undefined ? {} : { authorization: `Bearer ${input.token}` }),
+      ...(input.body === undefined ? {} : { 'content-type': input.contentType ?? 'application/json' }),
+    };
+    return new Promise((resolve, reject) => {
+      const options = { method, path, hostname, port, headers, ca: this.hub.rootPem, servername: 'localhost' };
+      const outgoing = request(options, (response) => {
+        buffer(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject);
+      });
+      outgoing.once('error', reject);
+      outgoing.end(input.body);
+    });
+  }
+
+  /** The token of `operator.json`, which has every scope. */
+  async adminToken(): Promise<string> {
+    const { token } = z.object({ token: z.string() }).parse(JSON.parse(await readFile(this.operatorFile, 'utf8')));
+    return token;
+  }
+}
+
+function addressOf(hub: Hub): { readonly hostname: string; readonly port: number } {
+  return { hostname: hub.operatorAddress.host, port: hub.operatorAddress.port };
+}
+
+export function newPublisher(): Signer {
+  return signerFromKey(generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey);
+}
+
+export function publicPem({ publicKey }: Signer): string {
+  return createPublicKey(publicKey.export({ type: 'spki', format: 'pem' }))
+    .export({ type: 'spki', format: 'pem' })
+    .toString();
+}

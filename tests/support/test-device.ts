@@ -1,0 +1,194 @@
+// A thin device: a root of trust, a boot, and the device API spoken step by step, so that a test can do any of the steps wrongly.
+import { generateKeyPairSync } from 'node:crypto';
+import { type Evidence, encodeEvidence } from '@edgekeep/core/attest/evidence';
+import type { EventToEncode } from '@edgekeep/core/attest/event-log';
+import { qualifyingData, type QualifyingPurpose } from '@edgekeep/core/attest/qualifying-data';
+import { encodeVerifierKey, type NoteSigner, verifierKey } from '@edgekeep/core/audit/note';
+import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
+import { encodeSpki } from '@edgekeep/core/identity/public-key';
+import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
+import { signerFromKey } from '@edgekeep/core/signer';
+import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
+import { SoftwareRootOfTrust } from '@edgekeep/hardware/software/software-root-of-trust';
+import type { TpmSimulator } from '@edgekeep/hardware/tpm/simulator';
+import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
+import * as api from '@edgekeep/wire/device-api';
+import type { TlsClientCredential } from '@edgekeep/wire/tls';
+import type { Hub } from '@edgekeep/hub/start';
+import type { z } from 'zod';
+import { accepted, type Answer } from './answer.ts';
+import { healthyBoot, logOf, measure } from './boot.ts';
+import { DeviceLink, type Released, zeroNonce } from './device-link.ts';
+import type { HubWorld } from './hub-world.ts';
+
+export const quotedPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14] as const;
+
+type EnrolStart = z.infer<typeof api.enrolChallengeRequest>;
+type EnrolEnd = Record<string, unknown>;
+
+/** What an attacker sends instead of what the device would. */
+export interface EnrolmentChanges {
+  readonly start?: (honest: EnrolStart) => object;
+  readonly secret?: (honest: () => Promise<Uint8Array>) => Promise<Uint8Array | undefined>;
+  readonly end?: (honest: EnrolEnd) => object;
+}
+
+export class TestDevice {
+  readonly id: string;
+  readonly rootOfTrust: RootOfTrust;
+  readonly witness: NoteSigner;
+  /** The log as this device tells it; a test may let it lie. */
+  eventLog: Uint8Array;
+  #credential: TlsClientCredential | undefined;
+
+  private constructor(id: string, rootOfTrust: RootOfTrust, eventLog: Uint8Array) {
+    this.id = id;
+    this.rootOfTrust = rootOfTrust;
+    this.eventLog = eventLog;
+    const signer = signerFromKey(generateKeyPairSync('ed25519').privateKey);
+    this.witness = { name: `edgekeep.test/device/${id}`, signer };
+  }
+
+  /** Powers on with a TPM and measures a boot into it. */
+  static async withTpm(
+    id: string,
+    simulator: TpmSimulator,
+    boot: readonly EventToEncode[] = healthyBoot,
+  ): Promise<TestDevice> {
+    const rootOfTrust = await TpmRootOfTrust.open(simulator.address);
+    await measure(rootOfTrust, boot);
+    return new TestDevice(id, rootOfTrust, logOf(boot));
+  }
+
+  static async withoutTpm(
+    id: string,
+    stateFolder: string,
+    boot: readonly EventToEncode[] = healthyBoot,
+  ): Promise<TestDevice> {
+    const bootId = crypto.randomUUID();
+    const rootOfTrust = await SoftwareRootOfTrust.open({ stateFolder, bootId });
+    await measure(rootOfTrust, boot);
+    return new TestDevice(id, rootOfTrust, logOf(boot));
+  }
+
+  get credential(): TlsClientCredential {
+    if (this.#credential === undefined) throw new TypeError(`${this.id} is not enrolled`);
+    return this.#credential;
+  }
+
+  get witnessKey(): string {
+    return encodeVerifierKey(verifierKey(this.witness.name, this.witness.signer.publicKey, 'cosignature-v1'));
+  }
+
+  async identity(): Promise<api.DeviceIdentity> {
+    const identity = await this.rootOfTrust.describe();
+    if (identity.tier === 'software') {
+      const { signingPublic, encryptionPublic } = identity;
+      return { kind: 'software', signingKey: toBase64url(signingPublic), encryptionKey: toBase64url(encryptionPublic) };
+    }
+    const { endorsementKey, endorsementChain, attestationPublic } = identity;
+    return {
+      kind: 'tpm',
+      endorsementKey: toBase64url(endorsementKey.publicArea),
+      endorsementKeyKind: endorsementKey.kind,
+      endorsementCertificates: [endorsementKey.certificate ?? new Uint8Array(0), ...endorsementChain].map(toBase64url),
+      attestationKey: toBase64url(attestationPublic),
+    };
+  }
+
+  /** Evidence as it stands in a request. */
+  async evidence(purpose: QualifyingPurpose, nonce: Uint8Array, bound: Uint8Array): Promise<object> {
+    return evidenceDocument(await this.signedEvidence(qualifyingData(purpose, nonce, bound)));
+  }
+
+  async signedEvidence(data: Uint8Array): Promise<Evidence> {
+    const signed = await this.rootOfTrust.attest(data, { bank: 'sha256', pcrs: [...quotedPcrs] });
+    return { ...signed, eventLog: this.eventLog };
+  }
+
+  /** Both steps of enrolment; gives the answer that ended it. */
+  async tryEnrol(world: HubWorld, token: string | undefined, changes: EnrolmentChanges = {}): Promise<Answer> {
+    await using link = await DeviceLink.open(world.hub);
+    const honest: EnrolStart = {
+      deviceId: this.id,
+      identity: await this.identity(),
+      ...(token !== undefined && { token }),
+    };
+    const start = await link.ask('POST', '/v1/enrol/challenge', changes.start?.(honest) ?? honest);
+    if (start.status !== 200) return start;
+    const { nonce, credential } = accepted(start, api.enrolChallengeResponse);
+    const activate = async () =>
+      this.rootOfTrust.activateCredential(
+        parseBase64url(credential?.blob ?? '', 'blob'),
+        parseBase64url(credential?.encryptedSecret ?? '', 'secret'),
+      );
+    const secret =
+      credential === undefined
+        ? undefined
+        : await (changes.secret === undefined ? activate() : changes.secret(activate));
+    const { request, spki, privateKeyPem } = await newOperationalKey(this.id);
+    const end = {
+      ...(secret === undefined ? {} : { credentialSecret: toBase64url(secret) }),
+      certificateRequest: toBase64url(request),
+      evidence: await this.evidence('certify', parseBase64url(nonce, 'nonce'), spki),
+      witnessKey: this.witnessKey,
+    };
+    const answer = await link.ask('POST', '/v1/enrol/complete', changes.end?.(end) ?? end);
+    if (answer.status === 200) {
+      const { certificateChain } = accepted(answer, api.certificateResponse);
+      this.#credential = { certificateChainPem: certificateChain, privateKeyPem };
+    }
+    return answer;
+  }
+
+  async enrol(world: HubWorld): Promise<void> {
+    const answer = await this.tryEnrol(world, await world.enrolmentToken({ deviceId: this.id }));
+    accepted(answer, api.certificateResponse);
+  }
+
+  /** Connects with the operational certificate and binds the connection to the root of trust. */
+  async connect(hub: Hub): Promise<DeviceLink> {
+    const link = await DeviceLink.open(hub, this.credential);
+    accepted(await this.bind(link), api.bindResponse);
+    return link;
+  }
+
+  async bind(link: DeviceLink): Promise<Answer> {
+    return link.ask('POST', '/v1/bind', { evidence: await this.evidence('bind', zeroNonce, link.exporter) });
+  }
+
+  async attest(link: DeviceLink): Promise<Answer> {
+    return link.ask('POST', '/v1/attest', {
+      evidence: await this.evidence('release', await link.challenge(), link.exporter),
+    });
+  }
+
+  async askForKey(link: DeviceLink, model: string, version: string): Promise<Answer> {
+    const evidence = await this.evidence('release', await link.challenge(), link.exporter);
+    return link.ask('POST', '/v1/releases', { model, version, evidence });
+  }
+
+  /** A key that must be released. */
+  async release(link: DeviceLink, model: string, version: string): Promise<Released> {
+    return accepted(await this.askForKey(link, model, version), api.releaseResponse);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.rootOfTrust[Symbol.asyncDispose]();
+  }
+}
+
+/** A new key with a request for its certificate. */
+export async function newOperationalKey(deviceId: string) {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  const request = await encodeCertificateRequest({ subject: commonNameOnly(deviceId) }, signerFromKey(privateKey));
+  const privateKeyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  return { request, spki: encodeSpki(publicKey), privateKeyPem };
+}
+
+/** Evidence as it stands inside another JSON document. */
+export function evidenceDocument(evidence: Evidence): object {
+  const document: object = JSON.parse(Buffer.from(encodeEvidence(evidence)).toString('utf8'));
+  return document;
+}
