@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { execFile, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, readlink } from 'node:fs/promises';
+import { mkdtemp, readFile, readlink, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -139,8 +141,12 @@ test('the running guard has no capabilities, no new privileges, no core dump and
 test('when the agent is killed the guard is gone', async (t) => {
   const sandbox = await fullSandbox(t);
   if (sandbox === undefined) return;
+  // A killed agent cannot remove the empty folder its guard's file system was mounted on.
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-killed-'));
+  t.after(async () => rm(folder, { recursive: true, force: true }));
   const agent = fork(fileURLToPath(new URL('fixtures-agent-main.ts', import.meta.url)), [], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    env: { ...process.env, TMPDIR: folder },
   });
   const [guardId]: unknown[] = await once(agent, 'message');
   const processId = z.int().positive().parse(guardId);
