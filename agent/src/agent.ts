@@ -101,7 +101,13 @@ export class AgentLife {
       attestation:
         result === undefined
           ? null
-          : { status: result.status, tier: result.tier, at: result.issuedAt * 1_000, reasons: result.reasons, deviceState: state ?? '' },
+          : {
+              status: result.status,
+              tier: result.tier,
+              at: result.issuedAt * 1_000,
+              reasons: result.reasons,
+              deviceState: state ?? '',
+            },
       log: { size: witness.size, continues: this.#logContinues, forked: witness.forked },
       models: this.#runners.map(modelStatus),
     };
@@ -238,7 +244,8 @@ export class AgentLife {
 
   #refused(step: string, refusal: Refusal): void {
     const { code, message, reasons } = refusal;
-    if (this.#isNews(`${step} ${refusalText(refusal)}`)) this.#parts.emit({ kind: 'refused', step, code, message, reasons });
+    if (this.#isNews(`${step} ${refusalText(refusal)}`))
+      this.#parts.emit({ kind: 'refused', step, code, message, reasons });
     if (cutOffCodes.includes(code) || code === 'certificate-revoked') this.#cutOff(refusal);
   }
 

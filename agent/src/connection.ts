@@ -50,9 +50,16 @@ const lifeLeftMsLeast = 5_000;
 /** When a renewal fails, it is tried again after this part of what is left. */
 const renewalRetryPart = 0.1;
 /** Refusals that another certificate may cure. */
-const certificateCodes: readonly string[] = ['certificate-revoked', 'certificate-required', 'bind-refused', 'device-unknown'];
+const certificateCodes: readonly string[] = [
+  'certificate-revoked',
+  'certificate-required',
+  'bind-refused',
+  'device-unknown',
+];
 
-type Attempt = { readonly kind: 'up'; readonly connection: HubConnection; readonly state: string } | { readonly kind: 'down' };
+type Attempt =
+  | { readonly kind: 'up'; readonly connection: HubConnection; readonly state: string }
+  | { readonly kind: 'down' };
 
 export class HubLink {
   readonly #parts: HubLinkParts;

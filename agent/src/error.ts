@@ -9,6 +9,7 @@ export const agentErrorCodes = [
   'measured-start-inconsistent',
   // the hub
   'hub-offline',
+  'hub-failed',
   'hub-refused',
   'hub-answer-invalid',
   'endorsement-certificate-missing',

@@ -14,12 +14,36 @@ export type AgentEvent =
   | { readonly kind: 'hub-unreachable'; readonly why: string }
   | { readonly kind: 'attested'; readonly status: string; readonly tier: string; readonly reasons: readonly Reason[] }
   /** The hub said no: `step` is what was asked for. */
-  | { readonly kind: 'refused'; readonly step: string; readonly code: string; readonly message: string; readonly reasons: readonly Reason[] }
+  | {
+      readonly kind: 'refused';
+      readonly step: string;
+      readonly code: string;
+      readonly message: string;
+      readonly reasons: readonly Reason[];
+    }
   | { readonly kind: 'model-refused'; readonly model: string; readonly code: string; readonly why: string }
   | { readonly kind: 'downloaded'; readonly model: string; readonly version: string; readonly bytes: number }
-  | { readonly kind: 'released'; readonly model: string; readonly version: string; readonly lease: string; readonly notAfter: number }
-  | { readonly kind: 'lease-renewed'; readonly model: string; readonly version: string; readonly lease: string; readonly notAfter: number }
-  | { readonly kind: 'serving'; readonly model: string; readonly version: string; readonly guarded: boolean; readonly degraded: readonly string[] }
+  | {
+      readonly kind: 'released';
+      readonly model: string;
+      readonly version: string;
+      readonly lease: string;
+      readonly notAfter: number;
+    }
+  | {
+      readonly kind: 'lease-renewed';
+      readonly model: string;
+      readonly version: string;
+      readonly lease: string;
+      readonly notAfter: number;
+    }
+  | {
+      readonly kind: 'serving';
+      readonly model: string;
+      readonly version: string;
+      readonly guarded: boolean;
+      readonly degraded: readonly string[];
+    }
   /** An opaque model is open for `edgekeep model run`. */
   | { readonly kind: 'ready'; readonly model: string; readonly version: string }
   | { readonly kind: 'locked'; readonly model: string; readonly why: string }

@@ -38,7 +38,13 @@ export class HeldModel {
     try {
       const files = opened.files.map(({ file: { path, role, mediaType, size }, memory }) => {
         // `filesForGuard` never chooses an opaque file.
-        return { path, role: role === 'opaque' ? 'data' : role, mediaType, size, descriptor: memory.descriptor } as const;
+        return {
+          path,
+          role: role === 'opaque' ? 'data' : role,
+          mediaType,
+          size,
+          descriptor: memory.descriptor,
+        } as const;
       });
       const { name, version, manifest } = model;
       const { program, sandbox } = await host();

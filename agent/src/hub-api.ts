@@ -35,23 +35,39 @@ export async function getFromHub<T>(send: Send, path: string, schema: ZodType<T>
   return answerOf(await send({ method: 'GET', path }), path, schema);
 }
 
-export async function postToHub<T>(send: Send, path: string, body: object | undefined, schema: ZodType<T>): Promise<Answer<T>> {
-  const content = body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+export async function postToHub<T>(
+  send: Send,
+  path: string,
+  body: object | undefined,
+  schema: ZodType<T>,
+): Promise<Answer<T>> {
+  const content =
+    body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
   return answerOf(await send({ method: 'POST', path, ...content }), path, schema);
 }
 
-/** Reads an answer; throws `hub-answer-invalid` for a refusal in no known form, a CoreError for any other broken body. */
+/** Reads an answer; throws as `refusalOf` does, and a CoreError for a broken body. */
 export function answerOf<T>(response: HubResponse, path: string, schema: ZodType<T>): Answer<T> {
   if (response.status === 200) return { kind: 'ok', value: parseJson(response.body, schema, path) };
   return refusalOf(response, path);
 }
 
+// Too many requests, and every failure of the hub itself: says nothing about this device, and passes.
+const isTransient = (status: number) => status === 429 || status >= 500;
+
+/** What the hub refused. Throws `hub-answer-invalid` for a refusal in no known form, `hub-failed` when the hub itself is in trouble. */
 export function refusalOf({ status, body }: HubResponse, path: string): Refusal {
   let error;
   try {
     ({ error } = parseJson(body, errorResponse, path));
   } catch (cause) {
     throw new AgentError('hub-answer-invalid', `${path}: the hub answered ${status} in no known form`, { cause });
+  }
+  if (isTransient(status)) {
+    throw new AgentError(
+      'hub-failed',
+      `${path}: the hub answered ${status}, ${error.code.slice(0, textMax)}: try again later`,
+    );
   }
   return {
     kind: 'refused',

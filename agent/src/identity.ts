@@ -29,7 +29,11 @@ export interface Enrolment {
 }
 
 /** Both steps of enrolment; `send` must keep to one connection. */
-export async function enrol(send: Send, parts: IdentityParts, { token, witnessKey }: Enrolment): Promise<Answer<Identity>> {
+export async function enrol(
+  send: Send,
+  parts: IdentityParts,
+  { token, witnessKey }: Enrolment,
+): Promise<Answer<Identity>> {
   const { deviceId, rootOfTrust } = parts;
   const identity = identityDocument(await rootOfTrust.describe());
   const start = { deviceId, identity, ...(token === undefined ? {} : { token }) };
@@ -76,7 +80,11 @@ interface ProvenKey {
   readonly document: { readonly certificateRequest: string; readonly evidence: object };
 }
 
-async function provenKey({ deviceId, prover }: IdentityParts, nonce: string, pcrs: readonly number[]): Promise<ProvenKey> {
+async function provenKey(
+  { deviceId, prover }: IdentityParts,
+  nonce: string,
+  pcrs: readonly number[],
+): Promise<ProvenKey> {
   const key = await makeOperationalKey(deviceId);
   const evidence = await prover.evidence('certify', parseBase64url(nonce, 'nonce'), key.spki, pcrs);
   return {
@@ -98,7 +106,10 @@ async function certified(
 ): Promise<Answer<Identity>> {
   const answer = await postToHub(send, path, body, api.certificateResponse);
   if (answer.kind === 'refused') return answer;
-  return { kind: 'ok', value: { credential: credentialOf(key, deviceId, answer.value.certificateChain, clock()), pcrs } };
+  return {
+    kind: 'ok',
+    value: { credential: credentialOf(key, deviceId, answer.value.certificateChain, clock()), pcrs },
+  };
 }
 
 function identityDocument(identity: RootOfTrustIdentity): api.DeviceIdentity {

@@ -54,8 +54,10 @@ export function checkedGrant(
   const expected = [deviceId, model.name, model.version, model.digestHex].join(' ');
   if (about !== expected) throw refused(`it is for ${about}, expected ${expected}`);
   const nowSeconds = Math.floor(clock() / 1_000);
-  if (lease.notBefore > nowSeconds + clockSkewSecondsMax) throw refused(`it begins ${lease.notBefore - nowSeconds} s from now: set the clock`);
-  if (leaseState(lease, Math.max(nowSeconds, lease.notBefore)) === 'expired') throw refused('it is over already: set the clock');
+  if (lease.notBefore > nowSeconds + clockSkewSecondsMax)
+    throw refused(`it begins ${lease.notBefore - nowSeconds} s from now: set the clock`);
+  if (leaseState(lease, Math.max(nowSeconds, lease.notBefore)) === 'expired')
+    throw refused('it is over already: set the clock');
   const receipt = parseBase64url(answer.receipt, 'receipt');
   if (receipt.length > receiptBytesMax) throw refused(`a receipt of ${receipt.length} bytes`);
   const detached = { manifest: model.manifestBytes, modelSignature: model.signature };

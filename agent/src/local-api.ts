@@ -80,7 +80,12 @@ export function adminApi({ held }: AdminApiParts): Answerer {
     const model = held(name);
     if (model === undefined) return sendError(response, 503, 'model-unavailable', `no key of ${name} is held now`);
     if (model.opened === undefined) {
-      return sendError(response, 409, 'model-guarded', `${name} is served by the guard: set its \`use\` to \`program\``);
+      return sendError(
+        response,
+        409,
+        'model-guarded',
+        `${name} is served by the guard: set its \`use\` to \`program\``,
+      );
     }
     if (files === undefined) return sendFileList(model, model.opened.files, response);
     const found = files === 'files' ? model.opened.files.find(({ file }) => file.path === path.join('/')) : undefined;

@@ -29,9 +29,12 @@ export class LocalServer {
 
   /** `idleMs` is how long a connection may stay after an answer, 0 for ever. Throws `local-listener`. */
   static async open(where: Where, answer: Answerer, idleMs = idleMsDefault): Promise<LocalServer> {
-    const server = createServer({ maxHeaderSize: headerBytesMax, headersTimeout: headersTimeoutMs }, (request, response) => {
-      void respond(where, answer, request, response);
-    });
+    const server = createServer(
+      { maxHeaderSize: headerBytesMax, headersTimeout: headersTimeoutMs },
+      (request, response) => {
+        void respond(where, answer, request, response);
+      },
+    );
     server.keepAliveTimeout = idleMs;
     server.maxConnections = connectionsMax;
     // A request is its head alone, so the body's deadline is the head's; an answer may take as long as its reader.
@@ -41,7 +44,10 @@ export class LocalServer {
     try {
       // What a killed agent left behind.
       if (where.kind === 'socket') await rm(where.path, { force: true });
-      server.listen(where.kind === 'socket' ? { path: where.path } : { host: '127.0.0.1', port: where.port }, listening.resolve);
+      server.listen(
+        where.kind === 'socket' ? { path: where.path } : { host: '127.0.0.1', port: where.port },
+        listening.resolve,
+      );
       await listening.promise;
       if (where.kind === 'socket') await chmod(where.path, where.mode);
     } catch (cause) {
@@ -68,7 +74,12 @@ export class LocalServer {
   }
 }
 
-async function respond(where: Where, answer: Answerer, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function respond(
+  where: Where,
+  answer: Answerer,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   try {
     if (request.method !== 'GET') return sendError(response, 405, 'method-not-allowed', 'GET only');
     if (request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined) {
@@ -103,7 +114,11 @@ function parseTarget(target: string): LocalRequest | undefined {
 
 export function sendJson(response: ServerResponse, value: object, status = 200): void {
   const body = Buffer.from(`${JSON.stringify(value)}\n`);
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length, 'cache-control': 'no-store' });
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': body.length,
+    'cache-control': 'no-store',
+  });
   response.end(body);
 }
 

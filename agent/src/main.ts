@@ -1,51 +1,6 @@
-// `agent run`: one agent for this machine. Events go to standard output, one JSON object a line; SIGTERM and SIGINT lock everything and end it.
+// The agent as a process. The compile cache is on before anything else is loaded.
 import { enableCompileCache } from 'node:module';
-import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
-import { AgentError } from './error.ts';
 
 enableCompileCache();
-
-/** As every verb of the command line has them (docs/cli.md). */
-const exitCodes = { ok: 0, usage: 2, input: 3, internal: 5 } as const;
-const usage = 'usage: node agent/src/main.ts --state DIR [--settings FILE]';
-
-process.exitCode = await main(process.argv.slice(2));
-
-async function main(argv: readonly string[]): Promise<number> {
-  const asked = parseArguments(argv);
-  if (asked === undefined) {
-    process.stderr.write(`${usage}\n`);
-    return exitCodes.usage;
-  }
-  try {
-    await run(asked);
-    return exitCodes.ok;
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unexpected';
-    const message = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`${JSON.stringify({ error: { code, message } })}\n`);
-    const isInput = error instanceof AgentError && (error.code === 'settings-invalid' || error.code === 'state-invalid');
-    return isInput ? exitCodes.input : exitCodes.internal;
-  }
-}
-
-function parseArguments(argv: readonly string[]): { readonly state: string; readonly settings: string | undefined } | undefined {
-  try {
-    const options = { state: { type: 'string' }, settings: { type: 'string' } } as const;
-    const { values } = parseArgs({ args: [...argv], options });
-    if (values.state === undefined) return undefined;
-    return { state: resolve(values.state), settings: values.settings };
-  } catch {
-    return undefined;
-  }
-}
-
-async function run({ state, settings }: { readonly state: string; readonly settings: string | undefined }): Promise<void> {
-  const [{ readAgentSettings }, { startAgent }] = await Promise.all([import('./settings.ts'), import('./start-agent.ts')]);
-  const stopped = Promise.withResolvers<void>();
-  process.once('SIGTERM', () => stopped.resolve()).once('SIGINT', () => stopped.resolve());
-  const onEvent = (event: object) => void process.stdout.write(`${JSON.stringify(event)}\n`);
-  await using _ = await startAgent(await readAgentSettings(state, settings), { onEvent });
-  await stopped.promise;
-}
+const { runCommandLine } = await import('./command-line.ts');
+process.exitCode = await runCommandLine(process.argv.slice(2));

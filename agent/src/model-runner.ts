@@ -133,7 +133,8 @@ export class ModelRunner {
     }
     const fetched = await store.fetch(model, (input) => link.download(input), signal);
     if (fetched.kind === 'refused') return this.#refused('download', fetched);
-    if (fetched.bytes > 0) emit({ kind: 'downloaded', model: model.name, version: model.version, bytes: fetched.bytes });
+    if (fetched.bytes > 0)
+      emit({ kind: 'downloaded', model: model.name, version: model.version, bytes: fetched.bytes });
     const grant = await requestKey(this.#parts, model);
     if (grant.kind === 'refused') return this.#refused('release', grant);
     this.#refusals = 0;
@@ -153,7 +154,13 @@ export class ModelRunner {
     const { lease } = grant.value;
     if (held.over.aborted) return;
     held.renew(lease, this.#parts.clock());
-    this.#parts.emit({ kind: 'lease-renewed', model: model.name, version: model.version, lease: lease.id, notAfter: lease.notAfter });
+    this.#parts.emit({
+      kind: 'lease-renewed',
+      model: model.name,
+      version: model.version,
+      lease: lease.id,
+      notAfter: lease.notAfter,
+    });
   }
 
   /** Opens the key, opens the files with it, zeroes it, and starts the guard. */

@@ -27,7 +27,11 @@ export class ModelStore {
   }
 
   /** Completes the model's files; the bytes fetched, or the hub's refusal. Throws `model-damaged` when what came is not what was announced. */
-  async fetch(model: VerifiedModel, download: Download, signal: AbortSignal): Promise<{ readonly kind: 'ok'; readonly bytes: number } | Refusal> {
+  async fetch(
+    model: VerifiedModel,
+    download: Download,
+    signal: AbortSignal,
+  ): Promise<{ readonly kind: 'ok'; readonly bytes: number } | Refusal> {
     await mkdir(join(this.#folder, model.name, model.digestHex), { recursive: true, mode: 0o700 });
     let bytes = 0;
     for (const file of model.files) {

@@ -38,7 +38,12 @@ export async function makeOperationalKey(deviceId: string): Promise<OperationalK
 }
 
 /** Joins key and certificate; throws `hub-answer-invalid` when the certificate is not for this key and device. */
-export function credentialOf(key: OperationalKey, deviceId: string, certificateChain: string, nowMs: number): Credential {
+export function credentialOf(
+  key: OperationalKey,
+  deviceId: string,
+  certificateChain: string,
+  nowMs: number,
+): Credential {
   const [der] = parsePem(certificateChain, 'CERTIFICATE');
   if (der === undefined) throw new AgentError('hub-answer-invalid', 'the hub sent no certificate');
   const leaf = parseCertificate(der);

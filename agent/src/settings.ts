@@ -108,7 +108,10 @@ export type AgentSettingsInput = z.input<typeof agentSettingsSchema>;
 export const settingsFileName = 'agent.json';
 
 /** Reads the settings file, `agent.json` in the state folder unless another is named. Throws `settings-invalid`. */
-export async function readAgentSettings(stateFolder: string, file = join(stateFolder, settingsFileName)): Promise<AgentSettings> {
+export async function readAgentSettings(
+  stateFolder: string,
+  file = join(stateFolder, settingsFileName),
+): Promise<AgentSettings> {
   let value: unknown;
   try {
     value = JSON.parse(await readFile(file, 'utf8'));
@@ -116,7 +119,8 @@ export async function readAgentSettings(stateFolder: string, file = join(stateFo
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new AgentError('settings-invalid', `${file}: ${message}`, { cause });
   }
-  if (typeof value !== 'object' || value === null) throw new AgentError('settings-invalid', `${file}: expected an object`);
+  if (typeof value !== 'object' || value === null)
+    throw new AgentError('settings-invalid', `${file}: expected an object`);
   return parseAgentSettings({ ...value, stateFolder }, file);
 }
 

@@ -4,7 +4,13 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Trust } from '@edgekeep/core/access/trust';
-import { encodeVerifierKey, type NoteSigner, parseVerifierKey, type VerifierKey, verifierKey } from '@edgekeep/core/audit/note';
+import {
+  encodeVerifierKey,
+  type NoteSigner,
+  parseVerifierKey,
+  type VerifierKey,
+  verifierKey,
+} from '@edgekeep/core/audit/note';
 import { witnessPolicy } from '@edgekeep/core/audit/quorum';
 import { utf8 } from '@edgekeep/core/bytes';
 import { replaceFile } from '@edgekeep/hardware/atomic-file';
@@ -156,7 +162,8 @@ interface Pinned {
 
 /** The keys this device believes, from files that came with it and not from the hub. */
 async function readPinned({ hub, publisherKeyFiles }: AgentSettings, folder: StateFolder): Promise<Pinned> {
-  const keysIn = async (files: readonly string[]) => Promise.all(files.map((file) => readPublicKey(folder.resolve(file))));
+  const keysIn = async (files: readonly string[]) =>
+    Promise.all(files.map((file) => readPublicKey(folder.resolve(file))));
   const trust: Trust = {
     logKey: logKeyOf(hub.logKey),
     attestationKeys: await keysIn(hub.attestationKeyFiles),
@@ -171,7 +178,9 @@ function logKeyOf(text: string): VerifierKey {
   try {
     return parseVerifierKey(text);
   } catch (cause) {
-    throw new AgentError('settings-invalid', 'hub.logKey is not a verifier key: name+keyid+base64 is expected', { cause });
+    throw new AgentError('settings-invalid', 'hub.logKey is not a verifier key: name+keyid+base64 is expected', {
+      cause,
+    });
   }
 }
 
@@ -270,7 +279,11 @@ async function openLocalApis(
   });
   const admin = adminApi({ held: (name) => life.runner(name)?.held });
   const statusSocket = { kind: 'socket', path: pathOf(local.socket, 'agent.sock'), mode: socketModes.status } as const;
-  const adminSocket = { kind: 'socket', path: pathOf(local.adminSocket, 'admin.sock'), mode: socketModes.admin } as const;
+  const adminSocket = {
+    kind: 'socket',
+    path: pathOf(local.adminSocket, 'admin.sock'),
+    mode: socketModes.admin,
+  } as const;
   opening.use(await LocalServer.open(statusSocket, status));
   // A connection on the admin socket lives as long as the program that was started with what came over it.
   opening.use(await LocalServer.open(adminSocket, admin, 0));

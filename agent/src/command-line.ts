@@ -1,0 +1,58 @@
+// The agent as a process: one for this machine. Events go to standard output, one JSON object a line; SIGTERM and SIGINT lock every model and
+// end it.
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { AgentError } from './error.ts';
+import { readAgentSettings } from './settings.ts';
+import { startAgent } from './start-agent.ts';
+
+/** As every verb of the command line has them (docs/cli.md). */
+const exitCodes = { ok: 0, usage: 2, input: 3, internal: 5 } as const;
+const usage = 'usage: node agent/src/main.ts --state DIR [--settings FILE]';
+
+/** Runs the agent until it is told to stop; the result is the exit code. */
+export async function runCommandLine(argv: readonly string[]): Promise<number> {
+  const asked = parseArguments(argv);
+  if (asked === undefined) {
+    process.stderr.write(`${usage}\n`);
+    return exitCodes.usage;
+  }
+  try {
+    await run(asked);
+    return exitCodes.ok;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unexpected';
+    const message = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`${JSON.stringify({ error: { code, message } })}\n`);
+    const isInput =
+      error instanceof AgentError && (error.code === 'settings-invalid' || error.code === 'state-invalid');
+    return isInput ? exitCodes.input : exitCodes.internal;
+  }
+}
+
+function parseArguments(
+  argv: readonly string[],
+): { readonly state: string; readonly settings: string | undefined } | undefined {
+  try {
+    const options = { state: { type: 'string' }, settings: { type: 'string' } } as const;
+    const { values } = parseArgs({ args: [...argv], options });
+    if (values.state === undefined) return undefined;
+    return { state: resolve(values.state), settings: values.settings };
+  } catch {
+    return undefined;
+  }
+}
+
+async function run({
+  state,
+  settings,
+}: {
+  readonly state: string;
+  readonly settings: string | undefined;
+}): Promise<void> {
+  const stopped = Promise.withResolvers<void>();
+  process.once('SIGTERM', () => stopped.resolve()).once('SIGINT', () => stopped.resolve());
+  const onEvent = (event: object) => void process.stdout.write(`${JSON.stringify(event)}\n`);
+  await using _ = await startAgent(await readAgentSettings(state, settings), { onEvent });
+  await stopped.promise;
+}
