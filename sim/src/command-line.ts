@@ -65,8 +65,8 @@ async function tell(demo: Demo, folder: string, progress: Progress): Promise<boo
       outcome.deviceId,
       outcome.tier,
       outcome.end,
-      tally === undefined ? outcome.why : tallyText(tally),
       outcome.asExpected ? 'as it should' : 'NOT AS IT SHOULD',
+      tally === undefined ? shortened(outcome.why) : tallyText(tally),
     ]);
   }
   const released = demo.outcomes.find(({ lease }) => lease !== undefined);
@@ -98,7 +98,7 @@ function printSummary(rows: readonly (readonly string[])[], demo: Demo, commands
   const { operatorAddress, deviceAddress } = demo.hub.hub;
   const degraded = [...new Set(demo.outcomes.flatMap((outcome) => outcome.degraded))];
   process.stdout.write(`
-${table([['DEVICE', 'ROOT OF TRUST', 'ENDED', 'WHY', ''], ...rows])}
+${table([['DEVICE', 'ROOT OF TRUST', 'ENDED', 'IS THAT RIGHT', 'WHY'], ...rows])}
 
 operator API  https://${operatorAddress.host}:${operatorAddress.port}  (OpenAPI: /openapi.json)
 devices       ${deviceAddress.host}:${deviceAddress.port}, mutual TLS 1.3
@@ -111,6 +111,11 @@ ${commands.map((command) => `  ${command}`).join('\n')}
 
 function tallyText({ images, accepted, fallback, review, right }: Tally): string {
   return `${images} images: ${accepted} accepted, ${fallback} by the fallback, ${review} for review; ${right} of ${accepted + fallback} right`;
+}
+
+// Digests are whole in the log and in `edgekeep device show`; here the first digits tell them apart.
+function shortened(why: string): string {
+  return why.replaceAll(/([0-9a-f]{8})[0-9a-f]{56}/g, '$1…');
 }
 
 function short(path: string): string {

@@ -130,8 +130,8 @@ async function start(
   options: { readonly allowSoftware: boolean; readonly progress: Progress },
 ): Promise<Outcome> {
   const { id, tier, stages } = device.order;
-  const healthy = stages === healthyStages;
-  const expected = healthy && (tier === 'tpm' || options.allowSoftware) ? 'serving' : 'refused';
+  const allowed = tier === 'tpm' || options.allowSoftware;
+  const expected = stages !== healthyStages ? 'attestation-refused' : allowed ? 'serving' : 'release-refused';
   const outcome = new Outcome(id, tier, expected, demoModel.name, options.progress);
   const { hub: running } = hub;
   const agent = await startDemoAgent(device, {

@@ -2,7 +2,8 @@
 import type { AgentEvent } from '@edgekeep/agent/event';
 import type { Progress } from './progress.ts';
 
-export type End = 'serving' | 'refused' | 'waiting';
+/** `serving`, `waiting` while nothing is final, or the code of the refusal (docs/errors.md). */
+export type End = string;
 
 // Long enough for a machine that is busy with something else; a device that has not ended by then has failed.
 const patienceMilliseconds = 60_000;
@@ -61,9 +62,9 @@ export class Outcome {
         this.degraded = event.degraded;
         return this.#become('serving', 'attested, key released, model open in memory');
       case 'refused':
-        return this.#become('refused', event.reasons[0]?.message ?? event.message);
+        return this.#become(event.code, event.reasons[0]?.message ?? event.message);
       case 'recovery':
-        return this.#become('refused', event.why);
+        return this.#become('recovery', event.why);
       case 'failed':
         this.why ||= `${event.step}: ${event.message}`;
         return;

@@ -2,6 +2,8 @@
 # Runs COMMAND with a file system that holds the PATHs only, read-only. Called inside a mount namespace of its own, so nothing
 # of this is seen outside and all of it ends with the process. Follows spec/guard.md section 6.
 set -eu
+# The user inside must be able to walk these folders, however strict the caller's umask is.
+umask 022
 root=$1
 shift
 mount -t tmpfs -o size=1m,mode=0755,nosuid,nodev edgekeep-guard "$root"
