@@ -4,7 +4,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
-import { parseVerifierKey } from '@edgekeep/core/audit/note';
+import { parseVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
 import { equalBytes, parseBase64url, toBase64url, toHex } from '@edgekeep/core/bytes';
 import {
   type Certificate,
@@ -15,22 +15,17 @@ import {
 } from '@edgekeep/core/identity/certificate';
 import { equalNames } from '@edgekeep/core/identity/distinguished-name';
 import { validateEndorsement } from '@edgekeep/core/identity/endorsement';
+import { encodeSpki, parseSpki } from '@edgekeep/core/identity/public-key';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { makeCredential } from '@edgekeep/core/tpm/credential';
-import {
-  encodePublic,
-  parsePublic,
-  publicKeyOf as publicKeyOfArea,
-  tpmName,
-  type TpmPublic,
-} from '@edgekeep/core/tpm/public-area';
+import { parsePublic, publicKeyOf as publicKeyOfArea, tpmName, type TpmPublic } from '@edgekeep/core/tpm/public-area';
 import type { DeviceIdentity } from '@edgekeep/wire/device-api';
 import { type Appraiser, attestationKeyFor, isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { HubKeys } from '../keys.ts';
 import type { HubSettings } from '../settings.ts';
-import type { Database } from '../store/database.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRow } from '../store/schema.ts';
 import { issueDeviceCertificate, recordCertificate } from './authority.ts';
 import { findEnrolmentToken, spendEnrolmentToken } from './enrolment-token.ts';
@@ -157,6 +152,7 @@ export async function completeEnrolment(
   const certificate = await issueDeviceCertificate(keys, order);
   await database.write(async (trx) => {
     await assertFree({ read: trx }, deviceId, rootSha256);
+    await assertWitnessFree(trx, witness, proof.witnessKey);
     if (tokenSha256 !== undefined) await spendEnrolmentToken(trx, tokenSha256, deviceId);
     await trx.insertInto('device').values(row).execute();
     await recordCertificate(trx, certificate, deviceId);
@@ -205,12 +201,13 @@ function provenEndorsementKey(
   return publicArea;
 }
 
+// Over the key alone: a public area has attributes around it that nothing proves, and one TPM must not become two devices by other ones.
 function rootDigestOf(identity: DeviceIdentity): string {
-  const bytes =
+  const key =
     identity.kind === 'tpm'
-      ? encodePublic(parsePublic(parseBase64url(identity.endorsementKey, 'endorsementKey')))
-      : parseBase64url(identity.signingKey, 'signingKey');
-  return toHex(createHash('sha256').update(bytes).digest());
+      ? publicKeyOfArea(parsePublic(parseBase64url(identity.endorsementKey, 'endorsementKey')))
+      : parseSpki(parseBase64url(identity.signingKey, 'signingKey'));
+  return toHex(createHash('sha256').update(encodeSpki(key)).digest());
 }
 
 async function assertFree(db: Pick<Database, 'read'>, deviceId: string, rootSha256: string): Promise<void> {
@@ -223,6 +220,17 @@ async function assertFree(db: Pick<Database, 'read'>, deviceId: string, rootSha2
     .executeTakeFirst();
   if (other !== undefined)
     throw refused('root-of-trust-taken', `this root of trust is enrolled already, as ${other.id}`);
+}
+
+// One key must not vouch as two devices: whoever reads the trust file, and with it every receipt, would refuse it. The key is what follows
+// name and identifier in a verifier key's text.
+async function assertWitnessFree(trx: WriteTransaction, { name, id }: VerifierKey, text: string): Promise<void> {
+  const other = await trx
+    .selectFrom('device')
+    .select('id')
+    .where('witness_key', 'like', `%${text.slice(`${name}+${id}`.length)}`)
+    .executeTakeFirst();
+  if (other !== undefined) throw refused('witness-key-taken', `this witness key is the one of ${other.id}`);
 }
 
 function refused(code: string, message: string): HubError {
