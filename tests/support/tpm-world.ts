@@ -10,15 +10,20 @@ export const skipWithoutTpm = await skipWithout(...simulatorTools);
 
 export const model = { name: 'surface', version: '1.0.0', content: 'weights of the surface model' } as const;
 
+type Vendor = Awaited<ReturnType<TpmSimulator['vendorCertificates']>>;
+
 export class TpmWorld {
   readonly world: HubWorld;
   readonly simulators: TestSimulators;
+  /** PEM of the trusted vendor's CA. */
+  readonly vendor: Vendor;
   readonly #devices: TestDevice[] = [];
   /** Making a TPM takes a second: the one that made the vendor's CA becomes the first device's. */
   #spare: TpmSimulator | undefined;
 
-  private constructor(world: HubWorld, simulators: TestSimulators, spare: TpmSimulator) {
+  private constructor(world: HubWorld, simulators: TestSimulators, vendor: Vendor, spare: TpmSimulator) {
     this.world = world;
+    this.vendor = vendor;
     this.simulators = simulators;
     this.#spare = spare;
   }
@@ -26,11 +31,11 @@ export class TpmWorld {
   static async open(settings: Readonly<Record<string, unknown>> = {}): Promise<TpmWorld> {
     const simulators = await testSimulators();
     const first = await simulators.start('first');
-    const { root, intermediate } = await first.vendorCertificates();
-    const world = await HubWorld.open({ vendorRoots: [root, intermediate], settings });
+    const vendor = await first.vendorCertificates();
+    const world = await HubWorld.open({ vendorRoots: [vendor.root, vendor.intermediate], settings });
     await world.publishReferenceValues(referenceValuesOf(healthyBoot, '1.0'));
     await world.publishModel(model.name, model.version, model.content);
-    return new TpmWorld(world, simulators, first);
+    return new TpmWorld(world, simulators, vendor, first);
   }
 
   /** A TPM, powered on; nothing is measured in it yet. */
