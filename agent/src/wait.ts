@@ -1,7 +1,7 @@
 // Waiting for a moment on the wall clock. A timer alone would be late after the machine slept, and would miss a clock that was set.
 
-// Often enough that a lease is over within seconds of its end, whatever the clock did.
-const lookMsMax = 5_000;
+// Often enough that a lease is over within a second of its end, whatever the clock did.
+const lookMsMax = 1_000;
 
 /** Resolves at or soon after `atMs`, or at once when `signal` is aborted: look at the signal afterwards. */
 export async function waitUntil(atMs: number, clock: () => number, signal: AbortSignal): Promise<void> {

@@ -1,0 +1,245 @@
+// The agent against a real hub: from the first enrolment to the last wiped byte.
+import assert from 'node:assert/strict';
+import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { buffer } from 'node:stream/consumers';
+import { parseSoftwareStatement } from '@edgekeep/core/attest/evidence';
+import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
+import { parseBase64url } from '@edgekeep/core/bytes';
+import { z } from 'zod';
+import { HubWorld, newPublisher, publicPem } from './support/hub-world.ts';
+import { allowSoftware, TestAgent } from './support/test-agent.ts';
+
+const content = 'the weights that nobody is to find on a disk';
+const leaseSeconds = 30;
+let world: HubWorld;
+
+before(async () => {
+  world = await HubWorld.open({ settings: { leaseSeconds, witness: { quorum: 1, roundSeconds: 1 } } });
+  await allowSoftware(world);
+  await world.publishModel('opaque', '1.0.0', content);
+});
+after(() => world[Symbol.asyncDispose]());
+
+const models = [{ name: 'opaque', use: 'program' as const }];
+
+interface Reply {
+  readonly status: number;
+  readonly body: Buffer;
+  /** Settles when the connection ends. */
+  readonly closed: Promise<void>;
+}
+
+/** One GET on a Unix socket, on a connection that stays open until `agent` is destroyed. */
+async function get(socketPath: string, path: string, agent = new HttpAgent({ keepAlive: true })): Promise<Reply> {
+  const closed = Promise.withResolvers<void>();
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const sent = request({ socketPath, path, agent }, resolve);
+    sent.once('socket', (socket) => socket.once('close', () => closed.resolve()));
+    sent.once('error', reject);
+    sent.end();
+  });
+  return { status: response.statusCode ?? 0, body: await buffer(response), closed: closed.promise };
+}
+
+const admin = (device: TestAgent) => join(device.stateFolder, 'run', 'admin.sock');
+const local = (device: TestAgent) => join(device.stateFolder, 'run', 'agent.sock');
+const weights = '/models/opaque/files/weights.bin';
+
+/** Every byte of every file below a folder. */
+async function bytesBelow(folder: string): Promise<Buffer> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  return Buffer.concat(await Promise.all(files.map((file) => readFile(file))));
+}
+
+test('a device enrols, attests, gets its key, and the plaintext is in memory only', async () => {
+  await using device = await TestAgent.prepare(world, 'press-1', { models });
+  const story = await device.start();
+  await story.next('enrolled');
+  assert.equal((await story.next('attested')).tier, 'software');
+  const { lease } = await story.next('released');
+  await story.next('ready');
+  const { status, body } = await get(admin(device), weights);
+  assert.deepEqual([status, body.toString()], [200, content]);
+
+  const onDisk = await bytesBelow(device.stateFolder);
+  assert(!onDisk.includes(content));
+  assert(!onDisk.includes(content.slice(0, 16)));
+  assert(!(await readdir(device.stateFolder)).includes('enrolment-token'));
+  assert.equal((await stat(device.stateFolder)).mode & 0o777, 0o700);
+  assert.equal((await stat(admin(device))).mode & 0o777, 0o600);
+  const receipt: unknown = JSON.parse((await get(local(device), '/receipts/opaque')).body.toString());
+  assert.match(JSON.stringify(receipt), /edgekeep-release-receipt/);
+  assert.equal(device.agent.status().models[0]?.lease?.id, lease);
+});
+
+test('a restarted agent comes back by its root of trust, without a token', async () => {
+  await using device = await TestAgent.prepare(world, 'press-2', { models });
+  await (await device.start()).next('ready');
+  await device.stop();
+  const story = await device.start();
+  await story.next('recovered');
+  await story.next('ready');
+  assert(!story.has('enrolled'));
+});
+
+test('quarantine locks the model within a second, ends the program, and release brings it back', async () => {
+  await using device = await TestAgent.prepare(world, 'press-3', { models });
+  const story = await device.start();
+  await story.next('ready');
+  const { closed } = await get(admin(device), weights);
+  const ordered = performance.now();
+  await world.setState('press-3', 'quarantine');
+  await story.next('locked');
+  await closed;
+  assert(performance.now() - ordered < 1_000, 'slower than a second');
+  assert.equal((await get(admin(device), weights)).status, 503);
+  assert.equal(device.agent.status().state, 'quarantined');
+  await world.setState('press-3', 'release');
+  await story.next('ready');
+  assert.equal((await get(admin(device), weights)).status, 200);
+});
+
+test('a quarantined device is refused when it comes back from a restart, and released later', async () => {
+  await using device = await TestAgent.prepare(world, 'press-4', { models });
+  await (await device.start()).next('ready');
+  await device.stop();
+  await world.setState('press-4', 'quarantine');
+  const story = await device.start();
+  assert.equal((await story.next('refused')).code, 'device-quarantined');
+  await world.setState('press-4', 'release');
+  await story.next('recovered');
+  await story.next('ready');
+});
+
+test('a lease is renewed at two thirds, and when the hub is gone the model is locked at its end', async () => {
+  await using device = await TestAgent.prepare(world, 'press-5', { models });
+  const story = await device.start();
+  const { lease } = await story.next('released');
+  await story.next('ready');
+  world.clock.advanceSeconds((leaseSeconds * 2) / 3 + 1);
+  assert.notEqual((await story.next('lease-renewed')).lease, lease);
+  assert(!story.has('locked'));
+  await world.stop();
+  try {
+    await story.next('disconnected');
+    // Nobody takes a key away from a device that merely lost its hub.
+    assert.equal((await get(admin(device), weights)).status, 200);
+    world.clock.advanceSeconds(leaseSeconds);
+    assert.match((await story.next('locked')).why, /lease ended/);
+    assert.equal((await get(admin(device), weights)).status, 503);
+  } finally {
+    await world.start();
+  }
+});
+
+test('a new version is swapped in, and the old one is never taken again', async () => {
+  await world.publishModel('swapped', '1.0.0', 'one');
+  await using device = await TestAgent.prepare(world, 'press-6', { models: [{ name: 'swapped', use: 'program' }] });
+  const story = await device.start();
+  assert.equal((await story.next('ready')).version, '1.0.0');
+  await world.publishModel('swapped', '1.1.0', 'two');
+  assert.equal((await story.next('ready')).version, '1.1.0');
+  assert.equal((await get(admin(device), '/models/swapped/files/weights.bin')).body.toString(), 'two');
+  await device.stop();
+  assert.equal((await readdir(join(device.stateFolder, 'models', 'swapped'))).length, 1);
+  // As if this device had served a version that the hub does not know any more.
+  await writeFile(join(device.stateFolder, 'versions.json'), '{"swapped":"2.0.0"}');
+  const again = await device.start();
+  assert.equal((await again.next('model-refused')).code, 'model-rollback');
+  assert.equal((await get(admin(device), '/models/swapped/files/weights.bin')).status, 503);
+});
+
+test('a model of a publisher whom only the hub trusts is not run', async () => {
+  await using device = await TestAgent.prepare(world, 'press-7', { models });
+  await writeFile(join(device.stateFolder, 'publisher.pem'), publicPem(newPublisher()));
+  const story = await device.start();
+  assert.equal((await story.next('model-refused')).code, 'model-refused');
+  assert(!story.has('released'));
+});
+
+test('a sealed file that was changed on disk does not open, is fetched anew, and then does', async () => {
+  await using device = await TestAgent.prepare(world, 'press-8', { models });
+  await (await device.start()).next('ready');
+  await device.stop();
+  const folder = join(device.stateFolder, 'models', 'opaque');
+  const [digest = ''] = await readdir(folder);
+  const [name = ''] = await readdir(join(folder, digest));
+  const sealed = await readFile(join(folder, digest, name));
+  sealed[sealed.length - 20] = (sealed[sealed.length - 20] ?? 0) ^ 1;
+  await writeFile(join(folder, digest, name), sealed);
+  const story = await device.start();
+  assert.equal((await story.next('model-refused')).code, 'model-damaged');
+  await story.next('downloaded');
+  await story.next('ready');
+});
+
+test('a download that was cut short is resumed where it stopped', async () => {
+  await using device = await TestAgent.prepare(world, 'press-9', { models });
+  await (await device.start()).next('ready');
+  await device.stop();
+  const folder = join(device.stateFolder, 'models', 'opaque');
+  const [digest = ''] = await readdir(folder);
+  const [name = ''] = await readdir(join(folder, digest));
+  const path = join(folder, digest, name);
+  const sealed = await readFile(path);
+  await writeFile(path, sealed.subarray(0, 30));
+  await rename(path, `${path}.part`);
+  const story = await device.start();
+  assert.equal((await story.next('downloaded')).bytes, sealed.length - 30);
+  await story.next('ready');
+});
+
+test('the local quote answers the nonce for the purpose "local" and no other', async () => {
+  await using device = await TestAgent.prepare(world, 'press-10');
+  await (await device.start()).next('attested');
+  const nonce = Buffer.alloc(32, 7);
+  const { status, body } = await get(local(device), `/attest?nonce=${nonce.toString('hex')}`);
+  assert.equal(status, 200);
+  const answer = z
+    .object({ evidence: z.looseObject({ statement: z.string() }), attestationResult: z.string() })
+    .parse(JSON.parse(body.toString()));
+  const statement = parseSoftwareStatement(parseBase64url(answer.evidence.statement, 'statement'));
+  assert.deepEqual(
+    Buffer.from(statement.qualifyingData),
+    Buffer.from(qualifyingData('local', nonce, new Uint8Array(0))),
+  );
+  for (const wrong of [
+    '',
+    '?nonce=00',
+    `?nonce=${'0'.repeat(66)}`,
+    `?nonce=${'0'.repeat(64)}&nonce=${'0'.repeat(64)}`,
+  ]) {
+    assert.equal((await get(local(device), `/attest${wrong}`)).status, 400, wrong);
+  }
+});
+
+test('the operational certificate is renewed ahead of time, without a gap', async () => {
+  await using short = await HubWorld.open({ settings: { certificateSeconds: 60, leaseSeconds: 3_600 } });
+  await allowSoftware(short);
+  await short.publishModel('opaque', '1.0.0', content);
+  await using device = await TestAgent.prepare(short, 'press-11', { models });
+  const story = await device.start();
+  await story.next('ready');
+  const before = device.agent.status().certificateNotAfter ?? 0;
+  short.clock.advanceSeconds(45);
+  const { notAfter } = await story.next('certificate-renewed');
+  assert(notAfter > before);
+  await story.next('cosigned');
+  assert(!story.has('disconnected'));
+  assert.equal(device.agent.status().state, 'online');
+});
+
+test('a device that vouches cosigns what the hub then shows as witnessed', async () => {
+  await using device = await TestAgent.prepare(world, 'press-12');
+  const story = await device.start();
+  const { size } = await story.next('cosigned');
+  assert(size > 0);
+  assert.equal(device.agent.status().log.continues, true);
+  await device.stop();
+  // What it vouched for survives it.
+  assert.match(await readFile(join(device.stateFolder, 'checkpoint'), 'utf8'), /^edgekeep\.test\/log\n/);
+});
