@@ -1,5 +1,5 @@
 // The key derivation functions of TPM 2.0 (Part 1, 11.4.10.2 KDFa and 11.4.10.3 KDFe).
-import { createHmac } from 'node:crypto';
+import { createHmac, createSecretKey } from 'node:crypto';
 import { ByteWriter, utf8 } from '../bytes.ts';
 import { digest, hashSize, type TpmHash } from './algorithm.ts';
 
@@ -18,7 +18,9 @@ export function kdfa(
     .bytes(contextV)
     .u32(bits)
     .finish();
-  return expand(hash, bits, (counter) => createHmac(hash, key).update(counter).update(suffix).digest());
+  // A key object, because node:crypto takes one several times faster than bare bytes.
+  const macKey = createSecretKey(key);
+  return expand(hash, bits, (counter) => createHmac(hash, macKey).update(counter).update(suffix).digest());
 }
 
 /** KDFe, the concatenation KDF over a shared ECDH coordinate (NIST SP 800-56A). `bits` is a multiple of 8. */

@@ -1,6 +1,6 @@
 // Model keys at rest: each is wrapped under the platform key with AES-256-GCM, bound to the model's name and version, so a row copied
 // onto another release does not open. Layout: 12-byte random nonce, ciphertext, 16-byte tag.
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from 'node:crypto';
 import { concat, utf8 } from '@edgekeep/core/bytes';
 import { HubError } from '../error.ts';
 
@@ -27,7 +27,7 @@ export function unwrapModelKey(
   if (wrapped.length !== nonceLength + modelKeyLength + tagLength) {
     throw new HubError('store-failed', `the stored key of ${name} ${version} has the wrong length`);
   }
-  const decipher = createDecipheriv('aes-256-gcm', platformKey, wrapped.subarray(0, nonceLength))
+  const decipher = createDecipheriv('aes-256-gcm', createSecretKey(platformKey), wrapped.subarray(0, nonceLength))
     .setAAD(associatedData(name, version))
     .setAuthTag(wrapped.subarray(-tagLength));
   const key = decipher.update(wrapped.subarray(nonceLength, -tagLength));
