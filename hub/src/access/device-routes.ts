@@ -43,12 +43,13 @@ export function accessDeviceRoutes(
       const nonce = takeChallenge(connection, nowMs);
       const ask = { ...request.body, deviceId, certificateSha256, nonce, exporter: connection.exporter, nowMs };
       try {
-        const { lease, wrappedKey, attestationResult, logIndex } = await releaseKey(parts, ask);
+        const { lease, wrappedKey, recorded } = await releaseKey(parts, ask);
         // The receipt needs the entry under a signed checkpoint; until then the key does not leave the hub.
-        const receipt = await receipts.forEntry(lease.id, logIndex);
+        const receipt = await receipts.forRelease(recorded);
         // The device may have been cut off while the log was written.
         if (!connection.bound) throw new HubError('device-quarantined', 'this device was cut off');
         parts.countRelease('released');
+        const { attestationResult } = recorded;
         return { lease: { ...lease }, wrappedKey, attestationResult, receipt: toBase64url(receipt) };
       } catch (error) {
         parts.countRelease(error instanceof HubError ? error.code : 'failed');

@@ -2,6 +2,7 @@
 import { appendEntry } from '../audit/append.ts';
 import type { Database } from '../store/database.ts';
 import type { PolicyRow } from '../store/schema.ts';
+import { rememberDecisions } from './decision-cache.ts';
 import { defaultPolicyText, loadPolicy, type Policy } from './policy.ts';
 
 export interface CurrentPolicy extends Policy {
@@ -22,7 +23,7 @@ export class PolicyStore {
   static async open(database: Database, nowMs: number): Promise<PolicyStore> {
     const row = await newest(database);
     if (row !== undefined) {
-      return new PolicyStore(database, { ...loadPolicy(row.text), version: row.version, appliedAt: row.applied_at });
+      return new PolicyStore(database, current(loadPolicy(row.text), row.version, row.applied_at));
     }
     return new PolicyStore(database, await apply(database, { text: defaultPolicyText, actor: 'hub', nowMs }));
   }
@@ -71,5 +72,9 @@ async function apply(
     });
     return next;
   });
-  return { ...policy, version, appliedAt: order.nowMs };
+  return current(policy, version, order.nowMs);
+}
+
+function current(policy: Policy, version: number, appliedAt: number): CurrentPolicy {
+  return { ...policy, decide: rememberDecisions(policy), version, appliedAt };
 }

@@ -67,6 +67,8 @@ export type ReleaseDecision =
 export interface Policy {
   readonly text: string;
   readonly digest: string;
+  /** What it is made of, as Cedar reads it. */
+  readonly statements: readonly PolicyJson[];
   decide(question: ReleaseQuestion): ReleaseDecision;
 }
 
@@ -75,12 +77,24 @@ export function loadPolicy(text: string): Policy {
   const reasons = findFaults(text);
   if (reasons.length > 0) throw new HubError('policy-refused', reasons.map((r) => r.message).join('; '), { reasons });
   const digest = createHash('sha256').update(text).digest('hex');
-  const parsed = preparsePolicySet(digest, { staticPolicies: namedPolicies(text) });
+  const named = namedPolicies(text);
+  const parsed = preparsePolicySet(digest, { staticPolicies: named });
   const parsedSchema = preparseSchema('edgekeep', schema);
   if (parsed.type === 'failure' || parsedSchema.type === 'failure') {
     throw new HubError('policy-refused', 'Cedar could not prepare a policy that it had validated');
   }
-  return { text, digest, decide: (question) => decide(digest, question) };
+  return {
+    text,
+    digest,
+    statements: Object.values(named).map(readStatement),
+    decide: (question) => decide(digest, question),
+  };
+}
+
+function readStatement(text: string): PolicyJson {
+  const answer = policyToJson(text);
+  if (answer.type === 'success') return answer.json;
+  throw new HubError('policy-refused', 'Cedar could not read back a policy that it had validated');
 }
 
 function findFaults(text: string): readonly Reason[] {

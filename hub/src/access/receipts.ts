@@ -8,7 +8,16 @@ import type { AuditLog } from '../audit/log.ts';
 import type { WitnessBoard } from '../audit/witness.ts';
 import { HubError } from '../error.ts';
 import type { Database } from '../store/database.ts';
-import type { LeaseRow } from '../store/schema.ts';
+import type { LeaseRow, ModelReleaseRow } from '../store/schema.ts';
+
+/** A release as the store has it, durable and logged. */
+export interface RecordedRelease {
+  readonly logIndex: number;
+  /** The bytes of its audit entry. */
+  readonly entry: Uint8Array;
+  readonly attestationResult: string;
+  readonly model: Pick<ModelReleaseRow, 'manifest' | 'signature'>;
+}
 
 export class Receipts {
   readonly #database: Database;
@@ -22,9 +31,9 @@ export class Receipts {
   }
 
   /** The receipt of a release that was just recorded; waits until its entry is in the tree. */
-  async forEntry(leaseId: string, logIndex: number): Promise<Uint8Array> {
-    await this.#log.integrated(logIndex);
-    return this.forLease(leaseId);
+  async forRelease(release: RecordedRelease): Promise<Uint8Array> {
+    await this.#log.integrated(release.logIndex);
+    return this.#assemble(release);
   }
 
   /** The receipt of a lease; `deviceId` restricts it to that device's own. */
@@ -37,7 +46,7 @@ export class Receipts {
     if (lease === undefined || (deviceId !== undefined && lease.device_id !== deviceId)) {
       throw new HubError('not-found', `no lease ${leaseId}`);
     }
-    return this.#assemble(lease);
+    return this.#assemble(await this.#recorded(lease));
   }
 
   #bestCheckpointFor(index: number): Uint8Array {
@@ -46,11 +55,12 @@ export class Receipts {
     return candidates.find((note) => note !== undefined && covers(note)) ?? this.#log.checkpoint();
   }
 
-  async #assemble(lease: LeaseRow): Promise<Uint8Array> {
+  async #recorded(lease: LeaseRow): Promise<RecordedRelease> {
+    const { log_index: logIndex, attestation_result: attestationResult } = lease;
     const { entry } = await this.#database.read
       .selectFrom('audit_entry')
       .select('entry')
-      .where('log_index', '=', lease.log_index)
+      .where('log_index', '=', logIndex)
       .executeTakeFirstOrThrow();
     const model = await this.#database.read
       .selectFrom('model_release')
@@ -58,10 +68,14 @@ export class Receipts {
       .where('name', '=', lease.model)
       .where('version', '=', lease.version)
       .executeTakeFirstOrThrow();
-    const proof = await this.#log.proofFor(lease.log_index, this.#bestCheckpointFor(lease.log_index));
+    return { logIndex, entry, attestationResult, model };
+  }
+
+  async #assemble({ logIndex, entry, attestationResult, model }: RecordedRelease): Promise<Uint8Array> {
+    const proof = await this.#log.proofFor(logIndex, this.#bestCheckpointFor(logIndex));
     return encodeReceipt({
       entry,
-      attestationResult: lease.attestation_result,
+      attestationResult,
       manifest: model.manifest,
       modelSignature: Buffer.from(model.signature),
       proof: encodeTlogProof(proof),

@@ -7,19 +7,21 @@ import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
+import { encodeAuditEntry } from '@edgekeep/core/audit/entry';
 import { encodeCanonicalJson } from '@edgekeep/core/json';
 import { deviceIdentitySchema } from '@edgekeep/wire/device-api';
 import { type Appraiser, recordAppraisal } from '../attest/appraiser.ts';
-import { appendEntry } from '../audit/append.ts';
+import { appendEncodedEntry, appendEntry } from '../audit/append.ts';
 import { HubError, type Reason } from '../error.ts';
 import { getDevice } from '../identity/registry.ts';
-import { findPublishedRelease, type Release } from '../model/releases.ts';
+import { findPublishedRow } from '../model/releases.ts';
 import { unwrapModelKey } from '../model/vault.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
-import type { DeviceRow, DeviceState } from '../store/schema.ts';
+import type { DeviceRow, DeviceState, ModelReleaseRow } from '../store/schema.ts';
 import type { ReleaseQuestion } from './policy.ts';
 import type { PolicyStore } from './policy-store.ts';
+import type { RecordedRelease } from './receipts.ts';
 import { wrapForDevice } from './wrap.ts';
 
 export interface ReleaseParts {
@@ -46,9 +48,7 @@ export interface ReleaseAsk {
 export interface Released {
   readonly lease: Lease;
   readonly wrappedKey: WrappedKey;
-  readonly attestationResult: string;
-  readonly logIndex: number;
-  readonly release: Release;
+  readonly recorded: RecordedRelease;
 }
 
 /** Releases a model key or throws a HubError with the reasons; either way the audit log has it before this returns. */
@@ -57,7 +57,7 @@ export async function releaseKey(parts: ReleaseParts, ask: ReleaseAsk): Promise<
   const { nowMs, nonce } = ask;
   const device = await getDevice(database.read, ask.deviceId);
   assertMayAsk(device.state);
-  const release = await currentRelease(database, ask);
+  const model = await currentRelease(database, ask);
   const expected = { qualifyingData: qualifyingData('release', nonce, ask.exporter), nonce, nowMs };
   const { appraisal, attestationResult } = await appraiser.appraise(device, ask.evidence, expected);
   if (appraisal.status === 'contraindicated') {
@@ -68,7 +68,7 @@ export async function releaseKey(parts: ReleaseParts, ask: ReleaseAsk): Promise<
     });
   }
   const policy = parts.policies.current();
-  const decision = policy.decide(questionOf(device, release, appraisal));
+  const decision = policy.decide(questionOf(device, model, appraisal));
   if (decision.kind === 'refused') {
     await recordRefusal(parts, ask, appraisal, { policyVersion: policy.version, reasons: decision.reasons });
     throw new HubError('release-refused', 'the policy releases no key to this device', {
@@ -76,10 +76,10 @@ export async function releaseKey(parts: ReleaseParts, ask: ReleaseAsk): Promise<
       attestationResult,
     });
   }
-  const lease = leaseFor(ask, release, parts.settings.leaseSeconds);
-  const wrappedKey = wrap(parts.platformKey, device, release, appraisal, lease.id);
-  const logIndex = await record(database, ask, { device, appraisal, attestationResult, lease, policy });
-  return { lease, wrappedKey, attestationResult, logIndex, release };
+  const lease = leaseFor(ask, model, parts.settings.leaseSeconds);
+  const wrappedKey = wrap(parts.platformKey, device, model, appraisal, lease.id);
+  const recorded = await record(database, ask, { device, appraisal, attestationResult, lease, policy });
+  return { lease, wrappedKey, recorded: { ...recorded, attestationResult, model } };
 }
 
 function assertMayAsk(state: DeviceState): void {
@@ -90,17 +90,18 @@ function assertMayAsk(state: DeviceState): void {
 }
 
 // Only the newest published version gets keys: an old release with a known weakness can't be asked for again.
-async function currentRelease(database: Database, ask: ReleaseAsk): Promise<Release> {
-  const release = await findPublishedRelease(database, ask.model);
-  if (release.row.version !== ask.version) {
-    const message = `${ask.model} ${ask.version} is not the current release: ${release.row.version} is`;
+async function currentRelease(database: Database, ask: ReleaseAsk): Promise<ModelReleaseRow> {
+  const current = await findPublishedRow(database, ask.model);
+  if (current.version !== ask.version) {
+    const message = `${ask.model} ${ask.version} is not the current release: ${current.version} is`;
     throw new HubError('release-refused', message, { reasons: [{ code: 'release-superseded', message }] });
   }
-  return release;
+  return current;
 }
 
-function questionOf(device: DeviceRow, release: Release, { status, tier, vector }: Appraisal): ReleaseQuestion {
-  const { name, version, publisher } = release.row;
+function questionOf(device: DeviceRow, model: ModelReleaseRow, appraisal: Appraisal): ReleaseQuestion {
+  const { name, version, publisher } = model;
+  const { status, tier, vector } = appraisal;
   return {
     device: { id: device.id, tier: device.tier, state: device.state },
     model: { name, version, publisher },
@@ -115,14 +116,14 @@ function questionOf(device: DeviceRow, release: Release, { status, tier, vector 
   };
 }
 
-function leaseFor(ask: ReleaseAsk, release: Release, leaseSeconds: number): Lease {
+function leaseFor(ask: ReleaseAsk, model: ModelReleaseRow, leaseSeconds: number): Lease {
   const notBefore = Math.floor(ask.nowMs / 1_000);
   return {
     id: randomUUID(),
     deviceId: ask.deviceId,
-    model: release.row.name,
-    version: release.row.version,
-    manifestDigest: release.row.manifest_digest,
+    model: model.name,
+    version: model.version,
+    manifestDigest: model.manifest_digest,
     notBefore,
     notAfter: notBefore + leaseSeconds,
     renewAfter: notBefore + Math.floor((leaseSeconds * 2) / 3),
@@ -132,11 +133,11 @@ function leaseFor(ask: ReleaseAsk, release: Release, leaseSeconds: number): Leas
 function wrap(
   platformKey: Uint8Array,
   device: DeviceRow,
-  release: Release,
+  model: ModelReleaseRow,
   appraisal: Appraisal,
   leaseId: string,
 ): WrappedKey {
-  const { name, version, wrapped_key: wrapped } = release.row;
+  const { name, version, wrapped_key: wrapped } = model;
   const identity = deviceIdentitySchema.parse(JSON.parse(device.identity));
   const modelKey = unwrapModelKey(platformKey, wrapped, name, version);
   try {
@@ -154,21 +155,26 @@ interface Facts {
   readonly policy: { readonly version: number; readonly digest: string };
 }
 
-async function record(database: Database, ask: ReleaseAsk, facts: Facts): Promise<number> {
+async function record(
+  database: Database,
+  ask: ReleaseAsk,
+  facts: Facts,
+): Promise<Pick<RecordedRelease, 'logIndex' | 'entry'>> {
   const { lease, attestationResult, policy, device } = facts;
   return database.write(async (trx) => {
     const now = await recordAppraisal(trx, device.id, facts.appraisal, ask.nowMs);
     // The decision took a while: whoever was quarantined in the meantime gets nothing.
     assertMayAsk(now.state);
     const { model: name, version, manifestDigest } = lease;
-    const entry: KeyRelease = {
+    const release: KeyRelease = {
       device: { id: device.id, tier: facts.appraisal.tier, certificate: ask.certificateSha256 },
       model: { name, version, manifestDigest },
       policy: { name: `policy ${policy.version}`, digest: policy.digest },
       lease,
       attestationResult: createHash('sha256').update(attestationResult).digest('hex'),
     };
-    const logIndex = await appendEntry(trx, keyReleasedEntry(entry, ask.nowMs, 'hub'));
+    const entry = encodeAuditEntry({ type: 'edgekeep-audit-entry/v1', ...keyReleasedEntry(release, ask.nowMs, 'hub') });
+    const logIndex = await appendEncodedEntry(trx, entry);
     await trx
       .insertInto('lease')
       .values({
@@ -183,7 +189,7 @@ async function record(database: Database, ask: ReleaseAsk, facts: Facts): Promis
         attestation_result: attestationResult,
       })
       .execute();
-    return logIndex;
+    return { logIndex, entry };
   });
 }
 

@@ -103,22 +103,32 @@ export async function recordAppraisal(
   appraisal: Appraisal,
   nowMs: number,
 ): Promise<DeviceRow> {
-  const device = await trx.selectFrom('device').selectAll().where('id', '=', deviceId).executeTakeFirst();
-  if (device === undefined) throw new HubError('device-unknown', `no device ${deviceId}`);
   const reasons = appraisal.reasons.map(({ code, message }) => ({
     code,
     message: message.slice(0, loggedMessageMost),
   }));
-  await trx
+  const { resetCount } = appraisal;
+  const device = await trx
     .updateTable('device')
-    .set({
+    .set((q) => ({
       seen_at: nowMs,
-      ...(isAuthentic(appraisal) ? { reset_count: Math.max(device.reset_count, appraisal.resetCount) } : {}),
+      ...(isAuthentic(appraisal)
+        ? {
+            reset_count: q
+              .case()
+              .when('reset_count', '<', resetCount)
+              .then(resetCount)
+              .else(q.ref('reset_count'))
+              .end(),
+          }
+        : {}),
       appraisal: JSON.stringify({ status: appraisal.status, reasons }),
       appraised_at: nowMs,
-    })
+    }))
     .where('id', '=', deviceId)
-    .execute();
+    .returningAll()
+    .executeTakeFirst();
+  if (device === undefined) throw new HubError('device-unknown', `no device ${deviceId}`);
   const refused = appraisal.status === 'contraindicated';
   const change = { deviceId, actor: 'hub', nowMs };
   if (refused) {

@@ -2,19 +2,24 @@
 // not at all. The tree over the entries is built from this table afterwards (log.ts).
 import { type AuditEntry, encodeAuditEntry } from '@edgekeep/core/audit/entry';
 import { leafHash } from '@edgekeep/core/audit/merkle';
+import { sql } from 'kysely';
 import type { WriteTransaction } from '../store/database.ts';
 
 /** Returns the entry's index in the log. */
 export async function appendEntry(trx: WriteTransaction, entry: Omit<AuditEntry, 'type'>): Promise<number> {
-  const bytes = encodeAuditEntry({ type: 'edgekeep-audit-entry/v1', ...entry });
-  const last = await trx
-    .selectFrom('audit_entry')
-    .select((q) => q.fn.max('log_index').as('last'))
-    .executeTakeFirst();
-  const index = last === undefined || last.last === null ? 0 : last.last + 1;
-  await trx
+  return appendEncodedEntry(trx, encodeAuditEntry({ type: 'edgekeep-audit-entry/v1', ...entry }));
+}
+
+/** As `appendEntry`, for a caller that goes on using the bytes of `encodeAuditEntry`. */
+export async function appendEncodedEntry(trx: WriteTransaction, entry: Uint8Array): Promise<number> {
+  const { log_index: index } = await trx
     .insertInto('audit_entry')
-    .values({ log_index: index, entry: bytes, leaf_hash: leafHash(bytes) })
-    .execute();
+    .values((q) => ({
+      log_index: q.selectFrom('audit_entry').select(sql<number>`coalesce(max(log_index) + 1, 0)`.as('next')),
+      entry,
+      leaf_hash: leafHash(entry),
+    }))
+    .returning('log_index')
+    .executeTakeFirstOrThrow();
   return index;
 }

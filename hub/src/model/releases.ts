@@ -144,6 +144,12 @@ export async function getRelease(database: Database, name: string, version: stri
 
 /** The release devices should run: the one published last, or the one of the version asked for. */
 export async function findPublishedRelease(database: Database, name: string, version?: string): Promise<Release> {
+  const row = await findPublishedRow(database, name, version);
+  return { row, files: await filesOf(database, row.name, row.version) };
+}
+
+/** As `findPublishedRelease`, without the list of its files. */
+export async function findPublishedRow(database: Database, name: string, version?: string): Promise<ModelReleaseRow> {
   let query = database.read
     .selectFrom('model_release')
     .selectAll()
@@ -153,7 +159,7 @@ export async function findPublishedRelease(database: Database, name: string, ver
   const row = await query.orderBy('published_at', 'desc').orderBy('version', 'desc').limit(1).executeTakeFirst();
   if (row === undefined)
     throw new HubError('not-found', `no published release of ${name}${version === undefined ? '' : ` ${version}`}`);
-  return { row, files: await filesOf(database, row.name, row.version) };
+  return row;
 }
 
 export async function listReleases(database: Database, limit: number): Promise<readonly Release[]> {

@@ -1,7 +1,7 @@
 // The hub's store. Reads go to their own connection; writes pass one queue and are committed in groups, so one fsync serves many
 // requests and still nothing is acknowledged before it is durable.
 import type { Kysely, Transaction } from 'kysely';
-import { sql } from 'kysely';
+import { CompiledQuery } from 'kysely';
 import { HubError } from '../error.ts';
 import { migrate } from './migrations.ts';
 import type { Tables } from './schema.ts';
@@ -89,15 +89,21 @@ export class Database {
   }
 }
 
+const savepoint = {
+  begin: CompiledQuery.raw('savepoint job'),
+  release: CompiledQuery.raw('release savepoint job'),
+  undo: CompiledQuery.raw('rollback to savepoint job'),
+} as const;
+
 async function runInSavepoint(trx: WriteTransaction, job: Job): Promise<() => void> {
-  await sql`savepoint job`.execute(trx);
+  await trx.executeQuery(savepoint.begin);
   try {
     const done = await job.run(trx);
-    await sql`release savepoint job`.execute(trx);
+    await trx.executeQuery(savepoint.release);
     return done;
   } catch (error) {
-    await sql`rollback to savepoint job`.execute(trx);
-    await sql`release savepoint job`.execute(trx);
+    await trx.executeQuery(savepoint.undo);
+    await trx.executeQuery(savepoint.release);
     return () => job.fail(error);
   }
 }

@@ -1,6 +1,6 @@
 // node:sqlite behind Kysely's SQLite dialect, durable: WAL with synchronous=FULL, so a commit that returned survives a power cut.
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { Kysely, type SqliteDatabase, SqliteDialect } from 'kysely';
+import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
 import type { Tables } from './schema.ts';
 
 // Statements stay prepared: the hub has a fixed set of queries, so this only bounds a mistake.
@@ -18,22 +18,26 @@ export function openSqlite(path: string, mode: 'write' | 'read'): Kysely<Tables>
 }
 
 function asDialectDatabase(database: DatabaseSync): SqliteDatabase {
-  const prepared = new Map<string, StatementSync>();
+  const prepared = new Map<string, SqliteStatement>();
   return {
     close: () => database.close(),
     prepare: (text) => {
-      const statement = prepared.get(text) ?? database.prepare(text);
-      if (!prepared.has(text)) {
-        if (prepared.size >= statementsMost) prepared.clear();
-        prepared.set(text, statement);
-      }
-      return {
-        reader: statement.columns().length > 0,
-        all: (parameters) => statement.all(...parameters.map(asInput)),
-        run: (parameters) => statement.run(...parameters.map(asInput)),
-        iterate: (parameters) => statement.iterate(...parameters.map(asInput)),
-      };
+      const known = prepared.get(text);
+      if (known !== undefined) return known;
+      const statement = asDialectStatement(database.prepare(text));
+      if (prepared.size >= statementsMost) prepared.clear();
+      prepared.set(text, statement);
+      return statement;
     },
+  };
+}
+
+function asDialectStatement(statement: StatementSync): SqliteStatement {
+  return {
+    reader: statement.columns().length > 0,
+    all: (parameters) => statement.all(...parameters.map(asInput)),
+    run: (parameters) => statement.run(...parameters.map(asInput)),
+    iterate: (parameters) => statement.iterate(...parameters.map(asInput)),
   };
 }
 
