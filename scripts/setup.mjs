@@ -57,9 +57,10 @@ function installNpmPackages() {
   say('installing npm packages (Node 24 among them)');
   // onnxruntime's own install step would fetch GPU libraries that nothing here uses.
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' };
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { env });
+  // Not `npm ci`: it insists on lock entries for the optional packages of every other platform, and a registry mirror may have only some.
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], { env });
   if (!existsSync(node))
-    fail('npm finished without Node 24 (the "node" package): run `npm ci` by hand and read its messages');
+    fail('npm finished without Node 24 (the "node" package): run `npm install` by hand and read its messages');
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, digest);
 }

@@ -46,8 +46,14 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   );
   await using demo = await startDemo(folder, { allowSoftware: values['allow-software'] === true, progress });
   const good = await tell(demo, folder, progress);
-  if (values['exit-when-done'] === true) return good ? 0 : 1;
-  process.stdout.write(`ready: hub and ${demo.outcomes.length} devices are running; Ctrl-C stops them\n`);
+  const devices = `hub and ${demo.outcomes.length} devices`;
+  if (values['exit-when-done'] === true) {
+    process.stdout.write(
+      `ready: ${devices} ran${good ? ', every one ended as it should' : ', NOT every one as it should'}\n`,
+    );
+    return good ? 0 : 1;
+  }
+  process.stdout.write(`ready: ${devices} are running; Ctrl-C stops them\n`);
   await stopped;
   process.stdout.write('stopping\n');
   return 0;
