@@ -1,13 +1,16 @@
 // The agent against a real hub: from the first enrolment to the last wiped byte.
 import assert from 'node:assert/strict';
-import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { buffer } from 'node:stream/consumers';
 import { parseSoftwareStatement } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
+import { parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
 import { parseBase64url } from '@edgekeep/core/bytes';
+import { auditList } from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
 import { HubWorld, newPublisher, publicPem } from './support/hub-world.ts';
 import { allowSoftware, TestAgent } from './support/test-agent.ts';
@@ -243,3 +246,53 @@ test('a device that vouches cosigns what the hub then shows as witnessed', async
   // What it vouched for survives it.
   assert.match(await readFile(join(device.stateFolder, 'checkpoint'), 'utf8'), /^edgekeep\.test\/log\n/);
 });
+
+test('a hub that was set back and went on differently is caught, refused and reported', async () => {
+  // The same port at every start, as a real hub has.
+  const port = await freePort();
+  await using forked = await HubWorld.open({ settings: { device: { port } } });
+  await allowSoftware(forked);
+  await forked.publishModel('opaque', '1.0.0', content);
+  await using device = await TestAgent.prepare(forked, 'press-13', { models });
+  const story = await device.start();
+  await story.next('ready');
+  const { entries } = await forked.operator.get('/v1/audit?from=0&limit=1000', auditList);
+  await forked.stop();
+  const backup = join(forked.folder, 'backup');
+  await cp(forked.hubFolder, backup, { recursive: true });
+  await forked.start();
+  await story.next('connected');
+  for (let count = 0; count < 4; count += 1) await forked.enrolmentToken();
+  // What it saw must lie beyond the backup.
+  let { size: seen } = await story.next('cosigned');
+  while (seen < entries.length + 4) ({ size: seen } = await story.next('cosigned'));
+
+  await forked.stop();
+  await rm(forked.hubFolder, { recursive: true });
+  await cp(backup, forked.hubFolder, { recursive: true });
+  await forked.start();
+  await story.next('log-refused');
+  assert(device.agent.status().log.size >= seen);
+  assert(!story.has('fork-detected'), 'a shorter log alone proves no fork');
+  for (let count = 0; count < 20 && !story.has('fork-detected'); count += 1) await forked.enrolmentToken();
+  await story.next('fork-detected');
+  await story.next('locked');
+  assert.equal(device.agent.status().state, 'forked');
+  const proof = parseForkProof(await readFile(join(device.stateFolder, 'fork-proof.json')));
+  assert.equal(verifyForkProof(proof, forked.hub.logKey).kind, 'proven');
+  await device.stop();
+  assert.equal((await forked.entries('fork-reported')).length, 1);
+
+  const again = await device.start();
+  await again.next('fork-detected');
+  assert(!again.has('connected'));
+  assert.equal(device.agent.status().connected, false);
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = z.object({ port: z.int() }).parse(server.address());
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
