@@ -12,6 +12,7 @@ import { policyView } from '@edgekeep/wire/operator-api';
 import { accepted, assertRefused } from '../support/answer.ts';
 import { measure, stage } from '../support/boot.ts';
 import type { DeviceLink, Released } from '../support/device-link.ts';
+import { policyForAnyTier } from '../support/software-world.ts';
 import { TestDevice } from '../support/test-device.ts';
 import { model, skipWithoutTpm as skip, TpmWorld } from '../support/tpm-world.ts';
 
@@ -21,11 +22,6 @@ let thief: TestDevice;
 let software: TestDevice;
 let ownerLink: DeviceLink;
 let softwareLink: DeviceLink;
-
-const policyForAll = `@id("any-tier")
-permit (principal, action == Edgekeep::Action::"releaseKey", resource)
-when { context.attestation.instanceIdentity == 2 && context.attestation.executables != 96 };
-`;
 
 before(async () => {
   if (skip !== false) return;
@@ -130,7 +126,7 @@ test('a policy that constrains nothing is refused, and leaves the one in force',
 test('a key wrapped for a device without a TPM opens under its own lease and key only', { skip }, async (t) => {
   const { operator } = fleet.world;
   const old = await operator.get('/v1/policy', policyView);
-  await operator.send('PUT', '/v1/policy', { text: policyForAll }, policyView);
+  await operator.send('PUT', '/v1/policy', { text: policyForAnyTier }, policyView);
   const first = await software.release(softwareLink, model.name, model.version);
   const second = await software.release(softwareLink, model.name, model.version);
   await operator.send('PUT', '/v1/policy', { text: old.text }, policyView);

@@ -1,5 +1,5 @@
 // A real hub in a temporary folder, in this process on free ports, with a publisher it trusts: what whole-system tests stand on.
-import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -206,7 +206,5 @@ export function newPublisher(): Signer {
 }
 
 export function publicPem({ publicKey }: Signer): string {
-  return createPublicKey(publicKey.export({ type: 'spki', format: 'pem' }))
-    .export({ type: 'spki', format: 'pem' })
-    .toString();
+  return publicKey.export({ type: 'spki', format: 'pem' }).toString();
 }

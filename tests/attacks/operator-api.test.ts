@@ -1,0 +1,140 @@
+// The operator API without a token, with the wrong one, or beyond its scope.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { assertRefused } from '../support/answer.ts';
+import { HubWorld } from '../support/hub-world.ts';
+
+let world: HubWorld;
+before(async () => {
+  world = await HubWorld.open();
+});
+after(() => world[Symbol.asyncDispose]());
+
+const routes = [
+  ['GET', '/v1/hub', 'devices:read'],
+  ['GET', '/v1/devices', 'devices:read'],
+  ['GET', '/v1/devices/any', 'devices:read'],
+  ['POST', '/v1/devices/any/quarantine', 'devices:write'],
+  ['POST', '/v1/devices/any/retire', 'devices:write'],
+  ['POST', '/v1/devices/any/release', 'devices:write'],
+  ['POST', '/v1/enrolment-tokens', 'enrolment:write'],
+  ['GET', '/v1/publishers', 'models:read'],
+  ['POST', '/v1/publishers', 'admin'],
+  ['GET', '/v1/models', 'models:read'],
+  ['POST', '/v1/models', 'models:publish'],
+  ['PUT', '/v1/models/any/1.0.0/files/any', 'models:publish'],
+  ['POST', '/v1/models/any/1.0.0/publish', 'models:publish'],
+  ['GET', '/v1/policy', 'devices:read'],
+  ['PUT', '/v1/policy', 'policy:write'],
+  ['GET', '/v1/reference-values', 'models:read'],
+  ['POST', '/v1/reference-values', 'models:publish'],
+  ['POST', '/v1/reference-values/any/1.0/withdraw', 'models:publish'],
+  ['POST', '/v1/tokens', 'admin'],
+  ['GET', '/v1/audit', 'audit:read'],
+  ['GET', '/v1/audit/0/proof', 'audit:read'],
+  ['GET', '/v1/leases', 'audit:read'],
+  ['GET', '/v1/receipts/any', 'audit:read'],
+  ['GET', '/metrics', 'metrics:read'],
+] as const;
+
+/** Public: health, public keys, the log itself. */
+const openRoutes = ['GET /healthz', 'GET /readyz', 'GET /v1/trust', 'GET /log/checkpoint', 'GET /log/tile/*'];
+
+/** A body that passes the schema of its route, so that it is the token that is refused. */
+function bodyFor(method: string, path: string): { body?: string; contentType?: string } {
+  if (method === 'GET') return {};
+  if (path.includes('/files/')) return { body: 'x', contentType: 'application/octet-stream' };
+  const bodies: Readonly<Record<string, object>> = {
+    '/v1/enrolment-tokens': {},
+    '/v1/publishers': { name: 'x', publicKey: 'x' },
+    '/v1/models': { manifest: '', signature: '', modelKey: '' },
+    '/v1/policy': { text: '' },
+    '/v1/reference-values': { document: '', signature: '' },
+    '/v1/tokens': { name: 'x', scopes: ['admin'] },
+  };
+  return { body: JSON.stringify(bodies[path] ?? { reason: 'x' }) };
+}
+
+test('every route of the API that tells or changes anything needs a token', async (t) => {
+  const document = await world.askOperator('GET', '/openapi.json');
+  const { paths }: { paths: Record<string, Record<string, unknown>> } = JSON.parse(
+    Buffer.from(document.body).toString(),
+  );
+  const named = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replaceAll(/\{[^}]+\}/g, '*')}`),
+  );
+  const known = [
+    ...openRoutes,
+    ...routes.map(([method, path]) => `${method} ${path.replaceAll(/any|1\.0(\.0)?|\b0\b/g, '*')}`),
+  ];
+  const unknown = named.filter((name) => !name.startsWith('HEAD ') && !known.includes(name));
+  assert.deepEqual(unknown, [], 'routes that this test does not know');
+  for (const [method, path] of routes) {
+    await t.test(`${method} ${path}`, async () => {
+      const body = bodyFor(method, path);
+      assertRefused(await world.askOperator(method, path, body), { status: 401, code: 'token-required' });
+      const token = `ek_${randomBytes(32).toString('base64url')}`;
+      assertRefused(await world.askOperator(method, path, { ...body, token }), { status: 401, code: 'token-refused' });
+    });
+  }
+});
+
+test('a token opens only what its scopes name', async (t) => {
+  const every = [...new Set(routes.map(([, , scope]) => scope))].filter((scope) => scope !== 'admin');
+  for (const [method, path, scope] of routes) {
+    await t.test(`${method} ${path}`, async () => {
+      const others = await world.apiToken(every.filter((each) => each !== scope));
+      const answer = await world.askOperator(method, path, { ...bodyFor(method, path), token: others });
+      assertRefused(answer, { status: 403, code: 'scope-missing', says: new RegExp(scope) });
+      if (scope === 'admin') return;
+      const own = await world.apiToken([scope]);
+      const { status } = await world.askOperator(method, path, { ...bodyFor(method, path), token: own });
+      assert.ok(status !== 401 && status !== 403 && status < 500, `it was answered with ${status}`);
+    });
+  }
+});
+
+test('an expired token is refused', async () => {
+  const token = await world.apiToken(['devices:read'], 60);
+  assert.equal((await world.askOperator('GET', '/v1/devices', { token })).status, 200);
+  world.clock.advanceSeconds(61);
+  const answer = await world.askOperator('GET', '/v1/devices', { token });
+  assertRefused(answer, { status: 401, code: 'token-refused', says: /expired/ });
+});
+
+test('a token is taken from the Authorization header alone, in its own form', async () => {
+  const token = await world.adminToken();
+  for (const [path, sent] of [
+    [`/v1/devices?token=${token}`, undefined],
+    ['/v1/devices', ` ${token}`],
+    ['/v1/devices', `${token}x`],
+    ['/v1/devices', token.slice(0, -1)],
+    ['/v1/devices', token.toUpperCase()],
+  ] as const) {
+    const { status } = await world.askOperator('GET', path, sent === undefined ? {} : { token: sent });
+    assert.ok(status === 400 || status === 401, `${path} was answered with ${status}`);
+  }
+});
+
+test('a scope that does not exist is refused, and gives no token', async () => {
+  const body = JSON.stringify({ name: 'x', scopes: ['devices:read', 'everything'] });
+  const answer = await world.askOperator('POST', '/v1/tokens', { token: await world.adminToken(), body });
+  assertRefused(answer, { status: 400, code: 'request-invalid', says: /everything/ });
+});
+
+test('no token, key or nonce stands in the log or in the store as it was handed out', async () => {
+  const token = await world.enrolmentToken();
+  const apiToken = await world.apiToken(['devices:read']);
+  const stored = await Promise.all(
+    ['hub.sqlite', 'hub.sqlite-wal'].map((name) => readFile(join(world.hubFolder, name)).catch(() => Buffer.alloc(0))),
+  );
+  for (const secret of [token, apiToken]) {
+    assert.ok(
+      stored.every((bytes) => !bytes.includes(secret)),
+      'a token can be read from the store',
+    );
+  }
+});

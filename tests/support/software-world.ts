@@ -1,0 +1,44 @@
+// A hub with one device without a TPM, bound and allowed to have keys: for tests about what comes after the release, which need no simulator.
+import { join } from 'node:path';
+import { policyView } from '@edgekeep/wire/operator-api';
+import type { DeviceLink } from './device-link.ts';
+import { HubWorld } from './hub-world.ts';
+import { TestDevice } from './test-device.ts';
+
+/** Gives keys to devices of any tier whose evidence was their own and whose boot was not found altered. */
+export const policyForAnyTier = `@id("any-tier")
+permit (principal, action == Edgekeep::Action::"releaseKey", resource)
+when { context.attestation.instanceIdentity == 2 && context.attestation.executables != 96 };
+`;
+
+export class SoftwareWorld {
+  readonly world: HubWorld;
+  readonly device: TestDevice;
+  link: DeviceLink;
+
+  private constructor(world: HubWorld, device: TestDevice, link: DeviceLink) {
+    this.world = world;
+    this.device = device;
+    this.link = link;
+  }
+
+  static async open(settings: Readonly<Record<string, unknown>> = {}): Promise<SoftwareWorld> {
+    const world = await HubWorld.open({ settings });
+    await world.operator.send('PUT', '/v1/policy', { text: policyForAnyTier }, policyView);
+    const device = await TestDevice.withoutTpm('software', join(world.folder, 'software'));
+    await device.enrol(world);
+    return new SoftwareWorld(world, device, await device.connect(world.hub));
+  }
+
+  /** After the hub started again. */
+  async reconnect(): Promise<void> {
+    await this.link[Symbol.asyncDispose]();
+    this.link = await this.device.connect(this.world.hub);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.link[Symbol.asyncDispose]();
+    await this.device[Symbol.asyncDispose]();
+    await this.world[Symbol.asyncDispose]();
+  }
+}
