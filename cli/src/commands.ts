@@ -10,6 +10,7 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'device quarantine': () => import('./device/state-order.ts').then((m) => m.quarantine),
   'device release': () => import('./device/state-order.ts').then((m) => m.release),
   'device retire': () => import('./device/state-order.ts').then((m) => m.retire),
+  'enroll kit': () => import('./device/enroll-kit.ts').then((m) => m.command),
   'enroll token': () => import('./device/enroll-token.ts').then((m) => m.command),
   'token create': () => import('./access/token.ts').then((m) => m.command),
   'publisher trust': () => import('./model/publisher.ts').then((m) => m.trust),

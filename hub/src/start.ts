@@ -31,6 +31,7 @@ import { requireScopeWith } from './http/operator.ts';
 import { createServer, type HttpServer } from './http/server.ts';
 import { issueServerCredential } from './identity/authority.ts';
 import { Connections } from './identity/connections.ts';
+import { hubRoutes } from './identity/hub-routes.ts';
 import { identityDeviceRoutes } from './identity/device-routes.ts';
 import { deviceOperatorRoutes } from './identity/operator-routes.ts';
 import { recoveryRoutes } from './identity/recovery-routes.ts';
@@ -111,6 +112,8 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
   await openApiRoutes(operator);
   operator.after(() => {
     healthRoutes(operator, { database, metrics, requireScope });
+    const devicePort = () => addressOf(device).port;
+    hubRoutes(operator, { database, keys, names: settings.names, logKey: log.key, devicePort, requireScope });
     deviceOperatorRoutes(operator, { database, connections, witnesses, clock, requireScope });
     modelOperatorRoutes(operator, { database, blobs, platformKey, clock, requireScope });
     accessOperatorRoutes(operator, { database, policies, references, clock, requireScope });

@@ -34,6 +34,17 @@ export const deviceView = z.object({
 });
 export type DeviceView = z.infer<typeof deviceView>;
 
+/** What a device needs to know of its hub before it has ever spoken to it. */
+export const hubView = z.object({
+  /** The first of the names in the hub's certificate. */
+  name: z.string(),
+  devicePort: z.number(),
+  root: z.string(),
+  logKey: z.string(),
+  attestationKey: z.string(),
+  publisherKeys: z.array(z.string()),
+});
+
 export const deviceList = z.object({ devices: z.array(deviceView), next: z.string().nullable() });
 export const deviceDetail = deviceView.extend({
   rootSha256: z.string(),

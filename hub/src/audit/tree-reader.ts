@@ -25,7 +25,8 @@ const keptTilesMax = 128;
 
 export class TreeReader {
   readonly #readTile: (address: TileAddress) => Promise<Uint8Array>;
-  readonly #kept = new Map<string, TileSubtrees>();
+  /** Being read or there already: all who ask for a tile at once share one read. */
+  readonly #kept = new Map<string, Promise<TileSubtrees>>();
   readonly #edges = new WeakMap<readonly Uint8Array[], TileSubtrees>();
 
   constructor(readTile: (address: TileAddress) => Promise<Uint8Array>) {
@@ -59,7 +60,7 @@ export class TreeReader {
   async #subtrees(edge: TreeEdge, address: TileAddress): Promise<TileSubtrees> {
     if (address.width < tileWidth) return this.#edgeSubtrees(edge, address);
     const path = tilePath(address);
-    const subtrees = this.#kept.get(path) ?? tileSubtrees(parseTile(await this.#readTile(address), tileWidth));
+    const subtrees = this.#kept.get(path) ?? this.#read(address);
     // Set again at the end: the first key of the map is then the one that was not asked for the longest.
     this.#kept.delete(path);
     this.#kept.set(path, subtrees);
@@ -67,7 +68,17 @@ export class TreeReader {
       const [oldest] = this.#kept.keys();
       if (oldest !== undefined) this.#kept.delete(oldest);
     }
-    return subtrees;
+    try {
+      return await subtrees;
+    } catch (error) {
+      // The next one who asks tries again.
+      if (this.#kept.get(path) === subtrees) this.#kept.delete(path);
+      throw error;
+    }
+  }
+
+  async #read(address: TileAddress): Promise<TileSubtrees> {
+    return tileSubtrees(parseTile(await this.#readTile(address), tileWidth));
   }
 
   #edgeSubtrees(edge: TreeEdge, { level }: TileAddress): TileSubtrees {

@@ -1,0 +1,80 @@
+// `edgekeep enroll kit`: everything a new device's agent needs, in one folder: settings, the keys it pins, and its enrolment token.
+import { mkdir, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { enrolmentTokenAnswer, hubView } from '@edgekeep/wire/operator-api';
+import { exitCodes, type Command, UsageError } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+
+const tokenLifeSeconds = 86_400;
+
+export const command: Command = {
+  summary: 'make the state folder of a new device',
+  usage: 'enroll kit ID --out DIR [--model NAME]… [--tpm ADDRESS | --software] [--hub HOST]',
+  help: `
+Writes DIR with agent.json, the keys the device pins, and a one-time enrolment token (24 hours). Carry it to the device, then run
+\`edgekeep agent run --state DIR\` there: the agent enrols, attests, removes the token and serves the models.
+
+--out       a folder that does not exist yet
+--model     a model to run; may be repeated
+--tpm       device:/dev/tpmrm0 (default), unix:PATH or tcp:HOST:PORT
+--software  no TPM: keys in files, the lowest tier
+--hub       how the device reaches the hub (default: the first name in the hub's certificate)
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: {
+    ...operatorOption,
+    out: { type: 'string' },
+    model: { type: 'string', multiple: true },
+    tpm: { type: 'string' },
+    software: { type: 'boolean' },
+    hub: { type: 'string' },
+  },
+  async run(args) {
+    const [deviceId = ''] = args.positionals;
+    const folder = args.required('out');
+    const software = args.flag('software');
+    if (software && args.option('tpm') !== undefined) throw new UsageError('--tpm and --software exclude each other');
+    const tier = software ? 'software' : 'tpm';
+    const operator = await openOperator(args);
+    const hub = await operator.get('/v1/hub', hubView);
+    const order = { deviceId, tier, lifeSeconds: tokenLifeSeconds };
+    const { token } = await operator.send('POST', '/v1/enrolment-tokens', order, enrolmentTokenAnswer);
+    const publishers = hub.publisherKeys.map((pem, at) => [`publisher-${at + 1}.pem`, pem] as const);
+    const settings = {
+      deviceId,
+      hub: {
+        host: args.option('hub') ?? hub.name,
+        port: hub.devicePort,
+        serverName: hub.name,
+        caFile: 'hub-ca.pem',
+        logKey: hub.logKey,
+        attestationKeyFiles: ['attestation-key.pem'],
+      },
+      rootOfTrust: software
+        ? { kind: 'software' }
+        : { kind: 'tpm', address: args.option('tpm') ?? 'device:/dev/tpmrm0' },
+      publisherKeyFiles: publishers.map(([name]) => name),
+      models: args.all('model').map((name) => ({ name })),
+    };
+    await mkdir(folder, { mode: 0o700 });
+    const files = [
+      ['agent.json', `${JSON.stringify(settings, null, 2)}\n`],
+      ['hub-ca.pem', hub.root],
+      ['attestation-key.pem', hub.attestationKey],
+      ['enrolment-token', token],
+      ...publishers,
+    ] as const;
+    for (const [name, text] of files) await writePrivate(join(folder, name), text);
+    return {
+      exitCode: exitCodes.ok,
+      value: { folder, deviceId, tier, files: files.map(([name]) => name) },
+      text: `wrote ${folder}: carry it to the device and run there: edgekeep agent run --state ${folder}`,
+    };
+  },
+};
+
+async function writePrivate(path: string, text: string): Promise<void> {
+  await using file = await open(path, 'wx', 0o600);
+  await file.writeFile(text);
+}

@@ -1,0 +1,33 @@
+// Operator API: what a new device has to be told of this hub (`edgekeep enroll kit`): name, port, and the public keys it pins.
+import { encodeVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
+import { encodePem } from '@edgekeep/core/identity/pem';
+import { hubView } from '@edgekeep/wire/operator-api';
+import type { RequireScope } from '../http/operator.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { HubKeys } from '../keys.ts';
+import { listPublishers } from '../model/publishers.ts';
+import type { Database } from '../store/database.ts';
+
+export function hubRoutes(
+  app: HttpServer,
+  parts: {
+    database: Database;
+    keys: Pick<HubKeys, 'root' | 'attestationSigner'>;
+    names: readonly string[];
+    logKey: VerifierKey;
+    /** Asked late: with port 0 it is known once the device listener is open. */
+    devicePort: () => number;
+    requireScope: RequireScope;
+  },
+): void {
+  const { database, keys, names, logKey, devicePort, requireScope } = parts;
+
+  app.get('/v1/hub', { ...requireScope('devices:read'), schema: { response: { 200: hubView } } }, async () => ({
+    name: names[0] ?? 'localhost',
+    devicePort: devicePort(),
+    root: encodePem('CERTIFICATE', keys.root.der),
+    logKey: encodeVerifierKey(logKey),
+    attestationKey: keys.attestationSigner.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    publisherKeys: (await listPublishers(database)).map(({ publicKeyPem }) => publicKeyPem),
+  }));
+}
