@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { z } from 'zod';
+import { agentSettingsSchema, parseAgentSettings } from './settings.ts';
+
+const page = readFileSync(new URL('../../docs/settings.md', import.meta.url), 'utf8');
+const section = page.split(/^## /m).find((text) => text.startsWith('Agent\n')) ?? '';
+const [, example = ''] = /```json\n([\s\S]*?)```/.exec(section) ?? [];
+const least = () => ({
+  stateFolder: '/var/lib/edgekeep',
+  deviceId: 'press-7',
+  hub: { host: 'hub.example', caFile: 'ca.pem', logKey: 'key', attestationKeyFiles: ['attestation.pem'] },
+});
+
+test('the example in docs/settings.md is valid', () => {
+  const { deviceId } = parseAgentSettings({ ...JSON.parse(example), stateFolder: '/var/lib/edgekeep' });
+  assert.equal(deviceId, 'press-7');
+});
+
+test('docs/settings.md names every setting with its default', () => {
+  const missing = namesIn(z.toJSONSchema(agentSettingsSchema, { io: 'input', unrepresentable: 'any' }))
+    .filter((name) => name !== 'stateFolder')
+    .filter((name) => !section.includes(`| \`${name}\` |`));
+  assert.deepEqual(missing, []);
+});
+
+/** Dotted names of all settings; settings of a list's items stand behind `[]`. */
+function namesIn(schema: z.core.JSONSchema.BaseSchema, prefix = ''): readonly string[] {
+  const variants = [...(schema.oneOf ?? []), ...(schema.anyOf ?? [])].filter((each) => typeof each === 'object');
+  if (variants.length > 0) return [...new Set(variants.flatMap((variant) => namesIn(variant, prefix)))];
+  const { items } = schema;
+  if (typeof items === 'object' && !Array.isArray(items) && items.properties !== undefined) {
+    return namesIn(items, `${prefix.slice(0, -1)}[].`);
+  }
+  if (schema.properties === undefined) return [prefix.slice(0, -1)];
+  return Object.entries(schema.properties).flatMap(([name, inner]) =>
+    typeof inner === 'boolean' ? [`${prefix}${name}`] : namesIn(inner, `${prefix}${name}.`),
+  );
+}
+
+test('defaults are filled in', () => {
+  const settings = parseAgentSettings(least());
+  assert.deepEqual([settings.hub.port, settings.checkinSeconds, settings.measuredStart.pcr], [8443, 30, 14]);
+  assert.deepEqual(settings.rootOfTrust, { kind: 'tpm', address: 'device:/dev/tpmrm0', endorsementKey: 'rsa-2048' });
+});
+
+test('what cannot work is refused by name', () => {
+  const wrong: readonly (readonly [string, object])[] = [
+    ['a misspelt setting', { checkInSeconds: 5 }],
+    ['a relative state folder', { stateFolder: 'state' }],
+    ['a device id with a slash', { deviceId: '../press' }],
+    ['an address that is none', { rootOfTrust: { kind: 'tpm', address: 'tpm0' } }],
+    ['a resettable PCR', { measuredStart: { pcr: 16 } }],
+    ['a stage name with a line break', { measuredStart: { stages: [{ name: 'a\nb', folder: 'a', signature: 'b' }] } }],
+    ['no key for attestation results', { hub: { ...least().hub, attestationKeyFiles: [] } }],
+    ['a model named twice', { models: [{ name: 'a' }, { name: 'a' }] }],
+    ['a model name that leaves its folder', { models: [{ name: '../a' }] }],
+  ];
+  for (const [what, change] of wrong) {
+    assert.throws(() => parseAgentSettings({ ...least(), ...change }), { code: 'settings-invalid' }, what);
+  }
+});

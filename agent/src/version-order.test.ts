@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { compareVersions } from './version-order.ts';
+
+// Semantic Versioning 2.0.0 section 11, its own example included.
+const ascending = [
+  '0.9.9',
+  '1.0.0-alpha',
+  '1.0.0-alpha.1',
+  '1.0.0-alpha.beta',
+  '1.0.0-beta',
+  '1.0.0-beta.2',
+  '1.0.0-beta.11',
+  '1.0.0-rc.1',
+  '1.0.0',
+  '1.0.1',
+  '1.2.0',
+  '1.10.0',
+  '2.0.0-0',
+  '2.0.0-x-y',
+  '2.0.0',
+];
+
+test('versions are ordered as the specification orders its example', () => {
+  for (const [index, version] of ascending.entries()) {
+    for (const [other, against] of ascending.entries()) {
+      assert.equal(Math.sign(compareVersions(version, against)), Math.sign(index - other), `${version} ${against}`);
+    }
+  }
+});
+
+test('swapping the versions turns the answer round', () => {
+  const version = fc
+    .tuple(fc.nat(20), fc.nat(20), fc.nat(20), fc.option(fc.constantFrom('0', '1', 'a', 'a.1', 'a.b', 'b-1')))
+    .map(([major, minor, patch, label]) => `${major}.${minor}.${patch}${label === null ? '' : `-${label}`}`);
+  fc.assert(
+    fc.property(version, version, (a, b) => {
+      assert.equal(Math.sign(compareVersions(a, b)), 0 - Math.sign(compareVersions(b, a)));
+    }),
+  );
+});
