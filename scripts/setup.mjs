@@ -33,27 +33,40 @@ const parts = {
     packages: ['python3', 'python3-jwt'],
     without: 'no python3-jwt: agreement with it is not tested',
   },
+  compiler: {
+    program: 'g++',
+    packages: ['g++', 'make', 'python3'],
+    without: 'no C++ compiler: the PKCS#11 binding is not built, secure elements are left out',
+  },
+  softhsm: {
+    program: 'softhsm2-util',
+    packages: ['softhsm2'],
+    without: 'no SoftHSM2: secure elements are not tested',
+  },
   age: { program: 'age', packages: ['age'], without: 'no age: it is missing among the peers' },
 };
 const sets = {
   packages: [],
   start: ['swtpm'],
-  test: ['swtpm', 'tpm2-tools', 'openssl', 'curl', 'python', 'jwt'],
+  test: ['swtpm', 'tpm2-tools', 'openssl', 'curl', 'python', 'jwt', 'compiler', 'softhsm'],
   bench: ['swtpm', 'openssl', 'python', 'age'],
 };
 
 const set = process.argv[2] ?? 'packages';
 const wanted = sets[set];
 if (wanted === undefined) fail(`expected one of ${Object.keys(sets).join(', ')}, found ${set}`);
-installNpmPackages();
+// Debian first: npm builds the optional PKCS#11 binding only where a compiler is.
 installDebianPackages(wanted.filter((name) => !isThere(parts[name])));
+installNpmPackages();
 
 function installNpmPackages() {
   const lock = readFileSync(join(root, 'package-lock.json'));
   const digest = createHash('sha256').update(lock).digest('hex');
   const stamp = join(root, 'node_modules', '.edgekeep-setup');
   const node = join(root, 'node_modules', 'node', 'bin', 'node');
-  if (existsSync(node) && existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
+  const binding = join(root, 'node_modules', 'pkcs11js', 'build', 'Release', 'pkcs11.node');
+  const isComplete = existsSync(binding) || !onPath('g++');
+  if (existsSync(node) && isComplete && existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
   say('installing npm packages (Node 24 among them)');
   // onnxruntime's own install step would fetch GPU libraries that nothing here uses.
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' };

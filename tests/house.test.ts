@@ -84,13 +84,12 @@ test('no relative import leaves its package', () => {
 
 test('every imported package is declared by the package that imports it', () => {
   const wrong = sources.flatMap((source) => {
-    const manifest: { dependencies?: Record<string, string> } = JSON.parse(
-      readFileSync(join(root, source.room, 'package.json'), 'utf8'),
-    );
+    const manifest: { dependencies?: Record<string, string>; optionalDependencies?: Record<string, string> } =
+      JSON.parse(readFileSync(join(root, source.room, 'package.json'), 'utf8'));
     const shared: { devDependencies?: Record<string, string> } = JSON.parse(
       readFileSync(join(root, 'package.json'), 'utf8'),
     );
-    const declared = new Set(Object.keys(manifest.dependencies ?? {}));
+    const declared = new Set(Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies }));
     if (isTest(source)) for (const name of Object.keys(shared.devDependencies ?? {})) declared.add(name);
     return source.imports
       .filter((name) => !name.startsWith('.') && !name.startsWith('node:') && !builtinModules.includes(name))
