@@ -1,10 +1,12 @@
 // Asking for a model key: fresh evidence bound to this very connection, and a lease and receipt that are checked before the key is used.
 // A receipt that does not verify means a release the log does not prove: the key is not opened.
 import { type Lease, leaseState } from '@edgekeep/core/access/lease';
-import { receiptBytesMax, verifyReceipt } from '@edgekeep/core/access/receipt';
+import { receiptBytesMax, type ReceiptVerdict, verifyReceipt } from '@edgekeep/core/access/receipt';
 import type { Trust } from '@edgekeep/core/access/trust';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
-import { parseBase64url } from '@edgekeep/core/bytes';
+import { equalBytes, parseBase64url } from '@edgekeep/core/bytes';
+import { CoreError } from '@edgekeep/core/error';
+import { encodeCanonicalJson } from '@edgekeep/core/json';
 import * as api from '@edgekeep/wire/device-api';
 import type { z } from 'zod';
 import { evidenceDocument, type Prover } from './attest.ts';
@@ -60,11 +62,24 @@ export function checkedGrant(
     throw refused('it is over already: set the clock');
   const receipt = parseBase64url(answer.receipt, 'receipt');
   if (receipt.length > receiptBytesMax) throw refused(`a receipt of ${receipt.length} bytes`);
-  const detached = { manifest: model.manifestBytes, modelSignature: model.signature };
-  const verdict = verifyReceipt(receipt, trust, detached);
+  const verdict = receiptVerdict(receipt, trust, model);
   if (verdict.kind === 'refused') throw refused(`its receipt does not verify: ${verdict.reasons.join('; ')}`);
-  if (verdict.summary.release.lease.id !== lease.id) throw refused('the receipt is of another lease');
+  const proven = encodeCanonicalJson({ ...verdict.summary.release.lease });
+  if (!equalBytes(proven, encodeCanonicalJson({ ...lease }))) throw refused('the receipt proves another lease');
   return { lease, wrappedKey, attestationResult, receipt };
+}
+
+function receiptVerdict(
+  receipt: Uint8Array,
+  trust: Trust,
+  { manifestBytes, signature }: VerifiedModel,
+): ReceiptVerdict {
+  try {
+    return verifyReceipt(receipt, trust, { manifest: manifestBytes, modelSignature: signature });
+  } catch (error) {
+    if (!(error instanceof CoreError)) throw error;
+    return { kind: 'refused', reasons: [error.message] };
+  }
 }
 
 function refused(why: string): AgentError {

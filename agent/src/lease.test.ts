@@ -1,0 +1,111 @@
+// Releases and leases as a hub sends them: what the device believes, and what it refuses, whatever the hub says.
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { test } from 'node:test';
+import { encodeReceipt } from '@edgekeep/core/access/receipt';
+import { releasedAtMs, testPublisher, testReceiptParts, testTrust } from '@edgekeep/core/access/testing-receipt';
+import { parseUtf8, toBase64url, toHex } from '@edgekeep/core/bytes';
+import { manifestDigest, parseManifest } from '@edgekeep/core/model/manifest';
+import { checkedGrant } from './lease.ts';
+import { verifiedModel } from './model.ts';
+
+const parts = await testReceiptParts();
+const guarded = { name: 'surface', use: 'guard' } as const;
+const offered = {
+  name: 'surface',
+  version: '1.2.0',
+  manifestDigest: toHex(manifestDigest(parts.manifest)),
+  manifest: toBase64url(parts.manifest),
+  signature: parseUtf8(parts.modelSignature, 'signature'),
+  files: [{ path: 'model.onnx', sealedSize: 111, sealedSha256: 'bb'.repeat(32) }],
+};
+const keys = [testPublisher.publicKey];
+const model = verifiedModel(offered, guarded, keys);
+const seconds = releasedAtMs / 1_000;
+const lease = {
+  id: 'AAECAwQFBgcICQoLDA0ODw',
+  deviceId: 'press-7',
+  model: 'surface',
+  version: '1.2.0',
+  manifestDigest: offered.manifestDigest,
+  notBefore: seconds,
+  renewAfter: seconds + 1_800,
+  notAfter: seconds + 3_600,
+};
+const answer = {
+  lease,
+  wrappedKey: { kind: 'hpke', encapsulatedKey: '', ciphertext: '' },
+  attestationResult: parts.attestationResult,
+  receipt: toBase64url(encodeReceipt(parts)),
+} as const;
+const at = (ms: number, deviceId = 'press-7') => ({ deviceId, trust: testTrust(0), clock: () => ms });
+
+test('a release that a trusted publisher signed is verified, with the files for its use', () => {
+  assert.deepEqual([model.version, model.use, model.digestHex], ['1.2.0', 'guard', offered.manifestDigest]);
+  assert.deepEqual(
+    model.files.map(({ path, sealedSize }) => [path, sealedSize]),
+    [['model.onnx', 111]],
+  );
+});
+
+test('a release that is not exactly what the publisher signed is refused', () => {
+  const stranger = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey;
+  const manifest = Buffer.from(parts.manifest);
+  manifest[manifest.length - 10] = (manifest[manifest.length - 10] ?? 0) ^ 1;
+  const [file] = offered.files;
+  const wrong: readonly (readonly [string, () => unknown])[] = [
+    ['another key', () => verifiedModel(offered, guarded, [stranger])],
+    ['no key at all', () => verifiedModel(offered, guarded, [])],
+    ['a changed manifest', () => verifiedModel({ ...offered, manifest: toBase64url(manifest) }, guarded, keys)],
+    ['another name', () => verifiedModel(offered, { ...guarded, name: 'other' }, keys)],
+    ['another version', () => verifiedModel({ ...offered, version: '1.3.0' }, guarded, keys)],
+    ['a missing file', () => verifiedModel({ ...offered, files: [] }, guarded, keys)],
+    [
+      'a file that would fill the disk',
+      () =>
+        verifiedModel(
+          { ...offered, files: [{ ...file, path: 'model.onnx', sealedSize: 1e12, sealedSha256: '' }] },
+          guarded,
+          keys,
+        ),
+    ],
+  ];
+  for (const [what, verify] of wrong) assert.throws(verify, { code: 'model-refused' }, what);
+});
+
+test('a lease with its receipt is accepted, also when the clocks differ a little', () => {
+  for (const ms of [releasedAtMs, releasedAtMs - 200_000, releasedAtMs + 3_599_000]) {
+    assert.equal(checkedGrant(at(ms), model, answer).lease.id, lease.id);
+  }
+});
+
+test('a lease that is about something else, or over, or that the log does not prove, is refused', async () => {
+  const renamed = await testReceiptParts({ manifest: { version: '1.2.1' } });
+  const otherLease = { ...lease, id: 'AAECAwQFBgcICQoLDA0ODx' };
+  const receipt = Buffer.from(encodeReceipt(parts));
+  const changed = Buffer.from(receipt.toString().replace('"proof":"c2sp', '"proof":"C2sp'));
+  const wrong: readonly (readonly [string, () => unknown])[] = [
+    ['another device', () => checkedGrant(at(releasedAtMs, 'press-8'), model, answer)],
+    [
+      'another version',
+      () => checkedGrant(at(releasedAtMs), model, { ...answer, lease: { ...lease, version: '1.3.0' } }),
+    ],
+    [
+      'another manifest',
+      () => checkedGrant(at(releasedAtMs), model, { ...answer, lease: { ...lease, manifestDigest: '00'.repeat(32) } }),
+    ],
+    ['over', () => checkedGrant(at(releasedAtMs + 3_600_000), model, answer)],
+    ['not begun', () => checkedGrant(at(releasedAtMs - 400_000), model, answer)],
+    ['a damaged receipt', () => checkedGrant(at(releasedAtMs), model, { ...answer, receipt: toBase64url(changed) })],
+    ['the receipt of another lease', () => checkedGrant(at(releasedAtMs), model, { ...answer, lease: otherLease })],
+    [
+      'the receipt of another model',
+      () => checkedGrant(at(releasedAtMs), model, { ...answer, receipt: toBase64url(encodeReceipt(renamed)) }),
+    ],
+  ];
+  for (const [what, check] of wrong) assert.throws(check, { code: 'lease-refused' }, what);
+});
+
+test('the manifest that the receipt names is the one that runs', () => {
+  assert.equal(parseManifest(model.manifestBytes).version, lease.version);
+});
