@@ -35,6 +35,7 @@ import { hubRoutes } from './identity/hub-routes.ts';
 import { identityDeviceRoutes } from './identity/device-routes.ts';
 import { deviceOperatorRoutes } from './identity/operator-routes.ts';
 import { recoveryRoutes } from './identity/recovery-routes.ts';
+import { RootKeys } from './identity/root-keys.ts';
 import { loadHubKeys } from './keys.ts';
 import { Blobs } from './model/blobs.ts';
 import { modelDeviceRoutes } from './model/device-routes.ts';
@@ -72,7 +73,8 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
   const connections = new Connections();
   const references = new ReferenceStore(database, settings.pcrs);
   const keyId = toHex(keyIdentifierOf(encodeSpki(keys.attestationSigner.publicKey)));
-  const appraiser = new Appraiser(references, keys.attestationSigner, keyId, settings.pcrs);
+  const rootKeys = new RootKeys();
+  const appraiser = new Appraiser(references, rootKeys, keys.attestationSigner, keyId, settings.pcrs);
   const { quorum, roundSeconds } = settings.witness;
   const witnesses = new WitnessBoard({ log, quorum, roundSecondsMax: roundSeconds });
   const receipts = new Receipts(database, log, witnesses);
@@ -96,6 +98,7 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
   accessDeviceRoutes(device, {
     database,
     appraiser,
+    rootKeys,
     policies,
     platformKey,
     settings,

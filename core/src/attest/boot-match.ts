@@ -12,8 +12,29 @@ export interface BootMatch {
   readonly reasons: readonly Reason[];
 }
 
+interface Answer {
+  readonly sets: readonly ReferenceValues[];
+  readonly quotedPcrs: readonly number[];
+  readonly match: BootMatch | undefined;
+}
+
+/** The last answer about a log, for a verifier that keeps replayed logs: devices of one fleet boot the same, and are asked the same. */
+const answers = new WeakMap<ReplayedLog, Answer>();
+
 /** The set the boot matches, or the one it comes closest to: fewest PCRs that differ, then most events matched. Undefined without sets. */
 export function matchBoot(
+  replayed: ReplayedLog,
+  sets: readonly ReferenceValues[],
+  quotedPcrs: readonly number[],
+): BootMatch | undefined {
+  const last = answers.get(replayed);
+  if (last !== undefined && last.sets === sets && last.quotedPcrs === quotedPcrs) return last.match;
+  const match = bestMatch(replayed, sets, quotedPcrs);
+  answers.set(replayed, { sets, quotedPcrs, match });
+  return match;
+}
+
+function bestMatch(
   replayed: ReplayedLog,
   sets: readonly ReferenceValues[],
   quotedPcrs: readonly number[],

@@ -4,7 +4,7 @@ import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { parseBase64url, toBase64url } from '../bytes.ts';
 import { CoreError } from '../error.ts';
-import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
+import { encodeCanonicalJson, type Json, parseCanonicalJson, parseValue } from '../json.ts';
 import { signJws, verifyJws } from '../jws.ts';
 import type { Signer } from '../signer.ts';
 import type { Appraisal } from './appraise.ts';
@@ -100,9 +100,10 @@ export function attestationResultOf(appraisal: Appraisal, context: ResultContext
 
 /** Signs a result as a JWT under the key named `kid`. Throws `attestation-result-invalid` for a result a verifier would refuse. */
 export async function signAttestationResult(result: AttestationResult, signer: Signer, kid: string): Promise<string> {
-  const payload = encodePayload(result);
-  assertConsistent(parsePayload(payload));
-  const token = await signJws(payload, signer, { typ: EAR_TYP, kid });
+  const document = documentOf(result);
+  parseValue(document, schema, 'attestation result', 'attestation-result-invalid');
+  assertConsistent(result);
+  const token = await signJws(encodeCanonicalJson(document), signer, { typ: EAR_TYP, kid });
   if (token.length > EAR_BYTES_MAX) throw invalid(`${token.length} bytes, at most ${EAR_BYTES_MAX} are allowed`);
   return token;
 }
@@ -137,8 +138,8 @@ export function verifyAttestationResult(token: string, key: KeyObject, window: R
   return { kind: 'verified', kid: verdict.header.kid, result };
 }
 
-function encodePayload(result: AttestationResult): Uint8Array {
-  return encodeCanonicalJson({
+function documentOf(result: AttestationResult): Json {
+  return {
     eat_profile: EAR_PROFILE,
     eat_nonce: toBase64url(result.nonce),
     iat: result.issuedAt,
@@ -156,7 +157,7 @@ function encodePayload(result: AttestationResult): Uint8Array {
         'edgekeep.reasons': result.reasons.map((reason) => ({ ...reason })),
       },
     },
-  });
+  };
 }
 
 function parsePayload(payload: Uint8Array): AttestationResult {

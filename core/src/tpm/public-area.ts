@@ -261,12 +261,19 @@ function nameOver(hash: TpmHash, bytes: Uint8Array): Uint8Array {
   return new ByteWriter().u16(hashId(hash)).bytes(digest(hash, bytes)).finish();
 }
 
+/** Making a KeyObject costs more than using it, so each lives as long as the public area it came from. */
+const publicKeys = new WeakMap<TpmPublic, KeyObject>();
+
 /** The RSA or ECC key as a KeyObject; throws `tpm-structure-invalid` for a template, another kind of object or a point off its curve. */
 export function publicKeyOf(publicArea: TpmPublic): KeyObject {
+  const known = publicKeys.get(publicArea);
+  if (known !== undefined) return known;
   if (publicArea.kind !== 'rsa' && publicArea.kind !== 'ecc')
     throw invalid(`a ${publicArea.kind} object has no public key`);
   try {
-    return createPublicKey({ key: jwkOf(publicArea), format: 'jwk' });
+    const key = createPublicKey({ key: jwkOf(publicArea), format: 'jwk' });
+    publicKeys.set(publicArea, key);
+    return key;
   } catch (cause) {
     throw new CoreError('tpm-structure-invalid', `${what}: not a usable ${publicArea.kind} key`, { cause });
   }

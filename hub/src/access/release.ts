@@ -9,11 +9,11 @@ import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { encodeAuditEntry } from '@edgekeep/core/audit/entry';
 import { encodeCanonicalJson } from '@edgekeep/core/json';
-import { deviceIdentitySchema } from '@edgekeep/wire/device-api';
 import { type Appraiser, recordAppraisal } from '../attest/appraiser.ts';
 import { appendEncodedEntry, appendEntry } from '../audit/append.ts';
 import { HubError, type Reason } from '../error.ts';
 import { getDevice } from '../identity/registry.ts';
+import type { RootKeys } from '../identity/root-keys.ts';
 import { findPublishedRow } from '../model/releases.ts';
 import { unwrapModelKey } from '../model/vault.ts';
 import type { HubSettings } from '../settings.ts';
@@ -22,11 +22,12 @@ import type { DeviceRow, DeviceState, ModelReleaseRow } from '../store/schema.ts
 import type { ReleaseQuestion } from './policy.ts';
 import type { PolicyStore } from './policy-store.ts';
 import type { RecordedRelease } from './receipts.ts';
-import { wrapForDevice } from './wrap.ts';
+import { wrapForDevice, type WrapTarget } from './wrap.ts';
 
 export interface ReleaseParts {
   readonly database: Database;
   readonly appraiser: Appraiser;
+  readonly rootKeys: RootKeys;
   readonly policies: PolicyStore;
   readonly platformKey: Uint8Array;
   readonly settings: Pick<HubSettings, 'leaseSeconds'>;
@@ -77,7 +78,7 @@ export async function releaseKey(parts: ReleaseParts, ask: ReleaseAsk): Promise<
     });
   }
   const lease = leaseFor(ask, model, parts.settings.leaseSeconds);
-  const wrappedKey = wrap(parts.platformKey, device, model, appraisal, lease.id);
+  const wrappedKey = wrap(parts.platformKey, parts.rootKeys.wrapTarget(device), model, appraisal, lease.id);
   const recorded = await record(database, ask, { device, appraisal, attestationResult, lease, policy });
   return { lease, wrappedKey, recorded: { ...recorded, attestationResult, model } };
 }
@@ -132,16 +133,15 @@ function leaseFor(ask: ReleaseAsk, model: ModelReleaseRow, leaseSeconds: number)
 
 function wrap(
   platformKey: Uint8Array,
-  device: DeviceRow,
+  target: WrapTarget,
   model: ModelReleaseRow,
   appraisal: Appraisal,
   leaseId: string,
 ): WrappedKey {
   const { name, version, wrapped_key: wrapped } = model;
-  const identity = deviceIdentitySchema.parse(JSON.parse(device.identity));
   const modelKey = unwrapModelKey(platformKey, wrapped, name, version);
   try {
-    return wrapForDevice(modelKey, identity, appraisal, leaseId);
+    return wrapForDevice(modelKey, target, appraisal, leaseId);
   } finally {
     modelKey.fill(0);
   }

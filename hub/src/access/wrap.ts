@@ -1,25 +1,39 @@
 // Wraps a model key for one device: for a TPM an import blob that opens only in this TPM and in the boot state just proven, for a software
 // root of trust an HPKE ciphertext bound to the lease.
-import { randomBytes } from 'node:crypto';
-import { wrappedKeyHpkeInfo, type WrappedKey } from '@edgekeep/core/access/wrapped-key';
+import { type KeyObject, randomBytes } from 'node:crypto';
+import { type EndorsementKeyKind, wrappedKeyHpkeInfo, type WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import { parseBase64url, parseHex, toBase64url, utf8 } from '@edgekeep/core/bytes';
 import { hpkeSeal } from '@edgekeep/core/identity/hpke';
 import { parseP256Point } from '@edgekeep/core/identity/p256-point';
 import { makeImportBlob } from '@edgekeep/core/tpm/import-blob';
 import { emptyPolicy, policyPcr } from '@edgekeep/core/tpm/policy';
-import { parsePublic } from '@edgekeep/core/tpm/public-area';
+import { parsePublic, type TpmPublic } from '@edgekeep/core/tpm/public-area';
 import type { DeviceIdentity } from '@edgekeep/wire/device-api';
+
+/** Whom a key can be wrapped for, read from what the root of trust said of itself at enrolment. */
+export type WrapTarget =
+  | { readonly kind: 'tpm'; readonly parent: TpmPublic; readonly parentKind: EndorsementKeyKind }
+  | { readonly kind: 'software'; readonly recipient: KeyObject };
+
+export function wrapTargetOf(identity: DeviceIdentity): WrapTarget {
+  if (identity.kind === 'software') {
+    const recipient = parseP256Point(parseBase64url(identity.encryptionKey, 'encryptionKey'));
+    return { kind: 'software', recipient };
+  }
+  const parent = parsePublic(parseBase64url(identity.endorsementKey, 'endorsementKey'));
+  return { kind: 'tpm', parent, parentKind: identity.endorsementKeyKind };
+}
 
 export function wrapForDevice(
   modelKey: Uint8Array,
-  identity: DeviceIdentity,
+  target: WrapTarget,
   appraisal: Pick<Appraisal, 'pcrSelection' | 'pcrDigest'>,
   leaseId: string,
 ): WrappedKey {
-  if (identity.kind === 'software') {
+  if (target.kind === 'software') {
     const sealed = hpkeSeal({
-      recipientPublicKey: parseP256Point(parseBase64url(identity.encryptionKey, 'encryptionKey')),
+      recipientPublicKey: target.recipient,
       info: utf8(wrappedKeyHpkeInfo),
       aad: utf8(leaseId),
       plaintext: modelKey,
@@ -32,14 +46,13 @@ export function wrapForDevice(
   }
   const pcrs = [...appraisal.pcrSelection];
   const policyDigest = policyPcr(emptyPolicy(), [{ bank: 'sha256', pcrs }], parseHex(appraisal.pcrDigest, 'pcrDigest'));
-  const parentPublic = parsePublic(parseBase64url(identity.endorsementKey, 'endorsementKey'));
-  const blob = makeImportBlob({ parentPublic, secret: modelKey, policyDigest, randomBytes });
+  const blob = makeImportBlob({ parentPublic: target.parent, secret: modelKey, policyDigest, randomBytes });
   return {
     kind: 'tpm-import',
     publicArea: toBase64url(blob.publicArea),
     duplicate: toBase64url(blob.duplicate),
     encryptedSeed: toBase64url(blob.encryptedSeed),
     pcrs,
-    parent: identity.endorsementKeyKind,
+    parent: target.parentKind,
   };
 }

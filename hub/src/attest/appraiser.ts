@@ -1,27 +1,20 @@
 // Appraises what devices send, against their registered keys and the published reference values, signs the result, and keeps what the
 // next appraisal needs: the newest reset count and the device's state of health.
-import type { AttestationKey } from '@edgekeep/core/attest/quote';
-import { attestationKeyOf } from '@edgekeep/core/attest/quote';
 import { type Appraisal, appraiseEvidence } from '@edgekeep/core/attest/appraise';
 import { attestationResultOf, signAttestationResult } from '@edgekeep/core/attest/ear';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { createLogCache } from '@edgekeep/core/attest/log-cache';
-import { parseBase64url } from '@edgekeep/core/bytes';
-import { parseSpki } from '@edgekeep/core/identity/public-key';
 import type { Signer } from '@edgekeep/core/signer';
-import { parsePublic } from '@edgekeep/core/tpm/public-area';
-import { type DeviceIdentity, deviceIdentitySchema } from '@edgekeep/wire/device-api';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { changeState } from '../identity/registry.ts';
+import type { RootKeys } from '../identity/root-keys.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRow } from '../store/schema.ts';
 import type { ReferenceStore } from './reference-store.ts';
 
 // A fleet boots a handful of different logs; this many are kept replayed.
 const cachedLogsMost = 512;
-// Parsed keys of devices seen lately; one is below 2 KiB.
-const cachedKeysMost = 20_000;
 // The audit entry of a refusal shows the first reasons; the device gets all of them in its attestation result.
 const loggedReasonsMost = 4;
 const loggedMessageMost = 300;
@@ -32,25 +25,18 @@ export interface Appraised {
   readonly attestationResult: string;
 }
 
-/** The key that must have signed the evidence of a root of trust that described itself so. */
-export function attestationKeyFor(identity: DeviceIdentity): AttestationKey {
-  if (identity.kind === 'tpm') {
-    return attestationKeyOf(parsePublic(parseBase64url(identity.attestationKey, 'attestationKey')), 'endorsement');
-  }
-  return { publicKey: parseSpki(parseBase64url(identity.signingKey, 'signingKey')) };
-}
-
 export class Appraiser {
   readonly #references: ReferenceStore;
+  readonly #rootKeys: RootKeys;
   readonly #signer: Signer;
   readonly #keyId: string;
   readonly #pcrs: readonly number[];
   readonly #logs = createLogCache(cachedLogsMost);
-  readonly #keys = new Map<string, { readonly identity: string; readonly key: AttestationKey }>();
 
   /** `keyId` names the signing key in the results' header. */
-  constructor(references: ReferenceStore, signer: Signer, keyId: string, pcrs: readonly number[]) {
+  constructor(references: ReferenceStore, rootKeys: RootKeys, signer: Signer, keyId: string, pcrs: readonly number[]) {
     this.#references = references;
+    this.#rootKeys = rootKeys;
     this.#signer = signer;
     this.#keyId = keyId;
     this.#pcrs = pcrs;
@@ -64,7 +50,7 @@ export class Appraiser {
   ): Promise<Appraised> {
     const appraisal = appraiseEvidence({
       evidence,
-      key: this.#keyOf(device),
+      key: this.#rootKeys.attestationKey(device),
       tier: device.tier === 'tpm' ? 'tpm' : 'software',
       expectedQualifyingData: expected.qualifyingData,
       pcrSelection: this.#pcrs,
@@ -82,16 +68,10 @@ export class Appraiser {
     });
     return { appraisal, attestationResult: await signAttestationResult(result, this.#signer, this.#keyId) };
   }
-
-  #keyOf(device: Pick<DeviceRow, 'id' | 'identity'>): AttestationKey {
-    const known = this.#keys.get(device.id);
-    if (known !== undefined && known.identity === device.identity) return known.key;
-    const key = attestationKeyFor(deviceIdentitySchema.parse(JSON.parse(device.identity)));
-    if (this.#keys.size >= cachedKeysMost) this.#keys.clear();
-    this.#keys.set(device.id, { identity: device.identity, key });
-    return key;
-  }
 }
+
+/** How a device stands after its appraisal was stored. */
+export type Standing = Pick<DeviceRow, 'id' | 'state' | 'state_reason'>;
 
 /**
  * Stores an appraisal with the device and lets the device's state follow: a healthy one becomes active, a contraindicated one suspect (its
@@ -102,7 +82,7 @@ export async function recordAppraisal(
   deviceId: string,
   appraisal: Appraisal,
   nowMs: number,
-): Promise<DeviceRow> {
+): Promise<Standing> {
   const reasons = appraisal.reasons.map(({ code, message }) => ({
     code,
     message: message.slice(0, loggedMessageMost),
@@ -126,7 +106,7 @@ export async function recordAppraisal(
       appraised_at: nowMs,
     }))
     .where('id', '=', deviceId)
-    .returningAll()
+    .returning(['id', 'state', 'state_reason'])
     .executeTakeFirst();
   if (device === undefined) throw new HubError('device-unknown', `no device ${deviceId}`);
   const refused = appraisal.status === 'contraindicated';

@@ -5,7 +5,7 @@ import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest } from '@edgekeep/core/identity/certificate';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
-import { type Appraiser, isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
+import { type Appraiser, isAuthentic, recordAppraisal, type Standing } from '../attest/appraiser.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { HubKeys } from '../keys.ts';
@@ -31,7 +31,7 @@ export interface CertifyProof {
 }
 
 /** Whatever forbids this device a certificate, thrown as a HubError; asked only once the evidence was found to be the device's own. */
-export type AssertMayHold = (device: DeviceRow) => void;
+export type AssertMayHold = (device: Standing) => void;
 
 /** Issues the certificate, with its audit entry of the kind given. Throws `renewal-refused` when the evidence does not prove the key. */
 export async function certifyNextKey(

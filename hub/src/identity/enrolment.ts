@@ -20,7 +20,7 @@ import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { makeCredential } from '@edgekeep/core/tpm/credential';
 import { parsePublic, publicKeyOf as publicKeyOfArea, tpmName, type TpmPublic } from '@edgekeep/core/tpm/public-area';
 import type { DeviceIdentity } from '@edgekeep/wire/device-api';
-import { type Appraiser, attestationKeyFor, isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
+import { type Appraiser, isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { HubKeys } from '../keys.ts';
@@ -30,6 +30,7 @@ import type { DeviceRow } from '../store/schema.ts';
 import { issueDeviceCertificate, recordCertificate } from './authority.ts';
 import { findEnrolmentToken, spendEnrolmentToken } from './enrolment-token.ts';
 import { findDevice } from './registry.ts';
+import { attestationKeyFor } from './root-keys.ts';
 
 const credentialSecretLength = 32;
 

@@ -2,12 +2,12 @@
 // comes without a certificate, says which device it is, and proves it with the root of trust it enrolled with.
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/device-api';
+import type { Standing } from '../attest/appraiser.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { HubSettings } from '../settings.ts';
-import type { DeviceRow } from '../store/schema.ts';
 import { chainPem } from './authority.ts';
 import { type CertifyParts, certifyNextKey } from './certify.ts';
 import { type DeviceConnection, openChallenge, takeChallenge } from './connections.ts';
@@ -63,7 +63,7 @@ export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
   );
 }
 
-function assertMayReturn({ state, state_reason: reason }: DeviceRow): void {
+function assertMayReturn({ state, state_reason: reason }: Standing): void {
   if (state === 'quarantined' || state === 'wiped') {
     throw new HubError('device-quarantined', `this device is ${state}: ${reason}`);
   }

@@ -60,9 +60,11 @@ export class Database {
   }
 
   async #drain(): Promise<void> {
-    // Let the requests of this turn of the event loop join the first group.
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    while (this.#queue.length > 0) await this.#commit(this.#queue.splice(0, groupMost));
+    while (this.#queue.length > 0) {
+      // Let the requests of this turn of the event loop join the group: a commit waits for the disk, and costs the same for all of them.
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      await this.#commit(this.#queue.splice(0, groupMost));
+    }
     this.#draining = undefined;
   }
 

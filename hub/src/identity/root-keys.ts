@@ -1,0 +1,58 @@
+// The keys of registered devices' roots of trust, parsed and kept: reading a key costs more than using it once.
+import { type AttestationKey, attestationKeyOf } from '@edgekeep/core/attest/quote';
+import { parseBase64url } from '@edgekeep/core/bytes';
+import { parseSpki } from '@edgekeep/core/identity/public-key';
+import { parsePublic } from '@edgekeep/core/tpm/public-area';
+import { type DeviceIdentity, deviceIdentitySchema } from '@edgekeep/wire/device-api';
+import { type WrapTarget, wrapTargetOf } from '../access/wrap.ts';
+import type { DeviceRow } from '../store/schema.ts';
+
+// Devices seen lately; one takes about 8 KiB with both keys and the text they were read from.
+const devicesMost = 20_000;
+
+type Registered = Pick<DeviceRow, 'id' | 'identity'>;
+
+interface Known {
+  readonly identity: string;
+  readonly attestationKey: AttestationKey;
+  /** Read when the device first gets a key. */
+  wrapTarget: WrapTarget | undefined;
+}
+
+/** The key that must have signed the evidence of a root of trust that described itself so. */
+export function attestationKeyFor(identity: DeviceIdentity): AttestationKey {
+  if (identity.kind === 'tpm') {
+    return attestationKeyOf(parsePublic(parseBase64url(identity.attestationKey, 'attestationKey')), 'endorsement');
+  }
+  return { publicKey: parseSpki(parseBase64url(identity.signingKey, 'signingKey')) };
+}
+
+export class RootKeys {
+  readonly #known = new Map<string, Known>();
+
+  /** What must have signed the device's evidence. */
+  attestationKey(device: Registered): AttestationKey {
+    return this.#of(device).attestationKey;
+  }
+
+  /** What model keys for the device are wrapped under. */
+  wrapTarget(device: Registered): WrapTarget {
+    const known = this.#of(device);
+    known.wrapTarget ??= wrapTargetOf(parseIdentity(device));
+    return known.wrapTarget;
+  }
+
+  #of(device: Registered): Known {
+    const { id, identity } = device;
+    const known = this.#known.get(id);
+    if (known !== undefined && known.identity === identity) return known;
+    const read = { identity, attestationKey: attestationKeyFor(parseIdentity(device)), wrapTarget: undefined };
+    if (this.#known.size >= devicesMost) this.#known.clear();
+    this.#known.set(id, read);
+    return read;
+  }
+}
+
+function parseIdentity({ identity }: Registered): DeviceIdentity {
+  return deviceIdentitySchema.parse(JSON.parse(identity));
+}
