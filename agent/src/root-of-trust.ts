@@ -8,7 +8,7 @@ import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { AgentError } from './error.ts';
 import type { AgentSettings } from './settings.ts';
-import type { StateFolder } from './state-folder.ts';
+import { readIfThere, type StateFolder } from './state-folder.ts';
 
 const kernelFirmwareLog = '/sys/kernel/security/tpm0/binary_bios_measurements';
 const kernelImaLog = '/sys/kernel/security/ima/binary_runtime_measurements';
@@ -49,9 +49,13 @@ export function imaLogFile(settings: AgentSettings, folder: StateFolder): string
 }
 
 async function firmwareLogBytes(settings: AgentSettings, named: string | undefined): Promise<Uint8Array | undefined> {
-  // A log that was named must be there; not every kernel gives one.
+  // A log that was named must be there; not every kernel has one.
   if (named !== undefined) return readFile(named);
-  return isOfThisMachine(settings) ? readFile(kernelFirmwareLog).catch(() => undefined) : undefined;
+  if (!isOfThisMachine(settings)) return undefined;
+  return readIfThere(kernelFirmwareLog).catch((cause: unknown) => {
+    const message = `${kernelFirmwareLog} is not readable for this user: copy it at start and name the copy in measuredStart.firmwareLogFile`;
+    throw new AgentError('settings-invalid', message, { cause });
+  });
 }
 
 function isOfThisMachine({ rootOfTrust }: AgentSettings): boolean {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { compareVersions } from './version-order.ts';
 
 // Semantic Versioning 2.0.0 section 11, its own example included.
