@@ -13,6 +13,8 @@ export interface Tables {
   lease: LeaseRow;
   audit_entry: AuditEntryRow;
   audit_checkpoint: AuditCheckpointRow;
+  device_secret: DeviceSecretRow;
+  used_token: UsedTokenRow;
 }
 
 /** DESIGN: registered -> active -> (suspect) -> quarantined -> wiped -> active | retired. */
@@ -135,4 +137,19 @@ export interface AuditEntryRow {
 export interface AuditCheckpointRow {
   readonly size: number;
   readonly note: Uint8Array;
+}
+
+export interface DeviceSecretRow {
+  readonly id: string;
+  readonly device_id: string;
+  /** Wrapped under the platform key, bound to the device and this row's id. */
+  readonly wrapped_secret: Uint8Array;
+  readonly created_at: number;
+  /** When an older secret ends after a roll-over; null for the newest. */
+  readonly expires_at: number | null;
+}
+
+export interface UsedTokenRow {
+  readonly sha256: string;
+  readonly expires_at: number;
 }
