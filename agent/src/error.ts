@@ -9,7 +9,6 @@ export const agentErrorCodes = [
   'measured-start-inconsistent',
   // the hub
   'hub-offline',
-  'hub-failed',
   'hub-refused',
   'hub-answer-invalid',
   'endorsement-certificate-missing',

@@ -55,7 +55,7 @@ export function answerOf<T>(response: HubResponse, path: string, schema: ZodType
 // Too many requests, and every failure of the hub itself: says nothing about this device, and passes.
 const isTransient = (status: number) => status === 429 || status >= 500;
 
-/** What the hub refused. Throws `hub-answer-invalid` for a refusal in no known form, `hub-failed` when the hub itself is in trouble. */
+/** What the hub refused. Throws `hub-answer-invalid` for a refusal in no known form, `hub-refused` when the hub is in trouble itself. */
 export function refusalOf({ status, body }: HubResponse, path: string): Refusal {
   let error;
   try {
