@@ -118,6 +118,17 @@ test('a quarantined device is refused when it comes back from a restart, and rel
   await story.next('ready');
 });
 
+test('another root of trust cannot come back under the name of an enrolled device', async () => {
+  await using device = await TestAgent.prepare(world, 'press-14', { models });
+  await (await device.start()).next('ready');
+  await device.stop();
+  await rm(join(device.stateFolder, 'root-of-trust'), { recursive: true });
+  const story = await device.start();
+  const { step, code, reasons } = await story.next('refused');
+  assert.deepEqual([step, code, reasons[0]?.code], ['certificate', 'renewal-refused', 'signature-invalid']);
+  assert(!story.has('recovered'));
+});
+
 test('a lease is renewed at two thirds, and when the hub is gone the model is locked at its end', async () => {
   await using device = await TestAgent.prepare(world, 'press-5', { models });
   const story = await device.start();

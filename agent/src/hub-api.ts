@@ -65,7 +65,7 @@ export function refusalOf({ status, body }: HubResponse, path: string): Refusal 
   }
   if (isTransient(status)) {
     throw new AgentError(
-      'hub-failed',
+      'hub-refused',
       `${path}: the hub answered ${status}, ${error.code.slice(0, textMax)}: try again later`,
     );
   }
