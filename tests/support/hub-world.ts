@@ -17,6 +17,7 @@ import { type Hub, startHub } from '@edgekeep/hub/start';
 import {
   apiTokenAnswer,
   auditList,
+  auditProof,
   deviceDetail,
   enrolmentTokenAnswer,
   publisherAnswer,
@@ -56,7 +57,8 @@ export class HubWorld {
         device: free,
         operator: free,
         logOrigin: 'edgekeep.test/log',
-        logLevel: 'silent',
+        // A test that fails shows the hub's own words with EDGEKEEP_TEST_LOG=error.
+        logLevel: process.env['EDGEKEEP_TEST_LOG'] ?? 'silent',
         pcrs: quotedPcrs,
         requestsPerSecondMost: 10_000,
         ...settings,
@@ -162,6 +164,12 @@ export class HubWorld {
   async entries(kind: string): Promise<z.infer<typeof auditList>['entries']> {
     const { entries } = await this.operator.get('/v1/audit?from=0&limit=1000', auditList);
     return entries.filter((entry) => entry.kind === kind);
+  }
+
+  /** Resolves when every entry that is committed now stands under a signed checkpoint. */
+  async integrated(): Promise<void> {
+    const { entries } = await this.operator.get('/v1/audit?from=0&limit=1000', auditList);
+    await this.operator.get(`/v1/audit/${entries.at(-1)?.index ?? 0}/proof`, auditProof);
   }
 
   /** What `GET /v1/trust` says: public keys, witnesses, quorum. */

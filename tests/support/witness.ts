@@ -1,0 +1,58 @@
+// A device in its duty as witness: asks for the log's checkpoint, follows it, and cosigns what continues all it saw before.
+import { cosign } from '@edgekeep/core/audit/cosignature';
+import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
+import { followCheckpoint, type FollowVerdict } from '@edgekeep/core/audit/follower';
+import { encodeNote, type NoteSigner, parseNote, type VerifierKey } from '@edgekeep/core/audit/note';
+import { parseProofHash } from '@edgekeep/core/audit/proof';
+import { utf8 } from '@edgekeep/core/bytes';
+import * as api from '@edgekeep/wire/device-api';
+import { z } from 'zod';
+import { accepted } from './answer.ts';
+import type { DeviceLink } from './device-link.ts';
+
+export class TestWitness {
+  readonly #logKey: VerifierKey;
+  readonly #signer: NoteSigner;
+  #lastSeen: Uint8Array | undefined;
+
+  constructor(logKey: VerifierKey, signer: NoteSigner) {
+    this.#logKey = logKey;
+    this.#signer = signer;
+  }
+
+  /** Entries under the last checkpoint seen. */
+  get size(): number {
+    if (this.#lastSeen === undefined) return 0;
+    const opened = openCheckpoint(this.#lastSeen, this.#logKey);
+    return opened.kind === 'verified' ? opened.checkpoint.size : 0;
+  }
+
+  /** Follows what the hub shows; what is consistent is remembered. */
+  async follow(link: DeviceLink): Promise<FollowVerdict> {
+    const oldSize = this.size;
+    const answer = await link.ask('GET', `/v1/checkpoint?from=${oldSize}`);
+    const shown = accepted(answer, api.checkpointResponse);
+    const checkpoint = utf8(shown.checkpoint);
+    const request = { oldSize, proof: shown.consistency.map(parseProofHash), checkpoint };
+    const verdict = followCheckpoint(this.#lastSeen, request, this.#logKey);
+    if (verdict.kind === 'consistent') this.#lastSeen = checkpoint;
+    return verdict;
+  }
+
+  /** The last checkpoint seen, with this witness's line. */
+  async cosigned(seconds: number): Promise<Uint8Array> {
+    if (this.#lastSeen === undefined) throw new TypeError('nothing was seen yet');
+    const note = parseNote(this.#lastSeen);
+    const line = await cosign(note.text, seconds, this.#signer);
+    return encodeNote({ text: note.text, signatures: [...note.signatures, line] });
+  }
+
+  /** One whole round: follow, cosign, send. */
+  async checkIn(link: DeviceLink, seconds: number): Promise<FollowVerdict> {
+    const verdict = await this.follow(link);
+    if (verdict.kind !== 'consistent') return verdict;
+    const checkpoint = Buffer.from(await this.cosigned(seconds)).toString('utf8');
+    accepted(await link.ask('POST', '/v1/cosignatures', { checkpoint }), z.object({ accepted: z.literal(true) }));
+    return verdict;
+  }
+}
