@@ -1,0 +1,58 @@
+// Pages that list what the code has: the verbs of the command line, and everything this repository depends on.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { commands } from '@edgekeep/cli/commands';
+import { z } from 'zod';
+
+const root = join(import.meta.dirname, '..');
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
+
+test('docs/cli.md has every verb with the usage that --help shows, and no other', async () => {
+  const verbs = await Promise.all(
+    Object.entries(commands).map(async ([name, load]) => `${name}: ${(await load()).usage}`),
+  );
+  const explained = [...read('docs/cli.md').matchAll(/^### (.+)\n\n`(.+)`$/gm)].map(
+    ([, name, usage]) => `${name}: ${usage}`,
+  );
+  assert.deepEqual(explained.toSorted(), verbs.toSorted());
+});
+
+test('docs/dependencies.md has every npm package in its version, and no other', () => {
+  const declared = new Set(manifests().flatMap(dependenciesOf));
+  const explained = [...read('docs/dependencies.md').matchAll(/^### (.+)$/gm)].map((match) => match[1] ?? '');
+  assert.deepEqual(explained.toSorted(), [...declared].toSorted());
+});
+
+test('docs/dependencies.md has every Debian package that the set-up installs', () => {
+  const installed = [...read('scripts/setup.mjs').matchAll(/packages: \[([^\]]+)\]/g)].flatMap((match) =>
+    [...(match[1] ?? '').matchAll(/'([^']+)'/g)].map((name) => name[1] ?? ''),
+  );
+  assert.ok(installed.includes('swtpm'));
+  const page = read('docs/dependencies.md');
+  assert.deepEqual(
+    installed.filter((name) => !new RegExp(`^\\| .*\`${RegExp.escape(name)}\``, 'm').test(page)),
+    [],
+  );
+});
+
+const manifestSchema = z.object({
+  dependencies: z.record(z.string(), z.string()).default({}),
+  devDependencies: z.record(z.string(), z.string()).default({}),
+  optionalDependencies: z.record(z.string(), z.string()).default({}),
+});
+
+function manifests(): readonly string[] {
+  const { workspaces } = z.object({ workspaces: z.array(z.string()) }).parse(JSON.parse(read('package.json')));
+  return ['package.json', ...workspaces.map((name) => `${name}/package.json`)];
+}
+
+/** `name version`, without this repository's own packages. */
+function dependenciesOf(path: string): readonly string[] {
+  const manifest = manifestSchema.parse(JSON.parse(read(path)));
+  return Object.values(manifest)
+    .flatMap((group) => Object.entries(group))
+    .filter(([name]) => !name.startsWith('@edgekeep/'))
+    .map(([name, version]) => `${name} ${version}`);
+}
