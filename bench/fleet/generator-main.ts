@@ -47,11 +47,11 @@ function reply(message: Reply): void {
 function obey(order: Order): Promise<Answer> {
   switch (order.kind) {
     case 'connect':
-      return phase(async (device) => {
+      return phase(order, async (device) => {
         device.connection = await DeviceConnection.open(address, fleet, device.member);
       });
     case 'bind':
-      return phase(async (device) => succeeded('bind', await bind(device)));
+      return phase(order, async (device) => succeeded('bind', await bind(device)));
     case 'release':
       return release(devices, order.atOnce, order.seconds);
     case 'quarantine':
@@ -61,14 +61,17 @@ function obey(order: Order): Promise<Answer> {
   }
 }
 
-async function phase(step: (device: Device) => Promise<void>): Promise<PhaseResult> {
+async function phase(
+  { from, to }: { readonly from: number; readonly to: number },
+  step: (device: Device) => Promise<void>,
+): Promise<PhaseResult> {
   const before = performance.now();
-  const remaining = devices.values();
+  const remaining = devices.slice(from, to).values();
   const worker = async () => {
     for (const device of remaining) await step(device);
   };
   await Promise.all(Array.from({ length: handshakesAtOnce }, worker));
-  return { count: devices.length, wallMs: performance.now() - before };
+  return { count: to - from, wallMs: performance.now() - before };
 }
 
 function bind({ prover, connection }: Device): Promise<HttpAnswer> {

@@ -1,8 +1,7 @@
 // What the benchmark tells the process that plays the devices, and what that answers. One order at a time, over the child's IPC channel.
 
 export type Order =
-  | { readonly kind: 'connect' }
-  | { readonly kind: 'bind' }
+  | { readonly kind: 'connect' | 'bind'; readonly from: number; readonly to: number }
   /** So many devices at once ask for a challenge and answer it with a release, over and over, for a time. */
   | { readonly kind: 'release'; readonly atOnce: number; readonly seconds: number }
   /** Quarantines devices one by one while others go on releasing. */

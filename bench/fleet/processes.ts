@@ -53,8 +53,8 @@ export async function startHubProcess(folder: string): Promise<HubProcess> {
 }
 
 export interface DevicesProcess {
-  connect(): Promise<PhaseResult>;
-  bind(): Promise<PhaseResult>;
+  connect(from: number, to: number): Promise<PhaseResult>;
+  bind(from: number, to: number): Promise<PhaseResult>;
   release(atOnce: number, seconds: number): Promise<ReleaseResult>;
   quarantine(count: number, operator: { readonly url: string; readonly token: string }): Promise<QuarantineResult>;
   receipts(most: number): Promise<readonly string[]>;
@@ -66,8 +66,8 @@ export function startDevices(fleetFile: string, hub: HubAddress): DevicesProcess
   const child = fork(main, [fleetFile, hub.host, String(hub.port)]);
   const exited = once(child, 'exit');
   return {
-    connect: () => ask(child, { kind: 'connect' }),
-    bind: () => ask(child, { kind: 'bind' }),
+    connect: (from, to) => ask(child, { kind: 'connect', from, to }),
+    bind: (from, to) => ask(child, { kind: 'bind', from, to }),
     release: (atOnce, seconds) => ask(child, { kind: 'release', atOnce, seconds }),
     quarantine: (count, operator) => ask(child, { kind: 'quarantine', count, ...operator }),
     receipts: (most) => ask(child, { kind: 'receipts', most }),
