@@ -12,6 +12,8 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'device retire': () => import('./device/state-order.ts').then((m) => m.retire),
   'enroll kit': () => import('./device/enroll-kit.ts').then((m) => m.command),
   'enroll token': () => import('./device/enroll-token.ts').then((m) => m.command),
+  'token-device add': () => import('./device/token-device.ts').then((m) => m.add),
+  'token-device roll': () => import('./device/token-device.ts').then((m) => m.roll),
   'token create': () => import('./access/token.ts').then((m) => m.command),
   'publisher trust': () => import('./model/publisher.ts').then((m) => m.trust),
   'publisher list': () => import('./model/publisher.ts').then((m) => m.list),

@@ -53,6 +53,14 @@ export const hubSettingsSchema = z.strictObject({
     .prefault({}),
   /** Requests per second one device may make on average; bursts of ten times as many pass. */
   requestsPerSecondMost: z.number().min(0.1).max(100_000).default(50),
+  /** The same for all connections without a certificate from one address: enrolling and restarting devices, which may share one. */
+  anonymousRequestsPerSecondMost: z.number().min(0.1).max(100_000).default(1_000),
+  deviceTokens: z
+    .strictObject({
+      /** How far a token's time may be from the hub's clock, in seconds (spec/device-token.md). */
+      windowSeconds: z.int().min(1).max(3_600).default(300),
+    })
+    .prefault({}),
   /** Where each request is logged on standard error: 'silent', 'error', 'warn', 'info' or 'debug'. */
   logLevel: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
 });

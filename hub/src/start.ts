@@ -36,6 +36,7 @@ import { identityDeviceRoutes } from './identity/device-routes.ts';
 import { deviceOperatorRoutes } from './identity/operator-routes.ts';
 import { recoveryRoutes } from './identity/recovery-routes.ts';
 import { RootKeys } from './identity/root-keys.ts';
+import { tokenDeviceRoutes, tokenOperatorRoutes } from './identity/token-routes.ts';
 import { loadHubKeys } from './keys.ts';
 import { Blobs } from './model/blobs.ts';
 import { modelDeviceRoutes } from './model/device-routes.ts';
@@ -80,7 +81,7 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
   const receipts = new Receipts(database, log, witnesses);
   const blobs = new Blobs(join(folder, 'blobs'));
   const metrics = createMetrics(connections, log);
-  const door = new DeviceDoor(connections, clock, settings.requestsPerSecondMost);
+  const door = new DeviceDoor(connections, clock, settings);
   const requireScope = requireScopeWith(database, clock);
   const trust = trustSource(database, { log: log.key, attestation: keys.attestationSigner.publicKey }, quorum);
   const { platformKey } = keys;
@@ -107,6 +108,7 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
     receipts,
     countRelease: (outcome) => metrics.countRelease(outcome),
   });
+  tokenDeviceRoutes(device, { database, platformKey, settings, clock, door });
   modelDeviceRoutes(device, { database, blobs, door });
   auditDeviceRoutes(device, { database, log, witnesses, clock, door });
   tileRoutes(device, logFolder);
@@ -118,6 +120,7 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
     const devicePort = () => addressOf(device).port;
     hubRoutes(operator, { database, keys, names: settings.names, logKey: log.key, devicePort, requireScope });
     deviceOperatorRoutes(operator, { database, connections, witnesses, clock, requireScope });
+    tokenOperatorRoutes(operator, { database, platformKey, clock, requireScope });
     modelOperatorRoutes(operator, { database, blobs, platformKey, clock, requireScope });
     accessOperatorRoutes(operator, { database, policies, references, clock, requireScope });
     auditOperatorRoutes(operator, { database, log, receipts, trust, requireScope });

@@ -31,6 +31,8 @@ export interface WorldOptions {
   /** PEM texts: roots and intermediates of TPM vendors. */
   readonly vendorRoots?: readonly string[];
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** Where to put it; a new temporary folder when left out. */
+  readonly folder?: string;
 }
 
 const quotedPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
@@ -49,8 +51,8 @@ export class HubWorld {
   }
 
   /** Makes the hub, starts it, and lets it trust the publisher. */
-  static async open({ vendorRoots = [], settings = {} }: WorldOptions = {}): Promise<HubWorld> {
-    const folder = await mkdtemp(join(tmpdir(), 'edgekeep-hub-'));
+  static async open({ vendorRoots = [], settings = {}, folder: given }: WorldOptions = {}): Promise<HubWorld> {
+    const folder = given ?? (await mkdtemp(join(tmpdir(), 'edgekeep-hub-')));
     const free = { port: 0 };
     const parsed = parseHubSettings(
       {
@@ -61,6 +63,7 @@ export class HubWorld {
         logLevel: process.env['EDGEKEEP_TEST_LOG'] ?? 'silent',
         pcrs: quotedPcrs,
         requestsPerSecondMost: 10_000,
+        anonymousRequestsPerSecondMost: 100_000,
         ...settings,
       },
       'test settings',
@@ -101,11 +104,7 @@ export class HubWorld {
 
   async start(): Promise<void> {
     this.#hub = await startHub(this.hubFolder, this.#settings, this.clock.now);
-    const { host, port } = this.#hub.operatorAddress;
-    // The hub takes a free port at each start.
-    const file: object = JSON.parse(await readFile(this.operatorFile, 'utf8'));
-    await writeFile(this.operatorFile, JSON.stringify({ ...file, url: `https://${host}:${port}` }));
-    this.#operator = await operatorFromFile(this.operatorFile);
+    this.#operator = await operatorAt(this.operatorFile, this.#hub.operatorAddress);
   }
 
   async stop(): Promise<void> {
@@ -203,6 +202,13 @@ export class HubWorld {
     const { token } = z.object({ token: z.string() }).parse(JSON.parse(await readFile(this.operatorFile, 'utf8')));
     return token;
   }
+}
+
+/** The operator of a hub that took a free port at its start. */
+export async function operatorAt(file: string, { host, port }: Hub['operatorAddress']): Promise<Operator> {
+  const access: object = JSON.parse(await readFile(file, 'utf8'));
+  await writeFile(file, JSON.stringify({ ...access, url: `https://${host}:${port}` }));
+  return operatorFromFile(file);
 }
 
 function addressOf(hub: Hub): { readonly hostname: string; readonly port: number } {

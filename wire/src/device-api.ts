@@ -133,6 +133,10 @@ export const reportRequest = z.strictObject({
   forkProof: z.string().max(100_000).optional(),
 });
 
+/** From a device that signs tokens (spec/device-token.md). */
+export const tokenReportRequest = z.strictObject({ message: z.string().max(4_096).optional() });
+export const tokenReportResponse = z.object({ deviceId: deviceIdSchema, state: z.string() });
+
 /** Every refusal and error of both APIs. */
 export const errorResponse = z.object({
   error: z.object({

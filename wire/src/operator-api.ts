@@ -156,3 +156,8 @@ export const releaseList = z.object({
   ),
 });
 export const receiptAnswer = z.object({ receipt: z.string() });
+
+export const tokenDeviceOrder = z.strictObject({ id: deviceIdSchema });
+export const tokenDeviceAnswer = z.object({ id: deviceIdSchema, secret: z.string() });
+export const tokenRollOrder = z.strictObject({ overlapSeconds: z.int().min(0).max(2_592_000).default(86_400) });
+export const tokenRollAnswer = tokenDeviceAnswer.extend({ olderValidUntil: z.number() });

@@ -26,6 +26,8 @@ export function trustSource(
       .selectFrom('device')
       .select('witness_key')
       .where('state', '!=', 'retired')
+      // A device that holds no witness key vouches for nothing.
+      .where('witness_key', '!=', '')
       .execute();
     const witnesses = devices.map((device) => parseVerifierKey(device.witness_key));
     return {

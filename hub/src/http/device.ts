@@ -5,9 +5,11 @@ import { TLSSocket } from 'node:tls';
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import { deviceIdOf } from '@edgekeep/core/identity/device-id';
+import { Budgets } from '../access/budget.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { Connections, DeviceConnection } from '../identity/connections.ts';
+import type { HubSettings } from '../settings.ts';
 
 export interface BoundDevice {
   readonly connection: DeviceConnection;
@@ -15,18 +17,22 @@ export interface BoundDevice {
   readonly certificateSha256: string;
 }
 
+export type RequestLimits = Pick<HubSettings, 'requestsPerSecondMost' | 'anonymousRequestsPerSecondMost'>;
+
 // A burst of this many seconds' worth of requests passes at once.
 const burstSeconds = 10;
 
 export class DeviceDoor {
   readonly #connections: Connections;
   readonly #clock: Clock;
-  readonly #requestsPerSecond: number;
+  readonly #byDevice: Budgets;
+  readonly #byAddress: Budgets;
 
-  constructor(connections: Connections, clock: Clock, requestsPerSecond: number) {
+  constructor(connections: Connections, clock: Clock, limits: RequestLimits) {
     this.#connections = connections;
     this.#clock = clock;
-    this.#requestsPerSecond = requestsPerSecond;
+    this.#byDevice = new Budgets({ perSecond: limits.requestsPerSecondMost, burstSeconds });
+    this.#byAddress = new Budgets({ perSecond: limits.anonymousRequestsPerSecondMost, burstSeconds });
   }
 
   /** Registers a new TLS connection; called once, before its first request. */
@@ -65,14 +71,14 @@ export class DeviceDoor {
     return device;
   }
 
-  #spend({ budget }: DeviceConnection): void {
+  // A device has one budget over all its connections; who shows no certificate shares the one of its address.
+  #spend({ certificate, remoteAddress }: DeviceConnection): void {
     const now = this.#clock();
-    const most = this.#requestsPerSecond * burstSeconds;
-    const earned = Number.isNaN(budget.tokens) ? most : ((now - budget.atMs) / 1_000) * this.#requestsPerSecond;
-    budget.tokens = Math.min(most, (Number.isNaN(budget.tokens) ? 0 : budget.tokens) + earned);
-    budget.atMs = now;
-    if (budget.tokens < 1) throw new HubError('rate-limited', 'too many requests on this connection: slow down');
-    budget.tokens -= 1;
+    const passes =
+      certificate === undefined
+        ? this.#byAddress.spend(remoteAddress, now)
+        : this.#byDevice.spend(certificate.deviceId, now);
+    if (!passes) throw new HubError('rate-limited', 'too many requests: slow down');
   }
 }
 

@@ -21,8 +21,6 @@ export interface DeviceConnection {
   challenge: { readonly nonce: Uint8Array; readonly expiresAtMs: number } | undefined;
   /** Between the two steps of enrolment. */
   enrolment: PendingEnrolment | undefined;
-  /** Token bucket of this connection's requests. */
-  budget: { tokens: number; atMs: number };
 }
 
 export class Connections {
@@ -51,7 +49,6 @@ export class Connections {
       bound: false,
       challenge: undefined,
       enrolment: undefined,
-      budget: { tokens: Number.NaN, atMs: 0 },
     };
     this.#bySocket.set(socket, connection);
     this.#count += 1;

@@ -1,0 +1,39 @@
+// `edgekeep token-device add|roll`: devices that sign HMAC tokens because they can hold no certificate (spec/device-token.md).
+import { tokenDeviceAnswer, tokenRollAnswer } from '@edgekeep/wire/operator-api';
+import { exitCodes, type Command, UsageError } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { timeText } from '../table.ts';
+
+export const add: Command = {
+  summary: 'register a device that signs HMAC tokens',
+  usage: 'token-device add ID',
+  help: `Prints the device's secret once. Such a device is of the lowest tier: it reports, and gets no key.\n\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const [id = ''] = args.positionals;
+    const value = await (await openOperator(args)).send('POST', '/v1/token-devices', { id }, tokenDeviceAnswer);
+    return { exitCode: exitCodes.ok, value, text: value.secret };
+  },
+};
+
+export const roll: Command = {
+  summary: 'give a token device a new secret',
+  usage: 'token-device roll ID [--overlap-hours N]',
+  help: `Prints the new secret once.\n\n--overlap-hours  how long the older one stays valid (default: 24)\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, 'overlap-hours': { type: 'string' } },
+  async run(args) {
+    const [id = ''] = args.positionals;
+    const hours = Number(args.option('overlap-hours') ?? '24');
+    if (!(hours >= 0)) throw new UsageError('--overlap-hours is a number, at least 0');
+    const path = `/v1/token-devices/${encodeURIComponent(id)}/roll`;
+    const body = { overlapSeconds: Math.round(hours * 3_600) };
+    const value = await (await openOperator(args)).send('POST', path, body, tokenRollAnswer);
+    return {
+      exitCode: exitCodes.ok,
+      value,
+      text: `${value.secret}\nthe older secret ends ${timeText(value.olderValidUntil)} UTC`,
+    };
+  },
+};

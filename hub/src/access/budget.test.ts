@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Budgets } from './budget.ts';
+
+test('a burst passes, what is beyond it does not, and time earns requests back', () => {
+  const budgets = new Budgets({ perSecond: 2, burstSeconds: 5 });
+  const passed = Array.from({ length: 15 }, () => budgets.spend('device:a', 1_000)).filter(Boolean);
+  assert.equal(passed.length, 10);
+  assert.equal(budgets.spend('device:a', 1_400), false);
+  assert.equal(budgets.spend('device:a', 1_900), true);
+  assert.equal(budgets.spend('device:a', 1_900), false);
+});
+
+test('one key that used up its budget takes nothing from another', () => {
+  const budgets = new Budgets({ perSecond: 1, burstSeconds: 1 });
+  assert.equal(budgets.spend('device:a', 0), true);
+  assert.equal(budgets.spend('device:a', 0), false);
+  assert.equal(budgets.spend('device:b', 0), true);
+});
+
+test('a clock that goes back earns nothing', () => {
+  const budgets = new Budgets({ perSecond: 1, burstSeconds: 1 });
+  assert.equal(budgets.spend('device:a', 10_000), true);
+  assert.equal(budgets.spend('device:a', 0), false);
+});

@@ -1,0 +1,44 @@
+// Token buckets by key: each device, or each address, may make so many requests a second on average, and bursts of some seconds' worth.
+
+export interface Rate {
+  readonly perSecond: number;
+  readonly burstSeconds: number;
+}
+
+interface Bucket {
+  tokens: number;
+  atMs: number;
+}
+
+// A bucket is some 100 bytes; with more keys than this the oldest start over, which errs on the side of serving.
+const bucketsMost = 200_000;
+
+export class Budgets {
+  readonly #rate: Rate;
+  readonly #buckets = new Map<string, Bucket>();
+
+  constructor(rate: Rate) {
+    this.#rate = rate;
+  }
+
+  /** Takes one request from the key's budget; false when it is used up. */
+  spend(key: string, nowMs: number): boolean {
+    const { perSecond, burstSeconds } = this.#rate;
+    const most = Math.max(1, perSecond * burstSeconds);
+    const bucket = this.#buckets.get(key) ?? this.#open(key, { tokens: most, atMs: nowMs });
+    bucket.tokens = Math.min(most, bucket.tokens + (Math.max(0, nowMs - bucket.atMs) / 1_000) * perSecond);
+    bucket.atMs = nowMs;
+    if (bucket.tokens < 1) return false;
+    bucket.tokens -= 1;
+    return true;
+  }
+
+  #open(key: string, bucket: Bucket): Bucket {
+    if (this.#buckets.size >= bucketsMost) {
+      const [oldest] = this.#buckets.keys();
+      if (oldest !== undefined) this.#buckets.delete(oldest);
+    }
+    this.#buckets.set(key, bucket);
+    return bucket;
+  }
+}

@@ -1,0 +1,183 @@
+// Devices that authenticate by HMAC tokens (spec/device-token.md): registered by an operator, secrets wrapped under the platform key, every
+// token accepted once. The lowest tier; nothing here leads to a model key.
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { parseUtf8, utf8 } from '@edgekeep/core/bytes';
+import { CoreError } from '@edgekeep/core/error';
+import { parseDeviceToken, verifyDeviceToken } from '@edgekeep/core/identity/device-token';
+import { sha256Hex } from '../access/api-token.ts';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import { unwrapSecret, wrapSecret } from '../platform-wrap.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { DeviceRow } from '../store/schema.ts';
+import { findDevice, getDevice } from './registry.ts';
+
+/** The tier of a device without any root of trust: below `software`, never attested. */
+export const tokenTier = 'token';
+// Used tokens are cleared as new ones come, so many at a time that the table can't grow.
+const clearedAtOnce = 100;
+
+export interface TokenDeviceOrder {
+  readonly deviceId: string;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+/** Registers a device and returns its secret: shown once. */
+export async function addTokenDevice(
+  database: Database,
+  platformKey: Uint8Array,
+  order: TokenDeviceOrder,
+): Promise<string> {
+  const { deviceId, actor, nowMs } = order;
+  const secret = newSecret();
+  const device: DeviceRow = {
+    id: deviceId,
+    tier: tokenTier,
+    state: 'active',
+    state_reason: 'registered by an operator',
+    identity: JSON.stringify({ kind: tokenTier }),
+    root_sha256: createHash('sha256').update(`token device ${deviceId}`).digest('hex'),
+    witness_key: '',
+    enrolled_at: nowMs,
+    seen_at: nowMs,
+    reset_count: -1,
+    appraisal: null,
+    appraised_at: null,
+    counts: null,
+  };
+  await database.write(async (trx) => {
+    if ((await findDevice(trx, deviceId)) !== undefined)
+      throw new HubError('conflict', `${deviceId} is enrolled already`);
+    await trx.insertInto('device').values(device).execute();
+    await insertSecret(trx, platformKey, deviceId, secret, nowMs);
+    await appendEntry(trx, { at: nowMs, kind: 'token-device-added', actor, subject: `device:${deviceId}`, data: {} });
+  });
+  return secret;
+}
+
+/** Makes a new secret; the newest older one stays valid for the overlap, all others end now. */
+export async function rollSecret(
+  database: Database,
+  platformKey: Uint8Array,
+  order: TokenDeviceOrder & { readonly overlapSeconds: number },
+): Promise<{ readonly secret: string; readonly olderValidUntil: number }> {
+  const { deviceId, actor, nowMs } = order;
+  const secret = newSecret();
+  const olderValidUntil = nowMs + order.overlapSeconds * 1_000;
+  await database.write(async (trx) => {
+    const device = await getDevice(trx, deviceId);
+    if (device.tier !== tokenTier) throw new HubError('conflict', `${deviceId} does not use tokens`);
+    await trx
+      .deleteFrom('device_secret')
+      .where('device_id', '=', deviceId)
+      .where('expires_at', 'is not', null)
+      .execute();
+    await trx
+      .updateTable('device_secret')
+      .set({ expires_at: olderValidUntil })
+      .where('device_id', '=', deviceId)
+      .execute();
+    await insertSecret(trx, platformKey, deviceId, secret, nowMs);
+    const data = { olderValidUntil };
+    await appendEntry(trx, { at: nowMs, kind: 'token-secret-rolled', actor, subject: `device:${deviceId}`, data });
+  });
+  return { secret, olderValidUntil };
+}
+
+export interface TokenUse {
+  readonly token: string;
+  readonly windowSeconds: number;
+  readonly nowMs: number;
+}
+
+/** The device behind a token, which is used up by this; one message for every refusal. */
+export async function useDeviceToken(database: Database, platformKey: Uint8Array, use: TokenUse): Promise<DeviceRow> {
+  const { nowMs, windowSeconds } = use;
+  const token = parseOrRefuse(use.token);
+  const device = await findDevice(database.read, token.deviceId);
+  const secrets = await secretsOf(database, platformKey, token.deviceId, nowMs);
+  const window = { nowSeconds: Math.floor(nowMs / 1_000), seconds: windowSeconds };
+  const verdict = verifyDeviceToken(token, secrets, window);
+  if (verdict.kind === 'refused' || device === undefined || device.tier !== tokenTier || device.state !== 'active')
+    throw refused();
+  return database.write(async (trx) => {
+    // From here on the token is used, whatever becomes of the request.
+    const sha256 = sha256Hex(use.token);
+    const known = await trx.selectFrom('used_token').select('sha256').where('sha256', '=', sha256).executeTakeFirst();
+    if (known !== undefined) throw refused();
+    await clearUsedTokens(trx, nowMs);
+    // A token is too old once its time is the window behind; the window ahead is added for tokens from the future.
+    const expiresAt = (token.atSeconds + windowSeconds + 1) * 1_000;
+    await trx.insertInto('used_token').values({ sha256, expires_at: expiresAt }).execute();
+    const now = await getDevice(trx, token.deviceId);
+    if (now.state !== 'active') throw refused();
+    await trx.updateTable('device').set({ seen_at: nowMs }).where('id', '=', token.deviceId).execute();
+    return now;
+  });
+}
+
+async function clearUsedTokens(trx: WriteTransaction, nowMs: number): Promise<void> {
+  const old = await trx
+    .selectFrom('used_token')
+    .select('sha256')
+    .where('expires_at', '<', nowMs)
+    .orderBy('expires_at')
+    .limit(clearedAtOnce)
+    .execute();
+  if (old.length === 0) return;
+  await trx
+    .deleteFrom('used_token')
+    .where(
+      'sha256',
+      'in',
+      old.map((row) => row.sha256),
+    )
+    .execute();
+}
+
+function parseOrRefuse(text: string) {
+  try {
+    return parseDeviceToken(text);
+  } catch (error) {
+    if (error instanceof CoreError) throw refused();
+    throw error;
+  }
+}
+
+function refused(): HubError {
+  return new HubError('token-refused', 'this device token is not accepted: wrong, used before, or the clock is off');
+}
+
+function newSecret(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+async function insertSecret(
+  trx: WriteTransaction,
+  platformKey: Uint8Array,
+  deviceId: string,
+  secret: string,
+  nowMs: number,
+) {
+  const id = randomUUID();
+  const wrapped = wrapSecret(platformKey, utf8(secret), placeOf(deviceId, id));
+  await trx
+    .insertInto('device_secret')
+    .values({ id, device_id: deviceId, wrapped_secret: wrapped, created_at: nowMs, expires_at: null })
+    .execute();
+}
+
+async function secretsOf(
+  database: Database,
+  platformKey: Uint8Array,
+  deviceId: string,
+  nowMs: number,
+): Promise<readonly string[]> {
+  const rows = await database.read.selectFrom('device_secret').selectAll().where('device_id', '=', deviceId).execute();
+  return rows
+    .filter((row) => row.expires_at === null || row.expires_at > nowMs)
+    .map((row) => parseUtf8(unwrapSecret(platformKey, row.wrapped_secret, placeOf(deviceId, row.id)), 'device secret'));
+}
+
+const placeOf = (deviceId: string, id: string) => ({ kind: 'device secret', names: [deviceId, id] });

@@ -1,0 +1,86 @@
+// Both ends of device tokens: operators register devices and roll secrets, devices report.
+import { tokenReportRequest, tokenReportResponse } from '@edgekeep/wire/device-api';
+import * as api from '@edgekeep/wire/operator-api';
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { Budgets } from '../access/budget.ts';
+import type { Clock } from '../clock.ts';
+import { HubError } from '../error.ts';
+import type { DeviceDoor } from '../http/device.ts';
+import type { RequireScope } from '../http/operator.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { HubSettings } from '../settings.ts';
+import type { Database } from '../store/database.ts';
+import { addTokenDevice, rollSecret, useDeviceToken } from './token-device.ts';
+
+const byId = z.strictObject({ id: z.string().max(64) });
+// A token device has one token a second; more attempts under one id are guesses.
+const attempts = { perSecond: 2, burstSeconds: 5 };
+
+export function tokenDeviceRoutes(
+  app: HttpServer,
+  parts: {
+    database: Database;
+    platformKey: Uint8Array;
+    settings: Pick<HubSettings, 'deviceTokens'>;
+    clock: Clock;
+    door: DeviceDoor;
+  },
+): void {
+  const { database, platformKey, settings, clock, door } = parts;
+  const budgets = new Budgets(attempts);
+
+  app.post(
+    '/v1/token/report',
+    { schema: { body: tokenReportRequest, response: { 200: tokenReportResponse } } },
+    async (request) => {
+      door.anyone(request);
+      const nowMs = clock();
+      const token = tokenOf(request);
+      if (!budgets.spend(token.split(':', 1)[0] ?? '', nowMs)) {
+        throw new HubError('rate-limited', 'a token device may ask twice a second: slow down');
+      }
+      const { windowSeconds } = settings.deviceTokens;
+      const device = await useDeviceToken(database, platformKey, { token, windowSeconds, nowMs });
+      return { deviceId: device.id, state: device.state };
+    },
+  );
+}
+
+function tokenOf({ headers }: FastifyRequest): string {
+  const match = /^Device ([\x21-\x7e]{1,200})$/.exec(headers.authorization ?? '');
+  if (match?.[1] === undefined)
+    throw new HubError('token-required', 'send a device token: Authorization: Device ID:SECONDS:MAC');
+  return match[1];
+}
+
+export function tokenOperatorRoutes(
+  app: HttpServer,
+  parts: { database: Database; platformKey: Uint8Array; clock: Clock; requireScope: RequireScope },
+): void {
+  const { database, platformKey, clock, requireScope } = parts;
+
+  app.post(
+    '/v1/token-devices',
+    {
+      ...requireScope('enrolment:write'),
+      schema: { body: api.tokenDeviceOrder, response: { 200: api.tokenDeviceAnswer } },
+    },
+    async ({ body: { id }, actor }) => {
+      const order = { deviceId: id, actor, nowMs: clock() };
+      return { id, secret: await addTokenDevice(database, platformKey, order) };
+    },
+  );
+
+  app.post(
+    '/v1/token-devices/:id/roll',
+    {
+      ...requireScope('enrolment:write'),
+      schema: { params: byId, body: api.tokenRollOrder, response: { 200: api.tokenRollAnswer } },
+    },
+    async ({ params: { id }, body, actor }) => {
+      const order = { deviceId: id, overlapSeconds: body.overlapSeconds, actor, nowMs: clock() };
+      return { id, ...(await rollSecret(database, platformKey, order)) };
+    },
+  );
+}
