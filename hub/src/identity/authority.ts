@@ -53,6 +53,7 @@ export async function recordCertificate(
       not_before: certificate.notBeforeSeconds * 1_000,
       not_after: certificate.notAfterSeconds * 1_000,
       revoked_at: null,
+      revocation_reason: null,
     })
     .execute();
 }

@@ -2,11 +2,13 @@
 import type { Kysely } from 'kysely';
 import { type Migration, type MigrationProvider, Migrator } from 'kysely/migration';
 import { migration as mainJob } from './migrations/0001-main-job.ts';
+import { migration as revocation } from './migrations/0002-revocation.ts';
 import { migration as deviceTokens } from './migrations/0003-device-tokens.ts';
 import type { Tables } from './schema.ts';
 
 const migrations: Readonly<Record<string, Migration>> = {
   '0001-main-job': mainJob,
+  '0002-revocation': revocation,
   '0003-device-tokens': deviceTokens,
 };
 

@@ -15,6 +15,9 @@ export interface Tables {
   audit_checkpoint: AuditCheckpointRow;
   device_secret: DeviceSecretRow;
   used_token: UsedTokenRow;
+  revocation_state: RevocationStateRow;
+  revocation: RevocationRow;
+  hub_certificate: HubCertificateRow;
 }
 
 /** DESIGN: registered -> active -> (suspect) -> quarantined -> wiped -> active | retired. */
@@ -49,6 +52,32 @@ export interface CertificateRow {
   readonly not_before: number;
   readonly not_after: number;
   readonly revoked_at: number | null;
+  /** A reason of RFC 5280 section 5.3.1 by its name; null on a certificate that stands. */
+  readonly revocation_reason: string | null;
+}
+
+/** One row: counters that grow inside the transaction of what they count, so a reader of `version` N sees everything up to N. */
+export interface RevocationStateRow {
+  readonly id: 1;
+  readonly version: number;
+  readonly crl_number: number;
+}
+
+/** What every hub node has to cut off: a certificate's connections, or all of the device where `serial` is empty. */
+export interface RevocationRow {
+  readonly version: number;
+  readonly device_id: string;
+  readonly serial: string;
+}
+
+/** Certificates the issuing CA gave to the hub itself. */
+export interface HubCertificateRow {
+  readonly serial: string;
+  readonly kind: 'server' | 'ocsp';
+  readonly sha256: string;
+  readonly der: Uint8Array;
+  readonly not_before: number;
+  readonly not_after: number;
 }
 
 export interface EnrolmentTokenRow {
