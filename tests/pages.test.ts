@@ -1,6 +1,6 @@
-// Pages that list what the code has: the verbs of the command line, and everything this repository depends on.
+// Pages that list what the code has: the verbs of the command line, the routes of the hub, what this repository depends on, the tests behind SECURITY.md.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { commands } from '@edgekeep/cli/commands';
@@ -35,6 +35,26 @@ test('docs/dependencies.md has every Debian package that the set-up installs', (
     installed.filter((name) => !new RegExp(`^\\| .*\`${RegExp.escape(name)}\``, 'm').test(page)),
     [],
   );
+});
+
+test('spec/api.md has every /v1 route of the hub, and no other', () => {
+  const files = readdirSync(join(root, 'hub/src'), { recursive: true, encoding: 'utf8' });
+  const routes = files
+    .filter((name) => name.endsWith('routes.ts'))
+    .flatMap((name) => [...read(`hub/src/${name}`).matchAll(/\.(get|post|put|delete)\(\s*'(\/v1\/[^']+)'/g)])
+    .map(([, method = '', path = '']) => `${method.toUpperCase()} ${path.replaceAll(/:[a-zA-Z]+/g, '*')}`);
+  assert.ok(routes.length > 30, `found ${routes.length}`);
+  const explained = [...read('spec/api.md').matchAll(/^\| `([A-Z]+) (\/v1\/[^`?]+)[^`]*` \|/gm)].map(
+    ([, method, path = '']) => `${method} ${path.replaceAll(/[A-Z]+/g, '*')}`,
+  );
+  assert.deepEqual(explained.toSorted(), routes.toSorted());
+});
+
+test('every test that SECURITY.md names exists', () => {
+  const named = [...read('SECURITY.md').matchAll(/`([a-z0-9/.-]+\.test\.ts)`: "([^"]+)"/g)];
+  assert.ok(named.length > 40, `found ${named.length}`);
+  const missing = named.filter(([, file = '', title = '']) => !read(file).includes(title)).map(([text]) => text);
+  assert.deepEqual(missing, []);
 });
 
 const manifestSchema = z.object({
