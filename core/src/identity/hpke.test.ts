@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createECDH, createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createECDH, createPrivateKey, diffieHellman, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { parseHex, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { parseJson } from '../json.ts';
-import { hpkeOpen, hpkePlaintextLengthMax, hpkeSeal } from './hpke.ts';
+import { hpkeOpen, hpkeOpenWithSharedSecret, hpkePlaintextLengthMax, hpkeSeal } from './hpke.ts';
 import { encodeP256Point, parseP256Point } from './p256-point.ts';
 
 const vectorFolder = new URL('../../../spec/vectors/identity/hpke/', import.meta.url);
@@ -138,4 +138,17 @@ test('a key on another curve and a plaintext over the limit are refused', () => 
 test('a point goes in and out unchanged', () => {
   const point = encodeP256Point(recipient.publicKey);
   assert.equal(toHex(encodeP256Point(parseP256Point(point))), toHex(point));
+});
+
+test('a key agreement made elsewhere opens the same, is overwritten, and one byte less is refused', () => {
+  const plaintext = utf8('a model key');
+  const sealed = hpkeSeal({ recipientPublicKey: recipient.publicKey, info, aad, plaintext });
+  const publicKey = parseP256Point(sealed.encapsulatedKey);
+  const sharedSecret = diffieHellman({ privateKey: recipient.privateKey, publicKey });
+  const cut = sharedSecret.subarray(1);
+  const input = { recipientPublicKey: recipient.publicKey, info, aad, ...sealed };
+  assert.throws(() => hpkeOpenWithSharedSecret({ ...input, sharedSecret: cut }), refused('hpke-open'));
+  assert.equal(toHex(hpkeOpenWithSharedSecret({ ...input, sharedSecret })), toHex(plaintext));
+  assert.ok(sharedSecret.every((byte) => byte === 0));
+  assert.throws(() => hpkeOpenWithSharedSecret({ ...input, sharedSecret }), refused('hpke-open'));
 });

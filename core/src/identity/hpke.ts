@@ -21,6 +21,7 @@ const hashLength = 32;
 const keyLength = 32;
 const nonceLength = 12;
 const tagLength = 16;
+const sharedSecretLength = 32;
 const empty = new Uint8Array(0);
 
 /** More than any wrapped key needs; bounds what an attacker can make us decrypt in one piece. */
@@ -60,7 +61,8 @@ export function hpkeSeal(input: HpkeSealInput): HpkeSealed {
   const ephemeral = input.ephemeralPrivateKey ?? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
   assertP256(ephemeral);
   const encapsulatedKey = encodeP256Point(createPublicKey(ephemeral));
-  const secret = kemSecret(ephemeral, recipientPublicKey, concat(encapsulatedKey, recipientPoint));
+  const shared = diffieHellman({ privateKey: ephemeral, publicKey: recipientPublicKey });
+  const secret = kemSecret(shared, concat(encapsulatedKey, recipientPoint));
   const { key, nonce } = keySchedule(secret, info);
   const cipher = createCipheriv('aes-256-gcm', key, nonce);
   cipher.setAAD(aad);
@@ -69,19 +71,37 @@ export function hpkeSeal(input: HpkeSealInput): HpkeSealed {
   return { encapsulatedKey, ciphertext };
 }
 
+/** As `HpkeOpenInput`, for a private key that never leaves its token. */
+export interface HpkeOpenWithSharedSecretInput extends Omit<HpkeOpenInput, 'recipientPrivateKey'> {
+  readonly recipientPublicKey: KeyObject;
+  /** What the token computed from `encapsulatedKey`: the x-coordinate, 32 bytes (RFC 9180 section 7.1.3). Overwritten with zeros. */
+  readonly sharedSecret: Uint8Array;
+}
+
 /**
  * Opens what was sealed to this private key (RFC 9180 section 6.1, OpenBase). The caller owns the plaintext and zeroes it.
  * Throws `hpke-open` when anything at all does not fit: key, encapsulated key, info, aad or a changed byte.
  */
-export function hpkeOpen(input: HpkeOpenInput): Uint8Array {
-  const { recipientPrivateKey, encapsulatedKey, ciphertext, info, aad } = input;
+export function hpkeOpen({ recipientPrivateKey, ...input }: HpkeOpenInput): Uint8Array {
   assertP256(recipientPrivateKey);
+  const publicKey = parseEncapsulatedKey(input.encapsulatedKey);
+  return hpkeOpenWithSharedSecret({
+    ...input,
+    recipientPublicKey: createPublicKey(recipientPrivateKey),
+    sharedSecret: diffieHellman({ privateKey: recipientPrivateKey, publicKey }),
+  });
+}
+
+/** As `hpkeOpen`, once the key agreement was made elsewhere. Whoever makes it parses the encapsulated key first, and so refuses points off the curve. */
+export function hpkeOpenWithSharedSecret(input: HpkeOpenWithSharedSecretInput): Uint8Array {
+  const { recipientPublicKey, sharedSecret, encapsulatedKey, ciphertext, info, aad } = input;
+  if (sharedSecret.length !== sharedSecretLength) {
+    throw new CoreError('hpke-open', `HPKE: a shared secret of ${sharedSecret.length} bytes`);
+  }
   if (ciphertext.length < tagLength || ciphertext.length > hpkePlaintextLengthMax + tagLength) {
     throw new CoreError('hpke-open', `HPKE: a ciphertext of ${ciphertext.length} bytes`);
   }
-  const recipientPoint = encodeP256Point(createPublicKey(recipientPrivateKey));
-  const ephemeral = parseEncapsulatedKey(encapsulatedKey);
-  const secret = kemSecret(recipientPrivateKey, ephemeral, concat(encapsulatedKey, recipientPoint));
+  const secret = kemSecret(sharedSecret, concat(encapsulatedKey, encodeP256Point(recipientPublicKey)));
   const { key, nonce } = keySchedule(secret, info);
   const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: tagLength });
   key.fill(0);
@@ -107,9 +127,8 @@ function parseEncapsulatedKey(bytes: Uint8Array): KeyObject {
   }
 }
 
-// RFC 9180 section 4.1: Encap and Decap differ only in whose private key goes in.
-function kemSecret(privateKey: KeyObject, publicKey: KeyObject, kemContext: Uint8Array): Uint8Array {
-  const shared = diffieHellman({ privateKey, publicKey });
+// RFC 9180 section 4.1, ExtractAndExpand: Encap and Decap differ only in whose private key made `shared`.
+function kemSecret(shared: Uint8Array, kemContext: Uint8Array): Uint8Array {
   const prk = labeledExtract(kemSuite, empty, 'eae_prk', shared);
   shared.fill(0);
   return labeledExpand(kemSuite, prk, 'shared_secret', kemContext, hashLength);
