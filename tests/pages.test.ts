@@ -1,7 +1,8 @@
-// Pages that list what the code has: the verbs of the command line, the routes of the hub, what this repository depends on, the tests behind SECURITY.md.
+// Pages that list what the code has: the verbs of the command line, the routes of the hub, what this repository depends on, the tests
+// behind SECURITY.md; and their links.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { commands } from '@edgekeep/cli/commands';
 import { z } from 'zod';
@@ -55,6 +56,25 @@ test('every test that SECURITY.md names exists', () => {
   assert.ok(named.length > 40, `found ${named.length}`);
   const missing = named.filter(([, file = '', title = '']) => !read(file).includes(title)).map(([text]) => text);
   assert.deepEqual(missing, []);
+});
+
+test('no page links to a file that is not there, and every page of spec/ is in its index', () => {
+  const pages = ['.', 'docs', 'docs/design', 'spec'].flatMap((folder) =>
+    readdirSync(join(root, folder))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => join(folder, name)),
+  );
+  const links = (page: string) =>
+    [...read(page).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map((match) => match[1] ?? '');
+  const dead = pages.flatMap((page) =>
+    links(page)
+      .filter((target) => !existsSync(join(root, dirname(page), target)))
+      .map((target) => `${page}: ${target}`),
+  );
+  assert.deepEqual(dead, []);
+  const indexed = new Set(links('spec/README.md'));
+  const forgotten = pages.filter((page) => dirname(page) === 'spec' && !indexed.has(basename(page)));
+  assert.deepEqual(forgotten, ['spec/README.md']);
 });
 
 const manifestSchema = z.object({
