@@ -9,8 +9,12 @@ export function programFile(name: string): string {
 }
 
 /** Runs it in the foreground with our terminal; signals reach it because it is in our process group. */
-export async function runProgram(name: string, args: readonly string[]): Promise<Outcome> {
-  const child = spawn(process.execPath, [programFile(name), ...args], { stdio: 'inherit' });
+export async function runProgram(
+  name: string,
+  args: readonly string[],
+  nodeOptions: readonly string[] = [],
+): Promise<Outcome> {
+  const child = spawn(process.execPath, [...nodeOptions, programFile(name), ...args], { stdio: 'inherit' });
   const forward = (signal: NodeJS.Signals) => child.kill(signal);
   process.on('SIGINT', forward).on('SIGTERM', forward);
   const code = await new Promise<number>((resolve, reject) => {
