@@ -14,18 +14,20 @@ import { verifyLog } from '@edgekeep/cli/audit/verify-log';
 import { type Fleet, makeFleet } from './fleet/fleet.ts';
 import type { ReleaseResult } from './fleet/orders.ts';
 import { type DevicesProcess, type HubProcess, startDevices, startHubProcess } from './fleet/processes.ts';
-import { type Benchmark, type Harness, number, percentile } from './harness.ts';
+import { type Benchmark, type Harness, number, percentile, spread } from './harness.ts';
 
 const releasesPerSecondLeast = 1000;
 const releaseMsMost = 500;
+/** The fleet the budgets speak of; below it the hub's warm-up, some tens of MiB, would count as devices' memory. */
+const fleetOfBudget = 10_000;
 const idleKiBMost = 120;
-const emptyMiBMost = 250;
+const emptyBytesMost = 250e6;
 const closedMsMost = 1000;
 
 const connectedInTurn = 500;
 
 /** How many devices ask at the same moment. */
-const sweep = [16, 64, 256];
+const sweep = [16, 64, 128, 256];
 
 export const bench: Benchmark = {
   name: 'release',
@@ -54,28 +56,18 @@ async function measureFleet(harness: Harness, size: number): Promise<void> {
   const idleKiB = (idleBytes - emptyBytes) / 1024 / size;
   harness.figure(named('hub RSS, all bound and idle'), idleBytes / 2 ** 20, 'MiB');
   harness.figure(named('hub memory per idle device'), idleKiB, 'KiB');
-  harness.verdict(
-    emptyBytes < emptyMiBMost * 1e6 && idleKiB < idleKiBMost,
-    `${size} devices: hub ${number(emptyBytes / 1e6)} MB empty (below ${emptyMiBMost}), ${number(idleKiB)} KiB per idle device (below ${idleKiBMost})`,
-  );
-
-  let releases = 0;
-  let best: ReleaseResult | undefined;
-  // Unmeasured: code is compiled, the devices become active.
-  releases += (await devices.release(64, harness.quick ? 2 : 4)).count;
-  for (const atOnce of sweep) {
-    const result = await measureReleases(harness, named(`${atOnce} at once`), hub, () =>
-      devices.release(atOnce, harness.quick ? 4 : 12),
+  if (size >= fleetOfBudget) {
+    harness.verdict(
+      emptyBytes < emptyBytesMost && idleKiB < idleKiBMost,
+      named(
+        `hub ${number(emptyBytes / 1e6)} MB empty (below ${emptyBytesMost / 1e6}), ${number(idleKiB)} KiB per idle device (below ${idleKiBMost})`,
+      ),
     );
-    releases += result.count;
-    if (result.p99Ms < releaseMsMost && (best === undefined || rate(result) > rate(best))) best = result;
   }
-  harness.verdict(
-    best !== undefined && rate(best) >= releasesPerSecondLeast,
-    best === undefined
-      ? `${size} devices: p99 was above ${releaseMsMost} ms at every load`
-      : `${size} devices: ${number(rate(best))} releases/s (at least ${releasesPerSecondLeast}) with p99 ${number(best.p99Ms)} ms (below ${releaseMsMost})`,
-  );
+
+  // Unmeasured: code is compiled, the devices become active.
+  let releases = (await devices.release(64, harness.quick ? 2 : 4)).count;
+  releases += await sweepLoads(harness, named, hub, devices);
   releases += await cutOff(harness, named, { hub, devices, fleet, count: harness.quick ? 20 : 100 });
   await proveAll(harness, named, { hub, devices, fleet, releases });
 }
@@ -104,25 +96,60 @@ async function connectAll(harness: Harness, named: Named, size: number, parts: P
   harness.figure(named('new connections, handshake and bind'), (size * 1000) / wallMs, 'per second');
 }
 
-async function measureReleases(
-  harness: Harness,
-  what: string,
-  hub: HubProcess,
-  run: () => Promise<ReleaseResult>,
-): Promise<ReleaseResult> {
-  const before = await hub.cpuMs();
-  const result = await run();
-  const hubMs = ((await hub.cpuMs()) - before) / result.count;
-  harness.figure(`${what}: releases`, rate(result), 'per second');
-  harness.figure(`${what}: releases per second of hub processor time`, 1000 / hubMs, '');
-  harness.figure(`${what}: p50`, result.p50Ms, 'ms');
-  harness.figure(`${what}: p99`, result.p99Ms, 'ms');
-  harness.figure(`${what}: processor time of one release in the hub`, hubMs, 'ms');
-  harness.figure(`${what}: processor time of one release in the devices`, result.cpuMs / result.count, 'ms');
-  return result;
+/** One closed loop at one load. */
+interface Load {
+  readonly result: ReleaseResult;
+  readonly hubMs: number;
 }
 
-const rate = ({ count, wallMs }: ReleaseResult) => (count * 1000) / wallMs;
+/** All loads in turn, and that several times, so that a busy moment of the machine does not fall on one of them; gives all releases made. */
+async function sweepLoads(harness: Harness, named: Named, hub: HubProcess, devices: DevicesProcess): Promise<number> {
+  const loads = new Map<number, Load[]>(sweep.map((atOnce) => [atOnce, []]));
+  for (let round = 0; round < (harness.quick ? 1 : 3); round += 1) {
+    for (const [atOnce, runs] of loads) {
+      const before = await hub.cpuMs();
+      const result = await devices.release(atOnce, harness.quick ? 4 : 6);
+      runs.push({ result, hubMs: ((await hub.cpuMs()) - before) / result.count });
+    }
+  }
+  const points = [...loads].map(([atOnce, runs]) => summarise(harness, named(`${atOnce} at once`), runs));
+  const best = points.filter(({ p99Ms }) => p99Ms < releaseMsMost).toSorted((a, b) => b.rate - a.rate)[0];
+  harness.verdict(
+    best !== undefined && best.rate >= releasesPerSecondLeast,
+    best === undefined
+      ? named(`p99 was above ${releaseMsMost} ms at every load`)
+      : named(
+          `${number(best.rate)} releases/s (at least ${releasesPerSecondLeast}) with p99 ${number(best.p99Ms)} ms (below ${releaseMsMost}), medians`,
+        ),
+  );
+  return [...loads.values()].flat().reduce((sum, { result }) => sum + result.count, 0);
+}
+
+function summarise(harness: Harness, what: string, runs: readonly Load[]): { rate: number; p99Ms: number } {
+  const median = (of: (load: Load) => number) => spread(runs.map(of)).median;
+  const rate = median(({ result }) => (result.count * 1000) / result.wallMs);
+  const p99Ms = median(({ result }) => result.p99Ms);
+  harness.figure(`${what}: releases`, rate, 'per second');
+  harness.figure(
+    `${what}: p50`,
+    median(({ result }) => result.p50Ms),
+    'ms',
+  );
+  harness.figure(`${what}: p99`, p99Ms, 'ms');
+  harness.figure(
+    `${what}: hub processor time of one release`,
+    median(({ hubMs }) => hubMs),
+    'ms',
+  );
+  harness.figure(
+    `${what}: releases per second of hub processor time`,
+    median(({ hubMs }) => 1000 / hubMs),
+    '',
+  );
+  const devicesMs = median(({ result }) => result.cpuMs / result.count);
+  harness.figure(`${what}: devices' processor time of one release`, devicesMs, 'ms');
+  return { rate, p99Ms };
+}
 
 interface Parts {
   readonly hub: HubProcess;

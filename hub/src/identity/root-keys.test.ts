@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fixedKey, testAttester } from '@edgekeep/core/attest/testing';
+import { toBase64url } from '@edgekeep/core/bytes';
+import { encodeSizedPublic } from '@edgekeep/core/tpm/public-area';
+import { endorsementTemplate } from '@edgekeep/core/tpm/template';
+import { RootKeys } from './root-keys.ts';
+
+const { template } = endorsementTemplate('rsa-2048');
+assert.ok(template.kind === 'rsa');
+const endorsement = encodeSizedPublic({ ...template, modulus: new Uint8Array(256).fill(0xc1) });
+
+function device(id: string, scalar: number) {
+  const attestationKey = toBase64url(encodeSizedPublic(testAttester(fixedKey(scalar)).publicArea));
+  const identity = {
+    kind: 'tpm',
+    endorsementKey: toBase64url(endorsement),
+    endorsementKeyKind: 'rsa-2048',
+    endorsementCertificates: ['AA'],
+    attestationKey,
+  };
+  return { id, identity: JSON.stringify(identity) };
+}
+
+test('the keys of a device are read once', () => {
+  const keys = new RootKeys();
+  assert.equal(keys.attestationKey(device('press-1', 1)), keys.attestationKey(device('press-1', 1)));
+  assert.equal(keys.wrapTarget(device('press-1', 1)), keys.wrapTarget(device('press-1', 1)));
+});
+
+test('a device that is registered anew is not judged by its old keys', () => {
+  const keys = new RootKeys();
+  const old = keys.attestationKey(device('press-1', 1));
+  assert.equal(keys.attestationKey(device('press-1', 2)).publicKey.equals(old.publicKey), false);
+});
+
+test('two devices do not share keys', () => {
+  const keys = new RootKeys();
+  const first = keys.attestationKey(device('press-1', 1)).publicKey;
+  assert.equal(keys.attestationKey(device('press-2', 2)).publicKey.equals(first), false);
+});
+
+test('an identity that is not one is refused', () => {
+  assert.throws(() => new RootKeys().attestationKey({ id: 'press-1', identity: '{"kind":"tpm"}' }));
+});
