@@ -25,7 +25,6 @@ export const coreErrorCodes = [
   'sealed-model-invalid',
   'sealed-model-key',
   'signature-bundle-invalid',
-  'signature-unsupported',
   'manifest-invalid',
   'model-path-invalid',
   // audit
@@ -39,7 +38,9 @@ export const coreErrorCodes = [
   'der-invalid',
   'certificate-invalid',
   'certificate-request-invalid',
-  'certificate-path-invalid',
+  'crl-invalid',
+  'ocsp-invalid',
+  'cms-invalid',
   'key-invalid',
   'token-invalid',
   'hpke-open',

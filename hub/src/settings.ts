@@ -35,8 +35,6 @@ export const hubSettingsSchema = z.strictObject({
   certificateSeconds: z.int().min(60).max(31_536_000).default(604_800),
   /** Life of a key lease, in seconds. */
   leaseSeconds: z.int().min(5).max(2_592_000).default(3_600),
-  /** How often an idle device checks in, in seconds. */
-  checkinSeconds: z.int().min(1).max(3_600).default(30),
   enrolment: z
     .strictObject({
       /** Ask every device for a one-time enrolment token. With false, any TPM with a certificate of a vendor root may register. */

@@ -35,7 +35,6 @@ export async function startDemoHub(folder: string, vendorRoots: ReadonlyMap<stri
       operator: { port: await freePort(8444) },
       logOrigin: 'edgekeep.demo/log',
       leaseSeconds: demoLeaseSeconds,
-      checkinSeconds: 2,
       requestsPerSecondMost: 100,
       logLevel: 'error',
     },

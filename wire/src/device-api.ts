@@ -27,6 +27,7 @@ export const deviceIdentitySchema = z.discriminatedUnion('kind', [
     endorsementCertificates: z.array(certificate).min(1).max(5),
     attestationKey: small,
   }),
+  z.strictObject({ kind: z.literal('secure-element'), signingKey: small, encryptionKey: small }),
   z.strictObject({ kind: z.literal('software'), signingKey: small, encryptionKey: small }),
 ]);
 export type DeviceIdentity = z.infer<typeof deviceIdentitySchema>;
@@ -62,7 +63,7 @@ export const certificateResponse = z.object({
 });
 
 export const bindRequest = z.strictObject({
-  /** Over qualifyingData('bind', zero nonce, TLS exporter); without logs. */
+  /** Over qualifyingData('bind', zero nonce, TLS exporter). */
   evidence: evidenceSchema,
 });
 export const bindResponse = z.object({ deviceId: deviceIdSchema, state: z.string() });

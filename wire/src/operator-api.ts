@@ -68,7 +68,7 @@ export const stateAnswer = z.object({ deviceId: z.string(), state: z.string(), c
 
 export const enrolmentTokenOrder = z.strictObject({
   deviceId: deviceIdSchema.optional(),
-  tier: z.enum(['tpm', 'software']).optional(),
+  tier: z.enum(['tpm', 'secure-element', 'software']).optional(),
   lifeSeconds: z.int().min(1).max(2_592_000).default(86_400),
 });
 export const enrolmentTokenAnswer = z.object({ token: z.string(), expiresAt: z.number() });
@@ -141,6 +141,9 @@ export const apiTokenOrder = z.strictObject({
   lifeSeconds: z.int().min(60).max(31_536_000).default(7_776_000),
 });
 export const apiTokenAnswer = z.object({ token: z.string(), expiresAt: z.number() });
+
+/** How many tokens of this name were ended. */
+export const apiTokenRevoked = z.object({ name: z.string(), revoked: z.number() });
 
 export const releaseList = z.object({
   leases: z.array(

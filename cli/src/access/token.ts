@@ -1,10 +1,10 @@
-// `edgekeep token create`: an API token with narrow scopes.
-import { apiTokenAnswer } from '@edgekeep/wire/operator-api';
+// `edgekeep token create|revoke`: API tokens with narrow scopes.
+import { apiTokenAnswer, apiTokenRevoked } from '@edgekeep/wire/operator-api';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { timeText } from '../table.ts';
 
-export const command: Command = {
+export const create: Command = {
   summary: 'make an API token',
   usage: 'token create --name NAME --scope SCOPE… [--days N]',
   help: `
@@ -31,5 +31,19 @@ ${operatorHelp}
     const body = { name: args.required('name'), scopes, lifeSeconds: Math.ceil(days * 86_400) };
     const value = await (await openOperator(args)).send('POST', '/v1/tokens', body, apiTokenAnswer);
     return { exitCode: exitCodes.ok, value, text: `${value.token}\nvalid until ${timeText(value.expiresAt)} UTC` };
+  },
+};
+
+export const revoke: Command = {
+  summary: 'end an API token',
+  usage: 'token revoke NAME',
+  help: `Every token of this name is refused from now on.\n\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const [name = ''] = args.positionals;
+    const path = `/v1/tokens/${encodeURIComponent(name)}/revoke`;
+    const value = await (await openOperator(args)).send('POST', path, {}, apiTokenRevoked);
+    return { exitCode: exitCodes.ok, value, text: `${value.revoked} tokens named ${value.name} are revoked` };
   },
 };

@@ -53,6 +53,17 @@ export async function createApiToken(
   return text;
 }
 
+/** Ends every token of this name at once; returns how many there were. */
+export async function revokeApiTokens(trx: WriteTransaction, name: string, nowMs: number): Promise<number> {
+  const result = await trx
+    .updateTable('api_token')
+    .set({ revoked_at: nowMs })
+    .where('name', '=', name)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirst();
+  return Number(result.numUpdatedRows);
+}
+
 /** The token behind an Authorization header, or an error: missing, unknown, expired, revoked, or without the scope. */
 export async function authorize(
   database: Database,

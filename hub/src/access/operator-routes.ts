@@ -10,7 +10,7 @@ import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../store/database.ts';
 import type { ReferenceValuesRow } from '../store/schema.ts';
-import { createApiToken, type Scope, scopes } from './api-token.ts';
+import { createApiToken, revokeApiTokens, type Scope, scopes } from './api-token.ts';
 import type { PolicyStore } from './policy-store.ts';
 
 const named = z.strictObject({ name: z.string().max(64), version: z.string().max(64) });
@@ -77,6 +77,30 @@ export function accessOperatorRoutes(
         return createApiToken(trx, { name: body.name, scopes: granted, nowMs, expiresAtMs: expiresAt });
       });
       return { token, expiresAt };
+    },
+  );
+
+  app.post(
+    '/v1/tokens/:name/revoke',
+    {
+      ...requireScope('admin'),
+      schema: { params: z.strictObject({ name: z.string().max(100) }), response: { 200: api.apiTokenRevoked } },
+    },
+    async ({ params: { name }, actor }) => {
+      const nowMs = clock();
+      const revoked = await database.write(async (trx) => {
+        const count = await revokeApiTokens(trx, name, nowMs);
+        if (count === 0) throw new HubError('not-found', `no API token ${JSON.stringify(name)} is valid`);
+        await appendEntry(trx, {
+          at: nowMs,
+          kind: 'api-token-revoked',
+          actor,
+          subject: `token:${name}`,
+          data: { count },
+        });
+        return count;
+      });
+      return { name, revoked };
     },
   );
 }

@@ -49,6 +49,8 @@ test('a policy that constrains nothing is refused at load', () => {
 test('a policy with a condition that any attestation meets is refused at load', () => {
   assert.deepEqual(codesOf(permit('when { context.attestation.status != "" }')), ['policy-constrains-nothing']);
   assert.deepEqual(codesOf(permit('when { context.attestation.hardware >= 0 }')), ['policy-constrains-nothing']);
+  const two = 'when { resource.name == "inspect" && resource.publisher == "ab" && context.attestation.hardware >= 0 }';
+  assert.deepEqual(codesOf(permit(two)), ['policy-constrains-nothing']);
 });
 
 test('a policy without a permit, with a wrong attribute or with broken syntax is refused at load', () => {

@@ -17,12 +17,15 @@ import type { RootKeys } from '../identity/root-keys.ts';
 import { findPublishedRow } from '../model/releases.ts';
 import { unwrapModelKey } from '../model/vault.ts';
 import type { HubSettings } from '../settings.ts';
-import type { Database } from '../store/database.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRow, DeviceState, ModelReleaseRow } from '../store/schema.ts';
 import type { ReleaseQuestion } from './policy.ts';
 import type { PolicyStore } from './policy-store.ts';
 import type { RecordedRelease } from './receipts.ts';
 import { wrapForDevice, type WrapTarget } from './wrap.ts';
+
+// Reasons in the log are cut at this length; the device gets them whole.
+const loggedMessageMost = 300;
 
 export interface ReleaseParts {
   readonly database: Database;
@@ -57,8 +60,7 @@ export async function releaseKey(parts: ReleaseParts, ask: ReleaseAsk): Promise<
   const { database, appraiser } = parts;
   const { nowMs, nonce } = ask;
   const device = await getDevice(database.read, ask.deviceId);
-  assertMayAsk(device.state);
-  const model = await currentRelease(database, ask);
+  const model = await mayBeReleased(database, device, ask);
   const expected = { qualifyingData: qualifyingData('release', nonce, ask.exporter), nonce, nowMs };
   const { appraisal, attestationResult } = await appraiser.appraise(device, ask.evidence, expected);
   if (appraisal.status === 'contraindicated') {
@@ -81,6 +83,20 @@ export async function releaseKey(parts: ReleaseParts, ask: ReleaseAsk): Promise<
   const wrappedKey = wrap(parts.platformKey, parts.rootKeys.wrapTarget(device), model, appraisal, lease.id);
   const recorded = await record(database, ask, { device, appraisal, attestationResult, lease, policy });
   return { lease, wrappedKey, recorded: { ...recorded, attestationResult, model } };
+}
+
+// What is refused before the evidence is even looked at; these refusals stand in the log like the others.
+async function mayBeReleased(database: Database, device: DeviceRow, ask: ReleaseAsk): Promise<ModelReleaseRow> {
+  try {
+    assertMayAsk(device.state);
+    return await currentRelease(database, ask);
+  } catch (error) {
+    if (error instanceof HubError) {
+      const reasons = error.reasons.length > 0 ? error.reasons : [{ code: error.code, message: error.message }];
+      await database.write((trx) => appendRefusal(trx, ask, reasons));
+    }
+    throw error;
+  }
 }
 
 function assertMayAsk(state: DeviceState): void {
@@ -201,16 +217,25 @@ async function recordRefusal(
 ): Promise<void> {
   await parts.database.write(async (trx) => {
     await recordAppraisal(trx, ask.deviceId, appraisal, ask.nowMs);
-    await appendEntry(trx, {
-      at: ask.nowMs,
-      kind: 'release-refused',
-      actor: 'hub',
-      subject: `device:${ask.deviceId}`,
-      data: {
-        model: `${ask.model}@${ask.version}`,
-        policyVersion: refusal.policyVersion,
-        reasons: refusal.reasons.map(({ code, message }) => ({ code, message: message.slice(0, 300) })),
-      },
-    });
+    await appendRefusal(trx, ask, refusal.reasons, refusal.policyVersion);
+  });
+}
+
+async function appendRefusal(
+  trx: WriteTransaction,
+  ask: ReleaseAsk,
+  reasons: readonly Reason[],
+  policyVersion?: number,
+): Promise<void> {
+  await appendEntry(trx, {
+    at: ask.nowMs,
+    kind: 'release-refused',
+    actor: 'hub',
+    subject: `device:${ask.deviceId}`,
+    data: {
+      model: `${ask.model}@${ask.version}`,
+      policyVersion,
+      reasons: reasons.map(({ code, message }) => ({ code, message: message.slice(0, loggedMessageMost) })),
+    },
   });
 }

@@ -1,5 +1,5 @@
-// Wraps a model key for one device: for a TPM an import blob that opens only in this TPM and in the boot state just proven, for a software
-// root of trust an HPKE ciphertext bound to the lease.
+// Wraps a model key for one device: for a TPM an import blob that opens only in this TPM and in the boot state just proven, for a secure
+// element or a software root of trust an HPKE ciphertext bound to the lease.
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { type EndorsementKeyKind, wrappedKeyHpkeInfo, type WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
@@ -14,12 +14,12 @@ import type { DeviceIdentity } from '@edgekeep/wire/device-api';
 /** Whom a key can be wrapped for, read from what the root of trust said of itself at enrolment. */
 export type WrapTarget =
   | { readonly kind: 'tpm'; readonly parent: TpmPublic; readonly parentKind: EndorsementKeyKind }
-  | { readonly kind: 'software'; readonly recipient: KeyObject };
+  | { readonly kind: 'hpke'; readonly recipient: KeyObject };
 
 export function wrapTargetOf(identity: DeviceIdentity): WrapTarget {
-  if (identity.kind === 'software') {
+  if (identity.kind !== 'tpm') {
     const recipient = parseP256Point(parseBase64url(identity.encryptionKey, 'encryptionKey'));
-    return { kind: 'software', recipient };
+    return { kind: 'hpke', recipient };
   }
   const parent = parsePublic(parseBase64url(identity.endorsementKey, 'endorsementKey'));
   return { kind: 'tpm', parent, parentKind: identity.endorsementKeyKind };
@@ -31,7 +31,7 @@ export function wrapForDevice(
   appraisal: Pick<Appraisal, 'pcrSelection' | 'pcrDigest'>,
   leaseId: string,
 ): WrappedKey {
-  if (target.kind === 'software') {
+  if (target.kind === 'hpke') {
     const sealed = hpkeSeal({
       recipientPublicKey: target.recipient,
       info: utf8(wrappedKeyHpkeInfo),

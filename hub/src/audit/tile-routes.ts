@@ -10,8 +10,9 @@ import type { HttpServer } from '../http/server.ts';
 const anyPath = z.strictObject({ '*': z.string().min(1).max(200) });
 
 export function tileRoutes(app: HttpServer, logFolder: string): void {
+  // A reply is thenable: awaiting one before it is sent would wait for ever.
   app.get('/log/checkpoint', async (_request, reply) => {
-    await reply.type('text/plain; charset=utf-8').header('cache-control', 'no-cache');
+    void reply.type('text/plain; charset=utf-8').header('cache-control', 'no-cache');
     return reply.send(createReadStream(join(logFolder, 'checkpoint')));
   });
 
@@ -24,7 +25,7 @@ export function tileRoutes(app: HttpServer, logFolder: string): void {
     } catch {
       throw new HubError('not-found', `no ${path} in this log`);
     }
-    await reply.type('application/octet-stream').header('cache-control', 'public, max-age=31536000, immutable');
+    void reply.type('application/octet-stream').header('cache-control', 'public, max-age=31536000, immutable');
     return reply.send(createReadStream(file));
   });
 }

@@ -6,7 +6,7 @@ import type { Database } from '../store/database.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The name of the API token behind an operator's request, as it stands in the audit log. */
+    /** Who asks, as it stands in the audit log: `operator:` and the name of the API token. */
     actor: string;
   }
 }
@@ -18,7 +18,7 @@ export function requireScopeWith(database: Database, clock: Clock): RequireScope
   return (scope) => ({
     preHandler: async (request) => {
       const token = await authorize(database, request.headers.authorization, scope, clock());
-      request.actor = token.name;
+      request.actor = `operator:${token.name}`;
     },
   });
 }

@@ -34,10 +34,11 @@ export function tokenDeviceRoutes(
     '/v1/token/report',
     { schema: { body: tokenReportRequest, response: { 200: tokenReportResponse } } },
     async (request) => {
-      door.anyone(request);
+      const { remoteAddress } = door.anyone(request);
       const nowMs = clock();
       const token = tokenOf(request);
-      if (!budgets.spend(token.split(':', 1)[0] ?? '', nowMs)) {
+      // By address as well: whoever guesses elsewhere must not use up the device's own attempts.
+      if (!budgets.spend(`${remoteAddress} ${token.split(':', 1)[0] ?? ''}`, nowMs)) {
         throw new HubError('rate-limited', 'a token device may ask twice a second: slow down');
       }
       const { windowSeconds } = settings.deviceTokens;

@@ -9,7 +9,14 @@ import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../store/database.ts';
 import type { Blobs } from './blobs.ts';
 import { listPublishers, trustPublisher } from './publishers.ts';
-import { addReleaseFile, createRelease, listReleases, publishRelease, type Release } from './releases.ts';
+import {
+  addReleaseFile,
+  createRelease,
+  listReleases,
+  publishRelease,
+  type Release,
+  withdrawRelease,
+} from './releases.ts';
 
 const release = z.strictObject({ name: api.modelNameSchema, version: api.versionSchema });
 const releaseFile = release.extend({ '*': z.string().min(1).max(1_024) });
@@ -86,6 +93,12 @@ export function modelOperatorRoutes(
     '/v1/models/:name/:version/publish',
     { ...requireScope('models:publish'), schema: { params: release, response: { 200: api.modelView } } },
     async ({ params, actor }) => viewOf(await publishRelease(database, { ...params, actor, nowMs: clock() })),
+  );
+
+  app.post(
+    '/v1/models/:name/:version/withdraw',
+    { ...requireScope('models:publish'), schema: { params: release, response: { 200: api.modelView } } },
+    async ({ params, actor }) => viewOf(await withdrawRelease(database, { ...params, actor, nowMs: clock() })),
   );
 }
 

@@ -130,6 +130,35 @@ export async function publishRelease(
   return getRelease(database, order.name, order.version);
 }
 
+/** Takes a release out of service: no device is offered it or gets its key again, and the leases on it end. The version before it is current. */
+export async function withdrawRelease(
+  database: Database,
+  order: { name: string; version: string; actor: string; nowMs: number },
+): Promise<Release> {
+  const { name, version, actor, nowMs } = order;
+  const { row } = await getRelease(database, name, version);
+  if (row.state !== 'published') throw new HubError('conflict', `${name} ${version} is ${row.state}, not published`);
+  await database.write(async (trx) => {
+    await trx
+      .updateTable('model_release')
+      .set({ state: 'withdrawn' })
+      .where('name', '=', name)
+      .where('version', '=', version)
+      .execute();
+    const ended = await trx
+      .updateTable('lease')
+      .set({ revoked_at: nowMs })
+      .where('model', '=', name)
+      .where('version', '=', version)
+      .where('revoked_at', 'is', null)
+      .where('not_after', '>', nowMs)
+      .executeTakeFirst();
+    const data = { leasesRevoked: Number(ended.numUpdatedRows) };
+    await appendEntry(trx, { at: nowMs, kind: 'model-withdrawn', actor, subject: `${name}@${version}`, data });
+  });
+  return getRelease(database, name, version);
+}
+
 export async function getRelease(database: Database, name: string, version: string): Promise<Release> {
   const row = await database.read
     .selectFrom('model_release')

@@ -1,0 +1,40 @@
+// `edgekeep model list|withdraw`: the releases a hub has.
+import { modelList, modelView } from '@edgekeep/wire/operator-api';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { table, timeText } from '../table.ts';
+
+export const list: Command = {
+  summary: 'list the models of a hub',
+  usage: 'model list',
+  help: operatorHelp,
+  positionals: { least: 0, most: 0 },
+  options: operatorOption,
+  async run(args) {
+    const value = await (await openOperator(args)).get('/v1/models', modelList);
+    const rows = value.models.map((m) => [
+      m.name,
+      m.version,
+      m.state,
+      m.publishedAt === null ? '-' : timeText(m.publishedAt),
+      m.manifestDigest.slice(0, 16),
+      String(m.files.length),
+    ]);
+    const text = table([['NAME', 'VERSION', 'STATE', 'PUBLISHED', 'MANIFEST', 'FILES'], ...rows]);
+    return { exitCode: exitCodes.ok, value: value.models, text };
+  },
+};
+
+export const withdraw: Command = {
+  summary: 'take a published model out of service',
+  usage: 'model withdraw NAME VERSION',
+  help: `No device is offered this version or gets its key again, and leases on it end. The version published before it is current.\n\n${operatorHelp}`,
+  positionals: { least: 2, most: 2 },
+  options: operatorOption,
+  async run(args) {
+    const [name = '', version = ''] = args.positionals;
+    const path = `/v1/models/${encodeURIComponent(name)}/${encodeURIComponent(version)}/withdraw`;
+    const value = await (await openOperator(args)).send('POST', path, {}, modelView);
+    return { exitCode: exitCodes.ok, value, text: `withdrawn: ${value.name} ${value.version}` };
+  },
+};

@@ -1,0 +1,58 @@
+// What operators and strangers do through the operator listener that no other test does: read the log as static files, withdraw a model,
+// revoke a token.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { encodeVerifierKey } from '@edgekeep/core/audit/note';
+import { apiTokenRevoked, deviceList, modelView } from '@edgekeep/wire/operator-api';
+import { accepted, assertRefused } from './support/answer.ts';
+import { HubWorld } from './support/hub-world.ts';
+
+const root = join(import.meta.dirname, '..');
+let world: HubWorld;
+
+before(async () => {
+  world = await HubWorld.open();
+});
+after(() => world[Symbol.asyncDispose]());
+
+test('anyone can verify the log over HTTPS, without a token', async () => {
+  await world.integrated();
+  const authority = join(world.folder, 'ca.pem');
+  writeFileSync(authority, world.hub.rootPem);
+  const { host, port } = world.hub.operatorAddress;
+  const env = { ...process.env, NODE_EXTRA_CA_CERTS: authority };
+  const args = [
+    'cli/src/main.ts',
+    'audit',
+    'verify',
+    `https://${host}:${port}/log`,
+    '--key',
+    encodeVerifierKey(world.hub.logKey),
+    '--json',
+  ];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root, env, timeout: 30_000 });
+  assert.match(stdout, /"verified"/);
+  const answer = await world.askOperator('GET', '/log/tile/0/x001/001');
+  assertRefused(answer, { status: 404, code: 'not-found' });
+  assertRefused(await world.askOperator('GET', '/log/tile/0/..%2f..%2fhub.json'), { status: 404, code: 'not-found' });
+});
+
+test('a withdrawn model is offered no more, and can not be withdrawn twice', async () => {
+  await world.publishModel('scratch', '1.0.0', 'weights');
+  const path = '/v1/models/scratch/1.0.0/withdraw';
+  assert.equal((await world.operator.send('POST', path, {}, modelView)).state, 'withdrawn');
+  const token = await world.adminToken();
+  assertRefused(await world.askOperator('POST', path, { token, body: '{}' }), { status: 409, code: 'conflict' });
+  assert.equal((await world.entries('model-withdrawn')).length, 1);
+});
+
+test('a revoked API token opens nothing from then on', async () => {
+  const token = await world.apiToken(['devices:read']);
+  accepted(await world.askOperator('GET', '/v1/devices', { token }), deviceList);
+  assert.equal((await world.operator.send('POST', '/v1/tokens/test/revoke', {}, apiTokenRevoked)).revoked, 1);
+  assertRefused(await world.askOperator('GET', '/v1/devices', { token }), { status: 401, code: 'token-refused' });
+});
