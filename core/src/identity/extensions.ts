@@ -6,6 +6,7 @@ import {
   derBitString,
   derBoolean,
   derInteger,
+  derNull,
   derOctetString,
   derOid,
   derSequence,
@@ -13,8 +14,14 @@ import {
   derValue,
 } from '../der.ts';
 import { CoreError } from '../error.ts';
-import { encodeGeneralNames, type GeneralName, readGeneralName, readGeneralNames } from './general-name.ts';
-import { extensionOid } from './oid.ts';
+import {
+  encodeGeneralName,
+  encodeGeneralNames,
+  type GeneralName,
+  readGeneralName,
+  readGeneralNames,
+} from './general-name.ts';
+import { extensionOid, ocspOid, statusOid } from './oid.ts';
 
 // Certificates in use have about ten; these bound the work on a hostile one.
 const extensionsMax = 48;
@@ -221,6 +228,24 @@ export function subjectKeyIdentifier(identifier: Uint8Array): Extension {
 export function authorityKeyIdentifier(identifier: Uint8Array): Extension {
   const value = derSequence(derValue(contextTag(0, false), identifier));
   return { oid: extensionOid.authorityKeyIdentifier, critical: false, value };
+}
+
+/** Where the issuer's revocation list is (RFC 5280 section 4.2.1.13): one point, full name, every reason. */
+export function crlDistributionPoint(url: string): Extension {
+  const fullName = derValue(contextTag(0, true), encodeGeneralName({ kind: 'uri', text: url }));
+  const point = derSequence(derValue(contextTag(0, true), fullName));
+  return { oid: statusOid.crlDistributionPoints, critical: false, value: derSequence(point) };
+}
+
+/** Where to ask about this certificate by OCSP (RFC 5280 section 4.2.2.1). */
+export function ocspAccess(url: string): Extension {
+  const access = derSequence(derOid(statusOid.accessOcsp), encodeGeneralName({ kind: 'uri', text: url }));
+  return { oid: statusOid.authorityInformationAccess, critical: false, value: derSequence(access) };
+}
+
+/** Nobody needs to ask whether an OCSP responder's own short-lived certificate is revoked (RFC 6960 section 4.2.2.2.1). */
+export function ocspNoCheck(): Extension {
+  return { oid: ocspOid.noCheck, critical: false, value: derNull() };
 }
 
 /** Extensions ::= SEQUENCE OF Extension. */

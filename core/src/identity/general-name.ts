@@ -67,7 +67,7 @@ export function encodeGeneralNames(names: readonly GeneralName[]): Uint8Array {
   return derSequence(...names.map(encodeGeneralName));
 }
 
-function encodeGeneralName(name: GeneralName): Uint8Array {
+export function encodeGeneralName(name: GeneralName): Uint8Array {
   switch (name.kind) {
     case 'other':
       return derValue(contextTag(0, true), derOid(name.oid), derValue(contextTag(0, true), name.value));

@@ -17,6 +17,7 @@ export const keyPurposeOid = {
   serverAuth: '1.3.6.1.5.5.7.3.1',
   clientAuth: '1.3.6.1.5.5.7.3.2',
   codeSigning: '1.3.6.1.5.5.7.3.3',
+  ocspSigning: '1.3.6.1.5.5.7.3.9',
   tcgEndorsementKey: '2.23.133.8.1',
 } as const;
 
@@ -54,3 +55,24 @@ export const algorithmOid = {
 
 /** PKCS #9 extensionRequest (RFC 2985), the attribute of a certificate request that carries extensions. */
 export const extensionRequestOid = '1.2.840.113549.1.9.14';
+
+/** What names where to ask for revocation (RFC 5280 sections 4.2.1.13 and 4.2.2.1); never critical here. */
+export const statusOid = {
+  crlDistributionPoints: '2.5.29.31',
+  authorityInformationAccess: '1.3.6.1.5.5.7.1.1',
+  accessOcsp: '1.3.6.1.5.5.7.48.1',
+} as const;
+
+/** RFC 5280 sections 5.2.3 and 5.3.1. */
+export const crlOid = { crlNumber: '2.5.29.20', reasonCode: '2.5.29.21' } as const;
+
+/** RFC 6960 and RFC 9654; SHA-1 names certificates in requests and signs nothing. */
+export const ocspOid = {
+  basicResponse: '1.3.6.1.5.5.7.48.1.1',
+  nonce: '1.3.6.1.5.5.7.48.1.2',
+  noCheck: '1.3.6.1.5.5.7.48.1.5',
+  sha1: '1.3.14.3.2.26',
+} as const;
+
+/** RFC 5652 section 4 and 5.1. */
+export const cmsOid = { data: '1.2.840.113549.1.7.1', signedData: '1.2.840.113549.1.7.2' } as const;

@@ -1,13 +1,16 @@
-// The four kinds of certificate Edgekeep issues, as templates for `issueCertificate`:
-// root -> issuing authority (it may issue no further authorities) -> hub server, device (IEEE 802.1AR LDevID).
+// The kinds of certificate Edgekeep issues, as templates for `issueCertificate`:
+// root -> issuing authority (it may issue no further authorities) -> hub server, OCSP responder, device (IEEE 802.1AR LDevID).
 import type { Certificate } from './certificate.ts';
 import { deviceUri } from './device-id.ts';
 import { commonNameOnly, type DistinguishedName } from './distinguished-name.ts';
 import {
   authorityKeyIdentifier,
   basicConstraints,
+  crlDistributionPoint,
   extendedKeyUsage,
   keyUsage,
+  ocspAccess,
+  ocspNoCheck,
   subjectAltName,
   subjectKeyIdentifier,
 } from './extensions.ts';
@@ -24,6 +27,13 @@ export interface ProfileInput {
   readonly serialRandom: Uint8Array;
   readonly notBeforeSeconds: number;
   readonly notAfterSeconds: number;
+  /** Where anybody can ask whether the certificate was revoked; nothing is written for what is left out. */
+  readonly statusUrls?: StatusUrls | undefined;
+}
+
+export interface StatusUrls {
+  readonly crl: string;
+  readonly ocsp: string;
 }
 
 /** A self-signed root: sign it with the key of `spki`. */
@@ -70,6 +80,28 @@ export function serverProfile(
   return endEntity(input, issuer, subject, alternatives, keyPurposeOid.serverAuth);
 }
 
+/** The certificate of an OCSP responder that answers for `issuer` (RFC 6960 section 4.2.2.2). Give it a short life: nobody checks it. */
+export function ocspResponderProfile(
+  input: ProfileInput,
+  issuer: Certificate,
+  subject: DistinguishedName,
+): CertificateTemplate {
+  const identifier = keyIdentifierOf(input.spki);
+  return {
+    ...input,
+    issuer: issuer.subject,
+    subject,
+    extensions: [
+      basicConstraints(false),
+      keyUsage('digitalSignature'),
+      extendedKeyUsage(keyPurposeOid.ocspSigning),
+      ocspNoCheck(),
+      subjectKeyIdentifier(identifier),
+      authorityKeyIdentifier(identifierOf(issuer)),
+    ],
+  };
+}
+
 /** A device's operational certificate (LDevID): for TLS client authentication only. */
 export function deviceProfile(input: ProfileInput, issuer: Certificate, deviceId: string): CertificateTemplate {
   const alternatives: readonly GeneralName[] = [{ kind: 'uri', text: deviceUri(deviceId) }];
@@ -94,6 +126,9 @@ function endEntity(
       subjectAltName(alternatives),
       subjectKeyIdentifier(keyIdentifierOf(input.spki)),
       authorityKeyIdentifier(identifierOf(issuer)),
+      ...(input.statusUrls === undefined
+        ? []
+        : [crlDistributionPoint(input.statusUrls.crl), ocspAccess(input.statusUrls.ocsp)]),
     ],
   };
 }
