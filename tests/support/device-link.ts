@@ -4,11 +4,16 @@ import { parseBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/device-api';
 import { HubConnection } from '@edgekeep/wire/hub-connection';
 import type { TlsClientCredential } from '@edgekeep/wire/tls';
-import type { Hub } from '@edgekeep/hub/start';
 import type { z } from 'zod';
 import { accepted, type Answer } from './answer.ts';
 
 export const zeroNonce = new Uint8Array(NONCE_LENGTH);
+
+/** Where a hub listens for devices, and what it shows there. */
+export interface DeviceListener {
+  readonly deviceAddress: { readonly host: string; readonly port: number };
+  readonly rootPem: string;
+}
 
 export type Released = z.infer<typeof api.releaseResponse>;
 
@@ -20,7 +25,7 @@ export class DeviceLink {
   }
 
   /** Connects, with an operational certificate or without one. */
-  static async open(hub: Hub, credential?: TlsClientCredential): Promise<DeviceLink> {
+  static async open(hub: DeviceListener, credential?: TlsClientCredential): Promise<DeviceLink> {
     const connection = new HubConnection({
       ...hub.deviceAddress,
       serverName: 'localhost',

@@ -15,11 +15,10 @@ import type { TpmSimulator } from '@edgekeep/hardware/tpm/simulator';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import * as api from '@edgekeep/wire/device-api';
 import type { TlsClientCredential } from '@edgekeep/wire/tls';
-import type { Hub } from '@edgekeep/hub/start';
 import type { z } from 'zod';
 import { accepted, type Answer } from './answer.ts';
 import { healthyBoot, logOf, measure } from './boot.ts';
-import { DeviceLink, type Released, zeroNonce } from './device-link.ts';
+import { DeviceLink, type DeviceListener, type Released, zeroNonce } from './device-link.ts';
 import type { HubWorld } from './hub-world.ts';
 
 export const quotedPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14] as const;
@@ -72,6 +71,16 @@ export class TestDevice {
     return new TestDevice(id, rootOfTrust, logOf(boot));
   }
 
+  /** Powers on with any other root of trust, which the device then owns. */
+  static async with(
+    id: string,
+    rootOfTrust: RootOfTrust,
+    boot: readonly EventToEncode[] = healthyBoot,
+  ): Promise<TestDevice> {
+    await measure(rootOfTrust, boot);
+    return new TestDevice(id, rootOfTrust, logOf(boot));
+  }
+
   get credential(): TlsClientCredential {
     if (this.#credential === undefined) throw new TypeError(`${this.id} is not enrolled`);
     return this.#credential;
@@ -83,9 +92,9 @@ export class TestDevice {
 
   async identity(): Promise<api.DeviceIdentity> {
     const identity = await this.rootOfTrust.describe();
-    if (identity.tier === 'software') {
-      const { signingPublic, encryptionPublic } = identity;
-      return { kind: 'software', signingKey: toBase64url(signingPublic), encryptionKey: toBase64url(encryptionPublic) };
+    if (identity.tier !== 'tpm') {
+      const { tier: kind, signingPublic, encryptionPublic } = identity;
+      return { kind, signingKey: toBase64url(signingPublic), encryptionKey: toBase64url(encryptionPublic) };
     }
     const { endorsementKey, endorsementChain, attestationPublic } = identity;
     return {
@@ -148,7 +157,7 @@ export class TestDevice {
   }
 
   /** Connects with the operational certificate and binds the connection to the root of trust. */
-  async connect(hub: Hub): Promise<DeviceLink> {
+  async connect(hub: DeviceListener): Promise<DeviceLink> {
     const link = await DeviceLink.open(hub, this.credential);
     accepted(await this.bind(link), api.bindResponse);
     return link;

@@ -1,0 +1,66 @@
+// A hub in a process of its own, on a folder that was initialised before: it can be killed.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+import type { Operator } from '@edgekeep/cli/operator';
+import { z } from 'zod';
+import type { DeviceListener } from './device-link.ts';
+import { operatorAt } from './hub-world.ts';
+
+const address = z.object({ host: z.string(), port: z.number() });
+const readyLine = z.object({ ready: z.literal(true), device: address, operator: address });
+const main = createRequire(import.meta.url).resolve('@edgekeep/hub/main');
+
+export class HubProcess implements DeviceListener {
+  readonly deviceAddress: DeviceListener['deviceAddress'];
+  readonly rootPem: string;
+  readonly operator: Operator;
+  readonly #child: ChildProcess;
+
+  private constructor(
+    child: ChildProcess,
+    deviceAddress: DeviceListener['deviceAddress'],
+    rootPem: string,
+    operator: Operator,
+  ) {
+    this.#child = child;
+    this.deviceAddress = deviceAddress;
+    this.rootPem = rootPem;
+    this.operator = operator;
+  }
+
+  /** Starts `hub run` and resolves once it says that it is ready; rejects with what it said instead. */
+  static async start(folder: string, operatorFile: string, rootPem: string): Promise<HubProcess> {
+    const child = spawn(process.execPath, [main, 'run', '--data', folder, '--json'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let complaint = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      complaint = (complaint + chunk.toString('utf8')).slice(-4_000);
+    });
+    const lines = createInterface({ input: child.stdout });
+    const first = await Promise.race([once(lines, 'line'), once(child, 'exit').then(() => undefined)]);
+    if (first === undefined) throw new Error(`the hub ended at its start: ${complaint.trim()}`);
+    const { device, operator } = readyLine.parse(JSON.parse(String(first[0])));
+    return new HubProcess(child, device, rootPem, await operatorAt(operatorFile, operator));
+  }
+
+  /** kill -9. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  /** An orderly stop; gives the exit code. */
+  async stop(): Promise<number | null> {
+    await this.#end('SIGTERM');
+    return this.#child.exitCode;
+  }
+
+  async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const exit = once(this.#child, 'exit');
+    this.#child.kill(signal);
+    await exit;
+  }
+}
