@@ -9,7 +9,9 @@ export const hardwareErrorCodes = [
   // what a TPM answers
   'tpm-failed',
   'tpm-policy-refused',
+  'tpm-lease-over',
   'tpm-blob-refused',
+  'lease-counter-unusable',
   'tpm-key-unexpected',
   // the simulator
   'simulator-missing',

@@ -1,4 +1,5 @@
 // What a device proves itself with: a TPM, or keys in a file for a device that has nothing better. The agent sees this interface only.
+import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
 import type { EndorsementKeyKind, WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
 
@@ -61,8 +62,12 @@ export interface RootOfTrust {
   activateCredential(credentialBlob: Uint8Array, encryptedSecret: Uint8Array): Promise<Uint8Array>;
   /**
    * The key inside `wrapped`; the caller zeroes it after use. Throws `tpm-policy-refused` when the boot state is not the one the key was
-   * bound to, `tpm-blob-refused` when it was made for another TPM or altered.
+   * bound to, `tpm-lease-over` when the TPM finds that the lease has ended, `tpm-blob-refused` when it was made for another TPM or altered.
    */
   openKey(wrapped: WrappedKey, options?: OpenKeyOptions): Promise<Uint8Array>;
+  /** What the lease counter stands at, signed over `qualifyingData`; absent where the hardware does not end leases. Throws `lease-counter-unusable`. */
+  certifyLeaseCounter?(qualifyingData: Uint8Array): Promise<SignedLeaseCounter>;
+  /** Ends every lease this hardware was given a key under so far; absent as above. Throws `lease-counter-unusable`. */
+  endLeases?(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

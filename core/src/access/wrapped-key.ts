@@ -2,6 +2,7 @@
 // ciphertext (RFC 9180) for a device without a TPM. As JSON; bytes are unpadded base64url.
 import { z } from 'zod';
 import { pcrCount } from '../tpm/pcr-selection.ts';
+import { leaseTermsSchema } from './lease-terms.ts';
 
 /** A TPM2B_PUBLIC of a sealed object is 78 bytes, its duplicate 108, a seed under RSA-4096 514: 1 KiB of bytes is ample for each. */
 const fieldCharactersMax = 1366;
@@ -46,6 +47,8 @@ export const wrappedKeySchema = z.discriminatedUnion('kind', [
     parent: z.enum(endorsementKeyKinds).optional(),
     /** Present when the blob's policy is PolicyAuthorize instead of PolicyPCR. */
     approval: approval.optional(),
+    /** What the policy asks for behind PolicyPCR or PolicyAuthorize; present when the TPM itself is to end the lease. */
+    terms: leaseTermsSchema.optional(),
   }),
   z.strictObject({ kind: z.literal('hpke'), encapsulatedKey: base64url, ciphertext: base64url }),
 ]);

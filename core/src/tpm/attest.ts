@@ -1,4 +1,4 @@
-// What a TPM signs when it quotes PCRs or certifies a key (TPM 2.0 Part 2, 10.12.12 TPMS_ATTEST).
+// What a TPM signs when it quotes PCRs, certifies a key or an NV index (TPM 2.0 Part 2, 10.12.12 TPMS_ATTEST).
 import { ByteReader, ByteWriter } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodePcrSelections, type PcrSelection, readPcrSelections } from './pcr-selection.ts';
@@ -6,11 +6,13 @@ import { nameHash } from './public-area.ts';
 
 /** TPM_GENERATED_VALUE: a restricted key signs nothing from outside that begins with it, so what does begin with it was made by a TPM. */
 const generatedByTpm = 0xff544347;
-const attestTypes = { certify: 0x8017, quote: 0x8018 } as const;
+const attestTypes = { nv: 0x8014, certify: 0x8017, quote: 0x8018 } as const;
 
 /** TPM2B_DATA and TPM2B_DIGEST hold at most the largest digest, 64 bytes, behind an algorithm identifier (TPMT_HA). */
 const dataBytesMax = 66;
 const digestBytesMax = 64;
+/** MAX_NV_BUFFER_SIZE of PC Client TPMs. */
+const nvBytesMax = 2048;
 
 export interface ClockInfo {
   /** Milliseconds the TPM has been powered. */
@@ -41,9 +43,17 @@ export interface CertifyAttest extends CommonAttest {
   readonly qualifiedName: Uint8Array;
 }
 
-export type TpmsAttest = QuoteAttest | CertifyAttest;
+/** TPMS_NV_CERTIFY_INFO: what stood in an NV index from `offset` on. */
+export interface NvAttest extends CommonAttest {
+  readonly kind: 'nv';
+  readonly indexName: Uint8Array;
+  readonly offset: number;
+  readonly contents: Uint8Array;
+}
 
-/** Reads a TPMS_ATTEST of a quote or a certification; any other type, wrong magic, an ill-formed name or trailing bytes throw. */
+export type TpmsAttest = QuoteAttest | CertifyAttest | NvAttest;
+
+/** Reads a TPMS_ATTEST of a quote, a certification or an NV certification; any other type, wrong magic, an ill-formed name or trailing bytes throw. */
 export function parseAttest(bytes: Uint8Array): TpmsAttest {
   const reader = new ByteReader(bytes, 'attestation');
   const magic = reader.u32();
@@ -69,8 +79,13 @@ function readAttested(reader: ByteReader, type: number, common: CommonAttest): T
       const name = readName(reader);
       return { kind: 'certify', ...common, name, qualifiedName: readName(reader) };
     }
+    case attestTypes.nv: {
+      const indexName = readName(reader);
+      const offset = reader.u16();
+      return { kind: 'nv', ...common, indexName, offset, contents: reader.sized16(nvBytesMax) };
+    }
     default:
-      throw invalid(`type 0x${type.toString(16)}: neither a quote nor a certification`);
+      throw invalid(`type 0x${type.toString(16)}: neither a quote nor a certification of a key or an NV index`);
   }
 }
 
@@ -108,6 +123,8 @@ export function encodeAttest(attest: TpmsAttest): Uint8Array {
       return writer.bytes(encodePcrSelections(attest.selections)).sized16(attest.pcrDigest).finish();
     case 'certify':
       return writer.sized16(attest.name).sized16(attest.qualifiedName).finish();
+    case 'nv':
+      return writer.sized16(attest.indexName).u16(attest.offset).sized16(attest.contents).finish();
   }
 }
 

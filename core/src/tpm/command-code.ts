@@ -3,6 +3,8 @@ export const commandCodes = {
   evictControl: 0x120,
   nvUndefineSpace: 0x122,
   nvDefineSpace: 0x12a,
+  clear: 0x126,
+  clockSet: 0x128,
   createPrimary: 0x131,
   nvIncrement: 0x134,
   nvWrite: 0x137,
@@ -34,6 +36,8 @@ export const commandCodes = {
   getRandom: 0x17b,
   pcrRead: 0x17e,
   policyPcr: 0x17f,
+  readClock: 0x181,
   pcrExtend: 0x182,
+  nvCertify: 0x184,
   policyGetDigest: 0x189,
 } as const;

@@ -1,11 +1,19 @@
 // Opening a model key inside the TPM: import the blob under the endorsement key, load it, show the PCRs (and, where the policy was
-// approved by a key, the approval), unseal. The answer travels encrypted, so a probe on the bus does not read it.
+// approved by a key, the approval) and that the lease holds, unseal. The answer travels encrypted, so a probe on the bus does not read it.
+import { leaseCounter } from '@edgekeep/core/access/lease-counter';
+import { type LeaseTerms, type LeaseTermStep, leaseTermSteps } from '@edgekeep/core/access/lease-terms';
 import type { TpmWrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { digest } from '@edgekeep/core/tpm/algorithm';
 import { verifySignature } from '@edgekeep/core/tpm/commands/attestation';
 import { importObject, load, loadExternal, unseal } from '@edgekeep/core/tpm/commands/object';
-import { policyAuthorize, policyGetDigest, policyPcr } from '@edgekeep/core/tpm/commands/policy';
+import {
+  policyAuthorize,
+  policyCounterTimer,
+  policyGetDigest,
+  policyNv,
+  policyPcr,
+} from '@edgekeep/core/tpm/commands/policy';
 import { policyApprovalMessage } from '@edgekeep/core/tpm/policy';
 import { parsePublic } from '@edgekeep/core/tpm/public-area';
 import { parseTpmSignature } from '@edgekeep/core/tpm/signature';
@@ -13,7 +21,10 @@ import { HardwareError, type HardwareErrorCode } from '../error.ts';
 import type { TpmClient, TpmSession } from './client.ts';
 import { type LoadedEndorsementKey, withEndorsementKey } from './endorsement.ts';
 
-/** Throws `tpm-blob-refused` when the blob is not for this TPM or was altered, `tpm-policy-refused` when the PCRs or the approval do not fit. */
+/**
+ * Throws `tpm-blob-refused` when the blob is not for this TPM or was altered, `tpm-lease-over` when the TPM finds that the lease has ended,
+ * `tpm-policy-refused` when the PCRs or the approval do not fit, or the terms are not the ones in the blob.
+ */
 export async function openImportedKey(
   client: TpmClient,
   parent: LoadedEndorsementKey,
@@ -48,7 +59,8 @@ async function unsealUnderPolicy(
   try {
     await client.execute(policyPcr(session.handle, [{ bank: 'sha256', pcrs: wrapped.pcrs }]));
     if (wrapped.approval !== undefined) await showApproval(client, session, wrapped.approval);
-    const refusal = 'the boot state is not the one the key was bound to';
+    if (wrapped.terms !== undefined) await showTerms(client, session, wrapped.terms);
+    const refusal = 'boot state or lease terms are not the ones the key was bound to';
     return await refusedAs('tpm-policy-refused', refusal, async () => {
       const secret = await client.execute(unseal(item), [{ session, encrypt: true }]);
       const copy = Uint8Array.from(secret);
@@ -82,6 +94,32 @@ async function showApproval(
   }
 }
 
+/** What it means that a comparison does not hold. */
+const leaseOver: Readonly<Record<LeaseTermStep['kind'], string>> = {
+  'reset-count': 'the TPM was reset since the key was released',
+  'restart-count': 'the TPM was restarted or suspended since the key was released',
+  clock: "the TPM's clock is past the end of the lease",
+  counter: 'the lease counter was counted up, or is gone, since the key was released',
+};
+/** TPM_RC_POLICY: a comparison does not hold. */
+const policyCode = 0x126;
+
+/** Each comparison is made by the TPM, now; leaving one out or changing it gives another policy, which Unseal refuses. */
+async function showTerms(client: TpmClient, session: TpmSession, terms: LeaseTerms): Promise<void> {
+  for (const { kind, term } of leaseTermSteps(terms)) {
+    try {
+      if (kind === 'counter') {
+        await client.execute(policyNv(leaseCounter, leaseCounter, session.handle, term), ['password']);
+      } else await client.execute(policyCounterTimer(session.handle, term));
+    } catch (cause) {
+      const responseCode = refusalOf(cause);
+      // A counter that is not there answers with other codes; the lease went with it.
+      if (responseCode === undefined || (responseCode !== policyCode && kind !== 'counter')) throw cause;
+      throw new HardwareError('tpm-lease-over', `the lease is over: ${leaseOver[kind]}`, { cause, responseCode });
+    }
+  }
+}
+
 /** Says in this product's words what the TPM said with a response code; a failing transport stays what it is. */
 export async function refusedAs<Result>(
   code: HardwareErrorCode,
@@ -91,9 +129,14 @@ export async function refusedAs<Result>(
   try {
     return await attempt();
   } catch (cause) {
-    if (!(cause instanceof HardwareError) || cause.code !== 'tpm-failed' || cause.responseCode === undefined)
-      throw cause;
-    const { responseCode } = cause;
-    throw new HardwareError(code, `${message} (${cause.message})`, { cause, responseCode });
+    const responseCode = refusalOf(cause);
+    if (responseCode === undefined) throw cause;
+    const said = cause instanceof Error ? cause.message : '';
+    throw new HardwareError(code, `${message} (${said})`, { cause, responseCode });
   }
+}
+
+/** The response code, when the TPM said no. */
+function refusalOf(cause: unknown): number | undefined {
+  return cause instanceof HardwareError && cause.code === 'tpm-failed' ? cause.responseCode : undefined;
 }

@@ -1,5 +1,6 @@
 // The root of trust of a device with a TPM 2.0. Its attestation key is a primary of the endorsement hierarchy: made again from its
 // template whenever it is needed, so nothing has to be stored, and a verifier can compute its qualified name.
+import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
 import type { EndorsementKeyKind, WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { ByteWriter, concat } from '@edgekeep/core/bytes';
 import type { Entity } from '@edgekeep/core/tpm/command';
@@ -19,6 +20,7 @@ import { readCertificate, readCertificateChain } from './certificate-store.ts';
 import { TpmClient } from './client.ts';
 import { followsTemplate, type LoadedEndorsementKey, loadEndorsementKey, withEndorsementKey } from './endorsement.ts';
 import { openImportedKey, refusedAs } from './key-opening.ts';
+import { certifyLeaseCounter, countUp } from './lease-counter.ts';
 import { openTransport, type TpmAddress } from './transport.ts';
 
 export interface TpmOptions {
@@ -141,6 +143,17 @@ export class TpmRootOfTrust implements RootOfTrust {
       const parent = await this.#endorsementKey(wrapped.parent ?? 'rsa-2048');
       return openImportedKey(this.#client, parent, wrapped);
     });
+  }
+
+  certifyLeaseCounter(qualifyingData: Uint8Array): Promise<SignedLeaseCounter> {
+    return this.#serial.run(async () => {
+      const { entity } = await this.#loadAttestationKey();
+      return certifyLeaseCounter(this.#client, entity, qualifyingData);
+    });
+  }
+
+  endLeases(): Promise<void> {
+    return this.#serial.run(() => countUp(this.#client));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -39,7 +39,8 @@ export function certify(object: Entity, key: Entity, qualifyingData: Uint8Array)
   };
 }
 
-function readSignedAttest(response: ByteReader): SignedAttest {
+/** TPM2B_ATTEST and TPMT_SIGNATURE. */
+export function readSignedAttest(response: ByteReader): SignedAttest {
   const attest = response.sized16();
   return { attest, signature: readTpmSignature(response) };
 }

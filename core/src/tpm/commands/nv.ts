@@ -1,9 +1,10 @@
 // NV indices (TPM 2.0 Part 3, 31): reading the certificates a manufacturer stored, and counters that only go up.
 import { ByteReader, ByteWriter } from '../../bytes.ts';
-import { digest, hashId, readHash, type TpmHash } from '../algorithm.ts';
+import { algorithmIds, digest, hashId, readHash, type TpmHash } from '../algorithm.ts';
 import { type Entity, entityOf, type TpmCommand } from '../command.ts';
 import { commandCodes } from '../command-code.ts';
 import { hierarchies } from '../public-area.ts';
+import { readSignedAttest, type SignedAttest } from './attestation.ts';
 
 /** TPMA_NV bits (Part 2, 13.4); the type sits in bits 4 to 7. */
 export const nvAttributes = {
@@ -75,6 +76,23 @@ export function nvRead(authority: Entity, index: Entity, length: number, offset:
     handles: [authority, index],
     parameters: new ByteWriter().u16(length).u16(offset).finish(),
     parse: (response) => response.sized16(length),
+  };
+}
+
+/** Signs what stands in an index. Authorization: the key, then `authority`. */
+export function nvCertify(
+  key: Entity,
+  authority: Entity,
+  index: Entity,
+  qualifyingData: Uint8Array,
+  length: number,
+): TpmCommand<SignedAttest> {
+  return {
+    name: 'TPM2_NV_Certify',
+    code: commandCodes.nvCertify,
+    handles: [key, authority, index],
+    parameters: new ByteWriter().sized16(qualifyingData).u16(algorithmIds.null).u16(length).u16(0).finish(),
+    parse: readSignedAttest,
   };
 }
 
