@@ -70,12 +70,13 @@ export class Database {
 
   async #commit(jobs: readonly Job[]): Promise<void> {
     const settle: (() => void)[] = [];
+    let first: unknown;
     try {
       await this.#writer.transaction().execute(async (trx) => {
-        for (const job of jobs) settle.push(await runInSavepoint(trx, job));
+        for (const job of jobs) settle.push(await runInSavepoint(trx, job, (error) => (first = error)));
       });
-    } catch (cause) {
-      const error = new HubError('store-failed', 'the store could not commit', { cause });
+    } catch (last) {
+      const error = new HubError('store-failed', 'the store could not commit', { cause: first ?? last });
       for (const job of jobs) job.fail(error);
       return;
     }
@@ -97,15 +98,21 @@ const savepoint = {
   undo: CompiledQuery.raw('rollback to savepoint job'),
 } as const;
 
-async function runInSavepoint(trx: WriteTransaction, job: Job): Promise<() => void> {
+// A full disk ends the whole transaction, and then no rollback works: `onLost` is told what went wrong before that.
+async function runInSavepoint(trx: WriteTransaction, job: Job, onLost: (error: unknown) => void): Promise<() => void> {
   await trx.executeQuery(savepoint.begin);
   try {
     const done = await job.run(trx);
     await trx.executeQuery(savepoint.release);
     return done;
   } catch (error) {
-    await trx.executeQuery(savepoint.undo);
-    await trx.executeQuery(savepoint.release);
+    try {
+      await trx.executeQuery(savepoint.undo);
+      await trx.executeQuery(savepoint.release);
+    } catch (lost) {
+      onLost(error);
+      throw lost;
+    }
     return () => job.fail(error);
   }
 }
