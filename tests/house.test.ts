@@ -128,6 +128,20 @@ test('core does no input or output, reads no clock and makes no randomness of it
   assert.deepEqual(wrong, []);
 });
 
+test('ONNX Runtime is imported in one place only, which turns its telemetry off', () => {
+  const places = [
+    ...sources,
+    ...['bench', 'examples', 'tests'].flatMap((folder) =>
+      walk(join(root, folder))
+        .filter((file) => file.endsWith('.ts'))
+        .map((file) => ({ path: relative(root, file), text: readFileSync(file, 'utf8') })),
+    ),
+  ]
+    .filter(({ text }) => /from 'onnxruntime-node'/.test(text) && !text.includes("test('ONNX Runtime is imported"))
+    .map(({ path }) => path);
+  assert.deepEqual(places, ['guard/src/runtime.ts']);
+});
+
 test('imports between files form no circle', () => {
   const graph = new Map(
     sources.map((s) => [s.path, s.imports.filter((i) => i.startsWith('.')).map((i) => join(dirname(s.path), i))]),

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { ModelSession } from '@edgekeep/guard/session';
 import { readSealedFile } from '@edgekeep/wire/sealed-file';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { InferenceSession, Tensor } from '@edgekeep/guard/runtime';
 
 const [kind, path = '', width = '0', keyPath = ''] = process.argv.slice(2);
 const input = { shape: [1, Number(width)], data: new Float32Array(Number(width)).fill(0.5) };
