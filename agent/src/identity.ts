@@ -113,9 +113,9 @@ async function certified(
 }
 
 function identityDocument(identity: RootOfTrustIdentity): api.DeviceIdentity {
-  if (identity.tier === 'software') {
-    const { signingPublic, encryptionPublic } = identity;
-    return { kind: 'software', signingKey: toBase64url(signingPublic), encryptionKey: toBase64url(encryptionPublic) };
+  if (identity.tier !== 'tpm') {
+    const { tier: kind, signingPublic, encryptionPublic } = identity;
+    return { kind, signingKey: toBase64url(signingPublic), encryptionKey: toBase64url(encryptionPublic) };
   }
   const { endorsementKey, endorsementChain, attestationPublic } = identity;
   if (endorsementKey.certificate === undefined) {

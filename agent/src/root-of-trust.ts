@@ -2,6 +2,7 @@
 // is a device of this machine, and to no other.
 import { readFile } from 'node:fs/promises';
 import { BootLog } from '@edgekeep/hardware/boot/boot-log';
+import { Pkcs11RootOfTrust } from '@edgekeep/hardware/pkcs11/pkcs11-root-of-trust';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import { SoftwareRootOfTrust } from '@edgekeep/hardware/software/software-root-of-trust';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
@@ -18,8 +19,18 @@ export async function openRootOfTrust(
   folder: StateFolder,
   bootId: string,
 ): Promise<RootOfTrust> {
-  if (chosen.kind === 'software') {
-    return SoftwareRootOfTrust.open({ stateFolder: folder.softwareRootOfTrust, bootId });
+  const stateFolder = folder.softwareRootOfTrust;
+  if (chosen.kind === 'software') return SoftwareRootOfTrust.open({ stateFolder, bootId });
+  if (chosen.kind === 'pkcs11') {
+    const { module, token: label, slot, pinFile, signingKeyLabel: signing, agreementKeyLabel: agreement } = chosen;
+    return Pkcs11RootOfTrust.open({
+      module: folder.resolve(module),
+      token: { label, slot },
+      pinFile: folder.resolve(pinFile),
+      keyLabels: { signing, agreement },
+      stateFolder,
+      bootId,
+    });
   }
   const address = parseTpmAddress(chosen.address);
   if (address === undefined) throw new AgentError('settings-invalid', `not the address of a TPM: ${chosen.address}`);

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { deviceIdPattern } from '@edgekeep/core/identity/device-id';
 import { modelNamePattern } from '@edgekeep/core/model/manifest';
+import { defaultKeyLabels } from '@edgekeep/hardware/pkcs11/token-keys';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { z } from 'zod';
 import { AgentError } from './error.ts';
@@ -23,6 +24,21 @@ const rootOfTrust = z.discriminatedUnion('kind', [
       .default('device:/dev/tpmrm0'),
     /** Which endorsement key the device is known by. */
     endorsementKey: z.enum(['rsa-2048', 'p-256', 'p-384']).default('rsa-2048'),
+  }),
+  /** A secure element behind its vendor's PKCS#11 module (docs/secure-elements.md). */
+  z.strictObject({
+    kind: z.literal('pkcs11'),
+    /** The vendor's library. */
+    module: path,
+    /** The token's label; neither label nor slot: the only token there is. */
+    token: z.string().min(1).max(32).optional(),
+    /** CK_SLOT_ID, where a label does not tell tokens apart. */
+    slot: z.int().min(0).optional(),
+    /** The user PIN, alone on one line of a file that others cannot read. */
+    pinFile: path.default('token-pin'),
+    /** CKA_LABEL of the keys: where the module maps labels to places in the chip. */
+    signingKeyLabel: z.string().min(1).max(64).default(defaultKeyLabels.signing),
+    agreementKeyLabel: z.string().min(1).max(64).default(defaultKeyLabels.agreement),
   }),
   /** Keys in files of the state folder; proves little, and says so in every verdict. */
   z.strictObject({ kind: z.literal('software') }),

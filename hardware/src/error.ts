@@ -19,6 +19,15 @@ export const hardwareErrorCodes = [
   // the software root of trust
   'software-state-invalid',
   'software-unsupported',
+  // the secure element
+  'pkcs11-binding-missing',
+  'pkcs11-module-failed',
+  'pkcs11-token-missing',
+  'pkcs11-token-changed',
+  'pkcs11-pin-unreadable',
+  'pkcs11-pin-refused',
+  'pkcs11-key-unexpected',
+  'pkcs11-failed',
   // keys
   'wrapped-key-unsupported',
   'wrapped-key-refused',

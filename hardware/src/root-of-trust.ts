@@ -1,4 +1,4 @@
-// What a device proves itself with: a TPM, or keys in a file for a device that has nothing better. The agent sees this interface only.
+// What a device proves itself with: a TPM, a secure element, or keys in a file for a device that has nothing better. The agent sees this interface only.
 import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
 import type { EndorsementKeyKind, WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
@@ -32,12 +32,26 @@ export interface SoftwareIdentity {
   readonly encryptionPublic: Uint8Array;
 }
 
-export type RootOfTrustIdentity = TpmIdentity | SoftwareIdentity;
+export interface SecureElementIdentity {
+  readonly tier: 'secure-element';
+  /** As for the software tier; the private halves are in the element. */
+  readonly signingPublic: Uint8Array;
+  readonly encryptionPublic: Uint8Array;
+  /** What the token says of itself; a claim, for people to read. */
+  readonly token: {
+    readonly label: string;
+    readonly manufacturer: string;
+    readonly model: string;
+    readonly serialNumber: string;
+  };
+}
+
+export type RootOfTrustIdentity = TpmIdentity | SecureElementIdentity | SoftwareIdentity;
 
 export type SignedMeasurements =
   /** TPMS_ATTEST and TPMT_SIGNATURE. */
   | { readonly kind: 'tpm'; readonly quote: Uint8Array; readonly signature: Uint8Array }
-  /** Canonical JSON `{qualifyingData, pcrs}` and a DER ECDSA P-256 SHA-256 signature over it. */
+  /** Measured by software: canonical JSON `{qualifyingData, pcrs}` and a DER ECDSA P-256 SHA-256 signature over it. */
   | { readonly kind: 'software'; readonly statement: Uint8Array; readonly signature: Uint8Array };
 
 export interface OpenKeyOptions {
@@ -46,18 +60,18 @@ export interface OpenKeyOptions {
 }
 
 export interface RootOfTrust {
-  readonly tier: 'tpm' | 'software';
+  readonly tier: 'tpm' | 'secure-element' | 'software';
   describe(): Promise<RootOfTrustIdentity>;
   random(length: number): Promise<Uint8Array>;
   /** Extends a PCR of the SHA-256 bank with a 32-byte digest. */
   extend(pcr: number, digest: Uint8Array): Promise<void>;
-  /** The values of the selected PCRs, by PCR number. A software root of trust has the SHA-256 bank only. */
+  /** The values of the selected PCRs, by PCR number. Without a TPM there is the SHA-256 bank only. */
   readPcrs(selection: PcrSelection): Promise<ReadonlyMap<number, Uint8Array>>;
   /** Signs the selected PCR values together with `qualifyingData` (at most 32 bytes here). */
   attest(qualifyingData: Uint8Array, selection: PcrSelection): Promise<SignedMeasurements>;
   /**
    * Proves that the attestation key lives beside the endorsement key: opens a credential (TPM2B_ID_OBJECT, TPM2B_ENCRYPTED_SECRET) made for
-   * both. A software root of trust throws `software-unsupported`.
+   * both. A secure element and a software root of trust throw `software-unsupported`.
    */
   activateCredential(credentialBlob: Uint8Array, encryptedSecret: Uint8Array): Promise<Uint8Array>;
   /**

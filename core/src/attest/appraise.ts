@@ -190,7 +190,14 @@ function appraiseBoot(
   const hardware = input.tier === 'tpm' ? trustValues.genuineHardware : trustValues.unsafeHardware;
   const identity = { 'instance-identity': trustValues.recognizedInstance, hardware };
   const reasons: Reason[] = [];
-  if (hardware === trustValues.unsafeHardware) {
+  if (input.tier === 'secure-element') {
+    reasons.push(
+      reason(
+        'measured-by-software',
+        `the tier is ${input.tier}: its keys cannot be copied, but whoever controls the device's software can let them state any boot`,
+      ),
+    );
+  } else if (hardware === trustValues.unsafeHardware) {
     reasons.push(
       reason(
         'software-root-of-trust',

@@ -21,6 +21,7 @@ export const reasonCodes = [
   'pcr-not-quoted',
   'reference-values-missing',
   // the tier
+  'measured-by-software',
   'software-root-of-trust',
 ] as const;
 

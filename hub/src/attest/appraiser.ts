@@ -4,6 +4,7 @@ import { type Appraisal, appraiseEvidence } from '@edgekeep/core/attest/appraise
 import { attestationResultOf, signAttestationResult } from '@edgekeep/core/attest/ear';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { createLogCache } from '@edgekeep/core/attest/log-cache';
+import { tierSchema } from '@edgekeep/core/attest/tier';
 import type { Signer } from '@edgekeep/core/signer';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
@@ -51,7 +52,7 @@ export class Appraiser {
     const appraisal = appraiseEvidence({
       evidence,
       key: this.#rootKeys.attestationKey(device),
-      tier: device.tier === 'tpm' ? 'tpm' : 'software',
+      tier: tierSchema.parse(device.tier),
       expectedQualifyingData: expected.qualifyingData,
       pcrSelection: this.#pcrs,
       referenceValues: await this.#references.active(),

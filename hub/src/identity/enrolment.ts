@@ -1,6 +1,7 @@
 // Onboarding: a device proves its root of trust, then gets an identity here. A TPM proves that its endorsement key comes from a known
 // vendor (certificate path), that the attestation key lives beside it (credential activation), and that the operational key was made
-// on this device (quote over nonce and key). A software device shows a one-time token and signs with its own key: its tier says so.
+// on this device (quote over nonce and key). Any other device shows a one-time token and signs with its own key: its tier says so, and
+// that a key is in a secure element is what whoever made the token vouches for.
 import { createHash, randomBytes } from 'node:crypto';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
@@ -20,6 +21,7 @@ import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { makeCredential } from '@edgekeep/core/tpm/credential';
 import { parsePublic, publicKeyOf as publicKeyOfArea, tpmName, type TpmPublic } from '@edgekeep/core/tpm/public-area';
 import type { DeviceIdentity } from '@edgekeep/wire/device-api';
+import { wrapTargetOf } from '../access/wrap.ts';
 import { type Appraiser, isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
@@ -40,7 +42,7 @@ export interface PendingEnrolment {
   readonly identity: DeviceIdentity;
   readonly rootSha256: string;
   readonly tokenSha256: string | undefined;
-  /** What only the TPM with both keys can read; undefined for a software device. */
+  /** What only the TPM with both keys can read; undefined for a device without a TPM. */
   readonly credentialSecret: Uint8Array | undefined;
 }
 
@@ -66,13 +68,21 @@ export async function startEnrolment(
   const { deviceId, identity, nowMs } = request;
   const rootSha256 = rootDigestOf(identity);
   await assertFree(database, deviceId, rootSha256);
-  const needsToken = identity.kind === 'software' || settings.enrolment.requireToken || request.token !== undefined;
+  const needsToken = identity.kind !== 'tpm' || settings.enrolment.requireToken || request.token !== undefined;
   const token = needsToken
     ? await findEnrolmentToken(database.read, request.token, { deviceId, tier: identity.kind, nowMs })
     : undefined;
   const common = { deviceId, identity, rootSha256, tokenSha256: token?.sha256 };
-  if (identity.kind === 'software') {
+  if (identity.kind !== 'tpm') {
+    // Nothing a device sends shows where its key is: a token for any tier must not let a key in a file pass for hardware.
+    if (identity.kind === 'secure-element' && token?.tier !== 'secure-element') {
+      throw refused(
+        'tier-not-vouched',
+        'a secure element needs an enrolment token made for that tier: `edgekeep enroll token --tier secure-element`',
+      );
+    }
     attestationKeyFor(identity);
+    wrapTargetOf(identity);
     return { pending: { ...common, credentialSecret: undefined }, credential: undefined };
   }
   const endorsementPublic = provenEndorsementKey(identity, parts.vendorRoots, nowMs);

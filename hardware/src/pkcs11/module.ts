@@ -1,0 +1,107 @@
+// One loaded PKCS#11 module. C_Initialize is for the whole process (PKCS#11 2.40 section 5.4), so all tokens of a module share one of
+// these, and their calls go in one after the other: many modules speak to one chip on one bus and are not safe in threads.
+import { realpath } from 'node:fs/promises';
+import type { PKCS11 } from 'pkcs11js';
+import { HardwareError } from '../error.ts';
+import { Serial } from '../serial.ts';
+import { type Binding, loadBinding } from './binding.ts';
+import { hardwareErrorOf, returnValueOf } from './cryptoki-error.ts';
+
+/** A function list and the constants that go with it. */
+export interface Cryptoki {
+  readonly api: PKCS11;
+  readonly binding: Binding;
+}
+
+interface Loaded {
+  readonly cryptoki: Cryptoki;
+  readonly serial: Serial;
+  /** False when other code of this process had initialised the module: it is theirs to finalise. */
+  readonly ours: boolean;
+  users: number;
+}
+
+/** By real path. Opening and closing of any module takes turns, so that two users never load one twice. */
+const loaded = new Map<string, Loaded>();
+const turns = new Serial();
+
+export class Pkcs11Module {
+  readonly #path: string;
+  readonly #loaded: Loaded;
+  #closed = false;
+
+  private constructor(path: string, use: Loaded) {
+    this.#path = path;
+    this.#loaded = use;
+  }
+
+  /** Throws `pkcs11-binding-missing` or `pkcs11-module-failed`. */
+  static async open(path: string): Promise<Pkcs11Module> {
+    const binding = await loadBinding();
+    const real = await realpath(path).catch((cause: unknown) => {
+      throw new HardwareError('pkcs11-module-failed', `there is no PKCS#11 module ${path}`, { cause });
+    });
+    return turns.run(async () => {
+      const use = loaded.get(real) ?? load(binding, real);
+      use.users += 1;
+      loaded.set(real, use);
+      return new Pkcs11Module(real, use);
+    });
+  }
+
+  /** Runs one operation while no other of this module runs. Whatever it throws comes out as a HardwareError that names what was being done. */
+  run<Result>(doing: string, operation: (cryptoki: Cryptoki) => Promise<Result> | Result): Promise<Result> {
+    return this.#loaded.serial.run(async () => {
+      try {
+        return await operation(this.#loaded.cryptoki);
+      } catch (cause) {
+        throw hardwareErrorOf(cause, doing);
+      }
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#loaded.serial.idle();
+    await turns.run(async () => {
+      this.#loaded.users -= 1;
+      if (this.#loaded.users > 0) return;
+      loaded.delete(this.#path);
+      const { api } = this.#loaded.cryptoki;
+      if (this.#loaded.ours) api.C_Finalize();
+      api.close();
+    });
+  }
+}
+
+function load(binding: Binding, path: string): Loaded {
+  const api = new binding.PKCS11();
+  try {
+    api.load(path);
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new HardwareError('pkcs11-module-failed', `not a PKCS#11 module of this machine: ${message}`, { cause });
+  }
+  try {
+    return { cryptoki: { api, binding }, serial: new Serial(), ours: initialize(api, binding), users: 0 };
+  } catch (cause) {
+    api.close();
+    const message = `${path} does not initialise (${returnValueOf(cause) ?? String(cause)}): its configuration, its driver, its device's permissions`;
+    throw new HardwareError('pkcs11-module-failed', message, { cause });
+  }
+}
+
+// Signatures run on a thread of the pool, still one at a time; a module without locks of its own is asked again without that flag.
+function initialize(api: PKCS11, binding: Binding): boolean {
+  try {
+    api.C_Initialize({ flags: binding.CKF_OS_LOCKING_OK });
+    return true;
+  } catch (error) {
+    const value = returnValueOf(error);
+    if (value === 'CKR_CRYPTOKI_ALREADY_INITIALIZED') return false;
+    if (value !== 'CKR_CANT_LOCK' && value !== 'CKR_ARGUMENTS_BAD') throw error;
+  }
+  api.C_Initialize();
+  return true;
+}

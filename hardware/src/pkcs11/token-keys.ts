@@ -1,0 +1,124 @@
+// The two P-256 keys of a device inside its token: one signs, one agrees on keys. They are born there, or are found there by their label,
+// and a key that was ever outside is not taken (PKCS#11 2.40 section 4.4, 4.9).
+import type { KeyObject } from 'node:crypto';
+import { equalBytes, parseHex } from '@edgekeep/core/bytes';
+import { CoreError } from '@edgekeep/core/error';
+import { p256PointLength, parseP256Point } from '@edgekeep/core/identity/p256-point';
+import type { Handle, Template } from 'pkcs11js';
+import { HardwareError } from '../error.ts';
+import type { Binding } from './binding.ts';
+import type { Cryptoki } from './module.ts';
+
+export type KeyUse = 'signing' | 'agreement';
+
+/** CKA_LABEL of each key. Modules that map labels to places in the chip need other ones than the defaults. */
+export type KeyLabels = Readonly<Record<KeyUse, string>>;
+export const defaultKeyLabels: KeyLabels = { signing: 'edgekeep-signing', agreement: 'edgekeep-agreement' };
+
+export interface TokenKey {
+  readonly handle: Handle;
+  readonly publicKey: KeyObject;
+}
+
+/** CKA_EC_PARAMS: the object identifier of P-256 (RFC 5480 section 2.1.1.1), DER. */
+const p256Parameters = parseHex('06082a8648ce3d030107', 'P-256 parameters');
+/** More objects of one label than we ever look at. */
+const objectsMax = 4;
+
+/** The key of this label; undefined when there is none. Throws `pkcs11-key-unexpected` for one that is not what a secure element is for. */
+export function findKey(cryptoki: Cryptoki, session: Handle, label: string): TokenKey | undefined {
+  const { binding } = cryptoki;
+  const [handle, ...otherPrivate] = findObjects(cryptoki, session, binding.CKO_PRIVATE_KEY, label);
+  if (handle === undefined) return undefined;
+  const [publicHandle, ...otherPublic] = findObjects(cryptoki, session, binding.CKO_PUBLIC_KEY, label);
+  if (publicHandle === undefined) throw unexpected(label, 'its public half is not in the token');
+  if (otherPrivate.length > 0 || otherPublic.length > 0) throw unexpected(label, 'there are several of that label');
+  assertNeverOutside(cryptoki, session, handle, label);
+  return { handle, publicKey: readPublicKey(cryptoki, session, publicHandle, label) };
+}
+
+/** Makes a key inside the token; `session` is one that may write. */
+export async function generateKey(cryptoki: Cryptoki, session: Handle, use: KeyUse, label: string): Promise<void> {
+  const { api, binding } = cryptoki;
+  const { publicTemplate, privateTemplate } = templates(binding, use, label);
+  await api.C_GenerateKeyPairAsync(
+    session,
+    { mechanism: binding.CKM_EC_KEY_PAIR_GEN },
+    publicTemplate,
+    privateTemplate,
+  );
+}
+
+function templates(binding: Binding, use: KeyUse, label: string) {
+  const common = [
+    { type: binding.CKA_TOKEN, value: true },
+    { type: binding.CKA_LABEL, value: label },
+    { type: binding.CKA_ID, value: Buffer.from(label, 'utf8') },
+  ];
+  const publicTemplate: Template = [...common, { type: binding.CKA_EC_PARAMS, value: Buffer.from(p256Parameters) }];
+  if (use === 'signing') publicTemplate.push({ type: binding.CKA_VERIFY, value: true });
+  const privateTemplate: Template = [
+    ...common,
+    { type: binding.CKA_PRIVATE, value: true },
+    { type: binding.CKA_SENSITIVE, value: true },
+    { type: binding.CKA_EXTRACTABLE, value: false },
+    // One use a key: a signature is never the answer to a key agreement, nor the other way round.
+    { type: binding.CKA_SIGN, value: use === 'signing' },
+    { type: binding.CKA_DERIVE, value: use === 'agreement' },
+  ];
+  return { publicTemplate, privateTemplate };
+}
+
+function findObjects({ api, binding }: Cryptoki, session: Handle, kind: number, label: string): readonly Handle[] {
+  api.C_FindObjectsInit(session, [
+    { type: binding.CKA_CLASS, value: kind },
+    { type: binding.CKA_KEY_TYPE, value: binding.CKK_EC },
+    { type: binding.CKA_LABEL, value: label },
+  ]);
+  try {
+    return api.C_FindObjects(session, objectsMax);
+  } finally {
+    api.C_FindObjectsFinal(session);
+  }
+}
+
+// CKA_NEVER_EXTRACTABLE is false for every key that was imported, whatever its other attributes were set to afterwards.
+function assertNeverOutside({ api, binding }: Cryptoki, session: Handle, key: Handle, label: string): void {
+  const wanted: readonly (readonly [string, number, number])[] = [
+    ['it is not sensitive', binding.CKA_SENSITIVE, 1],
+    ['it is extractable', binding.CKA_EXTRACTABLE, 0],
+    ['it was extractable once, or imported', binding.CKA_NEVER_EXTRACTABLE, 1],
+  ];
+  for (const [problem, type, value] of wanted) {
+    const found = api.C_GetAttributeValue(session, key, [{ type }])[0]?.value;
+    if (found?.length === 1 && found[0] === value) continue;
+    throw unexpected(label, `${problem}: it may exist outside the token as well`);
+  }
+}
+
+function readPublicKey({ api, binding }: Cryptoki, session: Handle, key: Handle, label: string): KeyObject {
+  const attributes = api.C_GetAttributeValue(session, key, [
+    { type: binding.CKA_EC_PARAMS },
+    { type: binding.CKA_EC_POINT },
+  ]);
+  const [parameters, point] = attributes.map(({ value }) => value);
+  if (parameters === undefined || point === undefined || !equalBytes(parameters, p256Parameters)) {
+    throw unexpected(label, 'it is not on P-256');
+  }
+  try {
+    return parseEcPoint(point);
+  } catch (cause) {
+    if (!(cause instanceof CoreError)) throw cause;
+    throw unexpected(label, cause.message);
+  }
+}
+
+/** CKA_EC_POINT: the uncompressed point in a DER OCTET STRING; some modules leave the wrapping out. Throws `key-invalid`. */
+export function parseEcPoint(value: Uint8Array): KeyObject {
+  const wrapped = value.length === p256PointLength + 2 && value[0] === 0x04 && value[1] === p256PointLength;
+  return parseP256Point(wrapped ? value.subarray(2) : value);
+}
+
+function unexpected(label: string, problem: string): HardwareError {
+  return new HardwareError('pkcs11-key-unexpected', `key ${label} of the token: ${problem}`);
+}
