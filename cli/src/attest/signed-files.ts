@@ -8,10 +8,9 @@ import { encodeTpmSignature, parseTpmSignature } from '@edgekeep/core/tpm/signat
 
 /** The public key of a PEM file, or of a TPM2B_PUBLIC or TPMT_PUBLIC, which must be an attestation key. */
 export function readAttestationKey(bytes: Uint8Array): KeyObject {
-  const text = Buffer.from(bytes).toString('latin1');
-  if (text.startsWith('-----BEGIN ')) {
+  if (isPem(bytes)) {
     try {
-      return createPublicKey(text);
+      return createPublicKey(Buffer.from(bytes).toString('latin1'));
     } catch (cause) {
       throw new CoreError('key-invalid', 'the key file is not a PEM public key', { cause });
     }
@@ -19,6 +18,10 @@ export function readAttestationKey(bytes: Uint8Array): KeyObject {
   const publicArea = parsePublic(bytes);
   assertAttestationKey(publicArea);
   return publicKeyOf(publicArea);
+}
+
+export function isPem(bytes: Uint8Array): boolean {
+  return Buffer.from(bytes).toString('latin1').startsWith('-----BEGIN ');
 }
 
 /** A TPMT_SIGNATURE, from the `tss` form as it is or from the `plain` form, which names no hash: SHA-256 is taken, the tools' default. */

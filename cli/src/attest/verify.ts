@@ -1,4 +1,4 @@
-// `attest verify`: a quote in the files tpm2_quote writes, against key, nonce, boot log and reference values.
+// `attest verify`: a quote in the files tpm2_quote writes, or what an agent answered, against key, nonce, boot log and reference values.
 import { EVENT_LOG_BYTES_MAX, parseEventLog } from '@edgekeep/core/attest/event-log';
 import { matchBoot } from '@edgekeep/core/attest/boot-match';
 import { verifyQuote } from '@edgekeep/core/attest/quote';
@@ -10,6 +10,7 @@ import { parseAttest } from '@edgekeep/core/tpm/attest';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { parsePcrs, readBounded } from './input.ts';
 import { readAttestationKey, readSignature } from './signed-files.ts';
+import { type AttestationExpectations, verifyAttestation } from './verify-attestation.ts';
 
 const SIGNED_BYTES_MAX = 4096; // a quote has about 150 bytes, an RSA-4096 signature 518
 const KEY_BYTES_MAX = 16 * 1024;
@@ -17,21 +18,24 @@ const KEY_BYTES_MAX = 16 * 1024;
 export const command: Command = {
   summary: 'verify a TPM quote, its boot log and what was booted',
   usage:
-    'attest verify --quote FILE --signature FILE --key FILE --nonce HEX [--event-log FILE] [--reference FILE]... [--pcrs LIST] [--qualified-name HEX]',
+    'attest verify (--attestation FILE | --quote FILE --signature FILE [--event-log FILE]) --key FILE --nonce HEX [--reference FILE]... [--pcrs LIST] [--qualified-name HEX]',
   help: `
-Takes the files tpm2_quote -m and -s write (signature in the tss or plain form). Exit code 0: verified; 1: refused, with every reason.
+Takes what a device's agent answers to GET /attest?nonce=HEX, or the files tpm2_quote -m and -s write (signature in the tss or plain form).
+Exit code 0: verified; 1: refused, with every reason.
 
+--attestation FILE     the agent's answer; --nonce is then the one the agent was asked with
 --quote FILE           TPMS_ATTEST
 --signature FILE       TPMT_SIGNATURE, or plain: ECDSA in DER, RSASSA bare, both with SHA-256
 --key FILE             the attestation key: PEM, TPM2B_PUBLIC or TPMT_PUBLIC (then its attributes are verified too)
 --nonce HEX            the qualifying data the quote must carry
 --event-log FILE       TCG boot log that must replay to the quoted PCRs; without it nothing is said about the boot
---reference FILE       reference values (spec/reference-values.md); repeat for several acceptable boots; needs --event-log
+--reference FILE       reference values (spec/reference-values.md); repeat for several acceptable boots; needs --event-log or --attestation
 --pcrs LIST            PCRs of the sha256 bank that must be quoted, as 0,2,7-9; default: those of the quote
 --qualified-name HEX   the key's qualified name, as tpm2_readpublic -q writes it; without it the signer's name is not compared
 `,
   positionals: { least: 0, most: 0 },
   options: {
+    attestation: { type: 'string' },
     quote: { type: 'string' },
     signature: { type: 'string' },
     key: { type: 'string' },
@@ -42,49 +46,76 @@ Takes the files tpm2_quote -m and -s write (signature in the tss or plain form).
     'qualified-name': { type: 'string' },
   },
   async run(args) {
-    const quote = await readBounded(args.required('quote'), SIGNED_BYTES_MAX);
-    const publicKey = readAttestationKey(await readBounded(args.required('key'), KEY_BYTES_MAX));
-    const signature = readSignature(await readBounded(args.required('signature'), SIGNED_BYTES_MAX), publicKey);
-    const nonce = parseHex(args.required('nonce'), '--nonce');
-    const name = args.option('qualified-name');
-    const qualifiedName = name === undefined ? undefined : parseHex(name, '--qualified-name');
-    const list = args.option('pcrs');
-    const pcrs = list === undefined ? quotedPcrs(quote) : parsePcrs(list);
-    const replayed = await readLog(args);
-    const verdict = verifyQuote(quote, signature, {
-      key: { publicKey, qualifiedName },
-      qualifyingData: nonce,
-      pcrs,
-      pcrValue: replayed === undefined ? 'unchecked' : (pcr) => pcrValue(replayed, pcr),
-    });
-    if (verdict.kind === 'refused') return refused(verdict.reasons);
-    const match = replayed === undefined ? undefined : matchBoot(replayed, await readReferences(args, pcrs), pcrs);
-    if (match !== undefined && match.reasons.length > 0) return refused(match.reasons);
-    const { pcrDigest, clockInfo, qualifiedSigner } = verdict.attest;
-    const matched = match === undefined ? undefined : `${match.referenceValues.name} ${match.referenceValues.version}`;
-    const { resetCount, restartCount } = clockInfo;
-    const value = {
-      verified: true,
-      pcrs,
-      pcrDigest: toHex(pcrDigest),
-      qualifiedSigner: toHex(qualifiedSigner),
-      resetCount,
-      restartCount,
-      referenceValues: matched ?? null,
-    };
-    const lines = [
-      'verified: signature, nonce and PCR selection',
-      `pcrs: sha256:${pcrs.join(',')} digest ${value.pcrDigest}`,
-      `signer: ${value.qualifiedSigner}${qualifiedName === undefined ? ' (not compared; give --qualified-name)' : ''}`,
-      `boot: reset ${resetCount}, restart ${restartCount}`,
-      replayed === undefined
-        ? 'event log: not given, nothing is said about the boot'
-        : 'event log: replays to the quoted PCRs',
-      `reference values: ${matched ?? 'not given, any boot is accepted'}`,
-    ];
-    return { exitCode: exitCodes.ok, value, text: lines.join('\n') };
+    const attestation = args.option('attestation');
+    return attestation === undefined
+      ? verifyQuoteFiles(args)
+      : verifyAttestation(attestation, await expectationsOf(args));
   },
 };
+
+async function expectationsOf(args: Arguments): Promise<AttestationExpectations> {
+  const extra = ['quote', 'signature', 'event-log'].find((name) => args.option(name) !== undefined);
+  if (extra !== undefined) throw new UsageError(`--${extra} does not go with --attestation, which has its own`);
+  return {
+    key: await readBounded(args.required('key'), KEY_BYTES_MAX),
+    nonce: parseHex(args.required('nonce'), '--nonce'),
+    qualifiedName: optionalHex(args, 'qualified-name'),
+    pcrs: optionalPcrs(args),
+    references: (pcrs) => readReferences(args, pcrs),
+  };
+}
+
+function optionalHex(args: Arguments, name: string): Uint8Array | undefined {
+  const text = args.option(name);
+  return text === undefined ? undefined : parseHex(text, `--${name}`);
+}
+
+function optionalPcrs(args: Arguments): readonly number[] | undefined {
+  const list = args.option('pcrs');
+  return list === undefined ? undefined : parsePcrs(list);
+}
+
+async function verifyQuoteFiles(args: Arguments): Promise<Outcome> {
+  const quote = await readBounded(args.required('quote'), SIGNED_BYTES_MAX);
+  const publicKey = readAttestationKey(await readBounded(args.required('key'), KEY_BYTES_MAX));
+  const signature = readSignature(await readBounded(args.required('signature'), SIGNED_BYTES_MAX), publicKey);
+  const nonce = parseHex(args.required('nonce'), '--nonce');
+  const qualifiedName = optionalHex(args, 'qualified-name');
+  const pcrs = optionalPcrs(args) ?? quotedPcrs(quote);
+  const replayed = await readLog(args);
+  const verdict = verifyQuote(quote, signature, {
+    key: { publicKey, qualifiedName },
+    qualifyingData: nonce,
+    pcrs,
+    pcrValue: replayed === undefined ? 'unchecked' : (pcr) => pcrValue(replayed, pcr),
+  });
+  if (verdict.kind === 'refused') return refused(verdict.reasons);
+  const match = replayed === undefined ? undefined : matchBoot(replayed, await readReferences(args, pcrs), pcrs);
+  if (match !== undefined && match.reasons.length > 0) return refused(match.reasons);
+  const { pcrDigest, clockInfo, qualifiedSigner } = verdict.attest;
+  const matched = match === undefined ? undefined : `${match.referenceValues.name} ${match.referenceValues.version}`;
+  const { resetCount, restartCount } = clockInfo;
+  const value = {
+    verified: true,
+    pcrs,
+    pcrDigest: toHex(pcrDigest),
+    qualifiedSigner: toHex(qualifiedSigner),
+    resetCount,
+    restartCount,
+    referenceValues: matched ?? null,
+  };
+  const lines = [
+    'verified: signature, nonce and PCR selection',
+    `pcrs: sha256:${pcrs.join(',')} digest ${value.pcrDigest}`,
+    `signer: ${value.qualifiedSigner}${qualifiedName === undefined ? ' (not compared; give --qualified-name)' : ''}`,
+    `boot: reset ${resetCount}, restart ${restartCount}`,
+    replayed === undefined
+      ? 'event log: not given, nothing is said about the boot'
+      : 'event log: replays to the quoted PCRs',
+    `reference values: ${matched ?? 'not given, any boot is accepted'}`,
+  ];
+  return { exitCode: exitCodes.ok, value, text: lines.join('\n') };
+}
 
 // The quote's own selection: its signature is verified afterwards, and the selection is shown.
 function quotedPcrs(quote: Uint8Array): readonly number[] {
