@@ -1,0 +1,97 @@
+// A new version replaces the old one under load; an old one never comes back, whatever becomes of the hub.
+import assert from 'node:assert/strict';
+import { cp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { JobDevice } from './job-device.ts';
+import { jobTest, JobWorld } from './job-world.ts';
+import { Asker, assertTellsDarkFromBright, askAbout, until } from './predict.ts';
+
+const path = fileURLToPath(new URL('../../guard/src/fixtures/primary.onnx', import.meta.url));
+const name = 'brightness';
+let world: JobWorld;
+
+before(async () => {
+  if (jobTest.skip !== false) return;
+  world = await JobWorld.open();
+});
+after(() => world?.[Symbol.asyncDispose]());
+
+/** As a hub does it whose store somebody rewrote: the newest release is gone, the log goes on. */
+function withdrawInTheStore(version: string): void {
+  const store = new DatabaseSync(world.hub.storeFile);
+  const { changes } = store
+    .prepare("UPDATE model_release SET state = 'withdrawn' WHERE name = ? AND version = ?")
+    .run(name, version);
+  store.close();
+  assert.equal(changes, 1);
+}
+
+test('a new version is swapped in without a failed prediction', jobTest, async () => {
+  await world.publish({ path, name, version: '1.0.0' });
+  await using device = await JobDevice.prepare(world, 'press-1', [{ name }]);
+  const story = await device.start();
+  await story.next('serving');
+  const asker = new Asker(device.socket(name), name);
+  for (const version of ['1.1.0', '1.2.0', '2.0.0']) {
+    await asker.moreAnswers(20);
+    await world.publish({ path, name, version });
+    assert.equal((await story.next('serving')).version, version);
+    await asker.moreAnswers(20);
+  }
+  await asker.stop();
+  assert.deepEqual(asker.failures, []);
+  assert(!story.has('locked'));
+});
+
+test(
+  'an older version offered by a hub whose store was rewritten is refused, also after a restart',
+  jobTest,
+  async () => {
+    await using device = await JobDevice.prepare(world, 'press-2', [{ name }]);
+    const story = await device.start();
+    assert.equal((await story.next('serving')).version, '2.0.0');
+    await world.hub.stop();
+    withdrawInTheStore('2.0.0');
+    await world.hub.start();
+    const refused = await story.next('model-refused');
+    assert.equal(refused.code, 'model-rollback');
+    assert.match(refused.why, /1\.2\.0.*2\.0\.0/);
+    // What it holds it keeps until the lease ends.
+    await assertTellsDarkFromBright(device.socket(name), name);
+    await device.stop();
+    const again = await device.start();
+    assert.equal((await again.next('model-refused')).code, 'model-rollback');
+    assert(!again.has('released'));
+    assert.equal((await askAbout(device.socket(name), name, 0.9)).status, 503);
+  },
+);
+
+test('a hub that was set back to a copy is told by its log, and nothing is taken from it', jobTest, async () => {
+  await world.publish({ path, name, version: '3.0.0' });
+  await using device = await JobDevice.prepare(world, 'press-3', [{ name }]);
+  const story = await device.start();
+  await story.next('serving');
+  const copy = join(world.folder, 'copy');
+  await world.hub.stop();
+  await cp(world.hub.hubFolder, copy, { recursive: true });
+  const sizeThen = device.agent.status().log.size;
+  await world.hub.start();
+  await world.publish({ path, name, version: '3.1.0' });
+  assert.equal((await story.next('serving')).version, '3.1.0');
+  await until(() => device.agent.status().log.size > sizeThen, 'the device vouched for the longer log');
+
+  await world.hub.stop();
+  await rm(world.hub.hubFolder, { recursive: true });
+  await cp(copy, world.hub.hubFolder, { recursive: true });
+  await world.hub.start();
+  const { reasons } = await story.next('log-refused');
+  assert.match(reasons.join(), /small|short|behind|size/i);
+  await device.stop();
+  const again = await device.start();
+  await again.next('log-refused');
+  assert(!again.has('released'));
+  assert.equal((await askAbout(device.socket(name), name, 0.9)).status, 503);
+});
