@@ -14,20 +14,27 @@ const bodyBytesMost = 8 * 1024 * 1024;
 // A device that sends a byte a minute must not hold a connection's buffers for long.
 const requestMilliseconds = 30_000;
 const headersMilliseconds = 10_000;
+// A peer that vanished without a word is found by TCP's own probes, the first after this much silence.
+const probeAfterMilliseconds = 60_000;
 
 export type HttpServer = ReturnType<typeof createServer>;
 
 export function createServer(tls: TlsOptions, logLevel: string, name: string) {
   const app = fastify({
-    https: { ...tls, headersTimeout: headersMilliseconds },
+    https: {
+      ...tls,
+      headersTimeout: headersMilliseconds,
+      keepAlive: true,
+      keepAliveInitialDelay: probeAfterMilliseconds,
+    },
     bodyLimit: bodyBytesMost,
     requestTimeout: requestMilliseconds,
-    // Devices keep their one connection open between check-ins, however long.
-    keepAliveTimeout: 0,
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
     logger: logLevel === 'silent' ? false : loggerOptions(logLevel, name),
   });
+  // Devices keep their one connection open between check-ins, however long. Set here, because fastify takes 0 for its own default of 72 s.
+  app.server.keepAliveTimeout = 0;
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler((error, request, reply) => {
@@ -71,6 +78,9 @@ function asHubError(error: unknown): HubError {
   }
   if (error instanceof Error && 'statusCode' in error && error.statusCode === 413) {
     return new HubError('payload-too-large', 'the body is larger than this route takes');
+  }
+  if (error instanceof Error && 'statusCode' in error && error.statusCode === 415) {
+    return new HubError('media-type-unsupported', 'this route does not take a body of that content type');
   }
   if (
     error instanceof Error &&
