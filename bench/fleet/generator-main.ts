@@ -20,6 +20,30 @@ interface Device {
   connection: DeviceConnection | undefined;
 }
 
+/** Who goes next: whoever waited longest, and nobody twice at once. */
+class Turns {
+  readonly #ring: Device[];
+  #next = 0;
+
+  constructor(devices: readonly Device[]) {
+    this.#ring = [...devices];
+  }
+
+  take(): Device {
+    const device = this.#ring[this.#next++];
+    if (device === undefined) throw new Error('more devices at once than there are');
+    return device;
+  }
+
+  give(device: Device): void {
+    this.#ring.push(device);
+    // The part in front is done with; without this the list would grow with every release.
+    if (this.#next < 100_000) return;
+    this.#ring.splice(0, this.#next);
+    this.#next = 0;
+  }
+}
+
 const [fleetPath = '', host = '', portText] = process.argv.slice(2);
 const address = { host, port: Number(portText) };
 const fleet: FleetFile = JSON.parse(readFileSync(fleetPath, 'utf8'));
@@ -29,6 +53,8 @@ const devices: readonly Device[] = fleet.members.map((member) => ({
   prover: new Prover(member.attestationKey, bootAt(member.boot), fleet.pcrs),
   connection: undefined,
 }));
+/** One rotation for the whole benchmark, so that every connection gets its turn. */
+const turns = new Turns(devices);
 const bodies: string[] = [];
 let released = 0;
 
@@ -53,7 +79,7 @@ function obey(order: Order): Promise<Answer> {
     case 'bind':
       return phase(order, async (device) => succeeded('bind', await bind(device)));
     case 'release':
-      return release(devices, order.atOnce, order.seconds);
+      return release(order.atOnce, order.seconds);
     case 'quarantine':
       return quarantine(order);
     case 'receipts':
@@ -100,22 +126,16 @@ function keep(body: string): void {
   if (at < bodiesKept) bodies[at] = body;
 }
 
-async function release(who: readonly Device[], atOnce: number, seconds: number): Promise<ReleaseResult> {
+async function release(atOnce: number, seconds: number): Promise<ReleaseResult> {
   const began = performance.now();
   const until = began + seconds * 1000;
-  return measured(who, atOnce, () => performance.now() < until, began);
+  return measured(turns, atOnce, () => performance.now() < until, began);
 }
 
 /** A closed loop: each of `atOnce` workers takes the next device in turn, so the load goes round over all connections. */
-async function measured(
-  who: readonly Device[],
-  atOnce: number,
-  goesOn: () => boolean,
-  began: number,
-): Promise<ReleaseResult> {
+async function measured(idle: Turns, atOnce: number, goesOn: () => boolean, began: number): Promise<ReleaseResult> {
   const times: number[] = [];
   const cpuBefore = process.cpuUsage();
-  const idle = new Turns(who);
   const worker = async () => {
     while (goesOn()) {
       const device = idle.take();
@@ -125,7 +145,7 @@ async function measured(
       idle.give(device);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(atOnce, who.length) }, worker));
+  await Promise.all(Array.from({ length: Math.min(atOnce, devices.length) }, worker));
   const cpu = process.cpuUsage(cpuBefore);
   return {
     count: times.length,
@@ -137,37 +157,13 @@ async function measured(
   };
 }
 
-/** Who goes next: whoever waited longest, and nobody twice at once. */
-class Turns {
-  readonly #ring: Device[];
-  #next = 0;
-
-  constructor(devices: readonly Device[]) {
-    this.#ring = [...devices];
-  }
-
-  take(): Device {
-    const device = this.#ring[this.#next++];
-    if (device === undefined) throw new Error('more devices at once than there are');
-    return device;
-  }
-
-  give(device: Device): void {
-    this.#ring.push(device);
-    // The part in front is done with; without this the list would grow with every release.
-    if (this.#next < 100_000) return;
-    this.#ring.splice(0, this.#next);
-    this.#next = 0;
-  }
-}
-
 /** Devices from the end of the list are cut off, one after another, while the others work on. */
 async function quarantine({ count, url, token }: Extract<Order, { kind: 'quarantine' }>): Promise<QuarantineResult> {
   const others = devices.slice(0, -count);
   let othersClosed = 0;
   for (const { connection } of others) void connection?.closed.then(() => (othersClosed += 1));
   let busy = true;
-  const load = measured(others, 16, () => busy, performance.now());
+  const load = measured(new Turns(others), 16, () => busy, performance.now());
   const closedMs: number[] = [];
   const answeredMs: number[] = [];
   const refusals: string[] = [];
