@@ -6,6 +6,10 @@ import type { Tables } from './schema.ts';
 // Statements stay prepared: the hub has a fixed set of queries, so this only bounds a mistake.
 const statementsMost = 500;
 
+// Rows of 10,000 devices are 40 MB: what the writer changes all the time stays in its cache of 64 MiB. And the log is copied into the
+// database every 16 MB instead of every 4, since the commit that does so waits for the disk once more. Neither changes what is durable.
+const writerTuning = 'PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=4000;';
+
 /** Opens one connection. `mode` 'read' gives one that cannot write. */
 export function openSqlite(path: string, mode: 'write' | 'read'): Kysely<Tables> {
   const database = new DatabaseSync(path, {
@@ -13,7 +17,7 @@ export function openSqlite(path: string, mode: 'write' | 'read'): Kysely<Tables>
     enableForeignKeyConstraints: true,
     timeout: 5_000,
   });
-  if (mode === 'write') database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;');
+  if (mode === 'write') database.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; ${writerTuning}`);
   return new Kysely<Tables>({ dialect: new SqliteDialect({ database: asDialectDatabase(database) }) });
 }
 
