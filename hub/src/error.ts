@@ -23,6 +23,7 @@ export const hubErrorCodes = {
   'challenge-missing': 409,
   'witness-behind': 409,
   'payload-too-large': 413,
+  'media-type-unsupported': 415,
   'range-invalid': 416,
   'release-invalid': 422,
   'reference-values-refused': 422,

@@ -20,6 +20,12 @@ export const hubSettingsSchema = z.strictObject({
   operator: listener(8444).prefault({}),
   /** DNS names and IP addresses in the hub's own certificate. */
   names: z.array(z.string().min(1).max(253)).min(1).max(20).default(['localhost', '127.0.0.1']),
+  /** Where `/crl` and `/ocsp` are reached from outside, written into certificates; http, because asking must not need a certificate. */
+  publicUrl: z
+    .url({ protocol: /^https?$/ })
+    .max(300)
+    .nullable()
+    .default(null),
   /** The transparency log's origin line (C2SP tlog-checkpoint): a name nobody else uses. */
   logOrigin: z
     .string()
@@ -35,6 +41,18 @@ export const hubSettingsSchema = z.strictObject({
   certificateSeconds: z.int().min(60).max(31_536_000).default(604_800),
   /** Life of a key lease, in seconds. */
   leaseSeconds: z.int().min(5).max(2_592_000).default(3_600),
+  revocation: z
+    .strictObject({
+      /** How often a hub node looks for revocations in the store, in milliseconds. */
+      pollMilliseconds: z.int().min(10).max(1_000).default(250),
+      /** From one certificate revocation list to its next update, in seconds. */
+      crlSeconds: z.int().min(60).max(2_592_000).default(86_400),
+      /** How long an OCSP answer may be relied on, in seconds. */
+      ocspSeconds: z.int().min(60).max(604_800).default(3_600),
+    })
+    .prefault({}),
+  /** How long ahead the end of a certificate is warned of, in days; a sixth of its life where that is shorter. */
+  expiryWarningDays: z.int().min(1).max(3_650).default(90),
   enrolment: z
     .strictObject({
       /** Ask every device for a one-time enrolment token. With false, any TPM with a certificate of a vendor root may register. */

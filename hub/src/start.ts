@@ -29,12 +29,18 @@ import { DeviceDoor } from './http/device.ts';
 import { openApiRoutes } from './http/openapi.ts';
 import { requireScopeWith } from './http/operator.ts';
 import { createServer, type HttpServer } from './http/server.ts';
-import { issueServerCredential } from './identity/authority.ts';
+import { issueServerCredential, recordHubCertificate } from './identity/authority.ts';
 import { Connections } from './identity/connections.ts';
+import { RevocationList } from './identity/crl.ts';
+import { revocationStatusRoutes } from './identity/crl-routes.ts';
 import { hubRoutes } from './identity/hub-routes.ts';
 import { identityDeviceRoutes } from './identity/device-routes.ts';
+import { OcspResponder } from './identity/ocsp.ts';
 import { deviceOperatorRoutes } from './identity/operator-routes.ts';
 import { recoveryRoutes } from './identity/recovery-routes.ts';
+import { revocationOperatorRoutes } from './identity/revocation-routes.ts';
+import type { CutOrder } from './identity/revocation-store.ts';
+import { RevocationWatch } from './identity/revocation-watch.ts';
 import { RootKeys } from './identity/root-keys.ts';
 import { tokenDeviceRoutes, tokenOperatorRoutes } from './identity/token-routes.ts';
 import { loadHubKeys } from './keys.ts';
@@ -86,7 +92,18 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
   const trust = trustSource(database, { log: log.key, attestation: keys.attestationSigner.publicKey }, quorum);
   const { platformKey } = keys;
 
-  const credential = await issueServerCredential(keys, settings.names, clock());
+  const { pollMilliseconds, crlSeconds, ocspSeconds } = settings.revocation;
+  const cut = ({ deviceId, serial }: CutOrder): void => {
+    if (serial === undefined) witnesses.remove(deviceId);
+    connections.cut(deviceId, serial);
+  };
+  const watch = await RevocationWatch.start(database, cut, pollMilliseconds);
+  const list = new RevocationList({ database, keys, watch, clock, lifeSeconds: crlSeconds });
+  const responder = new OcspResponder({ database, keys, watch, clock, answerSeconds: ocspSeconds });
+
+  const { publicUrl } = settings;
+  const credential = await issueServerCredential(keys, settings.names, { nowMs: clock(), publicUrl });
+  await database.write((trx) => recordHubCertificate(trx, credential.certificate, 'server'));
   const clientAuthoritiesPem = [encodePem('CERTIFICATE', keys.root.der), encodePem('CERTIFICATE', keys.issuing.der)];
   const deviceTls = tlsServerOptions({ ...credential, clientAuthoritiesPem, clientCertificate: 'optional' });
   const operatorTls = { ...deviceTls, requestCert: false };
@@ -103,6 +120,8 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
     policies,
     platformKey,
     settings,
+  // No request of a device is answered with knowledge older than one interval; without a store none is answered.
+  device.addHook('onRequest', () => watch.fresh());
     clock,
     door,
     receipts,
@@ -122,6 +141,7 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
     deviceOperatorRoutes(operator, { database, connections, witnesses, clock, requireScope });
     tokenOperatorRoutes(operator, { database, platformKey, clock, requireScope });
     modelOperatorRoutes(operator, { database, blobs, platformKey, clock, requireScope });
+  revocationStatusRoutes(device, { list, responder, clock, admit: (request) => void door.anyone(request) });
     accessOperatorRoutes(operator, { database, policies, references, clock, requireScope });
     auditOperatorRoutes(operator, { database, log, receipts, trust, requireScope });
     tileRoutes(operator, logFolder);
@@ -135,6 +155,16 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
   await device.listen(settings.device);
   await operator.listen(settings.operator);
   return {
+    revocationStatusRoutes(operator, { list, responder, clock, admit: () => undefined });
+    const warningDays = settings.expiryWarningDays;
+    const ownCertificates = async () => [
+      { name: 'root', certificate: keys.root },
+      { name: 'issuing CA', certificate: keys.issuing },
+      { name: 'server', certificate: credential.certificate },
+      { name: 'OCSP responder', certificate: await responder.certificate() },
+    ];
+    const fleet = { database, connections, witnesses, watch };
+    revocationOperatorRoutes(operator, { ...fleet, clock, warningDays, ownCertificates, requireScope });
     deviceAddress: addressOf(device),
     operatorAddress: addressOf(operator),
     rootPem: encodePem('CERTIFICATE', keys.root.der),
@@ -151,6 +181,7 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
 }
 
 // A client whose certificate can't be read is cut before it can ask for anything.
+      watch[Symbol.dispose]();
 function admit(door: DeviceDoor, socket: TLSSocket): void {
   try {
     door.admit(socket);

@@ -14,6 +14,7 @@ import { appendEncodedEntry, appendEntry } from '../audit/append.ts';
 import { HubError, type Reason } from '../error.ts';
 import { getDevice } from '../identity/registry.ts';
 import type { RootKeys } from '../identity/root-keys.ts';
+import { assertCertificateStands } from '../identity/revocation-store.ts';
 import { findPublishedRow } from '../model/releases.ts';
 import { unwrapModelKey } from '../model/vault.ts';
 import type { HubSettings } from '../settings.ts';
@@ -179,7 +180,7 @@ async function record(
   const { lease, attestationResult, policy, device } = facts;
   return database.write(async (trx) => {
     const now = await recordAppraisal(trx, device.id, facts.appraisal, ask.nowMs);
-    // The decision took a while: whoever was quarantined in the meantime gets nothing.
+    // The decision took a while: whoever was quarantined or lost its certificate in the meantime gets nothing.
     assertMayAsk(now.state);
     const { model: name, version, manifestDigest } = lease;
     const release: KeyRelease = {
@@ -203,6 +204,7 @@ async function record(
         revoked_at: null,
         log_index: logIndex,
         attestation_result: attestationResult,
+    await assertCertificateStands(trx, ask.certificateSha256);
       })
       .execute();
     return { logIndex, entry };

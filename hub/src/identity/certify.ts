@@ -17,7 +17,7 @@ import { issueDeviceCertificate, recordCertificate } from './authority.ts';
 export interface CertifyParts {
   readonly database: Database;
   readonly keys: HubKeys;
-  readonly settings: Pick<HubSettings, 'certificateSeconds'>;
+  readonly settings: Pick<HubSettings, 'certificateSeconds' | 'publicUrl'>;
   readonly appraiser: Appraiser;
 }
 
@@ -51,7 +51,13 @@ export async function certifyNextKey(
     throw new HubError('renewal-refused', 'the evidence does not prove the new key', { reasons, attestationResult });
   }
   assertMayHold(device);
-  const order = { deviceId: device.id, spki, nowMs, lifeSeconds: settings.certificateSeconds };
+  const order = {
+    deviceId: device.id,
+    spki,
+    nowMs,
+    lifeSeconds: settings.certificateSeconds,
+    publicUrl: settings.publicUrl,
+  };
   const certificate = await issueDeviceCertificate(keys, order);
   await database.write(async (trx) => {
     await recordCertificate(trx, certificate, device.id);

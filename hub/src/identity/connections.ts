@@ -68,9 +68,10 @@ export class Connections {
     return connection;
   }
 
-  /** Closes every live connection of a device; returns how many there were. */
-  cut(deviceId: string): number {
-    const own = [...(this.#byDevice.get(deviceId) ?? [])];
+  /** Closes every live connection of a device, or those with one certificate of it; returns how many there were. */
+  cut(deviceId: string, serial?: string): number {
+    const all = [...(this.#byDevice.get(deviceId) ?? [])];
+    const own = serial === undefined ? all : all.filter(({ certificate }) => certificate?.serial === serial);
     for (const connection of own) {
       connection.bound = false;
       connection.socket.destroy();

@@ -16,6 +16,7 @@ import { certifyNextKey } from './certify.ts';
 import { openChallenge, takeChallenge } from './connections.ts';
 import { completeEnrolment, type EnrolmentParts, startEnrolment } from './enrolment.ts';
 import { getDevice } from './registry.ts';
+import { assertCertificateStands } from './revocation-store.ts';
 
 // A bind is fresh by the connection's exporter, which no other connection has; it needs no nonce of ours.
 const zeroNonce = new Uint8Array(NONCE_LENGTH);
@@ -64,9 +65,10 @@ export function identityDeviceRoutes(
   );
 
   app.post('/v1/bind', { schema: { body: api.bindRequest, response: { 200: api.bindResponse } } }, async (request) => {
-    const { connection, deviceId } = door.withCertificate(request);
+    const { connection, deviceId, certificateSha256 } = door.withCertificate(request);
     const device = await getDevice(database.read, deviceId);
-    await assertCertificateStands(device, connection.certificate?.serial ?? '');
+    assertMayConnect(device);
+    await assertCertificateStands(database.read, certificateSha256);
     const nowMs = clock();
     const expected = {
       qualifyingData: qualifyingData('bind', zeroNonce, connection.exporter),
@@ -112,20 +114,6 @@ export function identityDeviceRoutes(
     },
   );
 
-  async function assertCertificateStands(device: DeviceRow, serial: string): Promise<void> {
-    if (device.state === 'quarantined' || device.state === 'wiped') {
-      throw new HubError('device-quarantined', `this device is ${device.state}: ${device.state_reason}`);
-    }
-    if (device.state === 'retired') throw new HubError('device-retired', 'this device is retired');
-    const row = await database.read
-      .selectFrom('certificate')
-      .select('revoked_at')
-      .where('serial', '=', serial)
-      .executeTakeFirst();
-    if (row === undefined || row.revoked_at !== null)
-      throw new HubError('certificate-revoked', 'this certificate is revoked');
-  }
-
   async function recordClone(deviceId: string, address: string, reason: string, nowMs: number): Promise<void> {
     await database.write((trx) =>
       appendEntry(trx, {
@@ -137,4 +125,11 @@ export function identityDeviceRoutes(
       }),
     );
   }
+}
+
+function assertMayConnect(device: DeviceRow): void {
+  if (device.state === 'quarantined' || device.state === 'wiped') {
+    throw new HubError('device-quarantined', `this device is ${device.state}: ${device.state_reason}`);
+  }
+  if (device.state === 'retired') throw new HubError('device-retired', 'this device is retired');
 }

@@ -159,7 +159,13 @@ export async function completeEnrolment(
       reasons: appraisal.reasons,
     });
   }
-  const order = { deviceId, spki, nowMs: proof.nowMs, lifeSeconds: settings.certificateSeconds };
+  const order = {
+    deviceId,
+    spki,
+    nowMs: proof.nowMs,
+    lifeSeconds: settings.certificateSeconds,
+    publicUrl: settings.publicUrl,
+  };
   const certificate = await issueDeviceCertificate(keys, order);
   await database.write(async (trx) => {
     await assertFree({ read: trx }, deviceId, rootSha256);

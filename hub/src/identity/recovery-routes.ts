@@ -14,7 +14,7 @@ import { type DeviceConnection, openChallenge, takeChallenge } from './connectio
 import { findDevice } from './registry.ts';
 
 type RecoveryParts = CertifyParts & {
-  readonly settings: Pick<HubSettings, 'certificateSeconds' | 'challengeSeconds' | 'pcrs'>;
+  readonly settings: Pick<HubSettings, 'certificateSeconds' | 'challengeSeconds' | 'pcrs' | 'publicUrl'>;
   readonly clock: Clock;
   readonly door: DeviceDoor;
 };

@@ -4,6 +4,7 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRow, DeviceState, Tables } from '../store/schema.ts';
+import { revokeOfDevices, voidLeases } from './revocation-store.ts';
 
 /** Which states may follow which (DESIGN, "Words"). `retired` is final. */
 const transitions: Readonly<Record<DeviceState, readonly DeviceState[]>> = {
@@ -48,15 +49,8 @@ export async function changeState(trx: WriteTransaction, change: StateChange): P
     throw new HubError('conflict', `${deviceId} is ${device.state}: it can't become ${to}`);
   }
   await trx.updateTable('device').set({ state: to, state_reason: reason }).where('id', '=', deviceId).execute();
-  const leases = to === 'active' ? 0 : await revokeLeases(trx, deviceId, nowMs);
-  if (to === 'retired') {
-    await trx
-      .updateTable('certificate')
-      .set({ revoked_at: nowMs })
-      .where('device_id', '=', deviceId)
-      .where('revoked_at', 'is', null)
-      .execute();
-  }
+  const leases = to === 'active' ? 0 : await voidLeases(trx, [deviceId], nowMs);
+  if (to === 'retired') await revokeOfDevices(trx, [deviceId], { reason: 'cessationOfOperation', nowMs });
   await appendEntry(trx, {
     at: nowMs,
     kind: `device-${to}`,
@@ -65,15 +59,4 @@ export async function changeState(trx: WriteTransaction, change: StateChange): P
     data: { from: device.state, reason, leasesRevoked: leases },
   });
   return { ...device, state: to, state_reason: reason };
-}
-
-async function revokeLeases(trx: WriteTransaction, deviceId: string, nowMs: number): Promise<number> {
-  const result = await trx
-    .updateTable('lease')
-    .set({ revoked_at: nowMs })
-    .where('device_id', '=', deviceId)
-    .where('revoked_at', 'is', null)
-    .where('not_after', '>', nowMs)
-    .executeTakeFirst();
-  return Number(result.numUpdatedRows);
 }

@@ -5,6 +5,7 @@ import { parseSpki } from '@edgekeep/core/identity/public-key';
 import { parsePublic } from '@edgekeep/core/tpm/public-area';
 import { type DeviceIdentity, deviceIdentitySchema } from '@edgekeep/wire/device-api';
 import { type WrapTarget, wrapTargetOf } from '../access/wrap.ts';
+import { HubError } from '../error.ts';
 import type { DeviceRow } from '../store/schema.ts';
 
 // Devices seen lately; one takes about 8 KiB with both keys and the text they were read from.
@@ -53,6 +54,9 @@ export class RootKeys {
   }
 }
 
-function parseIdentity({ identity }: Registered): DeviceIdentity {
-  return deviceIdentitySchema.parse(JSON.parse(identity));
+// Devices that enrolled by EST or use tokens have no root of trust: there is nothing evidence of theirs could be signed with.
+function parseIdentity({ id, identity }: Registered): DeviceIdentity {
+  const parsed = deviceIdentitySchema.safeParse(JSON.parse(identity));
+  if (parsed.success) return parsed.data;
+  throw new HubError('attestation-refused', `${id} is registered without a root of trust, so it cannot attest`);
 }

@@ -3,6 +3,7 @@
 import type { WitnessBoard } from '../audit/witness.ts';
 import type { Connections } from '../identity/connections.ts';
 import { changeState } from '../identity/registry.ts';
+import { announceCuts } from '../identity/revocation-store.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceState } from '../store/schema.ts';
 
@@ -41,7 +42,12 @@ async function cutOff(
   order: Order,
   to: 'quarantined' | 'retired',
 ): Promise<Cut> {
-  const device = await database.write((trx) => changeState(trx, { ...order, to }));
+  const device = await database.write(async (trx) => {
+    const changed = await changeState(trx, { ...order, to });
+    // For the other nodes: this device may be connected to any of them.
+    await announceCuts(trx, [{ deviceId: changed.id, serial: undefined }]);
+    return changed;
+  });
   witnesses.remove(device.id);
   return { deviceId: device.id, state: device.state, connectionsClosed: connections.cut(device.id) };
 }

@@ -1,0 +1,82 @@
+// Both listeners: the revocation list and the OCSP responder, for anybody (spec/revocation.md). What they answer is signed.
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { parseBase64 } from '@edgekeep/core/bytes';
+import { CoreError } from '@edgekeep/core/error';
+import { ocspRequestLengthMax } from '@edgekeep/core/identity/ocsp-request';
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import { HubError } from '../error.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { RevocationList } from './crl.ts';
+import type { OcspAnswered, OcspResponder } from './ocsp.ts';
+
+const requestType = 'application/ocsp-request';
+// RFC 6960 appendix A.1 wants GET for questions under 255 octets; this leaves room for percent-encoding and a long serial number.
+const pathCharactersMost = 1_024;
+// A proxy may keep an answer this long, however long it may be relied on: a revocation must not wait for caches.
+const cacheSecondsMost = 60;
+
+export function revocationStatusRoutes(
+  app: HttpServer,
+  parts: {
+    readonly list: RevocationList;
+    readonly responder: OcspResponder;
+    readonly clock: Clock;
+    /** Counts the request; throws when there were too many. */
+    readonly admit: (request: FastifyRequest) => void;
+  },
+): void {
+  const { list, responder, clock, admit } = parts;
+
+  app.get('/crl', async (request, reply) => {
+    admit(request);
+    const { der, number, thisUpdateSeconds, nextUpdateSeconds } = await list.current();
+    await reply
+      .type('application/pkix-crl')
+      .header('cache-control', 'no-cache')
+      .header('etag', `"${number}"`)
+      .header('last-modified', httpDate(thisUpdateSeconds))
+      .header('expires', httpDate(nextUpdateSeconds));
+    if (request.headers['if-none-match'] === `"${number}"`) return reply.status(304).send();
+    return reply.send(Buffer.from(der));
+  });
+
+  app.addContentTypeParser(requestType, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.post('/ocsp', { bodyLimit: ocspRequestLengthMax }, async (request, reply) => {
+    admit(request);
+    if (!(request.body instanceof Uint8Array))
+      throw new HubError('media-type-unsupported', `send a request as ${requestType}`);
+    return send(reply, await responder.answer(request.body));
+  });
+
+  const path = z.strictObject({ '*': z.string().max(pathCharactersMost) });
+  app.get('/ocsp/*', { schema: { params: path } }, async (request, reply) => {
+    admit(request);
+    return send(reply, await responder.answer(readPath(request.params['*'])));
+  });
+
+  async function send(reply: FastifyReply, { der, reusedUntilSeconds }: OcspAnswered) {
+    const seconds =
+      reusedUntilSeconds === undefined
+        ? 0
+        : Math.max(0, Math.min(cacheSecondsMost, Math.floor(reusedUntilSeconds - clock() / 1_000)));
+    await reply
+      .type('application/ocsp-response')
+      .header('cache-control', seconds === 0 ? 'no-store' : `public, max-age=${seconds}, must-revalidate`);
+    return reply.send(Buffer.from(der));
+  }
+}
+
+// What is no base64 is answered like any other request that cannot be read.
+function readPath(text: string): Uint8Array {
+  try {
+    return parseBase64(text, 'OCSP request');
+  } catch (error) {
+    if (error instanceof CoreError) return new Uint8Array(0);
+    throw error;
+  }
+}
+
+function httpDate(seconds: number): string {
+  return new Date(seconds * 1_000).toUTCString();
+}

@@ -1,0 +1,50 @@
+// What ends when (spec/revocation.md, "What ends when"): the authorities, the hub's own certificates, and the devices that are nearest to
+// their end without having renewed.
+import type { Certificate } from '@edgekeep/core/identity/certificate';
+import type { Expiry, ExpiryItem } from '@edgekeep/wire/operator-api';
+import type { Database } from '../store/database.ts';
+
+// The page is for people: a fleet in trouble shows in the counts.
+const devicesShownMost = 20;
+const dayMs = 86_400_000;
+
+export interface OwnCertificate {
+  readonly name: string;
+  readonly certificate: Pick<Certificate, 'notBeforeSeconds' | 'notAfterSeconds'>;
+}
+
+export async function expiryOf(
+  database: Pick<Database, 'read'>,
+  own: readonly OwnCertificate[],
+  at: { readonly nowMs: number; readonly warningDays: number },
+): Promise<Expiry> {
+  const item = (name: string, notBefore: number, notAfter: number): ExpiryItem => ({
+    name,
+    notAfter,
+    ended: notAfter < at.nowMs,
+    // A device renews at two thirds of its certificate's life: whoever is in the last sixth has missed it for a while.
+    warning: at.nowMs > notAfter - Math.min(at.warningDays * dayMs, (notAfter - notBefore) / 6),
+  });
+  const newest = await database.read
+    .selectFrom('certificate')
+    .innerJoin('device', 'device.id', 'certificate.device_id')
+    .select((q) => [
+      'certificate.device_id as id',
+      q.fn.max('certificate.not_after').as('notAfter'),
+      q.fn.max('certificate.not_before').as('notBefore'),
+    ])
+    .where('certificate.revoked_at', 'is', null)
+    .where('device.state', 'in', ['registered', 'active', 'suspect'])
+    .groupBy('certificate.device_id')
+    .orderBy('notAfter')
+    .execute();
+  const devices = newest.map(({ id, notBefore, notAfter }) => item(id, notBefore, notAfter));
+  return {
+    hub: own.map(({ name, certificate: { notBeforeSeconds, notAfterSeconds } }) =>
+      item(name, notBeforeSeconds * 1_000, notAfterSeconds * 1_000),
+    ),
+    devices: devices.slice(0, devicesShownMost),
+    devicesWarned: devices.filter(({ warning, ended }) => warning && !ended).length,
+    devicesEnded: devices.filter(({ ended }) => ended).length,
+  };
+}
