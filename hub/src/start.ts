@@ -110,6 +110,8 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
 
   const device = createServer(deviceTls, settings.logLevel, 'device');
   device.server.on('secureConnection', (socket: TLSSocket) => admit(door, socket));
+  // No request of a device is answered with knowledge older than one interval; without a store none is answered.
+  device.addHook('onRequest', () => watch.fresh());
   const enrolment = { database, keys, settings, vendorRoots, appraiser, witnesses, clock, door };
   identityDeviceRoutes(device, enrolment);
   recoveryRoutes(device, enrolment);
@@ -120,8 +122,6 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
     policies,
     platformKey,
     settings,
-  // No request of a device is answered with knowledge older than one interval; without a store none is answered.
-  device.addHook('onRequest', () => watch.fresh());
     clock,
     door,
     receipts,
@@ -131,6 +131,7 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
   modelDeviceRoutes(device, { database, blobs, door });
   auditDeviceRoutes(device, { database, log, witnesses, clock, door });
   tileRoutes(device, logFolder);
+  revocationStatusRoutes(device, { list, responder, clock, admit: (request) => void door.anyone(request) });
 
   const operator = createServer(operatorTls, settings.logLevel, 'operator');
   await openApiRoutes(operator);
@@ -141,20 +142,9 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
     deviceOperatorRoutes(operator, { database, connections, witnesses, clock, requireScope });
     tokenOperatorRoutes(operator, { database, platformKey, clock, requireScope });
     modelOperatorRoutes(operator, { database, blobs, platformKey, clock, requireScope });
-  revocationStatusRoutes(device, { list, responder, clock, admit: (request) => void door.anyone(request) });
     accessOperatorRoutes(operator, { database, policies, references, clock, requireScope });
     auditOperatorRoutes(operator, { database, log, receipts, trust, requireScope });
     tileRoutes(operator, logFolder);
-  });
-  for (const [name, app] of [['device', device] as const, ['operator', operator] as const]) {
-    app.addHook('onResponse', async (request, reply) => {
-      metrics.observeRequest(name, request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime / 1_000);
-    });
-  }
-
-  await device.listen(settings.device);
-  await operator.listen(settings.operator);
-  return {
     revocationStatusRoutes(operator, { list, responder, clock, admit: () => undefined });
     const warningDays = settings.expiryWarningDays;
     const ownCertificates = async () => [
@@ -165,12 +155,23 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
     ];
     const fleet = { database, connections, witnesses, watch };
     revocationOperatorRoutes(operator, { ...fleet, clock, warningDays, ownCertificates, requireScope });
+  });
+  for (const [name, app] of [['device', device] as const, ['operator', operator] as const]) {
+    app.addHook('onResponse', async (request, reply) => {
+      metrics.observeRequest(name, request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime / 1_000);
+    });
+  }
+
+  await device.listen(settings.device);
+  await operator.listen(settings.operator);
+  return {
     deviceAddress: addressOf(device),
     operatorAddress: addressOf(operator),
     rootPem: encodePem('CERTIFICATE', keys.root.der),
     logKey: log.key,
     attestationKeyPem: keys.attestationSigner.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
     [Symbol.asyncDispose]: async () => {
+      watch[Symbol.dispose]();
       await device.close();
       await operator.close();
       await log[Symbol.asyncDispose]();
@@ -181,7 +182,6 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
 }
 
 // A client whose certificate can't be read is cut before it can ask for anything.
-      watch[Symbol.dispose]();
 function admit(door: DeviceDoor, socket: TLSSocket): void {
   try {
     door.admit(socket);

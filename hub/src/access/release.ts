@@ -13,8 +13,8 @@ import { type Appraiser, recordAppraisal } from '../attest/appraiser.ts';
 import { appendEncodedEntry, appendEntry } from '../audit/append.ts';
 import { HubError, type Reason } from '../error.ts';
 import { getDevice } from '../identity/registry.ts';
-import type { RootKeys } from '../identity/root-keys.ts';
 import { assertCertificateStands } from '../identity/revocation-store.ts';
+import type { RootKeys } from '../identity/root-keys.ts';
 import { findPublishedRow } from '../model/releases.ts';
 import { unwrapModelKey } from '../model/vault.ts';
 import type { HubSettings } from '../settings.ts';
@@ -182,6 +182,7 @@ async function record(
     const now = await recordAppraisal(trx, device.id, facts.appraisal, ask.nowMs);
     // The decision took a while: whoever was quarantined or lost its certificate in the meantime gets nothing.
     assertMayAsk(now.state);
+    await assertCertificateStands(trx, ask.certificateSha256);
     const { model: name, version, manifestDigest } = lease;
     const release: KeyRelease = {
       device: { id: device.id, tier: facts.appraisal.tier, certificate: ask.certificateSha256 },
@@ -204,7 +205,6 @@ async function record(
         revoked_at: null,
         log_index: logIndex,
         attestation_result: attestationResult,
-    await assertCertificateStands(trx, ask.certificateSha256);
       })
       .execute();
     return { logIndex, entry };
