@@ -8,7 +8,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { toHex } from '@edgekeep/core/bytes';
 import { parseValue } from '@edgekeep/core/json';
 import { MemoryFile } from '@edgekeep/hardware/memory-file';
-import { errorResponse } from '@edgekeep/wire/device-api';
 import { z } from 'zod';
 import { type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { Unreachable } from '../operator.ts';
@@ -18,6 +17,8 @@ const listSchema = z.object({
   version: z.string(),
   files: z.array(z.object({ path: z.string(), role: z.string(), size: z.int(), sha256: z.string() })).min(1),
 });
+/** What the agent's local servers answer when they say no (spec/agent.md section 4). */
+const errorSchema = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
 type Listed = z.infer<typeof listSchema>['files'][number];
 
 const socketDefault = '/run/edgekeep/admin.sock';
@@ -33,7 +34,7 @@ Asks the agent on this machine for the opened model NAME (its setting \`use\` is
 descriptor: 3, 4 and so on, in the manifest's order. Each is an anonymous file in memory: seekable, without a name, never on disk.
 In an argument, {} stands for /proc/self/fd/3 and {PATH} for the descriptor of that file; EDGEKEEP_MODEL_FILES holds the list as JSON.
 When the agent must lock the model (its lease ended, the device was quarantined), COMMAND is ended and the memory wiped.
-The exit code is COMMAND's; 1 when the agent ended it.
+The exit code is COMMAND's; 1 when the agent ended it or holds no key of the model.
 
 --socket    the agent's admin socket (default: ${socketDefault})
 --file      only this file of the model; may be repeated
@@ -45,16 +46,33 @@ The exit code is COMMAND's; 1 when the agent ended it.
     const [program, ...words] = args.rest;
     if (program === undefined) throw new UsageError('say what to run behind --');
     const agent = new LocalAgent(args.option('socket') ?? socketDefault);
-    const listed = parseValue(
-      await json(await agent.get(`/models/${encodeURIComponent(name)}`)),
-      listSchema,
-      'the agent’s answer',
-    );
-    const wanted = args.all('file');
-    const files = wanted.length === 0 ? listed.files : wanted.map((path) => findFile(listed.files, path));
-    return runOn(agent, name, files, program, words);
+    try {
+      return await runModel(agent, name, args.all('file'), [program, ...words]);
+    } catch (error) {
+      if (!(error instanceof AgentRefusal)) throw error;
+      const { code, message } = error;
+      const value = { error: { code, message } };
+      return { exitCode: exitCodes.refused, value, text: `edgekeep: ${code}: ${message}`, stdoutTaken: true };
+    } finally {
+      agent.destroy();
+    }
   },
 };
+
+async function runModel(
+  agent: LocalAgent,
+  name: string,
+  wanted: readonly string[],
+  command: readonly string[],
+): Promise<Outcome> {
+  const listed = parseValue(
+    await json(await agent.get(`/models/${encodeURIComponent(name)}`)),
+    listSchema,
+    'the agent’s answer',
+  );
+  const files = wanted.length === 0 ? listed.files : wanted.map((path) => findFile(listed.files, path));
+  return runOn(agent, name, files, command);
+}
 
 function findFile(files: readonly Listed[], path: string): Listed {
   const found = files.find((file) => file.path === path);
@@ -67,8 +85,7 @@ async function runOn(
   agent: LocalAgent,
   name: string,
   files: readonly Listed[],
-  program: string,
-  words: readonly string[],
+  [program = '', ...words]: readonly string[],
 ): Promise<Outcome> {
   const memories: MemoryFile[] = [];
   try {
@@ -107,7 +124,6 @@ async function runOn(
     };
   } finally {
     for (const memory of memories) await memory[Symbol.asyncDispose]();
-    agent.destroy();
   }
 }
 
@@ -132,6 +148,17 @@ async function fetchInto(agent: LocalAgent, name: string, { path, size, sha256 }
   } catch (error) {
     await memory[Symbol.asyncDispose]();
     throw error;
+  }
+}
+
+/** What the agent said no to. */
+class AgentRefusal extends Error {
+  override readonly name = 'AgentRefusal';
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
   }
 }
 
@@ -163,8 +190,9 @@ class LocalAgent {
       outgoing.end();
     });
     if (response.statusCode === 200) return response;
-    const refusal = errorResponse.safeParse(await json(response).catch(() => undefined));
-    throw new Unreachable(refusal.success ? refusal.data.error.message : `the agent answered ${response.statusCode}`);
+    const refusal = errorSchema.safeParse(await json(response).catch(() => undefined));
+    if (!refusal.success) throw new Unreachable(`the agent answered ${response.statusCode} in no known form`);
+    throw new AgentRefusal(refusal.data.error.code, refusal.data.error.message);
   }
 
   destroy(): void {
