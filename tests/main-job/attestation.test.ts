@@ -71,8 +71,8 @@ describe('on the device', { skip: jobTest.skip === false ? tools : jobTest.skip,
     });
   const verify = (file: string, over: string, key = device.attestationKeyFile) =>
     edgekeep(
-      ...['attest', 'verify', '--attestation', file, '--nonce', over],
-      ...['--key', key, '--reference', reference(), '--json'],
+      ['attest', 'verify', '--attestation', file, '--nonce', over],
+      ['--key', key, '--reference', reference(), '--json'],
     );
 
   test('a script gets a quote over its nonce that verifies with the key and the reference values', async () => {

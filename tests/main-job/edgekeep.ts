@@ -1,10 +1,15 @@
 // The command line as people and CI run it: a process of its own, its exit code, what it wrote.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { programFile } from '@edgekeep/cli/program';
+import type { ZodType } from 'zod';
 
 const main = programFile('@edgekeep/cli/main');
+
+/** Words of a command line, alone or in groups. */
+export type Words = string | readonly string[];
 
 export interface Ended {
   readonly code: number | null;
@@ -12,16 +17,20 @@ export interface Ended {
   readonly stderr: string;
 }
 
-export async function edgekeep(...args: readonly string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+export function startEdgekeep(...words: readonly Words[]): ChildProcessByStdio<null, Readable, Readable> {
+  return spawn(process.execPath, [main, ...words.flat()], { stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+export async function edgekeep(...words: readonly Words[]): Promise<Ended> {
+  const child = startEdgekeep(...words);
   const code = new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve));
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
   return { code: await code, stdout, stderr };
 }
 
 /** Must succeed; gives what `--json` printed. */
-export async function edgekeepJson(...args: readonly string[]): Promise<unknown> {
-  const { code, stdout, stderr } = await edgekeep(...args, '--json');
-  assert.equal(code, 0, `edgekeep ${args.join(' ')}: ${stderr}${stdout}`);
-  return JSON.parse(stdout);
+export async function edgekeepJson<T>(schema: ZodType<T>, ...words: readonly Words[]): Promise<T> {
+  const { code, stdout, stderr } = await edgekeep(...words, '--json');
+  assert.equal(code, 0, `edgekeep ${words.flat().join(' ')}: ${stderr}${stdout}`);
+  return schema.parse(JSON.parse(stdout));
 }

@@ -37,6 +37,7 @@ export class JobDevice {
   readonly #world: JobWorld;
   readonly #settings: Omit<AgentSettingsInput, 'stateFolder'>;
   #agent: Agent | undefined;
+  #story = new Story();
   #child: ChildProcess | undefined;
   #childEnded: AgentProcess['ended'] | undefined;
 
@@ -62,6 +63,7 @@ export class JobDevice {
     const stage = await world.signStage(join(folder, 'stage'));
     const settings = settingsOf(world, id, { folder, stage, models, simulator });
     const device = new JobDevice(world, id, { folder, stage, settings });
+    await mkdir(device.temporaryFolder);
     world.keep(device);
     await device.#boot(simulator);
     const { hub, publisher } = world;
@@ -104,20 +106,33 @@ export class JobDevice {
     return model;
   }
 
+  /** What the newest agent of this device told. */
+  get story(): Story {
+    return this.#story;
+  }
+
   /** Starts the agent in this process. */
   async start(): Promise<Story> {
     const story = new Story();
+    this.#story = story;
     const settings = parseAgentSettings({ ...this.#settings, stateFolder: this.stateFolder });
     this.#agent = await startAgent(settings, { clock: this.#world.hub.clock.now, onEvent: story.observe });
     return story;
+  }
+
+  /** Where an agent that is a process of its own would leave temporary files. */
+  get temporaryFolder(): string {
+    return join(this.folder, 'tmp');
   }
 
   /** Starts the agent as its users do: a process of its own. */
   spawn(): AgentProcess {
     const child = spawn(process.execPath, [programFile('@edgekeep/agent/main'), '--state', this.stateFolder], {
       stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, TMPDIR: this.temporaryFolder },
     });
     const story = new Story();
+    this.#story = story;
     createInterface({ input: child.stdout }).on('line', (line) => {
       const event: TimedEvent = JSON.parse(line);
       story.observe(event);

@@ -1,0 +1,91 @@
+// Looking for what must not be there: plaintext of a model and its key, in files and in memory-backed files that a process still holds.
+import { readFileSync } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { loadHubKeys } from '@edgekeep/hub/keys';
+import { unwrapModelKey } from '@edgekeep/hub/model/vault';
+import { z } from 'zod';
+import type { HubWorld } from '../support/hub-world.ts';
+
+const windowLength = 64;
+const windowsMost = 16;
+/** Runs of zeros and of repeated weights are found anywhere and say nothing. */
+const distinctBytesLeast = 40;
+
+/** Several windows of a plaintext that no other file has by chance. */
+export function windowsOf(plaintext: Uint8Array): readonly Buffer[] {
+  const bytes = Buffer.from(plaintext);
+  const step = Math.max(windowLength, Math.floor(bytes.length / (windowsMost * 8)));
+  const windows: Buffer[] = [];
+  for (let at = 0; at + windowLength <= bytes.length; at += step) {
+    const window = bytes.subarray(at, at + windowLength);
+    if (new Set(window).size >= distinctBytesLeast) windows.push(window);
+  }
+  const every = Math.max(1, Math.floor(windows.length / windowsMost));
+  return windows.filter((_, index) => index % every === 0);
+}
+
+/** A key as it is, and in the ways it may be written down. */
+export function formsOf(key: Uint8Array): readonly Buffer[] {
+  const bytes = Buffer.from(key);
+  const texts = [bytes.toString('hex'), bytes.toString('base64').replace(/=+$/, ''), bytes.toString('base64url')];
+  return [bytes, ...texts.map((text) => Buffer.from(text))];
+}
+
+/** The files below the folders that hold one of the needles. */
+export async function filesWith(needles: readonly Buffer[], folders: readonly string[]): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const folder of folders) {
+    for (const entry of await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])) {
+      const path = join(entry.parentPath, entry.name);
+      // Others come and go in shared folders meanwhile.
+      const bytes = entry.isFile() ? await readFile(path).catch(() => Buffer.alloc(0)) : Buffer.alloc(0);
+      if (needles.some((needle) => bytes.includes(needle))) found.push(path);
+    }
+  }
+  return found;
+}
+
+/** The processes that hold a nameless memory file of exactly this length. */
+export async function holdersOfMemoryFile(length: number): Promise<readonly number[]> {
+  const holders: number[] = [];
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const folder = join('/proc', name, 'fd');
+    for (const descriptor of await readdir(folder).catch(() => [])) {
+      const found = await stat(join(folder, descriptor)).catch(() => undefined);
+      if (found?.isFile() === true && found.nlink === 0 && found.size === length) holders.push(Number(name));
+    }
+  }
+  return holders;
+}
+
+/** Whether a process runs; one that has ended and waits to be collected does not. */
+export function isAlive(processId: number): boolean {
+  try {
+    const text = readFileSync(`/proc/${processId}/stat`, 'latin1');
+    return !/^[ZX]/.test(text.slice(text.lastIndexOf(')') + 2));
+  } catch {
+    return false;
+  }
+}
+
+/** The key of a published model, as only the hub that holds the platform key can tell it. */
+export async function modelKeyInHub(
+  { hubFolder, storeFile }: HubWorld,
+  name: string,
+  version: string,
+): Promise<Uint8Array> {
+  const store = new DatabaseSync(storeFile, { readOnly: true });
+  try {
+    const row = store
+      .prepare('SELECT wrapped_key FROM model_release WHERE name = ? AND version = ?')
+      .get(name, version);
+    const { wrapped_key: wrapped } = z.object({ wrapped_key: z.instanceof(Uint8Array) }).parse(row);
+    const { platformKey } = await loadHubKeys(hubFolder);
+    return unwrapModelKey(platformKey, wrapped, name, version);
+  } finally {
+    store.close();
+  }
+}
