@@ -27,6 +27,10 @@ const routes = [
   ['POST', '/v1/models', 'models:publish'],
   ['PUT', '/v1/models/any/1.0.0/files/any', 'models:publish'],
   ['POST', '/v1/models/any/1.0.0/publish', 'models:publish'],
+  ['POST', '/v1/models/any/1.0.0/withdraw', 'models:publish'],
+  ['POST', '/v1/token-devices', 'enrolment:write'],
+  ['POST', '/v1/token-devices/any/roll', 'enrolment:write'],
+  ['POST', '/v1/tokens/any/revoke', 'admin'],
   ['GET', '/v1/policy', 'devices:read'],
   ['PUT', '/v1/policy', 'policy:write'],
   ['GET', '/v1/reference-values', 'models:read'],
@@ -54,6 +58,8 @@ function bodyFor(method: string, path: string): { body?: string; contentType?: s
     '/v1/policy': { text: '' },
     '/v1/reference-values': { document: '', signature: '' },
     '/v1/tokens': { name: 'x', scopes: ['admin'] },
+    '/v1/token-devices': { id: 'x' },
+    '/v1/token-devices/any/roll': {},
   };
   return { body: JSON.stringify(bodies[path] ?? { reason: 'x' }) };
 }
