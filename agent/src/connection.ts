@@ -206,8 +206,17 @@ export class HubLink {
       const last = connection;
       connection = next;
       this.#connection = next;
-      await last[Symbol.asyncDispose]();
+      void this.#retire(last);
     }
+  }
+
+  /** Closes a connection once what was asked on it is answered; nothing new is asked there. */
+  async #retire(connection: HubConnection): Promise<void> {
+    using _ = this.#disposing(connection);
+    // A challenge is answered on the connection it was asked for on.
+    await this.#challenges.idle();
+    await connection.idle();
+    await connection[Symbol.asyncDispose]();
   }
 
   /** The next connection, under the next certificate; undefined when there is none yet. */

@@ -99,6 +99,11 @@ export class HubConnection {
     return this.#inTurn(input.signal, (link) => sendDownload(link, input));
   }
 
+  /** Resolves when everything asked for so far has been answered or has failed. */
+  async idle(): Promise<void> {
+    await this.#turn;
+  }
+
   /** Drops the present connection and connects anew with the present credential, after a renewal for example. */
   async reconnect(): Promise<void> {
     await this.#inTurn(undefined, async (link) => {
