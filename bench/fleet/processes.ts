@@ -52,6 +52,14 @@ export async function startHubProcess(folder: string): Promise<HubProcess> {
   };
 }
 
+/** Processor time of everything on this machine since it began, all cores together. */
+export async function machineCpuMs(): Promise<number> {
+  const [, user, nice, system, , , irq, softirq] = (await readFile('/proc/stat', 'utf8')).split(/\s+/, 8).map(Number);
+  return (
+    [user, nice, system, irq, softirq].reduce<number>((sum, ticks = 0) => sum + ticks, 0) * (1000 / ticksPerSecond)
+  );
+}
+
 export interface DevicesProcess {
   connect(from: number, to: number): Promise<PhaseResult>;
   bind(from: number, to: number): Promise<PhaseResult>;
