@@ -6,12 +6,13 @@ import { timeText } from '../table.ts';
 
 export const command: Command = {
   summary: 'make a one-time enrolment token',
-  usage: 'enroll token [--device ID] [--tier tpm|software] [--hours N]',
+  usage: 'enroll token [--device ID] [--tier tpm|secure-element|software] [--hours N]',
   help: `
 Prints a token that enrols one device once. Hand it to the device in a file that its agent deletes after use.
 
 --device    only this device id may use it (default: any)
---tier      only this kind of root of trust may use it (default: any)
+--tier      only this kind of root of trust may use it (default: any);
+            a secure element needs one made for it
 --hours     how long it may be used (default: 24)
 ${operatorHelp}
 `,

@@ -27,6 +27,8 @@ export interface Token {
   readonly handle: Handle;
   readonly description: TokenDescription;
   readonly initialized: boolean;
+  /** Some small chips have no PIN: the host they are soldered to is their user. */
+  readonly loginRequired: boolean;
   /** The next wrong PIN locks the token. */
   readonly pinFinalTry: boolean;
   readonly pinLocked: boolean;
@@ -48,6 +50,7 @@ export function listTokens({ api, binding }: Cryptoki): readonly Token[] {
           serialNumber: unpadded(serialNumber),
         },
         initialized: (flags & binding.CKF_TOKEN_INITIALIZED) !== 0,
+        loginRequired: (flags & binding.CKF_LOGIN_REQUIRED) !== 0,
         pinFinalTry: (flags & binding.CKF_USER_PIN_FINAL_TRY) !== 0,
         pinLocked: (flags & binding.CKF_USER_PIN_LOCKED) !== 0,
       };
@@ -66,6 +69,17 @@ export function chooseToken(tokens: readonly Token[], { label, slot }: TokenChoi
   const there = present.map(({ slot: at, description }) => `${description.label} in slot ${at}`).join(', ') || 'none';
   const count = found === undefined ? 'there is no token' : 'there are several tokens';
   throw new HardwareError('pkcs11-token-missing', `${[count, ...wanted].join(' ')}; present: ${there}`);
+}
+
+/** Throws `pkcs11-pin-refused` when a try with the PIN could do harm: a service that is started again and again must not be what locks the token. */
+export function assertPinMayBeTried({ description: { label }, pinLocked, pinFinalTry }: Token): void {
+  if (pinLocked) {
+    throw new HardwareError('pkcs11-pin-refused', `the PIN of token ${label} is locked: unlock it with its SO PIN`);
+  }
+  if (pinFinalTry) {
+    const message = `token ${label} allows one more try: log in by hand (pkcs11-tool --login) with the right PIN first`;
+    throw new HardwareError('pkcs11-pin-refused', message);
+  }
 }
 
 /** CK_SLOT_ID is a CK_ULONG: four or eight bytes, as the machine orders them. */

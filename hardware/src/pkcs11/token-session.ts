@@ -6,7 +6,14 @@ import { HardwareError } from '../error.ts';
 import { isLost, returnValueOf } from './cryptoki-error.ts';
 import { type Cryptoki, Pkcs11Module } from './module.ts';
 import { readPin } from './pin.ts';
-import { chooseToken, listTokens, type Token, type TokenChoice, type TokenDescription } from './slots.ts';
+import {
+  assertPinMayBeTried,
+  chooseToken,
+  listTokens,
+  type Token,
+  type TokenChoice,
+  type TokenDescription,
+} from './slots.ts';
 import { findKey, generateKey, type KeyLabels, type KeyUse, type TokenKey } from './token-keys.ts';
 import { agree, assertKeysWork, type OpenedKeys, sign } from './token-operations.ts';
 
@@ -116,11 +123,10 @@ export class TokenSession {
 
 async function connect(cryptoki: Cryptoki, place: TokenPlace, known: PublicKeys | undefined): Promise<Session> {
   const token = chooseToken(listTokens(cryptoki), place.token);
-  const pin = await readPin(place.pinFile);
   const { api, binding } = cryptoki;
   const handle = api.C_OpenSession(token.handle, binding.CKF_SERIAL_SESSION);
   try {
-    login(cryptoki, token, handle, pin);
+    await login(cryptoki, token, handle, place.pinFile);
     const find = (use: KeyUse) => findKey(cryptoki, handle, place.keyLabels[use]);
     const keys = { signing: find('signing'), agreement: find('agreement') };
     if (known === undefined) await makeMissing(cryptoki, token, place.keyLabels, keys);
@@ -138,15 +144,10 @@ async function connect(cryptoki: Cryptoki, place: TokenPlace, known: PublicKeys 
   }
 }
 
-function login({ api, binding }: Cryptoki, token: Token, session: Handle, pin: string): void {
-  const { label } = token.description;
-  if (token.pinLocked)
-    throw new HardwareError('pkcs11-pin-refused', `the PIN of token ${label} is locked: unlock it with its SO PIN`);
-  // A service that is started again and again must not be what locks the token.
-  if (token.pinFinalTry) {
-    const message = `token ${label} allows one more try: log in by hand (pkcs11-tool --login) with the right PIN first`;
-    throw new HardwareError('pkcs11-pin-refused', message);
-  }
+async function login({ api, binding }: Cryptoki, token: Token, session: Handle, pinFile: string): Promise<void> {
+  if (!token.loginRequired) return;
+  assertPinMayBeTried(token);
+  const pin = await readPin(pinFile);
   try {
     api.C_Login(session, binding.CKU_USER, pin);
   } catch (error) {

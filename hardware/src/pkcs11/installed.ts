@@ -1,0 +1,76 @@
+// Which PKCS#11 modules a machine has installed: what p11-kit's module files name, and where the usual vendors' packages put theirs.
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import type { TokenDescription } from './slots.ts';
+import { listTokens } from './slots.ts';
+import { Pkcs11Module } from './module.ts';
+
+const libraryFolders = ['/usr/lib', '/usr/lib64', '/usr/local/lib'];
+const multiarch = ['', 'x86_64-linux-gnu', 'aarch64-linux-gnu', 'arm-linux-gnueabihf', 'riscv64-linux-gnu'];
+/** File name, and what it is for. */
+const known: Readonly<Record<string, string>> = {
+  'libsss_pkcs11.so': 'NXP SE05x',
+  'libcryptoauth.so': 'Microchip ATECC608',
+  'libtpm2_pkcs11.so.1': 'TPM 2.0',
+  'opensc-pkcs11.so': 'smart cards (OpenSC)',
+  'softhsm/libsofthsm2.so': 'SoftHSM2, keys in files: for tests only',
+};
+const moduleFileFolders = ['/etc/pkcs11/modules', '/usr/share/p11-kit/modules'];
+/** A module file is a few lines. */
+const moduleFileBytesMax = 64 * 1024;
+
+export interface InstalledModule {
+  readonly path: string;
+  readonly purpose: string;
+}
+
+/** Sorted by path; nothing is loaded. */
+export async function findModules(): Promise<readonly InstalledModule[]> {
+  const folders = libraryFolders.flatMap((folder) => multiarch.map((part) => join(folder, part)));
+  const usual = folders.flatMap((folder) =>
+    Object.entries(known).map(([name, purpose]) => ({ path: join(folder, name), purpose })),
+  );
+  const named = (await registeredPaths()).map((path) => ({ path, purpose: 'registered with p11-kit' }));
+  const there = await Promise.all([...usual, ...named].map(async (each) => ((await isFile(each.path)) ? [each] : [])));
+  // The first of a path has the better name.
+  const byPath = new Map(
+    there
+      .flat()
+      .toReversed()
+      .map((each) => [each.path, each]),
+  );
+  return [...byPath.values()].toSorted((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** Loads a module and says which initialised tokens it has; no PIN is used. Throws `pkcs11-binding-missing`, `pkcs11-module-failed` or `pkcs11-failed`. */
+export async function describeTokens(
+  path: string,
+): Promise<readonly (TokenDescription & { readonly slot: number; readonly pinLocked: boolean })[]> {
+  await using module = await Pkcs11Module.open(path);
+  const tokens = await module.run('listing tokens', (cryptoki) => listTokens(cryptoki));
+  return tokens
+    .filter(({ initialized }) => initialized)
+    .map(({ description, slot, pinLocked }) => ({ ...description, slot, pinLocked }));
+}
+
+/** `module:` lines of p11-kit's module files (pkcs11.conf(5)). */
+async function registeredPaths(): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const folder of moduleFileFolders) {
+    for (const name of (await readdir(folder).catch(() => [])).filter((each) => each.endsWith('.module'))) {
+      const text = (await readFile(join(folder, name), 'utf8').catch(() => '')).slice(0, moduleFileBytesMax);
+      const path = /^\s*module:\s*(\S+)\s*$/m.exec(text)?.[1];
+      if (path === undefined) continue;
+      const folders = libraryFolders.flatMap((each) => multiarch.map((part) => join(each, part, 'pkcs11')));
+      found.push(...(isAbsolute(path) ? [path] : folders.map((each) => join(each, path))));
+    }
+  }
+  return found;
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}

@@ -1,0 +1,210 @@
+// A device with a secure element against a real hub: SoftHSM2 stands for the chip.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { inspect } from 'node:util';
+import type { AgentSettingsInput } from '@edgekeep/agent/settings';
+import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import { HardwareError } from '@edgekeep/hardware/error';
+import { Pkcs11RootOfTrust } from '@edgekeep/hardware/pkcs11/pkcs11-root-of-trust';
+import { skipWithoutSoftHsm, softHsmModule, type TestTokens, testTokens } from '@edgekeep/hardware/pkcs11/testing';
+import * as api from '@edgekeep/wire/device-api';
+import { enrolmentTokenAnswer, policyView } from '@edgekeep/wire/operator-api';
+import { accepted, assertRefused } from './support/answer.ts';
+import { DeviceLink, zeroNonce } from './support/device-link.ts';
+import { HubWorld } from './support/hub-world.ts';
+import { TestAgent } from './support/test-agent.ts';
+import { TestDevice } from './support/test-device.ts';
+
+const skip = await skipWithoutSoftHsm();
+const page = await readFile(join(import.meta.dirname, '../docs/secure-elements.md'), 'utf8');
+const [, policy = ''] = /```cedar\n([\s\S]*?)```/.exec(page) ?? [];
+const content = 'weights for devices with a chip';
+const models = [{ name: 'opaque', use: 'program' as const }];
+const labels = ['agent-1', 'agent-2', 'victim', 'thief', 'claimant', 'spare'];
+let world: HubWorld;
+let tokens: TestTokens;
+
+before(async () => {
+  if (skip !== false) return;
+  tokens = await testTokens(...labels);
+  world = await HubWorld.open();
+  await world.publishModel('opaque', '1.0.0', content);
+});
+after(async () => {
+  if (skip !== false) return;
+  await world[Symbol.asyncDispose]();
+  await tokens[Symbol.asyncDispose]();
+});
+
+async function enrolmentToken(deviceId: string): Promise<string> {
+  const order = { deviceId, tier: 'secure-element' };
+  return (await world.operator.send('POST', '/v1/enrolment-tokens', order, enrolmentTokenAnswer)).token;
+}
+
+function settingsOf(label: string): Partial<AgentSettingsInput> {
+  const { pinFile } = tokens.place(label);
+  return { rootOfTrust: { kind: 'pkcs11', module: softHsmModule, token: label, pinFile }, models };
+}
+
+async function agentOn(label: string): Promise<TestAgent> {
+  const device = await TestAgent.prepare(world, label, settingsOf(label));
+  await writeFile(join(device.stateFolder, 'enrolment-token'), await enrolmentToken(label));
+  return device;
+}
+
+async function deviceOn(label: string): Promise<TestDevice> {
+  const place = { ...tokens.place(label), stateFolder: join(tokens.folder, label), bootId: 'boot-1' };
+  return TestDevice.with(label, await Pkcs11RootOfTrust.open(place));
+}
+
+async function applyPolicy(text: string): Promise<void> {
+  await world.operator.send('PUT', '/v1/policy', { text }, policyView);
+}
+
+test(
+  'two agents on two tokens enrol and attest, get no key by the default policy, and one where the tier is allowed',
+  {
+    skip,
+  },
+  async () => {
+    await using first = await agentOn('agent-1');
+    await using second = await agentOn('agent-2');
+    for (const device of [first, second]) {
+      const story = await device.start();
+      await story.next('enrolled');
+      const { tier, status, reasons } = await story.next('attested');
+      assert.deepEqual([tier, status], ['secure-element', 'warning']);
+      assert.ok(reasons.some(({ code }) => code === 'measured-by-software'));
+      const refusal = await story.next('refused');
+      assert.deepEqual([refusal.step, refusal.code], ['release', 'release-refused']);
+      assert.match(JSON.stringify(refusal), /tier secure-element/);
+      assert.ok(!story.has('released'));
+    }
+    await applyPolicy(policy);
+    for (const device of [first, second]) await device.story.next('ready');
+
+    const [released] = (await world.entries('key-released')).filter(({ subject }) => subject === 'device:agent-1');
+  assert.match(JSON.stringify(released), /"tier":"secure-element"/);
+  const [known] = (await world.entries('device-enrolled')).filter(({ subject }) => subject === 'device:agent-1');
+    assert.match(JSON.stringify(known), /"tier":"secure-element"/);
+
+    // What the agent told, and what it keeps.
+    const told = inspect([...first.story.events, ...second.story.events], { depth: 10 });
+    const kept = await Promise.all(
+      (await readdir(first.stateFolder, { recursive: true, withFileTypes: true }))
+        .filter((entry) => entry.isFile())
+        .map((entry) => readFile(join(entry.parentPath, entry.name))),
+    );
+    for (const secret of [tokens.pin('agent-1'), tokens.pin('agent-2'), content]) {
+      assert.ok(!told.includes(secret));
+      assert.ok(!Buffer.concat(kept).includes(secret));
+    }
+
+    await first.stop();
+    const again = await first.start();
+    await again.next('recovered');
+    await again.next('ready');
+  },
+);
+
+test(
+  'a copied state folder does not start on another token, and the hub does not take it for the device',
+  { skip },
+  async () => {
+    await applyPolicy(policy);
+    await using owner = await agentOn('victim');
+    await (await owner.start()).next('ready');
+    await owner.stop();
+    await using copy = await TestAgent.prepare(world, 'victim', settingsOf('spare'));
+    await cp(owner.stateFolder, copy.stateFolder, { recursive: true });
+    await assert.rejects(copy.start(), (error: unknown) => {
+      return error instanceof HardwareError && error.code === 'pkcs11-token-changed';
+    });
+    // A thief removes what stands in the way.
+    await rm(join(copy.stateFolder, 'root-of-trust'), { recursive: true });
+    const story = await copy.start();
+    const refusal = await story.next('refused');
+    assert.equal(refusal.code, 'renewal-refused');
+    assert.match(JSON.stringify(refusal), /signature-invalid/);
+    assert.ok(!story.has('released'));
+  },
+);
+
+test('a stolen operational certificate and key are refused on another token', { skip }, async () => {
+  await applyPolicy(policy);
+  await using victim = await deviceOn('claimant');
+  await using thief = await deviceOn('thief');
+  accepted(await victim.tryEnrol(world, await enrolmentToken('claimant')), api.certificateResponse);
+  await using stolen = await DeviceLink.open(world.hub, victim.credential);
+  assertRefused(await stolen.ask('GET', '/v1/models/opaque'), { status: 401, code: 'connection-unbound' });
+  const refused = { status: 403, code: 'bind-refused', reason: 'signature-invalid' };
+  assertRefused(await thief.bind(stolen), refused);
+  // Nor does a statement that the victim made for a connection of its own.
+  await using own = await victim.connect(world.hub);
+  const evidence = await victim.evidence('bind', zeroNonce, own.exporter);
+  const replayed = { status: 403, code: 'bind-refused', reason: 'qualifying-data-mismatch' };
+  assertRefused(await stolen.ask('POST', '/v1/bind', { evidence }), replayed);
+  // The wrapped key is no use either: it opens in the victim's token alone.
+  const { wrappedKey, lease } = await victim.release(own, 'opaque', '1.0.0');
+  assert.equal(wrappedKey.kind, 'hpke');
+  assert.equal((await victim.rootOfTrust.openKey(wrappedKey, { leaseId: lease.id })).length, 32);
+  await assert.rejects(thief.rootOfTrust.openKey(wrappedKey, { leaseId: lease.id }), (error: unknown) => {
+    return error instanceof HardwareError && error.code === 'wrapped-key-refused';
+  });
+});
+
+test(
+  'a key in a file does not pass for a secure element: the token must have been made for that tier',
+  { skip },
+  async () => {
+    await using claimant = await TestDevice.withoutTpm('pretender', join(tokens.folder, 'pretender'));
+    const claim = (honest: object) => ({ start: () => ({ ...honest, identity: identityOf }) });
+    const described = await claimant.identity();
+    assert.ok(described.kind === 'software');
+    const identityOf = { ...described, kind: 'secure-element' };
+    const forAnyTier = await world.enrolmentToken({ deviceId: 'pretender' });
+    const answer = await claimant.tryEnrol(world, forAnyTier, claim({ deviceId: 'pretender', token: forAnyTier }));
+    assertRefused(answer, { status: 403, code: 'enrolment-refused', reason: 'tier-not-vouched' });
+    const forSoftware = await world.enrolmentToken({ deviceId: 'pretender', tier: 'software' });
+    const other = await claimant.tryEnrol(world, forSoftware, claim({ deviceId: 'pretender', token: forSoftware }));
+    assertRefused(other, { status: 403, code: 'enrolment-refused' });
+    assertRefused(await claimant.tryEnrol(world, undefined, claim({ deviceId: 'pretender' })), {
+      status: 403,
+      code: 'enrolment-refused',
+    });
+  },
+);
+
+test('enrolment needs the signing key itself, a good agreement key, and a token of its own', { skip }, async () => {
+  await using device = await deviceOn('spare');
+  const token = await enrolmentToken('spare');
+  const identity = await device.identity();
+  assert.ok(identity.kind === 'secure-element');
+  // Somebody else's public key: the evidence is not signed by it.
+  await using other = await TestDevice.withoutTpm('other', join(tokens.folder, 'other'));
+  const described = await other.identity();
+  assert.ok(described.kind === 'software');
+  const borrowed = { ...identity, signingKey: described.signingKey };
+  const start = { deviceId: 'spare', token };
+  const notMine = await device.tryEnrol(world, token, { start: () => ({ ...start, identity: borrowed }) });
+  assertRefused(notMine, { status: 403, code: 'enrolment-refused', reason: 'signature-invalid' });
+  const point = Buffer.from(parseBase64url(identity.encryptionKey, 'key'));
+  point[64] = (point[64] ?? 0) ^ 1;
+  for (const encryptionKey of [toBase64url(point), toBase64url(randomBytes(65)), '']) {
+    const broken = { start: () => ({ ...start, identity: { ...identity, encryptionKey } }) };
+    assertRefused(await device.tryEnrol(world, token, broken), { status: 400, code: 'request-invalid' });
+  }
+  accepted(await device.tryEnrol(world, token), api.certificateResponse);
+});
+
+test(
+  'a policy that asks for the tier alone is refused: it would serve a device whose attestation failed',
+  { skip },
+  async () => {
+    const bare = 'permit (principal, action, resource) when { context.attestation.tier == "secure-element" };';
+    await assert.rejects(applyPolicy(bare), /policy-constrains-nothing|permits a device whose attestation failed/);
+  },
+);
