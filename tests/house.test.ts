@@ -173,7 +173,7 @@ test('docs/errors.md explains every error code of every package, no other, and t
   };
   for (const [name, codes] of Object.entries(lists)) {
     const section = page.split(/^## /m).find((each) => each.includes(`\`${name}\`\n`)) ?? '';
-    const row = name === 'HubError' ? /^\| `([a-z-]+` \| \d+) \|/gm : /^\| `([a-z-]+)` \|/gm;
+    const row = name === 'HubError' ? /^\| `([a-z-]+` \| \d+) \|/gm : /^\| `([a-z0-9-]+)` \|/gm;
     const explained = [...section.matchAll(row)].map((match) => match[1] ?? '');
     assert.deepEqual(explained.toSorted(), codes.toSorted(), name);
   }
