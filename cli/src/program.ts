@@ -8,13 +8,22 @@ export function programFile(name: string): string {
   return fileURLToPath(import.meta.resolve(name));
 }
 
-/** Runs it in the foreground with our terminal; signals reach it because it is in our process group. */
+// As many as a shell hands over by number; more is a mistake.
+const descriptorMost = 255;
+
+/**
+ * Runs it in the foreground with our terminal; signals reach it because it is in our process group. `descriptors` are open files of ours that it finds
+ * under the same numbers.
+ */
 export async function runProgram(
   name: string,
   args: readonly string[],
   nodeOptions: readonly string[] = [],
+  descriptors: readonly number[] = [],
 ): Promise<Outcome> {
-  const child = spawn(process.execPath, [...nodeOptions, programFile(name), ...args], { stdio: 'inherit' });
+  const last = Math.max(2, ...descriptors.filter((each) => Number.isInteger(each) && each <= descriptorMost));
+  const stdio = Array.from({ length: last + 1 }, (_, at) => (at <= 2 || descriptors.includes(at) ? at : 'ignore'));
+  const child = spawn(process.execPath, [...nodeOptions, programFile(name), ...args], { stdio });
   const forward = (signal: NodeJS.Signals) => child.kill(signal);
   process.on('SIGINT', forward).on('SIGTERM', forward);
   const code = await new Promise<number>((resolve, reject) => {

@@ -1,53 +1,76 @@
-// The hub as a process: `init` makes a data folder, `run` serves it until SIGINT or SIGTERM.
+// The hub as a process: `init` makes a data folder, `run` serves it until SIGINT or SIGTERM; the other verbs look after its keys.
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { HubError } from './error.ts';
 import { initHub } from './init.ts';
+import { openKeyStore } from './secrets/open-keys.ts';
+import { isInside, parseUnlockerOrders, programOf } from './secrets/orders.ts';
+import { coreDumpWarning, restrictNewFiles } from './secrets/process.ts';
 import { parseHubSettings, readHubSettings } from './settings.ts';
 import { startHub } from './start.ts';
 
-const usage = `usage: edgekeep hub init --data DIR [--root-folder DIR] [--settings JSON]
-       edgekeep hub run --data DIR
+const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-folder DIR] [--share-folder DIR] [--passphrase-fd N] [--settings JSON]
+       edgekeep hub run --data DIR [--passphrase-fd N] [--share FILE]…
 `;
 
-/** Runs `init` or `run`; the result is the exit code. */
+const options = {
+  data: { type: 'string' },
+  'root-folder': { type: 'string' },
+  settings: { type: 'string' },
+  unlock: { type: 'string', multiple: true },
+  share: { type: 'string', multiple: true },
+  'share-folder': { type: 'string' },
+  'passphrase-fd': { type: 'string' },
+  json: { type: 'boolean' },
+} as const;
+type Values = ReturnType<typeof parse>['values'];
+
+const parse = (argv: readonly string[]) => parseArgs({ args: [...argv], allowPositionals: true, options });
+
+/** Runs one verb; the result is the exit code. */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
   try {
     return await main(argv);
   } catch (error) {
     const code = error instanceof HubError ? `${error.code}: ` : '';
     process.stderr.write(`edgekeep hub: ${code}${error instanceof Error ? error.message : String(error)}\n`);
-    return error instanceof HubError ? 3 : 5;
+    if (!(error instanceof HubError)) return 5;
+    return error.code === 'unlock-refused' ? 1 : error.code === 'request-invalid' ? 2 : 3;
   }
 }
 
 async function main(argv: readonly string[]): Promise<number> {
-  const { positionals, values } = parseArgs({
-    args: [...argv],
-    allowPositionals: true,
-    options: {
-      data: { type: 'string' },
-      'root-folder': { type: 'string' },
-      settings: { type: 'string' },
-      json: { type: 'boolean' },
-    },
-  });
-  const folder = values.data;
+  restrictNewFiles();
+  const { positionals, values } = parse(argv);
   const [verb] = positionals;
-  if (folder === undefined || positionals.length !== 1 || (verb !== 'init' && verb !== 'run')) {
-    process.stderr.write(usage);
-    return 2;
+  const folder = values.data;
+  if (folder !== undefined && positionals.length === 1) {
+    if (verb === 'init') return init(folder, values);
+    if (verb === 'run') return run(folder, values);
   }
-  return verb === 'init' ? init(folder, values) : run(folder, values.json === true);
+  process.stderr.write(usage);
+  return 2;
 }
 
-async function init(
-  folder: string,
-  values: { 'root-folder'?: string; settings?: string; json?: boolean },
-): Promise<number> {
+async function init(folder: string, values: Values): Promise<number> {
   const rootFolder = values['root-folder'] ?? join(folder, 'root');
-  const settings = parseHubSettings(values.settings === undefined ? {} : parseSettings(values.settings), '--settings');
-  const made = await initHub(folder, { rootFolder, settings, nowMs: Date.now() });
+  const words = values.unlock ?? [];
+  const program = programOf(words);
+  const given = values.settings === undefined ? {} : parseSettings(values.settings);
+  const settings = parseHubSettings(program === undefined ? given : { ...given, unlockProgram: program }, '--settings');
+  const unlockers = await parseUnlockerOrders(words, {
+    passphraseFd: descriptorOf(values),
+    shareFolder: values['share-folder'],
+    dataFolder: folder,
+    unlockProgram: settings.unlockProgram,
+  });
+  if (unlockers.length > 0 && isInside(folder, rootFolder)) {
+    throw new HubError(
+      'request-invalid',
+      'the root key is never sealed: give --root-folder DIR outside the data folder, and take it offline',
+    );
+  }
+  const made = await initHub(folder, { rootFolder, settings, nowMs: Date.now(), unlockers });
   if (values.json === true) process.stdout.write(`${JSON.stringify(made)}\n`);
   else {
     process.stdout.write(`hub made in ${made.folder}
@@ -56,27 +79,48 @@ async function init(
 next: edgekeep hub run --data ${made.folder}
 `);
   }
+  if (words.length === 0) {
+    process.stderr.write(
+      'warning: the keys are plain files, and whoever copies the folder has them: `edgekeep hub rekey --add passphrase` seals them\n',
+    );
+  }
   return 0;
 }
 
-function parseSettings(text: string): unknown {
+function parseSettings(text: string): object {
   try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new HubError('settings-invalid', '--settings takes a JSON object (docs/settings.md)', { cause });
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null) return value;
+  } catch {
+    // Said below, like any other value that is no object.
   }
+  throw new HubError('settings-invalid', '--settings takes a JSON object (docs/settings.md)');
 }
 
-async function run(folder: string, json: boolean): Promise<number> {
+async function run(folder: string, values: Values): Promise<number> {
+  const warning = await coreDumpWarning();
+  if (warning !== undefined) process.stderr.write(`edgekeep hub: warning: ${warning}\n`);
   const settings = await readHubSettings(folder);
-  const hub = await startHub(folder, settings);
+  const keyStore = await openKeyStore(folder, {
+    passphraseFd: descriptorOf(values),
+    shareFiles: values.share ?? [],
+    unlockProgram: settings.unlockProgram,
+  });
+  const hub = await startHub(folder, settings, undefined, keyStore);
   const { deviceAddress: device, operatorAddress: operator } = hub;
   const text = `ready: devices on ${device.host}:${device.port}, operators on https://${operator.host}:${operator.port}`;
-  process.stdout.write(`${json ? JSON.stringify({ ready: true, device, operator }) : text}\n`);
+  process.stdout.write(`${values.json === true ? JSON.stringify({ ready: true, device, operator }) : text}\n`);
   const signal = await new Promise<string>((resolve) => {
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => resolve(name));
   });
   process.stderr.write(`edgekeep hub: ${signal}, stopping\n`);
   await hub[Symbol.asyncDispose]();
   return 0;
+}
+
+function descriptorOf({ 'passphrase-fd': text }: Values): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d{1,4}$/.test(text))
+    throw new HubError('request-invalid', '--passphrase-fd takes the number of a file descriptor');
+  return Number(text);
 }

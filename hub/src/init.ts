@@ -1,11 +1,13 @@
 // Makes a new hub: keys, settings, the store, and the first API token, in a folder that must not hold a hub yet.
-import { access, mkdir, open, writeFile } from 'node:fs/promises';
+import { access, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { createApiToken } from './access/api-token.ts';
 import { appendEntry } from './audit/append.ts';
 import { HubError } from './error.ts';
-import { createHubKeys, loadHubKeys } from './keys.ts';
+import { createHubKeys, readRootCertificate } from './keys.ts';
+import { writePrivateFile } from './secrets/private-file.ts';
+import type { NewUnlocker } from './secrets/unlock.ts';
 import { type HubSettings, settingsFileName } from './settings.ts';
 import { Database } from './store/database.ts';
 
@@ -22,14 +24,20 @@ export interface NewHub {
 
 export async function initHub(
   folder: string,
-  order: { readonly rootFolder: string; readonly settings: HubSettings; readonly nowMs: number },
+  order: {
+    readonly rootFolder: string;
+    readonly settings: HubSettings;
+    readonly nowMs: number;
+    /** Who can open the hub's keys later; with none they are plain files. */
+    readonly unlockers?: readonly NewUnlocker[];
+  },
 ): Promise<NewHub> {
-  const { rootFolder, settings, nowMs } = order;
+  const { rootFolder, settings, nowMs, unlockers = [] } = order;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   if (await exists(join(folder, settingsFileName))) {
     throw new HubError('conflict', `${folder} holds a hub already: \`edgekeep hub run\` starts it`);
   }
-  await createHubKeys(folder, rootFolder, Math.floor(nowMs / 1_000));
+  await createHubKeys(folder, { rootFolder, unlockers, nowSeconds: Math.floor(nowMs / 1_000) });
   await mkdir(join(folder, 'vendor-roots'), { recursive: true });
   const database = await Database.open(join(folder, 'hub.sqlite'));
   const token = await database.write(async (trx) => {
@@ -39,7 +47,7 @@ export async function initHub(
     return createApiToken(trx, { name: 'admin', scopes: ['admin'], nowMs, expiresAtMs: nowMs + firstTokenLifeMs });
   });
   await database[Symbol.asyncDispose]();
-  const { root } = await loadHubKeys(folder);
+  const root = await readRootCertificate(folder);
   const { host, port } = settings.operator;
   const operatorFile = join(folder, operatorFileName);
   const operator = {
@@ -48,7 +56,7 @@ export async function initHub(
     root: encodePem('CERTIFICATE', root.der),
     token,
   };
-  await writePrivate(operatorFile, `${JSON.stringify(operator, null, 2)}\n`);
+  await writePrivateFile(operatorFile, `${JSON.stringify(operator, null, 2)}\n`);
   // Last, because its presence says that the hub is complete.
   await writeFile(join(folder, settingsFileName), `${JSON.stringify(settings, null, 2)}\n`);
   return { folder, rootKeyFile: join(rootFolder, 'root-key.pem'), operatorFile };
@@ -60,15 +68,5 @@ async function exists(path: string): Promise<boolean> {
     return true;
   } catch {
     return false;
-  }
-}
-
-async function writePrivate(path: string, text: string): Promise<void> {
-  const handle = await open(path, 'wx', 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

@@ -1,7 +1,7 @@
-// The hub's own keys, one file each, readable by its user only. The root key signs the issuing CA and is then not needed: `hub init`
-// writes it into a folder of its own, to be carried away.
+// The hub's own keys, read from its key store: plain files or one sealed file (spec/platform-secrets.md). The root key signs the issuing CA and
+// is then not needed: `hub init` writes it into a folder of its own, to be carried away.
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
@@ -11,13 +11,18 @@ import { issuingAuthorityProfile, rootProfile } from '@edgekeep/core/identity/pr
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { HubError } from './error.ts';
+import type { KeyStore } from './secrets/key-store.ts';
+import { plainKeys } from './secrets/plain-keys.ts';
+import { PlatformKey, platformKeyGeneration, platformKeyLength, platformKeyName } from './secrets/platform-key.ts';
+import { writePrivateFile } from './secrets/private-file.ts';
+import { readSealedFile, writeSealedKeys } from './secrets/sealed-keys.ts';
+import type { NewUnlocker } from './secrets/unlock.ts';
 
 const yearSeconds = 31_557_600;
 const rootYears = 20;
 const issuingYears = 5;
 // Certificates begin a little in the past, for devices whose clock is slow.
 export const clockSkewSeconds = 300;
-const platformKeyLength = 32;
 
 export interface HubKeys {
   readonly root: Certificate;
@@ -27,13 +32,24 @@ export interface HubKeys {
   readonly logSigner: Signer;
   /** P-256: signs attestation results. */
   readonly attestationSigner: Signer;
-  /** AES-256: wraps model keys. */
-  readonly platformKey: Uint8Array;
+  /** AES-256: wraps model keys and device secrets. */
+  readonly platformKey: PlatformKey;
 }
 
-/** Makes all keys; refuses to touch a folder that has some. `rootFolder` gets the root key and is to be taken offline. */
-export async function createHubKeys(folder: string, rootFolder: string, nowSeconds: number): Promise<void> {
-  await mkdir(join(folder, 'keys'), { recursive: true, mode: 0o700 });
+/** Names of the hub's keys in its key store; those of the platform key are in secrets/platform-key.ts. */
+const keyNames = { issuing: 'issuing-key.pem', log: 'log-key.pem', attestation: 'attestation-key.pem' } as const;
+
+/**
+ * Makes all keys; refuses to touch a folder that has some. `rootFolder` gets the root key and is to be taken offline. Without an unlocker the keys are
+ * plain files.
+ */
+export async function createHubKeys(
+  folder: string,
+  order: { readonly rootFolder: string; readonly unlockers: readonly NewUnlocker[]; readonly nowSeconds: number },
+): Promise<void> {
+  const { rootFolder, unlockers, nowSeconds } = order;
+  const keys = join(folder, 'keys');
+  await mkdir(keys, { recursive: true, mode: 0o700 });
   await mkdir(rootFolder, { recursive: true, mode: 0o700 });
   const root = newKey('ec');
   const issuing = newKey('ec');
@@ -51,33 +67,39 @@ export async function createHubKeys(folder: string, rootFolder: string, nowSecon
     ),
     signerFromKey(root),
   );
-  const keys = join(folder, 'keys');
-  await writeNew(join(rootFolder, 'root-key.pem'), privatePem(root));
-  await writeNew(join(keys, 'root.pem'), encodePem('CERTIFICATE', rootCertificate.der));
-  await writeNew(join(keys, 'issuing.pem'), encodePem('CERTIFICATE', issuingDer));
-  await writeNew(join(keys, 'issuing-key.pem'), privatePem(issuing));
-  await writeNew(join(keys, 'log-key.pem'), privatePem(newKey('ed25519')));
-  await writeNew(join(keys, 'attestation-key.pem'), privatePem(newKey('ec')));
-  await writeNew(join(keys, 'platform.key'), randomBytes(platformKeyLength));
+  await writePrivateFile(join(rootFolder, 'root-key.pem'), privatePem(root));
+  await writePrivateFile(join(keys, 'root.pem'), encodePem('CERTIFICATE', rootCertificate.der));
+  await writePrivateFile(join(keys, 'issuing.pem'), encodePem('CERTIFICATE', issuingDer));
+  const entries = new Map<string, Uint8Array>([
+    [keyNames.issuing, privatePem(issuing)],
+    [keyNames.log, privatePem(newKey('ed25519'))],
+    [keyNames.attestation, privatePem(newKey('ec'))],
+    [platformKeyName(1), randomBytes(platformKeyLength)],
+  ]);
+  if (unlockers.length > 0) await writeSealedKeys(keys, entries, unlockers);
+  else for (const [name, secret] of entries) await plainKeys(keys).add(name, secret);
+  for (const secret of entries.values()) secret.fill(0);
 }
 
-export async function loadHubKeys(folder: string): Promise<HubKeys> {
+/** The keys of the hub in `folder`, from its key store, which stays the caller's. */
+export async function loadHubKeys(folder: string, store: KeyStore = plainKeys(join(folder, 'keys'))): Promise<HubKeys> {
   const keys = join(folder, 'keys');
-  const platformKey = await readKeyFile(join(keys, 'platform.key'));
-  if (platformKey.length !== platformKeyLength) {
-    throw new HubError(
-      'settings-invalid',
-      `${join(keys, 'platform.key')}: expected ${platformKeyLength} bytes, found ${platformKey.length}`,
-    );
+  if (store.protection === 'plain' && (await readSealedFile(keys)) !== undefined) {
+    throw new HubError('keys-locked', `${keys} is sealed: an unlocker has to open it`);
   }
   return {
     root: await readCertificate(join(keys, 'root.pem')),
     issuing: await readCertificate(join(keys, 'issuing.pem')),
-    issuingSigner: await readSigner(join(keys, 'issuing-key.pem')),
-    logSigner: await readSigner(join(keys, 'log-key.pem')),
-    attestationSigner: await readSigner(join(keys, 'attestation-key.pem')),
-    platformKey,
+    issuingSigner: await readSigner(store, folder, keyNames.issuing),
+    logSigner: await readSigner(store, folder, keyNames.log),
+    attestationSigner: await readSigner(store, folder, keyNames.attestation),
+    platformKey: await readPlatformKey(store, folder),
   };
+}
+
+/** The hub's root certificate, which needs no unlocking. */
+export async function readRootCertificate(folder: string): Promise<Certificate> {
+  return readCertificate(join(folder, 'keys', 'root.pem'));
 }
 
 function newKey(kind: 'ec' | 'ed25519'): KeyObject {
@@ -95,24 +117,46 @@ function period(key: KeyObject, nowSeconds: number, years: number) {
   };
 }
 
-function privatePem(key: KeyObject): string {
-  return key.export({ type: 'pkcs8', format: 'pem' }).toString();
+function privatePem(key: KeyObject): Uint8Array {
+  return Buffer.from(key.export({ type: 'pkcs8', format: 'pem' }).toString());
 }
 
-// 'wx': a key that exists is never overwritten, whatever the caller believes.
-async function writeNew(path: string, content: string | Uint8Array): Promise<void> {
-  const handle = await open(path, 'wx', 0o600);
+async function readSigner(store: KeyStore, folder: string, name: string): Promise<Signer> {
+  const pem = await store.read(name);
+  if (pem === undefined) throw noKey(folder, name);
   try {
-    await handle.writeFile(content);
-    await handle.sync();
+    return signerFromKey(createPrivateKey(Buffer.from(pem.buffer, pem.byteOffset, pem.byteLength)));
   } finally {
-    await handle.close();
+    pem.fill(0);
   }
 }
 
-async function readKeyFile(path: string): Promise<Uint8Array> {
+async function readPlatformKey(store: KeyStore, folder: string): Promise<PlatformKey> {
+  const generations = new Map<number, Uint8Array>();
+  for (const name of await store.names()) {
+    const generation = platformKeyGeneration(name);
+    const key = generation === undefined ? undefined : await store.read(name);
+    if (generation === undefined || key === undefined) continue;
+    if (key.length !== platformKeyLength) {
+      throw new HubError('settings-invalid', `${name}: expected ${platformKeyLength} bytes, found ${key.length}`);
+    }
+    generations.set(generation, key);
+  }
+  if (generations.size === 0) throw noKey(folder, platformKeyName(1));
+  return new PlatformKey(generations);
+}
+
+function noKey(folder: string, name: string): HubError {
+  return new HubError(
+    'settings-invalid',
+    `${folder} has no ${name}: is this the hub's data folder? \`edgekeep hub init\` makes one`,
+  );
+}
+
+async function readCertificate(path: string): Promise<Certificate> {
+  let text: string;
   try {
-    return await readFile(path);
+    text = await readFile(path, 'utf8');
   } catch (cause) {
     throw new HubError(
       'settings-invalid',
@@ -120,14 +164,7 @@ async function readKeyFile(path: string): Promise<Uint8Array> {
       { cause },
     );
   }
-}
-
-async function readSigner(path: string): Promise<Signer> {
-  return signerFromKey(createPrivateKey(Buffer.from(await readKeyFile(path))));
-}
-
-async function readCertificate(path: string): Promise<Certificate> {
-  const [der] = parsePem(Buffer.from(await readKeyFile(path)).toString('utf8'), 'CERTIFICATE');
+  const [der] = parsePem(text, 'CERTIFICATE');
   if (der === undefined) throw new HubError('settings-invalid', `${path} holds no certificate`);
   return parseCertificate(der);
 }

@@ -77,6 +77,8 @@ export const hubSettingsSchema = z.strictObject({
       windowSeconds: z.int().min(1).max(3_600).default(300),
     })
     .prefault({}),
+  /** A program that prints the 32 bytes which unlock the hub's keys: its absolute path and arguments (spec/platform-secrets.md). */
+  unlockProgram: z.array(z.string().min(1).max(1_000)).max(32).default([]),
   /** Where each request is logged on standard error: 'silent', 'error', 'warn', 'info' or 'debug'. */
   logLevel: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
 });

@@ -47,6 +47,10 @@ import { loadHubKeys } from './keys.ts';
 import { Blobs } from './model/blobs.ts';
 import { modelDeviceRoutes } from './model/device-routes.ts';
 import { modelOperatorRoutes } from './model/operator-routes.ts';
+import type { KeyStore } from './secrets/key-store.ts';
+import { plainKeys } from './secrets/plain-keys.ts';
+import { registryDeviceRoutes } from './registry/device-routes.ts';
+import { groupRoutes } from './registry/group-routes.ts';
 import type { HubSettings } from './settings.ts';
 import { Database } from './store/database.ts';
 
@@ -62,9 +66,17 @@ export interface Hub {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Starts a hub on an initialised data folder and resolves once both listeners accept. */
-export async function startHub(folder: string, settings: HubSettings, clock: Clock = systemClock): Promise<Hub> {
-  const keys = await loadHubKeys(folder);
+/**
+ * Starts a hub on an initialised data folder and resolves once both listeners accept. `keyStore` is taken over; without one the keys are plain files, or
+ * `keys-locked` is thrown.
+ */
+export async function startHub(
+  folder: string,
+  settings: HubSettings,
+  clock: Clock = systemClock,
+  keyStore: KeyStore = plainKeys(join(folder, 'keys')),
+): Promise<Hub> {
+  const keys = await loadHubKeys(folder, keyStore);
   const vendorRoots = await readVendorRoots(join(folder, 'vendor-roots'));
   const database = await Database.open(join(folder, 'hub.sqlite'));
   const logFolder = join(folder, 'log');
@@ -176,7 +188,8 @@ export async function startHub(folder: string, settings: HubSettings, clock: Clo
       await operator.close();
       await log[Symbol.asyncDispose]();
       await database[Symbol.asyncDispose]();
-      platformKey.fill(0);
+      platformKey[Symbol.dispose]();
+      await keyStore[Symbol.asyncDispose]();
     },
   };
 }

@@ -1,31 +1,60 @@
 // `edgekeep hub init|run` and `edgekeep agent run`: start the other programs of this house.
-import { type Arguments, type Command, UsageError } from '../command.ts';
+import { type Arguments, type Command, type Outcome, UsageError } from '../command.ts';
 import { runProgram } from '../program.ts';
+
+const keyHelp = `--passphrase-fd  read the passphrase from this file descriptor; without it the systemd credential edgekeep-passphrase, else the terminal is asked`;
 
 export const hubInit: Command = {
   summary: 'make a new hub',
-  usage: 'hub init --data DIR [--root-folder DIR] [--settings JSON]',
+  usage:
+    'hub init --data DIR [--unlock HOW]… [--root-folder DIR] [--share-folder DIR] [--passphrase-fd N] [--settings JSON]',
   help: `
 Makes keys, settings, store and the first API token in DIR, which must not hold a hub yet.
 
---data         the hub's data folder
---root-folder  where the root key goes, for example a removable disk (default: DIR/root); the hub runs without it
---settings     a JSON object of settings that differ from the defaults (docs/settings.md); kept in DIR/hub.json
+--data           the hub's data folder
+--unlock         who can open the hub's keys: passphrase, shares:K/N (any K of N people), program:/PATH ARG… (what it prints, for example from a TPM),
+                 or none (plain files; the default, with a warning). Repeat it for several; any one of them opens
+--root-folder    where the root key goes, for example a removable disk (default: DIR/root); the hub runs without it. Needed with --unlock
+--share-folder   where shares go, a file for each person; needed for shares
+${keyHelp}
+--settings       a JSON object of settings that differ from the defaults (docs/settings.md); kept in DIR/hub.json
 `,
   positionals: { least: 0, most: 0 },
-  options: { data: { type: 'string' }, 'root-folder': { type: 'string' }, settings: { type: 'string' } },
-  run: async (args) =>
-    runProgram('@edgekeep/hub/main', ['init', ...given(args, ['data', 'root-folder', 'settings']), ...json(args)]),
+  options: {
+    data: { type: 'string' },
+    'root-folder': { type: 'string' },
+    settings: { type: 'string' },
+    unlock: { type: 'string', multiple: true },
+    'share-folder': { type: 'string' },
+    'passphrase-fd': { type: 'string' },
+  },
+  run: (args) => runHub('init', args, ['data', 'root-folder', 'settings', 'unlock', 'share-folder', 'passphrase-fd']),
 };
 
 export const hubRun: Command = {
   summary: 'run a hub in the foreground',
-  usage: 'hub run --data DIR',
-  help: `Serves until SIGINT or SIGTERM. Listens on loopback unless DIR/hub.json says otherwise.\n\n--data      the hub's data folder (\`edgekeep hub init\`)`,
+  usage: 'hub run --data DIR [--passphrase-fd N] [--share FILE]…',
+  help: `
+Serves until SIGINT or SIGTERM. Listens on loopback unless DIR/hub.json says otherwise.
+
+--data           the hub's data folder (\`edgekeep hub init\`)
+${keyHelp}
+--share          a share's file; repeat it for as many as are needed
+`,
   positionals: { least: 0, most: 0 },
-  options: { data: { type: 'string' } },
-  run: async (args) => runProgram('@edgekeep/hub/main', ['run', ...given(args, ['data']), ...json(args)]),
+  options: {
+    data: { type: 'string' },
+    'passphrase-fd': { type: 'string' },
+    share: { type: 'string', multiple: true },
+  },
+  run: (args) => runHub('run', args, ['data', 'passphrase-fd', 'share']),
 };
+
+function runHub(verb: string, args: Arguments, names: readonly string[]): Promise<Outcome> {
+  const descriptors = ['passphrase-fd', 'new-passphrase-fd'].flatMap((name) => args.all(name)).map(Number);
+  const words = [verb, ...args.positionals, ...given(args, names), ...json(args)];
+  return runProgram('@edgekeep/hub/main', words, [], descriptors);
+}
 
 // A device has little memory and the agent little garbage: a small young generation saves some 9 MB of resident memory.
 const agentNodeOptions = ['--max-semi-space-size=1'];
@@ -42,10 +71,7 @@ export const agentRun: Command = {
 function given(args: Arguments, names: readonly string[]): readonly string[] {
   const [required = ''] = names;
   if (args.option(required) === undefined) throw new UsageError(`--${required} is required`);
-  return names.flatMap((name) => {
-    const value = args.option(name);
-    return value === undefined ? [] : [`--${name}`, value];
-  });
+  return names.flatMap((name) => args.all(name).flatMap((value) => [`--${name}`, value]));
 }
 
 const json = (args: Arguments) => (args.flag('json') ? ['--json'] : []);

@@ -17,6 +17,7 @@ import { assertCertificateStands } from '../identity/revocation-store.ts';
 import type { RootKeys } from '../identity/root-keys.ts';
 import { findPublishedRow } from '../model/releases.ts';
 import { unwrapModelKey } from '../model/vault.ts';
+import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRow, DeviceState, ModelReleaseRow } from '../store/schema.ts';
@@ -33,7 +34,7 @@ export interface ReleaseParts {
   readonly appraiser: Appraiser;
   readonly rootKeys: RootKeys;
   readonly policies: PolicyStore;
-  readonly platformKey: Uint8Array;
+  readonly platformKey: PlatformKey;
   readonly settings: Pick<HubSettings, 'leaseSeconds'>;
 }
 
@@ -149,7 +150,7 @@ function leaseFor(ask: ReleaseAsk, model: ModelReleaseRow, leaseSeconds: number)
 }
 
 function wrap(
-  platformKey: Uint8Array,
+  platformKey: PlatformKey,
   target: WrapTarget,
   model: ModelReleaseRow,
   appraisal: Appraisal,

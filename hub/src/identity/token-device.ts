@@ -7,7 +7,8 @@ import { parseDeviceToken, verifyDeviceToken } from '@edgekeep/core/identity/dev
 import { sha256Hex } from '../access/api-token.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { unwrapSecret, wrapSecret } from '../platform-wrap.ts';
+import { type Place, unwrapSecret, wrapSecret } from '../platform-wrap.ts';
+import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRow } from '../store/schema.ts';
 import { findDevice, getDevice } from './registry.ts';
@@ -26,7 +27,7 @@ export interface TokenDeviceOrder {
 /** Registers a device and returns its secret: shown once. */
 export async function addTokenDevice(
   database: Database,
-  platformKey: Uint8Array,
+  platformKey: PlatformKey,
   order: TokenDeviceOrder,
 ): Promise<string> {
   const { deviceId, actor, nowMs } = order;
@@ -59,7 +60,7 @@ export async function addTokenDevice(
 /** Makes a new secret; the newest older one stays valid for the overlap, all others end now. */
 export async function rollSecret(
   database: Database,
-  platformKey: Uint8Array,
+  platformKey: PlatformKey,
   order: TokenDeviceOrder & { readonly overlapSeconds: number },
 ): Promise<{ readonly secret: string; readonly olderValidUntil: number }> {
   const { deviceId, actor, nowMs } = order;
@@ -92,7 +93,7 @@ export interface TokenUse {
 }
 
 /** The device behind a token, which is used up by this; one message for every refusal. */
-export async function useDeviceToken(database: Database, platformKey: Uint8Array, use: TokenUse): Promise<DeviceRow> {
+export async function useDeviceToken(database: Database, platformKey: PlatformKey, use: TokenUse): Promise<DeviceRow> {
   const { nowMs, windowSeconds } = use;
   const token = parseOrRefuse(use.token);
   const device = await findDevice(database.read, token.deviceId);
@@ -155,13 +156,13 @@ function newSecret(): string {
 
 async function insertSecret(
   trx: WriteTransaction,
-  platformKey: Uint8Array,
+  platformKey: PlatformKey,
   deviceId: string,
   secret: string,
   nowMs: number,
 ) {
   const id = randomUUID();
-  const wrapped = wrapSecret(platformKey, utf8(secret), placeOf(deviceId, id));
+  const wrapped = wrapSecret(platformKey, utf8(secret), deviceSecretPlace(deviceId, id));
   await trx
     .insertInto('device_secret')
     .values({ id, device_id: deviceId, wrapped_secret: wrapped, created_at: nowMs, expires_at: null })
@@ -170,14 +171,20 @@ async function insertSecret(
 
 async function secretsOf(
   database: Database,
-  platformKey: Uint8Array,
+  platformKey: PlatformKey,
   deviceId: string,
   nowMs: number,
 ): Promise<readonly string[]> {
   const rows = await database.read.selectFrom('device_secret').selectAll().where('device_id', '=', deviceId).execute();
   return rows
     .filter((row) => row.expires_at === null || row.expires_at > nowMs)
-    .map((row) => parseUtf8(unwrapSecret(platformKey, row.wrapped_secret, placeOf(deviceId, row.id)), 'device secret'));
+    .map((row) =>
+      parseUtf8(unwrapSecret(platformKey, row.wrapped_secret, deviceSecretPlace(deviceId, row.id)), 'device secret'),
+    );
 }
 
-const placeOf = (deviceId: string, id: string) => ({ kind: 'device secret', names: [deviceId, id] });
+/** What a row of device secrets is bound to. */
+export const deviceSecretPlace = (deviceId: string, id: string): Place => ({
+  kind: 'device secret',
+  names: [deviceId, id],
+});

@@ -9,6 +9,7 @@ import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
+import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import { addTokenDevice, rollSecret, useDeviceToken } from './token-device.ts';
@@ -21,7 +22,7 @@ export function tokenDeviceRoutes(
   app: HttpServer,
   parts: {
     database: Database;
-    platformKey: Uint8Array;
+    platformKey: PlatformKey;
     settings: Pick<HubSettings, 'deviceTokens'>;
     clock: Clock;
     door: DeviceDoor;
@@ -57,7 +58,7 @@ function tokenOf({ headers }: FastifyRequest): string {
 
 export function tokenOperatorRoutes(
   app: HttpServer,
-  parts: { database: Database; platformKey: Uint8Array; clock: Clock; requireScope: RequireScope },
+  parts: { database: Database; platformKey: PlatformKey; clock: Clock; requireScope: RequireScope },
 ): void {
   const { database, platformKey, clock, requireScope } = parts;
 

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../store/database.ts';
+import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Blobs } from './blobs.ts';
 import { listPublishers, trustPublisher } from './publishers.ts';
 import {
@@ -26,7 +27,7 @@ const uploadBytesMost = Number.MAX_SAFE_INTEGER;
 
 export function modelOperatorRoutes(
   app: HttpServer,
-  parts: { database: Database; blobs: Blobs; platformKey: Uint8Array; clock: Clock; requireScope: RequireScope },
+  parts: { database: Database; blobs: Blobs; platformKey: PlatformKey; clock: Clock; requireScope: RequireScope },
 ): void {
   const { database, blobs, platformKey, clock, requireScope } = parts;
 

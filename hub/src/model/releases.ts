@@ -6,6 +6,7 @@ import { manifestDigest, type ModelManifest, parseManifest } from '@edgekeep/cor
 import { verifyModelRelease } from '@edgekeep/core/model/release';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
+import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database } from '../store/database.ts';
 import type { ModelFileRow, ModelReleaseRow } from '../store/schema.ts';
 import type { Blobs } from './blobs.ts';
@@ -24,7 +25,7 @@ export interface Release {
 /** Verifies the signature against the trusted publishers and stores the release as `uploading`. */
 export async function createRelease(
   database: Database,
-  platformKey: Uint8Array,
+  platformKey: PlatformKey,
   order: { manifest: Uint8Array; signature: string; modelKey: Uint8Array; actor: string; nowMs: number },
 ): Promise<Release> {
   if (order.modelKey.length !== modelKeyLength) throw new HubError('request-invalid', 'a model key has 32 bytes');
@@ -44,19 +45,7 @@ export async function createRelease(
     throw new HubError('release-invalid', 'the release is not signed as it must be', { reasons: verdict.reasons });
   }
   const { name, version } = verdict.manifest;
-  const row: ModelReleaseRow = {
-    name,
-    version,
-    state: 'uploading',
-    manifest: order.manifest,
-    manifest_digest: toHex(manifestDigest(order.manifest)),
-    signature: order.signature,
-    publisher: verdict.signerFingerprint,
-    wrapped_key: wrapModelKey(platformKey, order.modelKey, name, version),
-    created_at: order.nowMs,
-    published_at: null,
-  };
-  await database.write(async (trx) => {
+  const row = await database.write(async (trx) => {
     const old = await trx
       .selectFrom('model_release')
       .select('state')
@@ -71,7 +60,21 @@ export async function createRelease(
     }
     await trx.deleteFrom('model_file').where('name', '=', name).where('version', '=', version).execute();
     await trx.deleteFrom('model_release').where('name', '=', name).where('version', '=', version).execute();
-    await trx.insertInto('model_release').values(row).execute();
+    // Wrapped inside the transaction: a roll-over of the platform key counts on it (secrets/roll-over.ts).
+    const created: ModelReleaseRow = {
+      name,
+      version,
+      state: 'uploading',
+      manifest: order.manifest,
+      manifest_digest: toHex(manifestDigest(order.manifest)),
+      signature: order.signature,
+      publisher: verdict.signerFingerprint,
+      wrapped_key: wrapModelKey(platformKey, order.modelKey, name, version),
+      created_at: order.nowMs,
+      published_at: null,
+    };
+    await trx.insertInto('model_release').values(created).execute();
+    return created;
   });
   return { row, files: [] };
 }

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { PlatformKey } from '../secrets/platform-key.ts';
 import { unwrapModelKey, wrapModelKey } from './vault.ts';
 
-const platformKey = randomBytes(32);
+const newPlatformKey = () => new PlatformKey(new Map([[1, randomBytes(32)]]));
+const platformKey = newPlatformKey();
 const modelKey = randomBytes(32);
 const wrapped = wrapModelKey(platformKey, modelKey, 'inspect', '1.0.0');
 
@@ -15,7 +17,7 @@ test('a wrapped model key opens for no other release and under no other platform
   const failed = { code: 'store-failed' };
   assert.throws(() => unwrapModelKey(platformKey, wrapped, 'inspect', '1.0.1'), failed);
   assert.throws(() => unwrapModelKey(platformKey, wrapped, 'other', '1.0.0'), failed);
-  assert.throws(() => unwrapModelKey(randomBytes(32), wrapped, 'inspect', '1.0.0'), failed);
+  assert.throws(() => unwrapModelKey(newPlatformKey(), wrapped, 'inspect', '1.0.0'), failed);
 });
 
 test('a wrapped model key with any byte changed or cut short is refused', () => {

@@ -1,0 +1,94 @@
+// The unlockers that an operator asks for on the command line: `passphrase`, `shares:3/5`, `program:/path argument…`, `none`.
+import { mkdir } from 'node:fs/promises';
+import { join, relative, resolve, sep } from 'node:path';
+import { HubError } from '../error.ts';
+import { parseNewPassphrase } from './passphrase.ts';
+import { writePrivateFile } from './private-file.ts';
+import { secretFromProgram } from './program.ts';
+import { sharesMost } from './sealed-file.ts';
+import { encodeShareFile, type Share } from './share.ts';
+import { readCredential, readSecretLine } from './sources.ts';
+import { askOnTerminal } from './terminal.ts';
+import type { NewUnlocker } from './unlock.ts';
+
+export interface OrderSources {
+  readonly passphraseFd?: number | undefined;
+  /** Where share files go; must be given for shares, and be outside the data folder. */
+  readonly shareFolder?: string | undefined;
+  readonly dataFolder: string;
+  readonly unlockProgram: readonly string[];
+}
+
+/** The program behind `program:…`, split at spaces; undefined when the word does not name one. */
+export function programOf(words: readonly string[]): readonly string[] | undefined {
+  const word = words.find((each) => each.startsWith('program:'));
+  return word
+    ?.slice('program:'.length)
+    .split(' ')
+    .filter((part) => part !== '');
+}
+
+/** Turns the words into orders; asks for a passphrase where one is needed. `none` alone gives no unlocker. */
+export async function parseUnlockerOrders(
+  words: readonly string[],
+  sources: OrderSources,
+): Promise<readonly NewUnlocker[]> {
+  if (words.includes('none')) {
+    if (words.length > 1) throw new HubError('request-invalid', '`none` goes with no other unlocker');
+    return [];
+  }
+  const orders: NewUnlocker[] = [];
+  for (const word of words) orders.push(await parseOrder(word, sources));
+  return orders;
+}
+
+async function parseOrder(word: string, sources: OrderSources): Promise<NewUnlocker> {
+  if (word === 'passphrase') return { kind: 'passphrase', passphrase: await newPassphrase(sources.passphraseFd) };
+  if (word === 'program' || word.startsWith('program:')) {
+    return { kind: 'program', secret: await secretFromProgram(sources.unlockProgram) };
+  }
+  const [, needed, made] = (/^shares:(\d{1,2})\/(\d{1,2})$/.exec(word) ?? []).map(Number);
+  if (needed === undefined || made === undefined || needed < 2 || made < needed || made > sharesMost) {
+    throw new HubError(
+      'request-invalid',
+      `${word}: expected passphrase, shares:K/N with 2 <= K <= N <= ${sharesMost}, program:/path or none`,
+    );
+  }
+  const folder = shareFolder(sources);
+  return { kind: 'shares', needed, made, keep: (shares) => writeShares(folder, shares) };
+}
+
+async function newPassphrase(descriptor: number | undefined): Promise<string> {
+  if (descriptor !== undefined) return parseNewPassphrase(await readSecretLine(descriptor));
+  const credential = await readCredential();
+  if (credential !== undefined) return parseNewPassphrase(credential);
+  const first = await askOnTerminal('New passphrase of the hub: ');
+  if (first === undefined) {
+    throw new HubError('keys-locked', 'no terminal to ask for a passphrase: give one with --passphrase-fd N');
+  }
+  const passphrase = parseNewPassphrase(first);
+  if ((await askOnTerminal('Once more: ')) !== first) throw new HubError('unlock-refused', 'the two differ');
+  return passphrase;
+}
+
+function shareFolder({ shareFolder: folder, dataFolder }: OrderSources): string {
+  if (folder === undefined)
+    throw new HubError('request-invalid', 'shares need --share-folder DIR, where they are written');
+  if (isInside(dataFolder, folder)) {
+    throw new HubError('request-invalid', `${folder} is in the data folder: shares beside the keys protect nothing`);
+  }
+  return folder;
+}
+
+/** Whether `path` is the folder or lies in it. */
+export function isInside(folder: string, path: string): boolean {
+  const way = relative(resolve(folder), resolve(path));
+  return way === '' || (way !== '..' && !way.startsWith(`..${sep}`));
+}
+
+async function writeShares(folder: string, shares: readonly Share[]): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  for (const [at, share] of shares.entries()) {
+    await writePrivateFile(join(folder, `share-${at + 1}-of-${share.made}.txt`), encodeShareFile(share, at + 1));
+  }
+}

@@ -1,0 +1,53 @@
+// A passphrase as an unlocker: scrypt (RFC 7914) makes each guess cost 128 MiB and some tenths of a second.
+import { scrypt } from 'node:crypto';
+import { utf8 } from '@edgekeep/core/bytes';
+import { HubError } from '../error.ts';
+
+export interface ScryptCost {
+  readonly N: number;
+  readonly r: number;
+  readonly p: number;
+}
+
+/** For new unlockers; both readers and writers know their bounds from sealed-file.ts. */
+export const newCost = { N: 131_072, r: 8, p: 1 } as const;
+/** Guessing is slow, not impossible: shorter ones are refused for new unlockers. */
+export const passphraseLeast = 12;
+/** Longer input is a file given by mistake. */
+export const passphraseMost = 1_024;
+
+/** One spelling for what looks alike on different keyboards (Unicode NFKC). */
+export function parsePassphrase(text: string): string {
+  const passphrase = text.normalize('NFKC');
+  if (passphrase === '' || passphrase.length > passphraseMost) {
+    throw new HubError('unlock-refused', `a passphrase has 1 to ${passphraseMost} characters`);
+  }
+  return passphrase;
+}
+
+/** As `parsePassphrase`, for a passphrase that is to protect a hub. */
+export function parseNewPassphrase(text: string): string {
+  const passphrase = parsePassphrase(text);
+  if (passphrase.length < passphraseLeast) {
+    throw new HubError(
+      'unlock-refused',
+      `a new passphrase has at least ${passphraseLeast} characters: take five words`,
+    );
+  }
+  return passphrase;
+}
+
+/** 32 bytes, which the caller zeroes. */
+export async function stretchPassphrase(passphrase: string, salt: Uint8Array, cost: ScryptCost): Promise<Uint8Array> {
+  const { N, r, p } = cost;
+  const bytes = utf8(passphrase);
+  try {
+    return await new Promise<Uint8Array>((resolve, reject) => {
+      // OpenSSL counts a little beside the 128 * N * r bytes.
+      const maxmem = 128 * N * r + 1_048_576;
+      scrypt(bytes, salt, 32, { N, r, p, maxmem }, (error, key) => (error === null ? resolve(key) : reject(error)));
+    });
+  } finally {
+    bytes.fill(0);
+  }
+}

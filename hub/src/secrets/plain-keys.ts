@@ -1,0 +1,47 @@
+// The hub's keys as plain files, readable by its user only: for demonstrations and tests. Whoever copies the folder has them all.
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HubError } from '../error.ts';
+import { type KeyStore, keyNamePattern } from './key-store.ts';
+import { syncFolder, writePrivateFile } from './private-file.ts';
+
+/** Certificates lie in the same folder; they are public. */
+const publicNames = new Set(['root.pem', 'issuing.pem']);
+
+/** `folder` is the `keys` folder of a hub and must exist. */
+export function plainKeys(folder: string): KeyStore {
+  return {
+    protection: 'plain',
+    names: () => plainKeyNames(folder),
+    read: (name) => readPlainKey(folder, name),
+    async add(name, secret) {
+      if (!keyNamePattern.test(name)) throw new TypeError(`${name} is no name of a key`);
+      if ((await readPlainKey(folder, name)) !== undefined) {
+        throw new HubError('conflict', `${join(folder, name)} exists: a key is never overwritten`);
+      }
+      await writePrivateFile(join(folder, name), secret);
+      await syncFolder(folder);
+    },
+    async remove(name) {
+      await rm(join(folder, name), { force: true });
+      await syncFolder(folder);
+    },
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
+
+/** Names of the private keys that lie in the folder in the clear. */
+export async function plainKeyNames(folder: string): Promise<readonly string[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names.filter((name) => keyNamePattern.test(name) && !publicNames.has(name)).toSorted();
+}
+
+async function readPlainKey(folder: string, name: string): Promise<Uint8Array | undefined> {
+  if (!keyNamePattern.test(name)) throw new TypeError(`${name} is no name of a key`);
+  try {
+    return await readFile(join(folder, name));
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+    throw new HubError('settings-invalid', `${join(folder, name)} can't be read`, { cause });
+  }
+}

@@ -1,0 +1,35 @@
+// A program as an unlocker, spec/platform-secrets.md: the hub runs the one that its settings name and reads 32 bytes from its standard output. How the
+// program comes by them (a TPM, a PKCS#11 token, a key service) is its own affair; the secret is in no argument, environment or file.
+import { spawn } from 'node:child_process';
+import { isAbsolute } from 'node:path';
+import { HubError } from '../error.ts';
+
+const secretLength = 32;
+/** Long enough for a PIN to be typed. */
+const answerMilliseconds = 120_000;
+
+/** 32 bytes, which the caller zeroes. `command` is the program's absolute path and its arguments. Throws `unlock-refused`. */
+export async function secretFromProgram(command: readonly string[]): Promise<Uint8Array> {
+  const [program, ...args] = command;
+  if (program === undefined || !isAbsolute(program)) {
+    throw new HubError('settings-invalid', 'unlockProgram names a program by its absolute path, and its arguments');
+  }
+  // Standard input and error are ours, so that it can ask for a PIN and say what fails.
+  const child = spawn(program, args, { stdio: ['inherit', 'pipe', 'inherit'], timeout: answerMilliseconds });
+  const secret = new Uint8Array(secretLength);
+  let received = 0;
+  child.stdout.on('data', (chunk: Buffer) => {
+    secret.set(chunk.subarray(0, Math.max(0, secretLength - received)), Math.min(received, secretLength));
+    received += chunk.length;
+    chunk.fill(0);
+    if (received > secretLength) child.kill('SIGKILL');
+  });
+  const end = await new Promise<string | undefined>((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('close', (code, signal) => resolve(code === 0 ? undefined : `it ended with ${code ?? signal}`));
+  });
+  if (end === undefined && received === secretLength) return secret;
+  secret.fill(0);
+  const length = received > secretLength ? 'more than 32' : String(received);
+  throw new HubError('unlock-refused', `${program}: ${end ?? `expected 32 bytes, it printed ${length}`}`);
+}

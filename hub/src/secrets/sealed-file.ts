@@ -1,0 +1,107 @@
+// `keys/sealed.json`, spec/platform-secrets.md: the hub's keys under one key-encryption key (KEK), and that key once under each unlocker. The file is
+// outside data: whoever can write the disk chooses every byte, so all sizes and costs are bounded before anything is computed.
+import { parseBase64url } from '@edgekeep/core/bytes';
+import { CoreError } from '@edgekeep/core/error';
+import { parseJson } from '@edgekeep/core/json';
+import { z } from 'zod';
+import { HubError } from '../error.ts';
+import { keyNamePattern } from './key-store.ts';
+
+/** Keys of 32 bytes and PKCS#8 texts; thirty-two of them and eight unlockers stay far below this. */
+export const sealedFileBytesMost = 256 * 1024;
+const entriesMost = 64;
+const unlockersMost = 8;
+const secretBytesMost = 4_096;
+/** Nonce and tag of AES-GCM beside the ciphertext. */
+const gcmOverhead = 28;
+const kekLength = 32;
+/** People who share one secret: as many as can be called together. */
+export const sharesMost = 16;
+
+const bytesOfLength = (least: number, most = least) =>
+  z.string().refine((text) => text.length <= Math.ceil((most * 4) / 3) && isBytes(text, least, most), {
+    error: `expected ${least === most ? least : `${least} to ${most}`} bytes as base64url`,
+  });
+
+function isBytes(text: string, least: number, most: number): boolean {
+  try {
+    const { length } = parseBase64url(text, 'bytes');
+    return length >= least && length <= most;
+  } catch {
+    return false;
+  }
+}
+
+const id = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/);
+/** The KEK under AES-256-GCM: nonce, ciphertext, tag. */
+const wrapped = bytesOfLength(kekLength + gcmOverhead);
+
+const unlockerSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('passphrase'),
+    id,
+    salt: bytesOfLength(16),
+    // RFC 7914. One derivation takes 128 * N * r bytes: 128 or 256 MiB. A file cannot ask for more, nor be read for less.
+    scrypt: z.strictObject({
+      N: z.union([z.literal(131_072), z.literal(262_144)]),
+      r: z.literal(8),
+      p: z.literal(1),
+    }),
+    wrapped,
+  }),
+  z.strictObject({
+    kind: z.literal('shares'),
+    id,
+    /** Tells the shares of this unlocker from those of another. */
+    set: bytesOfLength(8),
+    needed: z.int().min(2).max(sharesMost),
+    made: z.int().min(2).max(sharesMost),
+    wrapped,
+  }),
+  z.strictObject({ kind: z.literal('program'), id, wrapped }),
+]);
+
+const sealedFileSchema = z
+  .strictObject({
+    type: z.literal('edgekeep-sealed-keys/v1'),
+    unlockers: z.array(unlockerSchema).min(1).max(unlockersMost),
+    entries: z
+      .array(
+        z.strictObject({
+          name: z.string().regex(keyNamePattern),
+          sealed: bytesOfLength(gcmOverhead + 1, gcmOverhead + secretBytesMost),
+        }),
+      )
+      .min(1)
+      .max(entriesMost),
+  })
+  .refine((file) => isUnique(file.unlockers.map((each) => each.id)), { error: 'two unlockers have one id' })
+  .refine((file) => isUnique(file.entries.map((each) => each.name)), { error: 'two entries have one name' });
+
+export type Unlocker = z.infer<typeof unlockerSchema>;
+export type SealedFile = z.infer<typeof sealedFileSchema>;
+
+const isUnique = (names: readonly string[]) => new Set(names).size === names.length;
+
+/** Throws `sealed-keys-invalid` for whatever is not such a file, `where` it came from. */
+export function parseSealedFile(bytes: Uint8Array, where: string): SealedFile {
+  if (bytes.length > sealedFileBytesMost) {
+    throw new HubError(
+      'sealed-keys-invalid',
+      `${where} has ${bytes.length} bytes, at most ${sealedFileBytesMost} are read`,
+    );
+  }
+  try {
+    return parseJson(bytes, sealedFileSchema, where);
+  } catch (cause) {
+    if (!(cause instanceof CoreError)) throw cause;
+    throw new HubError('sealed-keys-invalid', cause.message, { cause });
+  }
+}
+
+/** Written for people to look at: it holds no secret in the clear. Throws `sealed-keys-invalid` for what no reader would take. */
+export function encodeSealedFile(file: SealedFile): Uint8Array {
+  const bytes = Buffer.from(`${JSON.stringify(file, null, 2)}\n`);
+  parseSealedFile(bytes, 'the sealed keys');
+  return bytes;
+}

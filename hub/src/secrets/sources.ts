@@ -1,0 +1,111 @@
+// Where secrets for unlocking come from: a file descriptor, a systemd credential, share files, the program of the settings, the terminal. Never an argument
+// and never an environment variable: both can be read from outside.
+import { createReadStream } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HubError } from '../error.ts';
+import { secretFromProgram } from './program.ts';
+import type { SealedFile, Unlocker } from './sealed-file.ts';
+import { parseShare, parseShareFile, type Share, shareFileBytesMost } from './share.ts';
+import { askOnTerminal } from './terminal.ts';
+import type { Offer } from './unlock.ts';
+
+/** The systemd credential that holds the passphrase (LoadCredential=, LoadCredentialEncrypted=). */
+export const credentialName = 'edgekeep-passphrase';
+const secretBytesMost = 4_096;
+
+export interface UnlockSources {
+  /** A passphrase is read from here up to the end of the line. */
+  readonly passphraseFd?: number | undefined;
+  readonly shareFiles?: readonly string[];
+  /** The program of the settings and its arguments; empty when there is none. */
+  readonly unlockProgram: readonly string[];
+}
+
+/** What was given expressly comes first, then what needs nobody, then the terminal. Throws `keys-locked` when there is nothing to offer. */
+export async function gatherOffer(
+  { unlockers }: Pick<SealedFile, 'unlockers'>,
+  sources: UnlockSources,
+): Promise<Offer> {
+  const has = (kind: Unlocker['kind']) => unlockers.some((unlocker) => unlocker.kind === kind);
+  if (sources.passphraseFd !== undefined) {
+    return { kind: 'passphrase', passphrase: await readSecretLine(sources.passphraseFd) };
+  }
+  const { shareFiles = [] } = sources;
+  if (shareFiles.length > 0) return { kind: 'shares', shares: await Promise.all(shareFiles.map(readShareFile)) };
+  const credential = has('passphrase') ? await readCredential() : undefined;
+  if (credential !== undefined) return { kind: 'passphrase', passphrase: credential };
+  if (has('program') && sources.unlockProgram.length > 0) {
+    return { kind: 'program', secret: await secretFromProgram(sources.unlockProgram) };
+  }
+  const typed = has('passphrase') ? await askPassphrase() : await askShares(unlockers);
+  if (typed !== undefined) return typed;
+  const kinds = unlockers.map(({ id }) => id).join(', ');
+  throw new HubError(
+    'keys-locked',
+    `the keys are sealed (${kinds}) and nothing was given to open them: --passphrase-fd N, --share FILE, the credential ${credentialName}, or a terminal`,
+  );
+}
+
+/** The first line, without its end. */
+export async function readSecretLine(descriptor: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of createReadStream('', {
+      fd: descriptor,
+      autoClose: false,
+      highWaterMark: secretBytesMost,
+    })) {
+      chunks.push(Buffer.from(chunk));
+      length += chunk.length;
+      if (chunk.includes('\n') || length > secretBytesMost) break;
+    }
+  } catch (cause) {
+    throw new HubError('unlock-refused', `file descriptor ${descriptor} can't be read`, { cause });
+  }
+  if (length > secretBytesMost) throw new HubError('unlock-refused', `a line of more than ${secretBytesMost} bytes`);
+  const bytes = Buffer.concat(chunks);
+  const end = bytes.indexOf('\n');
+  const text = bytes.toString('utf8', 0, end === -1 ? length : end);
+  for (const chunk of [...chunks, bytes]) chunk.fill(0);
+  return text;
+}
+
+/** The passphrase that systemd hands over, if it does. */
+export async function readCredential(): Promise<string | undefined> {
+  const folder = process.env['CREDENTIALS_DIRECTORY'];
+  if (folder === undefined) return undefined;
+  try {
+    const text = await readFile(join(folder, credentialName), 'utf8');
+    return text.endsWith('\n') ? text.slice(0, -1) : text;
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+    throw cause;
+  }
+}
+
+export async function readShareFile(path: string): Promise<Share> {
+  await using file = await open(path, 'r');
+  const { size } = await file.stat();
+  if (size > shareFileBytesMost) throw new HubError('unlock-refused', `${path} is too long for a share`);
+  return parseShareFile(await file.readFile('utf8'));
+}
+
+async function askPassphrase(): Promise<Offer | undefined> {
+  const passphrase = await askOnTerminal('Passphrase of the hub: ');
+  return passphrase === undefined ? undefined : { kind: 'passphrase', passphrase };
+}
+
+/** One share after the other, until those of one split are enough. */
+async function askShares(unlockers: readonly Unlocker[]): Promise<Offer | undefined> {
+  const needed = unlockers.flatMap((each) => (each.kind === 'shares' ? [each.needed] : []))[0];
+  if (needed === undefined) return undefined;
+  const shares: Share[] = [];
+  while (shares.length < needed) {
+    const text = await askOnTerminal(`Share ${shares.length + 1} of the ${needed} that are needed: `);
+    if (text === undefined) return undefined;
+    shares.push(parseShare(text));
+  }
+  return { kind: 'shares', shares };
+}

@@ -1,0 +1,139 @@
+// The hub's own secrets, as a whole: what a thief of the machine's disk gets (nothing), and what is asked for before a hub starts.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createPrivateKey } from 'node:crypto';
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { text } from 'node:stream/consumers';
+import { test, type TestContext } from 'node:test';
+import { initHub } from '@edgekeep/hub/init';
+import { loadHubKeys } from '@edgekeep/hub/keys';
+import { unwrapModelKey } from '@edgekeep/hub/model/vault';
+import type { KeyStore } from '@edgekeep/hub/secrets/key-store';
+import { openSealed } from '@edgekeep/hub/secrets/open-keys';
+import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
+import { startHub } from '@edgekeep/hub/start';
+import { z } from 'zod';
+import { SealedHub, sealedHubSettings } from './support/sealed-hub.ts';
+import { findSecrets } from './support/secret-search.ts';
+
+const command = join(import.meta.dirname, '../cli/src/main.ts');
+
+async function temporaryFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-secrets-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** The secret scalars and keys behind the entries of a key store. */
+async function secretsIn(store: KeyStore): Promise<Map<string, Uint8Array>> {
+  const secrets = new Map<string, Uint8Array>();
+  for (const name of await store.names()) {
+    const bytes = (await store.read(name)) ?? assert.fail();
+    const scalar = name.endsWith('.pem')
+      ? createPrivateKey(Buffer.from(bytes)).export({ format: 'jwk' }).d
+      : Buffer.from(bytes).toString('base64url');
+    secrets.set(name, Buffer.from(scalar ?? assert.fail(), 'base64url'));
+  }
+  return secrets;
+}
+
+async function modelKey(hub: SealedHub): Promise<Uint8Array> {
+  await using store = await openSealed(hub.keys, { kind: 'program', secret: Uint8Array.from(hub.secret) });
+  const database = new DatabaseSync(join(hub.data, 'hub.sqlite'), { readOnly: true });
+  try {
+    const row = database.prepare('SELECT wrapped_key FROM model_release').get();
+    const { wrapped_key: wrapped } = z.object({ wrapped_key: z.instanceof(Uint8Array) }).parse(row);
+    const { platformKey } = await loadHubKeys(hub.data, store);
+    return unwrapModelKey(platformKey, wrapped, 'inspect', '1.0.0');
+  } finally {
+    database.close();
+  }
+}
+
+async function edgekeep(args: readonly string[], input = ''): Promise<{ status: number | null; output: string }> {
+  const child = spawn(process.execPath, [command, ...args], { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+  child.stdin.end(input);
+  const [out, err, status] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    new Promise<number | null>((resolve) => child.once('exit', resolve)),
+  ]);
+  return { status, output: out + err };
+}
+
+test('a thief of disk and database finds no key, and starts no hub', async (t) => {
+  await using hub = await SealedHub.make();
+  const operator = await hub.start();
+  await hub.trustPublisher(operator);
+  await hub.publish(operator, '1.0.0');
+  const deviceSecret = await hub.addTokenDevice(operator, 'meter-7');
+  const stolen = await temporaryFolder(t);
+  // Once while it runs, with the write-ahead log as it is, and once at rest.
+  await cp(hub.data, join(stolen, 'running'), { recursive: true });
+  await hub.stop();
+  await cp(hub.data, join(stolen, 'stopped'), { recursive: true });
+
+  const store = await openSealed(hub.keys, { kind: 'program', secret: Uint8Array.from(hub.secret) });
+  const secrets = await secretsIn(store);
+  await store[Symbol.asyncDispose]();
+  assert.deepEqual([...secrets.keys()], ['attestation-key.pem', 'issuing-key.pem', 'log-key.pem', 'platform.key']);
+  secrets.set('model key', await modelKey(hub));
+  secrets.set('device secret', Buffer.from(deviceSecret, 'base64url'));
+  secrets.set('device secret as text', Buffer.from(deviceSecret));
+  secrets.set('unlocking secret', hub.secret);
+  assert.deepEqual(await findSecrets(stolen, secrets), []);
+
+  const copy = join(stolen, 'stopped');
+  await assert.rejects(startHub(copy, sealedHubSettings), { code: 'keys-locked' });
+  await assert.rejects(hub.start(copy, new Uint8Array(32)), { code: 'unlock-refused' });
+});
+
+test('the same search finds every key of a plain hub', async (t) => {
+  const folder = await temporaryFolder(t);
+  const data = join(folder, 'hub');
+  await initHub(data, { rootFolder: join(folder, 'root'), settings: sealedHubSettings, nowMs: Date.now() });
+  const secrets = await secretsIn(plainKeys(join(data, 'keys')));
+  const found = await findSecrets(data, secrets);
+  assert.deepEqual(found.toSorted(), [...secrets.keys()].map((name) => `${name}: ${name}`).toSorted());
+});
+
+test('a wrong passphrase starts nothing and leaves the folder as it was', async (t) => {
+  const folder = await temporaryFolder(t);
+  const data = join(folder, 'hub');
+  const where = ['--data', data, '--root-folder', join(folder, 'root'), '--passphrase-fd', '0'];
+  const made = await edgekeep(['hub', 'init', '--unlock', 'passphrase', ...where], 'correct horse battery staple\n');
+  assert.equal(made.status, 0, made.output);
+  const before = (await readdir(data)).toSorted();
+  const refused = await edgekeep(['hub', 'run', '--data', data, '--passphrase-fd', '0'], 'correct horse\n');
+  assert.equal(refused.status, 1);
+  assert.match(refused.output, /unlock-refused/);
+  assert.doesNotMatch(refused.output, /ready|horse/);
+  assert.deepEqual((await readdir(data)).toSorted(), before);
+  const unasked = await edgekeep(['hub', 'run', '--data', data]);
+  assert.equal(unasked.status, 3);
+  assert.match(unasked.output, /keys-locked/);
+});
+
+test('a hub is not sealed with its root key or its shares beside it', async (t) => {
+  const data = join(await temporaryFolder(t), 'hub');
+  const rootInside = await edgekeep(
+    ['hub', 'init', '--data', data, '--unlock', 'passphrase', '--passphrase-fd', '0'],
+    'a long passphrase',
+  );
+  assert.equal(rootInside.status, 2, rootInside.output);
+  const sharesInside = await edgekeep([
+    'hub',
+    'init',
+    '--data',
+    data,
+    '--unlock',
+    'shares:2/3',
+    '--share-folder',
+    join(data, 'shares'),
+  ]);
+  assert.equal(sharesInside.status, 2, sharesInside.output);
+  assert.match(sharesInside.output, /shares beside the keys protect nothing/);
+});
