@@ -29,6 +29,8 @@ export interface AgentParts {
   readonly openLink: (callbacks: LinkCallbacks) => HubLink;
   readonly makeRunners: (link: HubLink, hooks: RunnerHooks) => readonly ModelRunner[];
   readonly attest: (link: HubLink) => Promise<Answer<Attestation>>;
+  /** Has the root of trust end what keys it was given so far. */
+  readonly endLeases: () => Promise<void>;
   readonly forkProofFile: string;
   readonly checkinSeconds: number;
   readonly emit: Emit;
@@ -256,7 +258,9 @@ export class AgentLife {
 
   #lockAll(why: string): Promise<void> {
     return this.#locking.run(async () => {
+      const holds = this.#runners.some(({ held }) => held !== undefined);
       await Promise.all(this.#runners.map((runner) => runner.lock(why)));
+      if (holds) await this.#parts.endLeases();
     });
   }
 

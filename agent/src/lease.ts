@@ -4,14 +4,17 @@ import { type Lease, leaseState } from '@edgekeep/core/access/lease';
 import { receiptBytesMax, type ReceiptVerdict, verifyReceipt } from '@edgekeep/core/access/receipt';
 import type { Trust } from '@edgekeep/core/access/trust';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
-import { equalBytes, parseBase64url } from '@edgekeep/core/bytes';
+import { equalBytes, parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { encodeCanonicalJson } from '@edgekeep/core/json';
+import { HardwareError } from '@edgekeep/hardware/error';
+import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import * as api from '@edgekeep/wire/device-api';
 import type { z } from 'zod';
 import { evidenceDocument, type Prover } from './attest.ts';
 import type { HubLink } from './connection.ts';
 import { AgentError } from './error.ts';
+import { type Emit, failureEvent } from './event.ts';
 import { type Answer, postToHub } from './hub-api.ts';
 import type { VerifiedModel } from './model.ts';
 
@@ -39,10 +42,26 @@ const clockSkewSecondsMax = 300;
 export function requestKey(parts: LeaseParts, model: VerifiedModel): Promise<Answer<KeyGrant>> {
   return parts.link.withChallenge(async ({ nonce, exporter, pcrs, send }) => {
     const evidence = evidenceDocument(await parts.prover.evidence('release', nonce, exporter, pcrs));
-    const ask = { model: model.name, version: model.version, evidence };
+    const counter = await parts.prover.leaseCounter(nonce, exporter);
+    const leaseCounter = counter && {
+      attest: toBase64url(counter.attest),
+      signature: toBase64url(counter.signature),
+    };
+    const ask = { model: model.name, version: model.version, evidence, leaseCounter };
     const answer = await postToHub(send, '/v1/releases', ask, api.releaseResponse);
     return answer.kind === 'refused' ? answer : { kind: 'ok', value: checkedGrant(parts, model, answer.value) };
   });
+}
+
+/** Has the root of trust open nothing any more that it was given so far, where it can do that. A failure is told and stops nobody. */
+export async function endLeases(rootOfTrust: Pick<RootOfTrust, 'endLeases'>, emit: Emit): Promise<void> {
+  try {
+    await rootOfTrust.endLeases?.();
+  } catch (error) {
+    // Without a counter no key was given on its terms.
+    if (error instanceof HardwareError && error.code === 'lease-counter-unusable') return;
+    emit(failureEvent('lease', error));
+  }
 }
 
 /** Throws `lease-refused` unless lease and receipt are about this device, this model and now. */

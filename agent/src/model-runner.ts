@@ -13,7 +13,7 @@ import type { GuardListener } from './guard/listener.ts';
 import { type GuardHost, HeldModel } from './held-model.ts';
 import { cutOffCodes, type Refusal, refusalText } from './hub-api.ts';
 import type { HubLink } from './connection.ts';
-import { type KeyGrant, type LeaseParts, requestKey } from './lease.ts';
+import { endLeases, type KeyGrant, type LeaseParts, requestKey } from './lease.ts';
 import type { ModelStore } from './model-store.ts';
 import { currentModel, type VerifiedModel } from './model.ts';
 import { OpenedModel } from './opened-model.ts';
@@ -24,7 +24,7 @@ import { pause, waitUntil } from './wait.ts';
 export interface ModelRunnerParts extends Omit<LeaseParts, 'link'> {
   readonly settings: ModelSettings;
   readonly link: Pick<HubLink, 'send' | 'download' | 'withChallenge' | 'connected'>;
-  readonly rootOfTrust: Pick<RootOfTrust, 'openKey'>;
+  readonly rootOfTrust: Pick<RootOfTrust, 'openKey' | 'endLeases'>;
   readonly store: ModelStore;
   readonly versions: HighestVersions;
   readonly receiptsFolder: string;
@@ -165,7 +165,7 @@ export class ModelRunner {
 
   /** Opens the key, opens the files with it, zeroes it, and starts the guard. */
   async #open(model: VerifiedModel, { wrappedKey, lease }: KeyGrant, signal: AbortSignal): Promise<HeldModel> {
-    const { rootOfTrust, store, versions, guardHost, clock } = this.#parts;
+    const { rootOfTrust, store, versions, guardHost, clock, emit } = this.#parts;
     const modelKey = await rootOfTrust.openKey(wrappedKey, { leaseId: lease.id });
     let opened: OpenedModel;
     try {
@@ -182,7 +182,9 @@ export class ModelRunner {
     signal.addEventListener('abort', wipe, { once: true });
     try {
       if (signal.aborted) throw new AgentError('locked', `${model.name} was locked while it was opened`);
-      await versions.remember(model.name, model.version);
+      const replaces = await versions.remember(model.name, model.version);
+      // The TPM, too, opens no earlier version from now on.
+      if (replaces) await endLeases(rootOfTrust, emit);
       return await HeldModel.take(model, lease, opened, guardHost, clock());
     } catch (error) {
       await opened[Symbol.asyncDispose]();

@@ -31,6 +31,7 @@ import type { Answer, Send } from './hub-api.ts';
 import { enrol, type Identity, type IdentityParts, recover, renew } from './identity.ts';
 import { adminApi, statusApi } from './local-api.ts';
 import { LocalServer } from './local-server.ts';
+import { endLeases } from './lease.ts';
 import { measureStages } from './measured-start.ts';
 import { ModelRunner, type ModelRunnerParts } from './model-runner.ts';
 import { ModelStore } from './model-store.ts';
@@ -139,6 +140,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
       }),
     makeRunners: (link, hooks) => settings.models.map((model) => makeRunner(model, link, hooks)),
     attest: (link) => attest({ deviceId, link, prover, keys: pinned.trust.attestationKeys, clock }),
+    endLeases: () => endLeases(rootOfTrust, emit),
     forkProofFile,
     checkinSeconds: settings.checkinSeconds,
     emit,

@@ -40,11 +40,13 @@ export class HighestVersions {
     throw new AgentError('model-rollback', `${name} ${version} is older than ${highest}, which this device has served`);
   }
 
-  /** Remembers durably, before the version is served. */
-  async remember(name: string, version: string): Promise<void> {
+  /** Remembers durably, before the version is served. True when it takes the place of an earlier one. */
+  async remember(name: string, version: string): Promise<boolean> {
     this.assertNoRollback(name, version);
-    if (this.#versions.get(name) === version) return;
+    const last = this.#versions.get(name);
+    if (last === version) return false;
     this.#versions.set(name, version);
     await this.#serial.run(() => replaceFile(this.#path, utf8(JSON.stringify(Object.fromEntries(this.#versions)))));
+    return last !== undefined;
   }
 }

@@ -49,7 +49,10 @@ export async function makeFleet(folder: string, count: number): Promise<Fleet> {
   const nowMs = Date.now();
   // Nobody cosigns here, so no quorum is asked for: receipts stand on the log's own signature.
   const witness = { quorum: 0 };
-  const settings = hubSettingsSchema.parse({ device: { port: 0 }, operator: { port: 0 }, witness, logLevel: 'silent' });
+  // Simulated devices keep no lease counter.
+  const lease = { enforcedBy: 'agent' };
+  const free = { port: 0 };
+  const settings = hubSettingsSchema.parse({ device: free, operator: free, witness, lease, logLevel: 'silent' });
   await mkdir(folder, { recursive: true });
   const { operatorFile } = await initHub(folder, { rootFolder: join(folder, 'root'), settings, nowMs });
   const { token }: { readonly token: string } = JSON.parse(await readFile(operatorFile, 'utf8'));

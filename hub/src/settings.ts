@@ -41,6 +41,12 @@ export const hubSettingsSchema = z.strictObject({
   certificateSeconds: z.int().min(60).max(31_536_000).default(604_800),
   /** Life of a key lease, in seconds. */
   leaseSeconds: z.int().min(5).max(2_592_000).default(3_600),
+  lease: z
+    .strictObject({
+      /** Who ends a lease on a device with a TPM: the TPM itself, or the agent alone. */
+      enforcedBy: z.enum(['tpm', 'agent']).default('tpm'),
+    })
+    .prefault({}),
   revocation: z
     .strictObject({
       /** How often a hub node looks for revocations in the store, in milliseconds. */

@@ -36,8 +36,8 @@ const asked = { model: model.name, version: model.version };
 const refused = { status: 403, code: 'attestation-refused' };
 const stale = { ...refused, reason: 'qualifying-data-mismatch' };
 
-function askWith(link: DeviceLink, evidence: object) {
-  return link.ask('POST', '/v1/releases', { ...asked, evidence });
+function askWith(link: DeviceLink, evidence: object, leaseCounter?: object) {
+  return link.ask('POST', '/v1/releases', { ...asked, evidence, leaseCounter });
 }
 
 test('an honest device with a healthy boot gets the key, which opens in its own TPM', { skip }, async () => {
@@ -48,8 +48,8 @@ test('an honest device with a healthy boot gets the key, which opens in its own 
 
 test('evidence is good for one answer only', { skip }, async () => {
   await using link = await honest.connect(fleet.world.hub);
-  const evidence = await honest.evidence('release', await link.challenge(), link.exporter);
-  accepted(await askWith(link, evidence), api.releaseResponse);
+  const { evidence, leaseCounter } = await honest.releaseProof(await link.challenge(), link.exporter);
+  accepted(await askWith(link, evidence, leaseCounter), api.releaseResponse);
   assertRefused(await askWith(link, evidence), { status: 409, code: 'challenge-missing' });
   // A new challenge does not make the old answer new.
   await link.challenge();

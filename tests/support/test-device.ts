@@ -111,6 +111,15 @@ export class TestDevice {
     return evidenceDocument(await this.signedEvidence(qualifyingData(purpose, nonce, bound)));
   }
 
+  /** Evidence for a key and, from a TPM, the lease counter. */
+  async releaseProof(nonce: Uint8Array, exporter: Uint8Array): Promise<{ evidence: object; leaseCounter?: object }> {
+    const evidence = await this.evidence('release', nonce, exporter);
+    const counter = await this.rootOfTrust.certifyLeaseCounter?.(qualifyingData('release', nonce, exporter));
+    if (counter === undefined) return { evidence };
+    const { attest, signature } = counter;
+    return { evidence, leaseCounter: { attest: toBase64url(attest), signature: toBase64url(signature) } };
+  }
+
   async signedEvidence(data: Uint8Array): Promise<Evidence> {
     const signed = await this.rootOfTrust.attest(data, { bank: 'sha256', pcrs: [...quotedPcrs] });
     return { ...signed, eventLog: this.eventLog };
@@ -174,8 +183,11 @@ export class TestDevice {
   }
 
   async askForKey(link: DeviceLink, model: string, version: string): Promise<Answer> {
-    const evidence = await this.evidence('release', await link.challenge(), link.exporter);
-    return link.ask('POST', '/v1/releases', { model, version, evidence });
+    return link.ask('POST', '/v1/releases', {
+      model,
+      version,
+      ...(await this.releaseProof(await link.challenge(), link.exporter)),
+    });
   }
 
   /** A key that must be released. */

@@ -83,6 +83,8 @@ export const releaseRequest = z.strictObject({
   version: z.string().max(64),
   /** Over qualifyingData('release', nonce, TLS exporter). */
   evidence: evidenceSchema,
+  /** TPM2_NV_Certify of the lease counter over the same, where the device has one: TPMS_ATTEST and TPMT_SIGNATURE. */
+  leaseCounter: z.strictObject({ attest: small, signature: small }).optional(),
 });
 export const releaseResponse = z.object({
   lease: leaseSchema,

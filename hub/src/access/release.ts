@@ -3,6 +3,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { type KeyRelease, keyReleasedEntry } from '@edgekeep/core/access/key-release';
 import type { Lease } from '@edgekeep/core/access/lease';
+import type { LeaseTerms } from '@edgekeep/core/access/lease-terms';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
@@ -21,6 +22,7 @@ import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRow, DeviceState, ModelReleaseRow } from '../store/schema.ts';
+import { type SentLeaseCounter, leaseTermsFor } from './lease-terms.ts';
 import type { ReleaseQuestion } from './policy.ts';
 import type { PolicyStore } from './policy-store.ts';
 import type { RecordedRelease } from './receipts.ts';
@@ -35,7 +37,7 @@ export interface ReleaseParts {
   readonly rootKeys: RootKeys;
   readonly policies: PolicyStore;
   readonly platformKey: PlatformKey;
-  readonly settings: Pick<HubSettings, 'leaseSeconds'>;
+  readonly settings: Pick<HubSettings, 'leaseSeconds' | 'lease'>;
 }
 
 export interface ReleaseAsk {
@@ -45,6 +47,7 @@ export interface ReleaseAsk {
   readonly model: string;
   readonly version: string;
   readonly evidence: Evidence;
+  readonly leaseCounter?: SentLeaseCounter | undefined;
   readonly nonce: Uint8Array;
   /** TLS exporter of the connection that asks. */
   readonly exporter: Uint8Array;
@@ -82,8 +85,12 @@ export async function releaseKey(parts: ReleaseParts, ask: ReleaseAsk): Promise<
     });
   }
   const lease = leaseFor(ask, model, parts.settings.leaseSeconds);
-  const wrappedKey = wrap(parts.platformKey, parts.rootKeys.wrapTarget(device), model, appraisal, lease.id);
-  const recorded = await record(database, ask, { device, appraisal, attestationResult, lease, policy });
+  const facts: Facts = { device, appraisal, attestationResult, lease, policy };
+  const target = parts.rootKeys.wrapTarget(device);
+  const endedByTpm = target.kind === 'tpm' && parts.settings.lease.enforcedBy === 'tpm';
+  const terms = endedByTpm ? await leaseTerms(parts, ask, facts, expected.qualifyingData) : undefined;
+  const wrappedKey = wrap(parts.platformKey, target, model, { appraisal, leaseId: lease.id, terms });
+  const recorded = await record(database, ask, facts);
   return { lease, wrappedKey, recorded: { ...recorded, attestationResult, model } };
 }
 
@@ -149,17 +156,31 @@ function leaseFor(ask: ReleaseAsk, model: ModelReleaseRow, leaseSeconds: number)
   };
 }
 
+// A device whose TPM cannot end the lease gets no key.
+async function leaseTerms(
+  parts: ReleaseParts,
+  ask: ReleaseAsk,
+  { device, appraisal, attestationResult, lease, policy }: Facts,
+  qualifyingData: Uint8Array,
+): Promise<LeaseTerms> {
+  const key = parts.rootKeys.attestationKey(device);
+  const found = leaseTermsFor({ ...ask, key, qualifyingData, appraisal, lease });
+  if (found.kind === 'found') return found.terms;
+  const { reasons } = found;
+  await recordRefusal(parts, ask, appraisal, { policyVersion: policy.version, reasons });
+  throw new HubError('release-refused', 'the TPM of this device cannot end the lease', { reasons, attestationResult });
+}
+
 function wrap(
   platformKey: PlatformKey,
   target: WrapTarget,
   model: ModelReleaseRow,
-  appraisal: Appraisal,
-  leaseId: string,
+  bound: { readonly appraisal: Appraisal; readonly leaseId: string; readonly terms: LeaseTerms | undefined },
 ): WrappedKey {
   const { name, version, wrapped_key: wrapped } = model;
   const modelKey = unwrapModelKey(platformKey, wrapped, name, version);
   try {
-    return wrapForDevice(modelKey, target, appraisal, leaseId);
+    return wrapForDevice(modelKey, target, bound.appraisal, bound.leaseId, bound.terms);
   } finally {
     modelKey.fill(0);
   }

@@ -1,6 +1,7 @@
-// Wraps a model key for one device: for a TPM an import blob that opens only in this TPM and in the boot state just proven, for a secure
+// Wraps a model key for one device: for a TPM an import blob that opens only in this TPM, in the boot state just proven and while the lease holds, for a secure
 // element or a software root of trust an HPKE ciphertext bound to the lease.
 import { type KeyObject, randomBytes } from 'node:crypto';
+import { type LeaseTerms, policyLeaseTerms } from '@edgekeep/core/access/lease-terms';
 import { type EndorsementKeyKind, wrappedKeyHpkeInfo, type WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import { parseBase64url, parseHex, toBase64url, utf8 } from '@edgekeep/core/bytes';
@@ -25,11 +26,13 @@ export function wrapTargetOf(identity: DeviceIdentity): WrapTarget {
   return { kind: 'tpm', parent, parentKind: identity.endorsementKeyKind };
 }
 
+/** `terms` are for a TPM; without them the agent alone ends the lease. */
 export function wrapForDevice(
   modelKey: Uint8Array,
   target: WrapTarget,
   appraisal: Pick<Appraisal, 'pcrSelection' | 'pcrDigest'>,
   leaseId: string,
+  terms?: LeaseTerms,
 ): WrappedKey {
   if (target.kind === 'hpke') {
     const sealed = hpkeSeal({
@@ -45,7 +48,8 @@ export function wrapForDevice(
     };
   }
   const pcrs = [...appraisal.pcrSelection];
-  const policyDigest = policyPcr(emptyPolicy(), [{ bank: 'sha256', pcrs }], parseHex(appraisal.pcrDigest, 'pcrDigest'));
+  const byBoot = policyPcr(emptyPolicy(), [{ bank: 'sha256', pcrs }], parseHex(appraisal.pcrDigest, 'pcrDigest'));
+  const policyDigest = terms === undefined ? byBoot : policyLeaseTerms(byBoot, terms);
   const blob = makeImportBlob({ parentPublic: target.parent, secret: modelKey, policyDigest, randomBytes });
   return {
     kind: 'tpm-import',
@@ -54,5 +58,6 @@ export function wrapForDevice(
     encryptedSeed: toBase64url(blob.encryptedSeed),
     pcrs,
     parent: target.parentKind,
+    ...(terms === undefined ? {} : { terms }),
   };
 }
