@@ -87,8 +87,8 @@ test(
     for (const device of [first, second]) await device.story.next('ready');
 
     const [released] = (await world.entries('key-released')).filter(({ subject }) => subject === 'device:agent-1');
-  assert.match(JSON.stringify(released), /"tier":"secure-element"/);
-  const [known] = (await world.entries('device-enrolled')).filter(({ subject }) => subject === 'device:agent-1');
+    assert.match(JSON.stringify(released), /"tier":"secure-element"/);
+    const [known] = (await world.entries('device-enrolled')).filter(({ subject }) => subject === 'device:agent-1');
     assert.match(JSON.stringify(known), /"tier":"secure-element"/);
 
     // What the agent told, and what it keeps.

@@ -1,9 +1,8 @@
 // Which PKCS#11 modules a machine has installed: what p11-kit's module files name, and where the usual vendors' packages put theirs.
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import type { TokenDescription } from './slots.ts';
-import { listTokens } from './slots.ts';
 import { Pkcs11Module } from './module.ts';
+import { listTokens, type TokenDescription } from './slots.ts';
 
 const libraryFolders = ['/usr/lib', '/usr/lib64', '/usr/local/lib'];
 const multiarch = ['', 'x86_64-linux-gnu', 'aarch64-linux-gnu', 'arm-linux-gnueabihf', 'riscv64-linux-gnu'];
