@@ -49,8 +49,6 @@ import { modelDeviceRoutes } from './model/device-routes.ts';
 import { modelOperatorRoutes } from './model/operator-routes.ts';
 import type { KeyStore } from './secrets/key-store.ts';
 import { plainKeys } from './secrets/plain-keys.ts';
-import { registryDeviceRoutes } from './registry/device-routes.ts';
-import { groupRoutes } from './registry/group-routes.ts';
 import type { HubSettings } from './settings.ts';
 import { Database } from './store/database.ts';
 
