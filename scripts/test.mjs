@@ -32,7 +32,7 @@ const env = fuzzInputs === undefined ? process.env : { ...process.env, EDGEKEEP_
 const files = walk('').filter((file) => file.endsWith('.test.ts') && chosen(file));
 const result = spawnSync(
   process.execPath,
-  ['--test', '--test-concurrency=2', '--test-timeout=600000', '--test-reporter=spec', ...rest, ...files],
+  ['--test', '--test-concurrency=2', '--test-timeout=240000', '--test-reporter=spec', ...rest, ...files],
   { cwd: root, stdio: 'inherit', env },
 );
 process.exit(result.status ?? 1);
