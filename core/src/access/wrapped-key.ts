@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { pcrCount } from '../tpm/pcr-selection.ts';
 import { leaseTermsSchema } from './lease-terms.ts';
 
-/** A TPM2B_PUBLIC of a sealed object is 78 bytes, its duplicate 108, a seed under RSA-4096 514: 1 KiB of bytes is ample for each. */
+/** A TPM2B_PUBLIC of a sealed object is 78 bytes, its duplicate at most 140, a seed under RSA-4096 514: 1 KiB of bytes is ample for each. */
 const fieldCharactersMax = 1366;
 
 const base64url = z
@@ -47,6 +47,14 @@ export const wrappedKeySchema = z.discriminatedUnion('kind', [
     parent: z.enum(endorsementKeyKinds).optional(),
     /** Present when the blob's policy is PolicyAuthorize instead of PolicyPCR. */
     approval: approval.optional(),
+    /**
+     * The object's authorization value, 32 bytes: PolicyAuthValue then follows PolicyPCR or PolicyAuthorize. It reaches the device with the key and
+     * never crosses the bus of the TPM, where everything else here can be read.
+     */
+    authValue: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/)
+      .optional(),
     /** What the policy asks for behind PolicyPCR or PolicyAuthorize; present when the TPM itself is to end the lease. */
     terms: leaseTermsSchema.optional(),
   }),

@@ -13,6 +13,8 @@ export interface ImportBlobRequest {
   readonly secret: Uint8Array;
   /** SHA-256 policy digest; see policy.ts. */
   readonly policyDigest: Uint8Array;
+  /** What PolicyAuthValue asks for, at most 32 bytes; left out: empty. */
+  readonly authValue?: Uint8Array | undefined;
   readonly randomBytes: RandomBytes;
 }
 
@@ -36,12 +38,15 @@ const attributes = objectAttributes.adminWithPolicy | objectAttributes.noDiction
 
 /** Throws `tpm-policy-invalid` for an empty or all-zero policy (anybody could open it), `tpm-structure-invalid` for a wrong parent or secret. */
 export function makeImportBlob(request: ImportBlobRequest): ImportBlob {
-  const { parentPublic, secret, policyDigest, randomBytes: random } = request;
+  const { parentPublic, secret, policyDigest, authValue = new Uint8Array(0), randomBytes: random } = request;
   if (secret.length === 0 || secret.length > secretBytesMax) {
     throw new CoreError('tpm-structure-invalid', `a secret of ${secret.length} bytes, expected 1 to ${secretBytesMax}`);
   }
   if (policyDigest.length !== hashSize(hash) || policyDigest.every((byte) => byte === 0)) {
     throw new CoreError('tpm-policy-invalid', 'expected a SHA-256 policy digest that constrains something');
+  }
+  if (authValue.length > hashSize(hash)) {
+    throw new CoreError('tpm-structure-invalid', `an authorization value of ${authValue.length} bytes, at most 32`);
   }
   const cipher = storageCipherOf(parentPublic);
   const obfuscation = Uint8Array.from(random(hashSize(hash)));
@@ -54,7 +59,7 @@ export function makeImportBlob(request: ImportBlobRequest): ImportBlob {
     hmac: null,
     unique,
   };
-  const sensitive = encodeSensitive(obfuscation, secret);
+  const sensitive = encodeSensitive(authValue, obfuscation, secret);
   const { seed, encrypted } = shareSeed(parentPublic, 'DUPLICATE', random);
   const wrapped = outerWrap(parentPublic.nameAlgorithm, cipher, seed, tpmName(publicArea), sensitive);
   for (const bytes of [obfuscation, sensitive, seed]) bytes.fill(0);
@@ -65,11 +70,11 @@ export function makeImportBlob(request: ImportBlobRequest): ImportBlob {
   };
 }
 
-/** TPM2B_SENSITIVE of a sealed data object with an empty authorization value (Part 2, 12.3.2.4). */
-function encodeSensitive(obfuscation: Uint8Array, secret: Uint8Array): Uint8Array {
+/** TPM2B_SENSITIVE of a sealed data object (Part 2, 12.3.2.4). */
+function encodeSensitive(authValue: Uint8Array, obfuscation: Uint8Array, secret: Uint8Array): Uint8Array {
   const inner = new ByteWriter()
     .u16(algorithmIds.keyedHash)
-    .sized16(new Uint8Array(0))
+    .sized16(authValue)
     .sized16(obfuscation)
     .sized16(secret)
     .finish();

@@ -106,6 +106,11 @@ export function policyCommandCode(policy: Uint8Array, commandCode: number, hash:
   return extend(policy, hash, commandCodes.policyCommandCode, new ByteWriter().u32(commandCode).finish());
 }
 
+/** The caller proves the object's authorization value, by the HMAC of its session. */
+export function policyAuthValue(policy: Uint8Array, hash: TpmHash = 'sha256'): Uint8Array {
+  return extend(policy, hash, commandCodes.policyAuthValue);
+}
+
 function termDigest({ operand, offset, operation }: ComparisonTerm, hash: TpmHash): Uint8Array {
   return digest(hash, operand, new ByteWriter().u16(offset).u16(comparisons[operation]).finish());
 }

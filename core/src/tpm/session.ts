@@ -27,9 +27,11 @@ export interface SessionState {
   readonly nonceTpm: Uint8Array;
 }
 
-/** One use of a session. Policy sessions here never include an authorization value, so the session key alone keys the HMAC. */
+/** One use of a session. */
 export interface SessionUse {
   readonly session: SessionState;
+  /** Of the object, in a policy session with PolicyAuthValue: proven by the HMAC and never sent. */
+  readonly authValue?: Uint8Array | undefined;
   /** Fresh random bytes, one digest long. */
   readonly nonceCaller: Uint8Array;
   readonly attributes: number;
@@ -56,9 +58,10 @@ export function sessionKeyOf(
 /** The command's parameters, the first one encrypted when the session asks for it, and the authorization entry over them. */
 export function authorizeCommand(
   command: TpmCommand<unknown>,
-  { session, nonceCaller, attributes }: SessionUse,
+  { session, authValue, nonceCaller, attributes }: SessionUse,
 ): { readonly parameters: Uint8Array; readonly entry: AuthorizationEntry } {
-  const { handle, hash, key, nonceTpm } = session;
+  const { handle, hash, nonceTpm } = session;
+  const key = sessionValueOf(session, authValue);
   const secret = (attributes & sessionAttributes.decrypt) !== 0;
   const parameters = secret
     ? transformFirst(command.parameters, 'encrypt', hash, key, nonceCaller, nonceTpm)
@@ -75,11 +78,12 @@ export function authorizeCommand(
  */
 export function openResponse(
   command: TpmCommand<unknown>,
-  { session, nonceCaller, attributes }: SessionUse,
+  { session, authValue, nonceCaller, attributes }: SessionUse,
   parameters: Uint8Array,
   answer: AuthorizationAnswer,
 ): { readonly parameters: Uint8Array; readonly nonceTpm: Uint8Array } {
-  const { hash, key } = session;
+  const { hash } = session;
+  const key = sessionValueOf(session, authValue);
   const codes = new ByteWriter().u32(0).u32(command.code).finish();
   const expected = hmacOf(hash, key, digest(hash, codes, parameters), answer.nonce, nonceCaller, answer.attributes);
   if (!equalBytes(expected, answer.hmac)) {
@@ -88,6 +92,11 @@ export function openResponse(
   const secret = (attributes & sessionAttributes.encrypt) !== 0;
   const opened = secret ? transformFirst(parameters, 'decrypt', hash, key, answer.nonce, nonceCaller) : parameters;
   return { parameters: opened, nonceTpm: Uint8Array.from(answer.nonce) };
+}
+
+/** sessionKey || authValue (Part 1, 19.6.5 and 21.2): it keys both the HMAC and the cipher. */
+function sessionValueOf({ key }: SessionState, authValue: Uint8Array = none): Uint8Array {
+  return authValue.length === 0 ? key : concat(key, authValue);
 }
 
 function hmacOf(

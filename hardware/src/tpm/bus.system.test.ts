@@ -14,6 +14,7 @@ import { emptyPolicy, policyPcr } from '@edgekeep/core/tpm/policy';
 import { parsePublic, tpmName } from '@edgekeep/core/tpm/public-area';
 import type { TpmSimulator } from './simulator.ts';
 import { simulatorTools, skipWithout, testSimulators, type TestSimulators } from './testing.ts';
+import { leaseKey } from './testing-lease.ts';
 import { TpmRootOfTrust } from './tpm-root-of-trust.ts';
 
 const skip = await skipWithout(...simulatorTools);
@@ -85,6 +86,21 @@ test('neither an opened key nor an activated credential crosses the bus in the c
   assert.ok(!bus.saw(secret));
   // The relay does see what is not encrypted.
   assert.ok(bus.saw(credentialBlob));
+});
+
+test('who listens while a leased key is opened gets neither the key nor what opens it', { skip }, async () => {
+  using bus = await relay('leased.sock');
+  await using device = await TpmRootOfTrust.open(bus.address);
+  const { wrapped, secret } = await leaseKey(device, 3_600_000n);
+  assert.deepEqual(Buffer.from(await device.openKey(wrapped)), secret);
+  assert.ok(!bus.saw(secret));
+  assert.ok(!bus.saw(Buffer.from(wrapped.authValue, 'base64url')));
+  // The listener has all the rest, a TPM that would open it now, and the terms; it lacks the authorization value.
+  for (const part of ['publicArea', 'duplicate', 'encryptedSeed'] as const) {
+    assert.ok(bus.saw(Buffer.from(wrapped[part], 'base64url')), part);
+  }
+  const { authValue: _, ...overheard } = wrapped;
+  await assert.rejects(device.openKey(overheard), { name: 'HardwareError', code: 'tpm-policy-refused' });
 });
 
 test('an answer altered on the bus is refused', { skip }, async () => {

@@ -44,8 +44,10 @@ export class TpmSession {
   }
 }
 
-/** `password`: the empty one. A session with `encrypt` has the TPM encrypt the first response parameter. */
-export type Authorization = 'password' | { readonly session: TpmSession; readonly encrypt?: boolean };
+/** `password`: the empty one. A session with `encrypt` has the TPM encrypt the first response parameter; `authValue` is for PolicyAuthValue. */
+export type Authorization =
+  | 'password'
+  | { readonly session: TpmSession; readonly encrypt?: boolean; readonly authValue?: Uint8Array | undefined };
 
 export interface SaltKey {
   readonly entity: Entity;
@@ -145,7 +147,13 @@ function prepare(command: TpmCommand<unknown>, authorizations: readonly Authoriz
     const owner = authorization.session;
     const nonceCaller = randomBytes(hashSize(owner.state.hash));
     const secrecy = authorization.encrypt === true ? sessionAttributes.encrypt : 0;
-    const use = { session: owner.state, nonceCaller, attributes: sessionAttributes.continueSession | secrecy };
+    const { authValue } = authorization;
+    const use = {
+      session: owner.state,
+      authValue,
+      nonceCaller,
+      attributes: sessionAttributes.continueSession | secrecy,
+    };
     const authorized = authorizeCommand(command, use);
     entries.push(authorized.entry);
     parameters = authorized.parameters;

@@ -9,6 +9,7 @@ import { verifySignature } from '@edgekeep/core/tpm/commands/attestation';
 import { importObject, load, loadExternal, unseal } from '@edgekeep/core/tpm/commands/object';
 import {
   policyAuthorize,
+  policyAuthValue,
   policyCounterTimer,
   policyGetDigest,
   policyNv,
@@ -59,10 +60,12 @@ async function unsealUnderPolicy(
   try {
     await client.execute(policyPcr(session.handle, [{ bank: 'sha256', pcrs: wrapped.pcrs }]));
     if (wrapped.approval !== undefined) await showApproval(client, session, wrapped.approval);
+    const authValue = authValueOf(wrapped);
+    if (authValue !== undefined) await client.execute(policyAuthValue(session.handle));
     if (wrapped.terms !== undefined) await showTerms(client, session, wrapped.terms);
     const refusal = 'boot state or lease terms are not the ones the key was bound to';
     return await refusedAs('tpm-policy-refused', refusal, async () => {
-      const secret = await client.execute(unseal(item), [{ session, encrypt: true }]);
+      const secret = await client.execute(unseal(item), [{ session, encrypt: true, authValue }]);
       const copy = Uint8Array.from(secret);
       secret.fill(0);
       return copy;
@@ -70,6 +73,10 @@ async function unsealUnderPolicy(
   } finally {
     await client.flush(session.handle);
   }
+}
+
+function authValueOf({ authValue }: TpmWrappedKey): Uint8Array | undefined {
+  return authValue === undefined ? undefined : parseBase64url(authValue, 'authorization value of the wrapped key');
 }
 
 /** PolicyAuthorize: the session's PolicyPCR, over the values of now, is one that the approving key signed. */

@@ -3,27 +3,18 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { leaseCounter, verifyLeaseCounter } from '@edgekeep/core/access/lease-counter';
-import { type LeaseTerms, policyLeaseTerms } from '@edgekeep/core/access/lease-terms';
-import type { TpmWrappedKey } from '@edgekeep/core/access/wrapped-key';
-import { attestationKeyOf } from '@edgekeep/core/attest/quote';
-import { toBase64url, toHex } from '@edgekeep/core/bytes';
-import { parseAttest } from '@edgekeep/core/tpm/attest';
+import { leaseCounter } from '@edgekeep/core/access/lease-counter';
 import { clear, clockSet, readClock } from '@edgekeep/core/tpm/commands/clock';
 import { shutdown } from '@edgekeep/core/tpm/commands/lifecycle';
 import { nvUndefineSpace } from '@edgekeep/core/tpm/commands/nv';
-import { makeImportBlob } from '@edgekeep/core/tpm/import-blob';
-import { pcrDigest } from '@edgekeep/core/tpm/pcr-selection';
-import { emptyPolicy, policyPcr } from '@edgekeep/core/tpm/policy';
-import { parsePublic } from '@edgekeep/core/tpm/public-area';
 import { TpmClient } from './client.ts';
 import type { TpmSimulator } from './simulator.ts';
 import { simulatorTools, skipWithout, testSimulators, type TestSimulators } from './testing.ts';
+import { type LeasedKey, leaseKey, opensRight } from './testing-lease.ts';
 import { TpmRootOfTrust } from './tpm-root-of-trust.ts';
 import { openTransport } from './transport.ts';
 
 const skip = await skipWithout(...simulatorTools);
-const selection = { bank: 'sha256', pcrs: [0, 7] } as const;
 const hour = 3_600_000n;
 let simulators: TestSimulators;
 let simulator: TpmSimulator;
@@ -37,51 +28,6 @@ after(() => simulators?.[Symbol.asyncDispose]());
 
 const leaseOver = { name: 'HardwareError', code: 'tpm-lease-over' };
 
-interface Leased {
-  readonly wrapped: TpmWrappedKey & { readonly terms: LeaseTerms };
-  readonly secret: string;
-}
-
-/** As a hub does: a key for the boot and the counter value that this TPM has just signed. */
-async function lease(device: TpmRootOfTrust, milliseconds = hour): Promise<Leased> {
-  const { endorsementKey, attestationPublic } = await device.describe();
-  const qualifyingData = randomBytes(32);
-  const signed = await device.attest(qualifyingData, selection);
-  assert.ok(signed.kind === 'tpm');
-  const { clockInfo } = parseAttest(signed.quote);
-  const key = attestationKeyOf(parsePublic(attestationPublic), 'endorsement');
-  const verdict = verifyLeaseCounter(await device.certifyLeaseCounter(qualifyingData), {
-    key,
-    qualifyingData,
-    boot: clockInfo,
-  });
-  if (verdict.kind === 'refused') assert.fail(verdict.reasons[0]?.message);
-  const { resetCount, restartCount, clock } = clockInfo;
-  const terms = {
-    resetCount,
-    restartCount,
-    clockMost: `${clock + milliseconds}`,
-    counterMost: `${verdict.value}`,
-  };
-  const byPcr = policyPcr(emptyPolicy(), [selection], pcrDigest([...(await device.readPcrs(selection)).values()]));
-  const secret = randomBytes(32);
-  const blob = makeImportBlob({
-    parentPublic: parsePublic(endorsementKey.publicArea),
-    secret,
-    policyDigest: policyLeaseTerms(byPcr, terms),
-    randomBytes,
-  });
-  const wrapped = {
-    kind: 'tpm-import' as const,
-    publicArea: toBase64url(blob.publicArea),
-    duplicate: toBase64url(blob.duplicate),
-    encryptedSeed: toBase64url(blob.encryptedSeed),
-    pcrs: [...selection.pcrs],
-    terms,
-  };
-  return { wrapped, secret: toHex(secret) };
-}
-
 async function withDevice<Result>(use: (device: TpmRootOfTrust) => Promise<Result>): Promise<Result> {
   await using device = await TpmRootOfTrust.open(simulator.address);
   return await use(device);
@@ -93,18 +39,16 @@ async function withTpm<Result>(use: (client: TpmClient) => Promise<Result>): Pro
   return await use(client);
 }
 
-async function opens({ wrapped, secret }: Leased): Promise<void> {
-  assert.equal(toHex(await withDevice((device) => device.openKey(wrapped))), secret);
-}
+const opens = async (leased: LeasedKey) => assert.ok(await withDevice((device) => opensRight(device, leased)));
 
-const refused = ({ wrapped }: Leased, because: object) =>
+const refused = ({ wrapped }: LeasedKey, because: object) =>
   assert.rejects(
     withDevice((device) => device.openKey(wrapped)),
     because,
   );
 
 test('within its lease a key opens, again and again', { skip }, async () => {
-  const leased = await withDevice((device) => lease(device));
+  const leased = await withDevice((device) => leaseKey(device, hour));
   await opens(leased);
   await opens(leased);
 });
@@ -113,12 +57,12 @@ test(
   'once the clock of the TPM has passed the end, the key stays closed, and the next lease opens',
   { skip },
   async () => {
-    const leased = await withDevice((device) => lease(device));
-    const other = await withDevice((device) => lease(device, 3n * hour));
+    const leased = await withDevice((device) => leaseKey(device, hour));
+    const other = await withDevice((device) => leaseKey(device, 3n * hour));
     await withTpm((client) => client.execute(clockSet(BigInt(leased.wrapped.terms.clockMost) + 1n), ['password']));
     await refused(leased, { ...leaseOver, message: /clock/ });
     await opens(other);
-    await opens(await withDevice((device) => lease(device)));
+    await opens(await withDevice((device) => leaseKey(device, hour)));
   },
 );
 
@@ -130,13 +74,13 @@ test('the clock of the TPM cannot be set back', { skip }, async () => {
 });
 
 test('after a power cycle the key stays closed, although its time is not up', { skip }, async () => {
-  const leased = await withDevice((device) => lease(device));
+  const leased = await withDevice((device) => leaseKey(device, hour));
   await simulator.powerCycle();
   await refused(leased, { ...leaseOver, message: /reset/ });
 });
 
 test('nor does it help to pull the plug, which sets the clock back', { skip }, async () => {
-  const leased = await withDevice((device) => lease(device));
+  const leased = await withDevice((device) => leaseKey(device, hour));
   await simulator.cutPower();
   await simulator.powerOn();
   await withTpm(async (client) => {
@@ -147,7 +91,7 @@ test('nor does it help to pull the plug, which sets the clock back', { skip }, a
 });
 
 test('a restart that keeps the state of the TPM, as suspending does, ends the lease', { skip }, async () => {
-  const leased = await withDevice((device) => lease(device));
+  const leased = await withDevice((device) => leaseKey(device, hour));
   await withTpm((client) => client.execute(shutdown('state')));
   await simulator.cutPower();
   await simulator.powerOn();
@@ -155,25 +99,28 @@ test('a restart that keeps the state of the TPM, as suspending does, ends the le
 });
 
 test('counting up ends every lease given before, and none given after', { skip }, async () => {
-  const [first, second] = await withDevice(async (device) => [await lease(device), await lease(device)]);
+  const [first, second] = await withDevice(async (device) => [
+    await leaseKey(device, hour),
+    await leaseKey(device, hour),
+  ]);
   await withDevice((device) => device.endLeases());
   for (const leased of [first, second]) await refused(leased, { ...leaseOver, message: /counted up/ });
-  await opens(await withDevice((device) => lease(device)));
+  await opens(await withDevice((device) => leaseKey(device, hour)));
 });
 
 test('removing the counter, and making it again, opens nothing', { skip }, async () => {
-  const leased = await withDevice((device) => lease(device));
+  const leased = await withDevice((device) => leaseKey(device, hour));
   await withTpm((client) => client.execute(nvUndefineSpace(leaseCounter), ['password']));
   await refused(leased, leaseOver);
   // Makes it again.
-  const next = await withDevice((device) => lease(device));
+  const next = await withDevice((device) => leaseKey(device, hour));
   assert.ok(BigInt(next.wrapped.terms.counterMost) > BigInt(leased.wrapped.terms.counterMost));
   await refused(leased, { ...leaseOver, message: /counted up/ });
 });
 
 test('a TPM that was cleared and reset until all its counts are as they were opens nothing', { skip }, async () => {
   await simulator.powerCycle();
-  const leased = await withDevice((device) => lease(device));
+  const leased = await withDevice((device) => leaseKey(device, hour));
   const { resetCount, clockMost } = leased.wrapped.terms;
   await withTpm((client) => client.execute(clear(), ['password']));
   for (let at = await resets(); at < resetCount; at = await resets()) await simulator.powerCycle();
@@ -194,12 +141,24 @@ async function resets(): Promise<number> {
 }
 
 test('terms that were changed, or left out, open nothing', { skip }, async () => {
-  const { wrapped } = await withDevice((device) => lease(device));
+  const { wrapped } = await withDevice((device) => leaseKey(device, hour));
   const { terms } = wrapped;
   const later = { ...terms, clockMost: `${BigInt(terms.clockMost) + hour}` };
   const higher = { ...terms, counterMost: `${BigInt(terms.counterMost) + 1n}` };
-  const { terms: _, ...without } = wrapped;
-  for (const altered of [{ ...wrapped, terms: later }, { ...wrapped, terms: higher }, without]) {
+  const { terms: _, ...withoutTerms } = wrapped;
+  for (const altered of [{ ...wrapped, terms: later }, { ...wrapped, terms: higher }, withoutTerms]) {
+    await assert.rejects(
+      withDevice((device) => device.openKey(altered)),
+      { name: 'HardwareError', code: 'tpm-policy-refused' },
+    );
+  }
+});
+
+test('without its authorization value, or with another, a key stays closed', { skip }, async () => {
+  const { wrapped } = await withDevice((device) => leaseKey(device, hour));
+  const { authValue: _, ...without } = wrapped;
+  const wrong = { ...wrapped, authValue: randomBytes(32).toString('base64url') };
+  for (const altered of [without, wrong]) {
     await assert.rejects(
       withDevice((device) => device.openKey(altered)),
       { name: 'HardwareError', code: 'tpm-policy-refused' },
@@ -208,7 +167,7 @@ test('terms that were changed, or left out, open nothing', { skip }, async () =>
 });
 
 test('with the whole disk in another device the key stays closed', { skip }, async () => {
-  const { wrapped } = await withDevice((device) => lease(device));
+  const { wrapped } = await withDevice((device) => leaseKey(device, hour));
   await using other = await TpmRootOfTrust.open((await simulators.start('other')).address);
   await other.certifyLeaseCounter(randomBytes(32));
   await assert.rejects(other.openKey(wrapped), { name: 'HardwareError', code: 'tpm-blob-refused' });

@@ -8,7 +8,7 @@ import { parseBase64url, parseHex, toBase64url, utf8 } from '@edgekeep/core/byte
 import { hpkeSeal } from '@edgekeep/core/identity/hpke';
 import { parseP256Point } from '@edgekeep/core/identity/p256-point';
 import { makeImportBlob } from '@edgekeep/core/tpm/import-blob';
-import { emptyPolicy, policyPcr } from '@edgekeep/core/tpm/policy';
+import { emptyPolicy, policyAuthValue, policyPcr } from '@edgekeep/core/tpm/policy';
 import { parsePublic, type TpmPublic } from '@edgekeep/core/tpm/public-area';
 import type { DeviceIdentity } from '@edgekeep/wire/device-api';
 
@@ -48,9 +48,12 @@ export function wrapForDevice(
     };
   }
   const pcrs = [...appraisal.pcrSelection];
-  const byBoot = policyPcr(emptyPolicy(), [{ bank: 'sha256', pcrs }], parseHex(appraisal.pcrDigest, 'pcrDigest'));
+  const byPcr = policyPcr(emptyPolicy(), [{ bank: 'sha256', pcrs }], parseHex(appraisal.pcrDigest, 'pcrDigest'));
+  // Whoever listens between processor and TPM sees the blob and not this value.
+  const authValue = randomBytes(32);
+  const byBoot = policyAuthValue(byPcr);
   const policyDigest = terms === undefined ? byBoot : policyLeaseTerms(byBoot, terms);
-  const blob = makeImportBlob({ parentPublic: target.parent, secret: modelKey, policyDigest, randomBytes });
+  const blob = makeImportBlob({ parentPublic: target.parent, secret: modelKey, policyDigest, authValue, randomBytes });
   return {
     kind: 'tpm-import',
     publicArea: toBase64url(blob.publicArea),
@@ -58,6 +61,7 @@ export function wrapForDevice(
     encryptedSeed: toBase64url(blob.encryptedSeed),
     pcrs,
     parent: target.parentKind,
+    authValue: toBase64url(authValue),
     ...(terms === undefined ? {} : { terms }),
   };
 }

@@ -82,6 +82,11 @@ export function policyCommandCode(session: number, commandCode: number): TpmComm
   return step('TPM2_PolicyCommandCode', commandCodes.policyCommandCode, session, parameters);
 }
 
+/** From here on the session's HMAC is keyed with the object's authorization value, too. */
+export function policyAuthValue(session: number): TpmCommand<undefined> {
+  return step('TPM2_PolicyAuthValue', commandCodes.policyAuthValue, session, none);
+}
+
 export function policyGetDigest(session: number): TpmCommand<Uint8Array> {
   return {
     name: 'TPM2_PolicyGetDigest',
