@@ -11,12 +11,12 @@ declare module 'fastify' {
   }
 }
 
-/** Makes the hook that lets a request pass only with a token that has the scope. */
-export type RequireScope = (scope: Scope) => { readonly preHandler: (request: FastifyRequest) => Promise<void> };
+/** Makes the hook that lets a request pass only with a token that has the scope; it runs before the body is read or its form is told. */
+export type RequireScope = (scope: Scope) => { readonly onRequest: (request: FastifyRequest) => Promise<void> };
 
 export function requireScopeWith(database: Database, clock: Clock): RequireScope {
   return (scope) => ({
-    preHandler: async (request) => {
+    onRequest: async (request) => {
       const token = await authorize(database, request.headers.authorization, scope, clock());
       request.actor = `operator:${token.name}`;
     },

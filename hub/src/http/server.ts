@@ -1,11 +1,12 @@
 // What both HTTP listeners share: TLS 1.3, zod at the door, one error form, limits, and a log without secrets.
-import { fastify, LogController } from 'fastify';
+import { fastify, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import {
   hasZodFastifySchemaValidationErrors,
   serializerCompiler,
   validatorCompiler,
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod';
+import type { Duplex } from 'node:stream';
 import type { TlsOptions } from 'node:tls';
 import { HubError } from '../error.ts';
 
@@ -31,31 +32,46 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string) {
     requestTimeout: requestMilliseconds,
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
+    // Addresses that no route can be looked up for never reach the error handler.
+    frameworkErrors: answerWith,
+    clientErrorHandler: answerRaw,
     logger: logLevel === 'silent' ? false : loggerOptions(logLevel, name),
   });
   // Devices keep their one connection open between check-ins, however long. Set here, because fastify takes 0 for its own default of 72 s.
   app.server.keepAliveTimeout = 0;
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
-  app.setErrorHandler((error, request, reply) => {
-    const answer = asHubError(error);
-    // Never the request's headers or body: they carry tokens, keys and nonces.
-    const line = { code: answer.code, method: request.method, route: request.routeOptions.url, status: answer.status };
-    if (answer.status >= 500) request.log.error({ ...line, error: describe(error) }, answer.message);
-    else request.log.info(line, answer.message);
-    return reply.status(answer.status).send({
-      error: {
-        code: answer.code,
-        message: answer.message,
-        reasons: answer.reasons,
-        ...(answer.attestationResult === undefined ? {} : { attestationResult: answer.attestationResult }),
-      },
-    });
-  });
+  app.setErrorHandler(answerWith);
   app.setNotFoundHandler(() => {
     throw new HubError('not-found', 'there is nothing at this address: see /openapi.json on the operator listener');
   });
   return app.withTypeProvider<ZodTypeProvider>();
+}
+
+function answerWith(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const answer = asHubError(error);
+  // Never the request's headers or body: they carry tokens, keys and nonces.
+  const line = { code: answer.code, method: request.method, route: request.routeOptions.url, status: answer.status };
+  if (answer.status >= 500) request.log.error({ ...line, error: describe(error) }, answer.message);
+  else request.log.info(line, answer.message);
+  void reply.status(answer.status).send(bodyOf(answer));
+}
+
+// What is not HTTP has no request to answer: the same form, written by hand, and the connection ends.
+function answerRaw(_error: Error, socket: Duplex): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const body = JSON.stringify(
+    bodyOf(new HubError('request-invalid', 'this is not HTTP/1.1, or its headers are too large')),
+  );
+  const head = `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${body.length}`;
+  socket.end(`${head}\r\nconnection: close\r\n\r\n${body}`);
+}
+
+function bodyOf({ code, message, reasons, attestationResult }: HubError): object {
+  return { error: { code, message, reasons, ...(attestationResult === undefined ? {} : { attestationResult }) } };
 }
 
 function loggerOptions(level: string, name: string) {
