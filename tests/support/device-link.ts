@@ -2,6 +2,7 @@
 import { NONCE_LENGTH } from '@edgekeep/core/attest/qualifying-data';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/device-api';
+import type { HubRequest } from '@edgekeep/wire/exchange';
 import { HubConnection } from '@edgekeep/wire/hub-connection';
 import type { TlsClientCredential } from '@edgekeep/wire/tls';
 import type { z } from 'zod';
@@ -19,6 +20,7 @@ export type Released = z.infer<typeof api.releaseResponse>;
 
 export class DeviceLink {
   readonly #connection: HubConnection;
+  #ending = false;
 
   private constructor(connection: HubConnection) {
     this.#connection = connection;
@@ -54,18 +56,25 @@ export class DeviceLink {
     return this.#connection.closed;
   }
 
+  /** False also when the hub said that it closes this connection after its last answer, as it does after a body that is no JSON. */
   get connected(): boolean {
-    return this.#connection.connected;
+    return this.#connection.connected && !this.#ending;
   }
 
   ask(method: 'GET' | 'POST' | 'PUT', path: string, body?: object): Promise<Answer> {
-    if (body === undefined) return this.#connection.request({ method, path });
+    if (body === undefined) return this.#request({ method, path });
     return this.send(method, path, JSON.stringify(body));
   }
 
   /** As `ask`, with a body that need not be JSON. */
   send(method: 'GET' | 'POST' | 'PUT', path: string, body: Uint8Array | string): Promise<Answer> {
-    return this.#connection.request({ method, path, body, headers: { 'content-type': 'application/json' } });
+    return this.#request({ method, path, body, headers: { 'content-type': 'application/json' } });
+  }
+
+  async #request(input: HubRequest): Promise<Answer> {
+    const { status, headers, body } = await this.#connection.request(input);
+    this.#ending ||= headers.connection === 'close';
+    return { status, body };
   }
 
   async challenge(): Promise<Uint8Array> {

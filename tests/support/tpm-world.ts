@@ -30,11 +30,15 @@ export class TpmWorld {
 
   static async open(settings: Readonly<Record<string, unknown>> = {}): Promise<TpmWorld> {
     const simulators = await testSimulators();
+    // What runs already must not outlive a failure: it would keep the test's process alive.
+    await using started = new AsyncDisposableStack();
+    started.use(simulators);
     const first = await simulators.start('first');
     const vendor = await first.vendorCertificates();
-    const world = await HubWorld.open({ vendorRoots: [vendor.root, vendor.intermediate], settings });
+    const world = started.use(await HubWorld.open({ vendorRoots: [vendor.root, vendor.intermediate], settings }));
     await world.publishReferenceValues(referenceValuesOf(healthyBoot, '1.0'));
     await world.publishModel(model.name, model.version, model.content);
+    started.move();
     return new TpmWorld(world, simulators, vendor, first);
   }
 
