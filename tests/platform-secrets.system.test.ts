@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
+import { HubRefusal, type Operator } from '@edgekeep/cli/operator';
 import { initHub } from '@edgekeep/hub/init';
 import { loadHubKeys } from '@edgekeep/hub/keys';
 import { unwrapModelKey } from '@edgekeep/hub/model/vault';
@@ -15,6 +16,7 @@ import type { KeyStore } from '@edgekeep/hub/secrets/key-store';
 import { openSealed } from '@edgekeep/hub/secrets/open-keys';
 import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
 import { startHub } from '@edgekeep/hub/start';
+import { auditList, platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
 import { SealedHub, sealedHubSettings } from './support/sealed-hub.ts';
 import { findSecrets } from './support/secret-search.ts';
@@ -44,7 +46,7 @@ async function modelKey(hub: SealedHub): Promise<Uint8Array> {
   await using store = await openSealed(hub.keys, { kind: 'program', secret: Uint8Array.from(hub.secret) });
   const database = new DatabaseSync(join(hub.data, 'hub.sqlite'), { readOnly: true });
   try {
-    const row = database.prepare('SELECT wrapped_key FROM model_release').get();
+    const row = database.prepare("SELECT wrapped_key FROM model_release WHERE version = '1.0.0'").get();
     const { wrapped_key: wrapped } = z.object({ wrapped_key: z.instanceof(Uint8Array) }).parse(row);
     const { platformKey } = await loadHubKeys(hub.data, store);
     return unwrapModelKey(platformKey, wrapped, 'inspect', '1.0.0');
@@ -137,3 +139,72 @@ test('a hub is not sealed with its root key or its shares beside it', async (t) 
   assert.equal(sharesInside.status, 2, sharesInside.output);
   assert.match(sharesInside.output, /shares beside the keys protect nothing/);
 });
+
+test('a roll-over wraps every value again, deletes the old key, and reads work throughout', async () => {
+  await using hub = await SealedHub.make();
+  const operator = await hub.start();
+  await hub.trustPublisher(operator);
+  await hub.publish(operator, '1.0.0');
+  for (let at = 0; at < 205; at += 1) await hub.addTokenDevice(operator, `meter-${at}`);
+  const key = await modelKey(hub);
+  assert.deepEqual(await operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollAnswer), { generation: 2 });
+  const refused = await operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollAnswer).catch(codeOf);
+  assert.equal(refused, 'conflict');
+  await hub.publish(operator, '1.0.1');
+  await finished(operator);
+  await hub.stop();
+  const store = await openSealed(hub.keys, { kind: 'program', secret: Uint8Array.from(hub.secret) });
+  assert.ok(!(await store.names()).includes('platform.key') && (await store.names()).includes('platform-2.key'));
+  await store[Symbol.asyncDispose]();
+  assert.deepEqual(await modelKey(hub), key);
+  const kinds = (await entriesOf(await hub.start())).filter((kind) => kind.startsWith('platform-key'));
+  assert.deepEqual(kinds, ['platform-key-roll-started', 'platform-key-rolled']);
+});
+
+test('a roll-over that was killed after its new key was stored is ended by the next start', async () => {
+  await using hub = await SealedHub.make();
+  const operator = await hub.start();
+  await hub.trustPublisher(operator);
+  await hub.publish(operator, '1.0.0');
+  await hub.stop();
+  const key = await modelKey(hub);
+  {
+    await using store = await openSealed(hub.keys, { kind: 'program', secret: Uint8Array.from(hub.secret) });
+    await store.add('platform-2.key', new Uint8Array(32).fill(7));
+  }
+  await finished(await hub.start());
+  await hub.stop();
+  assert.deepEqual(await modelKey(hub), key);
+  await using store = await openSealed(hub.keys, { kind: 'program', secret: Uint8Array.from(hub.secret) });
+  assert.equal(await store.read('platform.key'), undefined);
+});
+
+test('a value that does not open keeps the old key, and the status says how many there are', async () => {
+  await using hub = await SealedHub.make();
+  const operator = await hub.start();
+  await hub.addTokenDevice(operator, 'meter-7');
+  await hub.stop();
+  const database = new DatabaseSync(join(hub.data, 'hub.sqlite'));
+  database.exec("UPDATE device_secret SET wrapped_secret = x'00000001' || zeroblob(60)");
+  database.exec('UPDATE device_secret SET wrapped_secret = cast(wrapped_secret as blob)');
+  database.close();
+  const again = await hub.start();
+  await again.send('POST', '/v1/platform-key/roll', {}, platformKeyRollAnswer);
+  const view = await again.get('/v1/platform-key', platformKeyView);
+  assert.deepEqual(view, { generation: 2, valuesLeft: 1, finished: false });
+  await hub.stop();
+  await using store = await openSealed(hub.keys, { kind: 'program', secret: Uint8Array.from(hub.secret) });
+  assert.notEqual(await store.read('platform.key'), undefined);
+});
+
+const codeOf = (error: unknown) => (error instanceof HubRefusal ? error.code : error);
+
+/** Asks until the roll-over has ended; each answer waits for the store behind the batch before it. */
+async function finished(operator: Operator): Promise<void> {
+  while (!(await operator.get('/v1/platform-key', platformKeyView)).finished);
+}
+
+async function entriesOf(operator: Operator): Promise<readonly string[]> {
+  const { entries } = await operator.get('/v1/audit?from=0&limit=1000', auditList);
+  return entries.map(({ kind }) => kind);
+}

@@ -49,6 +49,8 @@ import { modelDeviceRoutes } from './model/device-routes.ts';
 import { modelOperatorRoutes } from './model/operator-routes.ts';
 import type { KeyStore } from './secrets/key-store.ts';
 import { plainKeys } from './secrets/plain-keys.ts';
+import { PlatformKeyRoll } from './secrets/roll-over.ts';
+import { platformKeyRoutes } from './secrets/routes.ts';
 import type { HubSettings } from './settings.ts';
 import { Database } from './store/database.ts';
 
@@ -101,6 +103,7 @@ export async function startHub(
   const requireScope = requireScopeWith(database, clock);
   const trust = trustSource(database, { log: log.key, attestation: keys.attestationSigner.publicKey }, quorum);
   const { platformKey } = keys;
+  const platformKeyRoll = new PlatformKeyRoll({ database, keyStore, platformKey, clock });
 
   const { pollMilliseconds, crlSeconds, ocspSeconds } = settings.revocation;
   const cut = ({ deviceId, serial }: CutOrder): void => {
@@ -150,6 +153,7 @@ export async function startHub(
     const devicePort = () => addressOf(device).port;
     hubRoutes(operator, { database, keys, names: settings.names, logKey: log.key, devicePort, requireScope });
     deviceOperatorRoutes(operator, { database, connections, witnesses, clock, requireScope });
+    platformKeyRoutes(operator, platformKeyRoll, requireScope);
     tokenOperatorRoutes(operator, { database, platformKey, clock, requireScope });
     modelOperatorRoutes(operator, { database, blobs, platformKey, clock, requireScope });
     accessOperatorRoutes(operator, { database, policies, references, clock, requireScope });
@@ -184,6 +188,7 @@ export async function startHub(
       watch[Symbol.dispose]();
       await device.close();
       await operator.close();
+      await platformKeyRoll[Symbol.asyncDispose]();
       await log[Symbol.asyncDispose]();
       await database[Symbol.asyncDispose]();
       platformKey[Symbol.dispose]();

@@ -232,3 +232,7 @@ export const tokenDeviceOrder = z.strictObject({ id: deviceIdSchema });
 export const tokenDeviceAnswer = z.object({ id: deviceIdSchema, secret: z.string() });
 export const tokenRollOrder = z.strictObject({ overlapSeconds: z.int().min(0).max(2_592_000).default(86_400) });
 export const tokenRollAnswer = tokenDeviceAnswer.extend({ olderValidUntil: z.number() });
+
+export const platformKeyRollAnswer = z.object({ generation: z.int() });
+/** `valuesLeft` counts what older generations wrapped; `finished` says that none of these is kept any more. */
+export const platformKeyView = z.object({ generation: z.int(), valuesLeft: z.int(), finished: z.boolean() });

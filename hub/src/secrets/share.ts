@@ -100,7 +100,7 @@ export function parseShareFile(text: string): Share {
 
 export function encodeShareFile(share: Share, number: number): string {
   return `# Share ${number} of ${share.made} of an Edgekeep hub: any ${share.needed} of them open its keys.
-# Keep it where the hub and the other shares are not. \`edgekeep hub run --share FILE\` and \`edgekeep hub unlock\` read it.
+# Keep it where the hub and the other shares are not. \`edgekeep hub run --share FILE\` reads it.
 ${encodeShare(share)}
 `;
 }

@@ -1,0 +1,32 @@
+// `edgekeep hub roll-platform-key`: a new platform key, under which the hub wraps its secrets again in the background.
+import { setTimeout } from 'node:timers/promises';
+import { platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/operator-api';
+import { type Command, exitCodes } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+
+const askMilliseconds = 500;
+
+export const command: Command = {
+  summary: 'give the hub a new platform key',
+  usage: 'hub roll-platform-key [--wait]',
+  help: `
+The hub draws a new platform key and wraps model keys and device secrets under it, in the background and while it serves. The old key is deleted when nothing
+needs it any more. A hub that is stopped meanwhile goes on when it starts.
+
+--wait      come back when the old key is deleted
+${operatorHelp}
+`,
+  positionals: { least: 0, most: 0 },
+  options: { ...operatorOption, wait: { type: 'boolean' } },
+  async run(args) {
+    const operator = await openOperator(args);
+    const { generation } = await operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollAnswer);
+    let view = await operator.get('/v1/platform-key', platformKeyView);
+    while (args.flag('wait') && !view.finished) {
+      await setTimeout(askMilliseconds);
+      view = await operator.get('/v1/platform-key', platformKeyView);
+    }
+    const state = view.finished ? 'the old key is deleted' : `${view.valuesLeft} values are left to be wrapped again`;
+    return { exitCode: exitCodes.ok, value: view, text: `platform key ${generation} is in use; ${state}` };
+  },
+};

@@ -1,0 +1,17 @@
+// Operator API: the roll-over of the platform key.
+import { platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/operator-api';
+import type { RequireScope } from '../http/operator.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { PlatformKeyRoll } from './roll-over.ts';
+
+export function platformKeyRoutes(app: HttpServer, roll: PlatformKeyRoll, requireScope: RequireScope): void {
+  app.get('/v1/platform-key', { ...requireScope('admin'), schema: { response: { 200: platformKeyView } } }, async () =>
+    roll.status(),
+  );
+
+  app.post(
+    '/v1/platform-key/roll',
+    { ...requireScope('admin'), schema: { response: { 200: platformKeyRollAnswer } } },
+    async ({ actor }) => ({ generation: await roll.start(actor) }),
+  );
+}
