@@ -68,7 +68,8 @@ export class HubWorld {
       },
       'test settings',
     );
-    const world = new HubWorld(folder, parsed);
+    await using started = new AsyncDisposableStack();
+    const world = started.use(new HubWorld(folder, parsed));
     const order = { rootFolder: join(folder, 'root'), settings: parsed, nowMs: world.clock.now() };
     await initHub(world.hubFolder, order);
     await mkdir(join(world.hubFolder, 'vendor-roots'), { recursive: true });
@@ -77,6 +78,7 @@ export class HubWorld {
     }
     await world.start();
     await world.trustPublisher(world.publisher);
+    started.move();
     return world;
   }
 

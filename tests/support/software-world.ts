@@ -23,11 +23,15 @@ export class SoftwareWorld {
   }
 
   static async open(settings: Readonly<Record<string, unknown>> = {}): Promise<SoftwareWorld> {
-    const world = await HubWorld.open({ settings });
+    // What runs already must not outlive a failure: it would keep the test's process alive.
+    await using started = new AsyncDisposableStack();
+    const world = started.use(await HubWorld.open({ settings }));
     await world.operator.send('PUT', '/v1/policy', { text: policyForAnyTier }, policyView);
-    const device = await TestDevice.withoutTpm('software', join(world.folder, 'software'));
+    const device = started.use(await TestDevice.withoutTpm('software', join(world.folder, 'software')));
     await device.enrol(world);
-    return new SoftwareWorld(world, device, await device.connect(world.hub));
+    const link = started.use(await device.connect(world.hub));
+    started.move();
+    return new SoftwareWorld(world, device, link);
   }
 
   /** After the hub started again. */

@@ -167,8 +167,10 @@ export class TestDevice {
 
   /** Connects with the operational certificate and binds the connection to the root of trust. */
   async connect(hub: DeviceListener): Promise<DeviceLink> {
-    const link = await DeviceLink.open(hub, this.credential);
+    await using opened = new AsyncDisposableStack();
+    const link = opened.use(await DeviceLink.open(hub, this.credential));
     accepted(await this.bind(link), api.bindResponse);
+    opened.move();
     return link;
   }
 
