@@ -49,10 +49,11 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string) {
 }
 
 function answerWith(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
-  const answer = asHubError(error);
+  const answer = request.server.server.listening ? asHubError(error) : stopping(error);
   // Never the request's headers or body: they carry tokens, keys and nonces.
   const line = { code: answer.code, method: request.method, route: request.routeOptions.url, status: answer.status };
-  if (answer.status >= 500) request.log.error({ ...line, error: describe(error) }, answer.message);
+  if (answer.status >= 500 && answer.code !== 'hub-stopping')
+    request.log.error({ ...line, error: describe(error) }, answer.message);
   else request.log.info(line, answer.message);
   void reply.status(answer.status).send(bodyOf(answer));
 }
@@ -76,6 +77,11 @@ function bodyOf({ code, message, reasons, attestationResult }: HubError): object
 
 function loggerOptions(level: string, name: string) {
   return { level, name, base: { name }, redact: ['req.headers', 'headers'], stream: process.stderr };
+}
+
+// Once the listener is closed the store follows: what is still under way fails for that reason alone.
+function stopping(cause: unknown): HubError {
+  return new HubError('hub-stopping', 'the hub is stopping', { cause });
 }
 
 function asHubError(error: unknown): HubError {
