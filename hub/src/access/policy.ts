@@ -99,6 +99,8 @@ function readStatement(text: string): PolicyJson {
 }
 
 function findFaults(text: string): readonly Reason[] {
+  if (!text.isWellFormed())
+    return [{ code: 'policy-syntax', message: 'the policy is not Unicode text: it has a lone surrogate' }];
   if (Buffer.byteLength(text) > policyBytesMost) {
     return [{ code: 'policy-too-long', message: `the policy is longer than ${policyBytesMost} bytes` }];
   }
