@@ -108,6 +108,7 @@ test('a policy that constrains nothing is refused, and leaves the one in force',
     ],
     'no policy at all': ['', 'policy-permits-nothing'],
     'no Cedar at all': ['allow everybody', 'policy-syntax'],
+    'no Unicode at all': ['\ud800', 'policy-syntax'],
   };
   for (const [name, [text, reason]] of Object.entries(useless)) {
     await t.test(name, async () => {
