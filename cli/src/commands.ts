@@ -4,6 +4,9 @@ import type { Command } from './command.ts';
 export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'hub init': () => import('./hub/programs.ts').then((m) => m.hubInit),
   'hub run': () => import('./hub/programs.ts').then((m) => m.hubRun),
+  'hub rekey': () => import('./hub/programs.ts').then((m) => m.hubRekey),
+  'hub backup': () => import('./hub/programs.ts').then((m) => m.hubBackup),
+  'hub restore': () => import('./hub/programs.ts').then((m) => m.hubRestore),
   'hub roll-platform-key': () => import('./hub/roll-platform-key.ts').then((m) => m.command),
   'agent run': () => import('./hub/programs.ts').then((m) => m.agentRun),
   'device list': () => import('./device/list.ts').then((m) => m.command),

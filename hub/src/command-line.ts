@@ -1,16 +1,25 @@
 // The hub as a process: `init` makes a data folder, `run` serves it until SIGINT or SIGTERM; the other verbs look after its keys.
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { HubError } from './error.ts';
 import { initHub } from './init.ts';
 import { openKeyStore } from './secrets/open-keys.ts';
 import { isInside, parseUnlockerOrders, programOf } from './secrets/orders.ts';
+import { backUpHub } from './secrets/backup.ts';
 import { coreDumpWarning, restrictNewFiles } from './secrets/process.ts';
+import { rekey } from './secrets/rekey.ts';
+import { restoreHub } from './secrets/restore.ts';
+import { readSealedFile } from './secrets/sealed-keys.ts';
+import { gatherOffer, type UnlockSources } from './secrets/sources.ts';
 import { parseHubSettings, readHubSettings } from './settings.ts';
 import { startHub } from './start.ts';
 
 const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-folder DIR] [--share-folder DIR] [--passphrase-fd N] [--settings JSON]
        edgekeep hub run --data DIR [--passphrase-fd N] [--share FILE]…
+       edgekeep hub rekey --data DIR [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]
+       edgekeep hub backup --data DIR --out FILE [--blobs] [--plain]
+       edgekeep hub restore FILE --data DIR
 `;
 
 const options = {
@@ -21,6 +30,12 @@ const options = {
   share: { type: 'string', multiple: true },
   'share-folder': { type: 'string' },
   'passphrase-fd': { type: 'string' },
+  'new-passphrase-fd': { type: 'string' },
+  add: { type: 'string', multiple: true },
+  remove: { type: 'string', multiple: true },
+  out: { type: 'string' },
+  blobs: { type: 'boolean' },
+  plain: { type: 'boolean' },
   json: { type: 'boolean' },
 } as const;
 type Values = ReturnType<typeof parse>['values'];
@@ -47,6 +62,12 @@ async function main(argv: readonly string[]): Promise<number> {
   if (folder !== undefined && positionals.length === 1) {
     if (verb === 'init') return init(folder, values);
     if (verb === 'run') return run(folder, values);
+    if (verb === 'rekey') return changeUnlockers(folder, values);
+    if (verb === 'backup' && values.out !== undefined) return backUp(folder, values.out, values);
+  }
+  const [, file] = positionals;
+  if (verb === 'restore' && folder !== undefined && file !== undefined && positionals.length === 2) {
+    return restore(file, folder, values);
   }
   process.stderr.write(usage);
   return 2;
@@ -59,7 +80,7 @@ async function init(folder: string, values: Values): Promise<number> {
   const given = values.settings === undefined ? {} : parseSettings(values.settings);
   const settings = parseHubSettings(program === undefined ? given : { ...given, unlockProgram: program }, '--settings');
   const unlockers = await parseUnlockerOrders(words, {
-    passphraseFd: descriptorOf(values),
+    passphraseFd: descriptorOf(values['passphrase-fd']),
     shareFolder: values['share-folder'],
     dataFolder: folder,
     unlockProgram: settings.unlockProgram,
@@ -101,11 +122,7 @@ async function run(folder: string, values: Values): Promise<number> {
   const warning = await coreDumpWarning();
   if (warning !== undefined) process.stderr.write(`edgekeep hub: warning: ${warning}\n`);
   const settings = await readHubSettings(folder);
-  const keyStore = await openKeyStore(folder, {
-    passphraseFd: descriptorOf(values),
-    shareFiles: values.share ?? [],
-    unlockProgram: settings.unlockProgram,
-  });
+  const keyStore = await openKeyStore(folder, sourcesOf(values, settings.unlockProgram));
   const hub = await startHub(folder, settings, undefined, keyStore);
   const { deviceAddress: device, operatorAddress: operator } = hub;
   const text = `ready: devices on ${device.host}:${device.port}, operators on https://${operator.host}:${operator.port}`;
@@ -118,9 +135,60 @@ async function run(folder: string, values: Values): Promise<number> {
   return 0;
 }
 
-function descriptorOf({ 'passphrase-fd': text }: Values): number | undefined {
+async function changeUnlockers(folder: string, values: Values): Promise<number> {
+  const { unlockProgram } = await readHubSettings(folder);
+  const words = values.add ?? [];
+  if (words.some((word) => word === 'none' || word.startsWith('program:'))) {
+    throw new HubError(
+      'request-invalid',
+      'name the program in hub.json (unlockProgram) and say --add program; keys are never made plain again',
+    );
+  }
+  const file = await readSealedFile(join(folder, 'keys'));
+  const sources = sourcesOf(values, unlockProgram);
+  // Who may change is asked before anything new is made.
+  const offer =
+    file === undefined || words.length + (values.remove ?? []).length === 0
+      ? undefined
+      : await gatherOffer(file, sources);
+  const added = await parseUnlockerOrders(words, {
+    passphraseFd: descriptorOf(values['new-passphrase-fd']),
+    shareFolder: values['share-folder'],
+    dataFolder: folder,
+    unlockProgram,
+  });
+  const unlockers = await rekey(folder, { added, removed: new Set(values.remove) }, offer);
+  const rootKey = join(folder, 'root', 'root-key.pem');
+  if (unlockers.length > 0 && existsSync(rootKey)) {
+    process.stderr.write(`warning: the root key is not sealed: take ${rootKey} offline\n`);
+  }
+  const text = unlockers.length === 0 ? 'the keys are plain files' : `unlockers: ${unlockers.join(', ')}`;
+  process.stdout.write(`${values.json === true ? JSON.stringify({ unlockers }) : text}\n`);
+  return 0;
+}
+
+async function backUp(folder: string, file: string, values: Values): Promise<number> {
+  const order = { folder, file, plain: values.plain === true, blobs: values.blobs === true };
+  const parts = await backUpHub(order);
+  process.stdout.write(
+    `${values.json === true ? JSON.stringify({ file, parts }) : `backup of ${parts} parts in ${file}`}\n`,
+  );
+  return 0;
+}
+
+async function restore(file: string, folder: string, values: Values): Promise<number> {
+  const parts = await restoreHub(file, folder);
+  const text = `hub restored in ${folder} from ${parts} parts; read docs/backup.md before devices are let in`;
+  process.stdout.write(`${values.json === true ? JSON.stringify({ folder, parts }) : text}\n`);
+  return 0;
+}
+
+function sourcesOf(values: Values, unlockProgram: readonly string[]): UnlockSources {
+  return { passphraseFd: descriptorOf(values['passphrase-fd']), shareFiles: values.share ?? [], unlockProgram };
+}
+
+function descriptorOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  if (!/^\d{1,4}$/.test(text))
-    throw new HubError('request-invalid', '--passphrase-fd takes the number of a file descriptor');
-  return Number(text);
+  if (/^\d{1,3}$/.test(text)) return Number(text);
+  throw new HubError('request-invalid', '--passphrase-fd and --new-passphrase-fd take the number of a file descriptor');
 }

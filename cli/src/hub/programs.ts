@@ -50,9 +50,81 @@ ${keyHelp}
   run: (args) => runHub('run', args, ['data', 'passphrase-fd', 'share']),
 };
 
-function runHub(verb: string, args: Arguments, names: readonly string[]): Promise<Outcome> {
+export const hubRekey: Command = {
+  summary: "change who can open a hub's keys, while it is stopped",
+  usage:
+    'hub rekey --data DIR [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]',
+  help: `
+Adds and removes unlockers; the keys stay what they are. Seals the keys of a plain hub. Without --add and --remove it lists the unlockers.
+
+--data               the hub's data folder; stop the hub first
+--add                passphrase, shares:K/N, or program (the one of the setting unlockProgram)
+--remove             the id of an unlocker, for example passphrase-1. Removing all old ones at once makes a new key-encryption key
+${keyHelp}
+--share              a share's file, to open the keys; repeat it for as many as are needed
+--new-passphrase-fd  read a new passphrase from this file descriptor; without it the terminal is asked
+--share-folder       where new shares go
+`,
+  positionals: { least: 0, most: 0 },
+  options: {
+    data: { type: 'string' },
+    add: { type: 'string', multiple: true },
+    remove: { type: 'string', multiple: true },
+    share: { type: 'string', multiple: true },
+    'share-folder': { type: 'string' },
+    'passphrase-fd': { type: 'string' },
+    'new-passphrase-fd': { type: 'string' },
+  },
+  run: (args) =>
+    runHub('rekey', args, ['data', 'add', 'remove', 'share', 'share-folder', 'passphrase-fd', 'new-passphrase-fd']),
+};
+
+export const hubBackup: Command = {
+  summary: 'write a backup of a hub, also while it runs',
+  usage: 'hub backup --data DIR --out FILE [--blobs] [--plain]',
+  help: `
+Settings, sealed keys, store, log, vendor roots and operator file in one file (docs/backup.md).
+
+--data      the hub's data folder
+--out       the file to write; it must not exist
+--blobs     the sealed files of models too
+--plain     take the keys of a plain hub, in the clear
+`,
+  positionals: { least: 0, most: 0 },
+  options: {
+    data: { type: 'string' },
+    out: { type: 'string' },
+    blobs: { type: 'boolean' },
+    plain: { type: 'boolean' },
+  },
+  run: async (args) => {
+    args.required('out');
+    return runHub('backup', args, ['data', 'out'], ['blobs', 'plain']);
+  },
+};
+
+export const hubRestore: Command = {
+  summary: "make a hub's data folder from a backup",
+  usage: 'hub restore FILE --data DIR',
+  help: `
+Devices notice that the log is older than they remember: read docs/backup.md first.
+
+--data      the folder to make; missing or empty
+`,
+  positionals: { least: 1, most: 1 },
+  options: { data: { type: 'string' } },
+  run: (args) => runHub('restore', args, ['data']),
+};
+
+async function runHub(
+  verb: string,
+  args: Arguments,
+  names: readonly string[],
+  flags: readonly string[] = [],
+): Promise<Outcome> {
   const descriptors = ['passphrase-fd', 'new-passphrase-fd'].flatMap((name) => args.all(name)).map(Number);
-  const words = [verb, ...args.positionals, ...given(args, names), ...json(args)];
+  const set = flags.filter((name) => args.flag(name)).map((name) => `--${name}`);
+  const words = [verb, ...args.positionals, ...given(args, names), ...set, ...json(args)];
   return runProgram('@edgekeep/hub/main', words, [], descriptors);
 }
 

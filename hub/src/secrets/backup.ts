@@ -1,0 +1,130 @@
+// `edgekeep hub backup`, spec/platform-secrets.md: one file from a data folder, also while its hub runs.
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, open, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { backup, DatabaseSync } from 'node:sqlite';
+import { equalBytes } from '@edgekeep/core/bytes';
+import { HubError } from '../error.ts';
+import { backupType, encodeLine, isBackupPath } from './backup-parts.ts';
+import { plainKeyNames } from './plain-keys.ts';
+
+/** A roll-over changes the keys twice; more changes than this during one backup are something else. */
+const attemptsMost = 5;
+
+export interface BackupOrder {
+  readonly folder: string;
+  readonly file: string;
+  /** Take the keys of a plain hub too, in the clear. */
+  readonly plain: boolean;
+  readonly blobs: boolean;
+}
+
+/** Writes the backup and gives the number of its parts. Throws `backup-refused`. */
+export async function backUpHub({ folder, file, plain, blobs }: BackupOrder): Promise<number> {
+  await stat(join(folder, 'hub.json')).catch((cause: unknown) => {
+    throw new HubError('backup-refused', `${folder} holds no complete hub`, { cause });
+  });
+  if (!plain && (await plainKeyNames(join(folder, 'keys'))).length > 0) {
+    throw new HubError(
+      'backup-refused',
+      'the keys are plain files: seal them (`hub rekey --add passphrase`), or say --plain',
+    );
+  }
+  await using output = await open(file, 'wx', 0o600);
+  const snapshot = `${file}.snapshot`;
+  try {
+    const writer = new BackupWriter(output);
+    await writer.begin();
+    // The log first: tiles that are older than the store are completed from it, newer ones would contradict it.
+    for (const place of ['vendor-roots', 'log', ...(blobs ? ['blobs'] : [])]) await writer.addTree(folder, place);
+    const keys = await snapshotWithKeys(folder, snapshot);
+    await writer.addFile('hub.sqlite', snapshot);
+    for (const [name, bytes] of keys) await writer.add(`keys/${name}`, bytes);
+    for (const name of ['operator.json', 'hub.json']) await writer.add(name, await readFile(join(folder, name)));
+    return await writer.end();
+  } catch (error) {
+    await rm(file, { force: true });
+    throw error;
+  } finally {
+    await rm(snapshot, { force: true });
+  }
+}
+
+/** A snapshot of the store, and the key files that were there before and after it: whatever the store holds, they open. */
+async function snapshotWithKeys(folder: string, snapshot: string): Promise<ReadonlyMap<string, Uint8Array>> {
+  for (let attempt = 0; attempt < attemptsMost; attempt += 1) {
+    const before = await readFolder(join(folder, 'keys'));
+    const store = new DatabaseSync(join(folder, 'hub.sqlite'), { readOnly: true, timeout: 5_000 });
+    try {
+      await backup(store, snapshot);
+    } finally {
+      store.close();
+    }
+    const after = await readFolder(join(folder, 'keys'));
+    const same = [...after].every(([name, bytes]) => equalBytes(bytes, before.get(name) ?? new Uint8Array(0)));
+    if (same && before.size === after.size) return after;
+    await rm(snapshot, { force: true });
+  }
+  throw new HubError('backup-refused', 'the keys kept changing: is a roll-over under way? Try again');
+}
+
+async function readFolder(folder: string): Promise<ReadonlyMap<string, Uint8Array>> {
+  // What is being written has another name until it is whole.
+  const names = (await readdir(folder)).filter((name) => !name.endsWith('.new'));
+  return new Map(await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name))] as const)));
+}
+
+class BackupWriter {
+  readonly #output: FileHandle;
+  #parts = 0;
+
+  constructor(output: FileHandle) {
+    this.#output = output;
+  }
+
+  async begin(): Promise<void> {
+    await this.#output.write(encodeLine({ type: backupType }));
+  }
+
+  async add(path: string, bytes: Uint8Array): Promise<void> {
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    await this.#output.write(encodeLine({ path, sha256, size: bytes.length }));
+    await this.#output.writeFile(bytes);
+    this.#parts += 1;
+  }
+
+  /** A file that nobody changes any more, whatever its size. */
+  async addFile(path: string, file: string): Promise<void> {
+    const hash = createHash('sha256');
+    for await (const chunk of createReadStream(file)) hash.update(chunk);
+    const { size } = await stat(file);
+    await this.#output.write(encodeLine({ path, sha256: hash.digest('hex'), size }));
+    for await (const chunk of createReadStream(file)) await this.#output.writeFile(chunk);
+    this.#parts += 1;
+  }
+
+  async addTree(folder: string, place: string): Promise<void> {
+    const entries = await readdir(join(folder, place), { recursive: true, withFileTypes: true }).catch(() => []);
+    for (const entry of entries) {
+      const file = join(entry.parentPath, entry.name);
+      const path = relative(folder, file);
+      if (!entry.isFile() || !isBackupPath(path) || path.startsWith(join('blobs', 'incoming'))) continue;
+      if (place === 'blobs') await this.addFile(path, file);
+      else await this.#addIfThere(path, file);
+    }
+  }
+
+  /** Ends the file; it is on the disk then. */
+  async end(): Promise<number> {
+    await this.#output.write(encodeLine({ end: this.#parts }));
+    await this.#output.sync();
+    return this.#parts;
+  }
+
+  // The hub replaces partial tiles while it runs: one that went is not needed.
+  async #addIfThere(path: string, file: string): Promise<void> {
+    const bytes = await readFile(file).catch(() => undefined);
+    if (bytes !== undefined) await this.add(path, bytes);
+  }
+}
