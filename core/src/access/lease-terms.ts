@@ -10,8 +10,10 @@ const u64Max = (1n << 64n) - 1n;
 /** JSON numbers are exact up to 2^53 only. */
 const u64Text = z
   .string()
-  .regex(/^(0|[1-9][0-9]{0,19})$/, 'expected a decimal number')
-  .refine((text) => BigInt(text) <= u64Max, 'expected at most 64 bits');
+  .refine(
+    (text) => /^(0|[1-9][0-9]{0,19})$/.test(text) && BigInt(text) <= u64Max,
+    'expected a decimal number of 64 bits',
+  );
 
 const u32 = z.int().min(0).max(0xffffffff);
 

@@ -4,10 +4,17 @@ import { wrappedKeySchema } from './wrapped-key.ts';
 
 const imported = { kind: 'tpm-import', publicArea: 'AA', duplicate: 'AA', encryptedSeed: 'AA', pcrs: [0, 4, 7] };
 const sealed = { kind: 'hpke', encapsulatedKey: 'AA', ciphertext: 'AA' };
+const terms = { resetCount: 5, restartCount: 1, clockMost: '90061001', counterMost: '3' };
+const authValue = `${'A'.repeat(42)}E`;
 const approval = { publicArea: 'AA', policyRef: '', signature: 'AA' };
 
 test('both kinds of wrapped key are read, with and without what is optional', () => {
-  for (const wrapped of [imported, { ...imported, parent: 'p-384', approval }, sealed]) {
+  for (const wrapped of [
+    imported,
+    { ...imported, parent: 'p-384', approval },
+    { ...imported, authValue, terms },
+    sealed,
+  ]) {
     assert.deepEqual(wrappedKeySchema.parse(wrapped), wrapped);
   }
 });
@@ -24,6 +31,13 @@ test('unknown fields and kinds, PCRs out of order, padding and oversized fields 
     { ...imported, duplicate: 'A'.repeat(1367) },
     { ...imported, parent: 'rsa-1024' },
     { ...imported, approval: { ...approval, extra: 1 } },
+    { ...imported, terms: { ...terms, extra: 1 } },
+    { ...imported, terms: { ...terms, clockMost: '1e9' } },
+    { ...imported, authValue: '' },
+    { ...imported, authValue: 'A'.repeat(44) },
+    // The last character has bits that stand for nothing.
+    { ...imported, authValue: `${'A'.repeat(42)}B` },
+    { ...sealed, terms },
   ];
   for (const wrapped of refused)
     assert.equal(wrappedKeySchema.safeParse(wrapped).success, false, JSON.stringify(wrapped));

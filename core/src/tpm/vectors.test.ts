@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { parseHex, toHex } from '../bytes.ts';
+import { leaseTermsSchema, policyLeaseTerms } from '../access/lease-terms.ts';
+import { parseHex, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { parseJson } from '../json.ts';
 import { encodeAttest, parseAttest } from './attest.ts';
@@ -14,6 +15,7 @@ import {
   comparisons,
   emptyPolicy,
   policyAuthorize,
+  policyAuthValue,
   policyCommandCode,
   policyCounterTimer,
   policyNv,
@@ -44,6 +46,7 @@ const step = z.discriminatedUnion('step', [
   z.strictObject({ step: z.literal('secret'), name: hex, policyRef: hex }),
   z.strictObject({ step: z.literal('signed'), name: hex, policyRef: hex }),
   z.strictObject({ step: z.literal('authorize'), name: hex, policyRef: hex }),
+  z.strictObject({ step: z.literal('auth-value') }),
   z.strictObject({ step: z.literal('nv'), name: hex, ...term }),
   z.strictObject({ step: z.literal('counter-timer'), ...term }),
   z.strictObject({ step: z.literal('or'), branches: z.array(hex) }),
@@ -97,6 +100,13 @@ const validVector = z.discriminatedUnion('subject', [
     encryptedSeed: z.string(),
   }),
   z.strictObject({ subject: z.literal('policy'), comment, steps: z.array(step), digest: z.string() }),
+  z.strictObject({
+    subject: z.literal('lease-terms'),
+    comment,
+    terms: leaseTermsSchema,
+    steps: z.array(step),
+    digest: z.string(),
+  }),
 ]);
 
 const readers = {
@@ -105,12 +115,16 @@ const readers = {
   signature: parseTpmSignature,
   'pcr-selection': parsePcrSelections,
 };
-const invalidVector = z.strictObject({
-  subject: z.enum(['public-area', 'attest', 'signature', 'pcr-selection']),
-  comment,
-  bytes: hex,
-  error: z.string(),
-});
+const error = z.string();
+const invalidVector = z.discriminatedUnion('subject', [
+  z.strictObject({
+    subject: z.enum(['public-area', 'attest', 'signature', 'pcr-selection']),
+    comment,
+    bytes: hex,
+    error,
+  }),
+  z.strictObject({ subject: z.literal('lease-terms'), comment, terms: z.unknown(), error }),
+]);
 
 for (const file of readdirSync(folder)) {
   const bytes = readFileSync(new URL(file, folder));
@@ -118,14 +132,19 @@ for (const file of readdirSync(folder)) {
     const vector = parseJson(bytes, invalidVector, file);
     test(`${file} is refused with ${vector.error}`, () => {
       assert.throws(
-        () => readers[vector.subject](vector.bytes),
-        (error) => error instanceof CoreError && error.code === vector.error,
+        () => readInvalid(vector),
+        (thrown) => thrown instanceof CoreError && thrown.code === vector.error,
       );
     });
   } else {
     const vector = parseJson(bytes, validVector, file);
     test(`${file} gives what it says`, () => checkValid(vector));
   }
+}
+
+function readInvalid(vector: z.infer<typeof invalidVector>): void {
+  if (vector.subject !== 'lease-terms') readers[vector.subject](vector.bytes);
+  else parseJson(utf8(JSON.stringify(vector.terms)), leaseTermsSchema, 'lease terms');
 }
 
 function checkValid(vector: z.infer<typeof validVector>): void {
@@ -170,6 +189,10 @@ function checkValid(vector: z.infer<typeof validVector>): void {
       assert.equal(toHex(made.encryptedSeed), vector.encryptedSeed);
       return;
     }
+    case 'lease-terms':
+      assert.equal(toHex(policyLeaseTerms(emptyPolicy(), vector.terms)), vector.digest);
+      assert.equal(toHex(vector.steps.reduce(takeStep, emptyPolicy())), vector.digest);
+      return;
     case 'policy':
       assert.equal(toHex(vector.steps.reduce(takeStep, emptyPolicy())), vector.digest);
   }
@@ -185,6 +208,8 @@ function takeStep(policy: Uint8Array, taken: z.infer<typeof step>): Uint8Array {
       return policySigned(policy, taken.name, taken.policyRef);
     case 'authorize':
       return policyAuthorize(taken.name, taken.policyRef);
+    case 'auth-value':
+      return policyAuthValue(policy);
     case 'nv':
       return policyNv(policy, taken.name, taken);
     case 'counter-timer':
