@@ -33,6 +33,7 @@ import { issueServerCredential, recordHubCertificate } from './identity/authorit
 import { Connections } from './identity/connections.ts';
 import { RevocationList } from './identity/crl.ts';
 import { revocationStatusRoutes } from './identity/crl-routes.ts';
+import { estRoutes } from './identity/est-routes.ts';
 import { hubRoutes } from './identity/hub-routes.ts';
 import { identityDeviceRoutes } from './identity/device-routes.ts';
 import { OcspResponder } from './identity/ocsp.ts';
@@ -128,6 +129,7 @@ export async function startHub(
   const enrolment = { database, keys, settings, vendorRoots, appraiser, witnesses, clock, door };
   identityDeviceRoutes(device, enrolment);
   recoveryRoutes(device, enrolment);
+  estRoutes(device, enrolment);
   accessDeviceRoutes(device, {
     database,
     appraiser,

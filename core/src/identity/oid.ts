@@ -53,6 +53,9 @@ export const algorithmOid = {
   sha512: '2.16.840.1.101.3.4.2.3',
 } as const;
 
+/** RFC 5480 section 2.1: how a request for attributes names a kind of key. */
+export const keyOid = { ecPublicKey: '1.2.840.10045.2.1', p256: '1.2.840.10045.3.1.7' } as const;
+
 /** PKCS #9 extensionRequest (RFC 2985), the attribute of a certificate request that carries extensions. */
 export const extensionRequestOid = '1.2.840.113549.1.9.14';
 

@@ -31,7 +31,7 @@ export function revocationStatusRoutes(
   app.get('/crl', async (request, reply) => {
     admit(request);
     const { der, number, thisUpdateSeconds, nextUpdateSeconds } = await list.current();
-    await reply
+    void reply
       .type('application/pkix-crl')
       .header('cache-control', 'no-cache')
       .header('etag', `"${number}"`)
@@ -60,7 +60,7 @@ export function revocationStatusRoutes(
       reusedUntilSeconds === undefined
         ? 0
         : Math.max(0, Math.min(cacheSecondsMost, Math.floor(reusedUntilSeconds - clock() / 1_000)));
-    await reply
+    void reply
       .type('application/ocsp-response')
       .header('cache-control', seconds === 0 ? 'no-store' : `public, max-age=${seconds}, must-revalidate`);
     return reply.send(Buffer.from(der));

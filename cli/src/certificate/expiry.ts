@@ -1,0 +1,32 @@
+// `edgekeep certificate expiry`: what ends when, with a warning ahead of time.
+import { expiry, type ExpiryItem } from '@edgekeep/wire/operator-api';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { table, timeText } from '../table.ts';
+
+export const command: Command = {
+  summary: 'show what ends when',
+  usage: 'certificate expiry',
+  help: `
+Root, issuing CA, the hub's own certificates, and the devices whose certificate ends first. Exit code 1 when one of the hub's is warned
+of or has ended: for a daily check.
+
+${operatorHelp}
+`,
+  positionals: { least: 0, most: 0 },
+  options: operatorOption,
+  async run(args) {
+    const page = await (await openOperator(args)).get('/v1/expiry', expiry);
+    const row = (kind: string) => (item: ExpiryItem) => [
+      kind,
+      item.name,
+      timeText(item.notAfter),
+      item.ended ? 'ended' : item.warning ? 'soon' : '',
+    ];
+    const rows = [...page.hub.map(row('hub')), ...page.devices.map(row('device'))];
+    const counts = `${page.devicesWarned} devices are near their end without having renewed, ${page.devicesEnded} have ended`;
+    const text = `${table([['', 'NAME', 'ENDS (UTC)', ''], ...rows])}\n${counts}`;
+    const alarm = page.hub.some(({ warning }) => warning);
+    return { exitCode: alarm ? exitCodes.refused : exitCodes.ok, value: page, text };
+  },
+};

@@ -1,0 +1,67 @@
+// `edgekeep certificate revoke`: one order, carried out whole or not at all.
+import { readFile } from 'node:fs/promises';
+import { revocationAnswer, revocationReasons, revokedAtOnceMost } from '@edgekeep/wire/operator-api';
+import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+
+export const command: Command = {
+  summary: 'revoke certificates and cut them off now',
+  usage:
+    'certificate revoke (--device ID… | --serial HEX… | --sha256 HEX… | --devices-from FILE) --reason REASON --note TEXT [--may-return]',
+  help: `
+Revokes in one transaction, closes live connections within a second on every hub node, and voids the leases of the devices.
+
+--device        everything this device holds; may be repeated. The device is quarantined as well
+--devices-from  a file with one device id a line, at most ${revokedAtOnceMost}
+--serial        one certificate by its serial number; may be repeated. Its device may prove itself and get another
+--sha256        one certificate by the SHA-256 of its DER; may be repeated
+--reason        ${revocationReasons.join(', ')}
+--note          why; it stands in the audit log
+--may-return    with --device: the devices may prove themselves and get another certificate, instead of being quarantined
+${operatorHelp}
+`,
+  positionals: { least: 0, most: 0 },
+  options: {
+    ...operatorOption,
+    device: { type: 'string', multiple: true },
+    'devices-from': { type: 'string' },
+    serial: { type: 'string', multiple: true },
+    sha256: { type: 'string', multiple: true },
+    reason: { type: 'string' },
+    note: { type: 'string' },
+    'may-return': { type: 'boolean' },
+  },
+  async run(args) {
+    const order = {
+      ...(await namedIn(args)),
+      reason: args.required('reason'),
+      note: args.required('note'),
+      mayReturn: args.flag('may-return'),
+    };
+    const operator = await openOperator(args);
+    const done = await operator.send('POST', '/v1/certificates/revoke', order, revocationAnswer);
+    const text = `${done.certificates} certificates of ${done.devices} devices revoked, ${done.quarantined} devices quarantined, ${done.leasesVoided} leases void, ${done.connectionsClosed} connections closed here\nversion ${done.version}, list ${done.digest}`;
+    return { exitCode: exitCodes.ok, value: done, text };
+  },
+};
+
+async function namedIn(args: Arguments) {
+  const file = args.option('devices-from');
+  const listed = file === undefined ? [] : await readList(file);
+  const named = {
+    devices: [...args.all('device'), ...listed],
+    serials: args.all('serial').map((text) => text.toLowerCase().replaceAll(':', '').replace(/^0+/, '')),
+    sha256: args.all('sha256').map((text) => text.toLowerCase().replaceAll(':', '')),
+  };
+  const given = Object.entries(named).filter(([, list]) => list.length > 0);
+  if (given.length !== 1) throw new UsageError('name devices, serial numbers or digests: one of the three');
+  return Object.fromEntries(given);
+}
+
+async function readList(file: string): Promise<readonly string[]> {
+  const text = await readFile(file, 'utf8');
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+}

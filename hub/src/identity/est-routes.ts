@@ -1,0 +1,93 @@
+// Device listener: EST under its well-known address (RFC 7030 section 3.2.2, spec/est.md).
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Certificate } from '@edgekeep/core/identity/certificate';
+import { encodeCsrAttributes } from '@edgekeep/core/identity/cms-attributes';
+import { encodeCertificates } from '@edgekeep/core/identity/cms-certificates';
+import { algorithmOid, keyOid } from '@edgekeep/core/identity/oid';
+import { certificateRequestLengthMax } from '@edgekeep/core/identity/request';
+import type { Clock } from '../clock.ts';
+import { HubError } from '../error.ts';
+import type { DeviceDoor } from '../http/device.ts';
+import type { HttpServer } from '../http/server.ts';
+import { encodeEstBody, parseBasic, parseEstBody } from './est-body.ts';
+import { enrolWithToken, type EstParts, reenrol } from './est.ts';
+
+const at = '/.well-known/est';
+const requestType = 'application/pkcs10';
+// Base64 adds a third, line ends a little.
+const bodyLimit = Math.ceil(certificateRequestLengthMax * 1.4);
+
+// RFC 7030 section 4.5.2: a wish. Any key that `parseSpki` takes is certified.
+const wishes = encodeCsrAttributes([{ oid: keyOid.ecPublicKey, values: [keyOid.p256] }, algorithmOid.ecdsaSha256]);
+
+export function estRoutes(
+  app: HttpServer,
+  parts: EstParts & { readonly clock: Clock; readonly door: DeviceDoor },
+): void {
+  const { keys, clock, door } = parts;
+
+  app.get(`${at}/cacerts`, async (request, reply) => {
+    door.anyone(request);
+    return send(reply, 'application/pkcs7-mime', encodeCertificates([keys.root, keys.issuing]));
+  });
+
+  app.get(`${at}/csrattrs`, async (request, reply) => {
+    door.anyone(request);
+    return send(reply, 'application/csrattrs', wishes);
+  });
+
+  app.addContentTypeParser(requestType, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+
+  app.post(`${at}/simpleenroll`, { bodyLimit }, async (request, reply) => {
+    const connection = door.anyone(request);
+    const basic = parseBasic(request.headers.authorization);
+    if (basic === undefined) {
+      // RFC 7030 section 3.3.2: a client may prove itself by the certificate it has.
+      if (connection.certificate === undefined) throw unauthenticated(reply);
+      return sendCertificate(reply, await renew(request));
+    }
+    const enrolment = { request: bodyOf(request), user: basic.user, token: basic.password, nowMs: clock() };
+    try {
+      return await sendCertificate(reply, await enrolWithToken(parts, enrolment));
+    } catch (error) {
+      if (error instanceof HubError && error.status === 401) askForToken(reply);
+      throw error;
+    }
+  });
+
+  app.post(`${at}/simplereenroll`, { bodyLimit }, async (request, reply) =>
+    sendCertificate(reply, await renew(request)),
+  );
+
+  async function renew(request: FastifyRequest): Promise<Certificate> {
+    const { connection } = door.withCertificate(request);
+    if (connection.certificate === undefined)
+      throw new TypeError('the door let a connection without a certificate pass');
+    return reenrol(parts, connection.certificate, { request: bodyOf(request), nowMs: clock() });
+  }
+}
+
+function bodyOf({ body }: FastifyRequest): Uint8Array {
+  if (body instanceof Uint8Array) return parseEstBody(body);
+  throw new HubError('media-type-unsupported', `send a certificate request as ${requestType}`);
+}
+
+function unauthenticated(reply: FastifyReply): HubError {
+  askForToken(reply);
+  return new HubError('token-required', 'send HTTP Basic: the device id and an enrolment token');
+}
+
+function askForToken(reply: FastifyReply): void {
+  void reply.header('www-authenticate', 'Basic realm="edgekeep-est", charset="UTF-8"');
+}
+
+// RFC 7030 section 4.2.3: the new certificate alone; the authorities come from cacerts.
+async function sendCertificate(reply: FastifyReply, certificate: Certificate) {
+  return send(reply, 'application/pkcs7-mime; smime-type=certs-only', encodeCertificates([certificate]));
+}
+
+async function send(reply: FastifyReply, type: string, der: Uint8Array) {
+  // RFC 8951 has made the second header void; clients of RFC 7030 look for it.
+  void reply.header('content-type', type).header('content-transfer-encoding', 'base64');
+  return reply.send(encodeEstBody(der));
+}

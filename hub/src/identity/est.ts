@@ -1,0 +1,223 @@
+// Enrolment over Secure Transport (RFC 7030, spec/est.md): devices that speak nothing but TLS, HTTP and PKCS #10. They prove no root of
+// trust, so they are registered with the tier `software`, never attest, and no policy that asks for an attestation gives them a key.
+import { toHex } from '@edgekeep/core/bytes';
+import { type Certificate, certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
+import { isDeviceId } from '@edgekeep/core/identity/device-id';
+import { attributeText, equalNames } from '@edgekeep/core/identity/distinguished-name';
+import { attributeOid, extensionOid } from '@edgekeep/core/identity/oid';
+import { type CertificateRequest, parseCertificateRequest } from '@edgekeep/core/identity/request';
+import type { Extension } from '@edgekeep/core/identity/extensions';
+import { createHash } from 'node:crypto';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import type { HubKeys } from '../keys.ts';
+import type { HubSettings } from '../settings.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { DeviceRow, EnrolmentTokenRow } from '../store/schema.ts';
+import { issueDeviceCertificate, recordCertificate } from './authority.ts';
+import type { DeviceConnection } from './connections.ts';
+import { findEnrolmentToken, spendEnrolmentToken } from './enrolment-token.ts';
+import { findDevice, getDevice } from './registry.ts';
+import { announceCuts, assertCertificateStands, revokeOfDevices } from './revocation-store.ts';
+
+const tier = 'software';
+/** What stands for a root of trust in the registry: none. */
+const identity = JSON.stringify({ kind: 'est' });
+
+export interface EstParts {
+  readonly database: Database;
+  readonly keys: HubKeys;
+  readonly settings: Pick<HubSettings, 'certificateSeconds' | 'publicUrl'>;
+}
+
+export interface TokenEnrolment {
+  /** DER PKCS #10. */
+  readonly request: Uint8Array;
+  /** HTTP Basic: the device id, or nothing; and an enrolment token. */
+  readonly user: string;
+  readonly token: string;
+  readonly nowMs: number;
+}
+
+/**
+ * `simpleenroll` with a token: registers a device, or gives one that enrolled so before and lost its key a new certificate. A token that
+ * may not be used for this is `token-refused`, whatever the reason.
+ */
+export async function enrolWithToken(parts: EstParts, enrolment: TokenEnrolment): Promise<Certificate> {
+  const { nowMs, user } = enrolment;
+  const request = parseCertificateRequest(enrolment.request);
+  const deviceId = deviceIdIn(request);
+  if (user !== '' && user !== deviceId) throw tokenRefused();
+  const token = await findToken(parts, enrolment.token, deviceId, nowMs);
+  const certificate = await issue(parts, deviceId, request, nowMs);
+  await parts.database.write(async (trx) => {
+    await spendEnrolmentToken(trx, token.sha256, deviceId);
+    const known = await findDevice(trx, deviceId);
+    if (known === undefined) await register(trx, deviceId, request, nowMs);
+    else await replace(trx, known, token, nowMs);
+    await recordCertificate(trx, certificate, deviceId);
+    await appendEntry(trx, {
+      at: nowMs,
+      kind: known === undefined ? 'device-enrolled' : 'device-recovered',
+      actor: `token ${token.sha256.slice(0, 16)}`,
+      subject: `device:${deviceId}`,
+      data: { tier, by: 'est', certificate: toHex(certificateDigest(certificate)), serial: serialText(certificate) },
+    });
+  });
+  return certificate;
+}
+
+/** `simplereenroll`: the next certificate of a device that shows one which stands. `renewal-refused` says why it gets none. */
+export async function reenrol(
+  parts: EstParts,
+  shown: NonNullable<DeviceConnection['certificate']>,
+  enrolment: Pick<TokenEnrolment, 'request' | 'nowMs'>,
+): Promise<Certificate> {
+  const { nowMs } = enrolment;
+  const { deviceId, sha256 } = shown;
+  const request = parseCertificateRequest(enrolment.request);
+  await assertCertificateStands(parts.database.read, sha256);
+  const current = await readCertificate(parts.database, sha256);
+  assertSameSubject(request, current);
+  assertMayReenrol(await getDevice(parts.database.read, deviceId));
+  const certificate = await issue(parts, deviceId, request, nowMs);
+  await parts.database.write(async (trx) => {
+    // Both may have changed while the certificate was made.
+    await assertCertificateStands(trx, sha256);
+    assertMayReenrol(await getDevice(trx, deviceId));
+    await recordCertificate(trx, certificate, deviceId);
+    await trx.updateTable('device').set({ seen_at: nowMs }).where('id', '=', deviceId).execute();
+    await appendEntry(trx, {
+      at: nowMs,
+      kind: 'certificate-renewed',
+      actor: `device:${deviceId}`,
+      subject: `device:${deviceId}`,
+      data: { by: 'est', certificate: toHex(certificateDigest(certificate)), serial: serialText(certificate) },
+    });
+  });
+  return certificate;
+}
+
+// spec/est.md, "Who may": a registered root of trust must not be got around by a way in that does not ask it.
+function assertMayReenrol(device: DeviceRow): void {
+  assertNotCutOff(device);
+  if (device.identity === identity) return;
+  throw new HubError('renewal-refused', 'this device has a root of trust, which has to prove its next key', {
+    reasons: [{ code: 'evidence-required', message: `${device.id} (${device.tier}) renews by POST /v1/renew` }],
+  });
+}
+
+function assertNotCutOff({ state, state_reason: reason }: DeviceRow): void {
+  if (state === 'quarantined' || state === 'wiped')
+    throw new HubError('device-quarantined', `this device is ${state}: ${reason}`);
+  if (state === 'retired') throw new HubError('device-retired', 'this device is retired');
+}
+
+function deviceIdIn({ subject }: CertificateRequest): string {
+  const name = attributeText(subject, attributeOid.commonName) ?? '';
+  if (isDeviceId(name)) return name;
+  throw new HubError('request-invalid', 'the common name in the certificate request must be a device id', {
+    reasons: [{ code: 'device-id-invalid', message: 'lower-case letters, digits and hyphens, 1 to 63' }],
+  });
+}
+
+async function findToken(
+  { database }: EstParts,
+  text: string,
+  deviceId: string,
+  nowMs: number,
+): Promise<EnrolmentTokenRow> {
+  try {
+    return await findEnrolmentToken(database.read, text, { deviceId, tier, nowMs });
+  } catch (error) {
+    if (error instanceof HubError && error.code === 'enrolment-refused') throw tokenRefused();
+    throw error;
+  }
+}
+
+function tokenRefused(): HubError {
+  return new HubError(
+    'token-refused',
+    'the password must be an enrolment token that is unused, unexpired and meant for this device, the user name the device id',
+  );
+}
+
+async function issue(
+  { keys, settings }: EstParts,
+  deviceId: string,
+  { spki }: CertificateRequest,
+  nowMs: number,
+): Promise<Certificate> {
+  const { certificateSeconds: lifeSeconds, publicUrl } = settings;
+  return issueDeviceCertificate(keys, { deviceId, spki, nowMs, lifeSeconds, publicUrl });
+}
+
+async function register(
+  trx: WriteTransaction,
+  deviceId: string,
+  { spki }: CertificateRequest,
+  nowMs: number,
+): Promise<void> {
+  const rootSha256 = toHex(createHash('sha256').update(spki).digest());
+  const other = await trx.selectFrom('device').select('id').where('root_sha256', '=', rootSha256).executeTakeFirst();
+  if (other !== undefined) throw refused('root-of-trust-taken', `this key is enrolled already, as ${other.id}`);
+  await trx
+    .insertInto('device')
+    .values({
+      id: deviceId,
+      tier,
+      state: 'registered',
+      state_reason: 'enrolled by EST',
+      identity,
+      root_sha256: rootSha256,
+      witness_key: '',
+      enrolled_at: nowMs,
+      seen_at: nowMs,
+      reset_count: -1,
+      appraisal: null,
+      appraised_at: null,
+      counts: null,
+    })
+    .execute();
+}
+
+// The device lost its key, or its certificate has ended. Only a token made for this very id says that it is still the same device.
+async function replace(
+  trx: WriteTransaction,
+  device: DeviceRow,
+  token: EnrolmentTokenRow,
+  nowMs: number,
+): Promise<void> {
+  if (device.identity !== identity || token.device_id !== device.id)
+    throw refused('device-id-taken', `${device.id} is enrolled already`);
+  assertNotCutOff(device);
+  await revokeOfDevices(trx, [device.id], { reason: 'superseded', nowMs });
+  await announceCuts(trx, [{ deviceId: device.id, serial: undefined }]);
+}
+
+async function readCertificate(database: Database, sha256: string): Promise<Certificate> {
+  const { der } = await database.read
+    .selectFrom('certificate')
+    .select('der')
+    .where('sha256', '=', sha256)
+    .executeTakeFirstOrThrow();
+  return parseCertificate(der);
+}
+
+// RFC 7030 section 4.2.2. A request without alternative names is taken as one that asks for the same: the first one had none either.
+function assertSameSubject(request: CertificateRequest, current: Certificate): void {
+  const nameIn = (all: readonly Extension[]) => all.find(({ oid }) => oid === extensionOid.subjectAltName)?.value;
+  const asked = nameIn(request.extensions.all);
+  const has = nameIn(current.extensions.all);
+  const sameName = asked === undefined || (has !== undefined && Buffer.compare(asked, has) === 0);
+  if (equalNames(request.subject, current.subject) && sameName) return;
+  throw new HubError('renewal-refused', 'the request must have the subject of the certificate it is to replace', {
+    reasons: [
+      { code: 'subject-differs', message: 'subject and subject alternative name cannot change (RFC 7030 4.2.2)' },
+    ],
+  });
+}
+
+function refused(code: string, message: string): HubError {
+  return new HubError('enrolment-refused', message, { reasons: [{ code, message }] });
+}
