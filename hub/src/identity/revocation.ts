@@ -56,7 +56,10 @@ export interface Revocation {
 
 /** All or nothing: a device or certificate that is not known refuses the whole order with `not-found`. */
 export async function revoke(
-  fleet: Fleet & { readonly watch: RevocationWatch },
+  fleet: Pick<Fleet, 'database'> & {
+    readonly connections: Pick<Fleet['connections'], 'cut'>;
+    readonly watch: RevocationWatch;
+  },
   order: RevocationOrder,
 ): Promise<Revocation> {
   const { cuts, ...done } = await fleet.database.write((trx) => mark(trx, order));
