@@ -25,7 +25,7 @@ export interface Refusal {
 export type Answer<T> = { readonly kind: 'ok'; readonly value: T } | Refusal;
 
 /** Refusals that mean: this device is cut off, everything it was trusted with must go. */
-export const cutOffCodes: readonly string[] = ['device-quarantined', 'device-retired'];
+export const cutOffCodes: readonly string[] = ['device-quarantined', 'device-retired', 'device-disabled'];
 
 // What a refusal says is shown to operators; a hub that was taken over cannot fill the log with it.
 const reasonsMax = 16;

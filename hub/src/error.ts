@@ -11,6 +11,7 @@ export const hubErrorCodes = {
   'device-unknown': 403,
   'device-quarantined': 403,
   'device-retired': 403,
+  'device-disabled': 403,
   'certificate-revoked': 403,
   'enrolment-refused': 403,
   'bind-refused': 403,

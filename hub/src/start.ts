@@ -52,6 +52,8 @@ import type { KeyStore } from './secrets/key-store.ts';
 import { plainKeys } from './secrets/plain-keys.ts';
 import { PlatformKeyRoll } from './secrets/roll-over.ts';
 import { platformKeyRoutes } from './secrets/routes.ts';
+import { registryDeviceRoutes } from './registry/device-routes.ts';
+import { groupRoutes } from './registry/group-routes.ts';
 import type { HubSettings } from './settings.ts';
 import { Database } from './store/database.ts';
 
@@ -156,6 +158,8 @@ export async function startHub(
     hubRoutes(operator, { database, keys, names: settings.names, logKey: log.key, devicePort, requireScope });
     deviceOperatorRoutes(operator, { database, connections, witnesses, clock, requireScope });
     platformKeyRoutes(operator, platformKeyRoll, requireScope);
+    registryDeviceRoutes(operator, { database, connections, witnesses, clock, requireScope });
+    groupRoutes(operator, { database, clock, requireScope });
     tokenOperatorRoutes(operator, { database, platformKey, clock, requireScope });
     modelOperatorRoutes(operator, { database, blobs, platformKey, clock, requireScope });
     accessOperatorRoutes(operator, { database, policies, references, clock, requireScope });

@@ -4,6 +4,7 @@ import { evidenceSchema } from '@edgekeep/core/attest/evidence';
 import { leaseSchema } from '@edgekeep/core/access/lease';
 import { wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
 import { z } from 'zod';
+import { attributesSchema } from './attributes.ts';
 
 const base64url = (charactersMax: number) =>
   z
@@ -134,6 +135,14 @@ export const reportRequest = z.strictObject({
     .optional(),
   /** A portable proof that this hub's log forked (edgekeep-fork-proof/v1). */
   forkProof: z.string().max(100_000).optional(),
+  /** What the device says of itself, the whole document each time (spec/registry.md). */
+  attributes: attributesSchema.optional(),
+  /** The version of the desired attributes it has; 0 for none. With it the answer has a newer one, if there is. */
+  desiredVersion: z.int().min(0).optional(),
+});
+export const reportResponse = z.object({
+  accepted: z.boolean(),
+  desired: z.object({ version: z.int(), attributes: z.record(z.string(), z.unknown()) }).optional(),
 });
 
 /** From a device that signs tokens (spec/device-token.md). */

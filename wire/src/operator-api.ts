@@ -19,6 +19,10 @@ export const deviceView = z.object({
   tier: z.string(),
   state: z.string(),
   stateReason: z.string(),
+  /** False while an operator has switched it off; `disabledReason` says why. */
+  enabled: z.boolean(),
+  disabledReason: z.string().nullable(),
+  tags: z.record(z.string(), z.string()),
   enrolledAt: z.number(),
   seenAt: z.number(),
   online: z.boolean(),
@@ -47,6 +51,8 @@ export const hubView = z.object({
 
 export const deviceList = z.object({ devices: z.array(deviceView), next: z.string().nullable() });
 export const deviceDetail = deviceView.extend({
+  /** Groups it was put into by name. */
+  groups: z.array(z.string()),
   rootSha256: z.string(),
   witnessKey: z.string(),
   certificates: z.array(

@@ -18,10 +18,11 @@ import { assertCertificateStands } from '../identity/revocation-store.ts';
 import type { RootKeys } from '../identity/root-keys.ts';
 import { findPublishedRow } from '../model/releases.ts';
 import { unwrapModelKey } from '../model/vault.ts';
+import { assertEnabled } from '../registry/enablement.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { DeviceRow, DeviceState, ModelReleaseRow } from '../store/schema.ts';
+import type { DeviceRecord, DeviceRow, DeviceState, ModelReleaseRow } from '../store/schema.ts';
 import { type SentLeaseCounter, leaseTermsFor } from './lease-terms.ts';
 import type { ReleaseQuestion } from './policy.ts';
 import type { PolicyStore } from './policy-store.ts';
@@ -95,9 +96,10 @@ export async function releaseKey(parts: ReleaseParts, ask: ReleaseAsk): Promise<
 }
 
 // What is refused before the evidence is even looked at; these refusals stand in the log like the others.
-async function mayBeReleased(database: Database, device: DeviceRow, ask: ReleaseAsk): Promise<ModelReleaseRow> {
+async function mayBeReleased(database: Database, device: DeviceRecord, ask: ReleaseAsk): Promise<ModelReleaseRow> {
   try {
     assertMayAsk(device.state);
+    assertEnabled(device);
     return await currentRelease(database, ask);
   } catch (error) {
     if (error instanceof HubError) {
@@ -204,6 +206,7 @@ async function record(
     const now = await recordAppraisal(trx, device.id, facts.appraisal, ask.nowMs);
     // The decision took a while: whoever was quarantined or lost its certificate in the meantime gets nothing.
     assertMayAsk(now.state);
+    assertEnabled(now);
     await assertCertificateStands(trx, ask.certificateSha256);
     const { model: name, version, manifestDigest } = lease;
     const release: KeyRelease = {

@@ -11,7 +11,7 @@ import { HubError } from '../error.ts';
 import { changeState } from '../identity/registry.ts';
 import type { RootKeys } from '../identity/root-keys.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { DeviceRow } from '../store/schema.ts';
+import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
 import type { ReferenceStore } from './reference-store.ts';
 
 // A fleet boots a handful of different logs; this many are kept replayed.
@@ -72,7 +72,7 @@ export class Appraiser {
 }
 
 /** How a device stands after its appraisal was stored. */
-export type Standing = Pick<DeviceRow, 'id' | 'state' | 'state_reason'>;
+export type Standing = Pick<DeviceRecord, 'id' | 'state' | 'state_reason' | 'disabled_reason'>;
 
 /**
  * Stores an appraisal with the device and lets the device's state follow: a healthy one becomes active, a contraindicated one suspect (its
@@ -103,11 +103,12 @@ export async function recordAppraisal(
               .end(),
           }
         : {}),
+      attestation: appraisal.status,
       appraisal: JSON.stringify({ status: appraisal.status, reasons }),
       appraised_at: nowMs,
     }))
     .where('id', '=', deviceId)
-    .returning(['id', 'state', 'state_reason'])
+    .returning(['id', 'state', 'state_reason', 'disabled_reason'])
     .executeTakeFirst();
   if (device === undefined) throw new HubError('device-unknown', `no device ${deviceId}`);
   const refused = appraisal.status === 'contraindicated';

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
+import { documentOf, recordReported } from '../registry/attributes.ts';
 import type { Database } from '../store/database.ts';
 import { appendEntry } from './append.ts';
 import type { AuditLog } from './log.ts';
@@ -14,6 +15,7 @@ import type { WitnessBoard } from './witness.ts';
 
 const fromSize = z.strictObject({ from: z.coerce.number().int().min(0).default(0) });
 const accepted = z.object({ accepted: z.boolean() });
+const reportSchema = { body: api.reportRequest, response: { 200: api.reportResponse } };
 
 export function auditDeviceRoutes(
   app: HttpServer,
@@ -53,9 +55,9 @@ export function auditDeviceRoutes(
     },
   );
 
-  app.post('/v1/reports', { schema: { body: api.reportRequest, response: { 200: accepted } } }, async (request) => {
+  app.post('/v1/reports', { schema: reportSchema }, async (request) => {
     const { deviceId } = door.bound(request);
-    const { counts, forkProof } = request.body;
+    const { counts, forkProof, attributes, desiredVersion } = request.body;
     const nowMs = clock();
     const proven = forkProof === undefined ? undefined : verifiedFork(forkProof);
     await database.write(async (trx) => {
@@ -64,6 +66,7 @@ export function auditDeviceRoutes(
         .set({ seen_at: nowMs, ...(counts === undefined ? {} : { counts: JSON.stringify(counts) }) })
         .where('id', '=', deviceId)
         .execute();
+      if (attributes !== undefined) await recordReported(trx, deviceId, attributes, nowMs);
       if (proven !== undefined) {
         const subject = `log:${log.key.name}`;
         await appendEntry(trx, {
@@ -75,7 +78,9 @@ export function auditDeviceRoutes(
         });
       }
     });
-    return { accepted: true };
+    if (desiredVersion === undefined) return { accepted: true };
+    const { version, attributes: desired } = await documentOf(database.read, deviceId, 'desired');
+    return { accepted: true, ...(version === desiredVersion ? {} : { desired: { version, attributes: desired } }) };
   });
 
   function verifiedFork(text: string): { kind: string } {

@@ -11,7 +11,7 @@ import { HubError } from '../error.ts';
 import type { HubKeys } from '../keys.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
-import type { DeviceRow } from '../store/schema.ts';
+import type { DeviceRecord } from '../store/schema.ts';
 import { issueDeviceCertificate, recordCertificate } from './authority.ts';
 
 export interface CertifyParts {
@@ -36,7 +36,7 @@ export type AssertMayHold = (device: Standing) => void;
 /** Issues the certificate, with its audit entry of the kind given. Throws `renewal-refused` when the evidence does not prove the key. */
 export async function certifyNextKey(
   parts: CertifyParts,
-  device: DeviceRow,
+  device: DeviceRecord,
   proof: CertifyProof,
   entryKind: 'certificate-renewed' | 'device-recovered',
   assertMayHold: AssertMayHold = () => undefined,

@@ -10,7 +10,8 @@ import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { DeviceRow } from '../store/schema.ts';
+import { assertEnabled } from '../registry/enablement.ts';
+import type { DeviceRecord } from '../store/schema.ts';
 import { chainPem } from './authority.ts';
 import { certifyNextKey } from './certify.ts';
 import { openChallenge, takeChallenge } from './connections.ts';
@@ -127,7 +128,8 @@ export function identityDeviceRoutes(
   }
 }
 
-function assertMayConnect(device: DeviceRow): void {
+function assertMayConnect(device: DeviceRecord): void {
+  assertEnabled(device);
   if (device.state === 'quarantined' || device.state === 'wiped') {
     throw new HubError('device-quarantined', `this device is ${device.state}: ${device.state_reason}`);
   }

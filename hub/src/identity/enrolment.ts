@@ -26,6 +26,7 @@ import { type Appraiser, isAuthentic, recordAppraisal } from '../attest/appraise
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { HubKeys } from '../keys.ts';
+import { recordChange } from '../registry/history.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRow } from '../store/schema.ts';
@@ -173,10 +174,11 @@ export async function completeEnrolment(
     if (tokenSha256 !== undefined) await spendEnrolmentToken(trx, tokenSha256, deviceId);
     await trx.insertInto('device').values(row).execute();
     await recordCertificate(trx, certificate, deviceId);
-    await appendEntry(trx, {
+    const actor = tokenSha256 === undefined ? 'vendor-root' : `token ${tokenSha256.slice(0, 16)}`;
+    const logIndex = await appendEntry(trx, {
       at: proof.nowMs,
       kind: 'device-enrolled',
-      actor: tokenSha256 === undefined ? 'vendor-root' : `token ${tokenSha256.slice(0, 16)}`,
+      actor,
       subject: `device:${deviceId}`,
       data: {
         tier: identity.kind,
@@ -186,6 +188,8 @@ export async function completeEnrolment(
         serial: serialText(certificate),
       },
     });
+    const birth = { from: 'none', to: row.state, reason: row.state_reason, actor };
+    await recordChange(trx, { deviceId, logIndex, at: proof.nowMs, ...birth });
     await recordAppraisal(trx, deviceId, appraisal, proof.nowMs);
   });
   return certificate;

@@ -7,13 +7,18 @@ import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import { quarantineDevice, releaseFromQuarantine, retireDevice } from '../respond/quarantine.ts';
 import type { Database } from '../store/database.ts';
-import type { DeviceRow } from '../store/schema.ts';
+import { groupsOf } from '../registry/groups.ts';
+import { queryDevices } from '../registry/list.ts';
+import { type Tags, tagsOf } from '../registry/tags.ts';
+import type { DeviceRecord } from '../store/schema.ts';
 import type { Connections } from './connections.ts';
 import { createEnrolmentToken } from './enrolment-token.ts';
-import { getDevice, listDevices } from './registry.ts';
+import { getDevice } from './registry.ts';
 
 const page = z.strictObject({
-  after: z.string().max(64).default(''),
+  filter: z.string().min(1).optional(),
+  sort: z.string().max(64).default('id'),
+  after: z.string().max(128).default(''),
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
 const byId = z.strictObject({ id: z.string().max(64) });
@@ -36,9 +41,11 @@ export function deviceOperatorRoutes(
     '/v1/devices',
     { ...requireScope('devices:read'), schema: { querystring: page, response: { 200: api.deviceList } } },
     async ({ query }) => {
-      const rows = await listDevices(database, query.after, query.limit);
-      const next = rows.length === query.limit ? (rows.at(-1)?.id ?? null) : null;
-      return { devices: rows.map((row) => viewOf(row, connections)), next };
+      const { filter, sort, after, limit } = query;
+      const found = await queryDevices(database.read, { filter, sort, after, limit, nowMs: clock() });
+      const ids = found.devices.map(({ id }) => id);
+      const tags = await tagsOf(database.read, ids);
+      return { devices: found.devices.map((row) => viewOf(row, connections, tags.get(row.id))), next: found.next };
     },
   );
 
@@ -62,7 +69,9 @@ export function deviceOperatorRoutes(
         .limit(historyMost)
         .execute();
       const { root_sha256: rootSha256, witness_key: witnessKey } = row;
-      return { ...viewOf(row, connections), rootSha256, witnessKey, certificates, leases };
+      const tags = (await tagsOf(database.read, [row.id])).get(row.id);
+      const groups = [...(await groupsOf(database.read, row.id))];
+      return { ...viewOf(row, connections, tags), groups, rootSha256, witnessKey, certificates, leases };
     },
   );
 
@@ -103,13 +112,16 @@ const storedAppraisal = z.object({
   reasons: z.array(z.object({ code: z.string(), message: z.string() })),
 });
 
-function viewOf(row: DeviceRow, connections: Connections): api.DeviceView {
+function viewOf(row: DeviceRecord, connections: Connections, tags: Tags = {}): api.DeviceView {
   const appraisal = row.appraisal === null ? undefined : storedAppraisal.safeParse(JSON.parse(row.appraisal)).data;
   return {
     id: row.id,
     tier: row.tier,
     state: row.state,
     stateReason: row.state_reason,
+    enabled: row.disabled_reason === null,
+    disabledReason: row.disabled_reason,
+    tags,
     enrolledAt: row.enrolled_at,
     seenAt: row.seen_at,
     online: connections.isOnline(row.id),

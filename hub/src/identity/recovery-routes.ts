@@ -11,6 +11,7 @@ import type { HubSettings } from '../settings.ts';
 import { chainPem } from './authority.ts';
 import { type CertifyParts, certifyNextKey } from './certify.ts';
 import { type DeviceConnection, openChallenge, takeChallenge } from './connections.ts';
+import { assertEnabled } from '../registry/enablement.ts';
 import { findDevice } from './registry.ts';
 
 type RecoveryParts = CertifyParts & {
@@ -63,7 +64,9 @@ export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
   );
 }
 
-function assertMayReturn({ state, state_reason: reason }: Standing): void {
+function assertMayReturn(device: Standing): void {
+  const { state, state_reason: reason } = device;
+  assertEnabled(device);
   if (state === 'quarantined' || state === 'wiped') {
     throw new HubError('device-quarantined', `this device is ${state}: ${reason}`);
   }

@@ -2,8 +2,9 @@
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import type { Database, WriteTransaction } from '../store/database.ts';
-import type { DeviceRow, DeviceState, Tables } from '../store/schema.ts';
+import { recordChange } from '../registry/history.ts';
+import type { WriteTransaction } from '../store/database.ts';
+import type { DeviceRecord, DeviceState, Tables } from '../store/schema.ts';
 import { revokeOfDevices, voidLeases } from './revocation-store.ts';
 
 /** Which states may follow which (DESIGN, "Words"). `retired` is final. */
@@ -24,24 +25,21 @@ export interface StateChange {
   readonly nowMs: number;
 }
 
-export async function findDevice(db: Kysely<Tables>, deviceId: string): Promise<DeviceRow | undefined> {
+export async function findDevice(db: Kysely<Tables>, deviceId: string): Promise<DeviceRecord | undefined> {
   return db.selectFrom('device').selectAll().where('id', '=', deviceId).executeTakeFirst();
 }
 
 /** The device, or `not-found` with what to do next. */
-export async function getDevice(db: Kysely<Tables>, deviceId: string): Promise<DeviceRow> {
+export async function getDevice(db: Kysely<Tables>, deviceId: string): Promise<DeviceRecord> {
   const device = await findDevice(db, deviceId);
   if (device === undefined)
     throw new HubError('not-found', `no device ${deviceId}: \`edgekeep device list\` shows all`);
   return device;
 }
 
-export async function listDevices(database: Database, after: string, limit: number): Promise<readonly DeviceRow[]> {
-  return database.read.selectFrom('device').selectAll().where('id', '>', after).orderBy('id').limit(limit).execute();
-}
 
 /** Moves a device to another state and records why; leaving health voids its leases in the same transaction. */
-export async function changeState(trx: WriteTransaction, change: StateChange): Promise<DeviceRow> {
+export async function changeState(trx: WriteTransaction, change: StateChange): Promise<DeviceRecord> {
   const { deviceId, to, reason, actor, nowMs } = change;
   const device = await getDevice(trx, deviceId);
   if (device.state === to) return device;
@@ -51,12 +49,13 @@ export async function changeState(trx: WriteTransaction, change: StateChange): P
   await trx.updateTable('device').set({ state: to, state_reason: reason }).where('id', '=', deviceId).execute();
   const leases = to === 'active' ? 0 : await voidLeases(trx, [deviceId], nowMs);
   if (to === 'retired') await revokeOfDevices(trx, [deviceId], { reason: 'cessationOfOperation', nowMs });
-  await appendEntry(trx, {
+  const logIndex = await appendEntry(trx, {
     at: nowMs,
     kind: `device-${to}`,
     actor,
     subject: `device:${deviceId}`,
     data: { from: device.state, reason, leasesRevoked: leases },
   });
+  await recordChange(trx, { deviceId, logIndex, at: nowMs, from: device.state, to, reason, actor });
   return { ...device, state: to, state_reason: reason };
 }

@@ -10,7 +10,8 @@ import { HubError } from '../error.ts';
 import { type Place, unwrapSecret, wrapSecret } from '../platform-wrap.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { DeviceRow } from '../store/schema.ts';
+import { recordChange } from '../registry/history.ts';
+import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
 import { findDevice, getDevice } from './registry.ts';
 
 /** The tier of a device without any root of trust: below `software`, never attested. */
@@ -52,7 +53,10 @@ export async function addTokenDevice(
       throw new HubError('conflict', `${deviceId} is enrolled already`);
     await trx.insertInto('device').values(device).execute();
     await insertSecret(trx, platformKey, deviceId, secret, nowMs);
-    await appendEntry(trx, { at: nowMs, kind: 'token-device-added', actor, subject: `device:${deviceId}`, data: {} });
+    const subject = `device:${deviceId}`;
+    const logIndex = await appendEntry(trx, { at: nowMs, kind: 'token-device-added', actor, subject, data: {} });
+    const birth = { from: 'none', to: device.state, reason: device.state_reason, actor };
+    await recordChange(trx, { deviceId, logIndex, at: nowMs, ...birth });
   });
   return secret;
 }
@@ -100,7 +104,7 @@ export async function useDeviceToken(database: Database, platformKey: PlatformKe
   const secrets = await secretsOf(database, platformKey, token.deviceId, nowMs);
   const window = { nowSeconds: Math.floor(nowMs / 1_000), seconds: windowSeconds };
   const verdict = verifyDeviceToken(token, secrets, window);
-  if (verdict.kind === 'refused' || device === undefined || device.tier !== tokenTier || device.state !== 'active')
+  if (verdict.kind === 'refused' || device === undefined || device.tier !== tokenTier || !mayReport(device))
     throw refused();
   return database.write(async (trx) => {
     // From here on the token is used, whatever becomes of the request.
@@ -112,10 +116,14 @@ export async function useDeviceToken(database: Database, platformKey: PlatformKe
     const expiresAt = (token.atSeconds + windowSeconds + 1) * 1_000;
     await trx.insertInto('used_token').values({ sha256, expires_at: expiresAt }).execute();
     const now = await getDevice(trx, token.deviceId);
-    if (now.state !== 'active') throw refused();
+    if (!mayReport(now)) throw refused();
     await trx.updateTable('device').set({ seen_at: nowMs }).where('id', '=', token.deviceId).execute();
     return now;
   });
+}
+
+function mayReport(device: DeviceRecord): boolean {
+  return device.state === 'active' && device.disabled_reason === null;
 }
 
 async function clearUsedTokens(trx: WriteTransaction, nowMs: number): Promise<void> {

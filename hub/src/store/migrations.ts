@@ -4,6 +4,7 @@ import { type Migration, type MigrationProvider, Migrator } from 'kysely/migrati
 import { migration as mainJob } from './migrations/0001-main-job.ts';
 import { migration as revocation } from './migrations/0002-revocation.ts';
 import { migration as deviceTokens } from './migrations/0003-device-tokens.ts';
+import { migration as registry } from './migrations/0004-registry.ts';
 import { migration as platformSecrets } from './migrations/0005-platform-secrets.ts';
 import type { Tables } from './schema.ts';
 
@@ -11,6 +12,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0001-main-job': mainJob,
   '0002-revocation': revocation,
   '0003-device-tokens': deviceTokens,
+  '0004-registry': registry,
   '0005-platform-secrets': platformSecrets,
 };
 

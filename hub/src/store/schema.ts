@@ -1,7 +1,16 @@
 // The tables as Kysely sees them. Times are unix milliseconds, bytes are blobs, flags and states are text: a subset that SQLite and PostgreSQL share.
+import type { Generated, Selectable } from 'kysely';
 
 export interface Tables {
-  device: DeviceRow;
+  device: DeviceTable;
+  device_tag: DeviceTagRow;
+  device_document: DeviceDocumentRow;
+  device_attribute: DeviceAttributeRow;
+  device_history: DeviceHistoryRow;
+  device_group: DeviceGroupRow;
+  device_group_member: DeviceGroupMemberRow;
+  expected_device: ExpectedDeviceRow;
+  blocked_root: BlockedRootRow;
   certificate: CertificateRow;
   enrolment_token: EnrolmentTokenRow;
   api_token: ApiTokenRow;
@@ -42,6 +51,84 @@ export interface DeviceRow {
   readonly appraised_at: number | null;
   /** Newest counts the guard reported, as JSON. */
   readonly counts: string | null;
+}
+
+/** What the store fills in by itself for a new device. */
+interface DeviceTable extends DeviceRow {
+  /** Status of the newest appraisal, `none` before the first: what filters ask for. */
+  readonly attestation: Generated<string>;
+  /** Why the device is switched off; null when it is not. */
+  readonly disabled_reason: Generated<string | null>;
+}
+
+/** All that the store has of a device itself. */
+export type DeviceRecord = Selectable<DeviceTable>;
+
+/** Tags may stand before the device does: an import says what is to come. */
+export interface DeviceTagRow {
+  readonly device_id: string;
+  readonly key: string;
+  readonly value: string;
+}
+
+export type DocumentSide = 'desired' | 'reported';
+
+export interface DeviceDocumentRow {
+  readonly device_id: string;
+  readonly side: DocumentSide;
+  /** Grows by one with every change. */
+  readonly version: number;
+  readonly document: string;
+  readonly updated_at: number;
+}
+
+/** One leaf of a document, for filters. */
+export interface DeviceAttributeRow {
+  readonly device_id: string;
+  readonly side: DocumentSide;
+  /** Keys from the top, joined by dots. */
+  readonly path: string;
+  /** As written in JSON, strings without quotes; null when too long to be compared. */
+  readonly text_value: string | null;
+  readonly number_value: number | null;
+}
+
+export interface DeviceHistoryRow {
+  readonly device_id: string;
+  /** Of the audit entry that records the change. */
+  readonly log_index: number;
+  readonly at: number;
+  readonly from_state: string;
+  readonly to_state: string;
+  readonly reason: string;
+  readonly actor: string;
+}
+
+export interface DeviceGroupRow {
+  readonly name: string;
+  readonly description: string;
+  /** Null for a group whose members are named. */
+  readonly filter: string | null;
+  readonly created_at: number;
+}
+
+export interface DeviceGroupMemberRow {
+  readonly group_name: string;
+  readonly device_id: string;
+}
+
+/** A device that was imported; the row stays when it has enrolled. */
+export interface ExpectedDeviceRow {
+  readonly id: string;
+  /** The only root of trust that may enrol under this id; null for any. */
+  readonly root_sha256: string | null;
+  readonly imported_at: number;
+}
+
+export interface BlockedRootRow {
+  readonly root_sha256: string;
+  readonly reason: string;
+  readonly blocked_at: number;
 }
 
 export interface CertificateRow {

@@ -1,0 +1,64 @@
+// Switching a device off and on again: an operator's switch beside the device's state, which it leaves alone. While it is off the device is
+// refused like a quarantined one; switched on, it is what it was, and still has to attest before it gets a key.
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import { getDevice } from '../identity/registry.ts';
+import { announceCuts, voidLeases } from '../identity/revocation-store.ts';
+import type { Fleet } from '../respond/quarantine.ts';
+import type { DeviceRecord } from '../store/schema.ts';
+import { recordChange } from './history.ts';
+
+export interface Switched {
+  readonly deviceId: string;
+  readonly enabled: boolean;
+  readonly state: string;
+  readonly connectionsClosed: number;
+}
+
+interface SwitchOrder {
+  readonly deviceId: string;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+/** Voids the device's leases, closes its connections on every hub node and refuses it until `enableDevice`. */
+export async function disableDevice(fleet: Fleet, order: SwitchOrder & { readonly reason: string }): Promise<Switched> {
+  const { database, connections, witnesses } = fleet;
+  const { deviceId, reason, actor, nowMs } = order;
+  const state = await database.write(async (trx) => {
+    const device = await getDevice(trx, deviceId);
+    if (device.state === 'retired')
+      throw new HubError('conflict', `${deviceId} is retired: there is nothing to disable`);
+    if (device.disabled_reason !== null) return device.state;
+    await trx.updateTable('device').set({ disabled_reason: reason }).where('id', '=', deviceId).execute();
+    const leasesRevoked = await voidLeases(trx, [deviceId], nowMs);
+    const data = { reason, leasesRevoked };
+    const subject = `device:${deviceId}`;
+    const logIndex = await appendEntry(trx, { at: nowMs, kind: 'device-disabled', actor, subject, data });
+    await recordChange(trx, { deviceId, logIndex, at: nowMs, from: 'enabled', to: 'disabled', reason, actor });
+    await announceCuts(trx, [{ deviceId, serial: undefined }]);
+    return device.state;
+  });
+  witnesses.remove(deviceId);
+  return { deviceId, enabled: false, state, connectionsClosed: connections.cut(deviceId) };
+}
+
+/** Lets the device connect again, in the state it has. */
+export async function enableDevice({ database }: Pick<Fleet, 'database'>, order: SwitchOrder): Promise<Switched> {
+  const { deviceId, actor, nowMs } = order;
+  const state = await database.write(async (trx) => {
+    const device = await getDevice(trx, deviceId);
+    if (device.disabled_reason === null) return device.state;
+    await trx.updateTable('device').set({ disabled_reason: null }).where('id', '=', deviceId).execute();
+    const subject = `device:${deviceId}`;
+    const logIndex = await appendEntry(trx, { at: nowMs, kind: 'device-enabled', actor, subject, data: {} });
+    await recordChange(trx, { deviceId, logIndex, at: nowMs, from: 'disabled', to: 'enabled', reason: '', actor });
+    return device.state;
+  });
+  return { deviceId, enabled: true, state, connectionsClosed: 0 };
+}
+
+/** Throws `device-disabled` for a device that is switched off. */
+export function assertEnabled({ disabled_reason: reason }: Pick<DeviceRecord, 'disabled_reason'>): void {
+  if (reason !== null) throw new HubError('device-disabled', `this device is disabled: ${reason}`);
+}

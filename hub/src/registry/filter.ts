@@ -1,0 +1,115 @@
+// A filter over the registry (spec/registry.md, "Filter"): RSQL text to comparisons under "all of" and "any of". What a field or a value
+// means is decided later (condition.ts); this file knows the grammar, its limits, and where in the text something stands.
+import { filterCharactersMost } from '@edgekeep/wire/registry-api';
+import { parse } from '@rsql/parser';
+import { HubError } from '../error.ts';
+
+// A query is one statement: this bounds how many tables it joins.
+export const comparisonsMost = 32;
+export const listedValuesMost = 100;
+
+const operators = {
+  '==': 'equal',
+  '!=': 'unequal',
+  '=in=': 'in',
+  '=out=': 'out',
+  '<': 'below',
+  '=lt=': 'below',
+  '<=': 'at-most',
+  '=le=': 'at-most',
+  '>': 'above',
+  '=gt=': 'above',
+  '>=': 'at-least',
+  '=ge=': 'at-least',
+  '=ex=': 'exists',
+} as const;
+
+export type Operator = (typeof operators)[keyof typeof operators];
+
+export interface Comparison {
+  readonly kind: 'comparison';
+  readonly selector: string;
+  readonly operator: Operator;
+  /** One value, several for `in` and `out`. */
+  readonly values: readonly string[];
+  /** Of the selector, counted from 1. */
+  readonly position: number;
+}
+
+export type Filter =
+  | Comparison
+  | { readonly kind: 'all'; readonly of: readonly Filter[] }
+  | { readonly kind: 'any'; readonly of: readonly Filter[] };
+
+/** Throws `request-invalid` that says where and why. */
+export function parseFilter(text: string): Filter {
+  if (text.length > filterCharactersMost) {
+    throw new HubError('request-invalid', `filter: ${text.length} characters, at most ${filterCharactersMost}`);
+  }
+  const tree = parseRsql(text);
+  const positions = selectorPositions(text);
+  if (positions.length > comparisonsMost) {
+    throw filterError(positions[comparisonsMost] ?? 1, `more than ${comparisonsMost} comparisons`);
+  }
+  return convert(tree, positions.values());
+}
+
+export function filterError(position: number, message: string): HubError {
+  return new HubError('request-invalid', `filter, position ${position}: ${message}`);
+}
+
+type Node = ReturnType<typeof parse>;
+
+function parseRsql(text: string): Node {
+  try {
+    return parse(text);
+  } catch (cause) {
+    // The parser names the position in its message and repeats the text, which the caller has.
+    const message = cause instanceof Error ? cause.message : '';
+    const [, found, position] =
+      /^(Unexpected (?:string|character)|Unclosed quote) '[^]*?' at position (\d+) in /.exec(message) ?? [];
+    if (found === undefined) throw filterError(text.length + 1, 'the filter ends too early');
+    throw filterError(Number(position), `${found.toLowerCase()} here`);
+  }
+}
+
+// The parser's tree has no positions. In a text that parses, the selectors are exactly the words before a comparison operator.
+function selectorPositions(text: string): readonly number[] {
+  const words = /"(?:[^"\\]|\\[^])*"|'(?:[^'\\]|\\[^])*'|([^"'();,=!~<>\s]+)(?=\s*[=!<>])/g;
+  return [...text.matchAll(words)].filter((match) => match[1] !== undefined).map((match) => match.index + 1);
+}
+
+// Left to right, so that positions are taken in the order of the text. No deeper than there are comparisons.
+function convert(node: Node, positions: Iterator<number>): Filter {
+  if (node.type === 'COMPARISON') {
+    const position = positions.next().value ?? 1;
+    return comparisonOf(node.left.selector, node.operator, node.right.value, position);
+  }
+  const kind = node.operator === ';' || node.operator === 'and' ? 'all' : 'any';
+  const left = convert(node.left, positions);
+  const right = convert(node.right, positions);
+  return { kind, of: [...partsOf(left, kind), ...partsOf(right, kind)] };
+}
+
+function partsOf(filter: Filter, kind: 'all' | 'any'): readonly Filter[] {
+  return filter.kind === kind ? filter.of : [filter];
+}
+
+function comparisonOf(
+  selector: string,
+  symbol: string,
+  value: string | readonly string[],
+  position: number,
+): Comparison {
+  const operator = Object.entries(operators).find(([name]) => name === symbol)?.[1];
+  if (operator === undefined) {
+    throw filterError(position, `no operator ${symbol}: there are ${Object.keys(operators).join(' ')}`);
+  }
+  const listed = operator === 'in' || operator === 'out';
+  if (listed !== Array.isArray(value)) {
+    throw filterError(position, listed ? `${symbol} takes a list: (a,b)` : `${symbol} takes one value`);
+  }
+  const values = typeof value === 'string' ? [value] : value;
+  if (values.length > listedValuesMost) throw filterError(position, `more than ${listedValuesMost} values`);
+  return { kind: 'comparison', selector, operator, values, position };
+}

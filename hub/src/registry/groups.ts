@@ -1,0 +1,148 @@
+// Groups (spec/registry.md, "Groups"): a name for some devices. Members are named one by one, or are whatever a filter matches now.
+import type { Kysely } from 'kysely';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import { inBatches } from '../identity/revocation-store.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { DeviceGroupRow, Tables } from '../store/schema.ts';
+import { type Condition, conditionOf } from './condition.ts';
+import { filterError, parseFilter } from './filter.ts';
+import type { KnownGroups } from './statement.ts';
+
+// Groups are listed whole.
+export const groupsMost = 1_000;
+
+export interface GroupOrder {
+  readonly name: string;
+  readonly description: string;
+  readonly filter: string | undefined;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+export async function createGroup(database: Database, order: GroupOrder): Promise<DeviceGroupRow> {
+  const { name, description, filter, actor, nowMs } = order;
+  if (filter !== undefined) groupCondition(filter, nowMs);
+  const row: DeviceGroupRow = { name, description, filter: filter ?? null, created_at: nowMs };
+  return database.write(async (trx) => {
+    const known = await listGroups(trx);
+    if (known.some((group) => group.name === name)) throw new HubError('conflict', `there is a group ${name} already`);
+    if (known.length >= groupsMost)
+      throw new HubError('conflict', `there are ${groupsMost} groups, as many as there may be`);
+    await trx.insertInto('device_group').values(row).execute();
+    const data = { filter };
+    await appendEntry(trx, { at: nowMs, kind: 'group-created', actor, subject: `group:${name}`, data });
+    return row;
+  });
+}
+
+export async function deleteGroup(
+  database: Database,
+  order: { name: string; actor: string; nowMs: number },
+): Promise<void> {
+  const { name, actor, nowMs } = order;
+  await database.write(async (trx) => {
+    await getGroup(trx, name);
+    await trx.deleteFrom('device_group_member').where('group_name', '=', name).execute();
+    await trx.deleteFrom('device_group').where('name', '=', name).execute();
+    await appendEntry(trx, { at: nowMs, kind: 'group-deleted', actor, subject: `group:${name}`, data: {} });
+  });
+}
+
+export interface MembersOrder {
+  readonly name: string;
+  readonly add: readonly string[];
+  readonly remove: readonly string[];
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+/** Returns how many were added and removed; whoever was a member already does not count. */
+export async function changeMembers(
+  database: Database,
+  order: MembersOrder,
+): Promise<{ added: number; removed: number }> {
+  const { name, add, remove, actor, nowMs } = order;
+  return database.write(async (trx) => {
+    const group = await getGroup(trx, name);
+    if (group.filter !== null)
+      throw new HubError('conflict', `${name} is a query: its members are what the filter matches`);
+    await assertKnown(trx, add);
+    const removed = await trx
+      .deleteFrom('device_group_member')
+      .where('group_name', '=', name)
+      .where('device_id', 'in', remove)
+      .returning('device_id')
+      .execute();
+    const added = await inBatches([...new Set(add)], async (ids) =>
+      trx
+        .insertInto('device_group_member')
+        .values(ids.map((id) => ({ group_name: name, device_id: id })))
+        .onConflict((conflict) => conflict.doNothing())
+        .returning('device_id')
+        .execute(),
+    );
+    const data = { added: added.length, removed: removed.length };
+    await appendEntry(trx, { at: nowMs, kind: 'group-changed', actor, subject: `group:${name}`, data });
+    return data;
+  });
+}
+
+async function assertKnown(trx: WriteTransaction, ids: readonly string[]): Promise<void> {
+  const known = await inBatches(ids, async (some) =>
+    trx
+      .selectFrom('device')
+      .select('id')
+      .where('id', 'in', some)
+      .union(trx.selectFrom('expected_device').select('id').where('id', 'in', some))
+      .execute(),
+  );
+  const found = new Set(known.map(({ id }) => id));
+  const unknown = ids.find((id) => !found.has(id));
+  if (unknown !== undefined) throw new HubError('not-found', `no device ${unknown}, so nobody was added`);
+}
+
+export async function listGroups(db: Kysely<Tables>): Promise<readonly DeviceGroupRow[]> {
+  return db.selectFrom('device_group').selectAll().orderBy('name').execute();
+}
+
+export async function getGroup(db: Kysely<Tables>, name: string): Promise<DeviceGroupRow> {
+  const row = await db.selectFrom('device_group').selectAll().where('name', '=', name).executeTakeFirst();
+  if (row === undefined) throw new HubError('not-found', `no group ${name}: \`edgekeep group list\` shows all`);
+  return row;
+}
+
+/** The groups that a device was put into by name. */
+export async function groupsOf(db: Kysely<Tables>, deviceId: string): Promise<readonly string[]> {
+  const rows = await db
+    .selectFrom('device_group_member')
+    .select('group_name')
+    .where('device_id', '=', deviceId)
+    .orderBy('group_name')
+    .execute();
+  return rows.map((row) => row.group_name);
+}
+
+/** What the groups that a condition names stand for. Throws `request-invalid` with the position of one that is not there. */
+export async function groupsIn(db: Kysely<Tables>, condition: Condition, nowMs: number): Promise<KnownGroups> {
+  const found = new Map<string, Condition | undefined>();
+  for (const { name, position } of namedGroups(condition)) {
+    const row = await db.selectFrom('device_group').select('filter').where('name', '=', name).executeTakeFirst();
+    if (row === undefined) throw filterError(position, `no group ${JSON.stringify(name.slice(0, 80))}`);
+    found.set(name, row.filter === null ? undefined : groupCondition(row.filter, nowMs));
+  }
+  return found;
+}
+
+// A query that named groups could name itself, by way of others.
+function groupCondition(filter: string, nowMs: number): Condition {
+  const condition = conditionOf(parseFilter(filter), nowMs);
+  const [named] = namedGroups(condition);
+  if (named !== undefined) throw filterError(named.position, 'the filter of a group can not ask for groups');
+  return condition;
+}
+
+function namedGroups(condition: Condition): readonly { readonly name: string; readonly position: number }[] {
+  if (condition.kind === 'all' || condition.kind === 'any') return condition.of.flatMap(namedGroups);
+  return condition.kind === 'group' ? [condition] : [];
+}

@@ -1,0 +1,72 @@
+// Tags: short words an operator hangs on a device, `line=press` or `owner=ada`.
+import { tagsMost } from '@edgekeep/wire/registry-api';
+import type { Kysely } from 'kysely';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import { getDevice } from '../identity/registry.ts';
+import type { Database } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
+
+export type Tags = Readonly<Record<string, string>>;
+
+export interface TagOrder {
+  readonly deviceId: string;
+  readonly set: Tags;
+  readonly remove: readonly string[];
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+/** Returns all tags the device has then. */
+export async function changeTags(database: Database, order: TagOrder): Promise<Tags> {
+  const { deviceId, set, remove, actor, nowMs } = order;
+  return database.write(async (trx) => {
+    await getDevice(trx, deviceId);
+    if (remove.length > 0) {
+      await trx.deleteFrom('device_tag').where('device_id', '=', deviceId).where('key', 'in', remove).execute();
+    }
+    for (const [key, value] of Object.entries(set)) {
+      await trx
+        .insertInto('device_tag')
+        .values({ device_id: deviceId, key, value })
+        .onConflict((conflict) => conflict.columns(['device_id', 'key']).doUpdateSet({ value }))
+        .execute();
+    }
+    const tags = (await tagsOf(trx, [deviceId])).get(deviceId) ?? {};
+    if (Object.keys(tags).length > tagsMost) {
+      throw new HubError('conflict', `${deviceId} would have more than ${tagsMost} tags: remove some first`);
+    }
+    // Twice 64 tags of 263 characters at most would not fit an entry; what is removed needs its key only.
+    const data = { set: loggedTags(set), remove: remove.slice(0, loggedMost) };
+    await appendEntry(trx, { at: nowMs, kind: 'device-tagged', actor, subject: `device:${deviceId}`, data });
+    return tags;
+  });
+}
+
+// An audit entry has at most 8 KiB: the first of a long order are shown, cut short.
+const loggedMost = 32;
+const loggedValueMost = 64;
+
+function loggedTags(tags: Tags): Tags {
+  const shown = Object.entries(tags).slice(0, loggedMost);
+  return Object.fromEntries(shown.map(([key, value]) => [key, Array.from(value).slice(0, loggedValueMost).join('')]));
+}
+
+/** The tags of several devices, by device. */
+export async function tagsOf(db: Kysely<Tables>, deviceIds: readonly string[]): Promise<ReadonlyMap<string, Tags>> {
+  if (deviceIds.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('device_tag')
+    .selectAll()
+    .where('device_id', 'in', deviceIds)
+    .orderBy('device_id')
+    .orderBy('key')
+    .execute();
+  const tags = new Map<string, Record<string, string>>();
+  for (const { device_id: id, key, value } of rows) {
+    const own = tags.get(id) ?? {};
+    own[key] = value;
+    tags.set(id, own);
+  }
+  return tags;
+}
