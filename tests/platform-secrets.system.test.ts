@@ -16,9 +16,15 @@ import type { KeyStore } from '@edgekeep/hub/secrets/key-store';
 import { openSealed } from '@edgekeep/hub/secrets/open-keys';
 import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
 import { startHub } from '@edgekeep/hub/start';
+import { testSimulators } from '@edgekeep/hardware/tpm/testing';
+import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
+import { backUpHub } from '@edgekeep/hub/secrets/backup';
+import { secretFromProgram } from '@edgekeep/hub/secrets/program';
+import { restoreHub } from '@edgekeep/hub/secrets/restore';
 import { auditList, platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
 import { SealedHub, sealedHubSettings } from './support/sealed-hub.ts';
+import { skipWithoutTpm } from './support/tpm-world.ts';
 import { findSecrets } from './support/secret-search.ts';
 
 const command = join(import.meta.dirname, '../cli/src/main.ts');
@@ -42,13 +48,13 @@ async function secretsIn(store: KeyStore): Promise<Map<string, Uint8Array>> {
   return secrets;
 }
 
-async function modelKey(hub: SealedHub): Promise<Uint8Array> {
-  await using store = await openSealed(hub.keys, { kind: 'program', secret: Uint8Array.from(hub.secret) });
-  const database = new DatabaseSync(join(hub.data, 'hub.sqlite'), { readOnly: true });
+async function modelKey(hub: SealedHub, data = hub.data): Promise<Uint8Array> {
+  await using store = await openSealed(join(data, 'keys'), { kind: 'program', secret: Uint8Array.from(hub.secret) });
+  const database = new DatabaseSync(join(data, 'hub.sqlite'), { readOnly: true });
   try {
     const row = database.prepare("SELECT wrapped_key FROM model_release WHERE version = '1.0.0'").get();
     const { wrapped_key: wrapped } = z.object({ wrapped_key: z.instanceof(Uint8Array) }).parse(row);
-    const { platformKey } = await loadHubKeys(hub.data, store);
+    const { platformKey } = await loadHubKeys(data, store);
     return unwrapModelKey(platformKey, wrapped, 'inspect', '1.0.0');
   } finally {
     database.close();
@@ -195,6 +201,85 @@ test('a value that does not open keeps the old key, and the status says how many
   await hub.stop();
   await using store = await openSealed(hub.keys, { kind: 'program', secret: Uint8Array.from(hub.secret) });
   assert.notEqual(await store.read('platform.key'), undefined);
+});
+
+test('a backup taken while the hub serves and rolls its key over is restored, whatever it caught', async (t) => {
+  await using hub = await SealedHub.make();
+  const operator = await hub.start();
+  await hub.trustPublisher(operator);
+  await hub.publish(operator, '1.0.0');
+  for (let at = 0; at < 120; at += 1) await hub.addTokenDevice(operator, `meter-${at}`);
+  const folder = await temporaryFolder(t);
+  const file = join(folder, 'backup');
+  const roll = operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollAnswer);
+  await Promise.all([roll, backUpHub({ folder: hub.data, file, plain: false, blobs: true })]);
+  await finished(operator);
+  const key = await modelKey(hub);
+  await hub.stop();
+  const restored = join(folder, 'restored');
+  await restoreHub(file, restored);
+  const again = await hub.start(restored);
+  await finished(again);
+  await hub.stop();
+  assert.deepEqual(await modelKey(hub, restored), key);
+});
+
+test(
+  'the TPM of the machine opens the hub, in the boot state of the sealing only, and no other TPM does',
+  { skip: skipWithoutTpm },
+  async () => {
+    await using simulators = await testSimulators();
+    const own = await simulators.start('own');
+    const other = await simulators.start('other');
+    const file = join(simulators.folder, 'unlock.json');
+    const address = (socket: string) => ['--tpm', `unix:${socket}`];
+    const sealed = await edgekeep(['secrets', 'tpm-seal', file, ...address(own.socketPath)]);
+    assert.equal(sealed.status, 0, sealed.output);
+    const program = (socket: string) => [process.execPath, command, 'secrets', 'tpm-unseal', file, ...address(socket)];
+    const secret = await secretFromProgram(program(own.socketPath));
+    assert.equal(secret.length, 32);
+    assert.deepEqual(await findSecrets(simulators.folder, new Map([['unlocking secret', secret]])), []);
+    const refused = { code: 'unlock-refused' };
+    await assert.rejects(secretFromProgram(program(other.socketPath)), refused);
+
+    const data = join(simulators.folder, 'hub');
+    const words = program(own.socketPath).join(' ');
+    const made = await edgekeep([
+      'hub',
+      'init',
+      '--data',
+      data,
+      '--root-folder',
+      join(simulators.folder, 'root'),
+      '--unlock',
+      `program:${words}`,
+    ]);
+    assert.equal(made.status, 0, made.output);
+    await using store = await openSealed(join(data, 'keys'), { kind: 'program', secret });
+    assert.equal((await loadHubKeys(data, store)).platformKey.newest, 1);
+
+    {
+      await using tpm = await TpmRootOfTrust.open({ kind: 'unix', path: own.socketPath });
+      await tpm.extend(4, new Uint8Array(32).fill(9));
+    }
+    await assert.rejects(secretFromProgram(program(own.socketPath)), refused);
+  },
+);
+
+test('a program that fails, prints too little or too much, or is not named absolutely unlocks nothing', async () => {
+  const prints = (expression: string) => [process.execPath, '-e', `process.stdout.write(${expression})`];
+  assert.equal((await secretFromProgram(prints("'x'.repeat(32)"))).length, 32);
+  const refused = { code: 'unlock-refused' };
+  await assert.rejects(secretFromProgram(prints("'x'.repeat(31)")), refused);
+  await assert.rejects(secretFromProgram(prints("'x'.repeat(33)")), refused);
+  await assert.rejects(secretFromProgram(prints("'x'.repeat(1e6)")), refused);
+  await assert.rejects(
+    secretFromProgram([process.execPath, '-e', "process.stdout.write('x'.repeat(32)); process.exitCode = 1"]),
+    refused,
+  );
+  await assert.rejects(secretFromProgram(['/nonexistent/program']), refused);
+  await assert.rejects(secretFromProgram(['node']), { code: 'settings-invalid' });
+  await assert.rejects(secretFromProgram([]), { code: 'settings-invalid' });
 });
 
 const codeOf = (error: unknown) => (error instanceof HubRefusal ? error.code : error);
