@@ -167,5 +167,5 @@ async function countOlder(db: Pick<WriteTransaction, 'selectFrom'>, newest: numb
     .select(count)
     .where(isOlder('wrapped_secret', newest))
     .executeTakeFirstOrThrow();
-  return Number(keys.count) + Number(secrets.count);
+  return keys.count + secrets.count;
 }

@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { HubError } from '../error.ts';
 import { openSealed } from './open-keys.ts';
 import { encodeSealedFile, parseSealedFile, type SealedFile } from './sealed-file.ts';

@@ -131,12 +131,18 @@ export class SealedKeys implements KeyStore {
 
   /** One change at a time, each on what the disk holds then. */
   #change(edit: (file: SealedFile) => SealedFile | Promise<SealedFile>): Promise<void> {
-    const done = this.#changes.then(async () => {
-      const changed = await edit(await this.#file());
-      await replacePrivateFile(join(this.#folder, sealedFileName), encodeSealedFile(changed));
-    });
+    const done = this.#changeAfter(this.#changes, edit);
     this.#changes = done.catch(() => undefined);
     return done;
+  }
+
+  async #changeAfter(
+    earlier: Promise<void>,
+    edit: (file: SealedFile) => SealedFile | Promise<SealedFile>,
+  ): Promise<void> {
+    await earlier;
+    const changed = await edit(await this.#file());
+    await replacePrivateFile(join(this.#folder, sealedFileName), encodeSealedFile(changed));
   }
 }
 
