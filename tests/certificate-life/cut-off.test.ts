@@ -1,0 +1,143 @@
+// Revocation bites: live connections end within a second, whichever node gave the order, and nobody else's.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { after, before, test } from 'node:test';
+import { sha256Hex } from '@edgekeep/hub/access/api-token';
+import { revoke, type RevocationTarget } from '@edgekeep/hub/identity/revocation';
+import { RevocationWatch } from '@edgekeep/hub/identity/revocation-watch';
+import { Database } from '@edgekeep/hub/store/database';
+import * as api from '@edgekeep/wire/device-api';
+import { certificateList, revocationAnswer } from '@edgekeep/wire/operator-api';
+import { assertRefused } from '../support/answer.ts';
+import { DeviceLink } from '../support/device-link.ts';
+import { SoftwareWorld } from '../support/software-world.ts';
+import { TestDevice } from '../support/test-device.ts';
+
+const closedMsMost = 1_000;
+
+let fleet: SoftwareWorld;
+const opened: AsyncDisposable[] = [];
+before(async () => {
+  // The slowest a hub may be told to be.
+  fleet = await SoftwareWorld.open({ revocation: { pollMilliseconds: 1_000 } });
+  await fleet.world.publishModel('surface', '1.0.0', 'weights');
+});
+after(async () => {
+  // A link left open would connect again for ever.
+  for (const each of opened.toReversed()) await each[Symbol.asyncDispose]();
+  await fleet?.[Symbol.asyncDispose]();
+});
+
+async function newDevice(id: string): Promise<{ device: TestDevice; link: DeviceLink }> {
+  const device = await TestDevice.withoutTpm(id, join(fleet.world.folder, id));
+  opened.push(device);
+  await device.enrol(fleet.world);
+  const link = await device.connect(fleet.world.hub);
+  opened.push(link);
+  return { device, link };
+}
+
+async function serialOf(deviceId: string): Promise<string> {
+  const { certificates } = await fleet.world.operator.get(`/v1/certificates?device=${deviceId}`, certificateList);
+  return certificates.at(-1)?.serial ?? '';
+}
+
+/** What another hub node over the same store does with an order: it knows nothing of our connections. */
+async function revokeElsewhere(target: RevocationTarget): Promise<void> {
+  await using database = await Database.open(fleet.world.storeFile);
+  using watch = await RevocationWatch.start(database, () => undefined, 1_000);
+  const order = { target, reason: 'keyCompromise', note: 'a test', mayReturn: false, actor: 'ada', nowMs: Date.now() };
+  await revoke({ database, connections: { cut: () => 0 }, watch }, { ...order, reason: 'keyCompromise' });
+}
+
+async function closesWithin(link: DeviceLink, began: number): Promise<number> {
+  await link.closed;
+  const took = performance.now() - began;
+  assert.ok(took < closedMsMost + 200, `closed after ${took} ms`);
+  return took;
+}
+
+test('revoking one certificate closes its connections, and nobody else’s', async () => {
+  const { device, link } = await newDevice('stolen');
+  const other = await newDevice('bystander');
+  const released = await device.release(link, 'surface', '1.0.0');
+  const order = { serials: [await serialOf('stolen')], reason: 'keyCompromise', note: 'a test' };
+  const began = performance.now();
+  const done = await fleet.world.operator.send('POST', '/v1/certificates/revoke', order, revocationAnswer);
+  assert.ok((await closesWithin(link, began)) < closedMsMost);
+  assert.deepEqual([done.certificates, done.connectionsClosed, done.leasesVoided], [1, 1, 1]);
+  assert.ok(other.link.connected);
+  assert.equal((await other.link.ask('GET', '/v1/checkpoint?from=0')).status, 200);
+  const { leases } = await fleet.world.device('stolen');
+  assert.notEqual(leases.find(({ id }) => id === released.lease.id)?.revokedAt, null);
+
+  await using again = await DeviceLink.open(fleet.world.hub, device.credential);
+  assertRefused(await device.bind(again), { status: 403, code: 'certificate-revoked' });
+});
+
+test('an order given on another node closes the connections this node holds', async (t) => {
+  await t.test('of one certificate', async () => {
+    const { link } = await newDevice('far-1');
+    await revokeElsewhere({ kind: 'serials', serials: [await serialOf('far-1')] });
+    await closesWithin(link, performance.now());
+  });
+  await t.test('of a whole device', async () => {
+    const { device, link } = await newDevice('far-2');
+    await revokeElsewhere({ kind: 'devices', ids: ['far-2'] });
+    await closesWithin(link, performance.now());
+    await using again = await DeviceLink.open(fleet.world.hub, device.credential);
+    assertRefused(await device.bind(again), { status: 403, code: 'device-quarantined' });
+  });
+  assert.ok(fleet.link.connected);
+});
+
+test('no key leaves after the order is durable, even before this node has read it', async () => {
+  const { device, link } = await newDevice('racing');
+  const nonce = await link.challenge();
+  const { certificates } = await fleet.world.operator.get('/v1/certificates?device=racing', certificateList);
+  const proof = await device.releaseProof(nonce, link.exporter);
+  const body = { model: 'surface', version: '1.0.0', ...proof };
+  await revokeElsewhere({ kind: 'certificates', digests: certificates.map(({ sha256 }) => sha256) });
+  // Either the connection was cut already, or the release is refused in its own transaction.
+  const answer = await link.ask('POST', '/v1/releases', body).catch(() => undefined);
+  if (answer !== undefined) assertRefused(answer, { status: 403, code: 'certificate-revoked' });
+  const { leases } = await fleet.world.device('racing');
+  assert.deepEqual(leases, []);
+});
+
+test('a device that may return proves itself and gets another certificate', async () => {
+  const { device, link } = await newDevice('honest');
+  const order = { devices: ['honest'], reason: 'superseded', note: 'a test', mayReturn: true };
+  await fleet.world.operator.send('POST', '/v1/certificates/revoke', order, revocationAnswer);
+  await link.closed;
+  await using again = await DeviceLink.open(fleet.world.hub, device.credential);
+  assertRefused(await device.bind(again), { status: 403, code: 'certificate-revoked' });
+  const answer = await again.ask('POST', '/v1/recover/challenge', { deviceId: 'honest' });
+  assert.equal(answer.status, 200);
+  assert.ok(api.challengeResponse.parse(JSON.parse(Buffer.from(answer.body).toString())).nonce.length > 0);
+});
+
+test('the operator call asks for the scope, and for one kind of name', async () => {
+  const { world } = fleet;
+  const ask = async (token: string, body: object) =>
+    world.askOperator('POST', '/v1/certificates/revoke', { token, body: JSON.stringify(body) });
+  const order = { devices: ['software'], reason: 'superseded', note: 'a test' };
+  const reader = await world.apiToken(['devices:read']);
+  assertRefused(await ask(reader, order), { status: 403, code: 'scope-missing' });
+  const writer = await world.apiToken(['devices:write']);
+  const wrong = [
+    { ...order, devices: undefined },
+    { ...order, serials: ['ab'] },
+    { ...order, devices: [] },
+    { ...order, devices: Array.from({ length: 10_001 }, (_, at) => `d-${at}`) },
+    { ...order, reason: 'certificateHold' },
+    { ...order, reason: 'cACompromise' },
+    { ...order, note: '' },
+    { ...order, devices: undefined, serials: ['0abc'] },
+    { ...order, devices: undefined, sha256: [sha256Hex('x').toUpperCase()] },
+    { ...order, surprise: 1 },
+  ];
+  for (const body of wrong) assertRefused(await ask(writer, body), { status: 400, code: 'request-invalid' });
+  assert.ok(fleet.link.connected);
+});
