@@ -1,5 +1,6 @@
 // The registry as operators use it, over a real hub: filters and pages, tags, attributes both ways, the switch, history, groups, import.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { bindResponse, reportResponse } from '@edgekeep/wire/device-api';
@@ -218,5 +219,81 @@ suite('groups', () => {
     assertRefused(nested, { status: 400, code: 'request-invalid', says: /position 1/ });
     assertRefused(await ask('/v1/groups/presses/members', { add: ['oven-1'] }), { status: 409, code: 'conflict' });
     assertRefused(await ask('/v1/groups/pilot/members', { add: ['nobody'] }), { status: 404, code: 'not-found' });
+  });
+});
+
+suite('import', () => {
+  const send = async (lines: readonly (object | string)[]) => {
+    const body = lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n');
+    const token = await world.adminToken();
+    const contentType = 'application/x-ndjson';
+    const answer = await world.askOperator('POST', '/v1/devices/import', { token, body, contentType });
+    return accepted(answer, api.importReport);
+  };
+  const root = (digit: string) => digit.repeat(64);
+
+  test('good lines are taken, wrong ones are named, and the same import again changes nothing', async () => {
+    const lines = [
+      { id: 'lathe-1', tags: { line: 'lathe' }, groups: ['pilot'], rootSha256: root('a') },
+      { id: 'lathe-2' },
+      '',
+      'no json',
+      { id: 'LATHE' },
+      { id: 'lathe-3', groups: ['nobody'] },
+      { id: 'lathe-4', groups: ['presses'] },
+      { id: 'lathe-5', rootSha256: root('a') },
+      { id: 'press-1', rootSha256: root('b') },
+      { id: 'press-1', tags: { site: 'graz' } },
+      { block: root('c'), reason: 'stolen' },
+      { block: 'c', reason: 'stolen' },
+      { id: 'lathe-1', rootSha256: root('d') },
+    ];
+    for (const _ of [1, 2]) {
+      const report = await send(lines);
+      assert.deepEqual([report.lines, report.expected, report.blocked, report.rejected], [13, 3, 1, 8]);
+      assert.deepEqual(
+        report.problems.map(({ line }) => line),
+        [4, 5, 6, 7, 8, 9, 12, 13],
+      );
+    }
+    assert.deepEqual(await found('tags.site==graz'), ['press-1']);
+    const [entry] = await world.entries('devices-imported');
+    assert.ok(entry);
+  });
+
+  test('an id that is kept for one root of trust is refused to any other, and a blocked root of trust to all', async () => {
+    await using stranger = await TestDevice.withoutTpm('lathe-1', join(world.folder, 'stranger'));
+    const answer = await stranger.tryEnrol(world, await world.enrolmentToken());
+    assertRefused(answer, { status: 403, code: 'enrolment-refused', reason: 'device-id-reserved' });
+    await using stolen = await TestDevice.withoutTpm('lathe-9', join(world.folder, 'stolen'));
+    const identity = await stolen.identity();
+    assert.equal(identity.kind, 'software');
+    const spki = identity.kind === 'software' ? Buffer.from(identity.signingKey, 'base64url') : Buffer.of();
+    const block = createHash('sha256').update(spki).digest('hex');
+    await send([{ block, reason: 'lot 17 was stolen' }]);
+    const refused = await stolen.tryEnrol(world, await world.enrolmentToken());
+    const blocked = { status: 403, code: 'enrolment-refused', reason: 'root-of-trust-blocked', says: /lot 17/ };
+    assertRefused(refused, blocked);
+  });
+
+  test('a device that was imported has its tags and groups from its first day', async () => {
+    await using(enrolled('lathe-2'));
+    await send([{ id: 'lathe-2', tags: { line: 'lathe' }, groups: ['pilot'] }]);
+    assert.deepEqual(await found('tags.line==lathe;group==pilot'), ['lathe-2']);
+  });
+
+  test('lines without end and a body of another type are refused', async () => {
+    const token = await world.adminToken();
+    const ask = async (body: string, contentType: string) =>
+      world.askOperator('POST', '/v1/devices/import', { token, body, contentType });
+    assertRefused(await ask('x'.repeat(70_000), 'application/x-ndjson'), { status: 413, code: 'payload-too-large' });
+    assert.ok((await ask('{}', 'application/json')).status >= 400);
+    const poor = await world.apiToken(['devices:write']);
+    const answer = await world.askOperator('POST', '/v1/devices/import', {
+      token: poor,
+      body: '',
+      contentType: 'application/x-ndjson',
+    });
+    assertRefused(answer, { status: 403, code: 'scope-missing' });
   });
 });

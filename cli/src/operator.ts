@@ -46,9 +46,11 @@ export class Unreachable extends Error {
 
 export interface Operator {
   get<T>(path: string, schema: ZodType<T>): Promise<T>;
-  send<T>(method: 'POST' | 'PUT', path: string, body: unknown, schema: ZodType<T>): Promise<T>;
+  send<T>(method: 'POST' | 'PUT' | 'DELETE', path: string, body: unknown, schema: ZodType<T>): Promise<T>;
   /** Streams bytes to the hub. */
   upload<T>(path: string, source: Readable, schema: ZodType<T>): Promise<T>;
+  /** Streams lines of JSON to the hub. */
+  sendLines<T>(path: string, source: Readable, schema: ZodType<T>): Promise<T>;
   /** The body as it came. */
   getBytes(path: string): Promise<Uint8Array>;
 }
@@ -61,8 +63,8 @@ export async function openOperator(args: Pick<Arguments, 'option'>): Promise<Ope
 
 export async function operatorFromFile(file: string): Promise<Operator> {
   const access = parseJson(await readFile(file), operatorSchema, `operator file ${file}`);
-  const ask = async (method: string, path: string, body: Body): Promise<Uint8Array> => {
-    const response = await exchange(access, method, path, body);
+  const ask = async (method: string, path: string, body: Body, contentType?: string): Promise<Uint8Array> => {
+    const response = await exchange(access, method, path, body, contentType);
     const bytes = Buffer.from(await readText(response.setEncoding('latin1')), 'latin1');
     const status = response.statusCode ?? 0;
     if (status >= 200 && status < 300) return bytes;
@@ -73,6 +75,7 @@ export async function operatorFromFile(file: string): Promise<Operator> {
     get: async (path, schema) => parse(await ask('GET', path, undefined), schema),
     send: async (method, path, body, schema) => parse(await ask(method, path, JSON.stringify(body)), schema),
     upload: async (path, source, schema) => parse(await ask('PUT', path, source), schema),
+    sendLines: async (path, source, schema) => parse(await ask('POST', path, source, 'application/x-ndjson'), schema),
     getBytes: async (path) => ask('GET', path, undefined),
   };
 }
@@ -84,9 +87,10 @@ async function exchange(
   method: string,
   path: string,
   body: Body,
+  streamType = 'application/octet-stream',
 ): Promise<IncomingMessage> {
   const url = new URL(path, access.url);
-  const contentType = typeof body === 'string' ? 'application/json' : 'application/octet-stream';
+  const contentType = typeof body === 'string' ? 'application/json' : streamType;
   return new Promise((resolve, reject) => {
     const outgoing = request(
       url,

@@ -54,6 +54,7 @@ import { PlatformKeyRoll } from './secrets/roll-over.ts';
 import { platformKeyRoutes } from './secrets/routes.ts';
 import { registryDeviceRoutes } from './registry/device-routes.ts';
 import { groupRoutes } from './registry/group-routes.ts';
+import { importRoutes } from './registry/import-routes.ts';
 import type { HubSettings } from './settings.ts';
 import { Database } from './store/database.ts';
 
@@ -160,6 +161,7 @@ export async function startHub(
     platformKeyRoutes(operator, platformKeyRoll, requireScope);
     registryDeviceRoutes(operator, { database, connections, witnesses, clock, requireScope });
     groupRoutes(operator, { database, clock, requireScope });
+    importRoutes(operator, { database, clock, requireScope });
     tokenOperatorRoutes(operator, { database, platformKey, clock, requireScope });
     modelOperatorRoutes(operator, { database, blobs, platformKey, clock, requireScope });
     accessOperatorRoutes(operator, { database, policies, references, clock, requireScope });

@@ -1,36 +1,54 @@
-// `edgekeep device list`: every device with its state and its newest appraisal.
+// `edgekeep device list`: devices with their state and newest appraisal, all or those that a filter matches.
 import { deviceList, type DeviceView } from '@edgekeep/wire/operator-api';
 import { exitCodes, type Command } from '../command.ts';
-import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 
 export const command: Command = {
   summary: 'list devices',
-  usage: 'device list',
-  help: operatorHelp,
+  usage: 'device list [--filter RSQL] [--sort FIELD]',
+  help: `
+--filter    RSQL over id, tier, state, attestation, enabled, group, seenAt, enrolledAt, tags.KEY, reported.PATH, desired.PATH (default: all)
+            for example 'tags.line==press;seenAt<-1h' or 'state=in=(suspect,quarantined)'
+--sort      id, tier, state, attestation, seenAt or enrolledAt; with - in front, the other way round: --sort=-seenAt (default: id)
+${operatorHelp}
+`,
   positionals: { least: 0, most: 0 },
-  options: operatorOption,
+  options: { ...operatorOption, filter: { type: 'string' }, sort: { type: 'string' } },
   async run(args) {
     const operator = await openOperator(args);
-    const devices: DeviceView[] = [];
-    for (let after: string | null = ''; after !== null;) {
-      const page: { devices: DeviceView[]; next: string | null } = await operator.get(
-        `/v1/devices?limit=1000&after=${encodeURIComponent(after)}`,
-        deviceList,
-      );
-      devices.push(...page.devices);
-      after = page.next;
-    }
+    const query = { filter: args.option('filter'), sort: args.option('sort') };
+    const devices = await listDevices(operator, query);
     const rows = devices.map((d) => [
       d.id,
       d.tier,
-      d.state,
+      d.enabled ? d.state : `${d.state}, disabled`,
       d.online ? 'online' : 'offline',
       d.appraisal?.status ?? 'never attested',
       timeText(d.seenAt),
-      d.appraisal?.reasons[0]?.message.slice(0, 100) ?? '',
+      d.disabledReason ?? d.appraisal?.reasons[0]?.message.slice(0, 100) ?? '',
     ]);
     const text = table([['DEVICE', 'TIER', 'STATE', 'LINK', 'ATTESTATION', 'SEEN (UTC)', 'WHY'], ...rows]);
     return { exitCode: exitCodes.ok, value: devices, text };
   },
 };
+
+/** All pages of a query. */
+export async function listDevices(
+  operator: Operator,
+  query: { readonly filter?: string | undefined; readonly sort?: string | undefined },
+): Promise<readonly DeviceView[]> {
+  const devices: DeviceView[] = [];
+  for (let after: string | null = ''; after !== null;) {
+    const parameters = new URLSearchParams({ limit: '1000', after });
+    if (query.filter !== undefined) parameters.set('filter', query.filter);
+    if (query.sort !== undefined) parameters.set('sort', query.sort);
+    const page: { devices: DeviceView[]; next: string | null } = await operator.get(
+      `/v1/devices?${parameters.toString()}`,
+      deviceList,
+    );
+    devices.push(...page.devices);
+    after = page.next;
+  }
+  return devices;
+}

@@ -26,6 +26,7 @@ import { type Appraiser, isAuthentic, recordAppraisal } from '../attest/appraise
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { HubKeys } from '../keys.ts';
+import { isExpected } from '../registry/admission.ts';
 import { recordChange } from '../registry/history.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
@@ -69,7 +70,9 @@ export async function startEnrolment(
   const { deviceId, identity, nowMs } = request;
   const rootSha256 = rootDigestOf(identity);
   await assertFree(database, deviceId, rootSha256);
-  const needsToken = identity.kind !== 'tpm' || settings.enrolment.requireToken || request.token !== undefined;
+  const expected = await isExpected(database.read, { deviceId, rootSha256 });
+  const tokenAsked = settings.enrolment.requireToken && !expected;
+  const needsToken = identity.kind !== 'tpm' || tokenAsked || request.token !== undefined;
   const token = needsToken
     ? await findEnrolmentToken(database.read, request.token, { deviceId, tier: identity.kind, nowMs })
     : undefined;
@@ -170,11 +173,16 @@ export async function completeEnrolment(
   const certificate = await issueDeviceCertificate(keys, order);
   await database.write(async (trx) => {
     await assertFree({ read: trx }, deviceId, rootSha256);
+    const imported = await isExpected(trx, pending);
+    // An import may have taken back meanwhile what made a token unnecessary.
+    if (tokenSha256 === undefined && settings.enrolment.requireToken && !imported)
+      throw refused('not-expected', `${deviceId} is no longer expected: enrol it with a token`);
     await assertWitnessFree(trx, witness, proof.witnessKey);
     if (tokenSha256 !== undefined) await spendEnrolmentToken(trx, tokenSha256, deviceId);
     await trx.insertInto('device').values(row).execute();
     await recordCertificate(trx, certificate, deviceId);
-    const actor = tokenSha256 === undefined ? 'vendor-root' : `token ${tokenSha256.slice(0, 16)}`;
+    const byProof = imported ? 'allow-list' : 'vendor-root';
+    const actor = tokenSha256 === undefined ? byProof : `token ${tokenSha256.slice(0, 16)}`;
     const logIndex = await appendEntry(trx, {
       at: proof.nowMs,
       kind: 'device-enrolled',

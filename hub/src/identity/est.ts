@@ -11,9 +11,12 @@ import { createHash } from 'node:crypto';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { HubKeys } from '../keys.ts';
+import { isExpected } from '../registry/admission.ts';
+import { assertEnabled } from '../registry/enablement.ts';
+import { recordChange } from '../registry/history.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { DeviceRow, EnrolmentTokenRow } from '../store/schema.ts';
+import type { DeviceRecord, EnrolmentTokenRow } from '../store/schema.ts';
 import { issueDeviceCertificate, recordCertificate } from './authority.ts';
 import type { DeviceConnection } from './connections.ts';
 import { findEnrolmentToken, spendEnrolmentToken } from './enrolment-token.ts';
@@ -56,13 +59,17 @@ export async function enrolWithToken(parts: EstParts, enrolment: TokenEnrolment)
     if (known === undefined) await register(trx, deviceId, request, nowMs);
     else await replace(trx, known, token, nowMs);
     await recordCertificate(trx, certificate, deviceId);
-    await appendEntry(trx, {
+    const actor = `token ${token.sha256.slice(0, 16)}`;
+    const logIndex = await appendEntry(trx, {
       at: nowMs,
       kind: known === undefined ? 'device-enrolled' : 'device-recovered',
-      actor: `token ${token.sha256.slice(0, 16)}`,
+      actor,
       subject: `device:${deviceId}`,
       data: { tier, by: 'est', certificate: toHex(certificateDigest(certificate)), serial: serialText(certificate) },
     });
+    if (known !== undefined) return;
+    const birth = { from: 'none', to: 'registered', reason: 'enrolled by EST', actor };
+    await recordChange(trx, { deviceId, logIndex, at: nowMs, ...birth });
   });
   return certificate;
 }
@@ -99,7 +106,7 @@ export async function reenrol(
 }
 
 // spec/est.md, "Who may": a registered root of trust must not be got around by a way in that does not ask it.
-function assertMayReenrol(device: DeviceRow): void {
+function assertMayReenrol(device: DeviceRecord): void {
   assertNotCutOff(device);
   if (device.identity === identity) return;
   throw new HubError('renewal-refused', 'this device has a root of trust, which has to prove its next key', {
@@ -107,7 +114,9 @@ function assertMayReenrol(device: DeviceRow): void {
   });
 }
 
-function assertNotCutOff({ state, state_reason: reason }: DeviceRow): void {
+function assertNotCutOff(device: DeviceRecord): void {
+  const { state, state_reason: reason } = device;
+  assertEnabled(device);
   if (state === 'quarantined' || state === 'wiped')
     throw new HubError('device-quarantined', `this device is ${state}: ${reason}`);
   if (state === 'retired') throw new HubError('device-retired', 'this device is retired');
@@ -161,6 +170,7 @@ async function register(
   const rootSha256 = toHex(createHash('sha256').update(spki).digest());
   const other = await trx.selectFrom('device').select('id').where('root_sha256', '=', rootSha256).executeTakeFirst();
   if (other !== undefined) throw refused('root-of-trust-taken', `this key is enrolled already, as ${other.id}`);
+  await isExpected(trx, { deviceId, rootSha256 });
   await trx
     .insertInto('device')
     .values({
@@ -184,7 +194,7 @@ async function register(
 // The device lost its key, or its certificate has ended. Only a token made for this very id says that it is still the same device.
 async function replace(
   trx: WriteTransaction,
-  device: DeviceRow,
+  device: DeviceRecord,
   token: EnrolmentTokenRow,
   nowMs: number,
 ): Promise<void> {

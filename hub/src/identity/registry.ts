@@ -37,7 +37,6 @@ export async function getDevice(db: Kysely<Tables>, deviceId: string): Promise<D
   return device;
 }
 
-
 /** Moves a device to another state and records why; leaving health voids its leases in the same transaction. */
 export async function changeState(trx: WriteTransaction, change: StateChange): Promise<DeviceRecord> {
   const { deviceId, to, reason, actor, nowMs } = change;

@@ -1,0 +1,44 @@
+// `edgekeep device attributes|desire`: what is wanted of a device, and what it says of itself.
+import { readFile } from 'node:fs/promises';
+import { parseJson } from '@edgekeep/core/json';
+import { attributesSchema } from '@edgekeep/wire/attributes';
+import { attributesView } from '@edgekeep/wire/registry-api';
+import { exitCodes, type Command, UsageError } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+
+export const show: Command = {
+  summary: 'show desired and reported attributes',
+  usage: 'device attributes ID',
+  help: operatorHelp,
+  positionals: { least: 1, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const [id = ''] = args.positionals;
+    const value = await (
+      await openOperator(args)
+    ).get(`/v1/devices/${encodeURIComponent(id)}/attributes`, attributesView);
+    return { exitCode: exitCodes.ok, value, text: JSON.stringify(value, null, 2) };
+  },
+};
+
+export const desire: Command = {
+  summary: 'set what is wanted of a device',
+  usage: 'device desire ID FILE [--replaces VERSION]',
+  help: `
+FILE        a JSON object; it replaces all desired attributes
+--replaces  refuse when the version in the store is another one (default: replace whatever is there)
+${operatorHelp}
+`,
+  positionals: { least: 2, most: 2 },
+  options: { ...operatorOption, replaces: { type: 'string' } },
+  async run(args) {
+    const [id = '', file = ''] = args.positionals;
+    const replaces = args.option('replaces');
+    if (replaces !== undefined && !/^\d{1,15}$/.test(replaces)) throw new UsageError('--replaces is a version number');
+    const attributes = parseJson(await readFile(file), attributesSchema, file);
+    const body = { attributes, ...(replaces === undefined ? {} : { replaces: Number(replaces) }) };
+    const path = `/v1/devices/${encodeURIComponent(id)}/desired`;
+    const value = await (await openOperator(args)).send('PUT', path, body, attributesView);
+    return { exitCode: exitCodes.ok, value, text: `desired attributes of ${id}: version ${value.desired.version}` };
+  },
+};

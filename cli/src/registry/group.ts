@@ -1,0 +1,93 @@
+// `edgekeep group create|list|show|add|remove|delete`: names for some devices.
+import { groupDeleted, groupDetail, groupList, groupView, membersAnswer } from '@edgekeep/wire/registry-api';
+import { listDevices } from '../device/list.ts';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { table } from '../table.ts';
+
+const pathOf = (name: string) => `/v1/groups/${encodeURIComponent(name)}`;
+
+export const create: Command = {
+  summary: 'make a group',
+  usage: 'group create NAME [--filter RSQL] [--description TEXT]',
+  help: `
+--filter       members are whatever it matches when somebody asks (default: members are named, \`group add\`)
+--description  for people
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, filter: { type: 'string' }, description: { type: 'string' } },
+  async run(args) {
+    const [name = ''] = args.positionals;
+    const body = { name, filter: args.option('filter'), description: args.option('description') };
+    const value = await (await openOperator(args)).send('POST', '/v1/groups', body, groupView);
+    return { exitCode: exitCodes.ok, value, text: `group ${value.name} made` };
+  },
+};
+
+export const list: Command = {
+  summary: 'list groups',
+  usage: 'group list',
+  help: operatorHelp,
+  positionals: { least: 0, most: 0 },
+  options: operatorOption,
+  async run(args) {
+    const { groups } = await (await openOperator(args)).get('/v1/groups', groupList);
+    const rows = groups.map((group) => [group.name, group.filter ?? '(named members)', group.description]);
+    return { exitCode: exitCodes.ok, value: groups, text: table([['GROUP', 'MEMBERS', 'DESCRIPTION'], ...rows]) };
+  },
+};
+
+export const show: Command = {
+  summary: 'show a group and its devices',
+  usage: 'group show NAME',
+  help: `Members that are expected and have not enrolled yet are not shown.\n\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const [name = ''] = args.positionals;
+    const operator = await openOperator(args);
+    const group = await operator.get(pathOf(name), groupDetail);
+    const devices = (await listDevices(operator, { filter: `group==${group.name}` })).map(({ id }) => id);
+    const text = table([
+      ['group', group.name],
+      ['members', group.filter ?? 'named'],
+      ['description', group.description],
+      ...devices.map((id) => ['device', id]),
+    ]);
+    return { exitCode: exitCodes.ok, value: { ...group, devices }, text };
+  },
+};
+
+function membersVerb(verb: 'add' | 'remove', summary: string): Command {
+  return {
+    summary,
+    usage: `group ${verb} NAME ID…`,
+    help: `At most 1000 devices at once.\n\n${operatorHelp}`,
+    positionals: { least: 2, most: 1_001 },
+    options: operatorOption,
+    async run(args) {
+      const [name = '', ...ids] = args.positionals;
+      const value = await (
+        await openOperator(args)
+      ).send('POST', `${pathOf(name)}/members`, { [verb]: ids }, membersAnswer);
+      return { exitCode: exitCodes.ok, value, text: `${value.added} added, ${value.removed} removed` };
+    },
+  };
+}
+
+export const add = membersVerb('add', 'put devices into a group');
+export const remove = membersVerb('remove', 'take devices out of a group');
+
+export const drop: Command = {
+  summary: 'delete a group, not its devices',
+  usage: 'group delete NAME',
+  help: operatorHelp,
+  positionals: { least: 1, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const [name = ''] = args.positionals;
+    const value = await (await openOperator(args)).send('DELETE', pathOf(name), undefined, groupDeleted);
+    return { exitCode: exitCodes.ok, value, text: `group ${value.name} deleted` };
+  },
+};

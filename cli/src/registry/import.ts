@@ -1,0 +1,34 @@
+// `edgekeep device import`: a fleet that is to come, from a file of JSON lines.
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { importReport } from '@edgekeep/wire/registry-api';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+
+export const command: Command = {
+  summary: 'make devices known that are to come',
+  usage: 'device import FILE',
+  help: `
+FILE has one JSON object a line (spec/registry.md, "Import"):
+  {"id":"press-7","tags":{"line":"press"},"groups":["pilot"],"rootSha256":"…"}   a device; the TPM with that key enrols without a token
+  {"block":"…","reason":"stolen lot"}                                            a root of trust that may never enrol
+Lines that are wrong are named and left out; the same file again changes nothing. Exit code 1 when a line was left out.
+
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const [file = ''] = args.positionals;
+    const operator = await openOperator(args);
+    await stat(file);
+    const value = await operator.sendLines('/v1/devices/import', createReadStream(file), importReport);
+    const problems = value.problems.map(({ line, message }) => `line ${line}: ${message}`);
+    const counts = `${value.expected} devices expected, ${value.blocked} roots of trust blocked, ${value.rejected} lines left out`;
+    return {
+      exitCode: value.rejected === 0 ? exitCodes.ok : exitCodes.refused,
+      value,
+      text: [counts, ...problems].join('\n'),
+    };
+  },
+};

@@ -1,0 +1,37 @@
+// `edgekeep device disable|enable`: an operator's switch beside the device's state.
+import { enabledAnswer } from '@edgekeep/wire/registry-api';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+
+export const disable: Command = {
+  summary: 'switch a device off',
+  usage: 'device disable ID --reason TEXT',
+  help: `The device is cut off and refused, loses its keys, and keeps its state until \`device enable\`.
+
+--reason    why; the device is told, and it stands in the audit log
+${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, reason: { type: 'string' } },
+  async run(args) {
+    const [id = ''] = args.positionals;
+    const body = { reason: args.required('reason') };
+    const path = `/v1/devices/${encodeURIComponent(id)}/disable`;
+    const value = await (await openOperator(args)).send('POST', path, body, enabledAnswer);
+    const text = `${value.deviceId} is disabled (${value.state}); ${value.connectionsClosed} live connections closed`;
+    return { exitCode: exitCodes.ok, value, text };
+  },
+};
+
+export const enable: Command = {
+  summary: 'switch a device on again',
+  usage: 'device enable ID',
+  help: `The device may connect again, in the state it has; it still has to attest before it gets a key.\n\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const [id = ''] = args.positionals;
+    const path = `/v1/devices/${encodeURIComponent(id)}/enable`;
+    const value = await (await openOperator(args)).send('POST', path, {}, enabledAnswer);
+    return { exitCode: exitCodes.ok, value, text: `${value.deviceId} is enabled: ${value.state}` };
+  },
+};

@@ -1,0 +1,36 @@
+// Who may become a device, as far as an import has said so (spec/registry.md, "Import"): ids that are kept for one root of trust, and roots
+// of trust that are blocked.
+import type { Kysely } from 'kysely';
+import { HubError } from '../error.ts';
+import type { Tables } from '../store/schema.ts';
+
+export interface Newcomer {
+  readonly deviceId: string;
+  /** SHA-256 of its root of trust's public key, hex. */
+  readonly rootSha256: string;
+}
+
+/** True when exactly this root of trust is expected under exactly this id. Throws `enrolment-refused` for one that must not enrol so. */
+export async function isExpected(db: Kysely<Tables>, { deviceId, rootSha256 }: Newcomer): Promise<boolean> {
+  const blocked = await db
+    .selectFrom('blocked_root')
+    .select('reason')
+    .where('root_sha256', '=', rootSha256)
+    .executeTakeFirst();
+  if (blocked !== undefined) throw refused('root-of-trust-blocked', `this root of trust is blocked: ${blocked.reason}`);
+  const rows = await db
+    .selectFrom('expected_device')
+    .select(['id', 'root_sha256'])
+    .where((eb) => eb.or([eb('id', '=', deviceId), eb('root_sha256', '=', rootSha256)]))
+    .execute();
+  for (const { id, root_sha256: root } of rows) {
+    if (id !== deviceId) throw refused('root-of-trust-reserved', `this root of trust is expected as ${id}`);
+    if (root !== null && root !== rootSha256)
+      throw refused('device-id-reserved', `${deviceId} is kept for another root of trust`);
+  }
+  return rows.some(({ root_sha256: root }) => root === rootSha256);
+}
+
+function refused(code: string, message: string): HubError {
+  return new HubError('enrolment-refused', message, { reasons: [{ code, message }] });
+}

@@ -1,0 +1,231 @@
+// Import (spec/registry.md, "Import"): a stream of lines, each a device that is to come or a root of trust that must not. Lines are taken in
+// batches, each one transaction with its audit entry; what is wrong with a line refuses that line alone. The same import again changes nothing.
+import { parseJson } from '@edgekeep/core/json';
+import { CoreError } from '@edgekeep/core/error';
+import { type BlockedLine, type ExpectedLine, importLine, type ImportReport } from '@edgekeep/wire/registry-api';
+import { sha256Hex } from '../access/api-token.ts';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import { inBatches } from '../identity/revocation-store.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import { linesOf } from './lines.ts';
+
+/** One call; a larger fleet comes in several. */
+export const importLinesMost = 200_000;
+// A batch holds the store's one writer for some tens of milliseconds.
+const batchLines = 500;
+const problemsShownMost = 100;
+
+interface Numbered<T> {
+  readonly line: number;
+  readonly value: T;
+}
+
+interface Batch {
+  readonly expected: readonly Numbered<ExpectedLine>[];
+  readonly blocked: readonly Numbered<BlockedLine>[];
+  /** SHA-256 of the batch's lines as they came, for the audit entry. */
+  readonly sha256: string;
+}
+
+type Problem = ImportReport['problems'][number];
+
+export async function importDevices(
+  database: Database,
+  source: AsyncIterable<Uint8Array>,
+  order: { readonly actor: string; readonly nowMs: number },
+): Promise<ImportReport> {
+  const report = { lines: 0, expected: 0, blocked: 0, rejected: 0 };
+  const problems: Problem[] = [];
+  const take = async (lines: readonly Uint8Array[], first: number) => {
+    const { batch, wrong } = readBatch(lines, first);
+    const taken = await database.write((trx) => writeBatch(trx, batch, order));
+    report.expected += taken.expected;
+    report.blocked += taken.blocked;
+    const all = [...wrong, ...taken.problems];
+    report.rejected += all.length;
+    problems.push(...all.slice(0, problemsShownMost - problems.length));
+  };
+  let waiting: Uint8Array[] = [];
+  for await (const line of linesOf(source)) {
+    report.lines += 1;
+    if (report.lines > importLinesMost) {
+      throw new HubError(
+        'payload-too-large',
+        `more than ${importLinesMost} lines: those are taken; send the rest in another call`,
+      );
+    }
+    waiting.push(line);
+    if (waiting.length === batchLines) {
+      await take(waiting, report.lines - waiting.length + 1);
+      waiting = [];
+    }
+  }
+  if (waiting.length > 0) await take(waiting, report.lines - waiting.length + 1);
+  return { ...report, problems: problems.toSorted((a, b) => a.line - b.line) };
+}
+
+function readBatch(lines: readonly Uint8Array[], first: number): { batch: Batch; wrong: readonly Problem[] } {
+  const expected: Numbered<ExpectedLine>[] = [];
+  const blocked: Numbered<BlockedLine>[] = [];
+  const wrong: Problem[] = [];
+  for (const [at, bytes] of lines.entries()) {
+    const line = first + at;
+    if (bytes.every((byte) => byte === 0x20)) continue;
+    try {
+      const value = parseJson(bytes, importLine, 'line');
+      if ('block' in value) blocked.push({ line, value });
+      else expected.push({ line, value });
+    } catch (error) {
+      if (!(error instanceof CoreError)) throw error;
+      wrong.push({ line, message: error.message });
+    }
+  }
+  return {
+    batch: { expected, blocked, sha256: sha256Hex(Buffer.concat(lines.flatMap((each) => [each, newLine]))) },
+    wrong,
+  };
+}
+
+const newLine = new Uint8Array([0x0a]);
+
+async function writeBatch(
+  trx: WriteTransaction,
+  { expected, blocked, sha256 }: Batch,
+  { actor, nowMs }: { readonly actor: string; readonly nowMs: number },
+): Promise<{ expected: number; blocked: number; problems: readonly Problem[] }> {
+  const known = await factsAbout(trx, expected);
+  const problems: Problem[] = [];
+  const good: ExpectedLine[] = [];
+  for (const { line, value } of expected) {
+    const message = problemWith(value, known);
+    if (message !== undefined) {
+      problems.push({ line, message });
+      continue;
+    }
+    // Later lines of this batch must agree with this one.
+    if (value.rootSha256 !== undefined) {
+      known.idOfRoot.set(value.rootSha256, value.id);
+      known.rootOfId.set(value.id, value.rootSha256);
+    }
+    good.push(value);
+  }
+  await writeExpected(trx, good, nowMs);
+  await inBatches(blocked, async (some) => {
+    const rows = some.map(({ value }) => ({ root_sha256: value.block, reason: value.reason, blocked_at: nowMs }));
+    await trx
+      .insertInto('blocked_root')
+      .values(rows)
+      .onConflict((conflict) =>
+        conflict.column('root_sha256').doUpdateSet((q) => ({ reason: q.ref('excluded.reason') })),
+      )
+      .execute();
+    return [];
+  });
+  const counts = { expected: good.length, blocked: blocked.length };
+  if (good.length + blocked.length > 0) {
+    const data = { ...counts, rejected: problems.length, sha256 };
+    await appendEntry(trx, { at: nowMs, kind: 'devices-imported', actor, subject: 'fleet', data });
+  }
+  return { ...counts, problems };
+}
+
+interface Facts {
+  readonly rootOfId: Map<string, string>;
+  readonly idOfRoot: Map<string, string>;
+  /** Groups whose members are named. */
+  readonly groups: ReadonlySet<string>;
+}
+
+// What the store says already of the ids and roots of trust of a batch: devices, and those that were expected before.
+async function factsAbout(trx: WriteTransaction, lines: readonly Numbered<ExpectedLine>[]): Promise<Facts> {
+  const ids = lines.map(({ value }) => value.id);
+  const roots = lines.flatMap(({ value }) => value.rootSha256 ?? []);
+  const rows = [
+    ...(await inBatches(ids, async (some) =>
+      trx
+        .selectFrom('expected_device')
+        .select(['id', 'root_sha256'])
+        .where('id', 'in', some)
+        .union(trx.selectFrom('device').select(['id', 'root_sha256']).where('id', 'in', some))
+        .execute(),
+    )),
+    ...(await inBatches(roots, async (some) =>
+      trx
+        .selectFrom('expected_device')
+        .select(['id', 'root_sha256'])
+        .where('root_sha256', 'in', some)
+        .union(trx.selectFrom('device').select(['id', 'root_sha256']).where('root_sha256', 'in', some))
+        .execute(),
+    )),
+  ];
+  const facts = { rootOfId: new Map<string, string>(), idOfRoot: new Map<string, string>() };
+  for (const { id, root_sha256: root } of rows) {
+    if (root === null) continue;
+    facts.rootOfId.set(id, root);
+    facts.idOfRoot.set(root, id);
+  }
+  const groups = await trx.selectFrom('device_group').select('name').where('filter', 'is', null).execute();
+  return { ...facts, groups: new Set(groups.map(({ name }) => name)) };
+}
+
+function problemWith({ id, groups, rootSha256 }: ExpectedLine, facts: Facts): string | undefined {
+  const missing = groups.find((name) => !facts.groups.has(name));
+  if (missing !== undefined) return `no group ${missing} with named members: \`edgekeep group create ${missing}\``;
+  if (rootSha256 === undefined) return undefined;
+  const root = facts.rootOfId.get(id);
+  if (root !== undefined && root !== rootSha256) return `${id} has another root of trust: ${root}`;
+  const owner = facts.idOfRoot.get(rootSha256);
+  return owner === undefined || owner === id ? undefined : `this root of trust is the one of ${owner}`;
+}
+
+async function writeExpected(trx: WriteTransaction, lines: readonly ExpectedLine[], nowMs: number): Promise<void> {
+  // A statement must not name one row twice; the last line about an id holds.
+  const devices = [...new Map(lines.map((line) => [line.id, line])).values()];
+  const withRoot = devices.filter(({ rootSha256 }) => rootSha256 !== undefined);
+  const without = devices.filter(({ rootSha256 }) => rootSha256 === undefined);
+  const rowOf = ({ id, rootSha256 }: ExpectedLine) => ({ id, root_sha256: rootSha256 ?? null, imported_at: nowMs });
+  await inBatches(withRoot, async (some) => {
+    await trx
+      .insertInto('expected_device')
+      .values(some.map(rowOf))
+      .onConflict((conflict) =>
+        conflict.column('id').doUpdateSet((q) => ({ root_sha256: q.ref('excluded.root_sha256') })),
+      )
+      .execute();
+    return [];
+  });
+  // A line without a root of trust says nothing against one that was imported before.
+  await inBatches(without, async (some) => {
+    await trx
+      .insertInto('expected_device')
+      .values(some.map(rowOf))
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+    return [];
+  });
+  const tags = devices.flatMap(({ id, tags: own }) =>
+    Object.entries(own).map(([key, value]) => ({ device_id: id, key, value })),
+  );
+  await inBatches(tags, async (some) => {
+    await trx
+      .insertInto('device_tag')
+      .values(some)
+      .onConflict((conflict) =>
+        conflict.columns(['device_id', 'key']).doUpdateSet((q) => ({ value: q.ref('excluded.value') })),
+      )
+      .execute();
+    return [];
+  });
+  const members = devices.flatMap(({ id, groups }) =>
+    [...new Set(groups)].map((name) => ({ group_name: name, device_id: id })),
+  );
+  await inBatches(members, async (some) => {
+    await trx
+      .insertInto('device_group_member')
+      .values(some)
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+    return [];
+  });
+}

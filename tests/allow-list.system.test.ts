@@ -1,0 +1,62 @@
+// An imported endorsement key lets that TPM enrol without a token, under its id and no other; a blocked one is refused, token or not.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { after, before, suite, test } from 'node:test';
+import { parseBase64url } from '@edgekeep/core/bytes';
+import { encodeSpki } from '@edgekeep/core/identity/public-key';
+import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
+import { certificateResponse } from '@edgekeep/wire/device-api';
+import { historyView, importReport } from '@edgekeep/wire/registry-api';
+import { accepted, assertRefused } from './support/answer.ts';
+import type { TestDevice } from './support/test-device.ts';
+import { skipWithoutTpm, TpmWorld } from './support/tpm-world.ts';
+
+suite('the allow list', { skip: skipWithoutTpm }, () => {
+  let tpms: TpmWorld;
+  let press: TestDevice;
+  before(async () => {
+    tpms = await TpmWorld.open();
+    press = await tpms.newDevice('press-1');
+  });
+  after(() => tpms[Symbol.asyncDispose]());
+
+  const send = async (line: object) => {
+    const { world } = tpms;
+    const input = { token: await world.adminToken(), body: JSON.stringify(line), contentType: 'application/x-ndjson' };
+    const report = accepted(await world.askOperator('POST', '/v1/devices/import', input), importReport);
+    assert.equal(report.rejected, 0, JSON.stringify(report));
+  };
+
+  test('a TPM that nobody expects needs a token', async () => {
+    assertRefused(await press.tryEnrol(tpms.world, undefined), { status: 403, code: 'enrolment-refused' });
+  });
+
+  test('an expected TPM enrols without one, under its id only', async () => {
+    const rootSha256 = await rootOf(press);
+    await send({ id: 'press-1', tags: { line: 'press' }, rootSha256 });
+    const start = (honest: object) => ({ ...honest, deviceId: 'press-2' });
+    const asAnother = await press.tryEnrol(tpms.world, await tpms.world.enrolmentToken(), { start });
+    assertRefused(asAnother, { status: 403, code: 'enrolment-refused', reason: 'root-of-trust-reserved' });
+    accepted(await press.tryEnrol(tpms.world, undefined), certificateResponse);
+    assert.deepEqual((await tpms.world.device('press-1')).tags, { line: 'press' });
+    const { changes } = await tpms.world.operator.get('/v1/devices/press-1/history', historyView);
+    assert.deepEqual([changes.at(-1)?.actor, changes.at(-1)?.to], ['allow-list', 'registered']);
+  });
+
+  test('a blocked TPM enrols neither with a token nor because it is expected', async () => {
+    const stolen = await tpms.newDevice('press-3');
+    const rootSha256 = await rootOf(stolen);
+    await send({ id: 'press-3', rootSha256 });
+    await send({ block: rootSha256, reason: 'lot 17 was stolen' });
+    const blocked = { status: 403, code: 'enrolment-refused', reason: 'root-of-trust-blocked', says: /lot 17/ };
+    assertRefused(await stolen.tryEnrol(tpms.world, undefined), blocked);
+    assertRefused(await stolen.tryEnrol(tpms.world, await tpms.world.enrolmentToken()), blocked);
+  });
+});
+
+async function rootOf(device: TestDevice): Promise<string> {
+  const identity = await device.identity();
+  if (identity.kind !== 'tpm') throw new TypeError('a device with a TPM');
+  const key = publicKeyOf(parsePublic(parseBase64url(identity.endorsementKey, 'endorsementKey')));
+  return createHash('sha256').update(encodeSpki(key)).digest('hex');
+}
