@@ -75,6 +75,12 @@ test('ten thousand devices are revoked in one transaction with one entry, which 
     .where('revoked_at', 'is', null)
     .executeTakeFirstOrThrow();
   assert.equal(standing, 50);
+  const { changes } = await database.read
+    .selectFrom('device_history')
+    .select((q) => q.fn.countAll<number>().as('changes'))
+    .where('to_state', '=', 'quarantined')
+    .executeTakeFirstOrThrow();
+  assert.equal(changes, 10_000);
 });
 
 test('another node over the same store learns what to cut, in one read, without being told', async () => {

@@ -5,10 +5,11 @@ import { toHex } from '@edgekeep/core/bytes';
 import type { RevocationReason } from '@edgekeep/core/identity/crl-reason';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
+import { recordChange } from '../registry/history.ts';
 import type { Fleet } from '../respond/quarantine.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceState } from '../store/schema.ts';
-import { changeState, getDevice } from './registry.ts';
+import { changeState } from './registry.ts';
 import {
   announceCuts,
   type CutOrder,
@@ -76,14 +77,20 @@ async function mark(trx: WriteTransaction, order: RevocationOrder) {
   const revoked = await revokeTarget(trx, order);
   const named = target.kind === 'devices' ? target.ids : revoked.map(({ deviceId }) => deviceId);
   const devices = [...new Set(named)];
-  const quarantined = target.kind === 'devices' && !order.mayReturn ? await quarantineAll(trx, devices, order) : 0;
+  const quarantined = target.kind === 'devices' && !order.mayReturn ? await quarantineAll(trx, devices, order) : [];
   const leasesVoided = await voidLeases(trx, devices, nowMs);
   const cuts: readonly CutOrder[] =
     target.kind === 'devices' ? devices.map((deviceId) => ({ deviceId, serial: undefined })) : revoked;
   const version = await announceCuts(trx, cuts);
-  const counts = { version, certificates: revoked.length, devices: devices.length, quarantined, leasesVoided };
+  const counts = {
+    version,
+    certificates: revoked.length,
+    devices: devices.length,
+    quarantined: quarantined.length,
+    leasesVoided,
+  };
   const [only] = devices;
-  await appendEntry(trx, {
+  const logIndex = await appendEntry(trx, {
     at: nowMs,
     kind: 'certificates-revoked',
     actor,
@@ -97,6 +104,7 @@ async function mark(trx: WriteTransaction, order: RevocationOrder) {
       ...(revoked.length <= listedMost ? { serials: revoked.map(({ serial }) => serial) } : {}),
     },
   });
+  if (devices.length > 1) await recordChanges(trx, quarantined, logIndex, order);
   return { ...counts, digest, cuts };
 }
 
@@ -161,24 +169,50 @@ function assertAllKnown(named: readonly string[], known: readonly string[]): voi
   });
 }
 
+interface Quarantined {
+  readonly deviceId: string;
+  readonly from: DeviceState;
+}
+
 // One device changes its state as it always does; many do so at once, under the one audit entry of the order.
-async function quarantineAll(trx: WriteTransaction, ids: readonly string[], order: RevocationOrder): Promise<number> {
-  const reason = `certificates revoked (${order.reason}): ${order.note}`;
-  const [only] = ids;
-  if (only !== undefined && ids.length === 1) {
-    const { state } = await getDevice(trx, only);
-    if (!live.includes(state)) return 0;
-    await changeState(trx, { deviceId: only, to: 'quarantined', reason, actor: order.actor, nowMs: order.nowMs });
-    return 1;
-  }
-  const changed = await inBatches(ids, async (some) =>
-    trx
-      .updateTable('device')
-      .set({ state: 'quarantined', state_reason: reason })
+async function quarantineAll(
+  trx: WriteTransaction,
+  ids: readonly string[],
+  order: RevocationOrder,
+): Promise<readonly Quarantined[]> {
+  return inBatches(ids, async (some) => {
+    const found = await trx
+      .selectFrom('device')
+      .select(['id as deviceId', 'state as from'])
       .where('id', 'in', some)
       .where('state', 'in', live)
-      .returning('id')
-      .execute(),
-  );
-  return changed.length;
+      .execute();
+    const [only] = found;
+    if (only !== undefined && ids.length === 1) {
+      const { actor, nowMs } = order;
+      await changeState(trx, { ...only, to: 'quarantined', reason: reasonText(order), actor, nowMs });
+    } else if (only !== undefined) {
+      const changed = found.map(({ deviceId }) => deviceId);
+      const state = { state: 'quarantined', state_reason: reasonText(order) } as const;
+      await trx.updateTable('device').set(state).where('id', 'in', changed).execute();
+    }
+    return found;
+  });
+}
+
+async function recordChanges(
+  trx: WriteTransaction,
+  quarantined: readonly Quarantined[],
+  logIndex: number,
+  order: RevocationOrder,
+): Promise<void> {
+  const { actor, nowMs } = order;
+  for (const { deviceId, from } of quarantined) {
+    const change = { deviceId, logIndex, at: nowMs, from, to: 'quarantined', reason: reasonText(order), actor };
+    await recordChange(trx, change);
+  }
+}
+
+function reasonText({ reason, note }: RevocationOrder): string {
+  return `certificates revoked (${reason}): ${note}`;
 }
