@@ -3,10 +3,10 @@
 import { type Expression, type Kysely, sql, type SqlBool } from 'kysely';
 import { HubError } from '../error.ts';
 import type { DeviceRecord, Tables } from '../store/schema.ts';
-import { type Column, columns, type Condition, conditionOf } from './condition.ts';
+import { type Column, columns, conditionOf } from './condition.ts';
 import { parseFilter } from './filter.ts';
 import { groupsIn } from './groups.ts';
-import { type DeviceExpressions, expressionOf } from './statement.ts';
+import { type DeviceExpressions, expressionOf, type Scope } from './statement.ts';
 
 export interface DeviceQuery {
   /** RSQL; undefined for all devices. */
@@ -24,45 +24,92 @@ export interface DevicePage {
   readonly next: string | null;
 }
 
+// Up to so many matches are fetched and sorted here. More than that, and a page is soon full when devices are gone through in its order.
+const sortedMost = 2_000;
+
 export async function queryDevices(db: Kysely<Tables>, query: DeviceQuery): Promise<DevicePage> {
-  const { after, limit } = query;
-  const { name, column, direction } = sortOf(query.sort);
-  let select = db.selectFrom('device').selectAll();
-  const matches = await matcherOf(db, query.filter, query.nowMs);
-  if (matches !== undefined) select = select.where(matches);
-  if (after !== '') {
-    const begin = cursorOf(after, name);
-    const place = sql`(${sql.ref(`device.${column}`)}, ${sql.ref('device.id')})`;
-    const from = sql`(${begin.value}, ${begin.id})`;
-    select = select.where(direction === 'asc' ? sql<SqlBool>`${place} > ${from}` : sql<SqlBool>`${place} < ${from}`);
-  }
-  if (column !== 'id') select = select.orderBy(column, direction);
-  const devices = await select.orderBy('id', direction).limit(limit).execute();
+  const { limit } = query;
+  const sort = sortOf(query.sort);
+  const begun = query.after === '' ? undefined : behind(query.after, sort);
+  const matches = query.filter === undefined ? undefined : await matcherOf(db, query.filter, query.nowMs);
+  const few = matches === undefined ? undefined : await fewIds(db, matches, sort, begun);
+  const devices =
+    few === undefined ? await inOrder(db, matches, sort, begun, limit) : await byId(db, few.slice(0, limit));
   const last = devices.at(-1);
   const full = devices.length === limit && last !== undefined;
-  return { devices, next: full ? cursorText(last, column) : null };
+  return { devices, next: full ? cursorText(last, sort.column) : null };
 }
 
 /** How many devices match. */
 export async function countDevices(db: Kysely<Tables>, filter: string, nowMs: number): Promise<number> {
   const matches = await matcherOf(db, filter, nowMs);
-  let select = db.selectFrom('device').select((eb) => eb.fn.countAll<number>().as('count'));
-  if (matches !== undefined) select = select.where(matches);
-  return (await select.executeTakeFirstOrThrow()).count;
+  const { count } = await db
+    .selectFrom('device')
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .where((eb) => matches(eb, 'by-condition'))
+    .executeTakeFirstOrThrow();
+  return count;
 }
 
-async function matcherOf(
-  db: Kysely<Tables>,
-  filter: string | undefined,
-  nowMs: number,
-): Promise<((eb: DeviceExpressions) => Expression<SqlBool>) | undefined> {
-  if (filter === undefined) return undefined;
-  const condition: Condition = conditionOf(parseFilter(filter), nowMs);
+type Matcher = (eb: DeviceExpressions, found: Scope['found']) => Expression<SqlBool>;
+
+async function matcherOf(db: Kysely<Tables>, filter: string, nowMs: number): Promise<Matcher> {
+  const condition = conditionOf(parseFilter(filter), nowMs);
   const groups = await groupsIn(db, condition, nowMs);
-  return (eb) => expressionOf(eb, db, condition, groups);
+  return (eb, found) => expressionOf({ eb, db, groups, found }, condition);
 }
 
-function sortOf(text: string): { readonly name: string; readonly column: Column; readonly direction: 'asc' | 'desc' } {
+/** The ids of all that match, in the order of the list; undefined when there are many. */
+async function fewIds(
+  db: Kysely<Tables>,
+  matches: Matcher,
+  { column, direction }: Sort,
+  begun: Expression<SqlBool> | undefined,
+): Promise<readonly string[] | undefined> {
+  let select = db
+    .selectFrom('device')
+    .select(['id', `${column} as value`])
+    .where((eb) => matches(eb, 'by-condition'));
+  if (begun !== undefined) select = select.where(begun);
+  const rows = await select.limit(sortedMost + 1).execute();
+  if (rows.length > sortedMost) return undefined;
+  const ascending = rows.toSorted((a, b) => compare(a.value, b.value) || compare(a.id, b.id)).map(({ id }) => id);
+  return direction === 'asc' ? ascending : ascending.toReversed();
+}
+
+// Ids and words are ASCII: UTF-16 orders them as the store does.
+function compare(a: string | number, b: string | number): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+async function byId(db: Kysely<Tables>, ids: readonly string[]): Promise<readonly DeviceRecord[]> {
+  if (ids.length === 0) return [];
+  const rows = await db.selectFrom('device').selectAll().where('id', 'in', ids).execute();
+  const found = new Map(rows.map((row) => [row.id, row]));
+  return ids.flatMap((id) => found.get(id) ?? []);
+}
+
+async function inOrder(
+  db: Kysely<Tables>,
+  matches: Matcher | undefined,
+  { column, direction }: Sort,
+  begun: Expression<SqlBool> | undefined,
+  limit: number,
+): Promise<readonly DeviceRecord[]> {
+  let select = db.selectFrom('device').selectAll();
+  if (matches !== undefined) select = select.where((eb) => matches(eb, 'in-order'));
+  if (begun !== undefined) select = select.where(begun);
+  if (column !== 'id') select = select.orderBy(column, direction);
+  return select.orderBy('id', direction).limit(limit).execute();
+}
+
+interface Sort {
+  readonly name: string;
+  readonly column: Column;
+  readonly direction: 'asc' | 'desc';
+}
+
+function sortOf(text: string): Sort {
   const name = text.startsWith('-') ? text.slice(1) : text;
   const found = Object.entries(columns).find(([each]) => each === name)?.[1];
   if (found === undefined) {
@@ -72,6 +119,13 @@ function sortOf(text: string): { readonly name: string; readonly column: Column;
     );
   }
   return { name, column: found.column, direction: text.startsWith('-') ? 'desc' : 'asc' };
+}
+
+// What comes behind a cursor.
+function behind(cursor: string, { name, column, direction }: Sort): Expression<SqlBool> {
+  const { value, id } = cursorOf(cursor, name);
+  const place = sql`(${sql.ref(`device.${column}`)}, ${sql.ref('device.id')})`;
+  return direction === 'asc' ? sql<SqlBool>`${place} > (${value}, ${id})` : sql<SqlBool>`${place} < (${value}, ${id})`;
 }
 
 // A cursor is the id of a page's last device, with its sort value before a dot when it is sorted by another field; neither has a dot.

@@ -23,39 +23,59 @@ const orderings: Readonly<Record<Ordering, ComparisonOperatorExpression>> = {
 /** Groups that the condition names: the condition of each that is a query, undefined for one with named members. */
 export type KnownGroups = ReadonlyMap<string, Condition | undefined>;
 
-export function expressionOf(
-  eb: DeviceExpressions,
-  db: Kysely<Tables>,
-  condition: Condition,
-  groups: KnownGroups,
-): Expression<SqlBool> {
+/** What an expression is made with. */
+export interface Scope {
+  readonly eb: DeviceExpressions;
+  readonly db: Kysely<Tables>;
+  readonly groups: KnownGroups;
+  /** How devices are found. `by-condition`: the engine may begin with the rows that a condition names. `in-order`: it goes through the
+   *  devices in the order of the page and tests each, which is faster when many match. */
+  readonly found: 'by-condition' | 'in-order';
+}
+
+export function expressionOf(scope: Scope, condition: Condition): Expression<SqlBool> {
+  const { eb, db } = scope;
+  const inOrder = scope.found === 'in-order';
   switch (condition.kind) {
     case 'all':
-      return eb.and(condition.of.map((part) => expressionOf(eb, db, part, groups)));
+      return eb.and(condition.of.map((part) => expressionOf(scope, part)));
     case 'any':
-      return eb.or(condition.of.map((part) => expressionOf(eb, db, part, groups)));
+      return eb.or(condition.of.map((part) => expressionOf(scope, part)));
     case 'enabled':
       return eb('device.disabled_reason', condition.enabled ? 'is' : 'is not', null);
     case 'column':
       return columnTest(eb, condition.column, condition.test);
     case 'tag': {
-      const rows = db.selectFrom('device_tag').select('device_id').where('key', '=', condition.key);
-      const { test } = condition;
-      const matching = rows.where((q) =>
-        valueTest(
-          (operator, value) => q(sql.ref<Value>('value'), operator, value),
-          (parts) => q.and(parts),
-          test,
-        ),
-      );
-      return eb('device.id', isNegated(test) ? 'not in' : 'in', matching);
+      const { key, test } = condition;
+      const matching = db
+        .selectFrom('device_tag')
+        .select('device_id')
+        .$if(inOrder, (q) => q.where(ofThisDevice))
+        .where('key', '=', key)
+        .where((q) =>
+          valueTest(
+            (operator, value) => q(sql.ref<Value>('value'), operator, value),
+            (parts) => q.and(parts),
+            test,
+          ),
+        );
+      return isAmong(scope, matching, isNegated(test));
     }
     case 'attribute':
-      return attributeTest(eb, db, condition);
+      return attributeTest(scope, condition);
     case 'group':
-      return groupTest(eb, db, condition, groups);
+      return groupTest(scope, condition);
   }
 }
+
+// By condition, the ids are a list to begin with; in order, they are a question about the device at hand.
+function isAmong({ eb, found }: Scope, ids: Expression<{ device_id: string }>, negated: boolean): Expression<SqlBool> {
+  if (found === 'by-condition')
+    return negated ? sql<SqlBool>`device.id not in ${ids}` : sql<SqlBool>`device.id in ${ids}`;
+  return negated ? eb.not(eb.exists(ids)) : eb.exists(ids);
+}
+
+const ofThisDevice = sql<SqlBool>`device_id = device.id`;
 
 function columnTest(
   eb: DeviceExpressions,
@@ -71,43 +91,44 @@ function columnTest(
 }
 
 function attributeTest(
-  eb: DeviceExpressions,
-  db: Kysely<Tables>,
+  scope: Scope,
   { side, path, test }: Extract<Condition, { kind: 'attribute' }>,
 ): Expression<SqlBool> {
-  const rows = db.selectFrom('device_attribute').select('device_id').where('side', '=', side);
-  const operator = isNegated(test) ? 'not in' : 'in';
+  const rows = scope.db
+    .selectFrom('device_attribute')
+    .select('device_id')
+    .$if(scope.found === 'in-order', (q) => q.where(ofThisDevice))
+    .where('side', '=', side);
   if (test.kind === 'exists') {
     // The leaf itself, or any below it: '/' follows '.' in every collation by bytes.
     const there = rows.where((q) =>
       q.or([q('path', '=', path), q.and([q('path', '>=', `${path}.`), q('path', '<', `${path}/`)])]),
     );
-    return eb('device.id', operator, there);
+    return isAmong(scope, there, test.negated);
   }
   const column = test.kind === 'order' && typeof test.value === 'number' ? 'number_value' : 'text_value';
   const matching = rows.where('path', '=', path).where((q) =>
     valueTest(
-      (comparison, value) => q(sql.ref<Value>(column), comparison, value),
+      (operator, value) => q(sql.ref<Value>(column), operator, value),
       (parts) => q.and(parts),
       test,
     ),
   );
-  return eb('device.id', operator, matching);
+  return isAmong(scope, matching, isNegated(test));
 }
 
-function groupTest(
-  eb: DeviceExpressions,
-  db: Kysely<Tables>,
-  { name, negated }: Extract<Condition, { kind: 'group' }>,
-  groups: KnownGroups,
-): Expression<SqlBool> {
-  const query = groups.get(name);
+function groupTest(scope: Scope, { name, negated }: Extract<Condition, { kind: 'group' }>): Expression<SqlBool> {
+  const query = scope.groups.get(name);
   if (query !== undefined) {
-    const matches = expressionOf(eb, db, query, groups);
-    return negated ? eb.not(matches) : matches;
+    const matches = expressionOf(scope, query);
+    return negated ? scope.eb.not(matches) : matches;
   }
-  const members = db.selectFrom('device_group_member').select('device_id').where('group_name', '=', name);
-  return eb('device.id', negated ? 'not in' : 'in', members);
+  const members = scope.db
+    .selectFrom('device_group_member')
+    .select('device_id')
+    .$if(scope.found === 'in-order', (q) => q.where(ofThisDevice))
+    .where('group_name', '=', name);
+  return isAmong(scope, members, negated);
 }
 
 type Value = string | number;
