@@ -158,10 +158,10 @@ export async function startHub(
     const devicePort = () => addressOf(device).port;
     hubRoutes(operator, { database, keys, names: settings.names, logKey: log.key, devicePort, requireScope });
     deviceOperatorRoutes(operator, { database, connections, witnesses, clock, requireScope });
-    platformKeyRoutes(operator, platformKeyRoll, requireScope);
     registryDeviceRoutes(operator, { database, connections, witnesses, clock, requireScope });
     groupRoutes(operator, { database, clock, requireScope });
     importRoutes(operator, { database, clock, requireScope });
+    platformKeyRoutes(operator, platformKeyRoll, requireScope);
     tokenOperatorRoutes(operator, { database, platformKey, clock, requireScope });
     modelOperatorRoutes(operator, { database, blobs, platformKey, clock, requireScope });
     accessOperatorRoutes(operator, { database, policies, references, clock, requireScope });
