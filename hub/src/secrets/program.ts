@@ -15,7 +15,9 @@ export async function secretFromProgram(command: readonly string[]): Promise<Uin
     throw new HubError('settings-invalid', 'unlockProgram names a program by its absolute path, and its arguments');
   }
   // Standard input and error are ours, so that it can ask for a PIN and say what fails.
-  const child = spawn(program, args, { stdio: ['inherit', 'pipe', 'inherit'], timeout: answerMilliseconds });
+  const child = spawn(program, args, { stdio: ['inherit', 'pipe', 'inherit'] });
+  // Not spawn's own timeout: it would hold the process for its whole length when the program does not even start.
+  const timer = setTimeout(() => child.kill('SIGKILL'), answerMilliseconds);
   const secret = new Uint8Array(secretLength);
   let received = 0;
   child.stdout.on('data', (chunk: Buffer) => {
@@ -28,6 +30,7 @@ export async function secretFromProgram(command: readonly string[]): Promise<Uin
     child.once('error', (error) => resolve(error.message));
     child.once('close', (code, signal) => resolve(code === 0 ? undefined : `it ended with ${code ?? signal}`));
   });
+  clearTimeout(timer);
   if (end === undefined && received === secretLength) return secret;
   secret.fill(0);
   const length = received > secretLength ? 'more than 32' : String(received);
