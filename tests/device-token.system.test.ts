@@ -106,7 +106,10 @@ test('of two requests that race with one token exactly one is served', async () 
   world.clock.advanceSeconds(10);
   const token = encodeDeviceToken('meter-1', nowSeconds(), secret);
   const statuses = (await Promise.all([report(token), report(token), report(token)])).map(({ status }) => status);
-  assert.deepEqual(statuses.toSorted((a, b) => a - b), [200, 401, 401]);
+  assert.deepEqual(
+    statuses.toSorted((a, b) => a - b),
+    [200, 401, 401],
+  );
 });
 
 test('after a roll-over both secrets are valid until the overlap ends, and never three', async () => {

@@ -14,7 +14,10 @@ test('a body that was written reads as what it was written from, however its lin
     fc.property(fc.uint8Array({ minLength: 1, maxLength: 400 }), fc.array(space, { minLength: 3 }), (bytes, spaces) => {
       const written = encodeEstBody(bytes);
       assert.equal(toHex(parseEstBody(Buffer.from(written))), toHex(bytes));
-      const broken = written.split('').map((character, at) => character + (spaces[at % spaces.length] ?? '')).join('');
+      const broken = written
+        .split('')
+        .map((character, at) => character + (spaces[at % spaces.length] ?? ''))
+        .join('');
       assert.equal(toHex(parseEstBody(Buffer.from(broken))), toHex(bytes));
     }),
   );
