@@ -6,6 +6,8 @@ import { join } from 'node:path';
 
 /** The `skip` option of a test that needs one: false, or the reason. */
 export async function skipWithoutSmallDisk(): Promise<string | false> {
+  // In CI nothing is skipped: a machine that can't mount fails there.
+  if (process.env['CI'] === 'true') return false;
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'only root on Linux can mount a small disk';
   const probe = await mkdtemp(join(tmpdir(), 'edgekeep-disk-'));
   try {
