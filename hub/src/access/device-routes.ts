@@ -9,7 +9,7 @@ import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
 import { takeChallenge } from '../identity/connections.ts';
-import { getDevice } from '../identity/registry.ts';
+import { getDevice } from '../registry/states.ts';
 import type { Receipts } from './receipts.ts';
 import { releaseKey, type ReleaseParts } from './release.ts';
 

@@ -13,7 +13,7 @@ import { encodeCanonicalJson } from '@edgekeep/core/json';
 import { type Appraiser, recordAppraisal } from '../attest/appraiser.ts';
 import { appendEncodedEntry, appendEntry } from '../audit/append.ts';
 import { HubError, type Reason } from '../error.ts';
-import { getDevice } from '../identity/registry.ts';
+import { getDevice } from '../registry/states.ts';
 import { assertCertificateStands } from '../identity/revocation-store.ts';
 import type { RootKeys } from '../identity/root-keys.ts';
 import { findPublishedRow } from '../model/releases.ts';

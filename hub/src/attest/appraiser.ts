@@ -8,7 +8,7 @@ import { tierSchema } from '@edgekeep/core/attest/tier';
 import type { Signer } from '@edgekeep/core/signer';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { changeState } from '../identity/registry.ts';
+import { changeState } from '../registry/states.ts';
 import type { RootKeys } from '../identity/root-keys.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow } from '../store/schema.ts';

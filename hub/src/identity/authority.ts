@@ -83,8 +83,19 @@ export interface OwnCertificateOrder {
   readonly publicUrl?: string | null;
 }
 
+/** What a listener shows of itself, as Node's TLS takes it. */
+export interface ServerCredential {
+  readonly certificate: Certificate;
+  readonly certificateChainPem: string;
+  readonly privateKeyPem: string;
+}
+
 /** A fresh key and certificate for the hub's listeners. */
-export async function issueServerCredential(keys: HubKeys, names: readonly string[], order: OwnCertificateOrder) {
+export async function issueServerCredential(
+  keys: HubKeys,
+  names: readonly string[],
+  order: OwnCertificateOrder,
+): Promise<ServerCredential> {
   const { privateKey, input } = newKeyFor(order, serverLifeSeconds);
   const template = serverProfile({ ...input, statusUrls: statusUrlsOf(order.publicUrl) }, keys.issuing, {
     dnsNames: names.filter((name) => isIP(name) === 0),

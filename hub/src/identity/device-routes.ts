@@ -16,7 +16,7 @@ import { chainPem } from './authority.ts';
 import { certifyNextKey } from './certify.ts';
 import { openChallenge, takeChallenge } from './connections.ts';
 import { completeEnrolment, type EnrolmentParts, startEnrolment } from './enrolment.ts';
-import { getDevice } from './registry.ts';
+import { getDevice } from '../registry/states.ts';
 import { assertCertificateStands } from './revocation-store.ts';
 
 // A bind is fresh by the connection's exporter, which no other connection has; it needs no nonce of ours.

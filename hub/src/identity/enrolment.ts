@@ -33,7 +33,7 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRow } from '../store/schema.ts';
 import { issueDeviceCertificate, recordCertificate } from './authority.ts';
 import { findEnrolmentToken, spendEnrolmentToken } from './enrolment-token.ts';
-import { findDevice } from './registry.ts';
+import { findDevice } from '../registry/states.ts';
 import { attestationKeyFor } from './root-keys.ts';
 
 const credentialSecretLength = 32;

@@ -20,7 +20,7 @@ import type { DeviceRecord, EnrolmentTokenRow } from '../store/schema.ts';
 import { issueDeviceCertificate, recordCertificate } from './authority.ts';
 import type { DeviceConnection } from './connections.ts';
 import { findEnrolmentToken, spendEnrolmentToken } from './enrolment-token.ts';
-import { findDevice, getDevice } from './registry.ts';
+import { findDevice, getDevice } from '../registry/states.ts';
 import { announceCuts, assertCertificateStands, revokeOfDevices } from './revocation-store.ts';
 
 const tier = 'software';

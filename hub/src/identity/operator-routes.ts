@@ -13,7 +13,7 @@ import { type Tags, tagsOf } from '../registry/tags.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import type { Connections } from './connections.ts';
 import { createEnrolmentToken } from './enrolment-token.ts';
-import { getDevice } from './registry.ts';
+import { getDevice } from '../registry/states.ts';
 
 const page = z.strictObject({
   filter: z.string().min(1).optional(),

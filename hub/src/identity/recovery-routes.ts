@@ -12,7 +12,7 @@ import { chainPem } from './authority.ts';
 import { type CertifyParts, certifyNextKey } from './certify.ts';
 import { type DeviceConnection, openChallenge, takeChallenge } from './connections.ts';
 import { assertEnabled } from '../registry/enablement.ts';
-import { findDevice } from './registry.ts';
+import { findDevice } from '../registry/states.ts';
 
 type RecoveryParts = CertifyParts & {
   readonly settings: Pick<HubSettings, 'certificateSeconds' | 'challengeSeconds' | 'pcrs' | 'publicUrl'>;

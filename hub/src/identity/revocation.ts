@@ -9,7 +9,7 @@ import { recordChange } from '../registry/history.ts';
 import type { Fleet } from '../respond/quarantine.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceState } from '../store/schema.ts';
-import { changeState } from './registry.ts';
+import { changeState } from '../registry/states.ts';
 import {
   announceCuts,
   type CutOrder,

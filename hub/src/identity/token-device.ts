@@ -12,7 +12,7 @@ import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { recordChange } from '../registry/history.ts';
 import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
-import { findDevice, getDevice } from './registry.ts';
+import { findDevice, getDevice } from '../registry/states.ts';
 
 /** The tier of a device without any root of trust: below `software`, never attested. */
 export const tokenTier = 'token';

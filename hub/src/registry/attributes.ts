@@ -5,7 +5,7 @@ import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { sha256Hex } from '../access/api-token.ts';
 import { HubError } from '../error.ts';
-import { getDevice } from '../identity/registry.ts';
+import { getDevice } from './states.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceAttributeRow, DocumentSide, Tables } from '../store/schema.ts';
 

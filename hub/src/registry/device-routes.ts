@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
-import { getDevice } from '../identity/registry.ts';
+import { getDevice } from './states.ts';
 import type { Fleet } from '../respond/quarantine.ts';
 import { documentOf, setDesired } from './attributes.ts';
 import { disableDevice, enableDevice } from './enablement.ts';

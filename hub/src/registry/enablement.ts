@@ -2,7 +2,7 @@
 // refused like a quarantined one; switched on, it is what it was, and still has to attest before it gets a key.
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { getDevice } from '../identity/registry.ts';
+import { getDevice } from './states.ts';
 import { announceCuts, voidLeases } from '../identity/revocation-store.ts';
 import type { Fleet } from '../respond/quarantine.ts';
 import type { DeviceRecord } from '../store/schema.ts';

@@ -3,7 +3,7 @@ import { tagsMost } from '@edgekeep/wire/registry-api';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { getDevice } from '../identity/registry.ts';
+import { getDevice } from './states.ts';
 import type { Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 

@@ -2,7 +2,7 @@
 // that a device that reconnects at once is already refused.
 import type { WitnessBoard } from '../audit/witness.ts';
 import type { Connections } from '../identity/connections.ts';
-import { changeState } from '../identity/registry.ts';
+import { changeState } from '../registry/states.ts';
 import { announceCuts } from '../identity/revocation-store.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceState } from '../store/schema.ts';

@@ -2,10 +2,10 @@
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { recordChange } from '../registry/history.ts';
+import { recordChange } from './history.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceState, Tables } from '../store/schema.ts';
-import { revokeOfDevices, voidLeases } from './revocation-store.ts';
+import { revokeOfDevices, voidLeases } from '../identity/revocation-store.ts';
 
 /** Which states may follow which (DESIGN, "Words"). `retired` is final. */
 const transitions: Readonly<Record<DeviceState, readonly DeviceState[]>> = {

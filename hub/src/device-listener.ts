@@ -1,0 +1,72 @@
+// What devices reach: the routes of each subject on one listener that asks for a certificate.
+import type { TLSSocket } from 'node:tls';
+import { encodePem } from '@edgekeep/core/identity/pem';
+import { tlsServerOptions } from '@edgekeep/wire/tls';
+import { accessDeviceRoutes } from './access/device-routes.ts';
+import { auditDeviceRoutes } from './audit/device-routes.ts';
+import { tileRoutes } from './audit/tile-routes.ts';
+import type { DeviceDoor } from './http/device.ts';
+import { createServer, type HttpServer } from './http/server.ts';
+import { revocationStatusRoutes } from './identity/crl-routes.ts';
+import { identityDeviceRoutes } from './identity/device-routes.ts';
+import { estRoutes } from './identity/est-routes.ts';
+import { recoveryRoutes } from './identity/recovery-routes.ts';
+import { tokenDeviceRoutes } from './identity/token-routes.ts';
+import { modelDeviceRoutes } from './model/device-routes.ts';
+import type { HubParts } from './parts.ts';
+
+export function createDeviceListener(parts: HubParts): HttpServer {
+  const { settings, clock, keys, database, door, watch, appraiser, witnesses, rootKeys, policies, log } = parts;
+  const { platformKey } = keys;
+  const clientAuthoritiesPem = [encodePem('CERTIFICATE', keys.root.der), encodePem('CERTIFICATE', keys.issuing.der)];
+  const tls = tlsServerOptions({ ...parts.credential, clientAuthoritiesPem, clientCertificate: 'optional' });
+  const app = createServer(tls, settings.logLevel, 'device');
+  app.server.on('secureConnection', (socket: TLSSocket) => admit(door, socket));
+  // No request of a device is answered with knowledge older than one interval; without a store none is answered.
+  app.addHook('onRequest', () => watch.fresh());
+  const enrolment = {
+    database,
+    keys,
+    settings,
+    vendorRoots: parts.vendorRoots,
+    appraiser,
+    witnesses,
+    clock,
+    door,
+  };
+  identityDeviceRoutes(app, enrolment);
+  recoveryRoutes(app, enrolment);
+  estRoutes(app, enrolment);
+  accessDeviceRoutes(app, {
+    database,
+    appraiser,
+    rootKeys,
+    policies,
+    platformKey,
+    settings,
+    clock,
+    door,
+    receipts: parts.receipts,
+    countRelease: (outcome) => parts.metrics.countRelease(outcome),
+  });
+  tokenDeviceRoutes(app, { database, platformKey, settings, clock, door });
+  modelDeviceRoutes(app, { database, blobs: parts.blobs, door });
+  auditDeviceRoutes(app, { database, log, witnesses, clock, door });
+  tileRoutes(app, parts.logFolder);
+  revocationStatusRoutes(app, {
+    list: parts.revocationList,
+    responder: parts.ocspResponder,
+    clock,
+    admit: (request) => void door.anyone(request),
+  });
+  return app;
+}
+
+// A client whose certificate can't be read is cut before it can ask for anything.
+function admit(door: DeviceDoor, socket: TLSSocket): void {
+  try {
+    door.admit(socket);
+  } catch {
+    socket.destroy();
+  }
+}

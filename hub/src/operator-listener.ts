@@ -1,0 +1,61 @@
+// What people and programs reach: the routes of each subject on one listener that asks for API tokens.
+import { encodePem } from '@edgekeep/core/identity/pem';
+import { tlsServerOptions } from '@edgekeep/wire/tls';
+import { accessOperatorRoutes } from './access/operator-routes.ts';
+import { auditOperatorRoutes } from './audit/operator-routes.ts';
+import { tileRoutes } from './audit/tile-routes.ts';
+import { trustSource } from './audit/trust-source.ts';
+import { healthRoutes } from './health/routes.ts';
+import { openApiRoutes } from './http/openapi.ts';
+import { createServer, type HttpServer } from './http/server.ts';
+import { revocationStatusRoutes } from './identity/crl-routes.ts';
+import { hubRoutes } from './identity/hub-routes.ts';
+import { deviceOperatorRoutes } from './identity/operator-routes.ts';
+import { revocationOperatorRoutes } from './identity/revocation-routes.ts';
+import { tokenOperatorRoutes } from './identity/token-routes.ts';
+import { modelOperatorRoutes } from './model/operator-routes.ts';
+import type { HubParts } from './parts.ts';
+import { registryDeviceRoutes } from './registry/device-routes.ts';
+import { groupRoutes } from './registry/group-routes.ts';
+import { importRoutes } from './registry/import-routes.ts';
+import { platformKeyRoutes } from './secrets/routes.ts';
+
+/** `devicePort` is asked when somebody wants to know where devices connect. */
+export async function createOperatorListener(parts: HubParts, devicePort: () => number): Promise<HttpServer> {
+  const { settings, clock, keys, database, requireScope, connections, witnesses, watch, log } = parts;
+  const { platformKey } = keys;
+  const clientAuthoritiesPem = [encodePem('CERTIFICATE', keys.root.der)];
+  const tls = tlsServerOptions({ ...parts.credential, clientAuthoritiesPem, clientCertificate: 'optional' });
+  // People and programs show tokens: nobody is asked for a certificate.
+  const app = createServer({ ...tls, requestCert: false }, settings.logLevel, 'operator');
+  await openApiRoutes(app);
+  app.after(() => {
+    const guarded = { database, clock, requireScope };
+    const fleet = { ...guarded, connections, witnesses };
+    healthRoutes(app, { database, metrics: parts.metrics, requireScope });
+    hubRoutes(app, { database, keys, names: settings.names, logKey: log.key, devicePort, requireScope });
+    deviceOperatorRoutes(app, fleet);
+    registryDeviceRoutes(app, fleet);
+    groupRoutes(app, guarded);
+    importRoutes(app, guarded);
+    platformKeyRoutes(app, parts.platformKeyRoll, requireScope);
+    tokenOperatorRoutes(app, { ...guarded, platformKey });
+    modelOperatorRoutes(app, { ...guarded, blobs: parts.blobs, platformKey });
+    accessOperatorRoutes(app, { ...guarded, policies: parts.policies, references: parts.references });
+    const logKeys = { log: log.key, attestation: keys.attestationSigner.publicKey };
+    const trust = trustSource(database, logKeys, settings.witness.quorum);
+    auditOperatorRoutes(app, { database, log, receipts: parts.receipts, trust, requireScope });
+    tileRoutes(app, parts.logFolder);
+    const { revocationList: list, ocspResponder: responder } = parts;
+    revocationStatusRoutes(app, { list, responder, clock, admit: () => undefined });
+    const warningDays = settings.expiryWarningDays;
+    const ownCertificates = async () => [
+      { name: 'root', certificate: keys.root },
+      { name: 'issuing CA', certificate: keys.issuing },
+      { name: 'server', certificate: parts.credential.certificate },
+      { name: 'OCSP responder', certificate: await responder.certificate() },
+    ];
+    revocationOperatorRoutes(app, { ...fleet, watch, warningDays, ownCertificates });
+  });
+  return app;
+}

@@ -1,0 +1,144 @@
+// What a running hub is made of, opened from its data folder in the order the parts need each other. Passed to the two listeners, which give
+// each subject only what it uses; no subject sees the whole.
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { toHex } from '@edgekeep/core/bytes';
+import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
+import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
+import { PolicyStore } from './access/policy-store.ts';
+import { Receipts } from './access/receipts.ts';
+import { Appraiser } from './attest/appraiser.ts';
+import { ReferenceStore } from './attest/reference-store.ts';
+import { AuditLog } from './audit/log.ts';
+import { checkpointsIn, entriesIn } from './audit/store-source.ts';
+import { WitnessBoard } from './audit/witness.ts';
+import type { Clock } from './clock.ts';
+import { createMetrics, type Metrics } from './health/metrics.ts';
+import { DeviceDoor } from './http/device.ts';
+import { type RequireScope, requireScopeWith } from './http/operator.ts';
+import { issueServerCredential, recordHubCertificate, type ServerCredential } from './identity/authority.ts';
+import { Connections } from './identity/connections.ts';
+import { RevocationList } from './identity/crl.ts';
+import { OcspResponder } from './identity/ocsp.ts';
+import type { CutOrder } from './identity/revocation-store.ts';
+import { RevocationWatch } from './identity/revocation-watch.ts';
+import { RootKeys } from './identity/root-keys.ts';
+import { type HubKeys, loadHubKeys } from './keys.ts';
+import { Blobs } from './model/blobs.ts';
+import type { KeyStore } from './secrets/key-store.ts';
+import { PlatformKeyRoll } from './secrets/roll-over.ts';
+import type { HubSettings } from './settings.ts';
+import { Database } from './store/database.ts';
+
+export interface HubParts {
+  readonly settings: HubSettings;
+  readonly clock: Clock;
+  readonly keys: HubKeys;
+  readonly vendorRoots: readonly Certificate[];
+  readonly database: Database;
+  readonly logFolder: string;
+  readonly log: AuditLog;
+  readonly policies: PolicyStore;
+  readonly connections: Connections;
+  readonly references: ReferenceStore;
+  readonly rootKeys: RootKeys;
+  readonly appraiser: Appraiser;
+  readonly witnesses: WitnessBoard;
+  readonly receipts: Receipts;
+  readonly blobs: Blobs;
+  readonly metrics: Metrics;
+  readonly door: DeviceDoor;
+  readonly requireScope: RequireScope;
+  readonly platformKeyRoll: PlatformKeyRoll;
+  readonly watch: RevocationWatch;
+  readonly revocationList: RevocationList;
+  readonly ocspResponder: OcspResponder;
+  /** What both listeners show of themselves. */
+  readonly credential: ServerCredential;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Opens the parts of an initialised data folder; takes `keyStore` over. What was open is closed again when a later part throws. */
+export async function openParts(
+  folder: string,
+  settings: HubSettings,
+  clock: Clock,
+  keyStore: KeyStore,
+): Promise<HubParts> {
+  await using opened = new AsyncDisposableStack();
+  opened.use(keyStore);
+  const keys = await loadHubKeys(folder, keyStore);
+  opened.use(keys.platformKey);
+  const vendorRoots = await readVendorRoots(join(folder, 'vendor-roots'));
+  const database = opened.use(await Database.open(join(folder, 'hub.sqlite')));
+  const logFolder = join(folder, 'log');
+  const log = opened.use(
+    await AuditLog.open({
+      source: entriesIn(database),
+      checkpoints: checkpointsIn(database),
+      folder: logFolder,
+      signer: { name: settings.logOrigin, signer: keys.logSigner },
+    }),
+  );
+  // Entries enter the tree as they are committed, whether or not anybody waits for them.
+  database.onCommit = () => log.wake();
+  const policies = await PolicyStore.open(database, clock());
+  const connections = new Connections();
+  const references = new ReferenceStore(database, settings.pcrs);
+  const keyId = toHex(keyIdentifierOf(encodeSpki(keys.attestationSigner.publicKey)));
+  const rootKeys = new RootKeys();
+  const appraiser = new Appraiser(references, rootKeys, keys.attestationSigner, keyId, settings.pcrs);
+  const { quorum, roundSeconds } = settings.witness;
+  const witnesses = new WitnessBoard({ log, quorum, roundSecondsMax: roundSeconds });
+  const { platformKey } = keys;
+  const platformKeyRoll = opened.use(new PlatformKeyRoll({ database, keyStore, platformKey, clock }));
+
+  const { pollMilliseconds, crlSeconds, ocspSeconds } = settings.revocation;
+  const cut = ({ deviceId, serial }: CutOrder): void => {
+    if (serial === undefined) witnesses.remove(deviceId);
+    connections.cut(deviceId, serial);
+  };
+  const watch = opened.use(await RevocationWatch.start(database, cut, pollMilliseconds));
+  const credential = await issueServerCredential(keys, settings.names, {
+    nowMs: clock(),
+    publicUrl: settings.publicUrl,
+  });
+  await database.write((trx) => recordHubCertificate(trx, credential.certificate, 'server'));
+  const closing = opened.move();
+  return {
+    settings,
+    clock,
+    keys,
+    vendorRoots,
+    database,
+    logFolder,
+    log,
+    policies,
+    connections,
+    references,
+    rootKeys,
+    appraiser,
+    witnesses,
+    receipts: new Receipts(database, log, witnesses),
+    blobs: new Blobs(join(folder, 'blobs')),
+    metrics: createMetrics(connections, log),
+    door: new DeviceDoor(connections, clock, settings),
+    requireScope: requireScopeWith(database, clock),
+    platformKeyRoll,
+    watch,
+    revocationList: new RevocationList({ database, keys, watch, clock, lifeSeconds: crlSeconds }),
+    ocspResponder: new OcspResponder({ database, keys, watch, clock, answerSeconds: ocspSeconds }),
+    credential,
+    [Symbol.asyncDispose]: () => closing.disposeAsync(),
+  };
+}
+
+// Every *.pem in the folder: vendors' roots, and intermediates that their TPMs do not carry.
+async function readVendorRoots(folder: string): Promise<readonly Certificate[]> {
+  const names = await readdir(folder).catch(() => []);
+  const texts = await Promise.all(
+    names.filter((name) => name.endsWith('.pem')).map((name) => readFile(join(folder, name), 'utf8')),
+  );
+  return texts.flatMap((text) => parsePem(text, 'CERTIFICATE')).map((der) => parseCertificate(der));
+}
