@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
-import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
+import { parsePem } from '@edgekeep/core/identity/pem';
 import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
 import { PolicyStore } from './access/policy-store.ts';
 import { Receipts } from './access/receipts.ts';
