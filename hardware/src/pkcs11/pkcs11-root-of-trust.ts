@@ -1,38 +1,29 @@
 // The root of trust of a device with a secure element behind a PKCS#11 module: its two keys never leave the element, so a copied disk is
 // not the device. What was booted is measured by software, as on the software tier, and verifiers are told so: the element signs what
 // the device's software says.
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
-import { encodeSoftwareStatement } from '@edgekeep/core/attest/evidence';
 import { encodeP256Point } from '@edgekeep/core/identity/p256-point';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import type { PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
-import { bootIdPattern } from '../boot/boot-id.ts';
 import { HardwareError } from '../error.ts';
 import type { OpenKeyOptions, RootOfTrust, SecureElementIdentity, SignedMeasurements } from '../root-of-trust.ts';
-import { Serial } from '../serial.ts';
-import { SoftwarePcrBank } from '../software/pcr-bank.ts';
+import { type MeasurementsPlace, SoftwareMeasurements } from '../software/measurements.ts';
 import { openWrappedKey } from './key-opening.ts';
 import { readKnownKeys, writeKnownKeys } from './known-keys.ts';
 import { type TokenPlace, TokenSession } from './token-session.ts';
 
-export interface Pkcs11Options extends TokenPlace {
-  /** Holds the PCRs and which keys the token had first; nothing secret. */
-  readonly stateFolder: string;
-  /** Which boot this is; see boot-id.ts. */
-  readonly bootId: string;
-}
+/** `stateFolder` holds the PCRs and which keys the token had first; nothing secret. */
+export type Pkcs11Options = TokenPlace & MeasurementsPlace;
 
 export class Pkcs11RootOfTrust implements RootOfTrust {
   readonly tier = 'secure-element';
   readonly #token: TokenSession;
-  readonly #bank: SoftwarePcrBank;
-  readonly #serial = new Serial();
+  readonly #measured: SoftwareMeasurements;
 
-  private constructor(token: TokenSession, bank: SoftwarePcrBank) {
+  private constructor(token: TokenSession, measured: SoftwareMeasurements) {
     this.#token = token;
-    this.#bank = bank;
+    this.#measured = measured;
   }
 
   /**
@@ -40,15 +31,12 @@ export class Pkcs11RootOfTrust implements RootOfTrust {
    * begins with `pkcs11`: `pkcs11-token-changed` when the token is not the one of the first time.
    */
   static async open({ stateFolder, bootId, ...place }: Pkcs11Options): Promise<Pkcs11RootOfTrust> {
-    if (!bootIdPattern.test(bootId))
-      throw new HardwareError('software-state-invalid', `not a boot identifier: ${bootId}`);
-    await mkdir(stateFolder, { recursive: true, mode: 0o700 });
-    const bank = await SoftwarePcrBank.open(join(stateFolder, 'pcrs'), bootId);
+    const measured = await SoftwareMeasurements.open({ stateFolder, bootId });
     const knownFile = join(stateFolder, 'token-keys');
     const known = await readKnownKeys(knownFile);
     const token = await TokenSession.open(place, known);
     if (known === undefined) await writeKnownKeys(knownFile, token.publicKeys);
-    return new Pkcs11RootOfTrust(token, bank);
+    return new Pkcs11RootOfTrust(token, measured);
   }
 
   async describe(): Promise<SecureElementIdentity> {
@@ -66,18 +54,15 @@ export class Pkcs11RootOfTrust implements RootOfTrust {
   }
 
   extend(pcr: number, digest: Uint8Array): Promise<void> {
-    return this.#serial.run(() => this.#bank.extend(pcr, digest));
+    return this.#measured.extend(pcr, digest);
   }
 
   readPcrs(selection: PcrSelection): Promise<ReadonlyMap<number, Uint8Array>> {
-    return this.#serial.run(async () => this.#values(selection));
+    return this.#measured.read(selection);
   }
 
   attest(qualifyingData: Uint8Array, selection: PcrSelection): Promise<SignedMeasurements> {
-    return this.#serial.run(async () => {
-      const statement = encodeSoftwareStatement({ qualifyingData, pcrs: this.#values(selection) });
-      return { kind: 'software', statement, signature: await this.#token.sign(statement) };
-    });
+    return this.#measured.signed(qualifyingData, selection, (statement) => this.#token.sign(statement));
   }
 
   async activateCredential(): Promise<Uint8Array> {
@@ -90,12 +75,7 @@ export class Pkcs11RootOfTrust implements RootOfTrust {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#serial.idle();
+    await this.#measured[Symbol.asyncDispose]();
     await this.#token[Symbol.asyncDispose]();
-  }
-
-  #values({ bank, pcrs }: PcrSelection): ReadonlyMap<number, Uint8Array> {
-    if (bank !== 'sha256') throw new HardwareError('software-unsupported', `there is no ${bank} bank, only sha256`);
-    return new Map(pcrs.map((pcr) => [pcr, this.#bank.value(pcr)]));
   }
 }

@@ -1,46 +1,31 @@
 // The root of trust of a device that has nothing better: keys in files, PCRs in a file. It proves possession of the files and nothing
 // about what the machine runs; verifiers see its tier and decide whether that is enough.
 import { createPublicKey, randomBytes, sign } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { type WrappedKey, wrappedKeyHpkeInfo } from '@edgekeep/core/access/wrapped-key';
-import { encodeSoftwareStatement } from '@edgekeep/core/attest/evidence';
 import { parseBase64url, utf8 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { hpkeOpen } from '@edgekeep/core/identity/hpke';
 import { encodeP256Point } from '@edgekeep/core/identity/p256-point';
 import type { PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
-import { bootIdPattern } from '../boot/boot-id.ts';
 import { HardwareError } from '../error.ts';
 import type { OpenKeyOptions, RootOfTrust, SignedMeasurements, SoftwareIdentity } from '../root-of-trust.ts';
-import { Serial } from '../serial.ts';
-import { SoftwarePcrBank } from './pcr-bank.ts';
+import { type MeasurementsPlace, SoftwareMeasurements } from './measurements.ts';
 import { loadSoftwareKeys, type SoftwareKeys } from './software-keys.ts';
-
-export interface SoftwareOptions {
-  readonly stateFolder: string;
-  /** Which boot this is; see boot-id.ts. */
-  readonly bootId: string;
-}
 
 export class SoftwareRootOfTrust implements RootOfTrust {
   readonly tier = 'software';
   readonly #keys: SoftwareKeys;
-  readonly #bank: SoftwarePcrBank;
-  readonly #serial = new Serial();
+  readonly #measured: SoftwareMeasurements;
 
-  private constructor(keys: SoftwareKeys, bank: SoftwarePcrBank) {
+  private constructor(keys: SoftwareKeys, measured: SoftwareMeasurements) {
     this.#keys = keys;
-    this.#bank = bank;
+    this.#measured = measured;
   }
 
   /** Opens the keys in `stateFolder`, or makes them. Throws `software-state-invalid`. */
-  static async open({ stateFolder, bootId }: SoftwareOptions): Promise<SoftwareRootOfTrust> {
-    if (!bootIdPattern.test(bootId))
-      throw new HardwareError('software-state-invalid', `not a boot identifier: ${bootId}`);
-    await mkdir(stateFolder, { recursive: true, mode: 0o700 });
-    const bank = await SoftwarePcrBank.open(join(stateFolder, 'pcrs'), bootId);
-    return new SoftwareRootOfTrust(await loadSoftwareKeys(stateFolder), bank);
+  static async open(place: MeasurementsPlace): Promise<SoftwareRootOfTrust> {
+    const measured = await SoftwareMeasurements.open(place);
+    return new SoftwareRootOfTrust(await loadSoftwareKeys(place.stateFolder), measured);
   }
 
   async describe(): Promise<SoftwareIdentity> {
@@ -54,18 +39,15 @@ export class SoftwareRootOfTrust implements RootOfTrust {
   }
 
   extend(pcr: number, digest: Uint8Array): Promise<void> {
-    return this.#serial.run(() => this.#bank.extend(pcr, digest));
+    return this.#measured.extend(pcr, digest);
   }
 
   readPcrs(selection: PcrSelection): Promise<ReadonlyMap<number, Uint8Array>> {
-    return this.#serial.run(async () => this.#values(selection));
+    return this.#measured.read(selection);
   }
 
   attest(qualifyingData: Uint8Array, selection: PcrSelection): Promise<SignedMeasurements> {
-    return this.#serial.run(async () => {
-      const statement = encodeSoftwareStatement({ qualifyingData, pcrs: this.#values(selection) });
-      return { kind: 'software', statement, signature: sign('sha256', statement, this.#keys.signing) };
-    });
+    return this.#measured.signed(qualifyingData, selection, (text) => sign('sha256', text, this.#keys.signing));
   }
 
   async activateCredential(): Promise<Uint8Array> {
@@ -92,11 +74,6 @@ export class SoftwareRootOfTrust implements RootOfTrust {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#serial.idle();
-  }
-
-  #values({ bank, pcrs }: PcrSelection): ReadonlyMap<number, Uint8Array> {
-    if (bank !== 'sha256') throw new HardwareError('software-unsupported', `there is no ${bank} bank, only sha256`);
-    return new Map(pcrs.map((pcr) => [pcr, this.#bank.value(pcr)]));
+    await this.#measured[Symbol.asyncDispose]();
   }
 }

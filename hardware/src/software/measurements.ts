@@ -1,0 +1,65 @@
+// What a device measures that has no TPM to measure for it: PCRs in a file of its state folder, and statements about them that a key of its own
+// signs. Every root of trust below a TPM stands on this; they differ in where that key is.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { encodeSoftwareStatement } from '@edgekeep/core/attest/evidence';
+import type { PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
+import { bootIdPattern } from '../boot/boot-id.ts';
+import { HardwareError } from '../error.ts';
+import type { SignedMeasurements } from '../root-of-trust.ts';
+import { Serial } from '../serial.ts';
+import { SoftwarePcrBank } from './pcr-bank.ts';
+
+export interface MeasurementsPlace {
+  /** Made when it is not there, for its owner alone. */
+  readonly stateFolder: string;
+  /** Which boot this is; see boot-id.ts. */
+  readonly bootId: string;
+}
+
+export class SoftwareMeasurements {
+  readonly #bank: SoftwarePcrBank;
+  readonly #serial = new Serial();
+
+  private constructor(bank: SoftwarePcrBank) {
+    this.#bank = bank;
+  }
+
+  /** Throws `software-state-invalid`. */
+  static async open({ stateFolder, bootId }: MeasurementsPlace): Promise<SoftwareMeasurements> {
+    if (!bootIdPattern.test(bootId))
+      throw new HardwareError('software-state-invalid', `not a boot identifier: ${bootId}`);
+    await mkdir(stateFolder, { recursive: true, mode: 0o700 });
+    return new SoftwareMeasurements(await SoftwarePcrBank.open(join(stateFolder, 'pcrs'), bootId));
+  }
+
+  extend(pcr: number, digest: Uint8Array): Promise<void> {
+    return this.#serial.run(() => this.#bank.extend(pcr, digest));
+  }
+
+  read(selection: PcrSelection): Promise<ReadonlyMap<number, Uint8Array>> {
+    return this.#serial.run(async () => this.#values(selection));
+  }
+
+  /** The selected values with `qualifyingData`, signed by `sign`: a DER ECDSA P-256 SHA-256 signature over the statement. */
+  signed(
+    qualifyingData: Uint8Array,
+    selection: PcrSelection,
+    sign: (statement: Uint8Array) => Uint8Array | Promise<Uint8Array>,
+  ): Promise<SignedMeasurements> {
+    return this.#serial.run(async () => {
+      const statement = encodeSoftwareStatement({ qualifyingData, pcrs: this.#values(selection) });
+      return { kind: 'software', statement, signature: await sign(statement) };
+    });
+  }
+
+  /** Resolves when what was begun has ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#serial.idle();
+  }
+
+  #values({ bank, pcrs }: PcrSelection): ReadonlyMap<number, Uint8Array> {
+    if (bank !== 'sha256') throw new HardwareError('software-unsupported', `there is no ${bank} bank, only sha256`);
+    return new Map(pcrs.map((pcr) => [pcr, this.#bank.value(pcr)]));
+  }
+}
