@@ -96,6 +96,12 @@ export class HeldModel {
     return Math.max(clock(), atMs + performance.now() - monotonicMs);
   }
 
+  /** Ends it when what applications asked of it was answered; for a model that another one follows. */
+  async retire(): Promise<void> {
+    await this.guard?.retire();
+    await this[Symbol.asyncDispose]();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#over.abort();
     await Promise.all([this.guard?.stop(), this.opened?.[Symbol.asyncDispose]()]);

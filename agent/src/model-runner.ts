@@ -55,6 +55,8 @@ export class ModelRunner {
   readonly #disposal = new AbortController();
   #lock = new AbortController();
   #held: HeldModel | undefined;
+  /** Followed by another one, and answering what it was asked before. */
+  readonly #retiring = new Set<HeldModel>();
   #why = 'not asked for yet';
   #crashes = 0;
   #refusals = 0;
@@ -109,8 +111,9 @@ export class ModelRunner {
     const held = this.#held;
     this.#held = undefined;
     this.#parts.listener?.serve(undefined);
+    const ending = [...this.#retiring, ...(held === undefined ? [] : [held])];
+    await Promise.all(ending.map((each) => each[Symbol.asyncDispose]()));
     if (held === undefined) return;
-    await held[Symbol.asyncDispose]();
     this.#parts.emit({ kind: 'locked', model: this.name, why });
   }
 
@@ -205,8 +208,14 @@ export class ModelRunner {
     void this.#expireWhenDue(next);
     void this.#renewWhenDue(next);
     void this.#watchGuard(next);
-    await last?.[Symbol.asyncDispose]();
+    if (last !== undefined) void this.#retire(last);
     await store.removeOthers(next.model);
+  }
+
+  async #retire(last: HeldModel): Promise<void> {
+    this.#retiring.add(last);
+    await last.retire();
+    this.#retiring.delete(last);
   }
 
   async #expireWhenDue(held: HeldModel): Promise<void> {
@@ -217,6 +226,7 @@ export class ModelRunner {
       if (held.over.aborted) return;
     }
     if (this.#held === held) await this.lock('the lease ended before it could be renewed');
+    else await held[Symbol.asyncDispose]();
   }
 
   async #renewWhenDue(held: HeldModel): Promise<void> {
@@ -224,7 +234,7 @@ export class ModelRunner {
     while (!held.over.aborted) {
       const { lease } = held;
       await waitUntil(lease.renewAfter * 1_000, now, held.over);
-      if (held.over.aborted) return;
+      if (held.over.aborted || this.#held !== held) return;
       await this.refresh('now');
       if (held.lease !== lease) continue;
       // Not renewed: again after a quarter of what is left, so several times before the end.

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { ask, sendRaw } from './fixtures/client.ts';
 import { flatImage, serve, settings } from './fixtures/serve.ts';
@@ -185,3 +187,41 @@ test('headers beyond the limit, and bytes that are not HTTP, end the connection 
   assert.match(await sendRaw(served.socketPath, '\x16\x03\x01 not HTTP\r\n\r\n'), /^HTTP\/1\.1 400 /);
   assert.equal((await ask(served.socketPath, 'GET', '/v2')).status, 200);
 });
+
+test('a retiring guard answers a request whose body is still on its way, closes the connection, and takes no new one', async () => {
+  await using served = await serve('primary', { settings });
+  const body = imageRequest(0.75);
+  const socket = connect(served.socketPath);
+  const text = readAll(socket);
+  socket.write(`POST ${infer} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 50)}`);
+  const idle = connect(served.socketPath);
+  idle.on('error', () => undefined);
+  idle.write('GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n');
+  await once(idle, 'data');
+  const retired = served.server.retire();
+  await assert.rejects(ask(served.socketPath, 'GET', '/v2/health/live'));
+  idle.write('GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n');
+  socket.write(body.slice(50));
+  const answer = await text;
+  assert.match(answer, /^HTTP\/1\.1 200 /);
+  assert.match(answer, /Connection: close/i);
+  await retired;
+  assert.equal(served.server.counts.read().accepted, 1);
+  assert.equal(served.server.counts.read().failed, 0);
+});
+
+test('a connection on which nobody asks keeps a retiring guard no longer than its time', async () => {
+  await using served = await serve('primary', { settings });
+  const idle = connect(served.socketPath);
+  idle.on('error', () => undefined);
+  idle.write('GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n');
+  await once(idle, 'data');
+  await served.server.retire(20);
+  idle.destroy();
+});
+
+async function readAll(socket: Socket): Promise<string> {
+  let text = '';
+  for await (const chunk of socket.setEncoding('utf8')) text += String(chunk);
+  return text;
+}

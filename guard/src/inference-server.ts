@@ -14,6 +14,7 @@ import {
   headersMsMax,
   idleMsMax,
   requestMsMax,
+  retireMsMax,
   waitingMax,
   waitingMsMax,
 } from './limits.ts';
@@ -50,6 +51,7 @@ export class InferenceServer {
   readonly #lane = new Lane(waitingMax, waitingMsMax);
   readonly #bodies = new BodyBudget();
   readonly #sockets = new Set<Socket>();
+  #retiring: PromiseWithResolvers<void> | undefined;
   #stopping = false;
 
   /** `version` is the guard's own. */
@@ -74,18 +76,34 @@ export class InferenceServer {
 
   /** Serves HTTP on a connection. One beyond the limit is closed. */
   accept(socket: Socket): void {
-    if (this.#stopping || this.#sockets.size >= connectionsMax) {
+    if (this.#stopping || this.#retiring !== undefined || this.#sockets.size >= connectionsMax) {
       socket.destroy();
       return;
     }
     this.#sockets.add(socket);
-    socket.on('close', () => this.#sockets.delete(socket));
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      if (this.#sockets.size === 0) this.#retiring?.resolve();
+    });
     this.#http.emit('connection', socket);
+  }
+
+  /**
+   * Takes no new connection; each it has is told to close with its next answer. Resolves when the last one closed, or after `withinMs`: a
+   * request that was on its way is answered, one that keeps a connection open for later is not waited for.
+   */
+  async retire(withinMs = retireMsMax): Promise<void> {
+    this.#retiring ??= Promise.withResolvers();
+    if (this.#sockets.size === 0) return;
+    const timer = setTimeout(this.#retiring.resolve, withinMs);
+    await this.#retiring.promise;
+    clearTimeout(timer);
   }
 
   /** Answers what is queued, then closes every connection. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping = true;
+    this.#retiring?.resolve();
     await this.#lane.idle();
     // One turn of the event loop, so that the last answers reach their sockets.
     await new Promise((resolve) => setImmediate(resolve));
@@ -100,9 +118,9 @@ export class InferenceServer {
       const route = routeOf(request.method ?? '', request.url ?? '');
       if (route.kind === 'infer') {
         this.#assertServed(route);
-        send(response, 200, await this.#infer(request, response));
+        this.#send(response, 200, await this.#infer(request, response));
       } else {
-        send(response, 200, json(this.#describe(route)));
+        this.#send(response, 200, json(this.#describe(route)));
       }
     } catch (error) {
       this.#refuse(request, response, error);
@@ -169,7 +187,21 @@ export class InferenceServer {
     if (status === 429 || status === 503) response.setHeader('Retry-After', '1');
     // The rest of a body that is not wanted is not read either.
     if (!request.complete) response.setHeader('Connection', 'close');
-    send(response, status, json({ error: message }));
+    this.#send(response, status, json({ error: message }));
+  }
+
+  #send(response: ServerResponse, status: number, { body, headerLength }: EncodedResponse): void {
+    const binary = headerLength === undefined ? {} : { 'Inference-Header-Content-Length': String(headerLength) };
+    // The next request belongs to whoever serves then.
+    const last = this.#retiring === undefined ? {} : { Connection: 'close' };
+    response.writeHead(status, {
+      'Content-Type': headerLength === undefined ? 'application/json' : 'application/octet-stream',
+      'Content-Length': body.length,
+      'Cache-Control': 'no-store',
+      ...binary,
+      ...last,
+    });
+    response.end(body);
   }
 }
 
@@ -179,17 +211,6 @@ function tensorMetadata({ name, datatype, shape }: TensorInterface) {
 
 function json(value: unknown): EncodedResponse {
   return { body: Buffer.from(JSON.stringify(value)), headerLength: undefined };
-}
-
-function send(response: ServerResponse, status: number, { body, headerLength }: EncodedResponse): void {
-  const binary = headerLength === undefined ? {} : { 'Inference-Header-Content-Length': String(headerLength) };
-  response.writeHead(status, {
-    'Content-Type': headerLength === undefined ? 'application/json' : 'application/octet-stream',
-    'Content-Length': body.length,
-    'Cache-Control': 'no-store',
-    ...binary,
-  });
-  response.end(body);
 }
 
 function parseHeaderLength(header: string | readonly string[] | undefined): number | undefined {

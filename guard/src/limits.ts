@@ -14,6 +14,8 @@ export const waitingMsMax = 10_000;
 /** From a request's first byte to its last header line, and to its end: a local client needs neither. */
 export const headersMsMax = 5_000;
 export const requestMsMax = 10_000;
+/** What a guard that another one follows waits for its last requests: the longest of them. */
+export const retireMsMax = requestMsMax;
 /** A connection on which nothing moves, also while we answer: somebody who does not read. */
 export const idleMsMax = 30_000;
 /** Longest tensor name, id or parameter text. */

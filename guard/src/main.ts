@@ -47,6 +47,9 @@ async function obey(order: GuardOrder, handle: unknown): Promise<void> {
       if (served === undefined || ending) handle.destroy();
       else served.server.accept(handle);
       return;
+    case 'retire':
+      await served?.server.retire();
+      return end(exitCodes.stopped);
     case 'stop':
       return end(exitCodes.stopped);
   }

@@ -20,6 +20,8 @@ export const readyMsMaxDefault = 120_000;
 export const stopMsMaxDefault = 5_000;
 // The last lines are what explains a crash; more could only be a flood.
 const errorTextMax = 4_096;
+/** A guard that another one follows has this long for its last requests (guard/src/limits.ts), and then to end. */
+export const retireMsMaxDefault = 15_000;
 /** stdin, stdout, stderr and the channel come first. */
 const firstDescriptor = 4;
 
@@ -38,6 +40,7 @@ export interface GuardOptions {
   readonly onCounts?: (counts: GuardCounts) => void;
   readonly readyMsMax?: number;
   readonly stopMsMax?: number;
+  readonly retireMsMax?: number;
 }
 
 /** How the process ended. `asked` tells a stop from a crash; `errorText` is the end of what it wrote to stderr. */
@@ -59,7 +62,7 @@ export class GuardProcess {
   readonly #options: GuardOptions;
   readonly #ready = Promise.withResolvers<Extract<GuardReport, { kind: 'ready' }>>();
   #counts: GuardCounts | undefined;
-  #asked = false;
+  #asked: 'retire' | 'stop' | undefined;
   #ended = false;
   #errorText = '';
   #guarded = false;
@@ -114,18 +117,31 @@ export class GuardProcess {
 
   /** Hands a connection over, unread: accept it with `pauseOnConnect`. False when the guard does not take any more. */
   accept(socket: Socket): boolean {
-    if (this.#asked || this.#ended || !this.#child.connected) return false;
+    if (this.#asked !== undefined || this.#ended || !this.#child.connected) return false;
     this.#send({ kind: 'connection' }, socket);
     return true;
   }
 
   /** Ends the guard: it releases the model and zeroes its bytes, and is killed when that takes too long. Can be called again. */
   async stop(): Promise<GuardExit> {
-    if (!this.#asked && !this.#ended) {
-      this.#asked = true;
+    if (this.#asked !== 'stop' && !this.#ended) {
+      this.#asked = 'stop';
       this.#send({ kind: 'stop' });
     }
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), this.#options.stopMsMax ?? stopMsMaxDefault);
+    return this.#exitWithin(this.#options.stopMsMax ?? stopMsMaxDefault);
+  }
+
+  /** Ends the guard when the connections it has were answered: nobody who asked it gets an error because another guard follows. */
+  async retire(): Promise<GuardExit> {
+    if (this.#asked === undefined && !this.#ended) {
+      this.#asked = 'retire';
+      this.#send({ kind: 'retire' });
+    }
+    return this.#exitWithin(this.#options.retireMsMax ?? retireMsMaxDefault);
+  }
+
+  async #exitWithin(milliseconds: number): Promise<GuardExit> {
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), milliseconds);
     try {
       return await this.exited;
     } finally {
@@ -182,7 +198,7 @@ export class GuardProcess {
     const exit = await ended.promise;
     this.#ended = true;
     this.#ready.reject(new AgentError('guard-ended', `the guard ended before it was ready: ${this.#errorText.trim()}`));
-    return { asked: this.#asked, ...exit, counts: this.#counts, errorText: this.#errorText };
+    return { asked: this.#asked !== undefined, ...exit, counts: this.#counts, errorText: this.#errorText };
   }
 
   /** The guard faces hostile input: what it says is parsed like anybody's, and one wrong word ends it. */

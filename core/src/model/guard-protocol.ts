@@ -54,6 +54,7 @@ export const guardOrderSchema = z.discriminatedUnion('kind', [
     settings: guardSettingsSchema.optional(),
   }),
   z.strictObject({ kind: z.literal('connection') }),
+  z.strictObject({ kind: z.literal('retire') }),
   z.strictObject({ kind: z.literal('stop') }),
 ]);
 
