@@ -18,6 +18,7 @@ import type { HubParts } from './parts.ts';
 import { registryDeviceRoutes } from './registry/device-routes.ts';
 import { groupRoutes } from './registry/group-routes.ts';
 import { importRoutes } from './registry/import-routes.ts';
+import { siteRoutes } from './site/routes.ts';
 import { platformKeyRoutes } from './secrets/routes.ts';
 
 /** `devicePort` is asked when somebody wants to know where devices connect. */
@@ -38,6 +39,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     registryDeviceRoutes(app, fleet);
     groupRoutes(app, guarded);
     importRoutes(app, guarded);
+    siteRoutes(app, guarded);
     platformKeyRoutes(app, parts.platformKeyRoll, requireScope);
     tokenOperatorRoutes(app, { ...guarded, platformKey });
     modelOperatorRoutes(app, { ...guarded, blobs: parts.blobs, platformKey });

@@ -23,6 +23,8 @@ export const deviceView = z.object({
   enabled: z.boolean(),
   disabledReason: z.string().nullable(),
   tags: z.record(z.string(), z.string()),
+  /** Name of the site where it stands. */
+  site: z.string().nullable(),
   enrolledAt: z.number(),
   seenAt: z.number(),
   online: z.boolean(),

@@ -26,6 +26,7 @@ export const command: Command = {
       ['device', d.id],
       ['tier', d.tier],
       ['state', `${d.state}: ${d.stateReason}`],
+      ['site', d.site ?? 'none'],
       ['link', d.online ? 'online' : 'offline'],
       ['attestation', d.appraisal === null ? 'never' : `${d.appraisal.status} at ${timeText(d.appraisal.at)}`],
       ...reasons,

@@ -122,6 +122,7 @@ function viewOf(row: DeviceRecord, connections: Connections, tags: Tags = {}): a
     enabled: row.disabled_reason === null,
     disabledReason: row.disabled_reason,
     tags,
+    site: row.site,
     enrolledAt: row.enrolled_at,
     seenAt: row.seen_at,
     online: connections.isOnline(row.id),

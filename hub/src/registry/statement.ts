@@ -45,6 +45,8 @@ export function expressionOf(scope: Scope, condition: Condition): Expression<Sql
       return eb('device.disabled_reason', condition.enabled ? 'is' : 'is not', null);
     case 'column':
       return columnTest(eb, condition.column, condition.test);
+    case 'site':
+      return siteTest(eb, condition.test);
     case 'tag': {
       const { key, test } = condition;
       const matching = db
@@ -88,6 +90,18 @@ function columnTest(
     test,
   );
   return isNegated(test) ? eb.not(matches) : matches;
+}
+
+// A device without a site is what a negated test matches too.
+function siteTest(eb: DeviceExpressions, test: TextTest): Expression<SqlBool> {
+  const there = eb('device.site', 'is not', null);
+  const matches = valueTest(
+    (operator, value) => eb(sql.ref<Value>('device.site'), operator, value),
+    (parts) => eb.and(parts),
+    test,
+  );
+  const both = eb.and([there, matches]);
+  return isNegated(test) ? eb.not(both) : both;
 }
 
 function attributeTest(

@@ -27,6 +27,7 @@ export interface Tables {
   revocation_state: RevocationStateRow;
   revocation: RevocationRow;
   hub_certificate: HubCertificateRow;
+  site: SiteRow;
 }
 
 /** DESIGN: registered -> active -> (suspect) -> quarantined -> wiped -> active | retired. */
@@ -59,6 +60,8 @@ interface DeviceTable extends DeviceRow {
   readonly attestation: Generated<string>;
   /** Why the device is switched off; null when it is not. */
   readonly disabled_reason: Generated<string | null>;
+  /** Name of the site where it stands; null for none. */
+  readonly site: Generated<string | null>;
 }
 
 /** All that the store has of a device itself. */
@@ -268,4 +271,22 @@ export interface DeviceSecretRow {
 export interface UsedTokenRow {
   readonly sha256: string;
   readonly expires_at: number;
+}
+
+export interface SiteRow {
+  readonly name: string;
+  readonly description: string;
+  /** A name of the IANA database. */
+  readonly time_zone: string;
+  /** In CIDR notation, a space between two. */
+  readonly networks: string;
+  /** ISO 3166-1 alpha-2. */
+  readonly country: string | null;
+  /** Degrees, WGS 84; all three or none of them. */
+  readonly latitude: number | null;
+  readonly longitude: number | null;
+  readonly radius_metres: number | null;
+  /** Purdue level: 0, 1, 2, 3, 3.5, 4 or 5. */
+  readonly zone: string | null;
+  readonly created_at: number;
 }

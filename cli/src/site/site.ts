@@ -1,0 +1,157 @@
+// `edgekeep site create|change|list|show|assign|unassign|delete`: where devices stand.
+import { siteDeleted, siteDetail, siteDevicesAnswer, siteList, siteView, type SiteView } from '@edgekeep/wire/site-api';
+import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { table } from '../table.ts';
+
+const pathOf = (name: string) => `/v1/sites/${encodeURIComponent(name)}`;
+
+const descriptionOptions = {
+  'time-zone': { type: 'string' },
+  network: { type: 'string', multiple: true },
+  country: { type: 'string' },
+  position: { type: 'string' },
+  radius: { type: 'string' },
+  zone: { type: 'string' },
+  description: { type: 'string' },
+} as const;
+const descriptionUsage =
+  '[--time-zone NAME] [--network CIDR]… [--country XX] [--position LAT,LON --radius METRES] [--zone LEVEL] [--description TEXT]';
+const descriptionHelp = `
+--time-zone    of the IANA database, for example Europe/Vienna (default: UTC)
+--network      a network its devices connect from, in CIDR notation; may be repeated
+--country      ISO 3166-1, two capitals
+--position     latitude and longitude in degrees, WGS 84
+--radius       metres around the position that belong to the site
+--zone         Purdue level: 0, 1, 2, 3, 3.5, 4, 5
+--description  for people
+${operatorHelp}
+`;
+
+export const create: Command = {
+  summary: 'make a site',
+  usage: `site create NAME ${descriptionUsage}`,
+  help: descriptionHelp,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, ...descriptionOptions },
+  async run(args) {
+    const [name = ''] = args.positionals;
+    const body = { name, ...descriptionOf(args) };
+    const value = await (await openOperator(args)).send('POST', '/v1/sites', body, siteView);
+    return { exitCode: exitCodes.ok, value, text: `site ${value.name} made` };
+  },
+};
+
+export const change: Command = {
+  summary: 'say anew what a site is',
+  usage: `site change NAME ${descriptionUsage}`,
+  help: `Replaces all that was said of it: what is left out here is gone. Its devices stay.\n${descriptionHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, ...descriptionOptions },
+  async run(args) {
+    const [name = ''] = args.positionals;
+    const value = await (await openOperator(args)).send('PUT', pathOf(name), descriptionOf(args), siteView);
+    return { exitCode: exitCodes.ok, value, text: `site ${value.name} changed` };
+  },
+};
+
+export const list: Command = {
+  summary: 'list sites',
+  usage: 'site list',
+  help: operatorHelp,
+  positionals: { least: 0, most: 0 },
+  options: operatorOption,
+  async run(args) {
+    const { sites } = await (await openOperator(args)).get('/v1/sites', siteList);
+    const rows = sites.map((site) => [
+      site.name,
+      site.timeZone,
+      site.country ?? '-',
+      site.zone ?? '-',
+      site.networks.join(' ') || '-',
+    ]);
+    const text = table([['SITE', 'TIME ZONE', 'COUNTRY', 'ZONE', 'NETWORKS'], ...rows]);
+    return { exitCode: exitCodes.ok, value: sites, text };
+  },
+};
+
+export const show: Command = {
+  summary: 'show a site',
+  usage: 'site show NAME',
+  help: `\`edgekeep device list --filter site==NAME\` lists its devices.\n\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const [name = ''] = args.positionals;
+    const value = await (await openOperator(args)).get(pathOf(name), siteDetail);
+    return { exitCode: exitCodes.ok, value, text: table([...rowsOf(value), ['devices', String(value.devices)]]) };
+  },
+};
+
+function devicesVerb(verb: 'assign' | 'unassign', summary: string): Command {
+  return {
+    summary,
+    usage: `site ${verb} NAME ID…`,
+    help: `At most 1000 devices at once.\n\n${operatorHelp}`,
+    positionals: { least: 2, most: 1_001 },
+    options: operatorOption,
+    async run(args) {
+      const [name = '', ...ids] = args.positionals;
+      const body = verb === 'assign' ? { add: ids } : { remove: ids };
+      const value = await (await openOperator(args)).send('POST', `${pathOf(name)}/devices`, body, siteDevicesAnswer);
+      return { exitCode: exitCodes.ok, value, text: `${value.added} put there, ${value.removed} taken away` };
+    },
+  };
+}
+
+export const assign = devicesVerb('assign', 'put devices at a site');
+export const unassign = devicesVerb('unassign', 'take devices away from a site');
+
+export const drop: Command = {
+  summary: 'delete a site, not its devices',
+  usage: 'site delete NAME',
+  help: operatorHelp,
+  positionals: { least: 1, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const [name = ''] = args.positionals;
+    const value = await (await openOperator(args)).send('DELETE', pathOf(name), undefined, siteDeleted);
+    const text = `site ${value.name} deleted; ${value.unassigned} devices are at no site now`;
+    return { exitCode: exitCodes.ok, value, text };
+  },
+};
+
+function descriptionOf(args: Arguments): object {
+  return {
+    description: args.option('description'),
+    timeZone: args.option('time-zone'),
+    networks: args.all('network'),
+    country: args.option('country'),
+    position: positionOf(args.option('position'), args.option('radius')),
+    zone: args.option('zone'),
+  };
+}
+
+function positionOf(position: string | undefined, radius: string | undefined): object | undefined {
+  if (position === undefined && radius === undefined) return undefined;
+  const match = /^(-?\d{1,2}(?:\.\d{1,9})?),(-?\d{1,3}(?:\.\d{1,9})?)$/.exec(position ?? '');
+  if (match === null || radius === undefined || !/^\d{1,7}$/.test(radius)) {
+    throw new UsageError('--position LAT,LON in degrees, together with --radius METRES');
+  }
+  return { latitude: Number(match[1]), longitude: Number(match[2]), radius: Number(radius) };
+}
+
+function rowsOf(site: SiteView): readonly (readonly string[])[] {
+  const { position } = site;
+  const place =
+    position === null ? 'unknown' : `${position.latitude}, ${position.longitude}, ${position.radius} m around`;
+  return [
+    ['site', site.name],
+    ['description', site.description],
+    ['time zone', site.timeZone],
+    ['networks', site.networks.join(' ') || 'none'],
+    ['country', site.country ?? 'unknown'],
+    ['position', place],
+    ['zone', site.zone ?? 'unknown'],
+  ];
+}
