@@ -32,7 +32,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
   await openApiRoutes(app);
   app.after(() => {
     const guarded = { database, clock, requireScope };
-    const fleet = { ...guarded, connections, witnesses };
+    const fleet = { ...guarded, connections, witnesses, watch };
     healthRoutes(app, { database, metrics: parts.metrics, requireScope });
     hubRoutes(app, { database, keys, names: settings.names, logKey: log.key, devicePort, requireScope });
     deviceOperatorRoutes(app, fleet);
@@ -57,7 +57,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
       { name: 'server', certificate: parts.credential.certificate },
       { name: 'OCSP responder', certificate: await responder.certificate() },
     ];
-    revocationOperatorRoutes(app, { ...fleet, watch, warningDays, ownCertificates });
+    revocationOperatorRoutes(app, { ...fleet, warningDays, ownCertificates });
   });
   return app;
 }

@@ -1,12 +1,10 @@
 // Operator API: devices, their states, enrolment tokens.
 import * as api from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
-import type { WitnessBoard } from '../audit/witness.ts';
 import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
-import { quarantineDevice, releaseFromQuarantine, retireDevice } from '../respond/quarantine.ts';
-import type { Database } from '../store/database.ts';
+import { type Fleet, quarantineDevice, releaseFromQuarantine, retireDevice } from '../respond/quarantine.ts';
 import { groupsOf } from '../registry/groups.ts';
 import { queryDevices } from '../registry/list.ts';
 import { type Tags, tagsOf } from '../registry/tags.ts';
@@ -27,15 +25,9 @@ const historyMost = 50;
 
 export function deviceOperatorRoutes(
   app: HttpServer,
-  parts: {
-    database: Database;
-    connections: Connections;
-    witnesses: WitnessBoard;
-    clock: Clock;
-    requireScope: RequireScope;
-  },
+  parts: Fleet & { readonly connections: Connections; readonly clock: Clock; readonly requireScope: RequireScope },
 ): void {
-  const { database, connections, witnesses, clock, requireScope } = parts;
+  const { database, connections, clock, requireScope } = parts;
 
   app.get(
     '/v1/devices',
@@ -77,10 +69,10 @@ export function deviceOperatorRoutes(
 
   const orderSchema = { params: byId, body: api.stateOrder, response: { 200: api.stateAnswer } };
   app.post('/v1/devices/:id/quarantine', { ...requireScope('devices:write'), schema: orderSchema }, async (request) =>
-    quarantineDevice({ database, connections, witnesses }, orderOf(request)),
+    quarantineDevice(parts, orderOf(request)),
   );
   app.post('/v1/devices/:id/retire', { ...requireScope('devices:write'), schema: orderSchema }, async (request) =>
-    retireDevice({ database, connections, witnesses }, orderOf(request)),
+    retireDevice(parts, orderOf(request)),
   );
   app.post('/v1/devices/:id/release', { ...requireScope('devices:write'), schema: orderSchema }, async (request) => {
     const order = orderOf(request);

@@ -8,7 +8,6 @@ import type { HttpServer } from '../http/server.ts';
 import type { Fleet } from '../respond/quarantine.ts';
 import { expiryOf, type OwnCertificate } from './expiry.ts';
 import { revoke, type RevocationTarget } from './revocation.ts';
-import type { RevocationWatch } from './revocation-watch.ts';
 
 const page = z.strictObject({
   device: deviceIdSchema.optional(),
@@ -22,14 +21,13 @@ const orderBytesMost = 1024 * 1024;
 export function revocationOperatorRoutes(
   app: HttpServer,
   parts: Fleet & {
-    readonly watch: RevocationWatch;
     readonly clock: Clock;
     readonly warningDays: number;
     readonly ownCertificates: () => Promise<readonly OwnCertificate[]>;
     readonly requireScope: RequireScope;
   },
 ): void {
-  const { database, watch, clock, requireScope } = parts;
+  const { database, clock, requireScope } = parts;
 
   app.get(
     '/v1/certificates',
@@ -69,7 +67,7 @@ export function revocationOperatorRoutes(
     },
     async ({ body, actor }) => {
       const { reason, note, mayReturn } = body;
-      return revoke({ ...parts, watch }, { target: targetOf(body), reason, note, mayReturn, actor, nowMs: clock() });
+      return revoke(parts, { target: targetOf(body), reason, note, mayReturn, actor, nowMs: clock() });
     },
   );
 

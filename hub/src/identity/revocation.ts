@@ -19,7 +19,6 @@ import {
   revokeSerials,
   voidLeases,
 } from './revocation-store.ts';
-import type { RevocationWatch } from './revocation-watch.ts';
 
 // An audit entry has at most 8 KiB; the digest stands for the whole list.
 const listedMost = 32;
@@ -57,10 +56,7 @@ export interface Revocation {
 
 /** All or nothing: a device or certificate that is not known refuses the whole order with `not-found`. */
 export async function revoke(
-  fleet: Pick<Fleet, 'database'> & {
-    readonly connections: Pick<Fleet['connections'], 'cut'>;
-    readonly watch: RevocationWatch;
-  },
+  fleet: Pick<Fleet, 'database' | 'connections' | 'watch'>,
   order: RevocationOrder,
 ): Promise<Revocation> {
   const { cuts, ...done } = await fleet.database.write((trx) => mark(trx, order));

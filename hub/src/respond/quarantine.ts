@@ -4,6 +4,7 @@ import type { WitnessBoard } from '../audit/witness.ts';
 import type { Connections } from '../identity/connections.ts';
 import { changeState } from '../registry/states.ts';
 import { announceCuts } from '../identity/revocation-store.ts';
+import type { RevocationWatch } from '../identity/revocation-watch.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceState } from '../store/schema.ts';
 
@@ -23,8 +24,9 @@ export interface Order {
 /** What cutting a device off touches. */
 export interface Fleet {
   readonly database: Database;
-  readonly connections: Connections;
-  readonly witnesses: WitnessBoard;
+  readonly connections: Pick<Connections, 'cut'>;
+  readonly witnesses: Pick<WitnessBoard, 'remove'>;
+  readonly watch: Pick<RevocationWatch, 'poll'>;
 }
 
 /** Refuses keys and closes connections until `releaseFromQuarantine`. */
@@ -38,7 +40,7 @@ export async function retireDevice(fleet: Fleet, order: Order): Promise<Cut> {
 }
 
 async function cutOff(
-  { database, connections, witnesses }: Fleet,
+  { database, connections, witnesses, watch }: Fleet,
   order: Order,
   to: 'quarantined' | 'retired',
 ): Promise<Cut> {
@@ -49,7 +51,10 @@ async function cutOff(
     return changed;
   });
   witnesses.remove(device.id);
-  return { deviceId: device.id, state: device.state, connectionsClosed: connections.cut(device.id) };
+  const connectionsClosed = connections.cut(device.id);
+  // The watch meets this order, too: now, and not when the device is back to hear why, or was let back.
+  await watch.poll();
+  return { deviceId: device.id, state: device.state, connectionsClosed };
 }
 
 /** Lets a quarantined device back; it still has to attest before it gets any key. */
