@@ -13,6 +13,7 @@ import { parseBase64url } from '@edgekeep/core/bytes';
 import { openLogSource } from '@edgekeep/cli/audit/log-source';
 import { verifyLog } from '@edgekeep/cli/audit/verify-log';
 import { type Fleet, makeFleet } from './fleet/fleet.ts';
+import { failureText } from './fleet/failures.ts';
 import type { ReleaseResult } from './fleet/orders.ts';
 import {
   type DevicesProcess,
@@ -77,6 +78,11 @@ async function measureFleet(harness: Harness, size: number): Promise<void> {
   releases += await sweepLoads(harness, named, hub, devices);
   releases += await cutOff(harness, named, { hub, devices, fleet, count: harness.quick ? 20 : 100 });
   await proveAll(harness, named, { hub, devices, fleet, releases });
+  const { failures } = devices;
+  harness.verdict(
+    Object.keys(failures).length === 0,
+    named(`connections lost and requests refused from first to last: ${failureText(failures)} (none is the budget)`),
+  );
 }
 
 type Named = (what: string) => string;

@@ -3,6 +3,7 @@
 import { connect, type SecureContextOptions, type TLSSocket } from 'node:tls';
 import { channelBinding } from '@edgekeep/wire/channel-binding';
 import { tlsClientOptions } from '@edgekeep/wire/tls';
+import { DeviceFailure } from './failures.ts';
 import type { FleetFile, Member } from './member.ts';
 
 export interface HubAddress {
@@ -39,12 +40,13 @@ export class DeviceConnection {
     socket.on('error', () => undefined);
     socket.once('close', () => {
       this.#open = false;
-      this.#waiting?.reject(new Error('the hub closed the connection'));
+      this.#waiting?.reject(new DeviceFailure('connection-lost', 'the hub closed the connection'));
       this.#waiting = undefined;
       resolve();
     });
   }
 
+  /** Throws `DeviceFailure` when the hub cannot be reached or ends the handshake. */
   static async open(address: HubAddress, fleet: FleetFile, { tlsChain, tlsKey }: Member): Promise<DeviceConnection> {
     const credential = { certificateChainPem: tlsChain, privateKeyPem: tlsKey };
     const options: SecureContextOptions = tlsClientOptions({
@@ -55,9 +57,11 @@ export class DeviceConnection {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const socket = connect({ ...options, ...address }, resolve);
     socket.setNoDelay(true);
-    socket.once('error', reject);
+    const fail = (cause?: Error) => reject(new DeviceFailure('connection-lost', 'no connection was made', { cause }));
+    const closed = () => fail();
+    socket.once('error', fail).once('close', closed);
     await promise;
-    socket.off('error', reject);
+    socket.off('error', fail).off('close', closed);
     return new DeviceConnection(socket);
   }
 
@@ -66,7 +70,7 @@ export class DeviceConnection {
   }
 
   post(path: string, body: string): Promise<HttpAnswer> {
-    if (!this.#open) return Promise.reject(new Error('the connection has ended'));
+    if (!this.#open) return Promise.reject(new DeviceFailure('connection-lost', 'the connection has ended'));
     const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
     this.#waiting = { resolve, reject };
     const type = body === '' ? '' : 'content-type: application/json\r\n';

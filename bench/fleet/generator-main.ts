@@ -3,10 +3,10 @@
 import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { performance } from 'node:perf_hooks';
-import { parseBase64url } from '@edgekeep/core/bytes';
 import { percentile } from '../harness.ts';
-import { DeviceConnection, type HttpAnswer } from './connection.ts';
-import { type Boot, bootOf, type FleetFile, type Member, Prover } from './member.ts';
+import { FleetDevice } from './device.ts';
+import { DeviceFailure, Failures } from './failures.ts';
+import type { FleetFile } from './member.ts';
 import type { Answer, Order, PhaseResult, QuarantineResult, ReleaseResult, Reply } from './orders.ts';
 
 /** Handshakes at once while the fleet connects: a busy minute, not a stampede. */
@@ -14,28 +14,22 @@ const handshakesAtOnce = 32;
 /** Bodies of releases that are kept, to verify their receipts afterwards. */
 const bodiesKept = 2_000;
 
-interface Device {
-  readonly member: Member;
-  readonly prover: Prover;
-  connection: DeviceConnection | undefined;
-}
-
 /** Who goes next: whoever waited longest, and nobody twice at once. */
 class Turns {
-  readonly #ring: Device[];
+  readonly #ring: FleetDevice[];
   #next = 0;
 
-  constructor(devices: readonly Device[]) {
+  constructor(devices: readonly FleetDevice[]) {
     this.#ring = [...devices];
   }
 
-  take(): Device {
+  take(): FleetDevice {
     const device = this.#ring[this.#next++];
     if (device === undefined) throw new Error('more devices at once than there are');
     return device;
   }
 
-  give(device: Device): void {
+  give(device: FleetDevice): void {
     this.#ring.push(device);
     // The part in front is done with; without this the list would grow with every release.
     if (this.#next < 100_000) return;
@@ -45,14 +39,8 @@ class Turns {
 }
 
 const [fleetPath = '', host = '', portText] = process.argv.slice(2);
-const address = { host, port: Number(portText) };
 const fleet: FleetFile = JSON.parse(readFileSync(fleetPath, 'utf8'));
-const boots: readonly Boot[] = fleet.boots.map((boot) => bootOf(Buffer.from(boot, 'base64')));
-const devices: readonly Device[] = fleet.members.map((member) => ({
-  member,
-  prover: new Prover(member.attestationKey, bootAt(member.boot), fleet.pcrs),
-  connection: undefined,
-}));
+const devices = FleetDevice.all(fleet, { host, port: Number(portText) });
 /** One rotation for the whole benchmark, so that every connection gets its turn. */
 const turns = new Turns(devices);
 const bodies: string[] = [];
@@ -73,11 +61,9 @@ function reply(message: Reply): void {
 function obey(order: Order): Promise<Answer> {
   switch (order.kind) {
     case 'connect':
-      return phase(order, async (device) => {
-        device.connection = await DeviceConnection.open(address, fleet, device.member);
-      });
+      return phase(order, (device) => device.connect());
     case 'bind':
-      return phase(order, async (device) => succeeded('bind', await bind(device)));
+      return phase(order, (device) => device.bind());
     case 'release':
       return release(order.atOnce, order.seconds);
     case 'quarantine':
@@ -89,39 +75,29 @@ function obey(order: Order): Promise<Answer> {
 
 async function phase(
   { from, to }: { readonly from: number; readonly to: number },
-  step: (device: Device) => Promise<void>,
+  step: (device: FleetDevice) => Promise<void>,
 ): Promise<PhaseResult> {
   const before = performance.now();
+  const failures = new Failures();
+  let count = 0;
   const remaining = devices.slice(from, to).values();
   const worker = async () => {
-    for (const device of remaining) await step(device);
+    for (const device of remaining) {
+      try {
+        await step(device);
+        count += 1;
+      } catch (error) {
+        failures.count(error);
+      }
+    }
   };
   await Promise.all(Array.from({ length: handshakesAtOnce }, worker));
-  return { count: to - from, wallMs: performance.now() - before };
-}
-
-function bind({ prover, connection }: Device): Promise<HttpAnswer> {
-  const live = connected(connection);
-  const evidence = prover.evidence('bind', new Uint8Array(32), live.exporter);
-  return live.post('/v1/bind', `{"evidence":${evidence}}`);
-}
-
-/** Attest and release as a device sees it: a challenge, and the key with its receipt. */
-async function attestAndRelease({ prover, connection }: Device): Promise<void> {
-  const live = connected(connection);
-  const challenge = await live.post('/v1/challenges', '');
-  succeeded('challenge', challenge);
-  const { nonce }: { readonly nonce: string } = JSON.parse(challenge.body);
-  const evidence = prover.evidence('release', parseBase64url(nonce, 'nonce'), live.exporter);
-  const { name, version } = fleet.model;
-  const answer = await live.post('/v1/releases', `{"model":"${name}","version":"${version}","evidence":${evidence}}`);
-  succeeded('release', answer);
-  released += 1;
-  keep(answer.body);
+  return { count, wallMs: performance.now() - before, failures: failures.counts };
 }
 
 // Every body has the same chance to be kept, however many come (reservoir sampling).
 function keep(body: string): void {
+  released += 1;
   const at = released <= bodiesKept ? released - 1 : Math.floor(Math.random() * released);
   if (at < bodiesKept) bodies[at] = body;
 }
@@ -135,13 +111,18 @@ async function release(atOnce: number, seconds: number): Promise<ReleaseResult> 
 /** A closed loop: each of `atOnce` workers takes the next device in turn, so the load goes round over all connections. */
 async function measured(idle: Turns, atOnce: number, goesOn: () => boolean, began: number): Promise<ReleaseResult> {
   const times: number[] = [];
+  const failures = new Failures();
   const cpuBefore = process.cpuUsage();
   const worker = async () => {
     while (goesOn()) {
       const device = idle.take();
       const start = performance.now();
-      await attestAndRelease(device);
-      times.push(performance.now() - start);
+      try {
+        keep(await device.attestAndRelease());
+        times.push(performance.now() - start);
+      } catch (error) {
+        failures.count(error);
+      }
       idle.give(device);
     }
   };
@@ -154,6 +135,7 @@ async function measured(idle: Turns, atOnce: number, goesOn: () => boolean, bega
     p99Ms: percentile(times, 0.99),
     mostMs: percentile(times, 1),
     cpuMs: (cpu.user + cpu.system) / 1000,
+    failures: failures.counts,
   };
 }
 
@@ -161,16 +143,15 @@ async function measured(idle: Turns, atOnce: number, goesOn: () => boolean, bega
 async function quarantine({ count, url, token }: Extract<Order, { kind: 'quarantine' }>): Promise<QuarantineResult> {
   const others = devices.slice(0, -count);
   let othersClosed = 0;
-  for (const { connection } of others) void connection?.closed.then(() => (othersClosed += 1));
+  for (const { closed } of others) void closed.then(() => (othersClosed += 1));
   let busy = true;
   const load = measured(new Turns(others), 16, () => busy, performance.now());
   const closedMs: number[] = [];
   const answeredMs: number[] = [];
   const refusals: string[] = [];
   for (const device of devices.slice(-count)) {
-    const live = connected(device.connection);
     const sent = performance.now();
-    const closed = live.closed.then(() => closedMs.push(performance.now() - sent));
+    const closed = device.closed.then(() => closedMs.push(performance.now() - sent));
     await order(`${url}/v1/devices/${device.member.id}/quarantine`, token);
     answeredMs.push(performance.now() - sent);
     await closed;
@@ -181,13 +162,17 @@ async function quarantine({ count, url, token }: Extract<Order, { kind: 'quarant
 }
 
 /** The certificate still stands for the handshake; the binding must not. */
-async function comeBack(device: Device): Promise<string> {
-  device.connection = await DeviceConnection.open(address, fleet, device.member);
-  const { status, body } = await bind(device);
-  device.connection.close();
-  if (status === 200) return 'bound';
-  const { error }: { readonly error: { readonly code: string } } = JSON.parse(body);
-  return error.code;
+async function comeBack(device: FleetDevice): Promise<string> {
+  try {
+    await device.connect();
+    await device.bind();
+    return 'bound';
+  } catch (error) {
+    if (error instanceof DeviceFailure) return error.code;
+    throw error;
+  } finally {
+    device.disconnect();
+  }
 }
 
 async function order(url: string, token: string): Promise<void> {
@@ -206,19 +191,4 @@ async function order(url: string, token: string): Promise<void> {
 function receiptIn(body: string): string {
   const { receipt }: { readonly receipt: string } = JSON.parse(body);
   return receipt;
-}
-
-function bootAt(index: number): Boot {
-  const boot = boots[index];
-  if (boot === undefined) throw new Error(`the fleet file has no boot log ${index}`);
-  return boot;
-}
-
-function connected(connection: DeviceConnection | undefined): DeviceConnection {
-  if (connection === undefined) throw new Error('this device is not connected');
-  return connection;
-}
-
-function succeeded(what: string, { status, body }: HttpAnswer): void {
-  if (status !== 200) throw new Error(`${what} was answered with ${status}: ${body.slice(0, 500)}`);
 }

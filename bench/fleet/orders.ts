@@ -1,4 +1,5 @@
 // What the benchmark tells the process that plays the devices, and what that answers. One order at a time, over the child's IPC channel.
+import type { FailureCounts } from './failures.ts';
 
 export type Order =
   | { readonly kind: 'connect' | 'bind'; readonly from: number; readonly to: number }
@@ -10,8 +11,10 @@ export type Order =
   | { readonly kind: 'receipts'; readonly most: number };
 
 export interface PhaseResult {
+  /** What succeeded. */
   readonly count: number;
   readonly wallMs: number;
+  readonly failures: FailureCounts;
 }
 
 export interface ReleaseResult extends PhaseResult {
@@ -27,7 +30,7 @@ export interface QuarantineResult {
   readonly closedMs: readonly number[];
   /** From sending the order to its answer. */
   readonly answeredMs: readonly number[];
-  /** Answers to those who came back at once. */
+  /** Codes of the answers to those who came back at once, or `bound`. */
   readonly refusals: readonly string[];
   /** Connections of other devices that ended. */
   readonly othersClosed: number;

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { HubAddress } from './connection.ts';
+import { type FailureCounts, mergeFailures } from './failures.ts';
 import type { Order, PhaseResult, QuarantineResult, ReleaseResult, Reply } from './orders.ts';
 
 /** USER_HZ of Linux on every platform Node runs on. */
@@ -66,6 +67,8 @@ export interface DevicesProcess {
   release(atOnce: number, seconds: number): Promise<ReleaseResult>;
   quarantine(count: number, operator: { readonly url: string; readonly token: string }): Promise<QuarantineResult>;
   receipts(most: number): Promise<readonly string[]>;
+  /** Everything that went wrong so far, whatever the order. */
+  readonly failures: FailureCounts;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -73,12 +76,24 @@ export function startDevices(fleetFile: string, hub: HubAddress): DevicesProcess
   const main = fileURLToPath(import.meta.resolve('./generator-main.ts'));
   const child = fork(main, [fleetFile, hub.host, String(hub.port)]);
   const exited = once(child, 'exit');
+  let failures: FailureCounts = {};
+  const counted = async <T extends PhaseResult>(result: Promise<T>): Promise<T> => {
+    failures = mergeFailures([failures, (await result).failures]);
+    return result;
+  };
   return {
-    connect: (from, to) => ask(child, { kind: 'connect', from, to }),
-    bind: (from, to) => ask(child, { kind: 'bind', from, to }),
-    release: (atOnce, seconds) => ask(child, { kind: 'release', atOnce, seconds }),
-    quarantine: (count, operator) => ask(child, { kind: 'quarantine', count, ...operator }),
+    connect: (from, to) => counted(ask(child, { kind: 'connect', from, to })),
+    bind: (from, to) => counted(ask(child, { kind: 'bind', from, to })),
+    release: (atOnce, seconds) => counted(ask(child, { kind: 'release', atOnce, seconds })),
+    async quarantine(count, operator) {
+      const result = await ask<QuarantineResult>(child, { kind: 'quarantine', count, ...operator });
+      await counted(Promise.resolve(result.others));
+      return result;
+    },
     receipts: (most) => ask(child, { kind: 'receipts', most }),
+    get failures() {
+      return failures;
+    },
     async [Symbol.asyncDispose]() {
       child.disconnect();
       await exited;
