@@ -19,6 +19,8 @@ import { registryDeviceRoutes } from './registry/device-routes.ts';
 import { groupRoutes } from './registry/group-routes.ts';
 import { importRoutes } from './registry/import-routes.ts';
 import { siteRoutes } from './site/routes.ts';
+import { AlertLines } from './respond/alert-lines.ts';
+import { alertRoutes } from './respond/alert-routes.ts';
 import { platformKeyRoutes } from './secrets/routes.ts';
 
 /** `devicePort` is asked when somebody wants to know where devices connect. */
@@ -30,6 +32,10 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
   // People and programs show tokens: nobody is asked for a certificate.
   const app = createServer({ ...tls, requestCert: false }, settings.logLevel, 'operator');
   await openApiRoutes(app);
+  const lines = await AlertLines.start(database.read, (alert) =>
+    app.log.warn({ alert }, `alert ${alert.id}: ${alert.title}`),
+  );
+  app.addHook('onClose', () => lines[Symbol.dispose]());
   app.after(() => {
     const guarded = { database, clock, requireScope };
     const fleet = { ...guarded, connections, witnesses, watch };
@@ -40,6 +46,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     groupRoutes(app, guarded);
     importRoutes(app, guarded);
     siteRoutes(app, guarded);
+    alertRoutes(app, guarded);
     platformKeyRoutes(app, parts.platformKeyRoll, requireScope);
     tokenOperatorRoutes(app, { ...guarded, platformKey });
     modelOperatorRoutes(app, { ...guarded, blobs: parts.blobs, platformKey });

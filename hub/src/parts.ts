@@ -122,7 +122,7 @@ export async function openParts(
     witnesses,
     receipts: new Receipts(database, log, witnesses),
     blobs: new Blobs(join(folder, 'blobs')),
-    metrics: createMetrics(connections, log),
+    metrics: createMetrics(connections, log, database),
     door: new DeviceDoor(connections, clock, settings),
     requireScope: requireScopeWith(database, clock),
     platformKeyRoll,

@@ -13,6 +13,7 @@ import { utf8 } from '@edgekeep/core/bytes';
 import { accepted, assertRefused } from '../support/answer.ts';
 import { SoftwareWorld } from '../support/software-world.ts';
 import { TestWitness } from '../support/witness.ts';
+import { alertList } from '@edgekeep/wire/alert-api';
 import { z } from 'zod';
 
 let fleet: SoftwareWorld;
@@ -198,6 +199,11 @@ test('a forked hub is caught by a device, with a proof that anybody can verify',
     assert.equal(entry?.actor, 'device:software');
     assert.deepEqual(entry?.data, { kind });
   }
+  const { alerts } = await fleet.world.operator.get('/v1/alerts?kind=log-fork', alertList);
+  assert.deepEqual(
+    alerts.map(({ severity, count, data }) => ({ severity, count, data })),
+    [{ severity: 'critical', count: 2, data: { proofs: ['same-size', 'other-prefix'], devices: ['software'] } }],
+  );
 });
 
 test('a fork proof that proves nothing is refused, and logged nowhere', async () => {

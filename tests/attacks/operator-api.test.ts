@@ -52,6 +52,10 @@ const routes = [
   ['GET', '/v1/leases', 'audit:read'],
   ['GET', '/v1/receipts/any', 'audit:read'],
   ['GET', '/metrics', 'metrics:read'],
+  ['GET', '/v1/alerts', 'alerts:read'],
+  ['GET', '/v1/alerts/0', 'alerts:read'],
+  ['POST', '/v1/alerts/0/acknowledge', 'alerts:write'],
+  ['POST', '/v1/alerts/0/close', 'alerts:write'],
 ] as const;
 
 /** Public: health, public keys, the log itself, which certificates are revoked. */
@@ -85,6 +89,8 @@ function bodyFor(method: string, path: string): { body?: string; contentType?: s
     '/v1/sites/any/devices': { add: ['x'] },
     '/v1/certificates/revoke': { serials: ['1'], reason: 'unspecified', note: 'x' },
     '/v1/token-devices/any/roll': {},
+    '/v1/alerts/0/acknowledge': {},
+    '/v1/alerts/0/close': { note: 'x' },
   };
   return { body: JSON.stringify(bodies[path] ?? { reason: 'x' }) };
 }

@@ -13,6 +13,8 @@ export const scopes = [
   'policy:write',
   'audit:read',
   'metrics:read',
+  'alerts:read',
+  'alerts:write',
   'admin',
 ] as const;
 export type Scope = (typeof scopes)[number];

@@ -8,6 +8,7 @@ import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
 import { documentOf, recordReported } from '../registry/attributes.ts';
+import { raiseAlert } from '../respond/alerts.ts';
 import type { Database } from '../store/database.ts';
 import { appendEntry } from './append.ts';
 import type { AuditLog } from './log.ts';
@@ -75,6 +76,15 @@ export function auditDeviceRoutes(
           actor: `device:${deviceId}`,
           subject,
           data: proven,
+        });
+        await raiseAlert(trx, {
+          kind: 'log-fork',
+          severity: 'critical',
+          subject: { part: subject },
+          title: 'a device proved that this log was forked or set back: two signed histories contradict each other',
+          data: { proofs: [proven.kind], devices: [deviceId] },
+          actor: `device:${deviceId}`,
+          nowMs,
         });
       }
     });

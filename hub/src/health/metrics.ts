@@ -2,6 +2,8 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { AuditLog } from '../audit/log.ts';
 import type { Connections } from '../identity/connections.ts';
+import { countOpenAlerts } from '../respond/alert-list.ts';
+import type { Database } from '../store/database.ts';
 
 export interface Metrics {
   readonly registry: Registry;
@@ -9,7 +11,7 @@ export interface Metrics {
   observeRequest(listener: string, route: string, status: number, seconds: number): void;
 }
 
-export function createMetrics(connections: Connections, log: AuditLog): Metrics {
+export function createMetrics(connections: Connections, log: AuditLog, database: Pick<Database, 'read'>): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -38,9 +40,24 @@ export function createMetrics(connections: Connections, log: AuditLog): Metrics 
   gauge('edgekeep_device_connections', 'Live TLS connections on the device listener.', () => connections.count);
   gauge('edgekeep_devices_online', 'Devices with at least one live connection.', () => connections.devices);
   gauge('edgekeep_audit_log_size', 'Entries in the integrated audit log.', () => log.size);
+  registry.registerMetric(openAlerts(database));
   return {
     registry,
     countRelease: (outcome) => releases.inc({ outcome }),
     observeRequest: (listener, route, status, seconds) => requests.observe({ listener, route, status }, seconds),
   };
+}
+
+function openAlerts({ read }: Pick<Database, 'read'>): Gauge {
+  return new Gauge({
+    name: 'edgekeep_alerts_open',
+    help: 'Alerts that nobody has acknowledged, by kind and severity.',
+    labelNames: ['kind', 'severity'],
+    registers: [],
+    async collect() {
+      const counts = await countOpenAlerts(read);
+      this.reset();
+      for (const { kind, severity, count } of counts) this.set({ kind, severity }, count);
+    },
+  });
 }

@@ -1,4 +1,5 @@
 // The tables as Kysely sees them. Times are unix milliseconds, bytes are blobs, flags and states are text: a subset that SQLite and PostgreSQL share.
+import type { AlertKind, AlertSeverity, AlertState } from '@edgekeep/wire/alert-api';
 import type { Generated, Selectable } from 'kysely';
 
 export interface Tables {
@@ -28,6 +29,7 @@ export interface Tables {
   revocation: RevocationRow;
   hub_certificate: HubCertificateRow;
   site: SiteRow;
+  alert: AlertRow;
 }
 
 /** DESIGN: registered -> active -> (suspect) -> quarantined -> wiped -> active | retired. */
@@ -168,6 +170,27 @@ export interface HubCertificateRow {
   readonly der: Uint8Array;
   readonly not_before: number;
   readonly not_after: number;
+}
+
+export interface AlertRow {
+  /** Index of the audit entry that opened it. */
+  readonly id: number;
+  readonly kind: AlertKind;
+  readonly severity: AlertSeverity;
+  readonly state: AlertState;
+  readonly subject: string;
+  readonly device_id: string | null;
+  /** At most one alert stands for each. */
+  readonly cause: string;
+  readonly title: string;
+  /** JSON object. */
+  readonly data: string;
+  readonly first_seen: number;
+  readonly last_seen: number;
+  readonly count: number;
+  readonly state_by: string | null;
+  readonly state_at: number | null;
+  readonly note: string | null;
 }
 
 export interface EnrolmentTokenRow {

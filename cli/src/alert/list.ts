@@ -1,0 +1,46 @@
+// `edgekeep alert list`: what somebody should look at.
+import { type AlertView, alertList } from '@edgekeep/wire/alert-api';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { table, timeText } from '../table.ts';
+
+const shownMost = 1_000;
+
+export const command: Command = {
+  summary: 'list alerts',
+  usage: 'alert list [--state STATE] [--kind KIND] [--device ID]',
+  help: `
+The newest 1000 alerts.
+
+--state     standing (open or acknowledged; the default), open, acknowledged, closed or any
+--kind      only those of one kind, for example clone
+--device    only those about one device
+${operatorHelp}
+`,
+  positionals: { least: 0, most: 0 },
+  options: { ...operatorOption, state: { type: 'string' }, kind: { type: 'string' }, device: { type: 'string' } },
+  async run(args) {
+    const chosen = new URLSearchParams({ limit: String(shownMost) });
+    for (const name of ['state', 'kind', 'device']) {
+      const value = args.option(name);
+      if (value !== undefined) chosen.set(name, value);
+    }
+    const { alerts } = await (await openOperator(args)).get(`/v1/alerts?${chosen.toString()}`, alertList);
+    return { exitCode: exitCodes.ok, value: alerts, text: textOf(alerts) };
+  },
+};
+
+function textOf(alerts: readonly AlertView[]): string {
+  const head = ['ALERT', 'SEVERITY', 'STATE', 'KIND', 'ABOUT', 'COUNT', 'LAST SEEN (UTC)', 'WHAT'];
+  const rows = alerts.map((a) => [
+    String(a.id),
+    a.severity,
+    a.state,
+    a.kind,
+    a.subject,
+    String(a.count),
+    timeText(a.lastSeen),
+    a.title,
+  ]);
+  return alerts.length === 0 ? 'no alerts' : table([head, ...rows]);
+}

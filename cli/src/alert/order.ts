@@ -1,0 +1,34 @@
+// `edgekeep alert acknowledge|close`.
+import { alertView } from '@edgekeep/wire/alert-api';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+
+export const acknowledge: Command = {
+  summary: 'say that somebody looks into an alert',
+  usage: 'alert acknowledge ALERT [--note TEXT]',
+  help: `It stands until it is closed. A graver one of the same cause opens it again.\n\n--note      what is being done; it stands in the audit log\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, note: { type: 'string' } },
+  async run(args) {
+    const note = args.option('note');
+    return order(args, 'acknowledge', note === undefined ? {} : { note });
+  },
+};
+
+export const close: Command = {
+  summary: 'close an alert',
+  usage: 'alert close ALERT --note TEXT',
+  help: `The same again opens a new one.\n\n--note      what it was; it stands in the audit log\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, note: { type: 'string' } },
+  async run(args) {
+    return order(args, 'close', { note: args.required('note') });
+  },
+};
+
+async function order(args: Parameters<Command['run']>[0], verb: 'acknowledge' | 'close', body: object) {
+  const [id = ''] = args.positionals;
+  const path = `/v1/alerts/${encodeURIComponent(id)}/${verb}`;
+  const value = await (await openOperator(args)).send('POST', path, body, alertView);
+  return { exitCode: exitCodes.ok, value, text: `alert ${value.id} is ${value.state}: ${value.title}` };
+}

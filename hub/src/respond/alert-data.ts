@@ -1,0 +1,46 @@
+// The members an alert carries beside its title: bounded, because part of it is what an attacker sent, and because it stands in an audit entry.
+
+/** Whole numbers, texts, and lists of texts. */
+export type AlertData = Readonly<Record<string, string | number | boolean | readonly string[]>>;
+
+/** Characters of one text; longer ones are cut. */
+export const alertTextMost = 300;
+/** Members of a list. The first ones stay: they say how it began. */
+export const alertListMost = 16;
+/** Members of the whole: more are left out, and `omitted` says how many. With the limits above an audit entry holds all of them. */
+export const alertMembersMost = 12;
+// Of an audit entry's 8192 bytes; JSON may write one character as six bytes.
+const encodedBytesMost = 6_000;
+
+/** Cut to what the limits allow. */
+export function boundedData(data: AlertData): Record<string, string | number | boolean | string[]> {
+  const all = Object.entries(data);
+  const kept = all.slice(0, alertMembersMost).map(([name, value]) => [name, boundedValue(value)] as const);
+  while (encodedLength(kept) > encodedBytesMost) kept.pop();
+  const omitted = all.length - kept.length;
+  return { ...Object.fromEntries(kept), ...(omitted === 0 ? {} : { omitted }) };
+}
+
+/** What stood, with what came: lists united, the rest as it is now. */
+export function mergedData(stored: string, came: AlertData): AlertData {
+  const before: AlertData = JSON.parse(stored);
+  const united = Object.entries(came).map(([name, value]) => {
+    const old = before[name];
+    return [name, isList(value) && isList(old) ? [...new Set([...old, ...value])] : value] as const;
+  });
+  return boundedData({ ...before, ...Object.fromEntries(united) });
+}
+
+function boundedValue(value: AlertData[string]): string | number | boolean | string[] {
+  if (typeof value === 'string') return value.slice(0, alertTextMost);
+  if (isList(value)) return value.slice(0, alertListMost).map((text) => text.slice(0, alertTextMost));
+  return value;
+}
+
+function isList(value: AlertData[string] | undefined): value is readonly string[] {
+  return Array.isArray(value);
+}
+
+function encodedLength(members: readonly (readonly [string, unknown])[]): number {
+  return Buffer.byteLength(JSON.stringify(Object.fromEntries(members)));
+}

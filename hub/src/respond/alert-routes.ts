@@ -1,0 +1,43 @@
+// Operator API: alerts.
+import * as api from '@edgekeep/wire/alert-api';
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import type { RequireScope } from '../http/operator.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { Database } from '../store/database.ts';
+import { alertViewOf, listAlerts } from './alert-list.ts';
+import { acknowledgeAlert, closeAlert, getAlert } from './alerts.ts';
+
+const byId = z.strictObject({ id: z.coerce.number().int().min(0) });
+
+export function alertRoutes(
+  app: HttpServer,
+  parts: { readonly database: Database; readonly clock: Clock; readonly requireScope: RequireScope },
+): void {
+  const { database, clock, requireScope } = parts;
+  const read = requireScope('alerts:read');
+  const write = requireScope('alerts:write');
+
+  app.get(
+    '/v1/alerts',
+    { ...read, schema: { querystring: api.alertQuery, response: { 200: api.alertList } } },
+    async ({ query }) => listAlerts(database.read, query),
+  );
+  app.get(
+    '/v1/alerts/:id',
+    { ...read, schema: { params: byId, response: { 200: api.alertView } } },
+    async ({ params: { id } }) => alertViewOf(await getAlert(database.read, id)),
+  );
+  app.post(
+    '/v1/alerts/:id/acknowledge',
+    { ...write, schema: { params: byId, body: api.acknowledgeOrder, response: { 200: api.alertView } } },
+    async ({ params: { id }, body: { note }, actor }) =>
+      alertViewOf(await acknowledgeAlert(database, { id, note, actor, nowMs: clock() })),
+  );
+  app.post(
+    '/v1/alerts/:id/close',
+    { ...write, schema: { params: byId, body: api.closeOrder, response: { 200: api.alertView } } },
+    async ({ params: { id }, body: { note }, actor }) =>
+      alertViewOf(await closeAlert(database, { id, note, actor, nowMs: clock() })),
+  );
+}

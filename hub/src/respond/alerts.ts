@@ -1,0 +1,212 @@
+// Alerts (spec/alerts.md): what somebody should look at. Raised inside the transaction of what caused it. At most one stands for each cause,
+// so that whoever repeats his attack makes a number grow, not the store or the log.
+import type { Json } from '@edgekeep/core/json';
+import { type AlertKind, alertSeverities, type AlertSeverity } from '@edgekeep/wire/alert-api';
+import type { Kysely } from 'kysely';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { AlertRow, Tables } from '../store/schema.ts';
+import { type AlertData, boundedData, mergedData } from './alert-data.ts';
+
+export interface Alert {
+  readonly kind: AlertKind;
+  readonly severity: AlertSeverity;
+  readonly subject: AlertSubject;
+  /** Tells apart causes of one kind with one subject, a certificate's serial number for example. */
+  readonly detail?: string;
+  /** One line for people: what happened. */
+  readonly title: string;
+  readonly data: AlertData;
+  /** Who brought it about, as in the audit log. */
+  readonly actor?: string;
+  /** How often, where a flood was counted before it came here. */
+  readonly times?: number;
+  readonly nowMs: number;
+}
+
+/** Whom an alert is about: a device, or a part of the hub by its word in the audit log (`log:NAME`). */
+export type AlertSubject = { readonly deviceId: string } | { readonly part: string };
+
+export interface Raised {
+  readonly id: number;
+  /** False when it stood already and was counted. */
+  readonly opened: boolean;
+}
+
+// A title may quote what a device said of itself.
+const titleCharactersMost = 300;
+// Closed alerts are in the audit log as well; the table keeps them this long, and clears a few whenever one is opened.
+const closedKeptMs = 400 * 86_400_000;
+const clearedAtOnce = 100;
+
+/** Opens an alert, or counts it on the one that stands for the same cause. Lists in `data` are united, other members take the newest value. */
+export async function raiseAlert(trx: WriteTransaction, alert: Alert): Promise<Raised> {
+  const cause = causeOf(alert);
+  const standing = await findStanding(trx, cause);
+  if (standing === undefined) return { id: await open(trx, alert, cause), opened: true };
+  const { times = 1, nowMs, severity } = alert;
+  const graver = alertSeverities.indexOf(severity) > alertSeverities.indexOf(standing.severity);
+  await trx
+    .updateTable('alert')
+    .set({
+      count: standing.count + times,
+      last_seen: Math.max(standing.last_seen, nowMs),
+      title: alert.title.slice(0, titleCharactersMost),
+      data: JSON.stringify(mergedData(standing.data, alert.data)),
+      // Somebody took note of something lesser.
+      ...(graver ? { severity, state: 'open', state_by: null, state_at: null, note: null } : {}),
+    })
+    .where('id', '=', standing.id)
+    .execute();
+  return { id: standing.id, opened: false };
+}
+
+/** Closes the alert that stands for a cause, because the hub itself sees that it is over; false when there is none. */
+export async function settleAlert(
+  trx: WriteTransaction,
+  over: Pick<Alert, 'kind' | 'subject' | 'detail' | 'nowMs'> & { readonly note: string },
+): Promise<boolean> {
+  const standing = await findStanding(trx, causeOf(over));
+  if (standing === undefined) return false;
+  const { nowMs, note } = over;
+  await close(trx, standing, { actor: 'hub', nowMs, note });
+  return true;
+}
+
+interface Order {
+  readonly id: number;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+/** Somebody looks into it. It stays until it is closed; a closed one is a `conflict`. */
+export async function acknowledgeAlert(
+  database: Database,
+  { id, actor, nowMs, note = null }: Order & { readonly note: string | null | undefined },
+): Promise<AlertRow> {
+  return database.write(async (trx) => {
+    const alert = await getAlert(trx, id);
+    if (alert.state === 'closed')
+      throw new HubError('conflict', `alert ${id} is closed: the next one gets its own number`);
+    const changed = { ...alert, state: 'acknowledged', state_by: actor, state_at: nowMs, note } as const;
+    await store(trx, changed);
+    const data = { alert: id, kind: alert.kind, ...(note === null ? {} : { note }) };
+    await appendEntry(trx, { at: nowMs, kind: 'alert-acknowledged', actor, subject: alert.subject, data });
+    return changed;
+  });
+}
+
+/** It is over; the same again opens a new one. Closing twice changes nothing. */
+export async function closeAlert(database: Database, order: Order & { readonly note: string }): Promise<AlertRow> {
+  return database.write(async (trx) => {
+    const alert = await getAlert(trx, order.id);
+    return alert.state === 'closed' ? alert : close(trx, alert, order);
+  });
+}
+
+/** The alert, or `not-found`. */
+export async function getAlert(db: Kysely<Tables>, id: number): Promise<AlertRow> {
+  const row = await db.selectFrom('alert').selectAll().where('id', '=', id).executeTakeFirst();
+  if (row === undefined)
+    throw new HubError('not-found', `no alert ${id}: \`edgekeep alert list --state any\` shows all`);
+  return row;
+}
+
+/** What stands against a device, open or acknowledged, the newest first. */
+export async function openAlertsOf(
+  db: Kysely<Tables>,
+  deviceId: string,
+): Promise<readonly Pick<AlertRow, 'id' | 'kind' | 'severity' | 'state'>[]> {
+  return db
+    .selectFrom('alert')
+    .select(['id', 'kind', 'severity', 'state'])
+    .where('device_id', '=', deviceId)
+    .where('state', 'in', ['open', 'acknowledged'])
+    .orderBy('id', 'desc')
+    .limit(standingOfDeviceMost)
+    .execute();
+}
+
+// There is one for each cause; more than this tells a reader nothing new.
+const standingOfDeviceMost = 100;
+
+async function findStanding(trx: WriteTransaction, cause: string): Promise<AlertRow | undefined> {
+  return trx
+    .selectFrom('alert')
+    .selectAll()
+    .where('cause', '=', cause)
+    .where('state', '<>', 'closed')
+    .executeTakeFirst();
+}
+
+async function open(trx: WriteTransaction, alert: Alert, cause: string): Promise<number> {
+  const { kind, severity, nowMs, actor = 'hub', times = 1 } = alert;
+  const title = alert.title.slice(0, titleCharactersMost);
+  const data: { readonly [name: string]: Json } = boundedData(alert.data);
+  const subject = subjectText(alert.subject);
+  const id = await appendEntry(trx, {
+    at: nowMs,
+    kind: 'alert-raised',
+    actor,
+    subject,
+    data: { kind, severity, title, data },
+  });
+  await clearClosed(trx, nowMs);
+  await trx
+    .insertInto('alert')
+    .values({
+      id,
+      kind,
+      severity,
+      state: 'open',
+      subject,
+      device_id: 'deviceId' in alert.subject ? alert.subject.deviceId : null,
+      cause,
+      title,
+      data: JSON.stringify(data),
+      first_seen: nowMs,
+      last_seen: nowMs,
+      count: times,
+      state_by: null,
+      state_at: null,
+      note: null,
+    })
+    .execute();
+  return id;
+}
+
+async function close(
+  trx: WriteTransaction,
+  alert: AlertRow,
+  { actor, nowMs, note }: { readonly actor: string; readonly nowMs: number; readonly note: string },
+): Promise<AlertRow> {
+  const changed = { ...alert, state: 'closed', state_by: actor, state_at: nowMs, note } as const;
+  await store(trx, changed);
+  const data = { alert: alert.id, kind: alert.kind, count: alert.count, note };
+  await appendEntry(trx, { at: nowMs, kind: 'alert-closed', actor, subject: alert.subject, data });
+  return changed;
+}
+
+async function store(trx: WriteTransaction, { id, state, state_by, state_at, note }: AlertRow): Promise<void> {
+  await trx.updateTable('alert').set({ state, state_by, state_at, note }).where('id', '=', id).execute();
+}
+
+async function clearClosed(trx: WriteTransaction, nowMs: number): Promise<void> {
+  const old = trx
+    .selectFrom('alert')
+    .select('id')
+    .where('state', '=', 'closed')
+    .where('state_at', '<', nowMs - closedKeptMs)
+    .orderBy('id')
+    .limit(clearedAtOnce);
+  await trx.deleteFrom('alert').where('id', 'in', old).execute();
+}
+
+function causeOf({ kind, subject, detail = '' }: Pick<Alert, 'kind' | 'subject' | 'detail'>): string {
+  return `${kind} ${subjectText(subject)} ${detail}`;
+}
+
+function subjectText(subject: AlertSubject): string {
+  return 'deviceId' in subject ? `device:${subject.deviceId}` : subject.part;
+}

@@ -1,0 +1,57 @@
+// The operator's messages about alerts (spec/alerts.md). Times are unix milliseconds.
+import { z } from 'zod';
+
+/** What an alert can be about; spec/alerts.md says what each means and what to do. */
+export const alertKinds = [
+  'clone',
+  'identity-in-two-places',
+  'certificate-fork',
+  'certificate-expiring',
+  'log-fork',
+] as const;
+export type AlertKind = (typeof alertKinds)[number];
+
+/** From the least to the gravest. */
+export const alertSeverities = ['low', 'medium', 'high', 'critical'] as const;
+export type AlertSeverity = (typeof alertSeverities)[number];
+
+export const alertStates = ['open', 'acknowledged', 'closed'] as const;
+export type AlertState = (typeof alertStates)[number];
+
+export const alertView = z.object({
+  /** Index of the audit entry that opened it: `GET /v1/audit/ID/proof`. */
+  id: z.number(),
+  kind: z.enum(alertKinds),
+  severity: z.enum(alertSeverities),
+  state: z.enum(alertStates),
+  /** Whom it is about, as in the audit log: `device:press-7`. */
+  subject: z.string(),
+  /** The device, where it is about one. */
+  deviceId: z.string().nullable(),
+  title: z.string(),
+  data: z.record(z.string(), z.unknown()),
+  firstSeen: z.number(),
+  lastSeen: z.number(),
+  /** How often it was seen while it stands. */
+  count: z.number(),
+  /** Who acknowledged or closed it, when, and what they wrote; null while nobody did. */
+  by: z.string().nullable(),
+  at: z.number().nullable(),
+  note: z.string().nullable(),
+});
+export type AlertView = z.infer<typeof alertView>;
+
+export const alertQuery = z.strictObject({
+  /** `standing` is open or acknowledged. */
+  state: z.enum(['standing', ...alertStates, 'any']).default('standing'),
+  kind: z.enum(alertKinds).optional(),
+  device: z.string().max(64).optional(),
+  /** Those raised before this one. */
+  before: z.coerce.number().int().min(0).optional(),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+});
+export const alertList = z.object({ alerts: z.array(alertView), next: z.number().nullable() });
+
+const noteText = z.string().min(1).max(500);
+export const acknowledgeOrder = z.strictObject({ note: noteText.optional() });
+export const closeOrder = z.strictObject({ note: noteText });
