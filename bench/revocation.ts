@@ -7,17 +7,24 @@ import { performance } from 'node:perf_hooks';
 import { parseHex } from '@edgekeep/core/bytes';
 import { parseCrl } from '@edgekeep/core/identity/crl';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
-import { encodeCertId, encodeOcspRequest, issuerHashesOf } from '@edgekeep/core/identity/ocsp-request';
+import {
+  encodeCertId,
+  encodeOcspRequest,
+  issuerHashesOf,
+  parseOcspRequest,
+} from '@edgekeep/core/identity/ocsp-request';
 import { encodeCertificateRequest, parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { signerFromKey } from '@edgekeep/core/signer';
+import { Authorities } from '@edgekeep/hub/authority/authorities';
 import { issueDeviceCertificate, recordCertificate } from '@edgekeep/hub/identity/authority';
 import { RevocationList } from '@edgekeep/hub/identity/crl';
 import { OcspResponder } from '@edgekeep/hub/identity/ocsp';
 import { revoke } from '@edgekeep/hub/identity/revocation';
 import { RevocationWatch } from '@edgekeep/hub/identity/revocation-watch';
 import { deviceOf, seedFleet, serialOf } from '@edgekeep/hub/identity/testing-revocation';
-import { createHubKeys, type HubKeys, loadHubKeys } from '@edgekeep/hub/keys';
+import { createHubKeys } from '@edgekeep/hub/keys';
+import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
 import { Database } from '@edgekeep/hub/store/database';
 import { type Benchmark, type Harness, percentile } from './harness.ts';
 
@@ -38,17 +45,16 @@ export const bench: Benchmark = {
       nowSeconds: Math.floor(Date.now() / 1_000),
     };
     await createHubKeys(join(harness.scratch, 'hub'), order);
-    const keys = await loadHubKeys(join(harness.scratch, 'hub'));
-    await compareIssuing(harness, keys);
+    await compareIssuing(harness);
     harness.note(
       'openssl ca writes its index once at the end and syncs nothing; every certificate of the hub is on disk before it is given away.',
     );
-    await measureRevoked(harness, keys);
+    await measureRevoked(harness);
   },
 };
 
 /** Both read a request, check its proof of possession, make, sign and record a certificate; the hub does so durably, each in a transaction. */
-async function compareIssuing(harness: Harness, keys: HubKeys): Promise<void> {
+async function compareIssuing(harness: Harness): Promise<void> {
   const count = harness.quick ? 100 : 500;
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const signer = signerFromKey(privateKey);
@@ -96,11 +102,11 @@ async function compareIssuing(harness: Harness, keys: HubKeys): Promise<void> {
       },
       {
         name: 'hub, one durable transaction after another',
-        run: async () => issueAll(harness, keys, requests, run++, 1),
+        run: async () => issueAll(harness, requests, run++, 1),
       },
       {
         name: 'hub, 64 at a time in group commits',
-        run: async () => issueAll(harness, keys, requests, run++, 64),
+        run: async () => issueAll(harness, requests, run++, 64),
       },
     ],
   });
@@ -114,7 +120,6 @@ async function compareIssuing(harness: Harness, keys: HubKeys): Promise<void> {
 
 async function issueAll(
   harness: Harness,
-  keys: HubKeys,
   requests: readonly Uint8Array[],
   run: number,
   atOnce: number,
@@ -122,13 +127,14 @@ async function issueAll(
   const path = join(harness.scratch, `issue-${run}.sqlite`);
   await using database = await Database.open(path);
   await seedFleet(database, { count: requests.length, notAfterMs: Date.now() + 1 });
+  const authorities = await openAuthorities(harness, database);
   const began = performance.now();
   let next = 0;
   const worker = async () => {
     for (let at = next++; at < requests.length; at = next++) {
       const { spki } = parseCertificateRequest(requests[at] ?? new Uint8Array(0));
       const order = { deviceId: deviceOf(at), spki, nowMs: Date.now(), lifeSeconds: 604_800 };
-      const certificate = await issueDeviceCertificate(keys, order);
+      const certificate = await issueDeviceCertificate(authorities, order);
       await database.write(async (trx) => recordCertificate(trx, certificate, order.deviceId));
     }
   };
@@ -137,15 +143,21 @@ async function issueAll(
   return { wallMs };
 }
 
-async function measureRevoked(harness: Harness, keys: HubKeys): Promise<void> {
+function openAuthorities(harness: Harness, database: Database): Promise<Authorities> {
+  const folder = join(harness.scratch, 'hub');
+  return Authorities.open(folder, { database, keyStore: plainKeys(join(folder, 'keys')), clock: Date.now });
+}
+
+async function measureRevoked(harness: Harness): Promise<void> {
   const count = harness.quick ? 5_000 : 100_000;
   const path = join(harness.scratch, 'fleet.sqlite');
   await using database = await Database.open(path);
   const bulk = Math.min(revokedAtOnce, count);
   const notAfterMs = Date.now() + 86_400_000;
-  await seedFleet(database, { count: count + bulk, notAfterMs, revoked: count });
+  const { active: issuing } = await openAuthorities(harness, database);
+  await seedFleet(database, { count: count + bulk, notAfterMs, revoked: count, issuer: issuing.id });
   using watch = await RevocationWatch.start(database, () => undefined, 250);
-  const common = { database, keys, watch, clock: Date.now };
+  const common = { database, issuing, watch, clock: Date.now };
 
   const ids = Array.from({ length: bulk }, (_, at) => deviceOf(count + at));
   const began = performance.now();
@@ -226,11 +238,11 @@ async function measureOcsp(
   revoked: number,
 ): Promise<void> {
   const responder = new OcspResponder(parts);
-  const issuer = issuerHashesOf(parts.keys.issuing, 'sha1');
+  const issuer = issuerHashesOf(parts.issuing.certificate, 'sha1');
   const count = harness.quick ? 1_000 : 10_000;
   const question = (at: number, nonce?: Uint8Array) =>
     encodeOcspRequest([encodeCertId('sha1', issuer, parseHex(serialOf((at * 7) % revoked), 'serial'))], nonce);
-  await responder.answer(question(0));
+  await responder.answer(parseOcspRequest(question(0)));
   const kinds = [
     ['with a nonce: looked up and signed each time', (at: number) => question(at, new Uint8Array(32).fill(at))],
     ['without, another certificate each time: looked up and signed', (at: number) => question(at)],
@@ -242,7 +254,7 @@ async function measureOcsp(
     const began = performance.now();
     for (const one of questions) {
       const asked = performance.now();
-      await responder.answer(one);
+      await responder.answer(parseOcspRequest(one));
       times.push(performance.now() - asked);
     }
     const perSecond = (count * 1_000) / (performance.now() - began);

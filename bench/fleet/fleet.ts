@@ -19,9 +19,11 @@ import { digest } from '@edgekeep/core/tpm/algorithm';
 import { encodeSizedPublic, type TpmPublic } from '@edgekeep/core/tpm/public-area';
 import { endorsementTemplate } from '@edgekeep/core/tpm/template';
 import { ReferenceStore } from '@edgekeep/hub/attest/reference-store';
-import { chainPem, issueDeviceCertificate, recordCertificate } from '@edgekeep/hub/identity/authority';
+import { Authorities } from '@edgekeep/hub/authority/authorities';
+import { issueDeviceCertificate, recordCertificate } from '@edgekeep/hub/identity/authority';
 import { initHub } from '@edgekeep/hub/init';
 import { type HubKeys, loadHubKeys } from '@edgekeep/hub/keys';
+import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
 import { Blobs } from '@edgekeep/hub/model/blobs';
 import { trustPublisher } from '@edgekeep/hub/model/publishers';
 import { addReleaseFile, createRelease, publishRelease } from '@edgekeep/hub/model/releases';
@@ -58,6 +60,8 @@ export async function makeFleet(folder: string, count: number): Promise<Fleet> {
   const { token }: { readonly token: string } = JSON.parse(await readFile(operatorFile, 'utf8'));
   const keys = await loadHubKeys(folder);
   await using database = await Database.open(join(folder, 'hub.sqlite'));
+  const keyStore = plainKeys(join(folder, 'keys'));
+  const authorities = await Authorities.open(folder, { database, keyStore, clock: () => nowMs });
   const publisher = signerFromKey(newKey());
   const publicKey = publisher.publicKey.export({ type: 'spki', format: 'pem' }).toString();
   await trustPublisher(database, { name: 'bench', publicKey, actor: 'bench', nowMs });
@@ -70,10 +74,12 @@ export async function makeFleet(folder: string, count: number): Promise<Fleet> {
       { length: Math.min(insertsAtOnce, count - members.length) },
       (_, at) => members.length + at,
     );
-    members.push(...(await Promise.all(batch.map((number) => addDevice(database, { keys, settings, number, nowMs })))));
+    members.push(
+      ...(await Promise.all(batch.map((number) => addDevice(database, { authorities, settings, number, nowMs })))),
+    );
   }
   const fleet: FleetFile = {
-    root: encodePem('CERTIFICATE', keys.root.der),
+    root: encodePem('CERTIFICATE', authorities.root.der),
     serverName: settings.names[0] ?? 'localhost',
     pcrs: settings.pcrs,
     model,
@@ -145,18 +151,18 @@ async function signed(
 }
 
 interface DeviceOrder {
-  readonly keys: HubKeys;
+  readonly authorities: Authorities;
   readonly settings: HubSettings;
   readonly number: number;
   readonly nowMs: number;
 }
 
-async function addDevice(database: Database, { keys, settings, number, nowMs }: DeviceOrder): Promise<Member> {
+async function addDevice(database: Database, { authorities, settings, number, nowMs }: DeviceOrder): Promise<Member> {
   const id = `press-${number}`;
   const attestation = newKey();
   const operational = newKey();
   const endorsement = endorsementKey();
-  const certificate = await issueDeviceCertificate(keys, {
+  const certificate = await issueDeviceCertificate(authorities, {
     deviceId: id,
     spki: encodeSpki(signerFromKey(operational).publicKey),
     nowMs,
@@ -196,7 +202,7 @@ async function addDevice(database: Database, { keys, settings, number, nowMs }: 
     id,
     attestationKey: attestation.export({ type: 'pkcs8', format: 'der' }).toString('base64'),
     tlsKey: operational.export({ type: 'pkcs8', format: 'pem' }).toString(),
-    tlsChain: chainPem(keys, certificate),
+    tlsChain: authorities.chainPem(certificate),
     boot: number % machineModels,
   };
 }

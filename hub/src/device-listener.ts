@@ -1,7 +1,5 @@
 // What devices reach: the routes of each subject on one listener that asks for a certificate.
 import type { TLSSocket } from 'node:tls';
-import { encodePem } from '@edgekeep/core/identity/pem';
-import { tlsServerOptions } from '@edgekeep/wire/tls';
 import { accessDeviceRoutes } from './access/device-routes.ts';
 import { auditDeviceRoutes } from './audit/device-routes.ts';
 import { tileRoutes } from './audit/tile-routes.ts';
@@ -16,17 +14,17 @@ import { modelDeviceRoutes } from './model/device-routes.ts';
 import type { HubParts } from './parts.ts';
 
 export function createDeviceListener(parts: HubParts): HttpServer {
-  const { settings, clock, keys, database, door, watch, appraiser, witnesses, rootKeys, policies, log } = parts;
+  const { settings, clock, keys, authorities, database, door, watch, appraiser, witnesses, rootKeys, policies, log } =
+    parts;
   const { platformKey } = keys;
-  const clientAuthoritiesPem = [encodePem('CERTIFICATE', keys.root.der), encodePem('CERTIFICATE', keys.issuing.der)];
-  const tls = tlsServerOptions({ ...parts.credential, clientAuthoritiesPem, clientCertificate: 'optional' });
-  const app = createServer(tls, settings.logLevel, 'device');
+  const app = createServer(parts.credential.tlsOptions(), settings.logLevel, 'device');
+  parts.credential.serve(app.server);
   app.server.on('secureConnection', (socket: TLSSocket) => admit(door, socket));
   // No request of a device is answered with knowledge older than one interval; without a store none is answered.
   app.addHook('onRequest', () => watch.fresh());
   const enrolment = {
     database,
-    keys,
+    authorities,
     settings,
     vendorRoots: parts.vendorRoots,
     appraiser,
@@ -54,8 +52,7 @@ export function createDeviceListener(parts: HubParts): HttpServer {
   auditDeviceRoutes(app, { database, log, witnesses, clock, door });
   tileRoutes(app, parts.logFolder);
   revocationStatusRoutes(app, {
-    list: parts.revocationList,
-    responder: parts.ocspResponder,
+    status: parts.revocationStatus,
     clock,
     admit: (request) => void door.anyone(request),
   });

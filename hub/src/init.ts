@@ -5,7 +5,7 @@ import { encodePem } from '@edgekeep/core/identity/pem';
 import { createApiToken } from './access/api-token.ts';
 import { appendEntry } from './audit/append.ts';
 import { HubError } from './error.ts';
-import { createHubKeys, readRootCertificate } from './keys.ts';
+import { createHubKeys, readBirthCertificates } from './keys.ts';
 import { writePrivateFile } from './secrets/private-file.ts';
 import type { NewUnlocker } from './secrets/unlock.ts';
 import { type HubSettings, settingsFileName } from './settings.ts';
@@ -47,7 +47,7 @@ export async function initHub(
     return createApiToken(trx, { name: 'admin', scopes: ['admin'], nowMs, expiresAtMs: nowMs + firstTokenLifeMs });
   });
   await database[Symbol.asyncDispose]();
-  const root = await readRootCertificate(folder);
+  const { root } = await readBirthCertificates(folder);
   const { host, port } = settings.operator;
   const operatorFile = join(folder, operatorFileName);
   const operator = {

@@ -25,9 +25,6 @@ const issuingYears = 5;
 export const clockSkewSeconds = 300;
 
 export interface HubKeys {
-  readonly root: Certificate;
-  readonly issuing: Certificate;
-  readonly issuingSigner: Signer;
   /** Ed25519: signs checkpoints. */
   readonly logSigner: Signer;
   /** P-256: signs attestation results. */
@@ -37,7 +34,8 @@ export interface HubKeys {
 }
 
 /** Names of the hub's keys in its key store; those of the platform key are in secrets/platform-key.ts. */
-const keyNames = { issuing: 'issuing-key.pem', log: 'log-key.pem', attestation: 'attestation-key.pem' } as const;
+export const firstIssuingKeyName = 'issuing-key.pem';
+const keyNames = { log: 'log-key.pem', attestation: 'attestation-key.pem' } as const;
 
 /**
  * Makes all keys; refuses to touch a folder that has some. `rootFolder` gets the root key and is to be taken offline. Without an unlocker the keys are
@@ -71,7 +69,7 @@ export async function createHubKeys(
   await writePrivateFile(join(keys, 'root.pem'), encodePem('CERTIFICATE', rootCertificate.der));
   await writePrivateFile(join(keys, 'issuing.pem'), encodePem('CERTIFICATE', issuingDer));
   const entries = new Map<string, Uint8Array>([
-    [keyNames.issuing, privatePem(issuing)],
+    [firstIssuingKeyName, privatePem(issuing)],
     [keyNames.log, privatePem(newKey('ed25519'))],
     [keyNames.attestation, privatePem(newKey('ec'))],
     [platformKeyName(1), randomBytes(platformKeyLength)],
@@ -88,18 +86,18 @@ export async function loadHubKeys(folder: string, store: KeyStore = plainKeys(jo
     throw new HubError('keys-locked', `${keys} is sealed: an unlocker has to open it`);
   }
   return {
-    root: await readCertificate(join(keys, 'root.pem')),
-    issuing: await readCertificate(join(keys, 'issuing.pem')),
-    issuingSigner: await readSigner(store, folder, keyNames.issuing),
-    logSigner: await readSigner(store, folder, keyNames.log),
-    attestationSigner: await readSigner(store, folder, keyNames.attestation),
+    logSigner: await needSigner(store, folder, keyNames.log),
+    attestationSigner: await needSigner(store, folder, keyNames.attestation),
     platformKey: await readPlatformKey(store, folder),
   };
 }
 
-/** The hub's root certificate, which needs no unlocking. */
-export async function readRootCertificate(folder: string): Promise<Certificate> {
-  return readCertificate(join(folder, 'keys', 'root.pem'));
+/** What the hub was born with, which needs no unlocking; what is in use later stands in the store (authority/state.ts). */
+export async function readBirthCertificates(
+  folder: string,
+): Promise<{ readonly root: Certificate; readonly issuing: Certificate }> {
+  const at = (name: string) => readCertificate(join(folder, 'keys', name));
+  return { root: await at('root.pem'), issuing: await at('issuing.pem') };
 }
 
 function newKey(kind: 'ec' | 'ed25519'): KeyObject {
@@ -121,9 +119,16 @@ function privatePem(key: KeyObject): Uint8Array {
   return Buffer.from(key.export({ type: 'pkcs8', format: 'pem' }).toString());
 }
 
-async function readSigner(store: KeyStore, folder: string, name: string): Promise<Signer> {
+async function needSigner(store: KeyStore, folder: string, name: string): Promise<Signer> {
+  const signer = await readSigner(store, name);
+  if (signer === undefined) throw noKey(folder, name);
+  return signer;
+}
+
+/** The private key of an entry; undefined when there is none. */
+export async function readSigner(store: KeyStore, name: string): Promise<Signer | undefined> {
   const pem = await store.read(name);
-  if (pem === undefined) throw noKey(folder, name);
+  if (pem === undefined) return undefined;
   try {
     return signerFromKey(createPrivateKey(Buffer.from(pem.buffer, pem.byteOffset, pem.byteLength)));
   } finally {

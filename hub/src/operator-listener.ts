@@ -1,6 +1,4 @@
 // What people and programs reach: the routes of each subject on one listener that asks for API tokens.
-import { encodePem } from '@edgekeep/core/identity/pem';
-import { tlsServerOptions } from '@edgekeep/wire/tls';
 import { accessOperatorRoutes } from './access/operator-routes.ts';
 import { auditOperatorRoutes } from './audit/operator-routes.ts';
 import { tileRoutes } from './audit/tile-routes.ts';
@@ -25,12 +23,11 @@ import { platformKeyRoutes } from './secrets/routes.ts';
 
 /** `devicePort` is asked when somebody wants to know where devices connect. */
 export async function createOperatorListener(parts: HubParts, devicePort: () => number): Promise<HttpServer> {
-  const { settings, clock, keys, database, requireScope, connections, witnesses, watch, log } = parts;
+  const { settings, clock, keys, authorities, database, requireScope, connections, witnesses, watch, log } = parts;
   const { platformKey } = keys;
-  const clientAuthoritiesPem = [encodePem('CERTIFICATE', keys.root.der)];
-  const tls = tlsServerOptions({ ...parts.credential, clientAuthoritiesPem, clientCertificate: 'optional' });
   // People and programs show tokens: nobody is asked for a certificate.
-  const app = createServer({ ...tls, requestCert: false }, settings.logLevel, 'operator');
+  const app = createServer({ ...parts.credential.tlsOptions(), requestCert: false }, settings.logLevel, 'operator');
+  parts.credential.serve(app.server);
   await openApiRoutes(app);
   const lines = await AlertLines.start(database.read, (alert) =>
     app.log.warn({ alert }, `alert ${alert.id}: ${alert.title}`),
@@ -40,7 +37,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     const guarded = { database, clock, requireScope };
     const fleet = { ...guarded, connections, witnesses, watch };
     healthRoutes(app, { database, metrics: parts.metrics, requireScope });
-    hubRoutes(app, { database, keys, names: settings.names, logKey: log.key, devicePort, requireScope });
+    hubRoutes(app, { database, keys, authorities, names: settings.names, logKey: log.key, devicePort, requireScope });
     deviceOperatorRoutes(app, fleet);
     registryDeviceRoutes(app, fleet);
     groupRoutes(app, guarded);
@@ -55,14 +52,13 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     const trust = trustSource(database, logKeys, settings.witness.quorum);
     auditOperatorRoutes(app, { database, log, receipts: parts.receipts, trust, requireScope });
     tileRoutes(app, parts.logFolder);
-    const { revocationList: list, ocspResponder: responder } = parts;
-    revocationStatusRoutes(app, { list, responder, clock, admit: () => undefined });
+    const status = parts.revocationStatus;
+    revocationStatusRoutes(app, { status, clock, admit: () => undefined });
     const warningDays = settings.expiryWarningDays;
     const ownCertificates = async () => [
-      { name: 'root', certificate: keys.root },
-      { name: 'issuing CA', certificate: keys.issuing },
-      { name: 'server', certificate: parts.credential.certificate },
-      { name: 'OCSP responder', certificate: await responder.certificate() },
+      ...authorities.ownCertificates,
+      { name: 'server', certificate: parts.credential.current.certificate },
+      ...(await status.responderCertificates()),
     ];
     revocationOperatorRoutes(app, { ...fleet, warningDays, ownCertificates });
   });

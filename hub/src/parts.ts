@@ -13,14 +13,14 @@ import { ReferenceStore } from './attest/reference-store.ts';
 import { AuditLog } from './audit/log.ts';
 import { checkpointsIn, entriesIn } from './audit/store-source.ts';
 import { WitnessBoard } from './audit/witness.ts';
+import { Authorities } from './authority/authorities.ts';
+import { RevocationStatus } from './authority/revocation-status.ts';
+import { LiveCredential } from './authority/server-credential.ts';
 import type { Clock } from './clock.ts';
 import { createMetrics, type Metrics } from './health/metrics.ts';
 import { DeviceDoor } from './http/device.ts';
 import { type RequireScope, requireScopeWith } from './http/operator.ts';
-import { issueServerCredential, recordHubCertificate, type ServerCredential } from './identity/authority.ts';
 import { Connections } from './identity/connections.ts';
-import { RevocationList } from './identity/crl.ts';
-import { OcspResponder } from './identity/ocsp.ts';
 import type { CutOrder } from './identity/revocation-store.ts';
 import { RevocationWatch } from './identity/revocation-watch.ts';
 import { RootKeys } from './identity/root-keys.ts';
@@ -35,6 +35,7 @@ export interface HubParts {
   readonly settings: HubSettings;
   readonly clock: Clock;
   readonly keys: HubKeys;
+  readonly authorities: Authorities;
   readonly vendorRoots: readonly Certificate[];
   readonly database: Database;
   readonly logFolder: string;
@@ -52,10 +53,9 @@ export interface HubParts {
   readonly requireScope: RequireScope;
   readonly platformKeyRoll: PlatformKeyRoll;
   readonly watch: RevocationWatch;
-  readonly revocationList: RevocationList;
-  readonly ocspResponder: OcspResponder;
+  readonly revocationStatus: RevocationStatus;
   /** What both listeners show of themselves. */
-  readonly credential: ServerCredential;
+  readonly credential: LiveCredential;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -94,22 +94,19 @@ export async function openParts(
   const { platformKey } = keys;
   const platformKeyRoll = opened.use(new PlatformKeyRoll({ database, keyStore, platformKey, clock }));
 
-  const { pollMilliseconds, crlSeconds, ocspSeconds } = settings.revocation;
   const cut = ({ deviceId, serial }: CutOrder): void => {
     if (serial === undefined) witnesses.remove(deviceId);
     connections.cut(deviceId, serial);
   };
-  const watch = opened.use(await RevocationWatch.start(database, cut, pollMilliseconds));
-  const credential = await issueServerCredential(keys, settings.names, {
-    nowMs: clock(),
-    publicUrl: settings.publicUrl,
-  });
-  await database.write((trx) => recordHubCertificate(trx, credential.certificate, 'server'));
+  const watch = opened.use(await RevocationWatch.start(database, cut, settings.revocation.pollMilliseconds));
+  const authorities = await Authorities.open(folder, { database, keyStore, clock });
+  const credential = await LiveCredential.open({ database, authorities, settings, clock });
   const closing = opened.move();
   return {
     settings,
     clock,
     keys,
+    authorities,
     vendorRoots,
     database,
     logFolder,
@@ -123,12 +120,11 @@ export async function openParts(
     receipts: new Receipts(database, log, witnesses),
     blobs: new Blobs(join(folder, 'blobs')),
     metrics: createMetrics(connections, log, database),
-    door: new DeviceDoor(connections, clock, settings),
+    door: new DeviceDoor(connections, authorities, clock, settings),
     requireScope: requireScopeWith(database, clock),
     platformKeyRoll,
     watch,
-    revocationList: new RevocationList({ database, keys, watch, clock, lifeSeconds: crlSeconds }),
-    ocspResponder: new OcspResponder({ database, keys, watch, clock, answerSeconds: ocspSeconds }),
+    revocationStatus: new RevocationStatus({ database, authorities, watch, clock, settings }),
     credential,
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };

@@ -48,11 +48,11 @@ export async function startHub(
   await device.listen(settings.device);
   await operator.listen(settings.operator);
   const running = opened.move();
-  const { keys, log } = parts;
+  const { keys, authorities, log } = parts;
   return {
     deviceAddress: addressOf(device),
     operatorAddress: addressOf(operator),
-    rootPem: encodePem('CERTIFICATE', keys.root.der),
+    rootPem: encodePem('CERTIFICATE', authorities.root.der),
     logKey: log.key,
     attestationKeyPem: keys.attestationSigner.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),

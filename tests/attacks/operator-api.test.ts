@@ -61,6 +61,7 @@ const routes = [
 /** Public: health, public keys, the log itself, which certificates are revoked. */
 const openRoutes = [
   'GET /crl',
+  'GET /crl/*',
   'POST /ocsp',
   'GET /ocsp/*',
   'GET /healthz',

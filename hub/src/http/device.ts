@@ -8,6 +8,7 @@ import { deviceIdOf } from '@edgekeep/core/identity/device-id';
 import { Budgets } from '../access/budget.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
+import type { Authorities } from '../authority/authorities.ts';
 import type { Connections, DeviceConnection } from '../identity/connections.ts';
 import type { HubSettings } from '../settings.ts';
 
@@ -24,12 +25,19 @@ const burstSeconds = 10;
 
 export class DeviceDoor {
   readonly #connections: Connections;
+  readonly #authorities: Pick<Authorities, 'trustsIssuerOf'>;
   readonly #clock: Clock;
   readonly #byDevice: Budgets;
   readonly #byAddress: Budgets;
 
-  constructor(connections: Connections, clock: Clock, limits: RequestLimits) {
+  constructor(
+    connections: Connections,
+    authorities: Pick<Authorities, 'trustsIssuerOf'>,
+    clock: Clock,
+    limits: RequestLimits,
+  ) {
     this.#connections = connections;
+    this.#authorities = authorities;
     this.#clock = clock;
     this.#byDevice = new Budgets({ perSecond: limits.requestsPerSecondMost, burstSeconds });
     this.#byAddress = new Budgets({ perSecond: limits.anonymousRequestsPerSecondMost, burstSeconds });
@@ -37,7 +45,7 @@ export class DeviceDoor {
 
   /** Registers a new TLS connection; called once, before its first request. */
   admit(socket: TLSSocket): void {
-    this.#connections.add(socket, certificateOf(socket));
+    this.#connections.add(socket, certificateOf(socket, this.#authorities));
   }
 
   /** Any connection, with or without a certificate: for enrolment and public documents. */
@@ -82,11 +90,16 @@ export class DeviceDoor {
   }
 }
 
-// `authorized` says that OpenSSL verified the chain to our CA and the dates; a certificate it did not accept counts as none.
-function certificateOf(socket: TLSSocket): DeviceConnection['certificate'] {
+// `authorized` says that OpenSSL verified the chain to our root and the dates; a certificate it did not accept counts as none. So does one of an
+// issuing CA that is believed no more: under its root the chain is still complete.
+function certificateOf(
+  socket: TLSSocket,
+  authorities: Pick<Authorities, 'trustsIssuerOf'>,
+): DeviceConnection['certificate'] {
   if (!socket.authorized) return undefined;
   const { raw } = socket.getPeerCertificate();
   const certificate = parseCertificate(raw);
+  if (!authorities.trustsIssuerOf(certificate)) return undefined;
   return {
     deviceId: deviceIdOf(certificate),
     serial: serialText(certificate),

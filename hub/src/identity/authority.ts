@@ -6,15 +6,17 @@ import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest, type Certificate, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
 import { issueCertificate } from '@edgekeep/core/identity/issue';
-import { encodePem } from '@edgekeep/core/identity/pem';
 import { deviceProfile, ocspResponderProfile, serverProfile, type StatusUrls } from '@edgekeep/core/identity/profile';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { signerFromKey } from '@edgekeep/core/signer';
-import { clockSkewSeconds, type HubKeys } from '../keys.ts';
+import type { Authorities } from '../authority/authorities.ts';
+import { issuerIdOf, type IssuingAuthority } from '../authority/state.ts';
+import { HubError } from '../error.ts';
+import { clockSkewSeconds } from '../keys.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { HubCertificateRow } from '../store/schema.ts';
 
-// The server key lives in memory only and is new at every start; a hub that runs longer than this without a restart must be restarted.
+// The server key lives in memory only and is new at every start; a hub that runs on makes the next one in time.
 const serverLifeSeconds = 400 * 86_400;
 // Nobody can revoke a responder that need not be checked, so its life is short; a running hub makes the next one in time.
 const ocspLifeSeconds = 7 * 86_400;
@@ -29,7 +31,11 @@ export interface DeviceCertificateOrder {
   readonly publicUrl?: string | null;
 }
 
-export async function issueDeviceCertificate(keys: HubKeys, order: DeviceCertificateOrder): Promise<Certificate> {
+export async function issueDeviceCertificate(
+  authorities: Authorities,
+  order: DeviceCertificateOrder,
+): Promise<Certificate> {
+  const { active } = authorities;
   const nowSeconds = Math.floor(order.nowMs / 1_000);
   const template = deviceProfile(
     {
@@ -37,12 +43,12 @@ export async function issueDeviceCertificate(keys: HubKeys, order: DeviceCertifi
       serialRandom: randomBytes(16),
       notBeforeSeconds: nowSeconds - clockSkewSeconds,
       notAfterSeconds: nowSeconds + order.lifeSeconds,
-      statusUrls: statusUrlsOf(order.publicUrl),
+      statusUrls: statusUrlsOf(active, order.publicUrl),
     },
-    keys.issuing,
+    active.certificate,
     order.deviceId,
   );
-  return parseCertificate(await issueCertificate(template, keys.issuingSigner));
+  return parseCertificate(await issueCertificate(template, active.signer));
 }
 
 /** Records an issued certificate; the serial is the primary key, so no two certificates share one. */
@@ -51,6 +57,7 @@ export async function recordCertificate(
   certificate: Certificate,
   deviceId: string,
 ): Promise<void> {
+  await assertIssuerStands(trx, certificate);
   await trx
     .insertInto('certificate')
     .values({
@@ -62,20 +69,30 @@ export async function recordCertificate(
       not_after: certificate.notAfterSeconds * 1_000,
       revoked_at: null,
       revocation_reason: null,
+      issuer: issuerIdOf(certificate),
     })
     .execute();
 }
 
-/** Certificate and issuers as a TLS peer wants them: the leaf first, without the root. */
-export function chainPem(keys: HubKeys, certificate: Certificate): string {
-  return encodePem('CERTIFICATE', certificate.der) + encodePem('CERTIFICATE', keys.issuing.der);
+// The issuing CA may have been revoked while the certificate was made: nobody may see it then.
+async function assertIssuerStands(trx: WriteTransaction, certificate: Certificate): Promise<void> {
+  const issuer = await trx
+    .selectFrom('issuing_authority')
+    .select('status')
+    .where('id', '=', issuerIdOf(certificate))
+    .executeTakeFirst();
+  if (issuer?.status === 'active' || issuer?.status === 'retiring' || issuer?.status === 'next') return;
+  throw new HubError('conflict', 'the issuing CA was replaced while this certificate was made: ask again');
 }
 
 /** Where a certificate's reader can ask whether it was revoked; nowhere when the hub has no public address. */
-export function statusUrlsOf(publicUrl: string | null = null): StatusUrls | undefined {
+export function statusUrlsOf(
+  { id }: Pick<IssuingAuthority, 'id'>,
+  publicUrl: string | null = null,
+): StatusUrls | undefined {
   if (publicUrl === null) return undefined;
   const base = publicUrl.replace(/\/+$/, '');
-  return { crl: `${base}/crl`, ocsp: `${base}/ocsp` };
+  return { crl: `${base}/crl/${id}`, ocsp: `${base}/ocsp` };
 }
 
 export interface OwnCertificateOrder {
@@ -92,28 +109,29 @@ export interface ServerCredential {
 
 /** A fresh key and certificate for the hub's listeners. */
 export async function issueServerCredential(
-  keys: HubKeys,
+  authorities: Authorities,
   names: readonly string[],
   order: OwnCertificateOrder,
 ): Promise<ServerCredential> {
+  const { active } = authorities;
   const { privateKey, input } = newKeyFor(order, serverLifeSeconds);
-  const template = serverProfile({ ...input, statusUrls: statusUrlsOf(order.publicUrl) }, keys.issuing, {
+  const template = serverProfile({ ...input, statusUrls: statusUrlsOf(active, order.publicUrl) }, active.certificate, {
     dnsNames: names.filter((name) => isIP(name) === 0),
     ipAddresses: names.filter((name) => isIP(name) !== 0),
   });
-  const certificate = parseCertificate(await issueCertificate(template, keys.issuingSigner));
+  const certificate = parseCertificate(await issueCertificate(template, active.signer));
   return {
     certificate,
-    certificateChainPem: chainPem(keys, certificate),
+    certificateChainPem: authorities.serverChainPem(certificate),
     privateKeyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
   };
 }
 
 /** A fresh key and certificate for answering OCSP requests. */
-export async function issueOcspCredential(keys: HubKeys, order: Pick<OwnCertificateOrder, 'nowMs'>) {
+export async function issueOcspCredential(issuing: IssuingAuthority, order: Pick<OwnCertificateOrder, 'nowMs'>) {
   const { privateKey, input } = newKeyFor(order, ocspLifeSeconds);
-  const template = ocspResponderProfile(input, keys.issuing, commonNameOnly('Edgekeep OCSP responder'));
-  const certificate = parseCertificate(await issueCertificate(template, keys.issuingSigner));
+  const template = ocspResponderProfile(input, issuing.certificate, commonNameOnly('Edgekeep OCSP responder'));
+  const certificate = parseCertificate(await issueCertificate(template, issuing.signer));
   return { certificate, signer: signerFromKey(privateKey) };
 }
 
@@ -132,8 +150,17 @@ export async function recordHubCertificate(
       der: certificate.der,
       not_before: certificate.notBeforeSeconds * 1_000,
       not_after: certificate.notAfterSeconds * 1_000,
+      issuer: issuerIdOf(certificate),
     })
     .execute();
+}
+
+/** When a certificate of the hub's own is to be replaced. */
+export function isTwoThirdsOver(
+  { notBeforeSeconds, notAfterSeconds }: Pick<Certificate, 'notBeforeSeconds' | 'notAfterSeconds'>,
+  nowMs: number,
+): boolean {
+  return nowMs / 1_000 > notBeforeSeconds + ((notAfterSeconds - notBeforeSeconds) * 2) / 3;
 }
 
 function newKeyFor({ nowMs }: Pick<OwnCertificateOrder, 'nowMs'>, lifeSeconds: number) {

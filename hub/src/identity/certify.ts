@@ -7,8 +7,8 @@ import { type Certificate, certificateDigest } from '@edgekeep/core/identity/cer
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { type Appraiser, isAuthentic, recordAppraisal, type Standing } from '../attest/appraiser.ts';
 import { appendEntry } from '../audit/append.ts';
+import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
-import type { HubKeys } from '../keys.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
@@ -16,7 +16,7 @@ import { issueDeviceCertificate, recordCertificate } from './authority.ts';
 
 export interface CertifyParts {
   readonly database: Database;
-  readonly keys: HubKeys;
+  readonly authorities: Authorities;
   readonly settings: Pick<HubSettings, 'certificateSeconds' | 'publicUrl'>;
   readonly appraiser: Appraiser;
 }
@@ -41,7 +41,7 @@ export async function certifyNextKey(
   entryKind: 'certificate-renewed' | 'device-recovered',
   assertMayHold: AssertMayHold = () => undefined,
 ): Promise<Certificate> {
-  const { database, keys, settings, appraiser } = parts;
+  const { database, authorities, settings, appraiser } = parts;
   const { nonce, nowMs } = proof;
   const { spki } = parseCertificateRequest(proof.certificateRequest);
   const expected = { qualifyingData: qualifyingData('certify', nonce, spki), nonce, nowMs };
@@ -58,7 +58,7 @@ export async function certifyNextKey(
     lifeSeconds: settings.certificateSeconds,
     publicUrl: settings.publicUrl,
   };
-  const certificate = await issueDeviceCertificate(keys, order);
+  const certificate = await issueDeviceCertificate(authorities, order);
   await database.write(async (trx) => {
     await recordCertificate(trx, certificate, device.id);
     // The state may have changed while the evidence was appraised.

@@ -4,11 +4,12 @@ import { parseBase64 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { ocspRequestLengthMax } from '@edgekeep/core/identity/ocsp-request';
 import { z } from 'zod';
+import type { RevocationStatus } from '../authority/revocation-status.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { RevocationList } from './crl.ts';
-import type { OcspAnswered, OcspResponder } from './ocsp.ts';
+import type { IssuedList } from './crl.ts';
+import type { OcspAnswered } from './ocsp.ts';
 
 const requestType = 'application/ocsp-request';
 // RFC 6960 appendix A.1 wants GET for questions under 255 octets; this leaves room for percent-encoding and a long serial number.
@@ -19,18 +20,27 @@ const cacheSecondsMost = 60;
 export function revocationStatusRoutes(
   app: HttpServer,
   parts: {
-    readonly list: RevocationList;
-    readonly responder: OcspResponder;
+    readonly status: RevocationStatus;
     readonly clock: Clock;
     /** Counts the request; throws when there were too many. */
     readonly admit: (request: FastifyRequest) => void;
   },
 ): void {
-  const { list, responder, clock, admit } = parts;
+  const { status, clock, admit } = parts;
 
   app.get('/crl', async (request, reply) => {
     admit(request);
-    const { der, number, thisUpdateSeconds, nextUpdateSeconds } = await list.current();
+    return sendList(request, reply, await status.list());
+  });
+
+  const byIssuer = z.strictObject({ id: z.string().regex(/^[0-9a-f]{40}$/) });
+  app.get('/crl/:id', { schema: { params: byIssuer } }, async (request, reply) => {
+    admit(request);
+    return sendList(request, reply, await status.list(request.params.id));
+  });
+
+  async function sendList(request: FastifyRequest, reply: FastifyReply, list: IssuedList) {
+    const { der, number, thisUpdateSeconds, nextUpdateSeconds } = list;
     void reply
       .type('application/pkix-crl')
       .header('cache-control', 'no-cache')
@@ -39,20 +49,20 @@ export function revocationStatusRoutes(
       .header('expires', httpDate(nextUpdateSeconds));
     if (request.headers['if-none-match'] === `"${number}"`) return reply.status(304).send();
     return reply.send(Buffer.from(der));
-  });
+  }
 
   app.addContentTypeParser(requestType, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.post('/ocsp', { bodyLimit: ocspRequestLengthMax }, async (request, reply) => {
     admit(request);
     if (!(request.body instanceof Uint8Array))
       throw new HubError('media-type-unsupported', `send a request as ${requestType}`);
-    return send(reply, await responder.answer(request.body));
+    return send(reply, await status.answer(request.body));
   });
 
   const path = z.strictObject({ '*': z.string().max(pathCharactersMost) });
   app.get('/ocsp/*', { schema: { params: path } }, async (request, reply) => {
     admit(request);
-    return send(reply, await responder.answer(readPath(request.params['*'])));
+    return send(reply, await status.answer(readPath(request.params['*'])));
   });
 
   async function send(reply: FastifyReply, { der, reusedUntilSeconds }: OcspAnswered) {

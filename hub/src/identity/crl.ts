@@ -4,8 +4,8 @@ import { encodeCrl, encodeCrlEntry } from '@edgekeep/core/identity/crl';
 import { parseRevocationReason } from '@edgekeep/core/identity/crl-reason';
 import { parseHex } from '@edgekeep/core/bytes';
 import type { Clock } from '../clock.ts';
+import type { IssuingAuthority } from '../authority/state.ts';
 import { HubError } from '../error.ts';
-import type { HubKeys } from '../keys.ts';
 import type { Database } from '../store/database.ts';
 import type { RevocationWatch } from './revocation-watch.ts';
 
@@ -26,7 +26,8 @@ interface Kept extends IssuedList {
 
 export interface RevocationListParts {
   readonly database: Database;
-  readonly keys: Pick<HubKeys, 'issuing' | 'issuingSigner'>;
+  /** Whose certificates are listed, and who signs. */
+  readonly issuing: IssuingAuthority;
   readonly watch: RevocationWatch;
   readonly clock: Clock;
   readonly lifeSeconds: number;
@@ -65,7 +66,7 @@ export class RevocationList {
   }
 
   async #make(): Promise<Kept> {
-    const { database, keys, clock, lifeSeconds } = this.#parts;
+    const { database, issuing, clock, lifeSeconds } = this.#parts;
     const nowMs = clock();
     const thisUpdateSeconds = Math.floor(nowMs / 1_000);
     const nextUpdateSeconds = thisUpdateSeconds + lifeSeconds;
@@ -79,22 +80,23 @@ export class RevocationList {
         .executeTakeFirstOrThrow(),
     );
     // RFC 5280 section 3.3: an entry stays until a list was issued after its certificate's end.
-    const entries = await readEntries(database, nowMs - lifeSeconds * 1_000);
-    const template = { issuer: keys.issuing, number, thisUpdateSeconds, nextUpdateSeconds, entries };
-    const der = await encodeCrl(template, keys.issuingSigner);
+    const entries = await readEntries(database, issuing.id, nowMs - lifeSeconds * 1_000);
+    const template = { issuer: issuing.certificate, number, thisUpdateSeconds, nextUpdateSeconds, entries };
+    const der = await encodeCrl(template, issuing.signer);
     this.#kept = { der, number, thisUpdateSeconds, nextUpdateSeconds, version };
     return this.#kept;
   }
 }
 
 // Page by page, so that nobody else waits for a long list. What is revoked meanwhile may be in it already; its version is a later one.
-async function readEntries(database: Database, endedAfterMs: number): Promise<readonly Uint8Array[]> {
+async function readEntries(database: Database, issuer: string, endedAfterMs: number): Promise<readonly Uint8Array[]> {
   const entries: Uint8Array[] = [];
   let last = { revokedAt: -1, serial: '' };
   for (;;) {
     const rows = await database.read
       .selectFrom('certificate')
       .select(['serial', 'revoked_at as revokedAt', 'revocation_reason as reason'])
+      .where('issuer', '=', issuer)
       .where((q) =>
         q.or([
           q('revoked_at', '>', last.revokedAt),

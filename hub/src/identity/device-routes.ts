@@ -12,7 +12,6 @@ import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
 import { assertEnabled } from '../registry/enablement.ts';
 import type { DeviceRecord } from '../store/schema.ts';
-import { chainPem } from './authority.ts';
 import { certifyNextKey } from './certify.ts';
 import { openChallenge, takeChallenge } from './connections.ts';
 import { completeEnrolment, type EnrolmentParts, startEnrolment } from './enrolment.ts';
@@ -26,7 +25,7 @@ export function identityDeviceRoutes(
   app: HttpServer,
   parts: EnrolmentParts & { clock: Clock; door: DeviceDoor; witnesses: WitnessBoard },
 ): void {
-  const { database, keys, settings, appraiser, clock, door, witnesses } = parts;
+  const { database, authorities, settings, appraiser, clock, door, witnesses } = parts;
 
   app.post(
     '/v1/enrol/challenge',
@@ -61,7 +60,7 @@ export function identityDeviceRoutes(
         nonce: takeChallenge(connection, nowMs),
         nowMs,
       });
-      return { deviceId: pending.deviceId, certificateChain: chainPem(keys, certificate) };
+      return { deviceId: pending.deviceId, certificateChain: authorities.chainPem(certificate) };
     },
   );
 
@@ -111,7 +110,7 @@ export function identityDeviceRoutes(
       };
       const device = await getDevice(database.read, deviceId);
       const certificate = await certifyNextKey(parts, device, proof, 'certificate-renewed');
-      return { deviceId, certificateChain: chainPem(keys, certificate) };
+      return { deviceId, certificateChain: authorities.chainPem(certificate) };
     },
   );
 

@@ -24,8 +24,8 @@ import type { DeviceIdentity } from '@edgekeep/wire/device-api';
 import { wrapTargetOf } from '../access/wrap.ts';
 import { type Appraiser, isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
 import { appendEntry } from '../audit/append.ts';
+import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
-import type { HubKeys } from '../keys.ts';
 import { isExpected } from '../registry/admission.ts';
 import { recordChange } from '../registry/history.ts';
 import type { HubSettings } from '../settings.ts';
@@ -50,7 +50,7 @@ export interface PendingEnrolment {
 
 export interface EnrolmentParts {
   readonly database: Database;
-  readonly keys: HubKeys;
+  readonly authorities: Authorities;
   readonly settings: HubSettings;
   readonly vendorRoots: readonly Certificate[];
   readonly appraiser: Appraiser;
@@ -121,7 +121,7 @@ export async function completeEnrolment(
     nowMs: number;
   },
 ): Promise<Certificate> {
-  const { database, keys, settings, appraiser } = parts;
+  const { database, authorities, settings, appraiser } = parts;
   const { deviceId, identity, rootSha256, tokenSha256 } = pending;
   if (pending.credentialSecret !== undefined) {
     const answer = proof.credentialSecret ?? new Uint8Array(0);
@@ -170,7 +170,7 @@ export async function completeEnrolment(
     lifeSeconds: settings.certificateSeconds,
     publicUrl: settings.publicUrl,
   };
-  const certificate = await issueDeviceCertificate(keys, order);
+  const certificate = await issueDeviceCertificate(authorities, order);
   await database.write(async (trx) => {
     await assertFree({ read: trx }, deviceId, rootSha256);
     const imported = await isExpected(trx, pending);

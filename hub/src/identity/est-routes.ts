@@ -24,11 +24,11 @@ export function estRoutes(
   app: HttpServer,
   parts: EstParts & { readonly clock: Clock; readonly door: DeviceDoor },
 ): void {
-  const { keys, clock, door } = parts;
+  const { authorities, clock, door } = parts;
 
   app.get(`${at}/cacerts`, async (request, reply) => {
     door.anyone(request);
-    return send(reply, 'application/pkcs7-mime', encodeCertificates([keys.root, keys.issuing]));
+    return send(reply, 'application/pkcs7-mime', encodeCertificates(authorities.published));
   });
 
   app.get(`${at}/csrattrs`, async (request, reply) => {

@@ -9,8 +9,8 @@ import { type CertificateRequest, parseCertificateRequest } from '@edgekeep/core
 import type { Extension } from '@edgekeep/core/identity/extensions';
 import { createHash } from 'node:crypto';
 import { appendEntry } from '../audit/append.ts';
+import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
-import type { HubKeys } from '../keys.ts';
 import { isExpected } from '../registry/admission.ts';
 import { assertEnabled } from '../registry/enablement.ts';
 import { recordChange } from '../registry/history.ts';
@@ -29,7 +29,7 @@ const identity = JSON.stringify({ kind: 'est' });
 
 export interface EstParts {
   readonly database: Database;
-  readonly keys: HubKeys;
+  readonly authorities: Authorities;
   readonly settings: Pick<HubSettings, 'certificateSeconds' | 'publicUrl'>;
 }
 
@@ -152,13 +152,13 @@ function tokenRefused(): HubError {
 }
 
 async function issue(
-  { keys, settings }: EstParts,
+  { authorities, settings }: EstParts,
   deviceId: string,
   { spki }: CertificateRequest,
   nowMs: number,
 ): Promise<Certificate> {
   const { certificateSeconds: lifeSeconds, publicUrl } = settings;
-  return issueDeviceCertificate(keys, { deviceId, spki, nowMs, lifeSeconds, publicUrl });
+  return issueDeviceCertificate(authorities, { deviceId, spki, nowMs, lifeSeconds, publicUrl });
 }
 
 async function register(

@@ -2,6 +2,7 @@
 import { encodeVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { hubView } from '@edgekeep/wire/operator-api';
+import type { Authorities } from '../authority/authorities.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { HubKeys } from '../keys.ts';
@@ -12,7 +13,8 @@ export function hubRoutes(
   app: HttpServer,
   parts: {
     database: Database;
-    keys: Pick<HubKeys, 'root' | 'attestationSigner'>;
+    keys: Pick<HubKeys, 'attestationSigner'>;
+    authorities: Authorities;
     names: readonly string[];
     logKey: VerifierKey;
     /** Asked late: with port 0 it is known once the device listener is open. */
@@ -20,12 +22,12 @@ export function hubRoutes(
     requireScope: RequireScope;
   },
 ): void {
-  const { database, keys, names, logKey, devicePort, requireScope } = parts;
+  const { database, keys, authorities, names, logKey, devicePort, requireScope } = parts;
 
   app.get('/v1/hub', { ...requireScope('devices:read'), schema: { response: { 200: hubView } } }, async () => ({
     name: names[0] ?? 'localhost',
     devicePort: devicePort(),
-    root: encodePem('CERTIFICATE', keys.root.der),
+    root: encodePem('CERTIFICATE', authorities.root.der),
     logKey: encodeVerifierKey(logKey),
     attestationKey: keys.attestationSigner.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
     publisherKeys: (await listPublishers(database)).map(({ publicKeyPem }) => publicKeyPem),

@@ -1,22 +1,15 @@
-// The OCSP responder for the issuing CA (RFC 6960, spec/revocation.md): answers are signed with a key that can do nothing else, and kept for
+// The OCSP responder for one issuing CA (RFC 6960, spec/revocation.md): answers are signed with a key that can do nothing else, and kept for
 // those who ask without a nonce until something is revoked.
 import { toHex } from '@edgekeep/core/bytes';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { parseRevocationReason } from '@edgekeep/core/identity/crl-reason';
-import { CoreError } from '@edgekeep/core/error';
-import {
-  type CertId,
-  isIssuedBy,
-  issuerHashesOf,
-  type OcspRequest,
-  parseOcspRequest,
-} from '@edgekeep/core/identity/ocsp-request';
-import { type CertificateStatus, encodeOcspFailure, encodeOcspResponse } from '@edgekeep/core/identity/ocsp-response';
+import { type CertId, isIssuedBy, issuerHashesOf, type OcspRequest } from '@edgekeep/core/identity/ocsp-request';
+import { type CertificateStatus, encodeOcspResponse } from '@edgekeep/core/identity/ocsp-response';
 import type { Signer } from '@edgekeep/core/signer';
+import type { IssuingAuthority } from '../authority/state.ts';
 import type { Clock } from '../clock.ts';
-import type { HubKeys } from '../keys.ts';
 import type { Database } from '../store/database.ts';
-import { issueOcspCredential, recordHubCertificate } from './authority.ts';
+import { issueOcspCredential, isTwoThirdsOver, recordHubCertificate } from './authority.ts';
 import type { RevocationWatch } from './revocation-watch.ts';
 
 // About 800 bytes each.
@@ -24,7 +17,8 @@ const keptMost = 20_000;
 
 export interface OcspParts {
   readonly database: Database;
-  readonly keys: HubKeys;
+  /** Whose certificates it answers for. */
+  readonly issuing: IssuingAuthority;
   readonly watch: RevocationWatch;
   readonly clock: Clock;
   /** How long an answer may be relied on. */
@@ -52,8 +46,8 @@ export class OcspResponder {
 
   constructor(parts: OcspParts) {
     this.#parts = parts;
-    const { issuing } = parts.keys;
-    this.#issuer = { sha1: issuerHashesOf(issuing, 'sha1'), sha256: issuerHashesOf(issuing, 'sha256') };
+    const { certificate } = parts.issuing;
+    this.#issuer = { sha1: issuerHashesOf(certificate, 'sha1'), sha256: issuerHashesOf(certificate, 'sha256') };
   }
 
   /** The responder's certificate at this moment. */
@@ -61,15 +55,13 @@ export class OcspResponder {
     return (await this.#currentCredential()).certificate;
   }
 
-  /** The answer to a DER request; to one that cannot be read it is `malformedRequest`. */
-  async answer(der: Uint8Array): Promise<OcspAnswered> {
-    let request: OcspRequest;
-    try {
-      request = parseOcspRequest(der);
-    } catch (error) {
-      if (!(error instanceof CoreError)) throw error;
-      return { der: encodeOcspFailure('malformedRequest'), reusedUntilSeconds: undefined };
-    }
+  /** Whether the request asks about a certificate of this issuing CA. */
+  isFor({ certificates }: OcspRequest): boolean {
+    return certificates.some((one) => isIssuedBy(one, this.#issuer));
+  }
+
+  /** The answer; what another issuing CA gave out is `unknown` in it. */
+  async answer(request: OcspRequest): Promise<OcspAnswered> {
     const { watch, clock } = this.#parts;
     await watch.fresh();
     if (this.#keptVersion !== watch.version) {
@@ -110,17 +102,20 @@ export class OcspResponder {
   async #statusOf(one: CertId): Promise<CertificateStatus> {
     if (!isIssuedBy(one, this.#issuer)) return { kind: 'unknown' };
     const { read } = this.#parts.database;
+    const { id } = this.#parts.issuing;
     const serial = toHex(one.serial).replace(/^0+/, '');
     const row = await read
       .selectFrom('certificate')
       .select(['revoked_at as revokedAt', 'revocation_reason as reason'])
       .where('serial', '=', serial)
+      .where('issuer', '=', id)
       .executeTakeFirst();
     if (row === undefined) {
       const own = await read
         .selectFrom('hub_certificate')
         .select('serial')
         .where('serial', '=', serial)
+        .where('issuer', '=', id)
         .executeTakeFirst();
       return { kind: own === undefined ? 'unknown' : 'good' };
     }
@@ -139,14 +134,10 @@ export class OcspResponder {
   }
 
   async #renew(): Promise<Credential> {
-    const { database, keys, clock } = this.#parts;
-    const credential = await issueOcspCredential(keys, { nowMs: clock() });
+    const { database, issuing, clock } = this.#parts;
+    const credential = await issueOcspCredential(issuing, { nowMs: clock() });
     await database.write((trx) => recordHubCertificate(trx, credential.certificate, 'ocsp'));
     this.#credential = credential;
     return credential;
   }
-}
-
-function isTwoThirdsOver({ notBeforeSeconds, notAfterSeconds }: Certificate, nowMs: number): boolean {
-  return nowMs / 1_000 > notBeforeSeconds + ((notAfterSeconds - notBeforeSeconds) * 2) / 3;
 }

@@ -8,7 +8,6 @@ import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { HubSettings } from '../settings.ts';
-import { chainPem } from './authority.ts';
 import { type CertifyParts, certifyNextKey } from './certify.ts';
 import { type DeviceConnection, openChallenge, takeChallenge } from './connections.ts';
 import { assertEnabled } from '../registry/enablement.ts';
@@ -21,7 +20,7 @@ type RecoveryParts = CertifyParts & {
 };
 
 export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
-  const { database, keys, settings, clock, door } = parts;
+  const { database, authorities, settings, clock, door } = parts;
   // Between the two steps, on one connection.
   const recovering = new WeakMap<DeviceConnection, string>();
 
@@ -59,7 +58,7 @@ export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
         nowMs,
       };
       const certificate = await certifyNextKey(parts, device, proof, 'device-recovered', assertMayReturn);
-      return { deviceId, certificateChain: chainPem(keys, certificate) };
+      return { deviceId, certificateChain: authorities.chainPem(certificate) };
     },
   );
 }

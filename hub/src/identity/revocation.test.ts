@@ -171,16 +171,18 @@ test('a store that cannot be read is an error to whoever needs fresh knowledge',
 });
 
 const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-const issuingSigner = signerFromKey(privateKey);
+const signer = signerFromKey(privateKey);
 const period = { notBeforeSeconds: 0, notAfterSeconds: 4_000_000_000 };
 const input = { spki: encodeSpki(publicKey), serialRandom: new Uint8Array(16), ...period };
-const issuing = parseCertificate(await issueCertificate(rootProfile(input, commonNameOnly('Issuing')), issuingSigner));
+const certificate = parseCertificate(await issueCertificate(rootProfile(input, commonNameOnly('Issuing')), signer));
+// As on the rows that `seedFleet` makes.
+const issuing = { id: '', certificate, signer };
 
 test('the list is kept until something changes or half of its life is over, and its number always grows', async () => {
   await seedFleet(database, { count: 5, notAfterMs });
   const own = await node();
   let now = nowMs;
-  const parts = { database, keys: { issuing, issuingSigner }, watch: own.watch, clock: () => now, lifeSeconds: 1_000 };
+  const parts = { database, issuing, watch: own.watch, clock: () => now, lifeSeconds: 1_000 };
   const list = new RevocationList(parts);
   const first = await list.current();
   assert.equal(await list.current(), first);
@@ -191,7 +193,7 @@ test('the list is kept until something changes or half of its life is over, and 
   const parsed = parseCrl(second.der);
   assert.deepEqual([...parsed.revoked.keys()], [serialOf(3)]);
   assert.equal(parsed.revoked.get(serialOf(3))?.reason, 'keyCompromise');
-  assert.deepEqual(verifyCrl(parsed, issuing, nowMs / 1_000), { kind: 'valid' });
+  assert.deepEqual(verifyCrl(parsed, certificate, nowMs / 1_000), { kind: 'valid' });
 
   now += 501_000;
   const third = await list.current();
@@ -205,7 +207,7 @@ test('a revoked certificate leaves the list one list after its end', async () =>
   await seedFleet(database, { count: 1, notAfterMs: nowMs + 1_000, revoked: 1 });
   const own = await node();
   const at = async (ms: number) => {
-    const parts = { database, keys: { issuing, issuingSigner }, watch: own.watch, clock: () => ms, lifeSeconds: 60 };
+    const parts = { database, issuing, watch: own.watch, clock: () => ms, lifeSeconds: 60 };
     return parseCrl((await new RevocationList(parts).current()).der).revoked.size;
   };
   assert.deepEqual([await at(nowMs), await at(nowMs + 60_000), await at(nowMs + 61_001)], [1, 1, 0]);
@@ -218,7 +220,7 @@ test('many who ask at once get one list', async () => {
   const clock = () => nowMs;
   const list = new RevocationList({
     database,
-    keys: { issuing, issuingSigner },
+    issuing,
     watch: own.watch,
     clock,
     lifeSeconds: 60,

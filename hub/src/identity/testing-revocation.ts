@@ -15,19 +15,24 @@ export const digestOf = (at: number): string => createHash('sha256').update(`cer
 export interface FleetOrder {
   readonly count: number;
   readonly notAfterMs: number;
+  /** Id of the issuing CA. */
+  readonly issuer?: string;
   /** The first so many are revoked already. */
   readonly revoked?: number;
 }
 
 /** Devices 0 to count-1, active, each with one certificate. */
-export async function seedFleet(database: Database, { count, notAfterMs, revoked = 0 }: FleetOrder): Promise<void> {
+export async function seedFleet(
+  database: Database,
+  { count, notAfterMs, revoked = 0, issuer = '' }: FleetOrder,
+): Promise<void> {
   const numbers = Array.from({ length: count }, (_, at) => at);
   await database.write(async (trx) => {
     await inBatches(numbers, async (part) => {
       for (let from = 0; from < part.length; from += partMost) {
         const some = part.slice(from, from + partMost);
         await trx.insertInto('device').values(some.map(deviceRow)).execute();
-        const certificates = some.map((at) => certificateRow(at, notAfterMs, at < revoked));
+        const certificates = some.map((at) => ({ ...certificateRow(at, notAfterMs, at < revoked), issuer }));
         await trx.insertInto('certificate').values(certificates).execute();
       }
       return [];

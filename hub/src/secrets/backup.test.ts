@@ -118,7 +118,7 @@ test('a plain hub is sealed: the same keys, and no plain file is left', async (t
   await using store = await openSealed(join(data, 'keys'), { kind: 'program', secret });
   const after = await loadHubKeys(data, store);
   assert.deepEqual(after.platformKey.key(1), before.platformKey.key(1));
-  assert.ok(after.issuingSigner.publicKey.equals(before.issuingSigner.publicKey));
+  assert.ok(after.logSigner.publicKey.equals(before.logSigner.publicKey));
 });
 
 test('when all unlockers are replaced, an old copy of the file opens nothing of the new one', async (t) => {

@@ -1,0 +1,165 @@
+// The authorities of a running hub: who issues now, whose certificates are believed, what is shown to whom. Orders change the store and then
+// call `reload`; whoever has to follow a change is told.
+import type { Certificate } from '@edgekeep/core/identity/certificate';
+import { encodePem } from '@edgekeep/core/identity/pem';
+import type { Clock } from '../clock.ts';
+import type { OwnCertificate } from '../identity/expiry.ts';
+import { readBirthCertificates } from '../keys.ts';
+import type { KeyStore } from '../secrets/key-store.ts';
+import type { Database } from '../store/database.ts';
+import {
+  adoptFirst,
+  type AuthorityState,
+  issuerIdOf,
+  type IssuingAuthority,
+  readAuthorityState,
+  type RootAuthority,
+} from './state.ts';
+
+export class Authorities {
+  readonly #database: Database;
+  readonly #keyStore: KeyStore;
+  readonly #clock: Clock;
+  readonly #followers = new Set<() => Promise<void>>();
+  #state: AuthorityState;
+  #reloading: Promise<void> = Promise.resolve();
+
+  private constructor(database: Database, keyStore: KeyStore, clock: Clock, state: AuthorityState) {
+    this.#database = database;
+    this.#keyStore = keyStore;
+    this.#clock = clock;
+    this.#state = state;
+  }
+
+  /** Throws `settings-invalid` for a folder without certificates, `store-failed` for a store that names none in use. */
+  static async open(
+    folder: string,
+    { database, keyStore, clock }: { readonly database: Database; readonly keyStore: KeyStore; readonly clock: Clock },
+  ): Promise<Authorities> {
+    const known = await database.read.selectFrom('root_authority').select('sha256').limit(1).executeTakeFirst();
+    if (known === undefined) {
+      const first = await readBirthCertificates(folder);
+      await database.write((trx) => adoptFirst(trx, { ...first, nowMs: clock() }));
+    }
+    return new Authorities(
+      database,
+      keyStore,
+      clock,
+      await readAuthorityState(database.read, keyStore, new Map<never, never>()),
+    );
+  }
+
+  get state(): AuthorityState {
+    return this.#state;
+  }
+
+  /** The root in use: what new devices and operators pin. */
+  get root(): Certificate {
+    return this.#state.root.certificate;
+  }
+
+  /** Who issues. */
+  get active(): IssuingAuthority {
+    return this.#state.active;
+  }
+
+  /** The issuing CA of this id, if it is one whose certificates are believed. */
+  issuing(id: string): IssuingAuthority | undefined {
+    return this.#state.trusted.find((issuing) => issuing.id === id);
+  }
+
+  /** Whether the issuing CA that this certificate names is believed; the signature is for TLS to verify. */
+  trustsIssuerOf(certificate: Certificate): boolean {
+    return this.issuing(issuerIdOf(certificate)) !== undefined;
+  }
+
+  /** Everything that a client certificate may chain to, PEM. */
+  get clientAuthoritiesPem(): readonly string[] {
+    const { roots, trusted } = this.#state;
+    const all = [...roots.filter(isTrusted), ...trusted];
+    return all.map(({ certificate }) => encodePem('CERTIFICATE', certificate.der));
+  }
+
+  /** For EST (RFC 7030 section 4.1.3): the roots that are trusted, the links between them, and the issuing CAs. */
+  get published(): readonly Certificate[] {
+    const { roots, trusted } = this.#state;
+    const shown = roots.filter(isTrusted);
+    return [
+      ...shown.map(({ certificate }) => certificate),
+      ...trusted.map(({ certificate }) => certificate),
+      ...shown.flatMap(({ links }) => (links === undefined ? [] : [links.newWithOld, links.oldWithNew])),
+    ];
+  }
+
+  /** The certificate and its issuing CA as a TLS peer wants them, leaf first, without the root. PEM. */
+  chainPem(certificate: Certificate): string {
+    return pem([certificate, ...this.#issuerOf(certificate)]);
+  }
+
+  /**
+   * As `chainPem`, and then every root of the hub introduced by the one before it: whoever knows any of them finds a path, however long it
+   * was away (spec/authorities.md, "A device that slept").
+   */
+  serverChainPem(certificate: Certificate): string {
+    const { roots, root } = this.#state;
+    const nowSeconds = this.#clock() / 1_000;
+    const links = roots
+      .filter(({ generation }) => generation <= root.generation)
+      .flatMap(({ links: own }) => (own === undefined ? [] : [own.newWithOld]))
+      .filter(({ notAfterSeconds }) => notAfterSeconds >= nowSeconds)
+      .toReversed();
+    return pem([certificate, ...this.#issuerOf(certificate), ...links]);
+  }
+
+  /** For the expiry page: roots that are trusted, and issuing CAs. */
+  get ownCertificates(): readonly OwnCertificate[] {
+    const { roots, trusted } = this.#state;
+    return [
+      ...roots.filter(isTrusted).map(({ generation, status, certificate }) => {
+        return { name: status === 'current' ? 'root' : `${status} root, generation ${generation}`, certificate };
+      }),
+      ...trusted.map(({ id, status, certificate }) => {
+        return { name: status === 'active' ? 'issuing CA' : `${status} issuing CA ${id.slice(0, 8)}`, certificate };
+      }),
+    ];
+  }
+
+  /** Reads the store again, and tells everybody who follows when something is different. */
+  async reload(): Promise<void> {
+    const done = this.#reloading.then(() => this.#read());
+    this.#reloading = done.catch(() => undefined);
+    return done;
+  }
+
+  /** `follower` runs after each change, before `reload` resolves. */
+  follow(follower: () => Promise<void>): void {
+    this.#followers.add(follower);
+  }
+
+  async #read(): Promise<void> {
+    const signers = new Map(this.#state.trusted.map(({ id, signer }) => [id, signer]));
+    const next = await readAuthorityState(this.#database.read, this.#keyStore, signers);
+    const before = fingerprint(this.#state);
+    this.#state = next;
+    if (fingerprint(next) === before) return;
+    for (const follower of this.#followers) await follower();
+  }
+
+  #issuerOf(certificate: Certificate): readonly Certificate[] {
+    const issuing = this.issuing(issuerIdOf(certificate));
+    return issuing === undefined ? [] : [issuing.certificate];
+  }
+}
+
+function isTrusted({ status }: RootAuthority): boolean {
+  return status !== 'dropped';
+}
+
+function pem(certificates: readonly Certificate[]): string {
+  return certificates.map(({ der }) => encodePem('CERTIFICATE', der)).join('');
+}
+
+function fingerprint({ roots, trusted }: AuthorityState): string {
+  const rootTexts = roots.map(({ sha256, status, list }) => `${sha256} ${status} ${list?.length ?? 0}`);
+  return [...rootTexts, ...trusted.map(({ id, status }) => `${id} ${status}`)].join('\n');
+}

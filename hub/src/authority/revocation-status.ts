@@ -1,0 +1,97 @@
+// Lists and OCSP answers of all issuing CAs (spec/authorities.md, "Who answers for what"): each signs for its own certificates as long as its
+// key is here, and leaves a last list behind.
+import { toHex } from '@edgekeep/core/bytes';
+import { CoreError } from '@edgekeep/core/error';
+import { parseCrl } from '@edgekeep/core/identity/crl';
+import { type OcspRequest, parseOcspRequest } from '@edgekeep/core/identity/ocsp-request';
+import { encodeOcspFailure } from '@edgekeep/core/identity/ocsp-response';
+import type { Clock } from '../clock.ts';
+import { HubError } from '../error.ts';
+import type { OwnCertificate } from '../identity/expiry.ts';
+import { type IssuedList, RevocationList } from '../identity/crl.ts';
+import { type OcspAnswered, OcspResponder } from '../identity/ocsp.ts';
+import type { RevocationWatch } from '../identity/revocation-watch.ts';
+import type { HubSettings } from '../settings.ts';
+import type { Database } from '../store/database.ts';
+import type { Authorities } from './authorities.ts';
+import type { IssuingAuthority } from './state.ts';
+
+export interface RevocationStatusParts {
+  readonly database: Database;
+  readonly authorities: Pick<Authorities, 'state' | 'active' | 'issuing'>;
+  readonly watch: RevocationWatch;
+  readonly clock: Clock;
+  readonly settings: Pick<HubSettings, 'revocation'>;
+}
+
+interface Answering {
+  readonly issuing: IssuingAuthority;
+  readonly list: RevocationList;
+  readonly responder: OcspResponder;
+}
+
+export class RevocationStatus {
+  readonly #parts: RevocationStatusParts;
+  readonly #answering = new Map<string, Answering>();
+
+  constructor(parts: RevocationStatusParts) {
+    this.#parts = parts;
+  }
+
+  /** The list of the issuing CA in use, or of the one named; its last one when it signs no more. Throws `not-found`. */
+  async list(id: string = this.#parts.authorities.active.id): Promise<IssuedList> {
+    const issuing = this.#parts.authorities.issuing(id);
+    if (issuing !== undefined) return this.#of(issuing).list.current();
+    const row = await this.#parts.database.read
+      .selectFrom('issuing_authority')
+      .select('final_list')
+      .where('id', '=', id)
+      .executeTakeFirst();
+    if (row?.final_list === undefined || row.final_list === null)
+      throw new HubError('not-found', `there is no revocation list of an issuing CA ${id}`);
+    const { number, thisUpdateSeconds, nextUpdateSeconds } = parseCrl(row.final_list);
+    return { der: row.final_list, number: Number.parseInt(toHex(number), 16), thisUpdateSeconds, nextUpdateSeconds };
+  }
+
+  /** The answer to a DER request: of the first issuing CA that it asks about; to one that cannot be read it is `malformedRequest`. */
+  async answer(der: Uint8Array): Promise<OcspAnswered> {
+    let request: OcspRequest;
+    try {
+      request = parseOcspRequest(der);
+    } catch (error) {
+      if (!(error instanceof CoreError)) throw error;
+      return { der: encodeOcspFailure('malformedRequest'), reusedUntilSeconds: undefined };
+    }
+    return this.#responderFor(request).answer(request);
+  }
+
+  /** The responders' certificates at this moment, by issuing CA. */
+  async responderCertificates(): Promise<readonly OwnCertificate[]> {
+    const { trusted } = this.#parts.authorities.state;
+    return Promise.all(
+      trusted.map(async (issuing) => ({
+        name: issuing.status === 'active' ? 'OCSP responder' : `OCSP responder of ${issuing.id.slice(0, 8)}`,
+        certificate: await this.#of(issuing).responder.certificate(),
+      })),
+    );
+  }
+
+  #responderFor(request: OcspRequest): OcspResponder {
+    const { state, active } = this.#parts.authorities;
+    const asked = state.trusted.find((issuing) => this.#of(issuing).responder.isFor(request));
+    return this.#of(asked ?? active).responder;
+  }
+
+  #of(issuing: IssuingAuthority): Answering {
+    const kept = this.#answering.get(issuing.id);
+    if (kept !== undefined) return kept;
+    const { database, watch, clock, settings } = this.#parts;
+    const { crlSeconds, ocspSeconds } = settings.revocation;
+    const common = { database, issuing, watch, clock };
+    const list = new RevocationList({ ...common, lifeSeconds: crlSeconds });
+    const responder = new OcspResponder({ ...common, answerSeconds: ocspSeconds });
+    const made = { issuing, list, responder };
+    this.#answering.set(issuing.id, made);
+    return made;
+  }
+}

@@ -1,0 +1,152 @@
+// The authorities as the store has them (spec/authorities.md): roots, oldest first, and the issuing CAs whose keys are here. A snapshot, never
+// changed: who reads twice from one sees one moment.
+import { toHex } from '@edgekeep/core/bytes';
+import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
+import type { Signer } from '@edgekeep/core/signer';
+import type { Kysely } from 'kysely';
+import { HubError } from '../error.ts';
+import { firstIssuingKeyName, readSigner } from '../keys.ts';
+import type { KeyStore } from '../secrets/key-store.ts';
+import type { WriteTransaction } from '../store/database.ts';
+import type { IssuingAuthorityRow, IssuingStatus, RootStatus, Tables } from '../store/schema.ts';
+
+export interface RootAuthority {
+  /** Of the certificate, hex. */
+  readonly sha256: string;
+  readonly generation: number;
+  readonly status: RootStatus;
+  readonly certificate: Certificate;
+  /** RFC 4210 section 4.4; undefined for the first root. */
+  readonly links: { readonly newWithOld: Certificate; readonly oldWithNew: Certificate } | undefined;
+  /** DER of the newest list that it signed. */
+  readonly list: Uint8Array | undefined;
+  readonly overlapEndsAtMs: number | undefined;
+}
+
+/** An issuing CA that can sign: its certificate and its key are here. */
+export interface IssuingAuthority {
+  /** Its key identifier, hex. */
+  readonly id: string;
+  readonly certificate: Certificate;
+  readonly signer: Signer;
+}
+
+export interface AuthorityState {
+  readonly roots: readonly RootAuthority[];
+  /** The one in use. */
+  readonly root: RootAuthority;
+  /** The one that issues. */
+  readonly active: IssuingAuthority;
+  /** Those whose certificates are believed, and who answer for them: next, active, retiring. */
+  readonly trusted: readonly (IssuingAuthority & { readonly status: IssuingStatus })[];
+}
+
+const trustedStatuses: readonly IssuingStatus[] = ['next', 'active', 'retiring'];
+
+/** Id of the issuing CA with this key: the first 160 bits of its SHA-256 (RFC 7093), hex. */
+export function issuingIdOf(certificate: Pick<Certificate, 'spki'>): string {
+  return toHex(keyIdentifierOf(certificate.spki));
+}
+
+/** Id of the issuing CA that a certificate names as its issuer; empty when it names none. */
+export function issuerIdOf({ extensions }: Certificate): string {
+  return toHex(extensions.authorityKeyIdentifier ?? new Uint8Array(0));
+}
+
+/** Entry of an issuing CA's key in the key store. Those of later ones carry half of their id: names there are short. */
+export function issuingKeyName(id: string): string {
+  return `issuing-${id.slice(0, 32)}.pem`;
+}
+
+/** Reads the snapshot. `known` has signers of an earlier one: keys are read once. Throws `settings-invalid` when a key is missing. */
+export async function readAuthorityState(
+  db: Kysely<Tables>,
+  keyStore: KeyStore,
+  known: ReadonlyMap<string, Signer>,
+): Promise<AuthorityState> {
+  const rootRows = await db.selectFrom('root_authority').selectAll().orderBy('generation').execute();
+  const roots = rootRows.map((row): RootAuthority => {
+    const { sha256, generation, status, new_with_old: newWithOld, old_with_new: oldWithNew } = row;
+    const links =
+      newWithOld === null || oldWithNew === null
+        ? undefined
+        : { newWithOld: parseCertificate(newWithOld), oldWithNew: parseCertificate(oldWithNew) };
+    const overlapEndsAtMs = row.overlap_ends_at ?? undefined;
+    const certificate = parseCertificate(row.der);
+    return { sha256, generation, status, certificate, links, list: row.list ?? undefined, overlapEndsAtMs };
+  });
+  const rows = await db
+    .selectFrom('issuing_authority')
+    .selectAll()
+    .where('status', 'in', trustedStatuses)
+    .orderBy('added_at')
+    .execute();
+  const trusted = await Promise.all(rows.map((row) => openIssuing(row, keyStore, known)));
+  const root = roots.find(({ status }) => status === 'current');
+  const active = trusted.find(({ status }) => status === 'active');
+  if (root === undefined || active === undefined)
+    throw new HubError('store-failed', 'the store names no root or no issuing CA in use: restore it from a backup');
+  return { roots, root, active, trusted };
+}
+
+async function openIssuing(row: IssuingAuthorityRow, keyStore: KeyStore, known: ReadonlyMap<string, Signer>) {
+  if (row.der === null) throw new HubError('store-failed', `the issuing CA ${row.id} has no certificate`);
+  const certificate = parseCertificate(row.der);
+  const signer = known.get(row.id) ?? (await readIssuingKey(row.id, keyStore));
+  return { id: row.id, certificate, signer, status: row.status };
+}
+
+async function readIssuingKey(id: string, keyStore: KeyStore): Promise<Signer> {
+  const names = [issuingKeyName(id), firstIssuingKeyName];
+  for (const name of names) {
+    const signer = await readSigner(keyStore, name);
+    if (signer !== undefined && issuingIdOf({ spki: encodeSpki(signer.publicKey) }) === id) return signer;
+  }
+  throw new HubError(
+    'settings-invalid',
+    `the key of the issuing CA ${id} is not in the key store (${names.join(', ')}): restore it from a backup`,
+  );
+}
+
+/** Takes the certificates that a hub was born with into a store that knows none; whatever was issued until then came from them. */
+export async function adoptFirst(
+  trx: WriteTransaction,
+  first: { readonly root: Certificate; readonly issuing: Certificate; readonly nowMs: number },
+): Promise<void> {
+  const { root, issuing, nowMs } = first;
+  const sha256 = toHex(certificateDigest(root));
+  const id = issuingIdOf(issuing);
+  await trx
+    .insertInto('root_authority')
+    .values({
+      sha256,
+      generation: 1,
+      status: 'current',
+      der: root.der,
+      new_with_old: null,
+      old_with_new: null,
+      list: null,
+      added_at: nowMs,
+      overlap_ends_at: null,
+    })
+    .execute();
+  await trx
+    .insertInto('issuing_authority')
+    .values({
+      id,
+      status: 'active',
+      root_sha256: sha256,
+      request: null,
+      der: issuing.der,
+      added_at: nowMs,
+      activates_at: null,
+      activated_at: nowMs,
+      ended_at: null,
+      revocation_reason: null,
+      final_list: null,
+    })
+    .execute();
+  await trx.updateTable('certificate').set({ issuer: id }).where('issuer', '=', '').execute();
+  await trx.updateTable('hub_certificate').set({ issuer: id }).where('issuer', '=', '').execute();
+}
