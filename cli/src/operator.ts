@@ -18,6 +18,7 @@ const operatorSchema = z.object({
   root: z.string(),
   token: z.string(),
 });
+type Access = z.infer<typeof operatorSchema>;
 
 /** The option every online verb has. */
 export const operatorOption = { operator: { type: 'string' } } as const;
@@ -56,13 +57,27 @@ export interface Operator {
 }
 
 export async function openOperator(args: Pick<Arguments, 'option'>): Promise<Operator> {
-  const file =
-    args.option('operator') ?? process.env['EDGEKEEP_OPERATOR'] ?? join(homedir(), '.config/edgekeep/operator.json');
-  return operatorFromFile(file);
+  return operatorFromFile(fileOf(args));
+}
+
+/** Where the hub is and how it is known there: the operator file without its token. */
+export async function hubAddress(args: Pick<Arguments, 'option'>): Promise<Omit<Access, 'token'>> {
+  const { token: _, ...address } = await readAccess(fileOf(args));
+  return address;
+}
+
+function fileOf(args: Pick<Arguments, 'option'>): string {
+  return (
+    args.option('operator') ?? process.env['EDGEKEEP_OPERATOR'] ?? join(homedir(), '.config/edgekeep/operator.json')
+  );
+}
+
+async function readAccess(file: string): Promise<Access> {
+  return parseJson(await readFile(file), operatorSchema, `operator file ${file}`);
 }
 
 export async function operatorFromFile(file: string): Promise<Operator> {
-  const access = parseJson(await readFile(file), operatorSchema, `operator file ${file}`);
+  const access = await readAccess(file);
   const ask = async (method: string, path: string, body: Body, contentType?: string): Promise<Uint8Array> => {
     const response = await exchange(access, method, path, body, contentType);
     const bytes = Buffer.from(await readText(response.setEncoding('latin1')), 'latin1');
@@ -83,7 +98,7 @@ export async function operatorFromFile(file: string): Promise<Operator> {
 type Body = string | Readable | undefined;
 
 async function exchange(
-  access: z.infer<typeof operatorSchema>,
+  access: Access,
   method: string,
   path: string,
   body: Body,

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { personNameSchema } from '@edgekeep/wire/people-api';
 import { HubError } from './error.ts';
 import { initHub } from './init.ts';
 import { openKeyStore } from './secrets/open-keys.ts';
@@ -15,7 +16,7 @@ import { gatherOffer, type UnlockSources } from './secrets/sources.ts';
 import { parseHubSettings, readHubSettings } from './settings.ts';
 import { startHub } from './start.ts';
 
-const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-folder DIR] [--share-folder DIR] [--passphrase-fd N] [--settings JSON]
+const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-folder DIR] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]
        edgekeep hub run --data DIR [--passphrase-fd N] [--share FILE]…
        edgekeep hub rekey --data DIR [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]
        edgekeep hub backup --data DIR --out FILE [--blobs] [--plain]
@@ -26,6 +27,7 @@ const options = {
   data: { type: 'string' },
   'root-folder': { type: 'string' },
   settings: { type: 'string' },
+  person: { type: 'string' },
   unlock: { type: 'string', multiple: true },
   share: { type: 'string', multiple: true },
   'share-folder': { type: 'string' },
@@ -91,7 +93,8 @@ async function init(folder: string, values: Values): Promise<number> {
       'the root key is never sealed: give --root-folder DIR outside the data folder, and take it offline',
     );
   }
-  const made = await initHub(folder, { rootFolder, settings, nowMs: Date.now(), unlockers });
+  const person = values.person === undefined ? undefined : parsePerson(values.person);
+  const made = await initHub(folder, { rootFolder, settings, nowMs: Date.now(), unlockers, person });
   if (values.json === true) process.stdout.write(`${JSON.stringify(made)}\n`);
   else {
     process.stdout.write(`hub made in ${made.folder}
@@ -106,6 +109,12 @@ next: edgekeep hub run --data ${made.folder}
     );
   }
   return 0;
+}
+
+function parsePerson(text: string): string {
+  const { success, data } = personNameSchema.safeParse(text);
+  if (success) return data;
+  throw new HubError('request-invalid', '--person takes 1 to 40 of a-z, 0-9, dot, dash and underscore');
 }
 
 function parseSettings(text: string): object {

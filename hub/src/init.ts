@@ -2,7 +2,9 @@
 import { access, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodePem } from '@edgekeep/core/identity/pem';
-import { createApiToken } from './access/api-token.ts';
+import { sha256Hex } from './access/api-token.ts';
+import { addPerson } from './access/people.ts';
+import { addToken, newTokenText } from './access/token-store.ts';
 import { appendEntry } from './audit/append.ts';
 import { HubError } from './error.ts';
 import { createHubKeys, readBirthCertificates } from './keys.ts';
@@ -11,7 +13,8 @@ import type { NewUnlocker } from './secrets/unlock.ts';
 import { type HubSettings, settingsFileName } from './settings.ts';
 import { Database } from './store/database.ts';
 
-const firstTokenLifeMs = 365 * 86_400_000;
+// A name that fits when nobody says one; `edgekeep person add` makes others known.
+const firstPerson = 'admin';
 /** What the command line reads to reach a hub: address, pinned root, token. Its user's alone. */
 export const operatorFileName = 'operator.json';
 
@@ -30,9 +33,11 @@ export async function initHub(
     readonly nowMs: number;
     /** Who can open the hub's keys later; with none they are plain files. */
     readonly unlockers?: readonly NewUnlocker[];
+    /** Whose the first API token is. */
+    readonly person?: string | undefined;
   },
 ): Promise<NewHub> {
-  const { rootFolder, settings, nowMs, unlockers = [] } = order;
+  const { rootFolder, settings, nowMs, unlockers = [], person = firstPerson } = order;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   if (await exists(join(folder, settingsFileName))) {
     throw new HubError('conflict', `${folder} holds a hub already: \`edgekeep hub run\` starts it`);
@@ -40,11 +45,21 @@ export async function initHub(
   await createHubKeys(folder, { rootFolder, unlockers, nowSeconds: Math.floor(nowMs / 1_000) });
   await mkdir(join(folder, 'vendor-roots'), { recursive: true });
   const database = await Database.open(join(folder, 'hub.sqlite'));
-  const token = await database.write(async (trx) => {
-    const subject = 'token:admin';
+  const token = newTokenText();
+  await database.write(async (trx) => {
     await appendEntry(trx, { at: nowMs, kind: 'hub-initialised', actor: 'hub', subject: 'hub', data: {} });
-    await appendEntry(trx, { at: nowMs, kind: 'api-token-created', actor: 'hub', subject, data: { scopes: 'admin' } });
-    return createApiToken(trx, { name: 'admin', scopes: ['admin'], nowMs, expiresAtMs: nowMs + firstTokenLifeMs });
+    await addPerson(trx, { name: person, actor: 'hub', nowMs });
+    await addToken(trx, {
+      sha256: sha256Hex(token),
+      name: 'admin',
+      person,
+      roles: ['administrator'],
+      scopes: [],
+      expiresAtMs: nowMs + settings.tokens.lifeDaysMost * 86_400_000,
+      derivedFrom: undefined,
+      actor: 'hub',
+      nowMs,
+    });
   });
   await database[Symbol.asyncDispose]();
   const { root } = await readBirthCertificates(folder);

@@ -1,5 +1,6 @@
 // What people and programs reach: the routes of each subject on one listener that asks for API tokens.
 import { accessOperatorRoutes } from './access/operator-routes.ts';
+import { peopleRoutes } from './access/people-routes.ts';
 import { auditOperatorRoutes } from './audit/operator-routes.ts';
 import { tileRoutes } from './audit/tile-routes.ts';
 import { trustSource } from './audit/trust-source.ts';
@@ -47,6 +48,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     platformKeyRoutes(app, parts.platformKeyRoll, requireScope);
     tokenOperatorRoutes(app, { ...guarded, platformKey });
     modelOperatorRoutes(app, { ...guarded, blobs: parts.blobs, platformKey });
+    peopleRoutes(app, { ...guarded, settings, twoPeople: async () => false });
     accessOperatorRoutes(app, { ...guarded, policies: parts.policies, references: parts.references });
     const logKeys = { log: log.key, attestation: keys.attestationSigner.publicKey };
     const trust = trustSource(database, logKeys, settings.witness.quorum);

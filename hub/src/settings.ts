@@ -83,6 +83,12 @@ export const hubSettingsSchema = z.strictObject({
       windowSeconds: z.int().min(1).max(3_600).default(300),
     })
     .prefault({}),
+  tokens: z
+    .strictObject({
+      /** The longest life of an API token, in days. */
+      lifeDaysMost: z.int().min(1).max(365).default(365),
+    })
+    .prefault({}),
   /** A program that prints the 32 bytes which unlock the hub's keys: its absolute path and arguments (spec/platform-secrets.md). */
   unlockProgram: z.array(z.string().min(1).max(1_000)).max(32).default([]),
   /** Where each request is logged on standard error: 'silent', 'error', 'warn', 'info' or 'debug'. */

@@ -60,8 +60,10 @@ async function recordTargets(): Promise<readonly Target[]> {
     {
       method: 'POST',
       path: '/v1/tokens',
-      body: { name: 'test', scopes: ['devices:read', 'audit:read'], lifeSeconds: 60 },
+      body: { name: 'test', scopes: ['devices:read', 'audit:read'], roles: ['viewer'], service: true, lifeSeconds: 60 },
     },
+    { method: 'POST', path: '/v1/people', body: { name: 'nobody' } },
+    { method: 'POST', path: '/v1/people/nobody/disable', body: { reason: 'a test' } },
   ];
 }
 
@@ -91,6 +93,8 @@ test('paths, queries and tokens that nobody meant are refused by name', { timeou
     fc.tuple(piece, piece).map(([from, limit]) => `/v1/audit?from=${from}&limit=${limit}`),
     piece.map((each) => `/v1/audit/${each}/proof`),
     piece.map((each) => `/v1/leases?from=${each}`),
+    piece.map((each) => `/v1/tokens?after=${each}`),
+    piece.map((each) => `/v1/tokens/${each}`),
     piece.map((each) => `/v1/receipts/${each}`),
     piece.map((each) => `/log/tile/${each}`),
     piece.map((each) => `/v1/${each}`),

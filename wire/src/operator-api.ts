@@ -2,6 +2,7 @@
 // Bytes are unpadded base64url, digests lower-case hex, times unix milliseconds.
 import { z } from 'zod';
 import { deviceIdSchema, modelFile } from './device-api.ts';
+import { personNameSchema } from './people-api.ts';
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 const reasonText = z.string().min(1).max(500);
@@ -146,6 +147,8 @@ export const expiry = z.object({
   devices: z.array(expiryItem),
   devicesWarned: z.number(),
   devicesEnded: z.number(),
+  /** The API tokens that end first, as `OWNER/NAME`. */
+  tokens: z.array(expiryItem),
 });
 export type Expiry = z.infer<typeof expiry>;
 
@@ -211,12 +214,26 @@ export const auditList = z.object({
 /** A C2SP tlog-proof of one entry, and the entry's bytes. */
 export const auditProof = z.object({ index: z.number(), entry: z.string(), proof: z.string() });
 
-export const apiTokenOrder = z.strictObject({
-  name: z.string().min(1).max(100),
-  scopes: z.array(z.string().max(40)).min(1).max(20),
-  lifeSeconds: z.int().min(60).max(31_536_000).default(7_776_000),
-});
-export const apiTokenAnswer = z.object({ token: z.string(), expiresAt: z.number() });
+export const apiTokenOrder = z
+  .strictObject({
+    /** Stands in the audit log. */
+    name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/),
+    scopes: z.array(z.string().max(40)).max(20).default([]),
+    roles: z.array(z.string().max(40)).max(10).default([]),
+    /** Whose it shall be; without either, it is for whoever asks. */
+    person: personNameSchema.optional(),
+    service: z.literal(true).optional(),
+    /** Of the token's text, where its owner made it: the hub then never sees it. */
+    sha256: sha256Hex.optional(),
+    lifeSeconds: z.int().min(60).max(31_536_000).default(7_776_000),
+  })
+  .refine(({ scopes, roles }) => scopes.length + roles.length > 0, 'name at least one scope or role')
+  .refine(
+    ({ person, service }) => person === undefined || service === undefined,
+    'a token is a person’s or a service’s',
+  );
+/** `token` is null where the order had the `sha256`. */
+export const apiTokenAnswer = z.object({ id: z.string(), token: z.string().nullable(), expiresAt: z.number() });
 
 /** How many tokens of this name were ended. */
 export const apiTokenRevoked = z.object({ name: z.string(), revoked: z.number() });

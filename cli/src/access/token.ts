@@ -1,43 +1,148 @@
-// `edgekeep token create|revoke`: API tokens with narrow scopes.
+// `edgekeep token create|list|show|revoke`: API tokens of people and services (spec/operator-access.md). The token is made here; the hub
+// gets its SHA-256 and never sees the text.
+import { createHash, randomBytes } from 'node:crypto';
 import { apiTokenAnswer, apiTokenRevoked } from '@edgekeep/wire/operator-api';
-import { exitCodes, type Command, UsageError } from '../command.ts';
-import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
-import { timeText } from '../table.ts';
+import { tokenList, type TokenView, tokenView } from '@edgekeep/wire/people-api';
+import type { z } from 'zod';
+import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
+import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
+import { table, timeText } from '../table.ts';
+
+/** A new token, and what a hub is told of it. */
+export function newToken(): { readonly token: string; readonly sha256: string } {
+  const token = `ek_${randomBytes(32).toString('base64url')}`;
+  return { token, sha256: createHash('sha256').update(token).digest('hex') };
+}
 
 export const create: Command = {
   summary: 'make an API token',
-  usage: 'token create --name NAME --scope SCOPE… [--days N]',
+  usage: 'token create --name NAME (--role ROLE… | --scope SCOPE…) [--days N] [--service | --person NAME --sha256 HEX]',
   help: `
-Prints the token once; the hub keeps only its SHA-256.
+Prints the token once; the hub keeps only its SHA-256. The token is yours unless --service or --person says otherwise.
 
---name      for people; it stands in the audit log beside what the token did
+--name      stands in the audit log beside what the token did: letters, digits, . _ @ -
+--role      may be repeated: viewer, operator, publisher, security, administrator
 --scope     may be repeated: devices:read, devices:write, enrolment:write, models:read, models:publish, policy:write, audit:read,
-            metrics:read, admin
+            metrics:read, alerts:read, alerts:write, tokens:write, admin
 --days      how long it is valid (default: 90)
+--service   it belongs to a program: it does not end with any person, and cannot approve anything
+--person    it belongs to somebody else, who made it with \`edgekeep token prepare\` and told you its --sha256
 ${operatorHelp}
 `,
   positionals: { least: 0, most: 0 },
   options: {
     ...operatorOption,
     name: { type: 'string' },
+    role: { type: 'string', multiple: true },
     scope: { type: 'string', multiple: true },
     days: { type: 'string' },
+    service: { type: 'boolean' },
+    person: { type: 'string' },
+    sha256: { type: 'string' },
   },
   async run(args) {
     const days = Number(args.option('days') ?? '90');
-    const scopes = args.all('scope');
     if (!(days > 0)) throw new UsageError('--days is a number above 0');
-    if (scopes.length === 0) throw new UsageError('--scope is required');
-    const body = { name: args.required('name'), scopes, lifeSeconds: Math.ceil(days * 86_400) };
-    const value = await (await openOperator(args)).send('POST', '/v1/tokens', body, apiTokenAnswer);
-    return { exitCode: exitCodes.ok, value, text: `${value.token}\nvalid until ${timeText(value.expiresAt)} UTC` };
+    const [scopes, roles] = [args.all('scope'), args.all('role')];
+    if (scopes.length + roles.length === 0) throw new UsageError('--role or --scope is required');
+    const { owner, token, sha256 } = ownerAndToken(args);
+    const body = {
+      name: args.required('name'),
+      scopes,
+      roles,
+      sha256,
+      ...owner,
+      lifeSeconds: Math.ceil(days * 86_400),
+    };
+    const answer = await (await openOperator(args)).send('POST', '/v1/tokens', body, apiTokenAnswer);
+    const text = `${token ?? `registered: ${answer.id}`}\nvalid until ${timeText(answer.expiresAt)} UTC`;
+    return { exitCode: exitCodes.ok, value: { ...answer, token: token ?? null }, text };
+  },
+};
+
+function ownerAndToken(args: Arguments) {
+  const person = args.option('person');
+  const sha256 = args.option('sha256');
+  if ((person === undefined) !== (sha256 === undefined)) {
+    throw new UsageError('--person and --sha256 go together: the other makes the token with `edgekeep token prepare`');
+  }
+  if (person !== undefined && args.flag('service')) throw new UsageError('--service or --person, not both');
+  if (person !== undefined) return { owner: { person }, token: undefined, sha256 };
+  return { owner: args.flag('service') ? { service: true } : {}, ...newToken() };
+}
+
+export const list: Command = {
+  summary: 'list API tokens',
+  usage: 'token list [--person NAME] [--all]',
+  help: `
+Owner, rights, end, and when and from where each was last used (to the minute). Without the scope admin: your own.
+
+--person    of one person alone
+--all       those that are revoked or have ended as well
+${operatorHelp}
+`,
+  positionals: { least: 0, most: 0 },
+  options: { ...operatorOption, person: { type: 'string' }, all: { type: 'boolean' } },
+  async run(args) {
+    const tokens = await allTokens(await openOperator(args), {
+      state: args.flag('all') ? 'any' : 'valid',
+      person: args.option('person'),
+    });
+    const rows = tokens.map((each) => [
+      each.id,
+      each.person ?? '(service)',
+      each.name,
+      each.roles.length > 0 ? each.roles.join(' ') : each.scopes.join(' '),
+      endOf(each),
+      useOf(each),
+    ]);
+    const head = ['ID', 'PERSON', 'NAME', 'RIGHTS', 'ENDS (UTC)', 'LAST USED (UTC)'];
+    return { exitCode: exitCodes.ok, value: { tokens: [...tokens] }, text: table([head, ...rows]) };
+  },
+};
+
+async function allTokens(
+  operator: Operator,
+  { state, person }: { readonly state: string; readonly person: string | undefined },
+): Promise<readonly TokenView[]> {
+  const tokens: TokenView[] = [];
+  let after: string | null = '';
+  while (after !== null) {
+    const query = new URLSearchParams({ state, after, limit: '1000', ...(person === undefined ? {} : { person }) });
+    const page: z.infer<typeof tokenList> = await operator.get(`/v1/tokens?${query.toString()}`, tokenList);
+    tokens.push(...page.tokens);
+    after = page.next;
+  }
+  return tokens;
+}
+
+export const show: Command = {
+  summary: 'show an API token',
+  usage: 'token show ID',
+  help: `Whose it is, what it may do, who made it, and when and from where it was last used.\n\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const [id = ''] = args.positionals;
+    const value = await (await openOperator(args)).get(`/v1/tokens/${encodeURIComponent(id)}`, tokenView);
+    const rows = [
+      ['id', value.id],
+      ['name', value.name],
+      ['person', value.person ?? '(service)'],
+      ['roles', value.roles.join(' ')],
+      ['scopes', value.scopes.join(' ')],
+      ['made', `${timeText(value.createdAt)} UTC by ${value.createdBy === '' ? 'nobody known' : value.createdBy}`],
+      ['ends', endOf(value)],
+      ['last used', useOf(value)],
+    ];
+    return { exitCode: exitCodes.ok, value, text: table(rows) };
   },
 };
 
 export const revoke: Command = {
   summary: 'end an API token',
-  usage: 'token revoke NAME',
-  help: `Every token of this name is refused from now on.\n\n${operatorHelp}`,
+  usage: 'token revoke NAME|ID',
+  help: `Every token of this name, or the one of this id, is refused from now on, and so is what it made for itself.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: operatorOption,
   async run(args) {
@@ -47,3 +152,11 @@ export const revoke: Command = {
     return { exitCode: exitCodes.ok, value, text: `${value.revoked} tokens named ${value.name} are revoked` };
   },
 };
+
+function endOf({ expiresAt, revokedAt }: TokenView): string {
+  return revokedAt === null ? timeText(expiresAt) : `revoked ${timeText(revokedAt)}`;
+}
+
+function useOf({ lastUsedAt, lastUsedFrom }: TokenView): string {
+  return lastUsedAt === null ? 'never' : `${timeText(lastUsedAt)} from ${lastUsedFrom ?? 'unknown'}`;
+}

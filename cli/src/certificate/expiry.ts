@@ -8,7 +8,7 @@ export const command: Command = {
   summary: 'show what ends when',
   usage: 'certificate expiry',
   help: `
-Root, issuing CA, the hub's own certificates, and the devices whose certificate ends first. Exit code 1 when one of the hub's is warned
+Root, issuing CA, the hub's own certificates, the devices whose certificate ends first, and API tokens. Exit code 1 when one of the hub's is warned
 of or has ended: for a daily check.
 
 ${operatorHelp}
@@ -23,7 +23,7 @@ ${operatorHelp}
       timeText(item.notAfter),
       item.ended ? 'ended' : item.warning ? 'soon' : '',
     ];
-    const rows = [...page.hub.map(row('hub')), ...page.devices.map(row('device'))];
+    const rows = [...page.hub.map(row('hub')), ...page.devices.map(row('device')), ...page.tokens.map(row('token'))];
     const counts = `${page.devicesWarned} devices are near their end without having renewed, ${page.devicesEnded} have ended`;
     const text = `${table([['', 'NAME', 'ENDS (UTC)', ''], ...rows])}\n${counts}`;
     const alarm = page.hub.some(({ warning }) => warning);

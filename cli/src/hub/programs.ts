@@ -7,7 +7,7 @@ const keyHelp = `--passphrase-fd  read the passphrase from this file descriptor;
 export const hubInit: Command = {
   summary: 'make a new hub',
   usage:
-    'hub init --data DIR [--unlock HOW]… [--root-folder DIR] [--share-folder DIR] [--passphrase-fd N] [--settings JSON]',
+    'hub init --data DIR [--unlock HOW]… [--root-folder DIR] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]',
   help: `
 Makes keys, settings, store and the first API token in DIR, which must not hold a hub yet.
 
@@ -17,18 +17,21 @@ Makes keys, settings, store and the first API token in DIR, which must not hold 
 --root-folder    where the root key goes, for example a removable disk (default: DIR/root); the hub runs without it. Needed with --unlock
 --share-folder   where shares go, a file for each person; needed for shares
 ${keyHelp}
+--person         whose the first API token is (default: admin)
 --settings       a JSON object of settings that differ from the defaults (docs/settings.md); kept in DIR/hub.json
 `,
   positionals: { least: 0, most: 0 },
   options: {
     data: { type: 'string' },
     'root-folder': { type: 'string' },
+    person: { type: 'string' },
     settings: { type: 'string' },
     unlock: { type: 'string', multiple: true },
     'share-folder': { type: 'string' },
     'passphrase-fd': { type: 'string' },
   },
-  run: (args) => runHub('init', args, ['data', 'root-folder', 'settings', 'unlock', 'share-folder', 'passphrase-fd']),
+  run: (args) =>
+    runHub('init', args, ['data', 'root-folder', 'person', 'settings', 'unlock', 'share-folder', 'passphrase-fd']),
 };
 
 export const hubRun: Command = {

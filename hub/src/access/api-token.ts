@@ -1,92 +1,75 @@
-// API tokens for people and programs: 32 random bytes shown once, kept as a SHA-256, with scopes and an expiry.
-import { createHash, randomBytes } from 'node:crypto';
+// API tokens at the door (spec/operator-access.md, "Tokens"): 32 random bytes, kept as a SHA-256. Who shows one is a person or a service.
+import { createHash } from 'node:crypto';
 import { HubError } from '../error.ts';
-import type { Database, WriteTransaction } from '../store/database.ts';
+import type { Database } from '../store/database.ts';
+import type { ApiTokenRow, Tables } from '../store/schema.ts';
+import type { Kysely } from 'kysely';
+import { covers, type Scope, scopesOf } from './roles.ts';
 
-/** What a token may do; `admin` is all of it. */
-export const scopes = [
-  'devices:read',
-  'devices:write',
-  'enrolment:write',
-  'models:read',
-  'models:publish',
-  'policy:write',
-  'audit:read',
-  'metrics:read',
-  'alerts:read',
-  'alerts:write',
-  'admin',
-] as const;
-export type Scope = (typeof scopes)[number];
-
-const prefix = 'ek_';
-
-export interface ApiToken {
-  readonly name: string;
-  readonly scopes: readonly string[];
+/** Who asks. */
+export interface Caller {
+  readonly tokenSha256: string;
+  /** The person whose token it is; undefined for a service. */
+  readonly person: string | undefined;
+  readonly scopes: readonly Scope[];
+  readonly expiresAtMs: number;
+  /** As it stands in the audit log: `person:NAME/TOKEN` or `service:TOKEN`. */
+  readonly actor: string;
 }
+
+export const tokenPrefix = 'ek_';
 
 export function sha256Hex(value: string | Uint8Array): string {
   return createHash('sha256').update(value).digest('hex');
 }
 
-/** Makes a token and its row; the text is shown to its owner once and never stored. */
-export async function createApiToken(
-  trx: WriteTransaction,
-  token: {
-    readonly name: string;
-    readonly scopes: readonly Scope[];
-    readonly nowMs: number;
-    readonly expiresAtMs: number;
-  },
-): Promise<string> {
-  const text = prefix + randomBytes(32).toString('base64url');
-  await trx
-    .insertInto('api_token')
-    .values({
-      sha256: sha256Hex(text),
-      name: token.name,
-      scopes: token.scopes.join(' '),
-      created_at: token.nowMs,
-      expires_at: token.expiresAtMs,
-      revoked_at: null,
-    })
-    .execute();
-  return text;
-}
-
-/** Ends every token of this name at once; returns how many there were. */
-export async function revokeApiTokens(trx: WriteTransaction, name: string, nowMs: number): Promise<number> {
-  const result = await trx
-    .updateTable('api_token')
-    .set({ revoked_at: nowMs })
-    .where('name', '=', name)
-    .where('revoked_at', 'is', null)
-    .executeTakeFirst();
-  return Number(result.numUpdatedRows);
-}
-
-/** The token behind an Authorization header, or an error: missing, unknown, expired, revoked, or without the scope. */
-export async function authorize(
-  database: Database,
-  header: string | undefined,
-  scope: Scope,
-  nowMs: number,
-): Promise<ApiToken> {
+/** The caller behind an Authorization header, or an error: missing, unknown, expired, revoked, or of a person who is disabled. */
+export async function authenticate(database: Database, header: string | undefined, nowMs: number): Promise<Caller> {
   const match = /^Bearer (ek_[A-Za-z0-9_-]{43})$/.exec(header ?? '');
   const text = match?.[1];
   if (text === undefined) throw new HubError('token-required', 'send an API token: Authorization: Bearer ek_…');
   // The look-up is by hash: what an attacker can time is the hash of his own guess.
-  const row = await database.read
+  const caller = await findCaller(database.read, sha256Hex(text), nowMs);
+  if (typeof caller !== 'string') return caller;
+  throw new HubError('token-refused', caller);
+}
+
+/** The caller behind a stored token; a text says why the token is good for nothing. */
+export async function findCaller(db: Kysely<Tables>, sha256: string, nowMs: number): Promise<Caller | string> {
+  const row = await db
     .selectFrom('api_token')
-    .selectAll()
-    .where('sha256', '=', sha256Hex(text))
+    .leftJoin('person', 'person.name', 'api_token.person')
+    .selectAll('api_token')
+    .select('person.disabled_at as personDisabledAt')
+    .where('sha256', '=', sha256)
     .executeTakeFirst();
-  if (row === undefined || row.revoked_at !== null) throw new HubError('token-refused', 'this API token is not known');
-  if (row.expires_at <= nowMs) throw new HubError('token-refused', 'this API token has expired: ask for a new one');
-  const granted = row.scopes.split(' ');
-  if (!granted.includes(scope) && !granted.includes('admin')) {
-    throw new HubError('scope-missing', `this needs the scope ${scope}; the token ${row.name} has ${row.scopes}`);
-  }
-  return { name: row.name, scopes: granted };
+  if (row === undefined || row.revoked_at !== null) return 'this API token is not known';
+  if (row.personDisabledAt !== null) return 'the person whose API token this is is disabled';
+  if (row.expires_at <= nowMs) return 'this API token has expired: ask for a new one';
+  return {
+    tokenSha256: row.sha256,
+    person: row.person ?? undefined,
+    scopes: grantedBy(row),
+    expiresAtMs: row.expires_at,
+    actor: actorOf(row),
+  };
+}
+
+/** Throws `scope-missing` for a caller who may not do what needs `scope`. */
+export function assertScope(caller: Caller, scope: Scope): void {
+  if (covers(caller.scopes, scope)) return;
+  throw new HubError('scope-missing', `this needs the scope ${scope}; ${caller.actor} has ${caller.scopes.join(' ')}`);
+}
+
+/** What a stored token may do. */
+export function grantedBy(row: Pick<ApiTokenRow, 'roles' | 'scopes'>): readonly Scope[] {
+  return scopesOf(wordsOf(row.roles), wordsOf(row.scopes));
+}
+
+export function wordsOf(text: string): readonly string[] {
+  return text.split(' ').filter((word) => word !== '');
+}
+
+function actorOf({ name, person }: Pick<ApiTokenRow, 'name' | 'person'>): string {
+  return person === null ? `service:${name}` : `person:${person}/${name}`;
 }

@@ -1,24 +1,40 @@
 // The operator listener: who asks (an API token with a scope), and nothing else; the routes live with their subjects.
 import type { FastifyRequest } from 'fastify';
-import { authorize, type Scope } from '../access/api-token.ts';
+import { assertScope, authenticate, type Caller } from '../access/api-token.ts';
+import type { Scope } from '../access/roles.ts';
+import { TokenUse } from '../access/token-use.ts';
 import type { Clock } from '../clock.ts';
 import type { Database } from '../store/database.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who asks, as it stands in the audit log: `operator:` and the name of the API token. */
+    /** Who asks, as it stands in the audit log; with a second person where one approved. */
     actor: string;
+    caller: Caller;
+    /** What the route asks for. */
+    scope: Scope | 'any';
   }
 }
 
-/** Makes the hook that lets a request pass only with a token that has the scope; it runs before the body is read or its form is told. */
-export type RequireScope = (scope: Scope) => { readonly onRequest: (request: FastifyRequest) => Promise<void> };
+/**
+ * Makes the hook that lets a request pass only with a token that has the scope, or with any valid token; it runs before the body is read or its
+ * form is told.
+ */
+export type RequireScope = (scope: Scope | 'any') => {
+  readonly onRequest: (request: FastifyRequest) => Promise<void>;
+};
 
 export function requireScopeWith(database: Database, clock: Clock): RequireScope {
+  const use = new TokenUse(database);
   return (scope) => ({
     onRequest: async (request) => {
-      const token = await authorize(database, request.headers.authorization, scope, clock());
-      request.actor = `operator:${token.name}`;
+      const nowMs = clock();
+      const caller = await authenticate(database, request.headers.authorization, nowMs);
+      use.note(caller, request.ip, nowMs);
+      if (scope !== 'any') assertScope(caller, scope);
+      request.scope = scope;
+      request.caller = caller;
+      request.actor = caller.actor;
     },
   });
 }

@@ -34,6 +34,7 @@ export async function expiryOf(
       q.fn.max('certificate.not_before').as('notBefore'),
     ])
     .where('certificate.revoked_at', 'is', null)
+    .where('certificate.workload', 'is', null)
     .where('device.state', 'in', ['registered', 'active', 'suspect'])
     .groupBy('certificate.device_id')
     .orderBy('notAfter')
@@ -46,5 +47,25 @@ export async function expiryOf(
     devices: devices.slice(0, devicesShownMost),
     devicesWarned: devices.filter(({ warning, ended }) => warning && !ended).length,
     devicesEnded: devices.filter(({ ended }) => ended).length,
+    tokens: await tokensByEnd(database, item, at.nowMs),
   };
+}
+
+// A token that has ended is of no use to anybody; its owner has noticed.
+async function tokensByEnd(
+  { read }: Pick<Database, 'read'>,
+  item: (name: string, notBefore: number, notAfter: number) => ExpiryItem,
+  nowMs: number,
+): Promise<ExpiryItem[]> {
+  const rows = await read
+    .selectFrom('api_token')
+    .select(['name', 'person', 'created_at as createdAt', 'expires_at as expiresAt'])
+    .where('revoked_at', 'is', null)
+    .where('expires_at', '>', nowMs)
+    .orderBy('expires_at')
+    .limit(devicesShownMost)
+    .execute();
+  return rows.map(({ name, person, createdAt, expiresAt }) =>
+    item(`${person ?? 'service'}/${name}`, createdAt, expiresAt),
+  );
 }

@@ -9,6 +9,7 @@ import { migration as platformSecrets } from './migrations/0005-platform-secrets
 import { migration as sites } from './migrations/0007-sites.ts';
 import { migration as authorities } from './migrations/0008-authorities.ts';
 import { migration as alerts } from './migrations/0009-alerts.ts';
+import { migration as peopleAndWorkloads } from './migrations/0010-people-and-workloads.ts';
 import type { Tables } from './schema.ts';
 
 const migrations: Readonly<Record<string, Migration>> = {
@@ -20,6 +21,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0007-sites': sites,
   '0008-authorities': authorities,
   '0009-alerts': alerts,
+  '0010-people-and-workloads': peopleAndWorkloads,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => ({ ...migrations }) };

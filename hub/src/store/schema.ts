@@ -14,7 +14,12 @@ export interface Tables {
   blocked_root: BlockedRootRow;
   certificate: CertificateTable;
   enrolment_token: EnrolmentTokenRow;
-  api_token: ApiTokenRow;
+  api_token: ApiTokenTable;
+  person: PersonRow;
+  approval: ApprovalRow;
+  workload_declaration: WorkloadDeclarationRow;
+  workload: WorkloadRow;
+  workload_history: WorkloadHistoryRow;
   publisher: PublisherRow;
   model_release: ModelReleaseRow;
   model_file: ModelFileRow;
@@ -150,6 +155,12 @@ export interface CertificateRow {
   readonly revoked_at: number | null;
   /** A reason of RFC 5280 section 5.3.1 by its name; null on a certificate that stands. */
   readonly revocation_reason: string | null;
+  /** The workload on the device whose it is; null for the device's own. */
+  readonly workload: string | null;
+}
+
+interface CertificateTable extends Omit<CertificateRow, 'workload'> {
+  readonly workload: Generated<string | null>;
 }
 
 interface CertificateTable extends CertificateRow {
@@ -277,6 +288,83 @@ export interface ApiTokenRow {
   readonly created_at: number;
   readonly expires_at: number;
   readonly revoked_at: number | null;
+  /** Whose it is; null for a service. */
+  readonly person: string | null;
+  /** The token that made this one for its own holder, and takes it along when it is revoked. */
+  readonly derived_from: string | null;
+  readonly last_used_from: string | null;
+  /** Names of roles, separated by blanks; what they mean stands in the code. */
+  readonly roles: string;
+  /** As it stands in the audit log. */
+  readonly created_by: string;
+  readonly last_used_at: number | null;
+}
+
+/** What the store fills in by itself for a new token. */
+interface ApiTokenTable extends Omit<ApiTokenRow, 'person' | 'derived_from' | 'last_used_from' | 'last_used_at'> {
+  readonly person: Generated<string | null>;
+  readonly derived_from: Generated<string | null>;
+  readonly last_used_from: Generated<string | null>;
+  readonly last_used_at: Generated<number | null>;
+}
+
+export interface PersonRow {
+  readonly name: string;
+  readonly added_at: number;
+  readonly disabled_at: number | null;
+  readonly disabled_reason: string | null;
+}
+
+/** A root operation that waits for, or had, its second person. */
+export interface ApprovalRow {
+  readonly id: string;
+  /** SHA-256 of method, path and body, hex (spec/operator-access.md). */
+  readonly digest: string;
+  readonly operation: string;
+  /** What both people's tokens must have. */
+  readonly scope: string;
+  readonly method: string;
+  readonly path: string;
+  /** Canonical JSON. */
+  readonly body: string;
+  readonly person: string;
+  readonly token_sha256: string;
+  readonly requested_at: number;
+  readonly expires_at: number;
+  readonly state: 'waiting' | 'approved' | 'executed' | 'failed' | 'refused';
+  readonly decided_by: string | null;
+  readonly decided_at: number | null;
+  readonly reason: string | null;
+  readonly answered_status: number | null;
+}
+
+/** What an operator wants to run where. */
+export interface WorkloadDeclarationRow {
+  readonly target_kind: 'device' | 'group';
+  readonly target: string;
+  readonly name: string;
+  readonly description: string;
+  readonly declared_at: number;
+}
+
+/** What became of it on one device. */
+export interface WorkloadRow {
+  readonly device_id: string;
+  readonly name: string;
+  /** Of its first certificate. */
+  readonly registered_at: number | null;
+  readonly disabled_reason: string | null;
+}
+
+export interface WorkloadHistoryRow {
+  readonly device_id: string;
+  readonly name: string;
+  /** Of the audit entry that records the change. */
+  readonly log_index: number;
+  readonly at: number;
+  readonly change: string;
+  readonly reason: string;
+  readonly actor: string;
 }
 
 export interface PublisherRow {

@@ -1,0 +1,82 @@
+// `edgekeep person add|list|disable|enable`: the people who hold API tokens (spec/operator-access.md).
+import { writeFile } from 'node:fs/promises';
+import { personDisabled, personList, personOrder } from '@edgekeep/wire/people-api';
+import { type Command, exitCodes } from '../command.ts';
+import { hubAddress, openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { table, timeText } from '../table.ts';
+
+export const add: Command = {
+  summary: 'make a person known',
+  usage: 'person add NAME [--address FILE]',
+  help: `
+A person can hold tokens. He makes his own with \`edgekeep token prepare\`; you register it with \`edgekeep token create --person\`.
+
+NAME        1 to 40 of a-z, 0-9, dot, dash and underscore
+--address   write where the hub is and its root certificate to this file, for him; there is no secret in it
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, address: { type: 'string' } },
+  async run(args) {
+    const [name = ''] = args.positionals;
+    const file = args.option('address');
+    if (file !== undefined) await writeFile(file, `${JSON.stringify(await hubAddress(args), null, 2)}\n`);
+    const value = await (await openOperator(args)).send('POST', '/v1/people', { name }, personOrder);
+    return { exitCode: exitCodes.ok, value, text: `${value.name} is known` };
+  },
+};
+
+export const list: Command = {
+  summary: 'list people',
+  usage: 'person list',
+  help: `Who is known, with how many valid tokens, and whether root operations wait for a second person.\n\n${operatorHelp}`,
+  positionals: { least: 0, most: 0 },
+  options: operatorOption,
+  async run(args) {
+    const value = await (await openOperator(args)).get('/v1/people', personList);
+    const rows = value.people.map(({ name, tokens, addedAt, disabledAt, disabledReason }) => [
+      name,
+      String(tokens),
+      timeText(addedAt),
+      disabledAt === null ? '' : `disabled ${timeText(disabledAt)}: ${disabledReason ?? ''}`,
+    ]);
+    const rule = value.twoPeople ? 'root operations wait for a second person' : 'root operations need one person';
+    const text = `${table([['NAME', 'TOKENS', 'ADDED (UTC)', ''], ...rows])}\n${rule}`;
+    return { exitCode: exitCodes.ok, value, text };
+  },
+};
+
+export const disable: Command = {
+  summary: 'end all tokens of a person',
+  usage: 'person disable NAME --reason TEXT',
+  help: `
+All his tokens are refused from now on, and he gets no other until \`person enable\`. What he asked for and nobody approved yet is void.
+One person's word is enough for this: it takes rights away.
+
+--reason    why, for the audit log
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, reason: { type: 'string' } },
+  async run(args) {
+    const [name = ''] = args.positionals;
+    const path = `/v1/people/${encodeURIComponent(name)}/disable`;
+    const order = { reason: args.required('reason') };
+    const value = await (await openOperator(args)).send('POST', path, order, personDisabled);
+    return { exitCode: exitCodes.ok, value, text: `${value.name} is disabled; ${value.tokensEnded} tokens ended` };
+  },
+};
+
+export const enable: Command = {
+  summary: 'let a person hold tokens again',
+  usage: 'person enable NAME',
+  help: `The tokens that were ended stay so: he prepares another.\n\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const [name = ''] = args.positionals;
+    const path = `/v1/people/${encodeURIComponent(name)}/enable`;
+    const value = await (await openOperator(args)).send('POST', path, {}, personOrder);
+    return { exitCode: exitCodes.ok, value, text: `${value.name} may hold tokens again` };
+  },
+};

@@ -1,0 +1,31 @@
+// `edgekeep token prepare`: a person makes his own token, so that nobody else ever has it, and says its SHA-256 to an administrator.
+import { readFile, writeFile } from 'node:fs/promises';
+import { parseJson } from '@edgekeep/core/json';
+import { z } from 'zod';
+import { type Command, exitCodes } from '../command.ts';
+import { newToken } from './token.ts';
+
+/** Where a hub is and what it shows there: an operator file, with or without its token. */
+const addressSchema = z.object({ url: z.string(), serverName: z.string().optional(), root: z.string() });
+
+export const command: Command = {
+  summary: 'make a token for yourself that an administrator registers',
+  usage: 'token prepare --from FILE --out FILE',
+  help: `
+Writes an operator file with a new token, for nobody but you, and prints the token's SHA-256. Say that to an administrator in person: he
+registers it with \`edgekeep token create --person NAME --sha256 HEX\`. Until then the token is good for nothing. Offline.
+
+--from      what \`edgekeep person add --address FILE\` wrote, or any operator file of the hub
+--out       the operator file to write; it must not exist
+`,
+  positionals: { least: 0, most: 0 },
+  options: { from: { type: 'string' }, out: { type: 'string' } },
+  async run(args) {
+    const from = args.required('from');
+    const out = args.required('out');
+    const address = parseJson(await readFile(from), addressSchema, from);
+    const { token, sha256 } = newToken();
+    await writeFile(out, `${JSON.stringify({ ...address, token }, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
+    return { exitCode: exitCodes.ok, value: { out, sha256 }, text: `wrote ${out}\nSHA-256 ${sha256}` };
+  },
+};

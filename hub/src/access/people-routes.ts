@@ -1,0 +1,116 @@
+// Operator API: people and their API tokens.
+import * as api from '@edgekeep/wire/operator-api';
+import * as people from '@edgekeep/wire/people-api';
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import { HubError } from '../error.ts';
+import type { RequireScope } from '../http/operator.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { HubSettings } from '../settings.ts';
+import type { Database } from '../store/database.ts';
+import { addPerson, disablePerson, enablePerson, listPeople } from './people.ts';
+import { covers } from './roles.ts';
+import { createToken, getToken, listTokens, revokeTokens, type TokenOrder } from './token-store.ts';
+
+const byName = z.strictObject({ name: z.string().max(100) });
+const byId = z.strictObject({ id: z.string().max(100) });
+const page = z.strictObject({
+  person: people.personNameSchema.optional(),
+  state: z.enum(['valid', 'any']).default('valid'),
+  after: z.union([z.literal(''), people.tokenIdSchema]).default(''),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+});
+
+export function peopleRoutes(
+  app: HttpServer,
+  parts: {
+    readonly database: Database;
+    readonly settings: Pick<HubSettings, 'tokens'>;
+    readonly clock: Clock;
+    readonly requireScope: RequireScope;
+    /** Whether root operations wait for a second person now. */
+    readonly twoPeople: () => Promise<boolean>;
+  },
+): void {
+  const { database, settings, clock, requireScope, twoPeople } = parts;
+
+  app.get('/v1/people', { ...requireScope('admin'), schema: { response: { 200: people.personList } } }, async () => ({
+    people: [...(await listPeople(database.read, clock()))],
+    twoPeople: await twoPeople(),
+  }));
+  app.post(
+    '/v1/people',
+    { ...requireScope('admin'), schema: { body: people.personOrder, response: { 200: people.personOrder } } },
+    async ({ body: { name }, actor }) => {
+      await database.write((trx) => addPerson(trx, { name, actor, nowMs: clock() }));
+      return { name };
+    },
+  );
+  app.post(
+    '/v1/people/:name/disable',
+    {
+      ...requireScope('admin'),
+      schema: { params: byName, body: people.personDisableOrder, response: { 200: people.personDisabled } },
+    },
+    async ({ params: { name }, body: { reason }, actor }) => {
+      const tokensEnded = await disablePerson(database, { name, reason, actor, nowMs: clock() });
+      return { name, tokensEnded };
+    },
+  );
+  app.post(
+    '/v1/people/:name/enable',
+    { ...requireScope('admin'), schema: { params: byName, response: { 200: byName } } },
+    async ({ params: { name }, actor }) => {
+      await enablePerson(database, { name, actor, nowMs: clock() });
+      return { name };
+    },
+  );
+
+  app.get(
+    '/v1/tokens',
+    { ...requireScope('tokens:write'), schema: { querystring: page, response: { 200: people.tokenList } } },
+    async ({ query, caller }) => {
+      const own = covers(caller.scopes, 'admin') ? query.person : caller.person;
+      if (!covers(caller.scopes, 'admin') && own === undefined) return { tokens: [], next: null };
+      const tokens = [...(await listTokens(database.read, { ...query, person: own, nowMs: clock() }))];
+      return { tokens, next: tokens.length === query.limit ? (tokens.at(-1)?.id ?? null) : null };
+    },
+  );
+  app.get(
+    '/v1/tokens/:id',
+    { ...requireScope('tokens:write'), schema: { params: byId, response: { 200: people.tokenView } } },
+    async ({ params: { id }, caller }) => {
+      const token = await getToken(database.read, id);
+      if (covers(caller.scopes, 'admin') || (token.person !== null && token.person === caller.person)) return token;
+      throw new HubError('not-found', 'no API token of yours has this id: `edgekeep token list` shows all');
+    },
+  );
+  app.post(
+    '/v1/tokens',
+    { ...requireScope('tokens:write'), schema: { body: api.apiTokenOrder, response: { 200: api.apiTokenAnswer } } },
+    async ({ body, caller, actor }) => {
+      const by = { caller, actor, nowMs: clock(), lifeDaysMost: settings.tokens.lifeDaysMost };
+      const { token = null, ...made } = await createToken(database, tokenOrderOf(body), by);
+      return { ...made, token };
+    },
+  );
+  app.post(
+    '/v1/tokens/:name/revoke',
+    { ...requireScope('tokens:write'), schema: { params: byName, response: { 200: api.apiTokenRevoked } } },
+    async ({ params: { name }, caller, actor }) => ({
+      name,
+      revoked: await revokeTokens(database, name, { caller, actor, nowMs: clock() }),
+    }),
+  );
+}
+
+/** What the request asks for. */
+export function tokenOrderOf({ person, service, ...body }: z.infer<typeof api.apiTokenOrder>): TokenOrder {
+  const owner =
+    person === undefined
+      ? service === undefined
+        ? undefined
+        : ({ kind: 'service' } as const)
+      : ({ kind: 'person', name: person } as const);
+  return { ...body, sha256: body.sha256, owner };
+}

@@ -1,0 +1,43 @@
+// The messages about people and their API tokens (spec/operator-access.md). Times are Unix milliseconds.
+import { z } from 'zod';
+
+export const personNameSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,39}$/);
+export const tokenIdSchema = z.string().regex(/^[0-9a-f]{16}$/);
+
+export const personOrder = z.strictObject({ name: personNameSchema });
+export const personView = z.object({
+  name: z.string(),
+  addedAt: z.number(),
+  /** Null while he is not disabled. */
+  disabledAt: z.number().nullable(),
+  disabledReason: z.string().nullable(),
+  /** How many API tokens of his are valid. */
+  tokens: z.number(),
+});
+export type PersonView = z.infer<typeof personView>;
+export const personList = z.object({
+  people: z.array(personView),
+  /** Whether root operations wait for a second person now. */
+  twoPeople: z.boolean(),
+});
+export const personDisableOrder = z.strictObject({ reason: z.string().min(1).max(500) });
+export const personDisabled = z.object({ name: z.string(), tokensEnded: z.number() });
+
+export const tokenView = z.object({
+  id: tokenIdSchema,
+  name: z.string(),
+  /** Null for a service's. */
+  person: z.string().nullable(),
+  roles: z.array(z.string()),
+  /** All it may do, those of its roles among them. */
+  scopes: z.array(z.string()),
+  createdAt: z.number(),
+  createdBy: z.string(),
+  expiresAt: z.number(),
+  revokedAt: z.number().nullable(),
+  /** To the minute. */
+  lastUsedAt: z.number().nullable(),
+  lastUsedFrom: z.string().nullable(),
+});
+export type TokenView = z.infer<typeof tokenView>;
+export const tokenList = z.object({ tokens: z.array(tokenView), next: z.string().nullable() });
