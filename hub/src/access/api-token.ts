@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { HubError } from '../error.ts';
 import type { Database } from '../store/database.ts';
-import type { ApiTokenRow, Tables } from '../store/schema.ts';
+import type { ApiTokenRow } from '../store/operator-tables.ts';
+import type { Tables } from '../store/schema.ts';
 import type { Kysely } from 'kysely';
 import { covers, type Scope, scopesOf } from './roles.ts';
 

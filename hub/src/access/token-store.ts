@@ -7,7 +7,8 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { inBatches } from '../identity/revocation-store.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { ApiTokenRow, Tables } from '../store/schema.ts';
+import type { ApiTokenRow } from '../store/operator-tables.ts';
+import type { Tables } from '../store/schema.ts';
 import { type Caller, grantedBy, sha256Hex, tokenPrefix, wordsOf } from './api-token.ts';
 import { covers, isRole, isScope, roles, type Scope, scopes, scopesOf } from './roles.ts';
 

@@ -1,6 +1,8 @@
 // The tables as Kysely sees them. Times are unix milliseconds, bytes are blobs, flags and states are text: a subset that SQLite and PostgreSQL share.
 import type { AlertKind, AlertSeverity, AlertState } from '@edgekeep/wire/alert-api';
 import type { Generated, Selectable } from 'kysely';
+import type { ApiTokenTable, ApprovalRow, PersonRow } from './operator-tables.ts';
+import type { WorkloadDeclarationRow, WorkloadHistoryRow, WorkloadRow } from './workload-tables.ts';
 
 export interface Tables {
   device: DeviceTable;
@@ -279,92 +281,6 @@ export interface EnrolmentTokenRow {
   readonly created_at: number;
   readonly expires_at: number;
   readonly used_by: string | null;
-}
-
-export interface ApiTokenRow {
-  readonly sha256: string;
-  readonly name: string;
-  readonly scopes: string;
-  readonly created_at: number;
-  readonly expires_at: number;
-  readonly revoked_at: number | null;
-  /** Whose it is; null for a service. */
-  readonly person: string | null;
-  /** The token that made this one for its own holder, and takes it along when it is revoked. */
-  readonly derived_from: string | null;
-  readonly last_used_from: string | null;
-  /** Names of roles, separated by blanks; what they mean stands in the code. */
-  readonly roles: string;
-  /** As it stands in the audit log. */
-  readonly created_by: string;
-  readonly last_used_at: number | null;
-}
-
-/** What the store fills in by itself for a new token. */
-interface ApiTokenTable extends Omit<ApiTokenRow, 'person' | 'derived_from' | 'last_used_from' | 'last_used_at'> {
-  readonly person: Generated<string | null>;
-  readonly derived_from: Generated<string | null>;
-  readonly last_used_from: Generated<string | null>;
-  readonly last_used_at: Generated<number | null>;
-}
-
-export interface PersonRow {
-  readonly name: string;
-  readonly added_at: number;
-  readonly disabled_at: number | null;
-  readonly disabled_reason: string | null;
-}
-
-/** A root operation that waits for, or had, its second person. */
-export interface ApprovalRow {
-  readonly id: string;
-  /** SHA-256 of method, path and body, hex (spec/operator-access.md). */
-  readonly digest: string;
-  readonly operation: string;
-  /** What both people's tokens must have. */
-  readonly scope: string;
-  readonly method: string;
-  readonly path: string;
-  /** Canonical JSON. */
-  readonly body: string;
-  readonly person: string;
-  readonly token_sha256: string;
-  readonly requested_at: number;
-  readonly expires_at: number;
-  readonly state: 'waiting' | 'approved' | 'executed' | 'failed' | 'refused';
-  readonly decided_by: string | null;
-  readonly decided_at: number | null;
-  readonly reason: string | null;
-  readonly answered_status: number | null;
-}
-
-/** What an operator wants to run where. */
-export interface WorkloadDeclarationRow {
-  readonly target_kind: 'device' | 'group';
-  readonly target: string;
-  readonly name: string;
-  readonly description: string;
-  readonly declared_at: number;
-}
-
-/** What became of it on one device. */
-export interface WorkloadRow {
-  readonly device_id: string;
-  readonly name: string;
-  /** Of its first certificate. */
-  readonly registered_at: number | null;
-  readonly disabled_reason: string | null;
-}
-
-export interface WorkloadHistoryRow {
-  readonly device_id: string;
-  readonly name: string;
-  /** Of the audit entry that records the change. */
-  readonly log_index: number;
-  readonly at: number;
-  readonly change: string;
-  readonly reason: string;
-  readonly actor: string;
 }
 
 export interface PublisherRow {
