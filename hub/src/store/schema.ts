@@ -157,15 +157,11 @@ export interface CertificateRow {
   readonly revoked_at: number | null;
   /** A reason of RFC 5280 section 5.3.1 by its name; null on a certificate that stands. */
   readonly revocation_reason: string | null;
-  /** The workload on the device whose it is; null for the device's own. */
-  readonly workload: string | null;
-}
-
-interface CertificateTable extends Omit<CertificateRow, 'workload'> {
-  readonly workload: Generated<string | null>;
 }
 
 interface CertificateTable extends CertificateRow {
+  /** The workload on the device whose it is; null for the device's own. */
+  readonly workload: Generated<string | null>;
   /** Id of the issuing CA; empty on rows from before there were several, until the next start. */
   readonly issuer: Generated<string>;
 }
