@@ -75,6 +75,11 @@ export function equalNames(a: DistinguishedName, b: DistinguishedName): boolean 
   return equalBytes(a.der, b.der) || (a.parts.length === b.parts.length && nameWithin(a, b));
 }
 
+/** The same bytes for equal names: to look a name up by. */
+export function canonicalName(name: DistinguishedName): Uint8Array {
+  return derSequence(...name.parts.map(comparable));
+}
+
 /** Whether `base` is `name` or one of its ancestors (RFC 5280 section 4.2.1.10, directoryName constraints). */
 export function nameWithin(name: DistinguishedName, base: DistinguishedName): boolean {
   if (base.parts.length > name.parts.length) return false;

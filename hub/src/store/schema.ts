@@ -14,6 +14,12 @@ export interface Tables {
   device_group_member: DeviceGroupMemberRow;
   expected_device: ExpectedDeviceRow;
   blocked_root: BlockedRootRow;
+  enrolment_group: EnrolmentGroupRow;
+  enrolment_group_join: EnrolmentGroupJoinRow;
+  enrolment_group_token: EnrolmentGroupTokenRow;
+  enrolment_listing: EnrolmentListingRow;
+  former_identity: FormerIdentityRow;
+  witness_key: WitnessKeyRow;
   certificate: CertificateTable;
   enrolment_token: EnrolmentTokenRow;
   api_token: ApiTokenTable;
@@ -75,6 +81,12 @@ interface DeviceTable extends DeviceRow {
   readonly disabled_reason: Generated<string | null>;
   /** Name of the site where it stands; null for none. */
   readonly site: Generated<string | null>;
+  /** The enrolment group it came by; null when none matched. */
+  readonly enrolment_group: Generated<string | null>;
+  /** Which of its identities this is: 1, and one more each time it enrolled again after a wipe. */
+  readonly generation: Generated<number>;
+  /** While it is wiped: the root of trust it must come back with, where an operator ordered another one. */
+  readonly next_root_sha256: Generated<string | null>;
 }
 
 /** All that the store has of a device itself. */
@@ -147,6 +159,69 @@ export interface BlockedRootRow {
   readonly blocked_at: number;
 }
 
+/** Devices that come with one kind of proof, and what is copied to each of them. */
+export interface EnrolmentGroupRow {
+  readonly name: string;
+  readonly kind: 'manifest' | 'token' | 'ca' | 'endorsement-root';
+  readonly description: string;
+  /** Why nobody may enrol by it now; null while it is open. */
+  readonly disabled_reason: string | null;
+  /** What a device must be and what it gets, as JSON (`groupTerms`). */
+  readonly terms: string;
+  /** SHA-256 of the SPKI of the authority it stands for, hex; null for a kind that has none. */
+  readonly anchor_sha256: string | null;
+  /** SHA-256 of the authority's subject, in the form names are compared in, hex. */
+  readonly subject_sha256: string | null;
+  readonly certificate: Uint8Array | null;
+  /** How many devices have enrolled by it. */
+  readonly devices: number;
+  readonly devices_most: number | null;
+  readonly created_at: number;
+}
+
+/** A device group that devices of the enrolment group become members of. */
+export interface EnrolmentGroupJoinRow {
+  readonly enrolment_group: string;
+  readonly device_group: string;
+}
+
+export interface EnrolmentGroupTokenRow {
+  readonly sha256: string;
+  readonly enrolment_group: string;
+  readonly created_at: number;
+  readonly expires_at: number;
+  readonly uses: number;
+  readonly uses_most: number;
+}
+
+/** What a manifest lists: the digest of a root of trust's SPKI, or of an IDevID certificate. */
+export interface EnrolmentListingRow {
+  readonly kind: 'root' | 'idevid';
+  readonly sha256: string;
+  readonly enrolment_group: string;
+  /** The only device id it may enrol under; null for any. */
+  readonly device_id: string | null;
+}
+
+/** What a device was before it was wiped. */
+export interface FormerIdentityRow {
+  readonly device_id: string;
+  readonly generation: number;
+  readonly tier: string;
+  readonly identity: string;
+  readonly root_sha256: string;
+  readonly witness_key: string;
+  readonly enrolled_at: number;
+  readonly ended_at: number;
+  readonly reason: string;
+}
+
+/** Every witness key there ever was, without its name and identifier. */
+export interface WitnessKeyRow {
+  readonly key: string;
+  readonly device_id: string;
+}
+
 export interface CertificateRow {
   readonly serial: string;
   readonly device_id: string;
@@ -164,6 +239,10 @@ interface CertificateTable extends CertificateRow {
   readonly workload: Generated<string | null>;
   /** Id of the issuing CA; empty on rows from before there were several, until the next start. */
   readonly issuer: Generated<string>;
+  /** SHA-256 of the certified key's SPKI, hex: a key serves one identity. */
+  readonly spki_sha256: Generated<string | null>;
+  /** Of the device's identity that it belongs to. */
+  readonly generation: Generated<number>;
 }
 
 /** One row: counters that grow inside the transaction of what they count, so a reader of `version` N sees everything up to N. */

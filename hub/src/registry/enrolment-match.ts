@@ -1,0 +1,195 @@
+// Which enrolment group a newcomer belongs to (spec/enrolment-groups.md, "Which group"), and what it gets from it. Groups are looked up by
+// what the newcomer has proven: however many there are, only those it names are read.
+import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { canonicalName } from '@edgekeep/core/identity/distinguished-name';
+import { type GroupTerms, groupTerms } from '@edgekeep/wire/enrolment-group-api';
+import type { Kysely } from 'kysely';
+import { sha256Hex } from '../access/api-token.ts';
+import { HubError } from '../error.ts';
+import type { WriteTransaction } from '../store/database.ts';
+import type { EnrolmentGroupRow, Tables } from '../store/schema.ts';
+
+/** What a newcomer has proven of itself; nothing in it is a mere claim but `deviceId`. */
+export interface EnrolmentProof {
+  readonly deviceId: string;
+  readonly tier: string;
+  /** SHA-256 of its root of trust's SPKI, hex. */
+  readonly rootSha256: string;
+  /** SHA-256 of the SPKI of every authority on the validated path of its endorsement certificate, the nearest first; empty without one. */
+  readonly endorsementAuthorities: readonly string[];
+  /** The same of its IDevID. */
+  readonly idevidAuthorities: readonly string[];
+  /** SHA-256 of its IDevID certificate, hex. */
+  readonly idevidSha256: string | undefined;
+  /** The group of the token it showed, where the token is one of a group. */
+  readonly tokenGroup: string | undefined;
+  /** Groups whose certificate a path ends at, where the hub has no other reason to trust it: each must be open. */
+  readonly anchorGroups: readonly string[];
+}
+
+export interface EnrolmentGroup {
+  readonly name: string;
+  readonly kind: EnrolmentGroupRow['kind'];
+  readonly createdAt: number;
+  readonly terms: GroupTerms;
+}
+
+export interface GroupAnchor {
+  readonly group: string;
+  readonly certificate: Certificate;
+}
+
+/** Manufacturers' authorities that may have issued one of these certificates; of disabled groups too, which `matchEnrolmentGroup` refuses by name. */
+export async function idevidAnchors(
+  db: Kysely<Tables>,
+  presented: readonly Certificate[],
+): Promise<readonly GroupAnchor[]> {
+  return anchorsOf(db, 'ca', presented);
+}
+
+/** The same for vendors of TPMs: what groups add to the hub's own vendor roots. */
+export async function endorsementAnchors(
+  db: Kysely<Tables>,
+  presented: readonly Certificate[],
+): Promise<readonly GroupAnchor[]> {
+  return anchorsOf(db, 'endorsement-root', presented);
+}
+
+async function anchorsOf(
+  db: Kysely<Tables>,
+  kind: 'ca' | 'endorsement-root',
+  presented: readonly Certificate[],
+): Promise<readonly GroupAnchor[]> {
+  const issuers = [...new Set(presented.map(({ issuer }) => sha256Hex(canonicalName(issuer))))];
+  if (issuers.length === 0) return [];
+  const rows = await db
+    .selectFrom('enrolment_group')
+    .select(['name', 'certificate'])
+    .where('kind', '=', kind)
+    .where('subject_sha256', 'in', issuers)
+    .orderBy('name')
+    .execute();
+  return rows.flatMap(({ name, certificate }) =>
+    certificate === null ? [] : [{ group: name, certificate: parseCertificate(certificate) }],
+  );
+}
+
+/**
+ * The one group that speaks for the newcomer: of a manifest before that of its token, of its manufacturer's CA, of its TPM's vendor; of two
+ * authorities on one path the nearer one's. Undefined when there is none. Throws `enrolment-refused` with the name of a group that is
+ * disabled or full or does not take this device: another group does not stand in for it.
+ */
+export async function matchEnrolmentGroup(
+  db: Kysely<Tables>,
+  proof: EnrolmentProof,
+): Promise<EnrolmentGroup | undefined> {
+  const listed = await listedFor(db, proof);
+  const rows = await groupsNamed(db, proof, listed);
+  const byName = new Map(rows.map((row) => [row.name, row]));
+  for (const name of proof.anchorGroups) {
+    const row = byName.get(name);
+    if (row === undefined) throw refused('enrolment-group-changed', `the enrolment group ${name} was deleted meanwhile`);
+    assertOpen(row);
+  }
+  const byAuthority = (kind: EnrolmentGroupRow['kind'], authorities: readonly string[]) =>
+    authorities.flatMap((sha256) => rows.find((row) => row.kind === kind && row.anchor_sha256 === sha256) ?? []);
+  const ofToken = byName.get(proof.tokenGroup ?? '');
+  const [row] = [
+    ...listed.flatMap((name) => byName.get(name) ?? []),
+    ...(ofToken?.kind === 'token' ? [ofToken] : []),
+    ...byAuthority('ca', proof.idevidAuthorities),
+    ...byAuthority('endorsement-root', proof.endorsementAuthorities),
+  ];
+  if (row === undefined) return undefined;
+  const group = { name: row.name, kind: row.kind, createdAt: row.created_at, terms: termsOf(row) };
+  assertOpen(row);
+  assertTakes(group, proof);
+  if (row.devices_most !== null && row.devices >= row.devices_most) throw full(row.name);
+  return group;
+}
+
+/** What a device of the group must be, and what it gets. */
+export function termsOf({ terms }: Pick<EnrolmentGroupRow, 'terms'>): GroupTerms {
+  return groupTerms.parse(JSON.parse(terms));
+}
+
+// Names of the manifests that list it: by its IDevID before its root of trust.
+async function listedFor(db: Kysely<Tables>, proof: EnrolmentProof): Promise<readonly string[]> {
+  const { deviceId, rootSha256, idevidSha256 } = proof;
+  const rows = await db
+    .selectFrom('enrolment_listing')
+    .selectAll()
+    .where((eb) =>
+      eb.or([
+        eb('device_id', '=', deviceId),
+        eb.and([eb('kind', '=', 'root'), eb('sha256', '=', rootSha256)]),
+        ...(idevidSha256 === undefined ? [] : [eb.and([eb('kind', '=', 'idevid'), eb('sha256', '=', idevidSha256)])]),
+      ]),
+    )
+    .orderBy('kind')
+    .execute();
+  const own = rows.filter(({ kind, sha256 }) => sha256 === (kind === 'root' ? rootSha256 : idevidSha256));
+  for (const { device_id: id } of own) {
+    if (id !== null && id !== deviceId) throw refused('root-of-trust-reserved', `a manifest lists this device as ${id}`);
+  }
+  if (own.length === 0 && rows.length > 0)
+    throw refused('device-id-reserved', `a manifest keeps ${deviceId} for another root of trust`);
+  return own.map((row) => row.enrolment_group);
+}
+
+async function groupsNamed(
+  db: Kysely<Tables>,
+  proof: EnrolmentProof,
+  listed: readonly string[],
+): Promise<readonly EnrolmentGroupRow[]> {
+  const names = [...listed, ...proof.anchorGroups, ...(proof.tokenGroup === undefined ? [] : [proof.tokenGroup])];
+  const { idevidAuthorities, endorsementAuthorities } = proof;
+  return db
+    .selectFrom('enrolment_group')
+    .selectAll()
+    .where((eb) =>
+      eb.or([
+        eb('name', 'in', names),
+        eb.and([eb('kind', '=', 'ca'), eb('anchor_sha256', 'in', idevidAuthorities)]),
+        eb.and([eb('kind', '=', 'endorsement-root'), eb('anchor_sha256', 'in', endorsementAuthorities)]),
+      ]),
+    )
+    .execute();
+}
+
+function assertOpen({ name, disabled_reason: reason }: EnrolmentGroupRow): void {
+  if (reason !== null)
+    throw refused('enrolment-group-disabled', `the enrolment group ${name} is disabled: ${reason}`);
+}
+
+function assertTakes({ name, terms }: EnrolmentGroup, { deviceId, tier }: EnrolmentProof): void {
+  if (!deviceId.startsWith(terms.idPrefix))
+    throw refused('device-id-not-allowed', `device ids of ${name} begin with ${terms.idPrefix}`);
+  if (terms.tier !== undefined && terms.tier !== tier)
+    throw refused('tier-not-allowed', `${name} takes devices of the tier ${terms.tier}, this one is ${tier}`);
+}
+
+/** Takes one of the group's places and gives the device what its group has for it. The group must be what it was when it was matched. */
+export async function joinEnrolmentGroup(
+  trx: WriteTransaction,
+  group: EnrolmentGroup,
+  deviceId: string,
+): Promise<void> {
+  const { numUpdatedRows } = await trx
+    .updateTable('enrolment_group')
+    .set((q) => ({ devices: q('devices', '+', 1) }))
+    .where('name', '=', group.name)
+    .where((eb) => eb.or([eb('devices_most', 'is', null), eb('devices', '<', eb.ref('devices_most'))]))
+    .executeTakeFirst();
+  if (Number(numUpdatedRows) !== 1) throw full(group.name);
+  await trx.updateTable('device').set({ enrolment_group: group.name }).where('id', '=', deviceId).execute();
+}
+
+function full(name: string): HubError {
+  const message = `the enrolment group ${name} has as many devices as it may have`;
+  return refused('enrolment-group-full', message);
+}
+
+function refused(code: string, message: string): HubError {
+  return new HubError('enrolment-refused', message, { reasons: [{ code, message }] });
+}

@@ -1,0 +1,16 @@
+// Witness keys that devices have, or had before a wipe. One key must not vouch as two devices: whoever reads the trust file, and with it
+// every receipt, would refuse it; and a key that was on a wiped disk must not vouch again.
+import { HubError } from '../error.ts';
+import type { WriteTransaction } from '../store/database.ts';
+
+/** Keeps the key for this device. Throws `enrolment-refused` when it is or was the key of any. `text` is a verifier key that was parsed. */
+export async function takeWitnessKey(trx: WriteTransaction, text: string, deviceId: string): Promise<void> {
+  // name+identifier+key: one key can have several names.
+  const key = text.split('+').slice(2).join('+');
+  const other = await trx.selectFrom('witness_key').select('device_id').where('key', '=', key).executeTakeFirst();
+  if (other !== undefined) {
+    const message = `this witness key is or was the one of ${other.device_id}: a device makes a new one to enrol`;
+    throw new HubError('enrolment-refused', message, { reasons: [{ code: 'witness-key-taken', message }] });
+  }
+  await trx.insertInto('witness_key').values({ key, device_id: deviceId }).execute();
+}
