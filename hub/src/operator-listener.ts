@@ -14,6 +14,7 @@ import { revocationOperatorRoutes } from './identity/revocation-routes.ts';
 import { tokenOperatorRoutes } from './identity/token-routes.ts';
 import { modelOperatorRoutes } from './model/operator-routes.ts';
 import type { HubParts } from './parts.ts';
+import { enrolmentGroupRoutes } from './registry/enrolment-group-routes.ts';
 import { registryDeviceRoutes } from './registry/device-routes.ts';
 import { groupRoutes } from './registry/group-routes.ts';
 import { importRoutes } from './registry/import-routes.ts';
@@ -43,6 +44,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     registryDeviceRoutes(app, fleet);
     groupRoutes(app, guarded);
     importRoutes(app, guarded);
+    enrolmentGroupRoutes(app, guarded);
     siteRoutes(app, guarded);
     alertRoutes(app, guarded);
     platformKeyRoutes(app, parts.platformKeyRoll, requireScope);

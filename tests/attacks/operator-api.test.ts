@@ -22,6 +22,13 @@ const routes = [
   ['POST', '/v1/devices/any/retire', 'devices:write'],
   ['POST', '/v1/devices/any/release', 'devices:write'],
   ['POST', '/v1/enrolment-tokens', 'enrolment:write'],
+  ['GET', '/v1/enrolment-groups', 'devices:read'],
+  ['POST', '/v1/enrolment-groups', 'admin'],
+  ['GET', '/v1/enrolment-groups/any', 'devices:read'],
+  ['DELETE', '/v1/enrolment-groups/any', 'enrolment:write'],
+  ['POST', '/v1/enrolment-groups/any/disable', 'enrolment:write'],
+  ['POST', '/v1/enrolment-groups/any/enable', 'admin'],
+  ['POST', '/v1/enrolment-groups/any/tokens', 'enrolment:write'],
   ['GET', '/v1/publishers', 'models:read'],
   ['POST', '/v1/publishers', 'admin'],
   ['GET', '/v1/models', 'models:read'],
@@ -85,6 +92,9 @@ function bodyFor(method: string, path: string): { body?: string; contentType?: s
   if (path.includes('/files/')) return { body: 'x', contentType: 'application/octet-stream' };
   const bodies: Readonly<Record<string, object>> = {
     '/v1/enrolment-tokens': {},
+    '/v1/enrolment-groups': { name: 'x', kind: 'manifest' },
+    '/v1/enrolment-groups/any/enable': {},
+    '/v1/enrolment-groups/any/tokens': { usesMost: 1 },
     '/v1/publishers': { name: 'x', publicKey: 'x' },
     '/v1/models': { manifest: '', signature: '', modelKey: '' },
     '/v1/policy': { text: '' },

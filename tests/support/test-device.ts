@@ -28,6 +28,8 @@ type EnrolEnd = Record<string, unknown>;
 
 /** What an attacker sends instead of what the device would. */
 export interface EnrolmentChanges {
+  /** Happens between the two steps. */
+  readonly between?: () => Promise<void>;
   readonly start?: (honest: EnrolStart) => object;
   readonly secret?: (honest: () => Promise<Uint8Array>) => Promise<Uint8Array | undefined>;
   readonly end?: (honest: EnrolEnd) => object;
@@ -145,6 +147,7 @@ export class TestDevice {
       credential === undefined
         ? undefined
         : await (changes.secret === undefined ? activate() : changes.secret(activate));
+    await changes.between?.();
     const { request, spki, privateKeyPem } = await newOperationalKey(this.id);
     const end = {
       ...(secret === undefined ? {} : { credentialSecret: toBase64url(secret) }),

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { attributesSchema } from './attributes.ts';
 import { groupNameSchema, tagsSchema } from './registry-api.ts';
+import { siteNameSchema } from './site-api.ts';
 
 /** As many as an operator can name; matching looks up the few that a device's proofs name. */
 export const enrolmentGroupsMost = 10_000;
@@ -28,6 +29,10 @@ export const groupTerms = z.strictObject({
   tags: tagsSchema.refine((tags) => Object.keys(tags).length <= 32, 'more than 32 tags').default({}),
   /** Desired attributes of a device that has none yet. */
   desired: attributesSchema.optional(),
+  /** Where its devices stand, unless an import said where. */
+  site: siteNameSchema.optional(),
+  /** Without `site`: at the site whose network has the address the device enrols from. */
+  siteByAddress: z.boolean().default(false),
 });
 export type GroupTerms = z.infer<typeof groupTerms>;
 

@@ -56,6 +56,8 @@ export const deviceList = z.object({ devices: z.array(deviceView), next: z.strin
 export const deviceDetail = deviceView.extend({
   /** Groups it was put into by name. */
   groups: z.array(z.string()),
+  /** The enrolment group it came by. */
+  enrolmentGroup: z.string().nullable(),
   rootSha256: z.string(),
   witnessKey: z.string(),
   certificates: z.array(

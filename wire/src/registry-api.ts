@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { attributeKeyPattern, attributesSchema } from './attributes.ts';
 import { deviceIdSchema } from './device-api.ts';
+import { siteNameSchema } from './site-api.ts';
 
 /** Enough for sites, lines and owners; a device with more wants attributes. */
 export const tagsMost = 64;
@@ -87,24 +88,48 @@ export const membersOrder = z
 export const membersAnswer = z.object({ name: z.string(), added: z.number(), removed: z.number() });
 
 /** One line of an import: a device that is to come. */
-const expectedLine = z.strictObject({
-  id: deviceIdSchema,
-  tags: tagsSchema.default({}),
-  groups: z.array(groupNameSchema).max(32).default([]),
-  /** SHA-256 of the SPKI of its endorsement key: this TPM may enrol under this id without a token, and no other root of trust may. */
-  rootSha256: sha256Hex.optional(),
-});
+const expectedLine = z
+  .strictObject({
+    id: deviceIdSchema,
+    tags: tagsSchema.default({}),
+    groups: z.array(groupNameSchema).max(32).default([]),
+    /** SHA-256 of the SPKI of its endorsement key: this TPM may enrol under this id without a token, and no other root of trust may. */
+    rootSha256: sha256Hex.optional(),
+    /** SHA-256 of its IDevID certificate, which is listed by the enrolment group. */
+    idevidSha256: sha256Hex.optional(),
+    /** An enrolment group of the kind `manifest`, which then speaks for it. */
+    enrolmentGroup: groupNameSchema.optional(),
+    site: siteNameSchema.optional(),
+  })
+  .refine(
+    ({ rootSha256, idevidSha256, enrolmentGroup }) =>
+      enrolmentGroup === undefined ? idevidSha256 === undefined : (rootSha256 ?? idevidSha256) !== undefined,
+    'idevidSha256 needs an enrolmentGroup, and an enrolmentGroup needs rootSha256 or idevidSha256',
+  );
+/** One line of an import: a device of a manifest, under whatever id it comes. */
+const listedLine = z
+  .strictObject({
+    enrolmentGroup: groupNameSchema,
+    rootSha256: sha256Hex.optional(),
+    idevidSha256: sha256Hex.optional(),
+  })
+  .refine(
+    ({ rootSha256, idevidSha256 }) => (rootSha256 ?? idevidSha256) !== undefined,
+    'no rootSha256, no idevidSha256',
+  );
 /** One line of an import: a root of trust that may never enrol. */
 const blockedLine = z.strictObject({ block: sha256Hex, reason: z.string().min(1).max(200) });
-export const importLine = z.union([expectedLine, blockedLine]);
+export const importLine = z.union([expectedLine, listedLine, blockedLine]);
 export type ImportLine = z.infer<typeof importLine>;
 export type ExpectedLine = z.infer<typeof expectedLine>;
+export type ListedLine = z.infer<typeof listedLine>;
 export type BlockedLine = z.infer<typeof blockedLine>;
 
 export const importReport = z.object({
   lines: z.number(),
   /** Lines that are in the store now; the same import again changes nothing. */
   expected: z.number(),
+  listed: z.number(),
   blocked: z.number(),
   rejected: z.number(),
   /** The first of what was rejected. */

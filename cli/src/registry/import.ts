@@ -11,6 +11,7 @@ export const command: Command = {
   help: `
 FILE has one JSON object a line (spec/registry.md, "Import"):
   {"id":"press-7","tags":{"line":"press"},"groups":["pilot"],"rootSha256":"…"}   a device; the TPM with that key enrols without a token
+  {"enrolmentGroup":"lot-17","idevidSha256":"…"}                                 a device of a manifest, under any id
   {"block":"…","reason":"stolen lot"}                                            a root of trust that may never enrol
 Lines that are wrong are named and left out; the same file again changes nothing. Exit code 1 when a line was left out.
 
@@ -24,7 +25,7 @@ ${operatorHelp}
     await stat(file);
     const value = await operator.sendLines('/v1/devices/import', createReadStream(file), importReport);
     const problems = value.problems.map(({ line, message }) => `line ${line}: ${message}`);
-    const counts = `${value.expected} devices expected, ${value.blocked} roots of trust blocked, ${value.rejected} lines left out`;
+    const counts = `${value.expected} devices expected, ${value.listed} listed, ${value.blocked} roots of trust blocked, ${value.rejected} lines left out`;
     return {
       exitCode: value.rejected === 0 ? exitCodes.ok : exitCodes.refused,
       value,

@@ -26,7 +26,8 @@ ${operatorHelp}
   },
 };
 
-function pairOf(text: string): readonly [string, string] {
+/** The key and value of `KEY=VALUE`. */
+export function pairOf(text: string): readonly [string, string] {
   const at = text.indexOf('=');
   if (at < 1) throw new UsageError(`a tag is KEY=VALUE, not ${JSON.stringify(text)}`);
   return [text.slice(0, at), text.slice(at + 1)];

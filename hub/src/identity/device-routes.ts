@@ -33,7 +33,11 @@ export function identityDeviceRoutes(
     async (request) => {
       const connection = door.anyone(request);
       const nowMs = clock();
-      const { pending, credential } = await startEnrolment(parts, { ...request.body, nowMs });
+      const { pending, credential } = await startEnrolment(parts, {
+        ...request.body,
+        address: connection.remoteAddress,
+        nowMs,
+      });
       connection.enrolment = pending;
       const nonce = openChallenge(connection, nowMs, settings.challengeSeconds);
       return { nonce: toBase64url(nonce), pcrs: settings.pcrs, ...(credential === undefined ? {} : { credential }) };

@@ -61,13 +61,16 @@ export async function findEnrolmentToken(
     row.expires_at > device.nowMs &&
     (row.device_id === null || row.device_id === device.deviceId) &&
     (row.tier === null || row.tier === device.tier);
-  if (!fits) {
-    throw new HubError(
-      'enrolment-refused',
-      'this needs an enrolment token that is unused, unexpired and meant for this device: `edgekeep enroll token` makes one',
-    );
-  }
+  if (!fits) throw tokenUnfit();
   return row;
+}
+
+/** What every text that is no token for this device is refused with. */
+export function tokenUnfit(): HubError {
+  return new HubError(
+    'enrolment-refused',
+    'this needs an enrolment token that is unused, unexpired and meant for this device: `edgekeep enroll token` makes one',
+  );
 }
 
 /** Uses the token up; a second use in the meantime is refused. */

@@ -5,21 +5,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
-import { parseVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
+import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { equalBytes, parseBase64url, toBase64url, toHex } from '@edgekeep/core/bytes';
-import {
-  type Certificate,
-  certificateDigest,
-  parseCertificate,
-  publicKeyOf as publicKeyOfCertificate,
-  serialText,
-} from '@edgekeep/core/identity/certificate';
-import { equalNames } from '@edgekeep/core/identity/distinguished-name';
-import { validateEndorsement } from '@edgekeep/core/identity/endorsement';
+import { type Certificate, certificateDigest, serialText } from '@edgekeep/core/identity/certificate';
 import { encodeSpki, parseSpki } from '@edgekeep/core/identity/public-key';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { makeCredential } from '@edgekeep/core/tpm/credential';
-import { parsePublic, publicKeyOf as publicKeyOfArea, tpmName, type TpmPublic } from '@edgekeep/core/tpm/public-area';
+import { parsePublic, publicKeyOf as publicKeyOfArea, tpmName } from '@edgekeep/core/tpm/public-area';
 import type { DeviceIdentity } from '@edgekeep/wire/device-api';
 import { wrapTargetOf } from '../access/wrap.ts';
 import { type Appraiser, isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
@@ -27,14 +19,18 @@ import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
 import { isExpected } from '../registry/admission.ts';
+import { allocateSite, joinEnrolmentGroup } from '../registry/enrolment-join.ts';
+import { type EnrolmentGroup, type EnrolmentProof, matchEnrolmentGroup } from '../registry/enrolment-match.ts';
 import { recordChange } from '../registry/history.ts';
 import type { HubSettings } from '../settings.ts';
-import type { Database, WriteTransaction } from '../store/database.ts';
+import { findDevice } from '../registry/states.ts';
+import { takeWitnessKey } from '../registry/witness-keys.ts';
+import type { Database } from '../store/database.ts';
 import type { DeviceRow } from '../store/schema.ts';
 import { issueDeviceCertificate, recordCertificate } from './authority.ts';
-import { findEnrolmentToken, spendEnrolmentToken } from './enrolment-token.ts';
-import { findDevice } from '../registry/states.ts';
+import { type ProvenEndorsement, proveEndorsement } from './endorsement.ts';
 import { attestationKeyFor } from './root-keys.ts';
+import { findShownToken, type ShownToken, spendShownToken, tokenActor } from './shown-token.ts';
 
 const credentialSecretLength = 32;
 
@@ -43,7 +39,12 @@ export interface PendingEnrolment {
   readonly deviceId: string;
   readonly identity: DeviceIdentity;
   readonly rootSha256: string;
-  readonly tokenSha256: string | undefined;
+  readonly token: ShownToken | undefined;
+  readonly proof: EnrolmentProof;
+  /** The group that speaks for it. */
+  readonly group: EnrolmentGroup | undefined;
+  /** Where the request came from. */
+  readonly address: string;
   /** What only the TPM with both keys can read; undefined for a device without a TPM. */
   readonly credentialSecret: Uint8Array | undefined;
 }
@@ -64,22 +65,41 @@ export interface EnrolmentStart {
 /** Step one: checks who may enrol and makes the credential challenge. */
 export async function startEnrolment(
   parts: EnrolmentParts,
-  request: { deviceId: string; token?: string | undefined; identity: DeviceIdentity; nowMs: number },
+  request: {
+    deviceId: string;
+    token?: string | undefined;
+    identity: DeviceIdentity;
+    address: string;
+    nowMs: number;
+  },
 ): Promise<EnrolmentStart> {
-  const { database, settings } = parts;
-  const { deviceId, identity, nowMs } = request;
+  const { database, settings, vendorRoots } = parts;
+  const { deviceId, identity, address, nowMs } = request;
   const rootSha256 = rootDigestOf(identity);
   await assertFree(database, deviceId, rootSha256);
   const expected = await isExpected(database.read, { deviceId, rootSha256 });
-  const tokenAsked = settings.enrolment.requireToken && !expected;
-  const needsToken = identity.kind !== 'tpm' || tokenAsked || request.token !== undefined;
-  const token = needsToken
-    ? await findEnrolmentToken(database.read, request.token, { deviceId, tier: identity.kind, nowMs })
-    : undefined;
-  const common = { deviceId, identity, rootSha256, tokenSha256: token?.sha256 };
-  if (identity.kind !== 'tpm') {
+  const tier = identity.kind;
+  const asker = { deviceId, tier, nowMs };
+  const shown = request.token === undefined ? undefined : await findShownToken(database.read, request.token, asker);
+  const endorsement = tier === 'tpm' ? await proveEndorsement(database.read, identity, vendorRoots, nowMs) : undefined;
+  const proof = proofOf({ deviceId, tier, rootSha256, shown, endorsement });
+  const group = await matchEnrolmentGroup(database.read, proof);
+  const vouched = expected || group !== undefined || !settings.enrolment.requireToken;
+  // Without a TPM nothing shows where a key is, whoever lists it.
+  const needsToken = endorsement === undefined || !vouched || group?.terms.needsToken === true;
+  const token = needsToken ? (shown ?? (await findShownToken(database.read, undefined, asker))) : shown;
+  if (token?.kind === 'group' && token.group !== group?.name) {
+    const by = group === undefined ? 'by no proof that it asks for' : `by the enrolment group ${group.name}`;
+    throw refused(
+      'token-of-another-group',
+      `this token is of the enrolment group ${token.group}; ${deviceId} comes ${by}`,
+    );
+  }
+  const common = { deviceId, identity, rootSha256, token, proof, group, address };
+  if (identity.kind !== 'tpm' || endorsement === undefined) {
     // Nothing a device sends shows where its key is: a token for any tier must not let a key in a file pass for hardware.
-    if (identity.kind === 'secure-element' && token?.tier !== 'secure-element') {
+    const tierOfToken = token?.kind === 'one-time' ? token.tier : group?.terms.tier;
+    if (tier === 'secure-element' && tierOfToken !== 'secure-element') {
       throw refused(
         'tier-not-vouched',
         'a secure element needs an enrolment token made for that tier: `edgekeep enroll token --tier secure-element`',
@@ -89,12 +109,11 @@ export async function startEnrolment(
     wrapTargetOf(identity);
     return { pending: { ...common, credentialSecret: undefined }, credential: undefined };
   }
-  const endorsementPublic = provenEndorsementKey(identity, parts.vendorRoots, nowMs);
   const attestationPublic = parsePublic(parseBase64url(identity.attestationKey, 'attestationKey'));
   attestationKeyFor(identity);
   const credentialSecret = randomBytes(credentialSecretLength);
   const credential = makeCredential({
-    endorsementPublic,
+    endorsementPublic: endorsement.publicArea,
     name: tpmName(attestationPublic),
     secret: credentialSecret,
     randomBytes,
@@ -122,7 +141,8 @@ export async function completeEnrolment(
   },
 ): Promise<Certificate> {
   const { database, authorities, settings, appraiser } = parts;
-  const { deviceId, identity, rootSha256, tokenSha256 } = pending;
+  const { deviceId, identity, rootSha256, token } = pending;
+  const { nowMs } = proof;
   if (pending.credentialSecret !== undefined) {
     const answer = proof.credentialSecret ?? new Uint8Array(0);
     if (!equalBytes(answer, pending.credentialSecret)) {
@@ -174,15 +194,16 @@ export async function completeEnrolment(
   await database.write(async (trx) => {
     await assertFree({ read: trx }, deviceId, rootSha256);
     const imported = await isExpected(trx, pending);
-    // An import may have taken back meanwhile what made a token unnecessary.
-    if (tokenSha256 === undefined && settings.enrolment.requireToken && !imported)
-      throw refused('not-expected', `${deviceId} is no longer expected: enrol it with a token`);
-    await assertWitnessFree(trx, witness, proof.witnessKey);
-    if (tokenSha256 !== undefined) await spendEnrolmentToken(trx, tokenSha256, deviceId);
+    const group = await matchEnrolmentGroup(trx, pending.proof);
+    assertStillVouched(pending, group, imported, settings);
+    if (token !== undefined) await spendShownToken(trx, token, { deviceId, nowMs });
     await trx.insertInto('device').values(row).execute();
+    await takeWitnessKey(trx, proof.witnessKey, deviceId);
     await recordCertificate(trx, certificate, deviceId);
-    const byProof = imported ? 'allow-list' : 'vendor-root';
-    const actor = tokenSha256 === undefined ? byProof : `token ${tokenSha256.slice(0, 16)}`;
+    const newcomer = { deviceId, address: pending.address, nowMs };
+    if (group !== undefined) await joinEnrolmentGroup(trx, group, newcomer);
+    const site = await allocateSite(trx, group, newcomer);
+    const actor = actorOf(pending, imported);
     const logIndex = await appendEntry(trx, {
       at: proof.nowMs,
       kind: 'device-enrolled',
@@ -194,6 +215,8 @@ export async function completeEnrolment(
         witnessKey: proof.witnessKey,
         certificate: toHex(certificateDigest(certificate)),
         serial: serialText(certificate),
+        ...(group === undefined ? {} : { enrolmentGroup: group.name }),
+        ...(site === null ? {} : { site }),
       },
     });
     const birth = { from: 'none', to: row.state, reason: row.state_reason, actor };
@@ -203,31 +226,47 @@ export async function completeEnrolment(
   return certificate;
 }
 
-// A certificate says "this key is in a genuine TPM"; the public area beside it must be of that very key.
-function provenEndorsementKey(
-  identity: Extract<DeviceIdentity, { kind: 'tpm' }>,
-  vendorRoots: readonly Certificate[],
-  nowMs: number,
-): TpmPublic {
-  const [leaf, ...sent] = identity.endorsementCertificates.map((text) =>
-    parseCertificate(parseBase64url(text, 'endorsementCertificates')),
-  );
-  if (leaf === undefined) throw refused('endorsement-certificate-missing', 'the TPM has no endorsement certificate');
-  // Operators may put a vendor's intermediate certificates beside its roots: only self-issued ones are anchors.
-  const anchors = vendorRoots.filter((root) => equalNames(root.issuer, root.subject));
-  const intermediates = [...sent, ...vendorRoots.filter((root) => !equalNames(root.issuer, root.subject))];
-  const verdict = validateEndorsement({ leaf, intermediates, anchors, atSeconds: Math.floor(nowMs / 1_000) });
-  if (verdict.kind === 'refused') {
-    const reasons = verdict.reasons.map((message) => ({ code: 'endorsement-refused', message }));
-    throw new HubError('enrolment-refused', 'the endorsement certificate is not one of a known TPM vendor', {
-      reasons,
-    });
-  }
-  const publicArea = parsePublic(parseBase64url(identity.endorsementKey, 'endorsementKey'));
-  if (!publicKeyOfArea(publicArea).equals(publicKeyOfCertificate(leaf))) {
-    throw refused('endorsement-key-differs', 'the endorsement certificate is of another key than the one sent');
-  }
-  return publicArea;
+function proofOf(known: {
+  readonly deviceId: string;
+  readonly tier: string;
+  readonly rootSha256: string;
+  readonly shown: ShownToken | undefined;
+  readonly endorsement: ProvenEndorsement | undefined;
+}): EnrolmentProof {
+  const { deviceId, tier, rootSha256, shown, endorsement } = known;
+  return {
+    deviceId,
+    tier,
+    rootSha256,
+    endorsementAuthorities: endorsement?.authorities ?? [],
+    idevidAuthorities: [],
+    idevidSha256: undefined,
+    tokenGroup: shown?.kind === 'group' ? shown.group : undefined,
+    anchorGroups: endorsement?.anchorGroups ?? [],
+  };
+}
+
+// Between the two steps a group may have been deleted or made anew, and an import taken back what made a token unnecessary.
+function assertStillVouched(
+  pending: PendingEnrolment,
+  group: EnrolmentGroup | undefined,
+  imported: boolean,
+  settings: HubSettings,
+): void {
+  const { group: before, token, deviceId } = pending;
+  if (before?.name !== group?.name || before?.createdAt !== group?.createdAt)
+    throw refused(
+      'enrolment-group-changed',
+      `${deviceId} came by another enrolment group than there is now: begin again`,
+    );
+  if (token === undefined && settings.enrolment.requireToken && !imported && group === undefined)
+    throw refused('not-expected', `${deviceId} is no longer expected: enrol it with a token`);
+}
+
+function actorOf({ token, group }: PendingEnrolment, imported: boolean): string {
+  if (token !== undefined) return tokenActor(token);
+  if (group !== undefined) return `enrolment-group:${group.name}`;
+  return imported ? 'allow-list' : 'vendor-root';
 }
 
 // Over the key alone: a public area has attributes around it that nothing proves, and one TPM must not become two devices by other ones.
@@ -249,17 +288,6 @@ async function assertFree(db: Pick<Database, 'read'>, deviceId: string, rootSha2
     .executeTakeFirst();
   if (other !== undefined)
     throw refused('root-of-trust-taken', `this root of trust is enrolled already, as ${other.id}`);
-}
-
-// One key must not vouch as two devices: whoever reads the trust file, and with it every receipt, would refuse it. The key is what follows
-// name and identifier in a verifier key's text.
-async function assertWitnessFree(trx: WriteTransaction, { name, id }: VerifierKey, text: string): Promise<void> {
-  const other = await trx
-    .selectFrom('device')
-    .select('id')
-    .where('witness_key', 'like', `%${text.slice(`${name}+${id}`.length)}`)
-    .executeTakeFirst();
-  if (other !== undefined) throw refused('witness-key-taken', `this witness key is the one of ${other.id}`);
 }
 
 function refused(code: string, message: string): HubError {

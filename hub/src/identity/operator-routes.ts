@@ -60,10 +60,18 @@ export function deviceOperatorRoutes(
         .orderBy('not_after', 'desc')
         .limit(historyMost)
         .execute();
-      const { root_sha256: rootSha256, witness_key: witnessKey } = row;
+      const { root_sha256: rootSha256, witness_key: witnessKey, enrolment_group: enrolmentGroup } = row;
       const tags = (await tagsOf(database.read, [row.id])).get(row.id);
       const groups = [...(await groupsOf(database.read, row.id))];
-      return { ...viewOf(row, connections, tags), groups, rootSha256, witnessKey, certificates, leases };
+      return {
+        ...viewOf(row, connections, tags),
+        groups,
+        enrolmentGroup,
+        rootSha256,
+        witnessKey,
+        certificates,
+        leases,
+      };
     },
   );
 

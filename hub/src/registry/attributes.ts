@@ -66,6 +66,17 @@ export async function setDesired(database: Database, order: DesiredOrder): Promi
   });
 }
 
+/** What a device is wanted to be from its first day; one that has desired attributes keeps them. */
+export async function giveDesired(
+  trx: WriteTransaction,
+  deviceId: string,
+  attributes: Attributes,
+  nowMs: number,
+): Promise<void> {
+  const before = await documentOf(trx, deviceId, 'desired');
+  if (before.version === 0) await replaceDocument(trx, { deviceId, side: 'desired', attributes, nowMs }, before);
+}
+
 /** Replaces what the device says of itself; the same document again changes nothing. */
 export async function recordReported(
   trx: WriteTransaction,

@@ -7,7 +7,8 @@ import { sha256Hex } from '../access/api-token.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { EnrolmentGroupTokenRow, Tables } from '../store/schema.ts';
+import type { EnrolmentGroupTokenRow } from '../store/enrolment-tables.ts';
+import type { Tables } from '../store/schema.ts';
 import { getEnrolmentGroup, type GroupRequest } from './enrolment-groups.ts';
 
 const prefix = 'eg_';
@@ -38,7 +39,14 @@ export async function createGroupToken(
     const valid = (await tokensOf(trx, name)).filter((row) => row.expires_at > nowMs);
     if (valid.length >= groupTokensMost)
       throw new HubError('conflict', `${name} has ${valid.length} valid tokens: let older ones end with the new one`);
-    const row = { sha256, enrolment_group: name, created_at: nowMs, expires_at: expiresAt, uses: 0, uses_most: usesMost };
+    const row = {
+      sha256,
+      enrolment_group: name,
+      created_at: nowMs,
+      expires_at: expiresAt,
+      uses: 0,
+      uses_most: usesMost,
+    };
     await trx.insertInto('enrolment_group_token').values(row).execute();
     const data = { token: sha256.slice(0, 16), usesMost, expiresAt, olderSeconds: olderSeconds ?? null };
     const subject = `enrolment-group:${name}`;

@@ -9,7 +9,8 @@ import { sha256Hex } from '../access/api-token.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { EnrolmentGroupRow, Tables } from '../store/schema.ts';
+import type { EnrolmentGroupRow } from '../store/enrolment-tables.ts';
+import type { Tables } from '../store/schema.ts';
 
 export interface EnrolmentGroupOrder {
   readonly name: string;
@@ -94,10 +95,7 @@ async function switchGroup(
 }
 
 /** Ends the group with its tokens and its list; devices that have enrolled by it stay. */
-export async function deleteEnrolmentGroup(
-  database: Database,
-  { name, actor, nowMs }: GroupRequest,
-): Promise<void> {
+export async function deleteEnrolmentGroup(database: Database, { name, actor, nowMs }: GroupRequest): Promise<void> {
   await database.write(async (trx) => {
     const { kind, devices } = await getEnrolmentGroup(trx, name);
     for (const table of ['enrolment_group_join', 'enrolment_group_token', 'enrolment_listing'] as const) {
@@ -147,7 +145,7 @@ export async function listedBy(db: Kysely<Tables>, name: string): Promise<number
     .select((q) => q.fn.countAll<number>().as('listed'))
     .where('enrolment_group', '=', name)
     .executeTakeFirstOrThrow();
-  return Number(listed);
+  return listed;
 }
 
 async function assertNew(trx: WriteTransaction, row: EnrolmentGroupRow): Promise<void> {
@@ -166,7 +164,7 @@ async function assertNew(trx: WriteTransaction, row: EnrolmentGroupRow): Promise
     .selectFrom('enrolment_group')
     .select((q) => q.fn.countAll<number>().as('groups'))
     .executeTakeFirstOrThrow();
-  if (Number(groups) >= enrolmentGroupsMost)
+  if (groups >= enrolmentGroupsMost)
     throw new HubError('conflict', `there are ${enrolmentGroupsMost} enrolment groups, as many as there may be`);
 }
 

@@ -6,8 +6,8 @@ import { type GroupTerms, groupTerms } from '@edgekeep/wire/enrolment-group-api'
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '../access/api-token.ts';
 import { HubError } from '../error.ts';
-import type { WriteTransaction } from '../store/database.ts';
-import type { EnrolmentGroupRow, Tables } from '../store/schema.ts';
+import type { EnrolmentGroupRow } from '../store/enrolment-tables.ts';
+import type { Tables } from '../store/schema.ts';
 
 /** What a newcomer has proven of itself; nothing in it is a mere claim but `deviceId`. */
 export interface EnrolmentProof {
@@ -88,7 +88,8 @@ export async function matchEnrolmentGroup(
   const byName = new Map(rows.map((row) => [row.name, row]));
   for (const name of proof.anchorGroups) {
     const row = byName.get(name);
-    if (row === undefined) throw refused('enrolment-group-changed', `the enrolment group ${name} was deleted meanwhile`);
+    if (row === undefined)
+      throw refused('enrolment-group-changed', `the enrolment group ${name} was deleted meanwhile`);
     assertOpen(row);
   }
   const byAuthority = (kind: EnrolmentGroupRow['kind'], authorities: readonly string[]) =>
@@ -104,7 +105,7 @@ export async function matchEnrolmentGroup(
   const group = { name: row.name, kind: row.kind, createdAt: row.created_at, terms: termsOf(row) };
   assertOpen(row);
   assertTakes(group, proof);
-  if (row.devices_most !== null && row.devices >= row.devices_most) throw full(row.name);
+  if (row.devices_most !== null && row.devices >= row.devices_most) throw groupFull(row.name);
   return group;
 }
 
@@ -116,23 +117,18 @@ export function termsOf({ terms }: Pick<EnrolmentGroupRow, 'terms'>): GroupTerms
 // Names of the manifests that list it: by its IDevID before its root of trust.
 async function listedFor(db: Kysely<Tables>, proof: EnrolmentProof): Promise<readonly string[]> {
   const { deviceId, rootSha256, idevidSha256 } = proof;
-  const rows = await db
-    .selectFrom('enrolment_listing')
-    .selectAll()
-    .where((eb) =>
-      eb.or([
-        eb('device_id', '=', deviceId),
-        eb.and([eb('kind', '=', 'root'), eb('sha256', '=', rootSha256)]),
-        ...(idevidSha256 === undefined ? [] : [eb.and([eb('kind', '=', 'idevid'), eb('sha256', '=', idevidSha256)])]),
-      ]),
-    )
-    .orderBy('kind')
-    .execute();
-  const own = rows.filter(({ kind, sha256 }) => sha256 === (kind === 'root' ? rootSha256 : idevidSha256));
-  for (const { device_id: id } of own) {
-    if (id !== null && id !== deviceId) throw refused('root-of-trust-reserved', `a manifest lists this device as ${id}`);
-  }
-  if (own.length === 0 && rows.length > 0)
+  const shown = { root: rootSha256, idevid: idevidSha256 };
+  const listing = (kind: 'root' | 'idevid', sha256: string) =>
+    db.selectFrom('enrolment_listing').selectAll().where('kind', '=', kind).where('sha256', '=', sha256).execute();
+  const own = [
+    ...(shown.idevid === undefined ? [] : await listing('idevid', shown.idevid)),
+    ...(await listing('root', shown.root)),
+  ];
+  const other = own.find(({ device_id: id }) => id !== null && id !== deviceId);
+  if (other !== undefined)
+    throw refused('root-of-trust-reserved', `a manifest lists this device as ${other.device_id}`);
+  const kept = await db.selectFrom('enrolment_listing').selectAll().where('device_id', '=', deviceId).execute();
+  if (kept.length > 0 && !kept.some(({ kind, sha256 }) => sha256 === shown[kind]))
     throw refused('device-id-reserved', `a manifest keeps ${deviceId} for another root of trust`);
   return own.map((row) => row.enrolment_group);
 }
@@ -142,24 +138,25 @@ async function groupsNamed(
   proof: EnrolmentProof,
   listed: readonly string[],
 ): Promise<readonly EnrolmentGroupRow[]> {
-  const names = [...listed, ...proof.anchorGroups, ...(proof.tokenGroup === undefined ? [] : [proof.tokenGroup])];
-  const { idevidAuthorities, endorsementAuthorities } = proof;
-  return db
-    .selectFrom('enrolment_group')
-    .selectAll()
-    .where((eb) =>
-      eb.or([
-        eb('name', 'in', names),
-        eb.and([eb('kind', '=', 'ca'), eb('anchor_sha256', 'in', idevidAuthorities)]),
-        eb.and([eb('kind', '=', 'endorsement-root'), eb('anchor_sha256', 'in', endorsementAuthorities)]),
-      ]),
-    )
-    .execute();
+  const { idevidAuthorities, endorsementAuthorities, anchorGroups, tokenGroup } = proof;
+  const groups = () => db.selectFrom('enrolment_group').selectAll();
+  // Each by its own index; no engine takes an empty list.
+  const byName = [...new Set([...listed, ...anchorGroups, ...(tokenGroup === undefined ? [] : [tokenGroup])])];
+  const named = byName.length === 0 ? [] : await groups().where('name', 'in', byName).execute();
+  const byAuthority = async (kind: 'ca' | 'endorsement-root', authorities: readonly string[]) =>
+    authorities.length === 0
+      ? []
+      : groups().where('kind', '=', kind).where('anchor_sha256', 'in', authorities).execute();
+  const rows = [
+    ...named,
+    ...(await byAuthority('ca', idevidAuthorities)),
+    ...(await byAuthority('endorsement-root', endorsementAuthorities)),
+  ];
+  return [...new Map(rows.map((row) => [row.name, row])).values()];
 }
 
 function assertOpen({ name, disabled_reason: reason }: EnrolmentGroupRow): void {
-  if (reason !== null)
-    throw refused('enrolment-group-disabled', `the enrolment group ${name} is disabled: ${reason}`);
+  if (reason !== null) throw refused('enrolment-group-disabled', `the enrolment group ${name} is disabled: ${reason}`);
 }
 
 function assertTakes({ name, terms }: EnrolmentGroup, { deviceId, tier }: EnrolmentProof): void {
@@ -169,23 +166,8 @@ function assertTakes({ name, terms }: EnrolmentGroup, { deviceId, tier }: Enrolm
     throw refused('tier-not-allowed', `${name} takes devices of the tier ${terms.tier}, this one is ${tier}`);
 }
 
-/** Takes one of the group's places and gives the device what its group has for it. The group must be what it was when it was matched. */
-export async function joinEnrolmentGroup(
-  trx: WriteTransaction,
-  group: EnrolmentGroup,
-  deviceId: string,
-): Promise<void> {
-  const { numUpdatedRows } = await trx
-    .updateTable('enrolment_group')
-    .set((q) => ({ devices: q('devices', '+', 1) }))
-    .where('name', '=', group.name)
-    .where((eb) => eb.or([eb('devices_most', 'is', null), eb('devices', '<', eb.ref('devices_most'))]))
-    .executeTakeFirst();
-  if (Number(numUpdatedRows) !== 1) throw full(group.name);
-  await trx.updateTable('device').set({ enrolment_group: group.name }).where('id', '=', deviceId).execute();
-}
-
-function full(name: string): HubError {
+/** What a group that has no place left is refused with. */
+export function groupFull(name: string): HubError {
   const message = `the enrolment group ${name} has as many devices as it may have`;
   return refused('enrolment-group-full', message);
 }

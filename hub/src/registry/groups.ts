@@ -43,6 +43,13 @@ export async function deleteGroup(
   const { name, actor, nowMs } = order;
   await database.write(async (trx) => {
     await getGroup(trx, name);
+    const joined = await trx
+      .selectFrom('enrolment_group_join')
+      .select('enrolment_group')
+      .where('device_group', '=', name)
+      .executeTakeFirst();
+    if (joined !== undefined)
+      throw new HubError('conflict', `devices of the enrolment group ${joined.enrolment_group} join ${name}`);
     await trx.deleteFrom('device_group_member').where('group_name', '=', name).execute();
     await trx.deleteFrom('device_group').where('name', '=', name).execute();
     await appendEntry(trx, { at: nowMs, kind: 'group-deleted', actor, subject: `group:${name}`, data: {} });

@@ -2,12 +2,19 @@
 // batches, each one transaction with its audit entry; what is wrong with a line refuses that line alone. The same import again changes nothing.
 import { parseJson } from '@edgekeep/core/json';
 import { CoreError } from '@edgekeep/core/error';
-import { type BlockedLine, type ExpectedLine, importLine, type ImportReport } from '@edgekeep/wire/registry-api';
+import {
+  type BlockedLine,
+  type ExpectedLine,
+  importLine,
+  type ImportReport,
+  type ListedLine,
+} from '@edgekeep/wire/registry-api';
 import { sha256Hex } from '../access/api-token.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { inBatches } from '../identity/revocation-store.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
+import { Listing } from './import-listing.ts';
 import { linesOf } from './lines.ts';
 
 /** One call; a larger fleet comes in several. */
@@ -23,6 +30,7 @@ interface Numbered<T> {
 
 interface Batch {
   readonly expected: readonly Numbered<ExpectedLine>[];
+  readonly listed: readonly Numbered<ListedLine>[];
   readonly blocked: readonly Numbered<BlockedLine>[];
   /** SHA-256 of the batch's lines as they came, for the audit entry. */
   readonly sha256: string;
@@ -35,12 +43,13 @@ export async function importDevices(
   source: AsyncIterable<Uint8Array>,
   order: { readonly actor: string; readonly nowMs: number },
 ): Promise<ImportReport> {
-  const report = { lines: 0, expected: 0, blocked: 0, rejected: 0 };
+  const report = { lines: 0, expected: 0, listed: 0, blocked: 0, rejected: 0 };
   const problems: Problem[] = [];
   const take = async (lines: readonly Uint8Array[], first: number) => {
     const { batch, wrong } = readBatch(lines, first);
     const taken = await database.write((trx) => writeBatch(trx, batch, order));
     report.expected += taken.expected;
+    report.listed += taken.listed;
     report.blocked += taken.blocked;
     const all = [...wrong, ...taken.problems];
     report.rejected += all.length;
@@ -67,6 +76,7 @@ export async function importDevices(
 
 function readBatch(lines: readonly Uint8Array[], first: number): { batch: Batch; wrong: readonly Problem[] } {
   const expected: Numbered<ExpectedLine>[] = [];
+  const listed: Numbered<ListedLine>[] = [];
   const blocked: Numbered<BlockedLine>[] = [];
   const wrong: Problem[] = [];
   for (const [at, bytes] of lines.entries()) {
@@ -75,14 +85,15 @@ function readBatch(lines: readonly Uint8Array[], first: number): { batch: Batch;
     try {
       const value = parseJson(bytes, importLine, 'line');
       if ('block' in value) blocked.push({ line, value });
-      else expected.push({ line, value });
+      else if ('id' in value) expected.push({ line, value });
+      else listed.push({ line, value });
     } catch (error) {
       if (!(error instanceof CoreError)) throw error;
       wrong.push({ line, message: error.message });
     }
   }
   return {
-    batch: { expected, blocked, sha256: sha256Hex(Buffer.concat(lines.flatMap((each) => [each, newLine]))) },
+    batch: { expected, listed, blocked, sha256: sha256Hex(Buffer.concat(lines.flatMap((each) => [each, newLine]))) },
     wrong,
   };
 }
@@ -91,14 +102,18 @@ const newLine = new Uint8Array([0x0a]);
 
 async function writeBatch(
   trx: WriteTransaction,
-  { expected, blocked, sha256 }: Batch,
+  { expected, listed, blocked, sha256 }: Batch,
   { actor, nowMs }: { readonly actor: string; readonly nowMs: number },
-): Promise<{ expected: number; blocked: number; problems: readonly Problem[] }> {
+): Promise<{ expected: number; listed: number; blocked: number; problems: readonly Problem[] }> {
   const known = await factsAbout(trx, expected);
+  const listing = await Listing.read(
+    trx,
+    [...expected, ...listed].map(({ value }) => value),
+  );
   const problems: Problem[] = [];
   const good: ExpectedLine[] = [];
   for (const { line, value } of expected) {
-    const message = problemWith(value, known);
+    const message = problemWith(value, known) ?? listing.add(value);
     if (message !== undefined) {
       problems.push({ line, message });
       continue;
@@ -110,7 +125,14 @@ async function writeBatch(
     }
     good.push(value);
   }
+  let listedCount = 0;
+  for (const { line, value } of listed) {
+    const message = listing.add(value);
+    if (message === undefined) listedCount += 1;
+    else problems.push({ line, message });
+  }
   await writeExpected(trx, good, nowMs);
+  await listing.write(trx);
   await inBatches(blocked, async (some) => {
     const rows = some.map(({ value }) => ({ root_sha256: value.block, reason: value.reason, blocked_at: nowMs }));
     await trx
@@ -122,8 +144,8 @@ async function writeBatch(
       .execute();
     return [];
   });
-  const counts = { expected: good.length, blocked: blocked.length };
-  if (good.length + blocked.length > 0) {
+  const counts = { expected: good.length, listed: listedCount, blocked: blocked.length };
+  if (good.length + listedCount + blocked.length > 0) {
     const data = { ...counts, rejected: problems.length, sha256 };
     await appendEntry(trx, { at: nowMs, kind: 'devices-imported', actor, subject: 'fleet', data });
   }
@@ -135,6 +157,7 @@ interface Facts {
   readonly idOfRoot: Map<string, string>;
   /** Groups whose members are named. */
   readonly groups: ReadonlySet<string>;
+  readonly sites: ReadonlySet<string>;
 }
 
 // What the store says already of the ids and roots of trust of a batch: devices, and those that were expected before.
@@ -166,12 +189,14 @@ async function factsAbout(trx: WriteTransaction, lines: readonly Numbered<Expect
     facts.idOfRoot.set(root, id);
   }
   const groups = await trx.selectFrom('device_group').select('name').where('filter', 'is', null).execute();
-  return { ...facts, groups: new Set(groups.map(({ name }) => name)) };
+  const sites = await trx.selectFrom('site').select('name').execute();
+  return { ...facts, groups: new Set(groups.map(({ name }) => name)), sites: new Set(sites.map(({ name }) => name)) };
 }
 
-function problemWith({ id, groups, rootSha256 }: ExpectedLine, facts: Facts): string | undefined {
+function problemWith({ id, groups, site, rootSha256 }: ExpectedLine, facts: Facts): string | undefined {
   const missing = groups.find((name) => !facts.groups.has(name));
   if (missing !== undefined) return `no group ${missing} with named members: \`edgekeep group create ${missing}\``;
+  if (site !== undefined && !facts.sites.has(site)) return `no site ${site}: \`edgekeep site create ${site}\``;
   if (rootSha256 === undefined) return undefined;
   const root = facts.rootOfId.get(id);
   if (root !== undefined && root !== rootSha256) return `${id} has another root of trust: ${root}`;
@@ -182,28 +207,29 @@ function problemWith({ id, groups, rootSha256 }: ExpectedLine, facts: Facts): st
 async function writeExpected(trx: WriteTransaction, lines: readonly ExpectedLine[], nowMs: number): Promise<void> {
   // A statement must not name one row twice; the last line about an id holds.
   const devices = [...new Map(lines.map((line) => [line.id, line])).values()];
-  const withRoot = devices.filter(({ rootSha256 }) => rootSha256 !== undefined);
-  const without = devices.filter(({ rootSha256 }) => rootSha256 === undefined);
-  const rowOf = ({ id, rootSha256 }: ExpectedLine) => ({ id, root_sha256: rootSha256 ?? null, imported_at: nowMs });
-  await inBatches(withRoot, async (some) => {
+  const rowOf = ({ id, rootSha256, site }: ExpectedLine) => ({
+    id,
+    root_sha256: rootSha256 ?? null,
+    imported_at: nowMs,
+    site: site ?? null,
+  });
+  // A line that says nothing of root of trust or site says nothing against what was imported before.
+  await inBatches(devices, async (some) => {
     await trx
       .insertInto('expected_device')
       .values(some.map(rowOf))
       .onConflict((conflict) =>
-        conflict.column('id').doUpdateSet((q) => ({ root_sha256: q.ref('excluded.root_sha256') })),
+        conflict.column('id').doUpdateSet((q) => ({
+          root_sha256: q.fn.coalesce('excluded.root_sha256', 'expected_device.root_sha256'),
+          site: q.fn.coalesce('excluded.site', 'expected_device.site'),
+        })),
       )
       .execute();
     return [];
   });
-  // A line without a root of trust says nothing against one that was imported before.
-  await inBatches(without, async (some) => {
-    await trx
-      .insertInto('expected_device')
-      .values(some.map(rowOf))
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
-    return [];
-  });
+  for (const { id, site } of devices) {
+    if (site !== undefined) await trx.updateTable('device').set({ site }).where('id', '=', id).execute();
+  }
   const tags = devices.flatMap(({ id, tags: own }) =>
     Object.entries(own).map(([key, value]) => ({ device_id: id, key, value })),
   );

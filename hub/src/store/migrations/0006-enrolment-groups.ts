@@ -106,16 +106,20 @@ async function createIdentityTables(db: Kysely<unknown>): Promise<void> {
     .execute();
 }
 
-interface Written {
+type Written = {
   readonly device: { readonly id: string; readonly witness_key: string };
   readonly witness_key: { readonly key: string; readonly device_id: string };
   readonly certificate: { readonly serial: string; readonly der: Uint8Array; readonly spki_sha256: string | null };
-}
+};
 
 // A verifier key's text is name+identifier+key.
 async function gatherWitnessKeys(db: Kysely<unknown>): Promise<void> {
   const tables = db.withTables<Written>();
-  const devices = await tables.selectFrom('device').select(['id', 'witness_key']).where('witness_key', '!=', '').execute();
+  const devices = await tables
+    .selectFrom('device')
+    .select(['id', 'witness_key'])
+    .where('witness_key', '!=', '')
+    .execute();
   for (const { id, witness_key: text } of devices) {
     const key = text.split('+').slice(2).join('+');
     await tables.insertInto('witness_key').values({ key, device_id: id }).execute();

@@ -1,0 +1,83 @@
+// What the lines of an import list for enrolment groups of the kind `manifest` (spec/enrolment-groups.md, "Manifests"): digests of roots of
+// trust and of IDevID certificates, each in one group.
+import type { ExpectedLine, ListedLine } from '@edgekeep/wire/registry-api';
+import { inBatches } from '../identity/revocation-store.ts';
+import type { WriteTransaction } from '../store/database.ts';
+import type { EnrolmentListingRow } from '../store/enrolment-tables.ts';
+
+type Line = ExpectedLine | ListedLine;
+
+export class Listing {
+  readonly #manifests: ReadonlySet<string>;
+  readonly #known: Map<string, EnrolmentListingRow>;
+  readonly #changed = new Map<string, EnrolmentListingRow>();
+
+  private constructor(manifests: ReadonlySet<string>, known: Map<string, EnrolmentListingRow>) {
+    this.#manifests = manifests;
+    this.#known = known;
+  }
+
+  /** What the store has of these lines. */
+  static async read(trx: WriteTransaction, lines: readonly Line[]): Promise<Listing> {
+    const wanted = lines.filter(({ enrolmentGroup }) => enrolmentGroup !== undefined);
+    if (wanted.length === 0) return new Listing(new Set(), new Map());
+    const names = [...new Set(wanted.flatMap(({ enrolmentGroup }) => enrolmentGroup ?? []))];
+    const manifests = await inBatches(names, async (some) =>
+      trx
+        .selectFrom('enrolment_group')
+        .select('name')
+        .where('kind', '=', 'manifest')
+        .where('name', 'in', some)
+        .execute(),
+    );
+    const digests = wanted.flatMap(({ rootSha256, idevidSha256 }) => [rootSha256 ?? [], idevidSha256 ?? []].flat());
+    const rows = await inBatches(digests, async (some) =>
+      trx
+        .selectFrom('enrolment_listing')
+        .selectAll()
+        .where('kind', 'in', ['root', 'idevid'])
+        .where('sha256', 'in', some)
+        .execute(),
+    );
+    return new Listing(new Set(manifests.map(({ name }) => name)), new Map(rows.map((row) => [keyOf(row), row])));
+  }
+
+  /** Takes a line, or says why not: then nothing of it is listed. A line without a group lists nothing. */
+  add(line: Line): string | undefined {
+    const { enrolmentGroup: group, rootSha256, idevidSha256 } = line;
+    if (group === undefined) return undefined;
+    if (!this.#manifests.has(group))
+      return `no enrolment group ${group} of the kind manifest: \`edgekeep enrolment-group create ${group} --kind manifest\``;
+    const id = 'id' in line ? line.id : null;
+    const rows: EnrolmentListingRow[] = [];
+    for (const [kind, sha256] of [['root', rootSha256] as const, ['idevid', idevidSha256] as const]) {
+      if (sha256 === undefined) continue;
+      const before = this.#known.get(keyOf({ kind, sha256 }));
+      if (before !== undefined && before.enrolment_group !== group)
+        return `${sha256} is listed by the enrolment group ${before.enrolment_group}`;
+      if (before?.device_id !== undefined && before.device_id !== null && id !== null && before.device_id !== id)
+        return `${sha256} is listed as ${before.device_id}`;
+      rows.push({ kind, sha256, enrolment_group: group, device_id: id ?? before?.device_id ?? null });
+    }
+    for (const row of rows) {
+      this.#known.set(keyOf(row), row);
+      this.#changed.set(keyOf(row), row);
+    }
+    return undefined;
+  }
+
+  async write(trx: WriteTransaction): Promise<void> {
+    await inBatches([...this.#changed.values()], async (rows) => {
+      await trx
+        .insertInto('enrolment_listing')
+        .values(rows)
+        .onConflict((conflict) =>
+          conflict.columns(['kind', 'sha256']).doUpdateSet((q) => ({ device_id: q.ref('excluded.device_id') })),
+        )
+        .execute();
+      return [];
+    });
+  }
+}
+
+const keyOf = ({ kind, sha256 }: Pick<EnrolmentListingRow, 'kind' | 'sha256'>) => `${kind} ${sha256}`;
