@@ -1,8 +1,8 @@
 // Enrolment groups, and devices that come back after a wipe: which identities a device had before, and keys that are never taken again.
+import { createHash } from 'node:crypto';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { type Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
-import { sha256Hex } from '../../access/api-token.ts';
 
 export const migration: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
@@ -138,7 +138,7 @@ async function digestOperationalKeys(db: Kysely<unknown>): Promise<void> {
       .execute();
   for (let page = await pageAfter(''); page.length > 0; page = await pageAfter(page.at(-1)?.serial ?? '')) {
     for (const { serial, der } of page) {
-      const digest = sha256Hex(parseCertificate(der).spki);
+      const digest = createHash('sha256').update(parseCertificate(der).spki).digest('hex');
       await tables.updateTable('certificate').set({ spki_sha256: digest }).where('serial', '=', serial).execute();
     }
   }
