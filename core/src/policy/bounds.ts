@@ -1,0 +1,56 @@
+// What a policy text may be before Cedar sees it. Cedar's parser and validator recurse on a small stack of their own: measured on 4.13, 200
+// nested brackets or 400 joined conditions make the module fail for good, for every later decision of the process. So texts are bounded here.
+
+/** Cedar parses and validates in time that grows with the text; a policy larger than this is a mistake. */
+export const policyBytesMost = 256 * 1024;
+export const statementsMost = 2_000;
+const nestingMost = 24;
+const joinsMost = 64;
+const stepsMost = 192;
+
+export interface BoundsProblem {
+  readonly code: 'policy-syntax' | 'policy-too-long' | 'policy-too-complex';
+  readonly message: string;
+}
+
+/** What is wrong with the text by its size and form alone; undefined when Cedar may read it. */
+export function boundsProblem(text: string): BoundsProblem | undefined {
+  if (!text.isWellFormed())
+    return { code: 'policy-syntax', message: 'the policy is not Unicode text: it has a lone surrogate' };
+  if (new TextEncoder().encode(text).length > policyBytesMost)
+    return { code: 'policy-too-long', message: `the policy is longer than ${policyBytesMost} bytes` };
+  let depth = 0;
+  let joins = 0;
+  let steps = 0;
+  let statements = 0;
+  for (const [token] of text.matchAll(tokens)) {
+    if ('([{'.includes(token)) depth += 1;
+    else if (')]}'.includes(token)) depth -= 1;
+    else if (token === ';') {
+      [joins, steps, depth] = [0, 0, 0];
+      statements += 1;
+    } else if (token === '.' || token === 'has' || token === 'is' || token === 'in') steps += 1;
+    else if (joining.has(token)) joins += 1;
+    const problem =
+      depth > nestingMost
+        ? `brackets nest deeper than ${nestingMost}`
+        : joins > joinsMost
+          ? `it joins more than ${joinsMost} conditions: split the statement`
+          : steps > stepsMost
+            ? `it has more than ${stepsMost} dots, "has", "is" and "in": split the statement`
+            : statements > statementsMost
+              ? `there are more than ${statementsMost} statements`
+              : undefined;
+    if (problem !== undefined) {
+      return {
+        code: 'policy-too-complex',
+        message: `statement ${Math.min(statements, statementsMost) + 1}: ${problem}`,
+      };
+    }
+  }
+  return undefined;
+}
+
+const joining = new Set(['&&', '||', '+', '-', '*', '!', 'if']);
+// Comments and texts first, so that nothing inside them counts; a text that is not closed reaches to the end.
+const tokens = /\/\/[^\n]*|"(?:[^"\\]|\\[^])*(?:"|$)|&&|\|\||[A-Za-z_][A-Za-z0-9_]*|[()[\]{};.+*!-]/g;

@@ -1,0 +1,36 @@
+// What holds for an action until a policy permits that action itself: what a hub did before there were policies about it. A policy's `forbid`
+// applies all the same. Keys have no such statement: without a permit of the policy nobody gets one.
+import { type Action, actions } from './schema.ts';
+import { readStatements, type Statement } from './statement.ts';
+
+/** The policy a new hub starts with: only a TPM whose boot matched signed reference values. */
+export const defaultPolicyText = `// Who gets a model key: a device with a TPM whose boot matched signed reference values.
+@id("attested-tpm")
+permit (
+  principal is Edgekeep::Device,
+  action == Edgekeep::Action::"releaseKey",
+  resource is Edgekeep::Model
+) when {
+  context.attestation.tier == "tpm" &&
+  context.attestation.status == "affirming"
+};
+`;
+
+const builtInText = actions
+  .filter((action) => action !== 'releaseKey')
+  .map(
+    (action) => `@id("built-in-${action}")\npermit (principal, action == Edgekeep::Action::"${action}", resource);\n`,
+  )
+  .join('');
+
+/** The built-in permits of those actions that no permit of `statements` names. */
+export function builtInFor(statements: readonly Statement[]): readonly Statement[] {
+  const named = new Set<Action>(
+    statements
+      .filter(({ effect, namesActions }) => effect === 'permit' && namesActions)
+      .flatMap((statement) => statement.actions),
+  );
+  const read = readStatements(builtInText);
+  if (read.kind === 'failed') throw new TypeError(`the built-in statements can't be read: ${read.messages.join('; ')}`);
+  return read.statements.filter(({ actions: own }) => own.every((action) => !named.has(action)));
+}

@@ -1,0 +1,98 @@
+// Why the answer was no and what would change it, in the policy's own words: each condition is asked by itself, of Cedar. The words depend
+// on nothing that the statements do not look at, so they are as good for the next one who asks the same.
+import { type PolicyJson, policyToText } from '@cedar-policy/cedar-wasm/nodejs';
+import { type Condition, conditionsOf } from './condition.ts';
+import { type Answer, askOnce } from './engine.ts';
+import type { Question } from './question.ts';
+import { pathOf, valueText } from './reads.ts';
+import type { Statement } from './statement.ts';
+
+export interface PolicyReason {
+  readonly code: 'policy-permits-not' | 'policy-forbids' | 'policy-error';
+  readonly message: string;
+}
+
+const statementsShown = 4;
+const conditionsShown = 4;
+const conditionCharactersMost = 240;
+
+/** Reasons of a no, at most eight of some 1,000 characters. `version` is how the policy is called. */
+export function explain(
+  version: string,
+  statements: readonly Statement[],
+  question: Question,
+  answer: Exclude<Answer, { kind: 'permit' }>,
+): readonly PolicyReason[] {
+  switch (answer.kind) {
+    case 'error':
+      return [{ code: 'policy-error', message: `${version} could not be evaluated: ${answer.message.slice(0, 600)}` }];
+    case 'forbid':
+      return answer.statements.slice(0, statementsShown).map((id) => {
+        const found = statements.find((statement) => statement.id === id);
+        const matched = found === undefined ? '' : conditionsThat(found, question, true);
+        const because = matched === '' ? 'whatever else is true' : `because ${matched}`;
+        return { code: 'policy-forbids', message: `${version}, statement ${id} forbids ${question.action} ${because}` };
+      });
+    case 'none':
+      return [
+        { code: 'policy-permits-not', message: `no statement of ${version} permits ${question.action}` },
+        ...nearest(version, statements, question),
+      ];
+  }
+}
+
+// The permits that were about this question, and what each of them misses.
+function nearest(version: string, statements: readonly Statement[], question: Question): readonly PolicyReason[] {
+  const permits = statements.filter(({ effect, actions }) => effect === 'permit' && actions.includes(question.action));
+  const missing = permits.flatMap((statement) => {
+    const open: PolicyJson = { ...statement.json, conditions: [] };
+    if (askOnce(open, question).kind !== 'permit') return [];
+    return [{ id: statement.id, wants: conditionsThat(statement, question, false) }];
+  });
+  const others = permits.length - missing.length;
+  const reasons = missing.slice(0, statementsShown).map(({ id, wants }): PolicyReason => ({
+    code: 'policy-permits-not',
+    message: `${version}, statement ${id} would permit it if ${wants}`,
+  }));
+  if (reasons.length > 0 || others === 0) return reasons;
+  const message = `${version} has ${others} permits of ${question.action}, all for another principal or resource`;
+  return [{ code: 'policy-permits-not', message }];
+}
+
+// The conditions of a statement that hold (of a forbid) or fail (of a permit), with the values they met.
+function conditionsThat(statement: Statement, question: Question, hold: boolean): string {
+  const found = conditionsOf(statement.json).filter((condition) => {
+    const { kind } = askOnce({ ...statement.json, effect: 'permit', conditions: [condition] }, question);
+    return hold ? kind === 'permit' : kind !== 'permit';
+  });
+  const shown = found.slice(0, conditionsShown).map(({ kind, body }) => {
+    const text = conditionText(statement.json, body);
+    const wanted = kind === 'when' ? text : `not (${text})`;
+    const values = [...new Set(pathsIn(body))].map((path) => `${path} is ${valueText(question, path)}`).join(', ');
+    if (hold) return values === '' ? wanted : `${wanted} (${values})`;
+    return values === '' ? wanted : `${wanted}; ${values}`;
+  });
+  const more = found.length - shown.length;
+  return shown.join(hold ? ' and ' : ', and ') + (more > 0 ? ` and ${more} more` : '');
+}
+
+function conditionText(json: PolicyJson, body: Condition['body']): string {
+  const alone: PolicyJson = {
+    effect: 'permit',
+    principal: { op: 'All' },
+    action: { op: 'All' },
+    resource: { op: 'All' },
+    conditions: [{ kind: 'when', body }],
+  };
+  const answer = policyToText(alone);
+  if (answer.type === 'failure') return `a condition of ${json.annotations?.['id'] ?? 'the statement'}`;
+  const text = /when \{ ?([^]*?) ?\};\s*$/.exec(answer.text)?.[1] ?? answer.text;
+  return text.length > conditionCharactersMost ? `${text.slice(0, conditionCharactersMost)}…` : text;
+}
+
+function pathsIn(expression: unknown): readonly string[] {
+  if (expression === null || typeof expression !== 'object') return [];
+  const path = pathOf(expression);
+  if (path !== undefined) return [path];
+  return Object.values(expression).flatMap(pathsIn);
+}

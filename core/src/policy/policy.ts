@@ -1,0 +1,117 @@
+// A policy: text that was parsed, strictly validated and found to constrain something, and the answers it gives (spec/access.md, "Policy").
+import { createHash } from 'node:crypto';
+import { boundsProblem } from './bounds.ts';
+import { builtInFor } from './built-in.ts';
+import { PreparedStatements } from './engine.ts';
+import { explain, type PolicyReason } from './explain.ts';
+import { type Fault, keyFaults, typeFaults } from './faults.ts';
+import type { Question } from './question.ts';
+import { keyOf, type Reads, readsOf } from './reads.ts';
+import { type Action, actions } from './schema.ts';
+import { onlyAbout, readStatements, type Statement } from './statement.ts';
+
+export type Decision =
+  | { readonly kind: 'permitted'; readonly statements: readonly string[] }
+  | { readonly kind: 'refused'; readonly statements: readonly string[]; readonly reasons: readonly PolicyReason[] };
+
+export type LoadedPolicy =
+  | { readonly kind: 'loaded'; readonly policy: Policy }
+  | { readonly kind: 'refused'; readonly faults: readonly Fault[] };
+
+/**
+ * `any-action`: a statement that takes any action is about all of them. `release-only`: it is about `releaseKey` alone, which is what such a text
+ * meant when it was applied to a hub that knew no other action.
+ */
+export type PolicyMeaning = 'any-action' | 'release-only';
+
+export interface PolicyName {
+  /** How reasons call it: `policy 7`. */
+  readonly name: string;
+  readonly meaning?: PolicyMeaning;
+}
+
+/** Validates a text; a policy that is loaded holds memory of the engine until it is disposed of. */
+export function loadPolicy(text: string, { name, meaning = 'any-action' }: PolicyName): LoadedPolicy {
+  const problem = boundsProblem(text);
+  if (problem !== undefined) return { kind: 'refused', faults: [problem] };
+  const read = readStatements(text);
+  if (read.kind === 'failed') {
+    return { kind: 'refused', faults: read.messages.map((message) => ({ code: 'policy-syntax', message })) };
+  }
+  const statements =
+    meaning === 'any-action' ? read.statements : read.statements.map((statement) => onlyAbout(statement, 'releaseKey'));
+  const types = typeFaults(statements);
+  const faults = types.length > 0 ? types : keyFaults(statements);
+  if (faults.length > 0) return { kind: 'refused', faults };
+  const all = [...statements, ...builtInFor(statements)];
+  const prepared = PreparedStatements.prepare(all);
+  if (prepared === undefined) {
+    return {
+      kind: 'refused',
+      faults: [{ code: 'policy-invalid', message: 'Cedar could not prepare what it validated' }],
+    };
+  }
+  return { kind: 'loaded', policy: new Policy(name, text, statements, all, prepared) };
+}
+
+// An entry is below 2 KiB. Whoever is not in here is decided anew.
+const rememberedMost = 20_000;
+
+export class Policy {
+  readonly text: string;
+  /** SHA-256 of its text, hex. */
+  readonly digest: string;
+  /** As written, without the built-in ones. */
+  readonly statements: readonly Statement[];
+  readonly #name: string;
+  readonly #all: readonly Statement[];
+  readonly #prepared: PreparedStatements;
+  readonly #reads: ReadonlyMap<Action, Reads>;
+  readonly #remembered = new Map<string, Decision>();
+
+  constructor(
+    name: string,
+    text: string,
+    statements: readonly Statement[],
+    all: readonly Statement[],
+    prepared: PreparedStatements,
+  ) {
+    this.#name = name;
+    this.text = text;
+    this.digest = createHash('sha256').update(text).digest('hex');
+    this.statements = statements;
+    this.#all = all;
+    this.#prepared = prepared;
+    this.#reads = new Map(
+      actions.map((action) => [action, readsOf(all.filter((statement) => statement.actions.includes(action)))]),
+    );
+  }
+
+  /** What has to be known before `action` can be decided. */
+  reads(action: Action): Reads {
+    return this.#reads.get(action) ?? new Set();
+  }
+
+  /** Cedar is a pure function of policy and question, and a fleet asks the same few questions over and over: answers are remembered. */
+  decide(question: Question): Decision {
+    const key = keyOf(this.reads(question.action), question);
+    const known = this.#remembered.get(key);
+    if (known !== undefined) return known;
+    const decision = this.decideAnew(question);
+    if (this.#remembered.size >= rememberedMost) this.#remembered.clear();
+    this.#remembered.set(key, decision);
+    return decision;
+  }
+
+  /** As `decide`, without remembering. */
+  decideAnew(question: Question): Decision {
+    const answer = this.#prepared.ask(question);
+    if (answer.kind === 'permit') return { kind: 'permitted', statements: answer.statements };
+    const statements = answer.kind === 'forbid' ? answer.statements : [];
+    return { kind: 'refused', statements, reasons: explain(this.#name, this.#all, question, answer) };
+  }
+
+  [Symbol.dispose](): void {
+    this.#prepared[Symbol.dispose]();
+  }
+}

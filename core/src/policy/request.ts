@@ -1,0 +1,133 @@
+// A question as Cedar takes it: entities with their parents, a context with addresses, times and decimals in Cedar's own types.
+import type { CedarValueJson, EntityJson, TypeAndId } from '@cedar-policy/cedar-wasm/nodejs';
+import type { DevicePrincipal, Principal, Question, Resource } from './question.ts';
+
+export interface CedarRequest {
+  readonly principal: TypeAndId;
+  readonly action: TypeAndId;
+  readonly resource: TypeAndId;
+  readonly context: Record<string, CedarValueJson>;
+  readonly entities: EntityJson[];
+}
+
+export function requestOf(question: Question): CedarRequest {
+  return {
+    principal: uidOf(question.principal),
+    action: uid('Action', question.action),
+    resource: uidOfResource(question.resource),
+    context: contextOf(question),
+    entities: [...entitiesOf(question.principal), resourceOf(question.resource)],
+  };
+}
+
+export function uidOf(who: Principal): TypeAndId {
+  switch (who.kind) {
+    case 'device':
+      return uid('Device', who.id);
+    case 'workload':
+      return uid('Workload', who.id);
+    case 'person':
+      return uid('Person', who.id);
+    case 'token':
+      return uid('Token', who.id);
+  }
+}
+
+export function uidOfResource(resource: Resource): TypeAndId {
+  switch (resource.kind) {
+    case 'hub':
+      return uid('Hub', 'hub');
+    case 'model':
+      return uid('Model', `${resource.name}@${resource.version}`);
+    case 'update':
+      return uid('Update', `${resource.name}@${resource.version}`);
+  }
+}
+
+function uid(type: string, id: string): TypeAndId {
+  return { type: `Edgekeep::${type}`, id };
+}
+
+function entitiesOf(who: Principal): readonly EntityJson[] {
+  const self = uidOf(who);
+  switch (who.kind) {
+    case 'device':
+      return [deviceEntity(who)];
+    case 'workload': {
+      // What is true of the device is true of what runs on it; the device's groups and site are found by way of the device.
+      const device = deviceEntity(who.device);
+      return [
+        { ...device, uid: self, attrs: { ...device.attrs, name: who.name }, parents: [uidOf(who.device)] },
+        device,
+      ];
+    }
+    case 'person':
+      return [{ uid: self, attrs: { scopes: who.scopes, roles: who.roles }, parents: [] }];
+    case 'token': {
+      const parents = who.person === undefined ? [] : [uid('Person', who.person)];
+      return [{ uid: self, attrs: { scopes: who.scopes, roles: who.roles }, parents }];
+    }
+  }
+}
+
+function deviceEntity(device: DevicePrincipal): EntityJson {
+  const { tier, state, enabled, site } = device;
+  const at = site === undefined ? [] : [uid('Site', site)];
+  const place: Record<string, CedarValueJson> = site === undefined ? {} : { site: { __entity: uid('Site', site) } };
+  return {
+    uid: uidOf(device),
+    attrs: { tier, state, enabled, ...place },
+    parents: [...device.groups.map((group) => uid('Group', group)), ...at],
+    tags: { ...device.tags },
+  };
+}
+
+function resourceOf(resource: Resource): EntityJson {
+  const attrs: Record<string, CedarValueJson> = {};
+  if (resource.kind !== 'hub') {
+    const { name, version, publisher } = resource;
+    Object.assign(attrs, { name, version, publisher });
+  }
+  return { uid: uidOfResource(resource), attrs, parents: [] };
+}
+
+function contextOf({ context }: Question): Record<string, CedarValueJson> {
+  const { network, time } = context;
+  const common = {
+    network: withoutUndefined({ ...network, ip: extension('ip', network.ip) }),
+    time: { ...time, now: extension('datetime', new Date(time.now).toISOString()) },
+  };
+  if ('scope' in context) return { ...common, scope: context.scope, changes: context.changes };
+  const { claimedLocation: claimed, zone, presence, traffic, health, attestation } = context;
+  const location =
+    claimed === undefined
+      ? undefined
+      : withoutUndefined({
+          ...claimed,
+          latitude: extension('decimal', claimed.latitude),
+          longitude: extension('decimal', claimed.longitude),
+        });
+  const level = zone === undefined ? undefined : extension('decimal', zone);
+  return withoutUndefined({
+    ...common,
+    presence,
+    traffic,
+    health,
+    attestation,
+    claimedLocation: location,
+    zone: level,
+  });
+}
+
+// Optional attributes are left out of what Cedar gets; it takes no undefined.
+function withoutUndefined(
+  record: Readonly<Record<string, CedarValueJson | undefined>>,
+): Record<string, CedarValueJson> {
+  const kept: Record<string, CedarValueJson> = {};
+  for (const [name, value] of Object.entries(record)) if (value !== undefined) kept[name] = value;
+  return kept;
+}
+
+function extension(fn: string, arg: string): CedarValueJson {
+  return { __extn: { fn, arg } };
+}

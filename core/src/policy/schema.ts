@@ -1,0 +1,67 @@
+// The Cedar schema that every policy is validated against (spec/access.md, "Schema"): who asks, for what, and what is known when they do.
+
+/** Actions of devices and their workloads. */
+export const deviceActions = [
+  'connect',
+  'attest',
+  'releaseKey',
+  'fetch',
+  'publishTelemetry',
+  'receiveCommand',
+  'update',
+] as const;
+export const actions = [...deviceActions, 'administer'] as const;
+export type Action = (typeof actions)[number];
+export type DeviceAction = (typeof deviceActions)[number];
+
+export const policySchema = `
+namespace Edgekeep {
+  entity Group;
+  entity Site;
+  entity Hub;
+  entity Device in [Group, Site] = { tier: String, state: String, enabled: Bool, site?: Site } tags String;
+  entity Workload in [Device] = { name: String, tier: String, state: String, enabled: Bool, site?: Site } tags String;
+  entity Person = { scopes: Set<String>, roles: Set<String> };
+  entity Token in [Person] = { scopes: Set<String>, roles: Set<String> };
+  entity Model = { name: String, version: String, publisher: String };
+  entity Update = { name: String, version: String, publisher: String };
+
+  type Network = { ip: ipaddr, atSite: Bool, country?: String };
+  type Time = { now: datetime, hour: Long, minute: Long, weekday: Long };
+  type ClaimedLocation = {
+    latitude: decimal,
+    longitude: decimal,
+    ageSeconds: Long,
+    metresFromSite?: Long,
+    withinSite?: Bool,
+  };
+  type Presence = { elsewhere: Bool, connections: Long };
+  type Traffic = { lastMinute: Long, percentOfUsual: Long };
+  type Health = { risk: String, score: Long, openAlerts: Long };
+  type Attestation = {
+    status: String,
+    tier: String,
+    instanceIdentity: Long,
+    configuration: Long,
+    executables: Long,
+    hardware: Long,
+    ageSeconds: Long,
+  };
+  type DeviceContext = {
+    network: Network,
+    time: Time,
+    claimedLocation?: ClaimedLocation,
+    presence: Presence,
+    traffic: Traffic,
+    health: Health,
+    attestation: Attestation,
+    zone?: decimal,
+  };
+  type OperatorContext = { network: Network, time: Time, scope: String, changes: Bool };
+
+  action connect, attest, publishTelemetry, receiveCommand
+    appliesTo { principal: [Device, Workload], resource: Hub, context: DeviceContext };
+  action releaseKey, fetch appliesTo { principal: [Device, Workload], resource: Model, context: DeviceContext };
+  action update appliesTo { principal: [Device, Workload], resource: Update, context: DeviceContext };
+  action administer appliesTo { principal: [Token, Person], resource: Hub, context: OperatorContext };
+}`;
