@@ -53,6 +53,23 @@ test('an answer with an impossible length, bytes behind it, or none at all is an
   }
 });
 
+test('a TPM that another program holds is given up soon, and the error says so', async (context) => {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-transport-'));
+  context.after(() => rm(folder, { recursive: true, force: true }));
+  const path = join(folder, 'tpm.sock');
+  const asked = Promise.withResolvers<void>();
+  const server = createServer((socket) => socket.on('data', () => asked.resolve()).on('error', () => undefined));
+  server.listen(path);
+  await once(server, 'listening');
+  context.after(() => server.close());
+  const transport = await openTransport({ kind: 'unix', path });
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const answer = transport.transmit(Buffer.from('80010000000c0000017b0020', 'hex'));
+  await asked.promise;
+  context.mock.timers.tick(15_000);
+  await assert.rejects(answer, { code: 'tpm-timeout', message: /no answer in 15 s: does another program hold it\?/ });
+});
+
 test('addresses are read, and what is none is not guessed', () => {
   assert.deepEqual(parseTpmAddress('/dev/tpmrm0'), { kind: 'device', path: '/dev/tpmrm0' });
   assert.deepEqual(parseTpmAddress('device:/dev/tpm0'), { kind: 'device', path: '/dev/tpm0' });

@@ -20,6 +20,8 @@ export type TpmAddress =
 
 /** Making an RSA key may take a small TPM more than a minute; beyond this it hangs. */
 const answerMillisecondsMax = 150_000;
+/** The first command on a socket asks for little. A simulator serves one connection at a time and lets the next one wait without a word. */
+const firstAnswerMillisecondsMax = 15_000;
 
 /** `device:/dev/tpmrm0`, `unix:/path` or `tcp:host:port`; a bare absolute path is a device. Undefined when it is none of these. */
 export function parseTpmAddress(text: string): TpmAddress | undefined {
@@ -81,16 +83,26 @@ async function openSocket(address: string, dial: () => Socket): Promise<TpmTrans
   socket.on('error', () => undefined);
   // The TPM must not keep the process alive: it only answers.
   socket.unref();
+  let limit = firstAnswerMillisecondsMax;
   return {
     address,
-    transmit: (command) => transmitToSocket(socket, address, command),
+    transmit: async (command) => {
+      const response = await transmitToSocket(socket, address, command, limit);
+      limit = answerMillisecondsMax;
+      return response;
+    },
     close: async () => {
       socket.destroy();
     },
   };
 }
 
-function transmitToSocket(socket: Socket, address: string, command: Uint8Array): Promise<Uint8Array> {
+function transmitToSocket(
+  socket: Socket,
+  address: string,
+  command: Uint8Array,
+  millisecondsMax: number,
+): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     let received: Uint8Array = new Uint8Array(0);
     const finish = (settle: () => void) => {
@@ -116,8 +128,9 @@ function transmitToSocket(socket: Socket, address: string, command: Uint8Array):
     };
     const timer = setTimeout(() => {
       socket.destroy();
-      fail(new HardwareError('tpm-timeout', `${address}: no answer in ${answerMillisecondsMax / 1000} s`));
-    }, answerMillisecondsMax);
+      const hint = millisecondsMax === firstAnswerMillisecondsMax ? ': does another program hold it?' : '';
+      fail(new HardwareError('tpm-timeout', `${address}: no answer in ${millisecondsMax / 1000} s${hint}`));
+    }, millisecondsMax);
     if (socket.destroyed) return fail(unreachable(address, 'the connection is closed'));
     socket.ref();
     socket.on('data', onData).on('close', onClose);
