@@ -1,6 +1,7 @@
 // `attest verify --attestation`: what a device's agent answered to `GET /attest?nonce=HEX` (spec/agent.md section 4), appraised here and now,
 // with nobody's word but the key's. The attestation result inside, the hub's opinion, is not looked at.
 import { appraiseEvidence, type Appraisal } from '@edgekeep/core/attest/appraise';
+import { parseDiceStatement } from '@edgekeep/core/attest/dice/statement';
 import {
   type Evidence,
   EVIDENCE_BYTES_MAX,
@@ -10,11 +11,13 @@ import {
 import { type AttestationKey, attestationKeyOf } from '@edgekeep/core/attest/quote';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import type { ReferenceValues } from '@edgekeep/core/attest/reference-values';
+import type { Tier } from '@edgekeep/core/attest/tier';
+import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { parseJson } from '@edgekeep/core/json';
 import { parseAttest } from '@edgekeep/core/tpm/attest';
 import { parsePublic } from '@edgekeep/core/tpm/public-area';
 import { z } from 'zod';
-import { exitCodes, type Outcome } from '../command.ts';
+import { exitCodes, type Outcome, UsageError } from '../command.ts';
 import { readBounded } from './input.ts';
 import { isPem, readAttestationKey } from './signed-files.ts';
 
@@ -37,22 +40,36 @@ export interface AttestationExpectations {
   /** Undefined takes those that were signed. */
   readonly pcrs: readonly number[] | undefined;
   readonly references: (pcrs: readonly number[]) => Promise<readonly ReferenceValues[]>;
+  /** Roots that a DICE device's chain may end at; for other devices there are none. */
+  readonly diceRoots: readonly Certificate[];
+  /** Unix seconds at which a DICE device's chain has to be valid. */
+  readonly atSeconds: number;
 }
 
 export async function verifyAttestation(path: string, expected: AttestationExpectations): Promise<Outcome> {
   const { evidence } = parseJson(await readBounded(path, ATTESTATION_BYTES_MAX), attestationSchema, path);
   const key = keyOf(expected);
+  const { diceRoots: anchors, atSeconds } = expected;
+  if (evidence.kind === 'dice' && anchors.length === 0) {
+    throw new UsageError('--dice-root is missing: without a root nothing is behind the chain of a DICE device');
+  }
   const pcrSelection = expected.pcrs ?? signedPcrs(evidence);
   const appraisal = appraiseEvidence({
     evidence,
     key,
-    // A TPM's key is known by its qualified name; a bare PEM key is a software device's.
-    tier: key.qualifiedName === undefined ? 'software' : 'tpm',
+    tier: tierOf(evidence, key),
     expectedQualifyingData: qualifyingData('local', expected.nonce, new Uint8Array(0)),
     pcrSelection,
     referenceValues: await expected.references(pcrSelection),
+    dice: { trust: { anchors, intermediates: [] }, atSeconds },
   });
   return outcomeOf(appraisal);
+}
+
+// A TPM's key is known by its qualified name; a bare PEM key is a DeviceID, where the evidence has a chain to it, or a software device's.
+function tierOf(evidence: Evidence, key: AttestationKey): Tier {
+  if (key.qualifiedName !== undefined) return 'tpm';
+  return evidence.kind === 'dice' ? 'dice' : 'software';
 }
 
 function keyOf({ key, qualifiedName }: AttestationExpectations): AttestationKey {
@@ -64,6 +81,7 @@ function keyOf({ key, qualifiedName }: AttestationExpectations): AttestationKey 
 // The evidence's own selection: its signature is verified afterwards, and the selection is shown.
 function signedPcrs(evidence: Evidence): readonly number[] {
   if (evidence.kind === 'software') return [...parseSoftwareStatement(evidence.statement).pcrs.keys()];
+  if (evidence.kind === 'dice') return [...parseDiceStatement(evidence.statement).pcrs.keys()];
   const attest = parseAttest(evidence.quote);
   return attest.kind === 'quote' ? (attest.selections.find(({ bank }) => bank === 'sha256')?.pcrs ?? []) : [];
 }
@@ -72,8 +90,12 @@ function outcomeOf(appraisal: Appraisal): Outcome {
   const { status, tier, reasons, pcrSelection, pcrDigest, referenceValues } = appraisal;
   const verified = status === 'affirming' || status === 'warning';
   const matched = referenceValues === undefined ? null : `${referenceValues.name} ${referenceValues.version}`;
-  const value = { verified, status, tier, pcrs: pcrSelection, pcrDigest, referenceValues: matched, reasons };
-  const said = reasons.map(({ code, message }) => `  ${code}: ${message}`);
+  const layers = appraisal.dice?.layers ?? [];
+  const value = { verified, status, tier, pcrs: pcrSelection, pcrDigest, referenceValues: matched, layers, reasons };
+  const said = [
+    ...layers.map(({ layer, svn, 'tcb-info': digest }) => `  layer ${layer}: svn ${svn ?? '-'}, TcbInfo ${digest}`),
+    ...reasons.map(({ code, message }) => `  ${code}: ${message}`),
+  ];
   if (!verified) return { exitCode: exitCodes.refused, value, text: ['refused:', ...said].join('\n') };
   const lines = [
     `verified: ${status}, tier ${tier}`,

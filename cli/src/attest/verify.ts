@@ -6,6 +6,8 @@ import type { Reason } from '@edgekeep/core/attest/reason';
 import { parseReferenceValues, REFERENCE_VALUES_BYTES_MAX } from '@edgekeep/core/attest/reference-values';
 import { pcrValue, type ReplayedLog, replayEventLog } from '@edgekeep/core/attest/replay';
 import { parseHex, toHex } from '@edgekeep/core/bytes';
+import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { parsePem } from '@edgekeep/core/identity/pem';
 import { parseAttest } from '@edgekeep/core/tpm/attest';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { parsePcrs, readBounded } from './input.ts';
@@ -14,11 +16,12 @@ import { type AttestationExpectations, verifyAttestation } from './verify-attest
 
 const SIGNED_BYTES_MAX = 4096; // a quote has about 150 bytes, an RSA-4096 signature 518
 const KEY_BYTES_MAX = 16 * 1024;
+const ROOTS_BYTES_MAX = 1024 * 1024;
 
 export const command: Command = {
   summary: 'verify a TPM quote, its boot log and what was booted',
   usage:
-    'attest verify (--attestation FILE | --quote FILE --signature FILE [--event-log FILE]) --key FILE --nonce HEX [--reference FILE]... [--pcrs LIST] [--qualified-name HEX]',
+    'attest verify (--attestation FILE | --quote FILE --signature FILE [--event-log FILE]) --key FILE --nonce HEX [--reference FILE]... [--pcrs LIST] [--qualified-name HEX] [--dice-root FILE]...',
   help: `
 Takes what a device's agent answers to GET /attest?nonce=HEX, or the files tpm2_quote -m and -s write (signature in the tss or plain form).
 Exit code 0: verified; 1: refused, with every reason.
@@ -26,12 +29,14 @@ Exit code 0: verified; 1: refused, with every reason.
 --attestation FILE     the agent's answer; --nonce is then the one the agent was asked with
 --quote FILE           TPMS_ATTEST
 --signature FILE       TPMT_SIGNATURE, or plain: ECDSA in DER, RSASSA bare, both with SHA-256
---key FILE             the attestation key: PEM, TPM2B_PUBLIC or TPMT_PUBLIC (then its attributes are verified too)
+--key FILE             the attestation key: PEM, TPM2B_PUBLIC or TPMT_PUBLIC (then its attributes are verified too);
+                       of a DICE device the DeviceID key or certificate, PEM
 --nonce HEX            the qualifying data the quote must carry
 --event-log FILE       TCG boot log that must replay to the quoted PCRs; without it nothing is said about the boot
 --reference FILE       reference values (spec/reference-values.md); repeat for several acceptable boots; needs --event-log or --attestation
 --pcrs LIST            PCRs of the sha256 bank that must be quoted, as 0,2,7-9; default: those of the quote
 --qualified-name HEX   the key's qualified name, as tpm2_readpublic -q writes it; without it the signer's name is not compared
+--dice-root FILE       PEM: roots that the chain of a DICE device may end at
 `,
   positionals: { least: 0, most: 0 },
   options: {
@@ -44,6 +49,7 @@ Exit code 0: verified; 1: refused, with every reason.
     reference: { type: 'string', multiple: true },
     pcrs: { type: 'string' },
     'qualified-name': { type: 'string' },
+    'dice-root': { type: 'string', multiple: true },
   },
   async run(args) {
     const attestation = args.option('attestation');
@@ -62,7 +68,15 @@ async function expectationsOf(args: Arguments): Promise<AttestationExpectations>
     qualifiedName: optionalHex(args, 'qualified-name'),
     pcrs: optionalPcrs(args),
     references: (pcrs) => readReferences(args, pcrs),
+    diceRoots: await readRoots(args.all('dice-root')),
+    atSeconds: Math.floor(Date.now() / 1_000),
   };
+}
+
+async function readRoots(files: readonly string[]): Promise<readonly Certificate[]> {
+  const texts = await Promise.all(files.map((path) => readBounded(path, ROOTS_BYTES_MAX)));
+  const ders = texts.flatMap((bytes) => parsePem(Buffer.from(bytes).toString('latin1'), 'CERTIFICATE'));
+  return ders.map((der) => parseCertificate(der));
 }
 
 function optionalHex(args: Arguments, name: string): Uint8Array | undefined {

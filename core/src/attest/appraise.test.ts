@@ -11,7 +11,7 @@ import { createLogCache } from './log-cache.ts';
 import { parseReferenceValues, referenceValuesFromLog } from './reference-values.ts';
 import { pcrValue, replayEventLog } from './replay.ts';
 import { cryptoAgileLog, fixedKey, testAttester, testPcrs, testQuote, uefiBoot } from './testing.ts';
-import { vectorsOf } from './testing-vectors.ts';
+import { diceVectorSchema, vectorsOf } from './testing-vectors.ts';
 import { tierSchema } from './tier.ts';
 
 const common = z.object({
@@ -23,6 +23,7 @@ const common = z.object({
   pcrs: z.array(z.number()),
   referenceValues: z.array(z.string()),
   lastBoot: z.object({ resetCount: z.number(), restartCount: z.number() }).optional(),
+  dice: diceVectorSchema.optional(),
   evidence: z.string(),
 });
 const valid = common.extend({ expected: z.object({ status: z.string(), codes: z.array(z.string()) }) });
@@ -40,6 +41,7 @@ function appraiseVector(vector: z.infer<typeof common>): Appraisal {
     pcrSelection: vector.pcrs,
     referenceValues: vector.referenceValues.map((document) => parseReferenceValues(utf8(document))),
     lastBoot: vector.lastBoot,
+    dice: vector.dice,
   });
 }
 

@@ -1,23 +1,32 @@
 // Appraises one piece of evidence (RATS, RFC 9334 section 8): signature, freshness, the log behind the PCRs, and the boot against the
 // reference values, to one status with reasons. Facts come in as values; what follows from the status is policy's business.
 import { verify } from 'node:crypto';
-import { equalBytes, toHex } from '../bytes.ts';
+import { toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { pcrDigest } from '../tpm/pcr-selection.ts';
 import { matchBoot } from './boot-match.ts';
-import { type Evidence, parseSoftwareStatement, type SoftwareEvidence, type TpmEvidence } from './evidence.ts';
+import type { DiceLayer, DiceTrust } from './dice/chain.ts';
+import { type DiceFacts, layerClaims, matchDiceBoot, verifyDiceEvidence } from './dice/appraise.ts';
+import {
+  type DiceEvidence,
+  type Evidence,
+  parseSoftwareStatement,
+  type SoftwareEvidence,
+  type TpmEvidence,
+} from './evidence.ts';
 import { parseImaLog, replayImaLog } from './ima-log.ts';
 import { type LogCache, replayCached } from './log-cache.ts';
 import { type AttestationKey, type BootCounters, verifyQuote } from './quote.ts';
 import type { Reason, ReasonCode } from './reason.ts';
 import { assertConstrains, IMA_PCR, type ReferenceValues } from './reference-values.ts';
 import { pcrValue, type ReplayedLog } from './replay.ts';
+import { statementReasons } from './statement.ts';
 import type { Tier } from './tier.ts';
 import { statusOfVector, type TrustStatus, type TrustVector, trustValues } from './trust-vector.ts';
 
 export interface AppraisalInput {
   readonly evidence: Evidence;
-  /** The device's registered key. For TPM evidence it must carry the qualified name (`attestationKeyOf`). */
+  /** The device's registered key. For TPM evidence it must carry the qualified name (`attestationKeyOf`); for a DICE device it is the DeviceID. */
   readonly key: AttestationKey;
   /** The device's registered tier; evidence of another kind is a downgrade and refused. */
   readonly tier: Tier;
@@ -28,6 +37,8 @@ export interface AppraisalInput {
   readonly referenceValues: readonly ReferenceValues[];
   readonly lastBoot?: BootCounters | undefined;
   readonly logCache?: LogCache | undefined;
+  /** For a DICE device: whom its chain must lead to, and the unix second at which it has to be valid. */
+  readonly dice?: { readonly trust: DiceTrust; readonly atSeconds: number } | undefined;
 }
 
 export interface Appraisal {
@@ -44,6 +55,8 @@ export interface Appraisal {
   readonly restartCount: number;
   /** Milliseconds the TPM has been powered; 0 without a TPM, as the counters are. */
   readonly clock: bigint;
+  /** There when the evidence was a DICE device's own. */
+  readonly dice?: DiceFacts;
 }
 
 /** Appraises. Broken structures inside the evidence throw CoreError; anything that is well-formed and wrong is an appraisal with reasons. */
@@ -63,10 +76,15 @@ export function appraiseEvidence(input: AppraisalInput): Appraisal {
     const vector = vectorOfBroken(signed.reasons);
     return { status: statusOfVector(vector), vector, reasons: signed.reasons, ...common };
   }
+  if (signed.dice !== undefined) {
+    const { facts, layers } = signed.dice;
+    return { ...appraiseLayers(input, replayed, layers), dice: facts, ...common };
+  }
   return { ...appraiseBoot(input, replayed), ...common };
 }
 
 interface SignedFacts {
+  readonly dice?: { readonly facts: DiceFacts; readonly layers: readonly DiceLayer[] };
   readonly reasons: readonly Reason[];
   readonly boot: BootCounters & { readonly clock: bigint };
   readonly pcrValue: (pcr: number) => Uint8Array;
@@ -76,7 +94,7 @@ const noBoot = { resetCount: 0, restartCount: 0, clock: 0n };
 
 function verifySigned(input: AppraisalInput, replayed: ReplayedLog): SignedFacts {
   const { evidence, tier } = input;
-  if ((evidence.kind === 'tpm') !== (tier === 'tpm')) {
+  if (evidence.kind !== evidenceKindOf(tier)) {
     const message = `the device is registered with the tier ${tier} and sent ${evidence.kind} evidence`;
     return { reasons: [{ code: 'tier-mismatch', message }], boot: noBoot, pcrValue: (pcr) => pcrValue(replayed, pcr) };
   }
@@ -85,7 +103,26 @@ function verifySigned(input: AppraisalInput, replayed: ReplayedLog): SignedFacts
       return verifyTpmEvidence(input, evidence, replayed);
     case 'software':
       return verifySoftwareEvidence(input, evidence, replayed);
+    case 'dice':
+      return verifyDice(input, evidence, replayed);
   }
+}
+
+// The kind says who measured: a TPM, layers below what runs, or software. Where the signing key is says the tier.
+function evidenceKindOf(tier: Tier): Evidence['kind'] {
+  return tier === 'secure-element' ? 'software' : tier;
+}
+
+function verifyDice(input: AppraisalInput, evidence: DiceEvidence, replayed: ReplayedLog): SignedFacts {
+  if (input.dice === undefined) {
+    throw new CoreError('evidence-invalid', 'DICE evidence is appraised against roots of vendors, found none');
+  }
+  const facts = { boot: noBoot, pcrValue: (pcr: number) => pcrValue(replayed, pcr) };
+  const { expectedQualifyingData, pcrSelection } = input;
+  const expected = { expectedQualifyingData, pcrSelection, deviceIdKey: input.key.publicKey, ...input.dice };
+  const verdict = verifyDiceEvidence(evidence, expected, facts.pcrValue);
+  if (verdict.kind === 'refused') return { ...facts, reasons: verdict.reasons };
+  return { ...facts, reasons: [], dice: verdict };
 }
 
 function verifyTpmEvidence(input: AppraisalInput, evidence: TpmEvidence, replayed: ReplayedLog): SignedFacts {
@@ -136,34 +173,7 @@ function verifySoftwareEvidence(input: AppraisalInput, evidence: SoftwareEvidenc
       reasons: [reason('signature-invalid', 'the signature over the statement does not verify under the device key')],
     };
   }
-  const statement = parseSoftwareStatement(evidence.statement);
-  const reasons: Reason[] = [];
-  if (!equalBytes(statement.qualifyingData, input.expectedQualifyingData)) {
-    const both = `${toHex(statement.qualifyingData)}, expected ${toHex(input.expectedQualifyingData)}`;
-    reasons.push(
-      reason(
-        'qualifying-data-mismatch',
-        `the statement is over the qualifying data ${both}: it is old, or was made for another purpose`,
-      ),
-    );
-  }
-  const stated = [...statement.pcrs.keys()].join(',');
-  if (stated !== input.pcrSelection.join(',')) {
-    reasons.push(
-      reason(
-        'pcr-selection-mismatch',
-        `the statement covers PCRs ${stated || 'none'}, expected ${input.pcrSelection.join(',')}`,
-      ),
-    );
-  } else {
-    for (const [pcr, value] of statement.pcrs) {
-      const replayedValue = facts.pcrValue(pcr);
-      if (equalBytes(value, replayedValue)) continue;
-      const message = `the log replays PCR ${pcr} to ${toHex(replayedValue)}, the device states ${toHex(value)}: the log is not what was measured`;
-      reasons.push({ code: 'pcr-digest-mismatch', message, pcr });
-    }
-  }
-  return { ...facts, reasons };
+  return { ...facts, reasons: statementReasons(parseSoftwareStatement(evidence.statement), input, facts.pcrValue) };
 }
 
 function reason(code: ReasonCode, message: string): Reason {
@@ -218,6 +228,32 @@ function appraiseBoot(
   const { name, version } = match.referenceValues;
   reasons.unshift(...match.reasons);
   const vector = { ...identity, ...bootClaims(match.referenceValues, match.reasons) };
+  return { status: statusOfVector(vector), vector, reasons, referenceValues: { name, version } };
+}
+
+// The vector's `hardware` is affirmed here without a question: a chain that ends at no trusted root was refused before.
+function appraiseLayers(
+  input: AppraisalInput,
+  replayed: ReplayedLog,
+  layers: readonly DiceLayer[],
+): Pick<Appraisal, 'status' | 'vector' | 'reasons' | 'referenceValues'> {
+  const { recognizedInstance, genuineHardware } = trustValues;
+  const identity = { 'instance-identity': recognizedInstance, hardware: genuineHardware };
+  const match = matchDiceBoot(layers, replayed, input.referenceValues, input.pcrSelection);
+  if (match === undefined) {
+    const message =
+      'there are no reference values with layers: what was booted is proven, but not whether it should have been';
+    return { status: 'warning', vector: identity, reasons: [reason('reference-values-missing', message)] };
+  }
+  const { name, version } = match.referenceValues;
+  const reasons = [...match.reasons, ...match.bootReasons];
+  const byLayers = layerClaims(match.reasons);
+  const byEvents = bootClaims(match.referenceValues, match.bootReasons);
+  const claims = {
+    configuration: Math.max(byLayers.configuration ?? 0, byEvents.configuration ?? 0),
+    executables: Math.max(byLayers.executables ?? 0, byEvents.executables ?? 0),
+  };
+  const vector = { ...identity, ...claims };
   return { status: statusOfVector(vector), vector, reasons, referenceValues: { name, version } };
 }
 

@@ -13,7 +13,7 @@ import { parseEvidence } from './evidence.ts';
 import { parseImaLog, replayImaLog } from './ima-log.ts';
 import { encodeReferenceValues, parseReferenceValues } from './reference-values.ts';
 import { replayEventLog } from './replay.ts';
-import { vectorsOf } from './testing-vectors.ts';
+import { diceVectorSchema, vectorsOf } from './testing-vectors.ts';
 import { tierSchema } from './tier.ts';
 
 const inputs = Number(process.env['EDGEKEEP_FUZZ_INPUTS'] ?? 2000);
@@ -117,6 +117,7 @@ test('mutated evidence is refused by name or contraindicated, whatever was chang
     qualifyingData: z.string(),
     pcrs: z.array(z.number()),
     referenceValues: z.array(z.string()),
+    dice: diceVectorSchema.optional(),
   });
   const vectors = vectorsOf('evidence', 'valid', vector).map((found) => ({
     ...found,
@@ -150,6 +151,7 @@ test('mutated evidence is refused by name or contraindicated, whatever was chang
         expectedQualifyingData: parseHex(found.qualifyingData, 'qualifying data'),
         pcrSelection: found.pcrs,
         referenceValues: found.sets,
+        dice: found.dice,
       });
       // Event data and padding are covered by no digest, so a changed log may still replay to what was quoted.
       if (seed.part !== 'eventLog') assert.equal(appraisal.status, 'contraindicated');

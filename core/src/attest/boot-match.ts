@@ -21,7 +21,10 @@ interface Answer {
 /** The last answer about a log, for a verifier that keeps replayed logs: devices of one fleet boot the same, and are asked the same. */
 const answers = new WeakMap<ReplayedLog, Answer>();
 
-/** The set the boot matches, or the one it comes closest to: fewest PCRs that differ, then most events matched. Undefined without sets. */
+/**
+ * The set the boot matches, or the one it comes closest to: fewest PCRs that differ, then most events matched. Sets without events are for
+ * DICE devices and not asked; undefined when there are no others.
+ */
 export function matchBoot(
   replayed: ReplayedLog,
   sets: readonly ReferenceValues[],
@@ -41,6 +44,7 @@ function bestMatch(
 ): BootMatch | undefined {
   let best: (BootMatch & { readonly matched: number }) | undefined;
   for (const referenceValues of sets) {
+    if (referenceValues.events.length === 0) continue;
     const match = { referenceValues, ...matchSet(replayed, referenceValues, quotedPcrs) };
     if (match.reasons.length === 0) return match;
     const fewer = best === undefined || match.reasons.length < best.reasons.length;

@@ -8,6 +8,7 @@ import { encodeCanonicalJson, type Json, parseCanonicalJson, parseValue } from '
 import { signJws, verifyJws } from '../jws.ts';
 import type { Signer } from '../signer.ts';
 import type { Appraisal } from './appraise.ts';
+import { type AppraisedLayer, appraisedLayerSchema } from './dice/appraised-layer.ts';
 import { reasonCodes } from './reason.ts';
 import { type Tier, tierSchema } from './tier.ts';
 import { statusOfVector, trustStatuses, type TrustStatus, type TrustVector } from './trust-vector.ts';
@@ -17,6 +18,7 @@ export const EAR_TYP = 'eat+jwt'; // RFC 9782
 export const EAR_BYTES_MAX = 8 * 1024; // travels in a receipt of at most 16 KiB
 const REASONS_MAX = 4; // the first ones tell what is wrong; the audit log has all
 const MESSAGE_LENGTH_MAX = 600;
+const LAYERS_MAX = 16; // a chain has at most eight certificates, and few say more than one thing
 const SUBMODULE = 'device';
 
 export interface ResultReason {
@@ -25,6 +27,8 @@ export interface ResultReason {
   readonly pcr?: number | undefined;
   /** Index of the event in the log. */
   readonly event?: number | undefined;
+  /** The DICE layer. */
+  readonly layer?: number | undefined;
 }
 
 export interface AttestationResult {
@@ -45,6 +49,8 @@ export interface AttestationResult {
   readonly pcrs: readonly number[];
   readonly resetCount: number;
   readonly reasons: readonly ResultReason[];
+  /** What a DICE device was found to run, layer by layer. */
+  readonly layers?: readonly AppraisedLayer[] | undefined;
 }
 
 const claim = z.int().min(-128).max(127).optional();
@@ -72,9 +78,11 @@ const submoduleSchema = z.strictObject({
         message: z.string().max(MESSAGE_LENGTH_MAX),
         pcr: z.int().min(0).max(23).optional(),
         event: z.int().min(0).optional(),
+        layer: z.int().min(0).optional(),
       }),
     )
     .max(REASONS_MAX),
+  'edgekeep.layers': z.array(appraisedLayerSchema).min(1).max(LAYERS_MAX).optional(),
 });
 
 const schema = z.strictObject({
@@ -92,10 +100,11 @@ export type ResultContext = Pick<AttestationResult, 'issuedAt' | 'verifier' | 'n
 /** The result of an appraisal. Keeps the first four reasons, their messages cut at 600 characters. */
 export function attestationResultOf(appraisal: Appraisal, context: ResultContext): AttestationResult {
   const { status, vector, tier, pcrDigest, pcrSelection, resetCount } = appraisal;
-  const reasons = appraisal.reasons.slice(0, REASONS_MAX).map(({ code, message, pcr, event }): ResultReason => {
-    return { code, message: message.slice(0, MESSAGE_LENGTH_MAX), pcr, event: event?.index };
+  const reasons = appraisal.reasons.slice(0, REASONS_MAX).map(({ code, message, pcr, event, layer }): ResultReason => {
+    return { code, message: message.slice(0, MESSAGE_LENGTH_MAX), pcr, event: event?.index, layer };
   });
-  return { ...context, status, vector, tier, pcrDigest, pcrs: pcrSelection, resetCount, reasons };
+  const layers = appraisal.dice?.layers.slice(0, LAYERS_MAX);
+  return { ...context, status, vector, tier, pcrDigest, pcrs: pcrSelection, resetCount, reasons, layers };
 }
 
 /** Signs a result as a JWT under the key named `kid`. Throws `attestation-result-invalid` for a result a verifier would refuse. */
@@ -155,6 +164,7 @@ function documentOf(result: AttestationResult): Json {
         'edgekeep.pcr-digest': result.pcrDigest,
         'edgekeep.reset-count': result.resetCount,
         'edgekeep.reasons': result.reasons.map((reason) => ({ ...reason })),
+        'edgekeep.layers': result.layers?.map((layer) => ({ ...layer })),
       },
     },
   };
@@ -176,6 +186,7 @@ function parsePayload(payload: Uint8Array): AttestationResult {
     pcrs: submodule['edgekeep.pcrs'],
     resetCount: submodule['edgekeep.reset-count'],
     reasons: submodule['edgekeep.reasons'],
+    ...(submodule['edgekeep.layers'] === undefined ? {} : { layers: submodule['edgekeep.layers'] }),
   };
 }
 

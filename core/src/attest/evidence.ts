@@ -3,11 +3,13 @@
 import { z } from 'zod';
 import { parseBase64url, parseHex, toBase64url, toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
+import { pathLengthMax } from '../identity/path.ts';
 import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
 import { EVENT_LOG_BYTES_MAX } from './event-log.ts';
 import { IMA_LOG_BYTES_MAX } from './ima-log.ts';
 
 const SIGNED_BYTES_MAX = 4096; // a quote has about 150 bytes, an RSA-4096 signature 518, a statement of 24 PCRs 1.9 KiB
+const DICE_CERTIFICATE_BYTES_MAX = 8192; // those of layers have 1 KiB, of vendors that put a second chain into one 2 KiB
 /** Both logs at their limits in base64url, and the rest. */
 export const EVIDENCE_BYTES_MAX = Math.ceil(((EVENT_LOG_BYTES_MAX + IMA_LOG_BYTES_MAX) * 4) / 3) + 4 * SIGNED_BYTES_MAX;
 
@@ -30,7 +32,19 @@ export interface SoftwareEvidence {
   readonly eventLog: Uint8Array;
 }
 
-export type Evidence = TpmEvidence | SoftwareEvidence;
+/** The chain says which firmware runs, and certifies the key that signs (spec/dice.md). */
+export interface DiceEvidence {
+  readonly kind: 'dice';
+  /** DER certificates, that of the signing key first. */
+  readonly chain: readonly Uint8Array[];
+  /** The bytes of `encodeDiceStatement`. */
+  readonly statement: Uint8Array;
+  /** Under the key of `chain[0]` over `statement`. */
+  readonly signature: Uint8Array;
+  readonly eventLog: Uint8Array;
+}
+
+export type Evidence = TpmEvidence | SoftwareEvidence | DiceEvidence;
 
 /** Bytes in JSON: canonical unpadded base64url of at most `most` bytes. */
 function bytesSchema(most: number, what: string) {
@@ -60,8 +74,17 @@ const softwareSchema = z.strictObject({
   eventLog,
 });
 
+const diceSchema = z.strictObject({
+  type,
+  kind: z.literal('dice'),
+  chain: z.array(bytesSchema(DICE_CERTIFICATE_BYTES_MAX, 'chain')).min(2).max(pathLengthMax),
+  statement: bytesSchema(SIGNED_BYTES_MAX, 'statement'),
+  signature: bytesSchema(SIGNED_BYTES_MAX, 'signature'),
+  eventLog,
+});
+
 /** Schema of the JSON document, for routes; its output has byte arrays. */
-export const evidenceSchema = z.discriminatedUnion('kind', [tpmSchema, softwareSchema]);
+export const evidenceSchema = z.discriminatedUnion('kind', [tpmSchema, softwareSchema, diceSchema]);
 
 /** Parses the document's shape; nothing in it is verified yet. Throws `evidence-invalid`, `json-not-canonical` or `bytes-too-long`. */
 export function parseEvidence(bytes: Uint8Array): Evidence {
@@ -77,6 +100,10 @@ export function parseEvidence(bytes: Uint8Array): Evidence {
     case 'software': {
       const { kind, statement, signature } = document;
       return { kind, statement, signature, eventLog: document.eventLog };
+    }
+    case 'dice': {
+      const { kind, chain, statement, signature } = document;
+      return { kind, chain, statement, signature, eventLog: document.eventLog };
     }
   }
 }
@@ -94,6 +121,10 @@ export function encodeEvidence(evidence: Evidence): Uint8Array {
     }
     case 'software':
       return encodeCanonicalJson({ ...common, kind: 'software', statement: toBase64url(evidence.statement) });
+    case 'dice': {
+      const chain = evidence.chain.map(toBase64url);
+      return encodeCanonicalJson({ ...common, kind: 'dice', chain, statement: toBase64url(evidence.statement) });
+    }
   }
 }
 
@@ -105,7 +136,8 @@ export interface SoftwareStatement {
 }
 
 const digestText = z.string().regex(/^[0-9a-f]{64}$/, '64 lower-case hex digits are expected');
-const statementSchema = z.strictObject({
+/** The document of a statement; that of a DICE device has one field more. */
+export const softwareStatementSchema = z.strictObject({
   qualifyingData: digestText,
   pcrs: z.record(z.string().regex(/^([0-9]|1[0-9]|2[0-3])$/, 'a PCR is a number from 0 to 23'), digestText),
 });
@@ -117,7 +149,12 @@ export function encodeSoftwareStatement(statement: SoftwareStatement): Uint8Arra
 
 /** Parses a statement whose signature was verified already. PCRs come out in ascending order. */
 export function parseSoftwareStatement(bytes: Uint8Array): SoftwareStatement {
-  const document = parseCanonicalJson(bytes, statementSchema, 'software statement', 'evidence-invalid');
+  return softwareStatementOf(
+    parseCanonicalJson(bytes, softwareStatementSchema, 'software statement', 'evidence-invalid'),
+  );
+}
+
+export function softwareStatementOf(document: z.infer<typeof softwareStatementSchema>): SoftwareStatement {
   const entries = Object.entries(document.pcrs).map(([pcr, value]): [number, Uint8Array] => [
     Number(pcr),
     parseHex(value, `PCR ${pcr}`),

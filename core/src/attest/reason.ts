@@ -1,4 +1,4 @@
-// Why an appraisal is not affirming: a closed list of codes, each with the PCR and the log event it is about, so that an operator reads
+// Why an appraisal is not affirming: a closed list of codes, each with the PCR and the log event, or the DICE layer, it is about, so that an operator reads
 // "PCR 4, event 31, EV_EFI_BOOT_SERVICES_APPLICATION ..." and not "PCR mismatch". Codes are listed in spec/attestation-result.md.
 import { toHex } from '../bytes.ts';
 import { describeEventData, eventTypeName } from './event-type.ts';
@@ -20,6 +20,17 @@ export const reasonCodes = [
   'event-extra',
   'pcr-not-quoted',
   'reference-values-missing',
+  // the chain of a DICE device, and its layers against the reference values (spec/dice.md)
+  'dice-path-refused',
+  'dice-profile-refused',
+  'dice-layer-missing',
+  'dice-layer-order',
+  'dice-device-differs',
+  'dice-layer-unexpected',
+  'dice-field-differs',
+  'dice-fwid-unexpected',
+  'dice-svn-too-low',
+  'dice-flag-set',
   // the tier
   'measured-by-software',
   'software-root-of-trust',
@@ -51,6 +62,8 @@ export interface Reason {
   readonly message: string;
   readonly pcr?: number;
   readonly event?: EventReference;
+  /** The DICE layer it is about. */
+  readonly layer?: number;
   readonly expected?: ExpectedReference;
 }
 

@@ -1,9 +1,10 @@
-// Reference values: the events a boot is expected to log, in order, PCR by PCR. They come from a signed release; this file reads, writes
-// and derives them. Format: spec/reference-values.md.
+// Reference values: the events a boot is expected to log, in order, PCR by PCR, and the layers of a DICE device. They come from a signed
+// release; this file reads, writes and derives them. Format: spec/reference-values.md.
 import { z } from 'zod';
 import { toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
+import { type ReferenceLayer, referenceLayersSchema } from './dice/reference-layer.ts';
 import type { EventLog } from './event-log.ts';
 import { describeEventData, eventTypeName } from './event-type.ts';
 import { replayEventLog } from './replay.ts';
@@ -33,6 +34,8 @@ export interface ReferenceValues {
   readonly version: string;
   readonly bank: 'sha256';
   readonly events: readonly ReferenceEvent[];
+  /** Of DICE devices; a set without them accepts none. */
+  readonly layers?: readonly ReferenceLayer[] | undefined;
 }
 
 const eventSchema = z.strictObject({
@@ -56,6 +59,7 @@ const schema = z.strictObject({
   version: z.string().regex(/^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/),
   bank: z.literal('sha256'),
   events: z.array(eventSchema).max(EVENTS_MAX),
+  layers: referenceLayersSchema.optional(),
 });
 
 /**
@@ -76,6 +80,8 @@ export function parseReferenceValues(bytes: Uint8Array, quotedPcrs?: readonly nu
 
 /** Throws `reference-values-invalid` for a set that any boot, or any boot an attacker on the device can bring about, would match. */
 export function assertConstrains(values: ReferenceValues, quotedPcrs?: readonly number[]): void {
+  // Each layer names its firmware, so layers alone constrain the devices they are for; the set is for no others.
+  if (values.events.length === 0 && values.layers !== undefined) return;
   const required = values.events.filter(({ optional, pcr }) => optional !== true && !resettablePcrs.has(pcr));
   if (required.length === 0) {
     throw invalid(values, 'it constrains nothing: no required event on a PCR other than the resettable 16 and 23');
@@ -86,7 +92,11 @@ export function assertConstrains(values: ReferenceValues, quotedPcrs?: readonly 
 }
 
 export function encodeReferenceValues(values: ReferenceValues): Uint8Array {
-  return encodeCanonicalJson({ ...values, events: values.events.map((event) => ({ ...event })) });
+  return encodeCanonicalJson({
+    ...values,
+    events: values.events.map((event) => ({ ...event })),
+    layers: values.layers?.map((layer) => ({ ...layer })),
+  });
 }
 
 /** The set that accepts exactly the boot of a golden log, for the given PCRs. Throws `reference-values-invalid` when they hold no event. */

@@ -1,12 +1,22 @@
 // For tests: the vectors of spec/vectors/attest, found by listing their folders.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ZodType } from 'zod';
+import { z, type ZodType } from 'zod';
+import { parseBase64 } from '../bytes.ts';
+import { parseCertificate } from '../identity/certificate.ts';
 import { parseJson } from '../json.ts';
 
 const folder = join(import.meta.dirname, '../../../spec/vectors/attest');
 
 export type VectorKind = 'event-log' | 'ima-log' | 'reference-values' | 'evidence' | 'result';
+
+/** Vendors' roots and the moment of a vector with DICE evidence. */
+export const diceVectorSchema = z
+  .object({ anchors: z.array(z.string()), atSeconds: z.number() })
+  .transform(({ anchors, atSeconds }) => ({
+    trust: { anchors: anchors.map((text) => parseCertificate(parseBase64(text, 'anchor'))), intermediates: [] },
+    atSeconds,
+  }));
 
 /** All vectors of a kind, each with its file name. Throws when there are none. */
 export function vectorsOf<T>(

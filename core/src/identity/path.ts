@@ -28,6 +28,8 @@ export interface PathInput {
   /** Unix seconds at which the path has to be valid. */
   readonly atSeconds: number;
   readonly purpose: CertificatePurpose;
+  /** Object identifiers of extensions that the caller processes itself: being critical, they are no reason to refuse. */
+  readonly processedByCaller?: readonly string[];
 }
 
 export type PathResult =
@@ -104,12 +106,12 @@ function isSignedBy(search: Search, certificate: Certificate, issuer: Certificat
 }
 
 function judged(search: Search, chain: readonly Certificate[]): readonly Certificate[] | undefined {
-  const { atSeconds, purpose } = search.input;
+  const { atSeconds, purpose, processedByCaller = [] } = search.input;
   const reasons = chain.flatMap((certificate, at) => [
     ...validityReasons(certificate, atSeconds),
-    ...certificate.extensions.unknownCritical.map(
-      (oid) => `${shown(certificate)} has the unknown critical extension ${oid}`,
-    ),
+    ...certificate.extensions.unknownCritical
+      .filter((oid) => !processedByCaller.includes(oid))
+      .map((oid) => `${shown(certificate)} has the unknown critical extension ${oid}`),
     ...(at === 0 ? endEntityReasons(certificate, purpose) : authorityReasons(chain, at, purpose)),
     ...constraintReasons(chain, at),
   ]);

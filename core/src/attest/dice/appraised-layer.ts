@@ -1,0 +1,20 @@
+// One DICE layer as an attestation result names it: which firmware it was found to be, without repeating the certificate.
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { toHex } from '../../bytes.ts';
+import type { DiceLayer } from './chain.ts';
+
+export const appraisedLayerSchema = z.strictObject({
+  layer: z.int().min(0),
+  index: z.int().min(0),
+  svn: z.int().min(0).optional(),
+  /** SHA-256 of the DER of its DiceTcbInfo, hex. */
+  'tcb-info': z.string().regex(/^[0-9a-f]{64}$/),
+});
+
+export type AppraisedLayer = Readonly<z.infer<typeof appraisedLayerSchema>>;
+
+export function appraisedLayerOf({ layer, index, tcbInfo }: DiceLayer): AppraisedLayer {
+  const digest = toHex(createHash('sha256').update(tcbInfo.der).digest());
+  return { layer, index, 'tcb-info': digest, ...(tcbInfo.svn === undefined ? {} : { svn: tcbInfo.svn }) };
+}

@@ -1,0 +1,201 @@
+// The certificate chain of a DICE device (spec/dice.md, "The chain"): a valid path to a vendor's root, an unbroken run of layers in it, and
+// certificates that say what DICE Certificate Profiles 1.0 wants of them. What the layers should contain is for layer-match.ts.
+import { CoreError } from '../../error.ts';
+import { type Certificate, publicKeyOf } from '../../identity/certificate.ts';
+import { nameText } from '../../identity/distinguished-name.ts';
+import { validatePath } from '../../identity/path.ts';
+import { signatureAlgorithmOf } from '../../signer.ts';
+import type { Reason, ReasonCode } from '../reason.ts';
+import { diceExtensionOid, diceKeyPurposeOid } from './oid.ts';
+import { type ReadTcbInfo, tcbInfosIn } from './tcb-info.ts';
+
+/** Whom the operator trusts to say which chips are genuine. */
+export interface DiceTrust {
+  readonly anchors: readonly Certificate[];
+  /** Certificates between anchors and devices that devices do not carry. */
+  readonly intermediates: readonly Certificate[];
+}
+
+export interface DiceLayer {
+  readonly layer: number;
+  readonly index: number;
+  readonly tcbInfo: ReadTcbInfo;
+}
+
+export interface DiceChain {
+  /** The certificate of the key that signs evidence. */
+  readonly leaf: Certificate;
+  readonly deviceId: Certificate;
+  /** From the DeviceID certificate to the leaf. */
+  readonly layers: readonly DiceLayer[];
+}
+
+export type DiceChainResult =
+  | ({ readonly kind: 'valid' } & DiceChain)
+  | { readonly kind: 'refused'; readonly reasons: readonly Reason[] };
+
+const known: readonly string[] = Object.values(diceExtensionOid);
+
+/** Validates what a device sent, leaf first. Broken DICE extensions throw `der-invalid` or `encoding-invalid`. */
+export function validateDiceChain(
+  certificates: readonly Certificate[],
+  trust: DiceTrust,
+  atSeconds: number,
+): DiceChainResult {
+  const [leaf, ...sent] = certificates;
+  if (leaf === undefined) return refused('dice-path-refused', ['the chain is empty']);
+  // Step 1: RFC 5280. What the purpose of a DICE key is, the profile says below.
+  const intermediates = [...sent, ...trust.intermediates];
+  const { anchors } = trust;
+  const path = validatePath({ leaf, intermediates, anchors, atSeconds, purpose: 'any', processedByCaller: known });
+  if (path.kind === 'refused') return refused('dice-path-refused', path.reasons);
+  // Step 2: the unbroken run of layers.
+  const links = path.chain.map((certificate) => ({ certificate, infos: tcbInfosIn(certificate.extensions.all) }));
+  const end = links.findIndex(({ infos }) => infos.length === 0);
+  const own = end === -1 ? links : links.slice(0, end);
+  const missing = missingLayers(links, own.length);
+  if (missing.length > 0) return refused('dice-layer-missing', missing);
+  // Step 3: the profile.
+  const profile = own.flatMap(({ certificate }, at) =>
+    at === 0 ? leafReasons(certificate) : issuerReasons(certificate),
+  );
+  if (profile.length > 0) return refused('dice-profile-refused', profile);
+  // Step 4: the layers in their order.
+  const fromDeviceId = own.toReversed();
+  const [deviceId] = fromDeviceId;
+  const layers = numbered(fromDeviceId.map(({ infos }) => infos));
+  if (layers.kind === 'refused') return refused('dice-layer-order', layers.reasons);
+  if (deviceId === undefined) return refused('dice-layer-missing', ['the chain has no layers']);
+  return { kind: 'valid', leaf, deviceId: deviceId.certificate, layers: layers.layers };
+}
+
+/** What is wrong with a DeviceID certificate on its own, at enrolment: path and profile. */
+export function deviceIdReasons(
+  certificates: readonly Certificate[],
+  trust: DiceTrust,
+  atSeconds: number,
+): readonly Reason[] {
+  const [leaf, ...sent] = certificates;
+  if (leaf === undefined) return reasonsOf('dice-path-refused', ['there is no DeviceID certificate']);
+  const intermediates = [...sent, ...trust.intermediates];
+  const { anchors } = trust;
+  const path = validatePath({ leaf, intermediates, anchors, atSeconds, purpose: 'any', processedByCaller: known });
+  if (path.kind === 'refused') return reasonsOf('dice-path-refused', path.reasons);
+  const [own, above] = path.chain.map((certificate) => tcbInfosIn(certificate.extensions.all).length > 0);
+  if (own !== true) return reasonsOf('dice-layer-missing', [`${shown(leaf)} has no TcbInfo`]);
+  if (above === true) return reasonsOf('dice-device-differs', [`${shown(leaf)} is of a layer above the DeviceID`]);
+  const { basicConstraints } = leaf.extensions;
+  const authority = basicConstraints?.authority === true ? [] : [`${shown(leaf)} is not an authority`];
+  return reasonsOf('dice-profile-refused', [...authority, ...issuerReasons(leaf)]);
+}
+
+interface Link {
+  readonly certificate: Certificate;
+  readonly infos: readonly ReadTcbInfo[];
+}
+
+function missingLayers(links: readonly Link[], own: number): readonly string[] {
+  const gap = links[own];
+  if (gap === undefined && own > 1) return [];
+  if (own === 0 && gap !== undefined) return [`${shown(gap.certificate)}, whose key signs, has no TcbInfo`];
+  if (gap !== undefined && links.slice(own).some(({ infos }) => infos.length > 0)) {
+    return [`${shown(gap.certificate)} has no TcbInfo and stands between layers that have`];
+  }
+  // The DeviceID key is the same whatever runs above it: alone it says nothing about the boot.
+  return own === 1 ? ['the chain has one layer; expected the DeviceID and at least one above it'] : [];
+}
+
+function leafReasons(certificate: Certificate): readonly string[] {
+  const { basicConstraints, keyUsage, extendedKeyUsage } = certificate.extensions;
+  const { attestInit, attestLoc } = diceKeyPurposeOid;
+  const reasons: string[] = [];
+  if (basicConstraints?.authority === true || keyUsage?.includes('keyCertSign') === true) {
+    reasons.push(`${shown(certificate)} is an authority; a key that signs evidence issues no certificates`);
+  }
+  if (keyUsage?.includes('digitalSignature') !== true) {
+    reasons.push(`${shown(certificate)} may not sign: its key usage lacks digitalSignature`);
+  }
+  if (extendedKeyUsage?.some((purpose) => purpose === attestInit || purpose === attestLoc) !== true) {
+    reasons.push(
+      `${shown(certificate)} is not for attestation: its extended key usage lacks ${attestInit} and ${attestLoc}`,
+    );
+  }
+  return [...reasons, ...keyReasons(certificate)];
+}
+
+function issuerReasons(certificate: Certificate): readonly string[] {
+  const { keyUsage, extendedKeyUsage } = certificate.extensions;
+  const reasons: string[] = [];
+  if (keyUsage?.includes('keyCertSign') !== true) {
+    reasons.push(`${shown(certificate)} may not issue the next layer: its key usage lacks keyCertSign`);
+  }
+  if (extendedKeyUsage !== undefined && !extendedKeyUsage.includes(diceKeyPurposeOid.eca)) {
+    reasons.push(
+      `${shown(certificate)} may not issue the next layer: its extended key usage lacks ${diceKeyPurposeOid.eca}`,
+    );
+  }
+  return reasons;
+}
+
+function keyReasons(certificate: Certificate): readonly string[] {
+  try {
+    signatureAlgorithmOf(publicKeyOf(certificate));
+    return [];
+  } catch (error) {
+    if (!(error instanceof CoreError)) throw error;
+    return [`${shown(certificate)}: ${error.message}`];
+  }
+}
+
+type Numbered =
+  | { readonly kind: 'numbered'; readonly layers: readonly DiceLayer[] }
+  | { readonly kind: 'refused'; readonly reasons: readonly string[] };
+
+/** `groups` are the TcbInfos of each certificate, DeviceID first. */
+function numbered(groups: readonly (readonly ReadTcbInfo[])[]): Numbered {
+  const all = groups.flat();
+  const stated = all.filter(({ layer }) => layer !== undefined).length;
+  if (stated !== 0 && stated !== all.length) {
+    return {
+      kind: 'refused',
+      reasons: [`${stated} of ${all.length} TcbInfos state their layer; expected all or none`],
+    };
+  }
+  const layers = groups.map((infos, at) => {
+    const withoutIndex = infos.every(({ index }) => index === undefined);
+    return infos.map((tcbInfo, place): DiceLayer => {
+      const index = tcbInfo.index ?? (withoutIndex ? place : 0);
+      return { layer: tcbInfo.layer ?? at, index, tcbInfo };
+    });
+  });
+  const reasons = layers.flatMap((group, at) => orderReasons(group, layers[at - 1]?.[0]?.layer));
+  return reasons.length > 0 ? { kind: 'refused', reasons } : { kind: 'numbered', layers: layers.flat() };
+}
+
+function orderReasons(group: readonly DiceLayer[], below: number | undefined): readonly string[] {
+  const [first, ...others] = group;
+  if (first === undefined) return [];
+  const reasons: string[] = [];
+  if (below !== undefined && first.layer <= below) {
+    reasons.push(`layer ${below} issued a certificate of layer ${first.layer}; layers increase from the DeviceID up`);
+  }
+  let last = first.index;
+  for (const { layer, index } of others) {
+    if (layer !== first.layer) reasons.push(`one certificate is of the layers ${first.layer} and ${layer}`);
+    else if (index <= last) reasons.push(`layer ${layer}: index ${index} comes after ${last}; indices increase`);
+    last = index;
+  }
+  return reasons;
+}
+
+function refused(code: ReasonCode, messages: readonly string[]): DiceChainResult {
+  return { kind: 'refused', reasons: reasonsOf(code, messages) };
+}
+
+function reasonsOf(code: ReasonCode, messages: readonly string[]): readonly Reason[] {
+  return messages.map((message) => ({ code, message }));
+}
+
+function shown(certificate: Certificate): string {
+  return `"${nameText(certificate.subject)}"`;
+}

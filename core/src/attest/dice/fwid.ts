@@ -1,0 +1,67 @@
+// FWIDs: digests of what a DICE layer consists of (DICE Attestation Architecture 1.1, section 6.1.1). In reference values and reasons they are
+// text, `sha384:<hex>`.
+import { toHex } from '../../bytes.ts';
+import { derOctetString, derOid, type DerReader, derSequence } from '../../der.ts';
+import { CoreError } from '../../error.ts';
+
+/** The algorithms a reference value may name, strong ones only, by the names node:crypto knows. */
+export const fwidAlgorithms = {
+  sha256: { oid: '2.16.840.1.101.3.4.2.1', length: 32 },
+  sha384: { oid: '2.16.840.1.101.3.4.2.2', length: 48 },
+  sha512: { oid: '2.16.840.1.101.3.4.2.3', length: 64 },
+  'sha3-256': { oid: '2.16.840.1.101.3.4.2.8', length: 32 },
+  'sha3-384': { oid: '2.16.840.1.101.3.4.2.9', length: 48 },
+  'sha3-512': { oid: '2.16.840.1.101.3.4.2.10', length: 64 },
+} as const;
+
+export type FwidAlgorithm = keyof typeof fwidAlgorithms;
+
+export interface Fwid {
+  /** Object identifier of the hash algorithm. */
+  readonly algorithm: string;
+  readonly digest: Uint8Array;
+}
+
+const fwidsMax = 16;
+// An algorithm we do not know may have any digest up to this length; it matches no reference value.
+const digestLengthMax = 64;
+
+const byOid: ReadonlyMap<string, { readonly name: string; readonly length: number }> = new Map(
+  Object.entries(fwidAlgorithms).map(([name, { oid, length }]) => [oid, { name, length }]),
+);
+
+/** SEQUENCE SIZE (1..MAX) OF FWID, its content. */
+export function readFwids(list: DerReader): readonly Fwid[] {
+  const fwids: Fwid[] = [];
+  while (!list.done) {
+    if (fwids.length === fwidsMax) throw new CoreError('der-invalid', `TcbInfo: over ${fwidsMax} FWIDs`);
+    const fwid = list.inside();
+    const algorithm = fwid.oid();
+    const digest = fwid.octetString();
+    fwid.end();
+    const wanted = byOid.get(algorithm)?.length;
+    const fits =
+      wanted === undefined ? digest.length > 0 && digest.length <= digestLengthMax : digest.length === wanted;
+    if (!fits) throw new CoreError('der-invalid', `TcbInfo: a digest of ${digest.length} bytes under ${algorithm}`);
+    fwids.push({ algorithm, digest });
+  }
+  if (fwids.length === 0) throw new CoreError('der-invalid', 'TcbInfo: an empty list of FWIDs');
+  return fwids;
+}
+
+/** The content of a list of FWIDs. */
+export function encodeFwids(fwids: readonly Fwid[]): readonly Uint8Array[] {
+  return fwids.map(({ algorithm, digest }) => derSequence(derOid(algorithm), derOctetString(digest)));
+}
+
+/** `sha384:<hex>`; the object identifier stands for an algorithm without a name here. */
+export function fwidText({ algorithm, digest }: Fwid): string {
+  return `${byOid.get(algorithm)?.name ?? algorithm}:${toHex(digest)}`;
+}
+
+/** Whether a text is one that `fwidText` gives for an algorithm a reference value may name. */
+export function isFwidText(text: string): boolean {
+  const [name = '', hex = '', ...rest] = text.split(':');
+  const known = Object.entries(fwidAlgorithms).find(([algorithm]) => algorithm === name)?.[1];
+  return known !== undefined && rest.length === 0 && /^[0-9a-f]*$/.test(hex) && hex.length === 2 * known.length;
+}

@@ -1,0 +1,73 @@
+// The certificates of a DICE device (DICE Certificate Profiles 1.0) as templates for `issueCertificate`: the maker issues the first, and each
+// layer the one of the layer it measured. Firmware does this; here it serves simulators and tests. Chains of others are judged in chain.ts.
+import type { Certificate } from '../../identity/certificate.ts';
+import { commonNameOnly } from '../../identity/distinguished-name.ts';
+import {
+  authorityKeyIdentifier,
+  basicConstraints,
+  type Extension,
+  extendedKeyUsage,
+  keyUsage,
+  subjectKeyIdentifier,
+} from '../../identity/extensions.ts';
+import type { CertificateTemplate } from '../../identity/issue.ts';
+import type { ProfileInput } from '../../identity/profile.ts';
+import { keyIdentifierOf } from '../../identity/public-key.ts';
+import { toHex } from '../../bytes.ts';
+import { diceKeyPurposeOid } from './oid.ts';
+import { type TcbInfo, tcbInfoExtension } from './tcb-info.ts';
+
+type Issuer = Pick<Certificate, 'subject' | 'spki'>;
+
+/** The DeviceID certificate: the maker's word for the key of layer 0. */
+export function deviceIdProfile(input: ProfileInput, issuer: Issuer, tcbInfo: TcbInfo): CertificateTemplate {
+  const { identityInit, attestInit, eca } = diceKeyPurposeOid;
+  return layerCertificate(input, issuer, tcbInfo, [
+    basicConstraints(true),
+    keyUsage('keyCertSign'),
+    critical(extendedKeyUsage(identityInit, attestInit, eca)),
+  ]);
+}
+
+/** A layer that measures and certifies the next one. */
+export function middleLayerProfile(input: ProfileInput, issuer: Issuer, tcbInfo: TcbInfo): CertificateTemplate {
+  return layerCertificate(input, issuer, tcbInfo, [
+    basicConstraints(true),
+    keyUsage('keyCertSign'),
+    critical(extendedKeyUsage(diceKeyPurposeOid.attestLoc, diceKeyPurposeOid.eca)),
+  ]);
+}
+
+/** The last layer: its key signs evidence and nothing else. */
+export function aliasProfile(input: ProfileInput, issuer: Issuer, tcbInfo: TcbInfo): CertificateTemplate {
+  return layerCertificate(input, issuer, tcbInfo, [
+    basicConstraints(false),
+    keyUsage('digitalSignature'),
+    critical(extendedKeyUsage(diceKeyPurposeOid.attestLoc)),
+  ]);
+}
+
+function layerCertificate(
+  input: ProfileInput,
+  issuer: Issuer,
+  tcbInfo: TcbInfo,
+  uses: readonly Extension[],
+): CertificateTemplate {
+  const identifier = keyIdentifierOf(input.spki);
+  return {
+    ...input,
+    issuer: issuer.subject,
+    // Firmware knows no names: the key is one, and another key is another name.
+    subject: commonNameOnly(toHex(identifier)),
+    extensions: [
+      ...uses,
+      tcbInfoExtension(tcbInfo),
+      subjectKeyIdentifier(identifier),
+      authorityKeyIdentifier(keyIdentifierOf(issuer.spki)),
+    ],
+  };
+}
+
+function critical(extension: Extension): Extension {
+  return { ...extension, critical: true };
+}
