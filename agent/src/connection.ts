@@ -132,7 +132,8 @@ export class HubLink {
       if (attempt.kind === 'down') continue;
       const since = performance.now();
       await this.#stay(attempt);
-      if (performance.now() - since >= stableAfterMs) failures = 0;
+      // One is kept: who lost their connections together do not come back together.
+      if (performance.now() - since >= stableAfterMs) failures = 1;
     }
   }
 

@@ -47,14 +47,16 @@ export interface Fleet {
   readonly operatorToken: string;
 }
 
-export async function makeFleet(folder: string, count: number): Promise<Fleet> {
+/** With a `devicePort` the hub has the same one at every start; else it takes a free one. */
+export async function makeFleet(folder: string, count: number, devicePort = 0): Promise<Fleet> {
   const nowMs = Date.now();
   // Nobody cosigns here, so no quorum is asked for: receipts stand on the log's own signature.
   const witness = { quorum: 0 };
   // Simulated devices keep no lease counter.
   const lease = { enforcedBy: 'agent' };
   const free = { port: 0 };
-  const settings = hubSettingsSchema.parse({ device: free, operator: free, witness, lease, logLevel: 'silent' });
+  const device = { port: devicePort };
+  const settings = hubSettingsSchema.parse({ device, operator: free, witness, lease, logLevel: 'silent' });
   await mkdir(folder, { recursive: true });
   const { operatorFile } = await initHub(folder, { rootFolder: join(folder, 'root'), settings, nowMs });
   const { token }: { readonly token: string } = JSON.parse(await readFile(operatorFile, 'utf8'));

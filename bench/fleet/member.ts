@@ -44,24 +44,27 @@ export function bootOf(eventLog: Uint8Array): Boot {
   return { pcrValue: (pcr) => pcrValue(replayed, pcr), evidenceStart: document.slice(0, document.indexOf('"quote"')) };
 }
 
+/** Quotes as the device's TPM makes them. */
+export function quoteOf(attestationKey: string, { pcrValue: valueOf }: Boot) {
+  const attester: TestAttester = testAttester(privateKeyOf(attestationKey));
+  return (data: Uint8Array, pcrs: readonly number[]) =>
+    testQuote(attester, { qualifyingData: data, pcrs, pcrValue: valueOf });
+}
+
 export class Prover {
-  readonly #attester: TestAttester;
+  readonly #quote: ReturnType<typeof quoteOf>;
   readonly #boot: Boot;
   readonly #pcrs: readonly number[];
 
   constructor(attestationKey: string, boot: Boot, pcrs: readonly number[]) {
-    this.#attester = testAttester(privateKeyOf(attestationKey));
+    this.#quote = quoteOf(attestationKey, boot);
     this.#boot = boot;
     this.#pcrs = pcrs;
   }
 
   /** The evidence document (spec/evidence.md), as JSON text. */
   evidence(purpose: 'bind' | 'release', nonce: Uint8Array, exporter: Uint8Array): string {
-    const { quote, signature } = testQuote(this.#attester, {
-      qualifyingData: qualifyingData(purpose, nonce, exporter),
-      pcrs: this.#pcrs,
-      pcrValue: this.#boot.pcrValue,
-    });
+    const { quote, signature } = this.#quote(qualifyingData(purpose, nonce, exporter), this.#pcrs);
     const { evidenceStart } = this.#boot;
     const signed = `"quote":"${toBase64url(quote)}","signature":"${toBase64url(signature)}"`;
     return `${evidenceStart}${signed},"type":"edgekeep-evidence/v1"}`;

@@ -6,10 +6,13 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { HubAddress } from './connection.ts';
 import { type FailureCounts, mergeFailures } from './failures.ts';
+import { mergeReturned, type Returned } from './returning.ts';
+import type { ReturningAnswer, ReturningOrder } from './returning-main.ts';
 import type { Order, PhaseResult, QuarantineResult, ReleaseResult, Reply } from './orders.ts';
 
 /** USER_HZ of Linux on every platform Node runs on. */
 const ticksPerSecond = 100;
+const returningProcesses = 8;
 
 export interface HubProcess {
   readonly device: HubAddress;
@@ -17,6 +20,10 @@ export interface HubProcess {
   /** Processor time of all the hub's threads since it began. */
   cpuMs(): Promise<number>;
   residentBytes(): Promise<number>;
+  /** The most it ever had. */
+  peakResidentBytes(): Promise<number>;
+  /** kill -9, as when the power goes. */
+  kill(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -33,6 +40,14 @@ export async function startHubProcess(folder: string): Promise<HubProcess> {
   if (typeof first !== 'string') throw new Error(`the hub ended with ${String(first)} before it was ready`);
   const { device, operator }: { readonly device: HubAddress; readonly operator: HubAddress } = JSON.parse(first);
   const proc = `/proc/${child.pid}`;
+  const bytesOf = async (what: 'VmRSS' | 'VmHWM') => {
+    const status = await readFile(`${proc}/status`, 'utf8');
+    return Number(new RegExp(`^${what}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1024;
+  };
+  const end = async (signal: 'SIGKILL' | 'SIGTERM') => {
+    child.kill(signal);
+    await exited;
+  };
   return {
     device,
     operator,
@@ -42,14 +57,10 @@ export async function startHubProcess(folder: string): Promise<HubProcess> {
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
       return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond;
     },
-    async residentBytes() {
-      const status = await readFile(`${proc}/status`, 'utf8');
-      return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
-    },
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGTERM');
-      await exited;
-    },
+    residentBytes: () => bytesOf('VmRSS'),
+    peakResidentBytes: () => bytesOf('VmHWM'),
+    kill: () => end('SIGKILL'),
+    [Symbol.asyncDispose]: () => end('SIGTERM'),
   };
 }
 
@@ -70,6 +81,37 @@ export interface DevicesProcess {
   /** Everything that went wrong so far, whatever the order. */
   readonly failures: FailureCounts;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A fleet with the agent's own connections (returning.ts), in several processes: one alone would do the work of all its devices in lockstep. */
+export interface ReturningProcesses {
+  /** Each device at a moment of its own within so many seconds. */
+  powerOn(withinSeconds: number): Promise<void>;
+  mark(): Promise<void>;
+  settled(secondsMost: number): Promise<Returned>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export function startReturning(fleetFile: string, hub: HubAddress, size: number): ReturningProcesses {
+  const main = fileURLToPath(import.meta.resolve('./returning-main.ts'));
+  const share = Math.ceil(size / returningProcesses);
+  const children = Array.from({ length: returningProcesses }, (_, at) => {
+    const child = fork(main, [fleetFile, hub.host, String(hub.port), String(at * share), String((at + 1) * share)]);
+    return { child, exited: once(child, 'exit') };
+  });
+  const tell = (order: ReturningOrder) => Promise.all(children.map(({ child }) => ask<ReturningAnswer>(child, order)));
+  return {
+    powerOn: async (withinSeconds) => void (await tell({ kind: 'power-on', withinSeconds })),
+    mark: async () => void (await tell({ kind: 'mark' })),
+    async settled(secondsMost) {
+      const answers = await tell({ kind: 'settled', secondsMost });
+      return mergeReturned(answers.filter((answer) => answer !== 'done'));
+    },
+    async [Symbol.asyncDispose]() {
+      for (const { child } of children) child.disconnect();
+      await Promise.all(children.map(({ exited }) => exited));
+    },
+  };
 }
 
 export function startDevices(fleetFile: string, hub: HubAddress): DevicesProcess {
@@ -102,7 +144,7 @@ export function startDevices(fleetFile: string, hub: HubAddress): DevicesProcess
 }
 
 // The answer's type follows from the order: both ends are this benchmark's own.
-async function ask<T>(child: ChildProcess, order: Order): Promise<T> {
+async function ask<T>(child: ChildProcess, order: Order | ReturningOrder): Promise<T> {
   const answered = Promise.withResolvers<T>();
   const exited = (code: number | null) => answered.reject(new Error(`the devices' process ended with ${code}`));
   child.once('exit', exited);

@@ -4,6 +4,7 @@ import { accessDeviceRoutes } from './access/device-routes.ts';
 import { auditDeviceRoutes } from './audit/device-routes.ts';
 import { tileRoutes } from './audit/tile-routes.ts';
 import type { DeviceDoor } from './http/device.ts';
+import { queueNewcomers } from './http/newcomers.ts';
 import { createServer, type HttpServer } from './http/server.ts';
 import { revocationStatusRoutes } from './identity/crl-routes.ts';
 import { identityDeviceRoutes } from './identity/device-routes.ts';
@@ -19,6 +20,7 @@ export function createDeviceListener(parts: HubParts): HttpServer {
   const { platformKey } = keys;
   const app = createServer(parts.credential.tlsOptions(), settings.logLevel, 'device');
   parts.credential.serve(app.server);
+  queueNewcomers(app.server);
   app.server.on('secureConnection', (socket: TLSSocket) => admit(door, socket));
   // No request of a device is answered with knowledge older than one interval; without a store none is answered.
   app.addHook('onRequest', () => watch.fresh());

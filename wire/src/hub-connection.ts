@@ -199,7 +199,8 @@ export class HubConnection {
   #drop(link: Link, cause: Error | undefined): void {
     if (this.#link !== link) return;
     this.#link = undefined;
-    if (performance.now() - link.since >= stableAfterMs) this.#failures = 0;
+    // One is kept: who lost their connections together do not come back together.
+    if (performance.now() - link.since >= stableAfterMs) this.#failures = 1;
     this.#closed.resolve(lossError(cause, this.#where));
     this.#closed = Promise.withResolvers();
     this.#keepTrying();

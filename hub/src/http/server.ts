@@ -58,9 +58,11 @@ function answerWith(error: unknown, request: FastifyRequest, reply: FastifyReply
   void reply.status(answer.status).send(bodyOf(answer));
 }
 
-// What is not HTTP has no request to answer: the same form, written by hand, and the connection ends.
-function answerRaw(_error: Error, socket: Duplex): void {
-  if (!socket.writable) {
+// What is not HTTP has no request to answer: the same form, written by hand, and the connection ends. Whoever sent nothing in time, or not all
+// of it, did nothing wrong that an answer could name: a hub under load reads late.
+function answerRaw(error: Error, socket: Duplex): void {
+  const isLate = 'code' in error && error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
+  if (isLate || !socket.writable) {
     socket.destroy();
     return;
   }

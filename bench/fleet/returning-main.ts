@@ -1,0 +1,39 @@
+// One process of a fleet that goes through the loss of its hub: `returning-main.ts FLEET_FILE HOST PORT FROM TO` plays the devices from FROM
+// to before TO, by orders over IPC.
+import { readFileSync } from 'node:fs';
+import type { FleetFile } from './member.ts';
+import { type Returned, ReturningFleet } from './returning.ts';
+
+export type ReturningOrder =
+  | { readonly kind: 'power-on'; readonly withinSeconds: number }
+  | { readonly kind: 'mark' }
+  | { readonly kind: 'settled'; readonly secondsMost: number };
+
+export type ReturningAnswer = Returned | 'done';
+
+const [fleetPath = '', host = '', ...numbers] = process.argv.slice(2);
+const [port = 0, from = 0, to = 0] = numbers.map(Number);
+const whole: FleetFile = JSON.parse(readFileSync(fleetPath, 'utf8'));
+const fleet = new ReturningFleet({ ...whole, members: whole.members.slice(from, to) }, { host, port });
+
+process.on('message', (order: ReturningOrder) => {
+  void obey(order).then(
+    (answer) => process.send?.({ kind: 'done', answer }),
+    (error: unknown) => process.send?.({ kind: 'failed', message: String(error) }),
+  );
+});
+// The fleet is on nobody's disk and in nobody's debt: it may end in the middle of anything.
+process.once('disconnect', () => process.exit(0));
+
+async function obey(order: ReturningOrder): Promise<ReturningAnswer> {
+  switch (order.kind) {
+    case 'power-on':
+      fleet.powerOn(order.withinSeconds);
+      return 'done';
+    case 'mark':
+      fleet.mark();
+      return 'done';
+    case 'settled':
+      return fleet.settled(order.secondsMost);
+  }
+}

@@ -1,0 +1,133 @@
+// Devices with the agent's own connection to the hub, its recovery and backoff included: what a fleet does when its hub goes away and comes
+// back. Only what a TPM would sign is signed in software (member.ts).
+import { Prover } from '@edgekeep/agent/attest';
+import { HubLink } from '@edgekeep/agent/connection';
+import { type IdentityParts, recover } from '@edgekeep/agent/identity';
+import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
+import type { HubAddress } from './connection.ts';
+import { DeviceFailure, type FailureCounts, Failures, mergeFailures } from './failures.ts';
+import { type Boot, bootOf, type FleetFile, type Member, quoteOf } from './member.ts';
+
+/** What happened since the last `mark`. Times are Unix milliseconds. */
+export interface Returned {
+  /** When each device was bound again; devices that were not are missing. */
+  readonly boundAtMs: readonly number[];
+  /** When attempts were made that came to nothing. */
+  readonly failedAtMs: readonly number[];
+  /** Their reasons, and what the hub refused, which it must not. */
+  readonly failures: FailureCounts;
+  readonly refusals: FailureCounts;
+}
+
+/** What several parts of a fleet went through together. */
+export function mergeReturned(parts: readonly Returned[]): Returned {
+  return {
+    boundAtMs: parts.flatMap(({ boundAtMs }) => boundAtMs),
+    failedAtMs: parts.flatMap(({ failedAtMs }) => failedAtMs),
+    failures: mergeFailures(parts.map(({ failures }) => failures)),
+    refusals: mergeFailures(parts.map(({ refusals }) => refusals)),
+  };
+}
+
+/** The agent's own defaults. */
+const backoff = { firstDelayMs: 500, delayMsMax: 60_000 };
+
+export class ReturningFleet {
+  readonly #fleet: FleetFile;
+  readonly #hub: HubAddress;
+  readonly #links: HubLink[] = [];
+  #boundAtMs = new Map<string, number>();
+  #failedAtMs: number[] = [];
+  #failures = new Failures();
+  #refusals = new Failures();
+  #allBound = Promise.withResolvers<void>();
+
+  constructor(fleet: FleetFile, hub: HubAddress) {
+    this.#fleet = fleet;
+    this.#hub = hub;
+  }
+
+  /** The lights of a whole site come back: every device within so many seconds, none with a certificate. */
+  powerOn(withinSeconds: number): void {
+    const boots = this.#fleet.boots.map((text) => {
+      const log = Buffer.from(text, 'base64');
+      return { log, boot: bootOf(log) };
+    });
+    for (const member of this.#fleet.members) {
+      const measured = boots[member.boot];
+      if (measured === undefined) throw new Error(`the fleet file has no boot log ${member.boot}`);
+      const start = () => this.#links.push(this.#linkOf(member, measured.boot, measured.log));
+      setTimeout(start, Math.random() * withinSeconds * 1_000);
+    }
+  }
+
+  /** Begins to count anew. */
+  mark(): void {
+    this.#boundAtMs = new Map();
+    this.#failedAtMs = [];
+    this.#failures = new Failures();
+    this.#refusals = new Failures();
+    this.#allBound = Promise.withResolvers();
+  }
+
+  /** Resolves when every device was bound since the mark, or after so many seconds. */
+  async settled(secondsMost: number): Promise<Returned> {
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise((resolve) => (timer = setTimeout(resolve, secondsMost * 1_000)));
+    await Promise.race([this.#allBound.promise, tooLate]);
+    clearTimeout(timer);
+    return {
+      boundAtMs: [...this.#boundAtMs.values()],
+      failedAtMs: this.#failedAtMs,
+      failures: this.#failures.counts,
+      refusals: this.#refusals.counts,
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#links.map((link) => link[Symbol.asyncDispose]()));
+  }
+
+  #linkOf(member: Member, boot: Boot, eventLog: Uint8Array): HubLink {
+    const { id } = member;
+    const rootOfTrust = signingOnly(member, boot);
+    const prover = new Prover({ rootOfTrust, eventLog: () => eventLog, imaLogFile: undefined });
+    const identity: IdentityParts = { deviceId: id, rootOfTrust, prover, clock: Date.now };
+    const { host, port } = this.#hub;
+    return new HubLink({
+      hub: { host, port, serverName: this.#fleet.serverName, authoritiesPem: [this.#fleet.root] },
+      prover,
+      acquire: (send) => recover(send, identity),
+      renew: () => Promise.reject(new Error('nothing lives long enough here to be renewed')),
+      onConnected: () => this.#bound(id),
+      onDisconnected: () => undefined,
+      onRenewed: () => undefined,
+      onRefused: (step, { code }) => this.#refusals.count(new DeviceFailure(code, step)),
+      onFailed: (error) => this.#failed(error),
+      backoff,
+      clock: Date.now,
+      random: Math.random,
+    });
+  }
+
+  #bound(id: string): void {
+    this.#boundAtMs.set(id, Date.now());
+    if (this.#boundAtMs.size === this.#fleet.members.length) this.#allBound.resolve();
+  }
+
+  #failed(error: unknown): void {
+    this.#failedAtMs.push(Date.now());
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unexpected';
+    this.#failures.count(new DeviceFailure(code, String(error)));
+  }
+}
+
+function signingOnly(member: Member, boot: Boot): Pick<RootOfTrust, 'attest' | 'describe' | 'activateCredential'> {
+  const sign = quoteOf(member.attestationKey, boot);
+  const absent = () => Promise.reject(new Error('nothing here enrols'));
+  return {
+    attest: async (qualifyingData, { pcrs }) => ({ kind: 'tpm', ...sign(qualifyingData, pcrs) }),
+    describe: absent,
+    activateCredential: absent,
+  };
+}

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { createServer, Socket } from 'node:net';
+import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { queueNewcomers } from './newcomers.ts';
+
+const limits = { begunEachTurn: 2, waitMsMost: 60_000, waitingMost: 5 };
+
+function queued(own: Partial<typeof limits> = {}) {
+  const begun: Socket[] = [];
+  const server = createServer((socket) => begun.push(socket));
+  queueNewcomers(server, { ...limits, ...own });
+  const arrive = (count: number) =>
+    Array.from({ length: count }, () => {
+      const socket = new Socket();
+      server.emit('connection', socket);
+      return socket;
+    });
+  return { begun, arrive };
+}
+
+test('so many handshakes begin in one turn of the event loop, the longest waiting first', async () => {
+  const { begun, arrive } = queued();
+  const sockets = arrive(5);
+  assert.deepEqual(begun, sockets.slice(0, 2));
+  await turn();
+  assert.deepEqual(begun, sockets.slice(0, 4));
+  // Nobody overtakes those who wait.
+  sockets.push(...arrive(1));
+  await turn();
+  assert.deepEqual(begun, sockets);
+});
+
+test('when nobody waits a connection begins at once, turn after turn', async () => {
+  const { begun, arrive } = queued();
+  for (let round = 1; round <= 3; round += 1) {
+    arrive(2);
+    assert.equal(begun.length, 2 * round);
+    await turn();
+    await turn();
+  }
+});
+
+test('who waited longer than devices do is let go, and no handshake is begun for it', async () => {
+  const { begun, arrive } = queued({ waitMsMost: -1 });
+  const sockets = arrive(4);
+  await turn();
+  assert.deepEqual(begun, sockets.slice(0, 2));
+  assert.deepEqual(
+    sockets.map(({ destroyed }) => destroyed),
+    [false, false, true, true],
+  );
+});
+
+test('with too many waiting the next is let go at once, and none of the others', async () => {
+  const { begun, arrive } = queued();
+  const sockets = arrive(9);
+  const letGo = sockets.filter(({ destroyed }) => destroyed);
+  assert.deepEqual(letGo, sockets.slice(7));
+  for (let round = 0; round < 3; round += 1) await turn();
+  assert.deepEqual(begun, sockets.slice(0, 7));
+});
+
+test('one that hangs up or fails while it waits leaves the queue', async () => {
+  const { begun, arrive } = queued();
+  const [first, second, third, fourth] = arrive(4);
+  third?.destroy(new Error('connection reset'));
+  await turn();
+  await turn();
+  assert.deepEqual(begun, [first, second, fourth]);
+});
