@@ -307,6 +307,14 @@ export function derUtf8String(text: string): Uint8Array {
   return derValue(derTag.utf8String, utf8(text));
 }
 
+/** Throws `der-invalid` for a character that PrintableString (X.680 section 41.4) does not have. */
+export function derPrintableString(text: string): Uint8Array {
+  if (!/^[A-Za-z0-9 '()+,\-./:=?]*$/.test(text)) {
+    throw new CoreError('der-invalid', `not a PrintableString: ${JSON.stringify(text)}`);
+  }
+  return derValue(derTag.printableString, utf8(text));
+}
+
 /** A moment in Unix seconds as RFC 5280 section 4.1.2.5 wants it: UTCTime through 2049, GeneralizedTime from 2050. */
 export function derTime(seconds: number): Uint8Array {
   // 9999-12-31T23:59:59Z, "no well-defined expiration", is the last one; 1950 is the first.

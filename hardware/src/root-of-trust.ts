@@ -2,6 +2,7 @@
 import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
 import type { EndorsementKeyKind, WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
+import type { OnboardingIdentity } from './onboarding.ts';
 
 export interface EndorsementKey {
   readonly kind: EndorsementKeyKind;
@@ -83,5 +84,10 @@ export interface RootOfTrust {
   certifyLeaseCounter?(qualifyingData: Uint8Array): Promise<SignedLeaseCounter>;
   /** Ends every lease this hardware was given a key under so far; absent as above. Throws `lease-counter-unusable`. */
   endLeases?(): Promise<void>;
+  /**
+   * What the device got from its manufacturer; undefined where it got nothing, absent where the hardware cannot hold it. Throws
+   * `tpm-key-unexpected` or `pkcs11-key-unexpected` for an IDevID of another key.
+   */
+  idevid?(): Promise<OnboardingIdentity | undefined>;
   [Symbol.asyncDispose](): Promise<void>;
 }

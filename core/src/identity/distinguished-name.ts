@@ -1,6 +1,15 @@
 // Distinguished names (RFC 5280 section 4.1.2.4): read, written, and compared by the rules of its section 7.1.
 import { concat, equalBytes, parseUtf8, toHex, utf8 } from '../bytes.ts';
-import { DerReader, derOid, derSequence, derSetOf, derTag, derUtf8String, parseAscii } from '../der.ts';
+import {
+  DerReader,
+  derOid,
+  derPrintableString,
+  derSequence,
+  derSetOf,
+  derTag,
+  derUtf8String,
+  parseAscii,
+} from '../der.ts';
 import { CoreError } from '../error.ts';
 import { attributeOid } from './oid.ts';
 
@@ -50,7 +59,10 @@ function readAttribute(pair: DerReader, what: string): NameAttribute {
   return { oid, text: ascii ? parseAscii(content, what) : undefined, der: whole };
 }
 
-/** One attribute of a name to be written, as UTF8String. */
+// RFC 5280 appendix A.1 gives these types PrintableString and nothing else.
+const printableTypes: readonly string[] = [attributeOid.serialNumber, attributeOid.country];
+
+/** One attribute of a name to be written: as UTF8String, or as PrintableString where RFC 5280 leaves no choice. */
 export interface NamePart {
   readonly oid: string;
   readonly text: string;
@@ -58,7 +70,9 @@ export interface NamePart {
 
 /** Writes a name, one attribute a part, outermost first. */
 export function encodeName(parts: readonly NamePart[]): DistinguishedName {
-  const der = derSequence(...parts.map(({ oid, text }) => derSetOf(derSequence(derOid(oid), derUtf8String(text)))));
+  const value = ({ oid, text }: NamePart) =>
+    printableTypes.includes(oid) ? derPrintableString(text) : derUtf8String(text);
+  const der = derSequence(...parts.map((part) => derSetOf(derSequence(derOid(part.oid), value(part)))));
   return readName(new DerReader(der, 'name'), 'name');
 }
 

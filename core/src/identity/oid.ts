@@ -35,6 +35,9 @@ export const attributeOid = {
   tpmVersion: '2.23.133.2.3',
 } as const;
 
+/** id-on: forms of otherName in an alternative name (RFC 4108 section 5). */
+export const otherNameOid = { hardwareModuleName: '1.3.6.1.5.5.7.8.4' } as const;
+
 /** RFC 3279, RFC 4055, RFC 5758, RFC 8410. */
 export const algorithmOid = {
   rsaEncryption: '1.2.840.113549.1.1.1',

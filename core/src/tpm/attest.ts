@@ -1,4 +1,4 @@
-// What a TPM signs when it quotes PCRs, certifies a key or an NV index (TPM 2.0 Part 2, 10.12.12 TPMS_ATTEST).
+// What a TPM signs when it quotes PCRs, certifies a key, its creation or an NV index (TPM 2.0 Part 2, 10.12.12 TPMS_ATTEST).
 import { ByteReader, ByteWriter } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodePcrSelections, type PcrSelection, readPcrSelections } from './pcr-selection.ts';
@@ -6,7 +6,7 @@ import { nameHash } from './public-area.ts';
 
 /** TPM_GENERATED_VALUE: a restricted key signs nothing from outside that begins with it, so what does begin with it was made by a TPM. */
 const generatedByTpm = 0xff544347;
-const attestTypes = { nv: 0x8014, certify: 0x8017, quote: 0x8018 } as const;
+const attestTypes = { nv: 0x8014, certify: 0x8017, quote: 0x8018, creation: 0x801a } as const;
 
 /** TPM2B_DATA and TPM2B_DIGEST hold at most the largest digest, 64 bytes, behind an algorithm identifier (TPMT_HA). */
 const dataBytesMax = 66;
@@ -43,6 +43,13 @@ export interface CertifyAttest extends CommonAttest {
   readonly qualifiedName: Uint8Array;
 }
 
+/** TPMS_CREATION_INFO: this TPM itself made the object of this Name. */
+export interface CreationAttest extends CommonAttest {
+  readonly kind: 'creation';
+  readonly name: Uint8Array;
+  readonly creationHash: Uint8Array;
+}
+
 /** TPMS_NV_CERTIFY_INFO: what stood in an NV index from `offset` on. */
 export interface NvAttest extends CommonAttest {
   readonly kind: 'nv';
@@ -51,9 +58,9 @@ export interface NvAttest extends CommonAttest {
   readonly contents: Uint8Array;
 }
 
-export type TpmsAttest = QuoteAttest | CertifyAttest | NvAttest;
+export type TpmsAttest = QuoteAttest | CertifyAttest | CreationAttest | NvAttest;
 
-/** Reads a TPMS_ATTEST of a quote, a certification or an NV certification; any other type, wrong magic, an ill-formed name or trailing bytes throw. */
+/** Reads a TPMS_ATTEST of a quote, or of a certification of a key, a creation or an NV index; any other type, wrong magic, an ill-formed name or trailing bytes throw. */
 export function parseAttest(bytes: Uint8Array): TpmsAttest {
   const reader = new ByteReader(bytes, 'attestation');
   const magic = reader.u32();
@@ -79,13 +86,19 @@ function readAttested(reader: ByteReader, type: number, common: CommonAttest): T
       const name = readName(reader);
       return { kind: 'certify', ...common, name, qualifiedName: readName(reader) };
     }
+    case attestTypes.creation: {
+      const name = readName(reader);
+      return { kind: 'creation', ...common, name, creationHash: reader.sized16(digestBytesMax) };
+    }
     case attestTypes.nv: {
       const indexName = readName(reader);
       const offset = reader.u16();
       return { kind: 'nv', ...common, indexName, offset, contents: reader.sized16(nvBytesMax) };
     }
     default:
-      throw invalid(`type 0x${type.toString(16)}: neither a quote nor a certification of a key or an NV index`);
+      throw invalid(
+        `type 0x${type.toString(16)}: neither a quote nor a certification of a key, a creation or an NV index`,
+      );
   }
 }
 
@@ -123,6 +136,8 @@ export function encodeAttest(attest: TpmsAttest): Uint8Array {
       return writer.bytes(encodePcrSelections(attest.selections)).sized16(attest.pcrDigest).finish();
     case 'certify':
       return writer.sized16(attest.name).sized16(attest.qualifiedName).finish();
+    case 'creation':
+      return writer.sized16(attest.name).sized16(attest.creationHash).finish();
     case 'nv':
       return writer.sized16(attest.indexName).u16(attest.offset).sized16(attest.contents).finish();
   }

@@ -13,6 +13,7 @@ export const commandCodes = {
   activateCredential: 0x147,
   certify: 0x148,
   policyNv: 0x149,
+  certifyCreation: 0x14a,
   nvRead: 0x14e,
   policySecret: 0x151,
   import: 0x156,

@@ -1,7 +1,7 @@
 // The templates of the keys this product makes: endorsement keys (TCG EK Credential Profile 2.5, annex B: L-1, L-2 and the high range
-// H-3), and its own attestation key. A primary key follows from its template, so each comes out the same every time.
+// H-3), its own attestation key, and the TCG's key for an IDevID. A primary key follows from its template, so each comes out the same every time.
 import type { EndorsementKeyKind } from '../access/wrapped-key.ts';
-import { parseHex } from '../bytes.ts';
+import { parseHex, utf8 } from '../bytes.ts';
 import type { TpmHash } from './algorithm.ts';
 import { type EccPublic, objectAttributes, type TpmPublic } from './public-area.ts';
 
@@ -114,3 +114,23 @@ export const attestationKeyTemplate: EccPublic = {
   x: none,
   y: none,
 };
+
+/**
+ * The key of an IDevID: template H-2 of the TCG's "TPM 2.0 Keys for Device Identity and Attestation" (7.3.4), P-256. It signs anything it
+ * is given, so what it signs proves possession and no more. Using it takes the empty password; its policy is for the ADMIN role only.
+ */
+export const idevidKeyTemplate: EccPublic = {
+  kind: 'ecc',
+  nameAlgorithm: 'sha256',
+  attributes: common | userWithAuth | adminWithPolicy | sign,
+  authPolicy: parseHex('ad6b3a2284fd698a0710bf5cc1b9bdf15e2532e3f601fa4b93a6a8fa8de579ea', 'IDevID policy'),
+  symmetric: null,
+  scheme: { kind: 'ecdsa', hash: 'sha256' },
+  curve: 'p256',
+  // "IDEVID": sets the key apart from any other primary of the same form.
+  x: utf8('IDEVID'),
+  y: utf8('IDEVID'),
+};
+
+/** NV index that the certificate of `idevidKeyTemplate` is kept in, in the range of the TCG's handle registry for device identity. */
+export const idevidCertificateIndex = 0x01c90000;

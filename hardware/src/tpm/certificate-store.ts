@@ -13,10 +13,15 @@ const sequenceTag = 0x30;
 
 /** The DER certificate at an NV index, without the padding some TPMs have behind it; undefined when the index is not defined or unreadable. */
 export async function readCertificate(client: TpmClient, index: number): Promise<Uint8Array | undefined> {
+  return (await readCertificates(client, index))[0];
+}
+
+/** All DER certificates at an NV index, one behind the other; empty when the index is not defined or unreadable. */
+export async function readCertificates(client: TpmClient, index: number): Promise<readonly Uint8Array[]> {
   const indices = await client.execute(getHandles(handleRanges.nvIndex));
-  if (!indices.includes(index)) return undefined;
+  if (!indices.includes(index)) return [];
   const bytes = await readIndex(client, index);
-  return bytes === undefined ? undefined : splitCertificates(bytes)[0];
+  return bytes === undefined ? [] : splitCertificates(bytes);
 }
 
 /** The certificates between the endorsement certificate and its root that the TPM carries; often none. */

@@ -1,8 +1,11 @@
 // The root of trust of a device with a TPM 2.0. Its attestation key is a primary of the endorsement hierarchy: made again from its
 // template whenever it is needed, so nothing has to be stored, and a verifier can compute its qualified name.
+import type { KeyObject } from 'node:crypto';
 import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
 import type { EndorsementKeyKind, WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { ByteWriter, concat } from '@edgekeep/core/bytes';
+import type { IdevidProof } from '@edgekeep/core/identity/idevid-proof';
+import type { Signer } from '@edgekeep/core/signer';
 import type { Entity } from '@edgekeep/core/tpm/command';
 import { activateCredential, quote } from '@edgekeep/core/tpm/commands/attestation';
 import { getProperties, properties } from '@edgekeep/core/tpm/commands/capability';
@@ -10,15 +13,18 @@ import { getRandom } from '@edgekeep/core/tpm/commands/lifecycle';
 import { createPrimary } from '@edgekeep/core/tpm/commands/object';
 import { pcrExtend, pcrRead, pcrsPerRead } from '@edgekeep/core/tpm/commands/pcr';
 import { equalPcrSelections, type PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
-import { encodeSizedPublic, type TpmPublic } from '@edgekeep/core/tpm/public-area';
+import { encodeSizedPublic, publicKeyOf, type TpmPublic } from '@edgekeep/core/tpm/public-area';
 import { encodeTpmSignature } from '@edgekeep/core/tpm/signature';
 import { attestationKeyTemplate } from '@edgekeep/core/tpm/template';
 import { HardwareError } from '../error.ts';
+import { assertIdevidFor, readIdevidFile } from '../idevid-file.ts';
+import type { IdevidHardware, OnboardingIdentity } from '../onboarding.ts';
 import type { RootOfTrust, SignedMeasurements, TpmIdentity } from '../root-of-trust.ts';
 import { Serial } from '../serial.ts';
 import { readCertificate, readCertificateChain } from './certificate-store.ts';
 import { TpmClient } from './client.ts';
 import { followsTemplate, type LoadedEndorsementKey, loadEndorsementKey, withEndorsementKey } from './endorsement.ts';
+import { proveIdevid, readIdevidChain, signWithIdevidKey, withIdevidKey, writeIdevidChain } from './idevid.ts';
 import { openImportedKey, refusedAs } from './key-opening.ts';
 import { certifyLeaseCounter, countUp } from './lease-counter.ts';
 import { openTransport, type TpmAddress } from './transport.ts';
@@ -26,6 +32,8 @@ import { openTransport, type TpmAddress } from './transport.ts';
 export interface TpmOptions {
   /** Which endorsement key the device is known by; credentials and model keys are made for it. */
   readonly endorsementKey?: EndorsementKeyKind;
+  /** Where the IDevID is when the TPM has no room for it. */
+  readonly idevidFile?: string | undefined;
 }
 
 interface LoadedAttestationKey {
@@ -36,18 +44,20 @@ interface LoadedAttestationKey {
 /** A TPM gives at most one digest's worth of random bytes a command. */
 const randomBytesPerCommand = 32;
 
-export class TpmRootOfTrust implements RootOfTrust {
+export class TpmRootOfTrust implements RootOfTrust, IdevidHardware {
   readonly tier = 'tpm';
   readonly #client: TpmClient;
   readonly #kind: EndorsementKeyKind;
+  readonly #idevidFile: string | undefined;
   readonly #endorsementKeys = new Map<EndorsementKeyKind, LoadedEndorsementKey>();
   #attestationKey: LoadedAttestationKey | undefined;
   /** A TPM has three slots for loaded objects, and each operation here needs up to all of them. */
   readonly #serial = new Serial();
 
-  private constructor(client: TpmClient, kind: EndorsementKeyKind) {
+  private constructor(client: TpmClient, { endorsementKey = 'rsa-2048', idevidFile }: TpmOptions) {
     this.#client = client;
-    this.#kind = kind;
+    this.#kind = endorsementKey;
+    this.#idevidFile = idevidFile;
   }
 
   /** Opens the TPM at `address` and frees what an earlier user left loaded in it. Throws `tpm-unreachable`. */
@@ -59,7 +69,7 @@ export class TpmRootOfTrust implements RootOfTrust {
       await client[Symbol.asyncDispose]();
       throw error;
     }
-    return new TpmRootOfTrust(client, options.endorsementKey ?? 'rsa-2048');
+    return new TpmRootOfTrust(client, options);
   }
 
   describe(): Promise<TpmIdentity> {
@@ -156,6 +166,30 @@ export class TpmRootOfTrust implements RootOfTrust {
     return this.#serial.run(() => countUp(this.#client));
   }
 
+  idevidSigner(): Promise<Signer> {
+    return this.#serial.run(async () => ({
+      algorithm: 'ecdsa-p256-sha256',
+      publicKey: await this.#idevidKey(),
+      sign: (message) => this.#serial.run(() => signWithIdevidKey(this.#client, message)),
+    }));
+  }
+
+  async storeIdevid(chain: readonly Uint8Array[]): Promise<'stored' | 'no-room'> {
+    const stored = await this.#serial.run(() => writeIdevidChain(this.#client, chain));
+    return stored ? 'stored' : 'no-room';
+  }
+
+  /** Throws `tpm-key-unexpected` for an IDevID of another key. */
+  idevid(): Promise<OnboardingIdentity | undefined> {
+    return this.#serial.run(async () => {
+      const kept = await readIdevidChain(this.#client);
+      const chain = kept.length > 0 ? kept : await readIdevidFile(this.#idevidFile);
+      if (chain.length === 0) return undefined;
+      assertIdevidFor(chain, await this.#idevidKey(), 'tpm-key-unexpected');
+      return { chain, prove: (message) => this.#proveIdevid(message) };
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       await this.#serial.run(() => this.#unload());
@@ -164,6 +198,17 @@ export class TpmRootOfTrust implements RootOfTrust {
     } finally {
       await this.#client[Symbol.asyncDispose]();
     }
+  }
+
+  #idevidKey(): Promise<KeyObject> {
+    return withIdevidKey(this.#client, async ({ publicArea }) => publicKeyOf(publicArea));
+  }
+
+  #proveIdevid(message: Uint8Array): Promise<IdevidProof> {
+    return this.#serial.run(async () => {
+      const { entity } = await this.#loadAttestationKey();
+      return proveIdevid(this.#client, entity, message);
+    });
   }
 
   async #loadAttestationKey(): Promise<LoadedAttestationKey> {

@@ -1,11 +1,15 @@
-// TPM2_Quote, TPM2_Certify (TPM 2.0 Part 3, 18), TPM2_ActivateCredential (12.5), TPM2_VerifySignature (20.1).
+// TPM2_Quote, TPM2_Certify, TPM2_CertifyCreation (TPM 2.0 Part 3, 18), TPM2_ActivateCredential (12.5), TPM2_VerifySignature (20.1), TPM2_Sign (20.2).
 import { type ByteReader, ByteWriter } from '../../bytes.ts';
 import { algorithmIds } from '../algorithm.ts';
 import type { Entity, TpmCommand } from '../command.ts';
 import { commandCodes } from '../command-code.ts';
 import { encodePcrSelections, type PcrSelection } from '../pcr-selection.ts';
 import { encodeTpmSignature, readTpmSignature, type TpmSignature } from '../signature.ts';
-import { readTicket } from './object.ts';
+import { type CreationProof, readTicket } from './object.ts';
+
+/** TPM_ST_HASHCHECK and TPM_RH_NULL. */
+const hashCheckTag = 0x8024;
+const nullHierarchy = 0x40000007;
 
 export interface SignedAttest {
   /** TPMS_ATTEST, the bytes that are signed. */
@@ -36,6 +40,41 @@ export function certify(object: Entity, key: Entity, qualifyingData: Uint8Array)
     handles: [object, key],
     parameters,
     parse: readSignedAttest,
+  };
+}
+
+/** Signs that this TPM made `object`, which nobody has to authorize. Authorization: key. */
+export function certifyCreation(
+  key: Entity,
+  object: Entity,
+  qualifyingData: Uint8Array,
+  { creationHash, ticket }: CreationProof,
+): TpmCommand<SignedAttest> {
+  const parameters = new ByteWriter()
+    .sized16(qualifyingData)
+    .sized16(creationHash)
+    .u16(algorithmIds.null)
+    .bytes(ticket)
+    .finish();
+  return {
+    name: 'TPM2_CertifyCreation',
+    code: commandCodes.certifyCreation,
+    handles: [key, object],
+    parameters,
+    parse: readSignedAttest,
+  };
+}
+
+/** Signs a digest with the key's own scheme; a restricted key refuses what the TPM has not hashed itself. Authorization: key. */
+export function sign(key: Entity, digest: Uint8Array): TpmCommand<TpmSignature> {
+  // TPMT_TK_HASHCHECK of the null hierarchy: an unrestricted key asks for none.
+  const noTicket = new ByteWriter().u16(hashCheckTag).u32(nullHierarchy).sized16(new Uint8Array(0)).finish();
+  return {
+    name: 'TPM2_Sign',
+    code: commandCodes.sign,
+    handles: [key],
+    parameters: new ByteWriter().sized16(digest).u16(algorithmIds.null).bytes(noTicket).finish(),
+    parse: readTpmSignature,
   };
 }
 

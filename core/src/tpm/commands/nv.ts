@@ -79,6 +79,17 @@ export function nvRead(authority: Entity, index: Entity, length: number, offset:
   };
 }
 
+/** Authorization: `authority` (the index itself, or the owner). */
+export function nvWrite(authority: Entity, index: Entity, data: Uint8Array, offset: number): TpmCommand<undefined> {
+  return {
+    name: 'TPM2_NV_Write',
+    code: commandCodes.nvWrite,
+    handles: [authority, index],
+    parameters: new ByteWriter().sized16(data).u16(offset).finish(),
+    parse: nothing,
+  };
+}
+
 /** Signs what stands in an index. Authorization: the key, then `authority`. */
 export function nvCertify(
   key: Entity,

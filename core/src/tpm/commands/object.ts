@@ -13,6 +13,14 @@ export interface CreatedPrimary {
   readonly handle: number;
   readonly publicArea: TpmPublic;
   readonly name: Uint8Array;
+  readonly creation: CreationProof;
+}
+
+/** What shows this TPM later that it made the object itself. */
+export interface CreationProof {
+  readonly creationHash: Uint8Array;
+  /** TPMT_TK_CREATION. */
+  readonly ticket: Uint8Array;
 }
 
 export interface LoadedObject {
@@ -44,9 +52,8 @@ export function createPrimary(hierarchy: Hierarchy, template: TpmPublic): TpmCom
     parse: (response, handle) => {
       const publicArea = parsePublic(response.sized16());
       response.sized16();
-      response.sized16();
-      readTicket(response);
-      return { handle, publicArea, name: response.sized16() };
+      const creation = { creationHash: response.sized16(), ticket: readTicket(response) };
+      return { handle, publicArea, name: response.sized16(), creation };
     },
   };
 }

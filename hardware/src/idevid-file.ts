@@ -1,0 +1,45 @@
+// An IDevID in the device's state folder, for hardware that has no room for it: PEM, the IDevID first, then its issuers. Nothing in it is
+// secret, and without the key in the hardware it is worth nothing.
+import type { KeyObject } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
+import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
+import { replaceFile } from './atomic-file.ts';
+import { HardwareError, type HardwareErrorCode } from './error.ts';
+
+/** A chain of four certificates stays below it. */
+const fileBytesMax = 64 * 1024;
+const issuersMax = 3;
+
+export async function writeIdevidFile(path: string, chain: readonly Uint8Array[]): Promise<void> {
+  await replaceFile(path, Buffer.from(chain.map((der) => encodePem('CERTIFICATE', der)).join('')));
+}
+
+/** Empty when there is no such file. Throws `software-state-invalid` for one that is not a chain of certificates. */
+export async function readIdevidFile(path: string | undefined): Promise<readonly Uint8Array[]> {
+  if (path === undefined) return [];
+  const file = await open(path, 'r').catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (file === undefined) return [];
+  try {
+    const { size } = await file.stat();
+    if (size > fileBytesMax) throw new HardwareError('software-state-invalid', `${path}: ${size} bytes, not an IDevID`);
+    const chain = parsePem(await file.readFile('utf8'), 'CERTIFICATE');
+    if (chain.length > 0 && chain.length <= 1 + issuersMax) return chain;
+    throw new HardwareError('software-state-invalid', `${path}: expected an IDevID and its issuers in PEM`);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Throws `code` unless the first certificate is for this key: a chain of another device proves nothing here and would hide that. */
+export function assertIdevidFor(chain: readonly Uint8Array[], key: KeyObject, code: HardwareErrorCode): void {
+  const [der] = chain;
+  if (der === undefined || publicKeyOf(parseCertificate(der)).equals(key)) return;
+  throw new HardwareError(
+    code,
+    'the IDevID kept for this device is for another key than the one in its hardware: it is another device’s, or the hardware was changed; remove it, or manufacture this device',
+  );
+}
