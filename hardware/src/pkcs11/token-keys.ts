@@ -69,12 +69,18 @@ function templates(binding: Binding, use: KeyUse, label: string) {
   return { publicTemplate, privateTemplate };
 }
 
-function findObjects({ api, binding }: Cryptoki, session: Handle, kind: number, label: string): readonly Handle[] {
-  api.C_FindObjectsInit(session, [
+function findObjects(cryptoki: Cryptoki, session: Handle, kind: number, label: string): readonly Handle[] {
+  const { binding } = cryptoki;
+  return findMatching(cryptoki, session, [
     { type: binding.CKA_CLASS, value: kind },
     { type: binding.CKA_KEY_TYPE, value: binding.CKK_EC },
     { type: binding.CKA_LABEL, value: label },
   ]);
+}
+
+/** The first objects of the token that have these attributes. */
+export function findMatching({ api }: Cryptoki, session: Handle, template: Template): readonly Handle[] {
+  api.C_FindObjectsInit(session, template);
   try {
     return api.C_FindObjects(session, objectsMax);
   } finally {

@@ -28,7 +28,7 @@ export interface OpenedKeys {
 /** CKM_ECDSA (PKCS#11 2.40 mechanisms, section 2.3.6) takes the digest and gives r || s. */
 export async function sign(
   { api, binding }: Cryptoki,
-  { handle, signing }: OpenedKeys,
+  { handle, signing }: Pick<OpenedKeys, 'handle' | 'signing'>,
   message: Uint8Array,
 ): Promise<Uint8Array> {
   const digest = createHash('sha256').update(message).digest();

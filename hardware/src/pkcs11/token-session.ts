@@ -1,20 +1,12 @@
 // A logged-in session with one token and its two keys at hand (PKCS#11 2.40 section 5.6). A token that was pulled out and put in again is
 // opened anew at the next use, and must still hold the same keys.
 import type { KeyObject } from 'node:crypto';
-import type { Handle } from 'pkcs11js';
 import { HardwareError } from '../error.ts';
-import { isLost, returnValueOf } from './cryptoki-error.ts';
+import { isLost } from './cryptoki-error.ts';
 import { type Cryptoki, Pkcs11Module } from './module.ts';
-import { readPin } from './pin.ts';
-import {
-  assertPinMayBeTried,
-  chooseToken,
-  listTokens,
-  type Token,
-  type TokenChoice,
-  type TokenDescription,
-} from './slots.ts';
+import { chooseToken, listTokens, type Token, type TokenChoice, type TokenDescription } from './slots.ts';
 import { findKey, generateKey, type KeyLabels, type KeyUse, type TokenKey } from './token-keys.ts';
+import { closeQuietly, login } from './token-login.ts';
 import { agree, assertKeysWork, type OpenedKeys, sign } from './token-operations.ts';
 
 /** Small chips give no more at once. */
@@ -26,6 +18,8 @@ export interface TokenPlace {
   readonly token: TokenChoice;
   readonly pinFile: string;
   readonly keyLabels: KeyLabels;
+  /** CKA_LABEL of the key and the certificate of an IDevID; left out: `edgekeep-idevid`. */
+  readonly idevidLabel?: string | undefined;
 }
 
 export interface PublicKeys {
@@ -144,18 +138,6 @@ async function connect(cryptoki: Cryptoki, place: TokenPlace, known: PublicKeys 
   }
 }
 
-async function login({ api, binding }: Cryptoki, token: Token, session: Handle, pinFile: string): Promise<void> {
-  if (!token.loginRequired) return;
-  assertPinMayBeTried(token);
-  const pin = await readPin(pinFile);
-  try {
-    api.C_Login(session, binding.CKU_USER, pin);
-  } catch (error) {
-    // The login counts for all sessions of this process with the token.
-    if (returnValueOf(error) !== 'CKR_USER_ALREADY_LOGGED_IN') throw error;
-  }
-}
-
 async function makeMissing(
   cryptoki: Cryptoki,
   token: Token,
@@ -184,12 +166,4 @@ function equalKeys(a: PublicKeys, b: PublicKeys): boolean {
 function changed({ description, slot }: Token, problem: string): HardwareError {
   const message = `the token ${description.label} (serial number ${description.serialNumber}, slot ${slot}) is not the one this device was set up with: ${problem}`;
   return new HardwareError('pkcs11-token-changed', message);
-}
-
-function closeQuietly({ api }: Cryptoki, session: Handle): void {
-  try {
-    api.C_CloseSession(session);
-  } catch {
-    // A token that is gone took its sessions along.
-  }
 }

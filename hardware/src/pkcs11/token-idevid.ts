@@ -1,0 +1,149 @@
+// An IDevID in a token (spec/manufacture.md): a signing key of its own label, born there like the device's other keys, and certificate
+// objects beside it (PKCS#11 2.40 section 4.6). A session is opened for each use: it is needed once in the life of a device.
+import { randomBytes, verify } from 'node:crypto';
+import type { Handle, Template } from 'pkcs11js';
+import { derInteger } from '@edgekeep/core/der';
+import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import type { Signer } from '@edgekeep/core/signer';
+import { HardwareError } from '../error.ts';
+import { returnValueOf } from './cryptoki-error.ts';
+import { type Cryptoki, Pkcs11Module } from './module.ts';
+import { chooseToken, listTokens } from './slots.ts';
+import { findKey, findMatching, generateKey, type TokenKey } from './token-keys.ts';
+import { closeQuietly, login } from './token-login.ts';
+import { sign } from './token-operations.ts';
+import type { TokenPlace } from './token-session.ts';
+
+export const defaultIdevidLabel = 'edgekeep-idevid';
+
+export type IdevidPlace = Omit<TokenPlace, 'keyLabels'>;
+
+const certificateBytesMax = 8 * 1024;
+const noRoomValues: readonly (string | undefined)[] = [
+  'CKR_DEVICE_MEMORY',
+  'CKR_ATTRIBUTE_TYPE_INVALID',
+  'CKR_FUNCTION_NOT_SUPPORTED',
+  'CKR_TEMPLATE_INCONSISTENT',
+];
+
+/** A signer by the key in the token, which is made there when `make` is set; undefined when there is none. Throws every code that begins with `pkcs11`. */
+export async function idevidSigner(
+  place: IdevidPlace,
+  { make }: { readonly make: boolean },
+): Promise<Signer | undefined> {
+  const label = labelOf(place);
+  const key = await inSession(place, 'finding the IDevID key', async (cryptoki, session) => {
+    const found = findKey(cryptoki, session, label);
+    if (found !== undefined || !make) return found;
+    await generateKey(cryptoki, session, 'signing', label);
+    const made = findKey(cryptoki, session, label);
+    if (made !== undefined) await assertSigns(cryptoki, session, made);
+    return made;
+  });
+  if (key === undefined) return undefined;
+  const { publicKey } = key;
+  return {
+    algorithm: 'ecdsa-p256-sha256',
+    publicKey,
+    sign: (message) =>
+      inSession(place, 'signing with the IDevID key', (cryptoki, handle) => {
+        const signing = findKey(cryptoki, handle, label);
+        if (signing?.publicKey.equals(publicKey) === true) return sign(cryptoki, { handle, signing }, message);
+        throw new HardwareError('pkcs11-token-changed', `the token no longer holds the IDevID key ${label}`);
+      }),
+  };
+}
+
+/** The IDevID and its issuer as the token keeps them; empty when it keeps none. */
+export function readTokenChain(place: IdevidPlace): Promise<readonly Uint8Array[]> {
+  return inSession(place, 'reading the IDevID', (cryptoki, session) => {
+    const leaf = readCertificate(cryptoki, session, labelOf(place));
+    if (leaf === undefined) return [];
+    const issuer = readCertificate(cryptoki, session, issuerLabel(place));
+    return issuer === undefined ? [leaf] : [leaf, issuer];
+  });
+}
+
+/** Replaces what stood there; false when the token takes no certificate. Of the issuers it keeps the nearest. */
+export function writeTokenChain(place: IdevidPlace, chain: readonly Uint8Array[]): Promise<boolean> {
+  const [leaf, issuer] = chain;
+  if (leaf === undefined) throw new TypeError('no certificate to store');
+  return inSession(place, 'storing the IDevID', (cryptoki, session) => {
+    try {
+      writeCertificate(cryptoki, session, labelOf(place), leaf);
+      if (issuer !== undefined) writeCertificate(cryptoki, session, issuerLabel(place), issuer);
+      return true;
+    } catch (error) {
+      if (noRoomValues.includes(returnValueOf(error))) return false;
+      throw error;
+    }
+  });
+}
+
+const labelOf = ({ idevidLabel = defaultIdevidLabel }: IdevidPlace) => idevidLabel;
+const issuerLabel = (place: IdevidPlace) => `${labelOf(place)}-issuer`;
+
+async function inSession<Result>(
+  place: IdevidPlace,
+  doing: string,
+  operation: (cryptoki: Cryptoki, session: Handle) => Promise<Result> | Result,
+): Promise<Result> {
+  await using module = await Pkcs11Module.open(place.module);
+  return module.run(doing, async (cryptoki) => {
+    const { api, binding } = cryptoki;
+    const token = chooseToken(listTokens(cryptoki), place.token);
+    const session = api.C_OpenSession(token.handle, binding.CKF_SERIAL_SESSION | binding.CKF_RW_SESSION);
+    try {
+      await login(cryptoki, token, session, place.pinFile);
+      return await operation(cryptoki, session);
+    } finally {
+      closeQuietly(cryptoki, session);
+    }
+  });
+}
+
+async function assertSigns(cryptoki: Cryptoki, handle: Handle, signing: TokenKey): Promise<void> {
+  const message = randomBytes(32);
+  if (verify('sha256', message, signing.publicKey, await sign(cryptoki, { handle, signing }, message))) return;
+  throw new HardwareError('pkcs11-key-unexpected', 'the IDevID key does not sign for the public key beside it');
+}
+
+function certificateObjects(cryptoki: Cryptoki, session: Handle, label: string): readonly Handle[] {
+  const { binding } = cryptoki;
+  return findMatching(cryptoki, session, [
+    { type: binding.CKA_CLASS, value: binding.CKO_CERTIFICATE },
+    { type: binding.CKA_LABEL, value: label },
+  ]);
+}
+
+function readCertificate(cryptoki: Cryptoki, session: Handle, label: string): Uint8Array | undefined {
+  const { api, binding } = cryptoki;
+  const [object, ...others] = certificateObjects(cryptoki, session, label);
+  if (object === undefined) return undefined;
+  const value = api.C_GetAttributeValue(session, object, [{ type: binding.CKA_VALUE }])[0]?.value;
+  if (others.length > 0 || value === undefined || value.length > certificateBytesMax)
+    throw new HardwareError(
+      'pkcs11-key-unexpected',
+      `certificate ${label} of the token: not one, or not a certificate`,
+    );
+  return Uint8Array.from(value);
+}
+
+function writeCertificate(cryptoki: Cryptoki, session: Handle, label: string, der: Uint8Array): void {
+  const { api, binding } = cryptoki;
+  for (const old of certificateObjects(cryptoki, session, label)) api.C_DestroyObject(session, old);
+  const { subject, issuer, serial } = parseCertificate(der);
+  const template: Template = [
+    { type: binding.CKA_CLASS, value: binding.CKO_CERTIFICATE },
+    { type: binding.CKA_CERTIFICATE_TYPE, value: binding.CKC_X_509 },
+    { type: binding.CKA_TOKEN, value: true },
+    { type: binding.CKA_PRIVATE, value: false },
+    { type: binding.CKA_LABEL, value: label },
+    { type: binding.CKA_ID, value: Buffer.from(label, 'utf8') },
+    { type: binding.CKA_SUBJECT, value: Buffer.from(subject.der) },
+    { type: binding.CKA_ISSUER, value: Buffer.from(issuer.der) },
+    { type: binding.CKA_SERIAL_NUMBER, value: Buffer.from(derInteger(serial)) },
+    { type: binding.CKA_VALUE, value: Buffer.from(der) },
+  ];
+  api.C_CreateObject(session, template);
+}
