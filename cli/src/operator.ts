@@ -8,9 +8,11 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
 import { parseJson, parseValue } from '@edgekeep/core/json';
+import { approvalRequired } from '@edgekeep/wire/approval-api';
 import { errorResponse } from '@edgekeep/wire/device-api';
 import { type ZodType, z } from 'zod';
 import { type Arguments, exitCodes, type ExitCode } from './command.ts';
+import { timeText } from './table.ts';
 
 const operatorSchema = z.object({
   url: z.url({ protocol: /^https$/ }),
@@ -82,6 +84,7 @@ export async function operatorFromFile(file: string): Promise<Operator> {
     const response = await exchange(access, method, path, body, contentType);
     const bytes = Buffer.from(await readText(response.setEncoding('latin1')), 'latin1');
     const status = response.statusCode ?? 0;
+    if (status === 202) throw approvalNeeded(bytes);
     if (status >= 200 && status < 300) return bytes;
     throw refusalOf(status, bytes);
   };
@@ -136,6 +139,13 @@ async function exchange(
   });
 }
 
+// Nothing was done yet, so it is no success.
+function approvalNeeded(bytes: Uint8Array): HubRefusal {
+  const { approvalRequired: asked } = parseJson(bytes, approvalRequired, 'the hub’s answer');
+  const until = `until ${timeText(asked.expiresAt)} UTC`;
+  return new HubRefusal(202, 'approval-required', `${asked.message}\n  SHA-256 ${asked.digest}, ${until}`);
+}
+
 function refusalOf(status: number, bytes: Uint8Array): HubRefusal {
   try {
     const { error } = parseValue(JSON.parse(Buffer.from(bytes).toString('utf8')), errorResponse, 'error');
@@ -146,9 +156,7 @@ function refusalOf(status: number, bytes: Uint8Array): HubRefusal {
   }
 }
 
-/** Exit code of a refusal: 1 where the hub said no, 3 where the request was wrong. */
+/** Exit code of a refusal: 1 where the hub said no or not yet, 3 where the request was wrong. */
 export function exitCodeOfRefusal(error: HubRefusal): ExitCode {
-  return error.status === 401 || error.status === 403 || error.status === 409 || error.status === 422
-    ? exitCodes.refused
-    : exitCodes.input;
+  return [202, 401, 403, 409, 422].includes(error.status) ? exitCodes.refused : exitCodes.input;
 }

@@ -8,6 +8,7 @@ export const hubErrorCodes = {
   'certificate-required': 401,
   'connection-unbound': 401,
   'scope-missing': 403,
+  'approval-refused': 403,
   'device-unknown': 403,
   'device-quarantined': 403,
   'device-retired': 403,

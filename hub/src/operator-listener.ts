@@ -1,5 +1,6 @@
 // What people and programs reach: the routes of each subject on one listener that asks for API tokens.
 import { accessOperatorRoutes } from './access/operator-routes.ts';
+import { approvalRoutes } from './access/approval-routes.ts';
 import { peopleRoutes } from './access/people-routes.ts';
 import { auditOperatorRoutes } from './audit/operator-routes.ts';
 import { tileRoutes } from './audit/tile-routes.ts';
@@ -31,6 +32,8 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
   const app = createServer({ ...parts.credential.tlsOptions(), requestCert: false }, settings.logLevel, 'operator');
   parts.credential.serve(app.server);
   await openApiRoutes(app);
+  const { twoPeople } = parts;
+  twoPeople.guard(app);
   const lines = await AlertLines.start(database.read, (alert) =>
     app.log.warn({ alert }, `alert ${alert.id}: ${alert.title}`),
   );
@@ -50,7 +53,8 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     platformKeyRoutes(app, parts.platformKeyRoll, requireScope);
     tokenOperatorRoutes(app, { ...guarded, platformKey });
     modelOperatorRoutes(app, { ...guarded, blobs: parts.blobs, platformKey });
-    peopleRoutes(app, { ...guarded, settings, twoPeople: async () => false });
+    peopleRoutes(app, { ...guarded, settings, twoPeople: () => twoPeople.isOn() });
+    approvalRoutes(app, { ...guarded, twoPeople });
     accessOperatorRoutes(app, { ...guarded, policies: parts.policies, references: parts.references });
     const logKeys = { log: log.key, attestation: keys.attestationSigner.publicKey };
     const trust = trustSource(database, logKeys, settings.witness.quorum);

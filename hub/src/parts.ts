@@ -6,8 +6,10 @@ import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
+import { ApprovedRequests } from './access/approved-requests.ts';
 import { PolicyStore } from './access/policy-store.ts';
 import { Receipts } from './access/receipts.ts';
+import { TwoPeople } from './access/two-people.ts';
 import { Appraiser } from './attest/appraiser.ts';
 import { ReferenceStore } from './attest/reference-store.ts';
 import { AuditLog } from './audit/log.ts';
@@ -51,6 +53,7 @@ export interface HubParts {
   readonly metrics: Metrics;
   readonly door: DeviceDoor;
   readonly requireScope: RequireScope;
+  readonly twoPeople: TwoPeople;
   readonly platformKeyRoll: PlatformKeyRoll;
   readonly watch: RevocationWatch;
   readonly revocationStatus: RevocationStatus;
@@ -101,6 +104,7 @@ export async function openParts(
   const watch = opened.use(await RevocationWatch.start(database, cut, settings.revocation.pollMilliseconds));
   const authorities = await Authorities.open(folder, { database, keyStore, clock });
   const credential = await LiveCredential.open({ database, authorities, settings, clock });
+  const approvedRequests = new ApprovedRequests();
   const closing = opened.move();
   return {
     settings,
@@ -121,7 +125,8 @@ export async function openParts(
     blobs: new Blobs(join(folder, 'blobs')),
     metrics: createMetrics(connections, log, database),
     door: new DeviceDoor(connections, authorities, clock, settings),
-    requireScope: requireScopeWith(database, clock),
+    requireScope: requireScopeWith(database, clock, approvedRequests),
+    twoPeople: new TwoPeople(database, settings.access, clock, approvedRequests),
     platformKeyRoll,
     watch,
     revocationStatus: new RevocationStatus({ database, authorities, watch, clock, settings }),

@@ -83,6 +83,16 @@ export const hubSettingsSchema = z.strictObject({
       windowSeconds: z.int().min(1).max(3_600).default(300),
     })
     .prefault({}),
+  access: z
+    .strictObject({
+      /** Whether root operations need two people: 'auto' once two have held the scope admin, 'on' from the first day, 'off' never. */
+      twoPeople: z.enum(['auto', 'on', 'off']).default('auto'),
+      /** How long a request waits for its second person, in seconds. */
+      approvalSeconds: z.int().min(60).max(604_800).default(3_600),
+      /** How many devices or certificates one person may revoke in one order. */
+      revokedAloneMost: z.int().min(0).max(10_000).default(100),
+    })
+    .prefault({}),
   tokens: z
     .strictObject({
       /** The longest life of an API token, in days. */

@@ -100,6 +100,7 @@ function bodyFor(method: string, path: string): { body?: string; contentType?: s
     '/v1/policy': { text: '' },
     '/v1/reference-values': { document: '', signature: '' },
     '/v1/tokens': { name: 'x', scopes: ['tokens:write'], lifeSeconds: 60 },
+    '/v1/approvals/any/approve': { digest: '0'.repeat(64) },
     '/v1/people': { name: 'x' },
     '/v1/people/any/enable': {},
     '/v1/token-devices': { id: 'x' },

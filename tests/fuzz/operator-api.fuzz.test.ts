@@ -62,6 +62,8 @@ async function recordTargets(): Promise<readonly Target[]> {
       path: '/v1/tokens',
       body: { name: 'test', scopes: ['devices:read', 'audit:read'], roles: ['viewer'], service: true, lifeSeconds: 60 },
     },
+    { method: 'POST', path: '/v1/approvals/nothing/approve', body: { digest: '0'.repeat(64) } },
+    { method: 'POST', path: '/v1/approvals/nothing/refuse', body: { reason: 'a test' } },
     { method: 'POST', path: '/v1/people', body: { name: 'nobody' } },
     { method: 'POST', path: '/v1/people/nobody/disable', body: { reason: 'a test' } },
   ];
@@ -95,6 +97,7 @@ test('paths, queries and tokens that nobody meant are refused by name', { timeou
     piece.map((each) => `/v1/leases?from=${each}`),
     piece.map((each) => `/v1/tokens?after=${each}`),
     piece.map((each) => `/v1/tokens/${each}`),
+    piece.map((each) => `/v1/approvals/${each}`),
     piece.map((each) => `/v1/receipts/${each}`),
     piece.map((each) => `/log/tile/${each}`),
     piece.map((each) => `/v1/${each}`),

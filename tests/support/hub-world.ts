@@ -31,6 +31,8 @@ export interface WorldOptions {
   /** PEM texts: roots and intermediates of TPM vendors. */
   readonly vendorRoots?: readonly string[];
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** Whether it trusts the publisher from the start, as it does when this is left out. */
+  readonly trustPublisher?: boolean;
   /** Where to put it; a new temporary folder when left out. */
   readonly folder?: string;
 }
@@ -51,7 +53,12 @@ export class HubWorld {
   }
 
   /** Makes the hub, starts it, and lets it trust the publisher. */
-  static async open({ vendorRoots = [], settings = {}, folder: given }: WorldOptions = {}): Promise<HubWorld> {
+  static async open({
+    vendorRoots = [],
+    settings = {},
+    folder: given,
+    trustPublisher = true,
+  }: WorldOptions = {}): Promise<HubWorld> {
     const folder = given ?? (await mkdtemp(join(tmpdir(), 'edgekeep-hub-')));
     const free = { port: 0 };
     const parsed = parseHubSettings(
@@ -77,7 +84,7 @@ export class HubWorld {
       await writeFile(join(world.hubFolder, 'vendor-roots', `${at}.pem`), pem);
     }
     await world.start();
-    await world.trustPublisher(world.publisher);
+    if (trustPublisher) await world.trustPublisher(world.publisher);
     started.move();
     return world;
   }
@@ -182,10 +189,16 @@ export class HubWorld {
   async askOperator(
     method: string,
     path: string,
-    input: { readonly token?: string; readonly body?: Uint8Array | string; readonly contentType?: string } = {},
+    input: {
+      readonly token?: string;
+      readonly body?: Uint8Array | string;
+      readonly contentType?: string;
+      readonly headers?: Readonly<Record<string, string>>;
+    } = {},
   ): Promise<Answer> {
     const { hostname, port } = addressOf(this.hub);
     const headers = {
+      ...input.headers,
       ...(input.token === undefined ? {} : { authorization: `Bearer ${input.token}` }),
       ...(input.body === undefined ? {} : { 'content-type': input.contentType ?? 'application/json' }),
     };

@@ -10,7 +10,7 @@ import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import { addPerson, disablePerson, enablePerson, listPeople } from './people.ts';
 import { covers } from './roles.ts';
-import { createToken, getToken, listTokens, revokeTokens, type TokenOrder } from './token-store.ts';
+import { createToken, getToken, listTokens, revokeTokens, tokenOrderOf } from './token-store.ts';
 
 const byName = z.strictObject({ name: z.string().max(100) });
 const byId = z.strictObject({ id: z.string().max(100) });
@@ -102,15 +102,4 @@ export function peopleRoutes(
       revoked: await revokeTokens(database, name, { caller, actor, nowMs: clock() }),
     }),
   );
-}
-
-/** What the request asks for. */
-export function tokenOrderOf({ person, service, ...body }: z.infer<typeof api.apiTokenOrder>): TokenOrder {
-  const owner =
-    person === undefined
-      ? service === undefined
-        ? undefined
-        : ({ kind: 'service' } as const)
-      : ({ kind: 'person', name: person } as const);
-  return { ...body, sha256: body.sha256, owner };
 }

@@ -1,7 +1,9 @@
 // Making, listing and ending API tokens (spec/operator-access.md). A token for somebody else is registered by its SHA-256, so that only its
 // owner ever has the text; nobody hands out more than he has.
 import { randomBytes } from 'node:crypto';
+import type { apiTokenOrder } from '@edgekeep/wire/operator-api';
 import type { TokenView } from '@edgekeep/wire/people-api';
+import type { z } from 'zod';
 import type { ExpressionBuilder, Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
@@ -25,6 +27,17 @@ export interface TokenOrder {
   /** Of the token's text, where its owner made it. */
   readonly sha256: string | undefined;
   readonly lifeSeconds: number;
+}
+
+/** What the request asks for. */
+export function tokenOrderOf({ person, service, ...body }: z.infer<typeof apiTokenOrder>): TokenOrder {
+  const owner =
+    person === undefined
+      ? service === undefined
+        ? undefined
+        : ({ kind: 'service' } as const)
+      : ({ kind: 'person', name: person } as const);
+  return { ...body, sha256: body.sha256, owner };
 }
 
 export interface CreatedToken {

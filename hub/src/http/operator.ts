@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { assertScope, authenticate, type Caller } from '../access/api-token.ts';
 import type { Scope } from '../access/roles.ts';
 import { TokenUse } from '../access/token-use.ts';
+import { approvedHeader, type ApprovedRequests } from '../access/approved-requests.ts';
 import type { Clock } from '../clock.ts';
 import type { Database } from '../store/database.ts';
 
@@ -13,6 +14,8 @@ declare module 'fastify' {
     caller: Caller;
     /** What the route asks for. */
     scope: Scope | 'any';
+    /** Whether a second person approved exactly this request. */
+    approved: boolean;
   }
 }
 
@@ -24,17 +27,19 @@ export type RequireScope = (scope: Scope | 'any') => {
   readonly onRequest: (request: FastifyRequest) => Promise<void>;
 };
 
-export function requireScopeWith(database: Database, clock: Clock): RequireScope {
+export function requireScopeWith(database: Database, clock: Clock, approvedRequests: ApprovedRequests): RequireScope {
   const use = new TokenUse(database);
   return (scope) => ({
     onRequest: async (request) => {
       const nowMs = clock();
-      const caller = await authenticate(database, request.headers.authorization, nowMs);
-      use.note(caller, request.ip, nowMs);
+      const approved = approvedRequests.take(request.headers[approvedHeader]);
+      const caller = approved?.caller ?? (await authenticate(database, request.headers.authorization, nowMs));
+      if (approved === undefined) use.note(caller, request.ip, nowMs);
       if (scope !== 'any') assertScope(caller, scope);
       request.scope = scope;
       request.caller = caller;
-      request.actor = caller.actor;
+      request.actor = approved?.actor ?? caller.actor;
+      request.approved = approved !== undefined;
     },
   });
 }

@@ -1,0 +1,31 @@
+// Requests that two people agreed on and that are being carried out at this moment, between the approval and the request's own handler.
+import { randomBytes } from 'node:crypto';
+import type { Caller } from './api-token.ts';
+
+/** Carries the word that a request was approved from this process to itself; from outside it is a guess at 256 bits. */
+export const approvedHeader = 'edgekeep-approved';
+
+export interface ApprovedRequest {
+  readonly caller: Caller;
+  /** Both people, as they stand in the audit log. */
+  readonly actor: string;
+}
+
+/** Requests that are being carried out at this moment. */
+export class ApprovedRequests {
+  readonly #byKey = new Map<string, ApprovedRequest>();
+
+  add(request: ApprovedRequest): string {
+    const key = randomBytes(32).toString('hex');
+    this.#byKey.set(key, request);
+    return key;
+  }
+
+  /** Each is taken once. */
+  take(key: unknown): ApprovedRequest | undefined {
+    if (typeof key !== 'string') return undefined;
+    const found = this.#byKey.get(key);
+    this.#byKey.delete(key);
+    return found;
+  }
+}

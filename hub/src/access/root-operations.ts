@@ -1,0 +1,50 @@
+// The operations that one person alone cannot carry out (spec/operator-access.md, "Two people"): whoever does one of these decides whom the
+// hub believes from then on. The one list of them.
+import { apiTokenOrder, revocationOrder } from '@edgekeep/wire/operator-api';
+import type { Caller } from './api-token.ts';
+import { covers, type Scope, scopesOf } from './roles.ts';
+import { ownerOf, tokenOrderOf } from './token-store.ts';
+
+export interface RootOperation {
+  readonly name: string;
+  readonly method: 'POST' | 'PUT' | 'DELETE';
+  /** As the route is declared. */
+  readonly route: string;
+  /** What both people need; where it is left out, the scope of the route. */
+  readonly scope?: Scope;
+  /** Which requests of the route are meant; all of them where it is left out. `body` has passed the route's schema. */
+  readonly applies?: (body: unknown, caller: Caller, limits: RootLimits) => boolean;
+  /** How the second person comes to be: one may do it alone while there is no second. */
+  readonly bootstraps?: true;
+}
+
+export interface RootLimits {
+  /** So many devices or certificates one person may revoke in one order. */
+  readonly revokedAloneMost: number;
+}
+
+export const rootOperations: readonly RootOperation[] = [
+  { name: 'trust-publisher', method: 'POST', route: '/v1/publishers' },
+  { name: 'apply-policy', method: 'PUT', route: '/v1/policy' },
+  { name: 'roll-platform-key', method: 'POST', route: '/v1/platform-key/roll' },
+  { name: 'add-person', method: 'POST', route: '/v1/people', bootstraps: true },
+  { name: 'enable-person', method: 'POST', route: '/v1/people/:name/enable' },
+  { name: 'grant-token', method: 'POST', route: '/v1/tokens', scope: 'admin', applies: grants, bootstraps: true },
+  { name: 'revoke-many', method: 'POST', route: '/v1/certificates/revoke', applies: isBulk },
+];
+
+export function rootOperationOf(method: string, route: string | undefined): RootOperation | undefined {
+  return rootOperations.find((each) => each.method === method && each.route === route);
+}
+
+// A token of somebody else could be used as that somebody; a token with admin can do whatever needs the scope.
+function grants(body: unknown, caller: Caller): boolean {
+  const order = tokenOrderOf(apiTokenOrder.parse(body));
+  const owner = ownerOf(order, caller);
+  return (owner !== undefined && owner !== caller.person) || covers(scopesOf(order.roles, order.scopes), 'admin');
+}
+
+function isBulk(body: unknown, _caller: Caller, { revokedAloneMost }: RootLimits): boolean {
+  const { devices = [], serials = [], sha256 = [] } = revocationOrder.parse(body);
+  return devices.length + serials.length + sha256.length > revokedAloneMost;
+}

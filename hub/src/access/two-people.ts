@@ -1,0 +1,130 @@
+// The gate before root operations: holds what needs a second person back (202), and carries out, once and unchanged, what was approved.
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { encodeCanonicalJson, type Json, parseValue } from '@edgekeep/core/json';
+import type { ApprovalRequired } from '@edgekeep/wire/approval-api';
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import { HubError } from '../error.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { HubSettings } from '../settings.ts';
+import type { Database } from '../store/database.ts';
+import { assertScope, type Caller, grantedBy } from './api-token.ts';
+import { approvedHeader, type ApprovedRequests } from './approved-requests.ts';
+import { grantRequest, keepRequest, recordOutcome } from './approvals.ts';
+import { covers } from './roles.ts';
+import { type RootOperation, rootOperationOf } from './root-operations.ts';
+
+const pathMost = 300;
+const anyJson = z.custom<Json>();
+
+export class TwoPeople {
+  readonly #database: Database;
+  readonly #settings: HubSettings['access'];
+  readonly #clock: Clock;
+  readonly #approved: ApprovedRequests;
+
+  constructor(database: Database, settings: HubSettings['access'], clock: Clock, approved: ApprovedRequests) {
+    this.#database = database;
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#approved = approved;
+  }
+
+  /** Whether root operations wait for a second person now. */
+  async isOn(): Promise<boolean> {
+    const { twoPeople } = this.#settings;
+    return twoPeople === 'auto' ? this.#hasTwo() : twoPeople === 'on';
+  }
+
+  /** Stands before every handler of `app`. */
+  guard(app: HttpServer): void {
+    app.addHook('preHandler', async (request, reply) => {
+      const operation = rootOperationOf(request.method, request.routeOptions.url);
+      if (operation === undefined || request.approved || !(await this.#mustWait(operation, request))) return undefined;
+      return this.#hold(operation, request, reply);
+    });
+  }
+
+  async #mustWait({ applies, bootstraps }: RootOperation, { body, caller }: FastifyRequest): Promise<boolean> {
+    if (applies?.(body, caller, this.#settings) === false || !(await this.isOn())) return false;
+    return bootstraps !== true || this.#hasTwo();
+  }
+
+  // Whoever ever held admin counts: nobody gets rid of the second person by disabling him.
+  async #hasTwo(): Promise<boolean> {
+    const rows = await this.#database.read
+      .selectFrom('api_token')
+      .select(['person', 'roles', 'scopes'])
+      .distinct()
+      .where('person', 'is not', null)
+      .execute();
+    const holders = rows.filter((row) => covers(grantedBy(row), 'admin')).map(({ person }) => person);
+    return new Set(holders).size >= 2;
+  }
+
+  async #hold(operation: RootOperation, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { caller, method, url: path, body } = request;
+    const scope = operation.scope ?? request.scope;
+    if (scope === 'any') throw new TypeError(`${operation.name} needs a scope of its own`);
+    assertScope(caller, scope);
+    if (caller.person === undefined) {
+      const message = `${operation.name} takes two people: a service asks for it in vain`;
+      throw new HubError('approval-refused', message, { reasons: [{ code: 'not-a-person', message }] });
+    }
+    if (path.length > pathMost) throw new HubError('request-invalid', `an address of at most ${pathMost} characters`);
+    const json = body === undefined || body === null ? '' : canonicalText(body);
+    assertNoSecretInAnswer(operation, body);
+    const pending = { operation: operation.name, scope, method, path, body: json };
+    const kept = await keepRequest(this.#database, pending, {
+      caller,
+      person: caller.person,
+      nowMs: this.#clock(),
+      lifeSeconds: this.#settings.approvalSeconds,
+    });
+    const { id, digest, expires_at: expiresAt } = kept;
+    const message = `${operation.name} waits for a second person, who has to say: edgekeep approval show ${id}`;
+    const answer: ApprovalRequired = {
+      approvalRequired: { id, operation: operation.name, digest, expiresAt, message },
+    };
+    return reply.status(202).send(answer);
+  }
+
+  /** Spends the approval and carries the request out as it was kept. */
+  async approve(
+    app: Pick<HttpServer, 'inject'>,
+    id: string,
+    by: { readonly caller: Caller; readonly digest: string },
+  ): Promise<{ readonly state: 'executed' | 'failed'; readonly status: number; readonly answer: unknown }> {
+    const { request, requester } = await grantRequest(this.#database, id, { ...by, nowMs: this.#clock() });
+    const actor = `person:${request.person} with person:${request.decided_by ?? ''}`;
+    const key = this.#approved.add({ caller: requester, actor });
+    const hasBody = request.body !== '';
+    const answer = await app.inject({
+      method: methodOf(request.method),
+      url: request.path,
+      headers: { [approvedHeader]: key, ...(hasBody ? { 'content-type': 'application/json' } : {}) },
+      ...(hasBody ? { payload: request.body } : {}),
+    });
+    const state = await recordOutcome(this.#database, id, answer.statusCode);
+    const parsed: unknown = answer.body === '' ? null : answer.json();
+    return { state, status: answer.statusCode, answer: parsed };
+  }
+}
+
+// What is carried out is answered to whoever approves: a token's text would be in the wrong hands.
+function assertNoSecretInAnswer({ name }: RootOperation, body: unknown): void {
+  if (name !== 'grant-token' || (typeof body === 'object' && body !== null && 'sha256' in body && body.sha256)) return;
+  throw new HubError(
+    'request-invalid',
+    'register such a token by its sha256, as `edgekeep token create` does: it must not be shown to who approves it',
+  );
+}
+
+function canonicalText(body: unknown): string {
+  return Buffer.from(encodeCanonicalJson(parseValue(body, anyJson, 'body'))).toString('utf8');
+}
+
+function methodOf(method: string): RootOperation['method'] {
+  if (method === 'POST' || method === 'PUT' || method === 'DELETE') return method;
+  throw new HubError('store-failed', `a kept request with the method ${method}`);
+}

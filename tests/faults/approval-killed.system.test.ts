@@ -1,0 +1,87 @@
+// kill -9 of the hub between an approval and what it allows: no request is ever carried out twice, and none without its approval in the log.
+import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
+import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { approvalList, approvalRequired, approveAnswer } from '@edgekeep/wire/approval-api';
+import type { Operator } from '@edgekeep/cli/operator';
+import { operatorFromFile } from '@edgekeep/cli/operator';
+import { DatabaseSync } from 'node:sqlite';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { HubProcess } from '../support/hub-process.ts';
+import { HubWorld } from '../support/hub-world.ts';
+import { addPerson } from '../support/people.ts';
+
+const kills = Number(process.env['EDGEKEEP_KILLS'] ?? 4);
+// As many as may wait for one person.
+const waitingMost = 20;
+const lifeMsMost = 250;
+
+test(
+  `a hub that is killed ${kills} times carries no approval out twice`,
+  { timeout: 60_000 + kills * 15_000 },
+  async (t) => {
+    await using world = await HubWorld.open();
+    const ben = await addPerson(world, 'ben');
+    const { rootPem } = world.hub;
+    await world.stop();
+    const benFile = join(world.folder, 'ben.json');
+    let asked = 0;
+    for (let life = 0; life < kills; life += 1) {
+      await using stack = new AsyncDisposableStack();
+      const hub = await HubProcess.start(world.hubFolder, world.operatorFile, rootPem);
+      stack.defer(() => hub.kill());
+      const own: object = JSON.parse(await readFile(world.operatorFile, 'utf8'));
+      await writeFile(benFile, JSON.stringify({ ...own, token: ben.token }));
+      const second = await operatorFromFile(benFile);
+      const waiting = async () => (await second.get('/v1/approvals', approvalList)).approvals;
+      for (let count = (await waiting()).length; count < waitingMost; count += 1) {
+        await ask(hub.operator, `person-${asked}`);
+        asked += 1;
+      }
+      const approvals = await waiting();
+      const approving = Promise.allSettled(
+        // Each twice, as somebody does who got no answer.
+        approvals.flatMap(({ id, digest }) =>
+          [0, 1].map(async () => second.send('POST', `/v1/approvals/${id}/approve`, { digest }, approveAnswer)),
+        ),
+      );
+      await pause(randomInt(lifeMsMost));
+      await hub.kill();
+      await approving;
+    }
+    using store = new DatabaseSync(world.storeFile, { readOnly: true });
+    const entries = store
+      .prepare('select entry from audit_entry')
+      .all()
+      .map(({ entry }) =>
+        z
+          .object({ kind: z.string(), subject: z.string() })
+          .parse(JSON.parse(Buffer.from(entry instanceof Uint8Array ? entry : []).toString('utf8'))),
+      );
+    const subjects = (kind: string) => entries.filter((each) => each.kind === kind).map(({ subject }) => subject);
+    const added = subjects('person-added').filter((subject) => subject.startsWith('person:person-'));
+    const given = subjects('approval-given');
+    assert.equal(new Set(given).size, given.length, 'an approval was given twice');
+    assert.equal(new Set(added).size, added.length, 'a person was added twice');
+    const spent = store
+      .prepare(`select count(*) as count from approval where state in ('approved', 'executed') and path = '/v1/people'`)
+      .get();
+    t.diagnostic(`${asked} asked, ${String(spent?.['count'])} approved, ${added.length} carried out`);
+    assert.ok(added.length <= Number(spent?.['count']), 'carried out without an approval');
+    assert.equal(
+      store.prepare(`select count(*) as count from approval where state = 'failed'`).get()?.['count'],
+      0,
+      'carried out again',
+    );
+  },
+);
+
+async function ask(operator: Operator, name: string): Promise<void> {
+  // What waits is no success for the command line's client.
+  await assert.rejects(() => operator.send('POST', '/v1/people', { name }, approvalRequired), {
+    code: 'approval-required',
+  });
+}

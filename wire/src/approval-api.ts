@@ -1,0 +1,66 @@
+// The messages about requests that wait for a second person (spec/operator-access.md, "Two people"). Times are Unix milliseconds.
+import { z } from 'zod';
+
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** What a root operation is answered with (status 202) instead of being carried out. */
+export const approvalRequired = z.object({
+  approvalRequired: z.object({
+    id: z.string(),
+    operation: z.string(),
+    digest: sha256Hex,
+    expiresAt: z.number(),
+    message: z.string(),
+  }),
+});
+export type ApprovalRequired = z.infer<typeof approvalRequired>;
+
+export const approvalStates = [
+  'waiting',
+  'expired',
+  'refused',
+  'approved',
+  'executed',
+  'failed',
+  'interrupted',
+] as const;
+
+/** A request in the list; its body is shown one at a time. */
+export const approvalSummary = z.object({
+  id: z.string(),
+  operation: z.string(),
+  digest: sha256Hex,
+  /** What an approver's token must have. */
+  scope: z.string(),
+  method: z.string(),
+  path: z.string(),
+  person: z.string(),
+  requestedAt: z.number(),
+  expiresAt: z.number(),
+  state: z.enum(approvalStates),
+  decidedBy: z.string().nullable(),
+  decidedAt: z.number().nullable(),
+  /** Why it was refused. */
+  reason: z.string().nullable(),
+  /** Of the answer, once it was carried out. */
+  status: z.number().nullable(),
+});
+export type ApprovalSummary = z.infer<typeof approvalSummary>;
+export const approvalList = z.object({ approvals: z.array(approvalSummary) });
+
+export const approvalView = approvalSummary.extend({
+  /** Canonical JSON; empty where there is none. */
+  body: z.string(),
+});
+export type ApprovalView = z.infer<typeof approvalView>;
+
+/** The digest is of what the approver read: nothing else is carried out. */
+export const approveOrder = z.strictObject({ digest: sha256Hex });
+export const approveAnswer = z.object({
+  id: z.string(),
+  state: z.enum(['executed', 'failed']),
+  status: z.number(),
+  /** What the request was answered with, as JSON. */
+  answer: z.unknown(),
+});
+export const refuseOrder = z.strictObject({ reason: z.string().min(1).max(500) });
