@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import { accessDeviceRoutes } from './access/device-routes.ts';
 import { auditDeviceRoutes } from './audit/device-routes.ts';
 import { tileRoutes } from './audit/tile-routes.ts';
+import { authorityDeviceRoutes } from './authority/device-routes.ts';
 import type { DeviceDoor } from './http/device.ts';
 import { queueNewcomers } from './http/newcomers.ts';
 import { createServer, type HttpServer } from './http/server.ts';
@@ -37,6 +38,7 @@ export function createDeviceListener(parts: HubParts): HttpServer {
   identityDeviceRoutes(app, enrolment);
   recoveryRoutes(app, enrolment);
   estRoutes(app, enrolment);
+  authorityDeviceRoutes(app, { database, authorities, clock, door });
   accessDeviceRoutes(app, {
     database,
     appraiser,

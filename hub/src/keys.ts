@@ -115,7 +115,8 @@ function period(key: KeyObject, nowSeconds: number, years: number) {
   };
 }
 
-function privatePem(key: KeyObject): Uint8Array {
+/** PKCS #8; the caller zeroes it. */
+export function privatePem(key: KeyObject): Uint8Array {
   return Buffer.from(key.export({ type: 'pkcs8', format: 'pem' }).toString());
 }
 

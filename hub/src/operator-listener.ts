@@ -4,6 +4,7 @@ import { approvalRoutes } from './access/approval-routes.ts';
 import { peopleRoutes } from './access/people-routes.ts';
 import { auditOperatorRoutes } from './audit/operator-routes.ts';
 import { tileRoutes } from './audit/tile-routes.ts';
+import { authorityOperatorRoutes } from './authority/operator-routes.ts';
 import { trustSource } from './audit/trust-source.ts';
 import { healthRoutes } from './health/routes.ts';
 import { openApiRoutes } from './http/openapi.ts';
@@ -62,13 +63,9 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     tileRoutes(app, parts.logFolder);
     const status = parts.revocationStatus;
     revocationStatusRoutes(app, { status, clock, admit: () => undefined });
+    authorityOperatorRoutes(app, { ...guarded, authorities, keyStore: parts.keyStore, settings, connections, watch });
     const warningDays = settings.expiryWarningDays;
-    const ownCertificates = async () => [
-      ...authorities.ownCertificates,
-      { name: 'server', certificate: parts.credential.current.certificate },
-      ...(await status.responderCertificates()),
-    ];
-    revocationOperatorRoutes(app, { ...fleet, warningDays, ownCertificates });
+    revocationOperatorRoutes(app, { ...fleet, warningDays, ownCertificates: parts.ownCertificates });
   });
   return app;
 }

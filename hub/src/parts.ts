@@ -16,6 +16,7 @@ import { AuditLog } from './audit/log.ts';
 import { checkpointsIn, entriesIn } from './audit/store-source.ts';
 import { WitnessBoard } from './audit/witness.ts';
 import { Authorities } from './authority/authorities.ts';
+import { registerExpiryMetric } from './authority/expiry-metric.ts';
 import { RevocationStatus } from './authority/revocation-status.ts';
 import { LiveCredential } from './authority/server-credential.ts';
 import type { Clock } from './clock.ts';
@@ -23,6 +24,7 @@ import { createMetrics, type Metrics } from './health/metrics.ts';
 import { DeviceDoor } from './http/device.ts';
 import { type RequireScope, requireScopeWith } from './http/operator.ts';
 import { Connections } from './identity/connections.ts';
+import type { OwnCertificate } from './identity/expiry.ts';
 import type { CutOrder } from './identity/revocation-store.ts';
 import { RevocationWatch } from './identity/revocation-watch.ts';
 import { RootKeys } from './identity/root-keys.ts';
@@ -38,6 +40,7 @@ export interface HubParts {
   readonly clock: Clock;
   readonly keys: HubKeys;
   readonly authorities: Authorities;
+  readonly keyStore: KeyStore;
   readonly vendorRoots: readonly Certificate[];
   readonly database: Database;
   readonly logFolder: string;
@@ -57,6 +60,8 @@ export interface HubParts {
   readonly platformKeyRoll: PlatformKeyRoll;
   readonly watch: RevocationWatch;
   readonly revocationStatus: RevocationStatus;
+  /** What the hub's own trust hangs on, at this moment. */
+  readonly ownCertificates: () => Promise<readonly OwnCertificate[]>;
   /** What both listeners show of themselves. */
   readonly credential: LiveCredential;
   [Symbol.asyncDispose](): Promise<void>;
@@ -105,12 +110,21 @@ export async function openParts(
   const authorities = await Authorities.open(folder, { database, keyStore, clock });
   const credential = await LiveCredential.open({ database, authorities, settings, clock });
   const approvedRequests = new ApprovedRequests();
+  const revocationStatus = new RevocationStatus({ database, authorities, watch, clock, settings });
+  const ownCertificates = async () => [
+    ...authorities.ownCertificates,
+    { name: 'server', certificate: credential.current.certificate },
+    ...(await revocationStatus.responderCertificates()),
+  ];
+  const metrics = createMetrics(connections, log, database);
+  registerExpiryMetric(metrics.registry, ownCertificates, clock);
   const closing = opened.move();
   return {
     settings,
     clock,
     keys,
     authorities,
+    keyStore,
     vendorRoots,
     database,
     logFolder,
@@ -123,13 +137,14 @@ export async function openParts(
     witnesses,
     receipts: new Receipts(database, log, witnesses),
     blobs: new Blobs(join(folder, 'blobs')),
-    metrics: createMetrics(connections, log, database),
+    metrics,
     door: new DeviceDoor(connections, authorities, clock, settings),
     requireScope: requireScopeWith(database, clock, approvedRequests),
     twoPeople: new TwoPeople(database, settings.access, clock, approvedRequests),
     platformKeyRoll,
     watch,
-    revocationStatus: new RevocationStatus({ database, authorities, watch, clock, settings }),
+    revocationStatus,
+    ownCertificates,
     credential,
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };

@@ -59,6 +59,16 @@ export const hubSettingsSchema = z.strictObject({
     .prefault({}),
   /** How long ahead the end of a certificate is warned of, in days; a sixth of its life where that is shorter. */
   expiryWarningDays: z.int().min(1).max(3_650).default(90),
+  authorities: z
+    .strictObject({
+      /** How long an old root stays trusted after a new one came into use, in days. */
+      overlapDays: z.int().min(0).max(3_650).default(90),
+      /** How long ahead of the end of a root, an issuing CA or a certificate of the hub's own an alarm is raised, in days. */
+      alarmDays: z.array(z.int().min(1).max(3_650)).max(16).default([180, 90, 30, 14, 7, 1]),
+      /** How often a hub node looks after its authorities and certificates, in seconds. */
+      checkSeconds: z.int().min(1).max(3_600).default(60),
+    })
+    .prefault({}),
   enrolment: z
     .strictObject({
       /** Ask every device for a one-time enrolment token. With false, any TPM with a certificate of a vendor root may register. */

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import type { AuditLog } from './audit/log.ts';
+import { AuthorityKeeper } from './authority/keeper.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { createDeviceListener } from './device-listener.ts';
 import type { HttpServer } from './http/server.ts';
@@ -21,6 +22,8 @@ export interface Hub {
   readonly logKey: AuditLog['key'];
   /** The key that signs attestation results, PEM. */
   readonly attestationKeyPem: string;
+  /** Does at once what the hub does every `authorities.checkSeconds`. */
+  readonly sweepAuthorities: () => Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -45,16 +48,24 @@ export async function startHub(
       parts.metrics.observeRequest(name, route, reply.statusCode, reply.elapsedTime / 1_000);
     });
   }
+  const { database, authorities, credential, ownCertificates } = parts;
+  const warn = (text: string) => operator.log.warn(text);
+  const keeper = opened.use(
+    new AuthorityKeeper({ database, authorities, keyStore, clock, settings, credential, ownCertificates, warn }),
+  );
+  // Whatever fell due while the hub was down, and what a kill left half done.
+  await keeper.sweep().catch((error: unknown) => warn(error instanceof Error ? error.message : String(error)));
   await device.listen(settings.device);
   await operator.listen(settings.operator);
   const running = opened.move();
-  const { keys, authorities, log } = parts;
+  const { keys, log } = parts;
   return {
     deviceAddress: addressOf(device),
     operatorAddress: addressOf(operator),
     rootPem: encodePem('CERTIFICATE', authorities.root.der),
     logKey: log.key,
     attestationKeyPem: keys.attestationSigner.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    sweepAuthorities: () => keeper.sweep(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }

@@ -106,7 +106,13 @@ test('an end entity or an issuing CA cannot pass for a new root', async () => {
 
 test('a list that is too long or has a root twice is refused', () => {
   const known = [first.certificate];
-  assert.match(refusal(known, new Array(rootsMax + 1).fill(offeredFirst)), /at most 32/);
+  assert.match(
+    refusal(
+      known,
+      Array.from({ length: rootsMax + 1 }, () => offeredFirst),
+    ),
+    /at most 32/,
+  );
   assert.match(refusal(known, [offeredFirst, offeredSecond, offeredSecond]), /twice/);
 });
 

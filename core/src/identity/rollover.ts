@@ -113,7 +113,8 @@ export function followRollovers(
   const [first = -1] = places;
   const last = places.at(-1) ?? -1;
   if (last === -1) return refused('the newest root that is known here is not in the list: rolled back, or another hub');
-  if (places.some((place, at) => place === -1 || place !== first + at)) return refused('the roots that are known here stand otherwise');
+  if (places.some((place, at) => place === -1 || place !== first + at))
+    return refused('the roots that are known here stand otherwise');
   if (offered.some(({ certificate }, at) => offered.findIndex((other) => isSame(other, certificate)) !== at))
     return refused('a root stands in the list twice');
   const roots = [...known];

@@ -18,7 +18,7 @@ import type { IssuingAuthority } from './state.ts';
 
 export interface RevocationStatusParts {
   readonly database: Database;
-  readonly authorities: Pick<Authorities, 'state' | 'active' | 'issuing'>;
+  readonly authorities: Pick<Authorities, 'state' | 'active' | 'issuing' | 'follow'>;
   readonly watch: RevocationWatch;
   readonly clock: Clock;
   readonly settings: Pick<HubSettings, 'revocation'>;
@@ -36,6 +36,7 @@ export class RevocationStatus {
 
   constructor(parts: RevocationStatusParts) {
     this.#parts = parts;
+    parts.authorities.follow(async () => this.#forgetEnded());
   }
 
   /** The list of the issuing CA in use, or of the one named; its last one when it signs no more. Throws `not-found`. */
@@ -49,8 +50,15 @@ export class RevocationStatus {
       .executeTakeFirst();
     if (row?.final_list === undefined || row.final_list === null)
       throw new HubError('not-found', `there is no revocation list of an issuing CA ${id}`);
-    const { number, thisUpdateSeconds, nextUpdateSeconds } = parseCrl(row.final_list);
-    return { der: row.final_list, number: Number.parseInt(toHex(number), 16), thisUpdateSeconds, nextUpdateSeconds };
+    return issuedListOf(row.final_list);
+  }
+
+  /** The newest list of a root, by the SHA-256 of its certificate, as it came from a ceremony. Throws `not-found`. */
+  rootList(sha256: string): IssuedList {
+    const { roots } = this.#parts.authorities.state;
+    const list = roots.find((root) => root.sha256 === sha256)?.list;
+    if (list === undefined) throw new HubError('not-found', `there is no revocation list of a root ${sha256}`);
+    return issuedListOf(list);
   }
 
   /** The answer to a DER request: of the first issuing CA that it asks about; to one that cannot be read it is `malformedRequest`. */
@@ -76,6 +84,13 @@ export class RevocationStatus {
     );
   }
 
+  // A key that is destroyed is not kept in memory either.
+  #forgetEnded(): void {
+    for (const id of this.#answering.keys()) {
+      if (this.#parts.authorities.issuing(id) === undefined) this.#answering.delete(id);
+    }
+  }
+
   #responderFor(request: OcspRequest): OcspResponder {
     const { state, active } = this.#parts.authorities;
     const asked = state.trusted.find((issuing) => this.#of(issuing).responder.isFor(request));
@@ -94,4 +109,9 @@ export class RevocationStatus {
     this.#answering.set(issuing.id, made);
     return made;
   }
+}
+
+function issuedListOf(der: Uint8Array): IssuedList {
+  const { number, thisUpdateSeconds, nextUpdateSeconds } = parseCrl(der);
+  return { der, number: Number.parseInt(toHex(number), 16), thisUpdateSeconds, nextUpdateSeconds };
 }

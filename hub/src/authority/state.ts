@@ -97,7 +97,8 @@ async function openIssuing(row: IssuingAuthorityRow, keyStore: KeyStore, known: 
   return { id: row.id, certificate, signer, status: row.status };
 }
 
-async function readIssuingKey(id: string, keyStore: KeyStore): Promise<Signer> {
+/** Throws `settings-invalid` when the key is not in the key store. */
+export async function readIssuingKey(id: string, keyStore: KeyStore): Promise<Signer> {
   const names = [issuingKeyName(id), firstIssuingKeyName];
   for (const name of names) {
     const signer = await readSigner(keyStore, name);

@@ -42,7 +42,7 @@ export async function issueDeviceCertificate(
       spki: order.spki,
       serialRandom: randomBytes(16),
       notBeforeSeconds: nowSeconds - clockSkewSeconds,
-      notAfterSeconds: nowSeconds + order.lifeSeconds,
+      notAfterSeconds: endWithin(active.certificate, nowSeconds, order.lifeSeconds),
       statusUrls: statusUrlsOf(active, order.publicUrl),
     },
     active.certificate,
@@ -114,7 +114,7 @@ export async function issueServerCredential(
   order: OwnCertificateOrder,
 ): Promise<ServerCredential> {
   const { active } = authorities;
-  const { privateKey, input } = newKeyFor(order, serverLifeSeconds);
+  const { privateKey, input } = newKeyFor(active, order, serverLifeSeconds);
   const template = serverProfile({ ...input, statusUrls: statusUrlsOf(active, order.publicUrl) }, active.certificate, {
     dnsNames: names.filter((name) => isIP(name) === 0),
     ipAddresses: names.filter((name) => isIP(name) !== 0),
@@ -129,7 +129,7 @@ export async function issueServerCredential(
 
 /** A fresh key and certificate for answering OCSP requests. */
 export async function issueOcspCredential(issuing: IssuingAuthority, order: Pick<OwnCertificateOrder, 'nowMs'>) {
-  const { privateKey, input } = newKeyFor(order, ocspLifeSeconds);
+  const { privateKey, input } = newKeyFor(issuing, order, ocspLifeSeconds);
   const template = ocspResponderProfile(input, issuing.certificate, commonNameOnly('Edgekeep OCSP responder'));
   const certificate = parseCertificate(await issueCertificate(template, issuing.signer));
   return { certificate, signer: signerFromKey(privateKey) };
@@ -155,6 +155,13 @@ export async function recordHubCertificate(
     .execute();
 }
 
+// Nothing outlives its issuer: a path through it would end before the certificate does. An issuer that has ended is for alarms to tell of; a hub
+// has to start under it, so that somebody can install the next.
+function endWithin({ notAfterSeconds }: Certificate, nowSeconds: number, lifeSeconds: number): number {
+  const end = nowSeconds + lifeSeconds;
+  return notAfterSeconds > nowSeconds ? Math.min(end, notAfterSeconds) : end;
+}
+
 /** When a certificate of the hub's own is to be replaced. */
 export function isTwoThirdsOver(
   { notBeforeSeconds, notAfterSeconds }: Pick<Certificate, 'notBeforeSeconds' | 'notAfterSeconds'>,
@@ -163,14 +170,18 @@ export function isTwoThirdsOver(
   return nowMs / 1_000 > notBeforeSeconds + ((notAfterSeconds - notBeforeSeconds) * 2) / 3;
 }
 
-function newKeyFor({ nowMs }: Pick<OwnCertificateOrder, 'nowMs'>, lifeSeconds: number) {
+function newKeyFor(
+  { certificate }: IssuingAuthority,
+  { nowMs }: Pick<OwnCertificateOrder, 'nowMs'>,
+  lifeSeconds: number,
+) {
   const nowSeconds = Math.floor(nowMs / 1_000);
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
   const input = {
     spki: encodeSpki(publicKey),
     serialRandom: randomBytes(16),
     notBeforeSeconds: nowSeconds - clockSkewSeconds,
-    notAfterSeconds: nowSeconds + lifeSeconds,
+    notAfterSeconds: endWithin(certificate, nowSeconds, lifeSeconds),
   };
   return { privateKey, input };
 }

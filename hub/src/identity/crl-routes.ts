@@ -39,6 +39,12 @@ export function revocationStatusRoutes(
     return sendList(request, reply, await status.list(request.params.id));
   });
 
+  const byRoot = z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/) });
+  app.get('/crl/root/:sha256', { schema: { params: byRoot } }, async (request, reply) => {
+    admit(request);
+    return sendList(request, reply, status.rootList(request.params.sha256));
+  });
+
   async function sendList(request: FastifyRequest, reply: FastifyReply, list: IssuedList) {
     const { der, number, thisUpdateSeconds, nextUpdateSeconds } = list;
     void reply

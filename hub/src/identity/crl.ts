@@ -11,6 +11,8 @@ import type { RevocationWatch } from './revocation-watch.ts';
 
 // Rows read and encoded between two turns of the event loop: some 20 ms of work.
 const pageMost = 5_000;
+// 99991231235959Z: RFC 5280 section 4.1.2.5 says by it that there is no date.
+const endlessSeconds = 253_402_300_799;
 
 export interface IssuedList {
   readonly der: Uint8Array;
@@ -70,15 +72,7 @@ export class RevocationList {
     const nowMs = clock();
     const thisUpdateSeconds = Math.floor(nowMs / 1_000);
     const nextUpdateSeconds = thisUpdateSeconds + lifeSeconds;
-    // RFC 5280 section 5.2.3: two lists never have one number, whichever node made them.
-    const { version, crl_number: number } = await database.write((trx) =>
-      trx
-        .updateTable('revocation_state')
-        .set((q) => ({ crl_number: q('crl_number', '+', 1) }))
-        .where('id', '=', 1)
-        .returning(['version', 'crl_number'])
-        .executeTakeFirstOrThrow(),
-    );
+    const { version, crl_number: number } = await nextNumber(database);
     // RFC 5280 section 3.3: an entry stays until a list was issued after its certificate's end.
     const entries = await readEntries(database, issuing.id, nowMs - lifeSeconds * 1_000);
     const template = { issuer: issuing.certificate, number, thisUpdateSeconds, nextUpdateSeconds, entries };
@@ -86,6 +80,31 @@ export class RevocationList {
     this.#kept = { der, number, thisUpdateSeconds, nextUpdateSeconds, version };
     return this.#kept;
   }
+}
+
+/** The list that an issuing CA leaves behind, without an end, before its key is destroyed: nobody can make the next one. */
+export async function makeLastList(
+  database: Database,
+  issuing: IssuingAuthority,
+  { nowMs, lifeSeconds }: { readonly nowMs: number; readonly lifeSeconds: number },
+): Promise<Uint8Array> {
+  const { crl_number: number } = await nextNumber(database);
+  const entries = await readEntries(database, issuing.id, nowMs - lifeSeconds * 1_000);
+  const thisUpdateSeconds = Math.floor(nowMs / 1_000);
+  const times = { thisUpdateSeconds, nextUpdateSeconds: endlessSeconds };
+  return encodeCrl({ issuer: issuing.certificate, number, ...times, entries }, issuing.signer);
+}
+
+// RFC 5280 section 5.2.3: two lists never have one number, whichever node made them.
+function nextNumber(database: Database) {
+  return database.write((trx) =>
+    trx
+      .updateTable('revocation_state')
+      .set((q) => ({ crl_number: q('crl_number', '+', 1) }))
+      .where('id', '=', 1)
+      .returning(['version', 'crl_number'])
+      .executeTakeFirstOrThrow(),
+  );
 }
 
 // Page by page, so that nobody else waits for a long list. What is revoked meanwhile may be in it already; its version is a later one.

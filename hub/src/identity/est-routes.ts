@@ -5,6 +5,7 @@ import { encodeCsrAttributes } from '@edgekeep/core/identity/cms-attributes';
 import { encodeCertificates } from '@edgekeep/core/identity/cms-certificates';
 import { algorithmOid, keyOid } from '@edgekeep/core/identity/oid';
 import { certificateRequestLengthMax } from '@edgekeep/core/identity/request';
+import { recordKnownRoot } from '../authority/known-roots.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
@@ -27,7 +28,8 @@ export function estRoutes(
   const { authorities, clock, door } = parts;
 
   app.get(`${at}/cacerts`, async (request, reply) => {
-    door.anyone(request);
+    const { certificate } = door.anyone(request);
+    if (certificate !== undefined) await noteKnown(certificate.deviceId);
     return send(reply, 'application/pkcs7-mime', encodeCertificates(authorities.published));
   });
 
@@ -58,6 +60,12 @@ export function estRoutes(
   app.post(`${at}/simplereenroll`, { bodyLimit }, async (request, reply) =>
     sendCertificate(reply, await renew(request)),
   );
+
+  // Who fetches the roots as a device that the hub knows has them from then on (spec/authorities.md, "Roll-over of the root").
+  async function noteKnown(deviceId: string): Promise<void> {
+    const generation = authorities.state.roots.at(-1)?.generation ?? 1;
+    if (generation > 1) await recordKnownRoot(parts.database, { deviceId, generation, nowMs: clock() });
+  }
 
   async function renew(request: FastifyRequest): Promise<Certificate> {
     const { connection } = door.withCertificate(request);

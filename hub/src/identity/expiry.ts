@@ -10,7 +10,7 @@ const dayMs = 86_400_000;
 
 export interface OwnCertificate {
   readonly name: string;
-  readonly certificate: Pick<Certificate, 'notBeforeSeconds' | 'notAfterSeconds'>;
+  readonly certificate: Certificate;
 }
 
 export async function expiryOf(

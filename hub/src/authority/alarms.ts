@@ -1,0 +1,89 @@
+// Alarms ahead of the end of what the hub's trust hangs on (spec/authorities.md, "Alarms"): one for each threshold and certificate, in the log,
+// the audit log and as an alert; over when the certificate was replaced.
+import { toHex } from '@edgekeep/core/bytes';
+import { type Certificate, certificateDigest } from '@edgekeep/core/identity/certificate';
+import type { AlertSeverity } from '@edgekeep/wire/alert-api';
+import { appendEntry } from '../audit/append.ts';
+import type { OwnCertificate } from '../identity/expiry.ts';
+import { raiseAlert, settleAlert } from '../respond/alerts.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+
+const dayMs = 86_400_000;
+const part = 'authorities';
+
+export interface ExpiryAlarm {
+  readonly name: string;
+  readonly sha256: string;
+  /** The threshold that was passed. */
+  readonly days: number;
+  readonly notAfterMs: number;
+}
+
+interface Watched {
+  readonly name: string;
+  readonly sha256: string;
+  readonly certificate: Certificate;
+}
+
+/** Raises what is due and was not raised before; gives what was raised now. */
+export async function raiseAlarms(
+  database: Database,
+  own: readonly OwnCertificate[],
+  { alarmDays, nowMs }: { readonly alarmDays: readonly number[]; readonly nowMs: number },
+): Promise<readonly ExpiryAlarm[]> {
+  const watched = own.map((each) => ({ ...each, sha256: toHex(certificateDigest(each.certificate)) }));
+  const due = watched.flatMap((each) => alarmOf(each, alarmDays, nowMs) ?? []);
+  const raised = await database.read.selectFrom('expiry_alarm').select(['sha256', 'days']).execute();
+  const over = raised.filter(({ sha256 }) => watched.every((each) => each.sha256 !== sha256));
+  const fresh = due.filter((alarm) => !raised.some((old) => old.sha256 === alarm.sha256 && old.days <= alarm.days));
+  if (fresh.length + over.length === 0) return [];
+  return database.write(async (trx) => {
+    for (const sha256 of new Set(over.map((each) => each.sha256))) await settle(trx, sha256, nowMs);
+    const now: ExpiryAlarm[] = [];
+    for (const alarm of fresh) if (await raise(trx, alarm, nowMs)) now.push(alarm);
+    return now;
+  });
+}
+
+/** The nearest threshold that was passed. A sixth of the life counts where that is shorter: short-lived certificates renew by themselves. */
+function alarmOf({ name, sha256, certificate }: Watched, alarmDays: readonly number[], nowMs: number) {
+  const { notBeforeSeconds, notAfterSeconds } = certificate;
+  const notAfterMs = notAfterSeconds * 1_000;
+  const sixthMs = (notAfterMs - notBeforeSeconds * 1_000) / 6;
+  const passed = alarmDays.filter((days) => nowMs > notAfterMs - Math.min(days * dayMs, sixthMs));
+  return passed.length === 0 ? undefined : { name, sha256, days: Math.min(...passed), notAfterMs };
+}
+
+async function raise(trx: WriteTransaction, alarm: ExpiryAlarm, nowMs: number): Promise<boolean> {
+  const { name, sha256, days, notAfterMs } = alarm;
+  const { numInsertedOrUpdatedRows } = await trx
+    .insertInto('expiry_alarm')
+    .values({ sha256, days, raised_at: nowMs })
+    .onConflict((conflict) => conflict.doNothing())
+    .executeTakeFirst();
+  // Another node was first.
+  if (numInsertedOrUpdatedRows === 0n) return false;
+  const data = { certificate: sha256, name, days, notAfter: notAfterMs };
+  await appendEntry(trx, { at: nowMs, kind: 'certificate-expiring', actor: 'hub', subject: `hub:${part}`, data });
+  const title = alarmText(alarm);
+  const alert = { kind: 'certificate-expiring', severity: severityOf(days), title } as const;
+  await raiseAlert(trx, { ...alert, subject: { part }, detail: sha256, data, nowMs });
+  return true;
+}
+
+async function settle(trx: WriteTransaction, sha256: string, nowMs: number): Promise<void> {
+  const note = 'the certificate is not in use any more';
+  await settleAlert(trx, { kind: 'certificate-expiring', subject: { part }, detail: sha256, nowMs, note });
+  await trx.deleteFrom('expiry_alarm').where('sha256', '=', sha256).execute();
+}
+
+/** One line for people. */
+export function alarmText({ name, days, notAfterMs }: ExpiryAlarm): string {
+  return `${name}: ends ${new Date(notAfterMs).toISOString().slice(0, 16)} UTC, within ${days} days`;
+}
+
+function severityOf(days: number): AlertSeverity {
+  if (days <= 1) return 'critical';
+  if (days <= 14) return 'high';
+  return days <= 60 ? 'medium' : 'low';
+}

@@ -1,0 +1,40 @@
+// Device API: which authorities there are, and that a device knows the newest root (spec/authorities.md).
+import * as api from '@edgekeep/wire/authority-api';
+import type { Clock } from '../clock.ts';
+import { HubError } from '../error.ts';
+import type { DeviceDoor } from '../http/device.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { Database } from '../store/database.ts';
+import type { Authorities } from './authorities.ts';
+import { recordKnownRoot } from './known-roots.ts';
+import { publicView } from './views.ts';
+
+export function authorityDeviceRoutes(
+  app: HttpServer,
+  parts: {
+    readonly database: Database;
+    readonly authorities: Authorities;
+    readonly clock: Clock;
+    readonly door: DeviceDoor;
+  },
+): void {
+  const { database, authorities, clock, door } = parts;
+
+  app.get('/v1/authorities', { schema: { response: { 200: api.authoritiesAnswer } } }, async (request) => {
+    door.anyone(request);
+    return publicView(authorities.state);
+  });
+
+  app.post(
+    '/v1/authorities/known',
+    { schema: { body: api.knownRoot, response: { 200: api.knownRootAnswer } } },
+    async (request) => {
+      const { deviceId } = door.bound(request);
+      const root = authorities.state.roots.find(({ sha256 }) => sha256 === request.body.root);
+      if (root === undefined)
+        throw new HubError('not-found', 'this hub has no such root: is the device pinned to another hub?');
+      await recordKnownRoot(database, { deviceId, generation: root.generation, nowMs: clock() });
+      return { generation: root.generation };
+    },
+  );
+}

@@ -1,0 +1,98 @@
+// The key of an issuing CA was stolen: one order ends it, everything it issued, and puts the next one in its place (spec/authorities.md, "Rotation").
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import type { Connections } from '../identity/connections.ts';
+import { announceCuts, type RevokedRow, voidLeases } from '../identity/revocation-store.ts';
+import type { RevocationWatch } from '../identity/revocation-watch.ts';
+import type { WriteTransaction } from '../store/database.ts';
+import type { IssuingAuthorityRow } from '../store/schema.ts';
+import { activateIn, assertRow, type AuthorityParts, subjectOf } from './issuing-orders.ts';
+
+const reason = 'cACompromise';
+const dayMs = 86_400_000;
+
+export interface RevokedAuthority {
+  readonly certificates: number;
+  readonly devices: number;
+  readonly leasesVoided: number;
+  readonly connectionsClosed: number;
+  readonly activated: string | null;
+}
+
+/** Throws `conflict` when it is in use and no other one is installed. */
+export async function revokeIssuing(
+  parts: AuthorityParts & { readonly connections: Pick<Connections, 'cut'>; readonly watch: RevocationWatch },
+  order: { readonly id: string; readonly note: string; readonly actor: string },
+): Promise<RevokedAuthority> {
+  const { database, authorities, settings, connections, watch, clock } = parts;
+  const overlapMs = settings.authorities.overlapDays * dayMs;
+  const { revoked, ...done } = await database.write((trx) => mark(trx, { ...order, overlapMs, nowMs: clock() }));
+  // First nobody new comes in under it, then those who are in go.
+  await authorities.reload();
+  let connectionsClosed = 0;
+  for (const { deviceId, serial } of revoked) connectionsClosed += connections.cut(deviceId, serial);
+  await watch.poll();
+  return { ...done, connectionsClosed };
+}
+
+interface MarkOrder {
+  readonly id: string;
+  readonly note: string;
+  readonly actor: string;
+  readonly overlapMs: number;
+  readonly nowMs: number;
+}
+
+async function mark(trx: WriteTransaction, order: MarkOrder) {
+  const { id, note, actor, nowMs } = order;
+  const row = await assertRow(trx, id, ['next', 'active', 'retiring']);
+  const activated = row.status === 'active' ? await replace(trx, order) : null;
+  await trx
+    .updateTable('issuing_authority')
+    .set({ status: 'revoked', ended_at: nowMs, revocation_reason: reason })
+    .where('id', '=', id)
+    .execute();
+  const revoked = await revokeAllOf(trx, id, nowMs);
+  const devices = [...new Set(revoked.map(({ deviceId }) => deviceId))];
+  const leasesVoided = await voidLeases(trx, devices, nowMs);
+  await announceCuts(trx, revoked);
+  const counts = { certificates: revoked.length, devices: devices.length, leasesVoided, activated };
+  await appendEntry(trx, {
+    at: nowMs,
+    kind: 'issuing-authority-revoked',
+    actor,
+    subject: subjectOf(id),
+    data: { ...counts, reason, note },
+  });
+  return { ...counts, revoked };
+}
+
+async function replace(trx: WriteTransaction, { actor, nowMs, overlapMs }: MarkOrder): Promise<string> {
+  const waiting = await trx
+    .selectFrom('issuing_authority')
+    .selectAll()
+    .where('status', '=', 'next')
+    .orderBy('added_at')
+    .execute();
+  const next: IssuingAuthorityRow | undefined = waiting.at(-1);
+  if (next === undefined) {
+    throw new HubError(
+      'conflict',
+      'it is the one in use and no other is installed: `edgekeep authority request`, have it signed, install it, then revoke',
+    );
+  }
+  // A device that does not know its root finds the way by the links that the hub sends (spec/authorities.md, "A device that slept").
+  await activateIn(trx, next, { force: true, actor, nowMs, overlapMs });
+  return next.id;
+}
+
+async function revokeAllOf(trx: WriteTransaction, issuer: string, nowMs: number): Promise<readonly RevokedRow[]> {
+  return trx
+    .updateTable('certificate')
+    .set({ revoked_at: nowMs, revocation_reason: reason })
+    .where('issuer', '=', issuer)
+    .where('revoked_at', 'is', null)
+    .where('not_after', '>', nowMs)
+    .returning(['serial', 'device_id as deviceId'])
+    .execute();
+}

@@ -1,0 +1,115 @@
+// Roll-over of the root (spec/authorities.md): announcing the next one, ending the overlap, and the list by which a root revokes an issuing CA.
+// The root's key is never here: everything comes signed from a ceremony.
+import { toHex } from '@edgekeep/core/bytes';
+import { certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
+import { type Crl, parseCrl, verifyCrl } from '@edgekeep/core/identity/crl';
+import { parsePem } from '@edgekeep/core/identity/pem';
+import { rolloverProblems, rootsMax } from '@edgekeep/core/identity/rollover';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import type { AuthorityParts } from './issuing-orders.ts';
+import type { AuthorityState, RootAuthority } from './state.ts';
+
+/** New root, NewWithOld, OldWithNew, as PEM: from now on devices learn it. Gives its generation. There is no way back. */
+export async function announceRoot(
+  { database, authorities, clock }: AuthorityParts,
+  pem: string,
+  actor: string,
+): Promise<number> {
+  const [root, newWithOld, oldWithNew, ...more] = parsePem(pem, 'CERTIFICATE').map(parseCertificate);
+  if (root === undefined || newWithOld === undefined || oldWithNew === undefined || more.length > 0)
+    throw invalid('expected three certificates: new root, NewWithOld, OldWithNew');
+  const before = newestOf(authorities.state);
+  const nowMs = clock();
+  const problems = rolloverProblems(before.certificate, root, { newWithOld, oldWithNew }, Math.floor(nowMs / 1_000));
+  if (problems.length > 0) throw invalid('the new root is not introduced by the newest one of this hub', problems);
+  const generation = before.generation + 1;
+  const sha256 = toHex(certificateDigest(root));
+  await database.write(async (trx) => {
+    const rows = await trx.selectFrom('root_authority').select(['generation', 'status']).execute();
+    if (rows.some(({ status }) => status === 'next') || rows.some((row) => row.generation >= generation))
+      throw new HubError('conflict', 'a new root is announced already: activate an issuing CA under it first');
+    if (generation > rootsMax) throw new HubError('conflict', `no more than ${rootsMax} roots`);
+    await trx
+      .insertInto('root_authority')
+      .values({
+        sha256,
+        generation,
+        status: 'next',
+        der: root.der,
+        new_with_old: newWithOld.der,
+        old_with_new: oldWithNew.der,
+        list: null,
+        added_at: nowMs,
+        overlap_ends_at: null,
+      })
+      .execute();
+    const data = { generation, notAfter: root.notAfterSeconds * 1_000 };
+    await appendEntry(trx, { at: nowMs, kind: 'root-announced', actor, subject: `root:${sha256}`, data });
+  });
+  await authorities.reload();
+  return generation;
+}
+
+/** When a root that is not in use any more is dropped; in the past: at the next look. */
+export async function setOverlap(
+  { database, clock }: AuthorityParts,
+  { sha256, endsAtMs, actor }: { readonly sha256: string; readonly endsAtMs: number; readonly actor: string },
+): Promise<void> {
+  await database.write(async (trx) => {
+    const row = await trx.selectFrom('root_authority').select('status').where('sha256', '=', sha256).executeTakeFirst();
+    if (row === undefined) throw new HubError('not-found', `no root ${sha256}`);
+    if (row.status !== 'previous')
+      throw new HubError('conflict', `the root is ${row.status}: only one that was replaced has an overlap`);
+    await trx.updateTable('root_authority').set({ overlap_ends_at: endsAtMs }).where('sha256', '=', sha256).execute();
+    const data = { endsAt: endsAtMs };
+    await appendEntry(trx, { at: clock(), kind: 'root-overlap-set', actor, subject: `root:${sha256}`, data });
+  });
+}
+
+/** Takes a list that a root signed. An issuing CA on it must have been revoked here before, so that nobody relies on it when the list is out. */
+export async function installRootList(
+  { database, authorities, clock }: AuthorityParts,
+  { sha256, der, actor }: { readonly sha256: string; readonly der: Uint8Array; readonly actor: string },
+): Promise<number> {
+  const root = authorities.state.roots.find((each) => each.sha256 === sha256);
+  if (root === undefined) throw new HubError('not-found', `no root ${sha256}`);
+  const list = parseCrl(der);
+  const nowMs = clock();
+  const verdict = verifyCrl(list, root.certificate, Math.floor(nowMs / 1_000));
+  if (verdict.kind === 'refused') throw invalid('the list is not this root’s', verdict.reasons);
+  const standing = authorities.state.trusted.find(({ certificate }) => list.revoked.has(serialText(certificate)));
+  if (standing !== undefined)
+    throw new HubError(
+      'conflict',
+      `the issuing CA ${standing.id} is on the list: \`edgekeep authority revoke\` it first`,
+    );
+  await database.write(async (trx) => {
+    const row = await trx
+      .selectFrom('root_authority')
+      .select('list')
+      .where('sha256', '=', sha256)
+      .executeTakeFirstOrThrow();
+    if (row.list !== null && numberOf(parseCrl(row.list)) >= numberOf(list))
+      throw new HubError('conflict', 'a list with this number or a later one is installed');
+    await trx.updateTable('root_authority').set({ list: der }).where('sha256', '=', sha256).execute();
+    const data = { number: toHex(list.number), serials: [...list.revoked.keys()].slice(0, 32) };
+    await appendEntry(trx, { at: nowMs, kind: 'root-list-installed', actor, subject: `root:${sha256}`, data });
+  });
+  await authorities.reload();
+  return list.revoked.size;
+}
+
+function numberOf({ number }: Crl): bigint {
+  return BigInt(`0x${toHex(number)}`);
+}
+
+function newestOf({ roots, root }: AuthorityState): RootAuthority {
+  return roots.at(-1) ?? root;
+}
+
+function invalid(message: string, reasons: readonly string[] = []): HubError {
+  return new HubError('request-invalid', message, {
+    reasons: reasons.map((text) => ({ code: 'root-refused', message: text })),
+  });
+}

@@ -1,0 +1,111 @@
+// What operators and devices are shown of the authorities, and who does not know the newest root yet.
+import { toBase64url } from '@edgekeep/core/bytes';
+import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { nameText } from '@edgekeep/core/identity/distinguished-name';
+import type { AuthoritiesAnswer, IssuingView, RootView } from '@edgekeep/wire/authority-api';
+import { type Kysely, sql } from 'kysely';
+import type { DeviceState, Tables } from '../store/schema.ts';
+import type { AuthorityState, RootAuthority } from './state.ts';
+
+/** Whoever is in another state has no way in, so nobody waits for it. */
+const waitedFor: readonly DeviceState[] = ['registered', 'active', 'suspect'];
+
+/** What every device may have: all roots with their links, and the issuing CAs that are believed. */
+export function publicView({ roots, trusted }: AuthorityState): AuthoritiesAnswer {
+  return {
+    roots: roots.map(({ certificate, status, links, list }) => ({
+      certificate: toBase64url(certificate.der),
+      status,
+      newWithOld: links === undefined ? null : toBase64url(links.newWithOld.der),
+      oldWithNew: links === undefined ? null : toBase64url(links.oldWithNew.der),
+      list: list === undefined ? null : toBase64url(list),
+    })),
+    issuing: trusted.map(({ certificate, status }) => ({ certificate: toBase64url(certificate.der), status })),
+  };
+}
+
+export async function rootViews(db: Kysely<Tables>, { roots, root }: AuthorityState): Promise<readonly RootView[]> {
+  return Promise.all(roots.map((each) => rootView(db, each, each.generation >= root.generation)));
+}
+
+async function rootView(db: Kysely<Tables>, root: RootAuthority, awaited: boolean): Promise<RootView> {
+  const { sha256, generation, status, certificate, overlapEndsAtMs } = root;
+  return {
+    sha256,
+    generation,
+    status,
+    subject: nameText(certificate.subject),
+    notBefore: certificate.notBeforeSeconds * 1_000,
+    notAfter: certificate.notAfterSeconds * 1_000,
+    overlapEndsAt: overlapEndsAtMs ?? null,
+    // Every device was delivered with a root; nobody is asked about the first.
+    devicesMissing: awaited && generation > 1 ? await countMissing(db, generation) : null,
+  };
+}
+
+export async function issuingViews(
+  db: Kysely<Tables>,
+  { roots }: AuthorityState,
+  nowMs: number,
+): Promise<readonly IssuingView[]> {
+  const rows = await db.selectFrom('issuing_authority').selectAll().orderBy('added_at').orderBy('id').execute();
+  return Promise.all(
+    rows.map(async (row) => {
+      const certificate = row.der === null ? undefined : parseCertificate(row.der);
+      const { count } = await db
+        .selectFrom('certificate')
+        .select(sql<number>`count(*)`.as('count'))
+        .where('issuer', '=', row.id)
+        .where('revoked_at', 'is', null)
+        .where('not_after', '>', nowMs)
+        .executeTakeFirstOrThrow();
+      return {
+        id: row.id,
+        status: row.status,
+        root: roots.find(({ sha256 }) => sha256 === row.root_sha256)?.generation ?? null,
+        notBefore: certificate === undefined ? null : certificate.notBeforeSeconds * 1_000,
+        notAfter: certificate === undefined ? null : certificate.notAfterSeconds * 1_000,
+        activatesAt: row.activates_at,
+        activatedAt: row.activated_at,
+        endedAt: row.ended_at,
+        certificates: count,
+      };
+    }),
+  );
+}
+
+/** Devices that may connect and have not shown that they know the root of this generation. */
+export async function countMissing(db: Kysely<Tables>, generation: number): Promise<number> {
+  const { count } = await missing(db, generation)
+    .select(sql<number>`count(*)`.as('count'))
+    .executeTakeFirstOrThrow();
+  return count;
+}
+
+/** The same by name, in the order of their ids. */
+export async function listMissing(
+  db: Kysely<Tables>,
+  generation: number,
+  page: { readonly after: string; readonly limit: number },
+): Promise<readonly { id: string; tier: string; seenAt: number; generation: number }[]> {
+  return missing(db, generation)
+    .select([
+      'device.id',
+      'device.tier',
+      'device.seen_at as seenAt',
+      sql<number>`coalesce(device_root.generation, 1)`.as('generation'),
+    ])
+    .where('device.id', '>', page.after)
+    .orderBy('device.id')
+    .limit(page.limit)
+    .execute();
+}
+
+function missing(db: Kysely<Tables>, generation: number) {
+  return db
+    .selectFrom('device')
+    .leftJoin('device_root', 'device_root.device_id', 'device.id')
+    .where('device.state', 'in', waitedFor)
+    .where('device.disabled_reason', 'is', null)
+    .where((q) => q.or([q('device_root.generation', 'is', null), q('device_root.generation', '<', generation)]));
+}

@@ -1,0 +1,124 @@
+// Messages about authorities (spec/authorities.md): what devices learn and tell, and the operator's orders.
+import { parseBase64url } from '@edgekeep/core/bytes';
+import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import type { OfferedRoot } from '@edgekeep/core/identity/rollover';
+import { z } from 'zod';
+
+const base64url = z.string().max(60_000);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const issuingId = z.string().regex(/^[0-9a-f]{40}$/);
+export const rootStatus = z.enum(['next', 'current', 'previous', 'dropped']);
+export const issuingStatus = z.enum([
+  'requested',
+  'next',
+  'active',
+  'retiring',
+  'retired',
+  'revoked',
+  'abandoned',
+] as const);
+
+/** Device listener: all roots there ever were, oldest first, and the issuing CAs that are believed. */
+export const authoritiesAnswer = z.object({
+  roots: z
+    .array(
+      z.object({
+        certificate: base64url,
+        status: rootStatus,
+        newWithOld: base64url.nullable(),
+        oldWithNew: base64url.nullable(),
+        /** The root's newest revocation list, DER. */
+        list: base64url.nullable(),
+      }),
+    )
+    .min(1)
+    .max(32),
+  issuing: z.array(z.object({ certificate: base64url, status: issuingStatus })).max(64),
+});
+export type AuthoritiesAnswer = z.infer<typeof authoritiesAnswer>;
+
+export const knownRoot = z.strictObject({ root: sha256 });
+export const knownRootAnswer = z.object({ generation: z.number() });
+
+/** The roots of an answer as `followRollovers` takes them. Throws a CoreError for what is no certificate. */
+export function offeredRootsOf({ roots }: AuthoritiesAnswer): readonly OfferedRoot[] {
+  const read = (text: string) => parseCertificate(parseBase64url(text, 'authorities'));
+  return roots.map(({ certificate, newWithOld, oldWithNew }) => ({
+    certificate: read(certificate),
+    links:
+      newWithOld === null || oldWithNew === null
+        ? undefined
+        : { newWithOld: read(newWithOld), oldWithNew: read(oldWithNew) },
+  }));
+}
+
+export const rootView = z.object({
+  sha256,
+  generation: z.number(),
+  status: rootStatus,
+  subject: z.string(),
+  notBefore: z.number(),
+  notAfter: z.number(),
+  /** When it is dropped, where a newer one is in use. */
+  overlapEndsAt: z.number().nullable(),
+  /** Devices that may connect and have not shown that they know it; null for roots before the one in use. */
+  devicesMissing: z.number().nullable(),
+});
+export type RootView = z.infer<typeof rootView>;
+
+export const issuingView = z.object({
+  id: issuingId,
+  status: issuingStatus,
+  /** Generation of its root; null before it is signed. */
+  root: z.number().nullable(),
+  notBefore: z.number().nullable(),
+  notAfter: z.number().nullable(),
+  activatesAt: z.number().nullable(),
+  activatedAt: z.number().nullable(),
+  endedAt: z.number().nullable(),
+  /** Certificates of it that have neither ended nor been revoked. */
+  certificates: z.number(),
+});
+export type IssuingView = z.infer<typeof issuingView>;
+
+export const authorityOverview = z.object({ roots: z.array(rootView), issuing: z.array(issuingView) });
+
+export const issuingRequestAnswer = z.object({ id: issuingId, request: z.string() });
+
+/** PEM, the issuing CA first; what else is in the file is not looked at. */
+export const issuingInstallOrder = z.strictObject({
+  certificates: z.string().max(100_000),
+  /** Unix milliseconds; `now` for at once; left out: it waits for an order of its own. */
+  activate: z.union([z.literal('now'), z.int().min(0)]).optional(),
+  force: z.boolean().default(false),
+});
+
+export const issuingActivateOrder = z.strictObject({
+  at: z.int().min(0).optional(),
+  /** Go on although devices have not shown that they know its root. */
+  force: z.boolean().default(false),
+});
+
+export const issuingEndOrder = z.strictObject({ note: z.string().min(1).max(500) });
+
+export const issuingRevokeAnswer = z.object({
+  certificates: z.number(),
+  devices: z.number(),
+  leasesVoided: z.number(),
+  connectionsClosed: z.number(),
+  /** The issuing CA that took its place, where it was in use. */
+  activated: issuingId.nullable(),
+});
+
+/** PEM: new root, NewWithOld, OldWithNew. */
+export const rootAnnounceOrder = z.strictObject({ certificates: z.string().max(100_000) });
+
+export const rootOverlapOrder = z.strictObject({ endsAt: z.int().min(0) });
+
+/** DER of the root's list, base64url. */
+export const rootListOrder = z.strictObject({ list: z.string().max(2_000_000) });
+
+export const missingDevices = z.object({
+  devices: z.array(z.object({ id: z.string(), tier: z.string(), seenAt: z.number(), generation: z.number() })),
+  next: z.string().nullable(),
+});
