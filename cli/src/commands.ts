@@ -16,6 +16,8 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'device quarantine': () => import('./device/state-order.ts').then((m) => m.quarantine),
   'device release': () => import('./device/state-order.ts').then((m) => m.release),
   'device retire': () => import('./device/state-order.ts').then((m) => m.retire),
+  'device wiped': () => import('./device/state-order.ts').then((m) => m.wiped),
+  'device replace-root': () => import('./device/replace-root.ts').then((m) => m.command),
   'certificate list': () => import('./certificate/list.ts').then((m) => m.command),
   'certificate revoke': () => import('./certificate/revoke.ts').then((m) => m.command),
   'certificate expiry': () => import('./certificate/expiry.ts').then((m) => m.command),

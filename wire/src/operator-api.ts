@@ -58,10 +58,30 @@ export const deviceDetail = deviceView.extend({
   groups: z.array(z.string()),
   /** The enrolment group it came by. */
   enrolmentGroup: z.string().nullable(),
+  /** Which of its identities this is; one more each time it enrolled again after a wipe. */
+  generation: z.number(),
+  formerIdentities: z.array(
+    z.object({
+      generation: z.number(),
+      tier: z.string(),
+      rootSha256: z.string(),
+      enrolledAt: z.number(),
+      endedAt: z.number(),
+      reason: z.string(),
+    }),
+  ),
+  /** Another root of trust that it must come back with after a wipe. */
+  nextRootSha256: z.string().nullable(),
   rootSha256: z.string(),
   witnessKey: z.string(),
   certificates: z.array(
-    z.object({ serial: z.string(), notBefore: z.number(), notAfter: z.number(), revokedAt: z.number().nullable() }),
+    z.object({
+      serial: z.string(),
+      notBefore: z.number(),
+      notAfter: z.number(),
+      revokedAt: z.number().nullable(),
+      generation: z.number(),
+    }),
   ),
   leases: z.array(
     z.object({
@@ -75,6 +95,8 @@ export const deviceDetail = deviceView.extend({
 });
 
 export const stateOrder = z.strictObject({ reason: reasonText });
+export const replaceRootOrder = z.strictObject({ rootSha256: sha256Hex, reason: reasonText });
+export const replaceRootAnswer = z.object({ deviceId: z.string(), state: z.string(), rootSha256: z.string() });
 export const stateAnswer = z.object({ deviceId: z.string(), state: z.string(), connectionsClosed: z.number() });
 
 export const enrolmentTokenOrder = z.strictObject({

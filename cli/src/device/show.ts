@@ -31,6 +31,13 @@ export const command: Command = {
       ['attestation', d.appraisal === null ? 'never' : `${d.appraisal.status} at ${timeText(d.appraisal.at)}`],
       ...reasons,
       ['root of trust', d.rootSha256],
+      ...(d.nextRootSha256 === null ? [] : [['comes back with', d.nextRootSha256]]),
+      ['enrolment group', d.enrolmentGroup ?? '-'],
+      ['identity', `${d.generation}, since ${timeText(d.enrolledAt)}`],
+      ...d.formerIdentities.map((former) => [
+        '',
+        `${former.generation}, until ${timeText(former.endedAt)}: ${former.reason}  (root of trust ${former.rootSha256})`,
+      ]),
       ...certificates,
       ...leases,
     ]);

@@ -1,4 +1,4 @@
-// `edgekeep device quarantine|release|retire`: one order, three verbs.
+// `edgekeep device quarantine|release|retire|wiped`: one order, four verbs.
 import { stateAnswer } from '@edgekeep/wire/operator-api';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
@@ -36,4 +36,11 @@ export const retire = stateOrder(
   'retire',
   'end a device’s life here',
   'As quarantine, and its certificates are revoked. There is no way back under this identity.',
+);
+export const wiped = stateOrder(
+  'wiped',
+  'end a quarantined device’s identity',
+  `To be said of a device whose storage was erased. Its certificates are revoked, its leases void, its witness key and
+what it reported are gone; record, tags and history stay. The same hardware comes back by enrolling again, as a new
+identity under the same id: a TPM by itself, a device without one with a token made for it since.`,
 );

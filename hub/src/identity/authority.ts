@@ -1,6 +1,6 @@
 // The online issuing CA: operational certificates for devices, and the hub's own server and OCSP responder certificates. A certificate is
 // in the store, a device's in the same transaction as its audit entry, before anybody sees it.
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest, type Certificate, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
@@ -51,13 +51,23 @@ export async function issueDeviceCertificate(
   return parseCertificate(await issueCertificate(template, active.signer));
 }
 
-/** Records an issued certificate; the serial is the primary key, so no two certificates share one. */
+/**
+ * Records an issued certificate; the serial is the primary key, so no two certificates share one. Throws `renewal-refused` for a key that
+ * was certified for another device, or for an identity of this one that has ended: it was on a disk that was wiped.
+ */
 export async function recordCertificate(
   trx: WriteTransaction,
   certificate: Certificate,
   deviceId: string,
 ): Promise<void> {
   await assertIssuerStands(trx, certificate);
+  const { generation } = await trx
+    .selectFrom('device')
+    .select('generation')
+    .where('id', '=', deviceId)
+    .executeTakeFirstOrThrow();
+  const spki = toHex(createHash('sha256').update(certificate.spki).digest());
+  await assertKeyIsOwn(trx, spki, deviceId, generation);
   await trx
     .insertInto('certificate')
     .values({
@@ -70,8 +80,27 @@ export async function recordCertificate(
       revoked_at: null,
       revocation_reason: null,
       issuer: issuerIdOf(certificate),
+      spki_sha256: spki,
+      generation,
     })
     .execute();
+}
+
+async function assertKeyIsOwn(
+  trx: WriteTransaction,
+  spki: string,
+  deviceId: string,
+  generation: number,
+): Promise<void> {
+  const other = await trx
+    .selectFrom('certificate')
+    .select('device_id')
+    .where('spki_sha256', '=', spki)
+    .where((eb) => eb.or([eb('device_id', '!=', deviceId), eb('generation', '!=', generation)]))
+    .executeTakeFirst();
+  if (other === undefined) return;
+  const message = 'this key was certified for another identity: make a new one';
+  throw new HubError('renewal-refused', message, { reasons: [{ code: 'operational-key-used', message }] });
 }
 
 // The issuing CA may have been revoked while the certificate was made: nobody may see it then.

@@ -10,8 +10,7 @@ import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
-import { assertEnabled } from '../registry/enablement.ts';
-import type { DeviceRecord } from '../store/schema.ts';
+import { assertNotCutOff } from '../registry/enablement.ts';
 import { certifyNextKey } from './certify.ts';
 import { openChallenge, takeChallenge } from './connections.ts';
 import { completeEnrolment, type EnrolmentParts, startEnrolment } from './enrolment.ts';
@@ -71,7 +70,7 @@ export function identityDeviceRoutes(
   app.post('/v1/bind', { schema: { body: api.bindRequest, response: { 200: api.bindResponse } } }, async (request) => {
     const { connection, deviceId, certificateSha256 } = door.withCertificate(request);
     const device = await getDevice(database.read, deviceId);
-    assertMayConnect(device);
+    assertNotCutOff(device);
     await assertCertificateStands(database.read, certificateSha256);
     const nowMs = clock();
     const expected = {
@@ -129,12 +128,4 @@ export function identityDeviceRoutes(
       }),
     );
   }
-}
-
-function assertMayConnect(device: DeviceRecord): void {
-  assertEnabled(device);
-  if (device.state === 'quarantined' || device.state === 'wiped') {
-    throw new HubError('device-quarantined', `this device is ${device.state}: ${device.state_reason}`);
-  }
-  if (device.state === 'retired') throw new HubError('device-retired', 'this device is retired');
 }

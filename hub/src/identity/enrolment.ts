@@ -20,15 +20,20 @@ import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
 import { isExpected } from '../registry/admission.ts';
 import { allocateSite, joinEnrolmentGroup } from '../registry/enrolment-join.ts';
-import { type EnrolmentGroup, type EnrolmentProof, matchEnrolmentGroup } from '../registry/enrolment-match.ts';
+import {
+  assertAnchorGroupsOpen,
+  type EnrolmentGroup,
+  type EnrolmentProof,
+  matchEnrolmentGroup,
+} from '../registry/enrolment-match.ts';
 import { recordChange } from '../registry/history.ts';
 import type { HubSettings } from '../settings.ts';
-import { findDevice } from '../registry/states.ts';
 import { takeWitnessKey } from '../registry/witness-keys.ts';
-import type { Database } from '../store/database.ts';
-import type { DeviceRow } from '../store/schema.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
 import { issueDeviceCertificate, recordCertificate } from './authority.ts';
 import { type ProvenEndorsement, proveEndorsement } from './endorsement.ts';
+import { assertFreshToken, assertRootNotFormer, beginGeneration, findReturning } from './returning.ts';
 import { attestationKeyFor } from './root-keys.ts';
 import { findShownToken, type ShownToken, spendShownToken, tokenActor } from './shown-token.ts';
 
@@ -43,6 +48,8 @@ export interface PendingEnrolment {
   readonly proof: EnrolmentProof;
   /** The group that speaks for it. */
   readonly group: EnrolmentGroup | undefined;
+  /** Which of the device's identities this will be; above 1 for one that was wiped. */
+  readonly generation: number;
   /** Where the request came from. */
   readonly address: string;
   /** What only the TPM with both keys can read; undefined for a device without a TPM. */
@@ -76,15 +83,18 @@ export async function startEnrolment(
   const { database, settings, vendorRoots } = parts;
   const { deviceId, identity, address, nowMs } = request;
   const rootSha256 = rootDigestOf(identity);
-  await assertFree(database, deviceId, rootSha256);
-  const expected = await isExpected(database.read, { deviceId, rootSha256 });
   const tier = identity.kind;
+  const newcomer = { deviceId, tier, rootSha256 };
+  const returning = await findReturning(database.read, newcomer);
+  const expected = await isExpected(database.read, newcomer);
+  await assertRootNotFormer(database.read, newcomer, expected);
   const asker = { deviceId, tier, nowMs };
   const shown = request.token === undefined ? undefined : await findShownToken(database.read, request.token, asker);
   const endorsement = tier === 'tpm' ? await proveEndorsement(database.read, identity, vendorRoots, nowMs) : undefined;
   const proof = proofOf({ deviceId, tier, rootSha256, shown, endorsement });
-  const group = await matchEnrolmentGroup(database.read, proof);
-  const vouched = expected || group !== undefined || !settings.enrolment.requireToken;
+  // Whoever comes back has its group and its place; the order to wipe it vouches for hardware that is still the same.
+  const group = returning === undefined ? await matchEnrolmentGroup(database.read, proof) : undefined;
+  const vouched = expected || group !== undefined || returning !== undefined || !settings.enrolment.requireToken;
   // Without a TPM nothing shows where a key is, whoever lists it.
   const needsToken = endorsement === undefined || !vouched || group?.terms.needsToken === true;
   const token = needsToken ? (shown ?? (await findShownToken(database.read, undefined, asker))) : shown;
@@ -95,7 +105,9 @@ export async function startEnrolment(
       `this token is of the enrolment group ${token.group}; ${deviceId} comes ${by}`,
     );
   }
-  const common = { deviceId, identity, rootSha256, token, proof, group, address };
+  if (returning !== undefined && endorsement === undefined) await assertFreshToken(database.read, returning, token);
+  const generation = (returning?.generation ?? 0) + 1;
+  const common = { deviceId, identity, rootSha256, token, proof, group, address, generation };
   if (identity.kind !== 'tpm' || endorsement === undefined) {
     // Nothing a device sends shows where its key is: a token for any tier must not let a key in a file pass for hardware.
     const tierOfToken = token?.kind === 'one-time' ? token.tier : group?.terms.tier;
@@ -141,7 +153,7 @@ export async function completeEnrolment(
   },
 ): Promise<Certificate> {
   const { database, authorities, settings, appraiser } = parts;
-  const { deviceId, identity, rootSha256, token } = pending;
+  const { deviceId, identity, rootSha256, token, generation } = pending;
   const { nowMs } = proof;
   if (pending.credentialSecret !== undefined) {
     const answer = proof.credentialSecret ?? new Uint8Array(0);
@@ -160,7 +172,7 @@ export async function completeEnrolment(
     id: deviceId,
     tier: identity.kind,
     state: 'registered',
-    state_reason: 'enrolled',
+    state_reason: generation === 1 ? 'enrolled' : 'enrolled again',
     identity: JSON.stringify(identity),
     root_sha256: rootSha256,
     witness_key: proof.witnessKey,
@@ -192,17 +204,18 @@ export async function completeEnrolment(
   };
   const certificate = await issueDeviceCertificate(authorities, order);
   await database.write(async (trx) => {
-    await assertFree({ read: trx }, deviceId, rootSha256);
+    const returning = await findReturning(trx, pending.proof);
+    if ((returning?.generation ?? 0) + 1 !== generation)
+      throw refused('device-id-taken', `${deviceId} has enrolled or was wiped meanwhile: begin again`);
     const imported = await isExpected(trx, pending);
-    const group = await matchEnrolmentGroup(trx, pending.proof);
-    assertStillVouched(pending, group, imported, settings);
+    await assertRootNotFormer(trx, pending.proof, imported);
     if (token !== undefined) await spendShownToken(trx, token, { deviceId, nowMs });
-    await trx.insertInto('device').values(row).execute();
+    const group = await admit(trx, pending, { returning, imported, settings, row });
     await takeWitnessKey(trx, proof.witnessKey, deviceId);
     await recordCertificate(trx, certificate, deviceId);
     const newcomer = { deviceId, address: pending.address, nowMs };
     if (group !== undefined) await joinEnrolmentGroup(trx, group, newcomer);
-    const site = await allocateSite(trx, group, newcomer);
+    const site = returning === undefined ? await allocateSite(trx, group, newcomer) : returning.site;
     const actor = actorOf(pending, imported);
     const logIndex = await appendEntry(trx, {
       at: proof.nowMs,
@@ -217,13 +230,38 @@ export async function completeEnrolment(
         serial: serialText(certificate),
         ...(group === undefined ? {} : { enrolmentGroup: group.name }),
         ...(site === null ? {} : { site }),
+        ...(generation === 1 ? {} : { generation }),
       },
     });
-    const birth = { from: 'none', to: row.state, reason: row.state_reason, actor };
+    const birth = { from: returning?.state ?? 'none', to: row.state, reason: row.state_reason, actor };
     await recordChange(trx, { deviceId, logIndex, at: proof.nowMs, ...birth });
     await recordAppraisal(trx, deviceId, appraisal, proof.nowMs);
   });
   return certificate;
+}
+
+// Registers the device, or gives a wiped one its next identity; returns the group that speaks for a new one.
+async function admit(
+  trx: WriteTransaction,
+  pending: PendingEnrolment,
+  now: {
+    readonly returning: DeviceRecord | undefined;
+    readonly imported: boolean;
+    readonly settings: HubSettings;
+    readonly row: DeviceRow;
+  },
+): Promise<EnrolmentGroup | undefined> {
+  const { returning, imported, settings, row } = now;
+  if (returning !== undefined) {
+    await assertAnchorGroupsOpen(trx, pending.proof);
+    if (pending.credentialSecret === undefined) await assertFreshToken(trx, returning, pending.token);
+    await beginGeneration(trx, returning, row);
+    return undefined;
+  }
+  const group = await matchEnrolmentGroup(trx, pending.proof);
+  assertStillVouched(pending, group, imported, settings);
+  await trx.insertInto('device').values(row).execute();
+  return group;
 }
 
 function proofOf(known: {
@@ -263,8 +301,9 @@ function assertStillVouched(
     throw refused('not-expected', `${deviceId} is no longer expected: enrol it with a token`);
 }
 
-function actorOf({ token, group }: PendingEnrolment, imported: boolean): string {
+function actorOf({ deviceId, generation, token, group }: PendingEnrolment, imported: boolean): string {
   if (token !== undefined) return tokenActor(token);
+  if (generation > 1) return `device:${deviceId}`;
   if (group !== undefined) return `enrolment-group:${group.name}`;
   return imported ? 'allow-list' : 'vendor-root';
 }
@@ -276,18 +315,6 @@ function rootDigestOf(identity: DeviceIdentity): string {
       ? publicKeyOfArea(parsePublic(parseBase64url(identity.endorsementKey, 'endorsementKey')))
       : parseSpki(parseBase64url(identity.signingKey, 'signingKey'));
   return toHex(createHash('sha256').update(encodeSpki(key)).digest());
-}
-
-async function assertFree(db: Pick<Database, 'read'>, deviceId: string, rootSha256: string): Promise<void> {
-  if ((await findDevice(db.read, deviceId)) !== undefined)
-    throw refused('device-id-taken', `${deviceId} is enrolled already`);
-  const other = await db.read
-    .selectFrom('device')
-    .select('id')
-    .where('root_sha256', '=', rootSha256)
-    .executeTakeFirst();
-  if (other !== undefined)
-    throw refused('root-of-trust-taken', `this root of trust is enrolled already, as ${other.id}`);
 }
 
 function refused(code: string, message: string): HubError {

@@ -48,7 +48,13 @@ export function estRoutes(
       if (connection.certificate === undefined) throw unauthenticated(reply);
       return sendCertificate(reply, await renew(request));
     }
-    const enrolment = { request: bodyOf(request), user: basic.user, token: basic.password, nowMs: clock() };
+    const enrolment = {
+      request: bodyOf(request),
+      user: basic.user,
+      token: basic.password,
+      address: connection.remoteAddress,
+      nowMs: clock(),
+    };
     try {
       return await sendCertificate(reply, await enrolWithToken(parts, enrolment));
     } catch (error) {

@@ -12,16 +12,19 @@ import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
 import { isExpected } from '../registry/admission.ts';
-import { assertEnabled } from '../registry/enablement.ts';
+import { assertNotCutOff } from '../registry/enablement.ts';
+import { allocateSite, joinEnrolmentGroup } from '../registry/enrolment-join.ts';
+import { matchEnrolmentGroup } from '../registry/enrolment-match.ts';
 import { recordChange } from '../registry/history.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { DeviceRecord, EnrolmentTokenRow } from '../store/schema.ts';
+import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
 import { issueDeviceCertificate, recordCertificate } from './authority.ts';
 import type { DeviceConnection } from './connections.ts';
-import { findEnrolmentToken, spendEnrolmentToken } from './enrolment-token.ts';
+import { assertFreshToken, assertRootNotFormer, beginGeneration, findReturning } from './returning.ts';
 import { findDevice, getDevice } from '../registry/states.ts';
 import { announceCuts, assertCertificateStands, revokeOfDevices } from './revocation-store.ts';
+import { findShownToken, type ShownToken, spendShownToken, tokenActor } from './shown-token.ts';
 
 const tier = 'software';
 /** What stands for a root of trust in the registry: none. */
@@ -39,6 +42,8 @@ export interface TokenEnrolment {
   /** HTTP Basic: the device id, or nothing; and an enrolment token. */
   readonly user: string;
   readonly token: string;
+  /** Where the request came from. */
+  readonly address: string;
   readonly nowMs: number;
 }
 
@@ -54,21 +59,28 @@ export async function enrolWithToken(parts: EstParts, enrolment: TokenEnrolment)
   const token = await findToken(parts, enrolment.token, deviceId, nowMs);
   const certificate = await issue(parts, deviceId, request, nowMs);
   await parts.database.write(async (trx) => {
-    await spendEnrolmentToken(trx, token.sha256, deviceId);
+    await spendShownToken(trx, token, { deviceId, nowMs });
     const known = await findDevice(trx, deviceId);
-    if (known === undefined) await register(trx, deviceId, request, nowMs);
-    else await replace(trx, known, token, nowMs);
+    const born = known === undefined || known.state === 'wiped';
+    const joined = born ? await register(trx, request, { ...enrolment, deviceId, token }) : {};
+    if (known !== undefined && !born) await replace(trx, known, token, nowMs);
     await recordCertificate(trx, certificate, deviceId);
-    const actor = `token ${token.sha256.slice(0, 16)}`;
+    const actor = tokenActor(token);
     const logIndex = await appendEntry(trx, {
       at: nowMs,
-      kind: known === undefined ? 'device-enrolled' : 'device-recovered',
+      kind: born ? 'device-enrolled' : 'device-recovered',
       actor,
       subject: `device:${deviceId}`,
-      data: { tier, by: 'est', certificate: toHex(certificateDigest(certificate)), serial: serialText(certificate) },
+      data: {
+        tier,
+        by: 'est',
+        certificate: toHex(certificateDigest(certificate)),
+        serial: serialText(certificate),
+        ...joined,
+      },
     });
-    if (known !== undefined) return;
-    const birth = { from: 'none', to: 'registered', reason: 'enrolled by EST', actor };
+    if (!born) return;
+    const birth = { from: known?.state ?? 'none', to: 'registered', reason: 'enrolled by EST', actor };
     await recordChange(trx, { deviceId, logIndex, at: nowMs, ...birth });
   });
   return certificate;
@@ -114,14 +126,6 @@ function assertMayReenrol(device: DeviceRecord): void {
   });
 }
 
-function assertNotCutOff(device: DeviceRecord): void {
-  const { state, state_reason: reason } = device;
-  assertEnabled(device);
-  if (state === 'quarantined' || state === 'wiped')
-    throw new HubError('device-quarantined', `this device is ${state}: ${reason}`);
-  if (state === 'retired') throw new HubError('device-retired', 'this device is retired');
-}
-
 function deviceIdIn({ subject }: CertificateRequest): string {
   const name = attributeText(subject, attributeOid.commonName) ?? '';
   if (isDeviceId(name)) return name;
@@ -130,14 +134,9 @@ function deviceIdIn({ subject }: CertificateRequest): string {
   });
 }
 
-async function findToken(
-  { database }: EstParts,
-  text: string,
-  deviceId: string,
-  nowMs: number,
-): Promise<EnrolmentTokenRow> {
+async function findToken({ database }: EstParts, text: string, deviceId: string, nowMs: number): Promise<ShownToken> {
   try {
-    return await findEnrolmentToken(database.read, text, { deviceId, tier, nowMs });
+    return await findShownToken(database.read, text, { deviceId, tier, nowMs });
   } catch (error) {
     if (error instanceof HubError && error.code === 'enrolment-refused') throw tokenRefused();
     throw error;
@@ -161,44 +160,63 @@ async function issue(
   return issueDeviceCertificate(authorities, { deviceId, spki, nowMs, lifeSeconds, publicUrl });
 }
 
+interface Arrival extends Pick<TokenEnrolment, 'nowMs' | 'address'> {
+  readonly deviceId: string;
+  readonly token: ShownToken;
+}
+
+// A new device, or one that was wiped and comes back; returns what the entry says of its group and place.
 async function register(
   trx: WriteTransaction,
-  deviceId: string,
   { spki }: CertificateRequest,
-  nowMs: number,
-): Promise<void> {
+  { deviceId, token, nowMs, address }: Arrival,
+): Promise<Readonly<Record<string, string | number>>> {
   const rootSha256 = toHex(createHash('sha256').update(spki).digest());
-  const other = await trx.selectFrom('device').select('id').where('root_sha256', '=', rootSha256).executeTakeFirst();
-  if (other !== undefined) throw refused('root-of-trust-taken', `this key is enrolled already, as ${other.id}`);
-  await isExpected(trx, { deviceId, rootSha256 });
-  await trx
-    .insertInto('device')
-    .values({
-      id: deviceId,
-      tier,
-      state: 'registered',
-      state_reason: 'enrolled by EST',
-      identity,
-      root_sha256: rootSha256,
-      witness_key: '',
-      enrolled_at: nowMs,
-      seen_at: nowMs,
-      reset_count: -1,
-      appraisal: null,
-      appraised_at: null,
-      counts: null,
-    })
-    .execute();
+  const newcomer = { deviceId, tier, rootSha256 };
+  const returning = await findReturning(trx, newcomer);
+  await assertRootNotFormer(trx, newcomer, await isExpected(trx, newcomer));
+  const row: DeviceRow = {
+    id: deviceId,
+    tier,
+    state: 'registered',
+    state_reason: 'enrolled by EST',
+    identity,
+    root_sha256: rootSha256,
+    witness_key: '',
+    enrolled_at: nowMs,
+    seen_at: nowMs,
+    reset_count: -1,
+    appraisal: null,
+    appraised_at: null,
+    counts: null,
+  };
+  if (returning !== undefined) {
+    await assertFreshToken(trx, returning, token);
+    await beginGeneration(trx, returning, row);
+    return { generation: returning.generation + 1 };
+  }
+  const group = await matchEnrolmentGroup(trx, {
+    ...newcomer,
+    endorsementAuthorities: [],
+    idevidAuthorities: [],
+    idevidSha256: undefined,
+    tokenGroup: token.kind === 'group' ? token.group : undefined,
+    anchorGroups: [],
+  });
+  if (token.kind === 'group' && token.group !== group?.name)
+    throw refused('token-of-another-group', `this token is of the enrolment group ${token.group}`);
+  await trx.insertInto('device').values(row).execute();
+  if (group !== undefined) await joinEnrolmentGroup(trx, group, { deviceId, address, nowMs });
+  const site = await allocateSite(trx, group, { deviceId, address, nowMs });
+  return {
+    ...(group === undefined ? {} : { enrolmentGroup: group.name }),
+    ...(site === null ? {} : { site }),
+  };
 }
 
 // The device lost its key, or its certificate has ended. Only a token made for this very id says that it is still the same device.
-async function replace(
-  trx: WriteTransaction,
-  device: DeviceRecord,
-  token: EnrolmentTokenRow,
-  nowMs: number,
-): Promise<void> {
-  if (device.identity !== identity || token.device_id !== device.id)
+async function replace(trx: WriteTransaction, device: DeviceRecord, token: ShownToken, nowMs: number): Promise<void> {
+  if (device.identity !== identity || token.kind !== 'one-time' || token.deviceId !== device.id)
     throw refused('device-id-taken', `${device.id} is enrolled already`);
   assertNotCutOff(device);
   await revokeOfDevices(trx, [device.id], { reason: 'superseded', nowMs });

@@ -5,12 +5,14 @@ import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import { type Fleet, quarantineDevice, releaseFromQuarantine, retireDevice } from '../respond/quarantine.ts';
+import { replaceRootOfTrust, wipeDevice } from '../respond/wipe.ts';
 import { groupsOf } from '../registry/groups.ts';
 import { queryDevices } from '../registry/list.ts';
 import { type Tags, tagsOf } from '../registry/tags.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import type { Connections } from './connections.ts';
 import { createEnrolmentToken } from './enrolment-token.ts';
+import { formerIdentitiesOf } from './returning.ts';
 import { getDevice } from '../registry/states.ts';
 
 const page = z.strictObject({
@@ -48,7 +50,7 @@ export function deviceOperatorRoutes(
       const row = await getDevice(database.read, params.id);
       const certificates = await database.read
         .selectFrom('certificate')
-        .select(['serial', 'not_before as notBefore', 'not_after as notAfter', 'revoked_at as revokedAt'])
+        .select(['serial', 'not_before as notBefore', 'not_after as notAfter', 'revoked_at as revokedAt', 'generation'])
         .where('device_id', '=', row.id)
         .orderBy('not_before', 'desc')
         .limit(historyMost)
@@ -67,6 +69,9 @@ export function deviceOperatorRoutes(
         ...viewOf(row, connections, tags),
         groups,
         enrolmentGroup,
+        generation: row.generation,
+        formerIdentities: await formerIdentitiesOf(database.read, row.id, historyMost),
+        nextRootSha256: row.next_root_sha256,
         rootSha256,
         witnessKey,
         certificates,
@@ -81,6 +86,17 @@ export function deviceOperatorRoutes(
   );
   app.post('/v1/devices/:id/retire', { ...requireScope('devices:write'), schema: orderSchema }, async (request) =>
     retireDevice(parts, orderOf(request)),
+  );
+  app.post('/v1/devices/:id/wiped', { ...requireScope('devices:write'), schema: orderSchema }, async (request) =>
+    wipeDevice(parts, orderOf(request)),
+  );
+  app.post(
+    '/v1/devices/:id/replace-root',
+    {
+      ...requireScope('enrolment:write'),
+      schema: { params: byId, body: api.replaceRootOrder, response: { 200: api.replaceRootAnswer } },
+    },
+    async (request) => replaceRootOfTrust(database, { ...orderOf(request), rootSha256: request.body.rootSha256 }),
   );
   app.post('/v1/devices/:id/release', { ...requireScope('devices:write'), schema: orderSchema }, async (request) => {
     const order = orderOf(request);

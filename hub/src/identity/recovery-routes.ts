@@ -2,7 +2,6 @@
 // comes without a certificate, says which device it is, and proves it with the root of trust it enrolled with.
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/device-api';
-import type { Standing } from '../attest/appraiser.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
@@ -10,7 +9,7 @@ import type { HttpServer } from '../http/server.ts';
 import type { HubSettings } from '../settings.ts';
 import { type CertifyParts, certifyNextKey } from './certify.ts';
 import { type DeviceConnection, openChallenge, takeChallenge } from './connections.ts';
-import { assertEnabled } from '../registry/enablement.ts';
+import { assertNotCutOff } from '../registry/enablement.ts';
 import { findDevice } from '../registry/states.ts';
 
 type RecoveryParts = CertifyParts & {
@@ -57,17 +56,8 @@ export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
         nonce,
         nowMs,
       };
-      const certificate = await certifyNextKey(parts, device, proof, 'device-recovered', assertMayReturn);
+      const certificate = await certifyNextKey(parts, device, proof, 'device-recovered', assertNotCutOff);
       return { deviceId, certificateChain: authorities.chainPem(certificate) };
     },
   );
-}
-
-function assertMayReturn(device: Standing): void {
-  const { state, state_reason: reason } = device;
-  assertEnabled(device);
-  if (state === 'quarantined' || state === 'wiped') {
-    throw new HubError('device-quarantined', `this device is ${state}: ${reason}`);
-  }
-  if (state === 'retired') throw new HubError('device-retired', 'this device is retired');
 }

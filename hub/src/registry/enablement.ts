@@ -62,3 +62,15 @@ export async function enableDevice({ database }: Pick<Fleet, 'database'>, order:
 export function assertEnabled({ disabled_reason: reason }: Pick<DeviceRecord, 'disabled_reason'>): void {
   if (reason !== null) throw new HubError('device-disabled', `this device is disabled: ${reason}`);
 }
+
+/** Throws what a device that may not connect is told: `device-disabled`, `device-quarantined` (wiped included) or `device-retired`. */
+export function assertNotCutOff(device: Pick<DeviceRecord, 'state' | 'state_reason' | 'disabled_reason'>): void {
+  const { state, state_reason: reason } = device;
+  assertEnabled(device);
+  if (state === 'quarantined') throw new HubError('device-quarantined', `this device is quarantined: ${reason}`);
+  if (state === 'wiped') {
+    const next = 'with an empty state folder it enrols again';
+    throw new HubError('device-quarantined', `this device was wiped (${reason}): ${next}`);
+  }
+  if (state === 'retired') throw new HubError('device-retired', 'this device is retired');
+}

@@ -109,6 +109,21 @@ export async function matchEnrolmentGroup(
   return group;
 }
 
+/** For a device that needs no group: the groups that its path ends at must be open all the same. */
+export async function assertAnchorGroupsOpen(db: Kysely<Tables>, proof: EnrolmentProof): Promise<void> {
+  const rows = await groupsNamed(db, { ...proof, tokenGroup: undefined }, []);
+  assertAnchors(new Map(rows.map((row) => [row.name, row])), proof);
+}
+
+function assertAnchors(byName: ReadonlyMap<string, EnrolmentGroupRow>, { anchorGroups }: EnrolmentProof): void {
+  for (const name of anchorGroups) {
+    const row = byName.get(name);
+    if (row === undefined)
+      throw refused('enrolment-group-changed', `the enrolment group ${name} was deleted meanwhile`);
+    assertOpen(row);
+  }
+}
+
 /** What a device of the group must be, and what it gets. */
 export function termsOf({ terms }: Pick<EnrolmentGroupRow, 'terms'>): GroupTerms {
   return groupTerms.parse(JSON.parse(terms));

@@ -7,13 +7,13 @@ import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceState, Tables } from '../store/schema.ts';
 import { revokeOfDevices, voidLeases } from '../identity/revocation-store.ts';
 
-/** Which states may follow which (DESIGN, "Words"). `retired` is final. */
+/** Which states may follow which by an order or an appraisal. `retired` is final; a wiped device becomes `registered` by enrolling, and no other way. */
 const transitions: Readonly<Record<DeviceState, readonly DeviceState[]>> = {
   registered: ['active', 'suspect', 'quarantined', 'retired'],
   active: ['suspect', 'quarantined', 'retired'],
   suspect: ['active', 'quarantined', 'retired'],
   quarantined: ['active', 'wiped', 'retired'],
-  wiped: ['active', 'retired'],
+  wiped: ['retired'],
   retired: [],
 };
 
@@ -43,7 +43,8 @@ export async function changeState(trx: WriteTransaction, change: StateChange): P
   const device = await getDevice(trx, deviceId);
   if (device.state === to) return device;
   if (!transitions[device.state].includes(to)) {
-    throw new HubError('conflict', `${deviceId} is ${device.state}: it can't become ${to}`);
+    const hint = device.state === 'wiped' ? '; it comes back by enrolling again' : '';
+    throw new HubError('conflict', `${deviceId} is ${device.state}: it can't become ${to}${hint}`);
   }
   await trx.updateTable('device').set({ state: to, state_reason: reason }).where('id', '=', deviceId).execute();
   const leases = to === 'active' ? 0 : await voidLeases(trx, [deviceId], nowMs);

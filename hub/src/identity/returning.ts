@@ -1,0 +1,113 @@
+// Devices that were wiped and come back (spec/reonboarding.md): the same hardware, or what an operator ordered in its place, proves itself anew
+// and gets another identity under its old id. Everything it was before stays refused.
+import type { Kysely } from 'kysely';
+import { HubError } from '../error.ts';
+import { findDevice } from '../registry/states.ts';
+import type { WriteTransaction } from '../store/database.ts';
+import type { DeviceRecord, DeviceRow, Tables } from '../store/schema.ts';
+import type { ShownToken } from './shown-token.ts';
+
+export interface Newcomer {
+  readonly deviceId: string;
+  readonly tier: string;
+  /** SHA-256 of its root of trust's SPKI, hex. */
+  readonly rootSha256: string;
+}
+
+/** The wiped device that comes back; undefined for a new one. Throws `enrolment-refused` when id or root of trust are somebody's. */
+export async function findReturning(db: Kysely<Tables>, newcomer: Newcomer): Promise<DeviceRecord | undefined> {
+  const { deviceId, rootSha256 } = newcomer;
+  const device = await findDevice(db, deviceId);
+  if (device !== undefined && device.state !== 'wiped')
+    throw refused('device-id-taken', `${deviceId} is enrolled already`);
+  const owner = await db.selectFrom('device').select('id').where('root_sha256', '=', rootSha256).executeTakeFirst();
+  if (owner !== undefined && owner.id !== deviceId)
+    throw refused('root-of-trust-taken', `this root of trust is enrolled already, as ${owner.id}`);
+  if (device !== undefined) assertRightHardware(device, newcomer);
+  return device;
+}
+
+// A key in a file is new after a wipe, and a token stands for it; hardware stays the same unless an operator says otherwise.
+function assertRightHardware(device: DeviceRecord, { tier, rootSha256 }: Newcomer): void {
+  const { id, next_root_sha256: ordered } = device;
+  if (ordered !== null) {
+    if (ordered === rootSha256) return;
+    throw refused('root-of-trust-differs', `${id} must come back with the root of trust that was ordered: ${ordered}`);
+  }
+  if (tier === device.tier && (tier !== 'tpm' || rootSha256 === device.root_sha256)) return;
+  const message = `${id} was wiped and must come back with its own root of trust (${device.tier}): \`edgekeep device replace-root\` accepts another`;
+  throw refused('root-of-trust-differs', message);
+}
+
+/** Throws `enrolment-refused` for a root of trust of an identity that ended, unless an operator means it (`expected`) and it is hardware. */
+export async function assertRootNotFormer(
+  db: Kysely<Tables>,
+  { deviceId, tier, rootSha256 }: Newcomer,
+  expected: boolean,
+): Promise<void> {
+  const rows = await db
+    .selectFrom('former_identity')
+    .select(['device_id', 'tier'])
+    .where('root_sha256', '=', rootSha256)
+    .execute();
+  if (rows.length > 0 && tier === 'software')
+    throw refused('root-of-trust-wiped', 'this key was on a disk that was wiped: begin with an empty state folder');
+  const other = rows.find((row) => row.device_id !== deviceId);
+  if (other !== undefined && !rows.some((row) => row.device_id === deviceId) && !expected) {
+    const message = `this root of trust was the one of ${other.device_id}: import it as ${deviceId} if it is meant to be`;
+    throw refused('root-of-trust-taken', message);
+  }
+}
+
+/** A root of trust that cannot show where it is comes back with a token that was made for it after the wipe. */
+export async function assertFreshToken(
+  db: Kysely<Tables>,
+  device: DeviceRecord,
+  token: ShownToken | undefined,
+): Promise<void> {
+  const { ended_at: wipedAt } = await db
+    .selectFrom('former_identity')
+    .select('ended_at')
+    .where('device_id', '=', device.id)
+    .where('generation', '=', device.generation)
+    .executeTakeFirstOrThrow();
+  if (token?.kind === 'one-time' && token.deviceId === device.id && token.createdAt >= wipedAt) return;
+  const message = `${device.id} was wiped: it needs a token made for it since, \`edgekeep enroll token --device ${device.id}\``;
+  throw refused('token-not-fresh', message);
+}
+
+/** What a device was before it was wiped, the newest first. */
+export async function formerIdentitiesOf(db: Kysely<Tables>, deviceId: string, most: number) {
+  return db
+    .selectFrom('former_identity')
+    .select([
+      'generation',
+      'tier',
+      'root_sha256 as rootSha256',
+      'enrolled_at as enrolledAt',
+      'ended_at as endedAt',
+      'reason',
+    ])
+    .where('device_id', '=', deviceId)
+    .orderBy('generation', 'desc')
+    .limit(most)
+    .execute();
+}
+
+/** Gives the wiped device its next identity. */
+export async function beginGeneration(trx: WriteTransaction, before: DeviceRecord, row: DeviceRow): Promise<void> {
+  const generation = before.generation + 1;
+  const { id, ...columns } = row;
+  const { numUpdatedRows } = await trx
+    .updateTable('device')
+    .set({ ...columns, generation, next_root_sha256: null, attestation: 'none' })
+    .where('id', '=', id)
+    .where('state', '=', 'wiped')
+    .where('generation', '=', before.generation)
+    .executeTakeFirst();
+  if (Number(numUpdatedRows) !== 1) throw refused('device-id-taken', `${id} has enrolled again meanwhile`);
+}
+
+function refused(code: string, message: string): HubError {
+  return new HubError('enrolment-refused', message, { reasons: [{ code, message }] });
+}

@@ -1,0 +1,116 @@
+// Wiping a device (spec/reonboarding.md): its identity here ends for good, its record stays. What follows is a new enrolment, or retirement.
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import { announceCuts, revokeOfDevices } from '../identity/revocation-store.ts';
+import { tokenTier } from '../identity/token-device.ts';
+import { recordChange } from '../registry/history.ts';
+import { changeState, getDevice } from '../registry/states.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { DeviceRecord } from '../store/schema.ts';
+import type { Cut, Fleet, Order } from './quarantine.ts';
+
+/** Ends the identity of a quarantined device: certificates, leases, witness key, what it reported. It comes back only by enrolling. */
+export async function wipeDevice(fleet: Fleet, order: Order): Promise<Cut> {
+  const { database, connections, witnesses, watch } = fleet;
+  const { deviceId, reason, nowMs } = order;
+  await database.write(async (trx) => {
+    const device = await getDevice(trx, deviceId);
+    if (device.tier === tokenTier)
+      throw new HubError('conflict', `${deviceId} holds a secret only: \`edgekeep token-device roll ${deviceId}\``);
+    if (device.state === 'wiped') return;
+    await revokeOfDevices(trx, [deviceId], { reason: 'cessationOfOperation', nowMs });
+    await changeState(trx, { ...order, to: 'wiped' });
+    await keepIdentity(trx, device, reason, nowMs);
+    await forget(trx, deviceId);
+    await announceCuts(trx, [{ deviceId, serial: undefined }]);
+  });
+  witnesses.remove(deviceId);
+  const connectionsClosed = connections.cut(deviceId);
+  await watch.poll();
+  return { deviceId, state: 'wiped', connectionsClosed };
+}
+
+async function keepIdentity(trx: WriteTransaction, device: DeviceRecord, reason: string, nowMs: number): Promise<void> {
+  const { id, generation, tier, identity, root_sha256, witness_key, enrolled_at } = device;
+  await trx
+    .insertInto('former_identity')
+    .values({
+      device_id: id,
+      generation,
+      tier,
+      identity,
+      root_sha256,
+      witness_key,
+      enrolled_at,
+      ended_at: nowMs,
+      reason,
+    })
+    .execute();
+}
+
+// A TPM that is cleared counts its resets from 0 again, so the last count goes with the rest.
+async function forget(trx: WriteTransaction, deviceId: string): Promise<void> {
+  for (const table of ['device_document', 'device_attribute'] as const) {
+    await trx.deleteFrom(table).where('device_id', '=', deviceId).where('side', '=', 'reported').execute();
+  }
+  await trx.deleteFrom('device_secret').where('device_id', '=', deviceId).execute();
+  await trx
+    .updateTable('device')
+    .set({
+      witness_key: '',
+      reset_count: -1,
+      attestation: 'none',
+      appraisal: null,
+      appraised_at: null,
+      counts: null,
+      next_root_sha256: null,
+    })
+    .where('id', '=', deviceId)
+    .execute();
+}
+
+/** Lets a wiped device come back with another root of trust: its board or TPM was replaced. */
+export async function replaceRootOfTrust(
+  database: Database,
+  order: Order & { readonly rootSha256: string },
+): Promise<{ readonly deviceId: string; readonly state: string; readonly rootSha256: string }> {
+  const { deviceId, rootSha256, reason, actor, nowMs } = order;
+  return database.write(async (trx) => {
+    const device = await getDevice(trx, deviceId);
+    if (device.state !== 'wiped')
+      throw new HubError(
+        'conflict',
+        `${deviceId} is ${device.state}: quarantine and wipe it first, the old root of trust ends here`,
+      );
+    await assertMayFollow(trx, deviceId, rootSha256);
+    await trx.updateTable('device').set({ next_root_sha256: rootSha256 }).where('id', '=', deviceId).execute();
+    // An import that keeps the id for the old one would refuse the new one.
+    await trx
+      .updateTable('expected_device')
+      .set({ root_sha256: rootSha256 })
+      .where('id', '=', deviceId)
+      .where('root_sha256', 'is not', null)
+      .execute();
+    const was = device.next_root_sha256 ?? device.root_sha256;
+    const subject = `device:${deviceId}`;
+    const data = { from: was, to: rootSha256, reason };
+    const logIndex = await appendEntry(trx, { at: nowMs, kind: 'root-of-trust-replaced', actor, subject, data });
+    const change = { from: `root ${was.slice(0, 16)}`, to: `root ${rootSha256.slice(0, 16)}`, reason, actor };
+    await recordChange(trx, { deviceId, logIndex, at: nowMs, ...change });
+    return { deviceId, state: device.state, rootSha256 };
+  });
+}
+
+async function assertMayFollow(trx: WriteTransaction, deviceId: string, rootSha256: string): Promise<void> {
+  const blocked = await trx
+    .selectFrom('blocked_root')
+    .select('reason')
+    .where('root_sha256', '=', rootSha256)
+    .executeTakeFirst();
+  if (blocked !== undefined) throw new HubError('conflict', `this root of trust is blocked: ${blocked.reason}`);
+  for (const table of ['device', 'expected_device'] as const) {
+    const owner = await trx.selectFrom(table).select('id').where('root_sha256', '=', rootSha256).executeTakeFirst();
+    if (owner !== undefined && owner.id !== deviceId)
+      throw new HubError('conflict', `this root of trust is the one of ${owner.id}`);
+  }
+}

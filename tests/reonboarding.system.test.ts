@@ -1,0 +1,252 @@
+// A device that was wiped: what it was is refused for ever, what it is proves itself anew, and nothing of its history is lost.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { cp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import { encodeSpki } from '@edgekeep/core/identity/public-key';
+import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
+import * as api from '@edgekeep/wire/device-api';
+import { auditProof, deviceDetail, replaceRootAnswer, stateAnswer } from '@edgekeep/wire/operator-api';
+import { attributesView, historyView } from '@edgekeep/wire/registry-api';
+import { accepted, assertRefused } from './support/answer.ts';
+import { DeviceLink } from './support/device-link.ts';
+import { HubWorld } from './support/hub-world.ts';
+import { allowSoftware, TestAgent } from './support/test-agent.ts';
+import { newOperationalKey, TestDevice } from './support/test-device.ts';
+import { model, skipWithoutTpm, TpmWorld } from './support/tpm-world.ts';
+
+async function wipe(world: HubWorld, id: string): Promise<void> {
+  await world.setState(id, 'quarantine');
+  // The token that brings it back is made later than this.
+  const order = { reason: 'erased in the workshop' };
+  assert.equal((await world.operator.send('POST', `/v1/devices/${id}/wiped`, order, stateAnswer)).state, 'wiped');
+}
+
+async function orderRefused(world: HubWorld, path: string, body: object, says: RegExp): Promise<void> {
+  const input = { token: await world.adminToken(), body: JSON.stringify(body) };
+  assertRefused(await world.askOperator('POST', path, input), { status: 409, code: 'conflict', says });
+}
+
+const because = { reason: 'a test' };
+
+/** A recovery with a key and evidence of the caller's choice. */
+async function recover(world: HubWorld, device: TestDevice, key: Awaited<ReturnType<typeof newOperationalKey>>) {
+  await using link = await DeviceLink.open(world.hub);
+  const start = await link.ask('POST', '/v1/recover/challenge', { deviceId: device.id });
+  const { nonce } = accepted(start, api.challengeResponse);
+  // Awaited before the link is closed.
+  return await link.ask('POST', '/v1/recover/complete', {
+    certificateRequest: toBase64url(key.request),
+    evidence: await device.evidence('certify', parseBase64url(nonce, 'nonce'), key.spki),
+  });
+}
+
+suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
+  let tpms: TpmWorld;
+  before(async () => {
+    tpms = await TpmWorld.open();
+  });
+  after(() => tpms[Symbol.asyncDispose]());
+
+  test('active, quarantined, wiped: it enrols again by itself as a new identity and gets a key', async () => {
+    const { world } = tpms;
+    const simulator = await tpms.simulator('press-1');
+    const first = tpms.keep(await TestDevice.withTpm('press-1', simulator));
+    await first.enrol(world);
+    const tags = { set: { line: 'press' } };
+    await world.operator.send('POST', '/v1/devices/press-1/tags', tags, deviceDetail.pick({ tags: true }));
+    {
+      await using link = await first.connect(world.hub);
+      await first.release(link, model.name, model.version);
+      accepted(await link.ask('POST', '/v1/reports', { attributes: { os: '12.7' } }), api.reportResponse);
+    }
+    const oldCredential = first.credential;
+    const before = await world.device('press-1');
+    await orderRefused(world, '/v1/devices/press-1/wiped', because, /is active: it can't become wiped/);
+    await wipe(world, 'press-1');
+
+    const wiped = await world.device('press-1');
+    assert.ok(wiped.certificates.every(({ revokedAt }) => revokedAt !== null));
+    assert.ok(wiped.leases.every(({ revokedAt }) => revokedAt !== null));
+    assert.deepEqual([wiped.witnessKey, wiped.appraisal, wiped.counts], ['', null, null]);
+    const { reported } = await world.operator.get('/v1/devices/press-1/attributes', attributesView);
+    assert.equal(reported.version, 0);
+    await orderRefused(world, '/v1/devices/press-1/release', because, /enrolling again/);
+    const late = await recover(world, first, await newOperationalKey('press-1'));
+    assertRefused(late, { status: 403, code: 'device-quarantined', says: /wiped/ });
+
+    // The wipe took its witness key: this is the same TPM with an empty disk.
+    const again = tpms.keep(await TestDevice.with('press-1', first.rootOfTrust, []));
+    again.eventLog = first.eventLog;
+    accepted(await again.tryEnrol(world, undefined), api.certificateResponse);
+    await using link = await again.connect(world.hub);
+    await again.release(link, model.name, model.version);
+
+    const after = await world.device('press-1');
+    assert.deepEqual([after.state, after.generation, after.tags], ['active', 2, { line: 'press' }]);
+    assert.deepEqual(
+      after.formerIdentities.map(({ generation, rootSha256, reason }) => [generation, rootSha256, reason]),
+      [[1, before.rootSha256, 'erased in the workshop']],
+    );
+    assert.notEqual(after.witnessKey, before.witnessKey);
+    const standing = after.certificates.filter(({ revokedAt }) => revokedAt === null);
+    assert.deepEqual(
+      standing.map(({ generation }) => generation),
+      [2],
+    );
+    assert.equal(after.certificates.length, 2);
+    const { changes } = await world.operator.get('/v1/devices/press-1/history', historyView);
+    assert.deepEqual(changes.map(({ to }) => to).toReversed(), [
+      'registered',
+      'active',
+      'quarantined',
+      'wiped',
+      'registered',
+      'active',
+    ]);
+    for (const { logIndex } of changes) await world.operator.get(`/v1/audit/${logIndex}/proof`, auditProof);
+
+    // What it was: its certificate and its operational key.
+    await using old = await DeviceLink.open(world.hub, oldCredential);
+    assertRefused(await again.bind(old), { status: 403, code: 'certificate-revoked' });
+  });
+
+  test('an operational key of a wiped identity is certified by no route again', async () => {
+    const { world } = tpms;
+    const device = await tpms.device('press-2');
+    const key = await newOperationalKey('press-2');
+    accepted(await recover(world, device, key), api.certificateResponse);
+    accepted(await recover(world, device, key), api.certificateResponse);
+    await wipe(world, 'press-2');
+    const again = tpms.keep(await TestDevice.with('press-2', device.rootOfTrust, []));
+    again.eventLog = device.eventLog;
+    accepted(await again.tryEnrol(world, undefined), api.certificateResponse);
+    const used = { status: 403, code: 'renewal-refused', reason: 'operational-key-used' };
+    assertRefused(await recover(world, again, key), used);
+    const other = await tpms.device('press-3');
+    assertRefused(await recover(world, other, key), used);
+  });
+
+  test('the old witness key and another TPM are refused; an ordered TPM is not', async () => {
+    const { world } = tpms;
+    const device = await tpms.device('press-4');
+    const oldRoot = (await world.device('press-4')).rootSha256;
+    const refusedFor = (reason: string) => ({ status: 403, code: 'enrolment-refused', reason });
+    const board = tpms.keep(await TestDevice.withTpm('press-4', await tpms.simulators.start('board')));
+    const swap = { rootSha256: await rootOf(board), reason: 'board swapped' };
+    await orderRefused(world, '/v1/devices/press-4/replace-root', swap, /quarantine and wipe it first/);
+    await wipe(world, 'press-4');
+    const sameWitness = await device.tryEnrol(world, undefined);
+    assertRefused(sameWitness, refusedFor('witness-key-taken'));
+    const token = await world.enrolmentToken({ deviceId: 'press-4' });
+    assertRefused(await board.tryEnrol(world, token), refusedFor('root-of-trust-differs'));
+    const soft = await TestDevice.withoutTpm('press-4', join(world.folder, 'press-4-soft'));
+    assertRefused(await soft.tryEnrol(world, token), refusedFor('root-of-trust-differs'));
+    await soft[Symbol.asyncDispose]();
+    const ofAnother = { rootSha256: (await world.device('press-1')).rootSha256, reason: 'a slip' };
+    await orderRefused(world, '/v1/devices/press-4/replace-root', ofAnother, /is the one of press-1/);
+    await world.operator.send('POST', '/v1/devices/press-4/replace-root', swap, replaceRootAnswer);
+    assertRefused(await device.tryEnrol(world, undefined), refusedFor('root-of-trust-differs'));
+    accepted(await board.tryEnrol(world, undefined), api.certificateResponse);
+    const after = await world.device('press-4');
+    assert.deepEqual([after.rootSha256, after.formerIdentities[0]?.rootSha256], [swap.rootSha256, oldRoot]);
+    assert.equal((await world.entries('root-of-trust-replaced')).length, 1);
+
+    // The old board goes nowhere by itself, and where an operator says.
+    const elsewhere = tpms.keep(await TestDevice.with('press-5', device.rootOfTrust, []));
+    elsewhere.eventLog = device.eventLog;
+    const other = await world.enrolmentToken({ deviceId: 'press-5' });
+    assertRefused(await elsewhere.tryEnrol(world, other), refusedFor('root-of-trust-taken'));
+    const line = JSON.stringify({ id: 'press-5', rootSha256: oldRoot });
+    const input = { token: await world.adminToken(), body: line, contentType: 'application/x-ndjson' };
+    assert.equal((await world.askOperator('POST', '/v1/devices/import', input)).status, 200);
+    accepted(await elsewhere.tryEnrol(world, undefined), api.certificateResponse);
+  });
+
+  test('of two returns at once, one is taken', async () => {
+    const { world } = tpms;
+    const device = await tpms.device('press-6');
+    await wipe(world, 'press-6');
+    const again = tpms.keep(await TestDevice.with('press-6', device.rootOfTrust, []));
+    again.eventLog = device.eventLog;
+    const second = {
+      between: async () => void accepted(await again.tryEnrol(world, undefined), api.certificateResponse),
+    };
+    const twin = tpms.keep(await TestDevice.with('press-6', device.rootOfTrust, []));
+    twin.eventLog = device.eventLog;
+    const late = await twin.tryEnrol(world, undefined, second);
+    assertRefused(late, { status: 403, code: 'enrolment-refused', reason: 'device-id-taken' });
+    assert.equal((await world.device('press-6')).generation, 2);
+  });
+});
+
+suite('a device without a TPM', () => {
+  let world: HubWorld;
+  before(async () => {
+    world = await HubWorld.open();
+    await allowSoftware(world);
+  });
+  after(() => world[Symbol.asyncDispose]());
+
+  test('a clone with the old disk gets nothing, before and after the device is back', async () => {
+    const disk = join(world.folder, 'saw-1');
+    const copy = join(world.folder, 'saw-1-copy');
+    const old = await world.enrolmentToken({ deviceId: 'saw-1' });
+    const spare = await world.enrolmentToken({ deviceId: 'saw-1' });
+    await using device = await TestDevice.withoutTpm('saw-1', disk);
+    accepted(await device.tryEnrol(world, old), api.certificateResponse);
+    await cp(disk, copy, { recursive: true });
+    world.clock.advanceSeconds(1);
+    await wipe(world, 'saw-1');
+    world.clock.advanceSeconds(1);
+    await rm(disk, { recursive: true });
+
+    await using clone = await TestDevice.withoutTpm('saw-1', copy);
+    const refusedFor = (reason: string) => ({ status: 403, code: 'enrolment-refused', reason });
+    assertRefused(await clone.tryEnrol(world, spare), refusedFor('root-of-trust-wiped'));
+    const early = await recover(world, clone, await newOperationalKey('saw-1'));
+    assertRefused(early, { status: 403, code: 'device-quarantined' });
+    await using fresh = await TestDevice.withoutTpm('saw-1', disk);
+    assertRefused(await fresh.tryEnrol(world, undefined), { status: 403, code: 'enrolment-refused', says: /token/ });
+    assertRefused(await fresh.tryEnrol(world, spare), refusedFor('token-not-fresh'));
+    assertRefused(await fresh.tryEnrol(world, await world.enrolmentToken()), refusedFor('token-not-fresh'));
+    const own = await world.enrolmentToken({ deviceId: 'saw-1' });
+    assertRefused(await clone.tryEnrol(world, own), refusedFor('root-of-trust-wiped'));
+    accepted(await fresh.tryEnrol(world, own), api.certificateResponse);
+    const late = await recover(world, clone, await newOperationalKey('saw-1'));
+    assertRefused(late, { status: 403, code: 'renewal-refused' });
+    await using elsewhere = await TestDevice.withoutTpm('saw-2', copy);
+    assertRefused(await elsewhere.tryEnrol(world, await world.enrolmentToken()), refusedFor('root-of-trust-wiped'));
+  });
+
+  test('an agent whose state folder was emptied enrols again by itself once it may', async () => {
+    await using agent = await TestAgent.prepare(world, 'saw-3', { models: [] });
+    await (await agent.start()).next('attested');
+    await agent.stop();
+    world.clock.advanceSeconds(1);
+    await wipe(world, 'saw-3');
+    world.clock.advanceSeconds(1);
+    const used = await agent.start();
+    assert.match((await used.next('refused')).message, /wiped/);
+    await agent.stop();
+    for (const name of ['enrolled.json', 'witness-key.pem', 'root-of-trust']) {
+      await rm(join(agent.stateFolder, name), { recursive: true });
+    }
+    const token = await world.enrolmentToken({ deviceId: 'saw-3' });
+    await writeFile(join(agent.stateFolder, 'enrolment-token'), token);
+    const story = await agent.start();
+    await story.next('enrolled');
+    await story.next('attested');
+    const { state, generation } = await world.device('saw-3');
+    assert.deepEqual([state, generation], ['active', 2]);
+  });
+});
+
+async function rootOf(device: TestDevice): Promise<string> {
+  const identity = await device.identity();
+  if (identity.kind !== 'tpm') throw new TypeError('a device with a TPM');
+  const key = publicKeyOf(parsePublic(parseBase64url(identity.endorsementKey, 'endorsementKey')));
+  return createHash('sha256').update(encodeSpki(key)).digest('hex');
+}
