@@ -209,8 +209,8 @@ export async function completeEnrolment(
       throw refused('device-id-taken', `${deviceId} has enrolled or was wiped meanwhile: begin again`);
     const imported = await isExpected(trx, pending);
     await assertRootNotFormer(trx, pending.proof, imported);
-    if (token !== undefined) await spendShownToken(trx, token, { deviceId, nowMs });
     const group = await admit(trx, pending, { returning, imported, settings, row });
+    if (token !== undefined) await spendShownToken(trx, token, { deviceId, nowMs });
     await takeWitnessKey(trx, proof.witnessKey, deviceId);
     await recordCertificate(trx, certificate, deviceId);
     const newcomer = { deviceId, address: pending.address, nowMs };
