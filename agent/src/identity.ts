@@ -1,6 +1,7 @@
 // How the device gets its operational certificate (spec/api.md): enrolment proves the root of trust to a hub that does not know it yet,
 // recovery proves it again after a restart, renewal does so ahead of time on a live connection.
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import { type IdevidProof, idevidProofMessage } from '@edgekeep/core/identity/idevid-proof';
 import type { RootOfTrust, RootOfTrustIdentity } from '@edgekeep/hardware/root-of-trust';
 import * as api from '@edgekeep/wire/device-api';
 import { evidenceDocument, type Prover } from './attest.ts';
@@ -10,7 +11,7 @@ import { type Credential, credentialOf, makeOperationalKey, type OperationalKey 
 
 export interface IdentityParts {
   readonly deviceId: string;
-  readonly rootOfTrust: Pick<RootOfTrust, 'describe' | 'activateCredential'>;
+  readonly rootOfTrust: Pick<RootOfTrust, 'describe' | 'activateCredential' | 'idevid'>;
   readonly prover: Prover;
   /** Unix milliseconds. */
   readonly clock: () => number;
@@ -36,7 +37,9 @@ export async function enrol(
 ): Promise<Answer<Identity>> {
   const { deviceId, rootOfTrust } = parts;
   const identity = identityDocument(await rootOfTrust.describe());
-  const start = { deviceId, identity, ...(token === undefined ? {} : { token }) };
+  const idevid = await rootOfTrust.idevid?.();
+  const shown = idevid === undefined ? {} : { idevid: { chain: idevid.chain.map(toBase64url) } };
+  const start = { deviceId, identity, ...shown, ...(token === undefined ? {} : { token }) };
   const challenge = await postToHub(send, '/v1/enrol/challenge', start, api.enrolChallengeResponse);
   if (challenge.kind === 'refused') return challenge;
   const { nonce, pcrs, credential } = challenge.value;
@@ -48,10 +51,12 @@ export async function enrol(
           parseBase64url(credential.encryptedSecret, 'credential'),
         );
   const proof = await provenKey(parts, nonce, pcrs);
+  const subject = { nonce: parseBase64url(nonce, 'nonce'), operationalSpki: proof.key.spki, deviceId, identity };
   const body = {
     ...(secret === undefined ? {} : { credentialSecret: toBase64url(secret) }),
     ...proof.document,
     witnessKey,
+    ...(idevid === undefined ? {} : { idevidProof: proofDocument(await idevid.prove(idevidProofMessage(subject))) }),
   };
   return certified(send, '/v1/enrol/complete', parts, proof.key, pcrs, body);
 }
@@ -109,6 +114,19 @@ async function certified(
   return {
     kind: 'ok',
     value: { credential: credentialOf(key, deviceId, answer.value.certificateChain, clock()), pcrs },
+  };
+}
+
+function proofDocument({ signature, residency }: IdevidProof): api.IdevidProofDocument {
+  if (residency === undefined) return { signature: toBase64url(signature) };
+  const { publicArea, attest, signature: certified } = residency;
+  return {
+    signature: toBase64url(signature),
+    residency: {
+      publicArea: toBase64url(publicArea),
+      attest: toBase64url(attest),
+      signature: toBase64url(certified),
+    },
   };
 }
 

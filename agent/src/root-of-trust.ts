@@ -22,19 +22,29 @@ export async function openRootOfTrust(
   const stateFolder = folder.softwareRootOfTrust;
   if (chosen.kind === 'software') return SoftwareRootOfTrust.open({ stateFolder, bootId });
   if (chosen.kind === 'pkcs11') {
-    const { module, token: label, slot, pinFile, signingKeyLabel: signing, agreementKeyLabel: agreement } = chosen;
+    const {
+      module,
+      token: label,
+      slot,
+      pinFile,
+      signingKeyLabel: signing,
+      agreementKeyLabel: agreement,
+      idevidLabel,
+    } = chosen;
     return Pkcs11RootOfTrust.open({
       module: folder.resolve(module),
       token: { label, slot },
       pinFile: folder.resolve(pinFile),
       keyLabels: { signing, agreement },
+      idevidLabel,
+      idevidFile: folder.idevid,
       stateFolder,
       bootId,
     });
   }
   const address = parseTpmAddress(chosen.address);
   if (address === undefined) throw new AgentError('settings-invalid', `not the address of a TPM: ${chosen.address}`);
-  return TpmRootOfTrust.open(address, { endorsementKey: chosen.endorsementKey });
+  return TpmRootOfTrust.open(address, { endorsementKey: chosen.endorsementKey, idevidFile: folder.idevid });
 }
 
 export async function openBootLog(

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { deviceIdPattern } from '@edgekeep/core/identity/device-id';
 import { modelNamePattern } from '@edgekeep/core/model/manifest';
-import { defaultKeyLabels } from '@edgekeep/hardware/pkcs11/token-keys';
+import { defaultIdevidLabel, defaultKeyLabels } from '@edgekeep/hardware/pkcs11/token-keys';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { z } from 'zod';
 import { AgentError } from './error.ts';
@@ -39,6 +39,8 @@ const rootOfTrust = z.discriminatedUnion('kind', [
     /** CKA_LABEL of the keys: where the module maps labels to places in the chip. */
     signingKeyLabel: z.string().min(1).max(64).default(defaultKeyLabels.signing),
     agreementKeyLabel: z.string().min(1).max(64).default(defaultKeyLabels.agreement),
+    /** CKA_LABEL of the IDevID's key and certificate. */
+    idevidLabel: z.string().min(1).max(64).default(defaultIdevidLabel),
   }),
   /** Keys in files of the state folder; proves little, and says so in every verdict. */
   z.strictObject({ kind: z.literal('software') }),

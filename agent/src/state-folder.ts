@@ -9,6 +9,8 @@ export interface StateFolder {
   resolve(path: string): string;
   readonly softwareRootOfTrust: string;
   readonly bootLogs: string;
+  /** What the manufacturer gave the device, where its hardware has no room for it. */
+  readonly idevid: string;
   /** Written when the hub has registered this device. */
   readonly enrolled: string;
   readonly witnessKey: string;
@@ -29,6 +31,7 @@ export async function openStateFolder({ stateFolder, runFolder }: AgentSettings)
     resolve: at,
     softwareRootOfTrust: at('root-of-trust'),
     bootLogs: at('boot'),
+    idevid: at('idevid.pem'),
     enrolled: at('enrolled.json'),
     witnessKey: at('witness-key.pem'),
     checkpoint: at('checkpoint'),

@@ -6,6 +6,7 @@ import { qualifyingData, type QualifyingPurpose } from '@edgekeep/core/attest/qu
 import { encodeVerifierKey, type NoteSigner, verifierKey } from '@edgekeep/core/audit/note';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
+import { type IdevidProof, idevidProofMessage } from '@edgekeep/core/identity/idevid-proof';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
 import { signerFromKey } from '@edgekeep/core/signer';
@@ -130,9 +131,12 @@ export class TestDevice {
   /** Both steps of enrolment; gives the answer that ended it. */
   async tryEnrol(world: HubWorld, token: string | undefined, changes: EnrolmentChanges = {}): Promise<Answer> {
     await using link = await DeviceLink.open(world.hub);
+    const idevid = await this.rootOfTrust.idevid?.();
+    const identity = await this.identity();
     const honest: EnrolStart = {
       deviceId: this.id,
-      identity: await this.identity(),
+      identity,
+      ...(idevid !== undefined && { idevid: { chain: idevid.chain.map(toBase64url) } }),
       ...(token !== undefined && { token }),
     };
     const start = await link.ask('POST', '/v1/enrol/challenge', changes.start?.(honest) ?? honest);
@@ -149,7 +153,14 @@ export class TestDevice {
         : await (changes.secret === undefined ? activate() : changes.secret(activate));
     await changes.between?.();
     const { request, spki, privateKeyPem } = await newOperationalKey(this.id);
+    const subject = {
+      nonce: parseBase64url(nonce, 'nonce'),
+      operationalSpki: spki,
+      deviceId: this.id,
+      identity,
+    };
     const end = {
+      ...(idevid !== undefined && { idevidProof: proofDocument(await idevid.prove(idevidProofMessage(subject))) }),
       ...(secret === undefined ? {} : { credentialSecret: toBase64url(secret) }),
       certificateRequest: toBase64url(request),
       evidence: await this.evidence('certify', parseBase64url(nonce, 'nonce'), spki),
@@ -217,4 +228,13 @@ export async function newOperationalKey(deviceId: string) {
 export function evidenceDocument(evidence: Evidence): object {
   const document: object = JSON.parse(Buffer.from(encodeEvidence(evidence)).toString('utf8'));
   return document;
+}
+
+/** A proof of an IDevID as it stands in a request. */
+export function proofDocument({ signature, residency }: IdevidProof): object {
+  if (residency === undefined) return { signature: toBase64url(signature) };
+  const { publicArea, attest, signature: certified } = residency;
+  const parts = { publicArea, attest, signature: certified };
+  const texts = Object.entries(parts).map(([name, bytes]) => [name, toBase64url(bytes)]);
+  return { signature: toBase64url(signature), residency: Object.fromEntries(texts) };
 }

@@ -37,6 +37,8 @@ export const enrolChallengeRequest = z.strictObject({
   deviceId: deviceIdSchema,
   token: z.string().min(1).max(128).optional(),
   identity: deviceIdentitySchema,
+  /** What the manufacturer gave the device (spec/manufacture.md): DER, the IDevID first, then its issuers. */
+  idevid: z.strictObject({ chain: z.array(certificate).min(1).max(4) }).optional(),
 });
 
 export const enrolChallengeResponse = z.object({
@@ -45,6 +47,14 @@ export const enrolChallengeResponse = z.object({
   credential: z.object({ blob: small, encryptedSecret: small }).optional(),
   pcrs: z.array(z.int().min(0).max(23)),
 });
+
+const idevidProof = z.strictObject({
+  /** DER ECDSA over the message of spec/manufacture.md, "Proof at enrolment". */
+  signature: base64url(200),
+  /** TPM2B_PUBLIC, TPMS_ATTEST and TPMT_SIGNATURE of TPM2_CertifyCreation; from a TPM only. */
+  residency: z.strictObject({ publicArea: small, attest: small, signature: small }).optional(),
+});
+export type IdevidProofDocument = z.infer<typeof idevidProof>;
 
 export const enrolCompleteRequest = z.strictObject({
   /** What TPM2_ActivateCredential gave; absent for a software device. */
@@ -55,6 +65,8 @@ export const enrolCompleteRequest = z.strictObject({
   evidence: evidenceSchema,
   /** A C2SP witness vkey: the device will cosign checkpoints under it. */
   witnessKey: z.string().max(300),
+  /** That the key of the IDevID is at hand; with an IDevID only. */
+  idevidProof: idevidProof.optional(),
 });
 
 export const certificateResponse = z.object({

@@ -72,6 +72,17 @@ export const deviceDetail = deviceView.extend({
   ),
   /** Another root of trust that it must come back with after a wipe. */
   nextRootSha256: z.string().nullable(),
+  /** The identity its manufacturer gave it for life; null when it proved none. */
+  idevid: z
+    .object({
+      serialNumber: z.string(),
+      /** Of the certificate, hex. */
+      sha256: z.string(),
+      issuer: z.string(),
+      hardwareType: z.string(),
+      hardwareSerial: z.string(),
+    })
+    .nullable(),
   rootSha256: z.string(),
   witnessKey: z.string(),
   certificates: z.array(

@@ -38,6 +38,9 @@ export const command: Command = {
         '',
         `${former.generation}, until ${timeText(former.endedAt)}: ${former.reason}  (root of trust ${former.rootSha256})`,
       ]),
+      ...(d.idevid === null
+        ? []
+        : [['IDevID', `serial number ${d.idevid.serialNumber}, by ${d.idevid.issuer}  ${d.idevid.sha256}`]]),
       ...certificates,
       ...leases,
     ]);

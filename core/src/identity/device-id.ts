@@ -33,3 +33,15 @@ export function deviceIdOf(certificate: Certificate): string {
   }
   return deviceId;
 }
+
+/**
+ * The id a device with this serial number has unless somebody gave it another one: in lower case, with a hyphen for whatever an id cannot
+ * hold. Undefined when nothing is left of it, or too much.
+ */
+export function deviceIdOfSerial(serialNumber: string): string | undefined {
+  const id = serialNumber
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-|-$/g, '');
+  return isDeviceId(id) ? id : undefined;
+}

@@ -21,12 +21,13 @@ import {
   readGeneralName,
   readGeneralNames,
 } from './general-name.ts';
-import { extensionOid, ocspOid, statusOid } from './oid.ts';
+import { certificatePoliciesOid, extensionOid, ocspOid, statusOid } from './oid.ts';
 
 // Certificates in use have about ten; these bound the work on a hostile one.
 const extensionsMax = 48;
 const subtreesMax = 128;
 const keyPurposesMax = 32;
+const policiesMax = 32;
 
 /** In the order of their bits (RFC 5280 section 4.2.1.3). */
 export const keyUsages = [
@@ -241,6 +242,26 @@ export function crlDistributionPoint(url: string): Extension {
 export function ocspAccess(url: string): Extension {
   const access = derSequence(derOid(statusOid.accessOcsp), encodeGeneralName({ kind: 'uri', text: url }));
   return { oid: statusOid.authorityInformationAccess, critical: false, value: derSequence(access) };
+}
+
+/** Under which rules it was issued (RFC 5280 section 4.2.1.4), without qualifiers; never critical here: paths are not validated by policies. */
+export function certificatePolicies(...policies: readonly [string, ...string[]]): Extension {
+  const value = derSequence(...policies.map((policy) => derSequence(derOid(policy))));
+  return { oid: certificatePoliciesOid, critical: false, value };
+}
+
+/** Object identifiers of the policies; empty when there are none. Throws `der-invalid`. */
+export function certificatePoliciesIn({ all }: Extensions): readonly string[] {
+  const extension = all.find(({ oid }) => oid === certificatePoliciesOid);
+  if (extension === undefined) return [];
+  const reader = new DerReader(extension.value, 'certificate policies');
+  const list = reader.inside();
+  reader.end();
+  const policies: string[] = [];
+  // Qualifiers may follow; they are for people.
+  while (!list.done && policies.length < policiesMax) policies.push(list.inside().oid());
+  list.end();
+  return policies;
 }
 
 /** Nobody needs to ask whether an OCSP responder's own short-lived certificate is revoked (RFC 6960 section 4.2.2.2.1). */

@@ -7,13 +7,15 @@ import { type DistinguishedName, encodeName } from './distinguished-name.ts';
 import {
   authorityKeyIdentifier,
   basicConstraints,
+  certificatePolicies,
+  certificatePoliciesIn,
   keyUsage,
   subjectAltName,
   subjectKeyIdentifier,
 } from './extensions.ts';
 import { hardwareModuleGeneralName, hardwareModuleNamesIn } from './hardware-module-name.ts';
 import type { CertificateTemplate } from './issue.ts';
-import { attributeOid, keyPurposeOid } from './oid.ts';
+import { attributeOid, keyPurposeOid, tcgPolicyOid } from './oid.ts';
 import { type PathInput, validatePath } from './path.ts';
 import type { ProfileInput } from './profile.ts';
 import { keyIdentifierOf } from './public-key.ts';
@@ -35,13 +37,15 @@ export interface IdevidSubject {
   readonly organization?: string | undefined;
   /** The product's name. */
   readonly product?: string | undefined;
+  /** What the authority has verified: `fixed`, the key is bound to a TPM; `residency`, to one that its vendor's certificate names. */
+  readonly tpm?: 'fixed' | 'residency' | undefined;
 }
 
 /** The certificate of a device for life. Throws `certificate-invalid` for a serial number of another form. */
 export function idevidProfile(
   input: IdevidProfileInput,
   issuer: Certificate,
-  { serialNumber, hardwareType, organization, product }: IdevidSubject,
+  { serialNumber, hardwareType, organization, product, tpm }: IdevidSubject,
 ): CertificateTemplate {
   if (!deviceSerialPattern.test(serialNumber)) {
     throw new CoreError('certificate-invalid', `not a serial number for a device: ${JSON.stringify(serialNumber)}`);
@@ -60,11 +64,18 @@ export function idevidProfile(
     // 802.1AR section 8.10: the authority key identifier must be there, the subject key identifier is not wanted.
     extensions: [
       keyUsage('digitalSignature'),
+      ...(tpm === undefined ? [] : [certificatePolicies(...tpmPolicies[tpm])]),
       subjectAltName([hardwareModuleGeneralName(module)]),
       authorityKeyIdentifier(issuer.extensions.subjectKeyIdentifier ?? keyIdentifierOf(issuer.spki)),
     ],
   };
 }
+
+const { verifiedTpmFixed, verifiedTpmResidency } = tcgPolicyOid;
+const tpmPolicies: Readonly<Record<'fixed' | 'residency', readonly [string, ...string[]]>> = {
+  fixed: [verifiedTpmFixed],
+  residency: [verifiedTpmResidency, verifiedTpmFixed],
+};
 
 /** A manufacturer's authority, self-signed or below `issuer`. An authority that ended would end every IDevID below it. */
 export function manufacturerProfile(
@@ -98,6 +109,8 @@ export interface Idevid {
   readonly hardwareType: string;
   /** As text where it is printable ASCII, else hex. */
   readonly hardwareSerial: string;
+  /** The authority says that the key is bound to a TPM: it is not one of a device without. */
+  readonly inTpm: boolean;
 }
 
 /** What of 802.1AR an IDevID breaks. */
@@ -108,6 +121,7 @@ export type IdevidReasonCode =
   | 'idevid-key-usage'
   | 'idevid-purpose'
   | 'idevid-authority'
+  | 'idevid-policies'
   | 'idevid-serial-missing'
   | 'idevid-hardware-missing'
   | 'idevid-serial-differs';
@@ -159,13 +173,16 @@ export function readIdevid(certificate: Certificate): IdevidReading {
     reasons.push(reason('idevid-authority', 'it is one of an authority, not of a device'));
   if (serial?.text === undefined || serial.text === '' || serials.length !== 1)
     reasons.push(reason('idevid-serial-missing', 'the subject has no serialNumber, or several'));
+  const policies = readOr(() => certificatePoliciesIn(extensions));
+  if (policies === undefined) reasons.push(reason('idevid-policies', 'its certificate policies cannot be read'));
   const modules = hardwareModuleNames(certificate);
   const [module] = modules;
   if (module === undefined || modules.length !== 1)
     reasons.push(
       reason('idevid-hardware-missing', 'expected one readable hardwareModuleName among the alternative names'),
     );
-  if (module === undefined || serial?.text === undefined || reasons.length > 0) return { kind: 'refused', reasons };
+  if (module === undefined || serial?.text === undefined || policies === undefined || reasons.length > 0)
+    return { kind: 'refused', reasons };
   const hardwareSerial = textOf(module.serialNumber);
   // Two numbers for one device are two devices to two readers; of a TPM's own number (TCG) only the maker knows whose device it is in.
   if (module.type !== tpmHardwareType && hardwareSerial !== serial.text) {
@@ -175,7 +192,14 @@ export function readIdevid(certificate: Certificate): IdevidReading {
   const sha256 = toHex(certificateDigest(certificate));
   return {
     kind: 'read',
-    idevid: { certificate, sha256, serialNumber: serial.text, hardwareType: module.type, hardwareSerial },
+    idevid: {
+      certificate,
+      sha256,
+      serialNumber: serial.text,
+      hardwareType: module.type,
+      hardwareSerial,
+      inTpm: policies.includes(verifiedTpmFixed) || policies.includes(verifiedTpmResidency),
+    },
   };
 }
 
@@ -190,11 +214,15 @@ export function parseIdevid(der: Uint8Array): Idevid {
 export const tpmHardwareType = '2.23.133.1.2';
 
 function hardwareModuleNames({ extensions }: Certificate) {
+  return readOr(() => hardwareModuleNamesIn(extensions.subjectAltName?.names ?? [])) ?? [];
+}
+
+function readOr<T>(read: () => T): T | undefined {
   try {
-    return hardwareModuleNamesIn(extensions.subjectAltName?.names ?? []);
+    return read();
   } catch (error) {
     if (!(error instanceof CoreError)) throw error;
-    return [];
+    return undefined;
   }
 }
 
@@ -205,12 +233,7 @@ function issuesForDevices({ extensions: { extendedKeyUsage } }: Certificate): bo
 }
 
 function isP256(certificate: Certificate): boolean {
-  try {
-    return publicKeyOf(certificate).asymmetricKeyDetails?.namedCurve === 'prime256v1';
-  } catch (error) {
-    if (!(error instanceof CoreError)) throw error;
-    return false;
-  }
+  return readOr(() => publicKeyOf(certificate))?.asymmetricKeyDetails?.namedCurve === 'prime256v1';
 }
 
 function textOf(octets: Uint8Array): string {

@@ -38,6 +38,9 @@ export const attributeOid = {
 /** id-on: forms of otherName in an alternative name (RFC 4108 section 5). */
 export const otherNameOid = { hardwareModuleName: '1.3.6.1.5.5.7.8.4' } as const;
 
+/** What a TCG DevID authority has verified of the key (TPM 2.0 Keys for Device Identity and Attestation, 8.1): certificate policies. */
+export const tcgPolicyOid = { verifiedTpmResidency: '2.23.133.11.1.1', verifiedTpmFixed: '2.23.133.11.1.2' } as const;
+
 /** RFC 3279, RFC 4055, RFC 5758, RFC 8410. */
 export const algorithmOid = {
   rsaEncryption: '1.2.840.113549.1.1.1',
@@ -61,6 +64,9 @@ export const keyOid = { ecPublicKey: '1.2.840.10045.2.1', p256: '1.2.840.10045.3
 
 /** PKCS #9 extensionRequest (RFC 2985), the attribute of a certificate request that carries extensions. */
 export const extensionRequestOid = '1.2.840.113549.1.9.14';
+
+/** RFC 5280 section 4.2.1.4; path validation does not process it, so a critical one is refused. */
+export const certificatePoliciesOid = '2.5.29.32';
 
 /** What names where to ask for revocation (RFC 5280 sections 4.2.1.13 and 4.2.2.1); never critical here. */
 export const statusOid = {

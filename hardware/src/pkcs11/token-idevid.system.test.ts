@@ -14,7 +14,8 @@ import { HardwareError } from '../error.ts';
 import { writeIdevidFile } from '../idevid-file.ts';
 import { Pkcs11RootOfTrust } from './pkcs11-root-of-trust.ts';
 import { skipWithoutSoftHsm, softHsmModule, type TestTokens, testTokens } from './testing.ts';
-import { defaultIdevidLabel, idevidSigner } from './token-idevid.ts';
+import { idevidSigner } from './token-idevid.ts';
+import { defaultIdevidLabel } from './token-keys.ts';
 
 const run = promisify(execFile);
 const skip = await skipWithoutSoftHsm();

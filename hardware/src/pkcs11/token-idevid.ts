@@ -9,12 +9,10 @@ import { HardwareError } from '../error.ts';
 import { returnValueOf } from './cryptoki-error.ts';
 import { type Cryptoki, Pkcs11Module } from './module.ts';
 import { chooseToken, listTokens } from './slots.ts';
-import { findKey, findMatching, generateKey, type TokenKey } from './token-keys.ts';
+import { defaultIdevidLabel, findKey, findMatching, generateKey, type TokenKey } from './token-keys.ts';
 import { closeQuietly, login } from './token-login.ts';
 import { sign } from './token-operations.ts';
 import type { TokenPlace } from './token-session.ts';
-
-export const defaultIdevidLabel = 'edgekeep-idevid';
 
 export type IdevidPlace = Omit<TokenPlace, 'keyLabels'>;
 

@@ -15,6 +15,9 @@ export type KeyUse = 'signing' | 'agreement';
 export type KeyLabels = Readonly<Record<KeyUse, string>>;
 export const defaultKeyLabels: KeyLabels = { signing: 'edgekeep-signing', agreement: 'edgekeep-agreement' };
 
+/** CKA_LABEL of a third key, for an IDevID (token-idevid.ts). */
+export const defaultIdevidLabel = 'edgekeep-idevid';
+
 export interface TokenKey {
   readonly handle: Handle;
   readonly publicKey: KeyObject;

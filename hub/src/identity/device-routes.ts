@@ -60,6 +60,7 @@ export function identityDeviceRoutes(
         certificateRequest: parseBase64url(body.certificateRequest, 'certificateRequest'),
         evidence: body.evidence,
         witnessKey: body.witnessKey,
+        idevidProof: body.idevidProof,
         nonce: takeChallenge(connection, nowMs),
         nowMs,
       });

@@ -1,7 +1,7 @@
 // Onboarding: a device proves its root of trust, then gets an identity here. A TPM proves that its endorsement key comes from a known
 // vendor (certificate path), that the attestation key lives beside it (credential activation), and that the operational key was made
-// on this device (quote over nonce and key). Any other device shows a one-time token and signs with its own key: its tier says so, and
-// that a key is in a secure element is what whoever made the token vouches for.
+// on this device (quote over nonce and key). Any other device shows an IDevID or a one-time token and signs with its own key: its tier says
+// so, and that a key is in a secure element is what its manufacturer or whoever made the token vouches for.
 import { createHash, randomBytes } from 'node:crypto';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
@@ -12,7 +12,8 @@ import { encodeSpki, parseSpki } from '@edgekeep/core/identity/public-key';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { makeCredential } from '@edgekeep/core/tpm/credential';
 import { parsePublic, publicKeyOf as publicKeyOfArea, tpmName } from '@edgekeep/core/tpm/public-area';
-import type { DeviceIdentity } from '@edgekeep/wire/device-api';
+import type { DeviceIdentity, IdevidProofDocument } from '@edgekeep/wire/device-api';
+import type { Kysely } from 'kysely';
 import { wrapTargetOf } from '../access/wrap.ts';
 import { type Appraiser, isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
 import { appendEntry } from '../audit/append.ts';
@@ -30,9 +31,20 @@ import { recordChange } from '../registry/history.ts';
 import type { HubSettings } from '../settings.ts';
 import { takeWitnessKey } from '../registry/witness-keys.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
+import type { DeviceRecord, DeviceRow, Tables } from '../store/schema.ts';
 import { issueDeviceCertificate, recordCertificate } from './authority.ts';
 import { type ProvenEndorsement, proveEndorsement } from './endorsement.ts';
+import {
+  assertIdevidFree,
+  assertIdOfSerial,
+  forgetIdevid,
+  proveIdevid,
+  readShownIdevid,
+  recordIdevid,
+  refuseIdevidClone,
+  type ShownIdevid,
+  type TrustedIdevid,
+} from './idevid.ts';
 import { assertFreshToken, assertRootNotFormer, beginGeneration, findReturning } from './returning.ts';
 import { attestationKeyFor } from './root-keys.ts';
 import { findShownToken, type ShownToken, spendShownToken, tokenActor } from './shown-token.ts';
@@ -50,6 +62,8 @@ export interface PendingEnrolment {
   readonly group: EnrolmentGroup | undefined;
   /** Which of the device's identities this will be; above 1 for one that was wiped. */
   readonly generation: number;
+  /** The identity its manufacturer gave it, whose key it has yet to prove. */
+  readonly idevid: TrustedIdevid | undefined;
   /** Where the request came from. */
   readonly address: string;
   /** What only the TPM with both keys can read; undefined for a device without a TPM. */
@@ -76,6 +90,7 @@ export async function startEnrolment(
     deviceId: string;
     token?: string | undefined;
     identity: DeviceIdentity;
+    idevid?: { readonly chain: readonly string[] } | undefined;
     address: string;
     nowMs: number;
   },
@@ -91,12 +106,15 @@ export async function startEnrolment(
   const asker = { deviceId, tier, nowMs };
   const shown = request.token === undefined ? undefined : await findShownToken(database.read, request.token, asker);
   const endorsement = tier === 'tpm' ? await proveEndorsement(database.read, identity, vendorRoots, nowMs) : undefined;
-  const proof = proofOf({ deviceId, tier, rootSha256, shown, endorsement });
+  const idevid = await readIdevid(database.read, request, nowMs);
+  const proof = proofOf({ deviceId, tier, rootSha256, shown, endorsement, idevid });
   // Whoever comes back has its group and its place; the order to wipe it vouches for hardware that is still the same.
   const group = returning === undefined ? await matchEnrolmentGroup(database.read, proof) : undefined;
   const vouched = expected || group !== undefined || returning !== undefined || !settings.enrolment.requireToken;
-  // Without a TPM nothing shows where a key is, whoever lists it.
-  const needsToken = endorsement === undefined || !vouched || group?.terms.needsToken === true;
+  // Without a TPM or a manufacturer's word nothing shows where a key is, whoever lists it.
+  const proven = endorsement !== undefined || idevid?.kind === 'trusted';
+  const needsToken = !proven || !vouched || group?.terms.needsToken === true;
+  if (needsToken && shown === undefined && idevid?.kind === 'unknown') throw idevid.refusal;
   const token = needsToken ? (shown ?? (await findShownToken(database.read, undefined, asker))) : shown;
   if (token?.kind === 'group' && token.group !== group?.name) {
     const by = group === undefined ? 'by no proof that it asks for' : `by the enrolment group ${group.name}`;
@@ -107,11 +125,14 @@ export async function startEnrolment(
   }
   if (returning !== undefined && endorsement === undefined) await assertFreshToken(database.read, returning, token);
   const generation = (returning?.generation ?? 0) + 1;
-  const common = { deviceId, identity, rootSha256, token, proof, group, address, generation };
+  const trusted = idevid?.kind === 'trusted' ? idevid : undefined;
+  const common = { deviceId, identity, rootSha256, token, proof, group, idevid: trusted, address, generation };
+  const named = expected || returning !== undefined || token !== undefined || group?.kind === 'manifest';
+  if (trusted !== undefined && !named) assertIdOfSerial(trusted, deviceId);
   if (identity.kind !== 'tpm' || endorsement === undefined) {
     // Nothing a device sends shows where its key is: a token for any tier must not let a key in a file pass for hardware.
     const tierOfToken = token?.kind === 'one-time' ? token.tier : group?.terms.tier;
-    if (tier === 'secure-element' && tierOfToken !== 'secure-element') {
+    if (tier === 'secure-element' && tierOfToken !== 'secure-element' && trusted === undefined) {
       throw refused(
         'tier-not-vouched',
         'a secure element needs an enrolment token made for that tier: `edgekeep enroll token --tier secure-element`',
@@ -148,12 +169,13 @@ export async function completeEnrolment(
     certificateRequest: Uint8Array;
     evidence: Evidence;
     witnessKey: string;
+    idevidProof?: IdevidProofDocument | undefined;
     nonce: Uint8Array;
     nowMs: number;
   },
 ): Promise<Certificate> {
   const { database, authorities, settings, appraiser } = parts;
-  const { deviceId, identity, rootSha256, token, generation } = pending;
+  const { deviceId, identity, rootSha256, token, idevid, generation } = pending;
   const { nowMs } = proof;
   if (pending.credentialSecret !== undefined) {
     const answer = proof.credentialSecret ?? new Uint8Array(0);
@@ -195,6 +217,10 @@ export async function completeEnrolment(
       reasons: appraisal.reasons,
     });
   }
+  if (idevid !== undefined) {
+    proveIdevid(idevid, proof.idevidProof, { nonce: proof.nonce, operationalSpki: spki, deviceId, identity });
+    await refuseIdevidClone(database, idevid, { deviceId, address: pending.address, nowMs });
+  }
   const order = {
     deviceId,
     spki,
@@ -213,6 +239,10 @@ export async function completeEnrolment(
     if (token !== undefined) await spendShownToken(trx, token, { deviceId, nowMs });
     await takeWitnessKey(trx, proof.witnessKey, deviceId);
     await recordCertificate(trx, certificate, deviceId);
+    if (idevid !== undefined) {
+      await assertIdevidFree(trx, idevid, deviceId);
+      await recordIdevid(trx, idevid, { deviceId, nowMs });
+    } else if (returning !== undefined) await forgetIdevid(trx, deviceId);
     const newcomer = { deviceId, address: pending.address, nowMs };
     if (group !== undefined) await joinEnrolmentGroup(trx, group, newcomer);
     const site = returning === undefined ? await allocateSite(trx, group, newcomer) : returning.site;
@@ -228,6 +258,7 @@ export async function completeEnrolment(
         witnessKey: proof.witnessKey,
         certificate: toHex(certificateDigest(certificate)),
         serial: serialText(certificate),
+        ...(idevid === undefined ? {} : idevidData(idevid)),
         ...(group === undefined ? {} : { enrolmentGroup: group.name }),
         ...(site === null ? {} : { site }),
         ...(generation === 1 ? {} : { generation }),
@@ -270,18 +301,32 @@ function proofOf(known: {
   readonly rootSha256: string;
   readonly shown: ShownToken | undefined;
   readonly endorsement: ProvenEndorsement | undefined;
+  readonly idevid: ShownIdevid | undefined;
 }): EnrolmentProof {
   const { deviceId, tier, rootSha256, shown, endorsement } = known;
+  const idevid = known.idevid?.kind === 'trusted' ? known.idevid : undefined;
   return {
     deviceId,
     tier,
     rootSha256,
     endorsementAuthorities: endorsement?.authorities ?? [],
-    idevidAuthorities: [],
-    idevidSha256: undefined,
+    idevidAuthorities: idevid?.authorities ?? [],
+    idevidSha256: idevid?.idevid.sha256,
     tokenGroup: shown?.kind === 'group' ? shown.group : undefined,
-    anchorGroups: endorsement?.anchorGroups ?? [],
+    anchorGroups: [...(endorsement?.anchorGroups ?? []), ...(idevid?.anchorGroups ?? [])],
   };
+}
+
+async function readIdevid(
+  db: Kysely<Tables>,
+  { identity, idevid }: { identity: DeviceIdentity; idevid?: { readonly chain: readonly string[] } | undefined },
+  nowMs: number,
+): Promise<ShownIdevid | undefined> {
+  return idevid === undefined ? undefined : readShownIdevid(db, idevid.chain, { tier: identity.kind, nowMs });
+}
+
+function idevidData({ idevid: { serialNumber, sha256 } }: TrustedIdevid) {
+  return { idevidSerial: serialNumber, idevidSha256: sha256 };
 }
 
 // Between the two steps a group may have been deleted or made anew, and an import taken back what made a token unnecessary.

@@ -14,6 +14,7 @@ import type { Connections } from './connections.ts';
 import { createEnrolmentToken } from './enrolment-token.ts';
 import { formerIdentitiesOf } from './returning.ts';
 import { getDevice } from '../registry/states.ts';
+import { idevidOf } from './idevid.ts';
 
 const page = z.strictObject({
   filter: z.string().min(1).optional(),
@@ -72,6 +73,7 @@ export function deviceOperatorRoutes(
         generation: row.generation,
         formerIdentities: await formerIdentitiesOf(database.read, row.id, historyMost),
         nextRootSha256: row.next_root_sha256,
+        idevid: await idevidOf(database.read, row.id),
         rootSha256,
         witnessKey,
         certificates,

@@ -77,3 +77,21 @@ export interface WitnessKeyRow {
   readonly key: string;
   readonly device_id: string;
 }
+
+/** The IDevID a device has proven; the row stays as long as the device. */
+export interface DeviceIdevidRow {
+  readonly device_id: string;
+  /** Of the certificate, hex. */
+  readonly sha256: string;
+  /** SHA-256 of the SPKI of the authority that issued it, and of the one that is trusted, hex. */
+  readonly issuer_sha256: string;
+  readonly anchor_sha256: string;
+  /** In lower case: names compare without it. */
+  readonly serial_folded: string;
+  readonly serial_number: string;
+  readonly issuer: string;
+  readonly hardware_type: string;
+  readonly hardware_serial: string;
+  readonly der: Uint8Array;
+  readonly proven_at: number;
+}

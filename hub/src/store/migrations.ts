@@ -11,6 +11,7 @@ import { migration as sites } from './migrations/0007-sites.ts';
 import { migration as authorities } from './migrations/0008-authorities.ts';
 import { migration as alerts } from './migrations/0009-alerts.ts';
 import { migration as peopleAndWorkloads } from './migrations/0010-people-and-workloads.ts';
+import { migration as idevids } from './migrations/0012-idevids.ts';
 import type { Tables } from './schema.ts';
 
 const migrations: Readonly<Record<string, Migration>> = {
@@ -24,6 +25,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0008-authorities': authorities,
   '0009-alerts': alerts,
   '0010-people-and-workloads': peopleAndWorkloads,
+  '0012-idevids': idevids,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => ({ ...migrations }) };

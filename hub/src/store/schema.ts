@@ -3,6 +3,7 @@ import type { AlertKind, AlertSeverity, AlertState } from '@edgekeep/wire/alert-
 import type { Generated, Selectable } from 'kysely';
 import type {
   BlockedRootRow,
+  DeviceIdevidRow,
   EnrolmentGroupJoinRow,
   EnrolmentGroupRow,
   EnrolmentGroupTokenRow,
@@ -16,6 +17,7 @@ import type { WorkloadDeclarationRow, WorkloadHistoryRow, WorkloadRow } from './
 
 export interface Tables {
   device: DeviceTable;
+  device_idevid: DeviceIdevidRow;
   device_tag: DeviceTagRow;
   device_document: DeviceDocumentRow;
   device_attribute: DeviceAttributeRow;

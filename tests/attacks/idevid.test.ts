@@ -1,0 +1,323 @@
+// Enrolment by IDevID: what a manufacturer's word opens, and every way to use that word for another device that must be refused.
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { after, before, test } from 'node:test';
+import { parseBase64url, toBase64url, toHex } from '@edgekeep/core/bytes';
+import { parseCertificate, certificateDigest } from '@edgekeep/core/identity/certificate';
+import { extendedKeyUsage, keyUsage } from '@edgekeep/core/identity/extensions';
+import { idevidProofMessage } from '@edgekeep/core/identity/idevid-proof';
+import { extensionOid, keyPurposeOid } from '@edgekeep/core/identity/oid';
+import { encodeSpki } from '@edgekeep/core/identity/public-key';
+import { type TestManufacturer, testManufacturer } from '@edgekeep/core/identity/testing-manufacturer';
+import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
+import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
+import { alertList } from '@edgekeep/wire/alert-api';
+import * as api from '@edgekeep/wire/device-api';
+import { groupSwitchAnswer } from '@edgekeep/wire/enrolment-group-api';
+import { auditList, deviceDetail } from '@edgekeep/wire/operator-api';
+import { importReport } from '@edgekeep/wire/registry-api';
+import { z } from 'zod';
+import { accepted, type Answer, assertRefused } from '../support/answer.ts';
+import { DeviceLink } from '../support/device-link.ts';
+import { giveIdevid, trustManufacturer } from '../support/manufacturer.ts';
+import { newOperationalKey, proofDocument, TestDevice } from '../support/test-device.ts';
+import { skipWithoutTpm as skip, TpmWorld } from '../support/tpm-world.ts';
+
+let fleet: TpmWorld;
+let works: TestManufacturer;
+let stranger: TestManufacturer;
+/** Enrolled by its IDevID. */
+let first: TestDevice;
+/** Has an IDevID, is not enrolled. */
+let second: TestDevice;
+
+before(async () => {
+  if (skip !== false) return;
+  fleet = await TpmWorld.open();
+  works = await testManufacturer();
+  stranger = await testManufacturer('Other Works');
+  await trustManufacturer(fleet.world, works, 'works');
+  first = await made('sn-1', 'SN-1');
+  second = await made('sn-2', 'SN-2');
+});
+after(() => fleet?.[Symbol.asyncDispose]());
+
+function hardwareOf({ rootOfTrust }: TestDevice): TpmRootOfTrust {
+  assert.ok(rootOfTrust instanceof TpmRootOfTrust);
+  return rootOfTrust;
+}
+
+async function made(id: string, serialNumber: string): Promise<TestDevice> {
+  const device = await fleet.newDevice(id);
+  await giveIdevid(works, hardwareOf(device), serialNumber);
+  return device;
+}
+
+const show = (id: string) => fleet.world.operator.get(`/v1/devices/${id}`, deviceDetail);
+
+function refusedFor(answer: Answer, reason: string): void {
+  assertRefused(answer, { status: 403, code: 'enrolment-refused', reason });
+}
+
+async function assertNotEnrolled(id: string): Promise<void> {
+  await assert.rejects(show(id), { code: 'not-found' });
+}
+
+const withProof = z.looseObject({ idevidProof: z.looseObject({ signature: z.string(), residency: z.unknown() }) });
+
+/** Another IDevID in the place of what the device has. */
+async function withIdevid(
+  device: TestDevice,
+  manufacturer: TestManufacturer,
+  change?: Parameters<typeof giveIdevid>[3],
+): Promise<Answer> {
+  await giveIdevid(manufacturer, hardwareOf(device), 'SN-2', change);
+  return device.tryEnrol(fleet.world, undefined);
+}
+
+test(
+  'a device enrols by its IDevID without a token, serves the bind, and the hub keeps both identities',
+  { skip },
+  async () => {
+    accepted(await first.tryEnrol(fleet.world, undefined), api.certificateResponse);
+    await using link = await first.connect(fleet.world.hub);
+    assert.ok(link.connected);
+    const { idevid, enrolmentGroup, certificates } = await show('sn-1');
+    const [leaf = new Uint8Array(0)] = (await hardwareOf(first).idevid())?.chain ?? [];
+    assert.deepEqual(idevid, {
+      serialNumber: 'SN-1',
+      sha256: toHex(certificateDigest(parseCertificate(leaf))),
+      issuer: 'CN=Example Works line 1',
+      hardwareType: '1.3.6.1.4.1.32473.1',
+      hardwareSerial: 'SN-1',
+    });
+    assert.equal(enrolmentGroup, 'works');
+    assert.equal(certificates.length, 1);
+    const { entries } = await fleet.world.operator.get('/v1/audit', auditList);
+    const entry = entries.find(({ kind, subject }) => kind === 'device-enrolled' && subject === 'device:sn-1');
+    assert.equal(entry?.actor, 'enrolment-group:works');
+    assert.partialDeepStrictEqual(entry.data, { idevidSerial: 'SN-1', idevidSha256: idevid.sha256 });
+  },
+);
+
+test('without an IDevID, and with one of a manufacturer nobody trusts, a device needs a token', { skip }, async () => {
+  const plain = await second.tryEnrol(fleet.world, undefined, {
+    start: (honest) => ({ ...honest, idevid: undefined }),
+  });
+  assertRefused(plain, { status: 403, code: 'enrolment-refused' });
+  refusedFor(await withIdevid(second, stranger), 'idevid-authority-unknown');
+  await assertNotEnrolled('sn-2');
+});
+
+test('an authority of the same name with another key is not the manufacturer', { skip }, async () => {
+  refusedFor(await withIdevid(second, await testManufacturer()), 'idevid-path');
+});
+
+const spoiled: readonly (readonly [string, string, NonNullable<Parameters<typeof giveIdevid>[3]>])[] = [
+  ['that has expired', 'idevid-path', (t) => ({ ...t, notAfterSeconds: t.notBeforeSeconds + 1 })],
+  ['that is not valid yet', 'idevid-path', (t) => ({ ...t, notBeforeSeconds: 4_000_000_000 })],
+  [
+    'whose key may not sign',
+    'idevid-key-usage',
+    (t) => ({
+      ...t,
+      extensions: [...t.extensions.filter(({ oid }) => oid !== extensionOid.keyUsage), keyUsage('keyEncipherment')],
+    }),
+  ],
+  [
+    'for servers only',
+    'idevid-purpose',
+    (t) => ({ ...t, extensions: [...t.extensions, extendedKeyUsage(keyPurposeOid.serverAuth)] }),
+  ],
+  [
+    'that names no hardware',
+    'idevid-hardware-missing',
+    (t) => ({ ...t, extensions: t.extensions.filter(({ oid }) => oid !== extensionOid.subjectAltName) }),
+  ],
+];
+for (const [what, reason, change] of spoiled) {
+  test(`an IDevID ${what} is refused, also beside a token`, { skip }, async () => {
+    refusedFor(await withIdevid(second, works, change), reason);
+    refusedFor(await second.tryEnrol(fleet.world, await fleet.world.enrolmentToken()), reason);
+    await assertNotEnrolled('sn-2');
+  });
+}
+
+test('a changed IDevID is refused', { skip }, async () => {
+  await giveIdevid(works, hardwareOf(second), 'SN-2');
+  const answer = await second.tryEnrol(fleet.world, undefined, {
+    start: (honest) => {
+      const [leaf = '', ...issuers] = honest.idevid?.chain ?? [];
+      const der = parseBase64url(leaf, 'leaf');
+      const spoilt = Uint8Array.from(der, (octet, at) => (at === der.length - 1 ? octet ^ 1 : octet));
+      return { ...honest, idevid: { chain: [toBase64url(spoilt), ...issuers] } };
+    },
+  });
+  refusedFor(answer, 'idevid-path');
+});
+
+test('the IDevID of another device is refused: its key is not here, and not in this TPM', { skip }, async (t) => {
+  const other = await made('sn-3', 'SN-3');
+  const chain = ((await hardwareOf(other).idevid())?.chain ?? []).map(toBase64url);
+  const asOther = (honest: object) => ({ ...honest, deviceId: 'sn-3', idevid: { chain } });
+
+  await t.test('with a proof by the own key', async () => {
+    refusedFor(await second.tryEnrol(fleet.world, undefined, { start: asOther }), 'idevid-not-possessed');
+  });
+
+  await t.test(
+    'with the other device signing what it is given, as a thief with access to it could have it',
+    async () => {
+      await using link = await DeviceLink.open(fleet.world.hub);
+      const answer = await relayed(link, second, other, chain);
+      refusedFor(answer, 'idevid-not-in-this-tpm');
+    },
+  );
+
+  await t.test('and nothing of it is left', async () => assertNotEnrolled('sn-3'));
+});
+
+/** `device` enrols with its own root of trust, and `helper` signs for the IDevID. */
+async function relayed(link: DeviceLink, device: TestDevice, helper: TestDevice, chain: string[]): Promise<Answer> {
+  const identity = await device.identity();
+  const start = { deviceId: 'sn-3', identity, idevid: { chain } };
+  const { nonce, credential } = accepted(
+    await link.ask('POST', '/v1/enrol/challenge', start),
+    api.enrolChallengeResponse,
+  );
+  const secret = await device.rootOfTrust.activateCredential(
+    parseBase64url(credential?.blob ?? '', 'blob'),
+    parseBase64url(credential?.encryptedSecret ?? '', 'secret'),
+  );
+  const { request, spki } = await newOperationalKey('sn-3');
+  const subject = { nonce: parseBase64url(nonce, 'nonce'), operationalSpki: spki, deviceId: 'sn-3', identity };
+  const proof = await (await hardwareOf(helper).idevid())?.prove(idevidProofMessage(subject));
+  assert.ok(proof);
+  return link.ask('POST', '/v1/enrol/complete', {
+    credentialSecret: toBase64url(secret),
+    certificateRequest: toBase64url(request),
+    evidence: await device.evidence('certify', subject.nonce, spki),
+    witnessKey: device.witnessKey,
+    idevidProof: proofDocument(proof),
+  });
+}
+
+test('an old proof, a proof without the TPM’s word, and none at all are refused', { skip }, async () => {
+  await giveIdevid(works, hardwareOf(second), 'SN-2');
+  let old: object | undefined;
+  const keep = await second.tryEnrol(fleet.world, undefined, {
+    end: (honest) => {
+      old = withProof.parse(honest).idevidProof;
+      return { ...honest, idevidProof: undefined };
+    },
+  });
+  refusedFor(keep, 'idevid-proof-missing');
+  const replayed = await second.tryEnrol(fleet.world, undefined, {
+    end: (honest) => ({ ...honest, idevidProof: old }),
+  });
+  refusedFor(replayed, 'idevid-not-possessed');
+  const bare = await second.tryEnrol(fleet.world, undefined, {
+    end: (honest) => {
+      const { signature } = withProof.parse(honest).idevidProof;
+      return { ...honest, idevidProof: { signature } };
+    },
+  });
+  refusedFor(bare, 'idevid-residency-missing');
+  const mixed = await second.tryEnrol(fleet.world, undefined, {
+    end: (honest) => {
+      const { signature } = withProof.parse(honest).idevidProof;
+      return {
+        ...honest,
+        idevidProof: { signature, residency: withProof.parse({ idevidProof: old }).idevidProof.residency },
+      };
+    },
+  });
+  refusedFor(mixed, 'idevid-not-in-this-tpm');
+  const noise = await second.tryEnrol(fleet.world, undefined, {
+    end: (honest) => ({ ...honest, idevidProof: { signature: toBase64url(randomBytes(70)) } }),
+  });
+  refusedFor(noise, 'idevid-not-possessed');
+  await assertNotEnrolled('sn-2');
+});
+
+test(
+  'a clone, with the serial number of an enrolled device and a key of its own, is refused also with a token',
+  { skip },
+  async () => {
+    const clone = await made('clone', 'SN-1');
+    refusedFor(await clone.tryEnrol(fleet.world, undefined), 'idevid-id-differs');
+    refusedFor(await clone.tryEnrol(fleet.world, await fleet.world.enrolmentToken()), 'idevid-taken');
+    // X.520 compares serial numbers without case.
+    await giveIdevid(works, hardwareOf(clone), 'sn-1');
+    refusedFor(await clone.tryEnrol(fleet.world, await fleet.world.enrolmentToken()), 'idevid-taken');
+    await assertNotEnrolled('clone');
+    const { alerts } = await fleet.world.operator.get('/v1/alerts', alertList);
+    const raised = alerts.find(({ kind, deviceId }) => kind === 'clone' && deviceId === 'sn-1');
+    assert.equal(raised?.count, 2);
+    assert.match(raised.title, /^clone at .* came with the IDevID of sn-1, serial number SN-1/i);
+  },
+);
+
+test('the public certificate of an enrolled device raises no alert when its key is not at hand', { skip }, async () => {
+  const chain = ((await hardwareOf(first).idevid())?.chain ?? []).map(toBase64url);
+  const token = await fleet.world.enrolmentToken();
+  const answer = await second.tryEnrol(fleet.world, token, { start: (honest) => ({ ...honest, idevid: { chain } }) });
+  refusedFor(answer, 'idevid-not-possessed');
+  const { alerts } = await fleet.world.operator.get('/v1/alerts', alertList);
+  assert.equal(alerts.find(({ kind }) => kind === 'clone')?.count, 2);
+});
+
+test(
+  'a device does not take the name of another: its id is that of its serial number, or one it was given',
+  { skip },
+  async () => {
+    const named = await made('boss', 'SN-4');
+    refusedFor(await named.tryEnrol(fleet.world, undefined), 'idevid-id-differs');
+    const { rootSha256 } = await rootOf(named);
+    const lines = Readable.from([`${JSON.stringify({ id: 'boss', rootSha256 })}\n`]);
+    const report = await fleet.world.operator.sendLines('/v1/devices/import', lines, importReport);
+    assert.equal(report.expected, 1);
+    accepted(await named.tryEnrol(fleet.world, undefined), api.certificateResponse);
+    assert.equal((await show('boss')).idevid?.serialNumber, 'SN-4');
+  },
+);
+
+async function rootOf(device: TestDevice): Promise<{ rootSha256: string }> {
+  const { endorsementKey } = await hardwareOf(device).describe();
+  const key = publicKeyOf(parsePublic(endorsementKey.publicArea));
+  return { rootSha256: createHash('sha256').update(encodeSpki(key)).digest('hex') };
+}
+
+test('an IDevID of hardware does not speak for keys in files', { skip }, async () => {
+  const software = fleet.keep(await TestDevice.withoutTpm('sn-2', join(fleet.world.folder, 'files')));
+  const chain = ((await hardwareOf(second).idevid())?.chain ?? []).map(toBase64url);
+  const answer = await software.tryEnrol(fleet.world, undefined, {
+    start: (honest) => ({ ...honest, idevid: { chain } }),
+  });
+  refusedFor(answer, 'idevid-tier-differs');
+});
+
+test('a chain of five, an empty one and one that is no certificate are broken input', { skip }, async () => {
+  const [leaf = ''] = ((await hardwareOf(second).idevid())?.chain ?? []).map(toBase64url);
+  for (const chain of [[], [leaf, leaf, leaf, leaf, leaf], ['AAAA']]) {
+    const answer = await second.tryEnrol(fleet.world, undefined, {
+      start: (honest) => ({ ...honest, idevid: { chain } }),
+    });
+    assert.equal(answer.status, 400);
+  }
+});
+
+test('a disabled group lets nobody in by IDevID', { skip }, async () => {
+  await giveIdevid(works, hardwareOf(second), 'SN-2');
+  await fleet.world.operator.send(
+    'POST',
+    '/v1/enrolment-groups/works/disable',
+    { reason: 'lot recalled' },
+    groupSwitchAnswer,
+  );
+  refusedFor(await second.tryEnrol(fleet.world, undefined), 'enrolment-group-disabled');
+  await fleet.world.operator.send('POST', '/v1/enrolment-groups/works/enable', {}, groupSwitchAnswer);
+  accepted(await second.tryEnrol(fleet.world, undefined), api.certificateResponse);
+});

@@ -1,0 +1,30 @@
+// A manufacturer that a test's hub trusts or not, and devices that it gave an IDevID.
+import { encodePem } from '@edgekeep/core/identity/pem';
+import { encodeSpki } from '@edgekeep/core/identity/public-key';
+import type { CertificateTemplate } from '@edgekeep/core/identity/issue';
+import type { TestManufacturer } from '@edgekeep/core/identity/testing-manufacturer';
+import type { IdevidHardware } from '@edgekeep/hardware/onboarding';
+import { enrolmentGroupView } from '@edgekeep/wire/enrolment-group-api';
+import type { HubWorld } from './hub-world.ts';
+
+/** Devices of this manufacturer enrol without a token. */
+export async function trustManufacturer(
+  world: HubWorld,
+  { root }: TestManufacturer,
+  name: string,
+  terms: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
+  const order = { name, kind: 'ca', certificate: encodePem('CERTIFICATE', root.der), terms };
+  await world.operator.send('POST', '/v1/enrolment-groups', order, enrolmentGroupView);
+}
+
+/** Gives the hardware an IDevID with this serial number, which `change` may spoil. */
+export async function giveIdevid(
+  manufacturer: TestManufacturer,
+  hardware: IdevidHardware,
+  serialNumber: string,
+  change?: (template: CertificateTemplate) => CertificateTemplate,
+): Promise<void> {
+  const { publicKey } = await hardware.idevidSigner();
+  await hardware.storeIdevid(await manufacturer.issue(encodeSpki(publicKey), { serialNumber }, change));
+}
