@@ -5,8 +5,10 @@ import { after, before, suite, test } from 'node:test';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
+import * as admission from '@edgekeep/wire/admission-api';
 import { certificateResponse } from '@edgekeep/wire/device-api';
 import { historyView, importReport } from '@edgekeep/wire/registry-api';
+import type { z } from 'zod';
 import { accepted, assertRefused } from './support/answer.ts';
 import type { TestDevice } from './support/test-device.ts';
 import { skipWithoutTpm, TpmWorld } from './support/tpm-world.ts';
@@ -51,6 +53,60 @@ suite('the allow list', { skip: skipWithoutTpm }, () => {
     const blocked = { status: 403, code: 'enrolment-refused', reason: 'root-of-trust-blocked', says: /lot 17/ };
     assertRefused(await stolen.tryEnrol(tpms.world, undefined), blocked);
     assertRefused(await stolen.tryEnrol(tpms.world, await tpms.world.enrolmentToken()), blocked);
+  });
+
+  test('a block that is taken back lets the TPM enrol; a block does not touch who has enrolled', async () => {
+    const { world } = tpms;
+    const found = await tpms.newDevice('press-4');
+    const rootSha256 = await rootOf(found);
+    const block = async (reason: string) =>
+      world.operator.send('POST', '/v1/blocked-roots', { rootSha256, reason }, admission.blockAnswer);
+    assert.equal((await block('lost')).deviceId, null);
+    assertRefused(await found.tryEnrol(world, await world.enrolmentToken()), {
+      status: 403,
+      code: 'enrolment-refused',
+      reason: 'root-of-trust-blocked',
+      says: /lost/,
+    });
+    const listed = await world.operator.get('/v1/blocked-roots', admission.blockedRootList);
+    assert.equal(listed.blocked.find((row) => row.rootSha256 === rootSha256)?.reason, 'lost');
+    const path = `/v1/blocked-roots/${rootSha256}/unblock`;
+    await world.operator.send('POST', path, { reason: 'found' }, admission.unblockAnswer);
+    accepted(await found.tryEnrol(world, await world.enrolmentToken()), certificateResponse);
+    assert.equal((await block('again')).deviceId, 'press-4');
+    await using link = await found.connect(world.hub);
+    assert.equal((await found.attest(link)).status, 200);
+    assert.equal((await world.entries('root-of-trust-unblocked')).length, 1);
+  });
+
+  test('an expected device that was taken back is expected no more, and its id is free', async () => {
+    const { world } = tpms;
+    const wanted = await tpms.newDevice('press-5');
+    await send({ id: 'press-5', tags: { line: 'press' }, rootSha256: await rootOf(wanted) });
+    const waiting = async () => {
+      const path = '/v1/expected-devices?state=waiting&limit=1';
+      const ids: string[] = [];
+      for (let after: string | null = ''; after !== null;) {
+        const page: z.infer<typeof admission.expectedDeviceList> = await world.operator.get(
+          `${path}&after=${after}`,
+          admission.expectedDeviceList,
+        );
+        ids.push(...page.expected.map(({ id }) => id));
+        after = page.next;
+      }
+      return ids;
+    };
+    assert.deepEqual(await waiting(), ['press-3', 'press-5']);
+    const path = '/v1/expected-devices/press-5';
+    await world.operator.send('DELETE', path, undefined, admission.expectedDeviceRemoved);
+    assert.deepEqual(await waiting(), ['press-3']);
+    assertRefused(await wanted.tryEnrol(world, undefined), { status: 403, code: 'enrolment-refused' });
+    accepted(await wanted.tryEnrol(world, await world.enrolmentToken()), certificateResponse);
+    assert.deepEqual((await world.device('press-5')).tags, {});
+    const again = await world.askOperator('DELETE', path, { token: await world.adminToken() });
+    assertRefused(again, { status: 404, code: 'not-found' });
+    const [entry] = await world.entries('expected-device-removed');
+    assert.equal(entry?.subject, 'device:press-5');
   });
 });
 

@@ -168,9 +168,10 @@ suite('token groups', () => {
       { enrolmentGroup: 'line-1', rootSha256: digest },
       { enrolmentGroup: 'soft' },
       { id: 'listed-3', idevidSha256: digest },
+      { id: 'listed-5', enrolmentGroup: 'soft' },
       { id: 'listed-4', site: 'nowhere' },
     );
-    assert.deepEqual([report.expected, report.listed, report.rejected], [1, 0, 7]);
+    assert.deepEqual([report.expected, report.listed, report.rejected], [1, 0, 8]);
     const taken = await (await device('listed-1')).tryEnrol(world, await world.enrolmentToken());
     refusedFor(taken, 'device-id-reserved');
   });

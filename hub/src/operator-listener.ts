@@ -16,6 +16,7 @@ import { revocationOperatorRoutes } from './identity/revocation-routes.ts';
 import { tokenOperatorRoutes } from './identity/token-routes.ts';
 import { modelOperatorRoutes } from './model/operator-routes.ts';
 import type { HubParts } from './parts.ts';
+import { admissionRoutes } from './registry/admission-routes.ts';
 import { enrolmentGroupRoutes } from './registry/enrolment-group-routes.ts';
 import { registryDeviceRoutes } from './registry/device-routes.ts';
 import { groupRoutes } from './registry/group-routes.ts';
@@ -49,6 +50,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     groupRoutes(app, guarded);
     importRoutes(app, guarded);
     enrolmentGroupRoutes(app, guarded);
+    admissionRoutes(app, guarded);
     siteRoutes(app, guarded);
     alertRoutes(app, guarded);
     platformKeyRoutes(app, parts.platformKeyRoll, requireScope);

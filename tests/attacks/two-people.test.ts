@@ -46,6 +46,7 @@ test('every root operation waits, whoever asks, and no other request of an admin
   const devices = Array.from({ length: 101 }, (_, at) => `nobody-${at}`);
   const requests: Readonly<Record<string, object>> = {
     'trust-publisher': publisher(),
+    'trust-authority': { name: 'vendor', kind: 'endorsement-root', authoritySha256: '0'.repeat(64) },
     'apply-policy': { text: 'permit (principal, action, resource);' },
     'roll-platform-key': {},
     'add-person': { name: 'carl' },

@@ -95,7 +95,7 @@ const expectedLine = z
     groups: z.array(groupNameSchema).max(32).default([]),
     /** SHA-256 of the SPKI of its endorsement key: this TPM may enrol under this id without a token, and no other root of trust may. */
     rootSha256: sha256Hex.optional(),
-    /** SHA-256 of its IDevID certificate, which is listed by the enrolment group. */
+    /** SHA-256 of its IDevID certificate: that device may enrol under this id only, and no other under it. */
     idevidSha256: sha256Hex.optional(),
     /** An enrolment group of the kind `manifest`, which then speaks for it. */
     enrolmentGroup: groupNameSchema.optional(),
@@ -103,8 +103,8 @@ const expectedLine = z
   })
   .refine(
     ({ rootSha256, idevidSha256, enrolmentGroup }) =>
-      enrolmentGroup === undefined ? idevidSha256 === undefined : (rootSha256 ?? idevidSha256) !== undefined,
-    'idevidSha256 needs an enrolmentGroup, and an enrolmentGroup needs rootSha256 or idevidSha256',
+      enrolmentGroup === undefined || (rootSha256 ?? idevidSha256) !== undefined,
+    'an enrolmentGroup needs rootSha256 or idevidSha256',
   );
 /** One line of an import: a device of a manifest, under whatever id it comes. */
 const listedLine = z

@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { parseJson } from '@edgekeep/core/json';
 import { attributesSchema } from '@edgekeep/wire/attributes';
 import * as api from '@edgekeep/wire/enrolment-group-api';
-import type { z } from 'zod';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { pagesOf } from '../pages.ts';
 import { table, timeText } from '../table.ts';
 import { pairOf } from './tag.ts';
 
@@ -91,15 +91,10 @@ export const list: Command = {
   options: operatorOption,
   async run(args) {
     const operator = await openOperator(args);
-    const found: z.infer<typeof api.enrolmentGroupView>[] = [];
-    for (let after: string | null = ''; after !== null;) {
-      const page: z.infer<typeof api.enrolmentGroupList> = await operator.get(
-        `/v1/enrolment-groups?limit=1000&after=${after}`,
-        api.enrolmentGroupList,
-      );
-      found.push(...page.groups);
-      after = page.next;
-    }
+    const found = await pagesOf(async (after) => {
+      const page = await operator.get(`/v1/enrolment-groups?limit=1000&after=${after}`, api.enrolmentGroupList);
+      return { items: page.groups, next: page.next };
+    });
     const rows = found.map((group) => [group.name, group.kind, placesOf(group), stateOf(group), group.description]);
     const text = table([['GROUP', 'KIND', 'DEVICES', 'STATE', 'DESCRIPTION'], ...rows]);
     return { exitCode: exitCodes.ok, value: found, text };

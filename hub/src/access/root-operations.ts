@@ -1,5 +1,6 @@
 // The operations that one person alone cannot carry out (spec/operator-access.md, "Two people"): whoever does one of these decides whom the
 // hub believes from then on. The one list of them.
+import { enrolmentGroupOrder } from '@edgekeep/wire/enrolment-group-api';
 import { apiTokenOrder, revocationOrder } from '@edgekeep/wire/operator-api';
 import type { Caller } from './api-token.ts';
 import { covers, type Scope, scopesOf } from './roles.ts';
@@ -25,6 +26,7 @@ export interface RootLimits {
 
 export const rootOperations: readonly RootOperation[] = [
   { name: 'trust-publisher', method: 'POST', route: '/v1/publishers' },
+  { name: 'trust-authority', method: 'POST', route: '/v1/enrolment-groups', applies: namesAuthority },
   { name: 'apply-policy', method: 'PUT', route: '/v1/policy' },
   { name: 'roll-platform-key', method: 'POST', route: '/v1/platform-key/roll' },
   { name: 'add-person', method: 'POST', route: '/v1/people', bootstraps: true },
@@ -35,6 +37,12 @@ export const rootOperations: readonly RootOperation[] = [
 
 export function rootOperationOf(method: string, route: string | undefined): RootOperation | undefined {
   return rootOperations.find((each) => each.method === method && each.route === route);
+}
+
+// What a group of another kind needs, one person can give without it.
+function namesAuthority(body: unknown): boolean {
+  const { kind } = enrolmentGroupOrder.parse(body);
+  return kind === 'ca' || kind === 'endorsement-root';
 }
 
 // A token of somebody else could be used as that somebody; a token with admin can do whatever needs the scope.

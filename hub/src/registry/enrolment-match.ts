@@ -145,7 +145,7 @@ async function listedFor(db: Kysely<Tables>, proof: EnrolmentProof): Promise<rea
   const kept = await db.selectFrom('enrolment_listing').selectAll().where('device_id', '=', deviceId).execute();
   if (kept.length > 0 && !kept.some(({ kind, sha256 }) => sha256 === shown[kind]))
     throw refused('device-id-reserved', `a manifest keeps ${deviceId} for another root of trust`);
-  return own.map((row) => row.enrolment_group);
+  return own.flatMap((row) => row.enrolment_group ?? []);
 }
 
 async function groupsNamed(

@@ -1,5 +1,5 @@
-// What the lines of an import list for enrolment groups of the kind `manifest` (spec/enrolment-groups.md, "Manifests"): digests of roots of
-// trust and of IDevID certificates, each in one group.
+// What the lines of an import list (spec/enrolment-groups.md, "Manifests"): digests of roots of trust and of IDevID certificates, each in one
+// enrolment group of the kind `manifest` at most, and each under one id at most.
 import type { ExpectedLine, ListedLine } from '@edgekeep/wire/registry-api';
 import { inBatches } from '../identity/revocation-store.ts';
 import type { WriteTransaction } from '../store/database.ts';
@@ -19,7 +19,7 @@ export class Listing {
 
   /** What the store has of these lines. */
   static async read(trx: WriteTransaction, lines: readonly Line[]): Promise<Listing> {
-    const wanted = lines.filter(({ enrolmentGroup }) => enrolmentGroup !== undefined);
+    const wanted = lines.filter((line) => (line.enrolmentGroup ?? line.idevidSha256) !== undefined);
     if (wanted.length === 0) return new Listing(new Set(), new Map());
     const names = [...new Set(wanted.flatMap(({ enrolmentGroup }) => enrolmentGroup ?? []))];
     const manifests = await inBatches(names, async (some) =>
@@ -42,22 +42,25 @@ export class Listing {
     return new Listing(new Set(manifests.map(({ name }) => name)), new Map(rows.map((row) => [keyOf(row), row])));
   }
 
-  /** Takes a line, or says why not: then nothing of it is listed. A line without a group lists nothing. */
+  /** Takes a line, or says why not: then nothing of it is listed. A line without a group lists its IDevID at most. */
   add(line: Line): string | undefined {
     const { enrolmentGroup: group, rootSha256, idevidSha256 } = line;
-    if (group === undefined) return undefined;
-    if (!this.#manifests.has(group))
+    if (group !== undefined && !this.#manifests.has(group))
       return `no enrolment group ${group} of the kind manifest: \`edgekeep enrolment-group create ${group} --kind manifest\``;
     const id = 'id' in line ? line.id : null;
+    const digests = [
+      ['root', group === undefined ? undefined : rootSha256] as const,
+      ['idevid', idevidSha256] as const,
+    ];
     const rows: EnrolmentListingRow[] = [];
-    for (const [kind, sha256] of [['root', rootSha256] as const, ['idevid', idevidSha256] as const]) {
+    for (const [kind, sha256] of digests) {
       if (sha256 === undefined) continue;
       const before = this.#known.get(keyOf({ kind, sha256 }));
-      if (before !== undefined && before.enrolment_group !== group)
-        return `${sha256} is listed by the enrolment group ${before.enrolment_group}`;
-      if (before?.device_id !== undefined && before.device_id !== null && id !== null && before.device_id !== id)
-        return `${sha256} is listed as ${before.device_id}`;
-      rows.push({ kind, sha256, enrolment_group: group, device_id: id ?? before?.device_id ?? null });
+      const named = { group: before?.enrolment_group ?? null, id: before?.device_id ?? null };
+      if (group !== undefined && named.group !== null && named.group !== group)
+        return `${sha256} is listed by the enrolment group ${named.group}`;
+      if (id !== null && named.id !== null && named.id !== id) return `${sha256} is listed as ${named.id}`;
+      rows.push({ kind, sha256, enrolment_group: group ?? named.group, device_id: id ?? named.id });
     }
     for (const row of rows) {
       this.#known.set(keyOf(row), row);
@@ -72,7 +75,10 @@ export class Listing {
         .insertInto('enrolment_listing')
         .values(rows)
         .onConflict((conflict) =>
-          conflict.columns(['kind', 'sha256']).doUpdateSet((q) => ({ device_id: q.ref('excluded.device_id') })),
+          conflict.columns(['kind', 'sha256']).doUpdateSet((q) => ({
+            device_id: q.ref('excluded.device_id'),
+            enrolment_group: q.ref('excluded.enrolment_group'),
+          })),
         )
         .execute();
       return [];

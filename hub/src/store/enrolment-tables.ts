@@ -54,7 +54,8 @@ export interface EnrolmentGroupTokenRow {
 export interface EnrolmentListingRow {
   readonly kind: 'root' | 'idevid';
   readonly sha256: string;
-  readonly enrolment_group: string;
+  /** Null for an IDevID that an import keeps an id for, and no more. */
+  readonly enrolment_group: string | null;
   /** The only device id it may enrol under; null for any. */
   readonly device_id: string | null;
 }

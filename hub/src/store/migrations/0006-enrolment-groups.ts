@@ -63,7 +63,7 @@ async function createGroupTables(db: Kysely<unknown>): Promise<void> {
     .createTable('enrolment_listing')
     .addColumn('kind', 'text', (c) => c.notNull())
     .addColumn('sha256', 'text', (c) => c.notNull())
-    .addColumn('enrolment_group', 'text', (c) => c.notNull().references('enrolment_group.name'))
+    .addColumn('enrolment_group', 'text', (c) => c.references('enrolment_group.name'))
     .addColumn('device_id', 'text')
     .addPrimaryKeyConstraint('enrolment_listing_key', ['kind', 'sha256'])
     .execute();

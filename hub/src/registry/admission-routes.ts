@@ -1,0 +1,70 @@
+// Operator API: devices that are to come, and roots of trust that must not.
+import * as api from '@edgekeep/wire/admission-api';
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import type { RequireScope } from '../http/operator.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { Database } from '../store/database.ts';
+import { blockRoot, listBlockedRoots, listExpected, removeExpected, unblockRoot } from './admission-lists.ts';
+
+const limit = z.coerce.number().int().min(1).max(1_000).default(100);
+const expectedPage = z.strictObject({
+  after: z.string().max(64).default(''),
+  state: z.enum(['any', 'waiting']).default('any'),
+  limit,
+});
+const blockedPage = z.strictObject({ after: z.string().max(64).default(''), limit });
+const byId = z.strictObject({ id: z.string().max(64) });
+const byRoot = z.strictObject({ root: z.string().regex(/^[0-9a-f]{64}$/) });
+
+export function admissionRoutes(
+  app: HttpServer,
+  parts: { readonly database: Database; readonly clock: Clock; readonly requireScope: RequireScope },
+): void {
+  const { database, clock, requireScope } = parts;
+  const read = requireScope('devices:read');
+  const write = requireScope('enrolment:write');
+
+  app.get(
+    '/v1/expected-devices',
+    { ...read, schema: { querystring: expectedPage, response: { 200: api.expectedDeviceList } } },
+    async ({ query: { state, after, limit: most } }) => {
+      const expected = await listExpected(database.read, { after, limit: most, waiting: state === 'waiting' });
+      return { expected: [...expected], next: expected.length === most ? (expected.at(-1)?.id ?? null) : null };
+    },
+  );
+  app.delete(
+    '/v1/expected-devices/:id',
+    { ...write, schema: { params: byId, response: { 200: api.expectedDeviceRemoved } } },
+    async ({ params: { id }, actor }) => {
+      await removeExpected(database, { id, actor, nowMs: clock() });
+      return { id, removed: true };
+    },
+  );
+
+  app.get(
+    '/v1/blocked-roots',
+    { ...read, schema: { querystring: blockedPage, response: { 200: api.blockedRootList } } },
+    async ({ query }) => {
+      const blocked = await listBlockedRoots(database.read, query);
+      const next = blocked.length === query.limit ? (blocked.at(-1)?.rootSha256 ?? null) : null;
+      return { blocked: [...blocked], next };
+    },
+  );
+  app.post(
+    '/v1/blocked-roots',
+    { ...write, schema: { body: api.blockOrder, response: { 200: api.blockAnswer } } },
+    async ({ body: { rootSha256, reason }, actor }) => {
+      const deviceId = await blockRoot(database, { rootSha256, reason, actor, nowMs: clock() });
+      return { rootSha256, blocked: true, deviceId: deviceId ?? null };
+    },
+  );
+  app.post(
+    '/v1/blocked-roots/:root/unblock',
+    { ...write, schema: { params: byRoot, body: api.unblockOrder, response: { 200: api.unblockAnswer } } },
+    async ({ params: { root: rootSha256 }, body: { reason }, actor }) => {
+      await unblockRoot(database, { rootSha256, reason, actor, nowMs: clock() });
+      return { rootSha256, blocked: false };
+    },
+  );
+}

@@ -1,0 +1,34 @@
+// The operator's messages about devices that are to come and roots of trust that must not (spec/registry.md, "Import"). Times are unix
+// milliseconds.
+import { z } from 'zod';
+
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+const reason = z.string().min(1).max(200);
+
+export const expectedDeviceList = z.object({
+  expected: z.array(
+    z.object({
+      id: z.string(),
+      rootSha256: z.string().nullable(),
+      site: z.string().nullable(),
+      importedAt: z.number(),
+      enrolled: z.boolean(),
+    }),
+  ),
+  next: z.string().nullable(),
+});
+export const expectedDeviceRemoved = z.object({ id: z.string(), removed: z.boolean() });
+
+export const blockedRootList = z.object({
+  blocked: z.array(z.object({ rootSha256: z.string(), reason: z.string(), blockedAt: z.number() })),
+  next: z.string().nullable(),
+});
+export const blockOrder = z.strictObject({ rootSha256: sha256Hex, reason });
+export const blockAnswer = z.object({
+  rootSha256: z.string(),
+  blocked: z.boolean(),
+  /** Who has enrolled with it: not touched by this. */
+  deviceId: z.string().nullable(),
+});
+export const unblockOrder = z.strictObject({ reason });
+export const unblockAnswer = z.object({ rootSha256: z.string(), blocked: z.boolean() });
