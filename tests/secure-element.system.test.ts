@@ -204,7 +204,8 @@ test(
   'a policy that asks for the tier alone is refused: it would serve a device whose attestation failed',
   { skip },
   async () => {
-    const bare = 'permit (principal, action, resource) when { context.attestation.tier == "secure-element" };';
+    const bare =
+      'permit (principal, action == Edgekeep::Action::"releaseKey", resource) when { context.attestation.tier == "secure-element" };';
     await assert.rejects(applyPolicy(bare), /policy-constrains-nothing|permits a device whose attestation failed/);
   },
 );

@@ -16,7 +16,7 @@ import { modelDeviceRoutes } from './model/device-routes.ts';
 import type { HubParts } from './parts.ts';
 
 export function createDeviceListener(parts: HubParts): HttpServer {
-  const { settings, clock, keys, authorities, database, door, watch, appraiser, witnesses, rootKeys, policies, log } =
+  const { settings, clock, keys, authorities, database, door, watch, appraiser, witnesses, rootKeys, gate, log } =
     parts;
   const { platformKey } = keys;
   const app = createServer(parts.credential.tlsOptions(), settings.logLevel, 'device');
@@ -25,6 +25,11 @@ export function createDeviceListener(parts: HubParts): HttpServer {
   app.server.on('secureConnection', (socket: TLSSocket) => admit(door, socket));
   // No request of a device is answered with knowledge older than one interval; without a store none is answered.
   app.addHook('onRequest', () => watch.fresh());
+  // Nor on a connection that the policy no longer permits.
+  app.addHook('onRequest', async (request) => {
+    const connection = door.connectionOf(request);
+    if (connection !== undefined) await gate.stayed(connection, clock());
+  });
   const enrolment = {
     database,
     authorities,
@@ -35,7 +40,7 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     clock,
     door,
   };
-  identityDeviceRoutes(app, enrolment);
+  identityDeviceRoutes(app, { ...enrolment, gate });
   recoveryRoutes(app, enrolment);
   estRoutes(app, enrolment);
   authorityDeviceRoutes(app, { database, authorities, clock, door });
@@ -43,7 +48,7 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     database,
     appraiser,
     rootKeys,
-    policies,
+    gate,
     platformKey,
     settings,
     clock,
@@ -51,9 +56,9 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     receipts: parts.receipts,
     countRelease: (outcome) => parts.metrics.countRelease(outcome),
   });
-  tokenDeviceRoutes(app, { database, platformKey, settings, clock, door });
-  modelDeviceRoutes(app, { database, blobs: parts.blobs, door });
-  auditDeviceRoutes(app, { database, log, witnesses, clock, door });
+  tokenDeviceRoutes(app, { database, platformKey, settings, clock, door, gate });
+  modelDeviceRoutes(app, { database, blobs: parts.blobs, clock, door, gate });
+  auditDeviceRoutes(app, { database, log, witnesses, clock, door, gate });
   tileRoutes(app, parts.logFolder);
   revocationStatusRoutes(app, {
     status: parts.revocationStatus,

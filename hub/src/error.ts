@@ -18,6 +18,7 @@ export const hubErrorCodes = {
   'bind-refused': 403,
   'attestation-refused': 403,
   'release-refused': 403,
+  'access-refused': 403,
   'renewal-refused': 403,
   'publisher-untrusted': 403,
   'not-found': 404,

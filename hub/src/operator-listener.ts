@@ -1,6 +1,7 @@
 // What people and programs reach: the routes of each subject on one listener that asks for API tokens.
 import { accessOperatorRoutes } from './access/operator-routes.ts';
 import { approvalRoutes } from './access/approval-routes.ts';
+import { policyRoutes } from './access/policy-routes.ts';
 import { peopleRoutes } from './access/people-routes.ts';
 import { auditOperatorRoutes } from './audit/operator-routes.ts';
 import { tileRoutes } from './audit/tile-routes.ts';
@@ -58,7 +59,8 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     modelOperatorRoutes(app, { ...guarded, blobs: parts.blobs, platformKey });
     peopleRoutes(app, { ...guarded, settings, twoPeople: () => twoPeople.isOn() });
     approvalRoutes(app, { ...guarded, twoPeople });
-    accessOperatorRoutes(app, { ...guarded, policies: parts.policies, references: parts.references });
+    policyRoutes(app, { ...guarded, ...parts.access, gate: parts.gate });
+    accessOperatorRoutes(app, { ...guarded, references: parts.references });
     const logKeys = { log: log.key, attestation: keys.attestationSigner.publicKey };
     const trust = trustSource(database, logKeys, settings.witness.quorum);
     auditOperatorRoutes(app, { database, log, receipts: parts.receipts, trust, requireScope });

@@ -7,8 +7,13 @@ import { type Certificate, parseCertificate } from '@edgekeep/core/identity/cert
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
 import { ApprovedRequests } from './access/approved-requests.ts';
+import { CountryTable } from './access/country-table.ts';
+import { DecisionLog } from './access/decision-log.ts';
+import { AccessGate, type GateParts } from './access/gate.ts';
 import { PolicyStore } from './access/policy-store.ts';
 import { Receipts } from './access/receipts.ts';
+import { AccessRechecks } from './access/rechecks.ts';
+import { Traffic } from './access/traffic.ts';
 import { TwoPeople } from './access/two-people.ts';
 import { Appraiser } from './attest/appraiser.ts';
 import { ReferenceStore } from './attest/reference-store.ts';
@@ -45,7 +50,8 @@ export interface HubParts {
   readonly database: Database;
   readonly logFolder: string;
   readonly log: AuditLog;
-  readonly policies: PolicyStore;
+  readonly access: GateParts;
+  readonly gate: AccessGate;
   readonly connections: Connections;
   readonly references: ReferenceStore;
   readonly rootKeys: RootKeys;
@@ -106,7 +112,18 @@ export async function openParts(
     if (serial === undefined) witnesses.remove(deviceId);
     connections.cut(deviceId, serial);
   };
-  const watch = opened.use(await RevocationWatch.start(database, cut, settings.revocation.pollMilliseconds));
+  const traffic = new Traffic();
+  const countries = await CountryTable.open(database);
+  const decisions = opened.use(new DecisionLog(database, settings.access.decisionsKept));
+  const access = { database, policies, connections, traffic, countries, decisions };
+  const gate = new AccessGate(access);
+  const rechecks = opened.use(new AccessRechecks(gate, clock, settings.access.recheckSeconds));
+  const news = async (): Promise<void> => {
+    await countries.reload();
+    if (await policies.reload()) rechecks.soon();
+  };
+  const { pollMilliseconds } = settings.revocation;
+  const watch = opened.use(await RevocationWatch.start(database, cut, pollMilliseconds, news));
   const authorities = await Authorities.open(folder, { database, keyStore, clock });
   const credential = await LiveCredential.open({ database, authorities, settings, clock });
   const approvedRequests = new ApprovedRequests();
@@ -129,7 +146,6 @@ export async function openParts(
     database,
     logFolder,
     log,
-    policies,
     connections,
     references,
     rootKeys,
@@ -138,9 +154,11 @@ export async function openParts(
     receipts: new Receipts(database, log, witnesses),
     blobs: new Blobs(join(folder, 'blobs')),
     metrics,
-    door: new DeviceDoor(connections, authorities, clock, settings),
-    requireScope: requireScopeWith(database, clock, approvedRequests),
     twoPeople: new TwoPeople(database, settings.access, clock, approvedRequests),
+    access,
+    gate,
+    door: new DeviceDoor(connections, authorities, clock, traffic, settings),
+    requireScope: requireScopeWith(database, clock, approvedRequests, gate),
     platformKeyRoll,
     watch,
     revocationStatus,

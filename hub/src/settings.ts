@@ -101,6 +101,10 @@ export const hubSettingsSchema = z.strictObject({
       approvalSeconds: z.int().min(60).max(604_800).default(3_600),
       /** How many devices or certificates one person may revoke in one order. */
       revokedAloneMost: z.int().min(0).max(10_000).default(100),
+      /** How many decisions of the access policy are kept to try drafts on; 0 keeps none. */
+      decisionsKept: z.int().min(0).max(1_000_000).default(10_000),
+      /** How often live connections are asked about again, in seconds, where the policy looks at what changes by itself. */
+      recheckSeconds: z.int().min(1).max(3_600).default(10),
     })
     .prefault({}),
   tokens: z

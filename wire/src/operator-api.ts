@@ -225,7 +225,6 @@ export const referenceValuesView = z.object({
   withdrawnAt: z.number().nullable(),
 });
 
-export const policyOrder = z.strictObject({ text: z.string().max(262_144) });
 export const policyView = z.object({
   version: z.number(),
   digest: z.string(),

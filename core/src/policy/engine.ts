@@ -18,10 +18,11 @@ const freeSlots: number[] = [];
 let slotsMade = 0;
 let schemaPrepared = false;
 
-/** Statements in Cedar's memory until disposed of. Not to be asked after that. */
+/** Statements in Cedar's memory until disposed of; after that every answer is an error. */
 export class PreparedStatements {
   readonly #slot: number;
   readonly #prepared: ReadonlySet<Action>;
+  #disposed = false;
 
   private constructor(slot: number, prepared: ReadonlySet<Action>) {
     this.#slot = slot;
@@ -48,6 +49,7 @@ export class PreparedStatements {
   }
 
   ask(question: Question): Answer {
+    if (this.#disposed) return { kind: 'error', message: 'this policy was replaced while it was asked: ask again' };
     if (!this.#prepared.has(question.action)) return { kind: 'none' };
     return answerOf(() =>
       statefulIsAuthorized({
@@ -60,6 +62,8 @@ export class PreparedStatements {
   }
 
   [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
     freeSlots.push(this.#slot);
   }
 }

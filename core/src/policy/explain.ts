@@ -34,10 +34,7 @@ export function explain(
         return { code: 'policy-forbids', message: `${version}, statement ${id} forbids ${question.action} ${because}` };
       });
     case 'none':
-      return [
-        { code: 'policy-permits-not', message: `no statement of ${version} permits ${question.action}` },
-        ...nearest(version, statements, question),
-      ];
+      return nearest(version, statements, question);
   }
 }
 
@@ -49,13 +46,17 @@ function nearest(version: string, statements: readonly Statement[], question: Qu
     if (askOnce(open, question).kind !== 'permit') return [];
     return [{ id: statement.id, wants: conditionsThat(statement, question, false) }];
   });
-  const others = permits.length - missing.length;
-  const reasons = missing.slice(0, statementsShown).map(({ id, wants }): PolicyReason => ({
-    code: 'policy-permits-not',
-    message: `${version}, statement ${id} would permit it if ${wants}`,
-  }));
-  if (reasons.length > 0 || others === 0) return reasons;
-  const message = `${version} has ${others} permits of ${question.action}, all for another principal or resource`;
+  const no = `${version} does not permit ${question.action}`;
+  if (missing.length > 0) {
+    return missing.slice(0, statementsShown).map(({ id, wants }) => ({
+      code: 'policy-permits-not',
+      message: `${no}; its statement ${id} would if ${wants}`,
+    }));
+  }
+  const message =
+    permits.length === 0
+      ? `${no}: no statement is about it`
+      : `${no} here; its ${permits.length} statements about it are for another principal or resource`;
   return [{ code: 'policy-permits-not', message }];
 }
 
@@ -68,12 +69,14 @@ function conditionsThat(statement: Statement, question: Question, hold: boolean)
   const shown = found.slice(0, conditionsShown).map(({ kind, body }) => {
     const text = conditionText(statement.json, body);
     const wanted = kind === 'when' ? text : `not (${text})`;
-    const values = [...new Set(pathsIn(body))].map((path) => `${path} is ${valueText(question, path)}`).join(', ');
-    if (hold) return values === '' ? wanted : `${wanted} (${values})`;
-    return values === '' ? wanted : `${wanted}; ${values}`;
+    const paths = [...new Set(pathsIn(body))];
+    const [only] = paths;
+    const values = paths.map((path) => `${path} is ${valueText(question, path)}`).join(', ');
+    if (only === undefined) return wanted;
+    return `${wanted} (${paths.length === 1 ? `it is ${valueText(question, only)}` : values})`;
   });
   const more = found.length - shown.length;
-  return shown.join(hold ? ' and ' : ', and ') + (more > 0 ? ` and ${more} more` : '');
+  return shown.join(' and ') + (more > 0 ? ` and ${more} more` : '');
 }
 
 function conditionText(json: PolicyJson, body: Condition['body']): string {

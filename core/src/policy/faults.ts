@@ -6,7 +6,7 @@ import { askOnce } from './engine.ts';
 import { type Question, questionSchema } from './question.ts';
 import { readsOfExpression } from './reads.ts';
 import { policySchema } from './schema.ts';
-import { entityIds, type Statement } from './statement.ts';
+import { entitiesIn, type Statement } from './statement.ts';
 
 export interface Fault {
   readonly code:
@@ -63,9 +63,9 @@ function permitsTheWorst(json: PolicyJson): boolean {
   const mixed = conditions.filter(({ body }) => !looksAtNothingElse(body));
   const literals = [...new Set(literalsOf(mixed))].slice(0, probeLiteralsMost);
   const open: PolicyJson = { ...json, principal: { op: 'All' }, resource: { op: 'All' }, conditions };
-  const model = json.resource.op === '==' ? (entityIds(json.resource)[0] ?? 'any@0') : 'any@0';
+  const model = json.resource.op === '==' ? (entitiesIn(json.resource)[0] ?? 'any@0') : 'any@0';
   const [name = 'any', version = '0'] = model.split('@');
-  const device = json.principal.op === '==' ? (entityIds(json.principal)[0] ?? 'any') : 'any';
+  const device = json.principal.op === '==' ? (entitiesIn(json.principal)[0] ?? 'any') : 'any';
   for (const question of worstQuestions({ device, name, version }, literals)) {
     if (askOnce(open, question).kind === 'permit') return true;
   }

@@ -80,10 +80,9 @@ test('a forbid of any action is about all actions, and in a text of the time bef
 test('a refusal names each statement that would have permitted it, and what each of them wants that is not so', () => {
   const policy = load(defaultPolicyText);
   const said = messages(policy, keyAsk({ attestation: { tier: 'software' } }));
-  assert.match(said, /no statement of policy 7 permits releaseKey/);
   assert.match(
     said,
-    /statement attested-tpm would permit it if \(?context\.attestation\.tier == "tpm"\)?; context\.attestation\.tier is "software"/,
+    /policy 7 does not permit releaseKey; its statement attested-tpm would if context\.attestation\.tier == "tpm" \(it is "software"\)/,
   );
   assert.doesNotMatch(said, /affirming/);
 });
@@ -92,8 +91,8 @@ test('a refusal by a forbid names it and the condition that matched, with the va
   const policy = load(forbidConnect('when { !context.network.atSite && context.time.hour >= 22 }'));
   const said = messages(policy, connect({ network: { atSite: false }, time: { hour: 23 } }));
   assert.match(said, /policy 7, statement stop forbids connect because/);
-  assert.match(said, /context\.network\.atSite is false/);
-  assert.match(said, /context\.time\.hour is 23/);
+  assert.match(said, /context\.network\.atSite.* \(it is false\)/);
+  assert.match(said, /context\.time\.hour >= 22 \(it is 23\)/);
   const plain = load(
     `${defaultPolicyText}@id("stop") forbid (principal == Edgekeep::Device::"press-9", action, resource);`,
   );
@@ -105,7 +104,7 @@ test('a condition with unless is explained the way it counts', () => {
     permit('when { context.attestation.status == "affirming" } unless { context.presence.elsewhere }'),
   );
   const said = messages(policy, keyAsk({ presence: { elsewhere: true } }));
-  assert.match(said, /not \(context\.presence\.elsewhere\); context\.presence\.elsewhere is true/);
+  assert.match(said, /not \(context\.presence\.elsewhere\) \(it is true\)/);
 });
 
 test('what would change a refusal does change it', () => {
@@ -115,9 +114,9 @@ test('what would change a refusal does change it', () => {
     ),
   );
   const said = messages(policy, keyAsk({ attestation: { ageSeconds: 61 }, health: { score: 80 } }));
-  assert.match(said, /ageSeconds is 61/);
-  assert.match(said, /score is 80/);
-  assert.doesNotMatch(said, /status is/);
+  assert.match(said, /ageSeconds < 60 \(it is 61\)/);
+  assert.match(said, /score < 50 \(it is 80\)/);
+  assert.doesNotMatch(said, /status ==/);
   assert.equal(policy.decide(keyAsk({ attestation: { ageSeconds: 59 }, health: { score: 49 } })).kind, 'permitted');
 });
 

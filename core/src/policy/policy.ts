@@ -8,7 +8,7 @@ import { type Fault, keyFaults, typeFaults } from './faults.ts';
 import type { Question } from './question.ts';
 import { keyOf, type Reads, readsOf } from './reads.ts';
 import { type Action, actions } from './schema.ts';
-import { onlyAbout, readStatements, type Statement } from './statement.ts';
+import { entitiesIn, onlyAbout, readStatements, type Statement } from './statement.ts';
 
 export type Decision =
   | { readonly kind: 'permitted'; readonly statements: readonly string[] }
@@ -41,7 +41,8 @@ export function loadPolicy(text: string, { name, meaning = 'any-action' }: Polic
   const statements =
     meaning === 'any-action' ? read.statements : read.statements.map((statement) => onlyAbout(statement, 'releaseKey'));
   const types = typeFaults(statements);
-  const faults = types.length > 0 ? types : keyFaults(statements);
+  // A text from before was found to constrain something by the rules of its time; a hub must not stop at it now.
+  const faults = types.length > 0 || meaning === 'release-only' ? types : keyFaults(statements);
   if (faults.length > 0) return { kind: 'refused', faults };
   const all = [...statements, ...builtInFor(statements)];
   const prepared = PreparedStatements.prepare(all);
@@ -63,6 +64,8 @@ export class Policy {
   readonly digest: string;
   /** As written, without the built-in ones. */
   readonly statements: readonly Statement[];
+  /** Groups that it names. */
+  readonly groups: ReadonlySet<string>;
   readonly #name: string;
   readonly #all: readonly Statement[];
   readonly #prepared: PreparedStatements;
@@ -80,6 +83,7 @@ export class Policy {
     this.text = text;
     this.digest = createHash('sha256').update(text).digest('hex');
     this.statements = statements;
+    this.groups = new Set(statements.flatMap(({ json }) => entitiesIn(json, 'Edgekeep::Group')));
     this.#all = all;
     this.#prepared = prepared;
     this.#reads = new Map(

@@ -52,7 +52,8 @@ const time = z.strictObject({
   /** 1 is Monday, 7 is Sunday. */
   weekday: z.int().min(1).max(7).default(1),
 });
-const claim = z.int().min(-1).max(99);
+/** A value of AR4SI, one signed octet. */
+const claim = z.int().min(-128).max(127);
 const deviceContext = z.strictObject({
   network: network.prefault({}),
   time: time.prefault({}),

@@ -63,7 +63,7 @@ function actionsOf({ action }: PolicyJson): Pick<Statement, 'actions' | 'namesAc
 // The shape of Cedar's JSON differs between one entity and several, and by whether a type was written: the id is what counts, because
 // validation has seen to the rest.
 function namesAction(constraint: object, action: Action): boolean {
-  return entityIds(constraint).includes(action);
+  return entitiesIn(constraint).includes(action);
 }
 
 // Statements pass through JSON, whose numbers are exact up to there.
@@ -77,9 +77,11 @@ function unsafeNumber(value: unknown): number | undefined {
   return undefined;
 }
 
-/** The ids of all entities that stand anywhere in a piece of Cedar's JSON. */
-export function entityIds(value: unknown): readonly string[] {
+/** The ids of the entities of one type, or of any, that stand anywhere in a piece of Cedar's JSON. */
+export function entitiesIn(value: unknown, type?: string): readonly string[] {
   if (value === null || typeof value !== 'object') return [];
-  if ('type' in value && 'id' in value && typeof value.id === 'string') return [value.id];
-  return Object.values(value).flatMap(entityIds);
+  if ('type' in value && 'id' in value && typeof value.id === 'string') {
+    return type === undefined || value.type === type ? [value.id] : [];
+  }
+  return Object.values(value).flatMap((member) => entitiesIn(member, type));
 }

@@ -36,7 +36,7 @@ test('a test file says what a policy has to decide and by which statement, and e
     failed.map(({ name }) => name),
     ['wrong', 'by another'],
   );
-  assert.match(failed[0]?.message ?? '', /expected permitted, it is refused: .*tier is "software"/);
+  assert.match(failed[0]?.message ?? '', /expected permitted, it is refused: .*tier == "tpm" \(it is "software"\)/);
   assert.match(failed[1]?.message ?? '', /by somebody, it is permitted by attested-tpm/);
 });
 

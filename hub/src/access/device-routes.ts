@@ -27,6 +27,7 @@ export function accessDeviceRoutes(
       const nowMs = clock();
       const nonce = takeChallenge(connection, nowMs);
       const device = await getDevice(database.read, deviceId);
+      await parts.gate.admit({ action: 'attest', deviceId, device, connection, nowMs });
       const expected = { qualifyingData: qualifyingData('release', nonce, connection.exporter), nonce, nowMs };
       const { appraisal, attestationResult } = await appraiser.appraise(device, request.body.evidence, expected);
       const { state } = await database.write((trx) => recordAppraisal(trx, deviceId, appraisal, nowMs));
@@ -41,7 +42,7 @@ export function accessDeviceRoutes(
       const { connection, deviceId, certificateSha256 } = door.bound(request);
       const nowMs = clock();
       const nonce = takeChallenge(connection, nowMs);
-      const ask = { ...request.body, deviceId, certificateSha256, nonce, exporter: connection.exporter, nowMs };
+      const ask = { ...request.body, deviceId, certificateSha256, nonce, connection, nowMs };
       try {
         const { lease, wrappedKey, recorded } = await releaseKey(parts, ask);
         // The receipt needs the entry under a signed checkpoint; until then the key does not leave the hub.

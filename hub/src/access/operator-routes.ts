@@ -1,4 +1,4 @@
-// Operator API: the release policy, reference values.
+// Operator API: reference values.
 import { parseBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
@@ -7,29 +7,18 @@ import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { ReferenceValuesRow } from '../store/schema.ts';
-import type { PolicyStore } from './policy-store.ts';
 
 const named = z.strictObject({ name: z.string().max(64), version: z.string().max(64) });
 
 export function accessOperatorRoutes(
   app: HttpServer,
   parts: {
-    policies: PolicyStore;
     references: ReferenceStore;
     clock: Clock;
     requireScope: RequireScope;
   },
 ): void {
-  const { policies, references, clock, requireScope } = parts;
-
-  app.get('/v1/policy', { ...requireScope('devices:read'), schema: { response: { 200: api.policyView } } }, async () =>
-    policies.current(),
-  );
-  app.put(
-    '/v1/policy',
-    { ...requireScope('policy:write'), schema: { body: api.policyOrder, response: { 200: api.policyView } } },
-    async ({ body, actor }) => policies.apply({ text: body.text, actor, nowMs: clock() }),
-  );
+  const { references, clock, requireScope } = parts;
 
   app.get(
     '/v1/reference-values',

@@ -1,14 +1,36 @@
-// The release policy in force and its history: every version that was ever applied is kept, because receipts name it by digest.
+// The access policy in force and its history: every version that was ever applied is kept, because receipts name it by digest.
+import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
+import { loadPolicy, type Policy, type PolicyMeaning } from '@edgekeep/core/policy/policy';
+import { failedTests, type PolicyTests, policyTestsSchema } from '@edgekeep/core/policy/test-file';
 import { appendEntry } from '../audit/append.ts';
+import { HubError, type Reason } from '../error.ts';
+import { announceCuts } from '../identity/revocation-store.ts';
 import type { Database } from '../store/database.ts';
-import type { PolicyRow } from '../store/schema.ts';
-import { rememberDecisions } from './decision-cache.ts';
-import { defaultPolicyText, loadPolicy, type Policy } from './policy.ts';
+import type { PolicyRow } from '../store/access-tables.ts';
 
-export interface CurrentPolicy extends Policy {
+export interface CurrentPolicy {
   readonly version: number;
+  readonly digest: string;
+  readonly text: string;
   readonly appliedAt: number;
+  readonly meaning: PolicyMeaning;
+  readonly policy: Policy;
 }
+
+export interface PolicyOrder {
+  readonly text: string;
+  readonly tests?: PolicyTests | undefined;
+  readonly meaning?: PolicyMeaning;
+  /** The version it replaces; undefined for whichever is in force. */
+  readonly expectVersion?: number | undefined;
+  /** What else may speak against the loaded policy. */
+  readonly objections?: (policy: Policy) => Promise<readonly Reason[]>;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+// Reasons of a refusal are read by people.
+const failedTestsShown = 20;
 
 export class PolicyStore {
   readonly #database: Database;
@@ -22,59 +44,121 @@ export class PolicyStore {
   /** Loads the newest policy; a new hub starts with the default one. */
   static async open(database: Database, nowMs: number): Promise<PolicyStore> {
     const row = await newest(database);
-    if (row !== undefined) {
-      return new PolicyStore(database, current(loadPolicy(row.text), row.version, row.applied_at));
-    }
-    return new PolicyStore(database, await apply(database, { text: defaultPolicyText, actor: 'hub', nowMs }));
+    if (row !== undefined) return new PolicyStore(database, currentOf(row));
+    const order = { text: defaultPolicyText, actor: 'hub', nowMs };
+    using policy = loadOrThrow(order.text, 'policy 1', 'any-action');
+    return new PolicyStore(database, currentOf(await insert(database, policy, order)));
   }
 
   current(): CurrentPolicy {
     return this.#current;
   }
 
-  /** Validates and applies; a policy that is refused leaves the one in force untouched. */
-  async apply(order: {
-    readonly text: string;
-    readonly actor: string;
-    readonly nowMs: number;
-  }): Promise<CurrentPolicy> {
-    this.#current = await apply(this.#database, order);
+  /** Validates, tests and applies; a policy that is refused leaves the one in force untouched. Other nodes learn of it by the watch. */
+  async apply(order: PolicyOrder): Promise<CurrentPolicy> {
+    using policy = loadOrThrow(order.text, 'the draft', order.meaning ?? 'any-action');
+    const failed = order.tests === undefined ? [] : failedTests(policy, order.tests);
+    const reasons = [
+      ...failed.slice(0, failedTestsShown).map(({ name, message }) => ({
+        code: 'policy-test-failed',
+        message: `${name}: ${message}`,
+      })),
+      ...((await order.objections?.(policy)) ?? []),
+    ];
+    if (reasons.length > 0) {
+      const more = failed.length > failedTestsShown ? ` (${failed.length} tests fail)` : '';
+      throw new HubError('policy-refused', `the policy is not applied${more}`, { reasons });
+    }
+    const row = await insert(this.#database, policy, order);
+    this.#take(row);
     return this.#current;
   }
+
+  /** Takes over what another node applied. Throws `policy-refused` when this node cannot load it: then nothing is decided here. */
+  async reload(): Promise<boolean> {
+    const row = await newest(this.#database);
+    return row !== undefined && this.#take(row);
+  }
+
+  /** The newest versions first, those before `before`. */
+  async history(page: { readonly before: number | undefined; readonly limit: number }): Promise<readonly PolicyRow[]> {
+    return this.#database.read
+      .selectFrom('policy')
+      .selectAll()
+      .where('version', '<', page.before ?? Number.MAX_SAFE_INTEGER)
+      .orderBy('version', 'desc')
+      .limit(page.limit)
+      .execute();
+  }
+
+  async version(version: number): Promise<PolicyRow> {
+    const row = await this.#database.read
+      .selectFrom('policy')
+      .selectAll()
+      .where('version', '=', version)
+      .executeTakeFirst();
+    if (row === undefined)
+      throw new HubError('not-found', `no policy ${version}: \`edgekeep policy history\` shows all`);
+    return row;
+  }
+
+  // Two orders may end in another sequence than they were committed: the higher version stays.
+  #take(row: PolicyRow): boolean {
+    if (row.version <= this.#current.version) return false;
+    const before = this.#current;
+    this.#current = currentOf(row);
+    before.policy[Symbol.dispose]();
+    return true;
+  }
+}
+
+/** The tests that a stored policy was applied with. */
+export function testsOf({ tests }: Pick<PolicyRow, 'tests'>): PolicyTests | undefined {
+  return tests === null ? undefined : policyTestsSchema.parse(JSON.parse(tests));
+}
+
+/** Loads policy text or throws `policy-refused` with every reason. */
+export function loadOrThrow(text: string, name: string, meaning: PolicyMeaning): Policy {
+  const loaded = loadPolicy(text, { name, meaning });
+  if (loaded.kind === 'loaded') return loaded.policy;
+  const reasons = loaded.faults;
+  throw new HubError('policy-refused', reasons.map(({ message }) => message).join('; '), { reasons });
 }
 
 async function newest(database: Database): Promise<PolicyRow | undefined> {
   return database.read.selectFrom('policy').selectAll().orderBy('version', 'desc').limit(1).executeTakeFirst();
 }
 
-async function apply(
-  database: Database,
-  order: { readonly text: string; readonly actor: string; readonly nowMs: number },
-): Promise<CurrentPolicy> {
-  const policy = loadPolicy(order.text);
-  const version = await database.write(async (trx) => {
+async function insert(database: Database, policy: Policy, order: PolicyOrder): Promise<PolicyRow> {
+  const { text, tests, meaning = 'any-action', expectVersion, actor, nowMs } = order;
+  return database.write(async (trx) => {
     const last = await trx
       .selectFrom('policy')
       .select((q) => q.fn.max('version').as('last'))
       .executeTakeFirst();
-    const next = last === undefined || last.last === null ? 1 : last.last + 1;
-    await trx
-      .insertInto('policy')
-      .values({ version: next, digest: policy.digest, text: policy.text, applied_at: order.nowMs })
-      .execute();
-    const data = { digest: policy.digest };
-    await appendEntry(trx, {
-      at: order.nowMs,
-      kind: 'policy-applied',
-      actor: order.actor,
-      subject: `policy ${next}`,
-      data,
-    });
-    return next;
+    const before = last?.last ?? 0;
+    if (expectVersion !== undefined && expectVersion !== before) {
+      throw new HubError('conflict', `policy ${before} is in force, not ${expectVersion}: look at it and try again`);
+    }
+    const row: PolicyRow = {
+      version: before + 1,
+      digest: policy.digest,
+      text,
+      applied_at: nowMs,
+      meaning,
+      tests: tests === undefined ? null : JSON.stringify(tests),
+      applied_by: actor,
+    };
+    await trx.insertInto('policy').values(row).execute();
+    const data = { digest: policy.digest, tests: tests?.tests.length ?? 0 };
+    await appendEntry(trx, { at: nowMs, kind: 'policy-applied', actor, subject: `policy ${row.version}`, data });
+    // What makes the other nodes look.
+    await announceCuts(trx, []);
+    return row;
   });
-  return current(policy, version, order.nowMs);
 }
 
-function current(policy: Policy, version: number, appliedAt: number): CurrentPolicy {
-  return { ...policy, decide: rememberDecisions(policy), version, appliedAt };
+function currentOf(row: PolicyRow): CurrentPolicy {
+  const { version, digest, text, applied_at: appliedAt, meaning } = row;
+  return { version, digest, text, appliedAt, meaning, policy: loadOrThrow(text, `policy ${version}`, meaning) };
 }

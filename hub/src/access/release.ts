@@ -13,6 +13,7 @@ import { encodeCanonicalJson } from '@edgekeep/core/json';
 import { type Appraiser, recordAppraisal } from '../attest/appraiser.ts';
 import { appendEncodedEntry, appendEntry } from '../audit/append.ts';
 import { HubError, type Reason } from '../error.ts';
+import type { DeviceConnection } from '../identity/connections.ts';
 import { getDevice } from '../registry/states.ts';
 import { assertCertificateStands } from '../identity/revocation-store.ts';
 import type { RootKeys } from '../identity/root-keys.ts';
@@ -24,19 +25,15 @@ import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow, DeviceState, ModelReleaseRow } from '../store/schema.ts';
 import { type SentLeaseCounter, leaseTermsFor } from './lease-terms.ts';
-import type { ReleaseQuestion } from './policy.ts';
-import type { PolicyStore } from './policy-store.ts';
+import { type AccessGate, type Judgement, loggedReasons } from './gate.ts';
 import type { RecordedRelease } from './receipts.ts';
 import { wrapForDevice, type WrapTarget } from './wrap.ts';
-
-// Reasons in the log are cut at this length; the device gets them whole.
-const loggedMessageMost = 300;
 
 export interface ReleaseParts {
   readonly database: Database;
   readonly appraiser: Appraiser;
   readonly rootKeys: RootKeys;
-  readonly policies: PolicyStore;
+  readonly gate: AccessGate;
   readonly platformKey: PlatformKey;
   readonly settings: Pick<HubSettings, 'leaseSeconds' | 'lease'>;
 }
@@ -50,8 +47,8 @@ export interface ReleaseAsk {
   readonly evidence: Evidence;
   readonly leaseCounter?: SentLeaseCounter | undefined;
   readonly nonce: Uint8Array;
-  /** TLS exporter of the connection that asks. */
-  readonly exporter: Uint8Array;
+  /** The connection that asks. */
+  readonly connection: DeviceConnection;
   readonly nowMs: number;
 }
 
@@ -67,7 +64,7 @@ export async function releaseKey(parts: ReleaseParts, ask: ReleaseAsk): Promise<
   const { nowMs, nonce } = ask;
   const device = await getDevice(database.read, ask.deviceId);
   const model = await mayBeReleased(database, device, ask);
-  const expected = { qualifyingData: qualifyingData('release', nonce, ask.exporter), nonce, nowMs };
+  const expected = { qualifyingData: qualifyingData('release', nonce, ask.connection.exporter), nonce, nowMs };
   const { appraisal, attestationResult } = await appraiser.appraise(device, ask.evidence, expected);
   if (appraisal.status === 'contraindicated') {
     await database.write((trx) => recordAppraisal(trx, device.id, appraisal, nowMs));
@@ -76,22 +73,30 @@ export async function releaseKey(parts: ReleaseParts, ask: ReleaseAsk): Promise<
       attestationResult,
     });
   }
-  const policy = parts.policies.current();
-  const decision = policy.decide(questionOf(device, model, appraisal));
-  if (decision.kind === 'refused') {
-    await recordRefusal(parts, ask, appraisal, { policyVersion: policy.version, reasons: decision.reasons });
-    throw new HubError('release-refused', 'the policy releases no key to this device', {
-      reasons: decision.reasons,
-      attestationResult,
+  const judge = async (): Promise<Judgement['policy']> => {
+    const { policy, decision } = await parts.gate.judge({
+      action: 'releaseKey',
+      deviceId: device.id,
+      device,
+      resource: { kind: 'model', name: model.name, version: model.version, publisher: model.publisher },
+      connection: ask.connection,
+      appraisal,
+      nowMs,
     });
-  }
+    if (decision.kind === 'permitted') return policy;
+    const { reasons } = decision;
+    await recordRefusal(parts, ask, appraisal, { policyVersion: policy.version, reasons });
+    throw new HubError('release-refused', 'the policy releases no key to this device', { reasons, attestationResult });
+  };
   const lease = leaseFor(ask, model, parts.settings.leaseSeconds);
-  const facts: Facts = { device, appraisal, attestationResult, lease, policy };
+  const facts: Facts = { device, appraisal, attestationResult, lease, policy: await judge() };
   const target = parts.rootKeys.wrapTarget(device);
   const endedByTpm = target.kind === 'tpm' && parts.settings.lease.enforcedBy === 'tpm';
   const terms = endedByTpm ? await leaseTerms(parts, ask, facts, expected.qualifyingData) : undefined;
   const wrappedKey = wrap(parts.platformKey, target, model, { appraisal, leaseId: lease.id, terms });
-  const recorded = await record(database, ask, facts);
+  let recorded = await record(database, ask, facts);
+  // A policy that was applied while the one before decided may say otherwise. It is asked until one decides that is still in force.
+  while (recorded === 'policy-replaced') recorded = await record(database, ask, { ...facts, policy: await judge() });
   return { lease, wrappedKey, recorded: { ...recorded, attestationResult, model } };
 }
 
@@ -125,23 +130,6 @@ async function currentRelease(database: Database, ask: ReleaseAsk): Promise<Mode
     throw new HubError('release-refused', message, { reasons: [{ code: 'release-superseded', message }] });
   }
   return current;
-}
-
-function questionOf(device: DeviceRow, model: ModelReleaseRow, appraisal: Appraisal): ReleaseQuestion {
-  const { name, version, publisher } = model;
-  const { status, tier, vector } = appraisal;
-  return {
-    device: { id: device.id, tier: device.tier, state: device.state },
-    model: { name, version, publisher },
-    attestation: {
-      status,
-      tier,
-      instanceIdentity: vector['instance-identity'] ?? 0,
-      configuration: vector.configuration ?? 0,
-      executables: vector.executables ?? 0,
-      hardware: vector.hardware ?? 0,
-    },
-  };
 }
 
 function leaseFor(ask: ReleaseAsk, model: ModelReleaseRow, leaseSeconds: number): Lease {
@@ -193,16 +181,17 @@ interface Facts {
   readonly appraisal: Appraisal;
   readonly attestationResult: string;
   readonly lease: Lease;
-  readonly policy: { readonly version: number; readonly digest: string };
+  readonly policy: Judgement['policy'];
 }
 
 async function record(
   database: Database,
   ask: ReleaseAsk,
   facts: Facts,
-): Promise<Pick<RecordedRelease, 'logIndex' | 'entry'>> {
+): Promise<Pick<RecordedRelease, 'logIndex' | 'entry'> | 'policy-replaced'> {
   const { lease, attestationResult, policy, device } = facts;
   return database.write(async (trx) => {
+    if ((await newestPolicy(trx)) !== policy.version) return 'policy-replaced';
     const now = await recordAppraisal(trx, device.id, facts.appraisal, ask.nowMs);
     // The decision took a while: whoever was quarantined or lost its certificate in the meantime gets nothing.
     assertMayAsk(now.state);
@@ -236,6 +225,14 @@ async function record(
   });
 }
 
+async function newestPolicy(trx: WriteTransaction): Promise<number | null> {
+  const { newest } = await trx
+    .selectFrom('policy')
+    .select((q) => q.fn.max('version').as('newest'))
+    .executeTakeFirstOrThrow();
+  return newest;
+}
+
 async function recordRefusal(
   parts: ReleaseParts,
   ask: ReleaseAsk,
@@ -262,7 +259,7 @@ async function appendRefusal(
     data: {
       model: `${ask.model}@${ask.version}`,
       policyVersion,
-      reasons: reasons.map(({ code, message }) => ({ code, message: message.slice(0, loggedMessageMost) })),
+      reasons: loggedReasons(reasons),
     },
   });
 }

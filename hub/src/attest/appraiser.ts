@@ -104,7 +104,7 @@ export async function recordAppraisal(
           }
         : {}),
       attestation: appraisal.status,
-      appraisal: JSON.stringify({ status: appraisal.status, reasons }),
+      appraisal: JSON.stringify({ status: appraisal.status, reasons, vector: appraisal.vector }),
       appraised_at: nowMs,
     }))
     .where('id', '=', deviceId)

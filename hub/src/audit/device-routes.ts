@@ -3,6 +3,7 @@ import { parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof
 import { toBase64, utf8 } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/device-api';
 import { z } from 'zod';
+import type { AccessGate } from '../access/gate.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
@@ -20,9 +21,16 @@ const reportSchema = { body: api.reportRequest, response: { 200: api.reportRespo
 
 export function auditDeviceRoutes(
   app: HttpServer,
-  parts: { database: Database; log: AuditLog; witnesses: WitnessBoard; clock: Clock; door: DeviceDoor },
+  parts: {
+    database: Database;
+    log: AuditLog;
+    witnesses: WitnessBoard;
+    clock: Clock;
+    door: DeviceDoor;
+    gate: AccessGate;
+  },
 ): void {
-  const { database, log, witnesses, clock, door } = parts;
+  const { database, log, witnesses, clock, door, gate } = parts;
 
   app.get(
     '/v1/checkpoint',
@@ -57,10 +65,14 @@ export function auditDeviceRoutes(
   );
 
   app.post('/v1/reports', { schema: reportSchema }, async (request) => {
-    const { deviceId } = door.bound(request);
+    const { deviceId, connection } = door.bound(request);
     const { counts, forkProof, attributes, desiredVersion } = request.body;
     const nowMs = clock();
     const proven = forkProof === undefined ? undefined : verifiedFork(forkProof);
+    // A proof against this log is taken from everybody, and no policy of this hub may keep it out.
+    if (counts !== undefined || attributes !== undefined) {
+      await gate.admit({ action: 'publishTelemetry', deviceId, connection, nowMs });
+    }
     await database.write(async (trx) => {
       await trx
         .updateTable('device')
@@ -90,7 +102,10 @@ export function auditDeviceRoutes(
     });
     if (desiredVersion === undefined) return { accepted: true };
     const { version, attributes: desired } = await documentOf(database.read, deviceId, 'desired');
-    return { accepted: true, ...(version === desiredVersion ? {} : { desired: { version, attributes: desired } }) };
+    if (version === desiredVersion) return { accepted: true };
+    // The report was taken; what the device may not be told is left out, and that is logged.
+    if (!(await gate.permits({ action: 'receiveCommand', deviceId, connection, nowMs }))) return { accepted: true };
+    return { accepted: true, desired: { version, attributes: desired } };
   });
 
   function verifiedFork(text: string): { kind: string } {

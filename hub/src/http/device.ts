@@ -6,6 +6,7 @@ import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import { deviceIdOf } from '@edgekeep/core/identity/device-id';
 import { Budgets } from '../access/budget.ts';
+import type { Traffic } from '../access/traffic.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { Authorities } from '../authority/authorities.ts';
@@ -27,6 +28,7 @@ export class DeviceDoor {
   readonly #connections: Connections;
   readonly #authorities: Pick<Authorities, 'trustsIssuerOf'>;
   readonly #clock: Clock;
+  readonly #traffic: Traffic;
   readonly #byDevice: Budgets;
   readonly #byAddress: Budgets;
 
@@ -34,11 +36,13 @@ export class DeviceDoor {
     connections: Connections,
     authorities: Pick<Authorities, 'trustsIssuerOf'>,
     clock: Clock,
+    traffic: Traffic,
     limits: RequestLimits,
   ) {
     this.#connections = connections;
     this.#authorities = authorities;
     this.#clock = clock;
+    this.#traffic = traffic;
     this.#byDevice = new Budgets({ perSecond: limits.requestsPerSecondMost, burstSeconds });
     this.#byAddress = new Budgets({ perSecond: limits.anonymousRequestsPerSecondMost, burstSeconds });
   }
@@ -46,6 +50,12 @@ export class DeviceDoor {
   /** Registers a new TLS connection; called once, before its first request. */
   admit(socket: TLSSocket): void {
     this.#connections.add(socket, certificateOf(socket, this.#authorities));
+  }
+
+  /** The connection of a request, its budget untouched; undefined where there is none any more. */
+  connectionOf(request: FastifyRequest): DeviceConnection | undefined {
+    const { socket } = request.raw;
+    return socket instanceof TLSSocket && !socket.destroyed ? this.#connections.of(socket) : undefined;
   }
 
   /** Any connection, with or without a certificate: for enrolment and public documents. */
@@ -82,6 +92,7 @@ export class DeviceDoor {
   // A device has one budget over all its connections; who shows no certificate shares the one of its address.
   #spend({ certificate, remoteAddress }: DeviceConnection): void {
     const now = this.#clock();
+    if (certificate !== undefined) this.#traffic.note(certificate.deviceId, now);
     const passes =
       certificate === undefined
         ? this.#byAddress.spend(remoteAddress, now)

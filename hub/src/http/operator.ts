@@ -1,6 +1,7 @@
 // The operator listener: who asks (an API token with a scope), and nothing else; the routes live with their subjects.
 import type { FastifyRequest } from 'fastify';
 import { assertScope, authenticate, type Caller } from '../access/api-token.ts';
+import type { AccessGate } from '../access/gate.ts';
 import type { Scope } from '../access/roles.ts';
 import { TokenUse } from '../access/token-use.ts';
 import { approvedHeader, type ApprovedRequests } from '../access/approved-requests.ts';
@@ -27,7 +28,12 @@ export type RequireScope = (scope: Scope | 'any') => {
   readonly onRequest: (request: FastifyRequest) => Promise<void>;
 };
 
-export function requireScopeWith(database: Database, clock: Clock, approvedRequests: ApprovedRequests): RequireScope {
+export function requireScopeWith(
+  database: Database,
+  clock: Clock,
+  approvedRequests: ApprovedRequests,
+  gate: Pick<AccessGate, 'administer'>,
+): RequireScope {
   const use = new TokenUse(database);
   return (scope) => ({
     onRequest: async (request) => {
@@ -36,6 +42,9 @@ export function requireScopeWith(database: Database, clock: Clock, approvedReque
       const caller = approved?.caller ?? (await authenticate(database, request.headers.authorization, nowMs));
       if (approved === undefined) use.note(caller, request.ip, nowMs);
       if (scope !== 'any') assertScope(caller, scope);
+      const changes = request.method !== 'GET' && request.method !== 'HEAD';
+      // What two people agreed on passed here when it was asked for, and its approval did.
+      if (approved === undefined) await gate.administer(caller, { address: request.ip, scope, changes, nowMs });
       request.scope = scope;
       request.caller = caller;
       request.actor = approved?.actor ?? caller.actor;

@@ -68,14 +68,17 @@ export class Connections {
     return connection;
   }
 
+  /** Of one device, or of all. */
+  *bound(deviceId?: string): Generator<DeviceConnection> {
+    const sets = deviceId === undefined ? this.#byDevice.values() : [this.#byDevice.get(deviceId) ?? []];
+    for (const own of sets) for (const connection of own) if (connection.bound) yield connection;
+  }
+
   /** Closes every live connection of a device, or those with one certificate of it; returns how many there were. */
   cut(deviceId: string, serial?: string): number {
     const all = [...(this.#byDevice.get(deviceId) ?? [])];
     const own = serial === undefined ? all : all.filter(({ certificate }) => certificate?.serial === serial);
-    for (const connection of own) {
-      connection.bound = false;
-      connection.socket.destroy();
-    }
+    for (const connection of own) cutOne(connection);
     return own.length;
   }
 
@@ -87,6 +90,12 @@ export class Connections {
     own?.delete(connection);
     if (own?.size === 0) this.#byDevice.delete(deviceId);
   }
+}
+
+/** Closes one connection, and nothing that is under way on it counts as bound any more. */
+export function cutOne(connection: DeviceConnection): void {
+  connection.bound = false;
+  connection.socket.destroy();
 }
 
 /** Opens a challenge on a connection; the one before it is void. */

@@ -4,6 +4,7 @@ import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/device-api';
 import type { WitnessBoard } from '../audit/witness.ts';
+import type { AccessGate } from '../access/gate.ts';
 import { isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
 import { appendEntry } from '../audit/append.ts';
 import type { Clock } from '../clock.ts';
@@ -22,9 +23,9 @@ const zeroNonce = new Uint8Array(NONCE_LENGTH);
 
 export function identityDeviceRoutes(
   app: HttpServer,
-  parts: EnrolmentParts & { clock: Clock; door: DeviceDoor; witnesses: WitnessBoard },
+  parts: EnrolmentParts & { clock: Clock; door: DeviceDoor; witnesses: WitnessBoard; gate: AccessGate },
 ): void {
-  const { database, authorities, settings, appraiser, clock, door, witnesses } = parts;
+  const { database, authorities, settings, appraiser, clock, door, witnesses, gate } = parts;
 
   app.post(
     '/v1/enrol/challenge',
@@ -89,6 +90,9 @@ export function identityDeviceRoutes(
       });
     }
     const { state } = await database.write((trx) => recordAppraisal(trx, deviceId, appraisal, nowMs));
+    const standing = { ...device, state };
+    await gate.admit({ action: 'connect', deviceId, device: standing, connection, appraisal, nowMs });
+    // Nothing may come between the decision and this line: a policy applied later looks at every bound connection.
     connection.bound = true;
     witnesses.register(deviceId, parseVerifierKey(device.witness_key));
     return { deviceId, state };

@@ -7,6 +7,7 @@ import type { CutOrder } from './revocation-store.ts';
 export class RevocationWatch {
   readonly #database: Pick<Database, 'read'>;
   readonly #cut: (order: CutOrder) => void;
+  readonly #news: () => Promise<void>;
   readonly #everyMs: number;
   readonly #timer: NodeJS.Timeout;
   #version: number;
@@ -17,11 +18,13 @@ export class RevocationWatch {
   private constructor(
     database: Pick<Database, 'read'>,
     cut: (order: CutOrder) => void,
+    news: () => Promise<void>,
     everyMs: number,
     version: number,
   ) {
     this.#database = database;
     this.#cut = cut;
+    this.#news = news;
     this.#everyMs = everyMs;
     this.#version = version;
     this.#readAtMs = performance.now();
@@ -29,13 +32,17 @@ export class RevocationWatch {
     this.#timer = setInterval(() => void this.#share().catch(() => undefined), everyMs).unref();
   }
 
-  /** Starts at the newest version: a node that just started holds no connections. `cut` must not throw. */
+  /**
+   * Starts at the newest version: a node that just started holds no connections. `cut` must not throw. `news` runs after the cuts of each new
+   * version; where it rejects, the version counts as unread, and no request is served until it was read.
+   */
   static async start(
     database: Pick<Database, 'read'>,
     cut: (order: CutOrder) => void,
     everyMs: number,
+    news: () => Promise<void> = async () => {},
   ): Promise<RevocationWatch> {
-    return new RevocationWatch(database, cut, everyMs, await readVersion(database));
+    return new RevocationWatch(database, cut, news, everyMs, await readVersion(database));
   }
 
   /** The version everything up to which was cut off here. */
@@ -79,6 +86,7 @@ export class RevocationWatch {
       for (const { device_id: deviceId, serial } of rows) {
         this.#cut({ deviceId, serial: serial === '' ? undefined : serial });
       }
+      await this.#news();
       this.#version = version;
     }
     this.#readAtMs = beganMs;

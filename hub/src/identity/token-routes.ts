@@ -4,6 +4,7 @@ import * as api from '@edgekeep/wire/operator-api';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { Budgets } from '../access/budget.ts';
+import type { AccessGate } from '../access/gate.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
@@ -26,24 +27,28 @@ export function tokenDeviceRoutes(
     settings: Pick<HubSettings, 'deviceTokens'>;
     clock: Clock;
     door: DeviceDoor;
+    gate: AccessGate;
   },
 ): void {
-  const { database, platformKey, settings, clock, door } = parts;
+  const { database, platformKey, settings, clock, door, gate } = parts;
   const budgets = new Budgets(attempts);
 
   app.post(
     '/v1/token/report',
     { schema: { body: tokenReportRequest, response: { 200: tokenReportResponse } } },
     async (request) => {
-      const { remoteAddress } = door.anyone(request);
+      const connection = door.anyone(request);
       const nowMs = clock();
       const token = tokenOf(request);
       // By address as well: whoever guesses elsewhere must not use up the device's own attempts.
-      if (!budgets.spend(`${remoteAddress} ${token.split(':', 1)[0] ?? ''}`, nowMs)) {
+      if (!budgets.spend(`${connection.remoteAddress} ${token.split(':', 1)[0] ?? ''}`, nowMs)) {
         throw new HubError('rate-limited', 'a token device may ask twice a second: slow down');
       }
       const { windowSeconds } = settings.deviceTokens;
       const device = await useDeviceToken(database, platformKey, { token, windowSeconds, nowMs });
+      const ask = { deviceId: device.id, connection, nowMs };
+      await gate.admit({ ...ask, action: 'connect' });
+      await gate.admit({ ...ask, action: 'publishTelemetry' });
       return { deviceId: device.id, state: device.state };
     },
   );

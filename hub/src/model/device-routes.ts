@@ -3,10 +3,13 @@ import { toBase64url } from '@edgekeep/core/bytes';
 import { modelResponse } from '@edgekeep/wire/device-api';
 import { modelNameSchema, versionSchema } from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
+import type { AccessGate } from '../access/gate.ts';
+import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
-import type { DeviceDoor } from '../http/device.ts';
+import type { BoundDevice, DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../store/database.ts';
+import type { ModelReleaseRow } from '../store/schema.ts';
 import type { Blobs } from './blobs.ts';
 import { findPublishedRelease } from './releases.ts';
 
@@ -14,16 +17,17 @@ const file = z.strictObject({ name: modelNameSchema, version: versionSchema, '*'
 
 export function modelDeviceRoutes(
   app: HttpServer,
-  parts: { database: Database; blobs: Blobs; door: DeviceDoor },
+  parts: { database: Database; blobs: Blobs; clock: Clock; door: DeviceDoor; gate: AccessGate },
 ): void {
-  const { database, blobs, door } = parts;
+  const { database, blobs, clock, door, gate } = parts;
 
   app.get(
     '/v1/models/:name',
     { schema: { params: z.strictObject({ name: modelNameSchema }), response: { 200: modelResponse } } },
     async (request) => {
-      door.bound(request);
+      const device = door.bound(request);
       const { row, files } = await findPublishedRelease(database, request.params.name);
+      await mayFetch(device, row);
       return {
         name: row.name,
         version: row.version,
@@ -40,9 +44,10 @@ export function modelDeviceRoutes(
   );
 
   app.get('/v1/models/:name/:version/files/*', { schema: { params: file } }, async (request, reply) => {
-    door.bound(request);
+    const device = door.bound(request);
     const { name, version, '*': path } = request.params;
-    const { files } = await findPublishedRelease(database, name, version);
+    const { row, files } = await findPublishedRelease(database, name, version);
+    await mayFetch(device, row);
     const found = files.find((each) => each.path === path);
     if (found === undefined) throw new HubError('not-found', `${name} ${version} has no file ${JSON.stringify(path)}`);
     const size = found.sealed_size;
@@ -57,6 +62,12 @@ export function modelDeviceRoutes(
       .send(blobs.read(found.sealed_sha256, range?.start ?? 0, range?.end ?? size - 1));
     return reply;
   });
+
+  async function mayFetch({ connection, deviceId }: BoundDevice, row: ModelReleaseRow): Promise<void> {
+    const { name, version, publisher } = row;
+    const resource = { kind: 'model', name, version, publisher } as const;
+    await gate.admit({ action: 'fetch', deviceId, resource, connection, nowMs: clock() });
+  }
 }
 
 /** One byte range (RFC 9110 section 14.1.2), both ends inclusive; undefined when none is asked for. */

@@ -11,6 +11,7 @@ import type { DeviceAttributeRow, DocumentSide, Tables } from '../store/schema.t
 
 // Longer texts are kept and can not be compared with.
 const comparedCharactersMost = 256;
+const saidAgainMs = 60_000;
 // Rows of one statement: far below what engines allow as parameters.
 const rowsAtOnce = 50;
 
@@ -77,7 +78,7 @@ export async function giveDesired(
   if (before.version === 0) await replaceDocument(trx, { deviceId, side: 'desired', attributes, nowMs }, before);
 }
 
-/** Replaces what the device says of itself; the same document again changes nothing. */
+/** Replaces what the device says of itself; the same document again changes nothing but when it was said. */
 export async function recordReported(
   trx: WriteTransaction,
   deviceId: string,
@@ -85,7 +86,15 @@ export async function recordReported(
   nowMs: number,
 ): Promise<void> {
   const before = await documentOf(trx, deviceId, 'reported');
-  await replaceDocument(trx, { deviceId, side: 'reported', attributes, nowMs }, before);
+  const { version } = await replaceDocument(trx, { deviceId, side: 'reported', attributes, nowMs }, before);
+  // What is said again is as fresh as what is new; once a minute is fresh enough.
+  if (version !== before.version || nowMs - (before.updatedAt ?? 0) < saidAgainMs) return;
+  await trx
+    .updateTable('device_document')
+    .set({ updated_at: nowMs })
+    .where('device_id', '=', deviceId)
+    .where('side', '=', 'reported')
+    .execute();
 }
 
 interface Replacement {

@@ -51,6 +51,24 @@ export async function countDevices(db: Kysely<Tables>, filter: string, nowMs: nu
   return count;
 }
 
+/** Which of these devices match; at most as many ids as one statement can hold. */
+export async function matchingAmong(
+  db: Kysely<Tables>,
+  filter: string,
+  ids: readonly string[],
+  nowMs: number,
+): Promise<ReadonlySet<string>> {
+  if (ids.length === 0) return new Set();
+  const matches = await matcherOf(db, filter, nowMs);
+  const rows = await db
+    .selectFrom('device')
+    .select('id')
+    .where('id', 'in', ids)
+    .where((eb) => matches(eb, 'in-order'))
+    .execute();
+  return new Set(rows.map(({ id }) => id));
+}
+
 type Matcher = (eb: DeviceExpressions, found: Scope['found']) => Expression<SqlBool>;
 
 async function matcherOf(db: Kysely<Tables>, filter: string, nowMs: number): Promise<Matcher> {

@@ -5,7 +5,8 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { inBatches } from '../identity/revocation-store.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { SiteRow, Tables } from '../store/schema.ts';
+import type { SiteRow } from '../store/access-tables.ts';
+import type { Tables } from '../store/schema.ts';
 
 // Sites are listed whole.
 export const sitesMost = 1_000;

@@ -7,7 +7,7 @@ import { migration as deviceTokens } from './migrations/0003-device-tokens.ts';
 import { migration as registry } from './migrations/0004-registry.ts';
 import { migration as platformSecrets } from './migrations/0005-platform-secrets.ts';
 import { migration as enrolmentGroups } from './migrations/0006-enrolment-groups.ts';
-import { migration as sites } from './migrations/0007-sites.ts';
+import { migration as conditionalAccess } from './migrations/0007-conditional-access.ts';
 import { migration as authorities } from './migrations/0008-authorities.ts';
 import { migration as alerts } from './migrations/0009-alerts.ts';
 import { migration as peopleAndWorkloads } from './migrations/0010-people-and-workloads.ts';
@@ -21,7 +21,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0004-registry': registry,
   '0005-platform-secrets': platformSecrets,
   '0006-enrolment-groups': enrolmentGroups,
-  '0007-sites': sites,
+  '0007-conditional-access': conditionalAccess,
   '0008-authorities': authorities,
   '0009-alerts': alerts,
   '0010-people-and-workloads': peopleAndWorkloads,

@@ -1,6 +1,7 @@
 // The tables as Kysely sees them. Times are unix milliseconds, bytes are blobs, flags and states are text: a subset that SQLite and PostgreSQL share.
 import type { AlertKind, AlertSeverity, AlertState } from '@edgekeep/wire/alert-api';
 import type { Generated, Selectable } from 'kysely';
+import type { AccessDecisionRow, CountryNetworkRow, PolicyRow, SiteRow } from './access-tables.ts';
 import type {
   BlockedRootRow,
   DeviceIdevidRow,
@@ -45,6 +46,8 @@ export interface Tables {
   model_file: ModelFileRow;
   reference_values: ReferenceValuesRow;
   policy: PolicyRow;
+  access_decision: AccessDecisionRow;
+  country_network: CountryNetworkRow;
   lease: LeaseRow;
   audit_entry: AuditEntryRow;
   audit_checkpoint: AuditCheckpointRow;
@@ -332,13 +335,6 @@ export interface ReferenceValuesRow {
   readonly withdrawn_at: number | null;
 }
 
-export interface PolicyRow {
-  readonly version: number;
-  readonly digest: string;
-  readonly text: string;
-  readonly applied_at: number;
-}
-
 export interface LeaseRow {
   readonly id: string;
   readonly device_id: string;
@@ -376,22 +372,4 @@ export interface DeviceSecretRow {
 export interface UsedTokenRow {
   readonly sha256: string;
   readonly expires_at: number;
-}
-
-export interface SiteRow {
-  readonly name: string;
-  readonly description: string;
-  /** A name of the IANA database. */
-  readonly time_zone: string;
-  /** In CIDR notation, a space between two. */
-  readonly networks: string;
-  /** ISO 3166-1 alpha-2. */
-  readonly country: string | null;
-  /** Degrees, WGS 84; all three or none of them. */
-  readonly latitude: number | null;
-  readonly longitude: number | null;
-  readonly radius_metres: number | null;
-  /** Purdue level: 0, 1, 2, 3, 3.5, 4 or 5. */
-  readonly zone: string | null;
-  readonly created_at: number;
 }

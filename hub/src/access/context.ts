@@ -1,0 +1,163 @@
+// From facts to a question (spec/access.md, "Context"): where a connection comes from, what time it is at the site, how healthy the device is.
+import type { Appraisal } from '@edgekeep/core/attest/appraise';
+import { metresBetween } from '@edgekeep/core/policy/distance';
+import { wallTime } from '@edgekeep/core/policy/local-time';
+import { networkContains, parseAddress, parseNetwork, plainAddress } from '@edgekeep/core/policy/network';
+import {
+  type DeviceContext,
+  neverSeconds,
+  type OperatorContext,
+  type Principal,
+  type Question,
+  type Resource,
+} from '@edgekeep/core/policy/question';
+import type { DeviceAction } from '@edgekeep/core/policy/schema';
+import type { SiteView } from '@edgekeep/wire/site-api';
+import { z } from 'zod';
+import type { Caller } from './api-token.ts';
+import type { DeviceFacts } from './facts.ts';
+import { healthOf } from './health.ts';
+import type { TrafficNow } from './traffic.ts';
+
+/** What is true of the connection, and of this moment. */
+export interface Moment {
+  /** Where the connection comes from. */
+  readonly address: string;
+  readonly country: string | undefined;
+  readonly presence: DeviceContext['presence'];
+  readonly traffic: TrafficNow;
+  /** Made from the evidence of this very request; undefined to take the newest that is stored. */
+  readonly appraisal: Appraisal | undefined;
+  readonly nowMs: number;
+}
+
+export function deviceQuestion(
+  action: DeviceAction,
+  facts: DeviceFacts,
+  resource: Resource,
+  moment: Moment,
+  workload?: { readonly id: string; readonly name: string },
+): Question {
+  const { row, principal, site, claim } = facts;
+  const { nowMs, presence, traffic } = moment;
+  const who: Principal = workload === undefined ? principal : { kind: 'workload', ...workload, device: principal };
+  const attestation =
+    moment.appraisal === undefined ? storedAttestation(facts, nowMs) : freshAttestation(moment.appraisal);
+  const health = healthOf({
+    state: row.state,
+    enabled: principal.enabled,
+    attestation: attestation.status,
+    alerts: facts.alerts,
+    elsewhere: presence.elsewhere,
+  });
+  const context: DeviceContext = {
+    network: networkOf(moment, site),
+    time: timeAt(nowMs, site?.timeZone ?? 'UTC'),
+    ...(claim === undefined ? {} : { claimedLocation: claimedLocation(claim, site, nowMs) }),
+    presence,
+    traffic: { lastMinute: traffic.lastMinute, percentOfUsual: traffic.percentOfUsual },
+    health,
+    attestation,
+    ...(site?.zone === undefined || site.zone === null
+      ? {}
+      : { zone: site.zone.includes('.') ? site.zone : `${site.zone}.0` }),
+  };
+  return { action, principal: who, resource, context };
+}
+
+export interface OperatorMoment {
+  readonly address: string;
+  readonly country: string | undefined;
+  readonly scope: string;
+  readonly changes: boolean;
+  readonly nowMs: number;
+}
+
+/** A caller's token; a token of a person is in that person. */
+export function operatorQuestion(
+  caller: Pick<Caller, 'person' | 'scopes' | 'actor'>,
+  moment: OperatorMoment,
+): Question {
+  const { nowMs, scope, changes } = moment;
+  const context: OperatorContext = {
+    network: networkOf(moment, undefined),
+    time: timeAt(nowMs, 'UTC'),
+    scope,
+    changes,
+  };
+  const { actor, person } = caller;
+  const scopes = caller.scopes.toSorted();
+  const principal: Principal = {
+    kind: 'token',
+    id: actor,
+    scopes,
+    roles: [],
+    ...(person === undefined ? {} : { person }),
+  };
+  return { action: 'administer', principal, resource: { kind: 'hub' }, context };
+}
+
+function networkOf(
+  { address, country }: Pick<Moment, 'address' | 'country'>,
+  site: SiteView | undefined,
+): DeviceContext['network'] {
+  // Without its zone: which interface a link-local address belongs to says nothing to a policy.
+  const ip = plainAddress(address.replace(/%.*$/, ''));
+  const parsed = parseAddress(ip);
+  const networks = site?.networks.map(parseNetwork) ?? [];
+  const atSite =
+    parsed !== undefined && networks.some((network) => network !== undefined && networkContains(network, parsed));
+  // An address that cannot be read is from nowhere that a policy could trust.
+  return { ip: parsed === undefined ? '0.0.0.0' : ip, atSite, ...(country === undefined ? {} : { country }) };
+}
+
+function timeAt(nowMs: number, timeZone: string): DeviceContext['time'] {
+  return { now: Math.floor(nowMs / 1_000) * 1_000, ...wallTime(nowMs, timeZone) };
+}
+
+function claimedLocation(
+  claim: NonNullable<DeviceFacts['claim']>,
+  site: SiteView | undefined,
+  nowMs: number,
+): DeviceContext['claimedLocation'] {
+  const { latitude, longitude, saidAt } = claim;
+  const position = site?.position ?? undefined;
+  const metres = position === undefined ? undefined : metresBetween(claim, position);
+  return {
+    latitude: latitude.toFixed(4),
+    longitude: longitude.toFixed(4),
+    ageSeconds: secondsSince(saidAt, nowMs),
+    ...(metres === undefined || position === undefined
+      ? {}
+      : { metresFromSite: metres, withinSite: metres <= position.radius }),
+  };
+}
+
+function freshAttestation({ status, tier, vector }: Appraisal): DeviceContext['attestation'] {
+  return { status, tier, ...claimsOf(vector), ageSeconds: 0 };
+}
+
+// Stored by this hub; a shape that does not fit counts as nothing attested.
+const storedAppraisal = z.object({ status: z.string(), vector: z.record(z.string(), z.int()).default({}) });
+
+function storedAttestation({ row }: DeviceFacts, nowMs: number): DeviceContext['attestation'] {
+  const stored = row.appraisal === null ? undefined : storedAppraisal.safeParse(JSON.parse(row.appraisal)).data;
+  if (stored === undefined || row.appraised_at === null) {
+    return { status: 'none', tier: row.tier, ...claimsOf({}), ageSeconds: neverSeconds };
+  }
+  const ageSeconds = secondsSince(row.appraised_at, nowMs);
+  return { status: stored.status, tier: row.tier, ...claimsOf(stored.vector), ageSeconds };
+}
+
+function claimsOf(vector: Readonly<Partial<Record<string, number>>>) {
+  return {
+    instanceIdentity: vector['instance-identity'] ?? 0,
+    configuration: vector['configuration'] ?? 0,
+    executables: vector['executables'] ?? 0,
+    hardware: vector['hardware'] ?? 0,
+  };
+}
+
+function secondsSince(thenMs: number, nowMs: number): number {
+  return Math.max(0, Math.floor((nowMs - thenMs) / 1_000));
+}

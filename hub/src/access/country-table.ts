@@ -1,0 +1,84 @@
+// Which country an address belongs to, by the operator's own table (spec/access.md, "Network"): no foreign database is asked, and none is shipped.
+import { type Address, type Network, networkContains, parseAddress, parseNetwork } from '@edgekeep/core/policy/network';
+import { appendEntry } from '../audit/append.ts';
+import { sha256Hex } from './api-token.ts';
+import { announceCuts, inBatches } from '../identity/revocation-store.ts';
+import type { Database } from '../store/database.ts';
+import type { CountryNetworkRow } from '../store/access-tables.ts';
+
+interface Entry {
+  readonly network: Network;
+  readonly country: string;
+}
+
+export class CountryTable {
+  readonly #database: Database;
+  /** By family and prefix length, longest first; in each by the network's bits. */
+  #byLength: readonly (readonly [Pick<Network, 'family' | 'prefixLength'>, ReadonlyMap<bigint, Entry>])[] = [];
+
+  private constructor(database: Database) {
+    this.#database = database;
+  }
+
+  static async open(database: Database): Promise<CountryTable> {
+    const table = new CountryTable(database);
+    await table.reload();
+    return table;
+  }
+
+  /** The country of the longest network that contains the address; undefined for none. */
+  countryOf(address: string): string | undefined {
+    const parsed = parseAddress(address);
+    if (parsed === undefined) return undefined;
+    for (const [{ family, prefixLength }, entries] of this.#byLength) {
+      if (family !== parsed.family) continue;
+      const found = entries.get(prefixOf(parsed, prefixLength));
+      if (found !== undefined && networkContains(found.network, parsed)) return found.country;
+    }
+    return undefined;
+  }
+
+  async list(): Promise<readonly CountryNetworkRow[]> {
+    return this.#database.read.selectFrom('country_network').selectAll().orderBy('network').execute();
+  }
+
+  /** Replaces the whole table; of a network that comes twice the last counts. Returns how many there are. */
+  async replace(
+    rows: readonly CountryNetworkRow[],
+    { actor, nowMs }: { readonly actor: string; readonly nowMs: number },
+  ): Promise<number> {
+    const unique = [...new Map(rows.map((row) => [row.network, row])).values()];
+    await this.#database.write(async (trx) => {
+      await trx.deleteFrom('country_network').execute();
+      await inBatches(unique, async (some) => {
+        await trx.insertInto('country_network').values(some).execute();
+        return [];
+      });
+      const data = { networks: unique.length, sha256: sha256Hex(JSON.stringify(unique)) };
+      await appendEntry(trx, { at: nowMs, kind: 'country-networks-changed', actor, subject: 'access', data });
+      // What makes the other nodes look.
+      await announceCuts(trx, []);
+    });
+    await this.reload();
+    return unique.length;
+  }
+
+  async reload(): Promise<void> {
+    const rows = await this.list();
+    const byLength = new Map<string, [Pick<Network, 'family' | 'prefixLength'>, Map<bigint, Entry>]>();
+    for (const { network: text, country } of rows) {
+      const network = parseNetwork(text);
+      if (network === undefined) continue;
+      const { family, prefixLength } = network;
+      const name = `${family} ${prefixLength}`;
+      const group = byLength.get(name) ?? [{ family, prefixLength }, new Map<bigint, Entry>()];
+      group[1].set(prefixOf(network, prefixLength), { network, country });
+      byLength.set(name, group);
+    }
+    this.#byLength = [...byLength.values()].toSorted(([a], [b]) => b.prefixLength - a.prefixLength);
+  }
+}
+
+function prefixOf({ family, bits }: Address, prefixLength: number): bigint {
+  return bits >> BigInt((family === 4 ? 32 : 128) - prefixLength);
+}

@@ -1,0 +1,123 @@
+// Decisions that were made, the newest so many (setting `access.decisionsKept`): what a draft is tried on before it goes live. Written behind the
+// requests, so that they cost those nothing; the audit log has what must not get lost.
+import { encodeCanonicalJson } from '@edgekeep/core/json';
+import type { Decision } from '@edgekeep/core/policy/policy';
+import type { Question } from '@edgekeep/core/policy/question';
+import type { AccessDecisionRow } from '../store/access-tables.ts';
+import type { Database } from '../store/database.ts';
+
+// Beyond this decisions are made faster than they can be written; those that come then are not recorded.
+const waitingMost = 2_000;
+const writtenAfterMs = 250;
+const rowsAtOnce = 50;
+// Old rows are cleared when there are this many too many.
+const slack = 256;
+
+type Waiting = Omit<AccessDecisionRow, 'number'>;
+
+export class DecisionLog {
+  readonly #database: Database;
+  readonly #keptMost: number;
+  #waiting: Waiting[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #sinceCleared = slack;
+
+  constructor(database: Database, keptMost: number) {
+    this.#database = database;
+    this.#keptMost = keptMost;
+  }
+
+  /** `principal` as in the audit log: `device:ID`, or the actor. */
+  note(principal: string, question: Question, decision: Decision, policyVersion: number, nowMs: number): void {
+    if (this.#keptMost === 0 || this.#waiting.length >= waitingMost) return;
+    this.#waiting.push({
+      at: nowMs,
+      action: question.action,
+      principal,
+      permitted: decision.kind === 'permitted' ? 1 : 0,
+      policy_version: policyVersion,
+      statements: JSON.stringify(decision.statements),
+      question: Buffer.from(encodeCanonicalJson(question)).toString('utf8'),
+    });
+    this.#timer ??= setTimeout(() => void this.flush(), writtenAfterMs).unref();
+  }
+
+  /** Resolves when everything noted before is in the store, or could not be written. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const rows = this.#waiting;
+    this.#waiting = [];
+    if (rows.length > 0) {
+      const before = this.#writing;
+      // A store that takes no more refuses the requests themselves; what was to be recorded is no loss.
+      this.#writing = before.then(() => this.#write(rows)).catch(() => undefined);
+    }
+    await this.#writing;
+  }
+
+  async #write(rows: readonly Waiting[]): Promise<void> {
+    await this.#database.write(async (trx) => {
+      const { last } = await trx
+        .selectFrom('access_decision')
+        .select((q) => q.fn.coalesce(q.fn.max('number'), q.lit(0)).as('last'))
+        .executeTakeFirstOrThrow();
+      const numbered = rows.map((row, at) => ({ number: last + 1 + at, ...row }));
+      for (let from = 0; from < numbered.length; from += rowsAtOnce) {
+        await trx
+          .insertInto('access_decision')
+          .values(numbered.slice(from, from + rowsAtOnce))
+          .execute();
+      }
+      this.#sinceCleared += rows.length;
+      if (this.#sinceCleared < Math.min(slack, this.#keptMost)) return;
+      this.#sinceCleared = 0;
+      const newest = last + rows.length;
+      await trx
+        .deleteFrom('access_decision')
+        .where('number', '<=', newest - this.#keptMost)
+        .execute();
+    });
+  }
+
+  /** The newest `count`, newest first, in parts. */
+  async *newest(count: number): AsyncGenerator<readonly AccessDecisionRow[]> {
+    await this.flush();
+    let before = Number.MAX_SAFE_INTEGER;
+    for (let left = Math.min(count, this.#keptMost); left > 0;) {
+      const rows = await this.#database.read
+        .selectFrom('access_decision')
+        .selectAll()
+        .where('number', '<', before)
+        .orderBy('number', 'desc')
+        .limit(Math.min(left, 1_000))
+        .execute();
+      if (rows.length === 0) return;
+      yield rows;
+      left -= rows.length;
+      before = rows.at(-1)?.number ?? 0;
+    }
+  }
+
+  /** The newest question of each of these principals, where one is recorded. */
+  async newestOf(principals: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    if (principals.length === 0) return new Map();
+    const rows = await this.#database.read
+      .selectFrom('access_decision')
+      .select(['principal', 'question'])
+      .where('number', 'in', (q) =>
+        q
+          .selectFrom('access_decision')
+          .select((s) => s.fn.max('number').as('newest'))
+          .where('principal', 'in', [...principals])
+          .groupBy('principal'),
+      )
+      .execute();
+    return new Map(rows.map(({ principal, question }) => [principal, question]));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.flush();
+  }
+}

@@ -1,0 +1,144 @@
+// What the hub knows of devices that ask, gathered for many at once; only what somebody looks at is fetched.
+import { looksAt, type Reads } from '@edgekeep/core/policy/reads';
+import type { DevicePrincipal } from '@edgekeep/core/policy/question';
+import type { AlertSeverity } from '@edgekeep/wire/alert-api';
+import type { SiteView } from '@edgekeep/wire/site-api';
+import type { Kysely } from 'kysely';
+import { listGroups } from '../registry/groups.ts';
+import { matchingAmong } from '../registry/list.ts';
+import { tagsOf } from '../registry/tags.ts';
+import { listSites } from '../site/sites.ts';
+import type { DeviceRecord, Tables } from '../store/schema.ts';
+
+/** Paths that are looked at, or all that there are. */
+export type Wanted = Reads | 'all';
+
+export interface Claim {
+  readonly latitude: number;
+  readonly longitude: number;
+  /** When the device said so, Unix milliseconds. */
+  readonly saidAt: number;
+}
+
+export interface DeviceFacts {
+  readonly row: DeviceRecord;
+  readonly principal: DevicePrincipal;
+  readonly site: SiteView | undefined;
+  readonly claim: Claim | undefined;
+  readonly alerts: readonly AlertSeverity[];
+}
+
+/**
+ * The facts of these devices, by id; at most as many rows as one statement can hold ids. Groups with named members are all there; of groups by
+ * filter those in `filterGroups`, since each of them is a query.
+ */
+export async function factsOf(
+  db: Kysely<Tables>,
+  rows: readonly DeviceRecord[],
+  { wanted, filterGroups, nowMs }: { wanted: Wanted; filterGroups: ReadonlySet<string>; nowMs: number },
+): Promise<ReadonlyMap<string, DeviceFacts>> {
+  const wants = (path: string) => wanted === 'all' || looksAt(wanted, path);
+  const ids = rows.map(({ id }) => id);
+  // Place, time and zone of a device are those of its site.
+  const wantsSite = ['context.network', 'context.time', 'context.zone', 'context.claimedLocation'].some(wants);
+  const atSites = wantsSite && rows.some(({ site }) => site !== null);
+  const sites = new Map((atSites ? await listSites(db) : []).map((site) => [site.name, site]));
+  const tags = wants('principal.tags') ? await tagsOf(db, ids) : new Map<string, Record<string, string>>();
+  const groups = wants('principal.groups')
+    ? await groupsOfMany(db, ids, filterGroups, nowMs)
+    : new Map<string, string[]>();
+  const claims = wants('context.claimedLocation') ? await claimsOf(db, ids) : new Map<string, Claim>();
+  const alerts = wants('context.health') ? await alertsOf(db, ids) : new Map<string, AlertSeverity[]>();
+  return new Map(
+    rows.map((row) => {
+      const { id, tier, state, site } = row;
+      const principal: DevicePrincipal = {
+        kind: 'device',
+        id,
+        tier,
+        state,
+        enabled: row.disabled_reason === null,
+        ...(site === null ? {} : { site }),
+        tags: { ...tags.get(id) },
+        groups: groups.get(id) ?? [],
+      };
+      const facts: DeviceFacts = {
+        row,
+        principal,
+        site: site === null ? undefined : sites.get(site),
+        claim: claims.get(id),
+        alerts: alerts.get(id) ?? [],
+      };
+      return [id, facts] as const;
+    }),
+  );
+}
+
+// Groups with named members by their rows, groups by filter by asking it, as of now.
+async function groupsOfMany(
+  db: Kysely<Tables>,
+  ids: readonly string[],
+  filterGroups: ReadonlySet<string>,
+  nowMs: number,
+): Promise<ReadonlyMap<string, string[]>> {
+  const groups = new Map<string, string[]>(ids.map((id) => [id, []]));
+  const named = await db
+    .selectFrom('device_group_member')
+    .selectAll()
+    .where('device_id', 'in', [...ids])
+    .orderBy('group_name')
+    .execute();
+  for (const { device_id: id, group_name: name } of named) groups.get(id)?.push(name);
+  const known = filterGroups.size === 0 ? [] : await listGroups(db);
+  for (const { name, filter } of known) {
+    if (filter === null || !filterGroups.has(name)) continue;
+    for (const id of await matchingAmong(db, filter, ids, nowMs)) groups.get(id)?.push(name);
+  }
+  for (const list of groups.values()) list.sort();
+  return groups;
+}
+
+// `location.latitude` and `location.longitude` of what the device says of itself. What is no place on earth is no claim.
+async function claimsOf(db: Kysely<Tables>, ids: readonly string[]): Promise<ReadonlyMap<string, Claim>> {
+  const rows = await db
+    .selectFrom('device_attribute')
+    .innerJoin('device_document', (join) =>
+      join
+        .onRef('device_document.device_id', '=', 'device_attribute.device_id')
+        .onRef('device_document.side', '=', 'device_attribute.side'),
+    )
+    .select(['device_attribute.device_id as id', 'path', 'number_value as value', 'updated_at as saidAt'])
+    .where('device_attribute.side', '=', 'reported')
+    .where('path', 'in', ['location.latitude', 'location.longitude'])
+    .where('device_attribute.device_id', 'in', [...ids])
+    .execute();
+  const degrees = new Map<string, { latitude?: number; longitude?: number; saidAt: number }>();
+  for (const { id, path, value, saidAt } of rows) {
+    const own = degrees.get(id) ?? { saidAt };
+    if (value !== null) own[path === 'location.latitude' ? 'latitude' : 'longitude'] = value;
+    degrees.set(id, own);
+  }
+  const claims = new Map<string, Claim>();
+  for (const [id, { latitude, longitude, saidAt }] of degrees) {
+    if (latitude === undefined || longitude === undefined) continue;
+    if (Math.abs(latitude) <= 90 && Math.abs(longitude) <= 180) claims.set(id, { latitude, longitude, saidAt });
+  }
+  return claims;
+}
+
+async function alertsOf(db: Kysely<Tables>, ids: readonly string[]): Promise<ReadonlyMap<string, AlertSeverity[]>> {
+  const rows = await db
+    .selectFrom('alert')
+    .select(['device_id as id', 'severity'])
+    .where('device_id', 'in', [...ids])
+    .where('state', 'in', ['open', 'acknowledged'])
+    .execute();
+  const alerts = new Map<string, AlertSeverity[]>();
+  for (const { id, severity } of rows) {
+    if (id === null) continue;
+    const own = alerts.get(id) ?? [];
+    own.push(severity);
+    alerts.set(id, own);
+  }
+  return alerts;
+}

@@ -1,0 +1,265 @@
+// Where the policy is asked (spec/access.md, "Where it is asked"): connections, attestations, keys, files, reports, commands, and orders of operators.
+// What the policy does not look at is not fetched, so a policy that permits something to everybody costs nothing there.
+import type { Appraisal } from '@edgekeep/core/attest/appraise';
+import type { Decision, Policy } from '@edgekeep/core/policy/policy';
+import type { Question, Resource } from '@edgekeep/core/policy/question';
+import { uidOfResource } from '@edgekeep/core/policy/request';
+import type { DeviceAction } from '@edgekeep/core/policy/schema';
+import { appendEntry } from '../audit/append.ts';
+import { HubError, type Reason } from '../error.ts';
+import { type Connections, cutOne, type DeviceConnection } from '../identity/connections.ts';
+import { getDevice } from '../registry/states.ts';
+import type { Database } from '../store/database.ts';
+import type { DeviceRecord } from '../store/schema.ts';
+import type { Caller } from './api-token.ts';
+import { deviceQuestion, type Moment, operatorQuestion } from './context.ts';
+import type { CountryTable } from './country-table.ts';
+import type { DecisionLog } from './decision-log.ts';
+import { factsOf } from './facts.ts';
+import type { CurrentPolicy, PolicyStore } from './policy-store.ts';
+import type { Traffic } from './traffic.ts';
+
+export interface GateParts {
+  readonly database: Database;
+  readonly policies: PolicyStore;
+  readonly connections: Connections;
+  readonly traffic: Traffic;
+  readonly countries: CountryTable;
+  readonly decisions: DecisionLog;
+}
+
+export interface DeviceAsk {
+  readonly action: DeviceAction;
+  readonly deviceId: string;
+  /** As read for this request; read here when left out. */
+  readonly device?: DeviceRecord;
+  readonly resource?: Resource;
+  readonly connection: DeviceConnection;
+  /** Of the evidence in this request. */
+  readonly appraisal?: Appraisal;
+  readonly workload?: { readonly id: string; readonly name: string };
+  readonly nowMs: number;
+}
+
+export interface Judgement {
+  readonly policy: CurrentPolicy;
+  readonly decision: Decision;
+}
+
+// An audit entry has at most 8 KiB.
+const loggedReasonsMost = 4;
+const loggedMessageMost = 600;
+// Whoever is refused again and again for one reason is logged once in this time.
+const loggedAgainMs = 600_000;
+// Connections whose devices one statement can name.
+const recheckedAtOnce = 250;
+const refusalsRememberedMost = 20_000;
+
+/** Once for each connection, for whom it is about and under which policy: what is asked over and over is recorded when it changes. */
+type Judged = Map<string, string>;
+
+export class AccessGate {
+  readonly #parts: GateParts;
+  readonly #judged = new WeakMap<DeviceConnection, Judged>();
+  readonly #refusedAt = new Map<string, number>();
+
+  constructor(parts: GateParts) {
+    this.#parts = parts;
+  }
+
+  /** Lets a device pass or throws `access-refused`; a refusal is logged. What is asked over and over is recorded when it is new. */
+  async admit(ask: DeviceAsk): Promise<void> {
+    let judged = await this.judge(ask);
+    // Another policy may have come into force on the way here.
+    while (judged.policy !== this.#parts.policies.current()) judged = await this.judge(ask);
+    const { policy, decision } = judged;
+    if (decision.kind === 'permitted') return;
+    await this.refused(`device:${ask.deviceId}`, ask.action, policy.version, decision, ask.nowMs);
+    throw refusalOf(ask.action, policy.version, decision.reasons);
+  }
+
+  /** As `admit`, for an answer from which only a part is left out. */
+  async permits(ask: DeviceAsk): Promise<boolean> {
+    try {
+      await this.admit(ask);
+      return true;
+    } catch (error) {
+      if (error instanceof HubError && error.code === 'access-refused') return false;
+      throw error;
+    }
+  }
+
+  /** Decides and records. */
+  async judge(ask: DeviceAsk): Promise<Judgement> {
+    const { action, connection, resource = { kind: 'hub' }, nowMs } = ask;
+    const current = this.#parts.policies.current();
+    const judged = this.#judged.get(connection) ?? new Map<string, string>();
+    this.#judged.set(connection, judged);
+    const topic = JSON.stringify([action, ask.deviceId, ask.workload?.id, uidOfResource(resource).id]);
+    const known = judged.get(topic);
+    const first = action === 'releaseKey' || action === 'attest' || known?.startsWith(`${current.version} `) !== true;
+    const reads = current.policy.reads(action);
+    if (!first && reads.size === 0 && known === `${current.version} permitted`) {
+      return { policy: current, decision: { kind: 'permitted', statements: [] } };
+    }
+    const device = ask.device ?? (await getDevice(this.#parts.database.read, ask.deviceId));
+    const wanted = first ? 'all' : reads;
+    const facts = await factsOf(this.#parts.database.read, [device], {
+      wanted,
+      filterGroups: current.policy.groups,
+      nowMs,
+    });
+    const own = facts.get(device.id);
+    if (own === undefined) throw new HubError('device-unknown', `no device ${device.id}`);
+    const moment = this.momentOf(connection, device.id, ask.appraisal, nowMs);
+    const question = deviceQuestion(action, own, resource, moment, ask.workload);
+    // The policy may have changed while facts were read: the one in force now decides.
+    const policy = this.#parts.policies.current();
+    const decision = policy.policy.decide(question);
+    const verdict = `${policy.version} ${decision.kind}`;
+    if (first || known !== verdict) {
+      judged.set(topic, verdict);
+      this.#parts.decisions.note(`device:${device.id}`, question, decision, policy.version, nowMs);
+    }
+    return { policy, decision };
+  }
+
+  /** Lets an operator pass or throws `access-refused`. Scopes were looked at before: a policy only narrows them. */
+  async administer(
+    caller: Caller,
+    request: { readonly address: string; readonly scope: string; readonly changes: boolean; readonly nowMs: number },
+  ): Promise<void> {
+    const { nowMs, changes } = request;
+    const current = this.#parts.policies.current();
+    const question = this.operatorQuestion(caller, request);
+    const decision = current.policy.decide(question);
+    // Reading is done all day; what changes something, and whatever was refused, is what a draft is tried on.
+    if (changes || decision.kind === 'refused') {
+      this.#parts.decisions.note(caller.actor, question, decision, current.version, nowMs);
+    }
+    if (decision.kind === 'permitted') return;
+    await this.refused(caller.actor, 'administer', current.version, decision, nowMs);
+    throw refusalOf('administer', current.version, decision.reasons);
+  }
+
+  operatorQuestion(
+    caller: Pick<Caller, 'person' | 'scopes' | 'actor'>,
+    request: { readonly address: string; readonly scope: string; readonly changes: boolean; readonly nowMs: number },
+  ): Question {
+    return operatorQuestion(caller, { ...request, country: this.#parts.countries.countryOf(request.address) });
+  }
+
+  /** What is true of a connection now; of a device that is not connected, of the address it is thought to have. */
+  momentOf(
+    connection: Pick<DeviceConnection, 'remoteAddress'>,
+    deviceId: string,
+    appraisal: Appraisal | undefined,
+    nowMs: number,
+  ): Moment {
+    const { connections, traffic, countries } = this.#parts;
+    const address = connection.remoteAddress;
+    const bound = [...connections.bound(deviceId)];
+    const elsewhere = bound.some((other) => other !== connection && other.remoteAddress !== address);
+    return {
+      address,
+      country: countries.countryOf(address),
+      presence: { elsewhere, connections: bound.length },
+      traffic: traffic.of(deviceId, nowMs),
+      appraisal,
+      nowMs,
+    };
+  }
+
+  /** Asks again for every live connection and closes those that are no longer permitted; returns how many. */
+  async recheck(nowMs: number): Promise<number> {
+    const { connections, policies } = this.#parts;
+    const live = [...connections.bound()];
+    let closed = 0;
+    for (let from = 0; from < live.length; from += recheckedAtOnce) {
+      const { policy } = policies.current();
+      const some = live.slice(from, from + recheckedAtOnce);
+      for (const connection of await this.#suspects(some, policy, nowMs)) {
+        if (await this.#stillPermitted(connection, nowMs)) continue;
+        cutOne(connection);
+        closed += 1;
+      }
+      // One answer is everybody's where the policy looks at nothing.
+      if (from === 0 && closed === 0 && policy.reads('connect').size === 0) return 0;
+    }
+    return closed;
+  }
+
+  /** Throws `access-refused` on a bound connection that is no longer permitted; it has to be bound again. */
+  async stayed(connection: DeviceConnection, nowMs: number): Promise<void> {
+    const { certificate, bound } = connection;
+    if (!bound || certificate === undefined) return;
+    try {
+      await this.admit({ action: 'connect', deviceId: certificate.deviceId, connection, nowMs });
+    } catch (error) {
+      connection.bound = false;
+      throw error;
+    }
+  }
+
+  async #stillPermitted(connection: DeviceConnection, nowMs: number): Promise<boolean> {
+    return this.stayed(connection, nowMs).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  // Of many connections those that the policy does not permit, by what it looks at alone.
+  async #suspects(
+    some: readonly DeviceConnection[],
+    policy: Policy,
+    nowMs: number,
+  ): Promise<readonly DeviceConnection[]> {
+    const { read } = this.#parts.database;
+    const ids = some.flatMap(({ certificate }) => certificate?.deviceId ?? []);
+    const rows = await read.selectFrom('device').selectAll().where('id', 'in', ids).execute();
+    const wanted = policy.reads('connect');
+    const facts = await factsOf(read, rows, { wanted, filterGroups: policy.groups, nowMs });
+    if (this.#parts.policies.current().policy !== policy) return some;
+    return some.filter((connection) => {
+      const own = facts.get(connection.certificate?.deviceId ?? '');
+      if (own === undefined) return true;
+      const moment = this.momentOf(connection, own.row.id, undefined, nowMs);
+      return policy.decide(deviceQuestion('connect', own, { kind: 'hub' }, moment)).kind === 'refused';
+    });
+  }
+
+  /** Logs a refusal, the same one again only after a while. */
+  async refused(
+    principal: string,
+    action: string,
+    policyVersion: number,
+    decision: Extract<Decision, { kind: 'refused' }>,
+    nowMs: number,
+  ): Promise<void> {
+    const cause = `${principal} ${action} ${policyVersion} ${decision.statements.join(' ')}`;
+    const before = this.#refusedAt.get(cause);
+    if (before !== undefined && nowMs < before + loggedAgainMs) return;
+    if (this.#refusedAt.size >= refusalsRememberedMost) this.#refusedAt.clear();
+    this.#refusedAt.set(cause, nowMs);
+    const data = {
+      action,
+      policyVersion,
+      statements: [...decision.statements].slice(0, 16),
+      reasons: loggedReasons(decision.reasons),
+    };
+    await this.#parts.database.write((trx) =>
+      appendEntry(trx, { at: nowMs, kind: 'access-refused', actor: principal, subject: principal, data }),
+    );
+  }
+}
+
+/** The reasons as an audit entry holds them. */
+export function loggedReasons(reasons: readonly Reason[]): { code: string; message: string }[] {
+  return reasons
+    .slice(0, loggedReasonsMost)
+    .map(({ code, message }) => ({ code, message: Array.from(message).slice(0, loggedMessageMost).join('') }));
+}
+
+function refusalOf(action: string, version: number, reasons: readonly Reason[]): HubError {
+  return new HubError('access-refused', `policy ${version} does not permit ${action}`, { reasons });
+}

@@ -1,0 +1,124 @@
+// Operator API: the access policy: shown, applied, rolled back, tried out; and the table of countries.
+import { policyView } from '@edgekeep/wire/operator-api';
+import * as api from '@edgekeep/wire/policy-api';
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import type { Reason } from '../error.ts';
+import type { RequireScope } from '../http/operator.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { PolicyRow } from '../store/access-tables.ts';
+import type { AccessGate, GateParts } from './gate.ts';
+import { loadOrThrow, type PolicyOrder, testsOf } from './policy-store.ts';
+import { simulate } from './simulate.ts';
+
+const byVersion = z.strictObject({ version: z.coerce.number().int().min(1) });
+const page = z.strictObject({
+  before: z.coerce.number().int().min(1).optional(),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+});
+// Tests beside the text.
+const orderBytesMost = 4 * 1024 * 1024;
+// How many recorded decisions a draft has to answer without an error before it is applied.
+const replayedBeforeApply = 2_000;
+
+export function policyRoutes(
+  app: HttpServer,
+  parts: GateParts & { readonly gate: AccessGate; readonly clock: Clock; readonly requireScope: RequireScope },
+): void {
+  const { policies, gate, countries, clock, requireScope } = parts;
+  const read = requireScope('devices:read');
+  const write = requireScope('policy:write');
+
+  app.get('/v1/policy', { ...read, schema: { response: { 200: policyView } } }, async () => policies.current());
+  app.put(
+    '/v1/policy',
+    { ...write, bodyLimit: orderBytesMost, schema: { body: api.policyOrder, response: { 200: api.policyApplied } } },
+    async (request) => apply(request, request.body),
+  );
+  app.post(
+    '/v1/policy/rollback',
+    { ...write, schema: { body: api.rollbackOrder, response: { 200: api.policyApplied } } },
+    async (request) => {
+      const { version, expectVersion } = request.body;
+      const row = await policies.version(version);
+      return apply(request, { text: row.text, tests: testsOf(row), meaning: row.meaning, expectVersion });
+    },
+  );
+  app.post(
+    '/v1/policy/simulate',
+    { ...write, bodyLimit: orderBytesMost, schema: { body: api.simulateOrder, response: { 200: api.simulation } } },
+    async ({ body }) => {
+      using draft = loadOrThrow(body.text, 'the draft', 'any-action');
+      return simulate(parts, gate, draft, { ...body, nowMs: clock() });
+    },
+  );
+  app.get(
+    '/v1/policy/versions',
+    { ...read, schema: { querystring: page, response: { 200: api.policyVersions } } },
+    async ({ query: { before, limit } }) => {
+      const rows = await policies.history({ before, limit });
+      return { versions: rows.map(lineOf), next: rows.length === limit ? (rows.at(-1)?.version ?? null) : null };
+    },
+  );
+  app.get(
+    '/v1/policy/versions/:version',
+    { ...read, schema: { params: byVersion, response: { 200: api.policyVersionView } } },
+    async ({ params: { version } }) => {
+      const row = await policies.version(version);
+      const { text, meaning } = row;
+      return { ...lineOf(row), text, meaning, tests: testsOf(row) ?? null };
+    },
+  );
+
+  app.get('/v1/countries', { ...read, schema: { response: { 200: api.countryNetworks } } }, async () => ({
+    networks: [...(await countries.list())],
+  }));
+  app.put(
+    '/v1/countries',
+    {
+      ...write,
+      bodyLimit: orderBytesMost,
+      schema: { body: api.countryNetworks, response: { 200: api.countryNetworksAnswer } },
+    },
+    async ({ body, actor }) => ({
+      networks: await countries.replace(body.networks, { actor, nowMs: clock() }),
+    }),
+  );
+
+  async function apply(
+    request: FastifyRequest,
+    order: Pick<PolicyOrder, 'text' | 'tests' | 'meaning' | 'expectVersion'>,
+  ): Promise<z.infer<typeof api.policyApplied>> {
+    const nowMs = clock();
+    const { actor } = request;
+    const objections = async (draft: ReturnType<typeof loadOrThrow>): Promise<readonly Reason[]> => {
+      const trial = await simulate(parts, gate, draft, { last: replayedBeforeApply, fleet: false, names: 0, nowMs });
+      const { count, first } = trial.errors;
+      const own = draft.decide(gate.operatorQuestion(request.caller, momentOf(request, nowMs)));
+      return [
+        ...(count === 0
+          ? []
+          : [{ code: 'policy-error', message: `${count} recorded decisions make it err; the first: ${first}` }]),
+        ...(own.kind === 'permitted'
+          ? []
+          : [
+              { code: 'policy-locks-out', message: `it would not permit ${actor} to apply another policy` },
+              ...own.reasons,
+            ]),
+      ];
+    };
+    const applied = await policies.apply({ ...order, objections, actor, nowMs });
+    const { version, digest, text, appliedAt } = applied;
+    return { version, digest, text, appliedAt, connectionsClosed: await gate.recheck(nowMs) };
+  }
+}
+
+function momentOf(request: FastifyRequest, nowMs: number) {
+  return { address: request.ip, scope: 'policy:write', changes: true, nowMs };
+}
+
+function lineOf(row: PolicyRow): z.infer<typeof api.policyVersions>['versions'][number] {
+  const { version, digest, applied_at: appliedAt, applied_by: appliedBy } = row;
+  return { version, digest, appliedAt, appliedBy, tests: testsOf(row)?.tests.length ?? 0 };
+}

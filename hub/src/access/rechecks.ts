@@ -1,0 +1,38 @@
+// Asks again for live connections: on a beat, for what changes by itself (the time, traffic, health), and soon after another policy came into force.
+import type { Clock } from '../clock.ts';
+import type { AccessGate } from './gate.ts';
+
+export class AccessRechecks {
+  readonly #gate: Pick<AccessGate, 'recheck'>;
+  readonly #clock: Clock;
+  readonly #timer: NodeJS.Timeout;
+  #running: Promise<void> | undefined;
+  #again = false;
+
+  constructor(gate: Pick<AccessGate, 'recheck'>, clock: Clock, everySeconds: number) {
+    this.#gate = gate;
+    this.#clock = clock;
+    this.#timer = setInterval(() => this.soon(), everySeconds * 1_000).unref();
+  }
+
+  /** Begins at once, or after the round that is under way. */
+  soon(): void {
+    this.#again = true;
+    this.#running ??= this.#run();
+  }
+
+  async #run(): Promise<void> {
+    while (this.#again) {
+      this.#again = false;
+      // A store that cannot be read serves no request either; the next beat tries again.
+      await this.#gate.recheck(this.#clock()).catch(() => 0);
+    }
+    this.#running = undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    this.#again = false;
+    await this.#running;
+  }
+}

@@ -1,0 +1,274 @@
+// What a draft would change (spec/access.md, "Simulation"): recorded decisions are replayed and the fleet as it stands now is asked, of the policy in
+// force and of the draft. Memory does not grow with the fleet: only counts and the first names are kept.
+import type { Decision, Policy } from '@edgekeep/core/policy/policy';
+import { type Question, questionSchema, type Resource } from '@edgekeep/core/policy/question';
+import { looksAt, type Reads } from '@edgekeep/core/policy/reads';
+import { type DeviceAction, deviceActions } from '@edgekeep/core/policy/schema';
+import type { AccessChange, Simulation } from '@edgekeep/wire/policy-api';
+import type { DeviceConnection } from '../identity/connections.ts';
+import type { Kysely } from 'kysely';
+import type { DeviceRecord, Tables } from '../store/schema.ts';
+import { findCaller } from './api-token.ts';
+import { deviceQuestion } from './context.ts';
+import { type DeviceFacts, factsOf } from './facts.ts';
+import type { AccessGate, GateParts } from './gate.ts';
+import { loadOrThrow } from './policy-store.ts';
+
+export interface SimulationOrder {
+  readonly last: number;
+  readonly fleet: boolean;
+  readonly names: number;
+  readonly nowMs: number;
+}
+
+// Devices are asked about in pages that one statement can hold; between two of them requests are served.
+const pageMost = 500;
+// Models are asked about one by one; a hub has some.
+const modelsMost = 20;
+
+/** `draft` is loaded; the one in force is asked as of now. */
+export async function simulate(
+  parts: GateParts,
+  gate: AccessGate,
+  draft: Policy,
+  order: SimulationOrder,
+): Promise<Simulation> {
+  const { version, text, meaning } = parts.policies.current();
+  // A copy of its own: the one in force may be replaced meanwhile.
+  using current = loadOrThrow(text, `policy ${version}`, meaning);
+  const errors = new Errors();
+  const replayed = new Trial(current, draft, order.names, errors);
+  for await (const rows of parts.decisions.newest(order.last)) {
+    for (const { principal, question } of rows) {
+      const parsed = questionSchema.safeParse(JSON.parse(question));
+      if (parsed.success) replayed.ask(principal, parsed.data);
+    }
+  }
+  const fleet = new Trial(current, draft, order.names, errors);
+  const counts = { principals: 0, withoutAddress: 0 };
+  if (order.fleet) {
+    await askDevices(parts, gate, fleet, { draft, current, nowMs: order.nowMs }, counts);
+    await askOperators(parts, gate, fleet, order.nowMs, counts);
+  }
+  return {
+    policyVersion: version,
+    digest: draft.digest,
+    replayed: replayed.result(),
+    fleet: { ...fleet.result(), ...counts },
+    errors: errors.result(),
+  };
+}
+
+interface Compared {
+  readonly draft: Policy;
+  readonly current: Policy;
+  readonly nowMs: number;
+}
+
+interface Counts {
+  principals: number;
+  withoutAddress: number;
+}
+
+async function askDevices(
+  parts: GateParts,
+  gate: AccessGate,
+  trial: Trial,
+  { draft, current, nowMs }: Compared,
+  counts: Counts,
+): Promise<void> {
+  const { read } = parts.database;
+  const resources = await resourcesOf(read);
+  const wanted: Reads = new Set(deviceActions.flatMap((action) => [...draft.reads(action), ...current.reads(action)]));
+  const filterGroups = new Set([...draft.groups, ...current.groups]);
+  const asksAddress = looksAt(wanted, 'context.network');
+  for (let after = ''; ;) {
+    const rows = await read
+      .selectFrom('device')
+      .selectAll()
+      .where('id', '>', after)
+      .orderBy('id')
+      .limit(pageMost)
+      .execute();
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    after = last.id;
+    const facts = await factsOf(read, rows, { wanted, filterGroups, nowMs });
+    const addresses = await addressesOf(parts, rows);
+    for (const { id } of rows) {
+      const own = facts.get(id);
+      if (own === undefined) continue;
+      counts.principals += 1;
+      const address = addresses.get(id);
+      if (address === undefined) {
+        counts.withoutAddress += 1;
+        // Nothing honest can be said of where it would come from.
+        if (asksAddress) continue;
+      }
+      askDevice(gate, trial, own, address ?? { remoteAddress: '0.0.0.0' }, resources, nowMs);
+    }
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+}
+
+function askDevice(
+  gate: AccessGate,
+  trial: Trial,
+  facts: DeviceFacts,
+  connection: Pick<DeviceConnection, 'remoteAddress'>,
+  resources: (action: DeviceAction) => readonly Resource[],
+  nowMs: number,
+): void {
+  const moment = gate.momentOf(connection, facts.row.id, undefined, nowMs);
+  for (const action of deviceActions) {
+    for (const resource of resources(action)) {
+      trial.ask(`device:${facts.row.id}`, deviceQuestion(action, facts, resource, moment));
+    }
+  }
+}
+
+// Where each device is connected from; else where the newest recorded decision saw it.
+async function addressesOf(
+  { connections, decisions }: GateParts,
+  rows: readonly DeviceRecord[],
+): Promise<ReadonlyMap<string, Pick<DeviceConnection, 'remoteAddress'>>> {
+  const found = new Map<string, Pick<DeviceConnection, 'remoteAddress'>>();
+  for (const { id } of rows) {
+    const [live] = connections.bound(id);
+    if (live !== undefined) found.set(id, live);
+  }
+  const offline = rows.filter(({ id }) => !found.has(id)).map(({ id }) => `device:${id}`);
+  for (const [principal, text] of await decisions.newestOf(offline)) {
+    const parsed = questionSchema.safeParse(JSON.parse(text));
+    if (parsed.success) {
+      found.set(principal.slice('device:'.length), { remoteAddress: parsed.data.context.network.ip });
+    }
+  }
+  return found;
+}
+
+// The current release of each model; an update that nobody has published yet has no name.
+async function resourcesOf(read: Kysely<Tables>): Promise<(action: DeviceAction) => readonly Resource[]> {
+  const releases = await read
+    .selectFrom('model_release')
+    .select(['name', 'version', 'publisher'])
+    .where('state', '=', 'published')
+    .orderBy('published_at', 'desc')
+    .execute();
+  const newest = new Map<string, Resource>();
+  for (const { name, version, publisher } of releases) {
+    if (!newest.has(name) && newest.size < modelsMost) newest.set(name, { kind: 'model', name, version, publisher });
+  }
+  const models = [...newest.values()];
+  return (action) => {
+    switch (action) {
+      case 'releaseKey':
+      case 'fetch':
+        return models;
+      case 'update':
+        return [{ kind: 'update', name: '', version: '', publisher: '' }];
+      case 'connect':
+      case 'attest':
+      case 'publishTelemetry':
+      case 'receiveCommand':
+        return [{ kind: 'hub' }];
+    }
+  };
+}
+
+// Every token that is good now, with each scope it has, as if it changed something.
+async function askOperators(
+  { database, decisions }: GateParts,
+  gate: AccessGate,
+  trial: Trial,
+  nowMs: number,
+  counts: Counts,
+): Promise<void> {
+  const tokens = await database.read
+    .selectFrom('api_token')
+    .select('sha256')
+    .where('revoked_at', 'is', null)
+    .where('expires_at', '>', nowMs)
+    .orderBy('name')
+    .execute();
+  for (const { sha256 } of tokens) {
+    const caller = await findCaller(database.read, sha256, nowMs);
+    if (typeof caller === 'string') continue;
+    counts.principals += 1;
+    const seen = (await decisions.newestOf([caller.actor])).get(caller.actor);
+    const parsed = seen === undefined ? undefined : questionSchema.safeParse(JSON.parse(seen)).data;
+    const address = parsed?.context.network.ip ?? '127.0.0.1';
+    for (const scope of caller.scopes) {
+      trial.ask(caller.actor, gate.operatorQuestion(caller, { address, scope, changes: true, nowMs }));
+    }
+  }
+}
+
+class Trial {
+  readonly #current: Policy;
+  readonly #draft: Policy;
+  readonly #namesMost: number;
+  readonly #errors: Errors;
+  readonly #changes = new Map<string, AccessChange & { readonly seen: Set<string> }>();
+  #asked = 0;
+  #unchanged = 0;
+
+  constructor(current: Policy, draft: Policy, namesMost: number, errors: Errors) {
+    this.#current = current;
+    this.#draft = draft;
+    this.#namesMost = namesMost;
+    this.#errors = errors;
+  }
+
+  ask(principal: string, question: Question): void {
+    this.#asked += 1;
+    const before = this.#current.decide(question);
+    const after = this.#draft.decide(question);
+    this.#errors.note(principal, question, after);
+    if (before.kind === after.kind) {
+      this.#unchanged += 1;
+      return;
+    }
+    const change = after.kind === 'permitted' ? 'gains' : 'loses';
+    const by = after.statements.length > 0 ? after.statements : before.statements;
+    const name = JSON.stringify([change, question.action, by]);
+    const known = this.#changes.get(name) ?? {
+      change,
+      action: question.action,
+      by: [...by],
+      count: 0,
+      names: [],
+      seen: new Set<string>(),
+    };
+    known.count += 1;
+    if (known.names.length < this.#namesMost && !known.seen.has(principal)) {
+      known.seen.add(principal);
+      known.names.push(principal);
+    }
+    this.#changes.set(name, known);
+  }
+
+  result(): Simulation['replayed'] {
+    const changes = [...this.#changes.values()]
+      .map(({ change, action, by, count, names }) => ({ change, action, by, count, names }))
+      .toSorted((a, b) => b.count - a.count);
+    return { asked: this.#asked, unchanged: this.#unchanged, changes };
+  }
+}
+
+class Errors {
+  #count = 0;
+  #first: string | null = null;
+
+  note(principal: string, question: Question, decision: Decision): void {
+    const error =
+      decision.kind === 'refused' ? decision.reasons.find(({ code }) => code === 'policy-error') : undefined;
+    if (error === undefined) return;
+    this.#count += 1;
+    this.#first ??= `${principal}, ${question.action}: ${error.message}`;
+  }
+
+  result(): Simulation['errors'] {
+    return { count: this.#count, first: this.#first };
+  }
+}

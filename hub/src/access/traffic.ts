@@ -1,0 +1,69 @@
+// How busy each device is, and how that compares with its usual: what a policy sees as `context.traffic`. Kept in memory by each node, for the
+// requests it served itself.
+
+interface Counts {
+  /** Start of the running minute. */
+  minuteMs: number;
+  current: number;
+  previous: number;
+  /** Requests a minute, a mean that forgets with a half-life of some two hours. */
+  usual: number;
+  minutesSeen: number;
+}
+
+export interface TrafficNow {
+  readonly lastMinute: number;
+  /** 100 until the usual is known, and where it is nothing. */
+  readonly percentOfUsual: number;
+}
+
+const minute = 60_000;
+// Some 100 bytes each; beyond this the one that was quiet longest starts over.
+const devicesMost = 200_000;
+const minutesToLearn = 10;
+const weightOfAMinute = 1 / 180;
+// After an hour of silence nothing more can be learned from it.
+const quietMinutesMost = 60;
+const percentMost = 1_000_000;
+
+export class Traffic {
+  readonly #counts = new Map<string, Counts>();
+
+  note(deviceId: string, nowMs: number): void {
+    const known = this.#counts.get(deviceId);
+    const counts = known ?? { minuteMs: nowMs, current: 0, previous: 0, usual: 0, minutesSeen: 0 };
+    advance(counts, nowMs);
+    counts.current += 1;
+    // The order of the map is the order of the last request.
+    if (known !== undefined) this.#counts.delete(deviceId);
+    this.#counts.set(deviceId, counts);
+    const [quietest] = this.#counts.keys();
+    if (this.#counts.size > devicesMost && quietest !== undefined) this.#counts.delete(quietest);
+  }
+
+  of(deviceId: string, nowMs: number): TrafficNow {
+    const counts = this.#counts.get(deviceId);
+    if (counts === undefined) return { lastMinute: 0, percentOfUsual: 100 };
+    advance(counts, nowMs);
+    const { current, previous, minuteMs, usual, minutesSeen } = counts;
+    // As much of the minute before as still lies within the last sixty seconds.
+    const share = Math.max(0, 1 - (nowMs - minuteMs) / minute);
+    const lastMinute = Math.round(current + previous * share);
+    if (minutesSeen < minutesToLearn || usual === 0) return { lastMinute, percentOfUsual: 100 };
+    return { lastMinute, percentOfUsual: Math.min(percentMost, Math.round((lastMinute * 100) / usual)) };
+  }
+}
+
+function advance(counts: Counts, nowMs: number): void {
+  const passed = Math.floor((nowMs - counts.minuteMs) / minute);
+  if (passed <= 0) return;
+  for (let each = 0; each < Math.min(passed, quietMinutesMost); each += 1) {
+    const seen = each === 0 ? counts.current : 0;
+    counts.minutesSeen += 1;
+    // The first minutes count in full, so that the mean does not begin at nothing.
+    counts.usual += (seen - counts.usual) * Math.max(weightOfAMinute, 1 / counts.minutesSeen);
+  }
+  counts.previous = passed === 1 ? counts.current : 0;
+  counts.current = 0;
+  counts.minuteMs += passed * minute;
+}

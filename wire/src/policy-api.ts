@@ -1,0 +1,96 @@
+// The operator's messages about the access policy (spec/access.md): applied, tried out, looked back on. Times are unix milliseconds.
+import { policyTestsSchema } from '@edgekeep/core/policy/test-file';
+import { z } from 'zod';
+import { countrySchema, networkSchema } from './site-api.ts';
+
+/** One request replaces the whole table. */
+export const countryNetworksMost = 20_000;
+
+const text = z.string().max(262_144);
+const version = z.int().min(1);
+
+export const policyOrder = z.strictObject({
+  text,
+  /** Kept with the policy; it is refused unless it passes them. */
+  tests: policyTestsSchema.optional(),
+  /** The version this replaces; another one in force is a conflict. Left out: whatever is in force. */
+  expectVersion: version.optional(),
+});
+export const policyApplied = z.object({
+  version: z.number(),
+  digest: z.string(),
+  text: z.string(),
+  appliedAt: z.number(),
+  /** Live connections that it no longer permits, on the node that answers; other nodes close theirs by themselves. */
+  connectionsClosed: z.number(),
+});
+export const rollbackOrder = z.strictObject({ version, expectVersion: version.optional() });
+
+export const policyVersions = z.object({
+  versions: z.array(
+    z.object({
+      version: z.number(),
+      digest: z.string(),
+      appliedAt: z.number(),
+      appliedBy: z.string(),
+      tests: z.number(),
+    }),
+  ),
+  next: z.number().nullable(),
+});
+export const policyVersionView = z.object({
+  version: z.number(),
+  digest: z.string(),
+  text: z.string(),
+  /** What a statement about any action is about: `release-only` in texts from before there were several. */
+  meaning: z.enum(['any-action', 'release-only']),
+  appliedAt: z.number(),
+  appliedBy: z.string(),
+  tests: z.unknown(),
+});
+
+/** How many recorded decisions a simulation replays at most. */
+export const replayedMost = 100_000;
+/** How many principals each line of a simulation names at most. */
+export const namedMost = 100;
+
+export const simulateOrder = z.strictObject({
+  text,
+  /** Recorded decisions, the newest. */
+  last: z.int().min(0).max(replayedMost).default(10_000),
+  /** Whether every device and token is asked as of now. */
+  fleet: z.boolean().default(true),
+  names: z.int().min(0).max(namedMost).default(10),
+});
+const change = z.object({
+  change: z.enum(['gains', 'loses']),
+  action: z.string(),
+  /** The statements that make the difference: the draft's that permit or forbid, else those in force that permitted. */
+  by: z.array(z.string()),
+  count: z.number(),
+  names: z.array(z.string()),
+});
+export type AccessChange = z.infer<typeof change>;
+const trial = z.object({
+  asked: z.number(),
+  unchanged: z.number(),
+  changes: z.array(change),
+});
+export const simulation = z.object({
+  policyVersion: z.number(),
+  digest: z.string(),
+  replayed: trial,
+  fleet: trial.extend({
+    /** Devices and tokens that were asked about. */
+    principals: z.number(),
+    /** Of those, devices whose address nobody knows: not connected, and no decision of theirs is recorded. */
+    withoutAddress: z.number(),
+  }),
+  /** Questions that the draft could not answer: such a draft is not applied. */
+  errors: z.object({ count: z.number(), first: z.string().nullable() }),
+});
+export type Simulation = z.infer<typeof simulation>;
+
+export const countryNetwork = z.strictObject({ network: networkSchema, country: countrySchema });
+export const countryNetworks = z.strictObject({ networks: z.array(countryNetwork).max(countryNetworksMost) });
+export const countryNetworksAnswer = z.object({ networks: z.number() });
