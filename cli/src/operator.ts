@@ -59,16 +59,17 @@ export interface Operator {
 }
 
 export async function openOperator(args: Pick<Arguments, 'option'>): Promise<Operator> {
-  return operatorFromFile(fileOf(args));
+  return operatorFromFile(operatorFileOf(args));
 }
 
 /** Where the hub is and how it is known there: the operator file without its token. */
 export async function hubAddress(args: Pick<Arguments, 'option'>): Promise<Omit<Access, 'token'>> {
-  const { token: _, ...address } = await readAccess(fileOf(args));
+  const { token: _, ...address } = await readAccess(operatorFileOf(args));
   return address;
 }
 
-function fileOf(args: Pick<Arguments, 'option'>): string {
+/** The operator file that is meant. */
+export function operatorFileOf(args: Pick<Arguments, 'option'>): string {
   return (
     args.option('operator') ?? process.env['EDGEKEEP_OPERATOR'] ?? join(homedir(), '.config/edgekeep/operator.json')
   );

@@ -1,10 +1,12 @@
 // The hub as a process: `init` makes a data folder, `run` serves it until SIGINT or SIGTERM; the other verbs look after its keys.
 import { existsSync } from 'node:fs';
+import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { personNameSchema } from '@edgekeep/wire/people-api';
+import { installBirthCertificates } from './birth.ts';
 import { HubError } from './error.ts';
-import { initHub } from './init.ts';
+import { initHub, type NewHub } from './init.ts';
 import { openKeyStore } from './secrets/open-keys.ts';
 import { isInside, parseUnlockerOrders, programOf } from './secrets/orders.ts';
 import { backUpHub } from './secrets/backup.ts';
@@ -16,7 +18,8 @@ import { gatherOffer, type UnlockSources } from './secrets/sources.ts';
 import { parseHubSettings, readHubSettings } from './settings.ts';
 import { startHub } from './start.ts';
 
-const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-folder DIR] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]
+const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]
+       edgekeep hub install-issuing FILE --data DIR [--root-sha256 HEX]
        edgekeep hub run --data DIR [--passphrase-fd N] [--share FILE]…
        edgekeep hub rekey --data DIR [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]
        edgekeep hub backup --data DIR --out FILE [--blobs] [--plain]
@@ -26,6 +29,8 @@ const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-fol
 const options = {
   data: { type: 'string' },
   'root-folder': { type: 'string' },
+  'issuing-request': { type: 'string' },
+  'root-sha256': { type: 'string' },
   settings: { type: 'string' },
   person: { type: 'string' },
   unlock: { type: 'string', multiple: true },
@@ -71,12 +76,21 @@ async function main(argv: readonly string[]): Promise<number> {
   if (verb === 'restore' && folder !== undefined && file !== undefined && positionals.length === 2) {
     return restore(file, folder, values);
   }
+  if (verb === 'install-issuing' && folder !== undefined && file !== undefined && positionals.length === 2) {
+    return installIssuing(folder, file, values);
+  }
   process.stderr.write(usage);
   return 2;
 }
 
 async function init(folder: string, values: Values): Promise<number> {
-  const rootFolder = values['root-folder'] ?? join(folder, 'root');
+  const requestFile = values['issuing-request'];
+  if (requestFile !== undefined && values['root-folder'] !== undefined)
+    throw new HubError(
+      'request-invalid',
+      'the root is made here (--root-folder) or offline (--issuing-request), not both',
+    );
+  const rootFolder = requestFile === undefined ? (values['root-folder'] ?? join(folder, 'root')) : undefined;
   const words = values.unlock ?? [];
   const program = programOf(words);
   const given = values.settings === undefined ? {} : parseSettings(values.settings);
@@ -87,7 +101,7 @@ async function init(folder: string, values: Values): Promise<number> {
     dataFolder: folder,
     unlockProgram: settings.unlockProgram,
   });
-  if (unlockers.length > 0 && isInside(folder, rootFolder)) {
+  if (rootFolder !== undefined && unlockers.length > 0 && isInside(folder, rootFolder)) {
     throw new HubError(
       'request-invalid',
       'the root key is never sealed: give --root-folder DIR outside the data folder, and take it offline',
@@ -95,19 +109,39 @@ async function init(folder: string, values: Values): Promise<number> {
   }
   const person = values.person === undefined ? undefined : parsePerson(values.person);
   const made = await initHub(folder, { rootFolder, settings, nowMs: Date.now(), unlockers, person });
-  if (values.json === true) process.stdout.write(`${JSON.stringify(made)}\n`);
-  else {
-    process.stdout.write(`hub made in ${made.folder}
-  root key       ${made.rootKeyFile}  (take it offline: the hub runs without it)
-  operator file  ${made.operatorFile}  (the command line reads it: export EDGEKEEP_OPERATOR=${made.operatorFile})
-next: edgekeep hub run --data ${made.folder}
-`);
-  }
+  if (requestFile !== undefined && made.requestFile !== undefined) await copyFile(made.requestFile, requestFile);
+  const text = requestFile === undefined ? rootMadeText(made) : waitingText(made, requestFile);
+  process.stdout.write(values.json === true ? `${JSON.stringify(made)}\n` : text);
   if (words.length === 0) {
     process.stderr.write(
       'warning: the keys are plain files, and whoever copies the folder has them: `edgekeep hub rekey --add passphrase` seals them\n',
     );
   }
+  return 0;
+}
+
+function rootMadeText({ folder, rootKeyFile, operatorFile }: NewHub): string {
+  return `hub made in ${folder}
+  root key       ${rootKeyFile}  (take it offline: the hub runs without it)
+  operator file  ${operatorFile}  (the command line reads it: export EDGEKEEP_OPERATOR=${operatorFile})
+next: edgekeep hub run --data ${folder}
+`;
+}
+
+function waitingText({ folder, operatorFile }: NewHub, requestFile: string): string {
+  return `hub made in ${folder}; it waits for the certificate of its issuing CA
+  request        ${requestFile}  (take it to the root: edgekeep root sign-issuing)
+  operator file  ${operatorFile}  (it has no root yet)
+next: edgekeep hub install-issuing FILE --data ${folder}
+`;
+}
+
+async function installIssuing(folder: string, file: string, values: Values): Promise<number> {
+  const expected = values['root-sha256']?.replaceAll(/\s/g, '').toLowerCase();
+  const sha256 = await installBirthCertificates(folder, await readFile(file, 'utf8'), expected);
+  const shown = (sha256.match(/.{4}/g) ?? []).join(' ');
+  const text = `installed; everybody will trust the root with the SHA-256\n  ${shown}\ncompare it with what was written down at the ceremony before the first device is given it\nnext: edgekeep hub run --data ${folder}`;
+  process.stdout.write(`${values.json === true ? JSON.stringify({ folder, root: sha256 }) : text}\n`);
   return 0;
 }
 

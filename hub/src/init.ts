@@ -6,8 +6,9 @@ import { sha256Hex } from './access/api-token.ts';
 import { addPerson } from './access/people.ts';
 import { addToken, newTokenText } from './access/token-store.ts';
 import { appendEntry } from './audit/append.ts';
+import { birthFileNames, operatorFileName, readBirthCertificates } from './birth.ts';
 import { HubError } from './error.ts';
-import { createHubKeys, readBirthCertificates } from './keys.ts';
+import { createHubKeys } from './keys.ts';
 import { writePrivateFile } from './secrets/private-file.ts';
 import type { NewUnlocker } from './secrets/unlock.ts';
 import { type HubSettings, settingsFileName } from './settings.ts';
@@ -15,20 +16,22 @@ import { Database } from './store/database.ts';
 
 // A name that fits when nobody says one; `edgekeep person add` makes others known.
 const firstPerson = 'admin';
-/** What the command line reads to reach a hub: address, pinned root, token. Its user's alone. */
-export const operatorFileName = 'operator.json';
 
 export interface NewHub {
   readonly folder: string;
-  /** Where the root key was written: take it offline. */
-  readonly rootKeyFile: string;
+  /** Where the root key was written: take it offline. Undefined for a hub that waits for an offline root. */
+  readonly rootKeyFile: string | undefined;
+  /** What an offline root has to sign first, where there is one. */
+  readonly requestFile: string | undefined;
+  /** What the command line reads to reach the hub: address, pinned root, token. Its user's alone. */
   readonly operatorFile: string;
 }
 
 export async function initHub(
   folder: string,
   order: {
-    readonly rootFolder: string;
+    /** Where a root is made, whose key is to be taken offline; without it an offline root signs the hub's request. */
+    readonly rootFolder?: string | undefined;
     readonly settings: HubSettings;
     readonly nowMs: number;
     /** Who can open the hub's keys later; with none they are plain files. */
@@ -62,19 +65,24 @@ export async function initHub(
     });
   });
   await database[Symbol.asyncDispose]();
-  const { root } = await readBirthCertificates(folder);
   const { host, port } = settings.operator;
   const operatorFile = join(folder, operatorFileName);
   const operator = {
     url: `https://${host}:${port}`,
     serverName: settings.names[0],
-    root: encodePem('CERTIFICATE', root.der),
+    // With an offline root `hub install-issuing` writes it in.
+    root: rootFolder === undefined ? '' : encodePem('CERTIFICATE', (await readBirthCertificates(folder)).root.der),
     token,
   };
   await writePrivateFile(operatorFile, `${JSON.stringify(operator, null, 2)}\n`);
   // Last, because its presence says that the hub is complete.
   await writeFile(join(folder, settingsFileName), `${JSON.stringify(settings, null, 2)}\n`);
-  return { folder, rootKeyFile: join(rootFolder, 'root-key.pem'), operatorFile };
+  return {
+    folder,
+    rootKeyFile: rootFolder === undefined ? undefined : join(rootFolder, 'root-key.pem'),
+    requestFile: rootFolder === undefined ? join(folder, 'keys', birthFileNames.request) : undefined,
+    operatorFile,
+  };
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,15 +1,17 @@
 // The hub's own keys, read from its key store: plain files or one sealed file (spec/platform-secrets.md). The root key signs the issuing CA and
 // is then not needed: `hub init` writes it into a folder of its own, to be carried away.
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
 import { issueCertificate } from '@edgekeep/core/identity/issue';
-import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
+import { encodePem } from '@edgekeep/core/identity/pem';
 import { issuingAuthorityProfile, rootProfile } from '@edgekeep/core/identity/profile';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
+import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
+import { birthFileNames } from './birth.ts';
 import { HubError } from './error.ts';
 import type { KeyStore } from './secrets/key-store.ts';
 import { plainKeys } from './secrets/plain-keys.ts';
@@ -34,40 +36,29 @@ export interface HubKeys {
 }
 
 /** Names of the hub's keys in its key store; those of the platform key are in secrets/platform-key.ts. */
+/** Common name of every issuing CA; the key identifier tells them apart. */
+export const issuingName = 'Edgekeep issuing CA';
 export const firstIssuingKeyName = 'issuing-key.pem';
 const keyNames = { log: 'log-key.pem', attestation: 'attestation-key.pem' } as const;
 
 /**
- * Makes all keys; refuses to touch a folder that has some. `rootFolder` gets the root key and is to be taken offline. Without an unlocker the keys are
- * plain files.
+ * Makes all keys; refuses to touch a folder that has some. `rootFolder` gets the root, whose key is to be taken offline; without one an offline root
+ * has to sign what is in `issuing.csr`. Without an unlocker the keys are plain files.
  */
 export async function createHubKeys(
   folder: string,
-  order: { readonly rootFolder: string; readonly unlockers: readonly NewUnlocker[]; readonly nowSeconds: number },
+  order: {
+    readonly rootFolder: string | undefined;
+    readonly unlockers: readonly NewUnlocker[];
+    readonly nowSeconds: number;
+  },
 ): Promise<void> {
   const { rootFolder, unlockers, nowSeconds } = order;
   const keys = join(folder, 'keys');
   await mkdir(keys, { recursive: true, mode: 0o700 });
-  await mkdir(rootFolder, { recursive: true, mode: 0o700 });
-  const root = newKey('ec');
   const issuing = newKey('ec');
-  const rootCertificate = parseCertificate(
-    await issueCertificate(
-      rootProfile(period(root, nowSeconds, rootYears), commonNameOnly('Edgekeep root')),
-      signerFromKey(root),
-    ),
-  );
-  const issuingDer = await issueCertificate(
-    issuingAuthorityProfile(
-      period(issuing, nowSeconds, issuingYears),
-      rootCertificate,
-      commonNameOnly('Edgekeep issuing CA'),
-    ),
-    signerFromKey(root),
-  );
-  await writePrivateFile(join(rootFolder, 'root-key.pem'), privatePem(root));
-  await writePrivateFile(join(keys, 'root.pem'), encodePem('CERTIFICATE', rootCertificate.der));
-  await writePrivateFile(join(keys, 'issuing.pem'), encodePem('CERTIFICATE', issuingDer));
+  if (rootFolder === undefined) await writeRequest(keys, issuing);
+  else await makeRoot(keys, issuing, { rootFolder, nowSeconds });
   const entries = new Map<string, Uint8Array>([
     [firstIssuingKeyName, privatePem(issuing)],
     [keyNames.log, privatePem(newKey('ed25519'))],
@@ -77,6 +68,31 @@ export async function createHubKeys(
   if (unlockers.length > 0) await writeSealedKeys(keys, entries, unlockers);
   else for (const [name, secret] of entries) await plainKeys(keys).add(name, secret);
   for (const secret of entries.values()) secret.fill(0);
+}
+
+async function writeRequest(keys: string, issuing: KeyObject): Promise<void> {
+  const request = await encodeCertificateRequest({ subject: commonNameOnly(issuingName) }, signerFromKey(issuing));
+  await writePrivateFile(join(keys, birthFileNames.request), encodePem('CERTIFICATE REQUEST', request));
+}
+
+async function makeRoot(
+  keys: string,
+  issuing: KeyObject,
+  { rootFolder, nowSeconds }: { readonly rootFolder: string; readonly nowSeconds: number },
+): Promise<void> {
+  await mkdir(rootFolder, { recursive: true, mode: 0o700 });
+  const root = newKey('ec');
+  const signer = signerFromKey(root);
+  const ownTemplate = rootProfile(period(root, nowSeconds, rootYears), commonNameOnly('Edgekeep root'));
+  const certificate = parseCertificate(await issueCertificate(ownTemplate, signer));
+  const name = commonNameOnly(issuingName);
+  const template = issuingAuthorityProfile(period(issuing, nowSeconds, issuingYears), certificate, name);
+  const rootPem = encodePem('CERTIFICATE', certificate.der);
+  const issuingPem = encodePem('CERTIFICATE', await issueCertificate(template, signer));
+  await writePrivateFile(join(rootFolder, 'root-key.pem'), privatePem(root));
+  await writePrivateFile(join(rootFolder, 'root.pem'), rootPem);
+  await writePrivateFile(join(keys, birthFileNames.root), rootPem);
+  await writePrivateFile(join(keys, birthFileNames.issuing), issuingPem);
 }
 
 /** The keys of the hub in `folder`, from its key store, which stays the caller's. */
@@ -90,14 +106,6 @@ export async function loadHubKeys(folder: string, store: KeyStore = plainKeys(jo
     attestationSigner: await needSigner(store, folder, keyNames.attestation),
     platformKey: await readPlatformKey(store, folder),
   };
-}
-
-/** What the hub was born with, which needs no unlocking; what is in use later stands in the store (authority/state.ts). */
-export async function readBirthCertificates(
-  folder: string,
-): Promise<{ readonly root: Certificate; readonly issuing: Certificate }> {
-  const at = (name: string) => readCertificate(join(folder, 'keys', name));
-  return { root: await at('root.pem'), issuing: await at('issuing.pem') };
 }
 
 function newKey(kind: 'ec' | 'ed25519'): KeyObject {
@@ -157,20 +165,4 @@ function noKey(folder: string, name: string): HubError {
     'settings-invalid',
     `${folder} has no ${name}: is this the hub's data folder? \`edgekeep hub init\` makes one`,
   );
-}
-
-async function readCertificate(path: string): Promise<Certificate> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new HubError(
-      'settings-invalid',
-      `${path} can't be read: is this the hub's data folder? \`edgekeep hub init\` makes one`,
-      { cause },
-    );
-  }
-  const [der] = parsePem(text, 'CERTIFICATE');
-  if (der === undefined) throw new HubError('settings-invalid', `${path} holds no certificate`);
-  return parseCertificate(der);
 }

@@ -7,7 +7,7 @@ const keyHelp = `--passphrase-fd  read the passphrase from this file descriptor;
 export const hubInit: Command = {
   summary: 'make a new hub',
   usage:
-    'hub init --data DIR [--unlock HOW]… [--root-folder DIR] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]',
+    'hub init --data DIR [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]',
   help: `
 Makes keys, settings, store and the first API token in DIR, which must not hold a hub yet.
 
@@ -15,6 +15,8 @@ Makes keys, settings, store and the first API token in DIR, which must not hold 
 --unlock         who can open the hub's keys: passphrase, shares:K/N (any K of N people), program:/PATH ARG… (what it prints, for example from a TPM),
                  or none (plain files; the default, with a warning). Repeat it for several; any one of them opens
 --root-folder    where the root key goes, for example a removable disk (default: DIR/root); the hub runs without it. Needed with --unlock
+--issuing-request  there is an offline root: the hub makes the key of its issuing CA, writes the request for it here, and waits for edgekeep hub
+                 install-issuing (docs/authorities.md)
 --share-folder   where shares go, a file for each person; needed for shares
 ${keyHelp}
 --person         whose the first API token is (default: admin)
@@ -24,6 +26,7 @@ ${keyHelp}
   options: {
     data: { type: 'string' },
     'root-folder': { type: 'string' },
+    'issuing-request': { type: 'string' },
     person: { type: 'string' },
     settings: { type: 'string' },
     unlock: { type: 'string', multiple: true },
@@ -31,7 +34,31 @@ ${keyHelp}
     'passphrase-fd': { type: 'string' },
   },
   run: (args) =>
-    runHub('init', args, ['data', 'root-folder', 'person', 'settings', 'unlock', 'share-folder', 'passphrase-fd']),
+    runHub('init', args, [
+      'data',
+      'root-folder',
+      'issuing-request',
+      'person',
+      'settings',
+      'unlock',
+      'share-folder',
+      'passphrase-fd',
+    ]),
+};
+
+export const hubInstallIssuing: Command = {
+  summary: 'give a new hub the certificate that its offline root signed',
+  usage: 'hub install-issuing FILE --data DIR [--root-sha256 HEX]',
+  help: `
+Ends what hub init --issuing-request began. FILE is what edgekeep root sign-issuing wrote: the issuing CA and its root. A hub that runs
+takes its next issuing CA by edgekeep authority install.
+
+--data         the hub's data folder
+--root-sha256  the root's SHA-256 as it was written down at the ceremony; another root is refused
+`,
+  positionals: { least: 1, most: 1 },
+  options: { data: { type: 'string' }, 'root-sha256': { type: 'string' } },
+  run: (args) => runHub('install-issuing', args, ['data', 'root-sha256']),
 };
 
 export const hubRun: Command = {

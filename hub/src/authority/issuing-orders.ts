@@ -12,7 +12,7 @@ import { signerFromKey } from '@edgekeep/core/signer';
 import { appendEntry } from '../audit/append.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
-import { privatePem } from '../keys.ts';
+import { issuingName, privatePem } from '../keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
@@ -32,7 +32,6 @@ export interface AuthorityParts {
 // One that waits and one that was forgotten; more is a mistake.
 const waitingMost = 4;
 const dayMs = 86_400_000;
-export const issuingName = 'Edgekeep issuing CA';
 
 /** Makes the next key, durably, and the request for its certificate (PEM). Throws `conflict` when too many wait. */
 export async function requestIssuing(

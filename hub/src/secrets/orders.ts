@@ -7,8 +7,8 @@ import { writePrivateFile } from './private-file.ts';
 import { secretFromProgram } from './program.ts';
 import { sharesMost } from './sealed-file.ts';
 import { encodeShareFile, type Share } from './share.ts';
-import { readCredential, readSecretLine } from './sources.ts';
-import { askOnTerminal } from './terminal.ts';
+import { readCredential } from './sources.ts';
+import { askOnTerminal, readSecretLine } from './terminal.ts';
 import type { NewUnlocker } from './unlock.ts';
 
 export interface OrderSources {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { isInside, parseUnlockerOrders, programOf } from './orders.ts';
 import { coreDumpWarning } from './process.ts';
-import { readSecretLine } from './sources.ts';
+import { readSecretLine } from './terminal.ts';
 
 async function fileWith(t: TestContext, text: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-sources-'));

@@ -1,18 +1,16 @@
 // Where secrets for unlocking come from: a file descriptor, a systemd credential, share files, the program of the settings, the terminal. Never an argument
 // and never an environment variable: both can be read from outside.
-import { createReadStream } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HubError } from '../error.ts';
 import { secretFromProgram } from './program.ts';
 import type { SealedFile, Unlocker } from './sealed-file.ts';
 import { parseShare, parseShareFile, type Share, shareFileBytesMost } from './share.ts';
-import { askOnTerminal } from './terminal.ts';
+import { askOnTerminal, readSecretLine } from './terminal.ts';
 import type { Offer } from './unlock.ts';
 
 /** The systemd credential that holds the passphrase (LoadCredential=, LoadCredentialEncrypted=). */
 export const credentialName = 'edgekeep-passphrase';
-const secretBytesMost = 4_096;
 
 export interface UnlockSources {
   /** A passphrase is read from here up to the end of the line. */
@@ -45,31 +43,6 @@ export async function gatherOffer(
     'keys-locked',
     `the keys are sealed (${kinds}) and nothing was given to open them: --passphrase-fd N, --share FILE, the credential ${credentialName}, or a terminal`,
   );
-}
-
-/** The first line, without its end. */
-export async function readSecretLine(descriptor: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of createReadStream('', {
-      fd: descriptor,
-      autoClose: false,
-      highWaterMark: secretBytesMost,
-    })) {
-      chunks.push(Buffer.from(chunk));
-      length += chunk.length;
-      if (chunk.includes('\n') || length > secretBytesMost) break;
-    }
-  } catch (cause) {
-    throw new HubError('unlock-refused', `file descriptor ${descriptor} can't be read`, { cause });
-  }
-  if (length > secretBytesMost) throw new HubError('unlock-refused', `a line of more than ${secretBytesMost} bytes`);
-  const bytes = Buffer.concat(chunks);
-  const end = bytes.indexOf('\n');
-  const text = bytes.toString('utf8', 0, end === -1 ? length : end);
-  for (const chunk of [...chunks, bytes]) chunk.fill(0);
-  return text;
 }
 
 /** The passphrase that systemd hands over, if it does. */

@@ -1,0 +1,133 @@
+// Rotation of the issuing CA: `edgekeep authority request`, `install`, `activate`, `abandon`, `revoke` (docs/authorities.md).
+import { readFile } from 'node:fs/promises';
+import { authorityOverview, issuingRequestAnswer, issuingRevokeAnswer } from '@edgekeep/wire/authority-api';
+import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { writeNew } from '../root/root-folder.ts';
+import { overviewOutcome } from './overview.ts';
+
+export const request: Command = {
+  summary: 'have the hub make the key of its next issuing CA',
+  usage: 'authority request --out FILE',
+  help: `
+The hub makes the key and keeps it; FILE gets the request (PKCS #10, PEM) for edgekeep root sign-issuing.
+
+--out  where the request goes; never overwritten
+
+${operatorHelp}
+`,
+  positionals: { least: 0, most: 0 },
+  options: { ...operatorOption, out: { type: 'string' } },
+  async run(args) {
+    const out = args.required('out');
+    const operator = await openOperator(args);
+    const value = await operator.send('POST', '/v1/authorities/request', {}, issuingRequestAnswer);
+    await writeNew(out, value.request, 0o644);
+    const text = `issuing CA ${value.id}\nrequest in ${out}: take it to the root (edgekeep root sign-issuing)`;
+    return { exitCode: exitCodes.ok, value: { id: value.id, out }, text };
+  },
+};
+
+export const install: Command = {
+  summary: 'give the hub the signed certificate of its next issuing CA',
+  usage: 'authority install FILE [--activate now|TIME] [--force]',
+  help: `
+FILE is what edgekeep root sign-issuing wrote. Without --activate the CA waits for edgekeep authority activate.
+
+--activate  let it issue now, or from a time like 2027-03-01T06:00Z
+--force     activate although devices do not know its root
+
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, activate: { type: 'string' }, force: { type: 'boolean' } },
+  async run(args) {
+    const [file = ''] = args.positionals;
+    const when = args.option('activate');
+    const activate = when === undefined || when === 'now' ? when : timeOf(when, '--activate');
+    const body = { certificates: await readFile(file, 'utf8'), activate, force: args.flag('force') };
+    return overviewOutcome(
+      await (await openOperator(args)).send('POST', '/v1/authorities/install', body, authorityOverview),
+    );
+  },
+};
+
+export const activate: Command = {
+  summary: 'let the next issuing CA issue',
+  usage: 'authority activate ID [--at TIME] [--force]',
+  help: `
+The one in use retires: what it issued stays valid until it ends, then its key is destroyed. The server certificate follows at once, open
+connections stay.
+
+--at     not now but from a time like 2027-03-01T06:00Z
+--force  go on although devices do not know its root (edgekeep authority missing names them)
+
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, at: { type: 'string' }, force: { type: 'boolean' } },
+  async run(args) {
+    const at = args.option('at');
+    const body = { ...(at === undefined ? {} : { at: timeOf(at, '--at') }), force: args.flag('force') };
+    return overviewOutcome(
+      await (await openOperator(args)).send('POST', pathOf(args, 'activate'), body, authorityOverview),
+    );
+  },
+};
+
+export const abandon: Command = {
+  summary: 'give up an issuing CA that issued nothing yet',
+  usage: 'authority abandon ID --note TEXT',
+  help: `
+For a request that was never signed, or signed and not activated. Its key is destroyed.
+
+--note  why, for the log
+
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, note: { type: 'string' } },
+  async run(args) {
+    const body = { note: args.required('note') };
+    return overviewOutcome(
+      await (await openOperator(args)).send('POST', pathOf(args, 'abandon'), body, authorityOverview),
+    );
+  },
+};
+
+export const revoke: Command = {
+  summary: 'revoke an issuing CA whose key was stolen, and all it issued',
+  usage: 'authority revoke ID --note TEXT',
+  help: `
+One order: every certificate of it is revoked, every connection with one is closed, leases are void, and the next issuing CA takes its
+place; without a next one the order is refused. Devices with a root of trust come back by attestation. Then put it on the root's list:
+edgekeep root sign-crl, edgekeep authority install-crl.
+
+--note  why, for the log
+
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, note: { type: 'string' } },
+  async run(args) {
+    const body = { note: args.required('note') };
+    const value = await (await openOperator(args)).send('POST', pathOf(args, 'revoke'), body, issuingRevokeAnswer);
+    const text = `${value.certificates} certificates of ${value.devices} devices revoked, ${value.connectionsClosed} connections closed`;
+    const next = value.activated === null ? '' : `\nthe issuing CA in use is ${value.activated}`;
+    return { exitCode: exitCodes.ok, value, text: text + next };
+  },
+};
+
+function pathOf({ positionals: [id = ''] }: Arguments, verb: string): string {
+  if (!/^[0-9a-f]{40}$/.test(id)) throw new UsageError('ID is the one of edgekeep authority list, 40 hex digits');
+  return `/v1/authorities/issuing/${id}/${verb}`;
+}
+
+/** Unix milliseconds of a time with its zone. */
+export function timeOf(text: string, option: string): number {
+  const ms = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2}))?$/.test(text)
+    ? Date.parse(text)
+    : Number.NaN;
+  if (Number.isNaN(ms)) throw new UsageError(`${option} takes a day, or a time with its zone: 2027-03-01T06:00Z`);
+  return ms;
+}

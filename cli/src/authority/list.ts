@@ -1,0 +1,47 @@
+// `edgekeep authority list` and `authority missing`: the authorities of a hub, and who does not know the newest root yet.
+import { authorityOverview, missingDevices } from '@edgekeep/wire/authority-api';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { table, timeText } from '../table.ts';
+import { overviewOutcome } from './overview.ts';
+
+export const list: Command = {
+  summary: 'show roots and issuing CAs',
+  usage: 'authority list',
+  help: operatorHelp,
+  positionals: { least: 0, most: 0 },
+  options: operatorOption,
+  run: async (args) => overviewOutcome(await (await openOperator(args)).get('/v1/authorities', authorityOverview)),
+};
+
+export const missing: Command = {
+  summary: 'show the devices that do not know the newest root',
+  usage: 'authority missing [--after ID] [--limit N]',
+  help: `
+Devices that may connect and have not shown that they know the newest root. Exit code 1 when there are some: an issuing CA under that root
+is then not activated without --force.
+
+--after  go on behind this id
+--limit  at most so many (default 100, most 1000)
+
+${operatorHelp}
+`,
+  positionals: { least: 0, most: 0 },
+  options: { ...operatorOption, after: { type: 'string' }, limit: { type: 'string' } },
+  async run(args) {
+    const query = new URLSearchParams({ after: args.option('after') ?? '', limit: args.option('limit') ?? '100' });
+    const value = await (await openOperator(args)).get(`/v1/authorities/missing?${query.toString()}`, missingDevices);
+    const rows = value.devices.map(({ id, tier, seenAt, generation }) => [
+      id,
+      tier,
+      timeText(seenAt),
+      String(generation),
+    ]);
+    const more = value.next === null ? '' : `\nmore behind --after ${value.next}`;
+    const none = value.devices.length === 0;
+    const text = none
+      ? 'every device knows it'
+      : table([['DEVICE', 'TIER', 'SEEN (UTC)', 'KNOWS ROOT'], ...rows]) + more;
+    return { exitCode: none ? exitCodes.ok : exitCodes.refused, value, text };
+  },
+};

@@ -1,0 +1,32 @@
+// The authorities of a hub as a table: what most verbs here end with.
+import type { authorityOverview } from '@edgekeep/wire/authority-api';
+import type { z } from 'zod';
+import { exitCodes, type Outcome } from '../command.ts';
+import { table, timeText } from '../table.ts';
+
+export type Overview = z.infer<typeof authorityOverview>;
+
+export function overviewOutcome(overview: Overview): Outcome {
+  const ends = (ms: number | null) => (ms === null ? '' : timeText(ms).slice(0, 16));
+  const roots = overview.roots.map(({ generation, status, notAfter, sha256, devicesMissing, overlapEndsAt }) => [
+    `root ${generation}`,
+    status,
+    ends(notAfter),
+    sha256.slice(0, 40),
+    [
+      devicesMissing === null ? [] : [`${devicesMissing} devices do not know it`],
+      overlapEndsAt === null || status === 'dropped' ? [] : [`overlap until ${ends(overlapEndsAt)}`],
+    ]
+      .flat()
+      .join(', '),
+  ]);
+  const issuing = overview.issuing.map(({ id, status, notAfter, root, certificates, activatesAt }) => [
+    root === null ? 'issuing CA' : `issuing CA under root ${root}`,
+    status,
+    ends(notAfter),
+    id,
+    activatesAt === null ? `${certificates} certificates` : `from ${ends(activatesAt)}`,
+  ]);
+  const text = table([['', 'STATUS', 'ENDS (UTC)', 'ID', ''], ...roots, ...issuing]);
+  return { exitCode: exitCodes.ok, value: overview, text };
+}

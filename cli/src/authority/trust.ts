@@ -1,0 +1,44 @@
+// `edgekeep authority trust`: the operator file learns the roots that its own root introduced, and none besides.
+import { readFile } from 'node:fs/promises';
+import { CoreError } from '@edgekeep/core/error';
+import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
+import { followRollovers } from '@edgekeep/core/identity/rollover';
+import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import { authoritiesAnswer, offeredRootsOf } from '@edgekeep/wire/authority-api';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorFileOf, operatorHelp, operatorOption } from '../operator.ts';
+import { fingerprintText } from '../root/ceremony.ts';
+
+export const command: Command = {
+  summary: 'let this operator file learn the next root',
+  usage: 'authority trust',
+  help: `
+Asks the hub for its roots, follows the signed steps from the root in the operator file, and adds the new ones to it. A step that does not
+hold is refused (exit code 1) and changes nothing. Roots that the hub has dropped leave the file when a later one is in it.
+
+${operatorHelp}
+`,
+  positionals: { least: 0, most: 0 },
+  options: operatorOption,
+  async run(args) {
+    const file = operatorFileOf(args);
+    const answer = await (await openOperator(args)).get('/v1/authorities/chain', authoritiesAnswer);
+    const access: { readonly root?: unknown } = JSON.parse(await readFile(file, 'utf8'));
+    const known = parsePem(String(access.root), 'CERTIFICATE').map(parseCertificate);
+    const result = followRollovers(known, offeredRootsOf(answer), Math.floor(Date.now() / 1_000));
+    if (result.kind === 'refused') {
+      const text = `refused, nothing was changed: ${result.reasons.join('; ')}`;
+      return { exitCode: exitCodes.refused, value: result, text };
+    }
+    const dropped = new Set(
+      answer.roots.filter(({ status }) => status === 'dropped').map(({ certificate }) => certificate),
+    );
+    const kept = result.roots.filter(({ der }) => !dropped.has(Buffer.from(der).toString('base64url')));
+    if (kept.length === 0) throw new CoreError('certificate-invalid', 'the hub dropped every root it has');
+    const root = kept.map(({ der }) => encodePem('CERTIFICATE', der)).join('');
+    await replaceFile(file, Buffer.from(`${JSON.stringify({ ...access, root }, null, 2)}\n`));
+    const value = { roots: kept.map(fingerprintText) };
+    return { exitCode: exitCodes.ok, value, text: ['this operator file trusts', ...value.roots].join('\n') };
+  },
+};

@@ -1,0 +1,84 @@
+// The folder of a root (spec/authorities.md): certificate, ceremony record, number of the last list, and the key unless a token has it. It is on
+// removable media and met by two people twice a year, so it says what it lacks.
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CoreError } from '@edgekeep/core/error';
+import { appendToRecord, type CeremonyEntry, parseRecord } from '@edgekeep/core/identity/ceremony-record';
+import { type Certificate, parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
+import { encodeEncryptedKey, keyIvLength, keySaltLength } from '@edgekeep/core/identity/encrypted-key';
+import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
+import type { Signer } from '@edgekeep/core/signer';
+import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import type { KeyObject } from 'node:crypto';
+
+export const rootFileNames = { key: 'root-key.pem', certificate: 'root.pem', record: 'ceremony.jsonl' } as const;
+
+/** A root that is ready to sign. */
+export interface OpenRoot {
+  readonly folder: string;
+  readonly certificate: Certificate;
+  readonly signer: Signer;
+}
+
+/** Makes the folder, its user's alone; one that holds a root already is refused. */
+export async function makeRootFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  for (const name of Object.values(rootFileNames)) {
+    const found = await stat(join(folder, name)).catch(() => undefined);
+    if (found !== undefined)
+      throw new CoreError('key-invalid', `${join(folder, name)} is there: a root is never overwritten`);
+  }
+}
+
+/** The key under a passphrase; undefined writes it in the clear. */
+export async function writeRootKey(folder: string, key: KeyObject, passphrase: string | undefined): Promise<void> {
+  const pkcs8 = key.export({ type: 'pkcs8', format: 'der' });
+  const random = { salt: randomBytes(keySaltLength), iv: randomBytes(keyIvLength) };
+  const pem =
+    passphrase === undefined
+      ? key.export({ type: 'pkcs8', format: 'pem' }).toString()
+      : encodeEncryptedKey(pkcs8, passphrase, random);
+  pkcs8.fill(0);
+  await writeNew(join(folder, rootFileNames.key), pem);
+}
+
+export async function writeRootCertificate(folder: string, { der }: Certificate): Promise<void> {
+  await writeNew(join(folder, rootFileNames.certificate), encodePem('CERTIFICATE', der));
+}
+
+export async function readRootCertificate(folder: string): Promise<Certificate> {
+  const path = join(folder, rootFileNames.certificate);
+  const [der] = parsePem(await readFile(path, 'utf8'), 'CERTIFICATE');
+  if (der === undefined) throw new CoreError('certificate-invalid', `${path} holds no certificate`);
+  return parseCertificate(der);
+}
+
+/** Writes the line that says what is signed, durably: before the thing itself leaves the ceremony. */
+export async function record(root: OpenRoot, entry: Omit<CeremonyEntry, 'type' | 'index' | 'previous'>): Promise<void> {
+  const path = join(root.folder, rootFileNames.record);
+  const next = await appendToRecord(await readRecordText(root.folder), entry, root.signer);
+  await replaceFile(path, Buffer.from(next));
+}
+
+/** What the root's key was used for so far. Throws `token-invalid` when the record does not verify. */
+export async function readRecord(folder: string): Promise<readonly CeremonyEntry[]> {
+  return parseRecord(await readRecordText(folder), publicKeyOf(await readRootCertificate(folder)));
+}
+
+async function readRecordText(folder: string): Promise<string> {
+  try {
+    return await readFile(join(folder, rootFileNames.record), 'utf8');
+  } catch (error) {
+    // The root of `hub init` begins its record at the first ceremony.
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
+    throw error;
+  }
+}
+
+/** A new file, durable. What is there is never overwritten. */
+export async function writeNew(path: string, text: string | Uint8Array, mode = 0o600): Promise<void> {
+  await using file = await open(path, 'wx', mode);
+  await file.writeFile(text);
+  await file.sync();
+}

@@ -1,0 +1,67 @@
+// `edgekeep root sign-issuing`: the root signs the request of a hub's issuing CA.
+import { toHex } from '@edgekeep/core/bytes';
+import { certificateDigest } from '@edgekeep/core/identity/certificate';
+import { CoreError } from '@edgekeep/core/error';
+import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
+import { keyIdentifierOf } from '@edgekeep/core/identity/public-key';
+import { parseCertificateRequest } from '@edgekeep/core/identity/request';
+import { exitCodes, type Command } from '../command.ts';
+import { readBounded } from '../model/key-files.ts';
+import { describeTemplate, fingerprintText, issuingTemplate, signIssuing } from './ceremony.ts';
+import { confirm, daysOf } from './confirm.ts';
+import { writeNew } from './root-folder.ts';
+import { keyHelp, keyOptions, keyUsage, openRoot } from './root-key.ts';
+
+const issuingDays = 1_826;
+const requestBytesMost = 64 * 1024;
+
+export const command: Command = {
+  summary: 'sign the request of an issuing CA with the offline root',
+  usage: `root sign-issuing ${keyUsage} --request FILE --out FILE [--days N] [--yes]`,
+  help: `
+Verifies the request's proof of possession, shows what will be signed, asks, writes a line into the ceremony record, and then the
+certificate with the root behind it (PEM). From the request come name and key, nothing else.
+
+${keyHelp}
+--request  the file that the hub wrote (edgekeep authority request, edgekeep hub init --issuing-request)
+--out      where the certificate goes; never overwritten
+--days     how long it is valid (default and most ${issuingDays}; never longer than the root)
+--yes      do not ask
+`,
+  positionals: { least: 0, most: 0 },
+  options: {
+    ...keyOptions,
+    request: { type: 'string' },
+    out: { type: 'string' },
+    days: { type: 'string' },
+    yes: { type: 'boolean' },
+  },
+  async run(args) {
+    const out = args.required('out');
+    const text = Buffer.from(await readBounded(args.required('request'), requestBytesMost)).toString('utf8');
+    const [der] = parsePem(text, 'CERTIFICATE REQUEST');
+    if (der === undefined) throw new CoreError('certificate-request-invalid', 'the file holds no request');
+    const request = parseCertificateRequest(der);
+    const days = daysOf(args, issuingDays, issuingDays);
+    const root = await openRoot(args);
+    const nowMs = Date.now();
+    const template = issuingTemplate(root.certificate, request, { nowSeconds: Math.floor(nowMs / 1_000), days });
+    const id = toHex(keyIdentifierOf(request.spki));
+    await confirm(args, 'Sign this issuing CA?', [
+      ...describeTemplate(template),
+      'path length  0 (it may issue no further authorities)',
+      `key          ${id}`,
+      `root         ${fingerprintText(root.certificate)}`,
+    ]);
+    const certificate = await signIssuing(root, template, nowMs);
+    const pem = encodePem('CERTIFICATE', certificate.der) + encodePem('CERTIFICATE', root.certificate.der);
+    await writeNew(out, pem, 0o644);
+    const value = {
+      out,
+      id,
+      sha256: toHex(certificateDigest(certificate)),
+      notAfter: certificate.notAfterSeconds * 1_000,
+    };
+    return { exitCode: exitCodes.ok, value, text: `issuing CA ${id}\nwritten to ${out}` };
+  },
+};

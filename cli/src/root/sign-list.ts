@@ -1,0 +1,69 @@
+// `edgekeep root sign-crl`: the root's own revocation list, for an issuing CA whose key was stolen.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseHex } from '@edgekeep/core/bytes';
+import { CoreError } from '@edgekeep/core/error';
+import { parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
+import type { RevokedCertificate } from '@edgekeep/core/identity/crl';
+import { equalNames } from '@edgekeep/core/identity/distinguished-name';
+import { parsePem } from '@edgekeep/core/identity/pem';
+import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import { exitCodes, type Command } from '../command.ts';
+import { signRootList } from './ceremony.ts';
+import { confirm, daysOf } from './confirm.ts';
+import { type OpenRoot, writeNew } from './root-folder.ts';
+import { keyHelp, keyOptions, keyUsage, openRoot } from './root-key.ts';
+
+const listDays = 180;
+const listFile = 'root.crl';
+
+export const command: Command = {
+  summary: 'sign the revocation list of the offline root',
+  usage: `root sign-crl ${keyUsage} [--revoke CERTIFICATE]… --out FILE [--days N] [--yes]`,
+  help: `
+Puts the certificates of issuing CAs on the root's list, beside those that are on it (root.crl in the folder), and signs it. Without
+--revoke the list is renewed as it is.
+
+${keyHelp}
+--revoke  PEM file of an issuing CA of this root; may be repeated
+--out     where the list goes, DER; never overwritten
+--days    until its next update (default ${listDays})
+--yes     do not ask
+`,
+  positionals: { least: 0, most: 0 },
+  options: {
+    ...keyOptions,
+    revoke: { type: 'string', multiple: true },
+    out: { type: 'string' },
+    days: { type: 'string' },
+    yes: { type: 'boolean' },
+  },
+  async run(args) {
+    const out = args.required('out');
+    const days = daysOf(args, listDays, 3_650);
+    const root = await openRoot(args);
+    const nowMs = Date.now();
+    const revoked = await Promise.all(args.all('revoke').map((file) => readRevoked(root, file, nowMs)));
+    const lines = revoked.map(({ serial }) => `revoke       ${Buffer.from(serial).toString('hex')}`);
+    await confirm(args, 'Sign this list?', [...lines, `next update  in ${days} days`]);
+    const kept = join(root.folder, listFile);
+    const earlier = await readFile(kept).catch(() => undefined);
+    const list = await signRootList(root, { earlier, revoked, days, nowMs });
+    // The root's own copy first: the next list has to have a higher number.
+    await replaceFile(kept, list);
+    await writeNew(out, list, 0o644);
+    return { exitCode: exitCodes.ok, value: { out, revoked: revoked.length }, text: `list written to ${out}` };
+  },
+};
+
+async function readRevoked({ certificate: root }: OpenRoot, file: string, nowMs: number): Promise<RevokedCertificate> {
+  const [der] = parsePem(await readFile(file, 'utf8'), 'CERTIFICATE');
+  if (der === undefined) throw new CoreError('certificate-invalid', `${file} holds no certificate`);
+  const certificate = parseCertificate(der);
+  const own =
+    equalNames(certificate.issuer, root.subject) && certificate.extensions.basicConstraints?.authority === true;
+  if (!own) throw new CoreError('certificate-invalid', `${file} is no issuing CA of this root`);
+  const serial = serialText(certificate);
+  const even = serial.padStart(serial.length + (serial.length % 2), '0');
+  return { serial: parseHex(even, 'serial'), revokedAtSeconds: Math.floor(nowMs / 1_000), reason: 'cACompromise' };
+}

@@ -1,0 +1,61 @@
+// `edgekeep root sign-rollover`: the old root introduces the new one, and the new one the old.
+import { encodePem } from '@edgekeep/core/identity/pem';
+import { nameText } from '@edgekeep/core/identity/distinguished-name';
+import { exitCodes, type Command } from '../command.ts';
+import { dateText, fingerprintText, signRollover } from './ceremony.ts';
+import { confirm } from './confirm.ts';
+import { type OpenRoot, writeNew } from './root-folder.ts';
+import { keyHelp, keyOptions, keyUsage, openRoot } from './root-key.ts';
+
+export const command: Command = {
+  summary: 'let an old root introduce a new one',
+  usage: `root sign-rollover ${keyUsage} --new-folder DIR [--new-pkcs11 MODULE …] --out FILE [--yes]`,
+  help: `
+Signs NewWithOld with the old root and OldWithNew with the new one (RFC 4210 section 4.4), writes a line into both ceremony records, and
+one file with the new root and both links: the hub takes it by edgekeep authority announce-root.
+
+${keyHelp}
+--new-folder and --new-pkcs11, --new-token, --new-slot, --new-pin-file, --new-key-label, --new-passphrase-fd: the same for the new root
+--out  where the three certificates go; never overwritten
+--yes  do not ask
+`,
+  positionals: { least: 0, most: 0 },
+  options: {
+    ...keyOptions,
+    'new-folder': { type: 'string' },
+    'new-pkcs11': { type: 'string' },
+    'new-token': { type: 'string' },
+    'new-slot': { type: 'string' },
+    'new-pin-file': { type: 'string' },
+    'new-key-label': { type: 'string' },
+    'new-passphrase-fd': { type: 'string' },
+    out: { type: 'string' },
+    yes: { type: 'boolean' },
+  },
+  async run(args) {
+    const out = args.required('out');
+    const oldRoot = await openRoot(args);
+    const ofNew = {
+      ...args,
+      option: (name: string) => args.option(`new-${name}`),
+      required: (name: string) => args.required(`new-${name}`),
+    };
+    const newRoot = await openRoot(ofNew);
+    await confirm(args, 'Let the old root introduce the new one?', [
+      ...shown('old', oldRoot),
+      ...shown('new', newRoot),
+    ]);
+    const { newWithOld, oldWithNew } = await signRollover(oldRoot, newRoot, Date.now());
+    const all = [newRoot.certificate, newWithOld, oldWithNew];
+    await writeNew(out, all.map(({ der }) => encodePem('CERTIFICATE', der)).join(''), 0o644);
+    return { exitCode: exitCodes.ok, value: { out }, text: `new root, NewWithOld and OldWithNew written to ${out}` };
+  },
+};
+
+function shown(what: string, { certificate }: OpenRoot): readonly string[] {
+  return [
+    `${what} root     ${nameText(certificate.subject)}`,
+    `  ends       ${dateText(certificate.notAfterSeconds)} UTC`,
+    `  SHA-256    ${fingerprintText(certificate)}`,
+  ];
+}

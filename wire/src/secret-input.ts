@@ -1,0 +1,70 @@
+// Secrets that a person gives a program: a line from a file descriptor, or typed at the terminal without echo. Never an argument and never an
+// environment variable: both can be read from outside.
+import { createReadStream, openSync, writeSync } from 'node:fs';
+import { ReadStream } from 'node:tty';
+import { WireError } from './error.ts';
+
+/** Longer input is no passphrase. */
+const secretBytesMost = 4_096;
+
+/** The first line, without its end. Throws `settings-invalid` for a descriptor that cannot be read, or a line that is too long. */
+export async function readSecretLine(descriptor: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  const options = { fd: descriptor, autoClose: false, highWaterMark: secretBytesMost };
+  try {
+    for await (const chunk of createReadStream('', options)) {
+      chunks.push(Buffer.from(chunk));
+      length += chunk.length;
+      if (chunk.includes('\n') || length > secretBytesMost) break;
+    }
+  } catch (cause) {
+    throw new WireError('settings-invalid', `file descriptor ${descriptor} can't be read`, { cause });
+  }
+  if (length > secretBytesMost) throw new WireError('settings-invalid', `a line of more than ${secretBytesMost} bytes`);
+  const bytes = Buffer.concat(chunks);
+  const end = bytes.indexOf('\n');
+  const text = bytes.toString('utf8', 0, end === -1 ? length : end);
+  for (const chunk of [...chunks, bytes]) chunk.fill(0);
+  return text;
+}
+
+/** What was typed, or undefined where there is no terminal. Throws `aborted` when the person gives up (Ctrl-C, Ctrl-D). */
+export async function askOnTerminal(question: string): Promise<string | undefined> {
+  // The terminal itself, not standard input, which may be a pipe.
+  const descriptor = openTerminal();
+  if (descriptor === undefined) return undefined;
+  const terminal = new ReadStream(descriptor);
+  try {
+    terminal.setRawMode(true);
+    writeSync(descriptor, question);
+    return await readTyped(terminal);
+  } finally {
+    writeSync(descriptor, '\n');
+    terminal.setRawMode(false);
+    terminal.destroy();
+  }
+}
+
+function openTerminal(): number | undefined {
+  try {
+    return openSync('/dev/tty', 'r+');
+  } catch {
+    return undefined;
+  }
+}
+
+async function readTyped(terminal: ReadStream): Promise<string> {
+  const typed: string[] = [];
+  terminal.setEncoding('utf8');
+  for await (const chunk of terminal) {
+    for (const character of String(chunk)) {
+      if (character === '\r' || character === '\n') return typed.join('');
+      // Raw mode hands these over as they are: interrupt, end of input, erase.
+      if (character === '\u0003' || character === '\u0004') throw new WireError('aborted', 'nothing was entered');
+      if (character === '\u007f' || character === '\b') typed.pop();
+      else if (typed.length < secretBytesMost) typed.push(character);
+    }
+  }
+  throw new WireError('aborted', 'the terminal was closed');
+}
