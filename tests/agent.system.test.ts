@@ -11,6 +11,7 @@ import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { auditList } from '@edgekeep/wire/operator-api';
+import { attributesView } from '@edgekeep/wire/registry-api';
 import { z } from 'zod';
 import { HubWorld, newPublisher, publicPem } from './support/hub-world.ts';
 import { allowSoftware, TestAgent } from './support/test-agent.ts';
@@ -245,6 +246,26 @@ test('the operational certificate is renewed ahead of time, without a gap', asyn
   await story.next('cosigned');
   assert(!story.has('disconnected'));
   assert.equal(device.agent.status().state, 'online');
+});
+
+test('operators see what the device says of itself, programs on it see what operators want, also after a restart', async () => {
+  await using device = await TestAgent.prepare(world, 'press-24');
+  let story = await device.start();
+  await story.next('cosigned');
+  const wanted = { attributes: { threshold: 0.8, camera: { fps: 25 } }, replaces: 0 };
+  await world.operator.send('PUT', '/v1/devices/press-24/desired', wanted, attributesView);
+  assert.equal((await story.next('desired-changed')).version, 1);
+  const { desired, reported } = await world.operator.get('/v1/devices/press-24/attributes', attributesView);
+  assert.deepEqual(reported.attributes['rootOfTrust'], { kind: 'software' });
+  assert.deepEqual(JSON.parse((await get(local(device), '/desired')).body.toString()), {
+    version: 1,
+    attributes: desired.attributes,
+  });
+  await device.stop();
+  story = await device.start();
+  await story.next('cosigned');
+  assert.equal(JSON.parse((await get(local(device), '/desired')).body.toString()).version, 1);
+  assert.equal((await get(local(device), '/desired/threshold')).status, 404);
 });
 
 test('a device that vouches cosigns what the hub then shows as witnessed', async () => {

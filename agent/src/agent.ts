@@ -1,9 +1,11 @@
 // The life of one agent: connect, vouch for the log, attest, bring the models, check in again and again; lock everything the moment the hub
 // cuts the device off, its boot is refused, or the log is caught lying.
 import { Serial } from '@edgekeep/hardware/serial';
+import type { Attributes } from '@edgekeep/wire/attributes';
 import type { Attestation } from './attestation.ts';
 import type { Witness } from './audit.ts';
 import type { HubLink, HubLinkParts } from './connection.ts';
+import type { DesiredStore } from './desired.ts';
 import type { AgentError } from './error.ts';
 import { type Emit, failureEvent } from './event.ts';
 import { type Answer, cutOffCodes, type Refusal, refusalText } from './hub-api.ts';
@@ -29,6 +31,9 @@ export interface AgentParts {
   readonly openLink: (callbacks: LinkCallbacks) => HubLink;
   readonly makeRunners: (link: HubLink, hooks: RunnerHooks) => readonly ModelRunner[];
   readonly attest: (link: HubLink) => Promise<Answer<Attestation>>;
+  /** What the device says of itself now. */
+  readonly attributes: () => Promise<Attributes>;
+  readonly desired: DesiredStore;
   /** Has the root of trust end what keys it was given so far. */
   readonly endLeases: () => Promise<void>;
   readonly forkProofFile: string;
@@ -53,6 +58,8 @@ export class AgentLife {
   #why = '';
   #attestation: Attestation | undefined;
   #isNew = false;
+  /** The attributes the hub has from this connection, as JSON. */
+  #reported = '';
   #logContinues = false;
 
   constructor(parts: AgentParts) {
@@ -131,6 +138,7 @@ export class AgentLife {
       onConnected: (state) => {
         this.#setState('online', '');
         this.#isNew = true;
+        this.#reported = '';
         emit({ kind: 'connected', state });
         this.#wake.resolve();
       },
@@ -234,9 +242,17 @@ export class AgentLife {
         ? []
         : [{ model: held.model.name, version: held.model.version, counts }];
     });
-    if (models.length === 0) return;
-    const answer = await sendReport(link.send, { models });
-    if (answer.kind === 'refused') this.#refused('report', answer);
+    const { attributes, desired, emit } = this.#parts;
+    const own = await attributes();
+    const text = JSON.stringify(own);
+    const isNews = text !== this.#reported;
+    const { version: desiredVersion } = desired.present;
+    const answer = await sendReport(link.send, { models, desiredVersion, ...(isNews ? { attributes: own } : {}) });
+    if (answer.kind === 'refused') return this.#refused('report', answer);
+    this.#reported = text;
+    if (answer.value.desired === undefined) return;
+    await desired.take(answer.value.desired);
+    emit({ kind: 'desired-changed', version: desired.present.version });
   }
 
   #isHealthy(): boolean {

@@ -49,6 +49,8 @@ export type AgentEvent =
   | { readonly kind: 'locked'; readonly model: string; readonly why: string }
   | { readonly kind: 'guard-ended'; readonly model: string; readonly why: string }
   | { readonly kind: 'cosigned'; readonly size: number }
+  /** What operators want of the device is another than before: `GET /desired` has it. */
+  | { readonly kind: 'desired-changed'; readonly version: number }
   /** The log could not show that it continues what this device saw; not cosigned. */
   | { readonly kind: 'log-refused'; readonly reasons: readonly string[] }
   | { readonly kind: 'fork-detected'; readonly proofFile: string }

@@ -18,6 +18,8 @@ export interface StatusApiParts {
   /** The newest attestation result, a JWT. */
   readonly attestationResult: () => string | undefined;
   readonly receiptsFolder: string;
+  /** What operators want of this device. */
+  readonly desired: () => object;
 }
 
 const noncePattern = new RegExp(`^[0-9a-fA-F]{${2 * NONCE_LENGTH}}$`);
@@ -25,13 +27,14 @@ const noncePattern = new RegExp(`^[0-9a-fA-F]{${2 * NONCE_LENGTH}}$`);
 const quotesWaitingMax = 4;
 const streamChunkBytes = 1024 * 1024;
 
-/** `GET /attest?nonce=HEX`, `GET /status`, `GET /receipts/NAME`. */
+/** `GET /attest?nonce=HEX`, `GET /status`, `GET /desired`, `GET /receipts/NAME`. */
 export function statusApi(parts: StatusApiParts): Answerer {
   let waiting = 0;
 
   return async ({ segments: [what, name, ...more], query }, response) => {
     if (more.length > 0) return notFound(response);
     if (what === 'status' && name === undefined) return sendJson(response, parts.status());
+    if (what === 'desired' && name === undefined) return sendJson(response, parts.desired());
     if (what === 'receipts' && name !== undefined && modelNamePattern.test(name)) return sendReceipt(name, response);
     if (what === 'attest' && name === undefined) return sendEvidence(query.getAll('nonce'), response);
     notFound(response);

@@ -1,6 +1,9 @@
-// What the device tells its hub at a check-in: how the guards judged, as totals (never inputs), and a fork of the log where it saw one.
+// What the device tells its hub at a check-in: how the guards judged, as totals (never inputs), what it says of itself, and a fork of the
+// log where it saw one. The answer brings what operators want of it.
 import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
-import { z } from 'zod';
+import type { Attributes } from '@edgekeep/wire/attributes';
+import { reportResponse } from '@edgekeep/wire/device-api';
+import type { z } from 'zod';
 import { type Answer, postToHub, type Send } from './hub-api.ts';
 
 export interface ModelCounts {
@@ -9,15 +12,23 @@ export interface ModelCounts {
   readonly counts: GuardCounts;
 }
 
-const accepted = z.object({ accepted: z.boolean() });
+export interface Report {
+  readonly models: readonly ModelCounts[];
+  readonly forkProof?: string | undefined;
+  /** Left out while they are what the hub has. */
+  readonly attributes?: Attributes | undefined;
+  /** The version of the wishes the device has. */
+  readonly desiredVersion?: number;
+}
 
 export function sendReport(
   send: Send,
-  { models, forkProof }: { readonly models: readonly ModelCounts[]; readonly forkProof?: string | undefined },
-): Promise<Answer<{ accepted: boolean }>> {
+  { models, forkProof, attributes, desiredVersion }: Report,
+): Promise<Answer<z.infer<typeof reportResponse>>> {
   const counts = models.map(({ model, version, counts: { accepted: taken, fallback, review, failed } }) => {
     return { model, version, accepted: taken, fallback, review, failed };
   });
-  const report = { ...(counts.length === 0 ? {} : { counts }), ...(forkProof === undefined ? {} : { forkProof }) };
-  return postToHub(send, '/v1/reports', report, accepted);
+  // Members without a value are not written.
+  const report = { counts: counts.length === 0 ? undefined : counts, forkProof, attributes, desiredVersion };
+  return postToHub(send, '/v1/reports', report, reportResponse);
 }

@@ -19,8 +19,10 @@ import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import { AgentLife, type RunnerHooks } from './agent.ts';
 import { Prover } from './attest.ts';
 import { attest } from './attestation.ts';
+import { deviceAttributes } from './attributes.ts';
 import { Witness } from './audit.ts';
 import { HubLink } from './connection.ts';
+import { DesiredStore } from './desired.ts';
 import { AgentError } from './error.ts';
 import type { Emit, TimedEvent } from './event.ts';
 import { GuardListener } from './guard/listener.ts';
@@ -97,6 +99,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
   const { checkpoint: checkpointFile, forkProof: forkProofFile } = folder;
   const witness = await Witness.open({ logKey: pinned.trust.logKey, signer, checkpointFile, forkProofFile });
   const versions = await HighestVersions.open(folder.versions);
+  const desired = await DesiredStore.open(folder.desired);
   const listeners = await openListeners(settings, folder, opening);
 
   // Found out while the device attests; whoever starts the first guard meets the error.
@@ -140,6 +143,8 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
       }),
     makeRunners: (link, hooks) => settings.models.map((model) => makeRunner(model, link, hooks)),
     attest: (link) => attest({ deviceId, link, prover, keys: pinned.trust.attestationKeys, clock }),
+    attributes: () => deviceAttributes(rootOfTrust.tier),
+    desired,
     endLeases: () => endLeases(rootOfTrust, emit),
     forkProofFile,
     checkinSeconds: settings.checkinSeconds,
@@ -148,7 +153,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
     random,
   });
   opening.use(life);
-  const loopbackPort = await openLocalApis(settings, folder, { life, prover }, opening);
+  const loopbackPort = await openLocalApis(settings, folder, { life, prover, desired }, opening);
   const running = opening.move();
   return {
     get events() {
@@ -270,7 +275,7 @@ async function openListeners(
 async function openLocalApis(
   { local }: AgentSettings,
   folder: StateFolder,
-  { life, prover }: { life: AgentLife; prover: Prover },
+  { life, prover, desired }: { life: AgentLife; prover: Prover; desired: DesiredStore },
   opening: AsyncDisposableStack,
 ): Promise<number | undefined> {
   const pathOf = (path: string | undefined, name: string) =>
@@ -281,6 +286,7 @@ async function openLocalApis(
     pcrs: () => life.pcrs ?? localPcrs,
     attestationResult: () => life.attestationResult,
     receiptsFolder: folder.receipts,
+    desired: () => desired.present,
   });
   const admin = adminApi({ held: (name) => life.runner(name)?.held });
   const statusSocket = { kind: 'socket', path: pathOf(local.socket, 'agent.sock'), mode: socketModes.status } as const;

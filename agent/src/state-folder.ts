@@ -19,6 +19,8 @@ export interface StateFolder {
   readonly forkProof: string;
   /** The highest version of each model that was served. */
   readonly versions: string;
+  /** What operators want of this device. */
+  readonly desired: string;
   readonly models: string;
   readonly receipts: string;
   readonly run: string;
@@ -37,6 +39,7 @@ export async function openStateFolder({ stateFolder, runFolder }: AgentSettings)
     checkpoint: at('checkpoint'),
     forkProof: at('fork-proof.json'),
     versions: at('versions.json'),
+    desired: at('desired.json'),
     models: at('models'),
     receipts: at('receipts'),
     run: at(runFolder),

@@ -1,0 +1,47 @@
+// What operators want of this device (spec/registry.md, "Attributes"): kept for the applications on it, also while the hub is away. Wishes:
+// the agent itself obeys none of them.
+import { utf8 } from '@edgekeep/core/bytes';
+import { parseJson } from '@edgekeep/core/json';
+import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import { attributesSchema } from '@edgekeep/wire/attributes';
+import { z } from 'zod';
+import { AgentError } from './error.ts';
+import { readIfThere } from './state-folder.ts';
+
+const schema = z.strictObject({ version: z.int().min(0), attributes: attributesSchema });
+
+export type DesiredAttributes = Readonly<z.infer<typeof schema>>;
+
+export class DesiredStore {
+  readonly #path: string;
+  #present: DesiredAttributes;
+
+  private constructor(path: string, present: DesiredAttributes) {
+    this.#path = path;
+    this.#present = present;
+  }
+
+  /** A file that cannot be read counts as none: the hub sends the wishes again. */
+  static async open(path: string): Promise<DesiredStore> {
+    const none = { version: 0, attributes: {} };
+    try {
+      const bytes = await readIfThere(path);
+      return new DesiredStore(path, bytes === undefined ? none : parseJson(bytes, schema, path));
+    } catch {
+      return new DesiredStore(path, none);
+    }
+  }
+
+  get present(): DesiredAttributes {
+    return this.#present;
+  }
+
+  /** Takes what the hub answered with; throws `hub-answer-invalid` for what is no document of attributes. */
+  async take(answer: unknown): Promise<void> {
+    const parsed = schema.safeParse(answer);
+    if (!parsed.success)
+      throw new AgentError('hub-answer-invalid', `the desired attributes: ${z.prettifyError(parsed.error)}`);
+    await replaceFile(this.#path, utf8(JSON.stringify(parsed.data)));
+    this.#present = parsed.data;
+  }
+}
