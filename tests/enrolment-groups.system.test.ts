@@ -10,6 +10,7 @@ import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
 import { certificateResponse } from '@edgekeep/wire/device-api';
 import * as api from '@edgekeep/wire/enrolment-group-api';
+import { deviceList } from '@edgekeep/wire/operator-api';
 import { attributesView, importReport } from '@edgekeep/wire/registry-api';
 import { siteView } from '@edgekeep/wire/site-api';
 import { accepted, type Answer, assertRefused } from './support/answer.ts';
@@ -83,6 +84,20 @@ suite('token groups', () => {
       await (await device('oven-1')).tryEnrol(world, token),
       'device-id-not-allowed',
       /line-1 begin with press-/,
+    );
+  });
+
+  test('a token of a group is no way to the id of another device', async () => {
+    await importLines(world, { id: 'press-9', rootSha256: sha256(new Uint8Array([9])) });
+    const token = await makeToken(world, 'line-1', { usesMost: 9 });
+    const thief = await device('press-8');
+    const as = (deviceId: string) => ({ start: (honest: object) => ({ ...honest, deviceId }) });
+    refusedFor(await thief.tryEnrol(world, token, as('press-9')), 'device-id-reserved');
+    refusedFor(await thief.tryEnrol(world, token, as('press-1')), 'device-id-taken');
+    const found = await world.operator.get('/v1/devices?filter=enrolmentGroup==line-*', deviceList);
+    assert.deepEqual(
+      found.devices.map(({ id }) => id),
+      ['press-1', 'press-2'],
     );
   });
 

@@ -9,7 +9,7 @@ import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
 import * as api from '@edgekeep/wire/device-api';
 import { auditProof, deviceDetail, replaceRootAnswer, stateAnswer } from '@edgekeep/wire/operator-api';
-import { attributesView, historyView } from '@edgekeep/wire/registry-api';
+import { attributesView, historyView, importReport } from '@edgekeep/wire/registry-api';
 import { accepted, assertRefused } from './support/answer.ts';
 import { DeviceLink } from './support/device-link.ts';
 import { HubWorld } from './support/hub-world.ts';
@@ -27,6 +27,13 @@ async function wipe(world: HubWorld, id: string): Promise<void> {
 async function orderRefused(world: HubWorld, path: string, body: object, says: RegExp): Promise<void> {
   const input = { token: await world.adminToken(), body: JSON.stringify(body) };
   assertRefused(await world.askOperator('POST', path, input), { status: 409, code: 'conflict', says });
+}
+
+async function importLine(world: HubWorld, line: object): Promise<void> {
+  const token = await world.adminToken();
+  const input = { token, body: JSON.stringify(line), contentType: 'application/x-ndjson' };
+  const report = accepted(await world.askOperator('POST', '/v1/devices/import', input), importReport);
+  assert.equal(report.rejected, 0, JSON.stringify(report));
 }
 
 const because = { reason: 'a test' };
@@ -159,10 +166,44 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     elsewhere.eventLog = device.eventLog;
     const other = await world.enrolmentToken({ deviceId: 'press-5' });
     assertRefused(await elsewhere.tryEnrol(world, other), refusedFor('root-of-trust-taken'));
-    const line = JSON.stringify({ id: 'press-5', rootSha256: oldRoot });
-    const input = { token: await world.adminToken(), body: line, contentType: 'application/x-ndjson' };
-    assert.equal((await world.askOperator('POST', '/v1/devices/import', input)).status, 200);
+    await importLine(world, { id: 'press-5', rootSha256: oldRoot });
     accepted(await elsewhere.tryEnrol(world, undefined), api.certificateResponse);
+  });
+
+  test('hardware whose record has ended becomes another device where an import says so, and each shows the other', async () => {
+    const { world } = tpms;
+    const device = await tpms.device('press-7');
+    const { rootSha256 } = await world.device('press-7');
+    await wipe(world, 'press-7');
+    const moved = tpms.keep(await TestDevice.with('press-8', device.rootOfTrust, []));
+    moved.eventLog = device.eventLog;
+    const token = await world.enrolmentToken({ deviceId: 'press-8' });
+    const taken = { status: 403, code: 'enrolment-refused', reason: 'root-of-trust-taken' };
+    assertRefused(await moved.tryEnrol(world, token), taken);
+    await world.setState('press-7', 'retire');
+    assertRefused(await moved.tryEnrol(world, token), taken);
+    await importLine(world, { id: 'press-8', rootSha256 });
+    accepted(await moved.tryEnrol(world, undefined), api.certificateResponse);
+    const [earlier] = (await world.device('press-8')).formerDevices;
+    assert.deepEqual([earlier?.deviceId, earlier?.generation], ['press-7', 1]);
+    assert.equal((await world.device('press-7')).formerIdentities[0]?.rootSha256, rootSha256);
+    assertRefused(await device.tryEnrol(world, undefined), { status: 403, code: 'enrolment-refused' });
+  });
+
+  test('an agent with an empty state folder enrols again by itself, without a token', async () => {
+    const { world } = tpms;
+    const simulator = await tpms.simulators.start('agent');
+    const rootOfTrust = { kind: 'tpm' as const, address: `unix:${simulator.socketPath}` };
+    await using agent = await TestAgent.prepare(world, 'press-9', { models: [], rootOfTrust });
+    await writeFile(join(agent.stateFolder, 'enrolment-token'), await world.enrolmentToken({ tier: 'tpm' }));
+    await (await agent.start()).next('enrolled');
+    await agent.stop();
+    await wipe(world, 'press-9');
+    for (const name of ['enrolled.json', 'witness-key.pem', 'boot']) {
+      await rm(join(agent.stateFolder, name), { recursive: true, force: true });
+    }
+    await (await agent.start()).next('enrolled');
+    assert.equal((await world.device('press-9')).generation, 2);
   });
 
   test('of two returns at once, one is taken', async () => {

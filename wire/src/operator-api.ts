@@ -70,6 +70,8 @@ export const deviceDetail = deviceView.extend({
       reason: z.string(),
     }),
   ),
+  /** Devices that were this hardware before. */
+  formerDevices: z.array(z.object({ deviceId: z.string(), generation: z.number(), endedAt: z.number() })),
   /** Another root of trust that it must come back with after a wipe. */
   nextRootSha256: z.string().nullable(),
   /** The identity its manufacturer gave it for life; null when it proved none. */

@@ -8,7 +8,7 @@ export const command: Command = {
   summary: 'list devices',
   usage: 'device list [--filter RSQL] [--sort FIELD]',
   help: `
---filter    RSQL over id, tier, state, attestation, enabled, group, seenAt, enrolledAt, tags.KEY, reported.PATH, desired.PATH (default: all)
+--filter    RSQL over id, tier, state, attestation, enabled, group, enrolmentGroup, site, seenAt, enrolledAt, tags.KEY, reported.PATH, desired.PATH (default: all)
             for example 'tags.line==press;seenAt<-1h' or 'state=in=(suspect,quarantined)'
 --sort      id, tier, state, attestation, seenAt or enrolledAt; with - in front, the other way round: --sort=-seenAt (default: id)
 ${operatorHelp}

@@ -32,6 +32,10 @@ export const command: Command = {
       ...reasons,
       ['root of trust', d.rootSha256],
       ...(d.nextRootSha256 === null ? [] : [['comes back with', d.nextRootSha256]]),
+      ...d.formerDevices.map((former) => [
+        '',
+        `it was the one of ${former.deviceId} until ${timeText(former.endedAt)}`,
+      ]),
       ['enrolment group', d.enrolmentGroup ?? '-'],
       ['identity', `${d.generation}, since ${timeText(d.enrolledAt)}`],
       ...d.formerIdentities.map((former) => [

@@ -26,6 +26,7 @@ import {
   type EnrolmentGroup,
   type EnrolmentProof,
   matchEnrolmentGroup,
+  mayBeVouchedFor,
 } from '../registry/enrolment-match.ts';
 import { recordChange } from '../registry/history.ts';
 import type { HubSettings } from '../settings.ts';
@@ -34,6 +35,7 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow, Tables } from '../store/schema.ts';
 import { issueDeviceCertificate, recordCertificate } from './authority.ts';
 import { type ProvenEndorsement, proveEndorsement } from './endorsement.ts';
+import { tokenUnfit } from './enrolment-token.ts';
 import {
   assertIdevidFree,
   assertIdOfSerial,
@@ -105,12 +107,21 @@ export async function startEnrolment(
   await assertRootNotFormer(database.read, newcomer, expected);
   const asker = { deviceId, tier, nowMs };
   const shown = request.token === undefined ? undefined : await findShownToken(database.read, request.token, asker);
-  const endorsement = tier === 'tpm' ? await proveEndorsement(database.read, identity, vendorRoots, nowMs) : undefined;
   const idevid = await readIdevid(database.read, request, nowMs);
+  // A path costs a stranger nothing and us up to 64 signatures: not for one who would be asked for a token anyway.
+  const asksToken = settings.enrolment.requireToken && !expected && returning === undefined;
+  if (
+    asksToken &&
+    shown === undefined &&
+    idevid?.kind !== 'trusted' &&
+    !(await mayBeVouchedFor(database.read, rootSha256))
+  )
+    throw idevid?.kind === 'unknown' ? idevid.refusal : tokenUnfit();
+  const endorsement = tier === 'tpm' ? await proveEndorsement(database.read, identity, vendorRoots, nowMs) : undefined;
   const proof = proofOf({ deviceId, tier, rootSha256, shown, endorsement, idevid });
   // Whoever comes back has its group and its place; the order to wipe it vouches for hardware that is still the same.
   const group = returning === undefined ? await matchEnrolmentGroup(database.read, proof) : undefined;
-  const vouched = expected || group !== undefined || returning !== undefined || !settings.enrolment.requireToken;
+  const vouched = group !== undefined || !asksToken;
   // Without a TPM or a manufacturer's word nothing shows where a key is, whoever lists it.
   const proven = endorsement !== undefined || idevid?.kind === 'trusted';
   const needsToken = !proven || !vouched || group?.terms.needsToken === true;

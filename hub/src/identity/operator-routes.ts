@@ -12,7 +12,7 @@ import { type Tags, tagsOf } from '../registry/tags.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import type { Connections } from './connections.ts';
 import { createEnrolmentToken } from './enrolment-token.ts';
-import { formerIdentitiesOf } from './returning.ts';
+import { formerDevicesOf, formerIdentitiesOf } from './returning.ts';
 import { getDevice } from '../registry/states.ts';
 import { idevidOf } from './idevid.ts';
 
@@ -72,6 +72,7 @@ export function deviceOperatorRoutes(
         enrolmentGroup,
         generation: row.generation,
         formerIdentities: await formerIdentitiesOf(database.read, row.id, historyMost),
+        formerDevices: await formerDevicesOf(database.read, row.root_sha256, row.id, historyMost),
         nextRootSha256: row.next_root_sha256,
         idevid: await idevidOf(database.read, row.id),
         rootSha256,

@@ -94,6 +94,18 @@ export async function formerIdentitiesOf(db: Kysely<Tables>, deviceId: string, m
     .execute();
 }
 
+/** Devices that had this root of trust before, and ended: the same hardware under another id. */
+export async function formerDevicesOf(db: Kysely<Tables>, rootSha256: string, deviceId: string, most: number) {
+  return db
+    .selectFrom('former_identity')
+    .select(['device_id as deviceId', 'generation', 'ended_at as endedAt'])
+    .where('root_sha256', '=', rootSha256)
+    .where('device_id', '!=', deviceId)
+    .orderBy('ended_at', 'desc')
+    .limit(most)
+    .execute();
+}
+
 /** Gives the wiped device its next identity. */
 export async function beginGeneration(trx: WriteTransaction, before: DeviceRecord, row: DeviceRow): Promise<void> {
   const generation = before.generation + 1;

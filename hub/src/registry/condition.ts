@@ -36,12 +36,21 @@ export type Condition =
   | { readonly kind: 'all' | 'any'; readonly of: readonly Condition[] }
   | { readonly kind: 'column'; readonly column: Column; readonly test: TextTest }
   | { readonly kind: 'enabled'; readonly enabled: boolean }
-  | { readonly kind: 'site'; readonly test: TextTest }
+  | { readonly kind: 'place'; readonly column: 'site' | 'enrolment_group'; readonly test: TextTest }
   | { readonly kind: 'tag'; readonly key: string; readonly test: TextTest }
   | { readonly kind: 'attribute'; readonly side: DocumentSide; readonly path: string; readonly test: TextTest }
   | { readonly kind: 'group'; readonly name: string; readonly negated: boolean; readonly position: number };
 
-const fieldNames = [...Object.keys(columns), 'enabled', 'site', 'group', 'tags.KEY', 'reported.PATH', 'desired.PATH'];
+const fieldNames = [
+  ...Object.keys(columns),
+  'enabled',
+  'site',
+  'enrolmentGroup',
+  'group',
+  'tags.KEY',
+  'reported.PATH',
+  'desired.PATH',
+];
 const keyPattern = /^[A-Za-z][A-Za-z0-9_-]{0,62}$/;
 const pathPattern = /^[A-Za-z][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z][A-Za-z0-9_-]{0,62}){0,5}$/;
 
@@ -51,7 +60,8 @@ export function conditionOf(filter: Filter, nowMs: number): Condition {
   const { selector, position } = filter;
   if (Object.hasOwn(columns, selector)) return columnCondition(filter, nowMs);
   if (selector === 'enabled') return { kind: 'enabled', enabled: flagOf(filter) };
-  if (selector === 'site') return { kind: 'site', test: textTest(filter) };
+  if (selector === 'site') return { kind: 'place', column: 'site', test: textTest(filter) };
+  if (selector === 'enrolmentGroup') return { kind: 'place', column: 'enrolment_group', test: textTest(filter) };
   if (selector === 'group') return groupCondition(filter);
   if (selector === 'online')
     throw filterError(position, 'each hub node knows its own connections only: ask for seenAt');

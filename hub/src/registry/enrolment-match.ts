@@ -109,6 +109,24 @@ export async function matchEnrolmentGroup(
   return group;
 }
 
+/** Whether any group could speak for a root of trust that has proven nothing yet: a manifest that lists it, or a vendor's. */
+export async function mayBeVouchedFor(db: Kysely<Tables>, rootSha256: string): Promise<boolean> {
+  const listed = await db
+    .selectFrom('enrolment_listing')
+    .select('kind')
+    .where('kind', '=', 'root')
+    .where('sha256', '=', rootSha256)
+    .executeTakeFirst();
+  if (listed !== undefined) return true;
+  const vendor = await db
+    .selectFrom('enrolment_group')
+    .select('name')
+    .where('kind', '=', 'endorsement-root')
+    .limit(1)
+    .executeTakeFirst();
+  return vendor !== undefined;
+}
+
 /** For a device that needs no group: the groups that its path ends at must be open all the same. */
 export async function assertAnchorGroupsOpen(db: Kysely<Tables>, proof: EnrolmentProof): Promise<void> {
   const rows = await groupsNamed(db, { ...proof, tokenGroup: undefined }, []);

@@ -45,8 +45,8 @@ export function expressionOf(scope: Scope, condition: Condition): Expression<Sql
       return eb('device.disabled_reason', condition.enabled ? 'is' : 'is not', null);
     case 'column':
       return columnTest(eb, condition.column, condition.test);
-    case 'site':
-      return siteTest(eb, condition.test);
+    case 'place':
+      return placeTest(eb, condition.column, condition.test);
     case 'tag': {
       const { key, test } = condition;
       const matching = db
@@ -92,11 +92,11 @@ function columnTest(
   return isNegated(test) ? eb.not(matches) : matches;
 }
 
-// A device without a site is what a negated test matches too.
-function siteTest(eb: DeviceExpressions, test: TextTest): Expression<SqlBool> {
-  const there = eb('device.site', 'is not', null);
+// A device without a site or group is what a negated test matches too.
+function placeTest(eb: DeviceExpressions, column: 'site' | 'enrolment_group', test: TextTest): Expression<SqlBool> {
+  const there = eb(`device.${column}`, 'is not', null);
   const matches = valueTest(
-    (operator, value) => eb(sql.ref<Value>('device.site'), operator, value),
+    (operator, value) => eb(sql.ref<Value>(`device.${column}`), operator, value),
     (parts) => eb.and(parts),
     test,
   );

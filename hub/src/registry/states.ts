@@ -1,4 +1,5 @@
 // The device registry: what is known of each device and which state it is in. Every change of state is one transaction with its audit entry.
+import { createHash } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
@@ -49,6 +50,7 @@ export async function changeState(trx: WriteTransaction, change: StateChange): P
   await trx.updateTable('device').set({ state: to, state_reason: reason }).where('id', '=', deviceId).execute();
   const leases = to === 'active' ? 0 : await voidLeases(trx, [deviceId], nowMs);
   if (to === 'retired') await revokeOfDevices(trx, [deviceId], { reason: 'cessationOfOperation', nowMs });
+  if (to === 'retired' && device.state === 'wiped') await giveUpRoot(trx, device);
   const logIndex = await appendEntry(trx, {
     at: nowMs,
     kind: `device-${to}`,
@@ -58,4 +60,12 @@ export async function changeState(trx: WriteTransaction, change: StateChange): P
   });
   await recordChange(trx, { deviceId, logIndex, at: nowMs, from: device.state, to, reason, actor });
   return { ...device, state: to, state_reason: reason };
+}
+
+// Its former identities say whose the root of trust was; where it goes next, an import says (spec/reonboarding.md, "Another id").
+async function giveUpRoot(trx: WriteTransaction, { id, generation }: DeviceRecord): Promise<void> {
+  const nobodys = createHash('sha256').update(`retired ${id} ${generation}`).digest('hex');
+  await trx.updateTable('device').set({ root_sha256: nobodys, next_root_sha256: null }).where('id', '=', id).execute();
+  await trx.updateTable('expected_device').set({ root_sha256: null }).where('id', '=', id).execute();
+  await trx.deleteFrom('enrolment_listing').where('device_id', '=', id).execute();
 }

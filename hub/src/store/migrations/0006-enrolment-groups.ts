@@ -73,6 +73,7 @@ async function createGroupTables(db: Kysely<unknown>): Promise<void> {
 
 async function createIdentityTables(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('device').addColumn('enrolment_group', 'text').execute();
+  await db.schema.createIndex('device_enrolment_group').on('device').columns(['enrolment_group', 'id']).execute();
   await db.schema.alterTable('expected_device').addColumn('site', 'text').execute();
   await db.schema
     .alterTable('device')
