@@ -23,7 +23,7 @@ interface SwitchOrder {
 
 /** Voids the device's leases, closes its connections on every hub node and refuses it until `enableDevice`. */
 export async function disableDevice(fleet: Fleet, order: SwitchOrder & { readonly reason: string }): Promise<Switched> {
-  const { database, connections, witnesses } = fleet;
+  const { database, connections, witnesses, watch } = fleet;
   const { deviceId, reason, actor, nowMs } = order;
   const state = await database.write(async (trx) => {
     const device = await getDevice(trx, deviceId);
@@ -40,7 +40,10 @@ export async function disableDevice(fleet: Fleet, order: SwitchOrder & { readonl
     return device.state;
   });
   witnesses.remove(deviceId);
-  return { deviceId, enabled: false, state, connectionsClosed: connections.cut(deviceId) };
+  const connectionsClosed = connections.cut(deviceId);
+  // As with a quarantine: the watch has met this order before the device is back to hear why.
+  await watch.poll();
+  return { deviceId, enabled: false, state, connectionsClosed };
 }
 
 /** Lets the device connect again, in the state it has. */
