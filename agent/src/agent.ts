@@ -16,6 +16,9 @@ import { pause } from './wait.ts';
 
 type LinkCallbacks = Pick<HubLinkParts, 'onConnected' | 'onDisconnected' | 'onRenewed' | 'onRefused' | 'onFailed'>;
 
+/** How often the hub is asked for its roots on a connection that stays, milliseconds. */
+const rootsEveryMs = 600_000;
+
 /** What the models ask of the agent. */
 export interface RunnerHooks {
   readonly mayTrustHub: () => boolean;
@@ -30,6 +33,8 @@ export interface AgentParts {
   readonly witness: Witness;
   readonly openLink: (callbacks: LinkCallbacks) => HubLink;
   readonly makeRunners: (link: HubLink, hooks: RunnerHooks) => readonly ModelRunner[];
+  /** Learns which roots the hub has now; what it refuses it tells itself. */
+  readonly learnRoots: (link: HubLink) => Promise<void>;
   readonly attest: (link: HubLink) => Promise<Answer<Attestation>>;
   /** What the device says of itself now. */
   readonly attributes: () => Promise<Attributes>;
@@ -60,6 +65,7 @@ export class AgentLife {
   #isNew = false;
   /** The attributes the hub has from this connection, as JSON. */
   #reported = '';
+  #rootsAskedMs = 0;
   #logContinues = false;
 
   constructor(parts: AgentParts) {
@@ -178,6 +184,7 @@ export class AgentLife {
     // The log comes first: nothing is taken from a hub that cannot show that its history stands.
     await this.#vouch(link);
     if (this.#state !== 'online') return;
+    await this.#learnRoots(link);
     if (this.#isNew || !this.#isHealthy()) await this.#attest(link);
     this.#isNew = false;
     await this.#report(link);
@@ -187,6 +194,14 @@ export class AgentLife {
       this.#refreshing.add(runner);
       void runner.refresh(patience).finally(() => this.#refreshing.delete(runner));
     }
+  }
+
+  // A hub that has no answer to this loses nothing by it: attestation and models go on.
+  async #learnRoots(link: HubLink): Promise<void> {
+    const { learnRoots, emit, clock } = this.#parts;
+    if (!this.#isNew && clock() < this.#rootsAskedMs + rootsEveryMs) return;
+    this.#rootsAskedMs = clock();
+    await learnRoots(link).catch((error: unknown) => emit(failureEvent('roots', error)));
   }
 
   async #vouch(link: HubLink): Promise<void> {

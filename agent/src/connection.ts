@@ -24,7 +24,9 @@ export interface Challenge {
 }
 
 export interface HubLinkParts {
-  readonly hub: Pick<HubConnectionSettings, 'host' | 'port' | 'serverName' | 'authoritiesPem'>;
+  readonly hub: Pick<HubConnectionSettings, 'host' | 'port' | 'serverName' | 'acceptServer'>;
+  /** The roots that may vouch for the hub, PEM: asked before each connection, because a device learns new ones. */
+  readonly authorities: () => readonly string[];
   readonly prover: Prover;
   /** Enrols or recovers, on a connection without a certificate. */
   readonly acquire: (send: Send) => Promise<Answer<Identity>>;
@@ -83,6 +85,11 @@ export class HubLink {
     return this.#identity?.credential;
   }
 
+  /** What the hub showed on the live connection, DER, leaf first; undefined without one. */
+  get serverChain(): readonly Uint8Array[] | undefined {
+    return this.#connection?.serverChain;
+  }
+
   /** The PCRs the hub wants quoted; undefined before the first certificate. */
   get pcrs(): readonly number[] | undefined {
     return this.#identity?.pcrs;
@@ -138,11 +145,11 @@ export class HubLink {
   }
 
   async #attempt(): Promise<Attempt> {
-    const { hub, random, acquire, clock, onRefused, onFailed } = this.#parts;
+    const { hub, authorities, random, acquire, clock, onRefused, onFailed } = this.#parts;
     try {
       const life = (this.#identity?.credential.notAfterMs ?? 0) - clock();
       if (this.#identity === undefined || life < lifeLeftMsLeast) {
-        await using door = new HubConnection({ ...hub, random });
+        await using door = new HubConnection({ ...hub, authoritiesPem: authorities(), random });
         using _ = this.#disposing(door);
         const acquired = await acquire((input) => door.request(input));
         if (acquired.kind === 'refused') {
@@ -160,14 +167,20 @@ export class HubLink {
 
   /** A connection that is bound, or what stood against it, which `onRefused` was told. */
   async #open({ credential, pcrs }: Identity): Promise<Attempt> {
-    const { hub, random, prover, onRefused } = this.#parts;
+    const { hub, authorities, random, prover, onRefused } = this.#parts;
     let bound: Answer<{ state: string }> | undefined;
     const onConnect = async (exporter: Uint8Array, send: Send) => {
       const evidence = evidenceDocument(await prover.evidence('bind', zeroNonce, exporter, pcrs));
       bound = await postToHub(send, '/v1/bind', { evidence }, api.bindResponse);
       if (bound.kind === 'refused') throw new AgentError('hub-refused', refusalText(bound));
     };
-    const connection = new HubConnection({ ...hub, random, credential: () => credential, onConnect });
+    const connection = new HubConnection({
+      ...hub,
+      authoritiesPem: authorities(),
+      random,
+      credential: () => credential,
+      onConnect,
+    });
     try {
       using _ = this.#disposing(connection);
       await connection.connect();

@@ -9,6 +9,12 @@ export type AgentEvent =
   /** A restarted device got a new certificate by its root of trust. */
   | { readonly kind: 'recovered' }
   | { readonly kind: 'certificate-renewed'; readonly notAfter: number }
+  /** A new root of the hub that an old one introduced; its SHA-256. */
+  | { readonly kind: 'root-learned'; readonly sha256: string }
+  /** What the hub said of its roots does not follow from what this device knows; nothing was taken. */
+  | { readonly kind: 'roots-refused'; readonly reasons: readonly string[] }
+  /** This root vouches for nobody any more. */
+  | { readonly kind: 'root-dropped'; readonly sha256: string }
   | { readonly kind: 'connected'; readonly state: string }
   | { readonly kind: 'disconnected'; readonly why: string }
   | { readonly kind: 'hub-unreachable'; readonly why: string }

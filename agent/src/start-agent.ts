@@ -41,6 +41,8 @@ import { imaLogFile, openBootLog, openRootOfTrust } from './root-of-trust.ts';
 import type { AgentSettings, ModelSettings } from './settings.ts';
 import { openStateFolder, readIfThere, type StateFolder } from './state-folder.ts';
 import type { AgentStatus } from './status.ts';
+import { KnownRoots } from './known-roots.ts';
+import { learnRoots } from './learn-roots.ts';
 import { HighestVersions } from './versions.ts';
 import { openWitnessKey } from './witness-key.ts';
 
@@ -100,6 +102,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
   const witness = await Witness.open({ logKey: pinned.trust.logKey, signer, checkpointFile, forkProofFile });
   const versions = await HighestVersions.open(folder.versions);
   const desired = await DesiredStore.open(folder.desired);
+  const roots = await KnownRoots.open(folder.knownRoots, pinned.authorityPem);
   const listeners = await openListeners(settings, folder, opening);
 
   // Found out while the device attests; whoever starts the first guard meets the error.
@@ -133,7 +136,8 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
     openLink: (callbacks) =>
       new HubLink({
         ...callbacks,
-        hub: { ...hubAddress(settings), authoritiesPem: [pinned.authorityPem] },
+        hub: { ...hubAddress(settings), acceptServer: (chain) => roots.assertNotRevoked(chain) },
+        authorities: () => roots.trustedPem,
         prover,
         acquire: (send) => acquire(send, identity, { settings, folder, signer, emit }),
         renew: (send) => renew(send, identity),
@@ -142,6 +146,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
         random,
       }),
     makeRunners: (link, hooks) => settings.models.map((model) => makeRunner(model, link, hooks)),
+    learnRoots: (link) => learnRoots(link, roots, { clock, emit }),
     attest: (link) => attest({ deviceId, link, prover, keys: pinned.trust.attestationKeys, clock }),
     attributes: () => deviceAttributes(rootOfTrust.tier),
     desired,

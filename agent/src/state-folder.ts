@@ -21,6 +21,8 @@ export interface StateFolder {
   readonly versions: string;
   /** What operators want of this device. */
   readonly desired: string;
+  /** The roots this device came to believe, from the one it was delivered with. */
+  readonly knownRoots: string;
   readonly models: string;
   readonly receipts: string;
   readonly run: string;
@@ -40,6 +42,7 @@ export async function openStateFolder({ stateFolder, runFolder }: AgentSettings)
     forkProof: at('fork-proof.json'),
     versions: at('versions.json'),
     desired: at('desired.json'),
+    knownRoots: at('known-roots.json'),
     models: at('models'),
     receipts: at('receipts'),
     run: at(runFolder),

@@ -95,7 +95,8 @@ export class ReturningFleet {
     const identity: IdentityParts = { deviceId: id, rootOfTrust, prover, clock: Date.now };
     const { host, port } = this.#hub;
     return new HubLink({
-      hub: { host, port, serverName: this.#fleet.serverName, authoritiesPem: [this.#fleet.root] },
+      hub: { host, port, serverName: this.#fleet.serverName },
+      authorities: () => [this.#fleet.root],
       prover,
       acquire: (send) => recover(send, identity),
       renew: () => Promise.reject(new Error('nothing lives long enough here to be renewed')),

@@ -16,7 +16,7 @@ import {
   sendRequest,
 } from './exchange.ts';
 import { ignoreError, lossError, openSecureSocket } from './secure-socket.ts';
-import type { TlsClientCredential } from './tls.ts';
+import { peerChain, type TlsClientCredential } from './tls.ts';
 
 /** Sends one request on the new connection, ahead of everything that waits for it. */
 export type SendOnConnect = (input: HubRequest) => Promise<HubResponse>;
@@ -30,6 +30,8 @@ export interface HubConnectionSettings {
   readonly authoritiesPem: readonly string[];
   /** Asked before each connection, so a renewed certificate is used from the next one on; undefined while there is none (enrolment). */
   readonly credential?: () => TlsClientCredential | undefined;
+  /** Shown the server's verified chain (DER, leaf first) on each new connection; if it throws, the connection is dropped. */
+  readonly acceptServer?: ((chain: readonly Uint8Array[]) => void) | undefined;
   /** Runs once on each new connection before any other request; `binding` is its RFC 9266 value. If it throws, the connection is dropped. */
   readonly onConnect?: (binding: Uint8Array, send: SendOnConnect) => Promise<void>;
   /** Uniform in [0, 1), for the jitter. */
@@ -51,6 +53,7 @@ const stableAfterMs = 10_000;
 
 interface Link extends Exchange {
   readonly binding: Uint8Array;
+  readonly serverChain: readonly Uint8Array[];
   readonly since: number;
 }
 
@@ -82,6 +85,11 @@ export class HubConnection {
   /** The channel binding of the present connection. */
   get binding(): Uint8Array | undefined {
     return this.#link?.binding;
+  }
+
+  /** What the hub showed on the present connection and its issuers, DER, leaf first. */
+  get serverChain(): readonly Uint8Array[] | undefined {
+    return this.#link?.serverChain;
   }
 
   /** Opens the connection and runs the hook. After failures it first waits its backoff; the attempt's own error is thrown. */
@@ -176,14 +184,27 @@ export class HubConnection {
     });
     // Errors are reported by the exchange that meets them and by `closed`.
     socket.on('error', ignoreError);
+    const serverChain = peerChain(socket);
+    this.#accept(socket, serverChain);
     return {
       socket,
       agent: new PreparedSocketAgent(socket),
       host: this.#where,
       limits: { ...hubConnectionDefaults.limits, ...limits },
       binding: channelBinding(socket),
+      serverChain,
       since: performance.now(),
     };
+  }
+
+  #accept(socket: TLSSocket, serverChain: readonly Uint8Array[]): void {
+    try {
+      this.#settings.acceptServer?.(serverChain);
+    } catch (cause) {
+      socket.destroy();
+      const text = cause instanceof Error ? cause.message : String(cause);
+      throw new WireError('tls-refused', `${this.#where}: the server was refused: ${text}`, { cause });
+    }
   }
 
   async #runHook(link: Link): Promise<void> {

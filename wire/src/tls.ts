@@ -2,7 +2,13 @@
 // each time means that a revoked certificate is seen, and that the channel binding belongs to the keys just proven.
 import { constants } from 'node:crypto';
 import { isIP } from 'node:net';
-import { checkServerIdentity, type ConnectionOptions, type TlsOptions } from 'node:tls';
+import {
+  checkServerIdentity,
+  type ConnectionOptions,
+  type DetailedPeerCertificate,
+  type TLSSocket,
+  type TlsOptions,
+} from 'node:tls';
 import { WireError } from './error.ts';
 
 const tls13Only = {
@@ -78,6 +84,21 @@ export function tlsClientOptions(input: TlsClientInput): ConnectionOptions {
     ALPNProtocols: ['http/1.1'],
     ...(input.credential && { cert: input.credential.certificateChainPem, key: input.credential.privateKeyPem }),
   };
+}
+
+// A hub sends its issuing CA and a link for each root there was; nobody needs more.
+const peerChainMax = 40;
+
+/** The certificates the other end showed and their issuers as far as they were found, DER, leaf first. The handshake has verified them. */
+export function peerChain(socket: TLSSocket): readonly Uint8Array[] {
+  const chain: Uint8Array[] = [];
+  let next: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
+  // The last one names itself as issuer; without a certificate there is an empty object.
+  while (next?.raw !== undefined && chain.length < peerChainMax) {
+    chain.push(next.raw);
+    next = next.issuerCertificate === next ? undefined : next.issuerCertificate;
+  }
+  return chain;
 }
 
 /** DER certificates, leaf first, as the one PEM text that TLS settings take. */

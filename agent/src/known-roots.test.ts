@@ -1,0 +1,132 @@
+// What a device comes to believe about its hub's roots, and what it keeps over a restart.
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { toHex } from '@edgekeep/core/bytes';
+import { certificateDigest } from '@edgekeep/core/identity/certificate';
+import { encodeCrl, encodeCrlEntry } from '@edgekeep/core/identity/crl';
+import { encodePem } from '@edgekeep/core/identity/pem';
+import { serverProfile } from '@edgekeep/core/identity/profile';
+import { issueTo, type TestAuthority, testIssuing, testLinks, testRoot } from '@edgekeep/core/identity/testing-roots';
+import { KnownRoots, type RootNews } from './known-roots.ts';
+
+const period = { notBeforeSeconds: 1_000, notAfterSeconds: 1_000_000 };
+const now = 500_000;
+const [first, second, third] = [await testRoot(period), await testRoot(period), await testRoot(period)];
+const links = { second: await testLinks(first, second), third: await testLinks(second, third) };
+const pinned = encodePem('CERTIFICATE', first.certificate.der);
+const folder = await mkdtemp(join(tmpdir(), 'edgekeep-roots-'));
+after(() => rm(folder, { recursive: true, force: true }));
+let files = 0;
+const newFile = () => join(folder, `${(files += 1)}.json`);
+
+function news(root: TestAuthority, more: Partial<RootNews> = {}): RootNews {
+  return { certificate: root.certificate, links: undefined, list: undefined, dropped: false, ...more };
+}
+const two = [news(first), news(second, { links: links.second })];
+const sha256 = ({ certificate }: TestAuthority) => toHex(certificateDigest(certificate));
+
+async function serverUnder(root: TestAuthority) {
+  const issuing = await testIssuing(root, period);
+  const input = { spki: issuing.certificate.spki, serialRandom: new Uint8Array(16), ...period };
+  const template = serverProfile(input, issuing.certificate, { dnsNames: ['hub'], ipAddresses: [] });
+  const leaf = await issueTo(template, issuing.signer);
+  return { chain: [leaf.der, issuing.certificate.der], issuing };
+}
+const [underFirst, underSecond] = [await serverUnder(first), await serverUnder(second)];
+
+test('a root that was learned is known after a restart', async () => {
+  const file = newFile();
+  const roots = await KnownRoots.open(file, pinned);
+  const learned = await roots.learn(two, underFirst.chain, now);
+  assert.deepEqual(learned, { kind: 'learned', added: [sha256(second)], dropped: [] });
+  assert.equal(roots.trustedPem.length, 2);
+  const again = await KnownRoots.open(file, pinned);
+  assert.equal(again.newest, sha256(second));
+  assert.deepEqual(await again.learn(two, underFirst.chain, now), { kind: 'learned', added: [], dropped: [] });
+});
+
+test('a list that does not follow changes nothing, in memory or on the disk', async () => {
+  const file = newFile();
+  const roots = await KnownRoots.open(file, pinned);
+  const rival = await testRoot(period);
+  const forged = await testLinks(first, rival, { oldSigner: rival.signer });
+  const learned = await roots.learn([news(first), news(rival, { links: forged })], underFirst.chain, now);
+  assert.equal(learned.kind, 'refused');
+  assert.deepEqual(roots.trustedPem, [pinned]);
+  await assert.rejects(readFile(file), { code: 'ENOENT' });
+});
+
+test('an old root is dropped only on a connection that stands without it, and stays dropped', async () => {
+  const file = newFile();
+  const roots = await KnownRoots.open(file, pinned);
+  await roots.learn(two, underFirst.chain, now);
+  const dropped = [news(first, { dropped: true }), ...two.slice(1)];
+  await roots.learn(dropped, underFirst.chain, now);
+  assert.equal(roots.trustedPem.length, 2, 'the old root was dropped on its own word');
+  await roots.learn(dropped, [], now);
+  assert.equal(roots.trustedPem.length, 2);
+  const learned = await roots.learn(dropped, underSecond.chain, now);
+  assert.deepEqual(learned, { kind: 'learned', added: [], dropped: [sha256(first)] });
+  await roots.learn(two, underSecond.chain, now);
+  assert.equal(roots.trustedPem.length, 1, 'a dropped root came back');
+  assert.equal((await KnownRoots.open(file, pinned)).trustedPem.length, 1);
+});
+
+test('the newest root is never dropped', async () => {
+  const roots = await KnownRoots.open(newFile(), pinned);
+  await roots.learn([news(first, { dropped: true })], underFirst.chain, now);
+  assert.equal(roots.trustedPem.length, 1);
+});
+
+test('a device that was given a newer root file starts there; one with a foreign file starts anew', async () => {
+  const file = newFile();
+  const roots = await KnownRoots.open(file, pinned);
+  await roots.learn([...two, news(third, { links: links.third })], underFirst.chain, now);
+  const later = await KnownRoots.open(file, encodePem('CERTIFICATE', second.certificate.der));
+  assert.equal(later.count, 2);
+  const foreign = encodePem('CERTIFICATE', (await testRoot(period)).certificate.der);
+  assert.deepEqual((await KnownRoots.open(file, foreign)).trustedPem, [foreign]);
+});
+
+test('a file that somebody changed is refused', async () => {
+  const file = newFile();
+  const roots = await KnownRoots.open(file, pinned);
+  await roots.learn(two, underFirst.chain, now);
+  const text = await readFile(file, 'utf8');
+  const rival = Buffer.from((await testRoot(period)).certificate.der).toString('base64url');
+  const own = Buffer.from(second.certificate.der).toString('base64url');
+  for (const spoiled of [
+    text.replace(own, rival),
+    text.replace('"dropped":0', '"dropped":2'),
+    text.replace('{', '{"more":1,'),
+    '',
+  ]) {
+    await writeFile(file, spoiled);
+    await assert.rejects(KnownRoots.open(file, pinned), { code: 'state-invalid' });
+  }
+});
+
+test('a server below an issuing CA that its root revoked is refused, also after an older list', async () => {
+  const file = newFile();
+  const roots = await KnownRoots.open(file, pinned);
+  const times = { thisUpdateSeconds: now, nextUpdateSeconds: now + 60 };
+  const entry = encodeCrlEntry({
+    serial: underFirst.issuing.certificate.serial,
+    revokedAtSeconds: now,
+    reason: 'cACompromise',
+  });
+  const make = (number: number, entries: readonly Uint8Array[], { certificate: issuer, signer } = first) =>
+    encodeCrl({ issuer, number, ...times, entries }, signer);
+  roots.assertNotRevoked(underFirst.chain);
+  await roots.learn([news(first, { list: await make(2, [entry], second) })], underFirst.chain, now);
+  roots.assertNotRevoked(underFirst.chain);
+  await roots.learn([news(first, { list: await make(2, [entry]) })], underFirst.chain, now);
+  assert.throws(() => roots.assertNotRevoked(underFirst.chain), /revoked by the root/);
+  await roots.learn([news(first, { list: await make(1, []) })], underFirst.chain, now + 10_000);
+  const again = await KnownRoots.open(file, pinned);
+  assert.throws(() => again.assertNotRevoked(underFirst.chain), /revoked by the root/);
+  again.assertNotRevoked(underSecond.chain);
+});
