@@ -20,16 +20,20 @@ export function deviceUri(deviceId: string): string {
 
 /**
  * The device a certificate speaks for. Call it only on a certificate whose path was validated. Throws `certificate-invalid` unless there
- * is exactly one device URI among the alternative names and the common name agrees: two ids in one certificate are two devices to two readers.
+ * is exactly one URI among the alternative names, a device's, and the common name agrees: two ids in one certificate are two devices to two
+ * readers, and a SPIFFE ID beside it would be a workload to a third.
  */
 export function deviceIdOf(certificate: Certificate): string {
   const names = certificate.extensions.subjectAltName?.names ?? [];
-  const uris = names.flatMap((name) => (name.kind === 'uri' && name.text.startsWith(prefix) ? [name.text] : []));
+  const uris = names.flatMap((name) => (name.kind === 'uri' ? [name.text] : []));
   const [uri = ''] = uris;
-  const deviceId = uri.slice(prefix.length);
+  const deviceId = uri.startsWith(prefix) ? uri.slice(prefix.length) : '';
   const commonName = attributeText(certificate.subject, attributeOid.commonName);
   if (uris.length !== 1 || !isDeviceId(deviceId) || commonName !== deviceId) {
-    throw new CoreError('certificate-invalid', 'certificate: expected one device URI and the same common name');
+    throw new CoreError(
+      'certificate-invalid',
+      'certificate: expected a device URI, no other, and the same common name',
+    );
   }
   return deviceId;
 }

@@ -1,5 +1,5 @@
 // The kinds of certificate Edgekeep issues, as templates for `issueCertificate`:
-// root -> issuing authority (it may issue no further authorities) -> hub server, OCSP responder, device (IEEE 802.1AR LDevID).
+// root -> issuing authority (it may issue no further authorities) -> hub server, OCSP responder, device (IEEE 802.1AR LDevID), workload (X.509-SVID).
 import type { Certificate } from './certificate.ts';
 import { deviceUri } from './device-id.ts';
 import { commonNameOnly, type DistinguishedName } from './distinguished-name.ts';
@@ -18,6 +18,7 @@ import { type GeneralName, parseIpAddress } from './general-name.ts';
 import type { CertificateTemplate } from './issue.ts';
 import { keyPurposeOid } from './oid.ts';
 import { keyIdentifierOf } from './public-key.ts';
+import { type WorkloadId, workloadSpiffeId } from './spiffe-id.ts';
 
 /** What every profile needs: whose key, a serial number, and from when to when (Unix seconds). */
 export interface ProfileInput {
@@ -108,12 +109,19 @@ export function deviceProfile(input: ProfileInput, issuer: Certificate, deviceId
   return endEntity(input, issuer, commonNameOnly(deviceId), alternatives, keyPurposeOid.clientAuth);
 }
 
+/** A workload's certificate, an X.509-SVID: for both ends of TLS, with the SPIFFE ID as its only URI (spec/workload.md). */
+export function workloadProfile(input: ProfileInput, issuer: Certificate, id: WorkloadId): CertificateTemplate {
+  const alternatives: readonly GeneralName[] = [{ kind: 'uri', text: workloadSpiffeId(id) }];
+  const { serverAuth, clientAuth } = keyPurposeOid;
+  return endEntity(input, issuer, commonNameOnly(id.workload), alternatives, serverAuth, clientAuth);
+}
+
 function endEntity(
   input: ProfileInput,
   issuer: Certificate,
   subject: DistinguishedName,
   alternatives: readonly GeneralName[],
-  purpose: string,
+  ...purposes: readonly [string, ...string[]]
 ): CertificateTemplate {
   return {
     ...input,
@@ -122,7 +130,7 @@ function endEntity(
     extensions: [
       basicConstraints(false),
       keyUsage('digitalSignature'),
-      extendedKeyUsage(purpose),
+      extendedKeyUsage(...purposes),
       subjectAltName(alternatives),
       subjectKeyIdentifier(keyIdentifierOf(input.spki)),
       authorityKeyIdentifier(identifierOf(issuer)),
