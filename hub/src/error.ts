@@ -21,6 +21,7 @@ export const hubErrorCodes = {
   'access-refused': 403,
   'renewal-refused': 403,
   'publisher-untrusted': 403,
+  'workload-refused': 403,
   'not-found': 404,
   conflict: 409,
   'challenge-missing': 409,

@@ -26,6 +26,7 @@ import { siteRoutes } from './site/routes.ts';
 import { AlertLines } from './respond/alert-lines.ts';
 import { alertRoutes } from './respond/alert-routes.ts';
 import { platformKeyRoutes } from './secrets/routes.ts';
+import { workloadOperatorRoutes } from './workload/operator-routes.ts';
 
 /** `devicePort` is asked when somebody wants to know where devices connect. */
 export async function createOperatorListener(parts: HubParts, devicePort: () => number): Promise<HttpServer> {
@@ -57,6 +58,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     platformKeyRoutes(app, parts.platformKeyRoll, requireScope);
     tokenOperatorRoutes(app, { ...guarded, platformKey });
     modelOperatorRoutes(app, { ...guarded, blobs: parts.blobs, platformKey });
+    workloadOperatorRoutes(app, { ...guarded, settings, watch: parts.watch });
     peopleRoutes(app, { ...guarded, settings, twoPeople: () => twoPeople.isOn() });
     approvalRoutes(app, { ...guarded, twoPeople });
     policyRoutes(app, { ...guarded, ...parts.access, gate: parts.gate });

@@ -2,6 +2,7 @@
 // holds what differs; unknown names are refused, so a misspelt safety setting can't be ignored.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isTrustDomain } from '@edgekeep/core/identity/spiffe-id';
 import { z } from 'zod';
 import { HubError } from './error.ts';
 
@@ -105,6 +106,17 @@ export const hubSettingsSchema = z.strictObject({
       decisionsKept: z.int().min(0).max(1_000_000).default(10_000),
       /** How often live connections are asked about again, in seconds, where the policy looks at what changes by itself. */
       recheckSeconds: z.int().min(1).max(3_600).default(10),
+    })
+    .prefault({}),
+  workloads: z
+    .strictObject({
+      /** The trust domain of SPIFFE IDs: a name nobody else uses. */
+      trustDomain: z
+        .string()
+        .refine(isTrustDomain, 'expected a-z, 0-9, dot, dash, underscore')
+        .default('edgekeep.local'),
+      /** Life of a workload's certificate, in seconds. */
+      certificateSeconds: z.int().min(60).max(604_800).default(14_400),
     })
     .prefault({}),
   tokens: z

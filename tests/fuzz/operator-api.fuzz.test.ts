@@ -64,6 +64,7 @@ async function recordTargets(): Promise<readonly Target[]> {
     },
     { method: 'POST', path: '/v1/approvals/nothing/approve', body: { digest: '0'.repeat(64) } },
     { method: 'POST', path: '/v1/approvals/nothing/refuse', body: { reason: 'a test' } },
+    { method: 'POST', path: '/v1/workloads', body: { name: 'vision', device: 'nobody', description: 'x' } },
     { method: 'POST', path: '/v1/people', body: { name: 'nobody' } },
     { method: 'POST', path: '/v1/people/nobody/disable', body: { reason: 'a test' } },
   ];

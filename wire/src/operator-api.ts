@@ -136,6 +136,8 @@ const named = <T extends z.ZodType>(schema: T) => z.array(schema).min(1).max(rev
 export const certificateView = z.object({
   serial: z.string(),
   deviceId: z.string(),
+  /** The workload on the device whose it is; null for the device's own. */
+  workload: z.string().nullable(),
   sha256: sha256Hex,
   notBefore: z.number(),
   notAfter: z.number(),

@@ -34,7 +34,7 @@ ${operatorHelp}
     }
     const rows = certificates.map((one) => [
       one.serial,
-      one.deviceId,
+      one.workload === null ? one.deviceId : `${one.deviceId}/${one.workload}`,
       timeText(one.notAfter),
       one.revokedAt === null ? '' : `${timeText(one.revokedAt)} ${one.reason ?? ''}`,
     ]);

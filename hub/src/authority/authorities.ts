@@ -80,6 +80,11 @@ export class Authorities {
     return all.map(({ certificate }) => encodePem('CERTIFICATE', certificate.der));
   }
 
+  /** The roots that are trusted: what others verify certificates of this hub with. */
+  get trustedRoots(): readonly Certificate[] {
+    return this.#state.roots.filter(isTrusted).map(({ certificate }) => certificate);
+  }
+
   /** For EST (RFC 7030 section 4.1.3): the roots that are trusted, the links between them, and the issuing CAs. */
   get published(): readonly Certificate[] {
     const { roots, trusted } = this.#state;

@@ -5,12 +5,14 @@ import { TLSSocket } from 'node:tls';
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import { deviceIdOf } from '@edgekeep/core/identity/device-id';
+import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
+import { claimsSpiffeId, workloadOf } from '@edgekeep/core/identity/svid';
 import { Budgets } from '../access/budget.ts';
 import type { Traffic } from '../access/traffic.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { Authorities } from '../authority/authorities.ts';
-import type { Connections, DeviceConnection } from '../identity/connections.ts';
+import type { ConnectedWorkload, Connections, DeviceConnection, ShownCertificate } from '../identity/connections.ts';
 import type { HubSettings } from '../settings.ts';
 
 export interface BoundDevice {
@@ -19,7 +21,7 @@ export interface BoundDevice {
   readonly certificateSha256: string;
 }
 
-export type RequestLimits = Pick<HubSettings, 'requestsPerSecondMost' | 'anonymousRequestsPerSecondMost'>;
+export type DoorSettings = Pick<HubSettings, 'requestsPerSecondMost' | 'anonymousRequestsPerSecondMost' | 'workloads'>;
 
 // A burst of this many seconds' worth of requests passes at once.
 const burstSeconds = 10;
@@ -31,25 +33,36 @@ export class DeviceDoor {
   readonly #traffic: Traffic;
   readonly #byDevice: Budgets;
   readonly #byAddress: Budgets;
+  readonly #trustDomain: string;
 
   constructor(
     connections: Connections,
     authorities: Pick<Authorities, 'trustsIssuerOf'>,
     clock: Clock,
+<<<<<<< HEAD
     traffic: Traffic,
     limits: RequestLimits,
+=======
+    settings: DoorSettings,
+>>>>>>> e40f7a7 (hub/workload: programs on a device with X.509-SVIDs of their own; whoami; cli workload)
   ) {
     this.#connections = connections;
     this.#authorities = authorities;
     this.#clock = clock;
+<<<<<<< HEAD
     this.#traffic = traffic;
     this.#byDevice = new Budgets({ perSecond: limits.requestsPerSecondMost, burstSeconds });
     this.#byAddress = new Budgets({ perSecond: limits.anonymousRequestsPerSecondMost, burstSeconds });
+=======
+    this.#byDevice = new Budgets({ perSecond: settings.requestsPerSecondMost, burstSeconds });
+    this.#byAddress = new Budgets({ perSecond: settings.anonymousRequestsPerSecondMost, burstSeconds });
+    this.#trustDomain = settings.workloads.trustDomain;
+>>>>>>> e40f7a7 (hub/workload: programs on a device with X.509-SVIDs of their own; whoami; cli workload)
   }
 
   /** Registers a new TLS connection; called once, before its first request. */
   admit(socket: TLSSocket): void {
-    this.#connections.add(socket, certificateOf(socket, this.#authorities));
+    this.#connections.add(socket, shownBy(socket, this.#authorities, this.#trustDomain));
   }
 
   /** The connection of a request, its budget untouched; undefined where there is none any more. */
@@ -89,32 +102,56 @@ export class DeviceDoor {
     return device;
   }
 
-  // A device has one budget over all its connections; who shows no certificate shares the one of its address.
-  #spend({ certificate, remoteAddress }: DeviceConnection): void {
+  /** A connection with a certificate of a workload that is still valid; whether it was revoked, the caller asks the store. */
+  workload(request: FastifyRequest): ConnectedWorkload {
+    const { workload } = this.anyone(request);
+    if (workload === undefined)
+      throw new HubError('certificate-required', 'connect with the certificate of a workload');
+    if (workload.notAfterMs <= this.#clock())
+      throw new HubError('certificate-required', 'the certificate of this workload has expired: ask the agent');
+    return workload;
+  }
+
+  // A device has one budget over all its connections, and each workload its own; who shows no certificate shares the one of its address.
+  #spend({ certificate, workload, remoteAddress }: DeviceConnection): void {
     const now = this.#clock();
+<<<<<<< HEAD
     if (certificate !== undefined) this.#traffic.note(certificate.deviceId, now);
     const passes =
       certificate === undefined
         ? this.#byAddress.spend(remoteAddress, now)
         : this.#byDevice.spend(certificate.deviceId, now);
+=======
+    const own = certificate?.deviceId ?? workload?.spiffeId;
+    const passes = own === undefined ? this.#byAddress.spend(remoteAddress, now) : this.#byDevice.spend(own, now);
+>>>>>>> e40f7a7 (hub/workload: programs on a device with X.509-SVIDs of their own; whoami; cli workload)
     if (!passes) throw new HubError('rate-limited', 'too many requests: slow down');
   }
 }
 
 // `authorized` says that OpenSSL verified the chain to our root and the dates; a certificate it did not accept counts as none. So does one of an
 // issuing CA that is believed no more: under its root the chain is still complete.
-function certificateOf(
+function shownBy(
   socket: TLSSocket,
   authorities: Pick<Authorities, 'trustsIssuerOf'>,
-): DeviceConnection['certificate'] {
-  if (!socket.authorized) return undefined;
+  trustDomain: string,
+): ShownCertificate {
+  const nothing = { certificate: undefined, workload: undefined };
+  if (!socket.authorized) return nothing;
   const { raw } = socket.getPeerCertificate();
   const certificate = parseCertificate(raw);
-  if (!authorities.trustsIssuerOf(certificate)) return undefined;
-  return {
-    deviceId: deviceIdOf(certificate),
+  if (!authorities.trustsIssuerOf(certificate)) return nothing;
+  const common = {
     serial: serialText(certificate),
     sha256: toHex(certificateDigest(certificate)),
     notAfterMs: certificate.notAfterSeconds * 1_000,
   };
+  if (!claimsSpiffeId(certificate)) {
+    return { certificate: { ...common, deviceId: deviceIdOf(certificate) }, workload: undefined };
+  }
+  const id = workloadOf(certificate);
+  // From before the trust domain had its name.
+  if (id.trustDomain !== trustDomain) return nothing;
+  const { deviceId, workload: name } = id;
+  return { certificate: undefined, workload: { ...common, deviceId, name, spiffeId: workloadSpiffeId(id) } };
 }

@@ -51,14 +51,19 @@ export async function issueDeviceCertificate(
   return parseCertificate(await issueCertificate(template, active.signer));
 }
 
+<<<<<<< HEAD
 /**
  * Records an issued certificate; the serial is the primary key, so no two certificates share one. Throws `renewal-refused` for a key that
  * was certified for another device, or for an identity of this one that has ended: it was on a disk that was wiped.
  */
+=======
+/** Records an issued certificate, of a workload on the device where one is named; the serial is the primary key, so no two certificates share one. */
+>>>>>>> e40f7a7 (hub/workload: programs on a device with X.509-SVIDs of their own; whoami; cli workload)
 export async function recordCertificate(
   trx: WriteTransaction,
   certificate: Certificate,
   deviceId: string,
+  workload: string | null = null,
 ): Promise<void> {
   await assertIssuerStands(trx, certificate);
   const { generation } = await trx
@@ -73,6 +78,7 @@ export async function recordCertificate(
     .values({
       serial: serialText(certificate),
       device_id: deviceId,
+      workload,
       sha256: toHex(certificateDigest(certificate)),
       der: certificate.der,
       not_before: certificate.notBeforeSeconds * 1_000,

@@ -6,6 +6,15 @@ import { channelBinding } from '@edgekeep/wire/channel-binding';
 import { HubError } from '../error.ts';
 import type { PendingEnrolment } from './enrolment.ts';
 
+export interface ConnectedWorkload {
+  readonly deviceId: string;
+  readonly name: string;
+  readonly spiffeId: string;
+  readonly serial: string;
+  readonly sha256: string;
+  readonly notAfterMs: number;
+}
+
 export interface DeviceConnection {
   readonly socket: TLSSocket;
   /** RFC 9266 tls-exporter value of this connection. */
@@ -15,6 +24,8 @@ export interface DeviceConnection {
   readonly certificate:
     | { readonly deviceId: string; readonly serial: string; readonly sha256: string; readonly notAfterMs: number }
     | undefined;
+  /** The verified certificate of a program on a device (spec/workload.md): such a connection has no other. */
+  readonly workload: ConnectedWorkload | undefined;
   /** Set once the root of trust has signed this connection's exporter. */
   bound: boolean;
   /** The one open challenge of this connection. */
@@ -23,9 +34,13 @@ export interface DeviceConnection {
   enrolment: PendingEnrolment | undefined;
 }
 
+/** What a TLS client showed; neither of them where it showed nothing that counts. */
+export type ShownCertificate = Pick<DeviceConnection, 'certificate' | 'workload'>;
+
 export class Connections {
   readonly #bySocket = new WeakMap<TLSSocket, DeviceConnection>();
   readonly #byDevice = new Map<string, Set<DeviceConnection>>();
+  readonly #workloadsByDevice = new Map<string, Set<DeviceConnection>>();
   #count = 0;
 
   get count(): number {
@@ -40,23 +55,21 @@ export class Connections {
     return this.#byDevice.has(deviceId);
   }
 
-  add(socket: TLSSocket, certificate: DeviceConnection['certificate']): DeviceConnection {
+  add(socket: TLSSocket, { certificate, workload }: ShownCertificate): DeviceConnection {
     const connection: DeviceConnection = {
       socket,
       exporter: channelBinding(socket),
       remoteAddress: socket.remoteAddress ?? 'unknown',
       certificate,
+      workload,
       bound: false,
       challenge: undefined,
       enrolment: undefined,
     };
     this.#bySocket.set(socket, connection);
     this.#count += 1;
-    if (certificate !== undefined) {
-      const own = this.#byDevice.get(certificate.deviceId) ?? new Set();
-      own.add(connection);
-      this.#byDevice.set(certificate.deviceId, own);
-    }
+    if (certificate !== undefined) keep(this.#byDevice, certificate.deviceId, connection);
+    if (workload !== undefined) keep(this.#workloadsByDevice, workload.deviceId, connection);
     socket.once('close', () => this.#forget(connection));
     return connection;
   }
@@ -68,6 +81,7 @@ export class Connections {
     return connection;
   }
 
+<<<<<<< HEAD
   /** Of one device, or of all. */
   *bound(deviceId?: string): Generator<DeviceConnection> {
     const sets = deviceId === undefined ? this.#byDevice.values() : [this.#byDevice.get(deviceId) ?? []];
@@ -79,23 +93,49 @@ export class Connections {
     const all = [...(this.#byDevice.get(deviceId) ?? [])];
     const own = serial === undefined ? all : all.filter(({ certificate }) => certificate?.serial === serial);
     for (const connection of own) cutOne(connection);
+=======
+  /** Closes every live connection of a device and its workloads, or those with one certificate; returns how many there were. */
+  cut(deviceId: string, serial?: string): number {
+    const all = [...(this.#byDevice.get(deviceId) ?? []), ...(this.#workloadsByDevice.get(deviceId) ?? [])];
+    const own =
+      serial === undefined
+        ? all
+        : all.filter(({ certificate, workload }) => (certificate ?? workload)?.serial === serial);
+    for (const connection of own) {
+      connection.bound = false;
+      connection.socket.destroy();
+    }
+>>>>>>> e40f7a7 (hub/workload: programs on a device with X.509-SVIDs of their own; whoami; cli workload)
     return own.length;
   }
 
   #forget(connection: DeviceConnection): void {
     this.#count -= 1;
-    const deviceId = connection.certificate?.deviceId;
-    if (deviceId === undefined) return;
-    const own = this.#byDevice.get(deviceId);
-    own?.delete(connection);
-    if (own?.size === 0) this.#byDevice.delete(deviceId);
+    forget(this.#byDevice, connection.certificate?.deviceId, connection);
+    forget(this.#workloadsByDevice, connection.workload?.deviceId, connection);
   }
 }
 
+<<<<<<< HEAD
 /** Closes one connection, and nothing that is under way on it counts as bound any more. */
 export function cutOne(connection: DeviceConnection): void {
   connection.bound = false;
   connection.socket.destroy();
+=======
+type ByDevice = Map<string, Set<DeviceConnection>>;
+
+function keep(all: ByDevice, deviceId: string, connection: DeviceConnection): void {
+  const own = all.get(deviceId) ?? new Set();
+  own.add(connection);
+  all.set(deviceId, own);
+}
+
+function forget(all: ByDevice, deviceId: string | undefined, connection: DeviceConnection): void {
+  if (deviceId === undefined) return;
+  const own = all.get(deviceId);
+  own?.delete(connection);
+  if (own?.size === 0) all.delete(deviceId);
+>>>>>>> e40f7a7 (hub/workload: programs on a device with X.509-SVIDs of their own; whoami; cli workload)
 }
 
 /** Opens a challenge on a connection; the one before it is void. */

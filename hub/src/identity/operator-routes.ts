@@ -53,6 +53,7 @@ export function deviceOperatorRoutes(
         .selectFrom('certificate')
         .select(['serial', 'not_before as notBefore', 'not_after as notAfter', 'revoked_at as revokedAt', 'generation'])
         .where('device_id', '=', row.id)
+        .where('workload', 'is', null)
         .orderBy('not_before', 'desc')
         .limit(historyMost)
         .execute();

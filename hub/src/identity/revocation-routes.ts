@@ -39,6 +39,7 @@ export function revocationOperatorRoutes(
         .select([
           'serial',
           'device_id as deviceId',
+          'workload',
           'sha256',
           'not_before as notBefore',
           'not_after as notAfter',

@@ -42,6 +42,25 @@ export async function revokeOfDevices(
   );
 }
 
+/** Revokes what the workloads of these devices hold: a device that is cut off has no programs that others still believe. */
+export async function revokeWorkloadsOf(
+  trx: WriteTransaction,
+  deviceIds: readonly string[],
+  mark: RevocationMark,
+): Promise<readonly RevokedRow[]> {
+  return inBatches(deviceIds, async (ids) =>
+    trx
+      .updateTable('certificate')
+      .set({ revoked_at: mark.nowMs, revocation_reason: mark.reason })
+      .where('device_id', 'in', ids)
+      .where('workload', 'is not', null)
+      .where('revoked_at', 'is', null)
+      .where('not_after', '>', mark.nowMs)
+      .returning(['serial', 'device_id as deviceId'])
+      .execute(),
+  );
+}
+
 /** Revokes these certificates; one that was revoked before keeps its date and reason, and is not returned. */
 export async function revokeSerials(
   trx: WriteTransaction,

@@ -3,7 +3,7 @@
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { getDevice } from './states.ts';
-import { announceCuts, voidLeases } from '../identity/revocation-store.ts';
+import { announceCuts, revokeWorkloadsOf, voidLeases } from '../identity/revocation-store.ts';
 import type { Fleet } from '../respond/quarantine.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import { recordChange } from './history.ts';
@@ -32,6 +32,7 @@ export async function disableDevice(fleet: Fleet, order: SwitchOrder & { readonl
     if (device.disabled_reason !== null) return device.state;
     await trx.updateTable('device').set({ disabled_reason: reason }).where('id', '=', deviceId).execute();
     const leasesRevoked = await voidLeases(trx, [deviceId], nowMs);
+    await revokeWorkloadsOf(trx, [deviceId], { reason: 'privilegeWithdrawn', nowMs });
     const data = { reason, leasesRevoked };
     const subject = `device:${deviceId}`;
     const logIndex = await appendEntry(trx, { at: nowMs, kind: 'device-disabled', actor, subject, data });

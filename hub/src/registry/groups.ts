@@ -50,6 +50,13 @@ export async function deleteGroup(
       .executeTakeFirst();
     if (joined !== undefined)
       throw new HubError('conflict', `devices of the enrolment group ${joined.enrolment_group} join ${name}`);
+    const declared = await trx
+      .selectFrom('workload_declaration')
+      .select('name')
+      .where('target_kind', '=', 'group')
+      .where('target', '=', name)
+      .executeTakeFirst();
+    if (declared !== undefined) throw new HubError('conflict', `the workload ${declared.name} is declared for ${name}`);
     await trx.deleteFrom('device_group_member').where('group_name', '=', name).execute();
     await trx.deleteFrom('device_group').where('name', '=', name).execute();
     await appendEntry(trx, { at: nowMs, kind: 'group-deleted', actor, subject: `group:${name}`, data: {} });

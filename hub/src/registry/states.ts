@@ -6,7 +6,7 @@ import { HubError } from '../error.ts';
 import { recordChange } from './history.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceState, Tables } from '../store/schema.ts';
-import { revokeOfDevices, voidLeases } from '../identity/revocation-store.ts';
+import { revokeOfDevices, revokeWorkloadsOf, voidLeases } from '../identity/revocation-store.ts';
 
 /** Which states may follow which by an order or an appraisal. `retired` is final; a wiped device becomes `registered` by enrolling, and no other way. */
 const transitions: Readonly<Record<DeviceState, readonly DeviceState[]>> = {
@@ -51,6 +51,9 @@ export async function changeState(trx: WriteTransaction, change: StateChange): P
   const leases = to === 'active' ? 0 : await voidLeases(trx, [deviceId], nowMs);
   if (to === 'retired') await revokeOfDevices(trx, [deviceId], { reason: 'cessationOfOperation', nowMs });
   if (to === 'retired' && device.state === 'wiped') await giveUpRoot(trx, device);
+  if (to === 'quarantined' || to === 'wiped') {
+    await revokeWorkloadsOf(trx, [deviceId], { reason: 'privilegeWithdrawn', nowMs });
+  }
   const logIndex = await appendEntry(trx, {
     at: nowMs,
     kind: `device-${to}`,

@@ -1,0 +1,66 @@
+// `edgekeep workload disable|enable|history`: a workload's own switch on one device, and what became of it.
+import { workloadHistory, workloadSwitched } from '@edgekeep/wire/workload-api';
+import { type Arguments, type Command, exitCodes } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { table, timeText } from '../table.ts';
+
+const help = `NAME           the workload
+--device       on this device`;
+const options = { ...operatorOption, device: { type: 'string' } } as const;
+
+export const disable: Command = {
+  summary: 'end the certificates of a workload on a device',
+  usage: 'workload disable NAME --device ID --reason TEXT',
+  help: `
+Its certificates are revoked and it gets no others until \`workload enable\`. The device and its other workloads go on.
+
+${help}
+--reason       why, for the audit log
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: { ...options, reason: { type: 'string' } },
+  async run(args) {
+    const order = { reason: args.required('reason') };
+    const value = await (await openOperator(args)).send('POST', `${pathOf(args)}/disable`, order, workloadSwitched);
+    const text = `${value.name} on ${value.deviceId} is disabled; ${value.certificatesRevoked} certificates revoked`;
+    return { exitCode: exitCodes.ok, value, text };
+  },
+};
+
+export const enable: Command = {
+  summary: 'let a workload have certificates again',
+  usage: 'workload enable NAME --device ID',
+  help: `Those that were revoked stay so; the agent gets the next at its next check-in.\n\n${help}\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options,
+  async run(args) {
+    const value = await (await openOperator(args)).send('POST', `${pathOf(args)}/enable`, {}, workloadSwitched);
+    return { exitCode: exitCodes.ok, value, text: `${value.name} on ${value.deviceId} is enabled` };
+  },
+};
+
+export const history: Command = {
+  summary: 'show what became of a workload on a device',
+  usage: 'workload history NAME --device ID',
+  help: `Newest first, with the audit entry of each change.\n\n${help}\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options,
+  async run(args) {
+    const value = await (await openOperator(args)).get(`${pathOf(args)}/history`, workloadHistory);
+    const rows = value.changes.map((each) => [
+      timeText(each.at),
+      each.change,
+      each.reason,
+      each.actor,
+      String(each.logIndex),
+    ]);
+    const text = table([['AT (UTC)', 'CHANGE', 'REASON', 'BY', 'ENTRY'], ...rows]);
+    return { exitCode: exitCodes.ok, value, text };
+  },
+};
+
+function pathOf(args: Arguments): string {
+  const [name = ''] = args.positionals;
+  return `/v1/devices/${encodeURIComponent(args.required('device'))}/workloads/${encodeURIComponent(name)}`;
+}

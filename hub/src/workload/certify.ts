@@ -1,0 +1,145 @@
+// A certificate for a workload (spec/workload.md, "Issue"): the device asks on its bound connection, for a key that is not its own.
+import { randomBytes } from 'node:crypto';
+import { equalBytes, toHex } from '@edgekeep/core/bytes';
+import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { issueCertificate } from '@edgekeep/core/identity/issue';
+import { workloadProfile } from '@edgekeep/core/identity/profile';
+import { parseCertificateRequest } from '@edgekeep/core/identity/request';
+import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
+import { appendEntry } from '../audit/append.ts';
+import type { Authorities } from '../authority/authorities.ts';
+import { HubError } from '../error.ts';
+import { recordCertificate, statusUrlsOf } from '../identity/authority.ts';
+import { clockSkewSeconds } from '../keys.ts';
+import { assertEnabled } from '../registry/enablement.ts';
+import { getDevice } from '../registry/states.ts';
+import type { HubSettings } from '../settings.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import { declaredFor } from './declarations.ts';
+import { recordWorkloadChange, type WorkloadOnDevice } from './revoke.ts';
+
+// Two overlap at a renewal, and a program may run a few times over; more is a program gone wrong.
+const standingMost = 16;
+
+export interface WorkloadParts {
+  readonly database: Database;
+  readonly authorities: Authorities;
+  readonly settings: Pick<HubSettings, 'workloads' | 'publicUrl'>;
+}
+
+export interface WorkloadCertificateOrder extends WorkloadOnDevice {
+  /** DER PKCS#10; everything in it but the key is the hub's to say. */
+  readonly certificateRequest: Uint8Array;
+  /** Of the certificate that the device's connection showed, hex. */
+  readonly deviceCertificateSha256: string;
+  readonly nowMs: number;
+}
+
+/** Throws `workload-refused` with the reason, or the refusal that the device's own state deserves. */
+export async function certifyWorkload(
+  { database, authorities, settings }: WorkloadParts,
+  order: WorkloadCertificateOrder,
+): Promise<{ readonly certificate: Certificate; readonly spiffeId: string }> {
+  const { deviceId, workload, nowMs } = order;
+  const { trustDomain, certificateSeconds } = settings.workloads;
+  const { spki } = parseCertificateRequest(order.certificateRequest);
+  await assertOtherKey(database, order.deviceCertificateSha256, spki);
+  const { active } = authorities;
+  const nowSeconds = Math.floor(nowMs / 1_000);
+  const id = { trustDomain, deviceId, workload };
+  const template = workloadProfile(
+    {
+      spki,
+      serialRandom: randomBytes(16),
+      notBeforeSeconds: nowSeconds - clockSkewSeconds,
+      notAfterSeconds: nowSeconds + certificateSeconds,
+      statusUrls: statusUrlsOf(active, settings.publicUrl),
+    },
+    active.certificate,
+    id,
+  );
+  const certificate = parseCertificate(await issueCertificate(template, active.signer));
+  await database.write(async (trx) => {
+    // Asked here, so that a device that is cut off or a workload that is disabled meanwhile has no certificate that nobody revokes.
+    await assertMayHold(trx, order);
+    await recordCertificate(trx, certificate, deviceId, workload);
+    const digest = toHex(certificateDigest(certificate));
+    const actor = `device:${deviceId}`;
+    const data = { workload, certificate: digest };
+    const logIndex = await appendEntry(trx, { at: nowMs, kind: 'workload-certified', actor, subject: actor, data });
+    if (await register(trx, order))
+      await recordWorkloadChange(trx, order, { change: 'registered', reason: '', logIndex, actor, nowMs });
+  });
+  return { certificate, spiffeId: workloadSpiffeId(id) };
+}
+
+// A key that speaks for the device must not speak for a program on it as well.
+async function assertOtherKey(database: Database, deviceCertificateSha256: string, spki: Uint8Array): Promise<void> {
+  const row = await database.read
+    .selectFrom('certificate')
+    .select('der')
+    .where('sha256', '=', deviceCertificateSha256)
+    .executeTakeFirst();
+  if (row === undefined || equalBytes(parseCertificate(row.der).spki, spki))
+    throw refused('key-in-use', 'a workload needs a key of its own: this is the operational key of the device');
+}
+
+async function assertMayHold(
+  trx: WriteTransaction,
+  { deviceId, workload, nowMs }: WorkloadCertificateOrder,
+): Promise<void> {
+  const device = await getDevice(trx, deviceId);
+  assertEnabled(device);
+  if (device.state !== 'active') {
+    throw refused(
+      'device-not-active',
+      `${deviceId} is ${device.state}: it has to attest a boot that is not refused first`,
+    );
+  }
+  if ((await declaredFor(trx, deviceId, nowMs, workload)).length === 0)
+    throw refused('not-declared', `${workload} is not declared for ${deviceId}: \`edgekeep workload declare\``);
+  const row = await trx
+    .selectFrom('workload')
+    .select('disabled_reason')
+    .where('device_id', '=', deviceId)
+    .where('name', '=', workload)
+    .executeTakeFirst();
+  const reason = row?.disabled_reason ?? null;
+  if (reason !== null) throw refused('workload-disabled', `${workload} on ${deviceId} is disabled: ${reason}`);
+  const { standing } = await trx
+    .selectFrom('certificate')
+    .select((q) => q.fn.countAll<number>().as('standing'))
+    .where('device_id', '=', deviceId)
+    .where('workload', '=', workload)
+    .where('revoked_at', 'is', null)
+    .where('not_after', '>', nowMs)
+    .executeTakeFirstOrThrow();
+  if (standing >= standingMost)
+    throw new HubError(
+      'rate-limited',
+      `${standing} certificates of ${workload} stand: use them, or wait for their end`,
+    );
+}
+
+/** True for the first certificate. */
+async function register(
+  trx: WriteTransaction,
+  { deviceId, workload, nowMs }: WorkloadCertificateOrder,
+): Promise<boolean> {
+  const row = await trx
+    .insertInto('workload')
+    .values({ device_id: deviceId, name: workload, registered_at: nowMs, disabled_reason: null })
+    .onConflict((conflict) =>
+      conflict
+        .columns(['device_id', 'name'])
+        .doUpdateSet({ registered_at: nowMs })
+        .where('workload.registered_at', 'is', null),
+    )
+    .returning('name')
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+function refused(code: string, message: string): HubError {
+  return new HubError('workload-refused', message, { reasons: [{ code, message }] });
+}

@@ -1,0 +1,158 @@
+// What an operator wants to run where (spec/workload.md, "Declare"): a name on one device, or on every device of a group.
+import type { DeclarationView } from '@edgekeep/wire/workload-api';
+import type { Kysely } from 'kysely';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import { getGroup } from '../registry/groups.ts';
+import { countDevices } from '../registry/list.ts';
+import { getDevice } from '../registry/states.ts';
+import type { Database } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
+import type { WorkloadDeclarationRow } from '../store/workload-tables.ts';
+import { recordWorkloadChange, revokeWorkloads } from './revoke.ts';
+
+/** Declarations are listed whole. */
+export const declarationsMost = 2_000;
+
+export interface WorkloadTarget {
+  readonly kind: WorkloadDeclarationRow['target_kind'];
+  readonly name: string;
+}
+
+interface Order {
+  readonly workload: string;
+  readonly target: WorkloadTarget;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+export async function declareWorkload(
+  database: Database,
+  order: Order & { readonly description: string },
+): Promise<DeclarationView> {
+  const { workload, target, description, actor, nowMs } = order;
+  const row: WorkloadDeclarationRow = {
+    target_kind: target.kind,
+    target: target.name,
+    name: workload,
+    description,
+    declared_at: nowMs,
+  };
+  return database.write(async (trx) => {
+    if (target.kind === 'group') await getGroup(trx, target.name);
+    else await getDevice(trx, target.name);
+    const known = await trx.selectFrom('workload_declaration').selectAll().execute();
+    if (known.some((each) => isOf(each, target) && each.name === workload))
+      throw new HubError('conflict', `${workload} is declared for ${target.kind} ${target.name} already`);
+    if (known.length >= declarationsMost)
+      throw new HubError('conflict', `there are ${declarationsMost} declarations, as many as there may be: use groups`);
+    await trx.insertInto('workload_declaration').values(row).execute();
+    const subject = `${target.kind}:${target.name}`;
+    const logIndex = await appendEntry(trx, {
+      at: nowMs,
+      kind: 'workload-declared',
+      actor,
+      subject,
+      data: { workload },
+    });
+    if (target.kind === 'device') {
+      const change = { change: 'declared', reason: description, logIndex, actor, nowMs };
+      await recordWorkloadChange(trx, { deviceId: target.name, workload }, change);
+    }
+    return viewOf(row);
+  });
+}
+
+/**
+ * Takes a declaration back. On one device its certificates are revoked at once, unless a group still declares it; where a group declared it they
+ * run out, and no others are given.
+ */
+export async function removeWorkload(
+  database: Database,
+  order: Order,
+): Promise<{ readonly certificatesRevoked: number }> {
+  const { workload, target, actor, nowMs } = order;
+  return database.write(async (trx) => {
+    const removed = await trx
+      .deleteFrom('workload_declaration')
+      .where('target_kind', '=', target.kind)
+      .where('target', '=', target.name)
+      .where('name', '=', workload)
+      .returning('name')
+      .execute();
+    if (removed.length === 0)
+      throw new HubError('not-found', `${workload} is not declared for ${target.kind} ${target.name}`);
+    const ends =
+      target.kind === 'device' && (await declaredFor(trx, target.name, nowMs, workload)).length === 0
+        ? await revokeWorkloads(trx, { deviceId: target.name, workload }, { reason: 'cessationOfOperation', nowMs })
+        : 0;
+    const subject = `${target.kind}:${target.name}`;
+    const data = { workload, certificatesRevoked: ends };
+    const logIndex = await appendEntry(trx, { at: nowMs, kind: 'workload-removed', actor, subject, data });
+    if (target.kind === 'device') {
+      const change = { change: 'removed', reason: '', logIndex, actor, nowMs };
+      await recordWorkloadChange(trx, { deviceId: target.name, workload }, change);
+    }
+    return { certificatesRevoked: ends };
+  });
+}
+
+export async function listDeclarations(
+  db: Kysely<Tables>,
+  target: WorkloadTarget | undefined,
+): Promise<readonly DeclarationView[]> {
+  const rows = await db
+    .selectFrom('workload_declaration')
+    .selectAll()
+    .orderBy('name')
+    .orderBy('target_kind')
+    .orderBy('target')
+    .execute();
+  return rows.filter((row) => target === undefined || isOf(row, target)).map(viewOf);
+}
+
+/** A workload and for what of the device it is declared: `device`, or a group it is in. */
+export interface Declared {
+  readonly workload: string;
+  readonly by: string;
+}
+
+/** What is declared for a device now, by itself and by the groups it is in; of one workload alone where that is named. */
+export async function declaredFor(
+  db: Kysely<Tables>,
+  deviceId: string,
+  nowMs: number,
+  workload?: string,
+): Promise<readonly Declared[]> {
+  let query = db
+    .selectFrom('workload_declaration')
+    .selectAll()
+    .orderBy('name')
+    .orderBy('target_kind')
+    .orderBy('target');
+  if (workload !== undefined) query = query.where('name', '=', workload);
+  const rows = await query.execute();
+  const groups = new Set<string>();
+  for (const group of new Set(rows.flatMap((row) => (row.target_kind === 'group' ? [row.target] : [])))) {
+    // Device ids and names of groups are words of the filter language as they stand.
+    if ((await countDevices(db, `id==${deviceId};group==${group}`, nowMs)) > 0) groups.add(group);
+  }
+  return rows.flatMap((row) => {
+    if (row.target_kind === 'group') return groups.has(row.target) ? [{ workload: row.name, by: row.target }] : [];
+    return row.target === deviceId ? [{ workload: row.name, by: 'device' }] : [];
+  });
+}
+
+function isOf(row: WorkloadDeclarationRow, target: WorkloadTarget): boolean {
+  return row.target_kind === target.kind && row.target === target.name;
+}
+
+function viewOf(row: WorkloadDeclarationRow): DeclarationView {
+  return {
+    name: row.name,
+    device: row.target_kind === 'device' ? row.target : null,
+    group: row.target_kind === 'group' ? row.target : null,
+    description: row.description,
+    declaredAt: row.declared_at,
+  };
+}

@@ -1,0 +1,58 @@
+// The end of workloads' certificates, within the transaction of whatever ends them, and what became of a workload.
+import type { RevocationReason } from '@edgekeep/core/identity/crl-reason';
+import { announceCuts } from '../identity/revocation-store.ts';
+import type { WriteTransaction } from '../store/database.ts';
+
+export interface WorkloadOnDevice {
+  readonly deviceId: string;
+  readonly workload: string;
+}
+
+/** Revokes what stands of one workload and tells every hub node to cut it; gives how many certificates there were. */
+export async function revokeWorkloads(
+  trx: WriteTransaction,
+  { deviceId, workload }: WorkloadOnDevice,
+  { reason, nowMs }: { readonly reason: RevocationReason; readonly nowMs: number },
+): Promise<number> {
+  const revoked = await trx
+    .updateTable('certificate')
+    .set({ revoked_at: nowMs, revocation_reason: reason })
+    .where('device_id', '=', deviceId)
+    .where('workload', '=', workload)
+    .where('revoked_at', 'is', null)
+    .where('not_after', '>', nowMs)
+    .returning('serial')
+    .execute();
+  if (revoked.length > 0)
+    await announceCuts(
+      trx,
+      revoked.map(({ serial }) => ({ deviceId, serial })),
+    );
+  return revoked.length;
+}
+
+export async function recordWorkloadChange(
+  trx: WriteTransaction,
+  { deviceId, workload }: WorkloadOnDevice,
+  change: {
+    readonly change: string;
+    readonly reason: string;
+    /** Of the audit entry that records it. */
+    readonly logIndex: number;
+    readonly actor: string;
+    readonly nowMs: number;
+  },
+): Promise<void> {
+  await trx
+    .insertInto('workload_history')
+    .values({
+      device_id: deviceId,
+      name: workload,
+      log_index: change.logIndex,
+      at: change.nowMs,
+      change: change.change,
+      reason: change.reason,
+      actor: change.actor,
+    })
+    .execute();
+}
