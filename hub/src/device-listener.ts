@@ -57,16 +57,10 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     receipts: parts.receipts,
     countRelease: (outcome) => parts.metrics.countRelease(outcome),
   });
-<<<<<<< HEAD
   tokenDeviceRoutes(app, { database, platformKey, settings, clock, door, gate });
+  workloadDeviceRoutes(app, { database, authorities, settings, clock, door });
   modelDeviceRoutes(app, { database, blobs: parts.blobs, clock, door, gate });
   auditDeviceRoutes(app, { database, log, witnesses, clock, door, gate });
-=======
-  tokenDeviceRoutes(app, { database, platformKey, settings, clock, door });
-  workloadDeviceRoutes(app, { database, authorities, settings, clock, door });
-  modelDeviceRoutes(app, { database, blobs: parts.blobs, door });
-  auditDeviceRoutes(app, { database, log, witnesses, clock, door });
->>>>>>> e40f7a7 (hub/workload: programs on a device with X.509-SVIDs of their own; whoami; cli workload)
   tileRoutes(app, parts.logFolder);
   revocationStatusRoutes(app, {
     status: parts.revocationStatus,

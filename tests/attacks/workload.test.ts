@@ -92,6 +92,9 @@ test('what is not declared, a name that is none, and a key that speaks for the d
   const signer = signerFromKey(createPrivateKey(fleet.device.credential.privateKeyPem));
   const own = await encodeCertificateRequest({ subject: commonNameOnly('vision') }, signer);
   assertRefused(await ask(fleet.link, 'vision', own), { ...refused, reason: 'key-in-use' });
+  await declare('twin', { device: 'software' });
+  accepted(await ask(fleet.link, 'vision', request), api.workloadCertificateResponse);
+  assertRefused(await ask(fleet.link, 'twin', request), { ...refused, reason: 'key-in-use' });
 });
 
 test('only the bound connection of the device itself gets one', async () => {

@@ -39,25 +39,16 @@ export class DeviceDoor {
     connections: Connections,
     authorities: Pick<Authorities, 'trustsIssuerOf'>,
     clock: Clock,
-<<<<<<< HEAD
     traffic: Traffic,
-    limits: RequestLimits,
-=======
     settings: DoorSettings,
->>>>>>> e40f7a7 (hub/workload: programs on a device with X.509-SVIDs of their own; whoami; cli workload)
   ) {
     this.#connections = connections;
     this.#authorities = authorities;
     this.#clock = clock;
-<<<<<<< HEAD
     this.#traffic = traffic;
-    this.#byDevice = new Budgets({ perSecond: limits.requestsPerSecondMost, burstSeconds });
-    this.#byAddress = new Budgets({ perSecond: limits.anonymousRequestsPerSecondMost, burstSeconds });
-=======
     this.#byDevice = new Budgets({ perSecond: settings.requestsPerSecondMost, burstSeconds });
     this.#byAddress = new Budgets({ perSecond: settings.anonymousRequestsPerSecondMost, burstSeconds });
     this.#trustDomain = settings.workloads.trustDomain;
->>>>>>> e40f7a7 (hub/workload: programs on a device with X.509-SVIDs of their own; whoami; cli workload)
   }
 
   /** Registers a new TLS connection; called once, before its first request. */
@@ -115,16 +106,9 @@ export class DeviceDoor {
   // A device has one budget over all its connections, and each workload its own; who shows no certificate shares the one of its address.
   #spend({ certificate, workload, remoteAddress }: DeviceConnection): void {
     const now = this.#clock();
-<<<<<<< HEAD
     if (certificate !== undefined) this.#traffic.note(certificate.deviceId, now);
-    const passes =
-      certificate === undefined
-        ? this.#byAddress.spend(remoteAddress, now)
-        : this.#byDevice.spend(certificate.deviceId, now);
-=======
     const own = certificate?.deviceId ?? workload?.spiffeId;
     const passes = own === undefined ? this.#byAddress.spend(remoteAddress, now) : this.#byDevice.spend(own, now);
->>>>>>> e40f7a7 (hub/workload: programs on a device with X.509-SVIDs of their own; whoami; cli workload)
     if (!passes) throw new HubError('rate-limited', 'too many requests: slow down');
   }
 }

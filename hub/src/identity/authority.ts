@@ -51,14 +51,11 @@ export async function issueDeviceCertificate(
   return parseCertificate(await issueCertificate(template, active.signer));
 }
 
-<<<<<<< HEAD
 /**
- * Records an issued certificate; the serial is the primary key, so no two certificates share one. Throws `renewal-refused` for a key that
- * was certified for another device, or for an identity of this one that has ended: it was on a disk that was wiped.
+ * Records an issued certificate, of a workload on the device where one is named; the serial is the primary key, so no two certificates share
+ * one. Throws `renewal-refused` for a key that was certified for another device, or for an identity of this one that has ended: it was on a
+ * disk that was wiped.
  */
-=======
-/** Records an issued certificate, of a workload on the device where one is named; the serial is the primary key, so no two certificates share one. */
->>>>>>> e40f7a7 (hub/workload: programs on a device with X.509-SVIDs of their own; whoami; cli workload)
 export async function recordCertificate(
   trx: WriteTransaction,
   certificate: Certificate,
@@ -72,7 +69,7 @@ export async function recordCertificate(
     .where('id', '=', deviceId)
     .executeTakeFirstOrThrow();
   const spki = toHex(createHash('sha256').update(certificate.spki).digest());
-  await assertKeyIsOwn(trx, spki, deviceId, generation);
+  await assertKeyIsOwn(trx, spki, { deviceId, generation, workload });
   await trx
     .insertInto('certificate')
     .values({
@@ -95,14 +92,19 @@ export async function recordCertificate(
 async function assertKeyIsOwn(
   trx: WriteTransaction,
   spki: string,
-  deviceId: string,
-  generation: number,
+  own: { readonly deviceId: string; readonly generation: number; readonly workload: string | null },
 ): Promise<void> {
   const other = await trx
     .selectFrom('certificate')
     .select('device_id')
     .where('spki_sha256', '=', spki)
-    .where((eb) => eb.or([eb('device_id', '!=', deviceId), eb('generation', '!=', generation)]))
+    .where((eb) =>
+      eb.or([
+        eb('device_id', '!=', own.deviceId),
+        eb('generation', '!=', own.generation),
+        eb('workload', 'is distinct from', own.workload),
+      ]),
+    )
     .executeTakeFirst();
   if (other === undefined) return;
   const message = 'this key was certified for another identity: make a new one';

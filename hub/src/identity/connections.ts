@@ -81,19 +81,12 @@ export class Connections {
     return connection;
   }
 
-<<<<<<< HEAD
   /** Of one device, or of all. */
   *bound(deviceId?: string): Generator<DeviceConnection> {
     const sets = deviceId === undefined ? this.#byDevice.values() : [this.#byDevice.get(deviceId) ?? []];
     for (const own of sets) for (const connection of own) if (connection.bound) yield connection;
   }
 
-  /** Closes every live connection of a device, or those with one certificate of it; returns how many there were. */
-  cut(deviceId: string, serial?: string): number {
-    const all = [...(this.#byDevice.get(deviceId) ?? [])];
-    const own = serial === undefined ? all : all.filter(({ certificate }) => certificate?.serial === serial);
-    for (const connection of own) cutOne(connection);
-=======
   /** Closes every live connection of a device and its workloads, or those with one certificate; returns how many there were. */
   cut(deviceId: string, serial?: string): number {
     const all = [...(this.#byDevice.get(deviceId) ?? []), ...(this.#workloadsByDevice.get(deviceId) ?? [])];
@@ -101,11 +94,7 @@ export class Connections {
       serial === undefined
         ? all
         : all.filter(({ certificate, workload }) => (certificate ?? workload)?.serial === serial);
-    for (const connection of own) {
-      connection.bound = false;
-      connection.socket.destroy();
-    }
->>>>>>> e40f7a7 (hub/workload: programs on a device with X.509-SVIDs of their own; whoami; cli workload)
+    for (const connection of own) cutOne(connection);
     return own.length;
   }
 
@@ -116,12 +105,12 @@ export class Connections {
   }
 }
 
-<<<<<<< HEAD
 /** Closes one connection, and nothing that is under way on it counts as bound any more. */
 export function cutOne(connection: DeviceConnection): void {
   connection.bound = false;
   connection.socket.destroy();
-=======
+}
+
 type ByDevice = Map<string, Set<DeviceConnection>>;
 
 function keep(all: ByDevice, deviceId: string, connection: DeviceConnection): void {
@@ -135,7 +124,6 @@ function forget(all: ByDevice, deviceId: string | undefined, connection: DeviceC
   const own = all.get(deviceId);
   own?.delete(connection);
   if (own?.size === 0) all.delete(deviceId);
->>>>>>> e40f7a7 (hub/workload: programs on a device with X.509-SVIDs of their own; whoami; cli workload)
 }
 
 /** Opens a challenge on a connection; the one before it is void. */

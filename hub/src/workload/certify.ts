@@ -1,6 +1,6 @@
 // A certificate for a workload (spec/workload.md, "Issue"): the device asks on its bound connection, for a key that is not its own.
-import { randomBytes } from 'node:crypto';
-import { equalBytes, toHex } from '@edgekeep/core/bytes';
+import { createHash, randomBytes } from 'node:crypto';
+import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { issueCertificate } from '@edgekeep/core/identity/issue';
 import { workloadProfile } from '@edgekeep/core/identity/profile';
@@ -30,8 +30,6 @@ export interface WorkloadParts {
 export interface WorkloadCertificateOrder extends WorkloadOnDevice {
   /** DER PKCS#10; everything in it but the key is the hub's to say. */
   readonly certificateRequest: Uint8Array;
-  /** Of the certificate that the device's connection showed, hex. */
-  readonly deviceCertificateSha256: string;
   readonly nowMs: number;
 }
 
@@ -43,7 +41,6 @@ export async function certifyWorkload(
   const { deviceId, workload, nowMs } = order;
   const { trustDomain, certificateSeconds } = settings.workloads;
   const { spki } = parseCertificateRequest(order.certificateRequest);
-  await assertOtherKey(database, order.deviceCertificateSha256, spki);
   const { active } = authorities;
   const nowSeconds = Math.floor(nowMs / 1_000);
   const id = { trustDomain, deviceId, workload };
@@ -62,6 +59,7 @@ export async function certifyWorkload(
   await database.write(async (trx) => {
     // Asked here, so that a device that is cut off or a workload that is disabled meanwhile has no certificate that nobody revokes.
     await assertMayHold(trx, order);
+    await assertOtherKey(trx, order, spki);
     await recordCertificate(trx, certificate, deviceId, workload);
     const digest = toHex(certificateDigest(certificate));
     const actor = `device:${deviceId}`;
@@ -73,15 +71,22 @@ export async function certifyWorkload(
   return { certificate, spiffeId: workloadSpiffeId(id) };
 }
 
-// A key that speaks for the device must not speak for a program on it as well.
-async function assertOtherKey(database: Database, deviceCertificateSha256: string, spki: Uint8Array): Promise<void> {
-  const row = await database.read
+// A key that speaks for the device, or for another program on it, must not speak for this one as well.
+async function assertOtherKey(
+  trx: WriteTransaction,
+  { deviceId, workload }: WorkloadOnDevice,
+  spki: Uint8Array,
+): Promise<void> {
+  const other = await trx
     .selectFrom('certificate')
-    .select('der')
-    .where('sha256', '=', deviceCertificateSha256)
+    .select('workload')
+    .where('spki_sha256', '=', toHex(createHash('sha256').update(spki).digest()))
+    .where('device_id', '=', deviceId)
+    .where('workload', 'is distinct from', workload)
     .executeTakeFirst();
-  if (row === undefined || equalBytes(parseCertificate(row.der).spki, spki))
-    throw refused('key-in-use', 'a workload needs a key of its own: this is the operational key of the device');
+  if (other === undefined) return;
+  const whose = other.workload === null ? 'the device itself' : `the workload ${other.workload}`;
+  throw refused('key-in-use', `a workload needs a key of its own: this one was certified for ${whose}`);
 }
 
 async function assertMayHold(

@@ -27,12 +27,11 @@ export function workloadDeviceRoutes(
       },
     },
     async (request) => {
-      const { deviceId, certificateSha256 } = door.bound(request);
+      const { deviceId } = door.bound(request);
       const { certificate, spiffeId } = await certifyWorkload(parts, {
         deviceId,
         workload: request.params.name,
         certificateRequest: parseBase64url(request.body.certificateRequest, 'certificateRequest'),
-        deviceCertificateSha256: certificateSha256,
         nowMs: clock(),
       });
       const trustBundle = authorities.trustedRoots.map(({ der }) => encodePem('CERTIFICATE', der)).join('');
