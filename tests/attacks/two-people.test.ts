@@ -25,6 +25,9 @@ beforeEach(async () => {
 });
 after(() => world?.[Symbol.asyncDispose]());
 
+const filled = (route: string) =>
+  route.replace(':name', 'ben').replace(':id', '0'.repeat(40)).replace(':sha256', '0'.repeat(64));
+
 const publisher = () => ({ name: 'another', publicKey: publicPem(newPublisher()) });
 const trusted = async () => (await world.entries('publisher-trusted')).length;
 
@@ -48,6 +51,14 @@ test('every root operation waits, whoever asks, and no other request of an admin
     'trust-publisher': publisher(),
     'trust-authority': { name: 'vendor', kind: 'endorsement-root', authoritySha256: '0'.repeat(64) },
     'apply-policy': { text: 'permit (principal, action, resource);' },
+    'roll-policy-back': { version: 1 },
+    'install-issuing-ca': { certificates: '' },
+    'activate-issuing-ca': {},
+    'revoke-issuing-ca': { note: 'x' },
+    'announce-root': { certificates: '' },
+    'end-root-overlap': { endsAt: 0 },
+    'add-enrolment-group': { name: 'line', kind: 'token' },
+    'enable-enrolment-group': {},
     'roll-platform-key': {},
     'add-person': { name: 'carl' },
     'enable-person': {},
@@ -57,7 +68,7 @@ test('every root operation waits, whoever asks, and no other request of an admin
   for (const { name, method, route } of rootOperations) {
     const body = requests[name];
     assert.ok(body, `no request for ${name}`);
-    const asked = await ada.waits(method, route.replace(':name', 'ben'), body);
+    const asked = await ada.waits(method, filled(route), body);
     assert.equal(asked.operation, name);
   }
   const few = { devices: devices.slice(0, 100), reason: 'unspecified', note: 'x' };
@@ -69,13 +80,14 @@ test('every root operation waits, whoever asks, and no other request of an admin
 test('the page and the code list the same root operations, and each is a route of the hub', async () => {
   const page = readFileSync(join(import.meta.dirname, '../../spec/operator-access.md'), 'utf8');
   const written = [...page.matchAll(/^\| `([a-z-]+)` \| `([A-Z]+) (\/[^`]+)` \|/gm)].map(
-    ([, name = '', method = '', path = '']) => `${name} ${method} ${path.replace('NAME', ':name')}`,
+    ([, name = '', method = '', path = '']) =>
+      `${name} ${method} ${path.replace('NAME', ':name').replace('SHA256', ':sha256').replace('ID', ':id')}`,
   );
   const coded = rootOperations.map(({ name, method, route }) => `${name} ${method} ${route}`);
   assert.deepEqual(written, coded);
   const { paths } = JSON.parse(Buffer.from((await world.askOperator('GET', '/openapi.json')).body).toString());
   for (const { method, route } of rootOperations)
-    assert.ok(paths[route.replace(':name', '{name}')]?.[method.toLowerCase()], `${method} ${route} is no route`);
+    assert.ok(paths[route.replace(/:([a-z0-9]+)/, '{$1}')]?.[method.toLowerCase()], `${method} ${route} is no route`);
 });
 
 test('the same person is no second one, whatever token he uses', async () => {
