@@ -28,6 +28,8 @@ export const hardwareErrorCodes = [
   'pkcs11-pin-refused',
   'pkcs11-key-unexpected',
   'pkcs11-failed',
+  // DICE
+  'dice-handoff-invalid',
   // keys
   'wrapped-key-unsupported',
   'wrapped-key-refused',

@@ -1,4 +1,5 @@
-// What a device proves itself with: a TPM, a secure element, or keys in a file for a device that has nothing better. The agent sees this interface only.
+// What a device proves itself with: a TPM, a secure element, the certificates of DICE layers, or keys in a file for a device that has nothing
+// better. The agent sees this interface only.
 import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
 import type { EndorsementKeyKind, WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
@@ -47,13 +48,26 @@ export interface SecureElementIdentity {
   };
 }
 
-export type RootOfTrustIdentity = TpmIdentity | SecureElementIdentity | SoftwareIdentity;
+export interface DiceIdentity {
+  readonly tier: 'dice';
+  /** DER: the certificate of the DeviceID key, then its issuers as far as the device has them. */
+  readonly deviceIdCertificates: readonly Uint8Array[];
+}
+
+export type RootOfTrustIdentity = TpmIdentity | SecureElementIdentity | DiceIdentity | SoftwareIdentity;
 
 export type SignedMeasurements =
   /** TPMS_ATTEST and TPMT_SIGNATURE. */
   | { readonly kind: 'tpm'; readonly quote: Uint8Array; readonly signature: Uint8Array }
   /** Measured by software: canonical JSON `{qualifyingData, pcrs}` and a DER ECDSA P-256 SHA-256 signature over it. */
-  | { readonly kind: 'software'; readonly statement: Uint8Array; readonly signature: Uint8Array };
+  | { readonly kind: 'software'; readonly statement: Uint8Array; readonly signature: Uint8Array }
+  /** The chain says what runs; the statement, signed by its first key, carries the rest (spec/dice.md). */
+  | {
+      readonly kind: 'dice';
+      readonly chain: readonly Uint8Array[];
+      readonly statement: Uint8Array;
+      readonly signature: Uint8Array;
+    };
 
 export interface OpenKeyOptions {
   /** The lease a key was released under: the associated data of an HPKE wrapped key. A TPM ignores it. */
@@ -61,7 +75,7 @@ export interface OpenKeyOptions {
 }
 
 export interface RootOfTrust {
-  readonly tier: 'tpm' | 'secure-element' | 'software';
+  readonly tier: 'tpm' | 'secure-element' | 'dice' | 'software';
   describe(): Promise<RootOfTrustIdentity>;
   random(length: number): Promise<Uint8Array>;
   /** Extends a PCR of the SHA-256 bank with a 32-byte digest. */
@@ -72,7 +86,7 @@ export interface RootOfTrust {
   attest(qualifyingData: Uint8Array, selection: PcrSelection): Promise<SignedMeasurements>;
   /**
    * Proves that the attestation key lives beside the endorsement key: opens a credential (TPM2B_ID_OBJECT, TPM2B_ENCRYPTED_SECRET) made for
-   * both. A secure element and a software root of trust throw `software-unsupported`.
+   * both. Every other root of trust throws `software-unsupported`.
    */
   activateCredential(credentialBlob: Uint8Array, encryptedSecret: Uint8Array): Promise<Uint8Array>;
   /**

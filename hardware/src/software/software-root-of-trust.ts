@@ -1,15 +1,13 @@
 // The root of trust of a device that has nothing better: keys in files, PCRs in a file. It proves possession of the files and nothing
 // about what the machine runs; verifiers see its tier and decide whether that is enough.
 import { createPublicKey, randomBytes, sign } from 'node:crypto';
-import { type WrappedKey, wrappedKeyHpkeInfo } from '@edgekeep/core/access/wrapped-key';
-import { parseBase64url, utf8 } from '@edgekeep/core/bytes';
-import { CoreError } from '@edgekeep/core/error';
-import { hpkeOpen } from '@edgekeep/core/identity/hpke';
+import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { encodeP256Point } from '@edgekeep/core/identity/p256-point';
 import type { PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
 import { HardwareError } from '../error.ts';
 import type { OpenKeyOptions, RootOfTrust, SignedMeasurements, SoftwareIdentity } from '../root-of-trust.ts';
 import { type MeasurementsPlace, SoftwareMeasurements } from './measurements.ts';
+import { openWithPrivateKey } from './key-opening.ts';
 import { loadSoftwareKeys, type SoftwareKeys } from './software-keys.ts';
 
 export class SoftwareRootOfTrust implements RootOfTrust {
@@ -55,22 +53,7 @@ export class SoftwareRootOfTrust implements RootOfTrust {
   }
 
   async openKey(wrapped: WrappedKey, { leaseId }: OpenKeyOptions = {}): Promise<Uint8Array> {
-    if (wrapped.kind !== 'hpke' || leaseId === undefined) {
-      throw new HardwareError('wrapped-key-unsupported', 'software opens HPKE keys of a named lease, not import blobs');
-    }
-    try {
-      return hpkeOpen({
-        recipientPrivateKey: this.#keys.encryption,
-        encapsulatedKey: parseBase64url(wrapped.encapsulatedKey, 'encapsulated key'),
-        ciphertext: parseBase64url(wrapped.ciphertext, 'wrapped key'),
-        info: utf8(wrappedKeyHpkeInfo),
-        aad: utf8(leaseId),
-      });
-    } catch (cause) {
-      if (!(cause instanceof CoreError)) throw cause;
-      const message = 'the key was made for another device or lease, or was altered';
-      throw new HardwareError('wrapped-key-refused', message, { cause });
-    }
+    return openWithPrivateKey(wrapped, leaseId, this.#keys.encryption);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

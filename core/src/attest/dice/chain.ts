@@ -69,6 +69,12 @@ export function validateDiceChain(
   return { kind: 'valid', leaf, deviceId: deviceId.certificate, layers: layers.layers };
 }
 
+/** The place of the DeviceID certificate in what a device has, leaf first: the last of the unbroken run of layers. -1 without any. */
+export function deviceIdPosition(certificates: readonly Certificate[]): number {
+  const end = certificates.findIndex(({ extensions }) => tcbInfosIn(extensions.all).length === 0);
+  return (end === -1 ? certificates.length : end) - 1;
+}
+
 /** What is wrong with a DeviceID certificate on its own, at enrolment: path and profile. */
 export function deviceIdReasons(
   certificates: readonly Certificate[],

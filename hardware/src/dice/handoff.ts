@@ -1,0 +1,76 @@
+// What the boot stages of a DICE device hand to what runs: the certificate chain of the last layer and that layer's private key. Here from a
+// folder in memory that an earlier stage filled; a platform with another way (a device file, a service of the secure world) needs another
+// reader that gives the same.
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CoreError } from '@edgekeep/core/error';
+import { parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
+import { parsePem } from '@edgekeep/core/identity/pem';
+import { signatureAlgorithmOf } from '@edgekeep/core/signer';
+import { HardwareError } from '../error.ts';
+
+export interface DiceHandoff {
+  /** DER certificates: that of `aliasKey` first, then its issuers in order. */
+  readonly chain: readonly Uint8Array[];
+  /** P-256, P-384, P-521 or Ed25519. */
+  readonly aliasKey: KeyObject;
+}
+
+/** PEM, the alias certificate first. */
+export const chainFileName = 'chain.pem';
+/** PEM, PKCS #8 or SEC 1. */
+export const aliasKeyFileName = 'alias-key.pem';
+
+const chainBytesMax = 128 * 1024;
+const keyBytesMax = 4096;
+const groupAndOthers = 0o077;
+const writableByOthers = 0o022;
+
+/** Reads and checks both files. Throws `dice-handoff-invalid`. */
+export async function readHandoffFolder(folder: string): Promise<DiceHandoff> {
+  const chainPath = join(folder, chainFileName);
+  const keyPath = join(folder, aliasKeyFileName);
+  const pem = await readOwned(chainPath, chainBytesMax, writableByOthers);
+  const keyPem = await readOwned(keyPath, keyBytesMax, groupAndOthers);
+  try {
+    const chain = parsePem(pem.toString('latin1'), 'CERTIFICATE');
+    const aliasKey = createPrivateKey(keyPem);
+    const [leaf] = chain;
+    if (leaf === undefined) throw invalid(chainPath, 'it has no certificate');
+    signatureAlgorithmOf(aliasKey);
+    if (!publicKeyOf(parseCertificate(leaf)).equals(createPublicKey(aliasKey))) {
+      throw invalid(keyPath, `it is not the key of the first certificate in ${chainFileName}`);
+    }
+    return { chain, aliasKey };
+  } catch (cause) {
+    if (cause instanceof HardwareError) throw cause;
+    // OpenSSL's words about a key file say nothing an operator can use, and may quote from it.
+    const problem = cause instanceof CoreError ? cause.message : 'expected a private key in PEM';
+    throw invalid(cause instanceof CoreError ? folder : keyPath, problem);
+  } finally {
+    keyPem.fill(0);
+  }
+}
+
+// Whoever may write here names another device; whoever may read the key is this device.
+async function readOwned(path: string, bytesMax: number, forbidden: number): Promise<Buffer> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch((cause: unknown) => {
+    throw invalid(path, 'it cannot be opened', { cause });
+  });
+  try {
+    const found = await file.stat();
+    if (!found.isFile()) throw invalid(path, 'it is not a file');
+    if ((found.mode & forbidden) !== 0) throw invalid(path, 'other users may read or change it');
+    if (found.uid !== 0 && found.uid !== process.getuid?.()) throw invalid(path, 'it belongs to another user');
+    if (found.size > bytesMax) throw invalid(path, `${found.size} bytes, at most ${bytesMax}`);
+    return await file.readFile();
+  } finally {
+    await file.close();
+  }
+}
+
+function invalid(path: string, problem: string, options?: ErrorOptions): HardwareError {
+  return new HardwareError('dice-handoff-invalid', `DICE: ${path}: ${problem}`, options);
+}
