@@ -33,7 +33,7 @@ export class Prover {
     const { rootOfTrust, eventLog } = this.#parts;
     const signed = await rootOfTrust.attest(qualifyingData(purpose, nonce, bound), { bank: 'sha256', pcrs: [...pcrs] });
     const log = eventLog();
-    if (signed.kind === 'software') return { ...signed, eventLog: log };
+    if (signed.kind !== 'tpm') return { ...signed, eventLog: log };
     const imaLog = pcrs.includes(IMA_PCR) ? await this.#imaLog() : undefined;
     return { ...signed, eventLog: log, ...(imaLog === undefined ? {} : { imaLog }) };
   }

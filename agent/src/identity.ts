@@ -131,6 +131,9 @@ function proofDocument({ signature, residency }: IdevidProof): api.IdevidProofDo
 }
 
 function identityDocument(identity: RootOfTrustIdentity): api.DeviceIdentity {
+  if (identity.tier === 'dice') {
+    return { kind: 'dice', deviceIdCertificates: identity.deviceIdCertificates.map(toBase64url) };
+  }
   if (identity.tier !== 'tpm') {
     const { tier: kind, signingPublic, encryptionPublic } = identity;
     return { kind, signingKey: toBase64url(signingPublic), encryptionKey: toBase64url(encryptionPublic) };

@@ -2,6 +2,8 @@
 // is a device of this machine, and to no other.
 import { readFile } from 'node:fs/promises';
 import { BootLog } from '@edgekeep/hardware/boot/boot-log';
+import { DiceRootOfTrust } from '@edgekeep/hardware/dice/dice-root-of-trust';
+import { readHandoffFolder } from '@edgekeep/hardware/dice/handoff';
 import { Pkcs11RootOfTrust } from '@edgekeep/hardware/pkcs11/pkcs11-root-of-trust';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import { SoftwareRootOfTrust } from '@edgekeep/hardware/software/software-root-of-trust';
@@ -41,6 +43,10 @@ export async function openRootOfTrust(
       stateFolder,
       bootId,
     });
+  }
+  if (chosen.kind === 'dice') {
+    const handoff = await readHandoffFolder(folder.resolve(chosen.handoffFolder));
+    return DiceRootOfTrust.open(handoff, { stateFolder, bootId });
   }
   const address = parseTpmAddress(chosen.address);
   if (address === undefined) throw new AgentError('settings-invalid', `not the address of a TPM: ${chosen.address}`);

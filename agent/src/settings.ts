@@ -42,6 +42,12 @@ const rootOfTrust = z.discriminatedUnion('kind', [
     /** CKA_LABEL of the IDevID's key and certificate. */
     idevidLabel: z.string().min(1).max(64).default(defaultIdevidLabel),
   }),
+  /** A chip that composes keys from what it boots (docs/dice.md). */
+  z.strictObject({
+    kind: z.literal('dice'),
+    /** Where an earlier boot stage leaves `chain.pem` and `alias-key.pem`; memory, not a disk. */
+    handoffFolder: path.default('/run/dice'),
+  }),
   /** Keys in files of the state folder; proves little, and says so in every verdict. */
   z.strictObject({ kind: z.literal('software') }),
 ]);

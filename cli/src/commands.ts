@@ -107,6 +107,7 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'model sign': () => import('./model/sign.ts').then((m) => m.command),
   'model verify': () => import('./model/verify.ts').then((m) => m.command),
   'reference publish': () => import('./reference/publish.ts').then((m) => m.publish),
+  'reference layers': () => import('./reference/layers.ts').then((m) => m.command),
   'reference list': () => import('./reference/publish.ts').then((m) => m.list),
   'reference withdraw': () => import('./reference/publish.ts').then((m) => m.withdraw),
   'policy show': () => import('./policy/policy.ts').then((m) => m.show),

@@ -10,6 +10,7 @@ import {
   examineNode,
   examineRights,
 } from './doctor/machine.ts';
+import { examineDice } from './doctor/dice.ts';
 import { examineSecureElements } from './doctor/pkcs11.ts';
 import { examineSimulator, examineTpm } from './doctor/tpm.ts';
 
@@ -17,7 +18,7 @@ const deviceDefault = 'device:/dev/tpmrm0';
 
 export const command: Command = {
   summary: 'what this machine has and lacks: TPM, secure element, clock, entropy, memory, permissions',
-  usage: `doctor [--tpm ADDRESS] [--pkcs11 MODULE]`,
+  usage: `doctor [--tpm ADDRESS] [--pkcs11 MODULE] [--dice FOLDER]`,
   help: `
 Looks at this machine and says, line by line, what is ok, missing or a warning, and what to do next. Changes nothing.
 The exit code is 0 whatever is found: a machine without a TPM can still be a device, of the lowest tier.
@@ -25,9 +26,10 @@ The exit code is 0 whatever is found: a machine without a TPM can still be a dev
   --tpm ADDRESS   device:PATH, unix:PATH or tcp:HOST:PORT (default ${deviceDefault}). A socket is a
                   TPM without resource manager: nobody else may be using it.
   --pkcs11 MODULE loads this PKCS#11 module and lists its tokens; no PIN is used
+  --dice FOLDER   reads what the boot stages of a DICE device handed over
 `,
   positionals: { least: 0, most: 0 },
-  options: { tpm: { type: 'string' }, pkcs11: { type: 'string' } },
+  options: { tpm: { type: 'string' }, pkcs11: { type: 'string' }, dice: { type: 'string' } },
   run: async (args) => {
     const address = parseTpmAddress(args.option('tpm') ?? deviceDefault);
     if (address === undefined) throw new UsageError('--tpm: expected device:PATH, unix:PATH or tcp:HOST:PORT');
@@ -36,6 +38,7 @@ The exit code is 0 whatever is found: a machine without a TPM can still be a dev
       ...(await examineTpm(address)),
       await examineSimulator(),
       ...(await examineSecureElements(args.option('pkcs11'))),
+      ...(await examineDice(args.option('dice'))),
       await examineClock(Date.now()),
       await examineEntropy(),
       ...(await examineMemory()),

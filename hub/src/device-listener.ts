@@ -36,6 +36,7 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     authorities,
     settings,
     vendorRoots: parts.vendorRoots,
+    diceTrust: parts.diceTrust,
     appraiser,
     witnesses,
     clock,

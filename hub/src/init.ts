@@ -47,6 +47,7 @@ export async function initHub(
   }
   await createHubKeys(folder, { rootFolder, unlockers, nowSeconds: Math.floor(nowMs / 1_000) });
   await mkdir(join(folder, 'vendor-roots'), { recursive: true });
+  await mkdir(join(folder, 'dice-roots'), { recursive: true });
   const database = await Database.open(join(folder, 'hub.sqlite'));
   const token = newTokenText();
   await database.write(async (trx) => {

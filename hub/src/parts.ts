@@ -3,6 +3,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toHex } from '@edgekeep/core/bytes';
+import type { DiceTrust } from '@edgekeep/core/attest/dice/chain';
 import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
@@ -28,6 +29,7 @@ import type { Clock } from './clock.ts';
 import { createMetrics, type Metrics } from './health/metrics.ts';
 import { DeviceDoor } from './http/device.ts';
 import { type RequireScope, requireScopeWith } from './http/operator.ts';
+import { diceTrustOf } from './identity/device-id-certificate.ts';
 import { Connections } from './identity/connections.ts';
 import type { OwnCertificate } from './identity/expiry.ts';
 import type { CutOrder } from './identity/revocation-store.ts';
@@ -47,6 +49,7 @@ export interface HubParts {
   readonly authorities: Authorities;
   readonly keyStore: KeyStore;
   readonly vendorRoots: readonly Certificate[];
+  readonly diceTrust: DiceTrust;
   readonly database: Database;
   readonly logFolder: string;
   readonly log: AuditLog;
@@ -85,6 +88,7 @@ export async function openParts(
   const keys = await loadHubKeys(folder, keyStore);
   opened.use(keys.platformKey);
   const vendorRoots = await readVendorRoots(join(folder, 'vendor-roots'));
+  const diceTrust = diceTrustOf(await readVendorRoots(join(folder, 'dice-roots')));
   const database = opened.use(await Database.open(join(folder, 'hub.sqlite')));
   const logFolder = join(folder, 'log');
   const log = opened.use(
@@ -102,7 +106,7 @@ export async function openParts(
   const references = new ReferenceStore(database, settings.pcrs);
   const keyId = toHex(keyIdentifierOf(encodeSpki(keys.attestationSigner.publicKey)));
   const rootKeys = new RootKeys();
-  const appraiser = new Appraiser(references, rootKeys, keys.attestationSigner, keyId, settings.pcrs);
+  const appraiser = new Appraiser(references, rootKeys, keys.attestationSigner, keyId, settings.pcrs, diceTrust);
   const { quorum, roundSeconds } = settings.witness;
   const witnesses = new WitnessBoard({ log, quorum, roundSecondsMax: roundSeconds });
   const { platformKey } = keys;
@@ -143,6 +147,7 @@ export async function openParts(
     authorities,
     keyStore,
     vendorRoots,
+    diceTrust,
     database,
     logFolder,
     log,
@@ -168,7 +173,7 @@ export async function openParts(
   };
 }
 
-// Every *.pem in the folder: vendors' roots, and intermediates that their TPMs do not carry.
+// Every *.pem in the folder: vendors' roots, and intermediates that their TPMs or chips do not carry.
 async function readVendorRoots(folder: string): Promise<readonly Certificate[]> {
   const names = await readdir(folder).catch(() => []);
   const texts = await Promise.all(

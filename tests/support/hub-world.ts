@@ -30,6 +30,8 @@ import { TestClock } from './clock.ts';
 export interface WorldOptions {
   /** PEM texts: roots and intermediates of TPM vendors. */
   readonly vendorRoots?: readonly string[];
+  /** PEM texts: roots and intermediates of makers of DICE chips. */
+  readonly diceRoots?: readonly string[];
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Whether it trusts the publisher from the start, as it does when this is left out. */
   readonly trustPublisher?: boolean;
@@ -55,6 +57,7 @@ export class HubWorld {
   /** Makes the hub, starts it, and lets it trust the publisher. */
   static async open({
     vendorRoots = [],
+    diceRoots = [],
     settings = {},
     folder: given,
     trustPublisher = true,
@@ -80,6 +83,8 @@ export class HubWorld {
     const order = { rootFolder: join(folder, 'root'), settings: parsed, nowMs: world.clock.now() };
     await initHub(world.hubFolder, order);
     await mkdir(join(world.hubFolder, 'vendor-roots'), { recursive: true });
+    await mkdir(join(world.hubFolder, 'dice-roots'), { recursive: true });
+    for (const [at, pem] of diceRoots.entries()) await writeFile(join(world.hubFolder, 'dice-roots', `${at}.pem`), pem);
     for (const [at, pem] of vendorRoots.entries()) {
       await writeFile(join(world.hubFolder, 'vendor-roots', `${at}.pem`), pem);
     }
@@ -150,7 +155,7 @@ export class HubWorld {
   }
 
   async enrolmentToken(
-    order: { deviceId?: string; tier?: 'tpm' | 'software'; lifeSeconds?: number } = {},
+    order: { deviceId?: string; tier?: 'tpm' | 'dice' | 'software'; lifeSeconds?: number } = {},
   ): Promise<string> {
     return (await this.operator.send('POST', '/v1/enrolment-tokens', order, enrolmentTokenAnswer)).token;
   }

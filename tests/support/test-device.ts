@@ -95,6 +95,9 @@ export class TestDevice {
 
   async identity(): Promise<api.DeviceIdentity> {
     const identity = await this.rootOfTrust.describe();
+    if (identity.tier === 'dice') {
+      return { kind: 'dice', deviceIdCertificates: identity.deviceIdCertificates.map(toBase64url) };
+    }
     if (identity.tier !== 'tpm') {
       const { tier: kind, signingPublic, encryptionPublic } = identity;
       return { kind, signingKey: toBase64url(signingPublic), encryptionKey: toBase64url(encryptionPublic) };

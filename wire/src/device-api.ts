@@ -29,6 +29,8 @@ export const deviceIdentitySchema = z.discriminatedUnion('kind', [
     attestationKey: small,
   }),
   z.strictObject({ kind: z.literal('secure-element'), signingKey: small, encryptionKey: small }),
+  /** DER, the DeviceID certificate first, then its issuers as far as the device has them (spec/dice.md). */
+  z.strictObject({ kind: z.literal('dice'), deviceIdCertificates: z.array(certificate).min(1).max(5) }),
   z.strictObject({ kind: z.literal('software'), signingKey: small, encryptionKey: small }),
 ]);
 export type DeviceIdentity = z.infer<typeof deviceIdentitySchema>;

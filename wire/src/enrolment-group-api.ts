@@ -23,7 +23,7 @@ export const groupTerms = z.strictObject({
     .regex(/^([a-z0-9][a-z0-9-]{0,61})?$/)
     .default(''),
   /** The only kind of root of trust that may come; left out: any. */
-  tier: z.enum(['tpm', 'secure-element', 'software']).optional(),
+  tier: z.enum(['tpm', 'secure-element', 'dice', 'software']).optional(),
   /** A token is needed beside the group's own proof: a one-time one, or one of this group. */
   needsToken: z.boolean().default(false),
   tags: tagsSchema.refine((tags) => Object.keys(tags).length <= 32, 'more than 32 tags').default({}),

@@ -114,7 +114,7 @@ export const stateAnswer = z.object({ deviceId: z.string(), state: z.string(), c
 
 export const enrolmentTokenOrder = z.strictObject({
   deviceId: deviceIdSchema.optional(),
-  tier: z.enum(['tpm', 'secure-element', 'software']).optional(),
+  tier: z.enum(['tpm', 'secure-element', 'dice', 'software']).optional(),
   lifeSeconds: z.int().min(1).max(2_592_000).default(86_400),
 });
 export const enrolmentTokenAnswer = z.object({ token: z.string(), expiresAt: z.number() });

@@ -2,14 +2,14 @@
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { enrolmentTokenAnswer, hubView } from '@edgekeep/wire/operator-api';
-import { exitCodes, type Command, UsageError } from '../command.ts';
+import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
 const tokenLifeSeconds = 86_400;
 
 export const command: Command = {
   summary: 'make the state folder of a new device',
-  usage: 'enroll kit ID --out DIR [--model NAME]… [--tpm ADDRESS | --software] [--hub HOST]',
+  usage: 'enroll kit ID --out DIR [--model NAME]… [--tpm ADDRESS | --dice FOLDER | --software] [--hub HOST]',
   help: `
 Writes DIR with agent.json, the keys the device pins, and a one-time enrolment token (24 hours). Carry it to the device, then run
 \`edgekeep agent run --state DIR\` there: the agent enrols, attests, removes the token and serves the models.
@@ -17,6 +17,7 @@ Writes DIR with agent.json, the keys the device pins, and a one-time enrolment t
 --out       a folder that does not exist yet
 --model     a model to run; may be repeated
 --tpm       device:/dev/tpmrm0 (default), unix:PATH or tcp:HOST:PORT
+--dice      where the boot stages of a DICE device leave chain and key (docs/dice.md)
 --software  no TPM: keys in files, the lowest tier
 --hub       how the device reaches the hub (default: the first name in the hub's certificate)
 ${operatorHelp}
@@ -27,15 +28,15 @@ ${operatorHelp}
     out: { type: 'string' },
     model: { type: 'string', multiple: true },
     tpm: { type: 'string' },
+    dice: { type: 'string' },
     software: { type: 'boolean' },
     hub: { type: 'string' },
   },
   async run(args) {
     const [deviceId = ''] = args.positionals;
     const folder = args.required('out');
-    const software = args.flag('software');
-    if (software && args.option('tpm') !== undefined) throw new UsageError('--tpm and --software exclude each other');
-    const tier = software ? 'software' : 'tpm';
+    const rootOfTrust = rootOfTrustIn(args);
+    const tier = rootOfTrust.kind;
     const operator = await openOperator(args);
     const hub = await operator.get('/v1/hub', hubView);
     const order = { deviceId, tier, lifeSeconds: tokenLifeSeconds };
@@ -51,9 +52,7 @@ ${operatorHelp}
         logKey: hub.logKey,
         attestationKeyFiles: ['attestation-key.pem'],
       },
-      rootOfTrust: software
-        ? { kind: 'software' }
-        : { kind: 'tpm', address: args.option('tpm') ?? 'device:/dev/tpmrm0' },
+      rootOfTrust,
       publisherKeyFiles: publishers.map(([name]) => name),
       models: args.all('model').map((name) => ({ name })),
     };
@@ -73,6 +72,16 @@ ${operatorHelp}
     };
   },
 };
+
+function rootOfTrustIn(args: Arguments) {
+  const chosen = (['tpm', 'dice'] as const).filter((name) => args.option(name) !== undefined);
+  const software = args.flag('software');
+  if (chosen.length + (software ? 1 : 0) > 1) throw new UsageError('--tpm, --dice and --software exclude each other');
+  if (software) return { kind: 'software' } as const;
+  const handoffFolder = args.option('dice');
+  if (handoffFolder !== undefined) return { kind: 'dice', handoffFolder } as const;
+  return { kind: 'tpm', address: args.option('tpm') ?? 'device:/dev/tpmrm0' } as const;
+}
 
 async function writePrivate(path: string, text: string): Promise<void> {
   await using file = await open(path, 'wx', 0o600);

@@ -6,7 +6,7 @@ import { timeText } from '../table.ts';
 
 export const command: Command = {
   summary: 'make a one-time enrolment token',
-  usage: 'enroll token [--device ID] [--tier tpm|secure-element|software] [--hours N]',
+  usage: 'enroll token [--device ID] [--tier tpm|secure-element|dice|software] [--hours N]',
   help: `
 Prints a token that enrols one device once. Hand it to the device in a file that its agent deletes after use.
 

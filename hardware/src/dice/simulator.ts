@@ -34,6 +34,9 @@ export interface FirmwareLayer {
   readonly hash?: FwidAlgorithm;
 }
 
+/** The certificate of a layer, before it is signed, as it should be and as it is to be. */
+export type Alteration = (template: CertificateTemplate, layer: number) => CertificateTemplate;
+
 /** A maker of chips. */
 export class DiceVendor {
   readonly root: Certificate;
@@ -55,8 +58,8 @@ export class DiceVendor {
   }
 
   /** The DeviceID certificate of a chip with this layer 0: made once, in the factory. */
-  certify(deviceIdKey: KeyObject, tcbInfo: TcbInfo): Promise<Certificate> {
-    return issued(deviceIdProfile(inputFor(deviceIdKey), this.root, tcbInfo), this.#key);
+  certify(deviceIdKey: KeyObject, tcbInfo: TcbInfo, alter: Alteration): Promise<Certificate> {
+    return issued(alter(deviceIdProfile(inputFor(deviceIdKey), this.root, tcbInfo), 0), this.#key);
   }
 }
 
@@ -71,8 +74,11 @@ export class DiceSimulator {
     this.#uniqueDeviceSecret = uniqueDeviceSecret;
   }
 
-  /** Powers on with this firmware, layer 0 first, and gives what the last layer gets. */
-  async boot(firmware: readonly FirmwareLayer[]): Promise<DiceHandoff> {
+  /**
+   * Powers on with this firmware, layer 0 first, and gives what the last layer gets. `alter` stands for a maker or a layer that issues something
+   * else than it should.
+   */
+  async boot(firmware: readonly FirmwareLayer[], alter: Alteration = (template) => template): Promise<DiceHandoff> {
     let secret = this.#uniqueDeviceSecret;
     let issuer = this.#vendor.root;
     let key: KeyObject | undefined;
@@ -85,8 +91,8 @@ export class DiceSimulator {
       const profile = layer === firmware.length - 1 ? aliasProfile : middleLayerProfile;
       issuer =
         key === undefined
-          ? await this.#vendor.certify(own, tcbInfo)
-          : await issued(profile(inputFor(own), issuer, tcbInfo), key);
+          ? await this.#vendor.certify(own, tcbInfo, alter)
+          : await issued(alter(profile(inputFor(own), issuer, tcbInfo), layer), key);
       chain.unshift(issuer.der);
       key = own;
     }

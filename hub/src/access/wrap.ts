@@ -1,5 +1,5 @@
 // Wraps a model key for one device: for a TPM an import blob that opens only in this TPM, in the boot state just proven and while the lease holds, for a secure
-// element or a software root of trust an HPKE ciphertext bound to the lease.
+// element, a DICE device or a software root of trust an HPKE ciphertext bound to the lease.
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { type LeaseTerms, policyLeaseTerms } from '@edgekeep/core/access/lease-terms';
 import { type EndorsementKeyKind, wrappedKeyHpkeInfo, type WrappedKey } from '@edgekeep/core/access/wrapped-key';
@@ -15,9 +15,12 @@ import type { DeviceIdentity } from '@edgekeep/wire/device-api';
 /** Whom a key can be wrapped for, read from what the root of trust said of itself at enrolment. */
 export type WrapTarget =
   | { readonly kind: 'tpm'; readonly parent: TpmPublic; readonly parentKind: EndorsementKeyKind }
-  | { readonly kind: 'hpke'; readonly recipient: KeyObject };
+  | { readonly kind: 'hpke'; readonly recipient: KeyObject }
+  /** The key is in the evidence: it goes with the firmware that runs. */
+  | { readonly kind: 'dice' };
 
 export function wrapTargetOf(identity: DeviceIdentity): WrapTarget {
+  if (identity.kind === 'dice') return { kind: 'dice' };
   if (identity.kind !== 'tpm') {
     const recipient = parseP256Point(parseBase64url(identity.encryptionKey, 'encryptionKey'));
     return { kind: 'hpke', recipient };
@@ -30,13 +33,13 @@ export function wrapTargetOf(identity: DeviceIdentity): WrapTarget {
 export function wrapForDevice(
   modelKey: Uint8Array,
   target: WrapTarget,
-  appraisal: Pick<Appraisal, 'pcrSelection' | 'pcrDigest'>,
+  appraisal: Pick<Appraisal, 'pcrSelection' | 'pcrDigest' | 'dice'>,
   leaseId: string,
   terms?: LeaseTerms,
 ): WrappedKey {
-  if (target.kind === 'hpke') {
+  if (target.kind !== 'tpm') {
     const sealed = hpkeSeal({
-      recipientPublicKey: target.recipient,
+      recipientPublicKey: target.kind === 'hpke' ? target.recipient : sealingKeyIn(appraisal),
       info: utf8(wrappedKeyHpkeInfo),
       aad: utf8(leaseId),
       plaintext: modelKey,
@@ -64,4 +67,9 @@ export function wrapForDevice(
     authValue: toBase64url(authValue),
     ...(terms === undefined ? {} : { terms }),
   };
+}
+
+function sealingKeyIn({ dice }: Pick<Appraisal, 'dice'>): KeyObject {
+  if (dice === undefined) throw new TypeError('a DICE device whose evidence was not its own gets no key');
+  return parseP256Point(dice.sealingKey);
 }

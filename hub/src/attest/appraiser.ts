@@ -2,6 +2,7 @@
 // next appraisal needs: the newest reset count and the device's state of health.
 import { type Appraisal, appraiseEvidence } from '@edgekeep/core/attest/appraise';
 import { attestationResultOf, signAttestationResult } from '@edgekeep/core/attest/ear';
+import type { DiceTrust } from '@edgekeep/core/attest/dice/chain';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { createLogCache } from '@edgekeep/core/attest/log-cache';
 import { tierSchema } from '@edgekeep/core/attest/tier';
@@ -32,15 +33,24 @@ export class Appraiser {
   readonly #signer: Signer;
   readonly #keyId: string;
   readonly #pcrs: readonly number[];
+  readonly #diceTrust: DiceTrust;
   readonly #logs = createLogCache(cachedLogsMost);
 
   /** `keyId` names the signing key in the results' header. */
-  constructor(references: ReferenceStore, rootKeys: RootKeys, signer: Signer, keyId: string, pcrs: readonly number[]) {
+  constructor(
+    references: ReferenceStore,
+    rootKeys: RootKeys,
+    signer: Signer,
+    keyId: string,
+    pcrs: readonly number[],
+    diceTrust: DiceTrust,
+  ) {
     this.#references = references;
     this.#rootKeys = rootKeys;
     this.#signer = signer;
     this.#keyId = keyId;
     this.#pcrs = pcrs;
+    this.#diceTrust = diceTrust;
   }
 
   /** Appraises evidence of a registered device; `nonce` is what the result says it answered. */
@@ -58,6 +68,7 @@ export class Appraiser {
       referenceValues: await this.#references.active(),
       lastBoot: device.reset_count < 0 ? undefined : { resetCount: device.reset_count, restartCount: 0 },
       logCache: this.#logs,
+      dice: { trust: this.#diceTrust, atSeconds: Math.floor(expected.nowMs / 1_000) },
     });
     const { referenceValues } = appraisal;
     const result = attestationResultOf(appraisal, {

@@ -1,17 +1,18 @@
 // Onboarding: a device proves its root of trust, then gets an identity here. A TPM proves that its endorsement key comes from a known
 // vendor (certificate path), that the attestation key lives beside it (credential activation), and that the operational key was made
-// on this device (quote over nonce and key). Any other device shows an IDevID or a one-time token and signs with its own key: its tier says
-// so, and that a key is in a secure element is what its manufacturer or whoever made the token vouches for.
-import { createHash, randomBytes } from 'node:crypto';
+// on this device (quote over nonce and key). A DICE device proves the same by the certificate of its DeviceID and a chain from there to the key
+// that signs. Any other device shows an IDevID or a one-time token and signs with its own key: its tier says so, and that a key is in a secure
+// element is what its manufacturer or whoever made the token vouches for.
+import { randomBytes } from 'node:crypto';
+import type { DiceTrust } from '@edgekeep/core/attest/dice/chain';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { equalBytes, parseBase64url, toBase64url, toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, serialText } from '@edgekeep/core/identity/certificate';
-import { encodeSpki, parseSpki } from '@edgekeep/core/identity/public-key';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { makeCredential } from '@edgekeep/core/tpm/credential';
-import { parsePublic, publicKeyOf as publicKeyOfArea, tpmName } from '@edgekeep/core/tpm/public-area';
+import { parsePublic, tpmName } from '@edgekeep/core/tpm/public-area';
 import type { DeviceIdentity, IdevidProofDocument } from '@edgekeep/wire/device-api';
 import type { Kysely } from 'kysely';
 import { wrapTargetOf } from '../access/wrap.ts';
@@ -34,6 +35,7 @@ import { takeWitnessKey } from '../registry/witness-keys.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow, Tables } from '../store/schema.ts';
 import { issueDeviceCertificate, recordCertificate } from './authority.ts';
+import { proveDeviceId, type ProvenDeviceId } from './device-id-certificate.ts';
 import { type ProvenEndorsement, proveEndorsement } from './endorsement.ts';
 import { tokenUnfit } from './enrolment-token.ts';
 import {
@@ -48,7 +50,7 @@ import {
   type TrustedIdevid,
 } from './idevid.ts';
 import { assertFreshToken, assertRootNotFormer, beginGeneration, findReturning } from './returning.ts';
-import { attestationKeyFor } from './root-keys.ts';
+import { attestationKeyFor, rootDigestOf } from './root-keys.ts';
 import { findShownToken, type ShownToken, spendShownToken, tokenActor } from './shown-token.ts';
 
 const credentialSecretLength = 32;
@@ -77,6 +79,7 @@ export interface EnrolmentParts {
   readonly authorities: Authorities;
   readonly settings: HubSettings;
   readonly vendorRoots: readonly Certificate[];
+  readonly diceTrust: DiceTrust;
   readonly appraiser: Appraiser;
 }
 
@@ -97,7 +100,7 @@ export async function startEnrolment(
     nowMs: number;
   },
 ): Promise<EnrolmentStart> {
-  const { database, settings, vendorRoots } = parts;
+  const { database, settings, vendorRoots, diceTrust } = parts;
   const { deviceId, identity, address, nowMs } = request;
   const rootSha256 = rootDigestOf(identity);
   const tier = identity.kind;
@@ -114,16 +117,17 @@ export async function startEnrolment(
     asksToken &&
     shown === undefined &&
     idevid?.kind !== 'trusted' &&
-    !(await mayBeVouchedFor(database.read, rootSha256))
+    !(await mayBeVouchedFor(database.read, newcomer))
   )
     throw idevid?.kind === 'unknown' ? idevid.refusal : tokenUnfit();
   const endorsement = tier === 'tpm' ? await proveEndorsement(database.read, identity, vendorRoots, nowMs) : undefined;
-  const proof = proofOf({ deviceId, tier, rootSha256, shown, endorsement, idevid });
+  const deviceIdProof = tier === 'dice' ? proveDeviceId(identity, diceTrust, nowMs) : undefined;
+  const proof = proofOf({ deviceId, tier, rootSha256, shown, endorsement, idevid, deviceIdProof });
   // Whoever comes back has its group and its place; the order to wipe it vouches for hardware that is still the same.
   const group = returning === undefined ? await matchEnrolmentGroup(database.read, proof) : undefined;
   const vouched = group !== undefined || !asksToken;
-  // Without a TPM or a manufacturer's word nothing shows where a key is, whoever lists it.
-  const proven = endorsement !== undefined || idevid?.kind === 'trusted';
+  // Without a maker's word, in whatever certificate, nothing shows where a key is, whoever lists it.
+  const proven = endorsement !== undefined || deviceIdProof !== undefined || idevid?.kind === 'trusted';
   const needsToken = !proven || !vouched || group?.terms.needsToken === true;
   if (needsToken && shown === undefined && idevid?.kind === 'unknown') throw idevid.refusal;
   const token = needsToken ? (shown ?? (await findShownToken(database.read, undefined, asker))) : shown;
@@ -313,16 +317,18 @@ function proofOf(known: {
   readonly shown: ShownToken | undefined;
   readonly endorsement: ProvenEndorsement | undefined;
   readonly idevid: ShownIdevid | undefined;
+  readonly deviceIdProof: ProvenDeviceId | undefined;
 }): EnrolmentProof {
-  const { deviceId, tier, rootSha256, shown, endorsement } = known;
+  const { deviceId, tier, rootSha256, shown, endorsement, deviceIdProof } = known;
   const idevid = known.idevid?.kind === 'trusted' ? known.idevid : undefined;
   return {
     deviceId,
     tier,
     rootSha256,
     endorsementAuthorities: endorsement?.authorities ?? [],
-    idevidAuthorities: idevid?.authorities ?? [],
-    idevidSha256: idevid?.idevid.sha256,
+    // A DeviceID certificate is the initial identity that the maker gave the chip; one that was shown besides comes first.
+    idevidAuthorities: idevid?.authorities ?? deviceIdProof?.authorities ?? [],
+    idevidSha256: idevid?.idevid.sha256 ?? deviceIdProof?.certificateSha256,
     tokenGroup: shown?.kind === 'group' ? shown.group : undefined,
     anchorGroups: [...(endorsement?.anchorGroups ?? []), ...(idevid?.anchorGroups ?? [])],
   };
@@ -362,15 +368,6 @@ function actorOf({ deviceId, generation, token, group }: PendingEnrolment, impor
   if (generation > 1) return `device:${deviceId}`;
   if (group !== undefined) return `enrolment-group:${group.name}`;
   return imported ? 'allow-list' : 'vendor-root';
-}
-
-// Over the key alone: a public area has attributes around it that nothing proves, and one TPM must not become two devices by other ones.
-function rootDigestOf(identity: DeviceIdentity): string {
-  const key =
-    identity.kind === 'tpm'
-      ? publicKeyOfArea(parsePublic(parseBase64url(identity.endorsementKey, 'endorsementKey')))
-      : parseSpki(parseBase64url(identity.signingKey, 'signingKey'));
-  return toHex(createHash('sha256').update(encodeSpki(key)).digest());
 }
 
 function refused(code: string, message: string): HubError {

@@ -1,12 +1,15 @@
 // The keys of registered devices' roots of trust, parsed and kept: reading a key costs more than using it once.
+import { createHash, type KeyObject } from 'node:crypto';
 import { type AttestationKey, attestationKeyOf } from '@edgekeep/core/attest/quote';
-import { parseBase64url } from '@edgekeep/core/bytes';
-import { parseSpki } from '@edgekeep/core/identity/public-key';
-import { parsePublic } from '@edgekeep/core/tpm/public-area';
+import { parseBase64url, toHex } from '@edgekeep/core/bytes';
+import { publicKeyOf } from '@edgekeep/core/identity/certificate';
+import { encodeSpki, parseSpki } from '@edgekeep/core/identity/public-key';
+import { parsePublic, publicKeyOf as publicKeyOfArea } from '@edgekeep/core/tpm/public-area';
 import { type DeviceIdentity, deviceIdentitySchema } from '@edgekeep/wire/device-api';
 import { type WrapTarget, wrapTargetOf } from '../access/wrap.ts';
 import { HubError } from '../error.ts';
 import type { DeviceRow } from '../store/schema.ts';
+import { deviceIdCertificateOf } from './device-id-certificate.ts';
 
 // Devices seen lately; one takes about 8 KiB with both keys and the text they were read from.
 const devicesMost = 20_000;
@@ -20,12 +23,37 @@ interface Known {
   wrapTarget: WrapTarget | undefined;
 }
 
-/** The key that must have signed the evidence of a root of trust that described itself so. */
+/** The key that must have signed the evidence of a root of trust that described itself so; of a DICE device the one its chain must lead to. */
 export function attestationKeyFor(identity: DeviceIdentity): AttestationKey {
   if (identity.kind === 'tpm') {
     return attestationKeyOf(parsePublic(parseBase64url(identity.attestationKey, 'attestationKey')), 'endorsement');
   }
+  if (identity.kind === 'dice') return { publicKey: publicKeyOf(deviceIdCertificateOf(identity)) };
   return { publicKey: parseSpki(parseBase64url(identity.signingKey, 'signingKey')) };
+}
+
+/**
+ * What the device is known by: SHA-256 of the SPKI of its root of trust, hex. Over the key alone: a public area has attributes around it that
+ * nothing proves, and one TPM must not become two devices by other ones.
+ */
+export function rootDigestOf(identity: DeviceIdentity): string {
+  return toHex(
+    createHash('sha256')
+      .update(encodeSpki(rootKeyOf(identity)))
+      .digest(),
+  );
+}
+
+function rootKeyOf(identity: DeviceIdentity): KeyObject {
+  switch (identity.kind) {
+    case 'tpm':
+      return publicKeyOfArea(parsePublic(parseBase64url(identity.endorsementKey, 'endorsementKey')));
+    case 'dice':
+      return publicKeyOf(deviceIdCertificateOf(identity));
+    case 'secure-element':
+    case 'software':
+      return parseSpki(parseBase64url(identity.signingKey, 'signingKey'));
+  }
 }
 
 export class RootKeys {

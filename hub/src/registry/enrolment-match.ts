@@ -110,7 +110,10 @@ export async function matchEnrolmentGroup(
 }
 
 /** Whether any group could speak for a root of trust that has proven nothing yet: a manifest that lists it, or a vendor's. */
-export async function mayBeVouchedFor(db: Kysely<Tables>, rootSha256: string): Promise<boolean> {
+export async function mayBeVouchedFor(
+  db: Kysely<Tables>,
+  { tier, rootSha256 }: { readonly tier: string; readonly rootSha256: string },
+): Promise<boolean> {
   const listed = await db
     .selectFrom('enrolment_listing')
     .select('kind')
@@ -121,7 +124,7 @@ export async function mayBeVouchedFor(db: Kysely<Tables>, rootSha256: string): P
   const vendor = await db
     .selectFrom('enrolment_group')
     .select('name')
-    .where('kind', '=', 'endorsement-root')
+    .where('kind', '=', tier === 'dice' ? 'ca' : 'endorsement-root')
     .limit(1)
     .executeTakeFirst();
   return vendor !== undefined;

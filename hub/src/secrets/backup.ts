@@ -37,7 +37,8 @@ export async function backUpHub({ folder, file, plain, blobs }: BackupOrder): Pr
     const writer = new BackupWriter(output);
     await writer.begin();
     // The log first: tiles that are older than the store are completed from it, newer ones would contradict it.
-    for (const place of ['vendor-roots', 'log', ...(blobs ? ['blobs'] : [])]) await writer.addTree(folder, place);
+    for (const place of ['vendor-roots', 'dice-roots', 'log', ...(blobs ? ['blobs'] : [])])
+      await writer.addTree(folder, place);
     const keys = await snapshotWithKeys(folder, snapshot);
     await writer.addFile('hub.sqlite', snapshot);
     for (const [name, bytes] of keys) await writer.add(`keys/${name}`, bytes);

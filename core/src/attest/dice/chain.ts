@@ -75,24 +75,32 @@ export function deviceIdPosition(certificates: readonly Certificate[]): number {
   return (end === -1 ? certificates.length : end) - 1;
 }
 
-/** What is wrong with a DeviceID certificate on its own, at enrolment: path and profile. */
-export function deviceIdReasons(
+export type DeviceIdResult =
+  | {
+      readonly kind: 'valid';
+      /** The DeviceID certificate first, the anchor last. */ readonly chain: readonly Certificate[];
+    }
+  | { readonly kind: 'refused'; readonly reasons: readonly Reason[] };
+
+/** A DeviceID certificate on its own, with its issuers behind it: path and profile. Throws as `validateDiceChain`. */
+export function validateDeviceId(
   certificates: readonly Certificate[],
   trust: DiceTrust,
   atSeconds: number,
-): readonly Reason[] {
+): DeviceIdResult {
   const [leaf, ...sent] = certificates;
-  if (leaf === undefined) return reasonsOf('dice-path-refused', ['there is no DeviceID certificate']);
+  if (leaf === undefined) return refused('dice-path-refused', ['there is no DeviceID certificate']);
   const intermediates = [...sent, ...trust.intermediates];
   const { anchors } = trust;
   const path = validatePath({ leaf, intermediates, anchors, atSeconds, purpose: 'any', processedByCaller: known });
-  if (path.kind === 'refused') return reasonsOf('dice-path-refused', path.reasons);
-  const [own, above] = path.chain.map((certificate) => tcbInfosIn(certificate.extensions.all).length > 0);
-  if (own !== true) return reasonsOf('dice-layer-missing', [`${shown(leaf)} has no TcbInfo`]);
-  if (above === true) return reasonsOf('dice-device-differs', [`${shown(leaf)} is of a layer above the DeviceID`]);
+  if (path.kind === 'refused') return refused('dice-path-refused', path.reasons);
+  const [own, ...above] = path.chain.map((certificate) => tcbInfosIn(certificate.extensions.all).length > 0);
+  if (own !== true) return refused('dice-layer-missing', [`${shown(leaf)} has no TcbInfo`]);
+  if (above.includes(true)) return refused('dice-device-differs', [`${shown(leaf)} is of a layer above the DeviceID`]);
   const { basicConstraints } = leaf.extensions;
   const authority = basicConstraints?.authority === true ? [] : [`${shown(leaf)} is not an authority`];
-  return reasonsOf('dice-profile-refused', [...authority, ...issuerReasons(leaf)]);
+  const profile = [...authority, ...issuerReasons(leaf)];
+  return profile.length > 0 ? refused('dice-profile-refused', profile) : { kind: 'valid', chain: path.chain };
 }
 
 interface Link {
@@ -194,12 +202,9 @@ function orderReasons(group: readonly DiceLayer[], below: number | undefined): r
   return reasons;
 }
 
-function refused(code: ReasonCode, messages: readonly string[]): DiceChainResult {
-  return { kind: 'refused', reasons: reasonsOf(code, messages) };
-}
-
-function reasonsOf(code: ReasonCode, messages: readonly string[]): readonly Reason[] {
-  return messages.map((message) => ({ code, message }));
+function refused(code: ReasonCode, messages: readonly string[]) {
+  const reasons: readonly Reason[] = messages.map((message) => ({ code, message }));
+  return { kind: 'refused', reasons } as const;
 }
 
 function shown(certificate: Certificate): string {

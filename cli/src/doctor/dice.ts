@@ -1,0 +1,50 @@
+// A DICE device: what its boot stages handed over, whether it fits together, and whether it is where no disk keeps it.
+import { statfs } from 'node:fs/promises';
+import { deviceIdPosition } from '@edgekeep/core/attest/dice/chain';
+import { tcbInfosIn } from '@edgekeep/core/attest/dice/tcb-info';
+import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { readHandoffFolder } from '@edgekeep/hardware/dice/handoff';
+import { HardwareError } from '@edgekeep/hardware/error';
+import { type Finding, ok, warning } from './finding.ts';
+
+const subject = 'DICE';
+/** tmpfs and ramfs (linux/magic.h): gone with the power. */
+const memoryFileSystems: readonly number[] = [0x01021994, 0x858458f6];
+
+/** Nothing without a folder: a machine does not show whether it is one. */
+export async function examineDice(folder: string | undefined): Promise<readonly Finding[]> {
+  if (folder === undefined) return [];
+  try {
+    const { chain } = await readHandoffFolder(folder);
+    return [describe(chain.map(parseCertificate)), await examineFolder(folder)];
+  } catch (error) {
+    if (!(error instanceof HardwareError)) throw error;
+    return [warning(subject, error.message, 'see docs/dice.md, "What the firmware hands over"')];
+  }
+}
+
+function describe(chain: ReturnType<typeof parseCertificate>[]): Finding {
+  const at = deviceIdPosition(chain);
+  if (at < 1) {
+    const found = 'the chain has no DeviceID certificate with a layer above it';
+    return warning(subject, found, 'the firmware must put a TcbInfo into the certificate of each layer');
+  }
+  const layers = chain.slice(0, at + 1).toReversed();
+  const shown = layers.map(({ extensions }, place) => {
+    const [info] = tcbInfosIn(extensions.all);
+    const flags = info?.flags?.named ?? [];
+    const state = flags.length === 0 ? '' : ` (${flags.join(', ')})`;
+    return `layer ${info?.layer ?? place}: ${info?.model ?? '?'} ${info?.version ?? '?'} svn ${info?.svn ?? '-'}${state}`;
+  });
+  return ok(subject, shown.join('; '));
+}
+
+async function examineFolder(folder: string): Promise<Finding> {
+  const { type } = await statfs(folder);
+  if (memoryFileSystems.includes(type)) return ok('DICE handoff', `${folder}, in memory`);
+  return warning(
+    'DICE handoff',
+    `${folder} is on a file system that outlives the boot`,
+    'have the firmware write to tmpfs: a key on a disk is a key in a backup',
+  );
+}

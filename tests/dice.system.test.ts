@@ -1,0 +1,444 @@
+// Devices with DICE against a real hub: the chip and its firmware are simulated (no machine here has one), everything else is real.
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { inspect } from 'node:util';
+import type { AgentSettingsInput } from '@edgekeep/agent/settings';
+import { fwidAlgorithms } from '@edgekeep/core/attest/dice/fwid';
+import type { ReferenceLayer } from '@edgekeep/core/attest/dice/reference-layer';
+import { multiTcbInfoExtension } from '@edgekeep/core/attest/dice/tcb-info';
+import { verifyAttestationResult } from '@edgekeep/core/attest/ear';
+import { parseBase64url, toBase64url, utf8 } from '@edgekeep/core/bytes';
+import { basicConstraints, type Extension } from '@edgekeep/core/identity/extensions';
+import { DiceRootOfTrust } from '@edgekeep/hardware/dice/dice-root-of-trust';
+import type { DiceHandoff } from '@edgekeep/hardware/dice/handoff';
+import {
+  type Alteration,
+  DiceSimulator,
+  DiceVendor,
+  type FirmwareLayer,
+  writeHandoffFolder,
+} from '@edgekeep/hardware/dice/simulator';
+import { HardwareError } from '@edgekeep/hardware/error';
+import * as api from '@edgekeep/wire/device-api';
+import { enrolmentGroupDeleted, enrolmentGroupView } from '@edgekeep/wire/enrolment-group-api';
+import { policyView } from '@edgekeep/wire/operator-api';
+import { z } from 'zod';
+import { accepted, type Answer, assertRefused } from './support/answer.ts';
+import { DeviceLink, zeroNonce } from './support/device-link.ts';
+import { HubWorld } from './support/hub-world.ts';
+import { TestAgent } from './support/test-agent.ts';
+import { newOperationalKey, TestDevice } from './support/test-device.ts';
+
+const page = await readFile(join(import.meta.dirname, '../docs/dice.md'), 'utf8');
+const [, policy = ''] = /```cedar\n([\s\S]*?)```/.exec(page) ?? [];
+const content = 'weights for devices with layers';
+const vendor = await DiceVendor.create('Example chips');
+let world: HubWorld;
+const devices: TestDevice[] = [];
+
+before(async () => {
+  world = await HubWorld.open({ diceRoots: [vendor.rootPem] });
+  await publishLayers('1.0', firmware());
+  await world.publishModel('opaque', '1.0.0', content);
+  await world.operator.send('PUT', '/v1/policy', { text: policy }, policyView);
+});
+after(async () => {
+  for (const device of devices) await device[Symbol.asyncDispose]();
+  await world[Symbol.asyncDispose]();
+});
+
+interface Versions {
+  readonly runtime?: string;
+  readonly changes?: Partial<FirmwareLayer>;
+}
+
+/** Three layers, the last one as it is to be. */
+function firmware({ runtime = 'runtime 1', changes = {} }: Versions = {}): readonly FirmwareLayer[] {
+  const common = { vendor: 'Example', model: 'E1', version: '1.0' };
+  return [
+    { ...common, image: utf8('boot'), svn: 1 },
+    { ...common, image: utf8('secure world'), svn: 2, hash: 'sha256' },
+    { ...common, image: utf8(runtime), svn: 3, ...changes },
+  ];
+}
+
+async function publishLayers(version: string, layers: readonly FirmwareLayer[]): Promise<void> {
+  const wanted = layers.map(({ image, svn, hash = 'sha384', vendor: maker }, layer): ReferenceLayer => {
+    const fwid = `${hash}:${createHash(hash).update(image).digest('hex')}`;
+    return { layer, name: `layer ${layer}`, vendor: maker, fwids: [[fwid]], svnLeast: svn };
+  });
+  const head = { type: 'edgekeep-reference-values/v1', name: 'firmware', bank: 'sha256', events: [] } as const;
+  await world.publishReferenceValues({ ...head, version, layers: wanted });
+}
+
+async function deviceOn(id: string, handoff: DiceHandoff): Promise<TestDevice> {
+  const place = { stateFolder: join(world.folder, `${id}-${crypto.randomUUID()}`), bootId: 'boot-1' };
+  const device = await TestDevice.with(id, await DiceRootOfTrust.open(handoff, place));
+  devices.push(device);
+  return device;
+}
+
+async function enrolled(id: string, handoff: DiceHandoff): Promise<TestDevice> {
+  const device = await deviceOn(id, handoff);
+  await device.enrol(world);
+  return device;
+}
+
+function newChip(): DiceSimulator {
+  return new DiceSimulator(vendor, randomBytes(32));
+}
+
+/** A restarted device, which has no certificate any more. */
+async function recover(device: TestDevice): Promise<Answer> {
+  await using link = await DeviceLink.open(world.hub);
+  const start = await link.ask('POST', '/v1/recover/challenge', { deviceId: device.id });
+  const { nonce } = accepted(start, api.challengeResponse);
+  const { request, spki } = await newOperationalKey(device.id);
+  const evidence = await device.evidence('certify', parseBase64url(nonce, 'nonce'), spki);
+  return await link.ask('POST', '/v1/recover/complete', { certificateRequest: toBase64url(request), evidence });
+}
+
+const noKey = { status: 403, code: 'attestation-refused' };
+const notEnrolled = { status: 403, code: 'enrolment-refused' };
+
+test('a device with approved layers enrols, binds, and gets a key that only its firmware opens', async () => {
+  const chip = newChip();
+  const device = await enrolled('healthy', await chip.boot(firmware()));
+  await using link = await device.connect(world.hub);
+  const { wrappedKey, lease, attestationResult } = await device.release(link, 'opaque', '1.0.0');
+  assert.equal(wrappedKey.kind, 'hpke');
+  assert.equal((await device.rootOfTrust.openKey(wrappedKey, { leaseId: lease.id })).length, 32);
+
+  const { attestationKeys } = await world.trust();
+  const window = { nowSeconds: Math.floor(world.clock.now() / 1_000), ageSecondsMax: 60, skewSecondsMax: 60 };
+  const [key] = attestationKeys;
+  assert.ok(key !== undefined);
+  const verdict = verifyAttestationResult(attestationResult, key, window);
+  assert.ok(verdict.kind === 'verified');
+  const { status, tier, layers, policyId, vector } = verdict.result;
+  assert.deepEqual([status, tier, policyId, vector.hardware], ['affirming', 'dice', 'firmware 1.0', 2]);
+  assert.deepEqual(
+    layers?.map(({ layer, svn }) => [layer, svn]),
+    [
+      [0, 1],
+      [1, 2],
+      [2, 3],
+    ],
+  );
+
+  // The same chip with other firmware, and another chip with the same.
+  const others = [await chip.boot(firmware({ runtime: 'runtime 2' })), await newChip().boot(firmware())];
+  for (const handoff of others) {
+    const other = await deviceOn('healthy', handoff);
+    await assert.rejects(other.rootOfTrust.openKey(wrappedKey, { leaseId: lease.id }), (error: unknown) => {
+      return error instanceof HardwareError && error.code === 'wrapped-key-refused';
+    });
+  }
+});
+
+const boots: readonly (readonly [string, string, readonly FirmwareLayer[], string, RegExp])[] = [
+  [
+    'debug',
+    'a layer in debug mode',
+    firmware({ changes: { flags: ['debug'] } }),
+    'dice-flag-set',
+    /layer 2 .*debug is set/,
+  ],
+  ['old', 'firmware that is too old', firmware({ changes: { svn: 2 } }), 'dice-svn-too-low', /svn is 2, expected 3/],
+  [
+    'unknown',
+    'unknown firmware',
+    firmware({ runtime: 'rootkit' }),
+    'dice-fwid-unexpected',
+    /layer 2 .*fwids are sha384/,
+  ],
+  ['short', 'a missing layer', firmware().slice(0, 2), 'dice-layer-missing', /layer 2 .* is not in the chain/],
+  [
+    'long',
+    'a layer more than there should be',
+    [...firmware(), ...firmware({ runtime: 'hypervisor' }).slice(2)],
+    'dice-layer-unexpected',
+    /layer 3 has firmware/,
+  ],
+  [
+    'foreign',
+    'firmware of another vendor',
+    firmware({ changes: { vendor: 'Other' } }),
+    'dice-field-differs',
+    /vendor is "Other"/,
+  ],
+];
+for (const [id, title, layers, reason, says] of boots) {
+  test(`${title} is refused the key as ${reason}, whoever made the chip`, async () => {
+    const device = await enrolled(id, await newChip().boot(layers));
+    await using link = await device.connect(world.hub);
+    assertRefused(await device.askForKey(link, 'opaque', '1.0.0'), { ...noKey, reason, says });
+    const log = (await world.entries('attestation-refused')).filter(({ subject }) => subject === `device:${id}`);
+    assert.match(JSON.stringify(log), new RegExp(reason));
+  });
+}
+
+function replacing(at: number, extension: Extension): Alteration {
+  return (template, layer) => {
+    if (layer !== at) return template;
+    const others = template.extensions.filter(({ oid }) => oid !== extension.oid);
+    return { ...template, extensions: [...others, extension] };
+  };
+}
+
+// Refused at once, or when the evidence shows the chain: nobody gets a certificate by it.
+const unknownCritical = { oid: '1.2.3.4', critical: true, value: Uint8Array.of(5, 0) };
+const tcbInfoOid = '2.23.133.5.4.1';
+const fwid = { algorithm: fwidAlgorithms.sha256.oid, digest: new Uint8Array(32) };
+const chains: readonly (readonly [string, Alteration, string, RegExp])[] = [
+  [
+    'an expired layer certificate',
+    (template, layer) => (layer === 1 ? { ...template, notAfterSeconds: 1_710_000_000 } : template),
+    'dice-path-refused',
+    /expired at/,
+  ],
+  [
+    'a path that is longer than the DeviceID allows',
+    replacing(0, basicConstraints(true, 0)),
+    'dice-path-refused',
+    /allows 0 authorities below it/,
+  ],
+  [
+    'an unknown critical extension',
+    replacing(2, unknownCritical),
+    'dice-path-refused',
+    /unknown critical extension 1\.2\.3\.4/,
+  ],
+  [
+    'a layer that issues although it is no authority',
+    replacing(1, basicConstraints(false)),
+    'dice-path-refused',
+    /is not an authority/,
+  ],
+  [
+    'a layer without TcbInfo',
+    (template, layer) =>
+      layer === 1 ? { ...template, extensions: template.extensions.filter(({ oid }) => oid !== tcbInfoOid) } : template,
+    'dice-layer-missing',
+    /stands between layers/,
+  ],
+];
+for (const [title, alter, reason, says] of chains) {
+  test(`${title} is refused at enrolment as ${reason}`, async () => {
+    const answer = await enrolWith('crooked', await newChip().boot(firmware(), alter));
+    assertRefused(answer, { ...notEnrolled, reason, says });
+    assert.ok(!(await world.entries('device-enrolled')).some(({ subject }) => subject === 'device:crooked'));
+  });
+}
+
+/** Enrols with a chain that the agent itself would not take: what it looks at does not protect the hub. */
+async function enrolWith(
+  id: string,
+  { chain, aliasKey }: DiceHandoff,
+  deviceIdCertificates: readonly Uint8Array[] = chain.slice(-1),
+): Promise<Answer> {
+  const { chain: honest } = await newChip().boot(firmware());
+  const device = await deviceOn(id, { chain: honest, aliasKey });
+  return device.tryEnrol(world, await world.enrolmentToken({ deviceId: id }), {
+    start: (start) => ({
+      ...start,
+      identity: { kind: 'dice', deviceIdCertificates: deviceIdCertificates.map(toBase64url) },
+    }),
+    end: (end) => ({
+      ...end,
+      evidence: { ...z.object({}).loose().parse(end['evidence']), chain: chain.map(toBase64url) },
+    }),
+  });
+}
+
+test('layers in another order are refused at enrolment', async () => {
+  const swapped: Alteration = (template, layer) => {
+    if (layer === 0) return template;
+    const level = (at: number) => multiTcbInfoExtension([{ layer: at, fwids: [fwid] }]);
+    const others = template.extensions.filter(({ oid }) => oid !== tcbInfoOid);
+    return { ...template, extensions: [...others, level(3 - layer)] };
+  };
+  const answer = await enrolWith('swapped', await newChip().boot(firmware(), swapped));
+  assertRefused(answer, {
+    ...notEnrolled,
+    reason: 'dice-layer-order',
+    says: /layer 2 issued a certificate of layer 1/,
+  });
+});
+
+test("another device's DeviceID under an alias key of one's own is refused, and so is the maker's word for another chip", async () => {
+  const victim = await newChip().boot(firmware());
+  const own = await newChip().boot(firmware());
+  const deviceId = victim.chain.slice(-1);
+  // Its certificates, and one's own in front of them.
+  const grafted = { ...own, chain: [...own.chain.slice(0, 1), ...victim.chain.slice(1)] };
+  const refusal = { ...notEnrolled, reason: 'dice-path-refused', says: /no issuer found/ };
+  assertRefused(await enrolWith('grafted', grafted), refusal);
+  // Its identity, and a whole chain of one's own.
+  assertRefused(await enrolWith('borrowed', own, deviceId), { ...notEnrolled, reason: 'dice-device-differs' });
+  // Its whole chain, without its key.
+  const stolen = { ...own, chain: victim.chain };
+  assertRefused(await enrolWith('stolen', stolen), { ...notEnrolled, reason: 'signature-invalid' });
+});
+
+test('a maker that is not in dice-roots is refused before any evidence, whatever it says of its chips', async () => {
+  const other = await DiceVendor.create('Example chips');
+  const handoff = await new DiceSimulator(other, randomBytes(32)).boot(firmware());
+  assertRefused(await enrolWith('unknown-maker', handoff), { ...notEnrolled, reason: 'dice-path-refused' });
+  // A layer in the place of the DeviceID would make a device of each firmware.
+  const good = await newChip().boot(firmware());
+  const middle = await enrolWith('middle', good, good.chain.slice(1));
+  assertRefused(middle, { ...notEnrolled, reason: 'dice-device-differs' });
+});
+
+test('an oversized chain and broken certificates are refused before anything is verified', async () => {
+  const good = await newChip().boot(firmware());
+  const invalid = { status: 400, code: 'request-invalid' };
+  const many = Array.from({ length: 9 }, (_, at) => good.chain[at % 3] ?? new Uint8Array(0));
+  assertRefused(await enrolWith('many', { ...good, chain: many }, good.chain.slice(-1)), invalid);
+  const long = [...good.chain.slice(0, 2), new Uint8Array(9_000)];
+  assertRefused(await enrolWith('long-certificate', { ...good, chain: long }, good.chain.slice(-1)), invalid);
+  const broken = [...good.chain.slice(0, 2), randomBytes(600)];
+  assertRefused(await enrolWith('broken', { ...good, chain: broken }, good.chain.slice(-1)), invalid);
+  assertRefused(await enrolWith('nobody', good, []), invalid);
+});
+
+test('evidence is good for one answer, one connection and one purpose', async () => {
+  const device = await enrolled('replayed', await newChip().boot(firmware()));
+  await using link = await device.connect(world.hub);
+  const stale = { ...noKey, reason: 'qualifying-data-mismatch' };
+  const ask = (evidence: object) => link.ask('POST', '/v1/releases', { model: 'opaque', version: '1.0.0', evidence });
+  const evidence = await device.evidence('release', await link.challenge(), link.exporter);
+  accepted(await ask(evidence), api.releaseResponse);
+  assertRefused(await ask(evidence), { status: 409, code: 'challenge-missing' });
+  await link.challenge();
+  assertRefused(await ask(evidence), stale);
+  // Refused evidence makes nobody suspect: it was not this device's word of now.
+  assert.equal((await world.device('replayed')).state, 'active');
+  await using second = await DeviceLink.open(world.hub, device.credential);
+  const bound = await device.evidence('bind', zeroNonce, link.exporter);
+  const refusal = { status: 403, code: 'bind-refused', reason: 'qualifying-data-mismatch' };
+  assertRefused(await second.ask('POST', '/v1/bind', { evidence: bound }), refusal);
+});
+
+test('a stolen operational certificate and key do not bind on another chip', async () => {
+  const victim = await enrolled('victim', await newChip().boot(firmware()));
+  const thief = await deviceOn('victim', await newChip().boot(firmware()));
+  await using link = await DeviceLink.open(world.hub, victim.credential);
+  assertRefused(await thief.bind(link), { status: 403, code: 'bind-refused', reason: 'dice-device-differs' });
+  assertRefused(await recover(thief), { status: 403, code: 'renewal-refused', reason: 'dice-device-differs' });
+});
+
+test('after a firmware update the device is the same, and its old firmware ends with its reference values', async () => {
+  const chip = newChip();
+  await using old = await enrolled('updated', await chip.boot(firmware()));
+  await using before = await old.connect(world.hub);
+  const { wrappedKey, lease } = await old.release(before, 'opaque', '1.0.0');
+
+  const next = firmware({ runtime: 'runtime 2', changes: { svn: 4 } });
+  const device = await deviceOn('updated', await chip.boot(next));
+  accepted(await recover(device), api.certificateResponse);
+  await assert.rejects(device.rootOfTrust.openKey(wrappedKey, { leaseId: lease.id }), HardwareError);
+  await using link = await DeviceLink.open(world.hub, old.credential);
+  accepted(await device.bind(link), api.bindResponse);
+  // It is who it was; what it runs has yet to be published.
+  const refusal = { ...noKey, reason: 'dice-fwid-unexpected' };
+  assertRefused(await device.askForKey(link, 'opaque', '1.0.0'), refusal);
+  await publishLayers('2.0', next);
+  const released = await device.release(link, 'opaque', '1.0.0');
+  assert.equal((await device.rootOfTrust.openKey(released.wrappedKey, { leaseId: released.lease.id })).length, 32);
+
+  // The old firmware's alias key, had somebody copied it, is worth nothing once its set is withdrawn.
+  await world.operator.send('POST', '/v1/reference-values/firmware/1.0/withdraw', {}, z.looseObject({}));
+  await using copied = await old.connect(world.hub);
+  assertRefused(await old.askForKey(copied, 'opaque', '1.0.0'), noKey);
+  await publishLayers('1.0.1', firmware());
+});
+
+test('other code in layer 0 is another DeviceID: the hub takes it for no device it knows', async () => {
+  const chip = newChip();
+  await enrolled('reborn', await chip.boot(firmware()));
+  const [, ...above] = firmware();
+  const [boot] = firmware();
+  assert.ok(boot !== undefined);
+  const changed = await deviceOn('reborn', await chip.boot([{ ...boot, image: utf8('boot 2') }, ...above]));
+  assertRefused(await recover(changed), { status: 403, code: 'renewal-refused', reason: 'dice-device-differs' });
+});
+
+test('one chip is one device, and a device without a token needs a group that speaks for its maker', async () => {
+  const handoff = await newChip().boot(firmware());
+  const first = await enrolled('first-name', handoff);
+  const second = await deviceOn('second-name', handoff);
+  const again = await second.tryEnrol(world, await world.enrolmentToken({ deviceId: 'second-name' }));
+  assertRefused(again, { ...notEnrolled, reason: 'root-of-trust-taken' });
+  assert.equal((await world.device(first.id)).tier, 'dice');
+
+  const newcomer = await deviceOn('line-1', await newChip().boot(firmware()));
+  assertRefused(await newcomer.tryEnrol(world, undefined), notEnrolled);
+  const order = { name: 'line', kind: 'ca', certificate: vendor.rootPem, terms: { idPrefix: 'line-', tier: 'dice' } };
+  await world.operator.send('POST', '/v1/enrolment-groups', order, enrolmentGroupView);
+  accepted(await newcomer.tryEnrol(world, undefined), api.certificateResponse);
+  assert.equal((await world.device('line-1')).enrolmentGroup, 'line');
+  const elsewhere = await deviceOn('press-1', await newChip().boot(firmware()));
+  assertRefused(await elsewhere.tryEnrol(world, undefined), { ...notEnrolled, reason: 'device-id-not-allowed' });
+  // A maker's group speaks for all of its chips: the tests behind this one go without.
+  await world.operator.send('DELETE', '/v1/enrolment-groups/line', undefined, enrolmentGroupDeleted);
+});
+
+test('the default policy gives a DICE device no key, and a root that is taken out ends its trust', async () => {
+  await using own = await HubWorld.open({ diceRoots: [vendor.rootPem] });
+  await own.publishModel('opaque', '1.0.0', content);
+  const device = await deviceOn('plain', await newChip().boot(firmware()));
+  await device.enrol(own);
+  {
+    await using link = await device.connect(own.hub);
+    assertRefused(await device.askForKey(link, 'opaque', '1.0.0'), { status: 403, code: 'release-refused' });
+  }
+  await own.stop();
+  await rm(join(own.hubFolder, 'dice-roots', '0.pem'));
+  await own.start();
+  await using link = await DeviceLink.open(own.hub, device.credential);
+  assertRefused(await device.bind(link), { status: 403, code: 'bind-refused', reason: 'dice-path-refused' });
+});
+
+test('an agent on a DICE device enrols and runs, and goes on after a firmware update', async () => {
+  const chip = newChip();
+  const handoffFolder = join(world.folder, 'handoff');
+  await writeHandoffFolder(handoffFolder, await chip.boot(firmware()));
+  const models = [{ name: 'opaque', use: 'program' as const }];
+  const settings: Partial<AgentSettingsInput> = { rootOfTrust: { kind: 'dice', handoffFolder }, models };
+  await using agent = await TestAgent.prepare(world, 'agent', settings);
+  await writeFile(
+    join(agent.stateFolder, 'enrolment-token'),
+    await world.enrolmentToken({ deviceId: 'agent', tier: 'dice' }),
+  );
+  const story = await agent.start();
+  await story.next('enrolled');
+  const { tier, status } = await story.next('attested');
+  assert.deepEqual([tier, status], ['dice', 'affirming']);
+  await story.next('ready');
+  const { aliasKey, chain } = await chip.boot(firmware());
+  const told = inspect(story.events, { depth: 10 });
+  const secret = aliasKey.export({ format: 'jwk' }).d ?? '';
+  assert.ok(secret.length > 40 && !told.includes(secret));
+  const kept = await filesIn(agent.stateFolder);
+  assert.ok(!kept.includes(Buffer.from(secret, 'base64url')) && !kept.includes(secret) && !kept.includes(content));
+  assert.equal(chain.length, 3);
+
+  await agent.stop();
+  const next = firmware({ runtime: 'runtime 3', changes: { svn: 5 } });
+  await publishLayers('3.0', next);
+  await writeHandoffFolder(handoffFolder, await chip.boot(next));
+  const again = await agent.start();
+  await again.next('recovered');
+  await again.next('ready');
+});
+
+async function filesIn(folder: string): Promise<Buffer> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  return Buffer.concat(await Promise.all(files.map((entry) => readFile(join(entry.parentPath, entry.name)))));
+}
