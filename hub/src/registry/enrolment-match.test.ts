@@ -156,9 +156,9 @@ test('an id that is listed for one device is refused to every other, and that de
 });
 
 test('a stranger is looked at only where a group could speak for it', async () => {
-  assert.equal(await mayBeVouchedFor(database.read, { tier: 'tpm', rootSha256: sha256Hex('nobody' })), true);
+  assert.equal(await mayBeVouchedFor(database.read, { tier: 'tpm', rootSha256: sha256Hex('nobody') }), true);
   const none = await Database.open(join(folder, 'empty.sqlite'));
-  assert.equal(await mayBeVouchedFor(none.read, { tier: 'tpm', rootSha256: sha256Hex('nobody' })), false);
+  assert.equal(await mayBeVouchedFor(none.read, { tier: 'tpm', rootSha256: sha256Hex('nobody') }), false);
   await none[Symbol.asyncDispose]();
 });
 
