@@ -7,20 +7,23 @@ import { personNameSchema } from '@edgekeep/wire/people-api';
 import { installBirthCertificates } from './birth.ts';
 import { HubError } from './error.ts';
 import { initHub, type NewHub } from './init.ts';
-import { openKeyStore } from './secrets/open-keys.ts';
+import type { KeyStore } from './secrets/key-store.ts';
+import { openKeyStore, openSealed } from './secrets/open-keys.ts';
 import { isInside, parseUnlockerOrders, programOf } from './secrets/orders.ts';
 import { backUpHub } from './secrets/backup.ts';
 import { coreDumpWarning, restrictNewFiles } from './secrets/process.ts';
 import { rekey } from './secrets/rekey.ts';
 import { restoreHub } from './secrets/restore.ts';
 import { readSealedFile } from './secrets/sealed-keys.ts';
-import { gatherOffer, type UnlockSources } from './secrets/sources.ts';
+import { gatherFromPerson, gatherOffer, needsNobody, type UnlockSources } from './secrets/sources.ts';
+import { giveToHub, type UnlockAnswer, waitForUnlock } from './secrets/waiting.ts';
 import { parseHubSettings, readHubSettings } from './settings.ts';
 import { startHub } from './start.ts';
 
 const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]
        edgekeep hub install-issuing FILE --data DIR [--root-sha256 HEX]
-       edgekeep hub run --data DIR [--passphrase-fd N] [--share FILE]…
+       edgekeep hub run --data DIR [--passphrase-fd N] [--share FILE]… [--wait]
+       edgekeep hub unlock --data DIR [--passphrase-fd N] [--share FILE]…
        edgekeep hub rekey --data DIR [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]
        edgekeep hub backup --data DIR --out FILE [--blobs] [--plain]
        edgekeep hub restore FILE --data DIR
@@ -43,6 +46,7 @@ const options = {
   out: { type: 'string' },
   blobs: { type: 'boolean' },
   plain: { type: 'boolean' },
+  wait: { type: 'boolean' },
   json: { type: 'boolean' },
 } as const;
 type Values = ReturnType<typeof parse>['values'];
@@ -69,6 +73,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (folder !== undefined && positionals.length === 1) {
     if (verb === 'init') return init(folder, values);
     if (verb === 'run') return run(folder, values);
+    if (verb === 'unlock') return unlock(folder, values);
     if (verb === 'rekey') return changeUnlockers(folder, values);
     if (verb === 'backup' && values.out !== undefined) return backUp(folder, values.out, values);
   }
@@ -165,7 +170,8 @@ async function run(folder: string, values: Values): Promise<number> {
   const warning = await coreDumpWarning();
   if (warning !== undefined) process.stderr.write(`edgekeep hub: warning: ${warning}\n`);
   const settings = await readHubSettings(folder);
-  const keyStore = await openKeyStore(folder, sourcesOf(values, settings.unlockProgram));
+  const sources = sourcesOf(values, settings.unlockProgram);
+  const keyStore = values.wait === true ? await openOrWait(folder, sources) : await openKeyStore(folder, sources);
   const hub = await startHub(folder, settings, undefined, keyStore);
   const { deviceAddress: device, operatorAddress: operator } = hub;
   const text = `ready: devices on ${device.host}:${device.port}, operators on https://${operator.host}:${operator.port}`;
@@ -175,6 +181,49 @@ async function run(folder: string, values: Values): Promise<number> {
   });
   process.stderr.write(`edgekeep hub: ${signal}, stopping\n`);
   await hub[Symbol.asyncDispose]();
+  return 0;
+}
+
+/** Keys that need a person, or that a program did not open, are opened by `edgekeep hub unlock`, whenever that comes. */
+async function openOrWait(folder: string, sources: UnlockSources): Promise<KeyStore> {
+  const keysFolder = join(folder, 'keys');
+  const file = await readSealedFile(keysFolder);
+  if (file === undefined) return openKeyStore(folder, sources);
+  if (await needsNobody(file, sources)) {
+    try {
+      return await openKeyStore(folder, sources);
+    } catch (error) {
+      if (!(error instanceof HubError) || error.code !== 'unlock-refused') throw error;
+      process.stderr.write(`edgekeep hub: ${error.message}\n`);
+    }
+  }
+  return waitForUnlock({
+    dataFolder: folder,
+    unlockers: file.unlockers,
+    open: (offer) => openSealed(keysFolder, offer),
+    onWaiting: (path) => {
+      const ids = file.unlockers.map(({ id }) => id).join(', ');
+      process.stderr.write(
+        `edgekeep hub: waiting at ${path}: the keys are sealed (${ids}); give what opens them with \`edgekeep hub unlock --data ${folder}\`\n`,
+      );
+    },
+  });
+}
+
+async function unlock(folder: string, values: Values): Promise<number> {
+  const file = await readSealedFile(join(folder, 'keys'));
+  if (file === undefined) throw new HubError('request-invalid', 'the keys of this hub are not sealed: it just runs');
+  let answer: UnlockAnswer | undefined;
+  for (const request of await gatherFromPerson(file, sourcesOf(values, []))) {
+    answer = await giveToHub(folder, request);
+    if (answer.state === 'refused') throw new HubError('unlock-refused', answer.message);
+    if (answer.state === 'unlocked') break;
+  }
+  const text =
+    answer?.state === 'waiting'
+      ? `${answer.given} of ${answer.needed} shares are there: the hub waits for ${answer.needed - answer.given} more`
+      : 'unlocked: the hub starts';
+  process.stdout.write(`${values.json === true ? JSON.stringify(answer) : text}\n`);
   return 0;
 }
 

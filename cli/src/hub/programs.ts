@@ -63,13 +63,35 @@ takes its next issuing CA by edgekeep authority install.
 
 export const hubRun: Command = {
   summary: 'run a hub in the foreground',
-  usage: 'hub run --data DIR [--passphrase-fd N] [--share FILE]…',
+  usage: 'hub run --data DIR [--passphrase-fd N] [--share FILE]… [--wait]',
   help: `
 Serves until SIGINT or SIGTERM. Listens on loopback unless DIR/hub.json says otherwise.
 
 --data           the hub's data folder (\`edgekeep hub init\`)
 ${keyHelp}
 --share          a share's file; repeat it for as many as are needed
+--wait           when the keys need a person, listen for nobody and wait for \`edgekeep hub unlock\`; nothing is asked at a terminal
+`,
+  positionals: { least: 0, most: 0 },
+  options: {
+    data: { type: 'string' },
+    'passphrase-fd': { type: 'string' },
+    share: { type: 'string', multiple: true },
+    wait: { type: 'boolean' },
+  },
+  run: (args) => runHub('run', args, ['data', 'passphrase-fd', 'share'], ['wait']),
+};
+
+export const hubUnlock: Command = {
+  summary: 'give a hub that waits what opens its keys',
+  usage: 'hub unlock --data DIR [--passphrase-fd N] [--share FILE]…',
+  help: `
+For a hub that was started with \`hub run --wait\`, on its machine and as its user. People who hold shares give theirs one after the other, each with
+a command of their own; the hub starts with the last that is needed. Wrong ones are refused, and it goes on waiting.
+
+--data           the hub's data folder
+--passphrase-fd  read the passphrase from this file descriptor; without it the terminal is asked
+--share          a share's file; without it the terminal is asked
 `,
   positionals: { least: 0, most: 0 },
   options: {
@@ -77,7 +99,7 @@ ${keyHelp}
     'passphrase-fd': { type: 'string' },
     share: { type: 'string', multiple: true },
   },
-  run: (args) => runHub('run', args, ['data', 'passphrase-fd', 'share']),
+  run: (args) => runHub('unlock', args, ['data', 'passphrase-fd', 'share']),
 };
 
 export const hubRekey: Command = {

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { HubError } from '../error.ts';
 import { secretFromProgram } from './program.ts';
 import type { SealedFile, Unlocker } from './sealed-file.ts';
-import { parseShare, parseShareFile, type Share, shareFileBytesMost } from './share.ts';
+import { encodeShare, parseShare, parseShareFile, type Share, shareFileBytesMost } from './share.ts';
 import { askOnTerminal, readSecretLine } from './terminal.ts';
 import type { Offer } from './unlock.ts';
+import type { UnlockRequest } from './waiting.ts';
 
 /** The systemd credential that holds the passphrase (LoadCredential=, LoadCredentialEncrypted=). */
 export const credentialName = 'edgekeep-passphrase';
@@ -43,6 +44,33 @@ export async function gatherOffer(
     'keys-locked',
     `the keys are sealed (${kinds}) and nothing was given to open them: --passphrase-fd N, --share FILE, the credential ${credentialName}, or a terminal`,
   );
+}
+
+/** Whether something to open the keys with was given or comes by itself, so that `gatherOffer` asks nobody. */
+export async function needsNobody(
+  { unlockers }: Pick<SealedFile, 'unlockers'>,
+  { passphraseFd, shareFiles = [], unlockProgram }: UnlockSources,
+): Promise<boolean> {
+  const has = (kind: Unlocker['kind']) => unlockers.some((unlocker) => unlocker.kind === kind);
+  if (passphraseFd !== undefined || shareFiles.length > 0) return true;
+  if (has('program') && unlockProgram.length > 0) return true;
+  return has('passphrase') && (await readCredential()) !== undefined;
+}
+
+/** What one person gives to a hub that waits: a passphrase, share files, or what is typed, a single share where nobody needs a passphrase. */
+export async function gatherFromPerson(
+  { unlockers }: Pick<SealedFile, 'unlockers'>,
+  { passphraseFd, shareFiles = [] }: UnlockSources,
+): Promise<readonly UnlockRequest[]> {
+  if (passphraseFd !== undefined) return [{ passphrase: await readSecretLine(passphraseFd) }];
+  if (shareFiles.length > 0) {
+    const shares = await Promise.all(shareFiles.map(readShareFile));
+    return shares.map((share) => ({ share: encodeShare(share) }));
+  }
+  const byPassphrase = unlockers.some(({ kind }) => kind === 'passphrase');
+  const typed = await askOnTerminal(byPassphrase ? 'Passphrase of the hub: ' : 'Your share: ');
+  if (typed !== undefined) return [byPassphrase ? { passphrase: typed } : { share: typed }];
+  throw new HubError('keys-locked', 'nothing was given: --passphrase-fd N, --share FILE, or a terminal');
 }
 
 /** The passphrase that systemd hands over, if it does. */
