@@ -1,4 +1,5 @@
 // What devices reach: the routes of each subject on one listener that asks for a certificate.
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { TLSSocket } from 'node:tls';
 import { accessDeviceRoutes } from './access/device-routes.ts';
 import { auditDeviceRoutes } from './audit/device-routes.ts';
@@ -31,6 +32,7 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     const connection = door.connectionOf(request);
     if (connection !== undefined) await gate.stayed(connection, clock());
   });
+  app.addHook('onResponse', async (request, reply) => noteUnbound(parts, request, reply));
   const enrolment = {
     database,
     authorities,
@@ -39,6 +41,8 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     diceTrust: parts.diceTrust,
     appraiser,
     witnesses,
+    presence: parts.presence,
+    cloneWatch: parts.cloneWatch,
     clock,
     door,
   };
@@ -78,4 +82,17 @@ function admit(door: DeviceDoor, socket: TLSSocket): void {
   } catch {
     socket.destroy();
   }
+}
+
+// Whoever has a certificate binds his connection first, or renews by EST: what else he asks, or a bind that is no evidence at all, looks like
+// a stolen certificate that is being tried. The refusal itself says nothing of that.
+async function noteUnbound(
+  { door, cloneWatch }: Pick<HubParts, 'door' | 'cloneWatch'>,
+  request: FastifyRequest,
+  { statusCode }: FastifyReply,
+): Promise<void> {
+  const { url = '' } = request.routeOptions;
+  if (!url.startsWith('/v1/') || (statusCode !== 400 && statusCode !== 401)) return;
+  const connection = door.connectionOf(request);
+  if (connection?.certificate !== undefined && !connection.bound) await cloneWatch.askedUnbound(connection);
 }

@@ -30,8 +30,10 @@ import { createMetrics, type Metrics } from './health/metrics.ts';
 import { DeviceDoor } from './http/device.ts';
 import { type RequireScope, requireScopeWith } from './http/operator.ts';
 import { diceTrustOf } from './identity/device-id-certificate.ts';
+import { CloneWatch } from './identity/clone-watch.ts';
 import { Connections } from './identity/connections.ts';
 import type { OwnCertificate } from './identity/expiry.ts';
+import { Presence } from './identity/presence.ts';
 import type { CutOrder } from './identity/revocation-store.ts';
 import { RevocationWatch } from './identity/revocation-watch.ts';
 import { RootKeys } from './identity/root-keys.ts';
@@ -56,6 +58,8 @@ export interface HubParts {
   readonly access: GateParts;
   readonly gate: AccessGate;
   readonly connections: Connections;
+  readonly presence: Presence;
+  readonly cloneWatch: CloneWatch;
   readonly references: ReferenceStore;
   readonly rootKeys: RootKeys;
   readonly appraiser: Appraiser;
@@ -128,6 +132,11 @@ export async function openParts(
   };
   const { pollMilliseconds } = settings.revocation;
   const watch = opened.use(await RevocationWatch.start(database, cut, pollMilliseconds, news));
+  const { onClone, twoPlaces, silentSeconds } = settings.identity;
+  const fleet = { database, connections, witnesses, watch };
+  const presence = opened.use(await Presence.start({ ...fleet, settings: { twoPlaces, silentSeconds }, clock }));
+  connections.onContested = presence.contested;
+  const cloneWatch = opened.use(new CloneWatch({ ...fleet, rule: onClone, clock }));
   const authorities = await Authorities.open(folder, { database, keyStore, clock });
   const credential = await LiveCredential.open({ database, authorities, settings, clock });
   const approvedRequests = new ApprovedRequests();
@@ -152,6 +161,8 @@ export async function openParts(
     logFolder,
     log,
     connections,
+    presence,
+    cloneWatch,
     references,
     rootKeys,
     appraiser,

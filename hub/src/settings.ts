@@ -88,6 +88,18 @@ export const hubSettingsSchema = z.strictObject({
   requestsPerSecondMost: z.number().min(0.1).max(100_000).default(50),
   /** The same for all connections without a certificate from one address: enrolling and restarting devices, which may share one. */
   anonymousRequestsPerSecondMost: z.number().min(0.1).max(100_000).default(1_000),
+  identity: z
+    .strictObject({
+      /** One identity in use in two places: the first goes on and the second is refused, or both are held until an operator decides. */
+      twoPlaces: z.enum(['keep-first', 'hold-both']).default('keep-first'),
+      /** How long a place must have been silent before another takes it over where no hardware proves that it is the same device, in seconds. */
+      silentSeconds: z.int().min(5).max(86_400).default(120),
+      /** Whether a device token is held to one address as well. */
+      tokensInOnePlace: z.boolean().default(true),
+      /** What follows when an operational key is shown without the root of trust it belongs to, besides the alert. */
+      onClone: z.enum(['alert', 'revoke', 'quarantine']).default('alert'),
+    })
+    .prefault({}),
   deviceTokens: z
     .strictObject({
       /** How far a token's time may be from the hub's clock, in seconds (spec/device-token.md). */

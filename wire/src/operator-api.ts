@@ -28,6 +28,7 @@ export const deviceView = z.object({
   site: z.string().nullable(),
   enrolledAt: z.number(),
   seenAt: z.number(),
+  /** It has a bound connection to some hub node. */
   online: z.boolean(),
   /** The newest appraisal: status and reasons; null before the first. */
   appraisal: z
@@ -87,6 +88,15 @@ export const deviceDetail = deviceView.extend({
     .nullable(),
   rootSha256: z.string(),
   witnessKey: z.string(),
+  presence: z.object({
+    /** Its bound connections, on every hub node, the oldest first. */
+    places: z.array(z.object({ address: z.string(), since: z.number(), certificate: z.string() })),
+    /** They are in more than one place. */
+    elsewhere: z.boolean(),
+    /** Where from and when it was last bound, online or not; null before the first time. */
+    lastAddress: z.string().nullable(),
+    lastBoundAt: z.number().nullable(),
+  }),
   certificates: z.array(
     z.object({
       serial: z.string(),

@@ -3,6 +3,7 @@ import { deviceDetail } from '@edgekeep/wire/operator-api';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
+import type { z } from 'zod';
 
 export const command: Command = {
   summary: 'show one device',
@@ -27,7 +28,7 @@ export const command: Command = {
       ['tier', d.tier],
       ['state', `${d.state}: ${d.stateReason}`],
       ['site', d.site ?? 'none'],
-      ['link', d.online ? 'online' : 'offline'],
+      ...linkRows(d),
       ['attestation', d.appraisal === null ? 'never' : `${d.appraisal.status} at ${timeText(d.appraisal.at)}`],
       ...reasons,
       ['root of trust', d.rootSha256],
@@ -51,3 +52,11 @@ export const command: Command = {
     return { exitCode: exitCodes.ok, value: d, text };
   },
 };
+
+function linkRows({ presence: { places, elsewhere, lastAddress, lastBoundAt } }: z.infer<typeof deviceDetail>) {
+  const online = places.map((place) => ['link', `online from ${place.address} since ${timeText(place.since)}`]);
+  const last =
+    lastAddress === null || lastBoundAt === null ? '' : `, last from ${lastAddress} at ${timeText(lastBoundAt)}`;
+  const rows = places.length > 0 ? online : [['link', `offline${last}`]];
+  return elsewhere ? [...rows, ['', '- this identity is in more than one place: edgekeep alert list']] : rows;
+}

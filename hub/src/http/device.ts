@@ -90,6 +90,7 @@ export class DeviceDoor {
     if (!device.connection.bound) {
       throw new HubError('connection-unbound', 'prove the root of trust first: POST /v1/bind on this connection');
     }
+    this.#connections.use(device.connection, this.#clock());
     return device;
   }
 
@@ -103,11 +104,14 @@ export class DeviceDoor {
     return workload;
   }
 
-  // A device has one budget over all its connections, and each workload its own; who shows no certificate shares the one of its address.
-  #spend({ certificate, workload, remoteAddress }: DeviceConnection): void {
+  // A device has one budget over all its bound connections, and each workload its own. Before the bind a certificate may be a stolen one: it spends
+  // a budget of its address, so that a thief takes nothing from the device. Who shows no certificate shares the one of his address.
+  #spend({ certificate, workload, remoteAddress, bound }: DeviceConnection): void {
     const now = this.#clock();
     if (certificate !== undefined) this.#traffic.note(certificate.deviceId, now);
-    const own = certificate?.deviceId ?? workload?.spiffeId;
+    const device =
+      bound || certificate === undefined ? certificate?.deviceId : `${certificate.deviceId} ${remoteAddress}`;
+    const own = device ?? workload?.spiffeId;
     const passes = own === undefined ? this.#byAddress.spend(remoteAddress, now) : this.#byDevice.spend(own, now);
     if (!passes) throw new HubError('rate-limited', 'too many requests: slow down');
   }

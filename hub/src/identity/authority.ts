@@ -15,6 +15,7 @@ import { HubError } from '../error.ts';
 import { clockSkewSeconds } from '../keys.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { HubCertificateRow } from '../store/schema.ts';
+import { type CertificateOrigin, nextDescent } from './lineage.ts';
 
 // The server key lives in memory only and is new at every start; a hub that runs on makes the next one in time.
 const serverLifeSeconds = 400 * 86_400;
@@ -52,15 +53,14 @@ export async function issueDeviceCertificate(
 }
 
 /**
- * Records an issued certificate, of a workload on the device where one is named; the serial is the primary key, so no two certificates share
- * one. Throws `renewal-refused` for a key that was certified for another device, or for an identity of this one that has ended: it was on a
- * disk that was wiped.
+ * Records an issued certificate; the serial is the primary key, so no two certificates share one. Throws `renewal-refused` for a key that
+ * was certified for another device, or for an identity of this one that has ended: it was on a disk that was wiped.
  */
 export async function recordCertificate(
   trx: WriteTransaction,
   certificate: Certificate,
   deviceId: string,
-  workload: string | null = null,
+  origin: CertificateOrigin = {},
 ): Promise<void> {
   await assertIssuerStands(trx, certificate);
   const { generation } = await trx
@@ -69,7 +69,9 @@ export async function recordCertificate(
     .where('id', '=', deviceId)
     .executeTakeFirstOrThrow();
   const spki = toHex(createHash('sha256').update(certificate.spki).digest());
+  const { workload = null } = origin;
   await assertKeyIsOwn(trx, spki, { deviceId, generation, workload });
+  const descent = await nextDescent(trx, deviceId, origin);
   await trx
     .insertInto('certificate')
     .values({
@@ -85,6 +87,7 @@ export async function recordCertificate(
       issuer: issuerIdOf(certificate),
       spki_sha256: spki,
       generation,
+      ...descent,
     })
     .execute();
 }

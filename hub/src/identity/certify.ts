@@ -27,6 +27,8 @@ export interface CertifyProof {
   /** Over qualifyingData('certify', nonce, SPKI of the request). */
   readonly evidence: Evidence;
   readonly nonce: Uint8Array;
+  /** Serial number of the certificate that the new one follows; undefined after a restart. */
+  readonly renewedFrom?: string | undefined;
   readonly nowMs: number;
 }
 
@@ -60,7 +62,7 @@ export async function certifyNextKey(
   };
   const certificate = await issueDeviceCertificate(authorities, order);
   await database.write(async (trx) => {
-    await recordCertificate(trx, certificate, device.id);
+    await recordCertificate(trx, certificate, device.id, { renewedFrom: proof.renewedFrom });
     // The state may have changed while the evidence was appraised.
     assertMayHold(await recordAppraisal(trx, device.id, appraisal, nowMs));
     await appendEntry(trx, {

@@ -15,6 +15,28 @@ export interface ConnectedWorkload {
   readonly notAfterMs: number;
 }
 
+/** Somebody else who claims the identity of a connection. */
+export interface Rival {
+  readonly address: string;
+  readonly serial: string;
+  /** His own place, when he was let in as well. */
+  readonly id: string | undefined;
+  /** How often he came. */
+  readonly times: number;
+  /** A request on the older connection from this time on shows that there are two. */
+  readonly provesAtMs: number;
+}
+
+/** A bound connection as one place of its device (spec/presence.md). */
+export interface ConnectionPlace {
+  readonly id: string;
+  readonly lineage: number;
+  readonly boundAtMs: number;
+  usedAtMs: number;
+  rival: Rival | undefined;
+  contested: boolean;
+}
+
 export interface DeviceConnection {
   readonly socket: TLSSocket;
   /** RFC 9266 tls-exporter value of this connection. */
@@ -28,6 +50,8 @@ export interface DeviceConnection {
   readonly workload: ConnectedWorkload | undefined;
   /** Set once the root of trust has signed this connection's exporter. */
   bound: boolean;
+  /** Set with `bound`. */
+  place: ConnectionPlace | undefined;
   /** The one open challenge of this connection. */
   challenge: { readonly nonce: Uint8Array; readonly expiresAtMs: number } | undefined;
   /** Between the two steps of enrolment. */
@@ -42,6 +66,8 @@ export class Connections {
   readonly #byDevice = new Map<string, Set<DeviceConnection>>();
   readonly #workloadsByDevice = new Map<string, Set<DeviceConnection>>();
   #count = 0;
+  /** Called when a connection is used although a rival should have taken its place, or was refused because of it. */
+  onContested: (connection: DeviceConnection) => void = () => {};
 
   get count(): number {
     return this.#count;
@@ -49,10 +75,6 @@ export class Connections {
 
   get devices(): number {
     return this.#byDevice.size;
-  }
-
-  isOnline(deviceId: string): boolean {
-    return this.#byDevice.has(deviceId);
   }
 
   add(socket: TLSSocket, { certificate, workload }: ShownCertificate): DeviceConnection {
@@ -63,6 +85,7 @@ export class Connections {
       certificate,
       workload,
       bound: false,
+      place: undefined,
       challenge: undefined,
       enrolment: undefined,
     };
@@ -85,6 +108,14 @@ export class Connections {
   *bound(deviceId?: string): Generator<DeviceConnection> {
     const sets = deviceId === undefined ? this.#byDevice.values() : [this.#byDevice.get(deviceId) ?? []];
     for (const own of sets) for (const connection of own) if (connection.bound) yield connection;
+  }
+
+  /** Notes a request on a bound connection. */
+  use(connection: DeviceConnection, nowMs: number): void {
+    const { place } = connection;
+    if (place === undefined) return;
+    place.usedAtMs = nowMs;
+    if (place.rival !== undefined && nowMs >= place.rival.provesAtMs) this.onContested(connection);
   }
 
   /** Closes every live connection of a device and its workloads, or those with one certificate; returns how many there were. */

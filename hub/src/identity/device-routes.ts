@@ -1,31 +1,21 @@
 // Device API: enrolment, binding of a connection, renewal (spec/api.md).
-import { NONCE_LENGTH, qualifyingData } from '@edgekeep/core/attest/qualifying-data';
-import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/device-api';
-import type { WitnessBoard } from '../audit/witness.ts';
-import type { AccessGate } from '../access/gate.ts';
-import { isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
-import { appendEntry } from '../audit/append.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
-import { assertNotCutOff } from '../registry/enablement.ts';
+import { type BindParts, bindConnection } from './bind.ts';
 import { certifyNextKey } from './certify.ts';
 import { openChallenge, takeChallenge } from './connections.ts';
 import { completeEnrolment, type EnrolmentParts, startEnrolment } from './enrolment.ts';
 import { getDevice } from '../registry/states.ts';
-import { assertCertificateStands } from './revocation-store.ts';
-
-// A bind is fresh by the connection's exporter, which no other connection has; it needs no nonce of ours.
-const zeroNonce = new Uint8Array(NONCE_LENGTH);
 
 export function identityDeviceRoutes(
   app: HttpServer,
-  parts: EnrolmentParts & { clock: Clock; door: DeviceDoor; witnesses: WitnessBoard; gate: AccessGate },
+  parts: EnrolmentParts & BindParts & { clock: Clock; door: DeviceDoor },
 ): void {
-  const { database, authorities, settings, appraiser, clock, door, witnesses, gate } = parts;
+  const { database, authorities, settings, clock, door } = parts;
 
   app.post(
     '/v1/enrol/challenge',
@@ -69,34 +59,9 @@ export function identityDeviceRoutes(
     },
   );
 
-  app.post('/v1/bind', { schema: { body: api.bindRequest, response: { 200: api.bindResponse } } }, async (request) => {
-    const { connection, deviceId, certificateSha256 } = door.withCertificate(request);
-    const device = await getDevice(database.read, deviceId);
-    assertNotCutOff(device);
-    await assertCertificateStands(database.read, certificateSha256);
-    const nowMs = clock();
-    const expected = {
-      qualifyingData: qualifyingData('bind', zeroNonce, connection.exporter),
-      nonce: zeroNonce,
-      nowMs,
-    };
-    const { appraisal, attestationResult } = await appraiser.appraise(device, request.body.evidence, expected);
-    if (!isAuthentic(appraisal)) {
-      // Whoever holds the operational key does not hold the root of trust: the key was copied.
-      await recordClone(deviceId, connection.remoteAddress, appraisal.reasons[0]?.message ?? 'no reason', nowMs);
-      throw new HubError('bind-refused', 'this connection does not end at the registered root of trust', {
-        reasons: appraisal.reasons,
-        attestationResult,
-      });
-    }
-    const { state } = await database.write((trx) => recordAppraisal(trx, deviceId, appraisal, nowMs));
-    const standing = { ...device, state };
-    await gate.admit({ action: 'connect', deviceId, device: standing, connection, appraisal, nowMs });
-    // Nothing may come between the decision and this line: a policy applied later looks at every bound connection.
-    connection.bound = true;
-    witnesses.register(deviceId, parseVerifierKey(device.witness_key));
-    return { deviceId, state };
-  });
+  app.post('/v1/bind', { schema: { body: api.bindRequest, response: { 200: api.bindResponse } } }, async (request) =>
+    bindConnection(parts, door.withCertificate(request), request.body.evidence, clock()),
+  );
 
   app.post('/v1/challenges', { schema: { response: { 200: api.challengeResponse } } }, async (request) => {
     const { connection } = door.bound(request);
@@ -114,6 +79,7 @@ export function identityDeviceRoutes(
         certificateRequest: parseBase64url(request.body.certificateRequest, 'certificateRequest'),
         evidence: request.body.evidence,
         nonce: takeChallenge(connection, nowMs),
+        renewedFrom: connection.certificate?.serial,
         nowMs,
       };
       const device = await getDevice(database.read, deviceId);
@@ -121,16 +87,4 @@ export function identityDeviceRoutes(
       return { deviceId, certificateChain: authorities.chainPem(certificate) };
     },
   );
-
-  async function recordClone(deviceId: string, address: string, reason: string, nowMs: number): Promise<void> {
-    await database.write((trx) =>
-      appendEntry(trx, {
-        at: nowMs,
-        kind: 'bind-refused',
-        actor: `address:${address}`,
-        subject: `device:${deviceId}`,
-        data: { reason: reason.slice(0, 300) },
-      }),
-    );
-  }
 }

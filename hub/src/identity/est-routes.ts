@@ -77,7 +77,8 @@ export function estRoutes(
     const { connection } = door.withCertificate(request);
     if (connection.certificate === undefined)
       throw new TypeError('the door let a connection without a certificate pass');
-    return reenrol(parts, connection.certificate, { request: bodyOf(request), nowMs: clock() });
+    const { certificate, remoteAddress: address } = connection;
+    return reenrol(parts, certificate, { request: bodyOf(request), address, nowMs: clock() });
   }
 }
 

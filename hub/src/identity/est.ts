@@ -22,6 +22,7 @@ import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
 import { issueDeviceCertificate, recordCertificate } from './authority.ts';
 import type { DeviceConnection } from './connections.ts';
 import { assertFreshToken, assertRootNotFormer, beginGeneration, findReturning } from './returning.ts';
+import { recordUse } from './lineage.ts';
 import { findDevice, getDevice } from '../registry/states.ts';
 import { announceCuts, assertCertificateStands, revokeOfDevices } from './revocation-store.ts';
 import { findShownToken, type ShownToken, spendShownToken, tokenActor } from './shown-token.ts';
@@ -90,7 +91,7 @@ export async function enrolWithToken(parts: EstParts, enrolment: TokenEnrolment)
 export async function reenrol(
   parts: EstParts,
   shown: NonNullable<DeviceConnection['certificate']>,
-  enrolment: Pick<TokenEnrolment, 'request' | 'nowMs'>,
+  enrolment: Pick<TokenEnrolment, 'request' | 'nowMs'> & { readonly address: string },
 ): Promise<Certificate> {
   const { nowMs } = enrolment;
   const { deviceId, sha256 } = shown;
@@ -104,7 +105,8 @@ export async function reenrol(
     // Both may have changed while the certificate was made.
     await assertCertificateStands(trx, sha256);
     assertMayReenrol(await getDevice(trx, deviceId));
-    await recordCertificate(trx, certificate, deviceId);
+    await recordUse(trx, { deviceId, serial: shown.serial, address: enrolment.address, cannotBeCopied: false, nowMs });
+    await recordCertificate(trx, certificate, deviceId, { renewedFrom: shown.serial });
     await trx.updateTable('device').set({ seen_at: nowMs }).where('id', '=', deviceId).execute();
     await appendEntry(trx, {
       at: nowMs,

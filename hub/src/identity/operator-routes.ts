@@ -11,6 +11,7 @@ import { queryDevices } from '../registry/list.ts';
 import { type Tags, tagsOf } from '../registry/tags.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import type { Connections } from './connections.ts';
+import { type DevicePresence, onlineAmong, presenceOf } from './presence-read.ts';
 import { createEnrolmentToken } from './enrolment-token.ts';
 import { formerDevicesOf, formerIdentitiesOf } from './returning.ts';
 import { getDevice } from '../registry/states.ts';
@@ -30,7 +31,7 @@ export function deviceOperatorRoutes(
   app: HttpServer,
   parts: Fleet & { readonly connections: Connections; readonly clock: Clock; readonly requireScope: RequireScope },
 ): void {
-  const { database, connections, clock, requireScope } = parts;
+  const { database, clock, requireScope } = parts;
 
   app.get(
     '/v1/devices',
@@ -40,7 +41,9 @@ export function deviceOperatorRoutes(
       const found = await queryDevices(database.read, { filter, sort, after, limit, nowMs: clock() });
       const ids = found.devices.map(({ id }) => id);
       const tags = await tagsOf(database.read, ids);
-      return { devices: found.devices.map((row) => viewOf(row, connections, tags.get(row.id))), next: found.next };
+      const online = await onlineAmong(database.read, ids, clock());
+      const devices = found.devices.map((row) => viewOf(row, online.has(row.id), tags.get(row.id)));
+      return { devices, next: found.next };
     },
   );
 
@@ -67,8 +70,11 @@ export function deviceOperatorRoutes(
       const { root_sha256: rootSha256, witness_key: witnessKey, enrolment_group: enrolmentGroup } = row;
       const tags = (await tagsOf(database.read, [row.id])).get(row.id);
       const groups = [...(await groupsOf(database.read, row.id))];
+      const presence = viewOfPresence(row, await presenceOf(database.read, row.id, clock()));
+      const view = viewOf(row, presence.places.length > 0, tags);
       return {
-        ...viewOf(row, connections, tags),
+        ...view,
+        presence,
         groups,
         enrolmentGroup,
         generation: row.generation,
@@ -126,13 +132,22 @@ export function deviceOperatorRoutes(
   }
 }
 
+function viewOfPresence(row: DeviceRecord, { places, elsewhere }: DevicePresence) {
+  return {
+    places: places.map(({ address, sinceMs: since, serial: certificate }) => ({ address, since, certificate })),
+    elsewhere,
+    lastAddress: row.bound_address,
+    lastBoundAt: row.bound_at,
+  };
+}
+
 // Stored by this hub; a shape that does not fit is shown as absent rather than trusted.
 const storedAppraisal = z.object({
   status: z.string(),
   reasons: z.array(z.object({ code: z.string(), message: z.string() })),
 });
 
-function viewOf(row: DeviceRecord, connections: Connections, tags: Tags = {}): api.DeviceView {
+function viewOf(row: DeviceRecord, online: boolean, tags: Tags = {}): api.DeviceView {
   const appraisal = row.appraisal === null ? undefined : storedAppraisal.safeParse(JSON.parse(row.appraisal)).data;
   return {
     id: row.id,
@@ -145,7 +160,7 @@ function viewOf(row: DeviceRecord, connections: Connections, tags: Tags = {}): a
     site: row.site,
     enrolledAt: row.enrolled_at,
     seenAt: row.seen_at,
-    online: connections.isOnline(row.id),
+    online,
     appraisal: appraisal === undefined || row.appraised_at === null ? null : { ...appraisal, at: row.appraised_at },
     counts: row.counts === null ? null : JSON.parse(row.counts),
   };

@@ -5,6 +5,7 @@ import { HubError } from '../error.ts';
 import { getDevice } from './states.ts';
 import { announceCuts, revokeWorkloadsOf, voidLeases } from '../identity/revocation-store.ts';
 import type { Fleet } from '../respond/quarantine.ts';
+import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import { recordChange } from './history.ts';
 
@@ -21,30 +22,35 @@ interface SwitchOrder {
   readonly nowMs: number;
 }
 
+export type DisableOrder = SwitchOrder & { readonly reason: string };
+
 /** Voids the device's leases, closes its connections on every hub node and refuses it until `enableDevice`. */
-export async function disableDevice(fleet: Fleet, order: SwitchOrder & { readonly reason: string }): Promise<Switched> {
+export async function disableDevice(fleet: Fleet, order: DisableOrder): Promise<Switched> {
   const { database, connections, witnesses, watch } = fleet;
-  const { deviceId, reason, actor, nowMs } = order;
-  const state = await database.write(async (trx) => {
-    const device = await getDevice(trx, deviceId);
-    if (device.state === 'retired')
-      throw new HubError('conflict', `${deviceId} is retired: there is nothing to disable`);
-    if (device.disabled_reason !== null) return device.state;
-    await trx.updateTable('device').set({ disabled_reason: reason }).where('id', '=', deviceId).execute();
-    const leasesRevoked = await voidLeases(trx, [deviceId], nowMs);
-    await revokeWorkloadsOf(trx, [deviceId], { reason: 'privilegeWithdrawn', nowMs });
-    const data = { reason, leasesRevoked };
-    const subject = `device:${deviceId}`;
-    const logIndex = await appendEntry(trx, { at: nowMs, kind: 'device-disabled', actor, subject, data });
-    await recordChange(trx, { deviceId, logIndex, at: nowMs, from: 'enabled', to: 'disabled', reason, actor });
-    await announceCuts(trx, [{ deviceId, serial: undefined }]);
-    return device.state;
-  });
+  const { deviceId } = order;
+  const state = await database.write((trx) => disableIn(trx, order));
   witnesses.remove(deviceId);
   const connectionsClosed = connections.cut(deviceId);
   // As with a quarantine: the watch has met this order before the device is back to hear why.
   await watch.poll();
   return { deviceId, enabled: false, state, connectionsClosed };
+}
+
+/** As `disableDevice`, in a transaction of its caller, who then cuts what this node holds; the other nodes are told. Gives the device's state. */
+export async function disableIn(trx: WriteTransaction, order: DisableOrder): Promise<string> {
+  const { deviceId, reason, actor, nowMs } = order;
+  const device = await getDevice(trx, deviceId);
+  if (device.state === 'retired') throw new HubError('conflict', `${deviceId} is retired: there is nothing to disable`);
+  if (device.disabled_reason !== null) return device.state;
+  await trx.updateTable('device').set({ disabled_reason: reason }).where('id', '=', deviceId).execute();
+  const leasesRevoked = await voidLeases(trx, [deviceId], nowMs);
+  await revokeWorkloadsOf(trx, [deviceId], { reason: 'privilegeWithdrawn', nowMs });
+  const data = { reason, leasesRevoked };
+  const subject = `device:${deviceId}`;
+  const logIndex = await appendEntry(trx, { at: nowMs, kind: 'device-disabled', actor, subject, data });
+  await recordChange(trx, { deviceId, logIndex, at: nowMs, from: 'enabled', to: 'disabled', reason, actor });
+  await announceCuts(trx, [{ deviceId, serial: undefined }]);
+  return device.state;
 }
 
 /** Lets the device connect again, in the state it has. */

@@ -10,6 +10,7 @@ import { migration as enrolmentGroups } from './migrations/0006-enrolment-groups
 import { migration as conditionalAccess } from './migrations/0007-conditional-access.ts';
 import { migration as authorities } from './migrations/0008-authorities.ts';
 import { migration as alerts } from './migrations/0009-alerts.ts';
+import { migration as presence } from './migrations/0009-presence.ts';
 import { migration as peopleAndWorkloads } from './migrations/0010-people-and-workloads.ts';
 import { migration as idevids } from './migrations/0012-idevids.ts';
 import type { Tables } from './schema.ts';
@@ -24,6 +25,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0007-conditional-access': conditionalAccess,
   '0008-authorities': authorities,
   '0009-alerts': alerts,
+  '0009-presence': presence,
   '0010-people-and-workloads': peopleAndWorkloads,
   '0012-idevids': idevids,
 };

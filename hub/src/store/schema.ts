@@ -14,6 +14,7 @@ import type {
   WitnessKeyRow,
 } from './enrolment-tables.ts';
 import type { ApiTokenTable, ApprovalRow, PersonRow } from './operator-tables.ts';
+import type { HubNodeRow, PresenceRow, TokenRivalRow } from './presence-tables.ts';
 import type { WorkloadDeclarationRow, WorkloadHistoryRow, WorkloadRow } from './workload-tables.ts';
 
 export interface Tables {
@@ -57,6 +58,9 @@ export interface Tables {
   revocation: RevocationRow;
   site: SiteRow;
   alert: AlertRow;
+  hub_node: HubNodeRow;
+  presence: PresenceRow;
+  token_rival: TokenRivalRow;
   hub_certificate: HubCertificateTable;
   root_authority: RootAuthorityRow;
   issuing_authority: IssuingAuthorityRow;
@@ -94,6 +98,10 @@ interface DeviceTable extends DeviceRow {
   readonly attestation: Generated<string>;
   /** Why the device is switched off; null when it is not. */
   readonly disabled_reason: Generated<string | null>;
+  /** Where from, when and with which certificate it was last bound; null before the first time. */
+  readonly bound_address: Generated<string | null>;
+  readonly bound_at: Generated<number | null>;
+  readonly bound_serial: Generated<string | null>;
   /** Name of the site where it stands; null for none. */
   readonly site: Generated<string | null>;
   /** The enrolment group it came by; null when none matched. */
@@ -173,6 +181,9 @@ export interface CertificateRow {
 }
 
 interface CertificateTable extends CertificateRow {
+  /** Grows with every enrolment and recovery of the device; `renewal` with every renewal in it. */
+  readonly lineage: Generated<number>;
+  readonly renewal: Generated<number>;
   /** The workload on the device whose it is; null for the device's own. */
   readonly workload: Generated<string | null>;
   /** Id of the issuing CA; empty on rows from before there were several, until the next start. */

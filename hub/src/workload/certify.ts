@@ -60,7 +60,7 @@ export async function certifyWorkload(
     // Asked here, so that a device that is cut off or a workload that is disabled meanwhile has no certificate that nobody revokes.
     await assertMayHold(trx, order);
     await assertOtherKey(trx, order, spki);
-    await recordCertificate(trx, certificate, deviceId, workload);
+    await recordCertificate(trx, certificate, deviceId, { workload });
     const digest = toHex(certificateDigest(certificate));
     const actor = `device:${deviceId}`;
     const data = { workload, certificate: digest };

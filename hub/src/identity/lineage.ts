@@ -1,0 +1,106 @@
+// Descent of certificates (spec/presence.md, "Forks"). A lineage begins with enrolment or recovery, each renewal is counted. An honest
+// device goes forward only; whoever comes back with a certificate that was left behind holds a copy.
+import { raiseAlert } from '../respond/alerts.ts';
+import type { WriteTransaction } from '../store/database.ts';
+
+/** Whose a certificate is, beside the device's, and what it came from. */
+export interface CertificateOrigin {
+  /** The workload on the device that it is for. */
+  readonly workload?: string | undefined;
+  /** Serial number of the device's certificate that it follows; without it a new lineage begins (spec/presence.md, "Forks"). */
+  readonly renewedFrom?: string | undefined;
+}
+
+export interface Descent {
+  readonly lineage: number;
+  /** How often it was renewed since. */
+  readonly renewal: number;
+}
+
+/** Of a certificate about to be recorded: behind the one it was renewed from, or at the head of a new lineage. */
+export async function nextDescent(
+  trx: WriteTransaction,
+  deviceId: string,
+  { workload, renewedFrom }: CertificateOrigin,
+): Promise<Descent> {
+  // Those of workloads are made by the device, whose own descent they say nothing about.
+  if (workload !== undefined) return { lineage: 0, renewal: 0 };
+  if (renewedFrom !== undefined) {
+    const parent = await descentOf(trx, renewedFrom);
+    return { lineage: parent.lineage, renewal: parent.renewal + 1 };
+  }
+  const { newest } = await trx
+    .selectFrom('certificate')
+    .select((q) => q.fn.max('lineage').as('newest'))
+    .where('device_id', '=', deviceId)
+    .where('workload', 'is', null)
+    .executeTakeFirstOrThrow();
+  return { lineage: newest === null ? 0 : newest + 1, renewal: 0 };
+}
+
+export interface CertificateUse {
+  readonly deviceId: string;
+  readonly serial: string;
+  readonly address: string;
+  /** The device's root of trust cannot be copied: then it is the same machine, set back to an earlier state. */
+  readonly cannotBeCopied: boolean;
+  readonly nowMs: number;
+}
+
+/** Notes where and with which certificate a device was seen, or raises `certificate-fork`; true when it went forward. */
+export async function recordUse(trx: WriteTransaction, use: CertificateUse): Promise<boolean> {
+  const { deviceId, serial, address, nowMs } = use;
+  const device = await trx
+    .selectFrom('device')
+    .select(['bound_serial', 'bound_address', 'bound_at'])
+    .where('id', '=', deviceId)
+    .executeTakeFirstOrThrow();
+  const last = await standingOf(trx, device.bound_serial ?? serial, nowMs);
+  const now = await descentOf(trx, serial);
+  if (last !== undefined && device.bound_serial !== serial && !isAhead(now, last)) {
+    const seen = device.bound_address ?? 'an unknown address';
+    await raiseAlert(trx, {
+      kind: 'certificate-fork',
+      severity: use.cannotBeCopied ? 'medium' : 'high',
+      subject: { deviceId },
+      title: `${deviceId} came from ${address} with a certificate that it had left behind at ${seen}: there are two holders`,
+      data: {
+        addresses: [address],
+        genuineAddresses: [seen],
+        lastBoundAt: device.bound_at ?? 0,
+        certificates: [serial],
+        newerCertificate: device.bound_serial ?? '',
+      },
+      nowMs,
+    });
+    return false;
+  }
+  const bound = { bound_address: address, bound_at: nowMs, bound_serial: serial };
+  await trx.updateTable('device').set(bound).where('id', '=', deviceId).execute();
+  return true;
+}
+
+function isAhead(one: Descent, other: Descent): boolean {
+  return one.lineage > other.lineage || (one.lineage === other.lineage && one.renewal > other.renewal);
+}
+
+/** Zeros for a certificate that is not there. */
+export async function descentOf(trx: WriteTransaction, serial: string): Promise<Descent> {
+  const row = await trx
+    .selectFrom('certificate')
+    .select(['lineage', 'renewal'])
+    .where('serial', '=', serial)
+    .executeTakeFirst();
+  return row ?? { lineage: 0, renewal: 0 };
+}
+
+// A certificate that was revoked or has ended holds nobody to it.
+async function standingOf(trx: WriteTransaction, serial: string, nowMs: number): Promise<Descent | undefined> {
+  return trx
+    .selectFrom('certificate')
+    .select(['lineage', 'renewal'])
+    .where('serial', '=', serial)
+    .where('revoked_at', 'is', null)
+    .where('not_after', '>', nowMs)
+    .executeTakeFirst();
+}

@@ -1,0 +1,66 @@
+// Reading who is where (spec/presence.md): for operators, for alerts, and for decisions that ask whether an identity is in use elsewhere.
+import type { Kysely } from 'kysely';
+import type { Tables } from '../store/schema.ts';
+import { isSameSpot, type Spot } from './places.ts';
+
+/** A node that was not heard of for this long has ended, and its connections with it. */
+export const nodeSilentMs = 15_000;
+
+/** Roots of trust whose keys exist in one piece of hardware: whoever answers with one is there and nowhere else. */
+export function cannotBeCopied(tier: string): boolean {
+  return tier === 'tpm' || tier === 'secure-element';
+}
+
+/** A live bound connection, on any node. */
+export interface Place extends Spot {
+  readonly id: string;
+  readonly serial: string;
+  readonly sinceMs: number;
+  /** It was used beside a rival. */
+  readonly contested: boolean;
+}
+
+export interface DevicePresence {
+  /** The oldest first. */
+  readonly places: readonly Place[];
+  /** Bound connections stand at more than one spot: for some seconds when a device moves, for good when there are two. */
+  readonly elsewhere: boolean;
+}
+
+/** Where a device is connected now. */
+export async function presenceOf(db: Kysely<Tables>, deviceId: string, nowMs: number): Promise<DevicePresence> {
+  const rows = await db
+    .selectFrom('presence')
+    .innerJoin('hub_node', 'hub_node.id', 'presence.node_id')
+    .selectAll('presence')
+    .where('presence.device_id', '=', deviceId)
+    .where('presence.ends', '=', 0)
+    .where('hub_node.seen_at', '>=', nowMs - nodeSilentMs)
+    .orderBy('presence.bound_at')
+    .execute();
+  const places = rows.map(({ id, address, lineage, serial, bound_at: sinceMs, contested }) => {
+    return { id, address, lineage, serial, sinceMs, contested: contested === 1 };
+  });
+  const [first] = places;
+  const elsewhere = first !== undefined && places.some((place) => place.contested || !isSameSpot(place, first));
+  return { places, elsewhere };
+}
+
+/** Which of these devices are connected now, on any node. */
+export async function onlineAmong(
+  db: Kysely<Tables>,
+  deviceIds: readonly string[],
+  nowMs: number,
+): Promise<ReadonlySet<string>> {
+  if (deviceIds.length === 0) return new Set();
+  const rows = await db
+    .selectFrom('presence')
+    .innerJoin('hub_node', 'hub_node.id', 'presence.node_id')
+    .select('presence.device_id')
+    .distinct()
+    .where('presence.device_id', 'in', deviceIds)
+    .where('presence.ends', '=', 0)
+    .where('hub_node.seen_at', '>=', nowMs - nodeSilentMs)
+    .execute();
+  return new Set(rows.map((row) => row.device_id));
+}

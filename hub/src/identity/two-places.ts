@@ -1,0 +1,44 @@
+// What follows when one identity was seen in use in two places (spec/presence.md, "Two places"): an alert that names both, and by the rule of
+// the settings the first goes on undisturbed, or the device is held until an operator decides. All in one transaction.
+import { disableIn } from '../registry/enablement.ts';
+import { raiseAlert } from '../respond/alerts.ts';
+import type { HubSettings } from '../settings.ts';
+import type { WriteTransaction } from '../store/database.ts';
+
+export type TwoPlacesRule = HubSettings['identity']['twoPlaces'];
+
+export interface TwoPlaces {
+  readonly deviceId: string;
+  readonly tier: string;
+  readonly first: { readonly address: string; readonly since: number; readonly serial: string };
+  readonly second: { readonly address: string; readonly serial: string };
+  /** How often the second was seen since this was last reported. */
+  readonly times: number;
+  readonly nowMs: number;
+}
+
+export async function reportTwoPlaces(trx: WriteTransaction, seen: TwoPlaces, rule: TwoPlacesRule): Promise<void> {
+  const { deviceId, tier, first, second, times, nowMs } = seen;
+  const held = rule === 'hold-both';
+  const outcome = held ? 'both are held' : `${first.address} was first and goes on`;
+  const { id } = await raiseAlert(trx, {
+    kind: 'identity-in-two-places',
+    severity: 'critical',
+    subject: { deviceId },
+    title: `${deviceId} is in use at ${first.address} and at ${second.address}: ${outcome}`,
+    data: {
+      addresses: [first.address, second.address],
+      first: first.address,
+      firstSinceAt: first.since,
+      second: second.address,
+      certificates: [...new Set([first.serial, second.serial])],
+      tier,
+      rule,
+    },
+    times,
+    nowMs,
+  });
+  if (!held) return;
+  const reason = `held by the rule hold-both: this identity is in two places, see alert ${id}`;
+  await disableIn(trx, { deviceId, reason, actor: 'hub', nowMs });
+}
