@@ -80,7 +80,10 @@ test(
       assert.ok(reasons.some(({ code }) => code === 'measured-by-software'));
       const refusal = await story.next('refused');
       assert.deepEqual([refusal.step, refusal.code], ['release', 'release-refused']);
-      assert.match(JSON.stringify(refusal), /attested-tpm would if context.attestation.tier .*it is [^a-z]*secure-element/);
+      assert.match(
+        JSON.stringify(refusal),
+        /attested-tpm would if context.attestation.tier .*it is [^a-z]*secure-element/,
+      );
       assert.ok(!story.has('released'));
     }
     await applyPolicy(policy);
