@@ -14,6 +14,8 @@ export interface OnboardingIdentity {
 export interface IdevidHardware {
   /** The P-256 key for the IDevID: the same each time; made the first time. */
   idevidSigner(): Promise<Signer>;
+  /** What the onboarding identity's `prove` gives, before there is a certificate. */
+  proveIdevid(message: Uint8Array): Promise<IdevidProof>;
   /** Puts an IDevID and its issuers in the place of what was there. `no-room`: the certificate belongs into the device's state folder. */
   storeIdevid(chain: readonly Uint8Array[]): Promise<'stored' | 'no-room'>;
 }

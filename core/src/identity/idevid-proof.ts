@@ -1,15 +1,14 @@
 // That the key of an IDevID is at hand, in the device that enrols (spec/manufacture.md, "Proof at enrolment"): a signature over the hub's
 // nonce, the new operational key and what the root of trust says of itself; and for a TPM its word that it made the key.
-import { createHash, verify } from 'node:crypto';
+import { createHash, type KeyObject, verify } from 'node:crypto';
 import type { AttestationKey } from '../attest/quote.ts';
 import { NONCE_LENGTH } from '../attest/qualifying-data.ts';
 import { concat, equalBytes, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, type Json } from '../json.ts';
 import { parseAttest } from '../tpm/attest.ts';
-import { objectAttributes, parsePublic, publicKeyOf as publicKeyOfArea, tpmName } from '../tpm/public-area.ts';
+import { objectAttributes, parsePublic, publicKeyOf, tpmName } from '../tpm/public-area.ts';
 import { parseTpmSignature, verifyTpmSignature } from '../tpm/signature.ts';
-import { type Certificate, publicKeyOf } from './certificate.ts';
 
 /** What one enrolment is about. */
 export interface IdevidProofSubject {
@@ -58,19 +57,19 @@ export type IdevidProofVerdict =
   | { readonly kind: 'refused'; readonly code: IdevidProofReasonCode; readonly message: string };
 
 /**
- * Verifies the proof for `certificate`. With `attestationKey`, that of a TPM whose endorsement was proven, the IDevID key must live in the
+ * Verifies the proof of an IDevID key. With `attestationKey`, that of a TPM whose endorsement was proven, the IDevID key must live in the
  * same TPM. Broken TPM structures throw as their parsers do.
  */
 export function verifyIdevidProof(
   { signature, residency }: IdevidProof,
   expected: {
-    readonly certificate: Certificate;
+    readonly publicKey: KeyObject;
     readonly subject: IdevidProofSubject;
     readonly attestationKey: AttestationKey | undefined;
   },
 ): IdevidProofVerdict {
-  const { certificate, subject, attestationKey } = expected;
-  if (!verify('sha256', idevidProofMessage(subject), publicKeyOf(certificate), signature)) {
+  const { publicKey, subject, attestationKey } = expected;
+  if (!verify('sha256', idevidProofMessage(subject), publicKey, signature)) {
     return refused(
       'idevid-not-possessed',
       'the signature over nonce, operational key and identity is not one of the IDevID key: copied, replayed or altered',
@@ -79,19 +78,18 @@ export function verifyIdevidProof(
   if (attestationKey === undefined) return { kind: 'verified' };
   if (residency === undefined)
     return refused('idevid-residency-missing', 'a TPM must certify that it made the IDevID key');
-  const problem = residencyProblem(residency, certificate, idevidProofDigest(subject), attestationKey);
+  const problem = residencyProblem(residency, publicKey, idevidProofDigest(subject), attestationKey);
   return problem === undefined ? { kind: 'verified' } : refused('idevid-not-in-this-tpm', problem);
 }
 
 function residencyProblem(
   { publicArea: bytes, attest: attested, signature }: IdevidResidency,
-  certificate: Certificate,
+  idevidKey: KeyObject,
   digest: Uint8Array,
   { publicKey, qualifiedName }: AttestationKey,
 ): string | undefined {
   const publicArea = parsePublic(bytes);
-  if (!publicKeyOfArea(publicArea).equals(publicKeyOf(certificate)))
-    return 'the public area is one of another key than the certificate';
+  if (!publicKeyOf(publicArea).equals(idevidKey)) return 'the public area is one of another key than the certificate';
   const { fixedTpm, fixedParent, sensitiveDataOrigin } = objectAttributes;
   const wanted = fixedTpm | fixedParent | sensitiveDataOrigin;
   if ((publicArea.attributes & wanted) !== wanted) return 'the IDevID key is not bound to the TPM it was made in';

@@ -3,6 +3,7 @@
 // the device's software says.
 import { join } from 'node:path';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
+import type { IdevidProof } from '@edgekeep/core/identity/idevid-proof';
 import { encodeP256Point } from '@edgekeep/core/identity/p256-point';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import type { Signer } from '@edgekeep/core/signer';
@@ -93,6 +94,10 @@ export class Pkcs11RootOfTrust implements RootOfTrust, IdevidHardware {
     const signer = await idevidSigner(this.#place, { make: true });
     if (signer !== undefined) return signer;
     throw new HardwareError('pkcs11-key-unexpected', 'the token made an IDevID key and does not show it');
+  }
+
+  async proveIdevid(message: Uint8Array): Promise<IdevidProof> {
+    return { signature: await (await this.idevidSigner()).sign(message) };
   }
 
   async storeIdevid(chain: readonly Uint8Array[]): Promise<'stored' | 'no-room'> {

@@ -1,18 +1,15 @@
 // An IDevID in a token (spec/manufacture.md): a signing key of its own label, born there like the device's other keys, and certificate
-// objects beside it (PKCS#11 2.40 section 4.6). A session is opened for each use: it is needed once in the life of a device.
-import { randomBytes, verify } from 'node:crypto';
+// objects beside it (PKCS#11 2.40 section 4.6).
 import type { Handle, Template } from 'pkcs11js';
 import { derInteger } from '@edgekeep/core/der';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import type { Signer } from '@edgekeep/core/signer';
 import { HardwareError } from '../error.ts';
 import { returnValueOf } from './cryptoki-error.ts';
-import { type Cryptoki, Pkcs11Module } from './module.ts';
-import { chooseToken, listTokens } from './slots.ts';
-import { defaultIdevidLabel, findKey, findMatching, generateKey, type TokenKey } from './token-keys.ts';
-import { closeQuietly, login } from './token-login.ts';
-import { sign } from './token-operations.ts';
+import type { Cryptoki } from './module.ts';
+import { defaultIdevidLabel, findMatching } from './token-keys.ts';
 import type { TokenPlace } from './token-session.ts';
+import { inTokenSession, tokenSigner } from './token-signer.ts';
 
 export type IdevidPlace = Omit<TokenPlace, 'keyLabels'>;
 
@@ -24,37 +21,14 @@ const noRoomValues: readonly (string | undefined)[] = [
   'CKR_TEMPLATE_INCONSISTENT',
 ];
 
-/** A signer by the key in the token, which is made there when `make` is set; undefined when there is none. Throws every code that begins with `pkcs11`. */
-export async function idevidSigner(
-  place: IdevidPlace,
-  { make }: { readonly make: boolean },
-): Promise<Signer | undefined> {
-  const label = labelOf(place);
-  const key = await inSession(place, 'finding the IDevID key', async (cryptoki, session) => {
-    const found = findKey(cryptoki, session, label);
-    if (found !== undefined || !make) return found;
-    await generateKey(cryptoki, session, 'signing', label);
-    const made = findKey(cryptoki, session, label);
-    if (made !== undefined) await assertSigns(cryptoki, session, made);
-    return made;
-  });
-  if (key === undefined) return undefined;
-  const { publicKey } = key;
-  return {
-    algorithm: 'ecdsa-p256-sha256',
-    publicKey,
-    sign: (message) =>
-      inSession(place, 'signing with the IDevID key', (cryptoki, handle) => {
-        const signing = findKey(cryptoki, handle, label);
-        if (signing?.publicKey.equals(publicKey) === true) return sign(cryptoki, { handle, signing }, message);
-        throw new HardwareError('pkcs11-token-changed', `the token no longer holds the IDevID key ${label}`);
-      }),
-  };
+/** Its key; undefined when there is none and none was to be made. Throws every code that begins with `pkcs11`. */
+export function idevidSigner(place: IdevidPlace, { make }: { readonly make: boolean }): Promise<Signer | undefined> {
+  return tokenSigner(place, labelOf(place), { make });
 }
 
 /** The IDevID and its issuer as the token keeps them; empty when it keeps none. */
 export function readTokenChain(place: IdevidPlace): Promise<readonly Uint8Array[]> {
-  return inSession(place, 'reading the IDevID', (cryptoki, session) => {
+  return inTokenSession(place, 'reading the IDevID', (cryptoki, session) => {
     const leaf = readCertificate(cryptoki, session, labelOf(place));
     if (leaf === undefined) return [];
     const issuer = readCertificate(cryptoki, session, issuerLabel(place));
@@ -66,7 +40,7 @@ export function readTokenChain(place: IdevidPlace): Promise<readonly Uint8Array[
 export function writeTokenChain(place: IdevidPlace, chain: readonly Uint8Array[]): Promise<boolean> {
   const [leaf, issuer] = chain;
   if (leaf === undefined) throw new TypeError('no certificate to store');
-  return inSession(place, 'storing the IDevID', (cryptoki, session) => {
+  return inTokenSession(place, 'storing the IDevID', (cryptoki, session) => {
     try {
       writeCertificate(cryptoki, session, labelOf(place), leaf);
       if (issuer !== undefined) writeCertificate(cryptoki, session, issuerLabel(place), issuer);
@@ -80,31 +54,6 @@ export function writeTokenChain(place: IdevidPlace, chain: readonly Uint8Array[]
 
 const labelOf = ({ idevidLabel = defaultIdevidLabel }: IdevidPlace) => idevidLabel;
 const issuerLabel = (place: IdevidPlace) => `${labelOf(place)}-issuer`;
-
-async function inSession<Result>(
-  place: IdevidPlace,
-  doing: string,
-  operation: (cryptoki: Cryptoki, session: Handle) => Promise<Result> | Result,
-): Promise<Result> {
-  await using module = await Pkcs11Module.open(place.module);
-  return module.run(doing, async (cryptoki) => {
-    const { api, binding } = cryptoki;
-    const token = chooseToken(listTokens(cryptoki), place.token);
-    const session = api.C_OpenSession(token.handle, binding.CKF_SERIAL_SESSION | binding.CKF_RW_SESSION);
-    try {
-      await login(cryptoki, token, session, place.pinFile);
-      return await operation(cryptoki, session);
-    } finally {
-      closeQuietly(cryptoki, session);
-    }
-  });
-}
-
-async function assertSigns(cryptoki: Cryptoki, handle: Handle, signing: TokenKey): Promise<void> {
-  const message = randomBytes(32);
-  if (verify('sha256', message, signing.publicKey, await sign(cryptoki, { handle, signing }, message))) return;
-  throw new HardwareError('pkcs11-key-unexpected', 'the IDevID key does not sign for the public key beside it');
-}
 
 function certificateObjects(cryptoki: Cryptoki, session: Handle, label: string): readonly Handle[] {
   const { binding } = cryptoki;

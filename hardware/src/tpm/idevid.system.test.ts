@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { attestationKeyOf } from '@edgekeep/core/attest/quote';
 import { toHex } from '@edgekeep/core/bytes';
-import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { idevidProofMessage, verifyIdevidProof } from '@edgekeep/core/identity/idevid-proof';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { newSigner, testManufacturer } from '@edgekeep/core/identity/testing-manufacturer';
@@ -65,8 +65,8 @@ test('an IDevID in NV proves itself, and nothing but what it was asked', { skip 
   assert.deepEqual(held?.chain.map(toHex), chain.map(toHex));
   const subject = { nonce: randomBytes(32), operationalSpki: randomBytes(91), deviceId: 'sn-tpm', identity: { a: 1 } };
   const proof = await held.prove(idevidProofMessage(subject));
-  const certificate = parseCertificate(chain[0]);
-  const expected = { certificate, subject, attestationKey: await attestationKeyIn(device) };
+  const publicKey = publicKeyOf(parseCertificate(chain[0]));
+  const expected = { publicKey, subject, attestationKey: await attestationKeyIn(device) };
   assert.deepEqual(verifyIdevidProof(proof, expected), { kind: 'verified' });
   assert.ok(proof.residency);
   assert.equal(parseAttest(proof.residency.attest).kind, 'creation');
@@ -91,7 +91,7 @@ test('an IDevID key of one TPM is not certified by the attestation key of anothe
   const [leaf = new Uint8Array(0)] = held.chain;
   const subject = { nonce: randomBytes(32), operationalSpki: randomBytes(91), deviceId: 'sn', identity: {} };
   const verdict = verifyIdevidProof(await held.prove(idevidProofMessage(subject)), {
-    certificate: parseCertificate(leaf),
+    publicKey: publicKeyOf(parseCertificate(leaf)),
     subject,
     attestationKey: await attestationKeyIn(other),
   });

@@ -179,6 +179,14 @@ export class TpmRootOfTrust implements RootOfTrust, IdevidHardware {
     return stored ? 'stored' : 'no-room';
   }
 
+  /** As the onboarding identity does, also before there is a certificate. */
+  proveIdevid(message: Uint8Array): Promise<IdevidProof> {
+    return this.#serial.run(async () => {
+      const { entity } = await this.#loadAttestationKey();
+      return proveIdevid(this.#client, entity, message);
+    });
+  }
+
   /** Throws `tpm-key-unexpected` for an IDevID of another key. */
   idevid(): Promise<OnboardingIdentity | undefined> {
     return this.#serial.run(async () => {
@@ -186,7 +194,7 @@ export class TpmRootOfTrust implements RootOfTrust, IdevidHardware {
       const chain = kept.length > 0 ? kept : await readIdevidFile(this.#idevidFile);
       if (chain.length === 0) return undefined;
       assertIdevidFor(chain, await this.#idevidKey(), 'tpm-key-unexpected');
-      return { chain, prove: (message) => this.#proveIdevid(message) };
+      return { chain, prove: (message) => this.proveIdevid(message) };
     });
   }
 
@@ -202,13 +210,6 @@ export class TpmRootOfTrust implements RootOfTrust, IdevidHardware {
 
   #idevidKey(): Promise<KeyObject> {
     return withIdevidKey(this.#client, async ({ publicArea }) => publicKeyOf(publicArea));
-  }
-
-  #proveIdevid(message: Uint8Array): Promise<IdevidProof> {
-    return this.#serial.run(async () => {
-      const { entity } = await this.#loadAttestationKey();
-      return proveIdevid(this.#client, entity, message);
-    });
   }
 
   async #loadAttestationKey(): Promise<LoadedAttestationKey> {

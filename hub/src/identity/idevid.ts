@@ -1,7 +1,7 @@
 // The identity a manufacturer gave a device for life, at enrolment (spec/manufacture.md): a path to an authority that an enrolment group
 // trusts, its key at hand on the device that enrols, and one device for each IDevID.
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { type Certificate, parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { deviceIdOfSerial } from '@edgekeep/core/identity/device-id';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { type Idevid, validateIdevid } from '@edgekeep/core/identity/idevid';
@@ -78,7 +78,7 @@ export function proveIdevid(
     throw refused('idevid-proof-missing', 'an IDevID was shown, and no proof of its key followed');
   const { identity } = enrolment;
   const verdict = verifyIdevidProof(readProof(proof), {
-    certificate: idevid.certificate,
+    publicKey: publicKeyOf(idevid.certificate),
     subject: enrolment,
     attestationKey: identity.kind === 'tpm' ? attestationKeyFor(identity) : undefined,
   });
