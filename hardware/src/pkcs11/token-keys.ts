@@ -40,9 +40,11 @@ export function findKey(cryptoki: Cryptoki, session: Handle, label: string): Tok
   return { handle, publicKey: readPublicKey(cryptoki, session, publicHandle, label) };
 }
 
-/** Makes a key inside the token; `session` is one that may write. */
+/** Makes a key inside the token, where `findKey` has found none; `session` is one that may write. */
 export async function generateKey(cryptoki: Cryptoki, session: Handle, use: KeyUse, label: string): Promise<void> {
   const { api, binding } = cryptoki;
+  // The public half of a key whose making was cut off: without its private half it is nobody's.
+  for (const half of findObjects(cryptoki, session, binding.CKO_PUBLIC_KEY, label)) api.C_DestroyObject(session, half);
   const { publicTemplate, privateTemplate } = templates(binding, use, label);
   await api.C_GenerateKeyPairAsync(
     session,

@@ -143,7 +143,7 @@ export async function startEnrolment(
   const trusted = idevid?.kind === 'trusted' ? idevid : undefined;
   const common = { deviceId, identity, rootSha256, token, proof, group, idevid: trusted, address, generation };
   const named = expected || returning !== undefined || token !== undefined || group?.kind === 'manifest';
-  if (trusted !== undefined && !named) assertIdOfSerial(trusted, deviceId);
+  if (trusted !== undefined && !named) await assertIdOfSerial(database.read, trusted, deviceId);
   if (identity.kind !== 'tpm' || endorsement === undefined) {
     // Nothing a device sends shows where its key is: a token for any tier must not let a key in a file pass for hardware.
     const tierOfToken = token?.kind === 'one-time' ? token.tier : group?.terms.tier;
@@ -248,7 +248,7 @@ export async function completeEnrolment(
     const returning = await findReturning(trx, pending.proof);
     if ((returning?.generation ?? 0) + 1 !== generation)
       throw refused('device-id-taken', `${deviceId} has enrolled or was wiped meanwhile: begin again`);
-    const imported = await isExpected(trx, pending);
+    const imported = await isExpected(trx, pending.proof);
     await assertRootNotFormer(trx, pending.proof, imported);
     const group = await admit(trx, pending, { returning, imported, settings, row });
     if (token !== undefined) await spendShownToken(trx, token, { deviceId, nowMs });

@@ -146,9 +146,16 @@ function taken(serialNumber: string, other: string): HubError {
 }
 
 /** Without somebody's word for another one, a device has the id of its serial number: else any device could take the name of any other. */
-export function assertIdOfSerial({ idevid }: TrustedIdevid, deviceId: string): void {
+export async function assertIdOfSerial(db: Kysely<Tables>, { idevid }: TrustedIdevid, deviceId: string): Promise<void> {
   const own = deviceIdOfSerial(idevid.serialNumber);
   if (own === deviceId) return;
+  const listed = await db
+    .selectFrom('enrolment_listing')
+    .select('device_id')
+    .where('kind', '=', 'idevid')
+    .where('sha256', '=', idevid.sha256)
+    .executeTakeFirst();
+  if (listed?.device_id === deviceId) return;
   const named = own === undefined ? 'has no id of its own' : `is ${own}`;
   throw refused(
     'idevid-id-differs',

@@ -1,0 +1,137 @@
+// The hardware of one device on the line, as issuing needs it: a key for the IDevID with the proof that it is there, and what the device's
+// root of trust is known by.
+import { createHash, randomBytes } from 'node:crypto';
+import type { EndorsementKeyKind } from '@edgekeep/core/access/wrapped-key';
+import { attestationKeyOf } from '@edgekeep/core/attest/quote';
+import { equalBytes } from '@edgekeep/core/bytes';
+import { type Certificate, parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
+import { equalNames } from '@edgekeep/core/identity/distinguished-name';
+import { validateEndorsement } from '@edgekeep/core/identity/endorsement';
+import { type IdevidProof, idevidProofMessage, verifyIdevidProof } from '@edgekeep/core/identity/idevid-proof';
+import { encodeSpki } from '@edgekeep/core/identity/public-key';
+import type { Signer } from '@edgekeep/core/signer';
+import { makeCredential } from '@edgekeep/core/tpm/credential';
+import { parsePublic, publicKeyOf as publicKeyOfArea, tpmName } from '@edgekeep/core/tpm/public-area';
+import { idevidSigner, type IdevidPlace, writeTokenChain } from '@edgekeep/hardware/pkcs11/token-idevid';
+import { defaultKeyLabels } from '@edgekeep/hardware/pkcs11/token-keys';
+import { TokenSession } from '@edgekeep/hardware/pkcs11/token-session';
+import type { TpmIdentity } from '@edgekeep/hardware/root-of-trust';
+import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
+import type { TpmAddress } from '@edgekeep/hardware/tpm/transport';
+
+export type HardwarePlace =
+  | { readonly kind: 'tpm'; readonly address: TpmAddress; readonly endorsementKey: EndorsementKeyKind }
+  | { readonly kind: 'pkcs11'; readonly place: IdevidPlace };
+
+export type Examined =
+  | {
+      readonly kind: 'genuine';
+      /** DER SubjectPublicKeyInfo of the IDevID's key. */
+      readonly spki: Uint8Array;
+      /** What the root of trust is known by, hex. */
+      readonly rootSha256: string;
+      readonly tpm: 'fixed' | 'residency' | undefined;
+    }
+  | { readonly kind: 'refused'; readonly code: string; readonly message: string };
+
+/** Runs `use` with what was found and a way to store the certificate, while the hardware is open. */
+export async function withHardware<Result>(
+  place: HardwarePlace,
+  { serialNumber, vendorRoots, nowSeconds }: ExamineOrder,
+  use: (examined: Examined, store: (chain: readonly Uint8Array[]) => Promise<'stored' | 'no-room'>) => Promise<Result>,
+): Promise<Result> {
+  const subject = {
+    nonce: randomBytes(32),
+    operationalSpki: new Uint8Array(0),
+    deviceId: serialNumber,
+    identity: { kind: 'manufacture' },
+  };
+  if (place.kind === 'pkcs11') {
+    const signer = await madeSigner(place.place);
+    const proof = { signature: await signer.sign(idevidProofMessage(subject)) };
+    const examined = examineToken(signer, proof, subject, await signingKeyDigest(place.place));
+    return use(examined, async (chain) => ((await writeTokenChain(place.place, chain)) ? 'stored' : 'no-room'));
+  }
+  await using tpm = await TpmRootOfTrust.open(place.address, { endorsementKey: place.endorsementKey });
+  const { publicKey } = await tpm.idevidSigner();
+  const proof = await tpm.proveIdevid(idevidProofMessage(subject));
+  const identity = await tpm.describe();
+  const attestationKey = attestationKeyOf(parsePublic(identity.attestationPublic), 'endorsement');
+  const verdict = verifyIdevidProof(proof, { publicKey, subject, attestationKey });
+  const refusal =
+    verdict.kind === 'refused' ? verdict : await endorsementProblem(tpm, identity, vendorRoots, nowSeconds);
+  const examined: Examined = refusal ?? {
+    kind: 'genuine',
+    spki: encodeSpki(publicKey),
+    rootSha256: digestOf(encodeSpki(publicKeyOfArea(parsePublic(identity.endorsementKey.publicArea)))),
+    tpm: vendorRoots.length > 0 ? 'residency' : 'fixed',
+  };
+  // Awaited here: the TPM is closed when this function ends.
+  return await use(examined, (chain) => tpm.storeIdevid(chain));
+}
+
+export interface ExamineOrder {
+  readonly serialNumber: string;
+  /** Without any the TPM is taken at its word. */
+  readonly vendorRoots: readonly Certificate[];
+  readonly nowSeconds: number;
+}
+
+type Refusal = Extract<Examined, { kind: 'refused' }>;
+
+// Whatever answers at the address could be a program: its vendor says that the endorsement key is in a TPM, and the opened credential that the
+// attestation key is beside it.
+async function endorsementProblem(
+  tpm: TpmRootOfTrust,
+  { endorsementKey, endorsementChain, attestationPublic }: TpmIdentity,
+  vendorRoots: readonly Certificate[],
+  atSeconds: number,
+): Promise<Refusal | undefined> {
+  if (vendorRoots.length === 0) return undefined;
+  if (endorsementKey.certificate === undefined)
+    return refused('endorsement-certificate-missing', `this TPM has none for its ${endorsementKey.kind} key`);
+  const leaf = parseCertificate(endorsementKey.certificate);
+  const isRoot = (certificate: Certificate) => equalNames(certificate.issuer, certificate.subject);
+  const intermediates = [...endorsementChain.map(parseCertificate), ...vendorRoots.filter((each) => !isRoot(each))];
+  const verdict = validateEndorsement({ leaf, intermediates, anchors: vendorRoots.filter(isRoot), atSeconds });
+  if (verdict.kind === 'refused') return refused('endorsement-refused', verdict.reasons.join('; '));
+  const endorsementPublic = parsePublic(endorsementKey.publicArea);
+  if (!publicKeyOfArea(endorsementPublic).equals(publicKeyOf(leaf)))
+    return refused('endorsement-key-differs', 'the endorsement certificate is one of another key');
+  const secret = randomBytes(32);
+  const name = tpmName(parsePublic(attestationPublic));
+  const { credentialBlob, encryptedSecret } = makeCredential({ endorsementPublic, name, secret, randomBytes });
+  if (equalBytes(await tpm.activateCredential(credentialBlob, encryptedSecret), secret)) return undefined;
+  return refused('credential-not-activated', 'the attestation key is not in the TPM of this endorsement key');
+}
+
+function examineToken(
+  { publicKey }: Signer,
+  proof: IdevidProof,
+  subject: Parameters<typeof idevidProofMessage>[0],
+  rootSha256: string,
+): Examined {
+  const verdict = verifyIdevidProof(proof, { publicKey, subject, attestationKey: undefined });
+  if (verdict.kind === 'refused') return verdict;
+  return { kind: 'genuine', spki: encodeSpki(publicKey), rootSha256, tpm: undefined };
+}
+
+async function madeSigner(place: IdevidPlace): Promise<Signer> {
+  const signer = await idevidSigner(place, { make: true });
+  if (signer === undefined) throw new TypeError('a key that was made is not there');
+  return signer;
+}
+
+// The device's own keys are made on the line as well: its root of trust stands in the manifest.
+async function signingKeyDigest(place: IdevidPlace): Promise<string> {
+  await using session = await TokenSession.open({ ...place, keyLabels: defaultKeyLabels });
+  return digestOf(encodeSpki(session.publicKeys.signing));
+}
+
+function digestOf(spki: Uint8Array): string {
+  return createHash('sha256').update(spki).digest('hex');
+}
+
+function refused(code: string, message: string): Refusal {
+  return { kind: 'refused', code, message };
+}

@@ -1,0 +1,59 @@
+// `edgekeep manufacture init`: the authorities of a manufacturer.
+import { join } from 'node:path';
+import { exitCodes, type Command, UsageError } from '../command.ts';
+import { createManufacturer, hardwareTypeSchema, ownHardwareType } from './manufacturer.ts';
+import { tokenOption, tokenOptions } from './options.ts';
+
+export const command: Command = {
+  summary: "make a manufacturer's authorities for IDevIDs",
+  usage:
+    'manufacture init --ca DIR --organization NAME [--root-folder DIR] [--hardware-type OID] [--pkcs11 MODULE --pin-file FILE]',
+  help: `
+Makes a root, whose key is to be carried away, and an issuing CA, whose key stays on the line: as a file of its user alone, or in a token.
+
+--ca             a folder for it, which holds no manufacturer yet
+--organization   stands in every IDevID
+--root-folder    gets the root's key (default: root in --ca); the line runs without it
+--hardware-type  object identifier of the kind of device, in your own arc (default: a new one below 2.25)
+--pkcs11         the issuing key is made in a token of this PKCS#11 module; --token LABEL or --slot N say which one
+--pin-file       the token's PIN, alone on one line of a file that others cannot read
+--key-label      CKA_LABEL of the key (default: edgekeep-manufacturer)
+`,
+  positionals: { least: 0, most: 0 },
+  options: {
+    ...tokenOptions,
+    ca: { type: 'string' },
+    organization: { type: 'string' },
+    'root-folder': { type: 'string' },
+    'hardware-type': { type: 'string' },
+    'key-label': { type: 'string' },
+  },
+  async run(args) {
+    const folder = args.required('ca');
+    const organization = args.required('organization');
+    const rootFolder = args.option('root-folder') ?? join(folder, 'root');
+    const hardwareType = args.option('hardware-type') ?? ownHardwareType();
+    if (!hardwareTypeSchema.safeParse(hardwareType).success)
+      throw new UsageError('--hardware-type: expected an object identifier like 1.3.6.1.4.1.99999.1');
+    if (organization.length > 64) throw new UsageError('--organization: at most 64 characters');
+    const token = tokenOption(args);
+    const issuingToken =
+      token === undefined
+        ? undefined
+        : {
+            module: token.module,
+            ...(token.token === undefined ? {} : { token: token.token }),
+            ...(token.slot === undefined ? {} : { slot: token.slot }),
+            pinFile: token.pinFile,
+            keyLabel: args.option('key-label') ?? 'edgekeep-manufacturer',
+          };
+    const nowSeconds = Math.floor(Date.now() / 1_000);
+    await createManufacturer({ folder, rootFolder, organization, hardwareType, issuingToken, nowSeconds });
+    const root = join(folder, 'root.pem');
+    const text = `manufacturer made in ${folder}, hardware type ${hardwareType}
+  root key     ${join(rootFolder, 'manufacturer-root-key.pem')}  (carry it away: the line runs without it)
+  issuing key  ${issuingToken === undefined ? join(folder, 'issuing-key.pem') : `${issuingToken.keyLabel}, in the token`}
+at the hub: edgekeep enrolment-group create NAME --kind ca --certificate ${root}`;
+    return { exitCode: exitCodes.ok, value: { folder, rootFolder, hardwareType, root }, text };
+  },
+};

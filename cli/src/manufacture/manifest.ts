@@ -1,0 +1,84 @@
+// The manifest of a line (spec/manufacture.md, "Manifest"): one JSON object a device, as `edgekeep device import` takes it. Each line is on the
+// disk before the next device begins.
+import { type FileHandle, open } from 'node:fs/promises';
+import { CoreError } from '@edgekeep/core/error';
+import { parseJson } from '@edgekeep/core/json';
+import { deviceIdSchema } from '@edgekeep/wire/device-api';
+import { groupNameSchema, tagsSchema } from '@edgekeep/wire/registry-api';
+import { z } from 'zod';
+
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+const manifestLine = z.strictObject({
+  id: deviceIdSchema,
+  rootSha256: sha256Hex,
+  idevidSha256: sha256Hex,
+  enrolmentGroup: groupNameSchema.optional(),
+  tags: tagsSchema,
+  groups: z.array(groupNameSchema).max(32).optional(),
+});
+export type ManifestLine = z.infer<typeof manifestLine>;
+
+/** 100,000 lines with all the tags a device may have. */
+const manifestBytesMax = 512 * 1024 * 1024;
+const lineFeed = 0x0a;
+
+export class Manifest implements AsyncDisposable {
+  readonly #file: FileHandle;
+  /** What stands in it, by the serial number in lower case. */
+  readonly lines: ReadonlyMap<string, ManifestLine>;
+  readonly #lines: Map<string, ManifestLine>;
+
+  private constructor(file: FileHandle, lines: Map<string, ManifestLine>) {
+    this.#file = file;
+    this.#lines = lines;
+    this.lines = lines;
+  }
+
+  /** Opens or makes it; a line that was cut off at the end is removed. Throws `json-schema` and others for lines that are not a manifest's. */
+  static async open(path: string): Promise<Manifest> {
+    const file = await open(path, 'a+', 0o644);
+    try {
+      const { size } = await file.stat();
+      if (size > manifestBytesMax) throw new CoreError('bytes-too-long', `${path}: ${size} bytes, not a manifest`);
+      const bytes = Buffer.alloc(size);
+      await file.read(bytes, 0, size, 0);
+      const end = bytes.lastIndexOf(lineFeed) + 1;
+      const lines = new Map<string, ManifestLine>();
+      for (const text of linesOf(bytes.subarray(0, end))) {
+        const line = parseJson(text, manifestLine, `${path} line ${lines.size + 1}`);
+        lines.set(serialOf(line), line);
+      }
+      // Only once the rest was found to be a manifest: a wrong path must not lose bytes.
+      if (end < size) await file.truncate(end);
+      return new Manifest(file, lines);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  async append(line: ManifestLine): Promise<void> {
+    await this.#file.appendFile(`${JSON.stringify(line)}\n`);
+    await this.#file.sync();
+    this.#lines.set(serialOf(line), line);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file.close();
+  }
+}
+
+/** The tag that carries the serial number. */
+export const serialTag = 'serial';
+
+function serialOf({ id, tags }: ManifestLine): string {
+  return (tags[serialTag] ?? id).toLowerCase();
+}
+
+function* linesOf(bytes: Buffer): Generator<Buffer> {
+  for (let from = 0; from < bytes.length;) {
+    const end = bytes.indexOf(lineFeed, from);
+    yield bytes.subarray(from, end);
+    from = end + 1;
+  }
+}

@@ -1,0 +1,314 @@
+// A manufacturing line and what comes of it, with the programs people run: simulated TPMs and SoftHSM2 tokens get IDevIDs, a batch is killed and
+// goes on, and the devices enrol at a hub that trusts their manufacturer, without a token.
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { appendFile, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
+import { after, before, suite, test } from 'node:test';
+import { promisify } from 'node:util';
+import { Pkcs11RootOfTrust } from '@edgekeep/hardware/pkcs11/pkcs11-root-of-trust';
+import { skipWithoutSoftHsm, softHsmModule, type TestTokens, testTokens } from '@edgekeep/hardware/pkcs11/testing';
+import type { TpmSimulator } from '@edgekeep/hardware/tpm/simulator';
+import * as api from '@edgekeep/wire/device-api';
+import { enrolmentGroupView } from '@edgekeep/wire/enrolment-group-api';
+import { importReport } from '@edgekeep/wire/registry-api';
+import { z } from 'zod';
+import { accepted } from './support/answer.ts';
+import { TestDevice } from './support/test-device.ts';
+import { skipWithoutTpm, TpmWorld } from './support/tpm-world.ts';
+
+const program = createRequire(import.meta.url).resolve('@edgekeep/cli/main');
+const run = promisify(execFile);
+const skip = skipWithoutTpm === false ? await skipWithoutSoftHsm() : skipWithoutTpm;
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the command line to its end. */
+async function edgekeep(...args: readonly string[]): Promise<Ended> {
+  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  const code = await ending(child);
+  return { code, stdout, stderr };
+}
+
+async function ending(child: ChildProcess): Promise<number | null> {
+  return new Promise((resolve) => child.once('close', (code) => resolve(code)));
+}
+
+async function done(...args: readonly string[]): Promise<Ended> {
+  const ended = await edgekeep(...args);
+  assert.equal(ended.code, 0, ended.stderr);
+  return ended;
+}
+
+const manifestLine = z.object({
+  id: z.string(),
+  rootSha256: z.string(),
+  idevidSha256: z.string(),
+  tags: z.record(z.string(), z.string()),
+});
+
+suite('a manufacturing line', { skip }, () => {
+  let folder: string;
+  let ca: string;
+  let fleet: TpmWorld;
+  let tokens: TestTokens;
+  const simulators = new Map<string, TpmSimulator>();
+  let csv: string;
+  let vendorRoots: string;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'edgekeep-line-'));
+    ca = join(folder, 'ca');
+    tokens = await testTokens('issuing', 'cam-4', 'cam-5', 'cam-6');
+    fleet = await TpmWorld.open();
+    for (const name of ['cam-1', 'cam-2', 'cam-3']) simulators.set(name, await fleet.simulator(name));
+    vendorRoots = join(folder, 'vendors.pem');
+    await writeFile(vendorRoots, fleet.vendor.root + fleet.vendor.intermediate);
+    csv = join(folder, 'line.csv');
+    const tpms = [...simulators].map(
+      ([name, tpm]) => `${name.toUpperCase()},,unix:${tpm.socketPath},,,,"line 1, left"`,
+    );
+    const elements = ['cam-4', 'cam-5', 'cam-6'].map((name) => {
+      const id = name === 'cam-6' ? 'press-6' : '';
+      return `${name.toUpperCase()},${id},,${softHsmModule},${name},${tokens.place(name).pinFile},right`;
+    });
+    const rows = ['serial,id,tpm,module,token,pinFile,tag.side', ...tpms, ...elements];
+    await writeFile(csv, `${rows.join('\r\n')}\r\n`);
+  });
+  after(async () => {
+    await fleet?.[Symbol.asyncDispose]();
+    await tokens?.[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const batch = (output: string) => [
+    'manufacture',
+    'batch',
+    '--ca',
+    ca,
+    '--input',
+    csv,
+    '--output',
+    output,
+    '--vendor-roots',
+    vendorRoots,
+  ];
+  const lines = async (path: string) =>
+    (await readFile(path, 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((text) => manifestLine.parse(JSON.parse(text)));
+
+  test('the authorities are made once, with the issuing key in a token', async () => {
+    const { module, pinFile } = tokens.place('issuing');
+    const token = ['--pkcs11', module, '--token', 'issuing', '--pin-file', pinFile];
+    const order = ['manufacture', 'init', '--ca', ca, '--organization', 'Example Works', ...token];
+    await done(...order, '--root-folder', join(folder, 'root'), '--hardware-type', '1.3.6.1.4.1.32473.7');
+    assert.deepEqual((await readdir(ca)).toSorted(), [
+      'issued',
+      'issuing.pem',
+      'keys',
+      'manufacturer.json',
+      'root.pem',
+    ]);
+    const before = await readFile(join(ca, 'root.pem'));
+    assert.equal((await edgekeep(...order)).code, 3);
+    assert.deepEqual(await readFile(join(ca, 'root.pem')), before);
+  });
+
+  test('a batch that is killed goes on where it was: no serial number twice, the manifest whole', async () => {
+    const output = join(folder, 'manifest.ndjson');
+    const child = spawn(process.execPath, [program, ...batch(output)], { stdio: ['ignore', 'ignore', 'pipe'] });
+    // Killed while it is at the third device.
+    let told = 0;
+    const wrong: string[] = [];
+    for await (const text of createInterface({ input: child.stderr })) {
+      if (!text.includes('issued')) wrong.push(text);
+      told += 1;
+      if (told === 2) child.kill('SIGKILL');
+    }
+    assert.deepEqual(wrong, []);
+    const issuedBefore = await readdir(join(ca, 'issued'));
+    assert.ok(issuedBefore.length >= 2 && issuedBefore.length < 6, `${issuedBefore.length} before the kill`);
+    // What a power failure can leave of the line that was being written.
+    await appendFile(output, '{"id":"cam-3","rootSh');
+    const kept = new Map(
+      await Promise.all(issuedBefore.map(async (name) => [name, await readFile(join(ca, 'issued', name))] as const)),
+    );
+
+    const { stderr } = await done(...batch(output));
+    const manifest = await lines(output);
+    assert.deepEqual(manifest.map(({ id }) => id).toSorted(), ['cam-1', 'cam-2', 'cam-3', 'cam-4', 'cam-5', 'press-6']);
+    assert.equal((await readdir(join(ca, 'issued'))).filter((name) => name.endsWith('.pem')).length, 6);
+    for (const [name, pem] of kept) assert.deepEqual(await readFile(join(ca, 'issued', name)), pem);
+    assert.doesNotMatch(stderr, /CAM-1|CAM-2:/);
+    const { serial, side } = manifest.find(({ id }) => id === 'cam-1')?.tags ?? {};
+    assert.deepEqual([serial, side], ['CAM-1', 'line 1, left']);
+
+    const again = await done(...batch(output), '--json');
+    assert.deepEqual(JSON.parse(again.stdout), {
+      devices: 6,
+      made: 0,
+      before: 6,
+      failed: 0,
+      manifest: output,
+      failures: [],
+    });
+    assert.equal((await lines(output)).length, 6);
+  });
+
+  test('a crash between the certificate and the manifest issues nothing new', async () => {
+    const output = join(folder, 'lost.ndjson');
+    await writeFile(output, '');
+    const { stderr } = await done(...batch(output));
+    assert.equal(stderr.match(/had its IDevID already/g)?.length, 6);
+    const byId = (list: z.infer<typeof manifestLine>[]) => list.toSorted((a, b) => a.id.localeCompare(b.id));
+    assert.deepEqual(byId(await lines(output)), byId(await lines(join(folder, 'manifest.ndjson'))));
+  });
+
+  test('openssl verifies every IDevID up to the manufacturer’s root', async () => {
+    for (const name of await readdir(join(ca, 'issued'))) {
+      const file = join(ca, 'issued', name);
+      const authorities = ['-CAfile', join(ca, 'root.pem'), '-untrusted', join(ca, 'issuing.pem')];
+      await run('openssl', ['verify', '-x509_strict', ...authorities, file]);
+      assert.equal(new X509Certificate(await readFile(file)).validTo, 'Dec 31 23:59:59 9999 GMT');
+    }
+  });
+
+  test('the wrong device at a place is named, and the line goes on', async () => {
+    const wrong = join(folder, 'wrong.csv');
+    const [first, second] = [...simulators.values()].map(({ socketPath }) => `unix:${socketPath}`);
+    const rows = [
+      'serial,tpm,idevidFile',
+      `CAM-1,${second},`,
+      `CAM-77,${first},`,
+      `CAM-78,unix:${folder}/nobody,`,
+      `CAM-2,${second},`,
+    ];
+    await writeFile(wrong, `${rows.join('\n')}\n`);
+    const output = join(folder, 'wrong.ndjson');
+    const order = ['manufacture', 'batch', '--ca', ca, '--input', wrong, '--output', output, '--json'];
+    const { code, stdout } = await edgekeep(...order);
+    assert.equal(code, 1);
+    const { failures, made } = z
+      .object({ made: z.number(), failures: z.array(z.object({ line: z.number(), code: z.string() })) })
+      .parse(JSON.parse(stdout));
+    assert.deepEqual(
+      failures.map(({ line, code: reason }) => [line, reason]),
+      [
+        [2, 'serial-taken'],
+        [3, 'key-taken'],
+        [4, 'tpm-unreachable'],
+      ],
+    );
+    assert.equal(made, 1);
+    assert.deepEqual(
+      (await lines(output)).map(({ id }) => id),
+      ['cam-2'],
+    );
+  });
+
+  test('a TPM of a vendor that is not named gets no IDevID', async () => {
+    const foreign = await fleet.simulator('foreign', 'another-vendor');
+    const place = ['--tpm', `unix:${foreign.socketPath}`];
+    const ended = await edgekeep(
+      'manufacture',
+      'device',
+      'CAM-90',
+      '--ca',
+      ca,
+      ...place,
+      '--vendor-roots',
+      vendorRoots,
+    );
+    assert.equal(ended.code, 1);
+    assert.match(ended.stdout, /endorsement-refused/);
+    assert.ok(!(await readdir(join(ca, 'issued'))).includes('cam-90.pem'));
+  });
+
+  test('a table with a serial number twice, a short line or an unknown column touches no device', async () => {
+    const bad = [
+      ['serial,tpm', 'A-1,unix:/a', 'a-1,unix:/b'],
+      ['serial,tpm', 'A-1'],
+      ['serial,tpm,tag.serial', 'A-1,unix:/a,x'],
+      ['serial,tmp', 'A-1,unix:/a'],
+      ['serial,tpm', '"A-1,unix:/a'],
+      ['serial,tpm', '../../x,unix:/a'],
+      ['serial,tpm,module', 'A-1,unix:/a,/b.so'],
+      ['serial,id,tpm', 'A-1,Not An Id,unix:/a'],
+    ];
+    const output = join(folder, 'none.ndjson');
+    for (const rows of bad) {
+      const file = join(folder, 'bad.csv');
+      await writeFile(file, rows.join('\n'));
+      const { code, stderr } = await edgekeep('manufacture', 'batch', '--ca', ca, '--input', file, '--output', output);
+      assert.equal(code, 3, rows.join('|'));
+      assert.match(stderr, /encoding-invalid/);
+    }
+    await assert.rejects(readFile(output));
+  });
+
+  test('a file that is no manifest loses no byte', async () => {
+    const path = join(folder, 'precious.txt');
+    await writeFile(path, 'something else\nand more');
+    const { code } = await edgekeep(...batch(path));
+    assert.equal(code, 3);
+    assert.equal(await readFile(path, 'utf8'), 'something else\nand more');
+    await truncate(path);
+  });
+
+  test('a hub that trusts the manufacturer enrols the devices without a token, and they serve the bind', async () => {
+    const { world } = fleet;
+    const certificate = await readFile(join(ca, 'root.pem'), 'utf8');
+    const order = { name: 'works', kind: 'ca', certificate };
+    await world.operator.send('POST', '/v1/enrolment-groups', order, enrolmentGroupView);
+    const source = Readable.from([await readFile(join(folder, 'manifest.ndjson'))]);
+    const report = await world.operator.sendLines('/v1/devices/import', source, importReport);
+    assert.deepEqual([report.expected, report.rejected], [6, 0]);
+
+    const camera = fleet.keep(await TestDevice.withTpm('cam-1', simulators.get('cam-1') ?? assert.fail()));
+    accepted(await camera.tryEnrol(world, undefined), api.certificateResponse);
+    await using link = await camera.connect(world.hub);
+    assert.ok(link.connected);
+
+    const element = fleet.keep(await secureElement('press-6', 'cam-6'));
+    accepted(await element.tryEnrol(world, undefined), api.certificateResponse);
+    await using second = await element.connect(world.hub);
+    assert.ok(second.connected);
+
+    const manifest = await lines(join(folder, 'manifest.ndjson'));
+    for (const [id, serial, tier] of [
+      ['cam-1', 'CAM-1', 'tpm'],
+      ['press-6', 'CAM-6', 'secure-element'],
+    ] as const) {
+      const device = await world.device(id);
+      const line = manifest.find((each) => each.id === id);
+      assert.deepEqual([device.tier, device.idevid?.serialNumber, device.tags['serial']], [tier, serial, serial]);
+      assert.deepEqual([device.idevid?.sha256, device.rootSha256], [line?.idevidSha256, line?.rootSha256]);
+    }
+  });
+
+  test('the IDevID of one token does not open the door for another', async () => {
+    const other = fleet.keep(await secureElement('cam-4', 'cam-5'));
+    const answer = await other.tryEnrol(fleet.world, undefined);
+    assert.equal(answer.status, 403);
+  });
+
+  async function secureElement(id: string, token: string): Promise<TestDevice> {
+    const stateFolder = join(folder, 'state', id);
+    const rootOfTrust = await Pkcs11RootOfTrust.open({ ...tokens.place(token), stateFolder, bootId: 'boot-1' });
+    return TestDevice.with(id, rootOfTrust);
+  }
+});
