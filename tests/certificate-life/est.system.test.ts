@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
-import { certificateList, expiry, revocationAnswer } from '@edgekeep/wire/operator-api';
+import { enrolmentGroupView, groupTokenAnswer } from '@edgekeep/wire/enrolment-group-api';
+import { certificateList, expiry, revocationAnswer, stateAnswer } from '@edgekeep/wire/operator-api';
 import { HubWorld } from '../support/hub-world.ts';
 import { TestDevice } from '../support/test-device.ts';
 
@@ -480,6 +481,41 @@ test('an EST device cannot bind a connection, and so reaches no key', { skip }, 
   const evidence = { type: 'edgekeep-evidence/v1', kind: 'software', statement, signature: 'AA', eventLog: 'AA' };
   assert.match((await ask('/v1/bind', JSON.stringify({ evidence }))).out, /attestation-refused|request-invalid/);
   assert.match((await ask('/v1/challenges', '{}')).out, /connection-unbound/);
+});
+
+test('a token of an enrolment group enrols as many devices as it says', { skip }, async () => {
+  const order = { name: 'pumps', kind: 'token', terms: { idPrefix: 'pump-', tags: { line: 'water' } } };
+  await world.operator.send('POST', '/v1/enrolment-groups', order, enrolmentGroupView);
+  const path = '/v1/enrolment-groups/pumps/tokens';
+  const { token } = await world.operator.send('POST', path, { usesMost: 1 }, groupTokenAnswer);
+  for (const name of ['valve-21', 'pump-21', 'pump-22']) await newKey(name, `/CN=${name}`);
+  const ask = async (name: string) => curl('simpleenroll', '-u', `${name}:${token}`, ...post(name));
+  const unfit = await ask('valve-21');
+  assert.deepEqual([unfit.status, refusal(unfit)], [403, 'enrolment-refused']);
+  assert.equal((await ask('pump-21')).status, 200);
+  const device = await world.device('pump-21');
+  assert.deepEqual([device.enrolmentGroup, device.tags], ['pumps', { line: 'water' }]);
+  const spent = await ask('pump-22');
+  assert.deepEqual([spent.status, refusal(spent)], [401, 'token-refused']);
+});
+
+test('a wiped device comes back with a new key and a token made since, and with nothing older', { skip }, async () => {
+  const spare = await world.enrolmentToken({ deviceId: 'pump-31', tier: 'software' });
+  await enrol('pump-31');
+  world.clock.advanceSeconds(1);
+  await world.setState('pump-31', 'quarantine');
+  await world.operator.send('POST', '/v1/devices/pump-31/wiped', { reason: 'erased' }, stateAnswer);
+  const again = await curl('simplereenroll', ...mutual('pump-31'), ...post('pump-31'));
+  assert.deepEqual([again.status, refusal(again)], [403, 'certificate-revoked']);
+  await newKey('pump-31b', '/CN=pump-31');
+  const late = await curl('simpleenroll', '-u', `pump-31:${spare}`, ...post('pump-31b'));
+  assert.deepEqual([late.status, refusal(late)], [403, 'enrolment-refused']);
+  const fresh = await world.enrolmentToken({ deviceId: 'pump-31', tier: 'software' });
+  const oldKey = await curl('simpleenroll', '-u', `pump-31:${fresh}`, ...post('pump-31'));
+  assert.deepEqual([oldKey.status, refusal(oldKey)], [403, 'enrolment-refused']);
+  assert.equal((await curl('simpleenroll', '-u', `pump-31:${fresh}`, ...post('pump-31b'))).status, 200);
+  const { state, generation } = await world.device('pump-31');
+  assert.deepEqual([state, generation], ['registered', 2]);
 });
 
 test('what ends when is listed, without warning while there is time', { skip }, async () => {

@@ -8,6 +8,7 @@ import type { Kysely } from 'kysely';
 import { sha256Hex } from '../access/api-token.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
+import { getSite } from '../site/sites.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { EnrolmentGroupRow } from '../store/enrolment-tables.ts';
 import type { Tables } from '../store/schema.ts';
@@ -47,6 +48,7 @@ export async function createEnrolmentGroup(database: Database, order: EnrolmentG
   return database.write(async (trx) => {
     await assertNew(trx, row);
     await assertNamed(trx, order.groups);
+    if (terms.site !== undefined) await getSite(trx, terms.site);
     await trx.insertInto('enrolment_group').values(row).execute();
     if (joins.length > 0) await trx.insertInto('enrolment_group_join').values(joins).execute();
     const data = {

@@ -71,4 +71,5 @@ async function giveUpRoot(trx: WriteTransaction, { id, generation }: DeviceRecor
   await trx.updateTable('device').set({ root_sha256: nobodys, next_root_sha256: null }).where('id', '=', id).execute();
   await trx.updateTable('expected_device').set({ root_sha256: null }).where('id', '=', id).execute();
   await trx.deleteFrom('enrolment_listing').where('device_id', '=', id).execute();
+  await trx.deleteFrom('device_idevid').where('device_id', '=', id).execute();
 }

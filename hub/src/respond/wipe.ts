@@ -53,6 +53,8 @@ async function forget(trx: WriteTransaction, deviceId: string): Promise<void> {
   for (const table of ['device_document', 'device_attribute'] as const) {
     await trx.deleteFrom(table).where('device_id', '=', deviceId).where('side', '=', 'reported').execute();
   }
+  // It begins again with whatever root of this hub it is delivered with.
+  await trx.deleteFrom('device_root').where('device_id', '=', deviceId).execute();
   await trx.deleteFrom('device_secret').where('device_id', '=', deviceId).execute();
   await trx
     .updateTable('device')
