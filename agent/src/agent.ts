@@ -13,6 +13,7 @@ import type { ModelRunner } from './model-runner.ts';
 import { sendReport } from './report.ts';
 import { type AgentState, type AgentStatus, modelStatus } from './status.ts';
 import { pause } from './wait.ts';
+import type { Workloads } from './workload.ts';
 
 type LinkCallbacks = Pick<HubLinkParts, 'onConnected' | 'onDisconnected' | 'onRenewed' | 'onRefused' | 'onFailed'>;
 
@@ -33,6 +34,7 @@ export interface AgentParts {
   readonly witness: Witness;
   readonly openLink: (callbacks: LinkCallbacks) => HubLink;
   readonly makeRunners: (link: HubLink, hooks: RunnerHooks) => readonly ModelRunner[];
+  readonly makeWorkloads: (link: HubLink) => Workloads;
   /** Learns which roots the hub has now; what it refuses it tells itself. */
   readonly learnRoots: (link: HubLink) => Promise<void>;
   readonly attest: (link: HubLink) => Promise<Answer<Attestation>>;
@@ -55,6 +57,7 @@ export class AgentLife {
   readonly #disposal = new AbortController();
   readonly #link: HubLink | undefined;
   readonly #runners: readonly ModelRunner[];
+  readonly #workloads: Workloads | undefined;
   readonly #refreshing = new Set<ModelRunner>();
   readonly #locking = new Serial();
   readonly #checkingIn: Promise<void>;
@@ -86,6 +89,7 @@ export class AgentLife {
       onCutOff: (refusal) => this.#cutOff(refusal),
     };
     this.#runners = recovery === undefined ? makeRunners(this.#link, hooks) : [];
+    this.#workloads = parts.makeWorkloads(this.#link);
     this.#checkingIn = this.#checkInForever(this.#link);
   }
 
@@ -97,6 +101,11 @@ export class AgentLife {
   /** The PCRs the hub asks for; undefined before it was asked. */
   get pcrs(): readonly number[] | undefined {
     return this.#link?.pcrs;
+  }
+
+  /** Undefined when the hub is not spoken to. */
+  get workloads(): Workloads | undefined {
+    return this.#workloads;
   }
 
   runner(name: string): ModelRunner | undefined {
@@ -188,6 +197,7 @@ export class AgentLife {
     if (this.#isNew || !this.#isHealthy()) await this.#attest(link);
     this.#isNew = false;
     await this.#report(link);
+    if (this.#isHealthy()) await this.#workloads?.refresh();
     for (const runner of this.#runners) {
       // A long download does not hold up the check-ins, nor do they pile up behind it.
       if (this.#refreshing.has(runner)) continue;
@@ -288,6 +298,7 @@ export class AgentLife {
   }
 
   #lockAll(why: string): Promise<void> {
+    this.#workloads?.drop(why);
     return this.#locking.run(async () => {
       const holds = this.#runners.some(({ held }) => held !== undefined);
       await Promise.all(this.#runners.map((runner) => runner.lock(why)));

@@ -54,6 +54,12 @@ export type AgentEvent =
   | { readonly kind: 'ready'; readonly model: string; readonly version: string }
   | { readonly kind: 'locked'; readonly model: string; readonly why: string }
   | { readonly kind: 'guard-ended'; readonly model: string; readonly why: string }
+  | {
+      readonly kind: 'workload-certified';
+      readonly workload: string;
+      readonly spiffeId: string;
+      readonly notAfter: number;
+    }
   | { readonly kind: 'cosigned'; readonly size: number }
   /** What operators want of the device is another than before: `GET /desired` has it. */
   | { readonly kind: 'desired-changed'; readonly version: number }

@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { deviceIdPattern } from '@edgekeep/core/identity/device-id';
+import { workloadNamePattern } from '@edgekeep/core/identity/spiffe-id';
 import { modelNamePattern } from '@edgekeep/core/model/manifest';
 import { defaultIdevidLabel, defaultKeyLabels } from '@edgekeep/hardware/pkcs11/token-keys';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
@@ -62,6 +63,15 @@ const model = z.strictObject({
   loopbackPort: port.optional(),
 });
 
+const workload = z.strictObject({
+  /** As the hub declares it. */
+  name: z.string().regex(workloadNamePattern),
+  /** Where its program asks for certificates; left out: `workload-NAME.sock` in the run folder. */
+  socket: path.optional(),
+  /** Who may open it, and so be the workload: the agent's user alone, or its group as well. */
+  socketMode: z.enum(['owner', 'group']).default('owner'),
+});
+
 const stage = z.strictObject({
   name: stageName,
   /** The folder that was signed. */
@@ -95,6 +105,8 @@ export const agentSettingsSchema = z.strictObject({
   /** PEM: the publishers whose models run here, whatever the hub says. */
   publisherKeyFiles: z.array(path).max(64).default([]),
   models: z.array(model).max(32).default([]),
+  /** Programs of this device that get certificates of their own. */
+  workloads: z.array(workload).max(64).default([]),
   measuredStart: z
     .strictObject({
       /** The PCR of the SHA-256 bank that stages are measured into. */
@@ -154,5 +166,8 @@ export function parseAgentSettings(value: unknown, what = 'agent settings'): Age
   if (!parsed.success) throw new AgentError('settings-invalid', `${what}: ${z.prettifyError(parsed.error)}`);
   const names = parsed.data.models.map(({ name }) => name);
   if (new Set(names).size < names.length) throw new AgentError('settings-invalid', `${what}: a model is named twice`);
+  const workloads = parsed.data.workloads.map(({ name }) => name);
+  if (new Set(workloads).size < workloads.length)
+    throw new AgentError('settings-invalid', `${what}: a workload is named twice`);
   return parsed.data;
 }

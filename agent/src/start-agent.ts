@@ -45,6 +45,8 @@ import { KnownRoots } from './known-roots.ts';
 import { learnRoots } from './learn-roots.ts';
 import { HighestVersions } from './versions.ts';
 import { openWitnessKey } from './witness-key.ts';
+import { Workloads } from './workload.ts';
+import { workloadApi } from './workload-api.ts';
 
 export interface Agent {
   /** The newest events, oldest first. */
@@ -72,7 +74,7 @@ export interface AgentOptions {
 }
 
 const eventsKept = 200;
-const socketModes = { status: 0o660, admin: 0o600 } as const;
+const socketModes = { status: 0o660, admin: 0o600, owner: 0o600, group: 0o660 } as const;
 /** What a local quote covers before a hub was asked: firmware, boot loader, and the PCR of the stages. */
 const localPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
 
@@ -145,6 +147,15 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
         clock,
         random,
       }),
+    makeWorkloads: (link) =>
+      new Workloads({
+        deviceId,
+        names: settings.workloads.map(({ name }) => name),
+        send: link.send,
+        emit,
+        clock,
+        random,
+      }),
     makeRunners: (link, hooks) => settings.models.map((model) => makeRunner(model, link, hooks)),
     learnRoots: (link) => learnRoots(link, roots, { clock, emit }),
     attest: (link) => attest({ deviceId, link, prover, keys: pinned.trust.attestationKeys, clock }),
@@ -158,6 +169,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
     random,
   });
   opening.use(life);
+  await openWorkloadSockets(settings, folder, life, opening);
   const loopbackPort = await openLocalApis(settings, folder, { life, prover, desired }, opening);
   const running = opening.move();
   return {
@@ -306,6 +318,20 @@ async function openLocalApis(
   if (local.loopbackPort === undefined) return undefined;
   const loopback = opening.use(await LocalServer.open({ kind: 'loopback', port: local.loopbackPort }, status));
   return loopback.port;
+}
+
+async function openWorkloadSockets(
+  settings: AgentSettings,
+  folder: StateFolder,
+  { workloads }: AgentLife,
+  opening: AsyncDisposableStack,
+): Promise<void> {
+  if (workloads === undefined) return;
+  for (const { name, socket, socketMode } of settings.workloads) {
+    const path = socket === undefined ? join(folder.run, `workload-${name}.sock`) : folder.resolve(socket);
+    const where = { kind: 'socket', path, mode: socketModes[socketMode] } as const;
+    opening.use(await LocalServer.open(where, workloadApi(workloads, name)));
+  }
 }
 
 let host: Promise<GuardHost> | undefined;
