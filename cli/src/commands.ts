@@ -10,6 +10,8 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'hub backup': () => import('./hub/programs.ts').then((m) => m.hubBackup),
   'hub restore': () => import('./hub/programs.ts').then((m) => m.hubRestore),
   'hub roll-platform-key': () => import('./hub/roll-platform-key.ts').then((m) => m.command),
+  'secrets pkcs11-seal': () => import('./hub/pkcs11-secret.ts').then((m) => m.pkcs11Seal),
+  'secrets pkcs11-unseal': () => import('./hub/pkcs11-secret.ts').then((m) => m.pkcs11Unseal),
   'secrets tpm-seal': () => import('./hub/tpm-secret.ts').then((m) => m.tpmSeal),
   'secrets tpm-unseal': () => import('./hub/tpm-secret.ts').then((m) => m.tpmUnseal),
   'agent run': () => import('./hub/programs.ts').then((m) => m.agentRun),

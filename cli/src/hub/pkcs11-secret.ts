@@ -1,0 +1,117 @@
+// `edgekeep secrets pkcs11-seal|pkcs11-unseal`: a secret for unlocking a hub, kept by a PKCS#11 token at the hub's machine
+// (spec/platform-secrets.md): sealed to a P-256 key that was made in the token and never leaves it (HPKE, RFC 9180).
+import { randomBytes } from 'node:crypto';
+import { open, readFile } from 'node:fs/promises';
+import { isAbsolute, resolve } from 'node:path';
+import { wrappedKeyHpkeInfo, wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
+import { parseHex, toBase64url, toHex, utf8 } from '@edgekeep/core/bytes';
+import { hpkeSeal } from '@edgekeep/core/identity/hpke';
+import { encodeP256Point, parseP256Point } from '@edgekeep/core/identity/p256-point';
+import { parseJson } from '@edgekeep/core/json';
+import { openWrappedKey } from '@edgekeep/hardware/pkcs11/key-opening';
+import { type TokenPlace, TokenSession } from '@edgekeep/hardware/pkcs11/token-session';
+import { z } from 'zod';
+import { type Command, exitCodes, UsageError } from '../command.ts';
+import { tokenChoice, tokenChoiceOptions } from '../token-choice.ts';
+
+const secretLength = 32;
+/** Where a lease stands for a device's key: nothing else that was sealed to this token opens as a hub's secret, nor the other way round. */
+const purpose = 'edgekeep hub unlock';
+// Not those of a device: a hub and a device may share a token.
+const keyLabels = { signing: 'edgekeep-hub-signing', agreement: 'edgekeep-hub-unlock' };
+
+const point = z.string().regex(/^[0-9a-f]{130}$/);
+const path = z.string().min(1).max(1_024).refine(isAbsolute, 'expected an absolute path');
+const sealedSchema = z.strictObject({
+  type: z.literal('edgekeep-token-secret/v1'),
+  module: path,
+  token: z.union([
+    z.strictObject({ label: z.string().min(1).max(32) }),
+    z.strictObject({ slot: z.int().min(0) }),
+    z.strictObject({}),
+  ]),
+  pinFile: path,
+  /** Uncompressed points: the token must hold exactly these keys. */
+  keys: z.strictObject({ signing: point, agreement: point }),
+  wrapped: wrappedKeySchema,
+});
+
+export const pkcs11Seal: Command = {
+  summary: 'make a secret that only a PKCS#11 token gives back',
+  usage: 'secrets pkcs11-seal FILE --module PATH --pin-file PATH [--token LABEL | --slot N]',
+  help: `
+Draws 32 random bytes, seals them to a key in the token and writes the sealed secret to FILE, which holds no secret. \`secrets pkcs11-unseal FILE\` is then a
+program that unlocks a hub: name it in the setting unlockProgram, and give the hub another unlocker besides, for the day when the token is lost.
+
+--module    the PKCS#11 library of the token's vendor
+--pin-file  the token's PIN, alone in a file that others cannot read; it stays where it is
+--token     the token's label; without it and --slot the only token there is
+--slot      its slot, where labels do not tell tokens apart
+`,
+  positionals: { least: 1, most: 1 },
+  options: {
+    ...tokenChoiceOptions,
+    module: { type: 'string' },
+    'pin-file': { type: 'string' },
+  },
+  async run(args) {
+    const [file = ''] = args.positionals;
+    const place: TokenPlace = {
+      module: resolve(args.required('module')),
+      pinFile: resolve(args.required('pin-file')),
+      token: tokenChoice(args),
+      keyLabels,
+    };
+    await using token = await TokenSession.open(place);
+    const secret = randomBytes(secretLength);
+    const { signing, agreement } = token.publicKeys;
+    const context = { info: utf8(wrappedKeyHpkeInfo), aad: utf8(purpose) };
+    const { encapsulatedKey, ciphertext } = hpkeSeal({ recipientPublicKey: agreement, plaintext: secret, ...context });
+    secret.fill(0);
+    const wrapped = {
+      kind: 'hpke',
+      encapsulatedKey: toBase64url(encapsulatedKey),
+      ciphertext: toBase64url(ciphertext),
+    } as const;
+    const sealed: z.infer<typeof sealedSchema> = {
+      type: 'edgekeep-token-secret/v1',
+      module: place.module,
+      token: tokenChoice(args),
+      pinFile: place.pinFile,
+      keys: { signing: toHex(encodeP256Point(signing)), agreement: toHex(encodeP256Point(agreement)) },
+      wrapped,
+    };
+    await using written = await open(file, 'wx', 0o600);
+    await written.writeFile(`${JSON.stringify(sealed, null, 2)}\n`);
+    await written.sync();
+    const { label } = token.description;
+    return { exitCode: exitCodes.ok, value: { file, token: label }, text: `sealed to token ${label} in ${file}` };
+  },
+};
+
+export const pkcs11Unseal: Command = {
+  summary: 'print the 32 bytes that the token gives back, for a hub to read',
+  usage: 'secrets pkcs11-unseal FILE',
+  help: `
+Prints the secret of \`secrets pkcs11-seal\` to standard output, raw, and only into a pipe. Another token, or the same one with other keys, is refused.
+`,
+  positionals: { least: 1, most: 1 },
+  options: {},
+  async run(args) {
+    if (process.stdout.isTTY) throw new UsageError('the secret goes into a pipe, not to a terminal');
+    const [file = ''] = args.positionals;
+    const { module, token: choice, pinFile, keys, wrapped } = parseJson(await readFile(file), sealedSchema, file);
+    const known = {
+      signing: parseP256Point(parseHex(keys.signing, file)),
+      agreement: parseP256Point(parseHex(keys.agreement, file)),
+    };
+    await using token = await TokenSession.open({ module, token: choice, pinFile, keyLabels }, known);
+    const agreement = { publicKey: known.agreement, agree: token.agree.bind(token) };
+    const secret = await openWrappedKey(wrapped, purpose, agreement);
+    await new Promise<void>((fulfil, reject) => {
+      process.stdout.write(secret, (error) => (error instanceof Error ? reject(error) : fulfil()));
+    });
+    secret.fill(0);
+    return { exitCode: exitCodes.ok, value: undefined, text: '', stdoutTaken: true };
+  },
+};
