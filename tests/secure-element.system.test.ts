@@ -1,11 +1,14 @@
 // A device with a secure element against a real hub: SoftHSM2 stands for the chip.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { inspect } from 'node:util';
-import type { AgentSettingsInput } from '@edgekeep/agent/settings';
+import { setTimeout as pause } from 'node:timers/promises';
+import { inspect, promisify } from 'node:util';
+import { type AgentSettingsInput, parseAgentSettings } from '@edgekeep/agent/settings';
+import { startAgent } from '@edgekeep/agent/start-agent';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { HardwareError } from '@edgekeep/hardware/error';
 import { Pkcs11RootOfTrust } from '@edgekeep/hardware/pkcs11/pkcs11-root-of-trust';
@@ -23,7 +26,7 @@ const page = await readFile(join(import.meta.dirname, '../docs/secure-elements.m
 const [, policy = ''] = /```cedar\n([\s\S]*?)```/.exec(page) ?? [];
 const content = 'weights for devices with a chip';
 const models = [{ name: 'opaque', use: 'program' as const }];
-const labels = ['agent-1', 'agent-2', 'victim', 'thief', 'claimant', 'spare'];
+const labels = ['agent-1', 'agent-2', 'victim', 'thief', 'claimant', 'spare', 'kit'];
 let world: HubWorld;
 let tokens: TestTokens;
 
@@ -212,3 +215,17 @@ test(
     await assert.rejects(applyPolicy(bare), /policy-constrains-nothing|permits a device whose attestation failed/);
   },
 );
+
+test('a kit made for a token has all its agent needs but the PIN, and enrols in its tier', { skip }, async () => {
+  const stateFolder = join(world.folder, 'kit');
+  const { pinFile } = tokens.place('kit');
+  const own = ['--pkcs11', softHsmModule, '--token', 'kit', '--pin-file', pinFile];
+  const words = ['enroll', 'kit', 'kit', '--out', stateFolder, '--operator', world.operatorFile, ...own];
+  const made = await promisify(execFile)(process.execPath, [join(import.meta.dirname, '../cli/src/main.ts'), ...words]);
+  assert.match(made.stdout, /carry it to the device/);
+  const text = await readFile(join(stateFolder, 'agent.json'), 'utf8');
+  assert.ok(!text.includes(tokens.pin('kit')));
+  await using agent = await startAgent(parseAgentSettings({ ...JSON.parse(text), stateFolder, checkinSeconds: 0.3 }));
+  while (agent.status().state !== 'online') await pause(50);
+  assert.equal((await world.device('kit')).tier, 'secure-element');
+});

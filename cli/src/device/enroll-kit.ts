@@ -2,41 +2,37 @@
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { enrolmentTokenAnswer, hubView } from '@edgekeep/wire/operator-api';
-import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
+import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { rootOfTrustHelp, rootOfTrustIn, rootOfTrustOptions, rootOfTrustUsage } from './kit-root-of-trust.ts';
 
 const tokenLifeSeconds = 86_400;
 
 export const command: Command = {
   summary: 'make the state folder of a new device',
-  usage: 'enroll kit ID --out DIR [--model NAME]… [--tpm ADDRESS | --dice FOLDER | --software] [--hub HOST]',
+  usage: `enroll kit ID --out DIR [--model NAME]… ${rootOfTrustUsage} [--hub HOST]`,
   help: `
 Writes DIR with agent.json, the keys the device pins, and a one-time enrolment token (24 hours). Carry it to the device, then run
 \`edgekeep agent run --state DIR\` there: the agent enrols, attests, removes the token and serves the models.
 
 --out       a folder that does not exist yet
 --model     a model to run; may be repeated
---tpm       device:/dev/tpmrm0 (default), unix:PATH or tcp:HOST:PORT
---dice      where the boot stages of a DICE device leave chain and key (docs/dice.md)
---software  no TPM: keys in files, the lowest tier
+${rootOfTrustHelp}
 --hub       how the device reaches the hub (default: the first name in the hub's certificate)
 ${operatorHelp}
 `,
   positionals: { least: 1, most: 1 },
   options: {
     ...operatorOption,
+    ...rootOfTrustOptions,
     out: { type: 'string' },
     model: { type: 'string', multiple: true },
-    tpm: { type: 'string' },
-    dice: { type: 'string' },
-    software: { type: 'boolean' },
     hub: { type: 'string' },
   },
   async run(args) {
     const [deviceId = ''] = args.positionals;
     const folder = args.required('out');
-    const rootOfTrust = rootOfTrustIn(args);
-    const tier = rootOfTrust.kind;
+    const { tier, settings: rootOfTrust } = rootOfTrustIn(args);
     const operator = await openOperator(args);
     const hub = await operator.get('/v1/hub', hubView);
     const order = { deviceId, tier, lifeSeconds: tokenLifeSeconds };
@@ -72,16 +68,6 @@ ${operatorHelp}
     };
   },
 };
-
-function rootOfTrustIn(args: Arguments) {
-  const chosen = (['tpm', 'dice'] as const).filter((name) => args.option(name) !== undefined);
-  const software = args.flag('software');
-  if (chosen.length + (software ? 1 : 0) > 1) throw new UsageError('--tpm, --dice and --software exclude each other');
-  if (software) return { kind: 'software' } as const;
-  const handoffFolder = args.option('dice');
-  if (handoffFolder !== undefined) return { kind: 'dice', handoffFolder } as const;
-  return { kind: 'tpm', address: args.option('tpm') ?? 'device:/dev/tpmrm0' } as const;
-}
 
 async function writePrivate(path: string, text: string): Promise<void> {
   await using file = await open(path, 'wx', 0o600);

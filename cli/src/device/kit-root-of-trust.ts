@@ -1,0 +1,55 @@
+// Which root of trust a kit is for: the options of `edgekeep enroll kit`, the tier its enrolment token is made for, and what agent.json says of it.
+import { type Arguments, UsageError } from '../command.ts';
+import { tokenChoice, tokenChoiceOptions } from '../token-choice.ts';
+
+export const rootOfTrustOptions = {
+  ...tokenChoiceOptions,
+  tpm: { type: 'string' },
+  dice: { type: 'string' },
+  pkcs11: { type: 'string' },
+  'pin-file': { type: 'string' },
+  software: { type: 'boolean' },
+} as const;
+
+export const rootOfTrustUsage =
+  '[--tpm ADDRESS | --pkcs11 MODULE [--token LABEL | --slot N] [--pin-file PATH] | --dice FOLDER | --software]';
+
+export const rootOfTrustHelp = `--tpm       device:/dev/tpmrm0 (default), unix:PATH or tcp:HOST:PORT
+--pkcs11    a secure element: its vendor's PKCS#11 library on the device (docs/secure-elements.md); \`edgekeep doctor --pkcs11 MODULE\` there lists its
+            tokens. The enrolment token vouches that the key is in a chip: give the kit to no other device
+--token     its label; without it and --slot the only token there is
+--slot      its slot, where labels do not tell tokens apart
+--pin-file  where its PIN is on the device, alone in a file that others cannot read (default: token-pin in the state folder)
+--dice      where the boot stages of a DICE device leave chain and key (docs/dice.md)
+--software  no TPM: keys in files, the lowest tier`;
+
+export interface KitRootOfTrust {
+  readonly tier: 'tpm' | 'secure-element' | 'dice' | 'software';
+  /** `rootOfTrust` of agent.json. */
+  readonly settings: object;
+}
+
+export function rootOfTrustIn(args: Arguments): KitRootOfTrust {
+  const chosen = (['tpm', 'pkcs11', 'dice'] as const).filter((name) => args.option(name) !== undefined);
+  const software = args.flag('software');
+  if (chosen.length + (software ? 1 : 0) > 1)
+    throw new UsageError('--tpm, --pkcs11, --dice and --software exclude each other');
+  const [module, handoffFolder] = [args.option('pkcs11'), args.option('dice')];
+  if (module !== undefined) return { tier: 'secure-element', settings: tokenSettings(module, args) };
+  if (['token', 'slot', 'pin-file'].some((name) => args.option(name) !== undefined))
+    throw new UsageError('--token, --slot and --pin-file go with --pkcs11 MODULE');
+  if (software) return { tier: 'software', settings: { kind: 'software' } };
+  if (handoffFolder !== undefined) return { tier: 'dice', settings: { kind: 'dice', handoffFolder } };
+  return { tier: 'tpm', settings: { kind: 'tpm', address: args.option('tpm') ?? 'device:/dev/tpmrm0' } };
+}
+
+function tokenSettings(module: string, args: Arguments): object {
+  const choice = tokenChoice(args);
+  const pinFile = args.option('pin-file');
+  return {
+    kind: 'pkcs11',
+    module,
+    ...('label' in choice ? { token: choice.label } : choice),
+    ...(pinFile === undefined ? {} : { pinFile }),
+  };
+}
