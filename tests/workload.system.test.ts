@@ -240,16 +240,6 @@ async function verify(name: string): Promise<string> {
   return (await openssl('verify', '-crl_check', '-CRLfile', 'list.pem', ...chain)).out;
 }
 
-test('a certificate is renewed at two thirds of its life, before it ends', { skip, timeout: 60_000 }, async () => {
-  await using device = await TestAgent.prepare(world, 'press-2', { workloads: [{ name: 'vision' }] });
-  const story = await device.start({ random: () => 0.5 });
-  const { notAfter } = await story.next('workload-certified');
-  world.clock.advanceSeconds(405);
-  const renewed = await story.next('workload-certified');
-  assert.ok(renewed.notAfter > notAfter);
-  assert.equal((await credentialOf(device, 'vision')).notAfter, renewed.notAfter);
-});
-
 test(
   'what the hub does not declare is refused, told once, and the agent goes on',
   { skip, timeout: 60_000 },
@@ -259,10 +249,21 @@ test(
     });
     const story = await device.start();
     const refused = await story.next('refused');
-    assert.equal(refused.step, 'workload audio', JSON.stringify(refused));
+    assert.equal(refused.step, 'workload audio');
     await story.next('workload-certified');
     const { status, body } = await get(socketOf(device, 'audio'), '/certificate');
     assert.equal(status, 503);
     assert.match(body, /not declared/);
   },
 );
+
+// Last, because it sets the hub's clock ahead of the one that TLS looks at.
+test('a certificate is renewed at two thirds of its life, before it ends', { skip, timeout: 60_000 }, async () => {
+  await using device = await TestAgent.prepare(world, 'press-2', { workloads: [{ name: 'vision' }] });
+  const story = await device.start({ random: () => 0.5 });
+  const { notAfter } = await story.next('workload-certified');
+  world.clock.advanceSeconds(405);
+  const renewed = await story.next('workload-certified');
+  assert.ok(renewed.notAfter > notAfter);
+  assert.equal((await credentialOf(device, 'vision')).notAfter, renewed.notAfter);
+});
