@@ -16,7 +16,7 @@ import type { HubSettings } from './settings.ts';
 export interface Hub {
   readonly deviceAddress: { readonly host: string; readonly port: number };
   readonly operatorAddress: { readonly host: string; readonly port: number };
-  /** The hub's root certificate, PEM: what devices and operators pin. */
+  /** The hub's root certificate in use, PEM: what new devices and operators pin. */
   readonly rootPem: string;
   /** The log's verifier key (C2SP signed-note vkey). */
   readonly logKey: AuditLog['key'];
@@ -62,7 +62,9 @@ export async function startHub(
   return {
     deviceAddress: addressOf(device),
     operatorAddress: addressOf(operator),
-    rootPem: encodePem('CERTIFICATE', authorities.root.der),
+    get rootPem() {
+      return encodePem('CERTIFICATE', authorities.root.der);
+    },
     logKey: log.key,
     attestationKeyPem: keys.attestationSigner.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
     sweepAuthorities: () => keeper.sweep(),

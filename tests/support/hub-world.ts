@@ -35,6 +35,8 @@ export interface WorldOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Whether it trusts the publisher from the start, as it does when this is left out. */
   readonly trustPublisher?: boolean;
+  /** How far the hub's clock is ahead of the machine's at first. */
+  readonly aheadSeconds?: number;
   /** Where to put it; a new temporary folder when left out. */
   readonly folder?: string;
 }
@@ -43,14 +45,15 @@ const quotedPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
 
 export class HubWorld {
   readonly folder: string;
-  readonly clock = new TestClock();
+  readonly clock: TestClock;
   readonly publisher: Signer = newPublisher();
   readonly #settings: ReturnType<typeof parseHubSettings>;
   #hub: Hub | undefined;
   #operator: Operator | undefined;
 
-  private constructor(folder: string, settings: ReturnType<typeof parseHubSettings>) {
+  private constructor(folder: string, settings: ReturnType<typeof parseHubSettings>, clock: TestClock) {
     this.folder = folder;
+    this.clock = clock;
     this.#settings = settings;
   }
 
@@ -60,6 +63,7 @@ export class HubWorld {
     diceRoots = [],
     settings = {},
     folder: given,
+    aheadSeconds = 0,
     trustPublisher = true,
   }: WorldOptions = {}): Promise<HubWorld> {
     const folder = given ?? (await mkdtemp(join(tmpdir(), 'edgekeep-hub-')));
@@ -79,7 +83,7 @@ export class HubWorld {
       'test settings',
     );
     await using started = new AsyncDisposableStack();
-    const world = started.use(new HubWorld(folder, parsed));
+    const world = started.use(new HubWorld(folder, parsed, new TestClock(aheadSeconds)));
     const order = { rootFolder: join(folder, 'root'), settings: parsed, nowMs: world.clock.now() };
     await initHub(world.hubFolder, order);
     await mkdir(join(world.hubFolder, 'vendor-roots'), { recursive: true });

@@ -1,0 +1,212 @@
+// Rotation of the issuing CA under devices that keep asking; its revocation; its retirement; and what becomes of lists, answers and keys.
+import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { connect } from 'node:tls';
+import { toBase64url, toHex } from '@edgekeep/core/bytes';
+import { parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
+import { parseCrl, verifyCrl } from '@edgekeep/core/identity/crl';
+import { parsePem } from '@edgekeep/core/identity/pem';
+import { authorityOverview, issuingRequestAnswer, issuingRevokeAnswer } from '@edgekeep/wire/authority-api';
+import { assertRefused } from '../support/answer.ts';
+import { DeviceLink } from '../support/device-link.ts';
+import { HubWorld } from '../support/hub-world.ts';
+import { OfflineRoot } from '../support/offline-root.ts';
+import { TestAgent } from '../support/test-agent.ts';
+import { TestDevice } from '../support/test-device.ts';
+
+const daySeconds = 86_400;
+let world: HubWorld;
+let root: OfflineRoot;
+before(async () => {
+  world = await HubWorld.open({
+    settings: { publicUrl: 'http://status.example', certificateSeconds: 35 * daySeconds },
+    aheadSeconds: -30 * daySeconds,
+  });
+  root = await OfflineRoot.open(join(world.folder, 'root'), world.clock.now);
+});
+after(() => world[Symbol.asyncDispose]());
+
+const send = <T>(path: string, body: object, schema: Parameters<typeof world.operator.send<T>>[3]) =>
+  world.operator.send('POST', `/v1/authorities/${path}`, body, schema);
+const overview = () => world.operator.get('/v1/authorities', authorityOverview);
+const statuses = async () => Object.fromEntries((await overview()).issuing.map(({ id, status }) => [id, status]));
+const activeId = async () => (await overview()).issuing.find(({ status }) => status === 'active')?.id ?? '';
+
+/** The next issuing CA, installed. */
+async function next(): Promise<{ readonly id: string; readonly pem: string }> {
+  const { id, request } = await send('request', {}, issuingRequestAnswer);
+  const pem = await root.signIssuing(request);
+  await send('install', { certificates: pem }, authorityOverview);
+  return { id, pem };
+}
+
+async function newDevice(id: string): Promise<TestDevice> {
+  const device = await TestDevice.withoutTpm(id, join(world.folder, id));
+  await device.enrol(world);
+  return device;
+}
+
+const issuerOf = (chainPem: string) => {
+  const [leaf = new Uint8Array(0)] = parsePem(chainPem, 'CERTIFICATE');
+  return toHex(parseCertificate(leaf).extensions.authorityKeyIdentifier ?? new Uint8Array(0));
+};
+
+/** Id of the issuing CA whose server certificate the device listener shows. */
+async function shownIssuer(): Promise<string> {
+  const { host, port } = world.hub.deviceAddress;
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port, ca: root.pem, servername: 'localhost' }, () => {
+      const { raw } = socket.getPeerCertificate();
+      resolve(toHex(parseCertificate(raw).extensions.authorityKeyIdentifier ?? new Uint8Array(0)));
+      socket.destroy();
+    });
+    socket.once('error', reject);
+  });
+}
+
+test('an issuing CA is replaced under devices that keep asking, and not one request fails', async () => {
+  await using device = await newDevice('press-1');
+  await using link = await device.connect(world.hub);
+  const old = await activeId();
+  const fleet = { over: false, asked: 0 };
+  const asking = (async () => {
+    while (!fleet.over) {
+      assert.equal((await link.ask('POST', '/v1/challenges')).status, 200);
+      fleet.asked += 1;
+    }
+  })();
+  const connecting = (async () => {
+    while (!fleet.over) {
+      await using again = await device.connect(world.hub);
+      assert.equal((await again.ask('POST', '/v1/challenges')).status, 200);
+    }
+  })();
+  const { id } = await next();
+  assert.equal(await shownIssuer(), old, 'it was used before it was activated');
+  await send(`issuing/${id}/activate`, {}, authorityOverview);
+  const before = fleet.asked;
+  await using late = await newDevice('press-2');
+  fleet.over = true;
+  await Promise.all([asking, connecting]);
+  assert.ok(fleet.asked > before && link.connected);
+  assert.deepEqual(await statuses(), { [old]: 'retiring', [id]: 'active' });
+  assert.equal(await shownIssuer(), id);
+  assert.equal(issuerOf(late.credential.certificateChainPem), id);
+  assert.equal(issuerOf(device.credential.certificateChainPem), old);
+  assert.equal(parsePem(late.credential.certificateChainPem, 'CERTIFICATE').length, 2);
+});
+
+test('each issuing CA signs its own list', async () => {
+  const { issuing } = await overview();
+  for (const { id, status } of issuing) {
+    const { body } = await world.askOperator('GET', `/crl/${id}`);
+    const list = parseCrl(body);
+    assert.equal(toHex(list.authorityKeyIdentifier), id);
+    if (status === 'active')
+      assert.deepEqual(parseCrl((await world.askOperator('GET', '/crl')).body).number, list.number);
+  }
+  assertRefused(await world.askOperator('GET', `/crl/${'0'.repeat(40)}`), { status: 404, code: 'not-found' });
+});
+
+test('a certificate for another key, of another root, or that is no issuing CA is not installed', async () => {
+  const { request } = await send('request', {}, issuingRequestAnswer);
+  const stranger = await root.successor(join(world.folder, 'stranger'));
+  const refuse = async (certificates: string, says: RegExp) =>
+    assert.rejects(send('install', { certificates }, authorityOverview), says);
+  await refuse(await stranger.signIssuing(request), /does not chain to a root/);
+  await refuse(root.pem, /does not chain/);
+  await refuse('nothing', /PEM/);
+  const good = await root.signIssuing(request);
+  await send('install', { certificates: good }, authorityOverview);
+  await refuse(good, /is next, expected requested/);
+  const id = Object.entries(await statuses()).find(([, status]) => status === 'next')?.[0] ?? '';
+  await send(`issuing/${id}/abandon`, { note: 'a test' }, authorityOverview);
+  await assert.rejects(send(`issuing/${id}/activate`, {}, authorityOverview), /is abandoned/);
+});
+
+test('an activation by date happens at that date and not before', async () => {
+  const { id } = await next();
+  const at = world.clock.now() + 3_600_000;
+  await send(`issuing/${id}/activate`, { at }, authorityOverview);
+  await world.hub.sweepAuthorities();
+  assert.equal((await statuses())[id], 'next');
+  world.clock.advanceSeconds(3_601);
+  await world.hub.sweepAuthorities();
+  assert.equal((await statuses())[id], 'active');
+});
+
+test('a revoked issuing CA: its devices are cut off, come back by attestation, and it is worth nothing any more', async (t) => {
+  const stolen = await activeId();
+  await using device = await newDevice('press-3');
+  await using link = await device.connect(world.hub);
+  await using agent = await TestAgent.prepare(world, 'press-4');
+  const story = await agent.start();
+  await story.next('connected');
+  const held = device.credential;
+  await assert.rejects(send(`issuing/${stolen}/revoke`, { note: 'x' }, issuingRevokeAnswer), /no other is installed/);
+  const { id } = await next();
+  const ended = link.closed;
+  const answer = await send(`issuing/${stolen}/revoke`, { note: 'stolen' }, issuingRevokeAnswer);
+  await ended;
+  assert.equal(answer.activated, id);
+  assert.ok(answer.certificates >= 2 && answer.connectionsClosed >= 2);
+  assert.equal(await shownIssuer(), id);
+
+  await t.test('its certificates count as none', async () => {
+    await using asStranger = await DeviceLink.open(world.hub, held);
+    const answered = await asStranger.ask('POST', '/v1/challenges');
+    assertRefused(answered, { status: 401, code: 'certificate-required' });
+  });
+
+  await t.test('an agent is back by its root of trust, under the next one', async () => {
+    await story.next('recovered');
+    await story.next('connected');
+  });
+
+  await t.test('it leaves a list of all it issued, for ever, and no key', async () => {
+    await world.hub.sweepAuthorities();
+    const list = parseCrl((await world.askOperator('GET', `/crl/${stolen}`)).body);
+    const [leaf = new Uint8Array(0), issuing = new Uint8Array(0)] = parsePem(held.certificateChainPem, 'CERTIFICATE');
+    assert.equal(list.revoked.get(serialText(parseCertificate(leaf)))?.reason, 'cACompromise');
+    const farAhead = list.thisUpdateSeconds + 5_000 * daySeconds;
+    assert.deepEqual(verifyCrl(list, parseCertificate(issuing), farAhead), { kind: 'valid' });
+    const names = await readdir(join(world.hubFolder, 'keys'));
+    assert.ok(!names.includes(`issuing-${stolen.slice(0, 32)}.pem`), 'the stolen key is still there');
+  });
+});
+
+test('the list of the root is taken after the revocation, and only the root’s own', async () => {
+  const { id, pem } = await next();
+  const sha256 = (await overview()).roots[0]?.sha256 ?? '';
+  const install = (list: Uint8Array) => send(`roots/${sha256}/list`, { list: toBase64url(list) }, authorityOverview);
+  const list = await root.revoke(pem);
+  await assert.rejects(install(list), /is on the list/);
+  await send(`issuing/${id}/revoke`, { note: 'stolen' }, issuingRevokeAnswer);
+  const stranger = await root.successor(join(world.folder, 'stranger-2'));
+  await assert.rejects(install(await stranger.revoke(pem)), /not this root/);
+  await install(list);
+  await assert.rejects(install(list), /this number/);
+  assert.deepEqual((await world.askOperator('GET', `/crl/root/${sha256}`)).body, Buffer.from(list));
+});
+
+test('an issuing CA retires when its last certificate has ended, and leaves a list but no key', async () => {
+  const retiring = Object.entries(await statuses()).filter(([, status]) => status === 'retiring');
+  assert.ok(retiring.length >= 1);
+  await world.hub.sweepAuthorities();
+  for (const [id] of retiring.slice(0, 1)) assert.equal((await statuses())[id], 'retiring');
+  const active = await activeId();
+  await world.restart();
+  assert.equal(await activeId(), active);
+  world.clock.advanceSeconds(36 * daySeconds);
+  await world.hub.sweepAuthorities();
+  const now = await statuses();
+  const names = await readdir(join(world.hubFolder, 'keys'));
+  for (const [id] of retiring) {
+    assert.equal(now[id], 'retired');
+    assert.ok(!names.includes(`issuing-${id.slice(0, 32)}.pem`));
+    assert.equal(toHex(parseCrl((await world.askOperator('GET', `/crl/${id}`)).body).authorityKeyIdentifier), id);
+  }
+  assert.ok(!names.includes('issuing-key.pem'), 'the key the hub was born with is still there');
+});

@@ -1,0 +1,71 @@
+// The root that `hub init --root-folder` made, and those that follow it, as people at a ceremony use them: for tests that rotate and roll over.
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type OpenRoot, readRootCertificate, writeRootCertificate, writeRootKey } from '@edgekeep/cli/root/root-folder';
+import { issuingTemplate, selfSign, signIssuing, signRollover, signRootList } from '@edgekeep/cli/root/ceremony';
+import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
+import { parseCertificateRequest } from '@edgekeep/core/identity/request';
+import { signerFromKey } from '@edgekeep/core/signer';
+
+const rootDays = 7_305;
+const issuingDays = 1_826;
+
+export class OfflineRoot {
+  readonly #root: OpenRoot;
+  readonly #now: () => number;
+
+  private constructor(root: OpenRoot, now: () => number) {
+    this.#root = root;
+    this.#now = now;
+  }
+
+  /** One that exists. */
+  static async open(folder: string, now: () => number): Promise<OfflineRoot> {
+    const signer = signerFromKey(createPrivateKey(await readFile(join(folder, 'root-key.pem'))));
+    return new OfflineRoot({ folder, certificate: await readRootCertificate(folder), signer }, now);
+  }
+
+  get certificate(): Certificate {
+    return this.#root.certificate;
+  }
+
+  get pem(): string {
+    return encodePem('CERTIFICATE', this.certificate.der);
+  }
+
+  /** A new root of the same name. */
+  async successor(folder: string): Promise<OfflineRoot> {
+    await mkdir(folder, { recursive: true });
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    await writeRootKey(folder, privateKey, undefined);
+    const period = { nowSeconds: Math.floor(this.#now() / 1_000), days: rootDays };
+    const certificate = await selfSign(signerFromKey(privateKey), this.certificate.subject, period);
+    await writeRootCertificate(folder, certificate);
+    return OfflineRoot.open(folder, this.#now);
+  }
+
+  /** The file for `authority install`. */
+  async signIssuing(requestPem: string, days = issuingDays): Promise<string> {
+    const [der = new Uint8Array(0)] = parsePem(requestPem, 'CERTIFICATE REQUEST');
+    const period = { nowSeconds: Math.floor(this.#now() / 1_000), days };
+    const template = issuingTemplate(this.certificate, parseCertificateRequest(der), period);
+    return encodePem('CERTIFICATE', (await signIssuing(this.#root, template, this.#now())).der) + this.pem;
+  }
+
+  /** The file for `authority announce-root`, by which this root introduces the next. */
+  async introduce(next: OfflineRoot): Promise<string> {
+    const { newWithOld, oldWithNew } = await signRollover(this.#root, next.#root, this.#now());
+    return [next.certificate, newWithOld, oldWithNew].map(({ der }) => encodePem('CERTIFICATE', der)).join('');
+  }
+
+  /** A list with the issuing CA of this PEM text. */
+  async revoke(issuingPem: string): Promise<Uint8Array> {
+    const [der = new Uint8Array(0)] = parsePem(issuingPem, 'CERTIFICATE');
+    const nowMs = this.#now();
+    const revokedAtSeconds = Math.floor(nowMs / 1_000);
+    const revoked = [{ serial: parseCertificate(der).serial, revokedAtSeconds, reason: 'cACompromise' as const }];
+    return signRootList(this.#root, { earlier: undefined, revoked, days: 180, nowMs });
+  }
+}
