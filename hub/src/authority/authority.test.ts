@@ -117,7 +117,12 @@ test('an alarm about a certificate that renews itself means that it did not', as
   assert.equal(warned.length, 0);
   const { certificate } = credential.current;
   const stuck = new AuthorityKeeper({
-    ...{ database, authorities, keyStore, clock, settings, credential },
+    database,
+    authorities,
+    keyStore,
+    clock,
+    settings,
+    credential,
     ownCertificates: async () => [{ name: 'server', certificate }],
     warn: (text) => warned.push(text),
   });
