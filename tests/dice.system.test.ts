@@ -275,7 +275,7 @@ test("another device's DeviceID under an alias key of one's own is refused, and 
   const deviceId = victim.chain.slice(-1);
   // Its certificates, and one's own in front of them.
   const grafted = { ...own, chain: [...own.chain.slice(0, 1), ...victim.chain.slice(1)] };
-  const refusal = { ...notEnrolled, reason: 'dice-path-refused', says: /no issuer found/ };
+  const refusal = { ...notEnrolled, reason: 'dice-path-refused', says: /was not issued by the next certificate/ };
   assertRefused(await enrolWith('grafted', grafted), refusal);
   // Its identity, and a whole chain of one's own.
   assertRefused(await enrolWith('borrowed', own, deviceId), { ...notEnrolled, reason: 'dice-device-differs' });

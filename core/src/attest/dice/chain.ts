@@ -2,8 +2,8 @@
 // certificates that say what DICE Certificate Profiles 1.0 wants of them. What the layers should contain is for layer-match.ts.
 import { CoreError } from '../../error.ts';
 import { type Certificate, publicKeyOf } from '../../identity/certificate.ts';
-import { nameText } from '../../identity/distinguished-name.ts';
-import { validatePath } from '../../identity/path.ts';
+import { equalNames, nameText } from '../../identity/distinguished-name.ts';
+import { type PathResult, validatePath } from '../../identity/path.ts';
 import { signatureAlgorithmOf } from '../../signer.ts';
 import type { Reason, ReasonCode } from '../reason.ts';
 import { diceExtensionOid, diceKeyPurposeOid } from './oid.ts';
@@ -42,12 +42,7 @@ export function validateDiceChain(
   trust: DiceTrust,
   atSeconds: number,
 ): DiceChainResult {
-  const [leaf, ...sent] = certificates;
-  if (leaf === undefined) return refused('dice-path-refused', ['the chain is empty']);
-  // Step 1: RFC 5280. What the purpose of a DICE key is, the profile says below.
-  const intermediates = [...sent, ...trust.intermediates];
-  const { anchors } = trust;
-  const path = validatePath({ leaf, intermediates, anchors, atSeconds, purpose: 'any', processedByCaller: known });
+  const path = pathOf(certificates, trust, atSeconds);
   if (path.kind === 'refused') return refused('dice-path-refused', path.reasons);
   // Step 2: the unbroken run of layers.
   const links = path.chain.map((certificate) => ({ certificate, infos: tcbInfosIn(certificate.extensions.all) }));
@@ -63,10 +58,11 @@ export function validateDiceChain(
   // Step 4: the layers in their order.
   const fromDeviceId = own.toReversed();
   const [deviceId] = fromDeviceId;
+  const [leaf] = own;
   const layers = numbered(fromDeviceId.map(({ infos }) => infos));
   if (layers.kind === 'refused') return refused('dice-layer-order', layers.reasons);
-  if (deviceId === undefined) return refused('dice-layer-missing', ['the chain has no layers']);
-  return { kind: 'valid', leaf, deviceId: deviceId.certificate, layers: layers.layers };
+  if (deviceId === undefined || leaf === undefined) return refused('dice-layer-missing', ['the chain has no layers']);
+  return { kind: 'valid', leaf: leaf.certificate, deviceId: deviceId.certificate, layers: layers.layers };
 }
 
 /** The place of the DeviceID certificate in what a device has, leaf first: the last of the unbroken run of layers. -1 without any. */
@@ -88,12 +84,11 @@ export function validateDeviceId(
   trust: DiceTrust,
   atSeconds: number,
 ): DeviceIdResult {
-  const [leaf, ...sent] = certificates;
-  if (leaf === undefined) return refused('dice-path-refused', ['there is no DeviceID certificate']);
-  const intermediates = [...sent, ...trust.intermediates];
-  const { anchors } = trust;
-  const path = validatePath({ leaf, intermediates, anchors, atSeconds, purpose: 'any', processedByCaller: known });
-  if (path.kind === 'refused') return refused('dice-path-refused', path.reasons);
+  const path = pathOf(certificates, trust, atSeconds);
+  const [leaf] = certificates;
+  if (path.kind === 'refused' || leaf === undefined) {
+    return refused('dice-path-refused', path.kind === 'refused' ? path.reasons : ['the chain is empty']);
+  }
   const [own, ...above] = path.chain.map((certificate) => tcbInfosIn(certificate.extensions.all).length > 0);
   if (own !== true) return refused('dice-layer-missing', [`${shown(leaf)} has no TcbInfo`]);
   if (above.includes(true)) return refused('dice-device-differs', [`${shown(leaf)} is of a layer above the DeviceID`]);
@@ -101,6 +96,25 @@ export function validateDeviceId(
   const authority = basicConstraints?.authority === true ? [] : [`${shown(leaf)} is not an authority`];
   const profile = [...authority, ...issuerReasons(leaf)];
   return profile.length > 0 ? refused('dice-profile-refused', profile) : { kind: 'valid', chain: path.chain };
+}
+
+// Step 1: RFC 5280. What the purpose of a DICE key is, the profile says. Strangers send chains too, so nothing is searched in what they send: in
+// order and each name once, a chain costs no more signatures than it has certificates.
+function pathOf(certificates: readonly Certificate[], trust: DiceTrust, atSeconds: number): PathResult {
+  const [leaf, ...sent] = certificates;
+  if (leaf === undefined) return { kind: 'refused', reasons: ['the chain is empty'] };
+  const reasons = certificates.flatMap((certificate, at) => {
+    const issuer = certificates[at + 1];
+    if (certificates.slice(0, at).some(({ subject }) => equalNames(subject, certificate.subject)))
+      return [`${shown(certificate)} stands in the chain twice`];
+    if (issuer !== undefined && !equalNames(issuer.subject, certificate.issuer))
+      return [`${shown(certificate)} was not issued by the next certificate, ${shown(issuer)}`];
+    return [];
+  });
+  if (reasons.length > 0) return { kind: 'refused', reasons };
+  const intermediates = [...sent, ...trust.intermediates];
+  const { anchors } = trust;
+  return validatePath({ leaf, intermediates, anchors, atSeconds, purpose: 'any', processedByCaller: known });
 }
 
 interface Link {

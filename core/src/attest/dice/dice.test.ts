@@ -3,7 +3,13 @@ import { createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { utf8 } from '../../bytes.ts';
 import { CoreError } from '../../error.ts';
-import { basicConstraints, extendedKeyUsage, type Extension, keyUsage } from '../../identity/extensions.ts';
+import {
+  authorityKeyIdentifier,
+  basicConstraints,
+  extendedKeyUsage,
+  type Extension,
+  keyUsage,
+} from '../../identity/extensions.ts';
 import type { CertificateTemplate } from '../../identity/issue.ts';
 import { keyPurposeOid } from '../../identity/oid.ts';
 import { type Appraisal, appraiseEvidence, type AppraisalInput } from '../appraise.ts';
@@ -14,7 +20,9 @@ import type { ReferenceValues } from '../reference-values.ts';
 import { encodeReferenceValues, parseReferenceValues } from '../reference-values.ts';
 import { signerFromKey } from '../../signer.ts';
 import { fixedKey } from '../testing.ts';
+import { encodeSpki, keyIdentifierOf } from '../../identity/public-key.ts';
 import { fwidText } from './fwid.ts';
+import { sealingKeyOf } from './sealing-key.ts';
 import { diceKeyPurposeOid } from './oid.ts';
 import type { ReferenceLayer } from './reference-layer.ts';
 import { multiTcbInfoExtension, type TcbInfo } from './tcb-info.ts';
@@ -117,6 +125,27 @@ test('the attestation result of a DICE device names its layers and verifies', as
   assert.ok(verdict.kind === 'verified');
   assert.equal(verdict.result.layers?.length, 3);
   assert.match(verdict.result.layers?.[0]?.['tcb-info'] ?? '', /^[0-9a-f]{64}$/);
+});
+
+for (const [name, make] of [
+  ['P-384', () => generateKeyPairSync('ec', { namedCurve: 'P-384' })],
+  ['P-521', () => generateKeyPairSync('ec', { namedCurve: 'P-521' })],
+  ['Ed25519', () => generateKeyPairSync('ed25519')],
+] as const) {
+  test(`an alias key may be ${name}, and has a P-256 sealing key like every other`, async () => {
+    const key = make().privateKey;
+    const layers = testLayers.map((layer) => (layer.scalar === 12 ? { ...layer, key } : layer));
+    const appraisal = appraise(await testDice(vendor, layers));
+    assert.deepEqual([appraisal.status, appraisal.dice?.sealingKey.length], ['affirming', 65]);
+  });
+}
+
+test('an RSA alias key is refused: no sealing key comes from it', async () => {
+  const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+  const change = (made: CertificateTemplate) => ({ ...made, spki: encodeSpki(createPublicKey(key)) });
+  const found = await testDice(vendor, layersWith(2, {}, change));
+  assert.equal(appraise(found).reasons[0]?.code, 'dice-profile-refused');
+  assert.throws(() => sealingKeyOf(key), CoreError);
 });
 
 test('evidence survives its own encoding', () => {
@@ -342,7 +371,23 @@ describe('chains that are no proof', () => {
         return { ...own, chain: [leaf, ...device.chain.slice(1)] };
       },
       'dice-path-refused',
-      /no issuer found/,
+      /was not issued by the next certificate/,
+    ],
+    [
+      "a signing key of one's own whose certificate names a genuine layer as its issuer",
+      async () => {
+        const [, layer] = device.chain;
+        assert.ok(layer !== undefined);
+        const forged = (made: CertificateTemplate) =>
+          replacing(authorityKeyIdentifier(keyIdentifierOf(layer.spki)))({ ...made, issuer: layer.subject });
+        const layers = layersWith(2, {}, forged).map((each) => ({ ...each, scalar: each.scalar + 50 }));
+        const own = await testDice(vendor, layers);
+        const [leaf] = own.chain;
+        assert.ok(leaf !== undefined);
+        return { ...own, chain: [leaf, ...device.chain.slice(1)] };
+      },
+      'dice-path-refused',
+      /does not verify/,
     ],
   ];
   for (const [title, make, code, message] of cases) {

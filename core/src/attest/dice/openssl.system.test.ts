@@ -34,6 +34,7 @@ async function pemFile(name: string, texts: readonly string[]): Promise<string> 
 }
 
 // What openssl does not look at: TcbInfo and key purposes of DICE.
+const stricter = new Set(['out-of-order.json', 'twice.json']);
 const pathOnly = new Set(['valid', 'dice-profile-refused', 'dice-layer-missing', 'dice-layer-order']);
 
 for (const { file, certificates, anchors, atSeconds, outcome } of chainVectors()) {
@@ -49,6 +50,11 @@ for (const { file, certificates, anchors, atSeconds, outcome } of chainVectors()
     );
     const read = (texts: readonly string[]) => texts.map((text) => parseCertificate(parseBase64(text, 'vector')));
     const ours = validateDiceChain(read(certificates), { anchors: read(anchors), intermediates: [] }, atSeconds);
+    // It searches in what came along, we do not.
+    if (stricter.has(file)) {
+      assert.deepEqual([accepted, outcome], [true, 'dice-path-refused']);
+      return;
+    }
     assert.equal(accepted, pathOnly.has(outcome));
     assert.equal(accepted, ours.kind === 'valid' || ours.reasons.every(({ code }) => pathOnly.has(code)));
   });

@@ -43,6 +43,8 @@ export interface TestLayer {
   readonly tcbInfo: TcbInfo;
   /** The number its key is made from. */
   readonly scalar: number;
+  /** In place of the one that `scalar` gives. */
+  readonly key?: KeyObject;
   readonly change?: Change;
 }
 
@@ -70,8 +72,7 @@ export async function testDice(vendor: TestVendor, layers: readonly TestLayer[] 
   let issuer = vendor.issuing;
   let issuerKey = vendor.key;
   const chain = [vendor.issuing];
-  for (const [at, { tcbInfo, scalar, change = unchanged }] of layers.entries()) {
-    const key = fixedKey(scalar);
+  for (const [at, { tcbInfo, scalar, key = fixedKey(scalar), change = unchanged }] of layers.entries()) {
     const profile = at === 0 ? deviceIdProfile : at === layers.length - 1 ? aliasProfile : middleLayerProfile;
     issuer = await issued(change(profile(inputOf(key), issuer, tcbInfo)), issuerKey);
     issuerKey = key;
