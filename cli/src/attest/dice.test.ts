@@ -91,10 +91,8 @@ test('another image, a higher security version, another root or nonce is refused
   await layers('newer.json', '0=boot.bin', '1=runtime.bin;svn=4');
   assert.match((await verify('--dice-root', 'root.pem', '--reference', 'newer.json')).text, /dice-svn-too-low/);
   assert.match((await verify('--dice-root', 'other-root.pem')).text, /dice-path-refused/);
-  const stale = await edgekeep(
-    ...['attest', 'verify', '--attestation', 'attestation.json', '--key', 'device-id.pem'],
-    ...['--nonce', '00'.repeat(32), '--dice-root', 'root.pem'],
-  );
+  const args = ['--attestation', 'attestation.json', '--key', 'device-id.pem', '--dice-root', 'root.pem'];
+  const stale = await edgekeep('attest', 'verify', ...args, '--nonce', '00'.repeat(32));
   assert.deepEqual([stale.code, stale.text.includes('qualifying-data-mismatch')], [1, true]);
 });
 
