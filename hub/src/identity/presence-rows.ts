@@ -68,7 +68,8 @@ export class PresenceRows {
       .selectAll('presence')
       .where('presence.device_id', '=', deviceId)
       .where('presence.ends', '=', 0)
-      .where('hub_node.seen_at', '>=', nowMs - nodeSilentMs)
+      // This node lives whatever its last heartbeat says.
+      .where((q) => q.or([q('hub_node.id', '=', this.#node), q('hub_node.seen_at', '>=', nowMs - nodeSilentMs)]))
       .execute();
     return rows.map((row) => {
       // What another node told some time ago says nothing of now: it counts as just used until that node has told again.

@@ -11,6 +11,7 @@ import { type Place, unwrapSecret, wrapSecret } from '../platform-wrap.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { recordChange } from '../registry/history.ts';
+import { arriveByToken, type TokenPlaceRule } from './token-place.ts';
 import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
 import { findDevice, getDevice } from '../registry/states.ts';
 
@@ -93,6 +94,9 @@ export async function rollSecret(
 export interface TokenUse {
   readonly token: string;
   readonly windowSeconds: number;
+  /** Where it came from, and whether that matters. */
+  readonly address: string;
+  readonly placeRule: TokenPlaceRule;
   readonly nowMs: number;
 }
 
@@ -106,7 +110,7 @@ export async function useDeviceToken(database: Database, platformKey: PlatformKe
   const verdict = verifyDeviceToken(token, secrets, window);
   if (verdict.kind === 'refused' || device === undefined || device.tier !== tokenTier || !mayReport(device))
     throw refused();
-  return database.write(async (trx) => {
+  const { place, now } = await database.write(async (trx) => {
     // From here on the token is used, whatever becomes of the request.
     const sha256 = sha256Hex(use.token);
     const known = await trx.selectFrom('used_token').select('sha256').where('sha256', '=', sha256).executeTakeFirst();
@@ -117,9 +121,17 @@ export async function useDeviceToken(database: Database, platformKey: PlatformKe
     await trx.insertInto('used_token').values({ sha256, expires_at: expiresAt }).execute();
     const now = await getDevice(trx, token.deviceId);
     if (!mayReport(now)) throw refused();
-    await trx.updateTable('device').set({ seen_at: nowMs }).where('id', '=', token.deviceId).execute();
-    return now;
+    const place = await arriveByToken(trx, now, use, use.placeRule);
+    if (place === 'let-in')
+      await trx.updateTable('device').set({ seen_at: nowMs }).where('id', '=', token.deviceId).execute();
+    return { place, now };
   });
+  if (place === 'let-in') return now;
+  if (place === 'held') throw refused();
+  throw new HubError(
+    'identity-in-use',
+    'a token of this device came from another address a short time ago: try again when that has been silent for a while',
+  );
 }
 
 function mayReport(device: DeviceRecord): boolean {

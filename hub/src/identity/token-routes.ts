@@ -24,7 +24,7 @@ export function tokenDeviceRoutes(
   parts: {
     database: Database;
     platformKey: PlatformKey;
-    settings: Pick<HubSettings, 'deviceTokens'>;
+    settings: Pick<HubSettings, 'deviceTokens' | 'identity'>;
     clock: Clock;
     door: DeviceDoor;
     gate: AccessGate;
@@ -45,7 +45,8 @@ export function tokenDeviceRoutes(
         throw new HubError('rate-limited', 'a token device may ask twice a second: slow down');
       }
       const { windowSeconds } = settings.deviceTokens;
-      const device = await useDeviceToken(database, platformKey, { token, windowSeconds, nowMs });
+      const place = { address: connection.remoteAddress, placeRule: settings.identity };
+      const device = await useDeviceToken(database, platformKey, { token, windowSeconds, nowMs, ...place });
       const ask = { deviceId: device.id, connection, nowMs };
       await gate.admit({ ...ask, action: 'connect' });
       await gate.admit({ ...ask, action: 'publishTelemetry' });

@@ -31,7 +31,7 @@ export async function reportTwoPlaces(trx: WriteTransaction, seen: TwoPlaces, ru
       first: first.address,
       firstSinceAt: first.since,
       second: second.address,
-      certificates: [...new Set([first.serial, second.serial])],
+      certificates: [...new Set([first.serial, second.serial])].filter((serial) => serial !== ''),
       tier,
       rule,
     },

@@ -1,0 +1,45 @@
+// One place for a device that has nothing but HMAC tokens (spec/presence.md, "Two places"): the address of the last token that was accepted.
+import type { HubSettings } from '../settings.ts';
+import type { WriteTransaction } from '../store/database.ts';
+import type { DeviceRecord } from '../store/schema.ts';
+import { networkOf } from './places.ts';
+import { reportTwoPlaces } from './two-places.ts';
+
+/** Two tokens that crossed on their way say nothing. */
+const graceMs = 2_000;
+
+export type TokenPlaceRule = Pick<HubSettings['identity'], 'tokensInOnePlace' | 'silentSeconds' | 'twoPlaces'>;
+
+/**
+ * Weighs the address of a token that verifies, and notes it. `taken` is an answer for the caller to give after the transaction, which keeps what
+ * was noted; `held` says that the device is disabled now.
+ */
+export async function arriveByToken(
+  trx: WriteTransaction,
+  device: Pick<DeviceRecord, 'id' | 'tier' | 'bound_address' | 'bound_at'>,
+  { address, nowMs }: { readonly address: string; readonly nowMs: number },
+  rule: TokenPlaceRule,
+): Promise<'let-in' | 'taken' | 'held'> {
+  const { id, tier, bound_address: known, bound_at: since } = device;
+  const isKnown = known === null || since === null || networkOf(known) === networkOf(address);
+  const isHeard = since !== null && nowMs - since < rule.silentSeconds * 1_000;
+  if (rule.tokensInOnePlace && !isKnown && isHeard) {
+    await trx
+      .insertInto('token_rival')
+      .values({ device_id: id, address, at: nowMs })
+      // The first claim sets the time: whoever repeats it must not put off the moment that shows him.
+      .onConflict((c) => c.column('device_id').doUpdateSet({ address }))
+      .execute();
+    return 'taken';
+  }
+  const rival = await trx.selectFrom('token_rival').selectAll().where('device_id', '=', id).executeTakeFirst();
+  const isShown = rival !== undefined && isKnown && since !== null && nowMs - rival.at >= graceMs;
+  if (rival !== undefined && (isShown || !isKnown))
+    await trx.deleteFrom('token_rival').where('device_id', '=', id).execute();
+  await trx.updateTable('device').set({ bound_address: address, bound_at: nowMs }).where('id', '=', id).execute();
+  if (!isShown || known === null) return 'let-in';
+  const first = { address: known, since, serial: '' };
+  const second = { address: rival.address, serial: '' };
+  await reportTwoPlaces(trx, { deviceId: id, tier, first, second, times: 1, nowMs }, rule.twoPlaces);
+  return rule.twoPlaces === 'hold-both' ? 'held' : 'let-in';
+}
