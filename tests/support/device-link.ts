@@ -26,10 +26,11 @@ export class DeviceLink {
     this.#connection = connection;
   }
 
-  /** Connects, with an operational certificate or without one. */
-  static async open(hub: DeviceListener, credential?: TlsClientCredential): Promise<DeviceLink> {
+  /** Connects, with an operational certificate or without one; from another address of this machine, 127.0.0.2 for example, where it is given. */
+  static async open(hub: DeviceListener, credential?: TlsClientCredential, from?: string): Promise<DeviceLink> {
     const connection = new HubConnection({
       ...hub.deviceAddress,
+      ...(from !== undefined && { localAddress: from }),
       serverName: 'localhost',
       authoritiesPem: [hub.rootPem],
       credential: () => credential,

@@ -183,12 +183,35 @@ export class TestDevice {
   }
 
   /** Connects with the operational certificate and binds the connection to the root of trust. */
-  async connect(hub: DeviceListener): Promise<DeviceLink> {
+  async connect(hub: DeviceListener, from?: string): Promise<DeviceLink> {
     await using opened = new AsyncDisposableStack();
-    const link = opened.use(await DeviceLink.open(hub, this.credential));
+    const link = opened.use(await DeviceLink.open(hub, this.credential, from));
     accepted(await this.bind(link), api.bindResponse);
     opened.move();
     return link;
+  }
+
+  /** Comes back after a restart, with a new operational key. */
+  async recover(hub: DeviceListener, from?: string): Promise<void> {
+    await using link = await DeviceLink.open(hub, undefined, from);
+    const { nonce } = accepted(
+      await link.ask('POST', '/v1/recover/challenge', { deviceId: this.id }),
+      api.challengeResponse,
+    );
+    await this.#certify(link, '/v1/recover/complete', parseBase64url(nonce, 'nonce'));
+  }
+
+  /** The next operational key, ahead of time; connections that are open go on with the last. */
+  async renew(link: DeviceLink): Promise<void> {
+    await this.#certify(link, '/v1/renew', await link.challenge());
+  }
+
+  async #certify(link: DeviceLink, path: string, nonce: Uint8Array): Promise<void> {
+    const { request, spki, privateKeyPem } = await newOperationalKey(this.id);
+    const evidence = await this.evidence('certify', nonce, spki);
+    const answer = await link.ask('POST', path, { certificateRequest: toBase64url(request), evidence });
+    const { certificateChain } = accepted(answer, api.certificateResponse);
+    this.#credential = { certificateChainPem: certificateChain, privateKeyPem };
   }
 
   async bind(link: DeviceLink): Promise<Answer> {

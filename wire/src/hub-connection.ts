@@ -24,6 +24,8 @@ export type SendOnConnect = (input: HubRequest) => Promise<HubResponse>;
 export interface HubConnectionSettings {
   readonly host: string;
   readonly port: number;
+  /** Which of this machine's addresses to come from; left out: the system's choice. */
+  readonly localAddress?: string;
   /** The name in the server's certificate, if it is not `host`. */
   readonly serverName?: string;
   /** The only authorities that may vouch for the hub, PEM. */
@@ -171,11 +173,21 @@ export class HubConnection {
   }
 
   async #openLink(): Promise<Link> {
-    const { host, port, serverName = host, authoritiesPem, credential, connectTimeoutMs, limits } = this.#settings;
+    const {
+      host,
+      port,
+      localAddress,
+      serverName = host,
+      authoritiesPem,
+      credential,
+      connectTimeoutMs,
+      limits,
+    } = this.#settings;
     const own = credential?.();
     const socket: TLSSocket = await openSecureSocket({
       host,
       port,
+      ...(localAddress && { localAddress }),
       serverName,
       authoritiesPem,
       ...(own && { credential: own }),

@@ -9,6 +9,8 @@ const keepAliveProbeMs = 15_000;
 export interface SecureSocketInput extends TlsClientInput {
   readonly host: string;
   readonly port: number;
+  /** Which of this machine's addresses to come from; left out: the system's choice. */
+  readonly localAddress?: string;
   /** From the first packet to the end of the handshake, milliseconds. */
   readonly connectTimeoutMs: number;
   readonly signal: AbortSignal;
@@ -45,7 +47,8 @@ export async function openSecureSocket(input: SecureSocketInput): Promise<TLSSoc
 
 function connectWith(input: SecureSocketInput, where: string): TLSSocket {
   try {
-    const socket = connect({ ...tlsClientOptions(input), host: input.host, port: input.port });
+    const { host, port, localAddress } = input;
+    const socket = connect({ ...tlsClientOptions(input), host, port, ...(localAddress && { localAddress }) });
     return socket.setNoDelay(true).setKeepAlive(true, keepAliveProbeMs);
   } catch (cause) {
     if (cause instanceof WireError) throw cause;

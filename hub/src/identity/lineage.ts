@@ -55,9 +55,10 @@ export async function recordUse(trx: WriteTransaction, use: CertificateUse): Pro
     .select(['bound_serial', 'bound_address', 'bound_at'])
     .where('id', '=', deviceId)
     .executeTakeFirstOrThrow();
-  const last = await standingOf(trx, device.bound_serial ?? serial, nowMs);
+  const { bound_serial: newer } = device;
+  const last = newer === null || newer === serial ? undefined : await standingOf(trx, newer, nowMs);
   const now = await descentOf(trx, serial);
-  if (last !== undefined && device.bound_serial !== serial && !isAhead(now, last)) {
+  if (last !== undefined && !isAhead(now, last)) {
     const seen = device.bound_address ?? 'an unknown address';
     await raiseAlert(trx, {
       kind: 'certificate-fork',
@@ -69,7 +70,7 @@ export async function recordUse(trx: WriteTransaction, use: CertificateUse): Pro
         genuineAddresses: [seen],
         lastBoundAt: device.bound_at ?? 0,
         certificates: [serial],
-        newerCertificate: device.bound_serial ?? '',
+        newerCertificate: newer ?? '',
       },
       nowMs,
     });

@@ -6,6 +6,15 @@ import { isSameSpot, type Spot } from './places.ts';
 /** A node that was not heard of for this long has ended, and its connections with it. */
 export const nodeSilentMs = 15_000;
 
+/** A node counts as running when it was seen since this time; a clock that was set forward a moment ago makes none of them silent. */
+export async function nodesLiveSince(db: Kysely<Tables>, nowMs: number): Promise<number> {
+  const { newest } = await db
+    .selectFrom('hub_node')
+    .select((q) => q.fn.max('seen_at').as('newest'))
+    .executeTakeFirstOrThrow();
+  return Math.min(nowMs, newest ?? nowMs) - nodeSilentMs;
+}
+
 /** Roots of trust whose keys exist in one piece of hardware: whoever answers with one is there and nowhere else. */
 export function cannotBeCopied(tier: string): boolean {
   return tier === 'tpm' || tier === 'secure-element';
@@ -29,13 +38,14 @@ export interface DevicePresence {
 
 /** Where a device is connected now. */
 export async function presenceOf(db: Kysely<Tables>, deviceId: string, nowMs: number): Promise<DevicePresence> {
+  const since = await nodesLiveSince(db, nowMs);
   const rows = await db
     .selectFrom('presence')
     .innerJoin('hub_node', 'hub_node.id', 'presence.node_id')
     .selectAll('presence')
     .where('presence.device_id', '=', deviceId)
     .where('presence.ends', '=', 0)
-    .where('hub_node.seen_at', '>=', nowMs - nodeSilentMs)
+    .where('hub_node.seen_at', '>=', since)
     .orderBy('presence.bound_at')
     .execute();
   const places = rows.map(({ id, address, lineage, serial, bound_at: sinceMs, contested }) => {
@@ -53,6 +63,7 @@ export async function onlineAmong(
   nowMs: number,
 ): Promise<ReadonlySet<string>> {
   if (deviceIds.length === 0) return new Set();
+  const since = await nodesLiveSince(db, nowMs);
   const rows = await db
     .selectFrom('presence')
     .innerJoin('hub_node', 'hub_node.id', 'presence.node_id')
@@ -60,7 +71,7 @@ export async function onlineAmong(
     .distinct()
     .where('presence.device_id', 'in', deviceIds)
     .where('presence.ends', '=', 0)
-    .where('hub_node.seen_at', '>=', nowMs - nodeSilentMs)
+    .where('hub_node.seen_at', '>=', since)
     .execute();
   return new Set(rows.map((row) => row.device_id));
 }

@@ -3,7 +3,7 @@ import type { Kysely } from 'kysely';
 import type { WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import type { LivePlace } from './places.ts';
-import { nodeSilentMs } from './presence-read.ts';
+import { nodeSilentMs, nodesLiveSince } from './presence-read.ts';
 import { inBatches } from './revocation-store.ts';
 
 interface RivalClaim {
@@ -50,6 +50,7 @@ export class PresenceRows {
       .selectFrom('hub_node')
       .select('id')
       .where('seen_at', '<', nowMs - nodeSilentMs)
+      .where('id', '<>', this.#node)
       .execute();
     for (const { id } of silent) {
       await trx.deleteFrom('presence').where('node_id', '=', id).execute();
@@ -68,8 +69,7 @@ export class PresenceRows {
       .selectAll('presence')
       .where('presence.device_id', '=', deviceId)
       .where('presence.ends', '=', 0)
-      // This node lives whatever its last heartbeat says.
-      .where((q) => q.or([q('hub_node.id', '=', this.#node), q('hub_node.seen_at', '>=', nowMs - nodeSilentMs)]))
+      .where('hub_node.seen_at', '>=', await nodesLiveSince(trx, nowMs))
       .execute();
     return rows.map((row) => {
       // What another node told some time ago says nothing of now: it counts as just used until that node has told again.

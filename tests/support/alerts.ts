@@ -1,0 +1,24 @@
+// What a hub has alerts about.
+import { alertList, type AlertKind, type AlertView } from '@edgekeep/wire/alert-api';
+import type { HubWorld } from './hub-world.ts';
+
+/** All of one kind about one device, closed ones too, the newest first. */
+export async function alertsOf(world: HubWorld, deviceId: string, kind?: AlertKind): Promise<readonly AlertView[]> {
+  const chosen = new URLSearchParams({ state: 'any', device: deviceId, ...(kind === undefined ? {} : { kind }) });
+  return (await world.operator.get(`/v1/alerts?${chosen.toString()}`, alertList)).alerts;
+}
+
+/** The one alert of this kind about the device, once it is there and `fits`: some are raised behind the request that caused them. */
+export async function alertOf(
+  world: HubWorld,
+  deviceId: string,
+  kind: AlertKind,
+  fits: (alert: AlertView) => boolean = () => true,
+): Promise<AlertView> {
+  for (;;) {
+    const [alert, another] = await alertsOf(world, deviceId, kind);
+    if (another !== undefined) throw new TypeError(`more than one alert of the kind ${kind} about ${deviceId}`);
+    if (alert !== undefined && fits(alert)) return alert;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
