@@ -93,7 +93,7 @@ export class Presence implements AsyncDisposable {
     );
     const elsewhere = verdict.kind === 'alone' ? [] : verdict.others.filter((place) => !this.#held.has(place.id));
     const rival = { address: spot.address, serial, id: verdict.kind === 'moved' ? id : undefined };
-    if (verdict.kind === 'replaced') await this.#rows.end(trx, idsOf(elsewhere));
+    if (verdict.kind === 'replaced') await this.#rows.end(trx, idsOf(verdict.others));
     else await this.#rows.tell(trx, idsOf(elsewhere), rival);
     if (verdict.kind === 'taken') {
       await this.#recordTaken(trx, arrival, verdict.others);
