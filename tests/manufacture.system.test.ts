@@ -16,9 +16,11 @@ import { skipWithoutSoftHsm, softHsmModule, type TestTokens, testTokens } from '
 import type { TpmSimulator } from '@edgekeep/hardware/tpm/simulator';
 import * as api from '@edgekeep/wire/device-api';
 import { enrolmentGroupView } from '@edgekeep/wire/enrolment-group-api';
+import { stateAnswer } from '@edgekeep/wire/operator-api';
 import { importReport } from '@edgekeep/wire/registry-api';
 import { z } from 'zod';
 import { accepted } from './support/answer.ts';
+import { TestAgent } from './support/test-agent.ts';
 import { TestDevice } from './support/test-device.ts';
 import { skipWithoutTpm, TpmWorld } from './support/tpm-world.ts';
 
@@ -298,6 +300,38 @@ suite('a manufacturing line', { skip }, () => {
       assert.deepEqual([device.tier, device.idevid?.serialNumber, device.tags['serial']], [tier, serial, serial]);
       assert.deepEqual([device.idevid?.sha256, device.rootSha256], [line?.idevidSha256, line?.rootSha256]);
     }
+  });
+
+  test('a real agent with neither token nor certificate finds its IDevID and enrols by it', async () => {
+    const { world } = fleet;
+    for (const [id, rootOfTrust] of [
+      ['cam-2', { kind: 'tpm', address: `unix:${simulators.get('cam-2')?.socketPath}` }],
+      ['cam-5', { kind: 'pkcs11', module: softHsmModule, token: 'cam-5', pinFile: tokens.place('cam-5').pinFile }],
+    ] as const) {
+      await using agent = await TestAgent.prepare(world, id, { rootOfTrust });
+      await rm(join(agent.stateFolder, 'enrolment-token'));
+      const story = await agent.start();
+      await story.next('enrolled');
+      await story.next('connected');
+      assert.equal((await world.device(id)).idevid?.serialNumber, id.toUpperCase());
+    }
+  });
+
+  test('a device that was wiped comes back by its TPM, and its IDevID is still the one of that device', async () => {
+    const { world } = fleet;
+    const simulator = simulators.get('cam-3') ?? assert.fail();
+    const enrol = async () => {
+      await simulator.powerCycle();
+      await using device = await TestDevice.withTpm('cam-3', simulator);
+      accepted(await device.tryEnrol(world, undefined), api.certificateResponse);
+    };
+    await enrol();
+    const { idevid } = await world.device('cam-3');
+    await world.setState('cam-3', 'quarantine');
+    await world.operator.send('POST', '/v1/devices/cam-3/wiped', { reason: 'erased' }, stateAnswer);
+    await enrol();
+    const back = await world.device('cam-3');
+    assert.deepEqual([back.generation, back.idevid], [2, idevid]);
   });
 
   test('the IDevID of one token does not open the door for another', async () => {

@@ -3,14 +3,14 @@ import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { enrolmentTokenAnswer, hubView } from '@edgekeep/wire/operator-api';
 import { exitCodes, type Command } from '../command.ts';
-import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { rootOfTrustHelp, rootOfTrustIn, rootOfTrustOptions, rootOfTrustUsage } from './kit-root-of-trust.ts';
 
 const tokenLifeSeconds = 86_400;
 
 export const command: Command = {
   summary: 'make the state folder of a new device',
-  usage: `enroll kit ID --out DIR [--model NAME]… ${rootOfTrustUsage} [--hub HOST]`,
+  usage: `enroll kit ID --out DIR [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST]`,
   help: `
 Writes DIR with agent.json, the keys the device pins, and a one-time enrolment token (24 hours). Carry it to the device, then run
 \`edgekeep agent run --state DIR\` there: the agent enrols, attests, removes the token and serves the models.
@@ -18,6 +18,7 @@ Writes DIR with agent.json, the keys the device pins, and a one-time enrolment t
 --out       a folder that does not exist yet
 --model     a model to run; may be repeated
 ${rootOfTrustHelp}
+--idevid    without a token: the device has an IDevID of a manufacturer that the hub trusts (docs/manufacturing.md)
 --hub       how the device reaches the hub (default: the first name in the hub's certificate)
 ${operatorHelp}
 `,
@@ -27,6 +28,7 @@ ${operatorHelp}
     ...rootOfTrustOptions,
     out: { type: 'string' },
     model: { type: 'string', multiple: true },
+    idevid: { type: 'boolean' },
     hub: { type: 'string' },
   },
   async run(args) {
@@ -35,8 +37,7 @@ ${operatorHelp}
     const { tier, settings: rootOfTrust } = rootOfTrustIn(args);
     const operator = await openOperator(args);
     const hub = await operator.get('/v1/hub', hubView);
-    const order = { deviceId, tier, lifeSeconds: tokenLifeSeconds };
-    const { token } = await operator.send('POST', '/v1/enrolment-tokens', order, enrolmentTokenAnswer);
+    const token = args.flag('idevid') ? [] : [['enrolment-token', await newToken(operator, deviceId, tier)] as const];
     const publishers = hub.publisherKeys.map((pem, at) => [`publisher-${at + 1}.pem`, pem] as const);
     const settings = {
       deviceId,
@@ -57,7 +58,7 @@ ${operatorHelp}
       ['agent.json', `${JSON.stringify(settings, null, 2)}\n`],
       ['hub-ca.pem', hub.root],
       ['attestation-key.pem', hub.attestationKey],
-      ['enrolment-token', token],
+      ...token,
       ...publishers,
     ] as const;
     for (const [name, text] of files) await writePrivate(join(folder, name), text);
@@ -68,6 +69,12 @@ ${operatorHelp}
     };
   },
 };
+
+async function newToken(operator: Operator, deviceId: string, tier: string): Promise<string> {
+  const order = { deviceId, tier, lifeSeconds: tokenLifeSeconds };
+  const { token } = await operator.send('POST', '/v1/enrolment-tokens', order, enrolmentTokenAnswer);
+  return token;
+}
 
 async function writePrivate(path: string, text: string): Promise<void> {
   await using file = await open(path, 'wx', 0o600);
