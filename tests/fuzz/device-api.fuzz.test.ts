@@ -111,6 +111,7 @@ async function recordTargets(): Promise<readonly Target[]> {
       before: challenge,
     },
     { path: '/v1/renew', body: { certificateRequest, evidence: certify }, link: own, before: challenge },
+    { path: '/v1/workloads/vision/certificate', body: { certificateRequest }, link: own },
     { path: '/v1/recover/challenge', body: { deviceId: 'fuzzed' }, link: stranger, mayPass: true },
     {
       path: '/v1/recover/complete',

@@ -8,6 +8,7 @@ import { HubError } from '../error.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
+import type { ApprovalRow } from '../store/operator-tables.ts';
 import { assertScope, type Caller, grantedBy } from './api-token.ts';
 import { approvedHeader, type ApprovedRequests } from './approved-requests.ts';
 import { grantRequest, keepRequest, recordOutcome } from './approvals.ts';
@@ -98,16 +99,21 @@ export class TwoPeople {
     const { request, requester } = await grantRequest(this.#database, id, { ...by, nowMs: this.#clock() });
     const actor = `person:${request.person} with person:${request.decided_by ?? ''}`;
     const key = this.#approved.add({ caller: requester, actor });
-    const hasBody = request.body !== '';
-    const answer = await app.inject({
-      method: methodOf(request.method),
-      url: request.path,
-      headers: { [approvedHeader]: key, ...(hasBody ? { 'content-type': 'application/json' } : {}) },
-      ...(hasBody ? { payload: request.body } : {}),
-    });
+    const answer = await this.#carryOut(app, request, key);
     const state = await recordOutcome(this.#database, id, answer.statusCode);
     const parsed: unknown = answer.body === '' ? null : answer.json();
     return { state, status: answer.statusCode, answer: parsed };
+  }
+
+  async #carryOut(app: Pick<HttpServer, 'inject'>, { method, path: url, body }: ApprovalRow, key: string) {
+    const content = body === '' ? {} : { payload: body, headers: { 'content-type': 'application/json' } };
+    try {
+      const headers = { ...content.headers, [approvedHeader]: key };
+      return await app.inject({ ...content, method: methodOf(method), url, headers });
+    } finally {
+      // A request that met no route did not take it.
+      this.#approved.take(key);
+    }
   }
 }
 

@@ -20,11 +20,13 @@ import { recordWorkloadChange, type WorkloadOnDevice } from './revoke.ts';
 
 // Two overlap at a renewal, and a program may run a few times over; more is a program gone wrong.
 const standingMost = 16;
+// Long enough to look back at what went wrong last week.
+const endedKeptMs = 7 * 86_400_000;
 
 export interface WorkloadParts {
   readonly database: Database;
   readonly authorities: Authorities;
-  readonly settings: Pick<HubSettings, 'workloads' | 'publicUrl'>;
+  readonly settings: Pick<HubSettings, 'workloads' | 'publicUrl' | 'revocation'>;
 }
 
 export interface WorkloadCertificateOrder extends WorkloadOnDevice {
@@ -60,6 +62,7 @@ export async function certifyWorkload(
     // Asked here, so that a device that is cut off or a workload that is disabled meanwhile has no certificate that nobody revokes.
     await assertMayHold(trx, order);
     await assertOtherKey(trx, order, spki);
+    await forgetEnded(trx, order, settings.revocation.crlSeconds);
     await recordCertificate(trx, certificate, deviceId, { workload });
     const digest = toHex(certificateDigest(certificate));
     const actor = `device:${deviceId}`;
@@ -124,6 +127,22 @@ async function assertMayHold(
       'rate-limited',
       `${standing} certificates of ${workload} stand: use them, or wait for their end`,
     );
+}
+
+// A certificate every few hours adds up; the log keeps the digest of each. Those that were revoked stay until two lists were due after their
+// end (RFC 5280 section 3.3).
+async function forgetEnded(
+  trx: WriteTransaction,
+  { deviceId, workload, nowMs }: WorkloadCertificateOrder,
+  crlSeconds: number,
+): Promise<void> {
+  const keptMs = Math.max(endedKeptMs, 2_000 * crlSeconds);
+  await trx
+    .deleteFrom('certificate')
+    .where('device_id', '=', deviceId)
+    .where('workload', '=', workload)
+    .where('not_after', '<', nowMs - keptMs)
+    .execute();
 }
 
 /** True for the first certificate. */
