@@ -77,6 +77,13 @@ test('a line of devices: a group, its token, its roll-over, its end', async () =
   assertRefused(await second.tryEnrol(world, next), closed);
   await done('enrolment-group enable line-3');
   accepted(await second.tryEnrol(world, next), certificateResponse);
+  await done('enrolment-group limit line-3 --devices any');
+  await using third = await device('press-3');
+  accepted(await third.tryEnrol(world, next), certificateResponse);
+  assert.match(await done('enrolment-group limit line-3 --devices 3'), /3 of 3 devices/);
+  await using fourth = await device('press-4');
+  const full = { status: 403, code: 'enrolment-refused', reason: 'enrolment-group-full' };
+  assertRefused(await fourth.tryEnrol(world, next), full);
   await done('enrolment-group delete line-3');
   await refused('enrolment-group show line-3', 3, /no enrolment group line-3/);
   assert.match(await done('device show press-2'), /enrolment group +line-3/);

@@ -136,6 +136,22 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     assertRefused(await recover(world, other, key), used);
   });
 
+  test('a recovery that is under way when the device is wiped leaves no certificate that stands', async () => {
+    const { world } = tpms;
+    const device = await tpms.device('press-10');
+    // The hub appraises before it writes: a certificate must not be recorded for what ended in between.
+    const outcomes = await Promise.all([
+      recover(world, device, await newOperationalKey('press-10')),
+      recover(world, device, await newOperationalKey('press-10')),
+      wipe(world, 'press-10'),
+    ]);
+    for (const outcome of outcomes.slice(0, 2)) {
+      const status = outcome === undefined ? 0 : outcome.status;
+      assert.ok(status === 200 || status === 403, `answered with ${status}`);
+    }
+    assert.ok((await world.device('press-10')).certificates.every(({ revokedAt }) => revokedAt !== null));
+  });
+
   test('the old witness key and another TPM are refused; an ordered TPM is not', async () => {
     const { world } = tpms;
     const device = await tpms.device('press-4');

@@ -69,6 +69,7 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'enrolment-group list': () => import('./registry/enrolment-group.ts').then((m) => m.list),
   'enrolment-group show': () => import('./registry/enrolment-group.ts').then((m) => m.show),
   'enrolment-group token': () => import('./registry/enrolment-group.ts').then((m) => m.token),
+  'enrolment-group limit': () => import('./registry/enrolment-group.ts').then((m) => m.limit),
   'enrolment-group disable': () => import('./registry/enrolment-group.ts').then((m) => m.disable),
   'enrolment-group enable': () => import('./registry/enrolment-group.ts').then((m) => m.enable),
   'enrolment-group delete': () => import('./registry/enrolment-group.ts').then((m) => m.drop),

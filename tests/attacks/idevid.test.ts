@@ -13,10 +13,11 @@ import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { type TestManufacturer, testManufacturer } from '@edgekeep/core/identity/testing-manufacturer';
 import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
+import { blockAnswer } from '@edgekeep/wire/admission-api';
 import { alertList } from '@edgekeep/wire/alert-api';
 import * as api from '@edgekeep/wire/device-api';
-import { groupSwitchAnswer } from '@edgekeep/wire/enrolment-group-api';
-import { auditList, deviceDetail } from '@edgekeep/wire/operator-api';
+import { enrolmentGroupView, groupSwitchAnswer } from '@edgekeep/wire/enrolment-group-api';
+import { auditList, deviceDetail, stateAnswer } from '@edgekeep/wire/operator-api';
 import { importReport } from '@edgekeep/wire/registry-api';
 import { z } from 'zod';
 import { accepted, type Answer, assertRefused } from '../support/answer.ts';
@@ -321,3 +322,57 @@ test('a disabled group lets nobody in by IDevID', { skip }, async () => {
   await fleet.world.operator.send('POST', '/v1/enrolment-groups/works/enable', {}, groupSwitchAnswer);
   accepted(await second.tryEnrol(fleet.world, undefined), api.certificateResponse);
 });
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+test('a blocked IDevID does not enrol, whatever its root of trust', { skip }, async () => {
+  const device = await fleet.newDevice('sn-40');
+  const idevid = await giveIdevid(works, hardwareOf(device), 'SN-40');
+  const rootSha256 = sha256(idevid);
+  const block = { rootSha256, reason: 'lot 9 was stolen' };
+  await fleet.world.operator.send('POST', '/v1/blocked-roots', block, blockAnswer);
+  refusedFor(await device.tryEnrol(fleet.world, undefined), 'root-of-trust-blocked');
+  refusedFor(await device.tryEnrol(fleet.world, await fleet.world.enrolmentToken()), 'root-of-trust-blocked');
+});
+
+test('a manifest lists a device by its IDevID, and its group speaks before the manufacturer’s', { skip }, async () => {
+  const device = await fleet.newDevice('sn-41');
+  const idevid = await giveIdevid(works, hardwareOf(device), 'SN-41');
+  const lot = { name: 'lot', kind: 'manifest', terms: { tags: { lot: '41' } } };
+  await fleet.world.operator.send('POST', '/v1/enrolment-groups', lot, enrolmentGroupView);
+  const line = { enrolmentGroup: 'lot', idevidSha256: sha256(idevid) };
+  const lines = Readable.from([`${JSON.stringify(line)}\n`]);
+  assert.equal((await fleet.world.operator.sendLines('/v1/devices/import', lines, importReport)).listed, 1);
+  accepted(await device.tryEnrol(fleet.world, undefined), api.certificateResponse);
+  const { enrolmentGroup, tags } = await show('sn-41');
+  assert.deepEqual([enrolmentGroup, tags], ['lot', { lot: '41' }]);
+});
+
+test(
+  'a wiped device comes back with its IDevID; moved to another id, it takes the IDevID along',
+  { skip },
+  async () => {
+    const { world } = fleet;
+    const device = await made('sn-42', 'SN-42');
+    accepted(await device.tryEnrol(world, undefined), api.certificateResponse);
+    const { rootSha256 } = await show('sn-42');
+    const wipe = async () => {
+      await world.setState('sn-42', 'quarantine');
+      await world.operator.send('POST', '/v1/devices/sn-42/wiped', { reason: 'erased' }, stateAnswer);
+    };
+    const onSameBoard = async (id: string) => {
+      const next = fleet.keep(await TestDevice.with(id, device.rootOfTrust, []));
+      next.eventLog = device.eventLog;
+      return next;
+    };
+    await wipe();
+    accepted(await (await onSameBoard('sn-42')).tryEnrol(world, undefined), api.certificateResponse);
+    assert.equal((await show('sn-42')).idevid?.serialNumber, 'SN-42');
+    await wipe();
+    await world.setState('sn-42', 'retire');
+    const lines = Readable.from([`${JSON.stringify({ id: 'press-42', rootSha256 })}\n`]);
+    assert.equal((await world.operator.sendLines('/v1/devices/import', lines, importReport)).rejected, 0);
+    accepted(await (await onSameBoard('press-42')).tryEnrol(world, undefined), api.certificateResponse);
+    assert.equal((await show('press-42')).idevid?.serialNumber, 'SN-42');
+  },
+);

@@ -18,13 +18,15 @@ export async function trustManufacturer(
   await world.operator.send('POST', '/v1/enrolment-groups', order, enrolmentGroupView);
 }
 
-/** Gives the hardware an IDevID with this serial number, which `change` may spoil. */
+/** Gives the hardware an IDevID with this serial number, which `change` may spoil; returns its DER. */
 export async function giveIdevid(
   manufacturer: TestManufacturer,
   hardware: IdevidHardware,
   serialNumber: string,
   change?: (template: CertificateTemplate) => CertificateTemplate,
-): Promise<void> {
+): Promise<Uint8Array> {
   const { publicKey } = await hardware.idevidSigner();
-  await hardware.storeIdevid(await manufacturer.issue(encodeSpki(publicKey), { serialNumber }, change));
+  const chain = await manufacturer.issue(encodeSpki(publicKey), { serialNumber }, change);
+  await hardware.storeIdevid(chain);
+  return chain[0];
 }

@@ -89,6 +89,9 @@ export const enrolmentGroupDetail = enrolmentGroupView.extend({
 export const enrolmentGroupDeleted = z.object({ name: z.string(), deleted: z.boolean() });
 export const groupSwitchAnswer = z.object({ name: z.string(), enabled: z.boolean() });
 
+/** How many devices may have enrolled by the group in all; null for any number. */
+export const groupLimitOrder = z.strictObject({ devicesMost: count.nullable() });
+
 export const groupTokenOrder = z.strictObject({
   usesMost: count,
   lifeSeconds: z.int().min(1).max(31_536_000).default(2_592_000),

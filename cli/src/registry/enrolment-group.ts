@@ -1,4 +1,4 @@
-// `edgekeep enrolment-group create|list|show|token|disable|enable|delete`: devices that come with one kind of proof, and what each of them gets.
+// `edgekeep enrolment-group create|list|show|token|limit|disable|enable|delete`: devices that come with one kind of proof, and what each of them gets.
 import { readFile } from 'node:fs/promises';
 import { parseJson } from '@edgekeep/core/json';
 import { attributesSchema } from '@edgekeep/wire/attributes';
@@ -193,6 +193,21 @@ export const enable: Command = {
     const [name = ''] = args.positionals;
     const value = await (await openOperator(args)).send('POST', `${pathOf(name)}/enable`, {}, api.groupSwitchAnswer);
     return { exitCode: exitCodes.ok, value, text: `enrolment group ${value.name} is enabled` };
+  },
+};
+
+export const limit: Command = {
+  summary: 'change how many devices may enrol by an enrolment group',
+  usage: 'enrolment-group limit NAME --devices N|any',
+  help: `Counts all that ever enrolled by it; those stay, however few are allowed.\n\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, devices: { type: 'string' } },
+  async run(args) {
+    const [name = ''] = args.positionals;
+    const devicesMost = args.required('devices') === 'any' ? null : countIn(args, 'devices');
+    const path = `${pathOf(name)}/limit`;
+    const value = await (await openOperator(args)).send('PUT', path, { devicesMost }, api.enrolmentGroupView);
+    return { exitCode: exitCodes.ok, value, text: `enrolment group ${value.name}: ${placesOf(value)} devices` };
   },
 };
 

@@ -63,11 +63,12 @@ export async function recordCertificate(
   origin: CertificateOrigin = {},
 ): Promise<void> {
   await assertIssuerStands(trx, certificate);
-  const { generation } = await trx
+  const { generation, state } = await trx
     .selectFrom('device')
-    .select('generation')
+    .select(['generation', 'state'])
     .where('id', '=', deviceId)
     .executeTakeFirstOrThrow();
+  if (state === 'wiped' || (origin.generation ?? generation) !== generation) throw identityEnded(deviceId);
   const spki = toHex(createHash('sha256').update(certificate.spki).digest());
   const { workload = null } = origin;
   await assertKeyIsOwn(trx, spki, { deviceId, generation, workload });
@@ -112,6 +113,11 @@ async function assertKeyIsOwn(
   if (other === undefined) return;
   const message = 'this key was certified for another identity: make a new one';
   throw new HubError('renewal-refused', message, { reasons: [{ code: 'operational-key-used', message }] });
+}
+
+function identityEnded(deviceId: string): HubError {
+  const message = `${deviceId} was wiped meanwhile: with an empty state folder it enrols again`;
+  return new HubError('renewal-refused', message, { reasons: [{ code: 'identity-ended', message }] });
 }
 
 // The issuing CA may have been revoked while the certificate was made: nobody may see it then.

@@ -5,10 +5,11 @@ import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest } from '@edgekeep/core/identity/certificate';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
-import { type Appraiser, isAuthentic, recordAppraisal, type Standing } from '../attest/appraiser.ts';
+import { type Appraiser, isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
 import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
+import { assertNotCutOff } from '../registry/enablement.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
@@ -32,16 +33,15 @@ export interface CertifyProof {
   readonly nowMs: number;
 }
 
-/** Whatever forbids this device a certificate, thrown as a HubError; asked only once the evidence was found to be the device's own. */
-export type AssertMayHold = (device: Standing) => void;
-
-/** Issues the certificate, with its audit entry of the kind given. Throws `renewal-refused` when the evidence does not prove the key. */
+/**
+ * Issues the certificate, with its audit entry of the kind given. Throws `renewal-refused` when the evidence does not prove the key, and, only
+ * once it was found to be the device's own, what a device that is cut off is told.
+ */
 export async function certifyNextKey(
   parts: CertifyParts,
   device: DeviceRecord,
   proof: CertifyProof,
   entryKind: 'certificate-renewed' | 'device-recovered',
-  assertMayHold: AssertMayHold = () => undefined,
 ): Promise<Certificate> {
   const { database, authorities, settings, appraiser } = parts;
   const { nonce, nowMs } = proof;
@@ -52,7 +52,7 @@ export async function certifyNextKey(
     const { reasons } = appraisal;
     throw new HubError('renewal-refused', 'the evidence does not prove the new key', { reasons, attestationResult });
   }
-  assertMayHold(device);
+  assertNotCutOff(device);
   const order = {
     deviceId: device.id,
     spki,
@@ -62,9 +62,10 @@ export async function certifyNextKey(
   };
   const certificate = await issueDeviceCertificate(authorities, order);
   await database.write(async (trx) => {
-    await recordCertificate(trx, certificate, device.id, { renewedFrom: proof.renewedFrom });
-    // The state may have changed while the evidence was appraised.
-    assertMayHold(await recordAppraisal(trx, device.id, appraisal, nowMs));
+    // State and identity may have changed while the evidence was appraised.
+    const { generation } = device;
+    await recordCertificate(trx, certificate, device.id, { renewedFrom: proof.renewedFrom, generation });
+    assertNotCutOff(await recordAppraisal(trx, device.id, appraisal, nowMs));
     await appendEntry(trx, {
       at: nowMs,
       kind: entryKind,

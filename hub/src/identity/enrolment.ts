@@ -20,7 +20,7 @@ import { type Appraiser, isAuthentic, recordAppraisal } from '../attest/appraise
 import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
-import { isExpected } from '../registry/admission.ts';
+import { assertNotBlocked, isExpected } from '../registry/admission.ts';
 import { allocateSite, joinEnrolmentGroup } from '../registry/enrolment-join.ts';
 import {
   assertAnchorGroupsOpen,
@@ -124,6 +124,7 @@ export async function startEnrolment(
   const deviceIdProof = tier === 'dice' ? proveDeviceId(identity, diceTrust, nowMs) : undefined;
   const proof = proofOf({ deviceId, tier, rootSha256, shown, endorsement, idevid, deviceIdProof });
   // Whoever comes back has its group and its place; the order to wipe it vouches for hardware that is still the same.
+  if (proof.idevidSha256 !== undefined) await assertNotBlocked(database.read, proof.idevidSha256, 'IDevID');
   const group = returning === undefined ? await matchEnrolmentGroup(database.read, proof) : undefined;
   const vouched = group !== undefined || !asksToken;
   // Without a maker's word, in whatever certificate, nothing shows where a key is, whoever lists it.
@@ -250,6 +251,7 @@ export async function completeEnrolment(
       throw refused('device-id-taken', `${deviceId} has enrolled or was wiped meanwhile: begin again`);
     const imported = await isExpected(trx, pending.proof);
     await assertRootNotFormer(trx, pending.proof, imported);
+    if (idevid !== undefined) await assertNotBlocked(trx, idevid.idevid.sha256, 'IDevID');
     const group = await admit(trx, pending, { returning, imported, settings, row });
     if (token !== undefined) await spendShownToken(trx, token, { deviceId, nowMs });
     await takeWitnessKey(trx, proof.witnessKey, deviceId);

@@ -5,6 +5,8 @@ import type { WriteTransaction } from '../store/database.ts';
 
 /** Whose a certificate is, beside the device's, and what it came from. */
 export interface CertificateOrigin {
+  /** The device's identity that proved the key; left out: the one it has. */
+  readonly generation?: number;
   /** The workload on the device that it is for. */
   readonly workload?: string | undefined;
   /** Serial number of the device's certificate that it follows; without it a new lineage begins (spec/presence.md, "Forks"). */

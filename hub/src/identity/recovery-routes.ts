@@ -9,7 +9,6 @@ import type { HttpServer } from '../http/server.ts';
 import type { HubSettings } from '../settings.ts';
 import { type CertifyParts, certifyNextKey } from './certify.ts';
 import { type DeviceConnection, openChallenge, takeChallenge } from './connections.ts';
-import { assertNotCutOff } from '../registry/enablement.ts';
 import { findDevice } from '../registry/states.ts';
 
 type RecoveryParts = CertifyParts & {
@@ -56,7 +55,7 @@ export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
         nonce,
         nowMs,
       };
-      const certificate = await certifyNextKey(parts, device, proof, 'device-recovered', assertNotCutOff);
+      const certificate = await certifyNextKey(parts, device, proof, 'device-recovered');
       return { deviceId, certificateChain: authorities.chainPem(certificate) };
     },
   );

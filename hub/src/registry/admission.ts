@@ -12,12 +12,7 @@ export interface Newcomer {
 
 /** True when exactly this root of trust is expected under exactly this id. Throws `enrolment-refused` for one that must not enrol so. */
 export async function isExpected(db: Kysely<Tables>, { deviceId, rootSha256 }: Newcomer): Promise<boolean> {
-  const blocked = await db
-    .selectFrom('blocked_root')
-    .select('reason')
-    .where('root_sha256', '=', rootSha256)
-    .executeTakeFirst();
-  if (blocked !== undefined) throw refused('root-of-trust-blocked', `this root of trust is blocked: ${blocked.reason}`);
+  await assertNotBlocked(db, rootSha256, 'root of trust');
   const rows = await db
     .selectFrom('expected_device')
     .select(['id', 'root_sha256'])
@@ -29,6 +24,20 @@ export async function isExpected(db: Kysely<Tables>, { deviceId, rootSha256 }: N
       throw refused('device-id-reserved', `${deviceId} is kept for another root of trust`);
   }
   return rows.some(({ root_sha256: root }) => root === rootSha256);
+}
+
+/** Throws `enrolment-refused` for a root of trust, or an IDevID by its certificate's SHA-256, that may never enrol. */
+export async function assertNotBlocked(
+  db: Kysely<Tables>,
+  sha256: string,
+  what: 'root of trust' | 'IDevID',
+): Promise<void> {
+  const blocked = await db
+    .selectFrom('blocked_root')
+    .select('reason')
+    .where('root_sha256', '=', sha256)
+    .executeTakeFirst();
+  if (blocked !== undefined) throw refused('root-of-trust-blocked', `this ${what} is blocked: ${blocked.reason}`);
 }
 
 function refused(code: string, message: string): HubError {

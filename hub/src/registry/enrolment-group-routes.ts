@@ -75,6 +75,12 @@ export function enrolmentGroupRoutes(
       return { name, enabled: true };
     },
   );
+  app.put(
+    '/v1/enrolment-groups/:name/limit',
+    { ...trust, schema: { params: byName, body: api.groupLimitOrder, response: { 200: api.enrolmentGroupView } } },
+    async ({ params: { name }, body: { devicesMost }, actor }) =>
+      viewOf(await groups.limitEnrolmentGroup(database, { name, devicesMost, actor, nowMs: clock() })),
+  );
   app.post(
     '/v1/enrolment-groups/:name/tokens',
     { ...write, schema: { params: byName, body: api.groupTokenOrder, response: { 200: api.groupTokenAnswer } } },

@@ -96,6 +96,21 @@ async function switchGroup(
   });
 }
 
+/** Changes how many devices may ever enrol by it; those that have enrolled stay, however few are allowed. */
+export async function limitEnrolmentGroup(
+  database: Database,
+  order: GroupRequest & { readonly devicesMost: number | null },
+): Promise<EnrolmentGroupRow> {
+  const { name, devicesMost, actor, nowMs } = order;
+  return database.write(async (trx) => {
+    const group = await getEnrolmentGroup(trx, name);
+    await trx.updateTable('enrolment_group').set({ devices_most: devicesMost }).where('name', '=', name).execute();
+    const data = { from: group.devices_most, to: devicesMost };
+    await appendEntry(trx, { at: nowMs, kind: 'enrolment-group-limited', actor, subject: subjectOf(name), data });
+    return { ...group, devices_most: devicesMost };
+  });
+}
+
 /** Ends the group with its tokens and its list; devices that have enrolled by it stay. */
 export async function deleteEnrolmentGroup(database: Database, { name, actor, nowMs }: GroupRequest): Promise<void> {
   await database.write(async (trx) => {
