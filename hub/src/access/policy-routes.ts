@@ -50,7 +50,7 @@ export function policyRoutes(
     { ...write, bodyLimit: orderBytesMost, schema: { body: api.simulateOrder, response: { 200: api.simulation } } },
     async ({ body }) => {
       using draft = loadOrThrow(body.text, 'the draft', 'any-action');
-      return simulate(parts, gate, draft, { ...body, nowMs: clock() });
+      return await simulate(parts, gate, draft, { ...body, nowMs: clock() });
     },
   );
   app.get(
@@ -95,7 +95,10 @@ export function policyRoutes(
     const objections = async (draft: ReturnType<typeof loadOrThrow>): Promise<readonly Reason[]> => {
       const trial = await simulate(parts, gate, draft, { last: replayedBeforeApply, fleet: false, names: 0, nowMs });
       const { count, first } = trial.errors;
-      const own = draft.decide(gate.operatorQuestion(request.caller, momentOf(request, nowMs)));
+      // What two people agreed on is carried out from here: where the first of them is now, nobody knows.
+      const own = request.approved
+        ? ({ kind: 'permitted' } as const)
+        : draft.decide(gate.operatorQuestion(request.caller, momentOf(request, nowMs)));
       return [
         ...(count === 0
           ? []
