@@ -2,13 +2,26 @@
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { connect } from 'node:tls';
 import { toBase64url, toHex } from '@edgekeep/core/bytes';
 import { parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import { parseCrl, verifyCrl } from '@edgekeep/core/identity/crl';
+import { encodeCertId, encodeOcspRequest, issuerHashesOf } from '@edgekeep/core/identity/ocsp-request';
 import { parsePem } from '@edgekeep/core/identity/pem';
-import { authorityOverview, issuingRequestAnswer, issuingRevokeAnswer } from '@edgekeep/wire/authority-api';
+import { Authorities } from '@edgekeep/hub/authority/authorities';
+import { backUpHub } from '@edgekeep/hub/secrets/backup';
+import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
+import { restoreHub } from '@edgekeep/hub/secrets/restore';
+import { Database } from '@edgekeep/hub/store/database';
+import {
+  authoritiesAnswer,
+  authorityOverview,
+  issuingRequestAnswer,
+  issuingRevokeAnswer,
+} from '@edgekeep/wire/authority-api';
+import { certificateList, expiry } from '@edgekeep/wire/operator-api';
 import { assertRefused } from '../support/answer.ts';
 import { DeviceLink } from '../support/device-link.ts';
 import { HubWorld } from '../support/hub-world.ts';
@@ -189,6 +202,49 @@ test('the list of the root is taken after the revocation, and only the root’s 
   await install(list);
   await assert.rejects(install(list), /this number/);
   assert.deepEqual((await world.askOperator('GET', `/crl/root/${sha256}`)).body, Buffer.from(list));
+});
+
+test('a backup has the keys of all issuing CAs, and a hub restored from it goes on with them', async () => {
+  const { id } = await next();
+  const file = join(world.folder, 'hub.backup');
+  await backUpHub({ folder: world.hubFolder, file, plain: true, blobs: false });
+  const folder = join(world.folder, 'restored');
+  await restoreHub(file, folder);
+  await using database = await Database.open(join(folder, 'hub.sqlite'));
+  const keyStore = plainKeys(join(folder, 'keys'));
+  const restored = await Authorities.open(folder, { database, keyStore, clock: world.clock.now });
+  assert.equal(restored.active.id, await activeId());
+  assert.ok(restored.issuing(id) !== undefined);
+  await send(`issuing/${id}/abandon`, { note: 'a test' }, authorityOverview);
+});
+
+test('each issuing CA has a responder of its own for OCSP', async () => {
+  const { issuing } = await overview();
+  const { hub } = await world.operator.get('/v1/expiry', expiry);
+  for (const { id, status } of issuing.filter((each) => each.status === 'retiring' || each.status === 'active')) {
+    const name = status === 'active' ? 'OCSP responder' : `OCSP responder of ${id.slice(0, 8)}`;
+    assert.ok(
+      hub.some((each) => each.name === name),
+      name,
+    );
+  }
+  const retiring = issuing.find(({ status }) => status === 'retiring')?.id ?? '';
+  const certificates = await world.operator.get('/v1/certificates?limit=1000', certificateList);
+  const chain = await world.operator.get('/v1/authorities/chain', authoritiesAnswer);
+  const issuers = chain.issuing.map(({ certificate }) => parseCertificate(Buffer.from(certificate, 'base64url')));
+  const issuer = issuers.find((each) => toHex(each.extensions.subjectKeyIdentifier ?? new Uint8Array(0)) === retiring);
+  assert.ok(issuer !== undefined);
+  using store = new DatabaseSync(world.storeFile, { readOnly: true });
+  const row = store.prepare('select serial from certificate where issuer = ? and revoked_at is null').get(retiring);
+  const serial = Buffer.from(String(row?.['serial']), 'hex');
+  assert.ok(certificates.certificates.some((each) => each.serial === String(row?.['serial'])));
+  const body = encodeOcspRequest([encodeCertId('sha1', issuerHashesOf(issuer, 'sha1'), serial)]);
+  const answer = await world.askOperator('POST', '/ocsp', { body, contentType: 'application/ocsp-request' });
+  const signer = hub.find(({ name }) => name.endsWith(retiring.slice(0, 8)));
+  assert.equal(answer.status, 200);
+  assert.ok(signer !== undefined);
+  // The responder's certificate comes along; it names the retiring CA as its issuer.
+  assert.ok(Buffer.from(answer.body).includes(Buffer.from(retiring, 'hex')));
 });
 
 test('an issuing CA retires when its last certificate has ended, and leaves a list but no key', async () => {

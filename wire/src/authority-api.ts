@@ -5,6 +5,8 @@ import type { OfferedRoot } from '@edgekeep/core/identity/rollover';
 import { z } from 'zod';
 
 const base64url = z.string().max(60_000);
+/** DER of at most 16 KiB, some three hundred issuing CAs: all roots with their lists fit into one answer to a device. */
+const rootList = z.string().max(21_846);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const issuingId = z.string().regex(/^[0-9a-f]{40}$/);
 export const rootStatus = z.enum(['next', 'current', 'previous', 'dropped']);
@@ -28,7 +30,7 @@ export const authoritiesAnswer = z.object({
         newWithOld: base64url.nullable(),
         oldWithNew: base64url.nullable(),
         /** The root's newest revocation list, DER. */
-        list: base64url.nullable(),
+        list: rootList.nullable(),
       }),
     )
     .min(1)
@@ -116,7 +118,7 @@ export const rootAnnounceOrder = z.strictObject({ certificates: z.string().max(1
 export const rootOverlapOrder = z.strictObject({ endsAt: z.int().min(0) });
 
 /** DER of the root's list, base64url. */
-export const rootListOrder = z.strictObject({ list: z.string().max(2_000_000) });
+export const rootListOrder = z.strictObject({ list: rootList });
 
 export const missingDevices = z.object({
   devices: z.array(z.object({ id: z.string(), tier: z.string(), seenAt: z.number(), generation: z.number() })),

@@ -1,7 +1,10 @@
 // `edgekeep authority list` and `authority missing`: the authorities of a hub, and who does not know the newest root yet.
+import { toHex } from '@edgekeep/core/bytes';
+import { certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { parsePem } from '@edgekeep/core/identity/pem';
 import { authorityOverview, missingDevices } from '@edgekeep/wire/authority-api';
-import { exitCodes, type Command } from '../command.ts';
-import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { type Arguments, exitCodes, type Command } from '../command.ts';
+import { hubAddress, openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 import { overviewOutcome } from './overview.ts';
 
@@ -11,7 +14,16 @@ export const list: Command = {
   help: operatorHelp,
   positionals: { least: 0, most: 0 },
   options: operatorOption,
-  run: async (args) => overviewOutcome(await (await openOperator(args)).get('/v1/authorities', authorityOverview)),
+  async run(args) {
+    const overview = await (await openOperator(args)).get('/v1/authorities', authorityOverview);
+    const outcome = overviewOutcome(overview);
+    const known = await knownRoots(args);
+    const unknown = overview.roots.filter(({ status, sha256 }) => status !== 'dropped' && !known.includes(sha256));
+    const hint = unknown.map(
+      ({ generation }) => `\nthis operator file does not know root ${generation}: edgekeep authority trust`,
+    );
+    return { ...outcome, text: outcome.text + hint.join('') };
+  },
 };
 
 export const missing: Command = {
@@ -45,3 +57,9 @@ ${operatorHelp}
     return { exitCode: none ? exitCodes.ok : exitCodes.refused, value, text };
   },
 };
+
+/** SHA-256 of the roots in the operator file. */
+async function knownRoots(args: Arguments): Promise<readonly string[]> {
+  const { root } = await hubAddress(args);
+  return parsePem(root, 'CERTIFICATE').map((der) => toHex(certificateDigest(parseCertificate(der))));
+}

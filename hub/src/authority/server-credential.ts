@@ -53,16 +53,21 @@ export class LiveCredential {
     this.#servers.add(server);
   }
 
-  /** Issues the next one when two thirds of this one's life are over. */
+  /** Issues the next one when two thirds of this one's life are over, or when that failed after a change of authorities. */
   async renewWhenDue(): Promise<void> {
-    if (isTwoThirdsOver(this.#credential.certificate, this.#parts.clock())) await this.#replace();
+    if (!this.#stands()) await this.#replace();
+  }
+
+  #stands(): boolean {
+    const { authorities, clock } = this.#parts;
+    const { certificate } = this.#credential;
+    return issuerIdOf(certificate) === authorities.active.id && !isTwoThirdsOver(certificate, clock());
   }
 
   async #replace(): Promise<void> {
-    const { authorities, clock } = this.#parts;
+    const { authorities } = this.#parts;
     const { certificate } = this.#credential;
-    const stands = issuerIdOf(certificate) === authorities.active.id && !isTwoThirdsOver(certificate, clock());
-    this.#credential = stands
+    this.#credential = this.#stands()
       ? { ...this.#credential, certificateChainPem: authorities.serverChainPem(certificate) }
       : await issueRecorded(this.#parts);
     const options = this.tlsOptions();

@@ -5,6 +5,7 @@ import { type FileHandle, open, readdir, readFile, rm, stat } from 'node:fs/prom
 import { join, relative } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
 import { equalBytes } from '@edgekeep/core/bytes';
+import { birthFileNames } from '../birth.ts';
 import { HubError } from '../error.ts';
 import { backupType, encodeLine, isBackupPath } from './backup-parts.ts';
 import { plainKeyNames } from './plain-keys.ts';
@@ -24,6 +25,10 @@ export interface BackupOrder {
 export async function backUpHub({ folder, file, plain, blobs }: BackupOrder): Promise<number> {
   await stat(join(folder, 'hub.json')).catch((cause: unknown) => {
     throw new HubError('backup-refused', `${folder} holds no complete hub`, { cause });
+  });
+  // The certificate that completes it comes from an offline root (birth.ts).
+  await stat(join(folder, 'keys', birthFileNames.root)).catch((cause: unknown) => {
+    throw new HubError('backup-refused', `${folder} waits for the certificate of its issuing CA`, { cause });
   });
   if (!plain && (await plainKeyNames(join(folder, 'keys'))).length > 0) {
     throw new HubError(
