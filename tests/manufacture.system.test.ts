@@ -11,6 +11,8 @@ import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { after, before, suite, test } from 'node:test';
 import { promisify } from 'node:util';
+import { toBase64url } from '@edgekeep/core/bytes';
+import { parsePem } from '@edgekeep/core/identity/pem';
 import { Pkcs11RootOfTrust } from '@edgekeep/hardware/pkcs11/pkcs11-root-of-trust';
 import { skipWithoutSoftHsm, softHsmModule, type TestTokens, testTokens } from '@edgekeep/hardware/pkcs11/testing';
 import type { TpmSimulator } from '@edgekeep/hardware/tpm/simulator';
@@ -19,7 +21,7 @@ import { enrolmentGroupView } from '@edgekeep/wire/enrolment-group-api';
 import { stateAnswer } from '@edgekeep/wire/operator-api';
 import { importReport } from '@edgekeep/wire/registry-api';
 import { z } from 'zod';
-import { accepted } from './support/answer.ts';
+import { accepted, type Answer, assertRefused } from './support/answer.ts';
 import { TestAgent } from './support/test-agent.ts';
 import { TestDevice } from './support/test-device.ts';
 import { skipWithoutTpm, TpmWorld } from './support/tpm-world.ts';
@@ -73,7 +75,7 @@ suite('a manufacturing line', { skip }, () => {
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'edgekeep-line-'));
     ca = join(folder, 'ca');
-    tokens = await testTokens('issuing', 'cam-4', 'cam-5', 'cam-6');
+    tokens = await testTokens('issuing', 'cam-4', 'cam-5', 'cam-6', 'cam-7', 'cam-8');
     fleet = await TpmWorld.open();
     for (const name of ['cam-1', 'cam-2', 'cam-3']) simulators.set(name, await fleet.simulator(name));
     vendorRoots = join(folder, 'vendors.pem');
@@ -334,10 +336,26 @@ suite('a manufacturing line', { skip }, () => {
     assert.deepEqual([back.generation, back.idevid], [2, idevid]);
   });
 
-  test('the IDevID of one token does not open the door for another', async () => {
-    const other = fleet.keep(await secureElement('cam-4', 'cam-5'));
-    const answer = await other.tryEnrol(fleet.world, undefined);
-    assert.equal(answer.status, 403);
+  test('the IDevID of one token, and one of a TPM, do not open the door for another token', async () => {
+    const { world } = fleet;
+    for (const name of ['cam-7', 'cam-8']) {
+      const place = ['--pkcs11', softHsmModule, '--token', name, '--pin-file', tokens.place(name).pinFile];
+      await done('manufacture', 'device', name.toUpperCase(), '--ca', ca, ...place);
+    }
+    const element = fleet.keep(await secureElement('cam-7', 'cam-8'));
+    const chainOf = async (serial: string) => {
+      const pem = await readFile(join(ca, 'issued', `${serial}.pem`), 'utf8');
+      const all = pem + (await readFile(join(ca, 'issuing.pem'), 'utf8'));
+      return parsePem(all, 'CERTIFICATE').map(toBase64url);
+    };
+    const shows = (chain: readonly string[]) => ({ start: (honest: object) => ({ ...honest, idevid: { chain } }) });
+    const refusedFor = (answer: Answer, reason: string) =>
+      assertRefused(answer, { status: 403, code: 'enrolment-refused', reason });
+
+    refusedFor(await element.tryEnrol(world, undefined), 'idevid-id-differs');
+    refusedFor(await element.tryEnrol(world, undefined, shows(await chainOf('cam-7'))), 'idevid-not-possessed');
+    refusedFor(await element.tryEnrol(world, undefined, shows(await chainOf('cam-1'))), 'idevid-tier-differs');
+    await assert.rejects(world.device('cam-7'), { code: 'not-found' });
   });
 
   async function secureElement(id: string, token: string): Promise<TestDevice> {

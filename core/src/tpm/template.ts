@@ -132,5 +132,5 @@ export const idevidKeyTemplate: EccPublic = {
   y: utf8('IDEVID'),
 };
 
-/** NV index that the certificate of `idevidKeyTemplate` is kept in, in the range of the TCG's handle registry for device identity. */
+/** NV index that the certificate of `idevidKeyTemplate` is kept in: the first of those that other programs use for device identity. */
 export const idevidCertificateIndex = 0x01c90000;

@@ -136,3 +136,16 @@ test(
     assert.equal(await device.idevid(), undefined);
   },
 );
+
+test('a TPM whose owner has a password takes no certificate, and proves with one from a file', { skip }, async () => {
+  const owned = await simulators.start('owned');
+  await tpm2(owned, simulators.folder, 'changeauth', '-c', 'owner', 'secret');
+  const idevidFile = join(simulators.folder, 'owned.pem');
+  await using device = await TpmRootOfTrust.open(owned.address, { idevidFile });
+  const manufacturer = await testManufacturer();
+  const chain = await manufacturer.issue(encodeSpki((await device.idevidSigner()).publicKey), {});
+  assert.equal(await device.storeIdevid(chain), 'no-room');
+  await writeIdevidFile(idevidFile, chain);
+  const held = await device.idevid();
+  assert.ok((await held?.prove(randomBytes(40)))?.residency);
+});

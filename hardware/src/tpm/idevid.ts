@@ -27,8 +27,11 @@ import { followsTemplate } from './endorsement.ts';
 /** Every TPM takes at least this many bytes of NV at once. */
 const chunkBytes = 512;
 const coordinateLength = 32;
-/** TPM_RC_NV_SPACE; TPM_RC_SIZE of the first parameter and TPM_RC_VALUE of the second for an index that is larger than this TPM has any. */
-const noRoomCodes: readonly number[] = [0x14b, 0x2d5, 0x2c4, 0x1d5];
+/**
+ * TPM_RC_NV_SPACE; TPM_RC_SIZE and TPM_RC_VALUE of a parameter, for an index that is larger than this TPM has any; TPM_RC_BAD_AUTH and
+ * TPM_RC_AUTH_FAIL of the owner, who has set a password.
+ */
+const noRoomCodes: readonly number[] = [0x14b, 0x2d5, 0x2c4, 0x1d5, 0x9a2, 0x98e];
 
 /** The IDevID of this TPM and its issuers; empty when there is none. */
 export async function readIdevidChain(client: TpmClient): Promise<readonly Uint8Array[]> {
@@ -76,13 +79,23 @@ export function proveIdevid(client: TpmClient, attestationKey: Entity, message: 
   });
 }
 
-/** Writes the chain, or the IDevID alone where there is no room for more; false when there is not even that. */
+/** Writes the chain, or the IDevID alone where there is no room for more; false when there is not even that, or the owner has a password. */
 export async function writeIdevidChain(client: TpmClient, chain: readonly Uint8Array[]): Promise<boolean> {
   const [leaf] = chain;
   if (leaf === undefined) throw new TypeError('no certificate to store');
   const indices = await client.execute(getHandles(handleRanges.nvIndex));
-  if (indices.includes(idevidCertificateIndex)) await undefine(client);
+  if (indices.includes(idevidCertificateIndex) && !(await permitted(() => undefine(client)))) return false;
   return (await write(client, concat(...chain))) || (chain.length > 1 && (await write(client, leaf)));
+}
+
+async function permitted(action: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await action();
+    return true;
+  } catch (error) {
+    if (error instanceof HardwareError && noRoomCodes.includes(error.responseCode ?? 0)) return false;
+    throw error;
+  }
 }
 
 async function undefine(client: TpmClient): Promise<void> {
@@ -100,12 +113,7 @@ async function write(client: TpmClient, bytes: Uint8Array): Promise<boolean> {
     authPolicy: new Uint8Array(0),
     dataSize: bytes.length,
   };
-  try {
-    await client.execute(nvDefineSpace(definition), ['password']);
-  } catch (error) {
-    if (error instanceof HardwareError && noRoomCodes.includes(error.responseCode ?? 0)) return false;
-    throw error;
-  }
+  if (!(await permitted(() => client.execute(nvDefineSpace(definition), ['password'])))) return false;
   for (let offset = 0; offset < bytes.length; offset += chunkBytes) {
     // The Name changes with the first write.
     const { name } = await client.execute(nvReadPublic(idevidCertificateIndex));
