@@ -6,6 +6,9 @@ import type { LivePlace } from './places.ts';
 import { nodeSilentMs, nodesLiveSince } from './presence-read.ts';
 import { inBatches } from './revocation-store.ts';
 
+// Longer than a refused newcomer waits between two attempts. A use since then would have shown that there are two.
+const toldForMs = 90_000;
+
 interface RivalClaim {
   readonly address: string;
   readonly serial: string;
@@ -73,7 +76,8 @@ export class PresenceRows {
       .execute();
     return rows.map((row) => {
       // What another node told some time ago says nothing of now: it counts as just used until that node has told again.
-      const usedAtMs = row.asked === 0 && row.told_at > row.bound_at ? nowMs - (row.told_at - row.used_at) : nowMs;
+      const isTold = row.asked === 0 && row.told_at > row.bound_at && nowMs - row.told_at < toldForMs;
+      const usedAtMs = isTold ? nowMs - (row.told_at - row.used_at) : nowMs;
       const { id, address, lineage, node_id: node } = row;
       return { id, address, lineage, usedAtMs, contested: row.contested === 1, own: node === this.#node };
     });

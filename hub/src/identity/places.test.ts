@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isSameSpot, judgePlace, type LivePlace, networkOf, type PlaceRule } from './places.ts';
+
+const rule: PlaceRule = { cannotBeCopied: false, silentMs: 60_000, nowMs: 1_000_000 };
+const first: LivePlace = { id: 'a', address: '10.0.0.1', lineage: 1, usedAtMs: 999_000, contested: false };
+const judge = (spot: Partial<LivePlace>, live: readonly LivePlace[], change: Partial<PlaceRule> = {}) => {
+  const verdict = judgePlace({ address: '10.0.0.1', lineage: 1, ...spot }, live, { ...rule, ...change });
+  return [verdict.kind, verdict.kind === 'alone' ? [] : verdict.others.map(({ id }) => id)];
+};
+
+test('nobody else, or the same spot, is no rival', () => {
+  assert.deepEqual(judge({}, []), ['alone', []]);
+  assert.deepEqual(judge({}, [first, { ...first, id: 'b', contested: true }]), ['alone', []]);
+});
+
+test('another address or another lineage is taken while the first is heard of, and replaced when it is silent', () => {
+  const silent = { ...first, usedAtMs: 940_000 };
+  for (const spot of [{ address: '10.0.0.2' }, { lineage: 2 }]) {
+    assert.deepEqual(judge(spot, [first]), ['taken', ['a']]);
+    assert.deepEqual(judge(spot, [{ ...first, usedAtMs: 940_001 }]), ['taken', ['a']]);
+    assert.deepEqual(judge(spot, [silent]), ['replaced', ['a']]);
+    assert.deepEqual(judge(spot, [silent, { ...first, id: 'b' }]), ['taken', ['b']]);
+  }
+});
+
+test('what cannot be copied has moved, however lately the first was heard of', () => {
+  assert.deepEqual(judge({ address: '10.0.0.2' }, [first], { cannotBeCopied: true }), ['moved', ['a']]);
+});
+
+test('a contested place is not taken over, by hardware as little as after a silence', () => {
+  const contested = { ...first, contested: true, usedAtMs: 0 };
+  for (const cannotBeCopied of [true, false]) {
+    assert.deepEqual(judge({ address: '10.0.0.2' }, [contested], { cannotBeCopied }), ['taken', ['a']]);
+  }
+});
+
+test('an IPv6 address counts by its first 64 bits, and an IPv4 one by itself in either spelling', () => {
+  assert.equal(networkOf('::ffff:10.0.0.1'), '10.0.0.1');
+  assert.equal(networkOf('10.0.0.1'), '10.0.0.1');
+  for (const [one, other, same] of [
+    ['2001:db8:1:2:3:4:5:6', '2001:0db8:0001:0002::1', true],
+    ['2001:db8::1', '2001:db8:0:0:ffff::', true],
+    ['2001:db8:0:1::1', '2001:db8::1', false],
+    ['fe80::1%eth0', 'fe80::2%eth0', true],
+    ['::1', '::2', true],
+    ['::1', '127.0.0.1', false],
+    ['10.0.0.1', '10.0.0.2', false],
+    ['unknown', 'unknown', true],
+  ] as const) {
+    const spot = (address: string) => ({ address, lineage: 0 });
+    assert.equal(isSameSpot(spot(one), spot(other)), same, `${one} and ${other}`);
+  }
+});
