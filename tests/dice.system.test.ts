@@ -9,6 +9,7 @@ import type { AgentSettingsInput } from '@edgekeep/agent/settings';
 import { fwidAlgorithms } from '@edgekeep/core/attest/dice/fwid';
 import type { ReferenceLayer } from '@edgekeep/core/attest/dice/reference-layer';
 import { multiTcbInfoExtension } from '@edgekeep/core/attest/dice/tcb-info';
+import { verifyReceipt } from '@edgekeep/core/access/receipt';
 import { verifyAttestationResult } from '@edgekeep/core/attest/ear';
 import { parseBase64url, toBase64url, utf8 } from '@edgekeep/core/bytes';
 import { basicConstraints, type Extension } from '@edgekeep/core/identity/extensions';
@@ -108,7 +109,7 @@ test('a device with approved layers enrols, binds, and gets a key that only its 
   const chip = newChip();
   const device = await enrolled('healthy', await chip.boot(firmware()));
   await using link = await device.connect(world.hub);
-  const { wrappedKey, lease, attestationResult } = await device.release(link, 'opaque', '1.0.0');
+  const { wrappedKey, lease, attestationResult, receipt: text } = await device.release(link, 'opaque', '1.0.0');
   assert.equal(wrappedKey.kind, 'hpke');
   assert.equal((await device.rootOfTrust.openKey(wrappedKey, { leaseId: lease.id })).length, 32);
 
@@ -128,6 +129,12 @@ test('a device with approved layers enrols, binds, and gets a key that only its 
       [2, 3],
     ],
   );
+
+  // A stranger, from the receipt alone; nobody has cosigned the log yet.
+  const trust = await world.trust();
+  const unwitnessed = { ...trust, policy: { ...trust.policy, quorum: 0 } };
+  const receipt = verifyReceipt(parseBase64url(text, 'receipt'), unwitnessed);
+  assert.ok(receipt.kind === 'verified', JSON.stringify(receipt));
 
   // The same chip with other firmware, and another chip with the same.
   const others = [await chip.boot(firmware({ runtime: 'runtime 2' })), await newChip().boot(firmware())];

@@ -34,6 +34,8 @@ export type DiceChainResult =
   | ({ readonly kind: 'valid' } & DiceChain)
   | { readonly kind: 'refused'; readonly reasons: readonly Reason[] };
 
+const messageLengthMax = 400;
+
 const known: readonly string[] = Object.values(diceExtensionOid);
 
 /** Validates what a device sent, leaf first. Broken DICE extensions throw `der-invalid` or `encoding-invalid`. */
@@ -217,8 +219,13 @@ function orderReasons(group: readonly DiceLayer[], below: number | undefined): r
 }
 
 function refused(code: ReasonCode, messages: readonly string[]) {
-  const reasons: readonly Reason[] = messages.map((message) => ({ code, message }));
+  const reasons: readonly Reason[] = messages.map((message) => ({ code, message: printable(message) }));
   return { kind: 'refused', reasons } as const;
+}
+
+// Names in certificates may be any text: what is logged and signed is short and plain, so that no name keeps a refusal out of the log.
+function printable(message: string): string {
+  return message.replace(/[^\x20-\x7e]/g, '?').slice(0, messageLengthMax);
 }
 
 function shown(certificate: Certificate): string {

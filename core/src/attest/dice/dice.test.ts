@@ -20,6 +20,7 @@ import type { ReferenceValues } from '../reference-values.ts';
 import { encodeReferenceValues, parseReferenceValues } from '../reference-values.ts';
 import { signerFromKey } from '../../signer.ts';
 import { fixedKey } from '../testing.ts';
+import { commonNameOnly } from '../../identity/distinguished-name.ts';
 import { encodeSpki, keyIdentifierOf } from '../../identity/public-key.ts';
 import { fwidText } from './fwid.ts';
 import { sealingKeyOf } from './sealing-key.ts';
@@ -458,6 +459,36 @@ describe('chains that are no proof', () => {
     );
   });
 
+  test('names that are long or in foreign letters keep no refusal out of the attestation result', async () => {
+    const subject = commonNameOnly('長い名前😀'.repeat(400));
+    const { reasons, ...rest } = appraise(
+      await testDice(
+        vendor,
+        testLayers.map((layer) => ({
+          ...layer,
+          change: (made: CertificateTemplate) => ({
+            ...made,
+            ...(layer.scalar === 12 ? { subject } : {}),
+            notAfterSeconds: testSeconds - 1,
+          }),
+        })),
+      ),
+    );
+    assert.ok(reasons.length >= 3);
+    assert.ok(reasons.every(({ message }) => /^[\x20-\x7e]{1,400}$/.test(message)));
+    const context = {
+      issuedAt: testSeconds,
+      verifier: { developer: 'test', build: '1' },
+      nonce: new Uint8Array(32),
+      subject: 'dice-1',
+      policyId: 'none',
+    };
+    const signer = signerFromKey(fixedKey(5));
+    assert.ok(
+      (await signAttestationResult(attestationResultOf({ ...rest, reasons }, context), signer, 'k')).length > 0,
+    );
+  });
+
   test('layers that state no number are counted from the DeviceID', async () => {
     const silent = testLayers.map((layer) => ({ ...layer, tcbInfo: { ...layer.tcbInfo, layer: undefined } }));
     assert.equal(appraise(await testDice(vendor, silent)).status, 'affirming');
@@ -480,6 +511,14 @@ describe('chains that are no proof', () => {
     const wanted = [zero, one, two, { layer: 2, index: 1, name: 'configuration', fwids: [[fwidText(second)]] }];
     assert.equal(appraise(found, { referenceValues: [setOf(wanted)] }).status, 'affirming');
   });
+});
+
+test('a set with events too compares what software measured after the layers', () => {
+  const event = { pcr: 14, name: 'agent', eventType: 13, digests: ['11'.repeat(32)] };
+  const both = { ...healthy, events: [event] };
+  const { status, vector, reasons } = appraise(device, { referenceValues: [both] });
+  assert.deepEqual([status, vector.executables, reasons[0]?.code], ['contraindicated', 96, 'event-missing']);
+  assert.equal(appraise(device, { referenceValues: [both, healthy] }).status, 'affirming');
 });
 
 describe('reference values of layers', () => {

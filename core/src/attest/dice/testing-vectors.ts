@@ -23,12 +23,26 @@ const chainSchema = z.strictObject({
   layers: z.array(z.strictObject({ layer: z.int(), index: z.int(), fwids: z.array(z.string()) })).optional(),
 });
 
+const sealingSchema = z.strictObject({
+  comment: z.string(),
+  kind: z.enum(['p-256', 'p-384', 'p-521', 'ed25519']),
+  secret: z.string(),
+  sealingScalar: z.string(),
+  sealingKey: z.string(),
+});
+
+export type SealingVector = z.infer<typeof sealingSchema> & { readonly file: string };
 export type TcbInfoVector = z.infer<typeof tcbInfoSchema> & { readonly file: string };
 export type ChainVector = z.infer<typeof chainSchema> & { readonly file: string };
 
 export function tcbInfoVectors(): readonly TcbInfoVector[] {
   const at = join(folder, 'tcb-info');
   return readdirSync(at).map((file) => ({ ...parseJson(readFileSync(join(at, file)), tcbInfoSchema, file), file }));
+}
+
+export function sealingVectors(): readonly SealingVector[] {
+  const at = join(folder, 'sealing-key');
+  return readdirSync(at).map((file) => ({ ...parseJson(readFileSync(join(at, file)), sealingSchema, file), file }));
 }
 
 export function chainVectors(): readonly ChainVector[] {

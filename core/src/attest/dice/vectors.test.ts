@@ -1,12 +1,16 @@
 // The vectors of spec/vectors/dice: extensions and chains, some of them published by others.
 import assert from 'node:assert/strict';
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { parseBase64, parseHex, toHex } from '../../bytes.ts';
+import { derExplicit, derInteger, derOctetString, derOid, derSequence } from '../../der.ts';
 import { CoreError } from '../../error.ts';
 import { parseCertificate } from '../../identity/certificate.ts';
+import { encodeP256Point } from '../../identity/p256-point.ts';
 import { validateDiceChain } from './chain.ts';
-import { type FlagSet } from './flags.ts';
+import type { FlagSet } from './flags.ts';
 import { fwidText } from './fwid.ts';
+import { sealingKeyOf } from './sealing-key.ts';
 import {
   encodeTcbInfo,
   multiTcbInfoExtension,
@@ -16,7 +20,13 @@ import {
   type ReadTcbInfo,
   ueidExtension,
 } from './tcb-info.ts';
-import { chainVectors, type TcbInfoVector, tcbInfoVectors } from './testing-vectors.ts';
+import {
+  chainVectors,
+  type SealingVector,
+  sealingVectors,
+  type TcbInfoVector,
+  tcbInfoVectors,
+} from './testing-vectors.ts';
 
 function parsed({ kind, der }: TcbInfoVector): readonly ReadTcbInfo[] {
   const bytes = parseHex(der, 'vector');
@@ -76,6 +86,32 @@ describe('chain vectors', () => {
         return { layer, index, fwids: (tcbInfo.fwids ?? []).map(fwidText) };
       });
       assert.deepEqual(layers, vector.layers);
+    });
+  }
+});
+
+const curveOids = { 'p-256': '1.2.840.10045.3.1.7', 'p-384': '1.3.132.0.34', 'p-521': '1.3.132.0.35' } as const;
+
+function aliasKeyOf({ kind, secret }: SealingVector): KeyObject {
+  const bytes = parseHex(secret, 'secret');
+  if (kind === 'ed25519') {
+    const inner = derOctetString(bytes);
+    const pkcs8 = derSequence(derInteger(0), derSequence(derOid('1.3.101.112')), derOctetString(inner));
+    return createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
+  }
+  const sec1 = derSequence(derInteger(1), derOctetString(bytes), derExplicit(0, derOid(curveOids[kind])));
+  return createPrivateKey({ key: Buffer.from(sec1), format: 'der', type: 'sec1' });
+}
+
+describe('sealing key vectors', () => {
+  for (const vector of sealingVectors()) {
+    test(`${vector.file}: ${vector.comment}`, () => {
+      const key = sealingKeyOf(aliasKeyOf(vector));
+      assert.equal(
+        Buffer.from(key.export({ format: 'jwk' }).d ?? '', 'base64url').toString('hex'),
+        vector.sealingScalar,
+      );
+      assert.equal(toHex(encodeP256Point(createPublicKey(key))), vector.sealingKey);
     });
   }
 });
