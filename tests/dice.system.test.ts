@@ -1,11 +1,13 @@
 // Devices with DICE against a real hub: the chip and its firmware are simulated (no machine here has one), everything else is real.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { inspect } from 'node:util';
-import type { AgentSettingsInput } from '@edgekeep/agent/settings';
+import { inspect, promisify } from 'node:util';
+import { type AgentSettingsInput, parseAgentSettings } from '@edgekeep/agent/settings';
+import { startAgent } from '@edgekeep/agent/start-agent';
 import { fwidAlgorithms } from '@edgekeep/core/attest/dice/fwid';
 import type { ReferenceLayer } from '@edgekeep/core/attest/dice/reference-layer';
 import { multiTcbInfoExtension } from '@edgekeep/core/attest/dice/tcb-info';
@@ -30,7 +32,7 @@ import { z } from 'zod';
 import { accepted, type Answer, assertRefused } from './support/answer.ts';
 import { DeviceLink, zeroNonce } from './support/device-link.ts';
 import { HubWorld } from './support/hub-world.ts';
-import { TestAgent } from './support/test-agent.ts';
+import { Story, TestAgent } from './support/test-agent.ts';
 import { newOperationalKey, TestDevice } from './support/test-device.ts';
 
 const page = await readFile(join(import.meta.dirname, '../docs/dice.md'), 'utf8');
@@ -454,6 +456,21 @@ test('an agent on a DICE device enrols and runs, and goes on after a firmware up
   const again = await agent.start();
   await again.next('recovered');
   await again.next('ready');
+});
+
+test('a kit for a DICE device has all its agent needs, and enrols in its tier', async () => {
+  const handoffFolder = join(world.folder, 'kit-handoff');
+  await writeHandoffFolder(handoffFolder, await newChip().boot(firmware()));
+  const stateFolder = join(world.folder, 'kit');
+  const words = ['enroll', 'kit', 'kit', '--out', stateFolder, '--operator', world.operatorFile];
+  const main = join(import.meta.dirname, '../cli/src/main.ts');
+  await promisify(execFile)(process.execPath, [main, ...words, '--dice', handoffFolder]);
+  const text = await readFile(join(stateFolder, 'agent.json'), 'utf8');
+  const story = new Story();
+  const settings = parseAgentSettings({ ...JSON.parse(text), stateFolder, checkinSeconds: 0.3 });
+  await using _agent = await startAgent(settings, { onEvent: story.observe });
+  await story.next('enrolled');
+  assert.equal((await world.device('kit')).tier, 'dice');
 });
 
 async function filesIn(folder: string): Promise<Buffer> {

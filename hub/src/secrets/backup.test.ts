@@ -40,10 +40,12 @@ async function madeHub(t: TestContext, unlockers?: readonly NewUnlocker[]): Prom
 
 test('a restored folder holds what was backed up, byte for byte, and opens with the same unlocker', async (t) => {
   const { folder, data, file, secret } = await madeHub(t);
+  const roots = ['vendor-roots/tpm.pem', 'dice-roots/chip.pem'];
+  for (const name of roots) await writeFile(join(data, name), name);
   const made = await backUpHub({ folder: data, file, plain: false, blobs: false });
   const restored = join(folder, 'restored');
   assert.equal(await restoreHub(file, restored), made);
-  for (const name of ['hub.json', 'operator.json', 'keys/sealed.json', 'keys/root.pem', 'keys/issuing.pem']) {
+  for (const name of ['hub.json', 'operator.json', 'keys/sealed.json', 'keys/root.pem', 'keys/issuing.pem', ...roots]) {
     assert.deepEqual(await readFile(join(restored, name)), await readFile(join(data, name)), name);
   }
   await using store = await openSealed(join(restored, 'keys'), { kind: 'program', secret });
