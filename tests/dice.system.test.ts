@@ -468,9 +468,9 @@ test('a kit for a DICE device has all its agent needs, and enrols in its tier', 
   const text = await readFile(join(stateFolder, 'agent.json'), 'utf8');
   const story = new Story();
   const settings = parseAgentSettings({ ...JSON.parse(text), stateFolder, checkinSeconds: 0.3 });
-  await using _agent = await startAgent(settings, { onEvent: story.observe });
+  await using agent = await startAgent(settings, { onEvent: story.observe });
   await story.next('enrolled');
-  assert.equal((await world.device('kit')).tier, 'dice');
+  assert.deepEqual([agent.status().deviceId, (await world.device('kit')).tier], ['kit', 'dice']);
 });
 
 async function filesIn(folder: string): Promise<Buffer> {
