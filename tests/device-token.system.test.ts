@@ -143,3 +143,19 @@ test('a flood of guesses under one id is limited, and other devices are served m
   assert.ok(statuses.includes(429) && !statuses.includes(200), statuses.join(' '));
   assert.equal((await report(encodeDeviceToken('meter-3', nowSeconds(), other.secret))).status, 200);
 });
+
+test('a hub whose clock is set back accepts no token again, and new ones once its clock has caught up', async () => {
+  const { secret: own } = await world.operator.send('POST', '/v1/token-devices', { id: 'meter-9' }, tokenDeviceAnswer);
+  const token = () => encodeDeviceToken('meter-9', nowSeconds(), own);
+  const first = token();
+  accepted(await report(first), tokenReportResponse);
+  // Much later it is over and cleared.
+  world.clock.advanceSeconds(4_000);
+  accepted(await report(token()), tokenReportResponse);
+  world.clock.advanceSeconds(-4_000);
+  assertRefused(await report(first), refusal);
+  world.clock.advanceSeconds(3);
+  assertRefused(await report(token()), refusal);
+  world.clock.advanceSeconds(4_000);
+  accepted(await report(token()), tokenReportResponse);
+});

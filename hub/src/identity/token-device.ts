@@ -115,9 +115,11 @@ export async function useDeviceToken(database: Database, platformKey: PlatformKe
     const sha256 = sha256Hex(use.token);
     const known = await trx.selectFrom('used_token').select('sha256').where('sha256', '=', sha256).executeTakeFirst();
     if (known !== undefined) throw refused();
-    await clearUsedTokens(trx, nowMs);
     // A token is too old once its time is the window behind; the window ahead is added for tokens from the future.
     const expiresAt = (token.atSeconds + windowSeconds + 1) * 1_000;
+    const spanMs = 2 * windowSeconds * 1_000;
+    if (expiresAt < (await newestExpiry(trx)) - spanMs) throw refused();
+    await clearUsedTokens(trx, nowMs - spanMs);
     await trx.insertInto('used_token').values({ sha256, expires_at: expiresAt }).execute();
     const now = await getDevice(trx, token.deviceId);
     if (!mayReport(now)) throw refused();
@@ -138,11 +140,26 @@ function mayReport(device: DeviceRecord): boolean {
   return device.state === 'active' && device.disabled_reason === null;
 }
 
-async function clearUsedTokens(trx: WriteTransaction, nowMs: number): Promise<void> {
+/**
+ * The hub's clock may be set back, and used tokens that were cleared would fit into the window again. Only those are cleared that are older, by
+ * twice the window, than the time of clearing; and a token is accepted with each clearing, so the newest one kept tells how far time had come: what
+ * is two windows behind it may have been used and forgotten. With a clock that only goes forward nothing acceptable is that old.
+ */
+async function newestExpiry(trx: WriteTransaction): Promise<number> {
+  const newest = await trx
+    .selectFrom('used_token')
+    .select('expires_at')
+    .orderBy('expires_at', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return newest?.expires_at ?? 0;
+}
+
+async function clearUsedTokens(trx: WriteTransaction, beforeMs: number): Promise<void> {
   const old = await trx
     .selectFrom('used_token')
     .select('sha256')
-    .where('expires_at', '<', nowMs)
+    .where('expires_at', '<', beforeMs)
     .orderBy('expires_at')
     .limit(clearedAtOnce)
     .execute();

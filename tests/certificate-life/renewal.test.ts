@@ -1,0 +1,153 @@
+// The life of an operational certificate as a device lives it: renewed under load, and got back after a long absence.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { Prover } from '@edgekeep/agent/attest';
+import { HubLink } from '@edgekeep/agent/connection';
+import { enrol, type Identity, type IdentityParts, recover, renew } from '@edgekeep/agent/identity';
+import type { Send } from '@edgekeep/agent/hub-api';
+import { SoftwareRootOfTrust } from '@edgekeep/hardware/software/software-root-of-trust';
+import { HubConnection } from '@edgekeep/wire/hub-connection';
+import { healthyBoot, logOf, measure } from '../support/boot.ts';
+import { assertRefused } from '../support/answer.ts';
+import { DeviceLink } from '../support/device-link.ts';
+import { HubWorld } from '../support/hub-world.ts';
+import { TestDevice } from '../support/test-device.ts';
+
+const monthsSeconds = 200 * 86_400;
+const witnessKey = async (id: string) =>
+  (await TestDevice.withoutTpm(id, join(world.folder, `witness-${id}`))).witnessKey;
+
+let world: HubWorld;
+before(async () => {
+  world = await HubWorld.open({ settings: { certificateSeconds: 60 } });
+});
+after(() => world[Symbol.asyncDispose]());
+
+/** What an agent has of itself before it speaks to its hub. */
+async function newDevice(deviceId: string): Promise<IdentityParts> {
+  const stateFolder = join(world.folder, deviceId);
+  const rootOfTrust = await SoftwareRootOfTrust.open({ stateFolder, bootId: crypto.randomUUID() });
+  await measure(rootOfTrust, healthyBoot);
+  const prover = new Prover({ rootOfTrust, eventLog: () => logOf(healthyBoot), imaLogFile: undefined });
+  return { deviceId, rootOfTrust, prover, clock: world.clock.now };
+}
+
+/** On a connection of its own, without a certificate. */
+async function once<T>(act: (send: Send) => Promise<T>): Promise<T> {
+  const { deviceAddress, rootPem } = world.hub;
+  const where = { ...deviceAddress, serverName: 'localhost', authoritiesPem: [rootPem] };
+  await using connection = new HubConnection({ ...where, random: () => 0 });
+  return await act((input) => connection.request(input));
+}
+
+async function enrolled(parts: IdentityParts): Promise<Identity> {
+  const token = await world.enrolmentToken({ deviceId: parts.deviceId });
+  const order = { token, witnessKey: await witnessKey(parts.deviceId) };
+  const answer = await once((send) => enrol(send, parts, order));
+  assert.equal(answer.kind, 'ok');
+  return answer.value;
+}
+
+function linkOf(
+  parts: IdentityParts,
+  own: Pick<ConstructorParameters<typeof HubLink>[0], 'acquire' | 'onRenewed' | 'onConnected'>,
+) {
+  const { deviceAddress, rootPem } = world.hub;
+  return new HubLink({
+    hub: { ...deviceAddress, serverName: 'localhost' },
+    authorities: () => [rootPem],
+    prover: parts.prover,
+    renew: (send) => renew(send, parts),
+    onDisconnected: (why) => assert.fail(why),
+    onRefused: (step, refusal) => assert.fail(`${step}: ${refusal.message}`),
+    onFailed: (error) => assert.fail(String(error)),
+    backoff: { firstDelayMs: 10, delayMsMax: 100 },
+    clock: world.clock.now,
+    random: () => 0,
+    ...own,
+  });
+}
+
+/** Requests the hub has answered on its device listener. */
+async function requestsSoFar(): Promise<number> {
+  const text = Buffer.from(await world.operator.getBytes('/metrics')).toString();
+  const counts = text.matchAll(/^edgekeep_request_seconds_count\{listener="device".*\} (\d+)$/gm);
+  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+test(
+  'no request is lost while the certificate is renewed again and again under load',
+  { timeout: 60_000 },
+  async () => {
+    const parts = await newDevice('busy');
+    const identity = await enrolled(parts);
+    const renewals = 3;
+    let renewed = Promise.withResolvers<void>();
+    const connected = Promise.withResolvers<void>();
+    await using link = linkOf(parts, {
+      acquire: async () => ({ kind: 'ok', value: identity }),
+      onConnected: () => connected.resolve(),
+      onRenewed: () => renewed.resolve(),
+    });
+    await connected.promise;
+    const bindings = new Set<string>();
+    const answered = Array.from({ length: 4 }, () => 0);
+    let stop = false;
+    const load = answered.map(async (_, worker) => {
+      while (!stop) {
+        const { status } = await link.send({ method: 'GET', path: '/v1/checkpoint?from=0' });
+        assert.equal(status, 200);
+        const answer = await link.withChallenge(async ({ exporter }) => ({ kind: 'ok', value: exporter }));
+        assert.equal(answer.kind, 'ok');
+        bindings.add(Buffer.from(answer.value).toString('hex'));
+        answered[worker] = (answered[worker] ?? 0) + 1;
+      }
+    });
+    const ended = Promise.all(load);
+    for (let renewal = 0; renewal < renewals; renewal += 1) {
+      renewed = Promise.withResolvers();
+      world.clock.advanceSeconds(45);
+      await Promise.race([renewed.promise, ended]);
+      // What was asked on the last connection is answered before the clock ends its certificate.
+      const before = [...answered];
+      while (!stop && answered.some((count, worker) => count < (before[worker] ?? 0) + 3)) {
+        await Promise.race([turn(), ended]);
+      }
+    }
+    stop = true;
+    await ended;
+    // The requests went over as many connections as there were certificates.
+    assert.equal(bindings.size, renewals + 1);
+  },
+);
+
+test('a device that comes back after months recovers by its root of trust in three round trips, and no human', async (t) => {
+  world.clock.advanceSeconds(-monthsSeconds);
+  const parts = await newDevice('absent');
+  const { credential } = await enrolled(parts);
+  world.clock.advanceSeconds(monthsSeconds);
+
+  await t.test('the certificate of then opens nothing, and the hub says what to do', async () => {
+    await using old = await DeviceLink.open(world.hub, credential);
+    assertRefused(await old.ask('POST', '/v1/bind', { evidence: {} }), { status: 400, code: 'request-invalid' });
+    assertRefused(await old.ask('POST', '/v1/challenges'), { status: 401, code: 'certificate-required' });
+  });
+  await t.test('challenge, proof, binding: then it is connected', async () => {
+    const before = await requestsSoFar();
+    const connected = Promise.withResolvers<void>();
+    await using _ = linkOf(parts, {
+      acquire: (send) => recover(send, parts),
+      onConnected: () => connected.resolve(),
+      onRenewed: () => undefined,
+    });
+    await connected.promise;
+    assert.equal((await requestsSoFar()) - before, 3);
+  });
+  await t.test('who has its disk and not its root of trust gets nothing', async () => {
+    const thief = await newDevice('thief');
+    const answer = await once((send) => recover(send, { ...thief, deviceId: 'absent' }));
+    assert.deepEqual([answer.kind, answer.kind === 'refused' && answer.code], ['refused', 'renewal-refused']);
+  });
+});
