@@ -6,6 +6,7 @@ import { encodeDeviceToken } from '@edgekeep/core/identity/device-token';
 import { addTokenDevice, useDeviceToken } from '@edgekeep/hub/identity/token-device';
 import { HubError } from '@edgekeep/hub/error';
 import { PlatformKey } from '@edgekeep/hub/secrets/platform-key';
+import { hubSettingsSchema } from '@edgekeep/hub/settings';
 import { Database } from '@edgekeep/hub/store/database';
 import { type Benchmark, type Harness, percentile } from './harness.ts';
 
@@ -52,7 +53,13 @@ async function openStore(harness: Harness, platformKey: PlatformKey, name: strin
     secrets.push({ deviceId, secret: await addTokenDevice(database, platformKey, order) });
   }
   const send = (token: string, nowSeconds: number) =>
-    useDeviceToken(database, platformKey, { token, windowSeconds, nowMs: nowSeconds * 1_000 });
+    useDeviceToken(database, platformKey, {
+      token,
+      windowSeconds,
+      nowMs: nowSeconds * 1_000,
+      address: '127.0.0.1',
+      placeRule: hubSettingsSchema.parse({}).identity,
+    });
   let made = 0;
   return {
     database,
