@@ -149,7 +149,7 @@ async function measureClearing(harness: Harness, full: Store, remembered: number
       .selectFrom('used_token')
       .select((q) => q.fn.countAll<number>().as('count'))
       .executeTakeFirstOrThrow();
-    return Number(left);
+    return left;
   };
   const before = await rows();
   const times: number[] = [];

@@ -94,9 +94,9 @@ test(
     await connected.promise;
     const bindings = new Set<string>();
     const answered = Array.from({ length: 4 }, () => 0);
-    let stop = false;
+    const stop = new AbortController();
     const load = answered.map(async (_, worker) => {
-      while (!stop) {
+      while (!stop.signal.aborted) {
         const { status } = await link.send({ method: 'GET', path: '/v1/checkpoint?from=0' });
         assert.equal(status, 200);
         const answer = await link.withChallenge(async ({ exporter }) => ({ kind: 'ok', value: exporter }));
@@ -112,11 +112,11 @@ test(
       await Promise.race([renewed.promise, ended]);
       // What was asked on the last connection is answered before the clock ends its certificate.
       const before = [...answered];
-      while (!stop && answered.some((count, worker) => count < (before[worker] ?? 0) + 3)) {
+      while (answered.some((count, worker) => count < (before[worker] ?? 0) + 3)) {
         await Promise.race([turn(), ended]);
       }
     }
-    stop = true;
+    stop.abort();
     await ended;
     // The requests went over as many connections as there were certificates.
     assert.equal(bindings.size, renewals + 1);
