@@ -63,7 +63,7 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     countRelease: (outcome) => parts.metrics.countRelease(outcome),
   });
   tokenDeviceRoutes(app, { database, platformKey, settings, clock, door, gate });
-  workloadDeviceRoutes(app, { database, authorities, settings, clock, door });
+  workloadDeviceRoutes(app, { database, authorities, settings, clock, door, gate });
   modelDeviceRoutes(app, { database, blobs: parts.blobs, clock, door, gate });
   auditDeviceRoutes(app, { database, log, witnesses, clock, door, gate });
   tileRoutes(app, parts.logFolder);

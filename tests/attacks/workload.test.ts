@@ -7,7 +7,7 @@ import { toBase64url } from '@edgekeep/core/bytes';
 import { parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { workloadOf } from '@edgekeep/core/identity/svid';
-import { certificateList } from '@edgekeep/wire/operator-api';
+import { certificateList, policyView } from '@edgekeep/wire/operator-api';
 import { enabledAnswer, groupView } from '@edgekeep/wire/registry-api';
 import * as api from '@edgekeep/wire/workload-api';
 import { signerFromKey } from '@edgekeep/core/signer';
@@ -223,6 +223,23 @@ test('a group declares for whoever is in it now, and taking a declaration back e
     api.workloadRemoved,
   );
   assert.equal(certificatesRevoked, 1);
+});
+
+test('the policy decides about a workload apart from its device', async () => {
+  await declare('banned', { device: 'software' });
+  const made = await certificateOf(fleet.link, 'banned');
+  const link = await connectAs(made);
+  assert.equal((await link.ask('GET', '/v1/whoami')).status, 200);
+  const { text } = await fleet.world.operator.get('/v1/policy', policyView);
+  const forbidden = `@id("no-banned") forbid (principal == Edgekeep::Workload::"${made.spiffeId}", action, resource);`;
+  await fleet.world.operator.send('PUT', '/v1/policy', { text: `${text}\n${forbidden}` }, policyView);
+  const refused = { status: 403, code: 'access-refused', says: /no-banned/ };
+  assertRefused(await link.ask('GET', '/v1/whoami'), refused);
+  const { request } = await newOperationalKey('x');
+  assertRefused(await ask(fleet.link, 'banned', request), refused);
+  accepted(await ask(fleet.link, 'vision', request), api.workloadCertificateResponse);
+  assert.equal((await fleet.link.ask('POST', '/v1/challenges')).status, 200);
+  await fleet.world.operator.send('PUT', '/v1/policy', { text }, policyView);
 });
 
 test('a program gone wrong gets no more certificates than it can mean', async () => {

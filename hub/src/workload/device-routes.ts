@@ -1,8 +1,10 @@
 // Device API: certificates for the workloads of a device, and who the hub takes a connection for.
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { parseBase64url } from '@edgekeep/core/bytes';
+import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
 import * as api from '@edgekeep/wire/workload-api';
 import { z } from 'zod';
+import type { AccessGate } from '../access/gate.ts';
 import type { Clock } from '../clock.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
@@ -13,9 +15,13 @@ const byName = z.strictObject({ name: api.workloadNameSchema });
 
 export function workloadDeviceRoutes(
   app: HttpServer,
-  parts: WorkloadParts & { readonly clock: Clock; readonly door: DeviceDoor },
+  parts: WorkloadParts & {
+    readonly clock: Clock;
+    readonly door: DeviceDoor;
+    readonly gate: Pick<AccessGate, 'admit'>;
+  },
 ): void {
-  const { database, authorities, clock, door } = parts;
+  const { database, authorities, settings, clock, door, gate } = parts;
 
   app.post(
     '/v1/workloads/:name/certificate',
@@ -27,12 +33,18 @@ export function workloadDeviceRoutes(
       },
     },
     async (request) => {
-      const { deviceId } = door.bound(request);
+      const { connection, deviceId } = door.bound(request);
+      const nowMs = clock();
+      // Who may not connect as this workload needs no certificate to try it with.
+      const { name } = request.params;
+      const { trustDomain } = settings.workloads;
+      const workload = { id: workloadSpiffeId({ trustDomain, deviceId, workload: name }), name };
+      await gate.admit({ action: 'connect', deviceId, connection, workload, nowMs });
       const { certificate, spiffeId } = await certifyWorkload(parts, {
         deviceId,
-        workload: request.params.name,
+        workload: name,
         certificateRequest: parseBase64url(request.body.certificateRequest, 'certificateRequest'),
-        nowMs: clock(),
+        nowMs,
       });
       const trustBundle = authorities.trustedRoots.map(({ der }) => encodePem('CERTIFICATE', der)).join('');
       return { spiffeId, certificateChain: authorities.chainPem(certificate), trustBundle };
@@ -40,10 +52,12 @@ export function workloadDeviceRoutes(
   );
 
   app.get('/v1/whoami', { schema: { response: { 200: api.whoAmI } } }, async (request) => {
-    const { workload } = door.anyone(request);
-    if (workload !== undefined) {
+    const asked = door.anyone(request);
+    if (asked.workload !== undefined) {
       const { deviceId, name, spiffeId, sha256, notAfterMs } = door.workload(request);
       await assertCertificateStands(database.read, sha256);
+      const workload = { id: spiffeId, name };
+      await gate.admit({ action: 'connect', deviceId, connection: asked, workload, nowMs: clock() });
       return {
         kind: 'workload' as const,
         spiffeId,
