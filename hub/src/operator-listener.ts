@@ -60,7 +60,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     modelOperatorRoutes(app, { ...guarded, blobs: parts.blobs, platformKey });
     workloadOperatorRoutes(app, { ...guarded, settings, watch: parts.watch });
     peopleRoutes(app, { ...guarded, settings, twoPeople: () => twoPeople.isOn() });
-    approvalRoutes(app, { ...guarded, twoPeople });
+    approvalRoutes(app, { ...guarded, twoPeople, gate: parts.gate });
     policyRoutes(app, { ...guarded, ...parts.access, gate: parts.gate });
     accessOperatorRoutes(app, { ...guarded, references: parts.references });
     const logKeys = { log: log.key, attestation: keys.attestationSigner.publicKey };

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { approvalList, approveAnswer } from '@edgekeep/wire/approval-api';
-import { apiTokenAnswer } from '@edgekeep/wire/operator-api';
+import { apiTokenAnswer, policyView } from '@edgekeep/wire/operator-api';
 import { personList } from '@edgekeep/wire/people-api';
 import { rootOperations } from '@edgekeep/hub/access/root-operations';
 import { readFileSync } from 'node:fs';
@@ -221,6 +221,19 @@ test('more requests than a person can mean are refused, and the same one is not 
   for (let at = 1; at < 20; at += 1) await carl.waits('POST', '/v1/people', { name: `p-${at}` });
   const answer = await carl.ask('POST', '/v1/people', { name: 'p-20' });
   assertRefused(answer, { status: 429, code: 'rate-limited' });
+});
+
+test('the policy is asked about the second person too, with the scope of the request', async () => {
+  const { text } = accepted(await ada.ask('GET', '/v1/policy'), policyView);
+  const asked = await ada.waits('POST', '/v1/publishers', publisher());
+  const forbidden = `@id("not-ben") forbid (principal in Edgekeep::Person::"ben", action, resource) when { context.scope == "admin" };`;
+  const apply = async (wanted: string) =>
+    accepted(await ben.approve(await ada.waits('PUT', '/v1/policy', { text: wanted })), approveAnswer);
+  assert.equal((await apply(`${text}\n${forbidden}`)).state, 'executed');
+  assertRefused(await ben.approve(asked), { status: 403, code: 'access-refused', says: /not-ben/ });
+  assert.equal((await ada.approval(asked.id)).state, 'waiting');
+  assert.equal((await apply(text)).state, 'executed');
+  accepted(await ben.approve(asked), approveAnswer);
 });
 
 test('a request that waits outlives a restart, and ends in its time', async () => {

@@ -5,7 +5,8 @@ import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../store/database.ts';
-import { getRequest, listRequests, refuseRequest } from './approvals.ts';
+import { getRequest, listRequests, refuseRequest, scopeOfRequest } from './approvals.ts';
+import type { AccessGate } from './gate.ts';
 import type { TwoPeople } from './two-people.ts';
 
 const byId = z.strictObject({ id: z.string().max(64) });
@@ -18,9 +19,10 @@ export function approvalRoutes(
     readonly clock: Clock;
     readonly requireScope: RequireScope;
     readonly twoPeople: TwoPeople;
+    readonly gate: Pick<AccessGate, 'administer'>;
   },
 ): void {
-  const { database, clock, requireScope, twoPeople } = parts;
+  const { database, clock, requireScope, twoPeople, gate } = parts;
 
   app.get(
     '/v1/approvals',
@@ -40,10 +42,12 @@ export function approvalRoutes(
       ...requireScope('any'),
       schema: { params: byId, body: api.approveOrder, response: { 200: api.approveAnswer } },
     },
-    async ({ params: { id }, body: { digest }, caller }) => ({
-      id,
-      ...(await twoPeople.approve(app, id, { caller, digest })),
-    }),
+    async ({ params: { id }, body: { digest }, caller, ip: address }) => {
+      // The policy is asked about the second person as it was about the first: with the scope of what is to be carried out.
+      const scope = await scopeOfRequest(database, id);
+      if (scope !== undefined) await gate.administer(caller, { address, scope, changes: true, nowMs: clock() });
+      return { id, ...(await twoPeople.approve(app, id, { caller, digest })) };
+    },
   );
   app.post(
     '/v1/approvals/:id/refuse',

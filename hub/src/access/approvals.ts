@@ -164,6 +164,12 @@ export async function getRequest(database: Database, caller: Caller, id: string,
   return { ...summaryOf(row, nowMs), body: row.body };
 }
 
+/** What the request needs, for asking the policy; undefined for one that is not there. */
+export async function scopeOfRequest(database: Database, id: string): Promise<string | undefined> {
+  const row = await database.read.selectFrom('approval').select('scope').where('id', '=', id).executeTakeFirst();
+  return row?.scope;
+}
+
 function mayRead(caller: Caller, row: ListedRow): boolean {
   return caller.person === row.person || (isScope(row.scope) && covers(caller.scopes, row.scope));
 }

@@ -43,7 +43,7 @@ export function requireScopeWith(
       if (approved === undefined) use.note(caller, request.ip, nowMs);
       if (scope !== 'any') assertScope(caller, scope);
       const changes = request.method !== 'GET' && request.method !== 'HEAD';
-      // What two people agreed on passed here when it was asked for, and its approval did.
+      // What two people agreed on passed here when it was asked for, and its approval did, with the same scope.
       if (approved === undefined) await gate.administer(caller, { address: request.ip, scope, changes, nowMs });
       request.scope = scope;
       request.caller = caller;
