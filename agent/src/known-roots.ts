@@ -104,10 +104,10 @@ export class KnownRoots {
 
   /** Throws when a certificate in a server's chain is on the list of its root. */
   assertNotRevoked(chain: readonly Uint8Array[]): void {
-    const shown = chain.map(parseCertificate);
     for (const { certificate: root, list } of this.#roots) {
       if (list === undefined) continue;
       const { revoked } = parseCrl(list);
+      const shown = chain.map(parseCertificate);
       const found = shown.find((each) => equalNames(each.issuer, root.subject) && revoked.has(serialText(each)));
       if (found !== undefined)
         throw new AgentError('hub-refused', `its issuing CA ${serialText(found)} was revoked by the root`);

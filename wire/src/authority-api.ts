@@ -71,6 +71,8 @@ export type RootView = z.infer<typeof rootView>;
 export const issuingView = z.object({
   id: issuingId,
   status: issuingStatus,
+  /** PEM, while it waits to be signed. */
+  request: z.string().nullable(),
   /** Generation of its root; null before it is signed. */
   root: z.number().nullable(),
   notBefore: z.number().nullable(),

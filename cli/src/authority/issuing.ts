@@ -2,26 +2,31 @@
 import { readFile } from 'node:fs/promises';
 import { authorityOverview, issuingRequestAnswer, issuingRevokeAnswer } from '@edgekeep/wire/authority-api';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
-import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { writeNew } from '../root/root-folder.ts';
 import { overviewOutcome } from './overview.ts';
 
 export const request: Command = {
   summary: 'have the hub make the key of its next issuing CA',
-  usage: 'authority request --out FILE',
+  usage: 'authority request --out FILE [--again ID]',
   help: `
 The hub makes the key and keeps it; FILE gets the request (PKCS #10, PEM) for edgekeep root sign-issuing.
 
---out  where the request goes; never overwritten
+--out    where the request goes; never overwritten
+--again  no new key: the request of an issuing CA that waits already, when the file was lost
 
 ${operatorHelp}
 `,
   positionals: { least: 0, most: 0 },
-  options: { ...operatorOption, out: { type: 'string' } },
+  options: { ...operatorOption, out: { type: 'string' }, again: { type: 'string' } },
   async run(args) {
     const out = args.required('out');
+    const again = args.option('again');
     const operator = await openOperator(args);
-    const value = await operator.send('POST', '/v1/authorities/request', {}, issuingRequestAnswer);
+    const value =
+      again === undefined
+        ? await operator.send('POST', '/v1/authorities/request', {}, issuingRequestAnswer)
+        : await waitingRequest(operator, again);
     await writeNew(out, value.request, 0o644);
     const text = `issuing CA ${value.id}\nrequest in ${out}: take it to the root (edgekeep root sign-issuing)`;
     return { exitCode: exitCodes.ok, value: { id: value.id, out }, text };
@@ -117,6 +122,13 @@ ${operatorHelp}
     return { exitCode: exitCodes.ok, value, text: text + next };
   },
 };
+
+async function waitingRequest(operator: Operator, id: string) {
+  const { issuing } = await operator.get('/v1/authorities', authorityOverview);
+  const { request: pem = null } = issuing.find((each) => each.id === id) ?? {};
+  if (pem === null) throw new UsageError(`no issuing CA ${id} waits to be signed: edgekeep authority list`);
+  return { id, request: pem };
+}
 
 function pathOf({ positionals: [id = ''] }: Arguments, verb: string): string {
   if (!/^[0-9a-f]{40}$/.test(id)) throw new UsageError('ID is the one of edgekeep authority list, 40 hex digits');

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { CoreError } from '../error.ts';
 import { signerFromKey } from '../signer.ts';
 import { appendToRecord, parseRecord } from './ceremony-record.ts';
 import { encodeEncryptedKey } from './encrypted-key.ts';
@@ -57,4 +59,20 @@ test('an encrypted key opens with its passphrase only', () => {
   const opened = createPrivateKey({ key: pem, passphrase: 'four words of sense' });
   assert.ok(opened.equals(privateKey));
   assert.throws(() => createPrivateKey({ key: pem, passphrase: 'four words of nonsense' }));
+});
+
+test('whatever the record is, reading it ends with entries or our own error', async () => {
+  const record = await threeLines();
+  fc.assert(
+    fc.property(fc.nat(record.length - 1), fc.string({ maxLength: 6 }), (at, text) => {
+      const spoiled = record.slice(0, at) + text + record.slice(at + text.length);
+      try {
+        const entries = parseRecord(spoiled, root.publicKey);
+        assert.ok(spoiled === record || entries.length < 3);
+      } catch (error) {
+        assert.ok(error instanceof CoreError, String(error));
+      }
+    }),
+    { numRuns: 300 },
+  );
 });

@@ -2,6 +2,7 @@
 import { toBase64url } from '@edgekeep/core/bytes';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
+import { encodePem } from '@edgekeep/core/identity/pem';
 import type { AuthoritiesAnswer, IssuingView, RootView } from '@edgekeep/wire/authority-api';
 import { type Kysely, sql } from 'kysely';
 import type { DeviceState, Tables } from '../store/schema.ts';
@@ -62,6 +63,8 @@ export async function issuingViews(
       return {
         id: row.id,
         status: row.status,
+        request:
+          row.status === 'requested' && row.request !== null ? encodePem('CERTIFICATE REQUEST', row.request) : null,
         root: roots.find(({ sha256 }) => sha256 === row.root_sha256)?.generation ?? null,
         notBefore: certificate === undefined ? null : certificate.notBeforeSeconds * 1_000,
         notAfter: certificate === undefined ? null : certificate.notAfterSeconds * 1_000,
