@@ -191,6 +191,12 @@ suite('a manufacturing line', { skip }, () => {
     }
   });
 
+  test('a device shows its IDevID', async () => {
+    const address = `unix:${simulators.get('cam-1')?.socketPath}`;
+    const { stdout } = await done('doctor', '--tpm', address);
+    assert.match(stdout, /ok\s+IDevID\s+serial number CAM-1, by O=Example Works,CN=Example Works device issuing CA/);
+  });
+
   test('the wrong device at a place is named, and the line goes on', async () => {
     const wrong = join(folder, 'wrong.csv');
     const [first, second] = [...simulators.values()].map(({ socketPath }) => `unix:${socketPath}`);

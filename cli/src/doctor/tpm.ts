@@ -1,5 +1,8 @@
 // Which root of trust this machine offers: a TPM, who made it, whether its maker vouches for it; or the simulator for trying things out.
 import { access, constants } from 'node:fs/promises';
+import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { nameText } from '@edgekeep/core/identity/distinguished-name';
+import { readIdevid } from '@edgekeep/core/identity/idevid';
 import { HardwareError } from '@edgekeep/hardware/error';
 import type { TpmIdentity } from '@edgekeep/hardware/root-of-trust';
 import { findTool } from '@edgekeep/hardware/tpm/simulator-manufacture';
@@ -14,7 +17,7 @@ export async function examineTpm(address: TpmAddress): Promise<readonly Finding[
   if (obstacle !== undefined) return [obstacle];
   try {
     await using device = await TpmRootOfTrust.open(address);
-    return describeTpm(await device.describe());
+    return [...describeTpm(await device.describe()), ...(await describeIdevid(device))];
   } catch (error) {
     if (!(error instanceof HardwareError)) throw error;
     return [warning('TPM', error.message, 'see that no other program holds it; a power cycle clears a failing TPM')];
@@ -52,6 +55,19 @@ function describeTpm(identity: TpmIdentity): readonly Finding[] {
         )
       : ok('EK certificate', `${certificate.length} bytes, for the ${endorsementKey.kind} endorsement key`),
   ];
+}
+
+// Most machines have none, and nothing is wrong with that.
+async function describeIdevid(device: TpmRootOfTrust): Promise<readonly Finding[]> {
+  const [leaf] = (await device.idevid())?.chain ?? [];
+  if (leaf === undefined) return [];
+  const read = readIdevid(parseCertificate(leaf));
+  if (read.kind === 'refused') {
+    const problems = read.reasons.map(({ message }) => message).join('; ');
+    return [warning('IDevID', problems, 'a hub will refuse it: docs/manufacturing.md')];
+  }
+  const { serialNumber, certificate } = read.idevid;
+  return [ok('IDevID', `serial number ${serialNumber}, by ${nameText(certificate.issuer)}`)];
 }
 
 export async function examineSimulator(): Promise<Finding> {

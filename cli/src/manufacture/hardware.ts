@@ -30,7 +30,8 @@ export type Examined =
       readonly spki: Uint8Array;
       /** What the root of trust is known by, hex. */
       readonly rootSha256: string;
-      readonly tpm: 'fixed' | 'residency' | undefined;
+      /** A vendor of those named vouches for the TPM it is in. */
+      readonly inVerifiedTpm: boolean;
     }
   | { readonly kind: 'refused'; readonly code: string; readonly message: string };
 
@@ -64,7 +65,7 @@ export async function withHardware<Result>(
     kind: 'genuine',
     spki: encodeSpki(publicKey),
     rootSha256: digestOf(encodeSpki(publicKeyOfArea(parsePublic(identity.endorsementKey.publicArea)))),
-    tpm: vendorRoots.length > 0 ? 'residency' : 'fixed',
+    inVerifiedTpm: vendorRoots.length > 0,
   };
   // Awaited here: the TPM is closed when this function ends.
   return await use(examined, (chain) => tpm.storeIdevid(chain));
@@ -113,7 +114,7 @@ function examineToken(
 ): Examined {
   const verdict = verifyIdevidProof(proof, { publicKey, subject, attestationKey: undefined });
   if (verdict.kind === 'refused') return verdict;
-  return { kind: 'genuine', spki: encodeSpki(publicKey), rootSha256, tpm: undefined };
+  return { kind: 'genuine', spki: encodeSpki(publicKey), rootSha256, inVerifiedTpm: false };
 }
 
 async function madeSigner(place: IdevidPlace): Promise<Signer> {

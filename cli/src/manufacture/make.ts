@@ -41,9 +41,16 @@ export async function makeDevice(manufacturer: Manufacturer, order: DeviceOrder,
   const { nowSeconds, vendorRoots, enrolmentGroup } = terms;
   return withHardware(place, { serialNumber, vendorRoots, nowSeconds }, async (examined, store) => {
     if (examined.kind === 'refused') return examined;
-    const { spki, rootSha256, tpm } = examined;
+    const { spki, rootSha256, inVerifiedTpm } = examined;
     const hardwareType = order.hardwareType ?? manufacturer.hardwareType;
-    const issued = await issueOnce(manufacturer, { serialNumber, hardwareType, product, tpm, spki, nowSeconds });
+    const issued = await issueOnce(manufacturer, {
+      serialNumber,
+      hardwareType,
+      product,
+      inVerifiedTpm,
+      spki,
+      nowSeconds,
+    });
     if (issued.kind === 'refused') return issued;
     const [leaf] = issued.chain;
     const kept = await keep(issued.chain, store, idevidFile);

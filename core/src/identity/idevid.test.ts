@@ -52,6 +52,19 @@ test('an issued IDevID says what it was issued for, and has no end', async () =>
   assert.ok(Buffer.from(leaf).includes(Buffer.from([0x13, 4, ...utf8('SN-1')])));
 });
 
+test('an IDevID says that it is one of a TPM only where that was verified, and policies nobody can read refuse it', async () => {
+  const manufacturer = await testManufacturer();
+  const [verified] = await manufacturer.issue(newKey(), { inVerifiedTpm: true });
+  const [taken] = await manufacturer.issue(newKey(), {});
+  assert.deepEqual([parseIdevid(verified).inTpm, parseIdevid(taken).inTpm], [true, false]);
+  const broken = { oid: '2.5.29.32', critical: false, value: utf8('no policies') };
+  const [spoilt] = await manufacturer.issue(newKey(), {}, (template) => ({
+    ...template,
+    extensions: [...template.extensions, broken],
+  }));
+  assert.throws(() => parseIdevid(spoilt), invalid);
+});
+
 test('a serial number that a name or a file could not hold is not issued', async () => {
   const { issuing } = await testManufacturer();
   const input = { spki: newKey(), serialRandom: new Uint8Array(16), notBeforeSeconds: 0 };

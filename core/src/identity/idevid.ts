@@ -23,6 +23,10 @@ import { keyIdentifierOf } from './public-key.ts';
 /** 9999-12-31T23:59:59Z: there is no date on which the certificate ends (RFC 5280 section 4.1.2.5). */
 export const noExpirySeconds = 253_402_300_799;
 
+const { verifiedTpmFixed, verifiedTpmResidency } = tcgPolicyOid;
+/** tcg-sv-tpm20 (TCG OID registry): the hardware that is named is a TPM 2.0, not the device around it. */
+export const tpmHardwareType = '2.23.133.1.2';
+
 /** Serial numbers of devices as this product issues them: within PrintableString, safe as a file name, 1 to 64 characters. */
 export const deviceSerialPattern = /^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$/;
 
@@ -37,15 +41,15 @@ export interface IdevidSubject {
   readonly organization?: string | undefined;
   /** The product's name. */
   readonly product?: string | undefined;
-  /** What the authority has verified: `fixed`, the key is bound to a TPM; `residency`, to one that its vendor's certificate names. */
-  readonly tpm?: 'fixed' | 'residency' | undefined;
+  /** The authority has verified that the key is bound to a TPM, and that a vendor vouches for that TPM. */
+  readonly inVerifiedTpm?: boolean | undefined;
 }
 
 /** The certificate of a device for life. Throws `certificate-invalid` for a serial number of another form. */
 export function idevidProfile(
   input: IdevidProfileInput,
   issuer: Certificate,
-  { serialNumber, hardwareType, organization, product, tpm }: IdevidSubject,
+  { serialNumber, hardwareType, organization, product, inVerifiedTpm }: IdevidSubject,
 ): CertificateTemplate {
   if (!deviceSerialPattern.test(serialNumber)) {
     throw new CoreError('certificate-invalid', `not a serial number for a device: ${JSON.stringify(serialNumber)}`);
@@ -64,18 +68,12 @@ export function idevidProfile(
     // 802.1AR section 8.10: the authority key identifier must be there, the subject key identifier is not wanted.
     extensions: [
       keyUsage('digitalSignature'),
-      ...(tpm === undefined ? [] : [certificatePolicies(...tpmPolicies[tpm])]),
+      ...(inVerifiedTpm === true ? [certificatePolicies(verifiedTpmResidency, verifiedTpmFixed)] : []),
       subjectAltName([hardwareModuleGeneralName(module)]),
       authorityKeyIdentifier(issuer.extensions.subjectKeyIdentifier ?? keyIdentifierOf(issuer.spki)),
     ],
   };
 }
-
-const { verifiedTpmFixed, verifiedTpmResidency } = tcgPolicyOid;
-const tpmPolicies: Readonly<Record<'fixed' | 'residency', readonly [string, ...string[]]>> = {
-  fixed: [verifiedTpmFixed],
-  residency: [verifiedTpmResidency, verifiedTpmFixed],
-};
 
 /** A manufacturer's authority, self-signed or below `issuer`. An authority that ended would end every IDevID below it. */
 export function manufacturerProfile(
@@ -209,9 +207,6 @@ export function parseIdevid(der: Uint8Array): Idevid {
   if (read.kind === 'read') return read.idevid;
   throw new CoreError('certificate-invalid', `IDevID: ${read.reasons.map(({ message }) => message).join('; ')}`);
 }
-
-/** tcg-sv-tpm20 (TCG OID registry): the hardware that is named is a TPM 2.0, not the device around it. */
-export const tpmHardwareType = '2.23.133.1.2';
 
 function hardwareModuleNames({ extensions }: Certificate) {
   return readOr(() => hardwareModuleNamesIn(extensions.subjectAltName?.names ?? [])) ?? [];
