@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { personNameSchema } from '@edgekeep/wire/people-api';
 import { installBirthCertificates } from './birth.ts';
+import { resetPolicy } from './access/reset-policy.ts';
 import { HubError } from './error.ts';
 import { initHub, type NewHub } from './init.ts';
 import type { KeyStore } from './secrets/key-store.ts';
@@ -27,6 +28,7 @@ const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-fol
        edgekeep hub rekey --data DIR [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]
        edgekeep hub backup --data DIR --out FILE [--blobs] [--plain]
        edgekeep hub restore FILE --data DIR
+       edgekeep hub reset-policy --data DIR
 `;
 
 const options = {
@@ -74,6 +76,7 @@ async function main(argv: readonly string[]): Promise<number> {
     if (verb === 'init') return init(folder, values);
     if (verb === 'run') return run(folder, values);
     if (verb === 'unlock') return unlock(folder, values);
+    if (verb === 'reset-policy') return putPolicyBack(folder, values);
     if (verb === 'rekey') return changeUnlockers(folder, values);
     if (verb === 'backup' && values.out !== undefined) return backUp(folder, values.out, values);
   }
@@ -122,6 +125,13 @@ async function init(folder: string, values: Values): Promise<number> {
       'warning: the keys are plain files, and whoever copies the folder has them: `edgekeep hub rekey --add passphrase` seals them\n',
     );
   }
+  return 0;
+}
+
+async function putPolicyBack(folder: string, values: Values): Promise<number> {
+  const version = await resetPolicy(folder, Date.now());
+  const text = `policy version ${version}, the default, is in force once the hub runs\n`;
+  process.stdout.write(values.json === true ? `${JSON.stringify({ version })}\n` : text);
   return 0;
 }
 

@@ -131,6 +131,19 @@ ${keyHelp}
     runHub('rekey', args, ['data', 'add', 'remove', 'share', 'share-folder', 'passphrase-fd', 'new-passphrase-fd']),
 };
 
+export const hubResetPolicy: Command = {
+  summary: 'put the default access policy in force, while the hub is stopped',
+  usage: 'hub reset-policy --data DIR',
+  help: `
+For a policy that shuts everybody out (spec/access.md, "The way back"). The audit log says that it was done on the hub's machine.
+
+--data      the hub's data folder; stop the hub first
+`,
+  positionals: { least: 0, most: 0 },
+  options: { data: { type: 'string' } },
+  run: (args) => runHub('reset-policy', args, ['data']),
+};
+
 export const hubBackup: Command = {
   summary: 'write a backup of a hub, also while it runs',
   usage: 'hub backup --data DIR --out FILE [--blobs] [--plain]',

@@ -1,17 +1,24 @@
-// `edgekeep policy show|apply`: the Cedar text that decides who gets keys.
-import { readFile } from 'node:fs/promises';
+// `edgekeep policy show|apply|history|rollback`: the Cedar text that decides who may do what.
 import { policyView } from '@edgekeep/wire/operator-api';
-import { exitCodes, type Command } from '../command.ts';
+import { policyApplied, policyVersions, policyVersionView } from '@edgekeep/wire/policy-api';
+import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { table, timeText } from '../table.ts';
+import { readPolicyFiles } from './files.ts';
 
 export const show: Command = {
-  summary: 'show the release policy in force',
-  usage: 'policy show',
-  help: operatorHelp,
+  summary: 'show the access policy in force, or an earlier one',
+  usage: 'policy show [--version N]',
+  help: `--version   an earlier one (default: the one in force)\n${operatorHelp}`,
   positionals: { least: 0, most: 0 },
-  options: operatorOption,
+  options: { ...operatorOption, version: { type: 'string' } },
   async run(args) {
-    const value = await (await openOperator(args)).get('/v1/policy', policyView);
+    const operator = await openOperator(args);
+    const version = versionOf(args, 'version');
+    const value =
+      version === undefined
+        ? await operator.get('/v1/policy', policyView)
+        : await operator.get(`/v1/policy/versions/${version}`, policyVersionView);
     return {
       exitCode: exitCodes.ok,
       value,
@@ -21,19 +28,75 @@ export const show: Command = {
 };
 
 export const apply: Command = {
-  summary: 'validate and apply a release policy',
-  usage: 'policy apply FILE',
-  help: `FILE is Cedar text. It is validated strictly; a policy that constrains nothing is refused and the one in force stays.\n\n${operatorHelp}`,
-  positionals: { least: 1, most: 1 },
-  options: operatorOption,
+  summary: 'validate, test and apply an access policy',
+  usage: 'policy apply FILE… [--expect-version N]',
+  help: `
+FILE is a *.cedar or *.test.json file, or a folder of both. The hub validates the policy strictly, runs its tests and asks it the newest recorded
+decisions; when anything speaks against it, the one in force stays. Live connections that it no longer permits are closed.
+
+--expect-version   the version it replaces; when another one is in force by now, nothing is applied
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 64 },
+  options: { ...operatorOption, 'expect-version': { type: 'string' } },
   async run(args) {
-    const [file = ''] = args.positionals;
-    const text = await readFile(file, 'utf8');
-    const value = await (await openOperator(args)).send('PUT', '/v1/policy', { text }, policyView);
-    return {
-      exitCode: exitCodes.ok,
-      value,
-      text: `policy version ${value.version} is in force (SHA-256 ${value.digest})`,
-    };
+    const { text, tests } = await readPolicyFiles(args.positionals);
+    const body = { text, tests, expectVersion: versionOf(args, 'expect-version') };
+    const value = await (await openOperator(args)).send('PUT', '/v1/policy', body, policyApplied);
+    return { exitCode: exitCodes.ok, value, text: appliedText(value) };
   },
 };
+
+export const history: Command = {
+  summary: 'list the versions of the access policy',
+  usage: 'policy history',
+  help: `The newest 1000. \`edgekeep policy show --version N\` shows one.\n\n${operatorHelp}`,
+  positionals: { least: 0, most: 0 },
+  options: operatorOption,
+  async run(args) {
+    const { versions } = await (await openOperator(args)).get('/v1/policy/versions?limit=1000', policyVersions);
+    const rows = versions.map((each) => [
+      String(each.version),
+      timeText(each.appliedAt),
+      each.appliedBy,
+      String(each.tests),
+      each.digest,
+    ]);
+    const text = table([['VERSION', 'APPLIED (UTC)', 'BY', 'TESTS', 'SHA-256'], ...rows]);
+    return { exitCode: exitCodes.ok, value: versions, text };
+  },
+};
+
+export const rollback: Command = {
+  summary: 'bring an earlier access policy back',
+  usage: 'policy rollback VERSION [--expect-version N]',
+  help: `
+Applies its text and tests anew, as the next version.
+
+--expect-version   the version it replaces; when another one is in force by now, nothing is applied
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, 'expect-version': { type: 'string' } },
+  async run(args) {
+    const [text = ''] = args.positionals;
+    const body = { version: numberOf(text, 'VERSION'), expectVersion: versionOf(args, 'expect-version') };
+    const value = await (await openOperator(args)).send('POST', '/v1/policy/rollback', body, policyApplied);
+    return { exitCode: exitCodes.ok, value, text: appliedText(value) };
+  },
+};
+
+function appliedText(value: { version: number; digest: string; connectionsClosed: number }): string {
+  const closed = value.connectionsClosed === 0 ? '' : `; ${value.connectionsClosed} connections closed`;
+  return `policy version ${value.version} is in force (SHA-256 ${value.digest})${closed}`;
+}
+
+function versionOf(args: Arguments, name: string): number | undefined {
+  const text = args.option(name);
+  return text === undefined ? undefined : numberOf(text, `--${name}`);
+}
+
+function numberOf(text: string, name: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new UsageError(`${name} is the number of a version`);
+  return Number(text);
+}

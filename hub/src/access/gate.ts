@@ -3,11 +3,13 @@
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Decision, Policy } from '@edgekeep/core/policy/policy';
 import type { Question, Resource } from '@edgekeep/core/policy/question';
+import { looksAt } from '@edgekeep/core/policy/reads';
 import { uidOfResource } from '@edgekeep/core/policy/request';
 import type { DeviceAction } from '@edgekeep/core/policy/schema';
 import { appendEntry } from '../audit/append.ts';
 import { HubError, type Reason } from '../error.ts';
 import { type Connections, cutOne, type DeviceConnection } from '../identity/connections.ts';
+import { presenceOf } from '../identity/presence-read.ts';
 import { getDevice } from '../registry/states.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
@@ -15,7 +17,7 @@ import type { Caller } from './api-token.ts';
 import { deviceQuestion, type Moment, operatorQuestion } from './context.ts';
 import type { CountryTable } from './country-table.ts';
 import type { DecisionLog } from './decision-log.ts';
-import { factsOf } from './facts.ts';
+import { factsOf, type Wanted } from './facts.ts';
 import type { CurrentPolicy, PolicyStore } from './policy-store.ts';
 import type { Traffic } from './traffic.ts';
 
@@ -111,7 +113,10 @@ export class AccessGate {
     });
     const own = facts.get(device.id);
     if (own === undefined) throw new HubError('device-unknown', `no device ${device.id}`);
-    const moment = this.momentOf(connection, device.id, ask.appraisal, nowMs);
+    const moment = {
+      ...this.momentOf(connection, device.id, ask.appraisal, nowMs),
+      ...(await this.#elsewhere(device.id, wanted, nowMs)),
+    };
     const question = deviceQuestion(action, own, resource, moment, ask.workload);
     // The policy may have changed while facts were read: the one in force now decides.
     const policy = this.#parts.policies.current();
@@ -122,6 +127,14 @@ export class AccessGate {
       this.#parts.decisions.note(`device:${device.id}`, question, decision, policy.version, nowMs);
     }
     return { policy, decision };
+  }
+
+  // On every node, where somebody looks at it.
+  async #elsewhere(deviceId: string, wanted: Wanted, nowMs: number): Promise<Pick<Moment, 'presence'> | undefined> {
+    const looks = wanted === 'all' || looksAt(wanted, 'context.presence') || looksAt(wanted, 'context.health');
+    if (!looks) return undefined;
+    const { places, elsewhere } = await presenceOf(this.#parts.database.read, deviceId, nowMs);
+    return { presence: { elsewhere, connections: places.length } };
   }
 
   /** Lets an operator pass or throws `access-refused`. Scopes were looked at before: a policy only narrows them. */

@@ -50,6 +50,12 @@ export class PolicyStore {
     return new PolicyStore(database, currentOf(await insert(database, policy, order)));
   }
 
+  /** Applies without regard to the policy in force, which need not even load; returns the version. */
+  static async replace(database: Database, order: Pick<PolicyOrder, 'text' | 'actor' | 'nowMs'>): Promise<number> {
+    using policy = loadOrThrow(order.text, 'the draft', 'any-action');
+    return (await insert(database, policy, order)).version;
+  }
+
   current(): CurrentPolicy {
     return this.#current;
   }

@@ -1,0 +1,29 @@
+// `edgekeep policy countries`: the own table of which network belongs to which country.
+import { readFile } from 'node:fs/promises';
+import { countryNetworks, countryNetworksAnswer } from '@edgekeep/wire/policy-api';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+
+export const command: Command = {
+  summary: 'show or replace the table of countries of networks',
+  usage: 'policy countries [FILE]',
+  help: `FILE has a network and a country on each line, "10.1.0.0/16 AT"; lines that begin with # do not count. It replaces the whole table.\n\n${operatorHelp}`,
+  positionals: { least: 0, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const operator = await openOperator(args);
+    const [file] = args.positionals;
+    if (file === undefined) {
+      const { networks } = await operator.get('/v1/countries', countryNetworks);
+      const text = networks.map(({ network, country }) => `${network} ${country}`).join('\n');
+      return { exitCode: exitCodes.ok, value: networks, text };
+    }
+    const lines = (await readFile(file, 'utf8')).split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#'));
+    const networks = lines.map((line) => {
+      const [network = '', country = ''] = line.trim().split(/[\s,]+/);
+      return { network, country };
+    });
+    const value = await operator.send('PUT', '/v1/countries', { networks }, countryNetworksAnswer);
+    return { exitCode: exitCodes.ok, value, text: `${value.networks} networks have a country` };
+  },
+};

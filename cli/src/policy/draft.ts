@@ -1,0 +1,109 @@
+// `edgekeep policy validate|test|diff`: a draft, looked at before it goes to a hub. `validate` and `test` need no hub: they run the hub's own engine.
+import { differencesOf, type PolicyDifferences } from '@edgekeep/core/policy/differences';
+import { loadPolicy, type Policy } from '@edgekeep/core/policy/policy';
+import { failedTests } from '@edgekeep/core/policy/test-file';
+import { policyVersionView } from '@edgekeep/wire/policy-api';
+import { policyView } from '@edgekeep/wire/operator-api';
+import { exitCodes, type Command, type Outcome, UsageError } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { loadDraft, readPolicyFiles } from './files.ts';
+
+const filesHelp = 'FILE is a *.cedar or *.test.json file, or a folder of both.';
+
+export const validate: Command = {
+  summary: 'check a policy strictly, without a hub',
+  usage: 'policy validate FILE…',
+  help: `${filesHelp} Exit code 1 and every reason when a hub would refuse it.`,
+  positionals: { least: 1, most: 64 },
+  options: {},
+  async run(args) {
+    const { text } = await readPolicyFiles(args.positionals);
+    const draft = loadDraft(text);
+    if (!isPolicy(draft)) return refused(draft);
+    using policy = draft;
+    const { digest, statements } = policy;
+    const value = {
+      valid: true,
+      digest,
+      statements: statements.map(({ id, effect, actions }) => ({ id, effect, actions })),
+    };
+    return { exitCode: exitCodes.ok, value, text: `${statements.length} statements are valid (SHA-256 ${digest})` };
+  },
+};
+
+export const test: Command = {
+  summary: "run a policy's tests, without a hub",
+  usage: 'policy test FILE…',
+  help: `${filesHelp} A test asks the policy a question and says what it expects (spec/access.md). Exit code 1 when one fails.`,
+  positionals: { least: 1, most: 64 },
+  options: {},
+  async run(args) {
+    const { text, tests } = await readPolicyFiles(args.positionals);
+    if (tests === undefined) throw new UsageError('no *.test.json file there');
+    const draft = loadDraft(text);
+    if (!isPolicy(draft)) return refused(draft);
+    using policy = draft;
+    const failed = failedTests(policy, tests);
+    const lines = failed.map(({ name, message }) => `FAILED ${name}: ${message}`);
+    const sum = `${tests.tests.length - failed.length} of ${tests.tests.length} tests pass`;
+    return {
+      exitCode: failed.length === 0 ? exitCodes.ok : exitCodes.refused,
+      value: { tests: tests.tests.length, failed },
+      text: [...lines, sum].join('\n'),
+    };
+  },
+};
+
+export const diff: Command = {
+  summary: 'show which statements a draft adds, removes and changes',
+  usage: 'policy diff FILE… [--version N]',
+  help: `
+${filesHelp} Statements are told apart by their names; comments, white space and order are no difference.
+
+--version   compare with this version (default: the one in force)
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 64 },
+  options: { ...operatorOption, version: { type: 'string' } },
+  async run(args) {
+    const { text } = await readPolicyFiles(args.positionals);
+    const draft = loadDraft(text);
+    if (!isPolicy(draft)) return refused(draft);
+    using policy = draft;
+    const operator = await openOperator(args);
+    const version = args.option('version') ?? String((await operator.get('/v1/policy', policyView)).version);
+    const before = await operator.get(`/v1/policy/versions/${encodeURIComponent(version)}`, policyVersionView);
+    const loaded = loadPolicy(before.text, { name: `policy ${version}`, meaning: before.meaning });
+    if (loaded.kind === 'refused') return refused(loaded.faults.map(({ message }) => message));
+    using old = loaded.policy;
+    const value = differencesOf(old.statements, policy.statements);
+    return {
+      exitCode: exitCodes.ok,
+      value: { version: before.version, ...value },
+      text: differenceText(value, version),
+    };
+  },
+};
+
+function differenceText({ added, removed, changed, same }: PolicyDifferences, version: string): string {
+  const indent = (sign: string, text: string) => text.trim().replaceAll(/^/gm, `${sign} `);
+  const blocks = [
+    ...removed.map(({ id, text }) => `removed ${id}\n${indent('-', text)}`),
+    ...added.map(({ id, text }) => `added ${id}\n${indent('+', text)}`),
+    ...changed.map(({ id, before, after }) => `changed ${id}\n${indent('-', before)}\n${indent('+', after)}`),
+  ];
+  const sum = `${added.length} added, ${removed.length} removed, ${changed.length} changed, ${same} the same as in policy ${version}`;
+  return [...blocks, sum].join('\n\n');
+}
+
+function isPolicy(draft: Policy | readonly string[]): draft is Policy {
+  return !Array.isArray(draft);
+}
+
+function refused(reasons: readonly string[]): Outcome {
+  return {
+    exitCode: exitCodes.refused,
+    value: { valid: false, reasons },
+    text: reasons.map((reason) => `REFUSED ${reason}`).join('\n'),
+  };
+}

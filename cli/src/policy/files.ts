@@ -1,0 +1,50 @@
+// A policy as files: one or more *.cedar and, beside them, *.test.json (spec/access.md, "Files"). A folder stands for all of both kinds in it.
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { type Policy, loadPolicy } from '@edgekeep/core/policy/policy';
+import { parsePolicyTests, type PolicyTests, policyTestsBytesMost } from '@edgekeep/core/policy/test-file';
+import { UsageError } from '../command.ts';
+
+export interface PolicyFiles {
+  /** As it is sent to the hub and as its digest is made: a single file as it is, several one after the other under their names. */
+  readonly text: string;
+  /** Of all test files together; undefined when there is none. */
+  readonly tests: PolicyTests | undefined;
+}
+
+export async function readPolicyFiles(paths: readonly string[]): Promise<PolicyFiles> {
+  const files = (await Promise.all(paths.map(filesAt))).flat().toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  const texts = files.filter((path) => path.endsWith('.cedar'));
+  if (texts.length === 0) throw new UsageError('no *.cedar file there');
+  const [only] = texts;
+  const text =
+    texts.length === 1 && only !== undefined
+      ? await readFile(only, 'utf8')
+      : (await Promise.all(texts.map(async (path) => `// ${basename(path)}\n${await readFile(path, 'utf8')}\n`))).join(
+          '',
+        );
+  const tests = await Promise.all(files.filter((path) => path.endsWith('.test.json')).map(readTests));
+  return {
+    text,
+    tests:
+      tests.length === 0 ? undefined : { type: 'edgekeep-policy-tests/v1', tests: tests.flatMap((file) => file.tests) },
+  };
+}
+
+/** The draft, or what is wrong with it, a line each. */
+export function loadDraft(text: string): Policy | readonly string[] {
+  const loaded = loadPolicy(text, { name: 'the draft' });
+  return loaded.kind === 'loaded' ? loaded.policy : loaded.faults.map(({ code, message }) => `${code}: ${message}`);
+}
+
+async function filesAt(path: string): Promise<readonly string[]> {
+  if (!(await stat(path)).isDirectory()) return [path];
+  const names = await readdir(path);
+  return names.filter((name) => name.endsWith('.cedar') || name.endsWith('.test.json')).map((name) => join(path, name));
+}
+
+async function readTests(path: string): Promise<PolicyTests> {
+  const bytes = await readFile(path);
+  if (bytes.length > policyTestsBytesMost) throw new UsageError(`${path} is longer than ${policyTestsBytesMost} bytes`);
+  return parsePolicyTests(bytes);
+}

@@ -1,0 +1,61 @@
+// `edgekeep policy simulate`: who would gain and who would lose access under a draft, before it goes live.
+import { type AccessChange, type Simulation, simulation } from '@edgekeep/wire/policy-api';
+import { exitCodes, type Command, UsageError } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { readPolicyFiles } from './files.ts';
+
+export const command: Command = {
+  summary: 'show who would gain and lose access under a draft',
+  usage: 'policy simulate FILE… [--last N] [--names N] [--no-fleet]',
+  help: `
+Asks the policy in force and the draft the newest recorded decisions again, and then about every device and token as of now. Nothing changes.
+
+--last      recorded decisions to replay, at most 100000 (default: 10000)
+--names     devices and tokens to name in each line, at most 100 (default: 10)
+--no-fleet  the recorded decisions only
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 64 },
+  options: { ...operatorOption, last: { type: 'string' }, names: { type: 'string' }, 'no-fleet': { type: 'boolean' } },
+  async run(args) {
+    const { text } = await readPolicyFiles(args.positionals);
+    const body = {
+      text,
+      last: countOf(args.option('last'), 'last'),
+      names: countOf(args.option('names'), 'names'),
+      fleet: !args.flag('no-fleet'),
+    };
+    const value = await (await openOperator(args)).send('POST', '/v1/policy/simulate', body, simulation);
+    return {
+      exitCode: value.errors.count === 0 ? exitCodes.ok : exitCodes.refused,
+      value,
+      text: simulationText(value),
+    };
+  },
+};
+
+function simulationText({ policyVersion, replayed, fleet, errors }: Simulation): string {
+  const unknown =
+    fleet.withoutAddress === 0 ? '' : `; of ${fleet.withoutAddress} devices nobody knows where they connect from`;
+  return [
+    `${replayed.asked} recorded decisions, asked again of policy ${policyVersion} and of the draft:`,
+    ...linesOf(replayed.changes),
+    `${fleet.principals} devices and tokens as of now, ${fleet.asked} questions${unknown}:`,
+    ...linesOf(fleet.changes),
+    ...(errors.count === 0 ? [] : [`${errors.count} questions the draft cannot answer; the first: ${errors.first}`]),
+  ].join('\n');
+}
+
+function linesOf(changes: readonly AccessChange[]): readonly string[] {
+  if (changes.length === 0) return ['  nobody gains or loses anything'];
+  return changes.map(({ change, action, by, count, names }) => {
+    const shown = names.length === 0 ? '' : `: ${names.join(', ')}${names.length < count ? ', …' : ''}`;
+    return `  ${change} ${action}, by ${by.join(', ') || 'no statement'}, ${count} times${shown}`;
+  });
+}
+
+function countOf(text: string | undefined, name: string): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d{1,6}$/.test(text)) throw new UsageError(`--${name} is a whole number`);
+  return Number(text);
+}
