@@ -4,7 +4,13 @@ import { describe, test } from 'node:test';
 import { z } from 'zod';
 import { CoreError } from '../error.ts';
 import { signerFromKey } from '../signer.ts';
-import { type AttestationResult, EAR_BYTES_MAX, signAttestationResult, verifyAttestationResult } from './ear.ts';
+import {
+  type AttestationResult,
+  EAR_BYTES_MAX,
+  EAR_LAYERS_MAX,
+  signAttestationResult,
+  verifyAttestationResult,
+} from './ear.ts';
 import { fixedKey } from './testing.ts';
 import { vectorsOf } from './testing-vectors.ts';
 import { statusOfVector, trustStatusOf } from './trust-vector.ts';
@@ -71,8 +77,15 @@ test('the longest result there can be fits the limit', async () => {
     pcr: 14,
     event: 19,
   }));
+  const most = Number.MAX_SAFE_INTEGER;
+  const layers = Array.from({ length: EAR_LAYERS_MAX }, () => ({
+    layer: most,
+    index: most,
+    svn: most,
+    'tcb-info': 'ab'.repeat(32),
+  }));
   const token = await signAttestationResult(
-    { ...result, reasons, policyId: 'p'.repeat(256), subject: 's'.repeat(128) },
+    { ...result, reasons, layers, policyId: 'p'.repeat(256), subject: 's'.repeat(128) },
     signerFromKey(key),
     'hub-1',
   );

@@ -18,7 +18,7 @@ export const EAR_TYP = 'eat+jwt'; // RFC 9782
 export const EAR_BYTES_MAX = 8 * 1024; // travels in a receipt of at most 16 KiB
 const REASONS_MAX = 4; // the first ones tell what is wrong; the audit log has all
 const MESSAGE_LENGTH_MAX = 600;
-const LAYERS_MAX = 16; // a chain has at most eight certificates, and few say more than one thing
+export const EAR_LAYERS_MAX = 16; // a chain has at most eight certificates, and few say more than one thing
 const SUBMODULE = 'device';
 
 export interface ResultReason {
@@ -82,7 +82,7 @@ const submoduleSchema = z.strictObject({
       }),
     )
     .max(REASONS_MAX),
-  'edgekeep.layers': z.array(appraisedLayerSchema).min(1).max(LAYERS_MAX).optional(),
+  'edgekeep.layers': z.array(appraisedLayerSchema).min(1).max(EAR_LAYERS_MAX).optional(),
 });
 
 const schema = z.strictObject({
@@ -103,7 +103,7 @@ export function attestationResultOf(appraisal: Appraisal, context: ResultContext
   const reasons = appraisal.reasons.slice(0, REASONS_MAX).map(({ code, message, pcr, event, layer }): ResultReason => {
     return { code, message: message.slice(0, MESSAGE_LENGTH_MAX), pcr, event: event?.index, layer };
   });
-  const layers = appraisal.dice?.layers.slice(0, LAYERS_MAX);
+  const layers = appraisal.dice?.layers.slice(0, EAR_LAYERS_MAX);
   return { ...context, status, vector, tier, pcrDigest, pcrs: pcrSelection, resetCount, reasons, layers };
 }
 
