@@ -4,11 +4,14 @@ import { createHash } from 'node:crypto';
 import { cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { leafHash } from '@edgekeep/core/audit/merkle';
+import { parseTlogProof, verifyTlogProof } from '@edgekeep/core/audit/proof';
+import { witnessPolicy } from '@edgekeep/core/audit/quorum';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
 import * as api from '@edgekeep/wire/device-api';
-import { auditProof, deviceDetail, replaceRootAnswer, stateAnswer } from '@edgekeep/wire/operator-api';
+import { auditProof, deviceDetail, deviceList, replaceRootAnswer, stateAnswer } from '@edgekeep/wire/operator-api';
 import { attributesView, historyView, importReport } from '@edgekeep/wire/registry-api';
 import { accepted, assertRefused } from './support/answer.ts';
 import { DeviceLink } from './support/device-link.ts';
@@ -81,6 +84,11 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     const { reported } = await world.operator.get('/v1/devices/press-1/attributes', attributesView);
     assert.equal(reported.version, 0);
     await orderRefused(world, '/v1/devices/press-1/release', because, /enrolling again/);
+    const list = await world.operator.get('/v1/devices?filter=state==wiped', deviceList);
+    assert.deepEqual(
+      list.devices.map(({ id }) => id),
+      ['press-1'],
+    );
     const late = await recover(world, first, await newOperationalKey('press-1'));
     assertRefused(late, { status: 403, code: 'device-quarantined', says: /wiped/ });
 
@@ -113,7 +121,12 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
       'registered',
       'active',
     ]);
-    for (const { logIndex } of changes) await world.operator.get(`/v1/audit/${logIndex}/proof`, auditProof);
+    for (const { logIndex } of changes) {
+      const entry = await world.operator.get(`/v1/audit/${logIndex}/proof`, auditProof);
+      const leaf = leafHash(parseBase64url(entry.entry, 'entry'));
+      const proof = parseTlogProof(Buffer.from(entry.proof));
+      assert.equal(verifyTlogProof(proof, leaf, world.hub.logKey, witnessPolicy([], 0)).kind, 'verified');
+    }
 
     // What it was: its certificate and its operational key.
     await using old = await DeviceLink.open(world.hub, oldCredential);

@@ -134,10 +134,8 @@ export async function startEnrolment(
   const token = needsToken ? (shown ?? (await findShownToken(database.read, undefined, asker))) : shown;
   if (token?.kind === 'group' && token.group !== group?.name) {
     const by = group === undefined ? 'by no proof that it asks for' : `by the enrolment group ${group.name}`;
-    throw refused(
-      'token-of-another-group',
-      `this token is of the enrolment group ${token.group}; ${deviceId} comes ${by}`,
-    );
+    const message = `this token is of the enrolment group ${token.group}, and ${deviceId} comes ${by}: enrol without it, or with a one-time token`;
+    throw refused('token-of-another-group', message);
   }
   if (returning !== undefined && endorsement === undefined) await assertFreshToken(database.read, returning, token);
   const generation = (returning?.generation ?? 0) + 1;
