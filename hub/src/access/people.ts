@@ -7,6 +7,9 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import { endTokens } from './token-store.ts';
 
+/** People are listed whole. */
+export const peopleMost = 1_000;
+
 interface Order {
   readonly name: string;
   readonly actor: string;
@@ -16,6 +19,11 @@ interface Order {
 export async function addPerson(trx: WriteTransaction, { name, actor, nowMs }: Order): Promise<void> {
   const known = await trx.selectFrom('person').select('name').where('name', '=', name).executeTakeFirst();
   if (known !== undefined) throw new HubError('conflict', `${name} is known already: \`edgekeep person list\``);
+  const { count } = await trx
+    .selectFrom('person')
+    .select((q) => q.fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow();
+  if (count >= peopleMost) throw new HubError('conflict', `there are ${peopleMost} people, as many as there may be`);
   const row = { name, added_at: nowMs, disabled_at: null, disabled_reason: null };
   await trx.insertInto('person').values(row).execute();
   await appendEntry(trx, { at: nowMs, kind: 'person-added', actor, subject: `person:${name}`, data: {} });

@@ -16,6 +16,8 @@ import { covers } from './roles.ts';
 import { type RootOperation, rootOperationOf } from './root-operations.ts';
 
 const pathMost = 300;
+// A list of a root, the largest of these orders, with its quotes.
+const bodyCharactersMost = 2_500_000;
 const anyJson = z.custom<Json>();
 
 export class TwoPeople {
@@ -74,6 +76,8 @@ export class TwoPeople {
     }
     if (path.length > pathMost) throw new HubError('request-invalid', `an address of at most ${pathMost} characters`);
     const json = body === undefined || body === null ? '' : canonicalText(body);
+    if (json.length > bodyCharactersMost)
+      throw new HubError('payload-too-large', 'this is more than is kept for a second person to read');
     assertNoSecretInAnswer(operation, body);
     const pending = { operation: operation.name, scope, method, path, body: json };
     const kept = await keepRequest(this.#database, pending, {
