@@ -21,7 +21,7 @@ import {
   issuingRequestAnswer,
   issuingRevokeAnswer,
 } from '@edgekeep/wire/authority-api';
-import { certificateList, expiry } from '@edgekeep/wire/operator-api';
+import { expiry } from '@edgekeep/wire/operator-api';
 import { assertRefused } from '../support/answer.ts';
 import { DeviceLink } from '../support/device-link.ts';
 import { HubWorld } from '../support/hub-world.ts';
@@ -229,7 +229,6 @@ test('each issuing CA has a responder of its own for OCSP', async () => {
     );
   }
   const retiring = issuing.find(({ status }) => status === 'retiring')?.id ?? '';
-  const certificates = await world.operator.get('/v1/certificates?limit=1000', certificateList);
   const chain = await world.operator.get('/v1/authorities/chain', authoritiesAnswer);
   const issuers = chain.issuing.map(({ certificate }) => parseCertificate(Buffer.from(certificate, 'base64url')));
   const issuer = issuers.find((each) => toHex(each.extensions.subjectKeyIdentifier ?? new Uint8Array(0)) === retiring);
@@ -237,7 +236,6 @@ test('each issuing CA has a responder of its own for OCSP', async () => {
   using store = new DatabaseSync(world.storeFile, { readOnly: true });
   const row = store.prepare('select serial from certificate where issuer = ? and revoked_at is null').get(retiring);
   const serial = Buffer.from(String(row?.['serial']), 'hex');
-  assert.ok(certificates.certificates.some((each) => each.serial === String(row?.['serial'])));
   const body = encodeOcspRequest([encodeCertId('sha1', issuerHashesOf(issuer, 'sha1'), serial)]);
   const answer = await world.askOperator('POST', '/ocsp', { body, contentType: 'application/ocsp-request' });
   const signer = hub.find(({ name }) => name.endsWith(retiring.slice(0, 8)));
