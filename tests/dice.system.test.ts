@@ -379,6 +379,19 @@ test('after a firmware update the device is the same, and its old firmware ends 
   await publishLayers('1.0.1', firmware());
 });
 
+test('a certificate is renewed for a key that the chain vouches for, and for no other', async () => {
+  const device = await enrolled('renewed', await newChip().boot(firmware()));
+  const other = await deviceOn('renewed', await newChip().boot(firmware()));
+  await using link = await device.connect(world.hub);
+  const renew = async (by: TestDevice) => {
+    const { request, spki } = await newOperationalKey('renewed');
+    const evidence = await by.evidence('certify', await link.challenge(), spki);
+    return link.ask('POST', '/v1/renew', { certificateRequest: toBase64url(request), evidence });
+  };
+  accepted(await renew(device), api.certificateResponse);
+  assertRefused(await renew(other), { status: 403, code: 'renewal-refused', reason: 'dice-device-differs' });
+});
+
 test('other code in layer 0 is another DeviceID: the hub takes it for no device it knows', async () => {
   const chip = newChip();
   await enrolled('reborn', await chip.boot(firmware()));
