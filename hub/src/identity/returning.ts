@@ -27,6 +27,9 @@ export async function findReturning(db: Kysely<Tables>, newcomer: Newcomer): Pro
   return device;
 }
 
+/** Whether a maker vouches for this root of trust and it outlasts a wipe, so that it shows by itself that it is still the same hardware. */
+export const keepsRoot = (tier: string): boolean => tier === 'tpm' || tier === 'dice';
+
 // A key in a file is new after a wipe, and a token stands for it; hardware stays the same unless an operator says otherwise.
 function assertRightHardware(device: DeviceRecord, { tier, rootSha256 }: Newcomer): void {
   const { id, next_root_sha256: ordered } = device;
@@ -34,7 +37,7 @@ function assertRightHardware(device: DeviceRecord, { tier, rootSha256 }: Newcome
     if (ordered === rootSha256) return;
     throw refused('root-of-trust-differs', `${id} must come back with the root of trust that was ordered: ${ordered}`);
   }
-  if (tier === device.tier && (tier !== 'tpm' || rootSha256 === device.root_sha256)) return;
+  if (tier === device.tier && (!keepsRoot(tier) || rootSha256 === device.root_sha256)) return;
   const message = `${id} was wiped and must come back with its own root of trust (${device.tier}): \`edgekeep device replace-root\` accepts another`;
   throw refused('root-of-trust-differs', message);
 }
