@@ -8,6 +8,9 @@ export async function alertsOf(world: HubWorld, deviceId: string, kind?: AlertKi
   return (await world.operator.get(`/v1/alerts?${chosen.toString()}`, alertList)).alerts;
 }
 
+// Each asks the hub once.
+const turnsMost = 2_000;
+
 /** The one alert of this kind about the device, once it is there and `fits`: some are raised behind the request that caused them. */
 export async function alertOf(
   world: HubWorld,
@@ -15,10 +18,11 @@ export async function alertOf(
   kind: AlertKind,
   fits: (alert: AlertView) => boolean = () => true,
 ): Promise<AlertView> {
-  for (;;) {
+  for (let turn = 0; turn < turnsMost; turn += 1) {
     const [alert, another] = await alertsOf(world, deviceId, kind);
     if (another !== undefined) throw new TypeError(`more than one alert of the kind ${kind} about ${deviceId}`);
     if (alert !== undefined && fits(alert)) return alert;
     await new Promise((resolve) => setImmediate(resolve));
   }
+  throw new Error(`no such alert: there are ${JSON.stringify(await alertsOf(world, deviceId))}`);
 }
