@@ -1,0 +1,68 @@
+// Clocks that are wrong: a device's by a day, the hub's set forward and back while it runs. What has ended stays ended, nothing crashes, and whoever
+// is refused is told why.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { parseCrl } from '@edgekeep/core/identity/crl';
+import { toHex } from '@edgekeep/core/bytes';
+import { revocationAnswer } from '@edgekeep/wire/operator-api';
+import { assertRefused } from '../support/answer.ts';
+import { DeviceLink } from '../support/device-link.ts';
+import { SoftwareWorld } from '../support/software-world.ts';
+import { allowSoftware, TestAgent } from '../support/test-agent.ts';
+
+const daySeconds = 86_400;
+const models = [{ name: 'surface', use: 'program' as const }];
+let fleet: SoftwareWorld;
+before(async () => {
+  fleet = await SoftwareWorld.open();
+  await fleet.world.publishModel('surface', '1.0.0', 'weights');
+});
+after(() => fleet[Symbol.asyncDispose]());
+
+for (const [what, aheadSeconds] of [
+  ['a day ahead', daySeconds],
+  ['a day behind', -daySeconds],
+] as const) {
+  test(`a device whose clock is ${what} enrols, takes no result that its clock contradicts, and holds no key`, async () => {
+    const { world } = fleet;
+    await allowSoftware(world);
+    await using device = await TestAgent.prepare(world, `skewed-${aheadSeconds > 0 ? 'ahead' : 'behind'}`, { models });
+    const story = await device.start({ clock: () => world.clock.now() + aheadSeconds * 1_000 });
+    await story.next('connected');
+    const { step, code, message } = await story.next('failed');
+    assert.deepEqual([step, code], ['check-in', 'hub-answer-invalid']);
+    assert.match(message, /86400 seconds (old|in the future)/);
+    const { models: held, connected } = device.agent.status();
+    assert.deepEqual([held[0]?.state, connected], ['locked', true]);
+  });
+}
+
+test('a hub whose clock is set forward ends what is over by it, and back revives nothing that was ended', async (t) => {
+  const { world, device, link } = fleet;
+  const before = await device.release(link, 'surface', '1.0.0');
+  assert.ok(before.lease.notAfter > world.clock.now() / 1_000);
+
+  await t.test('forward: the certificate is over, and the refusal says what to do', async () => {
+    world.clock.advanceSeconds(8 * daySeconds);
+    assertRefused(await link.ask('POST', '/v1/challenges'), { status: 401, code: 'certificate-required' });
+  });
+  await t.test('back: the device is served again by the certificate whose time it is', async () => {
+    world.clock.advanceSeconds(-8 * daySeconds);
+    assert.equal((await device.attest(link)).status, 200);
+  });
+  await t.test('what was revoked stays revoked, and the number of the list grows whatever its date', async () => {
+    const list = async () => parseCrl(await world.operator.getBytes('/crl'));
+    const serial = (await world.device('software')).certificates.at(-1)?.serial ?? '';
+    const order = { serials: [serial], reason: 'keyCompromise', note: 'a test' };
+    await world.operator.send('POST', '/v1/certificates/revoke', order, revocationAnswer);
+    const here = await list();
+    world.clock.advanceSeconds(-daySeconds);
+    await world.operator.send('POST', '/v1/certificates/revoke', { ...order, note: 'again' }, revocationAnswer);
+    const earlier = await list();
+    for (const { revoked } of [here, earlier]) assert.ok(revoked.has(serial));
+    assert.ok(toHex(here.number) < toHex(earlier.number));
+    await using again = await DeviceLink.open(world.hub, device.credential);
+    assertRefused(await device.bind(again), { status: 403, code: 'certificate-revoked' });
+    world.clock.advanceSeconds(daySeconds);
+  });
+});
