@@ -173,7 +173,10 @@ export class AccessGate {
     const { connections, traffic, countries } = this.#parts;
     const address = connection.remoteAddress;
     const bound = [...connections.bound(deviceId)];
-    const elsewhere = bound.some((other) => other !== connection && other.remoteAddress !== address);
+    // Contested: it was used beside somebody who claims the same identity, here or on another node (spec/presence.md).
+    const elsewhere = bound.some(
+      (other) => other.place?.contested === true || (other !== connection && other.remoteAddress !== address),
+    );
     return {
       address,
       country: countries.countryOf(address),
