@@ -27,7 +27,7 @@ import {
 import { HardwareError } from '@edgekeep/hardware/error';
 import * as api from '@edgekeep/wire/device-api';
 import { enrolmentGroupDeleted, enrolmentGroupView } from '@edgekeep/wire/enrolment-group-api';
-import { policyView } from '@edgekeep/wire/operator-api';
+import { policyView, stateAnswer } from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
 import { accepted, type Answer, assertRefused } from './support/answer.ts';
 import { DeviceLink, zeroNonce } from './support/device-link.ts';
@@ -491,3 +491,22 @@ async function filesIn(folder: string): Promise<Buffer> {
   const files = entries.filter((entry) => entry.isFile());
   return Buffer.concat(await Promise.all(files.map((entry) => readFile(join(entry.parentPath, entry.name)))));
 }
+
+test('a wiped device comes back with a token made since, not by keys that its firmware may have given away', async () => {
+  const chip = newChip();
+  const id = 'wiped-1';
+  await enrolled(id, await chip.boot(firmware()));
+  for (const order of ['quarantine', 'wiped']) {
+    await world.operator.send('POST', `/v1/devices/${id}/${order}`, { reason: 'firmware was replaced' }, stateAnswer);
+  }
+  const again = await deviceOn(id, await chip.boot(firmware()));
+  const alone = await again.tryEnrol(world, undefined);
+  assertRefused(alone, { ...notEnrolled, reason: 'token-not-fresh' });
+  world.clock.advanceSeconds(1);
+  const stranger = await deviceOn(id, await newChip().boot(firmware()));
+  const fresh = await world.enrolmentToken({ deviceId: id });
+  assertRefused(await stranger.tryEnrol(world, fresh), { ...notEnrolled, reason: 'root-of-trust-differs' });
+  accepted(await again.tryEnrol(world, fresh), api.certificateResponse);
+  await using link = await again.connect(world.hub);
+  await again.release(link, 'opaque', '1.0.0');
+});

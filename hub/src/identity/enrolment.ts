@@ -49,7 +49,13 @@ import {
   type ShownIdevid,
   type TrustedIdevid,
 } from './idevid.ts';
-import { assertFreshToken, assertRootNotFormer, beginGeneration, findReturning, keepsRoot } from './returning.ts';
+import {
+  assertFreshToken,
+  assertRootNotFormer,
+  beginGeneration,
+  comesBackByItself,
+  findReturning,
+} from './returning.ts';
 import { attestationKeyFor, rootDigestOf } from './root-keys.ts';
 import { findShownToken, type ShownToken, spendShownToken, tokenActor } from './shown-token.ts';
 
@@ -137,7 +143,7 @@ export async function startEnrolment(
     const message = `this token is of the enrolment group ${token.group}, and ${deviceId} comes ${by}: enrol without it, or with a one-time token`;
     throw refused('token-of-another-group', message);
   }
-  if (returning !== undefined && !keepsRoot(tier)) await assertFreshToken(database.read, returning, token);
+  if (returning !== undefined && !comesBackByItself(tier)) await assertFreshToken(database.read, returning, token);
   const generation = (returning?.generation ?? 0) + 1;
   const trusted = idevid?.kind === 'trusted' ? idevid : undefined;
   const common = { deviceId, identity, rootSha256, token, proof, group, idevid: trusted, address, generation };
@@ -300,7 +306,7 @@ async function admit(
   const { returning, imported, settings, row } = now;
   if (returning !== undefined) {
     await assertAnchorGroupsOpen(trx, pending.proof);
-    if (!keepsRoot(row.tier)) await assertFreshToken(trx, returning, pending.token);
+    if (!comesBackByItself(row.tier)) await assertFreshToken(trx, returning, pending.token);
     await beginGeneration(trx, returning, row);
     return undefined;
   }

@@ -27,8 +27,14 @@ export async function findReturning(db: Kysely<Tables>, newcomer: Newcomer): Pro
   return device;
 }
 
-/** Whether a maker vouches for this root of trust and it outlasts a wipe, so that it shows by itself that it is still the same hardware. */
-export const keepsRoot = (tier: string): boolean => tier === 'tpm' || tier === 'dice';
+// A maker vouches for this root of trust and it outlasts a wipe.
+const keepsRoot = (tier: string): boolean => tier === 'tpm' || tier === 'dice';
+
+/**
+ * Whether it shows by itself that the hardware is at hand. The keys of DICE's layers can be copied by whoever held the firmware, which is what
+ * a wiped device stood under: a token stands for that one.
+ */
+export const comesBackByItself = (tier: string): boolean => tier === 'tpm';
 
 // A key in a file is new after a wipe, and a token stands for it; hardware stays the same unless an operator says otherwise.
 function assertRightHardware(device: DeviceRecord, { tier, rootSha256 }: Newcomer): void {
