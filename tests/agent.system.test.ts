@@ -13,6 +13,7 @@ import { parseBase64url } from '@edgekeep/core/bytes';
 import { auditList } from '@edgekeep/wire/operator-api';
 import { attributesView } from '@edgekeep/wire/registry-api';
 import { z } from 'zod';
+import { alertsOf } from './support/alerts.ts';
 import { HubWorld, newPublisher, publicPem } from './support/hub-world.ts';
 import { allowSoftware, TestAgent } from './support/test-agent.ts';
 
@@ -88,6 +89,7 @@ test('a restarted agent comes back by its root of trust, without a token', async
   await story.next('recovered');
   await story.next('ready');
   assert(!story.has('enrolled'));
+  assert.deepEqual(await alertsOf(world, 'press-2'), []);
 });
 
 test('quarantine locks the model within a second, ends the program, and release brings it back', async () => {
@@ -246,6 +248,7 @@ test('the operational certificate is renewed ahead of time, without a gap', asyn
   await story.next('cosigned');
   assert(!story.has('disconnected'));
   assert.equal(device.agent.status().state, 'online');
+  assert.deepEqual(await alertsOf(short, 'press-11'), []);
 });
 
 test('operators see what the device says of itself, programs on it see what operators want, also after a restart', async () => {
