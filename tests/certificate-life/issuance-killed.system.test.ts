@@ -1,7 +1,7 @@
-// kill -9 of the hub while it issues: a certificate that a client received is recorded with its log entry, and no two have one serial number.
+// kill -9 of the hub while it issues and renews: a certificate that a client received is recorded with its log entry, and no two have one serial number.
 import assert from 'node:assert/strict';
 import { createHash, randomInt } from 'node:crypto';
-import { request } from 'node:https';
+import { request, type RequestOptions } from 'node:https';
 import { DatabaseSync } from 'node:sqlite';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
@@ -9,6 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { toHex } from '@edgekeep/core/bytes';
 import { serialText } from '@edgekeep/core/identity/certificate';
 import { parseCertificates } from '@edgekeep/core/identity/cms-certificates';
+import { encodePem } from '@edgekeep/core/identity/pem';
 import { HubProcess } from '../support/hub-process.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { newOperationalKey } from '../support/test-device.ts';
@@ -25,21 +26,29 @@ test(`a hub that is killed ${kills} times while it issues`, { timeout: 60_000 + 
   const order = { tier: 'software' } as const;
   const tokens = await Promise.all(Array.from({ length: kills * tokensEachLife }, () => world.enrolmentToken(order)));
   await world.stop();
-  const requests = await Promise.all(tokens.map(async (_, at) => (await newOperationalKey(`line-${at}`)).request));
+  const keys = await Promise.all(tokens.map(async (_, at) => newOperationalKey(`line-${at}`)));
 
   const received: Uint8Array[] = [];
+  let renewed = 0;
   let next = 0;
   for (let life = 0; life < kills; life += 1) {
     const hub = await HubProcess.start(world.hubFolder, world.operatorFile, rootPem);
     const ask = async () => {
       while (next < tokens.length) {
         const at = (next += 1) - 1;
-        const body = await enrol(hub, `line-${at}`, tokens[at] ?? '', requests[at] ?? new Uint8Array(0)).catch(
-          () => undefined,
-        );
+        const [token, key] = [tokens[at], keys[at]];
+        if (token === undefined || key === undefined) return;
+        const id = `line-${at}`;
+        const authorization = `Basic ${Buffer.from(`${id}:${token}`).toString('base64')}`;
+        const first = await post(hub, 'simpleenroll', key.request, { headers: { authorization } });
         // The hub is dead.
-        if (body === undefined) return;
-        received.push(Buffer.from(body, 'base64'));
+        if (first === undefined) return;
+        received.push(first);
+        const mutual = { cert: pemOf(first), key: key.privateKeyPem };
+        const second = await post(hub, 'simplereenroll', (await newOperationalKey(id)).request, mutual);
+        if (second === undefined) return;
+        received.push(second);
+        renewed += 1;
       }
     };
     const asking = Array.from({ length: clients }, ask);
@@ -47,7 +56,8 @@ test(`a hub that is killed ${kills} times while it issues`, { timeout: 60_000 + 
     await hub.kill();
     await Promise.all(asking);
   }
-  t.diagnostic(`${received.length} certificates received, ${next} asked for`);
+  t.diagnostic(`${received.length} certificates received, ${renewed} of them renewals`);
+  assert.ok(renewed > 0, 'nothing was renewed');
   assert.ok(received.length > kills, `only ${received.length} certificates were received`);
 
   const certificates = received.flatMap((message) => parseCertificates(message));
@@ -63,7 +73,7 @@ test(`a hub that is killed ${kills} times while it issues`, { timeout: 60_000 + 
       .prepare('select entry from audit_entry')
       .all()
       .map(({ entry }) => JSON.parse(Buffer.from(entry instanceof Uint8Array ? entry : []).toString('utf8')))
-      .filter(({ kind }) => kind === 'device-enrolled')
+      .filter(({ kind }) => kind === 'device-enrolled' || kind === 'certificate-renewed')
       .map(({ data }) => data.certificate),
   );
   const serials = new Set<string>();
@@ -77,24 +87,43 @@ test(`a hub that is killed ${kills} times while it issues`, { timeout: 60_000 + 
   assert.equal(logged.size, rows.size, 'a recorded certificate without an entry, or the other way round');
 });
 
-async function enrol(hub: HubProcess, id: string, token: string, certificateRequest: Uint8Array): Promise<string> {
+/** The certificates in the answer; undefined when there was none, because the hub was killed. */
+async function post(
+  hub: HubProcess,
+  operation: 'simpleenroll' | 'simplereenroll',
+  certificateRequest: Uint8Array,
+  { headers = {}, ...client }: Pick<RequestOptions, 'headers' | 'cert' | 'key'>,
+): Promise<Uint8Array | undefined> {
   const { host, port } = hub.deviceAddress;
-  return new Promise((resolve, reject) => {
-    const headers = {
-      'content-type': 'application/pkcs10',
-      authorization: `Basic ${Buffer.from(`${id}:${token}`).toString('base64')}`,
-    };
-    const path = '/.well-known/est/simpleenroll';
-    const options = { method: 'POST', host, port, path, headers, ca: hub.rootPem, servername: 'localhost' };
-    const outgoing = request(options, (response) => {
-      const body = text(response);
-      response.once('close', () => {
-        if (response.statusCode === 200 && response.complete) resolve(body);
-        else reject(new Error(`status ${response.statusCode}`));
-      });
-      body.catch(reject);
+  const options = {
+    ...client,
+    method: 'POST',
+    host,
+    port,
+    path: `/.well-known/est/${operation}`,
+    headers: { ...headers, 'content-type': 'application/pkcs10' },
+    ca: hub.rootPem,
+    servername: 'localhost',
+    agent: false,
+  };
+  const answer = Promise.withResolvers<Uint8Array | undefined>();
+  const nothing = () => answer.resolve(undefined);
+  const outgoing = request(options, (response) => {
+    const body = text(response);
+    body.catch(nothing);
+    response.once('close', () => {
+      if (!response.complete) return nothing();
+      if (response.statusCode !== 200) return answer.reject(new Error(`${operation}: status ${response.statusCode}`));
+      void body.then((base64) => answer.resolve(Buffer.from(base64, 'base64')));
     });
-    outgoing.once('error', reject);
-    outgoing.end(Buffer.from(certificateRequest).toString('base64'));
   });
+  outgoing.once('error', nothing);
+  outgoing.end(Buffer.from(certificateRequest).toString('base64'));
+  return answer.promise;
+}
+
+function pemOf(message: Uint8Array): string {
+  const [leaf] = parseCertificates(message);
+  assert.ok(leaf !== undefined);
+  return encodePem('CERTIFICATE', leaf.der);
 }

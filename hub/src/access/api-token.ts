@@ -12,6 +12,8 @@ export interface Caller {
   readonly tokenSha256: string;
   /** The person whose token it is; undefined for a service. */
   readonly person: string | undefined;
+  readonly roles: readonly string[];
+  /** Those of its roles, and its own. */
   readonly scopes: readonly Scope[];
   readonly expiresAtMs: number;
   /** As it stands in the audit log: `person:NAME/TOKEN` or `service:TOKEN`. */
@@ -50,6 +52,7 @@ export async function findCaller(db: Kysely<Tables>, sha256: string, nowMs: numb
   return {
     tokenSha256: row.sha256,
     person: row.person ?? undefined,
+    roles: wordsOf(row.roles),
     scopes: grantedBy(row),
     expiresAtMs: row.expires_at,
     actor: actorOf(row),

@@ -75,7 +75,7 @@ export interface OperatorMoment {
 
 /** A caller's token; a token of a person is in that person. */
 export function operatorQuestion(
-  caller: Pick<Caller, 'person' | 'scopes' | 'actor'>,
+  caller: Pick<Caller, 'person' | 'roles' | 'scopes' | 'actor'>,
   moment: OperatorMoment,
 ): Question {
   const { nowMs, scope, changes } = moment;
@@ -91,7 +91,7 @@ export function operatorQuestion(
     kind: 'token',
     id: actor,
     scopes,
-    roles: [],
+    roles: caller.roles.toSorted(),
     ...(person === undefined ? {} : { person }),
   };
   return { action: 'administer', principal, resource: { kind: 'hub' }, context };

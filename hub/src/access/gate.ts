@@ -157,7 +157,7 @@ export class AccessGate {
   }
 
   operatorQuestion(
-    caller: Pick<Caller, 'person' | 'scopes' | 'actor'>,
+    caller: Pick<Caller, 'person' | 'roles' | 'scopes' | 'actor'>,
     request: { readonly address: string; readonly scope: string; readonly changes: boolean; readonly nowMs: number },
   ): Question {
     return operatorQuestion(caller, { ...request, country: this.#parts.countries.countryOf(request.address) });
