@@ -6,6 +6,7 @@ import type { AuditLog } from './audit/log.ts';
 import { AuthorityKeeper } from './authority/keeper.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { createDeviceListener } from './device-listener.ts';
+import { endConnectionsOnClose } from './http/open-connections.ts';
 import type { HttpServer } from './http/server.ts';
 import { createOperatorListener } from './operator-listener.ts';
 import { openParts } from './parts.ts';
@@ -43,6 +44,7 @@ export async function startHub(
   const devicePort = () => addressOf(device).port;
   const operator = opened.adopt(await createOperatorListener(parts, devicePort), (app) => app.close());
   for (const [name, app] of [['device', device] as const, ['operator', operator] as const]) {
+    endConnectionsOnClose(app);
     app.addHook('onResponse', async (request, reply) => {
       const route = request.routeOptions.url ?? 'none';
       parts.metrics.observeRequest(name, route, reply.statusCode, reply.elapsedTime / 1_000);

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { connect, type Socket } from 'node:net';
+import { test } from 'node:test';
+import { queueNewcomers } from './newcomers.ts';
+import { endConnectionsOnClose } from './open-connections.ts';
+import { createServer } from './server.ts';
+
+// Far less than the two minutes that Node gives a handshake.
+const timeout = 20_000;
+
+async function open(prepare: (app: ReturnType<typeof createServer>) => void) {
+  const app = createServer({}, 'silent', 'device');
+  prepare(app);
+  endConnectionsOnClose(app);
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const address = app.server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  return { app, address };
+}
+
+async function silentClient({ port, address }: AddressInfo): Promise<Socket> {
+  const socket = connect(port, address).on('error', () => undefined);
+  await once(socket, 'connect');
+  return socket;
+}
+
+test('a client in the middle of its handshake does not keep a listener from closing', { timeout }, async () => {
+  const { app, address } = await open(() => undefined);
+  const accepted = once(app.server, 'connection');
+  const client = await silentClient(address);
+  await accepted;
+  const gone = once(client, 'close');
+  await app.close();
+  await gone;
+});
+
+test('nor does one that still waits for its turn, or comes while the listener closes', { timeout }, async () => {
+  const { app, address } = await open(({ server }) =>
+    queueNewcomers(server, { begunEachTurn: 0, waitMsMost: 60_000, waitingMost: 5 }),
+  );
+  const accepted = once(app.server, 'connection');
+  const waiting = await silentClient(address);
+  await accepted;
+  const [late, gone] = [connect(address.port, address.address).on('error', () => undefined), once(waiting, 'close')];
+  const lateGone = once(late, 'close');
+  await app.close();
+  await Promise.all([gone, lateGone]);
+});
