@@ -26,14 +26,21 @@ async function silentClient({ port, address }: AddressInfo): Promise<Socket> {
   return socket;
 }
 
+/** However it came about. */
+function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.on('error', () => undefined).once('close', () => resolve());
+  });
+}
+
 test('a client in the middle of its handshake does not keep a listener from closing', { timeout }, async () => {
   const { app, address } = await open(() => undefined);
   const accepted = once(app.server, 'connection');
   const client = await silentClient(address);
   await accepted;
-  const gone = once(client, 'close');
+  const end = closed(client);
   await app.close();
-  await gone;
+  await end;
 });
 
 test('nor does one that still waits for its turn, or comes while the listener closes', { timeout }, async () => {
@@ -43,8 +50,8 @@ test('nor does one that still waits for its turn, or comes while the listener cl
   const accepted = once(app.server, 'connection');
   const waiting = await silentClient(address);
   await accepted;
-  const [late, gone] = [connect(address.port, address.address).on('error', () => undefined), once(waiting, 'close')];
-  const lateGone = once(late, 'close');
+  const late = connect(address.port, address.address);
+  const ends = [waiting, late].map(closed);
   await app.close();
-  await Promise.all([gone, lateGone]);
+  await Promise.all(ends);
 });
