@@ -1,7 +1,8 @@
 // kill -9 of the hub while it issues and renews: a certificate that a client received is recorded with its log entry, and no two have one serial number.
 import assert from 'node:assert/strict';
 import { createHash, randomInt } from 'node:crypto';
-import { request, type RequestOptions } from 'node:https';
+import type { OutgoingHttpHeaders } from 'node:http';
+import { request } from 'node:https';
 import { DatabaseSync } from 'node:sqlite';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
@@ -92,7 +93,10 @@ async function post(
   hub: HubProcess,
   operation: 'simpleenroll' | 'simplereenroll',
   certificateRequest: Uint8Array,
-  { headers = {}, ...client }: Pick<RequestOptions, 'headers' | 'cert' | 'key'>,
+  {
+    headers = {},
+    ...client
+  }: { readonly headers?: OutgoingHttpHeaders; readonly cert?: string; readonly key?: string },
 ): Promise<Uint8Array | undefined> {
   const { host, port } = hub.deviceAddress;
   const options = {
