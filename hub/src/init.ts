@@ -2,9 +2,9 @@
 import { access, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodePem } from '@edgekeep/core/identity/pem';
-import { sha256Hex } from './access/api-token.ts';
-import { addPerson } from './access/people.ts';
-import { addToken, newTokenText } from './access/token-store.ts';
+import { sha256Hex } from './digest.ts';
+import { addPerson } from './people/people.ts';
+import { addToken, newTokenText } from './people/token-store.ts';
 import { appendEntry } from './audit/append.ts';
 import { birthFileNames, operatorFileName, readBirthCertificates } from './birth.ts';
 import { HubError } from './error.ts';

@@ -4,7 +4,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { approvalList, approveAnswer } from '@edgekeep/wire/approval-api';
 import { apiTokenAnswer, policyView } from '@edgekeep/wire/operator-api';
 import { personList } from '@edgekeep/wire/people-api';
-import { rootOperations } from '@edgekeep/hub/access/root-operations';
+import { rootOperations } from '@edgekeep/hub/people/root-operations';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { accepted, assertRefused } from '../support/answer.ts';

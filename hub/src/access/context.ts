@@ -14,7 +14,7 @@ import {
 import type { DeviceAction } from '@edgekeep/core/policy/schema';
 import type { SiteView } from '@edgekeep/wire/site-api';
 import { z } from 'zod';
-import type { Caller } from './api-token.ts';
+import type { Caller } from '../people/api-token.ts';
 import type { DeviceFacts } from './facts.ts';
 import { healthOf } from './health.ts';
 import type { TrafficNow } from './traffic.ts';

@@ -1,8 +1,8 @@
 // Which country an address belongs to, by the operator's own table (spec/access.md, "Network"): no foreign database is asked, and none is shipped.
 import { type Address, type Network, networkContains, parseAddress, parseNetwork } from '@edgekeep/core/policy/network';
 import { appendEntry } from '../audit/append.ts';
-import { sha256Hex } from './api-token.ts';
-import { announceCuts, inBatches } from '../identity/revocation-store.ts';
+import { sha256Hex } from '../digest.ts';
+import { announceCuts, inBatches } from '../revocation/store.ts';
 import type { Database } from '../store/database.ts';
 import type { CountryNetworkRow } from '../store/access-tables.ts';
 

@@ -8,7 +8,7 @@ import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
-import { takeChallenge } from '../identity/connections.ts';
+import { takeChallenge } from '../presence/connections.ts';
 import { getDevice } from '../registry/states.ts';
 import type { Receipts } from './receipts.ts';
 import { releaseKey, type ReleaseParts } from './release.ts';

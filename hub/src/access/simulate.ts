@@ -5,10 +5,10 @@ import { type Question, questionSchema, type Resource } from '@edgekeep/core/pol
 import { looksAt, type Reads } from '@edgekeep/core/policy/reads';
 import { type DeviceAction, deviceActions } from '@edgekeep/core/policy/schema';
 import type { AccessChange, Simulation } from '@edgekeep/wire/policy-api';
-import type { DeviceConnection } from '../identity/connections.ts';
+import type { DeviceConnection } from '../presence/connections.ts';
 import type { Kysely } from 'kysely';
 import type { DeviceRecord, Tables } from '../store/schema.ts';
-import { findCaller } from './api-token.ts';
+import { findCaller } from '../people/api-token.ts';
 import { deviceQuestion } from './context.ts';
 import { type DeviceFacts, factsOf } from './facts.ts';
 import type { AccessGate, GateParts } from './gate.ts';

@@ -2,7 +2,7 @@
 // certificate, alarms. Each step reads the store and is done again after a kill; none is done twice.
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { makeLastList } from '../identity/crl.ts';
+import { makeLastList } from '../revocation/crl.ts';
 import type { OwnCertificate } from '../identity/expiry.ts';
 import { firstIssuingKeyName, readSigner } from '../keys.ts';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';

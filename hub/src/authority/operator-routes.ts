@@ -4,8 +4,8 @@ import * as api from '@edgekeep/wire/authority-api';
 import { z } from 'zod';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { Connections } from '../identity/connections.ts';
-import type { RevocationWatch } from '../identity/revocation-watch.ts';
+import type { Connections } from '../presence/connections.ts';
+import type { RevocationWatch } from '../revocation/watch.ts';
 import {
   abandonIssuing,
   activateIssuing,

@@ -1,9 +1,9 @@
 // The key of an issuing CA was stolen: one order ends it, everything it issued, and puts the next one in its place (spec/authorities.md, "Rotation").
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import type { Connections } from '../identity/connections.ts';
-import { announceCuts, type RevokedRow, voidLeases } from '../identity/revocation-store.ts';
-import type { RevocationWatch } from '../identity/revocation-watch.ts';
+import type { Connections } from '../presence/connections.ts';
+import { announceCuts, type RevokedRow, voidLeases } from '../revocation/store.ts';
+import type { RevocationWatch } from '../revocation/watch.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { IssuingAuthorityRow } from '../store/schema.ts';
 import { activateIn, assertRow, type AuthorityParts, subjectOf } from './issuing-orders.ts';

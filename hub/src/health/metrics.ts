@@ -1,7 +1,7 @@
 // Prometheus metrics of the hub: a registry of its own, so that several hubs can live in one process.
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { AuditLog } from '../audit/log.ts';
-import type { Connections } from '../identity/connections.ts';
+import type { Connections } from '../presence/connections.ts';
 import { countOpenAlerts } from '../respond/alert-list.ts';
 import type { Database } from '../store/database.ts';
 

@@ -12,7 +12,7 @@ import type { Traffic } from '../access/traffic.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { Authorities } from '../authority/authorities.ts';
-import type { ConnectedWorkload, Connections, DeviceConnection, ShownCertificate } from '../identity/connections.ts';
+import type { ConnectedWorkload, Connections, DeviceConnection, ShownCertificate } from '../presence/connections.ts';
 import type { HubSettings } from '../settings.ts';
 
 export interface BoundDevice {

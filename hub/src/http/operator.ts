@@ -1,10 +1,10 @@
 // The operator listener: who asks (an API token with a scope), and nothing else; the routes live with their subjects.
 import type { FastifyRequest } from 'fastify';
-import { assertScope, authenticate, type Caller } from '../access/api-token.ts';
+import { assertScope, authenticate, type Caller } from '../people/api-token.ts';
 import type { AccessGate } from '../access/gate.ts';
-import type { Scope } from '../access/roles.ts';
-import { TokenUse } from '../access/token-use.ts';
-import { approvedHeader, type ApprovedRequests } from '../access/approved-requests.ts';
+import type { Scope } from '../people/roles.ts';
+import { TokenUse } from '../people/token-use.ts';
+import { approvedHeader, type ApprovedRequests } from '../people/approved-requests.ts';
 import type { Clock } from '../clock.ts';
 import type { Database } from '../store/database.ts';
 

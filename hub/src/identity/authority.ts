@@ -15,7 +15,7 @@ import { HubError } from '../error.ts';
 import { clockSkewSeconds } from '../keys.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { HubCertificateRow } from '../store/schema.ts';
-import { type CertificateOrigin, nextDescent } from './lineage.ts';
+import { type CertificateOrigin, nextDescent } from '../presence/lineage.ts';
 
 // The server key lives in memory only and is new at every start; a hub that runs on makes the next one in time.
 const serverLifeSeconds = 400 * 86_400;

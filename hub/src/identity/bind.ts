@@ -12,12 +12,12 @@ import type { AccessGate } from '../access/gate.ts';
 import { assertNotCutOff } from '../registry/enablement.ts';
 import { getDevice } from '../registry/states.ts';
 import type { Database } from '../store/database.ts';
-import type { CloneWatch } from './clone-watch.ts';
-import { descentOf, recordUse } from './lineage.ts';
-import type { PlaceVerdict } from './places.ts';
-import type { Arrival, Presence } from './presence.ts';
-import { cannotBeCopied } from './presence-read.ts';
-import { assertCertificateStands } from './revocation-store.ts';
+import type { CloneWatch } from '../presence/clone-watch.ts';
+import { descentOf, recordUse } from '../presence/lineage.ts';
+import type { PlaceVerdict } from '../presence/places.ts';
+import type { Arrival, Presence } from '../presence/presence.ts';
+import { cannotBeCopied } from '../presence/read.ts';
+import { assertCertificateStands } from '../revocation/store.ts';
 
 export interface BindParts {
   readonly database: Database;

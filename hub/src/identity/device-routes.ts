@@ -7,8 +7,8 @@ import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
 import { type BindParts, bindConnection } from './bind.ts';
 import { certifyNextKey } from './certify.ts';
-import { openChallenge, takeChallenge } from './connections.ts';
-import { completeEnrolment, type EnrolmentParts, startEnrolment } from './enrolment.ts';
+import { openChallenge, takeChallenge } from '../presence/connections.ts';
+import { completeEnrolment, type EnrolmentParts, startEnrolment } from '../enrolment/enrolment.ts';
 import { getDevice } from '../registry/states.ts';
 
 export function identityDeviceRoutes(

@@ -10,12 +10,12 @@ import { groupsOf } from '../registry/groups.ts';
 import { queryDevices } from '../registry/list.ts';
 import { type Tags, tagsOf } from '../registry/tags.ts';
 import type { DeviceRecord } from '../store/schema.ts';
-import type { Connections } from './connections.ts';
-import { type DevicePresence, onlineAmong, presenceOf } from './presence-read.ts';
-import { createEnrolmentToken } from './enrolment-token.ts';
-import { formerDevicesOf, formerIdentitiesOf } from './returning.ts';
+import type { Connections } from '../presence/connections.ts';
+import { type DevicePresence, onlineAmong, presenceOf } from '../presence/read.ts';
+import { createEnrolmentToken } from '../enrolment/one-time-token.ts';
+import { formerDevicesOf, formerIdentitiesOf } from '../enrolment/returning.ts';
 import { getDevice } from '../registry/states.ts';
-import { idevidOf } from './idevid.ts';
+import { idevidOf } from '../enrolment/idevid.ts';
 
 const page = z.strictObject({
   filter: z.string().min(1).optional(),

@@ -8,7 +8,7 @@ import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { HubSettings } from '../settings.ts';
 import { type CertifyParts, certifyNextKey } from './certify.ts';
-import { type DeviceConnection, openChallenge, takeChallenge } from './connections.ts';
+import { type DeviceConnection, openChallenge, takeChallenge } from '../presence/connections.ts';
 import { findDevice } from '../registry/states.ts';
 
 type RecoveryParts = CertifyParts & {

@@ -9,7 +9,7 @@ import { type DeviceIdentity, deviceIdentitySchema } from '@edgekeep/wire/device
 import { type WrapTarget, wrapTargetOf } from '../access/wrap.ts';
 import { HubError } from '../error.ts';
 import type { DeviceRow } from '../store/schema.ts';
-import { deviceIdCertificateOf } from './device-id-certificate.ts';
+import { deviceIdCertificateOf } from '../enrolment/device-id-certificate.ts';
 
 // Devices seen lately; one takes about 8 KiB with both keys and the text they were read from.
 const devicesMost = 20_000;

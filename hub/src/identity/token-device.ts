@@ -4,14 +4,14 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { parseUtf8, utf8 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { parseDeviceToken, verifyDeviceToken } from '@edgekeep/core/identity/device-token';
-import { sha256Hex } from '../access/api-token.ts';
+import { sha256Hex } from '../digest.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { type Place, unwrapSecret, wrapSecret } from '../platform-wrap.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { recordChange } from '../registry/history.ts';
-import { arriveByToken, type TokenPlaceRule } from './token-place.ts';
+import { arriveByToken, type TokenPlaceRule } from '../presence/token-place.ts';
 import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
 import { findDevice, getDevice } from '../registry/states.ts';
 

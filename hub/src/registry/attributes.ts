@@ -3,7 +3,7 @@
 import { type Attributes, attributesSchema } from '@edgekeep/wire/attributes';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
-import { sha256Hex } from '../access/api-token.ts';
+import { sha256Hex } from '../digest.ts';
 import { HubError } from '../error.ts';
 import { getDevice } from './states.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';

@@ -3,7 +3,7 @@
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { getDevice } from './states.ts';
-import { announceCuts, revokeWorkloadsOf, voidLeases } from '../identity/revocation-store.ts';
+import { announceCuts, revokeWorkloadsOf, voidLeases } from '../revocation/store.ts';
 import type { Fleet } from '../respond/quarantine.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';

@@ -9,10 +9,10 @@ import {
   type ImportReport,
   type ListedLine,
 } from '@edgekeep/wire/registry-api';
-import { sha256Hex } from '../access/api-token.ts';
+import { sha256Hex } from '../digest.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { inBatches } from '../identity/revocation-store.ts';
+import { inBatches } from '../revocation/store.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { Listing } from './import-listing.ts';
 import { linesOf } from './lines.ts';

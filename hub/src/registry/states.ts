@@ -6,7 +6,7 @@ import { HubError } from '../error.ts';
 import { recordChange } from './history.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceState, Tables } from '../store/schema.ts';
-import { revokeOfDevices, revokeWorkloadsOf, voidLeases } from '../identity/revocation-store.ts';
+import { revokeOfDevices, revokeWorkloadsOf, voidLeases } from '../revocation/store.ts';
 
 /** Which states may follow which by an order or an appraisal. `retired` is final; a wiped device becomes `registered` by enrolling, and no other way. */
 const transitions: Readonly<Record<DeviceState, readonly DeviceState[]>> = {

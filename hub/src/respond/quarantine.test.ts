@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { deviceOf, seedFleet } from '../identity/testing-revocation.ts';
-import { RevocationWatch } from '../identity/revocation-watch.ts';
+import { deviceOf, seedFleet } from '../revocation/testing-revocation.ts';
+import { RevocationWatch } from '../revocation/watch.ts';
 import { Database } from '../store/database.ts';
 import { quarantineDevice, retireDevice } from './quarantine.ts';
 

@@ -1,10 +1,10 @@
 // Cutting a device off: its state and leases change in one durable transaction, then its live connections are closed. In this order, so
 // that a device that reconnects at once is already refused.
 import type { WitnessBoard } from '../audit/witness.ts';
-import type { Connections } from '../identity/connections.ts';
+import type { Connections } from '../presence/connections.ts';
 import { changeState } from '../registry/states.ts';
-import { announceCuts } from '../identity/revocation-store.ts';
-import type { RevocationWatch } from '../identity/revocation-watch.ts';
+import { announceCuts } from '../revocation/store.ts';
+import type { RevocationWatch } from '../revocation/watch.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceState } from '../store/schema.ts';
 

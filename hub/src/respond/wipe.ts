@@ -1,7 +1,7 @@
 // Wiping a device (spec/reonboarding.md): its identity here ends for good, its record stays. What follows is a new enrolment, or retirement.
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { announceCuts, revokeOfDevices } from '../identity/revocation-store.ts';
+import { announceCuts, revokeOfDevices } from '../revocation/store.ts';
 import { tokenTier } from '../identity/token-device.ts';
 import { recordChange } from '../registry/history.ts';
 import { changeState, getDevice } from '../registry/states.ts';

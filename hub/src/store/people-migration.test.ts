@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
-import { findCaller } from '../access/api-token.ts';
+import { findCaller } from '../people/api-token.ts';
 import { migration as mainJob } from './migrations/0001-main-job.ts';
 import { migration as people } from './migrations/0010-people-and-workloads.ts';
 import { openSqlite } from './sqlite.ts';

@@ -8,7 +8,7 @@ import type { AccessGate } from '../access/gate.ts';
 import type { Clock } from '../clock.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
-import { assertCertificateStands } from '../identity/revocation-store.ts';
+import { assertCertificateStands } from '../revocation/store.ts';
 import { certifyWorkload, type WorkloadParts } from './certify.ts';
 
 const byName = z.strictObject({ name: api.workloadNameSchema });

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { RevocationWatch } from '../identity/revocation-watch.ts';
+import type { RevocationWatch } from '../revocation/watch.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import { declareWorkload, listDeclarations, removeWorkload, type WorkloadTarget } from './declarations.ts';

@@ -1,6 +1,6 @@
 // The end of workloads' certificates, within the transaction of whatever ends them, and what became of a workload.
 import type { RevocationReason } from '@edgekeep/core/identity/crl-reason';
-import { announceCuts } from '../identity/revocation-store.ts';
+import { announceCuts } from '../revocation/store.ts';
 import type { WriteTransaction } from '../store/database.ts';
 
 export interface WorkloadOnDevice {

@@ -1,0 +1,125 @@
+// What imports have said of devices that are to come, and of roots of trust that must not (spec/registry.md, "Import"): looked at, taken back,
+// and, for roots of trust, said one at a time.
+import type { Kysely } from 'kysely';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import type { Database } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
+import { findDevice } from '../registry/states.ts';
+
+interface Page {
+  readonly after: string;
+  readonly limit: number;
+}
+
+interface Order {
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+export interface Expected {
+  readonly id: string;
+  readonly rootSha256: string | null;
+  readonly site: string | null;
+  readonly importedAt: number;
+  readonly enrolled: boolean;
+}
+
+/** By id, those behind `after`; with `waiting` only devices that have not enrolled yet. */
+export async function listExpected(
+  db: Kysely<Tables>,
+  { after, limit, waiting }: Page & { readonly waiting: boolean },
+): Promise<readonly Expected[]> {
+  const rows = await db
+    .selectFrom('expected_device')
+    .leftJoin('device', 'device.id', 'expected_device.id')
+    .select([
+      'expected_device.id as id',
+      'expected_device.root_sha256 as rootSha256',
+      'expected_device.site as site',
+      'expected_device.imported_at as importedAt',
+      'device.id as deviceId',
+    ])
+    .where('expected_device.id', '>', after)
+    .$if(waiting, (q) => q.where('device.id', 'is', null))
+    .orderBy('expected_device.id')
+    .limit(limit)
+    .execute();
+  return rows.map(({ deviceId, ...row }) => ({ ...row, enrolled: deviceId !== null }));
+}
+
+/** Takes back that a device is to come; one that has enrolled stays what it is, with its tags and groups. */
+export async function removeExpected(database: Database, order: Order & { readonly id: string }): Promise<void> {
+  const { id, actor, nowMs } = order;
+  await database.write(async (trx) => {
+    const gone = await trx
+      .deleteFrom('expected_device')
+      .where('id', '=', id)
+      .returning('root_sha256')
+      .executeTakeFirst();
+    if (gone === undefined)
+      throw new HubError('not-found', `${id} is not expected: \`edgekeep expected-device list\` shows all`);
+    await trx.deleteFrom('enrolment_listing').where('device_id', '=', id).execute();
+    if ((await findDevice(trx, id)) === undefined) {
+      await trx.deleteFrom('device_tag').where('device_id', '=', id).execute();
+      await trx.deleteFrom('device_group_member').where('device_id', '=', id).execute();
+    }
+    const data = { rootSha256: gone.root_sha256 };
+    await appendEntry(trx, { at: nowMs, kind: 'expected-device-removed', actor, subject: `device:${id}`, data });
+  });
+}
+
+export interface BlockedRoot {
+  readonly rootSha256: string;
+  readonly reason: string;
+  readonly blockedAt: number;
+}
+
+/** By digest, those behind `after`. */
+export async function listBlockedRoots(db: Kysely<Tables>, { after, limit }: Page): Promise<readonly BlockedRoot[]> {
+  return db
+    .selectFrom('blocked_root')
+    .select(['root_sha256 as rootSha256', 'reason', 'blocked_at as blockedAt'])
+    .where('root_sha256', '>', after)
+    .orderBy('root_sha256')
+    .limit(limit)
+    .execute();
+}
+
+interface RootOrder extends Order {
+  readonly rootSha256: string;
+  readonly reason: string;
+}
+
+/** From now on it cannot enrol. Returns the device that has enrolled with it, which is not touched. */
+export async function blockRoot(database: Database, order: RootOrder): Promise<string | undefined> {
+  const { rootSha256, reason, actor, nowMs } = order;
+  return database.write(async (trx) => {
+    await trx
+      .insertInto('blocked_root')
+      .values({ root_sha256: rootSha256, reason, blocked_at: nowMs })
+      .onConflict((conflict) => conflict.column('root_sha256').doUpdateSet({ reason }))
+      .execute();
+    const subject = `root-of-trust:${rootSha256}`;
+    await appendEntry(trx, { at: nowMs, kind: 'root-of-trust-blocked', actor, subject, data: { reason } });
+    const device = await trx.selectFrom('device').select('id').where('root_sha256', '=', rootSha256).executeTakeFirst();
+    return device?.id;
+  });
+}
+
+/** It may enrol again where everything else allows it. */
+export async function unblockRoot(database: Database, order: RootOrder): Promise<void> {
+  const { rootSha256, reason, actor, nowMs } = order;
+  await database.write(async (trx) => {
+    const gone = await trx
+      .deleteFrom('blocked_root')
+      .where('root_sha256', '=', rootSha256)
+      .returning('reason')
+      .executeTakeFirst();
+    if (gone === undefined)
+      throw new HubError('not-found', 'this root of trust is not blocked: `edgekeep root-of-trust list` shows all');
+    const subject = `root-of-trust:${rootSha256}`;
+    const data = { reason, was: gone.reason };
+    await appendEntry(trx, { at: nowMs, kind: 'root-of-trust-unblocked', actor, subject, data });
+  });
+}

@@ -1,0 +1,50 @@
+// A DICE device's DeviceID certificate at enrolment (spec/dice.md): a path to a vendor that the operator trusts for DICE. That the device has the
+// key, and what runs on it, the evidence shows that comes next.
+import { type DiceTrust, validateDeviceId } from '@edgekeep/core/attest/dice/chain';
+import { parseBase64url } from '@edgekeep/core/bytes';
+import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { equalNames } from '@edgekeep/core/identity/distinguished-name';
+import { toHex } from '@edgekeep/core/bytes';
+import type { DeviceIdentity } from '@edgekeep/wire/device-api';
+import { sha256Hex } from '../digest.ts';
+import { HubError } from '../error.ts';
+
+export interface ProvenDeviceId {
+  /** SHA-256 of the SPKI of every authority above the DeviceID, the nearest first. */
+  readonly authorities: readonly string[];
+  /** SHA-256 of the DeviceID certificate, hex. */
+  readonly certificateSha256: string;
+}
+
+type DiceDevice = Extract<DeviceIdentity, { kind: 'dice' }>;
+
+/** Operators may put makers' intermediate certificates beside their roots: only self-issued ones are anchors. */
+export function diceTrustOf(certificates: readonly Certificate[]): DiceTrust {
+  const isRoot = ({ issuer, subject }: Certificate) => equalNames(issuer, subject);
+  return {
+    anchors: certificates.filter(isRoot),
+    intermediates: certificates.filter((certificate) => !isRoot(certificate)),
+  };
+}
+
+/** The DeviceID certificate of a device that described itself so. */
+export function deviceIdCertificateOf({ deviceIdCertificates: [first = ''] }: DiceDevice): Certificate {
+  return parseCertificate(parseBase64url(first, 'deviceIdCertificates'));
+}
+
+/** Throws `enrolment-refused` unless the first certificate is a DeviceID of a vendor trusted for DICE. */
+export function proveDeviceId(identity: DiceDevice, trust: DiceTrust, nowMs: number): ProvenDeviceId {
+  const sent = identity.deviceIdCertificates.map((text) =>
+    parseCertificate(parseBase64url(text, 'deviceIdCertificates')),
+  );
+  const verdict = validateDeviceId(sent, trust, Math.floor(nowMs / 1_000));
+  if (verdict.kind === 'refused') {
+    throw new HubError('enrolment-refused', 'the DeviceID certificate is not one of a maker trusted for DICE', {
+      reasons: verdict.reasons,
+    });
+  }
+  return {
+    authorities: verdict.chain.slice(1).map(({ spki }) => sha256Hex(spki)),
+    certificateSha256: toHex(certificateDigest(deviceIdCertificateOf(identity))),
+  };
+}

@@ -1,0 +1,99 @@
+// What a device gets when it enrols (spec/enrolment-groups.md, "What a device gets"): its place in the group, tags, desired attributes, device
+// groups, a site. What an import said of the device itself comes before what its group says of all.
+import { networkContains, parseAddress, parseNetwork } from '@edgekeep/core/policy/network';
+import { tagsMost } from '@edgekeep/wire/registry-api';
+import { HubError } from '../error.ts';
+import { listSites } from '../site/sites.ts';
+import type { WriteTransaction } from '../store/database.ts';
+import { giveDesired } from '../registry/attributes.ts';
+import { type EnrolmentGroup, groupFull } from './match.ts';
+import { joinsOf } from './groups.ts';
+import { tagsOf } from '../registry/tags.ts';
+
+export interface Newcomer {
+  readonly deviceId: string;
+  /** The address it enrols from, as its connection shows it. */
+  readonly address: string;
+  readonly nowMs: number;
+}
+
+/** Takes one of the group's places and gives the device what it has for each; the device's row must be there. */
+export async function joinEnrolmentGroup(
+  trx: WriteTransaction,
+  group: EnrolmentGroup,
+  newcomer: Newcomer,
+): Promise<void> {
+  const { name, terms } = group;
+  const { deviceId, nowMs } = newcomer;
+  await takePlace(trx, name);
+  await trx.updateTable('device').set({ enrolment_group: name }).where('id', '=', deviceId).execute();
+  await giveTags(trx, group, deviceId);
+  if (terms.desired !== undefined) await giveDesired(trx, deviceId, terms.desired, nowMs);
+  const members = (await joinsOf(trx, name)).map((joined) => ({ group_name: joined, device_id: deviceId }));
+  if (members.length > 0) {
+    await trx
+      .insertInto('device_group_member')
+      .values(members)
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  }
+}
+
+/** Puts a device where its import says, else where its group says; returns the site, null for none. */
+export async function allocateSite(
+  trx: WriteTransaction,
+  group: EnrolmentGroup | undefined,
+  { deviceId, address }: Newcomer,
+): Promise<string | null> {
+  const expected = await trx.selectFrom('expected_device').select('site').where('id', '=', deviceId).executeTakeFirst();
+  const ordered = expected?.site ?? group?.terms.site ?? null;
+  const site = ordered ?? (group?.terms.siteByAddress === true ? await siteAt(trx, address) : null);
+  if (site === null) return null;
+  const known = await trx.selectFrom('site').select('name').where('name', '=', site).executeTakeFirst();
+  // Policies ask for the site: a device must not begin at another place than the one it was meant for.
+  if (known === undefined) throw refused('site-unknown', `${deviceId} belongs to the site ${site}, which was deleted`);
+  await trx.updateTable('device').set({ site }).where('id', '=', deviceId).execute();
+  return site;
+}
+
+// Two devices may ask for the last place at once: the row decides.
+async function takePlace(trx: WriteTransaction, name: string): Promise<void> {
+  const { numUpdatedRows } = await trx
+    .updateTable('enrolment_group')
+    .set((q) => ({ devices: q('devices', '+', 1) }))
+    .where('name', '=', name)
+    .where((eb) => eb.or([eb('devices_most', 'is', null), eb('devices', '<', eb.ref('devices_most'))]))
+    .executeTakeFirst();
+  if (Number(numUpdatedRows) !== 1) throw groupFull(name);
+}
+
+async function giveTags(trx: WriteTransaction, { name, terms }: EnrolmentGroup, deviceId: string): Promise<void> {
+  const given = Object.entries(terms.tags).map(([key, value]) => ({ device_id: deviceId, key, value }));
+  if (given.length === 0) return;
+  await trx
+    .insertInto('device_tag')
+    .values(given)
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  const tags = (await tagsOf(trx, [deviceId])).get(deviceId) ?? {};
+  if (Object.keys(tags).length > tagsMost)
+    throw refused('tags-too-many', `the tags of ${deviceId} and of ${name} together are more than ${tagsMost}`);
+}
+
+// The narrowest network wins; of two sites with the same one, the first by name.
+async function siteAt(trx: WriteTransaction, text: string): Promise<string | null> {
+  const address = parseAddress(text);
+  if (address === undefined) return null;
+  const matches = (await listSites(trx)).flatMap(({ name, networks }) =>
+    networks.flatMap((each) => {
+      const network = parseNetwork(each);
+      return network !== undefined && networkContains(network, address) ? [{ name, length: network.prefixLength }] : [];
+    }),
+  );
+  const [best] = matches.toSorted((a, b) => b.length - a.length);
+  return best?.name ?? null;
+}
+
+function refused(code: string, message: string): HubError {
+  return new HubError('enrolment-refused', message, { reasons: [{ code, message }] });
+}

@@ -1,0 +1,86 @@
+// One-time enrolment tokens: a random text an operator hands to one device; kept as a SHA-256, usable once, until it expires.
+import { randomBytes } from 'node:crypto';
+import { sha256Hex } from '../digest.ts';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { EnrolmentTokenRow } from '../store/schema.ts';
+
+export interface EnrolmentTokenOrder {
+  /** The only device id this token may enrol; any when left out. */
+  readonly deviceId: string | undefined;
+  /** The only tier it may enrol; any when left out. */
+  readonly tier: string | undefined;
+  readonly lifeSeconds: number;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+export async function createEnrolmentToken(database: Database, order: EnrolmentTokenOrder): Promise<string> {
+  const text = `ee_${randomBytes(24).toString('base64url')}`;
+  const { deviceId, tier, actor, nowMs, lifeSeconds } = order;
+  const expiresAtMs = nowMs + lifeSeconds * 1_000;
+  const sha256 = sha256Hex(text);
+  await database.write(async (trx) => {
+    await trx
+      .insertInto('enrolment_token')
+      .values({
+        sha256,
+        device_id: deviceId ?? null,
+        tier: tier ?? null,
+        created_at: nowMs,
+        expires_at: expiresAtMs,
+        used_by: null,
+      })
+      .execute();
+    const data = { token: sha256.slice(0, 16), tier, expiresAt: expiresAtMs };
+    await appendEntry(trx, {
+      at: nowMs,
+      kind: 'enrolment-token-created',
+      actor,
+      subject: deviceId === undefined ? 'any-device' : `device:${deviceId}`,
+      data,
+    });
+  });
+  return text;
+}
+
+/** The token's row when it may enrol this device now; one message for every reason, so that guessing teaches nothing. */
+export async function findEnrolmentToken(
+  db: Pick<Database['read'], 'selectFrom'>,
+  text: string | undefined,
+  device: { readonly deviceId: string; readonly tier: string; readonly nowMs: number },
+): Promise<EnrolmentTokenRow> {
+  const row =
+    text === undefined
+      ? undefined
+      : await db.selectFrom('enrolment_token').selectAll().where('sha256', '=', sha256Hex(text)).executeTakeFirst();
+  const fits =
+    row !== undefined &&
+    row.used_by === null &&
+    row.expires_at > device.nowMs &&
+    (row.device_id === null || row.device_id === device.deviceId) &&
+    (row.tier === null || row.tier === device.tier);
+  if (!fits) throw tokenUnfit();
+  return row;
+}
+
+/** What every text that is no token for this device is refused with. */
+export function tokenUnfit(): HubError {
+  return new HubError(
+    'enrolment-refused',
+    'this needs an enrolment token that is unused, unexpired and meant for this device: `edgekeep enroll token` makes one',
+  );
+}
+
+/** Uses the token up; a second use in the meantime is refused. */
+export async function spendEnrolmentToken(trx: WriteTransaction, sha256: string, deviceId: string): Promise<void> {
+  const result = await trx
+    .updateTable('enrolment_token')
+    .set({ used_by: deviceId })
+    .where('sha256', '=', sha256)
+    .where('used_by', 'is', null)
+    .executeTakeFirst();
+  if (Number(result.numUpdatedRows) !== 1)
+    throw new HubError('enrolment-refused', 'this enrolment token was used meanwhile');
+}

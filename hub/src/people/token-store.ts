@@ -1,0 +1,283 @@
+// Making, listing and ending API tokens (spec/operator-access.md). A token for somebody else is registered by its SHA-256, so that only its
+// owner ever has the text; nobody hands out more than he has.
+import { randomBytes } from 'node:crypto';
+import type { apiTokenOrder } from '@edgekeep/wire/operator-api';
+import type { TokenView } from '@edgekeep/wire/people-api';
+import type { z } from 'zod';
+import type { ExpressionBuilder, Kysely } from 'kysely';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import { inBatches } from '../revocation/store.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { ApiTokenRow } from '../store/operator-tables.ts';
+import type { Tables } from '../store/schema.ts';
+import { sha256Hex } from '../digest.ts';
+import { type Caller, grantedBy, tokenPrefix, wordsOf } from './api-token.ts';
+import { covers, isRole, isScope, roles, type Scope, scopes, scopesOf } from './roles.ts';
+
+const idLength = 16;
+// Tokens that were made by one another form a tree; deeper than this is a mistake.
+const derivedDepthMost = 100;
+
+export interface TokenOrder {
+  readonly name: string;
+  readonly roles: readonly string[];
+  readonly scopes: readonly string[];
+  /** Whose it shall be: a person's, or `service`; undefined for the caller's own kind. */
+  readonly owner: { readonly kind: 'person'; readonly name: string } | { readonly kind: 'service' } | undefined;
+  /** Of the token's text, where its owner made it. */
+  readonly sha256: string | undefined;
+  readonly lifeSeconds: number;
+}
+
+/** What the request asks for. */
+export function tokenOrderOf({ person, service, ...body }: z.infer<typeof apiTokenOrder>): TokenOrder {
+  const owner =
+    person === undefined
+      ? service === undefined
+        ? undefined
+        : ({ kind: 'service' } as const)
+      : ({ kind: 'person', name: person } as const);
+  return { ...body, sha256: body.sha256, owner };
+}
+
+export interface CreatedToken {
+  readonly id: string;
+  /** Undefined where the owner has it already. */
+  readonly token: string | undefined;
+  readonly expiresAt: number;
+}
+
+/** The first 16 digits of the hash: enough to name a token, nothing to guess it from. */
+export function tokenId(sha256: string): string {
+  return sha256.slice(0, idLength);
+}
+
+export function newTokenText(): string {
+  return tokenPrefix + randomBytes(32).toString('base64url');
+}
+
+/** Whose token an order makes. */
+export function ownerOf(order: Pick<TokenOrder, 'owner'>, caller: Pick<Caller, 'person'>): string | undefined {
+  if (order.owner === undefined) return caller.person;
+  return order.owner.kind === 'person' ? order.owner.name : undefined;
+}
+
+/** Makes a token by the rights of `caller`, with its audit entry. */
+export async function createToken(
+  database: Database,
+  order: TokenOrder,
+  by: { readonly caller: Caller; readonly actor: string; readonly nowMs: number; readonly lifeDaysMost: number },
+): Promise<CreatedToken> {
+  const { caller, actor, nowMs, lifeDaysMost } = by;
+  const granted = grantsOf(order);
+  if (order.lifeSeconds > lifeDaysMost * 86_400)
+    throw new HubError('request-invalid', `a token lives ${lifeDaysMost} days at most here (tokens.lifeDaysMost)`);
+  const person = ownerOf(order, caller);
+  const admin = covers(caller.scopes, 'admin');
+  const expiresAt = nowMs + order.lifeSeconds * 1_000;
+  if (!admin) assertNarrower(caller, { granted, person, expiresAt });
+  const isOwn = person === undefined || person === caller.person;
+  if (!isOwn && order.sha256 === undefined) {
+    throw new HubError(
+      'request-invalid',
+      `${person} makes the token and you register its SHA-256, so that nobody else ever has it: \`edgekeep token prepare\``,
+    );
+  }
+  const text = order.sha256 === undefined ? newTokenText() : undefined;
+  const sha256 = order.sha256 ?? sha256Hex(text ?? '');
+  await database.write(async (trx) => {
+    if (person !== undefined) await assertPersonEnabled(trx, person);
+    await addToken(trx, {
+      sha256,
+      name: order.name,
+      person,
+      roles: order.roles,
+      scopes: order.scopes,
+      expiresAtMs: expiresAt,
+      derivedFrom: admin ? undefined : caller.tokenSha256,
+      actor,
+      nowMs,
+    });
+  });
+  return { id: tokenId(sha256), token: text, expiresAt };
+}
+
+function grantsOf(order: TokenOrder): readonly Scope[] {
+  for (const name of order.scopes)
+    if (!isScope(name))
+      throw new HubError('request-invalid', `no scope ${JSON.stringify(name)}: there are ${scopes.join(', ')}`);
+  for (const name of order.roles)
+    if (!isRole(name)) {
+      const known = Object.keys(roles).join(', ');
+      throw new HubError('request-invalid', `no role ${JSON.stringify(name)}: there are ${known}`);
+    }
+  return scopesOf(order.roles, order.scopes);
+}
+
+function assertNarrower(
+  caller: Caller,
+  wanted: { readonly granted: readonly Scope[]; readonly person: string | undefined; readonly expiresAt: number },
+): void {
+  const beyond = wanted.granted.filter((scope) => !covers(caller.scopes, scope));
+  if (beyond.length > 0) {
+    throw new HubError(
+      'scope-missing',
+      `a token makes others with at most its own scopes; it lacks ${beyond.join(' ')}`,
+    );
+  }
+  if (wanted.person !== caller.person) {
+    throw new HubError('scope-missing', 'only a token with the scope admin makes tokens for others and for services');
+  }
+  if (wanted.expiresAt > caller.expiresAtMs) {
+    throw new HubError('request-invalid', 'a token makes others that end no later than itself: ask for a shorter life');
+  }
+}
+
+async function assertPersonEnabled(trx: WriteTransaction, name: string): Promise<void> {
+  const row = await trx.selectFrom('person').select('disabled_at').where('name', '=', name).executeTakeFirst();
+  if (row === undefined)
+    throw new HubError('not-found', `no person ${JSON.stringify(name)}: \`edgekeep person add\` makes one known`);
+  if (row.disabled_at !== null) throw new HubError('conflict', `${name} is disabled: \`edgekeep person enable\``);
+}
+
+/** Records a token and its entry; throws `conflict` for a text that was registered before. */
+export async function addToken(
+  trx: WriteTransaction,
+  token: {
+    readonly sha256: string;
+    readonly name: string;
+    readonly person: string | undefined;
+    readonly roles: readonly string[];
+    readonly scopes: readonly string[];
+    readonly expiresAtMs: number;
+    readonly derivedFrom: string | undefined;
+    readonly actor: string;
+    readonly nowMs: number;
+  },
+): Promise<void> {
+  const { sha256, name, person, actor, nowMs } = token;
+  const same = await trx.selectFrom('api_token').select('name').where('sha256', '=', sha256).executeTakeFirst();
+  if (same !== undefined) throw new HubError('conflict', 'this token was registered before: make another');
+  const words = { roles: token.roles.join(' '), scopes: token.scopes.join(' ') };
+  await trx
+    .insertInto('api_token')
+    .values({
+      ...words,
+      sha256,
+      name,
+      person: person ?? null,
+      created_at: nowMs,
+      created_by: actor,
+      derived_from: token.derivedFrom ?? null,
+      expires_at: token.expiresAtMs,
+      revoked_at: null,
+    })
+    .execute();
+  const data = { ...words, id: tokenId(sha256), person, expiresAt: token.expiresAtMs };
+  await appendEntry(trx, { at: nowMs, kind: 'api-token-created', actor, subject: `token:${name}`, data });
+}
+
+/** Ends every token of this name, or the one of this id, and whatever they made for themselves; gives how many. */
+export async function revokeTokens(
+  database: Database,
+  nameOrId: string,
+  by: { readonly caller: Caller; readonly actor: string; readonly nowMs: number },
+): Promise<number> {
+  const { caller, actor, nowMs } = by;
+  return database.write(async (trx) => {
+    let named = trx
+      .selectFrom('api_token')
+      .select('sha256')
+      .where('revoked_at', 'is', null)
+      .where((q) => q.or([q('name', '=', nameOrId), ...(isTokenId(nameOrId) ? [startsWithId(q, nameOrId)] : [])]));
+    if (!covers(caller.scopes, 'admin')) named = named.where('person', '=', caller.person ?? null);
+    const first = (await named.execute()).map(({ sha256 }) => sha256);
+    if (first.length === 0) throw new HubError('not-found', `no API token ${JSON.stringify(nameOrId)} is valid`);
+    const count = await endTokens(trx, first, nowMs);
+    const subject = `token:${nameOrId}`;
+    await appendEntry(trx, { at: nowMs, kind: 'api-token-revoked', actor, subject, data: { count } });
+    return count;
+  });
+}
+
+/** Ends these tokens and all that derive from them; gives how many were valid. */
+export async function endTokens(trx: WriteTransaction, sha256s: readonly string[], nowMs: number): Promise<number> {
+  let some = sha256s;
+  let count = 0;
+  for (let depth = 0; depth < derivedDepthMost && some.length > 0; depth += 1) {
+    const ended = await inBatches(some, async (part) =>
+      trx
+        .updateTable('api_token')
+        .set({ revoked_at: nowMs })
+        .where('sha256', 'in', part)
+        .where('revoked_at', 'is', null)
+        .returning('sha256')
+        .execute(),
+    );
+    count += ended.length;
+    const next = await inBatches(some, async (part) =>
+      trx.selectFrom('api_token').select('sha256').where('derived_from', 'in', part).execute(),
+    );
+    some = next.map(({ sha256 }) => sha256);
+  }
+  return count;
+}
+
+export interface TokenPage {
+  readonly person: string | undefined;
+  readonly state: 'valid' | 'any';
+  readonly after: string;
+  readonly limit: number;
+  readonly nowMs: number;
+}
+
+/** Tokens by id; of one person alone where `person` is given. */
+export async function listTokens(db: Kysely<Tables>, page: TokenPage): Promise<readonly TokenView[]> {
+  let rows = db
+    .selectFrom('api_token')
+    .selectAll()
+    .where('sha256', '>', page.after === '' ? '' : `${page.after}g`)
+    .orderBy('sha256')
+    .limit(page.limit);
+  if (page.person !== undefined) rows = rows.where('person', '=', page.person);
+  if (page.state === 'valid') rows = rows.where('revoked_at', 'is', null).where('expires_at', '>', page.nowMs);
+  return (await rows.execute()).map(viewOf);
+}
+
+export async function getToken(db: Kysely<Tables>, id: string): Promise<TokenView> {
+  const row = isTokenId(id)
+    ? await db
+        .selectFrom('api_token')
+        .selectAll()
+        .where((q) => startsWithId(q, id))
+        .executeTakeFirst()
+    : undefined;
+  if (row === undefined)
+    throw new HubError('not-found', `no API token has the id ${JSON.stringify(id)}: \`edgekeep token list\` shows all`);
+  return viewOf(row);
+}
+
+function isTokenId(text: string): boolean {
+  return /^[0-9a-f]{16}$/.test(text);
+}
+
+function startsWithId(q: ExpressionBuilder<Tables, 'api_token'>, id: string) {
+  return q.and([q('sha256', '>=', id), q('sha256', '<', `${id}g`)]);
+}
+
+function viewOf(row: ApiTokenRow): TokenView {
+  return {
+    id: tokenId(row.sha256),
+    name: row.name,
+    person: row.person,
+    roles: [...wordsOf(row.roles)],
+    scopes: [...grantedBy(row)],
+    createdAt: row.created_at,
+    createdBy: row.created_by,
+    expiresAt: row.expires_at,
+    revokedAt: row.revoked_at,
+    lastUsedAt: row.last_used_at,
+    lastUsedFrom: row.last_used_from,
+  };
+}

@@ -1,0 +1,176 @@
+// The live TLS connections of devices: who is on the other end, whether the connection is bound to its root of trust, and the means
+// to cut a device off at once. Challenges live here too: an answer counts only on the connection that was asked.
+import { randomBytes } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
+import { channelBinding } from '@edgekeep/wire/channel-binding';
+import { HubError } from '../error.ts';
+import type { PendingEnrolment } from '../enrolment/enrolment.ts';
+
+export interface ConnectedWorkload {
+  readonly deviceId: string;
+  readonly name: string;
+  readonly spiffeId: string;
+  readonly serial: string;
+  readonly sha256: string;
+  readonly notAfterMs: number;
+}
+
+/** Somebody else who claims the identity of a connection. */
+export interface Rival {
+  readonly address: string;
+  readonly serial: string;
+  /** His own place, when he was let in as well. */
+  readonly id: string | undefined;
+  /** How often he came. */
+  readonly times: number;
+  /** A request on the older connection from this time on shows that there are two. */
+  readonly provesAtMs: number;
+}
+
+/** A bound connection as one place of its device (spec/presence.md). */
+export interface ConnectionPlace {
+  readonly id: string;
+  readonly lineage: number;
+  readonly boundAtMs: number;
+  usedAtMs: number;
+  rival: Rival | undefined;
+  contested: boolean;
+}
+
+export interface DeviceConnection {
+  readonly socket: TLSSocket;
+  /** RFC 9266 tls-exporter value of this connection. */
+  readonly exporter: Uint8Array;
+  readonly remoteAddress: string;
+  /** The verified client certificate, or undefined on a connection that has none (enrolment). */
+  readonly certificate:
+    | { readonly deviceId: string; readonly serial: string; readonly sha256: string; readonly notAfterMs: number }
+    | undefined;
+  /** The verified certificate of a program on a device (spec/workload.md): such a connection has no other. */
+  readonly workload: ConnectedWorkload | undefined;
+  /** Set once the root of trust has signed this connection's exporter. */
+  bound: boolean;
+  /** Set with `bound`. */
+  place: ConnectionPlace | undefined;
+  /** The one open challenge of this connection. */
+  challenge: { readonly nonce: Uint8Array; readonly expiresAtMs: number } | undefined;
+  /** Between the two steps of enrolment. */
+  enrolment: PendingEnrolment | undefined;
+}
+
+/** What a TLS client showed; neither of them where it showed nothing that counts. */
+export type ShownCertificate = Pick<DeviceConnection, 'certificate' | 'workload'>;
+
+export class Connections {
+  readonly #bySocket = new WeakMap<TLSSocket, DeviceConnection>();
+  readonly #byDevice = new Map<string, Set<DeviceConnection>>();
+  readonly #workloadsByDevice = new Map<string, Set<DeviceConnection>>();
+  #count = 0;
+  /** Called when a connection is used although a rival should have taken its place, or was refused because of it. */
+  onContested: (connection: DeviceConnection) => void = () => {};
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get devices(): number {
+    return this.#byDevice.size;
+  }
+
+  add(socket: TLSSocket, { certificate, workload }: ShownCertificate): DeviceConnection {
+    const connection: DeviceConnection = {
+      socket,
+      exporter: channelBinding(socket),
+      remoteAddress: socket.remoteAddress ?? 'unknown',
+      certificate,
+      workload,
+      bound: false,
+      place: undefined,
+      challenge: undefined,
+      enrolment: undefined,
+    };
+    this.#bySocket.set(socket, connection);
+    this.#count += 1;
+    if (certificate !== undefined) keep(this.#byDevice, certificate.deviceId, connection);
+    if (workload !== undefined) keep(this.#workloadsByDevice, workload.deviceId, connection);
+    socket.once('close', () => this.#forget(connection));
+    return connection;
+  }
+
+  of(socket: TLSSocket): DeviceConnection {
+    const connection = this.#bySocket.get(socket);
+    if (connection === undefined || socket.destroyed)
+      throw new HubError('connection-unbound', 'this connection has ended');
+    return connection;
+  }
+
+  /** Of one device, or of all. */
+  *bound(deviceId?: string): Generator<DeviceConnection> {
+    const sets = deviceId === undefined ? this.#byDevice.values() : [this.#byDevice.get(deviceId) ?? []];
+    for (const own of sets) for (const connection of own) if (connection.bound) yield connection;
+  }
+
+  /** Notes a request on a bound connection. */
+  use(connection: DeviceConnection, nowMs: number): void {
+    const { place } = connection;
+    if (place === undefined) return;
+    place.usedAtMs = nowMs;
+    if (place.rival !== undefined && nowMs >= place.rival.provesAtMs) this.onContested(connection);
+  }
+
+  /** Closes every live connection of a device and its workloads, or those with one certificate; returns how many there were. */
+  cut(deviceId: string, serial?: string): number {
+    const all = [...(this.#byDevice.get(deviceId) ?? []), ...(this.#workloadsByDevice.get(deviceId) ?? [])];
+    const own =
+      serial === undefined
+        ? all
+        : all.filter(({ certificate, workload }) => (certificate ?? workload)?.serial === serial);
+    for (const connection of own) cutOne(connection);
+    return own.length;
+  }
+
+  #forget(connection: DeviceConnection): void {
+    this.#count -= 1;
+    forget(this.#byDevice, connection.certificate?.deviceId, connection);
+    forget(this.#workloadsByDevice, connection.workload?.deviceId, connection);
+  }
+}
+
+/** Closes one connection, and nothing that is under way on it counts as bound any more. */
+export function cutOne(connection: DeviceConnection): void {
+  connection.bound = false;
+  connection.socket.destroy();
+}
+
+type ByDevice = Map<string, Set<DeviceConnection>>;
+
+function keep(all: ByDevice, deviceId: string, connection: DeviceConnection): void {
+  const own = all.get(deviceId) ?? new Set();
+  own.add(connection);
+  all.set(deviceId, own);
+}
+
+function forget(all: ByDevice, deviceId: string | undefined, connection: DeviceConnection): void {
+  if (deviceId === undefined) return;
+  const own = all.get(deviceId);
+  own?.delete(connection);
+  if (own?.size === 0) all.delete(deviceId);
+}
+
+/** Opens a challenge on a connection; the one before it is void. */
+export function openChallenge(connection: DeviceConnection, nowMs: number, lifeSeconds: number): Uint8Array {
+  const nonce = randomBytes(32);
+  connection.challenge = { nonce, expiresAtMs: nowMs + lifeSeconds * 1_000 };
+  return nonce;
+}
+
+/** Takes the open challenge away: it can be answered once, whatever the answer was. */
+export function takeChallenge(connection: DeviceConnection, nowMs: number): Uint8Array {
+  const { challenge } = connection;
+  connection.challenge = undefined;
+  if (challenge === undefined)
+    throw new HubError('challenge-missing', 'no challenge is open on this connection: ask for one first');
+  if (nowMs > challenge.expiresAtMs)
+    throw new HubError('challenge-missing', 'the challenge has expired: ask for a new one');
+  return challenge.nonce;
+}

@@ -1,0 +1,259 @@
+// Who is where, on every hub node (spec/presence.md): each bound connection is a row, each node a heartbeat. A newcomer is weighed in the
+// transaction that binds it, so no two of them slip past each other; a node that holds the connection of another's rival is told by the row.
+import { randomUUID } from 'node:crypto';
+import { Budgets } from '../access/budget.ts';
+import { appendEntry } from '../audit/append.ts';
+import type { Clock } from '../clock.ts';
+import type { HubSettings } from '../settings.ts';
+import type { WriteTransaction } from '../store/database.ts';
+import type { DeviceRecord } from '../store/schema.ts';
+import type { Fleet } from '../respond/quarantine.ts';
+import type { DeviceConnection, Rival } from './connections.ts';
+import { judgePlace, type LivePlace, type PlaceVerdict } from './places.ts';
+import { cannotBeCopied } from './read.ts';
+import { PresenceRows } from './rows.ts';
+import { reportTwoPlaces } from './two-places.ts';
+
+// A node looks this often for what others ask of it, and for connections that ended.
+const tickMs = 1_000;
+// Every so many ticks it says that it lives: a write that waits for the disk.
+const ticksPerHeartbeat = 5;
+// Ended connections are deleted together: a restart of the network ends thousands at once.
+const flushMs = 50;
+// A request that was under way when the rival came says nothing; behind this, the first place is shown to be alive.
+const graceMs = 2_000;
+// Make-before-break: so long an older connection may be used beside a newer one of the same device.
+const handOverMs = 60_000;
+// An established dispute is reported this often at most.
+const reportedEveryMs = 1_000;
+// A peer that vanished is found by TCP's own probes within some ten seconds, once somebody else claims its identity.
+const probeAfterMs = 1_000;
+
+// A refused newcomer tries again and again: the first attempts are logged, then one each minute.
+const entryRate = { perSecond: 1 / 60, burstSeconds: 600 };
+const addressesLoggedMost = 4;
+
+export interface PresenceParts extends Pick<Fleet, 'database' | 'connections' | 'witnesses'> {
+  readonly settings: Pick<HubSettings['identity'], 'twoPlaces' | 'silentSeconds'>;
+  readonly clock: Clock;
+}
+
+interface Held {
+  readonly connection: DeviceConnection;
+  readonly tier: string;
+}
+
+/** One who asks to be let in beside those who are there. */
+export interface Arrival {
+  readonly id: string;
+  readonly connection: DeviceConnection;
+  readonly device: Pick<DeviceRecord, 'id' | 'tier'>;
+  readonly serial: string;
+  readonly lineage: number;
+  readonly nowMs: number;
+}
+
+export class Presence implements AsyncDisposable {
+  readonly #parts: PresenceParts;
+  readonly #rows: PresenceRows;
+  readonly #held = new Map<string, Held>();
+  readonly #ended = new Set<string>();
+  readonly #entries = new Budgets(entryRate);
+  readonly #timer: NodeJS.Timeout;
+  #flushing: NodeJS.Timeout | undefined;
+  #ticks = 0;
+  #stopped = false;
+
+  private constructor(parts: PresenceParts, rows: PresenceRows) {
+    this.#parts = parts;
+    this.#rows = rows;
+    // A store that fails now is asked again at the next turn; requests are refused meanwhile.
+    this.#timer = setInterval(() => void this.tick().catch(() => undefined), tickMs).unref();
+  }
+
+  static async start(parts: PresenceParts): Promise<Presence> {
+    const rows = new PresenceRows(randomUUID());
+    await parts.database.write((trx) => rows.beat(trx, parts.clock()));
+    return new Presence(parts, rows);
+  }
+
+  /** Weighs a newcomer, inside the transaction that binds it. Unless it is `taken` it counts as there from now on: `settle` or `withdraw` must follow. */
+  async arrive(trx: WriteTransaction, arrival: Arrival): Promise<PlaceVerdict> {
+    const { id, connection, device, serial, lineage, nowMs } = arrival;
+    const spot = { address: connection.remoteAddress, lineage };
+    const live = (await this.#rows.liveOf(trx, device.id, nowMs)).flatMap((row) => this.#seen(row));
+    const verdict = judgePlace(
+      spot,
+      live.filter((place) => place.id !== id),
+      {
+        cannotBeCopied: cannotBeCopied(device.tier),
+        silentMs: this.#parts.settings.silentSeconds * 1_000,
+        nowMs,
+      },
+    );
+    const elsewhere = verdict.kind === 'alone' ? [] : verdict.others.filter((place) => !this.#held.has(place.id));
+    const rival = { address: spot.address, serial, id: verdict.kind === 'moved' ? id : undefined };
+    if (verdict.kind === 'replaced') await this.#rows.end(trx, idsOf(verdict.others));
+    else await this.#rows.tell(trx, idsOf(elsewhere), rival);
+    if (verdict.kind === 'taken') {
+      await this.#recordTaken(trx, arrival, verdict.others);
+      return verdict;
+    }
+    await this.#rows.insert(trx, { id, deviceId: device.id, serial, nowMs, ...spot });
+    connection.place = { id, lineage, boundAtMs: nowMs, usedAtMs: nowMs, rival: undefined, contested: false };
+    this.#held.set(id, { connection, tier: device.tier });
+    return verdict;
+  }
+
+  /** Once it is durable: what the verdict means for the connections of this node. */
+  settle(arrival: Arrival, verdict: PlaceVerdict): void {
+    const { id, connection, serial, nowMs } = arrival;
+    for (const { id: other } of verdict.kind === 'alone' ? [] : verdict.others) {
+      const held = this.#held.get(other)?.connection;
+      if (held === undefined) continue;
+      if (verdict.kind === 'replaced') held.socket.destroy();
+      else
+        this.#meet(
+          held,
+          { address: connection.remoteAddress, serial, id: verdict.kind === 'moved' ? id : undefined },
+          nowMs,
+        );
+    }
+    if (verdict.kind === 'taken') return;
+    if (connection.socket.destroyed) this.#end(id);
+    else connection.socket.once('close', () => this.#end(id));
+  }
+
+  /** It came to nothing after `arrive`, whether or not that was durable. */
+  withdraw({ id, connection }: Arrival): void {
+    if (!this.#held.has(id)) return;
+    connection.place = undefined;
+    this.#end(id);
+  }
+
+  /** A connection was used beside its rival: the identity is in two places. Called by the connections. */
+  readonly contested = (connection: DeviceConnection): void => {
+    const { place, certificate } = connection;
+    const rival = place?.rival;
+    const held = place === undefined ? undefined : this.#held.get(place.id);
+    if (place === undefined || rival === undefined || held === undefined || certificate === undefined) return;
+    place.rival = undefined;
+    const nowMs = this.#parts.clock();
+    const first = { address: connection.remoteAddress, since: place.boundAtMs, serial: certificate.serial };
+    const seen = { deviceId: certificate.deviceId, tier: held.tier, first, second: rival, times: rival.times, nowMs };
+    this.#report(place.id, seen, rival).then(
+      () => (place.contested = true),
+      // Not durable, so not seen: the next request on this connection says it again.
+      () => (place.rival ??= rival),
+    );
+  };
+
+  /** What a timer does: tells that this node lives, forgets what ended, and meets what other nodes ask of its connections. */
+  async tick(): Promise<void> {
+    const { database, clock } = this.#parts;
+    const nowMs = clock();
+    for (const order of await this.#rows.ordersFor(database.read)) {
+      const held = this.#held.get(order.id)?.connection;
+      if (held === undefined) continue;
+      if (order.ends) held.socket.destroy();
+      else if (order.rival !== undefined) this.#meet(held, order.rival, nowMs);
+      const { usedAtMs = nowMs } = held.place ?? {};
+      await database.write((trx) => this.#rows.answer(trx, order.id, { usedAtMs, nowMs }));
+    }
+    this.#ticks += 1;
+    if (this.#ticks % ticksPerHeartbeat !== 0) return;
+    await database.write(async (trx) => {
+      // Another node took this one for ended and cleared its rows, because the machine slept or its clock was set.
+      const known = await this.#rows.beat(trx, nowMs);
+      if (!known) for (const { connection } of this.#held.values()) await this.#insertAgain(trx, connection);
+      await this.#rows.clearSilentNodes(trx, nowMs);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    clearTimeout(this.#flushing);
+    await this.#parts.database.write((trx) => this.#rows.leave(trx));
+  }
+
+  async #report(id: string, seen: Parameters<typeof reportTwoPlaces>[1], rival: Rival): Promise<void> {
+    const { database, settings, connections, witnesses } = this.#parts;
+    const rule = settings.twoPlaces;
+    await database.write(async (trx) => {
+      await this.#rows.contest(trx, id);
+      await reportTwoPlaces(trx, seen, rule);
+      if (rival.id !== undefined) await this.#rows.end(trx, [rival.id]);
+    });
+    if (rule === 'hold-both') {
+      witnesses.remove(seen.deviceId);
+      connections.cut(seen.deviceId);
+    } else if (rival.id !== undefined) {
+      this.#held.get(rival.id)?.connection.socket.destroy();
+    }
+  }
+
+  async #recordTaken(trx: WriteTransaction, arrival: Arrival, others: readonly LivePlace[]): Promise<void> {
+    const { connection, device, nowMs } = arrival;
+    if (!this.#entries.spend(device.id, nowMs)) return;
+    const addresses = [...new Set(others.map(({ address }) => address))].slice(0, addressesLoggedMost).join(', ');
+    await appendEntry(trx, {
+      at: nowMs,
+      kind: 'bind-refused',
+      actor: `address:${connection.remoteAddress}`,
+      subject: `device:${device.id}`,
+      data: { reason: `this identity is in use at ${addresses}` },
+    });
+  }
+
+  // What this node knows of a row: its own connections by memory, those of others by what they told last.
+  #seen(row: LivePlace & { readonly own: boolean }): readonly LivePlace[] {
+    if (!row.own) return [row];
+    const held = this.#held.get(row.id)?.connection;
+    if (held?.place === undefined || held.socket.destroyed) return [];
+    return [{ ...row, usedAtMs: held.place.usedAtMs, contested: held.place.contested }];
+  }
+
+  #meet({ socket, place }: DeviceConnection, rival: Pick<Rival, 'address' | 'serial' | 'id'>, nowMs: number): void {
+    if (place === undefined) return;
+    socket.setKeepAlive(true, probeAfterMs);
+    const { times = 0, provesAtMs } = place.rival ?? {};
+    const wait = place.contested ? reportedEveryMs : rival.id === undefined ? graceMs : handOverMs;
+    // The first claim sets the time: whoever repeats it must not put off the moment that shows him.
+    place.rival = { ...rival, times: times + 1, provesAtMs: provesAtMs ?? nowMs + wait };
+  }
+
+  #end(id: string): void {
+    this.#held.delete(id);
+    if (this.#stopped) return;
+    this.#ended.add(id);
+    this.#flushing ??= setTimeout(() => void this.#flush(), flushMs).unref();
+  }
+
+  async #flush(): Promise<void> {
+    this.#flushing = undefined;
+    const ids = [...this.#ended];
+    this.#ended.clear();
+    try {
+      await this.#parts.database.write((trx) => this.#rows.delete(trx, ids));
+    } catch {
+      // This node knows without the rows; others are told once the store takes writes again.
+      if (!this.#stopped) for (const id of ids) this.#end(id);
+    }
+  }
+
+  async #insertAgain(
+    trx: WriteTransaction,
+    { place, certificate, remoteAddress: address }: DeviceConnection,
+  ): Promise<void> {
+    if (place === undefined || certificate === undefined) return;
+    const { id, lineage, boundAtMs: nowMs } = place;
+    const { deviceId, serial } = certificate;
+    await this.#rows.delete(trx, [id]);
+    await this.#rows.insert(trx, { id, deviceId, serial, address, lineage, nowMs });
+  }
+}
+
+function idsOf(places: readonly LivePlace[]): readonly string[] {
+  return places.map(({ id }) => id);
+}

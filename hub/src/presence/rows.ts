@@ -1,0 +1,160 @@
+// The statements behind `Presence`, as one hub node makes them.
+import type { Kysely } from 'kysely';
+import type { WriteTransaction } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
+import type { LivePlace } from './places.ts';
+import { nodeSilentMs, nodesLiveSince } from './read.ts';
+import { inBatches } from '../revocation/store.ts';
+
+// Longer than a refused newcomer waits between two attempts. A use since then would have shown that there are two.
+const toldForMs = 90_000;
+
+interface RivalClaim {
+  readonly address: string;
+  readonly serial: string;
+  /** Its own row, when it was let in. */
+  readonly id: string | undefined;
+}
+
+export interface PresenceOrder {
+  readonly id: string;
+  readonly ends: boolean;
+  readonly rival: RivalClaim | undefined;
+}
+
+export class PresenceRows {
+  readonly #node: string;
+
+  constructor(node: string) {
+    this.#node = node;
+  }
+
+  /** Says that this node lives; false when nobody knew of it. */
+  async beat(trx: WriteTransaction, nowMs: number): Promise<boolean> {
+    const { numUpdatedRows } = await trx
+      .updateTable('hub_node')
+      .set({ seen_at: nowMs })
+      .where('id', '=', this.#node)
+      .executeTakeFirst();
+    if (numUpdatedRows > 0n) return true;
+    await trx.insertInto('hub_node').values({ id: this.#node, seen_at: nowMs }).execute();
+    return false;
+  }
+
+  /** Everything of this node, at its end. */
+  async leave(trx: WriteTransaction): Promise<void> {
+    await trx.deleteFrom('presence').where('node_id', '=', this.#node).execute();
+    await trx.deleteFrom('hub_node').where('id', '=', this.#node).execute();
+  }
+
+  /** What nodes left behind that ended without a word. */
+  async clearSilentNodes(trx: WriteTransaction, nowMs: number): Promise<void> {
+    const silent = await trx
+      .selectFrom('hub_node')
+      .select('id')
+      .where('seen_at', '<', nowMs - nodeSilentMs)
+      .where('id', '<>', this.#node)
+      .execute();
+    for (const { id } of silent) {
+      await trx.deleteFrom('presence').where('node_id', '=', id).execute();
+      await trx.deleteFrom('hub_node').where('id', '=', id).execute();
+    }
+  }
+
+  async liveOf(
+    trx: WriteTransaction,
+    deviceId: string,
+    nowMs: number,
+  ): Promise<readonly (LivePlace & { readonly own: boolean })[]> {
+    const rows = await trx
+      .selectFrom('presence')
+      .innerJoin('hub_node', 'hub_node.id', 'presence.node_id')
+      .selectAll('presence')
+      .where('presence.device_id', '=', deviceId)
+      .where('presence.ends', '=', 0)
+      .where('hub_node.seen_at', '>=', await nodesLiveSince(trx, nowMs))
+      .execute();
+    return rows.map((row) => {
+      // What another node told some time ago says nothing of now: it counts as just used until that node has told again.
+      const isTold = row.asked === 0 && row.told_at > row.bound_at && nowMs - row.told_at < toldForMs;
+      const usedAtMs = isTold ? nowMs - (row.told_at - row.used_at) : nowMs;
+      const { id, address, lineage, node_id: node } = row;
+      return { id, address, lineage, usedAtMs, contested: row.contested === 1, own: node === this.#node };
+    });
+  }
+
+  async insert(
+    trx: WriteTransaction,
+    place: { id: string; deviceId: string; serial: string; address: string; lineage: number; nowMs: number },
+  ): Promise<void> {
+    await trx
+      .insertInto('presence')
+      .values({
+        id: place.id,
+        node_id: this.#node,
+        device_id: place.deviceId,
+        address: place.address,
+        serial: place.serial,
+        lineage: place.lineage,
+        bound_at: place.nowMs,
+        used_at: place.nowMs,
+        told_at: place.nowMs,
+        asked: 0,
+        rival_address: null,
+        rival_serial: null,
+        rival_id: null,
+        contested: 0,
+        ends: 0,
+      })
+      // Binding once more on the same connection.
+      .onConflict((c) => c.column('id').doNothing())
+      .execute();
+  }
+
+  async delete(trx: WriteTransaction, ids: readonly string[]): Promise<void> {
+    await inBatches(ids, async (some) => {
+      await trx.deleteFrom('presence').where('id', 'in', some).execute();
+      return [];
+    });
+  }
+
+  /** Lets the nodes of these connections know of a rival, and asks when they were last used. */
+  async tell(trx: WriteTransaction, ids: readonly string[], rival: RivalClaim): Promise<void> {
+    if (ids.length === 0) return;
+    const claim = { rival_address: rival.address, rival_serial: rival.serial, rival_id: rival.id ?? null };
+    await trx
+      .updateTable('presence')
+      .set({ asked: 1, ...claim })
+      .where('id', 'in', ids)
+      .execute();
+  }
+
+  /** Lets their nodes end these connections. */
+  async end(trx: WriteTransaction, ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
+    await trx.updateTable('presence').set({ asked: 1, ends: 1 }).where('id', 'in', ids).execute();
+  }
+
+  async contest(trx: WriteTransaction, id: string): Promise<void> {
+    await trx.updateTable('presence').set({ contested: 1 }).where('id', '=', id).execute();
+  }
+
+  /** What other nodes ask of this one. */
+  async ordersFor(read: Kysely<Tables>): Promise<readonly PresenceOrder[]> {
+    const rows = await read
+      .selectFrom('presence')
+      .select(['id', 'ends', 'rival_address', 'rival_serial', 'rival_id'])
+      .where('node_id', '=', this.#node)
+      .where('asked', '=', 1)
+      .execute();
+    return rows.map(({ id, ends, rival_address: address, rival_serial: serial, rival_id: rivalId }) => {
+      const rival = address === null ? undefined : { address, serial: serial ?? '', id: rivalId ?? undefined };
+      return { id, ends: ends === 1, rival };
+    });
+  }
+
+  async answer(trx: WriteTransaction, id: string, told: { usedAtMs: number; nowMs: number }): Promise<void> {
+    const answer = { asked: 0, used_at: told.usedAtMs, told_at: told.nowMs } as const;
+    await trx.updateTable('presence').set(answer).where('id', '=', id).execute();
+  }
+}

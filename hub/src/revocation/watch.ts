@@ -1,0 +1,99 @@
+// Follows the revocations in the store and cuts the connections this node holds (spec/revocation.md). Nodes share nothing but the store, so
+// this is how each of them learns of an order, whichever gave it.
+import { performance } from 'node:perf_hooks';
+import type { Database } from '../store/database.ts';
+import type { CutOrder } from './store.ts';
+
+export class RevocationWatch {
+  readonly #database: Pick<Database, 'read'>;
+  readonly #cut: (order: CutOrder) => void;
+  readonly #news: () => Promise<void>;
+  readonly #everyMs: number;
+  readonly #timer: NodeJS.Timeout;
+  #version: number;
+  /** When the newest read began, on the machine's monotone clock. */
+  #readAtMs: number;
+  #reading: Promise<void> | undefined;
+
+  private constructor(
+    database: Pick<Database, 'read'>,
+    cut: (order: CutOrder) => void,
+    news: () => Promise<void>,
+    everyMs: number,
+    version: number,
+  ) {
+    this.#database = database;
+    this.#cut = cut;
+    this.#news = news;
+    this.#everyMs = everyMs;
+    this.#version = version;
+    this.#readAtMs = performance.now();
+    // A read that failed is not lost: the next request reads again and is refused while that fails.
+    this.#timer = setInterval(() => void this.#share().catch(() => undefined), everyMs).unref();
+  }
+
+  /**
+   * Starts at the newest version: a node that just started holds no connections. `cut` must not throw. `news` runs after the cuts of each new
+   * version; where it rejects, the version counts as unread, and no request is served until it was read.
+   */
+  static async start(
+    database: Pick<Database, 'read'>,
+    cut: (order: CutOrder) => void,
+    everyMs: number,
+    news: () => Promise<void> = async () => {},
+  ): Promise<RevocationWatch> {
+    return new RevocationWatch(database, cut, news, everyMs, await readVersion(database));
+  }
+
+  /** The version everything up to which was cut off here. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Cuts off whatever was ordered before this call. Rejects when the store cannot be read. */
+  async poll(): Promise<void> {
+    // A read under way may have begun before the order was durable.
+    await this.#reading?.catch(() => undefined);
+    await this.#share();
+  }
+
+  /** As `poll`, but content with what was read less than one interval ago; costs nothing then. */
+  async fresh(): Promise<void> {
+    if (performance.now() - this.#readAtMs >= this.#everyMs) await this.#share();
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+
+  async #share(): Promise<void> {
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async #read(): Promise<void> {
+    const beganMs = performance.now();
+    const version = await readVersion(this.#database);
+    if (version > this.#version) {
+      const rows = await this.#database.read
+        .selectFrom('revocation')
+        .select(['device_id', 'serial'])
+        .where('version', '>', this.#version)
+        .where('version', '<=', version)
+        .execute();
+      for (const { device_id: deviceId, serial } of rows) {
+        this.#cut({ deviceId, serial: serial === '' ? undefined : serial });
+      }
+      await this.#news();
+      this.#version = version;
+    }
+    this.#readAtMs = beganMs;
+  }
+}
+
+async function readVersion(database: Pick<Database, 'read'>): Promise<number> {
+  const { version } = await database.read.selectFrom('revocation_state').select('version').executeTakeFirstOrThrow();
+  return version;
+}
