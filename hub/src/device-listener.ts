@@ -46,7 +46,7 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     clock,
     door,
   };
-  identityDeviceRoutes(app, { ...enrolment, gate });
+  identityDeviceRoutes(app, { ...enrolment, gate, connections: parts.connections });
   recoveryRoutes(app, enrolment);
   estRoutes(app, enrolment);
   authorityDeviceRoutes(app, { database, authorities, clock, door });

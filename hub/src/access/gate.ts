@@ -213,7 +213,7 @@ export class AccessGate {
     try {
       await this.admit({ action: 'connect', deviceId: certificate.deviceId, connection, nowMs });
     } catch (error) {
-      connection.bound = false;
+      this.#parts.connections.unbind(connection);
       throw error;
     }
   }

@@ -13,6 +13,7 @@ import { assertNotCutOff } from '../registry/enablement.ts';
 import { getDevice } from '../registry/states.ts';
 import type { Database } from '../store/database.ts';
 import type { CloneWatch } from '../presence/clone-watch.ts';
+import type { Connections } from '../presence/connections.ts';
 import { descentOf, recordUse } from '../presence/lineage.ts';
 import type { PlaceVerdict } from '../presence/places.ts';
 import type { Arrival, Presence } from '../presence/presence.ts';
@@ -23,6 +24,7 @@ export interface BindParts {
   readonly database: Database;
   readonly appraiser: Appraiser;
   readonly witnesses: WitnessBoard;
+  readonly connections: Connections;
   readonly presence: Presence;
   readonly gate: AccessGate;
   readonly cloneWatch: CloneWatch;
@@ -38,7 +40,7 @@ export async function bindConnection(
   evidence: Evidence,
   nowMs: number,
 ): Promise<{ readonly deviceId: string; readonly state: string }> {
-  const { database, appraiser, witnesses, presence, cloneWatch, gate } = parts;
+  const { database, appraiser, witnesses, connections, presence, cloneWatch, gate } = parts;
   const device = await getDevice(database.read, deviceId);
   assertNotCutOff(device);
   await assertCertificateStands(database.read, certificateSha256);
@@ -72,7 +74,7 @@ export async function bindConnection(
     if (arrival !== undefined) presence.settle(arrival, verdict);
     if (verdict.kind === 'taken') throw taken(verdict);
     // Nothing may come between the decision and this line: a policy applied later looks at every bound connection.
-    connection.bound = true;
+    connections.bind(connection);
     witnesses.register(deviceId, parseVerifierKey(device.witness_key));
     return { deviceId, state };
   } catch (error) {

@@ -61,13 +61,21 @@ export interface DeviceConnection {
 /** What a TLS client showed; neither of them where it showed nothing that counts. */
 export type ShownCertificate = Pick<DeviceConnection, 'certificate' | 'workload'>;
 
+/** A connection on which no device has proved itself is closed after so much silence: anybody can open one, and each costs memory. */
+const silentMsMostDefault = 60_000;
+
 export class Connections {
+  readonly #silentMsMost: number;
   readonly #bySocket = new WeakMap<TLSSocket, DeviceConnection>();
   readonly #byDevice = new Map<string, Set<DeviceConnection>>();
   readonly #workloadsByDevice = new Map<string, Set<DeviceConnection>>();
   #count = 0;
   /** Called when a connection is used although a rival should have taken its place, or was refused because of it. */
   onContested: (connection: DeviceConnection) => void = () => {};
+
+  constructor(silentMsMost = silentMsMostDefault) {
+    this.#silentMsMost = silentMsMost;
+  }
 
   get count(): number {
     return this.#count;
@@ -94,6 +102,8 @@ export class Connections {
     if (certificate !== undefined) keep(this.#byDevice, certificate.deviceId, connection);
     if (workload !== undefined) keep(this.#workloadsByDevice, workload.deviceId, connection);
     socket.once('close', () => this.#forget(connection));
+    socket.on('timeout', () => socket.destroy());
+    this.#limitSilence(connection);
     return connection;
   }
 
@@ -116,6 +126,22 @@ export class Connections {
     if (place === undefined) return;
     place.usedAtMs = nowMs;
     if (place.rival !== undefined && nowMs >= place.rival.provesAtMs) this.onContested(connection);
+  }
+
+  /** A device has proved itself on the connection: it stays however long nothing is said. */
+  bind(connection: DeviceConnection): void {
+    connection.bound = true;
+    connection.socket.setTimeout(0);
+  }
+
+  /** The connection stays, and the device has to prove itself again. */
+  unbind(connection: DeviceConnection): void {
+    connection.bound = false;
+    this.#limitSilence(connection);
+  }
+
+  #limitSilence({ socket }: DeviceConnection): void {
+    socket.setTimeout(this.#silentMsMost);
   }
 
   /** Closes every live connection of a device and its workloads, or those with one certificate; returns how many there were. */
