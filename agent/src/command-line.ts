@@ -8,13 +8,21 @@ import { startAgent } from './start-agent.ts';
 
 /** As every verb of the command line has them (docs/cli.md). */
 const exitCodes = { ok: 0, usage: 2, input: 3, internal: 5 } as const;
-const usage = 'usage: node agent/src/main.ts --state DIR [--settings FILE]';
+const usage = `usage: node agent/src/main.ts --state DIR [--settings FILE]
+
+--state     the agent's folder, as \`edgekeep enroll kit\` made it
+--settings  settings from another place than DIR/agent.json (docs/settings.md)
+`;
 
 /** Runs the agent until it is told to stop; the result is the exit code. */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
   const asked = parseArguments(argv);
+  if (asked === 'help') {
+    process.stdout.write(usage);
+    return exitCodes.ok;
+  }
   if (asked === undefined) {
-    process.stderr.write(`${usage}\n`);
+    process.stderr.write(usage);
     return exitCodes.usage;
   }
   try {
@@ -30,12 +38,16 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   }
 }
 
-function parseArguments(
-  argv: readonly string[],
-): { readonly state: string; readonly settings: string | undefined } | undefined {
+interface Asked {
+  readonly state: string;
+  readonly settings: string | undefined;
+}
+
+function parseArguments(argv: readonly string[]): Asked | 'help' | undefined {
   try {
-    const options = { state: { type: 'string' }, settings: { type: 'string' } } as const;
+    const options = { state: { type: 'string' }, settings: { type: 'string' }, help: { type: 'boolean' } } as const;
     const { values } = parseArgs({ args: [...argv], options });
+    if (values.help === true) return 'help';
     if (values.state === undefined) return undefined;
     return { state: resolve(values.state), settings: values.settings };
   } catch {
@@ -43,13 +55,7 @@ function parseArguments(
   }
 }
 
-async function run({
-  state,
-  settings,
-}: {
-  readonly state: string;
-  readonly settings: string | undefined;
-}): Promise<void> {
+async function run({ state, settings }: Asked): Promise<void> {
   const stopped = Promise.withResolvers<void>();
   process.once('SIGTERM', () => stopped.resolve()).once('SIGINT', () => stopped.resolve());
   const onEvent = (event: object) => void process.stdout.write(`${JSON.stringify(event)}\n`);
