@@ -13,3 +13,24 @@ test('a connection between two requests has no time limit, one within a request 
     await app.close();
   }
 });
+
+test('a body that is too long for its route is read to its end, and refused; a longer one ends the connection', async () => {
+  const app = createServer({}, 'silent', 'device');
+  app.post('/small', { bodyLimit: 100 }, () => 'taken');
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  try {
+    const answer = async (length: number) =>
+      app.inject({
+        method: 'POST',
+        url: '/small',
+        headers: { 'content-type': 'application/json' },
+        payload: 'x'.repeat(length),
+      });
+    const long = await answer(100_000);
+    assert.deepEqual([long.statusCode, long.json().error.code], [413, 'payload-too-large']);
+    assert.notEqual(long.headers.connection, 'close');
+    assert.equal((await answer(8 * 1024 * 1024 + 1)).headers.connection, 'close');
+  } finally {
+    await app.close();
+  }
+});

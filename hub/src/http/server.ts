@@ -55,6 +55,9 @@ function answerWith(error: unknown, request: FastifyRequest, reply: FastifyReply
   if (answer.status >= 500 && answer.code !== 'hub-stopping')
     request.log.error({ ...line, error: describe(error) }, answer.message);
   else request.log.info(line, answer.message);
+  // A connection that ends while the client still sends takes the answer with it. What another route would read is read, and thrown away.
+  if (answer.status === 413 && Number(request.headers['content-length']) <= bodyBytesMost)
+    reply.removeHeader('connection');
   void reply.status(answer.status).send(bodyOf(answer));
 }
 
