@@ -2,7 +2,8 @@
 import { type Address, type Network, networkContains, parseAddress, parseNetwork } from '@edgekeep/core/policy/network';
 import { appendEntry } from '../audit/append.ts';
 import { sha256Hex } from '../digest.ts';
-import { announceCuts, inBatches } from '../revocation/store.ts';
+import { announceCuts } from '../revocation/store.ts';
+import { inBatches } from '../store/batches.ts';
 import type { Database } from '../store/database.ts';
 import type { CountryNetworkRow } from '../store/access-tables.ts';
 

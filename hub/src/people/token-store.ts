@@ -7,7 +7,7 @@ import type { z } from 'zod';
 import type { ExpressionBuilder, Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { inBatches } from '../revocation/store.ts';
+import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { ApiTokenRow } from '../store/operator-tables.ts';
 import type { Tables } from '../store/schema.ts';

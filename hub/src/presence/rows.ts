@@ -4,7 +4,7 @@ import type { WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import type { LivePlace } from './places.ts';
 import { nodeSilentMs, nodesLiveSince } from './read.ts';
-import { inBatches } from '../revocation/store.ts';
+import { inBatches } from '../store/batches.ts';
 
 // Longer than a refused newcomer waits between two attempts. A use since then would have shown that there are two.
 const toldForMs = 90_000;

@@ -2,7 +2,7 @@
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { inBatches } from '../revocation/store.ts';
+import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceGroupRow, Tables } from '../store/schema.ts';
 import { type Condition, conditionOf } from './condition.ts';

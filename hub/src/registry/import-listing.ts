@@ -1,7 +1,7 @@
 // What the lines of an import list (spec/enrolment-groups.md, "Manifests"): digests of roots of trust and of IDevID certificates, each in one
 // enrolment group of the kind `manifest` at most, and each under one id at most.
 import type { ExpectedLine, ListedLine } from '@edgekeep/wire/registry-api';
-import { inBatches } from '../revocation/store.ts';
+import { inBatches } from '../store/batches.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { EnrolmentListingRow } from '../store/enrolment-tables.ts';
 

@@ -1,19 +1,14 @@
 // Operator API: a whole fleet in one call.
 import { Readable } from 'node:stream';
 import { importReport } from '@edgekeep/wire/registry-api';
-import type { Clock } from '../clock.ts';
-import type { RequireScope } from '../http/operator.ts';
+import type { StoreRouteParts } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { Database } from '../store/database.ts';
 import { importDevices } from './import.ts';
 
 // Some 600 bytes for each of the lines one call may have.
 const importBytesMost = 128 * 1024 * 1024;
 
-export function importRoutes(
-  app: HttpServer,
-  parts: { readonly database: Database; readonly clock: Clock; readonly requireScope: RequireScope },
-): void {
+export function importRoutes(app: HttpServer, parts: StoreRouteParts): void {
   const { database, clock, requireScope } = parts;
   app.register(async (scope) => {
     // Lines are read as they come, and only as fast as the store takes them.

@@ -12,7 +12,7 @@ import {
 import { sha256Hex } from '../digest.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { inBatches } from '../revocation/store.ts';
+import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { Listing } from './import-listing.ts';
 import { linesOf } from './lines.ts';

@@ -7,18 +7,11 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { recordChange } from '../registry/history.ts';
 import type { Fleet } from '../respond/quarantine.ts';
+import { inBatches } from '../store/batches.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceState } from '../store/schema.ts';
 import { changeState } from '../registry/states.ts';
-import {
-  announceCuts,
-  type CutOrder,
-  inBatches,
-  type RevokedRow,
-  revokeOfDevices,
-  revokeSerials,
-  voidLeases,
-} from './store.ts';
+import { announceCuts, type CutOrder, type RevokedRow, revokeOfDevices, revokeSerials, voidLeases } from './store.ts';
 
 // An audit entry has at most 8 KiB; the digest stands for the whole list.
 const listedMost = 32;

@@ -2,11 +2,9 @@
 import type { RevocationReason } from '@edgekeep/core/identity/crl-reason';
 import type { Kysely } from 'kysely';
 import { HubError } from '../error.ts';
+import { inBatches } from '../store/batches.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
-
-// Engines bound the parameters of a statement; SQLite's bound was once 999.
-const batchMost = 500;
 
 export interface RevocationMark {
   readonly reason: RevocationReason;
@@ -31,14 +29,7 @@ export async function revokeOfDevices(
   mark: RevocationMark,
 ): Promise<readonly RevokedRow[]> {
   return inBatches(deviceIds, async (ids) =>
-    trx
-      .updateTable('certificate')
-      .set({ revoked_at: mark.nowMs, revocation_reason: mark.reason })
-      .where('device_id', 'in', ids)
-      .where('revoked_at', 'is', null)
-      .where('not_after', '>', mark.nowMs)
-      .returning(['serial', 'device_id as deviceId'])
-      .execute(),
+    revoking(trx, mark).where('device_id', 'in', ids).where('not_after', '>', mark.nowMs).execute(),
   );
 }
 
@@ -49,33 +40,29 @@ export async function revokeWorkloadsOf(
   mark: RevocationMark,
 ): Promise<readonly RevokedRow[]> {
   return inBatches(deviceIds, async (ids) =>
-    trx
-      .updateTable('certificate')
-      .set({ revoked_at: mark.nowMs, revocation_reason: mark.reason })
+    revoking(trx, mark)
       .where('device_id', 'in', ids)
       .where('workload', 'is not', null)
-      .where('revoked_at', 'is', null)
       .where('not_after', '>', mark.nowMs)
-      .returning(['serial', 'device_id as deviceId'])
       .execute(),
   );
 }
 
-/** Revokes these certificates; one that was revoked before keeps its date and reason, and is not returned. */
+/** Revokes these certificates, whether or not they have ended; one that was revoked before keeps its date and reason, and is not returned. */
 export async function revokeSerials(
   trx: WriteTransaction,
   serials: readonly string[],
   mark: RevocationMark,
 ): Promise<readonly RevokedRow[]> {
-  return inBatches(serials, async (some) =>
-    trx
-      .updateTable('certificate')
-      .set({ revoked_at: mark.nowMs, revocation_reason: mark.reason })
-      .where('serial', 'in', some)
-      .where('revoked_at', 'is', null)
-      .returning(['serial', 'device_id as deviceId'])
-      .execute(),
-  );
+  return inBatches(serials, async (some) => revoking(trx, mark).where('serial', 'in', some).execute());
+}
+
+function revoking(trx: WriteTransaction, { reason, nowMs }: RevocationMark) {
+  return trx
+    .updateTable('certificate')
+    .set({ revoked_at: nowMs, revocation_reason: reason })
+    .where('revoked_at', 'is', null)
+    .returning(['serial', 'device_id as deviceId']);
 }
 
 /** Ends every running lease of these devices; returns how many there were. */
@@ -115,16 +102,4 @@ export async function assertCertificateStands(db: Kysely<Tables>, sha256: string
   const row = await db.selectFrom('certificate').select('revoked_at').where('sha256', '=', sha256).executeTakeFirst();
   if (row === undefined || row.revoked_at !== null)
     throw new HubError('certificate-revoked', 'this certificate is revoked');
-}
-
-/** Runs `work` over the list in parts that one statement can hold, one after the other. */
-export async function inBatches<T, R>(
-  list: readonly T[],
-  work: (part: readonly T[]) => Promise<readonly R[]>,
-): Promise<readonly R[]> {
-  const results: R[] = [];
-  for (let from = 0; from < list.length; from += batchMost) {
-    for (const result of await work(list.slice(from, from + batchMost))) results.push(result);
-  }
-  return results;
 }

@@ -1,7 +1,7 @@
 // A store with registered devices and a certificate each, for tests and measurements of revocation. The certificates are rows only: nothing
 // here reads their bytes.
 import { createHash } from 'node:crypto';
-import { inBatches } from './store.ts';
+import { inBatches } from '../store/batches.ts';
 import type { Database } from '../store/database.ts';
 
 // Under SQLite's bound on parameters of one statement, with thirteen columns.

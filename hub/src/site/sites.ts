@@ -3,7 +3,7 @@ import type { SiteView } from '@edgekeep/wire/site-api';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { inBatches } from '../revocation/store.ts';
+import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { SiteRow } from '../store/access-tables.ts';
 import type { Tables } from '../store/schema.ts';

@@ -1,0 +1,16 @@
+// Lists that are longer than one statement can hold.
+
+// Engines bound the parameters of a statement; SQLite's bound was once 999.
+const batchMost = 500;
+
+/** Runs `work` over the list in parts that one statement can hold, one after the other. */
+export async function inBatches<T, R>(
+  list: readonly T[],
+  work: (part: readonly T[]) => Promise<readonly R[]>,
+): Promise<readonly R[]> {
+  const results: R[] = [];
+  for (let from = 0; from < list.length; from += batchMost) {
+    for (const result of await work(list.slice(from, from + batchMost))) results.push(result);
+  }
+  return results;
+}
