@@ -15,6 +15,8 @@ export interface RootOperation {
   readonly scope?: Scope;
   /** Which requests of the route are meant; all of them where it is left out. `body` has passed the route's schema. */
   readonly applies?: (body: unknown, caller: Caller, limits: RootLimits) => boolean;
+  /** What has to be different before the request can be kept: what is carried out is answered to whoever approves. */
+  readonly obstacle?: (body: unknown) => string | undefined;
   /** How the second person comes to be: one may do it alone while there is no second. */
   readonly bootstraps?: true;
 }
@@ -39,7 +41,15 @@ export const rootOperations: readonly RootOperation[] = [
   { name: 'install-root-list', method: 'POST', route: '/v1/authorities/roots/:sha256/list' },
   { name: 'add-person', method: 'POST', route: '/v1/people', bootstraps: true },
   { name: 'enable-person', method: 'POST', route: '/v1/people/:name/enable' },
-  { name: 'grant-token', method: 'POST', route: '/v1/tokens', scope: 'admin', applies: grants, bootstraps: true },
+  {
+    name: 'grant-token',
+    method: 'POST',
+    route: '/v1/tokens',
+    scope: 'admin',
+    applies: grants,
+    obstacle: tokenText,
+    bootstraps: true,
+  },
   { name: 'revoke-many', method: 'POST', route: '/v1/certificates/revoke', applies: isBulk },
 ];
 
@@ -58,6 +68,12 @@ function grants(body: unknown, caller: Caller): boolean {
   const order = tokenOrderOf(apiTokenOrder.parse(body));
   const owner = ownerOf(order, caller);
   return (owner !== undefined && owner !== caller.person) || covers(scopesOf(order.roles, order.scopes), 'admin');
+}
+
+// The text of a token would be in the wrong hands.
+function tokenText(body: unknown): string | undefined {
+  if (apiTokenOrder.parse(body).sha256 !== undefined) return undefined;
+  return 'register such a token by its sha256, as `edgekeep token create` does: it must not be shown to who approves it';
 }
 
 function isBulk(body: unknown, _caller: Caller, { revokedAloneMost }: RootLimits): boolean {

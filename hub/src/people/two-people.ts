@@ -78,7 +78,8 @@ export class TwoPeople {
     const json = body === undefined || body === null ? '' : canonicalText(body);
     if (json.length > bodyCharactersMost)
       throw new HubError('payload-too-large', 'this is more than is kept for a second person to read');
-    assertNoSecretInAnswer(operation, body);
+    const obstacle = operation.obstacle?.(body);
+    if (obstacle !== undefined) throw new HubError('request-invalid', obstacle);
     const pending = { operation: operation.name, scope, method, path, body: json };
     const kept = await keepRequest(this.#database, pending, {
       caller,
@@ -119,15 +120,6 @@ export class TwoPeople {
       this.#approved.take(key);
     }
   }
-}
-
-// What is carried out is answered to whoever approves: a token's text would be in the wrong hands.
-function assertNoSecretInAnswer({ name }: RootOperation, body: unknown): void {
-  if (name !== 'grant-token' || (typeof body === 'object' && body !== null && 'sha256' in body && body.sha256)) return;
-  throw new HubError(
-    'request-invalid',
-    'register such a token by its sha256, as `edgekeep token create` does: it must not be shown to who approves it',
-  );
 }
 
 function canonicalText(body: unknown): string {
