@@ -1,4 +1,5 @@
 // The operator's messages about enrolment groups (spec/enrolment-groups.md). Times are unix milliseconds.
+import { tierSchema } from '@edgekeep/core/attest/tier';
 import { z } from 'zod';
 import { attributesSchema } from './attributes.ts';
 import { groupNameSchema, tagsSchema } from './registry-api.ts';
@@ -23,7 +24,7 @@ export const groupTerms = z.strictObject({
     .regex(/^([a-z0-9][a-z0-9-]{0,61})?$/)
     .default(''),
   /** The only kind of root of trust that may come; left out: any. */
-  tier: z.enum(['tpm', 'secure-element', 'dice', 'software']).optional(),
+  tier: tierSchema.optional(),
   /** A token is needed beside the group's own proof: a one-time one, or one of this group. */
   needsToken: z.boolean().default(false),
   tags: tagsSchema.refine((tags) => Object.keys(tags).length <= 32, 'more than 32 tags').default({}),

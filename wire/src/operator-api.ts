@@ -1,5 +1,6 @@
 // The messages of the operator API (spec/api.md, "Operator API"): what the hub accepts and answers, and what the command line reads.
 // Bytes are unpadded base64url, digests lower-case hex, times unix milliseconds.
+import { tierSchema } from '@edgekeep/core/attest/tier';
 import { z } from 'zod';
 import { deviceIdSchema, modelFile } from './device-api.ts';
 import { personNameSchema } from './people-api.ts';
@@ -124,7 +125,7 @@ export const stateAnswer = z.object({ deviceId: z.string(), state: z.string(), c
 
 export const enrolmentTokenOrder = z.strictObject({
   deviceId: deviceIdSchema.optional(),
-  tier: z.enum(['tpm', 'secure-element', 'dice', 'software']).optional(),
+  tier: tierSchema.optional(),
   lifeSeconds: z.int().min(1).max(2_592_000).default(86_400),
 });
 export const enrolmentTokenAnswer = z.object({ token: z.string(), expiresAt: z.number() });

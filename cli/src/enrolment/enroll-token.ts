@@ -1,4 +1,5 @@
 // `edgekeep enroll token`: a one-time enrolment token for one device.
+import { tiers } from '@edgekeep/core/attest/tier';
 import { enrolmentTokenAnswer } from '@edgekeep/wire/operator-api';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
@@ -6,7 +7,7 @@ import { timeText } from '../table.ts';
 
 export const command: Command = {
   summary: 'make a one-time enrolment token',
-  usage: 'enroll token [--device ID] [--tier tpm|secure-element|dice|software] [--hours N]',
+  usage: `enroll token [--device ID] [--tier ${tiers.join('|')}] [--hours N]`,
   help: `
 Prints a token that enrols one device once. Hand it to the device in a file that its agent deletes after use.
 

@@ -1,5 +1,6 @@
 // `edgekeep enrolment-group create|list|show|token|limit|disable|enable|delete`: devices that come with one kind of proof, and what each of them gets.
 import { readFile } from 'node:fs/promises';
+import { tiers } from '@edgekeep/core/attest/tier';
 import { parseJson } from '@edgekeep/core/json';
 import { attributesSchema } from '@edgekeep/wire/attributes';
 import * as api from '@edgekeep/wire/enrolment-group-api';
@@ -21,7 +22,7 @@ export const create: Command = {
 --certificate      the CA, or the vendor's root or intermediate, as PEM
 --authority        SHA-256 of the SPKI of a vendor's authority that the hub has in vendor-roots
 --id-prefix        device ids begin with it (default: any)
---tier             tpm, secure-element or software (default: any)
+--tier             ${tiers.join(', ')} (default: any)
 --devices          how many devices may enrol by it (default: any number)
 --needs-token      a token is needed as well: a one-time token or one of the group
 --tag              copied to each device; may be repeated

@@ -1,10 +1,8 @@
 // Operator API: devices that are to come, and roots of trust that must not.
 import * as api from '@edgekeep/wire/admission-api';
 import { z } from 'zod';
-import type { Clock } from '../clock.ts';
-import type { RequireScope } from '../http/operator.ts';
+import type { StoreRouteParts } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { Database } from '../store/database.ts';
 import { blockRoot, listBlockedRoots, listExpected, removeExpected, unblockRoot } from './admission-lists.ts';
 
 const limit = z.coerce.number().int().min(1).max(1_000).default(100);
@@ -17,10 +15,7 @@ const blockedPage = z.strictObject({ after: z.string().max(64).default(''), limi
 const byId = z.strictObject({ id: z.string().max(64) });
 const byRoot = z.strictObject({ root: z.string().regex(/^[0-9a-f]{64}$/) });
 
-export function admissionRoutes(
-  app: HttpServer,
-  parts: { readonly database: Database; readonly clock: Clock; readonly requireScope: RequireScope },
-): void {
+export function admissionRoutes(app: HttpServer, parts: StoreRouteParts): void {
   const { database, clock, requireScope } = parts;
   const read = requireScope('devices:read');
   const write = requireScope('enrolment:write');

@@ -3,10 +3,8 @@ import { encodePem } from '@edgekeep/core/identity/pem';
 import * as api from '@edgekeep/wire/enrolment-group-api';
 import { disableOrder, enableOrder } from '@edgekeep/wire/registry-api';
 import { z } from 'zod';
-import type { Clock } from '../clock.ts';
-import type { RequireScope } from '../http/operator.ts';
+import type { StoreRouteParts } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { Database } from '../store/database.ts';
 import type { EnrolmentGroupRow } from '../store/enrolment-tables.ts';
 import { createGroupToken, tokensOf } from './group-tokens.ts';
 import * as groups from './groups.ts';
@@ -20,10 +18,7 @@ const page = z.strictObject({
 // A certificate of an authority, tags, desired attributes.
 const orderBytesMost = 128 * 1024;
 
-export function enrolmentGroupRoutes(
-  app: HttpServer,
-  parts: { readonly database: Database; readonly clock: Clock; readonly requireScope: RequireScope },
-): void {
+export function enrolmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): void {
   const { database, clock, requireScope } = parts;
   const read = requireScope('devices:read');
   const write = requireScope('enrolment:write');

@@ -28,6 +28,13 @@ export type RequireScope = (scope: Scope | 'any') => {
   readonly onRequest: (request: FastifyRequest) => Promise<void>;
 };
 
+/** What the routes of a subject get that only reads and writes the store. */
+export interface StoreRouteParts {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly requireScope: RequireScope;
+}
+
 export function requireScopeWith(
   database: Database,
   clock: Clock,

@@ -1,4 +1,5 @@
 // What a comparison means: which field it is about, and values of that field's kind (spec/registry.md, "Fields").
+import { tiers } from '@edgekeep/core/attest/tier';
 import { type Comparison, type Filter, filterError, type Operator } from './filter.ts';
 import type { DeviceState, DocumentSide } from '../store/schema.ts';
 
@@ -19,7 +20,7 @@ const states: readonly DeviceState[] = ['registered', 'active', 'suspect', 'quar
 // A misspelt word would match nothing, or with != everything.
 const words: Readonly<Record<string, readonly string[]>> = {
   state: states,
-  tier: ['tpm', 'secure-element', 'dice', 'software', 'token'],
+  tier: [...tiers, 'token'],
   attestation: ['none', 'affirming', 'warning', 'contraindicated'],
 };
 

@@ -1,20 +1,15 @@
 // Operator API: groups of devices.
 import * as api from '@edgekeep/wire/registry-api';
 import { z } from 'zod';
-import type { Clock } from '../clock.ts';
-import type { RequireScope } from '../http/operator.ts';
+import type { StoreRouteParts } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { Database } from '../store/database.ts';
 import type { DeviceGroupRow } from '../store/schema.ts';
 import { changeMembers, createGroup, deleteGroup, getGroup, listGroups } from './groups.ts';
 import { countDevices } from './list.ts';
 
 const byName = z.strictObject({ name: z.string().max(64) });
 
-export function groupRoutes(
-  app: HttpServer,
-  parts: { readonly database: Database; readonly clock: Clock; readonly requireScope: RequireScope },
-): void {
+export function groupRoutes(app: HttpServer, parts: StoreRouteParts): void {
   const { database, clock, requireScope } = parts;
   const write = requireScope('devices:write');
   const read = requireScope('devices:read');

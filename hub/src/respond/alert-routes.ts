@@ -1,19 +1,14 @@
 // Operator API: alerts.
 import * as api from '@edgekeep/wire/alert-api';
 import { z } from 'zod';
-import type { Clock } from '../clock.ts';
-import type { RequireScope } from '../http/operator.ts';
+import type { StoreRouteParts } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { Database } from '../store/database.ts';
 import { alertViewOf, listAlerts } from './alert-list.ts';
 import { acknowledgeAlert, closeAlert, getAlert } from './alerts.ts';
 
 const byId = z.strictObject({ id: z.coerce.number().int().min(0) });
 
-export function alertRoutes(
-  app: HttpServer,
-  parts: { readonly database: Database; readonly clock: Clock; readonly requireScope: RequireScope },
-): void {
+export function alertRoutes(app: HttpServer, parts: StoreRouteParts): void {
   const { database, clock, requireScope } = parts;
   const read = requireScope('alerts:read');
   const write = requireScope('alerts:write');

@@ -1,18 +1,13 @@
 // Operator API: sites, and which devices stand there.
 import * as api from '@edgekeep/wire/site-api';
 import { z } from 'zod';
-import type { Clock } from '../clock.ts';
-import type { RequireScope } from '../http/operator.ts';
+import type { StoreRouteParts } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { Database } from '../store/database.ts';
 import { changeSite, countDevicesAt, createSite, deleteSite, getSite, listSites, moveDevices } from './sites.ts';
 
 const byName = z.strictObject({ name: z.string().max(64) });
 
-export function siteRoutes(
-  app: HttpServer,
-  parts: { readonly database: Database; readonly clock: Clock; readonly requireScope: RequireScope },
-): void {
+export function siteRoutes(app: HttpServer, parts: StoreRouteParts): void {
   const { database, clock, requireScope } = parts;
   const write = requireScope('devices:write');
   const read = requireScope('devices:read');
