@@ -243,7 +243,10 @@ describe('edgekeep, from an empty folder to a retired device', { ...jobTest, tim
     const refused = await edgekeep('enroll', 'token', '--operator', at('reader.json'), '--json');
     assert.equal(refused.code, 1);
     assert.match(refused.stderr, /"code":"scope-missing"/);
-    await writeFile(at('reader.json'), JSON.stringify({ ...own, token: `${token.slice(0, -1)}A` }));
+    await writeFile(
+      at('reader.json'),
+      JSON.stringify({ ...own, token: `${token.slice(0, -1)}${token.endsWith('A') ? 'E' : 'A'}` }),
+    );
     assert.equal((await edgekeep('device', 'list', '--operator', at('reader.json'))).code, 1);
   });
 
