@@ -98,6 +98,15 @@ export class HubWorld {
     return world;
   }
 
+  /** Starts the hub whose data folder is `hub` in this folder, as another version left it; the publisher is one that it does not know. */
+  static async reopen(folder: string, settings: Readonly<Record<string, unknown>>): Promise<HubWorld> {
+    await using started = new AsyncDisposableStack();
+    const world = started.use(new HubWorld(folder, parseHubSettings(settings, 'hub.json'), new TestClock()));
+    await world.start();
+    started.move();
+    return world;
+  }
+
   get hubFolder(): string {
     return join(this.folder, 'hub');
   }

@@ -91,6 +91,11 @@ export class TestAgent {
     return new TestAgent(world, id, stateFolder, settings);
   }
 
+  /** An agent on state that another version wrote. */
+  static onState(world: HubWorld, id: string, stateFolder: string, settings: Partial<AgentSettingsInput>): TestAgent {
+    return new TestAgent(world, id, stateFolder, settings);
+  }
+
   get agent(): Agent {
     if (this.#agent === undefined) throw new TypeError('the agent is stopped');
     return this.#agent;

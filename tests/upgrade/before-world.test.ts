@@ -1,0 +1,89 @@
+// A hub's folder, its backup and an agent's state as the commit before "Meet the world" wrote them (make-fixture.ts) go on working.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { verifyReceipt } from '@edgekeep/core/access/receipt';
+import { restoreHub } from '@edgekeep/hub/secrets/restore';
+import { deviceList, modelList } from '@edgekeep/wire/operator-api';
+import { HubWorld } from '../support/hub-world.ts';
+import { TestAgent } from '../support/test-agent.ts';
+
+const run = promisify(execFile);
+const archive = new URL('before-world.tar.gz', import.meta.url).pathname;
+let fixture = '';
+
+before(async () => {
+  fixture = await mkdtemp(join(tmpdir(), 'edgekeep-before-world-'));
+  await run('tar', ['-xzf', archive, '-C', fixture, '--strip-components=1']);
+});
+after(() => rm(fixture, { recursive: true, force: true }));
+
+/** A copy of the old data folder, from which a hub of today starts. */
+async function oldWorld(from: (folder: string) => Promise<unknown>): Promise<HubWorld> {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-hub-'));
+  await mkdir(folder, { recursive: true });
+  await from(join(folder, 'hub'));
+  await newAdminToken(join(folder, 'hub'));
+  const settings: Record<string, unknown> = JSON.parse(await readFile(join(folder, 'hub', 'hub.json'), 'utf8'));
+  return HubWorld.reopen(folder, settings);
+}
+
+// The token in the fixture ends a year after it was made; the test is to hold for longer.
+async function newAdminToken(hubFolder: string): Promise<void> {
+  const token = `ek_${randomBytes(32).toString('base64url')}`;
+  const sha256 = createHash('sha256').update(token).digest('hex');
+  const now = Date.now();
+  using store = new DatabaseSync(join(hubFolder, 'hub.sqlite'));
+  store
+    .prepare(
+      "insert into api_token (sha256, name, person, roles, scopes, created_at, created_by, expires_at) values (?, 'upgrade', 'admin', '', 'admin', ?, 'test', ?)",
+    )
+    .run(sha256, now, now + 3_600_000);
+  const file = join(hubFolder, 'operator.json');
+  const old: object = JSON.parse(await readFile(join(fixture, 'hub', 'operator.json'), 'utf8'));
+  await writeFile(file, JSON.stringify({ ...old, token }), { mode: 0o600 });
+}
+
+test('a hub of the version before opens with its devices, models and log as they were', async () => {
+  await using world = await oldWorld((to) => cp(join(fixture, 'hub'), to, { recursive: true }));
+  const { devices } = await world.operator.get('/v1/devices', deviceList);
+  const states = devices.map(({ id, state }) => `${id} ${state}`);
+  assert.deepEqual(states.toSorted(), ['press-1 active', 'thin-1 quarantined']);
+  const { models } = await world.operator.get('/v1/models', modelList);
+  const releases = models.map(({ version, state }) => `${version} ${state}`);
+  assert.deepEqual(releases.toSorted(), ['0.9.0 withdrawn', '1.0.0 published']);
+  assert.equal((await world.entries('key-released')).length, 1);
+  await world.integrated();
+});
+
+test('an agent of the version before comes back with its state and gets its key', async () => {
+  await using world = await oldWorld((to) => cp(join(fixture, 'hub'), to, { recursive: true }));
+  const state = await mkdtemp(join(tmpdir(), 'edgekeep-agent-'));
+  await cp(join(fixture, 'agent'), state, { recursive: true });
+  await using agent = TestAgent.onState(world, 'press-1', state, { models: [{ name: 'opaque', use: 'program' }] });
+  const story = await agent.start();
+  await story.next('attested');
+  await story.next('released');
+  await story.next('ready');
+});
+
+test('a receipt of the version before verifies with what the hub says today', async () => {
+  await using world = await oldWorld((to) => cp(join(fixture, 'hub'), to, { recursive: true }));
+  const receipt = await readFile(join(fixture, 'agent', 'receipts', 'opaque.json'));
+  const trust = await world.trust();
+  // The device kept it from before anybody cosigned.
+  const verdict = verifyReceipt(receipt, { ...trust, policy: { ...trust.policy, quorum: 0 } });
+  assert.equal(verdict.kind, 'verified', JSON.stringify(verdict));
+});
+
+test('a backup of the version before restores to a hub that starts', async () => {
+  await using world = await oldWorld((to) => restoreHub(join(fixture, 'hub.backup'), to));
+  const { devices } = await world.operator.get('/v1/devices', deviceList);
+  assert.equal(devices.length, 2);
+});
