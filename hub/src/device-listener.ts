@@ -25,6 +25,7 @@ export function createDeviceListener(parts: HubParts): HttpServer {
   parts.credential.serve(app.server);
   queueNewcomers(app.server);
   app.server.on('secureConnection', (socket: TLSSocket) => admit(door, socket));
+  app.addHook('onRequest', async (request) => door.spend(request));
   // No request of a device is answered with knowledge older than one interval; without a store none is answered.
   app.addHook('onRequest', () => watch.fresh());
   // Nor on a connection that the policy no longer permits.
@@ -67,11 +68,7 @@ export function createDeviceListener(parts: HubParts): HttpServer {
   modelDeviceRoutes(app, { database, blobs: parts.blobs, clock, door, gate });
   auditDeviceRoutes(app, { database, log, witnesses, clock, door, gate });
   tileRoutes(app, parts.logFolder);
-  revocationStatusRoutes(app, {
-    status: parts.revocationStatus,
-    clock,
-    admit: (request) => void door.anyone(request),
-  });
+  revocationStatusRoutes(app, { status: parts.revocationStatus, clock });
   return app;
 }
 

@@ -68,7 +68,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     auditOperatorRoutes(app, { database, log, receipts: parts.receipts, trust, requireScope });
     tileRoutes(app, parts.logFolder);
     const status = parts.revocationStatus;
-    revocationStatusRoutes(app, { status, clock, admit: () => undefined });
+    revocationStatusRoutes(app, { status, clock });
     authorityOperatorRoutes(app, { ...guarded, authorities, keyStore: parts.keyStore, settings, connections, watch });
     const warningDays = settings.expiryWarningDays;
     revocationOperatorRoutes(app, { ...fleet, warningDays, ownCertificates: parts.ownCertificates });

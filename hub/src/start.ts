@@ -7,6 +7,7 @@ import { AuthorityKeeper } from './authority/keeper.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { createDeviceListener } from './device-listener.ts';
 import { endConnectionsOnClose } from './http/open-connections.ts';
+import { type Route, routesOf } from './http/route-table.ts';
 import type { HttpServer } from './http/server.ts';
 import { createOperatorListener } from './operator-listener.ts';
 import { openParts } from './parts.ts';
@@ -23,6 +24,8 @@ export interface Hub {
   readonly logKey: AuditLog['key'];
   /** The key that signs attestation results, PEM. */
   readonly attestationKeyPem: string;
+  /** What each listener answers, as it was registered. */
+  readonly routes: { readonly device: readonly Route[]; readonly operator: readonly Route[] };
   /** Does at once what the hub does every `authorities.checkSeconds`. */
   readonly sweepAuthorities: () => Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -69,6 +72,7 @@ export async function startHub(
     },
     logKey: log.key,
     attestationKeyPem: keys.attestationSigner.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    routes: { device: routesOf(device.server), operator: routesOf(operator.server) },
     sweepAuthorities: () => keeper.sweep(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

@@ -4,6 +4,7 @@ import { toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/device-api';
 import { z } from 'zod';
 import { recordAppraisal } from '../attest/appraiser.ts';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
@@ -21,7 +22,11 @@ export function accessDeviceRoutes(
 
   app.post(
     '/v1/attest',
-    { schema: { body: api.attestRequest, response: { 200: api.attestResponse } } },
+    {
+      ...door.lets('bound'),
+      bodyLimit: bodyBytes.evidence,
+      schema: { body: api.attestRequest, response: { 200: api.attestResponse } },
+    },
     async (request) => {
       const { connection, deviceId } = door.bound(request);
       const nowMs = clock();
@@ -37,7 +42,11 @@ export function accessDeviceRoutes(
 
   app.post(
     '/v1/releases',
-    { schema: { body: api.releaseRequest, response: { 200: api.releaseResponse } } },
+    {
+      ...door.lets('bound'),
+      bodyLimit: bodyBytes.evidence,
+      schema: { body: api.releaseRequest, response: { 200: api.releaseResponse } },
+    },
     async (request) => {
       const { connection, deviceId, certificateSha256 } = door.bound(request);
       const nowMs = clock();
@@ -62,6 +71,7 @@ export function accessDeviceRoutes(
   app.get(
     '/v1/receipts/:id',
     {
+      ...door.lets('bound'),
       schema: {
         params: z.strictObject({ id: z.string().max(64) }),
         response: { 200: z.object({ receipt: z.string() }) },

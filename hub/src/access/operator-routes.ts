@@ -3,6 +3,7 @@ import { parseBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
 import type { ReferenceStore } from '../attest/reference-store.ts';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
@@ -32,6 +33,7 @@ export function accessOperatorRoutes(
     '/v1/reference-values',
     {
       ...requireScope('models:publish'),
+      bodyLimit: bodyBytes.referenceValues,
       schema: { body: api.referenceValuesOrder, response: { 200: api.referenceValuesView } },
     },
     async ({ body, actor }) => {
@@ -41,7 +43,7 @@ export function accessOperatorRoutes(
   );
   app.post(
     '/v1/reference-values/:name/:version/withdraw',
-    { ...requireScope('models:publish'), schema: { params: named } },
+    { ...requireScope('models:publish'), bodyLimit: bodyBytes.none, schema: { params: named } },
     async ({ params, actor }) => {
       await references.withdraw({ ...params, actor, nowMs: clock() });
       return { ...params, withdrawn: true };

@@ -3,6 +3,7 @@ import { policyView } from '@edgekeep/wire/operator-api';
 import * as api from '@edgekeep/wire/policy-api';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import type { Reason } from '../error.ts';
 import type { RequireScope } from '../http/operator.ts';
@@ -18,7 +19,6 @@ const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
 // Tests beside the text.
-const orderBytesMost = 4 * 1024 * 1024;
 // How many recorded decisions a draft has to answer without an error before it is applied.
 const replayedBeforeApply = 2_000;
 
@@ -33,12 +33,12 @@ export function policyRoutes(
   app.get('/v1/policy', { ...read, schema: { response: { 200: policyView } } }, async () => policies.current());
   app.put(
     '/v1/policy',
-    { ...write, bodyLimit: orderBytesMost, schema: { body: api.policyOrder, response: { 200: api.policyApplied } } },
+    { ...write, bodyLimit: bodyBytes.policy, schema: { body: api.policyOrder, response: { 200: api.policyApplied } } },
     async (request) => apply(request, request.body),
   );
   app.post(
     '/v1/policy/rollback',
-    { ...write, schema: { body: api.rollbackOrder, response: { 200: api.policyApplied } } },
+    { ...write, bodyLimit: bodyBytes.order, schema: { body: api.rollbackOrder, response: { 200: api.policyApplied } } },
     async (request) => {
       const { version, expectVersion } = request.body;
       const row = await policies.version(version);
@@ -47,7 +47,7 @@ export function policyRoutes(
   );
   app.post(
     '/v1/policy/simulate',
-    { ...write, bodyLimit: orderBytesMost, schema: { body: api.simulateOrder, response: { 200: api.simulation } } },
+    { ...write, bodyLimit: bodyBytes.draft, schema: { body: api.simulateOrder, response: { 200: api.simulation } } },
     async ({ body }) => {
       using draft = loadOrThrow(body.text, 'the draft', 'any-action');
       return await simulate(parts, gate, draft, { ...body, nowMs: clock() });
@@ -78,7 +78,7 @@ export function policyRoutes(
     '/v1/countries',
     {
       ...write,
-      bodyLimit: orderBytesMost,
+      bodyLimit: bodyBytes.networks,
       schema: { body: api.countryNetworks, response: { 200: api.countryNetworksAnswer } },
     },
     async ({ body, actor }) => ({

@@ -4,6 +4,7 @@ import { toBase64, utf8 } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/device-api';
 import { z } from 'zod';
 import type { AccessGate } from '../access/gate.ts';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
@@ -34,9 +35,8 @@ export function auditDeviceRoutes(
 
   app.get(
     '/v1/checkpoint',
-    { schema: { querystring: fromSize, response: { 200: api.checkpointResponse } } },
+    { ...door.lets('bound'), schema: { querystring: fromSize, response: { 200: api.checkpointResponse } } },
     async (request) => {
-      door.bound(request);
       const offer = await witnesses.offer(request.query.from, Math.floor(clock() / 1_000));
       // A device that knows a longer log needs no proof: it has caught this hub with a shorter history, and gets what convicts it.
       const { checkpoint, consistency } =
@@ -47,7 +47,11 @@ export function auditDeviceRoutes(
 
   app.post(
     '/v1/cosignatures',
-    { schema: { body: api.cosignatureRequest, response: { 200: accepted } } },
+    {
+      ...door.lets('bound'),
+      bodyLimit: bodyBytes.note,
+      schema: { body: api.cosignatureRequest, response: { 200: accepted } },
+    },
     async (request) => {
       const { deviceId } = door.bound(request);
       const verdict = witnesses.accept(deviceId, utf8(request.body.checkpoint), Math.floor(clock() / 1_000));
@@ -64,49 +68,53 @@ export function auditDeviceRoutes(
     },
   );
 
-  app.post('/v1/reports', { schema: reportSchema }, async (request) => {
-    const { deviceId, connection } = door.bound(request);
-    const { counts, forkProof, attributes, desiredVersion } = request.body;
-    const nowMs = clock();
-    const proven = forkProof === undefined ? undefined : verifiedFork(forkProof);
-    // A proof against this log is taken from everybody, and no policy of this hub may keep it out.
-    if (counts !== undefined || attributes !== undefined) {
-      await gate.admit({ action: 'publishTelemetry', deviceId, connection, nowMs });
-    }
-    await database.write(async (trx) => {
-      await trx
-        .updateTable('device')
-        .set({ seen_at: nowMs, ...(counts === undefined ? {} : { counts: JSON.stringify(counts) }) })
-        .where('id', '=', deviceId)
-        .execute();
-      if (attributes !== undefined) await recordReported(trx, deviceId, attributes, nowMs);
-      if (proven !== undefined) {
-        const subject = `log:${log.key.name}`;
-        await appendEntry(trx, {
-          at: nowMs,
-          kind: 'fork-reported',
-          actor: `device:${deviceId}`,
-          subject,
-          data: proven,
-        });
-        await raiseAlert(trx, {
-          kind: 'log-fork',
-          severity: 'critical',
-          subject: { part: subject },
-          title: 'a device proved that this log was forked or set back: two signed histories contradict each other',
-          data: { proofs: [proven.kind], devices: [deviceId] },
-          actor: `device:${deviceId}`,
-          nowMs,
-        });
+  app.post(
+    '/v1/reports',
+    { ...door.lets('bound'), bodyLimit: bodyBytes.report, schema: reportSchema },
+    async (request) => {
+      const { deviceId, connection } = door.bound(request);
+      const { counts, forkProof, attributes, desiredVersion } = request.body;
+      const nowMs = clock();
+      const proven = forkProof === undefined ? undefined : verifiedFork(forkProof);
+      // A proof against this log is taken from everybody, and no policy of this hub may keep it out.
+      if (counts !== undefined || attributes !== undefined) {
+        await gate.admit({ action: 'publishTelemetry', deviceId, connection, nowMs });
       }
-    });
-    if (desiredVersion === undefined) return { accepted: true };
-    const { version, attributes: desired } = await documentOf(database.read, deviceId, 'desired');
-    if (version === desiredVersion) return { accepted: true };
-    // The report was taken; what the device may not be told is left out, and that is logged.
-    if (!(await gate.permits({ action: 'receiveCommand', deviceId, connection, nowMs }))) return { accepted: true };
-    return { accepted: true, desired: { version, attributes: desired } };
-  });
+      await database.write(async (trx) => {
+        await trx
+          .updateTable('device')
+          .set({ seen_at: nowMs, ...(counts === undefined ? {} : { counts: JSON.stringify(counts) }) })
+          .where('id', '=', deviceId)
+          .execute();
+        if (attributes !== undefined) await recordReported(trx, deviceId, attributes, nowMs);
+        if (proven !== undefined) {
+          const subject = `log:${log.key.name}`;
+          await appendEntry(trx, {
+            at: nowMs,
+            kind: 'fork-reported',
+            actor: `device:${deviceId}`,
+            subject,
+            data: proven,
+          });
+          await raiseAlert(trx, {
+            kind: 'log-fork',
+            severity: 'critical',
+            subject: { part: subject },
+            title: 'a device proved that this log was forked or set back: two signed histories contradict each other',
+            data: { proofs: [proven.kind], devices: [deviceId] },
+            actor: `device:${deviceId}`,
+            nowMs,
+          });
+        }
+      });
+      if (desiredVersion === undefined) return { accepted: true };
+      const { version, attributes: desired } = await documentOf(database.read, deviceId, 'desired');
+      if (version === desiredVersion) return { accepted: true };
+      // The report was taken; what the device may not be told is left out, and that is logged.
+      if (!(await gate.permits({ action: 'receiveCommand', deviceId, connection, nowMs }))) return { accepted: true };
+      return { accepted: true, desired: { version, attributes: desired } };
+    },
+  );
 
   function verifiedFork(text: string): { kind: string } {
     const proof = parseForkProof(utf8(text));

@@ -1,5 +1,6 @@
 // Device API: which authorities there are, and that a device knows the newest root (spec/authorities.md).
 import * as api from '@edgekeep/wire/authority-api';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
@@ -20,14 +21,19 @@ export function authorityDeviceRoutes(
 ): void {
   const { database, authorities, clock, door } = parts;
 
-  app.get('/v1/authorities', { schema: { response: { 200: api.authoritiesAnswer } } }, async (request) => {
-    door.anyone(request);
-    return publicView(authorities.state);
-  });
+  app.get(
+    '/v1/authorities',
+    { ...door.lets('anyone'), schema: { response: { 200: api.authoritiesAnswer } } },
+    async () => publicView(authorities.state),
+  );
 
   app.post(
     '/v1/authorities/known',
-    { schema: { body: api.knownRoot, response: { 200: api.knownRootAnswer } } },
+    {
+      ...door.lets('bound'),
+      bodyLimit: bodyBytes.order,
+      schema: { body: api.knownRoot, response: { 200: api.knownRootAnswer } },
+    },
     async (request) => {
       const { deviceId } = door.bound(request);
       const root = authorities.state.roots.find(({ sha256 }) => sha256 === request.body.root);

@@ -2,6 +2,7 @@
 import { parseBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/authority-api';
 import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Connections } from '../presence/connections.ts';
@@ -63,13 +64,13 @@ export function authorityOperatorRoutes(
 
   app.post(
     '/v1/authorities/request',
-    { ...admin, schema: { response: { 200: api.issuingRequestAnswer } } },
+    { ...admin, bodyLimit: bodyBytes.none, schema: { response: { 200: api.issuingRequestAnswer } } },
     async ({ actor }) => requestIssuing(parts, actor),
   );
 
   app.post(
     '/v1/authorities/install',
-    { ...admin, schema: { body: api.issuingInstallOrder, ...answer } },
+    { ...admin, bodyLimit: bodyBytes.certificates, schema: { body: api.issuingInstallOrder, ...answer } },
     async ({ body, actor }) => {
       const id = await installIssuing(parts, body.certificates, actor);
       const { activate, force } = body;
@@ -81,7 +82,7 @@ export function authorityOperatorRoutes(
 
   app.post(
     '/v1/authorities/issuing/:id/activate',
-    { ...admin, schema: { params: byIssuing, body: api.issuingActivateOrder, ...answer } },
+    { ...admin, bodyLimit: bodyBytes.order, schema: { params: byIssuing, body: api.issuingActivateOrder, ...answer } },
     async ({ params, body, actor }) => {
       await activateIssuing(parts, { id: params.id, atMs: body.at, force: body.force, actor });
       return overview();
@@ -90,7 +91,7 @@ export function authorityOperatorRoutes(
 
   app.post(
     '/v1/authorities/issuing/:id/abandon',
-    { ...admin, schema: { params: byIssuing, body: api.issuingEndOrder, ...answer } },
+    { ...admin, bodyLimit: bodyBytes.order, schema: { params: byIssuing, body: api.issuingEndOrder, ...answer } },
     async ({ params, body, actor }) => {
       await abandonIssuing(parts, { id: params.id, note: body.note, actor });
       return overview();
@@ -99,13 +100,17 @@ export function authorityOperatorRoutes(
 
   app.post(
     '/v1/authorities/issuing/:id/revoke',
-    { ...admin, schema: { params: byIssuing, body: api.issuingEndOrder, response: { 200: api.issuingRevokeAnswer } } },
+    {
+      ...admin,
+      bodyLimit: bodyBytes.order,
+      schema: { params: byIssuing, body: api.issuingEndOrder, response: { 200: api.issuingRevokeAnswer } },
+    },
     async ({ params, body, actor }) => revokeIssuing(parts, { id: params.id, note: body.note, actor }),
   );
 
   app.post(
     '/v1/authorities/roots',
-    { ...admin, schema: { body: api.rootAnnounceOrder, ...answer } },
+    { ...admin, bodyLimit: bodyBytes.certificates, schema: { body: api.rootAnnounceOrder, ...answer } },
     async ({ body, actor }) => {
       await announceRoot(parts, body.certificates, actor);
       return overview();
@@ -114,7 +119,7 @@ export function authorityOperatorRoutes(
 
   app.post(
     '/v1/authorities/roots/:sha256/overlap',
-    { ...admin, schema: { params: byRoot, body: api.rootOverlapOrder, ...answer } },
+    { ...admin, bodyLimit: bodyBytes.order, schema: { params: byRoot, body: api.rootOverlapOrder, ...answer } },
     async ({ params, body, actor }) => {
       await setOverlap(parts, { sha256: params.sha256, endsAtMs: body.endsAt, actor });
       await authorities.reload();
@@ -124,7 +129,7 @@ export function authorityOperatorRoutes(
 
   app.post(
     '/v1/authorities/roots/:sha256/list',
-    { ...admin, schema: { params: byRoot, body: api.rootListOrder, ...answer } },
+    { ...admin, bodyLimit: bodyBytes.rootList, schema: { params: byRoot, body: api.rootListOrder, ...answer } },
     async ({ params, body, actor }) => {
       const der = parseBase64url(body.list, 'list');
       await installRootList(parts, { sha256: params.sha256, der, actor });

@@ -1,6 +1,7 @@
 // Operator API: devices that are to come, and roots of trust that must not.
 import * as api from '@edgekeep/wire/admission-api';
 import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import { blockRoot, listBlockedRoots, listExpected, removeExpected, unblockRoot } from './admission-lists.ts';
@@ -30,7 +31,7 @@ export function admissionRoutes(app: HttpServer, parts: StoreRouteParts): void {
   );
   app.delete(
     '/v1/expected-devices/:id',
-    { ...write, schema: { params: byId, response: { 200: api.expectedDeviceRemoved } } },
+    { ...write, bodyLimit: bodyBytes.none, schema: { params: byId, response: { 200: api.expectedDeviceRemoved } } },
     async ({ params: { id }, actor }) => {
       await removeExpected(database, { id, actor, nowMs: clock() });
       return { id, removed: true };
@@ -48,7 +49,7 @@ export function admissionRoutes(app: HttpServer, parts: StoreRouteParts): void {
   );
   app.post(
     '/v1/blocked-roots',
-    { ...write, schema: { body: api.blockOrder, response: { 200: api.blockAnswer } } },
+    { ...write, bodyLimit: bodyBytes.order, schema: { body: api.blockOrder, response: { 200: api.blockAnswer } } },
     async ({ body: { rootSha256, reason }, actor }) => {
       const deviceId = await blockRoot(database, { rootSha256, reason, actor, nowMs: clock() });
       return { rootSha256, blocked: true, deviceId: deviceId ?? null };
@@ -56,7 +57,11 @@ export function admissionRoutes(app: HttpServer, parts: StoreRouteParts): void {
   );
   app.post(
     '/v1/blocked-roots/:root/unblock',
-    { ...write, schema: { params: byRoot, body: api.unblockOrder, response: { 200: api.unblockAnswer } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.order,
+      schema: { params: byRoot, body: api.unblockOrder, response: { 200: api.unblockAnswer } },
+    },
     async ({ params: { root: rootSha256 }, body: { reason }, actor }) => {
       await unblockRoot(database, { rootSha256, reason, actor, nowMs: clock() });
       return { rootSha256, blocked: false };

@@ -27,20 +27,19 @@ export function estRoutes(
 ): void {
   const { authorities, clock, door } = parts;
 
-  app.get(`${at}/cacerts`, async (request, reply) => {
+  app.get(`${at}/cacerts`, door.lets('anyone'), async (request, reply) => {
     const { certificate } = door.anyone(request);
     if (certificate !== undefined) await noteKnown(certificate.deviceId);
     return send(reply, 'application/pkcs7-mime', encodeCertificates(authorities.published));
   });
 
-  app.get(`${at}/csrattrs`, async (request, reply) => {
-    door.anyone(request);
-    return send(reply, 'application/csrattrs', wishes);
-  });
+  app.get(`${at}/csrattrs`, door.lets('anyone'), async (_request, reply) =>
+    send(reply, 'application/csrattrs', wishes),
+  );
 
   app.addContentTypeParser(requestType, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
-  app.post(`${at}/simpleenroll`, { bodyLimit }, async (request, reply) => {
+  app.post(`${at}/simpleenroll`, { ...door.lets('anyone'), bodyLimit }, async (request, reply) => {
     const connection = door.anyone(request);
     const basic = parseBasic(request.headers.authorization);
     if (basic === undefined) {
@@ -63,7 +62,7 @@ export function estRoutes(
     }
   });
 
-  app.post(`${at}/simplereenroll`, { bodyLimit }, async (request, reply) =>
+  app.post(`${at}/simplereenroll`, { ...door.lets('withCertificate'), bodyLimit }, async (request, reply) =>
     sendCertificate(reply, await renew(request)),
   );
 

@@ -3,6 +3,7 @@ import { encodePem } from '@edgekeep/core/identity/pem';
 import * as api from '@edgekeep/wire/enrolment-group-api';
 import { disableOrder, enableOrder } from '@edgekeep/wire/registry-api';
 import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { EnrolmentGroupRow } from '../store/enrolment-tables.ts';
@@ -15,8 +16,6 @@ const page = z.strictObject({
   after: z.string().max(64).default(''),
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
-// A certificate of an authority, tags, desired attributes.
-const orderBytesMost = 128 * 1024;
 
 export function enrolmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): void {
   const { database, clock, requireScope } = parts;
@@ -36,7 +35,7 @@ export function enrolmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): v
     '/v1/enrolment-groups',
     {
       ...trust,
-      bodyLimit: orderBytesMost,
+      bodyLimit: bodyBytes.certificates,
       schema: { body: api.enrolmentGroupOrder, response: { 200: api.enrolmentGroupView } },
     },
     async ({ body, actor }) => viewOf(await groups.createEnrolmentGroup(database, { ...body, actor, nowMs: clock() })),
@@ -48,7 +47,7 @@ export function enrolmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): v
   );
   app.delete(
     '/v1/enrolment-groups/:name',
-    { ...write, schema: { params: byName, response: { 200: api.enrolmentGroupDeleted } } },
+    { ...write, bodyLimit: bodyBytes.none, schema: { params: byName, response: { 200: api.enrolmentGroupDeleted } } },
     async ({ params: { name }, actor }) => {
       await groups.deleteEnrolmentGroup(database, { name, actor, nowMs: clock() });
       return { name, deleted: true };
@@ -56,7 +55,11 @@ export function enrolmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): v
   );
   app.post(
     '/v1/enrolment-groups/:name/disable',
-    { ...write, schema: { params: byName, body: disableOrder, response: { 200: api.groupSwitchAnswer } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.order,
+      schema: { params: byName, body: disableOrder, response: { 200: api.groupSwitchAnswer } },
+    },
     async ({ params: { name }, body: { reason }, actor }) => {
       await groups.disableEnrolmentGroup(database, { name, reason, actor, nowMs: clock() });
       return { name, enabled: false };
@@ -64,7 +67,11 @@ export function enrolmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): v
   );
   app.post(
     '/v1/enrolment-groups/:name/enable',
-    { ...trust, schema: { params: byName, body: enableOrder, response: { 200: api.groupSwitchAnswer } } },
+    {
+      ...trust,
+      bodyLimit: bodyBytes.order,
+      schema: { params: byName, body: enableOrder, response: { 200: api.groupSwitchAnswer } },
+    },
     async ({ params: { name }, actor }) => {
       await groups.enableEnrolmentGroup(database, { name, actor, nowMs: clock() });
       return { name, enabled: true };
@@ -72,13 +79,21 @@ export function enrolmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): v
   );
   app.put(
     '/v1/enrolment-groups/:name/limit',
-    { ...trust, schema: { params: byName, body: api.groupLimitOrder, response: { 200: api.enrolmentGroupView } } },
+    {
+      ...trust,
+      bodyLimit: bodyBytes.order,
+      schema: { params: byName, body: api.groupLimitOrder, response: { 200: api.enrolmentGroupView } },
+    },
     async ({ params: { name }, body: { devicesMost }, actor }) =>
       viewOf(await groups.limitEnrolmentGroup(database, { name, devicesMost, actor, nowMs: clock() })),
   );
   app.post(
     '/v1/enrolment-groups/:name/tokens',
-    { ...write, schema: { params: byName, body: api.groupTokenOrder, response: { 200: api.groupTokenAnswer } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.order,
+      schema: { params: byName, body: api.groupTokenOrder, response: { 200: api.groupTokenAnswer } },
+    },
     async ({ params: { name }, body, actor }) => {
       const { usesMost, lifeSeconds, olderSeconds } = body;
       const order = { name, usesMost, lifeSeconds, olderSeconds, actor, nowMs: clock() };

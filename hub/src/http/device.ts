@@ -8,6 +8,7 @@ import { deviceIdOf } from '@edgekeep/core/identity/device-id';
 import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
 import { claimsSpiffeId, workloadOf } from '@edgekeep/core/identity/svid';
 import { Budgets } from '../access/budget.ts';
+import { networkOf } from '../presence/places.ts';
 import type { Traffic } from '../access/traffic.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
@@ -25,6 +26,18 @@ export type DoorSettings = Pick<HubSettings, 'requestsPerSecondMost' | 'anonymou
 
 // A burst of this many seconds' worth of requests passes at once.
 const burstSeconds = 10;
+
+const whoMayAsk = {
+  anyone: 'anyone',
+  withCertificate: 'device certificate',
+  bound: 'bound device',
+} as const;
+
+/** For a route's options: who may ask, known before the body is read. */
+export interface Guarded {
+  readonly config: { readonly who: string };
+  readonly onRequest: (request: FastifyRequest) => Promise<void>;
+}
 
 export class DeviceDoor {
   readonly #connections: Connections;
@@ -62,13 +75,21 @@ export class DeviceDoor {
     return socket instanceof TLSSocket && !socket.destroyed ? this.#connections.of(socket) : undefined;
   }
 
+  /** Counts a request before anything is done for it, once. Throws `rate-limited`. */
+  spend(request: FastifyRequest): void {
+    this.#spend(this.anyone(request));
+  }
+
+  /** What a route on this listener says of itself; the handler asks again, because a body takes its time. */
+  lets(who: keyof typeof whoMayAsk): Guarded {
+    return { config: { who: whoMayAsk[who] }, onRequest: async (request) => void this[who](request) };
+  }
+
   /** Any connection, with or without a certificate: for enrolment and public documents. */
   anyone(request: FastifyRequest): DeviceConnection {
     const { socket } = request.raw;
     if (!(socket instanceof TLSSocket)) throw new HubError('certificate-required', 'this listener speaks TLS only');
-    const connection = this.#connections.of(socket);
-    this.#spend(connection);
-    return connection;
+    return this.#connections.of(socket);
   }
 
   /** A connection with a device certificate that is still valid; not yet proven to be the device's own. */
@@ -108,11 +129,11 @@ export class DeviceDoor {
   // a budget of its address, so that a thief takes nothing from the device. Who shows no certificate shares the one of his address.
   #spend({ certificate, workload, remoteAddress, bound }: DeviceConnection): void {
     const now = this.#clock();
+    const place = networkOf(remoteAddress);
     if (certificate !== undefined) this.#traffic.note(certificate.deviceId, now);
-    const device =
-      bound || certificate === undefined ? certificate?.deviceId : `${certificate.deviceId} ${remoteAddress}`;
+    const device = bound || certificate === undefined ? certificate?.deviceId : `${certificate.deviceId} ${place}`;
     const own = device ?? workload?.spiffeId;
-    const passes = own === undefined ? this.#byAddress.spend(remoteAddress, now) : this.#byDevice.spend(own, now);
+    const passes = own === undefined ? this.#byAddress.spend(place, now) : this.#byDevice.spend(own, now);
     if (!passes) throw new HubError('rate-limited', 'too many requests: slow down');
   }
 }

@@ -25,6 +25,7 @@ declare module 'fastify' {
  * form is told.
  */
 export type RequireScope = (scope: Scope | 'any') => {
+  readonly config: { readonly who: string };
   readonly onRequest: (request: FastifyRequest) => Promise<void>;
 };
 
@@ -43,6 +44,7 @@ export function requireScopeWith(
 ): RequireScope {
   const use = new TokenUse(database);
   return (scope) => ({
+    config: { who: scope === 'any' ? 'any token' : scope },
     onRequest: async (request) => {
       const nowMs = clock();
       const approved = approvedRequests.take(request.headers[approvedHeader]);

@@ -34,3 +34,14 @@ test('a body that is too long for its route is read to its end, and refused; a l
     await app.close();
   }
 });
+
+test('a route that takes a body and says no limit does not start', async () => {
+  const app = createServer({}, 'silent', 'device');
+  try {
+    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE'] as const)
+      assert.throws(() => app.route({ method, url: '/open', handler: () => 'taken' }), /bodyLimit/);
+    app.get('/read', () => 'taken');
+  } finally {
+    await app.close();
+  }
+});

@@ -9,9 +9,11 @@ import {
 import type { Duplex } from 'node:stream';
 import type { TlsOptions } from 'node:tls';
 import { HubError } from '../error.ts';
+import { assertLimit, bodyBytes } from './body-limits.ts';
+import { noteRoute } from './route-table.ts';
 
-// The largest JSON body is an enrolment with its event and IMA logs (core/attest/evidence.ts bounds them), base64url-encoded.
-const bodyBytesMost = 8 * 1024 * 1024;
+// A body that is too long is read to here and thrown away, so that the refusal arrives.
+const discardedBytesMost = 8 * 1024 * 1024;
 // A device that sends a byte a minute must not hold a connection's buffers for long.
 const requestMilliseconds = 30_000;
 const headersMilliseconds = 10_000;
@@ -28,7 +30,7 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string) {
       keepAlive: true,
       keepAliveInitialDelay: probeAfterMilliseconds,
     },
-    bodyLimit: bodyBytesMost,
+    bodyLimit: bodyBytes.none,
     requestTimeout: requestMilliseconds,
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
@@ -39,6 +41,10 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string) {
   });
   // Devices keep their one connection open between check-ins, however long. Set here, because fastify takes 0 for its own default of 72 s.
   app.server.keepAliveTimeout = 0;
+  app.addHook('onRoute', (route) => {
+    assertLimit(route);
+    noteRoute(app.server, route);
+  });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler(answerWith);
@@ -56,7 +62,7 @@ function answerWith(error: unknown, request: FastifyRequest, reply: FastifyReply
     request.log.error({ ...line, error: describe(error) }, answer.message);
   else request.log.info(line, answer.message);
   // A connection that ends while the client still sends takes the answer with it. What another route would read is read, and thrown away.
-  if (answer.status === 413 && Number(request.headers['content-length']) <= bodyBytesMost)
+  if (answer.status === 413 && Number(request.headers['content-length']) <= discardedBytesMost)
     reply.removeHeader('connection');
   void reply.status(answer.status).send(bodyOf(answer));
 }

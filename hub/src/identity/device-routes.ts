@@ -1,6 +1,7 @@
 // Device API: enrolment, binding of a connection, renewal (spec/api.md).
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/device-api';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
@@ -19,7 +20,11 @@ export function identityDeviceRoutes(
 
   app.post(
     '/v1/enrol/challenge',
-    { schema: { body: api.enrolChallengeRequest, response: { 200: api.enrolChallengeResponse } } },
+    {
+      ...door.lets('anyone'),
+      bodyLimit: bodyBytes.identity,
+      schema: { body: api.enrolChallengeRequest, response: { 200: api.enrolChallengeResponse } },
+    },
     async (request) => {
       const connection = door.anyone(request);
       const nowMs = clock();
@@ -36,7 +41,11 @@ export function identityDeviceRoutes(
 
   app.post(
     '/v1/enrol/complete',
-    { schema: { body: api.enrolCompleteRequest, response: { 200: api.certificateResponse } } },
+    {
+      ...door.lets('anyone'),
+      bodyLimit: bodyBytes.evidence,
+      schema: { body: api.enrolCompleteRequest, response: { 200: api.certificateResponse } },
+    },
     async (request) => {
       const connection = door.anyone(request);
       const { body } = request;
@@ -59,19 +68,33 @@ export function identityDeviceRoutes(
     },
   );
 
-  app.post('/v1/bind', { schema: { body: api.bindRequest, response: { 200: api.bindResponse } } }, async (request) =>
-    bindConnection(parts, door.withCertificate(request), request.body.evidence, clock()),
+  app.post(
+    '/v1/bind',
+    {
+      ...door.lets('withCertificate'),
+      bodyLimit: bodyBytes.evidence,
+      schema: { body: api.bindRequest, response: { 200: api.bindResponse } },
+    },
+    async (request) => bindConnection(parts, door.withCertificate(request), request.body.evidence, clock()),
   );
 
-  app.post('/v1/challenges', { schema: { response: { 200: api.challengeResponse } } }, async (request) => {
-    const { connection } = door.bound(request);
-    const nonce = openChallenge(connection, clock(), settings.challengeSeconds);
-    return { nonce: toBase64url(nonce), pcrs: settings.pcrs, expiresInSeconds: settings.challengeSeconds };
-  });
+  app.post(
+    '/v1/challenges',
+    { ...door.lets('bound'), bodyLimit: bodyBytes.none, schema: { response: { 200: api.challengeResponse } } },
+    async (request) => {
+      const { connection } = door.bound(request);
+      const nonce = openChallenge(connection, clock(), settings.challengeSeconds);
+      return { nonce: toBase64url(nonce), pcrs: settings.pcrs, expiresInSeconds: settings.challengeSeconds };
+    },
+  );
 
   app.post(
     '/v1/renew',
-    { schema: { body: api.renewRequest, response: { 200: api.certificateResponse } } },
+    {
+      ...door.lets('bound'),
+      bodyLimit: bodyBytes.evidence,
+      schema: { body: api.renewRequest, response: { 200: api.certificateResponse } },
+    },
     async (request) => {
       const { connection, deviceId } = door.bound(request);
       const nowMs = clock();

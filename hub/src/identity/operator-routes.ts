@@ -1,6 +1,7 @@
 // Operator API: devices, their states, enrolment tokens.
 import * as api from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
@@ -91,32 +92,44 @@ export function deviceOperatorRoutes(
   );
 
   const orderSchema = { params: byId, body: api.stateOrder, response: { 200: api.stateAnswer } };
-  app.post('/v1/devices/:id/quarantine', { ...requireScope('devices:write'), schema: orderSchema }, async (request) =>
-    quarantineDevice(parts, orderOf(request)),
+  app.post(
+    '/v1/devices/:id/quarantine',
+    { ...requireScope('devices:write'), bodyLimit: bodyBytes.order, schema: orderSchema },
+    async (request) => quarantineDevice(parts, orderOf(request)),
   );
-  app.post('/v1/devices/:id/retire', { ...requireScope('devices:write'), schema: orderSchema }, async (request) =>
-    retireDevice(parts, orderOf(request)),
+  app.post(
+    '/v1/devices/:id/retire',
+    { ...requireScope('devices:write'), bodyLimit: bodyBytes.order, schema: orderSchema },
+    async (request) => retireDevice(parts, orderOf(request)),
   );
-  app.post('/v1/devices/:id/wiped', { ...requireScope('devices:write'), schema: orderSchema }, async (request) =>
-    wipeDevice(parts, orderOf(request)),
+  app.post(
+    '/v1/devices/:id/wiped',
+    { ...requireScope('devices:write'), bodyLimit: bodyBytes.order, schema: orderSchema },
+    async (request) => wipeDevice(parts, orderOf(request)),
   );
   app.post(
     '/v1/devices/:id/replace-root',
     {
       ...requireScope('enrolment:write'),
+      bodyLimit: bodyBytes.order,
       schema: { params: byId, body: api.replaceRootOrder, response: { 200: api.replaceRootAnswer } },
     },
     async (request) => replaceRootOfTrust(database, { ...orderOf(request), rootSha256: request.body.rootSha256 }),
   );
-  app.post('/v1/devices/:id/release', { ...requireScope('devices:write'), schema: orderSchema }, async (request) => {
-    const order = orderOf(request);
-    return { deviceId: order.deviceId, state: await releaseFromQuarantine(database, order), connectionsClosed: 0 };
-  });
+  app.post(
+    '/v1/devices/:id/release',
+    { ...requireScope('devices:write'), bodyLimit: bodyBytes.order, schema: orderSchema },
+    async (request) => {
+      const order = orderOf(request);
+      return { deviceId: order.deviceId, state: await releaseFromQuarantine(database, order), connectionsClosed: 0 };
+    },
+  );
 
   app.post(
     '/v1/enrolment-tokens',
     {
       ...requireScope('enrolment:write'),
+      bodyLimit: bodyBytes.order,
       schema: { body: api.enrolmentTokenOrder, response: { 200: api.enrolmentTokenAnswer } },
     },
     async ({ body, actor }) => {

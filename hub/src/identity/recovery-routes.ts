@@ -2,6 +2,7 @@
 // comes without a certificate, says which device it is, and proves it with the root of trust it enrolled with.
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/device-api';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
@@ -24,7 +25,11 @@ export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
 
   app.post(
     '/v1/recover/challenge',
-    { schema: { body: api.recoverChallengeRequest, response: { 200: api.challengeResponse } } },
+    {
+      ...door.lets('anyone'),
+      bodyLimit: bodyBytes.deviceId,
+      schema: { body: api.recoverChallengeRequest, response: { 200: api.challengeResponse } },
+    },
     async (request) => {
       const connection = door.anyone(request);
       // Nothing is looked up yet: a stranger learns neither which devices exist nor how they stand.
@@ -36,7 +41,11 @@ export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
 
   app.post(
     '/v1/recover/complete',
-    { schema: { body: api.renewRequest, response: { 200: api.certificateResponse } } },
+    {
+      ...door.lets('anyone'),
+      bodyLimit: bodyBytes.evidence,
+      schema: { body: api.renewRequest, response: { 200: api.certificateResponse } },
+    },
     async (request) => {
       const connection = door.anyone(request);
       const { certificateRequest, evidence } = request.body;

@@ -5,11 +5,13 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { Budgets } from '../access/budget.ts';
 import type { AccessGate } from '../access/gate.ts';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
+import { networkOf } from '../presence/places.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
@@ -35,13 +37,17 @@ export function tokenDeviceRoutes(
 
   app.post(
     '/v1/token/report',
-    { schema: { body: tokenReportRequest, response: { 200: tokenReportResponse } } },
+    {
+      ...door.lets('anyone'),
+      bodyLimit: bodyBytes.message,
+      schema: { body: tokenReportRequest, response: { 200: tokenReportResponse } },
+    },
     async (request) => {
       const connection = door.anyone(request);
       const nowMs = clock();
       const token = tokenOf(request);
       // By address as well: whoever guesses elsewhere must not use up the device's own attempts.
-      if (!budgets.spend(`${connection.remoteAddress} ${token.split(':', 1)[0] ?? ''}`, nowMs)) {
+      if (!budgets.spend(`${networkOf(connection.remoteAddress)} ${token.split(':', 1)[0] ?? ''}`, nowMs)) {
         throw new HubError('rate-limited', 'a token device may ask twice a second: slow down');
       }
       const { windowSeconds } = settings.deviceTokens;
@@ -72,6 +78,7 @@ export function tokenOperatorRoutes(
     '/v1/token-devices',
     {
       ...requireScope('enrolment:write'),
+      bodyLimit: bodyBytes.order,
       schema: { body: api.tokenDeviceOrder, response: { 200: api.tokenDeviceAnswer } },
     },
     async ({ body: { id }, actor }) => {
@@ -84,6 +91,7 @@ export function tokenOperatorRoutes(
     '/v1/token-devices/:id/roll',
     {
       ...requireScope('enrolment:write'),
+      bodyLimit: bodyBytes.order,
       schema: { params: byId, body: api.tokenRollOrder, response: { 200: api.tokenRollAnswer } },
     },
     async ({ params: { id }, body, actor }) => {

@@ -23,7 +23,10 @@ export function modelDeviceRoutes(
 
   app.get(
     '/v1/models/:name',
-    { schema: { params: z.strictObject({ name: modelNameSchema }), response: { 200: modelResponse } } },
+    {
+      ...door.lets('bound'),
+      schema: { params: z.strictObject({ name: modelNameSchema }), response: { 200: modelResponse } },
+    },
     async (request) => {
       const device = door.bound(request);
       const { row, files } = await findPublishedRelease(database, request.params.name);
@@ -43,25 +46,30 @@ export function modelDeviceRoutes(
     },
   );
 
-  app.get('/v1/models/:name/:version/files/*', { schema: { params: file } }, async (request, reply) => {
-    const device = door.bound(request);
-    const { name, version, '*': path } = request.params;
-    const { row, files } = await findPublishedRelease(database, name, version);
-    await mayFetch(device, row);
-    const found = files.find((each) => each.path === path);
-    if (found === undefined) throw new HubError('not-found', `${name} ${version} has no file ${JSON.stringify(path)}`);
-    const size = found.sealed_size;
-    const range = parseRange(request.headers.range, size);
-    await reply
-      .code(range === undefined ? 200 : 206)
-      .header('accept-ranges', 'bytes')
-      .header('etag', `"${found.sealed_sha256}"`)
-      .header('content-type', 'application/octet-stream')
-      .header('content-length', range === undefined ? size : range.end - range.start + 1)
-      .headers(range === undefined ? {} : { 'content-range': `bytes ${range.start}-${range.end}/${size}` })
-      .send(blobs.read(found.sealed_sha256, range?.start ?? 0, range?.end ?? size - 1));
-    return reply;
-  });
+  app.get(
+    '/v1/models/:name/:version/files/*',
+    { ...door.lets('bound'), schema: { params: file } },
+    async (request, reply) => {
+      const device = door.bound(request);
+      const { name, version, '*': path } = request.params;
+      const { row, files } = await findPublishedRelease(database, name, version);
+      await mayFetch(device, row);
+      const found = files.find((each) => each.path === path);
+      if (found === undefined)
+        throw new HubError('not-found', `${name} ${version} has no file ${JSON.stringify(path)}`);
+      const size = found.sealed_size;
+      const range = parseRange(request.headers.range, size);
+      await reply
+        .code(range === undefined ? 200 : 206)
+        .header('accept-ranges', 'bytes')
+        .header('etag', `"${found.sealed_sha256}"`)
+        .header('content-type', 'application/octet-stream')
+        .header('content-length', range === undefined ? size : range.end - range.start + 1)
+        .headers(range === undefined ? {} : { 'content-range': `bytes ${range.start}-${range.end}/${size}` })
+        .send(blobs.read(found.sealed_sha256, range?.start ?? 0, range?.end ?? size - 1));
+      return reply;
+    },
+  );
 
   async function mayFetch({ connection, deviceId }: BoundDevice, row: ModelReleaseRow): Promise<void> {
     const { name, version, publisher } = row;

@@ -3,6 +3,7 @@ import { parseBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/operator-api';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
@@ -44,7 +45,11 @@ export function modelOperatorRoutes(
 
   app.post(
     '/v1/publishers',
-    { ...requireScope('admin'), schema: { body: api.publisherOrder, response: { 200: api.publisherAnswer } } },
+    {
+      ...requireScope('admin'),
+      bodyLimit: bodyBytes.order,
+      schema: { body: api.publisherOrder, response: { 200: api.publisherAnswer } },
+    },
     async ({ body, actor }) => {
       const { fingerprint, name } = await trustPublisher(database, { ...body, actor, nowMs: clock() });
       return { fingerprint, name };
@@ -57,7 +62,11 @@ export function modelOperatorRoutes(
 
   app.post(
     '/v1/models',
-    { ...requireScope('models:publish'), schema: { body: api.modelOrder, response: { 200: api.modelView } } },
+    {
+      ...requireScope('models:publish'),
+      bodyLimit: bodyBytes.release,
+      schema: { body: api.modelOrder, response: { 200: api.modelView } },
+    },
     async ({ body, actor }) => {
       const modelKey = parseBase64url(body.modelKey, 'modelKey');
       try {
@@ -92,13 +101,21 @@ export function modelOperatorRoutes(
 
   app.post(
     '/v1/models/:name/:version/publish',
-    { ...requireScope('models:publish'), schema: { params: release, response: { 200: api.modelView } } },
+    {
+      ...requireScope('models:publish'),
+      bodyLimit: bodyBytes.none,
+      schema: { params: release, response: { 200: api.modelView } },
+    },
     async ({ params, actor }) => viewOf(await publishRelease(database, { ...params, actor, nowMs: clock() })),
   );
 
   app.post(
     '/v1/models/:name/:version/withdraw',
-    { ...requireScope('models:publish'), schema: { params: release, response: { 200: api.modelView } } },
+    {
+      ...requireScope('models:publish'),
+      bodyLimit: bodyBytes.none,
+      schema: { params: release, response: { 200: api.modelView } },
+    },
     async ({ params, actor }) => viewOf(await withdrawRelease(database, { ...params, actor, nowMs: clock() })),
   );
 }

@@ -1,6 +1,7 @@
 // Operator API: requests that wait for a second person.
 import * as api from '@edgekeep/wire/approval-api';
 import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
@@ -40,6 +41,7 @@ export function approvalRoutes(
     '/v1/approvals/:id/approve',
     {
       ...requireScope('any'),
+      bodyLimit: bodyBytes.order,
       schema: { params: byId, body: api.approveOrder, response: { 200: api.approveAnswer } },
     },
     async ({ params: { id }, body: { digest }, caller, ip: address }) => {
@@ -53,6 +55,7 @@ export function approvalRoutes(
     '/v1/approvals/:id/refuse',
     {
       ...requireScope('any'),
+      bodyLimit: bodyBytes.order,
       schema: { params: byId, body: api.refuseOrder, response: { 200: api.approvalView } },
     },
     async ({ params: { id }, body: { reason }, caller }) => {

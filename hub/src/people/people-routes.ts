@@ -2,6 +2,7 @@
 import * as api from '@edgekeep/wire/operator-api';
 import * as people from '@edgekeep/wire/people-api';
 import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { RequireScope } from '../http/operator.ts';
@@ -40,7 +41,11 @@ export function peopleRoutes(
   }));
   app.post(
     '/v1/people',
-    { ...requireScope('admin'), schema: { body: people.personOrder, response: { 200: people.personOrder } } },
+    {
+      ...requireScope('admin'),
+      bodyLimit: bodyBytes.order,
+      schema: { body: people.personOrder, response: { 200: people.personOrder } },
+    },
     async ({ body: { name }, actor }) => {
       await database.write((trx) => addPerson(trx, { name, actor, nowMs: clock() }));
       return { name };
@@ -50,6 +55,7 @@ export function peopleRoutes(
     '/v1/people/:name/disable',
     {
       ...requireScope('admin'),
+      bodyLimit: bodyBytes.order,
       schema: { params: byName, body: people.personDisableOrder, response: { 200: people.personDisabled } },
     },
     async ({ params: { name }, body: { reason }, actor }) => {
@@ -59,7 +65,7 @@ export function peopleRoutes(
   );
   app.post(
     '/v1/people/:name/enable',
-    { ...requireScope('admin'), schema: { params: byName, response: { 200: byName } } },
+    { ...requireScope('admin'), bodyLimit: bodyBytes.none, schema: { params: byName, response: { 200: byName } } },
     async ({ params: { name }, actor }) => {
       await enablePerson(database, { name, actor, nowMs: clock() });
       return { name };
@@ -87,7 +93,11 @@ export function peopleRoutes(
   );
   app.post(
     '/v1/tokens',
-    { ...requireScope('tokens:write'), schema: { body: api.apiTokenOrder, response: { 200: api.apiTokenAnswer } } },
+    {
+      ...requireScope('tokens:write'),
+      bodyLimit: bodyBytes.order,
+      schema: { body: api.apiTokenOrder, response: { 200: api.apiTokenAnswer } },
+    },
     async ({ body, caller, actor }) => {
       const by = { caller, actor, nowMs: clock(), lifeDaysMost: settings.tokens.lifeDaysMost };
       const { token = null, ...made } = await createToken(database, tokenOrderOf(body), by);
@@ -96,7 +106,11 @@ export function peopleRoutes(
   );
   app.post(
     '/v1/tokens/:name/revoke',
-    { ...requireScope('tokens:write'), schema: { params: byName, response: { 200: api.apiTokenRevoked } } },
+    {
+      ...requireScope('tokens:write'),
+      bodyLimit: bodyBytes.none,
+      schema: { params: byName, response: { 200: api.apiTokenRevoked } },
+    },
     async ({ params: { name }, caller, actor }) => ({
       name,
       revoked: await revokeTokens(database, name, { caller, actor, nowMs: clock() }),

@@ -1,6 +1,7 @@
 // Operator API: what is kept with a device beside its identity: the switch, tags, attributes, history.
 import * as api from '@edgekeep/wire/registry-api';
 import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
@@ -27,19 +28,31 @@ export function registryDeviceRoutes(
 
   app.post(
     '/v1/devices/:id/disable',
-    { ...write, schema: { params: byId, body: api.disableOrder, response: { 200: api.enabledAnswer } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.order,
+      schema: { params: byId, body: api.disableOrder, response: { 200: api.enabledAnswer } },
+    },
     async ({ params, body, actor }) =>
       disableDevice(parts, { deviceId: params.id, reason: body.reason, actor, nowMs: clock() }),
   );
   app.post(
     '/v1/devices/:id/enable',
-    { ...write, schema: { params: byId, body: api.enableOrder, response: { 200: api.enabledAnswer } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.none,
+      schema: { params: byId, body: api.enableOrder, response: { 200: api.enabledAnswer } },
+    },
     async ({ params, actor }) => enableDevice(parts, { deviceId: params.id, actor, nowMs: clock() }),
   );
 
   app.post(
     '/v1/devices/:id/tags',
-    { ...write, schema: { params: byId, body: api.tagOrder, response: { 200: api.tagAnswer } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.document,
+      schema: { params: byId, body: api.tagOrder, response: { 200: api.tagAnswer } },
+    },
     async ({ params, body, actor }) => {
       const tags = await changeTags(database, { deviceId: params.id, ...body, actor, nowMs: clock() });
       return { deviceId: params.id, tags };
@@ -53,7 +66,11 @@ export function registryDeviceRoutes(
   );
   app.put(
     '/v1/devices/:id/desired',
-    { ...write, schema: { params: byId, body: api.desiredOrder, response: { 200: api.attributesView } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.document,
+      schema: { params: byId, body: api.desiredOrder, response: { 200: api.attributesView } },
+    },
     async ({ params: { id }, body: { attributes, replaces }, actor }) => {
       await setDesired(database, { deviceId: id, attributes, replaces, actor, nowMs: clock() });
       return viewOf(id);

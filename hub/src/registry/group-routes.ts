@@ -1,6 +1,7 @@
 // Operator API: groups of devices.
 import * as api from '@edgekeep/wire/registry-api';
 import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { DeviceGroupRow } from '../store/schema.ts';
@@ -19,7 +20,7 @@ export function groupRoutes(app: HttpServer, parts: StoreRouteParts): void {
   }));
   app.post(
     '/v1/groups',
-    { ...write, schema: { body: api.groupOrder, response: { 200: api.groupView } } },
+    { ...write, bodyLimit: bodyBytes.order, schema: { body: api.groupOrder, response: { 200: api.groupView } } },
     async ({ body: { name, description, filter }, actor }) =>
       viewOf(await createGroup(database, { name, description, filter, actor, nowMs: clock() })),
   );
@@ -33,7 +34,7 @@ export function groupRoutes(app: HttpServer, parts: StoreRouteParts): void {
   );
   app.delete(
     '/v1/groups/:name',
-    { ...write, schema: { params: byName, response: { 200: api.groupDeleted } } },
+    { ...write, bodyLimit: bodyBytes.none, schema: { params: byName, response: { 200: api.groupDeleted } } },
     async ({ params: { name }, actor }) => {
       await deleteGroup(database, { name, actor, nowMs: clock() });
       return { name, deleted: true };
@@ -41,7 +42,11 @@ export function groupRoutes(app: HttpServer, parts: StoreRouteParts): void {
   );
   app.post(
     '/v1/groups/:name/members',
-    { ...write, schema: { params: byName, body: api.membersOrder, response: { 200: api.membersAnswer } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.names,
+      schema: { params: byName, body: api.membersOrder, response: { 200: api.membersAnswer } },
+    },
     async ({ params: { name }, body, actor }) => ({
       name,
       ...(await changeMembers(database, { name, ...body, actor, nowMs: clock() })),

@@ -1,6 +1,7 @@
 // Operator API: alerts.
 import * as api from '@edgekeep/wire/alert-api';
 import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import { alertViewOf, listAlerts } from './alert-list.ts';
@@ -25,13 +26,21 @@ export function alertRoutes(app: HttpServer, parts: StoreRouteParts): void {
   );
   app.post(
     '/v1/alerts/:id/acknowledge',
-    { ...write, schema: { params: byId, body: api.acknowledgeOrder, response: { 200: api.alertView } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.order,
+      schema: { params: byId, body: api.acknowledgeOrder, response: { 200: api.alertView } },
+    },
     async ({ params: { id }, body: { note }, actor }) =>
       alertViewOf(await acknowledgeAlert(database, { id, note, actor, nowMs: clock() })),
   );
   app.post(
     '/v1/alerts/:id/close',
-    { ...write, schema: { params: byId, body: api.closeOrder, response: { 200: api.alertView } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.order,
+      schema: { params: byId, body: api.closeOrder, response: { 200: api.alertView } },
+    },
     async ({ params: { id }, body: { note }, actor }) =>
       alertViewOf(await closeAlert(database, { id, note, actor, nowMs: clock() })),
   );

@@ -22,26 +22,21 @@ export function revocationStatusRoutes(
   parts: {
     readonly status: RevocationStatus;
     readonly clock: Clock;
-    /** Counts the request; throws when there were too many. */
-    readonly admit: (request: FastifyRequest) => void;
   },
 ): void {
-  const { status, clock, admit } = parts;
+  const { status, clock } = parts;
 
   app.get('/crl', async (request, reply) => {
-    admit(request);
     return sendList(request, reply, await status.list());
   });
 
   const byIssuer = z.strictObject({ id: z.string().regex(/^[0-9a-f]{40}$/) });
   app.get('/crl/:id', { schema: { params: byIssuer } }, async (request, reply) => {
-    admit(request);
     return sendList(request, reply, await status.list(request.params.id));
   });
 
   const byRoot = z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/) });
   app.get('/crl/root/:sha256', { schema: { params: byRoot } }, async (request, reply) => {
-    admit(request);
     return sendList(request, reply, status.rootList(request.params.sha256));
   });
 
@@ -59,7 +54,6 @@ export function revocationStatusRoutes(
 
   app.addContentTypeParser(requestType, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.post('/ocsp', { bodyLimit: ocspRequestLengthMax }, async (request, reply) => {
-    admit(request);
     if (!(request.body instanceof Uint8Array))
       throw new HubError('media-type-unsupported', `send a request as ${requestType}`);
     return send(reply, await status.answer(request.body));
@@ -67,7 +61,6 @@ export function revocationStatusRoutes(
 
   const path = z.strictObject({ '*': z.string().max(pathCharactersMost) });
   app.get('/ocsp/*', { schema: { params: path } }, async (request, reply) => {
-    admit(request);
     return send(reply, await status.answer(readPath(request.params['*'])));
   });
 

@@ -4,6 +4,7 @@ import * as api from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Fleet } from '../respond/quarantine.ts';
 import { expiryOf, type OwnCertificate } from '../identity/expiry.ts';
@@ -15,8 +16,6 @@ const page = z.strictObject({
   after: z.string().max(40).default(''),
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
-// Ten thousand digests with their quotes and commas.
-const orderBytesMost = 1024 * 1024;
 
 export function revocationOperatorRoutes(
   app: HttpServer,
@@ -63,7 +62,7 @@ export function revocationOperatorRoutes(
     '/v1/certificates/revoke',
     {
       ...requireScope('devices:write'),
-      bodyLimit: orderBytesMost,
+      bodyLimit: bodyBytes.manyNames,
       schema: { body: api.revocationOrder, response: { 200: api.revocationAnswer } },
     },
     async ({ body, actor }) => {

@@ -1,5 +1,6 @@
 // Operator API: the roll-over of the platform key.
 import { platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/operator-api';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { PlatformKeyRoll } from './roll-over.ts';
@@ -11,7 +12,7 @@ export function platformKeyRoutes(app: HttpServer, roll: PlatformKeyRoll, requir
 
   app.post(
     '/v1/platform-key/roll',
-    { ...requireScope('admin'), schema: { response: { 200: platformKeyRollAnswer } } },
+    { ...requireScope('admin'), bodyLimit: bodyBytes.none, schema: { response: { 200: platformKeyRollAnswer } } },
     async ({ actor }) => ({ generation: await roll.start(actor) }),
   );
 }

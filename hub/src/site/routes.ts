@@ -1,6 +1,7 @@
 // Operator API: sites, and which devices stand there.
 import * as api from '@edgekeep/wire/site-api';
 import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import { changeSite, countDevicesAt, createSite, deleteSite, getSite, listSites, moveDevices } from './sites.ts';
@@ -17,7 +18,7 @@ export function siteRoutes(app: HttpServer, parts: StoreRouteParts): void {
   }));
   app.post(
     '/v1/sites',
-    { ...write, schema: { body: api.siteOrder, response: { 200: api.siteView } } },
+    { ...write, bodyLimit: bodyBytes.order, schema: { body: api.siteOrder, response: { 200: api.siteView } } },
     async ({ body, actor }) => createSite(database, { site: body, actor, nowMs: clock() }),
   );
   app.get(
@@ -30,13 +31,17 @@ export function siteRoutes(app: HttpServer, parts: StoreRouteParts): void {
   );
   app.put(
     '/v1/sites/:name',
-    { ...write, schema: { params: byName, body: api.siteChange, response: { 200: api.siteView } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.order,
+      schema: { params: byName, body: api.siteChange, response: { 200: api.siteView } },
+    },
     async ({ params: { name }, body, actor }) =>
       changeSite(database, { site: { ...body, name }, actor, nowMs: clock() }),
   );
   app.delete(
     '/v1/sites/:name',
-    { ...write, schema: { params: byName, response: { 200: api.siteDeleted } } },
+    { ...write, bodyLimit: bodyBytes.none, schema: { params: byName, response: { 200: api.siteDeleted } } },
     async ({ params: { name }, actor }) => {
       const unassigned = await deleteSite(database, { name, actor, nowMs: clock() });
       return { name, deleted: true, unassigned };
@@ -44,7 +49,11 @@ export function siteRoutes(app: HttpServer, parts: StoreRouteParts): void {
   );
   app.post(
     '/v1/sites/:name/devices',
-    { ...write, schema: { params: byName, body: api.siteDevicesOrder, response: { 200: api.siteDevicesAnswer } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.names,
+      schema: { params: byName, body: api.siteDevicesOrder, response: { 200: api.siteDevicesAnswer } },
+    },
     async ({ params: { name }, body, actor }) => ({
       name,
       ...(await moveDevices(database, { name, ...body, actor, nowMs: clock() })),

@@ -5,6 +5,7 @@ import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
 import * as api from '@edgekeep/wire/workload-api';
 import { z } from 'zod';
 import type { AccessGate } from '../access/gate.ts';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
@@ -26,6 +27,8 @@ export function workloadDeviceRoutes(
   app.post(
     '/v1/workloads/:name/certificate',
     {
+      ...door.lets('bound'),
+      bodyLimit: bodyBytes.certificateRequest,
       schema: {
         params: byName,
         body: api.workloadCertificateRequest,
@@ -51,7 +54,7 @@ export function workloadDeviceRoutes(
     },
   );
 
-  app.get('/v1/whoami', { schema: { response: { 200: api.whoAmI } } }, async (request) => {
+  app.get('/v1/whoami', { ...door.lets('anyone'), schema: { response: { 200: api.whoAmI } } }, async (request) => {
     const asked = door.anyone(request);
     if (asked.workload !== undefined) {
       const { deviceId, name, spiffeId, sha256, notAfterMs } = door.workload(request);

@@ -2,6 +2,7 @@
 import { deviceIdSchema } from '@edgekeep/wire/device-api';
 import * as api from '@edgekeep/wire/workload-api';
 import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
@@ -37,13 +38,21 @@ export function workloadOperatorRoutes(
   );
   app.post(
     '/v1/workloads',
-    { ...write, schema: { body: api.workloadOrder, response: { 200: api.declarationView } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.order,
+      schema: { body: api.workloadOrder, response: { 200: api.declarationView } },
+    },
     async ({ body: { name, description, ...target }, actor }) =>
       declareWorkload(database, { workload: name, description, ...orderFor(target, actor) }),
   );
   app.post(
     '/v1/workloads/:name/remove',
-    { ...write, schema: { params: byName, body: api.workloadRemoval, response: { 200: api.workloadRemoved } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.order,
+      schema: { params: byName, body: api.workloadRemoval, response: { 200: api.workloadRemoved } },
+    },
     async ({ params: { name }, body, actor }) => {
       const removed = await removeWorkload(database, { workload: name, ...orderFor(body, actor) });
       // This node has cut what it had to before it answers.
@@ -62,7 +71,11 @@ export function workloadOperatorRoutes(
   );
   app.post(
     '/v1/devices/:id/workloads/:name/disable',
-    { ...write, schema: { params: onDevice, body: api.workloadDisableOrder, response: { 200: api.workloadSwitched } } },
+    {
+      ...write,
+      bodyLimit: bodyBytes.order,
+      schema: { params: onDevice, body: api.workloadDisableOrder, response: { 200: api.workloadSwitched } },
+    },
     async ({ params: { id: deviceId, name }, body: { reason }, actor }) => {
       const order = { deviceId, workload: name, reason, actor, nowMs: clock() };
       const certificatesRevoked = await disableWorkload(database, order);
@@ -72,7 +85,7 @@ export function workloadOperatorRoutes(
   );
   app.post(
     '/v1/devices/:id/workloads/:name/enable',
-    { ...write, schema: { params: onDevice, response: { 200: api.workloadSwitched } } },
+    { ...write, bodyLimit: bodyBytes.none, schema: { params: onDevice, response: { 200: api.workloadSwitched } } },
     async ({ params: { id: deviceId, name }, actor }) => {
       await enableWorkload(database, { deviceId, workload: name, actor, nowMs: clock() });
       return { deviceId, name, enabled: true, certificatesRevoked: 0 };

@@ -1,0 +1,69 @@
+// How many bytes of a body each kind of route reads: what its largest legal request needs, and no more. There is no default: a route that takes a
+// body without a limit does not start (`assertLimits`). docs/api-limits.md lists every route with its limit.
+import { EVIDENCE_BYTES_MAX } from '@edgekeep/core/attest/evidence';
+import type { HTTPMethods } from 'fastify';
+
+const kibibyte = 1024;
+const mebibyte = 1024 * kibibyte;
+
+export const bodyBytes = {
+  /** Nothing, or `{}`. */
+  none: kibibyte,
+  /** A few names and a reason of 500 characters, each perhaps written as six bytes; a filter of 2,048. */
+  order: 16 * kibibyte,
+  /** Tags or attributes with their keys, spread over lines. */
+  document: 96 * kibibyte,
+  /** Two lists of 1,000 names. */
+  names: 160 * kibibyte,
+  /** 10,000 names or digests in one order. */
+  manyNames: mebibyte,
+  /** PEM texts of 100,000 characters. */
+  certificates: 128 * kibibyte,
+  /** A policy of 256 KiB with its tests. */
+  policy: 4 * mebibyte,
+  /** A policy of 256 KiB, each character perhaps written as two. */
+  draft: mebibyte,
+  /** 20,000 networks. */
+  networks: 2 * mebibyte,
+  /** A manifest of 500 KiB, and a bundle of 700,000 characters with its quotation marks escaped. */
+  release: Math.ceil(2.25 * mebibyte),
+  /** A document of 1 MiB and its bundle. */
+  referenceValues: Math.ceil(1.75 * mebibyte),
+  /** A device id. */
+  deviceId: kibibyte,
+  /** Two short certificate chains and two keys. */
+  identity: 64 * kibibyte,
+  /** Both logs at their limits, a certificate request, and what is signed. */
+  evidence: EVIDENCE_BYTES_MAX + 32 * kibibyte,
+  /** A signed note of 100,000 characters, its line ends escaped. */
+  note: 192 * kibibyte,
+  /** Counts, attributes, and a fork proof of 100,000 characters. */
+  report: 320 * kibibyte,
+  /** A certificate request of 22,000 characters. */
+  certificateRequest: 32 * kibibyte,
+  /** A certificate revocation list of 16 KiB, base64url. */
+  rootList: 32 * kibibyte,
+  /** A text of 4,096 characters, each perhaps written as six bytes. */
+  message: 32 * kibibyte,
+} as const;
+
+/** What a route says of itself when it is registered. */
+export interface DeclaredRoute {
+  readonly method: HTTPMethods | HTTPMethods[];
+  readonly url: string;
+  readonly bodyLimit?: number | undefined;
+  readonly config?: { readonly who?: string } | undefined;
+}
+
+const methodsWithBody: ReadonlySet<string> = new Set(['DELETE', 'OPTIONS', 'PATCH', 'POST', 'PUT']);
+
+/** Whether a route of this method reads a body. */
+export function readsBody(method: HTTPMethods | HTTPMethods[]): boolean {
+  return [method].flat().some((each) => methodsWithBody.has(each));
+}
+
+/** For `onRoute`: our own mistake, found at start. */
+export function assertLimit({ method, url, bodyLimit }: DeclaredRoute): void {
+  if (readsBody(method) && bodyLimit === undefined)
+    throw new TypeError(`${String(method)} ${url} takes a body and says no bodyLimit: see hub/src/http/body-limits.ts`);
+}

@@ -1,0 +1,33 @@
+// Every route of a listener as it was registered: what a test holds docs/api-limits.md against, and what any other test over all routes reads.
+import { type DeclaredRoute, readsBody } from './body-limits.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Who may ask: a scope, or `anyone`. Left out: anyone. */
+    who?: string;
+  }
+}
+
+export interface Route {
+  readonly method: string;
+  readonly url: string;
+  /** Undefined where no body is read. */
+  readonly bodyLimit: number | undefined;
+  readonly who: string;
+}
+
+const tables = new WeakMap<object, Route[]>();
+
+export function noteRoute(listener: object, { method, url, bodyLimit, config }: DeclaredRoute): void {
+  const table = tables.get(listener) ?? [];
+  tables.set(listener, table);
+  for (const each of [method].flat()) {
+    const limit = readsBody(each) ? bodyLimit : undefined;
+    table.push({ method: each, url, bodyLimit: limit, who: config?.who ?? 'anyone' });
+  }
+}
+
+/** In the order of registration. */
+export function routesOf(listener: object): readonly Route[] {
+  return tables.get(listener) ?? [];
+}
