@@ -1,86 +1,76 @@
-// Brings a fresh Debian machine to where `npm start`, `npm test` or `npm run bench` can run: npm packages (Node 24 among them) and, for
-// root, the Debian packages of the chosen set. Plain JavaScript, because the machine's own Node may be as old as 20.
+// Brings a fresh Debian machine to where `npm start`, `npm test` or `npm run bench` can run: for root the Debian packages of the chosen set
+// (scripts/parts.mjs), then npm packages (Node 24 among them), then the native PKCS#11 binding. Everything that npm brings is in
+// package-lock.json with its digest; no script of a package runs, except the build of the binding. Plain JavaScript, because the machine's
+// own Node may be as old as 20.
 // usage: node scripts/setup.mjs packages|start|test|bench
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parts, sets } from './parts.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-
-// Each part: the program or file that shows it is there, the Debian package that brings it, and what is missed without it.
-const parts = {
-  swtpm: {
-    program: 'swtpm',
-    packages: ['swtpm', 'swtpm-tools'],
-    without: 'no TPM simulator: TPM devices are left out',
-  },
-  'tpm2-tools': {
-    program: 'tpm2_quote',
-    packages: ['tpm2-tools'],
-    without: 'no tpm2-tools: agreement with them is not tested',
-  },
-  openssl: { program: 'openssl', packages: ['openssl'], without: 'no openssl: agreement with it is not tested' },
-  curl: { program: 'curl', packages: ['curl'], without: 'no curl: the HTTP examples are not tested' },
-  python: {
-    file: '/usr/lib/python3/dist-packages/cryptography/__init__.py',
-    packages: ['python3', 'python3-cryptography'],
-    without: 'no python3-cryptography: the Python verifiers are not tested',
-  },
-  jwt: {
-    file: '/usr/lib/python3/dist-packages/jwt/__init__.py',
-    packages: ['python3', 'python3-jwt'],
-    without: 'no python3-jwt: agreement with it is not tested',
-  },
-  compiler: {
-    program: 'g++',
-    packages: ['g++', 'make', 'python3'],
-    without: 'no C++ compiler: the PKCS#11 binding is not built, secure elements are left out',
-  },
-  softhsm: {
-    program: 'softhsm2-util',
-    packages: ['softhsm2'],
-    without: 'no SoftHSM2: secure elements are not tested',
-  },
-  age: { program: 'age', packages: ['age'], without: 'no age: it is missing among the peers' },
-};
-const sets = {
-  packages: [],
-  start: ['swtpm'],
-  test: ['swtpm', 'tpm2-tools', 'openssl', 'curl', 'python', 'jwt', 'compiler', 'softhsm'],
-  bench: ['swtpm', 'openssl', 'python', 'age'],
-};
+const modules = join(root, 'node_modules');
+const nodeMajor = 24;
 
 const set = process.argv[2] ?? 'packages';
 const wanted = sets[set];
 if (wanted === undefined) fail(`expected one of ${Object.keys(sets).join(', ')}, found ${set}`);
-// Debian first: npm builds the optional PKCS#11 binding only where a compiler is.
 installDebianPackages(wanted.filter((name) => !isThere(parts[name])));
 installNpmPackages();
+buildBinding();
 
 function installNpmPackages() {
   const lock = readFileSync(join(root, 'package-lock.json'));
   const digest = createHash('sha256').update(lock).digest('hex');
-  const stamp = join(root, 'node_modules', '.edgekeep-setup');
-  const node = join(root, 'node_modules', 'node', 'bin', 'node');
-  const binding = join(root, 'node_modules', 'pkcs11js', 'build', 'Release', 'pkcs11.node');
-  const isComplete = existsSync(binding) || !onPath('g++');
-  if (existsSync(node) && isComplete && existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
+  const stamp = join(modules, '.edgekeep-setup');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest && nodeProblem() === undefined) return;
+  try {
+    accessSync(root, constants.W_OK);
+  } catch (error) {
+    fail(`npm packages cannot be installed: ${root} is not writable (${error.code})`);
+  }
   say('installing npm packages (Node 24 among them)');
-  // onnxruntime's own install step would fetch GPU libraries that nothing here uses.
-  const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' };
-  // Not `npm ci`: it insists on lock entries for the optional packages of every other platform, and a registry mirror may have only some.
-  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], { env });
-  if (!existsSync(node))
-    fail('npm finished without Node 24 (the "node" package): run `npm install` by hand and read its messages');
-  mkdirSync(dirname(stamp), { recursive: true });
+  const install = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  if (!tryRun('npm', install)) fail('npm ci did not succeed: its message is above (no network, or no space left?)');
+  const problem = nodeProblem();
+  if (problem !== undefined) fail(problem);
   writeFileSync(stamp, digest);
+}
+
+/** Why npm scripts would not run Node 24: npm puts node_modules/.bin first in the path of its scripts. Undefined when they do. */
+function nodeProblem() {
+  const own = join(modules, '.bin', 'node');
+  const isOwn = existsSync(own);
+  const { status, stdout, stderr, error } = spawnSync(isOwn ? own : process.execPath, ['--version'], {
+    encoding: 'utf8',
+  });
+  const why = error?.message ?? stderr?.trim().split('\n')[0] ?? '';
+  if (status !== 0) return `Node ${nodeMajor} does not run on this machine: ${why}`;
+  if (Number(/^v(\d+)/.exec(stdout)?.[1]) >= nodeMajor) return undefined;
+  const platform = `${process.platform} ${process.arch}`;
+  return `no Node ${nodeMajor} came with the npm packages (there is one for Linux on x64 and arm64, this is ${platform}): install Node ${nodeMajor} and run this again`;
+}
+
+/** Builds pkcs11js against the headers beside our Node, so that nothing is fetched. Without a compiler it is left out. */
+function buildBinding() {
+  const folder = join(modules, 'pkcs11js');
+  const isBuilt = existsSync(join(folder, 'build', 'Release', 'pkcs11.node'));
+  if (isBuilt || !existsSync(folder) || !isThere(parts.compiler)) return;
+  const headers = join(modules, `node-linux-${process.arch}`);
+  if (!existsSync(join(headers, 'include', 'node', 'node.h'))) return;
+  say('building the PKCS#11 binding');
+  const env = { ...process.env, npm_config_nodedir: headers, npm_config_ignore_scripts: 'false' };
+  const build = ['rebuild', 'pkcs11js', '--loglevel=error'];
+  const { status, stdout, stderr } = spawnSync('npm', build, { cwd: root, env, encoding: 'utf8' });
+  if (status === 0 && existsSync(join(folder, 'build', 'Release', 'pkcs11.node'))) return;
+  say(`the PKCS#11 binding was not built, secure elements are left out: ${lastLine(stderr) || lastLine(stdout)}`);
 }
 
 function installDebianPackages(names) {
   if (names.length === 0) return;
-  const packages = names.flatMap((name) => parts[name].packages);
+  const packages = [...new Set(names.flatMap((name) => parts[name].packages))];
   const isRoot = process.getuid?.() === 0;
   if (!isRoot || !onPath('apt-get')) {
     for (const name of names) say(parts[name].without);
@@ -90,18 +80,21 @@ function installDebianPackages(names) {
   say(`installing from Debian: ${packages.join(' ')}`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   const install = ['install', '--yes', '-qq', '--no-install-recommends', ...packages];
+  const quiet = { env, stdio: ['ignore', 'ignore', 'inherit'] };
   if (tryRun('apt-get', install, { env, stdio: 'ignore' })) return;
-  run('apt-get', ['update', '-qq'], { env });
-  run('apt-get', install, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  if (tryRun('apt-get', ['update', '-qq'], quiet) && tryRun('apt-get', install, quiet)) return;
+  // What can be shown or tested without them still is; in CI the tests themselves fail for a part that is missing.
+  say(`apt-get could not install ${packages.join(' ')}`);
+  for (const name of names) if (!isThere(parts[name])) say(parts[name].without);
 }
 
-function isThere(part) {
-  return part.program === undefined ? existsSync(part.file) : onPath(part.program);
+function isThere({ programs = [], files = [] }) {
+  return programs.every(onPath) && files.every((file) => existsSync(file));
 }
 
-// Debian keeps some of these under sbin, which a plain user's PATH may lack.
+// Debian keeps some of these under sbin, which a plain user's PATH may lack; swtpm's tools are elsewhere on some systems.
 function onPath(program) {
-  return [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((folder) => {
+  return [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin', '/usr/share/swtpm'].some((folder) => {
     const path = join(folder, program);
     try {
       accessSync(path, constants.X_OK);
@@ -116,8 +109,8 @@ function tryRun(command, args, options) {
   return spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options }).status === 0;
 }
 
-function run(command, args, options) {
-  if (!tryRun(command, args, options)) fail(`${command} ${args.join(' ')} did not succeed`);
+function lastLine(text) {
+  return text?.trim().split('\n').at(-1) ?? '';
 }
 
 function say(message) {

@@ -100,6 +100,21 @@ test('every imported package is declared by the package that imports it', () => 
   assert.deepEqual(wrong, []);
 });
 
+test('no source names an optional package to import, so that types and lint do without it', () => {
+  const optional = Object.keys(mayImport).flatMap((room) => {
+    const manifest: { optionalDependencies?: Record<string, string> } = JSON.parse(
+      readFileSync(join(root, room, 'package.json'), 'utf8'),
+    );
+    return Object.keys(manifest.optionalDependencies ?? {});
+  });
+  assert.ok(optional.includes('pkcs11js'));
+  const wrong = sources.filter(({ imports }) => imports.some((name) => optional.includes(name)));
+  assert.deepEqual(
+    wrong.map(({ path }) => path),
+    [],
+  );
+});
+
 test('no source file is longer than a reader can hold', () => {
   const long = sources.filter((s) => !isTest(s)).map((s) => [s.path, s.text.split('\n').length] as const);
   assert.deepEqual(

@@ -27,7 +27,7 @@ test('docs/dependencies.md has every npm package in its version, and no other', 
 });
 
 test('docs/dependencies.md has every Debian package that the set-up installs', () => {
-  const installed = [...read('scripts/setup.mjs').matchAll(/packages: \[([^\]]+)\]/g)].flatMap((match) =>
+  const installed = [...read('scripts/parts.mjs').matchAll(/packages: \[([^\]]+)\]/g)].flatMap((match) =>
     [...(match[1] ?? '').matchAll(/'([^']+)'/g)].map((name) => name[1] ?? ''),
   );
   assert.ok(installed.includes('swtpm'));

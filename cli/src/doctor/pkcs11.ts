@@ -20,7 +20,7 @@ async function examineBinding(): Promise<Finding> {
     return missing(
       'PKCS#11 binding',
       'pkcs11js does not load',
-      'for a secure element only: apt install g++ make, then npm rebuild pkcs11js',
+      'for a secure element only: apt install g++ make python3, then node scripts/setup.mjs packages',
     );
   }
 }

@@ -1,18 +1,22 @@
 // The native binding to PKCS#11 modules, an optional dependency: loaded when a secure element is asked for, and never before.
-import type * as pkcs11 from 'pkcs11js';
 import { HardwareError } from '../error.ts';
+import { type Binding, isBinding } from './cryptoki.ts';
 
-export type Binding = typeof pkcs11;
+// A name that the type checker does not follow: it would ask for the package.
+const packageName: string = 'pkcs11js';
 
 /** Throws `pkcs11-binding-missing` when it is not installed or was built for another Node. `load` is for tests. */
 export async function loadBinding(
-  load: () => Promise<{ readonly default: Binding }> = () => import('pkcs11js'),
+  load: () => Promise<{ readonly default: object }> = () => import(packageName),
 ): Promise<Binding> {
+  const message =
+    'the native package pkcs11js does not load: install a C++ compiler (apt install g++ make python3), then run node scripts/setup.mjs packages';
+  let loaded: object;
   try {
-    return (await load()).default;
+    loaded = (await load()).default;
   } catch (cause) {
-    const message =
-      'the native package pkcs11js does not load: install a C++ compiler (apt install g++ make), then npm rebuild pkcs11js';
     throw new HardwareError('pkcs11-binding-missing', message, { cause });
   }
+  if (isBinding(loaded)) return loaded;
+  throw new HardwareError('pkcs11-binding-missing', `${message}; what loads is not the binding that was expected`);
 }

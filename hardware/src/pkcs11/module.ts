@@ -1,15 +1,15 @@
 // One loaded PKCS#11 module. C_Initialize is for the whole process (PKCS#11 2.40 section 5.4), so all tokens of a module share one of
 // these, and their calls go in one after the other: many modules speak to one chip on one bus and are not safe in threads.
 import { realpath } from 'node:fs/promises';
-import type { PKCS11 } from 'pkcs11js';
 import { HardwareError } from '../error.ts';
 import { Serial } from '../serial.ts';
-import { type Binding, loadBinding } from './binding.ts';
+import { loadBinding } from './binding.ts';
+import type { Binding, FunctionList } from './cryptoki.ts';
 import { hardwareErrorOf, returnValueOf } from './cryptoki-error.ts';
 
 /** A function list and the constants that go with it. */
 export interface Cryptoki {
-  readonly api: PKCS11;
+  readonly api: FunctionList;
   readonly binding: Binding;
 }
 
@@ -93,7 +93,7 @@ function load(binding: Binding, path: string): Loaded {
 }
 
 // Signatures run on a thread of the pool, still one at a time; a module without locks of its own is asked again without that flag.
-function initialize(api: PKCS11, binding: Binding): boolean {
+function initialize(api: FunctionList, binding: Binding): boolean {
   try {
     api.C_Initialize({ flags: binding.CKF_OS_LOCKING_OK });
     return true;

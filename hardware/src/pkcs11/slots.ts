@@ -1,8 +1,8 @@
 // Which tokens a module has, and the one that is meant (PKCS#11 2.40 section 5.5).
 import { endianness } from 'node:os';
-import type { Handle } from 'pkcs11js';
 import { toHex } from '@edgekeep/core/bytes';
 import { HardwareError } from '../error.ts';
+import type { Handle } from './cryptoki.ts';
 import type { Cryptoki } from './module.ts';
 
 /** More readers than one machine has; a broken module must not keep us busy. */

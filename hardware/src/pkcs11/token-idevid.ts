@@ -1,10 +1,10 @@
 // An IDevID in a token (spec/manufacture.md): a signing key of its own label, born there like the device's other keys, and certificate
 // objects beside it (PKCS#11 2.40 section 4.6).
-import type { Handle, Template } from 'pkcs11js';
 import { derInteger } from '@edgekeep/core/der';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import type { Signer } from '@edgekeep/core/signer';
 import { HardwareError } from '../error.ts';
+import type { Handle, Template } from './cryptoki.ts';
 import { returnValueOf } from './cryptoki-error.ts';
 import type { Cryptoki } from './module.ts';
 import { defaultIdevidLabel, findMatching } from './token-keys.ts';

@@ -4,9 +4,8 @@ import type { KeyObject } from 'node:crypto';
 import { equalBytes, parseHex } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { p256PointLength, parseP256Point } from '@edgekeep/core/identity/p256-point';
-import type { Handle, Template } from 'pkcs11js';
 import { HardwareError } from '../error.ts';
-import type { Binding } from './binding.ts';
+import type { Binding, Handle, Template } from './cryptoki.ts';
 import type { Cryptoki } from './module.ts';
 
 export type KeyUse = 'signing' | 'agreement';

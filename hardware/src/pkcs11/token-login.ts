@@ -1,5 +1,5 @@
 // Logging in to a token (PKCS#11 2.40 section 5.6), and closing what may be gone already.
-import type { Handle } from 'pkcs11js';
+import type { Handle } from './cryptoki.ts';
 import { returnValueOf } from './cryptoki-error.ts';
 import type { Cryptoki } from './module.ts';
 import { readPin } from './pin.ts';

@@ -11,8 +11,8 @@ import {
 import { concat, equalBytes, utf8 } from '@edgekeep/core/bytes';
 import { derInteger, derSequence } from '@edgekeep/core/der';
 import { encodeP256Point } from '@edgekeep/core/identity/p256-point';
-import type { Handle } from 'pkcs11js';
 import { HardwareError } from '../error.ts';
+import type { Handle } from './cryptoki.ts';
 import type { Cryptoki } from './module.ts';
 import type { TokenKey } from './token-keys.ts';
 

@@ -2,8 +2,8 @@
 // IDevID. A session is opened for each use.
 import { randomBytes, verify } from 'node:crypto';
 import type { Signer } from '@edgekeep/core/signer';
-import type { Handle } from 'pkcs11js';
 import { HardwareError } from '../error.ts';
+import type { Handle } from './cryptoki.ts';
 import { type Cryptoki, Pkcs11Module } from './module.ts';
 import { chooseToken, listTokens } from './slots.ts';
 import { findKey, generateKey, type TokenKey } from './token-keys.ts';

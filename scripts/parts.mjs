@@ -1,0 +1,86 @@
+// What npm cannot bring, by part: the programs or files that show the part is there, the Debian packages that bring it, and what is missed
+// without it. A program that a test, the demo or a benchmark starts belongs here: `tests/setup.test.ts` finds one that is forgotten.
+
+export const parts = {
+  system: {
+    programs: [
+      'sh',
+      'bash',
+      'cat',
+      'ls',
+      'tail',
+      'find',
+      'mkfifo',
+      'unshare',
+      'setpriv',
+      'prlimit',
+      'mount',
+      'umount',
+      'chroot',
+    ],
+    packages: ['bash', 'coreutils', 'findutils', 'util-linux', 'mount'],
+    without: 'tools of the system are missing: the guard goes without walls that need them',
+  },
+  swtpm: {
+    programs: ['swtpm', 'swtpm_setup', 'swtpm_localca'],
+    packages: ['swtpm', 'swtpm-tools'],
+    without: 'no TPM simulator: TPM devices are left out',
+  },
+  'tpm2-tools': {
+    programs: [
+      'tpm2_checkquote',
+      'tpm2_createprimary',
+      'tpm2_eventlog',
+      'tpm2_flushcontext',
+      'tpm2_nvread',
+      'tpm2_pcrextend',
+      'tpm2_quote',
+      'tpm2_readpublic',
+      'tpm2_verifysignature',
+    ],
+    packages: ['tpm2-tools'],
+    without: 'no tpm2-tools: agreement with them is not tested',
+  },
+  openssl: {
+    programs: ['openssl'],
+    packages: ['openssl'],
+    without: 'no openssl: agreement with it is not tested',
+  },
+  curl: { programs: ['curl'], packages: ['curl'], without: 'no curl: the HTTP examples are not tested' },
+  python: {
+    programs: ['python3'],
+    files: ['/usr/lib/python3/dist-packages/cryptography/__init__.py'],
+    packages: ['python3', 'python3-cryptography'],
+    without: 'no python3-cryptography: the Python verifiers are not tested',
+  },
+  jwt: {
+    files: ['/usr/lib/python3/dist-packages/jwt/__init__.py'],
+    packages: ['python3', 'python3-jwt'],
+    without: 'no python3-jwt: agreement with it is not tested',
+  },
+  compiler: {
+    programs: ['g++', 'make', 'python3'],
+    packages: ['g++', 'make', 'python3'],
+    without: 'no C++ compiler: the PKCS#11 binding is not built, secure elements are left out',
+  },
+  softhsm: {
+    programs: ['softhsm2-util'],
+    packages: ['softhsm2'],
+    without: 'no SoftHSM2: secure elements are not tested',
+  },
+  opensc: {
+    programs: ['pkcs11-tool'],
+    packages: ['opensc'],
+    without: 'no pkcs11-tool: agreement with it is not tested',
+  },
+  time: { programs: ['time'], packages: ['time'], without: 'no GNU time: the memory of programs is not measured' },
+  age: { programs: ['age'], packages: ['age'], without: 'no age: it is missing among the peers' },
+};
+
+/** Which parts each command needs. */
+export const sets = {
+  packages: [],
+  start: ['system', 'swtpm'],
+  test: ['system', 'swtpm', 'tpm2-tools', 'openssl', 'curl', 'python', 'jwt', 'compiler', 'softhsm', 'opensc', 'time'],
+  bench: ['system', 'swtpm', 'openssl', 'python', 'time', 'age'],
+};
