@@ -1,21 +1,84 @@
-// Runs node:test over a chosen set of test files: `all` (default), `unit` (the packages' own tests that need nothing but Node) or `fuzz`.
-// Tests that need a TPM simulator, services or minutes are named *.system.test.ts or live in tests/; fuzz runs are *.fuzz.test.ts.
-import { spawnSync } from 'node:child_process';
+// Runs a chosen set of test files, two at a time: `all` (default), `unit` (the packages' own tests that need nothing but Node), `fuzz`, or
+// `files` (those that are named). Tests that need a TPM simulator, services or minutes are named *.system.test.ts or live in tests/; fuzz
+// runs are *.fuzz.test.ts. What begins with a dash goes to node, `--test-name-pattern=…` for example.
+// The last line is `N passed, N failed, N skipped`; what failed and what was skipped stands before it, by name.
 import { readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { endAll, runTestFile } from './test-file.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const filesAtOnce = 2;
+/** Several times what the longest file takes on a busy machine of two cores. */
+const fileSeconds = { ordinary: 900, fuzz: 2_700 };
+
+const isFuzz = (file) => file.endsWith('.fuzz.test.ts');
 const sets = {
   all: () => true,
   unit: (file) => !file.startsWith('tests/') && !/\.(system|fuzz)\.test\.ts$/.test(file),
-  fuzz: (file) => file.endsWith('.fuzz.test.ts'),
+  fuzz: isFuzz,
+  files: () => true,
 };
 const [name = 'all', ...rest] = process.argv.slice(2);
 const chosen = sets[name];
 if (chosen === undefined) {
   console.error(`scripts/test.mjs: expected one of ${Object.keys(sets).join(', ')}, found ${name}`);
   process.exit(2);
+}
+const flags = rest.filter((word) => word.startsWith('-'));
+const named = rest.filter((word) => !word.startsWith('-')).map((path) => relative(root, resolve(path)));
+const files =
+  named.length > 0 || name === 'files' ? named : walk('').filter((file) => file.endsWith('.test.ts') && chosen(file));
+
+// In CI each fuzz test gets this many inputs, some 300,000 together; elsewhere the tests' own smaller counts keep a run short.
+const fuzzInputs = process.env.EDGEKEEP_FUZZ_INPUTS ?? (process.env.CI === 'true' ? '20000' : undefined);
+const env = { ...process.env, ...(fuzzInputs !== undefined && { EDGEKEEP_FUZZ_INPUTS: fuzzInputs }) };
+// Under `node --test` it would make the files report to that one instead.
+delete env.NODE_TEST_CONTEXT;
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.once(signal, () => {
+    endAll();
+    process.exit(130);
+  });
+}
+process.exitCode = conclude(await runAll());
+
+async function runAll() {
+  const waiting = [...files];
+  const results = [];
+  const worker = async () => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      const seconds = Number(process.env.EDGEKEEP_TEST_FILE_SECONDS ?? fileSeconds[isFuzz(file) ? 'fuzz' : 'ordinary']);
+      const result = await runTestFile(file, { cwd: root, env, flags, seconds });
+      results.push(result);
+      tell(result);
+    }
+  };
+  await Promise.all(Array.from({ length: filesAtOnce }, worker));
+  return results;
+}
+
+function tell({ file, output, problems, milliseconds }) {
+  // The summary of a single file says nothing that the last lines do not.
+  const shown = output.replaceAll(/^ℹ (?:tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) .*\n/gm, '');
+  process.stdout.write(`${file} (${(milliseconds / 1_000).toFixed(1)} s)\n${shown}`);
+  for (const problem of problems) process.stdout.write(`${file} ${problem}\n`);
+}
+
+function conclude(results) {
+  const tests = results.flatMap(({ file, tests: ofFile }) => ofFile.map((test) => ({ file, ...test })));
+  const of = (outcome) => tests.filter((test) => test.outcome === outcome);
+  const broken = results.flatMap(({ file, problems }) => problems.map((problem) => `${file} ${problem}`));
+  const failed = of('failed').map(({ file, name: title, why }) => `${file}: ${title}: ${why}`);
+  const skipped = of('skipped').map(({ file, name: title, why }) => `${file}: ${title}${why === '' ? '' : `: ${why}`}`);
+  const list = (title, lines) =>
+    lines.length === 0 ? '' : `\n${title}\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
+  const failures = [...failed, ...broken];
+  process.stdout.write(`${list('skipped:', skipped)}${list('failed:', failures)}
+${of('passed').length} passed, ${failures.length} failed, ${skipped.length} skipped
+`);
+  return failures.length === 0 && results.length > 0 ? 0 : 1;
 }
 
 function walk(folder) {
@@ -25,14 +88,3 @@ function walk(folder) {
     return entry.isDirectory() ? walk(path) : [path];
   });
 }
-
-// In CI each fuzz test gets this many inputs, some 300,000 together; elsewhere the tests' own smaller counts keep a run short.
-const fuzzInputs = process.env.EDGEKEEP_FUZZ_INPUTS ?? (process.env.CI === 'true' ? '20000' : undefined);
-const env = fuzzInputs === undefined ? process.env : { ...process.env, EDGEKEEP_FUZZ_INPUTS: fuzzInputs };
-const files = walk('').filter((file) => file.endsWith('.test.ts') && chosen(file));
-const result = spawnSync(
-  process.execPath,
-  ['--test', '--test-concurrency=2', '--test-timeout=240000', '--test-reporter=spec', ...rest, ...files],
-  { cwd: root, stdio: 'inherit', env },
-);
-process.exit(result.status ?? 1);

@@ -23,8 +23,8 @@ const { parts, sets } = tableSchema.parse(await import(pathToFileURL(join(root, 
 
 /** Where programs of a Debian machine are. */
 const programFolders = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin'];
-/** Words that stand in such a place without being a program. */
-const homonyms = new Set(['clear', 'more', 'true']);
+/** Words in such a place that are no program, or one of the shell's own. */
+const homonyms = new Set(['clear', 'echo', 'more', 'true']);
 /** npm's own: whoever runs a command here has them. */
 const brought = new Set(['node', 'npm', 'apt-get']);
 

@@ -1,0 +1,132 @@
+// Runs one test file in a process group of its own and gives what came of it. A file that does not end is ended, and so is whatever a file
+// left running; both count as a failure of that file, by name.
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** One test of a file may take this long; node:test ends it by itself, if its event loop lets it. */
+const testMilliseconds = 240_000;
+/** What ends because its parent did, as a guard whose socket closed, gets this long. */
+const leftoverMilliseconds = 10_000;
+const pollMilliseconds = 50;
+
+const running = new Set();
+
+/** Kills every file that runs now, with all that it started. */
+export function endAll() {
+  for (const { pid, mark } of running) kill(processesOf(pid, mark), pid);
+}
+
+/**
+ * Resolves with `{ file, output, tests, problems, milliseconds }`; `tests` are `{ outcome: 'passed' | 'failed' | 'skipped', name, why }`, and `problems`
+ * what is wrong with the file as a whole.
+ */
+export async function runTestFile(file, { cwd, env, flags, seconds }) {
+  const began = performance.now();
+  // Finds what the file started also after it left the process group.
+  const mark = `EDGEKEEP_TEST_RUN=${randomUUID()}`;
+  const folder = mkdtempSync(join(tmpdir(), 'edgekeep-report-'));
+  const report = join(folder, 'report');
+  const reporters = [
+    '--test-reporter=spec',
+    '--test-reporter-destination=stdout',
+    `--test-reporter=${new URL('test-reporter.mjs', import.meta.url).pathname}`,
+    `--test-reporter-destination=${report}`,
+  ];
+  const child = spawn(process.execPath, [...reporters, `--test-timeout=${testMilliseconds}`, ...flags, file], {
+    cwd,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...env, [mark.slice(0, mark.indexOf('='))]: mark.slice(mark.indexOf('=') + 1) },
+  });
+  const entry = { pid: child.pid, mark };
+  running.add(entry);
+  const output = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => output.push(chunk));
+  const problems = [];
+  const timer = setTimeout(() => {
+    problems.push(`did not end within ${seconds} s and was ended`);
+    kill(processesOf(child.pid, mark), child.pid);
+  }, seconds * 1_000);
+  const ended = await new Promise((resolve) => {
+    child.once('error', (error) => resolve({ error }));
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+  });
+  clearTimeout(timer);
+  const left = await leftovers(child.pid, mark);
+  if (left.length > 0) problems.push(`left running: ${left.map(({ name, pid }) => `${name} (${pid})`).join(', ')}`);
+  kill(left, child.pid);
+  running.delete(entry);
+  // Whoever held the pipes is gone now.
+  await Promise.race([new Promise((resolve) => child.once('close', resolve)), delay(1_000)]);
+  const { tests, isWhole } = parseReport(report);
+  rmSync(folder, { recursive: true, force: true });
+  const failed = tests.some(({ outcome }) => outcome === 'failed');
+  if (problems.length === 0 && (ended.error !== undefined || !isWhole))
+    problems.push(`ended before its tests did: ${endText(ended)}`);
+  else if (problems.length === 0 && ended.code !== 0 && !failed) problems.push(`ended with ${endText(ended)}`);
+  const milliseconds = Math.round(performance.now() - began);
+  return { file, output: Buffer.concat(output).toString('utf8'), tests, problems, milliseconds };
+}
+
+function endText({ error, code, signal }) {
+  if (error !== undefined) return error.message;
+  return signal === null ? `exit code ${code}` : signal;
+}
+
+function parseReport(file) {
+  const lines = readText(file)
+    .split('\n')
+    .filter((line) => line.startsWith('{') && line.endsWith('}'));
+  const entries = lines.map((line) => JSON.parse(line));
+  const tests = entries.filter(({ outcome }) => outcome !== 'end');
+  return { tests, isWhole: entries.some(({ outcome }) => outcome === 'end') };
+}
+
+// A file that ended at once left none.
+function readText(file) {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+async function leftovers(group, mark) {
+  for (let waited = 0; waited < leftoverMilliseconds; waited += pollMilliseconds) {
+    if (processesOf(group, mark).length === 0) return [];
+    await delay(pollMilliseconds);
+  }
+  return processesOf(group, mark);
+}
+
+/** Living processes of the group, or with the mark in their environment. */
+function processesOf(group, mark) {
+  const found = [];
+  for (const folder of readdirSync('/proc')) {
+    if (!/^\d+$/.test(folder)) continue;
+    try {
+      const stat = readFileSync(`/proc/${folder}/stat`, 'latin1');
+      const [state, , processGroup] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      if (state === 'Z' || state === 'X') continue;
+      const isOurs = Number(processGroup) === group || readFileSync(`/proc/${folder}/environ`, 'latin1').includes(mark);
+      if (isOurs) found.push({ pid: Number(folder), name: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')) });
+    } catch {
+      // Gone meanwhile, or another user's: not started here.
+    }
+  }
+  return found;
+}
+
+function kill(processes, group) {
+  for (const pid of [...processes.map((process) => process.pid), -group]) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // Gone already.
+    }
+  }
+}

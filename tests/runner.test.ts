@@ -1,0 +1,71 @@
+// The runner of `npm test` itself: it always ends, names the file that would not, and its last line counts what happened.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { isAlive } from './main-job/traces.ts';
+
+const runner = join(import.meta.dirname, '../scripts/test.mjs');
+const header = "import { test } from 'node:test';\nimport { spawn } from 'node:child_process';\n";
+
+/** Runs the runner over one file of this text. */
+async function runOver(text: string, fileSeconds = 120) {
+  await using folder = await temporaryFolder();
+  const file = join(folder.path, 'sample.test.ts');
+  await writeFile(file, header + text);
+  const env = { ...process.env, EDGEKEEP_TEST_FILE_SECONDS: String(fileSeconds), KEPT: join(folder.path, 'kept') };
+  const { code, stdout } = await new Promise<{ code: unknown; stdout: string }>((resolve) => {
+    execFile(process.execPath, [runner, 'files', file], { env }, (error, output) =>
+      resolve({ code: error === null ? 0 : error.code, stdout: output }),
+    );
+  });
+  const lines = stdout.trimEnd().split('\n');
+  const kept = await readFile(env.KEPT, 'utf8').catch(() => '');
+  return { code, stdout, last: lines.at(-1) ?? '', kept };
+}
+
+async function temporaryFolder() {
+  const path = await mkdtemp(join(tmpdir(), 'edgekeep-runner-'));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+test('passed, failed and skipped tests are counted in the last line, and the skipped ones are named with the reason', async () => {
+  const text = "test('good', () => {});\ntest('left out', { skip: 'no such tool' }, () => {});\n";
+  const good = await runOver(text);
+  assert.deepEqual([good.code, good.last], [0, '1 passed, 0 failed, 1 skipped']);
+  assert.match(good.stdout, /skipped:\n.*sample\.test\.ts: left out: no such tool\n/);
+  const bad = await runOver(`${text}test('bad', () => { throw new Error('as it was meant'); });\n`);
+  assert.deepEqual([bad.code, bad.last], [1, '1 passed, 1 failed, 1 skipped']);
+  assert.match(bad.stdout, /failed:\n.*sample\.test\.ts: bad: as it was meant\n/);
+});
+
+test('a file whose event loop is held, or that never yields, is ended and named', async () => {
+  for (const body of ['setInterval(() => {}, 1_000);', 'for (;;);']) {
+    const { code, stdout, last } = await runOver(`test('holds', () => { ${body} });\n`, 3);
+    assert.equal(code, 1, body);
+    assert.match(stdout, /failed:\n.*sample\.test\.ts did not end within 3 s and was ended\n/);
+    assert.match(last, /^\d passed, 1 failed, 0 skipped$/);
+  }
+});
+
+test('a process that a file leaves running is ended and named, also when it left the process group', async () => {
+  const { code, stdout, kept } = await runOver(`import { writeFileSync } from 'node:fs';
+test('leaves', () => {
+  const child = spawn('tail', ['-f', '/dev/null'], { detached: true, stdio: 'ignore' });
+  child.unref();
+  writeFileSync(process.env.KEPT ?? '', String(child.pid));
+});
+`);
+  assert.equal(code, 1);
+  assert.match(stdout, /sample\.test\.ts left running: tail \(\d+\)\n/);
+  assert.ok(Number(kept) > 0);
+  assert.equal(isAlive(Number(kept)), false);
+});
+
+test('a file that exits before its tests are done has failed, whatever its exit code', async () => {
+  const { code, stdout } = await runOver("test('leaves early', () => process.exit(0));\n");
+  assert.equal(code, 1);
+  assert.match(stdout, /ended before its tests did: exit code 0/);
+});
