@@ -9,7 +9,9 @@ import type { DesiredStore } from './desired.ts';
 import type { AgentError } from './error.ts';
 import { type Emit, failureEvent } from './event.ts';
 import { type Answer, cutOffCodes, type Refusal, refusalText } from './hub-api.ts';
+import type { Clocks } from './life.ts';
 import type { ModelRunner } from './model-runner.ts';
+import { News } from './news.ts';
 import { sendReport } from './report.ts';
 import { type AgentState, type AgentStatus, modelStatus } from './status.ts';
 import { pause } from './wait.ts';
@@ -46,8 +48,7 @@ export interface AgentParts {
   readonly forkProofFile: string;
   readonly checkinSeconds: number;
   readonly emit: Emit;
-  /** Unix milliseconds. */
-  readonly clock: () => number;
+  readonly clocks: Clocks;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
@@ -60,6 +61,7 @@ export class AgentLife {
   readonly #workloads: Workloads | undefined;
   readonly #refreshing = new Set<ModelRunner>();
   readonly #locking = new Serial();
+  readonly #news: News;
   readonly #checkingIn: Promise<void>;
   #wake = Promise.withResolvers<void>();
   #state: AgentState = 'connecting';
@@ -68,11 +70,13 @@ export class AgentLife {
   #isNew = false;
   /** The attributes the hub has from this connection, as JSON. */
   #reported = '';
+  /** Of elapsed time. */
   #rootsAskedMs = 0;
   #logContinues = false;
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
+    this.#news = new News(parts.clocks.elapsed);
     const { witness, recovery, emit, openLink, makeRunners, forkProofFile } = parts;
     if (recovery !== undefined) emit({ kind: 'recovery', why: recovery.message });
     if (witness.forked) {
@@ -208,16 +212,16 @@ export class AgentLife {
 
   // A hub that has no answer to this loses nothing by it: attestation and models go on.
   async #learnRoots(link: HubLink): Promise<void> {
-    const { learnRoots, emit, clock } = this.#parts;
-    if (!this.#isNew && clock() < this.#rootsAskedMs + rootsEveryMs) return;
-    this.#rootsAskedMs = clock();
+    const { learnRoots, emit, clocks } = this.#parts;
+    if (!this.#isNew && clocks.elapsed() < this.#rootsAskedMs + rootsEveryMs) return;
+    this.#rootsAskedMs = clocks.elapsed();
     await learnRoots(link).catch((error: unknown) => emit(failureEvent('roots', error)));
   }
 
   async #vouch(link: HubLink): Promise<void> {
-    const { witness, emit, clock } = this.#parts;
+    const { witness, emit, clocks } = this.#parts;
     const before = witness.size;
-    const verdict = await witness.checkIn(link.send, Math.floor(clock() / 1_000));
+    const verdict = await witness.checkIn(link.send, Math.floor(clocks.clock() / 1_000));
     switch (verdict.kind) {
       case 'cosigned':
         this.#logContinues = true;
@@ -311,12 +315,11 @@ export class AgentLife {
     if (this.#state === 'forked') return;
     this.#state = state;
     this.#why = why;
+    if (state === 'online') this.#news.clear();
   }
 
-  // What every attempt meets again is told once.
   #isNews(why: string): boolean {
-    const isNews = why !== this.#why;
     this.#why = why;
-    return isNews;
+    return this.#news.take(why);
   }
 }

@@ -11,8 +11,10 @@ import { evidenceDocument, type Prover } from './attest.ts';
 import { AgentError } from './error.ts';
 import { type Answer, postToHub, type Refusal, refusalText, type Send } from './hub-api.ts';
 import type { Identity } from './identity.ts';
+import type { HubTime } from './hub-time.ts';
+import { type Clocks, momentOf } from './life.ts';
 import type { Credential } from './operational-key.ts';
-import { pause, waitUntil } from './wait.ts';
+import { pause, waitUntilDue } from './wait.ts';
 
 /** An open challenge: the answer counts on this connection only. */
 export interface Challenge {
@@ -38,8 +40,9 @@ export interface HubLinkParts {
   readonly onRefused: (step: string, refusal: Refusal) => void;
   readonly onFailed: (error: unknown) => void;
   readonly backoff: BackoffSettings;
-  /** Unix milliseconds. */
-  readonly clock: () => number;
+  readonly clocks: Clocks;
+  /** Listens to every answer. */
+  readonly hubTime: HubTime;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
@@ -49,8 +52,10 @@ const zeroNonce = new Uint8Array(NONCE_LENGTH);
 const stableAfterMs = 10_000;
 /** A certificate with less life left than this is not worth connecting with. */
 const lifeLeftMsLeast = 5_000;
-/** When a renewal fails, it is tried again after this part of what is left. */
+/** When a renewal fails, it is tried again after this part of what is left, within the bounds of `renewalBackoff` and an hour. */
 const renewalRetryPart = 0.1;
+const renewalBackoff = { firstDelayMs: 1_000, delayMsMax: 300_000 } as const;
+const renewalRetryMsMax = 3_600_000;
 /** Refusals that another certificate may cure. */
 const certificateCodes: readonly string[] = [
   'certificate-revoked',
@@ -70,6 +75,9 @@ export class HubLink {
   readonly #running: Promise<void>;
   #identity: Identity | undefined;
   #connection: HubConnection | undefined;
+  #renewalFailures = 0;
+  /** Of this certificate; a little earlier by chance, so that a fleet does not renew as one. */
+  #renewalShare = 0;
 
   /** Connects at once and goes on until disposal. */
   constructor(parts: HubLinkParts) {
@@ -96,7 +104,7 @@ export class HubLink {
   }
 
   /** Sends on the live, bound connection; throws `hub-offline` when there is none. */
-  readonly send: Send = (input) => this.#live().request(input);
+  readonly send: Send = (input) => this.#sendOn(this.#live())(input);
 
   download(input: DownloadRequest): Promise<DownloadResult> {
     return this.#live().download(input);
@@ -106,7 +114,7 @@ export class HubLink {
   withChallenge<T>(answer: (challenge: Challenge) => Promise<Answer<T>>): Promise<Answer<T>> {
     return this.#challenges.run(async () => {
       const connection = this.#live();
-      const send: Send = (input) => connection.request(input);
+      const send = this.#sendOn(connection);
       const challenge = await postToHub(send, '/v1/challenges', undefined, api.challengeResponse);
       if (challenge.kind === 'refused') return challenge;
       const exporter = connection.binding;
@@ -120,6 +128,10 @@ export class HubLink {
     this.#disposal.abort();
     await this.#running;
     this.#identity = undefined;
+  }
+
+  #sendOn(connection: HubConnection): Send {
+    return this.#parts.hubTime.heardOn((input) => connection.request(input));
   }
 
   #live(): HubConnection {
@@ -145,18 +157,19 @@ export class HubLink {
   }
 
   async #attempt(): Promise<Attempt> {
-    const { hub, authorities, random, acquire, clock, onRefused, onFailed } = this.#parts;
+    const { hub, authorities, random, acquire, clocks, onRefused, onFailed } = this.#parts;
     try {
-      const life = (this.#identity?.credential.notAfterMs ?? 0) - clock();
-      if (this.#identity === undefined || life < lifeLeftMsLeast) {
+      const left = this.#identity?.credential.life.leftMs(momentOf(clocks)) ?? 0;
+      if (this.#identity === undefined || left < lifeLeftMsLeast) {
         await using door = new HubConnection({ ...hub, authoritiesPem: authorities(), random });
         using _ = this.#disposing(door);
-        const acquired = await acquire((input) => door.request(input));
+        const acquired = await acquire(this.#sendOn(door));
         if (acquired.kind === 'refused') {
           onRefused('certificate', acquired);
           return { kind: 'down' };
         }
-        this.#identity = acquired.value;
+        this.#take(acquired.value);
+        return await this.#open(acquired.value);
       }
       return await this.#open(this.#identity);
     } catch (error) {
@@ -167,11 +180,11 @@ export class HubLink {
 
   /** A connection that is bound, or what stood against it, which `onRefused` was told. */
   async #open({ credential, pcrs }: Identity): Promise<Attempt> {
-    const { hub, authorities, random, prover, onRefused } = this.#parts;
+    const { hub, authorities, random, prover, hubTime, onRefused } = this.#parts;
     let bound: Answer<{ state: string }> | undefined;
     const onConnect = async (exporter: Uint8Array, send: Send) => {
       const evidence = evidenceDocument(await prover.evidence('bind', zeroNonce, exporter, pcrs));
-      bound = await postToHub(send, '/v1/bind', { evidence }, api.bindResponse);
+      bound = await postToHub(hubTime.heardOn(send), '/v1/bind', { evidence }, api.bindResponse);
       if (bound.kind === 'refused') throw new AgentError('hub-refused', refusalText(bound));
     };
     const connection = new HubConnection({
@@ -197,14 +210,13 @@ export class HubLink {
   /** Keeps to this connection, and to those that follow it by renewal, until one ends. */
   async #stay(first: Extract<Attempt, { kind: 'up' }>): Promise<void> {
     let { connection } = first;
-    let renewAtMs = this.#renewalTime();
     this.#connection = connection;
     this.#parts.onConnected(first.state);
     const { signal } = this.#disposal;
     for (;;) {
       const over = new AbortController();
       const ended = connection.closed.then((reason) => reason.message);
-      const due = waitUntil(renewAtMs, this.#parts.clock, AbortSignal.any([signal, over.signal])).then(() => undefined);
+      const due = this.#untilRenewal(AbortSignal.any([signal, over.signal])).then(() => undefined);
       const why = await Promise.race([ended, due]);
       over.abort();
       if (why !== undefined || signal.aborted) {
@@ -215,8 +227,15 @@ export class HubLink {
         return;
       }
       const next = await this.#renewed();
-      renewAtMs = this.#renewalTime();
-      if (next === undefined) continue;
+      if (next === undefined) {
+        this.#renewalFailures += 1;
+        if (!this.#isOver()) continue;
+        // The hub answers nothing under a certificate that has ended; recovery gives another one.
+        this.#connection = undefined;
+        await connection[Symbol.asyncDispose]();
+        this.#parts.onDisconnected('the certificate ended before it could be renewed');
+        return;
+      }
       const last = connection;
       connection = next;
       this.#connection = next;
@@ -249,6 +268,7 @@ export class HubLink {
         this.#identity = before;
         return undefined;
       }
+      this.#take(answer.value);
       onRenewed(answer.value.credential.notAfterMs);
       return attempt.connection;
     } catch (error) {
@@ -257,16 +277,28 @@ export class HubLink {
     }
   }
 
-  /** Two thirds of the certificate's life, a little earlier by chance so that a fleet does not renew as one; later when that has passed. */
-  #renewalTime(): number {
-    const { clock, random } = this.#parts;
+  #take(identity: Identity): void {
+    this.#identity = identity;
+    this.#renewalFailures = 0;
+    this.#renewalShare = 2 / 3 - this.#parts.random() / 15;
+  }
+
+  #isOver(): boolean {
     const { credential } = this.#identity ?? {};
-    const now = clock();
-    if (credential === undefined) return now + lifeLeftMsLeast;
-    const life = credential.notAfterMs - credential.obtainedAtMs;
-    const planned = credential.obtainedAtMs + life * (2 / 3 - random() / 15);
-    if (planned > now) return planned;
-    return now + Math.max(1_000, (credential.notAfterMs - now) * renewalRetryPart);
+    return credential !== undefined && credential.life.leftMs(momentOf(this.#parts.clocks)) <= 0;
+  }
+
+  /** Resolves when the renewal is due: after its share of the certificate's life, or after its pause when one has failed. */
+  async #untilRenewal(signal: AbortSignal): Promise<void> {
+    const { clocks, random } = this.#parts;
+    const { life } = this.#identity?.credential ?? {};
+    if (life === undefined) return pause(lifeLeftMsLeast, signal);
+    if (this.#renewalFailures > 0) {
+      const leastMs = backoffDelayMs(renewalBackoff, this.#renewalFailures, random());
+      const ofTheRest = Math.min(renewalRetryMsMax, life.leftMs(momentOf(clocks)) * renewalRetryPart);
+      return pause(Math.max(leastMs, ofTheRest), signal);
+    }
+    return waitUntilDue(() => life.untilRenewalMs(momentOf(clocks), this.#renewalShare), signal);
   }
 
   /** Ends a connection that is being made when the agent stops meanwhile. */

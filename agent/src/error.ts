@@ -17,6 +17,8 @@ export const agentErrorCodes = [
   'model-rollback',
   'model-damaged',
   'lease-refused',
+  'clock-ahead',
+  'clock-behind',
   'locked',
   // the local API
   'local-listener',

@@ -5,6 +5,8 @@ import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
 import { GuardProcess } from './guard/process.ts';
 import type { SandboxedProgram } from './guard/program.ts';
 import type { Sandbox } from './guard/sandbox.ts';
+import type { KeyGrant } from './lease.ts';
+import type { Life } from './life.ts';
 import type { VerifiedModel } from './model.ts';
 import type { OpenedModel } from './opened-model.ts';
 
@@ -24,17 +26,16 @@ export class HeldModel {
   readonly over: AbortSignal;
   readonly #over = new AbortController();
   #lease: Lease;
-  #granted: { readonly atMs: number; readonly monotonicMs: number };
+  #life: Life;
 
   /** Starts the guard where the model is for it; `opened` is this object's from now on. `host` is asked only then. */
   static async take(
     model: VerifiedModel,
-    lease: Lease,
+    grant: Pick<KeyGrant, 'lease' | 'life'>,
     opened: OpenedModel,
     host: () => Promise<GuardHost>,
-    nowMs: number,
   ): Promise<HeldModel> {
-    if (model.use === 'program') return new HeldModel(model, lease, undefined, opened, nowMs);
+    if (model.use === 'program') return new HeldModel(model, grant, undefined, opened);
     try {
       const files = opened.files.map(({ file: { path, role, mediaType, size }, memory }) => {
         // `filesForGuard` never chooses an opaque file.
@@ -55,7 +56,7 @@ export class HeldModel {
         files,
         settings: manifest.guard,
       });
-      return new HeldModel(model, lease, guard, undefined, nowMs);
+      return new HeldModel(model, grant, guard, undefined);
     } finally {
       // The guard has its own copy by now, or never will.
       await opened[Symbol.asyncDispose]();
@@ -64,36 +65,33 @@ export class HeldModel {
 
   private constructor(
     model: VerifiedModel,
-    lease: Lease,
+    { lease, life }: Pick<KeyGrant, 'lease' | 'life'>,
     guard: GuardProcess | undefined,
     opened: OpenedModel | undefined,
-    nowMs: number,
   ) {
     this.model = model;
     this.guard = guard;
     this.opened = opened;
     this.over = this.#over.signal;
     this.#lease = lease;
-    this.#granted = { atMs: nowMs, monotonicMs: performance.now() };
+    this.#life = life;
   }
 
   get lease(): Lease {
     return this.#lease;
   }
 
+  get life(): Life {
+    return this.#life;
+  }
+
   get counts(): GuardCounts | undefined {
     return this.guard?.counts;
   }
 
-  renew(lease: Lease, nowMs: number): void {
+  renew({ lease, life }: Pick<KeyGrant, 'lease' | 'life'>): void {
     this.#lease = lease;
-    this.#granted = { atMs: nowMs, monotonicMs: performance.now() };
-  }
-
-  /** The time that counts for the lease: setting the clock back does not prolong it. Unix milliseconds. */
-  leaseClock(clock: () => number): number {
-    const { atMs, monotonicMs } = this.#granted;
-    return Math.max(clock(), atMs + performance.now() - monotonicMs);
+    this.#life = life;
   }
 
   /** Ends it when what applications asked of it was answered; for a model that another one follows. */

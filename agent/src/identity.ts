@@ -7,14 +7,16 @@ import * as api from '@edgekeep/wire/device-api';
 import { evidenceDocument, type Prover } from './attest.ts';
 import { AgentError } from './error.ts';
 import { type Answer, postToHub, type Send } from './hub-api.ts';
+import type { HubTime } from './hub-time.ts';
+import { type Clocks, momentOf } from './life.ts';
 import { type Credential, credentialOf, makeOperationalKey, type OperationalKey } from './operational-key.ts';
 
 export interface IdentityParts {
   readonly deviceId: string;
   readonly rootOfTrust: Pick<RootOfTrust, 'describe' | 'activateCredential' | 'idevid'>;
   readonly prover: Prover;
-  /** Unix milliseconds. */
-  readonly clock: () => number;
+  readonly clocks: Clocks;
+  readonly hubTime: HubTime;
 }
 
 /** A certificate, and the PCRs that this hub wants quoted. */
@@ -104,16 +106,17 @@ async function provenKey(
 async function certified(
   send: Send,
   path: string,
-  { deviceId, clock }: IdentityParts,
+  { deviceId, clocks, hubTime }: IdentityParts,
   key: OperationalKey,
   pcrs: readonly number[],
   body: object,
 ): Promise<Answer<Identity>> {
   const answer = await postToHub(send, path, body, api.certificateResponse);
   if (answer.kind === 'refused') return answer;
+  const received = { at: momentOf(clocks), hubMs: hubTime.nowMs() };
   return {
     kind: 'ok',
-    value: { credential: credentialOf(key, deviceId, answer.value.certificateChain, clock()), pcrs },
+    value: { credential: credentialOf(key, deviceId, answer.value.certificateChain, received), pcrs },
   };
 }
 

@@ -6,7 +6,7 @@ import { encodeReceipt } from '@edgekeep/core/access/receipt';
 import { releasedAtMs, testPublisher, testReceiptParts, testTrust } from '@edgekeep/core/access/testing-receipt';
 import { parseUtf8, toBase64url, toHex } from '@edgekeep/core/bytes';
 import { manifestDigest, parseManifest } from '@edgekeep/core/model/manifest';
-import { checkedGrant } from './lease.ts';
+import { checkedGrant, clockFault } from './lease.ts';
 import { verifiedModel } from './model.ts';
 
 const parts = await testReceiptParts();
@@ -38,7 +38,8 @@ const answer = {
   attestationResult: parts.attestationResult,
   receipt: toBase64url(encodeReceipt(parts)),
 } as const;
-const at = (ms: number, deviceId = 'press-7') => ({ deviceId, trust: testTrust(0), clock: () => ms });
+const grantAt = (ms: number, sent: Parameters<typeof checkedGrant>[2] = answer, deviceId = 'press-7') =>
+  checkedGrant({ deviceId, trust: testTrust(0) }, model, sent, { wallMs: ms, elapsedMs: 0 });
 
 test('a release that a trusted publisher signed is verified, with the files for its use', () => {
   assert.deepEqual([model.version, model.use, model.digestHex], ['1.2.0', 'guard', offered.manifestDigest]);
@@ -75,7 +76,7 @@ test('a release that is not exactly what the publisher signed is refused', () =>
 
 test('a lease with its receipt is accepted, also when the clocks differ a little', () => {
   for (const ms of [releasedAtMs, releasedAtMs - 200_000, releasedAtMs + 3_599_000]) {
-    assert.equal(checkedGrant(at(ms), model, answer).lease.id, lease.id);
+    assert.equal(grantAt(ms).lease.id, lease.id);
   }
 });
 
@@ -85,22 +86,19 @@ test('a lease that is about something else, or over, or that the log does not pr
   const receipt = Buffer.from(encodeReceipt(parts));
   const changed = Buffer.from(receipt.toString().replace('"proof":"c2sp', '"proof":"C2sp'));
   const wrong: readonly (readonly [string, () => unknown])[] = [
-    ['another device', () => checkedGrant(at(releasedAtMs, 'press-8'), model, answer)],
-    [
-      'another version',
-      () => checkedGrant(at(releasedAtMs), model, { ...answer, lease: { ...lease, version: '1.3.0' } }),
-    ],
+    ['another device', () => grantAt(releasedAtMs, answer, 'press-8')],
+    ['another version', () => grantAt(releasedAtMs, { ...answer, lease: { ...lease, version: '1.3.0' } })],
     [
       'another manifest',
-      () => checkedGrant(at(releasedAtMs), model, { ...answer, lease: { ...lease, manifestDigest: '00'.repeat(32) } }),
+      () => grantAt(releasedAtMs, { ...answer, lease: { ...lease, manifestDigest: '00'.repeat(32) } }),
     ],
-    ['over', () => checkedGrant(at(releasedAtMs + 3_600_000), model, answer)],
-    ['not begun', () => checkedGrant(at(releasedAtMs - 400_000), model, answer)],
-    ['a damaged receipt', () => checkedGrant(at(releasedAtMs), model, { ...answer, receipt: toBase64url(changed) })],
-    ['the receipt of another lease', () => checkedGrant(at(releasedAtMs), model, { ...answer, lease: otherLease })],
+    ['over', () => grantAt(releasedAtMs + 3_600_000)],
+    ['not begun', () => grantAt(releasedAtMs - 400_000)],
+    ['a damaged receipt', () => grantAt(releasedAtMs, { ...answer, receipt: toBase64url(changed) })],
+    ['the receipt of another lease', () => grantAt(releasedAtMs, { ...answer, lease: otherLease })],
     [
       'the receipt of another model',
-      () => checkedGrant(at(releasedAtMs), model, { ...answer, receipt: toBase64url(encodeReceipt(renamed)) }),
+      () => grantAt(releasedAtMs, { ...answer, receipt: toBase64url(encodeReceipt(renamed)) }),
     ],
   ];
   for (const [what, check] of wrong) assert.throws(check, { code: 'lease-refused' }, what);
@@ -108,4 +106,14 @@ test('a lease that is about something else, or over, or that the log does not pr
 
 test('the manifest that the receipt names is the one that runs', () => {
   assert.equal(parseManifest(model.manifestBytes).version, lease.version);
+});
+
+test('no key is asked for by a clock for which the lease would be refused', () => {
+  const hourMs = 3_600_000;
+  assert.equal(clockFault(undefined, hourMs), undefined);
+  assert.equal(clockFault(45 * 60_000, hourMs), undefined);
+  assert.equal(clockFault(-299_000, hourMs), undefined);
+  assert.equal(clockFault(10 * 24 * hourMs, undefined), undefined);
+  assert.equal(clockFault(10 * 24 * hourMs, hourMs)?.code, 'clock-ahead');
+  assert.equal(clockFault(-301_000, undefined)?.code, 'clock-behind');
 });

@@ -16,6 +16,7 @@ import type { HubLink } from './connection.ts';
 import { AgentError } from './error.ts';
 import { type Emit, failureEvent } from './event.ts';
 import { type Answer, postToHub } from './hub-api.ts';
+import { type Clocks, Life, type Moment, momentOf } from './life.ts';
 import type { VerifiedModel } from './model.ts';
 
 export interface KeyGrant {
@@ -24,6 +25,8 @@ export interface KeyGrant {
   readonly attestationResult: string;
   /** The receipt file's bytes. */
   readonly receipt: Uint8Array;
+  /** From the moment it was asked for, so that no answer that comes late prolongs it. */
+  readonly life: Life;
 }
 
 export interface LeaseParts {
@@ -32,14 +35,34 @@ export interface LeaseParts {
   readonly prover: Prover;
   /** Pinned: the log's key, the verifiers' keys, the publishers' keys; a quorum of 0, since witnesses come later. */
   readonly trust: Trust;
-  /** Unix milliseconds. */
-  readonly clock: () => number;
+  readonly clocks: Clocks;
 }
 
 /** Seconds that the hub's clock may be ahead of ours. */
 const clockSkewSecondsMax = 300;
 
-export function requestKey(parts: LeaseParts, model: VerifiedModel): Promise<Answer<KeyGrant>> {
+/** What is wrong with a clock that is so far ahead of the hub's, where a key would be refused for it; `leaseMs` is how long leases are, when it is known. */
+export function clockFault(skewMs: number | undefined, leaseMs: number | undefined): AgentError | undefined {
+  if (skewMs === undefined) return undefined;
+  const seconds = Math.round(Math.abs(skewMs) / 1_000);
+  if (-skewMs > clockSkewSecondsMax * 1_000)
+    return new AgentError('clock-behind', `this device's clock is ${seconds} s behind the hub's: set it`);
+  if (leaseMs !== undefined && skewMs >= leaseMs)
+    return new AgentError('clock-ahead', `this device's clock is ${seconds} s ahead of the hub's: set it`);
+  return undefined;
+}
+
+/** The share of a lease after which the next one is asked for, as the hub says. */
+export function renewalShareOf({ notBefore, renewAfter, notAfter }: Lease): number {
+  return (renewAfter - notBefore) / (notAfter - notBefore);
+}
+
+/** `onLease` learns how long leases are, milliseconds, also of one that is not accepted then. */
+export function requestKey(
+  parts: LeaseParts,
+  model: VerifiedModel,
+  onLease: (lengthMs: number) => void = () => {},
+): Promise<Answer<KeyGrant>> {
   return parts.link.withChallenge(async ({ nonce, exporter, pcrs, send }) => {
     const evidence = evidenceDocument(await parts.prover.evidence('release', nonce, exporter, pcrs));
     const counter = await parts.prover.leaseCounter(nonce, exporter);
@@ -48,8 +71,12 @@ export function requestKey(parts: LeaseParts, model: VerifiedModel): Promise<Ans
       signature: toBase64url(counter.signature),
     };
     const ask = { model: model.name, version: model.version, evidence, leaseCounter };
+    const begun = momentOf(parts.clocks);
     const answer = await postToHub(send, '/v1/releases', ask, api.releaseResponse);
-    return answer.kind === 'refused' ? answer : { kind: 'ok', value: checkedGrant(parts, model, answer.value) };
+    if (answer.kind === 'refused') return answer;
+    const { notBefore, notAfter } = answer.value.lease;
+    onLease((notAfter - notBefore) * 1_000);
+    return { kind: 'ok', value: checkedGrant(parts, model, answer.value, begun) };
   });
 }
 
@@ -64,17 +91,18 @@ export async function endLeases(rootOfTrust: Pick<RootOfTrust, 'endLeases'>, emi
   }
 }
 
-/** Throws `lease-refused` unless lease and receipt are about this device, this model and now. */
+/** Throws `lease-refused` unless lease and receipt are about this device, this model and now; `begun` is when it was asked for. */
 export function checkedGrant(
-  { deviceId, trust, clock }: Pick<LeaseParts, 'deviceId' | 'trust' | 'clock'>,
+  { deviceId, trust }: Pick<LeaseParts, 'deviceId' | 'trust'>,
   model: VerifiedModel,
   answer: z.infer<typeof api.releaseResponse>,
+  begun: Moment,
 ): KeyGrant {
   const { lease, wrappedKey, attestationResult } = answer;
   const about = [lease.deviceId, lease.model, lease.version, lease.manifestDigest].join(' ');
   const expected = [deviceId, model.name, model.version, model.digestHex].join(' ');
   if (about !== expected) throw refused(`it is for ${about}, expected ${expected}`);
-  const nowSeconds = Math.floor(clock() / 1_000);
+  const nowSeconds = Math.floor(begun.wallMs / 1_000);
   if (lease.notBefore > nowSeconds + clockSkewSecondsMax)
     throw refused(`it begins ${lease.notBefore - nowSeconds} s from now: set the clock`);
   if (leaseState(lease, Math.max(nowSeconds, lease.notBefore)) === 'expired')
@@ -85,7 +113,8 @@ export function checkedGrant(
   if (verdict.kind === 'refused') throw refused(`its receipt does not verify: ${verdict.reasons.join('; ')}`);
   const proven = encodeCanonicalJson({ ...verdict.summary.release.lease });
   if (!equalBytes(proven, encodeCanonicalJson({ ...lease }))) throw refused('the receipt proves another lease');
-  return { lease, wrappedKey, attestationResult, receipt };
+  const life = new Life(begun, (lease.notAfter - lease.notBefore) * 1_000);
+  return { lease, wrappedKey, attestationResult, receipt, life };
 }
 
 function receiptVerdict(

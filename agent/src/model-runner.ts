@@ -1,7 +1,6 @@
 // Runs one model of the settings: brings the current release, asks for its key, opens and serves it, renews the lease ahead of time, swaps to
 // a new version only when that one serves, and locks everything at once when the lease ends or the hub cuts the device off.
 import { join } from 'node:path';
-import { leaseState } from '@edgekeep/core/access/lease';
 import { CoreError } from '@edgekeep/core/error';
 import { replaceFile } from '@edgekeep/hardware/atomic-file';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
@@ -11,15 +10,18 @@ import { AgentError } from './error.ts';
 import { type Emit, failureEvent } from './event.ts';
 import type { GuardListener } from './guard/listener.ts';
 import { type GuardHost, HeldModel } from './held-model.ts';
-import { cutOffCodes, type Refusal, refusalText } from './hub-api.ts';
+import { type Answer, cutOffCodes, type Refusal, refusalText } from './hub-api.ts';
 import type { HubLink } from './connection.ts';
-import { endLeases, type KeyGrant, type LeaseParts, requestKey } from './lease.ts';
+import type { HubTime } from './hub-time.ts';
+import { clockFault, endLeases, type KeyGrant, type LeaseParts, renewalShareOf, requestKey } from './lease.ts';
+import { momentOf } from './life.ts';
 import type { ModelStore } from './model-store.ts';
 import { currentModel, type VerifiedModel } from './model.ts';
 import { OpenedModel } from './opened-model.ts';
+import { News } from './news.ts';
 import type { ModelSettings } from './settings.ts';
 import type { HighestVersions } from './versions.ts';
-import { pause, waitUntil } from './wait.ts';
+import { pause, waitUntilDue } from './wait.ts';
 
 export interface ModelRunnerParts extends Omit<LeaseParts, 'link'> {
   readonly settings: ModelSettings;
@@ -37,14 +39,15 @@ export interface ModelRunnerParts extends Omit<LeaseParts, 'link'> {
   /** The hub cut the device off: not only this model has to go. */
   readonly onCutOff: (refusal: Refusal) => void;
   readonly emit: Emit;
-  /** How refused requests for a key are spaced. */
+  readonly hubTime: Pick<HubTime, 'skewMs'>;
+  /** How refusals, and failures of this device, are spaced. */
   readonly backoff: BackoffSettings;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
 
 /** A guard that keeps crashing is started again later and later. */
-const restartDelayMs = { first: 1_000, most: 60_000 } as const;
+const restartDelayMs = { first: 1_000, most: 900_000 } as const;
 /** After this long a crash counts as the first one again. */
 const steadyAfterMs = 300_000;
 
@@ -57,13 +60,19 @@ export class ModelRunner {
   #held: HeldModel | undefined;
   /** Followed by another one, and answering what it was asked before. */
   readonly #retiring = new Set<HeldModel>();
+  readonly #news: News;
   #why = 'not asked for yet';
   #crashes = 0;
-  #refusals = 0;
+  /** Refusals and failures in a row. */
+  #failures = 0;
+  /** Of elapsed time: a patient caller does not try again before. */
   #notBeforeMs = 0;
+  /** How long leases of this model are, once one was seen. */
+  #leaseMs: number | undefined;
 
   constructor(parts: ModelRunnerParts) {
     this.#parts = parts;
+    this.#news = new News(parts.clocks.elapsed);
     this.name = parts.settings.name;
   }
 
@@ -87,13 +96,13 @@ export class ModelRunner {
 
   /**
    * Brings the model to what the hub offers now. Never rejects: what went wrong is an event, and the next check-in tries again.
-   * `patient` keeps to the backoff after refusals; without it the hub is asked now.
+   * `patient` keeps to the backoff after refusals and failures; without it the hub is asked now.
    */
   refresh(patience: 'patient' | 'now'): Promise<void> {
     return this.#serial.run(async () => {
-      const { link, mayTrustHub, clock } = this.#parts;
+      const { link, mayTrustHub, clocks } = this.#parts;
       if (this.#disposal.signal.aborted || !link.connected || !mayTrustHub()) return;
-      if (patience === 'patient' && clock() < this.#notBeforeMs) return;
+      if (patience === 'patient' && clocks.elapsed() < this.#notBeforeMs) return;
       const { signal } = this.#lock;
       try {
         await this.#refresh(signal);
@@ -124,39 +133,47 @@ export class ModelRunner {
   }
 
   async #refresh(signal: AbortSignal): Promise<void> {
-    const { settings, link, trust, versions, store, emit, clock } = this.#parts;
+    const { settings, link, trust, versions, store, emit, clocks } = this.#parts;
     const offered = await currentModel(link.send, settings, trust.publisherKeys);
     if (offered.kind === 'refused') return this.#refused('model', offered);
     const model = offered.value;
     versions.assertNoRollback(model.name, model.version);
     const held = this.#held;
     if (held !== undefined && held.model.digestHex === model.digestHex) {
-      if (leaseState(held.lease, Math.floor(held.leaseClock(clock) / 1_000)) === 'held') return;
+      if (held.life.untilRenewalMs(momentOf(clocks), renewalShareOf(held.lease)) > 0) return;
       return this.#renew(held, model);
     }
     const fetched = await store.fetch(model, (input) => link.download(input), signal);
     if (fetched.kind === 'refused') return this.#refused('download', fetched);
     if (fetched.bytes > 0)
       emit({ kind: 'downloaded', model: model.name, version: model.version, bytes: fetched.bytes });
-    const grant = await requestKey(this.#parts, model);
+    const grant = await this.#requestKey(model);
     if (grant.kind === 'refused') return this.#refused('release', grant);
-    this.#refusals = 0;
-    await this.#keepReceipt(grant.value);
     const { lease } = grant.value;
     emit({ kind: 'released', model: model.name, version: model.version, lease: lease.id, notAfter: lease.notAfter });
     const next = await this.#open(model, grant.value, signal);
     if (signal.aborted) return next[Symbol.asyncDispose]();
     await this.#swap(next);
+    this.#succeeded();
+  }
+
+  async #requestKey(model: VerifiedModel): Promise<Answer<KeyGrant>> {
+    // What the device would refuse for its own clock is not asked for: each answer is a lease, and an entry in the log.
+    const fault = clockFault(this.#parts.hubTime.skewMs, this.#leaseMs);
+    if (fault !== undefined) throw fault;
+    const grant = await requestKey(this.#parts, model, (ms) => (this.#leaseMs = ms));
+    if (grant.kind === 'ok') await this.#keepReceipt(grant.value);
+    return grant;
   }
 
   async #renew(held: HeldModel, model: VerifiedModel): Promise<void> {
-    const grant = await requestKey(this.#parts, model);
+    const grant = await this.#requestKey(model);
     if (grant.kind === 'refused') return this.#refused('release', grant);
-    await this.#keepReceipt(grant.value);
     // The model is open already: the key of this lease is not opened at all.
     const { lease } = grant.value;
     if (held.over.aborted) return;
-    held.renew(lease, this.#parts.clock());
+    held.renew(grant.value);
+    this.#succeeded();
     this.#parts.emit({
       kind: 'lease-renewed',
       model: model.name,
@@ -167,9 +184,9 @@ export class ModelRunner {
   }
 
   /** Opens the key, opens the files with it, zeroes it, and starts the guard. */
-  async #open(model: VerifiedModel, { wrappedKey, lease }: KeyGrant, signal: AbortSignal): Promise<HeldModel> {
-    const { rootOfTrust, store, versions, guardHost, clock, emit } = this.#parts;
-    const modelKey = await rootOfTrust.openKey(wrappedKey, { leaseId: lease.id });
+  async #open(model: VerifiedModel, grant: KeyGrant, signal: AbortSignal): Promise<HeldModel> {
+    const { rootOfTrust, store, versions, guardHost, emit } = this.#parts;
+    const modelKey = await rootOfTrust.openKey(grant.wrappedKey, { leaseId: grant.lease.id });
     let opened: OpenedModel;
     try {
       opened = await OpenedModel.open(store, model, modelKey, signal);
@@ -188,7 +205,7 @@ export class ModelRunner {
       const replaces = await versions.remember(model.name, model.version);
       // The TPM, too, opens no earlier version from now on.
       if (replaces) await endLeases(rootOfTrust, emit);
-      return await HeldModel.take(model, lease, opened, guardHost, clock());
+      return await HeldModel.take(model, grant, opened, guardHost);
     } catch (error) {
       await opened[Symbol.asyncDispose]();
       throw error;
@@ -219,26 +236,22 @@ export class ModelRunner {
   }
 
   async #expireWhenDue(held: HeldModel): Promise<void> {
-    const now = () => held.leaseClock(this.#parts.clock);
-    for (let end = 0; end < held.lease.notAfter;) {
-      end = held.lease.notAfter;
-      await waitUntil(end * 1_000, now, held.over);
-      if (held.over.aborted) return;
-    }
+    await waitUntilDue(() => held.life.leftMs(momentOf(this.#parts.clocks)), held.over);
+    if (held.over.aborted) return;
     if (this.#held === held) await this.lock('the lease ended before it could be renewed');
     else await held[Symbol.asyncDispose]();
   }
 
   async #renewWhenDue(held: HeldModel): Promise<void> {
-    const now = () => held.leaseClock(this.#parts.clock);
+    const now = () => momentOf(this.#parts.clocks);
     while (!held.over.aborted) {
       const { lease } = held;
-      await waitUntil(lease.renewAfter * 1_000, now, held.over);
+      await waitUntilDue(() => held.life.untilRenewalMs(now(), renewalShareOf(held.lease)), held.over);
       if (held.over.aborted || this.#held !== held) return;
       await this.refresh('now');
       if (held.lease !== lease) continue;
       // Not renewed: again after a quarter of what is left, so several times before the end.
-      await pause(Math.max(1_000, (lease.notAfter * 1_000 - now()) / 4), held.over);
+      await pause(Math.max(1_000, held.life.leftMs(now()) / 4), held.over);
     }
   }
 
@@ -260,10 +273,9 @@ export class ModelRunner {
   }
 
   async #refused(step: string, refusal: Refusal): Promise<void> {
-    const { emit, onCutOff, backoff, clock, random } = this.#parts;
+    const { emit, onCutOff } = this.#parts;
     const { code, message, reasons } = refusal;
-    this.#refusals += 1;
-    this.#notBeforeMs = clock() + backoffDelayMs(backoff, this.#refusals, random());
+    this.#waitLonger();
     if (this.#isNews(refusalText(refusal))) emit({ kind: 'refused', step, code, message, reasons });
     if (cutOffCodes.includes(code)) return onCutOff(refusal);
     // What this device booted is not believed any more: what it was trusted with must go. Any other refusal lets the lease run out.
@@ -272,16 +284,27 @@ export class ModelRunner {
 
   #failed(error: unknown): void {
     const { emit } = this.#parts;
+    this.#waitLonger();
     const event = failureEvent(`model ${this.name}`, error);
     if (event.kind !== 'failed' || !this.#isNews(event.message)) return;
     const about = error instanceof AgentError || error instanceof CoreError;
     emit(about ? { kind: 'model-refused', model: this.name, code: event.code, why: event.message } : event);
   }
 
-  // What every check-in meets again is told once.
+  #succeeded(): void {
+    this.#failures = 0;
+    this.#notBeforeMs = 0;
+    this.#news.clear();
+  }
+
+  #waitLonger(): void {
+    const { backoff, clocks, random } = this.#parts;
+    this.#failures += 1;
+    this.#notBeforeMs = clocks.elapsed() + backoffDelayMs(backoff, this.#failures, random());
+  }
+
   #isNews(why: string): boolean {
-    const isNews = why !== this.#why;
     this.#why = why;
-    return isNews;
+    return this.#news.take(why);
   }
 }

@@ -11,6 +11,7 @@ import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
 import { signerFromKey } from '@edgekeep/core/signer';
 import type { TlsClientCredential } from '@edgekeep/wire/tls';
 import { AgentError } from './error.ts';
+import { Life, type Moment } from './life.ts';
 
 const generate = promisify(generateKeyPair);
 
@@ -22,9 +23,11 @@ export interface OperationalKey {
   readonly certificateRequest: Uint8Array;
 }
 
-/** A certificate and its key, ready for TLS. Times are Unix milliseconds. */
+/** A certificate and its key, ready for TLS. */
 export interface Credential extends TlsClientCredential {
-  readonly obtainedAtMs: number;
+  /** From now, by the hub's clock, to the certificate's end. */
+  readonly life: Life;
+  /** As the certificate says, Unix milliseconds. */
   readonly notAfterMs: number;
 }
 
@@ -37,12 +40,12 @@ export async function makeOperationalKey(deviceId: string): Promise<OperationalK
   return { privateKey, spki: encodeSpki(publicKey), certificateRequest };
 }
 
-/** Joins key and certificate; throws `hub-answer-invalid` when the certificate is not for this key and device. */
+/** Joins key and certificate; `received` is when it came, by this device and by the hub. Throws `hub-answer-invalid` when the certificate is not for this key and device. */
 export function credentialOf(
   key: OperationalKey,
   deviceId: string,
   certificateChain: string,
-  nowMs: number,
+  received: { readonly at: Moment; readonly hubMs: number },
 ): Credential {
   const [der] = parsePem(certificateChain, 'CERTIFICATE');
   if (der === undefined) throw new AgentError('hub-answer-invalid', 'the hub sent no certificate');
@@ -53,11 +56,12 @@ export function credentialOf(
   if (deviceIdOf(leaf) !== deviceId) {
     throw new AgentError('hub-answer-invalid', `the certificate is for ${deviceIdOf(leaf)}, not for ${deviceId}`);
   }
+  const notAfterMs = leaf.notAfterSeconds * 1_000;
   return {
     certificateChainPem: certificateChain,
     privateKeyPem: pemOf(key.privateKey),
-    obtainedAtMs: nowMs,
-    notAfterMs: leaf.notAfterSeconds * 1_000,
+    life: new Life(received.at, notAfterMs - received.hubMs),
+    notAfterMs,
   };
 }
 

@@ -30,6 +30,7 @@ import { guardProgram } from './guard/program.ts';
 import { findSandbox } from './guard/sandbox-probe.ts';
 import type { GuardHost } from './held-model.ts';
 import type { Answer, Send } from './hub-api.ts';
+import { HubTime } from './hub-time.ts';
 import { enrol, type Identity, type IdentityParts, recover, renew } from './identity.ts';
 import { adminApi, statusApi } from './local-api.ts';
 import { LocalServer } from './local-server.ts';
@@ -66,6 +67,8 @@ export interface AgentOptions {
   readonly bootId?: string;
   /** Unix milliseconds. */
   readonly clock?: () => number;
+  /** Milliseconds since some start; cannot be set. */
+  readonly elapsed?: () => number;
   /** Uniform in [0, 1). */
   readonly random?: () => number;
   /** How guards run here; left out: the guard of this source tree behind every wall the machine gives. */
@@ -80,7 +83,10 @@ const localPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
 
 /** Starts an agent. Resolves when it runs; whether it reaches its hub is told by events. Throws `settings-invalid`, `state-invalid` and hardware errors. */
 export async function startAgent(settings: AgentSettings, options: AgentOptions = {}): Promise<Agent> {
-  const { clock = Date.now, random = Math.random, guardHost = defaultGuardHost, onEvent } = options;
+  const { clock = Date.now, elapsed = () => performance.now(), random = Math.random } = options;
+  const { guardHost = defaultGuardHost, onEvent } = options;
+  const clocks = { clock, elapsed };
+  const hubTime = new HubTime(clocks);
   const events: TimedEvent[] = [];
   const emit: Emit = (event) => {
     const timed = { ...event, at: clock() };
@@ -110,8 +116,8 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
   // Found out while the device attests; whoever starts the first guard meets the error.
   if (listeners.size > 0) guardHost().catch(() => undefined);
 
-  const identity: IdentityParts = { deviceId, rootOfTrust, prover, clock };
-  const common = { deviceId, prover, rootOfTrust, trust: pinned.trust, clock, random, emit };
+  const identity: IdentityParts = { deviceId, rootOfTrust, prover, clocks, hubTime };
+  const common = { deviceId, prover, rootOfTrust, trust: pinned.trust, clocks, hubTime, random, emit };
   const store = new ModelStore(folder.models);
   const backoff = { firstDelayMs: settings.checkinSeconds * 1_000, delayMsMax: settings.checkinSeconds * 16_000 };
   const makeRunner = (model: ModelSettings, link: HubLink, hooks: RunnerHooks): ModelRunner => {
@@ -144,7 +150,8 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
         acquire: (send) => acquire(send, identity, { settings, folder, signer, emit }),
         renew: (send) => renew(send, identity),
         backoff: { firstDelayMs: 500, delayMsMax: settings.reconnectSecondsMax * 1_000 },
-        clock,
+        clocks,
+        hubTime,
         random,
       }),
     makeWorkloads: (link) =>
@@ -153,7 +160,9 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
         names: settings.workloads.map(({ name }) => name),
         send: link.send,
         emit,
-        clock,
+        clocks,
+        hubTime,
+        backoff,
         random,
       }),
     makeRunners: (link, hooks) => settings.models.map((model) => makeRunner(model, link, hooks)),
@@ -165,7 +174,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
     forkProofFile,
     checkinSeconds: settings.checkinSeconds,
     emit,
-    clock,
+    clocks,
     random,
   });
   opening.use(life);

@@ -1,11 +1,11 @@
-// Waiting for a moment on the wall clock. A timer alone would be late after the machine slept, and would miss a clock that was set.
+// Waiting until something is due. A timer alone would be late after the machine slept, and would miss a clock that was set.
 
 // Often enough that a lease is over within a second of its end, whatever the clock did.
 const lookMsMax = 1_000;
 
-/** Resolves at or soon after `atMs`, or at once when `signal` is aborted: look at the signal afterwards. */
-export async function waitUntil(atMs: number, clock: () => number, signal: AbortSignal): Promise<void> {
-  for (let left = atMs - clock(); left > 0 && !signal.aborted; left = atMs - clock()) {
+/** Resolves when `leftMs` says that nothing is left, or at once when `signal` is aborted: look at the signal afterwards. */
+export async function waitUntilDue(leftMs: () => number, signal: AbortSignal): Promise<void> {
+  for (let left = leftMs(); left > 0 && !signal.aborted; left = leftMs()) {
     await pause(Math.min(left, lookMsMax), signal);
   }
 }

@@ -10,10 +10,14 @@ import { encodeCertificateRequest, parseCertificateRequest } from '@edgekeep/cor
 import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
 import { workloadOf } from '@edgekeep/core/identity/svid';
 import { signerFromKey } from '@edgekeep/core/signer';
+import { type BackoffSettings, backoffDelayMs } from '@edgekeep/wire/backoff';
 import { workloadCertificateResponse } from '@edgekeep/wire/workload-api';
 import { AgentError } from './error.ts';
 import { type Emit, failureEvent } from './event.ts';
 import { type Answer, postToHub, refusalText, type Send } from './hub-api.ts';
+import type { HubTime } from './hub-time.ts';
+import { type Clocks, Life, momentOf } from './life.ts';
+import { News } from './news.ts';
 
 const generate = promisify(generateKeyPair);
 // A fleet that was started together does not renew together.
@@ -41,21 +45,32 @@ export interface WorkloadParts {
   readonly names: readonly string[];
   readonly send: Send;
   readonly emit: Emit;
-  /** Unix milliseconds. */
-  readonly clock: () => number;
+  readonly clocks: Clocks;
+  readonly hubTime: HubTime;
+  /** How refusals and failures are spaced. */
+  readonly backoff: BackoffSettings;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
 
 interface Held {
   readonly credential: WorkloadCredential;
-  readonly renewAtMs: number;
+  readonly life: Life;
+  readonly renewalShare: number;
+}
+
+interface Failures {
+  readonly inRow: number;
+  /** Of elapsed time: not asked again before. */
+  readonly notBeforeMs: number;
 }
 
 export class Workloads {
   readonly #parts: WorkloadParts;
   readonly #held = new Map<string, Held>();
   readonly #why = new Map<string, string>();
+  readonly #news = new Map<string, News>();
+  readonly #failures = new Map<string, Failures>();
 
   constructor(parts: WorkloadParts) {
     this.#parts = parts;
@@ -63,8 +78,8 @@ export class Workloads {
 
   /** What a program gets that asks for a key as well; undefined while there is none, or it has ended. */
   credential(name: string): WorkloadCredential | undefined {
-    const { credential } = this.#held.get(name) ?? {};
-    return credential !== undefined && credential.notAfterMs > this.#parts.clock() ? credential : undefined;
+    const held = this.#held.get(name);
+    return held !== undefined && held.life.leftMs(momentOf(this.#parts.clocks)) > 0 ? held.credential : undefined;
   }
 
   /** Why there is none. */
@@ -75,13 +90,16 @@ export class Workloads {
   /** Asks for what is missing or due. What the hub refuses is told once; what stands meanwhile goes on. */
   async refresh(): Promise<void> {
     for (const name of this.#parts.names) {
+      const { clocks, emit } = this.#parts;
       const held = this.#held.get(name);
-      if (held !== undefined && this.#parts.clock() < held.renewAtMs) continue;
+      if (held !== undefined && held.life.untilRenewalMs(momentOf(clocks), held.renewalShare) > 0) continue;
+      if (clocks.elapsed() < (this.#failures.get(name)?.notBeforeMs ?? 0)) continue;
       try {
         await this.#renew(name);
       } catch (error) {
         const event = failureEvent('workload', error);
-        if (this.#isNews(name, event.kind === 'failed' ? event.message : event.kind)) this.#parts.emit(event);
+        this.#failed(name);
+        if (this.#isNews(name, event.kind === 'failed' ? event.message : event.kind)) emit(event);
       }
     }
   }
@@ -98,25 +116,28 @@ export class Workloads {
   drop(why: string): void {
     for (const name of this.#held.keys()) this.#why.set(name, why);
     this.#held.clear();
+    this.#failures.clear();
   }
 
   async #renew(name: string): Promise<void> {
-    const { emit, clock, random } = this.#parts;
+    const { emit, clocks, hubTime, random } = this.#parts;
     const { privateKey } = await generate('ec', { namedCurve: 'P-256' });
     const request = await encodeCertificateRequest({ subject: commonNameOnly(name) }, signerFromKey(privateKey));
     const answer = await this.#ask(name, request);
     if (answer.kind === 'refused') {
       const { code, message, reasons } = answer;
+      this.#failed(name);
       if (this.#isNews(name, refusalText(answer)))
         emit({ kind: 'refused', step: `workload ${name}`, code, message, reasons });
       return;
     }
     const { spiffeId, notAfterMs } = answer.value;
     const credential = { ...answer.value, privateKey: pemOf(privateKey, answer.value) };
-    const now = clock();
-    const part = renewAtPart + (random() - 0.5) * renewJitterPart;
-    this.#held.set(name, { credential, renewAtMs: now + (notAfterMs - now) * part });
+    const life = new Life(momentOf(clocks), notAfterMs - hubTime.nowMs());
+    this.#held.set(name, { credential, life, renewalShare: renewAtPart + (random() - 0.5) * renewJitterPart });
     this.#why.delete(name);
+    this.#news.delete(name);
+    this.#failures.delete(name);
     emit({ kind: 'workload-certified', workload: name, spiffeId, notAfter: notAfterMs });
   }
 
@@ -132,11 +153,18 @@ export class Workloads {
     return { kind: 'ok', value: { ...answer.value, notAfterMs: leaf.notAfterSeconds * 1_000 } };
   }
 
-  // What every attempt meets again is told once.
+  #failed(name: string): void {
+    const { clocks, backoff, random } = this.#parts;
+    const inRow = (this.#failures.get(name)?.inRow ?? 0) + 1;
+    const notBeforeMs = clocks.elapsed() + backoffDelayMs(backoff, inRow, random());
+    this.#failures.set(name, { inRow, notBeforeMs });
+  }
+
   #isNews(name: string, why: string): boolean {
-    const isNews = this.#why.get(name) !== why;
     this.#why.set(name, why);
-    return isNews;
+    const news = this.#news.get(name) ?? new News(this.#parts.clocks.elapsed);
+    this.#news.set(name, news);
+    return news.take(why);
   }
 }
 

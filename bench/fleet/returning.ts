@@ -2,6 +2,7 @@
 // back. Only what a TPM would sign is signed in software (member.ts).
 import { Prover } from '@edgekeep/agent/attest';
 import { HubLink } from '@edgekeep/agent/connection';
+import { HubTime } from '@edgekeep/agent/hub-time';
 import { type IdentityParts, recover } from '@edgekeep/agent/identity';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import type { HubAddress } from './connection.ts';
@@ -92,7 +93,9 @@ export class ReturningFleet {
     const { id } = member;
     const rootOfTrust = signingOnly(member, boot);
     const prover = new Prover({ rootOfTrust, eventLog: () => eventLog, imaLogFile: undefined });
-    const identity: IdentityParts = { deviceId: id, rootOfTrust, prover, clock: Date.now };
+    const clocks = { clock: Date.now, elapsed: () => performance.now() };
+    const hubTime = new HubTime(clocks);
+    const identity: IdentityParts = { deviceId: id, rootOfTrust, prover, clocks, hubTime };
     const { host, port } = this.#hub;
     return new HubLink({
       hub: { host, port, serverName: this.#fleet.serverName },
@@ -106,7 +109,8 @@ export class ReturningFleet {
       onRefused: (step, { code }) => this.#refusals.count(new DeviceFailure(code, step)),
       onFailed: (error) => this.#failed(error),
       backoff,
-      clock: Date.now,
+      clocks,
+      hubTime,
       random: Math.random,
     });
   }

@@ -33,6 +33,8 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     const connection = door.connectionOf(request);
     if (connection !== undefined) await gate.stayed(connection, clock());
   });
+  // Devices measure their clocks by it: it is the time that the hub itself goes by.
+  app.addHook('onSend', async (_request, reply) => void reply.header('date', new Date(clock()).toUTCString()));
   app.addHook('onResponse', async (request, reply) => noteUnbound(parts, request, reply));
   const enrolment = {
     database,

@@ -6,6 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { Prover } from '@edgekeep/agent/attest';
 import { HubLink } from '@edgekeep/agent/connection';
 import { enrol, type Identity, type IdentityParts, recover, renew } from '@edgekeep/agent/identity';
+import { HubTime } from '@edgekeep/agent/hub-time';
 import type { Send } from '@edgekeep/agent/hub-api';
 import { SoftwareRootOfTrust } from '@edgekeep/hardware/software/software-root-of-trust';
 import { HubConnection } from '@edgekeep/wire/hub-connection';
@@ -31,7 +32,9 @@ async function newDevice(deviceId: string): Promise<IdentityParts> {
   const rootOfTrust = await SoftwareRootOfTrust.open({ stateFolder, bootId: crypto.randomUUID() });
   await measure(rootOfTrust, healthyBoot);
   const prover = new Prover({ rootOfTrust, eventLog: () => logOf(healthyBoot), imaLogFile: undefined });
-  return { deviceId, rootOfTrust, prover, clock: world.clock.now };
+  // Time passes for the device as the hub's clock is moved.
+  const clocks = { clock: world.clock.now, elapsed: world.clock.now };
+  return { deviceId, rootOfTrust, prover, clocks, hubTime: new HubTime(clocks) };
 }
 
 /** On a connection of its own, without a certificate. */
@@ -64,7 +67,8 @@ function linkOf(
     onRefused: (step, refusal) => assert.fail(`${step}: ${refusal.message}`),
     onFailed: (error) => assert.fail(String(error)),
     backoff: { firstDelayMs: 10, delayMsMax: 100 },
-    clock: world.clock.now,
+    clocks: parts.clocks,
+    hubTime: parts.hubTime,
     random: () => 0,
     ...own,
   });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TimedEvent } from '@edgekeep/agent/event';
 import { type AgentSettingsInput, parseAgentSettings } from '@edgekeep/agent/settings';
-import { type Agent, startAgent } from '@edgekeep/agent/start-agent';
+import { type Agent, type AgentOptions, startAgent } from '@edgekeep/agent/start-agent';
 import type { AgentStatus } from '@edgekeep/agent/status';
 import { programFile } from '@edgekeep/cli/program';
 import { encodeVerifierKey } from '@edgekeep/core/audit/note';
@@ -111,12 +111,16 @@ export class JobDevice {
     return this.#story;
   }
 
-  /** Starts the agent in this process. */
-  async start(): Promise<Story> {
+  /** Starts the agent in this process. Its wall clock is the hub's; `elapsed` is what else than the machine's own tells it how time passes. */
+  async start(options: Pick<AgentOptions, 'elapsed'> = {}): Promise<Story> {
     const story = new Story();
     this.#story = story;
     const settings = parseAgentSettings({ ...this.#settings, stateFolder: this.stateFolder });
-    this.#agent = await startAgent(settings, { clock: this.#world.hub.clock.now, onEvent: story.observe });
+    this.#agent = await startAgent(settings, {
+      clock: this.#world.hub.clock.now,
+      onEvent: story.observe,
+      ...options,
+    });
     return story;
   }
 

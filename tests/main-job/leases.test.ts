@@ -66,7 +66,7 @@ describe('a hub that is there', jobTest, () => {
 
   test('renews leases and certificates ahead of time, and not one prediction fails', async () => {
     await using device = await JobDevice.prepare(world, 'press-1', [{ name }]);
-    const story = await device.start();
+    const story = await device.start({ elapsed: world.hub.clock.now });
     await story.next('serving');
     const guard = device.modelStatus().guard?.processId;
     const asker = new Asker(device.socket(name), name);

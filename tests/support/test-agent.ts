@@ -123,7 +123,9 @@ export class TestAgent {
     });
     this.story = new Story();
     const { observe: onEvent } = this.story;
-    this.#agent = await startAgent(settings, { bootId: this.#bootId, clock: clock.now, onEvent, ...options });
+    // Time passes for the device as the hub's clock is moved.
+    const clocks = { clock: clock.now, elapsed: clock.now };
+    this.#agent = await startAgent(settings, { bootId: this.#bootId, ...clocks, onEvent, ...options });
     return this.story;
   }
 

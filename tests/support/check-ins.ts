@@ -1,0 +1,16 @@
+// Waiting for a device's next check-ins, as the hub sees them.
+import { setTimeout as pause } from 'node:timers/promises';
+import type { HubWorld } from './hub-world.ts';
+
+const lookMs = 20;
+
+/** Resolves when the device has checked in so many times more: whatever it does at a check-in it has done as often, but for the last. */
+export async function checkInsOf(world: HubWorld, deviceId: string, times: number): Promise<void> {
+  let { seenAt } = await world.device(deviceId);
+  for (let seen = 0; seen < times;) {
+    await pause(lookMs);
+    const now = (await world.device(deviceId)).seenAt;
+    if (now !== seenAt) seen += 1;
+    seenAt = now;
+  }
+}
