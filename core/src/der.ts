@@ -1,5 +1,6 @@
-// DER (ITU-T X.690 section 10): the one encoding of each ASN.1 value, read strictly and written.
+// DER (ITU-T X.690 section 10): the one encoding of each ASN.1 value, read and written.
 // Refused: indefinite and non-minimal lengths, multi-byte tags, non-minimal integers, deep nesting, bytes left over.
+// What others wrote is read by the rules `foreign`: several encodings of a value are read where X.690 section 11 binds the writer only.
 import { concat, parseUtf8, utf8 } from './bytes.ts';
 import { CoreError } from './error.ts';
 
@@ -12,10 +13,15 @@ export const derTag = {
   null: 0x05,
   oid: 0x06,
   utf8String: 0x0c,
+  numericString: 0x12,
   printableString: 0x13,
+  t61String: 0x14,
   ia5String: 0x16,
   utcTime: 0x17,
   generalizedTime: 0x18,
+  visibleString: 0x1a,
+  universalString: 0x1c,
+  bmpString: 0x1e,
   sequence: 0x30,
   set: 0x31,
 } as const;
@@ -24,6 +30,14 @@ export const derTag = {
 export const derDepthMax = 24;
 // Object identifiers in use are under 20 octets; this bounds the arithmetic on one.
 const oidLengthMax = 64;
+// A certificate has under 64 KiB; six more octets of padding are enough for anybody's encoder, and no number grows out of hand.
+const foreignLengthOctetsMax = 6;
+
+/**
+ * By which rules a reader reads. `strict` is DER, for what this product defines and issues. `foreign` reads what OpenSSL reads where the value
+ * is the same: padded and indefinite lengths, any octet but zero as true, unused bits that are set, a GeneralizedTime before 2050.
+ */
+export type DerRules = 'strict' | 'foreign';
 
 export interface DerValue {
   readonly tag: number;
@@ -44,16 +58,18 @@ export function contextTag(number: number, constructed: boolean): number {
 
 /** Reads DER values front to back. Everything that is not the expected DER throws `der-invalid`; slices are views. */
 export class DerReader {
+  readonly rules: DerRules;
   readonly #bytes: Uint8Array;
   readonly #what: string;
   readonly #depth: number;
   #offset = 0;
 
   /** `what` names the structure in error messages. */
-  constructor(bytes: Uint8Array, what: string, depth = 0) {
+  constructor(bytes: Uint8Array, what: string, rules: DerRules = 'strict', depth = 0) {
     if (depth > derDepthMax) throw new CoreError('der-invalid', `${what}: nested deeper than ${derDepthMax}`);
     this.#bytes = bytes;
     this.#what = what;
+    this.rules = rules;
     this.#depth = depth;
   }
 
@@ -72,6 +88,7 @@ export class DerReader {
     const tag = this.#octet();
     if ((tag & 0x1f) === 0x1f) throw this.#error('a multi-byte tag');
     const length = this.#length();
+    if (length === 'indefinite') return this.#untilEndMark(start, tag);
     if (length > this.#bytes.length - this.#offset) {
       throw this.#error(`a value of ${length} bytes where ${this.#bytes.length - this.#offset} are left`);
     }
@@ -98,13 +115,14 @@ export class DerReader {
 
   /** A reader over the content of a value that this reader gave, one level deeper. */
   into(value: DerValue): DerReader {
-    return new DerReader(value.content, this.#what, this.#depth + 1);
+    return new DerReader(value.content, this.#what, this.rules, this.#depth + 1);
   }
 
   boolean(): boolean {
     const { content } = this.value(derTag.boolean);
     if (content.length === 1 && content[0] === 0xff) return true;
     if (content.length === 1 && content[0] === 0x00) return false;
+    if (content.length === 1 && this.rules === 'foreign') return true;
     throw this.#error('a boolean that is neither 00 nor ff');
   }
 
@@ -131,8 +149,12 @@ export class DerReader {
     if (unusedBits === undefined || unusedBits > 7 || (content.length === 1 && unusedBits !== 0)) {
       throw this.#error('a bit string with a wrong count of unused bits');
     }
-    if ((last & ((1 << unusedBits) - 1)) !== 0) throw this.#error('a bit string with unused bits set');
-    return { bytes: content.subarray(1), unusedBits };
+    const bytes = content.subarray(1);
+    const unused = (1 << unusedBits) - 1;
+    if ((last & unused) === 0) return { bytes, unusedBits };
+    if (this.rules === 'strict') throw this.#error('a bit string with unused bits set');
+    // X.690 section 11.2.1 binds the writer; what an unused bit says counts for nothing.
+    return { bytes: bytes.map((octet, at) => (at === bytes.length - 1 ? octet & ~unused : octet)), unusedBits };
   }
 
   /** A bit string of whole octets: keys and signatures. */
@@ -182,8 +204,9 @@ export class DerReader {
       return this.#seconds(century + text);
     }
     if (value.tag === derTag.generalizedTime && /^\d{14}Z$/.test(text)) {
-      // RFC 5280 section 4.1.2.5: dates through 2049 must be UTCTime, so a moment has one encoding.
-      if (Number(text.slice(0, 4)) >= 1950 && Number(text.slice(0, 4)) < 2050) {
+      // RFC 5280 section 4.1.2.5: dates through 2049 must be written as UTCTime, and readers must process both forms.
+      const year = Number(text.slice(0, 4));
+      if (this.rules === 'strict' && year >= 1950 && year < 2050) {
         throw this.#error('a GeneralizedTime before 2050');
       }
       return this.#seconds(text);
@@ -212,16 +235,38 @@ export class DerReader {
     return octet;
   }
 
-  #length(): number {
+  #length(): number | 'indefinite' {
     const first = this.#octet();
     if (first < 0x80) return first;
     const count = first & 0x7f;
+    if (this.rules === 'foreign') return this.#foreignLength(count);
     // Zero octets means indefinite length (BER only); four would be more than any structure here may have.
     if (count === 0 || count > 3) throw this.#error('a length that is indefinite or too long');
     let length = 0;
     for (let at = 0; at < count; at++) length = length * 256 + this.#octet();
     if (length < 0x80 || length < 256 ** (count - 1)) throw this.#error('a length that is not minimal');
     return length;
+  }
+
+  // X.690 section 8.1.3: the indefinite form, and the long form with more octets than it needs.
+  #foreignLength(count: number): number | 'indefinite' {
+    if (count === 0) return 'indefinite';
+    if (count > foreignLengthOctetsMax) throw this.#error('a length of too many octets');
+    let length = 0;
+    for (let at = 0; at < count; at++) length = length * 256 + this.#octet();
+    return length;
+  }
+
+  // Content of indefinite length ends with two zero octets (X.690 section 8.1.5).
+  #untilEndMark(start: number, tag: number): DerValue {
+    if ((tag & 0x20) === 0) throw this.#error('a primitive value of indefinite length');
+    const from = this.#offset;
+    const inner = new DerReader(this.#bytes.subarray(from), this.#what, this.rules, this.#depth + 1);
+    while (inner.nextTag !== 0) inner.any();
+    const end = from + inner.#offset;
+    if (inner.any().content.length !== 0) throw this.#error('an end mark with content');
+    this.#offset = from + inner.#offset;
+    return { tag, content: this.#bytes.subarray(from, end), whole: this.#bytes.subarray(start, this.#offset) };
   }
 
   #error(problem: string): CoreError {

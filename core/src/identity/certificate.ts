@@ -1,18 +1,24 @@
 // X.509 version 3 certificates (RFC 5280 section 4.1): bytes to a typed value. Parsing proves nothing about who issued it:
 // path.ts does. Signatures are verified over `tbs` exactly as received.
 import { createHash, type KeyObject } from 'node:crypto';
-import { contextTag, DerReader, derTag } from '../der.ts';
-import { CoreError } from '../error.ts';
-import { type DistinguishedName, readName } from './distinguished-name.ts';
-import { type Extensions, noExtensions, readExtensions } from './extensions.ts';
 import { toHex } from '../bytes.ts';
+import { contextTag, DerReader, type DerRules, derTag } from '../der.ts';
+import { CoreError } from '../error.ts';
+import { readKey } from './canonical-key.ts';
+import { type DistinguishedName, nameText, readName } from './distinguished-name.ts';
+import { type Extensions, noExtensions, readExtensions } from './extensions.ts';
 import { parseSpki, readSpki } from './public-key.ts';
-import { assertSameAlgorithm, readSignatureAlgorithm, type SignatureScheme } from './signature-algorithm.ts';
+import {
+  assertSameAlgorithm,
+  type PssRestriction,
+  readSignatureAlgorithm,
+  type SignatureScheme,
+} from './signature-algorithm.ts';
 
 /** Certificates of TPM vendors reach 2 KiB; a server's with hundreds of names stays under this. */
 export const certificateLengthMax = 32 * 1024;
-// RFC 5280 section 4.1.2.2.
-const serialLengthMax = 20;
+// RFC 5280 section 4.1.2.2; Intel and Oxide have issued longer ones, which readers should handle gracefully.
+const serialLengthMax = { strict: 20, foreign: 64 } as const;
 
 export interface Certificate {
   /** The whole certificate as received. */
@@ -20,7 +26,7 @@ export interface Certificate {
   /** TBSCertificate as received: what the signature covers. */
   readonly tbs: Uint8Array;
   readonly version: 1 | 2 | 3;
-  /** Content octets of the serial number: positive, at most 20, a leading zero octet only where the sign needs it. */
+  /** Content octets of the serial number, a leading zero octet only where the sign needs it; positive and at most 20 in what we issue. */
   readonly serial: Uint8Array;
   readonly issuer: DistinguishedName;
   readonly subject: DistinguishedName;
@@ -28,51 +34,91 @@ export interface Certificate {
   readonly notBeforeSeconds: number;
   /** 253402300799 (9999-12-31T23:59:59Z) means that there is no date (RFC 5280 section 4.1.2.5). */
   readonly notAfterSeconds: number;
-  /** DER SubjectPublicKeyInfo; `publicKeyOf` reads the key. */
+  /** DER SubjectPublicKeyInfo, in a foreign certificate the canonical form of what came; `publicKeyOf` reads the key. */
   readonly spki: Uint8Array;
+  /** Set when the key may sign by RSASSA-PSS only. */
+  readonly pss: PssRestriction | undefined;
   readonly extensions: Extensions;
   readonly signatureScheme: SignatureScheme;
   readonly signature: Uint8Array;
 }
 
-/** Parses one DER certificate. Everything that is not strict DER, or breaks a rule of RFC 5280 section 4.1, throws `certificate-invalid`. */
+/**
+ * Parses one DER certificate of the kind we issue. Everything that is not strict DER, or breaks a rule of RFC 5280 section 4.1, throws
+ * `certificate-invalid`.
+ */
 export function parseCertificate(der: Uint8Array): Certificate {
+  return parseBy('strict', der, 'certificate');
+}
+
+/**
+ * Parses one certificate that others issued (makers of TPMs and chips, manufacturers, publishers), by the letter of what RFC 5280 asks of
+ * readers: spec/certificates.md, "Certificates of others". `label` says in messages where it came from, a file's name for example.
+ * Throws `certificate-invalid`; the message names the certificate as far as it could be read.
+ */
+export function parseForeignCertificate(der: Uint8Array, label = 'certificate'): Certificate {
+  return parseBy('foreign', der, label);
+}
+
+// What is known of a certificate when reading it fails.
+interface Progress {
+  serial?: Uint8Array;
+  issuer?: DistinguishedName;
+  subject?: DistinguishedName;
+}
+
+function parseBy(rules: DerRules, der: Uint8Array, label: string): Certificate {
   if (der.length > certificateLengthMax) {
-    throw new CoreError('certificate-invalid', `certificate: ${der.length} bytes, at most ${certificateLengthMax}`);
+    throw new CoreError('certificate-invalid', `${label}: ${der.length} bytes, at most ${certificateLengthMax}`);
   }
+  const progress: Progress = {};
   try {
-    return readCertificate(der);
+    return readCertificate(rules, der, progress);
   } catch (cause) {
     if (!(cause instanceof CoreError)) throw cause;
-    throw new CoreError('certificate-invalid', cause.message, { cause });
+    const message = rules === 'strict' ? cause.message : `${label}: ${progressText(progress)}${cause.message}`;
+    throw new CoreError('certificate-invalid', message, { cause });
   }
 }
 
-function readCertificate(der: Uint8Array): Certificate {
+function progressText({ serial, issuer, subject }: Progress): string {
+  if (serial === undefined) return '';
+  const whose = subject !== undefined ? ` of ${nameText(subject)}` : '';
+  const from = issuer !== undefined ? ` by ${nameText(issuer)}` : '';
+  return `the certificate${whose} with serial number ${serialHex(serial)}${from}: `.slice(0, progressLengthMax);
+}
+
+const progressLengthMax = 300;
+
+function readCertificate(rules: DerRules, der: Uint8Array, progress: Progress): Certificate {
+  // What no signature covers has one form for everybody: else one certificate would have many digests.
   const outer = new DerReader(der, 'certificate');
   const certificate = outer.inside();
   outer.end();
   const tbs = certificate.value(derTag.sequence);
-  const outerAlgorithm = readSignatureAlgorithm(certificate);
+  const outerAlgorithm = certificate.value(derTag.sequence).whole;
   const signature = certificate.octetsInBitString();
   certificate.end();
 
-  const fields = certificate.into(tbs);
+  const fields = new DerReader(tbs.content, 'certificate', rules, 2);
   const version = readVersion(fields);
   const serial = readSerial(fields);
-  const innerAlgorithm = readSignatureAlgorithm(fields);
-  assertSameAlgorithm(innerAlgorithm, outerAlgorithm);
+  progress.serial = serial;
+  const { scheme, der: innerAlgorithm } = readSignatureAlgorithm(fields);
+  assertSameAlgorithm({ der: innerAlgorithm }, { der: outerAlgorithm });
   const issuer = readName(fields, 'certificate issuer');
+  progress.issuer = issuer;
   if (issuer.parts.length === 0) throw new CoreError('der-invalid', 'certificate: an empty issuer');
   const validity = fields.inside();
   const notBeforeSeconds = validity.time();
   const notAfterSeconds = validity.time();
   validity.end();
   const subject = readName(fields, 'certificate subject');
-  const spki = readSpki(fields);
+  progress.subject = subject;
+  const { spki, pss } = readCertifiedKey(fields);
   const extensions = readTail(fields, version);
   fields.end();
-  assertNamed(subject, extensions);
+  assertNamed(subject, extensions, rules);
   return {
     der,
     tbs: tbs.whole,
@@ -83,10 +129,24 @@ function readCertificate(der: Uint8Array): Certificate {
     notBeforeSeconds,
     notAfterSeconds,
     spki,
+    pss,
     extensions,
-    signatureScheme: outerAlgorithm.scheme,
+    signatureScheme: scheme,
     signature,
   };
+}
+
+// A key without a canonical form (curve parameters of its own, an unknown kind) stays as it came: `publicKeyOf` refuses it by name.
+function readCertifiedKey(fields: DerReader): Pick<Certificate, 'spki' | 'pss'> {
+  const received = readSpki(fields);
+  if (fields.rules === 'strict') return { spki: received, pss: undefined };
+  try {
+    const { canonical, pss } = readKey(received);
+    return { spki: canonical, pss };
+  } catch (error) {
+    if (!(error instanceof CoreError)) throw error;
+    return { spki: received, pss: undefined };
+  }
 }
 
 function readVersion(fields: DerReader): 1 | 2 | 3 {
@@ -96,6 +156,7 @@ function readVersion(fields: DerReader): 1 | 2 | 3 {
   const version = inner.smallInteger();
   inner.end();
   // Version 1 is the default, and DER leaves defaults out.
+  if (version === 0 && fields.rules === 'foreign') return 1;
   if (version === 1) return 2;
   if (version === 2) return 3;
   throw new CoreError('der-invalid', `certificate: version field ${version}, expected 1 or 2`);
@@ -103,9 +164,13 @@ function readVersion(fields: DerReader): 1 | 2 | 3 {
 
 function readSerial(fields: DerReader): Uint8Array {
   const serial = fields.integer();
+  const most = serialLengthMax[fields.rules];
+  if (serial.length > most)
+    throw new CoreError('der-invalid', `certificate: a serial number of ${serial.length} octets, at most ${most}`);
   const [first = 0] = serial;
   const zero = serial.length === 1 && first === 0;
-  if (first >= 0x80 || zero || serial.length > serialLengthMax) {
+  // RFC 5280 section 4.1.2.2: authorities must not issue such ones, readers should handle them gracefully.
+  if (fields.rules === 'strict' && (first >= 0x80 || zero)) {
     throw new CoreError('der-invalid', `certificate: the serial number must be positive and at most 20 octets`);
   }
   return serial;
@@ -126,9 +191,10 @@ function readTail(fields: DerReader, version: 1 | 2 | 3): Extensions {
   return extensions;
 }
 
-// RFC 5280 section 4.1.2.6: a subject without a name has it, critical, in the alternative name; an authority has a subject.
-function assertNamed(subject: DistinguishedName, extensions: Extensions): void {
-  if (subject.parts.length > 0) return;
+// RFC 5280 section 4.1.2.6: a subject without a name has it, critical, in the alternative name; an authority has a subject. That binds the
+// issuer: a certificate of others without a name is one that no path leads through.
+function assertNamed(subject: DistinguishedName, extensions: Extensions, rules: DerRules): void {
+  if (subject.parts.length > 0 || rules === 'foreign') return;
   if (extensions.basicConstraints?.authority === true || extensions.subjectAltName?.critical !== true) {
     throw new CoreError('der-invalid', 'certificate: an empty subject needs a critical subject alternative name');
   }
@@ -144,7 +210,13 @@ export function certificateDigest(certificate: Certificate): Uint8Array {
   return createHash('sha256').update(certificate.der).digest();
 }
 
-/** The serial number in lower-case hex without leading zeros: one number, one text. */
+/** The serial number in lower-case hex without leading zeros, negative ones with a minus sign: one number, one text. */
 export function serialText(certificate: Certificate): string {
-  return toHex(certificate.serial).replace(/^0+/, '');
+  return serialHex(certificate.serial);
+}
+
+function serialHex(serial: Uint8Array): string {
+  if ((serial[0] ?? 0) < 0x80) return toHex(serial).replace(/^0+(?=.)/, '');
+  const value = BigInt.asUintN(serial.length * 8, -BigInt(`0x${toHex(serial)}`));
+  return `-${value.toString(16)}`;
 }

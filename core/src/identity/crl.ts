@@ -151,7 +151,7 @@ function readEntries(list: DerReader): ReadonlyMap<string, RevokedCertificate> {
   const revoked = new Map<string, RevokedCertificate>();
   while (!list.done) {
     const entry = readEntry(list.inside());
-    const serial = toHex(entry.serial).replace(/^0+/, '');
+    const serial = toHex(entry.serial).replace(/^0+(?=.)/, '');
     if (revoked.has(serial)) throw invalid(`the serial number ${serial} occurs twice`);
     revoked.set(serial, entry);
   }

@@ -55,8 +55,34 @@ function readAttribute(pair: DerReader, what: string): NameAttribute {
   const { tag, content, whole } = pair.any();
   pair.end();
   if (tag === derTag.utf8String) return { oid, text: parseUtf8(content, what), der: whole };
+  if (pair.rules === 'foreign') return { oid, text: foreignText(tag, content), der: whole };
   const ascii = tag === derTag.printableString || tag === derTag.ia5String;
   return { oid, text: ascii ? parseAscii(content, what) : undefined, der: whole };
+}
+
+// Every string type an old authority may have used, read as OpenSSL reads it: T61String as Latin-1, characters outside a type's alphabet as they are.
+function foreignText(tag: number, content: Uint8Array): string | undefined {
+  const bytes = Buffer.from(content);
+  switch (tag) {
+    case derTag.printableString:
+    case derTag.ia5String:
+    case derTag.numericString:
+    case derTag.visibleString:
+    case derTag.t61String:
+      return bytes.toString('latin1');
+    case derTag.bmpString:
+      return bytes.length % 2 === 0 ? bytes.swap16().toString('utf16le') : undefined;
+    case derTag.universalString:
+      return universalText(bytes);
+    default:
+      return undefined;
+  }
+}
+
+function universalText(bytes: Buffer): string | undefined {
+  if (bytes.length % 4 !== 0) return undefined;
+  const points = Array.from({ length: bytes.length / 4 }, (_, at) => bytes.readUInt32BE(at * 4));
+  return points.every((point) => point <= 0x10ffff) ? String.fromCodePoint(...points) : undefined;
 }
 
 // RFC 5280 appendix A.1 gives these types PrintableString and nothing else.

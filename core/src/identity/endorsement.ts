@@ -4,7 +4,7 @@ import { CoreError } from '../error.ts';
 import { type Certificate, publicKeyOf } from './certificate.ts';
 import { attributeText } from './distinguished-name.ts';
 import { attributeOid } from './oid.ts';
-import { type PathInput, validatePath } from './path.ts';
+import { dateText, type PathInput, validatePath, validityReasons } from './path.ts';
 
 export interface TpmIdentity {
   /** `id:` and eight hex digits of the TCG vendor id, for example `id:49465800` for Infineon. */
@@ -14,18 +14,47 @@ export interface TpmIdentity {
   readonly version: string;
 }
 
+/**
+ * At which time the chain of an endorsement certificate is judged. TPMs outlive the authorities that certified them: `issuance` asks whether the
+ * chain was valid when the certificate begins. The endorsement certificate itself has to be valid now either way.
+ */
+export type EndorsementTime = 'now' | 'issuance';
+
+export interface EndorsementInput extends Omit<PathInput, 'purpose'> {
+  /** `now` when left out. `atSeconds` is the time that now is. */
+  readonly judgedAt?: EndorsementTime | undefined;
+}
+
 export type EndorsementResult =
-  | { readonly kind: 'valid'; readonly chain: readonly Certificate[]; readonly tpm: TpmIdentity }
+  | {
+      readonly kind: 'valid';
+      readonly chain: readonly Certificate[];
+      readonly tpm: TpmIdentity;
+      /** Unix seconds at which the chain was judged. */
+      readonly judgedAtSeconds: number;
+      /** What the verdict rests on besides the chain: authorities that have ended since. Empty when the chain is valid now. */
+      readonly notes: readonly string[];
+    }
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
 /** Validates an endorsement key certificate up to one of the vendor roots the operator trusts. */
-export function validateEndorsement(input: Omit<PathInput, 'purpose'>): EndorsementResult {
-  const path = validatePath({ ...input, purpose: 'endorsement-key' });
-  const reasons = [...(path.kind === 'refused' ? path.reasons : []), ...profileReasons(input.leaf)];
-  const tpm = tpmIdentityOf(input.leaf);
-  if (path.kind === 'valid' && tpm !== undefined && reasons.length === 0)
-    return { kind: 'valid', chain: path.chain, tpm };
-  return { kind: 'refused', reasons };
+export function validateEndorsement(input: EndorsementInput): EndorsementResult {
+  const { judgedAt = 'now', leaf, atSeconds: nowSeconds } = input;
+  const judgedAtSeconds = judgedAt === 'now' ? nowSeconds : Math.min(leaf.notBeforeSeconds, nowSeconds);
+  const path = validatePath({ ...input, atSeconds: judgedAtSeconds, purpose: 'endorsement-key' });
+  const reasons = [
+    ...(path.kind === 'refused' ? path.reasons : []),
+    ...(judgedAt === 'now' ? [] : validityReasons(leaf, nowSeconds)),
+    ...profileReasons(leaf),
+  ];
+  const tpm = tpmIdentityOf(leaf);
+  if (path.kind === 'refused' || tpm === undefined || reasons.length > 0)
+    return { kind: 'refused', reasons: [...new Set(reasons)] };
+  const { chain } = path;
+  const ended = chain.flatMap((certificate) => validityReasons(certificate, nowSeconds));
+  const judged = `the chain is judged at ${dateText(judgedAtSeconds)}, when the endorsement certificate begins`;
+  const notes = ended.map((text) => `${text}; ${judged}`);
+  return { kind: 'valid', chain, tpm, judgedAtSeconds, notes };
 }
 
 /** What the certificate's alternative name says of the TPM; undefined if it is not all there. */

@@ -1,4 +1,4 @@
-// Certificate extensions (RFC 5280 section 4.2): the seven that path validation processes, read and written.
+// Certificate extensions (RFC 5280 section 4.2): the ones that path validation processes, read and written.
 // Every other one is kept as it came; if it is critical, path validation refuses the certificate.
 import {
   contextTag,
@@ -11,6 +11,7 @@ import {
   derOid,
   derSequence,
   derTag,
+  type DerRules,
   derValue,
 } from '../der.ts';
 import { CoreError } from '../error.ts';
@@ -21,13 +22,20 @@ import {
   readGeneralName,
   readGeneralNames,
 } from './general-name.ts';
-import { certificatePoliciesOid, extensionOid, ocspOid, statusOid } from './oid.ts';
+import { extensionOid, ocspOid, statusOid } from './oid.ts';
+import {
+  type PolicyConstraints,
+  type PolicyMapping,
+  readInhibitAnyPolicy,
+  readPolicies,
+  readPolicyConstraints,
+  readPolicyMappings,
+} from './policy-extensions.ts';
 
 // Certificates in use have about ten; these bound the work on a hostile one.
 const extensionsMax = 48;
 const subtreesMax = 128;
 const keyPurposesMax = 32;
-const policiesMax = 32;
 
 /** In the order of their bits (RFC 5280 section 4.2.1.3). */
 export const keyUsages = [
@@ -65,11 +73,18 @@ export interface Extensions {
   readonly nameConstraints: NameConstraints | undefined;
   readonly subjectKeyIdentifier: Uint8Array | undefined;
   readonly authorityKeyIdentifier: Uint8Array | undefined;
+  /** Object identifiers of the policies it was issued under. */
+  readonly certificatePolicies: readonly string[] | undefined;
+  readonly policyMappings: readonly PolicyMapping[] | undefined;
+  readonly policyConstraints: PolicyConstraints | undefined;
+  /** How many certificates below may still say any policy. */
+  readonly inhibitAnyPolicy: number | undefined;
   /** Critical extensions that nothing here processes. */
   readonly unknownCritical: readonly string[];
 }
 
-const processed: readonly string[] = Object.values(extensionOid);
+// Where the list of revoked ones is found says nothing about the path: it is recognised, and revocation is decided elsewhere.
+const processed: readonly string[] = [...Object.values(extensionOid), statusOid.crlDistributionPoints];
 
 /** Reads the next value of `reader` as Extensions; one that occurs twice throws `der-invalid`. */
 export function readExtensions(reader: DerReader, what: string): Extensions {
@@ -84,26 +99,27 @@ export function readExtensions(reader: DerReader, what: string): Extensions {
     all.push(extension);
   }
   if (all.length === 0) throw new CoreError('der-invalid', `${what}: an empty list of extensions`);
-  return interpret(all, what);
+  return interpret(all, what, reader.rules);
 }
 
-export const noExtensions: Extensions = interpret([], 'extensions');
+export const noExtensions: Extensions = interpret([], 'extensions', 'strict');
 
 function readExtension(reader: DerReader, what: string): Extension {
   const oid = reader.oid();
   const explicit = reader.nextTag === derTag.boolean;
   const critical = explicit && reader.boolean();
-  if (explicit && !critical) throw new CoreError('der-invalid', `${what}: a default value that is written out`);
+  if (explicit && !critical && reader.rules === 'strict')
+    throw new CoreError('der-invalid', `${what}: a default value that is written out`);
   const value = reader.octetString();
   reader.end();
   return { oid, critical, value };
 }
 
-function interpret(all: readonly Extension[], what: string): Extensions {
+function interpret(all: readonly Extension[], what: string, rules: DerRules): Extensions {
   const read = <T>(oid: string, parse: (reader: DerReader, extension: Extension) => T): T | undefined => {
     const extension = all.find((candidate) => candidate.oid === oid);
     if (extension === undefined) return undefined;
-    const reader = new DerReader(extension.value, `${what} extension ${oid}`);
+    const reader = new DerReader(extension.value, `${what} extension ${oid}`, rules);
     const value = parse(reader, extension);
     reader.end();
     return value;
@@ -120,6 +136,10 @@ function interpret(all: readonly Extension[], what: string): Extensions {
     nameConstraints: read(extensionOid.nameConstraints, readNameConstraints),
     subjectKeyIdentifier: read(extensionOid.subjectKeyIdentifier, (reader) => reader.octetString()),
     authorityKeyIdentifier: read(extensionOid.authorityKeyIdentifier, readAuthorityKeyIdentifier),
+    certificatePolicies: read(extensionOid.certificatePolicies, readPolicies),
+    policyMappings: read(extensionOid.policyMappings, readPolicyMappings),
+    policyConstraints: read(extensionOid.policyConstraints, readPolicyConstraints),
+    inhibitAnyPolicy: read(extensionOid.inhibitAnyPolicy, readInhibitAnyPolicy),
     unknownCritical: all.filter(({ oid, critical }) => critical && !processed.includes(oid)).map(({ oid }) => oid),
   };
 }
@@ -128,12 +148,13 @@ function readBasicConstraints(reader: DerReader) {
   const constraints = reader.inside();
   const explicit = constraints.nextTag === derTag.boolean;
   const authority = explicit && constraints.boolean();
-  if (explicit && !authority)
+  const foreign = reader.rules === 'foreign';
+  if (explicit && !authority && !foreign)
     throw new CoreError('der-invalid', 'basic constraints: a default value that is written out');
   const pathLength = constraints.nextTag === derTag.integer ? constraints.smallInteger() : undefined;
   constraints.end();
-  // RFC 5280 section 4.2.1.9: a path length means something only beside `cA`.
-  if (pathLength !== undefined && !authority) {
+  // RFC 5280 section 4.2.1.9: a path length means something only beside `cA`. Writers leave it out; for a reader it says nothing more.
+  if (pathLength !== undefined && !authority && !foreign) {
     throw new CoreError('der-invalid', 'basic constraints: a path length on a certificate that is no authority');
   }
   return { authority, pathLength };
@@ -144,10 +165,13 @@ function readKeyUsage(reader: DerReader): readonly KeyUsage[] {
   const bits = bytes.length * 8 - unusedBits;
   const isSet = (bit: number) => ((bytes[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0;
   // X.690 section 11.2.2: a named bit list has no trailing zero bits; RFC 5280: and at least one bit set.
-  if (bits === 0 || bits > keyUsages.length || !isSet(bits - 1)) {
+  // That binds the writer: Infineon writes trailing zero bits, and what they say is clear.
+  if (reader.rules === 'strict' && (bits === 0 || bits > keyUsages.length || !isSet(bits - 1))) {
     throw new CoreError('der-invalid', 'key usage: expected one to nine bits, the last one set');
   }
-  return keyUsages.filter((_, bit) => isSet(bit));
+  const usages = keyUsages.filter((_, bit) => isSet(bit));
+  if (usages.length === 0) throw new CoreError('der-invalid', 'key usage: no usage at all');
+  return usages;
 }
 
 function readKeyPurposes(reader: DerReader): readonly string[] {
@@ -189,6 +213,10 @@ function readSubtrees(reader: DerReader, tag: number): readonly GeneralName[] {
     const subtree = subtrees.inside();
     bases.push(readGeneralName(subtree, 'name constraints'));
     // RFC 5280 section 4.2.1.10: minimum is 0, its default, and maximum is absent.
+    const minimum = contextTag(0, false);
+    if (subtree.rules === 'foreign' && subtree.nextTag === minimum && subtree.smallInteger(minimum) !== 0) {
+      throw new CoreError('der-invalid', 'name constraints: a minimum other than 0');
+    }
     subtree.end();
   }
   return bases;
@@ -244,24 +272,10 @@ export function ocspAccess(url: string): Extension {
   return { oid: statusOid.authorityInformationAccess, critical: false, value: derSequence(access) };
 }
 
-/** Under which rules it was issued (RFC 5280 section 4.2.1.4), without qualifiers; never critical here: paths are not validated by policies. */
+/** Under which rules it was issued (RFC 5280 section 4.2.1.4), without qualifiers. */
 export function certificatePolicies(...policies: readonly [string, ...string[]]): Extension {
   const value = derSequence(...policies.map((policy) => derSequence(derOid(policy))));
-  return { oid: certificatePoliciesOid, critical: false, value };
-}
-
-/** Object identifiers of the policies; empty when there are none. Throws `der-invalid`. */
-export function certificatePoliciesIn({ all }: Extensions): readonly string[] {
-  const extension = all.find(({ oid }) => oid === certificatePoliciesOid);
-  if (extension === undefined) return [];
-  const reader = new DerReader(extension.value, 'certificate policies');
-  const list = reader.inside();
-  reader.end();
-  const policies: string[] = [];
-  // Qualifiers may follow; they are for people.
-  while (!list.done && policies.length < policiesMax) policies.push(list.inside().oid());
-  list.end();
-  return policies;
+  return { oid: extensionOid.certificatePolicies, critical: false, value };
 }
 
 /** Nobody needs to ask whether an OCSP responder's own short-lived certificate is revoked (RFC 6960 section 4.2.2.2.1). */

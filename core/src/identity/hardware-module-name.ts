@@ -31,7 +31,7 @@ export function hardwareModuleNamesIn(names: readonly GeneralName[]): readonly H
 
 function readHardwareModuleName(value: Uint8Array): HardwareModuleName {
   try {
-    const outer = new DerReader(value, 'hardware module name');
+    const outer = new DerReader(value, 'hardware module name', 'foreign');
     const fields = outer.inside();
     outer.end();
     const type = fields.oid();

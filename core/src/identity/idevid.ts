@@ -8,7 +8,6 @@ import {
   authorityKeyIdentifier,
   basicConstraints,
   certificatePolicies,
-  certificatePoliciesIn,
   keyUsage,
   subjectAltName,
   subjectKeyIdentifier,
@@ -119,7 +118,6 @@ export type IdevidReasonCode =
   | 'idevid-key-usage'
   | 'idevid-purpose'
   | 'idevid-authority'
-  | 'idevid-policies'
   | 'idevid-serial-missing'
   | 'idevid-hardware-missing'
   | 'idevid-serial-differs';
@@ -171,16 +169,15 @@ export function readIdevid(certificate: Certificate): IdevidReading {
     reasons.push(reason('idevid-authority', 'it is one of an authority, not of a device'));
   if (serial?.text === undefined || serial.text === '' || serials.length !== 1)
     reasons.push(reason('idevid-serial-missing', 'the subject has no serialNumber, or several'));
-  const policies = readOr(() => certificatePoliciesIn(extensions));
-  if (policies === undefined) reasons.push(reason('idevid-policies', 'its certificate policies cannot be read'));
+  else if (!/^[\x20-\x7e]+$/.test(serial.text))
+    reasons.push(reason('idevid-serial-missing', 'the serialNumber of the subject is not printable ASCII'));
   const modules = hardwareModuleNames(certificate);
   const [module] = modules;
   if (module === undefined || modules.length !== 1)
     reasons.push(
       reason('idevid-hardware-missing', 'expected one readable hardwareModuleName among the alternative names'),
     );
-  if (module === undefined || serial?.text === undefined || policies === undefined || reasons.length > 0)
-    return { kind: 'refused', reasons };
+  if (module === undefined || serial?.text === undefined || reasons.length > 0) return { kind: 'refused', reasons };
   const hardwareSerial = textOf(module.serialNumber);
   // Two numbers for one device are two devices to two readers; of a TPM's own number (TCG) only the maker knows whose device it is in.
   if (module.type !== tpmHardwareType && hardwareSerial !== serial.text) {
@@ -188,6 +185,7 @@ export function readIdevid(certificate: Certificate): IdevidReading {
     return { kind: 'refused', reasons: [reason('idevid-serial-differs', message)] };
   }
   const sha256 = toHex(certificateDigest(certificate));
+  const policies = extensions.certificatePolicies ?? [];
   return {
     kind: 'read',
     idevid: {

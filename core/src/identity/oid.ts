@@ -7,8 +7,12 @@ export const extensionOid = {
   subjectAltName: '2.5.29.17',
   basicConstraints: '2.5.29.19',
   nameConstraints: '2.5.29.30',
+  certificatePolicies: '2.5.29.32',
+  policyMappings: '2.5.29.33',
   authorityKeyIdentifier: '2.5.29.35',
+  policyConstraints: '2.5.29.36',
   extendedKeyUsage: '2.5.29.37',
+  inhibitAnyPolicy: '2.5.29.54',
 } as const;
 
 /** RFC 5280 section 4.2.1.12; `tcgEndorsementKey` is tcg-kp-EKCertificate of the TCG EK Credential Profile. */
@@ -59,16 +63,23 @@ export const algorithmOid = {
   sha512: '2.16.840.1.101.3.4.2.3',
 } as const;
 
+/** RFC 5480 section 2.1.1, under the names OpenSSL gives them. */
+export const curveOid = {
+  prime256v1: '1.2.840.10045.3.1.7',
+  secp384r1: '1.3.132.0.34',
+  secp521r1: '1.3.132.0.35',
+} as const;
+
 /** RFC 5480 section 2.1: how a request for attributes names a kind of key. */
 export const keyOid = { ecPublicKey: '1.2.840.10045.2.1', p256: '1.2.840.10045.3.1.7' } as const;
 
 /** PKCS #9 extensionRequest (RFC 2985), the attribute of a certificate request that carries extensions. */
 export const extensionRequestOid = '1.2.840.113549.1.9.14';
 
-/** RFC 5280 section 4.2.1.4; path validation does not process it, so a critical one is refused. */
-export const certificatePoliciesOid = '2.5.29.32';
+/** RFC 5280 section 4.2.1.4: every policy at once. */
+export const anyPolicyOid = '2.5.29.32.0';
 
-/** What names where to ask for revocation (RFC 5280 sections 4.2.1.13 and 4.2.2.1); never critical here. */
+/** What names where to ask for revocation (RFC 5280 sections 4.2.1.13 and 4.2.2.1); no part of path validation. */
 export const statusOid = {
   crlDistributionPoints: '2.5.29.31',
   authorityInformationAccess: '1.3.6.1.5.5.7.1.1',

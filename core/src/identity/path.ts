@@ -1,35 +1,44 @@
 // Certification path validation (RFC 5280 section 6), with path building (RFC 4158) over what came along.
-// Stricter than the standard where nothing of ours needs the freedom: anchors are checked like every other authority, an authority
-// needs version 3 and basicConstraints, and an end entity names its purpose. Revocation is not decided here.
+// Stricter than the standard where nothing of ours needs the freedom: anchors are checked like every other authority, an authority below
+// one needs version 3 and basicConstraints, and an end entity names its purpose. Revocation is not decided here.
 import { equalBytes } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { type Certificate, publicKeyOf } from './certificate.ts';
+import { asIndex, type CertificateIndex, type Certificates, namesAnotherKey } from './certificate-index.ts';
 import { equalNames, nameText } from './distinguished-name.ts';
 import type { KeyUsage } from './extensions.ts';
 import { nameViolations } from './name-constraints.ts';
 import { keyPurposeOid } from './oid.ts';
-import { schemeText, verifySignature } from './signature-algorithm.ts';
+import { type PolicyRules, policyProblem } from './policy-graph.ts';
+import { pssAllows, schemeText, verifySignature } from './signature-algorithm.ts';
 
 /** Leaf to anchor. TPM vendors use four; nobody needs more. */
 export const pathLengthMax = 8;
-/** More than any chain needs, so that a stranger cannot make us search. */
+/** Of what the other end sends: more than any chain needs, so that a stranger cannot make us search. */
 export const intermediatesMax = 32;
 // Each costs up to a millisecond. A search that needs more is a maze somebody built.
 const signatureChecksMax = 64;
+// Of candidates looked at, in all: the ways through cross-signed authorities multiply.
+const candidatesMax = 1024;
 const reasonsMax = 16;
 
 export type CertificatePurpose = 'tls-client' | 'tls-server' | 'code-signing' | 'endorsement-key' | 'any';
 
 export interface PathInput {
   readonly leaf: Certificate;
-  /** Whatever the other end sent or the operator added, in any order; trusted for nothing. */
+  /** What the other end sent, in any order; trusted for nothing, and bounded. */
   readonly intermediates: readonly Certificate[];
-  readonly anchors: readonly Certificate[];
+  /** What the operator added to help, however many; trusted for nothing. */
+  readonly known?: Certificates | undefined;
+  /** Trusted, whoever issued them: an anchor need not be self-issued. */
+  readonly anchors: Certificates;
   /** Unix seconds at which the path has to be valid. */
   readonly atSeconds: number;
   readonly purpose: CertificatePurpose;
   /** Object identifiers of extensions that the caller processes itself: being critical, they are no reason to refuse. */
   readonly processedByCaller?: readonly string[];
+  /** What is asked of certificate policies; nothing when left out. */
+  readonly policies?: PolicyRules | undefined;
 }
 
 export type PathResult =
@@ -41,19 +50,33 @@ export function validatePath(input: PathInput): PathResult {
   if (input.intermediates.length > intermediatesMax) {
     return { kind: 'refused', reasons: [`${input.intermediates.length} intermediates, at most ${intermediatesMax}`] };
   }
-  const search: Search = { input, reasons: new Set(), signatureChecks: 0 };
-  const chain = extend(search, [input.leaf]);
+  const { leaf, intermediates, known = [], anchors } = input;
+  const search: Search = {
+    input,
+    anchors: asIndex(anchors),
+    others: [asIndex(intermediates), asIndex(known)],
+    reasons: new Set(),
+    verified: new Map(),
+    signatureChecks: 0,
+    candidates: 0,
+  };
+  const chain = extend(search, [leaf]);
   if (chain !== undefined) return { kind: 'valid', chain };
   return { kind: 'refused', reasons: [...search.reasons].slice(0, reasonsMax) };
 }
 
 interface Search {
   readonly input: PathInput;
+  readonly anchors: CertificateIndex;
+  readonly others: readonly CertificateIndex[];
   readonly reasons: Set<string>;
+  /** What came of a signature check: several ways through may need the same one. */
+  readonly verified: Map<Certificate, Map<Certificate, boolean>>;
   signatureChecks: number;
+  candidates: number;
 }
 
-// Depth first, anchors before intermediates, so the shortest path is tried first.
+// Depth first, anchors before intermediates, so the shortest path is tried first; every other way is tried after a refusal.
 function extend(search: Search, chain: readonly Certificate[]): readonly Certificate[] | undefined {
   const last = chain.at(-1);
   if (last === undefined) return undefined;
@@ -61,11 +84,16 @@ function extend(search: Search, chain: readonly Certificate[]): readonly Certifi
     search.reasons.add(`no anchor within ${pathLengthMax} certificates`);
     return undefined;
   }
-  const { anchors, intermediates } = search.input;
+  const anchors = search.anchors.issuersOf(last);
   let found = false;
-  for (const issuer of [...anchors, ...intermediates]) {
-    if (!equalNames(issuer.subject, last.issuer) || repeats(chain, issuer)) continue;
+  for (const issuer of [...anchors, ...search.others.flatMap((index) => index.issuersOf(last))]) {
+    if (repeats(chain, issuer)) continue;
     found = true;
+    search.candidates += 1;
+    if (search.candidates > candidatesMax) {
+      search.reasons.add(`no path within ${candidatesMax} candidates`);
+      return undefined;
+    }
     if (!isSignedBy(search, last, issuer)) continue;
     const longer = [...chain, issuer];
     const complete = anchors.includes(issuer) ? judged(search, longer) : extend(search, longer);
@@ -81,10 +109,19 @@ function repeats(chain: readonly Certificate[], candidate: Certificate): boolean
 }
 
 function isSignedBy(search: Search, certificate: Certificate, issuer: Certificate): boolean {
-  const wanted = certificate.extensions.authorityKeyIdentifier;
-  const has = issuer.extensions.subjectKeyIdentifier;
-  if (wanted !== undefined && has !== undefined && !equalBytes(wanted, has)) {
+  const before = search.verified.get(certificate)?.get(issuer);
+  if (before !== undefined) return before;
+  if (namesAnotherKey(certificate, issuer)) {
     search.reasons.add(`${shown(certificate)} names another key of its issuer (authority key identifier)`);
+    return false;
+  }
+  const { signatureScheme, tbs, signature } = certificate;
+  if (signatureScheme.kind === 'unsupported') {
+    search.reasons.add(`${shown(certificate)} is signed with ${signatureScheme.name}, which is not accepted`);
+    return false;
+  }
+  if (!pssAllows(issuer.pss, signatureScheme)) {
+    search.reasons.add(`${shown(issuer)} has a key for RSASSA-PSS, and ${shown(certificate)} is signed in another way`);
     return false;
   }
   search.signatureChecks += 1;
@@ -92,38 +129,57 @@ function isSignedBy(search: Search, certificate: Certificate, issuer: Certificat
     search.reasons.add(`no path within ${signatureChecksMax} signature checks`);
     return false;
   }
-  const { signatureScheme, tbs, signature } = certificate;
+  let verified = false;
   try {
-    if (verifySignature(signatureScheme, publicKeyOf(issuer), tbs, signature)) return true;
+    verified = verifySignature(signatureScheme, publicKeyOf(issuer), tbs, signature);
     const scheme = schemeText(signatureScheme);
-    search.reasons.add(`the signature of ${shown(certificate)} (${scheme}) does not verify under ${shown(issuer)}`);
+    if (!verified)
+      search.reasons.add(`the signature of ${shown(certificate)} (${scheme}) does not verify under ${shown(issuer)}`);
   } catch (error) {
     // An issuer whose key we do not use is no issuer; other candidates may follow.
     if (!(error instanceof CoreError)) throw error;
     search.reasons.add(`${shown(issuer)}: ${error.message}`);
   }
-  return false;
+  const results = search.verified.get(certificate) ?? new Map<Certificate, boolean>();
+  search.verified.set(certificate, results.set(issuer, verified));
+  return verified;
 }
 
 function judged(search: Search, chain: readonly Certificate[]): readonly Certificate[] | undefined {
-  const { atSeconds, purpose, processedByCaller = [] } = search.input;
-  const reasons = chain.flatMap((certificate, at) => [
+  const { atSeconds, purpose, processedByCaller = [], policies } = search.input;
+  const problem = policyProblem(chain, policies);
+  const ofCertificates = chain.flatMap((certificate, at) => [
     ...validityReasons(certificate, atSeconds),
     ...certificate.extensions.unknownCritical
       .filter((oid) => !processedByCaller.includes(oid))
       .map((oid) => `${shown(certificate)} has the unknown critical extension ${oid}`),
-    ...(at === 0 ? endEntityReasons(certificate, purpose) : authorityReasons(chain, at, purpose)),
+    ...(at === 0
+      ? [...keyReasons(certificate), ...endEntityReasons(certificate, purpose)]
+      : authorityReasons(chain, at, purpose)),
     ...constraintReasons(chain, at),
   ]);
+  const reasons = [...ofCertificates, ...(problem === undefined ? [] : [problem])];
   for (const reason of reasons) search.reasons.add(reason);
   return reasons.length === 0 ? chain : undefined;
 }
 
-function validityReasons(certificate: Certificate, atSeconds: number): readonly string[] {
+/** Why a certificate is not valid at a time; empty when it is. */
+export function validityReasons(certificate: Certificate, atSeconds: number): readonly string[] {
   const { notBeforeSeconds, notAfterSeconds } = certificate;
   if (atSeconds < notBeforeSeconds) return [`${shown(certificate)} is not valid before ${dateText(notBeforeSeconds)}`];
   if (atSeconds > notAfterSeconds) return [`${shown(certificate)} expired at ${dateText(notAfterSeconds)}`];
   return [];
+}
+
+// A key that nobody here can use (too short, a curve of its own) makes a certificate worthless, however well it is signed.
+function keyReasons(certificate: Certificate): readonly string[] {
+  try {
+    publicKeyOf(certificate);
+    return [];
+  } catch (error) {
+    if (!(error instanceof CoreError)) throw error;
+    return [`${shown(certificate)}: ${error.message}`];
+  }
 }
 
 interface PurposeRule {
@@ -160,8 +216,14 @@ function authorityReasons(chain: readonly Certificate[], at: number, purpose: Ce
   if (certificate === undefined) return [];
   const { basicConstraints, keyUsage, extendedKeyUsage } = certificate.extensions;
   const reasons: string[] = [];
-  // RFC 5280 section 6.1.4 (k); version 1 and 2 certificates have no basicConstraints.
-  if (basicConstraints?.authority !== true) reasons.push(`${shown(certificate)} is not an authority`);
+  // RFC 5280 section 6.1.4 (k); version 1 and 2 certificates have no basicConstraints. Of an anchor the operator says that it is an authority:
+  // old roots are of version 1, or have a key usage alone.
+  const saidByOperator =
+    at === chain.length - 1 &&
+    basicConstraints === undefined &&
+    (certificate.version === 1 || keyUsage?.includes('keyCertSign') === true);
+  if (basicConstraints?.authority !== true && !saidByOperator)
+    reasons.push(`${shown(certificate)} is not an authority`);
   // 6.1.4 (n).
   if (keyUsage !== undefined && !keyUsage.includes('keyCertSign')) {
     reasons.push(`${shown(certificate)} may not sign certificates: its key usage lacks keyCertSign`);
@@ -201,6 +263,7 @@ function shown(certificate: Certificate): string {
   return `"${nameText(certificate.subject)}"`;
 }
 
-function dateText(seconds: number): string {
+/** A moment as reasons show it. */
+export function dateText(seconds: number): string {
   return new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
 }

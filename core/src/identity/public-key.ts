@@ -1,12 +1,17 @@
-// SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7): the key a certificate or a request is about.
+// SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7): the key a certificate or a request is about. One key has several encodings; what is compared,
+// counted, blocked or used as an identity is the canonical one (docs/design/canonical-keys.md), and canonical-key.ts makes it.
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
-import { DerReader, derBitString, derNull, derOid, derSequence, derTag } from '../der.ts';
+import { equalBytes } from '../bytes.ts';
+import { DerReader, derTag } from '../der.ts';
 import { CoreError } from '../error.ts';
-import { algorithmOid } from './oid.ts';
+import { readKey } from './canonical-key.ts';
+import { parsePem } from './pem.ts';
 
 // RSA under 2048 bits is broken or nearly so; over 8192 a verification is a way to burn our processor.
 const rsaBitsMin = 2048;
 const rsaBitsMax = 8192;
+// OpenSSL's bound: a longer exponent makes each verification as slow as a signature.
+const rsaExponentMax = 1n << 64n;
 const curves: readonly string[] = ['prime256v1', 'secp384r1', 'secp521r1'];
 
 /** Reads the next value of `reader` as a SubjectPublicKeyInfo and gives its bytes; the key itself is read when it is needed. */
@@ -19,45 +24,75 @@ export function readSpki(reader: DerReader): Uint8Array {
   return value.whole;
 }
 
-/** The key in a SubjectPublicKeyInfo: P-256, P-384, P-521, Ed25519, or RSA of 2048 to 8192 bits; anything else throws `key-invalid`. */
+/**
+ * The key in a SubjectPublicKeyInfo: P-256, P-384, P-521, Ed25519, or RSA of 2048 to 8192 bits, in its canonical form.
+ * Anything else throws `key-invalid`, another form of such a key too, by its name.
+ */
 export function parseSpki(spki: Uint8Array): KeyObject {
+  const { canonical, form } = readKey(spki);
+  if (!equalBytes(canonical, spki)) {
+    throw new CoreError('key-invalid', `${form ?? 'a public key that is not in DER'}: expected ${canonicalForms}`);
+  }
+  return keyOf(canonical);
+}
+
+const canonicalForms =
+  'the canonical form of a key (a named curve and an uncompressed point; RSA with NULL parameters; Ed25519 without parameters)';
+
+/** The canonical SubjectPublicKeyInfo of the same key; one that cannot be read, or has curve parameters of its own, throws `key-invalid`. */
+export function canonicalSpki(spki: Uint8Array): Uint8Array {
+  return readKey(spki).canonical;
+}
+
+function keyOf(canonical: Uint8Array): KeyObject {
   let key: KeyObject;
   try {
-    key = createPublicKey({ key: Buffer.from(withoutOaep(spki)), format: 'der', type: 'spki' });
+    key = createPublicKey({ key: Buffer.from(canonical), format: 'der', type: 'spki' });
   } catch (cause) {
     throw new CoreError('key-invalid', 'a public key that is damaged or of an unknown kind', { cause });
   }
-  const { modulusLength = 0, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
+  assertAccepted(key);
+  return key;
+}
+
+/** Throws `key-invalid` unless the key is of a kind and a strength that is used here. */
+function assertAccepted(key: KeyObject): void {
+  const { modulusLength = 0, publicExponent = 0n, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
     case 'ed25519':
-      return key;
+      return;
     case 'ec':
-      if (curves.includes(namedCurve)) return key;
+      if (curves.includes(namedCurve)) return;
       throw new CoreError('key-invalid', `a key on the curve ${namedCurve || 'of its own'}`);
     case 'rsa':
-      if (modulusLength >= rsaBitsMin && modulusLength <= rsaBitsMax) return key;
-      throw new CoreError(
-        'key-invalid',
-        `an RSA key of ${modulusLength} bits, expected ${rsaBitsMin} to ${rsaBitsMax}`,
-      );
+      if (modulusLength < rsaBitsMin || modulusLength > rsaBitsMax) {
+        const expected = `expected ${rsaBitsMin} to ${rsaBitsMax}`;
+        throw new CoreError('key-invalid', `an RSA key of ${modulusLength} bits, ${expected}`);
+      }
+      if (publicExponent < 3n || publicExponent % 2n === 0n || publicExponent >= rsaExponentMax) {
+        throw new CoreError('key-invalid', 'an RSA key whose exponent is 1, even, or over 64 bits');
+      }
+      return;
     default:
       throw new CoreError('key-invalid', `a key of kind ${key.asymmetricKeyType}`);
   }
 }
 
-// Some TPM makers mark the RSA endorsement key as RSAES-OAEP (RFC 4055 section 4). It is the same key; OpenSSL reads it only unmarked.
-function withoutOaep(spki: Uint8Array): Uint8Array {
-  const info = new DerReader(spki, 'public key').inside();
-  if (info.inside().oid() !== algorithmOid.rsaOaep) return spki;
-  return derSequence(
-    derSequence(derOid(algorithmOid.rsaEncryption), derNull()),
-    derBitString(info.octetsInBitString()),
-  );
+/** Canonical DER SubjectPublicKeyInfo of a key, however the key was written when it was imported. */
+export function encodeSpki(publicKey: KeyObject): Uint8Array {
+  const der = publicKey.export({ format: 'der', type: 'spki' });
+  return publicKey.asymmetricKeyType === 'ec' ? canonicalSpki(der) : der;
 }
 
-/** DER SubjectPublicKeyInfo of a key. */
-export function encodeSpki(publicKey: KeyObject): Uint8Array {
-  return publicKey.export({ format: 'der', type: 'spki' });
+/** A key in PEM as people hand it over (`PUBLIC KEY`), in its canonical form; another form throws `key-invalid`, by its name. */
+export function parsePublicKeyPem(pem: string): KeyObject {
+  return parseSpki(spkiInPem(pem));
+}
+
+function spkiInPem(pem: string): Uint8Array {
+  const [block, ...more] = parsePem(pem, 'PUBLIC KEY');
+  if (block === undefined || more.length > 0) throw new CoreError('key-invalid', 'expected one public key in PEM');
+  return block;
 }
 
 /** Key identifier: the leftmost 160 bits of the SHA-256 of the key bits (RFC 7093 section 2, method 1). */

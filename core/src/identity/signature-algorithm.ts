@@ -1,5 +1,5 @@
 // AlgorithmIdentifier of signatures (RFC 3279, 4055, 5758, 8410): which ones are believed, and how they are verified.
-// SHA-1 and MD5 are unknown here: a certificate signed with them is refused.
+// SHA-1 and MD5 are known by name only: a certificate signed with them is refused, and the reason says so.
 import { constants, type KeyObject, verify } from 'node:crypto';
 import { contextTag, type DerReader, derOid, derSequence, derTag } from '../der.ts';
 import { CoreError } from '../error.ts';
@@ -12,7 +12,11 @@ export type SignatureScheme =
   | { readonly kind: 'ecdsa' | 'rsa'; readonly hash: Hash }
   | { readonly kind: 'rsa-pss'; readonly hash: Hash; readonly saltLength: number }
   | { readonly kind: 'ed25519' }
-  | { readonly kind: 'unsupported'; readonly oid: string };
+  /** `name` is for people: what it is signed with. */
+  | { readonly kind: 'unsupported'; readonly name: string };
+
+/** A key that is marked id-RSASSA-PSS signs by that scheme only, and with the hash it names (RFC 4055 section 3.1). */
+export type PssRestriction = { readonly hash: Hash; readonly saltLength: number } | 'any-hash' | 'unsupported';
 
 export interface AlgorithmIdentifier {
   readonly scheme: SignatureScheme;
@@ -29,6 +33,22 @@ const schemes: Readonly<Record<string, SignatureScheme>> = {
   [algorithmOid.ed25519]: { kind: 'ed25519' },
 };
 
+// Known, and not believed: too weak, or used by nobody who makes what is verified here.
+const refusedSchemes: Readonly<Record<string, string>> = {
+  '1.2.840.113549.1.1.2': 'MD2',
+  '1.2.840.113549.1.1.4': 'MD5',
+  '1.2.840.113549.1.1.5': 'SHA-1',
+  '1.3.14.3.2.29': 'SHA-1',
+  '1.2.840.10040.4.3': 'SHA-1',
+  '1.2.840.10045.4.1': 'SHA-1',
+  '1.2.840.113549.1.1.14': 'SHA-224',
+  '1.2.840.10045.4.3.1': 'SHA-224',
+};
+
+const defaultSaltLength = 20;
+// The salt of a modulus of 8192 bits is shorter.
+const saltLengthMax = 1024;
+
 const hashes: Readonly<Record<string, Hash>> = {
   [algorithmOid.sha256]: 'sha256',
   [algorithmOid.sha384]: 'sha384',
@@ -42,43 +62,71 @@ export function readSignatureAlgorithm(reader: DerReader): AlgorithmIdentifier {
   const oid = inner.oid();
   if (oid === algorithmOid.rsaPss) return { scheme: readPss(inner), der: value.whole };
   const scheme = schemes[oid];
-  if (scheme === undefined) return { scheme: { kind: 'unsupported', oid }, der: value.whole };
-  // RFC 4055 section 5: null parameters beside RSA, and absent ones are to be accepted; the others have none.
-  if (scheme.kind === 'rsa' && !inner.done) inner.null();
+  if (scheme === undefined) {
+    const name = refusedSchemes[oid] ?? `algorithm ${oid}`;
+    return { scheme: { kind: 'unsupported', name }, der: value.whole };
+  }
+  // RFC 4055 section 5: null parameters beside RSA, and absent ones are to be accepted. RFC 5758 section 3.2 wants none beside ECDSA;
+  // Intel's root has them.
+  const nullAllowed = scheme.kind === 'rsa' || (scheme.kind === 'ecdsa' && reader.rules === 'foreign');
+  if (nullAllowed && !inner.done) inner.null();
   inner.end();
   return { scheme, der: value.whole };
 }
 
 // RFC 4055 section 3.1. The defaults are SHA-1 and a salt of 20; so a parameter that is left out means an algorithm we refuse.
 function readPss(reader: DerReader): SignatureScheme {
-  const unsupported: SignatureScheme = { kind: 'unsupported', oid: algorithmOid.rsaPss };
-  if (reader.done) return unsupported;
+  if (reader.done) return { kind: 'unsupported', name: 'SHA-1' };
   const parameters = reader.inside();
   reader.end();
-  const hash =
-    parameters.nextTag === contextTag(0, true) ? readHash(parameters.inside(contextTag(0, true))) : undefined;
-  const mask =
-    parameters.nextTag === contextTag(1, true) ? readMask(parameters.inside(contextTag(1, true))) : undefined;
-  const salt = parameters.nextTag === contextTag(2, true) ? parameters.inside(contextTag(2, true)) : undefined;
-  const saltLength = salt?.smallInteger() ?? 20;
+  const field = (number: number) =>
+    parameters.nextTag === contextTag(number, true) ? parameters.inside(contextTag(number, true)) : undefined;
+  const hashField = field(0);
+  const hash = hashField === undefined ? 'SHA-1' : readHash(hashField);
+  const maskField = field(1);
+  const mask = maskField === undefined ? 'SHA-1' : readMask(maskField);
+  const salt = field(2);
+  const saltLength = salt?.smallInteger() ?? defaultSaltLength;
   salt?.end();
+  // DER leaves the default out; RFC 4055 section 3.1: readers must recognise it written out, too. AMD writes it.
+  const trailerField = reader.rules === 'foreign' ? field(3) : undefined;
+  const trailer = trailerField?.smallInteger() ?? 1;
+  trailerField?.end();
   parameters.end();
-  return hash === undefined || mask !== hash || saltLength > 64 ? unsupported : { kind: 'rsa-pss', hash, saltLength };
+  if (!isHash(hash)) return { kind: 'unsupported', name: hash };
+  if (mask !== hash) return { kind: 'unsupported', name: `RSASSA-PSS with another hash in its mask (${mask})` };
+  if (trailer !== 1) return { kind: 'unsupported', name: `RSASSA-PSS with the trailer field ${trailer}` };
+  if (saltLength > saltLengthMax)
+    return { kind: 'unsupported', name: `RSASSA-PSS with a salt of ${saltLength} octets` };
+  return { kind: 'rsa-pss', hash, saltLength };
 }
 
-function readHash(reader: DerReader): Hash | undefined {
+/** The parameters of a key that is marked id-RSASSA-PSS: the rest of its AlgorithmIdentifier. */
+export function readPssRestriction(reader: DerReader): PssRestriction {
+  if (reader.done) return 'any-hash';
+  const scheme = readPss(reader);
+  return scheme.kind === 'rsa-pss' ? { hash: scheme.hash, saltLength: scheme.saltLength } : 'unsupported';
+}
+
+function isHash(name: string): name is Hash {
+  return name === 'sha256' || name === 'sha384' || name === 'sha512';
+}
+
+// One of ours, or a name for people.
+function readHash(reader: DerReader): string {
   const algorithm = reader.inside();
   reader.end();
-  const hash = hashes[algorithm.oid()];
+  const oid = algorithm.oid();
   if (!algorithm.done) algorithm.null();
   algorithm.end();
-  return hash;
+  return hashes[oid] ?? (oid === '1.3.14.3.2.26' ? 'SHA-1' : `hash ${oid}`);
 }
 
-function readMask(reader: DerReader): Hash | undefined {
+function readMask(reader: DerReader): string {
   const algorithm = reader.inside();
   reader.end();
-  return algorithm.oid() === algorithmOid.mgf1 ? readHash(algorithm) : undefined;
+  const oid = algorithm.oid();
+  return oid === algorithmOid.mgf1 ? readHash(algorithm) : `mask ${oid}`;
 }
 
 const oidBySigner: Readonly<Record<SignatureAlgorithm, string>> = {
@@ -117,13 +165,24 @@ export function verifySignature(
   }
 }
 
+/** Whether a key with this restriction may have made a signature by this scheme. */
+export function pssAllows(restriction: PssRestriction | undefined, scheme: SignatureScheme): boolean {
+  if (restriction === undefined) return true;
+  if (scheme.kind !== 'rsa-pss' || restriction === 'unsupported') return false;
+  if (restriction === 'any-hash') return true;
+  return restriction.hash === scheme.hash && scheme.saltLength >= restriction.saltLength;
+}
+
 /** A word for reasons and logs. */
 export function schemeText(scheme: SignatureScheme): string {
-  return scheme.kind === 'unsupported' ? `algorithm ${scheme.oid}` : scheme.kind;
+  return scheme.kind === 'unsupported' ? scheme.name : scheme.kind;
 }
 
 /** Throws unless both are the same, byte for byte (RFC 5280 section 4.1.1.2: the inner and the outer algorithm). */
-export function assertSameAlgorithm(inner: AlgorithmIdentifier, outer: AlgorithmIdentifier): void {
+export function assertSameAlgorithm(
+  inner: Pick<AlgorithmIdentifier, 'der'>,
+  outer: Pick<AlgorithmIdentifier, 'der'>,
+): void {
   if (Buffer.compare(inner.der, outer.der) !== 0) {
     throw new CoreError('der-invalid', 'certificate: the signature algorithm inside differs from the one outside');
   }
