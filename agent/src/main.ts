@@ -1,6 +1,6 @@
-// The agent as a process. The compile cache is on before anything else is loaded.
-import { enableCompileCache } from 'node:module';
+// The agent as a process. The debugger is shut and the compile cache is on before anything else is loaded.
+import { hardenProcess } from '@edgekeep/wire/process/own-process';
 
-enableCompileCache();
+hardenProcess();
 const { runCommandLine } = await import('./command-line.ts');
 process.exitCode = await runCommandLine(process.argv.slice(2));

@@ -7,6 +7,7 @@ import { workloadNamePattern } from '@edgekeep/core/identity/spiffe-id';
 import { modelNamePattern } from '@edgekeep/core/model/manifest';
 import { defaultIdevidLabel, defaultKeyLabels } from '@edgekeep/hardware/pkcs11/token-keys';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
+import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
 import { z } from 'zod';
 import { AgentError } from './error.ts';
 
@@ -157,6 +158,9 @@ export async function readAgentSettings(
   }
   if (typeof value !== 'object' || value === null)
     throw new AgentError('settings-invalid', `${file}: expected an object`);
+  // It names a library to load (PKCS#11) and the keys of those who are believed.
+  const why = othersMayWrite(file);
+  if (why !== undefined) throw new AgentError('settings-invalid', `${file} is not read: ${why} (chmod go-w)`);
   return parseAgentSettings({ ...value, stateFolder }, file);
 }
 

@@ -1,7 +1,7 @@
-#!/usr/bin/env node
-// `edgekeep`: turns the compile cache on before anything else is loaded, then runs the command line.
-import { enableCompileCache } from 'node:module';
+#!/usr/bin/env -S node --disable-sigusr1
+// `edgekeep`: shuts the debugger and turns the compile cache on before anything else is loaded, then runs the command line.
+import { hardenProcess } from '@edgekeep/wire/process/own-process';
 
-enableCompileCache();
+hardenProcess();
 const { runCommandLine } = await import('./command-line.ts');
 process.exitCode = await runCommandLine(process.argv.slice(2));

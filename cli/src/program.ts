@@ -3,6 +3,9 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { exitCodes, type Outcome } from './command.ts';
 
+/** For every process of ours that may hold keys or plaintext: SIGUSR1 opens no debugger in it, from its first instruction on. */
+export const keyProcessOptions = ['--disable-sigusr1'] as const;
+
 /** The file behind a package's export, for example `@edgekeep/hub/main`. */
 export function programFile(name: string): string {
   return fileURLToPath(import.meta.resolve(name));
@@ -23,7 +26,7 @@ export async function runProgram(
 ): Promise<Outcome> {
   const last = Math.max(2, ...descriptors.filter((each) => Number.isInteger(each) && each <= descriptorMost));
   const stdio = Array.from({ length: last + 1 }, (_, at) => (at <= 2 || descriptors.includes(at) ? at : 'ignore'));
-  const child = spawn(process.execPath, [...nodeOptions, programFile(name), ...args], { stdio });
+  const child = spawn(process.execPath, [...keyProcessOptions, ...nodeOptions, programFile(name), ...args], { stdio });
   const forward = (signal: NodeJS.Signals) => child.kill(signal);
   process.on('SIGINT', forward).on('SIGTERM', forward);
   const code = await new Promise<number>((resolve, reject) => {

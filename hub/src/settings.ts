@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isTrustDomain } from '@edgekeep/core/identity/spiffe-id';
+import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
 import { z } from 'zod';
 import { HubError } from './error.ts';
 
@@ -157,6 +158,9 @@ export async function readHubSettings(folder: string): Promise<HubSettings> {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return hubSettingsSchema.parse({});
     throw error;
   }
+  // It names programs to run and where secrets are.
+  const why = othersMayWrite(path);
+  if (why !== undefined) throw new HubError('settings-invalid', `${path} is not read: ${why} (chmod go-w)`);
   let value: unknown;
   try {
     value = JSON.parse(text);

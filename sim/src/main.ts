@@ -1,7 +1,7 @@
-// `npm start`. The compile cache is on before anything else is loaded.
-import { enableCompileCache } from 'node:module';
+// `npm start`. The debugger is shut and the compile cache is on before anything else is loaded.
+import { hardenProcess } from '@edgekeep/wire/process/own-process';
 
-enableCompileCache();
+hardenProcess();
 // Keys, tokens and state folders of the demo are its user's alone.
 process.umask(0o077);
 const { runCommandLine } = await import('./command-line.ts');

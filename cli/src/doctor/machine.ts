@@ -72,7 +72,7 @@ async function examineSwap(): Promise<Finding> {
 async function examineCoreDumps(): Promise<Finding> {
   const limits = await readText('/proc/self/limits');
   const soft = /^Max core file size\s+(\S+)/m.exec(limits)?.[1];
-  if (soft === '0') return ok('core dumps', 'off');
+  if (soft === '0' || soft === '1') return ok('core dumps', 'off');
   return warning(
     'core dumps',
     `up to ${soft ?? 'an unknown size'}`,

@@ -19,7 +19,7 @@ import { type ModelView, modelView } from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
 import { UsageError } from '../command.ts';
 import type { Operator } from '../operator.ts';
-import { programFile } from '../program.ts';
+import { keyProcessOptions, programFile } from '../program.ts';
 
 type Role = ModelManifest['files'][number]['role'];
 
@@ -171,9 +171,13 @@ async function signRelease(
 
 // onnxruntime lives with the guard; it runs there, in a process of its own.
 async function optimise(onnxFile: string, ortFile: string): Promise<void> {
-  const child = spawn(process.execPath, [programFile('@edgekeep/guard/optimise-main'), onnxFile, ortFile], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    [...keyProcessOptions, programFile('@edgekeep/guard/optimise-main'), onnxFile, ortFile],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
   const errors: Buffer[] = [];
   child.stderr.on('data', (chunk: Buffer) => errors.push(chunk));
   const code = await new Promise((resolve, reject) => {

@@ -5,11 +5,12 @@ export function restrictNewFiles(): void {
   process.umask(0o077);
 }
 
-/** A warning when a core file may be written, else undefined. Node can't lower the limit itself. */
+/** A warning when a core file may be written, else undefined. The process lowers the limit as it starts, where `prlimit` is installed. */
 export async function coreDumpWarning(limitsFile = '/proc/self/limits'): Promise<string | undefined> {
   const text = await readFile(limitsFile, 'utf8').catch(() => '');
   const soft = /^Max core file size\s+(\S+)/m.exec(text)?.[1];
-  if (soft === '0') return undefined;
+  // At one byte the kernel starts no program that collects core files either.
+  if (soft === '0' || soft === '1') return undefined;
   return soft === undefined
     ? 'the core file limit is not known: a crash may write keys to disk'
     : `the core file limit is ${soft}: a crash may write keys to disk. Start with \`ulimit -c 0\`, or LimitCORE=0 in the unit`;

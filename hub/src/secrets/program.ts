@@ -1,7 +1,9 @@
 // A program as an unlocker, spec/platform-secrets.md: the hub runs the one that its settings name and reads 32 bytes from its standard output. How the
 // program comes by them (a TPM, a PKCS#11 token, a key service) is its own affair; the secret is in no argument, environment or file.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
+import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
 import { HubError } from '../error.ts';
 
 const secretLength = 32;
@@ -14,6 +16,9 @@ export async function secretFromProgram(command: readonly string[]): Promise<Uin
   if (program === undefined || !isAbsolute(program)) {
     throw new HubError('settings-invalid', 'unlockProgram names a program by its absolute path, and its arguments');
   }
+  // A name that does not exist is for spawn to tell.
+  const why = existsSync(program) ? othersMayWrite(program) : undefined;
+  if (why !== undefined) throw new HubError('unlock-refused', `unlockProgram is not run: ${why}`);
   // Standard input and error are ours, so that it can ask for a PIN and say what fails.
   const child = spawn(program, args, { stdio: ['inherit', 'pipe', 'inherit'] });
   // Not spawn's own timeout: it would hold the process for its whole length when the program does not even start.

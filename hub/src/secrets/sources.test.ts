@@ -54,6 +54,7 @@ test('a core file limit that is not 0, or not known, gives a warning', async (t)
   const limits = (soft: string) =>
     fileWith(t, `Limit   Soft\nMax core file size        ${soft}     unlimited     bytes\n`);
   assert.equal(await coreDumpWarning(await limits('0')), undefined);
+  assert.equal(await coreDumpWarning(await limits('1')), undefined);
   assert.match((await coreDumpWarning(await limits('unlimited'))) ?? '', /unlimited/);
   assert.match((await coreDumpWarning('/nonexistent')) ?? '', /not known/);
 });

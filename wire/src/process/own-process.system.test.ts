@@ -1,0 +1,137 @@
+// What other local users can make a process of ours do: through the debugger's signal, and through folders that everybody shares.
+import assert from 'node:assert/strict';
+import { execFile, spawnSync } from 'node:child_process';
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { ownCacheFolder } from './own-process.ts';
+import { othersMayWrite } from './trusted-path.ts';
+
+const run = promisify(execFile);
+const root = join(import.meta.dirname, '../../..');
+const ownProcess = join(import.meta.dirname, 'own-process.ts');
+const otherUser = 65534;
+const isRoot = process.getuid?.() === 0;
+const needsRoot = isRoot ? {} : { skip: 'a second user takes root' };
+let folder: string;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'edgekeep-own-process-'));
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+/** Runs code in a new process, after it was hardened. */
+function inside(code: string, options: { nodeOptions?: readonly string[]; environment?: object } = {}) {
+  const program = `import { hardenProcess } from ${JSON.stringify(ownProcess)}; hardenProcess(); ${code}`;
+  const args = [...(options.nodeOptions ?? []), '--input-type=module', '-e', program];
+  return run(process.execPath, args, { env: { PATH: process.env['PATH'], ...options.environment } });
+}
+
+test('SIGUSR1 opens no debugger in a hardened process, started with or without --disable-sigusr1', async () => {
+  const code = `
+    import { url } from 'node:inspector';
+    import { once } from 'node:events';
+    const told = once(process, 'SIGUSR1');
+    const alive = setInterval(() => undefined, 1_000);
+    process.kill(process.pid, 'SIGUSR1');
+    await told;
+    clearInterval(alive);
+    process.stdout.write(String(url()));`;
+  for (const nodeOptions of [[], ['--disable-sigusr1']])
+    assert.equal((await inside(code, { nodeOptions })).stdout, 'undefined');
+});
+
+test('a process with an open debugger refuses to run', async () => {
+  await assert.rejects(inside(`process.stdout.write('ran')`, { nodeOptions: ['--inspect=127.0.0.1:0'] }), {
+    code: 2,
+    stdout: '',
+    stderr: /a debugger listens/,
+  });
+});
+
+test('every program of the house is hardened before it loads anything else', async () => {
+  const packages = ['agent', 'hub', 'cli', 'sim'];
+  for (const name of packages) {
+    const text = await readFile(join(root, name, 'src/main.ts'), 'utf8');
+    const statics = text.match(/^import .*$/gm) ?? [];
+    assert.deepEqual(statics, ["import { hardenProcess } from '@edgekeep/wire/process/own-process';"], name);
+    assert.match(text, /^hardenProcess\(\);$/m, name);
+  }
+  const unit = await readFile(join(root, 'deploy/edgekeep-agent.service'), 'utf8');
+  for (const line of unit.match(/^Exec.*bin\/node .*$/gm) ?? []) assert.match(line, /node --disable-sigusr1 /);
+});
+
+test('a hardened process writes no core file', async (t) => {
+  if (spawnSync('prlimit', ['--version']).error !== undefined) return t.skip('prlimit is not installed');
+  const { stdout } = await inside(`
+    import { readFileSync } from 'node:fs';
+    process.stdout.write(readFileSync('/proc/self/limits', 'utf8'));`);
+  assert.match(stdout, /^Max core file size\s+1\s+1\s/m);
+});
+
+test('compiled code of another user in the shared temporary folder is never run', needsRoot, async () => {
+  // The attack: the folder that Node takes without being asked to, made by another user before.
+  const shared = join(folder, 'shared');
+  await mkdir(shared);
+  await chmod(shared, 0o1777);
+  await mkdir(join(shared, 'node-compile-cache'));
+  await chown(join(shared, 'node-compile-cache'), otherUser, otherUser);
+  await inside('', { environment: { TMPDIR: shared, XDG_CACHE_HOME: join(folder, 'cache') } });
+  assert.deepEqual(await readdir(join(shared, 'node-compile-cache')), []);
+  assert.notDeepEqual(await readdir(join(folder, 'cache/edgekeep/compile-cache')), []);
+});
+
+test('a cache folder that another user owns, made or could write is not used', needsRoot, async () => {
+  const mine = join(folder, 'mine');
+  const made = ownCacheFolder(mine);
+  assert.equal(made, join(mine, 'edgekeep/compile-cache'));
+  await chmod(join(mine, 'edgekeep'), 0o777);
+  assert.equal(ownCacheFolder(mine), undefined);
+  await chmod(join(mine, 'edgekeep'), 0o755);
+  await chmod(join(mine, 'edgekeep/compile-cache'), 0o755);
+  assert.equal(ownCacheFolder(mine), undefined);
+  await chmod(join(mine, 'edgekeep/compile-cache'), 0o700);
+  await chown(join(mine, 'edgekeep/compile-cache'), otherUser, otherUser);
+  assert.equal(ownCacheFolder(mine), undefined);
+  await chown(join(mine, 'edgekeep/compile-cache'), 0, 0);
+  await chown(mine, otherUser, otherUser);
+  assert.equal(ownCacheFolder(mine), undefined);
+});
+
+test('a link into the folder of another user is followed and refused', needsRoot, async () => {
+  const theirs = join(folder, 'theirs');
+  await mkdir(join(theirs, 'edgekeep/compile-cache'), { recursive: true, mode: 0o700 });
+  await chown(theirs, otherUser, otherUser);
+  await symlink(theirs, join(folder, 'link'));
+  assert.equal(ownCacheFolder(join(folder, 'link')), undefined);
+});
+
+test('a process that is given the cache folder of another user refuses to run', needsRoot, async () => {
+  const theirs = join(folder, 'given');
+  await mkdir(theirs);
+  await chown(theirs, otherUser, otherUser);
+  await assert.rejects(inside('', { environment: { NODE_COMPILE_CACHE: theirs } }), {
+    code: 2,
+    stderr: /NODE_COMPILE_CACHE: .* belongs to user 65534/,
+  });
+});
+
+test('a path is trusted only when every folder above it is', needsRoot, async () => {
+  const file = join(folder, 'trusted', 'file');
+  await mkdir(dirname(file));
+  await writeFile(file, '');
+  assert.equal(othersMayWrite(file), undefined);
+  await chmod(file, 0o666);
+  assert.match(othersMayWrite(file) ?? '', /file can be written by every user/);
+  await chmod(file, 0o664);
+  await chown(file, 0, otherUser);
+  assert.match(othersMayWrite(file) ?? '', /can be written by group 65534/);
+  await chmod(file, 0o644);
+  await chmod(dirname(file), 0o777);
+  assert.match(othersMayWrite(file) ?? '', /trusted can be written by every user/);
+  // In a sticky folder others may add files, and this one is ours.
+  await chmod(dirname(file), 0o1777);
+  assert.equal(othersMayWrite(file), undefined);
+});

@@ -1,0 +1,78 @@
+// What a process that holds keys does first: it shuts Node's debugger, and takes compiled code from no folder that another user could write.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { url as inspectorUrl } from 'node:inspector';
+import { enableCompileCache } from 'node:module';
+import { userInfo } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import { othersMayWrite } from './trusted-path.ts';
+
+/** As every verb of the command line has it (docs/cli.md). */
+const usageExitCode = 2;
+const openToOthers = 0o077;
+const prlimitPaths = ['/usr/bin/prlimit', '/bin/prlimit'] as const;
+
+/** Ends the process with a message when it cannot be trusted with keys. Called before anything else is loaded. */
+export function hardenProcess(): void {
+  shutDebugger();
+  forbidCoreFiles();
+  useOwnCompileCache();
+}
+
+/**
+ * Node opens its debugger, for every local user, in a process that gets SIGUSR1; anyone with the same user id can send it. A listener takes
+ * the signal's place, for a start without `--disable-sigusr1`.
+ */
+function shutDebugger(): void {
+  process.on('SIGUSR1', () => undefined);
+  const url = inspectorUrl();
+  if (url !== undefined) refuse(`a debugger listens at ${url} and would show keys: start without --inspect`);
+}
+
+/** Compiled code is kept in the user's own cache folder, or, when that is not this user's alone, nowhere. */
+function useOwnCompileCache(): void {
+  const given = process.env['NODE_COMPILE_CACHE'];
+  if (given !== undefined) {
+    const why = existsSync(given) ? othersMayWrite(given) : undefined;
+    if (why !== undefined) refuse(`NODE_COMPILE_CACHE: ${why}, who could run code here: name a folder of your own`);
+    enableCompileCache(given);
+    return;
+  }
+  const folder = ownCacheFolder();
+  if (folder !== undefined) enableCompileCache(folder);
+}
+
+/** A folder that nobody else can write or read; undefined when there is none. A cache is worth no failure, so none is told. */
+export function ownCacheFolder(base = cacheBase()): string | undefined {
+  const folder = join(base, 'edgekeep', 'compile-cache');
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const { uid, mode } = statSync(folder);
+    const isOwn = uid === process.getuid?.() && (mode & openToOthers) === 0;
+    return isOwn && othersMayWrite(folder) === undefined ? folder : undefined;
+  } catch {
+    // No home, a read-only home: every file is compiled again, which is slower and safe.
+    return undefined;
+  }
+}
+
+// The home of the user that runs, from the system's own list: HOME can be another user's, under sudo for example.
+function cacheBase(): string {
+  const given = process.env['XDG_CACHE_HOME'];
+  return given !== undefined && isAbsolute(given) ? given : join(userInfo().homedir, '.cache');
+}
+
+/**
+ * Has the kernel write no core file of this process. The limit is one byte and not zero: Linux then writes nothing and starts no program that
+ * collects core files either. Without `prlimit` nothing changes: `edgekeep doctor` and the hub tell what the limit is.
+ */
+function forbidCoreFiles(): void {
+  const prlimit = prlimitPaths.find((path) => existsSync(path));
+  if (prlimit !== undefined)
+    spawnSync(prlimit, ['--core=1', '--pid', String(process.pid)], { stdio: 'ignore', env: {} });
+}
+
+function refuse(why: string): never {
+  process.stderr.write(`edgekeep: ${why}\n`);
+  process.exit(usageExitCode);
+}
