@@ -33,9 +33,11 @@ test('SIGUSR1 opens no debugger in a hardened process, started with or without -
   const code = `
     import { url } from 'node:inspector';
     import { once } from 'node:events';
-    const told = once(process, 'SIGUSR1');
+    const told = once(process, 'SIGUSR2');
     const alive = setInterval(() => undefined, 1_000);
+    // Signals come in the order of their numbers.
     process.kill(process.pid, 'SIGUSR1');
+    process.kill(process.pid, 'SIGUSR2');
     await told;
     clearInterval(alive);
     process.stdout.write(String(url()));`;
