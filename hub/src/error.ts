@@ -42,6 +42,7 @@ export const hubErrorCodes = {
   'backup-refused': 500,
   'store-failed': 500,
   'log-rewritten': 500,
+  'authority-missing': 500,
   'hub-stopping': 503,
 } as const;
 

@@ -43,6 +43,7 @@ import type { KeyStore } from './secrets/key-store.ts';
 import { PlatformKeyRoll } from './secrets/roll-over.ts';
 import type { HubSettings } from './settings.ts';
 import { Database } from './store/database.ts';
+import { asHub } from './store/authority.ts';
 
 export interface HubParts {
   readonly settings: HubSettings;
@@ -93,7 +94,7 @@ export async function openParts(
   opened.use(keys.platformKey);
   const vendorRoots = await readVendorRoots(join(folder, 'vendor-roots'));
   const diceTrust = diceTrustOf(await readVendorRoots(join(folder, 'dice-roots')));
-  const database = opened.use(await Database.open(join(folder, 'hub.sqlite')));
+  const database = opened.use(await Database.open(join(folder, 'hub.sqlite'), 'required'));
   const logFolder = join(folder, 'log');
   const log = opened.use(
     await AuditLog.open({
@@ -105,7 +106,7 @@ export async function openParts(
   );
   // Entries enter the tree as they are committed, whether or not anybody waits for them.
   database.onCommit = () => log.wake();
-  const policies = await PolicyStore.open(database, clock());
+  const policies = await asHub(() => PolicyStore.open(database, clock()));
   const connections = new Connections();
   const references = new ReferenceStore(database, settings.pcrs);
   const keyId = toHex(keyIdentifierOf(encodeSpki(keys.attestationSigner.publicKey)));

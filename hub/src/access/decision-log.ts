@@ -58,7 +58,7 @@ export class DecisionLog {
   }
 
   async #write(rows: readonly Waiting[]): Promise<void> {
-    await this.#database.write(async (trx) => {
+    await this.#database.writeAsHub(async (trx) => {
       const { last } = await trx
         .selectFrom('access_decision')
         .select((q) => q.fn.coalesce(q.fn.max('number'), q.lit(0)).as('last'))

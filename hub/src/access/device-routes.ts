@@ -3,7 +3,7 @@ import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/device-api';
 import { z } from 'zod';
-import { recordAppraisal } from '../attest/appraiser.ts';
+import { recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
@@ -12,7 +12,7 @@ import type { HttpServer } from '../http/server.ts';
 import { takeChallenge } from '../presence/connections.ts';
 import { getDevice } from '../registry/states.ts';
 import type { Receipts } from './receipts.ts';
-import { releaseKey, type ReleaseParts } from './release.ts';
+import { assertLeaseRuns, releaseKey, type ReleaseParts } from './release.ts';
 
 export function accessDeviceRoutes(
   app: HttpServer,
@@ -34,9 +34,11 @@ export function accessDeviceRoutes(
       const device = await getDevice(database.read, deviceId);
       await parts.gate.admit({ action: 'attest', deviceId, device, connection, nowMs });
       const expected = { qualifyingData: qualifyingData('release', nonce, connection.exporter), nonce, nowMs };
-      const { appraisal, attestationResult } = await appraiser.appraise(device, request.body.evidence, expected);
-      const { state } = await database.write((trx) => recordAppraisal(trx, deviceId, appraisal, nowMs));
-      return { attestationResult, state };
+      return untilReferencesStay(async () => {
+        const { appraisal, attestationResult } = await appraiser.appraise(device, request.body.evidence, expected);
+        const { state } = await database.write((trx) => recordAppraisal(trx, deviceId, appraisal, nowMs));
+        return { attestationResult, state };
+      });
     },
   );
 
@@ -56,7 +58,8 @@ export function accessDeviceRoutes(
         const { lease, wrappedKey, recorded } = await releaseKey(parts, ask);
         // The receipt needs the entry under a signed checkpoint; until then the key does not leave the hub.
         const receipt = await receipts.forRelease(recorded);
-        // The device may have been cut off while the log was written.
+        // The device may have been cut off, or the model withdrawn, while the log was written.
+        await assertLeaseRuns(database, lease);
         if (!connection.bound) throw new HubError('device-quarantined', 'this device was cut off');
         parts.countRelease('released');
         const { attestationResult } = recorded;

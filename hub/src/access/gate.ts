@@ -11,6 +11,7 @@ import { HubError, type Reason } from '../error.ts';
 import { type Connections, cutOne, type DeviceConnection } from '../presence/connections.ts';
 import { presenceOf } from '../presence/read.ts';
 import { getDevice } from '../registry/states.ts';
+import { actingNow } from '../store/authority.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import type { Caller } from '../people/api-token.ts';
@@ -75,7 +76,13 @@ export class AccessGate {
     // Another policy may have come into force on the way here.
     while (judged.policy !== this.#parts.policies.current()) judged = await this.judge(ask);
     const { policy, decision } = judged;
-    if (decision.kind === 'permitted') return;
+    if (decision.kind === 'permitted') {
+      const topic = JSON.stringify([ask.action, ask.deviceId, ask.workload?.id, uidOfResource(resourceOf(ask)).id]);
+      // The facts are read anew, too: the device as it was is no answer for another policy.
+      const { device: _, ...anew } = ask;
+      this.#permit(topic, policy.version, () => this.admit(anew));
+      return;
+    }
     await this.refused(`device:${ask.deviceId}`, ask.action, policy.version, decision, ask.nowMs);
     throw refusalOf(ask.action, policy.version, decision.reasons);
   }
@@ -93,7 +100,8 @@ export class AccessGate {
 
   /** Decides and records. */
   async judge(ask: DeviceAsk): Promise<Judgement> {
-    const { action, connection, resource = { kind: 'hub' }, nowMs } = ask;
+    const { action, connection, nowMs } = ask;
+    const resource = resourceOf(ask);
     const current = this.#parts.policies.current();
     const judged = this.#judged.get(connection) ?? new Map<string, string>();
     this.#judged.set(connection, judged);
@@ -151,9 +159,21 @@ export class AccessGate {
     if (changes || decision.kind === 'refused') {
       this.#parts.decisions.note(caller.actor, question, decision, current.version, nowMs);
     }
-    if (decision.kind === 'permitted') return;
+    if (decision.kind === 'permitted') {
+      this.#permit(caller.actor, current.version, () => this.administer(caller, request));
+      return;
+    }
     await this.refused(caller.actor, 'administer', current.version, decision, nowMs);
     throw refusalOf('administer', current.version, decision.reasons);
+  }
+
+  // What the request that runs now writes, it writes under this permit: another policy is asked first.
+  #permit(topic: string, version: number, ask: () => Promise<void>): void {
+    const askAgain = async () => {
+      await this.#parts.policies.reload();
+      await ask();
+    };
+    actingNow()?.permit(topic, { version, askAgain });
   }
 
   operatorQuestion(
@@ -264,10 +284,14 @@ export class AccessGate {
       statements: [...decision.statements].slice(0, 16),
       reasons: loggedReasons(decision.reasons),
     };
-    await this.#parts.database.write((trx) =>
+    await this.#parts.database.writeAsHub((trx) =>
       appendEntry(trx, { at: nowMs, kind: 'access-refused', actor: principal, subject: principal, data }),
     );
   }
+}
+
+function resourceOf({ resource = { kind: 'hub' } }: DeviceAsk): Resource {
+  return resource;
 }
 
 /** The reasons as an audit entry holds them. */

@@ -1,6 +1,7 @@
 // The join, and the heart of the product: one decision over who the device is, what it booted, which model it asks for, what the policy
 // says and how the device stands, that releases one key to one device for a time, and writes down why (spec/access.md).
 import { createHash, randomUUID } from 'node:crypto';
+import type { Kysely } from 'kysely';
 import { type KeyRelease, keyReleasedEntry } from '@edgekeep/core/access/key-release';
 import type { Lease } from '@edgekeep/core/access/lease';
 import type { LeaseTerms } from '@edgekeep/core/access/lease-terms';
@@ -10,20 +11,20 @@ import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { encodeAuditEntry } from '@edgekeep/core/audit/entry';
 import { encodeCanonicalJson } from '@edgekeep/core/json';
-import { type Appraiser, recordAppraisal } from '../attest/appraiser.ts';
+import { type Appraiser, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import { appendEncodedEntry, appendEntry } from '../audit/append.ts';
-import { HubError, type Reason } from '../error.ts';
+import { HubError, type HubErrorCode, type Reason } from '../error.ts';
 import type { DeviceConnection } from '../presence/connections.ts';
 import { getDevice } from '../registry/states.ts';
-import { assertCertificateStands } from '../revocation/store.ts';
 import type { RootKeys } from '../identity/root-keys.ts';
 import { findPublishedRow } from '../model/releases.ts';
 import { unwrapModelKey } from '../model/vault.ts';
 import { assertEnabled } from '../registry/enablement.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { HubSettings } from '../settings.ts';
+import { newestPolicyVersion } from '../store/authority.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { DeviceRecord, DeviceRow, DeviceState, ModelReleaseRow } from '../store/schema.ts';
+import type { DeviceRecord, DeviceRow, DeviceState, ModelReleaseRow, Tables } from '../store/schema.ts';
 import { type SentLeaseCounter, leaseTermsFor } from './lease-terms.ts';
 import { type AccessGate, type Judgement, loggedReasons } from './gate.ts';
 import type { RecordedRelease } from './receipts.ts';
@@ -60,6 +61,10 @@ export interface Released {
 
 /** Releases a model key or throws a HubError with the reasons; either way the audit log has it before this returns. */
 export async function releaseKey(parts: ReleaseParts, ask: ReleaseAsk): Promise<Released> {
+  return untilReferencesStay(() => decideRelease(parts, ask));
+}
+
+async function decideRelease(parts: ReleaseParts, ask: ReleaseAsk): Promise<Released> {
   const { database, appraiser } = parts;
   const { nowMs, nonce } = ask;
   const device = await getDevice(database.read, ask.deviceId);
@@ -67,7 +72,7 @@ export async function releaseKey(parts: ReleaseParts, ask: ReleaseAsk): Promise<
   const expected = { qualifyingData: qualifyingData('release', nonce, ask.connection.exporter), nonce, nowMs };
   const { appraisal, attestationResult } = await appraiser.appraise(device, ask.evidence, expected);
   if (appraisal.status === 'contraindicated') {
-    await database.write((trx) => recordAppraisal(trx, device.id, appraisal, nowMs));
+    await database.writeAsHub((trx) => recordAppraisal(trx, device.id, appraisal, nowMs));
     throw new HubError('attestation-refused', 'the evidence was refused: no key', {
       reasons: appraisal.reasons,
       attestationResult,
@@ -94,22 +99,41 @@ export async function releaseKey(parts: ReleaseParts, ask: ReleaseAsk): Promise<
   const endedByTpm = target.kind === 'tpm' && parts.settings.lease.enforcedBy === 'tpm';
   const terms = endedByTpm ? await leaseTerms(parts, ask, facts, expected.qualifyingData) : undefined;
   const wrappedKey = wrap(parts.platformKey, target, model, { appraisal, leaseId: lease.id, terms });
-  let recorded = await record(database, ask, facts);
+  const recordOnce = (now: Facts) => orRefused(database, ask, () => record(database, ask, now));
+  let recorded = await recordOnce(facts);
   // A policy that was applied while the one before decided may say otherwise. It is asked until one decides that is still in force.
-  while (recorded === 'policy-replaced') recorded = await record(database, ask, { ...facts, policy: await judge() });
+  while (recorded === 'policy-replaced') recorded = await recordOnce({ ...facts, policy: await judge() });
   return { lease, wrappedKey, recorded: { ...recorded, attestationResult, model } };
 }
 
+const refusals: ReadonlySet<HubErrorCode> = new Set([
+  'device-quarantined',
+  'device-retired',
+  'device-disabled',
+  'certificate-required',
+  'certificate-revoked',
+  'connection-unbound',
+  'release-refused',
+  'not-found',
+]);
+
 // What is refused before the evidence is even looked at; these refusals stand in the log like the others.
 async function mayBeReleased(database: Database, device: DeviceRecord, ask: ReleaseAsk): Promise<ModelReleaseRow> {
-  try {
+  return orRefused(database, ask, async () => {
     assertMayAsk(device.state);
     assertEnabled(device);
-    return await currentRelease(database, ask);
+    return currentRelease(database.read, ask);
+  });
+}
+
+// What `work` refuses is logged; appraisals that have to be made anew are no refusals.
+async function orRefused<T>(database: Database, ask: ReleaseAsk, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
   } catch (error) {
-    if (error instanceof HubError) {
+    if (error instanceof HubError && refusals.has(error.code)) {
       const reasons = error.reasons.length > 0 ? error.reasons : [{ code: error.code, message: error.message }];
-      await database.write((trx) => appendRefusal(trx, ask, reasons));
+      await database.writeAsHub((trx) => appendRefusal(trx, ask, reasons));
     }
     throw error;
   }
@@ -123,8 +147,8 @@ function assertMayAsk(state: DeviceState): void {
 }
 
 // Only the newest published version gets keys: an old release with a known weakness can't be asked for again.
-async function currentRelease(database: Database, ask: ReleaseAsk): Promise<ModelReleaseRow> {
-  const current = await findPublishedRow(database, ask.model);
+async function currentRelease(db: Kysely<Tables>, ask: ReleaseAsk): Promise<ModelReleaseRow> {
+  const current = await findPublishedRow(db, ask.model);
   if (current.version !== ask.version) {
     const message = `${ask.model} ${ask.version} is not the current release: ${current.version} is`;
     throw new HubError('release-refused', message, { reasons: [{ code: 'release-superseded', message }] });
@@ -191,13 +215,16 @@ async function record(
 ): Promise<Pick<RecordedRelease, 'logIndex' | 'entry'> | 'policy-replaced'> {
   const { lease, attestationResult, policy, device } = facts;
   return database.write(async (trx) => {
-    if ((await newestPolicy(trx)) !== policy.version) return 'policy-replaced';
+    // The decision took a while. Device, certificate and connection are read again by the door's authority, the reference values with the
+    // appraisal; the policy and the release here.
+    if ((await newestPolicyVersion(trx)) !== policy.version) return 'policy-replaced';
+    const { model: name, version, manifestDigest } = lease;
+    const current = await currentRelease(trx, ask);
+    if (current.manifest_digest !== manifestDigest)
+      throw new HubError('conflict', `${name} ${version} is another release now: ask again`);
     const now = await recordAppraisal(trx, device.id, facts.appraisal, ask.nowMs);
-    // The decision took a while: whoever was quarantined or lost its certificate in the meantime gets nothing.
     assertMayAsk(now.state);
     assertEnabled(now);
-    await assertCertificateStands(trx, ask.certificateSha256);
-    const { model: name, version, manifestDigest } = lease;
     const release: KeyRelease = {
       device: { id: device.id, tier: facts.appraisal.tier, certificate: ask.certificateSha256 },
       model: { name, version, manifestDigest },
@@ -225,12 +252,11 @@ async function record(
   });
 }
 
-async function newestPolicy(trx: WriteTransaction): Promise<number | null> {
-  const { newest } = await trx
-    .selectFrom('policy')
-    .select((q) => q.fn.max('version').as('newest'))
-    .executeTakeFirstOrThrow();
-  return newest;
+/** Throws `release-refused` for a lease that was ended while its answer waited. */
+export async function assertLeaseRuns({ read }: Pick<Database, 'read'>, { id }: Lease): Promise<void> {
+  const row = await read.selectFrom('lease').select('revoked_at').where('id', '=', id).executeTakeFirst();
+  if (row !== undefined && row.revoked_at === null) return;
+  throw new HubError('release-refused', 'this lease was ended while it was recorded: no key');
 }
 
 async function recordRefusal(
@@ -239,7 +265,7 @@ async function recordRefusal(
   appraisal: Appraisal,
   refusal: { policyVersion: number; reasons: readonly Reason[] },
 ): Promise<void> {
-  await parts.database.write(async (trx) => {
+  await parts.database.writeAsHub(async (trx) => {
     await recordAppraisal(trx, ask.deviceId, appraisal, ask.nowMs);
     await appendRefusal(trx, ask, refusal.reasons, refusal.policyVersion);
   });

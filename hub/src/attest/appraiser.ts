@@ -13,7 +13,7 @@ import { changeState } from '../registry/states.ts';
 import type { RootKeys } from '../identity/root-keys.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
-import type { ReferenceStore } from './reference-store.ts';
+import { type ReferenceStore, referencesState } from './reference-store.ts';
 
 // A fleet boots a handful of different logs; this many are kept replayed.
 const cachedLogsMost = 512;
@@ -26,6 +26,11 @@ export interface Appraised {
   /** The EAR as a JWT (spec/attestation-result.md). */
   readonly attestationResult: string;
 }
+
+// Which reference values were in force when an appraisal was made.
+const restsOn = new WeakMap<Appraisal, string>();
+const newReferences = 'reference-values-changed';
+const appraisedAgainMax = 10;
 
 export class Appraiser {
   readonly #references: ReferenceStore;
@@ -59,17 +64,19 @@ export class Appraiser {
     evidence: Evidence,
     expected: { readonly qualifyingData: Uint8Array; readonly nonce: Uint8Array; readonly nowMs: number },
   ): Promise<Appraised> {
+    const { sets, state } = await this.#references.active();
     const appraisal = appraiseEvidence({
       evidence,
       key: this.#rootKeys.attestationKey(device),
       tier: tierSchema.parse(device.tier),
       expectedQualifyingData: expected.qualifyingData,
       pcrSelection: this.#pcrs,
-      referenceValues: await this.#references.active(),
+      referenceValues: sets,
       lastBoot: device.reset_count < 0 ? undefined : { resetCount: device.reset_count, restartCount: 0 },
       logCache: this.#logs,
       dice: { trust: this.#diceTrust, atSeconds: Math.floor(expected.nowMs / 1_000) },
     });
+    restsOn.set(appraisal, state);
     const { referenceValues } = appraisal;
     const result = attestationResultOf(appraisal, {
       issuedAt: Math.floor(expected.nowMs / 1_000),
@@ -86,8 +93,30 @@ export class Appraiser {
 export type Standing = Pick<DeviceRecord, 'id' | 'state' | 'state_reason' | 'disabled_reason'>;
 
 /**
+ * Runs `work`, which appraises evidence and then records it; anew when reference values were published or withdrawn between the two.
+ */
+export async function untilReferencesStay<T>(work: () => Promise<T>): Promise<T> {
+  for (let again = 0; ; again += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      const changed = error instanceof HubError && error.reasons.some(({ code }) => code === newReferences);
+      if (!changed || again === appraisedAgainMax) throw error;
+    }
+  }
+}
+
+async function assertReferencesStay(trx: WriteTransaction, appraisal: Appraisal): Promise<void> {
+  const state = restsOn.get(appraisal);
+  if (state === undefined || state === (await referencesState(trx))) return;
+  const message = 'the reference values changed while this evidence was appraised: attest again';
+  throw new HubError('conflict', message, { reasons: [{ code: newReferences, message }] });
+}
+
+/**
  * Stores an appraisal with the device and lets the device's state follow: a healthy one becomes active, a contraindicated one suspect (its
- * leases end). A quote that was not the device's own says nothing about the device and changes no state.
+ * leases end). A quote that was not the device's own says nothing about the device and changes no state. Throws `conflict` when the reference
+ * values are others than those of the appraisal.
  */
 export async function recordAppraisal(
   trx: WriteTransaction,
@@ -100,6 +129,7 @@ export async function recordAppraisal(
     message: message.slice(0, loggedMessageMost),
   }));
   const { resetCount } = appraisal;
+  await assertReferencesStay(trx, appraisal);
   const device = await trx
     .updateTable('device')
     .set((q) => ({

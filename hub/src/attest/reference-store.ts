@@ -1,5 +1,6 @@
 // Reference values that publishers signed: what a healthy boot looks like. Parsed once and kept until the next publication.
 import { createHash, type KeyObject } from 'node:crypto';
+import type { Kysely } from 'kysely';
 import { parseReferenceValues, type ReferenceValues } from '@edgekeep/core/attest/reference-values';
 import { toHex } from '@edgekeep/core/bytes';
 import { verifyBundle } from '@edgekeep/core/model/signature/verify';
@@ -7,12 +8,18 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { listPublishers } from '../model/publishers.ts';
 import type { Database } from '../store/database.ts';
-import type { ReferenceValuesRow } from '../store/schema.ts';
+import type { ReferenceValuesRow, Tables } from '../store/schema.ts';
+
+export interface ActiveReferences {
+  /** As `referencesState` said it before they were read. */
+  readonly state: string;
+  readonly sets: readonly ReferenceValues[];
+}
 
 export class ReferenceStore {
   readonly #database: Database;
   readonly #pcrs: readonly number[];
-  #active: Promise<readonly ReferenceValues[]> | undefined;
+  #loaded: ActiveReferences | undefined;
 
   /** `pcrs` are those every quote covers: a set that constrains none of them is refused. */
   constructor(database: Database, pcrs: readonly number[]) {
@@ -20,10 +27,18 @@ export class ReferenceStore {
     this.#pcrs = pcrs;
   }
 
-  /** Every set that is not withdrawn. */
-  async active(): Promise<readonly ReferenceValues[]> {
-    this.#active ??= this.#load();
-    return this.#active;
+  /** Every set that is not withdrawn; parsed anew only when this node or another has published or withdrawn one. */
+  async active(): Promise<ActiveReferences> {
+    const state = await referencesState(this.#database.read);
+    if (this.#loaded?.state === state) return this.#loaded;
+    const rows = await this.#database.read
+      .selectFrom('reference_values')
+      .select('document')
+      .where('withdrawn_at', 'is', null)
+      .orderBy('published_at', 'desc')
+      .execute();
+    this.#loaded = { state, sets: rows.map((row) => parseReferenceValues(row.document, this.#pcrs)) };
+    return this.#loaded;
   }
 
   async list(): Promise<readonly ReferenceValuesRow[]> {
@@ -72,7 +87,6 @@ export class ReferenceStore {
         data,
       });
     });
-    this.#active = undefined;
     return row;
   }
 
@@ -97,18 +111,16 @@ export class ReferenceStore {
         data: {},
       });
     });
-    this.#active = undefined;
   }
+}
 
-  async #load(): Promise<readonly ReferenceValues[]> {
-    const rows = await this.#database.read
-      .selectFrom('reference_values')
-      .select('document')
-      .where('withdrawn_at', 'is', null)
-      .orderBy('published_at', 'desc')
-      .execute();
-    return rows.map((row) => parseReferenceValues(row.document, this.#pcrs));
-  }
+/** Names what is published and withdrawn now: rows are only added, and only withdrawn. */
+export async function referencesState(db: Kysely<Tables>): Promise<string> {
+  const { sets, withdrawn } = await db
+    .selectFrom('reference_values')
+    .select((q) => [q.fn.countAll<number>().as('sets'), q.fn.count<number>('withdrawn_at').as('withdrawn')])
+    .executeTakeFirstOrThrow();
+  return `${sets} ${withdrawn}`;
 }
 
 // The document is the one file of a single-file OMS model: resource "." (spec/model-signature.md).

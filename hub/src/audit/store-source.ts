@@ -42,7 +42,7 @@ export function checkpointsIn(database: Database): CheckpointStore {
     },
     save: async (note) => {
       const { size } = parseCheckpoint(parseNote(note).text);
-      await database.write(async (trx) => {
+      await database.writeAsHub(async (trx) => {
         await trx
           .insertInto('audit_checkpoint')
           .values({ size, note })

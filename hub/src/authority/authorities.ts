@@ -39,7 +39,7 @@ export class Authorities {
     const known = await database.read.selectFrom('root_authority').select('sha256').limit(1).executeTakeFirst();
     if (known === undefined) {
       const first = await readBirthCertificates(folder);
-      await database.write((trx) => adoptFirst(trx, { ...first, nowMs: clock() }));
+      await database.writeAsHub((trx) => adoptFirst(trx, { ...first, nowMs: clock() }));
     }
     return new Authorities(
       database,

@@ -12,6 +12,7 @@ import { alarmText, raiseAlarms } from './alarms.ts';
 import { activateIssuing, type AuthorityParts, subjectOf } from './issuing-orders.ts';
 import type { LiveCredential } from './server-credential.ts';
 import { issuingIdOf, issuingKeyName, readIssuingKey } from './state.ts';
+import { asHub } from '../store/authority.ts';
 
 export interface KeeperParts extends AuthorityParts {
   readonly credential: LiveCredential;
@@ -34,7 +35,7 @@ export class AuthorityKeeper implements AsyncDisposable {
 
   /** Does at once everything that is due. Rejects with the first thing that could not be done; the others were tried. */
   async sweep(): Promise<void> {
-    const done = this.#sweeping.then(() => this.#sweep());
+    const done = this.#sweeping.then(() => asHub(() => this.#sweep()));
     this.#sweeping = done.catch(() => undefined);
     return done;
   }

@@ -79,6 +79,6 @@ async function issueRecorded(parts: ServerCredentialParts): Promise<ServerCreden
   const { database, authorities, settings, clock } = parts;
   const { names, publicUrl } = settings;
   const credential = await issueServerCredential(authorities, names, { nowMs: clock(), publicUrl });
-  await database.write((trx) => recordHubCertificate(trx, credential.certificate, 'server'));
+  await database.writeAsHub((trx) => recordHubCertificate(trx, credential.certificate, 'server'));
   return credential;
 }

@@ -16,7 +16,7 @@ import { parsePublic, tpmName } from '@edgekeep/core/tpm/public-area';
 import type { DeviceIdentity, IdevidProofDocument } from '@edgekeep/wire/device-api';
 import type { Kysely } from 'kysely';
 import { wrapTargetOf } from '../access/wrap.ts';
-import { type Appraiser, isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
+import { type Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
@@ -180,19 +180,29 @@ export async function startEnrolment(
   };
 }
 
+interface EnrolmentAnswer {
+  readonly credentialSecret: Uint8Array | undefined;
+  readonly certificateRequest: Uint8Array;
+  readonly evidence: Evidence;
+  readonly witnessKey: string;
+  readonly idevidProof?: IdevidProofDocument | undefined;
+  readonly nonce: Uint8Array;
+  readonly nowMs: number;
+}
+
 /** Step two: checks the proofs, registers the device and issues its operational certificate. */
 export async function completeEnrolment(
   parts: EnrolmentParts,
   pending: PendingEnrolment,
-  proof: {
-    credentialSecret: Uint8Array | undefined;
-    certificateRequest: Uint8Array;
-    evidence: Evidence;
-    witnessKey: string;
-    idevidProof?: IdevidProofDocument | undefined;
-    nonce: Uint8Array;
-    nowMs: number;
-  },
+  proof: EnrolmentAnswer,
+): Promise<Certificate> {
+  return untilReferencesStay(() => completeOnce(parts, pending, proof));
+}
+
+async function completeOnce(
+  parts: EnrolmentParts,
+  pending: PendingEnrolment,
+  proof: EnrolmentAnswer,
 ): Promise<Certificate> {
   const { database, authorities, settings, appraiser } = parts;
   const { deviceId, identity, rootSha256, token, idevid, generation } = pending;
@@ -255,7 +265,8 @@ export async function completeEnrolment(
       throw refused('device-id-taken', `${deviceId} has enrolled or was wiped meanwhile: begin again`);
     const imported = await isExpected(trx, pending.proof);
     await assertRootNotFormer(trx, pending.proof, imported);
-    if (idevid !== undefined) await assertNotBlocked(trx, idevid.idevid.sha256, 'IDevID');
+    const { idevidSha256 } = pending.proof;
+    if (idevidSha256 !== undefined) await assertNotBlocked(trx, idevidSha256, 'IDevID');
     const group = await admit(trx, pending, { returning, imported, settings, row });
     if (token !== undefined) await spendShownToken(trx, token, { deviceId, nowMs });
     await takeWitnessKey(trx, proof.witnessKey, deviceId);

@@ -90,7 +90,7 @@ export function proveIdevid(
  * alert about the two: one is a clone. The one that came first stays. Ask only when the key was proven: certificates are public.
  */
 export async function refuseIdevidClone(
-  database: Pick<Database, 'read' | 'write'>,
+  database: Pick<Database, 'read' | 'writeAsHub'>,
   trusted: TrustedIdevid,
   came: { readonly deviceId: string; readonly address: string; readonly nowMs: number },
 ): Promise<void> {
@@ -98,7 +98,7 @@ export async function refuseIdevidClone(
   const other = await findOther(database.read, trusted, deviceId);
   if (other === undefined) return;
   const { serialNumber, sha256 } = trusted.idevid;
-  await database.write((trx) =>
+  await database.writeAsHub((trx) =>
     raiseAlert(trx, {
       kind: 'clone',
       severity: 'critical',

@@ -73,14 +73,19 @@ export function tokenUnfit(): HubError {
   );
 }
 
-/** Uses the token up; a second use in the meantime is refused. */
-export async function spendEnrolmentToken(trx: WriteTransaction, sha256: string, deviceId: string): Promise<void> {
+/** Uses the token up; refused when another device was faster, or the token has ended meanwhile. */
+export async function spendEnrolmentToken(
+  trx: WriteTransaction,
+  sha256: string,
+  { deviceId, nowMs }: { readonly deviceId: string; readonly nowMs: number },
+): Promise<void> {
   const result = await trx
     .updateTable('enrolment_token')
     .set({ used_by: deviceId })
     .where('sha256', '=', sha256)
     .where('used_by', 'is', null)
+    .where('expires_at', '>', nowMs)
     .executeTakeFirst();
   if (Number(result.numUpdatedRows) !== 1)
-    throw new HubError('enrolment-refused', 'this enrolment token was used meanwhile');
+    throw new HubError('enrolment-refused', 'this enrolment token was used meanwhile, or has ended');
 }

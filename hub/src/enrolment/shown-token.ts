@@ -45,7 +45,7 @@ export async function spendShownToken(
   use: { readonly deviceId: string; readonly nowMs: number },
 ): Promise<void> {
   if (token.kind === 'group') await spendGroupToken(trx, token.sha256, use.nowMs);
-  else await spendEnrolmentToken(trx, token.sha256, use.deviceId);
+  else await spendEnrolmentToken(trx, token.sha256, use);
 }
 
 /** As it stands in the audit log. */

@@ -15,6 +15,8 @@ import { HubError } from '../error.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import type { ConnectedWorkload, Connections, DeviceConnection, ShownCertificate } from '../presence/connections.ts';
 import type { HubSettings } from '../settings.ts';
+import { establish } from '../store/authority.ts';
+import { boundAuthority, certificateAuthority, strangerAuthority } from './device-authority.ts';
 
 export interface BoundDevice {
   readonly connection: DeviceConnection;
@@ -77,7 +79,7 @@ export class DeviceDoor {
 
   /** Counts a request before anything is done for it, once. Throws `rate-limited`. */
   spend(request: FastifyRequest): void {
-    this.#spend(this.anyone(request));
+    this.#spend(this.#connected(request));
   }
 
   /** What a route on this listener says of itself; the handler asks again, because a body takes its time. */
@@ -87,9 +89,9 @@ export class DeviceDoor {
 
   /** Any connection, with or without a certificate: for enrolment and public documents. */
   anyone(request: FastifyRequest): DeviceConnection {
-    const { socket } = request.raw;
-    if (!(socket instanceof TLSSocket)) throw new HubError('certificate-required', 'this listener speaks TLS only');
-    return this.#connections.of(socket);
+    const connection = this.#connected(request);
+    establish(strangerAuthority);
+    return connection;
   }
 
   /** A connection with a device certificate that is still valid; not yet proven to be the device's own. */
@@ -102,6 +104,7 @@ export class DeviceDoor {
     if (certificate.notAfterMs <= this.#clock()) {
       throw new HubError('certificate-required', 'the operational certificate has expired: enrol or renew it');
     }
+    establish(certificateAuthority(certificate, this.#clock));
     return { connection, deviceId: certificate.deviceId, certificateSha256: certificate.sha256 };
   }
 
@@ -111,6 +114,7 @@ export class DeviceDoor {
     if (!device.connection.bound) {
       throw new HubError('connection-unbound', 'prove the root of trust first: POST /v1/bind on this connection');
     }
+    establish(boundAuthority(device.connection));
     this.#connections.use(device.connection, this.#clock());
     return device;
   }
@@ -122,7 +126,13 @@ export class DeviceDoor {
       throw new HubError('certificate-required', 'connect with the certificate of a workload');
     if (workload.notAfterMs <= this.#clock())
       throw new HubError('certificate-required', 'the certificate of this workload has expired: ask the agent');
+    establish(certificateAuthority(workload, this.#clock));
     return workload;
+  }
+
+  #connected({ raw: { socket } }: FastifyRequest): DeviceConnection {
+    if (!(socket instanceof TLSSocket)) throw new HubError('certificate-required', 'this listener speaks TLS only');
+    return this.#connections.of(socket);
   }
 
   // A device has one budget over all its bound connections, and each workload its own. Before the bind a certificate may be a stolen one: it spends

@@ -1,11 +1,13 @@
 // The operator listener: who asks (an API token with a scope), and nothing else; the routes live with their subjects.
 import type { FastifyRequest } from 'fastify';
 import { assertScope, authenticate, type Caller } from '../people/api-token.ts';
+import { tokenAuthority } from '../people/token-authority.ts';
 import type { AccessGate } from '../access/gate.ts';
 import type { Scope } from '../people/roles.ts';
 import { TokenUse } from '../people/token-use.ts';
-import { approvedHeader, type ApprovedRequests } from '../people/approved-requests.ts';
+import { approvedHeader, type ApprovedRequest, type ApprovedRequests } from '../people/approved-requests.ts';
 import type { Clock } from '../clock.ts';
+import { actingNow, establish } from '../store/authority.ts';
 import type { Database } from '../store/database.ts';
 
 declare module 'fastify' {
@@ -21,12 +23,13 @@ declare module 'fastify' {
 }
 
 /**
- * Makes the hook that lets a request pass only with a token that has the scope, or with any valid token; it runs before the body is read or its
- * form is told.
+ * Makes the hooks that let a request pass only with a token that has the scope, or with any valid token: before the body is read or its form is
+ * told, and once more when it is here. What the handler then writes meets the same question in its own transaction (store/authority.ts).
  */
 export type RequireScope = (scope: Scope | 'any') => {
   readonly config: { readonly who: string };
   readonly onRequest: (request: FastifyRequest) => Promise<void>;
+  readonly preHandler: (request: FastifyRequest) => Promise<void>;
 };
 
 /** What the routes of a subject get that only reads and writes the store. */
@@ -36,6 +39,20 @@ export interface StoreRouteParts {
   readonly requireScope: RequireScope;
 }
 
+type Person = ApprovedRequest['people'][number];
+
+interface Askers {
+  readonly people: readonly [Person, ...Person[]];
+  readonly needs: Scope | 'any';
+}
+
+// Both counted when the approval was spent, and count again now, each for himself.
+function both({ people, scope }: ApprovedRequest): Askers {
+  const [requester, ...others] = people;
+  if (requester === undefined) throw new TypeError('an approved request of nobody');
+  return { people: [requester, ...others], needs: scope };
+}
+
 export function requireScopeWith(
   database: Database,
   clock: Clock,
@@ -43,21 +60,31 @@ export function requireScopeWith(
   gate: Pick<AccessGate, 'administer'>,
 ): RequireScope {
   const use = new TokenUse(database);
+  const one = async (request: FastifyRequest, scope: Scope | 'any'): Promise<Askers> => {
+    const nowMs = clock();
+    const caller = await authenticate(database, request.headers.authorization, nowMs);
+    use.note(caller, request.ip, nowMs);
+    return { people: [{ caller, address: request.ip }], needs: scope };
+  };
   return (scope) => ({
     config: { who: scope === 'any' ? 'any token' : scope },
     onRequest: async (request) => {
-      const nowMs = clock();
       const approved = approvedRequests.take(request.headers[approvedHeader]);
-      const caller = approved?.caller ?? (await authenticate(database, request.headers.authorization, nowMs));
-      if (approved === undefined) use.note(caller, request.ip, nowMs);
-      if (scope !== 'any') assertScope(caller, scope);
+      const { people, needs } = approved === undefined ? await one(request, scope) : both(approved);
+      const nowMs = clock();
       const changes = request.method !== 'GET' && request.method !== 'HEAD';
-      // What two people agreed on passed here when it was asked for, and its approval did, with the same scope.
-      if (approved === undefined) await gate.administer(caller, { address: request.ip, scope, changes, nowMs });
+      for (const { caller, address } of people) {
+        if (needs !== 'any') assertScope(caller, needs);
+        establish(tokenAuthority(caller, needs, clock));
+        await gate.administer(caller, { address, scope: needs, changes, nowMs });
+      }
+      const [{ caller }] = people;
       request.scope = scope;
       request.caller = caller;
       request.actor = approved?.actor ?? caller.actor;
       request.approved = approved !== undefined;
     },
+    // A body may have taken long to come. This is for what a handler does beside its writes.
+    preHandler: async () => actingNow()?.stands(database.read),
   });
 }

@@ -11,6 +11,7 @@ import type { TlsOptions } from 'node:tls';
 import { HubError } from '../error.ts';
 import { assertLimit, bodyBytes } from './body-limits.ts';
 import { noteRoute } from './route-table.ts';
+import { actByRequest } from './acting.ts';
 
 // A body that is too long is read to here and thrown away, so that the refusal arrives.
 const discardedBytesMost = 8 * 1024 * 1024;
@@ -45,6 +46,7 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string) {
     assertLimit(route);
     noteRoute(app.server, route);
   });
+  actByRequest(app);
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler(answerWith);

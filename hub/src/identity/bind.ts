@@ -4,7 +4,7 @@ import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { NONCE_LENGTH, qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { randomUUID } from 'node:crypto';
-import { type Appraiser, isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
+import { type Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import type { WitnessBoard } from '../audit/witness.ts';
 import { HubError } from '../error.ts';
 import type { BoundDevice } from '../http/device.ts';
@@ -35,6 +35,15 @@ const zeroNonce = new Uint8Array(NONCE_LENGTH);
 
 /** Binds the connection, or throws what stands against it. */
 export async function bindConnection(
+  parts: BindParts,
+  device: BoundDevice,
+  evidence: Evidence,
+  nowMs: number,
+): Promise<{ readonly deviceId: string; readonly state: string }> {
+  return untilReferencesStay(() => bindOnce(parts, device, evidence, nowMs));
+}
+
+async function bindOnce(
   parts: BindParts,
   { connection, deviceId, certificateSha256 }: BoundDevice,
   evidence: Evidence,

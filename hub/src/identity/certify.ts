@@ -5,7 +5,7 @@ import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest } from '@edgekeep/core/identity/certificate';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
-import { type Appraiser, isAuthentic, recordAppraisal } from '../attest/appraiser.ts';
+import { type Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
@@ -38,6 +38,15 @@ export interface CertifyProof {
  * once it was found to be the device's own, what a device that is cut off is told.
  */
 export async function certifyNextKey(
+  parts: CertifyParts,
+  device: DeviceRecord,
+  proof: CertifyProof,
+  entryKind: 'certificate-renewed' | 'device-recovered',
+): Promise<Certificate> {
+  return untilReferencesStay(() => certifyOnce(parts, device, proof, entryKind));
+}
+
+async function certifyOnce(
   parts: CertifyParts,
   device: DeviceRecord,
   proof: CertifyProof,

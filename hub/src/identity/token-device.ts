@@ -1,6 +1,7 @@
 // Devices that authenticate by HMAC tokens (spec/device-token.md): registered by an operator, secrets wrapped under the platform key, every
 // token accepted once. The lowest tier; nothing here leads to a model key.
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import type { Kysely } from 'kysely';
 import { parseUtf8, utf8 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { parseDeviceToken, verifyDeviceToken } from '@edgekeep/core/identity/device-token';
@@ -12,7 +13,7 @@ import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { recordChange } from '../registry/history.ts';
 import { arriveByToken, type TokenPlaceRule } from '../presence/token-place.ts';
-import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
+import type { DeviceRecord, DeviceRow, Tables } from '../store/schema.ts';
 import { findDevice, getDevice } from '../registry/states.ts';
 
 /** The tier of a device without any root of trust: below `software`, never attested. */
@@ -105,7 +106,7 @@ export async function useDeviceToken(database: Database, platformKey: PlatformKe
   const { nowMs, windowSeconds } = use;
   const token = parseOrRefuse(use.token);
   const device = await findDevice(database.read, token.deviceId);
-  const secrets = await secretsOf(database, platformKey, token.deviceId, nowMs);
+  const secrets = await secretsOf(database.read, platformKey, token.deviceId, nowMs);
   const window = { nowSeconds: Math.floor(nowMs / 1_000), seconds: windowSeconds };
   const verdict = verifyDeviceToken(token, secrets, window);
   if (verdict.kind === 'refused' || device === undefined || device.tier !== tokenTier || !mayReport(device))
@@ -123,6 +124,9 @@ export async function useDeviceToken(database: Database, platformKey: PlatformKe
     await trx.insertInto('used_token').values({ sha256, expires_at: expiresAt }).execute();
     const now = await getDevice(trx, token.deviceId);
     if (!mayReport(now)) throw refused();
+    // The secret may have been rolled since: those that count now decide.
+    const standing = await secretsOf(trx, platformKey, token.deviceId, nowMs);
+    if (verifyDeviceToken(token, standing, window).kind === 'refused') throw refused();
     const place = await arriveByToken(trx, now, use, use.placeRule);
     if (place === 'let-in')
       await trx.updateTable('device').set({ seen_at: nowMs }).where('id', '=', token.deviceId).execute();
@@ -207,12 +211,12 @@ async function insertSecret(
 }
 
 async function secretsOf(
-  database: Database,
+  db: Kysely<Tables>,
   platformKey: PlatformKey,
   deviceId: string,
   nowMs: number,
 ): Promise<readonly string[]> {
-  const rows = await database.read.selectFrom('device_secret').selectAll().where('device_id', '=', deviceId).execute();
+  const rows = await db.selectFrom('device_secret').selectAll().where('device_id', '=', deviceId).execute();
   return rows
     .filter((row) => row.expires_at === null || row.expires_at > nowMs)
     .map((row) =>

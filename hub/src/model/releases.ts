@@ -1,5 +1,6 @@
 // Releases of models: a signed manifest, sealed files, and the model key wrapped under the platform key. A release is created, filled
 // with its files, then published; only a published one is offered to devices.
+import type { Kysely } from 'kysely';
 import type { Readable } from 'node:stream';
 import { toHex } from '@edgekeep/core/bytes';
 import { manifestDigest, type ModelManifest, parseManifest } from '@edgekeep/core/model/manifest';
@@ -8,7 +9,7 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database } from '../store/database.ts';
-import type { ModelFileRow, ModelReleaseRow } from '../store/schema.ts';
+import type { ModelFileRow, ModelReleaseRow, Tables } from '../store/schema.ts';
 import type { Blobs } from './blobs.ts';
 import { listPublishers } from './publishers.ts';
 import { modelKeyLength, wrapModelKey } from './vault.ts';
@@ -176,17 +177,13 @@ export async function getRelease(database: Database, name: string, version: stri
 
 /** The release devices should run: the one published last, or the one of the version asked for. */
 export async function findPublishedRelease(database: Database, name: string, version?: string): Promise<Release> {
-  const row = await findPublishedRow(database, name, version);
+  const row = await findPublishedRow(database.read, name, version);
   return { row, files: await filesOf(database, row.name, row.version) };
 }
 
 /** As `findPublishedRelease`, without the list of its files. */
-export async function findPublishedRow(database: Database, name: string, version?: string): Promise<ModelReleaseRow> {
-  let query = database.read
-    .selectFrom('model_release')
-    .selectAll()
-    .where('name', '=', name)
-    .where('state', '=', 'published');
+export async function findPublishedRow(db: Kysely<Tables>, name: string, version?: string): Promise<ModelReleaseRow> {
+  let query = db.selectFrom('model_release').selectAll().where('name', '=', name).where('state', '=', 'published');
   if (version !== undefined) query = query.where('version', '=', version);
   const row = await query.orderBy('published_at', 'desc').orderBy('version', 'desc').limit(1).executeTakeFirst();
   if (row === undefined)

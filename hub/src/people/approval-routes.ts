@@ -48,7 +48,7 @@ export function approvalRoutes(
       // The policy is asked about the second person as it was about the first: with the scope of what is to be carried out.
       const scope = await scopeOfRequest(database, id);
       if (scope !== undefined) await gate.administer(caller, { address, scope, changes: true, nowMs: clock() });
-      return { id, ...(await twoPeople.approve(app, id, { caller, digest })) };
+      return { id, ...(await twoPeople.approve(app, id, { caller, address, digest })) };
     },
   );
   app.post(

@@ -55,9 +55,15 @@ export interface Granted {
 export async function keepRequest(
   database: Database,
   pending: PendingRequest,
-  by: { readonly caller: Caller; readonly person: string; readonly nowMs: number; readonly lifeSeconds: number },
+  by: {
+    readonly caller: Caller;
+    readonly person: string;
+    readonly address: string;
+    readonly nowMs: number;
+    readonly lifeSeconds: number;
+  },
 ): Promise<ApprovalRow> {
-  const { caller, person, nowMs, lifeSeconds } = by;
+  const { caller, person, address, nowMs, lifeSeconds } = by;
   const digest = requestDigest({ ...pending, body: utf8(pending.body) });
   return database.write(async (trx) => {
     const waiting = await trx
@@ -88,6 +94,7 @@ export async function keepRequest(
       decided_at: null,
       reason: null,
       answered_status: null,
+      address,
     };
     await trx.insertInto('approval').values(row).execute();
     await record(trx, 'approval-requested', row, { actor: caller.actor, nowMs });
@@ -142,7 +149,7 @@ export async function refuseRequest(
 export async function recordOutcome(database: Database, id: string, status: number): Promise<'executed' | 'failed'> {
   const state = status < 300 ? 'executed' : 'failed';
   const change = { state, answered_status: status } as const;
-  await database.write((trx) => trx.updateTable('approval').set(change).where('id', '=', id).execute());
+  await database.writeAsHub((trx) => trx.updateTable('approval').set(change).where('id', '=', id).execute());
   return state;
 }
 

@@ -1,12 +1,16 @@
 // Requests that two people agreed on and that are being carried out at this moment, between the approval and the request's own handler.
 import { randomBytes } from 'node:crypto';
 import type { Caller } from './api-token.ts';
+import type { Scope } from './roles.ts';
 
 /** Carries the word that a request was approved from this process to itself; from outside it is a guess at 256 bits. */
 export const approvedHeader = 'edgekeep-approved';
 
 export interface ApprovedRequest {
-  readonly caller: Caller;
+  /** Who asked for it, then who approved it, each with the address of his own request. */
+  readonly people: readonly { readonly caller: Caller; readonly address: string }[];
+  /** What both need. */
+  readonly scope: Scope;
   /** Both people, as they stand in the audit log. */
   readonly actor: string;
 }

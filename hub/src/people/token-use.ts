@@ -24,7 +24,7 @@ export class TokenUse {
     if (this.#writtenAt.size > rememberedMost && oldest !== undefined) this.#writtenAt.delete(oldest);
     const use = { last_used_at: nowMs, last_used_from: address };
     this.#database
-      .write((trx) => trx.updateTable('api_token').set(use).where('sha256', '=', sha256).execute())
+      .writeAsHub((trx) => trx.updateTable('api_token').set(use).where('sha256', '=', sha256).execute())
       // A hub that is stopping, or whose disk is full, refuses the request itself; its note is no loss.
       .catch(() => this.#writtenAt.delete(sha256));
   }

@@ -12,7 +12,7 @@ import type { ApprovalRow } from '../store/operator-tables.ts';
 import { assertScope, type Caller, grantedBy } from './api-token.ts';
 import { approvedHeader, type ApprovedRequests } from './approved-requests.ts';
 import { grantRequest, keepRequest, recordOutcome } from './approvals.ts';
-import { covers } from './roles.ts';
+import { covers, isScope, type Scope } from './roles.ts';
 import { type RootOperation, rootOperationOf } from './root-operations.ts';
 
 const pathMost = 300;
@@ -84,6 +84,7 @@ export class TwoPeople {
     const kept = await keepRequest(this.#database, pending, {
       caller,
       person: caller.person,
+      address: request.ip,
       nowMs: this.#clock(),
       lifeSeconds: this.#settings.approvalSeconds,
     });
@@ -99,11 +100,15 @@ export class TwoPeople {
   async approve(
     app: Pick<HttpServer, 'inject'>,
     id: string,
-    by: { readonly caller: Caller; readonly digest: string },
+    by: { readonly caller: Caller; readonly address: string; readonly digest: string },
   ): Promise<{ readonly state: 'executed' | 'failed'; readonly status: number; readonly answer: unknown }> {
     const { request, requester } = await grantRequest(this.#database, id, { ...by, nowMs: this.#clock() });
     const actor = `person:${request.person} with person:${request.decided_by ?? ''}`;
-    const key = this.#approved.add({ caller: requester, actor });
+    const people = [
+      { caller: requester, address: request.address ?? 'unknown' },
+      { caller: by.caller, address: by.address },
+    ];
+    const key = this.#approved.add({ people, scope: scopeOf(request), actor });
     const answer = await this.#carryOut(app, request, key);
     const state = await recordOutcome(this.#database, id, answer.statusCode);
     const parsed: unknown = answer.body === '' ? null : answer.json();
@@ -120,6 +125,11 @@ export class TwoPeople {
       this.#approved.take(key);
     }
   }
+}
+
+function scopeOf({ id, scope }: ApprovalRow): Scope {
+  if (isScope(scope)) return scope;
+  throw new HubError('approval-refused', `request ${id} asks for the scope ${scope}, which is no more`);
 }
 
 function canonicalText(body: unknown): string {

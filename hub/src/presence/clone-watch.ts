@@ -13,6 +13,7 @@ import type { DeviceConnection } from './connections.ts';
 import { networkOf } from './places.ts';
 import { presenceOf } from './read.ts';
 import { revoke } from '../revocation/order.ts';
+import { asHub } from '../store/authority.ts';
 
 // The first attempts are entries of their own, then one each minute that says how many there were.
 const entryRate = { perSecond: 1 / 60, burstSeconds: 600 };
@@ -82,7 +83,7 @@ export class CloneWatch {
       return;
     }
     this.#counted.delete(key);
-    await database.write(async (trx) => {
+    await database.writeAsHub(async (trx) => {
       if (attempt.reason !== unproven) await recordRefusal(trx, attempt, times, nowMs);
       await alarm(trx, attempt, times, nowMs);
     });
@@ -95,7 +96,7 @@ export class CloneWatch {
     this.#counted.clear();
     // A count that cannot be written is lost; the alert and its entries stand.
     await database
-      .write(async (trx) => {
+      .writeAsHub(async (trx) => {
         for (const { attempt, times } of counted) await alarm(trx, attempt, times, clock());
       })
       .catch(() => undefined);
@@ -109,18 +110,12 @@ export class CloneWatch {
         return;
       case 'revoke': {
         const target = { kind: 'serials', serials: [serial] } as const;
-        await revoke(this.#parts, {
-          target,
-          reason: 'keyCompromise',
-          note,
-          mayReturn: true,
-          actor: 'hub',
-          nowMs: clock(),
-        });
+        const order = { target, reason: 'keyCompromise', note, mayReturn: true, actor: 'hub', nowMs: clock() } as const;
+        await asHub(() => revoke(this.#parts, order));
         return;
       }
       case 'quarantine':
-        await quarantineDevice(this.#parts, { deviceId, reason: note, actor: 'hub', nowMs: clock() });
+        await asHub(() => quarantineDevice(this.#parts, { deviceId, reason: note, actor: 'hub', nowMs: clock() }));
     }
   }
 }

@@ -73,7 +73,7 @@ export class Presence implements AsyncDisposable {
 
   static async start(parts: PresenceParts): Promise<Presence> {
     const rows = new PresenceRows(randomUUID());
-    await parts.database.write((trx) => rows.beat(trx, parts.clock()));
+    await parts.database.writeAsHub((trx) => rows.beat(trx, parts.clock()));
     return new Presence(parts, rows);
   }
 
@@ -158,11 +158,11 @@ export class Presence implements AsyncDisposable {
       if (order.ends) held.socket.destroy();
       else if (order.rival !== undefined) this.#meet(held, order.rival, nowMs);
       const { usedAtMs = nowMs } = held.place ?? {};
-      await database.write((trx) => this.#rows.answer(trx, order.id, { usedAtMs, nowMs }));
+      await database.writeAsHub((trx) => this.#rows.answer(trx, order.id, { usedAtMs, nowMs }));
     }
     this.#ticks += 1;
     if (this.#ticks % ticksPerHeartbeat !== 0) return;
-    await database.write(async (trx) => {
+    await database.writeAsHub(async (trx) => {
       // Another node took this one for ended and cleared its rows, because the machine slept or its clock was set.
       const known = await this.#rows.beat(trx, nowMs);
       if (!known) for (const { connection } of this.#held.values()) await this.#insertAgain(trx, connection);
@@ -174,13 +174,13 @@ export class Presence implements AsyncDisposable {
     this.#stopped = true;
     clearInterval(this.#timer);
     clearTimeout(this.#flushing);
-    await this.#parts.database.write((trx) => this.#rows.leave(trx));
+    await this.#parts.database.writeAsHub((trx) => this.#rows.leave(trx));
   }
 
   async #report(id: string, seen: Parameters<typeof reportTwoPlaces>[1], rival: Rival): Promise<void> {
     const { database, settings, connections, witnesses } = this.#parts;
     const rule = settings.twoPlaces;
-    await database.write(async (trx) => {
+    await database.writeAsHub(async (trx) => {
       await this.#rows.contest(trx, id);
       await reportTwoPlaces(trx, seen, rule);
       if (rival.id !== undefined) await this.#rows.end(trx, [rival.id]);
@@ -235,7 +235,7 @@ export class Presence implements AsyncDisposable {
     const ids = [...this.#ended];
     this.#ended.clear();
     try {
-      await this.#parts.database.write((trx) => this.#rows.delete(trx, ids));
+      await this.#parts.database.writeAsHub((trx) => this.#rows.delete(trx, ids));
     } catch {
       // This node knows without the rows; others are told once the store takes writes again.
       if (!this.#stopped) for (const id of ids) this.#end(id);

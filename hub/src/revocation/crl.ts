@@ -97,7 +97,7 @@ export async function makeLastList(
 
 // RFC 5280 section 5.2.3: two lists never have one number, whichever node made them.
 function nextNumber(database: Database) {
-  return database.write((trx) =>
+  return database.writeAsHub((trx) =>
     trx
       .updateTable('revocation_state')
       .set((q) => ({ crl_number: q('crl_number', '+', 1) }))

@@ -136,7 +136,7 @@ export class OcspResponder {
   async #renew(): Promise<Credential> {
     const { database, issuing, clock } = this.#parts;
     const credential = await issueOcspCredential(issuing, { nowMs: clock() });
-    await database.write((trx) => recordHubCertificate(trx, credential.certificate, 'ocsp'));
+    await database.writeAsHub((trx) => recordHubCertificate(trx, credential.certificate, 'ocsp'));
     this.#credential = credential;
     return credential;
   }

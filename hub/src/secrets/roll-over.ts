@@ -45,13 +45,14 @@ export class PlatformKeyRoll implements AsyncDisposable {
     this.#unfinished = true;
     try {
       const generation = platformKey.newest + 1;
-      const key = randomBytes(platformKeyLength);
-      await keyStore.add(platformKeyName(generation), key);
-      platformKey.add(generation, key);
       const subject = `platform-key:${generation}`;
+      // First of all, because this transaction asks who orders it.
       await database.write((trx) =>
         appendEntry(trx, { at: clock(), kind: 'platform-key-roll-started', actor, subject, data: {} }),
       );
+      const key = randomBytes(platformKeyLength);
+      await keyStore.add(platformKeyName(generation), key);
+      platformKey.add(generation, key);
       return generation;
     } finally {
       this.#unfinished = platformKey.older.length > 0;
@@ -90,7 +91,7 @@ export class PlatformKeyRoll implements AsyncDisposable {
     for (const rewrapBatch of [rewrapModelKeys, rewrapDeviceSecrets]) {
       for (let done = batchMost; done === batchMost;) {
         if (this.#stopped) return;
-        done = await database.write((trx) => rewrapBatch(trx, platformKey));
+        done = await database.writeAsHub((trx) => rewrapBatch(trx, platformKey));
         values += done;
       }
     }
@@ -100,7 +101,7 @@ export class PlatformKeyRoll implements AsyncDisposable {
   async #end(values: number): Promise<void> {
     const { database, keyStore, platformKey, clock } = this.#parts;
     const { newest } = platformKey;
-    await database.write(async (trx) => {
+    await database.writeAsHub(async (trx) => {
       // Everything wrapped under an older generation was written by a transaction before this one.
       const left = await countOlder(trx, newest);
       if (left > 0) throw new HubError('store-failed', `${left} values are still wrapped under older generations`);

@@ -3,6 +3,7 @@
 import type { Kysely, Transaction } from 'kysely';
 import { CompiledQuery } from 'kysely';
 import { HubError } from '../error.ts';
+import { actingNow, actOn, runActing } from './authority.ts';
 import { migrate } from './migrations.ts';
 import type { Tables } from './schema.ts';
 import { openSqlite } from './sqlite.ts';
@@ -14,6 +15,9 @@ const groupMost = 256;
 // A queue longer than this means the disk has stopped: refuse new work rather than promise it.
 const queueMost = 20_000;
 
+/** Whether a write may belong to no request: true of tools and tests, which have a store to themselves. */
+export type AuthorityRule = 'required' | 'optional';
+
 interface Job {
   /** Runs the caller's statements; gives what to call once the group is durable. */
   readonly run: (trx: WriteTransaction) => Promise<() => void>;
@@ -24,28 +28,42 @@ export class Database {
   readonly read: Kysely<Tables>;
   readonly #writer: Kysely<Tables>;
   readonly #queue: Job[] = [];
+  readonly #authority: AuthorityRule;
   #draining: Promise<void> | undefined;
   #closed = false;
   /** Called after each group that was committed. */
   onCommit: () => void = () => {};
 
-  private constructor(writer: Kysely<Tables>, read: Kysely<Tables>) {
+  private constructor(writer: Kysely<Tables>, read: Kysely<Tables>, authority: AuthorityRule) {
     this.#writer = writer;
     this.read = read;
+    this.#authority = authority;
   }
 
-  /** Opens (and migrates) the SQLite store at `path`. */
-  static async open(path: string): Promise<Database> {
+  /** Opens (and migrates) the SQLite store at `path`. A hub that serves requests opens it with `required`. */
+  static async open(path: string, authority: AuthorityRule = 'optional'): Promise<Database> {
     const writer = openSqlite(path, 'write');
     await migrate(writer);
-    return new Database(writer, openSqlite(path, 'read'));
+    return new Database(writer, openSqlite(path, 'read'), authority);
   }
 
   /**
-   * Runs `work` inside the next group's transaction and resolves once that transaction is durable. If `work` throws, its own statements
-   * are undone (a savepoint) and the others of the group are not affected. `work` must await nothing but its own queries.
+   * Runs `work` on the authority of the request it belongs to, which is read again in the same transaction, before `work`; resolves once that
+   * transaction is durable. If `work` throws, its own statements are undone (a savepoint) and the others of the group are not affected. `work`
+   * must await nothing but its own queries. Throws `authority-missing` where no door has said who asks: then nothing is written.
    */
   async write<T>(work: (trx: WriteTransaction) => Promise<T>): Promise<T> {
+    const acting = actingNow();
+    if (acting !== undefined) return actOn(acting, work, (attempt) => this.writeAsHub(attempt));
+    if (this.#authority === 'optional') return this.writeAsHub(work);
+    throw new HubError('authority-missing', 'a write outside of every request: what the hub does for itself says so');
+  }
+
+  /**
+   * As `write`, for what the hub does for itself: its jobs, and what has to be recorded although the authority is gone (a refusal, a token that was
+   * used). Nobody's authority is read.
+   */
+  async writeAsHub<T>(work: (trx: WriteTransaction) => Promise<T>): Promise<T> {
     if (this.#closed) throw new HubError('hub-stopping', 'the store is closed');
     if (this.#queue.length >= queueMost)
       throw new HubError('rate-limited', 'the store is not keeping up: try again later');
@@ -55,7 +73,8 @@ export class Database {
         return () => resolve(value);
       };
       this.#queue.push({ run, fail: reject });
-      this.#draining ??= this.#drain();
+      // The queue serves every request, so it runs as a part of none.
+      this.#draining ??= runActing(undefined, () => this.#drain());
     });
   }
 

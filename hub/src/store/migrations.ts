@@ -13,6 +13,7 @@ import { migration as alerts } from './migrations/0009-alerts.ts';
 import { migration as presence } from './migrations/0009-presence.ts';
 import { migration as peopleAndWorkloads } from './migrations/0010-people-and-workloads.ts';
 import { migration as idevids } from './migrations/0012-idevids.ts';
+import { migration as authority } from './migrations/0015-authority.ts';
 import type { Tables } from './schema.ts';
 
 const migrations: Readonly<Record<string, Migration>> = {
@@ -28,6 +29,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0009-presence': presence,
   '0010-people-and-workloads': peopleAndWorkloads,
   '0012-idevids': idevids,
+  '0015-authority': authority,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => ({ ...migrations }) };

@@ -59,4 +59,6 @@ export interface ApprovalRow {
   readonly decided_at: number | null;
   readonly reason: string | null;
   readonly answered_status: number | null;
+  /** Where it was asked from; null for a request from before this was kept. */
+  readonly address: string | null;
 }

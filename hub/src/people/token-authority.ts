@@ -1,0 +1,22 @@
+// The authority of an operator's request: a token that counts, with the scope that the route asks for.
+import type { Clock } from '../clock.ts';
+import { HubError } from '../error.ts';
+import type { Authority } from '../store/authority.ts';
+import { assertScope, type Caller, findCaller } from './api-token.ts';
+import type { Scope } from './roles.ts';
+
+/** Token, person and scope as the store has them at the moment of the act; the clock as well, since a token may expire meanwhile. */
+export function tokenAuthority(
+  { tokenSha256 }: Pick<Caller, 'tokenSha256'>,
+  scope: Scope | 'any',
+  clock: Clock,
+): Authority {
+  return {
+    name: `token ${tokenSha256} ${scope}`,
+    async stands(db) {
+      const caller = await findCaller(db, tokenSha256, clock());
+      if (typeof caller === 'string') throw new HubError('token-refused', caller);
+      if (scope !== 'any') assertScope(caller, scope);
+    },
+  };
+}

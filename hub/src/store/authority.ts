@@ -1,0 +1,116 @@
+// On whose authority the hub acts (docs/design/authority-at-the-act.md). The door of a request establishes who asks; every write of that request
+// reads it again inside its own transaction. Time passes between the door and the act, and an attacker makes it pass slowly.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Kysely } from 'kysely';
+import { HubError } from '../error.ts';
+import type { Tables } from './schema.ts';
+
+export interface Authority {
+  /** What it is about. A request that establishes the same twice is asked once. */
+  readonly name: string;
+  /** Reads again what this authority rests on; throws what the door would say now. `db` is the transaction that is about to act. */
+  stands(db: Kysely<Tables>): Promise<void>;
+}
+
+/** That a policy permitted this request something. */
+export interface PolicyPermit {
+  readonly version: number;
+  /** Asks the policy that is in force now; throws its refusal, or grants a new permit under the same topic. */
+  readonly askAgain: () => Promise<void>;
+}
+
+// A policy is replaced now and then. A request that meets another one each time it asks has met a fault.
+const askedAgainMax = 20;
+
+/** What one request acts on. A door adds authorities and never takes one away; the gate adds what the policy permitted. */
+export class Acting {
+  readonly #authorities = new Map<string, Authority>();
+  readonly #permits = new Map<string, PolicyPermit>();
+
+  establish(authority: Authority): void {
+    if (!this.#authorities.has(authority.name)) this.#authorities.set(authority.name, authority);
+  }
+
+  /** Replaces an earlier permit of the same topic. */
+  permit(topic: string, permit: PolicyPermit): void {
+    this.#permits.set(topic, permit);
+  }
+
+  /** Says no more than the authorities alone: for acts that are not writes. */
+  async stands(db: Kysely<Tables>): Promise<void> {
+    this.assertEstablished();
+    for (const authority of this.#authorities.values()) await authority.stands(db);
+  }
+
+  assertEstablished(): void {
+    if (this.#authorities.size > 0) return;
+    throw new HubError('authority-missing', 'a write of a request whose door has established no authority');
+  }
+
+  /** The topics that a newer policy has not been asked about. */
+  async unasked(db: Kysely<Tables>): Promise<readonly PolicyPermit[]> {
+    if (this.#permits.size === 0) return [];
+    const version = await newestPolicyVersion(db);
+    return [...this.#permits.values()].filter((permit) => permit.version !== version);
+  }
+}
+
+export async function newestPolicyVersion(db: Kysely<Tables>): Promise<number | null> {
+  const { newest } = await db
+    .selectFrom('policy')
+    .select((q) => q.fn.max('version').as('newest'))
+    .executeTakeFirstOrThrow();
+  return newest;
+}
+
+const storage = new AsyncLocalStorage<Acting | undefined>();
+
+/** Runs `work` as a part of the request that `acting` belongs to; with undefined, as a part of none. */
+export function runActing<T>(acting: Acting | undefined, work: () => T): T {
+  return storage.run(acting, work);
+}
+
+/** What the request that runs now acts on; undefined outside of requests. */
+export function actingNow(): Acting | undefined {
+  return storage.getStore();
+}
+
+/** Called by a door once it knows who asks. Outside of requests, where nothing is written for anybody, it does nothing. */
+export function establish(authority: Authority): void {
+  actingNow()?.establish(authority);
+}
+
+type Attempt<T> =
+  | { readonly kind: 'done'; readonly value: T }
+  | { readonly kind: 'ask'; readonly of: readonly PolicyPermit[] };
+
+/**
+ * Runs `work` on the authority of the request, in the transactions that `transact` makes. Where the policy was replaced since it was asked, it is
+ * asked again outside the transaction, and the write is tried anew.
+ */
+export async function actOn<Trx extends Kysely<Tables>, T>(
+  acting: Acting,
+  work: (trx: Trx) => Promise<T>,
+  transact: (attempt: (trx: Trx) => Promise<Attempt<T>>) => Promise<Attempt<T>>,
+): Promise<T> {
+  acting.assertEstablished();
+  for (let asked = 0; asked <= askedAgainMax; asked += 1) {
+    const attempt = await transact(async (trx) => {
+      await acting.stands(trx);
+      const unasked = await acting.unasked(trx);
+      return unasked.length > 0 ? { kind: 'ask', of: unasked } : { kind: 'done', value: await work(trx) };
+    });
+    if (attempt.kind === 'done') return attempt.value;
+    for (const { askAgain } of attempt.of) await askAgain();
+  }
+  throw new HubError('conflict', 'the policy is replaced faster than it can be asked: try again');
+}
+
+const hubItself: Authority = { name: 'hub', stands: () => Promise.resolve() };
+
+/** Runs `work` on the hub's own authority: a job, or a response to an attack, that uses what requests use as well. */
+export function asHub<T>(work: () => T): T {
+  const acting = new Acting();
+  acting.establish(hubItself);
+  return runActing(acting, work);
+}
