@@ -11,7 +11,7 @@ import type { TlsOptions } from 'node:tls';
 import { HubError } from '../error.ts';
 import { assertLimit, bodyBytes } from './body-limits.ts';
 import { noteRoute } from './route-table.ts';
-import { actByRequest } from './acting.ts';
+import { beginActing, goOnActing } from './acting.ts';
 
 // A body that is too long is read to here and thrown away, so that the refusal arrives.
 const discardedBytesMost = 8 * 1024 * 1024;
@@ -46,7 +46,8 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string) {
     assertLimit(route);
     noteRoute(app.server, route);
   });
-  actByRequest(app);
+  app.addHook('onRequest', beginActing);
+  app.addHook('preValidation', goOnActing);
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler(answerWith);
