@@ -7,6 +7,7 @@ import { personNameSchema } from '@edgekeep/wire/people-api';
 import { installBirthCertificates } from './birth.ts';
 import { resetPolicy } from './access/reset-policy.ts';
 import { HubError } from './error.ts';
+import { type FolderLock, lockFolder } from './folder-lock.ts';
 import { initHub, type NewHub } from './init.ts';
 import type { KeyStore } from './secrets/key-store.ts';
 import { openKeyStore, openSealed } from './secrets/open-keys.ts';
@@ -20,6 +21,7 @@ import { gatherFromPerson, gatherOffer, needsNobody, type UnlockSources } from '
 import { giveToHub, type UnlockAnswer, waitForUnlock } from './secrets/waiting.ts';
 import { parseHubSettings, readHubSettings } from './settings.ts';
 import { startHub } from './start.ts';
+import { asFolderError } from './world-failure.ts';
 
 const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]
        edgekeep hub install-issuing FILE --data DIR [--root-sha256 HEX]
@@ -59,12 +61,19 @@ const parse = (argv: readonly string[]) => parseArgs({ args: [...argv], allowPos
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
   try {
     return await main(argv);
-  } catch (error) {
+  } catch (thrown) {
+    const error = asFolderError(dataFolderIn(argv), thrown);
     const code = error instanceof HubError ? `${error.code}: ` : '';
     process.stderr.write(`edgekeep hub: ${code}${error instanceof Error ? error.message : String(error)}\n`);
     if (!(error instanceof HubError)) return 5;
     return error.code === 'unlock-refused' ? 1 : error.code === 'request-invalid' ? 2 : 3;
   }
+}
+
+/** For a message about a failure that does not say where it was. */
+function dataFolderIn(argv: readonly string[]): string {
+  const at = argv.indexOf('--data');
+  return argv[at + 1] ?? 'the data folder';
 }
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -129,6 +138,7 @@ async function init(folder: string, values: Values): Promise<number> {
 }
 
 async function putPolicyBack(folder: string, values: Values): Promise<number> {
+  using _ = lockHub(folder);
   const version = await resetPolicy(folder, Date.now());
   const text = `policy version ${version}, the default, is in force once the hub runs\n`;
   process.stdout.write(values.json === true ? `${JSON.stringify({ version })}\n` : text);
@@ -176,13 +186,21 @@ function parseSettings(text: string): object {
   throw new HubError('settings-invalid', '--settings takes a JSON object (docs/settings.md)');
 }
 
+/** Takes the folder of a hub that does not run. Nothing is written into a folder that holds none. */
+function lockHub(folder: string): FolderLock {
+  if (existsSync(join(folder, 'hub.sqlite'))) return lockFolder(folder);
+  throw new HubError('settings-invalid', `${folder} holds no hub: \`edgekeep hub init --data ${folder}\` makes one`);
+}
+
 async function run(folder: string, values: Values): Promise<number> {
   const warning = await coreDumpWarning();
   if (warning !== undefined) process.stderr.write(`edgekeep hub: warning: ${warning}\n`);
   const settings = await readHubSettings(folder);
   const sources = sourcesOf(values, settings.unlockProgram);
+  // Before anybody is asked for a passphrase.
+  using lock = lockHub(folder);
   const keyStore = values.wait === true ? await openOrWait(folder, sources) : await openKeyStore(folder, sources);
-  const hub = await startHub(folder, settings, undefined, keyStore);
+  const hub = await startHub(folder, settings, undefined, keyStore, lock);
   const { deviceAddress: device, operatorAddress: operator } = hub;
   const text = `ready: devices on ${device.host}:${device.port}, operators on https://${operator.host}:${operator.port}`;
   process.stdout.write(`${values.json === true ? JSON.stringify({ ready: true, device, operator }) : text}\n`);
@@ -239,6 +257,7 @@ async function unlock(folder: string, values: Values): Promise<number> {
 
 async function changeUnlockers(folder: string, values: Values): Promise<number> {
   const { unlockProgram } = await readHubSettings(folder);
+  using _ = lockHub(folder);
   const words = values.add ?? [];
   if (words.some((word) => word === 'none' || word.startsWith('program:'))) {
     throw new HubError(

@@ -6,6 +6,7 @@ import type { AuditLog } from './audit/log.ts';
 import { AuthorityKeeper } from './authority/keeper.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { createDeviceListener } from './device-listener.ts';
+import { type FolderLock, lockFolder } from './folder-lock.ts';
 import { endConnectionsOnClose } from './http/open-connections.ts';
 import { type Route, routesOf } from './http/route-table.ts';
 import type { HttpServer } from './http/server.ts';
@@ -14,6 +15,7 @@ import { openParts } from './parts.ts';
 import type { KeyStore } from './secrets/key-store.ts';
 import { plainKeys } from './secrets/plain-keys.ts';
 import type { HubSettings } from './settings.ts';
+import { asFolderError, portError } from './world-failure.ts';
 
 export interface Hub {
   readonly deviceAddress: { readonly host: string; readonly port: number };
@@ -33,16 +35,22 @@ export interface Hub {
 
 /**
  * Starts a hub on an initialised data folder and resolves once both listeners accept. `keyStore` is taken over; without one the keys are plain files, or
- * `keys-locked` is thrown.
+ * `keys-locked` is thrown. `lock` is taken over, too; without one the folder is locked here. Throws `folder-in-use`, `folder-unusable`, `port-unusable`.
  */
 export async function startHub(
   folder: string,
   settings: HubSettings,
   clock: Clock = systemClock,
   keyStore: KeyStore = plainKeys(join(folder, 'keys')),
+  lock?: FolderLock,
 ): Promise<Hub> {
   await using opened = new AsyncDisposableStack();
-  const parts = opened.use(await openParts(folder, settings, clock, keyStore));
+  opened.use(lock ?? lockFolder(folder));
+  const parts = opened.use(
+    await openParts(folder, settings, clock, keyStore).catch((error: unknown) => {
+      throw asFolderError(folder, error);
+    }),
+  );
   const device = opened.adopt(createDeviceListener(parts), (app) => app.close());
   const devicePort = () => addressOf(device).port;
   const operator = opened.adopt(await createOperatorListener(parts, devicePort), (app) => app.close());
@@ -60,8 +68,11 @@ export async function startHub(
   );
   // Whatever fell due while the hub was down, and what a kill left half done.
   await keeper.sweep().catch((error: unknown) => warn(error instanceof Error ? error.message : String(error)));
-  await device.listen(settings.device);
-  await operator.listen(settings.operator);
+  for (const [name, app] of [['device', device] as const, ['operator', operator] as const]) {
+    await app.listen(settings[name]).catch((error: unknown) => {
+      throw portError(name, settings[name], error);
+    });
+  }
   const running = opened.move();
   const { keys, log } = parts;
   return {

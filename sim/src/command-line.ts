@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { table } from '@edgekeep/cli/table';
 import { type Demo, demoModel, startDemo } from './demo.ts';
+import { failureLine } from './failure.ts';
 import { type Tally, tallyTestSet } from './predictions.ts';
 import { proveRelease } from './proof.ts';
 import { type Progress, startProgress } from './progress.ts';
@@ -38,16 +39,34 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  const stopped = stopSignal();
   const folder = resolve(values.data ?? join(root, '.demo'));
+  try {
+    return await run(folder, {
+      exitWhenDone: values['exit-when-done'] === true,
+      allowSoftware: values['allow-software'] === true,
+    });
+  } catch (error) {
+    const line = failureLine(error, folder);
+    // Anything else is a fault of this program, and says where.
+    if (line === undefined) throw error;
+    process.stderr.write(`npm start: ${line}\n`);
+    return 1;
+  }
+}
+
+async function run(
+  folder: string,
+  { exitWhenDone, allowSoftware }: { readonly exitWhenDone: boolean; readonly allowSoftware: boolean },
+): Promise<number> {
+  const stopped = stopSignal();
   const progress = startProgress(
     (text) => process.stdout.write(text),
     () => performance.now(),
   );
-  await using demo = await startDemo(folder, { allowSoftware: values['allow-software'] === true, progress });
+  await using demo = await startDemo(folder, { allowSoftware, progress });
   const good = await tell(demo, folder, progress);
   const devices = `hub and ${demo.outcomes.length} devices`;
-  if (values['exit-when-done'] === true) {
+  if (exitWhenDone) {
     process.stdout.write(
       `ready: ${devices} ran${good ? ', every one ended as it should' : ', NOT every one as it should'}\n`,
     );

@@ -24,17 +24,25 @@ export interface DemoHub {
 // Short, so that the demo shows a lease being renewed if it is left running.
 const demoLeaseSeconds = 600;
 
-/** `vendorRoots` are PEM texts by file name. The ports of the last start are taken again when they are free. */
-export async function startDemoHub(folder: string, vendorRoots: ReadonlyMap<string, string>): Promise<DemoHub> {
+// A demo that was killed and is started again does not wait long for its old connections to count as gone; several check-ins fit in.
+const demoSilentSeconds = 10;
+
+/** `vendorRoots` are PEM texts by file name. The usual ports are taken when they are free, else others, and `say` says so. */
+export async function startDemoHub(
+  folder: string,
+  vendorRoots: ReadonlyMap<string, string>,
+  say: (line: string) => void,
+): Promise<DemoHub> {
   const hubFolder = join(folder, 'hub');
   const operatorFile = join(hubFolder, 'operator.json');
   const isNew = !(await exists(operatorFile));
   const settings = parseHubSettings(
     {
-      device: { port: await freePort(8443) },
-      operator: { port: await freePort(8444) },
+      device: { port: await freePort(8443, say) },
+      operator: { port: await freePort(8444, say) },
       logOrigin: 'edgekeep.demo/log',
       leaseSeconds: demoLeaseSeconds,
+      identity: { silentSeconds: demoSilentSeconds },
       requestsPerSecondMost: 100,
       logLevel: 'error',
     },
@@ -81,10 +89,13 @@ async function openPublisher(folder: string): Promise<{ signer: Signer; keyFile:
 }
 
 /** `preferred`, or any free port when somebody has it. */
-async function freePort(preferred: number): Promise<number> {
+async function freePort(preferred: number, say: (line: string) => void): Promise<number> {
   return new Promise((resolve) => {
     const probe = createServer();
-    probe.once('error', () => resolve(0));
+    probe.once('error', () => {
+      say(`port ${preferred} is in use on this machine: taking another one`);
+      resolve(0);
+    });
     probe.listen(preferred, '127.0.0.1', () => probe.close(() => resolve(preferred)));
   });
 }

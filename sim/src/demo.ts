@@ -7,25 +7,20 @@ import { publishModel, readGuardSettings } from '@edgekeep/cli/model/publication
 import { publishReferenceValues } from '@edgekeep/cli/reference/publish';
 import { encodeVerifierKey } from '@edgekeep/core/audit/note';
 import { encodeReferenceValues } from '@edgekeep/core/attest/reference-values';
-import { simulatorAvailable } from '@edgekeep/hardware/tpm/simulator-manufacture';
+import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
+import { lockFolder } from '@edgekeep/hub/folder-lock';
 import * as api from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
 import { type Application, signApplication } from './application.ts';
-import { type DemoDevice, type DeviceOrder, powerOn, startDemoAgent } from './demo-device.ts';
+import { type DemoDevice, startDemoAgent } from './demo-device.ts';
 import { type DemoHub, startDemoHub } from './demo-hub.ts';
-import { alteredStages, healthyStages, referenceValuesOf } from './firmware.ts';
+import { healthyStages, referenceValuesOf } from './firmware.ts';
+import { powerOnFleet } from './fleet.ts';
 import { Outcome } from './outcome.ts';
 import type { Progress } from './progress.ts';
 
 const example = join(dirname(fileURLToPath(import.meta.url)), '../../examples/surface-inspection');
 export const demoModel = { name: 'surface-inspection', version: '1.0.0' } as const;
-
-const fleet: readonly DeviceOrder[] = [
-  { id: 'press-1', tier: 'tpm', stages: healthyStages },
-  { id: 'press-2', tier: 'tpm', stages: healthyStages },
-  { id: 'press-3-altered', tier: 'tpm', stages: alteredStages },
-  { id: 'press-4-software', tier: 'software', stages: healthyStages },
-];
 
 // Leaves a software root of trust in: it can't be affirmed, but its boot statement must at least not be contradicted.
 const softwareAllowedPolicy = `@id("attested-tpm")
@@ -51,32 +46,39 @@ export async function startDemo(
 ): Promise<Demo> {
   const { progress } = options;
   await using stack = new AsyncDisposableStack();
-  const orders = await chooseFleet(progress);
-  progress.say(`powering on ${orders.length} devices`);
-  const devices = await Promise.all(orders.map((order) => powerOn(folder, order)));
-  for (const { simulator } of devices) if (simulator !== undefined) stack.use(simulator);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  // Before anything is powered on: the simulators of a demo that runs are in this folder.
+  stack.use(lockFolder(folder));
+  const { devices, withoutTpm } = await powerOnFleet(folder, progress, stack);
+  const allowSoftware = options.allowSoftware || withoutTpm;
 
-  const hub = await startDemoHub(folder, await vendorRoots(devices));
+  const hub = await startDemoHub(folder, await vendorRoots(devices), (line) => progress.say(line));
   stack.use(hub.hub);
   progress.say(hub.isNew ? 'made a hub: keys, certificate authority, audit log' : 'using the hub of the last start');
   const application = await signApplication(join(folder, 'publisher', 'application'), hub.publisher);
   await publishBoot(folder, hub, application, progress);
   await publishExample(hub, progress);
-  if (options.allowSoftware) {
-    await hub.operator.send('PUT', '/v1/policy', { text: softwareAllowedPolicy }, api.policyView);
-    progress.say('policy: software-only devices are allowed too');
-  }
+  await applyPolicy(hub, allowSoftware, progress);
 
-  const outcomes = await Promise.all(devices.map((device) => start(stack, hub, device, application, options)));
+  const order = { allowSoftware, progress };
+  const outcomes = await Promise.all(devices.map((device) => start(stack, hub, device, application, order)));
   await Promise.all(outcomes.map((outcome) => outcome.settled));
   const moved = stack.move();
   return { hub, outcomes, testImages: join(example, 'test-set'), [Symbol.asyncDispose]: () => moved.disposeAsync() };
 }
 
-async function chooseFleet(progress: Progress): Promise<readonly DeviceOrder[]> {
-  if (await simulatorAvailable()) return fleet;
-  progress.say('no swtpm on this machine: going without the three TPM devices (apt-get install swtpm swtpm-tools)');
-  return fleet.filter(({ tier }) => tier === 'software');
+/** The policy of this start: one of an earlier start with other devices does not go on. */
+async function applyPolicy({ operator }: DemoHub, allowSoftware: boolean, progress: Progress): Promise<void> {
+  const { text } = await operator.get('/v1/policy', api.policyView);
+  const isAllowed = text === softwareAllowedPolicy;
+  if (isAllowed === allowSoftware) return;
+  const wanted = allowSoftware ? softwareAllowedPolicy : defaultPolicyText;
+  await operator.send('PUT', '/v1/policy', { text: wanted }, api.policyView);
+  progress.say(
+    allowSoftware
+      ? 'policy: software-only devices are allowed too'
+      : 'policy: the default again, keys for attested TPM devices only',
+  );
 }
 
 async function vendorRoots(devices: readonly DemoDevice[]): Promise<ReadonlyMap<string, string>> {

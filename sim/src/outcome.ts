@@ -62,6 +62,11 @@ export class Outcome {
         this.degraded = event.degraded;
         return this.#become('serving', 'attested, key released, model open in memory');
       case 'refused':
+        // After a kill -9: the hub still takes the last start for connected. The agent tries again.
+        if (event.code === 'identity-in-use') {
+          this.why = event.message;
+          return;
+        }
         return this.#become(event.code, event.reasons[0]?.message ?? event.message);
       case 'recovery':
         return this.#become('recovery', event.why);

@@ -6,13 +6,14 @@ import { createInterface } from 'node:readline';
 import type { Operator } from '@edgekeep/cli/operator';
 import { z } from 'zod';
 import type { DeviceListener } from './device-link.ts';
+import { endChild } from './child.ts';
 import { operatorAt } from './hub-world.ts';
 
 const address = z.object({ host: z.string(), port: z.number() });
 const readyLine = z.object({ ready: z.literal(true), device: address, operator: address });
 const main = createRequire(import.meta.url).resolve('@edgekeep/hub/main');
 
-export class HubProcess implements DeviceListener {
+export class HubProcess implements DeviceListener, AsyncDisposable {
   readonly deviceAddress: DeviceListener['deviceAddress'];
   readonly rootPem: string;
   readonly operator: Operator;
@@ -39,28 +40,35 @@ export class HubProcess implements DeviceListener {
     child.stderr.on('data', (chunk: Buffer) => {
       complaint = (complaint + chunk.toString('utf8')).slice(-4_000);
     });
+    // However the start fails, the process does not outlive it.
+    await using started = new AsyncDisposableStack();
+    started.defer(() => endChild(child, 'SIGKILL'));
     const lines = createInterface({ input: child.stdout });
     const first = await Promise.race([once(lines, 'line'), once(child, 'exit').then(() => undefined)]);
     if (first === undefined) throw new Error(`the hub ended at its start: ${complaint.trim()}`);
     const { device, operator } = readyLine.parse(JSON.parse(String(first[0])));
-    return new HubProcess(child, device, rootPem, await operatorAt(operatorFile, operator));
+    const hub = new HubProcess(child, device, rootPem, await operatorAt(operatorFile, operator));
+    started.move();
+    return hub;
+  }
+
+  get processId(): number {
+    return this.#child.pid ?? 0;
   }
 
   /** kill -9. */
   async kill(): Promise<void> {
-    await this.#end('SIGKILL');
+    await endChild(this.#child, 'SIGKILL');
   }
 
   /** An orderly stop; gives the exit code. */
   async stop(): Promise<number | null> {
-    await this.#end('SIGTERM');
+    await endChild(this.#child, 'SIGTERM');
     return this.#child.exitCode;
   }
 
-  async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const exit = once(this.#child, 'exit');
-    this.#child.kill(signal);
-    await exit;
+  /** Killed, if it still runs: a test that failed does not wait for an orderly stop. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
   }
 }

@@ -52,6 +52,10 @@ export class SmallDisk {
     execFileSync('find', [this.folder, '-maxdepth', '1', '-name', 'filler-*', '-delete']);
   }
 
+  async makeReadOnly(): Promise<void> {
+    execFileSync('mount', ['-o', 'remount,ro', this.folder], { stdio: 'pipe' });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     execFileSync('umount', ['-l', this.folder], { stdio: 'pipe' });
   }

@@ -1,7 +1,7 @@
 // Manufacturing a simulated TPM: swtpm_setup makes the endorsement keys, and swtpm's local CA, kept in a folder of the caller's choice,
 // certifies them as a TPM vendor would.
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { access, constants, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -15,17 +15,11 @@ const lockPollMilliseconds = 50;
 /** Manufacturing takes a second or two: the holder of an older lock was killed. */
 const lockStaleMilliseconds = 60_000;
 
-/** Whether swtpm, its set-up tool and its local CA are installed. */
-export async function simulatorAvailable(): Promise<boolean> {
-  const tools = await Promise.all(['swtpm', 'swtpm_setup', 'swtpm_localca'].map(findTool));
-  return tools.every((tool) => tool !== undefined);
-}
-
 /** The absolute path of an installed program, or undefined. */
 export async function findTool(name: string): Promise<string | undefined> {
   for (const folder of [...(process.env['PATH'] ?? '').split(delimiter), ...toolFolders]) {
     const path = join(folder, name);
-    if (folder !== '' && (await exists(path))) return path;
+    if (folder !== '' && (await isProgram(path))) return path;
   }
   return undefined;
 }
@@ -88,6 +82,14 @@ async function withLock(path: string, action: () => Promise<void>): Promise<void
   } finally {
     await rm(path, { recursive: true, force: true });
   }
+}
+
+async function isProgram(path: string): Promise<boolean> {
+  const isExecutable = await access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+  return isExecutable && (await stat(path)).isFile();
 }
 
 async function exists(path: string): Promise<boolean> {

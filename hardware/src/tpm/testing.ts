@@ -5,11 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { TpmSimulator } from './simulator.ts';
-import { findTool, simulatorAvailable } from './simulator-manufacture.ts';
+import { findTool } from './simulator-manufacture.ts';
 
 const run = promisify(execFile);
-
-export { simulatorAvailable };
 
 /** The `skip` option of a test that needs these programs: false, or the reason. In CI nothing is skipped, so a missing program fails there. */
 export async function skipWithout(...tools: readonly string[]): Promise<string | false> {

@@ -1,0 +1,64 @@
+// What a failing world looks like to a person: a folder that is read-only, a disk that is full, a port that is taken. Node and SQLite name these by
+// numbers and abbreviations.
+import { HubError } from './error.ts';
+
+const systemTexts: Readonly<Record<string, string>> = {
+  EACCES: 'this user may not write there',
+  EPERM: 'this user may not write there',
+  EROFS: 'it is read-only',
+  ENOSPC: 'no space is left on its disk',
+  EDQUOT: 'the disk quota is used up',
+  ENOTDIR: 'a part of its path is no folder',
+  EMFILE: 'too many files are open (ulimit -n)',
+  ENFILE: 'too many files are open on this machine',
+};
+
+/** Primary result codes of SQLite. */
+const sqliteTexts: ReadonlyMap<number, string> = new Map([
+  [5, 'its store is locked by another program'],
+  [8, 'it is read-only'],
+  [10, 'its disk fails or is full'],
+  [11, 'its store is damaged: restore it from a backup'],
+  [13, 'no space is left on its disk'],
+  [14, 'its store cannot be opened: permissions, or no space left'],
+  [26, 'hub.sqlite is no store'],
+]);
+
+const portTexts: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program has it',
+  EACCES: 'this user may not open it (ports below 1024 need a right of their own)',
+  EADDRNOTAVAIL: 'this machine has no such address',
+};
+
+/** In words, where the failure is one of the world; undefined for anything else. */
+export function worldFailureOf(error: unknown): string | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {
+    if ('errcode' in at && typeof at.errcode === 'number') return sqliteTexts.get(at.errcode & 0xff);
+    if ('code' in at && typeof at.code === 'string' && at.code in systemTexts) return systemTexts[at.code];
+  }
+  return undefined;
+}
+
+export function failureText(error: unknown): string {
+  return worldFailureOf(error) ?? (error instanceof Error ? error.message : String(error));
+}
+
+/** The same error, or `folder-unusable` where it says that the data folder fails. */
+export function asFolderError(folder: string, error: unknown): unknown {
+  const text = worldFailureOf(error);
+  if (text === undefined || (error instanceof HubError && error.code !== 'store-failed')) return error;
+  return new HubError('folder-unusable', `${folder} cannot be used: ${text}`, { cause: error });
+}
+
+/** Why a listener does not open. */
+export function portError(
+  who: 'device' | 'operator',
+  { host, port }: { readonly host: string; readonly port: number },
+  cause: unknown,
+): unknown {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const text = portTexts[code];
+  if (text === undefined) return cause;
+  const message = `the ${who} port ${host}:${port} cannot be opened: ${text}; end that program, or set ${who}.port or ${who}.host in hub.json`;
+  return new HubError('port-unusable', message, { cause });
+}

@@ -1,0 +1,26 @@
+// Why the demo cannot run here, in one line: its folder, its ports, its simulators. Faults of the program are not turned into lines.
+import { AgentError } from '@edgekeep/agent/error';
+import { HubError } from '@edgekeep/hub/error';
+import { asFolderError, worldFailureOf } from '@edgekeep/hub/world-failure';
+import { HardwareError } from '@edgekeep/hardware/error';
+import { HubRefusal, Unreachable } from '@edgekeep/cli/operator';
+
+/** Undefined for what is no failure of the world around the demo. */
+export function failureLine(error: unknown, folder: string): string | undefined {
+  const named = asFolderError(folder, error);
+  if (named instanceof HubError || named instanceof HardwareError || named instanceof AgentError)
+    return `${named.code}: ${named.message}${advice(named.code)}`;
+  if (named instanceof HubRefusal || named instanceof Unreachable) {
+    const full = worldFailureOf(named);
+    return full === undefined ? `${named.code}: ${named.message}` : `${folder} cannot be used: ${full}`;
+  }
+  // The folder's own path leads nowhere, or through a file system that takes no folder.
+  if (error instanceof Error && 'syscall' in error && error.syscall === 'mkdir')
+    return `folder-unusable: ${folder} cannot be made${advice('folder-unusable')}`;
+  return undefined;
+}
+
+function advice(code: string): string {
+  if (code === 'folder-in-use') return ' (--data DIR)';
+  return code === 'folder-unusable' ? '; --data DIR keeps the demo elsewhere' : '';
+}

@@ -1,0 +1,61 @@
+// The devices of the demo. Where the TPM simulator is missing, or only a part of it is there, three devices without one show the same story.
+import { HardwareError } from '@edgekeep/hardware/error';
+import { type DemoDevice, type DeviceOrder, powerOn } from './demo-device.ts';
+import { alteredStages, healthyStages } from './firmware.ts';
+import type { Progress } from './progress.ts';
+
+const softwareDevice: DeviceOrder = { id: 'press-4-software', tier: 'software', stages: healthyStages };
+
+const fleet: readonly DeviceOrder[] = [
+  { id: 'press-1', tier: 'tpm', stages: healthyStages },
+  { id: 'press-2', tier: 'tpm', stages: healthyStages },
+  { id: 'press-3-altered', tier: 'tpm', stages: alteredStages },
+  softwareDevice,
+];
+
+/** Names of their own: the hub keeps what a device was enrolled with, and the simulator may be there at the next start. */
+const fleetWithoutTpm: readonly DeviceOrder[] = [
+  softwareDevice,
+  { id: 'press-5-software', tier: 'software', stages: healthyStages },
+  { id: 'press-6-altered', tier: 'software', stages: alteredStages },
+];
+
+export interface Fleet {
+  readonly devices: readonly DemoDevice[];
+  /** No TPM could be simulated here. */
+  readonly withoutTpm: boolean;
+}
+
+/** Powers the devices on; what runs then is stopped with `stack`. */
+export async function powerOnFleet(folder: string, progress: Progress, stack: AsyncDisposableStack): Promise<Fleet> {
+  progress.say(`powering on ${fleet.length} devices`);
+  try {
+    return { devices: await powerOnAll(folder, fleet, stack), withoutTpm: false };
+  } catch (error) {
+    if (!(error instanceof HardwareError) || !error.code.startsWith('simulator-')) throw error;
+    progress.say(`no TPM simulator here: ${error.message.split('\n')[0]}`);
+  }
+  progress.say('going without the three TPM devices: software roots of trust show the job, and prove little');
+  progress.say(`powering on ${fleetWithoutTpm.length} devices`);
+  return { devices: await powerOnAll(folder, fleetWithoutTpm, stack), withoutTpm: true };
+}
+
+/** All of them, or none runs. */
+async function powerOnAll(
+  folder: string,
+  orders: readonly DeviceOrder[],
+  stack: AsyncDisposableStack,
+): Promise<readonly DemoDevice[]> {
+  await using started = new AsyncDisposableStack();
+  const results = await Promise.allSettled(
+    orders.map(async (order) => {
+      const device = await powerOn(folder, order);
+      if (device.simulator !== undefined) started.use(device.simulator);
+      return device;
+    }),
+  );
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+  stack.use(started.move());
+  return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+}

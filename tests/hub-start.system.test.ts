@@ -1,0 +1,80 @@
+// `edgekeep hub run` where it cannot: each cause ends in one line that names it, and the exit code says that the input is wrong.
+import assert from 'node:assert/strict';
+import { cp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { edgekeep } from './main-job/edgekeep.ts';
+import { HubProcess } from './support/hub-process.ts';
+import { HubWorld } from './support/hub-world.ts';
+import { SmallDisk, skipWithoutSmallDisk } from './support/small-disk.ts';
+
+const skip = await skipWithoutSmallDisk();
+let world: HubWorld;
+let rootPem = '';
+
+before(async () => {
+  world = await HubWorld.open();
+  ({ rootPem } = world.hub);
+  await world.stop();
+});
+after(() => world?.[Symbol.asyncDispose]());
+
+async function assertRefused(folder: string, line: RegExp): Promise<void> {
+  const { code, stdout, stderr } = await edgekeep('hub', 'run', '--data', folder);
+  const lines = stderr.split('\n').filter((each) => each !== '' && !each.startsWith('edgekeep hub: warning: '));
+  assert.deepEqual([code, stdout, lines.length], [3, '', 1], stderr);
+  assert.match(lines[0] ?? '', line);
+}
+
+test('a second hub on one data folder is refused with the process that has it, and may start once that one was killed', async () => {
+  const start = () => HubProcess.start(world.hubFolder, world.operatorFile, rootPem);
+  {
+    await using hub = await start();
+    await assertRefused(world.hubFolder, new RegExp(`^edgekeep hub: folder-in-use: .* by process ${hub.processId}: `));
+    for (const verb of ['reset-policy', 'rekey']) {
+      const { code, stderr } = await edgekeep('hub', verb, '--data', world.hubFolder);
+      assert.equal(code, 3, verb);
+      assert.match(stderr, new RegExp(`folder-in-use: .* process ${hub.processId}: `), verb);
+    }
+    await hub.kill();
+  }
+  await using again = await start();
+  assert.equal(await again.stop(), 0);
+});
+
+test('a port that another program has is named', async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  try {
+    const address = server.address();
+    const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
+    const folder = join(world.folder, 'taken');
+    const settings = JSON.stringify({ device: { port: 0 }, operator: { port }, logLevel: 'silent' });
+    const { code, stderr } = await edgekeep('hub', 'init', '--data', folder, '--settings', settings);
+    assert.equal(code, 0, stderr);
+    await assertRefused(folder, new RegExp(`^edgekeep hub: port-unusable: the operator port 127\\.0\\.0\\.1:${port} `));
+  } finally {
+    server.close();
+  }
+});
+
+test('a folder without a hub is named, and nothing is written into it', async () => {
+  await assertRefused(join(world.folder, 'nowhere'), /^edgekeep hub: settings-invalid: .*nowhere holds no hub/);
+  await assertRefused(world.folder, /^edgekeep hub: settings-invalid: /);
+});
+
+for (const [how, line] of [
+  ['full', /^edgekeep hub: folder-unusable: .*(?:no space (?:is )?left|disk fails or is full)/],
+  ['read-only', /^edgekeep hub: folder-unusable: .* it is read-only/],
+] as const) {
+  test(`a data folder that is ${how} is named`, { skip }, async () => {
+    const place = join(world.folder, `${how}-disk`);
+    await using disk = await SmallDisk.mount(place, 8);
+    await cp(world.hubFolder, disk.folder, { recursive: true });
+    for (const name of ['hub.lock', 'hub.pid']) await rm(join(place, name), { force: true });
+    if (how === 'full') await disk.fill();
+    else await disk.makeReadOnly();
+    await assertRefused(disk.folder, line);
+  });
+}
