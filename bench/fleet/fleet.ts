@@ -39,6 +39,12 @@ const model = { name: 'surface', version: '1.0.0' } as const;
 /** Devices written in one transaction. */
 const insertsAtOnce = 250;
 
+// The whole fleet comes from the address of this machine.
+const fromOneAddress = {
+  anonymousRequestsPerSecondMost: 100_000,
+  admission: { anonymousBytesPerSecondMost: 1_000_000_000, anonymousConnectionsMost: 100_000 },
+};
+
 export interface Fleet {
   /** The hub's data folder. */
   readonly folder: string;
@@ -56,7 +62,14 @@ export async function makeFleet(folder: string, count: number, devicePort = 0): 
   const lease = { enforcedBy: 'agent' };
   const free = { port: 0 };
   const device = { port: devicePort };
-  const settings = hubSettingsSchema.parse({ device, operator: free, witness, lease, logLevel: 'silent' });
+  const settings = hubSettingsSchema.parse({
+    device,
+    operator: free,
+    witness,
+    lease,
+    logLevel: 'silent',
+    ...fromOneAddress,
+  });
   await mkdir(folder, { recursive: true });
   const { operatorFile } = await initHub(folder, { rootFolder: join(folder, 'root'), settings, nowMs });
   const { token }: { readonly token: string } = JSON.parse(await readFile(operatorFile, 'utf8'));

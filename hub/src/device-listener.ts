@@ -6,7 +6,8 @@ import { auditDeviceRoutes } from './audit/device-routes.ts';
 import { tileRoutes } from './audit/tile-routes.ts';
 import { authorityDeviceRoutes } from './authority/device-routes.ts';
 import type { DeviceDoor } from './http/device.ts';
-import { queueNewcomers } from './http/newcomers.ts';
+import { pay, streamLimits } from './http/admission.ts';
+import { newcomerLimits, queueNewcomers } from './http/newcomers.ts';
 import { createServer, type HttpServer } from './http/server.ts';
 import { revocationStatusRoutes } from './revocation/crl-routes.ts';
 import { identityDeviceRoutes } from './identity/device-routes.ts';
@@ -21,11 +22,14 @@ export function createDeviceListener(parts: HubParts): HttpServer {
   const { settings, clock, keys, authorities, database, door, watch, appraiser, witnesses, rootKeys, gate, log } =
     parts;
   const { platformKey } = keys;
-  const app = createServer(parts.credential.tlsOptions(), settings.logLevel, 'device');
+  const app = createServer(parts.credential.tlsOptions(), settings.logLevel, 'device', {
+    streams: streamLimits(settings),
+    payerOf: (request) => door.payerOf(request),
+  });
   parts.credential.serve(app.server);
-  queueNewcomers(app.server);
+  queueNewcomers(app.server, newcomerLimits, { hasRoom: (network) => parts.connections.hasRoom(network) });
   app.server.on('secureConnection', (socket: TLSSocket) => admit(door, socket));
-  app.addHook('onRequest', async (request) => door.spend(request));
+  app.addHook('onRequest', pay);
   // No request of a device is answered with knowledge older than one interval; without a store none is answered.
   app.addHook('onRequest', () => watch.fresh());
   // Nor on a connection that the policy no longer permits.

@@ -1,4 +1,5 @@
 // What people and programs reach: the routes of each subject on one listener that asks for API tokens.
+import type { Socket } from 'node:net';
 import { accessOperatorRoutes } from './access/operator-routes.ts';
 import { approvalRoutes } from './people/approval-routes.ts';
 import { policyRoutes } from './access/policy-routes.ts';
@@ -8,6 +9,9 @@ import { tileRoutes } from './audit/tile-routes.ts';
 import { authorityOperatorRoutes } from './authority/operator-routes.ts';
 import { trustSource } from './audit/trust-source.ts';
 import { healthRoutes } from './health/routes.ts';
+import { pay, streamLimits } from './http/admission.ts';
+import { ConnectionCount } from './http/connection-count.ts';
+import { newcomerLimits, queueNewcomers } from './http/newcomers.ts';
 import { openApiRoutes } from './http/openapi.ts';
 import { createServer, type HttpServer } from './http/server.ts';
 import { revocationStatusRoutes } from './revocation/crl-routes.ts';
@@ -28,13 +32,29 @@ import { alertRoutes } from './respond/alert-routes.ts';
 import { platformKeyRoutes } from './secrets/routes.ts';
 import { workloadOperatorRoutes } from './workload/operator-routes.ts';
 
+const idleMilliseconds = 75_000;
+
 /** `devicePort` is asked when somebody wants to know where devices connect. */
 export async function createOperatorListener(parts: HubParts, devicePort: () => number): Promise<HttpServer> {
   const { settings, clock, keys, authorities, database, requireScope, connections, witnesses, watch, log } = parts;
   const { platformKey } = keys;
   // People and programs show tokens: nobody is asked for a certificate.
-  const app = createServer({ ...parts.credential.tlsOptions(), requestCert: false }, settings.logLevel, 'operator');
+  const app = createServer({ ...parts.credential.tlsOptions(), requestCert: false }, settings.logLevel, 'operator', {
+    streams: streamLimits(settings),
+    payerOf: (request) => parts.admission.callerOf(request),
+  });
+  // A route that asks for a token pays when the token is known.
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.routeOptions.config.who === undefined) await pay(request, reply);
+  });
   parts.credential.serve(app.server);
+  // A browser or a program that says nothing for this long connects again.
+  app.server.keepAliveTimeout = idleMilliseconds;
+  const open = new ConnectionCount();
+  queueNewcomers(app.server, newcomerLimits, {
+    hasRoom: (network) => open.of(network) < settings.admission.operatorConnectionsMost,
+  });
+  app.server.on('secureConnection', (socket: Socket) => open.add(socket));
   await openApiRoutes(app);
   const { twoPeople } = parts;
   twoPeople.guard(app);

@@ -27,6 +27,7 @@ import { RevocationStatus } from './authority/revocation-status.ts';
 import { LiveCredential } from './authority/server-credential.ts';
 import type { Clock } from './clock.ts';
 import { createMetrics, type Metrics } from './health/metrics.ts';
+import { Admission } from './http/admission.ts';
 import { DeviceDoor } from './http/device.ts';
 import { type RequireScope, requireScopeWith } from './http/operator.ts';
 import { diceTrustOf } from './enrolment/device-id-certificate.ts';
@@ -68,6 +69,7 @@ export interface HubParts {
   readonly receipts: Receipts;
   readonly blobs: Blobs;
   readonly metrics: Metrics;
+  readonly admission: Admission;
   readonly door: DeviceDoor;
   readonly requireScope: RequireScope;
   readonly twoPeople: TwoPeople;
@@ -107,7 +109,8 @@ export async function openParts(
   // Entries enter the tree as they are committed, whether or not anybody waits for them.
   database.onCommit = () => log.wake();
   const policies = await asHub(() => PolicyStore.open(database, clock()));
-  const connections = new Connections();
+  const admission = new Admission(settings, clock);
+  const connections = new Connections(settings.admission.anonymousConnectionsMost);
   const references = new ReferenceStore(database, settings.pcrs);
   const keyId = toHex(keyIdentifierOf(encodeSpki(keys.attestationSigner.publicKey)));
   const rootKeys = new RootKeys();
@@ -174,8 +177,9 @@ export async function openParts(
     twoPeople: new TwoPeople(database, settings.access, clock, approvedRequests),
     access,
     gate,
-    door: new DeviceDoor(connections, authorities, clock, traffic, settings),
-    requireScope: requireScopeWith(database, clock, approvedRequests, gate),
+    admission,
+    door: new DeviceDoor(connections, authorities, clock, traffic, admission, settings),
+    requireScope: requireScopeWith(database, clock, approvedRequests, gate, admission),
     platformKeyRoll,
     watch,
     revocationStatus,

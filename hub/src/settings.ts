@@ -89,6 +89,26 @@ export const hubSettingsSchema = z.strictObject({
   requestsPerSecondMost: z.number().min(0.1).max(100_000).default(50),
   /** The same for all connections without a certificate from one address: enrolling and restarting devices, which may share one. */
   anonymousRequestsPerSecondMost: z.number().min(0.1).max(100_000).default(1_000),
+  admission: z
+    .strictObject({
+      /** Bytes of bodies per second one device may send on average; one body of the largest kind passes at once. */
+      bytesPerSecondMost: z.int().min(1_024).max(1_000_000_000_000).default(1_048_576),
+      /** The same for each address, on each of the two listeners. */
+      anonymousBytesPerSecondMost: z.int().min(1_024).max(1_000_000_000_000).default(8_388_608),
+      /** Connections from one address on which no device has proved itself. */
+      anonymousConnectionsMost: z.int().min(1).max(1_000_000).default(1_024),
+      /** Requests per second to the operator listener with one API token, on average. */
+      tokenRequestsPerSecondMost: z.number().min(0.1).max(100_000).default(100),
+      /** The same for each address that shows no token, or one that was not good here before. */
+      addressRequestsPerSecondMost: z.number().min(0.1).max(100_000).default(100),
+      /** Connections from one address to the operator listener. */
+      operatorConnectionsMost: z.int().min(1).max(1_000_000).default(256),
+      /** How long a streamed upload or import may bring next to nothing before it is cut, in seconds. */
+      uploadIdleSeconds: z.int().min(1).max(3_600).default(30),
+      /** What next to nothing is: bytes per second on average over that time. */
+      uploadBytesPerSecondLeast: z.int().min(1).max(1_000_000_000).default(512),
+    })
+    .prefault({}),
   identity: z
     .strictObject({
       /** One identity in use in two places: the first goes on and the second is refused, or both are held until an operator decides. */

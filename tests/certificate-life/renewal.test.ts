@@ -135,7 +135,7 @@ test('a device that comes back after months recovers by its root of trust in thr
 
   await t.test('the certificate of then opens nothing, and the hub says what to do', async () => {
     await using old = await DeviceLink.open(world.hub, credential);
-    assertRefused(await old.ask('POST', '/v1/bind', { evidence: {} }), { status: 400, code: 'request-invalid' });
+    assertRefused(await old.ask('POST', '/v1/bind', { evidence: {} }), { status: 401, code: 'certificate-required' });
     assertRefused(await old.ask('POST', '/v1/challenges'), { status: 401, code: 'certificate-required' });
   });
   await t.test('challenge, proof, binding: then it is connected', async () => {

@@ -78,6 +78,7 @@ export class HubWorld {
         pcrs: quotedPcrs,
         requestsPerSecondMost: 10_000,
         anonymousRequestsPerSecondMost: 100_000,
+        admission: { tokenRequestsPerSecondMost: 10_000, addressRequestsPerSecondMost: 10_000 },
         ...settings,
       },
       'test settings',

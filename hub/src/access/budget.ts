@@ -1,8 +1,10 @@
-// Token buckets by key: each device, or each address, may make so many requests a second on average, and bursts of some seconds' worth.
+// Token buckets by key: each device, or each address, may spend this much a second on average, and bursts of some seconds' worth.
 
 export interface Rate {
   readonly perSecond: number;
   readonly burstSeconds: number;
+  /** What a bucket holds at least when it is full: one request of the largest kind. */
+  readonly burstLeast?: number;
 }
 
 interface Bucket {
@@ -21,15 +23,15 @@ export class Budgets {
     this.#rate = rate;
   }
 
-  /** Takes one request from the key's budget; false when it is used up. */
-  spend(key: string, nowMs: number): boolean {
-    const { perSecond, burstSeconds } = this.#rate;
-    const most = Math.max(1, perSecond * burstSeconds);
+  /** Takes `cost` from the key's budget; false, and nothing is taken, when there is less. */
+  spend(key: string, nowMs: number, cost = 1): boolean {
+    const { perSecond, burstSeconds, burstLeast = 1 } = this.#rate;
+    const most = Math.max(burstLeast, perSecond * burstSeconds);
     const bucket = this.#buckets.get(key) ?? this.#open(key, { tokens: most, atMs: nowMs });
     bucket.tokens = Math.min(most, bucket.tokens + (Math.max(0, nowMs - bucket.atMs) / 1_000) * perSecond);
     bucket.atMs = nowMs;
-    if (bucket.tokens < 1) return false;
-    bucket.tokens -= 1;
+    if (bucket.tokens < Math.min(cost, most)) return false;
+    bucket.tokens -= cost;
     return true;
   }
 

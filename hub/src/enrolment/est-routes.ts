@@ -9,6 +9,7 @@ import { recordKnownRoot } from '../authority/known-roots.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
+import { readBodiesAsBytes } from '../http/body.ts';
 import type { HttpServer } from '../http/server.ts';
 import { encodeEstBody, parseBasic, parseEstBody } from './est-body.ts';
 import { enrolWithToken, type EstParts, reenrol } from './est.ts';
@@ -37,7 +38,7 @@ export function estRoutes(
     send(reply, 'application/csrattrs', wishes),
   );
 
-  app.addContentTypeParser(requestType, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  readBodiesAsBytes(app, requestType);
 
   app.post(`${at}/simpleenroll`, { ...door.lets('anyone'), bodyLimit }, async (request, reply) => {
     const connection = door.anyone(request);

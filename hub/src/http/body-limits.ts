@@ -47,6 +47,20 @@ export const bodyBytes = {
   message: 32 * kibibyte,
 } as const;
 
+// Lists of names, tests of a policy, networks with their countries. Everything else has a few hundred values at most.
+const valuesOfLists: ReadonlyMap<number, number> = new Map([
+  [bodyBytes.names, 4_096],
+  [bodyBytes.manyNames, 16_384],
+  [bodyBytes.policy, 65_536],
+  [bodyBytes.networks, 131_072],
+]);
+const valuesMost = 1_024;
+
+/** How many JSON values a body with this limit may have. */
+export function valuesMostFor(bodyLimit: number): number {
+  return valuesOfLists.get(bodyLimit) ?? valuesMost;
+}
+
 /** What a route says of itself when it is registered. */
 export interface DeclaredRoute {
   readonly method: HTTPMethods | HTTPMethods[];

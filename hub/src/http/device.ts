@@ -7,7 +7,6 @@ import { certificateDigest, parseCertificate, serialText } from '@edgekeep/core/
 import { deviceIdOf } from '@edgekeep/core/identity/device-id';
 import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
 import { claimsSpiffeId, workloadOf } from '@edgekeep/core/identity/svid';
-import { Budgets } from '../access/budget.ts';
 import { networkOf } from '../presence/places.ts';
 import type { Traffic } from '../access/traffic.ts';
 import type { Clock } from '../clock.ts';
@@ -17,6 +16,8 @@ import type { ConnectedWorkload, Connections, DeviceConnection, ShownCertificate
 import type { HubSettings } from '../settings.ts';
 import { establish } from '../store/authority.ts';
 import { boundAuthority, certificateAuthority, strangerAuthority } from './device-authority.ts';
+import type { Admission } from './admission.ts';
+import type { Payer } from './payer.ts';
 
 export interface BoundDevice {
   readonly connection: DeviceConnection;
@@ -24,13 +25,11 @@ export interface BoundDevice {
   readonly certificateSha256: string;
 }
 
-export type DoorSettings = Pick<HubSettings, 'requestsPerSecondMost' | 'anonymousRequestsPerSecondMost' | 'workloads'>;
-
-// A burst of this many seconds' worth of requests passes at once.
-const burstSeconds = 10;
+export type DoorSettings = Pick<HubSettings, 'workloads'>;
 
 const whoMayAsk = {
   anyone: 'anyone',
+  challenged: 'anyone with an open challenge',
   withCertificate: 'device certificate',
   bound: 'bound device',
 } as const;
@@ -46,8 +45,7 @@ export class DeviceDoor {
   readonly #authorities: Pick<Authorities, 'trustsIssuerOf'>;
   readonly #clock: Clock;
   readonly #traffic: Traffic;
-  readonly #byDevice: Budgets;
-  readonly #byAddress: Budgets;
+  readonly #admission: Admission;
   readonly #trustDomain: string;
 
   constructor(
@@ -55,14 +53,14 @@ export class DeviceDoor {
     authorities: Pick<Authorities, 'trustsIssuerOf'>,
     clock: Clock,
     traffic: Traffic,
+    admission: Admission,
     settings: DoorSettings,
   ) {
     this.#connections = connections;
     this.#authorities = authorities;
     this.#clock = clock;
     this.#traffic = traffic;
-    this.#byDevice = new Budgets({ perSecond: settings.requestsPerSecondMost, burstSeconds });
-    this.#byAddress = new Budgets({ perSecond: settings.anonymousRequestsPerSecondMost, burstSeconds });
+    this.#admission = admission;
     this.#trustDomain = settings.workloads.trustDomain;
   }
 
@@ -77,9 +75,9 @@ export class DeviceDoor {
     return socket instanceof TLSSocket && !socket.destroyed ? this.#connections.of(socket) : undefined;
   }
 
-  /** Counts a request before anything is done for it, once. Throws `rate-limited`. */
-  spend(request: FastifyRequest): void {
-    this.#spend(this.#connected(request));
+  /** Who pays for a request. */
+  payerOf(request: FastifyRequest): Payer {
+    return this.#payerOf(this.#connected(request));
   }
 
   /** What a route on this listener says of itself; the handler asks again, because a body takes its time. */
@@ -91,6 +89,16 @@ export class DeviceDoor {
   anyone(request: FastifyRequest): DeviceConnection {
     const connection = this.#connected(request);
     establish(strangerAuthority);
+    return connection;
+  }
+
+  /** Any connection that asked for a challenge and has not answered it: nobody sends megabytes who did not begin. */
+  challenged(request: FastifyRequest): DeviceConnection {
+    const connection = this.anyone(request);
+    if (connection.challenge === undefined)
+      throw new HubError('challenge-missing', 'no challenge is open on this connection: ask for one first');
+    if (connection.challenge.expiresAtMs < this.#clock())
+      throw new HubError('challenge-missing', 'the challenge of this connection has expired: ask for another');
     return connection;
   }
 
@@ -137,14 +145,14 @@ export class DeviceDoor {
 
   // A device has one budget over all its bound connections, and each workload its own. Before the bind a certificate may be a stolen one: it spends
   // a budget of its address, so that a thief takes nothing from the device. Who shows no certificate shares the one of his address.
-  #spend({ certificate, workload, remoteAddress, bound }: DeviceConnection): void {
-    const now = this.#clock();
-    const place = networkOf(remoteAddress);
-    if (certificate !== undefined) this.#traffic.note(certificate.deviceId, now);
-    const device = bound || certificate === undefined ? certificate?.deviceId : `${certificate.deviceId} ${place}`;
-    const own = device ?? workload?.spiffeId;
-    const passes = own === undefined ? this.#byAddress.spend(place, now) : this.#byDevice.spend(own, now);
-    if (!passes) throw new HubError('rate-limited', 'too many requests: slow down');
+  #payerOf({ certificate, workload, remoteAddress, bound }: DeviceConnection): Payer {
+    if (certificate !== undefined) this.#traffic.note(certificate.deviceId, this.#clock());
+    const { devices, strangers } = this.#admission;
+    const network = networkOf(remoteAddress);
+    if (bound && certificate !== undefined) return { class: devices, key: certificate.deviceId };
+    if (workload !== undefined) return { class: devices, key: workload.spiffeId };
+    if (certificate !== undefined) return { class: devices, key: `${certificate.deviceId} ${network}` };
+    return { class: strangers, key: network };
   }
 }
 

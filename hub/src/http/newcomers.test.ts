@@ -4,15 +4,22 @@ import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { queueNewcomers } from './newcomers.ts';
 
-const limits = { begunEachTurn: 2, waitMsMost: 60_000, waitingMost: 5 };
+const limits = {
+  begunEachTurn: 2,
+  begunEachTurnByNetwork: 2,
+  underWayByNetwork: 100,
+  waitMsMost: 60_000,
+  waitingMost: 5,
+};
 
-function queued(own: Partial<typeof limits> = {}) {
+function queued(own: Partial<typeof limits> = {}, admits?: (address: string) => boolean) {
   const begun: Socket[] = [];
   const server = createServer((socket) => begun.push(socket));
-  queueNewcomers(server, { ...limits, ...own });
-  const arrive = (count: number) =>
+  queueNewcomers(server, { ...limits, ...own }, admits === undefined ? {} : { admits });
+  const arrive = (count: number, address?: string) =>
     Array.from({ length: count }, () => {
       const socket = new Socket();
+      if (address !== undefined) Object.defineProperty(socket, 'remoteAddress', { value: address });
       server.emit('connection', socket);
       return socket;
     });
@@ -68,4 +75,34 @@ test('one that hangs up or fails while it waits leaves the queue', async () => {
   await turn();
   await turn();
   assert.deepEqual(begun, [first, second, fourth]);
+});
+
+test('one network that sends many takes no turn of another', async () => {
+  const { begun, arrive } = queued({ begunEachTurnByNetwork: 1, waitingMost: 100 });
+  const many = arrive(50, '192.0.2.1');
+  const [other] = arrive(1, '192.0.2.2');
+  assert.deepEqual(begun, [many[0], other]);
+  const more = arrive(3, '192.0.2.2');
+  await turn();
+  assert.deepEqual(begun.slice(2), [many[1], more[0]]);
+});
+
+test('a network has a bounded number of handshakes under way; the end of one begins the next', async () => {
+  const { begun, arrive } = queued({ underWayByNetwork: 1 });
+  // All addresses of one /64 are one network.
+  const [first] = arrive(1, '2001:db8::1');
+  const [second] = arrive(1, '2001:db8::2');
+  const [elsewhere] = arrive(1, '2001:db8:0:1::1');
+  await turn();
+  assert.deepEqual(begun, [first, elsewhere]);
+  first?.destroy();
+  while (begun.length < 3) await turn();
+  assert.deepEqual(begun, [first, elsewhere, second]);
+});
+
+test('an address that is not admitted is cut before its handshake', async () => {
+  const { begun, arrive } = queued({}, (address) => address !== '192.0.2.1');
+  const [refused, admitted] = [...arrive(1, '192.0.2.1'), ...arrive(1, '192.0.2.2')];
+  assert.deepEqual(begun, [admitted]);
+  assert.equal(refused?.destroyed, true);
 });

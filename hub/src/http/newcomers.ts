@@ -1,51 +1,127 @@
 // New connections wait their turn. When a whole fleet comes back at once, handshakes that are all begun at once all end at once: too late for
 // every device's patience, and with the memory of all of them. Begun a few at a time, the longest waiting first, the first are served
-// while the others still wait at the cost of a socket; and who waited longer than devices do is let go before any work is done for it.
+// while the others still wait at the cost of a socket; one that waited longer than devices do is let go before any work is done for it. Networks
+// take turns: one that sends thousands takes no turn of another, and has a bounded number of handshakes under way however slowly it speaks.
 import type { Server, Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import { networkOf } from '../presence/places.ts';
 
 export interface NewcomerLimits {
-  /** Handshakes begun in one turn of the event loop: what is under way comes first, so a slow turn begins fewer. Nobody can hold a place. */
+  /** Handshakes begun in one turn of the event loop: what is under way comes first, so a slow turn begins fewer. */
   readonly begunEachTurn: number;
+  /** Of those, for one network. */
+  readonly begunEachTurnByNetwork: number;
+  /** Handshakes of one network that are under way at once. */
+  readonly underWayByNetwork: number;
   /** A device gives up after ten seconds (wire/src/hub-connection.ts), handshake included. */
   readonly waitMsMost: number;
   /** With more than this waiting, the next is let go at once: its system tries again, and by then it may be its turn. */
   readonly waitingMost: number;
 }
 
-export const newcomerLimits: NewcomerLimits = { begunEachTurn: 16, waitMsMost: 5_000, waitingMost: 16_384 };
+export const newcomerLimits: NewcomerLimits = {
+  begunEachTurn: 16,
+  begunEachTurnByNetwork: 4,
+  underWayByNetwork: 256,
+  waitMsMost: 5_000,
+  waitingMost: 16_384,
+};
+
+// How soon those are let go who wait while nothing else happens.
+const lookEveryMilliseconds = 500;
+
+interface Network {
+  begun: number;
+  underWay: number;
+  /** In the order of arrival. */
+  readonly waiting: Map<Socket, number>;
+}
+
+export interface NewcomerRules {
+  /** Asked first: an address that it refuses is cut. */
+  readonly admits?: (address: string) => boolean;
+  /** Whether the network may have another connection now; until then its newcomers wait. */
+  readonly hasRoom?: (network: string) => boolean;
+}
 
 /** Puts a queue before what the server does with a new connection. Call it when the server is made. */
-export function queueNewcomers(server: Server, limits: NewcomerLimits = newcomerLimits): void {
+export function queueNewcomers(
+  server: Server,
+  limits: NewcomerLimits = newcomerLimits,
+  { admits = () => true, hasRoom = () => true }: NewcomerRules = {},
+): void {
   const listeners = server.listeners('connection');
   server.removeAllListeners('connection');
-  // In the order of arrival.
-  const waiting = new Map<Socket, number>();
+  const networks = new Map<string, Network>();
   let begun = 0;
+  let waitingCount = 0;
   let turnIsDue = false;
+  let later: NodeJS.Timeout | undefined;
 
-  const begin = (socket: Socket) => {
+  const mayBegin = (name: string, network: Network) =>
+    begun < limits.begunEachTurn &&
+    network.begun < limits.begunEachTurnByNetwork &&
+    network.underWay < limits.underWayByNetwork &&
+    hasRoom(name);
+
+  const begin = (socket: Socket, network: Network) => {
     begun += 1;
+    network.begun += 1;
+    network.underWay += 1;
+    underWay.set(socket, network);
+    const peer = peerOf(socket);
+    if (peer !== undefined) byPeer.set(peer, socket);
+    socket.once('close', () => {
+      ended(socket);
+      if (peer !== undefined) byPeer.delete(peer);
+    });
     for (const listener of listeners) Reflect.apply(listener, server, [socket]);
   };
-  const leave = (socket: Socket) => {
-    waiting.delete(socket);
-    socket.off('error', ignore).off('close', gone);
+  // Between the TCP connection and the TLS session on it.
+  const underWay = new Map<Socket, Network>();
+  const byPeer = new Map<string, Socket>();
+  const ended = (socket: Socket) => {
+    const network = underWay.get(socket);
+    if (network === undefined) return;
+    underWay.delete(socket);
+    network.underWay -= 1;
+    if (network.waiting.size > 0) nextTurn();
   };
-  function gone(this: Socket): void {
-    leave(this);
-  }
+  const leave = (socket: Socket, network: Network) => {
+    if (network.waiting.delete(socket)) waitingCount -= 1;
+  };
   const turn = () => {
     turnIsDue = false;
+    clearTimeout(later);
+    later = undefined;
     begun = 0;
     const now = performance.now();
-    for (const [socket, sinceMs] of waiting) {
-      if (begun === limits.begunEachTurn) break;
-      leave(socket);
-      if (now - sinceMs > limits.waitMsMost) socket.destroy();
-      else begin(socket);
+    for (const [name, network] of networks) {
+      network.begun = 0;
+      if (network.waiting.size === 0 && network.underWay === 0) networks.delete(name);
+      for (const [socket, sinceMs] of network.waiting) {
+        if (now - sinceMs <= limits.waitMsMost) break;
+        leave(socket, network);
+        socket.destroy();
+      }
     }
-    if (begun > 0 || waiting.size > 0) nextTurn();
+    // One of each network, then the next of each.
+    for (let more = true; more && begun < limits.begunEachTurn;) {
+      more = false;
+      for (const [name, network] of networks) {
+        const [socket] = network.waiting.keys();
+        if (socket === undefined || !mayBegin(name, network)) continue;
+        leave(socket, network);
+        begin(socket, network);
+        more = true;
+        // The last to be served comes first no more.
+        networks.delete(name);
+        networks.set(name, network);
+        if (begun >= limits.begunEachTurn) break;
+      }
+    }
+    if (begun > 0) nextTurn();
+    else if (waitingCount > 0) later ??= setTimeout(nextTurn, lookEveryMilliseconds).unref();
   };
   const nextTurn = () => {
     if (turnIsDue) return;
@@ -53,14 +129,27 @@ export function queueNewcomers(server: Server, limits: NewcomerLimits = newcomer
     setImmediate(turn);
   };
 
+  server.on('secureConnection', (socket: Socket) => {
+    const raw = byPeer.get(peerOf(socket) ?? '');
+    if (raw !== undefined) ended(raw);
+  });
   server.on('connection', (socket: Socket) => {
+    const address = socket.remoteAddress ?? 'unknown';
+    if (!admits(address)) return void socket.destroy();
     nextTurn();
-    if (waiting.size === 0 && begun < limits.begunEachTurn) return begin(socket);
-    if (waiting.size >= limits.waitingMost) return void socket.destroy();
-    waiting.set(socket, performance.now());
-    socket.on('error', ignore).on('close', gone);
+    const name = networkOf(address);
+    const network = networks.get(name) ?? { begun: 0, underWay: 0, waiting: new Map<Socket, number>() };
+    networks.set(name, network);
+    if (network.waiting.size === 0 && mayBegin(name, network)) return begin(socket, network);
+    if (waitingCount >= limits.waitingMost) return void socket.destroy();
+    waitingCount += 1;
+    network.waiting.set(socket, performance.now());
+    // One that hangs up while it waits is nobody's concern.
+    socket.on('error', () => {}).once('close', () => leave(socket, network));
   });
 }
 
-// Whoever hangs up while it waits is nobody's concern.
-function ignore(): void {}
+// The TLS socket on a TCP connection has the same.
+function peerOf({ remoteAddress, remotePort }: Socket): string | undefined {
+  return remotePort === undefined ? undefined : `${remoteAddress} ${remotePort}`;
+}

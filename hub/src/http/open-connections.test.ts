@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { queueNewcomers } from './newcomers.ts';
+import { newcomerLimits, queueNewcomers } from './newcomers.ts';
 import { endConnectionsOnClose } from './open-connections.ts';
 import { createServer } from './server.ts';
 
@@ -45,7 +45,7 @@ test('a client in the middle of its handshake does not keep a listener from clos
 
 test('nor does one that still waits for its turn, or comes while the listener closes', { timeout }, async () => {
   const { app, address } = await open(({ server }) =>
-    queueNewcomers(server, { begunEachTurn: 0, waitMsMost: 60_000, waitingMost: 5 }),
+    queueNewcomers(server, { ...newcomerLimits, begunEachTurn: 0, waitMsMost: 60_000 }),
   );
   const accepted = once(app.server, 'connection');
   const waiting = await silentClient(address);

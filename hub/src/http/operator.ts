@@ -1,7 +1,9 @@
 // The operator listener: who asks (an API token with a scope), and nothing else; the routes live with their subjects.
-import type { FastifyRequest } from 'fastify';
-import { assertScope, authenticate, type Caller } from '../people/api-token.ts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { assertScope, type Caller } from '../people/api-token.ts';
 import { tokenAuthority } from '../people/token-authority.ts';
+import { type Admission, pay } from './admission.ts';
+import { KnownTokens } from './known-tokens.ts';
 import type { AccessGate } from '../access/gate.ts';
 import type { Scope } from '../people/roles.ts';
 import { TokenUse } from '../people/token-use.ts';
@@ -28,7 +30,7 @@ declare module 'fastify' {
  */
 export type RequireScope = (scope: Scope | 'any') => {
   readonly config: { readonly who: string };
-  readonly onRequest: (request: FastifyRequest) => Promise<void>;
+  readonly onRequest: (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
   readonly preHandler: (request: FastifyRequest) => Promise<void>;
 };
 
@@ -58,19 +60,23 @@ export function requireScopeWith(
   clock: Clock,
   approvedRequests: ApprovedRequests,
   gate: Pick<AccessGate, 'administer'>,
+  admission: Admission,
 ): RequireScope {
   const use = new TokenUse(database);
-  const one = async (request: FastifyRequest, scope: Scope | 'any'): Promise<Askers> => {
+  const knownTokens = new KnownTokens(database);
+  const one = async (request: FastifyRequest, reply: FastifyReply, scope: Scope | 'any'): Promise<Askers> => {
     const nowMs = clock();
-    const caller = await authenticate(database, request.headers.authorization, nowMs);
+    const caller = await knownTokens.authenticate(request, nowMs);
+    request.payer = { class: admission.tokens, key: caller.tokenSha256 };
+    await pay(request, reply);
     use.note(caller, request.ip, nowMs);
     return { people: [{ caller, address: request.ip }], needs: scope };
   };
   return (scope) => ({
     config: { who: scope === 'any' ? 'any token' : scope },
-    onRequest: async (request) => {
+    onRequest: async (request, reply) => {
       const approved = approvedRequests.take(request.headers[approvedHeader]);
-      const { people, needs } = approved === undefined ? await one(request, scope) : both(approved);
+      const { people, needs } = approved === undefined ? await one(request, reply, scope) : both(approved);
       const nowMs = clock();
       const changes = request.method !== 'GET' && request.method !== 'HEAD';
       for (const { caller, address } of people) {

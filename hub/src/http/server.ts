@@ -8,35 +8,64 @@ import {
 } from 'fastify-type-provider-zod';
 import type { Duplex } from 'node:stream';
 import type { TlsOptions } from 'node:tls';
+import { systemClock } from '../clock.ts';
 import { HubError } from '../error.ts';
+import { performance } from 'node:perf_hooks';
+import { readBodiesAsJson } from './body.ts';
 import { assertLimit, bodyBytes } from './body-limits.ts';
+import { BodyWatch, type StreamLimits } from './body-watch.ts';
+import { type Payer, PayerClass, BodyRoom } from './payer.ts';
+import { letRefusalArrive, Refusals } from './refusal.ts';
 import { noteRoute } from './route-table.ts';
 import { beginActing, goOnActing } from './acting.ts';
 
-// A body that is too long is read to here and thrown away, so that the refusal arrives.
-const discardedBytesMost = 8 * 1024 * 1024;
-// A device that sends a byte a minute must not hold a connection's buffers for long.
-const requestMilliseconds = 30_000;
+// A client that speaks slowly must not hold a handshake's or a request's buffers for long; http/body-watch.ts does the same for bodies.
+const handshakeMilliseconds = 10_000;
 const headersMilliseconds = 10_000;
 // A peer that vanished without a word is found by TCP's own probes, the first after this much silence.
 const probeAfterMilliseconds = 60_000;
 
+// For servers of tests.
+const withoutLimits: ServerParts = {
+  streams: { idleSeconds: 30, bytesPerSecondLeast: 1_024 },
+  payerOf: ({ ip }) => ({ class: anybody, key: ip }),
+};
+const plenty = 2 ** 40;
+const anybody = new PayerClass(
+  { requestsPerSecond: plenty, bytesPerSecond: plenty, turns: 1_000, bodies: 1_000 },
+  plenty,
+  new BodyRoom(plenty),
+  systemClock,
+);
+
 export type HttpServer = ReturnType<typeof createServer>;
 
-export function createServer(tls: TlsOptions, logLevel: string, name: string) {
+export interface ServerParts {
+  readonly streams: StreamLimits;
+  /** Who pays for a request, as far as its connection says. */
+  readonly payerOf: (request: FastifyRequest) => Payer;
+}
+
+export function createServer(tls: TlsOptions, logLevel: string, name: string, parts: ServerParts = withoutLimits) {
+  const bodies = new BodyWatch(parts.streams);
+  const refusals = new Refusals();
+  const answer = (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
+    answerWith(refusals, error, request, reply);
   const app = fastify({
     https: {
       ...tls,
+      handshakeTimeout: handshakeMilliseconds,
       headersTimeout: headersMilliseconds,
       keepAlive: true,
       keepAliveInitialDelay: probeAfterMilliseconds,
     },
     bodyLimit: bodyBytes.none,
-    requestTimeout: requestMilliseconds,
+    // Bodies have their own watch.
+    requestTimeout: 0,
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
     // Addresses that no route can be looked up for never reach the error handler.
-    frameworkErrors: answerWith,
+    frameworkErrors: answer,
     clientErrorHandler: answerRaw,
     logger: logLevel === 'silent' ? false : loggerOptions(logLevel, name),
   });
@@ -48,26 +77,36 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string) {
   });
   app.addHook('onRequest', beginActing);
   app.addHook('preValidation', goOnActing);
+  app.addHook('onRequest', async (request) => {
+    request.payer = parts.payerOf(request);
+    bodies.watch(request);
+  });
+  readBodiesAsJson(app);
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
-  app.setErrorHandler(answerWith);
+  app.setErrorHandler(answer);
   app.setNotFoundHandler(() => {
     throw new HubError('not-found', 'there is nothing at this address: see /openapi.json on the operator listener');
   });
   return app.withTypeProvider<ZodTypeProvider>();
 }
 
-function answerWith(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+function answerWith(refusals: Refusals, error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const answer = request.server.server.listening ? asHubError(error) : stopping(error);
   // Never the request's headers or body: they carry tokens, keys and nonces.
   const line = { code: answer.code, method: request.method, route: request.routeOptions.url, status: answer.status };
   if (answer.status >= 500 && answer.code !== 'hub-stopping')
     request.log.error({ ...line, error: describe(error) }, answer.message);
   else request.log.info(line, answer.message);
-  // A connection that ends while the client still sends takes the answer with it. What another route would read is read, and thrown away.
-  if (answer.status === 413 && Number(request.headers['content-length']) <= discardedBytesMost)
-    reply.removeHeader('connection');
-  void reply.status(answer.status).send(bodyOf(answer));
+  const send = () => void reply.status(answer.status).send(bodyOf(answer));
+  // Unknown where the connection has ended, or no route can be looked up for the address: the first hook was not met.
+  const payer: Payer | undefined = request.payer;
+  if (payer === undefined) return send();
+  letRefusalArrive(request, reply);
+  if (answer.status !== 429 && answer.status !== 401) return send();
+  const delayMs = refusals.delayOf(payer.key, performance.now());
+  if (delayMs === 0) return send();
+  setTimeout(send, delayMs).unref();
 }
 
 // What is not HTTP has no request to answer: the same form, written by hand, and the connection ends. Whoever sent nothing in time, or not all

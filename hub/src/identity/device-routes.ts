@@ -42,7 +42,7 @@ export function identityDeviceRoutes(
   app.post(
     '/v1/enrol/complete',
     {
-      ...door.lets('anyone'),
+      ...door.lets('challenged'),
       bodyLimit: bodyBytes.evidence,
       schema: { body: api.enrolCompleteRequest, response: { 200: api.certificateResponse } },
     },

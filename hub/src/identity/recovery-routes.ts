@@ -42,7 +42,7 @@ export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
   app.post(
     '/v1/recover/complete',
     {
-      ...door.lets('anyone'),
+      ...door.lets('challenged'),
       bodyLimit: bodyBytes.evidence,
       schema: { body: api.renewRequest, response: { 200: api.certificateResponse } },
     },

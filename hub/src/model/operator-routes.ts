@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
+import { streamed } from '../http/body-watch.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../store/database.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
@@ -86,7 +87,7 @@ export function modelOperatorRoutes(
     scope.put(
       '/v1/models/:name/:version/files/*',
       {
-        ...requireScope('models:publish'),
+        ...streamed(requireScope('models:publish')),
         bodyLimit: uploadBytesMost,
         schema: { params: releaseFile },
       },

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { channelBinding } from '@edgekeep/wire/channel-binding';
 import { HubError } from '../error.ts';
+import { networkOf } from './places.ts';
 import type { PendingEnrolment } from '../enrolment/enrolment.ts';
 
 export interface ConnectedWorkload {
@@ -61,11 +62,15 @@ export interface DeviceConnection {
 /** What a TLS client showed; neither of them where it showed nothing that counts. */
 export type ShownCertificate = Pick<DeviceConnection, 'certificate' | 'workload'>;
 
-/** A connection on which no device has proved itself is closed after so much silence: anybody can open one, and each costs memory. */
+/** Anybody can open connections, and each costs memory. */
+const unprovenMostDefault = 1_024;
+/** A connection on which no device has proved itself is closed after so much silence. */
 const silentMsMostDefault = 60_000;
 
 export class Connections {
+  readonly #unprovenMost: number;
   readonly #silentMsMost: number;
+  readonly #unproven: Grouped = new Map();
   readonly #bySocket = new WeakMap<TLSSocket, DeviceConnection>();
   readonly #byDevice = new Map<string, Set<DeviceConnection>>();
   readonly #workloadsByDevice = new Map<string, Set<DeviceConnection>>();
@@ -73,7 +78,9 @@ export class Connections {
   /** Called when a connection is used although a rival should have taken its place, or was refused because of it. */
   onContested: (connection: DeviceConnection) => void = () => {};
 
-  constructor(silentMsMost = silentMsMostDefault) {
+  /** `unprovenMost` connections from one network may be open on which no device has proved itself. */
+  constructor(unprovenMost = unprovenMostDefault, silentMsMost = silentMsMostDefault) {
+    this.#unprovenMost = unprovenMost;
     this.#silentMsMost = silentMsMost;
   }
 
@@ -83,6 +90,11 @@ export class Connections {
 
   get devices(): number {
     return this.#byDevice.size;
+  }
+
+  /** Whether another connection of the network may be opened on which no device has proved itself. */
+  hasRoom(network: string): boolean {
+    return (this.#unproven.get(network)?.size ?? 0) < this.#unprovenMost;
   }
 
   add(socket: TLSSocket, { certificate, workload }: ShownCertificate): DeviceConnection {
@@ -99,6 +111,7 @@ export class Connections {
     };
     this.#bySocket.set(socket, connection);
     this.#count += 1;
+    keep(this.#unproven, networkOf(connection.remoteAddress), connection);
     if (certificate !== undefined) keep(this.#byDevice, certificate.deviceId, connection);
     if (workload !== undefined) keep(this.#workloadsByDevice, workload.deviceId, connection);
     socket.once('close', () => this.#forget(connection));
@@ -132,11 +145,13 @@ export class Connections {
   bind(connection: DeviceConnection): void {
     connection.bound = true;
     connection.socket.setTimeout(0);
+    forget(this.#unproven, networkOf(connection.remoteAddress), connection);
   }
 
   /** The connection stays, and the device has to prove itself again. */
   unbind(connection: DeviceConnection): void {
     connection.bound = false;
+    keep(this.#unproven, networkOf(connection.remoteAddress), connection);
     this.#limitSilence(connection);
   }
 
@@ -157,6 +172,7 @@ export class Connections {
 
   #forget(connection: DeviceConnection): void {
     this.#count -= 1;
+    forget(this.#unproven, networkOf(connection.remoteAddress), connection);
     forget(this.#byDevice, connection.certificate?.deviceId, connection);
     forget(this.#workloadsByDevice, connection.workload?.deviceId, connection);
   }
@@ -168,19 +184,19 @@ export function cutOne(connection: DeviceConnection): void {
   connection.socket.destroy();
 }
 
-type ByDevice = Map<string, Set<DeviceConnection>>;
+type Grouped = Map<string, Set<DeviceConnection>>;
 
-function keep(all: ByDevice, deviceId: string, connection: DeviceConnection): void {
-  const own = all.get(deviceId) ?? new Set();
+function keep(all: Grouped, name: string, connection: DeviceConnection): void {
+  const own = all.get(name) ?? new Set();
   own.add(connection);
-  all.set(deviceId, own);
+  all.set(name, own);
 }
 
-function forget(all: ByDevice, deviceId: string | undefined, connection: DeviceConnection): void {
-  if (deviceId === undefined) return;
-  const own = all.get(deviceId);
+function forget(all: Grouped, name: string | undefined, connection: DeviceConnection): void {
+  if (name === undefined) return;
+  const own = all.get(name);
   own?.delete(connection);
-  if (own?.size === 0) all.delete(deviceId);
+  if (own?.size === 0) all.delete(name);
 }
 
 /** Opens a challenge on a connection; the one before it is void. */

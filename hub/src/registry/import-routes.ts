@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import { importReport } from '@edgekeep/wire/registry-api';
 import type { StoreRouteParts } from '../http/operator.ts';
+import { streamed } from '../http/body-watch.ts';
 import type { HttpServer } from '../http/server.ts';
 import { importDevices } from './import.ts';
 
@@ -16,7 +17,11 @@ export function importRoutes(app: HttpServer, parts: StoreRouteParts): void {
     scope.addContentTypeParser('application/x-ndjson', (_request, payload, done) => done(null, payload));
     scope.post(
       '/v1/devices/import',
-      { ...requireScope('enrolment:write'), bodyLimit: importBytesMost, schema: { response: { 200: importReport } } },
+      {
+        ...streamed(requireScope('enrolment:write')),
+        bodyLimit: importBytesMost,
+        schema: { response: { 200: importReport } },
+      },
       async ({ body, actor }) => {
         const source: AsyncIterable<Uint8Array> = body instanceof Readable ? body : Readable.from([]);
         return importDevices(database, source, { actor, nowMs: clock() });

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { RevocationStatus } from '../authority/revocation-status.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
+import { readBodiesAsBytes } from '../http/body.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { IssuedList } from './crl.ts';
 import type { OcspAnswered } from './ocsp.ts';
@@ -52,7 +53,7 @@ export function revocationStatusRoutes(
     return reply.send(Buffer.from(der));
   }
 
-  app.addContentTypeParser(requestType, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  readBodiesAsBytes(app, requestType);
   app.post('/ocsp', { bodyLimit: ocspRequestLengthMax }, async (request, reply) => {
     if (!(request.body instanceof Uint8Array))
       throw new HubError('media-type-unsupported', `send a request as ${requestType}`);

@@ -1,0 +1,89 @@
+// Admission before work: who pays is decided from the connection or the token, the request is paid for, and it waits for its turn; all of it before
+// the first byte of a body is read.
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../clock.ts';
+import { networkOf } from '../presence/places.ts';
+import type { HubSettings } from '../settings.ts';
+import { bodyBytes } from './body-limits.ts';
+import type { StreamLimits } from './body-watch.ts';
+import { BodyRoom, type Payer, PayerClass } from './payer.ts';
+
+export type AdmissionSettings = Pick<
+  HubSettings,
+  'requestsPerSecondMost' | 'anonymousRequestsPerSecondMost' | 'admission'
+>;
+
+// Bodies of strangers and of known callers have memory apart: a room that strangers filled is still empty for devices.
+const strangersRoomBytes = 64 * 1024 * 1024;
+const knownRoomBytes = 96 * 1024 * 1024;
+
+export class Admission {
+  /** Bound devices and workloads. */
+  readonly devices: PayerClass;
+  /** Addresses without a certificate, and certificates that did not prove themselves yet, on the device listener. */
+  readonly strangers: PayerClass;
+  /** API tokens. */
+  readonly tokens: PayerClass;
+  /** Addresses on the operator listener that show no token that was good here before. */
+  readonly callers: PayerClass;
+
+  constructor(settings: AdmissionSettings, clock: Clock) {
+    const strangersRoom = new BodyRoom(strangersRoomBytes);
+    const knownRoom = new BodyRoom(knownRoomBytes);
+    const { admission } = settings;
+    const bytesOfStrangers = admission.anonymousBytesPerSecondMost;
+    const of = (
+      requestsPerSecond: number,
+      bytesPerSecond: number,
+      atOnce: { readonly turns: number; readonly bodies: number },
+      bodyMost: number,
+      room: BodyRoom,
+    ) => new PayerClass({ requestsPerSecond, bytesPerSecond, ...atOnce }, bodyMost, room, clock);
+    const { evidence, policy } = bodyBytes;
+    const { requestsPerSecondMost, anonymousRequestsPerSecondMost } = settings;
+    const { bytesPerSecondMost, tokenRequestsPerSecondMost, addressRequestsPerSecondMost } = admission;
+    this.devices = of(requestsPerSecondMost, bytesPerSecondMost, { turns: 4, bodies: 8 }, evidence, knownRoom);
+    this.strangers = of(
+      anonymousRequestsPerSecondMost,
+      bytesOfStrangers,
+      { turns: 16, bodies: 256 },
+      evidence,
+      strangersRoom,
+    );
+    this.tokens = of(tokenRequestsPerSecondMost, 4 * bytesOfStrangers, { turns: 8, bodies: 16 }, policy, knownRoom);
+    this.callers = of(
+      addressRequestsPerSecondMost,
+      bytesOfStrangers,
+      { turns: 8, bodies: 16 },
+      bodyBytes.none,
+      strangersRoom,
+    );
+  }
+
+  /** The address of a request, as one of the operator listener's callers. */
+  callerOf({ ip }: FastifyRequest): Payer {
+    return { class: this.callers, key: networkOf(ip) };
+  }
+}
+
+export function streamLimits({ admission }: Pick<HubSettings, 'admission'>): StreamLimits {
+  return { idleSeconds: admission.uploadIdleSeconds, bytesPerSecondLeast: admission.uploadBytesPerSecondLeast };
+}
+
+const weighedBytes = 1024 * 1024;
+
+/** Counts the request and waits for its turn. Throws `rate-limited`. */
+export async function pay(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const { payer, routeOptions } = request;
+  payer.class.spendRequest(payer.key, costOf(routeOptions));
+  // An upload takes hours; the work for it is done piece by piece.
+  if (routeOptions.config.streamed === true) return;
+  const end = await payer.class.turns.take(payer.key);
+  if (reply.raw.closed || reply.raw.destroyed) return end();
+  reply.raw.once('close', end);
+}
+
+// A route that takes megabytes has as much work to do with them; one that streams does it piece by piece.
+function costOf({ bodyLimit, config }: FastifyRequest['routeOptions']): number {
+  return config.streamed === true ? 1 : Math.ceil(bodyLimit / weighedBytes);
+}

@@ -1,0 +1,105 @@
+// How long a body may take. One that is read whole has to be there within half a minute. One that is streamed may take hours, as long as bytes
+// come: in each window of time at least so many while the hub waits for them. A sender that holds a connection for less is cut.
+import { Socket } from 'node:net';
+import type { IncomingHttpHeaders } from 'node:http';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The handler reads the body as a stream; left out: it is read whole before the handler runs. */
+    streamed?: boolean;
+  }
+}
+
+/** The options of a route whose handler reads its body as a stream. */
+export function streamed<T extends { readonly config: object }>(
+  options: T,
+): T & { readonly config: { readonly streamed: true } } {
+  return { ...options, config: { ...options.config, streamed: true } };
+}
+
+export interface StreamLimits {
+  /** Length of a window. */
+  readonly idleSeconds: number;
+  readonly bytesPerSecondLeast: number;
+}
+
+const wholeBodyMilliseconds = 30_000;
+const lookEveryMilliseconds = 1_000;
+
+/** As much of a request as the watch looks at. */
+export interface WatchedRequest {
+  readonly raw: {
+    readonly complete: boolean;
+    readonly readableLength: number;
+    readonly socket: unknown;
+    once(event: 'close', listener: () => void): unknown;
+  };
+  readonly headers: IncomingHttpHeaders;
+  readonly routeOptions: { readonly config: { readonly streamed?: boolean } };
+}
+
+interface Watched {
+  readonly request: WatchedRequest;
+  readonly socket: Socket;
+  readonly beganMs: number;
+  windowMs: number;
+  /** The socket's count when the window began. */
+  bytesRead: number;
+}
+
+/** Looks at all open bodies of one listener. `nowMs` is monotonic. */
+export class BodyWatch {
+  readonly #limits: StreamLimits;
+  readonly #nowMs: () => number;
+  readonly #open = new Set<Watched>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(limits: StreamLimits, nowMs: () => number = () => performance.now()) {
+    this.#limits = limits;
+    this.#nowMs = nowMs;
+  }
+
+  /** From the request's head to the last byte of its body. */
+  watch(request: WatchedRequest): void {
+    const { raw } = request;
+    const { socket } = raw;
+    // What the hub asks of itself (people/two-people.ts) comes over no socket.
+    if (raw.complete || !hasBody(request) || !(socket instanceof Socket)) return;
+    const nowMs = this.#nowMs();
+    const watched = { request, socket, beganMs: nowMs, windowMs: nowMs, bytesRead: socket.bytesRead };
+    this.#open.add(watched);
+    raw.once('close', () => this.#open.delete(watched));
+    this.#timer ??= setInterval(() => this.look(), lookEveryMilliseconds).unref();
+  }
+
+  /** Cuts who is too slow. */
+  look(): void {
+    for (const watched of this.#open) {
+      const { raw } = watched.request;
+      if (raw.complete) this.#open.delete(watched);
+      else if (this.#isLate(watched)) watched.socket.destroy();
+    }
+    if (this.#open.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #isLate(watched: Watched): boolean {
+    const { raw, routeOptions } = watched.request;
+    const nowMs = this.#nowMs();
+    if (routeOptions.config.streamed !== true) return nowMs - watched.beganMs > wholeBodyMilliseconds;
+    const { idleSeconds, bytesPerSecondLeast } = this.#limits;
+    const came = watched.socket.bytesRead - watched.bytesRead;
+    // Bytes that wait for the handler, or for a disk, are no fault of the sender.
+    if (raw.readableLength > 0 || came >= idleSeconds * bytesPerSecondLeast) {
+      watched.windowMs = nowMs;
+      watched.bytesRead = watched.socket.bytesRead;
+      return false;
+    }
+    return nowMs - watched.windowMs > idleSeconds * 1_000;
+  }
+}
+
+function hasBody({ headers }: WatchedRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}

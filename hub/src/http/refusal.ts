@@ -1,0 +1,64 @@
+// How a refusal reaches a client that is still sending. What is left of the body is read and thrown away while its sender has bytes to spend; beyond
+// that nothing more is read, and the connection ends when the answer had its time. A sender that is refused again and again waits for each answer.
+import { Socket } from 'node:net';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { declaredLength } from './body.ts';
+
+const discardedBytesMost = 8 * 1024 * 1024;
+const lingerMilliseconds = 2_000;
+const patience = 10;
+const delayMilliseconds = 1_000;
+const rememberedMost = 100_000;
+
+/** Call it before the answer to a request that is refused is sent. */
+export function letRefusalArrive(request: FastifyRequest, reply: FastifyReply): void {
+  const { raw, payer } = request;
+  if (raw.complete) return;
+  // Node and fastify would end the connection while the client still sends, and take the answer with it.
+  reply.removeHeader('connection');
+  const left = isChunked(request) ? discardedBytesMost : declaredLength(request);
+  if (left <= discardedBytesMost && payer.class.spendBytes(payer.key, left)) {
+    if (isChunked(request)) endAfter(request, discardedBytesMost);
+    raw.resume();
+    return;
+  }
+  const { socket } = raw;
+  // What the hub asks of itself comes over no socket.
+  if (!(socket instanceof Socket)) return;
+  raw.pause();
+  reply.raw.once('finish', () => {
+    setImmediate(() => socket.pause());
+    setTimeout(() => socket.destroy(), lingerMilliseconds).unref();
+  });
+}
+
+function isChunked({ headers }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined;
+}
+
+// A body that never ends.
+function endAfter({ raw }: FastifyRequest, bytesMost: number): void {
+  let bytes = 0;
+  raw.on('data', (chunk: Uint8Array) => {
+    bytes += chunk.length;
+    if (bytes > bytesMost) raw.socket.destroy();
+  });
+}
+
+/** Who was refused lately, and how often. */
+export class Refusals {
+  readonly #counts = new Map<string, { count: number; sinceMs: number }>();
+
+  /** How long the answer to this refusal waits, in milliseconds. `nowMs` is monotonic. */
+  delayOf(key: string, nowMs: number): number {
+    const known = this.#counts.get(key);
+    const entry =
+      known === undefined || nowMs - known.sinceMs > delayMilliseconds ? { count: 0, sinceMs: nowMs } : known;
+    entry.count += 1;
+    this.#counts.delete(key);
+    this.#counts.set(key, entry);
+    const [oldest] = this.#counts.keys();
+    if (this.#counts.size > rememberedMost && oldest !== undefined) this.#counts.delete(oldest);
+    return entry.count > patience ? delayMilliseconds : 0;
+  }
+}

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Turns } from './turns.ts';
+
+test('a key has so many turns at once, and what waits goes on in its order', async () => {
+  const turns = new Turns(2);
+  const done: number[] = [];
+  const work = async (name: number) => {
+    const end = await turns.take('a');
+    done.push(name);
+    return end;
+  };
+  const [first, second, third, fourth] = [work(1), work(2), work(3), work(4)];
+  await first;
+  await second;
+  assert.deepEqual(done, [1, 2]);
+  (await second)();
+  await third;
+  assert.deepEqual(done, [1, 2, 3]);
+  (await first)();
+  await fourth;
+  assert.deepEqual(done, [1, 2, 3, 4]);
+});
+
+test('a key that has used up its turns takes none of another', async () => {
+  const turns = new Turns(1);
+  await turns.take('a');
+  void turns.take('a');
+  const end = await turns.take('b');
+  end();
+});
+
+test('a line that grows too long is refused', async () => {
+  const turns = new Turns(1);
+  await turns.take('a');
+  for (let waiting = 0; waiting < 512; waiting += 1) void turns.take('a');
+  await assert.rejects(turns.take('a'), { code: 'rate-limited' });
+});
