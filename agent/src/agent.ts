@@ -9,6 +9,7 @@ import type { DesiredStore } from './desired.ts';
 import type { AgentError } from './error.ts';
 import { type Emit, failureEvent } from './event.ts';
 import { type Answer, cutOffCodes, type Refusal, refusalText } from './hub-api.ts';
+import type { HubTime } from './hub-time.ts';
 import type { Clocks } from './life.ts';
 import type { ModelRunner } from './model-runner.ts';
 import { News } from './news.ts';
@@ -49,6 +50,7 @@ export interface AgentParts {
   readonly checkinSeconds: number;
   readonly emit: Emit;
   readonly clocks: Clocks;
+  readonly hubTime: Pick<HubTime, 'skewMs'>;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
@@ -198,9 +200,13 @@ export class AgentLife {
     await this.#vouch(link);
     if (this.#state !== 'online') return;
     await this.#learnRoots(link);
-    if (this.#isNew || !this.#isHealthy()) await this.#attest(link);
-    this.#isNew = false;
-    await this.#report(link);
+    try {
+      if (this.#isNew || !this.#isHealthy()) await this.#attest(link);
+      this.#isNew = false;
+    } finally {
+      // A device that takes no attestation result, for its clock perhaps, says so.
+      await this.#report(link);
+    }
     if (this.#isHealthy()) await this.#workloads?.refresh();
     for (const runner of this.#runners) {
       // A long download does not hold up the check-ins, nor do they pile up behind it.
@@ -245,7 +251,7 @@ export class AgentLife {
     emit({ kind: 'fork-detected', proofFile: forkProofFile });
     await this.#lockAll('the audit log of the hub forked');
     // A hub that is honest about itself wants to know; for any other it costs nothing.
-    await sendReport(link.send, { models: [], forkProof: witness.forkProof }).catch(() => undefined);
+    await sendReport(link.send, { counts: [], forkProof: witness.forkProof }).catch(() => undefined);
     // Not awaited here: disposal waits for the check-in that this is part of.
     void link[Symbol.asyncDispose]();
   }
@@ -265,20 +271,29 @@ export class AgentLife {
   }
 
   async #report(link: HubLink): Promise<void> {
-    const models = this.#runners.flatMap(({ held }) => {
-      const { counts } = held ?? {};
-      return held === undefined || counts === undefined
+    const counts = this.#runners.flatMap(({ held }) => {
+      const { counts: own } = held ?? {};
+      return held === undefined || own === undefined
         ? []
-        : [{ model: held.model.name, version: held.model.version, counts }];
+        : [{ model: held.model.name, version: held.model.version, counts: own }];
     });
-    const { attributes, desired, emit } = this.#parts;
+    const { attributes, desired, emit, hubTime } = this.#parts;
     const own = await attributes();
     const text = JSON.stringify(own);
     const isNews = text !== this.#reported;
     const { version: desiredVersion } = desired.present;
-    const answer = await sendReport(link.send, { models, desiredVersion, ...(isNews ? { attributes: own } : {}) });
+    const { skewMs } = hubTime;
+    const answer = await sendReport(link.send, {
+      counts,
+      models: this.#runners.map(({ report }) => report),
+      clockSkewSeconds: skewMs === undefined ? undefined : Math.round(skewMs / 1_000),
+      desiredVersion,
+      ...(isNews ? { attributes: own } : {}),
+    });
     if (answer.kind === 'refused') return this.#refused('report', answer);
     this.#reported = text;
+    // Not awaited: a model that is opened again does not hold up the check-in.
+    for (const { model, number } of answer.value.retry ?? []) void this.runner(model)?.retry(number);
     if (answer.value.desired === undefined) return;
     await desired.take(answer.value.desired);
     emit({ kind: 'desired-changed', version: desired.present.version });

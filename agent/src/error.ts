@@ -20,6 +20,9 @@ export const agentErrorCodes = [
   'clock-ahead',
   'clock-behind',
   'locked',
+  // what this machine lacks for a model
+  'memory-short',
+  'shared-memory-short',
   // the local API
   'local-listener',
   // the guard

@@ -1,4 +1,5 @@
 // What the agent tells whoever runs it: the story of one device, one line an event. No event carries a secret, a nonce or an input.
+import type { ModelFaultCode, ModelFaultPlace } from '@edgekeep/wire/model-report';
 import type { Reason } from './hub-api.ts';
 
 export type AgentEvent =
@@ -27,7 +28,17 @@ export type AgentEvent =
       readonly message: string;
       readonly reasons: readonly Reason[];
     }
-  | { readonly kind: 'model-refused'; readonly model: string; readonly code: string; readonly why: string }
+  /** This device cannot use a model; `final`: not tried again until another release is offered, or an operator says so. */
+  | {
+      readonly kind: 'model-refused';
+      readonly model: string;
+      readonly code: ModelFaultCode;
+      readonly place: ModelFaultPlace;
+      readonly final: boolean;
+      readonly why: string;
+    }
+  /** An operator ordered to try it again. */
+  | { readonly kind: 'model-retried'; readonly model: string }
   | { readonly kind: 'downloaded'; readonly model: string; readonly version: string; readonly bytes: number }
   | {
       readonly kind: 'released';

@@ -1,13 +1,13 @@
 // Runs one model of the settings: brings the current release, asks for its key, opens and serves it, renews the lease ahead of time, swaps to
 // a new version only when that one serves, and locks everything at once when the lease ends or the hub cuts the device off.
 import { join } from 'node:path';
-import { CoreError } from '@edgekeep/core/error';
 import { replaceFile } from '@edgekeep/hardware/atomic-file';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import { Serial } from '@edgekeep/hardware/serial';
 import { type BackoffSettings, backoffDelayMs } from '@edgekeep/wire/backoff';
+import type { ModelFaultPlace, ModelReport, ReportedFault } from '@edgekeep/wire/model-report';
 import { AgentError } from './error.ts';
-import { type Emit, failureEvent } from './event.ts';
+import type { Emit } from './event.ts';
 import type { GuardListener } from './guard/listener.ts';
 import { type GuardHost, HeldModel } from './held-model.ts';
 import { type Answer, cutOffCodes, type Refusal, refusalText } from './hub-api.ts';
@@ -15,6 +15,8 @@ import type { HubLink } from './connection.ts';
 import type { HubTime } from './hub-time.ts';
 import { clockFault, endLeases, type KeyGrant, type LeaseParts, renewalShareOf, requestKey } from './lease.ts';
 import { momentOf } from './life.ts';
+import { faultOf } from './model-fault.ts';
+import type { ModelFaults } from './model-faults.ts';
 import type { ModelStore } from './model-store.ts';
 import { currentModel, type VerifiedModel } from './model.ts';
 import { OpenedModel } from './opened-model.ts';
@@ -29,6 +31,9 @@ export interface ModelRunnerParts extends Omit<LeaseParts, 'link'> {
   readonly rootOfTrust: Pick<RootOfTrust, 'openKey' | 'endLeases'>;
   readonly store: ModelStore;
   readonly versions: HighestVersions;
+  readonly faults: ModelFaults;
+  /** Throws what this machine lacks for a model. */
+  readonly assertReady: (model: VerifiedModel) => Promise<void>;
   readonly receiptsFolder: string;
   readonly guardHost: () => Promise<GuardHost>;
   /** Where predictions are asked for; undefined when the model is never served. */
@@ -67,6 +72,9 @@ export class ModelRunner {
   #failures = 0;
   /** Of elapsed time: a patient caller does not try again before. */
   #notBeforeMs = 0;
+  /** What is being done, and with which release: what a failure is about. */
+  #place: ModelFaultPlace = 'offer';
+  #offered: VerifiedModel | undefined;
   /** How long leases of this model are, once one was seen. */
   #leaseMs: number | undefined;
 
@@ -107,9 +115,31 @@ export class ModelRunner {
       try {
         await this.#refresh(signal);
       } catch (error) {
-        if (!signal.aborted) this.#failed(error);
+        if (!signal.aborted) await this.#failed(error);
       }
     });
+  }
+
+  /** What a report says of it. */
+  get report(): ModelReport {
+    const { faults } = this.#parts;
+    const held = this.#held;
+    return {
+      model: this.name,
+      state: held === undefined ? 'locked' : held.guard === undefined ? 'ready' : 'serving',
+      version: held?.model.version ?? null,
+      manifestDigest: held?.model.digestHex ?? null,
+      fault: faults.of(this.name),
+      retried: faults.retried(this.name),
+    };
+  }
+
+  /** Obeys an operator's order, by its number, to try again what is final; one that was obeyed before changes nothing. */
+  async retry(number: number): Promise<void> {
+    if (!(await this.#parts.faults.retry(this.name, number))) return;
+    this.#news.clear();
+    this.#parts.emit({ kind: 'model-retried', model: this.name });
+    await this.refresh('now');
   }
 
   /** Takes the model away now, whatever is under way. Resolves when the guard is gone and memory is wiped. */
@@ -133,20 +163,28 @@ export class ModelRunner {
   }
 
   async #refresh(signal: AbortSignal): Promise<void> {
-    const { settings, link, trust, versions, store, emit, clocks } = this.#parts;
+    const { settings, link, trust, versions, faults, store, emit, clocks, assertReady } = this.#parts;
+    this.#place = 'offer';
+    this.#offered = undefined;
     const offered = await currentModel(link.send, settings, trust.publisherKeys);
     if (offered.kind === 'refused') return this.#refused('model', offered);
     const model = offered.value;
+    this.#offered = model;
     versions.assertNoRollback(model.name, model.version);
     const held = this.#held;
     if (held !== undefined && held.model.digestHex === model.digestHex) {
-      if (held.life.untilRenewalMs(momentOf(clocks), renewalShareOf(held.lease)) > 0) return;
+      if (held.life.untilRenewalMs(momentOf(clocks), renewalShareOf(held.lease)) > 0) return this.#succeeded();
       return this.#renew(held, model);
     }
+    const standing = faults.standing(model.name, model.digestHex);
+    if (standing !== undefined) return this.#tellRefused(standing);
+    this.#place = 'download';
     const fetched = await store.fetch(model, (input) => link.download(input), signal);
     if (fetched.kind === 'refused') return this.#refused('download', fetched);
     if (fetched.bytes > 0)
       emit({ kind: 'downloaded', model: model.name, version: model.version, bytes: fetched.bytes });
+    this.#place = 'check';
+    await assertReady(model);
     const grant = await this.#requestKey(model);
     if (grant.kind === 'refused') return this.#refused('release', grant);
     const { lease } = grant.value;
@@ -154,13 +192,15 @@ export class ModelRunner {
     const next = await this.#open(model, grant.value, signal);
     if (signal.aborted) return next[Symbol.asyncDispose]();
     await this.#swap(next);
-    this.#succeeded();
+    await this.#succeeded();
   }
 
   async #requestKey(model: VerifiedModel): Promise<Answer<KeyGrant>> {
+    this.#place = 'check';
     // What the device would refuse for its own clock is not asked for: each answer is a lease, and an entry in the log.
     const fault = clockFault(this.#parts.hubTime.skewMs, this.#leaseMs);
     if (fault !== undefined) throw fault;
+    this.#place = 'release';
     const grant = await requestKey(this.#parts, model, (ms) => (this.#leaseMs = ms));
     if (grant.kind === 'ok') await this.#keepReceipt(grant.value);
     return grant;
@@ -173,7 +213,7 @@ export class ModelRunner {
     const { lease } = grant.value;
     if (held.over.aborted) return;
     held.renew(grant.value);
-    this.#succeeded();
+    await this.#succeeded();
     this.#parts.emit({
       kind: 'lease-renewed',
       model: model.name,
@@ -186,8 +226,10 @@ export class ModelRunner {
   /** Opens the key, opens the files with it, zeroes it, and starts the guard. */
   async #open(model: VerifiedModel, grant: KeyGrant, signal: AbortSignal): Promise<HeldModel> {
     const { rootOfTrust, store, versions, guardHost, emit } = this.#parts;
+    this.#place = 'key';
     const modelKey = await rootOfTrust.openKey(grant.wrappedKey, { leaseId: grant.lease.id });
     let opened: OpenedModel;
+    this.#place = 'open';
     try {
       opened = await OpenedModel.open(store, model, modelKey, signal);
     } catch (error) {
@@ -205,6 +247,7 @@ export class ModelRunner {
       const replaces = await versions.remember(model.name, model.version);
       // The TPM, too, opens no earlier version from now on.
       if (replaces) await endLeases(rootOfTrust, emit);
+      this.#place = 'guard';
       return await HeldModel.take(model, grant, opened, guardHost);
     } catch (error) {
       await opened[Symbol.asyncDispose]();
@@ -276,25 +319,31 @@ export class ModelRunner {
     const { emit, onCutOff } = this.#parts;
     const { code, message, reasons } = refusal;
     this.#waitLonger();
+    await this.#parts.faults.passed(this.name);
     if (this.#isNews(refusalText(refusal))) emit({ kind: 'refused', step, code, message, reasons });
     if (cutOffCodes.includes(code)) return onCutOff(refusal);
     // What this device booted is not believed any more: what it was trusted with must go. Any other refusal lets the lease run out.
     if (code === 'attestation-refused') await this.lock(refusalText(refusal));
   }
 
-  #failed(error: unknown): void {
-    const { emit } = this.#parts;
+  async #failed(error: unknown): Promise<void> {
+    const { faults } = this.#parts;
     this.#waitLonger();
-    const event = failureEvent(`model ${this.name}`, error);
-    if (event.kind !== 'failed' || !this.#isNews(event.message)) return;
-    const about = error instanceof AgentError || error instanceof CoreError;
-    emit(about ? { kind: 'model-refused', model: this.name, code: event.code, why: event.message } : event);
+    this.#tellRefused(await faults.note(this.name, this.#offered, faultOf(error, this.#place)));
   }
 
-  #succeeded(): void {
+  #tellRefused({ code, place, message: why, final }: ReportedFault): void {
+    // The next release is looked for at every check-in: that costs no key.
+    if (final) this.#notBeforeMs = 0;
+    if (this.#isNews(`${code} (${place}): ${why}`))
+      this.#parts.emit({ kind: 'model-refused', model: this.name, code, place, final, why });
+  }
+
+  async #succeeded(): Promise<void> {
     this.#failures = 0;
     this.#notBeforeMs = 0;
     this.#news.clear();
+    await this.#parts.faults.clear(this.name);
   }
 
   #waitLonger(): void {

@@ -1,8 +1,9 @@
-// What the device tells its hub at a check-in: how the guards judged, as totals (never inputs), what it says of itself, and a fork of the
-// log where it saw one. The answer brings what operators want of it.
+// What the device tells its hub at a check-in: how the guards judged, as totals (never inputs), which models it holds and why others not, how far
+// its clock is off, what it says of itself, and a fork of the log where it saw one. The answer brings what operators want of it.
 import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
 import type { Attributes } from '@edgekeep/wire/attributes';
 import { reportResponse } from '@edgekeep/wire/device-api';
+import type { ModelReport } from '@edgekeep/wire/model-report';
 import type { z } from 'zod';
 import { type Answer, postToHub, type Send } from './hub-api.ts';
 
@@ -13,7 +14,10 @@ export interface ModelCounts {
 }
 
 export interface Report {
-  readonly models: readonly ModelCounts[];
+  readonly counts: readonly ModelCounts[];
+  readonly models?: readonly ModelReport[];
+  /** How far this device's clock is ahead of the hub's. */
+  readonly clockSkewSeconds?: number | undefined;
   readonly forkProof?: string | undefined;
   /** Left out while they are what the hub has. */
   readonly attributes?: Attributes | undefined;
@@ -23,12 +27,19 @@ export interface Report {
 
 export function sendReport(
   send: Send,
-  { models, forkProof, attributes, desiredVersion }: Report,
+  { counts: all, models, clockSkewSeconds, forkProof, attributes, desiredVersion }: Report,
 ): Promise<Answer<z.infer<typeof reportResponse>>> {
-  const counts = models.map(({ model, version, counts: { accepted: taken, fallback, review, failed } }) => {
+  const counts = all.map(({ model, version, counts: { accepted: taken, fallback, review, failed } }) => {
     return { model, version, accepted: taken, fallback, review, failed };
   });
   // Members without a value are not written.
-  const report = { counts: counts.length === 0 ? undefined : counts, forkProof, attributes, desiredVersion };
+  const report = {
+    counts: counts.length === 0 ? undefined : counts,
+    models: models?.length === 0 ? undefined : models,
+    clockSkewSeconds,
+    forkProof,
+    attributes,
+    desiredVersion,
+  };
   return postToHub(send, '/v1/reports', report, reportResponse);
 }

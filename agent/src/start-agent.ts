@@ -36,8 +36,10 @@ import { adminApi, statusApi } from './local-api.ts';
 import { LocalServer } from './local-server.ts';
 import { endLeases } from './lease.ts';
 import { measureStages } from './measured-start.ts';
+import { ModelFaults } from './model-faults.ts';
 import { ModelRunner, type ModelRunnerParts } from './model-runner.ts';
 import { ModelStore } from './model-store.ts';
+import { assertReady, type Machine, thisMachine } from './readiness.ts';
 import { imaLogFile, openBootLog, openRootOfTrust } from './root-of-trust.ts';
 import type { AgentSettings, ModelSettings } from './settings.ts';
 import { openStateFolder, readIfThere, type StateFolder } from './state-folder.ts';
@@ -73,6 +75,8 @@ export interface AgentOptions {
   readonly random?: () => number;
   /** How guards run here; left out: the guard of this source tree behind every wall the machine gives. */
   readonly guardHost?: () => Promise<GuardHost>;
+  /** What the machine has left for models. */
+  readonly machine?: Machine;
   readonly onEvent?: (event: TimedEvent) => void;
 }
 
@@ -84,7 +88,7 @@ const localPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
 /** Starts an agent. Resolves when it runs; whether it reaches its hub is told by events. Throws `settings-invalid`, `state-invalid` and hardware errors. */
 export async function startAgent(settings: AgentSettings, options: AgentOptions = {}): Promise<Agent> {
   const { clock = Date.now, elapsed = () => performance.now(), random = Math.random } = options;
-  const { guardHost = defaultGuardHost, onEvent } = options;
+  const { guardHost = defaultGuardHost, machine = thisMachine, onEvent } = options;
   const clocks = { clock, elapsed };
   const hubTime = new HubTime(clocks);
   const events: TimedEvent[] = [];
@@ -109,6 +113,8 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
   const { checkpoint: checkpointFile, forkProof: forkProofFile } = folder;
   const witness = await Witness.open({ logKey: pinned.trust.logKey, signer, checkpointFile, forkProofFile });
   const versions = await HighestVersions.open(folder.versions);
+  const modelNames = settings.models.map(({ name }) => name);
+  const faults = await ModelFaults.open(folder.modelFaults, modelNames);
   const desired = await DesiredStore.open(folder.desired);
   const roots = await KnownRoots.open(folder.knownRoots, pinned.authorityPem);
   const listeners = await openListeners(settings, folder, opening);
@@ -128,6 +134,8 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
       link,
       store,
       versions,
+      faults,
+      assertReady: (verified) => assertReady(verified, guardHost, machine),
       receiptsFolder: folder.receipts,
       guardHost,
       listener: listeners.get(model.name),
@@ -175,6 +183,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
     checkinSeconds: settings.checkinSeconds,
     emit,
     clocks,
+    hubTime,
     random,
   });
   opening.use(life);

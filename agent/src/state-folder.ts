@@ -19,6 +19,8 @@ export interface StateFolder {
   readonly forkProof: string;
   /** The highest version of each model that was served. */
   readonly versions: string;
+  /** Why models cannot be used here. */
+  readonly modelFaults: string;
   /** What operators want of this device. */
   readonly desired: string;
   /** The roots this device came to believe, from the one it was delivered with. */
@@ -41,6 +43,7 @@ export async function openStateFolder({ stateFolder, runFolder }: AgentSettings)
     checkpoint: at('checkpoint'),
     forkProof: at('fork-proof.json'),
     versions: at('versions.json'),
+    modelFaults: at('model-faults.json'),
     desired: at('desired.json'),
     knownRoots: at('known-roots.json'),
     models: at('models'),

@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { TLSSocket } from 'node:tls';
 import { accessDeviceRoutes } from './access/device-routes.ts';
+import { LeaseAlarm } from './access/release-budget.ts';
 import { auditDeviceRoutes } from './audit/device-routes.ts';
 import { tileRoutes } from './audit/tile-routes.ts';
 import { authorityDeviceRoutes } from './authority/device-routes.ts';
@@ -67,12 +68,13 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     clock,
     door,
     receipts: parts.receipts,
+    leaseAlarm: new LeaseAlarm(database),
     countRelease: (outcome) => parts.metrics.countRelease(outcome),
   });
   tokenDeviceRoutes(app, { database, platformKey, settings, clock, door, gate });
   workloadDeviceRoutes(app, { database, authorities, settings, clock, door, gate });
   modelDeviceRoutes(app, { database, blobs: parts.blobs, clock, door, gate });
-  auditDeviceRoutes(app, { database, log, witnesses, clock, door, gate });
+  auditDeviceRoutes(app, { database, log, witnesses, clock, door, gate, settings });
   tileRoutes(app, parts.logFolder);
   revocationStatusRoutes(app, { status: parts.revocationStatus, clock });
   return app;

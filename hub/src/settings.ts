@@ -47,6 +47,10 @@ export const hubSettingsSchema = z.strictObject({
     .strictObject({
       /** Who ends a lease on a device with a TPM: the TPM itself, or the agent alone. */
       enforcedBy: z.enum(['tpm', 'agent']).default('tpm'),
+      /** How many keys of one model one device may get in a window, besides those that its renewals need. */
+      maxPerWindow: z.int().min(1).max(1_000_000).default(30),
+      /** The length of that window, in seconds. */
+      windowSeconds: z.int().min(10).max(604_800).default(3_600),
     })
     .prefault({}),
   revocation: z
@@ -156,6 +160,14 @@ export const hubSettingsSchema = z.strictObject({
     .strictObject({
       /** The longest life of an API token, in days. */
       lifeDaysMost: z.int().min(1).max(365).default(365),
+    })
+    .prefault({}),
+  alerts: z
+    .strictObject({
+      /** How many devices must be unable to use a release for an alert about it. */
+      devicesRefusingRelease: z.int().min(1).max(1_000_000).default(3),
+      /** How far a device's clock may be from the hub's without an alert, in seconds. */
+      maxClockSkewSeconds: z.int().min(1).max(31_536_000).default(300),
     })
     .prefault({}),
   /** A program that prints the 32 bytes which unlock the hub's keys: its absolute path and arguments (spec/platform-secrets.md). */

@@ -41,6 +41,8 @@ const routes = [
   ['POST', '/v1/publishers', 'admin'],
   ['GET', '/v1/models', 'models:read'],
   ['POST', '/v1/models', 'models:publish'],
+  ['GET', '/v1/models/any/devices', 'devices:read'],
+  ['POST', '/v1/devices/any/retry-model', 'devices:write'],
   ['PUT', '/v1/models/any/1.0.0/files/any', 'models:publish'],
   ['POST', '/v1/models/any/1.0.0/publish', 'models:publish'],
   ['POST', '/v1/models/any/1.0.0/withdraw', 'models:publish'],

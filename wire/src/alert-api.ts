@@ -8,6 +8,9 @@ export const alertKinds = [
   'certificate-fork',
   'certificate-expiring',
   'log-fork',
+  'release-refused-by-devices',
+  'device-clock',
+  'leases-used-up',
 ] as const;
 export type AlertKind = (typeof alertKinds)[number];
 

@@ -5,6 +5,7 @@ import { leaseSchema } from '@edgekeep/core/access/lease';
 import { wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
 import { z } from 'zod';
 import { attributesSchema } from './attributes.ts';
+import { modelReport, modelRetry, reportedModelsMax } from './model-report.ts';
 
 const base64url = (charactersMax: number) =>
   z
@@ -151,12 +152,18 @@ export const reportRequest = z.strictObject({
   forkProof: z.string().max(100_000).optional(),
   /** What the device says of itself, the whole document each time (spec/registry.md). */
   attributes: attributesSchema.optional(),
+  /** The models it is to run, and how it is with each. */
+  models: z.array(modelReport).max(reportedModelsMax).optional(),
+  /** How far its clock is ahead of the hub's, as it measured at the newest answer. */
+  clockSkewSeconds: z.int().min(-1e10).max(1e10).optional(),
   /** The version of the desired attributes it has; 0 for none. With it the answer has a newer one, if there is. */
   desiredVersion: z.int().min(0).optional(),
 });
 export const reportResponse = z.object({
   accepted: z.boolean(),
   desired: z.object({ version: z.int(), attributes: z.record(z.string(), z.unknown()) }).optional(),
+  /** Models that operators want tried again. */
+  retry: z.array(modelRetry).optional(),
 });
 
 /** From a device that signs tokens (spec/device-token.md). */

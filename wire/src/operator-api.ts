@@ -3,6 +3,7 @@
 import { tierSchema } from '@edgekeep/core/attest/tier';
 import { z } from 'zod';
 import { deviceIdSchema, modelFile } from './device-api.ts';
+import { deviceModelView } from './model-api.ts';
 import { personNameSchema } from './people-api.ts';
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
@@ -40,6 +41,10 @@ export const deviceView = z.object({
     })
     .nullable(),
   counts: z.unknown(),
+  /** Its models, as it reported them last. */
+  models: z.array(deviceModelView),
+  /** How far its clock is ahead of the hub's; null before it said so. */
+  clockSkewSeconds: z.number().nullable(),
 });
 export type DeviceView = z.infer<typeof deviceView>;
 

@@ -22,6 +22,7 @@ export const tagValueSchema = z
 export const tagsSchema = z
   .record(tagKeySchema, tagValueSchema)
   .refine((tags) => Object.keys(tags).length <= tagsMost, `more than ${tagsMost} tags`);
+
 export const groupNameSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/);
 
 export const tagOrder = z

@@ -1,6 +1,7 @@
 // `edgekeep device list`: devices with their state and newest appraisal, all or those that a filter matches.
 import { deviceList, type DeviceView } from '@edgekeep/wire/operator-api';
 import { exitCodes, type Command } from '../command.ts';
+import { faultText } from '../model/fault-text.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 
@@ -8,8 +9,8 @@ export const command: Command = {
   summary: 'list devices',
   usage: 'device list [--filter RSQL] [--sort FIELD]',
   help: `
---filter    RSQL over id, tier, state, attestation, enabled, group, enrolmentGroup, site, seenAt, enrolledAt, tags.KEY, reported.PATH, desired.PATH (default: all)
-            for example 'tags.line==press;seenAt<-1h' or 'state=in=(suspect,quarantined)'
+--filter    RSQL over id, tier, state, attestation, enabled, group, enrolmentGroup, site, holds, fault, seenAt, enrolledAt, tags.KEY, reported.PATH, desired.PATH (default: all)
+            for example 'tags.line==press;seenAt<-1h', 'state=in=(suspect,quarantined)' or 'fault==model-unsupported'
 --sort      id, tier, state, attestation, seenAt or enrolledAt; with - in front, the other way round: --sort=-seenAt (default: id)
 ${operatorHelp}
 `,
@@ -26,12 +27,17 @@ ${operatorHelp}
       d.online ? 'online' : 'offline',
       d.appraisal?.status ?? 'never attested',
       timeText(d.seenAt),
-      d.disabledReason ?? d.appraisal?.reasons[0]?.message.slice(0, 100) ?? '',
+      d.disabledReason ?? d.appraisal?.reasons[0]?.message.slice(0, 100) ?? faultOf(d),
     ]);
     const text = table([['DEVICE', 'TIER', 'STATE', 'LINK', 'ATTESTATION', 'SEEN (UTC)', 'WHY'], ...rows]);
     return { exitCode: exitCodes.ok, value: devices, text };
   },
 };
+
+function faultOf({ models }: DeviceView): string {
+  const found = models.find(({ fault }) => fault !== null);
+  return found?.fault == null ? '' : `${found.model}: ${faultText(found.fault)}`.slice(0, 100);
+}
 
 /** All pages of a query. */
 export async function listDevices(

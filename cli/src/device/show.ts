@@ -1,6 +1,7 @@
 // `edgekeep device show`: one device with its certificates, leases and reasons.
 import { deviceDetail } from '@edgekeep/wire/operator-api';
 import { exitCodes, type Command } from '../command.ts';
+import { faultText } from '../model/fault-text.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 import type { z } from 'zod';
@@ -23,6 +24,11 @@ export const command: Command = {
       'certificate',
       `${certificate.serial} until ${timeText(certificate.notAfter)}${certificate.revokedAt === null ? '' : ' (revoked)'}`,
     ]);
+    const models = d.models.flatMap(({ model, state, version, fault, retryOrdered }) => [
+      ['model', `${model}${version === null ? '' : ` ${version}`}: ${state}`],
+      ...(fault === null ? [] : [['', `- ${faultText(fault)}  since ${timeText(fault.since)}`]]),
+      ...(retryOrdered ? [['', '- it is to try again at its next check-in']] : []),
+    ]);
     const text = table([
       ['device', d.id],
       ['tier', d.tier],
@@ -31,6 +37,8 @@ export const command: Command = {
       ...linkRows(d),
       ['attestation', d.appraisal === null ? 'never' : `${d.appraisal.status} at ${timeText(d.appraisal.at)}`],
       ...reasons,
+      ...(d.clockSkewSeconds === null ? [] : [['clock', clockText(d.clockSkewSeconds)]]),
+      ...models,
       ['root of trust', d.rootSha256],
       ...(d.nextRootSha256 === null ? [] : [['comes back with', d.nextRootSha256]]),
       ...d.formerDevices.map((former) => [
@@ -52,6 +60,11 @@ export const command: Command = {
     return { exitCode: exitCodes.ok, value: d, text };
   },
 };
+
+function clockText(skewSeconds: number): string {
+  if (skewSeconds === 0) return 'as the hub’s';
+  return `${Math.abs(skewSeconds)} s ${skewSeconds > 0 ? 'ahead of' : 'behind'} the hub’s`;
+}
 
 function linkRows({ presence: { places, elsewhere, lastAddress, lastBoundAt } }: z.infer<typeof deviceDetail>) {
   const online = places.map((place) => ['link', `online from ${place.address} since ${timeText(place.since)}`]);

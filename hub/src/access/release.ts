@@ -27,6 +27,7 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow, DeviceState, ModelReleaseRow, Tables } from '../store/schema.ts';
 import { type SentLeaseCounter, leaseTermsFor } from './lease-terms.ts';
 import { type AccessGate, type Judgement, loggedReasons } from './gate.ts';
+import { assertWithinBudget, type LeaseAlarm, LeasesUsedUp } from './release-budget.ts';
 import type { RecordedRelease } from './receipts.ts';
 import { wrapForDevice, type WrapTarget } from './wrap.ts';
 
@@ -36,6 +37,7 @@ export interface ReleaseParts {
   readonly rootKeys: RootKeys;
   readonly gate: AccessGate;
   readonly platformKey: PlatformKey;
+  readonly leaseAlarm: LeaseAlarm;
   readonly settings: Pick<HubSettings, 'leaseSeconds' | 'lease'>;
 }
 
@@ -68,7 +70,7 @@ async function decideRelease(parts: ReleaseParts, ask: ReleaseAsk): Promise<Rele
   const { database, appraiser } = parts;
   const { nowMs, nonce } = ask;
   const device = await getDevice(database.read, ask.deviceId);
-  const model = await mayBeReleased(database, device, ask);
+  const model = await mayBeReleased(parts, device, ask);
   const expected = { qualifyingData: qualifyingData('release', nonce, ask.connection.exporter), nonce, nowMs };
   const { appraisal, attestationResult } = await appraiser.appraise(device, ask.evidence, expected);
   if (appraisal.status === 'contraindicated') {
@@ -99,7 +101,7 @@ async function decideRelease(parts: ReleaseParts, ask: ReleaseAsk): Promise<Rele
   const endedByTpm = target.kind === 'tpm' && parts.settings.lease.enforcedBy === 'tpm';
   const terms = endedByTpm ? await leaseTerms(parts, ask, facts, expected.qualifyingData) : undefined;
   const wrappedKey = wrap(parts.platformKey, target, model, { appraisal, leaseId: lease.id, terms });
-  const recordOnce = (now: Facts) => orRefused(database, ask, () => record(database, ask, now));
+  const recordOnce = (now: Facts) => orRefused(parts, ask, () => record(parts, ask, now));
   let recorded = await recordOnce(facts);
   // A policy that was applied while the one before decided may say otherwise. It is asked until one decides that is still in force.
   while (recorded === 'policy-replaced') recorded = await recordOnce({ ...facts, policy: await judge() });
@@ -118,19 +120,28 @@ const refusals: ReadonlySet<HubErrorCode> = new Set([
 ]);
 
 // What is refused before the evidence is even looked at; these refusals stand in the log like the others.
-async function mayBeReleased(database: Database, device: DeviceRecord, ask: ReleaseAsk): Promise<ModelReleaseRow> {
-  return orRefused(database, ask, async () => {
+async function mayBeReleased(parts: ReleaseParts, device: DeviceRecord, ask: ReleaseAsk): Promise<ModelReleaseRow> {
+  const { database, settings } = parts;
+  return orRefused(parts, ask, async () => {
     assertMayAsk(device.state);
     assertEnabled(device);
-    return currentRelease(database.read, ask);
+    const release = await currentRelease(database.read, ask);
+    await assertWithinBudget(database.read, ask, settings);
+    return release;
   });
 }
 
-// What `work` refuses is logged; appraisals that have to be made anew are no refusals.
-async function orRefused<T>(database: Database, ask: ReleaseAsk, work: () => Promise<T>): Promise<T> {
+// What `work` refuses is logged; appraisals that have to be made anew are no refusals. Of keys that are used up there may be many refusals: an
+// alert counts them, and the log has the keys that were given.
+async function orRefused<T>(
+  { database, settings, leaseAlarm }: ReleaseParts,
+  ask: ReleaseAsk,
+  work: () => Promise<T>,
+): Promise<T> {
   try {
     return await work();
   } catch (error) {
+    if (error instanceof LeasesUsedUp) await leaseAlarm.raise(ask, ask.connection.remoteAddress, settings);
     if (error instanceof HubError && refusals.has(error.code)) {
       const reasons = error.reasons.length > 0 ? error.reasons : [{ code: error.code, message: error.message }];
       await database.writeAsHub((trx) => appendRefusal(trx, ask, reasons));
@@ -209,7 +220,7 @@ interface Facts {
 }
 
 async function record(
-  database: Database,
+  { database, settings }: ReleaseParts,
   ask: ReleaseAsk,
   facts: Facts,
 ): Promise<Pick<RecordedRelease, 'logIndex' | 'entry'> | 'policy-replaced'> {
@@ -225,6 +236,8 @@ async function record(
     const now = await recordAppraisal(trx, device.id, facts.appraisal, ask.nowMs);
     assertMayAsk(now.state);
     assertEnabled(now);
+    // Of several asks at a time, no more pass than one after the other would.
+    await assertWithinBudget(trx, ask, settings);
     const release: KeyRelease = {
       device: { id: device.id, tier: facts.appraisal.tier, certificate: ask.certificateSha256 },
       model: { name, version, manifestDigest },
@@ -246,6 +259,8 @@ async function record(
         revoked_at: null,
         log_index: logIndex,
         attestation_result: attestationResult,
+        granted_at: ask.nowMs,
+        address: ask.connection.remoteAddress,
       })
       .execute();
     return { logIndex, entry };

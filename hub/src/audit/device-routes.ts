@@ -10,7 +10,10 @@ import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
 import { documentOf, recordReported } from '../registry/attributes.ts';
+import { recordModels, retriesFor } from '../model/device-models.ts';
 import { raiseAlert } from '../respond/alerts.ts';
+import { recordClockSkew } from '../respond/device-clock.ts';
+import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import { appendEntry } from './append.ts';
 import type { AuditLog } from './log.ts';
@@ -29,9 +32,10 @@ export function auditDeviceRoutes(
     clock: Clock;
     door: DeviceDoor;
     gate: AccessGate;
+    settings: Pick<HubSettings, 'alerts'>;
   },
 ): void {
-  const { database, log, witnesses, clock, door, gate } = parts;
+  const { database, log, witnesses, clock, door, gate, settings } = parts;
 
   app.get(
     '/v1/checkpoint',
@@ -73,11 +77,11 @@ export function auditDeviceRoutes(
     { ...door.lets('bound'), bodyLimit: bodyBytes.report, schema: reportSchema },
     async (request) => {
       const { deviceId, connection } = door.bound(request);
-      const { counts, forkProof, attributes, desiredVersion } = request.body;
+      const { counts, forkProof, attributes, models, clockSkewSeconds, desiredVersion } = request.body;
       const nowMs = clock();
       const proven = forkProof === undefined ? undefined : verifiedFork(forkProof);
       // A proof against this log is taken from everybody, and no policy of this hub may keep it out.
-      if (counts !== undefined || attributes !== undefined) {
+      if (counts !== undefined || attributes !== undefined || models !== undefined) {
         await gate.admit({ action: 'publishTelemetry', deviceId, connection, nowMs });
       }
       await database.write(async (trx) => {
@@ -87,6 +91,11 @@ export function auditDeviceRoutes(
           .where('id', '=', deviceId)
           .execute();
         if (attributes !== undefined) await recordReported(trx, deviceId, attributes, nowMs);
+        if (models !== undefined) await recordModels(trx, { deviceId, models, nowMs }, settings);
+        if (clockSkewSeconds !== undefined) {
+          const skew = { deviceId, skewSeconds: clockSkewSeconds, nowMs };
+          await recordClockSkew(trx, skew, settings.alerts.maxClockSkewSeconds);
+        }
         if (proven !== undefined) {
           const subject = `log:${log.key.name}`;
           await appendEntry(trx, {
@@ -107,14 +116,22 @@ export function auditDeviceRoutes(
           });
         }
       });
-      if (desiredVersion === undefined) return { accepted: true };
-      const { version, attributes: desired } = await documentOf(database.read, deviceId, 'desired');
-      if (version === desiredVersion) return { accepted: true };
+      const news = await newsFor(deviceId, desiredVersion);
+      if (Object.keys(news).length === 0) return { accepted: true };
       // The report was taken; what the device may not be told is left out, and that is logged.
       if (!(await gate.permits({ action: 'receiveCommand', deviceId, connection, nowMs }))) return { accepted: true };
-      return { accepted: true, desired: { version, attributes: desired } };
+      return { accepted: true, ...news };
     },
   );
+
+  /** What operators want of the device that it does not have yet. */
+  async function newsFor(deviceId: string, desiredVersion: number | undefined) {
+    const retry = await retriesFor(database.read, deviceId);
+    const tried = retry.length === 0 ? {} : { retry: [...retry] };
+    if (desiredVersion === undefined) return tried;
+    const { version, attributes } = await documentOf(database.read, deviceId, 'desired');
+    return version === desiredVersion ? tried : { ...tried, desired: { version, attributes } };
+  }
 
   function verifiedFork(text: string): { kind: string } {
     const proof = parseForkProof(utf8(text));

@@ -2,6 +2,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { AuditLog } from '../audit/log.ts';
 import type { Connections } from '../presence/connections.ts';
+import { countDeviceModels } from '../model/devices-of-model.ts';
 import { countOpenAlerts } from '../respond/alert-list.ts';
 import type { Database } from '../store/database.ts';
 
@@ -41,6 +42,7 @@ export function createMetrics(connections: Connections, log: AuditLog, database:
   gauge('edgekeep_devices_online', 'Devices with at least one live connection.', () => connections.devices);
   gauge('edgekeep_audit_log_size', 'Entries in the integrated audit log.', () => log.size);
   registry.registerMetric(openAlerts(database));
+  registry.registerMetric(deviceModels(database));
   return {
     registry,
     countRelease: (outcome) => releases.inc({ outcome }),
@@ -58,6 +60,20 @@ function openAlerts({ read }: Pick<Database, 'read'>): Gauge {
       const counts = await countOpenAlerts(read);
       this.reset();
       for (const { kind, severity, count } of counts) this.set({ kind, severity }, count);
+    },
+  });
+}
+
+function deviceModels({ read }: Pick<Database, 'read'>): Gauge {
+  return new Gauge({
+    name: 'edgekeep_device_models',
+    help: 'Models on devices as these reported them, by model, state and fault (a code of docs/errors.md, or none).',
+    labelNames: ['model', 'state', 'fault'],
+    registers: [],
+    async collect() {
+      const counts = await countDeviceModels(read);
+      this.reset();
+      for (const { model, state, fault, count } of counts) this.set({ model, state, fault }, count);
     },
   });
 }

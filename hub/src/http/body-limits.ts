@@ -37,8 +37,8 @@ export const bodyBytes = {
   evidence: EVIDENCE_BYTES_MAX + 32 * kibibyte,
   /** A signed note of 100,000 characters, its line ends escaped. */
   note: 192 * kibibyte,
-  /** Counts, attributes, and a fork proof of 100,000 characters. */
-  report: 320 * kibibyte,
+  /** Counts, models with their faults, attributes, and a fork proof of 100,000 characters. */
+  report: 448 * kibibyte,
   /** A certificate request of 22,000 characters. */
   certificateRequest: 32 * kibibyte,
   /** A certificate revocation list of 16 KiB, base64url. */

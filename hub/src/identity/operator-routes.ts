@@ -10,6 +10,9 @@ import { replaceRootOfTrust, wipeDevice } from '../respond/wipe.ts';
 import { groupsOf } from '../registry/groups.ts';
 import { queryDevices } from '../registry/list.ts';
 import { type Tags, tagsOf } from '../registry/tags.ts';
+import { deviceModelViewOf } from '../model/device-model-view.ts';
+import { modelsOf } from '../model/device-models.ts';
+import type { DeviceModelRow } from '../store/device-model-tables.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import type { Connections } from '../presence/connections.ts';
 import { type DevicePresence, onlineAmong, presenceOf } from '../presence/read.ts';
@@ -43,7 +46,10 @@ export function deviceOperatorRoutes(
       const ids = found.devices.map(({ id }) => id);
       const tags = await tagsOf(database.read, ids);
       const online = await onlineAmong(database.read, ids, clock());
-      const devices = found.devices.map((row) => viewOf(row, online.has(row.id), tags.get(row.id)));
+      const models = Map.groupBy(await modelsOf(database.read, ids), (row) => row.device_id);
+      const devices = found.devices.map((row) =>
+        viewOf(row, online.has(row.id), models.get(row.id) ?? [], tags.get(row.id)),
+      );
       return { devices, next: found.next };
     },
   );
@@ -72,7 +78,7 @@ export function deviceOperatorRoutes(
       const tags = (await tagsOf(database.read, [row.id])).get(row.id);
       const groups = [...(await groupsOf(database.read, row.id))];
       const presence = viewOfPresence(row, await presenceOf(database.read, row.id, clock()));
-      const view = viewOf(row, presence.places.length > 0, tags);
+      const view = viewOf(row, presence.places.length > 0, await modelsOf(database.read, [row.id]), tags);
       return {
         ...view,
         presence,
@@ -160,7 +166,12 @@ const storedAppraisal = z.object({
   reasons: z.array(z.object({ code: z.string(), message: z.string() })),
 });
 
-function viewOf(row: DeviceRecord, online: boolean, tags: Tags = {}): api.DeviceView {
+function viewOf(
+  row: DeviceRecord,
+  online: boolean,
+  models: readonly DeviceModelRow[],
+  tags: Tags = {},
+): api.DeviceView {
   const appraisal = row.appraisal === null ? undefined : storedAppraisal.safeParse(JSON.parse(row.appraisal)).data;
   return {
     id: row.id,
@@ -176,5 +187,7 @@ function viewOf(row: DeviceRecord, online: boolean, tags: Tags = {}): api.Device
     online,
     appraisal: appraisal === undefined || row.appraised_at === null ? null : { ...appraisal, at: row.appraised_at },
     counts: row.counts === null ? null : JSON.parse(row.counts),
+    models: models.map(deviceModelViewOf),
+    clockSkewSeconds: row.clock_skew_seconds,
   };
 }

@@ -1,5 +1,6 @@
 // Operator API: publishers and model releases.
 import { parseBase64url } from '@edgekeep/core/bytes';
+import { modelDevices, modelDevicesQuery } from '@edgekeep/wire/model-api';
 import * as api from '@edgekeep/wire/operator-api';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
@@ -11,6 +12,8 @@ import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../store/database.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Blobs } from './blobs.ts';
+import { deviceModelViewOf } from './device-model-view.ts';
+import { devicesOfModel } from './devices-of-model.ts';
 import { listPublishers, trustPublisher } from './publishers.ts';
 import {
   addReleaseFile,
@@ -21,6 +24,7 @@ import {
   withdrawRelease,
 } from './releases.ts';
 
+const named = z.strictObject({ name: api.modelNameSchema });
 const release = z.strictObject({ name: api.modelNameSchema, version: api.versionSchema });
 const releaseFile = release.extend({ '*': z.string().min(1).max(1_024) });
 const releasesShown = 500;
@@ -60,6 +64,20 @@ export function modelOperatorRoutes(
   app.get('/v1/models', { ...requireScope('models:read'), schema: { response: { 200: api.modelList } } }, async () => ({
     models: (await listReleases(database, releasesShown)).map(viewOf),
   }));
+
+  app.get(
+    '/v1/models/:name/devices',
+    {
+      ...requireScope('devices:read'),
+      schema: { params: named, querystring: modelDevicesQuery, response: { 200: modelDevices } },
+    },
+    async ({ params, query }) => {
+      const { limit } = query;
+      const rows = await devicesOfModel(database.read, { ...query, model: params.name, version: query.version });
+      const devices = rows.map((row) => ({ deviceId: row.device_id, ...deviceModelViewOf(row) }));
+      return { devices, next: rows.length === limit ? (rows.at(-1)?.device_id ?? null) : null };
+    },
+  );
 
   app.post(
     '/v1/models',

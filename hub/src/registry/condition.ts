@@ -40,6 +40,8 @@ export type Condition =
   | { readonly kind: 'place'; readonly column: 'site' | 'enrolment_group'; readonly test: TextTest }
   | { readonly kind: 'tag'; readonly key: string; readonly test: TextTest }
   | { readonly kind: 'attribute'; readonly side: DocumentSide; readonly path: string; readonly test: TextTest }
+  /** What the device reports of its models: one that it holds, or what is wrong with one. */
+  | { readonly kind: 'model'; readonly column: 'model' | 'fault_code'; readonly test: TextTest }
   | { readonly kind: 'group'; readonly name: string; readonly negated: boolean; readonly position: number };
 
 const fieldNames = [
@@ -48,6 +50,8 @@ const fieldNames = [
   'site',
   'enrolmentGroup',
   'group',
+  'holds',
+  'fault',
   'tags.KEY',
   'reported.PATH',
   'desired.PATH',
@@ -64,6 +68,8 @@ export function conditionOf(filter: Filter, nowMs: number): Condition {
   if (selector === 'site') return { kind: 'place', column: 'site', test: textTest(filter) };
   if (selector === 'enrolmentGroup') return { kind: 'place', column: 'enrolment_group', test: textTest(filter) };
   if (selector === 'group') return groupCondition(filter);
+  if (selector === 'holds') return { kind: 'model', column: 'model', test: textTest(filter) };
+  if (selector === 'fault') return { kind: 'model', column: 'fault_code', test: textTest(filter) };
   if (selector === 'online')
     throw filterError(position, 'each hub node knows its own connections only: ask for seenAt');
   const dot = selector.indexOf('.');

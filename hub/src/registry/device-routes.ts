@@ -1,10 +1,12 @@
 // Operator API: what is kept with a device beside its identity: the switch, tags, attributes, history.
+import { retryAnswer, retryOrder } from '@edgekeep/wire/model-api';
 import * as api from '@edgekeep/wire/registry-api';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
+import { orderRetry } from '../model/device-models.ts';
 import { getDevice } from './states.ts';
 import type { Fleet } from '../respond/quarantine.ts';
 import { documentOf, setDesired } from './attributes.ts';
@@ -44,6 +46,17 @@ export function registryDeviceRoutes(
       schema: { params: byId, body: api.enableOrder, response: { 200: api.enabledAnswer } },
     },
     async ({ params, actor }) => enableDevice(parts, { deviceId: params.id, actor, nowMs: clock() }),
+  );
+
+  app.post(
+    '/v1/devices/:id/retry-model',
+    {
+      ...write,
+      bodyLimit: bodyBytes.order,
+      schema: { params: byId, body: retryOrder, response: { 200: retryAnswer } },
+    },
+    async ({ params, body, actor }) =>
+      orderRetry(database, { deviceId: params.id, model: body.model, actor, nowMs: clock() }),
   );
 
   app.post(

@@ -65,6 +65,8 @@ export function expressionOf(scope: Scope, condition: Condition): Expression<Sql
     }
     case 'attribute':
       return attributeTest(scope, condition);
+    case 'model':
+      return modelTest(scope, condition);
     case 'group':
       return groupTest(scope, condition);
   }
@@ -122,6 +124,24 @@ function attributeTest(
   }
   const column = test.kind === 'order' && typeof test.value === 'number' ? 'number_value' : 'text_value';
   const matching = rows.where('path', '=', path).where((q) =>
+    valueTest(
+      (operator, value) => q(sql.ref<Value>(column), operator, value),
+      (parts) => q.and(parts),
+      test,
+    ),
+  );
+  return isAmong(scope, matching, isNegated(test));
+}
+
+// A model counts that the device holds; a fault is there or not.
+function modelTest(scope: Scope, { column, test }: Extract<Condition, { kind: 'model' }>): Expression<SqlBool> {
+  const rows = scope.db
+    .selectFrom('device_model')
+    .select('device_id')
+    .$if(scope.found === 'in-order', (q) => q.where(ofThisDevice));
+  const there =
+    column === 'model' ? rows.where('state', 'in', ['serving', 'ready']) : rows.where('fault_code', 'is not', null);
+  const matching = there.where((q) =>
     valueTest(
       (operator, value) => q(sql.ref<Value>(column), operator, value),
       (parts) => q.and(parts),

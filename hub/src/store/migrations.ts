@@ -14,6 +14,7 @@ import { migration as presence } from './migrations/0009-presence.ts';
 import { migration as peopleAndWorkloads } from './migrations/0010-people-and-workloads.ts';
 import { migration as idevids } from './migrations/0012-idevids.ts';
 import { migration as authority } from './migrations/0015-authority.ts';
+import { migration as devicesAndModels } from './migrations/0017-devices-and-models.ts';
 import type { Tables } from './schema.ts';
 
 const migrations: Readonly<Record<string, Migration>> = {
@@ -30,6 +31,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0010-people-and-workloads': peopleAndWorkloads,
   '0012-idevids': idevids,
   '0015-authority': authority,
+  '0017-devices-and-models': devicesAndModels,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => ({ ...migrations }) };

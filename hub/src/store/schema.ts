@@ -13,6 +13,7 @@ import type {
   FormerIdentityRow,
   WitnessKeyRow,
 } from './enrolment-tables.ts';
+import type { DeviceModelRow, ModelGroupRow } from './device-model-tables.ts';
 import type { ApiTokenTable, ApprovalRow, PersonRow } from './operator-tables.ts';
 import type { HubNodeRow, PresenceRow, TokenRivalRow } from './presence-tables.ts';
 import type { WorkloadDeclarationRow, WorkloadHistoryRow, WorkloadRow } from './workload-tables.ts';
@@ -20,6 +21,8 @@ import type { WorkloadDeclarationRow, WorkloadHistoryRow, WorkloadRow } from './
 export interface Tables {
   device: DeviceTable;
   device_idevid: DeviceIdevidRow;
+  device_model: DeviceModelRow;
+  model_group: ModelGroupRow;
   device_tag: DeviceTagRow;
   device_document: DeviceDocumentRow;
   device_attribute: DeviceAttributeRow;
@@ -49,7 +52,7 @@ export interface Tables {
   policy: PolicyRow;
   access_decision: AccessDecisionRow;
   country_network: CountryNetworkRow;
-  lease: LeaseRow;
+  lease: LeaseTable;
   audit_entry: AuditEntryRow;
   audit_checkpoint: AuditCheckpointRow;
   device_secret: DeviceSecretRow;
@@ -110,6 +113,8 @@ interface DeviceTable extends DeviceRow {
   readonly generation: Generated<number>;
   /** While it is wiped: the root of trust it must come back with, where an operator ordered another one. */
   readonly next_root_sha256: Generated<string | null>;
+  /** How far its clock is ahead of the hub's, as it said last; null before. */
+  readonly clock_skew_seconds: Generated<number | null>;
 }
 
 /** All that the store has of a device itself. */
@@ -357,6 +362,14 @@ export interface LeaseRow {
   readonly revoked_at: number | null;
   readonly log_index: number;
   readonly attestation_result: string;
+}
+
+interface LeaseTable extends LeaseRow {
+  /** Null on leases from before it was kept. */
+  readonly granted_at: Generated<number | null>;
+  /** Where from it was asked for, and how long the answer to the challenge took. */
+  readonly address: Generated<string | null>;
+  readonly round_trip_ms: Generated<number | null>;
 }
 
 export interface AuditEntryRow {

@@ -1,0 +1,21 @@
+// `edgekeep device retry-model`: an operator's word that a device is to try a model again.
+import { retryAnswer } from '@edgekeep/wire/model-api';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+
+export const command: Command = {
+  summary: 'have a device try a model again that it could not use',
+  usage: 'device retry-model ID MODEL',
+  help: `A device that cannot use a release does not ask for its key again until another one is published. After what it lacked was mended, this
+order, which it gets at its next check-in, has it try once more.
+
+${operatorHelp}`,
+  positionals: { least: 2, most: 2 },
+  options: operatorOption,
+  async run(args) {
+    const [id = '', model = ''] = args.positionals;
+    const path = `/v1/devices/${encodeURIComponent(id)}/retry-model`;
+    const value = await (await openOperator(args)).send('POST', path, { model }, retryAnswer);
+    return { exitCode: exitCodes.ok, value, text: `${value.deviceId} tries ${value.model} again at its next check-in` };
+  },
+};

@@ -1,0 +1,197 @@
+// What devices report of their models (spec/agent.md, "Failures"): kept for operators, an alert when several devices refuse one release, and an
+// operator's order to try again. A report is a claim of its device: it decides nothing about keys.
+import type { ModelReport, ModelRetry, ReportedFault } from '@edgekeep/wire/model-report';
+import type { Kysely } from 'kysely';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import { raiseAlert, settleAlert } from '../respond/alerts.ts';
+import type { HubSettings } from '../settings.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { DeviceModelRow } from '../store/device-model-tables.ts';
+import type { Tables } from '../store/schema.ts';
+
+// Named in an alert; `edgekeep model show` has all of them.
+const devicesNamedMax = 16;
+
+interface ModelsReport {
+  readonly deviceId: string;
+  readonly models: readonly ModelReport[];
+  readonly nowMs: number;
+}
+
+/** Takes over a device's report, the whole of it each time; what did not change is not written. */
+export async function recordModels(
+  trx: WriteTransaction,
+  { deviceId, models, nowMs }: ModelsReport,
+  settings: Pick<HubSettings, 'alerts'>,
+): Promise<void> {
+  const known = new Map((await modelsOf(trx, [deviceId])).map((row) => [row.model, row]));
+  const reported = new Set(models.map(({ model }) => model));
+  for (const report of models) {
+    const before = known.get(report.model);
+    const row = rowOf(deviceId, report, before, nowMs);
+    if (before !== undefined && isSame(before, row)) continue;
+    await trx.deleteFrom('device_model').where('device_id', '=', deviceId).where('model', '=', row.model).execute();
+    await trx.insertInto('device_model').values(row).execute();
+    await weigh(trx, before, row, { nowMs, most: settings.alerts.devicesRefusingRelease });
+  }
+  for (const before of known.values()) {
+    if (reported.has(before.model)) continue;
+    await trx.deleteFrom('device_model').where('device_id', '=', deviceId).where('model', '=', before.model).execute();
+    await weigh(trx, before, undefined, { nowMs, most: settings.alerts.devicesRefusingRelease });
+  }
+}
+
+/** What operators want tried again and the device has not obeyed yet. */
+export async function retriesFor(db: Kysely<Tables>, deviceId: string): Promise<readonly ModelRetry[]> {
+  const rows = await db
+    .selectFrom('device_model')
+    .select(['model', 'retry as number'])
+    .where('device_id', '=', deviceId)
+    .whereRef('retry', '>', 'retried')
+    .orderBy('model')
+    .execute();
+  return rows;
+}
+
+/** Orders a device to try a model again; it learns of it at its next check-in. Throws `not-found` for a model that it does not report. */
+export async function orderRetry(
+  database: Database,
+  { deviceId, model, actor, nowMs }: { deviceId: string; model: string; actor: string; nowMs: number },
+): Promise<{ readonly deviceId: string; readonly model: string; readonly number: number }> {
+  return database.write(async (trx) => {
+    const row = (await modelsOf(trx, [deviceId])).find((each) => each.model === model);
+    if (row === undefined)
+      throw new HubError(
+        'not-found',
+        `${deviceId} reports no model ${model}: \`edgekeep device show\` has those it does`,
+      );
+    const number = Math.max(row.retry, row.retried) + 1;
+    await trx
+      .updateTable('device_model')
+      .set({ retry: number })
+      .where('device_id', '=', deviceId)
+      .where('model', '=', model)
+      .execute();
+    const data = { model, number, ...(row.fault_code === null ? {} : { fault: row.fault_code }) };
+    await appendEntry(trx, { at: nowMs, kind: 'model-retry-ordered', actor, subject: `device:${deviceId}`, data });
+    return { deviceId, model, number };
+  });
+}
+
+/** Of these devices, by device and model. */
+export async function modelsOf(db: Kysely<Tables>, deviceIds: readonly string[]): Promise<readonly DeviceModelRow[]> {
+  if (deviceIds.length === 0) return [];
+  return db
+    .selectFrom('device_model')
+    .selectAll()
+    .where('device_id', 'in', deviceIds)
+    .orderBy('device_id')
+    .orderBy('model')
+    .execute();
+}
+
+function rowOf(
+  deviceId: string,
+  { model, state, version, manifestDigest, fault, retried }: ModelReport,
+  before: DeviceModelRow | undefined,
+  nowMs: number,
+): DeviceModelRow {
+  return {
+    device_id: deviceId,
+    model,
+    state,
+    version,
+    manifest_digest: manifestDigest,
+    ...faultColumns(fault, before, nowMs),
+    // A device that was made anew has obeyed nothing, and a number that it made up cannot keep orders from it.
+    retry: before?.retry ?? 0,
+    retried: Math.min(retried, before?.retry ?? 0),
+    changed_at: nowMs,
+  };
+}
+
+function faultColumns(fault: ReportedFault | null, before: DeviceModelRow | undefined, nowMs: number) {
+  const isSame =
+    fault !== null &&
+    before?.fault_digest === fault.manifestDigest &&
+    before.fault_code === fault.code &&
+    before.fault_place === fault.place;
+  return {
+    fault_version: fault?.version ?? null,
+    fault_digest: fault?.manifestDigest ?? null,
+    fault_code: fault?.code ?? null,
+    fault_place: fault?.place ?? null,
+    fault_message: fault?.message ?? null,
+    fault_attempts: fault?.attempts ?? null,
+    fault_kind: fault === null ? null : fault.final ? ('final' as const) : ('passing' as const),
+    fault_since: fault === null ? null : isSame ? before.fault_since : nowMs,
+  };
+}
+
+function isSame(a: DeviceModelRow, b: DeviceModelRow): boolean {
+  const { changed_at: _, ...before } = a;
+  const { changed_at: __, ...now } = b;
+  return Object.entries(now).every(([name, value]) =>
+    Object.entries(before).some(([n, v]) => n === name && v === value),
+  );
+}
+
+// A release is refused by the devices whose fault with it is final. The alert is raised when one more does, and is over when none does any more.
+async function weigh(
+  trx: WriteTransaction,
+  before: DeviceModelRow | undefined,
+  now: DeviceModelRow | undefined,
+  { nowMs, most }: { readonly nowMs: number; readonly most: number },
+): Promise<void> {
+  const was = refusedRelease(before);
+  const is = refusedRelease(now);
+  if (was === is) return;
+  if (now !== undefined && is !== undefined) {
+    const rows = await refusing(trx, now.model, now.fault_digest ?? '');
+    if (rows.length >= most) {
+      await raiseAlert(trx, {
+        kind: 'release-refused-by-devices',
+        severity: 'high',
+        subject: { part: `model:${now.model}` },
+        detail: now.fault_digest ?? '',
+        title: `${rows.length} devices cannot use ${now.model} ${now.fault_version ?? ''}: ${now.fault_code ?? ''}`,
+        data: {
+          version: now.fault_version ?? '',
+          devices: rows.slice(0, devicesNamedMax).map(({ device_id: id }) => id),
+          causes: [...new Set(rows.map(({ fault_code: code, fault_place: place }) => `${code} (${place})`))],
+          refusing: rows.length,
+        },
+        nowMs,
+      });
+    }
+  }
+  if (before !== undefined && was !== undefined && (await refusing(trx, before.model, was)).length === 0) {
+    await settleAlert(trx, {
+      kind: 'release-refused-by-devices',
+      subject: { part: `model:${before.model}` },
+      detail: was,
+      note: 'no device refuses it any more',
+      nowMs,
+    });
+  }
+}
+
+function refusedRelease(row: DeviceModelRow | undefined): string | undefined {
+  return row?.fault_kind === 'final' ? (row.fault_digest ?? undefined) : undefined;
+}
+
+// Counted up to a bound: an alert says "many" well enough.
+const refusingCountedMax = 10_000;
+
+async function refusing(trx: WriteTransaction, model: string, digest: string) {
+  return trx
+    .selectFrom('device_model')
+    .select(['device_id', 'fault_code', 'fault_place'])
+    .where('model', '=', model)
+    .where('fault_digest', '=', digest)
+    .where('fault_kind', '=', 'final')
+    .orderBy('device_id')
+    .limit(refusingCountedMax)
+    .execute();
+}

@@ -1,0 +1,45 @@
+// The devices of a model by how it is with them, a page at a time; and how many there are of each kind, for metrics.
+import type { Kysely } from 'kysely';
+import { sql } from 'kysely';
+import type { DeviceModelRow } from '../store/device-model-tables.ts';
+import type { Tables } from '../store/schema.ts';
+
+export interface ModelDevicesPage {
+  readonly model: string;
+  /** Those that hold or refuse this version; undefined for all. */
+  readonly version: string | undefined;
+  /** Behind this device id. */
+  readonly after: string;
+  readonly limit: number;
+}
+
+export async function devicesOfModel(db: Kysely<Tables>, page: ModelDevicesPage): Promise<readonly DeviceModelRow[]> {
+  const { model, version, after, limit } = page;
+  let select = db.selectFrom('device_model').selectAll().where('model', '=', model).where('device_id', '>', after);
+  if (version !== undefined)
+    select = select.where((eb) => eb.or([eb('version', '=', version), eb('fault_version', '=', version)]));
+  return select.orderBy('device_id').limit(limit).execute();
+}
+
+/** Devices by model, state and fault; `none` where nothing is wrong. */
+export async function countDeviceModels(
+  db: Kysely<Tables>,
+): Promise<
+  readonly { readonly model: string; readonly state: string; readonly fault: string; readonly count: number }[]
+> {
+  return db
+    .selectFrom('device_model')
+    .select((eb) => [
+      'model',
+      'state',
+      sql<string>`coalesce(fault_code, 'none')`.as('fault'),
+      eb.fn.countAll<number>().as('count'),
+    ])
+    .groupBy(['model', 'state', 'fault'])
+    .orderBy('model')
+    .limit(seriesMax)
+    .execute();
+}
+
+// A metric with more series than this helps nobody.
+const seriesMax = 2_000;

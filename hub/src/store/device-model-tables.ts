@@ -1,0 +1,32 @@
+// Tables about models on devices, and which groups a model is for.
+
+export interface DeviceModelRow {
+  readonly device_id: string;
+  readonly model: string;
+  readonly state: 'serving' | 'ready' | 'locked';
+  /** Of what it holds; null where it holds nothing. */
+  readonly version: string | null;
+  readonly manifest_digest: string | null;
+  /** What is wrong, and with which release; all null while nothing is. */
+  readonly fault_version: string | null;
+  readonly fault_digest: string | null;
+  readonly fault_code: string | null;
+  readonly fault_place: string | null;
+  readonly fault_message: string | null;
+  readonly fault_attempts: number | null;
+  /** `final`: not tried again until another release is offered, or an operator says so. */
+  readonly fault_kind: 'final' | 'passing' | null;
+  /** Since when it is this fault with this release. */
+  readonly fault_since: number | null;
+  /** Number of the newest order to try again; 0 for none. */
+  readonly retry: number;
+  /** Number of the newest that the device obeyed. */
+  readonly retried: number;
+  readonly changed_at: number;
+}
+
+export interface ModelGroupRow {
+  readonly model: string;
+  readonly group_name: string;
+  readonly assigned_at: number;
+}

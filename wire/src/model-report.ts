@@ -1,0 +1,71 @@
+// What a device says of each of its models at a check-in, and an operator reads (spec/agent.md, "Failures"): which version it holds, and why it
+// does not hold the one that it was offered. Codes and places are closed lists; texts are bounded.
+import { z } from 'zod';
+
+/** What can be wrong on a device; docs/errors.md, "Models on devices". */
+export const modelFaultCodes = [
+  'model-refused',
+  'model-rollback',
+  'model-damaged',
+  'model-unsupported',
+  'lease-refused',
+  'clock-ahead',
+  'clock-behind',
+  'key-unusable',
+  'memory-short',
+  'shared-memory-short',
+  'shared-memory-missing',
+  'descriptors-short',
+  'temporary-folder-unusable',
+  'disk-full',
+  'disk-failed',
+  'guard-unavailable',
+  'guard-slow',
+  'guard-ended',
+  'hub-failed',
+  'unexpected',
+] as const;
+export type ModelFaultCode = (typeof modelFaultCodes)[number];
+
+/** The step at which it was found, in their order. A key was asked for in vain from `key` on. */
+export const modelFaultPlaces = ['offer', 'download', 'check', 'release', 'key', 'open', 'guard'] as const;
+export type ModelFaultPlace = (typeof modelFaultPlaces)[number];
+
+/** Models of one device. */
+export const reportedModelsMax = 32;
+export const faultMessageCharactersMax = 300;
+
+const name = z.string().max(64);
+const version = z.string().max(128);
+const manifestDigest = z.string().regex(/^[0-9a-f]{64}$/);
+
+const modelFault = z.strictObject({
+  /** Of the release that it is about; null where none was offered that could be read. */
+  version: version.nullable(),
+  manifestDigest: manifestDigest.nullable(),
+  code: z.enum(modelFaultCodes),
+  place: z.enum(modelFaultPlaces),
+  message: z.string().max(faultMessageCharactersMax),
+  /** How often in a row. */
+  attempts: z.int().min(1).max(1_000_000),
+  /** Not tried again until another release is offered, or an operator says so. */
+  final: z.boolean(),
+});
+
+export const modelReport = z.strictObject({
+  model: name,
+  /** `serving` by the guard, `ready` for a program, `locked`: not held. */
+  state: z.enum(['serving', 'ready', 'locked']),
+  /** Of what is held. */
+  version: version.nullable(),
+  manifestDigest: manifestDigest.nullable(),
+  fault: modelFault.nullable(),
+  /** The number of the newest order to try again that it has obeyed; 0 for none. */
+  retried: z.int().min(0),
+});
+export type ModelReport = z.infer<typeof modelReport>;
+export type ReportedFault = z.infer<typeof modelFault>;
+
+/** In the answer to a report: try this model again, although it is final. */
+export const modelRetry = z.object({ model: name, number: z.int().min(1) });
+export type ModelRetry = z.infer<typeof modelRetry>;
