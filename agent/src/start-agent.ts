@@ -13,6 +13,7 @@ import {
 } from '@edgekeep/core/audit/note';
 import { witnessPolicy } from '@edgekeep/core/audit/quorum';
 import { utf8 } from '@edgekeep/core/bytes';
+import { canonicalKey } from '@edgekeep/core/identity/public-key';
 import { replaceFile } from '@edgekeep/hardware/atomic-file';
 import { kernelBootId } from '@edgekeep/hardware/boot/boot-id';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
@@ -233,7 +234,7 @@ async function readPublicKey(path: string): Promise<KeyObject> {
   const text = await readSettingsFile(path);
   try {
     if (text.includes('PRIVATE KEY')) throw new TypeError('it holds a private key');
-    return createPublicKey(text);
+    return canonicalKey(createPublicKey(text));
   } catch (cause) {
     throw new AgentError('settings-invalid', `${path}: not a public key in PEM`, { cause });
   }

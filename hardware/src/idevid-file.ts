@@ -2,7 +2,7 @@
 // secret, and without the key in the hardware it is worth nothing.
 import type { KeyObject } from 'node:crypto';
 import { open } from 'node:fs/promises';
-import { parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
+import { parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { replaceFile } from './atomic-file.ts';
 import { HardwareError, type HardwareErrorCode } from './error.ts';
@@ -37,7 +37,7 @@ export async function readIdevidFile(path: string | undefined): Promise<readonly
 /** Throws `code` unless the first certificate is for this key: a chain of another device proves nothing here and would hide that. */
 export function assertIdevidFor(chain: readonly Uint8Array[], key: KeyObject, code: HardwareErrorCode): void {
   const [der] = chain;
-  if (der === undefined || publicKeyOf(parseCertificate(der)).equals(key)) return;
+  if (der === undefined || publicKeyOf(parseForeignCertificate(der)).equals(key)) return;
   throw new HardwareError(
     code,
     'the IDevID kept for this device is for another key than the one in its hardware: it is another device’s, or the hardware was changed; remove it, or manufacture this device',

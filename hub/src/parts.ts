@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toHex } from '@edgekeep/core/bytes';
 import type { DiceTrust } from '@edgekeep/core/attest/dice/chain';
-import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
 import { ApprovedRequests } from './people/approved-requests.ts';
@@ -195,5 +195,5 @@ async function readVendorRoots(folder: string): Promise<readonly Certificate[]> 
   const texts = await Promise.all(
     names.filter((name) => name.endsWith('.pem')).map((name) => readFile(join(folder, name), 'utf8')),
   );
-  return texts.flatMap((text) => parsePem(text, 'CERTIFICATE')).map((der) => parseCertificate(der));
+  return texts.flatMap((text) => parsePem(text, 'CERTIFICATE')).map((der) => parseForeignCertificate(der));
 }

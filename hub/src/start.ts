@@ -2,6 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { encodePem } from '@edgekeep/core/identity/pem';
+import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import type { AuditLog } from './audit/log.ts';
 import { AuthorityKeeper } from './authority/keeper.ts';
 import { type Clock, systemClock } from './clock.ts';
@@ -82,7 +83,7 @@ export async function startHub(
       return encodePem('CERTIFICATE', authorities.root.der);
     },
     logKey: log.key,
-    attestationKeyPem: keys.attestationSigner.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    attestationKeyPem: encodePublicKeyPem(keys.attestationSigner.publicKey),
     routes: { device: routesOf(device.server), operator: routesOf(operator.server) },
     sweepAuthorities: () => keeper.sweep(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),

@@ -4,6 +4,7 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { operatorFromFile, type Operator } from '@edgekeep/cli/operator';
+import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { initHub } from '@edgekeep/hub/init';
 import { parseHubSettings } from '@edgekeep/hub/settings';
@@ -56,7 +57,7 @@ export async function startDemoHub(
   await rememberAddress(operatorFile, hub);
   const operator = await operatorFromFile(operatorFile);
   const publisher = await openPublisher(join(folder, 'publisher'));
-  const publicKey = publisher.signer.publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  const publicKey = encodePublicKeyPem(publisher.signer.publicKey);
   await operator.send('POST', '/v1/publishers', { name: 'demo publisher', publicKey }, publisherAnswer);
   return {
     hub,
@@ -84,7 +85,7 @@ async function openPublisher(folder: string): Promise<{ signer: Signer; keyFile:
     await writeFile(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
   }
   const key = createPrivateKey(await readFile(keyFile));
-  await writeFile(publicFile, createPublicKey(await readFile(keyFile)).export({ type: 'spki', format: 'pem' }));
+  await writeFile(publicFile, encodePublicKeyPem(createPublicKey(await readFile(keyFile))));
   return { signer: signerFromKey(key), keyFile, publicFile };
 }
 

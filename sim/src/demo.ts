@@ -7,6 +7,7 @@ import { publishModel, readGuardSettings } from '@edgekeep/cli/model/publication
 import { publishReferenceValues } from '@edgekeep/cli/reference/publish';
 import { encodeVerifierKey } from '@edgekeep/core/audit/note';
 import { encodeReferenceValues } from '@edgekeep/core/attest/reference-values';
+import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
 import { lockFolder } from '@edgekeep/hub/folder-lock';
 import * as api from '@edgekeep/wire/operator-api';
@@ -143,7 +144,7 @@ async function start(
       logKey: encodeVerifierKey(running.logKey),
       attestationKeyPem: running.attestationKeyPem,
     },
-    publisherPem: hub.publisher.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    publisherPem: encodePublicKeyPem(hub.publisher.publicKey),
     application,
     model: demoModel.name,
     enrolmentToken: (await isEnrolled(device)) ? undefined : await enrolmentToken(hub, device),

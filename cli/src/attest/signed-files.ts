@@ -2,6 +2,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { assertAttestationKey } from '@edgekeep/core/attest/quote';
 import { CoreError } from '@edgekeep/core/error';
+import { canonicalKey } from '@edgekeep/core/identity/public-key';
 import { ecdsaDerToRaw } from '@edgekeep/core/jws';
 import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
 import { encodeTpmSignature, parseTpmSignature } from '@edgekeep/core/tpm/signature';
@@ -10,7 +11,7 @@ import { encodeTpmSignature, parseTpmSignature } from '@edgekeep/core/tpm/signat
 export function readAttestationKey(bytes: Uint8Array): KeyObject {
   if (isPem(bytes)) {
     try {
-      return createPublicKey(Buffer.from(bytes).toString('latin1'));
+      return canonicalKey(createPublicKey(Buffer.from(bytes).toString('latin1')));
     } catch (cause) {
       throw new CoreError('key-invalid', 'the key file is not a PEM public key', { cause });
     }

@@ -6,7 +6,7 @@ import type { Reason } from '@edgekeep/core/attest/reason';
 import { parseReferenceValues, REFERENCE_VALUES_BYTES_MAX } from '@edgekeep/core/attest/reference-values';
 import { pcrValue, type ReplayedLog, replayEventLog } from '@edgekeep/core/attest/replay';
 import { parseHex, toHex } from '@edgekeep/core/bytes';
-import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { parseAttest } from '@edgekeep/core/tpm/attest';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
@@ -76,7 +76,7 @@ async function expectationsOf(args: Arguments): Promise<AttestationExpectations>
 async function readRoots(files: readonly string[]): Promise<readonly Certificate[]> {
   const texts = await Promise.all(files.map((path) => readBounded(path, ROOTS_BYTES_MAX)));
   const ders = texts.flatMap((bytes) => parsePem(Buffer.from(bytes).toString('latin1'), 'CERTIFICATE'));
-  return ders.map((der) => parseCertificate(der));
+  return ders.map((der) => parseForeignCertificate(der));
 }
 
 function optionalHex(args: Arguments, name: string): Uint8Array | undefined {

@@ -2,7 +2,7 @@
 import { statfs } from 'node:fs/promises';
 import { deviceIdPosition } from '@edgekeep/core/attest/dice/chain';
 import { tcbInfosIn } from '@edgekeep/core/attest/dice/tcb-info';
-import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { readHandoffFolder } from '@edgekeep/hardware/dice/handoff';
 import { HardwareError } from '@edgekeep/hardware/error';
 import { type Finding, ok, warning } from './finding.ts';
@@ -16,14 +16,14 @@ export async function examineDice(folder: string | undefined): Promise<readonly 
   if (folder === undefined) return [];
   try {
     const { chain } = await readHandoffFolder(folder);
-    return [describe(chain.map(parseCertificate)), await examineFolder(folder)];
+    return [describe(chain.map((der) => parseForeignCertificate(der))), await examineFolder(folder)];
   } catch (error) {
     if (!(error instanceof HardwareError)) throw error;
     return [warning(subject, error.message, 'see docs/dice.md, "What the firmware hands over"')];
   }
 }
 
-function describe(chain: ReturnType<typeof parseCertificate>[]): Finding {
+function describe(chain: ReturnType<typeof parseForeignCertificate>[]): Finding {
   const at = deviceIdPosition(chain);
   if (at < 1) {
     const found = 'the chain has no DeviceID certificate with a layer above it';

@@ -1,6 +1,6 @@
 // Which root of trust this machine offers: a TPM, who made it, whether its maker vouches for it; or the simulator for trying things out.
 import { access, constants } from 'node:fs/promises';
-import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { readIdevid } from '@edgekeep/core/identity/idevid';
 import { HardwareError } from '@edgekeep/hardware/error';
@@ -61,7 +61,7 @@ function describeTpm(identity: TpmIdentity): readonly Finding[] {
 async function describeIdevid(device: TpmRootOfTrust): Promise<readonly Finding[]> {
   const [leaf] = (await device.idevid())?.chain ?? [];
   if (leaf === undefined) return [];
-  const read = readIdevid(parseCertificate(leaf));
+  const read = readIdevid(parseForeignCertificate(leaf));
   if (read.kind === 'refused') {
     const problems = read.reasons.map(({ message }) => message).join('; ');
     return [warning('IDevID', problems, 'a hub will refuse it: docs/manufacturing.md')];

@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { EndorsementKeyKind } from '@edgekeep/core/access/wrapped-key';
 import { attestationKeyOf } from '@edgekeep/core/attest/quote';
 import { equalBytes } from '@edgekeep/core/bytes';
-import { type Certificate, parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
+import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { equalNames } from '@edgekeep/core/identity/distinguished-name';
 import { validateEndorsement } from '@edgekeep/core/identity/endorsement';
 import { type IdevidProof, idevidProofMessage, verifyIdevidProof } from '@edgekeep/core/identity/idevid-proof';
@@ -91,10 +91,15 @@ async function endorsementProblem(
   if (vendorRoots.length === 0) return undefined;
   if (endorsementKey.certificate === undefined)
     return refused('endorsement-certificate-missing', `this TPM has none for its ${endorsementKey.kind} key`);
-  const leaf = parseCertificate(endorsementKey.certificate);
+  const leaf = parseForeignCertificate(endorsementKey.certificate);
   const isRoot = (certificate: Certificate) => equalNames(certificate.issuer, certificate.subject);
-  const intermediates = [...endorsementChain.map(parseCertificate), ...vendorRoots.filter((each) => !isRoot(each))];
-  const verdict = validateEndorsement({ leaf, intermediates, anchors: vendorRoots.filter(isRoot), atSeconds });
+  const verdict = validateEndorsement({
+    leaf,
+    intermediates: endorsementChain.map((der) => parseForeignCertificate(der)),
+    known: vendorRoots.filter((each) => !isRoot(each)),
+    anchors: vendorRoots.filter(isRoot),
+    atSeconds,
+  });
   if (verdict.kind === 'refused') return refused('endorsement-refused', verdict.reasons.join('; '));
   const endorsementPublic = parsePublic(endorsementKey.publicArea);
   if (!publicKeyOfArea(endorsementPublic).equals(publicKeyOf(leaf)))

@@ -2,8 +2,9 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { CoreError } from '@edgekeep/core/error';
-import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
+import { canonicalKey } from '@edgekeep/core/identity/public-key';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 
 /** A PEM key is under 1 KiB; a bundle of authorities under this. */
@@ -35,7 +36,7 @@ export async function readSigner(path: string): Promise<Signer> {
 /** A PEM public key. */
 export async function readPublicKey(path: string): Promise<KeyObject> {
   const pem = await readPem(path);
-  return parseKey(path, () => createPublicKey(pem));
+  return parseKey(path, () => canonicalKey(createPublicKey(pem)));
 }
 
 /** DER certificates from a PEM file, in its order. */
@@ -44,7 +45,7 @@ export async function readCertificateChain(path: string): Promise<readonly Uint8
 }
 
 export async function readTrustRoots(path: string): Promise<readonly Certificate[]> {
-  return (await readCertificateChain(path)).map(parseCertificate);
+  return (await readCertificateChain(path)).map((der) => parseForeignCertificate(der));
 }
 
 async function readPem(path: string): Promise<string> {

@@ -2,6 +2,7 @@
 import { generateKeyPair, type KeyObject } from 'node:crypto';
 import { unlink, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import { keyFingerprint } from '@edgekeep/core/model/signature/key-mode';
 import { type Command, exitCodes, UsageError } from '../command.ts';
 
@@ -29,7 +30,7 @@ Writes the private key to KEY.pem (PKCS#8, mode 0600, not encrypted) and the pub
     const publicOut = `${out.replace(/\.pem$/, '')}.pub.pem`;
     await writeFile(out, privateKey.export({ type: 'pkcs8', format: 'pem' }), { flag: 'wx', mode: 0o600 });
     try {
-      await writeFile(publicOut, publicKey.export({ type: 'spki', format: 'pem' }), { flag: 'wx', mode: 0o644 });
+      await writeFile(publicOut, encodePublicKeyPem(publicKey), { flag: 'wx', mode: 0o644 });
     } catch (error) {
       await unlink(out);
       throw error;

@@ -1,11 +1,12 @@
 // What a stranger must trust to verify receipts: public keys and a quorum, `edgekeep-trust/v1` (spec/receipt.md, "Trust file").
 // A hub serves its own; whoever wants to hold the hub to its word keeps a copy from before.
-import { createPublicKey, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { encodeVerifierKey, parseVerifierKey, type VerifierKey } from '../audit/note.ts';
 import { policyWitnessesMax, type WitnessPolicy, witnessPolicy } from '../audit/quorum.ts';
 import { utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
+import { encodePublicKeyPem, parsePublicKeyPem } from '../identity/public-key.ts';
 import { parseJson } from '../json.ts';
 import { signatureAlgorithmOf } from '../signer.ts';
 
@@ -65,7 +66,7 @@ export function encodeTrust({ logKey, attestationKeys, publisherKeys, policy }: 
 }
 
 function publicPem(key: KeyObject): string {
-  return key.export({ type: 'spki', format: 'pem' }).toString();
+  return encodePublicKeyPem(key);
 }
 
 // node:crypto would also take a private key or a certificate here: a trust file holds neither.
@@ -74,7 +75,7 @@ function parsePublicPem(text: string): KeyObject {
     throw new CoreError('key-invalid', 'trust file: expected a PEM block PUBLIC KEY');
   }
   try {
-    const key = createPublicKey(text);
+    const key = parsePublicKeyPem(text);
     signatureAlgorithmOf(key);
     return key;
   } catch (cause) {

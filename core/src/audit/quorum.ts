@@ -2,6 +2,8 @@
 import { CoreError } from '../error.ts';
 import { type Cosignature, cosignatureBy } from './cosignature.ts';
 import type { SignedNote, VerifierKey } from './note.ts';
+import { toHex } from '../bytes.ts';
+import { encodeSpki } from '../identity/public-key.ts';
 
 export interface WitnessPolicy {
   readonly witnesses: readonly VerifierKey[];
@@ -27,7 +29,7 @@ export function witnessPolicy(witnesses: readonly VerifierKey[], quorum: number)
   }
   const seen = new Map<string, VerifierKey>();
   for (const witness of witnesses) {
-    const fingerprint = witness.publicKey.export({ format: 'der', type: 'spki' }).toString('hex');
+    const fingerprint = toHex(encodeSpki(witness.publicKey));
     const twin = seen.get(fingerprint);
     if (twin !== undefined) throw new CoreError('key-invalid', `${twin.name} and ${witness.name} are one public key`);
     seen.set(fingerprint, witness);

@@ -34,7 +34,7 @@ export interface Certificate {
   readonly notBeforeSeconds: number;
   /** 253402300799 (9999-12-31T23:59:59Z) means that there is no date (RFC 5280 section 4.1.2.5). */
   readonly notAfterSeconds: number;
-  /** DER SubjectPublicKeyInfo, in a foreign certificate the canonical form of what came; `publicKeyOf` reads the key. */
+  /** DER SubjectPublicKeyInfo, the canonical form of what came; `publicKeyOf` reads the key. */
   readonly spki: Uint8Array;
   /** Set when the key may sign by RSASSA-PSS only. */
   readonly pss: PssRestriction | undefined;
@@ -139,7 +139,6 @@ function readCertificate(rules: DerRules, der: Uint8Array, progress: Progress): 
 // A key without a canonical form (curve parameters of its own, an unknown kind) stays as it came: `publicKeyOf` refuses it by name.
 function readCertifiedKey(fields: DerReader): Pick<Certificate, 'spki' | 'pss'> {
   const received = readSpki(fields);
-  if (fields.rules === 'strict') return { spki: received, pss: undefined };
   try {
     const { canonical, pss } = readKey(received);
     return { spki: canonical, pss };

@@ -40,9 +40,9 @@ export function readGeneralName(reader: DerReader, what: string): GeneralName {
       return { kind: 'other', oid, value };
     }
     case contextTag(1, false):
-      return { kind: 'email', text: parseAscii(reader.any().content, what) };
+      return { kind: 'email', text: readText(reader, what) };
     case contextTag(2, false):
-      return { kind: 'dns', text: parseAscii(reader.any().content, what) };
+      return { kind: 'dns', text: readText(reader, what) };
     case contextTag(4, true): {
       const explicit = reader.inside(nextTag);
       const name = readName(explicit, what);
@@ -50,7 +50,7 @@ export function readGeneralName(reader: DerReader, what: string): GeneralName {
       return { kind: 'directory', name };
     }
     case contextTag(6, false):
-      return { kind: 'uri', text: parseAscii(reader.any().content, what) };
+      return { kind: 'uri', text: readText(reader, what) };
     case contextTag(7, false):
       return { kind: 'ip', bytes: reader.any().content };
     case contextTag(8, false):
@@ -61,6 +61,15 @@ export function readGeneralName(reader: DerReader, what: string): GeneralName {
     default:
       throw new CoreError('der-invalid', `${what}: not a GeneralName (tag ${nextTag})`);
   }
+}
+
+// IA5String. Some authorities write letters that it does not have, and OpenSSL reads them; a control character or a zero octet is in nobody's name.
+function readText(reader: DerReader, what: string): string {
+  const { content } = reader.any();
+  if (reader.rules === 'strict') return parseAscii(content, what);
+  const text = Buffer.from(content).toString('latin1');
+  if (/\p{Cc}/u.test(text)) throw new CoreError('der-invalid', `${what}: a control character in a name`);
+  return text;
 }
 
 export function encodeGeneralNames(names: readonly GeneralName[]): Uint8Array {

@@ -2,7 +2,7 @@
 // hardware. spec/manufacture.md says what is chosen where the standard leaves a choice, and what a reader refuses.
 import { parseUtf8, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
-import { type Certificate, certificateDigest, parseCertificate, publicKeyOf } from './certificate.ts';
+import { type Certificate, certificateDigest, parseForeignCertificate, publicKeyOf } from './certificate.ts';
 import { type DistinguishedName, encodeName } from './distinguished-name.ts';
 import {
   authorityKeyIdentifier,
@@ -201,7 +201,7 @@ export function readIdevid(certificate: Certificate): IdevidReading {
 
 /** Parses and reads; throws `certificate-invalid` for what is no IDevID. */
 export function parseIdevid(der: Uint8Array): Idevid {
-  const read = readIdevid(parseCertificate(der));
+  const read = readIdevid(parseForeignCertificate(der));
   if (read.kind === 'read') return read.idevid;
   throw new CoreError('certificate-invalid', `IDevID: ${read.reasons.map(({ message }) => message).join('; ')}`);
 }

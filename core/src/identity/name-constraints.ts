@@ -1,5 +1,5 @@
 // Name constraints (RFC 5280 section 4.2.1.10): which names an authority's certificate lets the certificates below it carry.
-// Processed: DNS, URI host, IP address, directory. A name of another form under a constraint of that form is refused.
+// Processed: DNS, URI host, IP address, e-mail address, directory. A name of another form under a constraint of that form is refused.
 import type { Certificate } from './certificate.ts';
 import { nameText, nameWithin } from './distinguished-name.ts';
 import type { NameConstraints } from './extensions.ts';
@@ -43,6 +43,7 @@ function isProcessed(name: GeneralName): boolean {
       // RFC 5280: a URI without a host name cannot be weighed, and is refused under any URI constraint.
       return uriHost(name.text) !== undefined;
     case 'email':
+      return mailHost(name.text) !== undefined;
     case 'other':
     case 'registered-id':
     case 'unsupported':
@@ -55,6 +56,7 @@ type List = 'permitted' | 'excluded';
 function within(name: GeneralName, base: GeneralName, list: List): boolean {
   if (name.kind === 'dns' && base.kind === 'dns') return dnsWithin(name.text, base.text, list);
   if (name.kind === 'uri' && base.kind === 'uri') return hostWithin(uriHost(name.text) ?? '', base.text.toLowerCase());
+  if (name.kind === 'email' && base.kind === 'email') return mailWithin(name.text, base.text);
   if (name.kind === 'ip' && base.kind === 'ip') return ipWithin(name.bytes, base.bytes, list);
   if (name.kind === 'directory' && base.kind === 'directory') return nameWithin(name.name, base.name);
   return false;
@@ -73,6 +75,20 @@ function dnsWithin(name: string, base: string, list: List): boolean {
 // A constraint on URIs is one host, or, with a leading dot, every host below a domain.
 function hostWithin(host: string, base: string): boolean {
   return base.startsWith('.') ? host.endsWith(base) : host === base;
+}
+
+// A constraint on e-mail addresses is one address, one host, or, with a leading dot, every host below a domain. What is before the last @ counts
+// letter by letter.
+function mailWithin(address: string, base: string): boolean {
+  const host = mailHost(address) ?? '';
+  const baseHost = mailHost(base);
+  if (baseHost === undefined) return hostWithin(host, base.toLowerCase());
+  return host === baseHost && address.slice(0, -host.length) === base.slice(0, -baseHost.length);
+}
+
+function mailHost(address: string): string | undefined {
+  const at = address.lastIndexOf('@');
+  return at < 1 || at === address.length - 1 ? undefined : address.slice(at + 1).toLowerCase();
 }
 
 function uriHost(uri: string): string | undefined {

@@ -102,7 +102,6 @@ const differing: Readonly<Record<string, string>> = {
   'sha1.json': 'depends on the security level OpenSSL was built with',
   'rsa-short.json': 'depends on the security level OpenSSL was built with',
   'dns-wildcard.json': 'OpenSSL compares a wildcard as text',
-  'email-constrained.json': 'OpenSSL processes e-mail constraints',
   'valid-last-second.json': 'RFC 5280 section 4.1.2.5 counts the last second, OpenSSL does not',
   'valid-cross.json': 'OpenSSL follows one path only',
   'valid-two-keys.json': 'OpenSSL follows one path only',

@@ -5,7 +5,7 @@ import { equalBytes } from '../bytes.ts';
 import { DerReader, derTag } from '../der.ts';
 import { CoreError } from '../error.ts';
 import { readKey } from './canonical-key.ts';
-import { parsePem } from './pem.ts';
+import { encodePem, parsePem } from './pem.ts';
 
 // RSA under 2048 bits is broken or nearly so; over 8192 a verification is a way to burn our processor.
 const rsaBitsMin = 2048;
@@ -81,7 +81,18 @@ function assertAccepted(key: KeyObject): void {
 /** Canonical DER SubjectPublicKeyInfo of a key, however the key was written when it was imported. */
 export function encodeSpki(publicKey: KeyObject): Uint8Array {
   const der = publicKey.export({ format: 'der', type: 'spki' });
-  return publicKey.asymmetricKeyType === 'ec' ? canonicalSpki(der) : der;
+  const several = publicKey.asymmetricKeyType === 'ec' || publicKey.asymmetricKeyType === 'rsa-pss';
+  return several ? canonicalSpki(der) : der;
+}
+
+/** The same in PEM, as `openssl pkey -pubout` writes it: what fingerprints of publishers are over. */
+export function encodePublicKeyPem(publicKey: KeyObject): string {
+  return encodePem('PUBLIC KEY', encodeSpki(publicKey));
+}
+
+/** The same key, written and compared in its canonical form; for keys in files that the reader's own operator chose. */
+export function canonicalKey(publicKey: KeyObject): KeyObject {
+  return createPublicKey({ key: Buffer.from(encodeSpki(publicKey)), format: 'der', type: 'spki' });
 }
 
 /** A key in PEM as people hand it over (`PUBLIC KEY`), in its canonical form; another form throws `key-invalid`, by its name. */

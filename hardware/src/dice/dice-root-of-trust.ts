@@ -6,7 +6,7 @@ import { deviceIdPosition } from '@edgekeep/core/attest/dice/chain';
 import { sealingKeyOf } from '@edgekeep/core/attest/dice/sealing-key';
 import { encodeDiceStatement } from '@edgekeep/core/attest/dice/statement';
 import { CoreError } from '@edgekeep/core/error';
-import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { encodeP256Point } from '@edgekeep/core/identity/p256-point';
 import { hashOf, signatureAlgorithmOf } from '@edgekeep/core/signer';
 import type { PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
@@ -72,7 +72,7 @@ export class DiceRootOfTrust implements RootOfTrust {
 
 function deviceIdCertificates({ chain }: DiceHandoff): readonly Uint8Array[] {
   try {
-    const at = deviceIdPosition(chain.map(parseCertificate));
+    const at = deviceIdPosition(chain.map((der) => parseForeignCertificate(der)));
     if (at > 0) return chain.slice(at);
   } catch (cause) {
     if (!(cause instanceof CoreError)) throw cause;

@@ -6,7 +6,7 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CoreError } from '@edgekeep/core/error';
-import { parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
+import { parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { signatureAlgorithmOf } from '@edgekeep/core/signer';
 import { HardwareError } from '../error.ts';
@@ -40,7 +40,7 @@ export async function readHandoffFolder(folder: string): Promise<DiceHandoff> {
     const [leaf] = chain;
     if (leaf === undefined) throw invalid(chainPath, 'it has no certificate');
     signatureAlgorithmOf(aliasKey);
-    if (!publicKeyOf(parseCertificate(leaf)).equals(createPublicKey(aliasKey))) {
+    if (!publicKeyOf(parseForeignCertificate(leaf)).equals(createPublicKey(aliasKey))) {
       throw invalid(keyPath, `it is not the key of the first certificate in ${chainFileName}`);
     }
     return { chain, aliasKey };

@@ -1,7 +1,7 @@
 // An IDevID in a token (spec/manufacture.md): a signing key of its own label, born there like the device's other keys, and certificate
 // objects beside it (PKCS#11 2.40 section 4.6).
 import { derInteger } from '@edgekeep/core/der';
-import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import type { Signer } from '@edgekeep/core/signer';
 import { HardwareError } from '../error.ts';
 import type { Handle, Template } from './cryptoki.ts';
@@ -79,7 +79,7 @@ function readCertificate(cryptoki: Cryptoki, session: Handle, label: string): Ui
 function writeCertificate(cryptoki: Cryptoki, session: Handle, label: string, der: Uint8Array): void {
   const { api, binding } = cryptoki;
   for (const old of certificateObjects(cryptoki, session, label)) api.C_DestroyObject(session, old);
-  const { subject, issuer, serial } = parseCertificate(der);
+  const { subject, issuer, serial } = parseForeignCertificate(der);
   const template: Template = [
     { type: binding.CKA_CLASS, value: binding.CKO_CERTIFICATE },
     { type: binding.CKA_CERTIFICATE_TYPE, value: binding.CKC_X_509 },

@@ -3,6 +3,7 @@
 import { createPublicKey, randomBytes, sign } from 'node:crypto';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { encodeP256Point } from '@edgekeep/core/identity/p256-point';
+import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import type { PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
 import { HardwareError } from '../error.ts';
 import type { OpenKeyOptions, RootOfTrust, SignedMeasurements, SoftwareIdentity } from '../root-of-trust.ts';
@@ -27,7 +28,7 @@ export class SoftwareRootOfTrust implements RootOfTrust {
   }
 
   async describe(): Promise<SoftwareIdentity> {
-    const signingPublic = createPublicKey(this.#keys.signing).export({ type: 'spki', format: 'der' });
+    const signingPublic = encodeSpki(createPublicKey(this.#keys.signing));
     const encryptionPublic = encodeP256Point(createPublicKey(this.#keys.encryption));
     return { tier: 'software', signingPublic, encryptionPublic };
   }

@@ -2,7 +2,7 @@
 // key, and what runs on it, the evidence shows that comes next.
 import { type DiceTrust, validateDeviceId } from '@edgekeep/core/attest/dice/chain';
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { type Certificate, certificateDigest, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { equalNames } from '@edgekeep/core/identity/distinguished-name';
 import { toHex } from '@edgekeep/core/bytes';
 import type { DeviceIdentity } from '@edgekeep/wire/device-api';
@@ -29,13 +29,13 @@ export function diceTrustOf(certificates: readonly Certificate[]): DiceTrust {
 
 /** The DeviceID certificate of a device that described itself so. */
 export function deviceIdCertificateOf({ deviceIdCertificates: [first = ''] }: DiceDevice): Certificate {
-  return parseCertificate(parseBase64url(first, 'deviceIdCertificates'));
+  return parseForeignCertificate(parseBase64url(first, 'deviceIdCertificates'));
 }
 
 /** Throws `enrolment-refused` unless the first certificate is a DeviceID of a vendor trusted for DICE. */
 export function proveDeviceId(identity: DiceDevice, trust: DiceTrust, nowMs: number): ProvenDeviceId {
   const sent = identity.deviceIdCertificates.map((text) =>
-    parseCertificate(parseBase64url(text, 'deviceIdCertificates')),
+    parseForeignCertificate(parseBase64url(text, 'deviceIdCertificates')),
   );
   const verdict = validateDeviceId(sent, trust, Math.floor(nowMs / 1_000));
   if (verdict.kind === 'refused') {

@@ -1,7 +1,7 @@
 // A TPM's endorsement certificate at enrolment: a path to a vendor the hub trusts, by its own folder of vendor roots or by an enrolment group,
 // and a public area of the very key that was certified.
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { type Certificate, parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
+import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { equalNames } from '@edgekeep/core/identity/distinguished-name';
 import { validateEndorsement } from '@edgekeep/core/identity/endorsement';
 import { parsePublic, publicKeyOf as publicKeyOfArea, type TpmPublic } from '@edgekeep/core/tpm/public-area';
@@ -28,15 +28,21 @@ export async function proveEndorsement(
   nowMs: number,
 ): Promise<ProvenEndorsement> {
   const [leaf, ...sent] = identity.endorsementCertificates.map((text) =>
-    parseCertificate(parseBase64url(text, 'endorsementCertificates')),
+    parseForeignCertificate(parseBase64url(text, 'endorsementCertificates')),
   );
   if (leaf === undefined) throw refused('endorsement-certificate-missing', 'the TPM has no endorsement certificate');
   // Operators may put a vendor's intermediate certificates beside its roots: only self-issued ones are anchors.
   const own = vendorRoots.filter((root) => equalNames(root.issuer, root.subject));
-  const intermediates = [...sent, ...vendorRoots.filter((root) => !equalNames(root.issuer, root.subject))];
-  const ofGroups = await endorsementAnchors(db, [leaf, ...intermediates]);
+  const known = vendorRoots.filter((root) => !equalNames(root.issuer, root.subject));
+  const ofGroups = await endorsementAnchors(db, [leaf, ...sent, ...known]);
   const anchors = [...own, ...ofGroups.map(({ certificate }) => certificate)];
-  const verdict = validateEndorsement({ leaf, intermediates, anchors, atSeconds: Math.floor(nowMs / 1_000) });
+  const verdict = validateEndorsement({
+    leaf,
+    intermediates: sent,
+    known,
+    anchors,
+    atSeconds: Math.floor(nowMs / 1_000),
+  });
   if (verdict.kind === 'refused') {
     const reasons = verdict.reasons.map((message) => ({ code: 'endorsement-refused', message }));
     throw new HubError('enrolment-refused', 'the endorsement certificate is not one of a known TPM vendor', {

@@ -1,6 +1,6 @@
 // Enrolment groups (spec/enrolment-groups.md): devices that come with one kind of proof, what is asked of them, and what each of them gets.
 import { toHex } from '@edgekeep/core/bytes';
-import { type Certificate, parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
+import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { canonicalName } from '@edgekeep/core/identity/distinguished-name';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { type EnrolmentGroupKind, enrolmentGroupsMost, type GroupTerms } from '@edgekeep/wire/enrolment-group-api';
@@ -199,7 +199,7 @@ function authorityIn(pem: string): Certificate {
   const [der] = ders;
   if (der === undefined || ders.length !== 1)
     throw new HubError('request-invalid', `expected one certificate, found ${ders.length}: a group for each authority`);
-  const certificate = parseCertificate(der);
+  const certificate = parseForeignCertificate(der);
   publicKeyOf(certificate);
   const { basicConstraints, keyUsage } = certificate.extensions;
   if (basicConstraints?.authority !== true || keyUsage?.includes('keyCertSign') === false) {

@@ -1,7 +1,7 @@
 // The identity a manufacturer gave a device for life, at enrolment (spec/manufacture.md): a path to an authority that an enrolment group
 // trusts, its key at hand on the device that enrols, and one device for each IDevID.
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { type Certificate, parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
+import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { deviceIdOfSerial } from '@edgekeep/core/identity/device-id';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { type Idevid, validateIdevid } from '@edgekeep/core/identity/idevid';
@@ -40,7 +40,7 @@ export async function readShownIdevid(
   texts: readonly string[],
   { tier, nowMs }: { readonly tier: DeviceIdentity['kind']; readonly nowMs: number },
 ): Promise<ShownIdevid> {
-  const [leaf, ...intermediates] = texts.map((text) => parseCertificate(parseBase64url(text, 'idevid')));
+  const [leaf, ...intermediates] = texts.map((text) => parseForeignCertificate(parseBase64url(text, 'idevid')));
   if (leaf === undefined) throw refused('idevid-path', 'the chain is empty');
   const ofGroups = await idevidAnchors(db, [leaf, ...intermediates]);
   if (ofGroups.length === 0) return unknown(leaf);

@@ -1,6 +1,6 @@
 // Which enrolment group a newcomer belongs to (spec/enrolment-groups.md, "Which group"), and what it gets from it. Groups are looked up by
 // what the newcomer has proven: however many there are, only those it names are read.
-import { type Certificate, parseCertificate } from '@edgekeep/core/identity/certificate';
+import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { canonicalName } from '@edgekeep/core/identity/distinguished-name';
 import { type GroupTerms, groupTerms } from '@edgekeep/wire/enrolment-group-api';
 import type { Kysely } from 'kysely';
@@ -70,7 +70,7 @@ async function anchorsOf(
     .orderBy('name')
     .execute();
   return rows.flatMap(({ name, certificate }) =>
-    certificate === null ? [] : [{ group: name, certificate: parseCertificate(certificate) }],
+    certificate === null ? [] : [{ group: name, certificate: parseForeignCertificate(certificate) }],
   );
 }
 

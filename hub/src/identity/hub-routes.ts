@@ -1,6 +1,7 @@
 // Operator API: what a new device has to be told of this hub (`edgekeep enroll kit`): name, port, and the public keys it pins.
 import { encodeVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
 import { encodePem } from '@edgekeep/core/identity/pem';
+import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import { hubView } from '@edgekeep/wire/operator-api';
 import type { Authorities } from '../authority/authorities.ts';
 import type { RequireScope } from '../http/operator.ts';
@@ -29,7 +30,7 @@ export function hubRoutes(
     devicePort: devicePort(),
     root: encodePem('CERTIFICATE', authorities.root.der),
     logKey: encodeVerifierKey(logKey),
-    attestationKey: keys.attestationSigner.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    attestationKey: encodePublicKeyPem(keys.attestationSigner.publicKey),
     publisherKeys: (await listPublishers(database)).map(({ publicKeyPem }) => publicKeyPem),
   }));
 }

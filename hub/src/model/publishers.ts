@@ -1,5 +1,7 @@
 // Publishers: the public keys whose signatures on models and reference values this hub believes.
 import { createPublicKey, type KeyObject } from 'node:crypto';
+import { CoreError } from '@edgekeep/core/error';
+import { encodePublicKeyPem, parsePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import { keyFingerprint } from '@edgekeep/core/model/signature/key-mode';
 import { signatureAlgorithmOf } from '@edgekeep/core/signer';
 import { appendEntry } from '../audit/append.ts';
@@ -31,7 +33,7 @@ export async function trustPublisher(
 ): Promise<Publisher> {
   const publicKey = parsePublicKey(order.publicKey);
   const fingerprint = keyFingerprint(publicKey);
-  const publicKeyPem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  const publicKeyPem = encodePublicKeyPem(publicKey);
   await database.write(async (trx) => {
     const known = await trx
       .selectFrom('publisher')
@@ -61,9 +63,10 @@ function parsePublicKey(pem: string): KeyObject {
   }
   let key: KeyObject;
   try {
-    key = createPublicKey(pem);
+    key = parsePublicKeyPem(pem);
   } catch (cause) {
-    throw new HubError('request-invalid', 'expected a public key in PEM form', { cause });
+    if (!(cause instanceof CoreError)) throw cause;
+    throw new HubError('request-invalid', `expected a public key in PEM form: ${cause.message}`, { cause });
   }
   if (signatureAlgorithmOf(key) === 'ed25519') {
     throw new HubError('request-invalid', 'OpenSSF Model Signing takes P-256, P-384 or P-521 keys, found Ed25519');

@@ -1,7 +1,7 @@
 // Appraises the DICE part of evidence (spec/dice.md): the chain under the vendor's roots, the signature of its leaf, freshness, and the layers
 // against the reference values.
 import { type KeyObject, verify } from 'node:crypto';
-import { parseCertificate, publicKeyOf } from '../../identity/certificate.ts';
+import { parseForeignCertificate, publicKeyOf } from '../../identity/certificate.ts';
 import { hashOf, signatureAlgorithmOf } from '../../signer.ts';
 import { matchBoot } from '../boot-match.ts';
 import type { DiceEvidence } from '../evidence.ts';
@@ -41,7 +41,11 @@ export function verifyDiceEvidence(
   expected: DiceExpectations,
   replayedValue: (pcr: number) => Uint8Array,
 ): DiceVerdict {
-  const chain = validateDiceChain(sent.map(parseCertificate), expected.trust, expected.atSeconds);
+  const chain = validateDiceChain(
+    sent.map((der) => parseForeignCertificate(der)),
+    expected.trust,
+    expected.atSeconds,
+  );
   if (chain.kind === 'refused') return chain;
   // The chain, step 5: another genuine device is still another device.
   if (!publicKeyOf(chain.deviceId).equals(expected.deviceIdKey)) {

@@ -2,6 +2,7 @@
 // certificates that say what DICE Certificate Profiles 1.0 wants of them. What the layers should contain is for layer-match.ts.
 import { CoreError } from '../../error.ts';
 import { type Certificate, publicKeyOf } from '../../identity/certificate.ts';
+import type { Certificates } from '../../identity/certificate-index.ts';
 import { equalNames, nameText } from '../../identity/distinguished-name.ts';
 import { type PathResult, validatePath } from '../../identity/path.ts';
 import { signatureAlgorithmOf } from '../../signer.ts';
@@ -11,9 +12,9 @@ import { type ReadTcbInfo, tcbInfosIn } from './tcb-info.ts';
 
 /** Whom the operator trusts to say which chips are genuine. */
 export interface DiceTrust {
-  readonly anchors: readonly Certificate[];
-  /** Certificates between anchors and devices that devices do not carry. */
-  readonly intermediates: readonly Certificate[];
+  readonly anchors: Certificates;
+  /** Certificates between anchors and devices that devices do not carry, however many. */
+  readonly intermediates: Certificates;
 }
 
 export interface DiceLayer {
@@ -114,9 +115,16 @@ function pathOf(certificates: readonly Certificate[], trust: DiceTrust, atSecond
     return [];
   });
   if (reasons.length > 0) return { kind: 'refused', reasons };
-  const intermediates = [...sent, ...trust.intermediates];
   const { anchors } = trust;
-  return validatePath({ leaf, intermediates, anchors, atSeconds, purpose: 'any', processedByCaller: known });
+  return validatePath({
+    leaf,
+    intermediates: sent,
+    known: trust.intermediates,
+    anchors,
+    atSeconds,
+    purpose: 'any',
+    processedByCaller: known,
+  });
 }
 
 interface Link {

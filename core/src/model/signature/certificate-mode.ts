@@ -3,7 +3,7 @@
 import type { KeyObject } from 'node:crypto';
 import { equalBytes } from '../../bytes.ts';
 import { CoreError } from '../../error.ts';
-import { type Certificate, parseCertificate, publicKeyOf } from '../../identity/certificate.ts';
+import { type Certificate, parseForeignCertificate, publicKeyOf } from '../../identity/certificate.ts';
 import { nameText } from '../../identity/distinguished-name.ts';
 import { keyPurposeOid } from '../../identity/oid.ts';
 import { validatePath } from '../../identity/path.ts';
@@ -20,7 +20,7 @@ export function verifySigningChain(
   anchors: readonly Certificate[],
   atSeconds: number,
 ): SigningChain {
-  const [leaf, ...intermediates] = certificates.map(parseCertificate);
+  const [leaf, ...intermediates] = certificates.map((der) => parseForeignCertificate(der));
   if (leaf === undefined) throw new CoreError('signature-bundle-invalid', 'a certificate chain without a certificate');
   return (
     periodRefusal(leaf, atSeconds) ??

@@ -2,6 +2,7 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import { parseUtf8, toHex } from '../../bytes.ts';
 import { CoreError } from '../../error.ts';
+import { encodePublicKeyPem } from '../../identity/public-key.ts';
 import { signatureAlgorithmOf } from '../../signer.ts';
 import { refused, type SignatureRefused } from './reason.ts';
 
@@ -55,5 +56,5 @@ function rawKeyFingerprint(rawBytes: Uint8Array | undefined): string | undefined
 }
 
 function pemOf(key: KeyObject): string {
-  return key.export({ type: 'spki', format: 'pem' }).toString();
+  return encodePublicKeyPem(key);
 }

@@ -1,6 +1,6 @@
 // Signing a model: digests to a statement, the statement to an OMS v1.0 bundle, by key or with a certificate chain.
 import { CoreError } from '../../error.ts';
-import { parseCertificate, publicKeyOf } from '../../identity/certificate.ts';
+import { parseForeignCertificate, publicKeyOf } from '../../identity/certificate.ts';
 import type { Signer } from '../../signer.ts';
 import { encodeBundle, type VerificationMaterial } from './bundle.ts';
 import { signEnvelope } from './dsse.ts';
@@ -29,7 +29,7 @@ export async function signModel(
 function materialOf(signer: Signer, chain: readonly Uint8Array[] | undefined): VerificationMaterial {
   if (chain === undefined) return { kind: 'key', hint: keyFingerprint(signer.publicKey), rawBytes: undefined };
   const [leaf] = chain;
-  if (leaf === undefined || !publicKeyOf(parseCertificate(leaf)).equals(signer.publicKey)) {
+  if (leaf === undefined || !publicKeyOf(parseForeignCertificate(leaf)).equals(signer.publicKey)) {
     throw new CoreError('key-invalid', 'the first certificate of the chain must certify the signing key');
   }
   return { kind: 'certificate-chain', certificates: chain };
