@@ -6,6 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 /** One test of a file may take this long; node:test ends it by itself, if its event loop lets it. */
 const testMilliseconds = 240_000;
@@ -33,14 +34,19 @@ export async function runTestFile(file, { cwd, env, flags, seconds }) {
   const reporters = [
     '--test-reporter=spec',
     '--test-reporter-destination=stdout',
-    `--test-reporter=${new URL('test-reporter.mjs', import.meta.url).pathname}`,
+    `--test-reporter=${fileURLToPath(new URL('test-reporter.mjs', import.meta.url))}`,
     `--test-reporter-destination=${report}`,
   ];
-  const child = spawn(process.execPath, [...reporters, `--test-timeout=${testMilliseconds}`, ...flags, file], {
+  const preload = `--import=${new URL('test-end.mjs', import.meta.url).href}`;
+  const child = spawn(process.execPath, [preload, ...reporters, `--test-timeout=${testMilliseconds}`, ...flags, file], {
     cwd,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...env, [mark.slice(0, mark.indexOf('='))]: mark.slice(mark.indexOf('=') + 1) },
+    env: {
+      ...env,
+      EDGEKEEP_TEST_REPORT: report,
+      [mark.slice(0, mark.indexOf('='))]: mark.slice(mark.indexOf('=') + 1),
+    },
   });
   const entry = { pid: child.pid, mark };
   running.add(entry);
@@ -62,9 +68,11 @@ export async function runTestFile(file, { cwd, env, flags, seconds }) {
   running.delete(entry);
   // Whoever held the pipes is gone now.
   await Promise.race([new Promise((resolve) => child.once('close', resolve)), delay(1_000)]);
-  const { tests, isWhole } = parseReport(report);
+  const { tests, isWhole, held } = parseReport(report);
   rmSync(folder, { recursive: true, force: true });
   const failed = tests.some(({ outcome }) => outcome === 'failed');
+  if (held !== undefined)
+    problems.push(`was ended: its tests were done, and something that they started still ran: ${held.why}`);
   if (problems.length === 0 && (ended.error !== undefined || !isWhole))
     problems.push(`ended before its tests did: ${endText(ended)}`);
   else if (problems.length === 0 && ended.code !== 0 && !failed) problems.push(`ended with ${endText(ended)}`);
@@ -82,8 +90,9 @@ function parseReport(file) {
     .split('\n')
     .filter((line) => line.startsWith('{') && line.endsWith('}'));
   const entries = lines.map((line) => JSON.parse(line));
-  const tests = entries.filter(({ outcome }) => outcome !== 'end');
-  return { tests, isWhole: entries.some(({ outcome }) => outcome === 'end') };
+  const tests = entries.filter(({ outcome }) => outcome !== 'end' && outcome !== 'held');
+  const find = (wanted) => entries.find(({ outcome }) => outcome === wanted);
+  return { tests, isWhole: find('end') !== undefined, held: find('held') };
 }
 
 // A file that ended at once left none.

@@ -10,6 +10,7 @@ import { policyView } from '@edgekeep/wire/operator-api';
 import * as api from '@edgekeep/wire/policy-api';
 import { siteDevicesAnswer, siteView } from '@edgekeep/wire/site-api';
 import { z } from 'zod';
+import { closeAll } from './support/closing.ts';
 import { accepted, type Answer, assertRefused } from './support/answer.ts';
 import { DeviceLink } from './support/device-link.ts';
 import { HubWorld } from './support/hub-world.ts';
@@ -31,9 +32,7 @@ before(async () => {
   await world.operator.send('POST', '/v1/sites/graz/devices', { add: ['press-1'] }, siteDevicesAnswer);
 });
 after(async () => {
-  await press[Symbol.asyncDispose]();
-  await oven[Symbol.asyncDispose]();
-  await world[Symbol.asyncDispose]();
+  await closeAll(world, oven, press);
 });
 
 async function enrolled(id: string): Promise<TestDevice> {

@@ -20,7 +20,7 @@ suite('the allow list', { skip: skipWithoutTpm }, () => {
     tpms = await TpmWorld.open();
     press = await tpms.newDevice('press-1');
   });
-  after(() => tpms[Symbol.asyncDispose]());
+  after(() => tpms?.[Symbol.asyncDispose]());
 
   const send = async (line: object) => {
     const { world } = tpms;

@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { simulatorTools, skipWithout } from '@edgekeep/hardware/tpm/testing';
 import { lockFolder } from '@edgekeep/hub/folder-lock';
+import { ending } from './support/child.ts';
 import { fewPrograms, sandboxPrograms } from './support/few-programs.ts';
 import { SmallDisk, skipWithoutSmallDisk } from './support/small-disk.ts';
 
@@ -25,6 +26,7 @@ async function demo(folder: string, path = process.env['PATH'] ?? '') {
     env: { ...process.env, PATH: path },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  await using _ = ending(child);
   const ended = new Promise<number | null>((resolve) => {
     child.once('exit', resolve);
   });

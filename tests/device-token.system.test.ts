@@ -38,7 +38,7 @@ before(async () => {
   world = await HubWorld.open();
   ({ secret } = await world.operator.send('POST', '/v1/token-devices', { id: 'meter-1' }, tokenDeviceAnswer));
 });
-after(() => world[Symbol.asyncDispose]());
+after(() => world?.[Symbol.asyncDispose]());
 
 const nowSeconds = () => Math.floor(world.clock.now() / 1_000);
 

@@ -29,6 +29,7 @@ import * as api from '@edgekeep/wire/device-api';
 import { enrolmentGroupDeleted, enrolmentGroupView } from '@edgekeep/wire/enrolment-group-api';
 import { policyView, stateAnswer } from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
+import { closeAll } from './support/closing.ts';
 import { accepted, type Answer, assertRefused } from './support/answer.ts';
 import { DeviceLink, zeroNonce } from './support/device-link.ts';
 import { HubWorld } from './support/hub-world.ts';
@@ -49,8 +50,7 @@ before(async () => {
   await world.operator.send('PUT', '/v1/policy', { text: policy }, policyView);
 });
 after(async () => {
-  for (const device of devices) await device[Symbol.asyncDispose]();
-  await world[Symbol.asyncDispose]();
+  await closeAll(world, ...devices);
 });
 
 interface Versions {

@@ -49,7 +49,7 @@ suite('token groups', () => {
     await world.operator.send('POST', '/v1/sites', { name: 'cell', networks: ['127.0.0.1/32'] }, siteView);
     await world.operator.send('POST', '/v1/groups', { name: 'pilot' }, siteView.pick({ name: true }));
   });
-  after(() => devices[Symbol.asyncDispose]());
+  after(() => devices?.[Symbol.asyncDispose]());
 
   const device = async (id: string) => devices.use(await TestDevice.withoutTpm(id, join(world.folder, id)));
 
@@ -202,7 +202,7 @@ suite('groups of TPMs', { skip: skipWithoutTpm }, () => {
   before(async () => {
     tpms = await TpmWorld.open();
   });
-  after(() => tpms[Symbol.asyncDispose]());
+  after(() => tpms?.[Symbol.asyncDispose]());
 
   test('a vendor’s root as a group lets its TPMs enrol without a token, and none of another vendor', async () => {
     const { world, vendor } = tpms;

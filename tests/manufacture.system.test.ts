@@ -21,6 +21,7 @@ import { enrolmentGroupView } from '@edgekeep/wire/enrolment-group-api';
 import { stateAnswer } from '@edgekeep/wire/operator-api';
 import { importReport } from '@edgekeep/wire/registry-api';
 import { z } from 'zod';
+import { endChild } from './support/child.ts';
 import { accepted, type Answer, assertRefused } from './support/answer.ts';
 import { TestAgent } from './support/test-agent.ts';
 import { TestDevice } from './support/test-device.ts';
@@ -140,10 +141,11 @@ suite('a manufacturing line', { skip }, () => {
     const output = join(folder, 'manifest.ndjson');
     // At the third place is nothing that answers: the line is killed while it waits there.
     // It reads, or the end of the connection would never reach it.
-    const silent = createServer((socket) => socket.on('error', () => undefined).resume());
+    await using silent = createServer((socket) => socket.on('error', () => undefined).resume());
     await new Promise<void>((resolve) => silent.listen(thirdPlace, resolve));
     const reached = new Promise<void>((resolve) => silent.once('connection', () => resolve()));
     const child = spawn(process.execPath, [program, ...batch(output)], { stdio: 'ignore' });
+    await using _ = { [Symbol.asyncDispose]: () => endChild(child) };
     await Promise.race([reached, ending(child)]);
     child.kill('SIGKILL');
     await ending(child);

@@ -17,7 +17,7 @@ let world: HubWorld;
 before(async () => {
   world = await HubWorld.open();
 });
-after(() => world[Symbol.asyncDispose]());
+after(() => world?.[Symbol.asyncDispose]());
 
 interface Ended {
   readonly code: number;
@@ -27,7 +27,7 @@ interface Ended {
 async function edgekeep(line: string): Promise<Ended> {
   const env = { ...process.env, EDGEKEEP_OPERATOR: world.operatorFile };
   const args = line.match(/"[^"]*"|\S+/g)?.map((word) => word.replaceAll('"', '')) ?? [];
-  const options = { env, cwd: world.folder, timeout: 60_000 };
+  const options = { env, cwd: world.folder, timeout: 200_000 };
   try {
     const { stdout } = await promisify(execFile)(process.execPath, [program, ...args], options);
     return { code: 0, out: stdout };

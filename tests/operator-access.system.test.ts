@@ -22,7 +22,7 @@ const ada = () => ['--operator', world.operatorFile];
 const ben = () => ['--operator', at('ben.json')];
 const prepared = z.object({ out: z.string(), sha256: z.string() });
 
-test('from one administrator to two, and through a root operation', { timeout: 60_000 }, async (t) => {
+test('from one administrator to two, and through a root operation', async (t) => {
   await t.test(
     'a token that was prepared is good for nothing until it is registered, and nobody else has it',
     async () => {

@@ -23,6 +23,7 @@ import { secretFromProgram } from '@edgekeep/hub/secrets/program';
 import { restoreHub } from '@edgekeep/hub/secrets/restore';
 import { auditList, platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
+import { ending } from './support/child.ts';
 import { SealedHub, sealedHubSettings } from './support/sealed-hub.ts';
 import { skipWithoutTpm } from './support/tpm-world.ts';
 import { findSecrets } from './support/secret-search.ts';
@@ -63,6 +64,7 @@ async function modelKey(hub: SealedHub, data = hub.data): Promise<Uint8Array> {
 
 async function edgekeep(args: readonly string[], input = ''): Promise<{ status: number | null; output: string }> {
   const child = spawn(process.execPath, [command, ...args], { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+  await using _ = ending(child);
   child.stdin.end(input);
   const [out, err, status] = await Promise.all([
     text(child.stdout),

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { simulatorTools, skipWithout } from '@edgekeep/hardware/tpm/testing';
+import { ending } from './support/child.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -25,6 +26,7 @@ async function demo(folder: string): Promise<{ readonly output: string; readonly
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  await using _ = ending(child);
   const ended = new Promise<number | null>((resolve) => {
     child.once('exit', resolve);
   });
@@ -33,7 +35,7 @@ async function demo(folder: string): Promise<{ readonly output: string; readonly
 
 test(
   'the demo ends as README says, and again on the data of its first start',
-  { skip: await skipWithout(...simulatorTools), timeout: 300_000 },
+  { skip: await skipWithout(...simulatorTools) },
   async () => {
     const readme = await readFile(join(root, 'README.md'), 'utf8');
     const transcript = /```\n\$ npm start\n([\s\S]*?)```/.exec(readme)?.[1];

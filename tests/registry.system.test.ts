@@ -6,6 +6,7 @@ import { after, before, suite, test } from 'node:test';
 import { bindResponse, reportResponse } from '@edgekeep/wire/device-api';
 import { deviceList } from '@edgekeep/wire/operator-api';
 import * as api from '@edgekeep/wire/registry-api';
+import { closeAll } from './support/closing.ts';
 import { accepted, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { TestDevice } from './support/test-device.ts';
@@ -19,8 +20,7 @@ before(async () => {
   for (const id of ['press-2', 'oven-1']) await using(enrolled(id));
 });
 after(async () => {
-  await press[Symbol.asyncDispose]();
-  await world[Symbol.asyncDispose]();
+  await closeAll(world, press);
 });
 
 async function enrolled(id: string): Promise<TestDevice> {

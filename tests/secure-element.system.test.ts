@@ -15,6 +15,7 @@ import { Pkcs11RootOfTrust } from '@edgekeep/hardware/pkcs11/pkcs11-root-of-trus
 import { skipWithoutSoftHsm, softHsmModule, type TestTokens, testTokens } from '@edgekeep/hardware/pkcs11/testing';
 import * as api from '@edgekeep/wire/device-api';
 import { enrolmentTokenAnswer, policyView } from '@edgekeep/wire/operator-api';
+import { closeAll } from './support/closing.ts';
 import { accepted, assertRefused } from './support/answer.ts';
 import { DeviceLink, zeroNonce } from './support/device-link.ts';
 import { HubWorld } from './support/hub-world.ts';
@@ -38,8 +39,7 @@ before(async () => {
 });
 after(async () => {
   if (skip !== false) return;
-  await world[Symbol.asyncDispose]();
-  await tokens[Symbol.asyncDispose]();
+  await closeAll(tokens, world);
 });
 
 async function enrolmentToken(deviceId: string): Promise<string> {

@@ -17,7 +17,7 @@ before(async () => {
     await device.enrol(world);
   }
 });
-after(() => world[Symbol.asyncDispose]());
+after(() => world?.[Symbol.asyncDispose]());
 
 const graz = {
   name: 'graz',

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { closeAll } from '../support/closing.ts';
 import { alertOf, alertsOf } from '../support/alerts.ts';
 import { assertRefused } from '../support/answer.ts';
 import { DeviceLink, zeroNonce } from '../support/device-link.ts';
@@ -26,8 +27,7 @@ before(async () => {
   link = await victim.connect(fleet.world.hub, home);
 });
 after(async () => {
-  await link?.[Symbol.asyncDispose]();
-  await fleet?.[Symbol.asyncDispose]();
+  await closeAll(fleet, link);
 });
 
 /** One bind with the victim's operational key, from elsewhere. */

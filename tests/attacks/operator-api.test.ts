@@ -12,7 +12,7 @@ let world: HubWorld;
 before(async () => {
   world = await HubWorld.open();
 });
-after(() => world[Symbol.asyncDispose]());
+after(() => world?.[Symbol.asyncDispose]());
 
 const routes = [
   ['GET', '/v1/hub', 'devices:read'],

@@ -10,6 +10,7 @@ import { encodeDeviceToken } from '@edgekeep/core/identity/device-token';
 import { revocationAnswer, tokenDeviceAnswer } from '@edgekeep/wire/operator-api';
 import { enabledAnswer } from '@edgekeep/wire/registry-api';
 import { z } from 'zod';
+import { closeAll } from '../support/closing.ts';
 import { alertOf, alertsOf } from '../support/alerts.ts';
 import { type Answer, assertRefused } from '../support/answer.ts';
 import { DeviceLink } from '../support/device-link.ts';
@@ -32,10 +33,7 @@ before(async () => {
   holding = await HubWorld.open({ settings: { ...free, identity: { silentSeconds: 8, twoPlaces: 'hold-both' } } });
 });
 after(async () => {
-  // A link left open would connect again for ever.
-  for (const each of opened.toReversed()) await each[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
-  await holding?.[Symbol.asyncDispose]();
+  await closeAll(holding, world, ...opened);
 });
 
 function keep<T extends AsyncDisposable>(each: T): T {
@@ -296,9 +294,9 @@ async function serialsBeside(device: TestDevice): Promise<readonly string[]> {
 /** Tries as a device does, until the hub has seen that the last connection is closed. */
 async function connectInTime(device: TestDevice, from: string): Promise<DeviceLink> {
   for (let attempt = 0; attempt < attemptsMost; attempt += 1) {
-    const link = await DeviceLink.open(world.hub, device.credential, from);
+    const link = keep(await DeviceLink.open(world.hub, device.credential, from));
     const { status, body } = await device.bind(link);
-    if (status === 200) return keep(link);
+    if (status === 200) return link;
     assertRefused({ status, body }, inUse);
     await link[Symbol.asyncDispose]();
   }

@@ -13,6 +13,7 @@ import * as api from '@edgekeep/wire/workload-api';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
+import { closeAll } from '../support/closing.ts';
 import { accepted, type Answer, assertRefused } from '../support/answer.ts';
 import { alteredBoot, healthyBoot, referenceValuesOf } from '../support/boot.ts';
 import { DeviceLink } from '../support/device-link.ts';
@@ -27,8 +28,7 @@ before(async () => {
   await declare('vision', { device: 'software' });
 });
 after(async () => {
-  for (const each of opened.toReversed()) await each[Symbol.asyncDispose]();
-  await fleet?.[Symbol.asyncDispose]();
+  await closeAll(fleet, ...opened);
 });
 
 async function declare(name: string, target: object): Promise<void> {
@@ -49,8 +49,10 @@ async function certificateOf(link: DeviceLink, name: string) {
 }
 
 async function connectAs({ certificateChain, privateKeyPem }: { certificateChain: string; privateKeyPem: string }) {
-  const link = await DeviceLink.open(fleet.world.hub, { certificateChainPem: certificateChain, privateKeyPem });
-  opened.push(link);
+  await using stack = new AsyncDisposableStack();
+  const credential = { certificateChainPem: certificateChain, privateKeyPem };
+  const link = stack.use(await DeviceLink.open(fleet.world.hub, credential));
+  opened.push(stack.move());
   return link;
 }
 

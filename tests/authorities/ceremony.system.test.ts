@@ -15,6 +15,7 @@ import { parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certifica
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { skipWithoutSoftHsm, softHsmModule, testTokens } from '@edgekeep/hardware/pkcs11/testing';
 import { authorityOverview } from '@edgekeep/wire/authority-api';
+import { ending } from '../support/child.ts';
 import { HubProcess } from '../support/hub-process.ts';
 import { findSecrets } from '../support/secret-search.ts';
 
@@ -38,6 +39,7 @@ async function edgekeep(...words: readonly string[]): Promise<Ran> {
       pipe.end(`${passphrase}\n`);
     }
   }
+  await using _ = ending(child);
   const [output, complaint] = [text(child.stdout ?? Readable.from([])), text(child.stderr ?? Readable.from([]))];
   await once(child, 'exit');
   return { status: child.exitCode, output: await output, complaint: await complaint };
@@ -90,7 +92,7 @@ test('a root in a folder: the hub runs under it, and its key was never there', a
   await done(...install, sha256);
   assert.equal((await edgekeep(...install, sha256)).status, 3, 'installed twice');
   const operator: { readonly root: string } = JSON.parse(await readFile(at('hub/operator.json'), 'utf8'));
-  const hub = await HubProcess.start(at('hub'), at('hub/operator.json'), operator.root);
+  await using hub = await HubProcess.start(at('hub'), at('hub/operator.json'), operator.root);
   const overview = await hub.operator.get('/v1/authorities', authorityOverview);
   await hub.stop();
   assert.equal(overview.roots[0]?.sha256, sha256);

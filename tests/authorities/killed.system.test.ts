@@ -18,7 +18,7 @@ type Ask = <T>(path: string, body: object, schema: z.ZodType<T>) => Promise<T>;
 const killWithinMs = 40;
 const rounds = Number(process.env['EDGEKEEP_KILLS'] ?? 1);
 
-test('a hub that is killed in every step', { timeout: 120_000 + rounds * 60_000 }, async (t) => {
+test('a hub that is killed in every step', { timeout: 240_000 + rounds * 240_000 }, async (t) => {
   const twoPeople = { access: { twoPeople: 'off' } };
   await using world = await HubWorld.open({ settings: twoPeople });
   const root = await OfflineRoot.open(join(world.folder, 'root'), world.clock.now);
@@ -39,13 +39,13 @@ test('a hub that is killed in every step', { timeout: 120_000 + rounds * 60_000 
 
   /** Kills the hub while it does the step, and has the next one do it where it was not done. */
   async function step(what: string, isDone: (overview: Overview) => boolean, act: (ask: Ask) => Promise<unknown>) {
-    const doomed = await start();
+    await using doomed = await start();
     assert.ok(!isDone(await look(doomed)), what);
     const acting = act(asking(doomed)).catch(() => undefined);
     await pause(randomInt(killWithinMs));
     await doomed.kill();
     await acting;
-    const next = await start();
+    await using next = await start();
     const survived = isDone(await look(next));
     if (!survived) await act(asking(next));
     assert.ok(isDone(await look(next)), what);

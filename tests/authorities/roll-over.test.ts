@@ -17,6 +17,7 @@ import {
   issuingRevokeAnswer,
   missingDevices,
 } from '@edgekeep/wire/authority-api';
+import { closeAll } from '../support/closing.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { OfflineRoot } from '../support/offline-root.ts';
 import { type Story, TestAgent } from '../support/test-agent.ts';
@@ -45,9 +46,7 @@ before(async () => {
   await asleep.stop();
 });
 after(async () => {
-  await awake[Symbol.asyncDispose]();
-  await asleep[Symbol.asyncDispose]();
-  await world[Symbol.asyncDispose]();
+  await closeAll(world, asleep, awake);
 });
 
 const send = <T>(path: string, body: object, schema: Parameters<typeof world.operator.send<T>>[3]) =>

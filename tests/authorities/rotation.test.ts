@@ -39,7 +39,7 @@ before(async () => {
   });
   root = await OfflineRoot.open(join(world.folder, 'root'), world.clock.now);
 });
-after(() => world[Symbol.asyncDispose]());
+after(() => world?.[Symbol.asyncDispose]());
 
 const send = <T>(path: string, body: object, schema: Parameters<typeof world.operator.send<T>>[3]) =>
   world.operator.send('POST', `/v1/authorities/${path}`, body, schema);

@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { enrolmentGroupView, groupTokenAnswer } from '@edgekeep/wire/enrolment-group-api';
 import { certificateList, expiry, revocationAnswer, stateAnswer } from '@edgekeep/wire/operator-api';
+import { ending } from '../support/child.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { TestDevice } from '../support/test-device.ts';
 
@@ -30,6 +31,7 @@ after(async () => {
 
 async function run(program: string, ...args: readonly string[]): Promise<{ status: number; out: string }> {
   const child = spawn(program, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  await using _ = ending(child);
   const ended = new Promise<number>((resolve, reject) => {
     child.once('error', reject).once('close', (code) => resolve(code ?? -1));
   });

@@ -21,7 +21,7 @@ const lifeMsMost = 250;
 
 test(
   `a hub that is killed ${kills} times carries no approval out twice`,
-  { timeout: 60_000 + kills * 15_000 },
+  { timeout: 240_000 + kills * 60_000 },
   async (t) => {
     await using world = await HubWorld.open();
     const ben = await addPerson(world, 'ben');
@@ -30,9 +30,7 @@ test(
     const benFile = join(world.folder, 'ben.json');
     let asked = 0;
     for (let life = 0; life < kills; life += 1) {
-      await using stack = new AsyncDisposableStack();
-      const hub = await HubProcess.start(world.hubFolder, world.operatorFile, rootPem);
-      stack.defer(() => hub.kill());
+      await using hub = await HubProcess.start(world.hubFolder, world.operatorFile, rootPem);
       const own: object = JSON.parse(await readFile(world.operatorFile, 'utf8'));
       await writeFile(benFile, JSON.stringify({ ...own, token: ben.token }));
       const second = await operatorFromFile(benFile);

@@ -13,7 +13,7 @@ before(async () => {
   await allowSoftware(world);
   await world.publishModel('surface', '1.0.0', 'weights');
 });
-after(() => world[Symbol.asyncDispose]());
+after(() => world?.[Symbol.asyncDispose]());
 
 const keysOf = async (id: string) =>
   (await world.entries('key-released')).filter(({ subject }) => subject === `device:${id}`).length;

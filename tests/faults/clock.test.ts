@@ -17,7 +17,7 @@ before(async () => {
   fleet = await SoftwareWorld.open();
   await fleet.world.publishModel('surface', '1.0.0', 'weights');
 });
-after(() => fleet[Symbol.asyncDispose]());
+after(() => fleet?.[Symbol.asyncDispose]());
 
 for (const [what, aheadSeconds] of [
   ['a day ahead', daySeconds],

@@ -12,11 +12,10 @@ import { SoftwareWorld } from '../support/software-world.ts';
 
 const skip = await skipWithoutSmallDisk();
 const diskMegabytes = 8;
-const timeout = 60_000;
 
 /** The part of the hub's folder that is on the small disk: all of it, or what anybody may read. */
 for (const part of ['store', 'log'] as const) {
-  test(`a hub whose ${part} is on a full disk releases nothing, and recovers`, { skip, timeout }, async () => {
+  test(`a hub whose ${part} is on a full disk releases nothing, and recovers`, { skip }, async () => {
     await using fleet = await SoftwareWorld.open();
     const { world, device } = fleet;
     await world.publishModel('surface', '1.0.0', 'weights');

@@ -6,6 +6,7 @@ import * as fc from 'fast-check';
 import { toBase64url } from '@edgekeep/core/bytes';
 import type { DeviceIdentity } from '@edgekeep/wire/device-api';
 import { skipWithout, simulatorTools } from '@edgekeep/hardware/tpm/testing';
+import { closeAll } from '../support/closing.ts';
 import { DeviceLink, zeroNonce } from '../support/device-link.ts';
 import { assertNamedAnswer, fuzzInputs } from '../support/fuzzing.ts';
 import { mutatedBody } from '../support/mutation.ts';
@@ -62,9 +63,7 @@ before(async () => {
   targets = await recordTargets();
 });
 after(async () => {
-  await own?.[Symbol.asyncDispose]();
-  await stranger?.[Symbol.asyncDispose]();
-  await fleet?.[Symbol.asyncDispose]();
+  await closeAll(fleet, stranger, own);
 });
 
 async function recordTargets(): Promise<readonly Target[]> {
@@ -124,7 +123,7 @@ async function recordTargets(): Promise<readonly Target[]> {
   ];
 }
 
-test('mutated requests are refused by name', { skip, timeout: 120_000 + inputs * 100 }, async (t) => {
+test('mutated requests are refused by name', { skip, timeout: 240_000 + inputs * 100 }, async (t) => {
   for (const target of targets) {
     await t.test(target.path, async () => {
       await fc.assert(
@@ -141,7 +140,7 @@ test('mutated requests are refused by name', { skip, timeout: 120_000 + inputs *
   }
 });
 
-test('paths and queries that nobody meant are refused by name', { skip, timeout: 120_000 + inputs * 100 }, async () => {
+test('paths and queries that nobody meant are refused by name', { skip, timeout: 240_000 + inputs * 100 }, async () => {
   const piece = fc.oneof(
     fc.string({ maxLength: 40, unit: 'binary' }).map(encodedPiece),
     fc.constantFrom(

@@ -49,7 +49,7 @@ test('an honest request is answered here', async () => {
 });
 
 for (const [name, text] of Object.entries(harmful)) {
-  test(`${name} gives nothing away`, { timeout: 20_000 }, async () => {
+  test(`${name} gives nothing away`, async () => {
     for (const listener of listeners) assertHarmless(name, await talk(listener, Buffer.from(text)));
     await assertServes();
   });
@@ -57,7 +57,7 @@ for (const [name, text] of Object.entries(harmful)) {
 
 test(
   'spoiled requests and random bytes are answered with a 4xx or a closed connection',
-  { timeout: 60_000 + inputs * 100 },
+  { timeout: 240_000 + inputs * 100 },
   async () => {
     const bytes = fc.oneof(
       fc
@@ -79,7 +79,7 @@ test(
   },
 );
 
-test('a client that sends half a request holds nobody up', { timeout: 20_000 }, async () => {
+test('a client that sends half a request holds nobody up', async () => {
   const half = connectTo(world.hub.operatorAddress);
   half.write('POST /v1/tokens HTTP/1.1\r\ncontent-length: 100\r\n\r\n{');
   await assertServes();

@@ -10,6 +10,7 @@ import { receiptBytesMax } from '@edgekeep/core/access/receipt';
 import { programFile } from '@edgekeep/cli/program';
 import { skipWithout } from '@edgekeep/hardware/tpm/testing';
 import { z } from 'zod';
+import { ending } from '../support/child.ts';
 import { edgekeep, type Ended } from './edgekeep.ts';
 import { JobDevice } from './job-device.ts';
 import { jobTest, JobWorld } from './job-world.ts';
@@ -29,6 +30,7 @@ async function bash(script: string, environment: Readonly<Record<string, string>
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...environment },
   });
+  await using _ = ending(child);
   const code = new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve));
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
   return { code: await code, stdout, stderr };
@@ -44,7 +46,7 @@ const verdictOf = ({ stdout }: Ended) => verdictSchema.parse(JSON.parse(stdout))
 
 const tools = await skipWithout('bash', 'curl');
 
-describe('on the device', { skip: jobTest.skip === false ? tools : jobTest.skip, timeout: jobTest.timeout }, () => {
+describe('on the device', { skip: jobTest.skip === false ? tools : jobTest.skip }, () => {
   let world: JobWorld;
   let device: JobDevice;
   const nonce = randomBytes(32).toString('hex');

@@ -14,6 +14,8 @@ import * as api from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
 import { edgekeep, edgekeepJson, startEdgekeep, type Words } from './edgekeep.ts';
 import { freePort, jobTest } from './job-world.ts';
+import { endChild } from '../support/child.ts';
+import { closeAll } from '../support/closing.ts';
 import { assertTellsDarkFromBright, until } from './predict.ts';
 
 const model = fileURLToPath(new URL('../../guard/src/fixtures/primary.onnx', import.meta.url));
@@ -22,7 +24,7 @@ const id = 'press-1';
 const anything = z.looseObject({});
 
 /** A program that runs until it is told to stop, and the lines of JSON it writes. */
-class Running {
+class Running implements AsyncDisposable {
   readonly lines: Record<string, unknown>[] = [];
   readonly #child: ReturnType<typeof startEdgekeep>;
   readonly #ended: Promise<number | null>;
@@ -37,19 +39,23 @@ class Running {
   }
 
   async told(is: (line: Record<string, unknown>) => boolean, what: string): Promise<void> {
-    await until(() => this.lines.some(is), what, 20_000);
+    await until(() => this.lines.some(is), what);
   }
 
   async stop(): Promise<number | null> {
     this.#child.kill('SIGTERM');
     return this.#ended;
   }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await endChild(this.#child);
+  }
 }
 
 /** What `token create` prints for a token it made. */
 const createdToken = api.apiTokenAnswer.extend({ token: z.string() });
 
-describe('edgekeep, from an empty folder to a retired device', { ...jobTest, timeout: 120_000 }, () => {
+describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
   let folder: string;
   let simulators: TestSimulators;
   let tpm: string;
@@ -73,9 +79,7 @@ describe('edgekeep, from an empty folder to a retired device', { ...jobTest, tim
     await writeFile(at('vendor/intermediate.pem'), intermediate);
   });
   after(async () => {
-    await agent?.stop();
-    await hub?.stop();
-    await simulators?.[Symbol.asyncDispose]();
+    await closeAll(simulators, hub, agent);
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   });
 

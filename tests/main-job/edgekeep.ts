@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { programFile } from '@edgekeep/cli/program';
 import type { ZodType } from 'zod';
+import { ending } from '../support/child.ts';
 
 const main = programFile('@edgekeep/cli/main');
 
@@ -23,6 +24,7 @@ export function startEdgekeep(...words: readonly Words[]): ChildProcessByStdio<n
 
 export async function edgekeep(...words: readonly Words[]): Promise<Ended> {
   const child = startEdgekeep(...words);
+  await using _ = ending(child);
   const code = new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve));
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
   return { code: await code, stdout, stderr };

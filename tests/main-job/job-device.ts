@@ -14,6 +14,7 @@ import { BootLog } from '@edgekeep/hardware/boot/boot-log';
 import type { TpmSimulator } from '@edgekeep/hardware/tpm/simulator';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { boot, healthyStages } from '@edgekeep/sim/firmware';
+import { endChild } from '../support/child.ts';
 import { Story } from '../support/test-agent.ts';
 import type { JobWorld, SignedStage } from './job-world.ts';
 
@@ -39,7 +40,6 @@ export class JobDevice {
   #agent: Agent | undefined;
   #story = new Story();
   #child: ChildProcess | undefined;
-  #childEnded: AgentProcess['ended'] | undefined;
 
   private constructor(
     world: JobWorld,
@@ -145,16 +145,17 @@ export class JobDevice {
       child.once('exit', (code, signal) => resolve({ code, signal }));
     });
     this.#child = child;
-    this.#childEnded = ended;
     return { story, processId: child.pid ?? 0, ended, kill: (signal) => void child.kill(signal) };
   }
 
   async stop(): Promise<void> {
-    await this.#agent?.[Symbol.asyncDispose]();
+    const agent = this.#agent;
+    const child = this.#child;
     this.#agent = undefined;
-    this.#child?.kill('SIGTERM');
-    await this.#childEnded;
     this.#child = undefined;
+    await using stack = new AsyncDisposableStack();
+    if (child !== undefined) stack.defer(() => endChild(child, 'SIGTERM'));
+    if (agent !== undefined) stack.use(agent);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

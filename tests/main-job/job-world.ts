@@ -14,10 +14,11 @@ import type { Measurement } from '@edgekeep/hardware/boot/boot-log';
 import { simulatorTools, skipWithout, testSimulators, type TestSimulators } from '@edgekeep/hardware/tpm/testing';
 import { healthyStages, referenceValuesOf } from '@edgekeep/sim/firmware';
 import { signModelFiles } from '@edgekeep/wire/model-signing';
+import { closeAll } from '../support/closing.ts';
 import { HubWorld } from '../support/hub-world.ts';
 
-/** The options of every test here: a TPM simulator is needed, and nothing may hang for ever. */
-export const jobTest = { skip: await skipWithout(...simulatorTools), timeout: 60_000 };
+/** The options of every test here: a TPM simulator is needed. */
+export const jobTest = { skip: await skipWithout(...simulatorTools) };
 
 /** PCR of the agent's measured stages, its default. */
 const stagePcr = 14;
@@ -50,16 +51,21 @@ export class JobWorld {
 
   /** `settings` are the hub's that differ from the tests' usual ones. The reference values allow a device with the stage of `signStage`. */
   static async open(settings: Readonly<Record<string, unknown>> = {}): Promise<JobWorld> {
-    const simulators = await testSimulators();
+    // What runs already must not outlive a failure: it would keep the test's process alive.
+    await using started = new AsyncDisposableStack();
+    const simulators = started.use(await testSimulators());
     const folder = await mkdtemp(join(tmpdir(), 'edgekeep-job-'));
     const { root, intermediate } = await (await simulators.start('vendor-sample')).vendorCertificates();
     const ports = { device: { port: await freePort() }, operator: { port: await freePort() } };
-    const hub = await HubWorld.open({ vendorRoots: [root, intermediate], settings: { ...ports, ...settings } });
+    const hub = started.use(
+      await HubWorld.open({ vendorRoots: [root, intermediate], settings: { ...ports, ...settings } }),
+    );
     const publisher = await makePublisher(join(folder, 'publisher'));
     await hub.trustPublisher(publisher.signer);
     const world = new JobWorld(hub, folder, publisher, simulators);
     const { measurement } = await world.signStage(join(folder, 'stage'));
     await hub.publishReferenceValues(referenceValuesOf(healthyStages, [measurement], '1.0.0'));
+    started.move();
     return world;
   }
 
@@ -101,10 +107,9 @@ export class JobWorld {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const device of this.#devices) await device[Symbol.asyncDispose]();
-    await this.hub[Symbol.asyncDispose]();
-    await this.simulators[Symbol.asyncDispose]();
-    await rm(this.folder, { recursive: true, force: true });
+    await using stack = new AsyncDisposableStack();
+    stack.defer(() => rm(this.folder, { recursive: true, force: true }));
+    stack.defer(() => closeAll(this.simulators, this.hub, ...this.#devices));
   }
 }
 

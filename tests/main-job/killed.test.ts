@@ -60,7 +60,7 @@ describe('an agent as a process of its own', jobTest, () => {
   async function serve(): Promise<void> {
     agent = device.spawn();
     const { story } = agent;
-    await until(() => story.has('serving') && story.has('ready'), 'both models are there', 30_000);
+    await until(() => story.has('serving') && story.has('ready'), 'both models are there');
   }
 
   async function guardProcess(): Promise<number> {
@@ -102,7 +102,7 @@ describe('an agent as a process of its own', jobTest, () => {
       agent.kill(signal);
       const ended = await agent.ended;
       assert.deepEqual(ended, signal === 'SIGKILL' ? { code: null, signal } : { code: 0, signal: null });
-      await until(() => !isAlive(guard), 'the guard ends by itself', 5_000);
+      await until(() => !isAlive(guard), 'the guard ends by itself');
       await assertNothingIsLeft();
       await serve();
       assert(isAlive(await guardProcess()));

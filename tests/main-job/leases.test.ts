@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { TestClock } from '../support/clock.ts';
 import { JobDevice } from './job-device.ts';
 import { jobTest, JobWorld } from './job-world.ts';
 import { askAbout, Asker, assertTellsDarkFromBright, until } from './predict.ts';
@@ -9,11 +10,9 @@ import { isAlive } from './traces.ts';
 
 const path = fileURLToPath(new URL('../../guard/src/fixtures/primary.onnx', import.meta.url));
 const name = 'brightness';
-/** A timer that looks at the clock once a second, and a busy machine. */
-const lateMillisecondsMost = 2_500;
 
 describe('a hub that is gone', jobTest, () => {
-  const leaseSeconds = 6;
+  const leaseSeconds = 3_600;
   let world: JobWorld;
 
   before(async () => {
@@ -25,26 +24,24 @@ describe('a hub that is gone', jobTest, () => {
   test('does not take a lease away, and does not prolong it, even for a device whose clock is set back', async () => {
     await using device = await JobDevice.prepare(world, 'press-1', [{ name }]);
     await using setBack = await JobDevice.prepare(world, 'press-2', [{ name }]);
-    for (const each of [device, setBack]) await (await each.start()).next('serving');
+    // How time passes is the test's to say, whatever a busy machine makes of it.
+    const passing = new TestClock();
+    for (const each of [device, setBack]) await (await each.start({ elapsed: passing.now })).next('serving');
     const socketPath = device.socket(name);
     const guard = device.modelStatus().guard?.processId ?? 0;
     await world.hub.stop();
-    const end = device.modelStatus().lease?.notAfter ?? 0;
-    const endOfOther = setBack.modelStatus().lease?.notAfter ?? 0;
     await assertTellsDarkFromBright(socketPath, name);
 
-    // Both devices see the clock that the test moves; only what the monotonic clock says remains.
+    // The other device sees its wall clock set back by a day; only what the monotonic clock says remains.
     world.hub.clock.advanceSeconds(-86_400);
-    for (const [each, notAfter] of [
-      [device, end],
-      [setBack, endOfOther],
-    ] as const) {
+    passing.advanceSeconds(leaseSeconds / 2);
+    for (const each of [device, setBack]) await assertTellsDarkFromBright(each.socket(name), name);
+    passing.advanceSeconds(leaseSeconds / 2);
+    for (const each of [device, setBack]) {
       assert.match((await each.story.next('locked')).why, /lease ended/);
-      const late = Date.now() - notAfter;
-      assert(late > -1_000 && late < lateMillisecondsMost, `${each.id} was locked ${late} ms after the lease's end`);
       assert.equal((await askAbout(each.socket(name), name, 0.9)).status, 503);
     }
-    await until(() => !isAlive(guard), 'the guard is gone, and its memory with it', 5_000);
+    await until(() => !isAlive(guard), 'the guard is gone, and its memory with it');
     world.hub.clock.advanceSeconds(86_400);
 
     await world.hub.start();
@@ -69,7 +66,7 @@ describe('a hub that is there', jobTest, () => {
     const story = await device.start({ elapsed: world.hub.clock.now });
     await story.next('serving');
     const guard = device.modelStatus().guard?.processId;
-    const asker = new Asker(device.socket(name), name);
+    await using asker = new Asker(device.socket(name), name);
     const leases = new Set<string>();
     const certificates = new Set<number>();
     // Two thirds of a lease and one third of a certificate each time.

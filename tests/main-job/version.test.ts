@@ -34,7 +34,7 @@ test('a new version is swapped in without a failed prediction', jobTest, async (
   await using device = await JobDevice.prepare(world, 'press-1', [{ name }]);
   const story = await device.start();
   await story.next('serving');
-  const asker = new Asker(device.socket(name), name);
+  await using asker = new Asker(device.socket(name), name);
   for (const version of ['1.1.0', '1.2.0', '2.0.0']) {
     await asker.moreAnswers(20);
     await world.publish({ path, name, version });

@@ -1,6 +1,7 @@
 // A hub with one device without a TPM, bound and allowed to have keys: for tests about what comes after the release, which need no simulator.
 import { join } from 'node:path';
 import { policyView } from '@edgekeep/wire/operator-api';
+import { closeAll } from './closing.ts';
 import type { DeviceLink } from './device-link.ts';
 import { HubWorld } from './hub-world.ts';
 import { TestDevice } from './test-device.ts';
@@ -41,8 +42,6 @@ export class SoftwareWorld {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.link[Symbol.asyncDispose]();
-    await this.device[Symbol.asyncDispose]();
-    await this.world[Symbol.asyncDispose]();
+    await closeAll(this.world, this.device, this.link);
   }
 }

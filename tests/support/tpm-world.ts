@@ -2,6 +2,7 @@
 import type { TpmSimulator } from '@edgekeep/hardware/tpm/simulator';
 import { simulatorTools, skipWithout, testSimulators, type TestSimulators } from '@edgekeep/hardware/tpm/testing';
 import { healthyBoot, referenceValuesOf } from './boot.ts';
+import { closeAll } from './closing.ts';
 import { HubWorld } from './hub-world.ts';
 import { TestDevice } from './test-device.ts';
 
@@ -69,8 +70,6 @@ export class TpmWorld {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const device of this.#devices) await device[Symbol.asyncDispose]();
-    await this.world[Symbol.asyncDispose]();
-    await this.simulators[Symbol.asyncDispose]();
+    await closeAll(this.simulators, this.world, ...this.#devices);
   }
 }

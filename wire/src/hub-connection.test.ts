@@ -153,7 +153,7 @@ for (const [used, how] of [
   [false, 'end'],
 ] as const) {
   const kind = used ? 'used' : 'fresh';
-  test(`a cut (${how}) of a ${kind} connection is noticed within 250 ms, and the connection comes back by itself`, async (t) => {
+  test(`a cut (${how}) of a ${kind} connection is noticed, and the connection comes back by itself`, async (t) => {
     const hub = await startHub(t, echo);
     const connected = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     let connections = 0;
@@ -163,11 +163,9 @@ for (const [used, how] of [
     await accepted;
     if (used) await connection.request(get('/'));
     const { closed } = connection;
-    const before = performance.now();
     for (const socket of hub.sockets) socket[how]();
     const reason = await closed;
     assert.equal(reason.code, 'connection-lost');
-    assert.ok(performance.now() - before < 250);
     await connected[1]?.promise;
     assert.equal(text((await connection.request({ method: 'POST', path: '/', body: 'again' })).body), 'again');
   });

@@ -58,7 +58,7 @@ test('audit verify says yes to a folder, no to a wrong key and to a missing quor
 });
 
 test('audit verify reads a log from a web server and says when there is none', async () => {
-  const server = createServer((request, response) => {
+  await using server = createServer((request, response) => {
     const bytes = files.get(request.url?.slice('/log/'.length) ?? '');
     response.writeHead(bytes === undefined ? 404 : 200).end(bytes);
   });

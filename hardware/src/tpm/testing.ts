@@ -29,7 +29,8 @@ export interface TestSimulators {
 /** A temporary folder with simulators in it; disposing stops them and removes the folder. */
 export async function testSimulators(): Promise<TestSimulators> {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-tpm-'));
-  const started: TpmSimulator[] = [];
+  const started = new AsyncDisposableStack();
+  started.defer(() => rm(folder, { recursive: true, force: true }));
   return {
     folder,
     start: async (name, vendor = 'vendor') => {
@@ -37,13 +38,9 @@ export async function testSimulators(): Promise<TestSimulators> {
         stateFolder: join(folder, name),
         vendorFolder: join(folder, vendor),
       });
-      started.push(simulator);
-      return simulator;
+      return started.use(simulator);
     },
-    [Symbol.asyncDispose]: async () => {
-      for (const simulator of started) await simulator.powerOff();
-      await rm(folder, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
 }
 
