@@ -20,7 +20,7 @@ const nodeMajorMin = 24;
 export function examineNode(): Finding {
   const major = Number(process.versions.node.split('.')[0]);
   if (major >= nodeMajorMin) return ok('Node.js', process.version);
-  return missing('Node.js', process.version, `run with Node ${nodeMajorMin}: npm install brings it`);
+  return missing('Node.js', process.version, `run with Node ${nodeMajorMin}: npm ci --ignore-scripts brings it`);
 }
 
 export async function examineClock(nowMilliseconds: number): Promise<Finding> {
