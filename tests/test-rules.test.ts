@@ -54,9 +54,7 @@ test('no test asserts on how much time passed: figures belong in bench/', () => 
 /** A hub is killed at a moment that nobody chose; and what gives no sign is looked at again. */
 const mayPause = new Set([
   'tests/authorities/killed.system.test.ts',
-  'tests/certificate-life/issuance-killed.system.test.ts',
   'tests/faults/approval-killed.system.test.ts',
-  'tests/faults/kill.test.ts',
   'tests/main-job/predict.ts',
   'tests/secure-element.system.test.ts',
   'tests/support/check-ins.ts',

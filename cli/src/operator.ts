@@ -83,7 +83,7 @@ export async function operatorFromFile(file: string): Promise<Operator> {
   const access = await readAccess(file);
   const ask = async (method: string, path: string, body: Body, contentType?: string): Promise<Uint8Array> => {
     const response = await exchange(access, method, path, body, contentType);
-    const bytes = Buffer.from(await readText(response.setEncoding('latin1')), 'latin1');
+    const bytes = await readAnswer(access, response);
     const status = response.statusCode ?? 0;
     if (status === 202) throw approvalNeeded(bytes);
     if (status >= 200 && status < 300) return bytes;
@@ -97,6 +97,15 @@ export async function operatorFromFile(file: string): Promise<Operator> {
     sendLines: async (path, source, schema) => parse(await ask('POST', path, source, 'application/x-ndjson'), schema),
     getBytes: async (path) => ask('GET', path, undefined),
   };
+}
+
+async function readAnswer(access: Access, response: IncomingMessage): Promise<Uint8Array> {
+  try {
+    return Buffer.from(await readText(response.setEncoding('latin1')), 'latin1');
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Unreachable(`the hub at ${access.url} went away in the middle of its answer: ${why}`, { cause });
+  }
 }
 
 type Body = string | Readable | undefined;

@@ -69,7 +69,7 @@ test('a hub that is killed in every step', { timeout: 240_000 + rounds * 240_000
       const waiting = ({ issuing }: Overview) => issuing.find(({ status }) => status === 'requested');
       const isWaiting = (overview: Overview) => waiting(overview) !== undefined;
       await step('request', isWaiting, (ask) => ask('request', {}, issuingRequestAnswer));
-      const between = await start();
+      await using between = await start();
       const { id = '', request } = waiting(await look(between)) ?? {};
       await between.stop();
       const certificates = await signing.signIssuing(request ?? '');
@@ -78,12 +78,12 @@ test('a hub that is killed in every step', { timeout: 240_000 + rounds * 240_000
       await step('install', isNow('next'), (ask) => ask('install', { certificates }, authorityOverview));
       await step('activate', isNow('active'), (ask) => ask(`issuing/${id}/activate`, {}, authorityOverview));
     }
-    const hub = await start();
+    await using hub = await start();
     const stale = (await look(hub)).issuing.find(({ status }) => status === 'retiring' || status === 'retired');
     await hub.stop();
     assert.equal(stale?.status, 'retired', 'one without certificates retires at once');
   }
-  const hub = await start();
+  await using hub = await start();
   const old = (await look(hub)).issuing.find(({ status }) => status === 'active')?.id ?? '';
   const { request } = await asking(hub)('request', {}, issuingRequestAnswer);
   await asking(hub)('install', { certificates: await signing.signIssuing(request) }, authorityOverview);

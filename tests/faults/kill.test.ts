@@ -5,7 +5,6 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import { openLogSource } from '@edgekeep/cli/audit/log-source';
 import { verifyLog } from '@edgekeep/cli/audit/verify-log';
 import { verifyReceipt } from '@edgekeep/core/access/receipt';
@@ -17,12 +16,13 @@ import { z } from 'zod';
 import { closeAll } from '../support/closing.ts';
 import { HubProcess } from '../support/hub-process.ts';
 import { SoftwareWorld } from '../support/software-world.ts';
+import { Steps } from '../support/steps.ts';
 import { TestDevice } from '../support/test-device.ts';
 import { TestWitness } from '../support/witness.ts';
 
 const kills = Number(process.env['EDGEKEEP_KILLS'] ?? 10);
-/** A hub does several releases in this time, so that kills fall into every step of one. */
-const lifeMsMost = 600;
+/** What is done with one hub when it is killed, with more under way: kills fall into every step of a release. */
+const stepsEachLife = 20;
 
 let fleet: SoftwareWorld;
 let others: readonly TestDevice[];
@@ -53,6 +53,8 @@ after(async () => {
 class Promises {
   readonly leases: string[] = [];
   readonly tokens: string[] = [];
+  readonly steps = new Steps();
+  readonly releases = new Steps();
   /** By device: the state last acknowledged, and the one that was asked for when the hub died. */
   readonly states = new Map<string, { acknowledged: string; asked: string }>();
 }
@@ -79,9 +81,11 @@ test(`a hub that is killed ${kills} times keeps every promise`, { timeout: 240_0
         break;
       }
       const over = new AbortController();
+      // After a key was released: then the next is under way.
+      const soon = promises.releases.more(1).then(() => promises.steps.more(randomInt(1, stepsEachLife)));
       const work = [releaseKeys(hub, promises, over.signal), makeTokens(hub, promises, over.signal)];
       for (const each of others) work.push(moveStates(hub, each.id, promises, over.signal));
-      await pause(randomInt(lifeMsMost));
+      await soon;
       await hub.kill();
       over.abort();
       await Promise.all(work);
@@ -112,7 +116,7 @@ function isLoss(error: unknown): boolean {
   return code === 'unreachable' || code === 'connection-lost' || code === 'closed';
 }
 
-async function releaseKeys(hub: HubProcess, { leases }: Promises, signal: AbortSignal): Promise<void> {
+async function releaseKeys(hub: HubProcess, { leases, steps, releases }: Promises, signal: AbortSignal): Promise<void> {
   const { device } = fleet;
   const link = await device.connect(hub).catch((error: unknown) => {
     if (isLoss(error)) return undefined;
@@ -122,15 +126,18 @@ async function releaseKeys(hub: HubProcess, { leases }: Promises, signal: AbortS
   try {
     await untilDead(signal, async () => {
       leases.push((await device.release(link, 'surface', '1.0.0')).lease.id);
+      steps.take();
+      releases.take();
     });
   } finally {
     await link[Symbol.asyncDispose]();
   }
 }
 
-function makeTokens(hub: HubProcess, { tokens }: Promises, signal: AbortSignal): Promise<void> {
+function makeTokens(hub: HubProcess, { tokens, steps }: Promises, signal: AbortSignal): Promise<void> {
   return untilDead(signal, async () => {
     tokens.push((await hub.operator.send('POST', '/v1/enrolment-tokens', {}, enrolmentTokenAnswer)).token);
+    steps.take();
   });
 }
 
