@@ -11,6 +11,7 @@ export const parts = {
       'tail',
       'find',
       'mkfifo',
+      'tar',
       'unshare',
       'setpriv',
       'prlimit',
@@ -18,7 +19,7 @@ export const parts = {
       'umount',
       'chroot',
     ],
-    packages: ['bash', 'coreutils', 'findutils', 'util-linux', 'mount'],
+    packages: ['bash', 'coreutils', 'findutils', 'util-linux', 'mount', 'tar', 'gzip'],
     without: 'tools of the system are missing: the guard goes without walls that need them',
   },
   swtpm: {

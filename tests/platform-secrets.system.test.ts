@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createPrivateKey } from 'node:crypto';
-import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -110,7 +110,7 @@ test('the same search finds every key of a plain hub', async (t) => {
   assert.deepEqual(found.toSorted(), [...secrets.keys()].map((name) => `${name}: ${name}`).toSorted());
 });
 
-test('a wrong passphrase starts nothing and leaves the folder as it was', async (t) => {
+test('a wrong passphrase starts nothing and leaves the folder as it was, but for an empty lock file', async (t) => {
   const folder = await temporaryFolder(t);
   const data = join(folder, 'hub');
   const where = ['--data', data, '--root-folder', join(folder, 'root'), '--passphrase-fd', '0'];
@@ -121,7 +121,9 @@ test('a wrong passphrase starts nothing and leaves the folder as it was', async 
   assert.equal(refused.status, 1);
   assert.match(refused.output, /unlock-refused/);
   assert.doesNotMatch(refused.output, /ready|horse/);
-  assert.deepEqual((await readdir(data)).toSorted(), before);
+  // The lock's file stays: another process may be waiting to look at it. Nothing is in it.
+  assert.deepEqual((await readdir(data)).toSorted(), [...before, 'hub.lock'].toSorted());
+  assert.equal((await stat(join(data, 'hub.lock'))).size, 0);
   const unasked = await edgekeep(['hub', 'run', '--data', data]);
   assert.equal(unasked.status, 3);
   assert.match(unasked.output, /keys-locked/);

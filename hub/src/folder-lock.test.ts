@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -60,6 +60,7 @@ test('it holds in one process as well, and until it is given back', async () => 
       message: new RegExp(`process ${process.pid}:`),
     });
   }
+  assert.deepEqual(await readdir(folder.path), ['hub.lock']);
   using again = lockFolder(folder.path);
   assert.equal(again.folder, folder.path);
 });

@@ -1,6 +1,6 @@
 // One hub a data folder. The lock is one of the operating system's, on a file that SQLite keeps open: it ends with the process that holds it,
 // also when that one is killed, so nothing is ever left to clean up. The number beside it only tells people who holds it.
-import { chmodSync, closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { HubError } from './error.ts';
@@ -36,7 +36,9 @@ export function lockFolder(folder: string): FolderLock {
   return {
     folder,
     [Symbol.dispose]: () => {
-      if (database.isOpen) database.close();
+      if (!database.isOpen) return;
+      rmSync(join(folder, holderFileName), { force: true });
+      database.close();
     },
   };
 }
