@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { inspect, promisify } from 'node:util';
@@ -28,6 +28,7 @@ import { HardwareError } from '@edgekeep/hardware/error';
 import * as api from '@edgekeep/wire/device-api';
 import { enrolmentGroupDeleted, enrolmentGroupView } from '@edgekeep/wire/enrolment-group-api';
 import { policyView, stateAnswer } from '@edgekeep/wire/operator-api';
+import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/vendor-root-api';
 import { z } from 'zod';
 import { closeAll } from './support/closing.ts';
 import { accepted, type Answer, assertRefused } from './support/answer.ts';
@@ -431,9 +432,12 @@ test('the default policy gives a DICE device no key, and a root that is taken ou
     await using link = await device.connect(own.hub);
     assertRefused(await device.askForKey(link, 'opaque', '1.0.0'), { status: 403, code: 'release-refused' });
   }
-  await own.stop();
-  await rm(join(own.hubFolder, 'dice-roots', '0.pem'));
-  await own.start();
+  const { roots } = await own.operator.get('/v1/vendor-roots?kind=dice', vendorRootList);
+  const path = `/v1/vendor-roots/dice/${roots[0]?.sha256}?reason=a%20test`;
+  const token = await own.adminToken();
+  // It enrolled by this root: a removal says so, and is an order all the same with force.
+  assertRefused(await own.askOperator('DELETE', path, { token }), { status: 409, code: 'conflict' });
+  accepted(await own.askOperator('DELETE', `${path}&force=true`, { token }), vendorRootRemoved);
   await using link = await DeviceLink.open(own.hub, device.credential);
   assertRefused(await device.bind(link), { status: 403, code: 'bind-refused', reason: 'dice-path-refused' });
 });

@@ -22,6 +22,7 @@ import { giveToHub, type UnlockAnswer, waitForUnlock } from './secrets/waiting.t
 import { parseHubSettings, readHubSettings } from './settings.ts';
 import { startHub } from './start.ts';
 import { asFolderError } from './world-failure.ts';
+import { vendorRootText } from './vendor-root/text.ts';
 
 const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]
        edgekeep hub install-issuing FILE --data DIR [--root-sha256 HEX]
@@ -203,6 +204,10 @@ async function run(folder: string, values: Values): Promise<number> {
   const hub = await startHub(folder, settings, undefined, keyStore, lock);
   const { deviceAddress: device, operatorAddress: operator } = hub;
   const text = `ready: devices on ${device.host}:${device.port}, operators on https://${operator.host}:${operator.port}`;
+  const { unreadable, gone } = hub.rootFolderNotices;
+  for (const notice of [...unreadable.map((problem) => `skipped ${problem}`), ...gone])
+    process.stderr.write(`edgekeep hub: warning: ${notice}\n`);
+  process.stderr.write(`edgekeep hub: ${vendorRootText(hub.vendorRoots)}\n`);
   process.stdout.write(`${values.json === true ? JSON.stringify({ ready: true, device, operator }) : text}\n`);
   const signal = await new Promise<string>((resolve) => {
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => resolve(name));

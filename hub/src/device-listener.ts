@@ -46,7 +46,6 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     authorities,
     settings,
     vendorRoots: parts.vendorRoots,
-    diceTrust: parts.diceTrust,
     appraiser,
     witnesses,
     presence: parts.presence,

@@ -30,6 +30,7 @@ import { siteRoutes } from './site/routes.ts';
 import { AlertLines } from './respond/alert-lines.ts';
 import { alertRoutes } from './respond/alert-routes.ts';
 import { platformKeyRoutes } from './secrets/routes.ts';
+import { vendorRootRoutes } from './vendor-root/routes.ts';
 import { workloadOperatorRoutes } from './workload/operator-routes.ts';
 
 const idleMilliseconds = 75_000;
@@ -73,6 +74,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     importRoutes(app, guarded);
     enrolmentGroupRoutes(app, guarded);
     admissionRoutes(app, guarded);
+    vendorRootRoutes(app, { ...guarded, settings, vendorRoots: parts.vendorRoots });
     siteRoutes(app, guarded);
     alertRoutes(app, guarded);
     platformKeyRoutes(app, parts.platformKeyRoll, requireScope);

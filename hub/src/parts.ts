@@ -1,11 +1,7 @@
 // What a running hub is made of, opened from its data folder in the order the parts need each other. Passed to the two listeners, which give
 // each subject only what it uses; no subject sees the whole.
-import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toHex } from '@edgekeep/core/bytes';
-import type { DiceTrust } from '@edgekeep/core/attest/dice/chain';
-import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
-import { parsePem } from '@edgekeep/core/identity/pem';
 import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
 import { ApprovedRequests } from './people/approved-requests.ts';
 import { CountryTable } from './access/country-table.ts';
@@ -30,7 +26,6 @@ import { createMetrics, type Metrics } from './health/metrics.ts';
 import { Admission } from './http/admission.ts';
 import { DeviceDoor } from './http/device.ts';
 import { type RequireScope, requireScopeWith } from './http/operator.ts';
-import { diceTrustOf } from './enrolment/device-id-certificate.ts';
 import { CloneWatch } from './presence/clone-watch.ts';
 import { Connections } from './presence/connections.ts';
 import type { OwnCertificate } from './identity/expiry.ts';
@@ -45,6 +40,9 @@ import { PlatformKeyRoll } from './secrets/roll-over.ts';
 import type { HubSettings } from './settings.ts';
 import { Database } from './store/database.ts';
 import { asHub } from './store/authority.ts';
+import { type FolderNotices, importRootFolders } from './vendor-root/folder.ts';
+import { registerVendorRootMetric } from './vendor-root/metric.ts';
+import { VendorRoots } from './vendor-root/vendor-roots.ts';
 
 export interface HubParts {
   readonly settings: HubSettings;
@@ -52,8 +50,9 @@ export interface HubParts {
   readonly keys: HubKeys;
   readonly authorities: Authorities;
   readonly keyStore: KeyStore;
-  readonly vendorRoots: readonly Certificate[];
-  readonly diceTrust: DiceTrust;
+  readonly vendorRoots: VendorRoots;
+  /** What is wrong with the files of makers' certificates. */
+  readonly rootFolderNotices: FolderNotices;
   readonly database: Database;
   readonly logFolder: string;
   readonly log: AuditLog;
@@ -94,8 +93,6 @@ export async function openParts(
   opened.use(keyStore);
   const keys = await loadHubKeys(folder, keyStore);
   opened.use(keys.platformKey);
-  const vendorRoots = await readVendorRoots(join(folder, 'vendor-roots'));
-  const diceTrust = diceTrustOf(await readVendorRoots(join(folder, 'dice-roots')));
   const database = opened.use(await Database.open(join(folder, 'hub.sqlite'), 'required'));
   const logFolder = join(folder, 'log');
   const log = opened.use(
@@ -108,12 +105,16 @@ export async function openParts(
   );
   // Entries enter the tree as they are committed, whether or not anybody waits for them.
   database.onCommit = () => log.wake();
+  const { onUnreadable } = settings.vendorRoots;
+  const rootFolderNotices = await asHub(() => importRootFolders(folder, { database, onUnreadable, nowMs: clock() }));
+  const vendorRoots = await VendorRoots.open(database);
   const policies = await asHub(() => PolicyStore.open(database, clock()));
   const admission = new Admission(settings, clock);
   const connections = new Connections(settings.admission.anonymousConnectionsMost);
   const references = new ReferenceStore(database, settings.pcrs);
   const keyId = toHex(keyIdentifierOf(encodeSpki(keys.attestationSigner.publicKey)));
   const rootKeys = new RootKeys();
+  const diceTrust = () => vendorRoots.trust('dice');
   const appraiser = new Appraiser(references, rootKeys, keys.attestationSigner, keyId, settings.pcrs, diceTrust);
   const { quorum, roundSeconds } = settings.witness;
   const witnesses = new WitnessBoard({ log, quorum, roundSecondsMax: roundSeconds });
@@ -132,6 +133,7 @@ export async function openParts(
   const rechecks = opened.use(new AccessRechecks(gate, clock, settings.access.recheckSeconds));
   const news = async (): Promise<void> => {
     await countries.reload();
+    await vendorRoots.reload();
     if (await policies.reload()) rechecks.soon();
   };
   const { pollMilliseconds } = settings.revocation;
@@ -152,6 +154,7 @@ export async function openParts(
   ];
   const metrics = createMetrics(connections, log, database);
   registerExpiryMetric(metrics.registry, ownCertificates, clock);
+  registerVendorRootMetric(metrics.registry, vendorRoots, clock);
   const closing = opened.move();
   return {
     settings,
@@ -160,7 +163,7 @@ export async function openParts(
     authorities,
     keyStore,
     vendorRoots,
-    diceTrust,
+    rootFolderNotices,
     database,
     logFolder,
     log,
@@ -187,13 +190,4 @@ export async function openParts(
     credential,
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };
-}
-
-// Every *.pem in the folder: vendors' roots, and intermediates that their TPMs or chips do not carry.
-async function readVendorRoots(folder: string): Promise<readonly Certificate[]> {
-  const names = await readdir(folder).catch(() => []);
-  const texts = await Promise.all(
-    names.filter((name) => name.endsWith('.pem')).map((name) => readFile(join(folder, name), 'utf8')),
-  );
-  return texts.flatMap((text) => parsePem(text, 'CERTIFICATE')).map((der) => parseForeignCertificate(der));
 }

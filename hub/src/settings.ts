@@ -81,6 +81,14 @@ export const hubSettingsSchema = z.strictObject({
       requireToken: z.boolean().default(true),
     })
     .prefault({}),
+  vendorRoots: z
+    .strictObject({
+      /** At which time the path of an endorsement certificate is judged: 'now', or 'issuance', when its maker certified the key. */
+      endorsementJudgedAt: z.enum(['now', 'issuance']).default('now'),
+      /** A file in vendor-roots/, dice-roots/ or idevid-roots/ that cannot be read: 'skip' it with a warning, or 'refuse' to start. */
+      onUnreadable: z.enum(['skip', 'refuse']).default('skip'),
+    })
+    .prefault({}),
   witness: z
     .strictObject({
       /** How many devices must have cosigned a checkpoint for it to count as witnessed. */

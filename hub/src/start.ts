@@ -17,10 +17,18 @@ import type { KeyStore } from './secrets/key-store.ts';
 import { plainKeys } from './secrets/plain-keys.ts';
 import type { HubSettings } from './settings.ts';
 import { asFolderError, portError } from './world-failure.ts';
+import { asHub } from './store/authority.ts';
+import { findOldPaths } from './vendor-root/backfill.ts';
+import type { FolderNotices } from './vendor-root/folder.ts';
+import type { VendorRootCount } from './vendor-root/vendor-roots.ts';
 
 export interface Hub {
   readonly deviceAddress: { readonly host: string; readonly port: number };
   readonly operatorAddress: { readonly host: string; readonly port: number };
+  /** How many makers' certificates it judged by when it started. */
+  readonly vendorRoots: readonly VendorRootCount[];
+  /** What is wrong with the files of makers' certificates. */
+  readonly rootFolderNotices: FolderNotices;
   /** The hub's root certificate in use, PEM: what new devices and operators pin. */
   readonly rootPem: string;
   /** The log's verifier key (C2SP signed-note vkey). */
@@ -62,10 +70,20 @@ export async function startHub(
       parts.metrics.observeRequest(name, route, reply.statusCode, reply.elapsedTime / 1_000);
     });
   }
-  const { database, authorities, credential, ownCertificates } = parts;
+  const { database, authorities, credential, ownCertificates, vendorRoots } = parts;
   const warn = (text: string) => operator.log.warn(text);
   const keeper = opened.use(
-    new AuthorityKeeper({ database, authorities, keyStore, clock, settings, credential, ownCertificates, warn }),
+    new AuthorityKeeper({
+      database,
+      authorities,
+      keyStore,
+      clock,
+      settings,
+      credential,
+      ownCertificates,
+      vendorRoots,
+      warn,
+    }),
   );
   // Whatever fell due while the hub was down, and what a kill left half done.
   await keeper.sweep().catch((error: unknown) => warn(error instanceof Error ? error.message : String(error)));
@@ -74,9 +92,22 @@ export async function startHub(
       throw portError(name, settings[name], error);
     });
   }
+  // The first few at once, the rest beside the work.
+  const search = () => asHub(() => findOldPaths(database, vendorRoots));
+  const stop = new AbortController();
+  const searching = searchOldPaths(search, await search(), stop.signal).catch((error: unknown) =>
+    warn(`makers of older devices: ${error instanceof Error ? error.message : String(error)}`),
+  );
+  opened.defer(async () => {
+    stop.abort();
+    await searching;
+  });
   const running = opened.move();
   const { keys, log } = parts;
+  const { rootFolderNotices } = parts;
   return {
+    vendorRoots: vendorRoots.counts(clock()),
+    rootFolderNotices,
     deviceAddress: addressOf(device),
     operatorAddress: addressOf(operator),
     get rootPem() {
@@ -88,6 +119,10 @@ export async function startHub(
     sweepAuthorities: () => keeper.sweep(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+async function searchOldPaths(search: () => Promise<boolean>, more: boolean, stop: AbortSignal): Promise<void> {
+  for (let left = more; left && !stop.aborted;) left = await search();
 }
 
 function addressOf(app: HttpServer): { readonly host: string; readonly port: number } {

@@ -20,7 +20,7 @@ export const create: Command = {
 --kind             what its devices prove: manifest (an import lists them), token (a token of the group), ca (an IDevID of a
                    manufacturer's CA), endorsement-root (a TPM of a vendor)
 --certificate      the CA, or the vendor's root or intermediate, as PEM
---authority        SHA-256 of the SPKI of a vendor's authority that the hub has in vendor-roots
+--authority        SHA-256 of the SPKI of an authority of a TPM maker that the hub has (edgekeep vendor-root list --json)
 --id-prefix        device ids begin with it (default: any)
 --tier             ${tiers.join(', ')} (default: any)
 --devices          how many devices may enrol by it (default: any number)

@@ -38,17 +38,17 @@ export class Appraiser {
   readonly #signer: Signer;
   readonly #keyId: string;
   readonly #pcrs: readonly number[];
-  readonly #diceTrust: DiceTrust;
+  readonly #diceTrust: () => DiceTrust;
   readonly #logs = createLogCache(cachedLogsMost);
 
-  /** `keyId` names the signing key in the results' header. */
+  /** `keyId` names the signing key in the results' header; `diceTrust` is asked each time. */
   constructor(
     references: ReferenceStore,
     rootKeys: RootKeys,
     signer: Signer,
     keyId: string,
     pcrs: readonly number[],
-    diceTrust: DiceTrust,
+    diceTrust: () => DiceTrust,
   ) {
     this.#references = references;
     this.#rootKeys = rootKeys;
@@ -74,7 +74,7 @@ export class Appraiser {
       referenceValues: sets,
       lastBoot: device.reset_count < 0 ? undefined : { resetCount: device.reset_count, restartCount: 0 },
       logCache: this.#logs,
-      dice: { trust: this.#diceTrust, atSeconds: Math.floor(expected.nowMs / 1_000) },
+      dice: { trust: this.#diceTrust(), atSeconds: Math.floor(expected.nowMs / 1_000) },
     });
     restsOn.set(appraisal, state);
     const { referenceValues } = appraisal;

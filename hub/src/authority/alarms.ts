@@ -1,7 +1,7 @@
-// Alarms ahead of the end of what the hub's trust hangs on (spec/authorities.md, "Alarms"): one for each threshold and certificate, in the log,
-// the audit log and as an alert; over when the certificate was replaced.
+// Alarms ahead of the end, and at the end, of what the hub's trust hangs on (spec/authorities.md, "Alarms"; spec/vendor-roots.md, "Ends"): one for
+// each threshold and certificate, in the log, the audit log and as an alert; over when the certificate was replaced or removed.
 import { toHex } from '@edgekeep/core/bytes';
-import { type Certificate, certificateDigest } from '@edgekeep/core/identity/certificate';
+import { certificateDigest } from '@edgekeep/core/identity/certificate';
 import type { AlertSeverity } from '@edgekeep/wire/alert-api';
 import { appendEntry } from '../audit/append.ts';
 import type { OwnCertificate } from '../identity/expiry.ts';
@@ -9,26 +9,30 @@ import { raiseAlert, settleAlert } from '../respond/alerts.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 
 const dayMs = 86_400_000;
-const part = 'authorities';
+const parts = ['authorities', 'vendor-roots'] as const;
+
+/** A certificate whose end is watched: of the hub itself where `part` is left out. */
+export interface AlarmedCertificate extends OwnCertificate {
+  readonly part?: (typeof parts)[number];
+}
 
 export interface ExpiryAlarm {
   readonly name: string;
   readonly sha256: string;
-  /** The threshold that was passed. */
+  readonly part: (typeof parts)[number];
+  /** The threshold that was passed; 0 for the end itself. */
   readonly days: number;
   readonly notAfterMs: number;
 }
 
-interface Watched {
-  readonly name: string;
+interface Watched extends AlarmedCertificate {
   readonly sha256: string;
-  readonly certificate: Certificate;
 }
 
 /** Raises what is due and was not raised before; gives what was raised now. */
 export async function raiseAlarms(
   database: Database,
-  own: readonly OwnCertificate[],
+  own: readonly AlarmedCertificate[],
   { alarmDays, nowMs }: { readonly alarmDays: readonly number[]; readonly nowMs: number },
 ): Promise<readonly ExpiryAlarm[]> {
   const watched = own.map((each) => ({ ...each, sha256: toHex(certificateDigest(each.certificate)) }));
@@ -46,16 +50,21 @@ export async function raiseAlarms(
 }
 
 /** The nearest threshold that was passed. A sixth of the life counts where that is shorter: short-lived certificates renew by themselves. */
-function alarmOf({ name, sha256, certificate }: Watched, alarmDays: readonly number[], nowMs: number) {
+function alarmOf(
+  { name, sha256, certificate, part = 'authorities' }: Watched,
+  alarmDays: readonly number[],
+  nowMs: number,
+) {
   const { notBeforeSeconds, notAfterSeconds } = certificate;
   const notAfterMs = notAfterSeconds * 1_000;
   const sixthMs = (notAfterMs - notBeforeSeconds * 1_000) / 6;
   const passed = alarmDays.filter((days) => nowMs > notAfterMs - Math.min(days * dayMs, sixthMs));
-  return passed.length === 0 ? undefined : { name, sha256, days: Math.min(...passed), notAfterMs };
+  if (nowMs > notAfterMs) passed.push(0);
+  return passed.length === 0 ? undefined : { name, sha256, part, days: Math.min(...passed), notAfterMs };
 }
 
 async function raise(trx: WriteTransaction, alarm: ExpiryAlarm, nowMs: number): Promise<boolean> {
-  const { name, sha256, days, notAfterMs } = alarm;
+  const { name, sha256, part, days, notAfterMs } = alarm;
   const { numInsertedOrUpdatedRows } = await trx
     .insertInto('expiry_alarm')
     .values({ sha256, days, raised_at: nowMs })
@@ -66,24 +75,27 @@ async function raise(trx: WriteTransaction, alarm: ExpiryAlarm, nowMs: number): 
   const data = { certificate: sha256, name, days, notAfter: notAfterMs };
   await appendEntry(trx, { at: nowMs, kind: 'certificate-expiring', actor: 'hub', subject: `hub:${part}`, data });
   const title = alarmText(alarm);
-  const alert = { kind: 'certificate-expiring', severity: severityOf(days), title } as const;
+  const alert = { kind: 'certificate-expiring', severity: severityOf(alarm), title } as const;
   await raiseAlert(trx, { ...alert, subject: { part }, detail: sha256, data, nowMs });
   return true;
 }
 
 async function settle(trx: WriteTransaction, sha256: string, nowMs: number): Promise<void> {
   const note = 'the certificate is not in use any more';
-  await settleAlert(trx, { kind: 'certificate-expiring', subject: { part }, detail: sha256, nowMs, note });
+  for (const part of parts)
+    await settleAlert(trx, { kind: 'certificate-expiring', subject: { part }, detail: sha256, nowMs, note });
   await trx.deleteFrom('expiry_alarm').where('sha256', '=', sha256).execute();
 }
 
 /** One line for people. */
 export function alarmText({ name, days, notAfterMs }: ExpiryAlarm): string {
-  return `${name}: ends ${new Date(notAfterMs).toISOString().slice(0, 16)} UTC, within ${days} days`;
+  const end = `${new Date(notAfterMs).toISOString().slice(0, 16)} UTC`;
+  return days === 0 ? `${name}: ended ${end}` : `${name}: ends ${end}, within ${days} days`;
 }
 
-function severityOf(days: number): AlertSeverity {
-  if (days <= 1) return 'critical';
+// Devices that have enrolled go on when a maker's certificate ends; new ones are refused.
+function severityOf({ days, part }: ExpiryAlarm): AlertSeverity {
+  if (days <= 1 && part === 'authorities') return 'critical';
   if (days <= 14) return 'high';
   return days <= 60 ? 'medium' : 'low';
 }

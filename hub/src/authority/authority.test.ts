@@ -47,7 +47,14 @@ async function made(t: TestContext, unlock?: Uint8Array) {
     { name: 'server', certificate: credential.current.certificate },
   ];
   const parts = { database, authorities, keyStore, clock, settings };
-  const keeper = new AuthorityKeeper({ ...parts, credential, ownCertificates, warn: (text) => warned.push(text) });
+  const vendorRoots = { watched: () => [] };
+  const keeper = new AuthorityKeeper({
+    ...parts,
+    vendorRoots,
+    credential,
+    ownCertificates,
+    warn: (text) => warned.push(text),
+  });
   t.after(async () => {
     await keeper[Symbol.asyncDispose]();
     await database[Symbol.asyncDispose]();
@@ -122,6 +129,7 @@ test('an alarm about a certificate that renews itself means that it did not', as
     keyStore,
     clock,
     settings,
+    vendorRoots: { watched: () => [] },
     credential,
     ownCertificates: async () => [{ name: 'server', certificate }],
     warn: (text) => warned.push(text),

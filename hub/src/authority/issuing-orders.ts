@@ -16,7 +16,7 @@ import { issuingName, privatePem } from '../keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { IssuingAuthorityRow } from '../store/schema.ts';
+import type { IssuingAuthorityRow } from '../store/authority-tables.ts';
 import type { Authorities } from './authorities.ts';
 import { type AuthorityState, issuingIdOf, issuingKeyName, type RootAuthority } from './state.ts';
 import { countMissing } from './views.ts';

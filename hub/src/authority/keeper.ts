@@ -7,9 +7,10 @@ import type { OwnCertificate } from '../identity/expiry.ts';
 import { firstIssuingKeyName, readSigner } from '../keys.ts';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
-import type { IssuingAuthorityRow } from '../store/schema.ts';
+import type { IssuingAuthorityRow } from '../store/authority-tables.ts';
 import { alarmText, raiseAlarms } from './alarms.ts';
 import { activateIssuing, type AuthorityParts, subjectOf } from './issuing-orders.ts';
+import type { VendorRoots } from '../vendor-root/vendor-roots.ts';
 import type { LiveCredential } from './server-credential.ts';
 import { issuingIdOf, issuingKeyName, readIssuingKey } from './state.ts';
 import { asHub } from '../store/authority.ts';
@@ -17,6 +18,7 @@ import { asHub } from '../store/authority.ts';
 export interface KeeperParts extends AuthorityParts {
   readonly credential: LiveCredential;
   readonly ownCertificates: () => Promise<readonly OwnCertificate[]>;
+  readonly vendorRoots: Pick<VendorRoots, 'watched'>;
   /** One line for the hub's own log. */
   readonly warn: (text: string) => void;
 }
@@ -183,9 +185,10 @@ export class AuthorityKeeper implements AsyncDisposable {
   }
 
   async #raiseAlarms(): Promise<void> {
-    const { database, settings, ownCertificates, clock, warn } = this.#parts;
+    const { database, settings, ownCertificates, vendorRoots, clock, warn } = this.#parts;
     const { alarmDays } = settings.authorities;
-    const raised = await raiseAlarms(database, await ownCertificates(), { alarmDays, nowMs: clock() });
+    const watched = [...(await ownCertificates()), ...vendorRoots.watched()];
+    const raised = await raiseAlarms(database, watched, { alarmDays, nowMs: clock() });
     for (const alarm of raised) warn(alarmText(alarm));
   }
 

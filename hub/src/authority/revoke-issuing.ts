@@ -5,7 +5,7 @@ import type { Connections } from '../presence/connections.ts';
 import { announceCuts, type RevokedRow, voidLeases } from '../revocation/store.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { IssuingAuthorityRow } from '../store/schema.ts';
+import type { IssuingAuthorityRow } from '../store/authority-tables.ts';
 import { activateIn, assertRow, type AuthorityParts, subjectOf } from './issuing-orders.ts';
 
 const reason = 'cACompromise';

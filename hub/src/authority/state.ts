@@ -9,7 +9,8 @@ import { HubError } from '../error.ts';
 import { firstIssuingKeyName, readSigner } from '../keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { IssuingAuthorityRow, IssuingStatus, RootStatus, Tables } from '../store/schema.ts';
+import type { IssuingAuthorityRow, IssuingStatus, RootStatus } from '../store/authority-tables.ts';
+import type { Tables } from '../store/schema.ts';
 
 export interface RootAuthority {
   /** Of the certificate, hex. */

@@ -3,13 +3,14 @@
 import { type DiceTrust, validateDeviceId } from '@edgekeep/core/attest/dice/chain';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
-import { equalNames } from '@edgekeep/core/identity/distinguished-name';
 import { toHex } from '@edgekeep/core/bytes';
 import type { DeviceIdentity } from '@edgekeep/wire/device-api';
 import { sha256Hex } from '../digest.ts';
 import { HubError } from '../error.ts';
+import type { MakersWord } from '../vendor-root/device-makers.ts';
 
 export interface ProvenDeviceId {
+  readonly makersWord: MakersWord;
   /** SHA-256 of the SPKI of every authority above the DeviceID, the nearest first. */
   readonly authorities: readonly string[];
   /** SHA-256 of the DeviceID certificate, hex. */
@@ -17,15 +18,6 @@ export interface ProvenDeviceId {
 }
 
 type DiceDevice = Extract<DeviceIdentity, { kind: 'dice' }>;
-
-/** Operators may put makers' intermediate certificates beside their roots: only self-issued ones are anchors. */
-export function diceTrustOf(certificates: readonly Certificate[]): DiceTrust {
-  const isRoot = ({ issuer, subject }: Certificate) => equalNames(issuer, subject);
-  return {
-    anchors: certificates.filter(isRoot),
-    intermediates: certificates.filter((certificate) => !isRoot(certificate)),
-  };
-}
 
 /** The DeviceID certificate of a device that described itself so. */
 export function deviceIdCertificateOf({ deviceIdCertificates: [first = ''] }: DiceDevice): Certificate {
@@ -43,7 +35,9 @@ export function proveDeviceId(identity: DiceDevice, trust: DiceTrust, nowMs: num
       reasons: verdict.reasons,
     });
   }
+  const { chain } = verdict;
   return {
+    makersWord: { kind: 'dice', chain, judgedAtMs: nowMs, notes: [], anchorGroups: [] },
     authorities: verdict.chain.slice(1).map(({ spki }) => sha256Hex(spki)),
     certificateSha256: toHex(certificateDigest(deviceIdCertificateOf(identity))),
   };

@@ -1,9 +1,10 @@
-// A TPM's endorsement certificate at enrolment: a path to a vendor the hub trusts, by its own folder of vendor roots or by an enrolment group,
-// and a public area of the very key that was certified.
+// A TPM's endorsement certificate at enrolment: a path to a maker the hub trusts, by its store of makers' roots or by an enrolment group, and a
+// public area of the very key that was certified. The check itself is core's, and `edgekeep doctor` runs the same.
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
-import { equalNames } from '@edgekeep/core/identity/distinguished-name';
-import { validateEndorsement } from '@edgekeep/core/identity/endorsement';
+import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
+import { CoreError } from '@edgekeep/core/error';
+import { appraiseEndorsement } from '@edgekeep/core/identity/endorsement-appraisal';
+import type { EndorsementTime } from '@edgekeep/core/identity/endorsement';
 import { parsePublic, publicKeyOf as publicKeyOfArea, type TpmPublic } from '@edgekeep/core/tpm/public-area';
 import type { DeviceIdentity } from '@edgekeep/wire/device-api';
 import type { Kysely } from 'kysely';
@@ -11,6 +12,8 @@ import { sha256Hex } from '../digest.ts';
 import { HubError } from '../error.ts';
 import { endorsementAnchors } from './match.ts';
 import type { Tables } from '../store/schema.ts';
+import type { MakersWord } from '../vendor-root/device-makers.ts';
+import { type MakerTrust, reachableFrom, withAnchors } from '../vendor-root/vendor-roots.ts';
 
 export interface ProvenEndorsement {
   readonly publicArea: TpmPublic;
@@ -18,49 +21,53 @@ export interface ProvenEndorsement {
   readonly authorities: readonly string[];
   /** The groups without which there would be no path. */
   readonly anchorGroups: readonly string[];
+  readonly makersWord: MakersWord;
 }
 
-/** Throws `enrolment-refused` unless the key that was sent is in a TPM of a known vendor. */
+/** Throws `enrolment-refused` unless the key that was sent is in a TPM of a known maker. */
 export async function proveEndorsement(
   db: Kysely<Tables>,
   identity: Extract<DeviceIdentity, { kind: 'tpm' }>,
-  vendorRoots: readonly Certificate[],
-  nowMs: number,
+  {
+    trust,
+    judgedAt,
+    nowMs,
+  }: { readonly trust: MakerTrust; readonly judgedAt: EndorsementTime; readonly nowMs: number },
 ): Promise<ProvenEndorsement> {
-  const [leaf, ...sent] = identity.endorsementCertificates.map((text) =>
-    parseForeignCertificate(parseBase64url(text, 'endorsementCertificates')),
-  );
-  if (leaf === undefined) throw refused('endorsement-certificate-missing', 'the TPM has no endorsement certificate');
-  // Operators may put a vendor's intermediate certificates beside its roots: only self-issued ones are anchors.
-  const own = vendorRoots.filter((root) => equalNames(root.issuer, root.subject));
-  const known = vendorRoots.filter((root) => !equalNames(root.issuer, root.subject));
-  const ofGroups = await endorsementAnchors(db, [leaf, ...sent, ...known]);
-  const anchors = [...own, ...ofGroups.map(({ certificate }) => certificate)];
-  const verdict = validateEndorsement({
-    leaf,
-    intermediates: sent,
-    known,
-    anchors,
-    atSeconds: Math.floor(nowMs / 1_000),
+  const certificates = identity.endorsementCertificates.map((text) => parseBase64url(text, 'endorsementCertificates'));
+  const publicArea = parsePublic(parseBase64url(identity.endorsementKey, 'endorsementKey'));
+  const ofGroups = await endorsementAnchors(db, reachableFrom(readable(certificates), trust));
+  const verdict = appraiseEndorsement({
+    certificates,
+    anchors: withAnchors(trust, ofGroups),
+    intermediates: trust.intermediates,
+    judgedAt,
+    nowSeconds: Math.floor(nowMs / 1_000),
+    key: publicKeyOfArea(publicArea),
   });
   if (verdict.kind === 'refused') {
-    const reasons = verdict.reasons.map((message) => ({ code: 'endorsement-refused', message }));
-    throw new HubError('enrolment-refused', 'the endorsement certificate is not one of a known TPM vendor', {
-      reasons,
-    });
+    const message = 'the endorsement certificate is not one of a known TPM maker: run `edgekeep doctor` on the device';
+    throw new HubError('enrolment-refused', message, { reasons: verdict.reasons });
   }
-  const publicArea = parsePublic(parseBase64url(identity.endorsementKey, 'endorsementKey'));
-  if (!publicKeyOfArea(publicArea).equals(publicKeyOf(leaf))) {
-    throw refused('endorsement-key-differs', 'the endorsement certificate is of another key than the one sent');
-  }
-  const { chain } = verdict;
+  const { chain, judgedAtSeconds, notes, tpm } = verdict;
+  const anchorGroups = ofGroups.filter(({ certificate }) => chain.at(-1) === certificate).map(({ group }) => group);
+  const judged = { judgedAtMs: judgedAtSeconds * 1_000, notes };
   return {
     publicArea,
     authorities: chain.slice(1).map(({ spki }) => sha256Hex(spki)),
-    anchorGroups: ofGroups.filter(({ certificate }) => chain.at(-1) === certificate).map(({ group }) => group),
+    anchorGroups,
+    makersWord: { kind: 'tpm', maker: tpm.manufacturer, chain, anchorGroups, ...judged },
   };
 }
 
-function refused(code: string, message: string): HubError {
-  return new HubError('enrolment-refused', message, { reasons: [{ code, message }] });
+// Which groups to ask for; what cannot be read is refused by the appraisal, by name.
+function readable(certificates: readonly Uint8Array[]): readonly Certificate[] {
+  return certificates.flatMap((der) => {
+    try {
+      return [parseForeignCertificate(der)];
+    } catch (error) {
+      if (!(error instanceof CoreError)) throw error;
+      return [];
+    }
+  });
 }

@@ -4,7 +4,6 @@
 // that signs. Any other device shows an IDevID or a one-time token and signs with its own key: its tier says so, and that a key is in a secure
 // element is what its manufacturer or whoever made the token vouches for.
 import { randomBytes } from 'node:crypto';
-import type { DiceTrust } from '@edgekeep/core/attest/dice/chain';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
@@ -57,6 +56,8 @@ import {
   findReturning,
 } from './returning.ts';
 import { attestationKeyFor, rootDigestOf } from '../identity/root-keys.ts';
+import { type MakersWord, recordMakers } from '../vendor-root/device-makers.ts';
+import type { MakerTrust, VendorRoots } from '../vendor-root/vendor-roots.ts';
 import { findShownToken, type ShownToken, spendShownToken, tokenActor } from './shown-token.ts';
 
 const credentialSecretLength = 32;
@@ -74,6 +75,8 @@ export interface PendingEnrolment {
   readonly generation: number;
   /** The identity its manufacturer gave it, whose key it has yet to prove. */
   readonly idevid: TrustedIdevid | undefined;
+  /** What makers' certificates said of it. */
+  readonly makersWords: readonly MakersWord[];
   /** Where the request came from. */
   readonly address: string;
   /** What only the TPM with both keys can read; undefined for a device without a TPM. */
@@ -84,8 +87,7 @@ export interface EnrolmentParts {
   readonly database: Database;
   readonly authorities: Authorities;
   readonly settings: HubSettings;
-  readonly vendorRoots: readonly Certificate[];
-  readonly diceTrust: DiceTrust;
+  readonly vendorRoots: Pick<VendorRoots, 'trust'>;
   readonly appraiser: Appraiser;
 }
 
@@ -106,7 +108,7 @@ export async function startEnrolment(
     nowMs: number;
   },
 ): Promise<EnrolmentStart> {
-  const { database, settings, vendorRoots, diceTrust } = parts;
+  const { database, settings, vendorRoots } = parts;
   const { deviceId, identity, address, nowMs } = request;
   const rootSha256 = rootDigestOf(identity);
   const tier = identity.kind;
@@ -116,7 +118,7 @@ export async function startEnrolment(
   await assertRootNotFormer(database.read, newcomer, expected);
   const asker = { deviceId, tier, nowMs };
   const shown = request.token === undefined ? undefined : await findShownToken(database.read, request.token, asker);
-  const idevid = await readIdevid(database.read, request, nowMs);
+  const idevid = await readIdevid(database.read, request, vendorRoots.trust('idevid'));
   // A path costs a stranger nothing and us up to 64 signatures: not for one who would be asked for a token anyway.
   const asksToken = settings.enrolment.requireToken && !expected && returning === undefined;
   if (
@@ -126,8 +128,9 @@ export async function startEnrolment(
     !(await mayBeVouchedFor(database.read, newcomer))
   )
     throw idevid?.kind === 'unknown' ? idevid.refusal : tokenUnfit();
-  const endorsement = tier === 'tpm' ? await proveEndorsement(database.read, identity, vendorRoots, nowMs) : undefined;
-  const deviceIdProof = tier === 'dice' ? proveDeviceId(identity, diceTrust, nowMs) : undefined;
+  const judging = { trust: vendorRoots.trust('tpm'), judgedAt: settings.vendorRoots.endorsementJudgedAt, nowMs };
+  const endorsement = tier === 'tpm' ? await proveEndorsement(database.read, identity, judging) : undefined;
+  const deviceIdProof = tier === 'dice' ? proveDeviceId(identity, vendorRoots.trust('dice'), nowMs) : undefined;
   const proof = proofOf({ deviceId, tier, rootSha256, shown, endorsement, idevid, deviceIdProof });
   // Whoever comes back has its group and its place; the order to wipe it vouches for hardware that is still the same.
   if (proof.idevidSha256 !== undefined) await assertNotBlocked(database.read, proof.idevidSha256, 'IDevID');
@@ -146,7 +149,9 @@ export async function startEnrolment(
   if (returning !== undefined && !comesBackByItself(tier)) await assertFreshToken(database.read, returning, token);
   const generation = (returning?.generation ?? 0) + 1;
   const trusted = idevid?.kind === 'trusted' ? idevid : undefined;
-  const common = { deviceId, identity, rootSha256, token, proof, group, idevid: trusted, address, generation };
+  const makersWords = [endorsement, deviceIdProof, trusted].flatMap((proven) => proven?.makersWord ?? []);
+  const joining = { token, proof, group, idevid: trusted, makersWords };
+  const common = { deviceId, identity, rootSha256, ...joining, address, generation };
   const named = expected || returning !== undefined || token !== undefined || group?.kind === 'manifest';
   if (trusted !== undefined && !named) await assertIdOfSerial(database.read, trusted, deviceId);
   if (identity.kind !== 'tpm' || endorsement === undefined) {
@@ -275,6 +280,7 @@ async function completeOnce(
       await assertIdevidFree(trx, idevid, deviceId);
       await recordIdevid(trx, idevid, { deviceId, nowMs });
     } else if (returning !== undefined) await forgetIdevid(trx, deviceId);
+    await recordMakers(trx, deviceId, pending.makersWords);
     const newcomer = { deviceId, address: pending.address, nowMs };
     if (group !== undefined) await joinEnrolmentGroup(trx, group, newcomer);
     const site = returning === undefined ? await allocateSite(trx, group, newcomer) : returning.site;
@@ -353,10 +359,11 @@ function proofOf(known: {
 
 async function readIdevid(
   db: Kysely<Tables>,
-  { identity, idevid }: { identity: DeviceIdentity; idevid?: { readonly chain: readonly string[] } | undefined },
-  nowMs: number,
+  request: { identity: DeviceIdentity; idevid?: { readonly chain: readonly string[] } | undefined; nowMs: number },
+  trust: MakerTrust,
 ): Promise<ShownIdevid | undefined> {
-  return idevid === undefined ? undefined : readShownIdevid(db, idevid.chain, { tier: identity.kind, nowMs });
+  const { identity, idevid, nowMs } = request;
+  return idevid === undefined ? undefined : readShownIdevid(db, idevid.chain, { tier: identity.kind, trust, nowMs });
 }
 
 function idevidData({ idevid: { serialNumber, sha256 } }: TrustedIdevid) {

@@ -10,6 +10,8 @@ import type { DeviceIdentity, IdevidProofDocument } from '@edgekeep/wire/device-
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '../digest.ts';
 import { HubError } from '../error.ts';
+import type { MakersWord } from '../vendor-root/device-makers.ts';
+import { type MakerTrust, reachableFrom } from '../vendor-root/vendor-roots.ts';
 import { idevidAnchors } from './match.ts';
 import { raiseAlert } from '../respond/alerts.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
@@ -24,6 +26,7 @@ export interface TrustedIdevid {
   readonly authorities: readonly string[];
   /** The groups without which there would be no path. */
   readonly anchorGroups: readonly string[];
+  readonly makersWord: MakersWord;
 }
 
 /** Nobody here trusts its manufacturer: it is worth nothing, and does no harm beside another proof. */
@@ -38,14 +41,19 @@ export type ShownIdevid = TrustedIdevid | UnknownIdevid;
 export async function readShownIdevid(
   db: Kysely<Tables>,
   texts: readonly string[],
-  { tier, nowMs }: { readonly tier: DeviceIdentity['kind']; readonly nowMs: number },
+  asked: { readonly tier: DeviceIdentity['kind']; readonly trust: MakerTrust; readonly nowMs: number },
 ): Promise<ShownIdevid> {
-  const [leaf, ...intermediates] = texts.map((text) => parseForeignCertificate(parseBase64url(text, 'idevid')));
+  const { tier, trust, nowMs } = asked;
+  const [leaf, ...sent] = texts.map((text) => parseForeignCertificate(parseBase64url(text, 'idevid')));
   if (leaf === undefined) throw refused('idevid-path', 'the chain is empty');
-  const ofGroups = await idevidAnchors(db, [leaf, ...intermediates]);
-  if (ofGroups.length === 0) return unknown(leaf);
-  const anchors = ofGroups.map(({ certificate }) => certificate);
-  const verdict = validateIdevid({ leaf, intermediates, anchors, atSeconds: Math.floor(nowMs / 1_000) });
+  const reachable = reachableFrom([leaf, ...sent], trust);
+  const ofGroups = await idevidAnchors(db, reachable);
+  // Of the store's anchors only those that one of these certificates names: an IDevID of somebody unknown is no wrong one.
+  const ofStore = reachable.flatMap((certificate) => trust.anchors.issuersOf(certificate));
+  if (ofGroups.length + ofStore.length === 0) return unknown(leaf);
+  const anchors = [...ofStore, ...ofGroups.map(({ certificate }) => certificate)];
+  const atSeconds = Math.floor(nowMs / 1_000);
+  const verdict = validateIdevid({ leaf, intermediates: sent, known: trust.intermediates, anchors, atSeconds });
   if (verdict.kind === 'refused') {
     const message = 'the IDevID is not one of a trusted manufacturer, or not as IEEE 802.1AR wants it';
     throw new HubError('enrolment-refused', message, { reasons: verdict.reasons });
@@ -55,11 +63,13 @@ export async function readShownIdevid(
     throw refused('idevid-tier-differs', 'an IDevID is one of hardware: a root of trust in files cannot speak for it');
   if (idevid.inTpm && tier !== 'tpm')
     throw refused('idevid-tier-differs', 'this IDevID is one of a TPM: enrol with that TPM as root of trust');
+  const anchorGroups = ofGroups.filter(({ certificate }) => chain.at(-1) === certificate).map(({ group }) => group);
   return {
     kind: 'trusted',
     idevid,
     authorities: chain.slice(1).map(({ spki }) => sha256Hex(spki)),
-    anchorGroups: ofGroups.filter(({ certificate }) => chain.at(-1) === certificate).map(({ group }) => group),
+    anchorGroups,
+    makersWord: { kind: 'idevid', chain, judgedAtMs: nowMs, notes: [], anchorGroups },
   };
 }
 

@@ -1,6 +1,7 @@
 // How many bytes of a body each kind of route reads: what its largest legal request needs, and no more. There is no default: a route that takes a
 // body without a limit does not start (`assertLimits`). docs/api-limits.md lists every route with its limit.
 import { EVIDENCE_BYTES_MAX } from '@edgekeep/core/attest/evidence';
+import { vendorRootOrderBytesMost } from '@edgekeep/wire/vendor-root-api';
 import type { HTTPMethods } from 'fastify';
 
 const kibibyte = 1024;
@@ -23,6 +24,8 @@ export const bodyBytes = {
   policy: 4 * mebibyte,
   /** A policy of 256 KiB, each character perhaps written as two. */
   draft: mebibyte,
+  /** 512 certificates of makers in base64. */
+  vendorRoots: vendorRootOrderBytesMost,
   /** 20,000 networks. */
   networks: 2 * mebibyte,
   /** A manifest of 500 KiB, and a bundle of 700,000 characters with its quotation marks escaped. */

@@ -29,6 +29,8 @@ export interface RootLimits {
 export const rootOperations: readonly RootOperation[] = [
   { name: 'trust-publisher', method: 'POST', route: '/v1/publishers' },
   { name: 'trust-authority', method: 'POST', route: '/v1/enrolment-groups', applies: namesAuthority },
+  { name: 'import-vendor-roots', method: 'POST', route: '/v1/vendor-roots' },
+  { name: 'remove-vendor-root', method: 'DELETE', route: '/v1/vendor-roots/:kind/:sha256' },
   { name: 'apply-policy', method: 'PUT', route: '/v1/policy' },
   { name: 'roll-policy-back', method: 'POST', route: '/v1/policy/rollback' },
   { name: 'enable-enrolment-group', method: 'POST', route: '/v1/enrolment-groups/:name/enable' },

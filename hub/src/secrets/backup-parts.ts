@@ -10,7 +10,8 @@ export const lineBytesMost = 2_048;
 export const backupType = 'edgekeep-backup/v1';
 
 const segment = /^(?!\.)[A-Za-z0-9._-]{1,128}$/;
-const places = /^(?:(?:hub|operator)\.json|hub\.sqlite|(?:keys|vendor-roots|dice-roots)\/[^/]+|(?:log|blobs)\/.+)$/;
+const places =
+  /^(?:(?:hub|operator)\.json|hub\.sqlite|(?:keys|vendor-roots|dice-roots|idevid-roots)\/[^/]+|(?:log|blobs)\/.+)$/;
 
 /** Whether a backup may hold this path: relative, below the data folder, in one of the known places. */
 export function isBackupPath(path: string): boolean {

@@ -42,7 +42,7 @@ export async function backUpHub({ folder, file, plain, blobs }: BackupOrder): Pr
     const writer = new BackupWriter(output);
     await writer.begin();
     // The log first: tiles that are older than the store are completed from it, newer ones would contradict it.
-    for (const place of ['vendor-roots', 'dice-roots', 'log', ...(blobs ? ['blobs'] : [])])
+    for (const place of ['vendor-roots', 'dice-roots', 'idevid-roots', 'log', ...(blobs ? ['blobs'] : [])])
       await writer.addTree(folder, place);
     const keys = await snapshotWithKeys(folder, snapshot);
     await writer.addFile('hub.sqlite', snapshot);

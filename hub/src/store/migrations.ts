@@ -13,6 +13,7 @@ import { migration as alerts } from './migrations/0009-alerts.ts';
 import { migration as presence } from './migrations/0009-presence.ts';
 import { migration as peopleAndWorkloads } from './migrations/0010-people-and-workloads.ts';
 import { migration as idevids } from './migrations/0012-idevids.ts';
+import { migration as vendorRoots } from './migrations/0013-vendor-roots.ts';
 import { migration as authority } from './migrations/0015-authority.ts';
 import { migration as devicesAndModels } from './migrations/0017-devices-and-models.ts';
 import type { Tables } from './schema.ts';
@@ -30,6 +31,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0009-presence': presence,
   '0010-people-and-workloads': peopleAndWorkloads,
   '0012-idevids': idevids,
+  '0013-vendor-roots': vendorRoots,
   '0015-authority': authority,
   '0017-devices-and-models': devicesAndModels,
 };

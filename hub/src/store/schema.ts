@@ -1,6 +1,7 @@
 // The tables as Kysely sees them. Times are unix milliseconds, bytes are blobs, flags and states are text: a subset that SQLite and PostgreSQL share.
 import type { AlertKind, AlertSeverity, AlertState } from '@edgekeep/wire/alert-api';
 import type { Generated, Selectable } from 'kysely';
+import type { DeviceRootRow, ExpiryAlarmRow, IssuingAuthorityRow, RootAuthorityRow } from './authority-tables.ts';
 import type { AccessDecisionRow, CountryNetworkRow, PolicyRow, SiteRow } from './access-tables.ts';
 import type {
   BlockedRootRow,
@@ -16,11 +17,14 @@ import type {
 import type { DeviceModelRow, ModelGroupRow } from './device-model-tables.ts';
 import type { ApiTokenTable, ApprovalRow, PersonRow } from './operator-tables.ts';
 import type { HubNodeRow, PresenceRow, TokenRivalRow } from './presence-tables.ts';
+import type { DeviceMakerPathRow, DeviceMakerRow, VendorRootRow, VendorRootStateRow } from './vendor-root-tables.ts';
 import type { WorkloadDeclarationRow, WorkloadHistoryRow, WorkloadRow } from './workload-tables.ts';
 
 export interface Tables {
   device: DeviceTable;
   device_idevid: DeviceIdevidRow;
+  device_maker: DeviceMakerRow;
+  device_maker_path: DeviceMakerPathRow;
   device_model: DeviceModelRow;
   model_group: ModelGroupRow;
   device_tag: DeviceTagRow;
@@ -35,6 +39,8 @@ export interface Tables {
   enrolment_group_join: EnrolmentGroupJoinRow;
   enrolment_group_token: EnrolmentGroupTokenRow;
   enrolment_listing: EnrolmentListingRow;
+  vendor_root: VendorRootRow;
+  vendor_root_state: VendorRootStateRow;
   former_identity: FormerIdentityRow;
   witness_key: WitnessKeyRow;
   certificate: CertificateTable;
@@ -246,61 +252,6 @@ export interface AlertRow {
 
 interface HubCertificateTable extends HubCertificateRow {
   readonly issuer: Generated<string>;
-}
-
-/** spec/authorities.md: announced, in use, still trusted, trusted no more. */
-export type RootStatus = 'next' | 'current' | 'previous' | 'dropped';
-
-export interface RootAuthorityRow {
-  readonly sha256: string;
-  /** Counts from 1; each root is introduced by the one before it. */
-  readonly generation: number;
-  readonly status: RootStatus;
-  readonly der: Uint8Array;
-  /** The links to the root before (RFC 4210 section 4.4); null for the first. */
-  readonly new_with_old: Uint8Array | null;
-  readonly old_with_new: Uint8Array | null;
-  /** The newest revocation list that this root signed; null when it never revoked anything. */
-  readonly list: Uint8Array | null;
-  readonly added_at: number;
-  /** Since there is a newer one in use: when this one is dropped. */
-  readonly overlap_ends_at: number | null;
-}
-
-/** requested -> next -> active -> retiring -> retired; or revoked, or given up before it was used. */
-export type IssuingStatus = 'requested' | 'next' | 'active' | 'retiring' | 'retired' | 'revoked' | 'abandoned';
-
-export interface IssuingAuthorityRow {
-  /** Its key identifier, hex: what stands as authority key identifier in what it issues. */
-  readonly id: string;
-  readonly status: IssuingStatus;
-  /** Null until it is signed. */
-  readonly root_sha256: string | null;
-  /** DER PKCS #10; null for the one that the hub was born with. */
-  readonly request: Uint8Array | null;
-  readonly der: Uint8Array | null;
-  readonly added_at: number;
-  readonly activates_at: number | null;
-  readonly activated_at: number | null;
-  /** When it was retired, revoked or given up. */
-  readonly ended_at: number | null;
-  readonly revocation_reason: string | null;
-  /** Its last revocation list; the key is destroyed when this is there. */
-  readonly final_list: Uint8Array | null;
-}
-
-/** The newest root that a device has shown to know. */
-export interface DeviceRootRow {
-  readonly device_id: string;
-  readonly generation: number;
-  readonly reported_at: number;
-}
-
-/** An alarm that was raised, so that it is raised once. */
-export interface ExpiryAlarmRow {
-  readonly sha256: string;
-  readonly days: number;
-  readonly raised_at: number;
 }
 
 export interface EnrolmentTokenRow {

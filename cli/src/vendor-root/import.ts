@@ -1,0 +1,86 @@
+// `edgekeep vendor-root import`: brings certificates of hardware makers into a hub, from files as makers publish them.
+import { toBase64 } from '@edgekeep/core/bytes';
+import type { Certificate } from '@edgekeep/core/identity/certificate';
+import { readCertificateFiles } from '@edgekeep/wire/certificate-files';
+import { vendorRootImported, vendorRootOrderBytesMost, vendorRootsInOrderMost } from '@edgekeep/wire/vendor-root-api';
+import type { z } from 'zod';
+import { type Command, exitCodes } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { table } from '../table.ts';
+import { dayText, kindHelp, kindIn, kindOption, knownText } from './kind.ts';
+
+type Imported = z.infer<typeof vendorRootImported>['certificates'][number];
+
+export const command: Command = {
+  summary: 'trust certificates of hardware makers: TPM, DICE, IDevID',
+  usage: 'vendor-root import FILE|FOLDER… [--kind tpm|dice|idevid] [--anchor]',
+  help: `
+Reads PEM (any number in a file), DER and PKCS#7, and tells the hub, which judges by them at once on every node. What cannot be read is named, and the
+rest is imported; the exit code is then 1. A certificate that signs itself becomes a root, where paths may end; any other an intermediate, which is
+trusted for nothing alone. "known" means that the fingerprint is one of the makers' roots that ship with Edgekeep; compare an unknown one with what its
+maker publishes before you import it (docs/vendor-roots.md).
+
+${kindHelp}
+--anchor    paths may end at these certificates, although others signed them
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1_000 },
+  options: { ...operatorOption, ...kindOption, anchor: { type: 'boolean' } },
+  async run(args) {
+    const kind = kindIn(args) ?? 'tpm';
+    const files = await readCertificateFiles(args.positionals);
+    const skipped = files.flatMap(({ problems }) => problems);
+    const operator = await openOperator(args);
+    const certificates: Imported[] = [];
+    let added = 0;
+    for (const { path, certificates: own } of files) {
+      for (const part of ordersOf(own)) {
+        const order = { kind, anchor: args.flag('anchor'), source: path.slice(-200), certificates: part };
+        const answer = await operator.send('POST', '/v1/vendor-roots', order, vendorRootImported);
+        certificates.push(...answer.certificates);
+        added += answer.added;
+      }
+    }
+    const value = { kind, added, certificates, skipped };
+    const exitCode = skipped.length === 0 ? exitCodes.ok : exitCodes.refused;
+    return { exitCode, value, text: textOf(value) };
+  },
+};
+
+// Each within what the hub takes at once.
+function ordersOf(certificates: readonly Certificate[]): readonly (readonly string[])[] {
+  const orders: string[][] = [];
+  let room = 0;
+  for (const text of certificates.map(({ der }) => toBase64(der))) {
+    const last = orders.at(-1);
+    if (last === undefined || last.length === vendorRootsInOrderMost || room < text.length + 3) {
+      orders.push([text]);
+      room = vendorRootOrderBytesMost - 2_048 - text.length;
+    } else {
+      last.push(text);
+      room -= text.length + 3;
+    }
+  }
+  return orders;
+}
+
+function textOf(value: {
+  readonly kind: string;
+  readonly added: number;
+  readonly certificates: readonly Imported[];
+  readonly skipped: readonly string[];
+}): string {
+  const rows = value.certificates.map(({ change, role, known, maker, subject, notAfter }) => [
+    change,
+    role,
+    knownText(known),
+    maker,
+    dayText(notAfter),
+    subject,
+  ]);
+  const list = rows.length === 0 ? [] : [table([['', 'ROLE', 'KNOWN', 'MAKER', 'ENDS', 'SUBJECT'], ...rows])];
+  const skipped = value.skipped.map((problem) => `skipped ${problem}`);
+  return [...list, ...skipped, `${value.added} added as ${value.kind}, ${rows.length - value.added} were there`].join(
+    '\n',
+  );
+}

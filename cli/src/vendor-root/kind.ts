@@ -1,0 +1,27 @@
+// What the verbs of `edgekeep vendor-root` share: the kind of maker, and how a certificate is shown.
+import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/vendor-root-api';
+import { type Arguments, UsageError } from '../command.ts';
+
+export const kindOption = { kind: { type: 'string' } } as const;
+export const kindHelp = `--kind      tpm (endorsement certificates; the default), dice (DeviceID certificates) or idevid (identities by IEEE 802.1AR)`;
+
+export function kindIn(args: Pick<Arguments, 'option'>): VendorRootKind | undefined {
+  const text = args.option('kind');
+  if (text === undefined) return undefined;
+  const kind = vendorRootKinds.find((each) => each === text);
+  if (kind === undefined) throw new UsageError(`--kind is one of ${vendorRootKinds.join(', ')}`);
+  return kind;
+}
+
+/** Fingerprints of roots ship; about an intermediate they say nothing. */
+export function knownText(known: boolean | null): string {
+  if (known === null) return '-';
+  return known ? 'known' : 'unknown';
+}
+
+// 9999-12-31: the maker says that there is no end (RFC 5280 section 4.1.2.5).
+const withoutEndMs = 253_402_300_799_000;
+
+export function dayText(milliseconds: number): string {
+  return milliseconds >= withoutEndMs ? 'never' : new Date(milliseconds).toISOString().slice(0, 10);
+}

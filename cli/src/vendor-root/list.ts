@@ -1,0 +1,38 @@
+// `edgekeep vendor-root list`: whose hardware a hub believes, until when, and how many devices hang on it.
+import { vendorRootList, type VendorRootView } from '@edgekeep/wire/vendor-root-api';
+import { type Command, exitCodes } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { pagesOf } from '../pages.ts';
+import { table } from '../table.ts';
+import { dayText, kindIn, kindOption, knownText } from './kind.ts';
+
+export const command: Command = {
+  summary: 'list the certificates of hardware makers that a hub trusts',
+  usage: 'vendor-root list [--kind tpm|dice|idevid]',
+  help: `
+DEVICES is how many devices, apart from retired ones, came by the certificate. "known" means that the fingerprint is one of the makers' roots that ship
+with Edgekeep.
+
+--kind      only this kind (default: all)
+${operatorHelp}
+`,
+  positionals: { least: 0, most: 0 },
+  options: { ...operatorOption, ...kindOption },
+  async run(args) {
+    const kind = kindIn(args);
+    const operator = await openOperator(args);
+    const value = await pagesOf(async (after) => {
+      const query = new URLSearchParams({ limit: '1000', after, ...(kind === undefined ? {} : { kind }) });
+      const page = await operator.get(`/v1/vendor-roots?${query.toString()}`, vendorRootList);
+      return { items: page.roots, next: page.next };
+    });
+    const head = ['SHA-256', 'KIND', 'ROLE', 'KNOWN', 'MAKER', 'ENDS', 'DEVICES', 'SUBJECT'];
+    return { exitCode: exitCodes.ok, value, text: table([head, ...value.map((each) => rowOf(each, Date.now()))]) };
+  },
+};
+
+function rowOf(view: VendorRootView, nowMs: number): readonly string[] {
+  const { sha256, kind, role, known, maker, notAfter, usedBy, subject } = view;
+  const end = notAfter < nowMs ? `${dayText(notAfter)} (ended)` : dayText(notAfter);
+  return [sha256.slice(0, 16), kind, role, knownText(known), maker, end, String(usedBy), subject];
+}

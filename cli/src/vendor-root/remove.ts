@@ -1,0 +1,53 @@
+// `edgekeep vendor-root remove`: ends a hub's trust in one certificate of a maker, after saying what hangs on it.
+import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/vendor-root-api';
+import { type Command, exitCodes, UsageError } from '../command.ts';
+import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
+import { pagesOf } from '../pages.ts';
+import { kindIn, kindOption } from './kind.ts';
+
+export const command: Command = {
+  summary: 'trust a certificate of a hardware maker no longer',
+  usage: 'vendor-root remove SHA256 --reason TEXT [--kind tpm|dice|idevid] [--force]',
+  help: `
+While devices hang on it the hub refuses and says how many. A removed certificate does not come back from a file in the hub's folder; import it to
+trust it again. Devices with a TPM that have enrolled go on; DICE devices are judged at each attestation.
+
+SHA256      of the certificate, or its first characters, as \`vendor-root list\` shows it
+--reason    why; it is kept in the audit log
+--kind      where a certificate counts for several kinds: which of them
+--force     also while devices hang on it
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, ...kindOption, reason: { type: 'string' }, force: { type: 'boolean' } },
+  async run(args) {
+    const [text = ''] = args.positionals;
+    if (!/^[0-9a-f]{8,64}$/.test(text))
+      throw new UsageError('SHA256 is 8 to 64 hex digits, as vendor-root list shows it');
+    const reason = args.required('reason');
+    const operator = await openOperator(args);
+    const kind = kindIn(args);
+    const found = (await allOf(operator)).filter(
+      (each) => each.sha256.startsWith(text) && (kind === undefined || each.kind === kind),
+    );
+    const [one, ...others] = found;
+    if (one === undefined) throw new UsageError(`no certificate ${text}: edgekeep vendor-root list shows them`);
+    if (others.length > 0)
+      throw new UsageError(
+        `${text} is ${found.map((each) => `${each.kind} ${each.sha256}`).join(', ')}: say more digits or --kind`,
+      );
+    const query = new URLSearchParams({ reason, force: String(args.flag('force')) });
+    const path = `/v1/vendor-roots/${one.kind}/${one.sha256}?${query.toString()}`;
+    const value = await operator.send('DELETE', path, undefined, vendorRootRemoved);
+    const devices = value.usedBy === 1 ? '1 device hung on it' : `${value.usedBy} devices hung on it`;
+    return { exitCode: exitCodes.ok, value, text: `"${one.subject}" is not trusted any more; ${devices}` };
+  },
+};
+
+async function allOf(operator: Operator) {
+  return pagesOf(async (after) => {
+    const query = new URLSearchParams({ limit: '1000', after });
+    const page = await operator.get(`/v1/vendor-roots?${query.toString()}`, vendorRootList);
+    return { items: page.roots, next: page.next };
+  });
+}

@@ -1,0 +1,54 @@
+// What a certificate among an operator's makers' certificates is (spec/vendor-roots.md, "Roles"): one that signs itself, one that others signed, or none
+// that can vouch for hardware at all.
+import { CoreError } from '../error.ts';
+import { type Certificate, publicKeyOf } from './certificate.ts';
+import { attributeText, equalNames, nameText } from './distinguished-name.ts';
+import { knownRootOf } from './known-makers.ts';
+import { attributeOid } from './oid.ts';
+import { verifySignature } from './signature-algorithm.ts';
+
+// Names in certificates may be any text and any length: what is stored, logged and shown is printable and this long.
+const nameCharactersMax = 300;
+const makerCharactersMax = 100;
+
+/** Why a certificate cannot be one of a maker's authorities; undefined when it can. Path validation asks the same of every authority. */
+export function authorityProblem({ extensions, version, subject }: Certificate): string | undefined {
+  const shown = `"${printable(nameText(subject), nameCharactersMax)}"`;
+  const { basicConstraints, keyUsage } = extensions;
+  if (version !== 3) return `${shown} is of version ${version}, expected 3: it does not say whether it is an authority`;
+  if (basicConstraints?.authority !== true)
+    return `${shown} is not an authority: expected a root or an intermediate, this is the certificate of a device or a server`;
+  if (keyUsage !== undefined && !keyUsage.includes('keyCertSign'))
+    return `${shown} may not sign certificates: its key usage lacks keyCertSign`;
+  return undefined;
+}
+
+/** Whether its own key signed it. The name alone is not enough: another key of the same name may have signed, and then it ends no path. */
+export function signsItself(certificate: Certificate): boolean {
+  const { issuer, subject, signatureScheme, tbs, signature } = certificate;
+  if (!equalNames(issuer, subject)) return false;
+  try {
+    return verifySignature(signatureScheme, publicKeyOf(certificate), tbs, signature);
+  } catch (error) {
+    // A key that this product does not use signs nothing here.
+    if (!(error instanceof CoreError)) throw error;
+    return false;
+  }
+}
+
+/** Whose certificate it is: as the shipped fingerprints say, else as it says of itself. `sha256` is of the whole certificate, hex. */
+export function makerOf({ subject, issuer }: Certificate, sha256: string): string {
+  const { organization, commonName } = attributeOid;
+  const name =
+    knownRootOf(sha256)?.maker ??
+    attributeText(subject, organization) ??
+    attributeText(issuer, organization) ??
+    attributeText(subject, commonName) ??
+    'unnamed';
+  return printable(name, makerCharactersMax);
+}
+
+/** A name, a path or a note that came with a certificate, as it may be stored and shown. */
+export function printable(text: string, most = nameCharactersMax): string {
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, most);
+}

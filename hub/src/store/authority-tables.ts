@@ -1,0 +1,56 @@
+// The tables of roots and issuing CAs (schema.ts), and of what devices and operators were told of them.
+
+/** spec/authorities.md: announced, in use, still trusted, trusted no more. */
+export type RootStatus = 'next' | 'current' | 'previous' | 'dropped';
+
+export interface RootAuthorityRow {
+  readonly sha256: string;
+  /** Counts from 1; each root is introduced by the one before it. */
+  readonly generation: number;
+  readonly status: RootStatus;
+  readonly der: Uint8Array;
+  /** The links to the root before (RFC 4210 section 4.4); null for the first. */
+  readonly new_with_old: Uint8Array | null;
+  readonly old_with_new: Uint8Array | null;
+  /** The newest revocation list that this root signed; null when it never revoked anything. */
+  readonly list: Uint8Array | null;
+  readonly added_at: number;
+  /** Since there is a newer one in use: when this one is dropped. */
+  readonly overlap_ends_at: number | null;
+}
+
+/** requested -> next -> active -> retiring -> retired; or revoked, or given up before it was used. */
+export type IssuingStatus = 'requested' | 'next' | 'active' | 'retiring' | 'retired' | 'revoked' | 'abandoned';
+
+export interface IssuingAuthorityRow {
+  /** Its key identifier, hex: what stands as authority key identifier in what it issues. */
+  readonly id: string;
+  readonly status: IssuingStatus;
+  /** Null until it is signed. */
+  readonly root_sha256: string | null;
+  /** DER PKCS #10; null for the one that the hub was born with. */
+  readonly request: Uint8Array | null;
+  readonly der: Uint8Array | null;
+  readonly added_at: number;
+  readonly activates_at: number | null;
+  readonly activated_at: number | null;
+  /** When it was retired, revoked or given up. */
+  readonly ended_at: number | null;
+  readonly revocation_reason: string | null;
+  /** Its last revocation list; the key is destroyed when this is there. */
+  readonly final_list: Uint8Array | null;
+}
+
+/** The newest root that a device has shown to know. */
+export interface DeviceRootRow {
+  readonly device_id: string;
+  readonly generation: number;
+  readonly reported_at: number;
+}
+
+/** An alarm that was raised, so that it is raised once. */
+export interface ExpiryAlarmRow {
+  readonly sha256: string;
+  readonly days: number;
+  readonly raised_at: number;
+}

@@ -1,0 +1,45 @@
+// The tables of makers' certificates (spec/vendor-roots.md), and of what each device's maker said of it.
+import type { VendorRootKind, VendorRootRole } from '@edgekeep/wire/vendor-root-api';
+
+export interface VendorRootRow {
+  readonly kind: VendorRootKind;
+  /** Of the whole certificate, hex. */
+  readonly sha256: string;
+  readonly spki_sha256: string;
+  readonly role: VendorRootRole;
+  readonly maker: string;
+  readonly subject: string;
+  readonly issuer: string;
+  readonly not_before: number;
+  readonly not_after: number;
+  readonly der: Uint8Array;
+  /** The file it came from, or `operator`. */
+  readonly source: string;
+  readonly added_at: number;
+  readonly added_by: string;
+  /** A removed one stays known, so that the same file does not bring it back at the next start. Null while it counts. */
+  readonly removed_at: number | null;
+}
+
+/** One row: grows with every change, so that a hub node sees that it has to read again. */
+export interface VendorRootStateRow {
+  readonly id: number;
+  readonly version: number;
+}
+
+/** What the certificate of a device's maker said at enrolment, and at which time it was judged. */
+export interface DeviceMakerRow {
+  readonly device_id: string;
+  readonly kind: VendorRootKind;
+  readonly maker: string;
+  readonly judged_at: number;
+  /** What an operator should know of the judgement, as JSON: a list of texts. */
+  readonly notes: string;
+}
+
+/** An authority on the path of a device's certificate: SHA-256 of its whole certificate, hex. */
+export interface DeviceMakerPathRow {
+  readonly device_id: string;
+  readonly kind: VendorRootKind;
+  readonly sha256: string;
+}

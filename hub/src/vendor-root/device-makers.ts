@@ -1,0 +1,104 @@
+// What the maker's certificate of a device said when the device enrolled, and by which authorities (spec/vendor-roots.md, "What is kept"): shows an
+// operator what hangs on a root, and at which time a path was judged.
+import type { Certificate } from '@edgekeep/core/identity/certificate';
+import { makerOf, printable } from '@edgekeep/core/identity/maker-authority';
+import type { VendorRootKind } from '@edgekeep/wire/vendor-root-api';
+import type { Kysely } from 'kysely';
+import { z } from 'zod';
+import { sha256Hex } from '../digest.ts';
+import { HubError } from '../error.ts';
+import type { WriteTransaction } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
+
+export interface MakersWord {
+  readonly kind: VendorRootKind;
+  /** The TCG's vendor id for a TPM; otherwise left out, and the anchor's name counts. */
+  readonly maker?: string;
+  /** The device's certificate first, the anchor last. */
+  readonly chain: readonly Certificate[];
+  readonly judgedAtMs: number;
+  readonly notes: readonly string[];
+  /** Enrolment groups that bring the anchor; whether those are open, their own check says. */
+  readonly anchorGroups: readonly string[];
+}
+
+// Notes quote names, which may be long; there are few on one path.
+const noteCharactersMost = 600;
+
+/**
+ * Keeps what was said in the enrollment that this transaction completes, in place of what was kept before. Throws `enrolment-refused` when an
+ * operator has removed the anchor of a path since it was judged.
+ */
+export async function recordMakers(
+  trx: WriteTransaction,
+  deviceId: string,
+  words: readonly MakersWord[],
+): Promise<void> {
+  for (const table of ['device_maker', 'device_maker_path'] as const)
+    await trx.deleteFrom(table).where('device_id', '=', deviceId).execute();
+  for (const word of words) {
+    await assertAnchorStands(trx, word);
+    await recordMaker(trx, deviceId, word);
+  }
+}
+
+export async function recordMaker(trx: WriteTransaction, deviceId: string, word: MakersWord): Promise<void> {
+  const { kind, chain, judgedAtMs, notes } = word;
+  const anchor = chain.at(-1);
+  const maker = anchor === undefined ? 'unknown' : makerOf(anchor, sha256Hex(anchor.der));
+  await trx
+    .insertInto('device_maker')
+    .values({
+      device_id: deviceId,
+      kind,
+      maker: word.maker === undefined ? maker : `${maker} (${word.maker})`.slice(0, 120),
+      judged_at: judgedAtMs,
+      notes: JSON.stringify(notes.map((note) => printable(note, noteCharactersMost))),
+    })
+    .execute();
+  const digests = [...new Set(chain.slice(1).map(({ der }) => sha256Hex(der)))];
+  const rows = digests.map((sha256) => ({ device_id: deviceId, kind, sha256 }));
+  if (rows.length > 0) await trx.insertInto('device_maker_path').values(rows).execute();
+}
+
+async function assertAnchorStands(trx: WriteTransaction, { kind, chain, anchorGroups }: MakersWord): Promise<void> {
+  const anchor = chain.at(-1);
+  if (anchor === undefined || anchorGroups.length > 0) return;
+  const standing = await trx
+    .selectFrom('vendor_root')
+    .select('sha256')
+    .where('kind', '=', kind)
+    .where('sha256', '=', sha256Hex(anchor.der))
+    .where('role', '<>', 'intermediate')
+    .where('removed_at', 'is', null)
+    .executeTakeFirst();
+  if (standing !== undefined) return;
+  const message = 'the root that this device’s certificate ends at was removed meanwhile';
+  throw new HubError('enrolment-refused', message, { reasons: [{ code: 'vendor-root-removed', message }] });
+}
+
+const storedNotes = z.array(z.string());
+
+export interface RecordedMaker {
+  readonly kind: VendorRootKind;
+  readonly maker: string;
+  readonly judgedAt: number;
+  readonly notes: readonly string[];
+}
+
+/** What is kept of a device. */
+export async function makersOf(db: Kysely<Tables>, deviceId: string): Promise<readonly RecordedMaker[]> {
+  const rows = await db
+    .selectFrom('device_maker')
+    .select(['kind', 'maker', 'judged_at', 'notes'])
+    .where('device_id', '=', deviceId)
+    .where('judged_at', '>=', 0)
+    .orderBy('kind')
+    .execute();
+  return rows.map(({ kind, maker, judged_at, notes }) => ({
+    kind,
+    maker,
+    judgedAt: judged_at,
+    notes: storedNotes.parse(JSON.parse(notes)),
+  }));
+}

@@ -1,0 +1,81 @@
+// Files in `vendor-roots/`, `dice-roots/` and `idevid-roots/` of the data folder (spec/vendor-roots.md, "Folders"): each certificate in them comes into
+// the store once. The operator wrote them; a mistake in one file must neither stop the hub without a name nor go unsaid.
+import { join, relative } from 'node:path';
+import { type CertificateFile, readCertificateFolder } from '@edgekeep/wire/certificate-files';
+import type { VendorRootKind } from '@edgekeep/wire/vendor-root-api';
+import { HubError } from '../error.ts';
+import type { Database } from '../store/database.ts';
+import { importVendorRoots } from './store.ts';
+
+export const vendorRootFolders: readonly (readonly [folder: string, kind: VendorRootKind])[] = [
+  ['vendor-roots', 'tpm'],
+  ['dice-roots', 'dice'],
+  ['idevid-roots', 'idevid'],
+];
+
+/** What an operator has to know of the folders, a line each. */
+export interface FolderNotices {
+  /** Files and certificates that were skipped. */
+  readonly unreadable: readonly string[];
+  /** Files that are gone while their certificates still count. */
+  readonly gone: readonly string[];
+}
+
+/** Brings what is new into the store. With `refuse` the first thing that cannot be read throws `vendor-roots-unreadable`. */
+export async function importRootFolders(
+  folder: string,
+  order: { readonly database: Database; readonly onUnreadable: 'skip' | 'refuse'; readonly nowMs: number },
+): Promise<FolderNotices> {
+  const { database, onUnreadable, nowMs } = order;
+  const read = await readRootFolders(folder);
+  const unreadable = read.flatMap(({ problems }) => problems);
+  const [first] = unreadable;
+  if (first !== undefined && onUnreadable === 'refuse')
+    throw new HubError('vendor-roots-unreadable', `${first} (the setting vendorRoots.onUnreadable is refuse)`);
+  for (const { kind, path, certificates } of read) {
+    if (certificates.length === 0) continue;
+    const terms = { kind, anchor: false, source: path, actor: 'hub', nowMs, respectRemoved: true };
+    await importVendorRoots(database, { ...terms, certificates });
+  }
+  return { unreadable, gone: await goneFiles(database, new Set(read.map(({ path }) => path))) };
+}
+
+/** What lies in the folders; paths begin with the name of the folder. */
+export async function readRootFolders(
+  folder: string,
+): Promise<readonly (CertificateFile & { readonly kind: VendorRootKind })[]> {
+  const files: (CertificateFile & { readonly kind: VendorRootKind })[] = [];
+  for (const [name, kind] of vendorRootFolders) {
+    const found = await filesIn(join(folder, name));
+    files.push(...found.map((file) => ({ ...file, kind, path: relative(folder, file.path) })));
+  }
+  return files;
+}
+
+async function filesIn(folder: string): Promise<readonly CertificateFile[]> {
+  try {
+    return await readCertificateFolder(folder);
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return [];
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new HubError('vendor-roots-unreadable', `${folder} cannot be read: ${message}`, { cause });
+  }
+}
+
+// Until there was a store, taking a file away ended the trust: whoever does so now has to learn that it did not.
+async function goneFiles({ read }: Database, present: ReadonlySet<string>): Promise<readonly string[]> {
+  const sources = await read
+    .selectFrom('vendor_root')
+    .select((q) => ['source', q.fn.countAll<number>().as('certificates')])
+    .where('removed_at', 'is', null)
+    .where('added_by', '=', 'hub')
+    .groupBy('source')
+    .orderBy('source')
+    .execute();
+  return sources
+    .filter(({ source }) => !present.has(source))
+    .map(({ source, certificates }) => {
+      const them = certificates === 1 ? 'certificate still counts' : 'certificates still count';
+      return `${source} is gone, and its ${certificates} ${them}: \`edgekeep vendor-root remove\` ends that`;
+    });
+}

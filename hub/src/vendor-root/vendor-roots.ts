@@ -1,0 +1,140 @@
+// The makers' certificates that this hub node judges by, in memory (spec/vendor-roots.md). Read from the store at start and whenever the store says
+// that something changed; a certificate is parsed once.
+import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
+import { type CertificateIndex, indexCertificates } from '@edgekeep/core/identity/certificate-index';
+import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/vendor-root-api';
+import type { AlarmedCertificate } from '../authority/alarms.ts';
+import type { Database } from '../store/database.ts';
+import type { VendorRootRow } from '../store/vendor-root-tables.ts';
+
+/** Where paths may end, and what may lie between; of one kind. */
+export interface MakerTrust {
+  readonly anchors: CertificateIndex;
+  readonly intermediates: CertificateIndex;
+}
+
+export interface VendorRootCount {
+  readonly kind: VendorRootKind;
+  readonly roots: number;
+  readonly intermediates: number;
+  /** Certificates whose end has passed. */
+  readonly ended: number;
+  /** The next end, in milliseconds; undefined where none is to come. */
+  readonly nextEndMs: number | undefined;
+}
+
+/** What is kept of a row beside the certificate. */
+type Entry = Pick<VendorRootRow, 'kind' | 'sha256' | 'role' | 'subject' | 'not_after'>;
+
+export class VendorRoots {
+  readonly #database: Pick<Database, 'read'>;
+  readonly #parsed = new Map<string, Certificate>();
+  #version = -1;
+  #entries: readonly Entry[] = [];
+  #trust: Readonly<Record<VendorRootKind, MakerTrust>> = { tpm: nobody, dice: nobody, idevid: nobody };
+
+  private constructor(database: Pick<Database, 'read'>) {
+    this.#database = database;
+  }
+
+  static async open(database: Pick<Database, 'read'>): Promise<VendorRoots> {
+    const roots = new VendorRoots(database);
+    await roots.reload();
+    return roots;
+  }
+
+  /** Ask each time: what was true a second ago may have been removed. */
+  trust(kind: VendorRootKind): MakerTrust {
+    return this.#trust[kind];
+  }
+
+  /** Every certificate with a name for people: their ends raise alarms. */
+  watched(): readonly AlarmedCertificate[] {
+    return this.#entries.flatMap(({ kind, role, sha256, subject }) => {
+      const certificate = this.#parsed.get(sha256);
+      const name = `${role} of ${kind} makers "${subject}"`;
+      return certificate === undefined ? [] : [{ name, certificate, part: 'vendor-roots' as const }];
+    });
+  }
+
+  counts(nowMs: number): readonly VendorRootCount[] {
+    return vendorRootKinds.map((kind) => {
+      const own = this.#entries.filter((entry) => entry.kind === kind);
+      const ends = own.map((entry) => entry.not_after).filter((end) => end >= nowMs);
+      const intermediates = own.filter(({ role }) => role === 'intermediate').length;
+      return {
+        kind,
+        roots: own.length - intermediates,
+        intermediates,
+        ended: own.length - ends.length,
+        nextEndMs: ends.length === 0 ? undefined : ends.reduce((a, b) => Math.min(a, b)),
+      };
+    });
+  }
+
+  /** Reads again if another node, or this one, changed something. */
+  async reload(): Promise<void> {
+    const { read } = this.#database;
+    const { version } = await read.selectFrom('vendor_root_state').select('version').executeTakeFirstOrThrow();
+    if (version === this.#version) return;
+    const rows = await read
+      .selectFrom('vendor_root')
+      .select(['kind', 'sha256', 'role', 'subject', 'not_after', 'der'])
+      .where('removed_at', 'is', null)
+      .orderBy('kind')
+      .orderBy('sha256')
+      .execute();
+    const present = new Set(rows.map(({ sha256 }) => sha256));
+    for (const sha256 of this.#parsed.keys()) if (!present.has(sha256)) this.#parsed.delete(sha256);
+    for (const { sha256, der } of rows)
+      if (!this.#parsed.has(sha256)) this.#parsed.set(sha256, parseForeignCertificate(der));
+    const trustOf = (kind: VendorRootKind): MakerTrust => {
+      const own = rows.filter((row) => row.kind === kind);
+      const parsed = (anchors: boolean) =>
+        own
+          .filter(({ role }) => (role !== 'intermediate') === anchors)
+          .flatMap(({ sha256 }) => this.#parsed.get(sha256) ?? []);
+      return { anchors: indexCertificates(parsed(true)), intermediates: indexCertificates(parsed(false)) };
+    };
+    this.#trust = { tpm: trustOf('tpm'), dice: trustOf('dice'), idevid: trustOf('idevid') };
+    this.#entries = rows.map(({ kind, sha256, role, subject, not_after }) => ({
+      kind,
+      sha256,
+      role,
+      subject,
+      not_after,
+    }));
+    this.#version = version;
+  }
+}
+
+const nobody: MakerTrust = { anchors: indexCertificates([]), intermediates: indexCertificates([]) };
+
+/** With the anchors that enrolment groups bring. */
+export function withAnchors(
+  { anchors }: Pick<MakerTrust, 'anchors'>,
+  more: readonly { readonly certificate: Certificate }[],
+): CertificateIndex {
+  if (more.length === 0) return anchors;
+  const added = indexCertificates(more.map(({ certificate }) => certificate));
+  return {
+    certificates: [...anchors.certificates, ...added.certificates],
+    issuersOf: (certificate) => [...anchors.issuersOf(certificate), ...added.issuersOf(certificate)],
+  };
+}
+
+// A path has eight certificates; several authorities of one name may have issued each.
+const reachableMost = 64;
+
+/** What was presented and every intermediate that may lie above it: of these the issuers are looked for among other anchors. */
+export function reachableFrom(
+  presented: readonly Certificate[],
+  { intermediates }: Pick<MakerTrust, 'intermediates'>,
+): readonly Certificate[] {
+  const reached = new Set(presented);
+  for (const certificate of reached) {
+    if (reached.size >= reachableMost) break;
+    for (const issuer of intermediates.issuersOf(certificate)) reached.add(issuer);
+  }
+  return [...reached];
+}

@@ -1,0 +1,95 @@
+// The operator's messages about certificates of hardware makers (spec/vendor-roots.md). Times are unix milliseconds.
+import { z } from 'zod';
+
+/** Whose word is believed about what: `tpm` endorsement certificates, `dice` DeviceID certificates, `idevid` initial identities (IEEE 802.1AR). */
+export const vendorRootKinds = ['tpm', 'dice', 'idevid'] as const;
+export type VendorRootKind = (typeof vendorRootKinds)[number];
+
+/** `root` signs itself; `anchor` does not, and an operator said that paths may end at it; `intermediate` is trusted for nothing alone. */
+export const vendorRootRoles = ['root', 'anchor', 'intermediate'] as const;
+export type VendorRootRole = (typeof vendorRootRoles)[number];
+
+/** Of one order; `edgekeep vendor-root import` sends more in several. */
+export const vendorRootsInOrderMost = 512;
+export const vendorRootOrderBytesMost = 1_572_864;
+
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+const kind = z.enum(vendorRootKinds);
+
+export const vendorRootOrder = z.strictObject({
+  kind,
+  /** DER in base64. */
+  certificates: z.array(z.string().min(1).max(44_000)).min(1).max(vendorRootsInOrderMost),
+  /** Paths may end at these, also where they do not sign themselves. */
+  anchor: z.boolean().default(false),
+  /** Where they are from, for whoever reads the list. */
+  source: z.string().min(1).max(200).default('operator'),
+});
+
+export const vendorRootView = z.object({
+  kind,
+  sha256: z.string(),
+  spkiSha256: z.string(),
+  role: z.enum(vendorRootRoles),
+  maker: z.string(),
+  /** Whether the fingerprint is one of the makers' roots that ship with the product; null for what is no root. */
+  known: z.boolean().nullable(),
+  subject: z.string(),
+  issuer: z.string(),
+  notBefore: z.number(),
+  notAfter: z.number(),
+  /** Devices, apart from retired ones, whose certificate came by it. */
+  usedBy: z.number(),
+  source: z.string(),
+  addedAt: z.number(),
+  addedBy: z.string(),
+});
+export type VendorRootView = z.infer<typeof vendorRootView>;
+
+export const vendorRootImported = z.object({
+  added: z.number(),
+  /** `added`, `present` already, or `anchored`: it was an intermediate before. */
+  certificates: z.array(
+    vendorRootView
+      .pick({ sha256: true, role: true, maker: true, known: true, subject: true, notAfter: true })
+      .extend({ change: z.enum(['added', 'present', 'anchored']) }),
+  ),
+});
+
+export const vendorRootQuery = z.strictObject({
+  kind: kind.optional(),
+  /** `next` of the page before. */
+  after: z.string().max(80).default(''),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+});
+export const vendorRootList = z.object({ roots: z.array(vendorRootView), next: z.string().nullable() });
+
+export const vendorRootPath = z.strictObject({ kind, sha256: sha256Hex });
+export const vendorRootRemoval = z.strictObject({
+  /** Also while devices hang on it. */
+  force: z.enum(['true', 'false']).default('false'),
+  reason: z.string().min(1).max(200),
+});
+export const vendorRootRemoved = z.object({ kind, sha256: z.string(), usedBy: z.number() });
+
+/** What enrolment judges by, for `edgekeep doctor`: certificates in DER, base64. */
+export const vendorRootTrust = z.object({
+  kind,
+  judgedAt: z.enum(['now', 'issuance']),
+  anchors: z.array(z.string()),
+  intermediates: z.array(z.string()),
+});
+export const vendorRootTrustQuery = z.strictObject({ kind });
+/** How many of each kind the hub has. */
+export const vendorRootSummary = z.object({
+  kinds: z.array(
+    z.object({
+      kind,
+      roots: z.number(),
+      intermediates: z.number(),
+      ended: z.number(),
+      /** The next end; null where none has one. */
+      nextEnd: z.number().nullable(),
+    }),
+  ),
+});
