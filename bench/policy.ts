@@ -1,6 +1,6 @@
 // Policy decisions a second at 10, 100 and 1,000 statements: bare Cedar, a question that was never asked, and a fleet that asks the same few.
 import { preparsePolicySet, preparseSchema, statefulIsAuthorized } from '@cedar-policy/cedar-wasm/nodejs';
-import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
+import { everyAttestedTpmPolicyText } from '@edgekeep/core/policy/built-in';
 import { loadPolicy } from '@edgekeep/core/policy/policy';
 import { type Question, questionSchema } from '@edgekeep/core/policy/question';
 import { requestOf } from '@edgekeep/core/policy/request';
@@ -77,7 +77,7 @@ function textOf(count: number): string {
     const line = `line-${at}`;
     return `@id("${line}") forbid (principal, action == Edgekeep::Action::"connect", resource) when { principal.hasTag("line") && principal.getTag("line") == "${line}" && context.time.hour < 6 };`;
   });
-  return `${defaultPolicyText}${statements.join('\n')}`;
+  return `${everyAttestedTpmPolicyText}${statements.join('\n')}`;
 }
 
 function questionOf(at: number): Question {

@@ -114,6 +114,8 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'model publish': () => import('./model/publish.ts').then((m) => m.command),
   'model run': () => import('./model/run.ts').then((m) => m.command),
   'model list': () => import('./model/releases.ts').then((m) => m.list),
+  'model assign': () => import('./model/assign.ts').then((m) => m.assign),
+  'model unassign': () => import('./model/assign.ts').then((m) => m.unassign),
   'model show': () => import('./model/show.ts').then((m) => m.command),
   'model withdraw': () => import('./model/releases.ts').then((m) => m.withdraw),
   'model keygen': () => import('./model/keygen.ts').then((m) => m.command),

@@ -2,6 +2,7 @@
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { type Command, exitCodes, UsageError } from './command.ts';
 import type { Finding } from './doctor/finding.ts';
+import { openOperator, operatorOption } from './operator.ts';
 import {
   examineClock,
   examineEntropy,
@@ -11,6 +12,7 @@ import {
   examineRights,
 } from './doctor/machine.ts';
 import { examineDice } from './doctor/dice.ts';
+import { examinePolicy } from './doctor/policy.ts';
 import { examineSecureElements } from './doctor/pkcs11.ts';
 import { examineSimulator, examineTpm } from './doctor/tpm.ts';
 
@@ -18,7 +20,7 @@ const deviceDefault = 'device:/dev/tpmrm0';
 
 export const command: Command = {
   summary: 'what this machine has and lacks: TPM, secure element, clock, entropy, memory, permissions',
-  usage: `doctor [--tpm ADDRESS] [--pkcs11 MODULE] [--dice FOLDER]`,
+  usage: `doctor [--tpm ADDRESS] [--pkcs11 MODULE] [--dice FOLDER] [--operator FILE]`,
   help: `
 Looks at this machine and says, line by line, what is ok, missing or a warning, and what to do next. Changes nothing.
 The exit code is 0 whatever is found: a machine without a TPM can still be a device, of the lowest tier.
@@ -27,9 +29,10 @@ The exit code is 0 whatever is found: a machine without a TPM can still be a dev
                   TPM without resource manager: nobody else may be using it.
   --pkcs11 MODULE loads this PKCS#11 module and lists its tokens; no PIN is used
   --dice FOLDER   reads what the boot stages of a DICE device handed over
+  --operator FILE the operator file of a hub: says what its policy allows
 `,
   positionals: { least: 0, most: 0 },
-  options: { tpm: { type: 'string' }, pkcs11: { type: 'string' }, dice: { type: 'string' } },
+  options: { tpm: { type: 'string' }, pkcs11: { type: 'string' }, dice: { type: 'string' }, ...operatorOption },
   run: async (args) => {
     const address = parseTpmAddress(args.option('tpm') ?? deviceDefault);
     if (address === undefined) throw new UsageError('--tpm: expected device:PATH, unix:PATH or tcp:HOST:PORT');
@@ -44,6 +47,7 @@ The exit code is 0 whatever is found: a machine without a TPM can still be a dev
       ...(await examineMemory()),
       ...(await examineRights()),
       ...(await examineFences()),
+      ...(await examinePolicy(args.option('operator') === undefined ? undefined : await openOperator(args))),
     ];
     return { exitCode: exitCodes.ok, value: { findings }, text: findings.map(line).join('\n') };
   },

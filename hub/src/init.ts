@@ -2,6 +2,7 @@
 import { access, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodePem } from '@edgekeep/core/identity/pem';
+import { PolicyStore } from './access/policy-store.ts';
 import { sha256Hex } from './digest.ts';
 import { addPerson } from './people/people.ts';
 import { addToken, newTokenText } from './people/token-store.ts';
@@ -38,9 +39,11 @@ export async function initHub(
     readonly unlockers?: readonly NewUnlocker[];
     /** Whose the first API token is. */
     readonly person?: string | undefined;
+    /** The policy to begin with; left out: the default one. */
+    readonly policyText?: string | undefined;
   },
 ): Promise<NewHub> {
-  const { rootFolder, settings, nowMs, unlockers = [], person = firstPerson } = order;
+  const { rootFolder, settings, nowMs, unlockers = [], person = firstPerson, policyText } = order;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   if (await exists(join(folder, settingsFileName))) {
     throw new HubError('conflict', `${folder} holds a hub already: \`edgekeep hub run\` starts it`);
@@ -65,6 +68,7 @@ export async function initHub(
       nowMs,
     });
   });
+  if (policyText !== undefined) await PolicyStore.replace(database, { text: policyText, actor: 'hub', nowMs });
   await database[Symbol.asyncDispose]();
   const { host, port } = settings.operator;
   const operatorFile = join(folder, operatorFileName);

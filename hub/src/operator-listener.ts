@@ -83,7 +83,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     workloadOperatorRoutes(app, { ...guarded, settings, watch: parts.watch });
     peopleRoutes(app, { ...guarded, settings, twoPeople: () => twoPeople.isOn() });
     approvalRoutes(app, { ...guarded, twoPeople, gate: parts.gate });
-    policyRoutes(app, { ...guarded, ...parts.access, gate: parts.gate });
+    policyRoutes(app, { ...guarded, ...parts.access, gate: parts.gate, settings });
     accessOperatorRoutes(app, { ...guarded, references: parts.references });
     const logKeys = { log: log.key, attestation: keys.attestationSigner.publicKey };
     const trust = trustSource(database, logKeys, settings.witness.quorum);

@@ -174,6 +174,8 @@ export const hubSettingsSchema = z.strictObject({
     .strictObject({
       /** How many devices must be unable to use a release for an alert about it. */
       devicesRefusingRelease: z.int().min(1).max(1_000_000).default(3),
+      /** Whether a policy that gives every model's key to every attested device with a TPM is an alert. */
+      policyGivesAllKeys: z.boolean().default(true),
       /** How far a device's clock may be from the hub's without an alert, in seconds. */
       maxClockSkewSeconds: z.int().min(1).max(31_536_000).default(300),
     })

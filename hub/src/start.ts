@@ -2,6 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { encodePem } from '@edgekeep/core/identity/pem';
+import { weighBreadth } from './access/breadth-alarm.ts';
 import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import type { AuditLog } from './audit/log.ts';
 import { AuthorityKeeper } from './authority/keeper.ts';
@@ -85,6 +86,7 @@ export async function startHub(
       warn,
     }),
   );
+  if (settings.alerts.policyGivesAllKeys) await weighBreadth(database, parts.access.policies.current(), clock());
   // Whatever fell due while the hub was down, and what a kill left half done.
   await keeper.sweep().catch((error: unknown) => warn(error instanceof Error ? error.message : String(error)));
   for (const [name, app] of [['device', device] as const, ['operator', operator] as const]) {

@@ -10,7 +10,10 @@ import { encodeReferenceValues } from '@edgekeep/core/attest/reference-values';
 import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
 import { lockFolder } from '@edgekeep/hub/folder-lock';
+import { assignedGroups } from '@edgekeep/wire/model-api';
 import * as api from '@edgekeep/wire/operator-api';
+import { groupList, groupView, importReport } from '@edgekeep/wire/registry-api';
+import { Readable } from 'node:stream';
 import { z } from 'zod';
 import { type Application, signApplication } from './application.ts';
 import { type DemoDevice, startDemoAgent } from './demo-device.ts';
@@ -21,16 +24,17 @@ import { Outcome } from './outcome.ts';
 import type { Progress } from './progress.ts';
 
 const example = join(dirname(fileURLToPath(import.meta.url)), '../../examples/surface-inspection');
+const demoGroup = 'presses';
 export const demoModel = { name: 'surface-inspection', version: '1.0.0' } as const;
 
 // Leaves a software root of trust in: it can't be affirmed, but its boot statement must at least not be contradicted.
 const softwareAllowedPolicy = `@id("attested-tpm")
 permit (principal is Edgekeep::Device, action == Edgekeep::Action::"releaseKey", resource is Edgekeep::Model)
-when { context.attestation.tier == "tpm" && context.attestation.status == "affirming" };
+when { principal in resource.groups && context.attestation.tier == "tpm" && context.attestation.status == "affirming" };
 
 @id("software-too")
 permit (principal is Edgekeep::Device, action == Edgekeep::Action::"releaseKey", resource is Edgekeep::Model)
-when { context.attestation.tier == "software" && context.attestation.status == "warning" && context.attestation.executables == 3 };
+when { principal in resource.groups && context.attestation.tier == "software" && context.attestation.status == "warning" && context.attestation.executables == 3 };
 `;
 
 export interface Demo {
@@ -60,6 +64,11 @@ export async function startDemo(
   await publishBoot(folder, hub, application, progress);
   await publishExample(hub, progress);
   await applyPolicy(hub, allowSoftware, progress);
+  await assignModel(
+    hub,
+    devices.map(({ order: { id } }) => id),
+    progress,
+  );
 
   const order = { allowSoftware, progress };
   const outcomes = await Promise.all(devices.map((device) => start(stack, hub, device, application, order)));
@@ -80,6 +89,20 @@ async function applyPolicy({ operator }: DemoHub, allowSoftware: boolean, progre
       ? 'policy: software-only devices are allowed too'
       : 'policy: the default again, keys for attested TPM devices only',
   );
+}
+
+/** The model is for the group that the devices are in, also before they have enrolled: the policy gives its key to no other. */
+async function assignModel({ operator }: DemoHub, ids: readonly string[], progress: Progress): Promise<void> {
+  const { groups } = await operator.get('/v1/groups', groupList);
+  if (!groups.some(({ name }) => name === demoGroup))
+    await operator.send('POST', '/v1/groups', { name: demoGroup, description: 'the devices of the demo' }, groupView);
+  const lines = ids.map((id) => `${JSON.stringify({ id, groups: [demoGroup] })}\n`);
+  await operator.sendLines('/v1/devices/import', Readable.from(lines), importReport);
+  const path = `/v1/models/${demoModel.name}/groups`;
+  const assigned = await operator.get(path, assignedGroups);
+  if (assigned.groups.includes(demoGroup)) return;
+  await operator.send('POST', path, { add: [demoGroup] }, assignedGroups);
+  progress.say(`${demoModel.name} is for the group ${demoGroup}: ${ids.length} devices, and no other gets its key`);
 }
 
 async function vendorRoots(devices: readonly DemoDevice[]): Promise<ReadonlyMap<string, string>> {

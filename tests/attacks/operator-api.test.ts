@@ -42,6 +42,8 @@ const routes = [
   ['GET', '/v1/models', 'models:read'],
   ['POST', '/v1/models', 'models:publish'],
   ['GET', '/v1/models/any/devices', 'devices:read'],
+  ['GET', '/v1/models/any/groups', 'models:read'],
+  ['POST', '/v1/models/any/groups', 'policy:write'],
   ['POST', '/v1/devices/any/retry-model', 'devices:write'],
   ['PUT', '/v1/models/any/1.0.0/files/any', 'models:publish'],
   ['POST', '/v1/models/any/1.0.0/publish', 'models:publish'],

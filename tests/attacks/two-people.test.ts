@@ -51,6 +51,7 @@ test('every root operation waits, whoever asks, and no other request of an admin
     'trust-publisher': publisher(),
     'trust-authority': { name: 'vendor', kind: 'endorsement-root', authoritySha256: '0'.repeat(64) },
     'apply-policy': { text: 'permit (principal, action, resource);' },
+    'assign-model': { add: ['presses'] },
     'roll-policy-back': { version: 1 },
     'install-issuing': { certificates: '' },
     'activate-issuing': {},

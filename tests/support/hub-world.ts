@@ -9,6 +9,7 @@ import { publishModel } from '@edgekeep/cli/model/publication';
 import { type Operator, operatorFromFile } from '@edgekeep/cli/operator';
 import { publishReferenceValues } from '@edgekeep/cli/reference/publish';
 import { parseTrust, type Trust } from '@edgekeep/core/access/trust';
+import { everyAttestedTpmPolicyText } from '@edgekeep/core/policy/built-in';
 import { encodeReferenceValues, type ReferenceValues } from '@edgekeep/core/attest/reference-values';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { initHub } from '@edgekeep/hub/init';
@@ -35,6 +36,8 @@ export interface WorldOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Whether it trusts the publisher from the start, as it does when this is left out. */
   readonly trustPublisher?: boolean;
+  /** The policy it begins with: keys for every attested TPM when left out, since most tests are not about groups. */
+  readonly policyText?: string;
   /** How far the hub's clock is ahead of the machine's at first. */
   readonly aheadSeconds?: number;
   /** Where to put it; a new temporary folder when left out. */
@@ -65,6 +68,7 @@ export class HubWorld {
     folder: given,
     aheadSeconds = 0,
     trustPublisher = true,
+    policyText = everyAttestedTpmPolicyText,
   }: WorldOptions = {}): Promise<HubWorld> {
     const folder = given ?? (await mkdtemp(join(tmpdir(), 'edgekeep-hub-')));
     const free = { port: 0 };
@@ -80,12 +84,13 @@ export class HubWorld {
         anonymousRequestsPerSecondMost: 100_000,
         admission: { tokenRequestsPerSecondMost: 10_000, addressRequestsPerSecondMost: 10_000 },
         ...settings,
+        alerts: { policyGivesAllKeys: false, ...objectOf(settings['alerts']) },
       },
       'test settings',
     );
     await using started = new AsyncDisposableStack();
     const world = started.use(new HubWorld(folder, parsed, new TestClock(aheadSeconds)));
-    const order = { rootFolder: join(folder, 'root'), settings: parsed, nowMs: world.clock.now() };
+    const order = { rootFolder: join(folder, 'root'), settings: parsed, nowMs: world.clock.now(), policyText };
     await initHub(world.hubFolder, order);
     await mkdir(join(world.hubFolder, 'vendor-roots'), { recursive: true });
     await mkdir(join(world.hubFolder, 'dice-roots'), { recursive: true });
@@ -236,6 +241,10 @@ export class HubWorld {
     const { token } = z.object({ token: z.string() }).parse(JSON.parse(await readFile(this.operatorFile, 'utf8')));
     return token;
   }
+}
+
+function objectOf(value: unknown): object {
+  return typeof value === 'object' && value !== null ? value : {};
 }
 
 /** The operator of a hub that took a free port at its start. */

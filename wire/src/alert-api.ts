@@ -11,6 +11,7 @@ export const alertKinds = [
   'release-refused-by-devices',
   'device-clock',
   'leases-used-up',
+  'policy-gives-all-keys',
 ] as const;
 export type AlertKind = (typeof alertKinds)[number];
 

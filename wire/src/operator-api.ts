@@ -250,6 +250,8 @@ export const policyView = z.object({
   digest: z.string(),
   text: z.string(),
   appliedAt: z.number(),
+  /** Statements that give the key of any model to any attested device with a TPM. */
+  keysForEveryDevice: z.array(z.string()).default([]),
 });
 
 export const auditList = z.object({

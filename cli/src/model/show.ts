@@ -1,5 +1,5 @@
 // `edgekeep model show`: the releases of one model, the groups it is for, and how it is with its devices.
-import { type DeviceModelView, modelDevices } from '@edgekeep/wire/model-api';
+import { assignedGroups, type DeviceModelView, modelDevices } from '@edgekeep/wire/model-api';
 import { modelList } from '@edgekeep/wire/operator-api';
 import type { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';
@@ -24,6 +24,7 @@ ${operatorHelp}`,
     const { models } = await operator.get('/v1/models', modelList);
     const releases = models.filter((m) => m.name === name && (version === undefined || m.version === version));
     const devices = await devicesOf(operator, name, version);
+    const { groups } = await operator.get(`/v1/models/${encodeURIComponent(name)}/groups`, assignedGroups);
     const states = countsOf(devices);
     const text = [
       table([
@@ -35,6 +36,7 @@ ${operatorHelp}`,
           m.manifestDigest.slice(0, 16),
         ]),
       ]),
+      `for groups: ${groups.length === 0 ? 'none: edgekeep model assign' : groups.join(', ')}`,
       `devices: ${
         devices.length === 0
           ? 'none has reported it'
@@ -51,7 +53,7 @@ ${operatorHelp}`,
             ]),
           ]),
     ].join('\n\n');
-    return { exitCode: exitCodes.ok, value: { name, releases, states, devices }, text };
+    return { exitCode: exitCodes.ok, value: { name, groups, releases, states, devices }, text };
   },
 };
 

@@ -19,10 +19,15 @@ export const show: Command = {
       version === undefined
         ? await operator.get('/v1/policy', policyView)
         : await operator.get(`/v1/policy/versions/${version}`, policyVersionView);
+    const every = 'keysForEveryDevice' in value ? value.keysForEveryDevice : [];
+    const note =
+      every.length === 0
+        ? ''
+        : `// it gives the key of every model to every attested device with a TPM, by ${every.join(', ')}\n`;
     return {
       exitCode: exitCodes.ok,
       value,
-      text: `// version ${value.version}, SHA-256 ${value.digest}\n${value.text}`,
+      text: `// version ${value.version}, SHA-256 ${value.digest}\n${note}${value.text}`,
     };
   },
 };

@@ -3,8 +3,23 @@
 import { type Action, actions } from './schema.ts';
 import { readStatements, type Statement } from './statement.ts';
 
-/** The policy a new hub starts with: only a TPM whose boot matched signed reference values. */
-export const defaultPolicyText = `// Who gets a model key: a device with a TPM whose boot matched signed reference values.
+/** The policy a new hub starts with: a device in a group that the model is for, with a TPM whose boot matched signed reference values. */
+export const defaultPolicyText = `// Who gets a model key: a device in one of the groups that the model is for (edgekeep model assign MODEL GROUP),
+// with a TPM whose boot matched signed reference values.
+@id("attested-tpm")
+permit (
+  principal is Edgekeep::Device,
+  action == Edgekeep::Action::"releaseKey",
+  resource is Edgekeep::Model
+) when {
+  principal in resource.groups &&
+  context.attestation.tier == "tpm" &&
+  context.attestation.status == "affirming"
+};
+`;
+
+/** What hubs started with before models were for groups: every attested device with a TPM has every model's key. */
+export const everyAttestedTpmPolicyText = `// Who gets a model key: a device with a TPM whose boot matched signed reference values.
 @id("attested-tpm")
 permit (
   principal is Edgekeep::Device,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { defaultPolicyText } from './built-in.ts';
+import { everyAttestedTpmPolicyText } from './built-in.ts';
 import { loadPolicy, type Policy, type PolicyMeaning } from './policy.ts';
 import { type Question, questionSchema } from './question.ts';
 
@@ -36,10 +36,10 @@ function messages(policy: Policy, asked: Question): string {
 const permit = (condition: string) =>
   `permit (principal is Edgekeep::Device, action == Edgekeep::Action::"releaseKey", resource is Edgekeep::Model) ${condition};`;
 const forbidConnect = (condition: string) =>
-  `${defaultPolicyText}@id("stop") forbid (principal, action == Edgekeep::Action::"connect", resource) ${condition};`;
+  `${everyAttestedTpmPolicyText}@id("stop") forbid (principal, action == Edgekeep::Action::"connect", resource) ${condition};`;
 
 test('the default policy gives keys to affirmed TPMs only, and leaves every other action as it was before there were policies about it', () => {
-  const policy = load(defaultPolicyText);
+  const policy = load(everyAttestedTpmPolicyText);
   assert.deepEqual(policy.decide(keyAsk()), { kind: 'permitted', statements: ['attested-tpm'] });
   for (const attestation of [{ tier: 'software' }, { status: 'warning' }, { status: 'contraindicated' }]) {
     assert.equal(policy.decide(keyAsk({ attestation })).kind, 'refused');
@@ -54,7 +54,7 @@ test('the default policy gives keys to affirmed TPMs only, and leaves every othe
 
 test('a permit that names an action takes the place of the built-in one, of that action only', () => {
   const policy = load(
-    `${defaultPolicyText}@id("at-site") permit (principal, action in [Edgekeep::Action::"connect"], resource) when { context.network.atSite };`,
+    `${everyAttestedTpmPolicyText}@id("at-site") permit (principal, action in [Edgekeep::Action::"connect"], resource) when { context.network.atSite };`,
   );
   assert.deepEqual(policy.decide(connect()).statements, ['at-site']);
   assert.equal(policy.decide(connect({ network: { atSite: false } })).kind, 'refused');
@@ -62,7 +62,7 @@ test('a permit that names an action takes the place of the built-in one, of that
 });
 
 test('a forbid of any action is about all actions, and in a text of the time before that about keys alone', () => {
-  const text = `${defaultPolicyText}@id("not-the-spare") forbid (principal == Edgekeep::Device::"press-9", action, resource);`;
+  const text = `${everyAttestedTpmPolicyText}@id("not-the-spare") forbid (principal == Edgekeep::Device::"press-9", action, resource);`;
   for (const [meaning, connecting] of [
     ['any-action', 'refused'],
     ['release-only', 'permitted'],
@@ -78,7 +78,7 @@ test('a forbid of any action is about all actions, and in a text of the time bef
 });
 
 test('a refusal names each statement that would have permitted it, and what each of them wants that is not so', () => {
-  const policy = load(defaultPolicyText);
+  const policy = load(everyAttestedTpmPolicyText);
   const said = messages(policy, keyAsk({ attestation: { tier: 'software' } }));
   assert.match(
     said,
@@ -94,7 +94,7 @@ test('a refusal by a forbid names it and the condition that matched, with the va
   assert.match(said, /context\.network\.atSite.* \(it is false\)/);
   assert.match(said, /context\.time\.hour >= 22 \(it is 23\)/);
   const plain = load(
-    `${defaultPolicyText}@id("stop") forbid (principal == Edgekeep::Device::"press-9", action, resource);`,
+    `${everyAttestedTpmPolicyText}@id("stop") forbid (principal == Edgekeep::Device::"press-9", action, resource);`,
   );
   assert.match(messages(plain, connect({}, device('press-9'))), /stop forbids connect whatever else is true/);
 });
@@ -146,7 +146,9 @@ test('a statement about one device, a group, a site or a workload is never answe
     ],
   ] as const;
   for (const [scope, principal] of who) {
-    const policy = load(`${defaultPolicyText}forbid (${scope}, action == Edgekeep::Action::"connect", resource);`);
+    const policy = load(
+      `${everyAttestedTpmPolicyText}forbid (${scope}, action == Edgekeep::Action::"connect", resource);`,
+    );
     for (const [, other] of who) {
       assert.equal(policy.decide(connect({}, other)).kind, other === principal ? 'refused' : 'permitted', scope);
     }
@@ -187,7 +189,7 @@ test('every context can permit and can forbid', () => {
     ['context has zone && context.zone.lessThan(decimal("3.5"))', { zone: '2.0' }, { zone: '3.5' }],
   ] as const) {
     const permits = load(
-      `${defaultPolicyText}permit (principal, action == Edgekeep::Action::"connect", resource) when { ${condition} };`,
+      `${everyAttestedTpmPolicyText}permit (principal, action == Edgekeep::Action::"connect", resource) when { ${condition} };`,
     );
     assert.equal(permits.decide(connect(yes)).kind, 'permitted', condition);
     assert.equal(permits.decide(connect(no)).kind, 'refused', condition);
@@ -251,9 +253,9 @@ test('a text that would overrun the engine is refused before the engine sees it,
   for (const [name, condition] of Object.entries(bombs)) {
     assert.deepEqual(faultsOf(forbidConnect(`when { ${condition} }`)), ['policy-too-complex'], name);
   }
-  assert.deepEqual(faultsOf(`${defaultPolicyText}//${'x'.repeat(256 * 1_024)}`), ['policy-too-long']);
+  assert.deepEqual(faultsOf(`${everyAttestedTpmPolicyText}//${'x'.repeat(256 * 1_024)}`), ['policy-too-long']);
   assert.deepEqual(faultsOf('permit (principal, action, resource);'.repeat(2_001)), ['policy-too-complex']);
-  assert.equal(load(defaultPolicyText).decide(keyAsk()).kind, 'permitted');
+  assert.equal(load(everyAttestedTpmPolicyText).decide(keyAsk()).kind, 'permitted');
 });
 
 test('brackets and operators in texts and comments do not count', () => {
@@ -265,7 +267,7 @@ test('brackets and operators in texts and comments do not count', () => {
 });
 
 test('names that come twice are told apart by their position', () => {
-  const policy = load(`${defaultPolicyText}${defaultPolicyText}`);
+  const policy = load(`${everyAttestedTpmPolicyText}${everyAttestedTpmPolicyText}`);
   assert.deepEqual(
     policy.statements.map(({ id }) => id),
     ['attested-tpm', 'attested-tpm#1'],

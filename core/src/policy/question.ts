@@ -32,7 +32,8 @@ const principal = z.discriminatedUnion('kind', [
 const release = { name: word, version: word, publisher: word.default('') };
 const resource = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('hub') }),
-  z.strictObject({ kind: z.literal('model'), ...release }),
+  /** `groups`: those that the model is for. */
+  z.strictObject({ kind: z.literal('model'), ...release, groups: z.array(word).max(1_000).default([]) }),
   z.strictObject({ kind: z.literal('update'), ...release }),
 ]);
 

@@ -59,7 +59,7 @@ export function valueAt(question: Question, path: string): unknown {
 export function valueText(question: Question, path: string): string {
   const { principal, resource } = question;
   const whole = path === 'principal' ? uidOf(principal) : path === 'resource' ? uidOfResource(resource) : undefined;
-  if (whole !== undefined) return `${whole.type}::${JSON.stringify(whole.id)}`;
+  if (whole !== undefined) return `${whole.type}::${JSON.stringify(whole.id)}${groupsText(path, principal)}`;
   const value = valueAt(question, path);
   if (value === undefined) return 'not known';
   return path === 'context.time.now' && typeof value === 'number'
@@ -68,6 +68,13 @@ export function valueText(question: Question, path: string): string {
 }
 
 const valueCharactersMost = 120;
+
+// Whoever is asked about as a whole is asked about by what it is in.
+function groupsText(path: string, principal: Question['principal']): string {
+  const device = principal.kind === 'workload' ? principal.device : principal;
+  if (path !== 'principal' || device.kind !== 'device' || device.groups.length === 0) return '';
+  return ` in ${JSON.stringify(device.groups).slice(0, valueCharactersMost)}`;
+}
 
 // Cedar's JSON form of an expression: one key an operator, operands below it.
 function collect(expression: unknown, paths: Set<string>): void {

@@ -87,6 +87,8 @@ function resourceOf(resource: Resource): EntityJson {
   if (resource.kind !== 'hub') {
     const { name, version, publisher } = resource;
     Object.assign(attrs, { name, version, publisher });
+    if (resource.kind === 'model')
+      Object.assign(attrs, { groups: resource.groups.map((group) => ({ __entity: uid('Group', group) })) });
   }
   return { uid: uidOfResource(resource), attrs, parents: [] };
 }

@@ -23,7 +23,7 @@ namespace Edgekeep {
   entity Workload in [Device] = { name: String, tier: String, state: String, enabled: Bool, site?: Site } tags String;
   entity Person = { scopes: Set<String>, roles: Set<String> };
   entity Token in [Person] = { scopes: Set<String>, roles: Set<String> };
-  entity Model = { name: String, version: String, publisher: String };
+  entity Model = { name: String, version: String, publisher: String, groups: Set<Group> };
   entity Update = { name: String, version: String, publisher: String };
 
   type Network = { ip: ipaddr, atSite: Bool, country?: String };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
-import { defaultPolicyText } from './built-in.ts';
+import { everyAttestedTpmPolicyText } from './built-in.ts';
 import { differencesOf } from './differences.ts';
 import { metresBetween } from './distance.ts';
 import { wallTime } from './local-time.ts';
@@ -31,7 +31,7 @@ test('a test file says what a policy has to decide and by which statement, and e
     { name: 'wrong', question: software, expect: 'permitted' },
     { name: 'by another', question: key, expect: 'permitted', by: ['somebody'] },
   ]);
-  const failed = failedTests(load(defaultPolicyText), tests);
+  const failed = failedTests(load(everyAttestedTpmPolicyText), tests);
   assert.deepEqual(
     failed.map(({ name }) => name),
     ['wrong', 'by another'],
@@ -42,7 +42,7 @@ test('a test file says what a policy has to decide and by which statement, and e
 
 test('a test whose question makes the policy err fails, whatever it expects', () => {
   const policy = load(
-    `${defaultPolicyText}@id("sum") forbid (principal, action == Edgekeep::Action::"connect", resource) when { context.traffic.lastMinute * 9007199254740991 > 3 };`,
+    `${everyAttestedTpmPolicyText}@id("sum") forbid (principal, action == Edgekeep::Action::"connect", resource) when { context.traffic.lastMinute * 9007199254740991 > 3 };`,
   );
   const question = { action: 'connect', principal: key.principal, context: { traffic: { lastMinute: 5_000 } } };
   assert.match(
@@ -70,15 +70,18 @@ test('a test file with an unknown member, action, kind or value is refused', () 
 });
 
 test('differences are by name and meaning: order, comments and white space make none', () => {
-  const spaced = `// note\n${defaultPolicyText.replaceAll('\n', '\n  ')}`;
-  assert.deepEqual(differencesOf(load(defaultPolicyText).statements, load(spaced).statements), {
+  const spaced = `// note\n${everyAttestedTpmPolicyText.replaceAll('\n', '\n  ')}`;
+  assert.deepEqual(differencesOf(load(everyAttestedTpmPolicyText).statements, load(spaced).statements), {
     added: [],
     removed: [],
     changed: [],
     same: 1,
   });
-  const draft = `@id("stop") forbid (principal, action, resource) when { context.network.atSite };\n${defaultPolicyText.replace('"tpm"', '"dice"')}`;
-  const { added, changed, removed, same } = differencesOf(load(defaultPolicyText).statements, load(draft).statements);
+  const draft = `@id("stop") forbid (principal, action, resource) when { context.network.atSite };\n${everyAttestedTpmPolicyText.replace('"tpm"', '"dice"')}`;
+  const { added, changed, removed, same } = differencesOf(
+    load(everyAttestedTpmPolicyText).statements,
+    load(draft).statements,
+  );
   assert.deepEqual(
     [added.map(({ id }) => id), changed.map(({ id }) => id), removed, same],
     [['stop'], ['attested-tpm'], [], 0],

@@ -6,14 +6,16 @@ import type { Question, Resource } from '@edgekeep/core/policy/question';
 import { looksAt } from '@edgekeep/core/policy/reads';
 import { uidOfResource } from '@edgekeep/core/policy/request';
 import type { DeviceAction } from '@edgekeep/core/policy/schema';
+import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError, type Reason } from '../error.ts';
 import { type Connections, cutOne, type DeviceConnection } from '../presence/connections.ts';
 import { presenceOf } from '../presence/read.ts';
 import { getDevice } from '../registry/states.ts';
 import { actingNow } from '../store/authority.ts';
+import { groupsOfModel } from '../model/groups-of-model.ts';
 import type { Database } from '../store/database.ts';
-import type { DeviceRecord } from '../store/schema.ts';
+import type { DeviceRecord, Tables } from '../store/schema.ts';
 import type { Caller } from '../people/api-token.ts';
 import { deviceQuestion, type Moment, operatorQuestion } from './context.ts';
 import type { CountryTable } from './country-table.ts';
@@ -115,18 +117,18 @@ export class AccessGate {
     }
     const device = ask.device ?? (await getDevice(this.#parts.database.read, ask.deviceId));
     const wanted = first ? 'all' : reads;
-    const facts = await factsOf(this.#parts.database.read, [device], {
-      wanted,
-      filterGroups: current.policy.groups,
-      nowMs,
-    });
+    const { read } = this.#parts.database;
+    const about = await withGroups(read, resource, wanted);
+    const modelGroups = about.kind === 'model' ? about.groups : [];
+    const filterGroups = new Set([...current.policy.groups, ...modelGroups]);
+    const facts = await factsOf(read, [device], { wanted, filterGroups, nowMs });
     const own = facts.get(device.id);
     if (own === undefined) throw new HubError('device-unknown', `no device ${device.id}`);
     const moment = {
       ...this.momentOf(connection, device.id, ask.appraisal, nowMs),
       ...(await this.#elsewhere(device.id, wanted, nowMs)),
     };
-    const question = deviceQuestion(action, own, resource, moment, ask.workload);
+    const question = deviceQuestion(action, own, about, moment, ask.workload);
     // The policy may have changed while facts were read: the one in force now decides.
     const policy = this.#parts.policies.current();
     const decision = policy.policy.decide(question);
@@ -292,6 +294,13 @@ export class AccessGate {
 
 function resourceOf({ resource = { kind: 'hub' } }: DeviceAsk): Resource {
   return resource;
+}
+
+/** A model with the groups that it is for, where somebody looks at them. */
+async function withGroups(db: Kysely<Tables>, resource: Resource, wanted: Wanted): Promise<Resource> {
+  if (resource.kind !== 'model') return resource;
+  if (wanted !== 'all' && !looksAt(wanted, 'resource.groups')) return resource;
+  return { ...resource, groups: [...(await groupsOfModel(db, resource.name))] };
 }
 
 /** The reasons as an audit entry holds them. */

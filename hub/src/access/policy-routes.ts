@@ -1,4 +1,5 @@
 // Operator API: the access policy: shown, applied, rolled back, tried out; and the table of countries.
+import { keysForEveryDevice } from '@edgekeep/core/policy/breadth';
 import { policyView } from '@edgekeep/wire/operator-api';
 import * as api from '@edgekeep/wire/policy-api';
 import type { FastifyRequest } from 'fastify';
@@ -10,6 +11,8 @@ import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { PolicyRow } from '../store/access-tables.ts';
 import type { AccessGate, GateParts } from './gate.ts';
+import type { HubSettings } from '../settings.ts';
+import { weighBreadth } from './breadth-alarm.ts';
 import { loadOrThrow, type PolicyOrder, testsOf } from './policy-store.ts';
 import { simulate } from './simulate.ts';
 
@@ -24,13 +27,21 @@ const replayedBeforeApply = 2_000;
 
 export function policyRoutes(
   app: HttpServer,
-  parts: GateParts & { readonly gate: AccessGate; readonly clock: Clock; readonly requireScope: RequireScope },
+  parts: GateParts & {
+    readonly gate: AccessGate;
+    readonly clock: Clock;
+    readonly requireScope: RequireScope;
+    readonly settings: Pick<HubSettings, 'alerts'>;
+  },
 ): void {
-  const { policies, gate, countries, clock, requireScope } = parts;
+  const { database, policies, gate, countries, clock, requireScope } = parts;
   const read = requireScope('devices:read');
   const write = requireScope('policy:write');
 
-  app.get('/v1/policy', { ...read, schema: { response: { 200: policyView } } }, async () => policies.current());
+  app.get('/v1/policy', { ...read, schema: { response: { 200: policyView } } }, async () => {
+    const { policy, ...current } = policies.current();
+    return { ...current, keysForEveryDevice: [...keysForEveryDevice(policy)] };
+  });
   app.put(
     '/v1/policy',
     { ...write, bodyLimit: bodyBytes.policy, schema: { body: api.policyOrder, response: { 200: api.policyApplied } } },
@@ -112,6 +123,7 @@ export function policyRoutes(
       ];
     };
     const applied = await policies.apply({ ...order, objections, actor, nowMs });
+    if (parts.settings.alerts.policyGivesAllKeys) await weighBreadth(database, applied, nowMs);
     const { version, digest, text, appliedAt } = applied;
     return { version, digest, text, appliedAt, connectionsClosed: await gate.recheck(nowMs) };
   }

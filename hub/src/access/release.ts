@@ -27,6 +27,7 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow, DeviceState, ModelReleaseRow, Tables } from '../store/schema.ts';
 import { type SentLeaseCounter, leaseTermsFor } from './lease-terms.ts';
 import { type AccessGate, type Judgement, loggedReasons } from './gate.ts';
+import { groupFacts } from './group-facts.ts';
 import { assertWithinBudget, type LeaseAlarm, LeasesUsedUp } from './release-budget.ts';
 import type { RecordedRelease } from './receipts.ts';
 import { wrapForDevice, type WrapTarget } from './wrap.ts';
@@ -80,31 +81,32 @@ async function decideRelease(parts: ReleaseParts, ask: ReleaseAsk): Promise<Rele
       attestationResult,
     });
   }
-  const judge = async (): Promise<Judgement['policy']> => {
+  const judge = async (): Promise<Pick<Facts, 'policy' | 'groups'>> => {
+    const groups = await groupFacts(database.read, device.id, model.name);
     const { policy, decision } = await parts.gate.judge({
       action: 'releaseKey',
       deviceId: device.id,
       device,
-      resource: { kind: 'model', name: model.name, version: model.version, publisher: model.publisher },
+      resource: { kind: 'model', name: model.name, version: model.version, publisher: model.publisher, groups: [] },
       connection: ask.connection,
       appraisal,
       nowMs,
     });
-    if (decision.kind === 'permitted') return policy;
+    if (decision.kind === 'permitted') return { policy, groups };
     const { reasons } = decision;
     await recordRefusal(parts, ask, appraisal, { policyVersion: policy.version, reasons });
     throw new HubError('release-refused', 'the policy releases no key to this device', { reasons, attestationResult });
   };
   const lease = leaseFor(ask, model, parts.settings.leaseSeconds);
-  const facts: Facts = { device, appraisal, attestationResult, lease, policy: await judge() };
+  const facts: Facts = { device, appraisal, attestationResult, lease, ...(await judge()) };
   const target = parts.rootKeys.wrapTarget(device);
   const endedByTpm = target.kind === 'tpm' && parts.settings.lease.enforcedBy === 'tpm';
   const terms = endedByTpm ? await leaseTerms(parts, ask, facts, expected.qualifyingData) : undefined;
   const wrappedKey = wrap(parts.platformKey, target, model, { appraisal, leaseId: lease.id, terms });
   const recordOnce = (now: Facts) => orRefused(parts, ask, () => record(parts, ask, now));
   let recorded = await recordOnce(facts);
-  // A policy that was applied while the one before decided may say otherwise. It is asked until one decides that is still in force.
-  while (recorded === 'policy-replaced') recorded = await recordOnce({ ...facts, policy: await judge() });
+  // A policy that was applied while the one before decided may say otherwise, and so may other groups. It is asked until what it decided by stands.
+  while (recorded === 'policy-replaced') recorded = await recordOnce({ ...facts, ...(await judge()) });
   return { lease, wrappedKey, recorded: { ...recorded, attestationResult, model } };
 }
 
@@ -217,6 +219,8 @@ interface Facts {
   readonly attestationResult: string;
   readonly lease: Lease;
   readonly policy: Judgement['policy'];
+  /** What `groupFacts` said before the policy was asked. */
+  readonly groups: string;
 }
 
 async function record(
@@ -229,6 +233,7 @@ async function record(
     // The decision took a while. Device, certificate and connection are read again by the door's authority, the reference values with the
     // appraisal; the policy and the release here.
     if ((await newestPolicyVersion(trx)) !== policy.version) return 'policy-replaced';
+    if ((await groupFacts(trx, device.id, lease.model)) !== facts.groups) return 'policy-replaced';
     const { model: name, version, manifestDigest } = lease;
     const current = await currentRelease(trx, ask);
     if (current.manifest_digest !== manifestDigest)

@@ -8,6 +8,7 @@ import type { AccessChange, Simulation } from '@edgekeep/wire/policy-api';
 import type { DeviceConnection } from '../presence/connections.ts';
 import type { Kysely } from 'kysely';
 import type { DeviceRecord, Tables } from '../store/schema.ts';
+import { groupsOfModel } from '../model/groups-of-model.ts';
 import { findCaller } from '../people/api-token.ts';
 import { deviceQuestion } from './context.ts';
 import { type DeviceFacts, factsOf } from './facts.ts';
@@ -84,7 +85,8 @@ async function askDevices(
     looksAt(draft.reads(action), 'resource') || looksAt(current.reads(action), 'resource');
   const resources = (action: DeviceAction) => (looksAtModels(action) ? all(action) : all(action).slice(0, 1));
   const wanted: Reads = new Set(deviceActions.flatMap((action) => [...draft.reads(action), ...current.reads(action)]));
-  const filterGroups = new Set([...draft.groups, ...current.groups]);
+  const modelGroups = all('releaseKey').flatMap((resource) => (resource.kind === 'model' ? resource.groups : []));
+  const filterGroups = new Set([...draft.groups, ...current.groups, ...modelGroups]);
   const asksAddress = looksAt(wanted, 'context.network');
   for (let after = ''; ;) {
     const rows = await read
@@ -161,7 +163,8 @@ async function resourcesOf(read: Kysely<Tables>): Promise<(action: DeviceAction)
     .execute();
   const newest = new Map<string, Resource>();
   for (const { name, version, publisher } of releases) {
-    if (!newest.has(name) && newest.size < modelsMost) newest.set(name, { kind: 'model', name, version, publisher });
+    if (newest.has(name) || newest.size >= modelsMost) continue;
+    newest.set(name, { kind: 'model', name, version, publisher, groups: [...(await groupsOfModel(read, name))] });
   }
   const models = [...newest.values()];
   return (action) => {

@@ -1,5 +1,6 @@
 // Device API: what to run, and the sealed files by range request. They are ciphertext signed end to end, so the transport only has to be fast.
 import { toBase64url } from '@edgekeep/core/bytes';
+import type { Resource } from '@edgekeep/core/policy/question';
 import { modelResponse } from '@edgekeep/wire/device-api';
 import { modelNameSchema, versionSchema } from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
@@ -73,7 +74,8 @@ export function modelDeviceRoutes(
 
   async function mayFetch({ connection, deviceId }: BoundDevice, row: ModelReleaseRow): Promise<void> {
     const { name, version, publisher } = row;
-    const resource = { kind: 'model', name, version, publisher } as const;
+    // The gate fills in the groups, where the policy looks at them.
+    const resource: Resource = { kind: 'model', name, version, publisher, groups: [] };
     await gate.admit({ action: 'fetch', deviceId, resource, connection, nowMs: clock() });
   }
 }

@@ -1,6 +1,6 @@
 // Operator API: publishers and model releases.
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { modelDevices, modelDevicesQuery } from '@edgekeep/wire/model-api';
+import { assignedGroups, assignOrder, modelDevices, modelDevicesQuery } from '@edgekeep/wire/model-api';
 import * as api from '@edgekeep/wire/operator-api';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
@@ -14,6 +14,7 @@ import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Blobs } from './blobs.ts';
 import { deviceModelViewOf } from './device-model-view.ts';
 import { devicesOfModel } from './devices-of-model.ts';
+import { assignModel, groupsOfModel } from './groups-of-model.ts';
 import { listPublishers, trustPublisher } from './publishers.ts';
 import {
   addReleaseFile,
@@ -64,6 +65,25 @@ export function modelOperatorRoutes(
   app.get('/v1/models', { ...requireScope('models:read'), schema: { response: { 200: api.modelList } } }, async () => ({
     models: (await listReleases(database, releasesShown)).map(viewOf),
   }));
+
+  app.get(
+    '/v1/models/:name/groups',
+    { ...requireScope('models:read'), schema: { params: named, response: { 200: assignedGroups } } },
+    async ({ params: { name } }) => ({ model: name, groups: [...(await groupsOfModel(database.read, name))] }),
+  );
+  // It decides who gets keys, as a policy does.
+  app.post(
+    '/v1/models/:name/groups',
+    {
+      ...requireScope('policy:write'),
+      bodyLimit: bodyBytes.names,
+      schema: { params: named, body: assignOrder, response: { 200: assignedGroups } },
+    },
+    async ({ params: { name }, body, actor }) => {
+      const groups = await assignModel(database, { model: name, ...body, actor, nowMs: clock() });
+      return { model: name, groups: [...groups] };
+    },
+  );
 
   app.get(
     '/v1/models/:name/devices',

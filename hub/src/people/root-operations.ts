@@ -1,6 +1,7 @@
 // The operations that one person alone cannot carry out (spec/operator-access.md, "Two people"): whoever does one of these decides whom the
 // hub believes from then on. The one list of them.
 import { enrolmentGroupOrder } from '@edgekeep/wire/enrolment-group-api';
+import { assignOrder } from '@edgekeep/wire/model-api';
 import { apiTokenOrder, revocationOrder } from '@edgekeep/wire/operator-api';
 import type { Caller } from './api-token.ts';
 import { covers, type Scope, scopesOf } from './roles.ts';
@@ -32,6 +33,7 @@ export const rootOperations: readonly RootOperation[] = [
   { name: 'import-vendor-roots', method: 'POST', route: '/v1/vendor-roots' },
   { name: 'remove-vendor-root', method: 'DELETE', route: '/v1/vendor-roots/:kind/:sha256' },
   { name: 'apply-policy', method: 'PUT', route: '/v1/policy' },
+  { name: 'assign-model', method: 'POST', route: '/v1/models/:name/groups', applies: addsGroups },
   { name: 'roll-policy-back', method: 'POST', route: '/v1/policy/rollback' },
   { name: 'enable-enrolment-group', method: 'POST', route: '/v1/enrolment-groups/:name/enable' },
   { name: 'roll-platform-key', method: 'POST', route: '/v1/platform-key/roll' },
@@ -57,6 +59,11 @@ export const rootOperations: readonly RootOperation[] = [
 
 export function rootOperationOf(method: string, route: string | undefined): RootOperation | undefined {
   return rootOperations.find((each) => each.method === method && each.route === route);
+}
+
+// Taking a model from a group only narrows.
+function addsGroups(body: unknown): boolean {
+  return assignOrder.parse(body).add.length > 0;
 }
 
 // What a group of another kind needs, one person can give without it.

@@ -57,6 +57,12 @@ export async function deleteGroup(
       .where('target', '=', name)
       .executeTakeFirst();
     if (declared !== undefined) throw new HubError('conflict', `the workload ${declared.name} is declared for ${name}`);
+    const forModel = await trx
+      .selectFrom('model_group')
+      .select('model')
+      .where('group_name', '=', name)
+      .executeTakeFirst();
+    if (forModel !== undefined) throw new HubError('conflict', `the model ${forModel.model} is for ${name}`);
     await trx.deleteFrom('device_group_member').where('group_name', '=', name).execute();
     await trx.deleteFrom('device_group').where('name', '=', name).execute();
     await appendEntry(trx, { at: nowMs, kind: 'group-deleted', actor, subject: `group:${name}`, data: {} });

@@ -1,0 +1,34 @@
+// `edgekeep model assign|unassign`: which groups of devices a model is for.
+import { assignedGroups } from '@edgekeep/wire/model-api';
+import { type Arguments, type Command, exitCodes, type Outcome } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+
+export const assign: Command = {
+  summary: 'let the devices of a group have the key of a model',
+  usage: 'model assign MODEL GROUP…',
+  help: `The default policy gives the key of a model to the devices of the groups it is for, and to no other. A model can be assigned before it is
+published. A group decides about keys by its named members, or by a filter over what the hub decided itself (tier, site, tags…): one by what devices
+say of themselves (reported.PATH, seenAt, holds, fault) is refused.
+
+${operatorHelp}`,
+  positionals: { least: 2, most: 101 },
+  options: operatorOption,
+  run: async (args) => change(args, 'add'),
+};
+
+export const unassign: Command = {
+  summary: 'take a model away from the devices of a group',
+  usage: 'model unassign MODEL GROUP…',
+  help: `Its devices get no key of the model any more, unless by another group. Leases that they have run out.\n\n${operatorHelp}`,
+  positionals: { least: 2, most: 101 },
+  options: operatorOption,
+  run: async (args) => change(args, 'remove'),
+};
+
+async function change(args: Arguments, how: 'add' | 'remove'): Promise<Outcome> {
+  const [model = '', ...groups] = args.positionals;
+  const path = `/v1/models/${encodeURIComponent(model)}/groups`;
+  const value = await (await openOperator(args)).send('POST', path, { [how]: groups }, assignedGroups);
+  const text = value.groups.length === 0 ? 'no group' : value.groups.join(', ');
+  return { exitCode: exitCodes.ok, value, text: `${value.model} is for ${text}` };
+}

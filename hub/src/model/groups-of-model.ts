@@ -1,0 +1,65 @@
+// Which groups of devices a model is for: what the default policy gives its key by (spec/access.md, "Models for groups"). A group that decides about
+// keys has named members, or a filter over what the hub itself decided; what devices say of themselves is refused here.
+import type { Kysely } from 'kysely';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import { claimsIn } from '../registry/claims.ts';
+import { getGroup } from '../registry/groups.ts';
+import type { Database } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
+
+/** A question carries all of them. */
+export const groupsOfModelMax = 100;
+
+export interface AssignOrder {
+  readonly model: string;
+  readonly add: readonly string[];
+  readonly remove: readonly string[];
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+/** The groups that a model is for, by name. */
+export async function groupsOfModel(db: Kysely<Tables>, model: string): Promise<readonly string[]> {
+  const rows = await db
+    .selectFrom('model_group')
+    .select('group_name')
+    .where('model', '=', model)
+    .orderBy('group_name')
+    .execute();
+  return rows.map((row) => row.group_name);
+}
+
+/** Changes what a model is for, before or after it is published. Throws `conflict` for a group by what devices say of themselves. */
+export async function assignModel(database: Database, order: AssignOrder): Promise<readonly string[]> {
+  const { model, add, remove, actor, nowMs } = order;
+  return database.write(async (trx) => {
+    for (const name of add) {
+      const { filter } = await getGroup(trx, name);
+      const [claim] = filter === null ? [] : claimsIn(filter, nowMs);
+      if (claim !== undefined) {
+        throw new HubError(
+          'conflict',
+          `${name} is by ${claim}, which devices say of themselves: such a group decides about no keys`,
+        );
+      }
+    }
+    const before = await groupsOfModel(trx, model);
+    const wanted = [...new Set([...before, ...add])].filter((name) => !remove.includes(name)).toSorted();
+    if (wanted.length > groupsOfModelMax)
+      throw new HubError('conflict', `a model is for at most ${groupsOfModelMax} groups: put groups together`);
+    const added = wanted.filter((name) => !before.includes(name));
+    const removed = before.filter((name) => !wanted.includes(name));
+    if (added.length + removed.length === 0) return before;
+    if (removed.length > 0)
+      await trx.deleteFrom('model_group').where('model', '=', model).where('group_name', 'in', removed).execute();
+    for (const name of added)
+      await trx.insertInto('model_group').values({ model, group_name: name, assigned_at: nowMs }).execute();
+    const data = { added: added.slice(0, namedMax), removed: removed.slice(0, namedMax), groups: wanted.length };
+    await appendEntry(trx, { at: nowMs, kind: 'model-assigned', actor, subject: `model:${model}`, data });
+    return wanted;
+  });
+}
+
+// An audit entry has at most 8 KiB.
+const namedMax = 50;
