@@ -8,6 +8,7 @@ import { accessSync, constants, existsSync, readFileSync, statSync, writeFileSyn
 import { createHash } from 'node:crypto';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildNative } from './build-native.mjs';
 import { parts, sets } from './parts.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -19,6 +20,7 @@ const wanted = sets[set];
 if (wanted === undefined) fail(`expected one of ${Object.keys(sets).join(', ')}, found ${set}`);
 installDebianPackages(wanted.filter((name) => !isThere(parts[name])));
 installNpmPackages();
+buildNative();
 buildBinding();
 
 function installNpmPackages() {

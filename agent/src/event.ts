@@ -63,6 +63,8 @@ export type AgentEvent =
     }
   /** An opaque model is open for `edgekeep model run`. */
   | { readonly kind: 'ready'; readonly model: string; readonly version: string }
+  /** Which walls around the guard this machine cannot give. */
+  | { readonly kind: 'guard-walls'; readonly missing: readonly string[] }
   | { readonly kind: 'locked'; readonly model: string; readonly why: string }
   | { readonly kind: 'guard-ended'; readonly model: string; readonly why: string }
   | {

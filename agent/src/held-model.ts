@@ -2,6 +2,7 @@
 // ends, the guard is stopped and every byte is wiped.
 import type { Lease } from '@edgekeep/core/access/lease';
 import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
+import type { GuardListener } from './guard/listener.ts';
 import { GuardProcess } from './guard/process.ts';
 import type { SandboxedProgram } from './guard/program.ts';
 import type { Sandbox } from './guard/sandbox.ts';
@@ -10,10 +11,13 @@ import type { Life } from './life.ts';
 import type { VerifiedModel } from './model.ts';
 import type { OpenedModel } from './opened-model.ts';
 
-/** What guards of this machine run as. */
+/** What guards of this machine run as, and their limits; those left out have defaults. */
 export interface GuardHost {
   readonly program: SandboxedProgram;
   readonly sandbox: Sandbox;
+  readonly readyMsMax?: number | undefined;
+  readonly inferenceMsMax?: number | undefined;
+  readonly memoryBytesMax?: number | undefined;
 }
 
 export class HeldModel {
@@ -34,6 +38,7 @@ export class HeldModel {
     grant: Pick<KeyGrant, 'lease' | 'life'>,
     opened: OpenedModel,
     host: () => Promise<GuardHost>,
+    listener: Pick<GuardListener, 'prepare'> | undefined,
   ): Promise<HeldModel> {
     if (model.use === 'program') return new HeldModel(model, grant, undefined, opened);
     try {
@@ -48,10 +53,9 @@ export class HeldModel {
         } as const;
       });
       const { name, version, manifest } = model;
-      const { program, sandbox } = await host();
       const guard = await GuardProcess.start({
-        program,
-        sandbox,
+        ...(await host()),
+        doors: await listener?.prepare(),
         model: { name, version },
         files,
         settings: manifest.guard,

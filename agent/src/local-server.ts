@@ -1,6 +1,7 @@
 // One small HTTP server for programs on this device: GET only, no bodies, few connections, short deadlines, on a Unix socket or on loopback.
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { isLoopbackRequest } from '@edgekeep/core/loopback-request';
 import { AgentError } from './error.ts';
 
 export type Answerer = (request: LocalRequest, response: ServerResponse) => Promise<void>;
@@ -21,8 +22,6 @@ const headerBytesMax = 4_096;
 const headersTimeoutMs = 5_000;
 const idleMsDefault = 5_000;
 const urlCharactersMax = 2_048;
-// A browser that was told a name for 127.0.0.1 sends that name: only these are ours (DNS rebinding).
-const loopbackHost = /^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?$/;
 
 export class LocalServer {
   readonly #server: Server;
@@ -85,7 +84,7 @@ async function respond(
     if (request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined) {
       return sendError(response, 413, 'payload-too-large', 'a request has no body here');
     }
-    if (where.kind === 'loopback' && !isOurs(request)) {
+    if (where.kind === 'loopback' && !isLoopbackRequest(request.headers)) {
       return sendError(response, 403, 'origin-refused', 'not for web pages: ask 127.0.0.1, without an Origin header');
     }
     const asked = parseTarget(request.url ?? '');
@@ -96,10 +95,6 @@ async function respond(
     if (response.headersSent) response.destroy();
     else sendError(response, 500, 'failed', 'the agent could not do this: its log has the reason');
   }
-}
-
-function isOurs({ headers }: IncomingMessage): boolean {
-  return headers.origin === undefined && loopbackHost.test(headers.host ?? '');
 }
 
 function parseTarget(target: string): LocalRequest | undefined {

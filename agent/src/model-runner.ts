@@ -225,7 +225,7 @@ export class ModelRunner {
 
   /** Opens the key, opens the files with it, zeroes it, and starts the guard. */
   async #open(model: VerifiedModel, grant: KeyGrant, signal: AbortSignal): Promise<HeldModel> {
-    const { rootOfTrust, store, versions, guardHost, emit } = this.#parts;
+    const { rootOfTrust, store, versions, guardHost, listener, emit } = this.#parts;
     this.#place = 'key';
     const modelKey = await rootOfTrust.openKey(grant.wrappedKey, { leaseId: grant.lease.id });
     let opened: OpenedModel;
@@ -248,7 +248,7 @@ export class ModelRunner {
       // The TPM, too, opens no earlier version from now on.
       if (replaces) await endLeases(rootOfTrust, emit);
       this.#place = 'guard';
-      return await HeldModel.take(model, grant, opened, guardHost);
+      return await HeldModel.take(model, grant, opened, guardHost, listener);
     } catch (error) {
       await opened[Symbol.asyncDispose]();
       throw error;
@@ -301,9 +301,9 @@ export class ModelRunner {
   async #watchGuard(held: HeldModel): Promise<void> {
     if (held.guard === undefined) return;
     const since = performance.now();
-    const { asked, exitCode, signal, errorText } = await held.guard.exited;
+    const { asked, exitCode, signal, errorText, fault } = await held.guard.exited;
     if (asked || this.#held !== held) return;
-    const why = `the guard ended (${signal ?? exitCode}): ${errorText.trim().slice(-300)}`;
+    const why = `the guard ended (${fault ?? signal ?? exitCode}): ${errorText.trim().slice(-300)}`;
     this.#parts.emit({ kind: 'guard-ended', model: this.name, why });
     await this.lock(why);
     this.#crashes = performance.now() - since > steadyAfterMs ? 0 : this.#crashes + 1;

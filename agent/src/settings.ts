@@ -121,6 +121,18 @@ export const agentSettingsSchema = z.strictObject({
       imaLogFile: path.optional(),
     })
     .prefault({}),
+  guard: z
+    .strictObject({
+      /** How long a guard may take to show that it runs behind its walls, in seconds. */
+      probeSecondsMax: z.number().min(1).max(3_600).default(60),
+      /** How long a guard may take to read and load its model, in seconds. */
+      readySecondsMax: z.number().min(1).max(3_600).default(120),
+      /** How long one inference may take, in seconds; a guard that takes longer is ended and started again. */
+      inferenceSecondsMax: z.number().min(0.1).max(3_600).default(30),
+      /** What one guard may allocate, in MiB; left out: 1024 and four times the size of its model. */
+      memoryMebibytesMax: z.int().min(768).max(1_048_576).optional(),
+    })
+    .prefault({}),
   /** How often the device checks in with the hub, in seconds. */
   checkinSeconds: z.number().min(0.1).max(3_600).default(30),
   /** The longest pause between two attempts to reach the hub, in seconds. */

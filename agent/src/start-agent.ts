@@ -25,10 +25,10 @@ import { Witness } from './audit.ts';
 import { HubLink } from './connection.ts';
 import { DesiredStore } from './desired.ts';
 import { AgentError } from './error.ts';
-import type { Emit, TimedEvent } from './event.ts';
+import { type Emit, failureEvent, type TimedEvent } from './event.ts';
 import { GuardListener } from './guard/listener.ts';
-import { guardProgram } from './guard/program.ts';
-import { findSandbox } from './guard/sandbox-probe.ts';
+import { guardHostOf } from './guard/host.ts';
+import { removeLeftFolders } from './guard/sandbox-probe.ts';
 import type { GuardHost } from './held-model.ts';
 import type { Answer, Send } from './hub-api.ts';
 import { HubTime } from './hub-time.ts';
@@ -89,7 +89,7 @@ const localPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
 /** Starts an agent. Resolves when it runs; whether it reaches its hub is told by events. Throws `settings-invalid`, `state-invalid` and hardware errors. */
 export async function startAgent(settings: AgentSettings, options: AgentOptions = {}): Promise<Agent> {
   const { clock = Date.now, elapsed = () => performance.now(), random = Math.random } = options;
-  const { guardHost = defaultGuardHost, machine = thisMachine, onEvent } = options;
+  const { guardHost = () => guardHostOf(settings), machine = thisMachine, onEvent } = options;
   const clocks = { clock, elapsed };
   const hubTime = new HubTime(clocks);
   const events: TimedEvent[] = [];
@@ -120,8 +120,14 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
   const roots = await KnownRoots.open(folder.knownRoots, pinned.authorityPem);
   const listeners = await openListeners(settings, folder, opening);
 
-  // Found out while the device attests; whoever starts the first guard meets the error.
-  if (listeners.size > 0) guardHost().catch(() => undefined);
+  if (listeners.size > 0) {
+    await removeLeftFolders();
+    // Found out while the device attests. A failure is kept for nobody: the next to ask tries again and meets it.
+    guardHost().then(
+      ({ sandbox }) => emit({ kind: 'guard-walls', missing: sandbox.degraded }),
+      (error: unknown) => emit(failureEvent('guard', error)),
+    );
+  }
 
   const identity: IdentityParts = { deviceId, rootOfTrust, prover, clocks, hubTime };
   const common = { deviceId, prover, rootOfTrust, trust: pinned.trust, clocks, hubTime, random, emit };
@@ -351,15 +357,4 @@ async function openWorkloadSockets(
     const where = { kind: 'socket', path, mode: socketModes[socketMode] } as const;
     opening.use(await LocalServer.open(where, workloadApi(workloads, name)));
   }
-}
-
-let host: Promise<GuardHost> | undefined;
-
-/** Which walls work is found out once a process, when the first guard is started. */
-function defaultGuardHost(): Promise<GuardHost> {
-  host ??= (async () => {
-    const program = guardProgram();
-    return { program, sandbox: await findSandbox(program) };
-  })();
-  return host;
 }

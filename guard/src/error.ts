@@ -9,6 +9,7 @@ export const guardErrorCodes = [
   'request-invalid',
   'request-too-large',
   'encoding-unsupported',
+  'origin-refused',
   'path-unknown',
   'method-not-allowed',
   'model-unknown',

@@ -2,6 +2,8 @@
 // Follows spec/inference.md.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { isLoopbackRequest } from '@edgekeep/core/loopback-request';
+import type { GuardDoor } from '@edgekeep/core/model/guard-protocol';
 import { Counts } from './counts.ts';
 import { GuardError, type GuardErrorCode } from './error.ts';
 import type { GuardedModel } from './guarded-model.ts';
@@ -26,6 +28,7 @@ const statusOf: Readonly<Record<GuardErrorCode, number>> = {
   'request-invalid': 400,
   'request-too-large': 413,
   'encoding-unsupported': 415,
+  'origin-refused': 403,
   'path-unknown': 404,
   'model-unknown': 404,
   'method-not-allowed': 405,
@@ -51,6 +54,8 @@ export class InferenceServer {
   readonly #lane = new Lane(waitingMax, waitingMsMax);
   readonly #bodies = new BodyBudget();
   readonly #sockets = new Set<Socket>();
+  /** Those that came over TCP, where a web page can knock. */
+  readonly #loopback = new WeakSet<Socket>();
   #retiring: PromiseWithResolvers<void> | undefined;
   #stopping = false;
 
@@ -75,12 +80,13 @@ export class InferenceServer {
   }
 
   /** Serves HTTP on a connection. One beyond the limit is closed. */
-  accept(socket: Socket): void {
+  accept(socket: Socket, kind: GuardDoor['kind'] = 'local'): void {
     if (this.#stopping || this.#retiring !== undefined || this.#sockets.size >= connectionsMax) {
       socket.destroy();
       return;
     }
     this.#sockets.add(socket);
+    if (kind === 'loopback') this.#loopback.add(socket);
     socket.on('close', () => {
       this.#sockets.delete(socket);
       if (this.#sockets.size === 0) this.#retiring?.resolve();
@@ -115,6 +121,9 @@ export class InferenceServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => undefined);
     try {
+      if (this.#loopback.has(request.socket) && !isLoopbackRequest(request.headers)) {
+        throw new GuardError('origin-refused', 'not for web pages: ask 127.0.0.1, without an Origin header');
+      }
       const route = routeOf(request.method ?? '', request.url ?? '');
       if (route.kind === 'infer') {
         this.#assertServed(route);

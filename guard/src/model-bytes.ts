@@ -8,24 +8,33 @@ import type { ModelBytes } from './session.ts';
 /** A single read call gives at most 2 GiB on Linux. */
 const readBytesMax = 1024 * 1024 * 1024;
 
-/** Reads every file and closes its descriptor; a file shorter than it should be throws `file-read`. */
-export function readModels(files: readonly GuardFile[]): { primary: ModelBytes; fallback: ModelBytes | undefined } {
+/**
+ * Reads every file and closes its descriptor; a file shorter than it should be throws `file-read`. `received` are the bytes of files without a
+ * descriptor.
+ */
+export function readModels(
+  files: readonly GuardFile[],
+  received: ReadonlyMap<GuardFile, Buffer> = new Map(),
+): { primary: ModelBytes; fallback: ModelBytes | undefined } {
+  const bytesOf = (file: GuardFile) => received.get(file) ?? readWhole(file);
   const primary = modelFileOf(files, 'primary');
   if (primary === undefined) throw new GuardError('order-invalid', 'no primary model among the files');
   const fallback = modelFileOf(files, 'fallback');
-  const data = files.filter((file) => file.role === 'data').map((file) => ({ file, bytes: readWhole(file) }));
+  const data = files.filter((file) => file.role === 'data').map((file) => ({ file, bytes: bytesOf(file) }));
   const read = (file: GuardFile): ModelBytes => {
     const format = modelFormat(file) === 'ort' ? 'ort' : 'onnx';
     const externalData =
       format === 'ort'
         ? []
         : data.map((entry) => ({ location: externalDataLocation(file.path, entry.file.path), bytes: entry.bytes }));
-    return { format, bytes: readWhole(file), externalData };
+    return { format, bytes: bytesOf(file), externalData };
   };
   return { primary: read(primary), fallback: fallback && read(fallback) };
 }
 
 function readWhole(file: GuardFile): Buffer {
+  if (file.descriptor === undefined)
+    throw new GuardError('order-invalid', `${file.path}: neither bytes nor descriptor`);
   // Not from Node's shared pool: these bytes are zeroed as a whole later.
   const bytes = Buffer.allocUnsafeSlow(file.size);
   let offset = 0;

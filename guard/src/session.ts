@@ -1,6 +1,8 @@
 // One loaded model: opened from bytes in memory, run, released, zeroed. The only file that runs ONNX Runtime.
 import { InferenceSession, Tensor } from './runtime.ts';
 import { GuardError } from './error.ts';
+import { elementsMax } from './limits.ts';
+import { externalLocations } from './onnx-locations.ts';
 import {
   datatypeOfRuntime,
   datatypes,
@@ -30,6 +32,7 @@ export class ModelSession {
   static async open(model: ModelBytes): Promise<ModelSession> {
     const bytes = [model.bytes, ...model.externalData.map((file) => file.bytes)];
     try {
+      if (model.format === 'onnx') assertOwnFiles(model);
       return new ModelSession(await InferenceSession.create(model.bytes, sessionOptions(model)), bytes);
     } catch (cause) {
       for (const buffer of bytes) buffer.fill(0);
@@ -73,6 +76,22 @@ export class ModelSession {
   }
 }
 
+/** ONNX Runtime opens whatever path a model names and its caller does not know: none such is left to it. */
+function assertOwnFiles({ bytes, externalData }: ModelBytes): void {
+  const known = new Set(externalData.map(({ location }) => location));
+  for (const location of known) {
+    if (/^\/|\\|(?:^|\/)\.\.(?:\/|$)/.test(location))
+      throw new GuardError('model-load', `the model's file ${JSON.stringify(location)} lies outside of its folder`);
+  }
+  for (const location of externalLocations(bytes)) {
+    if (!known.has(location))
+      throw new GuardError(
+        'model-load',
+        `the model takes weights from ${JSON.stringify(location)}, which is not among its files`,
+      );
+  }
+}
+
 function sessionOptions(model: ModelBytes): InferenceSession.SessionOptions {
   const common = { executionProviders: ['cpu'], logSeverityLevel: logSeverityError } as const;
   if (model.format === 'ort') {
@@ -102,6 +121,12 @@ function describe(metadata: InferenceSession.ValueMetadata): TensorInterface {
     );
   }
   const shape = metadata.shape.map((size) => (typeof size === 'number' ? size : -1));
+  // Sizes that a request chooses are bounded with the request.
+  const elements = shape.reduce((product, size) => product * Math.max(1, size), 1);
+  if (elements > elementsMax) {
+    const most = `at most ${elementsMax} are served`;
+    throw new GuardError('model-interface', `${metadata.name} declares ${elements} elements, ${most}`);
+  }
   return { name: metadata.name, datatype, shape };
 }
 

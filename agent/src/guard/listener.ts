@@ -1,14 +1,16 @@
-// Where applications reach a model: a Unix socket and, if enabled, a loopback TCP port. They belong to the agent and outlive guards;
-// each connection goes, unread, to the guard that serves now. Follows spec/inference.md section 1.
-import { chmod, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+// Where applications reach a model: a Unix socket and, if enabled, a loopback TCP port. Each guard inherits a listening socket of its own and takes
+// connections from it without the agent; the public name moves to it, in one rename, when the guard serves. While no guard serves, the name leads
+// to the agent, which answers 503. Follows spec/inference.md section 1.
+import { renameSync, rmSync } from 'node:fs';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { AgentError } from '../error.ts';
-import type { GuardProcess } from './process.ts';
+import { backlog, Door, GuardDoors, listening, socketMode } from './doors.ts';
 
-/** Owner and group may ask the model: which group is the operator's choice by the folder's ownership. */
-const socketMode = 0o660;
-/** Connections that wait to be accepted. */
-const backlog = 64;
+/** As many as a guard takes (guard/src/limits.ts). */
+const connectionsMax = 128;
+/** A client that does not close after a refusal is closed. */
+const refusedMs = 1_000;
 
 const unavailableBody = JSON.stringify({ error: 'model-unavailable: the device holds no key for this model now' });
 const unavailable = [
@@ -27,68 +29,105 @@ export interface ListenerOptions {
   readonly loopbackPort?: number | undefined;
 }
 
+/** A guard, as far as its connections go. */
+export interface ServingGuard {
+  readonly doors: GuardDoors | undefined;
+  readonly exited: Promise<unknown>;
+}
+
 export class GuardListener {
-  /** The TCP port in use, when there is one. */
-  readonly loopbackPort: number | undefined;
-  readonly #servers: readonly Server[];
-  readonly #target: { guard: GuardProcess | undefined };
+  readonly #socketPath: string;
+  readonly #responder: Door;
+  readonly #tcp: Server | undefined;
+  readonly #target: { loopback: string | undefined };
+  #serving: ServingGuard | undefined;
 
   /** @throws AgentError `guard-listener` */
-  static async open(options: ListenerOptions): Promise<GuardListener> {
-    const target: { guard: GuardProcess | undefined } = { guard: undefined };
-    const servers: Server[] = [];
+  static async open({ socketPath, loopbackPort }: ListenerOptions): Promise<GuardListener> {
+    const target: { loopback: string | undefined } = { loopback: undefined };
+    let responder: Door | undefined;
     try {
-      // What a killed agent left behind.
-      await rm(options.socketPath, { force: true });
-      servers.push(await listen(target, { path: options.socketPath, backlog }));
-      await chmod(options.socketPath, socketMode);
-      if (options.loopbackPort !== undefined) {
-        servers.push(await listen(target, { host: '127.0.0.1', port: options.loopbackPort, backlog }));
-      }
+      responder = await Door.listen(dirname(socketPath), socketMode, refuse);
+      const tcp = loopbackPort === undefined ? undefined : await listenOnLoopback(target, loopbackPort);
+      const listener = new GuardListener(socketPath, responder, tcp, target);
+      listener.serve(undefined);
+      return listener;
     } catch (cause) {
-      for (const server of servers) server.close();
+      responder?.[Symbol.dispose]();
       const message = cause instanceof Error ? cause.message : String(cause);
       throw new AgentError('guard-listener', `cannot listen for inference requests: ${message}`, { cause });
     }
-    return new GuardListener(servers, target);
   }
 
-  private constructor(servers: readonly Server[], target: { guard: GuardProcess | undefined }) {
-    this.#servers = servers;
+  private constructor(
+    socketPath: string,
+    responder: Door,
+    tcp: Server | undefined,
+    target: { loopback: string | undefined },
+  ) {
+    this.#socketPath = socketPath;
+    this.#responder = responder;
+    this.#tcp = tcp;
     this.#target = target;
-    this.loopbackPort = servers
-      .map((server) => server.address())
-      .find((address): address is AddressInfo => typeof address === 'object' && address !== null)?.port;
   }
 
-  /** New connections go to this guard from now on; undefined answers them with 503. */
-  serve(guard: GuardProcess | undefined): void {
-    this.#target.guard = guard;
+  /** The TCP port in use, when there is one. */
+  get loopbackPort(): number | undefined {
+    const address = this.#tcp?.address();
+    return isAddress(address) ? address.port : undefined;
+  }
+
+  /** Sockets for a guard that is to be started. */
+  async prepare(): Promise<GuardDoors> {
+    return GuardDoors.make(dirname(this.#socketPath), this.#tcp !== undefined);
+  }
+
+  /** New connections go to this guard from now on, until it ends; undefined, or a guard without doors, answers them with 503. */
+  serve(guard: ServingGuard | undefined): void {
+    this.#serving = guard;
+    this.#target.loopback = guard?.doors?.loopback;
+    if (guard?.doors === undefined) return this.#responder.appearAs(this.#socketPath);
+    renameSync(guard.doors.local, this.#socketPath);
+    void guard.exited.then(() => {
+      if (this.#serving === guard) this.serve(undefined);
+    });
   }
 
   [Symbol.dispose](): void {
-    this.#target.guard = undefined;
-    // Listening ends, and the Unix socket is gone, at once. Node's `close` event would wait for connections that are the guard's by now.
-    for (const server of this.#servers) server.close();
+    this.#serving = undefined;
+    this.#target.loopback = undefined;
+    // The name is gone at once. Node's `close` event would wait for connections.
+    rmSync(this.#socketPath, { force: true });
+    this.#responder[Symbol.dispose]();
+    this.#tcp?.close();
   }
 }
 
-async function listen(target: { readonly guard: GuardProcess | undefined }, where: object): Promise<Server> {
-  // Paused: not a byte of a request is read in the process that holds the keys.
-  const server = createServer({ pauseOnConnect: true }, (socket) => {
+// TCP has no name to rename, and a guard has no network: the agent passes on what comes, unread.
+async function listenOnLoopback(target: { readonly loopback: string | undefined }, port: number): Promise<Server> {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
     socket.on('error', () => undefined);
-    if (target.guard?.accept(socket) !== true) refuse(socket);
+    if (target.loopback === undefined) return refuse(socket);
+    const guard = connect({ path: target.loopback, allowHalfOpen: true });
+    guard.once('connect', () => {
+      socket.pipe(guard);
+      guard.pipe(socket);
+    });
+    guard.once('error', () => (guard.connecting || guard.bytesRead === 0 ? refuse(socket) : socket.destroy()));
+    guard.once('close', () => socket.destroySoon());
+    socket.once('close', () => guard.destroy());
   });
-  const listening = Promise.withResolvers<void>();
-  server.once('error', listening.reject);
-  server.listen(where, listening.resolve);
-  await listening.promise;
+  server.maxConnections = connectionsMax;
+  await listening(server, { host: '127.0.0.1', port, backlog });
   return server;
+}
+
+function isAddress(address: AddressInfo | string | null | undefined): address is AddressInfo {
+  return typeof address === 'object' && address !== null;
 }
 
 function refuse(socket: Socket): void {
   socket.end(unavailable);
   socket.resume();
-  // Whoever does not close after the answer is closed.
-  socket.setTimeout(1_000, () => socket.destroy());
+  socket.setTimeout(refusedMs, () => socket.destroy());
 }

@@ -36,6 +36,7 @@ test('a guarded model answers on the Unix socket and on loopback, and its counts
   await withListener(async (listener, socketPath) => {
     const counts: GuardCounts[] = [];
     const guard = await startGuard(await openFixtures('primary', 'fallback'), {
+      doors: await listener.prepare(),
       program,
       sandbox,
       settings,
@@ -64,7 +65,12 @@ test('a guarded model answers on the Unix socket and on loopback, and its counts
 
 test('external data is found by its name beside the model', async () => {
   await withListener(async (listener, socketPath) => {
-    await using guard = await startGuard(await openFixtures('external'), { program, sandbox, settings });
+    await using guard = await startGuard(await openFixtures('external'), {
+      program,
+      sandbox,
+      doors: await listener.prepare(),
+      settings,
+    });
     listener.serve(guard);
     assert.match((await ask({ socketPath }, infer, imageRequest(0.25))).text, /"label":"dark"/);
   });
@@ -73,7 +79,11 @@ test('external data is found by its name beside the model', async () => {
 test('without a guard, and after it stopped, requests are answered with 503', async () => {
   await withListener(async (listener, socketPath) => {
     assert.equal((await ask({ socketPath }, '/v2/health/ready')).status, 503);
-    const guard = await startGuard(await openFixtures('primary'), { program, sandbox });
+    const guard = await startGuard(await openFixtures('primary'), {
+      program,
+      sandbox,
+      doors: await listener.prepare(),
+    });
     listener.serve(guard);
     assert.equal((await ask({ socketPath }, '/v2/health/ready')).status, 200);
     await guard.stop();
@@ -83,9 +93,18 @@ test('without a guard, and after it stopped, requests are answered with 503', as
 
 test('a new guard takes over new connections while the old one finishes', async () => {
   await withListener(async (listener, socketPath) => {
-    const first = await startGuard(await openFixtures('primary'), { program, sandbox });
+    const first = await startGuard(await openFixtures('primary'), {
+      program,
+      sandbox,
+      doors: await listener.prepare(),
+    });
     listener.serve(first);
-    await using second = await startGuard(await openFixtures('primary'), { program, sandbox, settings });
+    await using second = await startGuard(await openFixtures('primary'), {
+      program,
+      sandbox,
+      doors: await listener.prepare(),
+      settings,
+    });
     assert.match((await ask({ socketPath }, infer, imageRequest(0.75))).text, /"verdict":"unguarded"/);
     listener.serve(second);
     await first.stop();
@@ -141,7 +160,8 @@ test('a guard that dies is noticed, with nobody having asked for it', async () =
   const guard = await startGuard(await openFixtures('primary'), { program, sandbox });
   process.kill(guard.processId ?? 0, 'SIGKILL');
   const exit = await guard.exited;
-  assert.deepEqual([exit.asked, exit.signal], [false, 'SIGKILL']);
+  // `unshare`, which waits for a guard in a process namespace, ends with a status of its own.
+  assert.deepEqual([exit.asked, exit.exitCode === 0], [false, false]);
 });
 
 test('a guard that does not stop in time is killed', async () => {
@@ -164,7 +184,11 @@ test('a program that cannot be run is named', async () => {
 
 test('a client that stays connected does not keep the guard from stopping', async () => {
   await withListener(async (listener, socketPath) => {
-    const guard = await startGuard(await openFixtures('primary'), { program, sandbox });
+    const guard = await startGuard(await openFixtures('primary'), {
+      program,
+      sandbox,
+      doors: await listener.prepare(),
+    });
     listener.serve(guard);
     const client = connect(socketPath);
     await new Promise((resolve) => client.once('connect', resolve));

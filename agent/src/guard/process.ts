@@ -1,29 +1,24 @@
-// One guard process: started with opened files, given connections, stopped within a deadline. Follows spec/guard.md section 5.
-import { spawn, type ChildProcess } from 'node:child_process';
-import type { Socket } from 'node:net';
-import {
-  guardReportSchema,
-  type GuardCounts,
-  type GuardFile,
-  type GuardOrder,
-  type GuardReport,
-} from '@edgekeep/core/model/guard-protocol';
+// One guard process: started with opened files and listening sockets, watched, stopped within a deadline. Follows spec/guard.md section 5.
+import type { GuardCounts, GuardFile, GuardReport } from '@edgekeep/core/model/guard-protocol';
 import type { GuardSettings } from '@edgekeep/core/model/guard-settings';
 import { AgentError } from '../error.ts';
+import type { GuardDoors } from './doors.ts';
+import { GuardChannel } from './guard-channel.ts';
 import type { SandboxedProgram } from './program.ts';
-import { sandboxCommand, type Sandbox, type SandboxPart } from './sandbox.ts';
-import { withRootFolder } from './sandbox-probe.ts';
+import { Pulse } from './pulse.ts';
+import { memoryBytesMaxDefault, type Sandbox, type SandboxPart } from './sandbox.ts';
+import { channelDescriptor, type GuardEnd, type RunningGuard, spawnGuard } from './spawned.ts';
 
 /** Reading and loading a model of several gigabytes from memory on a slow board. */
 export const readyMsMaxDefault = 120_000;
 /** The inference that runs when the order to stop comes has this long to end. */
 export const stopMsMaxDefault = 5_000;
-// The last lines are what explains a crash; more could only be a flood.
-const errorTextMax = 4_096;
 /** A guard that another one follows has this long for its last requests (guard/src/limits.ts), and then to end. */
 export const retireMsMaxDefault = 15_000;
-/** stdin, stdout, stderr and the channel come first. */
-const firstDescriptor = 4;
+/** One inference of a large model on a slow board. */
+export const inferenceMsMaxDefault = 30_000;
+/** What a model may take in memory for each of its own bytes: the file, the runtime's copy of the weights, and what it computes. */
+const memoryPerModelByte = 4;
 
 /** An opened file to hand over; `descriptor` is the agent's. */
 export type OpenedFile = Omit<GuardFile, 'descriptor'> & { readonly descriptor: number };
@@ -35,13 +30,22 @@ export interface GuardOptions {
   /** What `filesForGuard` chose. The guard reads them at offset 0; the agent may wipe and close them after `onFilesRead`. */
   readonly files: readonly OpenedFile[];
   readonly settings?: GuardSettings | undefined;
+  /** Where the guard takes connections; left out: nowhere. */
+  readonly doors?: GuardDoors | undefined;
   readonly onFilesRead?: () => void;
   /** Totals since the start, at most every five seconds. */
   readonly onCounts?: (counts: GuardCounts) => void;
-  readonly readyMsMax?: number;
+  readonly readyMsMax?: number | undefined;
   readonly stopMsMax?: number;
   readonly retireMsMax?: number;
+  /** A guard whose model takes longer for one inference is ended. */
+  readonly inferenceMsMax?: number | undefined;
+  /** What the guard may allocate; left out: by the size of its model. */
+  readonly memoryBytesMax?: number | undefined;
 }
+
+/** Why the agent ended a guard that nobody asked to end. */
+export type GuardFault = 'inference-timeout' | 'protocol-violation';
 
 /** How the process ended. `asked` tells a stop from a crash; `errorText` is the end of what it wrote to stderr. */
 export interface GuardExit {
@@ -50,6 +54,7 @@ export interface GuardExit {
   readonly signal: NodeJS.Signals | null;
   readonly counts: GuardCounts | undefined;
   readonly errorText: string;
+  readonly fault: GuardFault | undefined;
 }
 
 export class GuardProcess {
@@ -58,13 +63,16 @@ export class GuardProcess {
   readonly degraded: readonly SandboxPart[];
   /** Settles once, with how the process ended; never rejects. */
   readonly exited: Promise<GuardExit>;
-  readonly #child: ChildProcess;
+  readonly doors: GuardDoors | undefined;
+  readonly #running: RunningGuard;
+  readonly #channel: GuardChannel;
   readonly #options: GuardOptions;
   readonly #ready = Promise.withResolvers<Extract<GuardReport, { kind: 'ready' }>>();
+  #pulse: Pulse | undefined;
   #counts: GuardCounts | undefined;
   #asked: 'retire' | 'stop' | undefined;
+  #fault: GuardFault | undefined;
   #ended = false;
-  #errorText = '';
   #guarded = false;
   #fallback = false;
 
@@ -73,31 +81,28 @@ export class GuardProcess {
    * @throws AgentError `guard-failed` (it says why), `guard-ended` (it died), `guard-start` (it could not be run or was too slow)
    */
   static async start(options: GuardOptions): Promise<GuardProcess> {
-    const started = Promise.withResolvers<GuardProcess>();
-    // The folder stays as long as the process, whose file system is mounted on it.
-    void withRootFolder(async (folder) => {
-      const guard = new GuardProcess(options, folder);
-      started.resolve(guard.#started());
-      await guard.exited;
-    }).catch(started.reject);
-    return started.promise;
+    return new GuardProcess(options).#started();
   }
 
-  private constructor(options: GuardOptions, rootFolder: string) {
+  private constructor(options: GuardOptions) {
+    const { program, sandbox, files, doors } = options;
     this.#options = options;
     this.model = options.model;
-    this.degraded = options.sandbox.degraded;
-    const { command, args, environment } = sandboxCommand(options.sandbox, options.program, rootFolder);
-    this.#child = spawn(command, args, {
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc', ...options.files.map((file) => file.descriptor)],
-      env: { ...environment },
-      cwd: '/',
+    this.degraded = sandbox.degraded;
+    this.doors = doors;
+    const size = files.reduce((sum, file) => sum + file.size, 0);
+    const memory = options.memoryBytesMax ?? memoryBytesMaxDefault + memoryPerModelByte * size;
+    const descriptors = [...(doors?.doors ?? []), ...files].map(({ descriptor }) => descriptor);
+    this.#running = spawnGuard({ program, sandbox }, descriptors, memory);
+    this.#channel = new GuardChannel(this.#running.stream, {
+      onReport: (report) => this.#take(report),
+      onViolation: (why) => this.#end('protocol-violation', why),
     });
     this.exited = this.#watch();
   }
 
   get processId(): number | undefined {
-    return this.#child.pid;
+    return this.#running.processId;
   }
 
   /** Whether answers carry verdicts. */
@@ -115,18 +120,16 @@ export class GuardProcess {
     return this.#counts;
   }
 
-  /** Hands a connection over, unread: accept it with `pauseOnConnect`. False when the guard does not take any more. */
-  accept(socket: Socket): boolean {
-    if (this.#asked !== undefined || this.#ended || !this.#child.connected) return false;
-    this.#send({ kind: 'connection' }, socket);
-    return true;
+  /** Whether it takes connections. */
+  get serving(): boolean {
+    return this.#asked === undefined && !this.#ended && this.#channel.open;
   }
 
   /** Ends the guard: it releases the model and zeroes its bytes, and is killed when that takes too long. Can be called again. */
   async stop(): Promise<GuardExit> {
     if (this.#asked !== 'stop' && !this.#ended) {
       this.#asked = 'stop';
-      this.#send({ kind: 'stop' });
+      this.#channel.send({ kind: 'stop' });
     }
     return this.#exitWithin(this.#options.stopMsMax ?? stopMsMaxDefault);
   }
@@ -135,13 +138,13 @@ export class GuardProcess {
   async retire(): Promise<GuardExit> {
     if (this.#asked === undefined && !this.#ended) {
       this.#asked = 'retire';
-      this.#send({ kind: 'retire' });
+      this.#channel.send({ kind: 'retire' });
     }
     return this.#exitWithin(this.#options.retireMsMax ?? retireMsMaxDefault);
   }
 
   async #exitWithin(milliseconds: number): Promise<GuardExit> {
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), milliseconds);
+    const timer = setTimeout(() => this.#running.kill(), milliseconds);
     try {
       return await this.exited;
     } finally {
@@ -155,26 +158,21 @@ export class GuardProcess {
 
   async #started(): Promise<this> {
     const limit = this.#options.readyMsMax ?? readyMsMaxDefault;
-    const timer = setTimeout(
-      () => this.#ready.reject(new AgentError('guard-start', `the guard was not ready within ${limit} ms`)),
-      limit,
-    );
-    const { files, model, settings } = this.#options;
-    this.#send({
-      kind: 'configure',
-      model: { name: model.name, version: model.version },
-      files: files.map(({ path, role, mediaType, size }, index) => {
-        return { path, role, mediaType, size, descriptor: firstDescriptor + index };
-      }),
-      ...(settings === undefined ? {} : { settings }),
-    });
+    const late = `the guard was not ready within ${limit / 1_000} s (guard.readySecondsMax)`;
+    const timer = setTimeout(() => this.#ready.reject(new AgentError('guard-start', late)), limit);
+    this.#configure();
     try {
       const ready = await this.#ready.promise;
       this.#guarded = ready.guarded;
       this.#fallback = ready.fallback;
+      this.#pulse = new Pulse(
+        this.#options.inferenceMsMax ?? inferenceMsMaxDefault,
+        () => this.#channel.send({ kind: 'ping' }),
+        () => this.#end('inference-timeout', 'no answer from the model within the deadline of one inference'),
+      );
       return this;
     } catch (error) {
-      this.#child.kill('SIGKILL');
+      this.#running.kill();
       await this.exited;
       throw error;
     } finally {
@@ -182,35 +180,42 @@ export class GuardProcess {
     }
   }
 
-  async #watch(): Promise<GuardExit> {
-    const child = this.#child;
-    child.on('message', (value) => this.#take(value));
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.#errorText = (this.#errorText + text).slice(-errorTextMax);
+  #configure(): void {
+    const { files, model, settings, doors } = this.#options;
+    let next = channelDescriptor + 1;
+    this.#channel.send({
+      kind: 'configure',
+      model: { name: model.name, version: model.version },
+      doors: (doors?.doors ?? []).map(({ kind }) => ({ kind, descriptor: next++ })),
+      files: files.map(({ path, role, mediaType, size }) => ({ path, role, mediaType, size, descriptor: next++ })),
+      ...(settings === undefined ? {} : { settings }),
     });
-    const ended = Promise.withResolvers<{ exitCode: number | null; signal: NodeJS.Signals | null }>();
-    child.on('error', (cause) => {
-      this.#ready.reject(new AgentError('guard-start', `the guard cannot be run: ${cause.message}`, { cause }));
-      // A process that never was has no exit of its own.
-      if (child.pid === undefined) ended.resolve({ exitCode: null, signal: null });
-    });
-    child.on('close', (exitCode, signal) => ended.resolve({ exitCode, signal }));
-    const exit = await ended.promise;
-    this.#ended = true;
-    this.#ready.reject(new AgentError('guard-ended', `the guard ended before it was ready: ${this.#errorText.trim()}`));
-    return { asked: this.#asked !== undefined, ...exit, counts: this.#counts, errorText: this.#errorText };
+    // The guard has its own by now.
+    doors?.handedOver();
   }
 
-  /** The guard faces hostile input: what it says is parsed like anybody's, and one wrong word ends it. */
-  #take(value: unknown): void {
-    const parsed = guardReportSchema.safeParse(value);
-    if (!parsed.success) {
-      this.#ready.reject(new AgentError('guard-failed', 'the guard sent a message that is not in the protocol'));
-      this.#child.kill('SIGKILL');
-      return;
-    }
-    const report = parsed.data;
+  async #watch(): Promise<GuardExit> {
+    const { startError, ...end }: GuardEnd = await this.#running.ended;
+    this.#ended = true;
+    this.#pulse?.[Symbol.dispose]();
+    this.#channel.close();
+    this.#options.doors?.[Symbol.dispose]();
+    const cause = startError;
+    this.#ready.reject(
+      cause === undefined
+        ? new AgentError('guard-ended', `the guard ended before it was ready: ${end.errorText.trim()}`)
+        : new AgentError('guard-start', `the guard cannot be run: ${cause.message}`, { cause }),
+    );
+    return { asked: this.#asked !== undefined, ...end, counts: this.#counts, fault: this.#fault };
+  }
+
+  #take(report: GuardReport): void {
     switch (report.kind) {
+      case 'loaded':
+        return;
+      case 'pong':
+        this.#pulse?.answered();
+        return;
       case 'files-read':
         this.#options.onFilesRead?.();
         return;
@@ -228,14 +233,9 @@ export class GuardProcess {
     }
   }
 
-  #send(order: GuardOrder, socket?: Socket): void {
-    if (!this.#child.connected) {
-      socket?.destroy();
-      return;
-    }
-    // A channel that breaks now is a guard that ended: `exited` tells.
-    this.#child.send(order, socket, {}, (error) => {
-      if (error !== null) socket?.destroy();
-    });
+  #end(fault: GuardFault, why: string): void {
+    this.#fault ??= fault;
+    this.#ready.reject(new AgentError('guard-failed', `${fault}: ${why}`));
+    this.#running.kill();
   }
 }

@@ -9,6 +9,8 @@ export interface SandboxedProgram {
   readonly node: string;
   readonly main: string;
   readonly readable: readonly string[];
+  /** Installs the filter of system calls and runs what follows; undefined where it was not built. */
+  readonly helper?: string;
 }
 
 /** The guard of this source tree; `main` can be another entry beside it, for tests. */
@@ -17,7 +19,10 @@ export function guardProgram(main = 'main.ts'): SandboxedProgram {
   const core = packageFolder('@edgekeep/core', guard);
   const realCore = realpathSync(core);
   const runtime = packageFolder('onnxruntime-node', guard);
+  const helper = fileURLToPath(new URL('../../native/guard-filter', import.meta.url));
   return {
+    // Built where there is a compiler (scripts/build-native.mjs).
+    ...(existsSync(helper) ? { helper } : {}),
     node: realpathSync(process.execPath),
     main: join(guard, 'src', main),
     readable: [

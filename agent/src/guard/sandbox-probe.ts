@@ -1,33 +1,39 @@
 // Finds which walls work on this machine by running the guard behind them: all at once, and only if that fails one by one.
 // Follows spec/guard.md section 6.
-import { execFile } from 'node:child_process';
-import { mkdtemp, rmdir } from 'node:fs/promises';
+import { lstat, readdir, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AgentError } from '../error.ts';
+import { GuardChannel } from './guard-channel.ts';
 import type { SandboxedProgram } from './program.ts';
-import { sandboxCommand, sandboxParts, type Sandbox, type SandboxPart } from './sandbox.ts';
+import { helperParts, sandboxParts, type Sandbox, type SandboxPart } from './sandbox.ts';
+import { spawnGuard } from './spawned.ts';
 
 /** The conventional user and group without rights ("nobody"). */
 export const unprivilegedUserId = 65534;
 
-// What the guard says when it was started without a channel: it has loaded all its code by then, and so proven that it can.
-const notAChild = 'edgekeep guard: ';
-/** Loading takes a fraction of a second; a slow board may need some. */
-const probeMsMax = 20_000;
+/** Loading takes a fraction of a second on a server and ten on a small board that is busy. */
+export const probeMsMaxDefault = 60_000;
+
+export interface ProbeOptions {
+  readonly userId?: number;
+  /** Parts to leave out, for tests and for machines where an operator must; they count as degraded. */
+  readonly exclude?: readonly SandboxPart[];
+  readonly probeMsMax?: number | undefined;
+}
 
 /**
- * Throws `guard-start` when the guard does not even run without walls. `exclude` leaves parts out, for tests and for machines
- * where an operator must; they count as degraded.
+ * Throws `guard-start` when the guard does not even run without walls, and when it did not answer in time: that says nothing about the walls, so
+ * none is given up for it.
  */
-export async function findSandbox(
-  program: SandboxedProgram,
-  options: { readonly userId?: number; readonly exclude?: readonly SandboxPart[] } = {},
-): Promise<Sandbox> {
+export async function findSandbox(program: SandboxedProgram, options: ProbeOptions = {}): Promise<Sandbox> {
   const root = process.getuid?.() === 0;
-  const userId = options.userId ?? unprivilegedUserId;
+  const { userId = unprivilegedUserId, probeMsMax = probeMsMaxDefault } = options;
   const wanted = sandboxParts.filter(
-    (part) => options.exclude?.includes(part) !== true && (root || part !== 'unprivileged-user'),
+    (part) =>
+      options.exclude?.includes(part) !== true &&
+      (root || part !== 'own-user') &&
+      (program.helper !== undefined || !helperParts.some((name) => name === part)),
   );
   const sandboxOf = (parts: readonly SandboxPart[]): Sandbox => ({
     parts: new Set(parts),
@@ -36,35 +42,48 @@ export async function findSandbox(
     userId,
   });
   const everything = sandboxOf(wanted);
-  if ((await probe(everything, program)) === undefined) return everything;
-  const failure = await probe(sandboxOf([]), program);
+  if ((await probe(everything, program, probeMsMax)) === undefined) return everything;
+  const failure = await probe(sandboxOf([]), program, probeMsMax);
   if (failure !== undefined) throw new AgentError('guard-start', `the guard does not run on this machine: ${failure}`);
   const working: SandboxPart[] = [];
   for (const part of wanted) {
-    if ((await probe(sandboxOf([...working, part]), program)) === undefined) working.push(part);
+    if ((await probe(sandboxOf([...working, part]), program, probeMsMax)) === undefined) working.push(part);
   }
   return sandboxOf(working);
 }
 
-/** Undefined when the guard ran, else what was said instead. */
-async function probe(sandbox: Sandbox, program: SandboxedProgram): Promise<string | undefined> {
-  return withRootFolder(async (folder) => {
-    const { command, args, environment } = sandboxCommand(sandbox, program, folder);
-    return new Promise((resolve) => {
-      const options = { env: { ...environment }, cwd: '/', timeout: probeMsMax, killSignal: 'SIGKILL' } as const;
-      execFile(command, args, options, (error, _stdout, stderr) => {
-        resolve(stderr.startsWith(notAChild) ? undefined : stderr.trim() || (error?.message ?? 'it said nothing'));
-      });
-    });
+/** Undefined when the guard said on its own channel that it runs, else what happened instead. */
+async function probe(sandbox: Sandbox, program: SandboxedProgram, probeMsMax: number): Promise<string | undefined> {
+  const guard = spawnGuard({ program, sandbox }, [], undefined);
+  const said = Promise.withResolvers<'loaded' | 'late' | 'other'>();
+  const channel = new GuardChannel(guard.stream, {
+    onReport: ({ kind }) => said.resolve(kind === 'loaded' ? 'loaded' : 'other'),
+    onViolation: () => said.resolve('other'),
   });
+  const timer = setTimeout(() => said.resolve('late'), probeMsMax);
+  const first = await Promise.race([said.promise, guard.ended.then(() => 'ended' as const)]);
+  clearTimeout(timer);
+  guard.kill();
+  channel.close();
+  const { errorText, startError, exitCode, signal } = await guard.ended;
+  if (first === 'loaded') return undefined;
+  if (first === 'late') {
+    const limit = `${probeMsMax / 1_000} s`;
+    throw new AgentError('guard-start', `the guard did not answer within ${limit}: raise guard.probeSecondsMax`);
+  }
+  return startError?.message ?? (errorText.trim() || `it ended with ${signal ?? exitCode} and said nothing`);
 }
 
-/** Calls `use` with an empty folder that a sandbox can mount its file system on. Nothing is ever written into it from here. */
-export async function withRootFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-guard-'));
-  try {
-    return await use(folder);
-  } finally {
-    await rmdir(folder);
-  }
+/** Removes the empty folders that earlier versions left when they were killed. Only own and empty ones go. */
+export async function removeLeftFolders(folder = tmpdir()): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  const own = process.getuid?.();
+  const left = names.filter((name) => /^edgekeep-guard-\w{6}$/.test(name)).map((name) => join(folder, name));
+  await Promise.all(
+    left.map(async (path) => {
+      const found = await lstat(path).catch(() => undefined);
+      // rmdir(2) takes no folder that holds anything.
+      if (found?.isDirectory() === true && found.uid === own) await rmdir(path).catch(() => undefined);
+    }),
+  );
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, readlink, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, readlink, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,8 @@ import { z } from 'zod';
 import { openFixtures, settings, startGuard } from './fixtures.ts';
 import { guardProgram } from './program.ts';
 import { sandboxCommand, sandboxParts, type Sandbox } from './sandbox.ts';
-import { findSandbox, unprivilegedUserId, withRootFolder } from './sandbox-probe.ts';
+import { findSandbox, unprivilegedUserId } from './sandbox-probe.ts';
+import { spawnGuard } from './spawned.ts';
 
 const run = promisify(execFile);
 const attempts = guardProgram('fixtures/attempts-main.ts');
@@ -35,12 +36,13 @@ async function attemptIn(sandbox: Sandbox, nodePermissions: boolean): Promise<z.
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = z.custom<AddressInfo>((value) => typeof value === 'object').parse(server.address());
   try {
-    return await withRootFolder(async (folder) => {
-      const { command, args, environment } = sandboxCommand(sandbox, attempts, folder, nodePermissions);
-      const options = { env: { ...environment }, cwd: '/' };
-      const { stdout } = await run(command, [...args, String(port), own, '/nowhere'], options);
-      return resultsSchema.parse(JSON.parse(stdout));
+    const { command, args, environment } = sandboxCommand(sandbox, attempts, {
+      nodePermissions,
+      memoryBytesMax: 4 * 1024 ** 3,
     });
+    const options = { env: { ...environment }, cwd: '/' };
+    const { stdout } = await run(command, [...args, String(port), own, '/nowhere'], options);
+    return resultsSchema.parse(JSON.parse(stdout));
   } finally {
     server.close();
   }
@@ -68,7 +70,7 @@ test('the guard can read its own code and nothing else, write nothing, run nothi
     startWorker: 'ERR_ACCESS_DENIED',
     becomeRoot: 'EPERM',
     signalParent: 'EPERM',
-    connectLoopback: 'ENETUNREACH',
+    connectLoopback: 'EPERM',
   });
 });
 
@@ -84,10 +86,10 @@ test('the kernel alone stops what native code would try after getting past Node'
     readHostFile: 'ENOENT',
     readOtherProcess: 'ENOENT',
     writeOwnCode: 'EROFS',
-    runProgram: 'ENOENT',
+    runProgram: 'EPERM',
     becomeRoot: 'EPERM',
     signalParent: 'EPERM',
-    connectLoopback: 'ENETUNREACH',
+    connectLoopback: 'EPERM',
   });
 });
 
@@ -130,8 +132,11 @@ test('the running guard has no capabilities, no new privileges, no core dump and
   for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'])
     assert.match(status, new RegExp(`^${set}:\\s0{16}$`, 'm'));
   assert.match(status, /^NoNewPrivs:\s1$/m);
-  assert.match(await readFile(`/proc/${guard.processId}/limits`, 'utf8'), /^Max core file size\s+0\s+0/m);
-  for (const kind of ['net', 'ipc', 'mnt']) {
+  assert.match(status, /^Seccomp:\s2$/m);
+  const limits = await readFile(`/proc/${guard.processId}/limits`, 'utf8');
+  assert.match(limits, /^Max core file size\s+1\s+1\s/m);
+  assert.match(limits, /^Max data size\s+\d+\s+\d+\s/m);
+  for (const kind of ['net', 'ipc', 'mnt', 'pid']) {
     assert.notEqual(await readlink(`/proc/${guard.processId}/ns/${kind}`), await readlink(`/proc/self/ns/${kind}`));
   }
   // The descriptors of the model files are closed: nothing is left to read them by.
@@ -156,4 +161,81 @@ test('when the agent is killed the guard is gone', async (t) => {
   agent.kill('SIGKILL');
   await ended;
   assert.throws(() => process.kill(processId, 0), { code: 'ESRCH' });
+});
+
+/** The attacker's program, built for this test; undefined without a compiler. */
+async function buildAttempts(folder: string): Promise<string | undefined> {
+  const program = join(folder, 'attempts');
+  const source = fileURLToPath(new URL('../../native/attempts.c', import.meta.url));
+  return run('cc', ['-O2', '-o', program, source]).then(
+    () => program,
+    () => undefined,
+  );
+}
+
+/** What native code got, by attempt. */
+async function nativeAttempts(sandbox: Sandbox, node: string): Promise<Readonly<Record<string, string>>> {
+  const guard = spawnGuard({ program: { ...guardProgram(), node }, sandbox }, [], 1024 * 1024 * 1024);
+  const { errorText, startError } = await guard.ended;
+  assert.equal(startError, undefined);
+  return Object.fromEntries(
+    errorText
+      .trim()
+      .split('\n')
+      .map((line): [string, string] => {
+        const [name = '', result = ''] = line.split(' ');
+        return [name, result];
+      }),
+  );
+}
+
+test('native code in the guard’s place reaches no process, file, socket or memory beyond its own', async (t) => {
+  const sandbox = await fullSandbox(t);
+  if (sandbox === undefined) return;
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-attempts-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const node = await buildAttempts(folder);
+  if (node === undefined) return t.skip('a C compiler is not installed');
+  await chmod(folder, 0o755);
+  const before = await nativeAttempts({ ...sandbox, parts: new Set(['parent-death-signal']) }, node);
+  assert.deepEqual(
+    [before['signal-group'], before['new-process'], before['read-passwords']],
+    ['worked', 'worked', 'worked'],
+  );
+  assert.deepEqual(await nativeAttempts(sandbox, node), {
+    parent: '0',
+    'signal-parent': 'ESRCH',
+    'signal-group': 'EPERM',
+    'trace-parent': 'EPERM',
+    'new-socket': 'EPERM',
+    'new-network-socket': 'EPERM',
+    'new-namespace': 'EPERM',
+    // Its own program is below that folder, read-only as all else.
+    'write-file': 'EROFS',
+    'read-passwords': 'ENOENT',
+    'new-process': 'EPERM',
+    'raise-memory-limit': 'EPERM',
+    'two-gigabytes': 'ENOMEM',
+  });
+});
+
+test('without the native helper no signal reaches the agent all the same, also one to the whole process group', async (t) => {
+  const sandbox = await fullSandbox(t);
+  if (sandbox === undefined) return;
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-attempts-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const node = await buildAttempts(folder);
+  if (node === undefined) return t.skip('a C compiler is not installed');
+  await chmod(folder, 0o755);
+  let reached = 0;
+  const count = () => (reached += 1);
+  process.on('SIGUSR1', count);
+  t.after(() => process.off('SIGUSR1', count));
+  const parts = new Set([...sandbox.parts].filter((part) => part !== 'system-calls' && part !== 'landlock'));
+  // The same user as the agent, as under the shipped unit.
+  parts.delete('own-user');
+  const results = await nativeAttempts({ ...sandbox, parts }, node);
+  assert.equal(results['signal-parent'], 'ESRCH');
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(reached, 0);
 });

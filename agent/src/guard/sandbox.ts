@@ -1,5 +1,5 @@
-// The command that runs a Node program behind every wall this machine can give: a chain of standard tools that each replace
-// themselves with the next, so that descriptors and the IPC channel go straight through. Follows spec/guard.md section 6.
+// The command that runs a Node program behind every wall this machine can give: a chain of standard tools that each replace themselves with the
+// next, so that descriptors go straight through; `unshare` alone stays, as the parent of the process namespace. Follows spec/guard.md section 6.
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { SandboxedProgram } from './program.ts';
@@ -8,17 +8,24 @@ import type { SandboxedProgram } from './program.ts';
 export const sandboxParts = [
   'network-namespace',
   'ipc-namespace',
+  'process-namespace',
   'file-system',
   'no-new-privileges',
   'capabilities',
-  'unprivileged-user',
+  'own-user',
   'parent-death-signal',
   'core-limit',
+  'memory-limit',
+  'system-calls',
+  'landlock',
 ] as const;
+
+/** Those that the native helper gives, where it was built. */
+export const helperParts = ['system-calls', 'landlock'] as const;
 
 export type SandboxPart = (typeof sandboxParts)[number];
 
-/** What this machine gives. `degraded` names what it does not, for the status and the log. */
+/** What this machine gives. `degraded` names what it does not, for the status, the hub and the log. */
 export interface Sandbox {
   readonly parts: ReadonlySet<SandboxPart>;
   readonly degraded: readonly SandboxPart[];
@@ -34,26 +41,39 @@ export interface SandboxCommand {
   readonly environment: Readonly<Record<string, string>>;
 }
 
+export interface SandboxOptions {
+  /** What the program may allocate, in bytes; used with the part `memory-limit` only. */
+  readonly memoryBytesMax?: number;
+  readonly nodePermissions?: boolean;
+}
+
+/** Node and ONNX Runtime without a model reserve 640 MiB, of which they touch 130; the rest is for requests and what the model computes. */
+export const memoryBytesMaxDefault = 1024 * 1024 * 1024;
+
 const toolFolders = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 /** All that the guard gets: nothing of the agent's own environment, which may hold tokens. */
 const environment = { PATH: toolFolders.join(':'), ORT_DISABLE_TELEMETRY: '1' } as const;
 const rootScript = fileURLToPath(new URL('sandbox-root.sh', import.meta.url));
 /** Loader and shared libraries, and what ONNX Runtime reads to know the processor. Nothing in them is secret. */
 const systemPaths = ['/lib', '/lib64', '/usr/lib', '/usr/lib64', '/proc/cpuinfo', '/sys/devices/system/cpu'];
+/** Folders that are on every Linux system, one of which is covered by the program's own file system. */
+const coverable = ['/mnt', '/media', '/srv', '/home', '/dev/shm', '/tmp'];
+const namespaceParts = ['network-namespace', 'ipc-namespace', 'process-namespace', 'file-system'] as const;
 
-/** `rootFolder` is an empty folder to mount the program's file system on; used with the part `file-system` only. */
 export function sandboxCommand(
   sandbox: Sandbox,
   program: SandboxedProgram,
-  rootFolder: string,
-  nodePermissions = true,
+  { memoryBytesMax = memoryBytesMaxDefault, nodePermissions = true }: SandboxOptions = {},
 ): SandboxCommand {
   const chain = [
     ...unshare(sandbox),
-    ...ownRoot(sandbox, program, rootFolder),
-    ...(sandbox.parts.has('core-limit') ? [tool('prlimit'), '--core=0'] : []),
+    ...ownRoot(sandbox, program),
+    ...limits(sandbox, memoryBytesMax),
     ...setpriv(sandbox),
+    ...filtered(sandbox, program),
     program.node,
+    // From the first instruction on: whoever shares the user id could open the debugger.
+    '--disable-sigusr1',
     ...(nodePermissions ? permissions(program) : []),
     program.main,
   ];
@@ -66,31 +86,53 @@ function unshare({ parts, root }: Sandbox): readonly string[] {
     ...(parts.has('network-namespace') ? ['--net'] : []),
     ...(parts.has('ipc-namespace') ? ['--ipc'] : []),
     ...(parts.has('file-system') ? ['--mount', '--propagation=private'] : []),
+    // `unshare` waits outside the namespace, and its end is the end of what is inside.
+    ...(parts.has('process-namespace') ? ['--pid', '--fork', '--kill-child=KILL'] : []),
   ];
   if (flags.length === 0) return [];
-  return [tool('unshare'), ...(root ? [] : ['--user', '--map-root-user']), ...flags];
+  const isLeft = parts.has('process-namespace') && parts.has('parent-death-signal');
+  return [
+    ...(isLeft ? [tool('setpriv'), '--pdeathsig=KILL', '--'] : []),
+    tool('unshare'),
+    ...(root ? [] : ['--user', '--map-root-user']),
+    ...flags,
+  ];
 }
 
-function ownRoot({ parts }: Sandbox, program: SandboxedProgram, rootFolder: string): readonly string[] {
+function ownRoot({ parts }: Sandbox, program: SandboxedProgram): readonly string[] {
   if (!parts.has('file-system')) return [];
-  const paths = [...systemPaths, tool('prlimit'), tool('setpriv'), program.node, ...program.readable];
-  return [tool('sh'), rootScript, rootFolder, ...paths.filter((path) => existsSync(path)), '--'];
+  const tools = ['prlimit', 'setpriv'].map(tool);
+  const helper = program.helper !== undefined && helperParts.some((part) => parts.has(part)) ? [program.helper] : [];
+  const paths = [...systemPaths, ...tools, program.node, ...helper, ...program.readable];
+  const there = paths.filter((path) => existsSync(path));
+  const root = coverable.find((folder) => existsSync(folder) && !there.some((path) => path.startsWith(`${folder}/`)));
+  return [tool('sh'), rootScript, root ?? '/mnt', ...there, '--'];
+}
+
+function limits({ parts }: Sandbox, memoryBytesMax: number): readonly string[] {
+  const flags = [
+    // At one byte the kernel starts no program that collects core files either.
+    ...(parts.has('core-limit') ? ['--core=1'] : []),
+    ...(parts.has('memory-limit') ? [`--data=${memoryBytesMax}`] : []),
+  ];
+  return flags.length === 0 ? [] : [tool('prlimit'), ...flags];
 }
 
 function setpriv({ parts, root, userId }: Sandbox): readonly string[] {
-  const privileged = root || ['network-namespace', 'ipc-namespace', 'file-system'].some((part) => has(parts, part));
+  const privileged = root || namespaceParts.some((part) => parts.has(part));
   const flags = [
     ...(parts.has('no-new-privileges') ? ['--no-new-privs'] : []),
-    // Who is neither root nor in a user namespace has no capabilities to give up.
+    // A user that is neither root nor in a user namespace has no capabilities to give up.
     ...(parts.has('capabilities') ? ['--inh-caps=-all', ...(privileged ? ['--bounding-set=-all'] : [])] : []),
-    ...(parts.has('unprivileged-user') ? ['--clear-groups', `--reuid=${userId}`, `--regid=${userId}`] : []),
+    ...(parts.has('own-user') ? ['--clear-groups', `--reuid=${userId}`, `--regid=${userId}`] : []),
     ...(parts.has('parent-death-signal') ? ['--pdeathsig=KILL'] : []),
   ];
   return flags.length === 0 ? [] : [tool('setpriv'), ...flags, '--'];
 }
 
-function has(parts: ReadonlySet<string>, part: string): boolean {
-  return parts.has(part);
+function filtered({ parts }: Sandbox, { helper }: SandboxedProgram): readonly string[] {
+  const flags = helperParts.filter((part) => parts.has(part)).map((part) => `--${part}`);
+  return helper === undefined || flags.length === 0 ? [] : [helper, ...flags, '--'];
 }
 
 function permissions(program: SandboxedProgram): readonly string[] {

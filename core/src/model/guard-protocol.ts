@@ -1,5 +1,5 @@
-// The messages between agent and guard over the child process's IPC channel: JSON values, both ends strict. No message carries
-// an input, an output, a key or a model byte; files travel as inherited descriptors. Follows spec/guard.md section 5.
+// The messages between agent and guard: JSON values, one a line (guard-frames.ts), both ends strict. No message carries an input, an output or
+// a key; files travel as inherited descriptors, or as bytes after the order that names them. Follows spec/guard.md section 5.
 import { z } from 'zod';
 import { guardSettingsSchema } from './guard-settings.ts';
 
@@ -31,6 +31,7 @@ export type VerdictReason = (typeof verdictReasons)[number];
 // A manifest lists a model, its twin, a fallback, its twin and external data; more descriptors than this is a mistake.
 const filesMax = 64;
 const textMax = 1024;
+const doorsMax = 2;
 const count = z.int().min(0);
 
 const guardFile = z.strictObject({
@@ -39,21 +40,33 @@ const guardFile = z.strictObject({
   mediaType: z.string().min(1).max(textMax),
   /** Bytes; the guard reads exactly so many from offset 0. */
   size: z.int().min(1),
-  /** Number of the inherited descriptor in the guard process. */
+  /** Number of the inherited descriptor in the guard process; left out: its bytes follow the order on the channel. */
+  descriptor: z.int().min(3).optional(),
+});
+
+/** A listening socket that the guard inherits: where it takes connections once it serves. */
+const guardDoor = z.strictObject({
+  /** `loopback`: what comes there came over TCP, where web pages can knock; they get nothing. */
+  kind: z.enum(['local', 'loopback']),
   descriptor: z.int().min(3),
 });
 
+export type GuardDoor = z.infer<typeof guardDoor>;
+
 export type GuardFile = z.infer<typeof guardFile>;
 
-/** Agent to guard. Each `connection` message comes with a socket handle. */
+/** Agent to guard. */
 export const guardOrderSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('configure'),
     model: z.strictObject({ name: z.string().min(1).max(textMax), version: z.string().min(1).max(textMax) }),
     files: z.array(guardFile).min(1).max(filesMax),
     settings: guardSettingsSchema.optional(),
+    /** Left out: those that systemd gave the guard. */
+    doors: z.array(guardDoor).max(doorsMax).optional(),
   }),
-  z.strictObject({ kind: z.literal('connection') }),
+  /** To be answered with `pong`: a guard whose model does not come to an end cannot. */
+  z.strictObject({ kind: z.literal('ping') }),
   z.strictObject({ kind: z.literal('retire') }),
   z.strictObject({ kind: z.literal('stop') }),
 ]);
@@ -78,6 +91,9 @@ export type GuardCounts = z.infer<typeof guardCountsSchema>;
 
 /** Guard to agent. */
 export const guardReportSchema = z.discriminatedUnion('kind', [
+  /** The first word: all code is loaded, orders can come. It is what the sandbox is tried with. */
+  z.strictObject({ kind: z.literal('loaded') }),
+  z.strictObject({ kind: z.literal('pong') }),
   /** Every file is in the guard's own memory: the agent can wipe its copies. */
   z.strictObject({ kind: z.literal('files-read') }),
   z.strictObject({ kind: z.literal('ready'), guarded: z.boolean(), fallback: z.boolean() }),

@@ -1,0 +1,81 @@
+// The agent's end of the channel to a guard. The guard faces hostile input, so what comes from it is read as from an attacker: short lines,
+// few of them, each strictly a report; anything else ends the guard. Nothing here trusts Node's own messages between processes, which have no
+// bound and can carry handles.
+import type { Duplex } from 'node:stream';
+import { encodeLine, LineReader, parseLine, reportBytesMax } from '@edgekeep/core/model/guard-frames';
+import { guardReportSchema, type GuardOrder, type GuardReport } from '@edgekeep/core/model/guard-protocol';
+
+/** A guard has a handful of things to say while it loads, then its totals and a pong every few seconds. */
+const reportsMax = 64;
+const reportsMsWindow = 10_000;
+
+export interface GuardChannelHooks {
+  readonly onReport: (report: GuardReport) => void;
+  /** What came is not the protocol; said once, and nothing is read after it. */
+  readonly onViolation: (why: string) => void;
+}
+
+export class GuardChannel {
+  readonly #stream: Duplex;
+  readonly #hooks: GuardChannelHooks;
+  readonly #lines = new LineReader(reportBytesMax);
+  #reports = 0;
+  #windowSinceMs = performance.now();
+  #closed = false;
+
+  constructor(stream: Duplex, hooks: GuardChannelHooks) {
+    this.#stream = stream;
+    this.#hooks = hooks;
+    stream.on('data', (chunk: Buffer) => this.#take(chunk));
+    // A channel that breaks is a guard that ended, which its process shows.
+    stream.on('error', () => undefined);
+    stream.on('close', () => (this.#closed = true));
+  }
+
+  get open(): boolean {
+    return !this.#closed && this.#stream.writable;
+  }
+
+  send(order: GuardOrder): void {
+    if (this.open) this.#stream.write(encodeLine(order));
+  }
+
+  /** Bytes of a file that the order before named; resolves when the channel takes more. False when it is closed. */
+  async sendBytes(bytes: Uint8Array): Promise<boolean> {
+    if (!this.open) return false;
+    return new Promise((resolve) =>
+      this.#stream.write(bytes, (error) => resolve(error === null || error === undefined)),
+    );
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#stream.destroy();
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#closed) return;
+    try {
+      for (const line of this.#lines.read(chunk)) {
+        this.#count();
+        const parsed = guardReportSchema.safeParse(parseLine(line));
+        if (!parsed.success) throw new TypeError('the guard sent a message that is not in the protocol');
+        this.#hooks.onReport(parsed.data);
+      }
+    } catch (error) {
+      this.close();
+      this.#hooks.onViolation(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #count(): void {
+    const now = performance.now();
+    if (now - this.#windowSinceMs > reportsMsWindow) {
+      this.#windowSinceMs = now;
+      this.#reports = 0;
+    }
+    this.#reports += 1;
+    if (this.#reports > reportsMax)
+      throw new TypeError(`the guard sent more than ${reportsMax} messages in ${reportsMsWindow / 1_000} s`);
+  }
+}

@@ -1,0 +1,60 @@
+// What guards of this machine run as. Which walls work is found out once a process; what is worse than it could be is found out again.
+import type { GuardHost } from '../held-model.ts';
+import type { AgentSettings } from '../settings.ts';
+import { guardProgram } from './program.ts';
+import type { Sandbox } from './sandbox.ts';
+import { findSandbox } from './sandbox-probe.ts';
+
+/** A wall that was missing may have been missing for a moment (no memory, no namespace left): it is tried again after this time. */
+const degradedMsMax = 600_000;
+
+/** Keeps what it found for as long as it is worth keeping: a failure never, a sandbox with missing walls for a time. */
+export class SandboxFinder {
+  readonly #find: () => Promise<Sandbox>;
+  readonly #nowMs: () => number;
+  #finding: Promise<Sandbox> | undefined;
+  #found: { readonly sandbox: Sandbox; readonly atMs: number } | undefined;
+
+  /** `nowMs` is monotonic. */
+  constructor(find: () => Promise<Sandbox>, nowMs: () => number = () => performance.now()) {
+    this.#find = find;
+    this.#nowMs = nowMs;
+  }
+
+  async sandbox(): Promise<Sandbox> {
+    const found = this.#found;
+    if (found !== undefined) {
+      const isWhole = found.sandbox.degraded.length === 0;
+      if (isWhole || this.#nowMs() - found.atMs < degradedMsMax) return found.sandbox;
+    }
+    // Guards that start together wait for one search.
+    this.#finding ??= this.#search();
+    return this.#finding;
+  }
+
+  async #search(): Promise<Sandbox> {
+    try {
+      const sandbox = await this.#find();
+      this.#found = { sandbox, atMs: this.#nowMs() };
+      return sandbox;
+    } finally {
+      this.#finding = undefined;
+    }
+  }
+}
+
+// Agents in one process (the demo) share the machine, and so its walls.
+let finder: SandboxFinder | undefined;
+
+/** The guard of this source tree behind every wall that the machine gives, with the limits of the settings. */
+export async function guardHostOf({ guard }: Pick<AgentSettings, 'guard'>): Promise<GuardHost> {
+  const program = guardProgram();
+  finder ??= new SandboxFinder(() => findSandbox(program, { probeMsMax: guard.probeSecondsMax * 1_000 }));
+  return {
+    program,
+    sandbox: await finder.sandbox(),
+    readyMsMax: guard.readySecondsMax * 1_000,
+    inferenceMsMax: guard.inferenceSecondsMax * 1_000,
+    memoryBytesMax: guard.memoryMebibytesMax === undefined ? undefined : guard.memoryMebibytesMax * 1024 * 1024,
+  };
+}

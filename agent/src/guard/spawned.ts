@@ -1,0 +1,113 @@
+// A guard as a child of the agent, behind the walls of its sandbox: files, listening sockets and the channel are descriptors it inherits.
+import { spawn, type ChildProcess, type StdioPipe } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { Duplex } from 'node:stream';
+import type { SandboxedProgram } from './program.ts';
+import { sandboxCommand, type Sandbox } from './sandbox.ts';
+
+/** How a process ended; `errorText` is the end of what it wrote to stderr, `startError` says why it never ran. */
+export interface GuardEnd {
+  readonly exitCode: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly errorText: string;
+  readonly startError: Error | undefined;
+}
+
+/** A guard that runs, however it was started. */
+export interface RunningGuard {
+  readonly stream: Duplex;
+  readonly processId: number | undefined;
+  /** Settles once; never rejects. */
+  readonly ended: Promise<GuardEnd>;
+  kill(): void;
+}
+
+export const channelDescriptor = 3;
+const pipe: StdioPipe = 'pipe';
+// The last lines are what explains a crash.
+const errorTextMax = 4_096;
+/** What a process wrote before it ended arrives within this time. */
+const leftMsMax = 1_000;
+/** A process that writes more than this to stderr explains nothing: no more of it is read. */
+const errorBytesMax = 1024 * 1024;
+
+/** `descriptors` are open files and sockets of the agent; the guard finds them behind the channel, in this order. */
+export function spawnGuard(
+  host: { readonly program: SandboxedProgram; readonly sandbox: Sandbox },
+  descriptors: readonly number[],
+  memoryBytesMax: number | undefined,
+): RunningGuard {
+  const options = memoryBytesMax === undefined ? {} : { memoryBytesMax };
+  const { command, args, environment } = sandboxCommand(host.sandbox, host.program, options);
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'ignore', pipe, pipe, ...descriptors],
+    env: { ...environment },
+    cwd: '/',
+    // A session of its own: a signal to the guard's whole process group reaches the guard alone.
+    detached: true,
+  });
+  const stream = child.stdio[channelDescriptor];
+  if (!(stream instanceof Duplex)) throw new TypeError('the channel to the guard is no stream');
+  return {
+    stream,
+    get processId() {
+      return guardProcessId(child, host.sandbox);
+    },
+    ended: watch(child),
+    kill: () => killGroup(child),
+  };
+}
+
+/** All that the command started: while the walls go up there is more than one process. */
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It ended on its own.
+  }
+}
+
+async function watch(child: ChildProcess): Promise<GuardEnd> {
+  let errorText = '';
+  let errorBytes = 0;
+  child.stderr
+    ?.on('error', () => undefined)
+    .on('data', (chunk: Buffer) => {
+      errorText = (errorText + chunk.toString('utf8')).slice(-errorTextMax);
+      errorBytes += chunk.length;
+      if (errorBytes > errorBytesMax) child.stderr?.destroy();
+    });
+  const { promise, resolve } = Promise.withResolvers<Omit<GuardEnd, 'errorText'>>();
+  let startError: Error | undefined;
+  child.on('error', (error) => {
+    startError = error;
+    // A process that never was has no exit of its own.
+    if (child.pid === undefined) resolve({ exitCode: null, signal: null, startError });
+  });
+  child.on('exit', (exitCode, signal) => {
+    const end = { exitCode, signal, startError };
+    // A descendant that keeps our pipes open does not keep us waiting: without a process namespace there can be one.
+    const left = setTimeout(() => {
+      killGroup(child);
+      for (const stream of child.stdio) stream?.destroy();
+      resolve(end);
+    }, leftMsMax);
+    child.on('close', () => {
+      clearTimeout(left);
+      resolve(end);
+    });
+  });
+  return { ...(await promise), errorText };
+}
+
+/** With a process namespace the child is the program that waits outside it, and the guard is the child of that one. */
+function guardProcessId({ pid }: ChildProcess, { parts }: Sandbox): number | undefined {
+  if (pid === undefined || !parts.has('process-namespace')) return pid;
+  try {
+    const first = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')[0]);
+    return Number.isSafeInteger(first) && first > 0 ? first : pid;
+  } catch {
+    return pid;
+  }
+}
