@@ -21,19 +21,21 @@ export interface ModelBytes {
 
 /** Errors only: ONNX Runtime's warnings name nodes of the publisher's graph. */
 const logSeverityError = 3;
+/** How ONNX Runtime says that the kernel gave no memory. */
+const outOfMemory = /bad_alloc|allocate memory/i;
 
 export class ModelSession {
   readonly inputs: readonly TensorInterface[];
   readonly outputs: readonly TensorInterface[];
-  readonly #session: InferenceSession;
-  readonly #bytes: readonly Buffer[];
+  readonly #model: ModelBytes;
+  #session: InferenceSession;
 
   /** Takes the bytes over: they must not be changed until the session is disposed of, which zeroes them. */
   static async open(model: ModelBytes): Promise<ModelSession> {
     const bytes = [model.bytes, ...model.externalData.map((file) => file.bytes)];
     try {
       if (model.format === 'onnx') assertOwnFiles(model);
-      return new ModelSession(await InferenceSession.create(model.bytes, sessionOptions(model)), bytes);
+      return new ModelSession(await create(model), model);
     } catch (cause) {
       for (const buffer of bytes) buffer.fill(0);
       if (cause instanceof GuardError) throw cause;
@@ -43,9 +45,9 @@ export class ModelSession {
     }
   }
 
-  private constructor(session: InferenceSession, bytes: readonly Buffer[]) {
+  private constructor(session: InferenceSession, model: ModelBytes) {
     this.#session = session;
-    this.#bytes = bytes;
+    this.#model = model;
     this.inputs = session.inputMetadata.map(describe);
     this.outputs = session.outputMetadata.map(describe);
   }
@@ -60,6 +62,8 @@ export class ModelSession {
     try {
       results = await this.#session.run(feeds, [...outputNames]);
     } catch (cause) {
+      // A session that once met the limit of memory keeps trying for as much: a new one begins small again.
+      if (outOfMemory.test(textOf(cause))) await this.#openAgain();
       throw new GuardError('model-run', `the model failed on this input: ${textOf(cause)}`, { cause });
     }
     return outputNames.map((name) => {
@@ -72,8 +76,17 @@ export class ModelSession {
   async [Symbol.asyncDispose](): Promise<void> {
     // The runtime reads weights straight out of these bytes until it is released.
     await this.#session.release();
-    for (const bytes of this.#bytes) bytes.fill(0);
+    for (const bytes of [this.#model.bytes, ...this.#model.externalData.map((file) => file.bytes)]) bytes.fill(0);
   }
+
+  async #openAgain(): Promise<void> {
+    await this.#session.release();
+    this.#session = await create(this.#model);
+  }
+}
+
+async function create(model: ModelBytes): Promise<InferenceSession> {
+  return InferenceSession.create(model.bytes, sessionOptions(model));
 }
 
 /** ONNX Runtime opens whatever path a model names and its caller does not know: none such is left to it. */
