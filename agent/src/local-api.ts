@@ -17,6 +17,8 @@ export interface StatusApiParts {
   readonly pcrs: () => readonly number[];
   /** The newest attestation result, a JWT. */
   readonly attestationResult: () => string | undefined;
+  /** Walls around guards that this machine cannot give; undefined before it was tried, and where no guard is run. */
+  readonly missingWalls: () => readonly string[] | undefined;
   readonly receiptsFolder: string;
   /** What operators want of this device. */
   readonly desired: () => object;
@@ -54,6 +56,7 @@ export function statusApi(parts: StatusApiParts): Answerer {
         nonce: nonce.toLowerCase(),
         evidence: evidenceDocument(evidence),
         attestationResult: parts.attestationResult() ?? null,
+        missingGuardWalls: parts.missingWalls() ?? null,
       });
     } finally {
       waiting -= 1;

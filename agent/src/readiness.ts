@@ -3,7 +3,6 @@
 import { open, statfs } from 'node:fs/promises';
 import { MemoryFile } from '@edgekeep/hardware/memory-file';
 import { AgentError } from './error.ts';
-import { withRootFolder } from './guard/sandbox-probe.ts';
 import type { GuardHost } from './held-model.ts';
 import type { VerifiedModel } from './model.ts';
 
@@ -45,7 +44,6 @@ export async function assertReady(
   if (free < needed) throw new AgentError('memory-short', `${name} takes ${needed} bytes of memory, ${free} are free`);
   await assertDescriptors(files.length + spareDescriptors);
   if (use === 'program') return;
-  await withRootFolder(async () => undefined);
   await guardHost();
 }
 

@@ -29,6 +29,7 @@ import { type Emit, failureEvent, type TimedEvent } from './event.ts';
 import { GuardListener } from './guard/listener.ts';
 import { guardHostOf } from './guard/host.ts';
 import { removeLeftFolders } from './guard/sandbox-probe.ts';
+import { GuardWalls } from './guard/walls.ts';
 import type { GuardHost } from './held-model.ts';
 import type { Answer, Send } from './hub-api.ts';
 import { HubTime } from './hub-time.ts';
@@ -89,7 +90,7 @@ const localPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
 /** Starts an agent. Resolves when it runs; whether it reaches its hub is told by events. Throws `settings-invalid`, `state-invalid` and hardware errors. */
 export async function startAgent(settings: AgentSettings, options: AgentOptions = {}): Promise<Agent> {
   const { clock = Date.now, elapsed = () => performance.now(), random = Math.random } = options;
-  const { guardHost = () => guardHostOf(settings), machine = thisMachine, onEvent } = options;
+  const { machine = thisMachine, onEvent } = options;
   const clocks = { clock, elapsed };
   const hubTime = new HubTime(clocks);
   const events: TimedEvent[] = [];
@@ -99,6 +100,8 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
     if (events.length > eventsKept) events.shift();
     onEvent?.(timed);
   };
+  const walls = new GuardWalls(options.guardHost ?? (() => guardHostOf(settings)), emit);
+  const guardHost = walls.host;
   const { deviceId } = settings;
   await using opening = new AsyncDisposableStack();
 
@@ -123,10 +126,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
   if (listeners.size > 0) {
     await removeLeftFolders();
     // Found out while the device attests. A failure is kept for nobody: the next to ask tries again and meets it.
-    guardHost().then(
-      ({ sandbox }) => emit({ kind: 'guard-walls', missing: sandbox.degraded }),
-      (error: unknown) => emit(failureEvent('guard', error)),
-    );
+    guardHost().catch((error: unknown) => emit(failureEvent('guard', error)));
   }
 
   const identity: IdentityParts = { deviceId, rootOfTrust, prover, clocks, hubTime };
@@ -195,7 +195,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
   });
   opening.use(life);
   await openWorkloadSockets(settings, folder, life, opening);
-  const loopbackPort = await openLocalApis(settings, folder, { life, prover, desired }, opening);
+  const loopbackPort = await openLocalApis(settings, folder, { life, prover, desired, walls }, opening);
   const running = opening.move();
   return {
     get events() {
@@ -317,7 +317,7 @@ async function openListeners(
 async function openLocalApis(
   { local }: AgentSettings,
   folder: StateFolder,
-  { life, prover, desired }: { life: AgentLife; prover: Prover; desired: DesiredStore },
+  { life, prover, desired, walls }: { life: AgentLife; prover: Prover; desired: DesiredStore; walls: GuardWalls },
   opening: AsyncDisposableStack,
 ): Promise<number | undefined> {
   const pathOf = (path: string | undefined, name: string) =>
@@ -327,6 +327,7 @@ async function openLocalApis(
     prover,
     pcrs: () => life.pcrs ?? localPcrs,
     attestationResult: () => life.attestationResult,
+    missingWalls: () => walls.missing,
     receiptsFolder: folder.receipts,
     desired: () => desired.present,
   });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { GuardError } from './error.ts';
 import { endlessModel, hugeModel, strayingModel } from './fixtures/hostile-models.ts';
 import { externalLocations } from './onnx-locations.ts';

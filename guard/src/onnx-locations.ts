@@ -28,7 +28,7 @@ export function externalLocations(model: Uint8Array): ReadonlySet<string> {
 
 function walk(bytes: Uint8Array, kind: Kind, depth: number, found: Set<string>): void {
   if (depth > depthMax) throw invalid('it is nested too deeply');
-  if (kind === 'entry') return void addLocation(bytes, found);
+  if (kind === 'entry') return addLocation(bytes, found);
   const wanted: Readonly<Record<number, Kind>> = paths[kind];
   for (const { field, value } of fields(bytes)) {
     const inner = wanted[field];

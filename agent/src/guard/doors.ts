@@ -86,6 +86,7 @@ export class Door {
   }
 
   get descriptor(): number {
+    // oxlint-disable-next-line eslint/no-underscore-dangle -- Node gives a listening server's descriptor by no other name
     return handleSchema.parse(this.server)._handle.fd;
   }
 

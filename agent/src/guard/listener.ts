@@ -88,9 +88,12 @@ export class GuardListener {
     this.#target.loopback = guard?.doors?.loopback;
     if (guard?.doors === undefined) return this.#responder.appearAs(this.#socketPath);
     renameSync(guard.doors.local, this.#socketPath);
-    void guard.exited.then(() => {
-      if (this.#serving === guard) this.serve(undefined);
-    });
+    void this.#takeBack(guard);
+  }
+
+  async #takeBack(guard: ServingGuard): Promise<void> {
+    await guard.exited;
+    if (this.#serving === guard) this.serve(undefined);
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { encodeLine, LineReader, parseLine } from './guard-frames.ts';
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
