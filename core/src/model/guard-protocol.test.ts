@@ -16,7 +16,7 @@ const counts = {
 };
 
 test('orders and reports of the protocol are read', () => {
-  for (const order of [configure, { kind: 'connection' }, { kind: 'retire' }, { kind: 'stop' }])
+  for (const order of [configure, { kind: 'ping' }, { kind: 'retire' }, { kind: 'stop' }])
     assert(guardOrderSchema.safeParse(order).success);
   for (const report of [
     { kind: 'files-read' },
