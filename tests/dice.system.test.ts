@@ -15,6 +15,7 @@ import { verifyReceipt } from '@edgekeep/core/access/receipt';
 import { verifyAttestationResult } from '@edgekeep/core/attest/ear';
 import { parseBase64url, toBase64url, utf8 } from '@edgekeep/core/bytes';
 import { basicConstraints, type Extension } from '@edgekeep/core/identity/extensions';
+import { CaliptraSimulator } from '@edgekeep/hardware/dice/caliptra-simulator';
 import { DiceRootOfTrust } from '@edgekeep/hardware/dice/dice-root-of-trust';
 import type { DiceHandoff } from '@edgekeep/hardware/dice/handoff';
 import {
@@ -27,7 +28,7 @@ import {
 import { HardwareError } from '@edgekeep/hardware/error';
 import * as api from '@edgekeep/wire/device-api';
 import { enrolmentGroupDeleted, enrolmentGroupView } from '@edgekeep/wire/enrolment-group-api';
-import { policyView, stateAnswer } from '@edgekeep/wire/operator-api';
+import { deviceDetail, policyView, stateAnswer } from '@edgekeep/wire/operator-api';
 import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/vendor-root-api';
 import { z } from 'zod';
 import { closeAll } from './support/closing.ts';
@@ -379,6 +380,53 @@ test('after a firmware update the device is the same, and its old firmware ends 
   assertRefused(await old.askForKey(copied, 'opaque', '1.0.0'), noKey);
   await publishLayers('1.0.1', firmware());
 });
+
+test('a Caliptra chip is known by its LDevID: a firmware update, from the first layer up, is no new device, and gets a key when it is approved', async () => {
+  const chip = new CaliptraSimulator(vendor, randomBytes(32), randomBytes(32));
+  const first = { fmc: utf8('fmc 1'), runtime: utf8('caliptra runtime 1'), payload: utf8('system 1'), svn: 1 };
+  await publishCaliptra('1.0', first);
+  await using old = await enrolled('caliptra', await chip.boot(first));
+  await using before = await old.connect(world.hub);
+  const { wrappedKey, lease } = await old.release(before, 'opaque', '1.0.0');
+  const root = async () => (await world.operator.get('/v1/devices/caliptra', deviceDetail)).rootSha256;
+  const known = await root();
+
+  const next = { fmc: utf8('fmc 2'), runtime: utf8('caliptra runtime 2'), payload: utf8('system 2'), svn: 2 };
+  const handoff = await chip.boot(next);
+  const device = await deviceOn('caliptra', handoff);
+  accepted(await recover(device), api.certificateResponse);
+  await using link = await DeviceLink.open(world.hub, old.credential);
+  accepted(await device.bind(link), api.bindResponse);
+  await assert.rejects(device.rootOfTrust.openKey(wrappedKey, { leaseId: lease.id }), HardwareError);
+  assertRefused(await device.askForKey(link, 'opaque', '1.0.0'), { ...noKey, reason: 'dice-fwid-unexpected' });
+  await publishCaliptra('2.0', next);
+  const released = await device.release(link, 'opaque', '1.0.0');
+  assert.equal((await device.rootOfTrust.openKey(released.wrappedKey, { leaseId: released.lease.id })).length, 32);
+  assert.equal(await root(), known);
+
+  // Its FMC alias is no identity to enrol with: it would make a device of each firmware.
+  const alias = await enrolWith('caliptra-alias', handoff, handoff.chain.slice(2));
+  assertRefused(alias, { ...notEnrolled, reason: 'dice-device-differs' });
+  // Another owner's entropy in the same chip, and another chip, are other devices.
+  const other = new CaliptraSimulator(vendor, randomBytes(32), randomBytes(32));
+  const stranger = await deviceOn('caliptra', await other.boot(next));
+  assertRefused(await recover(stranger), { status: 403, code: 'renewal-refused', reason: 'dice-device-differs' });
+});
+
+async function publishCaliptra(
+  version: string,
+  { fmc, runtime, payload, svn }: Parameters<CaliptraSimulator['boot']>[0],
+): Promise<void> {
+  const fwidOf = (image: Uint8Array) => `sha384:${createHash('sha384').update(image).digest('hex')}`;
+  const layers: readonly ReferenceLayer[] = [
+    { layer: 0, name: 'fuses', fwids: [[fwidOf(utf8('fuses'))]] },
+    { layer: 0, index: 1, name: 'fmc', fwids: [[fwidOf(fmc)]], svnLeast: svn },
+    { layer: 1, name: 'runtime', fwids: [[fwidOf(runtime)]], svnLeast: svn },
+    { layer: 2, name: 'system', fwids: [[fwidOf(payload)]] },
+  ];
+  const head = { type: 'edgekeep-reference-values/v1', name: 'caliptra', bank: 'sha256', events: [] } as const;
+  await world.publishReferenceValues({ ...head, version, layers });
+}
 
 test('a certificate is renewed for a key that the chain vouches for, and for no other', async () => {
   const device = await enrolled('renewed', await newChip().boot(firmware()));

@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
 import { type Evidence, encodeEvidence } from '@edgekeep/core/attest/evidence';
-import { IMA_LOG_BYTES_MAX } from '@edgekeep/core/attest/ima-log';
+import { IMA_EVIDENCE_BYTES_MAX } from '@edgekeep/core/attest/ima-log';
 import { qualifyingData, type QualifyingPurpose } from '@edgekeep/core/attest/qualifying-data';
 import { IMA_PCR } from '@edgekeep/core/attest/reference-values';
 import { HardwareError } from '@edgekeep/hardware/error';
@@ -54,7 +54,7 @@ export class Prover {
     const { imaLogFile } = this.#parts;
     if (imaLogFile === undefined) return undefined;
     const bytes = await readFile(imaLogFile).catch(() => undefined);
-    return bytes === undefined || bytes.length > IMA_LOG_BYTES_MAX ? undefined : bytes;
+    return bytes === undefined || bytes.length > IMA_EVIDENCE_BYTES_MAX ? undefined : bytes;
   }
 }
 

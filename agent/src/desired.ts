@@ -3,12 +3,12 @@
 import { utf8 } from '@edgekeep/core/bytes';
 import { parseJson } from '@edgekeep/core/json';
 import { replaceFile } from '@edgekeep/hardware/atomic-file';
-import { attributesSchema } from '@edgekeep/wire/attributes';
+import { keptAttributesSchema } from '@edgekeep/wire/attributes';
 import { z } from 'zod';
 import { AgentError } from './error.ts';
 import { readIfThere } from './state-folder.ts';
 
-const schema = z.strictObject({ version: z.int().min(0), attributes: attributesSchema });
+const schema = z.strictObject({ version: z.int().min(0), attributes: keptAttributesSchema });
 
 export type DesiredAttributes = Readonly<z.infer<typeof schema>>;
 

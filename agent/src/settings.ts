@@ -8,6 +8,7 @@ import { modelNamePattern } from '@edgekeep/core/model/manifest';
 import { defaultIdevidLabel, defaultKeyLabels } from '@edgekeep/hardware/pkcs11/token-keys';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
+import { hostNameSchema } from '@edgekeep/wire/texts';
 import { z } from 'zod';
 import { AgentError } from './error.ts';
 
@@ -92,7 +93,7 @@ export const agentSettingsSchema = z.strictObject({
     /** TCP port of the hub's device listener. */
     port: z.int().min(1).max(65_535).default(8443),
     /** The name in the hub's certificate; left out: `host`. */
-    serverName: z.string().min(1).max(253).optional(),
+    serverName: hostNameSchema.optional(),
     /** PEM: the only authorities that may vouch for the hub. */
     caFile: path,
     /** The audit log's verifier key (C2SP vkey): what this device holds the hub to. */

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isTrustDomain } from '@edgekeep/core/identity/spiffe-id';
 import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
+import { hostNameSchema } from '@edgekeep/wire/texts';
 import { z } from 'zod';
 import { HubError } from './error.ts';
 
@@ -21,7 +22,7 @@ export const hubSettingsSchema = z.strictObject({
   /** Where operators and the command line connect (TLS 1.3, API tokens). */
   operator: listener(8444).prefault({}),
   /** DNS names and IP addresses in the hub's own certificate. */
-  names: z.array(z.string().min(1).max(253)).min(1).max(20).default(['localhost', '127.0.0.1']),
+  names: z.array(hostNameSchema).min(1).max(20).prefault(['localhost', '127.0.0.1']),
   /** Where `/crl` and `/ocsp` are reached from outside, written into certificates; http, because asking must not need a certificate. */
   publicUrl: z
     .url({ protocol: /^https?$/ })

@@ -17,6 +17,7 @@ import { openParts } from './parts.ts';
 import type { KeyStore } from './secrets/key-store.ts';
 import { plainKeys } from './secrets/plain-keys.ts';
 import type { HubSettings } from './settings.ts';
+import { raiseStoredDoubles } from './store/stored-doubles.ts';
 import { asFolderError, portError } from './world-failure.ts';
 import { asHub } from './store/authority.ts';
 import { findOldPaths } from './vendor-root/backfill.ts';
@@ -89,6 +90,7 @@ export async function startHub(
   if (settings.alerts.policyGivesAllKeys) await weighBreadth(database, parts.access.policies.current(), clock());
   // Whatever fell due while the hub was down, and what a kill left half done.
   await keeper.sweep().catch((error: unknown) => warn(error instanceof Error ? error.message : String(error)));
+  await raiseStoredDoubles(database, clock());
   for (const [name, app] of [['device', device] as const, ['operator', operator] as const]) {
     await app.listen(settings[name]).catch((error: unknown) => {
       throw portError(name, settings[name], error);

@@ -3,6 +3,7 @@ import { z } from 'zod';
 
 /** What an alert can be about; spec/alerts.md says what each means and what to do. */
 export const alertKinds = [
+  'values-alike',
   'clone',
   'identity-in-two-places',
   'certificate-fork',

@@ -1,4 +1,5 @@
 // Attributes of a device (spec/registry.md, "Attributes"): a JSON document whose leaves a filter can name.
+import { textProblem } from '@edgekeep/core/canonical/text';
 import { z } from 'zod';
 
 /** A document is sent with every change and kept twice for each device. */
@@ -10,12 +11,51 @@ export const attributeDepthMost = 6;
 /** Of a key in a document and of a tag: what can stand in a filter without quotes. */
 export const attributeKeyPattern = /^[A-Za-z][A-Za-z0-9_-]{0,62}$/;
 
-/** A JSON object whose keys can stand in a filter: bounded in bytes, depth and number of values. */
-export const attributesSchema = z.record(z.string(), z.unknown()).superRefine((value, context) => {
+/** A document as the store has it: a JSON object whose keys can stand in a filter, bounded in bytes, depth and number of values. */
+export const keptAttributesSchema = z.record(z.string(), z.unknown()).superRefine((value, context) => {
   const message = attributesProblem(value);
   if (message !== undefined) context.addIssue({ code: 'custom', message });
 });
-export type Attributes = z.infer<typeof attributesSchema>;
+export type Attributes = z.infer<typeof keptAttributesSchema>;
+
+/** What an operator wants: texts with hidden characters are refused, the others come out in normal form C. */
+export const attributesSchema = keptAttributesSchema
+  .superRefine((value, context) => {
+    for (const text of textsOf(value)) {
+      const message = textProblem(text, { lines: true });
+      if (message === undefined) continue;
+      context.addIssue({ code: 'custom', message });
+      return;
+    }
+  })
+  .transform((value) => mapObject(value, (text) => text.normalize('NFC')));
+
+/** What a device says of itself: its firmware wrote some of it, so hidden characters are replaced, not refused. */
+export const reportedAttributesSchema = keptAttributesSchema.transform((value) => mapObject(value, shownText));
+
+const REPLACEMENT = '\ufffd';
+
+function shownText(text: string): string {
+  const whole = text.toWellFormed().normalize('NFC');
+  if (textProblem(whole, { lines: true }) === undefined) return whole;
+  return Array.from(whole, (each) => (textProblem(each, { lines: true }) === undefined ? each : REPLACEMENT)).join('');
+}
+
+function textsOf(value: unknown): readonly string[] {
+  if (typeof value === 'string') return [value];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsOf) : [];
+}
+
+function mapObject(value: Attributes, change: (text: string) => string): Attributes {
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, mapTexts(member, change)]));
+}
+
+function mapTexts(value: unknown, change: (text: string) => string): unknown {
+  if (typeof value === 'string') return change(value);
+  if (Array.isArray(value)) return value.map((member: unknown) => mapTexts(member, change));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, mapTexts(member, change)]));
+}
 
 function attributesProblem(value: Attributes): string | undefined {
   // The walk is bounded by depth before anything else looks at the document.

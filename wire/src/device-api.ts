@@ -4,7 +4,7 @@ import { evidenceSchema } from '@edgekeep/core/attest/evidence';
 import { leaseSchema } from '@edgekeep/core/access/lease';
 import { wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
 import { z } from 'zod';
-import { attributesSchema } from './attributes.ts';
+import { reportedAttributesSchema } from './attributes.ts';
 import { modelReport, modelRetry, reportedModelsMax } from './model-report.ts';
 
 const base64url = (charactersMax: number) =>
@@ -151,7 +151,7 @@ export const reportRequest = z.strictObject({
   /** A portable proof that this hub's log forked (edgekeep-fork-proof/v1). */
   forkProof: z.string().max(100_000).optional(),
   /** What the device says of itself, the whole document each time (spec/registry.md). */
-  attributes: attributesSchema.optional(),
+  attributes: reportedAttributesSchema.optional(),
   /** The models it is to run, and how it is with each. */
   models: z.array(modelReport).max(reportedModelsMax).optional(),
   /** How far its clock is ahead of the hub's, as it measured at the newest answer. */

@@ -27,7 +27,7 @@ export const groupTerms = z.strictObject({
   tier: tierSchema.optional(),
   /** A token is needed beside the group's own proof: a one-time one, or one of this group. */
   needsToken: z.boolean().default(false),
-  tags: tagsSchema.refine((tags) => Object.keys(tags).length <= 32, 'more than 32 tags').default({}),
+  tags: tagsSchema.refine((tags) => Object.keys(tags).length <= 32, 'more than 32 tags').prefault({}),
   /** Desired attributes of a device that has none yet. */
   desired: attributesSchema.optional(),
   /** Where its devices stand, unless an import said where. */
@@ -36,6 +36,12 @@ export const groupTerms = z.strictObject({
   siteByAddress: z.boolean().default(false),
 });
 export type GroupTerms = z.infer<typeof groupTerms>;
+
+/** The same as it is answered: its texts have their one form already. */
+const groupTermsView = groupTerms.extend({
+  tags: z.record(z.string(), z.string()),
+  desired: z.record(z.string(), z.unknown()).optional(),
+});
 
 export const enrolmentGroupOrder = z
   .strictObject({
@@ -73,7 +79,7 @@ export const enrolmentGroupList = z.object({ groups: z.array(enrolmentGroupView)
 export const enrolmentGroupDetail = enrolmentGroupView.extend({
   certificate: z.string().nullable(),
   groups: z.array(z.string()),
-  terms: groupTerms,
+  terms: groupTermsView,
   /** How many digests a manifest has listed. */
   listed: z.number(),
   tokens: z.array(

@@ -1,5 +1,6 @@
 // A device's one connection to the hub: mutual TLS 1.3, kept open, with HTTP/1.1 requests in turn over it. On every new connection a
 // hook runs first (the device proves there that it holds its root of trust); when the hub cuts the connection, `closed` says so at once.
+import { canonicalHostName } from '@edgekeep/core/canonical/host-name';
 import type { TLSSocket } from 'node:tls';
 import { backoffDelayMs, type BackoffSettings } from './backoff.ts';
 import { channelBinding } from './channel-binding.ts';
@@ -177,7 +178,7 @@ export class HubConnection {
       host,
       port,
       localAddress,
-      serverName = host,
+      serverName = canonicalHostName(host) ?? host,
       authoritiesPem,
       credential,
       connectTimeoutMs,

@@ -1,7 +1,8 @@
 // The operator's messages about the access policy (spec/access.md): applied, tried out, looked back on. Times are unix milliseconds.
 import { policyTestsSchema } from '@edgekeep/core/policy/test-file';
 import { z } from 'zod';
-import { countrySchema, networkSchema } from './site-api.ts';
+import { countrySchema } from './site-api.ts';
+import { networkSchema } from './texts.ts';
 
 /** One request replaces the whole table. */
 export const countryNetworksMost = 20_000;
@@ -93,4 +94,8 @@ export type Simulation = z.infer<typeof simulation>;
 
 export const countryNetwork = z.strictObject({ network: networkSchema, country: countrySchema });
 export const countryNetworks = z.strictObject({ networks: z.array(countryNetwork).max(countryNetworksMost) });
+/** The same as it is answered. */
+export const countryNetworksView = z.object({
+  networks: z.array(z.object({ network: z.string(), country: z.string() })),
+});
 export const countryNetworksAnswer = z.object({ networks: z.number() });

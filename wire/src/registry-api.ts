@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { attributeKeyPattern, attributesSchema } from './attributes.ts';
 import { deviceIdSchema } from './device-api.ts';
 import { siteNameSchema } from './site-api.ts';
+import { lineSchema } from './texts.ts';
 
 /** Enough for sites, lines and owners; a device with more wants attributes. */
 export const tagsMost = 64;
@@ -14,11 +15,7 @@ export const filterCharactersMost = 2_048;
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 export const tagKeySchema = z.string().regex(attributeKeyPattern);
-export const tagValueSchema = z
-  .string()
-  .min(1)
-  .max(200)
-  .regex(/^\P{Cc}*$/u);
+export const tagValueSchema = lineSchema(200);
 export const tagsSchema = z
   .record(tagKeySchema, tagValueSchema)
   .refine((tags) => Object.keys(tags).length <= tagsMost, `more than ${tagsMost} tags`);
@@ -26,7 +23,7 @@ export const tagsSchema = z
 export const groupNameSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/);
 
 export const tagOrder = z
-  .strictObject({ set: tagsSchema.default({}), remove: z.array(tagKeySchema).max(tagsMost).default([]) })
+  .strictObject({ set: tagsSchema.prefault({}), remove: z.array(tagKeySchema).max(tagsMost).default([]) })
   .refine(({ set, remove }) => Object.keys(set).length + remove.length > 0, 'nothing to set or to remove');
 export const tagAnswer = z.object({ deviceId: z.string(), tags: z.record(z.string(), z.string()) });
 
@@ -92,7 +89,7 @@ export const membersAnswer = z.object({ name: z.string(), added: z.number(), rem
 const expectedLine = z
   .strictObject({
     id: deviceIdSchema,
-    tags: tagsSchema.default({}),
+    tags: tagsSchema.prefault({}),
     groups: z.array(groupNameSchema).max(32).default([]),
     /** SHA-256 of the SPKI of its endorsement key: this TPM may enrol under this id without a token, and no other root of trust may. */
     rootSha256: sha256Hex.optional(),

@@ -1,7 +1,7 @@
 // The operator's messages about sites (spec/site.md): where devices stand, in which time zone, behind which networks.
-import { parseNetwork } from '@edgekeep/core/policy/network';
 import { z } from 'zod';
 import { deviceIdSchema } from './device-api.ts';
+import { networkSchema } from './texts.ts';
 
 /** A factory has dozens of networks, not hundreds. */
 export const siteNetworksMost = 64;
@@ -12,9 +12,6 @@ export const siteDevicesMost = 1_000;
 export const purdueLevels = ['0', '1', '2', '3', '3.5', '4', '5'] as const;
 
 export const siteNameSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/);
-export const networkSchema = z
-  .string()
-  .refine((text) => parseNetwork(text) !== undefined, 'not a network: 10.1.0.0/16 or 2001:db8::/32, host bits zero');
 export const countrySchema = z.string().refine(isCountry, 'not a country of ISO 3166-1: two capitals, AT');
 const timeZoneSchema = z.string().refine(isTimeZone, 'not a time zone of the IANA database: Europe/Vienna');
 
@@ -29,7 +26,11 @@ const position = z.strictObject({
 const siteFields = {
   description: z.string().max(500).default(''),
   timeZone: timeZoneSchema.default('UTC'),
-  networks: z.array(networkSchema).max(siteNetworksMost).default([]),
+  networks: z
+    .array(networkSchema)
+    .max(siteNetworksMost)
+    .transform((networks) => [...new Set(networks)])
+    .prefault([]),
   country: countrySchema.nullable().default(null),
   position: position.nullable().default(null),
   zone: z.enum(purdueLevels).nullable().default(null),

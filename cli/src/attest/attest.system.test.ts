@@ -28,7 +28,17 @@ async function edgekeep(
 }
 
 // tpm2_eventlog 5.4 takes padding for events, extends EV_NO_ACTION records and starts PCR 0 at zero (tpm2-tools issues 3224, 3146).
-const beyondTheTool = ['padded.json', 'startup-locality-3.json', 'hardware-crtm.json', 'no-action-elsewhere.json'];
+const beyondTheTool = [
+  'padded.json',
+  'padded-ones.json',
+  'padded-ones-two-banks.json',
+  'startup-locality-3.json',
+  'hardware-crtm.json',
+  'no-action-elsewhere.json',
+  // It prints what it has of a bank without saying that an event lacks it.
+  'bank-missing-in-events.json',
+  'bank-missing-in-last.json',
+];
 const logs = readdirSync(join(vectors, 'event-log/valid')).filter((file) => !beyondTheTool.includes(file));
 
 describe('attest replay', { skip: await skipWithout('tpm2_eventlog') }, () => {

@@ -1,7 +1,7 @@
 // `attest replay`: the PCR values a boot log amounts to, in the layout of tpm2_eventlog's `pcrs` section.
 import { toHex } from '@edgekeep/core/bytes';
 import { EVENT_LOG_BYTES_MAX, type LogBank, parseEventLog } from '@edgekeep/core/attest/event-log';
-import { replayEventLog } from '@edgekeep/core/attest/replay';
+import { type BankGap, replayBanks, replayEventLog } from '@edgekeep/core/attest/replay';
 import { type Command, exitCodes, UsageError } from '../command.ts';
 import { readBounded } from './input.ts';
 
@@ -12,6 +12,8 @@ export const command: Command = {
   usage: 'attest replay LOG [--bank BANK]',
   help: `
 LOG is a TCG event log, SHA-1 or crypto-agile, such as /sys/kernel/security/tpm0/binary_bios_measurements.
+
+A bank that the header names and some event has no digest in is named as not replayed; the others are shown.
 
 --bank BANK   sha1, sha256, sha384 or sha512; default: every bank of the log
 `,
@@ -24,7 +26,8 @@ LOG is a TCG event log, SHA-1 or crypto-agile, such as /sys/kernel/security/tpm0
     if (wanted !== undefined && named === undefined)
       throw new UsageError(`no bank ${wanted}; known are ${banks.join(', ')}`);
     const log = parseEventLog(await readBounded(path, EVENT_LOG_BYTES_MAX));
-    const replayed = (named === undefined ? log.banks : [named]).map((bank) => replayEventLog(log, bank));
+    const { replayed, gaps } =
+      named === undefined ? replayBanks(log) : { replayed: [replayEventLog(log, named)], gaps: [] };
     const lines = ['pcrs:'];
     const value: Record<string, Record<string, string>> = {};
     for (const { bank, values } of replayed) {
@@ -33,6 +36,14 @@ LOG is a TCG event log, SHA-1 or crypto-agile, such as /sys/kernel/security/tpm0
       lines.push(...ascending.map(([pcr, bytes]) => `    ${String(pcr).padEnd(2)} : 0x${toHex(bytes)}`));
       value[bank] = Object.fromEntries(ascending.map(([pcr, bytes]) => [String(pcr), toHex(bytes)]));
     }
-    return { exitCode: exitCodes.ok, value: { pcrs: value }, text: lines.join('\n') };
+    if (gaps.length > 0) lines.push('not replayed:', ...gaps.map((gap) => `  ${gap.bank}: ${gapText(gap)}`));
+    const notReplayed = Object.fromEntries(gaps.map((gap) => [gap.bank, gapText(gap)]));
+    // Where no bank replays, nothing was shown of what was asked for.
+    const exitCode = replayed.length === 0 && gaps.length > 0 ? exitCodes.refused : exitCodes.ok;
+    return { exitCode, value: { pcrs: value, notReplayed }, text: lines.join('\n') };
   },
 };
+
+function gapText({ bank, index, type }: BankGap): string {
+  return `event ${index} (${type}) has no ${bank} digest`;
+}

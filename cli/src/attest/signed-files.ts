@@ -37,13 +37,17 @@ export function readSignature(bytes: Uint8Array, key: KeyObject): Uint8Array {
   }
 }
 
+/** Octets of a number on each curve that attestation keys have. */
+const fieldSizes: Readonly<Record<string, number>> = { prime256v1: 32, secp384r1: 48, secp521r1: 66 };
+
 function plainSignature(bytes: Uint8Array, key: KeyObject): Uint8Array | undefined {
   const details = key.asymmetricKeyDetails;
   if (key.asymmetricKeyType === 'rsa' && bytes.length * 8 === details?.modulusLength) {
     return encodeTpmSignature({ kind: 'rsassa', hash: 'sha256', signature: bytes });
   }
   if (key.asymmetricKeyType === 'ec' && bytes[0] === 0x30) {
-    const size = details?.namedCurve === 'secp384r1' ? 48 : 32;
+    const size = fieldSizes[details?.namedCurve ?? ''];
+    if (size === undefined) return undefined;
     const raw = ecdsaDerToRaw(bytes, size);
     return encodeTpmSignature({ kind: 'ecdsa', hash: 'sha256', r: raw.subarray(0, size), s: raw.subarray(size) });
   }

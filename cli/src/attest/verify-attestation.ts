@@ -39,6 +39,8 @@ export interface AttestationExpectations {
   readonly qualifiedName: Uint8Array | undefined;
   /** Undefined takes those that were signed. */
   readonly pcrs: readonly number[] | undefined;
+  /** The device's IMA log, where the document has none or a shorter one. */
+  readonly imaLog: Uint8Array | undefined;
   readonly references: (pcrs: readonly number[]) => Promise<readonly ReferenceValues[]>;
   /** Roots that a DICE device's chain may end at; for other devices there are none. */
   readonly diceRoots: readonly Certificate[];
@@ -47,7 +49,8 @@ export interface AttestationExpectations {
 }
 
 export async function verifyAttestation(path: string, expected: AttestationExpectations): Promise<Outcome> {
-  const { evidence } = parseJson(await readBounded(path, ATTESTATION_BYTES_MAX), attestationSchema, path);
+  const document = parseJson(await readBounded(path, ATTESTATION_BYTES_MAX), attestationSchema, path);
+  const evidence = withImaLog(document.evidence, expected.imaLog);
   const key = keyOf(expected);
   const { diceRoots: anchors, atSeconds } = expected;
   if (evidence.kind === 'dice' && anchors.length === 0) {
@@ -64,6 +67,13 @@ export async function verifyAttestation(path: string, expected: AttestationExpec
     dice: { trust: { anchors, intermediates: [] }, atSeconds },
   });
   return outcomeOf(appraisal);
+}
+
+function withImaLog(evidence: Evidence, imaLog: Uint8Array | undefined): Evidence {
+  if (imaLog === undefined) return evidence;
+  if (evidence.kind !== 'tpm')
+    throw new UsageError(`--ima-log belongs to a TPM; the evidence is of kind ${evidence.kind}`);
+  return { ...evidence, imaLog };
 }
 
 // A TPM's key is known by its qualified name; a bare PEM key is a DeviceID, where the evidence has a chain to it, or a software device's.
@@ -91,7 +101,9 @@ function outcomeOf(appraisal: Appraisal): Outcome {
   const verified = status === 'affirming' || status === 'warning';
   const matched = referenceValues === undefined ? null : `${referenceValues.name} ${referenceValues.version}`;
   const layers = appraisal.dice?.layers ?? [];
-  const value = { verified, status, tier, pcrs: pcrSelection, pcrDigest, referenceValues: matched, layers, reasons };
+  const imaEntries = appraisal.imaLog?.entries ?? null;
+  const common = { status, tier, pcrs: pcrSelection, pcrDigest, imaEntries, referenceValues: matched };
+  const value = { verified, ...common, layers, reasons };
   const said = [
     ...layers.map(({ layer, svn, 'tcb-info': digest }) => `  layer ${layer}: svn ${svn ?? '-'}, TcbInfo ${digest}`),
     ...reasons.map(({ code, message }) => `  ${code}: ${message}`),
@@ -100,6 +112,7 @@ function outcomeOf(appraisal: Appraisal): Outcome {
   const lines = [
     `verified: ${status}, tier ${tier}`,
     `pcrs: sha256:${pcrSelection.join(',')} digest ${pcrDigest}`,
+    ...(imaEntries === null ? [] : [`IMA log: ${imaEntries} entries replay to the quoted PCR 10`]),
     `reference values: ${matched ?? 'not given, any boot is accepted'}`,
     ...said,
   ];

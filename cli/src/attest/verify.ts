@@ -1,9 +1,10 @@
 // `attest verify`: a quote in the files tpm2_quote writes, or what an agent answered, against key, nonce, boot log and reference values.
 import { EVENT_LOG_BYTES_MAX, parseEventLog } from '@edgekeep/core/attest/event-log';
 import { matchBoot } from '@edgekeep/core/attest/boot-match';
+import { imaPcrValues, IMA_LOG_BYTES_MAX, parseImaLog } from '@edgekeep/core/attest/ima-log';
 import { verifyQuote } from '@edgekeep/core/attest/quote';
 import type { Reason } from '@edgekeep/core/attest/reason';
-import { parseReferenceValues, REFERENCE_VALUES_BYTES_MAX } from '@edgekeep/core/attest/reference-values';
+import { IMA_PCR, parseReferenceValues, REFERENCE_VALUES_BYTES_MAX } from '@edgekeep/core/attest/reference-values';
 import { pcrValue, type ReplayedLog, replayEventLog } from '@edgekeep/core/attest/replay';
 import { parseHex, toHex } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
@@ -21,7 +22,7 @@ const ROOTS_BYTES_MAX = 1024 * 1024;
 export const command: Command = {
   summary: 'verify a TPM quote, its boot log and what was booted',
   usage:
-    'attest verify (--attestation FILE | --quote FILE --signature FILE [--event-log FILE]) --key FILE --nonce HEX [--reference FILE]... [--pcrs LIST] [--qualified-name HEX] [--dice-root FILE]...',
+    'attest verify (--attestation FILE | --quote FILE --signature FILE [--event-log FILE]) [--ima-log FILE] --key FILE --nonce HEX [--reference FILE]... [--pcrs LIST] [--qualified-name HEX] [--dice-root FILE]...',
   help: `
 Takes what a device's agent answers to GET /attest?nonce=HEX, or the files tpm2_quote -m and -s write (signature in the tss or plain form).
 Exit code 0: verified; 1: refused, with every reason.
@@ -33,6 +34,8 @@ Exit code 0: verified; 1: refused, with every reason.
                        of a DICE device the DeviceID key or certificate, PEM
 --nonce HEX            the qualifying data the quote must carry
 --event-log FILE       TCG boot log that must replay to the quoted PCRs; without it nothing is said about the boot
+--ima-log FILE         IMA log, binary, that must replay to the quoted PCR 10; entries that were measured after the quote are left out
+                       (/sys/kernel/security/ima/binary_runtime_measurements); needs --event-log or --attestation
 --reference FILE       reference values (spec/reference-values.md); repeat for several acceptable boots; needs --event-log or --attestation
 --pcrs LIST            PCRs of the sha256 bank that must be quoted, as 0,2,7-9; default: those of the quote
 --qualified-name HEX   the key's qualified name, as tpm2_readpublic -q writes it; without it the signer's name is not compared
@@ -46,6 +49,7 @@ Exit code 0: verified; 1: refused, with every reason.
     key: { type: 'string' },
     nonce: { type: 'string' },
     'event-log': { type: 'string' },
+    'ima-log': { type: 'string' },
     reference: { type: 'string', multiple: true },
     pcrs: { type: 'string' },
     'qualified-name': { type: 'string' },
@@ -67,6 +71,7 @@ async function expectationsOf(args: Arguments): Promise<AttestationExpectations>
     nonce: parseHex(args.required('nonce'), '--nonce'),
     qualifiedName: optionalHex(args, 'qualified-name'),
     pcrs: optionalPcrs(args),
+    imaLog: await readImaLog(args),
     references: (pcrs) => readReferences(args, pcrs),
     diceRoots: await readRoots(args.all('dice-root')),
     atSeconds: Math.floor(Date.now() / 1_000),
@@ -97,11 +102,13 @@ async function verifyQuoteFiles(args: Arguments): Promise<Outcome> {
   const qualifiedName = optionalHex(args, 'qualified-name');
   const pcrs = optionalPcrs(args) ?? quotedPcrs(quote);
   const replayed = await readLog(args);
+  const imaValues = await readImaValues(args, replayed, pcrs);
   const verdict = verifyQuote(quote, signature, {
     key: { publicKey, qualifiedName },
     qualifyingData: nonce,
     pcrs,
     pcrValue: replayed === undefined ? 'unchecked' : (pcr) => pcrValue(replayed, pcr),
+    imaValues,
   });
   if (verdict.kind === 'refused') return refused(verdict.reasons);
   const match = replayed === undefined ? undefined : matchBoot(replayed, await readReferences(args, pcrs), pcrs);
@@ -116,6 +123,7 @@ async function verifyQuoteFiles(args: Arguments): Promise<Outcome> {
     qualifiedSigner: toHex(qualifiedSigner),
     resetCount,
     restartCount,
+    imaEntries: verdict.imaEntries ?? null,
     referenceValues: matched ?? null,
   };
   const lines = [
@@ -126,6 +134,7 @@ async function verifyQuoteFiles(args: Arguments): Promise<Outcome> {
     replayed === undefined
       ? 'event log: not given, nothing is said about the boot'
       : 'event log: replays to the quoted PCRs',
+    ...imaLines(verdict.imaEntries, imaValues),
     `reference values: ${matched ?? 'not given, any boot is accepted'}`,
   ];
   return { exitCode: exitCodes.ok, value, text: lines.join('\n') };
@@ -142,6 +151,25 @@ async function readLog(args: Arguments): Promise<ReplayedLog | undefined> {
   if (path !== undefined) return replayEventLog(parseEventLog(await readBounded(path, EVENT_LOG_BYTES_MAX)), 'sha256');
   if (args.all('reference').length > 0) throw new UsageError('--reference needs --event-log');
   return undefined;
+}
+
+async function readImaLog(args: Arguments): Promise<Uint8Array | undefined> {
+  const path = args.option('ima-log');
+  return path === undefined ? undefined : readBounded(path, IMA_LOG_BYTES_MAX);
+}
+
+async function readImaValues(args: Arguments, replayed: ReplayedLog | undefined, pcrs: readonly number[]) {
+  const bytes = await readImaLog(args);
+  if (bytes === undefined) return undefined;
+  if (replayed === undefined) throw new UsageError('--ima-log needs --event-log');
+  if (!pcrs.includes(IMA_PCR))
+    throw new UsageError(`--ima-log says nothing here: the quote does not cover PCR ${IMA_PCR}`);
+  return imaPcrValues(parseImaLog(bytes), 'sha256', IMA_PCR, pcrValue(replayed, IMA_PCR));
+}
+
+function imaLines(quoted: number | undefined, values: readonly Uint8Array[] | undefined): readonly string[] {
+  if (quoted === undefined || values === undefined) return [];
+  return [`IMA log: ${quoted} of ${values.length - 1} entries replay to the quoted PCR ${IMA_PCR}`];
 }
 
 async function readReferences(args: Arguments, pcrs: readonly number[]) {

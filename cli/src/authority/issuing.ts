@@ -1,4 +1,5 @@
 // Rotation of the issuing CA: `edgekeep authority request`, `install`, `activate`, `abandon`, `revoke` (docs/authorities.md).
+import { parseDateTime } from '@edgekeep/core/canonical/date-time';
 import { readFile } from 'node:fs/promises';
 import { authorityOverview, issuingRequestAnswer, issuingRevokeAnswer } from '@edgekeep/wire/authority-api';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
@@ -137,9 +138,9 @@ function pathOf({ positionals: [id = ''] }: Arguments, verb: string): string {
 
 /** Unix milliseconds of a time with its zone. */
 export function timeOf(text: string, option: string): number {
-  const ms = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2}))?$/.test(text)
-    ? Date.parse(text)
-    : Number.NaN;
-  if (Number.isNaN(ms)) throw new UsageError(`${option} takes a day, or a time with its zone: 2027-03-01T06:00Z`);
+  const ms = parseDateTime(text);
+  if (ms === undefined) {
+    throw new UsageError(`${option} takes a day that exists, or a time with its zone: 2027-03-01T06:00Z`);
+  }
   return ms;
 }

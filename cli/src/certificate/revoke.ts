@@ -1,5 +1,6 @@
 // `edgekeep certificate revoke`: one order, carried out whole or not at all.
 import { readFile } from 'node:fs/promises';
+import { canonicalSerialNumber, canonicalSha256 } from '@edgekeep/core/canonical/serial-number';
 import { revocationAnswer, revocationReasons, revokedAtOnceMost } from '@edgekeep/wire/operator-api';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
@@ -50,12 +51,17 @@ async function namedIn(args: Arguments) {
   const listed = file === undefined ? [] : await readList(file);
   const named = {
     devices: [...args.all('device'), ...listed],
-    serials: args.all('serial').map((text) => text.toLowerCase().replaceAll(':', '').replace(/^0+/, '')),
-    sha256: args.all('sha256').map((text) => text.toLowerCase().replaceAll(':', '')),
+    serials: args.all('serial').map((text) => given(canonicalSerialNumber(text), '--serial', text)),
+    sha256: args.all('sha256').map((text) => given(canonicalSha256(text), '--sha256', text)),
   };
-  const given = Object.entries(named).filter(([, list]) => list.length > 0);
-  if (given.length !== 1) throw new UsageError('name devices, serial numbers or digests: one of the three');
-  return Object.fromEntries(given);
+  const chosen = Object.entries(named).filter(([, list]) => list.length > 0);
+  if (chosen.length !== 1) throw new UsageError('name devices, serial numbers or digests: one of the three');
+  return Object.fromEntries(chosen);
+}
+
+function given(value: string | undefined, option: string, text: string): string {
+  if (value === undefined) throw new UsageError(`${option} takes hex, with or without colons, found ${text}`);
+  return value;
 }
 
 async function readList(file: string): Promise<readonly string[]> {

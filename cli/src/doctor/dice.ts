@@ -29,7 +29,10 @@ function describe(chain: ReturnType<typeof parseForeignCertificate>[]): Finding 
     const found = 'the chain has no DeviceID certificate with a layer above it';
     return warning(subject, found, 'the firmware must put a TcbInfo into the certificate of each layer');
   }
-  const layers = chain.slice(0, at + 1).toReversed();
+  const layers = chain
+    .slice(0, at + 1)
+    .filter(({ extensions }) => tcbInfosIn(extensions.all).length > 0)
+    .toReversed();
   const shown = layers.map(({ extensions }, place) => {
     const [info] = tcbInfosIn(extensions.all);
     const flags = info?.flags?.named ?? [];

@@ -1,6 +1,6 @@
 // `edgekeep policy countries`: the own table of which network belongs to which country.
 import { readFile } from 'node:fs/promises';
-import { countryNetworks, countryNetworksAnswer } from '@edgekeep/wire/policy-api';
+import { countryNetworksAnswer, countryNetworksView } from '@edgekeep/wire/policy-api';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
@@ -14,7 +14,7 @@ export const command: Command = {
     const operator = await openOperator(args);
     const [file] = args.positionals;
     if (file === undefined) {
-      const { networks } = await operator.get('/v1/countries', countryNetworks);
+      const { networks } = await operator.get('/v1/countries', countryNetworksView);
       const text = networks.map(({ network, country }) => `${network} ${country}`).join('\n');
       return { exitCode: exitCodes.ok, value: networks, text };
     }

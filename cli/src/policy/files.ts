@@ -1,7 +1,8 @@
 // A policy as files: one or more *.cedar and, beside them, *.test.json (spec/access.md, "Files"). A folder stands for all of both kinds in it.
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { type Policy, loadPolicy } from '@edgekeep/core/policy/policy';
+import { loadDraft as loadDraftPolicy } from '@edgekeep/core/policy/draft';
+import type { Policy } from '@edgekeep/core/policy/policy';
 import { parsePolicyTests, type PolicyTests, policyTestsBytesMost } from '@edgekeep/core/policy/test-file';
 import { UsageError } from '../command.ts';
 
@@ -33,7 +34,7 @@ export async function readPolicyFiles(paths: readonly string[]): Promise<PolicyF
 
 /** The draft, or what is wrong with it, a line each. */
 export function loadDraft(text: string): Policy | readonly string[] {
-  const loaded = loadPolicy(text, { name: 'the draft' });
+  const loaded = loadDraftPolicy(text, { name: 'the draft' });
   return loaded.kind === 'loaded' ? loaded.policy : loaded.faults.map(({ code, message }) => `${code}: ${message}`);
 }
 

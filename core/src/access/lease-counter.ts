@@ -5,7 +5,7 @@ import { ByteReader, equalBytes, toHex } from '../bytes.ts';
 import { parseAttest, type TpmsAttest } from '../tpm/attest.ts';
 import type { Entity } from '../tpm/command.ts';
 import { nvAttributes, nvName, type NvPublic } from '../tpm/commands/nv.ts';
-import { parseTpmSignature, verifyTpmSignature } from '../tpm/signature.ts';
+import { parseTpmSignature, untriedReason, verifyTpmSignature } from '../tpm/signature.ts';
 
 /** In the range that TCG leaves to the owner (Registry of Reserved TPM 2.0 Handles, 2.2.2). */
 const index = 0x0181ec01;
@@ -55,8 +55,12 @@ export function verifyLeaseCounter(
   { attest: bytes, signature }: SignedLeaseCounter,
   expected: LeaseCounterExpectations,
 ): LeaseCounterVerdict {
-  if (!verifyTpmSignature(parseTpmSignature(signature), bytes, expected.key.publicKey)) {
-    return refused('the signature over the lease counter does not verify under the attestation key');
+  const parsed = parseTpmSignature(signature);
+  if (!verifyTpmSignature(parsed, bytes, expected.key.publicKey)) {
+    const untried = untriedReason(parsed, expected.key.publicKey);
+    return refused(
+      `the signature over the lease counter: ${untried ?? 'it does not verify under the attestation key'}`,
+    );
   }
   const attest = parseAttest(bytes);
   if (attest.kind !== 'nv') return refused(`the attestation is a ${attest.kind}, expected one of an NV index`);

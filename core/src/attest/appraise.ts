@@ -14,7 +14,8 @@ import {
   type SoftwareEvidence,
   type TpmEvidence,
 } from './evidence.ts';
-import { parseImaLog, replayImaLog } from './ima-log.ts';
+import { imaPcrValues, parseImaLog } from './ima-log.ts';
+import type { ImaLogState } from './ima-log-state.ts';
 import { type LogCache, replayCached } from './log-cache.ts';
 import { type AttestationKey, type BootCounters, verifyQuote } from './quote.ts';
 import type { Reason, ReasonCode } from './reason.ts';
@@ -37,6 +38,8 @@ export interface AppraisalInput {
   readonly referenceValues: readonly ReferenceValues[];
   readonly lastBoot?: BootCounters | undefined;
   readonly logCache?: LogCache | undefined;
+  /** Where the IMA log of this evidence begins (its `imaLogFrom`), as the verifier itself replayed it before; undefined for a whole log. */
+  readonly imaStart?: ImaLogState | undefined;
   /** For a DICE device: whom its chain must lead to, and the unix second at which it has to be valid. */
   readonly dice?: { readonly trust: DiceTrust; readonly atSeconds: number } | undefined;
 }
@@ -55,6 +58,8 @@ export interface Appraisal {
   readonly restartCount: number;
   /** Milliseconds the TPM has been powered; 0 without a TPM, as the counters are. */
   readonly clock: bigint;
+  /** Up to where the quote covers the IMA log: what follows may be appraised from there. */
+  readonly imaLog?: ImaLogState;
   /** There when the evidence was a DICE device's own. */
   readonly dice?: DiceFacts;
 }
@@ -71,6 +76,7 @@ export function appraiseEvidence(input: AppraisalInput): Appraisal {
     pcrSelection,
     pcrDigest: toHex(pcrDigest(pcrSelection.map(signed.pcrValue))),
     ...signed.boot,
+    ...(signed.imaLog === undefined ? {} : { imaLog: signed.imaLog }),
   };
   if (signed.reasons.length > 0) {
     const vector = vectorOfBroken(signed.reasons);
@@ -84,6 +90,7 @@ export function appraiseEvidence(input: AppraisalInput): Appraisal {
 }
 
 interface SignedFacts {
+  readonly imaLog?: ImaLogState;
   readonly dice?: { readonly facts: DiceFacts; readonly layers: readonly DiceLayer[] };
   readonly reasons: readonly Reason[];
   readonly boot: BootCounters & { readonly clock: bigint };
@@ -132,46 +139,48 @@ function verifyTpmEvidence(input: AppraisalInput, evidence: TpmEvidence, replaye
       'a TPM quote is appraised against a key with its qualified name, found none',
     );
   }
-  const values = valuesWithIma(evidence, replayed);
+  const imaStart = input.imaStart?.value ?? pcrValue(replayed, IMA_PCR);
+  const imaValues = imaValuesOf(evidence, imaStart, input.imaStart?.entries ?? 0);
+  const atQuote = (count: number) => (pcr: number) =>
+    pcr === IMA_PCR ? (imaValues?.[count] ?? pcrValue(replayed, pcr)) : pcrValue(replayed, pcr);
   const verdict = verifyQuote(evidence.quote, evidence.signature, {
     key: input.key,
     qualifyingData: input.expectedQualifyingData,
     pcrs: input.pcrSelection,
-    pcrValue: values,
+    pcrValue: (pcr) => pcrValue(replayed, pcr),
+    imaValues,
     lastBoot: input.lastBoot,
   });
-  if (verdict.kind === 'refused') return { reasons: verdict.reasons, boot: noBoot, pcrValue: values };
+  if (verdict.kind === 'refused') {
+    return { reasons: verdict.reasons, boot: noBoot, pcrValue: atQuote((imaValues?.length ?? 1) - 1) };
+  }
   const { resetCount, restartCount, clock } = verdict.attest.clockInfo;
-  return { reasons: [], boot: { resetCount, restartCount, clock }, pcrValue: values };
+  const boot = { resetCount, restartCount, clock };
+  const { imaEntries } = verdict;
+  const value = imaEntries === undefined ? undefined : imaValues?.[imaEntries];
+  if (imaEntries === undefined || value === undefined) return { reasons: [], boot, pcrValue: atQuote(0) };
+  const imaLog = { entries: (input.imaStart?.entries ?? 0) + imaEntries, value };
+  return { reasons: [], boot, imaLog, pcrValue: atQuote(imaEntries) };
 }
 
-// The IMA log continues in PCR 10, which reference values never cover.
-function valuesWithIma({ imaLog }: TpmEvidence, replayed: ReplayedLog): (pcr: number) => Uint8Array {
-  if (imaLog === undefined) return (pcr) => pcrValue(replayed, pcr);
-  const entries = parseImaLog(imaLog);
-  // An entry for another PCR could stand for a boot event there, unseen by the reference values.
-  const stray = entries.find(({ pcr }) => pcr !== IMA_PCR);
-  if (stray !== undefined) {
-    throw new CoreError(
-      'ima-log-invalid',
-      `IMA log entry ${stray.index}: it is for PCR ${stray.pcr}, expected ${IMA_PCR}`,
-    );
-  }
-  const values = replayImaLog(entries, 'sha256', replayed.values);
-  return (pcr) => values.get(pcr) ?? pcrValue(replayed, pcr);
+// The IMA log continues in PCR 10, which reference values never cover. Of a log that begins later, the verifier knows what came before.
+function imaValuesOf({ imaLog }: TpmEvidence, start: Uint8Array, entries: number): readonly Uint8Array[] | undefined {
+  if (imaLog === undefined) return undefined;
+  return imaPcrValues(parseImaLog(imaLog, entries), 'sha256', IMA_PCR, start);
 }
 
 function verifySoftwareEvidence(input: AppraisalInput, evidence: SoftwareEvidence, replayed: ReplayedLog): SignedFacts {
   const facts = { boot: noBoot, pcrValue: (pcr: number) => pcrValue(replayed, pcr) };
   const { publicKey } = input.key;
-  if (
-    publicKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1' ||
-    !verify('sha256', evidence.statement, publicKey, evidence.signature)
-  ) {
-    return {
-      ...facts,
-      reasons: [reason('signature-invalid', 'the signature over the statement does not verify under the device key')],
-    };
+  const curve = publicKey.asymmetricKeyDetails?.namedCurve;
+  if (curve !== 'prime256v1') {
+    const found = curve ?? publicKey.asymmetricKeyType;
+    const message = `the device key is ${found}, and statements are signed with P-256 only: the signature was not tried`;
+    return { ...facts, reasons: [reason('signature-invalid', message)] };
+  }
+  if (!verify('sha256', evidence.statement, publicKey, evidence.signature)) {
+    const message = 'the signature over the statement does not verify under the device key';
+    return { ...facts, reasons: [reason('signature-invalid', message)] };
   }
   return { ...facts, reasons: statementReasons(parseSoftwareStatement(evidence.statement), input, facts.pcrValue) };
 }

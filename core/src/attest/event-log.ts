@@ -34,8 +34,8 @@ export interface EventLog {
 }
 
 /**
- * Parses a log in either format; the slices in the result are views of `bytes`. Zero padding behind the last event is allowed, nothing
- * else is. Throws `event-log-invalid`, `bytes-truncated` or `bytes-too-long`.
+ * Parses a log in either format; the slices in the result are views of `bytes`. Padding with zeros or with 0xff behind the last event is
+ * allowed, nothing else is. Throws `event-log-invalid`, `bytes-truncated` or `bytes-too-long`.
  */
 export function parseEventLog(bytes: Uint8Array): EventLog {
   if (bytes.length > EVENT_LOG_BYTES_MAX) {
@@ -44,13 +44,14 @@ export function parseEventLog(bytes: Uint8Array): EventLog {
       `event log: ${bytes.length} bytes, at most ${EVENT_LOG_BYTES_MAX} are allowed`,
     );
   }
-  const end = bytes.findLastIndex((byte) => byte !== 0);
+  // Logs of containers and tables of firmware are padded, with zeros or, as in the ACPI table CCEL, with ones.
+  const end = Math.min(lastOtherThan(bytes, 0x00), lastOtherThan(bytes, 0xff));
   if (end === -1) throw invalid('it holds no event');
   const reader = new ByteReader(bytes, 'event log');
   const first = parseSha1Event(reader, 0);
   const algorithms = first.eventType === eventTypes.noAction ? parseSpecId(first.event) : undefined;
   const events = [first];
-  // Whatever begins behind the last byte that is not zero is padding: a real record is never all zeros.
+  // Whatever begins behind the last byte that is not of the padding is padding: no real record is all zeros or all ones.
   while (reader.offset <= end) {
     const index = events.length;
     events.push(algorithms === undefined ? parseSha1Event(reader, index) : parseEvent2(reader, index, algorithms));
@@ -58,6 +59,10 @@ export function parseEventLog(bytes: Uint8Array): EventLog {
   if (algorithms === undefined) return { format: 'sha1', banks: ['sha1'], events };
   const spoken = [...algorithms.keys()].map(findHash).filter((bank) => bank !== undefined);
   return { format: 'crypto-agile', banks: spoken, events: [{ ...first, digests: {} }, ...events.slice(1)] };
+}
+
+function lastOtherThan(bytes: Uint8Array, padding: number): number {
+  return bytes.findLastIndex((byte) => byte !== padding);
 }
 
 function parseSha1Event(reader: ByteReader, index: number): LoggedEvent {

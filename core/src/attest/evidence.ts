@@ -6,12 +6,13 @@ import { CoreError } from '../error.ts';
 import { pathLengthMax } from '../identity/path.ts';
 import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
 import { EVENT_LOG_BYTES_MAX } from './event-log.ts';
-import { IMA_LOG_BYTES_MAX } from './ima-log.ts';
+import { IMA_EVIDENCE_BYTES_MAX } from './ima-log.ts';
 
 const SIGNED_BYTES_MAX = 4096; // a quote has about 150 bytes, an RSA-4096 signature 518, a statement of 24 PCRs 1.9 KiB
 const DICE_CERTIFICATE_BYTES_MAX = 8192; // those of layers have 1 KiB, of vendors that put a second chain into one 2 KiB
 /** Both logs at their limits in base64url, and the rest. */
-export const EVIDENCE_BYTES_MAX = Math.ceil(((EVENT_LOG_BYTES_MAX + IMA_LOG_BYTES_MAX) * 4) / 3) + 4 * SIGNED_BYTES_MAX;
+export const EVIDENCE_BYTES_MAX =
+  Math.ceil(((EVENT_LOG_BYTES_MAX + IMA_EVIDENCE_BYTES_MAX) * 4) / 3) + 4 * SIGNED_BYTES_MAX;
 
 export interface TpmEvidence {
   readonly kind: 'tpm';
@@ -63,7 +64,7 @@ const tpmSchema = z.strictObject({
   quote: bytesSchema(SIGNED_BYTES_MAX, 'quote'),
   signature: bytesSchema(SIGNED_BYTES_MAX, 'signature'),
   eventLog,
-  imaLog: bytesSchema(IMA_LOG_BYTES_MAX, 'imaLog').optional(),
+  imaLog: bytesSchema(IMA_EVIDENCE_BYTES_MAX, 'imaLog').optional(),
 });
 
 const softwareSchema = z.strictObject({

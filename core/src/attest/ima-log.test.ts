@@ -39,6 +39,6 @@ describe('IMA log vectors', () => {
   }
 });
 
-test('a log longer than 4 MiB is refused before it is read', () => {
+test('a log longer than 64 MiB is refused before it is read', () => {
   assert.throws(() => parseImaLog(new Uint8Array(IMA_LOG_BYTES_MAX + 1)), { code: 'bytes-too-long' });
 });

@@ -1,112 +1,161 @@
 // The Linux IMA runtime measurements log in its binary form (/sys/kernel/security/ima/binary_runtime_measurements; kernel documentation
-// "IMA Template Management Mechanism"), templates ima, ima-ng, ima-sig and ima-buf; integers little-endian. The ASCII form is not read:
-// a space in a file name makes it ambiguous. Format and limits: spec/event-log.md.
-import { createHash } from 'node:crypto';
-import { ByteReader, concat, parseUtf8 } from '../bytes.ts';
+// "IMA Template Management Mechanism"). Every template of the kernel is read, and templates that a device defines from the kernel's fields;
+// integers little-endian. The ASCII form is not read: a space in a file name makes it ambiguous. Format and limits: spec/event-log.md.
+import { hash as digestOf } from 'node:crypto';
+import { ByteReader, concat } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { hashSize } from '../tpm/algorithm.ts';
 import type { LogBank } from './event-log.ts';
+import { type ImaField, imaFieldsOf } from './ima-template.ts';
 import { extend } from './replay.ts';
 
-export const IMA_LOG_BYTES_MAX = 4 * 1024 * 1024; // about 40,000 files
+/** A whole log, about half a million entries; evidence carries less of it (IMA_EVIDENCE_BYTES_MAX). */
+export const IMA_LOG_BYTES_MAX = 64 * 1024 * 1024;
+/** What one piece of evidence carries of a log, about 40,000 entries. */
+export const IMA_EVIDENCE_BYTES_MAX = 4 * 1024 * 1024;
+/** One entry with signature, extended attributes or buffer. A longer one would fit no piece of a log that is sent in pieces. */
+export const IMA_ENTRY_BYTES_MAX = 512 * 1024;
 const PCR_COUNT = 24;
-const TEMPLATE_NAME_LENGTH_MAX = 32;
+const TEMPLATE_NAME_LENGTH_MAX = 255; // MAX_TEMPLATE_NAME_LEN of the kernel
 const SHA1_LENGTH = 20;
 const FILE_NAME_PADDED = 256; // the `ima` template hashes the name padded to IMA_EVENT_NAME_LEN_MAX + 1
 
 export interface ImaEntry {
   readonly index: number;
   readonly pcr: number;
-  readonly template: 'ima' | 'ima-ng' | 'ima-sig' | 'ima-buf';
+  readonly template: string;
   /** The file was open for writing while it was measured, or the like: the kernel logs zeros and extends ones. */
   readonly violation: boolean;
   /** What the kernel hashes for the template digest. */
   readonly templateData: Uint8Array;
   readonly fileDigest: { readonly algorithm: string; readonly digest: Uint8Array };
+  /** For people: Linux allows any bytes in a name, and those that are not UTF-8 are replaced. */
   readonly fileName: string;
 }
 
 /** Parses a whole log; throws `ima-log-invalid`, `bytes-truncated` or `bytes-too-long`. Each entry's SHA-1 template digest is verified. */
-export function parseImaLog(bytes: Uint8Array): readonly ImaEntry[] {
+export function parseImaLog(bytes: Uint8Array, firstIndex = 0): readonly ImaEntry[] {
   if (bytes.length > IMA_LOG_BYTES_MAX) {
     throw new CoreError('bytes-too-long', `IMA log: ${bytes.length} bytes, at most ${IMA_LOG_BYTES_MAX} are allowed`);
   }
   const reader = new ByteReader(bytes, 'IMA log');
   const entries: ImaEntry[] = [];
-  while (reader.remaining > 0) entries.push(parseEntry(reader, entries.length));
+  while (reader.remaining > 0) entries.push(parseEntry(reader, firstIndex + entries.length));
   return entries;
 }
 
-function parseEntry(reader: ByteReader, index: number): ImaEntry {
+/** Where each whole entry of `bytes` ends, in order; a last one that is cut short is left out. Nothing but lengths is looked at. */
+export function imaEntryEnds(bytes: Uint8Array): readonly number[] {
+  const reader = new ByteReader(bytes, 'IMA log');
+  const ends: number[] = [];
+  try {
+    while (reader.remaining > 0) {
+      readRecord(reader, ends.length);
+      ends.push(reader.offset);
+    }
+  } catch (error) {
+    if (!(error instanceof CoreError) || error.code !== 'bytes-truncated') throw error;
+  }
+  return ends;
+}
+
+interface Record {
+  readonly pcr: number;
+  readonly templateDigest: Uint8Array;
+  readonly template: string;
+  /** Of the `ima` template, which has no length of its own: digest, and name without its terminator. */
+  readonly data: Uint8Array;
+}
+
+function readRecord(reader: ByteReader, index: number): Record {
   const pcr = reader.u32(true);
   if (pcr >= PCR_COUNT) throw invalid(index, `it is for PCR ${pcr}, at most ${PCR_COUNT - 1} is allowed`);
   const templateDigest = reader.bytes(SHA1_LENGTH);
   const nameLength = reader.u32(true);
   if (nameLength > TEMPLATE_NAME_LENGTH_MAX) throw invalid(index, `its template name has ${nameLength} bytes`);
   const template = Buffer.from(reader.bytes(nameLength)).toString('latin1');
-  const violation = templateDigest.every((byte) => byte === 0);
-  const parsed = parseTemplate(reader, index, template);
-  if (!violation && Buffer.compare(createHash('sha1').update(parsed.templateData).digest(), templateDigest) !== 0) {
-    throw invalid(index, 'its template digest is not the SHA-1 of its template data');
+  if (template === 'ima') return { pcr, templateDigest, template, data: readOldTemplate(reader, index) };
+  const length = reader.u32(true);
+  if (length > IMA_ENTRY_BYTES_MAX) {
+    throw invalid(index, `its template data has ${length} bytes, at most ${IMA_ENTRY_BYTES_MAX} are allowed`);
   }
-  return { index, pcr, violation, ...parsed };
+  return { pcr, templateDigest, template, data: reader.bytes(length) };
 }
 
-type Template = Pick<ImaEntry, 'template' | 'templateData' | 'fileDigest' | 'fileName'>;
-
-function parseTemplate(reader: ByteReader, index: number, template: string): Template {
-  switch (template) {
-    case 'ima':
-      return parseOldTemplate(reader, index);
-    case 'ima-ng':
-      return parseNewTemplate(reader, index, template, 2);
-    case 'ima-sig':
-    case 'ima-buf':
-      return parseNewTemplate(reader, index, template, 3);
-    default:
-      throw invalid(index, `its template is ${JSON.stringify(template)}; known are ima, ima-ng, ima-sig and ima-buf`);
-  }
-}
-
-// The oldest template has no length of its own: a bare SHA-1, then a sized name without its terminator.
-function parseOldTemplate(reader: ByteReader, index: number): Template {
+// The oldest template: a bare SHA-1, then a sized name without its terminator.
+function readOldTemplate(reader: ByteReader, index: number): Uint8Array {
   const digest = reader.bytes(SHA1_LENGTH);
   const length = reader.u32(true);
   if (length >= FILE_NAME_PADDED) throw invalid(index, `its file name has ${length} bytes`);
-  const name = reader.bytes(length);
-  const templateData = concat(digest, name, new Uint8Array(FILE_NAME_PADDED - length));
-  return { template: 'ima', templateData, fileDigest: { algorithm: 'sha1', digest }, fileName: text(name, index) };
+  return concat(digest, reader.bytes(length));
 }
 
-function parseNewTemplate(
-  reader: ByteReader,
-  index: number,
-  template: Exclude<ImaEntry['template'], 'ima'>,
-  fieldCount: number,
-): Template {
-  const templateData = reader.bytes(reader.u32(true));
-  const fields = new ByteReader(templateData, `IMA log entry ${index}`);
-  const digestField = fields.bytes(fields.u32(true));
-  const nameField = fields.bytes(fields.u32(true));
-  for (let field = 2; field < fieldCount; field += 1) fields.bytes(fields.u32(true)); // signature or buffer
-  fields.end();
-  if (nameField.at(-1) !== 0) throw invalid(index, 'its file name is not terminated');
-  const fileName = text(nameField.subarray(0, -1), index);
-  return { template, templateData, fileDigest: parseFileDigest(digestField, index), fileName };
+function parseEntry(reader: ByteReader, index: number): ImaEntry {
+  const { pcr, templateDigest, template, data } = readRecord(reader, index);
+  const violation = templateDigest.every((byte) => byte === 0);
+  const parsed = template === 'ima' ? oldTemplate(data, index) : parseFields(template, data, index);
+  if (!violation && Buffer.compare(digestOf('sha1', parsed.templateData, 'buffer'), templateDigest) !== 0) {
+    throw invalid(index, 'its template digest is not the SHA-1 of its template data');
+  }
+  return { index, pcr, template, violation, ...parsed };
 }
 
-// "algorithm:" NUL digest
-function parseFileDigest(field: Uint8Array, index: number): ImaEntry['fileDigest'] {
-  const colon = field.indexOf(0x3a);
-  const algorithm = Buffer.from(field.subarray(0, Math.max(colon, 0))).toString('latin1');
-  if (!/^[a-z0-9-]{1,16}$/.test(algorithm) || field[colon + 1] !== 0)
-    throw invalid(index, 'its file digest names no algorithm');
-  return { algorithm, digest: field.subarray(colon + 2) };
+type Content = Pick<ImaEntry, 'templateData' | 'fileDigest' | 'fileName'>;
+
+function oldTemplate(data: Uint8Array, index: number): Content {
+  const templateData = concat(data, new Uint8Array(FILE_NAME_PADDED + SHA1_LENGTH - data.length));
+  const digest = data.subarray(0, SHA1_LENGTH);
+  return {
+    templateData,
+    fileDigest: { algorithm: 'sha1', digest },
+    fileName: text(data.subarray(SHA1_LENGTH), index),
+  };
+}
+
+// Fields follow one another, each behind its length; those that say nothing needed here are skipped by it.
+function parseFields(template: string, templateData: Uint8Array, index: number): Content {
+  const fields = imaFieldsOf(template);
+  if (fields === undefined) {
+    throw invalid(
+      index,
+      `its template ${JSON.stringify(template)} is none of the kernel's, and has no list of its fields`,
+    );
+  }
+  const reader = new ByteReader(templateData, `IMA log entry ${index}`);
+  let fileDigest: ImaEntry['fileDigest'] = { algorithm: 'unknown', digest: new Uint8Array(0) };
+  let fileName = '';
+  for (const field of fields) {
+    const bytes = reader.bytes(reader.u32(true));
+    if (field === 'n' || field === 'n-ng') fileName = terminated(bytes, index);
+    else if (isDigest(field)) fileDigest = parseFileDigest(field, bytes, index);
+  }
+  reader.end();
+  return { templateData, fileDigest, fileName };
+}
+
+function isDigest(field: ImaField): field is 'd' | 'd-ng' | 'd-ngv2' {
+  return field === 'd' || field === 'd-ng' || field === 'd-ngv2';
+}
+
+// `d` is a bare digest; `d-ng` is "algorithm:" NUL digest; `d-ngv2` has the kind of digest, "ima:" or "verity:", before it.
+function parseFileDigest(field: 'd' | 'd-ng' | 'd-ngv2', bytes: Uint8Array, index: number): ImaEntry['fileDigest'] {
+  if (field === 'd') return { algorithm: 'sha1', digest: bytes };
+  const end = bytes.indexOf(0);
+  const name = Buffer.from(bytes.subarray(0, Math.max(end, 0))).toString('latin1');
+  const pattern = field === 'd-ng' ? /^([a-z0-9-]{1,16}):$/ : /^(?:ima|verity):([a-z0-9-]{1,16}):$/;
+  const [, algorithm] = pattern.exec(name) ?? [];
+  if (algorithm === undefined) throw invalid(index, 'its file digest names no algorithm');
+  return { algorithm, digest: bytes.subarray(end + 1) };
+}
+
+function terminated(bytes: Uint8Array, index: number): string {
+  if (bytes.at(-1) !== 0) throw invalid(index, 'its file name is not terminated');
+  return text(bytes.subarray(0, -1), index);
 }
 
 function text(bytes: Uint8Array, index: number): string {
   if (bytes.includes(0)) throw invalid(index, 'its file name holds a zero byte');
-  return parseUtf8(bytes, `IMA log entry ${index}`);
+  return Buffer.from(bytes).toString('utf8');
 }
 
 /**
@@ -119,12 +168,34 @@ export function replayImaLog(
   start: ReadonlyMap<number, Uint8Array> = new Map(),
 ): ReadonlyMap<number, Uint8Array> {
   const values = new Map(start);
-  for (const { pcr, violation, templateData } of entries) {
-    const length = hashSize(bank);
-    const digest = violation ? new Uint8Array(length).fill(0xff) : createHash(bank).update(templateData).digest();
-    values.set(pcr, extend(bank, values.get(pcr) ?? new Uint8Array(length), digest));
+  for (const entry of entries) values.set(entry.pcr, extended(entry, bank, values.get(entry.pcr)));
+  return values;
+}
+
+/**
+ * Every value that `pcr` had while `entries` extended it, `start` first: a log that is read after the quote may be longer than what was
+ * quoted. Throws `ima-log-invalid` for an entry of another PCR: it could stand for a boot event there, unseen by the reference values.
+ */
+export function imaPcrValues(
+  entries: readonly ImaEntry[],
+  bank: LogBank,
+  pcr: number,
+  start: Uint8Array,
+): readonly Uint8Array[] {
+  const values = [start];
+  let last = start;
+  for (const entry of entries) {
+    if (entry.pcr !== pcr) throw invalid(entry.index, `it is for PCR ${entry.pcr}, expected ${pcr}`);
+    last = extended(entry, bank, last);
+    values.push(last);
   }
   return values;
+}
+
+function extended({ violation, templateData }: ImaEntry, bank: LogBank, old: Uint8Array | undefined): Uint8Array {
+  const length = hashSize(bank);
+  const digest = violation ? new Uint8Array(length).fill(0xff) : digestOf(bank, templateData, 'buffer');
+  return extend(bank, old ?? new Uint8Array(length), digest);
 }
 
 function invalid(index: number, problem: string): CoreError {

@@ -14,8 +14,9 @@ import {
   tpmName,
   type TpmPublic,
 } from '../tpm/public-area.ts';
-import { parseTpmSignature, verifyTpmSignature } from '../tpm/signature.ts';
+import { parseTpmSignature, untriedReason, verifyTpmSignature } from '../tpm/signature.ts';
 import type { Reason, ReasonCode } from './reason.ts';
+import { IMA_PCR } from './reference-values.ts';
 
 /** A key evidence is signed with. Keep it: making a KeyObject costs more than a verification. */
 export interface AttestationKey {
@@ -58,31 +59,42 @@ export interface QuoteExpectations {
   readonly pcrs: readonly number[];
   /** The value of a PCR as the replayed log gives it. `unchecked` proves nothing about the boot: for reading a quote without its log. */
   readonly pcrValue: ((pcr: number) => Uint8Array) | 'unchecked';
+  /** The values that PCR 10 had while the IMA log extended it, in order: the log is read after the quote, so any of them may be the quoted one. */
+  readonly imaValues?: readonly Uint8Array[] | undefined;
   /** The counters of the last quote accepted under this key. */
   readonly lastBoot?: BootCounters | undefined;
 }
 
 export type QuoteVerdict =
-  | { readonly kind: 'verified'; readonly attest: QuoteAttest }
+  | {
+      readonly kind: 'verified';
+      readonly attest: QuoteAttest;
+      /** How many entries of the IMA log the quote covers; undefined when PCR 10 was not quoted, or the quote came without its log. */
+      readonly imaEntries?: number | undefined;
+    }
   | { readonly kind: 'refused'; readonly reasons: readonly Reason[] };
 
 /** Verifies `quote` (TPMS_ATTEST) and `signature` (TPMT_SIGNATURE). A broken structure throws `tpm-structure-invalid` or a bytes code. */
 export function verifyQuote(quote: Uint8Array, signature: Uint8Array, expected: QuoteExpectations): QuoteVerdict {
   const parsedSignature = parseTpmSignature(signature);
   if (!verifyTpmSignature(parsedSignature, quote, expected.key.publicKey)) {
-    return refused('signature-invalid', 'the signature over the quote does not verify under the attestation key');
+    const untried = untriedReason(parsedSignature, expected.key.publicKey);
+    const problem = untried ?? 'it does not verify under the attestation key';
+    return refused('signature-invalid', `the signature over the quote: ${problem}`);
   }
   // Part 2, 10.12.12: magic and type, without which an unrestricted key could have signed anything.
   const attest = parseAttest(quote);
   if (attest.kind !== 'quote') return refused('not-a-quote', `the attestation is a ${attest.kind}, expected a quote`);
+  const pcrs = explainPcrs(attest, expected, parsedSignature.hash);
   const found = [
     signerReason(attest, expected.key),
     qualifyingDataReason(attest, expected.qualifyingData),
-    pcrReason(attest, expected, parsedSignature.hash),
+    pcrs.reason,
     expected.lastBoot === undefined ? undefined : bootReason(attest.clockInfo, expected.lastBoot),
   ];
   const reasons = found.filter((reason) => reason !== undefined);
-  return reasons.length === 0 ? { kind: 'verified', attest } : { kind: 'refused', reasons };
+  if (reasons.length > 0) return { kind: 'refused', reasons };
+  return { kind: 'verified', attest, ...(pcrs.imaEntries === undefined ? {} : { imaEntries: pcrs.imaEntries }) };
 }
 
 function signerReason({ qualifiedSigner }: QuoteAttest, { qualifiedName }: AttestationKey): Reason | undefined {
@@ -97,17 +109,42 @@ function qualifyingDataReason({ extraData }: QuoteAttest, expected: Uint8Array):
   return { code: 'qualifying-data-mismatch', message };
 }
 
-function pcrReason(attest: QuoteAttest, { pcrs, pcrValue }: QuoteExpectations, hash: TpmHash): Reason | undefined {
+interface Explained {
+  readonly reason?: Reason;
+  readonly imaEntries?: number;
+}
+
+function explainPcrs(attest: QuoteAttest, expected: QuoteExpectations, hash: TpmHash): Explained {
+  const { pcrs, pcrValue, imaValues } = expected;
   const wanted: readonly PcrSelection[] = [{ bank: 'sha256', pcrs }];
   if (pcrs.length === 0 || !equalPcrSelections(attest.selections, wanted)) {
     const message = `the quote covers ${describeSelections(attest.selections)}, expected ${describeSelections(wanted)}`;
-    return { code: 'pcr-selection-mismatch', message };
+    return { reason: { code: 'pcr-selection-mismatch', message } };
   }
-  if (pcrValue === 'unchecked') return undefined;
-  const digest = pcrDigest(pcrs.map(pcrValue), hash);
-  if (equalBytes(attest.pcrDigest, digest)) return undefined;
-  const message = `the log replays PCRs ${pcrs.join(',')} to the digest ${toHex(digest)}, the TPM quotes ${toHex(attest.pcrDigest)}: the log is not what was measured`;
-  return { code: 'pcr-digest-mismatch', message };
+  if (pcrValue === 'unchecked') return {};
+  const values = pcrs.map(pcrValue);
+  const at = imaValues === undefined ? -1 : pcrs.indexOf(IMA_PCR);
+  if (imaValues !== undefined && at !== -1) {
+    // From the end: the log is a few entries longer than the quote at most.
+    const imaEntries = imaValues.findLastIndex((value) => {
+      values[at] = value;
+      return equalBytes(attest.pcrDigest, pcrDigest(values, hash));
+    });
+    if (imaEntries !== -1) return { imaEntries };
+    values[at] = imaValues.at(-1) ?? pcrValue(IMA_PCR);
+  }
+  const digest = pcrDigest(values, hash);
+  if (equalBytes(attest.pcrDigest, digest)) return {};
+  const message = `the log replays PCRs ${pcrs.join(',')} to the digest ${toHex(digest)}, the TPM quotes ${toHex(attest.pcrDigest)}: ${whyOf(expected, at)}`;
+  return { reason: { code: 'pcr-digest-mismatch', message } };
+}
+
+function whyOf({ pcrs, imaValues }: QuoteExpectations, at: number): string {
+  if (at !== -1)
+    return `the logs are not what was measured, with any number of the ${(imaValues?.length ?? 1) - 1} IMA entries`;
+  if (pcrs.includes(IMA_PCR))
+    return `the log is not what was measured; PCR ${IMA_PCR} was quoted and came without its IMA log`;
+  return 'the log is not what was measured';
 }
 
 function bootReason(found: BootCounters, last: BootCounters): Reason | undefined {

@@ -23,6 +23,31 @@ export interface ReplayedLog {
   readonly events: readonly ExtendedEvent[];
 }
 
+/** A bank that the header names and that cannot be replayed, because an event that extends has no digest in it. */
+export interface BankGap {
+  readonly bank: LogBank;
+  /** The first such event. */
+  readonly index: number;
+  readonly type: string;
+}
+
+/** Replays every bank that the log speaks for: firmware exists whose events lack a bank of its header, and the others still replay. */
+export function replayBanks(log: EventLog): {
+  readonly replayed: readonly ReplayedLog[];
+  readonly gaps: readonly BankGap[];
+} {
+  const gaps = log.banks.map((bank) => gapOf(log, bank)).filter((gap) => gap !== undefined);
+  const whole = log.banks.filter((bank) => gaps.every((gap) => gap.bank !== bank));
+  return { replayed: whole.map((bank) => replayEventLog(log, bank)), gaps };
+}
+
+function gapOf({ events }: EventLog, bank: LogBank): BankGap | undefined {
+  const lacking = events.find(
+    ({ eventType, digests }) => eventType !== eventTypes.noAction && digests[bank] === undefined,
+  );
+  return lacking && { bank, index: lacking.index, type: eventTypeName(lacking.eventType) };
+}
+
 /** Replays `log`. Throws `event-log-invalid` when the log does not speak for the bank, or an event that extends has no digest in it. */
 export function replayEventLog(log: EventLog, bank: LogBank): ReplayedLog {
   if (!log.banks.includes(bank)) {

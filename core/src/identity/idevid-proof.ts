@@ -8,7 +8,7 @@ import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, type Json } from '../json.ts';
 import { parseAttest } from '../tpm/attest.ts';
 import { objectAttributes, parsePublic, publicKeyOf, tpmName } from '../tpm/public-area.ts';
-import { parseTpmSignature, verifyTpmSignature } from '../tpm/signature.ts';
+import { parseTpmSignature, untriedReason, verifyTpmSignature } from '../tpm/signature.ts';
 
 /** What one enrolment is about. */
 export interface IdevidProofSubject {
@@ -94,8 +94,12 @@ function residencyProblem(
   const wanted = fixedTpm | fixedParent | sensitiveDataOrigin;
   if ((publicArea.attributes & wanted) !== wanted) return 'the IDevID key is not bound to the TPM it was made in';
   // The attestation key signs nothing of this form but what its TPM itself says.
-  if (!verifyTpmSignature(parseTpmSignature(signature), attested, publicKey))
+  const parsed = parseTpmSignature(signature);
+  if (!verifyTpmSignature(parsed, attested, publicKey)) {
+    const untried = untriedReason(parsed, publicKey);
+    if (untried !== undefined) return `the signature over the creation: ${untried}`;
     return 'the creation was certified by another key than the attestation key of this TPM';
+  }
   const attest = parseAttest(attested);
   if (attest.kind !== 'creation') return `the attestation is a ${attest.kind}, expected one of a creation`;
   if (qualifiedName === undefined || !equalBytes(attest.qualifiedSigner, qualifiedName))

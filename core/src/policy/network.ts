@@ -1,4 +1,5 @@
-// IP networks in CIDR notation (RFC 4632 section 3.1, RFC 4291 section 2.3), and the form in which the hub writes addresses.
+// IP networks in CIDR notation (RFC 4632 section 3.1, RFC 4291 section 2.3), and the one form in which the hub writes networks and addresses:
+// RFC 5952 for IPv6, dotted for IPv4. docs/design/identities.md.
 import { isIP } from 'node:net';
 
 export interface Network {
@@ -10,13 +11,17 @@ export interface Network {
 
 const lengths = { 4: 32, 6: 128 } as const;
 
-/** Reads `10.1.0.0/16` or `2001:db8::/32`; undefined for anything else, a network with host bits set included: it is a slip more often than not. */
+/**
+ * Reads `10.1.0.0/16` or `2001:db8::/32`; undefined for anything else, a network with host bits set included: it is a slip more often than not.
+ * IPv4 networks that are mapped into IPv6 are refused as well: what their length counts is read in two ways.
+ */
 export function parseNetwork(text: string): Network | undefined {
   const match = /^([0-9a-fA-F:.]{2,45})\/(0|[1-9]\d{0,2})$/.exec(text);
   if (match === null) return undefined;
   const [, address = '', prefix = ''] = match;
   const parsed = parseAddress(address);
   const prefixLength = Number(prefix);
+  if (parsed?.family === 4 && address.includes(':')) return undefined;
   if (parsed === undefined || prefixLength > lengths[parsed.family]) return undefined;
   const hostBits = BigInt(lengths[parsed.family] - prefixLength);
   return (parsed.bits >> hostBits) << hostBits === parsed.bits ? { ...parsed, prefixLength } : undefined;
@@ -27,23 +32,56 @@ export interface Address {
   readonly bits: bigint;
 }
 
-/** An IPv4 or IPv6 address; one of IPv4 that is mapped into IPv6 (RFC 4291 section 2.5.5.2) counts as IPv4. Undefined for anything else, zones included. */
+/**
+ * An IPv4 or IPv6 address in any spelling; one of IPv4 that is mapped into IPv6 (RFC 4291 section 2.5.5.2) counts as IPv4. Undefined for
+ * anything else, zones included.
+ */
 export function parseAddress(text: string): Address | undefined {
-  const plain = plainAddress(text);
-  switch (isIP(plain)) {
+  switch (isIP(text)) {
     case 4:
-      return { family: 4, bits: bitsOfIpv4(plain) };
-    case 6:
-      return plain.includes('%') ? undefined : { family: 6, bits: bitsOfIpv6(plain) };
+      return { family: 4, bits: bitsOfIpv4(text) };
+    case 6: {
+      if (text.includes('%')) return undefined;
+      const bits = bitsOfIpv6(text);
+      return bits >> 32n === mappedPrefix ? { family: 4, bits: bits & 0xffff_ffffn } : { family: 6, bits };
+    }
     default:
       return undefined;
   }
 }
 
-/** The address as text, IPv4 addresses always in dotted form: sockets that take both families report them mapped into IPv6. */
+/** ::ffff:0:0/96. */
+const mappedPrefix = 0xffffn;
+
+/** The one text of a network, whichever spelling it came in; undefined for what `parseNetwork` refuses. */
+export function canonicalNetwork(text: string): string | undefined {
+  const network = parseNetwork(text);
+  return network === undefined ? undefined : `${addressText(network)}/${network.prefixLength}`;
+}
+
+/** The one text of an address, without its zone: which interface a link-local address belongs to is the machine's own affair. Undefined for what is no address. */
+export function canonicalAddress(text: string): string | undefined {
+  const address = parseAddress(text.replace(/%.*$/, ''));
+  return address === undefined ? undefined : addressText(address);
+}
+
+/** `canonicalAddress`, and the text itself where it is no address. */
 export function plainAddress(text: string): string {
-  const mapped = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i.exec(text);
-  return mapped?.[1] ?? text;
+  return canonicalAddress(text) ?? text;
+}
+
+/** RFC 5952: lower case, no leading zeros, the longest run of two or more zero groups as `::`, the first of equal ones. */
+export function addressText({ family, bits }: Address): string {
+  if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (bits >> shift) & 0xffn).join('.');
+  const groups = Array.from({ length: 8 }, (_, at) => ((bits >> BigInt(112 - at * 16)) & 0xffffn).toString(16));
+  let best = { at: 0, length: 1 };
+  for (let at = 0; at < groups.length; at += 1) {
+    const end = groups.findIndex((group, index) => index >= at && group !== '0');
+    const length = (end === -1 ? groups.length : end) - at;
+    if (length > best.length) best = { at, length };
+  }
+  if (best.length < 2) return groups.join(':');
+  return `${groups.slice(0, best.at).join(':')}::${groups.slice(best.at + best.length).join(':')}`;
 }
 
 export function networkContains(network: Network, address: Address): boolean {

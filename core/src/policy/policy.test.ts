@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { everyAttestedTpmPolicyText } from './built-in.ts';
+import { loadDraft } from './draft.ts';
 import { loadPolicy, type Policy, type PolicyMeaning } from './policy.ts';
 import { type Question, questionSchema } from './question.ts';
 
@@ -196,6 +197,29 @@ test('every context can permit and can forbid', () => {
     const forbids = load(forbidConnect(`unless { ${condition} }`));
     assert.equal(forbids.decide(connect(yes)).kind, 'permitted', condition);
     assert.equal(forbids.decide(connect(no)).kind, 'refused', condition);
+  }
+});
+
+test('a draft is refused for a text that no tag could equal, for what hides what it says, and for times and networks that do not exist', () => {
+  const draft = (condition: string) => loadDraft(forbidConnect(`when { ${condition} }`), { name: 'draft' });
+  const refusals: readonly (readonly [string, RegExp])[] = [
+    ['context.network has country && context.network.country == "e\u0301"', /line \d+ is not in Unicode normal form C/],
+    ['context.network has country && context.network.country == "A\u202eT"', /U\+202E/],
+    ['context.network has country /* \u2066 */', /U\+2066/],
+    ['context.time.now < datetime("2026-02-30")', /datetime/],
+    ['context.time.now < datetime("2026-11-29T24:00:00Z")', /datetime/],
+    ['context.time.now < datetime("2026-06-30T23:59:60Z")', /datetime/],
+    ['context.network.ip.isInRange(ip("010.0.0.0/8"))', /IP address/],
+    ['context.network.ip.isInRange(ip("::ffff:10.0.0.0/104"))', /IP address/],
+  ];
+  for (const [condition, why] of refusals) {
+    const loaded = draft(condition);
+    assert.ok(loaded.kind === 'refused', condition);
+    assert.match(loaded.faults.map(({ message }) => message).join(), why);
+  }
+  for (const spelling of ['2001:db8::/32', '2001:0db8::/32', '2001:DB8::/32']) {
+    const policy = load(forbidConnect(`when { context.network.ip.isInRange(ip("${spelling}")) }`));
+    assert.equal(policy.decide(connect({ network: { ip: '2001:db8::7' } })).kind, 'refused', spelling);
   }
 });
 

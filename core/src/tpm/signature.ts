@@ -64,6 +64,22 @@ export function encodeTpmSignature(signature: TpmSignature): Uint8Array {
   }
 }
 
+/** Why `verifyTpmSignature` does not even try; undefined when it does. For reasons that an operator can act on. */
+export function untriedReason(signature: TpmSignature, key: KeyObject): string | undefined {
+  const { kind, hash } = signature;
+  if (hash === 'sha1') return 'it is signed with SHA-1, which is not accepted';
+  const wanted = kind === 'ecdsa' ? 'ec' : 'rsa';
+  if (key.asymmetricKeyType !== wanted)
+    return `it is ${kind.toUpperCase()}, and the key is of type ${key.asymmetricKeyType}`;
+  if (kind !== 'ecdsa') return undefined;
+  const curve = key.asymmetricKeyDetails?.namedCurve ?? 'without a name';
+  const size = fieldSizes[curve];
+  if (size === undefined) return `the curve ${curve} is not accepted; expected P-256, P-384 or P-521`;
+  if (signature.r.length > size || signature.s.length > size)
+    return `its numbers are longer than the curve's ${size} bytes`;
+  return undefined;
+}
+
 /**
  * True when `signature` over `message` verifies under `key`. A key of another type and a SHA-1 signature (collisions can be made) are
  * a plain false.

@@ -59,7 +59,12 @@ export class DiceVendor {
 
   /** The DeviceID certificate of a chip with this layer 0: made once, in the factory. */
   certify(deviceIdKey: KeyObject, tcbInfo: TcbInfo, alter: Alteration): Promise<Certificate> {
-    return issued(alter(deviceIdProfile(inputFor(deviceIdKey), this.root, tcbInfo), 0), this.#key);
+    return this.sign(alter(deviceIdProfile(inputFor(deviceIdKey), this.root, tcbInfo), 0));
+  }
+
+  /** Any certificate, as a factory issues it. */
+  sign(template: CertificateTemplate): Promise<Certificate> {
+    return issued(template, this.#key);
   }
 }
 
@@ -125,13 +130,14 @@ function compound(secret: Uint8Array, tcbInfo: TcbInfo): Uint8Array {
   return createHmac('sha256', secret).update(identifier).digest();
 }
 
-function inputFor(key: KeyObject): ProfileInput {
+/** The start of a profile for a key of the simulators. */
+export function inputFor(key: KeyObject): ProfileInput {
   const spki = encodeSpki(createPublicKey(key));
   // A number from the key: the same key gets the same certificate.
   const serialRandom = createHash('sha256').update(spki).digest().subarray(0, 16);
   return { spki, serialRandom, notBeforeSeconds, notAfterSeconds };
 }
 
-async function issued(template: CertificateTemplate, key: KeyObject): Promise<Certificate> {
+export async function issued(template: CertificateTemplate, key: KeyObject): Promise<Certificate> {
   return parseCertificate(await issueCertificate(template, signerFromKey(key)));
 }

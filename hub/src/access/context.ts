@@ -2,7 +2,7 @@
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import { metresBetween } from '@edgekeep/core/policy/distance';
 import { wallTime } from '@edgekeep/core/policy/local-time';
-import { networkContains, parseAddress, parseNetwork, plainAddress } from '@edgekeep/core/policy/network';
+import { canonicalAddress, networkContains, parseAddress, parseNetwork } from '@edgekeep/core/policy/network';
 import {
   type DeviceContext,
   neverSeconds,
@@ -102,13 +102,13 @@ function networkOf(
   site: SiteView | undefined,
 ): DeviceContext['network'] {
   // Without its zone: which interface a link-local address belongs to says nothing to a policy.
-  const ip = plainAddress(address.replace(/%.*$/, ''));
-  const parsed = parseAddress(ip);
+  const ip = canonicalAddress(address);
+  const parsed = ip === undefined ? undefined : parseAddress(ip);
   const networks = site?.networks.map(parseNetwork) ?? [];
   const atSite =
     parsed !== undefined && networks.some((network) => network !== undefined && networkContains(network, parsed));
   // An address that cannot be read is from nowhere that a policy could trust.
-  return { ip: parsed === undefined ? '0.0.0.0' : ip, atSite, ...(country === undefined ? {} : { country }) };
+  return { ip: ip ?? '0.0.0.0', atSite, ...(country === undefined ? {} : { country }) };
 }
 
 function timeAt(nowMs: number, timeZone: string): DeviceContext['time'] {

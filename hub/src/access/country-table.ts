@@ -1,5 +1,12 @@
 // Which country an address belongs to, by the operator's own table (spec/access.md, "Network"): no foreign database is asked, and none is shipped.
-import { type Address, type Network, networkContains, parseAddress, parseNetwork } from '@edgekeep/core/policy/network';
+import {
+  type Address,
+  canonicalAddress,
+  type Network,
+  networkContains,
+  parseAddress,
+  parseNetwork,
+} from '@edgekeep/core/policy/network';
 import { appendEntry } from '../audit/append.ts';
 import { sha256Hex } from '../digest.ts';
 import { announceCuts } from '../revocation/store.ts';
@@ -29,7 +36,7 @@ export class CountryTable {
 
   /** The country of the longest network that contains the address; undefined for none. */
   countryOf(address: string): string | undefined {
-    const parsed = parseAddress(address);
+    const parsed = parseAddress(canonicalAddress(address) ?? '');
     if (parsed === undefined) return undefined;
     for (const [{ family, prefixLength }, entries] of this.#byLength) {
       if (family !== parsed.family) continue;

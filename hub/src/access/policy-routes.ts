@@ -13,7 +13,7 @@ import type { PolicyRow } from '../store/access-tables.ts';
 import type { AccessGate, GateParts } from './gate.ts';
 import type { HubSettings } from '../settings.ts';
 import { weighBreadth } from './breadth-alarm.ts';
-import { loadOrThrow, type PolicyOrder, testsOf } from './policy-store.ts';
+import { loadDraftOrThrow, type PolicyOrder, testsOf } from './policy-store.ts';
 import { simulate } from './simulate.ts';
 
 const byVersion = z.strictObject({ version: z.coerce.number().int().min(1) });
@@ -60,7 +60,7 @@ export function policyRoutes(
     '/v1/policy/simulate',
     { ...write, bodyLimit: bodyBytes.draft, schema: { body: api.simulateOrder, response: { 200: api.simulation } } },
     async ({ body }) => {
-      using draft = loadOrThrow(body.text, 'the draft', 'any-action');
+      using draft = loadDraftOrThrow(body.text, 'any-action');
       return await simulate(parts, gate, draft, { ...body, nowMs: clock() });
     },
   );
@@ -82,7 +82,7 @@ export function policyRoutes(
     },
   );
 
-  app.get('/v1/countries', { ...read, schema: { response: { 200: api.countryNetworks } } }, async () => ({
+  app.get('/v1/countries', { ...read, schema: { response: { 200: api.countryNetworksView } } }, async () => ({
     networks: [...(await countries.list())],
   }));
   app.put(
@@ -103,7 +103,7 @@ export function policyRoutes(
   ): Promise<z.infer<typeof api.policyApplied>> {
     const nowMs = clock();
     const { actor } = request;
-    const objections = async (draft: ReturnType<typeof loadOrThrow>): Promise<readonly Reason[]> => {
+    const objections = async (draft: ReturnType<typeof loadDraftOrThrow>): Promise<readonly Reason[]> => {
       const trial = await simulate(parts, gate, draft, { last: replayedBeforeApply, fleet: false, names: 0, nowMs });
       const { count, first } = trial.errors;
       // What two people agreed on is carried out from here: where the first of them is now, nobody knows.

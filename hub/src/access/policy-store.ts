@@ -1,6 +1,7 @@
 // The access policy in force and its history: every version that was ever applied is kept, because receipts name it by digest.
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
-import { loadPolicy, type Policy, type PolicyMeaning } from '@edgekeep/core/policy/policy';
+import { loadDraft } from '@edgekeep/core/policy/draft';
+import { type LoadedPolicy, loadPolicy, type Policy, type PolicyMeaning } from '@edgekeep/core/policy/policy';
 import { failedTests, type PolicyTests, policyTestsSchema } from '@edgekeep/core/policy/test-file';
 import { appendEntry } from '../audit/append.ts';
 import { HubError, type Reason } from '../error.ts';
@@ -52,7 +53,7 @@ export class PolicyStore {
 
   /** Applies without regard to the policy in force, which need not even load; returns the version. */
   static async replace(database: Database, order: Pick<PolicyOrder, 'text' | 'actor' | 'nowMs'>): Promise<number> {
-    using policy = loadOrThrow(order.text, 'the draft', 'any-action');
+    using policy = loadDraftOrThrow(order.text, 'any-action');
     return (await insert(database, policy, order)).version;
   }
 
@@ -62,7 +63,7 @@ export class PolicyStore {
 
   /** Validates, tests and applies; a policy that is refused leaves the one in force untouched. Other nodes learn of it by the watch. */
   async apply(order: PolicyOrder): Promise<CurrentPolicy> {
-    using policy = loadOrThrow(order.text, 'the draft', order.meaning ?? 'any-action');
+    using policy = loadDraftOrThrow(order.text, order.meaning ?? 'any-action');
     const failed = order.tests === undefined ? [] : failedTests(policy, order.tests);
     const reasons = [
       ...failed.slice(0, failedTestsShown).map(({ name, message }) => ({
@@ -125,7 +126,15 @@ export function testsOf({ tests }: Pick<PolicyRow, 'tests'>): PolicyTests | unde
 
 /** Loads policy text or throws `policy-refused` with every reason. */
 export function loadOrThrow(text: string, name: string, meaning: PolicyMeaning): Policy {
-  const loaded = loadPolicy(text, { name, meaning });
+  return policyOrThrow(loadPolicy(text, { name, meaning }));
+}
+
+/** The same for a text that is no policy yet, of which more is asked. */
+export function loadDraftOrThrow(text: string, meaning: PolicyMeaning): Policy {
+  return policyOrThrow(loadDraft(text, { name: 'the draft', meaning }));
+}
+
+function policyOrThrow(loaded: LoadedPolicy): Policy {
   if (loaded.kind === 'loaded') return loaded.policy;
   const reasons = loaded.faults;
   throw new HubError('policy-refused', reasons.map(({ message }) => message).join('; '), { reasons });

@@ -1,6 +1,6 @@
 // What a device gets when it enrols (spec/enrolment-groups.md, "What a device gets"): its place in the group, tags, desired attributes, device
 // groups, a site. What an import said of the device itself comes before what its group says of all.
-import { networkContains, parseAddress, parseNetwork } from '@edgekeep/core/policy/network';
+import { canonicalAddress, networkContains, parseAddress, parseNetwork } from '@edgekeep/core/policy/network';
 import { tagsMost } from '@edgekeep/wire/registry-api';
 import { HubError } from '../error.ts';
 import { listSites } from '../site/sites.ts';
@@ -82,7 +82,7 @@ async function giveTags(trx: WriteTransaction, { name, terms }: EnrolmentGroup, 
 
 // The narrowest network wins; of two sites with the same one, the first by name.
 async function siteAt(trx: WriteTransaction, text: string): Promise<string | null> {
-  const address = parseAddress(text);
+  const address = parseAddress(canonicalAddress(text) ?? '');
   if (address === undefined) return null;
   const matches = (await listSites(trx)).flatMap(({ name, networks }) =>
     networks.flatMap((each) => {

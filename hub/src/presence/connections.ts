@@ -1,5 +1,6 @@
 // The live TLS connections of devices: who is on the other end, whether the connection is bound to its root of trust, and the means
 // to cut a device off at once. Challenges live here too: an answer counts only on the connection that was asked.
+import { canonicalAddress } from '@edgekeep/core/policy/network';
 import { randomBytes } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { channelBinding } from '@edgekeep/wire/channel-binding';
@@ -101,7 +102,7 @@ export class Connections {
     const connection: DeviceConnection = {
       socket,
       exporter: channelBinding(socket),
-      remoteAddress: socket.remoteAddress ?? 'unknown',
+      remoteAddress: canonicalAddress(socket.remoteAddress ?? '') ?? 'unknown',
       certificate,
       workload,
       bound: false,

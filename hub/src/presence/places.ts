@@ -1,6 +1,6 @@
 // Whether a connection that proved its identity may stand beside those that did so before (spec/presence.md, "Two places"). Pure: what is
 // known comes in, a verdict goes out.
-import { isIPv4, isIPv6 } from 'node:net';
+import { addressText, canonicalAddress, parseAddress } from '@edgekeep/core/policy/network';
 
 /** From where an identity speaks: the same address and certificates that descend from one another are one spot. */
 export interface Spot {
@@ -49,20 +49,9 @@ export function isSameSpot(one: Spot, other: Spot): boolean {
 
 /** What stands for a machine's place in the network: an IPv4 address, or the first 64 bits of an IPv6 one, whose rest a machine changes by itself. */
 export function networkOf(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined || isIPv4(address)) return mapped ?? address;
-  return isIPv6(address) ? firstHalf(address) : address;
-}
-
-function firstHalf(address: string): string {
-  const [plain = ''] = address.split('%', 1);
-  const [head = '', tail] = plain.split('::');
-  const groups = (text: string) => (text === '' ? [] : text.split(':'));
-  const [left, right] = [groups(head), groups(tail ?? '')];
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length);
-  const all = [...left, ...Array.from({ length: zeros }, () => '0'), ...right];
-  return all
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':');
+  const parsed = parseAddress(canonicalAddress(address) ?? '');
+  if (parsed === undefined) return address;
+  const { family, bits } = parsed;
+  if (family === 4) return addressText(parsed);
+  return [112n, 96n, 80n, 64n].map((shift) => ((bits >> shift) & 0xffffn).toString(16)).join(':');
 }

@@ -1,6 +1,7 @@
 // Desired and reported attributes (spec/registry.md, "Attributes"): one JSON document a side with a version that grows by one with every
 // change, and one row for each leaf, so that filters find it by an index.
-import { type Attributes, attributesSchema } from '@edgekeep/wire/attributes';
+import { canonicalText } from '@edgekeep/core/canonical/text';
+import { type Attributes, keptAttributesSchema } from '@edgekeep/wire/attributes';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { sha256Hex } from '../digest.ts';
@@ -32,7 +33,7 @@ export async function documentOf(db: Kysely<Tables>, deviceId: string, side: Doc
   if (row === undefined) return { version: 0, attributes: {}, updatedAt: null };
   return {
     version: row.version,
-    attributes: attributesSchema.parse(JSON.parse(row.document)),
+    attributes: keptAttributesSchema.parse(JSON.parse(row.document)),
     updatedAt: row.updated_at,
   };
 }
@@ -134,7 +135,9 @@ export function leavesOf(value: unknown, keys: readonly string[]): readonly Leaf
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     return Object.entries(value).flatMap(([key, member]) => leavesOf(member, [...keys, key]));
   }
-  const text = typeof value === 'string' ? value : Array.isArray(value) ? undefined : JSON.stringify(value);
+  // Filters compare texts in their one form; the document keeps what was written.
+  const text =
+    typeof value === 'string' ? canonicalText(value) : Array.isArray(value) ? undefined : JSON.stringify(value);
   const short = text !== undefined && text.length <= comparedCharactersMost ? text : null;
   return [{ path: keys.join('.'), text_value: short, number_value: typeof value === 'number' ? value : null }];
 }

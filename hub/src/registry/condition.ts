@@ -1,4 +1,6 @@
 // What a comparison means: which field it is about, and values of that field's kind (spec/registry.md, "Fields").
+import { parseDateTime } from '@edgekeep/core/canonical/date-time';
+import { canonicalText } from '@edgekeep/core/canonical/text';
 import { tiers } from '@edgekeep/core/attest/tier';
 import { type Comparison, type Filter, filterError, type Operator } from './filter.ts';
 import type { DeviceState, DocumentSide } from '../store/schema.ts';
@@ -134,7 +136,9 @@ function flagOf({ operator, values, position, selector }: Comparison): boolean {
   throw filterError(position, `${selector}==true or ${selector}==false`);
 }
 
-function textTest(comparison: Comparison): TextTest {
+function textTest(given: Comparison): TextTest {
+  // Tags and attributes are kept in the one form of a text, so that is what they are compared in.
+  const comparison = { ...given, values: given.values.map(comparedText) };
   const { operator, values, position } = comparison;
   const [value = ''] = values;
   const ordering = orderingOf(operator);
@@ -152,6 +156,12 @@ function attributeTest(comparison: Comparison): TextTest {
   // A number is compared with numbers, any other value with texts.
   if (test.kind !== 'order' || !isNumber(String(test.value))) return test;
   return { ...test, value: Number(test.value) };
+}
+
+// A start like `press *` ends where its star does: the space belongs to it.
+function comparedText(text: string): string {
+  const start = text.endsWith('*') ? text.slice(0, -1).trimStart().normalize('NFC') : undefined;
+  return start === undefined ? canonicalText(text) : `${start}*`;
 }
 
 function isNumber(text: string): boolean {
@@ -190,11 +200,9 @@ function timeOf({ values, position }: Comparison, nowMs: number): number {
   const age = /^-(\d{1,7})([smhd])$/.exec(text);
   if (age !== null) return nowMs - Number(age[1]) * (unitMs[age[2] ?? ''] ?? 0);
   if (/^\d{1,15}$/.test(text)) return Number(text);
-  const date = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2})?Z)?$/.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(date))
-    throw filterError(
-      position,
-      'a time is unix milliseconds, 2026-11-21, 2026-11-21T05:00Z, or an age: -30s -15m -2h -7d',
-    );
-  return date;
+  const date = parseDateTime(text);
+  if (date !== undefined) return date;
+  const forms = 'a time is unix milliseconds, 2026-11-21, 2026-11-21T05:00Z, or an age: -30s -15m -2h -7d';
+  const looksRight = /^\d{4}-\d{2}-\d{2}(?:T|$)/.test(text);
+  throw filterError(position, looksRight ? `${text.slice(0, 40)} does not exist or is no such form; ${forms}` : forms);
 }

@@ -48,6 +48,18 @@ test('a value is a name, a number, an age or a date, as its field asks', () => {
   });
 });
 
+test('a text is compared in its one form, whichever spelling the filter has', () => {
+  const composed = { kind: 'one-of', values: ['Süd 1'], negated: false };
+  for (const text of ['Süd 1', 'Su\u0308d 1', ' Süd\u00a01 ']) {
+    assert.deepEqual(read(`tags.hall=='${text}'`), { kind: 'tag', key: 'hall', test: composed });
+  }
+  assert.deepEqual(read("tags.hall=='Su\u0308d *'"), {
+    kind: 'tag',
+    key: 'hall',
+    test: { kind: 'starts-with', start: 'Süd ', negated: false },
+  });
+});
+
 test('what can not be meant is refused, and the message names the position', () => {
   const refused: readonly (readonly [string, number, RegExp])[] = [
     ['', 1, /too early/],
@@ -69,6 +81,11 @@ test('what can not be meant is refused, and the message names the position', () 
     ['id=ex=true', 1, /every device has/],
     ['seenAt==1', 1, /compared with </],
     ['seenAt<yesterday', 1, /unix milliseconds/],
+    ['enrolledAt>2026-02-30', 1, /2026-02-30 does not exist/],
+    ['enrolledAt>2026-11-31', 1, /does not exist/],
+    ['enrolledAt>2026-11-29T24:00Z', 1, /does not exist/],
+    ['seenAt<2026-06-30T23:59:60Z', 1, /does not exist/],
+    ['seenAt<2025-02-29', 1, /does not exist/],
     ['enabled==maybe', 1, /enabled==true/],
     ['enabled<true', 1, /enabled==true/],
     ['state<active', 1, /== != =in= =out=/],

@@ -28,6 +28,13 @@ export interface AccessDecisionRow {
   readonly question: string;
 }
 
+/** A value that was stored in several spellings, noted by the migration that gave it one form. */
+export interface ValueDoubleRow {
+  readonly kind: string;
+  readonly value: string;
+  readonly detail: string;
+}
+
 export interface CountryNetworkRow {
   /** In CIDR notation. */
   readonly network: string;

@@ -14,6 +14,7 @@ import { migration as presence } from './migrations/0009-presence.ts';
 import { migration as peopleAndWorkloads } from './migrations/0010-people-and-workloads.ts';
 import { migration as idevids } from './migrations/0012-idevids.ts';
 import { migration as vendorRoots } from './migrations/0013-vendor-roots.ts';
+import { migration as canonicalValues } from './migrations/0014-canonical-values.ts';
 import { migration as authority } from './migrations/0015-authority.ts';
 import { migration as devicesAndModels } from './migrations/0017-devices-and-models.ts';
 import type { Tables } from './schema.ts';
@@ -32,6 +33,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0010-people-and-workloads': peopleAndWorkloads,
   '0012-idevids': idevids,
   '0013-vendor-roots': vendorRoots,
+  '0014-canonical-values': canonicalValues,
   '0015-authority': authority,
   '0017-devices-and-models': devicesAndModels,
 };
@@ -41,5 +43,11 @@ const provider: MigrationProvider = { getMigrations: async () => ({ ...migration
 /** Brings the schema to the newest version; safe to call at every start. */
 export async function migrate(db: Kysely<Tables>): Promise<void> {
   const { error } = await new Migrator({ db, provider }).migrateToLatest();
+  if (error !== undefined) throw error;
+}
+
+/** For tests: an empty store as a version of before had it, up to the migration of this name. */
+export async function migrateTo(db: Kysely<Tables>, name: string): Promise<void> {
+  const { error } = await new Migrator({ db, provider }).migrateTo(name);
   if (error !== undefined) throw error;
 }

@@ -2,7 +2,7 @@
 import type { AlertKind, AlertSeverity, AlertState } from '@edgekeep/wire/alert-api';
 import type { Generated, Selectable } from 'kysely';
 import type { DeviceRootRow, ExpiryAlarmRow, IssuingAuthorityRow, RootAuthorityRow } from './authority-tables.ts';
-import type { AccessDecisionRow, CountryNetworkRow, PolicyRow, SiteRow } from './access-tables.ts';
+import type { AccessDecisionRow, CountryNetworkRow, PolicyRow, SiteRow, ValueDoubleRow } from './access-tables.ts';
 import type {
   BlockedRootRow,
   DeviceIdevidRow,
@@ -17,6 +17,7 @@ import type {
 import type { DeviceModelRow, ModelGroupRow } from './device-model-tables.ts';
 import type { ApiTokenTable, ApprovalRow, PersonRow } from './operator-tables.ts';
 import type { HubNodeRow, PresenceRow, TokenRivalRow } from './presence-tables.ts';
+import type { DeviceSecretRow, UsedTokenRow } from './token-device-tables.ts';
 import type { DeviceMakerPathRow, DeviceMakerRow, VendorRootRow, VendorRootStateRow } from './vendor-root-tables.ts';
 import type { WorkloadDeclarationRow, WorkloadHistoryRow, WorkloadRow } from './workload-tables.ts';
 
@@ -58,6 +59,7 @@ export interface Tables {
   policy: PolicyRow;
   access_decision: AccessDecisionRow;
   country_network: CountryNetworkRow;
+  value_double: ValueDoubleRow;
   lease: LeaseTable;
   audit_entry: AuditEntryRow;
   audit_checkpoint: AuditCheckpointRow;
@@ -332,19 +334,4 @@ export interface AuditEntryRow {
 export interface AuditCheckpointRow {
   readonly size: number;
   readonly note: Uint8Array;
-}
-
-export interface DeviceSecretRow {
-  readonly id: string;
-  readonly device_id: string;
-  /** Wrapped under the platform key, bound to the device and this row's id. */
-  readonly wrapped_secret: Uint8Array;
-  readonly created_at: number;
-  /** When an older secret ends after a roll-over; null for the newest. */
-  readonly expires_at: number | null;
-}
-
-export interface UsedTokenRow {
-  readonly sha256: string;
-  readonly expires_at: number;
 }

@@ -48,7 +48,9 @@ export function verifyDiceEvidence(
   );
   if (chain.kind === 'refused') return chain;
   // The chain, step 5: another genuine device is still another device.
-  if (!publicKeyOf(chain.deviceId).equals(expected.deviceIdKey)) {
+  // A device whose chip has an identity, enrolled when its first layer still counted as the DeviceID, keeps that until it enrolls anew.
+  const known = [chain.deviceId, chain.firstLayer].some((each) => publicKeyOf(each).equals(expected.deviceIdKey));
+  if (!known) {
     const message = 'the chain leads to another DeviceID key than the one this device is registered with';
     return { kind: 'refused', reasons: [{ code: 'dice-device-differs', message }] };
   }

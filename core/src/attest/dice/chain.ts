@@ -27,7 +27,9 @@ export interface DiceChain {
   /** The certificate of the key that signs evidence. */
   readonly leaf: Certificate;
   readonly deviceId: Certificate;
-  /** From the DeviceID certificate to the leaf. */
+  /** The certificate of the first layer with a TcbInfo. It is the DeviceID itself, unless an identity of the chip issued it. */
+  readonly firstLayer: Certificate;
+  /** From the first layer to the leaf. */
   readonly layers: readonly DiceLayer[];
 }
 
@@ -51,27 +53,48 @@ export function validateDiceChain(
   const links = path.chain.map((certificate) => ({ certificate, infos: tcbInfosIn(certificate.extensions.all) }));
   const end = links.findIndex(({ infos }) => infos.length === 0);
   const own = end === -1 ? links : links.slice(0, end);
-  const missing = missingLayers(links, own.length);
+  const above = end === -1 ? undefined : links[end]?.certificate;
+  const identity = above !== undefined && isIdentity(above) ? above : undefined;
+  const missing = missingLayers(links, own.length, identity !== undefined);
   if (missing.length > 0) return refused('dice-layer-missing', missing);
   // Step 3: the profile.
-  const profile = own.flatMap(({ certificate }, at) =>
+  const profile: string[] = own.flatMap(({ certificate }, at) =>
     at === 0 ? leafReasons(certificate) : issuerReasons(certificate),
   );
+  if (identity !== undefined) profile.push(...identityReasons(identity));
   if (profile.length > 0) return refused('dice-profile-refused', profile);
   // Step 4: the layers in their order.
-  const fromDeviceId = own.toReversed();
-  const [deviceId] = fromDeviceId;
+  const upwards = own.toReversed();
+  const [first] = upwards;
   const [leaf] = own;
-  const layers = numbered(fromDeviceId.map(({ infos }) => infos));
+  const layers = numbered(upwards.map(({ infos }) => infos));
   if (layers.kind === 'refused') return refused('dice-layer-order', layers.reasons);
-  if (deviceId === undefined || leaf === undefined) return refused('dice-layer-missing', ['the chain has no layers']);
-  return { kind: 'valid', leaf: leaf.certificate, deviceId: deviceId.certificate, layers: layers.layers };
+  if (first === undefined || leaf === undefined) return refused('dice-layer-missing', ['the chain has no layers']);
+  const deviceId = identity ?? first.certificate;
+  const firstLayer = first.certificate;
+  return { kind: 'valid', leaf: leaf.certificate, deviceId, firstLayer, layers: layers.layers };
 }
 
-/** The place of the DeviceID certificate in what a device has, leaf first: the last of the unbroken run of layers. -1 without any. */
+/**
+ * The place of the DeviceID certificate in what a device has, leaf first: the identity that issued the first layer, as a Caliptra LDevID does, or
+ * the first layer itself, the last of the unbroken run. -1 without any layer.
+ */
 export function deviceIdPosition(certificates: readonly Certificate[]): number {
   const end = certificates.findIndex(({ extensions }) => tcbInfosIn(extensions.all).length === 0);
+  const above = certificates[end];
+  if (end > 0 && above !== undefined && isIdentity(above)) return end;
   return (end === -1 ? certificates.length : end) - 1;
+}
+
+/**
+ * A chip's own identity above its measured layers: an authority that names the chip by a UEID, or whose key purposes say that it is an identity
+ * (DICE Certificate Profiles 1.0). It measures nothing and stays when firmware changes. A maker's authority has neither.
+ */
+function isIdentity({ extensions: { all, basicConstraints, extendedKeyUsage } }: Certificate): boolean {
+  const { identityInit, identityLoc } = diceKeyPurposeOid;
+  const named = all.some(({ oid }) => oid === diceExtensionOid.ueid);
+  const purposed = extendedKeyUsage?.some((purpose) => purpose === identityInit || purpose === identityLoc) === true;
+  return basicConstraints?.authority === true && (named || purposed);
 }
 
 export type DeviceIdResult =
@@ -93,8 +116,21 @@ export function validateDeviceId(
     return refused('dice-path-refused', path.kind === 'refused' ? path.reasons : ['the chain is empty']);
   }
   const [own, ...above] = path.chain.map((certificate) => tcbInfosIn(certificate.extensions.all).length > 0);
-  if (own !== true) return refused('dice-layer-missing', [`${shown(leaf)} has no TcbInfo`]);
-  if (above.includes(true)) return refused('dice-device-differs', [`${shown(leaf)} is of a layer above the DeviceID`]);
+  if (own !== true && !isIdentity(leaf)) {
+    return refused('dice-layer-missing', [
+      `${shown(leaf)} has no TcbInfo, and is no identity of a chip: it has no UEID`,
+    ]);
+  }
+  const [, issuer] = path.chain;
+  // A layer's key changes with firmware: where a chip has an identity below it, that is the device.
+  const layerOfIdentity = own === true && issuer !== undefined && isIdentity(issuer);
+  if (above.includes(true) || layerOfIdentity) {
+    return refused('dice-device-differs', [`${shown(leaf)} is of a layer above the DeviceID`]);
+  }
+  if (own !== true) {
+    const wrong = identityReasons(leaf);
+    return wrong.length > 0 ? refused('dice-profile-refused', wrong) : { kind: 'valid', chain: path.chain };
+  }
   const { basicConstraints } = leaf.extensions;
   const authority = basicConstraints?.authority === true ? [] : [`${shown(leaf)} is not an authority`];
   const profile = [...authority, ...issuerReasons(leaf)];
@@ -132,7 +168,7 @@ interface Link {
   readonly infos: readonly ReadTcbInfo[];
 }
 
-function missingLayers(links: readonly Link[], own: number): readonly string[] {
+function missingLayers(links: readonly Link[], own: number, hasIdentity: boolean): readonly string[] {
   const gap = links[own];
   if (gap === undefined && own > 1) return [];
   if (own === 0 && gap !== undefined) return [`${shown(gap.certificate)}, whose key signs, has no TcbInfo`];
@@ -140,7 +176,7 @@ function missingLayers(links: readonly Link[], own: number): readonly string[] {
     return [`${shown(gap.certificate)} has no TcbInfo and stands between layers that have`];
   }
   // The DeviceID key is the same whatever runs above it: alone it says nothing about the boot.
-  return own === 1 ? ['the chain has one layer; expected the DeviceID and at least one above it'] : [];
+  return own === 1 && !hasIdentity ? ['the chain has one layer; expected the DeviceID and at least one above it'] : [];
 }
 
 function leafReasons(certificate: Certificate): readonly string[] {
@@ -170,6 +206,25 @@ function issuerReasons(certificate: Certificate): readonly string[] {
   if (extendedKeyUsage !== undefined && !extendedKeyUsage.includes(diceKeyPurposeOid.eca)) {
     reasons.push(
       `${shown(certificate)} may not issue the next layer: its extended key usage lacks ${diceKeyPurposeOid.eca}`,
+    );
+  }
+  return reasons;
+}
+
+// What issues the first layer. Its key purposes, where it lists any, say identity or authority.
+function identityReasons(certificate: Certificate): readonly string[] {
+  const { keyUsage, extendedKeyUsage } = certificate.extensions;
+  const { identityInit, identityLoc, eca } = diceKeyPurposeOid;
+  const reasons: string[] = [];
+  if (keyUsage?.includes('keyCertSign') !== true) {
+    reasons.push(`${shown(certificate)} may not issue the first layer: its key usage lacks keyCertSign`);
+  }
+  if (
+    extendedKeyUsage !== undefined &&
+    ![identityInit, identityLoc, eca].some((oid) => extendedKeyUsage.includes(oid))
+  ) {
+    reasons.push(
+      `${shown(certificate)} may not issue the first layer: its extended key usage has none of ${identityInit}, ${identityLoc}, ${eca}`,
     );
   }
   return reasons;

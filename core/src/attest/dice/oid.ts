@@ -9,6 +9,7 @@ export const diceExtensionOid = {
 /** `eca` issues certificates for the layers above it, `attestInit` and `attestLoc` sign evidence. */
 export const diceKeyPurposeOid = {
   identityInit: '2.23.133.5.4.100.6',
+  identityLoc: '2.23.133.5.4.100.7',
   attestInit: '2.23.133.5.4.100.8',
   attestLoc: '2.23.133.5.4.100.9',
   eca: '2.23.133.5.4.100.12',

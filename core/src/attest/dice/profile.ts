@@ -15,7 +15,7 @@ import type { ProfileInput } from '../../identity/profile.ts';
 import { keyIdentifierOf } from '../../identity/public-key.ts';
 import { toHex } from '../../bytes.ts';
 import { diceKeyPurposeOid } from './oid.ts';
-import { type TcbInfo, tcbInfoExtension } from './tcb-info.ts';
+import { multiTcbInfoExtension, type TcbInfo, tcbInfoExtension, ueidExtension } from './tcb-info.ts';
 
 type Issuer = Pick<Certificate, 'subject' | 'spki'>;
 
@@ -27,6 +27,22 @@ export function deviceIdProfile(input: ProfileInput, issuer: Issuer, tcbInfo: Tc
     keyUsage('keyCertSign'),
     critical(extendedKeyUsage(identityInit, attestInit, eca)),
   ]);
+}
+
+/** The identity of a chip whose layers are measured above it, as a Caliptra LDevID or IDevID: it names the chip and measures nothing. */
+export function identityProfile(input: ProfileInput, issuer: Issuer, ueid: Uint8Array): CertificateTemplate {
+  return chipCertificate(input, issuer, [basicConstraints(true), keyUsage('keyCertSign'), ueidExtension(ueid)]);
+}
+
+/** A Caliptra alias that issues the next one: several TcbInfos in one certificate, and no key purposes. */
+export function multiLayerProfile(
+  input: ProfileInput,
+  issuer: Issuer,
+  infos: readonly TcbInfo[],
+  ueid: Uint8Array,
+): CertificateTemplate {
+  const uses = [basicConstraints(true), keyUsage('keyCertSign'), multiTcbInfoExtension(infos), ueidExtension(ueid)];
+  return chipCertificate(input, issuer, uses);
 }
 
 /** A layer that measures and certifies the next one. */
@@ -53,18 +69,17 @@ function layerCertificate(
   tcbInfo: TcbInfo,
   uses: readonly Extension[],
 ): CertificateTemplate {
+  return chipCertificate(input, issuer, [...uses, tcbInfoExtension(tcbInfo)]);
+}
+
+function chipCertificate(input: ProfileInput, issuer: Issuer, uses: readonly Extension[]): CertificateTemplate {
   const identifier = keyIdentifierOf(input.spki);
   return {
     ...input,
     issuer: issuer.subject,
     // Firmware knows no names: the key is one, and another key is another name.
     subject: commonNameOnly(toHex(identifier)),
-    extensions: [
-      ...uses,
-      tcbInfoExtension(tcbInfo),
-      subjectKeyIdentifier(identifier),
-      authorityKeyIdentifier(keyIdentifierOf(issuer.spki)),
-    ],
+    extensions: [...uses, subjectKeyIdentifier(identifier), authorityKeyIdentifier(keyIdentifierOf(issuer.spki))],
   };
 }
 

@@ -1,0 +1,108 @@
+// Evidence whose quote covers PCR 10: the IMA log is read after the quote, and a long one is appraised piece by piece.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { concat, toHex } from '../bytes.ts';
+import { encodeTpmSignature, parseTpmSignature } from '../tpm/signature.ts';
+import { appraiseEvidence, type AppraisalInput } from './appraise.ts';
+import { parseEventLog } from './event-log.ts';
+import { imaEntryEnds, imaPcrValues, parseImaLog } from './ima-log.ts';
+import { IMA_PCR, referenceValuesFromLog } from './reference-values.ts';
+import { pcrValue, replayEventLog } from './replay.ts';
+import { cryptoAgileLog, fixedKey, testAttester, testPcrs, testQuote, uefiBoot } from './testing.ts';
+import { imaEntry, imaNgLog } from './testing-ima.ts';
+
+const eventLog = cryptoAgileLog(uefiBoot);
+const replayed = replayEventLog(parseEventLog(eventLog), 'sha256');
+const attester = testAttester(fixedKey(1));
+const qualifyingData = new Uint8Array(32).fill(1);
+const pcrs = [...testPcrs, IMA_PCR].sort((a, b) => a - b);
+const start = pcrValue(replayed, IMA_PCR);
+const whole = imaNgLog(20);
+const values = imaPcrValues(parseImaLog(whole), 'sha256', IMA_PCR, start);
+const referenceValues = [referenceValuesFromLog(parseEventLog(eventLog), testPcrs, 'line', '1.0.0')];
+
+function quotedAfter(entries: number, imaLog: Uint8Array | undefined): AppraisalInput {
+  const value = values[entries] ?? new Uint8Array(0);
+  const signed = testQuote(attester, {
+    qualifyingData,
+    pcrs,
+    pcrValue: (pcr) => (pcr === IMA_PCR ? value : pcrValue(replayed, pcr)),
+  });
+  return {
+    evidence: { kind: 'tpm', ...signed, eventLog, imaLog },
+    key: attester.key,
+    tier: 'tpm',
+    expectedQualifyingData: qualifyingData,
+    pcrSelection: pcrs,
+    referenceValues,
+  };
+}
+
+test('a quote is explained by the beginning of an IMA log that grew after it, and the appraisal says how much of it', () => {
+  for (const entries of [0, 1, 13, 20]) {
+    const appraisal = appraiseEvidence(quotedAfter(entries, whole));
+    assert.equal(appraisal.status, 'affirming', `${entries} entries`);
+    assert.equal(appraisal.imaLog?.entries, entries);
+    assert.equal(toHex(appraisal.imaLog?.value ?? start), toHex(values[entries] ?? start));
+  }
+});
+
+test('a log that lacks an entry before the quote, or has another in its place, is not what was measured', () => {
+  const ends = imaEntryEnds(whole);
+  const without = concat(whole.subarray(0, ends[4]), whole.subarray(ends[5]));
+  const replacedEntry = concat(whole.subarray(0, ends[4]), imaNgLog(1, 99), whole.subarray(ends[5]));
+  for (const imaLog of [without, replacedEntry, whole.subarray(0, ends[11])]) {
+    const { status, reasons } = appraiseEvidence(quotedAfter(13, imaLog));
+    assert.equal(status, 'contraindicated');
+    assert.deepEqual(
+      reasons.map(({ code }) => code),
+      ['pcr-digest-mismatch'],
+    );
+  }
+});
+
+test('a quote of PCR 10 that comes without the IMA log says that it is missing', () => {
+  const { status, reasons } = appraiseEvidence(quotedAfter(13, undefined));
+  assert.equal(status, 'contraindicated');
+  assert.match(reasons[0]?.message ?? '', /came without its IMA log/);
+});
+
+test('an entry for another PCR is refused: it could stand for a boot event there', () => {
+  const stray = concat(whole, imaEntry('ima-ng', [Buffer.from('sha1:\0a'), Buffer.from('x\0')], 4));
+  assert.throws(() => appraiseEvidence(quotedAfter(13, stray)), { code: 'ima-log-invalid' });
+});
+
+test('what follows entries that were appraised before is appraised from there, and from nowhere else', () => {
+  const ends = imaEntryEnds(whole);
+  const rest = whole.subarray(ends[7]);
+  const imaStart = { entries: 8, value: values[8] ?? start };
+  const appraisal = appraiseEvidence({ ...quotedAfter(15, rest), imaStart });
+  assert.equal(appraisal.status, 'affirming');
+  assert.equal(appraisal.imaLog?.entries, 15);
+  const elsewhere = { entries: 7, value: values[7] ?? start };
+  assert.equal(appraiseEvidence({ ...quotedAfter(15, rest), imaStart: elsewhere }).status, 'contraindicated');
+  assert.equal(appraiseEvidence(quotedAfter(15, rest)).status, 'contraindicated');
+});
+
+test('the ends of the entries are found wherever the log is cut', () => {
+  const all = imaEntryEnds(whole);
+  assert.equal(all.length, 20);
+  fc.assert(
+    fc.property(fc.nat({ max: whole.length }), (cut) => {
+      assert.deepEqual(
+        imaEntryEnds(whole.subarray(0, cut)),
+        all.filter((end) => end <= cut),
+      );
+    }),
+  );
+});
+
+test('a quote that is signed with SHA-1 is refused with that reason, and not as one that does not verify', () => {
+  const input = quotedAfter(20, whole);
+  assert.ok(input.evidence.kind === 'tpm');
+  const signature = encodeTpmSignature({ ...parseTpmSignature(input.evidence.signature), hash: 'sha1' });
+  const { reasons } = appraiseEvidence({ ...input, evidence: { ...input.evidence, signature } });
+  assert.equal(reasons[0]?.code, 'signature-invalid');
+  assert.match(reasons[0]?.message ?? '', /signed with SHA-1, which is not accepted/);
+});
