@@ -18,6 +18,7 @@ import type { KeyStore } from './secrets/key-store.ts';
 import { plainKeys } from './secrets/plain-keys.ts';
 import type { HubSettings } from './settings.ts';
 import { raiseStoredDoubles } from './store/stored-doubles.ts';
+import { raiseKeyDoubles } from './store/key-doubles.ts';
 import { asFolderError, portError } from './world-failure.ts';
 import { asHub } from './store/authority.ts';
 import { findOldPaths } from './vendor-root/backfill.ts';
@@ -88,6 +89,7 @@ export async function startHub(
     }),
   );
   if (settings.alerts.policyGivesAllKeys) await weighBreadth(database, parts.access.policies.current(), clock());
+  await raiseKeyDoubles(database, clock());
   // Whatever fell due while the hub was down, and what a kill left half done.
   await keeper.sweep().catch((error: unknown) => warn(error instanceof Error ? error.message : String(error)));
   await raiseStoredDoubles(database, clock());

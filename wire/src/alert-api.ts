@@ -9,6 +9,7 @@ export const alertKinds = [
   'certificate-fork',
   'certificate-expiring',
   'log-fork',
+  'keys-alike',
   'release-refused-by-devices',
   'device-clock',
   'leases-used-up',

@@ -93,14 +93,16 @@ const progressLengthMax = 300;
 function readCertificate(rules: DerRules, der: Uint8Array, progress: Progress): Certificate {
   // What no signature covers has one form for everybody: else one certificate would have many digests.
   const outer = new DerReader(der, 'certificate');
-  const certificate = outer.inside();
+  const { content } = outer.value(derTag.sequence);
   outer.end();
-  const tbs = certificate.value(derTag.sequence);
-  const outerAlgorithm = certificate.value(derTag.sequence).whole;
-  const signature = certificate.octetsInBitString();
-  certificate.end();
+  const signed = new DerReader(content, 'certificate', rules, 1);
+  const tbs = signed.value(derTag.sequence);
+  const rest = new DerReader(content.subarray(tbs.whole.length), 'certificate', 'strict', 1);
+  const outerAlgorithm = rest.value(derTag.sequence).whole;
+  const signature = rest.octetsInBitString();
+  rest.end();
 
-  const fields = new DerReader(tbs.content, 'certificate', rules, 2);
+  const fields = signed.into(tbs);
   const version = readVersion(fields);
   const serial = readSerial(fields);
   progress.serial = serial;

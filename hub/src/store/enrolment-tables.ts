@@ -96,3 +96,11 @@ export interface DeviceIdevidRow {
   readonly der: Uint8Array;
   readonly proven_at: number;
 }
+
+/** A key that turned out to have several holders, until the alert about it is raised. */
+export interface KeyDoubleRow {
+  /** Of the canonical form, hex. */
+  readonly sha256: string;
+  /** One line for people. */
+  readonly holders: string;
+}

@@ -14,6 +14,7 @@ import { migration as presence } from './migrations/0009-presence.ts';
 import { migration as peopleAndWorkloads } from './migrations/0010-people-and-workloads.ts';
 import { migration as idevids } from './migrations/0012-idevids.ts';
 import { migration as vendorRoots } from './migrations/0013-vendor-roots.ts';
+import { migration as canonicalKeys } from './migrations/0014-canonical-keys.ts';
 import { migration as canonicalValues } from './migrations/0014-canonical-values.ts';
 import { migration as authority } from './migrations/0015-authority.ts';
 import { migration as devicesAndModels } from './migrations/0017-devices-and-models.ts';
@@ -33,6 +34,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0010-people-and-workloads': peopleAndWorkloads,
   '0012-idevids': idevids,
   '0013-vendor-roots': vendorRoots,
+  '0014-canonical-keys': canonicalKeys,
   '0014-canonical-values': canonicalValues,
   '0015-authority': authority,
   '0017-devices-and-models': devicesAndModels,

@@ -13,6 +13,7 @@ import type {
   ExpectedDeviceRow,
   FormerIdentityRow,
   WitnessKeyRow,
+  KeyDoubleRow,
 } from './enrolment-tables.ts';
 import type { DeviceModelRow, ModelGroupRow } from './device-model-tables.ts';
 import type { ApiTokenTable, ApprovalRow, PersonRow } from './operator-tables.ts';
@@ -36,6 +37,7 @@ export interface Tables {
   device_group_member: DeviceGroupMemberRow;
   expected_device: ExpectedDeviceRow;
   blocked_root: BlockedRootRow;
+  key_double: KeyDoubleRow;
   enrolment_group: EnrolmentGroupRow;
   enrolment_group_join: EnrolmentGroupJoinRow;
   enrolment_group_token: EnrolmentGroupTokenRow;
