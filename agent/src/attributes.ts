@@ -41,12 +41,14 @@ export async function deviceAttributes(tier: string, files: SystemFiles = system
 
 // os-release(5): assignments in the syntax of the shell, of which values without escapes are read.
 async function osReleaseOf(path: string): Promise<Readonly<Record<string, string>>> {
+  // A report about the system must not end the agent: what this user may not read is left out of it.
   const text = await readFile(path, 'utf8').catch(() => '');
   const lines = text.slice(0, 16_384).matchAll(/^([A-Z_]+)=(?:"([^"\\$`]*)"|'([^'\\]*)'|([\w.:-]*))$/gm);
   return Object.fromEntries([...lines].map(([, key = '', ...values]) => [key, bounded(values.join(''))]));
 }
 
 async function changedAt(path: string): Promise<number | undefined> {
+  // As above: a report leaves out what it may not read.
   return stat(path).then(
     ({ mtimeMs }) => Math.round(mtimeMs),
     () => undefined,

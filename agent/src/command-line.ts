@@ -50,7 +50,10 @@ function parseArguments(argv: readonly string[]): Asked | 'help' | undefined {
     if (values.help === true) return 'help';
     if (values.state === undefined) return undefined;
     return { state: resolve(values.state), settings: values.settings };
-  } catch {
+  } catch (error) {
+    // Node's own codes for wrong words; the usage is shown for them.
+    if (!(error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')))
+      throw error;
     return undefined;
   }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -40,4 +40,10 @@ test('a file that is not ours counts as none', async () => {
   const path = join(folder, 'broken.json');
   await writeFile(path, '{"version":3');
   assert.equal((await DesiredStore.open(path)).present.version, 0);
+});
+
+test('wishes that the disk does not give are an error, not none', async () => {
+  const path = join(folder, 'folder.json');
+  await mkdir(path);
+  await assert.rejects(DesiredStore.open(path), { code: 'EISDIR' });
 });

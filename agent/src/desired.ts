@@ -1,5 +1,6 @@
 // What operators want of this device (spec/registry.md, "Attributes"): kept for the applications on it, also while the hub is away. Wishes:
 // the agent itself obeys none of them.
+import { CoreError } from '@edgekeep/core/error';
 import { utf8 } from '@edgekeep/core/bytes';
 import { parseJson } from '@edgekeep/core/json';
 import { replaceFile } from '@edgekeep/hardware/atomic-file';
@@ -21,13 +22,15 @@ export class DesiredStore {
     this.#present = present;
   }
 
-  /** A file that cannot be read counts as none: the hub sends the wishes again. */
+  /** A file whose content is damaged counts as none: the hub sends the wishes again. One that the disk does not give is an error. */
   static async open(path: string): Promise<DesiredStore> {
     const none = { version: 0, attributes: {} };
+    const bytes = await readIfThere(path);
+    if (bytes === undefined) return new DesiredStore(path, none);
     try {
-      const bytes = await readIfThere(path);
-      return new DesiredStore(path, bytes === undefined ? none : parseJson(bytes, schema, path));
-    } catch {
+      return new DesiredStore(path, parseJson(bytes, schema, path));
+    } catch (error) {
+      if (!(error instanceof CoreError)) throw error;
       return new DesiredStore(path, none);
     }
   }

@@ -102,7 +102,9 @@ function parseTarget(target: string): LocalRequest | undefined {
   const [path = '', query = ''] = target.split('?', 2);
   try {
     return { segments: path.slice(1).split('/').map(decodeURIComponent), query: new URLSearchParams(query) };
-  } catch {
+  } catch (error) {
+    // A `%` that begins no character.
+    if (!(error instanceof URIError)) throw error;
     return undefined;
   }
 }

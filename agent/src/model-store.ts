@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { orIfMissing } from '@edgekeep/core/missing-file';
 import type { DownloadRequest, DownloadResult } from '@edgekeep/wire/exchange';
 import { AgentError } from './error.ts';
 import { type Refusal, refusalOf } from './hub-api.ts';
@@ -100,8 +101,5 @@ async function digestOf(path: string): Promise<string> {
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {
-  return stat(path).then(
-    ({ size }) => size,
-    () => undefined,
-  );
+  return (await orIfMissing(stat(path), undefined))?.size;
 }

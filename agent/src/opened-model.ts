@@ -46,6 +46,7 @@ export class OpenedModel {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // Once, also when it failed: what could be wiped was, and a second try would close the same descriptors again.
     this.#wiped ??= wipe(this.files);
     await this.#wiped;
   }

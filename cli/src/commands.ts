@@ -5,6 +5,7 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'hub init': () => import('./hub/programs.ts').then((m) => m.hubInit),
   'hub install-issuing': () => import('./hub/programs.ts').then((m) => m.hubInstallIssuing),
   'hub run': () => import('./hub/programs.ts').then((m) => m.hubRun),
+  'hub check': () => import('./hub/programs.ts').then((m) => m.hubCheck),
   'hub unlock': () => import('./hub/programs.ts').then((m) => m.hubUnlock),
   'hub rekey': () => import('./hub/programs.ts').then((m) => m.hubRekey),
   'hub backup': () => import('./hub/programs.ts').then((m) => m.hubBackup),

@@ -28,7 +28,7 @@ test('a TPM address that is none is a usage error', async () => {
 });
 
 test('a machine without a TPM is told so', async () => {
-  const [finding] = await examineTpm({ kind: 'device', path: '/nonexistent/tpmrm0' });
+  const [finding] = await examineTpm({ kind: 'device', path: '/nonexistent/tpmrm0' }, undefined, 0);
   assert.equal(finding?.state, 'missing');
 });
 

@@ -11,6 +11,7 @@ import {
   examineNode,
   examineRights,
 } from './doctor/machine.ts';
+import { readMakers } from './doctor/makers.ts';
 import { examineDice } from './doctor/dice.ts';
 import { examinePolicy } from './doctor/policy.ts';
 import { examineSecureElements } from './doctor/pkcs11.ts';
@@ -20,7 +21,7 @@ const deviceDefault = 'device:/dev/tpmrm0';
 
 export const command: Command = {
   summary: 'what this machine has and lacks: TPM, secure element, clock, entropy, memory, permissions',
-  usage: `doctor [--tpm ADDRESS] [--pkcs11 MODULE] [--dice FOLDER] [--operator FILE]`,
+  usage: `doctor [--tpm ADDRESS] [--pkcs11 MODULE] [--dice FOLDER] [--vendor-roots FILE|FOLDER]… [--operator FILE]`,
   help: `
 Looks at this machine and says, line by line, what is ok, missing or a warning, and what to do next. Changes nothing.
 The exit code is 0 whatever is found: a machine without a TPM can still be a device, of the lowest tier.
@@ -29,19 +30,30 @@ The exit code is 0 whatever is found: a machine without a TPM can still be a dev
                   TPM without resource manager: nobody else may be using it.
   --pkcs11 MODULE loads this PKCS#11 module and lists its tokens; no PIN is used
   --dice FOLDER   reads what the boot stages of a DICE device handed over
-  --operator FILE the operator file of a hub: says what its policy allows
+  --vendor-roots  judges certificates of this machine's maker as enrollment will, by these makers' roots and intermediates: PEM, DER, PKCS#7, or
+                  the file vendor-roots.json of a kit. May be repeated
+  --operator FILE the operator file of a hub: says what its policy allows, and judges this machine's maker by what it trusts now
 `,
   positionals: { least: 0, most: 0 },
-  options: { tpm: { type: 'string' }, pkcs11: { type: 'string' }, dice: { type: 'string' }, ...operatorOption },
+  options: {
+    tpm: { type: 'string' },
+    pkcs11: { type: 'string' },
+    dice: { type: 'string' },
+    ...operatorOption,
+    'vendor-roots': { type: 'string', multiple: true },
+  },
   run: async (args) => {
     const address = parseTpmAddress(args.option('tpm') ?? deviceDefault);
     if (address === undefined) throw new UsageError('--tpm: expected device:PATH, unix:PATH or tcp:HOST:PORT');
+    const makers = await readMakers(args);
+    const nowSeconds = Math.floor(Date.now() / 1_000);
     const findings = [
       examineNode(),
-      ...(await examineTpm(address)),
+      ...(makers?.findings ?? []),
+      ...(await examineTpm(address, makers?.of, nowSeconds)),
       await examineSimulator(),
       ...(await examineSecureElements(args.option('pkcs11'))),
-      ...(await examineDice(args.option('dice'))),
+      ...(await examineDice(args.option('dice'), makers?.of.dice, nowSeconds)),
       await examineClock(Date.now()),
       await examineEntropy(),
       ...(await examineMemory()),

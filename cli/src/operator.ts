@@ -7,6 +7,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
+import { CoreError } from '@edgekeep/core/error';
 import { parseJson, parseValue } from '@edgekeep/core/json';
 import { approvalRequired } from '@edgekeep/wire/approval-api';
 import { errorResponse } from '@edgekeep/wire/device-api';
@@ -161,7 +162,8 @@ function refusalOf(status: number, bytes: Uint8Array): HubRefusal {
     const { error } = parseValue(JSON.parse(Buffer.from(bytes).toString('utf8')), errorResponse, 'error');
     const reasons = error.reasons.map((reason) => `\n  - ${reason.code}: ${reason.message}`).join('');
     return new HubRefusal(status, error.code, error.message + reasons);
-  } catch {
+  } catch (error) {
+    if (!(error instanceof CoreError || error instanceof SyntaxError)) throw error;
     return new HubRefusal(status, 'hub-error', `the hub answered ${status} without saying why: its log has the reason`);
   }
 }

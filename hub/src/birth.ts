@@ -2,6 +2,7 @@
 // signed (spec/authorities.md), and `hub install-issuing` takes it. Public files: nothing has to be unlocked.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { orIfMissing } from '@edgekeep/core/missing-file';
 import { equalBytes, toHex } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
@@ -103,7 +104,7 @@ async function readCertificate(path: string): Promise<Certificate> {
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {
-  return readFile(path, 'utf8').catch(() => undefined);
+  return orIfMissing(readFile(path, 'utf8'), undefined);
 }
 
 function refused(message: string): HubError {

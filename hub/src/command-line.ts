@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { personNameSchema } from '@edgekeep/wire/people-api';
 import { installBirthCertificates } from './birth.ts';
 import { resetPolicy } from './access/reset-policy.ts';
+import { checkHub } from './check/check.ts';
 import { HubError } from './error.ts';
 import { type FolderLock, lockFolder } from './folder-lock.ts';
 import { initHub, type NewHub } from './init.ts';
@@ -27,6 +28,7 @@ import { vendorRootText } from './vendor-root/text.ts';
 const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]
        edgekeep hub install-issuing FILE --data DIR [--root-sha256 HEX]
        edgekeep hub run --data DIR [--passphrase-fd N] [--share FILE]… [--wait]
+       edgekeep hub check --data DIR
        edgekeep hub unlock --data DIR [--passphrase-fd N] [--share FILE]…
        edgekeep hub rekey --data DIR [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]
        edgekeep hub backup --data DIR --out FILE [--blobs] [--plain]
@@ -85,6 +87,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (folder !== undefined && positionals.length === 1) {
     if (verb === 'init') return init(folder, values);
     if (verb === 'run') return run(folder, values);
+    if (verb === 'check') return check(folder, values);
     if (verb === 'unlock') return unlock(folder, values);
     if (verb === 'reset-policy') return putPolicyBack(folder, values);
     if (verb === 'rekey') return changeUnlockers(folder, values);
@@ -144,6 +147,17 @@ async function putPolicyBack(folder: string, values: Values): Promise<number> {
   const text = `policy version ${version}, the default, is in force once the hub runs\n`;
   process.stdout.write(values.json === true ? `${JSON.stringify({ version })}\n` : text);
   return 0;
+}
+
+/** 1 where the hub would not start, or not work. */
+async function check(folder: string, values: Values): Promise<number> {
+  const findings = await checkHub(folder, Date.now());
+  const text = findings.map(({ subject, state, found, next }) => {
+    const first = `${state.padEnd(8)} ${subject.padEnd(16)} ${found}`;
+    return next === undefined ? first : `${first}\n${' '.repeat(26)}next: ${next}`;
+  });
+  process.stdout.write(values.json === true ? `${JSON.stringify({ findings })}\n` : `${text.join('\n')}\n`);
+  return findings.some(({ state }) => state === 'failed') ? 1 : 0;
 }
 
 function rootMadeText({ folder, rootKeyFile, operatorFile }: NewHub): string {

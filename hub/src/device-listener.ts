@@ -84,6 +84,7 @@ function admit(door: DeviceDoor, socket: TLSSocket): void {
   try {
     door.admit(socket);
   } catch {
+    // Whatever was wrong with it, a connection that was not admitted asks for nothing.
     socket.destroy();
   }
 }

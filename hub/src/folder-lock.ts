@@ -65,6 +65,7 @@ function holderOf(folder: string): number | undefined {
     const text = readFileSync(join(folder, holderFileName), 'utf8').trim();
     return /^\d{1,10}$/.test(text) ? Number(text) : undefined;
   } catch {
+    // The number is for people only: whatever keeps it from being read, the folder is in use, and the refusal says that.
     return undefined;
   }
 }

@@ -1,6 +1,7 @@
 // Makes a new hub: keys, settings, the store, and the first API token, in a folder that must not hold a hub yet.
-import { access, mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { orIfMissing } from '@edgekeep/core/missing-file';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { PolicyStore } from './access/policy-store.ts';
 import { sha256Hex } from './digest.ts';
@@ -91,10 +92,5 @@ export async function initHub(
 }
 
 async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch {
-    return false;
-  }
+  return (await orIfMissing(stat(path), undefined)) !== undefined;
 }

@@ -40,6 +40,7 @@ import { PlatformKeyRoll } from './secrets/roll-over.ts';
 import type { HubSettings } from './settings.ts';
 import { Database } from './store/database.ts';
 import { asHub } from './store/authority.ts';
+import { makersOf } from './vendor-root/device-makers.ts';
 import { type FolderNotices, importRootFolders } from './vendor-root/folder.ts';
 import { registerVendorRootMetric } from './vendor-root/metric.ts';
 import { VendorRoots } from './vendor-root/vendor-roots.ts';
@@ -114,8 +115,11 @@ export async function openParts(
   const references = new ReferenceStore(database, settings.pcrs);
   const keyId = toHex(keyIdentifierOf(encodeSpki(keys.attestationSigner.publicKey)));
   const rootKeys = new RootKeys();
-  const diceTrust = () => vendorRoots.trust('dice');
-  const appraiser = new Appraiser(references, rootKeys, keys.attestationSigner, keyId, settings.pcrs, diceTrust);
+  const makers = {
+    diceTrust: () => vendorRoots.trust('dice'),
+    tierReasons: async (deviceId: string) => (await makersOf(database.read, deviceId)).flatMap(({ notes }) => notes),
+  };
+  const appraiser = new Appraiser(references, rootKeys, keys.attestationSigner, keyId, settings.pcrs, makers);
   const { quorum, roundSeconds } = settings.witness;
   const witnesses = new WitnessBoard({ log, quorum, roundSecondsMax: roundSeconds });
   const { platformKey } = keys;

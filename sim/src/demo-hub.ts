@@ -3,6 +3,7 @@ import { createPublicKey, createPrivateKey, generateKeyPairSync } from 'node:cry
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { orIfMissing } from '@edgekeep/core/missing-file';
 import { operatorFromFile, type Operator } from '@edgekeep/cli/operator';
 import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
@@ -102,8 +103,5 @@ async function freePort(preferred: number, say: (line: string) => void): Promise
 }
 
 async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
+  return (await orIfMissing(stat(path), undefined)) !== undefined;
 }

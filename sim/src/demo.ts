@@ -1,8 +1,9 @@
 // The main job, shown: a hub, a publisher, four devices. Two healthy ones get the key and answer images; the one whose boot was altered is
 // refused, by the name of the boot event; the one without a TPM is refused or allowed by policy, and says its tier.
-import { access, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { orIfMissing } from '@edgekeep/core/missing-file';
 import { publishModel, readGuardSettings } from '@edgekeep/cli/model/publication';
 import { publishReferenceValues } from '@edgekeep/cli/reference/publish';
 import { encodeVerifierKey } from '@edgekeep/core/audit/note';
@@ -181,10 +182,7 @@ async function start(
 }
 
 async function isEnrolled(device: DemoDevice): Promise<boolean> {
-  return access(join(device.folder, 'state', 'enrolled.json')).then(
-    () => true,
-    () => false,
-  );
+  return (await orIfMissing(stat(join(device.folder, 'state', 'enrolled.json')), undefined)) !== undefined;
 }
 
 async function enrolmentToken(hub: DemoHub, { order: { id, tier } }: DemoDevice): Promise<string> {

@@ -11,6 +11,7 @@ import { promisify } from 'node:util';
 import { verifyReceipt } from '@edgekeep/core/access/receipt';
 import { restoreHub } from '@edgekeep/hub/secrets/restore';
 import { deviceList, modelList } from '@edgekeep/wire/operator-api';
+import { vendorRootList } from '@edgekeep/wire/vendor-root-api';
 import { HubWorld } from '../support/hub-world.ts';
 import { TestAgent } from '../support/test-agent.ts';
 
@@ -60,6 +61,18 @@ test('a hub of the version before opens with its devices, models and log as they
   assert.deepEqual(releases.toSorted(), ['0.9.0 withdrawn', '1.0.0 published']);
   assert.equal((await world.entries('key-released')).length, 1);
   await world.integrated();
+});
+
+test('files in vendor-roots of the version before are in the store, each certificate once', async () => {
+  await using world = await oldWorld((to) => cp(join(fixture, 'hub'), to, { recursive: true }));
+  const { roots } = await world.operator.get('/v1/vendor-roots', vendorRootList);
+  assert.deepEqual(
+    roots.map(({ kind, role, source }) => `${kind} ${role} ${source}`),
+    ['tpm root vendor-roots/0.pem'],
+  );
+  await world.restart();
+  const after = await world.operator.get('/v1/vendor-roots', vendorRootList);
+  assert.deepEqual(after, { roots, next: null });
 });
 
 test('an agent of the version before comes back with its state and gets its key', async () => {

@@ -243,6 +243,7 @@ export class HubConnection {
   // Failures are spaced by the backoff inside; whoever sends a request meanwhile joins the attempt under way and learns its error.
   #keepTrying(): void {
     if (this.#disposal.signal.aborted) return;
+    // The error went to `closed` and to whoever waits; the backoff inside bounds how often this comes.
     this.#linked().catch(() => this.#keepTrying());
   }
 }

@@ -69,8 +69,8 @@ function isUtf8Name(found: Dirent<Buffer>): boolean {
   return Buffer.from(nameOf(found), 'utf8').equals(found.name);
 }
 
-// A link to nothing stays a link, and is refused as one.
 async function followed(path: string): Promise<Stats> {
+  // A link to nothing, or into a loop, stays a link, and is refused as one.
   return stat(path).catch(() => lstat(path));
 }
 

@@ -2,6 +2,7 @@
 // Bytes are unpadded base64url, digests lower-case hex, times unix milliseconds.
 import { tierSchema } from '@edgekeep/core/attest/tier';
 import { z } from 'zod';
+import { vendorRootKinds } from './vendor-root-api.ts';
 import { deviceIdSchema, modelFile } from './device-api.ts';
 import { deviceModelView } from './model-api.ts';
 import { personNameSchema } from './people-api.ts';
@@ -82,6 +83,20 @@ export const deviceDetail = deviceView.extend({
   /** Another root of trust that it must come back with after a wipe. */
   nextRootSha256: z.string().nullable(),
   /** The identity its manufacturer gave it for life; null when it proved none. */
+  /** What makers' certificates said when it enrolled. */
+  makers: z
+    .array(
+      z.object({
+        kind: z.enum(vendorRootKinds),
+        maker: z.string(),
+        /** The moment its path was judged at. */
+        judgedAt: z.number(),
+        /** Certificates that had ended by then, a line each. */
+        notes: z.array(z.string()),
+      }),
+    )
+    // Left out by a hub of an earlier version.
+    .default([]),
   idevid: z
     .object({
       serialNumber: z.string(),

@@ -50,6 +50,7 @@ function openTerminal(): number | undefined {
   try {
     return openSync('/dev/tty', 'r+');
   } catch {
+    // There is no terminal, or not for this process: the caller asks in another way, or says that it cannot ask.
     return undefined;
   }
 }

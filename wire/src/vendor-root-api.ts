@@ -79,6 +79,7 @@ export const vendorRootTrust = z.object({
   anchors: z.array(z.string()),
   intermediates: z.array(z.string()),
 });
+export type VendorRootTrust = z.infer<typeof vendorRootTrust>;
 export const vendorRootTrustQuery = z.strictObject({ kind });
 /** How many of each kind the hub has. */
 export const vendorRootSummary = z.object({

@@ -51,6 +51,10 @@ export const command: Command = {
         '',
         `${former.generation}, until ${timeText(former.endedAt)}: ${former.reason}  (root of trust ${former.rootSha256})`,
       ]),
+      ...d.makers.flatMap(({ kind, maker, judgedAt, notes }) => [
+        ['maker', `${maker} (${kind}), judged at ${timeText(judgedAt)}`],
+        ...notes.map((note) => ['', note]),
+      ]),
       ...(d.idevid === null
         ? []
         : [['IDevID', `serial number ${d.idevid.serialNumber}, by ${d.idevid.issuer}  ${d.idevid.sha256}`]]),

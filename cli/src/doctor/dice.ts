@@ -1,29 +1,54 @@
 // A DICE device: what its boot stages handed over, whether it fits together, and whether it is where no disk keeps it.
 import { statfs } from 'node:fs/promises';
-import { deviceIdPosition } from '@edgekeep/core/attest/dice/chain';
+import { CoreError } from '@edgekeep/core/error';
+import { deviceIdPosition, validateDiceChain } from '@edgekeep/core/attest/dice/chain';
 import { tcbInfosIn } from '@edgekeep/core/attest/dice/tcb-info';
-import { parseForeignCertificate } from '@edgekeep/core/identity/certificate';
+import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
+import { nameText } from '@edgekeep/core/identity/distinguished-name';
+import { printable } from '@edgekeep/core/identity/maker-authority';
 import { readHandoffFolder } from '@edgekeep/hardware/dice/handoff';
 import { HardwareError } from '@edgekeep/hardware/error';
 import { type Finding, ok, warning } from './finding.ts';
+import type { MakerTrust } from './makers.ts';
 
 const subject = 'DICE';
 /** tmpfs and ramfs (linux/magic.h): gone with the power. */
 const memoryFileSystems: readonly number[] = [0x01021994, 0x858458f6];
 
 /** Nothing without a folder: a machine does not show whether it is one. */
-export async function examineDice(folder: string | undefined): Promise<readonly Finding[]> {
+export async function examineDice(
+  folder: string | undefined,
+  trust: MakerTrust | undefined,
+  nowSeconds: number,
+): Promise<readonly Finding[]> {
   if (folder === undefined) return [];
   try {
     const { chain } = await readHandoffFolder(folder);
-    return [describe(chain.map((der) => parseForeignCertificate(der))), await examineFolder(folder)];
+    const certificates = chain.map((der) => parseForeignCertificate(der));
+    return [describe(certificates), judge(certificates, trust, nowSeconds), await examineFolder(folder)];
   } catch (error) {
-    if (!(error instanceof HardwareError)) throw error;
+    // A handoff that cannot be read, or certificates in it.
+    if (!(error instanceof HardwareError || error instanceof CoreError)) throw error;
     return [warning(subject, error.message, 'see docs/dice.md, "What the firmware hands over"')];
   }
 }
 
-function describe(chain: ReturnType<typeof parseForeignCertificate>[]): Finding {
+/** The check that the hub makes of the chain, with its roots. */
+function judge(certificates: readonly Certificate[], trust: MakerTrust | undefined, nowSeconds: number): Finding {
+  const top = certificates.at(-1);
+  const issuer = top === undefined ? 'nobody' : printable(nameText(top.issuer));
+  if (trust === undefined) {
+    const next = 'judge it as a hub does: --operator FILE, or --vendor-roots with the roots the hub has';
+    return warning('DICE maker', `chain under ${issuer}; not judged, no roots at hand`, next);
+  }
+  const verdict = validateDiceChain(certificates, trust, nowSeconds);
+  if (verdict.kind === 'valid') return ok('DICE maker', `chain under ${issuer}, valid under the roots at hand`);
+  const reasons = verdict.reasons.map(({ message }) => message).join('; ');
+  const next = 'edgekeep vendor-root import --kind dice at the hub, with what the maker publishes';
+  return warning('DICE maker', `the hub will refuse it: ${reasons}`, next);
+}
+
+function describe(chain: readonly Certificate[]): Finding {
   const at = deviceIdPosition(chain);
   if (at < 1) {
     const found = 'the chain has no DeviceID certificate with a layer above it';

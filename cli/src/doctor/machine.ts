@@ -3,6 +3,7 @@
 import { execFile } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { orIfMissing } from '@edgekeep/core/missing-file';
 import { HardwareError } from '@edgekeep/hardware/error';
 import { MemoryFile } from '@edgekeep/hardware/memory-file';
 import { findTool } from '@edgekeep/hardware/tpm/simulator-manufacture';
@@ -28,7 +29,7 @@ export async function examineClock(nowMilliseconds: number): Promise<Finding> {
   if (nowMilliseconds < earliestMilliseconds || nowMilliseconds > latestMilliseconds) {
     return warning('clock', `it says ${now}`, 'set it: certificates, leases and updates depend on the time');
   }
-  const synchronised = await stat('/run/systemd/timesync/synchronized').catch(() => undefined);
+  const synchronised = await orIfMissing(stat('/run/systemd/timesync/synchronized'), undefined);
   if (synchronised !== undefined) return ok('clock', `${now}, synchronised`);
   return warning(
     'clock',
@@ -100,10 +101,7 @@ export async function examineFences(): Promise<readonly Finding[]> {
 async function examineNamespaces(): Promise<Finding> {
   const tool = await findTool('unshare');
   if (tool === undefined) return missing('namespaces', 'no unshare', 'apt install util-linux');
-  const possible = await run(tool, ['--user', '--map-root-user', '--net', 'true']).then(
-    () => true,
-    () => false,
-  );
+  const possible = await succeeds(tool, ['--user', '--map-root-user', '--net', 'true']);
   if (possible) return ok('namespaces', 'a process can be given a network of its own');
   return warning(
     'namespaces',
@@ -114,11 +112,28 @@ async function examineNamespaces(): Promise<Finding> {
 
 async function examineSetpriv(): Promise<Finding> {
   const tool = await findTool('setpriv');
-  if (tool !== undefined) return ok('setpriv', tool);
+  if (tool !== undefined) {
+    // As the guard is started: that the file is there says nothing about what it may do here.
+    const works = await succeeds(tool, ['--no-new-privs', '--inh-caps=-all', '--ambient-caps=-all', 'true']);
+    if (works) return ok('setpriv', tool);
+    return warning(
+      'setpriv',
+      `${tool} is there and fails`,
+      'the guard then keeps the privileges of its user: is a seccomp profile in the way?',
+    );
+  }
   return missing('setpriv', 'not installed', 'apt install util-linux: it takes privileges from the guard');
+}
+
+async function succeeds(program: string, words: readonly string[]): Promise<boolean> {
+  // Whatever made it fail, it is not possible here.
+  return run(program, [...words]).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** A file of /proc; empty where there is none. */
 async function readText(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch(() => '');
+  return orIfMissing(readFile(path, 'utf8'), '');
 }

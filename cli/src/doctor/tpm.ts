@@ -1,23 +1,40 @@
 // Which root of trust this machine offers: a TPM, who made it, whether its maker vouches for it; or the simulator for trying things out.
+import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
-import { parseForeignCertificate } from '@edgekeep/core/identity/certificate';
+import { promisify } from 'node:util';
+import { CoreError } from '@edgekeep/core/error';
+import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
-import { readIdevid } from '@edgekeep/core/identity/idevid';
+import { readIdevid, validateIdevid } from '@edgekeep/core/identity/idevid';
+import { printable } from '@edgekeep/core/identity/maker-authority';
 import { HardwareError } from '@edgekeep/hardware/error';
 import type { TpmIdentity } from '@edgekeep/hardware/root-of-trust';
 import { findTool } from '@edgekeep/hardware/tpm/simulator-manufacture';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import type { TpmAddress } from '@edgekeep/hardware/tpm/transport';
+import { examineEndorsement } from './endorsement.ts';
 import { type Finding, missing, ok, warning } from './finding.ts';
+import type { Makers, MakerTrust } from './makers.ts';
+
+const run = promisify(execFile);
 
 const firmwareHint = 'enable the TPM in the firmware, or go on with the software root of trust, the lowest tier';
 
-export async function examineTpm(address: TpmAddress): Promise<readonly Finding[]> {
+export async function examineTpm(
+  address: TpmAddress,
+  makers: Makers['of'] | undefined,
+  nowSeconds: number,
+): Promise<readonly Finding[]> {
   const obstacle = address.kind === 'device' ? await deviceObstacle(address.path) : undefined;
   if (obstacle !== undefined) return [obstacle];
   try {
     await using device = await TpmRootOfTrust.open(address);
-    return [...describeTpm(await device.describe()), ...(await describeIdevid(device))];
+    const described = await device.describe();
+    return [
+      tpmFinding(described),
+      examineEndorsement(described, makers?.tpm, nowSeconds),
+      ...(await describeIdevid(device, makers?.idevid, nowSeconds)),
+    ];
   } catch (error) {
     if (!(error instanceof HardwareError)) throw error;
     return [warning('TPM', error.message, 'see that no other program holds it; a power cycle clears a failing TPM')];
@@ -34,47 +51,78 @@ async function deviceObstacle(path: string): Promise<Finding | undefined> {
   );
 }
 
+/** That the file is there says nothing about its libraries. */
+async function runSimulator(program: string): Promise<Finding> {
+  try {
+    const { stdout } = await run(program, ['--version']);
+    return ok('TPM simulator', `swtpm and its tools: ${printable(stdout.split('\n')[0] ?? '', 80)}`);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return warning(
+      'TPM simulator',
+      `${program} does not run: ${printable(error.message)}`,
+      'install it again: apt install --reinstall swtpm',
+    );
+  }
+}
+
 async function permits(path: string, mode: number): Promise<boolean> {
+  // Not there and not permitted are told apart by asking twice, with two modes.
   return access(path, mode).then(
     () => true,
     () => false,
   );
 }
 
-function describeTpm(identity: TpmIdentity): readonly Finding[] {
-  const { manufacturer, firmwareVersion, endorsementKey } = identity;
-  const version = firmwareVersion.toString(16).padStart(16, '0');
-  const certificate = endorsementKey.certificate;
-  return [
-    ok('TPM', `made by ${manufacturer}, firmware ${version}`),
-    certificate === undefined
-      ? warning(
-          'EK certificate',
-          `none for the ${endorsementKey.kind} endorsement key`,
-          'fetch it from the manufacturer, or register the key itself at the hub',
-        )
-      : ok('EK certificate', `${certificate.length} bytes, for the ${endorsementKey.kind} endorsement key`),
-  ];
+function tpmFinding({ manufacturer, firmwareVersion }: TpmIdentity): Finding {
+  return ok('TPM', `made by ${manufacturer}, firmware ${firmwareVersion.toString(16).padStart(16, '0')}`);
 }
 
 // Most machines have none, and nothing is wrong with that.
-async function describeIdevid(device: TpmRootOfTrust): Promise<readonly Finding[]> {
-  const [leaf] = (await device.idevid())?.chain ?? [];
-  if (leaf === undefined) return [];
-  const read = readIdevid(parseForeignCertificate(leaf));
-  if (read.kind === 'refused') {
-    const problems = read.reasons.map(({ message }) => message).join('; ');
-    return [warning('IDevID', problems, 'a hub will refuse it: docs/manufacturing.md')];
+async function describeIdevid(
+  device: TpmRootOfTrust,
+  trust: MakerTrust | undefined,
+  nowSeconds: number,
+): Promise<readonly Finding[]> {
+  const chain = (await device.idevid())?.chain ?? [];
+  if (chain.length === 0) return [];
+  try {
+    const [leaf, ...intermediates] = chain.map((der) => parseForeignCertificate(der));
+    return leaf === undefined ? [] : [judgeIdevid(leaf, intermediates, trust, nowSeconds)];
+  } catch (error) {
+    if (!(error instanceof CoreError)) throw error;
+    return [warning('IDevID', error.message, refusedIdevid)];
   }
+}
+
+const refusedIdevid = 'a hub will refuse it: docs/manufacturing.md';
+
+/** Without roots its form alone is looked at. */
+function judgeIdevid(
+  leaf: Certificate,
+  intermediates: readonly Certificate[],
+  trust: MakerTrust | undefined,
+  nowSeconds: number,
+): Finding {
+  const read = readIdevid(leaf);
+  if (read.kind === 'refused')
+    return warning('IDevID', read.reasons.map(({ message }) => message).join('; '), refusedIdevid);
   const { serialNumber, certificate } = read.idevid;
-  return [ok('IDevID', `serial number ${serialNumber}, by ${nameText(certificate.issuer)}`)];
+  const shown = `serial number ${serialNumber}, by ${nameText(certificate.issuer)}`;
+  if (trust === undefined || trust.anchors.length === 0) return ok('IDevID', `${shown}; its maker was not judged`);
+  const { anchors, intermediates: known } = trust;
+  const verdict = validateIdevid({ leaf, intermediates, known, anchors, atSeconds: nowSeconds });
+  if (verdict.kind === 'valid') return ok('IDevID', `${shown}; valid under the roots at hand`);
+  const reasons = verdict.reasons.map(({ message }) => message).join('; ');
+  const next = 'an enrolment group with its CA, or edgekeep vendor-root import --kind idevid, at the hub';
+  return warning('IDevID', `${shown}; under the roots at hand it is refused: ${reasons}`, next);
 }
 
 export async function examineSimulator(): Promise<Finding> {
   const tools = ['swtpm', 'swtpm_setup', 'swtpm_localca'];
   const found = await Promise.all(tools.map(findTool));
   const lacking = tools.filter((_, index) => found[index] === undefined);
-  if (lacking.length === 0) return ok('TPM simulator', 'swtpm and its tools');
+  if (lacking.length === 0) return runSimulator(found[0] ?? 'swtpm');
   return missing(
     'TPM simulator',
     `no ${lacking.join(', ')}`,

@@ -2,9 +2,17 @@
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { enrolmentTokenAnswer, hubView } from '@edgekeep/wire/operator-api';
+import { type VendorRootKind, vendorRootTrust } from '@edgekeep/wire/vendor-root-api';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
-import { rootOfTrustHelp, rootOfTrustIn, rootOfTrustOptions, rootOfTrustUsage } from './kit-root-of-trust.ts';
+import { kitTrustFileName } from '../doctor/makers.ts';
+import {
+  type KitRootOfTrust,
+  rootOfTrustHelp,
+  rootOfTrustIn,
+  rootOfTrustOptions,
+  rootOfTrustUsage,
+} from './kit-root-of-trust.ts';
 
 const tokenLifeSeconds = 86_400;
 
@@ -13,7 +21,8 @@ export const command: Command = {
   usage: `enroll kit ID --out DIR [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST]`,
   help: `
 Writes DIR with agent.json, the keys the device pins, and a one-time enrolment token (24 hours). Carry it to the device, then run
-\`edgekeep agent run --state DIR\` there: the agent enrols, attests, removes the token and serves the models.
+\`edgekeep agent run --state DIR\` there: the agent enrols, attests, removes the token and serves the models. vendor-roots.json in it says which makers
+the hub believes: \`edgekeep doctor --vendor-roots DIR/vendor-roots.json\` there judges the device as the hub will.
 
 --out       a folder that does not exist yet
 --model     a model to run; may be repeated
@@ -39,6 +48,7 @@ ${operatorHelp}
     const hub = await operator.get('/v1/hub', hubView);
     const token = args.flag('idevid') ? [] : [['enrolment-token', await newToken(operator, deviceId, tier)] as const];
     const publishers = hub.publisherKeys.map((pem, at) => [`publisher-${at + 1}.pem`, pem] as const);
+    const makers = await makersFor(operator, tier);
     const settings = {
       deviceId,
       hub: {
@@ -60,15 +70,48 @@ ${operatorHelp}
       ['attestation-key.pem', hub.attestationKey],
       ...token,
       ...publishers,
+      ...makers.files,
     ] as const;
     for (const [name, text] of files) await writePrivate(join(folder, name), text);
     return {
       exitCode: exitCodes.ok,
-      value: { folder, deviceId, tier, files: files.map(([name]) => name) },
-      text: `wrote ${folder}: carry it to the device and run there: edgekeep agent run --state ${folder}`,
+      value: { folder, deviceId, tier, files: files.map(([name]) => name), makers: makers.counts },
+      text: [
+        ...makers.lines,
+        `wrote ${folder}: carry it to the device and run there: edgekeep agent run --state ${folder}`,
+      ].join('\n'),
     };
   },
 };
+
+// Whose word counts for a root of trust of this kind.
+const kindsOf: Readonly<Record<KitRootOfTrust['tier'], readonly VendorRootKind[]>> = {
+  tpm: ['tpm', 'idevid'],
+  'secure-element': ['idevid'],
+  dice: ['dice'],
+  software: [],
+};
+
+/** What the hub believes now, for `edgekeep doctor` on the device, and how much that is. */
+async function makersFor(operator: Operator, tier: KitRootOfTrust['tier']) {
+  const trust = await Promise.all(
+    kindsOf[tier].map((kind) => operator.get(`/v1/vendor-roots/trust?kind=${kind}`, vendorRootTrust)),
+  );
+  const counts = trust.map(({ kind, anchors, intermediates }) => ({
+    kind,
+    roots: anchors.length,
+    intermediates: intermediates.length,
+  }));
+  const lines = counts.map(({ kind, roots, intermediates }) => {
+    const text = `the hub has ${roots} roots and ${intermediates} intermediates of ${kind} makers`;
+    return roots === 0 && kind === tier ? `${text}: ${noRoots}` : text;
+  });
+  const files = trust.length === 0 ? [] : [[kitTrustFileName, `${JSON.stringify(trust)}\n`] as const];
+  return { files, counts, lines };
+}
+
+const noRoots =
+  'it refuses this device, unless an enrolment group brings its root. `edgekeep vendor-root import` adds some (docs/vendor-roots.md)';
 
 async function newToken(operator: Operator, deviceId: string, tier: string): Promise<string> {
   const order = { deviceId, tier, lifeSeconds: tokenLifeSeconds };

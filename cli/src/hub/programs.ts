@@ -82,6 +82,21 @@ ${keyHelp}
   run: (args) => runHub('run', args, ['data', 'passphrase-fd', 'share'], ['wait']),
 };
 
+export const hubCheck: Command = {
+  summary: 'what would keep a hub from starting or working',
+  usage: 'hub check --data DIR',
+  help: `
+Looks at a data folder, also while its hub runs, and says line by line what is ok, a warning or failed, and what to do next: settings, keys and their
+permissions, the store, makers' roots, what ends when, ports, the unlock program, the disk. Opens no key and changes nothing. The exit code is 1 where
+something failed.
+
+--data      the hub's data folder
+`,
+  positionals: { least: 0, most: 0 },
+  options: { data: { type: 'string' } },
+  run: (args) => runHub('check', args, ['data']),
+};
+
 export const hubUnlock: Command = {
   summary: 'give a hub that waits what opens its keys',
   usage: 'hub unlock --data DIR [--passphrase-fd N] [--share FILE]…',

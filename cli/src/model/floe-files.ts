@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { unlinkSync } from 'node:fs';
 import { type FileHandle, open, rename, stat } from 'node:fs/promises';
+import { orIfMissing } from '@edgekeep/core/missing-file';
 import { CoreError } from '@edgekeep/core/error';
 import { floeKeyLength } from '@edgekeep/core/model/floe-layout';
 import type { ByteSource } from '@edgekeep/core/model/floe-stream';
@@ -73,7 +74,7 @@ export async function writeOutputFile<T>(
   mode: number,
   write: (output: FileHandle) => Promise<T>,
 ): Promise<T> {
-  const there = await stat(path).catch(() => undefined);
+  const there = await orIfMissing(stat(path), undefined);
   if (there !== undefined && !there.isFile()) {
     await using output = await open(path, 'w');
     return await write(output);

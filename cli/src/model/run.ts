@@ -190,6 +190,7 @@ class LocalAgent {
       outgoing.end();
     });
     if (response.statusCode === 200) return response;
+    // No JSON at all is refused below, like JSON of another form.
     const refusal = errorSchema.safeParse(await json(response).catch(() => undefined));
     if (!refusal.success) throw new Unreachable(`the agent answered ${response.statusCode} in no known form`);
     throw new AgentRefusal(refusal.data.error.code, refusal.data.error.message);

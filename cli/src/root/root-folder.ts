@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { orIfMissing } from '@edgekeep/core/missing-file';
 import { CoreError } from '@edgekeep/core/error';
 import { appendToRecord, type CeremonyEntry, parseRecord } from '@edgekeep/core/identity/ceremony-record';
 import { type Certificate, parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
@@ -25,7 +26,7 @@ export interface OpenRoot {
 export async function makeRootFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   for (const name of Object.values(rootFileNames)) {
-    const found = await stat(join(folder, name)).catch(() => undefined);
+    const found = await orIfMissing(stat(join(folder, name)), undefined);
     if (found !== undefined)
       throw new CoreError('key-invalid', `${join(folder, name)} is there: a root is never overwritten`);
   }

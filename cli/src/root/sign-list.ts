@@ -1,6 +1,7 @@
 // `edgekeep root sign-crl`: the root's own revocation list, for an issuing CA whose key was stolen.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { orIfMissing } from '@edgekeep/core/missing-file';
 import { parseHex } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
@@ -47,7 +48,7 @@ ${keyHelp}
     const lines = revoked.map(({ serial }) => `revoke       ${Buffer.from(serial).toString('hex')}`);
     await confirm(args, 'Sign this list?', [...lines, `next update  in ${days} days`]);
     const kept = join(root.folder, listFile);
-    const earlier = await readFile(kept).catch(() => undefined);
+    const earlier = await orIfMissing(readFile(kept), undefined);
     const list = await signRootList(root, { earlier, revoked, days, nowMs });
     // The root's own copy first: the next list has to have a higher number.
     await replaceFile(kept, list);

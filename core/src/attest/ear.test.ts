@@ -84,12 +84,23 @@ test('the longest result there can be fits the limit', async () => {
     svn: most,
     'tcb-info': 'ab'.repeat(32),
   }));
-  const token = await signAttestationResult(
-    { ...result, reasons, layers, policyId: 'p'.repeat(256), subject: 's'.repeat(128) },
-    signerFromKey(key),
-    'hub-1',
-  );
-  assert.ok(token.length < EAR_BYTES_MAX, `${token.length}`);
+  // Layers are a DICE device's, reasons of the tier a TPM's: no result has both.
+  const tierReasons = Array.from({ length: 4 }, () => 'x'.repeat(300));
+  for (const own of [{ layers }, { tierReasons }]) {
+    const long = { ...result, ...own, reasons, policyId: 'p'.repeat(256), subject: 's'.repeat(128) };
+    const token = await signAttestationResult(long, signerFromKey(key), 'hub-1');
+    assert.ok(token.length < EAR_BYTES_MAX, `${token.length}`);
+  }
+});
+
+test('what is to be known of the tier comes back, and a result without any is as it always was', async () => {
+  const tierReasons = ['"CN=TPM CA 003" ended at 2025-07-25'];
+  const token = await signAttestationResult({ ...result, tierReasons }, signerFromKey(key), 'hub-1');
+  const window = { nowSeconds: result.issuedAt, ageSecondsMax: 60, skewSecondsMax: 5 };
+  const verdict = verifyAttestationResult(token, createPublicKey(key), window);
+  assert.deepEqual(verdict.kind === 'verified' && verdict.result.tierReasons, tierReasons);
+  const without = await signAttestationResult(result, signerFromKey(key), 'hub-1');
+  assert.ok(!Buffer.from(without.split('.')[1] ?? '', 'base64url').includes('tier-reasons'));
 });
 
 test('a status that claims more than its vector is never signed', async () => {

@@ -19,6 +19,8 @@ export const EAR_BYTES_MAX = 8 * 1024; // travels in a receipt of at most 16 KiB
 const REASONS_MAX = 4; // the first ones tell what is wrong; the audit log has all
 const MESSAGE_LENGTH_MAX = 600;
 export const EAR_LAYERS_MAX = 16; // a chain has at most eight certificates, and few say more than one thing
+const TIER_REASONS_MAX = 4;
+const TIER_REASON_LENGTH_MAX = 300;
 const SUBMODULE = 'device';
 
 export interface ResultReason {
@@ -49,6 +51,8 @@ export interface AttestationResult {
   readonly pcrs: readonly number[];
   readonly resetCount: number;
   readonly reasons: readonly ResultReason[];
+  /** What an operator should know of the tier: certificates of the maker that have ended since they vouched for the device. */
+  readonly tierReasons?: readonly string[] | undefined;
   /** What a DICE device was found to run, layer by layer. */
   readonly layers?: readonly AppraisedLayer[] | undefined;
 }
@@ -82,6 +86,11 @@ const submoduleSchema = z.strictObject({
       }),
     )
     .max(REASONS_MAX),
+  'edgekeep.tier-reasons': z
+    .array(z.string().min(1).max(TIER_REASON_LENGTH_MAX))
+    .min(1)
+    .max(TIER_REASONS_MAX)
+    .optional(),
   'edgekeep.layers': z.array(appraisedLayerSchema).min(1).max(EAR_LAYERS_MAX).optional(),
 });
 
@@ -95,7 +104,10 @@ const schema = z.strictObject({
 });
 
 /** What the verifier adds to an appraisal to make a result of it. */
-export type ResultContext = Pick<AttestationResult, 'issuedAt' | 'verifier' | 'nonce' | 'subject' | 'policyId'>;
+export type ResultContext = Pick<
+  AttestationResult,
+  'issuedAt' | 'verifier' | 'nonce' | 'subject' | 'policyId' | 'tierReasons'
+>;
 
 /** The result of an appraisal. Keeps the first four reasons, their messages cut at 600 characters. */
 export function attestationResultOf(appraisal: Appraisal, context: ResultContext): AttestationResult {
@@ -104,7 +116,12 @@ export function attestationResultOf(appraisal: Appraisal, context: ResultContext
     return { code, message: message.slice(0, MESSAGE_LENGTH_MAX), pcr, event: event?.index, layer };
   });
   const layers = appraisal.dice?.layers.slice(0, EAR_LAYERS_MAX);
-  return { ...context, status, vector, tier, pcrDigest, pcrs: pcrSelection, resetCount, reasons, layers };
+  const notes = (context.tierReasons ?? []).slice(0, TIER_REASONS_MAX);
+  const tierReasons = notes.map((text) => text.slice(0, TIER_REASON_LENGTH_MAX));
+  const boot = { pcrDigest, pcrs: pcrSelection, resetCount };
+  // Layers and these do not fit into one result, and no device has both.
+  const noted = tierReasons.length === 0 || layers !== undefined ? undefined : tierReasons;
+  return { ...context, status, vector, tier, tierReasons: noted, ...boot, reasons, layers };
 }
 
 /** Signs a result as a JWT under the key named `kid`. Throws `attestation-result-invalid` for a result a verifier would refuse. */
@@ -164,6 +181,8 @@ function documentOf(result: AttestationResult): Json {
         'edgekeep.pcr-digest': result.pcrDigest,
         'edgekeep.reset-count': result.resetCount,
         'edgekeep.reasons': result.reasons.map((reason) => ({ ...reason })),
+        // A result without them is what it was before there were any.
+        ...(result.tierReasons === undefined ? {} : { 'edgekeep.tier-reasons': result.tierReasons }),
         'edgekeep.layers': result.layers?.map((layer) => ({ ...layer })),
       },
     },
@@ -186,6 +205,7 @@ function parsePayload(payload: Uint8Array): AttestationResult {
     pcrs: submodule['edgekeep.pcrs'],
     resetCount: submodule['edgekeep.reset-count'],
     reasons: submodule['edgekeep.reasons'],
+    ...(submodule['edgekeep.tier-reasons'] === undefined ? {} : { tierReasons: submodule['edgekeep.tier-reasons'] }),
     ...(submodule['edgekeep.layers'] === undefined ? {} : { layers: submodule['edgekeep.layers'] }),
   };
 }

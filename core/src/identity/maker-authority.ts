@@ -1,7 +1,8 @@
 // What a certificate among an operator's makers' certificates is (spec/vendor-roots.md, "Roles"): one that signs itself, one that others signed, or none
 // that can vouch for hardware at all.
+import { toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
-import { type Certificate, publicKeyOf } from './certificate.ts';
+import { type Certificate, certificateDigest, publicKeyOf } from './certificate.ts';
 import { attributeText, equalNames, nameText } from './distinguished-name.ts';
 import { knownRootOf } from './known-makers.ts';
 import { attributeOid } from './oid.ts';
@@ -36,11 +37,12 @@ export function signsItself(certificate: Certificate): boolean {
   }
 }
 
-/** Whose certificate it is: as the shipped fingerprints say, else as it says of itself. `sha256` is of the whole certificate, hex. */
-export function makerOf({ subject, issuer }: Certificate, sha256: string): string {
+/** Whose certificate it is: as the shipped fingerprints say, else as it says of itself. */
+export function makerOf(certificate: Certificate): string {
+  const { subject, issuer } = certificate;
   const { organization, commonName } = attributeOid;
   const name =
-    knownRootOf(sha256)?.maker ??
+    knownRootOf(toHex(certificateDigest(certificate)))?.maker ??
     attributeText(subject, organization) ??
     attributeText(issuer, organization) ??
     attributeText(subject, commonName) ??

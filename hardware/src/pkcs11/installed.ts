@@ -1,6 +1,7 @@
 // Which PKCS#11 modules a machine has installed: what p11-kit's module files name, and where the usual vendors' packages put theirs.
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
+import { orIfMissing } from '@edgekeep/core/missing-file';
 import { Pkcs11Module } from './module.ts';
 import { listTokens, type TokenDescription } from './slots.ts';
 
@@ -56,8 +57,8 @@ export async function describeTokens(
 async function registeredPaths(): Promise<readonly string[]> {
   const found: string[] = [];
   for (const folder of moduleFileFolders) {
-    for (const name of (await readdir(folder).catch(() => [])).filter((each) => each.endsWith('.module'))) {
-      const text = (await readFile(join(folder, name), 'utf8').catch(() => '')).slice(0, moduleFileBytesMax);
+    for (const name of (await orIfMissing(readdir(folder), [])).filter((each) => each.endsWith('.module'))) {
+      const text = (await orIfMissing(readFile(join(folder, name), 'utf8'), '')).slice(0, moduleFileBytesMax);
       const path = /^\s*module:\s*(\S+)\s*$/m.exec(text)?.[1];
       if (path === undefined) continue;
       const folders = libraryFolders.flatMap((each) => multiarch.map((part) => join(each, part, 'pkcs11')));
@@ -68,8 +69,5 @@ async function registeredPaths(): Promise<readonly string[]> {
 }
 
 async function isFile(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isFile(),
-    () => false,
-  );
+  return (await orIfMissing(stat(path), undefined))?.isFile() === true;
 }

@@ -5,6 +5,7 @@ import { access, constants, mkdir, readFile, rm, stat, writeFile } from 'node:fs
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { orIfMissing } from '@edgekeep/core/missing-file';
 import { HardwareError } from '../error.ts';
 
 const run = promisify(execFile);
@@ -70,8 +71,10 @@ async function withLock(path: string, action: () => Promise<void>): Promise<void
     try {
       await mkdir(path);
       break;
-    } catch {
-      const made = await stat(path).catch(() => undefined);
+    } catch (error) {
+      // Only a lock that somebody holds is waited for: a folder that cannot be made stays so.
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+      const made = await orIfMissing(stat(path), undefined);
       if (made !== undefined && Date.now() - made.mtimeMs > lockStaleMilliseconds)
         await rm(path, { recursive: true, force: true });
       await delay(lockPollMilliseconds);
@@ -85,6 +88,7 @@ async function withLock(path: string, action: () => Promise<void>): Promise<void
 }
 
 async function isProgram(path: string): Promise<boolean> {
+  // A folder of PATH may be anything: what cannot be run from here is not found here.
   const isExecutable = await access(path, constants.X_OK).then(
     () => true,
     () => false,
@@ -93,10 +97,7 @@ async function isProgram(path: string): Promise<boolean> {
 }
 
 async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
+  return (await orIfMissing(stat(path), undefined)) !== undefined;
 }
 
 /** The error for a tool that is missing or ended badly. */

@@ -241,6 +241,7 @@ export class AccessGate {
   }
 
   async #stillPermitted(connection: DeviceConnection, nowMs: number): Promise<boolean> {
+    // Whatever kept the policy from being asked, the connection is not permitted.
     return this.stayed(connection, nowMs).then(
       () => true,
       () => false,

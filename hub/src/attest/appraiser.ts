@@ -32,30 +32,37 @@ const restsOn = new WeakMap<Appraisal, string>();
 const newReferences = 'reference-values-changed';
 const appraisedAgainMax = 10;
 
+export interface MakersOfDevices {
+  /** Whom DICE chains must lead to now. */
+  readonly diceTrust: () => DiceTrust;
+  /** What is kept about the judgement of the maker's certificate of a device. */
+  readonly tierReasons: (deviceId: string) => Promise<readonly string[]>;
+}
+
 export class Appraiser {
   readonly #references: ReferenceStore;
   readonly #rootKeys: RootKeys;
   readonly #signer: Signer;
   readonly #keyId: string;
   readonly #pcrs: readonly number[];
-  readonly #diceTrust: () => DiceTrust;
+  readonly #makers: MakersOfDevices;
   readonly #logs = createLogCache(cachedLogsMost);
 
-  /** `keyId` names the signing key in the results' header; `diceTrust` is asked each time. */
+  /** `keyId` names the signing key in the results' header; `makers` is asked each time. */
   constructor(
     references: ReferenceStore,
     rootKeys: RootKeys,
     signer: Signer,
     keyId: string,
     pcrs: readonly number[],
-    diceTrust: () => DiceTrust,
+    makers: MakersOfDevices,
   ) {
     this.#references = references;
     this.#rootKeys = rootKeys;
     this.#signer = signer;
     this.#keyId = keyId;
     this.#pcrs = pcrs;
-    this.#diceTrust = diceTrust;
+    this.#makers = makers;
   }
 
   /** Appraises evidence of a registered device; `nonce` is what the result says it answered. */
@@ -74,7 +81,7 @@ export class Appraiser {
       referenceValues: sets,
       lastBoot: device.reset_count < 0 ? undefined : { resetCount: device.reset_count, restartCount: 0 },
       logCache: this.#logs,
-      dice: { trust: this.#diceTrust(), atSeconds: Math.floor(expected.nowMs / 1_000) },
+      dice: { trust: this.#makers.diceTrust(), atSeconds: Math.floor(expected.nowMs / 1_000) },
     });
     restsOn.set(appraisal, state);
     const { referenceValues } = appraisal;
@@ -83,6 +90,7 @@ export class Appraiser {
       verifier: { developer: 'Edgekeep', build: 'edgekeep-hub 0.1.0' },
       nonce: expected.nonce,
       subject: device.id,
+      tierReasons: await this.#makers.tierReasons(device.id),
       policyId: referenceValues === undefined ? 'none' : `${referenceValues.name} ${referenceValues.version}`,
     });
     return { appraisal, attestationResult: await signAttestationResult(result, this.#signer, this.#keyId) };

@@ -1,4 +1,5 @@
 // The log for everybody (C2SP tlog-tiles), on both listeners and without a token: checkpoint, tiles, entry bundles.
+import { orIfMissing } from '@edgekeep/core/missing-file';
 import { parseTilePath } from '@edgekeep/core/audit/tile';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -20,11 +21,8 @@ export function tileRoutes(app: HttpServer, logFolder: string): void {
     // Only a path in the canonical form of the specification reaches the file system.
     const path = `tile/${params['*']}`;
     const file = join(logFolder, canonicalTilePath(path));
-    try {
-      await stat(file);
-    } catch {
+    if ((await orIfMissing(stat(file), undefined)) === undefined)
       throw new HubError('not-found', `no ${path} in this log`);
-    }
     void reply.type('application/octet-stream').header('cache-control', 'public, max-age=31536000, immutable');
     return reply.send(createReadStream(file));
   });

@@ -19,6 +19,7 @@ import { type DevicePresence, onlineAmong, presenceOf } from '../presence/read.t
 import { createEnrolmentToken } from '../enrolment/one-time-token.ts';
 import { formerDevicesOf, formerIdentitiesOf } from '../enrolment/returning.ts';
 import { getDevice } from '../registry/states.ts';
+import { makersOf } from '../vendor-root/device-makers.ts';
 import { idevidOf } from '../enrolment/idevid.ts';
 
 const page = z.strictObject({
@@ -88,6 +89,7 @@ export function deviceOperatorRoutes(
         formerIdentities: await formerIdentitiesOf(database.read, row.id, historyMost),
         formerDevices: await formerDevicesOf(database.read, row.root_sha256, row.id, historyMost),
         nextRootSha256: row.next_root_sha256,
+        makers: (await makersOf(database.read, row.id)).map((maker) => ({ ...maker, notes: [...maker.notes] })),
         idevid: await idevidOf(database.read, row.id),
         rootSha256,
         witnessKey,

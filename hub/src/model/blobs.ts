@@ -6,6 +6,7 @@ import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { orIfMissing } from '@edgekeep/core/missing-file';
 import { HubError } from '../error.ts';
 
 export class Blobs {
@@ -53,11 +54,8 @@ export class Blobs {
   }
 
   async has(sha256: string, size: number): Promise<boolean> {
-    try {
-      return (await stat(this.#path(sha256))).size === size;
-    } catch {
-      return false;
-    }
+    const found = await orIfMissing(stat(this.#path(sha256)), undefined);
+    return found?.size === size;
   }
 
   #path(sha256: string): string {

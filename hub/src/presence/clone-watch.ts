@@ -99,6 +99,7 @@ export class CloneWatch {
       .writeAsHub(async (trx) => {
         for (const { attempt, times } of counted) await alarm(trx, attempt, times, clock());
       })
+      // As said above: the alert was written before.
       .catch(() => undefined);
   }
 

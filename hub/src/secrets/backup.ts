@@ -4,6 +4,7 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
+import { orIfMissing } from '@edgekeep/core/missing-file';
 import { equalBytes } from '@edgekeep/core/bytes';
 import { birthFileNames } from '../birth.ts';
 import { HubError } from '../error.ts';
@@ -111,7 +112,8 @@ class BackupWriter {
   }
 
   async addTree(folder: string, place: string): Promise<void> {
-    const entries = await readdir(join(folder, place), { recursive: true, withFileTypes: true }).catch(() => []);
+    const reading = readdir(join(folder, place), { recursive: true, withFileTypes: true });
+    const entries = await orIfMissing(reading, []);
     for (const entry of entries) {
       const file = join(entry.parentPath, entry.name);
       const path = relative(folder, file);
@@ -130,7 +132,7 @@ class BackupWriter {
 
   // The hub replaces partial tiles while it runs: one that went is not needed.
   async #addIfThere(path: string, file: string): Promise<void> {
-    const bytes = await readFile(file).catch(() => undefined);
+    const bytes = await orIfMissing(readFile(file), undefined);
     if (bytes !== undefined) await this.add(path, bytes);
   }
 }

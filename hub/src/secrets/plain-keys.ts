@@ -1,6 +1,7 @@
 // The hub's keys as plain files, readable by its user only: for demonstrations and tests. Whoever copies the folder has them all.
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { orIfMissing } from '@edgekeep/core/missing-file';
 import { HubError } from '../error.ts';
 import { type KeyStore, keyNamePattern } from './key-store.ts';
 import { syncFolder, writePrivateFile } from './private-file.ts';
@@ -32,7 +33,7 @@ export function plainKeys(folder: string): KeyStore {
 
 /** Names of the private keys that lie in the folder in the clear. */
 export async function plainKeyNames(folder: string): Promise<readonly string[]> {
-  const names = await readdir(folder).catch(() => []);
+  const names = await orIfMissing(readdir(folder), []);
   return names.filter((name) => keyNamePattern.test(name) && !publicNames.has(name)).toSorted();
 }
 

@@ -1,5 +1,6 @@
 // What the hub's process does for the keys in its memory: new files are its user's alone, and it says when a crash would write memory to disk.
 import { readFile } from 'node:fs/promises';
+import { orIfMissing } from '@edgekeep/core/missing-file';
 
 export function restrictNewFiles(): void {
   process.umask(0o077);
@@ -7,7 +8,7 @@ export function restrictNewFiles(): void {
 
 /** A warning when a core file may be written, else undefined. The process lowers the limit as it starts, where `prlimit` is installed. */
 export async function coreDumpWarning(limitsFile = '/proc/self/limits'): Promise<string | undefined> {
-  const text = await readFile(limitsFile, 'utf8').catch(() => '');
+  const text = await orIfMissing(readFile(limitsFile, 'utf8'), '');
   const soft = /^Max core file size\s+(\S+)/m.exec(text)?.[1];
   // At one byte the kernel starts no program that collects core files either.
   if (soft === '0' || soft === '1') return undefined;

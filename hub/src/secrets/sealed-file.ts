@@ -27,7 +27,8 @@ function isBytes(text: string, least: number, most: number): boolean {
   try {
     const { length } = parseBase64url(text, 'bytes');
     return length >= least && length <= most;
-  } catch {
+  } catch (error) {
+    if (!(error instanceof CoreError)) throw error;
     return false;
   }
 }

@@ -32,6 +32,7 @@ export function unseal(key: KeyObject, sealed: Uint8Array, associatedData: Uint8
   try {
     decipher.final();
   } catch {
+    // The tag is wrong: the only thing that can fail here, and Node gives it no code.
     secret.fill(0);
     return undefined;
   }

@@ -56,9 +56,11 @@ export async function waitForUnlock(order: WaitingOrder): Promise<KeyStore> {
   // One attempt at a time: each may take 128 MiB.
   const attempt = (request: UnlockRequest) => {
     const mine = turn.then(() => gathering.take(request, opened.resolve));
-    turn = mine;
+    // An attempt that failed is its asker's: the next one is tried all the same.
+    turn = mine.catch(() => undefined);
     return mine;
   };
+  // A peer that breaks off, or an attempt that failed: the socket is all there is to end.
   const server = createServer((socket) => void converse(socket, attempt).catch(() => socket.destroy()));
   server.maxConnections = connectionsMost;
   restrictNewFiles();
@@ -130,7 +132,9 @@ async function converse(socket: Socket, attempt: (request: UnlockRequest) => Pro
 function parseJsonOrNothing(text: string): unknown {
   try {
     return JSON.parse(text);
-  } catch {
+  } catch (error) {
+    // What is no JSON is refused like JSON of another form.
+    if (!(error instanceof SyntaxError)) throw error;
     return undefined;
   }
 }

@@ -40,6 +40,9 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0017-devices-and-models': devicesAndModels,
 };
 
+/** Every migration that this hub knows, in their order. */
+export const migrationNames: readonly string[] = Object.keys(migrations).toSorted();
+
 const provider: MigrationProvider = { getMigrations: async () => ({ ...migrations }) };
 
 /** Brings the schema to the newest version; safe to call at every start. */

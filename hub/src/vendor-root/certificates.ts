@@ -23,7 +23,7 @@ export function vendorRootRow({ kind, certificate, anchor, source, actor, nowMs 
     sha256,
     spki_sha256: sha256Hex(certificate.spki),
     role: roleOf(certificate, anchor),
-    maker: makerOf(certificate, sha256),
+    maker: makerOf(certificate),
     subject: printable(nameText(certificate.subject)),
     issuer: printable(nameText(certificate.issuer)),
     not_before: certificate.notBeforeSeconds * 1_000,

@@ -45,7 +45,7 @@ export async function recordMakers(
 export async function recordMaker(trx: WriteTransaction, deviceId: string, word: MakersWord): Promise<void> {
   const { kind, chain, judgedAtMs, notes } = word;
   const anchor = chain.at(-1);
-  const maker = anchor === undefined ? 'unknown' : makerOf(anchor, sha256Hex(anchor.der));
+  const maker = anchor === undefined ? 'unknown' : makerOf(anchor);
   await trx
     .insertInto('device_maker')
     .values({

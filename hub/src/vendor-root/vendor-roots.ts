@@ -58,18 +58,7 @@ export class VendorRoots {
   }
 
   counts(nowMs: number): readonly VendorRootCount[] {
-    return vendorRootKinds.map((kind) => {
-      const own = this.#entries.filter((entry) => entry.kind === kind);
-      const ends = own.map((entry) => entry.not_after).filter((end) => end >= nowMs);
-      const intermediates = own.filter(({ role }) => role === 'intermediate').length;
-      return {
-        kind,
-        roots: own.length - intermediates,
-        intermediates,
-        ended: own.length - ends.length,
-        nextEndMs: ends.length === 0 ? undefined : ends.reduce((a, b) => Math.min(a, b)),
-      };
-    });
+    return countsOf(this.#entries, nowMs);
   }
 
   /** Reads again if another node, or this one, changed something. */
@@ -106,6 +95,25 @@ export class VendorRoots {
     }));
     this.#version = version;
   }
+}
+
+/** How many there are of each kind. */
+export function countsOf(
+  entries: readonly { readonly kind: VendorRootKind; readonly role: string; readonly not_after: number }[],
+  nowMs: number,
+): readonly VendorRootCount[] {
+  return vendorRootKinds.map((kind) => {
+    const own = entries.filter((entry) => entry.kind === kind);
+    const ends = own.map((entry) => entry.not_after).filter((end) => end >= nowMs);
+    const intermediates = own.filter(({ role }) => role === 'intermediate').length;
+    return {
+      kind,
+      roots: own.length - intermediates,
+      intermediates,
+      ended: own.length - ends.length,
+      nextEndMs: ends.length === 0 ? undefined : ends.reduce((a, b) => Math.min(a, b)),
+    };
+  });
 }
 
 const nobody: MakerTrust = { anchors: indexCertificates([]), intermediates: indexCertificates([]) };

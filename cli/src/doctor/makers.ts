@@ -1,0 +1,82 @@
+// Whom a hub would believe, for the doctor: what the hub itself says, a file of it that `enroll kit` put beside the agent's settings, or the makers'
+// certificates that somebody has at hand.
+import { readFile } from 'node:fs/promises';
+import { parseBase64 } from '@edgekeep/core/bytes';
+import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
+import type { EndorsementTime } from '@edgekeep/core/identity/endorsement';
+import { signsItself } from '@edgekeep/core/identity/maker-authority';
+import { parseJson } from '@edgekeep/core/json';
+import { readCertificateFiles } from '@edgekeep/wire/certificate-files';
+import {
+  type VendorRootKind,
+  type VendorRootTrust,
+  vendorRootKinds,
+  vendorRootTrust,
+} from '@edgekeep/wire/vendor-root-api';
+import { z } from 'zod';
+import type { Arguments } from '../command.ts';
+import { openOperator } from '../operator.ts';
+import { type Finding, ok, warning } from './finding.ts';
+
+/** The file in a kit: what the hub believed when the kit was made. */
+export const kitTrustFileName = 'vendor-roots.json';
+export const kitTrust = z.array(vendorRootTrust);
+
+export interface MakerTrust {
+  readonly judgedAt: EndorsementTime;
+  readonly anchors: readonly Certificate[];
+  readonly intermediates: readonly Certificate[];
+}
+
+export interface Makers {
+  readonly of: Readonly<Record<VendorRootKind, MakerTrust>>;
+  readonly findings: readonly Finding[];
+}
+
+const nobody: MakerTrust = { judgedAt: 'now', anchors: [], intermediates: [] };
+
+/** Undefined when nothing was named: then nothing can be judged. */
+export async function readMakers(args: Pick<Arguments, 'all' | 'option'>): Promise<Makers | undefined> {
+  const paths = args.all('vendor-roots');
+  const asked = args.option('operator') === undefined ? [] : await askHub(args);
+  if (paths.length === 0 && asked.length === 0) return undefined;
+  const kits = paths.filter((path) => path.endsWith('.json'));
+  const told = await Promise.all(kits.map(async (path) => parseJson(await readFile(path), kitTrust, path)));
+  const files = await readCertificateFiles(paths.filter((path) => !path.endsWith('.json')));
+  const loose = files.flatMap(({ certificates }) => certificates);
+  const all = [...asked, ...told.flat()];
+  const trustOf = (kind: VendorRootKind): MakerTrust => {
+    const own = all.filter((each) => each.kind === kind);
+    const parsed = (texts: readonly string[]) =>
+      texts.map((text) => parseForeignCertificate(parseBase64(text, 'certificate')));
+    return {
+      judgedAt: own.some(({ judgedAt }) => judgedAt === 'issuance') ? 'issuance' : nobody.judgedAt,
+      anchors: [...own.flatMap(({ anchors }) => parsed(anchors)), ...loose.filter(signsItself)],
+      intermediates: [
+        ...own.flatMap(({ intermediates }) => parsed(intermediates)),
+        ...loose.filter((certificate) => !signsItself(certificate)),
+      ],
+    };
+  };
+  const of = { tpm: trustOf('tpm'), dice: trustOf('dice'), idevid: trustOf('idevid') };
+  const problems = files.flatMap((file) => file.problems);
+  return { of, findings: [countsOf(of), ...problems.map((problem) => unreadable(problem))] };
+}
+
+async function askHub(args: Pick<Arguments, 'option'>): Promise<readonly VendorRootTrust[]> {
+  const operator = await openOperator(args);
+  return Promise.all(
+    vendorRootKinds.map((kind) => operator.get(`/v1/vendor-roots/trust?kind=${kind}`, vendorRootTrust)),
+  );
+}
+
+function countsOf(of: Makers['of']): Finding {
+  const text = vendorRootKinds
+    .map((kind) => `${kind} ${of[kind].anchors.length} roots and ${of[kind].intermediates.length} intermediates`)
+    .join(', ');
+  return ok("makers' roots", text);
+}
+
+function unreadable(problem: string): Finding {
+  return warning("makers' roots", `skipped ${problem}`, 'the hub skips or refuses it as well: mend or remove the file');
+}

@@ -1,0 +1,36 @@
+// `edgekeep hub check`: what would keep this hub from starting or working, found from its data folder alone. Reads, and changes nothing; no key is
+// opened.
+import { join } from 'node:path';
+import { HubError } from '../error.ts';
+import { type HubSettings, hubSettingsSchema, readHubSettings } from '../settings.ts';
+import { failed, type Finding, ok, textOf } from './finding.ts';
+import { checkFolder, checkKeys } from './keys.ts';
+import { checkDisk, checkPorts, checkUnlockProgram } from './machine.ts';
+import { checkStore } from './store.ts';
+import { checkRootFolders } from './vendor-roots.ts';
+
+export async function checkHub(folder: string, nowMs: number): Promise<readonly Finding[]> {
+  const { settings, finding } = await checkSettings(folder);
+  return [
+    finding,
+    await checkFolder(folder),
+    ...(await checkKeys(folder, settings)),
+    ...(await checkStore(join(folder, 'hub.sqlite'), settings, nowMs)),
+    ...(await checkRootFolders(folder, settings)),
+    ...(await checkPorts(settings)),
+    checkUnlockProgram(settings),
+    await checkDisk(folder),
+  ];
+}
+
+/** The defaults stand in for settings that cannot be read, so that the rest is looked at all the same. */
+async function checkSettings(folder: string): Promise<{ settings: HubSettings; finding: Finding }> {
+  try {
+    const settings = await readHubSettings(folder);
+    return { settings, finding: ok('settings', join(folder, 'hub.json')) };
+  } catch (error) {
+    if (!(error instanceof HubError) && !(error instanceof Error && 'code' in error)) throw error;
+    const finding = failed('settings', textOf(error), 'mend hub.json: docs/settings.md');
+    return { settings: hubSettingsSchema.parse({}), finding };
+  }
+}

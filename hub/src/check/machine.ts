@@ -1,0 +1,73 @@
+// What the hub needs of its machine: two ports, room on the disk, and the program that opens its keys.
+import { accessSync, constants, existsSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { isAbsolute } from 'node:path';
+import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
+import { HubError } from '../error.ts';
+import type { HubSettings } from '../settings.ts';
+import { portError } from '../world-failure.ts';
+import { failed, type Finding, ok, textOf, warning } from './finding.ts';
+
+// The log grows with the fleet, and a store that cannot write serves nobody.
+const freeBytesMin = 1_073_741_824;
+
+export async function checkPorts(settings: HubSettings): Promise<readonly Finding[]> {
+  const findings: Finding[] = [];
+  for (const who of ['device', 'operator'] as const) {
+    const { host, port } = settings[who];
+    const problem = await portProblem(who, settings[who]);
+    const place = `${host}:${port}`;
+    if (problem === undefined) findings.push(ok(`${who} port`, place));
+    else findings.push(warning(`${who} port`, problem, 'if it is this hub that runs, all is well'));
+  }
+  return findings;
+}
+
+async function portProblem(
+  who: 'device' | 'operator',
+  place: { readonly host: string; readonly port: number },
+): Promise<string | undefined> {
+  const server = createServer();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(place, resolve);
+    });
+    return undefined;
+  } catch (error) {
+    const known = portError(who, place, error);
+    if (!(known instanceof HubError) && !(error instanceof Error && 'code' in error)) throw error;
+    return textOf(known);
+  } finally {
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+  }
+}
+
+export function checkUnlockProgram({ unlockProgram }: HubSettings): Finding {
+  const subject = 'unlock program';
+  const [program] = unlockProgram;
+  if (program === undefined) return ok(subject, 'none');
+  if (!isAbsolute(program)) return failed(subject, `${program} is no absolute path`, 'name it by its absolute path');
+  if (!existsSync(program)) return failed(subject, `no ${program}`, 'install it, or mend the setting unlockProgram');
+  const why = othersMayWrite(program);
+  if (why !== undefined) return failed(subject, `${program}: ${why}`, 'the hub does not run what others can write');
+  try {
+    accessSync(program, constants.X_OK);
+  } catch (error) {
+    return failed(subject, `${program} cannot be run: ${textOf(error)}`, `chmod u+x ${program}`);
+  }
+  return ok(subject, program);
+}
+
+export async function checkDisk(folder: string): Promise<Finding> {
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    const free = bavail * bsize;
+    const shown = `${(free / freeBytesMin).toFixed(1)} GiB free`;
+    if (free >= freeBytesMin) return ok('disk', shown);
+    return warning('disk', shown, 'make room: a full disk stops the hub');
+  } catch (error) {
+    return failed('disk', textOf(error), 'is the data folder there?');
+  }
+}

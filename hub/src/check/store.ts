@@ -1,0 +1,114 @@
+// The store, opened for reading: whole, of a version that this hub knows, and what in it ends when.
+import { existsSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/vendor-root-api';
+import { z } from 'zod';
+import type { HubSettings } from '../settings.ts';
+import { migrationNames } from '../store/migrations.ts';
+import { vendorRootText } from '../vendor-root/text.ts';
+import { countsOf } from '../vendor-root/vendor-roots.ts';
+import { failureText } from '../world-failure.ts';
+import { failed, type Finding, ok, warning } from './finding.ts';
+
+const dayMs = 86_400_000;
+
+export async function checkStore(path: string, settings: HubSettings, nowMs: number): Promise<readonly Finding[]> {
+  if (!existsSync(path))
+    return [failed('store', `no ${path}`, 'restore a backup (docs/backup.md), or `edgekeep hub init`')];
+  try {
+    using store = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
+    const whole = z.object({ quick_check: z.string() }).parse(store.prepare('PRAGMA quick_check(1)').get());
+    if (whole.quick_check !== 'ok')
+      return [failed('store', `damaged: ${whole.quick_check}`, 'restore a backup (docs/backup.md)')];
+    return [checkVersion(store, path), ...checkEnds(store, settings, nowMs), ...checkVendorRoots(store, nowMs)];
+  } catch (error) {
+    if (!(error instanceof Error && 'errcode' in error)) throw error;
+    return [
+      failed(
+        'store',
+        `${path} cannot be read: ${failureText(error)}`,
+        'mend the disk or its permissions, or restore a backup',
+      ),
+    ];
+  }
+}
+
+const migrationRow = z.object({ name: z.string() });
+
+function checkVersion(store: DatabaseSync, path: string): Finding {
+  const done = store
+    .prepare('select name from kysely_migration')
+    .all()
+    .map((row) => migrationRow.parse(row).name);
+  const newer = done.filter((name) => !migrationNames.includes(name));
+  if (newer.length > 0)
+    return failed('store', `written by a newer hub (${newer.join(', ')})`, 'run the version that wrote it');
+  const missing = migrationNames.filter((name) => !done.includes(name));
+  if (missing.length === 0) return ok('store', path);
+  return ok('store', `${path}; the next start brings it from ${done.at(-1) ?? 'nothing'} to ${migrationNames.at(-1)}`);
+}
+
+const certificateRow = z.object({ name: z.string(), der: z.instanceof(Uint8Array) });
+
+/** Roots and issuing CAs in use. What the hub makes by itself it renews by itself. */
+function checkEnds(store: DatabaseSync, { expiryWarningDays }: HubSettings, nowMs: number): readonly Finding[] {
+  if (!has(store, 'root_authority')) return [];
+  const rows = store
+    .prepare(
+      `select 'root ' || generation as name, der from root_authority where status in ('current', 'previous')
+       union all select 'issuing CA ' || id, der from issuing_authority where status in ('next', 'active') and der is not null`,
+    )
+    .all()
+    .map((row) => certificateRow.parse(row));
+  return rows.map(({ name, der }) => {
+    const endMs = parseCertificate(der).notAfterSeconds * 1_000;
+    const end = new Date(endMs).toISOString().slice(0, 10);
+    if (endMs < nowMs) return failed(name, `ended ${end}`, 'roll over: docs/authorities.md');
+    if (endMs - nowMs < expiryWarningDays * dayMs)
+      return warning(name, `ends ${end}`, 'roll over: docs/authorities.md');
+    return ok(name, `ends ${end}`);
+  });
+}
+
+const rootRow = z.object({
+  kind: z.enum(vendorRootKinds),
+  role: z.string(),
+  subject: z.string(),
+  not_after: z.number(),
+});
+
+function checkVendorRoots(store: DatabaseSync, nowMs: number): readonly Finding[] {
+  if (!has(store, 'vendor_root')) return [ok("makers' roots", 'the next start imports the files in its folders')];
+  const rows = store
+    .prepare('select kind, role, subject, not_after from vendor_root where removed_at is null')
+    .all()
+    .map((row) => rootRow.parse(row));
+  const text = vendorRootText(countsOf(rows, nowMs));
+  const ended = rows.filter(({ not_after: end }) => end < nowMs);
+  const anchors = (kind: VendorRootKind) => rows.some((row) => row.kind === kind && row.role !== 'intermediate');
+  const findings: Finding[] = [];
+  if (ended.length > 0) {
+    const named = ended
+      .slice(0, 3)
+      .map(({ subject }) => `"${subject}"`)
+      .join(', ');
+    const next = 'devices under these are refused: docs/vendor-roots.md, "When a maker\'s CA has ended"';
+    findings.push(
+      warning("makers' roots", `${ended.length} have ended: ${named}${ended.length > 3 ? ', …' : ''}`, next),
+    );
+  }
+  if (!anchors('tpm'))
+    findings.push(
+      warning(
+        "makers' roots",
+        'no root of a TPM maker',
+        'a TPM enrolls by an enrolment group with its root, or: edgekeep vendor-root import',
+      ),
+    );
+  return [ok("makers' roots", text), ...findings];
+}
+
+function has(store: DatabaseSync, table: string): boolean {
+  return store.prepare("select name from sqlite_master where type = 'table' and name = ?").get(table) !== undefined;
+}

@@ -1,0 +1,27 @@
+// Files of makers' certificates in the data folder: what the next start will skip, or refuse.
+import { HubError } from '../error.ts';
+import type { HubSettings } from '../settings.ts';
+import { readRootFolders } from '../vendor-root/folder.ts';
+import { failed, type Finding, ok, warning } from './finding.ts';
+
+const subject = "makers' files";
+
+export async function checkRootFolders(folder: string, { vendorRoots }: HubSettings): Promise<readonly Finding[]> {
+  try {
+    const files = await readRootFolders(folder);
+    const problems = files.flatMap((file) => file.problems);
+    const certificates = files.reduce((sum, file) => sum + file.certificates.length, 0);
+    const refused = vendorRoots.onUnreadable === 'refuse';
+    return [
+      ok(subject, `${certificates} certificates in ${files.length} files`),
+      ...problems.map((problem) =>
+        refused
+          ? failed(subject, problem, 'the hub will not start (vendorRoots.onUnreadable): mend or remove it')
+          : warning(subject, problem, 'the hub skips it: mend or remove it'),
+      ),
+    ];
+  } catch (error) {
+    if (!(error instanceof HubError)) throw error;
+    return [failed(subject, error.message, 'mend the permissions of the folder')];
+  }
+}
