@@ -53,6 +53,7 @@ export class Prover {
   async #imaLog(): Promise<Uint8Array | undefined> {
     const { imaLogFile } = this.#parts;
     if (imaLogFile === undefined) return undefined;
+    // As said above: the verifier sees that it is missing.
     const bytes = await readFile(imaLogFile).catch(() => undefined);
     return bytes === undefined || bytes.length > IMA_EVIDENCE_BYTES_MAX ? undefined : bytes;
   }

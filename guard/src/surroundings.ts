@@ -25,6 +25,7 @@ export async function openSurroundings(): Promise<Surroundings | undefined> {
     const stream = new Socket({ fd: channelDescriptor, readable: true, writable: true });
     return { stream, doors: [] };
   } catch {
+    // The descriptor is none, or no socket: there is no channel, and the guard does not start.
     return undefined;
   }
 }

@@ -76,11 +76,13 @@ async function probe(sandbox: Sandbox, program: SandboxedProgram, probeMsMax: nu
 
 /** Removes the empty folders that earlier versions left when they were killed. Only own and empty ones go. */
 export async function removeLeftFolders(folder = tmpdir()): Promise<void> {
+  // Tidying up after others: what cannot be looked at stays, and keeps no guard from starting.
   const names = await readdir(folder).catch(() => []);
   const own = process.getuid?.();
   const left = names.filter((name) => /^edgekeep-guard-\w{6}$/.test(name)).map((name) => join(folder, name));
   await Promise.all(
     left.map(async (path) => {
+      // As above.
       const found = await lstat(path).catch(() => undefined);
       // rmdir(2) takes no folder that holds anything.
       if (found?.isDirectory() === true && found.uid === own) await rmdir(path).catch(() => undefined);

@@ -108,6 +108,7 @@ function guardProcessId({ pid }: ChildProcess, { parts }: Sandbox): number | und
     const first = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')[0]);
     return Number.isSafeInteger(first) && first > 0 ? first : pid;
   } catch {
+    // The process has ended, or /proc hides it: its own number is the one there is.
     return pid;
   }
 }

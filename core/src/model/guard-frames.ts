@@ -62,7 +62,8 @@ export function parseLine(line: string): unknown {
   try {
     const value: unknown = JSON.parse(line);
     return value;
-  } catch {
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
     return undefined;
   }
 }
