@@ -4,7 +4,7 @@
 // own Node may be as old as 20.
 // usage: node scripts/setup.mjs packages|start|test|bench
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,9 +36,19 @@ function installNpmPackages() {
   say('installing npm packages (Node 24 among them)');
   const install = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   if (!tryRun('npm', install)) fail('npm ci did not succeed: its message is above (no network, or no space left?)');
+  linkNode();
   const problem = nodeProblem();
   if (problem !== undefined) fail(problem);
   writeFileSync(stamp, digest);
+}
+
+/** Older versions of npm, Debian's 9.2 among them, leave out the link to a program of an optional package. */
+function linkNode() {
+  const link = join(modules, '.bin', 'node');
+  const program = join('..', `node-linux-${process.arch}`, 'bin', 'node');
+  if (process.platform !== 'linux' || existsSync(link) || !existsSync(join(modules, '.bin', program))) return;
+  chmodSync(join(modules, '.bin', program), 0o755);
+  symlinkSync(program, link);
 }
 
 /** Why npm scripts would not run Node 24: npm puts node_modules/.bin first in the path of its scripts. Undefined when they do. */

@@ -1,11 +1,14 @@
 // What a fresh machine gets: every program that is started is of a part that set-up installs, and every npm package of every platform is in
 // the lock file with its digest.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
+import { fewPrograms } from './support/few-programs.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -124,6 +127,27 @@ test('the lock file is whole: it has the packages of every platform, Node of bot
   assert.match(x64 ?? '', /^24\./);
   assert.equal(arm64, x64);
 });
+
+// Every file that says what is installed here names the lock file it was installed from.
+const stamp = join(root, 'node_modules/.edgekeep-setup');
+const lockDigest = createHash('sha256').update(read('package-lock.json')).digest('hex');
+const isSetUp = existsSync(stamp) && readFileSync(stamp, 'utf8') === lockDigest;
+
+test(
+  'a second set-up asks for nothing: it works without a network and without npm',
+  {
+    skip: isSetUp ? false : 'the packages here were not installed by set-up',
+  },
+  async () => {
+    await using nothing = await fewPrograms();
+    const { status, stderr } = spawnSync(process.execPath, ['scripts/setup.mjs', 'packages'], {
+      cwd: root,
+      env: { ...process.env, PATH: nothing.path },
+      encoding: 'utf8',
+    });
+    assert.deepEqual([status, stderr], [0, '']);
+  },
+);
 
 test('set-up lets no package run a script of its own', () => {
   const setup = read('scripts/setup.mjs');
