@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 /** One test of a file may take this long; node:test ends it by itself, if its event loop lets it. */
-const testMilliseconds = 240_000;
+const testMilliseconds = 480_000;
 /** What ends because its parent did, as a guard whose socket closed, gets this long. */
 const leftoverMilliseconds = 10_000;
 const pollMilliseconds = 50;
