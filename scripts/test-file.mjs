@@ -27,8 +27,8 @@ export function endAll() {
  */
 export async function runTestFile(file, { cwd, env, flags, seconds }) {
   const began = performance.now();
-  // Finds what the file started also after it left the process group.
-  const mark = `EDGEKEEP_TEST_RUN=${randomUUID()}`;
+  // Finds what the file started also after it left the process group, and what a runner that it started, started.
+  const mark = randomUUID();
   const folder = mkdtempSync(join(tmpdir(), 'edgekeep-report-'));
   const report = join(folder, 'report');
   const reporters = [
@@ -45,7 +45,8 @@ export async function runTestFile(file, { cwd, env, flags, seconds }) {
     env: {
       ...env,
       EDGEKEEP_TEST_REPORT: report,
-      [mark.slice(0, mark.indexOf('='))]: mark.slice(mark.indexOf('=') + 1),
+      EDGEKEEP_TEST_RUNNER: String(process.pid),
+      EDGEKEEP_TEST_RUN: `${env.EDGEKEEP_TEST_RUN ?? ''} ${mark}`,
     },
   });
   const entry = { pid: child.pid, mark };

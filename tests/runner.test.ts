@@ -77,6 +77,22 @@ test('leaves', () => {
   assert.equal(isAlive(Number(kept)), false);
 });
 
+test('a program that a test forks is no test file: it changes nothing of what is reported', async () => {
+  const { code, last } = await runOver(`import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+test('forks', async () => {
+  const file = process.env.KEPT + '.mjs';
+  writeFileSync(file, "process.send('here'); process.disconnect();");
+  const child = fork(file);
+  await once(child, 'message');
+  await once(child, 'exit');
+});
+test('goes on', () => {});
+`);
+  assert.deepEqual([code, last], [0, '2 passed, 0 failed, 0 skipped']);
+});
+
 test('a file that exits before its tests are done has failed, whatever its exit code', async () => {
   const { code, stdout } = await runOver("test('leaves early', () => process.exit(0));\n");
   assert.equal(code, 1);

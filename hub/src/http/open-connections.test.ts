@@ -8,7 +8,7 @@ import { endConnectionsOnClose } from './open-connections.ts';
 import { createServer } from './server.ts';
 
 // Far less than the two minutes that Node gives a handshake.
-const timeout = 20_000;
+const timeout = 100_000;
 
 async function open(prepare: (app: ReturnType<typeof createServer>) => void) {
   const app = createServer({}, 'silent', 'device');
