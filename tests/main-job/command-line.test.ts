@@ -14,7 +14,7 @@ import * as api from '@edgekeep/wire/operator-api';
 import { z } from 'zod';
 import { edgekeep, edgekeepJson, startEdgekeep, type Words } from './edgekeep.ts';
 import { freePort, jobTest } from './job-world.ts';
-import { endChild } from '../support/child.ts';
+import { ending } from '../support/child.ts';
 import { closeAll } from '../support/closing.ts';
 import { assertTellsDarkFromBright, until } from './predict.ts';
 
@@ -48,7 +48,7 @@ class Running implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await endChild(this.#child);
+    await ending(this.#child)[Symbol.asyncDispose]();
   }
 }
 

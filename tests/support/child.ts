@@ -12,7 +12,19 @@ export async function endChild(child: ChildProcess, signal: 'SIGKILL' | 'SIGTERM
   await exit;
 }
 
-/** Ends the child when the returned stack is disposed. */
-export function ending<Child extends ChildProcess>(child: Child): AsyncDisposable & { readonly child: Child } {
-  return { child, [Symbol.asyncDispose]: () => endChild(child) };
+/** An orderly end takes less, on a busy machine, too. */
+const orderlyMilliseconds = 30_000;
+
+/**
+ * For `await using`: the child is ended, if it still runs. It is asked first, because what it started itself ends only with an orderly end of it (`edgekeep
+ * hub run` runs the hub as a process of its own).
+ */
+export function ending(child: ChildProcess): AsyncDisposable {
+  return {
+    [Symbol.asyncDispose]: async () => {
+      const insist = setTimeout(() => child.kill('SIGKILL'), orderlyMilliseconds);
+      await endChild(child, 'SIGTERM');
+      clearTimeout(insist);
+    },
+  };
 }
