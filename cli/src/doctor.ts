@@ -13,7 +13,7 @@ import {
 } from './doctor/machine.ts';
 import { readMakers } from './doctor/makers.ts';
 import { examineDice } from './doctor/dice.ts';
-import { examinePolicy } from './doctor/policy.ts';
+import { examineHub } from './doctor/policy.ts';
 import { examineSecureElements } from './doctor/pkcs11.ts';
 import { examineSimulator, examineTpm } from './doctor/tpm.ts';
 
@@ -32,7 +32,7 @@ The exit code is 0 whatever is found: a machine without a TPM can still be a dev
   --dice FOLDER   reads what the boot stages of a DICE device handed over
   --vendor-roots  judges certificates of this machine's maker as enrollment will, by these makers' roots and intermediates: PEM, DER, PKCS#7, or
                   the file vendor-roots.json of a kit. May be repeated
-  --operator FILE the operator file of a hub: says what its policy allows, and judges this machine's maker by what it trusts now
+  --operator FILE the operator file of a hub: says what it allows, and judges this machine's maker by what it trusts now
 `,
   positionals: { least: 0, most: 0 },
   options: {
@@ -59,7 +59,7 @@ The exit code is 0 whatever is found: a machine without a TPM can still be a dev
       ...(await examineMemory()),
       ...(await examineRights()),
       ...(await examineFences()),
-      ...(await examinePolicy(args.option('operator') === undefined ? undefined : await openOperator(args))),
+      ...(await examineHub(args.option('operator') === undefined ? undefined : await openOperator(args))),
     ];
     return { exitCode: exitCodes.ok, value: { findings }, text: findings.map(line).join('\n') };
   },

@@ -104,6 +104,9 @@ async function main(argv: readonly string[]): Promise<number> {
   return 2;
 }
 
+// What a hub that is made today begins with, and one from before goes without until somebody sets it.
+const newHubSettings = { attestation: { coveredPcrs: [14] } };
+
 async function init(folder: string, values: Values): Promise<number> {
   const requestFile = values['issuing-request'];
   if (requestFile !== undefined && values['root-folder'] !== undefined)
@@ -115,7 +118,10 @@ async function init(folder: string, values: Values): Promise<number> {
   const words = values.unlock ?? [];
   const program = programOf(words);
   const given = values.settings === undefined ? {} : parseSettings(values.settings);
-  const settings = parseHubSettings(program === undefined ? given : { ...given, unlockProgram: program }, '--settings');
+  const settings = parseHubSettings(
+    { ...newHubSettings, ...given, ...(program === undefined ? {} : { unlockProgram: program }) },
+    '--settings',
+  );
   const unlockers = await parseUnlockerOrders(words, {
     passphraseFd: descriptorOf(values['passphrase-fd']),
     shareFolder: values['share-folder'],

@@ -10,6 +10,8 @@ import type { DeviceDoor } from './http/device.ts';
 import { pay, streamLimits } from './http/admission.ts';
 import { newcomerLimits, queueNewcomers } from './http/newcomers.ts';
 import { createServer, type HttpServer } from './http/server.ts';
+import type { DeviceConnection } from './presence/connections.ts';
+import { RoundTrips } from './presence/round-trip.ts';
 import { revocationStatusRoutes } from './revocation/crl-routes.ts';
 import { identityDeviceRoutes } from './identity/device-routes.ts';
 import { estRoutes } from './enrolment/est-routes.ts';
@@ -30,6 +32,16 @@ export function createDeviceListener(parts: HubParts): HttpServer {
   parts.credential.serve(app.server);
   queueNewcomers(app.server, newcomerLimits, { hasRoom: (network) => parts.connections.hasRoom(network) });
   app.server.on('secureConnection', (socket: TLSSocket) => admit(door, socket));
+  // Before anything else, which takes time of its own.
+  const roundTrips = new RoundTrips<DeviceConnection>();
+  app.addHook('onRequest', async (request) => {
+    const connection = door.connectionOf(request);
+    if (connection !== undefined) roundTrips.asked(connection);
+  });
+  app.addHook('onResponse', async (request) => {
+    const connection = door.connectionOf(request);
+    if (connection !== undefined) roundTrips.answered(connection, request.routeOptions.url === '/v1/challenges');
+  });
   app.addHook('onRequest', pay);
   // No request of a device is answered with knowledge older than one interval; without a store none is answered.
   app.addHook('onRequest', () => watch.fresh());
@@ -68,6 +80,7 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     door,
     receipts: parts.receipts,
     leaseAlarm: new LeaseAlarm(database),
+    roundTrips,
     countRelease: (outcome) => parts.metrics.countRelease(outcome),
   });
   tokenDeviceRoutes(app, { database, platformKey, settings, clock, door, gate });

@@ -67,7 +67,16 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     const guarded = { database, clock, requireScope };
     const fleet = { ...guarded, connections, witnesses, watch };
     healthRoutes(app, { database, metrics: parts.metrics, requireScope });
-    hubRoutes(app, { database, keys, authorities, names: settings.names, logKey: log.key, devicePort, requireScope });
+    hubRoutes(app, {
+      database,
+      keys,
+      authorities,
+      names: settings.names,
+      logKey: log.key,
+      devicePort,
+      requireScope,
+      settings,
+    });
     deviceOperatorRoutes(app, fleet);
     registryDeviceRoutes(app, fleet);
     groupRoutes(app, guarded);

@@ -119,7 +119,15 @@ export async function openParts(
     diceTrust: () => vendorRoots.trust('dice'),
     tierReasons: async (deviceId: string) => (await makersOf(database.read, deviceId)).flatMap(({ notes }) => notes),
   };
-  const appraiser = new Appraiser(references, rootKeys, keys.attestationSigner, keyId, settings.pcrs, makers);
+  const appraiser = new Appraiser(
+    references,
+    rootKeys,
+    keys.attestationSigner,
+    keyId,
+    settings.pcrs,
+    makers,
+    settings.attestation.coveredPcrs,
+  );
   const { quorum, roundSeconds } = settings.witness;
   const witnesses = new WitnessBoard({ log, quorum, roundSecondsMax: roundSeconds });
   const { platformKey } = keys;

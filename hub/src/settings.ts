@@ -38,6 +38,12 @@ export const hubSettingsSchema = z.strictObject({
     .default('edgekeep.local/log'),
   /** PCRs of the SHA-256 bank that every quote must cover. 16 and 23 can be reset at will and prove nothing. */
   pcrs: z.array(z.int().min(0).max(15)).min(1).default([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14]),
+  attestation: z
+    .strictObject({
+      /** PCRs that reference values must cover for a boot to be affirmed: 14, where the agent measures its stages, on hubs that are made today. */
+      coveredPcrs: z.array(z.int().min(0).max(15)).max(16).default([]),
+    })
+    .prefault({}),
   /** How long a challenge may be answered, in seconds. */
   challengeSeconds: z.int().min(1).max(600).default(60),
   /** Life of a device's operational certificate, in seconds. */
@@ -177,6 +183,12 @@ export const hubSettingsSchema = z.strictObject({
       devicesRefusingRelease: z.int().min(1).max(1_000_000).default(3),
       /** Whether a policy that gives every model's key to every attested device with a TPM is an alert. */
       policyGivesAllKeys: z.boolean().default(true),
+      /** Whether it is an alert that reference values need not cover the PCR of the agent's stages (`attestation.coveredPcrs`). */
+      stagesNotCovered: z.boolean().default(true),
+      /** Whether it is an alert that a lease is asked for from another address than the one that holds it, or with a proof that took much longer. */
+      leaseElsewhere: z.boolean().default(true),
+      /** How much longer than usual a device's proof may take, in milliseconds; or half as much again, where that is more. */
+      proofSlackMilliseconds: z.int().min(1).max(600_000).default(250),
       /** How far a device's clock may be from the hub's without an alert, in seconds. */
       maxClockSkewSeconds: z.int().min(1).max(31_536_000).default(300),
     })

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { weighBreadth } from './access/breadth-alarm.ts';
 import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
+import { weighCoverage } from './attest/coverage-alarm.ts';
 import type { AuditLog } from './audit/log.ts';
 import { AuthorityKeeper } from './authority/keeper.ts';
 import { type Clock, systemClock } from './clock.ts';
@@ -88,6 +89,7 @@ export async function startHub(
       warn,
     }),
   );
+  await weighCoverage(database, settings, clock());
   if (settings.alerts.policyGivesAllKeys) await weighBreadth(database, parts.access.policies.current(), clock());
   await raiseKeyDoubles(database, clock());
   // Whatever fell due while the hub was down, and what a kill left half done.

@@ -44,6 +44,7 @@ export async function startDemoHub(
       operator: { port: await freePort(8444, say) },
       logOrigin: 'edgekeep.demo/log',
       leaseSeconds: demoLeaseSeconds,
+      attestation: { coveredPcrs: [14] },
       identity: { silentSeconds: demoSilentSeconds },
       requestsPerSecondMost: 100,
       logLevel: 'error',

@@ -1,6 +1,6 @@
 // The main job as people do it: every step a command line, from an empty folder to a retired device. Each verb's JSON, each kind of exit code.
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -159,10 +159,29 @@ describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
     const kit = ['enroll', 'kit', id, '--out', at('state'), '--model', name, '--tpm', tpm];
     await edgekeepJson(z.looseObject({ tier: z.literal('tpm') }), kit, operator());
     const settings = z.looseObject({}).parse(JSON.parse(await readFile(at('state/agent.json'), 'utf8')));
+    await mkdir(at('agent-code'));
+    await writeFile(at('agent-code/agent.js'), 'the code of the agent\n');
+    const sign = ['model', 'sign', at('agent-code'), '--key', at('key.pem'), '--signature', at('agent.sigstore.json')];
+    assert.equal((await edgekeep(sign)).code, 0);
     // The simulator is no device of this machine: it has no log in /sys.
-    const measuredStart = { firmwareLogFile: at('firmware.log') };
+    const measuredStart = {
+      firmwareLogFile: at('firmware.log'),
+      keyFiles: ['publisher-1.pem'],
+      stages: [{ name: 'agent', folder: at('agent-code'), signature: at('agent.sigstore.json') }],
+    };
     await writeFile(at('state/agent.json'), JSON.stringify({ ...settings, checkinSeconds: 0.5, measuredStart }));
     agent = new Running('agent', 'run', '--state', at('state'));
+    await agent.told(({ kind, step }) => kind === 'refused' && step === 'release', 'no key without a group');
+
+    // What booted with the agent is healthy, the model is for a group, and the device is in it.
+    const [log = ''] = await readdir(at('state/boot'));
+    const golden = ['attest', 'reference', at(`state/boot/${log}`), '--name', 'press', '--version', '1.1.0'];
+    await edgekeepJson(z.looseObject({ events: z.number() }), golden, ['--out', at('boot-with-agent.json')]);
+    const reference = ['reference', 'publish', at('boot-with-agent.json'), '--key', at('key.pem')];
+    await edgekeepJson(api.referenceValuesView, reference, operator());
+    assert.equal((await edgekeep('group', 'create', 'presses', operator())).code, 0);
+    assert.equal((await edgekeep('model', 'assign', name, 'presses', operator())).code, 0);
+    assert.equal((await edgekeep('group', 'add', 'presses', id, operator())).code, 0);
     await agent.told(({ kind }) => kind === 'serving', 'the agent serves');
     await assertTellsDarkFromBright(at(`state/run/${name}.sock`), name);
     assert.equal((await edgekeep('agent', 'run')).code, 2);

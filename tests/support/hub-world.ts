@@ -84,7 +84,7 @@ export class HubWorld {
         anonymousRequestsPerSecondMost: 100_000,
         admission: { tokenRequestsPerSecondMost: 10_000, addressRequestsPerSecondMost: 10_000 },
         ...settings,
-        alerts: { policyGivesAllKeys: false, ...objectOf(settings['alerts']) },
+        alerts: { policyGivesAllKeys: false, stagesNotCovered: false, ...objectOf(settings['alerts']) },
       },
       'test settings',
     );

@@ -55,7 +55,7 @@ export class TestDevice {
   /** Powers on with a TPM and measures a boot into it. */
   static async withTpm(
     id: string,
-    simulator: TpmSimulator,
+    simulator: Pick<TpmSimulator, 'address'>,
     boot: readonly EventToEncode[] = healthyBoot,
   ): Promise<TestDevice> {
     const rootOfTrust = await TpmRootOfTrust.open(simulator.address);

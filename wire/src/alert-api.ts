@@ -14,6 +14,8 @@ export const alertKinds = [
   'device-clock',
   'leases-used-up',
   'policy-gives-all-keys',
+  'lease-elsewhere',
+  'stages-not-covered',
 ] as const;
 export type AlertKind = (typeof alertKinds)[number];
 

@@ -58,6 +58,8 @@ export const hubView = z.object({
   logKey: z.string(),
   attestationKey: z.string(),
   publisherKeys: z.array(z.string()),
+  /** PCRs that reference values must cover for a boot to be affirmed. */
+  coveredPcrs: z.array(z.number()).default([]),
 });
 
 export const deviceList = z.object({ devices: z.array(deviceView), next: z.string().nullable() });

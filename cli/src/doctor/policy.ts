@@ -1,17 +1,28 @@
-// What the policy of a hub allows, as far as `edgekeep doctor` is shown the way to one.
-import { policyView } from '@edgekeep/wire/operator-api';
+// What a hub allows, as far as `edgekeep doctor` is shown the way to one: its policy, and what a boot must be compared in.
+import { hubView, policyView } from '@edgekeep/wire/operator-api';
 import type { Operator } from '../operator.ts';
 import { type Finding, ok, warning } from './finding.ts';
 
-export async function examinePolicy(operator: Operator | undefined): Promise<readonly Finding[]> {
-  if (operator === undefined) return [];
+export async function examineHub(operator: Operator | undefined): Promise<readonly Finding[]> {
+  return operator === undefined ? [] : [await examinePolicy(operator), await examineCoverage(operator)];
+}
+
+async function examinePolicy(operator: Operator): Promise<Finding> {
   const { version, keysForEveryDevice } = await operator.get('/v1/policy', policyView);
-  if (keysForEveryDevice.length === 0) return [ok('policy', `policy ${version} asks for more than an attested TPM`)];
-  return [
-    warning(
-      'policy',
-      `policy ${version} gives the key of every model to every attested device with a TPM (${keysForEveryDevice.join(', ')})`,
-      'name groups in it: principal in resource.groups, and edgekeep model assign MODEL GROUP',
-    ),
-  ];
+  if (keysForEveryDevice.length === 0) return ok('policy', `policy ${version} asks for more than an attested TPM`);
+  return warning(
+    'policy',
+    `policy ${version} gives the key of every model to every attested device with a TPM (${keysForEveryDevice.join(', ')})`,
+    'name groups in it: principal in resource.groups, and edgekeep model assign MODEL GROUP',
+  );
+}
+
+async function examineCoverage(operator: Operator): Promise<Finding> {
+  const { coveredPcrs } = await operator.get('/v1/hub', hubView);
+  if (coveredPcrs.length > 0) return ok('boot', `reference values must cover PCR ${coveredPcrs.join(', ')}`);
+  return warning(
+    'boot',
+    'a boot is affirmed although nothing says which agent runs',
+    'publish reference values that cover PCR 14, and set attestation.coveredPcrs to [14]',
+  );
 }

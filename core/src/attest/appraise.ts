@@ -36,6 +36,8 @@ export interface AppraisalInput {
   readonly pcrSelection: readonly number[];
   /** Acceptable boots; none at all makes a warning, never an affirmation. */
   readonly referenceValues: readonly ReferenceValues[];
+  /** PCRs that a set must have values for, or the boot of a TPM device is not affirmed: where the agent's own stages are measured, for example. */
+  readonly coveredPcrs?: readonly number[] | undefined;
   readonly lastBoot?: BootCounters | undefined;
   readonly logCache?: LogCache | undefined;
   /** Where the IMA log of this evidence begins (its `imaLogFrom`), as the verifier itself replayed it before; undefined for a whole log. */
@@ -224,7 +226,7 @@ function appraiseBoot(
       ),
     );
   }
-  const match = matchBoot(replayed, input.referenceValues, input.pcrSelection);
+  const match = matchCovered(input, replayed) ?? matchBoot(replayed, input.referenceValues, input.pcrSelection);
   if (match === undefined) {
     reasons.push(
       reason(
@@ -236,8 +238,34 @@ function appraiseBoot(
   }
   const { name, version } = match.referenceValues;
   reasons.unshift(...match.reasons);
-  const vector = { ...identity, ...bootClaims(match.referenceValues, match.reasons) };
+  const claims = bootClaims(match.referenceValues, match.reasons);
+  const open = input.tier === 'tpm' ? uncoveredPcrs(input, match.referenceValues) : [];
+  reasons.push(...open.map((pcr) => uncoveredReason(pcr, `${name} ${version}`)));
+  // What is contraindicated stays so.
+  const executables = Math.max(claims.executables ?? 0, open.length === 0 ? 0 : trustValues.unrecognizedExecutables);
+  const vector = { ...identity, ...claims, ...(executables === 0 ? {} : { executables }) };
   return { status: statusOfVector(vector), vector, reasons, referenceValues: { name, version } };
+}
+
+// Of several sets that a boot fits, one that covers what must be covered counts.
+function matchCovered(input: AppraisalInput, replayed: ReplayedLog): ReturnType<typeof matchBoot> {
+  const covering = input.referenceValues.filter((set) => uncoveredPcrs(input, set).length === 0);
+  const match = matchBoot(replayed, covering, input.pcrSelection);
+  return match?.reasons.length === 0 ? match : undefined;
+}
+
+function uncoveredPcrs({ coveredPcrs = [] }: AppraisalInput, { events }: ReferenceValues): readonly number[] {
+  return coveredPcrs.filter((wanted) => !events.some(({ pcr, optional }) => pcr === wanted && optional !== true));
+}
+
+function uncoveredReason(pcr: number, set: string): Reason {
+  return {
+    ...reason(
+      'pcr-not-covered',
+      `PCR ${pcr} must be covered, and the reference values ${set} say nothing of it: which agent runs is not known`,
+    ),
+    pcr,
+  };
 }
 
 // The vector's `hardware` is affirmed here without a question: a chain that ends at no trusted root was refused before.

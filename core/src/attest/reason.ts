@@ -19,6 +19,7 @@ export const reasonCodes = [
   'event-missing',
   'event-extra',
   'pcr-not-quoted',
+  'pcr-not-covered',
   'reference-values-missing',
   // the chain of a DICE device, and its layers against the reference values (spec/dice.md)
   'dice-path-refused',

@@ -24,6 +24,8 @@ export const trustValues = {
   unsupportableConfiguration: 96,
   /** Only approved executables were loaded during boot; nothing is said about later. */
   approvedBoot: 3,
+  /** Something was loaded that the reference values do not know. */
+  unrecognizedExecutables: 33,
   contraindicatedExecutables: 96,
   genuineHardware: 2,
   unsafeHardware: 32,

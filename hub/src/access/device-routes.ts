@@ -9,14 +9,21 @@ import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { DeviceDoor } from '../http/device.ts';
 import type { HttpServer } from '../http/server.ts';
-import { takeChallenge } from '../presence/connections.ts';
+import { type DeviceConnection, takeChallenge } from '../presence/connections.ts';
+import type { RoundTrips } from '../presence/round-trip.ts';
 import { getDevice } from '../registry/states.ts';
 import type { Receipts } from './receipts.ts';
 import { assertLeaseRuns, releaseKey, type ReleaseParts } from './release.ts';
 
 export function accessDeviceRoutes(
   app: HttpServer,
-  parts: ReleaseParts & { clock: Clock; door: DeviceDoor; receipts: Receipts; countRelease: (outcome: string) => void },
+  parts: ReleaseParts & {
+    clock: Clock;
+    door: DeviceDoor;
+    receipts: Receipts;
+    countRelease: (outcome: string) => void;
+    roundTrips: RoundTrips<DeviceConnection>;
+  },
 ): void {
   const { database, appraiser, clock, door, receipts } = parts;
 
@@ -53,7 +60,8 @@ export function accessDeviceRoutes(
       const { connection, deviceId, certificateSha256 } = door.bound(request);
       const nowMs = clock();
       const nonce = takeChallenge(connection, nowMs);
-      const ask = { ...request.body, deviceId, certificateSha256, nonce, connection, nowMs };
+      const proofMs = parts.roundTrips.proofMs(connection);
+      const ask = { ...request.body, deviceId, certificateSha256, nonce, connection, proofMs, nowMs };
       try {
         const { lease, wrappedKey, recorded } = await releaseKey(parts, ask);
         // The receipt needs the entry under a signed checkpoint; until then the key does not leave the hub.

@@ -29,6 +29,7 @@ import { type SentLeaseCounter, leaseTermsFor } from './lease-terms.ts';
 import { type AccessGate, type Judgement, loggedReasons } from './gate.ts';
 import { groupFacts } from './group-facts.ts';
 import { assertWithinBudget, type LeaseAlarm, LeasesUsedUp } from './release-budget.ts';
+import { weighHolder } from './lease-holder.ts';
 import type { RecordedRelease } from './receipts.ts';
 import { wrapForDevice, type WrapTarget } from './wrap.ts';
 
@@ -39,7 +40,7 @@ export interface ReleaseParts {
   readonly gate: AccessGate;
   readonly platformKey: PlatformKey;
   readonly leaseAlarm: LeaseAlarm;
-  readonly settings: Pick<HubSettings, 'leaseSeconds' | 'lease'>;
+  readonly settings: Pick<HubSettings, 'leaseSeconds' | 'lease' | 'alerts'>;
 }
 
 export interface ReleaseAsk {
@@ -53,6 +54,8 @@ export interface ReleaseAsk {
   readonly nonce: Uint8Array;
   /** The connection that asks. */
   readonly connection: DeviceConnection;
+  /** How long the proof took beyond the way there and back, milliseconds. */
+  readonly proofMs?: number | undefined;
   readonly nowMs: number;
 }
 
@@ -250,6 +253,12 @@ async function record(
       lease,
       attestationResult: createHash('sha256').update(attestationResult).digest('hex'),
     };
+    const { remoteAddress: address } = ask.connection;
+    await weighHolder(
+      trx,
+      { deviceId: device.id, model: name, address, proofMs: ask.proofMs, nowMs: ask.nowMs },
+      settings.alerts,
+    );
     const entry = encodeAuditEntry({ type: 'edgekeep-audit-entry/v1', ...keyReleasedEntry(release, ask.nowMs, 'hub') });
     const logIndex = await appendEncodedEntry(trx, entry);
     await trx
@@ -266,6 +275,7 @@ async function record(
         attestation_result: attestationResult,
         granted_at: ask.nowMs,
         address: ask.connection.remoteAddress,
+        round_trip_ms: ask.proofMs ?? null,
       })
       .execute();
     return { logIndex, entry };

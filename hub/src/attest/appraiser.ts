@@ -46,9 +46,10 @@ export class Appraiser {
   readonly #keyId: string;
   readonly #pcrs: readonly number[];
   readonly #makers: MakersOfDevices;
+  readonly #coveredPcrs: readonly number[];
   readonly #logs = createLogCache(cachedLogsMost);
 
-  /** `keyId` names the signing key in the results' header; `makers` is asked each time. */
+  /** `keyId` names the signing key in the results' header; `makers` is asked each time; `coveredPcrs` are those that a TPM's boot must be compared in to be affirmed. */
   constructor(
     references: ReferenceStore,
     rootKeys: RootKeys,
@@ -56,6 +57,7 @@ export class Appraiser {
     keyId: string,
     pcrs: readonly number[],
     makers: MakersOfDevices,
+    coveredPcrs: readonly number[],
   ) {
     this.#references = references;
     this.#rootKeys = rootKeys;
@@ -63,6 +65,7 @@ export class Appraiser {
     this.#keyId = keyId;
     this.#pcrs = pcrs;
     this.#makers = makers;
+    this.#coveredPcrs = coveredPcrs;
   }
 
   /** Appraises evidence of a registered device; `nonce` is what the result says it answered. */
@@ -79,6 +82,7 @@ export class Appraiser {
       expectedQualifyingData: expected.qualifyingData,
       pcrSelection: this.#pcrs,
       referenceValues: sets,
+      coveredPcrs: this.#coveredPcrs,
       lastBoot: device.reset_count < 0 ? undefined : { resetCount: device.reset_count, restartCount: 0 },
       logCache: this.#logs,
       dice: { trust: this.#makers.diceTrust(), atSeconds: Math.floor(expected.nowMs / 1_000) },

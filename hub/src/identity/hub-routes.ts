@@ -8,6 +8,7 @@ import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { HubKeys } from '../keys.ts';
 import { listPublishers } from '../model/publishers.ts';
+import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 
 export function hubRoutes(
@@ -21,6 +22,7 @@ export function hubRoutes(
     /** Asked late: with port 0 it is known once the device listener is open. */
     devicePort: () => number;
     requireScope: RequireScope;
+    settings: Pick<HubSettings, 'attestation'>;
   },
 ): void {
   const { database, keys, authorities, names, logKey, devicePort, requireScope } = parts;
@@ -31,6 +33,7 @@ export function hubRoutes(
     root: encodePem('CERTIFICATE', authorities.root.der),
     logKey: encodeVerifierKey(logKey),
     attestationKey: encodePublicKeyPem(keys.attestationSigner.publicKey),
+    coveredPcrs: parts.settings.attestation.coveredPcrs,
     publisherKeys: (await listPublishers(database)).map(({ publicKeyPem }) => publicKeyPem),
   }));
 }

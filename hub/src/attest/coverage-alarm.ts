@@ -1,0 +1,28 @@
+// An alert while reference values need not cover the PCR in which the agent measures its own stages: then a device on which the agent was stopped or
+// replaced is affirmed like any other (docs/design/relay.md). Hubs from before it was a setting have it.
+import { raiseAlert, settleAlert } from '../respond/alerts.ts';
+import type { HubSettings } from '../settings.ts';
+import type { Database } from '../store/database.ts';
+
+/** Raises or settles it for these settings. */
+export async function weighCoverage(
+  database: Database,
+  { attestation: { coveredPcrs }, alerts }: Pick<HubSettings, 'attestation' | 'alerts'>,
+  nowMs: number,
+): Promise<void> {
+  if (!alerts.stagesNotCovered) return;
+  const about = { kind: 'stages-not-covered', subject: { part: 'settings' }, nowMs } as const;
+  await database.writeAsHub(async (trx) => {
+    if (coveredPcrs.length > 0) {
+      await settleAlert(trx, { ...about, note: `PCRs ${coveredPcrs.join(', ')} must be covered` });
+      return;
+    }
+    await raiseAlert(trx, {
+      ...about,
+      severity: 'low',
+      title:
+        'a boot is affirmed although nothing says which agent runs: set attestation.coveredPcrs to [14] once reference values cover it',
+      data: { setting: 'attestation.coveredPcrs' },
+    });
+  });
+}
