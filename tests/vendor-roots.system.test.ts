@@ -54,12 +54,22 @@ test('a bundle is imported by the command line, and what is no authority or no c
   const folder = join(world.folder, 'makers');
   await mkdir(folder);
   await writeFile(join(folder, 'bundle.pem'), `a comment\n${pem(root.certificate)}${pem(issuing.certificate)}`);
-  await writeFile(join(folder, 'root.der'), root.certificate.der);
+  await mkdir(join(folder, 'family'));
+  await writeFile(join(folder, 'family', 'root.der'), root.certificate.der);
+  await writeFile(join(folder, 'README.txt'), 'of the maker');
+  await run('openssl', [
+    'crl2pkcs7',
+    '-nocrl',
+    '-certfile',
+    join(folder, 'bundle.pem'),
+    '-out',
+    join(folder, 'bag.p7b'),
+  ]);
   await writeFile(join(folder, 'broken.crt'), 'no certificate');
   const { code, stdout } = await edgekeep(world, 'vendor-root', 'import', folder);
   assert.equal(code, 1, stdout);
   assert.match(stdout, /skipped .*broken\.crt/);
-  assert.match(stdout, /2 added as tpm, 1 were there/);
+  assert.match(stdout, /2 added as tpm, 3 were there/);
   const roots = await rootsOf(world);
   assert.deepEqual(roots.map(({ role, known, usedBy }) => `${role} ${known} ${usedBy}`).toSorted(), [
     'intermediate null 0',

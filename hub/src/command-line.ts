@@ -224,8 +224,8 @@ async function run(folder: string, values: Values): Promise<number> {
   const hub = await startHub(folder, settings, undefined, keyStore, lock);
   const { deviceAddress: device, operatorAddress: operator } = hub;
   const text = `ready: devices on ${device.host}:${device.port}, operators on https://${operator.host}:${operator.port}`;
-  const { unreadable, gone } = hub.rootFolderNotices;
-  for (const notice of [...unreadable.map((problem) => `skipped ${problem}`), ...gone])
+  const { unreadable, ignored, gone } = hub.rootFolderNotices;
+  for (const notice of [...unreadable.map((problem) => `skipped ${problem}`), ...ignored, ...gone])
     process.stderr.write(`edgekeep hub: warning: ${notice}\n`);
   process.stderr.write(`edgekeep hub: ${vendorRootText(hub.vendorRoots)}\n`);
   process.stdout.write(`${values.json === true ? JSON.stringify({ ready: true, device, operator }) : text}\n`);

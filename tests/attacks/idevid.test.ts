@@ -19,6 +19,7 @@ import * as api from '@edgekeep/wire/device-api';
 import { enrolmentGroupView, groupSwitchAnswer } from '@edgekeep/wire/enrolment-group-api';
 import { auditList, deviceDetail, stateAnswer } from '@edgekeep/wire/operator-api';
 import { importReport } from '@edgekeep/wire/registry-api';
+import { vendorRootImported, vendorRootList } from '@edgekeep/wire/vendor-root-api';
 import { z } from 'zod';
 import { accepted, type Answer, assertRefused } from '../support/answer.ts';
 import { DeviceLink } from '../support/device-link.ts';
@@ -376,3 +377,26 @@ test(
     assert.equal((await show('press-42')).idevid?.serialNumber, 'SN-42');
   },
 );
+
+test('a root of the kind idevid proves whose device it is, and lets nobody in without a token', { skip }, async () => {
+  const maker = await testManufacturer('Root Works');
+  const device = await fleet.newDevice('root-works-1');
+  await giveIdevid(maker, hardwareOf(device), 'ROOT-WORKS-1');
+  refusedFor(await device.tryEnrol(fleet.world, undefined), 'idevid-authority-unknown');
+  const order = { kind: 'idevid', certificates: [Buffer.from(maker.root.der).toString('base64')] };
+  await fleet.world.operator.send('POST', '/v1/vendor-roots', order, vendorRootImported);
+  assertRefused(await device.tryEnrol(fleet.world, undefined), { status: 403, code: 'enrolment-refused' });
+  await assertNotEnrolled('root-works-1');
+  await device.enrol(fleet.world);
+  const { idevid, enrolmentGroup, makers } = await show('root-works-1');
+  assert.deepEqual([idevid?.serialNumber, enrolmentGroup], ['ROOT-WORKS-1', null]);
+  assert.deepEqual(
+    makers.map(({ kind }) => kind),
+    ['idevid', 'tpm'],
+  );
+  const { roots } = await fleet.world.operator.get('/v1/vendor-roots?kind=idevid', vendorRootList);
+  assert.deepEqual(
+    roots.map(({ usedBy }) => usedBy),
+    [1],
+  );
+});

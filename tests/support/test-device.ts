@@ -177,8 +177,8 @@ export class TestDevice {
     return answer;
   }
 
-  async enrol(world: HubWorld): Promise<void> {
-    const answer = await this.tryEnrol(world, await world.enrolmentToken({ deviceId: this.id }));
+  async enrol(world: HubWorld, changes: EnrolmentChanges = {}): Promise<void> {
+    const answer = await this.tryEnrol(world, await world.enrolmentToken({ deviceId: this.id }), changes);
     accepted(answer, api.certificateResponse);
   }
 

@@ -15,30 +15,39 @@ export interface CertificateFile {
   readonly certificates: readonly Certificate[];
   /** What in the file cannot be used, each with the path and its place in it. */
   readonly problems: readonly string[];
+  /** Its name does not say that it holds certificates: it was not opened. */
+  readonly ignored: boolean;
 }
 
-/** Each file, or what is in each folder (not in folders below it). A path that is not there, or a folder that cannot be listed, throws as `readdir`. */
+/** A maker's package has a folder for each family, and folders in these. */
+const foldersDeepMax = 6;
+
+/** Each file, and what is in each folder and the folders in it. A path that is not there, or a folder that cannot be listed, throws as `readdir`. */
 export async function readCertificateFiles(paths: readonly string[]): Promise<readonly CertificateFile[]> {
   const files: CertificateFile[] = [];
   for (const path of paths) {
-    const found = (await stat(path)).isDirectory() ? await readCertificateFolder(path) : [await readNamed(path)];
+    const found = (await stat(path)).isDirectory() ? await readTree(path, foldersDeepMax) : [await readNamed(path)];
     files.push(...found);
   }
   return files;
 }
 
-/** Every file of a folder, in the order of their names. Throws as `readdir`. */
+/** Every file of one folder, in the order of their names. Throws as `readdir`. */
 export async function readCertificateFolder(folder: string): Promise<readonly CertificateFile[]> {
-  const names = (await readdir(folder)).filter((name) => !name.startsWith('.')).toSorted();
+  return readTree(folder, 0);
+}
+
+async function readTree(folder: string, deep: number): Promise<readonly CertificateFile[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
   const files: CertificateFile[] = [];
-  for (const name of names) {
+  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    const { name } = entry;
     const path = join(folder, name);
-    const other = `${path}: not read: its name ends in none of ${endings.join(', ')}`;
-    files.push(
-      endings.some((ending) => name.toLowerCase().endsWith(ending))
-        ? await readNamed(path)
-        : { path, certificates: [], problems: [other] },
-    );
+    if (name.startsWith('.')) continue;
+    if (entry.isDirectory()) {
+      if (deep > 0) files.push(...(await readTree(path, deep - 1)));
+    } else if (endings.some((ending) => name.toLowerCase().endsWith(ending))) files.push(await readNamed(path));
+    else files.push({ path, certificates: [], problems: [], ignored: true });
   }
   return files;
 }
@@ -51,6 +60,7 @@ async function readNamed(path: string): Promise<CertificateFile> {
         path,
         certificates: [],
         problems: [`${path}: ${size} bytes, expected at most ${certificateFileLengthMax}`],
+        ignored: false,
       };
     const read = readCertificateFile(await readFile(path), path);
     const certificates: Certificate[] = [];
@@ -60,11 +70,11 @@ async function readNamed(path: string): Promise<CertificateFile> {
       if (problem === undefined) certificates.push(certificate);
       else problems.push(`${path}: ${problem}`);
     }
-    return { path, certificates, problems };
+    return { path, certificates, problems, ignored: false };
   } catch (error) {
     // A disk that does not give a file (EACCES, EISDIR, EIO) is said with its name; the other files are read.
     if (!isSystemError(error)) throw error;
-    return { path, certificates: [], problems: [`${path}: ${error.message}`] };
+    return { path, certificates: [], problems: [`${path}: ${error.message}`], ignored: false };
   }
 }
 

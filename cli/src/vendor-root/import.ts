@@ -15,7 +15,7 @@ export const command: Command = {
   summary: 'trust certificates of hardware makers: TPM, DICE, IDevID',
   usage: 'vendor-root import FILE|FOLDER… [--kind tpm|dice|idevid] [--anchor]',
   help: `
-Reads PEM (any number in a file), DER and PKCS#7, and tells the hub, which judges by them at once on every node. What cannot be read is named, and the
+Reads PEM (any number in a file), DER and PKCS#7, in a folder also what is in the folders in it, and tells the hub, which judges by them at once on every node. What cannot be read is named, and the
 rest is imported; the exit code is then 1. A certificate that signs itself becomes a root, where paths may end; any other an intermediate, which is
 trusted for nothing alone. "known" means that the fingerprint is one of the makers' roots that ship with Edgekeep; compare an unknown one with what its
 maker publishes before you import it (docs/vendor-roots.md).

@@ -18,6 +18,7 @@ import {
   tileWidth,
 } from '@edgekeep/core/audit/tile';
 import type { TreeEdge } from '@edgekeep/core/audit/tree-edge';
+import { type RetryingOnce, retryingOnce } from '@edgekeep/core/retrying-once';
 import { HubError } from '../error.ts';
 
 /** Full tiles kept with their inner nodes, about 50 KB each: proofs are mostly asked for the newest entries. */
@@ -26,7 +27,7 @@ const keptTilesMax = 128;
 export class TreeReader {
   readonly #readTile: (address: TileAddress) => Promise<Uint8Array>;
   /** Being read or there already: all who ask for a tile at once share one read. */
-  readonly #kept = new Map<string, Promise<TileSubtrees>>();
+  readonly #kept = new Map<string, RetryingOnce<TileSubtrees>>();
   readonly #edges = new WeakMap<readonly Uint8Array[], TileSubtrees>();
 
   constructor(readTile: (address: TileAddress) => Promise<Uint8Array>) {
@@ -60,7 +61,8 @@ export class TreeReader {
   async #subtrees(edge: TreeEdge, address: TileAddress): Promise<TileSubtrees> {
     if (address.width < tileWidth) return this.#edgeSubtrees(edge, address);
     const path = tilePath(address);
-    const subtrees = this.#kept.get(path) ?? this.#read(address);
+    // A read that failed is not kept: the next one who asks tries again.
+    const subtrees = this.#kept.get(path) ?? retryingOnce(() => this.#read(address));
     // Set again at the end: the first key of the map is then the one that was not asked for the longest.
     this.#kept.delete(path);
     this.#kept.set(path, subtrees);
@@ -68,13 +70,7 @@ export class TreeReader {
       const [oldest] = this.#kept.keys();
       if (oldest !== undefined) this.#kept.delete(oldest);
     }
-    try {
-      return await subtrees;
-    } catch (error) {
-      // The next one who asks tries again.
-      if (this.#kept.get(path) === subtrees) this.#kept.delete(path);
-      throw error;
-    }
+    return subtrees();
   }
 
   async #read(address: TileAddress): Promise<TileSubtrees> {

@@ -11,9 +11,17 @@ export async function checkRootFolders(folder: string, { vendorRoots }: HubSetti
     const files = await readRootFolders(folder);
     const problems = files.flatMap((file) => file.problems);
     const certificates = files.reduce((sum, file) => sum + file.certificates.length, 0);
+    const ignored = files.filter((file) => file.ignored);
     const refused = vendorRoots.onUnreadable === 'refuse';
     return [
-      ok(subject, `${certificates} certificates in ${files.length} files`),
+      ok(subject, `${certificates} certificates in ${files.length - ignored.length} files`),
+      ...ignored.map(({ path }) =>
+        warning(
+          subject,
+          `${path} is not read`,
+          'name it .pem, .crt, .cer, .der, .p7b or .p7c if it holds certificates',
+        ),
+      ),
       ...problems.map((problem) =>
         refused
           ? failed(subject, problem, 'the hub will not start (vendorRoots.onUnreadable): mend or remove it')

@@ -17,6 +17,8 @@ export const vendorRootFolders: readonly (readonly [folder: string, kind: Vendor
 export interface FolderNotices {
   /** Files and certificates that were skipped. */
   readonly unreadable: readonly string[];
+  /** Files that were not opened: their names do not say that they hold certificates. */
+  readonly ignored: readonly string[];
   /** Files that are gone while their certificates still count. */
   readonly gone: readonly string[];
 }
@@ -37,8 +39,11 @@ export async function importRootFolders(
     const terms = { kind, anchor: false, source: path, actor: 'hub', nowMs, respectRemoved: true };
     await importVendorRoots(database, { ...terms, certificates });
   }
-  return { unreadable, gone: await goneFiles(database, new Set(read.map(({ path }) => path))) };
+  const ignored = read.filter((file) => file.ignored).map(({ path }) => `${path}: ${otherName}`);
+  return { unreadable, ignored, gone: await goneFiles(database, new Set(read.map(({ path }) => path))) };
 }
+
+const otherName = 'not read, its name ends in none of .pem, .crt, .cer, .der, .p7b, .p7c';
 
 /** What lies in the folders; paths begin with the name of the folder. */
 export async function readRootFolders(

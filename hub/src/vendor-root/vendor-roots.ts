@@ -1,6 +1,7 @@
 // The makers' certificates that this hub node judges by, in memory (spec/vendor-roots.md). Read from the store at start and whenever the store says
 // that something changed; a certificate is parsed once.
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
+import { setImmediate } from 'node:timers/promises';
 import { type CertificateIndex, indexCertificates } from '@edgekeep/core/identity/certificate-index';
 import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/vendor-root-api';
 import type { AlarmedCertificate } from '../authority/alarms.ts';
@@ -30,6 +31,7 @@ export class VendorRoots {
   readonly #database: Pick<Database, 'read'>;
   readonly #parsed = new Map<string, Certificate>();
   #version = -1;
+  #reading: Promise<void> = Promise.resolve();
   #entries: readonly Entry[] = [];
   #trust: Readonly<Record<VendorRootKind, MakerTrust>> = { tpm: nobody, dice: nobody, idevid: nobody };
 
@@ -61,8 +63,14 @@ export class VendorRoots {
     return countsOf(this.#entries, nowMs);
   }
 
-  /** Reads again if another node, or this one, changed something. */
+  /** Reads again if another node, or this one, changed something. One after the other: an older read never replaces a newer one. */
   async reload(): Promise<void> {
+    const done = this.#reading.then(() => this.#read());
+    this.#reading = done.catch(() => undefined);
+    return done;
+  }
+
+  async #read(): Promise<void> {
     const { read } = this.#database;
     const { version } = await read.selectFrom('vendor_root_state').select('version').executeTakeFirstOrThrow();
     if (version === this.#version) return;
@@ -75,8 +83,12 @@ export class VendorRoots {
       .execute();
     const present = new Set(rows.map(({ sha256 }) => sha256));
     for (const sha256 of this.#parsed.keys()) if (!present.has(sha256)) this.#parsed.delete(sha256);
-    for (const { sha256, der } of rows)
-      if (!this.#parsed.has(sha256)) this.#parsed.set(sha256, parseForeignCertificate(der));
+    for (const { sha256, der } of rows) {
+      if (this.#parsed.has(sha256)) continue;
+      this.#parsed.set(sha256, parseForeignCertificate(der));
+      // Thousands may come at once, and devices wait for this thread.
+      if (this.#parsed.size % parsedAtOnce === 0) await setImmediate();
+    }
     const trustOf = (kind: VendorRootKind): MakerTrust => {
       const own = rows.filter((row) => row.kind === kind);
       const parsed = (anchors: boolean) =>
@@ -115,6 +127,9 @@ export function countsOf(
     };
   });
 }
+
+// A certificate takes some tenths of a millisecond.
+const parsedAtOnce = 32;
 
 const nobody: MakerTrust = { anchors: indexCertificates([]), intermediates: indexCertificates([]) };
 
