@@ -1,6 +1,7 @@
 // The life of one agent: connect, vouch for the log, attest, bring the models, check in again and again; lock everything the moment the hub
 // cuts the device off, its boot is refused, or the log is caught lying.
 import { Serial } from '@edgekeep/hardware/serial';
+import type { GuardReport } from '@edgekeep/wire/guard-report';
 import type { Attributes } from '@edgekeep/wire/attributes';
 import type { Attestation } from './attestation.ts';
 import type { Witness } from './audit.ts';
@@ -44,6 +45,8 @@ export interface AgentParts {
   /** What the device says of itself now. */
   readonly attributes: () => Promise<Attributes>;
   readonly desired: DesiredStore;
+  /** What is known of the guards of this machine; undefined before one has run. */
+  readonly guard: () => GuardReport | undefined;
   /** Has the root of trust end what keys it was given so far. */
   readonly endLeases: () => Promise<void>;
   readonly forkProofFile: string;
@@ -277,7 +280,7 @@ export class AgentLife {
         ? []
         : [{ model: held.model.name, version: held.model.version, counts: own }];
     });
-    const { attributes, desired, emit, hubTime } = this.#parts;
+    const { attributes, desired, emit, guard, hubTime } = this.#parts;
     const own = await attributes();
     const text = JSON.stringify(own);
     const isNews = text !== this.#reported;
@@ -287,6 +290,7 @@ export class AgentLife {
       counts,
       models: this.#runners.map(({ report }) => report),
       clockSkewSeconds: skewMs === undefined ? undefined : Math.round(skewMs / 1_000),
+      guard: guard(),
       desiredVersion,
       ...(isNews ? { attributes: own } : {}),
     });

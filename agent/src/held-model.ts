@@ -3,7 +3,7 @@
 import type { Lease } from '@edgekeep/core/access/lease';
 import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
 import type { GuardListener } from './guard/listener.ts';
-import { GuardProcess } from './guard/process.ts';
+import { type GuardFault, GuardProcess } from './guard/process.ts';
 import type { SandboxedProgram } from './guard/program.ts';
 import type { Sandbox } from './guard/sandbox.ts';
 import type { KeyGrant } from './lease.ts';
@@ -18,6 +18,7 @@ export interface GuardHost {
   readonly readyMsMax?: number | undefined;
   readonly inferenceMsMax?: number | undefined;
   readonly memoryBytesMax?: number | undefined;
+  readonly onFault?: ((fault: GuardFault) => void) | undefined;
 }
 
 export class HeldModel {

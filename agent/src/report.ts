@@ -3,6 +3,7 @@
 import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
 import type { Attributes } from '@edgekeep/wire/attributes';
 import { reportResponse } from '@edgekeep/wire/device-api';
+import type { GuardReport } from '@edgekeep/wire/guard-report';
 import type { ModelReport } from '@edgekeep/wire/model-report';
 import type { z } from 'zod';
 import { type Answer, postToHub, type Send } from './hub-api.ts';
@@ -16,6 +17,7 @@ export interface ModelCounts {
 export interface Report {
   readonly counts: readonly ModelCounts[];
   readonly models?: readonly ModelReport[];
+  readonly guard?: GuardReport | undefined;
   /** How far this device's clock is ahead of the hub's. */
   readonly clockSkewSeconds?: number | undefined;
   readonly forkProof?: string | undefined;
@@ -27,7 +29,7 @@ export interface Report {
 
 export function sendReport(
   send: Send,
-  { counts: all, models, clockSkewSeconds, forkProof, attributes, desiredVersion }: Report,
+  { counts: all, models, guard, clockSkewSeconds, forkProof, attributes, desiredVersion }: Report,
 ): Promise<Answer<z.infer<typeof reportResponse>>> {
   const counts = all.map(({ model, version, counts: { accepted: taken, fallback, review, failed } }) => {
     return { model, version, accepted: taken, fallback, review, failed };
@@ -36,6 +38,7 @@ export function sendReport(
   const report = {
     counts: counts.length === 0 ? undefined : counts,
     models: models?.length === 0 ? undefined : models,
+    guard,
     clockSkewSeconds,
     forkProof,
     attributes,

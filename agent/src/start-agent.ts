@@ -185,6 +185,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
     attest: (link) => attest({ deviceId, link, prover, keys: pinned.trust.attestationKeys, clock }),
     attributes: () => deviceAttributes(rootOfTrust.tier),
     desired,
+    guard: () => walls.report,
     endLeases: () => endLeases(rootOfTrust, emit),
     forkProofFile,
     checkinSeconds: settings.checkinSeconds,

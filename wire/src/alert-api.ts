@@ -12,6 +12,7 @@ export const alertKinds = [
   'keys-alike',
   'release-refused-by-devices',
   'device-clock',
+  'guard-ended',
   'leases-used-up',
   'policy-gives-all-keys',
   'lease-elsewhere',

@@ -5,6 +5,7 @@ import { leaseSchema } from '@edgekeep/core/access/lease';
 import { wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
 import { z } from 'zod';
 import { reportedAttributesSchema } from './attributes.ts';
+import { guardReport } from './guard-report.ts';
 import { modelReport, modelRetry, reportedModelsMax } from './model-report.ts';
 
 const base64url = (charactersMax: number) =>
@@ -156,6 +157,8 @@ export const reportRequest = z.strictObject({
   models: z.array(modelReport).max(reportedModelsMax).optional(),
   /** How far its clock is ahead of the hub's, as it measured at the newest answer. */
   clockSkewSeconds: z.int().min(-1e10).max(1e10).optional(),
+  /** Left out by a device that runs no guard. */
+  guard: guardReport.optional(),
   /** The version of the desired attributes it has; 0 for none. With it the answer has a newer one, if there is. */
   desiredVersion: z.int().min(0).optional(),
 });

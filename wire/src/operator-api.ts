@@ -3,6 +3,7 @@
 import { tierSchema } from '@edgekeep/core/attest/tier';
 import { z } from 'zod';
 import { vendorRootKinds } from './vendor-root-api.ts';
+import { guardReport } from './guard-report.ts';
 import { deviceIdSchema, modelFile } from './device-api.ts';
 import { deviceModelView } from './model-api.ts';
 import { personNameSchema } from './people-api.ts';
@@ -46,6 +47,8 @@ export const deviceView = z.object({
   models: z.array(deviceModelView),
   /** How far its clock is ahead of the hub's; null before it said so. */
   clockSkewSeconds: z.number().nullable(),
+  /** Walls around its guards and how guards ended, as it reported them last; null before it did. */
+  guard: guardReport.nullable(),
 });
 export type DeviceView = z.infer<typeof deviceView>;
 

@@ -35,6 +35,8 @@ export interface GuardOptions {
   readonly onFilesRead?: () => void;
   /** Totals since the start, at most every five seconds. */
   readonly onCounts?: (counts: GuardCounts) => void;
+  /** The agent ended a guard that nobody asked to end. */
+  readonly onFault?: ((fault: GuardFault) => void) | undefined;
   readonly readyMsMax?: number | undefined;
   readonly stopMsMax?: number;
   readonly retireMsMax?: number;
@@ -234,6 +236,7 @@ export class GuardProcess {
   }
 
   #end(fault: GuardFault, why: string): void {
+    if (this.#fault === undefined) this.#options.onFault?.(fault);
     this.#fault ??= fault;
     this.#ready.reject(new AgentError('guard-failed', `${fault}: ${why}`));
     this.#running.kill();

@@ -1,11 +1,16 @@
-// What this process knows of the walls around its guards: asked each time a guard is to be started, said when it changes.
+// What this process knows of its guards, for the status, the hub and whoever asks on the device: which walls stand around them, and how often one
+// had to be ended.
+import type { GuardReport } from '@edgekeep/wire/guard-report';
 import type { Emit } from '../event.ts';
 import type { GuardHost } from '../held-model.ts';
+import type { GuardFault } from './process.ts';
+import type { Sandbox } from './sandbox.ts';
 
 export class GuardWalls {
   readonly #find: () => Promise<GuardHost>;
   readonly #emit: Emit;
-  #missing: readonly string[] | undefined;
+  readonly #faults: Record<GuardFault, number> = { 'inference-timeout': 0, 'protocol-violation': 0 };
+  #sandbox: Sandbox | undefined;
 
   constructor(find: () => Promise<GuardHost>, emit: Emit) {
     this.#find = find;
@@ -14,15 +19,26 @@ export class GuardWalls {
 
   /** The walls that this machine cannot give; undefined until a guard has run here. */
   get missing(): readonly string[] | undefined {
-    return this.#missing;
+    return this.#sandbox?.degraded;
+  }
+
+  /** Undefined until a guard has run here. */
+  get report(): GuardReport | undefined {
+    if (this.#sandbox === undefined) return undefined;
+    return {
+      walls: [...this.#sandbox.parts],
+      missing: [...this.#sandbox.degraded],
+      inferenceTimeouts: this.#faults['inference-timeout'],
+      protocolViolations: this.#faults['protocol-violation'],
+    };
   }
 
   /** What guards run as; throws what `find` throws, and keeps no failure. */
   readonly host = async (): Promise<GuardHost> => {
     const host = await this.#find();
     const { degraded } = host.sandbox;
-    if (degraded.join() !== this.#missing?.join()) this.#emit({ kind: 'guard-walls', missing: degraded });
-    this.#missing = degraded;
-    return host;
+    if (degraded.join() !== this.#sandbox?.degraded.join()) this.#emit({ kind: 'guard-walls', missing: degraded });
+    this.#sandbox = host.sandbox;
+    return { ...host, onFault: (fault) => (this.#faults[fault] += 1) };
   };
 }

@@ -38,6 +38,7 @@ export const command: Command = {
       ['attestation', d.appraisal === null ? 'never' : `${d.appraisal.status} at ${timeText(d.appraisal.at)}`],
       ...reasons,
       ...(d.clockSkewSeconds === null ? [] : [['clock', clockText(d.clockSkewSeconds)]]),
+      ...guardRows(d.guard),
       ...models,
       ['root of trust', d.rootSha256],
       ...(d.nextRootSha256 === null ? [] : [['comes back with', d.nextRootSha256]]),
@@ -68,6 +69,18 @@ export const command: Command = {
 function clockText(skewSeconds: number): string {
   if (skewSeconds === 0) return 'as the hub’s';
   return `${Math.abs(skewSeconds)} s ${skewSeconds > 0 ? 'ahead of' : 'behind'} the hub’s`;
+}
+
+function guardRows(guard: z.infer<typeof deviceDetail>['guard']): readonly (readonly [string, string])[] {
+  if (guard === null) return [];
+  const { missing, inferenceTimeouts, protocolViolations } = guard;
+  return [
+    ['guard', missing.length === 0 ? 'behind every wall' : `without ${missing.join(', ')}`],
+    ...(inferenceTimeouts === 0 ? [] : [['', `- ended ${inferenceTimeouts} times for a model without end`] as const]),
+    ...(protocolViolations === 0
+      ? []
+      : [['', `- ended ${protocolViolations} times for breaking the protocol`] as const]),
+  ];
 }
 
 function linkRows({ presence: { places, elsewhere, lastAddress, lastBoundAt } }: z.infer<typeof deviceDetail>) {

@@ -183,6 +183,12 @@ test('every context can permit and can forbid', () => {
       { claimedLocation: claimed },
       { claimedLocation: { ...claimed, withinSite: false } },
     ],
+    [
+      'context has guard && context.guard.walls.containsAll(["process-namespace", "file-system"])',
+      { guard: { walls: ['file-system', 'network-namespace', 'process-namespace'] } },
+      { guard: { walls: ['file-system'], missing: ['process-namespace'] } },
+    ],
+    ['context has guard && context.guard.missing.isEmpty()', { guard: {} }, {}],
     ['!context.presence.elsewhere', {}, { presence: { elsewhere: true } }],
     ['context.traffic.percentOfUsual < 300', {}, { traffic: { percentOfUsual: 301 } }],
     ['context.health.risk != "high"', {}, { health: { risk: 'high' } }],

@@ -87,6 +87,10 @@ const deviceContext = z.strictObject({
       ageSeconds: count.default(0),
     })
     .prefault({}),
+  /** Walls around its guards, as it reported them. */
+  guard: z
+    .strictObject({ walls: z.array(word).max(64).default([]), missing: z.array(word).max(64).default([]) })
+    .optional(),
   zone: decimal.optional(),
 });
 const operatorContext = z.strictObject({

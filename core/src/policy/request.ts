@@ -100,7 +100,7 @@ function contextOf({ context }: Question): Record<string, CedarValueJson> {
     time: { ...time, now: extension('datetime', new Date(time.now).toISOString()) },
   };
   if ('scope' in context) return { ...common, scope: context.scope, changes: context.changes };
-  const { claimedLocation: claimed, zone, presence, traffic, health, attestation } = context;
+  const { claimedLocation: claimed, guard, zone, presence, traffic, health, attestation } = context;
   const location =
     claimed === undefined
       ? undefined
@@ -116,6 +116,7 @@ function contextOf({ context }: Question): Record<string, CedarValueJson> {
     traffic,
     health,
     attestation,
+    guard: guard === undefined ? undefined : { walls: [...guard.walls], missing: [...guard.missing] },
     claimedLocation: location,
     zone: level,
   });

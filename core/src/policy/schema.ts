@@ -47,6 +47,7 @@ namespace Edgekeep {
     hardware: Long,
     ageSeconds: Long,
   };
+  type Guard = { walls: Set<String>, missing: Set<String> };
   type DeviceContext = {
     network: Network,
     time: Time,
@@ -55,6 +56,7 @@ namespace Edgekeep {
     traffic: Traffic,
     health: Health,
     attestation: Attestation,
+    guard?: Guard,
     zone?: decimal,
   };
   type OperatorContext = { network: Network, time: Time, scope: String, changes: Bool };

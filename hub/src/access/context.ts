@@ -15,6 +15,7 @@ import type { DeviceAction } from '@edgekeep/core/policy/schema';
 import type { SiteView } from '@edgekeep/wire/site-api';
 import { z } from 'zod';
 import type { Caller } from '../people/api-token.ts';
+import { guardOf } from '../respond/device-guard.ts';
 import type { DeviceFacts } from './facts.ts';
 import { healthOf } from './health.ts';
 import type { TrafficNow } from './traffic.ts';
@@ -50,6 +51,7 @@ export function deviceQuestion(
     alerts: facts.alerts,
     elsewhere: presence.elsewhere,
   });
+  const guard = guardOf(row);
   const context: DeviceContext = {
     network: networkOf(moment, site),
     time: timeAt(nowMs, site?.timeZone ?? 'UTC'),
@@ -58,6 +60,7 @@ export function deviceQuestion(
     traffic: { lastMinute: traffic.lastMinute, percentOfUsual: traffic.percentOfUsual },
     health,
     attestation,
+    ...(guard === undefined ? {} : { guard: { walls: [...guard.walls], missing: [...guard.missing] } }),
     ...(site?.zone === undefined || site.zone === null
       ? {}
       : { zone: site.zone.includes('.') ? site.zone : `${site.zone}.0` }),

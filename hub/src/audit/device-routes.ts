@@ -13,6 +13,7 @@ import { documentOf, recordReported } from '../registry/attributes.ts';
 import { recordModels, retriesFor } from '../model/device-models.ts';
 import { raiseAlert } from '../respond/alerts.ts';
 import { recordClockSkew } from '../respond/device-clock.ts';
+import { recordGuard } from '../respond/device-guard.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import { appendEntry } from './append.ts';
@@ -77,7 +78,7 @@ export function auditDeviceRoutes(
     { ...door.lets('bound'), bodyLimit: bodyBytes.report, schema: reportSchema },
     async (request) => {
       const { deviceId, connection } = door.bound(request);
-      const { counts, forkProof, attributes, models, clockSkewSeconds, desiredVersion } = request.body;
+      const { counts, forkProof, attributes, models, clockSkewSeconds, guard, desiredVersion } = request.body;
       const nowMs = clock();
       const proven = forkProof === undefined ? undefined : verifiedFork(forkProof);
       // A proof against this log is taken from everybody, and no policy of this hub may keep it out.
@@ -96,6 +97,7 @@ export function auditDeviceRoutes(
           const skew = { deviceId, skewSeconds: clockSkewSeconds, nowMs };
           await recordClockSkew(trx, skew, settings.alerts.maxClockSkewSeconds);
         }
+        if (guard !== undefined) await recordGuard(trx, { deviceId, guard, nowMs });
         if (proven !== undefined) {
           const subject = `log:${log.key.name}`;
           await appendEntry(trx, {

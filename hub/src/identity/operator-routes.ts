@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 import { type Fleet, quarantineDevice, releaseFromQuarantine, retireDevice } from '../respond/quarantine.ts';
+import { guardOf } from '../respond/device-guard.ts';
 import { replaceRootOfTrust, wipeDevice } from '../respond/wipe.ts';
 import { groupsOf } from '../registry/groups.ts';
 import { queryDevices } from '../registry/list.ts';
@@ -191,5 +192,6 @@ function viewOf(
     counts: row.counts === null ? null : JSON.parse(row.counts),
     models: models.map(deviceModelViewOf),
     clockSkewSeconds: row.clock_skew_seconds,
+    guard: guardOf(row) ?? null,
   };
 }

@@ -125,6 +125,8 @@ interface DeviceTable extends DeviceRow {
   readonly next_root_sha256: Generated<string | null>;
   /** How far its clock is ahead of the hub's, as it said last; null before. */
   readonly clock_skew_seconds: Generated<number | null>;
+  /** What it says of its guards, as JSON (wire/src/guard-report.ts); null before it did. */
+  readonly guard: Generated<string | null>;
 }
 
 /** All that the store has of a device itself. */
