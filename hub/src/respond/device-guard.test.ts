@@ -41,8 +41,10 @@ afterEach(async () => {
 const quiet: GuardReport = { walls: ['file-system'], missing: [], inferenceTimeouts: 0, protocolViolations: 0 };
 const say = (change: Partial<GuardReport>, nowMs = 1_000) =>
   database.write((trx) => recordGuard(trx, { deviceId: 'press-7', guard: { ...quiet, ...change }, nowMs }));
-const alerts = () =>
-  database.read.selectFrom('alert').select(['kind', 'severity', 'count']).orderBy('severity').execute();
+const alerts = async () => {
+  const rows = await database.read.selectFrom('alert').select(['kind', 'severity', 'count']).execute();
+  return rows.map((row) => ({ ...row }));
+};
 
 test('the walls of a device are kept as it said them last', async () => {
   await say({});
