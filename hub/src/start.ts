@@ -91,10 +91,10 @@ export async function startHub(
   );
   await weighCoverage(database, settings, clock());
   if (settings.alerts.policyGivesAllKeys) await weighBreadth(database, parts.access.policies.current(), clock());
-  await raiseKeyDoubles(database, clock());
+  await asHub(() => raiseKeyDoubles(database, clock()));
   // Whatever fell due while the hub was down, and what a kill left half done.
   await keeper.sweep().catch((error: unknown) => warn(error instanceof Error ? error.message : String(error)));
-  await raiseStoredDoubles(database, clock());
+  await asHub(() => raiseStoredDoubles(database, clock()));
   for (const [name, app] of [['device', device] as const, ['operator', operator] as const]) {
     await app.listen(settings[name]).catch((error: unknown) => {
       throw portError(name, settings[name], error);

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { createHash, ECDH } from 'node:crypto';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { parseBase64url, parseHex, toBase64url, toHex } from '@edgekeep/core/bytes';
 import { encodePem } from '@edgekeep/core/identity/pem';
+import { alertList } from '@edgekeep/wire/alert-api';
 import { z } from 'zod';
 import { assertRefused } from '../support/answer.ts';
 import { HubWorld } from '../support/hub-world.ts';
@@ -69,4 +71,16 @@ for (const form of ['compressed', 'hybrid'] as const) {
 test('the digest that a block names is the one of the canonical form', async () => {
   const { rootSha256 } = await world.device('twin-1');
   assert.equal(rootSha256, toHex(createHash('sha256').update(signingKey).digest()));
+});
+
+test('a hub that starts over a store with one key in two forms starts, and an alert names the holders', async () => {
+  await world.stop();
+  {
+    using store = new DatabaseSync(world.storeFile);
+    store.prepare('insert into key_double values (?, ?)').run('ab'.repeat(32), 'device twin-1, device twin-9');
+  }
+  await world.start();
+  const { alerts } = await world.operator.get('/v1/alerts?kind=keys-alike', alertList);
+  assert.equal(alerts.length, 1);
+  assert.match(alerts[0]?.title ?? '', /device twin-1, device twin-9/);
 });

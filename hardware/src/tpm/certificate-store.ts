@@ -57,9 +57,14 @@ function readAuthority(attributes: number, index: Entity): Entity | undefined {
   return undefined;
 }
 
-/** DER SEQUENCEs one after the other; stops at padding. */
-function splitCertificates(bytes: Uint8Array): Uint8Array[] {
+// TCG PC Client Implementation 1.21 section 7.4: a stored certificate of a full kind, then its length in two octets.
+const storedCertificate = [0x10, 0x01, 0x00] as const;
+
+/** DER SEQUENCEs one after the other; stops at padding, which STMicroelectronics writes as ff. Some firmware keeps a header from TPM 1.2 before them. */
+export function splitCertificates(stored: Uint8Array): Uint8Array[] {
   const certificates: Uint8Array[] = [];
+  const hasHeader = storedCertificate.every((octet, at) => stored[at] === octet);
+  const bytes = hasHeader ? stored.subarray(storedCertificate.length + 2) : stored;
   const reader = new ByteReader(bytes, 'certificate in NV');
   while (reader.remaining > 4) {
     const start = reader.offset;
