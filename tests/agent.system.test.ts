@@ -107,6 +107,16 @@ test('quarantine locks the model, ends the program, and release brings it back',
   assert.equal((await get(admin(device), weights)).status, 200);
 });
 
+test('a second agent on one state folder is refused with the process that has it, and the first goes on', async () => {
+  await using device = await TestAgent.prepare(world, 'press-15', { models });
+  await (await device.start()).next('ready');
+  const second = TestAgent.onState(world, 'press-15', device.stateFolder, { models });
+  const message = new RegExp(`process ${process.pid}, `);
+  await assert.rejects(second.start(), { code: 'state-in-use', message });
+  assert.equal((await get(admin(device), weights)).status, 200);
+  assert.deepEqual(await alertsOf(world, 'press-15'), []);
+});
+
 test('a quarantined device is refused when it comes back from a restart, and released later', async () => {
   await using device = await TestAgent.prepare(world, 'press-4', { models });
   await (await device.start()).next('ready');

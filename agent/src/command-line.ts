@@ -33,7 +33,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     const message = error instanceof Error ? error.message : String(error);
     process.stderr.write(`${JSON.stringify({ error: { code, message } })}\n`);
     const isInput =
-      error instanceof AgentError && (error.code === 'settings-invalid' || error.code === 'state-invalid');
+      error instanceof AgentError && ['settings-invalid', 'state-invalid', 'state-in-use'].includes(error.code);
     return isInput ? exitCodes.input : exitCodes.internal;
   }
 }

@@ -5,6 +5,7 @@ export const agentErrorCodes = [
   // what the agent starts from
   'settings-invalid',
   'state-invalid',
+  'state-in-use',
   'stage-refused',
   'measured-start-inconsistent',
   // the hub

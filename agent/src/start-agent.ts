@@ -45,6 +45,7 @@ import { assertReady, type Machine, thisMachine } from './readiness.ts';
 import { imaLogFile, openBootLog, openRootOfTrust } from './root-of-trust.ts';
 import type { AgentSettings, ModelSettings } from './settings.ts';
 import { openStateFolder, readIfThere, type StateFolder } from './state-folder.ts';
+import { StateLock } from './state-lock.ts';
 import type { AgentStatus } from './status.ts';
 import { KnownRoots } from './known-roots.ts';
 import { learnRoots } from './learn-roots.ts';
@@ -106,6 +107,8 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
   await using opening = new AsyncDisposableStack();
 
   const folder = await openStateFolder(settings);
+  // Before the root of trust is used or the boot log grows.
+  opening.use(await StateLock.take(folder.run));
   const pinned = await readPinned(settings, folder);
   const bootId = options.bootId ?? (await kernelBootId());
   const rootOfTrust = options.rootOfTrust ?? opening.use(await openRootOfTrust(settings, folder, bootId));
