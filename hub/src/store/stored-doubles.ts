@@ -6,7 +6,7 @@ import type { Database } from './database.ts';
 export async function raiseStoredDoubles(database: Database, nowMs: number): Promise<void> {
   const found = await database.read.selectFrom('value_double').selectAll().execute();
   if (found.length === 0) return;
-  await database.write(async (trx) => {
+  await database.writeAsHub(async (trx) => {
     for (const { kind, value, detail } of found) {
       await raiseAlert(trx, {
         kind: 'values-alike',
