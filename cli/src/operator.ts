@@ -52,7 +52,7 @@ export interface Operator {
   get<T>(path: string, schema: ZodType<T>): Promise<T>;
   send<T>(method: 'POST' | 'PUT' | 'DELETE', path: string, body: unknown, schema: ZodType<T>): Promise<T>;
   /** Streams bytes to the hub. */
-  upload<T>(path: string, source: Readable, schema: ZodType<T>): Promise<T>;
+  upload<T>(path: string, source: Readable, schema: ZodType<T>, headers?: Readonly<Record<string, string>>): Promise<T>;
   /** Streams lines of JSON to the hub. */
   sendLines<T>(path: string, source: Readable, schema: ZodType<T>): Promise<T>;
   /** The body as it came. */
@@ -82,8 +82,13 @@ async function readAccess(file: string): Promise<Access> {
 
 export async function operatorFromFile(file: string): Promise<Operator> {
   const access = await readAccess(file);
-  const ask = async (method: string, path: string, body: Body, contentType?: string): Promise<Uint8Array> => {
-    const response = await exchange(access, method, path, body, contentType);
+  const ask = async (
+    method: string,
+    path: string,
+    body: Body,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Uint8Array> => {
+    const response = await exchange(access, method, path, body, headers);
     const bytes = await readAnswer(access, response);
     const status = response.statusCode ?? 0;
     if (status === 202) throw approvalNeeded(bytes);
@@ -94,8 +99,9 @@ export async function operatorFromFile(file: string): Promise<Operator> {
   return {
     get: async (path, schema) => parse(await ask('GET', path, undefined), schema),
     send: async (method, path, body, schema) => parse(await ask(method, path, JSON.stringify(body)), schema),
-    upload: async (path, source, schema) => parse(await ask('PUT', path, source), schema),
-    sendLines: async (path, source, schema) => parse(await ask('POST', path, source, 'application/x-ndjson'), schema),
+    upload: async (path, source, schema, headers) => parse(await ask('PUT', path, source, headers), schema),
+    sendLines: async (path, source, schema) =>
+      parse(await ask('POST', path, source, { 'content-type': 'application/x-ndjson' }), schema),
     getBytes: async (path) => ask('GET', path, undefined),
   };
 }
@@ -116,10 +122,10 @@ async function exchange(
   method: string,
   path: string,
   body: Body,
-  streamType = 'application/octet-stream',
+  headers: Readonly<Record<string, string>>,
 ): Promise<IncomingMessage> {
   const url = new URL(path, access.url);
-  const contentType = typeof body === 'string' ? 'application/json' : streamType;
+  const contentType = typeof body === 'string' ? 'application/json' : 'application/octet-stream';
   return new Promise((resolve, reject) => {
     const outgoing = request(
       url,
@@ -132,6 +138,7 @@ async function exchange(
         headers: {
           authorization: `Bearer ${access.token}`,
           ...(body === undefined ? {} : { 'content-type': contentType }),
+          ...headers,
         },
       },
       resolve,
@@ -146,7 +153,14 @@ async function exchange(
       ),
     );
     if (body === undefined || typeof body === 'string') outgoing.end(body);
-    else body.on('error', (error) => outgoing.destroy(error)).pipe(outgoing);
+    else {
+      // What fails on this side is no fault of the way to the hub.
+      const failed = (error: Error) => {
+        reject(error);
+        outgoing.destroy();
+      };
+      body.on('error', failed).pipe(outgoing);
+    }
   });
 }
 

@@ -28,9 +28,14 @@ export function createDeviceListener(parts: HubParts): HttpServer {
   const app = createServer(parts.credential.tlsOptions(), settings.logLevel, 'device', {
     streams: streamLimits(settings),
     payerOf: (request) => door.payerOf(request),
+    claimOf: (request) => door.claimOf(request),
+    onRefused: (attempt) => parts.attempts.note({ listener: 'device', ...attempt }),
   });
   parts.credential.serve(app.server);
-  queueNewcomers(app.server, newcomerLimits, { hasRoom: (network) => parts.connections.hasRoom(network) });
+  queueNewcomers(app.server, newcomerLimits, {
+    admits: (address) => !parts.blocked.has(address),
+    hasRoom: (network) => parts.connections.hasRoom(network),
+  });
   app.server.on('secureConnection', (socket: TLSSocket) => admit(door, socket));
   // Before anything else, which takes time of its own.
   const roundTrips = new RoundTrips<DeviceConnection>();

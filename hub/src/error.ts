@@ -24,6 +24,7 @@ export const hubErrorCodes = {
   'workload-refused': 403,
   'not-found': 404,
   conflict: 409,
+  'upload-differs': 409,
   'identity-in-use': 409,
   'challenge-missing': 409,
   'witness-behind': 409,

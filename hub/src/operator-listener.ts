@@ -1,6 +1,8 @@
 // What people and programs reach: the routes of each subject on one listener that asks for API tokens.
 import type { Socket } from 'node:net';
+import type { FastifyRequest } from 'fastify';
 import { accessOperatorRoutes } from './access/operator-routes.ts';
+import { addressRoutes } from './address/routes.ts';
 import { approvalRoutes } from './people/approval-routes.ts';
 import { policyRoutes } from './access/policy-routes.ts';
 import { peopleRoutes } from './people/people-routes.ts';
@@ -43,6 +45,8 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
   const app = createServer({ ...parts.credential.tlsOptions(), requestCert: false }, settings.logLevel, 'operator', {
     streams: streamLimits(settings),
     payerOf: (request) => parts.admission.callerOf(request),
+    claimOf: (request) => actorOf(request),
+    onRefused: (attempt) => parts.attempts.note({ listener: 'operator', ...attempt }),
   });
   // A route that asks for a token pays when the token is known.
   app.addHook('onRequest', async (request, reply) => {
@@ -53,6 +57,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
   app.server.keepAliveTimeout = idleMilliseconds;
   const open = new ConnectionCount();
   queueNewcomers(app.server, newcomerLimits, {
+    admits: (address) => !parts.blocked.has(address),
     hasRoom: (network) => open.of(network) < settings.admission.operatorConnectionsMost,
   });
   app.server.on('secureConnection', (socket: Socket) => open.add(socket));
@@ -66,7 +71,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
   app.after(() => {
     const guarded = { database, clock, requireScope };
     const fleet = { ...guarded, connections, witnesses, watch };
-    healthRoutes(app, { database, metrics: parts.metrics, requireScope });
+    healthRoutes(app, { readiness: parts.readiness, metrics: parts.metrics, requireScope });
     hubRoutes(app, {
       database,
       keys,
@@ -86,6 +91,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     vendorRootRoutes(app, { ...guarded, settings, vendorRoots: parts.vendorRoots });
     siteRoutes(app, guarded);
     alertRoutes(app, guarded);
+    addressRoutes(app, { ...guarded, blocked: parts.blocked });
     platformKeyRoutes(app, parts.platformKeyRoll, requireScope);
     tokenOperatorRoutes(app, { ...guarded, platformKey });
     modelOperatorRoutes(app, { ...guarded, blobs: parts.blobs, platformKey });
@@ -105,4 +111,9 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     revocationOperatorRoutes(app, { ...fleet, warningDays, ownCertificates: parts.ownCertificates });
   });
   return app;
+}
+
+// Nobody before the token was looked at.
+function actorOf({ actor }: Partial<Pick<FastifyRequest, 'actor'>>): string | undefined {
+  return actor;
 }

@@ -23,6 +23,9 @@ import { RevocationStatus } from './authority/revocation-status.ts';
 import { LiveCredential } from './authority/server-credential.ts';
 import type { Clock } from './clock.ts';
 import { createMetrics, type Metrics } from './health/metrics.ts';
+import { Readiness } from './health/readiness.ts';
+import { Attempts } from './address/attempts.ts';
+import { BlockedAddresses } from './address/blocked-addresses.ts';
 import { Admission } from './http/admission.ts';
 import { DeviceDoor } from './http/device.ts';
 import { type RequireScope, requireScopeWith } from './http/operator.ts';
@@ -69,6 +72,9 @@ export interface HubParts {
   readonly receipts: Receipts;
   readonly blobs: Blobs;
   readonly metrics: Metrics;
+  readonly readiness: Readiness;
+  readonly blocked: BlockedAddresses;
+  readonly attempts: Attempts;
   readonly admission: Admission;
   readonly door: DeviceDoor;
   readonly requireScope: RequireScope;
@@ -143,9 +149,11 @@ export async function openParts(
   const access = { database, policies, connections, traffic, countries, decisions };
   const gate = new AccessGate(access);
   const rechecks = opened.use(new AccessRechecks(gate, clock, settings.access.recheckSeconds));
+  const blocked = await BlockedAddresses.open(database, clock);
   const news = async (): Promise<void> => {
     await countries.reload();
     await vendorRoots.reload();
+    await blocked.reload();
     if (await policies.reload()) rechecks.soon();
   };
   const { pollMilliseconds } = settings.revocation;
@@ -167,6 +175,11 @@ export async function openParts(
   const metrics = createMetrics(connections, log, database);
   registerExpiryMetric(metrics.registry, ownCertificates, clock);
   registerVendorRootMetric(metrics.registry, vendorRoots, clock);
+  const attempts = opened.use(
+    new Attempts(database, clock, settings.admission.refusalsForAlert, (listener, code) =>
+      metrics.countRefused(listener, code),
+    ),
+  );
   const closing = opened.move();
   return {
     settings,
@@ -189,9 +202,12 @@ export async function openParts(
     receipts: new Receipts(database, log, witnesses),
     blobs: new Blobs(join(folder, 'blobs')),
     metrics,
+    readiness: new Readiness({ database, log, folder }),
     twoPeople: new TwoPeople(database, settings.access, clock, approvedRequests),
     access,
     gate,
+    blocked,
+    attempts,
     admission,
     door: new DeviceDoor(connections, authorities, clock, traffic, admission, settings),
     requireScope: requireScopeWith(database, clock, approvedRequests, gate, admission),

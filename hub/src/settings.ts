@@ -122,6 +122,8 @@ export const hubSettingsSchema = z.strictObject({
       addressRequestsPerSecondMost: z.number().min(0.1).max(100_000).default(100),
       /** Connections from one address to the operator listener. */
       operatorConnectionsMost: z.int().min(1).max(1_000_000).default(256),
+      /** How many refused attempts of one network within a minute raise an alert; 0 raises none. */
+      refusalsForAlert: z.int().min(0).max(1_000_000).default(100),
       /** How long a streamed upload or import may bring next to nothing before it is cut, in seconds. */
       uploadIdleSeconds: z.int().min(1).max(3_600).default(30),
       /** What next to nothing is: bytes per second on average over that time. */

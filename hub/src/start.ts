@@ -68,7 +68,8 @@ export async function startHub(
   const devicePort = () => addressOf(device).port;
   const operator = opened.adopt(await createOperatorListener(parts, devicePort), (app) => app.close());
   for (const [name, app] of [['device', device] as const, ['operator', operator] as const]) {
-    endConnectionsOnClose(app);
+    const open = endConnectionsOnClose(app);
+    parts.blocked.onChange(() => open.end((address) => parts.blocked.has(address)));
     app.addHook('onResponse', async (request, reply) => {
       const route = request.routeOptions.url ?? 'none';
       parts.metrics.observeRequest(name, route, reply.statusCode, reply.elapsedTime / 1_000);

@@ -38,6 +38,9 @@ for (const part of ['store', 'log'] as const) {
         assert.equal((await world.device('software')).leases.length, before, 'a lease was kept that nobody got');
         await assert.rejects(world.enrolmentToken(), { code: 'store-failed' });
       }
+      const notReady = await world.askOperator('GET', '/readyz');
+      assert.equal(notReady.status, 503);
+      assert.match(Buffer.from(notReady.body).toString(), part === 'log' ? /"(log|disk)"/ : /"(disk|store)"/);
       // What needs no room is still answered.
       assert.equal((await world.askOperator('GET', '/healthz')).status, 200);
 

@@ -10,6 +10,7 @@ export const alertKinds = [
   'certificate-expiring',
   'log-fork',
   'keys-alike',
+  'refused-attempts',
   'release-refused-by-devices',
   'device-clock',
   'guard-ended',

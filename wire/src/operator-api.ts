@@ -249,6 +249,9 @@ export const modelView = z.object({
   files: z.array(modelFile),
 });
 export type ModelView = z.infer<typeof modelView>;
+/** How much of a file that is being sent the hub has; 0 for none. */
+export const uploadState = z.object({ offset: z.number() });
+export const uploadedFile = z.object({ path: z.string(), sealedSize: z.number(), sealedSha256: sha256Hex });
 export const modelList = z.object({ models: z.array(modelView) });
 
 export const referenceValuesOrder = z.strictObject({

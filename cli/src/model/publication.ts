@@ -3,23 +3,22 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
-import { Readable } from 'node:stream';
 import { toBase64url, toHex } from '@edgekeep/core/bytes';
 import { type GuardSettings, guardSettingsSchema } from '@edgekeep/core/model/guard-settings';
 import { encodeManifest, manifestDigest, manifestPath, type ModelManifest } from '@edgekeep/core/model/manifest';
-import { sealFile } from '@edgekeep/core/model/sealed-file';
 import { signModel } from '@edgekeep/core/model/signature/sign';
 import { parseValue } from '@edgekeep/core/json';
 import type { Signer } from '@edgekeep/core/signer';
 import { listModelFiles } from '@edgekeep/wire/model-files';
 import { type ModelView, modelView } from '@edgekeep/wire/operator-api';
-import { z } from 'zod';
 import { UsageError } from '../command.ts';
 import type { Operator } from '../operator.ts';
 import { keyProcessOptions, programFile } from '../program.ts';
+import { openScratch } from './scratch.ts';
+import { type ProgressOutput, TransferProgress } from './transfer-progress.ts';
+import { uploadFile } from './upload.ts';
 
 type Role = ModelManifest['files'][number]['role'];
 
@@ -27,7 +26,7 @@ const mediaTypes: Readonly<Record<string, string>> = {
   '.onnx': 'application/onnx',
   '.ort': 'application/x-onnxruntime',
 };
-const segmentRandom = (length: number): Uint8Array => randomBytes(length);
+const silent: ProgressOutput = { isTerminal: false, write: () => {} };
 
 export interface PublicationOrder {
   /** A file, or a folder whose files all belong to the model. */
@@ -42,6 +41,8 @@ export interface PublicationOrder {
   readonly withoutOrt?: boolean | undefined;
   /** Told what is being done, for people. */
   readonly progress: (step: string) => void;
+  /** Where it is shown how far each file is; left out: nowhere. */
+  readonly output?: ProgressOutput | undefined;
 }
 
 interface SourceFile {
@@ -52,10 +53,10 @@ interface SourceFile {
 
 /** Publishes and returns the release as the hub now shows it. */
 export async function publishModel(operator: Operator, order: PublicationOrder): Promise<ModelView> {
-  const scratch = await mkdtemp(join(tmpdir(), 'edgekeep-publish-'));
+  using scratch = openScratch('edgekeep-publish');
   const modelKey = randomBytes(32);
   try {
-    const sources = await collect(order, scratch);
+    const sources = await collect(order, scratch.folder);
     const files = await Promise.all(sources.map(describe));
     const { name, version, guard } = order;
     const manifest = encodeManifest({
@@ -69,27 +70,18 @@ export async function publishModel(operator: Operator, order: PublicationOrder):
     const signature = await signRelease(order, manifest, files);
     const body = { manifest: toBase64url(manifest), signature, modelKey: toBase64url(modelKey) };
     await operator.send('POST', '/v1/models', body, modelView);
-    const binding = { manifestDigest: manifestDigest(manifest) };
+    const release = `/v1/models/${name}/${version}`;
     for (const { path, file } of sources) {
       order.progress(`sealing and sending ${path}`);
-      const sealed = sealFile(createReadStream(file), modelKey, { ...binding, path }, { randomBytes: segmentRandom });
-      const target = `/v1/models/${name}/${version}/files/${path.split('/').map(encodeURIComponent).join('/')}`;
-      await operator.upload(
-        target,
-        Readable.from(copies(sealed), { objectMode: false }),
-        z.object({ path: z.string() }),
-      );
+      const binding = { manifestDigest: manifestDigest(manifest), path };
+      const size = files.find((each) => each.path === path)?.size ?? 0;
+      const progress = new TransferProgress(order.output ?? silent, path, size);
+      await uploadFile(operator, { file, modelKey, binding, release, progress }).finally(() => progress.end());
     }
     return await operator.send('POST', `/v1/models/${name}/${version}/publish`, {}, modelView);
   } finally {
     modelKey.fill(0);
-    await rm(scratch, { recursive: true, force: true });
   }
-}
-
-// The sealer reuses its buffer for the next segment; a stream may still hold the last one.
-async function* copies(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) yield Uint8Array.from(chunk);
 }
 
 /** Reads guard settings written by the publisher (spec/guard.md). */

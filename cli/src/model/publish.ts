@@ -2,6 +2,7 @@
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { readSigner } from './key-files.ts';
+import { progressOutput } from './transfer-progress.ts';
 import { publishModel, readGuardSettings } from './publication.ts';
 
 export const command: Command = {
@@ -44,6 +45,7 @@ ${operatorHelp}
       guard: guardFile === undefined ? undefined : await readGuardSettings(guardFile),
       withoutOrt: args.flag('no-ort'),
       progress: (step) => process.stderr.write(`${step}\n`),
+      output: progressOutput,
     });
     const size = release.files.reduce((total, file) => total + file.sealedSize, 0);
     return {

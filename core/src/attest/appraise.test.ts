@@ -142,3 +142,14 @@ test('the cache never holds more logs than its limit, and drops the one unused f
   assert.equal(logCache.entries.size, 2);
   assert.equal(logCache.size, 2 * eventLog.length + 3);
 });
+
+test('a log is not read before signature, signer and freshness are right', () => {
+  // Reading it would throw.
+  const unreadable = { ...input.evidence, eventLog: Uint8Array.of(1, 2, 3) };
+  const codesOf = (changed: Partial<AppraisalInput>) =>
+    appraiseEvidence({ ...input, evidence: unreadable, ...changed }).reasons.map(({ code }) => code);
+  const stranger = testAttester(fixedKey(2)).key;
+  assert.deepEqual(codesOf({ key: stranger }), ['signature-invalid']);
+  assert.deepEqual(codesOf({ expectedQualifyingData: new Uint8Array(32).fill(2) }), ['qualifying-data-mismatch']);
+  assert.throws(() => codesOf({}), CoreError);
+});

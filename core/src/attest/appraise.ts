@@ -16,7 +16,7 @@ import {
 } from './evidence.ts';
 import { imaPcrValues, parseImaLog } from './ima-log.ts';
 import type { ImaLogState } from './ima-log-state.ts';
-import { type LogCache, replayCached } from './log-cache.ts';
+import { type LogCache, openLog } from './log-cache.ts';
 import { type AttestationKey, type BootCounters, verifyQuote } from './quote.ts';
 import type { Reason, ReasonCode } from './reason.ts';
 import { assertConstrains, IMA_PCR, type ReferenceValues } from './reference-values.ts';
@@ -70,8 +70,10 @@ export interface Appraisal {
 export function appraiseEvidence(input: AppraisalInput): Appraisal {
   const { evidence, pcrSelection } = input;
   for (const set of input.referenceValues) assertConstrains(set, pcrSelection);
-  const { replayed, keep } = replayCached(evidence.eventLog, input.logCache);
-  const signed = verifySigned(input, replayed);
+  const log = openLog(evidence.eventLog, input.logCache);
+  const early = log.isKnown && !hasImaLog(evidence) ? undefined : refusedUnread(input);
+  const { replayed, keep } = early === undefined ? log.replay() : { replayed: nothingReplayed, keep: () => {} };
+  const signed = early ?? verifySigned(input, replayed);
   if (signed.reasons.length === 0) keep();
   const common = {
     tier: input.tier,
@@ -89,6 +91,23 @@ export function appraiseEvidence(input: AppraisalInput): Appraisal {
     return { ...appraiseLayers(input, replayed, layers), dice: facts, ...common };
   }
   return { ...appraiseBoot(input, replayed), ...common };
+}
+
+// Logs are megabytes that anybody can send: unless they were read before, signature, signer and freshness come first, and where those are wrong the
+// logs are not read at all.
+function refusedUnread(input: AppraisalInput): SignedFacts | undefined {
+  const { evidence } = input;
+  const unread = evidence.kind === 'tpm' ? { ...evidence, imaLog: undefined } : evidence;
+  const signed = verifySigned({ ...input, evidence: unread }, nothingReplayed);
+  // What only the logs can explain.
+  const reasons = signed.reasons.filter(({ code }) => code !== 'pcr-digest-mismatch');
+  return reasons.length === 0 ? undefined : { ...signed, reasons };
+}
+
+const nothingReplayed: ReplayedLog = { bank: 'sha256', values: new Map(), events: [] };
+
+function hasImaLog(evidence: Evidence): boolean {
+  return evidence.kind === 'tpm' && evidence.imaLog !== undefined;
 }
 
 interface SignedFacts {

@@ -19,22 +19,33 @@ export function createLogCache(limitEntries: number): LogCache {
   return { entriesMax: limitEntries, entries: new Map(), size: 0 };
 }
 
-/** A log replayed in its sha256 bank, with the function that keeps it; call that only after a signature covered the replayed values. */
-export function replayCached(
-  bytes: Uint8Array,
-  cache: LogCache | undefined,
-): { readonly replayed: ReplayedLog; readonly keep: () => void } {
-  if (cache === undefined) return { replayed: replayEventLog(parseEventLog(bytes), 'sha256'), keep: () => {} };
+export interface OpenedLog {
+  /** Whether it was replayed before: then nothing of it is read again. */
+  readonly isKnown: boolean;
+  /** Reads and replays the log in its sha256 bank, with the function that keeps it; call that only after a signature covered the replayed values. */
+  replay(): { readonly replayed: ReplayedLog; readonly keep: () => void };
+}
+
+export function openLog(bytes: Uint8Array, cache: LogCache | undefined): OpenedLog {
+  const none = () => {};
+  if (cache === undefined) {
+    return { isKnown: false, replay: () => ({ replayed: replayEventLog(parseEventLog(bytes), 'sha256'), keep: none }) };
+  }
   const digest = toHex(createHash('sha256').update(bytes).digest());
   const hit = cache.entries.get(digest);
   if (hit !== undefined) {
     cache.entries.delete(digest);
     cache.entries.set(digest, hit);
-    return { replayed: hit.replayed, keep: () => {} };
+    return { isKnown: true, replay: () => ({ replayed: hit.replayed, keep: none }) };
   }
-  // A copy, because the log is a view into a larger message that the cache must not keep alive.
-  const replayed = replayEventLog(parseEventLog(Uint8Array.from(bytes)), 'sha256');
-  return { replayed, keep: () => keep(cache, digest, { replayed, size: bytes.length }) };
+  return {
+    isKnown: false,
+    replay() {
+      // A copy, because the log is a view into a larger message that the cache must not keep alive.
+      const replayed = replayEventLog(parseEventLog(Uint8Array.from(bytes)), 'sha256');
+      return { replayed, keep: () => keep(cache, digest, { replayed, size: bytes.length }) };
+    },
+  };
 }
 
 function keep(cache: LogCache, digest: string, entry: { readonly replayed: ReplayedLog; readonly size: number }): void {

@@ -4,6 +4,7 @@ import { policyView } from '@edgekeep/wire/operator-api';
 import * as api from '@edgekeep/wire/policy-api';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { HubError } from '../error.ts';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import type { Reason } from '../error.ts';
@@ -56,12 +57,20 @@ export function policyRoutes(
       return apply(request, { text: row.text, tests: testsOf(row), meaning: row.meaning, expectVersion });
     },
   );
+  // It asks about the whole fleet.
+  let simulating = false;
   app.post(
     '/v1/policy/simulate',
     { ...write, bodyLimit: bodyBytes.draft, schema: { body: api.simulateOrder, response: { 200: api.simulation } } },
     async ({ body }) => {
       using draft = loadDraftOrThrow(body.text, 'any-action');
-      return await simulate(parts, gate, draft, { ...body, nowMs: clock() });
+      if (simulating) throw new HubError('rate-limited', 'a simulation is running: try again when it has ended');
+      simulating = true;
+      try {
+        return await simulate(parts, gate, draft, { ...body, nowMs: clock() });
+      } finally {
+        simulating = false;
+      }
     },
   );
   app.get(

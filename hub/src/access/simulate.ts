@@ -10,6 +10,7 @@ import type { Kysely } from 'kysely';
 import type { DeviceRecord, Tables } from '../store/schema.ts';
 import { groupsOfModel } from '../model/groups-of-model.ts';
 import { findCaller } from '../people/api-token.ts';
+import { Pause } from '../pause.ts';
 import { deviceQuestion } from './context.ts';
 import { type DeviceFacts, factsOf } from './facts.ts';
 import type { AccessGate, GateParts } from './gate.ts';
@@ -22,8 +23,10 @@ export interface SimulationOrder {
   readonly nowMs: number;
 }
 
-// Devices are asked about in pages that one statement can hold; between two of them requests are served.
+// Devices are asked about in pages that one statement can hold.
 const pageMost = 500;
+// So long it asks without a pause; then others have their turn.
+const sliceMs = 5;
 // Models are asked about one by one; a hub has some.
 const modelsMost = 20;
 
@@ -38,17 +41,19 @@ export async function simulate(
   // A copy of its own: the one in force may be replaced meanwhile.
   using current = loadOrThrow(text, `policy ${version}`, meaning);
   const errors = new Errors();
+  const pause = new Pause(sliceMs);
   const replayed = new Trial(current, draft, order.names, errors);
   for await (const rows of parts.decisions.newest(order.last)) {
     for (const { principal, question } of rows) {
       const parsed = questionSchema.safeParse(JSON.parse(question));
       if (parsed.success) replayed.ask(principal, parsed.data);
+      await pause.due();
     }
   }
   const fleet = new Trial(current, draft, order.names, errors);
   const counts = { principals: 0, withoutAddress: 0 };
   if (order.fleet) {
-    await askDevices(parts, gate, fleet, { draft, current, nowMs: order.nowMs }, counts);
+    await askDevices(parts, gate, fleet, { draft, current, nowMs: order.nowMs, pause }, counts);
     await askOperators(parts, gate, fleet, order.nowMs, counts);
   }
   return {
@@ -64,6 +69,7 @@ interface Compared {
   readonly draft: Policy;
   readonly current: Policy;
   readonly nowMs: number;
+  readonly pause: Pause;
 }
 
 interface Counts {
@@ -75,7 +81,7 @@ async function askDevices(
   parts: GateParts,
   gate: AccessGate,
   trial: Trial,
-  { draft, current, nowMs }: Compared,
+  { draft, current, nowMs, pause }: Compared,
   counts: Counts,
 ): Promise<void> {
   const { read } = parts.database;
@@ -112,8 +118,8 @@ async function askDevices(
         if (asksAddress) continue;
       }
       askDevice(gate, trial, own, address ?? { remoteAddress: '0.0.0.0' }, resources, nowMs);
+      await pause.due();
     }
-    await new Promise<void>((resolve) => setImmediate(resolve));
   }
 }
 

@@ -67,6 +67,7 @@ export class AuditLog implements AsyncDisposable {
   #head: Head;
   #waiters: Waiter[] = [];
   #awake = false;
+  #failure: HubError | undefined;
   #stopped = false;
   /** Steps run one after another: integration, and publishing of cosigned checkpoints. */
   #steps: Promise<void> = Promise.resolve();
@@ -98,6 +99,11 @@ export class AuditLog implements AsyncDisposable {
 
   get size(): number {
     return this.#head.edge.size;
+  }
+
+  /** Why committed entries do not enter the log; undefined while they do. */
+  get failure(): HubError | undefined {
+    return this.#failure;
   }
 
   /** Says that entries were committed. Entries that come while a batch is written share the next one. */
@@ -169,11 +175,13 @@ export class AuditLog implements AsyncDisposable {
       while (this.size < target && !this.#stopped) {
         await this.#advance(Math.min(target, this.size + batchEntriesMax));
       }
+      this.#failure = undefined;
     } catch (cause) {
       const error =
         cause instanceof HubError
           ? cause
           : new HubError('store-failed', 'the audit log could not be written', { cause });
+      this.#failure = error;
       this.#reject(error);
       throw error;
     }

@@ -15,6 +15,8 @@ import { encodeEstBody, parseBasic, parseEstBody } from './est-body.ts';
 import { enrolWithToken, type EstParts, reenrol } from './est.ts';
 
 const at = '/.well-known/est';
+// Text of a stranger, which goes to logs.
+const claimCharactersMost = 63;
 const requestType = 'application/pkcs10';
 // Base64 adds a third, line ends a little.
 const bodyLimit = Math.ceil(certificateRequestLengthMax * 1.4);
@@ -43,6 +45,7 @@ export function estRoutes(
   app.post(`${at}/simpleenroll`, { ...door.lets('anyone'), bodyLimit }, async (request, reply) => {
     const connection = door.anyone(request);
     const basic = parseBasic(request.headers.authorization);
+    connection.claimed = basic?.user.slice(0, claimCharactersMost);
     if (basic === undefined) {
       // RFC 7030 section 3.3.2: a client may prove itself by the certificate it has.
       if (connection.certificate === undefined) throw unauthenticated(reply);

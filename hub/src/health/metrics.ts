@@ -9,6 +9,7 @@ import type { Database } from '../store/database.ts';
 export interface Metrics {
   readonly registry: Registry;
   countRelease(outcome: string): void;
+  countRefused(listener: string, code: string): void;
   observeRequest(listener: string, route: string, status: number, seconds: number): void;
 }
 
@@ -20,6 +21,12 @@ export function createMetrics(connections: Connections, log: AuditLog, database:
     name: 'edgekeep_key_releases_total',
     help: 'Key releases asked for, by outcome (released, or the error code of the refusal).',
     labelNames: ['outcome'],
+    registers,
+  });
+  const refused = new Counter({
+    name: 'edgekeep_refused_total',
+    help: 'Requests refused for want of a right, a proof or a budget (401, 403, 413, 429), by listener and code.',
+    labelNames: ['listener', 'code'],
     registers,
   });
   const requests = new Histogram({
@@ -46,6 +53,7 @@ export function createMetrics(connections: Connections, log: AuditLog, database:
   return {
     registry,
     countRelease: (outcome) => releases.inc({ outcome }),
+    countRefused: (listener, code) => refused.inc({ listener, code }),
     observeRequest: (listener, route, status, seconds) => requests.observe({ listener, route, status }, seconds),
   };
 }

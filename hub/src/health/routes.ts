@@ -2,20 +2,25 @@
 import { z } from 'zod';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { Database } from '../store/database.ts';
 import type { Metrics } from './metrics.ts';
+import type { Readiness } from './readiness.ts';
 
 const health = z.object({ status: z.string() });
+const readiness = z.object({
+  status: z.string(),
+  failing: z.array(z.object({ resource: z.string(), message: z.string() })),
+});
 
 export function healthRoutes(
   app: HttpServer,
-  parts: { database: Database; metrics: Metrics; requireScope: RequireScope },
+  parts: { readiness: Readiness; metrics: Metrics; requireScope: RequireScope },
 ): void {
   app.get('/healthz', { schema: { response: { 200: health } } }, async () => ({ status: 'alive' }));
 
-  app.get('/readyz', { schema: { response: { 200: health } } }, async () => {
-    await parts.database.read.selectFrom('policy').select('version').limit(1).execute();
-    return { status: 'ready' };
+  app.get('/readyz', { schema: { response: { 200: readiness, 503: readiness } } }, async (_request, reply) => {
+    const failing = await parts.readiness.failing();
+    if (failing.length === 0) return { status: 'ready', failing: [] };
+    return reply.status(503).send({ status: 'not-ready', failing: [...failing] });
   });
 
   app.get('/metrics', parts.requireScope('metrics:read'), async (_request, reply) =>

@@ -80,6 +80,12 @@ export class DeviceDoor {
     return this.#payerOf(this.#connected(request));
   }
 
+  /** Which device a request says it comes from; nothing of it is proven. */
+  claimOf(request: FastifyRequest): string | undefined {
+    const connection = this.connectionOf(request);
+    return connection?.certificate?.deviceId ?? connection?.workload?.spiffeId ?? connection?.claimed;
+  }
+
   /** What a route on this listener says of itself; the handler asks again, because a body takes its time. */
   lets(who: keyof typeof whoMayAsk): Guarded {
     return { config: { who: whoMayAsk[who] }, onRequest: async (request) => void this[who](request) };

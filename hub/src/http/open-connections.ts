@@ -3,8 +3,13 @@
 import type { Server, Socket } from 'node:net';
 import type { HttpServer } from './server.ts';
 
+export interface OpenConnections {
+  /** Ends the connections of these addresses. */
+  end(isMeant: (address: string) => boolean): void;
+}
+
 /** Call it when everything else that looks at new connections is in place, and before the server listens. */
-export function endConnectionsOnClose(app: Pick<HttpServer, 'addHook'> & { readonly server: Server }): void {
+export function endConnectionsOnClose(app: Pick<HttpServer, 'addHook'> & { readonly server: Server }): OpenConnections {
   const open = new Set<Socket>();
   let closing = false;
   app.server.on('connection', (socket: Socket) => {
@@ -16,4 +21,9 @@ export function endConnectionsOnClose(app: Pick<HttpServer, 'addHook'> & { reado
     closing = true;
     for (const socket of open) socket.destroy();
   });
+  return {
+    end(isMeant) {
+      for (const socket of open) if (isMeant(socket.remoteAddress ?? '')) socket.destroy();
+    },
+  };
 }

@@ -25,10 +25,15 @@ const headersMilliseconds = 10_000;
 // A peer that vanished without a word is found by TCP's own probes, the first after this much silence.
 const probeAfterMilliseconds = 60_000;
 
+// No right, no proof, too much: what an attacker's attempts end in.
+const refusedStatuses: ReadonlySet<number> = new Set([401, 403, 413, 429]);
+
 // For servers of tests.
 const withoutLimits: ServerParts = {
   streams: { idleSeconds: 30, bytesPerSecondLeast: 1_024 },
   payerOf: ({ ip }) => ({ class: anybody, key: ip }),
+  claimOf: () => undefined,
+  onRefused: () => {},
 };
 const plenty = 2 ** 40;
 const anybody = new PayerClass(
@@ -44,13 +49,17 @@ export interface ServerParts {
   readonly streams: StreamLimits;
   /** Who pays for a request, as far as its connection says. */
   readonly payerOf: (request: FastifyRequest) => Payer;
+  /** Whom a request claims to come from, where it says so. */
+  readonly claimOf: (request: FastifyRequest) => string | undefined;
+  /** Told of each attempt that was refused. */
+  readonly onRefused: (attempt: { address: string; claimed: string | undefined; code: string }) => void;
 }
 
 export function createServer(tls: TlsOptions, logLevel: string, name: string, parts: ServerParts = withoutLimits) {
   const bodies = new BodyWatch(parts.streams);
   const refusals = new Refusals();
   const answer = (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
-    answerWith(refusals, error, request, reply);
+    answerWith(parts, refusals, error, request, reply);
   const app = fastify({
     https: {
       ...tls,
@@ -91,10 +100,20 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string, pa
   return app.withTypeProvider<ZodTypeProvider>();
 }
 
-function answerWith(refusals: Refusals, error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+function answerWith(
+  parts: ServerParts,
+  refusals: Refusals,
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
   const answer = request.server.server.listening ? asHubError(error) : stopping(error);
   // Never the request's headers or body: they carry tokens, keys and nonces.
-  const line = { code: answer.code, method: request.method, route: request.routeOptions.url, status: answer.status };
+  const { code, status } = answer;
+  const claimed = parts.claimOf(request);
+  const from = { address: request.ip, ...(claimed === undefined ? {} : { claimed }) };
+  const line = { code, method: request.method, route: request.routeOptions.url, status, ...from };
+  if (refusedStatuses.has(status)) parts.onRefused({ address: request.ip, claimed, code });
   if (answer.status >= 500 && answer.code !== 'hub-stopping')
     request.log.error({ ...line, error: describe(error) }, answer.message);
   else request.log.info(line, answer.message);

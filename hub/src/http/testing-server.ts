@@ -26,6 +26,8 @@ export async function openTestingListener(
   const app = createServer(tls, 'silent', 'test', {
     streams: { idleSeconds: 1, bytesPerSecondLeast: 1_000 },
     payerOf: () => ({ class: payers, key: 'the payer' }),
+    claimOf: () => undefined,
+    onRefused: () => {},
   });
   routes(app);
   await app.listen({ host: '127.0.0.1', port: 0 });

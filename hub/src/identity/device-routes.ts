@@ -27,6 +27,7 @@ export function identityDeviceRoutes(
     },
     async (request) => {
       const connection = door.anyone(request);
+      connection.claimed = request.body.deviceId;
       const nowMs = clock();
       const { pending, credential } = await startEnrolment(parts, {
         ...request.body,

@@ -44,7 +44,7 @@ export function deviceOperatorRoutes(
     { ...requireScope('devices:read'), schema: { querystring: page, response: { 200: api.deviceList } } },
     async ({ query }) => {
       const { filter, sort, after, limit } = query;
-      const found = await queryDevices(database.read, { filter, sort, after, limit, nowMs: clock() });
+      const found = await queryDevices(database.readApart, { filter, sort, after, limit, nowMs: clock() });
       const ids = found.devices.map(({ id }) => id);
       const tags = await tagsOf(database.read, ids);
       const online = await onlineAmong(database.read, ids, clock());

@@ -33,6 +33,7 @@ export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
     async (request) => {
       const connection = door.anyone(request);
       // Nothing is looked up yet: a stranger learns neither which devices exist nor how they stand.
+      connection.claimed = request.body.deviceId;
       recovering.set(connection, request.body.deviceId);
       const nonce = openChallenge(connection, clock(), settings.challengeSeconds);
       return { nonce: toBase64url(nonce), pcrs: settings.pcrs, expiresInSeconds: settings.challengeSeconds };

@@ -1,51 +1,59 @@
 // Sealed files on disk, by content: `blobs/<first two hex digits>/<SHA-256>`. What is here is ciphertext; a file appears under its name
 // only when it is whole, checked and on disk.
-import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { addAbortSignal, type Readable } from 'node:stream';
 import { orIfMissing } from '@edgekeep/core/missing-file';
 import { HubError } from '../error.ts';
+import { type Beginning, Incoming } from './incoming.ts';
 
 export class Blobs {
   readonly #folder: string;
 
+  /** Files that are being sent. */
+  readonly incoming: Incoming;
+
   constructor(folder: string) {
     this.#folder = folder;
+    this.incoming = new Incoming(join(folder, 'incoming'));
   }
 
-  /** Stores a stream of at most `sizeMost` bytes; resolves once it is durable. */
-  async put(source: Readable, sizeMost: number): Promise<{ readonly sha256: string; readonly size: number }> {
-    const temporary = join(this.#folder, 'incoming', randomUUID());
-    await mkdir(dirname(temporary), { recursive: true });
+  /**
+   * Stores a stream of at most `sizeMost` bytes; resolves once it is durable. When the stream breaks off, what came of an `upload` stays, and a
+   * later call goes on behind `beginning`.
+   */
+  async put(
+    source: Readable,
+    sizeMost: number,
+    upload?: { readonly name: string; readonly beginning: Beginning | undefined },
+  ): Promise<{ readonly sha256: string; readonly size: number }> {
+    using place = await (upload === undefined
+      ? this.incoming.anew()
+      : this.incoming.open(upload.name, upload.beginning));
+    const { hash } = place;
+    let size = place.offset;
+    const file = await open(place.path, 'a', 0o600);
     try {
-      const hash = createHash('sha256');
-      let size = 0;
-      await pipeline(
-        source,
-        async function* count(chunks: AsyncIterable<Uint8Array>) {
-          for await (const chunk of chunks) {
-            size += chunk.length;
-            if (size > sizeMost)
-              throw new HubError('payload-too-large', `more than the ${sizeMost} bytes this file may have`);
-            hash.update(chunk);
-            yield chunk;
-          }
-        },
-        createWriteStream(temporary, { mode: 0o600, flush: true }),
-      );
-      const sha256 = hash.digest('hex');
-      const path = this.#path(sha256);
-      await mkdir(dirname(path), { recursive: true });
-      await rename(temporary, path);
-      await syncFolder(dirname(path));
-      return { sha256, size };
-    } catch (error) {
-      await rm(temporary, { force: true });
-      throw error;
+      addAbortSignal(place.signal, source);
+      for await (const chunk of source) {
+        if (!(chunk instanceof Uint8Array)) throw new TypeError('a file is sent as bytes');
+        size += chunk.length;
+        if (size > sizeMost)
+          throw new HubError('payload-too-large', `more than the ${sizeMost} bytes this file may have`);
+        hash.update(chunk);
+        await file.appendFile(chunk);
+      }
+      await file.sync();
+    } finally {
+      await file.close();
     }
+    const sha256 = hash.digest('hex');
+    const path = this.#path(sha256);
+    await mkdir(dirname(path), { recursive: true });
+    await rename(place.path, path);
+    await syncFolder(dirname(path));
+    return { sha256, size };
   }
 
   /** Bytes `start` to `end` (inclusive) of a stored file. */

@@ -2,8 +2,10 @@
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { assignedGroups, assignOrder, modelDevices, modelDevicesQuery } from '@edgekeep/wire/model-api';
 import * as api from '@edgekeep/wire/operator-api';
+import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
+import { HubError } from '../error.ts';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';
@@ -12,12 +14,14 @@ import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../store/database.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Blobs } from './blobs.ts';
+import type { Beginning } from './incoming.ts';
 import { deviceModelViewOf } from './device-model-view.ts';
 import { devicesOfModel } from './devices-of-model.ts';
 import { assignModel, groupsOfModel } from './groups-of-model.ts';
 import { listPublishers, trustPublisher } from './publishers.ts';
 import {
   addReleaseFile,
+  uploadName,
   createRelease,
   listReleases,
   publishRelease,
@@ -118,6 +122,14 @@ export function modelOperatorRoutes(
     },
   );
 
+  app.get(
+    '/v1/models/:name/:version/uploads/*',
+    { ...requireScope('models:publish'), schema: { params: releaseFile, response: { 200: api.uploadState } } },
+    async ({ params: { '*': path, ...params } }) => ({
+      offset: await blobs.incoming.offsetOf(uploadName({ ...params, path })),
+    }),
+  );
+
   app.register(async (scope) => {
     // Sealed files are streamed to disk, never parsed or held in memory.
     scope.removeAllContentTypeParsers();
@@ -132,7 +144,12 @@ export function modelOperatorRoutes(
       async (request) => {
         const params = releaseFile.parse(request.params);
         const source = request.body instanceof Readable ? request.body : Readable.from([]);
-        const stored = await addReleaseFile(database, blobs, { ...params, path: params['*'], source });
+        const stored = await addReleaseFile(database, blobs, {
+          ...params,
+          path: params['*'],
+          source,
+          beginning: beginningOf(request.headers),
+        });
         return { path: stored.path, sealedSize: stored.sealed_size, sealedSha256: stored.sealed_sha256 };
       },
     );
@@ -157,6 +174,23 @@ export function modelOperatorRoutes(
     },
     async ({ params, actor }) => viewOf(await withdrawRelease(database, { ...params, actor, nowMs: clock() })),
   );
+}
+
+const beginning = z.object({
+  'upload-offset': z.string().regex(/^[1-9]\d{0,15}$/),
+  'upload-sha256': z.string().regex(/^[0-9a-f]{64}$/),
+});
+
+// Where an upload goes on; undefined where it begins.
+function beginningOf(headers: IncomingHttpHeaders): Beginning | undefined {
+  if (headers['upload-offset'] === undefined && headers['upload-sha256'] === undefined) return undefined;
+  const parsed = beginning.safeParse(headers);
+  if (!parsed.success)
+    throw new HubError(
+      'request-invalid',
+      'Upload-Offset is a number above 0 and Upload-SHA256 64 hex digits: both, or none',
+    );
+  return { offset: Number(parsed.data['upload-offset']), sha256: parsed.data['upload-sha256'] };
 }
 
 function viewOf({ row, files }: Release): api.ModelView {

@@ -11,6 +11,7 @@ import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database } from '../store/database.ts';
 import type { ModelFileRow, ModelReleaseRow, Tables } from '../store/schema.ts';
 import type { Blobs } from './blobs.ts';
+import type { Beginning } from './incoming.ts';
 import { listPublishers } from './publishers.ts';
 import { modelKeyLength, wrapModelKey } from './vault.ts';
 
@@ -80,18 +81,26 @@ export async function createRelease(
   return { row, files: [] };
 }
 
+/** By what the bytes of a file that is being sent are kept. */
+export function uploadName({ name, version, path }: { name: string; version: string; path: string }): string {
+  return JSON.stringify([name, version, path]);
+}
+
 /** Stores one sealed file of a release that is still being filled. */
 export async function addReleaseFile(
   database: Database,
   blobs: Blobs,
-  file: { name: string; version: string; path: string; source: Readable },
+  file: { name: string; version: string; path: string; source: Readable; beginning?: Beginning | undefined },
 ): Promise<ModelFileRow> {
   const { row } = await getRelease(database, file.name, file.version);
   if (row.state !== 'uploading') throw new HubError('conflict', `${file.name} ${file.version} is published already`);
   const expected = parseManifest(row.manifest).files.find(({ path }) => path === file.path);
   if (expected === undefined)
     throw new HubError('request-invalid', `the manifest names no file ${JSON.stringify(file.path)}`);
-  const { sha256, size } = await blobs.put(file.source, sealedSizeMost(expected.size));
+  const { sha256, size } = await blobs.put(file.source, sealedSizeMost(expected.size), {
+    name: uploadName(file),
+    beginning: file.beginning,
+  });
   const stored = { name: file.name, version: file.version, path: file.path, sealed_sha256: sha256, sealed_size: size };
   await database.write(async (trx) => {
     await trx

@@ -56,6 +56,8 @@ export interface DeviceConnection {
   place: ConnectionPlace | undefined;
   /** The one open challenge of this connection. */
   challenge: { readonly nonce: Uint8Array; readonly expiresAtMs: number } | undefined;
+  /** Which device a connection without a certificate says it is. */
+  claimed: string | undefined;
   /** Between the two steps of enrolment. */
   enrolment: PendingEnrolment | undefined;
 }
@@ -108,6 +110,7 @@ export class Connections {
       bound: false,
       place: undefined,
       challenge: undefined,
+      claimed: undefined,
       enrolment: undefined,
     };
     this.#bySocket.set(socket, connection);

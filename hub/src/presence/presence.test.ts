@@ -77,7 +77,14 @@ function connectionFrom(deviceId: string, remoteAddress: string): DeviceConnecti
   // Never connected: it is only asked whether it was destroyed.
   const socket = new TLSSocket(new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() }));
   const certificate = { deviceId, serial: `of-${remoteAddress}`, sha256: '', notAfterMs: nowMs * 2 };
-  const common = { bound: true, place: undefined, challenge: undefined, enrolment: undefined, workload: undefined };
+  const common = {
+    bound: true,
+    place: undefined,
+    challenge: undefined,
+    claimed: undefined,
+    enrolment: undefined,
+    workload: undefined,
+  };
   return { ...common, socket, exporter: new Uint8Array(), remoteAddress, certificate };
 }
 

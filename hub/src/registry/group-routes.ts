@@ -29,7 +29,7 @@ export function groupRoutes(app: HttpServer, parts: StoreRouteParts): void {
     { ...read, schema: { params: byName, response: { 200: api.groupDetail } } },
     async ({ params: { name } }) => {
       const group = await getGroup(database.read, name);
-      return { ...viewOf(group), members: await countDevices(database.read, `group==${name}`, clock()) };
+      return { ...viewOf(group), members: await countDevices(database.readApart, `group==${name}`, clock()) };
     },
   );
   app.delete(

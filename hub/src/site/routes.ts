@@ -26,7 +26,7 @@ export function siteRoutes(app: HttpServer, parts: StoreRouteParts): void {
     { ...read, schema: { params: byName, response: { 200: api.siteDetail } } },
     async ({ params: { name } }) => ({
       ...(await getSite(database.read, name)),
-      devices: await countDevicesAt(database.read, name),
+      devices: await countDevicesAt(database.readApart, name),
     }),
   );
   app.put(

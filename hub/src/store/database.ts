@@ -3,6 +3,7 @@
 import type { Kysely, Transaction } from 'kysely';
 import { CompiledQuery } from 'kysely';
 import { HubError } from '../error.ts';
+import { openApart } from './apart.ts';
 import { actingNow, actOn, runActing } from './authority.ts';
 import { migrate } from './migrations.ts';
 import type { Tables } from './schema.ts';
@@ -26,6 +27,8 @@ interface Job {
 
 export class Database {
   readonly read: Kysely<Tables>;
+  /** For reads over the whole fleet: they run in another thread, and the event loop goes on. */
+  readonly readApart: Kysely<Tables>;
   readonly #writer: Kysely<Tables>;
   readonly #queue: Job[] = [];
   readonly #authority: AuthorityRule;
@@ -34,9 +37,15 @@ export class Database {
   /** Called after each group that was committed. */
   onCommit: () => void = () => {};
 
-  private constructor(writer: Kysely<Tables>, read: Kysely<Tables>, authority: AuthorityRule) {
+  private constructor(
+    writer: Kysely<Tables>,
+    read: Kysely<Tables>,
+    readApart: Kysely<Tables>,
+    authority: AuthorityRule,
+  ) {
     this.#writer = writer;
     this.read = read;
+    this.readApart = readApart;
     this.#authority = authority;
   }
 
@@ -44,7 +53,7 @@ export class Database {
   static async open(path: string, authority: AuthorityRule = 'optional'): Promise<Database> {
     const writer = openSqlite(path, 'write');
     await migrate(writer);
-    return new Database(writer, openSqlite(path, 'read'), authority);
+    return new Database(writer, openSqlite(path, 'read'), openApart(path), authority);
   }
 
   /**
@@ -106,6 +115,7 @@ export class Database {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     await this.#draining;
+    await this.readApart.destroy();
     await this.read.destroy();
     await this.#writer.destroy();
   }

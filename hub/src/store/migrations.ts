@@ -19,6 +19,7 @@ import { migration as canonicalValues } from './migrations/0014-canonical-values
 import { migration as authority } from './migrations/0015-authority.ts';
 import { migration as devicesAndModels } from './migrations/0017-devices-and-models.ts';
 import { migration as guard } from './migrations/0018-guard.ts';
+import { migration as admission } from './migrations/0016-admission.ts';
 import type { Tables } from './schema.ts';
 
 const migrations: Readonly<Record<string, Migration>> = {
@@ -38,6 +39,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0014-canonical-keys': canonicalKeys,
   '0014-canonical-values': canonicalValues,
   '0015-authority': authority,
+  '0016-admission': admission,
   '0017-devices-and-models': devicesAndModels,
   '0018-guard': guard,
 };

@@ -30,6 +30,16 @@ export interface PresenceRow {
   readonly ends: 0 | 1;
 }
 
+/** Nobody may connect from there until it ends (hub/src/address/blocks.ts). */
+export interface AddressBlockRow {
+  /** In CIDR notation, in its one form. */
+  readonly network: string;
+  readonly reason: string;
+  readonly blocked_by: string;
+  readonly blocked_at: number;
+  readonly expires_at: number;
+}
+
 /** A token device's refused attempt from another address, until the next accepted token says which of the two it is. */
 export interface TokenRivalRow {
   readonly device_id: string;

@@ -17,7 +17,7 @@ import type {
 } from './enrolment-tables.ts';
 import type { DeviceModelRow, ModelGroupRow } from './device-model-tables.ts';
 import type { ApiTokenTable, ApprovalRow, PersonRow } from './operator-tables.ts';
-import type { HubNodeRow, PresenceRow, TokenRivalRow } from './presence-tables.ts';
+import type { AddressBlockRow, HubNodeRow, PresenceRow, TokenRivalRow } from './presence-tables.ts';
 import type { DeviceSecretRow, UsedTokenRow } from './token-device-tables.ts';
 import type { DeviceMakerPathRow, DeviceMakerRow, VendorRootRow, VendorRootStateRow } from './vendor-root-tables.ts';
 import type { WorkloadDeclarationRow, WorkloadHistoryRow, WorkloadRow } from './workload-tables.ts';
@@ -70,6 +70,7 @@ export interface Tables {
   revocation_state: RevocationStateRow;
   revocation: RevocationRow;
   site: SiteRow;
+  address_block: AddressBlockRow;
   alert: AlertRow;
   hub_node: HubNodeRow;
   presence: PresenceRow;

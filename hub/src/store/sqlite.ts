@@ -45,7 +45,8 @@ function asDialectStatement(statement: StatementSync): SqliteStatement {
   };
 }
 
-function asInput(value: unknown): SQLInputValue {
+/** What a query may have as a parameter. */
+export function asInput(value: unknown): SQLInputValue {
   if (value === null || typeof value === 'number' || typeof value === 'bigint' || typeof value === 'string')
     return value;
   if (value instanceof Uint8Array) return value;

@@ -1,0 +1,68 @@
+// `edgekeep address block|unblock|list`: networks from which nobody may connect to the hub.
+import { blockedAddress, blockedAddressList, unblockedAddress } from '@edgekeep/wire/address-api';
+import { exitCodes, type Command, UsageError } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { pagesOf } from '../pages.ts';
+import { table, timeText } from '../table.ts';
+
+export const block: Command = {
+  summary: 'let nobody connect from an address or network',
+  usage: 'address block NETWORK --reason TEXT [--hours N]',
+  help: `
+Connections from there are cut on both listeners of every hub node, and new ones end before their TLS handshake.
+NETWORK is an address or a network: 203.0.113.9, 203.0.113.0/24, 2001:db8::/48. An IPv6 address stands for its /64.
+Devices behind the same address are cut off as well.
+
+--reason    why; it stands in the audit log
+--hours     how long (default: 24)
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, reason: { type: 'string' }, hours: { type: 'string' } },
+  async run(args) {
+    const [network = ''] = args.positionals;
+    const hours = Number(args.option('hours') ?? '24');
+    if (!(hours > 0)) throw new UsageError('--hours is a number above 0');
+    const body = { network, reason: args.required('reason'), seconds: Math.ceil(hours * 3_600) };
+    const value = await (await openOperator(args)).send('POST', '/v1/blocked-addresses', body, blockedAddress);
+    return {
+      exitCode: exitCodes.ok,
+      value,
+      text: `${value.network} is blocked until ${timeText(value.expiresAt)} UTC`,
+    };
+  },
+};
+
+export const unblock: Command = {
+  summary: 'let an address or network connect again',
+  usage: 'address unblock NETWORK --reason TEXT',
+  help: `--reason    why; it stands in the audit log\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, reason: { type: 'string' } },
+  async run(args) {
+    const [network = ''] = args.positionals;
+    const body = { network, reason: args.required('reason') };
+    const path = '/v1/blocked-addresses/unblock';
+    const value = await (await openOperator(args)).send('POST', path, body, unblockedAddress);
+    return { exitCode: exitCodes.ok, value, text: `${value.network} may connect again` };
+  },
+};
+
+export const list: Command = {
+  summary: 'list blocked addresses',
+  usage: 'address list',
+  help: operatorHelp,
+  positionals: { least: 0, most: 0 },
+  options: operatorOption,
+  async run(args) {
+    const operator = await openOperator(args);
+    const value = await pagesOf(async (after) => {
+      const path = `/v1/blocked-addresses?limit=1000&after=${encodeURIComponent(after)}`;
+      const page = await operator.get(path, blockedAddressList);
+      return { items: page.blocked, next: page.next };
+    });
+    const rows = value.map((each) => [each.network, timeText(each.expiresAt), each.blockedBy, each.reason]);
+    const text = table([['NETWORK', 'UNTIL (UTC)', 'BY', 'REASON'], ...rows]);
+    return { exitCode: exitCodes.ok, value, text };
+  },
+};

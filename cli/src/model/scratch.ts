@@ -1,0 +1,57 @@
+// A private folder for what a verb makes on the way (an optimised model is plaintext): gone when the verb ends, is interrupted, or fails. What a
+// killed process left is removed by the next.
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+export interface Scratch {
+  readonly folder: string;
+  [Symbol.dispose](): void;
+}
+
+/** Makes `PREFIX-PID-…` in the temporary folder, mode 0700. */
+export function openScratch(prefix: string): Scratch {
+  removeAbandoned(prefix);
+  // Nobody but its owner may look into a folder of mkdtemp.
+  const folder = mkdtempSync(join(tmpdir(), `${prefix}-${process.pid}-`));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  const interrupted = (signal: NodeJS.Signals) => {
+    remove();
+    // As if nobody had listened.
+    forget();
+    process.kill(process.pid, signal);
+  };
+  const forget = () => {
+    for (const signal of signals) process.off(signal, interrupted);
+  };
+  for (const signal of signals) process.on(signal, interrupted);
+  return {
+    folder,
+    [Symbol.dispose]() {
+      forget();
+      remove();
+    },
+  };
+}
+
+function removeAbandoned(prefix: string): void {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = new RegExp(`^${prefix}-(\\d{1,10})-`).exec(name)?.[1];
+    if (pid === undefined || isRunning(Number(pid))) continue;
+    const path = join(tmpdir(), name);
+    // Another user's folder of that name is not ours to touch.
+    if (statSync(path, { throwIfNoEntry: false })?.uid === process.getuid?.())
+      rmSync(path, { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}

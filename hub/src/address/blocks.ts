@@ -1,0 +1,85 @@
+// Networks from which nobody may connect, on either listener (spec/api.md, "Addresses"). Each has a reason and an end, and each change is audited.
+import type { Kysely } from 'kysely';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import { announceCuts } from '../revocation/store.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { AddressBlockRow } from '../store/presence-tables.ts';
+import type { Tables } from '../store/schema.ts';
+import { namedNetwork, networkHas } from './network-text.ts';
+
+/** Every node holds all of them in memory. */
+export const blocksMost = 10_000;
+
+interface Order {
+  readonly network: string;
+  readonly reason: string;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+/** Blocks an address or network, or changes reason and end of a block. `ownAddress` is where the order comes from. */
+export async function blockAddress(
+  database: Database,
+  order: Order & { readonly seconds: number; readonly ownAddress: string },
+): Promise<AddressBlockRow> {
+  const { reason, actor, nowMs, seconds, ownAddress } = order;
+  const network = namedNetwork(order.network);
+  if (networkHas(network, ownAddress))
+    throw new HubError('conflict', `${network} has your own address ${ownAddress}: you would cut yourself off`);
+  const row = { network, reason, blocked_by: actor, blocked_at: nowMs, expires_at: nowMs + seconds * 1_000 };
+  await database.write(async (trx) => {
+    await clearEnded(trx, nowMs);
+    await trx.deleteFrom('address_block').where('network', '=', network).execute();
+    const { count } = await trx
+      .selectFrom('address_block')
+      .select((q) => q.fn.countAll<number>().as('count'))
+      .executeTakeFirstOrThrow();
+    if (count >= blocksMost)
+      throw new HubError('conflict', `limit of blocked addresses reached (${blocksMost}): block networks`);
+    await trx.insertInto('address_block').values(row).execute();
+    const data = { reason, expiresAt: row.expires_at };
+    await appendEntry(trx, { at: nowMs, kind: 'address-blocked', actor, subject: `address:${network}`, data });
+    // What makes every node look.
+    await announceCuts(trx, []);
+  });
+  return row;
+}
+
+export async function unblockAddress(database: Database, order: Order): Promise<string> {
+  const { reason, actor, nowMs } = order;
+  const network = namedNetwork(order.network);
+  await database.write(async (trx) => {
+    const gone = await trx
+      .deleteFrom('address_block')
+      .where('network', '=', network)
+      .returning('reason')
+      .executeTakeFirst();
+    if (gone === undefined)
+      throw new HubError('not-found', `${network} is not blocked: \`edgekeep address list\` shows what is`);
+    const data = { reason, was: gone.reason };
+    await appendEntry(trx, { at: nowMs, kind: 'address-unblocked', actor, subject: `address:${network}`, data });
+    await announceCuts(trx, []);
+  });
+  return network;
+}
+
+/** Those that count now, by network, behind `after`. */
+export async function listBlocks(
+  db: Kysely<Tables>,
+  { after, limit, nowMs }: { readonly after: string; readonly limit: number; readonly nowMs: number },
+): Promise<readonly AddressBlockRow[]> {
+  return db
+    .selectFrom('address_block')
+    .selectAll()
+    .where('network', '>', after)
+    .where('expires_at', '>', nowMs)
+    .orderBy('network')
+    .limit(limit)
+    .execute();
+}
+
+// The audit log keeps what was blocked and until when.
+async function clearEnded(trx: WriteTransaction, nowMs: number): Promise<void> {
+  await trx.deleteFrom('address_block').where('expires_at', '<=', nowMs).execute();
+}

@@ -1,0 +1,48 @@
+// The one text of the network that an operator names: `203.0.113.9` is a network of one address, and an IPv6 address its /64, whose rest a machine
+// changes as it likes.
+import { isIPv4 } from 'node:net';
+import { networkContains, parseAddress, parseNetwork, plainAddress } from '@edgekeep/core/policy/network';
+import { HubError } from '../error.ts';
+
+// A wider network is a slip: it would cut off a continent.
+const prefixLeast = { 4: 8, 6: 16 } as const;
+
+/** Throws `request-invalid` for what is no network or address, or one that is too wide. */
+export function namedNetwork(text: string): string {
+  const canonical = text.includes('/') ? canonicalNetwork(text) : networkOfAddress(text);
+  const network = canonical === undefined ? undefined : parseNetwork(canonical);
+  if (canonical === undefined || network === undefined) {
+    throw new HubError(
+      'request-invalid',
+      'expected an address or a network whose host bits are zero: 203.0.113.9, 203.0.113.0/24, 2001:db8::/48',
+    );
+  }
+  const least = prefixLeast[network.family];
+  if (network.prefixLength < least)
+    throw new HubError('request-invalid', `a network of IPv${network.family} has a prefix of ${least} at least`);
+  return canonical;
+}
+
+export function networkHas(network: string, address: string): boolean {
+  const [parsed, asked] = [parseNetwork(network), parseAddress(address)];
+  return parsed !== undefined && asked !== undefined && networkContains(parsed, asked);
+}
+
+function canonicalNetwork(text: string): string | undefined {
+  if (parseNetwork(text) === undefined) return undefined;
+  const [address = '', prefix = ''] = text.split('/');
+  return `${addressText(address)}/${prefix}`;
+}
+
+function networkOfAddress(text: string): string | undefined {
+  const address = parseAddress(text);
+  if (address === undefined) return undefined;
+  if (address.family === 4) return `${plainAddress(text)}/32`;
+  const first = (address.bits >> 64n).toString(16).padStart(16, '0');
+  return `${addressText(`${first.match(/.{4}/g)?.join(':') ?? ''}::`)}/64`;
+}
+
+// RFC 5952, as URLs write it.
+function addressText(address: string): string {
+  return isIPv4(address) ? address : new URL(`http://[${address}]`).hostname.slice(1, -1);
+}

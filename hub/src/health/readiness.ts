@@ -1,0 +1,111 @@
+// Is the hub ready: can it commit, is there room on its disk, and does its log take entries? A hub that answers and cannot write is not. Probes are
+// free for anybody, so each look is shared and kept for a second.
+import { statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import type { AuditLog } from '../audit/log.ts';
+import type { Database } from '../store/database.ts';
+
+export interface Failing {
+  readonly resource: 'store' | 'disk' | 'log';
+  readonly message: string;
+}
+
+export interface ReadinessParts {
+  readonly database: Pick<Database, 'writeAsHub'>;
+  readonly log: Pick<AuditLog, 'failure' | 'wake'>;
+  /** The data folder. */
+  readonly folder: string;
+}
+
+const keptMs = 1_000;
+const commitMostMs = 5_000;
+// A commit and the log's next tiles need some.
+const freeBytesLeast = 1024 * 1024;
+const folders = ['', 'log', 'blobs'] as const;
+
+export class Readiness {
+  readonly #parts: ReadinessParts;
+  #look: Promise<readonly Failing[]> | undefined;
+  #atMs = 0;
+
+  constructor(parts: ReadinessParts) {
+    this.#parts = parts;
+  }
+
+  /** What stands in the way; empty when the hub is ready. */
+  async failing(): Promise<readonly Failing[]> {
+    const nowMs = performance.now();
+    if (this.#look === undefined || nowMs - this.#atMs > keptMs) {
+      this.#atMs = nowMs;
+      this.#look = this.#lookNow();
+    }
+    return this.#look;
+  }
+
+  async #lookNow(): Promise<readonly Failing[]> {
+    const found = await Promise.all([this.#disk(), this.#store(), this.#log()]);
+    return found.filter((each) => each !== undefined);
+  }
+
+  // A row that is there is written as it is: the commit waits for the disk all the same.
+  async #store(): Promise<Failing | undefined> {
+    const commit = this.#parts.database.writeAsHub(async (trx) => {
+      await trx
+        .updateTable('revocation_state')
+        .set((q) => ({ version: q.ref('version') }))
+        .where('id', '=', 1)
+        .execute();
+    });
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`no commit within ${commitMostMs / 1_000} s`)), commitMostMs);
+    });
+    try {
+      await Promise.race([commit, late]);
+      return undefined;
+    } catch (error) {
+      return { resource: isAboutDisk(error) ? 'disk' : 'store', message: `commits fail: ${deepest(error)}` };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #disk(): Promise<Failing | undefined> {
+    for (const name of folders) {
+      try {
+        const { bavail, bsize } = await statfs(join(this.#parts.folder, name));
+        if (bavail * bsize >= freeBytesLeast) continue;
+        const where = name === '' ? 'the data folder' : `${name}/`;
+        return { resource: 'disk', message: `${where}: less than ${freeBytesLeast / 2 ** 20} MiB are free` };
+      } catch (error) {
+        // A folder that nothing was put into yet.
+        if (error instanceof Error && 'code' in error && error.code === 'ENOENT' && name !== '') continue;
+        return { resource: 'disk', message: `the data folder can't be read: ${deepest(error)}` };
+      }
+    }
+    return undefined;
+  }
+
+  async #log(): Promise<Failing | undefined> {
+    const { log } = this.#parts;
+    const { failure } = log;
+    if (failure === undefined) return undefined;
+    // It tries again when an entry comes; a hub that is not ready gets none.
+    log.wake();
+    return { resource: 'log', message: `entries do not enter the log: ${deepest(failure)}` };
+  }
+}
+
+function causes(error: unknown): readonly Error[] {
+  return error instanceof Error ? [error, ...causes(error.cause)] : [];
+}
+
+// What an operator can act on is what happened first. Paths stay out of an answer that anybody gets.
+function deepest(error: unknown): string {
+  return (causes(error).at(-1)?.message ?? String(error)).replaceAll(/'[^']*\/[^']*'/g, 'a file').slice(0, 200);
+}
+
+function isAboutDisk(error: unknown): boolean {
+  return causes(error).some(({ message }) => /full|disk I\/O|ENOSPC|EDQUOT|EROFS|readonly/i.test(message));
+}

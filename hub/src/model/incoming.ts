@@ -1,0 +1,110 @@
+// Files that are being sent (spec/api.md, "Uploads"). What came before a connection was lost stays for a week, under a name of its upload, and the
+// sender goes on behind it once it has shown that both mean the same bytes.
+import { createHash, type Hash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HubError } from '../error.ts';
+
+const keptMs = 7 * 86_400_000;
+
+/** What the sender says the hub has. */
+export interface Beginning {
+  readonly offset: number;
+  /** SHA-256 of the bytes before it, hex. */
+  readonly sha256: string;
+}
+
+export interface Opened {
+  readonly path: string;
+  /** Over what is there already. */
+  readonly hash: Hash;
+  readonly offset: number;
+  /** Aborted when the sender comes back over another connection. */
+  readonly signal: AbortSignal;
+  [Symbol.dispose](): void;
+}
+
+export class Incoming {
+  readonly #folder: string;
+  readonly #open = new Map<string, { readonly control: AbortController; readonly ended: Promise<void> }>();
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** How much of an upload is here; 0 for none. */
+  async offsetOf(upload: string): Promise<number> {
+    return (await sizeOf(this.#pathOf(upload))) ?? 0;
+  }
+
+  /**
+   * Opens a place for an upload: behind `beginning`, or anew. A request that still sends it is ended: its connection may be dead without anybody
+   * knowing. Throws `upload-differs` where the hub has fewer or other bytes than the sender says.
+   */
+  async open(upload: string, beginning: Beginning | undefined): Promise<Opened> {
+    for (let before = this.#open.get(upload); before !== undefined; before = this.#open.get(upload)) {
+      before.control.abort(new HubError('conflict', 'another request sends this file now'));
+      await before.ended;
+    }
+    const control = new AbortController();
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    this.#open.set(upload, { control, ended });
+    const path = this.#pathOf(upload);
+    const dispose = () => {
+      this.#open.delete(upload);
+      resolve();
+    };
+    try {
+      await mkdir(this.#folder, { recursive: true });
+      await this.#clearOld();
+      const hash = await keep(path, beginning ?? { offset: 0, sha256: '' });
+      if (beginning !== undefined && hash.copy().digest('hex') !== beginning.sha256)
+        throw new HubError('upload-differs', 'what is here of this file are other bytes: send it from its beginning');
+      const { signal } = control;
+      return { path, hash, offset: beginning?.offset ?? 0, signal, [Symbol.dispose]: dispose };
+    } catch (error) {
+      dispose();
+      throw error;
+    }
+  }
+
+  /** A place that nobody goes on with. */
+  async anew(): Promise<Opened> {
+    return this.open(randomUUID(), undefined);
+  }
+
+  #pathOf(upload: string): string {
+    return join(this.#folder, createHash('sha256').update(upload).digest('hex'));
+  }
+
+  async #clearOld(): Promise<void> {
+    const oldestMs = Date.now() - keptMs;
+    for (const name of await readdir(this.#folder)) {
+      const path = join(this.#folder, name);
+      const found = await stat(path).catch(() => undefined);
+      if (found !== undefined && found.mtimeMs < oldestMs) await rm(path, { force: true });
+    }
+  }
+}
+
+// Cuts the file where the sender goes on, and hashes what stays.
+async function keep(path: string, { offset }: Beginning): Promise<Hash> {
+  const size = (await sizeOf(path)) ?? 0;
+  if (size < offset)
+    throw new HubError('upload-differs', `only ${size} bytes of this file are here: send it from its beginning`);
+  if (size === 0) await (await open(path, 'a', 0o600)).close();
+  else await truncate(path, offset);
+  const hash = createHash('sha256');
+  if (offset > 0) for await (const chunk of createReadStream(path)) hash.update(chunk);
+  return hash;
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
