@@ -16,8 +16,10 @@ const makerCharactersMax = 100;
 export function authorityProblem({ extensions, version, subject }: Certificate): string | undefined {
   const shown = `"${printable(nameText(subject), nameCharactersMax)}"`;
   const { basicConstraints, keyUsage } = extensions;
-  if (version !== 3) return `${shown} is of version ${version}, expected 3: it does not say whether it is an authority`;
-  if (basicConstraints?.authority !== true)
+  // Old roots are of version 1, or have a key usage alone: of these the operator says that they are authorities.
+  const saidByOperator =
+    basicConstraints === undefined && (version === 1 || keyUsage?.includes('keyCertSign') === true);
+  if (basicConstraints?.authority !== true && !saidByOperator)
     return `${shown} is not an authority: expected a root or an intermediate, this is the certificate of a device or a server`;
   if (keyUsage !== undefined && !keyUsage.includes('keyCertSign'))
     return `${shown} may not sign certificates: its key usage lacks keyCertSign`;
