@@ -8,6 +8,7 @@ import type { SandboxedProgram } from './guard/program.ts';
 import type { Sandbox } from './guard/sandbox.ts';
 import type { KeyGrant } from './lease.ts';
 import type { Life } from './life.ts';
+import { guardUnit } from './guard/unit.ts';
 import type { VerifiedModel } from './model.ts';
 import type { OpenedModel } from './opened-model.ts';
 
@@ -15,6 +16,8 @@ import type { OpenedModel } from './opened-model.ts';
 export interface GuardHost {
   readonly program: SandboxedProgram;
   readonly sandbox: Sandbox;
+  /** The folder of the units' sockets, where systemd runs guards. */
+  readonly unitFolder?: string | undefined;
   readonly readyMsMax?: number | undefined;
   readonly inferenceMsMax?: number | undefined;
   readonly memoryBytesMax?: number | undefined;
@@ -54,9 +57,12 @@ export class HeldModel {
         } as const;
       });
       const { name, version, manifest } = model;
+      const { unitFolder, ...machine } = await host();
+      const unit = unitFolder === undefined ? undefined : guardUnit(unitFolder, name);
       const guard = await GuardProcess.start({
-        ...(await host()),
-        doors: await listener?.prepare(),
+        ...machine,
+        unit,
+        doors: unit === undefined ? await listener?.prepare() : undefined,
         model: { name, version },
         files,
         settings: manifest.guard,

@@ -124,6 +124,8 @@ export const agentSettingsSchema = z.strictObject({
     .prefault({}),
   guard: z
     .strictObject({
+      /** Where the sockets of guards are that systemd runs (deploy/edgekeep-guard@.service); left out: guards are children of the agent. */
+      unitFolder: path.optional(),
       /** How long a guard may take to show that it runs behind its walls, in seconds. */
       probeSecondsMax: z.number().min(1).max(3_600).default(60),
       /** How long a guard may take to read and load its model, in seconds. */

@@ -10,6 +10,7 @@ import { InferenceServer } from './inference-server.ts';
 import { readModels } from './model-bytes.ts';
 import { ModelSession } from './session.ts';
 import { openSurroundings } from './surroundings.ts';
+import { startWatchdog } from './watchdog.ts';
 
 /** Often enough for a fleet's health view, rare enough to cost nothing. */
 const countsEveryMs = 5_000;
@@ -36,7 +37,8 @@ const channel = new AgentChannel(surroundings.stream, {
   onEnd: () => void end(exitCodes.stopped),
 });
 setInterval(reportCounts, countsEveryMs).unref();
-await channel.report({ kind: 'loaded' });
+const { own } = surroundings;
+await channel.report({ kind: 'loaded', ...(own === undefined ? {} : { surroundings: own }) });
 
 async function obey(order: GuardOrder, received: ReadonlyMap<GuardFile, Buffer>): Promise<void> {
   switch (order.kind) {
@@ -65,6 +67,7 @@ async function configure(
   const fallback = bytes.fallback && (await ModelSession.open(bytes.fallback));
   const model = new GuardedModel(order.model, { primary, fallback }, order.settings);
   const server = new InferenceServer(model, packageJson.version);
+  if (order.inferenceMsMax !== undefined) await startWatchdog(order.inferenceMsMax);
   const doors = await Doors.open(order.doors ?? surroundings?.doors ?? [], server);
   served = { model, server, doors };
   await channel.report({ kind: 'ready', guarded: model.settings !== undefined, fallback: model.hasFallback });

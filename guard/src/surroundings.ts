@@ -1,29 +1,33 @@
-// What the guard finds when it starts: the channel to the agent that spawned it, or the sockets that systemd opened for it
-// (deploy/edgekeep-guard@.socket). Follows spec/guard.md sections 5 and 7.
+// What the guard finds when it starts: the channel to the agent that spawned it, or the sockets that systemd opened for it (deploy/). Follows
+// spec/guard.md sections 5 and 7.
+import { readFileSync, readlinkSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
+import { totalmem } from 'node:os';
 import type { Duplex } from 'node:stream';
-import type { GuardDoor } from '@edgekeep/core/model/guard-protocol';
+import type { GuardDoor, GuardSurroundings } from '@edgekeep/core/model/guard-protocol';
+import { GuardError } from './error.ts';
 
 export interface Surroundings {
   readonly stream: Duplex;
   /** Where connections are taken when the agent's order names no door. */
   readonly doors: readonly GuardDoor[];
+  /** What is around a guard that systemd started. */
+  readonly own: GuardSurroundings | undefined;
 }
 
-const channelDescriptor = 3;
-/** sd_listen_fds(3): sockets of the unit have these numbers, in the order of its file. */
-const activated = { control: 3, local: 4, loopback: 5 } as const;
+/** The channel of a spawned guard, and the first socket of an activated one (sd_listen_fds(3)). */
+const firstDescriptor = 3;
 /** Made by the sandbox; in it there is no file that a model could name. */
 const emptyFolder = '/empty';
 
 /** Undefined when there is neither. */
 export async function openSurroundings(): Promise<Surroundings | undefined> {
   leaveForEmptyFolder();
-  const { LISTEN_FDS: count, LISTEN_PID: processId } = process.env;
-  if (count !== undefined && Number(processId) === process.pid) return acceptAgent(Number(count));
+  const { LISTEN_FDS: count, LISTEN_PID: processId, LISTEN_FDNAMES: names } = process.env;
+  if (count !== undefined && Number(processId) === process.pid) return acceptAgent((names ?? '').split(':'));
   try {
-    const stream = new Socket({ fd: channelDescriptor, readable: true, writable: true });
-    return { stream, doors: [] };
+    const stream = new Socket({ fd: firstDescriptor, readable: true, writable: true });
+    return { stream, doors: [], own: undefined };
   } catch {
     // The descriptor is none, or no socket: there is no channel, and the guard does not start.
     return undefined;
@@ -31,23 +35,41 @@ export async function openSurroundings(): Promise<Surroundings | undefined> {
 }
 
 /** The first that connects is the agent: who may is the mode of the socket. */
-async function acceptAgent(sockets: number): Promise<Surroundings> {
+async function acceptAgent(names: readonly string[]): Promise<Surroundings> {
+  const descriptorOf = (name: string) => (names.includes(name) ? firstDescriptor + names.indexOf(name) : undefined);
+  const control = descriptorOf('control');
+  if (control === undefined) throw new GuardError('order-invalid', 'systemd gave no socket named control');
   const server = createServer();
   const connected = new Promise<Socket>((resolve) => server.once('connection', resolve));
-  server.listen({ fd: activated.control });
+  server.listen({ fd: control });
   const stream = await connected;
   server.on('connection', (socket) => socket.destroy());
-  const doors: readonly GuardDoor[] = [
-    { kind: 'local', descriptor: activated.local },
-    { kind: 'loopback', descriptor: activated.loopback },
-  ];
-  return { stream, doors: doors.slice(0, Math.max(0, sockets - 1)) };
+  const doors = (['local', 'loopback'] as const).flatMap((kind) => {
+    const descriptor = descriptorOf(kind);
+    return descriptor === undefined ? [] : [{ kind, descriptor }];
+  });
+  return { stream, doors, own: ownSurroundings() };
+}
+
+function ownSurroundings(): GuardSurroundings {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  const has = (pattern: RegExp) => pattern.test(status);
+  const named = (kind: string) => readlinkSync(`/proc/self/ns/${kind}`);
+  return {
+    userId: process.getuid?.() ?? 0,
+    noNewPrivileges: has(/^NoNewPrivs:\s1$/m),
+    capabilities: !has(/^CapPrm:\s0{16}$/m) || !has(/^CapBnd:\s0{16}$/m),
+    systemCallFilter: has(/^Seccomp:\s2$/m),
+    coreFiles: !/^Max core file size\s+[01]\s/m.test(readFileSync('/proc/self/limits', 'utf8')),
+    memoryLimit: process.constrainedMemory() > 0 && process.constrainedMemory() < totalmem(),
+    namespaces: { net: named('net'), ipc: named('ipc'), mnt: named('mnt'), pid: named('pid') },
+  };
 }
 
 function leaveForEmptyFolder(): void {
   try {
     process.chdir(emptyFolder);
   } catch {
-    // Without a file system of its own the guard stays where the agent put it; the missing wall has a name.
+    // Without a file system of its own the guard stays where it was started; the missing wall has a name.
   }
 }

@@ -19,8 +19,16 @@ const handleSchema = z.object({ _handle: z.object({ fd: z.int().min(0) }) });
 
 let made = 0;
 
+/** The listening sockets of a guard that systemd runs: names that stay. */
+export interface UnitDoors {
+  readonly kind: 'unit';
+  readonly local: string;
+  readonly loopback: string;
+}
+
 /** The listening sockets of one guard, under names that nobody knows yet. */
 export class GuardDoors {
+  readonly kind = 'own';
   readonly doors: readonly GuardDoor[];
   readonly local: string;
   readonly loopback: string | undefined;

@@ -24,6 +24,7 @@ test('what was found whole is kept, and what lacked a wall is looked for again a
   let tries = 0;
   const finder = new SandboxFinder(
     async () => results[tries++] ?? sandbox([]),
+    600_000,
     () => now,
   );
   assert.deepEqual((await finder.sandbox()).degraded, ['ipc-namespace']);

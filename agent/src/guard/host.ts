@@ -4,6 +4,7 @@ import type { AgentSettings } from '../settings.ts';
 import { guardProgram } from './program.ts';
 import type { Sandbox } from './sandbox.ts';
 import { findSandbox } from './sandbox-probe.ts';
+import { findUnitWalls, guardUnit } from './unit.ts';
 
 /** A wall that was missing may have been missing for a moment (no memory, no namespace left): it is tried again after this time. */
 const degradedMsMax = 600_000;
@@ -11,13 +12,15 @@ const degradedMsMax = 600_000;
 /** Keeps what it found for as long as it is worth keeping: a failure never, a sandbox with missing walls for a time. */
 export class SandboxFinder {
   readonly #find: () => Promise<Sandbox>;
+  readonly #keepMs: number;
   readonly #nowMs: () => number;
   #finding: Promise<Sandbox> | undefined;
   #found: { readonly sandbox: Sandbox; readonly atMs: number } | undefined;
 
-  /** `nowMs` is monotonic. */
-  constructor(find: () => Promise<Sandbox>, nowMs: () => number = () => performance.now()) {
+  /** `keepMs` is how long a sandbox with missing walls is kept; `nowMs` is monotonic. */
+  constructor(find: () => Promise<Sandbox>, keepMs = degradedMsMax, nowMs: () => number = () => performance.now()) {
     this.#find = find;
+    this.#keepMs = keepMs;
     this.#nowMs = nowMs;
   }
 
@@ -25,7 +28,7 @@ export class SandboxFinder {
     const found = this.#found;
     if (found !== undefined) {
       const isWhole = found.sandbox.degraded.length === 0;
-      if (isWhole || this.#nowMs() - found.atMs < degradedMsMax) return found.sandbox;
+      if (isWhole || this.#nowMs() - found.atMs < this.#keepMs) return found.sandbox;
     }
     // Guards that start together wait for one search.
     this.#finding ??= this.#search();
@@ -47,12 +50,20 @@ export class SandboxFinder {
 let finder: SandboxFinder | undefined;
 
 /** The guard of this source tree behind every wall that the machine gives, with the limits of the settings. */
-export async function guardHostOf({ guard }: Pick<AgentSettings, 'guard'>): Promise<GuardHost> {
+export async function guardHostOf({ guard, models }: Pick<AgentSettings, 'guard' | 'models'>): Promise<GuardHost> {
   const program = guardProgram();
-  finder ??= new SandboxFinder(() => findSandbox(program, { probeMsMax: guard.probeSecondsMax * 1_000 }));
+  const probeMsMax = guard.probeSecondsMax * 1_000;
+  const { unitFolder } = guard;
+  const served = models.find(({ use }) => use !== 'program')?.name ?? '';
+  finder ??=
+    unitFolder === undefined
+      ? new SandboxFinder(async () => findSandbox(program, { probeMsMax }))
+      : // What a unit gives is in its file; asking again would take the place of a guard that runs.
+        new SandboxFinder(async () => findUnitWalls(guardUnit(unitFolder, served), probeMsMax), Infinity);
   return {
     program,
     sandbox: await finder.sandbox(),
+    unitFolder,
     readyMsMax: guard.readySecondsMax * 1_000,
     inferenceMsMax: guard.inferenceSecondsMax * 1_000,
     memoryBytesMax: guard.memoryMebibytesMax === undefined ? undefined : guard.memoryMebibytesMax * 1024 * 1024,

@@ -1,11 +1,11 @@
 // Where applications reach a model: a Unix socket and, if enabled, a loopback TCP port. Each guard inherits a listening socket of its own and takes
 // connections from it without the agent; the public name moves to it, in one rename, when the guard serves. While no guard serves, the name leads
 // to the agent, which answers 503. Follows spec/inference.md section 1.
-import { renameSync, rmSync } from 'node:fs';
+import { renameSync, rmSync, symlinkSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { AgentError } from '../error.ts';
-import { backlog, Door, GuardDoors, listening, socketMode } from './doors.ts';
+import { backlog, Door, GuardDoors, listening, type UnitDoors, socketMode } from './doors.ts';
 
 /** As many as a guard takes (guard/src/limits.ts). */
 const connectionsMax = 128;
@@ -31,7 +31,7 @@ export interface ListenerOptions {
 
 /** A guard, as far as its connections go. */
 export interface ServingGuard {
-  readonly doors: GuardDoors | undefined;
+  readonly doors: GuardDoors | UnitDoors | undefined;
   readonly exited: Promise<unknown>;
 }
 
@@ -87,7 +87,8 @@ export class GuardListener {
     this.#serving = guard;
     this.#target.loopback = guard?.doors?.loopback;
     if (guard?.doors === undefined) return this.#responder.appearAs(this.#socketPath);
-    renameSync(guard.doors.local, this.#socketPath);
+    if (guard.doors.kind === 'unit') pointTo(guard.doors.local, this.#socketPath);
+    else renameSync(guard.doors.local, this.#socketPath);
     void this.#takeBack(guard);
   }
 
@@ -123,6 +124,14 @@ async function listenOnLoopback(target: { readonly loopback: string | undefined 
   server.maxConnections = connectionsMax;
   await listening(server, { host: '127.0.0.1', port, backlog });
   return server;
+}
+
+/** The name becomes a link to the socket of a unit, which cannot be renamed. */
+function pointTo(socket: string, name: string): void {
+  const link = join(dirname(name), `.${process.pid.toString(36)}-link`);
+  rmSync(link, { force: true });
+  symlinkSync(socket, link);
+  renameSync(link, name);
 }
 
 function isAddress(address: AddressInfo | string | null | undefined): address is AddressInfo {

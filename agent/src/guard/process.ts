@@ -2,12 +2,14 @@
 import type { GuardCounts, GuardFile, GuardReport } from '@edgekeep/core/model/guard-protocol';
 import type { GuardSettings } from '@edgekeep/core/model/guard-settings';
 import { AgentError } from '../error.ts';
-import type { GuardDoors } from './doors.ts';
+import type { GuardDoors, UnitDoors } from './doors.ts';
 import { GuardChannel } from './guard-channel.ts';
 import type { SandboxedProgram } from './program.ts';
 import { Pulse } from './pulse.ts';
 import { memoryBytesMaxDefault, type Sandbox, type SandboxPart } from './sandbox.ts';
+import { sendFile } from './send-file.ts';
 import { channelDescriptor, type GuardEnd, type RunningGuard, spawnGuard } from './spawned.ts';
+import { connectGuard, type GuardUnit } from './unit.ts';
 
 /** Reading and loading a model of several gigabytes from memory on a slow board. */
 export const readyMsMaxDefault = 120_000;
@@ -30,6 +32,8 @@ export interface GuardOptions {
   /** What `filesForGuard` chose. The guard reads them at offset 0; the agent may wipe and close them after `onFilesRead`. */
   readonly files: readonly OpenedFile[];
   readonly settings?: GuardSettings | undefined;
+  /** Where systemd runs the guard; left out: it is a child of the agent, behind `sandbox`. */
+  readonly unit?: GuardUnit | undefined;
   /** Where the guard takes connections; left out: nowhere. */
   readonly doors?: GuardDoors | undefined;
   readonly onFilesRead?: () => void;
@@ -59,13 +63,16 @@ export interface GuardExit {
   readonly fault: GuardFault | undefined;
 }
 
+/** The newest guard of each unit, by its control socket. */
+const inUnits = new Map<string, GuardProcess>();
+
 export class GuardProcess {
   readonly model: { readonly name: string; readonly version: string };
   /** Walls this machine could not give. */
   readonly degraded: readonly SandboxPart[];
   /** Settles once, with how the process ended; never rejects. */
   readonly exited: Promise<GuardExit>;
-  readonly doors: GuardDoors | undefined;
+  readonly doors: GuardDoors | UnitDoors | undefined;
   readonly #running: RunningGuard;
   readonly #channel: GuardChannel;
   readonly #options: GuardOptions;
@@ -83,19 +90,25 @@ export class GuardProcess {
    * @throws AgentError `guard-failed` (it says why), `guard-ended` (it died), `guard-start` (it could not be run or was too slow)
    */
   static async start(options: GuardOptions): Promise<GuardProcess> {
-    return new GuardProcess(options).#started();
+    const { unit } = options;
+    if (unit === undefined) return new GuardProcess(options).#started();
+    // A unit runs one guard at a time: the one before, of an older version, ends first.
+    await inUnits.get(unit.control)?.stop();
+    const guard = new GuardProcess(options);
+    inUnits.set(unit.control, guard);
+    return guard.#started();
   }
 
   private constructor(options: GuardOptions) {
-    const { program, sandbox, files, doors } = options;
+    const { program, sandbox, files, doors, unit } = options;
     this.#options = options;
     this.model = options.model;
     this.degraded = sandbox.degraded;
-    this.doors = doors;
+    this.doors = unit?.doors ?? doors;
     const size = files.reduce((sum, file) => sum + file.size, 0);
     const memory = options.memoryBytesMax ?? memoryBytesMaxDefault + memoryPerModelByte * size;
     const descriptors = [...(doors?.doors ?? []), ...files].map(({ descriptor }) => descriptor);
-    this.#running = spawnGuard({ program, sandbox }, descriptors, memory);
+    this.#running = unit === undefined ? spawnGuard({ program, sandbox }, descriptors, memory) : connectGuard(unit);
     this.#channel = new GuardChannel(this.#running.stream, {
       onReport: (report) => this.#take(report),
       onViolation: (why) => this.#end('protocol-violation', why),
@@ -183,7 +196,8 @@ export class GuardProcess {
   }
 
   #configure(): void {
-    const { files, model, settings, doors } = this.#options;
+    const { files, model, settings, doors, unit } = this.#options;
+    if (unit !== undefined) return void this.#configureUnit();
     let next = channelDescriptor + 1;
     this.#channel.send({
       kind: 'configure',
@@ -194,6 +208,24 @@ export class GuardProcess {
     });
     // The guard has its own by now.
     doors?.handedOver();
+  }
+
+  /** The unit shares no descriptor with the agent: the files go over its socket. */
+  async #configureUnit(): Promise<void> {
+    const { files, model, settings, inferenceMsMax = inferenceMsMaxDefault } = this.#options;
+    this.#channel.send({
+      kind: 'configure',
+      model: { name: model.name, version: model.version },
+      files: files.map(({ path, role, mediaType, size }) => ({ path, role, mediaType, size })),
+      // Twice the deadline of the pings, which notice first and say so.
+      inferenceMsMax: 2 * inferenceMsMax,
+      ...(settings === undefined ? {} : { settings }),
+    });
+    try {
+      for (const { descriptor, size } of files) await sendFile(this.#channel, descriptor, size);
+    } catch (cause) {
+      this.#ready.reject(new AgentError('guard-start', 'a file could not be sent to the guard', { cause }));
+    }
   }
 
   async #watch(): Promise<GuardExit> {

@@ -62,6 +62,8 @@ export const guardOrderSchema = z.discriminatedUnion('kind', [
     model: z.strictObject({ name: z.string().min(1).max(textMax), version: z.string().min(1).max(textMax) }),
     files: z.array(guardFile).min(1).max(filesMax),
     settings: guardSettingsSchema.optional(),
+    /** How long the guard lets one inference take before it ends itself; left out: its parent watches it. */
+    inferenceMsMax: z.int().min(1).optional(),
     /** Left out: those that systemd gave the guard. */
     doors: z.array(guardDoor).max(doorsMax).optional(),
   }),
@@ -89,10 +91,28 @@ export const guardCountsSchema = z.strictObject({
 
 export type GuardCounts = z.infer<typeof guardCountsSchema>;
 
+const namespace = z.string().max(64);
+
+/** What a guard that systemd started finds around itself, before it has seen anything of a model or an application. */
+const guardSurroundings = z.strictObject({
+  userId: z.int().min(0),
+  noNewPrivileges: z.boolean(),
+  /** Whether it has, or could ever get, any. */
+  capabilities: z.boolean(),
+  systemCallFilter: z.boolean(),
+  coreFiles: z.boolean(),
+  /** Whether its control group bounds its memory. */
+  memoryLimit: z.boolean(),
+  /** The kernel's names of its namespaces, such as `net:[4026531840]`. */
+  namespaces: z.strictObject({ net: namespace, ipc: namespace, mnt: namespace, pid: namespace }),
+});
+
+export type GuardSurroundings = z.infer<typeof guardSurroundings>;
+
 /** Guard to agent. */
 export const guardReportSchema = z.discriminatedUnion('kind', [
   /** The first word: all code is loaded, orders can come. It is what the sandbox is tried with. */
-  z.strictObject({ kind: z.literal('loaded') }),
+  z.strictObject({ kind: z.literal('loaded'), surroundings: guardSurroundings.optional() }),
   z.strictObject({ kind: z.literal('pong') }),
   /** Every file is in the guard's own memory: the agent can wipe its copies. */
   z.strictObject({ kind: z.literal('files-read') }),

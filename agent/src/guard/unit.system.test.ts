@@ -1,0 +1,111 @@
+// The guard as its unit runs it: sockets handed over as systemd does it, the unit's own command line, and where the test may, another user.
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { chmod, chown, mkdtemp, readFile, rm, watch } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { ask, imageRequest, openFixtures, settings, startGuard } from './fixtures.ts';
+import { GuardListener } from './listener.ts';
+import { guardProgram } from './program.ts';
+import { sandboxParts } from './sandbox.ts';
+import { findUnitWalls, guardUnit } from './unit.ts';
+
+const root = join(import.meta.dirname, '../../..');
+const otherUser = 65534;
+const isRoot = process.getuid?.() === 0;
+const hasTool = spawnSync('systemd-socket-activate', ['--version']).error === undefined;
+const needsTool = hasTool ? {} : { skip: 'systemd-socket-activate is not installed' };
+const sandbox = { parts: new Set<never>(), degraded: [], root: false, userId: otherUser };
+
+/** The words of the unit's `ExecStart`, for this source tree. */
+async function unitCommand(): Promise<readonly string[]> {
+  const unit = await readFile(join(root, 'deploy/edgekeep-guard@.service'), 'utf8');
+  const [, line = ''] = /^ExecStart=(.*)$/m.exec(unit) ?? [];
+  const words = line.replaceAll('/opt/edgekeep', root).split(' ');
+  return [process.execPath, ...words.slice(1)];
+}
+
+/** Sockets of a unit for the model `light`, and the guard behind them, which starts with the first connection. */
+async function activated(use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-unit-'));
+  const names = ['control', 'local', 'loopback'];
+  const listen = names.flatMap((name) => ['-l', join(folder, `light.${name}`)]);
+  if (isRoot) await chown(folder, otherUser, otherUser);
+  await chmod(folder, 0o755);
+  const command = [...listen, `--fdname=${names.join(':')}`, '-E', 'ORT_DISABLE_TELEMETRY=1', ...(await unitCommand())];
+  const child = spawn('systemd-socket-activate', command, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    ...(isRoot ? { uid: otherUser, gid: otherUser } : {}),
+  });
+  const ended = once(child, 'exit');
+  try {
+    // It says so when it listens on all of them.
+    await once(child.stderr, 'data');
+    await socketsThere(folder, names.length);
+    await use(folder);
+  } finally {
+    child.kill('SIGKILL');
+    await ended;
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function socketsThere(folder: string, count: number): Promise<void> {
+  const isThere = () =>
+    ['control', 'local', 'loopback'].filter((name) => existsSync(join(folder, `light.${name}`))).length;
+  if (isThere() === count) return;
+  for await (const _ of watch(folder)) if (isThere() === count) return;
+}
+
+test(
+  'a guard of a unit gets its model over the socket, and the public name leads to it until it ends',
+  needsTool,
+  async () => {
+    await activated(async (folder) => {
+      const socketPath = join(folder, 'public.sock');
+      using listener = await GuardListener.open({ socketPath, loopbackPort: 0 });
+      const unit = guardUnit(folder, 'light');
+      const guard = await startGuard(await openFixtures('external'), {
+        program: guardProgram(),
+        sandbox,
+        settings,
+        unit,
+      });
+      assert.equal(guard.guarded, true);
+      listener.serve(guard);
+      const infer = '/v2/models/light/infer';
+      assert.match((await ask({ socketPath }, infer, imageRequest(0.25))).text, /"label":"dark"/);
+      const { loopbackPort: port = 0 } = listener;
+      assert.match((await ask({ host: '127.0.0.1', port }, infer, imageRequest(0.25))).text, /"label":"dark"/);
+      assert.equal((await guard.stop()).asked, true);
+      assert.equal((await ask({ socketPath }, '/v2/health/ready')).status, 503);
+    });
+  },
+);
+
+test('the walls around a unit are those that its guard finds before it sees a model', needsTool, async () => {
+  await activated(async (folder) => {
+    const found = await findUnitWalls(guardUnit(folder, 'light'), 30_000);
+    assert.equal(found.parts.has('own-user'), isRoot);
+    // Without systemd around it the guard has no namespace of its own, and says so.
+    for (const part of ['network-namespace', 'process-namespace', 'file-system', 'system-calls'] as const)
+      assert.ok(found.degraded.includes(part), part);
+    assert.ok([...found.parts, ...found.degraded].every((part) => sandboxParts.includes(part)));
+  });
+});
+
+test('a unit that is not there, or does not answer, is named', async () => {
+  const unit = guardUnit('/nowhere', 'light');
+  await assert.rejects(findUnitWalls(unit, 1_000), { code: 'guard-start', message: /nowhere.*is missing/ });
+});
+
+test('the unit of the guard leaves nothing open that systemd rates as exposed', async (t) => {
+  const unit = join(root, 'deploy/edgekeep-guard@.service');
+  const rated = spawnSync('systemd-analyze', ['security', '--offline=yes', '--no-pager', unit], { encoding: 'utf8' });
+  if (rated.error !== undefined) return t.skip('systemd-analyze is not installed');
+  const [, level = '10'] = /Overall exposure level for [^:]+: ([\d.]+)/.exec(rated.stdout) ?? [];
+  assert.ok(Number(level) < 2, rated.stdout.split('\n').at(-2));
+});
