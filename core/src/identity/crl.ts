@@ -24,7 +24,7 @@ import {
   assertSameAlgorithm,
   encodeSignatureAlgorithm,
   readSignatureAlgorithm,
-  schemeText,
+  signatureProblem,
   type SignatureScheme,
   verifySignature,
 } from './signature-algorithm.ts';
@@ -206,10 +206,7 @@ export function verifyCrl(crl: Crl, issuer: Certificate, atSeconds: number): Crl
     [usages === undefined || usages.includes('cRLSign'), 'the issuer may not sign lists'],
     [crl.thisUpdateSeconds <= atSeconds, 'the list is from the future'],
     [atSeconds <= crl.nextUpdateSeconds, 'the list has expired'],
-    [
-      verifySignature(scheme, publicKeyOf(issuer), crl.tbs, crl.signature),
-      `the signature (${schemeText(scheme)}) does not verify`,
-    ],
+    [verifySignature(scheme, publicKeyOf(issuer), crl.tbs, crl.signature), signatureProblem(scheme)],
   ];
   const reasons = checks.filter(([holds]) => !holds).map(([, reason]) => reason);
   return reasons.length === 0 ? { kind: 'valid' } : { kind: 'refused', reasons };

@@ -19,7 +19,7 @@ import { encodeSpki, parseSpki, readSpki } from './public-key.ts';
 import {
   encodeSignatureAlgorithm,
   readSignatureAlgorithm,
-  schemeText,
+  signatureProblem,
   verifySignature,
 } from './signature-algorithm.ts';
 
@@ -63,9 +63,7 @@ function readRequest(der: Uint8Array): CertificateRequest {
   const spki = readSpki(fields);
   // RFC 2986 section 4.2: over the info exactly as it came, with the key that is in it.
   if (!verifySignature(scheme, parseSpki(spki), info.whole, signature)) {
-    throw invalid(
-      `no proof of possession: the signature (${schemeText(scheme)}) does not verify under the key in the request`,
-    );
+    throw invalid(`no proof of possession under the key in the request: ${signatureProblem(scheme)}`);
   }
   const extensions = readAttributes(fields);
   fields.end();

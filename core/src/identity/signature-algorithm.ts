@@ -173,6 +173,12 @@ export function pssAllows(restriction: PssRestriction | undefined, scheme: Signa
   return restriction.hash === scheme.hash && scheme.saltLength >= restriction.saltLength;
 }
 
+/** Why a signature by this scheme did not verify, for reasons: one that is not accepted was not tried. */
+export function signatureProblem(scheme: SignatureScheme): string {
+  if (scheme.kind === 'unsupported') return `it is signed with ${scheme.name}, which is not accepted`;
+  return `the signature (${scheme.kind}) does not verify`;
+}
+
 /** A word for reasons and logs. */
 export function schemeText(scheme: SignatureScheme): string {
   return scheme.kind === 'unsupported' ? scheme.name : scheme.kind;
