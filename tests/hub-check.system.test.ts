@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test, type TestContext } from 'node:test';
 import { encodePem } from '@edgekeep/core/identity/pem';
+import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
 import { testRoot } from '@edgekeep/core/identity/testing-roots';
 import { checkHub } from '@edgekeep/hub/check/check';
 import { initHub } from '@edgekeep/hub/init';
@@ -119,3 +120,15 @@ async function fileInPlaceOf(folder: string): Promise<void> {
   await rm(folder, { recursive: true });
   await writeFile(folder, '');
 }
+
+test('what an older hub gives away is a warning: keys to every attested TPM, boots that say nothing of the agent', async () => {
+  const about = async (data: string) =>
+    (await checkHub(data, Date.now()))
+      .filter(({ subject }) => subject === 'policy' || subject === 'boot')
+      .map(({ subject, state }) => `${subject} ${state}`);
+  await using old = await HubWorld.open();
+  assert.deepEqual(await about(old.hubFolder), ['policy warning', 'boot warning']);
+  const settings = { attestation: { coveredPcrs: [14] } };
+  await using today = await HubWorld.open({ settings, policyText: defaultPolicyText });
+  assert.deepEqual(await about(today.hubFolder), ['policy ok', 'boot ok']);
+});

@@ -278,7 +278,8 @@ export class AccessGate {
   ): Promise<void> {
     const cause = `${principal} ${action} ${policyVersion} ${decision.statements.join(' ')}`;
     const before = this.#refusedAt.get(cause);
-    if (before !== undefined && nowMs < before + loggedAgainMs) return;
+    // A clock that was set back does not keep it quiet until it has caught up.
+    if (before !== undefined && Math.abs(nowMs - before) < loggedAgainMs) return;
     if (this.#refusedAt.size >= refusalsRememberedMost) this.#refusedAt.clear();
     this.#refusedAt.set(cause, nowMs);
     const data = {

@@ -20,6 +20,8 @@ const renewalsAllowedTimes = 2;
 // A device that is refused again and again makes one number grow this often.
 const toldAgainMs = 60_000;
 const devicesToldMax = 20_000;
+// The clocks of hub nodes are this close.
+const nodesApartMs = 60_000;
 
 /** In one window: those that are renewals, and `maxPerWindow` besides. */
 export function releasesAllowed({ leaseSeconds, lease }: ReleaseBudgetSettings): number {
@@ -42,6 +44,8 @@ export async function assertWithinBudget(
     .where('device_id', '=', deviceId)
     .where('model', '=', model)
     .where('granted_at', '>', nowMs - windowSeconds * 1_000)
+    // What a hub gave before its clock was set back does not count until the clock has caught up.
+    .where('granted_at', '<=', nowMs + nodesApartMs)
     .orderBy('granted_at', 'desc')
     .limit(allowed)
     .execute();

@@ -41,3 +41,11 @@ test('years of silence and a clock set back are no trouble', () => {
   traffic.note('press-1', 0);
   assert.ok(traffic.of('press-1', 0).lastMinute >= 1);
 });
+
+test('a clock that is set back a day does not gather a day of requests in one minute', () => {
+  const traffic = new Traffic();
+  const dayMs = 86_400_000;
+  traffic.note('press-7', dayMs);
+  for (let second = 0; second < 300; second += 1) traffic.note('press-7', second * 1_000);
+  assert.ok(traffic.of('press-7', 300_000).lastMinute <= 121);
+});

@@ -56,6 +56,8 @@ export class Traffic {
 
 function advance(counts: Counts, nowMs: number): void {
   const passed = Math.floor((nowMs - counts.minuteMs) / minute);
+  // The clock was set back: the minute that runs begins now, or it would not end until the clock has caught up.
+  if (passed < 0) counts.minuteMs = nowMs;
   if (passed <= 0) return;
   for (let each = 0; each < Math.min(passed, quietMinutesMost); each += 1) {
     const seen = each === 0 ? counts.current : 0;

@@ -6,6 +6,7 @@ import { type HubSettings, hubSettingsSchema, readHubSettings } from '../setting
 import { failed, type Finding, ok, textOf } from './finding.ts';
 import { checkFolder, checkKeys } from './keys.ts';
 import { checkDisk, checkPorts, checkUnlockProgram } from './machine.ts';
+import { checkPolicy } from './policy.ts';
 import { checkStore } from './store.ts';
 import { checkRootFolders } from './vendor-roots.ts';
 
@@ -16,6 +17,7 @@ export async function checkHub(folder: string, nowMs: number): Promise<readonly 
     await checkFolder(folder),
     ...(await checkKeys(folder, settings)),
     ...(await checkStore(join(folder, 'hub.sqlite'), settings, nowMs)),
+    ...checkPolicy(join(folder, 'hub.sqlite'), settings),
     ...(await checkRootFolders(folder, settings)),
     ...(await checkPorts(settings)),
     checkUnlockProgram(settings),

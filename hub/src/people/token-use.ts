@@ -17,7 +17,8 @@ export class TokenUse {
 
   note({ tokenSha256: sha256 }: Pick<Caller, 'tokenSha256'>, address: string, nowMs: number): void {
     const writtenAt = this.#writtenAt.get(sha256);
-    if (writtenAt !== undefined && nowMs < writtenAt + writtenEveryMs) return;
+    // A clock that was set back does not stop the notes until it has caught up.
+    if (writtenAt !== undefined && Math.abs(nowMs - writtenAt) < writtenEveryMs) return;
     this.#writtenAt.delete(sha256);
     this.#writtenAt.set(sha256, nowMs);
     const [oldest] = this.#writtenAt.keys();

@@ -89,7 +89,7 @@ export async function recordReported(
   const before = await documentOf(trx, deviceId, 'reported');
   const { version } = await replaceDocument(trx, { deviceId, side: 'reported', attributes, nowMs }, before);
   // What is said again is as fresh as what is new; once a minute is fresh enough.
-  if (version !== before.version || nowMs - (before.updatedAt ?? 0) < saidAgainMs) return;
+  if (version !== before.version || Math.abs(nowMs - (before.updatedAt ?? 0)) < saidAgainMs) return;
   await trx
     .updateTable('device_document')
     .set({ updated_at: nowMs })
