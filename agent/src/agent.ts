@@ -2,6 +2,7 @@
 // cuts the device off, its boot is refused, or the log is caught lying.
 import { Serial } from '@edgekeep/hardware/serial';
 import type { GuardReport } from '@edgekeep/wire/guard-report';
+import { type BackoffSettings, backoffDelayMs } from '@edgekeep/wire/backoff';
 import type { Attributes } from '@edgekeep/wire/attributes';
 import type { Attestation } from './attestation.ts';
 import type { Witness } from './audit.ts';
@@ -53,6 +54,8 @@ export interface AgentParts {
   readonly checkinSeconds: number;
   readonly emit: Emit;
   readonly clocks: Clocks;
+  /** How attestations that were refused, or failed here, are spaced. */
+  readonly backoff: BackoffSettings;
   readonly hubTime: Pick<HubTime, 'skewMs'>;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -73,6 +76,9 @@ export class AgentLife {
   #why = '';
   #attestation: Attestation | undefined;
   #isNew = false;
+  #attestFailures = 0;
+  /** Of elapsed time. */
+  #attestNotBeforeMs = 0;
   /** The attributes the hub has from this connection, as JSON. */
   #reported = '';
   /** Of elapsed time. */
@@ -162,6 +168,7 @@ export class AgentLife {
       onConnected: (state) => {
         this.#setState('online', '');
         this.#isNew = true;
+        this.#attestNotBeforeMs = 0;
         this.#reported = '';
         emit({ kind: 'connected', state });
         this.#wake.resolve();
@@ -192,7 +199,9 @@ export class AgentLife {
       try {
         await this.#checkIn(link);
       } catch (error) {
-        if (!signal.aborted && link.connected) this.#parts.emit(failureEvent('check-in', error));
+        const event = failureEvent('check-in', error);
+        const text = event.kind === 'failed' ? `${event.code}: ${event.message}` : event.kind;
+        if (!signal.aborted && link.connected && this.#isNews(text)) this.#parts.emit(event);
       }
     }
   }
@@ -204,12 +213,18 @@ export class AgentLife {
     if (this.#state !== 'online') return;
     await this.#learnRoots(link);
     try {
-      if (this.#isNew || !this.#isHealthy()) await this.#attest(link);
-      this.#isNew = false;
+      const due = this.#isNew || !this.#isHealthy();
+      if (due && this.#parts.clocks.elapsed() >= this.#attestNotBeforeMs) {
+        this.#attestLater();
+        await this.#attest(link);
+        this.#isNew = false;
+      }
     } finally {
       // A device that takes no attestation result, for its clock perhaps, says so.
       await this.#report(link);
     }
+    // Nothing goes on over a connection on which it has not attested yet.
+    if (this.#isNew) return;
     if (this.#isHealthy()) await this.#workloads?.refresh();
     for (const runner of this.#runners) {
       // A long download does not hold up the check-ins, nor do they pile up behind it.
@@ -265,6 +280,7 @@ export class AgentLife {
     const answer = await attest(link);
     if (answer.kind === 'refused') return this.#refused('attestation', answer);
     this.#attestation = answer.value;
+    if (this.#isHealthy()) this.#attestFailures = 0;
     const { status, tier, reasons } = answer.value.result;
     if (this.#isHealthy()) return emit({ kind: 'attested', status, tier, reasons });
     const message = `the boot was refused: ${status}`;
@@ -301,6 +317,13 @@ export class AgentLife {
     if (answer.value.desired === undefined) return;
     await desired.take(answer.value.desired);
     emit({ kind: 'desired-changed', version: desired.present.version });
+  }
+
+  // Counted as a failure until it turns out well: what is refused, or fails here, is not asked for at every check-in.
+  #attestLater(): void {
+    const { clocks, backoff, random } = this.#parts;
+    this.#attestFailures += 1;
+    this.#attestNotBeforeMs = clocks.elapsed() + backoffDelayMs(backoff, this.#attestFailures, random());
   }
 
   #isHealthy(): boolean {

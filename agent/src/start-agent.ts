@@ -195,6 +195,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
     emit,
     clocks,
     hubTime,
+    backoff,
     random,
   });
   opening.use(life);

@@ -61,3 +61,29 @@ test('ten days ahead: the model is locked, no key is asked for, and the event na
   await checkInsOf(world, 'far-ahead', 5);
   assert.deepEqual([await keysOf('far-ahead'), await certificatesOf('far-ahead')], [1, 1]);
 });
+
+test('a device that takes no attestation result asks for one less and less often, tells it once, and still checks in', async () => {
+  await using device = await TestAgent.prepare(world, 'no-result', { models });
+  const { clock } = world;
+  const passed = { seconds: 0 };
+  const story = await device.start({
+    clock: () => clock.now() + 86_400_000,
+    elapsed: () => passed.seconds * 1_000,
+  });
+  await story.next('failed');
+  const asked = async () => {
+    const text = Buffer.from(await world.operator.getBytes('/metrics')).toString();
+    return Number(
+      /edgekeep_request_seconds_count\{listener="device",route="\/v1\/attest",status="200"\} (\d+)/.exec(text)?.[1],
+    );
+  };
+  await checkInsOf(world, 'no-result', 1);
+  const before = await asked();
+  // No time passes for the device: however often it checks in, it is not its turn.
+  await checkInsOf(world, 'no-result', 6);
+  assert.equal(await asked(), before);
+  assert.equal(story.events.filter(({ kind }) => kind === 'failed').length, 1);
+  passed.seconds = 3_600;
+  await story.next('failed');
+  assert.equal(await asked(), before + 1);
+});
