@@ -28,6 +28,8 @@ const attestationSchema = z.strictObject({
   nonce: z.string().max(128),
   evidence: evidenceSchema,
   attestationResult: z.string().nullable(),
+  /** What the agent says of its guard; signed by nobody, and not looked at. */
+  missingGuardWalls: z.array(z.string().max(256)).max(64).nullable().optional(),
 });
 
 export interface AttestationExpectations {
