@@ -60,6 +60,11 @@ export class FleetDevice {
     );
   }
 
+  /** The cheapest thing a bound device asks for. */
+  async challenge(): Promise<void> {
+    succeeded(await this.#live().post('/v1/challenges', ''));
+  }
+
   disconnect(): void {
     this.#connection?.close();
   }

@@ -27,11 +27,15 @@ export interface HubProcess {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Runs `hub run` on a data folder. Flags for its Node, `--cpu-prof` for example, come from EDGEKEEP_BENCH_HUB_FLAGS. */
-export async function startHubProcess(folder: string): Promise<HubProcess> {
+/** Runs `hub run` on a data folder, on one processor where it is named. Flags for its Node, `--cpu-prof` for example, come from EDGEKEEP_BENCH_HUB_FLAGS. */
+export async function startHubProcess(folder: string, processor?: string): Promise<HubProcess> {
   const main = fileURLToPath(import.meta.resolve('@edgekeep/hub/main'));
   const flags = (process.env['EDGEKEEP_BENCH_HUB_FLAGS'] ?? '').split(' ').filter((flag) => flag !== '');
-  const child = spawn(process.execPath, [...flags, main, 'run', '--data', folder, '--json'], {
+  const args = [...flags, main, 'run', '--data', folder, '--json'];
+  // taskset becomes the program.
+  const [program, all] =
+    processor === undefined ? [process.execPath, args] : ['taskset', ['-c', processor, process.execPath, ...args]];
+  const child = spawn(program, all, {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');

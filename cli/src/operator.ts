@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
+import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -133,7 +134,8 @@ async function exchange(
         method,
         ca: access.root,
         minVersion: 'TLSv1.3',
-        ...(access.serverName === undefined ? {} : { servername: access.serverName }),
+        // A certificate for an address is held against the address itself: RFC 6066 has no names for it.
+        ...(access.serverName === undefined || isIP(access.serverName) !== 0 ? {} : { servername: access.serverName }),
         timeout: answerMilliseconds,
         headers: {
           authorization: `Bearer ${access.token}`,

@@ -1,4 +1,5 @@
 // The hub as a process: `init` makes a data folder, `run` serves it until SIGINT or SIGTERM; the other verbs look after its keys.
+import { httpsUrl } from '@edgekeep/wire/url';
 import { existsSync } from 'node:fs';
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -223,7 +224,7 @@ async function run(folder: string, values: Values): Promise<number> {
   const keyStore = values.wait === true ? await openOrWait(folder, sources) : await openKeyStore(folder, sources);
   const hub = await startHub(folder, settings, undefined, keyStore, lock);
   const { deviceAddress: device, operatorAddress: operator } = hub;
-  const text = `ready: devices on ${device.host}:${device.port}, operators on https://${operator.host}:${operator.port}`;
+  const text = `ready: devices on ${device.host}:${device.port}, operators on ${httpsUrl(operator)}`;
   const { unreadable, ignored, gone } = hub.rootFolderNotices;
   for (const notice of [...unreadable.map((problem) => `skipped ${problem}`), ...ignored, ...gone])
     process.stderr.write(`edgekeep hub: warning: ${notice}\n`);

@@ -1,4 +1,5 @@
 // Makes a new hub: keys, settings, the store, and the first API token, in a folder that must not hold a hub yet.
+import { httpsUrl } from '@edgekeep/wire/url';
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/core/missing-file';
@@ -71,10 +72,9 @@ export async function initHub(
   });
   if (policyText !== undefined) await PolicyStore.replace(database, { text: policyText, actor: 'hub', nowMs });
   await database[Symbol.asyncDispose]();
-  const { host, port } = settings.operator;
   const operatorFile = join(folder, operatorFileName);
   const operator = {
-    url: `https://${host}:${port}`,
+    url: httpsUrl(settings.operator),
     serverName: settings.names[0],
     // With an offline root `hub install-issuing` writes it in.
     root: rootFolder === undefined ? '' : encodePem('CERTIFICATE', (await readBirthCertificates(folder)).root.der),

@@ -1,4 +1,5 @@
 // `npm start`: the main job with a hub and four devices on this machine, told while it happens. Keeps running until Ctrl-C.
+import { httpsUrl } from '@edgekeep/wire/url';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -125,7 +126,7 @@ function printSummary(rows: readonly (readonly string[])[], demo: Demo, commands
   process.stdout.write(`
 ${table([['DEVICE', 'ROOT OF TRUST', 'ENDED', 'IS THAT RIGHT', 'WHY'], ...rows])}
 
-operator API  https://${operatorAddress.host}:${operatorAddress.port}  (OpenAPI: /openapi.json)
+operator API  ${httpsUrl(operatorAddress)}  (OpenAPI: /openapi.json)
 devices       ${deviceAddress.host}:${deviceAddress.port}, mutual TLS 1.3
 ${degraded.length === 0 ? '' : `the guard goes without: ${degraded.join('; ')}\n`}
 try next:

@@ -1,4 +1,5 @@
 // The demo's hub and its publisher: made on the first start, used again on the next.
+import { httpsUrl } from '@edgekeep/wire/url';
 import { createPublicKey, createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -74,7 +75,7 @@ export async function startDemoHub(
 
 async function rememberAddress(operatorFile: string, { operatorAddress }: Hub): Promise<void> {
   const file: object = JSON.parse(await readFile(operatorFile, 'utf8'));
-  const url = `https://${operatorAddress.host}:${operatorAddress.port}`;
+  const url = httpsUrl(operatorAddress);
   await writeFile(operatorFile, `${JSON.stringify({ ...file, url }, null, 2)}\n`, { mode: 0o600 });
 }
 

@@ -1,4 +1,5 @@
 // A real hub in a temporary folder, in this process on free ports, with a publisher it trusts: what whole-system tests stand on.
+import { httpsUrl } from '@edgekeep/wire/url';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
@@ -250,7 +251,7 @@ function objectOf(value: unknown): object {
 /** The operator of a hub that took a free port at its start. */
 export async function operatorAt(file: string, { host, port }: Hub['operatorAddress']): Promise<Operator> {
   const access: object = JSON.parse(await readFile(file, 'utf8'));
-  await writeFile(file, JSON.stringify({ ...access, url: `https://${host}:${port}` }));
+  await writeFile(file, JSON.stringify({ ...access, url: httpsUrl({ host, port }) }));
   return operatorFromFile(file);
 }
 

@@ -1,7 +1,12 @@
 // The one text of the network that an operator names: `203.0.113.9` is a network of one address, and an IPv6 address its /64, whose rest a machine
 // changes as it likes.
-import { isIPv4 } from 'node:net';
-import { networkContains, parseAddress, parseNetwork, plainAddress } from '@edgekeep/core/policy/network';
+import {
+  addressText,
+  canonicalNetwork,
+  networkContains,
+  parseAddress,
+  parseNetwork,
+} from '@edgekeep/core/policy/network';
 import { HubError } from '../error.ts';
 
 // A wider network is a slip: it would cut off a continent.
@@ -28,21 +33,9 @@ export function networkHas(network: string, address: string): boolean {
   return parsed !== undefined && asked !== undefined && networkContains(parsed, asked);
 }
 
-function canonicalNetwork(text: string): string | undefined {
-  if (parseNetwork(text) === undefined) return undefined;
-  const [address = '', prefix = ''] = text.split('/');
-  return `${addressText(address)}/${prefix}`;
-}
-
 function networkOfAddress(text: string): string | undefined {
   const address = parseAddress(text);
   if (address === undefined) return undefined;
-  if (address.family === 4) return `${plainAddress(text)}/32`;
-  const first = (address.bits >> 64n).toString(16).padStart(16, '0');
-  return `${addressText(`${first.match(/.{4}/g)?.join(':') ?? ''}::`)}/64`;
-}
-
-// RFC 5952, as URLs write it.
-function addressText(address: string): string {
-  return isIPv4(address) ? address : new URL(`http://[${address}]`).hostname.slice(1, -1);
+  if (address.family === 4) return `${addressText(address)}/32`;
+  return `${addressText({ family: 6, bits: (address.bits >> 64n) << 64n })}/64`;
 }

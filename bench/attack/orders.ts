@@ -1,0 +1,44 @@
+// What the processes of the attack benchmark are told, and what they say.
+import type { HubAddress } from '../fleet/connection.ts';
+
+export interface ProbeOrder {
+  readonly fleetFile: string;
+  readonly device: HubAddress;
+  readonly operator: HubAddress;
+  readonly token: string;
+  readonly seconds: number;
+  /** Where the stranger comes from. */
+  readonly address: string;
+}
+
+export interface Sample {
+  readonly who: 'device' | 'operator' | 'newcomer';
+  readonly atMs: number;
+  readonly ms: number;
+  readonly failed: boolean;
+}
+
+export type AttackName =
+  | 'large bodies'
+  | 'large arrays'
+  | 'chunked bodies'
+  | 'slow bodies'
+  | 'small requests'
+  | 'handshakes'
+  | 'half handshakes'
+  | 'guessed tokens'
+  | 'large bodies without a token'
+  | 'OCSP'
+  | 'a device within its rights'
+  | 'an operator within its rights';
+
+export interface AttackOrder extends ProbeOrder {
+  readonly name: AttackName;
+}
+
+export interface AttackResult {
+  /** Requests, connections or bodies that were tried. */
+  readonly tries: number;
+  /** What came of them. */
+  readonly outcomes: Readonly<Record<string, number>>;
+}
