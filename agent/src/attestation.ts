@@ -31,8 +31,8 @@ const skewSecondsMax = 300;
 
 /** Attests; throws `hub-answer-invalid` for a result that is not the pinned verifier's word about this device. */
 export function attest(parts: AttestationParts): Promise<Answer<Attestation>> {
-  return parts.link.withChallenge(async ({ nonce, exporter, pcrs, send }) => {
-    const evidence = evidenceDocument(await parts.prover.evidence('release', nonce, exporter, pcrs));
+  return parts.link.withChallenge(async ({ nonce, exporter, pcrs, send, known }) => {
+    const evidence = evidenceDocument(await parts.prover.evidence('release', nonce, exporter, pcrs, { send, known }));
     const answer = await postToHub(send, '/v1/attest', { evidence }, api.attestResponse);
     if (answer.kind === 'refused') return answer;
     const { attestationResult: token, state } = answer.value;

@@ -23,6 +23,8 @@ export interface Challenge {
   /** TLS exporter of the connection that was asked. */
   readonly exporter: Uint8Array;
   readonly send: Send;
+  /** How far the hub has appraised this device's IMA log. */
+  readonly known: api.ImaLogKnown | undefined;
 }
 
 export interface HubLinkParts {
@@ -119,8 +121,8 @@ export class HubLink {
       if (challenge.kind === 'refused') return challenge;
       const exporter = connection.binding;
       if (exporter === undefined) throw offline();
-      const { nonce, pcrs } = challenge.value;
-      return answer({ nonce: parseBase64url(nonce, 'nonce'), pcrs, exporter, send });
+      const { nonce, pcrs, imaLog: known } = challenge.value;
+      return answer({ nonce: parseBase64url(nonce, 'nonce'), pcrs, exporter, send, known });
     });
   }
 
@@ -183,7 +185,9 @@ export class HubLink {
     const { hub, authorities, random, prover, hubTime, onRefused } = this.#parts;
     let bound: Answer<{ state: string }> | undefined;
     const onConnect = async (exporter: Uint8Array, send: Send) => {
-      const evidence = evidenceDocument(await prover.evidence('bind', zeroNonce, exporter, pcrs));
+      const evidence = evidenceDocument(
+        await prover.evidence('bind', zeroNonce, exporter, pcrs, { send, known: 'remembered' }),
+      );
       bound = await postToHub(hubTime.heardOn(send), '/v1/bind', { evidence }, api.bindResponse);
       if (bound.kind === 'refused') throw new AgentError('hub-refused', refusalText(bound));
     };
@@ -201,6 +205,7 @@ export class HubLink {
     } catch (error) {
       await connection[Symbol.asyncDispose]();
       if (bound?.kind !== 'refused') throw error;
+      prover.refused(bound.code);
       if (certificateCodes.includes(bound.code)) this.#identity = undefined;
       onRefused('bind', bound);
       return { kind: 'down' };

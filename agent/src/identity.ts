@@ -4,7 +4,7 @@ import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { type IdevidProof, idevidProofMessage } from '@edgekeep/core/identity/idevid-proof';
 import type { RootOfTrust, RootOfTrustIdentity } from '@edgekeep/hardware/root-of-trust';
 import * as api from '@edgekeep/wire/device-api';
-import { evidenceDocument, type Prover } from './attest.ts';
+import { evidenceDocument, type ImaReader, type Prover } from './attest.ts';
 import { AgentError } from './error.ts';
 import { type Answer, postToHub, type Send } from './hub-api.ts';
 import type { HubTime } from './hub-time.ts';
@@ -52,7 +52,7 @@ export async function enrol(
           parseBase64url(credential.blob, 'credential'),
           parseBase64url(credential.encryptedSecret, 'credential'),
         );
-  const proof = await provenKey(parts, nonce, pcrs);
+  const proof = await provenKey(parts, nonce, pcrs, { send, known: 'remembered' });
   const subject = { nonce: parseBase64url(nonce, 'nonce'), operationalSpki: proof.key.spki, deviceId, identity };
   const body = {
     ...(secret === undefined ? {} : { credentialSecret: toBase64url(secret) }),
@@ -69,7 +69,7 @@ export async function recover(send: Send, parts: IdentityParts): Promise<Answer<
   const challenge = await postToHub(send, '/v1/recover/challenge', { deviceId }, api.challengeResponse);
   if (challenge.kind === 'refused') return challenge;
   const { nonce, pcrs } = challenge.value;
-  const proof = await provenKey(parts, nonce, pcrs);
+  const proof = await provenKey(parts, nonce, pcrs, { send, known: 'remembered' });
   return certified(send, '/v1/recover/complete', parts, proof.key, pcrs, proof.document);
 }
 
@@ -78,7 +78,7 @@ export async function renew(send: Send, parts: IdentityParts): Promise<Answer<Id
   const challenge = await postToHub(send, '/v1/challenges', undefined, api.challengeResponse);
   if (challenge.kind === 'refused') return challenge;
   const { nonce, pcrs } = challenge.value;
-  const proof = await provenKey(parts, nonce, pcrs);
+  const proof = await provenKey(parts, nonce, pcrs, { send, known: challenge.value.imaLog });
   return certified(send, '/v1/renew', parts, proof.key, pcrs, proof.document);
 }
 
@@ -91,9 +91,10 @@ async function provenKey(
   { deviceId, prover }: IdentityParts,
   nonce: string,
   pcrs: readonly number[],
+  hub: ImaReader,
 ): Promise<ProvenKey> {
   const key = await makeOperationalKey(deviceId);
-  const evidence = await prover.evidence('certify', parseBase64url(nonce, 'nonce'), key.spki, pcrs);
+  const evidence = await prover.evidence('certify', parseBase64url(nonce, 'nonce'), key.spki, pcrs, hub);
   return {
     key,
     document: {
@@ -106,13 +107,16 @@ async function provenKey(
 async function certified(
   send: Send,
   path: string,
-  { deviceId, clocks, hubTime }: IdentityParts,
+  { deviceId, prover, clocks, hubTime }: IdentityParts,
   key: OperationalKey,
   pcrs: readonly number[],
   body: object,
 ): Promise<Answer<Identity>> {
   const answer = await postToHub(send, path, body, api.certificateResponse);
-  if (answer.kind === 'refused') return answer;
+  if (answer.kind === 'refused') {
+    prover.refused(answer.code);
+    return answer;
+  }
   const received = { at: momentOf(clocks), hubMs: hubTime.nowMs() };
   return {
     kind: 'ok',

@@ -63,8 +63,8 @@ export function requestKey(
   model: VerifiedModel,
   onLease: (lengthMs: number) => void = () => {},
 ): Promise<Answer<KeyGrant>> {
-  return parts.link.withChallenge(async ({ nonce, exporter, pcrs, send }) => {
-    const evidence = evidenceDocument(await parts.prover.evidence('release', nonce, exporter, pcrs));
+  return parts.link.withChallenge(async ({ nonce, exporter, pcrs, send, known }) => {
+    const evidence = evidenceDocument(await parts.prover.evidence('release', nonce, exporter, pcrs, { send, known }));
     const counter = await parts.prover.leaseCounter(nonce, exporter);
     const leaseCounter = counter && {
       attest: toBase64url(counter.attest),

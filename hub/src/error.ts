@@ -27,6 +27,7 @@ export const hubErrorCodes = {
   'upload-differs': 409,
   'identity-in-use': 409,
   'challenge-missing': 409,
+  'ima-log-start-unknown': 409,
   'witness-behind': 409,
   'payload-too-large': 413,
   'media-type-unsupported': 415,

@@ -126,6 +126,7 @@ export async function openParts(
     tierReasons: async (deviceId: string) => (await makersOf(database.read, deviceId)).flatMap(({ notes }) => notes),
   };
   const appraiser = new Appraiser(
+    database,
     references,
     rootKeys,
     keys.attestationSigner,

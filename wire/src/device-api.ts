@@ -1,6 +1,7 @@
 // The messages between a device and the hub (spec/api.md, "Device API"): what the hub accepts and what an agent reads, in one place.
 // Bytes are unpadded base64url; times are unix seconds.
 import { evidenceSchema } from '@edgekeep/core/attest/evidence';
+import { IMA_PIECE_BYTES_MAX } from '@edgekeep/core/attest/ima-log';
 import { leaseSchema } from '@edgekeep/core/access/lease';
 import { wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
 import { z } from 'zod';
@@ -85,7 +86,24 @@ export const bindRequest = z.strictObject({
 });
 export const bindResponse = z.object({ deviceId: deviceIdSchema, state: z.string() });
 
-export const challengeResponse = z.object({ nonce, pcrs: z.array(z.int().min(0).max(23)), expiresInSeconds: z.int() });
+/** How far the hub has appraised this device's IMA log, and in which boot: what follows is all it needs (spec/evidence.md). */
+const imaLogKnown = z.object({ entries: z.int().min(1), resetCount: z.int(), restartCount: z.int() });
+export type ImaLogKnown = z.infer<typeof imaLogKnown>;
+
+export const challengeResponse = z.object({
+  nonce,
+  pcrs: z.array(z.int().min(0).max(23)),
+  expiresInSeconds: z.int(),
+  imaLog: imaLogKnown.optional(),
+});
+
+/** A piece of an IMA log that is too long for evidence; the evidence that follows on this connection carries the rest. */
+export const imaLogRequest = z.strictObject({
+  /** How many entries come before this piece. */
+  from: z.int().min(0).max(Number.MAX_SAFE_INTEGER),
+  log: base64url(Math.ceil((IMA_PIECE_BYTES_MAX * 4) / 3)),
+});
+export const imaLogResponse = z.object({ entries: z.int() });
 
 export const renewRequest = z.strictObject({ certificateRequest: base64url(3_000), evidence: evidenceSchema });
 

@@ -61,7 +61,10 @@ export interface Appraisal {
   /** Milliseconds the TPM has been powered; 0 without a TPM, as the counters are. */
   readonly clock: bigint;
   /** Up to where the quote covers the IMA log: what follows may be appraised from there. */
-  readonly imaLog?: ImaLogState;
+  readonly imaLog?: ImaLogState & {
+    /** Where the log of this evidence began. */
+    readonly start: ImaLogState;
+  };
   /** There when the evidence was a DICE device's own. */
   readonly dice?: DiceFacts;
 }
@@ -111,7 +114,7 @@ function hasImaLog(evidence: Evidence): boolean {
 }
 
 interface SignedFacts {
-  readonly imaLog?: ImaLogState;
+  readonly imaLog?: Appraisal['imaLog'];
   readonly dice?: { readonly facts: DiceFacts; readonly layers: readonly DiceLayer[] };
   readonly reasons: readonly Reason[];
   readonly boot: BootCounters & { readonly clock: bigint };
@@ -160,6 +163,10 @@ function verifyTpmEvidence(input: AppraisalInput, evidence: TpmEvidence, replaye
       'a TPM quote is appraised against a key with its qualified name, found none',
     );
   }
+  if ((evidence.imaLogFrom ?? 0) !== (input.imaStart?.entries ?? 0)) {
+    const message = `the IMA log of the evidence begins after ${evidence.imaLogFrom ?? 0} entries, expected ${input.imaStart?.entries ?? 0}`;
+    throw new CoreError('evidence-invalid', message);
+  }
   const imaStart = input.imaStart?.value ?? pcrValue(replayed, IMA_PCR);
   const imaValues = imaValuesOf(evidence, imaStart, input.imaStart?.entries ?? 0);
   const atQuote = (count: number) => (pcr: number) =>
@@ -180,7 +187,8 @@ function verifyTpmEvidence(input: AppraisalInput, evidence: TpmEvidence, replaye
   const { imaEntries } = verdict;
   const value = imaEntries === undefined ? undefined : imaValues?.[imaEntries];
   if (imaEntries === undefined || value === undefined) return { reasons: [], boot, pcrValue: atQuote(0) };
-  const imaLog = { entries: (input.imaStart?.entries ?? 0) + imaEntries, value };
+  const start = { entries: input.imaStart?.entries ?? 0, value: imaStart };
+  const imaLog = { entries: start.entries + imaEntries, value, start };
   return { reasons: [], boot, imaLog, pcrValue: atQuote(imaEntries) };
 }
 

@@ -22,6 +22,8 @@ export interface TpmEvidence {
   readonly signature: Uint8Array;
   readonly eventLog: Uint8Array;
   readonly imaLog?: Uint8Array | undefined;
+  /** How many entries of the log come before those in `imaLog`: the verifier replayed them already. Left out: none. */
+  readonly imaLogFrom?: number | undefined;
 }
 
 export interface SoftwareEvidence {
@@ -65,6 +67,7 @@ const tpmSchema = z.strictObject({
   signature: bytesSchema(SIGNED_BYTES_MAX, 'signature'),
   eventLog,
   imaLog: bytesSchema(IMA_EVIDENCE_BYTES_MAX, 'imaLog').optional(),
+  imaLogFrom: z.int().min(1).max(Number.MAX_SAFE_INTEGER).optional(),
 });
 
 const softwareSchema = z.strictObject({
@@ -95,8 +98,15 @@ export function parseEvidence(bytes: Uint8Array): Evidence {
   const document = parseCanonicalJson(bytes, evidenceSchema, 'evidence', 'evidence-invalid');
   switch (document.kind) {
     case 'tpm': {
-      const { kind, quote, signature, imaLog } = document;
-      return { kind, quote, signature, eventLog: document.eventLog, ...(imaLog === undefined ? {} : { imaLog }) };
+      const { kind, quote, signature, imaLog, imaLogFrom } = document;
+      return {
+        kind,
+        quote,
+        signature,
+        eventLog: document.eventLog,
+        ...(imaLog === undefined ? {} : { imaLog }),
+        ...(imaLogFrom === undefined ? {} : { imaLogFrom }),
+      };
     }
     case 'software': {
       const { kind, statement, signature } = document;
@@ -118,7 +128,8 @@ export function encodeEvidence(evidence: Evidence): Uint8Array {
   switch (evidence.kind) {
     case 'tpm': {
       const imaLog = evidence.imaLog === undefined ? undefined : toBase64url(evidence.imaLog);
-      return encodeCanonicalJson({ ...common, kind: 'tpm', quote: toBase64url(evidence.quote), imaLog });
+      const { imaLogFrom } = evidence;
+      return encodeCanonicalJson({ ...common, kind: 'tpm', quote: toBase64url(evidence.quote), imaLog, imaLogFrom });
     }
     case 'software':
       return encodeCanonicalJson({ ...common, kind: 'software', statement: toBase64url(evidence.statement) });

@@ -76,13 +76,19 @@ test('an entry for another PCR is refused: it could stand for a boot event there
 test('what follows entries that were appraised before is appraised from there, and from nowhere else', () => {
   const ends = imaEntryEnds(whole);
   const rest = whole.subarray(ends[7]);
-  const imaStart = { entries: 8, value: values[8] ?? start };
-  const appraisal = appraiseEvidence({ ...quotedAfter(15, rest), imaStart });
+  const from = (entries: number, place: number): AppraisalInput => {
+    const input = quotedAfter(15, rest);
+    assert.ok(input.evidence.kind === 'tpm');
+    const imaStart = { entries, value: values[place] ?? start };
+    return { ...input, evidence: { ...input.evidence, imaLogFrom: entries }, imaStart };
+  };
+  const appraisal = appraiseEvidence(from(8, 8));
   assert.equal(appraisal.status, 'affirming');
   assert.equal(appraisal.imaLog?.entries, 15);
-  const elsewhere = { entries: 7, value: values[7] ?? start };
-  assert.equal(appraiseEvidence({ ...quotedAfter(15, rest), imaStart: elsewhere }).status, 'contraindicated');
+  assert.equal(appraiseEvidence(from(8, 7)).status, 'contraindicated');
   assert.equal(appraiseEvidence(quotedAfter(15, rest)).status, 'contraindicated');
+  // A place that the verifier did not choose is no place.
+  assert.throws(() => appraiseEvidence({ ...from(8, 8), imaStart: undefined }), { code: 'evidence-invalid' });
 });
 
 test('the ends of the entries are found wherever the log is cut', () => {

@@ -1,7 +1,19 @@
 // How far a verifier has followed a device's IMA log: enough to go on from there, and nothing of the log itself.
+import { imaPcrValues, parseImaLog } from './ima-log.ts';
+import { IMA_PCR } from './reference-values.ts';
 
 /** PCR 10 had `value` in the sha256 bank after this many entries. */
 export interface ImaLogState {
   readonly entries: number;
   readonly value: Uint8Array;
+}
+
+/** Before the first entry: what PCR 10 holds where the boot measured nothing into it. */
+export const imaLogBegin: ImaLogState = { entries: 0, value: new Uint8Array(32) };
+
+/** The state after the whole entries of `piece`, which follow those of `before`. Throws as `parseImaLog` and `imaPcrValues`. */
+export function followImaLog(before: ImaLogState, piece: Uint8Array): ImaLogState {
+  const entries = parseImaLog(piece, before.entries);
+  const values = imaPcrValues(entries, 'sha256', IMA_PCR, before.value);
+  return { entries: before.entries + entries.length, value: values.at(-1) ?? before.value };
 }

@@ -13,6 +13,8 @@ import { extend } from './replay.ts';
 export const IMA_LOG_BYTES_MAX = 64 * 1024 * 1024;
 /** What one piece of evidence carries of a log, about 40,000 entries. */
 export const IMA_EVIDENCE_BYTES_MAX = 4 * 1024 * 1024;
+/** What a device sends of a log at a time, before evidence carries the rest. The agent's pieces are a quarter of it, where entries are short. */
+export const IMA_PIECE_BYTES_MAX = 1024 * 1024 + 64 * 1024;
 /** One entry with signature, extended attributes or buffer. A longer one would fit no piece of a log that is sent in pieces. */
 export const IMA_ENTRY_BYTES_MAX = 512 * 1024;
 const PCR_COUNT = 24;

@@ -40,7 +40,8 @@ export function accessDeviceRoutes(
       const nonce = takeChallenge(connection, nowMs);
       const device = await getDevice(database.read, deviceId);
       await parts.gate.admit({ action: 'attest', deviceId, device, connection, nowMs });
-      const expected = { qualifyingData: qualifyingData('release', nonce, connection.exporter), nonce, nowMs };
+      const bound = qualifyingData('release', nonce, connection.exporter);
+      const expected = { qualifyingData: bound, nonce, nowMs, pieces: connection };
       return untilReferencesStay(async () => {
         const { appraisal, attestationResult } = await appraiser.appraise(device, request.body.evidence, expected);
         const { state } = await database.write((trx) => recordAppraisal(trx, deviceId, appraisal, nowMs));

@@ -75,7 +75,8 @@ async function decideRelease(parts: ReleaseParts, ask: ReleaseAsk): Promise<Rele
   const { nowMs, nonce } = ask;
   const device = await getDevice(database.read, ask.deviceId);
   const model = await mayBeReleased(parts, device, ask);
-  const expected = { qualifyingData: qualifyingData('release', nonce, ask.connection.exporter), nonce, nowMs };
+  const bound = qualifyingData('release', nonce, ask.connection.exporter);
+  const expected = { qualifyingData: bound, nonce, nowMs, pieces: ask.connection };
   const { appraisal, attestationResult } = await appraiser.appraise(device, ask.evidence, expected);
   if (appraisal.status === 'contraindicated') {
     await database.writeAsHub((trx) => recordAppraisal(trx, device.id, appraisal, nowMs));

@@ -11,8 +11,10 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { changeState } from '../registry/states.ts';
 import type { RootKeys } from '../identity/root-keys.ts';
-import type { WriteTransaction } from '../store/database.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
+import { imaStartOf, recordImaLog } from './ima-logs.ts';
+import type { ImaPieces } from './ima-pieces.ts';
 import { type ReferenceStore, referencesState } from './reference-store.ts';
 
 // A fleet boots a handful of different logs; this many are kept replayed.
@@ -40,6 +42,7 @@ export interface MakersOfDevices {
 }
 
 export class Appraiser {
+  readonly #database: Database;
   readonly #references: ReferenceStore;
   readonly #rootKeys: RootKeys;
   readonly #signer: Signer;
@@ -51,6 +54,7 @@ export class Appraiser {
 
   /** `keyId` names the signing key in the results' header; `makers` is asked each time; `coveredPcrs` are those that a TPM's boot must be compared in to be affirmed. */
   constructor(
+    database: Database,
     references: ReferenceStore,
     rootKeys: RootKeys,
     signer: Signer,
@@ -59,6 +63,7 @@ export class Appraiser {
     makers: MakersOfDevices,
     coveredPcrs: readonly number[],
   ) {
+    this.#database = database;
     this.#references = references;
     this.#rootKeys = rootKeys;
     this.#signer = signer;
@@ -72,8 +77,15 @@ export class Appraiser {
   async appraise(
     device: Pick<DeviceRow, 'id' | 'tier' | 'identity' | 'reset_count'>,
     evidence: Evidence,
-    expected: { readonly qualifyingData: Uint8Array; readonly nonce: Uint8Array; readonly nowMs: number },
+    expected: {
+      readonly qualifyingData: Uint8Array;
+      readonly nonce: Uint8Array;
+      readonly nowMs: number;
+      /** The connection, which may have brought pieces of the IMA log ahead of this evidence. */
+      readonly pieces?: ImaPieces | undefined;
+    },
   ): Promise<Appraised> {
+    const imaStart = await imaStartOf(this.#database.read, device.id, evidence, expected.pieces);
     const { sets, state } = await this.#references.active();
     const appraisal = appraiseEvidence({
       evidence,
@@ -85,6 +97,7 @@ export class Appraiser {
       coveredPcrs: this.#coveredPcrs,
       lastBoot: device.reset_count < 0 ? undefined : { resetCount: device.reset_count, restartCount: 0 },
       logCache: this.#logs,
+      imaStart,
       dice: { trust: this.#makers.diceTrust(), atSeconds: Math.floor(expected.nowMs / 1_000) },
     });
     restsOn.set(appraisal, state);
@@ -164,6 +177,7 @@ export async function recordAppraisal(
     .returning(['id', 'state', 'state_reason', 'disabled_reason'])
     .executeTakeFirst();
   if (device === undefined) throw new HubError('device-unknown', `no device ${deviceId}`);
+  if (isAuthentic(appraisal)) await recordImaLog(trx, deviceId, appraisal);
   const refused = appraisal.status === 'contraindicated';
   const change = { deviceId, actor: 'hub', nowMs };
   if (refused) {

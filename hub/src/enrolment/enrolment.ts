@@ -3,6 +3,7 @@
 // on this device (quote over nonce and key). A DICE device proves the same by the certificate of its DeviceID and a chain from there to the key
 // that signs. Any other device shows an IDevID or a one-time token and signs with its own key: its tier says so, and that a key is in a secure
 // element is what its manufacturer or whoever made the token vouches for.
+import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { randomBytes } from 'node:crypto';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
@@ -191,6 +192,8 @@ interface EnrolmentAnswer {
   readonly evidence: Evidence;
   readonly witnessKey: string;
   readonly idevidProof?: IdevidProofDocument | undefined;
+  /** The connection it came on. */
+  readonly pieces: ImaPieces;
   readonly nonce: Uint8Array;
   readonly nowMs: number;
 }
@@ -240,11 +243,8 @@ async function completeOnce(
     appraised_at: null,
     counts: null,
   };
-  const expected = {
-    qualifyingData: qualifyingData('certify', proof.nonce, spki),
-    nonce: proof.nonce,
-    nowMs: proof.nowMs,
-  };
+  const { nonce, pieces } = proof;
+  const expected = { qualifyingData: qualifyingData('certify', nonce, spki), nonce, nowMs: proof.nowMs, pieces };
   const { appraisal } = await appraiser.appraise(row, proof.evidence, expected);
   // The boot need not be healthy to register; it must be this device's own, fresh, and about this key.
   if (!isAuthentic(appraisal)) {

@@ -2,6 +2,7 @@
 // body without a limit does not start (`assertLimits`). docs/api-limits.md lists every route with its limit.
 import { EVIDENCE_BYTES_MAX } from '@edgekeep/core/attest/evidence';
 import { vendorRootOrderBytesMost } from '@edgekeep/wire/vendor-root-api';
+import { IMA_PIECE_BYTES_MAX } from '@edgekeep/core/attest/ima-log';
 import type { HTTPMethods } from 'fastify';
 
 const kibibyte = 1024;
@@ -38,6 +39,8 @@ export const bodyBytes = {
   identity: 64 * kibibyte,
   /** Both logs at their limits, a certificate request, and what is signed. */
   evidence: EVIDENCE_BYTES_MAX + 32 * kibibyte,
+  /** One piece of an IMA log, base64url. */
+  imaPiece: Math.ceil((IMA_PIECE_BYTES_MAX * 4) / 3) + kibibyte,
   /** A signed note of 100,000 characters, its line ends escaped. */
   note: 192 * kibibyte,
   /** Counts, models with their faults, attributes, and a fork proof of 100,000 characters. */

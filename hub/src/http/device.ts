@@ -30,6 +30,7 @@ export type DoorSettings = Pick<HubSettings, 'workloads'>;
 const whoMayAsk = {
   anyone: 'anyone',
   challenged: 'anyone with an open challenge',
+  proving: 'device certificate, or anyone with an open challenge',
   withCertificate: 'device certificate',
   bound: 'bound device',
 } as const;
@@ -106,6 +107,12 @@ export class DeviceDoor {
     if (connection.challenge.expiresAtMs < this.#clock())
       throw new HubError('challenge-missing', 'the challenge of this connection has expired: ask for another');
     return connection;
+  }
+
+  /** A connection that is about to prove itself: by a certificate, or by the answer to a challenge. */
+  proving(request: FastifyRequest): DeviceConnection {
+    const { certificate } = this.anyone(request);
+    return certificate === undefined ? this.challenged(request) : this.withCertificate(request).connection;
   }
 
   /** A connection with a device certificate that is still valid; not yet proven to be the device's own. */

@@ -53,7 +53,8 @@ async function bindOnce(
   const device = await getDevice(database.read, deviceId);
   assertNotCutOff(device);
   await assertCertificateStands(database.read, certificateSha256);
-  const expected = { qualifyingData: qualifyingData('bind', zeroNonce, connection.exporter), nonce: zeroNonce, nowMs };
+  const bound = qualifyingData('bind', zeroNonce, connection.exporter);
+  const expected = { qualifyingData: bound, nonce: zeroNonce, nowMs, pieces: connection };
   const { appraisal, attestationResult } = await appraiser.appraise(device, evidence, expected);
   if (!isAuthentic(appraisal)) {
     const { reasons } = appraisal;

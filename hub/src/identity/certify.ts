@@ -1,6 +1,7 @@
 // Certifying the next operational key of a device that is registered already: renewal on a live connection, and recovery after a restart.
 // The proof is the same for both: the registered root of trust quotes over our nonce and the new key.
 import type { Evidence } from '@edgekeep/core/attest/evidence';
+import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest } from '@edgekeep/core/identity/certificate';
@@ -30,6 +31,8 @@ export interface CertifyProof {
   readonly nonce: Uint8Array;
   /** Serial number of the certificate that the new one follows; undefined after a restart. */
   readonly renewedFrom?: string | undefined;
+  /** The connection it came on. */
+  readonly pieces: ImaPieces;
   readonly nowMs: number;
 }
 
@@ -55,7 +58,8 @@ async function certifyOnce(
   const { database, authorities, settings, appraiser } = parts;
   const { nonce, nowMs } = proof;
   const { spki } = parseCertificateRequest(proof.certificateRequest);
-  const expected = { qualifyingData: qualifyingData('certify', nonce, spki), nonce, nowMs };
+  const { pieces } = proof;
+  const expected = { qualifyingData: qualifyingData('certify', nonce, spki), nonce, nowMs, pieces };
   const { appraisal, attestationResult } = await appraiser.appraise(device, proof.evidence, expected);
   if (!isAuthentic(appraisal)) {
     const { reasons } = appraisal;

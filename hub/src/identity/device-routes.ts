@@ -1,6 +1,8 @@
 // Device API: enrolment, binding of a connection, renewal (spec/api.md).
+import { IMA_PCR } from '@edgekeep/core/attest/reference-values';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/device-api';
+import { knownImaLog, takeImaPiece } from '../attest/ima-logs.ts';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
@@ -64,6 +66,7 @@ export function identityDeviceRoutes(
         idevidProof: body.idevidProof,
         nonce: takeChallenge(connection, nowMs),
         nowMs,
+        pieces: connection,
       });
       return { deviceId: pending.deviceId, certificateChain: authorities.chainPem(certificate) };
     },
@@ -80,12 +83,30 @@ export function identityDeviceRoutes(
   );
 
   app.post(
+    '/v1/ima-log',
+    {
+      ...door.lets('proving'),
+      bodyLimit: bodyBytes.imaPiece,
+      schema: { body: api.imaLogRequest, response: { 200: api.imaLogResponse } },
+    },
+    async (request) => {
+      const connection = door.proving(request);
+      const piece = { from: request.body.from, log: parseBase64url(request.body.log, 'log') };
+      return { entries: await takeImaPiece(database.read, connection, connection.certificate?.deviceId, piece) };
+    },
+  );
+
+  app.post(
     '/v1/challenges',
     { ...door.lets('bound'), bodyLimit: bodyBytes.none, schema: { response: { 200: api.challengeResponse } } },
     async (request) => {
-      const { connection } = door.bound(request);
+      const { connection, deviceId } = door.bound(request);
+      const imaLog = settings.pcrs.includes(IMA_PCR)
+        ? await knownImaLog(database.read, deviceId, connection)
+        : undefined;
       const nonce = openChallenge(connection, clock(), settings.challengeSeconds);
-      return { nonce: toBase64url(nonce), pcrs: settings.pcrs, expiresInSeconds: settings.challengeSeconds };
+      const challenge = { nonce: toBase64url(nonce), pcrs: settings.pcrs, expiresInSeconds: settings.challengeSeconds };
+      return { ...challenge, ...(imaLog === undefined ? {} : { imaLog }) };
     },
   );
 
@@ -104,6 +125,7 @@ export function identityDeviceRoutes(
         evidence: request.body.evidence,
         nonce: takeChallenge(connection, nowMs),
         renewedFrom: connection.certificate?.serial,
+        pieces: connection,
         nowMs,
       };
       const device = await getDevice(database.read, deviceId);

@@ -64,6 +64,7 @@ export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
         evidence,
         nonce,
         nowMs,
+        pieces: connection,
       };
       const certificate = await certifyNextKey(parts, device, proof, 'device-recovered');
       return { deviceId, certificateChain: authorities.chainPem(certificate) };

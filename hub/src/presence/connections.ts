@@ -4,6 +4,7 @@ import { canonicalAddress } from '@edgekeep/core/policy/network';
 import { randomBytes } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { channelBinding } from '@edgekeep/wire/channel-binding';
+import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { HubError } from '../error.ts';
 import { networkOf } from './places.ts';
 import type { PendingEnrolment } from '../enrolment/enrolment.ts';
@@ -39,7 +40,7 @@ export interface ConnectionPlace {
   contested: boolean;
 }
 
-export interface DeviceConnection {
+export interface DeviceConnection extends ImaPieces {
   readonly socket: TLSSocket;
   /** RFC 9266 tls-exporter value of this connection. */
   readonly exporter: Uint8Array;
@@ -112,6 +113,7 @@ export class Connections {
       challenge: undefined,
       claimed: undefined,
       enrolment: undefined,
+      imaLog: undefined,
     };
     this.#bySocket.set(socket, connection);
     this.#count += 1;

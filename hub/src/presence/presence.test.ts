@@ -83,6 +83,7 @@ function connectionFrom(deviceId: string, remoteAddress: string): DeviceConnecti
     challenge: undefined,
     claimed: undefined,
     enrolment: undefined,
+    imaLog: undefined,
     workload: undefined,
   };
   return { ...common, socket, exporter: new Uint8Array(), remoteAddress, certificate };

@@ -16,6 +16,7 @@ import { migration as idevids } from './migrations/0012-idevids.ts';
 import { migration as vendorRoots } from './migrations/0013-vendor-roots.ts';
 import { migration as canonicalKeys } from './migrations/0014-canonical-keys.ts';
 import { migration as canonicalValues } from './migrations/0014-canonical-values.ts';
+import { migration as imaLog } from './migrations/0014-ima-log.ts';
 import { migration as authority } from './migrations/0015-authority.ts';
 import { migration as devicesAndModels } from './migrations/0017-devices-and-models.ts';
 import { migration as guard } from './migrations/0018-guard.ts';
@@ -38,6 +39,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0013-vendor-roots': vendorRoots,
   '0014-canonical-keys': canonicalKeys,
   '0014-canonical-values': canonicalValues,
+  '0014-ima-log': imaLog,
   '0015-authority': authority,
   '0016-admission': admission,
   '0017-devices-and-models': devicesAndModels,

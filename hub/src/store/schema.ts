@@ -18,6 +18,7 @@ import type {
 import type { DeviceModelRow, ModelGroupRow } from './device-model-tables.ts';
 import type { ApiTokenTable, ApprovalRow, PersonRow } from './operator-tables.ts';
 import type { AddressBlockRow, HubNodeRow, PresenceRow, TokenRivalRow } from './presence-tables.ts';
+import type { ImaLogRow } from './ima-log-table.ts';
 import type { DeviceSecretRow, UsedTokenRow } from './token-device-tables.ts';
 import type { DeviceMakerPathRow, DeviceMakerRow, VendorRootRow, VendorRootStateRow } from './vendor-root-tables.ts';
 import type { WorkloadDeclarationRow, WorkloadHistoryRow, WorkloadRow } from './workload-tables.ts';
@@ -62,6 +63,7 @@ export interface Tables {
   access_decision: AccessDecisionRow;
   country_network: CountryNetworkRow;
   value_double: ValueDoubleRow;
+  ima_log: ImaLogRow;
   lease: LeaseTable;
   audit_entry: AuditEntryRow;
   audit_checkpoint: AuditCheckpointRow;

@@ -1,0 +1,91 @@
+// IMA logs that are longer than evidence carries (spec/evidence.md, "A long IMA log"). The hub keeps how many entries it has appraised and what
+// PCR 10 held then: proven by a quote in the store, and claimed by pieces that came ahead of a quote on the connection alone.
+import type { Appraisal } from '@edgekeep/core/attest/appraise';
+import type { Evidence } from '@edgekeep/core/attest/evidence';
+import { followImaLog, imaLogBegin, type ImaLogState } from '@edgekeep/core/attest/ima-log-state';
+import { parseHex, toHex } from '@edgekeep/core/bytes';
+import type { ImaLogKnown } from '@edgekeep/wire/device-api';
+import type { Kysely } from 'kysely';
+import { HubError } from '../error.ts';
+import type { ImaPieces } from './ima-pieces.ts';
+import type { WriteTransaction } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
+
+/** Of all pieces on one connection: as much as a whole log may have. */
+const pieceBytesMax = 64 * 1024 * 1024;
+
+/**
+ * For a challenge: how far the log of this device is known. The connection keeps it, so that the answer counts from there whatever evidence of the
+ * same device comes in between.
+ */
+export async function knownImaLog(
+  db: Kysely<Tables>,
+  deviceId: string,
+  connection: ImaPieces,
+): Promise<ImaLogKnown | undefined> {
+  const row = await db.selectFrom('ima_log').selectAll().where('device_id', '=', deviceId).executeTakeFirst();
+  if (row === undefined || row.entries === 0) return undefined;
+  connection.imaLog = { entries: row.entries, value: parseHex(row.value, 'ima_log.value'), bytes: 0 };
+  return { entries: row.entries, resetCount: row.reset_count, restartCount: row.restart_count };
+}
+
+/** Where the log in this evidence begins; undefined at its beginning. Throws `ima-log-start-unknown` for a place this hub did not replay to. */
+export async function imaStartOf(
+  db: Kysely<Tables>,
+  deviceId: string,
+  evidence: Evidence,
+  pieces: ImaPieces | undefined,
+): Promise<ImaLogState | undefined> {
+  if (evidence.kind !== 'tpm' || evidence.imaLogFrom === undefined) return undefined;
+  return stateAt(db, deviceId, evidence.imaLogFrom, pieces);
+}
+
+/** Takes a piece that comes ahead of a quote. Nothing is proven by it: it is kept on the connection only. */
+export async function takeImaPiece(
+  db: Kysely<Tables>,
+  connection: ImaPieces,
+  deviceId: string | undefined,
+  piece: { readonly from: number; readonly log: Uint8Array },
+): Promise<number> {
+  const bytes = (connection.imaLog?.bytes ?? 0) + piece.log.length;
+  if (bytes > pieceBytesMax) {
+    throw new HubError('payload-too-large', `more than ${pieceBytesMax} bytes of an IMA log on one connection`);
+  }
+  const before = piece.from === 0 ? imaLogBegin : await stateAt(db, deviceId, piece.from, connection);
+  connection.imaLog = { ...followImaLog(before, piece.log), bytes };
+  return connection.imaLog.entries;
+}
+
+async function stateAt(
+  db: Kysely<Tables>,
+  deviceId: string | undefined,
+  entries: number,
+  pieces: ImaPieces | undefined,
+): Promise<ImaLogState> {
+  if (pieces?.imaLog?.entries === entries) return pieces.imaLog;
+  if (deviceId !== undefined) {
+    const row = await db.selectFrom('ima_log').selectAll().where('device_id', '=', deviceId).executeTakeFirst();
+    if (row?.entries === entries) return { entries, value: parseHex(row.value, 'ima_log.value') };
+    if (row?.start_entries === entries) return { entries, value: parseHex(row.start_value, 'ima_log.start_value') };
+  }
+  const message = `the first ${entries} entries of this IMA log are not known here: send it from its beginning`;
+  throw new HubError('ima-log-start-unknown', message);
+}
+
+/** Keeps how far a quote of the device's own proves its log. */
+export async function recordImaLog(
+  trx: WriteTransaction,
+  deviceId: string,
+  { imaLog, resetCount, restartCount }: Appraisal,
+): Promise<void> {
+  if (imaLog === undefined) return;
+  const boot = { reset_count: resetCount, restart_count: restartCount };
+  const { entries, value, start } = imaLog;
+  const began = { start_entries: start.entries, start_value: toHex(start.value) };
+  const row = { ...boot, entries, value: toHex(value), ...began };
+  await trx
+    .insertInto('ima_log')
+    .values({ device_id: deviceId, ...row })
+    .onConflict((conflict) => conflict.column('device_id').doUpdateSet(row))
+    .execute();
+}

@@ -1,0 +1,12 @@
+/** How far a device's IMA log was appraised, in which boot. */
+export interface ImaLogRow {
+  readonly device_id: string;
+  readonly reset_count: number;
+  readonly restart_count: number;
+  readonly entries: number;
+  /** PCR 10 of the sha256 bank after them, hex. */
+  readonly value: string;
+  /** Where the evidence began that proved this: what the device knows of, until its next challenge. */
+  readonly start_entries: number;
+  readonly start_value: string;
+}

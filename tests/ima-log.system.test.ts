@@ -1,0 +1,174 @@
+// A device whose IMA log is longer than evidence carries stays a member: what is new is sent and appraised, whatever came before
+// (spec/evidence.md, "A long IMA log"). The agent's own code, a TPM simulator, a real hub.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { appendFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { evidenceDocument, Prover } from '@edgekeep/agent/attest';
+import { attest } from '@edgekeep/agent/attestation';
+import { type Challenge, HubLink } from '@edgekeep/agent/connection';
+import { postToHub, type Send } from '@edgekeep/agent/hub-api';
+import { HubTime } from '@edgekeep/agent/hub-time';
+import { enrol, type IdentityParts, recover, renew } from '@edgekeep/agent/identity';
+import type { Evidence } from '@edgekeep/core/attest/evidence';
+import { IMA_EVIDENCE_BYTES_MAX, parseImaLog } from '@edgekeep/core/attest/ima-log';
+import { imaEntry, imaNgLog } from '@edgekeep/core/attest/testing-ima';
+import { concat, utf8 } from '@edgekeep/core/bytes';
+import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
+import * as api from '@edgekeep/wire/device-api';
+import { HubConnection } from '@edgekeep/wire/hub-connection';
+import { healthyBoot, logOf, measure } from './support/boot.ts';
+import { TestDevice } from './support/test-device.ts';
+import { skipWithoutTpm, TpmWorld } from './support/tpm-world.ts';
+
+/** Buffers of 200 KiB make a long log with few extensions of the PCR. */
+const buffers = 24;
+const long = concat(
+  ...Array.from({ length: buffers }, (_, at) =>
+    imaEntry('ima-buf', [utf8('sha256:\0digest'), utf8(`buffer-${at}\0`), new Uint8Array(200 * 1024).fill(at)]),
+  ),
+);
+
+describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
+  let fleet: TpmWorld;
+  let rootOfTrust: TpmRootOfTrust;
+  let parts: IdentityParts;
+  let file = '';
+
+  before(async () => {
+    // So many bytes a second that no piece waits.
+    const admission = { anonymousBytesPerSecondMost: 100_000_000, bytesPerSecondMost: 100_000_000 };
+    fleet = await TpmWorld.open({ pcrs: [0, 4, 8, 10], admission });
+    const { world } = fleet;
+    rootOfTrust = await TpmRootOfTrust.open((await fleet.simulator('long')).address);
+    await measure(rootOfTrust, healthyBoot);
+    file = join(world.folder, 'binary_runtime_measurements');
+    await writeFile(file, '');
+    const prover = new Prover({ rootOfTrust, eventLog: () => logOf(healthyBoot), imaLogFile: file });
+    const clocks = { clock: world.clock.now, elapsed: world.clock.now };
+    parts = { deviceId: 'long', rootOfTrust, prover, clocks, hubTime: new HubTime(clocks) };
+  });
+  after(async () => {
+    await rootOfTrust?.[Symbol.asyncDispose]();
+    await fleet?.[Symbol.asyncDispose]();
+  });
+
+  /** What the kernel does: the entry is in the log, and its digest in PCR 10. */
+  async function grow(entries: Uint8Array): Promise<void> {
+    await appendFile(file, entries);
+    for (const { templateData } of parseImaLog(entries)) {
+      await rootOfTrust.extend(10, createHash('sha256').update(templateData).digest());
+    }
+  }
+
+  async function once<T>(act: (send: Send) => Promise<T>): Promise<T> {
+    const { deviceAddress, rootPem } = fleet.world.hub;
+    const where = { ...deviceAddress, serverName: 'localhost', authoritiesPem: [rootPem] };
+    await using connection = new HubConnection({ ...where, random: () => 0 });
+    return await act((input) => connection.request(input));
+  }
+
+  async function connected(): Promise<HubLink> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const { deviceAddress, rootPem } = fleet.world.hub;
+    const link = new HubLink({
+      hub: { ...deviceAddress, serverName: 'localhost' },
+      authorities: () => [rootPem],
+      prover: parts.prover,
+      acquire: (send) => recover(send, parts),
+      renew: (send) => renew(send, parts),
+      onConnected: () => resolve(),
+      onRenewed: () => {},
+      onDisconnected: () => {},
+      onRefused: (step, refusal) => reject(new Error(`${step}: ${refusal.message} ${JSON.stringify(refusal.reasons)}`)),
+      onFailed: (error) => reject(error),
+      backoff: { firstDelayMs: 10, delayMsMax: 100 },
+      clocks: parts.clocks,
+      hubTime: parts.hubTime,
+      random: () => 0,
+    });
+    try {
+      await promise;
+      return link;
+    } catch (error) {
+      await link[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async function attestWith(link: HubLink, change: (evidence: Evidence) => Evidence = (evidence) => evidence) {
+    let sent: Evidence | undefined;
+    const answer = await link.withChallenge(async ({ nonce, exporter, pcrs, send, known }: Challenge) => {
+      sent = change(await parts.prover.evidence('release', nonce, exporter, pcrs, { send, known }));
+      return postToHub(send, '/v1/attest', { evidence: evidenceDocument(sent) }, api.attestResponse);
+    });
+    assert.ok(sent?.kind === 'tpm');
+    return { answer, from: sent.imaLogFrom ?? 0, bytes: sent.imaLog?.length ?? -1 };
+  }
+
+  test('enrolls with a log longer than evidence carries, and is appraised on', async () => {
+    assert.ok(long.length > IMA_EVIDENCE_BYTES_MAX);
+    await grow(long);
+    const { world } = fleet;
+    const token = await world.enrolmentToken({ deviceId: 'long' });
+    const { witnessKey } = await TestDevice.withoutTpm('long', join(world.folder, 'witness-of-long'));
+    const answer = await once((send) => enrol(send, parts, { token, witnessKey }));
+    assert.equal(answer.kind, 'ok', JSON.stringify(answer));
+
+    await using link = await connected();
+    const first = await attestWith(link);
+    assert.equal(first.answer.kind, 'ok');
+    assert.deepEqual([first.from, first.bytes], [buffers, 0]);
+  });
+
+  test('sends only what is new, however long the log is, and what came after the quote does no harm', async () => {
+    await using link = await connected();
+    await grow(imaNgLog(3));
+    const second = await attestWith(link);
+    assert.deepEqual([second.from, second.bytes], [buffers, imaNgLog(3).length]);
+    // A file that is measured between quote and log: in the log, and not in the quote.
+    const late = imaNgLog(1, 3);
+    await appendFile(file, late);
+    const third = await attestWith(link);
+    assert.ok(third.answer.kind === 'ok');
+    assert.equal(third.answer.value.state, 'active');
+    assert.deepEqual([third.from, third.bytes], [buffers + 3, late.length]);
+    const [entry] = parseImaLog(late);
+    assert.ok(entry !== undefined);
+    await rootOfTrust.extend(10, createHash('sha256').update(entry.templateData).digest());
+    const { attestationKeys: keys } = await fleet.world.trust();
+    const { prover, clocks } = parts;
+    const result = await attest({ deviceId: 'long', link, prover, keys, clock: clocks.clock });
+    assert.ok(result.kind === 'ok');
+    assert.equal(result.value.result.status, 'affirming');
+  });
+
+  test('is appraised on after the hub was started again, and recovers after its own restart', async () => {
+    await fleet.world.restart();
+    await using link = await connected();
+    const { answer, from } = await attestWith(link);
+    assert.equal(answer.kind, 'ok');
+    assert.equal(from, buffers + 4);
+  });
+
+  test('a place in the log that the hub did not replay to is refused by name, and changes nothing', async () => {
+    await using link = await connected();
+    const { answer } = await attestWith(link, (evidence) => ({ ...evidence, imaLogFrom: 7 }));
+    assert.ok(answer.kind === 'refused');
+    assert.equal(answer.code, 'ima-log-start-unknown');
+    assert.equal((await attestWith(link)).answer.kind, 'ok');
+  });
+
+  test('a log from which an entry was taken is not what was measured', async () => {
+    await using link = await connected();
+    await grow(imaNgLog(2, 10));
+    const only = imaNgLog(1, 11);
+    const { answer } = await attestWith(link, (evidence) => ({ ...evidence, imaLog: only }));
+    assert.ok(answer.kind === 'ok');
+    assert.equal(answer.value.state, 'suspect');
+    const healed = await attestWith(link);
+    assert.ok(healed.answer.kind === 'ok');
+    assert.equal(healed.answer.value.state, 'active');
+  });
+});
