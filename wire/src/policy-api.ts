@@ -93,7 +93,18 @@ export const simulation = z.object({
 export type Simulation = z.infer<typeof simulation>;
 
 export const countryNetwork = z.strictObject({ network: networkSchema, country: countrySchema });
-export const countryNetworks = z.strictObject({ networks: z.array(countryNetwork).max(countryNetworksMost) });
+export const countryNetworks = z
+  .strictObject({ networks: z.array(countryNetwork).max(countryNetworksMost) })
+  .superRefine(({ networks }, context) => {
+    const countries = new Map<string, string>();
+    for (const { network, country } of networks) {
+      const before = countries.get(network);
+      countries.set(network, country);
+      if (before === undefined || before === country) continue;
+      context.addIssue({ code: 'custom', message: `${network} comes twice, as ${before} and as ${country}` });
+      return;
+    }
+  });
 /** The same as it is answered. */
 export const countryNetworksView = z.object({
   networks: z.array(z.object({ network: z.string(), country: z.string() })),

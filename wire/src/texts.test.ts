@@ -14,6 +14,9 @@ test('one network in three spellings is one network of a site and of the table o
   assert.deepEqual(siteOrder.parse({ name: 'graz', networks }).networks, ['2001:db8::/32']);
   const table = countryNetworks.parse({ networks: networks.map((network) => ({ network, country: 'AT' })) });
   assert.deepEqual([...new Set(table.networks.map(({ network }) => network))], ['2001:db8::/32']);
+  const contradicting = networks.map((network, at) => ({ network, country: ['AT', 'DE', 'CH'][at] }));
+  const refused = countryNetworks.safeParse({ networks: contradicting });
+  assert.match(refused.error?.issues[0]?.message ?? '', /2001:db8::\/32 comes twice, as AT and as DE/);
   const mapped = siteOrder.safeParse({ name: 'graz', networks: ['::ffff:10.1.0.0/112'] });
   assert.match(mapped.error?.issues[0]?.message ?? '', /not written mapped into IPv6/);
 });

@@ -7,8 +7,9 @@ import type { Reason } from '@edgekeep/core/attest/reason';
 import { IMA_PCR, parseReferenceValues, REFERENCE_VALUES_BYTES_MAX } from '@edgekeep/core/attest/reference-values';
 import { pcrValue, type ReplayedLog, replayEventLog } from '@edgekeep/core/attest/replay';
 import { parseHex, toHex } from '@edgekeep/core/bytes';
-import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
-import { parsePem } from '@edgekeep/core/identity/pem';
+import { CoreError } from '@edgekeep/core/error';
+import type { Certificate } from '@edgekeep/core/identity/certificate';
+import { readCertificateFile } from '@edgekeep/core/identity/certificate-file';
 import { parseAttest } from '@edgekeep/core/tpm/attest';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { parsePcrs, readBounded } from './input.ts';
@@ -39,7 +40,7 @@ Exit code 0: verified; 1: refused, with every reason.
 --reference FILE       reference values (spec/reference-values.md); repeat for several acceptable boots; needs --event-log or --attestation
 --pcrs LIST            PCRs of the sha256 bank that must be quoted, as 0,2,7-9; default: those of the quote
 --qualified-name HEX   the key's qualified name, as tpm2_readpublic -q writes it; without it the signer's name is not compared
---dice-root FILE       PEM: roots that the chain of a DICE device may end at
+--dice-root FILE       PEM, DER or PKCS #7: roots that the chain of a DICE device may end at
 `,
   positionals: { least: 0, most: 0 },
   options: {
@@ -79,9 +80,16 @@ async function expectationsOf(args: Arguments): Promise<AttestationExpectations>
 }
 
 async function readRoots(files: readonly string[]): Promise<readonly Certificate[]> {
-  const texts = await Promise.all(files.map((path) => readBounded(path, ROOTS_BYTES_MAX)));
-  const ders = texts.flatMap((bytes) => parsePem(Buffer.from(bytes).toString('latin1'), 'CERTIFICATE'));
-  return ders.map((der) => parseForeignCertificate(der));
+  const read = await Promise.all(
+    files.map(async (path) => {
+      const found = readCertificateFile(await readBounded(path, ROOTS_BYTES_MAX), path);
+      const [problem] = found.problems;
+      if (problem !== undefined) throw new CoreError('certificate-invalid', problem);
+      if (found.certificates.length === 0) throw new CoreError('certificate-invalid', `${path}: no certificate in it`);
+      return found.certificates;
+    }),
+  );
+  return read.flat();
 }
 
 function optionalHex(args: Arguments, name: string): Uint8Array | undefined {

@@ -72,7 +72,7 @@ export class DiceRootOfTrust implements RootOfTrust {
 
 function deviceIdCertificates({ chain }: DiceHandoff): readonly Uint8Array[] {
   try {
-    const at = deviceIdPosition(chain.map((der) => parseForeignCertificate(der)));
+    const at = deviceIdPosition(chain.map((der, at) => parseForeignCertificate(der, `certificate ${at + 1}`)));
     if (at > 0) return chain.slice(at);
   } catch (cause) {
     if (!(cause instanceof CoreError)) throw cause;

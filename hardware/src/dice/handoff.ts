@@ -40,7 +40,11 @@ export async function readHandoffFolder(folder: string): Promise<DiceHandoff> {
     const [leaf] = chain;
     if (leaf === undefined) throw invalid(chainPath, 'it has no certificate');
     signatureAlgorithmOf(aliasKey);
-    if (!publicKeyOf(parseForeignCertificate(leaf)).equals(createPublicKey(aliasKey))) {
+    if (
+      !publicKeyOf(parseForeignCertificate(leaf, `the first certificate of ${chainFileName}`)).equals(
+        createPublicKey(aliasKey),
+      )
+    ) {
       throw invalid(keyPath, `it is not the key of the first certificate in ${chainFileName}`);
     }
     return { chain, aliasKey };

@@ -50,7 +50,7 @@ export class CountryTable {
     return this.#database.read.selectFrom('country_network').selectAll().orderBy('network').execute();
   }
 
-  /** Replaces the whole table; of a network that comes twice the last counts. Returns how many there are. */
+  /** Replaces the whole table; a network that comes twice is kept once. Returns how many there are. */
   async replace(
     rows: readonly CountryNetworkRow[],
     { actor, nowMs }: { readonly actor: string; readonly nowMs: number },

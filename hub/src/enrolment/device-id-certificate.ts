@@ -21,13 +21,13 @@ type DiceDevice = Extract<DeviceIdentity, { kind: 'dice' }>;
 
 /** The DeviceID certificate of a device that described itself so. */
 export function deviceIdCertificateOf({ deviceIdCertificates: [first = ''] }: DiceDevice): Certificate {
-  return parseForeignCertificate(parseBase64url(first, 'deviceIdCertificates'));
+  return parseForeignCertificate(parseBase64url(first, 'deviceIdCertificates'), 'the DeviceID certificate');
 }
 
 /** Throws `enrolment-refused` unless the first certificate is a DeviceID of a vendor trusted for DICE. */
 export function proveDeviceId(identity: DiceDevice, trust: DiceTrust, nowMs: number): ProvenDeviceId {
-  const sent = identity.deviceIdCertificates.map((text) =>
-    parseForeignCertificate(parseBase64url(text, 'deviceIdCertificates')),
+  const sent = identity.deviceIdCertificates.map((text, at) =>
+    parseForeignCertificate(parseBase64url(text, 'deviceIdCertificates'), `certificate ${at + 1} of the device`),
   );
   const verdict = validateDeviceId(sent, trust, Math.floor(nowMs / 1_000));
   if (verdict.kind === 'refused') {

@@ -42,7 +42,7 @@ export function verifyDiceEvidence(
   replayedValue: (pcr: number) => Uint8Array,
 ): DiceVerdict {
   const chain = validateDiceChain(
-    sent.map((der) => parseForeignCertificate(der)),
+    sent.map((der, at) => parseForeignCertificate(der, `certificate ${at + 1} of the chain`)),
     expected.trust,
     expected.atSeconds,
   );
