@@ -225,7 +225,12 @@ test('the local quote answers the nonce for the purpose "local" and no other', a
   const { status, body } = await get(local(device), `/attest?nonce=${nonce.toString('hex')}`);
   assert.equal(status, 200);
   const answer = z
-    .object({ evidence: z.looseObject({ statement: z.string() }), attestationResult: z.string() })
+    .object({
+      evidence: z.looseObject({ statement: z.string() }),
+      attestationResult: z.string(),
+      // Null where no guard is run, else the names of the walls that this machine lacks.
+      missingGuardWalls: z.array(z.string()).nullable(),
+    })
     .parse(JSON.parse(body.toString()));
   const statement = parseSoftwareStatement(parseBase64url(answer.evidence.statement, 'statement'));
   assert.deepEqual(

@@ -1,5 +1,6 @@
 // The root of trust and the boot log that goes with it, opened from the settings. The machine's own firmware and IMA logs belong to a TPM that
 // is a device of this machine, and to no other.
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { BootLog } from '@edgekeep/hardware/boot/boot-log';
 import { DiceRootOfTrust } from '@edgekeep/hardware/dice/dice-root-of-trust';
@@ -9,6 +10,7 @@ import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import { SoftwareRootOfTrust } from '@edgekeep/hardware/software/software-root-of-trust';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
+import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
 import { AgentError } from './error.ts';
 import type { AgentSettings } from './settings.ts';
 import { readIfThere, type StateFolder } from './state-folder.ts';
@@ -33,8 +35,12 @@ export async function openRootOfTrust(
       agreementKeyLabel: agreement,
       idevidLabel,
     } = chosen;
+    const library = folder.resolve(module);
+    // A library runs in this process. One that is missing is for the module to tell.
+    const why = existsSync(library) ? othersMayWrite(library) : undefined;
+    if (why !== undefined) throw new AgentError('settings-invalid', `rootOfTrust.module is not loaded: ${why}`);
     return Pkcs11RootOfTrust.open({
-      module: folder.resolve(module),
+      module: library,
       token: { label, slot },
       pinFile: folder.resolve(pinFile),
       keyLabels: { signing, agreement },

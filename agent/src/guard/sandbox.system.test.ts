@@ -239,3 +239,37 @@ test('without the native helper no signal reaches the agent all the same, also o
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(reached, 0);
 });
+
+const wallsMain = fileURLToPath(new URL('fixtures-walls-main.ts', import.meta.url));
+const wallsSchema = z.strictObject({ parts: z.array(z.string()), degraded: z.array(z.string()) });
+
+/** What an agent finds that `before` starts; undefined where that does not work on this machine. */
+async function wallsUnder(before: readonly string[]): Promise<z.infer<typeof wallsSchema> | undefined> {
+  const [command, ...args] = [...before, process.execPath, wallsMain];
+  return run(command, args, { cwd: '/' }).then(
+    ({ stdout }) => wallsSchema.parse(JSON.parse(stdout)),
+    () => undefined,
+  );
+}
+
+test('an agent with the rights of the shipped unit gets every wall but a user of the guard’s own', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('another user takes root');
+  if ((await fullSandbox(t)) === undefined) return;
+  // No capability, no privilege, its own user: as the unit has it.
+  const asUnit = ['setpriv', `--reuid=${unprivilegedUserId}`, `--regid=${unprivilegedUserId}`, '--clear-groups'];
+  const walls = await wallsUnder([...asUnit, '--no-new-privs', '--bounding-set=-all', '--inh-caps=-all', '--']);
+  if (walls === undefined) return t.skip('that user cannot read this source tree');
+  assert.deepEqual(walls.degraded, ['own-user']);
+});
+
+test('in a container without user namespaces and capabilities each wall that is missing is named, and the others stand', async (t) => {
+  if ((await fullSandbox(t)) === undefined) return;
+  const closed = 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"';
+  const container = ['unshare', '--user', '--map-root-user', 'sh', '-c', closed, 'sh'];
+  const walls = await wallsUnder([...container, 'setpriv', '--bounding-set=-all', '--inh-caps=-all', '--']);
+  if (walls === undefined) return t.skip('this machine gives no user namespace to close');
+  const namespaces = ['network-namespace', 'ipc-namespace', 'process-namespace', 'file-system'];
+  for (const part of namespaces) assert.ok(walls.degraded.includes(part), part);
+  const own = ['no-new-privileges', 'parent-death-signal', 'core-limit', 'memory-limit', 'system-calls', 'landlock'];
+  for (const part of own) assert.ok(walls.parts.includes(part), part);
+});
