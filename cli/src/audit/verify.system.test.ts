@@ -58,13 +58,20 @@ test('audit verify says yes to a folder, no to a wrong key and to a missing quor
 });
 
 test('audit verify reads a log from a web server and says when there is none', async () => {
-  await using server = createServer((request, response) => {
+  const server = createServer((request, response) => {
     const bytes = files.get(request.url?.slice('/log/'.length) ?? '');
     response.writeHead(bytes === undefined ? 404 : 200).end(bytes);
   });
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
+  // Closed below, too: it must be gone before the last look.
+  using _ = {
+    [Symbol.dispose]: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   const url = `http://127.0.0.1:${port}/log`;
