@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { verifyAttestationResult } from '@edgekeep/core/attest/ear';
-import { toBase64url } from '@edgekeep/core/bytes';
+import { toBase64, toBase64url } from '@edgekeep/core/bytes';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { commonNameOnly, encodeName } from '@edgekeep/core/identity/distinguished-name';
 import {
@@ -21,6 +21,7 @@ import { issueTo, type TestAuthority, testIssuing, testRoot } from '@edgekeep/co
 import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
 import { testSimulators } from '@edgekeep/hardware/tpm/testing';
 import * as api from '@edgekeep/wire/device-api';
+import { vendorRootImported } from '@edgekeep/wire/vendor-root-api';
 import { accepted, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { TestDevice } from './support/test-device.ts';
@@ -91,6 +92,17 @@ test(
 
     const settings = { vendorRoots: { endorsementJudgedAt: 'issuance' } };
     await using world = await HubWorld.open({ vendorRoots, settings });
+    // Makers have dozens of CAs beside the one that is looked for.
+    const period = { notBeforeSeconds: now - day, notAfterSeconds: now + years };
+    const others = await Promise.all(Array.from({ length: 100 }, () => testIssuing(root, period)));
+    const certificates = others.map(({ certificate }) => toBase64(certificate.der));
+    const imported = await world.operator.send(
+      'POST',
+      '/v1/vendor-roots',
+      { kind: 'tpm', certificates },
+      vendorRootImported,
+    );
+    assert.equal(imported.added, 100);
     await device.enrol(world, changes);
     const { makers } = await world.device('old-tpm');
     const [maker] = makers;
