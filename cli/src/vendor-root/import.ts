@@ -1,11 +1,11 @@
 // `edgekeep vendor-root import`: brings certificates of hardware makers into a hub, from files as makers publish them.
 import { toBase64 } from '@edgekeep/core/bytes';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
-import { readCertificateFiles } from '@edgekeep/wire/certificate-files';
+import { type CertificateFile, readCertificateFiles } from '@edgekeep/wire/certificate-files';
 import { vendorRootImported, vendorRootOrderBytesMost, vendorRootsInOrderMost } from '@edgekeep/wire/vendor-root-api';
 import type { z } from 'zod';
 import { type Command, exitCodes } from '../command.ts';
-import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { HubRefusal, openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table } from '../table.ts';
 import { dayText, kindHelp, kindIn, kindOption, knownText } from './kind.ts';
 
@@ -32,17 +32,23 @@ ${operatorHelp}
     const skipped = files.flatMap(({ problems }) => problems);
     const operator = await openOperator(args);
     const certificates: Imported[] = [];
+    const waiting: string[] = [];
     let added = 0;
-    for (const { path, certificates: own } of files) {
-      for (const part of ordersOf(own)) {
-        const order = { kind, anchor: args.flag('anchor'), source: path.slice(-200), certificates: part };
+    const terms = { kind, anchor: args.flag('anchor'), source: sourceOf(files) };
+    // As few orders as can be: each may need a second person.
+    for (const part of ordersOf(files.flatMap(({ certificates: own }) => own))) {
+      try {
+        const order = { ...terms, certificates: part };
         const answer = await operator.send('POST', '/v1/vendor-roots', order, vendorRootImported);
         certificates.push(...answer.certificates);
         added += answer.added;
+      } catch (error) {
+        if (!(error instanceof HubRefusal) || error.code !== 'approval-required') throw error;
+        waiting.push(error.message);
       }
     }
-    const value = { kind, added, certificates, skipped };
-    const exitCode = skipped.length === 0 ? exitCodes.ok : exitCodes.refused;
+    const value = { kind, added, certificates, skipped, waiting };
+    const exitCode = skipped.length + waiting.length === 0 ? exitCodes.ok : exitCodes.refused;
     return { exitCode, value, text: textOf(value) };
   },
 };
@@ -64,11 +70,18 @@ function ordersOf(certificates: readonly Certificate[]): readonly (readonly stri
   return orders;
 }
 
+function sourceOf(files: readonly CertificateFile[]): string {
+  const paths = files.filter(({ certificates }) => certificates.length > 0).map(({ path }) => path);
+  const [first = 'operator'] = paths;
+  return paths.length < 2 ? first.slice(-180) : `${first.slice(-160)} and ${paths.length - 1} more files`;
+}
+
 function textOf(value: {
   readonly kind: string;
   readonly added: number;
   readonly certificates: readonly Imported[];
   readonly skipped: readonly string[];
+  readonly waiting: readonly string[];
 }): string {
   const rows = value.certificates.map(({ change, role, known, maker, subject, notAfter }) => [
     change,
@@ -80,7 +93,10 @@ function textOf(value: {
   ]);
   const list = rows.length === 0 ? [] : [table([['', 'ROLE', 'KNOWN', 'MAKER', 'ENDS', 'SUBJECT'], ...rows])];
   const skipped = value.skipped.map((problem) => `skipped ${problem}`);
-  return [...list, ...skipped, `${value.added} added as ${value.kind}, ${rows.length - value.added} were there`].join(
-    '\n',
-  );
+  return [
+    ...list,
+    ...skipped,
+    ...value.waiting,
+    `${value.added} added as ${value.kind}, ${rows.length - value.added} were there`,
+  ].join('\n');
 }
