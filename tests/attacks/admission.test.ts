@@ -1,0 +1,85 @@
+// Who has no right costs little (spec/api.md, "Admission"): refusals come before bodies, and a payer's flood takes nothing from another.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect as connectTcp } from 'node:net';
+import { after, before, test } from 'node:test';
+import { connect } from 'node:tls';
+import { alertList } from '@edgekeep/wire/alert-api';
+import { HubWorld } from '../support/hub-world.ts';
+
+let world: HubWorld;
+before(async () => {
+  world = await HubWorld.open({
+    settings: {
+      admission: { addressRequestsPerSecondMost: 2, tokenRequestsPerSecondMost: 5, refusalsForAlert: 15 },
+    },
+  });
+});
+after(async () => {
+  await world[Symbol.asyncDispose]();
+});
+
+type Listener = 'deviceAddress' | 'operatorAddress';
+
+/** Sends the head of a request and none of its body; gives the status and code that come back. */
+async function headOnly(
+  listener: Listener,
+  path: string,
+  { length = 1_000_000, from = '127.0.0.61', token = '' } = {},
+): Promise<string> {
+  const { host, port } = world.hub[listener];
+  const raw = connectTcp({ host, port, localAddress: from });
+  const socket = connect({ socket: raw, ca: world.hub.rootPem, servername: 'localhost' });
+  try {
+    await once(socket, 'secureConnect');
+    const authorization = token === '' ? '' : `authorization: Bearer ${token}\r\n`;
+    const type = 'content-type: application/json\r\n';
+    socket.write(`POST ${path} HTTP/1.1\r\nhost: hub\r\n${authorization}${type}content-length: ${length}\r\n\r\n`);
+    let answer = '';
+    while (!answer.includes('"code"')) {
+      const [chunk]: readonly unknown[] = await once(socket, 'data');
+      answer += String(chunk);
+    }
+    return `${answer.slice(9, 12)} ${/"code":"([^"]+)"/.exec(answer)?.[1] ?? ''}`;
+  } finally {
+    socket.destroy();
+  }
+}
+
+test('a stranger gets the refusal before the first byte of a body: too long, no challenge, no certificate', async () => {
+  assert.equal(await headOnly('deviceAddress', '/v1/enrol/challenge'), '413 payload-too-large');
+  assert.equal(await headOnly('deviceAddress', '/v1/enrol/complete'), '409 challenge-missing');
+  assert.equal(await headOnly('deviceAddress', '/v1/recover/complete'), '409 challenge-missing');
+  assert.equal(await headOnly('deviceAddress', '/v1/bind'), '401 certificate-required');
+  assert.equal(await headOnly('deviceAddress', '/v1/attest'), '401 certificate-required');
+});
+
+test('no body is read before a token was seen, nor for a route that it has no scope for', async () => {
+  assert.equal(await headOnly('operatorAddress', '/v1/models'), '401 token-required');
+  const token = await world.apiToken(['models:read']);
+  assert.equal(await headOnly('operatorAddress', '/v1/models', { token }), '403 scope-missing');
+});
+
+test('who guesses tokens uses up the budget of the address; a token that was good there before goes on', async () => {
+  const token = await world.apiToken(['devices:read']);
+  const ask = async (shown: string) => (await world.askOperator('GET', '/v1/devices', { token: shown })).status;
+  assert.equal(await ask(token), 200);
+  const guesses = await Promise.all(
+    Array.from({ length: 30 }, () => ask(`ek_${randomBytes(32).toString('base64url')}`)),
+  );
+  assert.deepEqual([...new Set(guesses)].toSorted(), [401, 429]);
+  assert.equal(await ask(token), 200);
+  const { alerts } = await world.operator.get('/v1/alerts', alertList);
+  const alert = alerts.find(({ kind }) => kind === 'refused-attempts');
+  assert.equal(alert?.subject, 'address:127.0.0.1');
+  world.clock.advanceSeconds(60);
+});
+
+test('one token has a budget of its own, however fast it asks', async () => {
+  const [busy, calm] = [await world.apiToken(['devices:read']), await world.apiToken(['devices:read'])];
+  const ask = async (token: string) => (await world.askOperator('GET', '/v1/sites', { token })).status;
+  const answers = await Promise.all(Array.from({ length: 80 }, () => ask(busy)));
+  assert.deepEqual([...new Set(answers)].toSorted(), [200, 429]);
+  assert.equal(await ask(calm), 200);
+});
