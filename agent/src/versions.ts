@@ -8,7 +8,7 @@ import { Serial } from '@edgekeep/hardware/serial';
 import { z } from 'zod';
 import { AgentError } from './error.ts';
 import { readIfThere } from './state-folder.ts';
-import { compareVersions } from './version-order.ts';
+import { compareVersions } from '@edgekeep/core/model/version-order';
 
 const schema = z.record(z.string().regex(modelNamePattern), z.string().max(128).regex(modelVersionPattern));
 

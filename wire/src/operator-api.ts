@@ -252,6 +252,8 @@ export type ModelView = z.infer<typeof modelView>;
 /** How much of a file that is being sent the hub has; 0 for none. */
 export const uploadState = z.object({ offset: z.number() });
 export const uploadedFile = z.object({ path: z.string(), sealedSize: z.number(), sealedSha256: sha256Hex });
+/** What devices are offered now, and what those need that refuse it as a roll-back. */
+export const withdrawAnswer = modelView.extend({ current: z.string().nullable(), advice: z.string().nullable() });
 export const modelList = z.object({ models: z.array(modelView) });
 
 export const referenceValuesOrder = z.strictObject({

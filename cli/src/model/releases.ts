@@ -1,5 +1,5 @@
 // `edgekeep model list|withdraw`: the releases a hub has.
-import { modelList, modelView } from '@edgekeep/wire/operator-api';
+import { modelList, withdrawAnswer } from '@edgekeep/wire/operator-api';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
@@ -28,13 +28,14 @@ export const list: Command = {
 export const withdraw: Command = {
   summary: 'take a published model out of service',
   usage: 'model withdraw NAME VERSION',
-  help: `No device is offered this version or gets its key again, and leases on it end. The version published before it is current.\n\n${operatorHelp}`,
+  help: `No device is offered this version or gets its key again, and leases on it end. It never comes back, and devices refuse every version that is lower than one they served: publish a higher version.\n\n${operatorHelp}`,
   positionals: { least: 2, most: 2 },
   options: operatorOption,
   async run(args) {
     const [name = '', version = ''] = args.positionals;
     const path = `/v1/models/${encodeURIComponent(name)}/${encodeURIComponent(version)}/withdraw`;
-    const value = await (await openOperator(args)).send('POST', path, {}, modelView);
-    return { exitCode: exitCodes.ok, value, text: `withdrawn: ${value.name} ${value.version}` };
+    const value = await (await openOperator(args)).send('POST', path, {}, withdrawAnswer);
+    const text = [`withdrawn: ${value.name} ${value.version}`, ...(value.advice === null ? [] : [value.advice])];
+    return { exitCode: exitCodes.ok, value, text: text.join('\n') };
   },
 };

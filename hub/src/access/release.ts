@@ -17,7 +17,7 @@ import { HubError, type HubErrorCode, type Reason } from '../error.ts';
 import type { DeviceConnection } from '../presence/connections.ts';
 import { getDevice } from '../registry/states.ts';
 import type { RootKeys } from '../identity/root-keys.ts';
-import { findPublishedRow } from '../model/releases.ts';
+import { publishedIn } from '../model/releases.ts';
 import { unwrapModelKey } from '../model/vault.ts';
 import { assertEnabled } from '../registry/enablement.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
@@ -165,7 +165,7 @@ function assertMayAsk(state: DeviceState): void {
 
 // Only the newest published version gets keys: an old release with a known weakness can't be asked for again.
 async function currentRelease(db: Kysely<Tables>, ask: ReleaseAsk): Promise<ModelReleaseRow> {
-  const current = await findPublishedRow(db, ask.model);
+  const current = await publishedIn(db, ask.model);
   if (current.version !== ask.version) {
     const message = `${ask.model} ${ask.version} is not the current release: ${current.version} is`;
     throw new HubError('release-refused', message, { reasons: [{ code: 'release-superseded', message }] });

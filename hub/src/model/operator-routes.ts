@@ -23,6 +23,8 @@ import {
   addReleaseFile,
   uploadName,
   createRelease,
+  findPublishedRow,
+  highestServed,
   listReleases,
   publishRelease,
   type Release,
@@ -170,9 +172,12 @@ export function modelOperatorRoutes(
     {
       ...requireScope('models:publish'),
       bodyLimit: bodyBytes.none,
-      schema: { params: release, response: { 200: api.modelView } },
+      schema: { params: release, response: { 200: api.withdrawAnswer } },
     },
-    async ({ params, actor }) => viewOf(await withdrawRelease(database, { ...params, actor, nowMs: clock() })),
+    async ({ params, actor }) => {
+      const withdrawn = viewOf(await withdrawRelease(database, { ...params, actor, nowMs: clock() }));
+      return { ...withdrawn, ...(await afterWithdrawal(database, params)) };
+    },
   );
 }
 
@@ -191,6 +196,24 @@ function beginningOf(headers: IncomingHttpHeaders): Beginning | undefined {
       'Upload-Offset is a number above 0 and Upload-SHA256 64 hex digits: both, or none',
     );
   return { offset: Number(parsed.data['upload-offset']), sha256: parsed.data['upload-sha256'] };
+}
+
+// Devices keep the highest version that they served, and nothing of this hub makes them serve a lower one.
+async function afterWithdrawal(
+  database: Database,
+  { name, version }: { readonly name: string; readonly version: string },
+): Promise<Pick<z.infer<typeof api.withdrawAnswer>, 'current' | 'advice'>> {
+  const current = (await findPublishedRow(database, name).catch(undefinedWhereNotFound))?.version ?? null;
+  const highest = (await highestServed(database, name)) ?? version;
+  if (current === highest) return { current, advice: null };
+  const offered = current === null ? `no version of ${name} is offered now` : `${current} is offered to all others`;
+  const advice = `devices that served ${highest} refuse what is lower: publish a version higher than ${highest}; ${offered}`;
+  return { current, advice };
+}
+
+function undefinedWhereNotFound(error: unknown): undefined {
+  if (error instanceof HubError && error.code === 'not-found') return undefined;
+  throw error;
 }
 
 function viewOf({ row, files }: Release): api.ModelView {

@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream';
 import { toHex } from '@edgekeep/core/bytes';
 import { manifestDigest, type ModelManifest, parseManifest } from '@edgekeep/core/model/manifest';
 import { verifyModelRelease } from '@edgekeep/core/model/release';
+import { compareVersions } from '@edgekeep/core/model/version-order';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
@@ -48,6 +49,13 @@ export async function createRelease(
   }
   const { name, version } = verdict.manifest;
   const row = await database.write(async (trx) => {
+    const trusted = await trx
+      .selectFrom('publisher')
+      .select('fingerprint')
+      .where('fingerprint', '=', verdict.signerFingerprint)
+      .executeTakeFirst();
+    if (trusted === undefined)
+      throw new HubError('publisher-untrusted', `${verdict.signerFingerprint} is trusted no more`);
     const old = await trx
       .selectFrom('model_release')
       .select('state')
@@ -57,7 +65,7 @@ export async function createRelease(
     if (old !== undefined && old.state !== 'uploading') {
       throw new HubError(
         'conflict',
-        `${name} ${version} is published already: a release never changes, publish a new version`,
+        `${name} ${version} is ${old.state} already: a release never changes, publish a new version`,
       );
     }
     await trx.deleteFrom('model_file').where('name', '=', name).where('version', '=', version).execute();
@@ -93,7 +101,7 @@ export async function addReleaseFile(
   file: { name: string; version: string; path: string; source: Readable; beginning?: Beginning | undefined },
 ): Promise<ModelFileRow> {
   const { row } = await getRelease(database, file.name, file.version);
-  if (row.state !== 'uploading') throw new HubError('conflict', `${file.name} ${file.version} is published already`);
+  assertState(row, 'uploading', 'a release never changes, publish a new version');
   const expected = parseManifest(row.manifest).files.find(({ path }) => path === file.path);
   if (expected === undefined)
     throw new HubError('request-invalid', `the manifest names no file ${JSON.stringify(file.path)}`);
@@ -103,6 +111,13 @@ export async function addReleaseFile(
   });
   const stored = { name: file.name, version: file.version, path: file.path, sealed_sha256: sha256, sealed_size: size };
   await database.write(async (trx) => {
+    // An upload takes as long as its sender wants: the release may have been published meanwhile, or begun anew.
+    const now = await stateIn(trx, file);
+    const same = now?.manifest_digest === row.manifest_digest && now.created_at === row.created_at;
+    if (now?.state !== 'uploading' || !same) {
+      const became = now?.state === 'uploading' ? 'begun anew' : (now?.state ?? 'removed');
+      throw new HubError('conflict', `${file.name} ${file.version} was ${became} during this upload`);
+    }
     await trx
       .insertInto('model_file')
       .values(stored)
@@ -119,13 +134,13 @@ export async function publishRelease(
   database: Database,
   order: { name: string; version: string; actor: string; nowMs: number },
 ): Promise<Release> {
-  const { row, files } = await getRelease(database, order.name, order.version);
-  if (row.state === 'published') return { row, files };
-  const missing = parseManifest(row.manifest).files.filter(({ path }) => !files.some((file) => file.path === path));
-  if (missing.length > 0) {
-    throw new HubError('conflict', `not all files are here yet: ${missing.map(({ path }) => path).join(', ')}`);
-  }
   await database.write(async (trx) => {
+    const { row, files } = await releaseIn(trx, order.name, order.version);
+    if (row.state === 'published') return;
+    assertState(row, 'uploading', 'publish a new version');
+    const missing = parseManifest(row.manifest).files.filter(({ path }) => !files.some((file) => file.path === path));
+    if (missing.length > 0)
+      throw new HubError('conflict', `not all files are here yet: ${missing.map(({ path }) => path).join(', ')}`);
     await trx
       .updateTable('model_release')
       .set({ state: 'published', published_at: order.nowMs })
@@ -143,15 +158,18 @@ export async function publishRelease(
   return getRelease(database, order.name, order.version);
 }
 
-/** Takes a release out of service: no device is offered it or gets its key again, and the leases on it end. The version before it is current. */
+/**
+ * Takes a release out of service, for good: no device is offered it or gets its key again, and the leases on it end. The version before it is
+ * offered to devices that have served none higher; the others refuse it as a roll-back (docs/design/withdrawn-release.md).
+ */
 export async function withdrawRelease(
   database: Database,
   order: { name: string; version: string; actor: string; nowMs: number },
 ): Promise<Release> {
   const { name, version, actor, nowMs } = order;
-  const { row } = await getRelease(database, name, version);
-  if (row.state !== 'published') throw new HubError('conflict', `${name} ${version} is ${row.state}, not published`);
   await database.write(async (trx) => {
+    const { row } = await releaseIn(trx, name, version);
+    assertState(row, 'published', 'only what devices are offered is withdrawn');
     await trx
       .updateTable('model_release')
       .set({ state: 'withdrawn' })
@@ -172,26 +190,62 @@ export async function withdrawRelease(
   return getRelease(database, name, version);
 }
 
+/** The highest version of a model that devices may have served. */
+export async function highestServed(database: Database, name: string): Promise<string | undefined> {
+  const rows = await database.read
+    .selectFrom('model_release')
+    .select('version')
+    .where('name', '=', name)
+    .where('state', 'in', ['published', 'withdrawn'])
+    .execute();
+  return rows.map(({ version }) => version).toSorted((a, b) => compareVersions(b, a))[0];
+}
+
 export async function getRelease(database: Database, name: string, version: string): Promise<Release> {
-  const row = await database.read
+  return releaseIn(database.read, name, version);
+}
+
+async function releaseIn(db: Kysely<Tables>, name: string, version: string): Promise<Release> {
+  const row = await stateIn(db, { name, version });
+  if (row === undefined)
+    throw new HubError('not-found', `no release ${name} ${version}: \`edgekeep model list\` shows all`);
+  return { row, files: await filesOf(db, name, version) };
+}
+
+async function stateIn(
+  db: Kysely<Tables>,
+  { name, version }: { readonly name: string; readonly version: string },
+): Promise<ModelReleaseRow | undefined> {
+  return db
     .selectFrom('model_release')
     .selectAll()
     .where('name', '=', name)
     .where('version', '=', version)
     .executeTakeFirst();
-  if (row === undefined)
-    throw new HubError('not-found', `no release ${name} ${version}: \`edgekeep model list\` shows all`);
-  return { row, files: await filesOf(database, name, version) };
+}
+
+function assertState(
+  { name, version, state }: ModelReleaseRow,
+  expected: ModelReleaseRow['state'],
+  next: string,
+): void {
+  if (state === expected) return;
+  throw new HubError('conflict', `${name} ${version} is ${state}, not ${expected}: ${next}`);
 }
 
 /** The release devices should run: the one published last, or the one of the version asked for. */
 export async function findPublishedRelease(database: Database, name: string, version?: string): Promise<Release> {
-  const row = await findPublishedRow(database.read, name, version);
-  return { row, files: await filesOf(database, row.name, row.version) };
+  const row = await findPublishedRow(database, name, version);
+  return { row, files: await filesOf(database.read, row.name, row.version) };
 }
 
 /** As `findPublishedRelease`, without the list of its files. */
-export async function findPublishedRow(db: Kysely<Tables>, name: string, version?: string): Promise<ModelReleaseRow> {
+export async function findPublishedRow(database: Database, name: string, version?: string): Promise<ModelReleaseRow> {
+  return publishedIn(database.read, name, version);
+}
+
+/** The same inside a transaction, which acts on it. */
+export async function publishedIn(db: Kysely<Tables>, name: string, version?: string): Promise<ModelReleaseRow> {
   let query = db.selectFrom('model_release').selectAll().where('name', '=', name).where('state', '=', 'published');
   if (version !== undefined) query = query.where('version', '=', version);
   const row = await query.orderBy('published_at', 'desc').orderBy('version', 'desc').limit(1).executeTakeFirst();
@@ -207,15 +261,15 @@ export async function listReleases(database: Database, limit: number): Promise<r
     .orderBy('created_at', 'desc')
     .limit(limit)
     .execute();
-  return Promise.all(rows.map(async (row) => ({ row, files: await filesOf(database, row.name, row.version) })));
+  return Promise.all(rows.map(async (row) => ({ row, files: await filesOf(database.read, row.name, row.version) })));
 }
 
 export function manifestOf(release: Release): ModelManifest {
   return parseManifest(release.row.manifest);
 }
 
-async function filesOf(database: Database, name: string, version: string): Promise<readonly ModelFileRow[]> {
-  return database.read
+async function filesOf(db: Kysely<Tables>, name: string, version: string): Promise<readonly ModelFileRow[]> {
+  return db
     .selectFrom('model_file')
     .selectAll()
     .where('name', '=', name)
