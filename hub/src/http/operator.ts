@@ -91,6 +91,6 @@ export function requireScopeWith(
       request.approved = approved !== undefined;
     },
     // A body may have taken long to come. This is for what a handler does beside its writes.
-    preHandler: async () => actingNow()?.stands(database.read),
+    preHandler: async () => actingNow()?.recheck(database.read),
   });
 }

@@ -36,7 +36,12 @@ export class Acting {
     this.#permits.set(topic, permit);
   }
 
-  /** Says no more than the authorities alone: for acts that are not writes. */
+  /** Reads all of it again, outside of a transaction: for acts that are not writes. */
+  async recheck(db: Kysely<Tables>): Promise<void> {
+    await this.stands(db);
+    for (const { askAgain } of await this.unasked(db)) await askAgain();
+  }
+
   async stands(db: Kysely<Tables>): Promise<void> {
     this.assertEstablished();
     for (const authority of this.#authorities.values()) await authority.stands(db);

@@ -1,0 +1,87 @@
+// A request for each route of the device listener that changes something, as the honest device sends it. The test fails on a route without one.
+import { toBase64url } from '@edgekeep/core/bytes';
+import { bareConnection, type BareConnection, boundConnection, challengeOn } from '../../support/bound-socket.ts';
+import { zeroNonce } from '../../support/device-link.ts';
+import type { RequestText } from '../../support/half-request.ts';
+import type { HubWorld } from '../../support/hub-world.ts';
+import { newOperationalKey, type TestDevice } from '../../support/test-device.ts';
+
+export interface Prepared {
+  readonly connection: BareConnection;
+  readonly request: RequestText;
+}
+
+export type Prepare = (world: HubWorld, device: TestDevice) => Promise<Prepared>;
+
+const json = { 'content-type': 'application/json' };
+const post = (path: string, body: object): RequestText => ({
+  method: 'POST',
+  path,
+  headers: json,
+  body: JSON.stringify(body),
+});
+
+const simple =
+  (path: string, body: object): Prepare =>
+  async (world, device) => ({ connection: await boundConnection(world, device), request: post(path, body) });
+
+const withNonce =
+  (path: string, body: (device: TestDevice, nonce: Uint8Array, exporter: Uint8Array) => Promise<object>): Prepare =>
+  async (world, device) => {
+    const connection = await boundConnection(world, device);
+    const nonce = await challengeOn(connection);
+    return { connection, request: post(path, await body(device, nonce, connection.exporter)) };
+  };
+
+async function nextCertificate(device: TestDevice, nonce: Uint8Array): Promise<object> {
+  const { request, spki } = await newOperationalKey(device.id);
+  return { certificateRequest: toBase64url(request), evidence: await device.evidence('certify', nonce, spki) };
+}
+
+/** By method and route as the hub names them. */
+export const deviceRequests: Readonly<Record<string, Prepare>> = {
+  'POST /v1/bind': async (world, device) => {
+    const connection = await bareConnection(world, device);
+    const evidence = await device.evidence('bind', zeroNonce, connection.exporter);
+    return { connection, request: post('/v1/bind', { evidence }) };
+  },
+  'POST /v1/challenges': simple('/v1/challenges', {}),
+  'POST /v1/renew': withNonce('/v1/renew', nextCertificate),
+  'POST /v1/attest': withNonce('/v1/attest', async (device, nonce, exporter) => ({
+    evidence: await device.evidence('release', nonce, exporter),
+  })),
+  'POST /v1/releases': withNonce('/v1/releases', async (device, nonce, exporter) => ({
+    model: 'belt',
+    version: '1.0.0',
+    ...(await device.releaseProof(nonce, exporter)),
+  })),
+  'POST /v1/reports': simple('/v1/reports', { attributes: { rate: 1 } }),
+  'POST /v1/cosignatures': simple('/v1/cosignatures', { checkpoint: 'none' }),
+  'POST /v1/authorities/known': simple('/v1/authorities/known', { root: 'a'.repeat(64) }),
+  'POST /v1/workloads/:name/certificate': async (world, device) => {
+    const { request } = await newOperationalKey('scan');
+    const body = { certificateRequest: toBase64url(request) };
+    return { connection: await boundConnection(world, device), request: post('/v1/workloads/scan/certificate', body) };
+  },
+  'POST /.well-known/est/simplereenroll': async (world, device) => {
+    const { request } = await newOperationalKey(device.id);
+    const headers = { 'content-type': 'application/pkcs10' };
+    const body = Buffer.from(request).toString('base64');
+    const path = '/.well-known/est/simplereenroll';
+    return { connection: await bareConnection(world, device), request: { method: 'POST', path, headers, body } };
+  },
+};
+
+/**
+ * Routes that anybody may ask. Each reads what it is shown (a token, evidence of a registered root of trust) in its own transaction; what ends that
+ * is tested beside it (`strangers.test.ts`). `/ocsp` changes nothing.
+ */
+export const strangerRoutes: ReadonlySet<string> = new Set([
+  'POST /v1/enrol/challenge',
+  'POST /v1/enrol/complete',
+  'POST /v1/recover/challenge',
+  'POST /v1/recover/complete',
+  'POST /v1/token/report',
+  'POST /.well-known/est/simpleenroll',
+  'POST /ocsp',
+]);

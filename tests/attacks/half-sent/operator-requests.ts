@@ -1,0 +1,119 @@
+// A request for each route of the operator listener that changes something: one that its schema accepts. The test fails on a route without one.
+
+const digest = 'a'.repeat(64);
+const issuing = 'a'.repeat(40);
+const reason = { reason: 'after the end' };
+const json = (value: object) => JSON.stringify(value);
+const pem = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+const policy = 'permit (principal, action, resource);';
+
+export interface OperatorRequest {
+  readonly path: string;
+  readonly body: string;
+  readonly contentType?: string;
+}
+
+/** By method and route as the hub names them. */
+export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
+  'DELETE /v1/enrolment-groups/:name': { path: '/v1/enrolment-groups/none', body: '{}' },
+  'DELETE /v1/expected-devices/:id': { path: '/v1/expected-devices/none', body: '{}' },
+  'DELETE /v1/groups/:name': { path: '/v1/groups/none', body: '{}' },
+  'DELETE /v1/sites/:name': { path: '/v1/sites/none', body: '{}' },
+  'POST /v1/alerts/:id/acknowledge': { path: '/v1/alerts/1/acknowledge', body: '{}' },
+  'POST /v1/alerts/:id/close': { path: '/v1/alerts/1/close', body: json({ note: 'over' }) },
+  'POST /v1/approvals/:id/approve': { path: '/v1/approvals/none/approve', body: json({ digest }) },
+  'POST /v1/approvals/:id/refuse': { path: '/v1/approvals/none/refuse', body: json(reason) },
+  'POST /v1/authorities/install': { path: '/v1/authorities/install', body: json({ certificates: pem }) },
+  'POST /v1/authorities/issuing/:id/abandon': {
+    path: `/v1/authorities/issuing/${issuing}/abandon`,
+    body: json({ note: 'n' }),
+  },
+  'POST /v1/authorities/issuing/:id/activate': { path: `/v1/authorities/issuing/${issuing}/activate`, body: '{}' },
+  'POST /v1/authorities/issuing/:id/revoke': {
+    path: `/v1/authorities/issuing/${issuing}/revoke`,
+    body: json({ note: 'n' }),
+  },
+  'POST /v1/authorities/request': { path: '/v1/authorities/request', body: '{}' },
+  'POST /v1/authorities/roots/:sha256/list': {
+    path: `/v1/authorities/roots/${digest}/list`,
+    body: json({ list: 'AAAA' }),
+  },
+  'POST /v1/authorities/roots/:sha256/overlap': {
+    path: `/v1/authorities/roots/${digest}/overlap`,
+    body: json({ endsAt: 1 }),
+  },
+  'POST /v1/authorities/roots': { path: '/v1/authorities/roots', body: json({ certificates: pem }) },
+  'POST /v1/blocked-roots/:root/unblock': { path: `/v1/blocked-roots/${digest}/unblock`, body: json(reason) },
+  'POST /v1/blocked-roots': { path: '/v1/blocked-roots', body: json({ rootSha256: digest, ...reason }) },
+  'POST /v1/certificates/revoke': {
+    path: '/v1/certificates/revoke',
+    body: json({ devices: ['press-1'], reason: 'keyCompromise', note: 'n' }),
+  },
+  'POST /v1/devices/:id/disable': { path: '/v1/devices/press-1/disable', body: json(reason) },
+  'POST /v1/devices/:id/enable': { path: '/v1/devices/press-1/enable', body: '{}' },
+  'POST /v1/devices/:id/quarantine': { path: '/v1/devices/press-1/quarantine', body: json(reason) },
+  'POST /v1/devices/:id/release': { path: '/v1/devices/press-1/release', body: json(reason) },
+  'POST /v1/devices/:id/replace-root': {
+    path: '/v1/devices/press-1/replace-root',
+    body: json({ rootSha256: digest, ...reason }),
+  },
+  'POST /v1/devices/:id/retire': { path: '/v1/devices/none/retire', body: json(reason) },
+  'POST /v1/devices/:id/tags': { path: '/v1/devices/press-1/tags', body: json({ set: { line: 'seven' } }) },
+  'POST /v1/devices/:id/wiped': { path: '/v1/devices/none/wiped', body: json(reason) },
+  'POST /v1/devices/:id/workloads/:name/disable': {
+    path: '/v1/devices/press-1/workloads/w/disable',
+    body: json(reason),
+  },
+  'POST /v1/devices/:id/workloads/:name/enable': { path: '/v1/devices/press-1/workloads/w/enable', body: '{}' },
+  'POST /v1/devices/import': {
+    path: '/v1/devices/import',
+    body: `${json({ id: 'press-9' })}\n `,
+    contentType: 'application/x-ndjson',
+  },
+  'POST /v1/enrolment-groups/:name/disable': { path: '/v1/enrolment-groups/none/disable', body: json(reason) },
+  'POST /v1/enrolment-groups/:name/enable': { path: '/v1/enrolment-groups/none/enable', body: '{}' },
+  'POST /v1/enrolment-groups/:name/tokens': {
+    path: '/v1/enrolment-groups/none/tokens',
+    body: json({ usesMost: 2, lifeSeconds: 600 }),
+  },
+  'POST /v1/enrolment-groups': { path: '/v1/enrolment-groups', body: json({ name: 'g', kind: 'token' }) },
+  'POST /v1/enrolment-tokens': { path: '/v1/enrolment-tokens', body: '{}' },
+  'POST /v1/groups/:name/members': { path: '/v1/groups/presses/members', body: json({ add: ['press-1'] }) },
+  'POST /v1/groups': { path: '/v1/groups', body: json({ name: 'late' }) },
+  'POST /v1/models/:name/:version/publish': { path: '/v1/models/belt/2.0.0/publish', body: '{}' },
+  'POST /v1/models/:name/:version/withdraw': { path: '/v1/models/belt/1.0.0/withdraw', body: '{}' },
+  'POST /v1/models': {
+    path: '/v1/models',
+    body: json({ manifest: 'AAAA', signature: '{}', modelKey: 'A'.repeat(43) }),
+  },
+  'POST /v1/people/:name/disable': { path: '/v1/people/none/disable', body: json(reason) },
+  'POST /v1/people/:name/enable': { path: '/v1/people/none/enable', body: '{}' },
+  'POST /v1/people': { path: '/v1/people', body: json({ name: 'late' }) },
+  'POST /v1/platform-key/roll': { path: '/v1/platform-key/roll', body: '{}' },
+  'POST /v1/policy/rollback': { path: '/v1/policy/rollback', body: json({ version: 1 }) },
+  'POST /v1/policy/simulate': { path: '/v1/policy/simulate', body: json({ text: policy }) },
+  'POST /v1/publishers': { path: '/v1/publishers', body: json({ name: 'late', publicKey: pem }) },
+  'POST /v1/reference-values/:name/:version/withdraw': { path: '/v1/reference-values/a/1/withdraw', body: '{}' },
+  'POST /v1/reference-values': { path: '/v1/reference-values', body: json({ document: 'AAAA', signature: '{}' }) },
+  'POST /v1/sites/:name/devices': { path: '/v1/sites/none/devices', body: json({ add: ['press-1'] }) },
+  'POST /v1/sites': { path: '/v1/sites', body: json({ name: 'late' }) },
+  'POST /v1/token-devices/:id/roll': { path: '/v1/token-devices/none/roll', body: '{}' },
+  'POST /v1/token-devices': { path: '/v1/token-devices', body: json({ id: 'late' }) },
+  'POST /v1/tokens/:name/revoke': { path: '/v1/tokens/none/revoke', body: '{}' },
+  'POST /v1/tokens': { path: '/v1/tokens', body: json({ name: 'survivor', roles: ['operator'], lifeSeconds: 60 }) },
+  'POST /v1/workloads/:name/remove': { path: '/v1/workloads/none/remove', body: json({ device: 'press-1' }) },
+  'POST /v1/workloads': { path: '/v1/workloads', body: json({ name: 'w', device: 'press-1' }) },
+  'PUT /v1/countries': { path: '/v1/countries', body: json({ networks: [{ network: '10.0.0.0/8', country: 'AT' }] }) },
+  'PUT /v1/devices/:id/desired': { path: '/v1/devices/press-1/desired', body: json({ attributes: { rate: 1 } }) },
+  'PUT /v1/enrolment-groups/:name/limit': { path: '/v1/enrolment-groups/none/limit', body: json({ devicesMost: 9 }) },
+  'PUT /v1/models/:name/:version/files/*': {
+    path: '/v1/models/belt/2.0.0/files/weights.bin',
+    body: 'ciphertext',
+    contentType: 'application/octet-stream',
+  },
+  'PUT /v1/policy': { path: '/v1/policy', body: json({ text: policy }) },
+  'PUT /v1/sites/:name': { path: '/v1/sites/none', body: json({}) },
+};
+
+/** Nobody's authority is needed: what they answer is public, and they change nothing. */
+export const publicRoutes: ReadonlySet<string> = new Set(['POST /ocsp']);
