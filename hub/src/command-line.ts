@@ -1,6 +1,7 @@
 // The hub as a process: `init` makes a data folder, `run` serves it until SIGINT or SIGTERM; the other verbs look after its keys.
 import { httpsUrl } from '@edgekeep/wire/url';
 import { existsSync } from 'node:fs';
+import { createInterface } from 'node:readline/promises';
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -17,11 +18,11 @@ import { isInside, parseUnlockerOrders, programOf } from './secrets/orders.ts';
 import { backUpHub } from './secrets/backup.ts';
 import { coreDumpWarning, restrictNewFiles } from './secrets/process.ts';
 import { rekey } from './secrets/rekey.ts';
-import { restoreHub } from './secrets/restore.ts';
+import { restoreHub, settingsIn } from './secrets/restore.ts';
 import { readSealedFile } from './secrets/sealed-keys.ts';
 import { gatherFromPerson, gatherOffer, needsNobody, type UnlockSources } from './secrets/sources.ts';
 import { giveToHub, type UnlockAnswer, waitForUnlock } from './secrets/waiting.ts';
-import { parseHubSettings, readHubSettings } from './settings.ts';
+import { type HubSettings, parseHubSettings, readHubSettings } from './settings.ts';
 import { startHub } from './start.ts';
 import { asFolderError } from './world-failure.ts';
 import { vendorRootText } from './vendor-root/text.ts';
@@ -33,7 +34,7 @@ const usage = `usage: edgekeep hub init --data DIR [--unlock HOW]… [--root-fol
        edgekeep hub unlock --data DIR [--passphrase-fd N] [--share FILE]…
        edgekeep hub rekey --data DIR [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]
        edgekeep hub backup --data DIR --out FILE [--blobs] [--plain]
-       edgekeep hub restore FILE --data DIR
+       edgekeep hub restore FILE --data DIR [--yes]
        edgekeep hub reset-policy --data DIR
 `;
 
@@ -55,6 +56,7 @@ const options = {
   blobs: { type: 'boolean' },
   plain: { type: 'boolean' },
   wait: { type: 'boolean' },
+  yes: { type: 'boolean' },
   json: { type: 'boolean' },
 } as const;
 type Values = ReturnType<typeof parse>['values'];
@@ -324,10 +326,30 @@ async function backUp(folder: string, file: string, values: Values): Promise<num
 }
 
 async function restore(file: string, folder: string, values: Values): Promise<number> {
+  await agreeToExecute(await settingsIn(file), values.yes === true);
   const parts = await restoreHub(file, folder);
   const text = `hub restored in ${folder} from ${parts} parts; read docs/backup.md before devices are let in`;
   process.stdout.write(`${values.json === true ? JSON.stringify({ folder, parts }) : text}\n`);
   return 0;
+}
+
+// A backup may come from anybody: the program that it names would run as the hub's user, and get to see the keys.
+async function agreeToExecute({ unlockProgram }: HubSettings, agreed: boolean): Promise<void> {
+  if (unlockProgram.length === 0) return;
+  const shown = unlockProgram.map((word) => JSON.stringify(word)).join(' ');
+  process.stderr.write(
+    `this backup names a program that is executed when the hub starts (unlockProgram):\n  ${shown}\n`,
+  );
+  if (agreed) return;
+  if (!process.stdin.isTTY)
+    throw new HubError('backup-refused', `the backup executes ${shown}: look at it, then say --yes`);
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    if ((await terminal.question('restore it? type yes: ')) === 'yes') return;
+  } finally {
+    terminal.close();
+  }
+  throw new HubError('backup-refused', 'not restored');
 }
 
 function sourcesOf(values: Values, unlockProgram: readonly string[]): UnlockSources {

@@ -64,7 +64,8 @@ export async function initHub(
       person,
       roles: ['administrator'],
       scopes: [],
-      expiresAtMs: nowMs + settings.tokens.lifeDaysMost * 86_400_000,
+      expiresAtMs: nowMs + settings.tokens.bootstrapHours * 3_600_000,
+      bootstrap: true,
       derivedFrom: undefined,
       actor: 'hub',
       nowMs,
@@ -79,6 +80,7 @@ export async function initHub(
     // With an offline root `hub install-issuing` writes it in.
     root: rootFolder === undefined ? '' : encodePem('CERTIFICATE', (await readBirthCertificates(folder)).root.der),
     token,
+    bootstrap: true,
   };
   await writePrivateFile(operatorFile, `${JSON.stringify(operator, null, 2)}\n`);
   // Last, because its presence says that the hub is complete.

@@ -177,6 +177,8 @@ export const hubSettingsSchema = z.strictObject({
     .strictObject({
       /** The longest life of an API token, in days. */
       lifeDaysMost: z.int().min(1).max(365).default(365),
+      /** How long the first operator file of a new hub is good for, in hours: until a person has claimed it. */
+      bootstrapHours: z.int().min(1).max(8_760).default(24),
     })
     .prefault({}),
   alerts: z

@@ -5,6 +5,7 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/core/missing-file';
+import { claimHub } from '@edgekeep/cli/hub/claim';
 import { operatorFromFile, type Operator } from '@edgekeep/cli/operator';
 import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
@@ -12,6 +13,7 @@ import { initHub } from '@edgekeep/hub/init';
 import { parseHubSettings } from '@edgekeep/hub/settings';
 import { type Hub, startHub } from '@edgekeep/hub/start';
 import { publisherAnswer } from '@edgekeep/wire/operator-api';
+import { z } from 'zod';
 
 export interface DemoHub {
   readonly hub: Hub;
@@ -58,6 +60,7 @@ export async function startDemoHub(
   for (const [name, pem] of vendorRoots) await writeFile(join(hubFolder, 'vendor-roots', name), pem);
   const hub = await startHub(hubFolder, settings);
   await rememberAddress(operatorFile, hub);
+  await claimOnce(operatorFile);
   const operator = await operatorFromFile(operatorFile);
   const publisher = await openPublisher(join(folder, 'publisher'));
   const publicKey = encodePublicKeyPem(publisher.signer.publicKey);
@@ -71,6 +74,15 @@ export async function startDemoHub(
     publisherPublicFile: publisher.publicFile,
     isNew,
   };
+}
+
+// The demo's operator is a person with a token of their own, as on any hub.
+async function claimOnce(operatorFile: string): Promise<void> {
+  const { bootstrap } = z
+    .looseObject({ bootstrap: z.boolean().optional() })
+    .parse(JSON.parse(await readFile(operatorFile, 'utf8')));
+  if (bootstrap === true)
+    await claimHub({ from: operatorFile, out: operatorFile, name: 'operator', lifeSeconds: 31_536_000 });
 }
 
 async function rememberAddress(operatorFile: string, { operatorAddress }: Hub): Promise<void> {

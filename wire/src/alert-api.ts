@@ -8,6 +8,8 @@ export const alertKinds = [
   'identity-in-two-places',
   'certificate-fork',
   'certificate-expiring',
+  'bootstrap-token',
+  'service-token-orphaned',
   'log-fork',
   'keys-alike',
   'refused-attempts',

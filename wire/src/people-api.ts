@@ -23,6 +23,17 @@ export const personList = z.object({
 export const personDisableOrder = z.strictObject({ reason: z.string().min(1).max(500) });
 export const personDisabled = z.object({ name: z.string(), tokensEnded: z.number() });
 
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** The hub never sees the token: its owner made it. */
+export const claimOrder = z.strictObject({
+  name: personNameSchema,
+  sha256: sha256Hex,
+  lifeSeconds: z.int().min(60).max(31_536_000).default(7_776_000),
+});
+export const claimAnswer = z.object({ name: z.string(), id: z.string(), expiresAt: z.number() });
+export const handOverAnswer = z.object({ id: z.string(), expiresAt: z.number() });
+
 export const tokenView = z.object({
   id: tokenIdSchema,
   name: z.string(),

@@ -163,7 +163,7 @@ export const hubBackup: Command = {
   summary: 'write a backup of a hub, also while it runs',
   usage: 'hub backup --data DIR --out FILE [--blobs] [--plain]',
   help: `
-Settings, sealed keys, store, log, vendor roots and operator file in one file (docs/backup.md).
+Settings, sealed keys, store, log and vendor roots in one file (docs/backup.md). Never an operator file.
 
 --data      the hub's data folder
 --out       the file to write; it must not exist
@@ -185,15 +185,18 @@ Settings, sealed keys, store, log, vendor roots and operator file in one file (d
 
 export const hubRestore: Command = {
   summary: "make a hub's data folder from a backup",
-  usage: 'hub restore FILE --data DIR',
+  usage: 'hub restore FILE --data DIR [--yes]',
   help: `
 Devices notice that the log is older than they remember: read docs/backup.md first.
 
+What the backup names to be executed (the setting unlockProgram) is shown, and you are asked: a backup may come from anybody.
+
 --data      the folder to make; missing or empty
+--yes       restore a backup that names such a program, without a question
 `,
   positionals: { least: 1, most: 1 },
-  options: { data: { type: 'string' } },
-  run: (args) => runHub('restore', args, ['data']),
+  options: { data: { type: 'string' }, yes: { type: 'boolean' } },
+  run: (args) => runHub('restore', args, ['data'], ['yes']),
 };
 
 async function runHub(

@@ -1,8 +1,8 @@
-// `edgekeep token create|list|show|revoke`: API tokens of people and services (spec/operator-access.md). The token is made here; the hub
+// `edgekeep token create|list|show|revoke|hand-over`: API tokens of people and services (spec/operator-access.md). The token is made here; the hub
 // gets its SHA-256 and never sees the text.
 import { createHash, randomBytes } from 'node:crypto';
 import { apiTokenAnswer, apiTokenRevoked } from '@edgekeep/wire/operator-api';
-import { tokenList, type TokenView, tokenView } from '@edgekeep/wire/people-api';
+import { handOverAnswer, tokenList, type TokenView, tokenView } from '@edgekeep/wire/people-api';
 import type { z } from 'zod';
 import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
@@ -25,7 +25,8 @@ Prints the token once; the hub keeps only its SHA-256. The token is yours unless
 --scope     may be repeated: devices:read, devices:write, enrolment:write, models:read, models:publish, policy:write, audit:read,
             metrics:read, alerts:read, alerts:write, tokens:write, admin
 --days      how long it is valid (default: 90)
---service   it belongs to a program: it does not end with any person, and cannot approve anything
+--service   it belongs to a program and cannot approve anything; it ends with the token that made it, unless somebody takes it over
+            (token hand-over)
 --person    it belongs to somebody else, who made it with \`edgekeep token prepare\` and told you its --sha256
 ${operatorHelp}
 `,
@@ -142,7 +143,8 @@ export const show: Command = {
 export const revoke: Command = {
   summary: 'end an API token',
   usage: 'token revoke NAME|ID',
-  help: `Every token of this name, or the one of this id, is refused from now on, and so is what it made for itself.\n\n${operatorHelp}`,
+  help: `Your tokens of this name, or the one of this id, are refused from now on, and so is what they made. With the scope admin a name that you do not
+use means the one person who has it; where several have, their ids are listed and nothing is ended.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: operatorOption,
   async run(args) {
@@ -150,6 +152,29 @@ export const revoke: Command = {
     const path = `/v1/tokens/${encodeURIComponent(name)}/revoke`;
     const value = await (await openOperator(args)).send('POST', path, {}, apiTokenRevoked);
     return { exitCode: exitCodes.ok, value, text: `${value.revoked} tokens named ${value.name} are revoked` };
+  },
+};
+
+export const handOver: Command = {
+  summary: "take a service's token over from its maker",
+  usage: 'token hand-over ID',
+  help: `
+A service's token ends with the token that made it. From now on it ends with yours instead, and no later than it would have. Where two people are needed,
+the other approves it (\`edgekeep approval approve\`).
+
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const [id = ''] = args.positionals;
+    const path = `/v1/tokens/${encodeURIComponent(id)}/hand-over`;
+    const value = await (await openOperator(args)).send('POST', path, {}, handOverAnswer);
+    return {
+      exitCode: exitCodes.ok,
+      value,
+      text: `${value.id} ends with your token now, ${timeText(value.expiresAt)} UTC`,
+    };
   },
 };
 

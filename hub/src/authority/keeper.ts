@@ -13,9 +13,12 @@ import { activateIssuing, type AuthorityParts, subjectOf } from './issuing-order
 import type { VendorRoots } from '../vendor-root/vendor-roots.ts';
 import type { LiveCredential } from './server-credential.ts';
 import { issuingIdOf, issuingKeyName, readIssuingKey } from './state.ts';
+import { raiseTokenAlarms } from '../people/token-alarms.ts';
+import type { HubSettings } from '../settings.ts';
 import { asHub } from '../store/authority.ts';
 
 export interface KeeperParts extends AuthorityParts {
+  readonly settings: AuthorityParts['settings'] & Pick<HubSettings, 'tokens'>;
   readonly credential: LiveCredential;
   readonly ownCertificates: () => Promise<readonly OwnCertificate[]>;
   readonly vendorRoots: Pick<VendorRoots, 'watched'>;
@@ -60,10 +63,16 @@ export class AuthorityKeeper implements AsyncDisposable {
       () => this.#dropRoots(),
       () => credential.renewWhenDue(),
       () => this.#raiseAlarms(),
+      () => this.#raiseTokenAlarms(),
     ];
     for (const step of steps) await step().catch((error: unknown) => failures.push(error));
     const [first] = failures;
     if (first !== undefined) throw first;
+  }
+
+  async #raiseTokenAlarms(): Promise<void> {
+    const { database, clock, settings } = this.#parts;
+    await raiseTokenAlarms(database, { bootstrapHours: settings.tokens.bootstrapHours, nowMs: clock() });
   }
 
   async #activateDue(): Promise<void> {

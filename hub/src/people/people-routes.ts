@@ -10,6 +10,7 @@ import type { HttpServer } from '../http/server.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import { addPerson, disablePerson, enablePerson, listPeople } from './people.ts';
+import { claimHub, handOverToken } from './hand-over.ts';
 import { covers } from './roles.ts';
 import { createToken, getToken, listTokens, revokeTokens, tokenOrderOf } from './token-store.ts';
 
@@ -115,5 +116,27 @@ export function peopleRoutes(
       name,
       revoked: await revokeTokens(database, name, { caller, actor, nowMs: clock() }),
     }),
+  );
+
+  app.post(
+    '/v1/claim',
+    {
+      ...requireScope('admin'),
+      bodyLimit: bodyBytes.order,
+      schema: { body: people.claimOrder, response: { 200: people.claimAnswer } },
+    },
+    async ({ body, caller, actor }) => {
+      const lifeSeconds = Math.min(body.lifeSeconds, settings.tokens.lifeDaysMost * 86_400);
+      return claimHub(database, { ...body, lifeSeconds, caller, actor, nowMs: clock() });
+    },
+  );
+  app.post(
+    '/v1/tokens/:id/hand-over',
+    {
+      ...requireScope('admin'),
+      bodyLimit: bodyBytes.none,
+      schema: { params: z.strictObject({ id: people.tokenIdSchema }), response: { 200: people.handOverAnswer } },
+    },
+    async ({ params: { id }, caller, actor }) => handOverToken(database, { id, caller, actor, nowMs: clock() }),
   );
 }

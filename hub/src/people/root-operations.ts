@@ -54,6 +54,8 @@ export const rootOperations: readonly RootOperation[] = [
     obstacle: tokenText,
     bootstraps: true,
   },
+  { name: 'claim-hub', method: 'POST', route: '/v1/claim', bootstraps: true },
+  { name: 'hand-over-token', method: 'POST', route: '/v1/tokens/:id/hand-over' },
   { name: 'revoke-many', method: 'POST', route: '/v1/certificates/revoke', applies: isBulk },
 ];
 

@@ -74,10 +74,11 @@ export async function createToken(
   if (order.lifeSeconds > lifeDaysMost * 86_400)
     throw new HubError('request-invalid', `a token lives ${lifeDaysMost} days at most here (tokens.lifeDaysMost)`);
   const person = ownerOf(order, caller);
-  const admin = covers(caller.scopes, 'admin');
   const expiresAt = nowMs + order.lifeSeconds * 1_000;
-  if (!admin) assertNarrower(caller, { granted, person, expiresAt });
+  if (!covers(caller.scopes, 'admin')) assertNarrower(caller, { granted, person });
   const isOwn = person === undefined || person === caller.person;
+  // Whatever it may do: a thief must not make from a token what outlives its revocation.
+  if (isOwn) assertEndsWith(caller, expiresAt);
   if (!isOwn && order.sha256 === undefined) {
     throw new HubError(
       'request-invalid',
@@ -95,7 +96,7 @@ export async function createToken(
       roles: order.roles,
       scopes: order.scopes,
       expiresAtMs: expiresAt,
-      derivedFrom: admin ? undefined : caller.tokenSha256,
+      derivedFrom: isOwn ? caller.tokenSha256 : undefined,
       actor,
       nowMs,
     });
@@ -117,7 +118,7 @@ function grantsOf(order: TokenOrder): readonly Scope[] {
 
 function assertNarrower(
   caller: Caller,
-  wanted: { readonly granted: readonly Scope[]; readonly person: string | undefined; readonly expiresAt: number },
+  wanted: { readonly granted: readonly Scope[]; readonly person: string | undefined },
 ): void {
   const beyond = wanted.granted.filter((scope) => !covers(caller.scopes, scope));
   if (beyond.length > 0) {
@@ -129,12 +130,19 @@ function assertNarrower(
   if (wanted.person !== caller.person) {
     throw new HubError('scope-missing', 'only a token with the scope admin makes tokens for others and for services');
   }
-  if (wanted.expiresAt > caller.expiresAtMs) {
-    throw new HubError('request-invalid', 'a token makes others that end no later than itself: ask for a shorter life');
-  }
 }
 
-async function assertPersonEnabled(trx: WriteTransaction, name: string): Promise<void> {
+function assertEndsWith(caller: Caller, expiresAt: number): void {
+  if (expiresAt <= caller.expiresAtMs) return;
+  const ends = new Date(caller.expiresAtMs).toISOString().slice(0, 16);
+  throw new HubError(
+    'request-invalid',
+    `a token makes others that end no later than itself, at ${ends} UTC: ask for a shorter life (a new hub: \`edgekeep hub claim\` first)`,
+  );
+}
+
+/** Throws for a person who is not known or disabled. */
+export async function assertPersonEnabled(trx: WriteTransaction, name: string): Promise<void> {
   const row = await trx.selectFrom('person').select('disabled_at').where('name', '=', name).executeTakeFirst();
   if (row === undefined)
     throw new HubError('not-found', `no person ${JSON.stringify(name)}: \`edgekeep person add\` makes one known`);
@@ -152,6 +160,7 @@ export async function addToken(
     readonly scopes: readonly string[];
     readonly expiresAtMs: number;
     readonly derivedFrom: string | undefined;
+    readonly bootstrap?: boolean;
     readonly actor: string;
     readonly nowMs: number;
   },
@@ -170,6 +179,7 @@ export async function addToken(
       created_at: nowMs,
       created_by: actor,
       derived_from: token.derivedFrom ?? null,
+      bootstrap: token.bootstrap === true ? 1 : 0,
       expires_at: token.expiresAtMs,
       revoked_at: null,
     })
@@ -178,7 +188,10 @@ export async function addToken(
   await appendEntry(trx, { at: nowMs, kind: 'api-token-created', actor, subject: `token:${name}`, data });
 }
 
-/** Ends every token of this name, or the one of this id, and whatever they made for themselves; gives how many. */
+/**
+ * Ends the caller's tokens of this name, or the one of this id, and whatever they made; gives how many. A name that only others use is theirs: with
+ * `admin` the one person's, and `conflict` with the list where several have it.
+ */
 export async function revokeTokens(
   database: Database,
   nameOrId: string,
@@ -186,20 +199,38 @@ export async function revokeTokens(
 ): Promise<number> {
   const { caller, actor, nowMs } = by;
   return database.write(async (trx) => {
-    let named = trx
-      .selectFrom('api_token')
-      .select('sha256')
-      .where('revoked_at', 'is', null)
-      .where((q) => q.or([q('name', '=', nameOrId), ...(isTokenId(nameOrId) ? [startsWithId(q, nameOrId)] : [])]));
-    if (!covers(caller.scopes, 'admin')) named = named.where('person', '=', caller.person ?? null);
-    const first = (await named.execute()).map(({ sha256 }) => sha256);
-    if (first.length === 0) throw new HubError('not-found', `no API token ${JSON.stringify(nameOrId)} is valid`);
+    const first = await namedTokens(trx, nameOrId, caller);
     const count = await endTokens(trx, first, nowMs);
     const subject = `token:${nameOrId}`;
     await appendEntry(trx, { at: nowMs, kind: 'api-token-revoked', actor, subject, data: { count } });
     return count;
   });
 }
+
+async function namedTokens(trx: WriteTransaction, nameOrId: string, caller: Caller): Promise<readonly string[]> {
+  const rows = await trx
+    .selectFrom('api_token')
+    .select(['sha256', 'name', 'person'])
+    .where('revoked_at', 'is', null)
+    .where((q) => q.or([q('name', '=', nameOrId), ...(isTokenId(nameOrId) ? [startsWithId(q, nameOrId)] : [])]))
+    .execute();
+  const visible = covers(caller.scopes, 'admin') ? rows : rows.filter(({ person }) => person === callerPerson(caller));
+  const byId = visible.filter(({ sha256 }) => tokenId(sha256) === nameOrId);
+  const own = visible.filter(({ person }) => person === callerPerson(caller));
+  const found = byId.length > 0 ? byId : own.length > 0 ? own : visible;
+  if (found.length === 0) throw new HubError('not-found', `no API token ${JSON.stringify(nameOrId)} is valid`);
+  if (new Set(found.map(({ person }) => person)).size > 1) {
+    const reasons = found.map(({ sha256, person, name }) => ({
+      code: 'token-named',
+      message: `${tokenId(sha256)}: ${name} of ${person ?? 'a service'}`,
+    }));
+    const message = `several people have a token named ${JSON.stringify(nameOrId)}: say which by its id`;
+    throw new HubError('conflict', message, { reasons });
+  }
+  return found.map(({ sha256 }) => sha256);
+}
+
+const callerPerson = ({ person }: Caller): string | null => person ?? null;
 
 /** Ends these tokens and all that derive from them; gives how many were valid. */
 export async function endTokens(trx: WriteTransaction, sha256s: readonly string[], nowMs: number): Promise<number> {

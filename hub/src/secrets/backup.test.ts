@@ -45,7 +45,7 @@ test('a restored folder holds what was backed up, byte for byte, and opens with 
   const made = await backUpHub({ folder: data, file, plain: false, blobs: false });
   const restored = join(folder, 'restored');
   assert.equal(await restoreHub(file, restored), made);
-  for (const name of ['hub.json', 'operator.json', 'keys/sealed.json', 'keys/root.pem', 'keys/issuing.pem', ...roots]) {
+  for (const name of ['hub.json', 'keys/sealed.json', 'keys/root.pem', 'keys/issuing.pem', ...roots]) {
     assert.deepEqual(await readFile(join(restored, name)), await readFile(join(data, name)), name);
   }
   await using store = await openSealed(join(restored, 'keys'), { kind: 'program', secret });

@@ -8,6 +8,7 @@ import { orIfMissing } from '@edgekeep/core/missing-file';
 import { equalBytes } from '@edgekeep/core/bytes';
 import { birthFileNames } from '../birth.ts';
 import { HubError } from '../error.ts';
+import { settingsFileName } from '../settings.ts';
 import { backupType, encodeLine, isBackupPath } from './backup-parts.ts';
 import { plainKeyNames } from './plain-keys.ts';
 
@@ -48,7 +49,8 @@ export async function backUpHub({ folder, file, plain, blobs }: BackupOrder): Pr
     const keys = await snapshotWithKeys(folder, snapshot);
     await writer.addFile('hub.sqlite', snapshot);
     for (const [name, bytes] of keys) await writer.add(`keys/${name}`, bytes);
-    for (const name of ['operator.json', 'hub.json']) await writer.add(name, await readFile(join(folder, name)));
+    // Never `operator.json`: its token would be in every copy.
+    await writer.add(settingsFileName, await readFile(join(folder, settingsFileName)));
     return await writer.end();
   } catch (error) {
     await rm(file, { force: true });

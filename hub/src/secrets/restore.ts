@@ -5,9 +5,12 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HubError } from '../error.ts';
-import { settingsFileName } from '../settings.ts';
+import { type HubSettings, parseHubSettings, settingsFileName } from '../settings.ts';
 import { type BackupPart, lineBytesMost, parseFirstLine, parsePartLine } from './backup-parts.ts';
 import { syncFolder } from './private-file.ts';
+
+// Some kilobytes are all that the schema takes.
+const settingsBytesMax = 1_048_576;
 
 /** Makes `folder`, which must be missing or empty, and gives the number of parts. Throws `backup-refused`, and leaves the folder empty then. */
 export async function restoreHub(file: string, folder: string): Promise<number> {
@@ -19,6 +22,26 @@ export async function restoreHub(file: string, folder: string): Promise<number> 
   } catch (error) {
     for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true });
     throw error;
+  }
+}
+
+/** The settings in a backup, before anything is written: what they name is executed when the hub starts. */
+export async function settingsIn(file: string): Promise<HubSettings> {
+  await using input = await open(file, 'r');
+  const { size } = await input.stat();
+  const first = await readLine(input, 0);
+  parseFirstLine(first.line);
+  for (let at = first.next; ;) {
+    const { line, next } = await readLine(input, at);
+    const part = parsePartLine(line);
+    if (typeof part === 'number') throw refused(`it has no ${settingsFileName}`);
+    at = next + part.size;
+    if (at > size) throw refused('it was cut short');
+    if (part.path !== settingsFileName) continue;
+    if (part.size > settingsBytesMax) throw refused(`its ${settingsFileName} is too large`);
+    const bytes = Buffer.alloc(part.size);
+    await input.read(bytes, 0, part.size, next);
+    return parseHubSettings(JSON.parse(bytes.toString('utf8')), `${file}: ${settingsFileName}`);
   }
 }
 

@@ -10,7 +10,7 @@ export interface ApiTokenRow {
   readonly revoked_at: number | null;
   /** Whose it is; null for a service. */
   readonly person: string | null;
-  /** The token that made this one for its own holder, and takes it along when it is revoked. */
+  /** The token that made this one, for its own holder or for a service, and takes it along when it ends. */
   readonly derived_from: string | null;
   readonly last_used_from: string | null;
   /** Names of roles, separated by blanks; what they mean stands in the code. */
@@ -18,17 +18,23 @@ export interface ApiTokenRow {
   /** As it stands in the audit log. */
   readonly created_by: string;
   readonly last_used_at: number | null;
+  /** 1 for the token that `hub init` made. */
+  readonly bootstrap: number;
+  /** The hash of the token that a person claimed in place of a bootstrap. */
+  readonly claimed_as: string | null;
 }
 
 /** What the store fills in by itself for a new token. */
 export interface ApiTokenTable extends Omit<
   ApiTokenRow,
-  'person' | 'derived_from' | 'last_used_from' | 'last_used_at'
+  'person' | 'derived_from' | 'last_used_from' | 'last_used_at' | 'bootstrap' | 'claimed_as'
 > {
   readonly person: Generated<string | null>;
   readonly derived_from: Generated<string | null>;
   readonly last_used_from: Generated<string | null>;
   readonly last_used_at: Generated<number | null>;
+  readonly bootstrap: Generated<number>;
+  readonly claimed_as: Generated<string | null>;
 }
 
 export interface PersonRow {

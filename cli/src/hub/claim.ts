@@ -1,0 +1,62 @@
+// `edgekeep hub claim`: the first operator file of a hub, which lies on its machine, becomes one person's own.
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { parseJson } from '@edgekeep/core/json';
+import { claimAnswer } from '@edgekeep/wire/people-api';
+import { z } from 'zod';
+import { type Command, exitCodes } from '../command.ts';
+import { HubRefusal, operatorFileOf, operatorFromFile, operatorHelp, operatorOption } from '../operator.ts';
+import { newToken } from '../people/token.ts';
+import { timeText } from '../table.ts';
+
+const fileSchema = z.object({ url: z.string(), serverName: z.string().optional(), root: z.string() });
+
+/** Claims the hub of the file `from` for `name` and writes their own operator file; gives what the hub answered. */
+export async function claimHub(order: {
+  readonly from: string;
+  readonly out: string;
+  readonly name: string;
+  readonly lifeSeconds?: number | undefined;
+}): Promise<z.infer<typeof claimAnswer>> {
+  const { from, out, name, lifeSeconds } = order;
+  const address = parseJson(await readFile(from), fileSchema, from);
+  const operator = await operatorFromFile(from);
+  const { token, sha256 } = newToken();
+  // Before the hub knows of it: a token that the hub takes must not be lost to a full disk.
+  const own = from === out ? `${out}.claimed` : out;
+  await writeFile(own, `${JSON.stringify({ ...address, token }, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
+  try {
+    const body = { name, sha256, ...(lifeSeconds === undefined ? {} : { lifeSeconds }) };
+    const answer = await operator.send('POST', '/v1/claim', body, claimAnswer);
+    if (own !== out) await rename(own, out);
+    return answer;
+  } catch (error) {
+    // A request that waits for its second person makes this token valid later.
+    const waits = error instanceof HubRefusal && error.status === 202;
+    if (!waits) await rm(own, { force: true });
+    throw error;
+  }
+}
+
+export const command: Command = {
+  summary: 'turn the first operator file of a hub into your own',
+  usage: 'hub claim --name NAME --out FILE [--days N]',
+  help: `
+Makes a token that only you have, registers it for you with the role administrator, and ends the one of \`hub init\`, which is good for a day
+(tokens.bootstrapHours). What was made with that one is yours from now on.
+
+--name      who you are: 1 to 40 of a-z, 0-9, dot, dash and underscore; stands in the audit log
+--out       your operator file; it must not exist
+--days      how long your token is valid (default: 90)
+${operatorHelp}
+`,
+  positionals: { least: 0, most: 0 },
+  options: { ...operatorOption, name: { type: 'string' }, out: { type: 'string' }, days: { type: 'string' } },
+  async run(args) {
+    const name = args.required('name');
+    const out = args.required('out');
+    const lifeSeconds = Math.ceil(Number(args.option('days') ?? '90') * 86_400);
+    const value = await claimHub({ from: operatorFileOf(args), out, name, lifeSeconds });
+    const text = `wrote ${out}, valid until ${timeText(value.expiresAt)} UTC\nthe first operator file has ended: delete it`;
+    return { exitCode: exitCodes.ok, value: { ...value, out }, text };
+  },
+};

@@ -1,0 +1,110 @@
+// What changes whose a token is (spec/operator-access.md): a person claims a new hub, and a service's token gets another maker.
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { Caller } from './api-token.ts';
+import { addPerson } from './people.ts';
+import { addToken, assertPersonEnabled, endTokens, tokenId } from './token-store.ts';
+
+interface Order {
+  readonly caller: Caller;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+/**
+ * Puts a person's own token in the place of the bootstrap that asks; what the bootstrap made is that token's from now on, and ends no later. Throws
+ * `conflict` for a caller that is no bootstrap.
+ */
+export async function claimHub(
+  database: Database,
+  order: Order & { readonly name: string; readonly sha256: string; readonly lifeSeconds: number },
+): Promise<{ readonly name: string; readonly id: string; readonly expiresAt: number }> {
+  const { caller, actor, nowMs, name, sha256, lifeSeconds } = order;
+  const expiresAt = nowMs + lifeSeconds * 1_000;
+  await database.write(async (trx) => {
+    const { bootstrap } = await trx
+      .selectFrom('api_token')
+      .select('bootstrap')
+      .where('sha256', '=', caller.tokenSha256)
+      .executeTakeFirstOrThrow();
+    if (bootstrap === 0)
+      throw new HubError('conflict', 'only the first operator file of a hub is claimed: `edgekeep token create`');
+    const known = await trx.selectFrom('person').select('name').where('name', '=', name).executeTakeFirst();
+    if (known === undefined) await addPerson(trx, { name, actor, nowMs });
+    else await assertPersonEnabled(trx, name);
+    const token = {
+      sha256,
+      name: 'claimed',
+      person: name,
+      roles: ['administrator'],
+      scopes: [],
+      expiresAtMs: expiresAt,
+    };
+    await addToken(trx, { ...token, derivedFrom: undefined, actor, nowMs });
+    await adoptChildren(trx, caller.tokenSha256, { sha256, expiresAt });
+    await trx.updateTable('api_token').set({ claimed_as: sha256 }).where('sha256', '=', caller.tokenSha256).execute();
+    await endTokens(trx, [caller.tokenSha256], nowMs);
+    const data = { id: tokenId(sha256), bootstrap: tokenId(caller.tokenSha256) };
+    await appendEntry(trx, { at: nowMs, kind: 'hub-claimed', actor, subject: `person:${name}`, data });
+  });
+  return { name, id: tokenId(sha256), expiresAt };
+}
+
+/** Makes the caller's token the maker of a service's: it ends with that one, and no later than before. */
+export async function handOverToken(
+  database: Database,
+  order: Order & { readonly id: string },
+): Promise<{ readonly id: string; readonly expiresAt: number }> {
+  const { caller, actor, nowMs, id } = order;
+  return database.write(async (trx) => {
+    const row = await trx
+      .selectFrom('api_token')
+      .select(['sha256', 'name', 'person', 'expires_at', 'derived_from'])
+      .where('sha256', '>=', id)
+      .where('sha256', '<', `${id}g`)
+      .where('revoked_at', 'is', null)
+      .where('expires_at', '>', nowMs)
+      .executeTakeFirst();
+    if (row === undefined) throw new HubError('not-found', `no API token with the id ${JSON.stringify(id)} is valid`);
+    if (row.person !== null)
+      throw new HubError('conflict', `${row.name} is a token of ${row.person}: only a service's is handed over`);
+    if (caller.person === undefined)
+      throw new HubError('conflict', 'a service takes nothing over: use a token of a person');
+    const expiresAt = Math.min(row.expires_at, caller.expiresAtMs);
+    await trx
+      .updateTable('api_token')
+      .set({ derived_from: caller.tokenSha256, expires_at: expiresAt })
+      .where('sha256', '=', row.sha256)
+      .execute();
+    await endLater(trx, row.sha256, expiresAt);
+    const data = {
+      id,
+      from: row.derived_from === null ? '' : tokenId(row.derived_from),
+      to: tokenId(caller.tokenSha256),
+    };
+    await appendEntry(trx, { at: nowMs, kind: 'api-token-handed-over', actor, subject: `token:${row.name}`, data });
+    return { id, expiresAt };
+  });
+}
+
+async function adoptChildren(
+  trx: WriteTransaction,
+  from: string,
+  to: { readonly sha256: string; readonly expiresAt: number },
+): Promise<void> {
+  await trx.updateTable('api_token').set({ derived_from: to.sha256 }).where('derived_from', '=', from).execute();
+  await endLater(trx, to.sha256, to.expiresAt);
+}
+
+// A family ends with its eldest.
+async function endLater(trx: WriteTransaction, maker: string, expiresAt: number): Promise<void> {
+  const children = await trx
+    .updateTable('api_token')
+    .set({ expires_at: expiresAt })
+    .where('derived_from', '=', maker)
+    .where('expires_at', '>', expiresAt)
+    .returning('sha256')
+    .execute();
+  for (const { sha256 } of children) await endLater(trx, sha256, expiresAt);
+}
