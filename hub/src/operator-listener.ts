@@ -103,7 +103,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     const logKeys = { log: log.key, attestation: keys.attestationSigner.publicKey };
     const trust = trustSource(database, logKeys, settings.witness.quorum);
     auditOperatorRoutes(app, { database, log, receipts: parts.receipts, trust, requireScope });
-    tileRoutes(app, parts.logFolder);
+    tileRoutes(app, parts.logFolder, requireScope('audit:read'));
     const status = parts.revocationStatus;
     revocationStatusRoutes(app, { status, clock });
     authorityOperatorRoutes(app, { ...guarded, authorities, keyStore: parts.keyStore, settings, connections, watch });

@@ -152,6 +152,12 @@ export const cosignatureRequest = z.strictObject({
 });
 
 const count = z.int().min(0);
+/** Entries of the audit log whose subject or actor is the device that asks, from an index on. */
+export const ownEntries = z.object({
+  entries: z.array(z.object({ index: z.number(), entry: z.string() })),
+  next: z.number().nullable(),
+});
+
 export const reportRequest = z.strictObject({
   /** Guard counts per model since the guard started; never inputs. */
   counts: z

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { CoreError } from '@edgekeep/core/error';
 import { readBounded } from '../model/key-files.ts';
+import { HubRefusal, type Operator } from '../operator.ts';
 
 export interface LogSource {
   /** How many requests may run side by side. */
@@ -19,9 +20,26 @@ export class UnreachableError extends Error {
 /** A server that keeps a request open longer than this is not there. */
 const requestMs = 30_000;
 
-/** `place` is an http(s) URL, the log's prefix, or a folder. */
-export function openLogSource(place: string): LogSource {
+/** `place` is an http(s) URL, the log's prefix, or a folder. An operator reads the log of their hub, entries included. */
+export function openLogSource(place: string, operator?: Operator): LogSource {
+  if (operator !== undefined) return operatorSource(operator);
   return /^https?:\/\//.test(place) ? webSource(place.replace(/\/*$/, '/')) : folderSource(place);
+}
+
+function operatorSource(operator: Operator): LogSource {
+  return {
+    atOnce: 8,
+    async read(path, bytesMax) {
+      try {
+        const bytes = await operator.getBytes(`/log/${path}`);
+        if (bytes.length > bytesMax) throw tooLarge(path, bytesMax);
+        return bytes;
+      } catch (error) {
+        if (error instanceof HubRefusal && error.status === 404) return undefined;
+        throw error;
+      }
+    },
+  };
 }
 
 function folderSource(folder: string): LogSource {
@@ -51,6 +69,10 @@ function webSource(prefix: string): LogSource {
           await response.body?.cancel();
           return undefined;
         }
+        if (response.status === 401 || response.status === 403)
+          throw new UnreachableError(
+            `${url} is for auditors: with a token of the scope audit:read say \`audit verify hub\`; anybody verifies with --hashes-only`,
+          );
         if (!response.ok || response.body === null) {
           throw new UnreachableError(`${url} answered ${response.status}`);
         }

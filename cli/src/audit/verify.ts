@@ -4,12 +4,13 @@ import { noteBytesMax, parseVerifierKey } from '@edgekeep/core/audit/note';
 import { verifyQuorum, witnessPolicy } from '@edgekeep/core/audit/quorum';
 import { toBase64 } from '@edgekeep/core/bytes';
 import { type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { openLogSource } from './log-source.ts';
 import { verifyLog } from './verify-log.ts';
 
 export const command: Command = {
   summary: 'verify a whole transparency log: signature, witnesses, every entry and every tile',
-  usage: 'audit verify DIR|URL --key VKEY [--origin TEXT] [--witness VKEY]... [--quorum N] [--hashes-only]',
+  usage: 'audit verify DIR|URL|hub --key VKEY [--origin TEXT] [--witness VKEY]... [--quorum N] [--hashes-only]',
   help: `
 Reads a log in the c2sp.org/tlog-tiles layout, from a folder or from a web server, recomputes its root hash from every
 entry, compares every tile, and verifies the checkpoint's signatures.
@@ -18,7 +19,10 @@ entry, compares every tile, and verifies the checkpoint's signatures.
   --origin TEXT    the checkpoint's first line; default: the key's name
   --witness VKEY   a witness whose cosignature counts; may be repeated
   --quorum N       how many witnesses must have cosigned; default: all that are given
-  --hashes-only    start from the tiles of level 0 and leave the entries out`,
+  --hashes-only    start from the tiles of level 0 and leave the entries out: what a hub shows to anybody
+
+With the word hub in the place of a URL it reads the log of the operator file's hub, entries included, which takes the scope audit:read.
+${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: {
     key: { type: 'string' },
@@ -26,6 +30,7 @@ entry, compares every tile, and verifies the checkpoint's signatures.
     witness: { type: 'string', multiple: true },
     quorum: { type: 'string' },
     'hashes-only': { type: 'boolean' },
+    ...operatorOption,
   },
   async run(args): Promise<Outcome> {
     const [place = ''] = args.positionals;
@@ -34,7 +39,7 @@ entry, compares every tile, and verifies the checkpoint's signatures.
       args.all('witness').map(parseVerifierKey),
       quorumOf(args.option('quorum'), args.all('witness').length),
     );
-    const source = openLogSource(place);
+    const source = openLogSource(place, place === 'hub' ? await openOperator(args) : undefined);
 
     const note = await source.read('checkpoint', noteBytesMax);
     if (note === undefined) return refused(place, ['there is no checkpoint']);

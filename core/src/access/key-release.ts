@@ -1,7 +1,7 @@
 // The audit entry of a key release: the one record that joins device, boot state, model, policy and lease (spec/receipt.md).
 import { z } from 'zod';
 import { tierSchema } from '../attest/tier.ts';
-import type { AuditEntry } from '../audit/entry.ts';
+import type { AuditEvent } from '../audit/entry.ts';
 import { deviceIdPattern } from '../identity/device-id.ts';
 import { parseValue } from '../json.ts';
 import { modelNamePattern, modelVersionPattern } from '../model/manifest.ts';
@@ -29,7 +29,7 @@ export const keyReleaseSchema = z.strictObject({
 export type KeyRelease = Readonly<z.infer<typeof keyReleaseSchema>>;
 
 /** The entry's members but `type`; the subject is the device. Throws `audit-entry-invalid` when the release contradicts itself. */
-export function keyReleasedEntry(release: KeyRelease, atMs: number, actor: string): Omit<AuditEntry, 'type'> {
+export function keyReleasedEntry(release: KeyRelease, atMs: number, actor: string): AuditEvent {
   const data = parseValue(release, keyReleaseSchema, 'key release', 'audit-entry-invalid');
   return { at: atMs, kind: keyReleasedKind, actor, subject: `device:${data.device.id}`, data };
 }

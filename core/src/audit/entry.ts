@@ -1,5 +1,6 @@
 // One entry of the audit log: who did what to whom, as canonical JSON, so that one event has one leaf hash (spec/audit-log.md).
 import { z } from 'zod';
+import { toBase64url } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, type Json, parseCanonicalJson, parseValue } from '../json.ts';
 import { assertNesting } from '../nesting.ts';
@@ -10,26 +11,48 @@ export const auditEntryBytesMax = 8192;
 const wordMax = 256;
 const word = z.string().min(1).max(wordMax);
 
-const schema = z.strictObject({
-  type: z.literal('edgekeep-audit-entry/v1'),
+/** Of an entry: nobody guesses it from its public leaf hash. */
+export const auditSaltLength = 16;
+
+const salted = 'edgekeep-audit-entry/v2';
+const unsalted = 'edgekeep-audit-entry/v1';
+
+const members = {
   at: z.int().nonnegative(),
   kind: z.string().regex(/^[a-z][a-z0-9-]{0,63}$/),
   actor: word,
   subject: word,
   data: z.record(z.string(), z.custom<Json | undefined>()),
-});
+};
 
-/**
- * `at` is Unix milliseconds by the hub's clock; `kind` names the event (`key-released`, `device-quarantined`); `actor` did it,
- * `subject` had it done; `data` are the event's own members, whole numbers only.
- */
-export interface AuditEntry {
-  readonly type: 'edgekeep-audit-entry/v1';
+// 16 bytes have one spelling in 22 digits of base64url: the last one carries two bits.
+const salt = z.string().regex(/^[A-Za-z0-9_-]{21}[AQgw]$/);
+
+const schema = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal(salted), salt, ...members }),
+  z.strictObject({ type: z.literal(unsalted), ...members }),
+]);
+
+/** What happened, without what makes it an entry of a log. */
+export interface AuditEvent {
   readonly at: number;
   readonly kind: string;
   readonly actor: string;
   readonly subject: string;
   readonly data: { readonly [key: string]: Json | undefined };
+}
+
+/**
+ * `at` is Unix milliseconds by the hub's clock; `kind` names the event (`key-released`, `device-quarantined`); `actor` did it,
+ * `subject` had it done; `data` are the event's own members, whole numbers only. Entries from before there was a salt are read as they are.
+ */
+export type AuditEntry = AuditEvent &
+  ({ readonly type: typeof salted; readonly salt: string } | { readonly type: typeof unsalted });
+
+/** An entry as it is logged now; `random` are `auditSaltLength` random bytes. */
+export function saltedEntry(event: AuditEvent, random: Uint8Array): AuditEntry {
+  if (random.length !== auditSaltLength) throw new TypeError(`a salt has ${auditSaltLength} bytes`);
+  return { type: salted, salt: toBase64url(random), ...event };
 }
 
 /** The bytes that get logged. Throws `audit-entry-invalid` for what no reader would accept. */

@@ -9,10 +9,9 @@ import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
-import { encodeAuditEntry } from '@edgekeep/core/audit/entry';
 import { encodeCanonicalJson } from '@edgekeep/core/json';
 import { type Appraiser, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
-import { appendEncodedEntry, appendEntry } from '../audit/append.ts';
+import { appendEncodedEntry, appendEntry, encodeEvent } from '../audit/append.ts';
 import { HubError, type HubErrorCode, type Reason } from '../error.ts';
 import type { DeviceConnection } from '../presence/connections.ts';
 import { getDevice } from '../registry/states.ts';
@@ -260,7 +259,7 @@ async function record(
       { deviceId: device.id, model: name, address, proofMs: ask.proofMs, nowMs: ask.nowMs },
       settings.alerts,
     );
-    const entry = encodeAuditEntry({ type: 'edgekeep-audit-entry/v1', ...keyReleasedEntry(release, ask.nowMs, 'hub') });
+    const entry = encodeEvent(keyReleasedEntry(release, ask.nowMs, 'hub'));
     const logIndex = await appendEncodedEntry(trx, entry);
     await trx
       .insertInto('lease')

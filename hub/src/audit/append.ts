@@ -1,16 +1,22 @@
 // Adds an entry to the audit log inside the transaction of the change it describes: the change and its record are durable together or
 // not at all. The tree over the entries is built from this table afterwards (log.ts).
-import { type AuditEntry, encodeAuditEntry } from '@edgekeep/core/audit/entry';
+import { type AuditEvent, auditSaltLength, encodeAuditEntry, saltedEntry } from '@edgekeep/core/audit/entry';
 import { leafHash } from '@edgekeep/core/audit/merkle';
+import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import type { WriteTransaction } from '../store/database.ts';
 
 /** Returns the entry's index in the log. */
-export async function appendEntry(trx: WriteTransaction, entry: Omit<AuditEntry, 'type'>): Promise<number> {
-  return appendEncodedEntry(trx, encodeAuditEntry({ type: 'edgekeep-audit-entry/v1', ...entry }));
+export async function appendEntry(trx: WriteTransaction, event: AuditEvent): Promise<number> {
+  return appendEncodedEntry(trx, encodeEvent(event));
 }
 
-/** As `appendEntry`, for a caller that goes on using the bytes of `encodeAuditEntry`. */
+/** The bytes of a new entry: with a salt, because its leaf hash is public and what it says is not. */
+export function encodeEvent(event: AuditEvent): Uint8Array {
+  return encodeAuditEntry(saltedEntry(event, randomBytes(auditSaltLength)));
+}
+
+/** As `appendEntry`, for a caller that goes on using the bytes of `encodeEvent`. */
 export async function appendEncodedEntry(trx: WriteTransaction, entry: Uint8Array): Promise<number> {
   const { log_index: index } = await trx
     .insertInto('audit_entry')

@@ -17,10 +17,15 @@ import { recordGuard } from '../respond/device-guard.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import { appendEntry } from './append.ts';
+import { readOwnEntries } from './own-entries.ts';
 import type { AuditLog } from './log.ts';
 import type { WitnessBoard } from './witness.ts';
 
 const fromSize = z.strictObject({ from: z.coerce.number().int().min(0).default(0) });
+const ownPage = z.strictObject({
+  from: z.coerce.number().int().min(0).default(0),
+  limit: z.coerce.number().int().min(1).max(100).default(100),
+});
 const accepted = z.object({ accepted: z.boolean() });
 const reportSchema = { body: api.reportRequest, response: { 200: api.reportResponse } };
 
@@ -47,6 +52,16 @@ export function auditDeviceRoutes(
       const { checkpoint, consistency } =
         offer.kind === 'offer' ? offer : { checkpoint: log.checkpoint(), consistency: [] };
       return { checkpoint: Buffer.from(checkpoint).toString('utf8'), consistency: consistency.map(toBase64) };
+    },
+  );
+
+  app.get(
+    '/v1/audit',
+    { ...door.lets('bound'), schema: { querystring: ownPage, response: { 200: api.ownEntries } } },
+    async (request) => {
+      const { deviceId } = door.bound(request);
+      const { from, limit } = request.query;
+      return readOwnEntries(database.read, deviceId, { from, limit });
     },
   );
 

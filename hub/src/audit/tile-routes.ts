@@ -1,16 +1,21 @@
-// The log for everybody (C2SP tlog-tiles), on both listeners and without a token: checkpoint, tiles, entry bundles.
+// The log for everybody (C2SP tlog-tiles), on both listeners and without a token: checkpoint and hashes, which is what it takes to verify it. What
+// the entries say goes to auditors alone.
+import { parseTilePath, type TileAddress } from '@edgekeep/core/audit/tile';
 import { orIfMissing } from '@edgekeep/core/missing-file';
-import { parseTilePath } from '@edgekeep/core/audit/tile';
+import type { FastifyReply } from 'fastify';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { HubError } from '../error.ts';
+import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';
 
 const anyPath = z.strictObject({ '*': z.string().min(1).max(200) });
+const forEverybody = 'public, max-age=31536000, immutable';
 
-export function tileRoutes(app: HttpServer, logFolder: string): void {
+/** `auditors` guards the entries; without it, on the device listener, there are none. */
+export function tileRoutes(app: HttpServer, logFolder: string, auditors?: ReturnType<RequireScope>): void {
   // A reply is thenable: awaiting one before it is sent would wait for ever.
   app.get('/log/checkpoint', async (_request, reply) => {
     void reply.type('text/plain; charset=utf-8').header('cache-control', 'no-cache');
@@ -20,18 +25,35 @@ export function tileRoutes(app: HttpServer, logFolder: string): void {
   app.get('/log/tile/*', { schema: { params: anyPath } }, async ({ params }, reply) => {
     // Only a path in the canonical form of the specification reaches the file system.
     const path = `tile/${params['*']}`;
-    const file = join(logFolder, canonicalTilePath(path));
+    const address = addressOf(path);
+    if (address.level === 'entries') {
+      const where =
+        auditors === undefined ? 'GET /v1/audit has those of a device' : 'ask with a token of the scope audit:read';
+      throw new HubError('scope-missing', `entries are for those who may read them: ${where}`);
+    }
+    return send(reply, path, forEverybody);
+  });
+
+  if (auditors !== undefined) {
+    app.get('/log/tile/entries/*', { ...auditors, schema: { params: anyPath } }, async ({ params }, reply) => {
+      const path = `tile/entries/${params['*']}`;
+      addressOf(path);
+      return send(reply, path, 'private, max-age=31536000, immutable');
+    });
+  }
+
+  async function send(reply: FastifyReply, path: string, caching: string) {
+    const file = join(logFolder, path);
     if ((await orIfMissing(stat(file), undefined)) === undefined)
       throw new HubError('not-found', `no ${path} in this log`);
-    void reply.type('application/octet-stream').header('cache-control', 'public, max-age=31536000, immutable');
+    void reply.type('application/octet-stream').header('cache-control', caching);
     return reply.send(createReadStream(file));
-  });
+  }
 }
 
-function canonicalTilePath(path: string): string {
+function addressOf(path: string): TileAddress {
   try {
-    parseTilePath(path);
-    return path;
+    return parseTilePath(path);
   } catch (cause) {
     throw new HubError('not-found', `${path} is no path of a tile`, { cause });
   }

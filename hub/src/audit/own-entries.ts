@@ -1,0 +1,32 @@
+// The entries of the audit log that are about one device: those it did, and those that were done to it.
+import { parseAuditEntry } from '@edgekeep/core/audit/entry';
+import { toBase64url } from '@edgekeep/core/bytes';
+import type { Kysely } from 'kysely';
+import type { Tables } from '../store/schema.ts';
+
+// Read at one go; a device whose entries lie further on asks again from `next`.
+const scannedMax = 2_000;
+
+/** The bytes as they were logged, so that a proof fits them. `next` is where to go on; null at the end of the log. */
+export async function readOwnEntries(
+  db: Kysely<Tables>,
+  deviceId: string,
+  page: { readonly from: number; readonly limit: number },
+): Promise<{ readonly entries: { index: number; entry: string }[]; readonly next: number | null }> {
+  const rows = await db
+    .selectFrom('audit_entry')
+    .select(['log_index', 'entry'])
+    .where('log_index', '>=', page.from)
+    .orderBy('log_index')
+    .limit(scannedMax)
+    .execute();
+  const own = `device:${deviceId}`;
+  const entries: { index: number; entry: string }[] = [];
+  for (const { log_index: index, entry } of rows) {
+    const { actor, subject } = parseAuditEntry(entry);
+    if (actor === own || subject === own) entries.push({ index, entry: toBase64url(entry) });
+    if (entries.length === page.limit) return { entries, next: index + 1 };
+  }
+  const last = rows.at(-1);
+  return { entries, next: rows.length < scannedMax || last === undefined ? null : last.log_index + 1 };
+}
