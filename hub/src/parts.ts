@@ -204,7 +204,7 @@ export async function openParts(
     blobs: new Blobs(join(folder, 'blobs')),
     metrics,
     readiness: new Readiness({ database, log, folder }),
-    twoPeople: new TwoPeople(database, settings.access, clock, approvedRequests),
+    twoPeople: new TwoPeople(database, policies, settings.access, clock, approvedRequests),
     access,
     gate,
     blocked,

@@ -156,6 +156,8 @@ export const hubSettingsSchema = z.strictObject({
       approvalSeconds: z.int().min(60).max(604_800).default(3_600),
       /** How many devices or certificates one person may revoke in one order. */
       revokedAloneMost: z.int().min(0).max(10_000).default(100),
+      /** How long an enrollment token may live that one person makes where root operations take two, in days. */
+      enrolmentAloneDays: z.int().min(0).max(365).default(7),
       /** How many decisions of the access policy are kept to try drafts on; 0 keeps none. */
       decisionsKept: z.int().min(0).max(1_000_000).default(10_000),
       /** How often live connections are asked about again, in seconds, where the policy looks at what changes by itself. */

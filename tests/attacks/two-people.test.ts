@@ -26,10 +26,24 @@ beforeEach(async () => {
 after(() => world?.[Symbol.asyncDispose]());
 
 const filled = (route: string) =>
-  route.replace(':name', 'ben').replace(':id', '0'.repeat(40)).replace(':sha256', '0'.repeat(64));
+  route
+    .replace(':kind', 'tpm')
+    .replace(':name', 'ben')
+    .replace('tokens/:id', `tokens/${'0'.repeat(16)}`)
+    .replace(':id', '0'.repeat(40))
+    .replace(':sha256', '0'.repeat(64));
 
 const publisher = () => ({ name: 'another', publicKey: publicPem(newPublisher()) });
 const trusted = async () => (await world.entries('publisher-trusted')).length;
+
+/** From now on the policy looks at a group, at tags and at the place. */
+async function restOnFacts(): Promise<void> {
+  const { text } = accepted(await ada.ask('GET', '/v1/policy'), policyView);
+  const group = `@id("facts") forbid (principal in Edgekeep::Group::"ben", action == Edgekeep::Action::"fetch", resource)
+when { principal.hasTag("line") && principal.getTag("line") == "press" && !context.network.atSite };`;
+  const asked = await ada.waits('PUT', '/v1/policy', { text: `${text}\n${group}` });
+  assert.equal(accepted(await ben.approve(asked), approveAnswer).state, 'executed');
+}
 
 test('one person cannot trust a publisher; two can, and both stand in the log', async () => {
   const before = await trusted();
@@ -46,10 +60,27 @@ test('one person cannot trust a publisher; two can, and both stand in the log', 
 });
 
 test('every root operation waits, whoever asks, and no other request of an administrator does', async () => {
+  await restOnFacts();
   const devices = Array.from({ length: 101 }, (_, at) => `nobody-${at}`);
   const requests: Readonly<Record<string, object>> = {
     'trust-publisher': publisher(),
-    'trust-authority': { name: 'vendor', kind: 'endorsement-root', authoritySha256: '0'.repeat(64) },
+    'open-enrolment-group': { name: 'vendor', kind: 'endorsement-root', authoritySha256: '0'.repeat(64) },
+    'limit-enrolment-group': { devicesMost: 10 },
+    'long-enrolment-token': { lifeSeconds: 8 * 86_400 },
+    'long-group-token': { usesMost: 2, lifeSeconds: 8 * 86_400 },
+    'change-countries': { networks: [] },
+    'create-group': { name: 'ben' },
+    'delete-group': {},
+    'change-members': { add: ['nobody'] },
+    'change-tags': { set: { line: 'press' } },
+    'create-site': { name: 'hall' },
+    'change-site': {},
+    'delete-site': {},
+    'move-devices': { add: ['nobody'] },
+    'import-vendor-roots': { kind: 'tpm', certificates: ['AAAA'] },
+    'remove-vendor-root': {},
+    'claim-hub': { name: 'carl', sha256: '0'.repeat(64) },
+    'hand-over-token': {},
     'apply-policy': { text: 'permit (principal, action, resource);' },
     'assign-model': { add: ['presses'] },
     'roll-policy-back': { version: 1 },
@@ -69,8 +100,12 @@ test('every root operation waits, whoever asks, and no other request of an admin
   for (const { name, method, route } of rootOperations) {
     const body = requests[name];
     assert.ok(body, `no request for ${name}`);
-    const asked = await ada.waits(method, filled(route), body);
+    const query = name === 'remove-vendor-root' ? '?reason=x' : '';
+    const path = `${filled(route)}${query}`;
+    const asked = await (method === 'DELETE' ? ada.waits(method, path) : ada.waits(method, path, body));
     assert.equal(asked.operation, name);
+    // A person has twenty that wait, at most.
+    await ada.ask('POST', `/v1/approvals/${asked.id}/refuse`, { reason: 'the next one' });
   }
   const few = { devices: devices.slice(0, 100), reason: 'unspecified', note: 'x' };
   assertRefused(await ada.ask('POST', '/v1/certificates/revoke', few), { status: 404, code: 'not-found' });
@@ -88,7 +123,10 @@ test('the page and the code list the same root operations, and each is a route o
   assert.deepEqual(written, coded);
   const { paths } = JSON.parse(Buffer.from((await world.askOperator('GET', '/openapi.json')).body).toString());
   for (const { method, route } of rootOperations)
-    assert.ok(paths[route.replace(/:([a-z0-9]+)/, '{$1}')]?.[method.toLowerCase()], `${method} ${route} is no route`);
+    assert.ok(
+      paths[route.replaceAll(/:([a-z0-9]+)/g, '{$1}')]?.[method.toLowerCase()],
+      `${method} ${route} is no route`,
+    );
 });
 
 test('the same person is no second one, whatever token he uses', async () => {

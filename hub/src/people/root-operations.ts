@@ -1,8 +1,8 @@
-// The operations that one person alone cannot carry out (spec/operator-access.md, "Two people"): whoever does one of these decides whom the
-// hub believes from then on. The one list of them.
-import { enrolmentGroupOrder } from '@edgekeep/wire/enrolment-group-api';
+// The operations that one person alone cannot carry out (spec/operator-access.md, "Two people"): they decide whom the hub believes from then on, or
+// the facts that a policy of two people rests on. The one list of them.
 import { assignOrder } from '@edgekeep/wire/model-api';
 import { apiTokenOrder, revocationOrder } from '@edgekeep/wire/operator-api';
+import { z } from 'zod';
 import type { Caller } from './api-token.ts';
 import { covers, type Scope, scopesOf } from './roles.ts';
 import { ownerOf, tokenOrderOf } from './token-store.ts';
@@ -15,25 +15,59 @@ export interface RootOperation {
   /** What both people need; where it is left out, the scope of the route. */
   readonly scope?: Scope;
   /** Which requests of the route are meant; all of them where it is left out. `body` has passed the route's schema. */
-  readonly applies?: (body: unknown, caller: Caller, limits: RootLimits) => boolean;
+  readonly applies?: (asked: Asked) => boolean;
   /** What has to be different before the request can be kept: what is carried out is answered to whoever approves. */
   readonly obstacle?: (body: unknown) => string | undefined;
   /** How the second person comes to be: one may do it alone while there is no second. */
   readonly bootstraps?: true;
 }
 
+/** What a request of such a route asks, and what it is held against. */
+export interface Asked {
+  readonly body: unknown;
+  /** The name in its path; empty where it has none. */
+  readonly name: string;
+  readonly caller: Caller;
+  readonly limits: RootLimits;
+  readonly rules: PolicyRules;
+}
+
+/** What the policy in force rests on. */
+export interface PolicyRules {
+  /** Groups that it names, and those that a model is for where it looks at them. */
+  readonly groups: ReadonlySet<string>;
+  /** Whether one of those takes its members by a filter, which tags can meet. */
+  readonly filters: boolean;
+  /** Whether any statement looks at this path of a question. */
+  readonly looksAt: (path: string) => boolean;
+}
+
 export interface RootLimits {
+  /** Enrollment tokens that live longer take two people, in days. */
+  readonly enrolmentAloneDays: number;
   /** So many devices or certificates one person may revoke in one order. */
   readonly revokedAloneMost: number;
 }
 
 export const rootOperations: readonly RootOperation[] = [
   { name: 'trust-publisher', method: 'POST', route: '/v1/publishers' },
-  { name: 'trust-authority', method: 'POST', route: '/v1/enrolment-groups', applies: namesAuthority },
+  { name: 'open-enrolment-group', method: 'POST', route: '/v1/enrolment-groups' },
+  { name: 'limit-enrolment-group', method: 'PUT', route: '/v1/enrolment-groups/:name/limit' },
+  { name: 'long-enrolment-token', method: 'POST', route: '/v1/enrolment-tokens', applies: livesLong },
+  { name: 'long-group-token', method: 'POST', route: '/v1/enrolment-groups/:name/tokens', applies: livesLong },
   { name: 'import-vendor-roots', method: 'POST', route: '/v1/vendor-roots' },
   { name: 'remove-vendor-root', method: 'DELETE', route: '/v1/vendor-roots/:kind/:sha256' },
   { name: 'apply-policy', method: 'PUT', route: '/v1/policy' },
   { name: 'assign-model', method: 'POST', route: '/v1/models/:name/groups', applies: addsGroups },
+  { name: 'change-countries', method: 'PUT', route: '/v1/countries' },
+  { name: 'create-group', method: 'POST', route: '/v1/groups', applies: isGroupOfPolicy },
+  { name: 'delete-group', method: 'DELETE', route: '/v1/groups/:name', applies: isGroupOfPolicy },
+  { name: 'change-members', method: 'POST', route: '/v1/groups/:name/members', applies: isGroupOfPolicy },
+  { name: 'change-tags', method: 'POST', route: '/v1/devices/:id/tags', applies: looksAtTags },
+  { name: 'create-site', method: 'POST', route: '/v1/sites', applies: looksAtSites },
+  { name: 'change-site', method: 'PUT', route: '/v1/sites/:name', applies: looksAtSites },
+  { name: 'delete-site', method: 'DELETE', route: '/v1/sites/:name', applies: looksAtSites },
+  { name: 'move-devices', method: 'POST', route: '/v1/sites/:name/devices', applies: looksAtSites },
   { name: 'roll-policy-back', method: 'POST', route: '/v1/policy/rollback' },
   { name: 'enable-enrolment-group', method: 'POST', route: '/v1/enrolment-groups/:name/enable' },
   { name: 'roll-platform-key', method: 'POST', route: '/v1/platform-key/roll' },
@@ -64,18 +98,35 @@ export function rootOperationOf(method: string, route: string | undefined): Root
 }
 
 // Taking a model from a group only narrows.
-function addsGroups(body: unknown): boolean {
+function addsGroups({ body }: Asked): boolean {
   return assignOrder.parse(body).add.length > 0;
 }
 
-// What a group of another kind needs, one person can give without it.
-function namesAuthority(body: unknown): boolean {
-  const { kind } = enrolmentGroupOrder.parse(body);
-  return kind === 'ca' || kind === 'endorsement-root';
+const siteFacts = ['context.network', 'context.time', 'context.zone', 'context.claimedLocation', 'principal.site'];
+
+function looksAtSites({ rules }: Asked): boolean {
+  return siteFacts.some(rules.looksAt);
+}
+
+function looksAtTags({ rules }: Asked): boolean {
+  return rules.filters || rules.looksAt('principal.tags');
+}
+
+function isGroupOfPolicy({ body, name, rules }: Asked): boolean {
+  const made = named.safeParse(body);
+  return rules.groups.has(made.success ? made.data.name : name);
+}
+
+const named = z.looseObject({ name: z.string() });
+const living = z.looseObject({ lifeSeconds: z.number() });
+
+// One who has such a token lets devices in until its end, whatever becomes of its maker.
+function livesLong({ body, limits }: Asked): boolean {
+  return living.parse(body).lifeSeconds > limits.enrolmentAloneDays * 86_400;
 }
 
 // A token of somebody else could be used as that somebody; a token with admin can do whatever needs the scope.
-function grants(body: unknown, caller: Caller): boolean {
+function grants({ body, caller }: Asked): boolean {
   const order = tokenOrderOf(apiTokenOrder.parse(body));
   const owner = ownerOf(order, caller);
   return (owner !== undefined && owner !== caller.person) || covers(scopesOf(order.roles, order.scopes), 'admin');
@@ -87,7 +138,7 @@ function tokenText(body: unknown): string | undefined {
   return 'register such a token by its sha256, as `edgekeep token create` does: it must not be shown to who approves it';
 }
 
-function isBulk(body: unknown, _caller: Caller, { revokedAloneMost }: RootLimits): boolean {
+function isBulk({ body, limits: { revokedAloneMost } }: Asked): boolean {
   const { devices = [], serials = [], sha256 = [] } = revocationOrder.parse(body);
   return devices.length + serials.length + sha256.length > revokedAloneMost;
 }

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { encodeCanonicalJson, type Json, parseValue } from '@edgekeep/core/json';
 import type { ApprovalRequired } from '@edgekeep/wire/approval-api';
 import { z } from 'zod';
+import type { PolicyStore } from '../access/policy-store.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { HttpServer } from '../http/server.ts';
@@ -13,21 +14,31 @@ import { assertScope, type Caller, grantedBy } from './api-token.ts';
 import { approvedHeader, type ApprovedRequests } from './approved-requests.ts';
 import { grantRequest, keepRequest, recordOutcome } from './approvals.ts';
 import { covers, isScope, type Scope } from './roles.ts';
-import { type RootOperation, rootOperationOf } from './root-operations.ts';
+import { policyRulesOf } from './policy-rules.ts';
+import { type Asked, type RootOperation, rootOperationOf } from './root-operations.ts';
 
 const pathMost = 300;
 // A list of a root, the largest of these orders, with its quotes.
 const bodyCharactersMost = 2_500_000;
+const named = z.looseObject({ name: z.string() });
 const anyJson = z.custom<Json>();
 
 export class TwoPeople {
   readonly #database: Database;
+  readonly #policies: Pick<PolicyStore, 'current'>;
   readonly #settings: HubSettings['access'];
   readonly #clock: Clock;
   readonly #approved: ApprovedRequests;
 
-  constructor(database: Database, settings: HubSettings['access'], clock: Clock, approved: ApprovedRequests) {
+  constructor(
+    database: Database,
+    policies: Pick<PolicyStore, 'current'>,
+    settings: HubSettings['access'],
+    clock: Clock,
+    approved: ApprovedRequests,
+  ) {
     this.#database = database;
+    this.#policies = policies;
     this.#settings = settings;
     this.#clock = clock;
     this.#approved = approved;
@@ -48,9 +59,16 @@ export class TwoPeople {
     });
   }
 
-  async #mustWait({ applies, bootstraps }: RootOperation, { body, caller }: FastifyRequest): Promise<boolean> {
-    if (applies?.(body, caller, this.#settings) === false || !(await this.isOn())) return false;
+  async #mustWait({ applies, bootstraps }: RootOperation, request: FastifyRequest): Promise<boolean> {
+    if (!(await this.isOn())) return false;
+    if (applies !== undefined && !applies(await this.#askedBy(request))) return false;
     return bootstraps !== true || this.#hasTwo();
+  }
+
+  async #askedBy({ body, caller, params }: FastifyRequest): Promise<Asked> {
+    const { data } = named.safeParse(params);
+    const rules = await policyRulesOf(this.#database.read, this.#policies);
+    return { body, caller, name: data?.name ?? '', limits: this.#settings, rules };
   }
 
   // Whoever ever held admin counts: nobody gets rid of the second person by disabling him.

@@ -111,15 +111,18 @@ test('every changing route of the operator listener is fired, and acts for a tok
   await using opened = await openWorld();
   const { world, mallory } = opened;
   for (const [route, request] of changing(world)) {
-    const { path, body } = request;
-    const answer = await world.askOperator(methodOf(route), path, {
-      token: mallory.token,
-      body,
-      contentType: typeOf(request),
+    const headers = { authorization: `Bearer ${mallory.token}`, 'content-type': typeOf(request) };
+    const half = await halfToOperator(world.hub, {
+      method: methodOf(route),
+      path: request.path,
+      headers,
+      body: request.body,
     });
-    const text = `${route}: ${answer.status} ${Buffer.from(answer.body).toString()}`;
+    const { status, text: answer } = await half.finish();
+    const text = `${route}: ${answer}`;
     // A refusal of the form would hide what the others test.
-    const meetsHandler = ![401, 403, 413, 415, 429, 500].includes(answer.status) && !text.includes('the request/');
+    const meetsHandler =
+      status !== undefined && ![401, 403, 413, 415, 429, 500].includes(status) && !text.includes('the request/');
     assert.ok(meetsHandler || text.includes('publisher-untrusted'), text);
   }
 });

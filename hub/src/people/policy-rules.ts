@@ -1,0 +1,35 @@
+// What the policy in force rests on, as far as people can change it: asked before one person changes it alone.
+import { looksAt } from '@edgekeep/core/policy/reads';
+import { actions } from '@edgekeep/core/policy/schema';
+import type { Kysely } from 'kysely';
+import type { PolicyStore } from '../access/policy-store.ts';
+import type { Tables } from '../store/schema.ts';
+import type { PolicyRules } from './root-operations.ts';
+
+// As many as one statement can name.
+const groupsMax = 500;
+
+export async function policyRulesOf(db: Kysely<Tables>, policies: Pick<PolicyStore, 'current'>): Promise<PolicyRules> {
+  const { policy } = policies.current();
+  const reads = actions.map((action) => policy.reads(action));
+  const looks = (path: string) => reads.some((each) => looksAt(each, path));
+  const ofModels = looks('resource.groups')
+    ? await db.selectFrom('model_group').select('group_name').distinct().execute()
+    : [];
+  const groups = [...new Set([...policy.groups, ...ofModels.map((row) => row.group_name)])];
+  const filtered =
+    groups.length === 0
+      ? undefined
+      : await db
+          .selectFrom('device_group')
+          .select('name')
+          .where('name', 'in', groups.slice(0, groupsMax))
+          .where('filter', 'is not', null)
+          .limit(1)
+          .executeTakeFirst();
+  return {
+    groups: new Set(groups),
+    filters: filtered !== undefined,
+    looksAt: looks,
+  };
+}
