@@ -16,7 +16,7 @@ import { allowSoftware, TestAgent } from './support/test-agent.ts';
 import { TestDevice } from './support/test-device.ts';
 
 const fixture = fileURLToPath(new URL('../guard/src/fixtures/primary.onnx', import.meta.url));
-const plenty = { sharedMemoryFree: async () => undefined, memoryFree: () => 1e12 };
+const plenty = { sharedMemory: async () => undefined, memoryFree: () => 1e12 };
 const maxPerWindow = 5;
 let world: HubWorld;
 
@@ -123,7 +123,7 @@ test('what the machine lacks is found before a key is asked for, and the model i
   const models = [{ name: 'large', use: 'guard' as const }];
   await using device = await TestAgent.prepare(world, 'small', { models });
   let free = 0;
-  const machine = { ...plenty, sharedMemoryFree: async () => free };
+  const machine = { ...plenty, sharedMemory: async () => ({ freeBytes: free, pageBytes: 4_096 }) };
   const story = await device.start({ machine });
   const refused = await story.next('model-refused');
   assert.deepEqual([refused.code, refused.place, refused.final], ['shared-memory-short', 'check', false]);

@@ -24,6 +24,7 @@ export const agentErrorCodes = [
   // what this machine lacks for a model
   'memory-short',
   'shared-memory-short',
+  'descriptors-short',
   // the local API
   'local-listener',
   // the guard

@@ -14,20 +14,20 @@ const file = {
   sealedSha256: '',
 };
 const model = { name: 'surface', use: 'program', files: [{ ...file, role: 'opaque' as const }] } as const;
-const plenty = { sharedMemoryFree: async () => 1e12, memoryFree: () => 1e12 };
+const plenty = { sharedMemory: async () => ({ freeBytes: 1e12, pageBytes: 4_096 }), memoryFree: () => 1e12 };
 const noGuard = () => Promise.reject(new AgentError('guard-start', 'the guard does not run on this machine'));
 
 test('a machine with room is ready, also where shared memory has no bound', async () => {
   await assertReady(model, noGuard, plenty);
-  await assertReady(model, noGuard, { ...plenty, sharedMemoryFree: async () => undefined });
+  await assertReady(model, noGuard, { ...plenty, sharedMemory: async () => undefined });
 });
 
 test('too little shared memory or memory is refused with both numbers', async () => {
-  const needed = 16 * 65_536;
-  const short = { ...plenty, sharedMemoryFree: async () => needed - 1 };
+  const needed = 245 * 4_096;
+  const short = { ...plenty, sharedMemory: async () => ({ freeBytes: needed - 1, pageBytes: 4_096 }) };
   await assert.rejects(assertReady(model, noGuard, short), {
     code: 'shared-memory-short',
-    message: /1048576 .* 1048575 are free/,
+    message: /1003520 .* 1003519 are free/,
   });
   await assert.rejects(assertReady(model, noGuard, { ...plenty, memoryFree: () => needed - 1 }), {
     code: 'memory-short',
