@@ -4,6 +4,7 @@ import { createHash, type Hash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
+import { orIfMissing } from '@edgekeep/core/missing-file';
 import { HubError } from '../error.ts';
 
 const keptMs = 7 * 86_400_000;
@@ -82,7 +83,7 @@ export class Incoming {
     const oldestMs = Date.now() - keptMs;
     for (const name of await readdir(this.#folder)) {
       const path = join(this.#folder, name);
-      const found = await stat(path).catch(() => undefined);
+      const found = await orIfMissing(stat(path), undefined);
       if (found !== undefined && found.mtimeMs < oldestMs) await rm(path, { force: true });
     }
   }
