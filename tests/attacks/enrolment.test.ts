@@ -36,7 +36,7 @@ async function assertUnknown(...ids: readonly string[]): Promise<void> {
 }
 
 test('a TPM whose endorsement certificate is of an unknown vendor is refused', { skip }, async () => {
-  refusedFor(await foreign.tryEnrol(fleet.world, await token()), 'endorsement-refused', /known TPM vendor/);
+  refusedFor(await foreign.tryEnrol(fleet.world, await token()), 'endorsement-refused', /known TPM maker/);
   await assertUnknown('foreign');
 });
 
