@@ -1,6 +1,7 @@
 // The operator's messages about the access policy (spec/access.md): applied, tried out, looked back on. Times are unix milliseconds.
 import { policyTestsSchema } from '@edgekeep/core/policy/test-file';
 import { z } from 'zod';
+import { deviceIdSchema } from './device-api.ts';
 import { countrySchema } from './site-api.ts';
 import { networkSchema } from './texts.ts';
 
@@ -55,8 +56,21 @@ export const replayedMost = 100_000;
 /** How many principals each line of a simulation names at most. */
 export const namedMost = 100;
 
+const membership = z.strictObject({
+  add: z.array(deviceIdSchema).max(1_000).default([]),
+  remove: z.array(deviceIdSchema).max(1_000).default([]),
+});
+
 export const simulateOrder = z.strictObject({
-  text,
+  /** Left out: the policy in force, with other facts. */
+  text: text.optional(),
+  /** The whole table of countries as it would be; left out: as it is. */
+  countries: z
+    .array(z.strictObject({ network: networkSchema, country: countrySchema }))
+    .max(countryNetworksMost)
+    .optional(),
+  /** Members of groups as they would be. */
+  groups: z.record(z.string().max(64), membership).default({}),
   /** Recorded decisions, the newest. */
   last: z.int().min(0).max(replayedMost).default(10_000),
   /** Whether every device and token is asked as of now. */

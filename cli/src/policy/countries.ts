@@ -18,12 +18,17 @@ export const command: Command = {
       const text = networks.map(({ network, country }) => `${network} ${country}`).join('\n');
       return { exitCode: exitCodes.ok, value: networks, text };
     }
-    const lines = (await readFile(file, 'utf8')).split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#'));
-    const networks = lines.map((line) => {
-      const [network = '', country = ''] = line.trim().split(/[\s,]+/);
-      return { network, country };
-    });
+    const networks = await readCountries(file);
     const value = await operator.send('PUT', '/v1/countries', { networks }, countryNetworksAnswer);
     return { exitCode: exitCodes.ok, value, text: `${value.networks} networks have a country` };
   },
 };
+
+/** The networks of a file, as they are written there. */
+export async function readCountries(file: string): Promise<{ network: string; country: string }[]> {
+  const lines = (await readFile(file, 'utf8')).split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#'));
+  return lines.map((line) => {
+    const [network = '', country = ''] = line.trim().split(/[\s,]+/);
+    return { network, country };
+  });
+}

@@ -2,25 +2,45 @@
 import { type AccessChange, type Simulation, simulation } from '@edgekeep/wire/policy-api';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { readCountries } from './countries.ts';
 import { readPolicyFiles } from './files.ts';
 
 export const command: Command = {
   summary: 'show who would gain and lose access under a draft',
-  usage: 'policy simulate FILE… [--last N] [--names N] [--no-fleet]',
+  usage:
+    'policy simulate [FILE…] [--countries FILE] [--add GROUP=ID]… [--remove GROUP=ID]… [--last N] [--names N] [--no-fleet]',
   help: `
 Asks the policy in force and the draft the newest recorded decisions again, and then about every device and token as of now. Nothing changes.
+
+--countries a table of networks and countries as it would be (as of policy countries)
+--add       a device that would be a member of a group, GROUP=ID; may be repeated
+--remove    one that would be none any more
+Without a FILE the policy in force is asked with these facts.
 
 --last      recorded decisions to replay, at most 100000 (default: 10000)
 --names     devices and tokens to name in each line, at most 100 (default: 10)
 --no-fleet  the recorded decisions only
 ${operatorHelp}
 `,
-  positionals: { least: 1, most: 64 },
-  options: { ...operatorOption, last: { type: 'string' }, names: { type: 'string' }, 'no-fleet': { type: 'boolean' } },
+  positionals: { least: 0, most: 64 },
+  options: {
+    ...operatorOption,
+    countries: { type: 'string' },
+    add: { type: 'string', multiple: true },
+    remove: { type: 'string', multiple: true },
+    last: { type: 'string' },
+    names: { type: 'string' },
+    'no-fleet': { type: 'boolean' },
+  },
   async run(args) {
-    const { text } = await readPolicyFiles(args.positionals);
+    const countries = args.option('countries');
+    const groups = groupsOf(args.all('add'), args.all('remove'));
+    if (args.positionals.length === 0 && countries === undefined && Object.keys(groups).length === 0)
+      throw new UsageError('give a FILE, or facts that would be others');
     const body = {
-      text,
+      ...(args.positionals.length === 0 ? {} : { text: (await readPolicyFiles(args.positionals)).text }),
+      ...(countries === undefined ? {} : { countries: await readCountries(countries) }),
+      groups,
       last: countOf(args.option('last'), 'last'),
       names: countOf(args.option('names'), 'names'),
       fleet: !args.flag('no-fleet'),
@@ -33,6 +53,22 @@ ${operatorHelp}
     };
   },
 };
+
+function groupsOf(
+  add: readonly string[],
+  remove: readonly string[],
+): Record<string, { add: string[]; remove: string[] }> {
+  const groups: Record<string, { add: string[]; remove: string[] }> = {};
+  for (const [verb, words] of [['add', add] as const, ['remove', remove] as const]) {
+    for (const word of words) {
+      const [name = '', id = ''] = word.split('=');
+      if (name === '' || id === '') throw new UsageError(`--${verb} takes GROUP=ID`);
+      const group = (groups[name] ??= { add: [], remove: [] });
+      group[verb].push(id);
+    }
+  }
+  return groups;
+}
 
 function simulationText({ policyVersion, replayed, fleet, errors }: Simulation): string {
   const unknown =

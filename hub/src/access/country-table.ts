@@ -20,17 +20,24 @@ interface Entry {
 }
 
 export class CountryTable {
-  readonly #database: Database;
+  readonly #database: Database | undefined;
   /** By family and prefix length, longest first; in each by the network's bits. */
   #byLength: readonly (readonly [Pick<Network, 'family' | 'prefixLength'>, ReadonlyMap<bigint, Entry>])[] = [];
 
-  private constructor(database: Database) {
+  private constructor(database: Database | undefined) {
     this.#database = database;
   }
 
   static async open(database: Database): Promise<CountryTable> {
     const table = new CountryTable(database);
     await table.reload();
+    return table;
+  }
+
+  /** A table of its own, which is kept nowhere. */
+  static of(rows: readonly CountryNetworkRow[]): CountryTable {
+    const table = new CountryTable(undefined);
+    table.#take(rows);
     return table;
   }
 
@@ -47,7 +54,7 @@ export class CountryTable {
   }
 
   async list(): Promise<readonly CountryNetworkRow[]> {
-    return this.#database.read.selectFrom('country_network').selectAll().orderBy('network').execute();
+    return this.#store.read.selectFrom('country_network').selectAll().orderBy('network').execute();
   }
 
   /** Replaces the whole table; a network that comes twice is kept once. Returns how many there are. */
@@ -56,7 +63,7 @@ export class CountryTable {
     { actor, nowMs }: { readonly actor: string; readonly nowMs: number },
   ): Promise<number> {
     const unique = [...new Map(rows.map((row) => [row.network, row])).values()];
-    await this.#database.write(async (trx) => {
+    await this.#store.write(async (trx) => {
       await trx.deleteFrom('country_network').execute();
       await inBatches(unique, async (some) => {
         await trx.insertInto('country_network').values(some).execute();
@@ -71,8 +78,16 @@ export class CountryTable {
     return unique.length;
   }
 
+  get #store(): Database {
+    if (this.#database === undefined) throw new TypeError('a table of its own is kept nowhere');
+    return this.#database;
+  }
+
   async reload(): Promise<void> {
-    const rows = await this.list();
+    this.#take(await this.list());
+  }
+
+  #take(rows: readonly CountryNetworkRow[]): void {
     const byLength = new Map<string, [Pick<Network, 'family' | 'prefixLength'>, Map<bigint, Entry>]>();
     for (const { network: text, country } of rows) {
       const network = parseNetwork(text);

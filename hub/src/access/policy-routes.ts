@@ -15,6 +15,7 @@ import type { AccessGate, GateParts } from './gate.ts';
 import type { HubSettings } from '../settings.ts';
 import { weighBreadth } from './breadth-alarm.ts';
 import { loadDraftOrThrow, type PolicyOrder, testsOf } from './policy-store.ts';
+import { changeOf } from './other-facts.ts';
 import { simulate } from './simulate.ts';
 
 const byVersion = z.strictObject({ version: z.coerce.number().int().min(1) });
@@ -61,13 +62,15 @@ export function policyRoutes(
   let simulating = false;
   app.post(
     '/v1/policy/simulate',
-    { ...write, bodyLimit: bodyBytes.draft, schema: { body: api.simulateOrder, response: { 200: api.simulation } } },
+    { ...write, bodyLimit: bodyBytes.policy, schema: { body: api.simulateOrder, response: { 200: api.simulation } } },
     async ({ body }) => {
-      using draft = loadDraftOrThrow(body.text, 'any-action');
+      const inForce = policies.current();
+      const { text = inForce.text } = body;
+      using draft = loadDraftOrThrow(text, body.text === undefined ? inForce.meaning : 'any-action');
       if (simulating) throw new HubError('rate-limited', 'a simulation is running: try again when it has ended');
       simulating = true;
       try {
-        return await simulate(parts, gate, draft, { ...body, nowMs: clock() });
+        return await simulate(parts, gate, draft, { ...body, change: changeOf(body), nowMs: clock() });
       } finally {
         simulating = false;
       }

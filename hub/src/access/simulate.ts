@@ -21,6 +21,8 @@ export interface SimulationOrder {
   readonly fleet: boolean;
   readonly names: number;
   readonly nowMs: number;
+  /** The draft is asked with these in the place of those that are. */
+  readonly change?: ((question: Question) => Question) | undefined;
 }
 
 // Devices are asked about in pages that one statement can hold.
@@ -42,7 +44,8 @@ export async function simulate(
   using current = loadOrThrow(text, `policy ${version}`, meaning);
   const errors = new Errors();
   const pause = new Pause(sliceMs);
-  const replayed = new Trial(current, draft, order.names, errors);
+  const { change = (question: Question) => question } = order;
+  const replayed = new Trial(current, draft, order.names, errors, change);
   for await (const rows of parts.decisions.newest(order.last)) {
     for (const { principal, question } of rows) {
       const parsed = questionSchema.safeParse(JSON.parse(question));
@@ -50,7 +53,7 @@ export async function simulate(
       await pause.due();
     }
   }
-  const fleet = new Trial(current, draft, order.names, errors);
+  const fleet = new Trial(current, draft, order.names, errors, change);
   const counts = { principals: 0, withoutAddress: 0 };
   if (order.fleet) {
     await askDevices(parts, gate, fleet, { draft, current, nowMs: order.nowMs, pause }, counts);
@@ -221,12 +224,20 @@ class Trial {
   readonly #current: Policy;
   readonly #draft: Policy;
   readonly #namesMost: number;
+  readonly #change: (question: Question) => Question;
   readonly #errors: Errors;
   readonly #changes = new Map<string, AccessChange & { readonly seen: Set<string> }>();
   #asked = 0;
   #unchanged = 0;
 
-  constructor(current: Policy, draft: Policy, namesMost: number, errors: Errors) {
+  constructor(
+    current: Policy,
+    draft: Policy,
+    namesMost: number,
+    errors: Errors,
+    change: (question: Question) => Question,
+  ) {
+    this.#change = change;
     this.#current = current;
     this.#draft = draft;
     this.#namesMost = namesMost;
@@ -236,8 +247,9 @@ class Trial {
   ask(principal: string, question: Question): void {
     this.#asked += 1;
     const before = this.#current.decide(question);
-    const after = this.#draft.decide(question);
-    this.#errors.note(principal, question, after);
+    const changed = this.#change(question);
+    const after = this.#draft.decide(changed);
+    this.#errors.note(principal, changed, after);
     if (before.kind === after.kind) {
       this.#unchanged += 1;
       return;

@@ -21,10 +21,8 @@ export const bodyBytes = {
   manyNames: mebibyte,
   /** PEM texts of 100,000 characters. */
   certificates: 128 * kibibyte,
-  /** A policy of 256 KiB with its tests. */
+  /** A policy of 256 KiB with its tests; or a draft with the table of countries it is tried on. */
   policy: 4 * mebibyte,
-  /** A policy of 256 KiB, each character perhaps written as two. */
-  draft: mebibyte,
   /** 512 certificates of makers in base64. */
   vendorRoots: vendorRootOrderBytesMost,
   /** 20,000 networks. */

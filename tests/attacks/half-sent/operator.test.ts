@@ -123,7 +123,8 @@ test('every changing route of the operator listener is fired, and acts for a tok
     // A refusal of the form would hide what the others test.
     const meetsHandler =
       status !== undefined && ![401, 403, 413, 415, 429, 500].includes(status) && !text.includes('the request/');
-    assert.ok(meetsHandler || text.includes('publisher-untrusted'), text);
+    // Root operations wait for a second person: twenty at a time.
+    assert.ok(meetsHandler || /publisher-untrusted|wait already/.test(text), text);
   }
 });
 
