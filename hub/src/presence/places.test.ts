@@ -38,6 +38,8 @@ test('a contested place is not taken over, by hardware as little as after a sile
 test('an IPv6 address counts by its first 64 bits, and an IPv4 one by itself in either spelling', () => {
   assert.equal(networkOf('::ffff:10.0.0.1'), '10.0.0.1');
   assert.equal(networkOf('10.0.0.1'), '10.0.0.1');
+  assert.equal(networkOf(undefined), 'unknown');
+  assert.equal(networkOf('2001:DB8:0:0:1::2%eth0'), '2001:db8:0:0');
   for (const [one, other, same] of [
     ['2001:db8:1:2:3:4:5:6', '2001:0db8:0001:0002::1', true],
     ['2001:db8::1', '2001:db8:0:0:ffff::', true],

@@ -48,7 +48,9 @@ export function isSameSpot(one: Spot, other: Spot): boolean {
 }
 
 /** What stands for a machine's place in the network: an IPv4 address, or the first 64 bits of an IPv6 one, whose rest a machine changes by itself. */
-export function networkOf(address: string): string {
+export function networkOf(address: string | undefined): string {
+  // A socket that has ended has no address any more, whatever the type of `request.ip` says.
+  if (address === undefined) return 'unknown';
   const parsed = parseAddress(canonicalAddress(address) ?? '');
   if (parsed === undefined) return address;
   const { family, bits } = parsed;
