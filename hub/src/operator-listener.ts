@@ -49,8 +49,8 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     onRefused: (attempt) => parts.attempts.note({ listener: 'operator', ...attempt }),
   });
   // A route that asks for a token pays when the token is known.
-  app.addHook('onRequest', async (request, reply) => {
-    if (request.routeOptions.config.who === undefined) await pay(request, reply);
+  app.addHook('onRequest', async (request) => {
+    if (request.routeOptions.config.who === undefined) await pay(request);
   });
   parts.credential.serve(app.server);
   // A browser or a program that says nothing for this long connects again.

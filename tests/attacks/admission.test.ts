@@ -68,7 +68,7 @@ test('who guesses tokens uses up the budget of the address; a token that was goo
   const guesses = await Promise.all(
     Array.from({ length: 30 }, () => ask(`ek_${randomBytes(32).toString('base64url')}`)),
   );
-  assert.deepEqual([...new Set(guesses)].toSorted(), [401, 429]);
+  assert.deepEqual(new Set(guesses), new Set([401, 429]));
   assert.equal(await ask(token), 200);
   const { alerts } = await world.operator.get('/v1/alerts', alertList);
   const alert = alerts.find(({ kind }) => kind === 'refused-attempts');
@@ -80,6 +80,6 @@ test('one token has a budget of its own, however fast it asks', async () => {
   const [busy, calm] = [await world.apiToken(['devices:read']), await world.apiToken(['devices:read'])];
   const ask = async (token: string) => (await world.askOperator('GET', '/v1/sites', { token })).status;
   const answers = await Promise.all(Array.from({ length: 80 }, () => ask(busy)));
-  assert.deepEqual([...new Set(answers)].toSorted(), [200, 429]);
+  assert.deepEqual(new Set(answers), new Set([200, 429]));
   assert.equal(await ask(calm), 200);
 });

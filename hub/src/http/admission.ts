@@ -72,10 +72,14 @@ export function streamLimits({ admission }: Pick<HubSettings, 'admission'>): Str
 
 const weighedBytes = 1024 * 1024;
 
-/** Counts the request and waits for its turn. Throws `rate-limited`. */
-export async function pay(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-  const { payer, routeOptions } = request;
+/** Counts the request. Throws `rate-limited`. */
+export async function pay({ payer, routeOptions }: FastifyRequest): Promise<void> {
   payer.class.spendRequest(payer.key, costOf(routeOptions));
+}
+
+/** Waits for the request's turn; a body that comes slowly holds none. Throws `rate-limited`. */
+export async function takeTurn(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const { payer, routeOptions } = request;
   // An upload takes hours; the work for it is done piece by piece.
   if (routeOptions.config.streamed === true) return;
   const end = await payer.class.turns.take(payer.key);

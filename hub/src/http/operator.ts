@@ -1,5 +1,5 @@
 // The operator listener: who asks (an API token with a scope), and nothing else; the routes live with their subjects.
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyRequest } from 'fastify';
 import { assertScope, type Caller } from '../people/api-token.ts';
 import { tokenAuthority } from '../people/token-authority.ts';
 import { type Admission, pay } from './admission.ts';
@@ -30,7 +30,7 @@ declare module 'fastify' {
  */
 export type RequireScope = (scope: Scope | 'any') => {
   readonly config: { readonly who: string };
-  readonly onRequest: (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
+  readonly onRequest: (request: FastifyRequest) => Promise<void>;
   readonly preHandler: (request: FastifyRequest) => Promise<void>;
 };
 
@@ -64,19 +64,19 @@ export function requireScopeWith(
 ): RequireScope {
   const use = new TokenUse(database);
   const knownTokens = new KnownTokens(database);
-  const one = async (request: FastifyRequest, reply: FastifyReply, scope: Scope | 'any'): Promise<Askers> => {
+  const one = async (request: FastifyRequest, scope: Scope | 'any'): Promise<Askers> => {
     const nowMs = clock();
     const caller = await knownTokens.authenticate(request, nowMs);
     request.payer = { class: admission.tokens, key: caller.tokenSha256 };
-    await pay(request, reply);
+    await pay(request);
     use.note(caller, request.ip, nowMs);
     return { people: [{ caller, address: request.ip }], needs: scope };
   };
   return (scope) => ({
     config: { who: scope === 'any' ? 'any token' : scope },
-    onRequest: async (request, reply) => {
+    onRequest: async (request) => {
       const approved = approvedRequests.take(request.headers[approvedHeader]);
-      const { people, needs } = approved === undefined ? await one(request, reply, scope) : both(approved);
+      const { people, needs } = approved === undefined ? await one(request, scope) : both(approved);
       const nowMs = clock();
       const changes = request.method !== 'GET' && request.method !== 'HEAD';
       for (const { caller, address } of people) {

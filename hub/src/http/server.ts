@@ -11,6 +11,7 @@ import type { TlsOptions } from 'node:tls';
 import { systemClock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import { performance } from 'node:perf_hooks';
+import { takeTurn } from './admission.ts';
 import { readBodiesAsJson } from './body.ts';
 import { assertLimit, bodyBytes } from './body-limits.ts';
 import { BodyWatch, type StreamLimits } from './body-watch.ts';
@@ -85,6 +86,7 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string, pa
     noteRoute(app.server, route);
   });
   app.addHook('onRequest', beginActing);
+  app.addHook('preValidation', takeTurn);
   app.addHook('preValidation', goOnActing);
   app.addHook('onRequest', async (request) => {
     request.payer = parts.payerOf(request);
