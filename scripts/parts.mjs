@@ -54,6 +54,11 @@ export const parts = {
     packages: ['python3', 'python3-cryptography'],
     without: 'no python3-cryptography: the Python verifiers are not tested',
   },
+  pkits: {
+    files: ['/usr/lib/python3/dist-packages/cryptography_vectors/x509/PKITS_data/certs'],
+    packages: ['python3-cryptography-vectors'],
+    without: "no python3-cryptography-vectors: NIST's suite of certificate paths is not tested",
+  },
   jwt: {
     files: ['/usr/lib/python3/dist-packages/jwt/__init__.py'],
     packages: ['python3', 'python3-jwt'],
@@ -82,6 +87,19 @@ export const parts = {
 export const sets = {
   packages: [],
   start: ['system', 'swtpm'],
-  test: ['system', 'swtpm', 'tpm2-tools', 'openssl', 'curl', 'python', 'jwt', 'compiler', 'softhsm', 'opensc', 'time'],
+  test: [
+    'system',
+    'swtpm',
+    'tpm2-tools',
+    'openssl',
+    'curl',
+    'python',
+    'pkits',
+    'jwt',
+    'compiler',
+    'softhsm',
+    'opensc',
+    'time',
+  ],
   bench: ['system', 'swtpm', 'openssl', 'python', 'time', 'age'],
 };

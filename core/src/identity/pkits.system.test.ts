@@ -30,10 +30,11 @@ const questions: readonly PolicyRules[] = [
 ];
 
 const found = existsSync(suite) && spawnSync('openssl', ['version']).error === undefined;
+const mustBeThere = process.env['CI'] === 'true';
 
 test(
   'of every end entity of PKITS and every question about policies, OpenSSL says the same',
-  { skip: found ? false : 'python3-cryptography-vectors or openssl is not installed' },
+  { skip: found || mustBeThere ? false : 'python3-cryptography-vectors or openssl is not installed' },
   () => {
     const folder = mkdtempSync(join(tmpdir(), 'edgekeep-pkits-'));
     after(() => rmSync(folder, { recursive: true }));
