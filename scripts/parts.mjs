@@ -7,6 +7,7 @@ export const parts = {
       'sh',
       'bash',
       'cat',
+      'cp',
       'ls',
       'tail',
       'find',
@@ -65,7 +66,7 @@ export const parts = {
     without: 'no python3-jwt: agreement with it is not tested',
   },
   compiler: {
-    programs: ['g++', 'make', 'python3'],
+    programs: ['g++', 'cc', 'make', 'python3'],
     packages: ['g++', 'make', 'python3'],
     without: 'no C++ compiler: the PKCS#11 binding is not built, secure elements are left out',
   },
@@ -73,6 +74,11 @@ export const parts = {
     programs: ['softhsm2-util'],
     packages: ['softhsm2'],
     without: 'no SoftHSM2: secure elements are not tested',
+  },
+  systemd: {
+    programs: ['systemd-analyze', 'systemd-socket-activate'],
+    packages: ['systemd'],
+    without: 'no systemd: the units are not rated, and not run as it would',
   },
   opensc: {
     programs: ['pkcs11-tool'],
@@ -98,6 +104,7 @@ export const sets = {
     'jwt',
     'compiler',
     'softhsm',
+    'systemd',
     'opensc',
     'time',
   ],

@@ -17,7 +17,8 @@ const root = join(import.meta.dirname, '../../..');
 const otherUser = 65534;
 const isRoot = process.getuid?.() === 0;
 const hasTool = spawnSync('systemd-socket-activate', ['--version']).error === undefined;
-const needsTool = hasTool ? {} : { skip: 'systemd-socket-activate is not installed' };
+const mustBeThere = process.env['CI'] === 'true';
+const needsTool = hasTool || mustBeThere ? {} : { skip: 'systemd-socket-activate is not installed' };
 const sandbox = { parts: new Set<never>(), degraded: [], root: false, userId: otherUser };
 
 /** The words of the unit's `ExecStart`, for this source tree. */
@@ -105,7 +106,7 @@ test('a unit that is not there, or does not answer, is named', async () => {
 test('the unit of the guard leaves nothing open that systemd rates as exposed', async (t) => {
   const unit = join(root, 'deploy/edgekeep-guard@.service');
   const rated = spawnSync('systemd-analyze', ['security', '--offline=yes', '--no-pager', unit], { encoding: 'utf8' });
-  if (rated.error !== undefined) return t.skip('systemd-analyze is not installed');
+  if (rated.error !== undefined && !mustBeThere) return t.skip('systemd-analyze is not installed');
   const [, level = '10'] = /Overall exposure level for [^:]+: ([\d.]+)/.exec(rated.stdout) ?? [];
   assert.ok(Number(level) < 2, rated.stdout.split('\n').at(-2));
 });
