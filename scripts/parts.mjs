@@ -86,7 +86,7 @@ export const parts = {
     without: 'no pkcs11-tool: agreement with it is not tested',
   },
   time: { programs: ['time'], packages: ['time'], without: 'no GNU time: the memory of programs is not measured' },
-  age: { programs: ['age'], packages: ['age'], without: 'no age: it is missing among the peers' },
+  age: { programs: ['age', 'age-keygen'], packages: ['age'], without: 'no age: it is missing among the peers' },
 };
 
 /** Which parts each command needs. */
