@@ -51,7 +51,8 @@ export class SealedHub {
   async start(data = this.data, secret = this.secret): Promise<Operator> {
     const keyStore = await openSealed(join(data, 'keys'), { kind: 'program', secret: Uint8Array.from(secret) });
     this.#hub = await startHub(data, sealedHubSettings, undefined, keyStore);
-    return operatorAt(join(data, 'operator.json'), this.#hub.operatorAddress);
+    // Not in a backup: the operator has it.
+    return operatorAt(join(this.data, 'operator.json'), this.#hub.operatorAddress);
   }
 
   async stop(): Promise<void> {
