@@ -51,8 +51,9 @@ test('no test asserts on how much time passed: figures belong in bench/', () => 
   assert.deepEqual(linesWith(measured, isLife), []);
 });
 
-/** A hub is killed at a moment that nobody chose; and what gives no sign is looked at again. */
+/** A hub is killed at a moment that nobody chose; what gives no sign is looked at again; a relay is far away. */
 const mayPause = new Set([
+  'tests/attacks/relay.test.ts',
   'tests/authorities/killed.system.test.ts',
   'tests/faults/approval-killed.system.test.ts',
   'tests/main-job/predict.ts',
