@@ -306,7 +306,8 @@ export const apiTokenOrder = z
     service: z.literal(true).optional(),
     /** Of the token's text, where its owner made it: the hub then never sees it. */
     sha256: sha256Hex.optional(),
-    lifeSeconds: z.int().min(60).max(31_536_000).default(7_776_000),
+    /** Left out: 90 days, or as long as the token that makes it. */
+    lifeSeconds: z.int().min(60).max(31_536_000).optional(),
   })
   .refine(({ scopes, roles }) => scopes.length + roles.length > 0, 'name at least one scope or role')
   .refine(

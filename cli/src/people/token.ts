@@ -24,7 +24,7 @@ Prints the token once; the hub keeps only its SHA-256. The token is yours unless
 --role      may be repeated: viewer, operator, publisher, security, administrator
 --scope     may be repeated: devices:read, devices:write, enrolment:write, models:read, models:publish, policy:write, audit:read,
             metrics:read, alerts:read, alerts:write, tokens:write, admin
---days      how long it is valid (default: 90)
+--days      how long it is valid, at most as long as your own (default: 90, or that)
 --service   it belongs to a program and cannot approve anything; it ends with the token that made it, unless somebody takes it over
             (token hand-over)
 --person    it belongs to somebody else, who made it with \`edgekeep token prepare\` and told you its --sha256
@@ -42,7 +42,8 @@ ${operatorHelp}
     sha256: { type: 'string' },
   },
   async run(args) {
-    const days = Number(args.option('days') ?? '90');
+    const given = args.option('days');
+    const days = Number(given ?? '90');
     if (!(days > 0)) throw new UsageError('--days is a number above 0');
     const [scopes, roles] = [args.all('scope'), args.all('role')];
     if (scopes.length + roles.length === 0) throw new UsageError('--role or --scope is required');
@@ -53,7 +54,7 @@ ${operatorHelp}
       roles,
       sha256,
       ...owner,
-      lifeSeconds: Math.ceil(days * 86_400),
+      ...(given === undefined ? {} : { lifeSeconds: Math.ceil(days * 86_400) }),
     };
     const answer = await (await openOperator(args)).send('POST', '/v1/tokens', body, apiTokenAnswer);
     const text = `${token ?? `registered: ${answer.id}`}\nvalid until ${timeText(answer.expiresAt)} UTC`;

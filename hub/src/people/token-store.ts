@@ -16,6 +16,7 @@ import { type Caller, grantedBy, tokenPrefix, wordsOf } from './api-token.ts';
 import { covers, isRole, isScope, roles, type Scope, scopes, scopesOf } from './roles.ts';
 
 const idLength = 16;
+const usualLifeDays = 90;
 // Tokens that were made by one another form a tree; deeper than this is a mistake.
 const derivedDepthMost = 100;
 
@@ -27,7 +28,8 @@ export interface TokenOrder {
   readonly owner: { readonly kind: 'person'; readonly name: string } | { readonly kind: 'service' } | undefined;
   /** Of the token's text, where its owner made it. */
   readonly sha256: string | undefined;
-  readonly lifeSeconds: number;
+  /** Undefined for the usual life, or what is left of its maker's. */
+  readonly lifeSeconds: number | undefined;
 }
 
 /** What the request asks for. */
@@ -38,7 +40,7 @@ export function tokenOrderOf({ person, service, ...body }: z.infer<typeof apiTok
         ? undefined
         : ({ kind: 'service' } as const)
       : ({ kind: 'person', name: person } as const);
-  return { ...body, sha256: body.sha256, owner };
+  return { ...body, sha256: body.sha256, lifeSeconds: body.lifeSeconds, owner };
 }
 
 export interface CreatedToken {
@@ -71,12 +73,14 @@ export async function createToken(
 ): Promise<CreatedToken> {
   const { caller, actor, nowMs, lifeDaysMost } = by;
   const granted = grantsOf(order);
-  if (order.lifeSeconds > lifeDaysMost * 86_400)
+  if (order.lifeSeconds !== undefined && order.lifeSeconds > lifeDaysMost * 86_400)
     throw new HubError('request-invalid', `a token lives ${lifeDaysMost} days at most here (tokens.lifeDaysMost)`);
   const person = ownerOf(order, caller);
-  const expiresAt = nowMs + order.lifeSeconds * 1_000;
   if (!covers(caller.scopes, 'admin')) assertNarrower(caller, { granted, person });
   const isOwn = person === undefined || person === caller.person;
+  const usual = nowMs + Math.min(usualLifeDays, lifeDaysMost) * 86_400_000;
+  const unasked = isOwn ? Math.min(usual, caller.expiresAtMs) : usual;
+  const expiresAt = order.lifeSeconds === undefined ? unasked : nowMs + order.lifeSeconds * 1_000;
   // Whatever it may do: a thief must not make from a token what outlives its revocation.
   if (isOwn) assertEndsWith(caller, expiresAt);
   if (!isOwn && order.sha256 === undefined) {
