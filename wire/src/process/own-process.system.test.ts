@@ -102,6 +102,20 @@ test('a cache folder that another user owns, made or could write is not used', n
   assert.equal(ownCacheFolder(mine), undefined);
 });
 
+test('a process of a user who has no entry in the list of users runs, without a cache', async () => {
+  // As containers and units run: a number, and no name for it.
+  const nameless = `
+    import os from 'node:os';
+    import { syncBuiltinESMExports } from 'node:module';
+    os.userInfo = () => { throw new Error('no such user'); };
+    syncBuiltinESMExports();`;
+  const nodeOptions = [`--import=data:text/javascript,${encodeURIComponent(nameless)}`];
+  const code = `
+    import { getCompileCacheDir } from 'node:module';
+    process.stdout.write(String(getCompileCacheDir()));`;
+  assert.equal((await inside(code, { nodeOptions })).stdout, 'undefined');
+});
+
 test('a link into the folder of another user is followed and refused', needsRoot, async () => {
   const theirs = join(folder, 'theirs');
   await mkdir(join(theirs, 'edgekeep/compile-cache'), { recursive: true, mode: 0o700 });

@@ -43,15 +43,15 @@ function useOwnCompileCache(): void {
 }
 
 /** A folder that nobody else can write or read; undefined when there is none. A cache is worth no failure, so none is told. */
-export function ownCacheFolder(base = cacheBase()): string | undefined {
-  const folder = join(base, 'edgekeep', 'compile-cache');
+export function ownCacheFolder(base?: string): string | undefined {
   try {
+    const folder = join(base ?? cacheBase(), 'edgekeep', 'compile-cache');
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const { uid, mode } = statSync(folder);
     const isOwn = uid === process.getuid?.() && (mode & openToOthers) === 0;
     return isOwn && othersMayWrite(folder) === undefined ? folder : undefined;
   } catch {
-    // No home, a read-only home: every file is compiled again, which is slower and safe.
+    // No home, a read-only home, a user without a name, as containers have them: every file is compiled again, which is slower and safe.
     return undefined;
   }
 }
