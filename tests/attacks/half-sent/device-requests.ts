@@ -74,11 +74,13 @@ export const deviceRequests: Readonly<Record<string, Prepare>> = {
 
 /**
  * Routes that anybody may ask. Each reads what it is shown (a token, evidence of a registered root of trust) in its own transaction; what ends that
- * is tested beside it (`strangers.test.ts`). `/ocsp` changes nothing.
+ * is tested beside it (`strangers.test.ts`). `/ocsp` changes nothing; a piece of an IMA log is remembered by its connection alone, and counts for
+ * nothing without the evidence that follows.
  */
 export const strangerRoutes: ReadonlySet<string> = new Set([
   'POST /v1/enrol/challenge',
   'POST /v1/enrol/complete',
+  'POST /v1/ima-log',
   'POST /v1/recover/challenge',
   'POST /v1/recover/complete',
   'POST /v1/token/report',

@@ -19,6 +19,11 @@ export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
   'DELETE /v1/expected-devices/:id': { path: '/v1/expected-devices/none', body: '{}' },
   'DELETE /v1/groups/:name': { path: '/v1/groups/none', body: '{}' },
   'DELETE /v1/vendor-roots/:kind/:sha256': { path: `/v1/vendor-roots/tpm/${digest}?reason=r`, body: '{}' },
+  'POST /v1/blocked-addresses': { path: '/v1/blocked-addresses', body: json({ network: '203.0.113.9', ...reason }) },
+  'POST /v1/blocked-addresses/unblock': {
+    path: '/v1/blocked-addresses/unblock',
+    body: json({ network: '203.0.113.9', ...reason }),
+  },
   'POST /v1/vendor-roots': { path: '/v1/vendor-roots', body: json({ kind: 'tpm', certificates: ['AAAA'] }) },
   'POST /v1/models/:name/groups': { path: '/v1/models/belt/groups', body: json({ add: ['presses'] }) },
   'POST /v1/claim': { path: '/v1/claim', body: json({ name: 'late', sha256: digest }) },

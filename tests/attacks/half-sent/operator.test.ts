@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { halfToOperator } from '../../support/half-request.ts';
 import { HubWorld } from '../../support/hub-world.ts';
-import { addPerson, firstPerson, type TestPerson } from '../../support/people.ts';
+import { addPerson, firstPerson, newToken, type TestPerson } from '../../support/people.ts';
 import { TestDevice } from '../../support/test-device.ts';
 import { type OperatorRequest, operatorRequests, publicRoutes } from './operator-requests.ts';
 
@@ -15,6 +15,8 @@ async function openWorld(): Promise<{
   readonly ada: TestPerson;
   readonly ben: TestPerson;
   readonly mallory: TestPerson;
+  /** A token of Mallory's for the nth request. */
+  readonly tokenFor: (n: number) => string;
   [Symbol.asyncDispose](): Promise<void>;
 }> {
   await using opened = new AsyncDisposableStack();
@@ -27,8 +29,25 @@ async function openWorld(): Promise<{
   assert.equal((await ada.ask('POST', '/v1/groups', { name: 'presses' })).status, 200);
   const mallory = await addPerson(world, 'mallory');
   const ben = await addPerson(world, 'ben', { second: mallory });
+  const tokens = [mallory.token, ...moreTokens(world.storeFile, 9)];
+  const tokenFor = (n: number) => tokens[Math.floor(n / bodiesAtOnce)] ?? assert.fail('too few tokens');
   const all = opened.move();
-  return { world, ada, ben, mallory, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  return { world, ada, ben, mallory, tokenFor, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+// Fewer than the hub reads at once for one token.
+const bodiesAtOnce = 12;
+
+// More like the one that she has.
+function moreTokens(storeFile: string, count: number): readonly string[] {
+  const made = Array.from({ length: count }, newToken);
+  using store = new DatabaseSync(storeFile);
+  const insert = store.prepare(
+    `INSERT INTO api_token (sha256, name, person, roles, scopes, created_at, created_by, expires_at)
+     SELECT ?, name, person, roles, scopes, created_at, created_by, expires_at FROM api_token WHERE person = 'mallory' LIMIT 1`,
+  );
+  for (const { sha256 } of made) insert.run(sha256);
+  return made.map(({ token }) => token);
 }
 
 // Another version of the same model, which waits for its file.
@@ -131,10 +150,10 @@ test('every changing route of the operator listener is fired, and acts for a tok
 for (const { name, end, status } of ends) {
   test(`no route acts for a request that was half sent when ${name}`, async () => {
     await using opened = await openWorld();
-    const { world, ada, ben, mallory } = opened;
+    const { world, ada, ben, tokenFor } = opened;
     const halves = [];
-    for (const [route, request] of changing(world)) {
-      const headers = { authorization: `Bearer ${mallory.token}`, 'content-type': typeOf(request) };
+    for (const [n, [route, request]] of changing(world).entries()) {
+      const headers = { authorization: `Bearer ${tokenFor(n)}`, 'content-type': typeOf(request) };
       const half = await halfToOperator(world.hub, {
         method: methodOf(route),
         path: request.path,
