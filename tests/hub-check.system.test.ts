@@ -41,6 +41,7 @@ test('a hub that was just made has nothing that failed, and plain keys and missi
 test('each thing that keeps a hub from starting is named', async (t) => {
   const broken: readonly (readonly [string, (data: string) => Promise<unknown>, RegExp])[] = [
     ['settings', (data) => writeFile(join(data, 'hub.json'), '{"leaseSeconds":1}'), /^settings: .*leaseSeconds/s],
+    ['no settings', (data) => rm(join(data, 'hub.json')), /^settings: no .*hub\.json/],
     ['a key', (data) => rm(join(data, 'keys', 'root.pem')), /^keys: no .*root\.pem/],
     ['the store', (data) => rm(join(data, 'hub.sqlite')), /^store: no .*hub\.sqlite/],
     ['its content', (data) => writeFile(join(data, 'hub.sqlite'), 'no store'), /^store: .*cannot be read/],

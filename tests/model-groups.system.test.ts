@@ -1,7 +1,9 @@
 // Who gets a key under the policy that a new hub begins with: devices in a group that the model is for, and no other.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
 import { alertList } from '@edgekeep/wire/alert-api';
 import { assignedGroups } from '@edgekeep/wire/model-api';
@@ -17,6 +19,8 @@ import { TestDevice } from './support/test-device.ts';
 const policyText = defaultPolicyText
   .replace('context.attestation.tier == "tpm"', 'context.attestation.instanceIdentity == 2')
   .replace('context.attestation.status == "affirming"', 'context.attestation.executables != 96');
+const execute = promisify(execFile);
+const program = join(import.meta.dirname, '../cli/src/main.ts');
 let world: HubWorld;
 let device: TestDevice;
 let link: DeviceLink;
@@ -42,6 +46,19 @@ const members = (name: string, change: object) =>
 const assign = (change: object, model = 'surface') =>
   world.operator.send('POST', `/v1/models/${model}/groups`, change, assignedGroups);
 const ask = () => device.askForKey(link, 'surface', '1.0.0');
+
+test('the command line shows a model that is there, and names one that is not', async () => {
+  const show = (...words: readonly string[]) =>
+    execute(process.execPath, [program, 'model', 'show', ...words, '--operator', world.operatorFile]);
+  assert.match((await show('surface')).stdout, /surface 1\.0\.0 .*for groups: none/s);
+  for (const words of [['surfaces'], ['surface', '2.0.0']]) {
+    const unknown = {
+      code: 3,
+      stderr: /not-found: no (model surfaces|release surface 2\.0\.0): `edgekeep model list`/,
+    };
+    await assert.rejects(show(...words), unknown);
+  }
+});
 
 test('a device gets the key exactly while it is in a group that the model is for, and the refusal names the groups', async () => {
   const reason = (says: RegExp) => ({

@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { commands } from '@edgekeep/cli/commands';
+import { examples } from '@edgekeep/cli/examples';
 import { z } from 'zod';
 
 const root = join(import.meta.dirname, '..');
@@ -18,6 +19,22 @@ test('docs/cli.md has every verb with the usage that --help shows, and no other'
     ([, name, usage]) => `${name}: ${usage}`,
   );
   assert.deepEqual(explained.toSorted(), verbs.toSorted());
+});
+
+test('the example in the help of each verb is one that docs/cli.md shows', () => {
+  const sections = new Map(
+    read('docs/cli.md')
+      .split(/^### /m)
+      .slice(1)
+      .map((text) => [text.slice(0, text.indexOf('\n')), text]),
+  );
+  const silent = Object.keys(commands).filter((name) => examples[name] === undefined);
+  // Only another program runs these two.
+  assert.deepEqual(silent, ['secrets pkcs11-unseal', 'secrets tpm-unseal']);
+  const foreign = Object.entries(examples).filter(
+    ([name, example]) => sections.get(name)?.includes(`$ edgekeep ${example}\n`) !== true,
+  );
+  assert.deepEqual(foreign, []);
 });
 
 test('docs/dependencies.md has every npm package in its version, and no other', () => {

@@ -1,7 +1,8 @@
 // `edgekeep`: finds the verb, parses its arguments, runs it, prints its outcome as text or JSON, and maps errors to exit codes.
 import { parseArgs } from 'node:util';
-import { type Arguments, type Command, type Outcome, exitCodes, UsageError } from './command.ts';
+import { type Arguments, type Command, type Outcome, exitCodes, exitCodesHelp, UsageError } from './command.ts';
 import { commands } from './commands.ts';
+import { examples } from './examples.ts';
 import { exitCodeOfRefusal, HubRefusal } from './operator.ts';
 
 /** Runs one command line; the result is the exit code. */
@@ -16,7 +17,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   const json = beforeDashes(found.rest).includes('--json');
   try {
     if (beforeDashes(found.rest).includes('--help')) {
-      process.stdout.write(`usage: edgekeep ${command.usage} [--json]\n\n${command.help.trim()}\n`);
+      process.stdout.write(helpOf(found.name, command));
       return exitCodes.ok;
     }
     const outcome = await command.run(parse(command, found.rest));
@@ -31,9 +32,20 @@ function findCommand(argv: readonly string[]) {
   for (const words of [2, 1]) {
     const name = argv.slice(0, words).join(' ');
     const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
-    if (load !== undefined && argv.length >= words) return { load, rest: argv.slice(words) };
+    if (load !== undefined && argv.length >= words) return { name, load, rest: argv.slice(words) };
   }
   return undefined;
+}
+
+function helpOf(name: string, { usage, help }: Command): string {
+  const example = Object.hasOwn(examples, name) ? examples[name] : undefined;
+  const parts = [
+    `usage: edgekeep ${usage} [--json]`,
+    help.trim(),
+    ...(example === undefined ? [] : [`example: edgekeep ${example}`]),
+    exitCodesHelp,
+  ];
+  return `${parts.join('\n\n')}\n`;
 }
 
 function beforeDashes(argv: readonly string[]): readonly string[] {
@@ -97,9 +109,14 @@ function report(error: unknown, command: Command, json: boolean): number {
   if (json) process.stderr.write(`${JSON.stringify({ error: { code: code ?? 'internal', message } })}\n`);
   else if (error instanceof UsageError)
     process.stderr.write(`edgekeep: ${message}\nusage: edgekeep ${command.usage}\n`);
-  else process.stderr.write(`edgekeep: ${code === undefined ? '' : `${code}: `}${message}\n`);
+  else process.stderr.write(`edgekeep: ${named(code, message)}\n`);
   if (exitCode === exitCodes.internal && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   return exitCode;
+}
+
+// Messages of the system begin with their code already.
+function named(code: string | undefined, message: string): string {
+  return code === undefined || message.startsWith(`${code}: `) ? message : `${code}: ${message}`;
 }
 
 function exitCodeOf(error: unknown, code: string | undefined): number {

@@ -3,6 +3,11 @@ import type { ParseArgsOptionsConfig } from 'node:util';
 
 /** Exit codes, the same for every verb (docs/cli.md). */
 export const exitCodes = { ok: 0, refused: 1, usage: 2, input: 3, unreachable: 4, internal: 5 } as const;
+
+/** The same table in a line, for the help of each verb. */
+export const exitCodesHelp =
+  'exit codes: 0 done or verified, 1 refused or not verified, 2 wrong usage, 3 broken input or nothing of that name, 4 hub unreachable, 5 internal';
+
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 export interface Arguments {

@@ -172,8 +172,9 @@ async function check(folder: string, values: Values): Promise<number> {
 function rootMadeText({ folder, rootKeyFile, operatorFile }: NewHub): string {
   return `hub made in ${folder}
   root key       ${rootKeyFile}  (take it offline: the hub runs without it)
-  operator file  ${operatorFile}  (the command line reads it: export EDGEKEEP_OPERATOR=${operatorFile})
+  operator file  ${operatorFile}  (a first token, for a day: make it your own as below)
 next: edgekeep hub run --data ${folder}
+then: edgekeep hub claim --operator ${operatorFile} --name YOU --out operator.json
 `;
 }
 

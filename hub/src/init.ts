@@ -51,8 +51,8 @@ export async function initHub(
     throw new HubError('conflict', `${folder} holds a hub already: \`edgekeep hub run\` starts it`);
   }
   await createHubKeys(folder, { rootFolder, unlockers, nowSeconds: Math.floor(nowMs / 1_000) });
-  await mkdir(join(folder, 'vendor-roots'), { recursive: true });
-  await mkdir(join(folder, 'dice-roots'), { recursive: true });
+  for (const place of ['vendor-roots', 'dice-roots', 'idevid-roots'])
+    await mkdir(join(folder, place), { recursive: true });
   const database = await Database.open(join(folder, 'hub.sqlite'));
   const token = newTokenText();
   await database.write(async (trx) => {

@@ -92,6 +92,8 @@ const kindsOf: Readonly<Record<KitRootOfTrust['tier'], readonly VendorRootKind[]
   software: [],
 };
 
+const kindNames: Readonly<Record<VendorRootKind, string>> = { tpm: 'TPM', dice: 'DICE', idevid: 'IDevID' };
+
 /** What the hub believes now, for `edgekeep doctor` on the device, and how much that is. */
 async function makersFor(operator: Operator, tier: KitRootOfTrust['tier']) {
   const trust = await Promise.all(
@@ -103,7 +105,7 @@ async function makersFor(operator: Operator, tier: KitRootOfTrust['tier']) {
     intermediates: intermediates.length,
   }));
   const lines = counts.map(({ kind, roots, intermediates }) => {
-    const text = `the hub has ${roots} roots and ${intermediates} intermediates of ${kind} makers`;
+    const text = `the hub has ${roots} roots and ${intermediates} intermediates of ${kindNames[kind]} makers`;
     return roots === 0 && kind === tier ? `${text}: ${noRoots}` : text;
   });
   const files = trust.length === 0 ? [] : [[kitTrustFileName, `${JSON.stringify(trust)}\n`] as const];

@@ -3,7 +3,7 @@ import { assignedGroups, type DeviceModelView, modelDevices } from '@edgekeep/wi
 import { modelList } from '@edgekeep/wire/operator-api';
 import type { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';
-import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
+import { HubRefusal, openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 import { faultText } from './fault-text.ts';
 
@@ -25,6 +25,10 @@ ${operatorHelp}`,
     const releases = models.filter((m) => m.name === name && (version === undefined || m.version === version));
     const devices = await devicesOf(operator, name, version);
     const { groups } = await operator.get(`/v1/models/${encodeURIComponent(name)}/groups`, assignedGroups);
+    if (releases.length === 0 && (version !== undefined || groups.length + devices.length === 0)) {
+      const what = version === undefined ? `model ${name}` : `release ${name} ${version}`;
+      throw new HubRefusal(404, 'not-found', `no ${what}: \`edgekeep model list\` shows all`);
+    }
     const states = countsOf(devices);
     const text = [
       table([
@@ -79,8 +83,7 @@ function stateOf({ state, fault }: DeviceModelView): string {
 }
 
 function whyOf({ fault, retryOrdered }: DeviceModelView): string {
-  const why = fault === null ? '' : faultText(fault);
-  return retryOrdered ? `${why}; to try again` : why;
+  return [...(fault === null ? [] : [faultText(fault)]), ...(retryOrdered ? ['to try again'] : [])].join('; ');
 }
 
 function countsOf(devices: readonly ModelDevice[]): Readonly<Record<string, number>> {

@@ -57,9 +57,9 @@ ${operatorHelp}
   options: { ...operatorOption, digest: { type: 'string' } },
   async run(args) {
     const digest = args.option('digest');
-    if (digest === undefined) {
+    if (digest === undefined || !/^[0-9a-f]{64}$/.test(digest)) {
       throw new UsageError(
-        `read it first: edgekeep approval show ${args.positionals[0] ?? ''}; then give its --digest`,
+        `read it first: edgekeep approval show ${args.positionals[0] ?? ''}; then give its whole SHA-256 as --digest`,
       );
     }
     const path = `/v1/approvals/${idOf(args)}/approve`;

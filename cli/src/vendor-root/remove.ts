@@ -1,7 +1,7 @@
 // `edgekeep vendor-root remove`: ends a hub's trust in one certificate of a maker, after saying what hangs on it.
 import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/vendor-root-api';
 import { type Command, exitCodes, UsageError } from '../command.ts';
-import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
+import { HubRefusal, openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { pagesOf } from '../pages.ts';
 import { kindIn, kindOption } from './kind.ts';
 
@@ -31,7 +31,8 @@ ${operatorHelp}
       (each) => each.sha256.startsWith(text) && (kind === undefined || each.kind === kind),
     );
     const [one, ...others] = found;
-    if (one === undefined) throw new UsageError(`no certificate ${text}: edgekeep vendor-root list shows them`);
+    if (one === undefined)
+      throw new HubRefusal(404, 'not-found', `no certificate ${text}: \`edgekeep vendor-root list\` shows them`);
     if (others.length > 0)
       throw new UsageError(
         `${text} is ${found.map((each) => `${each.kind} ${each.sha256}`).join(', ')}: say more digits or --kind`,

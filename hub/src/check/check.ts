@@ -1,8 +1,9 @@
 // `edgekeep hub check`: what would keep this hub from starting or working, found from its data folder alone. Reads, and changes nothing; no key is
 // opened.
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { HubError } from '../error.ts';
-import { type HubSettings, hubSettingsSchema, readHubSettings } from '../settings.ts';
+import { type HubSettings, hubSettingsSchema, readHubSettings, settingsFileName } from '../settings.ts';
 import { failed, type Finding, ok, textOf } from './finding.ts';
 import { checkFolder, checkKeys } from './keys.ts';
 import { checkDisk, checkPorts, checkUnlockProgram } from './machine.ts';
@@ -29,7 +30,15 @@ export async function checkHub(folder: string, nowMs: number): Promise<readonly 
 async function checkSettings(folder: string): Promise<{ settings: HubSettings; finding: Finding }> {
   try {
     const settings = await readHubSettings(folder);
-    return { settings, finding: ok('settings', join(folder, 'hub.json')) };
+    const path = join(folder, settingsFileName);
+    const finding = existsSync(path)
+      ? ok('settings', path)
+      : failed(
+          'settings',
+          `no ${path}: no hub starts here`,
+          'restore a backup (docs/backup.md), or `edgekeep hub init`',
+        );
+    return { settings, finding };
   } catch (error) {
     if (!(error instanceof HubError) && !(error instanceof Error && 'code' in error)) throw error;
     const finding = failed('settings', textOf(error), 'mend hub.json: docs/settings.md');

@@ -42,7 +42,8 @@ export async function findCaller(db: Kysely<Tables>, sha256: string, nowMs: numb
     .select('person.disabled_at as personDisabledAt')
     .where('sha256', '=', sha256)
     .executeTakeFirst();
-  if (row === undefined || row.revoked_at !== null) return 'this API token is not known';
+  if (row === undefined || row.revoked_at !== null)
+    return 'this API token is not known: it was revoked, or `edgekeep hub claim` replaced it, or it is of another hub';
   if (row.personDisabledAt !== null) return 'the person whose API token this is is disabled';
   if (row.expires_at <= nowMs) return 'this API token has expired: ask for a new one';
   return {

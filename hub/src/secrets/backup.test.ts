@@ -38,6 +38,16 @@ async function madeHub(t: TestContext, unlockers?: readonly NewUnlocker[]): Prom
   return { folder, data, file: join(folder, 'backup'), secret };
 }
 
+test('an older backup is never written over: the file is named and kept', async (t) => {
+  const { data, file } = await madeHub(t);
+  await writeFile(file, 'of yesterday');
+  await assert.rejects(backUpHub({ folder: data, file, plain: false, blobs: false }), {
+    ...refused,
+    message: `${file} is there already: give another name`,
+  });
+  assert.equal(await readFile(file, 'utf8'), 'of yesterday');
+});
+
 test('a restored folder holds what was backed up, byte for byte, and opens with the same unlocker', async (t) => {
   const { folder, data, file, secret } = await madeHub(t);
   const roots = ['vendor-roots/tpm.pem', 'dice-roots/chip.pem'];

@@ -38,7 +38,7 @@ export async function backUpHub({ folder, file, plain, blobs }: BackupOrder): Pr
       'the keys are plain files: seal them (`hub rekey --add passphrase`), or say --plain',
     );
   }
-  await using output = await open(file, 'wx', 0o600);
+  await using output = await newFile(file);
   const snapshot = `${file}.snapshot`;
   try {
     const writer = new BackupWriter(output);
@@ -57,6 +57,16 @@ export async function backUpHub({ folder, file, plain, blobs }: BackupOrder): Pr
     throw error;
   } finally {
     await rm(snapshot, { force: true });
+  }
+}
+
+// An older backup is never written over.
+async function newFile(file: string): Promise<FileHandle> {
+  try {
+    return await open(file, 'wx', 0o600);
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'EEXIST')) throw cause;
+    throw new HubError('backup-refused', `${file} is there already: give another name`, { cause });
   }
 }
 
