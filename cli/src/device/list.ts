@@ -27,12 +27,20 @@ ${operatorHelp}
       d.online ? 'online' : 'offline',
       d.appraisal?.status ?? 'never attested',
       timeText(d.seenAt),
-      d.disabledReason ?? d.appraisal?.reasons[0]?.message.slice(0, 100) ?? faultOf(d),
+      whyOf(d),
     ]);
     const text = table([['DEVICE', 'TIER', 'STATE', 'LINK', 'ATTESTATION', 'SEEN (UTC)', 'WHY'], ...rows]);
     return { exitCode: exitCodes.ok, value: devices, text };
   },
 };
+
+// What an operator said of a device that is cut off comes before what it says itself.
+function whyOf(device: DeviceView): string {
+  const { state, stateReason, disabledReason, appraisal } = device;
+  if (disabledReason !== null) return disabledReason;
+  if (state === 'quarantined' || state === 'retired') return stateReason.slice(0, 100);
+  return appraisal?.reasons[0]?.message.slice(0, 100) ?? faultOf(device);
+}
 
 function faultOf({ models }: DeviceView): string {
   const found = models.find(({ fault }) => fault !== null);
