@@ -94,6 +94,21 @@ test('no page links to a file that is not there, and every page of spec/ is in i
   assert.deepEqual(forgotten, ['spec/README.md']);
 });
 
+test('ARCHITECTURE.md has every page of docs/design as a heading, and every room of the hub', () => {
+  const page = read('ARCHITECTURE.md');
+  const headings = [...page.matchAll(/^### \[.+\]\(docs\/design\/(.+)\)$/gm)].map(([, name]) => name);
+  assert.deepEqual(headings.toSorted(), readdirSync(join(root, 'docs/design')).toSorted());
+  const rooms = readdirSync(join(root, 'hub/src'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name !== 'store')
+    .map(({ name }) => name);
+  const named = [...page.matchAll(/^\| (`.+?) \| /gm)].flatMap(([, cell = '']) => [...cell.matchAll(/`(.+?)`/g)]);
+  const known = new Set(named.map(([, name]) => name));
+  assert.deepEqual(
+    rooms.filter((name) => !known.has(name)),
+    [],
+  );
+});
+
 const manifestSchema = z.object({
   dependencies: z.record(z.string(), z.string()).default({}),
   devDependencies: z.record(z.string(), z.string()).default({}),

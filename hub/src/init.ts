@@ -14,7 +14,7 @@ import { HubError } from './error.ts';
 import { createHubKeys } from './keys.ts';
 import { writePrivateFile } from './secrets/private-file.ts';
 import type { NewUnlocker } from './secrets/unlock.ts';
-import { type HubSettings, settingsFileName } from './settings.ts';
+import { encodeHubSettings, type HubSettings, settingsFileName } from './settings.ts';
 import { Database } from './store/database.ts';
 
 // A name that fits when nobody says one; `edgekeep person add` makes others known.
@@ -84,7 +84,7 @@ export async function initHub(
   };
   await writePrivateFile(operatorFile, `${JSON.stringify(operator, null, 2)}\n`);
   // Last, because its presence says that the hub is complete.
-  await writeFile(join(folder, settingsFileName), `${JSON.stringify(settings, null, 2)}\n`);
+  await writeFile(join(folder, settingsFileName), encodeHubSettings(settings));
   return {
     folder,
     rootKeyFile: rootFolder === undefined ? undefined : join(rootFolder, 'root-key.pem'),

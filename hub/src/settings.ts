@@ -2,6 +2,7 @@
 // holds what differs; unknown names are refused, so a misspelt safety setting can't be ignored.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { isTrustDomain } from '@edgekeep/core/identity/spiffe-id';
 import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
 import { hostNameSchema } from '@edgekeep/wire/texts';
@@ -229,6 +230,27 @@ export async function readHubSettings(folder: string): Promise<HubSettings> {
     throw new HubError('settings-invalid', `${path} is not JSON`, { cause });
   }
   return parseHubSettings(value, path);
+}
+
+/** What `hub.json` is written with: a default that is not in it can become a better one with a new version. */
+export function encodeHubSettings(settings: HubSettings): string {
+  return `${JSON.stringify(differing(settings, hubSettingsSchema.parse({})), null, 2)}\n`;
+}
+
+// By group and name; a list counts as one value.
+function differing(value: object, defaults: object): object {
+  const known = new Map<string, unknown>(Object.entries(defaults));
+  const kept = Object.entries(value)
+    .filter(([name, each]) => !isDeepStrictEqual(each, known.get(name)))
+    .map(([name, each]: [string, unknown]) => {
+      const other = known.get(name);
+      return [name, isGroup(each) && isGroup(other) ? differing(each, other) : each];
+    });
+  return Object.fromEntries(kept);
+}
+
+function isGroup(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Checks settings that did not come from the file. */

@@ -19,7 +19,11 @@ export async function readSecretLine(descriptor: number): Promise<string> {
       if (chunk.includes('\n') || length > secretBytesMost) break;
     }
   } catch (cause) {
-    throw new WireError('settings-invalid', `file descriptor ${descriptor} can't be read`, { cause });
+    throw new WireError(
+      'settings-invalid',
+      `file descriptor ${descriptor} can't be read: is it open? npx hands over no other than 0, 1 and 2`,
+      { cause },
+    );
   }
   if (length > secretBytesMost) throw new WireError('settings-invalid', `a line of more than ${secretBytesMost} bytes`);
   const bytes = Buffer.concat(chunks);

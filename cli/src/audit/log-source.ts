@@ -70,7 +70,9 @@ function webSource(prefix: string): LogSource {
           return undefined;
         }
         if (response.status === 401 || response.status === 403)
-          throw new UnreachableError(
+          throw new HubRefusal(
+            response.status,
+            'scope-missing',
             `${url} is for auditors: with a token of the scope audit:read say \`audit verify hub\`; anybody verifies with --hashes-only`,
           );
         if (!response.ok || response.body === null) {
@@ -78,7 +80,7 @@ function webSource(prefix: string): LogSource {
         }
         return await bounded(response.body, path, bytesMax);
       } catch (cause) {
-        if (cause instanceof UnreachableError || cause instanceof CoreError) throw cause;
+        if ([UnreachableError, HubRefusal, CoreError].some((kind) => cause instanceof kind)) throw cause;
         const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause);
         throw new UnreachableError(`${url}: ${reason}`, { cause });
       }

@@ -52,5 +52,10 @@ export function verifyQuorum(note: SignedNote, { witnesses, quorum }: WitnessPol
   }
   return cosignatures.length >= quorum
     ? { kind: 'met', cosignatures }
-    : { kind: 'refused', reasons: [`${cosignatures.length} of the ${quorum} witnesses that are needed cosigned`] };
+    : {
+        kind: 'refused',
+        reasons: [
+          `${cosignatures.length} of the ${quorum} witnesses that are needed cosigned: devices do at their check-ins, so get it again later`,
+        ],
+      };
 }
