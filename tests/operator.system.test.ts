@@ -19,23 +19,20 @@ before(async () => {
 });
 after(() => world?.[Symbol.asyncDispose]());
 
-test('anyone can verify the log over HTTPS, without a token', async () => {
+test('anyone can verify the hashes of the log over HTTPS, without a token, and an auditor its entries', async () => {
   await world.integrated();
   const authority = join(world.folder, 'ca.pem');
   writeFileSync(authority, world.hub.rootPem);
   const { host, port } = world.hub.operatorAddress;
   const env = { ...process.env, NODE_EXTRA_CA_CERTS: authority };
-  const args = [
-    'cli/src/main.ts',
-    'audit',
-    'verify',
-    `https://${host}:${port}/log`,
-    '--key',
-    encodeVerifierKey(world.hub.logKey),
-    '--json',
-  ];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root, env, timeout: 200_000 });
-  assert.match(stdout, /"verified"/);
+  const verify = (place: string, ...more: readonly string[]) => {
+    const args = ['cli/src/main.ts', 'audit', 'verify', place, '--key', encodeVerifierKey(world.hub.logKey), '--json'];
+    return promisify(execFile)(process.execPath, [...args, ...more], { cwd: root, env, timeout: 200_000 });
+  };
+  const url = `https://${host}:${port}/log`;
+  assert.match((await verify(url, '--hashes-only')).stdout, /"verified"/);
+  await assert.rejects(verify(url), { code: 1, stderr: /scope-missing.* is for auditors.*--hashes-only/ });
+  assert.match((await verify('hub', '--operator', world.operatorFile)).stdout, /"verified"/);
   const answer = await world.askOperator('GET', '/log/tile/0/x001/001');
   assertRefused(answer, { status: 404, code: 'not-found' });
   assertRefused(await world.askOperator('GET', '/log/tile/0/..%2f..%2fhub.json'), { status: 404, code: 'not-found' });
