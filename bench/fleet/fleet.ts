@@ -1,5 +1,7 @@
 // Makes a hub with a whole fleet in its store: a trusted publisher, a published model, reference values, and devices with certificates of
 // the hub's own CA. What enrolment would have written is written directly; ten thousand live enrolments are not what is measured.
+import { PolicyStore } from '@edgekeep/hub/access/policy-store';
+import { everyAttestedTpmPolicyText } from '@edgekeep/core/policy/built-in';
 import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -83,6 +85,7 @@ export async function makeFleet(folder: string, count: number, devicePort = 0): 
   await publishModel(database, new Blobs(join(folder, 'blobs')), { keys, publisher, nowMs });
   const boots = Array.from({ length: machineModels }, (_, at) => bootLog(at));
   await publishReferenceValues(database, { boots, publisher, settings, nowMs });
+  await PolicyStore.replace(database, { text: everyAttestedTpmPolicyText, actor: 'bench', nowMs });
   const members: Member[] = [];
   while (members.length < count) {
     const batch = Array.from(
