@@ -40,9 +40,12 @@ export async function postToHub<T>(
   path: string,
   body: object | undefined,
   schema: ZodType<T>,
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<Answer<T>> {
   const content =
-    body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+    body === undefined
+      ? { headers }
+      : { body: JSON.stringify(body), headers: { ...headers, 'content-type': 'application/json' } };
   return answerOf(await send({ method: 'POST', path, ...content }), path, schema);
 }
 

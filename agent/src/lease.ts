@@ -72,7 +72,9 @@ export function requestKey(
     };
     const ask = { model: model.name, version: model.version, evidence, leaseCounter };
     const begun = momentOf(parts.clocks);
-    const answer = await postToHub(send, '/v1/releases', ask, api.releaseResponse);
+    const answer = await postToHub(send, '/v1/releases', ask, api.releaseResponse, {
+      [api.entryVersionHeader]: api.saltedEntryVersion,
+    });
     if (answer.kind === 'refused') return answer;
     const { notBefore, notAfter } = answer.value.lease;
     onLease((notAfter - notBefore) * 1_000);

@@ -68,8 +68,13 @@ export class DeviceLink {
   }
 
   /** As `ask`, with a body that need not be JSON. */
-  send(method: 'GET' | 'POST' | 'PUT', path: string, body: Uint8Array | string): Promise<Answer> {
-    return this.#request({ method, path, body, headers: { 'content-type': 'application/json' } });
+  send(
+    method: 'GET' | 'POST' | 'PUT',
+    path: string,
+    body: Uint8Array | string,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Answer> {
+    return this.#request({ method, path, body, headers: { 'content-type': 'application/json', ...headers } });
   }
 
   async #request(input: HubRequest): Promise<Answer> {

@@ -8,11 +8,18 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { parseAuditEntry } from '@edgekeep/core/audit/entry';
+import { parseBase64url } from '@edgekeep/core/bytes';
+import { parseJson } from '@edgekeep/core/json';
 import { verifyReceipt } from '@edgekeep/core/access/receipt';
 import { restoreHub } from '@edgekeep/hub/secrets/restore';
+import { entryVersionHeader, releaseResponse, saltedEntryVersion } from '@edgekeep/wire/device-api';
 import { deviceList, modelList } from '@edgekeep/wire/operator-api';
 import { vendorRootList } from '@edgekeep/wire/vendor-root-api';
+import { z } from 'zod';
+import { accepted } from '../support/answer.ts';
 import { HubWorld } from '../support/hub-world.ts';
+import { SoftwareWorld } from '../support/software-world.ts';
 import { TestAgent } from '../support/test-agent.ts';
 
 const run = promisify(execFile);
@@ -93,6 +100,22 @@ test('a receipt of the version before verifies with what the hub says today', as
   // The device kept it from before anybody cosigned.
   const verdict = verifyReceipt(receipt, { ...trust, policy: { ...trust.policy, quorum: 0 } });
   assert.equal(verdict.kind, 'verified', JSON.stringify(verdict));
+});
+
+test('the receipt of a key is over an entry that the device can read: without a salt for an agent of the version before', async () => {
+  await using opened = await SoftwareWorld.open();
+  const { world, device, link } = opened;
+  await world.publishModel('opaque', '1.0.0', 'weights');
+  const ask = async (headers: Readonly<Record<string, string>>) => {
+    const proof = await device.releaseProof(await link.challenge(), link.exporter);
+    const body = JSON.stringify({ model: 'opaque', version: '1.0.0', ...proof });
+    const answer = accepted(await link.send('POST', '/v1/releases', body, headers), releaseResponse);
+    const receipt = parseBase64url(answer.receipt, 'receipt');
+    const { entry } = parseJson(receipt, z.looseObject({ entry: z.string() }), 'receipt');
+    return parseAuditEntry(Buffer.from(entry, 'base64')).type;
+  };
+  assert.equal(await ask({}), 'edgekeep-audit-entry/v1');
+  assert.equal(await ask({ [entryVersionHeader]: saltedEntryVersion }), 'edgekeep-audit-entry/v2');
 });
 
 test('a backup of the version before restores to a hub that starts', async () => {

@@ -113,6 +113,10 @@ export const recoverChallengeRequest = z.strictObject({ deviceId: deviceIdSchema
 export const attestRequest = z.strictObject({ evidence: evidenceSchema });
 export const attestResponse = z.object({ attestationResult: z.string(), state: z.string() });
 
+/** With this header a device says that it reads salted entries in receipts (spec/audit-log.md); a hub of the version before passes over it. */
+export const entryVersionHeader = 'edgekeep-entry-version';
+export const saltedEntryVersion = '2';
+
 export const releaseRequest = z.strictObject({
   model: z.string().max(64),
   version: z.string().max(64),

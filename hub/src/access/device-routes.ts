@@ -62,7 +62,9 @@ export function accessDeviceRoutes(
       const nowMs = clock();
       const nonce = takeChallenge(connection, nowMs);
       const proofMs = parts.roundTrips.proofMs(connection);
-      const ask = { ...request.body, deviceId, certificateSha256, nonce, connection, proofMs, nowMs };
+      const readsSaltedEntries = request.headers[api.entryVersionHeader] === api.saltedEntryVersion;
+      const who = { deviceId, certificateSha256, connection, readsSaltedEntries };
+      const ask = { ...request.body, ...who, nonce, proofMs, nowMs };
       try {
         const { lease, wrappedKey, recorded } = await releaseKey(parts, ask);
         // The receipt needs the entry under a signed checkpoint; until then the key does not leave the hub.

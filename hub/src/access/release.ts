@@ -11,7 +11,7 @@ import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { encodeCanonicalJson } from '@edgekeep/core/json';
 import { type Appraiser, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
-import { appendEncodedEntry, appendEntry, encodeEvent } from '../audit/append.ts';
+import { appendEncodedEntry, appendEntry, encodeEvent, encodeUnsaltedEvent } from '../audit/append.ts';
 import { HubError, type HubErrorCode, type Reason } from '../error.ts';
 import type { DeviceConnection } from '../presence/connections.ts';
 import { getDevice } from '../registry/states.ts';
@@ -55,6 +55,8 @@ export interface ReleaseAsk {
   readonly connection: DeviceConnection;
   /** How long the proof took beyond the way there and back, milliseconds. */
   readonly proofMs?: number | undefined;
+  /** False for an agent of the version before, whose receipt is then over an entry that it can read. */
+  readonly readsSaltedEntries: boolean;
   readonly nowMs: number;
 }
 
@@ -259,7 +261,9 @@ async function record(
       { deviceId: device.id, model: name, address, proofMs: ask.proofMs, nowMs: ask.nowMs },
       settings.alerts,
     );
-    const entry = encodeEvent(keyReleasedEntry(release, ask.nowMs, 'hub'));
+    const event = keyReleasedEntry(release, ask.nowMs, 'hub');
+    // The lease's id is 122 random bits.
+    const entry = ask.readsSaltedEntries ? encodeEvent(event) : encodeUnsaltedEvent(event);
     const logIndex = await appendEncodedEntry(trx, entry);
     await trx
       .insertInto('lease')

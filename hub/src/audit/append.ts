@@ -16,6 +16,14 @@ export function encodeEvent(event: AuditEvent): Uint8Array {
   return encodeAuditEntry(saltedEntry(event, randomBytes(auditSaltLength)));
 }
 
+/**
+ * The same for a device of the version before, which reads no salted entries and verifies this one in its receipt. Only for events that have as many
+ * random digits of their own.
+ */
+export function encodeUnsaltedEvent(event: AuditEvent): Uint8Array {
+  return encodeAuditEntry({ type: 'edgekeep-audit-entry/v1', ...event });
+}
+
 /** As `appendEntry`, for a caller that goes on using the bytes of `encodeEvent`. */
 export async function appendEncodedEntry(trx: WriteTransaction, entry: Uint8Array): Promise<number> {
   const { log_index: index } = await trx
