@@ -168,6 +168,8 @@ export async function readAgentSettings(
   try {
     value = JSON.parse(await readFile(file, 'utf8'));
   } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')
+      throw new AgentError('settings-invalid', `no ${file}: \`edgekeep enroll kit\` makes it, at the hub`, { cause });
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new AgentError('settings-invalid', `${file}: ${message}`, { cause });
   }

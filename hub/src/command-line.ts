@@ -71,9 +71,14 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     const error = asFolderError(dataFolderIn(argv), thrown);
     const code = error instanceof HubError ? `${error.code}: ` : '';
     process.stderr.write(`edgekeep hub: ${code}${error instanceof Error ? error.message : String(error)}\n`);
-    if (!(error instanceof HubError)) return 5;
+    if (!(error instanceof HubError)) return isFileError(error) ? 3 : 5;
     return error.code === 'unlock-refused' ? 1 : error.code === 'request-invalid' ? 2 : 3;
   }
+}
+
+// A file on the command line that is not there, or cannot be used.
+function isFileError(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /^E(?!RR_)[A-Z0-9]+$/.test(String(error.code));
 }
 
 /** For a message about a failure that does not say where it was. */
@@ -190,7 +195,7 @@ async function installIssuing(folder: string, file: string, values: Values): Pro
   const expected = values['root-sha256']?.replaceAll(/\s/g, '').toLowerCase();
   const sha256 = await installBirthCertificates(folder, await readFile(file, 'utf8'), expected);
   const shown = (sha256.match(/.{4}/g) ?? []).join(' ');
-  const text = `installed; everybody will trust the root with the SHA-256\n  ${shown}\ncompare it with what was written down at the ceremony before the first device is given it\nnext: edgekeep hub run --data ${folder}`;
+  const text = `installed; everybody will trust the root with the SHA-256\n  ${shown}\ncompare it with what was written down at the ceremony before the first device is given it\nnext: edgekeep hub run --data ${folder}\nthen: edgekeep hub claim --operator ${join(folder, 'operator.json')} --name YOU --out operator.json`;
   process.stdout.write(`${values.json === true ? JSON.stringify({ folder, root: sha256 }) : text}\n`);
   return 0;
 }

@@ -152,7 +152,11 @@ use means the one person who has it; where several have, their ids are listed an
     const [name = ''] = args.positionals;
     const path = `/v1/tokens/${encodeURIComponent(name)}/revoke`;
     const value = await (await openOperator(args)).send('POST', path, {}, apiTokenRevoked);
-    return { exitCode: exitCodes.ok, value, text: `${value.revoked} tokens named ${value.name} are revoked` };
+    return {
+      exitCode: exitCodes.ok,
+      value,
+      text: `${value.revoked === 1 ? '1 token' : `${value.revoked} tokens`} named ${value.name} revoked`,
+    };
   },
 };
 
