@@ -78,3 +78,11 @@ for (const [how, line] of [
     await assertRefused(disk.folder, line);
   });
 }
+
+test('a hub that is made on a read-only disk says so', { skip }, async () => {
+  await using disk = await SmallDisk.mount(join(world.folder, 'no-disk'), 1);
+  await disk.makeReadOnly();
+  const { code, stdout, stderr } = await edgekeep('hub', 'init', '--data', join(disk.folder, 'site', 'hub'));
+  assert.deepEqual([code, stdout], [3, ''], stderr);
+  assert.match(stderr, /^edgekeep hub: folder-unusable: .*read-only.*\n$/);
+});

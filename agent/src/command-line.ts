@@ -3,6 +3,7 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { AgentError } from './error.ts';
+import { localFailureOf } from './local-failure.ts';
 import { readAgentSettings } from './settings.ts';
 import { startAgent } from './start-agent.ts';
 
@@ -29,11 +30,13 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     await run(asked);
     return exitCodes.ok;
   } catch (error) {
+    const local = localFailureOf(error);
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unexpected';
     const message = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`${JSON.stringify({ error: { code, message } })}\n`);
+    process.stderr.write(`${JSON.stringify({ error: local ?? { code, message } })}\n`);
     const isInput =
-      error instanceof AgentError && ['settings-invalid', 'state-invalid', 'state-in-use'].includes(error.code);
+      local !== undefined ||
+      (error instanceof AgentError && ['settings-invalid', 'state-invalid', 'state-in-use'].includes(error.code));
     return isInput ? exitCodes.input : exitCodes.internal;
   }
 }

@@ -1,6 +1,7 @@
 // What the agent tells whoever runs it: the story of one device, one line an event. No event carries a secret, a nonce or an input.
 import type { ModelFaultCode, ModelFaultPlace } from '@edgekeep/wire/model-report';
 import type { Reason } from './hub-api.ts';
+import { localFailureOf } from './local-failure.ts';
 
 export type AgentEvent =
   | { readonly kind: 'started'; readonly deviceId: string; readonly tier: string }
@@ -86,8 +87,10 @@ export type Emit = (event: AgentEvent) => void;
 /** An event with its time, Unix milliseconds. */
 export type TimedEvent = AgentEvent & { readonly at: number };
 
-/** A failure as an event; the cause's own code where it has one. */
+/** A failure as an event: what fails on this machine by the closed list, anything else by its own code where it has one. */
 export function failureEvent(step: string, error: unknown): AgentEvent {
+  const local = localFailureOf(error);
+  if (local !== undefined) return { kind: 'failed', step, ...local };
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unexpected';
   return { kind: 'failed', step, code, message: error instanceof Error ? error.message : String(error) };
 }

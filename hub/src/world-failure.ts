@@ -35,6 +35,9 @@ export function worldFailureOf(error: unknown): string | undefined {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {
     if ('errcode' in at && typeof at.errcode === 'number') return sqliteTexts.get(at.errcode & 0xff);
     if ('code' in at && typeof at.code === 'string' && at.code in systemTexts) return systemTexts[at.code];
+    // Making a folder with those above it says this on a read-only disk: what is missing is the folder itself.
+    if ('syscall' in at && at.syscall === 'mkdir' && 'code' in at && at.code === 'ENOENT')
+      return 'no folder can be made there: is its disk read-only?';
   }
   return undefined;
 }

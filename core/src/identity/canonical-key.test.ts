@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { createPublicKey, sign } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { test } from 'node:test';
-import { contextTag, derBitString, derInteger, derSequence, derValue } from '../der.ts';
+import { contextTag, derBitString, derInteger, derNull, derOid, derSequence, derValue } from '../der.ts';
 import { parseForeignCertificate, publicKeyOf } from './certificate.ts';
 import { commonNameOnly } from './distinguished-name.ts';
 import { issueCertificate } from './issue.ts';
 import { signerFromKey } from '../signer.ts';
+import { algorithmOid, keyOid } from './oid.ts';
 import { encodePem } from './pem.ts';
 import { rootProfile } from './profile.ts';
 import {
@@ -106,3 +107,24 @@ test('RSA keys with a weak exponent, and points off the curve or at infinity, ar
     assert.throws(() => parseSpki(weak), { code: 'key-invalid' });
   }
 });
+
+const ecKey = derOid(keyOid.ecPublicKey);
+const point = p256Forms().canonical.subarray(-65);
+const edPoint = generateKeyPairSync('ed25519').publicKey.export({ format: 'der', type: 'spki' }).subarray(-32);
+const withoutCanonicalForm: Readonly<Record<string, { spki: Uint8Array; message: RegExp }>> = {
+  'no curve': { spki: derSequence(derSequence(ecKey), derBitString(point)), message: /no curve parameters/ },
+  'the curve of its issuer': {
+    spki: derSequence(derSequence(ecKey, derNull()), derBitString(point)),
+    message: /implicit curve parameters/,
+  },
+  'parameters of Ed25519': {
+    spki: derSequence(derSequence(derOid(algorithmOid.ed25519), derNull()), derBitString(edPoint)),
+    message: /an Ed25519 key with parameters/,
+  },
+};
+for (const [form, { spki, message }] of Object.entries(withoutCanonicalForm)) {
+  test(`a key with ${form} is refused by that name, also by a reader of what others wrote`, () => {
+    assert.throws(() => parseSpki(spki), { code: 'key-invalid', message });
+    assert.throws(() => canonicalSpki(spki), { code: 'key-invalid', message });
+  });
+}

@@ -48,7 +48,7 @@ function readByAlgorithm(oid: string, parameters: DerReader, bits: Uint8Array): 
       return { ...rsa(bits, 'an RSA key that is marked RSASSA-PSS'), pss: readPssRestriction(parameters) };
     case algorithmOid.ed25519:
       // RFC 8410 section 3: parameters must be absent.
-      parameters.end();
+      if (!parameters.done) throw new CoreError('key-invalid', 'an Ed25519 key with parameters: expected none');
       return { canonical: derSequence(derSequence(derOid(oid)), derBitString(bits)), form: undefined, pss: undefined };
     default:
       throw new CoreError('key-invalid', `a public key of an unknown kind (${oid})`);
@@ -74,7 +74,8 @@ function rsa(bits: Uint8Array, form: string | undefined): ReadKey {
 // RFC 5480 section 2.1.1: a named curve; implicit and specified curves must not be used, and readers of theirs were fooled (CVE-2020-0601).
 function readEc(parameters: DerReader, bits: Uint8Array): ReadKey {
   if (parameters.nextTag !== derTag.oid) {
-    throw new CoreError('key-invalid', 'a key with explicit curve parameters: expected the name of the curve');
+    const what = parametersText(parameters);
+    throw new CoreError('key-invalid', `a key with ${what}: expected the name of the curve`);
   }
   const oid = parameters.oid();
   parameters.end();
@@ -84,6 +85,12 @@ function readEc(parameters: DerReader, bits: Uint8Array): ReadKey {
   const algorithm = derSequence(derOid(keyOid.ecPublicKey), derOid(oid));
   const canonical = derSequence(algorithm, derBitString(point));
   return { canonical, form: equalBytes(point, bits) ? undefined : pointForm(bits), pss: undefined };
+}
+
+// RFC 3279 section 2.3.5: specified, or inherited from the issuer (NULL).
+function parametersText({ done, nextTag }: DerReader): string {
+  if (done) return 'no curve parameters';
+  return nextTag === derTag.null ? 'implicit curve parameters' : 'explicit curve parameters';
 }
 
 function pointForm([first = 0]: Uint8Array): string {
