@@ -7,7 +7,7 @@ import type { Kysely } from 'kysely';
 import { listGroups } from '../registry/groups.ts';
 import { matchingAmong } from '../registry/list.ts';
 import { tagsOf } from '../registry/tags.ts';
-import { listSites } from '../site/sites.ts';
+import { sitesNamed } from '../site/sites.ts';
 import type { DeviceRecord, Tables } from '../store/schema.ts';
 
 /** Paths that are looked at, or all that there are. */
@@ -41,8 +41,8 @@ export async function factsOf(
   const ids = rows.map(({ id }) => id);
   // Place, time and zone of a device are those of its site.
   const wantsSite = ['context.network', 'context.time', 'context.zone', 'context.claimedLocation'].some(wants);
-  const atSites = wantsSite && rows.some(({ site }) => site !== null);
-  const sites = new Map((atSites ? await listSites(db) : []).map((site) => [site.name, site]));
+  const named = wantsSite ? [...new Set(rows.flatMap(({ site }) => site ?? []))] : [];
+  const sites = new Map((await sitesNamed(db, named)).map((site) => [site.name, site]));
   const tags = wants('principal.tags') ? await tagsOf(db, ids) : new Map<string, Record<string, string>>();
   const groups = wants('principal.groups')
     ? await groupsOfMany(db, ids, filterGroups, nowMs)

@@ -100,6 +100,15 @@ export class AccessGate {
     }
   }
 
+  /** The policy in force, for a caller that reads beside it what it looks at. */
+  policyNow(): CurrentPolicy {
+    return this.#parts.policies.current();
+  }
+
+  countryOf(address: string): ReturnType<CountryTable['countryOf']> {
+    return this.#parts.countries.countryOf(address);
+  }
+
   /** Decides and records. */
   async judge(ask: DeviceAsk): Promise<Judgement> {
     const { action, connection, nowMs } = ask;

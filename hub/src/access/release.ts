@@ -24,9 +24,9 @@ import type { HubSettings } from '../settings.ts';
 import { newestPolicyVersion } from '../store/authority.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow, DeviceState, ModelReleaseRow, Tables } from '../store/schema.ts';
+import { decidedBy } from './decided-by.ts';
 import { type SentLeaseCounter, leaseTermsFor } from './lease-terms.ts';
 import { type AccessGate, type Judgement, loggedReasons } from './gate.ts';
-import { groupFacts } from './group-facts.ts';
 import { assertWithinBudget, type LeaseAlarm, LeasesUsedUp } from './release-budget.ts';
 import { weighHolder } from './lease-holder.ts';
 import type { RecordedRelease } from './receipts.ts';
@@ -86,18 +86,21 @@ async function decideRelease(parts: ReleaseParts, ask: ReleaseAsk): Promise<Rele
       attestationResult,
     });
   }
-  const judge = async (): Promise<Pick<Facts, 'policy' | 'groups'>> => {
-    const groups = await groupFacts(database.read, device.id, model.name);
+  const judge = async (): Promise<Pick<Facts, 'policy' | 'decidedBy'>> => {
+    const asked = parts.gate.policyNow();
+    const { device: now, facts: seen } = await decidedBy(database.read, asked.policy, factsAsked(parts, ask));
     const { policy, decision } = await parts.gate.judge({
       action: 'releaseKey',
       deviceId: device.id,
-      device,
+      device: now,
       resource: { kind: 'model', name: model.name, version: model.version, publisher: model.publisher, groups: [] },
       connection: ask.connection,
       appraisal,
       nowMs,
     });
-    if (decision.kind === 'permitted') return { policy, groups };
+    // Another policy may look at what was not read.
+    if (policy !== asked) return judge();
+    if (decision.kind === 'permitted') return { policy, decidedBy: seen };
     const { reasons } = decision;
     await recordRefusal(parts, ask, appraisal, { policyVersion: policy.version, reasons });
     throw new HubError('release-refused', 'the policy releases no key to this device', { reasons, attestationResult });
@@ -110,10 +113,16 @@ async function decideRelease(parts: ReleaseParts, ask: ReleaseAsk): Promise<Rele
   const wrappedKey = wrap(parts.platformKey, target, model, { appraisal, leaseId: lease.id, terms });
   const recordOnce = (now: Facts) => orRefused(parts, ask, () => record(parts, ask, now));
   let recorded = await recordOnce(facts);
-  // A policy that was applied while the one before decided may say otherwise, and so may other groups. It is asked until what it decided by stands.
-  while (recorded === 'policy-replaced') recorded = await recordOnce({ ...facts, ...(await judge()) });
+  // A policy that was applied while the one before decided may say otherwise, and so may other facts. It is asked until what it decided by stands.
+  for (let asked = 0; recorded === 'decided-by-other' && asked < askedAgainMax; asked += 1)
+    recorded = await recordOnce({ ...facts, ...(await judge()) });
+  if (recorded === 'decided-by-other')
+    throw new HubError('conflict', 'what the policy looks at changes faster than it can be asked: try again');
   return { lease, wrappedKey, recorded: { ...recorded, attestationResult, model } };
 }
+
+// A device that changes its own facts again and again gets no key meanwhile, and costs no more than this.
+const askedAgainMax = 20;
 
 const refusals: ReadonlySet<HubErrorCode> = new Set([
   'device-quarantined',
@@ -224,28 +233,34 @@ interface Facts {
   readonly attestationResult: string;
   readonly lease: Lease;
   readonly policy: Judgement['policy'];
-  /** What `groupFacts` said before the policy was asked. */
-  readonly groups: string;
+  /** The facts of the device and the model before the policy was asked. */
+  readonly decidedBy: string;
+}
+
+function factsAsked({ gate }: ReleaseParts, { deviceId, model, connection, nowMs }: ReleaseAsk) {
+  return { deviceId, model, country: gate.countryOf(connection.remoteAddress), nowMs };
 }
 
 async function record(
-  { database, settings }: ReleaseParts,
+  parts: ReleaseParts,
   ask: ReleaseAsk,
   facts: Facts,
-): Promise<Pick<RecordedRelease, 'logIndex' | 'entry'> | 'policy-replaced'> {
+): Promise<Pick<RecordedRelease, 'logIndex' | 'entry'> | 'decided-by-other'> {
+  const { database, settings } = parts;
   const { lease, attestationResult, policy, device } = facts;
   return database.write(async (trx) => {
     // The decision took a while. Device, certificate and connection are read again by the door's authority, the reference values with the
-    // appraisal; the policy and the release here.
-    if ((await newestPolicyVersion(trx)) !== policy.version) return 'policy-replaced';
-    if ((await groupFacts(trx, device.id, lease.model)) !== facts.groups) return 'policy-replaced';
+    // appraisal; the policy, what it looks at, and the release here.
+    if ((await newestPolicyVersion(trx)) !== policy.version) return 'decided-by-other';
+    const now = await decidedBy(trx, policy.policy, factsAsked(parts, ask));
+    if (now.facts !== facts.decidedBy) return 'decided-by-other';
     const { model: name, version, manifestDigest } = lease;
     const current = await currentRelease(trx, ask);
     if (current.manifest_digest !== manifestDigest)
       throw new HubError('conflict', `${name} ${version} is another release now: ask again`);
-    const now = await recordAppraisal(trx, device.id, facts.appraisal, ask.nowMs);
-    assertMayAsk(now.state);
-    assertEnabled(now);
+    const recorded = await recordAppraisal(trx, device.id, facts.appraisal, ask.nowMs);
+    assertMayAsk(recorded.state);
+    assertEnabled(recorded);
     // Of several asks at a time, no more pass than one after the other would.
     await assertWithinBudget(trx, ask, settings);
     const release: KeyRelease = {

@@ -134,6 +134,17 @@ export async function listSites(db: Kysely<Tables>): Promise<readonly SiteView[]
   return rows.map(viewOf);
 }
 
+/** Of these sites the ones that are there; at most as many names as one statement can hold. */
+export async function sitesNamed(db: Kysely<Tables>, names: readonly string[]): Promise<readonly SiteView[]> {
+  if (names.length === 0) return [];
+  const rows = await db
+    .selectFrom('site')
+    .selectAll()
+    .where('name', 'in', [...names])
+    .execute();
+  return rows.map(viewOf);
+}
+
 export async function findSite(db: Kysely<Tables>, name: string): Promise<SiteView | undefined> {
   const row = await db.selectFrom('site').selectAll().where('name', '=', name).executeTakeFirst();
   return row === undefined ? undefined : viewOf(row);

@@ -1,0 +1,112 @@
+// A key is recorded on the facts that are true when it is recorded: what changes after the policy was asked is asked about anew.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { AccessGate, type Judgement } from '@edgekeep/hub/access/gate';
+import { assertRefused } from './support/answer.ts';
+import { HubWorld } from './support/hub-world.ts';
+import { firstPerson, type TestPerson } from './support/people.ts';
+import { TestDevice } from './support/test-device.ts';
+
+const attested = 'context.attestation.instanceIdentity == 2';
+const policyThat = (looks: string) =>
+  `@id("test") permit (principal, action == Edgekeep::Action::"releaseKey", resource) when { ${attested} && ${looks} };`;
+
+interface Fact {
+  readonly name: string;
+  readonly policy: string;
+  /** Makes it true, and takes it back. */
+  readonly orders: (made: boolean) => readonly (readonly [string, string, object])[];
+  readonly prepare?: readonly (readonly [string, string, object])[];
+}
+
+const plant = { name: 'plant', networks: ['10.0.0.0/8'] };
+const members = (made: boolean) => (made ? { add: ['press-1'], remove: [] } : { add: [], remove: ['press-1'] });
+const tags = (made: boolean) => (made ? { set: { line: 'press' } } : { remove: ['line'] });
+
+const facts: readonly Fact[] = [
+  {
+    name: 'its membership in a group',
+    policy: policyThat('principal in Edgekeep::Group::"presses"'),
+    prepare: [['POST', '/v1/groups', { name: 'presses', description: '' }]],
+    orders: (made) => [['POST', '/v1/groups/presses/members', members(made)]],
+  },
+  {
+    name: 'its membership in a group by filter',
+    policy: policyThat('principal in Edgekeep::Group::"presses"'),
+    prepare: [['POST', '/v1/groups', { name: 'presses', description: '', filter: 'tags.line==press' }]],
+    orders: (made) => [['POST', '/v1/devices/press-1/tags', tags(made)]],
+  },
+  {
+    name: 'its tag',
+    policy: policyThat('principal.hasTag("line") && principal.getTag("line") == "press"'),
+    orders: (made) => [['POST', '/v1/devices/press-1/tags', tags(made)]],
+  },
+  {
+    name: 'its site',
+    policy: policyThat('principal in Edgekeep::Site::"plant"'),
+    prepare: [['POST', '/v1/sites', plant]],
+    orders: (made) => [['POST', '/v1/sites/plant/devices', members(made)]],
+  },
+  {
+    name: 'the networks of its site',
+    policy: policyThat('context.network.atSite'),
+    prepare: [
+      ['POST', '/v1/sites', plant],
+      ['POST', '/v1/sites/plant/devices', members(true)],
+    ],
+    orders: (made) => [['PUT', '/v1/sites/plant', { networks: [made ? '127.0.0.0/8' : '10.0.0.0/8'] }]],
+  },
+  {
+    name: 'the country of its address',
+    policy: policyThat('context.network has country && context.network.country == "AT"'),
+    orders: (made) => [
+      ['PUT', '/v1/countries', { networks: [{ network: '127.0.0.0/8', country: made ? 'AT' : 'CH' }] }],
+    ],
+  },
+  {
+    name: 'the groups that the model is for',
+    policy: policyThat('principal in resource.groups'),
+    prepare: [
+      ['POST', '/v1/groups', { name: 'presses', description: '' }],
+      ['POST', '/v1/groups/presses/members', members(true)],
+    ],
+    orders: (made) => {
+      const groups = made ? { add: ['presses'], remove: [] } : { add: [], remove: ['presses'] };
+      return [['POST', '/v1/models/belt/groups', groups]];
+    },
+  },
+];
+
+async function give(ada: TestPerson, orders: readonly (readonly [string, string, object])[]): Promise<void> {
+  for (const [method, path, body] of orders) {
+    const answer = await ada.ask(method, path, body);
+    assert.equal(answer.status, 200, `${method} ${path}: ${Buffer.from(answer.body).toString()}`);
+  }
+}
+
+for (const { name, policy, orders, prepare = [] } of facts) {
+  test(`a device loses ${name} after the policy was asked about its key, and gets no key`, async (t) => {
+    await using opened = new AsyncDisposableStack();
+    const world = opened.use(await HubWorld.open());
+    await world.publishModel('belt', '1.0.0', 'weights');
+    const device = opened.use(await TestDevice.withoutTpm('press-1', join(world.folder, 'press-1')));
+    await device.enrol(world);
+    const ada = await firstPerson(world);
+    await give(ada, [...prepare, ...orders(true), ['PUT', '/v1/policy', { text: policy }]]);
+    const link = opened.use(await device.connect(world.hub));
+    await device.release(link, 'belt', '1.0.0');
+    const { judge } = AccessGate.prototype;
+    const judged: string[] = [];
+    t.mock.method(AccessGate.prototype, 'judge', async function (this: AccessGate, ...asked: Parameters<typeof judge>) {
+      const judgement: Judgement = await judge.apply(this, asked);
+      if (asked[0].action !== 'releaseKey') return judgement;
+      judged.push(judgement.decision.kind);
+      if (judged.length === 1) await give(ada, orders(false));
+      return judgement;
+    });
+    assertRefused(await device.askForKey(link, 'belt', '1.0.0'), { status: 403, code: 'release-refused' });
+    assert.deepEqual(judged, ['permitted', 'refused']);
+    assert.equal((await world.entries('key-released')).length, 1);
+  });
+}
