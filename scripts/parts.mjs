@@ -19,8 +19,9 @@ export const parts = {
       'mount',
       'umount',
       'chroot',
+      'script',
     ],
-    packages: ['bash', 'coreutils', 'findutils', 'util-linux', 'mount', 'tar', 'gzip'],
+    packages: ['bash', 'coreutils', 'findutils', 'util-linux', 'bsdutils', 'mount', 'tar', 'gzip'],
     without: 'tools of the system are missing: the guard goes without walls that need them',
   },
   swtpm: {

@@ -18,7 +18,7 @@ import { isInside, parseUnlockerOrders, programOf } from './secrets/orders.ts';
 import { backUpHub } from './secrets/backup.ts';
 import { coreDumpWarning, restrictNewFiles } from './secrets/process.ts';
 import { rekey } from './secrets/rekey.ts';
-import { restoreHub, settingsIn } from './secrets/restore.ts';
+import { restoreHub } from './secrets/restore.ts';
 import { readSealedFile } from './secrets/sealed-keys.ts';
 import { gatherFromPerson, gatherOffer, needsNobody, type UnlockSources } from './secrets/sources.ts';
 import { giveToHub, type UnlockAnswer, waitForUnlock } from './secrets/waiting.ts';
@@ -332,8 +332,7 @@ async function backUp(folder: string, file: string, values: Values): Promise<num
 }
 
 async function restore(file: string, folder: string, values: Values): Promise<number> {
-  await agreeToExecute(await settingsIn(file), values.yes === true);
-  const parts = await restoreHub(file, folder);
+  const parts = await restoreHub(file, folder, (settings) => agreeToExecute(settings, values.yes === true));
   const text = `hub restored in ${folder} from ${parts} parts; read docs/backup.md before devices are let in`;
   process.stdout.write(`${values.json === true ? JSON.stringify({ folder, parts }) : text}\n`);
   return 0;
@@ -342,7 +341,7 @@ async function restore(file: string, folder: string, values: Values): Promise<nu
 // A backup may come from anybody: the program that it names would run as the hub's user, and get to see the keys.
 async function agreeToExecute({ unlockProgram }: HubSettings, agreed: boolean): Promise<void> {
   if (unlockProgram.length === 0) return;
-  const shown = unlockProgram.map((word) => JSON.stringify(word)).join(' ');
+  const shown = unlockProgram.map(asciiWord).join(' ');
   process.stderr.write(
     `this backup names a program that is executed when the hub starts (unlockProgram):\n  ${shown}\n`,
   );
@@ -356,6 +355,11 @@ async function agreeToExecute({ unlockProgram }: HubSettings, agreed: boolean): 
     terminal.close();
   }
   throw new HubError('backup-refused', 'not restored');
+}
+
+// Characters that turn a line around, or look like others, would show another program than the one that is executed.
+function asciiWord(word: string): string {
+  return JSON.stringify(word).replaceAll(/[^ -~]/gu, (each) => `\\u{${(each.codePointAt(0) ?? 0).toString(16)}}`);
 }
 
 function sourcesOf(values: Values, unlockProgram: readonly string[]): UnlockSources {

@@ -223,13 +223,18 @@ export async function readHubSettings(folder: string): Promise<HubSettings> {
   // It names programs to run and where secrets are.
   const why = othersMayWrite(path);
   if (why !== undefined) throw new HubError('settings-invalid', `${path} is not read: ${why} (chmod go-w)`);
+  return parseSettingsText(text, path);
+}
+
+/** The one way from the text of `hub.json` to its meaning: what an operator is shown of it and what the hub does with it are the same. */
+export function parseSettingsText(text: string, what: string): HubSettings {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new HubError('settings-invalid', `${path} is not JSON`, { cause });
+    throw new HubError('settings-invalid', `${what} is not JSON`, { cause });
   }
-  return parseHubSettings(value, path);
+  return parseHubSettings(value, what);
 }
 
 /** What `hub.json` is written with: a default that is not in it can become a better one with a new version. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -86,8 +87,48 @@ test('a backup that was changed, cut short or lengthened anywhere is refused and
   for (const each of bad) {
     await writeFile(damaged, each);
     await assert.rejects(restoreHub(damaged, target), refused);
-    assert.deepEqual(await readdir(target), []);
+    assert.deepEqual(existsSync(target) ? await readdir(target) : [], []);
   }
+});
+
+/** Two backups of the same length that differ in the program they name. */
+async function twoBackups(t: TestContext) {
+  const { folder, data, file } = await madeHub(t);
+  const settings: object = JSON.parse(await readFile(join(data, 'hub.json'), 'utf8'));
+  const naming = async (program: string, to: string) => {
+    await writeFile(join(data, 'hub.json'), JSON.stringify({ ...settings, unlockProgram: [program] }));
+    await backUpHub({ folder: data, file: to, plain: false, blobs: false });
+  };
+  const other = join(folder, 'other');
+  await naming('/bin/good', file);
+  await naming('/bin/evil', other);
+  return { file, other, target: join(folder, 'target') };
+}
+
+test('a backup that names a program is restored on express agreement only', async (t) => {
+  const { file, target } = await twoBackups(t);
+  await assert.rejects(restoreHub(file, target), refused);
+  await assert.rejects(readdir(target), { code: 'ENOENT' });
+  const shown: (readonly string[])[] = [];
+  await restoreHub(file, target, async ({ unlockProgram }) => void shown.push(unlockProgram));
+  assert.deepEqual(shown, [['/bin/good']]);
+});
+
+test('a backup that is written over between the look at it and its restoring is refused', async (t) => {
+  const { file, other, target } = await twoBackups(t);
+  const evil = await readFile(other);
+  const why = /hub\.json was changed while it was restored/;
+  await assert.rejects(
+    restoreHub(file, target, async () => writeFile(file, evil)),
+    { ...refused, message: why },
+  );
+  assert.deepEqual(await readdir(target), []);
+});
+
+test('a backup that is put in the place of the one looked at is not the one restored', async (t) => {
+  const { file, other, target } = await twoBackups(t);
+  await restoreHub(file, target, async () => rename(other, file));
+  assert.match(await readFile(join(target, 'hub.json'), 'utf8'), /\/bin\/good/);
 });
 
 test('a folder that is not empty is not restored into', async (t) => {

@@ -1,33 +1,45 @@
 // `edgekeep hub restore`, spec/platform-secrets.md: a data folder from a backup. The file may come from anywhere: nothing is written outside the folder, and
 // the folder is a hub only when everything was whole.
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HubError } from '../error.ts';
-import { type HubSettings, parseHubSettings, settingsFileName } from '../settings.ts';
+import { type HubSettings, parseSettingsText, settingsFileName } from '../settings.ts';
 import { type BackupPart, lineBytesMost, parseFirstLine, parsePartLine } from './backup-parts.ts';
 import { syncFolder } from './private-file.ts';
 
 // Some kilobytes are all that the schema takes.
 const settingsBytesMax = 1_048_576;
 
-/** Makes `folder`, which must be missing or empty, and gives the number of parts. Throws `backup-refused`, and leaves the folder empty then. */
-export async function restoreHub(file: string, folder: string): Promise<number> {
+/** Agrees to what the settings name to be executed, or throws. */
+export type Agree = (settings: HubSettings) => Promise<void>;
+
+/**
+ * Makes `folder`, which must be missing or empty, and gives the number of parts. `agree` is shown the settings before anything is written, and no
+ * other settings are restored. Throws `backup-refused`, and leaves the folder empty then.
+ */
+export async function restoreHub(file: string, folder: string, agree: Agree = executesNothing): Promise<number> {
+  // One file from here on, whatever its name points to later.
+  await using input = await open(file, 'r');
+  const shown = await settingsIn(input, file);
+  await agree(shown.settings);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   if ((await readdir(folder)).length > 0) throw new HubError('backup-refused', `${folder} is not empty`);
   try {
-    await using input = await open(file, 'r');
-    return await restoreParts(input, file, folder);
+    return await restoreParts(input, folder, shown.sha256);
   } catch (error) {
     for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true });
     throw error;
   }
 }
 
-/** The settings in a backup, before anything is written: what they name is executed when the hub starts. */
-export async function settingsIn(file: string): Promise<HubSettings> {
-  await using input = await open(file, 'r');
+async function executesNothing({ unlockProgram }: HubSettings): Promise<void> {
+  if (unlockProgram.length > 0)
+    throw new HubError('backup-refused', 'it names a program to be executed (unlockProgram)');
+}
+
+// The settings as they are before anything is written: what they name is executed when the hub starts.
+async function settingsIn(input: FileHandle, file: string): Promise<{ settings: HubSettings; sha256: string }> {
   const { size } = await input.stat();
   const first = await readLine(input, 0);
   parseFirstLine(first.line);
@@ -41,11 +53,13 @@ export async function settingsIn(file: string): Promise<HubSettings> {
     if (part.size > settingsBytesMax) throw refused(`its ${settingsFileName} is too large`);
     const bytes = Buffer.alloc(part.size);
     await input.read(bytes, 0, part.size, next);
-    return parseHubSettings(JSON.parse(bytes.toString('utf8')), `${file}: ${settingsFileName}`);
+    if (createHash('sha256').update(bytes).digest('hex') !== part.sha256) throw refused(`${part.path} is damaged`);
+    const settings = parseSettingsText(bytes.toString('utf8'), `${file}: ${settingsFileName}`);
+    return { settings, sha256: part.sha256 };
   }
 }
 
-async function restoreParts(input: FileHandle, file: string, folder: string): Promise<number> {
+async function restoreParts(input: FileHandle, folder: string, settingsSha256: string): Promise<number> {
   const { size } = await input.stat();
   const first = await readLine(input, 0);
   parseFirstLine(first.line);
@@ -59,10 +73,13 @@ async function restoreParts(input: FileHandle, file: string, folder: string): Pr
     }
     if (seen.has(part.path)) throw refused(`${part.path} is in it twice`);
     if (seen.has(settingsFileName)) throw refused(`${settingsFileName} is not the last part`);
+    // The same length at the same place could hold another program.
+    if (part.path === settingsFileName && part.sha256 !== settingsSha256)
+      throw refused(`its ${settingsFileName} was changed while it was restored: look at it again`);
     seen.add(part.path);
     at = next + part.size;
     if (at > size) throw refused('it was cut short');
-    await restorePart(file, next, part, join(folder, part.path));
+    await restorePart(input, next, part, join(folder, part.path));
   }
   for (const needed of [settingsFileName, 'hub.sqlite', 'keys/root.pem']) {
     if (!seen.has(needed)) throw refused(`it has no ${needed}`);
@@ -71,12 +88,12 @@ async function restoreParts(input: FileHandle, file: string, folder: string): Pr
   return seen.size;
 }
 
-async function restorePart(file: string, start: number, part: BackupPart, target: string): Promise<void> {
+async function restorePart(input: FileHandle, start: number, part: BackupPart, target: string): Promise<void> {
   await mkdir(dirname(target), { recursive: true, mode: 0o700 });
   await using output = await open(target, 'wx', 0o600);
   const hash = createHash('sha256');
   if (part.size > 0) {
-    for await (const chunk of createReadStream(file, { start, end: start + part.size - 1 })) {
+    for await (const chunk of input.createReadStream({ start, end: start + part.size - 1, autoClose: false })) {
       hash.update(chunk);
       await output.writeFile(chunk);
     }
