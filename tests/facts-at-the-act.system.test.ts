@@ -1,8 +1,8 @@
 // A key is recorded on the facts that are true when it is recorded: what changes after the policy was asked is asked about anew.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { test } from 'node:test';
-import { AccessGate, type Judgement } from '@edgekeep/hub/access/gate';
+import { test, type TestContext } from 'node:test';
+import { AccessGate, type DeviceAsk } from '@edgekeep/hub/access/gate';
 import { assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { firstPerson, type TestPerson } from './support/people.ts';
@@ -85,6 +85,17 @@ async function give(ada: TestPerson, orders: readonly (readonly [string, string,
   }
 }
 
+/** Acts when the policy has said the next time whether it gives a key, and before the hub goes on. */
+function onceDecided(t: TestContext, act: (decision: string) => Promise<void>): void {
+  const watched = t.mock.method(AccessGate.prototype, 'judge', async function (this: AccessGate, ask: DeviceAsk) {
+    watched.mock.restore();
+    const judgement = await this.judge(ask);
+    if (ask.action === 'releaseKey') await act(judgement.decision.kind);
+    else onceDecided(t, act);
+    return judgement;
+  });
+}
+
 for (const { name, policy, orders, prepare = [] } of facts) {
   test(`a device loses ${name} after the policy was asked about its key, and gets no key`, async (t) => {
     await using opened = new AsyncDisposableStack();
@@ -96,17 +107,13 @@ for (const { name, policy, orders, prepare = [] } of facts) {
     await give(ada, [...prepare, ...orders(true), ['PUT', '/v1/policy', { text: policy }]]);
     const link = opened.use(await device.connect(world.hub));
     await device.release(link, 'belt', '1.0.0');
-    const { judge } = AccessGate.prototype;
     const judged: string[] = [];
-    t.mock.method(AccessGate.prototype, 'judge', async function (this: AccessGate, ...asked: Parameters<typeof judge>) {
-      const judgement: Judgement = await judge.apply(this, asked);
-      if (asked[0].action !== 'releaseKey') return judgement;
-      judged.push(judgement.decision.kind);
-      if (judged.length === 1) await give(ada, orders(false));
-      return judgement;
+    onceDecided(t, async (decision) => {
+      judged.push(decision);
+      await give(ada, orders(false));
     });
     assertRefused(await device.askForKey(link, 'belt', '1.0.0'), { status: 403, code: 'release-refused' });
-    assert.deepEqual(judged, ['permitted', 'refused']);
+    assert.deepEqual(judged, ['permitted']);
     assert.equal((await world.entries('key-released')).length, 1);
   });
 }
