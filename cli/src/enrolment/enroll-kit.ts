@@ -48,7 +48,7 @@ ${operatorHelp}
     const hub = await operator.get('/v1/hub', hubView);
     const token = args.flag('idevid') ? [] : [['enrolment-token', await newToken(operator, deviceId, tier)] as const];
     const publishers = hub.publisherKeys.map((pem, at) => [`publisher-${at + 1}.pem`, pem] as const);
-    const makers = await makersFor(operator, tier);
+    const makers = await makersFor(operator, tier, args.flag('idevid'));
     const settings = {
       deviceId,
       hub: {
@@ -78,6 +78,7 @@ ${operatorHelp}
       value: { folder, deviceId, tier, files: files.map(([name]) => name), makers: makers.counts },
       text: [
         ...makers.lines,
+        ...(publishers.length === 0 ? [noPublisher] : []),
         `wrote ${folder}: carry it to the device and run there: edgekeep agent run --state ${folder}`,
       ].join('\n'),
     };
@@ -95,7 +96,7 @@ const kindsOf: Readonly<Record<KitRootOfTrust['tier'], readonly VendorRootKind[]
 const kindNames: Readonly<Record<VendorRootKind, string>> = { tpm: 'TPM', dice: 'DICE', idevid: 'IDevID' };
 
 /** What the hub believes now, for `edgekeep doctor` on the device, and how much that is. */
-async function makersFor(operator: Operator, tier: KitRootOfTrust['tier']) {
+async function makersFor(operator: Operator, tier: KitRootOfTrust['tier'], idevid: boolean) {
   const trust = await Promise.all(
     kindsOf[tier].map((kind) => operator.get(`/v1/vendor-roots/trust?kind=${kind}`, vendorRootTrust)),
   );
@@ -104,7 +105,8 @@ async function makersFor(operator: Operator, tier: KitRootOfTrust['tier']) {
     roots: anchors.length,
     intermediates: intermediates.length,
   }));
-  const lines = counts.map(({ kind, roots, intermediates }) => {
+  const asked = counts.filter(({ kind }) => kind === tier || idevid);
+  const lines = asked.map(({ kind, roots, intermediates }) => {
     const text = `the hub has ${roots} roots and ${intermediates} intermediates of ${kindNames[kind]} makers`;
     return roots === 0 && kind === tier ? `${text}: ${noRoots}` : text;
   });
@@ -114,6 +116,9 @@ async function makersFor(operator: Operator, tier: KitRootOfTrust['tier']) {
 
 const noRoots =
   'it refuses this device, unless an enrolment group brings its root. `edgekeep vendor-root import` adds some (docs/vendor-roots.md)';
+
+const noPublisher =
+  'the hub trusts no publisher yet, so this device runs no model: `edgekeep publisher trust`, then make the kit anew';
 
 async function newToken(operator: Operator, deviceId: string, tier: string): Promise<string> {
   const order = { deviceId, tier, lifeSeconds: tokenLifeSeconds };
