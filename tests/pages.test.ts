@@ -109,6 +109,20 @@ test('ARCHITECTURE.md has every page of docs/design as a heading, and every room
   );
 });
 
+test('docs/getting-started.md signs each folder of the agent’s code, and none has a symbolic link, which cannot be signed', () => {
+  const page = read('docs/getting-started.md');
+  const parts = /^for part in ([a-z ]+); do$/m.exec(page)?.[1]?.split(' ') ?? [];
+  // By the table of ARCHITECTURE.md: what the agent imports, and the guard it starts.
+  assert.deepEqual(parts, ['agent', 'core', 'guard', 'hardware', 'wire']);
+  for (const part of parts) {
+    assert.ok(page.includes(`"folder": "/opt/edgekeep/${part}"`), part);
+    const links = readdirSync(join(root, part), { recursive: true, withFileTypes: true }).filter((entry) =>
+      entry.isSymbolicLink(),
+    );
+    assert.deepEqual(links, [], part);
+  }
+});
+
 const manifestSchema = z.object({
   dependencies: z.record(z.string(), z.string()).default({}),
   devDependencies: z.record(z.string(), z.string()).default({}),
