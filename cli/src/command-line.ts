@@ -9,8 +9,9 @@ import { exitCodeOfRefusal, HubRefusal } from './operator.ts';
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
   const found = findCommand(argv);
   if (found === undefined) {
-    const asked = argv.length === 0 || argv[0] === '--help' || argv[0] === 'help';
-    (asked ? process.stdout : process.stderr).write(await overview(asked ? undefined : argv.join(' ')));
+    const [first, second] = argv;
+    const asked = first === undefined || first === 'help' || [first, second].includes('--help');
+    (asked ? process.stdout : process.stderr).write(await overview(first, asked ? undefined : argv.join(' ')));
     return asked ? exitCodes.ok : exitCodes.usage;
   }
   const command = await found.load();
@@ -127,14 +128,17 @@ function exitCodeOf(error: unknown, code: string | undefined): number {
   return exitCodes.input;
 }
 
-async function overview(unknown: string | undefined): Promise<string> {
+// The verbs of one subject where its name was given: `edgekeep model`.
+async function overview(subject: string | undefined, unknown: string | undefined): Promise<string> {
+  const own = Object.entries(commands).filter(([name]) => name.startsWith(`${subject} `));
   const lines = [
     unknown === undefined
       ? 'edgekeep: keys for models, only to devices that prove what they are'
       : `edgekeep: no such verb: ${unknown}`,
     '',
   ];
-  for (const [name, load] of Object.entries(commands)) lines.push(`  ${name.padEnd(24)} ${(await load()).summary}`);
+  for (const [name, load] of own.length === 0 ? Object.entries(commands) : own)
+    lines.push(`  ${name.padEnd(24)} ${(await load()).summary}`);
   lines.push(
     '',
     'edgekeep VERB --help explains one verb; --json works on every verb; exit codes are in docs/cli.md.',

@@ -87,7 +87,6 @@ export const deviceDetail = deviceView.extend({
   formerDevices: z.array(z.object({ deviceId: z.string(), generation: z.number(), endedAt: z.number() })),
   /** Another root of trust that it must come back with after a wipe. */
   nextRootSha256: z.string().nullable(),
-  /** The identity its manufacturer gave it for life; null when it proved none. */
   /** What makers' certificates said when it enrolled. */
   makers: z
     .array(
@@ -102,6 +101,7 @@ export const deviceDetail = deviceView.extend({
     )
     // Left out by a hub of an earlier version.
     .default([]),
+  /** The identity its manufacturer gave it for life; null when it proved none. */
   idevid: z
     .object({
       serialNumber: z.string(),
