@@ -28,6 +28,7 @@ import { AgentError } from './error.ts';
 import { type Emit, failureEvent, type TimedEvent } from './event.ts';
 import { GuardListener } from './guard/listener.ts';
 import { guardHostOf } from './guard/host.ts';
+import { removeLeftDoors } from './guard/doors.ts';
 import { removeLeftFolders } from './guard/sandbox-probe.ts';
 import { GuardWalls } from './guard/walls.ts';
 import type { GuardHost } from './held-model.ts';
@@ -109,6 +110,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
   const folder = await openStateFolder(settings);
   // Before the root of trust is used or the boot log grows.
   opening.use(await StateLock.take(folder.run));
+  await removeLeftDoors(folder.run);
   const pinned = await readPinned(settings, folder);
   const bootId = options.bootId ?? (await kernelBootId());
   const rootOfTrust = options.rootOfTrust ?? opening.use(await openRootOfTrust(settings, folder, bootId));

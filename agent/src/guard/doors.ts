@@ -1,7 +1,7 @@
 // Listening Unix sockets that a guard inherits. A guard takes connections from its own socket, without the agent; which socket a public name leads
 // to is decided by a rename.
 import { linkSync, renameSync, rmSync } from 'node:fs';
-import { chmod, rm } from 'node:fs/promises';
+import { chmod, readdir, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { GuardDoor } from '@edgekeep/core/model/guard-protocol';
@@ -111,6 +111,16 @@ export class Door {
     this.server.close();
     rmSync(this.path, { force: true });
   }
+}
+
+// What `Door` and a link to a unit's socket are called before they get a public name.
+const hiddenName = /^\.[0-9a-z]+-(?:\d+n?|link)$/;
+
+/** Removes what a killed agent left in its folder of sockets. Only for who has the folder alone, and before it listens there. */
+export async function removeLeftDoors(folder: string): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const left = entries.filter((entry) => hiddenName.test(entry.name) && (entry.isSocket() || entry.isSymbolicLink()));
+  await Promise.all(left.map(({ name }) => rm(join(folder, name), { force: true })));
 }
 
 /** Resolves when the server listens. */
