@@ -24,6 +24,10 @@ async function bootstrap(db: Kysely<unknown>): Promise<void> {
     .execute();
   await db.schema.alterTable('api_token').addColumn('claimed_as', 'text').execute();
   await sql`update api_token set bootstrap = 1 where created_by = 'hub'`.execute(db);
+  // Before there were people nobody wrote down who made a token: the first one of a store is that of its \`hub init\`.
+  await sql`
+    update api_token set bootstrap = 1
+    where created_by = '' and person is not null and created_at = (select min(created_at) from api_token)`.execute(db);
 }
 
 // Until now a token that an administrator made for itself, or for a service, stood alone. Its maker is the token of the name in `created_by`: of
@@ -38,15 +42,23 @@ async function makers(db: Kysely<unknown>): Promise<void> {
       order by maker.revoked_at is null desc, maker.created_at desc, maker.sha256 limit 1)
     where derived_from is null
       and (person is null or created_by like 'person:' || person || '/%')`.execute(db);
+  await endFamilies(db, 'people');
   // A service whose maker has ended already goes on, with an alert, until two people hand it over: it may be what a plant runs on.
   await sql`
     update api_token set derived_from = null
-    where person is null and derived_from in (select sha256 from api_token where revoked_at is not null)`.execute(db);
+    where person is null and derived_from in
+      (select sha256 from api_token where revoked_at is not null or expires_at <= ${Date.now()})`.execute(db);
+  await endFamilies(db, 'everybody');
+}
+
+// A child ends with its eldest. Services come second: what ended their makers just now did not end them before.
+async function endFamilies(db: Kysely<unknown>, whose: 'people' | 'everybody'): Promise<void> {
+  const limit = whose === 'people' ? sql`where child.person is not null` : sql``;
   const family = sql`with recursive family (sha256, ends, revoked) as (
     select sha256, expires_at, revoked_at from api_token where derived_from is null
     union all
     select child.sha256, min(child.expires_at, family.ends), coalesce(child.revoked_at, family.revoked)
-    from api_token as child join family on child.derived_from = family.sha256)`;
+    from api_token as child join family on child.derived_from = family.sha256 ${limit})`;
   await sql`${family} update api_token set expires_at = (select ends from family where family.sha256 = api_token.sha256),
       revoked_at = (select revoked from family where family.sha256 = api_token.sha256)
     where sha256 in (select sha256 from family) and derived_from is not null`.execute(db);
