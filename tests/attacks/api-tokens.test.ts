@@ -56,6 +56,15 @@ test('what a token made for itself ends with it, at any depth', async () => {
     assertRefused(await ask(token, 'GET', '/v1/devices'), { status: 401, code: 'token-refused' });
 });
 
+test('a chain of tokens, each made by the one before, ends whole with its first, however long it is', async () => {
+  const first = await tokenOf(await world.adminToken(), own);
+  let last = first;
+  for (let depth = 0; depth < 150; depth += 1) last = await tokenOf(last.token, { scopes: own.scopes });
+  assert.equal((await ask(last.token, 'GET', '/v1/devices')).status, 200);
+  accepted(await ask(await world.adminToken(), 'POST', `/v1/tokens/${first.id}/revoke`, {}), apiTokenRevoked);
+  assertRefused(await ask(last.token, 'GET', '/v1/devices'), { status: 401, code: 'token-refused' });
+});
+
 test('without admin a token sees and ends only what belongs to its own person', async () => {
   const admin = await world.adminToken();
   const service = await tokenOf(admin, { name: 'ci', scopes: ['tokens:write'], service: true });

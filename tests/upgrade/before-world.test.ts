@@ -14,7 +14,9 @@ import { parseJson } from '@edgekeep/core/json';
 import { verifyReceipt } from '@edgekeep/core/access/receipt';
 import { restoreHub } from '@edgekeep/hub/secrets/restore';
 import { entryVersionHeader, releaseResponse, saltedEntryVersion } from '@edgekeep/wire/device-api';
+import { alertList } from '@edgekeep/wire/alert-api';
 import { deviceList, modelList } from '@edgekeep/wire/operator-api';
+import { tokenList } from '@edgekeep/wire/people-api';
 import { vendorRootList } from '@edgekeep/wire/vendor-root-api';
 import { z } from 'zod';
 import { accepted } from '../support/answer.ts';
@@ -68,6 +70,41 @@ test('a hub of the version before opens with its devices, models and log as they
   assert.deepEqual(releases.toSorted(), ['0.9.0 withdrawn', '1.0.0 published']);
   assert.equal((await world.entries('key-released')).length, 1);
   await world.integrated();
+});
+
+test('tokens of the version before end with the one that made them, whose file runs to its end with an alert', async () => {
+  const ends = Date.now() + 3_600_000;
+  await using world = await oldWorld(async (to) => {
+    await cp(join(fixture, 'hub'), to, { recursive: true });
+    using store = new DatabaseSync(join(to, 'hub.sqlite'));
+    // Made long ago, and good for an hour; what it made says that it lives on.
+    const first = "update api_token set expires_at = ?, created_at = created_at - 90000000 where created_by = 'hub'";
+    store.prepare(first).run(ends);
+    store.prepare("update api_token set expires_at = ? where created_by <> 'hub'").run(ends + 3_600_000);
+  });
+  const file: unknown = JSON.parse(await readFile(join(fixture, 'hub', 'operator.json'), 'utf8'));
+  const { token } = z.object({ token: z.string() }).parse(file);
+  assert.equal((await world.askOperator('GET', '/v1/devices', { token })).status, 200);
+  await world.hub.sweepAuthorities();
+  const { alerts } = await world.operator.get('/v1/alerts?state=any', alertList);
+  const kinds = alerts.map(({ kind }) => kind);
+  assert.ok(kinds.includes('bootstrap-token'), kinds.join(' '));
+  assert.ok(!kinds.includes('service-token-orphaned'), kinds.join(' '));
+  const { tokens } = await world.operator.get('/v1/tokens', tokenList);
+  const made = tokens.filter(({ name }) => ['ci', 'child-of-admin'].includes(name));
+  assert.deepEqual(made.map(({ name, expiresAt }) => `${name} ${expiresAt - ends}`).toSorted(), [
+    'child-of-admin 0',
+    'ci 0',
+  ]);
+  const body = JSON.stringify({ name: 'berta', sha256: 'b'.repeat(64) });
+  assert.equal((await world.askOperator('POST', '/v1/claim', { token, body })).status, 200);
+  assert.equal((await world.askOperator('GET', '/v1/devices', { token })).status, 401);
+  await world.hub.sweepAuthorities();
+  const standing = await world.operator.get('/v1/alerts', alertList);
+  assert.deepEqual(
+    standing.alerts.filter(({ kind }) => kind === 'bootstrap-token'),
+    [],
+  );
 });
 
 test('files in vendor-roots of the version before are in the store, each certificate once', async () => {

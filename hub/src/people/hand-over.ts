@@ -3,6 +3,7 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Caller } from './api-token.ts';
+import { inBatches } from '../store/batches.ts';
 import { addPerson } from './people.ts';
 import { addToken, assertPersonEnabled, endTokens, tokenId } from './token-store.ts';
 
@@ -42,7 +43,7 @@ export async function claimHub(
       expiresAtMs: expiresAt,
     };
     await addToken(trx, { ...token, derivedFrom: undefined, actor, nowMs });
-    await adoptChildren(trx, caller.tokenSha256, { sha256, expiresAt });
+    await adoptChildren(trx, caller, { sha256, expiresAt, person: name });
     await trx.updateTable('api_token').set({ claimed_as: sha256 }).where('sha256', '=', caller.tokenSha256).execute();
     await endTokens(trx, [caller.tokenSha256], nowMs);
     const data = { id: tokenId(sha256), bootstrap: tokenId(caller.tokenSha256) };
@@ -90,11 +91,35 @@ export async function handOverToken(
 
 async function adoptChildren(
   trx: WriteTransaction,
-  from: string,
-  to: { readonly sha256: string; readonly expiresAt: number },
+  from: Caller,
+  to: { readonly sha256: string; readonly expiresAt: number; readonly person: string },
 ): Promise<void> {
-  await trx.updateTable('api_token').set({ derived_from: to.sha256 }).where('derived_from', '=', from).execute();
-  await endLater(trx, to.sha256, to.expiresAt);
+  const { sha256, expiresAt, person } = to;
+  await trx
+    .updateTable('api_token')
+    .set({ derived_from: sha256 })
+    .where('derived_from', '=', from.tokenSha256)
+    .execute();
+  await endLater(trx, sha256, expiresAt);
+  // Under the name on the bootstrap they would count as a second person, and approve what this one asks for.
+  if (from.person !== undefined) await renameOwner(trx, [sha256], from.person, person);
+}
+
+async function renameOwner(trx: WriteTransaction, makers: readonly string[], from: string, to: string): Promise<void> {
+  if (makers.length === 0) return;
+  const children = await inBatches(makers, async (part) =>
+    trx.selectFrom('api_token').select(['sha256', 'person']).where('derived_from', 'in', part).execute(),
+  );
+  const own = children.filter(({ person }) => person === from).map(({ sha256 }) => sha256);
+  await inBatches(own, async (part) =>
+    trx.updateTable('api_token').set({ person: to }).where('sha256', 'in', part).returning('sha256').execute(),
+  );
+  await renameOwner(
+    trx,
+    children.map(({ sha256 }) => sha256),
+    from,
+    to,
+  );
 }
 
 // A family ends with its eldest.

@@ -10,6 +10,7 @@ import { syncFolder } from './private-file.ts';
 
 // Some kilobytes are all that the schema takes.
 const settingsBytesMax = 1_048_576;
+const chunkBytes = 1_048_576;
 
 /** Agrees to what the settings name to be executed, or throws. */
 export type Agree = (settings: HubSettings) => Promise<void>;
@@ -51,8 +52,7 @@ async function settingsIn(input: FileHandle, file: string): Promise<{ settings: 
     if (at > size) throw refused('it was cut short');
     if (part.path !== settingsFileName) continue;
     if (part.size > settingsBytesMax) throw refused(`its ${settingsFileName} is too large`);
-    const bytes = Buffer.alloc(part.size);
-    await input.read(bytes, 0, part.size, next);
+    const bytes = Buffer.concat(await Array.fromAsync(chunksOf(input, next, part.size), (chunk) => Buffer.from(chunk)));
     if (createHash('sha256').update(bytes).digest('hex') !== part.sha256) throw refused(`${part.path} is damaged`);
     const settings = parseSettingsText(bytes.toString('utf8'), `${file}: ${settingsFileName}`);
     return { settings, sha256: part.sha256 };
@@ -92,14 +92,23 @@ async function restorePart(input: FileHandle, start: number, part: BackupPart, t
   await mkdir(dirname(target), { recursive: true, mode: 0o700 });
   await using output = await open(target, 'wx', 0o600);
   const hash = createHash('sha256');
-  if (part.size > 0) {
-    for await (const chunk of input.createReadStream({ start, end: start + part.size - 1, autoClose: false })) {
-      hash.update(chunk);
-      await output.writeFile(chunk);
-    }
+  for await (const chunk of chunksOf(input, start, part.size)) {
+    hash.update(chunk);
+    await output.writeFile(chunk);
   }
   if (hash.digest('hex') !== part.sha256) throw refused(`${part.path} is damaged`);
   await output.sync();
+}
+
+/** The bytes of a part; a chunk holds until the next one is asked for. */
+async function* chunksOf(input: FileHandle, start: number, size: number): AsyncGenerator<Uint8Array> {
+  const buffer = Buffer.alloc(Math.min(size, chunkBytes));
+  for (let at = start; at < start + size;) {
+    const { bytesRead } = await input.read(buffer, 0, Math.min(buffer.length, start + size - at), at);
+    if (bytesRead === 0) throw refused('it was cut short');
+    yield buffer.subarray(0, bytesRead);
+    at += bytesRead;
+  }
 }
 
 async function readLine(input: FileHandle, at: number): Promise<{ readonly line: Uint8Array; readonly next: number }> {
