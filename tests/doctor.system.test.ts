@@ -11,6 +11,7 @@ import { parsePem } from '@edgekeep/core/identity/pem';
 import { parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { testRoot } from '@edgekeep/core/identity/testing-roots';
+import { parsePublic } from '@edgekeep/core/tpm/public-area';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/vendor-root-api';
 import { z } from 'zod';
@@ -129,6 +130,10 @@ test(
       makers.map(({ kind, notes }) => `${kind} ${notes.length}`),
       ['tpm 0'],
     );
+    const keyFile = join(world.folder, 'press-1.key');
+    const shown = ['device', 'show', 'press-1', '--attestation-key', keyFile, '--operator', world.operatorFile];
+    await run(process.execPath, [program, ...shown]);
+    assert.equal(parsePublic(await readFile(keyFile)).kind, 'ecc');
     const { roots } = await world.operator.get('/v1/vendor-roots?kind=tpm', vendorRootList);
     assert.deepEqual(roots.map(({ role, usedBy }) => `${role} ${usedBy}`).toSorted(), ['intermediate 1', 'root 1']);
     // As the version before left it: the paths are found again at the start.

@@ -87,6 +87,8 @@ export const deviceDetail = deviceView.extend({
   formerDevices: z.array(z.object({ deviceId: z.string(), generation: z.number(), endedAt: z.number() })),
   /** Another root of trust that it must come back with after a wipe. */
   nextRootSha256: z.string().nullable(),
+  /** TPMT_PUBLIC of a TPM's attestation key, base64url: what `edgekeep attest verify --key` takes. Null without a TPM, and from a hub of an earlier version. */
+  attestationKey: z.string().nullable().default(null),
   /** What makers' certificates said when it enrolled. */
   makers: z
     .array(

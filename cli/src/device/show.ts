@@ -1,20 +1,27 @@
 // `edgekeep device show`: one device with its certificates, leases and reasons.
+import { writeFile } from 'node:fs/promises';
+import { parseBase64url } from '@edgekeep/core/bytes';
 import { deviceDetail } from '@edgekeep/wire/operator-api';
 import { exitCodes, type Command } from '../command.ts';
 import { faultText } from '../model/fault-text.ts';
-import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { HubRefusal, openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 import type { z } from 'zod';
 
 export const command: Command = {
   summary: 'show one device',
-  usage: 'device show ID',
-  help: operatorHelp,
+  usage: 'device show ID [--attestation-key FILE]',
+  help: `
+--attestation-key  write the attestation key of a device with a TPM there: \`edgekeep attest verify --key\` takes it
+${operatorHelp}
+`,
   positionals: { least: 1, most: 1 },
-  options: operatorOption,
+  options: { ...operatorOption, 'attestation-key': { type: 'string' } },
   async run(args) {
     const [id = ''] = args.positionals;
     const d = await (await openOperator(args)).get(`/v1/devices/${encodeURIComponent(id)}`, deviceDetail);
+    const keyFile = args.option('attestation-key');
+    if (keyFile !== undefined) await writeAttestationKey(keyFile, d.id, d.attestationKey);
     const reasons = d.appraisal?.reasons.map((reason) => ['', `- ${reason.message}`]) ?? [];
     const leases = d.leases.map((lease) => [
       'lease',
@@ -65,6 +72,17 @@ export const command: Command = {
     return { exitCode: exitCodes.ok, value: d, text };
   },
 };
+
+async function writeAttestationKey(file: string, id: string, key: string | null): Promise<void> {
+  if (key === null) {
+    throw new HubRefusal(
+      404,
+      'not-found',
+      `the hub knows no attestation key of ${id}: it has no TPM, or the hub is older than this`,
+    );
+  }
+  await writeFile(file, parseBase64url(key, 'attestationKey'), { flag: 'wx' });
+}
 
 function clockText(skewSeconds: number): string {
   if (skewSeconds === 0) return 'as the hub’s';

@@ -20,6 +20,7 @@ import { type DevicePresence, onlineAmong, presenceOf } from '../presence/read.t
 import { createEnrolmentToken } from '../enrolment/one-time-token.ts';
 import { formerDevicesOf, formerIdentitiesOf } from '../enrolment/returning.ts';
 import { getDevice } from '../registry/states.ts';
+import { attestationKeyIn } from './root-keys.ts';
 import { makersOf } from '../vendor-root/device-makers.ts';
 import { idevidOf } from '../enrolment/idevid.ts';
 
@@ -93,6 +94,7 @@ export function deviceOperatorRoutes(
         makers: (await makersOf(database.read, row.id)).map((maker) => ({ ...maker, notes: [...maker.notes] })),
         idevid: await idevidOf(database.read, row.id),
         rootSha256,
+        attestationKey: attestationKeyIn(row.identity),
         witnessKey,
         certificates,
         leases,

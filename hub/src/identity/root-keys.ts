@@ -88,3 +88,9 @@ function parseIdentity({ id, identity }: Registered): DeviceIdentity {
   if (parsed.success) return parsed.data;
   throw new HubError('attestation-refused', `${id} is registered without a root of trust, so it cannot attest`);
 }
+
+/** The attestation key of a device with a TPM, TPMT_PUBLIC in base64url; null for any other. */
+export function attestationKeyIn(identity: string): string | null {
+  const parsed = deviceIdentitySchema.safeParse(JSON.parse(identity));
+  return parsed.success && parsed.data.kind === 'tpm' ? parsed.data.attestationKey : null;
+}
