@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import { claimHub } from '@edgekeep/cli/hub/claim';
 import { backUpHub } from '@edgekeep/hub/secrets/backup';
 import { apiTokenAnswer, deviceList } from '@edgekeep/wire/operator-api';
-import { handOverAnswer } from '@edgekeep/wire/people-api';
+import { handOverAnswer, tokenView } from '@edgekeep/wire/people-api';
 import { z } from 'zod';
 import { accepted, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
@@ -67,6 +67,8 @@ test('a service token that two people handed over ends with who took it, and no 
   const [taken, left] = [await serviceToken(maker), await serviceToken(maker)];
   const asked = await ben.waits('POST', `/v1/tokens/${idOf(taken)}/hand-over`, {});
   accepted(await maker.approve(asked), z.object({ answer: handOverAnswer }));
+  const shown = accepted(await ben.ask('GET', `/v1/tokens/${idOf(taken)}`), tokenView);
+  assert.equal(shown.endsWith, idOf(ben.token));
   assert.equal((await maker.ask('POST', `/v1/tokens/${idOf(maker.token)}/revoke`, {})).status, 200);
   assert.equal(await opens(world, left), false);
   assert.equal(await opens(world, taken), true);

@@ -44,6 +44,8 @@ export const tokenView = z.object({
   scopes: z.array(z.string()),
   createdAt: z.number(),
   createdBy: z.string(),
+  /** The token it ends with; null for a family's first. A hub of an earlier version leaves it out. */
+  endsWith: tokenIdSchema.nullable().default(null),
   expiresAt: z.number(),
   revokedAt: z.number().nullable(),
   /** To the minute. */

@@ -135,6 +135,7 @@ export const show: Command = {
       ['scopes', value.scopes.join(' ')],
       ['made', `${timeText(value.createdAt)} UTC by ${value.createdBy === '' ? 'nobody known' : value.createdBy}`],
       ['ends', endOf(value)],
+      ...(value.endsWith === null ? [] : [['ends with', `token ${value.endsWith} at the latest`]]),
       ['last used', useOf(value)],
     ];
     return { exitCode: exitCodes.ok, value, text: table(rows) };

@@ -299,6 +299,7 @@ function viewOf(row: ApiTokenRow): TokenView {
     scopes: [...grantedBy(row)],
     createdAt: row.created_at,
     createdBy: row.created_by,
+    endsWith: row.derived_from === null ? null : tokenId(row.derived_from),
     expiresAt: row.expires_at,
     revokedAt: row.revoked_at,
     lastUsedAt: row.last_used_at,
