@@ -2,7 +2,7 @@
 // milliseconds.
 import { z } from 'zod';
 
-const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 const reason = z.string().min(1).max(200);
 
 export const expectedDeviceList = z.object({

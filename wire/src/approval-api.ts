@@ -1,7 +1,7 @@
 // The messages about requests that wait for a second person (spec/operator-access.md, "Two people"). Times are Unix milliseconds.
 import { z } from 'zod';
 
-const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 
 /** What a root operation is answered with (status 202) instead of being carried out. */
 export const approvalRequired = z.object({

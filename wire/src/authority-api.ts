@@ -7,8 +7,8 @@ import { z } from 'zod';
 const base64url = z.string().max(60_000);
 /** DER of at most 16 KiB, some three hundred issuing CAs: all roots with their lists fit into one answer to a device. */
 const rootList = z.string().max(21_846);
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const issuingId = z.string().regex(/^[0-9a-f]{40}$/);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
+const issuingId = z.string().regex(/^[0-9a-f]{40}$/, 'expected 40 hex digits in lower case');
 export const rootStatus = z.enum(['next', 'current', 'previous', 'dropped']);
 export const issuingStatus = z.enum([
   'requested',

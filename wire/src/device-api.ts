@@ -18,7 +18,7 @@ const base64url = (charactersMax: number) =>
 const small = base64url(1_400);
 const certificate = base64url(6_000);
 const nonce = base64url(43);
-const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 
 export const deviceIdSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/);
 

@@ -13,7 +13,7 @@ export const groupTokensMost = 16;
 export const enrolmentGroupKinds = ['manifest', 'token', 'ca', 'endorsement-root'] as const;
 export type EnrolmentGroupKind = (typeof enrolmentGroupKinds)[number];
 
-const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 const count = z.int().min(1).max(1_000_000_000);
 
 /** What a device of the group must be, and what it gets when it enrols. */

@@ -37,7 +37,7 @@ export const faultMessageCharactersMax = 300;
 
 const name = z.string().max(64);
 const version = z.string().max(128);
-const manifestDigest = z.string().regex(/^[0-9a-f]{64}$/);
+const manifestDigest = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 
 const modelFault = z.strictObject({
   /** Of the release that it is about; null where none was offered that could be read. */

@@ -8,7 +8,7 @@ import { deviceIdSchema, modelFile } from './device-api.ts';
 import { deviceModelView } from './model-api.ts';
 import { personNameSchema } from './people-api.ts';
 
-const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 const reasonText = z.string().min(1).max(500);
 const base64url = (charactersMax: number) =>
   z

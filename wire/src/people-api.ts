@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const personNameSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,39}$/);
-export const tokenIdSchema = z.string().regex(/^[0-9a-f]{16}$/);
+export const tokenIdSchema = z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 hex digits in lower case');
 
 export const personOrder = z.strictObject({ name: personNameSchema });
 export const personView = z.object({
@@ -23,7 +23,7 @@ export const personList = z.object({
 export const personDisableOrder = z.strictObject({ reason: z.string().min(1).max(500) });
 export const personDisabled = z.object({ name: z.string(), tokensEnded: z.number() });
 
-const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 
 /** The hub never sees the token: its owner made it. */
 export const claimOrder = z.strictObject({

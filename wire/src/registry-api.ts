@@ -13,7 +13,7 @@ export const membersMost = 1_000;
 /** Characters of a filter (spec/registry.md, "Filter"). */
 export const filterCharactersMost = 2_048;
 
-const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 export const tagKeySchema = z.string().regex(attributeKeyPattern);
 export const tagValueSchema = lineSchema(200);
 export const tagsSchema = z

@@ -13,7 +13,7 @@ export type VendorRootRole = (typeof vendorRootRoles)[number];
 export const vendorRootsInOrderMost = 512;
 export const vendorRootOrderBytesMost = 1_572_864;
 
-const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 const kind = z.enum(vendorRootKinds);
 
 export const vendorRootOrder = z.strictObject({

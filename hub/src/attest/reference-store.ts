@@ -102,7 +102,10 @@ export class ReferenceStore {
         .where('withdrawn_at', 'is', null)
         .executeTakeFirst();
       if (Number(result.numUpdatedRows) === 0)
-        throw new HubError('not-found', `no active reference values ${name} ${version}`);
+        throw new HubError(
+          'not-found',
+          `no active reference values ${name} ${version}: \`edgekeep reference list\` shows all`,
+        );
       await appendEntry(trx, {
         at: nowMs,
         kind: 'reference-values-withdrawn',

@@ -18,8 +18,8 @@ import { revokeIssuing } from './revoke-issuing.ts';
 import { announceRoot, installRootList, setOverlap } from './root-orders.ts';
 import { issuingViews, listMissing, publicView, rootViews } from './views.ts';
 
-const byIssuing = z.strictObject({ id: z.string().regex(/^[0-9a-f]{40}$/) });
-const byRoot = z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/) });
+const byIssuing = z.strictObject({ id: z.string().regex(/^[0-9a-f]{40}$/, 'expected 40 hex digits in lower case') });
+const byRoot = z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case') });
 const page = z.strictObject({
   after: z.string().max(64).default(''),
   limit: z.coerce.number().int().min(1).max(1_000).default(100),

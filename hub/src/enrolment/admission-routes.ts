@@ -14,7 +14,7 @@ const expectedPage = z.strictObject({
 });
 const blockedPage = z.strictObject({ after: z.string().max(64).default(''), limit });
 const byId = z.strictObject({ id: z.string().max(64) });
-const byRoot = z.strictObject({ root: z.string().regex(/^[0-9a-f]{64}$/) });
+const byRoot = z.strictObject({ root: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case') });
 
 export function admissionRoutes(app: HttpServer, parts: StoreRouteParts): void {
   const { database, clock, requireScope } = parts;

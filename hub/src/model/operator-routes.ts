@@ -183,7 +183,7 @@ export function modelOperatorRoutes(
 
 const beginning = z.object({
   'upload-offset': z.string().regex(/^[1-9]\d{0,15}$/),
-  'upload-sha256': z.string().regex(/^[0-9a-f]{64}$/),
+  'upload-sha256': z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case'),
 });
 
 // Where an upload goes on; undefined where it begins.

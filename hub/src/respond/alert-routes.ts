@@ -7,7 +7,9 @@ import type { HttpServer } from '../http/server.ts';
 import { alertViewOf, listAlerts } from './alert-list.ts';
 import { acknowledgeAlert, closeAlert, getAlert } from './alerts.ts';
 
-const byId = z.strictObject({ id: z.coerce.number().int().min(0) });
+const byId = z.strictObject({
+  id: z.coerce.number('expected the number of an alert: `edgekeep alert list` shows them').int().min(0),
+});
 
 export function alertRoutes(app: HttpServer, parts: StoreRouteParts): void {
   const { database, clock, requireScope } = parts;

@@ -31,12 +31,12 @@ export function revocationStatusRoutes(
     return sendList(request, reply, await status.list());
   });
 
-  const byIssuer = z.strictObject({ id: z.string().regex(/^[0-9a-f]{40}$/) });
+  const byIssuer = z.strictObject({ id: z.string().regex(/^[0-9a-f]{40}$/, 'expected 40 hex digits in lower case') });
   app.get('/crl/:id', { schema: { params: byIssuer } }, async (request, reply) => {
     return sendList(request, reply, await status.list(request.params.id));
   });
 
-  const byRoot = z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/) });
+  const byRoot = z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case') });
   app.get('/crl/root/:sha256', { schema: { params: byRoot } }, async (request, reply) => {
     return sendList(request, reply, status.rootList(request.params.sha256));
   });

@@ -21,7 +21,7 @@ export function isBackupPath(path: string): boolean {
 const firstLine = z.strictObject({ type: z.literal(backupType) });
 const partLine = z.strictObject({
   path: z.string().refine(isBackupPath, { error: 'no path of a backup' }),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case'),
   size: z.int().min(0),
 });
 const lastLine = z.strictObject({ end: z.int().min(1) });
