@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeTestAuthority } from '@edgekeep/wire/test-authority';
 import { z } from 'zod';
-import { operatorFromFile, Unreachable } from './operator.ts';
+import { UsageError } from './command.ts';
+import { operatorFileOf, operatorFromFile, Unreachable } from './operator.ts';
 
 const authority = await makeTestAuthority('test hub');
 
@@ -38,5 +39,26 @@ test('a hub that goes away before or in the middle of its answer is unreachable 
     }
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+});
+
+test('a user without a home is asked to name the operator file, and one that is named needs no home', () => {
+  const given = process.env['EDGEKEEP_OPERATOR'];
+  delete process.env['EDGEKEEP_OPERATOR'];
+  try {
+    const homeless = () => {
+      throw new Error('uv_os_homedir returned ENOENT');
+    };
+    assert.throws(
+      () => operatorFileOf({ option: () => undefined }, homeless),
+      (error) => error instanceof UsageError && /name the operator file by --operator/.test(error.message),
+    );
+    assert.equal(operatorFileOf({ option: () => '/somewhere/operator.json' }, homeless), '/somewhere/operator.json');
+    assert.equal(
+      operatorFileOf({ option: () => undefined }, () => '/home/ada'),
+      '/home/ada/.config/edgekeep/operator.json',
+    );
+  } finally {
+    if (given !== undefined) process.env['EDGEKEEP_OPERATOR'] = given;
   }
 });

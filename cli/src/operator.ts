@@ -13,7 +13,7 @@ import { parseJson, parseValue } from '@edgekeep/core/json';
 import { approvalRequired } from '@edgekeep/wire/approval-api';
 import { errorResponse } from '@edgekeep/wire/device-api';
 import { type ZodType, z } from 'zod';
-import { type Arguments, exitCodes, type ExitCode } from './command.ts';
+import { type Arguments, exitCodes, type ExitCode, UsageError } from './command.ts';
 import { timeText } from './table.ts';
 
 const operatorSchema = z.object({
@@ -70,11 +70,17 @@ export async function hubAddress(args: Pick<Arguments, 'option'>): Promise<Omit<
   return address;
 }
 
-/** The operator file that is meant. */
-export function operatorFileOf(args: Pick<Arguments, 'option'>): string {
-  return (
-    args.option('operator') ?? process.env['EDGEKEEP_OPERATOR'] ?? join(homedir(), '.config/edgekeep/operator.json')
-  );
+/** The operator file that is meant. Throws `UsageError` where none is named and the user has no home, as in containers. */
+export function operatorFileOf(args: Pick<Arguments, 'option'>, home: () => string = homedir): string {
+  const named = args.option('operator') ?? process.env['EDGEKEEP_OPERATOR'];
+  if (named !== undefined) return named;
+  try {
+    return join(home(), '.config/edgekeep/operator.json');
+  } catch (cause) {
+    throw new UsageError('this user has no home folder: name the operator file by --operator or $EDGEKEEP_OPERATOR', {
+      cause,
+    });
+  }
 }
 
 async function readAccess(file: string): Promise<Access> {
