@@ -15,7 +15,10 @@ export interface BareConnection {
 }
 
 /** Connects with the device's certificate, or with none. */
-export async function bareConnection(world: HubWorld, device?: TestDevice): Promise<BareConnection> {
+export async function bareConnection(
+  world: HubWorld,
+  device?: Pick<TestDevice, 'credential'>,
+): Promise<BareConnection> {
   const { host, port } = world.hub.deviceAddress;
   const own =
     device === undefined ? {} : { cert: device.credential.certificateChainPem, key: device.credential.privateKeyPem };
