@@ -121,7 +121,10 @@ test('a folder on a read-only file system ends the demo in one line', { skip }, 
   await using disk = await SmallDisk.mount(folder.path, 1);
   await disk.makeReadOnly();
   assertOneLine(await demo(disk.folder), /folder-unusable: .* it is read-only/);
-  assertOneLine(await demo(join(disk.folder, 'inside')), /folder-unusable: .*inside cannot be made/);
+  assertOneLine(
+    await demo(join(disk.folder, 'inside')),
+    /folder-unusable: .*inside cannot be used: no folder can be made there/,
+  );
 });
 
 test(
