@@ -1,5 +1,6 @@
 // How long a body may take. One that is read whole has to be there within half a minute. One that is streamed may take hours, as long as bytes
-// come: in each window of time at least so many while the hub waits for them. A sender that holds a connection for less is cut.
+// come: in each window of time at least so many while the hub waits for them. A sender that holds a connection for less is cut, and so is one that
+// goes on for half a minute after it has its answer.
 import { Socket } from 'node:net';
 import type { IncomingHttpHeaders } from 'node:http';
 
@@ -38,6 +39,11 @@ export interface WatchedRequest {
   readonly routeOptions: { readonly config: { readonly streamed?: boolean } };
 }
 
+/** The answer to it, as far. */
+export interface WatchedAnswer {
+  once(event: 'finish', listener: () => void): unknown;
+}
+
 interface Watched {
   readonly request: WatchedRequest;
   readonly socket: Socket;
@@ -45,6 +51,8 @@ interface Watched {
   windowMs: number;
   /** The socket's count when the window began. */
   bytesRead: number;
+  /** When its answer was sent whole. */
+  answeredMs: number | undefined;
 }
 
 /** Looks at all open bodies of one listener. `nowMs` is monotonic. */
@@ -60,23 +68,25 @@ export class BodyWatch {
   }
 
   /** From the request's head to the last byte of its body. */
-  watch(request: WatchedRequest): void {
+  watch(request: WatchedRequest, answer: WatchedAnswer): void {
     const { raw } = request;
     const { socket } = raw;
     // What the hub asks of itself (people/two-people.ts) comes over no socket.
     if (raw.complete || !hasBody(request) || !(socket instanceof Socket)) return;
     const nowMs = this.#nowMs();
-    const watched = { request, socket, beganMs: nowMs, windowMs: nowMs, bytesRead: socket.bytesRead };
+    const { bytesRead } = socket;
+    const watched: Watched = { request, socket, beganMs: nowMs, windowMs: nowMs, bytesRead, answeredMs: undefined };
     this.#open.add(watched);
-    raw.once('close', () => this.#open.delete(watched));
+    answer.once('finish', () => (watched.answeredMs = this.#nowMs()));
+    // A handler that stops reading closes the body; its sender is still there.
+    raw.once('close', () => this.#isOver(watched) && this.#open.delete(watched));
     this.#timer ??= setInterval(() => this.look(), lookEveryMilliseconds).unref();
   }
 
   /** Cuts who is too slow. */
   look(): void {
     for (const watched of this.#open) {
-      const { raw } = watched.request;
-      if (raw.complete) this.#open.delete(watched);
+      if (this.#isOver(watched)) this.#open.delete(watched);
       else if (this.#isLate(watched)) watched.socket.destroy();
     }
     if (this.#open.size > 0) return;
@@ -84,9 +94,14 @@ export class BodyWatch {
     this.#timer = undefined;
   }
 
+  #isOver({ request, socket }: Watched): boolean {
+    return request.raw.complete || socket.destroyed;
+  }
+
   #isLate(watched: Watched): boolean {
     const { raw, routeOptions } = watched.request;
     const nowMs = this.#nowMs();
+    if (watched.answeredMs !== undefined && nowMs - watched.answeredMs > wholeBodyMilliseconds) return true;
     if (routeOptions.config.streamed !== true) return nowMs - watched.beganMs > wholeBodyMilliseconds;
     const { idleSeconds, bytesPerSecondLeast } = this.#limits;
     const came = watched.socket.bytesRead - watched.bytesRead;

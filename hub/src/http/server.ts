@@ -88,9 +88,9 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string, pa
   app.addHook('onRequest', beginActing);
   app.addHook('preValidation', takeTurn);
   app.addHook('preValidation', goOnActing);
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
     request.payer = parts.payerOf(request);
-    bodies.watch(request);
+    bodies.watch(request, reply.raw);
   });
   readBodiesAsJson(app);
   app.setValidatorCompiler(validatorCompiler);
