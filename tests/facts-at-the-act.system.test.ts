@@ -1,12 +1,14 @@
-// A key is recorded on the facts that are true when it is recorded: what changes after the policy was asked is asked about anew.
+// A key, or a certificate of a workload, is recorded on the facts that are true when it is recorded: what changes after the policy was asked is asked about anew.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { toBase64url } from '@edgekeep/core/bytes';
 import { AccessGate, type DeviceAsk } from '@edgekeep/hub/access/gate';
 import { assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { firstPerson, type TestPerson } from './support/people.ts';
-import { TestDevice } from './support/test-device.ts';
+import { policyForAnyTier } from './support/software-world.ts';
+import { newOperationalKey, TestDevice } from './support/test-device.ts';
 
 const attested = 'context.attestation.instanceIdentity == 2';
 const policyThat = (looks: string) =>
@@ -85,13 +87,17 @@ async function give(ada: TestPerson, orders: readonly (readonly [string, string,
   }
 }
 
-/** Acts when the policy has said the next time whether it gives a key, and before the hub goes on. */
-function onceDecided(t: TestContext, act: (decision: string) => Promise<void>): void {
+/** Acts when the policy has answered the next ask of this kind, and before the hub goes on. */
+function onceDecided(
+  t: TestContext,
+  act: (decision: string) => Promise<void>,
+  isMeant = ({ action }: DeviceAsk) => action === 'releaseKey',
+): void {
   const watched = t.mock.method(AccessGate.prototype, 'judge', async function (this: AccessGate, ask: DeviceAsk) {
     watched.mock.restore();
     const judgement = await this.judge(ask);
-    if (ask.action === 'releaseKey') await act(judgement.decision.kind);
-    else onceDecided(t, act);
+    if (isMeant(ask)) await act(judgement.decision.kind);
+    else onceDecided(t, act, isMeant);
     return judgement;
   });
 }
@@ -117,3 +123,37 @@ for (const { name, policy, orders, prepare = [] } of facts) {
     assert.equal((await world.entries('key-released')).length, 1);
   });
 }
+
+test('a device leaves a group after the policy was asked about a workload of it, which gets no certificate', async (t) => {
+  await using opened = new AsyncDisposableStack();
+  const world = opened.use(await HubWorld.open());
+  const device = opened.use(await TestDevice.withoutTpm('press-1', join(world.folder, 'press-1')));
+  await device.enrol(world);
+  const ada = await firstPerson(world);
+  const forbidden = `@id("others") forbid (principal is Edgekeep::Workload, action == Edgekeep::Action::"connect", resource)
+    unless { principal in Edgekeep::Group::"presses" };`;
+  await give(ada, [
+    ['POST', '/v1/groups', { name: 'presses', description: '' }],
+    ['POST', '/v1/groups/presses/members', members(true)],
+    ['POST', '/v1/workloads', { name: 'scan', device: 'press-1' }],
+    ['PUT', '/v1/policy', { text: `${policyForAnyTier}${forbidden}` }],
+  ]);
+  const link = opened.use(await device.connect(world.hub));
+  const ask = async () => {
+    const { request } = await newOperationalKey('scan');
+    return link.ask('POST', '/v1/workloads/scan/certificate', { certificateRequest: toBase64url(request) });
+  };
+  assert.equal((await ask()).status, 200);
+  const judged: string[] = [];
+  onceDecided(
+    t,
+    async (decision) => {
+      judged.push(decision);
+      await give(ada, [['POST', '/v1/groups/presses/members', members(false)]]);
+    },
+    ({ workload }) => workload !== undefined,
+  );
+  assertRefused(await ask(), { status: 403, code: 'access-refused' });
+  assert.deepEqual(judged, ['permitted']);
+  assert.equal((await world.entries('workload-certified')).length, 1);
+});

@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { edgekeep, edgekeepJson } from './main-job/edgekeep.ts';
 import { assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
-import { newToken, TestPerson } from './support/people.ts';
+import { addPerson, newToken, TestPerson } from './support/people.ts';
 
 const hours = 24;
 const open = () => HubWorld.open({ settings: { tokens: { bootstrapHours: hours } } });
@@ -124,4 +124,18 @@ test('no backup has an operator file or the text of its token', async () => {
   assert.ok(bytes.includes('"path":"hub.json"'));
   assert.equal(bytes.includes('operator.json'), false);
   assert.equal(bytes.includes(await world.adminToken()), false);
+});
+
+test('with two people a claim waits for the other one, and the file that was written is good once they approve', async () => {
+  await using world = await open();
+  const { at, claim, ada } = filesOf(world);
+  const ben = await addPerson(world, 'ben');
+  const asked = await edgekeep(claim('ada', 'ada.json'));
+  assert.equal(asked.code, 1);
+  const [, id = ''] = /edgekeep approval show ([0-9a-f-]{36})/.exec(asked.stderr) ?? [];
+  assert.ok(existsSync(at('ada.json')));
+  assert.equal((await edgekeep('device', 'list', ada)).code, 1);
+  assert.equal((await ben.approve(await ben.approval(id))).status, 200);
+  assert.equal((await edgekeep('device', 'list', ada)).code, 0);
+  assert.equal((await edgekeep('device', 'list', '--operator', world.operatorFile)).code, 1);
 });

@@ -17,6 +17,7 @@ import { groupsOfModel } from '../model/groups-of-model.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceRecord, Tables } from '../store/schema.ts';
 import type { Caller } from '../people/api-token.ts';
+import { decidedBy } from './decided-by.ts';
 import { deviceQuestion, type Moment, operatorQuestion } from './context.ts';
 import type { CountryTable } from './country-table.ts';
 import type { DecisionLog } from './decision-log.ts';
@@ -43,6 +44,8 @@ export interface DeviceAsk {
   /** Of the evidence in this request. */
   readonly appraisal?: Appraisal;
   readonly workload?: { readonly id: string; readonly name: string };
+  /** Something lasting comes of it: what the policy looks at is read again in the transaction that records that. */
+  readonly lasting?: true;
   readonly nowMs: number;
 }
 
@@ -74,19 +77,38 @@ export class AccessGate {
 
   /** Lets a device pass or throws `access-refused`; a refusal is logged. What is asked over and over is recorded when it is new. */
   async admit(ask: DeviceAsk): Promise<void> {
-    let judged = await this.judge(ask);
+    let before = await this.#decidedBy(ask);
+    let judged = await this.judge({ ...ask, ...before.device });
     // Another policy may have come into force on the way here.
-    while (judged.policy !== this.#parts.policies.current()) judged = await this.judge(ask);
+    while (judged.policy !== this.#parts.policies.current() || judged.policy !== before.policy) {
+      before = await this.#decidedBy(ask);
+      judged = await this.judge({ ...ask, ...before.device });
+    }
     const { policy, decision } = judged;
     if (decision.kind === 'permitted') {
       const topic = JSON.stringify([ask.action, ask.deviceId, ask.workload?.id, uidOfResource(resourceOf(ask)).id]);
       // The facts are read anew, too: the device as it was is no answer for another policy.
       const { device: _, ...anew } = ask;
-      this.#permit(topic, policy.version, () => this.admit(anew));
+      this.#permit(topic, policy.version, () => this.admit(anew), before.factsStand);
       return;
     }
     await this.refused(`device:${ask.deviceId}`, ask.action, policy.version, decision, ask.nowMs);
     throw refusalOf(ask.action, policy.version, decision.reasons);
+  }
+
+  // What the policy in force looks at, where something lasting comes of the answer; the device as it was read for that.
+  async #decidedBy(ask: DeviceAsk) {
+    const policy = this.#parts.policies.current();
+    if (ask.lasting !== true || policy.policy.reads(ask.action).size === 0) return { policy, device: {} };
+    const { action, deviceId, connection, resource, nowMs } = ask;
+    const model = resource?.kind === 'model' ? resource.name : undefined;
+    const read = async (db: Kysely<Tables>) => {
+      const country = this.countryOf(connection.remoteAddress);
+      return decidedBy(db, policy.policy, { action, deviceId, model, country, nowMs });
+    };
+    const { device, facts } = await read(this.#parts.database.read);
+    const factsStand = async (db: Kysely<Tables>) => (await read(db)).facts === facts;
+    return { policy, device: { device }, factsStand };
   }
 
   /** As `admit`, for an answer from which only a part is left out. */
@@ -179,12 +201,17 @@ export class AccessGate {
   }
 
   // What the request that runs now writes, it writes under this permit: another policy is asked first.
-  #permit(topic: string, version: number, ask: () => Promise<void>): void {
+  #permit(
+    topic: string,
+    version: number,
+    ask: () => Promise<void>,
+    factsStand?: (db: Kysely<Tables>) => Promise<boolean>,
+  ): void {
     const askAgain = async () => {
       await this.#parts.policies.reload();
       await ask();
     };
-    actingNow()?.permit(topic, { version, askAgain });
+    actingNow()?.permit(topic, { version, askAgain, ...(factsStand !== undefined && { factsStand }) });
   }
 
   operatorQuestion(

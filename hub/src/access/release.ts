@@ -238,7 +238,7 @@ interface Facts {
 }
 
 function factsAsked({ gate }: ReleaseParts, { deviceId, model, connection, nowMs }: ReleaseAsk) {
-  return { deviceId, model, country: gate.countryOf(connection.remoteAddress), nowMs };
+  return { action: 'releaseKey', deviceId, model, country: gate.countryOf(connection.remoteAddress), nowMs } as const;
 }
 
 async function record(

@@ -15,6 +15,8 @@ export interface Authority {
 /** That a policy permitted this request something. */
 export interface PolicyPermit {
   readonly version: number;
+  /** Whether what the policy looked at is as it was; left out where nothing lasting comes of the permit. */
+  readonly factsStand?: (db: Kysely<Tables>) => Promise<boolean>;
   /** Asks the policy that is in force now; throws its refusal, or grants a new permit under the same topic. */
   readonly askAgain: () => Promise<void>;
 }
@@ -52,11 +54,16 @@ export class Acting {
     throw new HubError('authority-missing', 'a write of a request whose door has established no authority');
   }
 
-  /** The topics that a newer policy has not been asked about. */
+  /** Those that a newer policy, or the policy by newer facts, has not been asked about. */
   async unasked(db: Kysely<Tables>): Promise<readonly PolicyPermit[]> {
     if (this.#permits.size === 0) return [];
     const version = await newestPolicyVersion(db);
-    return [...this.#permits.values()].filter((permit) => permit.version !== version);
+    const unasked: PolicyPermit[] = [];
+    for (const permit of this.#permits.values()) {
+      const stands = permit.version === version && (await permit.factsStand?.(db)) !== false;
+      if (!stands) unasked.push(permit);
+    }
+    return unasked;
   }
 }
 
@@ -90,8 +97,8 @@ type Attempt<T> =
   | { readonly kind: 'ask'; readonly of: readonly PolicyPermit[] };
 
 /**
- * Runs `work` on the authority of the request, in the transactions that `transact` makes. Where the policy was replaced since it was asked, it is
- * asked again outside the transaction, and the write is tried anew.
+ * Runs `work` on the authority of the request, in the transactions that `transact` makes. Where the policy was replaced since it was asked, or what
+ * it looked at has changed, it is asked again outside the transaction, and the write is tried anew.
  */
 export async function actOn<Trx extends Kysely<Tables>, T>(
   acting: Acting,
@@ -108,7 +115,7 @@ export async function actOn<Trx extends Kysely<Tables>, T>(
     if (attempt.kind === 'done') return attempt.value;
     for (const { askAgain } of attempt.of) await askAgain();
   }
-  throw new HubError('conflict', 'the policy is replaced faster than it can be asked: try again');
+  throw new HubError('conflict', 'the policy, or what it looks at, changes faster than it can be asked: try again');
 }
 
 const hubItself: Authority = { name: 'hub', stands: () => Promise.resolve() };

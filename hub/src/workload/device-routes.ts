@@ -42,7 +42,7 @@ export function workloadDeviceRoutes(
       const { name } = request.params;
       const { trustDomain } = settings.workloads;
       const workload = { id: workloadSpiffeId({ trustDomain, deviceId, workload: name }), name };
-      await gate.admit({ action: 'connect', deviceId, connection, workload, nowMs });
+      await gate.admit({ action: 'connect', deviceId, connection, workload, lasting: true, nowMs });
       const { certificate, spiffeId } = await certifyWorkload(parts, {
         deviceId,
         workload: name,
