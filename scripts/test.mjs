@@ -33,6 +33,11 @@ const files =
 // In CI each fuzz test gets this many inputs, some 300,000 together; elsewhere the tests' own smaller counts keep a run short.
 const fuzzInputs = process.env.EDGEKEEP_FUZZ_INPUTS ?? (process.env.CI === 'true' ? '20000' : undefined);
 const env = { ...process.env, ...(fuzzInputs !== undefined && { EDGEKEEP_FUZZ_INPUTS: fuzzInputs }) };
+// With CI=true a part that is missing is a failure. An ordinary user cannot install parts: for them it is skipped, by name.
+if (env.CI === 'true' && process.getuid?.() !== 0) {
+  delete env.CI;
+  console.log('not root: what set-up could not install is skipped, by name');
+}
 // Under `node --test` it would make the files report to that one instead.
 delete env.NODE_TEST_CONTEXT;
 
