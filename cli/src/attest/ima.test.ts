@@ -65,6 +65,22 @@ test('a quote that covers PCR 10 verifies offline with the IMA log, of which the
   assert.match(text, /IMA log: 33 of 40 entries replay to the quoted PCR 10/);
 });
 
+test('a quote of PCR 10 alone verifies with the IMA log alone, and with no other', async () => {
+  const alone = imaPcrValues(parseImaLog(imaNgLog(40)), 'sha256', 10, new Uint8Array(32));
+  const value = alone[33] ?? assert.fail('33 entries');
+  const { quote, signature } = testQuote(attester, { qualifyingData: nonce, pcrs: [10], pcrValue: () => value });
+  await writeFile(at('quote-10'), quote);
+  await writeFile(at('signature-10'), signature);
+  const ofPcr10 = [...common(), '--quote', at('quote-10'), '--signature', at('signature-10'), '--ima-log'];
+  const { code, text } = await edgekeep(...ofPcr10, at('ima'));
+  assert.equal(code, 0, text);
+  assert.match(text, /33 of 40 entries replay to the quoted PCR 10/);
+  const short = await edgekeep(...ofPcr10, at('ima-short'));
+  assert.deepEqual([short.code, /pcr-digest-mismatch/.test(short.text)], [1, true]);
+  const others = ['--quote', at('quote'), '--signature', at('signature'), '--ima-log', at('ima')];
+  assert.equal((await edgekeep(...common(), ...others)).code, 2);
+});
+
 test('without the IMA log, or with one that is too short, it is refused and the reason names PCR 10', async () => {
   const without = await edgekeep(...common(), ...files());
   assert.equal(without.code, 1);

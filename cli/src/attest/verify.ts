@@ -19,6 +19,8 @@ import { type AttestationExpectations, verifyAttestation } from './verify-attest
 const SIGNED_BYTES_MAX = 4096; // a quote has about 150 bytes, an RSA-4096 signature 518
 const KEY_BYTES_MAX = 16 * 1024;
 const ROOTS_BYTES_MAX = 1024 * 1024;
+/** A PCR of the sha256 bank that nothing has extended. */
+const pcrAtReset = new Uint8Array(32);
 
 export const command: Command = {
   summary: 'verify a TPM quote, its boot log and what was booted',
@@ -36,7 +38,8 @@ Exit code 0: verified; 1: refused, with every reason.
 --nonce HEX            the qualifying data the quote must carry
 --event-log FILE       TCG boot log that must replay to the quoted PCRs; without it nothing is said about the boot
 --ima-log FILE         IMA log, binary, that must replay to the quoted PCR 10; entries that were measured after the quote are left out
-                       (/sys/kernel/security/ima/binary_runtime_measurements); needs --event-log or --attestation
+                       (/sys/kernel/security/ima/binary_runtime_measurements); needs --event-log or --attestation where the quote
+                       covers other PCRs too
 --reference FILE       reference values (spec/reference-values.md); repeat for several acceptable boots; needs --event-log or --attestation
 --pcrs LIST            PCRs of the sha256 bank that must be quoted, as 0,2,7-9; default: those of the quote
 --qualified-name HEX   the key's qualified name, as tpm2_readpublic -q writes it; without it the signer's name is not compared
@@ -115,7 +118,7 @@ async function verifyQuoteFiles(args: Arguments): Promise<Outcome> {
     key: { publicKey, qualifiedName },
     qualifyingData: nonce,
     pcrs,
-    pcrValue: replayed === undefined ? 'unchecked' : (pcr) => pcrValue(replayed, pcr),
+    pcrValue: valueOfPcr(replayed, imaValues),
     imaValues,
   });
   if (verdict.kind === 'refused') return refused(verdict.reasons);
@@ -148,6 +151,12 @@ async function verifyQuoteFiles(args: Arguments): Promise<Outcome> {
   return { exitCode: exitCodes.ok, value, text: lines.join('\n') };
 }
 
+// A quote of PCR 10 alone is explained by the IMA log alone: nothing extends it before the kernel does.
+function valueOfPcr(replayed: ReplayedLog | undefined, imaValues: readonly Uint8Array[] | undefined) {
+  if (replayed !== undefined) return (pcr: number) => pcrValue(replayed, pcr);
+  return imaValues === undefined ? 'unchecked' : () => pcrAtReset;
+}
+
 // The quote's own selection: its signature is verified afterwards, and the selection is shown.
 function quotedPcrs(quote: Uint8Array): readonly number[] {
   const attest = parseAttest(quote);
@@ -169,10 +178,12 @@ async function readImaLog(args: Arguments): Promise<Uint8Array | undefined> {
 async function readImaValues(args: Arguments, replayed: ReplayedLog | undefined, pcrs: readonly number[]) {
   const bytes = await readImaLog(args);
   if (bytes === undefined) return undefined;
-  if (replayed === undefined) throw new UsageError('--ima-log needs --event-log');
   if (!pcrs.includes(IMA_PCR))
     throw new UsageError(`--ima-log says nothing here: the quote does not cover PCR ${IMA_PCR}`);
-  return imaPcrValues(parseImaLog(bytes), 'sha256', IMA_PCR, pcrValue(replayed, IMA_PCR));
+  if (replayed === undefined && pcrs.length > 1)
+    throw new UsageError('--ima-log needs --event-log here: the quote covers other PCRs too');
+  const start = replayed === undefined ? pcrAtReset : pcrValue(replayed, IMA_PCR);
+  return imaPcrValues(parseImaLog(bytes), 'sha256', IMA_PCR, start);
 }
 
 function imaLines(quoted: number | undefined, values: readonly Uint8Array[] | undefined): readonly string[] {
