@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { link, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,6 +43,38 @@ process.stdin.resume();
   }
   await using again = await StateLock.take(folder.path);
   assert.ok(again instanceof StateLock);
+});
+
+test('of several processes that find the lock of a killed one at once, one gets it', async () => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, 'lock.sock');
+  {
+    await using server = createServer();
+    server.listen(join(folder.path, 'killed'));
+    await once(server, 'listening');
+    await link(join(folder.path, 'killed'), path);
+  }
+  const script = `import { StateLock } from ${JSON.stringify(import.meta.resolve('./state-lock.ts'))};
+process.stdin.resume();
+console.log('ready');
+process.stdin.once('data', async () => {
+  console.log(await StateLock.take(${JSON.stringify(folder.path)}).then(() => 'taken', ({ code }) => code));
+});
+`;
+  const children = Array.from({ length: 4 }, () =>
+    spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['pipe', 'pipe', 'inherit'] }),
+  );
+  const ended = children.map((child) => once(child, 'exit'));
+  try {
+    await Promise.all(children.map(({ stdout }) => once(stdout, 'data')));
+    const said = children.map(({ stdout }) => once(stdout, 'data'));
+    for (const { stdin } of children) stdin.write('go\n');
+    const answers = (await Promise.all(said)).map(([text]) => String(text).trim());
+    assert.deepEqual(answers.toSorted(), ['state-in-use', 'state-in-use', 'state-in-use', 'taken']);
+  } finally {
+    for (const child of children) child.kill('SIGKILL');
+    await Promise.all(ended);
+  }
 });
 
 test('who answers with anything but a number is another process', async () => {

@@ -1,6 +1,6 @@
 // One agent a state folder: two would count up one root of trust, fight for its sockets, and look like a copy to their hub. The lock is a socket
 // that its holder answers with the number of its process; it ends with that process, and what a killed one leaves behind answers nobody.
-import { rm } from 'node:fs/promises';
+import { link, lstat, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { AgentError } from './error.ts';
@@ -8,19 +8,27 @@ import { AgentError } from './error.ts';
 /** No longer than the names of the other sockets in this folder. */
 const lockName = 'lock.sock';
 const answerMillisecondsMax = 2_000;
+/** Of taking the name: it was left by a killed process, and several may find that at once. */
+const attemptsMax = 100;
+
+let made = 0;
 
 export class StateLock {
   readonly #server: Server;
+  readonly #path: string;
+  readonly #file: string | undefined;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, path: string, file: string | undefined) {
     this.#server = server;
+    this.#path = path;
+    this.#file = file;
   }
 
   /** Takes the folder; `runFolder` is its folder of sockets. Throws `state-in-use`, with the process that has it, and `local-listener`. */
   static async take(runFolder: string): Promise<StateLock> {
     const path = join(runFolder, lockName);
-    const holder = await askHolder(path);
-    if (holder !== undefined) throw inUse(path, holder);
+    // It answers before it gets the name that others ask.
+    const own = join(runFolder, `.${process.pid.toString(36)}-l${made++}`);
     const server = createServer((socket) => {
       socket.on('error', () => undefined);
       socket.end(`${process.pid}\n`);
@@ -28,41 +36,100 @@ export class StateLock {
     // It keeps no process alive.
     server.unref();
     try {
-      await rm(path, { force: true });
+      // What a killed process with the same number left behind.
+      await rm(own, { force: true });
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);
-        server.listen({ path }, resolve);
+        server.listen({ path: own }, resolve);
       });
+      await takeName(own, path);
+      return new StateLock(server, path, await fileAt(path));
     } catch (cause) {
       server.close();
-      // Another one was faster.
-      if (cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE') throw inUse(path, '');
+      if (cause instanceof AgentError) throw cause;
       const message = cause instanceof Error ? cause.message : String(cause);
       throw new AgentError('local-listener', `cannot listen for local requests: ${message}`, { cause });
+    } finally {
+      await rm(own, { force: true });
     }
-    return new StateLock(server);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#file !== undefined && (await fileAt(this.#path)) === this.#file) await rm(this.#path, { force: true });
     await new Promise((resolve) => this.#server.close(resolve));
   }
 }
 
-/** What the holder says of itself, the empty text when it says nothing; undefined when there is none. */
-async function askHolder(path: string): Promise<string | undefined> {
-  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+/** A link is made only where nothing is: of several that want the name, one gets it. */
+async function takeName(own: string, path: string): Promise<void> {
+  for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
+    if (await linked(own, path)) return;
+    const found = await ask(path);
+    if (found.is === 'held') throw inUse(path, found.by);
+    if (found.is === 'left') await removeLeft(own, path);
+  }
+  throw inUse(path, '');
+}
+
+/** Removes the socket of a killed process. One at a time, who asks again: another that removed it may have the name already. */
+async function removeLeft(own: string, path: string): Promise<void> {
+  const removing = `${path}.old`;
+  if (!(await linked(own, removing))) {
+    // Killed while it removed.
+    if ((await ask(removing)).is === 'left') await rm(removing, { force: true });
+    return;
+  }
+  try {
+    if ((await ask(path)).is === 'left') await rm(path, { force: true });
+  } finally {
+    await rm(removing, { force: true });
+  }
+}
+
+async function linked(own: string, path: string): Promise<boolean> {
+  try {
+    await link(own, path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** Which file has the name now. */
+async function fileAt(path: string): Promise<string | undefined> {
+  try {
+    const { ino, birthtimeNs } = await lstat(path, { bigint: true });
+    return `${ino} ${birthtimeNs}`;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
+}
+
+/** `left` by a killed process: there is a socket, and nobody behind it. `by` is what the holder says of itself, empty when it says nothing. */
+type Found = { readonly is: 'free' | 'left' } | { readonly is: 'held'; readonly by: string };
+
+async function ask(path: string): Promise<Found> {
+  const { promise, resolve } = Promise.withResolvers<Found>();
   const socket = connect({ path });
-  let isAnswered = false;
+  let found: Found = { is: 'held', by: '' };
   let text = '';
   socket.setTimeout(answerMillisecondsMax, () => socket.destroy());
-  socket.once('connect', () => {
-    isAnswered = true;
-  });
   socket.on('data', (chunk: Buffer) => {
     text = (text + chunk.toString('latin1')).slice(0, 20);
+    found = { is: 'held', by: /^\d{1,10}$/.exec(text.trim())?.[0] ?? '' };
   });
-  socket.on('error', () => undefined);
-  socket.once('close', () => resolve(isAnswered ? (/^\d{1,10}$/.exec(text.trim())?.[0] ?? '') : undefined));
+  // Any other failure is no proof that nobody is there.
+  socket.on('error', (error) => {
+    if (codeOf(error) === 'ENOENT') found = { is: 'free' };
+    if (codeOf(error) === 'ECONNREFUSED') found = { is: 'left' };
+  });
+  socket.once('close', () => resolve(found));
   return promise;
 }
 

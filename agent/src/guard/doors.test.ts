@@ -40,7 +40,7 @@ test('every name that doors have before they are public is one that the next sta
 
 test('sockets of any killed agent and links to units are removed, public sockets and other files are not', async () => {
   await inFolder(async (folder) => {
-    for (const name of ['.4s7-0', '.zz-12n', 'light.sock']) await leave(join(folder, name));
+    for (const name of ['.4s7-0', '.zz-12n', '.4s7-l0', 'light.sock']) await leave(join(folder, name));
     await symlink('/run/edgekeep-guard/a/local.sock', join(folder, '.4s7-link'));
     await writeFile(join(folder, '.4s7-1'), 'no socket');
     await mkdir(join(folder, '.4s7-2'));

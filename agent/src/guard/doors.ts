@@ -113,8 +113,8 @@ export class Door {
   }
 }
 
-// What `Door` and a link to a unit's socket are called before they get a public name.
-const hiddenName = /^\.[0-9a-z]+-(?:\d+n?|link)$/;
+// What `Door`, a link to a unit's socket and the lock of the folder are called before they get a public name.
+const hiddenName = /^\.[0-9a-z]+-(?:\d+n?|l\d+|link)$/;
 
 /** Removes what a killed agent left in its folder of sockets. Only for who has the folder alone, and before it listens there. */
 export async function removeLeftDoors(folder: string): Promise<void> {
