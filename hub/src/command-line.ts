@@ -237,13 +237,18 @@ async function run(folder: string, values: Values): Promise<number> {
   for (const notice of [...unreadable.map((problem) => `skipped ${problem}`), ...ignored, ...gone])
     process.stderr.write(`edgekeep hub: warning: ${notice}\n`);
   process.stderr.write(`edgekeep hub: ${vendorRootText(hub.vendorRoots)}\n`);
+  // Listened for before it says that it is ready: a program that reads the line may stop it at once.
+  const stopped = stopSignal();
   process.stdout.write(`${values.json === true ? JSON.stringify({ ready: true, device, operator }) : text}\n`);
-  const signal = await new Promise<string>((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => resolve(name));
-  });
-  process.stderr.write(`edgekeep hub: ${signal}, stopping\n`);
+  process.stderr.write(`edgekeep hub: ${await stopped}, stopping\n`);
   await hub[Symbol.asyncDispose]();
   return 0;
+}
+
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => resolve(name));
+  });
 }
 
 /** Keys that need a person, or that a program did not open, are opened by `edgekeep hub unlock`, whenever that comes. */
