@@ -101,6 +101,7 @@ suite('what a connection is decided by', () => {
     );
   });
 
+  // SECURITY.md: HUB-52
   test('the networks of the site; a device without a site is never at it', async () => {
     const condition = 'context.network.atSite';
     await bothWays(
@@ -224,6 +225,7 @@ suite('a location is a claim', () => {
     await apply('');
   });
 
+  // SECURITY.md: HUB-52
   test('what is no place on earth is no claim', async () => {
     await apply('');
     await using link = await linked('127.0.0.2');
@@ -285,6 +287,7 @@ suite('where the policy is asked', () => {
     await apply('');
   });
 
+  // SECURITY.md: HUB-57
   test('a token may do less than its scopes, never more, and whoever applies a policy cannot lock himself out by it', async () => {
     const token = await world.apiToken(['models:read']);
     await apply(forbid('administer', 'context.scope == "models:read"'));
@@ -310,6 +313,7 @@ suite('where the policy is asked', () => {
 });
 
 suite('a policy that comes into force', () => {
+  // SECURITY.md: HUB-54
   test('closes the live connections that it no longer permits, and no other', async () => {
     await apply('');
     await using pressLink = await linked('127.0.0.2');
@@ -333,6 +337,7 @@ suite('a policy that comes into force', () => {
     await apply('');
   });
 
+  // SECURITY.md: HUB-54
   test('decides every key that is recorded after it, also of devices that were asking meanwhile', async () => {
     await apply('');
     await using link = await linked('127.0.0.2');
@@ -446,6 +451,7 @@ suite('a simulation', () => {
   });
 });
 
+// SECURITY.md: HUB-57
 test('a policy that shuts everybody out is put back on the machine of the hub, and the log says so', async () => {
   const { version } = await apply(forbid('administer', 'context.scope == "devices:read"'));
   const token = await world.adminToken();

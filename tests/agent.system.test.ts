@@ -60,6 +60,7 @@ async function bytesBelow(folder: string): Promise<Buffer> {
   return Buffer.concat(await Promise.all(files.map((file) => readFile(file))));
 }
 
+// SECURITY.md: DEV-30
 test('a device enrols, attests, gets its key, and the plaintext is in memory only', async () => {
   await using device = await TestAgent.prepare(world, 'press-1', { models });
   const story = await device.start();
@@ -92,6 +93,7 @@ test('a restarted agent comes back by its root of trust, without a token', async
   assert.deepEqual(await alertsOf(world, 'press-2'), []);
 });
 
+// SECURITY.md: HUB-59
 test('quarantine locks the model, ends the program, and release brings it back', async () => {
   await using device = await TestAgent.prepare(world, 'press-3', { models });
   const story = await device.start();
@@ -129,6 +131,7 @@ test('a quarantined device is refused when it comes back from a restart, and rel
   await story.next('ready');
 });
 
+// SECURITY.md: DEV-12
 test('another root of trust cannot come back under the name of an enrolled device', async () => {
   await using device = await TestAgent.prepare(world, 'press-14', { models });
   await (await device.start()).next('ready');
@@ -140,6 +143,7 @@ test('another root of trust cannot come back under the name of an enrolled devic
   assert(!story.has('recovered'));
 });
 
+// SECURITY.md: DEV-31, DEV-34
 test('a lease is renewed at two thirds, and when the hub is gone the model is locked at its end', async () => {
   await using device = await TestAgent.prepare(world, 'press-5', { models });
   const story = await device.start();
@@ -161,6 +165,7 @@ test('a lease is renewed at two thirds, and when the hub is gone the model is lo
   }
 });
 
+// SECURITY.md: DEV-24
 test('a new version is swapped in, and the old one is never taken again', async () => {
   await world.publishModel('swapped', '1.0.0', 'one');
   await using device = await TestAgent.prepare(world, 'press-6', { models: [{ name: 'swapped', use: 'program' }] });
@@ -178,6 +183,7 @@ test('a new version is swapped in, and the old one is never taken again', async 
   assert.equal((await get(admin(device), '/models/swapped/files/weights.bin')).status, 503);
 });
 
+// SECURITY.md: HUB-27
 test('a model of a publisher whom only the hub trusts is not run', async () => {
   await using device = await TestAgent.prepare(world, 'press-7', { models });
   await writeFile(join(device.stateFolder, 'publisher.pem'), publicPem(newPublisher()));
@@ -186,6 +192,7 @@ test('a model of a publisher whom only the hub trusts is not run', async () => {
   assert(!story.has('released'));
 });
 
+// SECURITY.md: DEV-22
 test('a sealed file that was changed on disk does not open, is fetched anew, and then does', async () => {
   await using device = await TestAgent.prepare(world, 'press-8', { models });
   await (await device.start()).next('ready');
@@ -295,6 +302,7 @@ test('a device that vouches cosigns what the hub then shows as witnessed', async
   assert.match(await readFile(join(device.stateFolder, 'checkpoint'), 'utf8'), /^edgekeep\.test\/log\n/);
 });
 
+// SECURITY.md: HUB-26
 test('a hub that was set back and went on differently is caught, refused and reported', async () => {
   // The same port at every start, as a real hub has.
   const port = await freePort();

@@ -31,6 +31,7 @@ async function connectFrom(localAddress: string, listener: 'deviceAddress' | 'op
 const block = (network: string, seconds = 3_600) =>
   world.operator.send('POST', '/v1/blocked-addresses', { network, reason: 'a test', seconds }, blockedAddress);
 
+// SECURITY.md: HUB-45
 test('a blocked address is cut at once and refused before the handshake, on both listeners; others are not', async () => {
   using open = await connectFrom('127.0.0.41');
   using other = await connectFrom('127.0.0.42');

@@ -111,6 +111,7 @@ async function recover(device: TestDevice): Promise<Answer> {
 const noKey = { status: 403, code: 'attestation-refused' };
 const notEnrolled = { status: 403, code: 'enrolment-refused' };
 
+// SECURITY.md: DEV-20
 test('a device with approved layers enrols, binds, and gets a key that only its firmware opens', async () => {
   const chip = newChip();
   const device = await enrolled('healthy', await chip.boot(firmware()));
@@ -155,6 +156,7 @@ test('a device with approved layers enrols, binds, and gets a key that only its 
 const boots: readonly (readonly [string, string, readonly FirmwareLayer[], string, RegExp])[] = [
   [
     'debug',
+    // SECURITY.md: DEV-17
     'a layer in debug mode is refused the key as dice-flag-set, whoever made the chip',
     firmware({ changes: { flags: ['debug'] } }),
     'dice-flag-set',
@@ -162,6 +164,7 @@ const boots: readonly (readonly [string, string, readonly FirmwareLayer[], strin
   ],
   [
     'old',
+    // SECURITY.md: DEV-17
     'firmware that is too old is refused the key as dice-svn-too-low, whoever made the chip',
     firmware({ changes: { svn: 2 } }),
     'dice-svn-too-low',
@@ -169,6 +172,7 @@ const boots: readonly (readonly [string, string, readonly FirmwareLayer[], strin
   ],
   [
     'unknown',
+    // SECURITY.md: DEV-17
     'unknown firmware is refused the key as dice-fwid-unexpected, whoever made the chip',
     firmware({ runtime: 'rootkit' }),
     'dice-fwid-unexpected',
@@ -176,6 +180,7 @@ const boots: readonly (readonly [string, string, readonly FirmwareLayer[], strin
   ],
   [
     'short',
+    // SECURITY.md: DEV-17
     'a missing layer is refused the key as dice-layer-missing, whoever made the chip',
     firmware().slice(0, 2),
     'dice-layer-missing',
@@ -226,18 +231,21 @@ const chains: readonly (readonly [string, Alteration, string, RegExp])[] = [
     /expired at/,
   ],
   [
+    // SECURITY.md: DEV-18
     'a path that is longer than the DeviceID allows is refused at enrolment as dice-path-refused',
     replacing(0, basicConstraints(true, 0)),
     'dice-path-refused',
     /allows 0 authorities below it/,
   ],
   [
+    // SECURITY.md: DEV-18
     'an unknown critical extension is refused at enrolment as dice-path-refused',
     replacing(2, unknownCritical),
     'dice-path-refused',
     /unknown critical extension 1\.2\.3\.4/,
   ],
   [
+    // SECURITY.md: DEV-18
     'a layer that issues although it is no authority is refused at enrolment as dice-path-refused',
     replacing(1, basicConstraints(false)),
     'dice-path-refused',
@@ -279,6 +287,7 @@ async function enrolWith(
   });
 }
 
+// SECURITY.md: DEV-18
 test('layers in another order are refused at enrolment', async () => {
   const swapped: Alteration = (template, layer) => {
     if (layer === 0) return template;
@@ -294,6 +303,7 @@ test('layers in another order are refused at enrolment', async () => {
   });
 });
 
+// SECURITY.md: DEV-15
 test("another device's DeviceID under an alias key of one's own is refused, and so is the maker's word for another chip", async () => {
   const victim = await newChip().boot(firmware());
   const own = await newChip().boot(firmware());
@@ -309,6 +319,7 @@ test("another device's DeviceID under an alias key of one's own is refused, and 
   assertRefused(await enrolWith('stolen', stolen), { ...notEnrolled, reason: 'signature-invalid' });
 });
 
+// SECURITY.md: DEV-15
 test('a maker that is not in dice-roots is refused before any evidence, whatever it says of its chips', async () => {
   const other = await DiceVendor.create('Example chips');
   const handoff = await new DiceSimulator(other, randomBytes(32)).boot(firmware());
@@ -319,6 +330,7 @@ test('a maker that is not in dice-roots is refused before any evidence, whatever
   assertRefused(middle, { ...notEnrolled, reason: 'dice-device-differs' });
 });
 
+// SECURITY.md: DEV-19
 test('an oversized chain and broken certificates are refused before anything is verified', async () => {
   const good = await newChip().boot(firmware());
   const invalid = { status: 400, code: 'request-invalid' };
@@ -331,6 +343,7 @@ test('an oversized chain and broken certificates are refused before anything is 
   assertRefused(await enrolWith('nobody', good, []), invalid);
 });
 
+// SECURITY.md: DEV-16
 test('evidence is good for one answer, one connection and one purpose', async () => {
   const device = await enrolled('replayed', await newChip().boot(firmware()));
   await using link = await device.connect(world.hub);
@@ -349,6 +362,7 @@ test('evidence is good for one answer, one connection and one purpose', async ()
   assertRefused(await second.ask('POST', '/v1/bind', { evidence: bound }), refusal);
 });
 
+// SECURITY.md: DEV-16
 test('a stolen operational certificate and key do not bind on another chip', async () => {
   const victim = await enrolled('victim', await newChip().boot(firmware()));
   const thief = await deviceOn('victim', await newChip().boot(firmware()));

@@ -67,6 +67,7 @@ async function endorse(device: TestDevice, issuer: TestAuthority, notBeforeSecon
   return issueTo(template, issuer.signer);
 }
 
+// SECURITY.md: DEV-07
 test(
   'a path whose CA has ended is refused by default, and judged at issuance it is taken with a reason in registry and result',
   {
@@ -118,6 +119,7 @@ test(
   },
 );
 
+// SECURITY.md: DEV-07
 test(
   'an endorsement certificate that was dated to a time to come, or has ended itself, is refused at any judging',
   {

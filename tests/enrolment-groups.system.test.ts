@@ -87,6 +87,7 @@ suite('token groups', () => {
     );
   });
 
+  // SECURITY.md: HUB-15
   test('a token of a group is no way to the id of another device', async () => {
     await importLines(world, { id: 'press-9', rootSha256: sha256(new Uint8Array([9])) });
     const token = await makeToken(world, 'line-1', { usesMost: 9 });
@@ -101,6 +102,7 @@ suite('token groups', () => {
     );
   });
 
+  // SECURITY.md: HUB-16
   test('a token is refused when it is spent, has ended, or was rolled over', async () => {
     await make(world, { name: 'line-2', kind: 'token' });
     const once = await makeToken(world, 'line-2', { usesMost: 1 });
@@ -118,6 +120,7 @@ suite('token groups', () => {
     accepted(await (await device('saw-6')).tryEnrol(world, next), certificateResponse);
   });
 
+  // SECURITY.md: HUB-16
   test('of two devices that race for the last place of a group, one gets it', async () => {
     await make(world, { name: 'last', kind: 'token', devicesMost: 1 });
     const token = await makeToken(world, 'last', { usesMost: 10 });
@@ -131,6 +134,7 @@ suite('token groups', () => {
     assert.deepEqual([group.devices, group.tokens[0]?.uses], [1, 1]);
   });
 
+  // SECURITY.md: HUB-16
   test('of two devices that race for the last use of a token, one gets it', async () => {
     await make(world, { name: 'last-use', kind: 'token' });
     const token = await makeToken(world, 'last-use', { usesMost: 1 });
@@ -139,6 +143,7 @@ suite('token groups', () => {
     assert.equal(answers.filter(({ status }) => status === 200).length, 1);
   });
 
+  // SECURITY.md: HUB-17
   test('a group that was disabled or deleted while a device was half-way refuses it', async () => {
     await make(world, { name: 'half', kind: 'token' });
     const token = await makeToken(world, 'half', { usesMost: 10 });
@@ -158,6 +163,7 @@ suite('token groups', () => {
     refusedFor(remade, 'enrolment-group-changed');
   });
 
+  // SECURITY.md: HUB-15
   test('a manifest does not spare a device without a TPM its token', async () => {
     await make(world, { name: 'soft', kind: 'manifest' });
     const soft = await device('soft-1');
@@ -219,6 +225,7 @@ suite('groups of TPMs', { skip: skipWithoutTpm }, () => {
     refusedFor(await next.tryEnrol(world, await world.enrolmentToken()), 'enrolment-group-full');
   });
 
+  // SECURITY.md: HUB-17
   test('a group’s own certificate is an anchor while it is enabled; a blocked root of trust does not pass by it', async () => {
     const { world } = tpms;
     const foreign = await tpms.simulators.start('foreign-vendor', 'foreign');

@@ -103,6 +103,7 @@ function onceDecided(
 }
 
 for (const { name, policy, orders, prepare = [] } of facts) {
+  // SECURITY.md: HUB-55
   test(`a device loses ${name} after the policy was asked about its key, and gets no key`, async (t) => {
     await using opened = new AsyncDisposableStack();
     const world = opened.use(await HubWorld.open());
@@ -124,6 +125,7 @@ for (const { name, policy, orders, prepare = [] } of facts) {
   });
 }
 
+// SECURITY.md: HUB-55
 test('a device leaves a group after the policy was asked about a workload of it, which gets no certificate', async (t) => {
   await using opened = new AsyncDisposableStack();
   const world = opened.use(await HubWorld.open());

@@ -33,6 +33,7 @@ const opens = async (world: HubWorld, token: string) => {
   return false;
 };
 
+// SECURITY.md: HUB-09
 test('the first token is good for its hours, and no longer', async () => {
   await using world = await HubWorld.open({ settings: { tokens: { bootstrapHours: 2 } } });
   const token = await world.adminToken();
@@ -42,6 +43,7 @@ test('the first token is good for its hours, and no longer', async () => {
   assert.equal(await opens(world, token), false);
 });
 
+// SECURITY.md: HUB-09
 test('a claim puts a token of one person in the place of the first, with what that one made, and can be made once', async () => {
   await using world = await HubWorld.open();
   const first = await firstPerson(world);
@@ -60,6 +62,7 @@ test('a claim puts a token of one person in the place of the first, with what th
   assert.equal(await opens(world, service), false);
 });
 
+// SECURITY.md: HUB-09
 test('a service token that two people handed over ends with who took it, and no more with who made it', async () => {
   await using world = await HubWorld.open();
   const maker = await firstPerson(world);
@@ -76,6 +79,7 @@ test('a service token that two people handed over ends with who took it, and no 
   assert.equal(await opens(world, taken), false);
 });
 
+// SECURITY.md: HUB-10
 test('a backup has no operator file, and one that names a program to execute is restored only by a word of its own', async () => {
   await using world = await HubWorld.open();
   const settings = join(world.hubFolder, 'hub.json');

@@ -90,6 +90,7 @@ describe('a lease that the TPM ends', jobTest, () => {
     }
   });
 
+  // SECURITY.md: DEV-27
   test('it does not open after a power cycle, though the lease is not over and the same was booted', async () => {
     const { device, wrapped } = await carriedAway();
     const before = await pcrValues(device);

@@ -25,6 +25,7 @@ function filesOf(world: HubWorld) {
   return { at, first, claim, ada: ['--operator', at('ada.json')] };
 }
 
+// SECURITY.md: HUB-07
 test('a claim makes a token that only its person has, takes over what the first one made, and ends that one at once', async () => {
   await using world = await open();
   const { at, first, claim, ada } = filesOf(world);
@@ -49,6 +50,7 @@ test('a claim makes a token that only its person has, takes over what the first 
   assert.equal((await world.askOperator('GET', '/v1/models', { token: service.token })).status, 401);
 });
 
+// SECURITY.md: HUB-07
 test('a hub is claimed once: the ended file is refused, every other token too, and no file is left of it', async () => {
   await using world = await open();
   const { at, first, claim, ada } = filesOf(world);
@@ -71,6 +73,7 @@ test('a hub is claimed once: the ended file is refused, every other token too, a
   );
 });
 
+// SECURITY.md: HUB-07
 test('what a person made with the first operator file before the claim is no second person', async () => {
   await using world = await open();
   const { at, first, claim, ada } = filesOf(world);
@@ -102,6 +105,7 @@ test('a claim overwrites no file, and changes nothing at the hub then', async ()
   assert.equal((await edgekeep('device', 'list', first)).code, 1);
 });
 
+// SECURITY.md: HUB-07
 test('the first operator file ends after tokens.bootstrapHours, and claims nothing from then on', async () => {
   await using world = await open();
   const { at, claim } = filesOf(world);
@@ -115,6 +119,7 @@ test('the first operator file ends after tokens.bootstrapHours, and claims nothi
   assert.equal(existsSync(at('ada.json')), false);
 });
 
+// SECURITY.md: HUB-07
 test('no backup has an operator file or the text of its token', async () => {
   await using world = await open();
   const { at } = filesOf(world);

@@ -27,6 +27,7 @@ async function assertRefused(folder: string, line: RegExp): Promise<void> {
   assert.match(lines[0] ?? '', line);
 }
 
+// SECURITY.md: HUB-30
 test('a second hub on one data folder is refused with the process that has it, and may start once that one was killed', async () => {
   const start = () => HubProcess.start(world.hubFolder, world.operatorFile, rootPem);
   {

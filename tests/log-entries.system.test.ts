@@ -72,6 +72,7 @@ function assertNothing(answer: Answer, what: string): void {
   assert.equal(Buffer.from(answer.body).includes('enrolment-token-created'), false, what);
 }
 
+// SECURITY.md: HUB-35
 test('no entry is given to a stranger or to a token without audit:read, in any spelling, whole tiles included', async () => {
   const size = await sizeOfLog();
   assert.ok(size > wholeTile);
@@ -96,6 +97,7 @@ test('an auditor reads whole tiles and the newest part of one', async () => {
   assert.equal(partial.status, 200);
 });
 
+// SECURITY.md: HUB-35
 test('the device listener gives no tile of entries, to a stranger or to a device', async () => {
   await using stranger = await DeviceLink.open(world.hub);
   for (const path of entryPaths(await sizeOfLog())) {
@@ -107,6 +109,7 @@ test('the device listener gives no tile of entries, to a stranger or to a device
   assertNothing(await unbound.ask('GET', '/v1/audit'), 'a certificate without its root of trust at /v1/audit');
 });
 
+// SECURITY.md: HUB-35
 test('a device reads the entries about itself, as they were logged, and none about another', async () => {
   const found: Uint8Array[] = [];
   let from: number | null = 0;
@@ -132,6 +135,7 @@ test('a device reads the entries about itself, as they were logged, and none abo
   for (const bytes of found) assert.equal(Buffer.from(bytes).includes('pump-1'), false);
 });
 
+// SECURITY.md: HUB-35
 test('with checkpoint and hashes alone a stranger proves that an entry they know is in the log, on both listeners', async () => {
   const size = await sizeOfLog();
   const index = 3;
@@ -158,6 +162,7 @@ test('with checkpoint and hashes alone a stranger proves that an entry they know
   }
 });
 
+// SECURITY.md: HUB-35
 test('every entry has 16 random bytes of its own, so that a public hash gives no guess of it away', () => {
   using store = new DatabaseSync(world.storeFile, { readOnly: true });
   const rows = z

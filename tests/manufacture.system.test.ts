@@ -238,6 +238,7 @@ suite('a manufacturing line', { skip }, () => {
     );
   });
 
+  // SECURITY.md: DEV-06
   test('a TPM of a vendor that is not named gets no IDevID', async () => {
     const foreign = await fleet.simulator('foreign', 'another-vendor');
     const place = ['--tpm', `unix:${foreign.socketPath}`];

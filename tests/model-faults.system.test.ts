@@ -46,6 +46,7 @@ const idsMatching = async (filter: string) =>
     ({ id }) => id,
   );
 
+// SECURITY.md: DEV-36
 test('a model with an operator that the runtime lacks costs one key a device, is told, and is tried again when another release comes', async (t) => {
   const models = [{ name: 'bright', use: 'guard' as const }];
   await publish('bright', '1.0.0', 'Flattem');
@@ -149,6 +150,7 @@ test('a clock that is off is shown and is an alert, until it is set', async () =
   await alertOf(world, 'wrong-clock', 'device-clock', ({ state, by }) => state === 'closed' && by === 'hub');
 });
 
+// SECURITY.md: DEV-36
 test('a device that uses up keys is refused more and is an alert; its log entries end', async () => {
   await world.publishModel('burned', '1.0.0', 'weights');
   await using device = await TestDevice.withoutTpm('burner', join(world.folder, 'burner'));

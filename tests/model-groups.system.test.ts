@@ -60,6 +60,7 @@ test('the command line shows a model that is there, and names one that is not', 
   }
 });
 
+// SECURITY.md: HUB-50
 test('a device gets the key exactly while it is in a group that the model is for, and the refusal names the groups', async () => {
   const reason = (says: RegExp) => ({
     status: 403,
@@ -79,6 +80,7 @@ test('a device gets the key exactly while it is in a group that the model is for
   assertRefused(await ask(), reason(/resource\.groups is \[\]/));
 });
 
+// SECURITY.md: HUB-50
 test('a group by what the hub decided counts, one by what devices say of themselves is refused', async () => {
   await createGroup('no-tpm', 'tier==software');
   await assign({ add: ['no-tpm'] });

@@ -19,6 +19,7 @@ before(async () => {
 });
 after(() => world?.[Symbol.asyncDispose]());
 
+// SECURITY.md: HUB-11, HUB-35
 test('anyone can verify the hashes of the log over HTTPS, without a token, and an auditor its entries', async () => {
   await world.integrated();
   const authority = join(world.folder, 'ca.pem');

@@ -10,6 +10,7 @@ import { DeviceLink } from './support/device-link.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { TestDevice } from './support/test-device.ts';
 
+// SECURITY.md: HUB-11
 test('a device reads the entries about itself, page by page, and none about another or about people', async () => {
   await using world = await HubWorld.open();
   await using device = await TestDevice.withoutTpm('press-1', join(world.folder, 'press-1'));

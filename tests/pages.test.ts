@@ -1,5 +1,5 @@
-// Pages that list what the code has: the verbs of the command line, the routes of the hub, what this repository depends on, the tests
-// behind SECURITY.md; and their links.
+// Pages that list what the code has: the verbs of the command line, the routes of the hub, what this repository depends on;
+// and their links.
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -66,13 +66,6 @@ test('spec/api.md has every /v1 route of the hub, and no other', () => {
     ([, method, path = '']) => `${method} ${path.replaceAll(/[A-Z]+/g, '*')}`,
   );
   assert.deepEqual(explained.toSorted(), routes.toSorted());
-});
-
-test('every test that SECURITY.md names exists', () => {
-  const named = [...read('SECURITY.md').matchAll(/`([a-z0-9/.-]+\.test\.ts)`: "([^"]+)"/g)];
-  assert.ok(named.length > 40, `found ${named.length}`);
-  const missing = named.filter(([, file = '', title = '']) => !read(file).includes(title)).map(([text]) => text);
-  assert.deepEqual(missing, []);
 });
 
 test('no page links to a file that is not there, and every page of spec/ is in its index', () => {

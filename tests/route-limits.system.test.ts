@@ -16,6 +16,7 @@ function tableOf(routes: readonly Route[]): string {
   return header + lines.toSorted().join('\n');
 }
 
+// SECURITY.md: HUB-39
 test('docs/api-limits.md has every route with its limit and who may ask, and no other', async () => {
   await using world = await HubWorld.open();
   const { device, operator } = world.hub.routes;

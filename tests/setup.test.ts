@@ -107,6 +107,7 @@ const lockSchema = z.object({
 const lock = lockSchema.parse(JSON.parse(read('package-lock.json')));
 const installed = Object.entries(lock.packages).filter(([path, { link }]) => path.includes('node_modules/') && !link);
 
+// SECURITY.md: HUB-31
 test('the lock file has a SHA-512 digest of every package, and names no registry', () => {
   assert.ok(installed.length > 100, `found ${installed.length}`);
   const wrong = installed.filter(([, { integrity = '', resolved }]) => {
@@ -118,6 +119,7 @@ test('the lock file has a SHA-512 digest of every package, and names no registry
   );
 });
 
+// SECURITY.md: HUB-31
 test('the lock file is whole: it has the packages of every platform, Node of both among them', () => {
   const missing = Object.values(lock.packages)
     .flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies))
@@ -149,6 +151,7 @@ test(
   },
 );
 
+// SECURITY.md: HUB-31
 test('set-up lets no package run a script of its own', () => {
   const setup = read('scripts/setup.mjs');
   assert.match(setup, /'ci', '--ignore-scripts'/);

@@ -31,6 +31,7 @@ const statusOf = async (world: HubWorld, { token }: { readonly token: string }) 
   (await world.askOperator('GET', '/v1/devices', { token })).status;
 const path = (id: string) => `/v1/tokens/${id}/hand-over`;
 
+// SECURITY.md: HUB-08
 test('a service ends when its maker is disabled, and goes on where two people handed it over before', async () => {
   await using opened = await openWorld();
   const { world, ada, ben } = opened;
@@ -48,6 +49,7 @@ test('a service ends when its maker is disabled, and goes on where two people ha
   assert.equal(entry?.actor, 'person:admin with person:ben');
 });
 
+// SECURITY.md: HUB-08
 test('one person alone hands nothing over', async () => {
   await using opened = await openWorld();
   const { world, ada, ben } = opened;
@@ -96,6 +98,7 @@ test('a token of a person, one that has ended, and one that is not there are not
   assert.equal(asks.status, 403);
 });
 
+// SECURITY.md: HUB-08
 test('a service without a maker is an alert until it is handed over', async () => {
   await using opened = await openWorld();
   const { world, ada, ben } = opened;

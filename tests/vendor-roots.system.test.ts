@@ -91,6 +91,7 @@ test('a certificate that others signed ends a path only when the operator says s
   assert.equal((await send({})).certificates[0]?.role, 'anchor');
 });
 
+// SECURITY.md: DEV-07
 test('a removed certificate does not come back from its file, and an operator can bring it back', async () => {
   const { certificate } = await testRoot(period());
   await using world = await HubWorld.open({ vendorRoots: [pem(certificate)] });
@@ -148,6 +149,7 @@ test('a folder that is there and cannot be read stops the hub by name', async ()
   await world.start();
 });
 
+// SECURITY.md: DEV-07
 test('where two people are on, importing and removing wait for the second', async () => {
   await using world = await HubWorld.open({ settings: { access: { twoPeople: 'on' } }, trustPublisher: false });
   const first = await firstPerson(world);

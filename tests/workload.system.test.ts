@@ -206,6 +206,7 @@ test(
       assert.match(await verify('vision'), /: OK/);
     });
 
+    // SECURITY.md: HUB-03
     await t.test('a device that is cut off takes its workloads along, and gets new ones when it is back', async () => {
       await world.setState('press-1', 'quarantine');
       assert.match(await verify('vision'), /certificate revoked/);

@@ -48,6 +48,7 @@ test('a root that was learned is known after a restart', async () => {
   assert.deepEqual(await again.learn(two, underFirst.chain, now), { kind: 'learned', added: [], dropped: [] });
 });
 
+// SECURITY.md: HUB-20
 test('a list that does not follow changes nothing, in memory or on the disk', async () => {
   const file = newFile();
   const roots = await KnownRoots.open(file, pinned);
@@ -59,6 +60,7 @@ test('a list that does not follow changes nothing, in memory or on the disk', as
   await assert.rejects(readFile(file), { code: 'ENOENT' });
 });
 
+// SECURITY.md: HUB-21
 test('an old root is dropped only on a connection that stands without it, and stays dropped', async () => {
   const file = newFile();
   const roots = await KnownRoots.open(file, pinned);
@@ -109,6 +111,7 @@ test('a file that somebody changed is refused', async () => {
   }
 });
 
+// SECURITY.md: HUB-22
 test('a server below an issuing CA that its root revoked is refused, also after an older list', async () => {
   const file = newFile();
   const roots = await KnownRoots.open(file, pinned);

@@ -80,6 +80,7 @@ test('a lease with its receipt is accepted, also when the clocks differ a little
   }
 });
 
+// SECURITY.md: NET-05
 test('a lease that is about something else, or over, or that the log does not prove, is refused', async () => {
   const renamed = await testReceiptParts({ manifest: { version: '1.2.1' } });
   const otherLease = { ...lease, id: 'AAECAwQFBgcICQoLDA0ODx' };

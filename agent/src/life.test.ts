@@ -35,6 +35,7 @@ test('a clock that jumps ahead calls for one early renewal, and the next one wai
   assert.equal(new Life(jumped, hourMs).untilRenewalMs(jumped, share), hourMs * share);
 });
 
+// SECURITY.md: DEV-35
 test('however the wall clock is set, renewals are at least a sixteenth of a life apart by elapsed time', () => {
   const jump = integer({ min: -1e12, max: 1e12 });
   check(

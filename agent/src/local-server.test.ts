@@ -51,6 +51,7 @@ test('everything but a plain GET is refused', async () => {
   assert.equal(status(await exchange(where, 'nonsense\r\n\r\n')), 400);
 });
 
+// SECURITY.md: DEV-43
 test('on loopback a web page gets nothing, whatever name it found for 127.0.0.1', async () => {
   await using server = await LocalServer.open({ kind: 'loopback', port: 0 }, echo);
   const where = { port: server.port ?? 0 };

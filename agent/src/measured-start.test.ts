@@ -104,6 +104,7 @@ test('a stage that was replaced within the boot is measured again', async () => 
   assert.deepEqual([verdict.kind, measured], ['complete', ['stage loader', 'stage guard', 'stage guard']]);
 });
 
+// SECURITY.md: DEV-21
 test('a stage with a changed file is not measured, nor is any behind it', async () => {
   await using device = await Device.make();
   await device.write('loader', 'code of somebody else');

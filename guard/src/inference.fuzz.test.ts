@@ -49,6 +49,7 @@ test('random JSON is refused by name', () => {
   fc.assert(fc.property(bytes, headerLength, refusesByName), { numRuns: Math.ceil(inputs / 4) });
 });
 
+// SECURITY.md: DEV-33
 test('no bytes on a connection end the server', async () => {
   await using served = await serve('primary', { settings });
   const raw = fc.oneof(

@@ -23,6 +23,7 @@ test('work that throws does not block the lane', async () => {
   assert.equal(await lane.run(() => Promise.resolve(1)), 1);
 });
 
+// SECURITY.md: DEV-33
 test('one more than may wait is refused at once', async () => {
   const lane = new Lane(1, 60_000);
   const gate = Promise.withResolvers<void>();

@@ -16,6 +16,7 @@ test('the files that a model takes weights from are found, and a model without a
   assert.deepEqual([...externalLocations(strayingModel('/etc/passwd'))], ['/etc/passwd']);
 });
 
+// SECURITY.md: DEV-42
 test('a model that names a file outside of itself is refused before the runtime opens it', async () => {
   for (const location of ['/proc/cpuinfo', '../secret', 'a/../../secret', './weights.bin', 'weights.bin', '']) {
     const model = { format: 'onnx', bytes: strayingModel(location), externalData: [] } as const;

@@ -10,6 +10,7 @@ const image = {
   data: Float32Array.from(flatImage(0.75)),
 } as const;
 
+// SECURITY.md: DEV-31, DEV-34
 test('a released model leaves only zeros where its bytes were', async () => {
   const bytes = fixtureBytes('external.onnx');
   const data = fixtureBytes('external.bin');

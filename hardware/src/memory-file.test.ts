@@ -21,6 +21,7 @@ test('bytes written at offsets are read back, in any order', { skip }, async () 
   assert.equal(await file.size(), 11);
 });
 
+// SECURITY.md: DEV-30
 test('the file has no name, and nobody else may open it', { skip }, async () => {
   await using file = await MemoryFile.create();
   const path = await readlink(`/proc/self/fd/${file.descriptor}`);

@@ -30,6 +30,7 @@ process.stdin.on('end', () => lock[Symbol.dispose]());
   return { pid: child.pid ?? 0, end, [Symbol.asyncDispose]: () => end('SIGKILL') };
 }
 
+// SECURITY.md: HUB-30
 test('a folder is taken once: the second is refused with the number of the process that has it', async () => {
   await using folder = await temporaryFolder();
   await using holder = await holderOf(folder.path);

@@ -47,6 +47,7 @@ async function headOnly(
   }
 }
 
+// SECURITY.md: HUB-39
 test('a stranger gets the refusal before the first byte of a body: too long, no challenge, no certificate', async () => {
   assert.equal(await headOnly('deviceAddress', '/v1/enrol/challenge'), '413 payload-too-large');
   assert.equal(await headOnly('deviceAddress', '/v1/enrol/complete'), '409 challenge-missing');
@@ -55,12 +56,14 @@ test('a stranger gets the refusal before the first byte of a body: too long, no 
   assert.equal(await headOnly('deviceAddress', '/v1/attest'), '401 certificate-required');
 });
 
+// SECURITY.md: HUB-39
 test('no body is read before a token was seen, nor for a route that it has no scope for', async () => {
   assert.equal(await headOnly('operatorAddress', '/v1/models'), '401 token-required');
   const token = await world.apiToken(['models:read']);
   assert.equal(await headOnly('operatorAddress', '/v1/models', { token }), '403 scope-missing');
 });
 
+// SECURITY.md: HUB-42
 test('who guesses tokens uses up the budget of the address; a token that was good there before goes on', async () => {
   const token = await world.apiToken(['devices:read']);
   const ask = async (shown: string) => (await world.askOperator('GET', '/v1/devices', { token: shown })).status;
@@ -76,6 +79,7 @@ test('who guesses tokens uses up the budget of the address; a token that was goo
   world.clock.advanceSeconds(60);
 });
 
+// SECURITY.md: HUB-42
 test('one token has a budget of its own, however fast it asks', async () => {
   const [busy, calm] = [await world.apiToken(['devices:read']), await world.apiToken(['devices:read'])];
   const ask = async (token: string) => (await world.askOperator('GET', '/v1/sites', { token })).status;

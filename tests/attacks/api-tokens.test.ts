@@ -26,6 +26,7 @@ async function tokenOf(token: string, body: object): Promise<z.infer<typeof made
 
 const own = { scopes: ['devices:read', 'tokens:write'], lifeSeconds: 3_600 };
 
+// SECURITY.md: HUB-06
 test('a token makes others with at most its own scopes, for its own holder, ending no later than itself', async () => {
   const { token } = await tokenOf(await world.adminToken(), own);
   const narrower = await tokenOf(token, { scopes: ['devices:read'], lifeSeconds: 60 });
@@ -45,6 +46,7 @@ test('a token makes others with at most its own scopes, for its own holder, endi
   assertRefused(longer, { status: 400, code: 'request-invalid', says: /no later/ });
 });
 
+// SECURITY.md: HUB-06
 test('what a token made for itself ends with it, at any depth', async () => {
   const admin = await world.adminToken();
   const first = await tokenOf(admin, own);
@@ -56,6 +58,7 @@ test('what a token made for itself ends with it, at any depth', async () => {
     assertRefused(await ask(token, 'GET', '/v1/devices'), { status: 401, code: 'token-refused' });
 });
 
+// SECURITY.md: HUB-06
 test('a chain of tokens, each made by the one before, ends whole with its first, however long it is', async () => {
   const first = await tokenOf(await world.adminToken(), own);
   let last = first;
@@ -79,6 +82,7 @@ test('without admin a token sees and ends only what belongs to its own person', 
     });
 });
 
+// SECURITY.md: HUB-06
 test('a token for somebody else is registered by its hash, and is never shown to who registers it', async () => {
   const admin = await world.adminToken();
   accepted(await ask(admin, 'POST', '/v1/people', { name: 'ben' }), z.object({ name: z.literal('ben') }));

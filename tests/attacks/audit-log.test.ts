@@ -134,6 +134,7 @@ test('a hub whose published tiles were edited does not start', async () => {
   await assertStartRefused(/already published with other content/);
 });
 
+// SECURITY.md: HUB-26
 test('a hub whose store was set back to an earlier copy does not start', async () => {
   const earlier = join(fleet.world.folder, 'earlier');
   await copyHub(earlier);
@@ -163,6 +164,7 @@ test('a hub that was set back as a whole is caught by the device that saw more',
   for (const note of [first, second]) assert.equal(openCheckpoint(note, fleet.world.hub.logKey).kind, 'verified');
 });
 
+// SECURITY.md: HUB-26
 test('a forked hub is caught by a device, with a proof that anybody can verify', async () => {
   const fork = join(fleet.world.folder, 'fork');
   await copyHub(fork);

@@ -37,6 +37,7 @@ async function bindAsVictim(by: TestDevice, from = away, exporterOf?: DeviceLink
   return await stolen.ask('POST', '/v1/bind', { evidence });
 }
 
+// SECURITY.md: DEV-08
 test(
   'a stolen operational key and certificate on a machine with another TPM raise an alert that names both addresses',
   { skip },
@@ -55,6 +56,7 @@ test(
   },
 );
 
+// SECURITY.md: DEV-08
 test(
   'without any TPM, with a quote of another connection, and by asking without a bind, it is the same alert',
   { skip },
@@ -98,6 +100,7 @@ test('where the device was last bound outlasts its connection and a restart of t
   assert.equal((await fleet.world.device('gone')).presence.lastAddress, '127.0.0.7');
 });
 
+// SECURITY.md: HUB-48
 test('a device with a TPM that moves is let in at once, with no alert', { skip }, async () => {
   const device = await fleet.device('roaming');
   await using old = await device.connect(fleet.world.hub, home);
@@ -108,6 +111,7 @@ test('a device with a TPM that moves is let in at once, with no alert', { skip }
   assert.deepEqual(await alertsOf(fleet.world, 'roaming'), []);
 });
 
+// SECURITY.md: DEV-11
 test(
   'a TPM that answers for two places is found when the older one goes on, and the newcomer is cut',
   { skip },
@@ -127,6 +131,7 @@ test(
   },
 );
 
+// SECURITY.md: HUB-47
 test('a storm of refused binds grows one number: ten entries, then one a minute', { skip }, async () => {
   const device = await fleet.device('stormed');
   await using stolen = await DeviceLink.open(fleet.world.hub, device.credential, away);
@@ -140,6 +145,7 @@ test('a storm of refused binds grows one number: ten entries, then one a minute'
   assert.equal(about(await fleet.world.entries('alert-raised')).length, 1);
 });
 
+// SECURITY.md: HUB-47
 test('a thief spends no budget of the device whose key he has', { skip }, async () => {
   const small = await TpmWorld.open({ requestsPerSecondMost: 0.2 });
   try {

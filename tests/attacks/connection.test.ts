@@ -37,8 +37,10 @@ const boundRoutes = [
   ['GET', '/v1/receipts/any'],
 ] as const;
 
+// SECURITY.md: DEV-08
 test('a stolen operational certificate and key are useless without the TPM', { skip }, async (t) => {
   await using link = await DeviceLink.open(fleet.world.hub, victim.credential);
+  // SECURITY.md: NET-09
   await t.test('no route answers on a connection that is not bound', async () => {
     const evidence = await thief.evidence('release', randomBytes(32), link.exporter);
     const bodies: readonly (readonly ['POST', string, object])[] = [
@@ -77,6 +79,7 @@ test('a stolen operational certificate and key are useless without the TPM', { s
   });
 });
 
+// SECURITY.md: NET-09
 test('a connection without a certificate reaches enrolment only', { skip }, async () => {
   await using link = await DeviceLink.open(fleet.world.hub);
   for (const [method, path] of boundRoutes) {
@@ -84,6 +87,7 @@ test('a connection without a certificate reaches enrolment only', { skip }, asyn
   }
 });
 
+// SECURITY.md: NET-02
 test('a certificate for the victim’s name by another authority counts as none', { skip }, async () => {
   await using link = await DeviceLink.open(fleet.world.hub, await forgedCredential('victim'));
   assertRefused(await victim.bind(link), { status: 401, code: 'certificate-required' });
@@ -131,6 +135,7 @@ test('quarantine voids the leases and closes the connections of that device, and
     const { status, body } = await recover(victim);
     assertRefused({ status, body }, { status: 403, code: 'device-quarantined' });
   });
+  // SECURITY.md: HUB-59
   await t.test('it outlasts a restart of the hub', async () => {
     await world.restart();
     await using again = await DeviceLink.open(world.hub, victim.credential);
@@ -175,6 +180,7 @@ test('a retired device is refused for good', { skip }, async () => {
   assertRefused(answer, { status: 403, code: 'enrolment-refused', reason: 'root-of-trust-taken' });
 });
 
+// SECURITY.md: NET-06
 test('TLS 1.2 is refused by both listeners', { skip }, async () => {
   for (const address of [fleet.world.hub.deviceAddress, fleet.world.hub.operatorAddress]) {
     await assert.rejects(handshake(address, 'TLSv1.2'), { code: /^ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION$/ });

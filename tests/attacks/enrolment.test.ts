@@ -35,6 +35,7 @@ async function assertUnknown(...ids: readonly string[]): Promise<void> {
   for (const id of ids) await assert.rejects(fleet.world.device(id), { code: 'not-found' });
 }
 
+// SECURITY.md: DEV-01
 test('a TPM whose endorsement certificate is of an unknown vendor is refused', { skip }, async () => {
   refusedFor(await foreign.tryEnrol(fleet.world, await token()), 'endorsement-refused', /known TPM maker/);
   await assertUnknown('foreign');
@@ -70,6 +71,7 @@ test('a vendor’s own CA certificate is not an endorsement certificate', { skip
   refusedFor(answer, 'endorsement-refused');
 });
 
+// SECURITY.md: DEV-01
 test('an attestation key that is not in the TPM of the endorsement key is refused', { skip }, async (t) => {
   const other = await foreign.identity();
   const attestationKey = other.kind === 'tpm' ? other.attestationKey : '';
@@ -120,6 +122,7 @@ test('the second step of an enrolment is refused on a connection that did not se
   assertRefused(await link.ask('POST', '/v1/enrol/complete', body), { status: 409, code: 'challenge-missing' });
 });
 
+// SECURITY.md: DEV-01
 test('a second device under the same endorsement key is refused', { skip }, async (t) => {
   const rename = (honest: object) => ({ ...honest, deviceId: 'twin' });
   await t.test('as it is', async () => {
@@ -214,6 +217,7 @@ test(
   },
 );
 
+// SECURITY.md: HUB-14
 test('a token that was used between the two steps of an enrolment is refused at the second', { skip }, async () => {
   const { world } = fleet;
   const shared = await token();

@@ -46,6 +46,7 @@ test('an honest device with a healthy boot gets the key, which opens in its own 
   assert.equal((await honest.rootOfTrust.openKey(wrappedKey, { leaseId: lease.id })).length, 32);
 });
 
+// SECURITY.md: NET-03
 test('evidence is good for one answer only', { skip }, async () => {
   await using link = await honest.connect(fleet.world.hub);
   const { evidence, leaseCounter } = await honest.releaseProof(await link.challenge(), link.exporter);
@@ -64,6 +65,7 @@ test('an answer to a challenge is used up even when it was wrong', { skip }, asy
   assertRefused(await askWith(link, right), { status: 409, code: 'challenge-missing' });
 });
 
+// SECURITY.md: NET-03
 test('evidence made for another connection of the same device is refused', { skip }, async () => {
   await using first = await honest.connect(fleet.world.hub);
   await using second = await honest.connect(fleet.world.hub);
@@ -89,6 +91,7 @@ test('evidence signed by the attestation key of another TPM is refused', { skip 
   assert.equal((await fleet.world.device('honest')).state, 'active');
 });
 
+// SECURITY.md: DEV-47
 test('a quote made for another purpose does not release a key', { skip }, async (t) => {
   await using link = await honest.connect(fleet.world.hub);
   const purposes = {
@@ -113,12 +116,14 @@ test('a quote made for a release does not bind a connection', { skip }, async ()
   });
 });
 
+// SECURITY.md: DEV-13
 test('a device enrolled with a TPM cannot pass for one without', { skip }, async () => {
   await using link = await honest.connect(fleet.world.hub);
   const evidence = await software.evidence('release', await link.challenge(), link.exporter);
   assertRefused(await askWith(link, evidence), { ...refused, reason: 'tier-mismatch', says: /tier tpm/ });
 });
 
+// SECURITY.md: DEV-14
 test('an altered boot is refused, and the reason names the event', { skip }, async () => {
   await using link = await altered.connect(fleet.world.hub);
   const { reasons } = assertRefused(await altered.askForKey(link, model.name, model.version), {
@@ -130,6 +135,7 @@ test('an altered boot is refused, and the reason names the event', { skip }, asy
   assert.equal(reasons[0]?.['pcr'], 4);
 });
 
+// SECURITY.md: DEV-14
 test('a log that tells of a healthy boot where another happened is refused', { skip }, async (t) => {
   await using link = await altered.connect(fleet.world.hub);
   const lies = {

@@ -70,6 +70,7 @@ for (const name of ['endless-line', 'many-messages', 'no-message', 'node-handle'
   });
 }
 
+// SECURITY.md: DEV-39
 test('a guard that writes to stderr without end is read no further than explains something, and serves on', async () => {
   await using guard = await startHostile('noise-on-stderr', { stopMsMax: 1 });
   const exit = await guard.stop();
@@ -82,6 +83,7 @@ test('a guard that answers no more is ended as the deadline of an inference says
   assert.deepEqual([exit.asked, exit.fault], [false, 'inference-timeout']);
 });
 
+// SECURITY.md: DEV-40
 test('a model that never comes to an end is noticed, its guard ended, and the name leads to 503 again', async () => {
   await withListener(async (listener, socketPath) => {
     await using guard = await startModel(endlessModel(), { doors: await listener.prepare(), inferenceMsMax: 300 });
@@ -93,6 +95,7 @@ test('a model that never comes to an end is noticed, its guard ended, and the na
   });
 });
 
+// SECURITY.md: DEV-40
 test('one number in a request does not make the guard take gigabytes: the inference fails, and the next one is answered', async (t) => {
   if (!sandbox.parts.has('memory-limit')) return t.skip('this machine gives no memory limit');
   await withListener(async (listener, socketPath) => {
@@ -111,6 +114,7 @@ test('one number in a request does not make the guard take gigabytes: the infere
   });
 });
 
+// SECURITY.md: DEV-43
 test('a web page gets nothing from a model’s loopback port, whatever name it found for 127.0.0.1', async () => {
   await withListener(async (listener) => {
     await using guard = await startModel(greedyModel(), { doors: await listener.prepare() });

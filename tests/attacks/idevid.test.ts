@@ -104,6 +104,7 @@ test(
   },
 );
 
+// SECURITY.md: DEV-05
 test('without an IDevID, and with one of a manufacturer nobody trusts, a device needs a token', { skip }, async () => {
   const plain = await second.tryEnrol(fleet.world, undefined, {
     start: (honest) => ({ ...honest, idevid: undefined }),
@@ -113,6 +114,7 @@ test('without an IDevID, and with one of a manufacturer nobody trusts, a device 
   await assertNotEnrolled('sn-2');
 });
 
+// SECURITY.md: DEV-05
 test('an authority of the same name with another key is not the manufacturer', { skip }, async () => {
   refusedFor(await withIdevid(second, await testManufacturer()), 'idevid-path');
 });
@@ -160,6 +162,7 @@ test('a changed IDevID is refused', { skip }, async () => {
   refusedFor(answer, 'idevid-path');
 });
 
+// SECURITY.md: DEV-04
 test('the IDevID of another device is refused: its key is not here, and not in this TPM', { skip }, async (t) => {
   const other = await made('sn-3', 'SN-3');
   const chain = ((await hardwareOf(other).idevid())?.chain ?? []).map(toBase64url);
@@ -206,6 +209,7 @@ async function relayed(link: DeviceLink, device: TestDevice, helper: TestDevice,
   });
 }
 
+// SECURITY.md: DEV-04
 test('an old proof, a proof without the TPM’s word, and none at all are refused', { skip }, async () => {
   await giveIdevid(works, hardwareOf(second), 'SN-2');
   let old: object | undefined;
@@ -244,6 +248,7 @@ test('an old proof, a proof without the TPM’s word, and none at all are refuse
   await assertNotEnrolled('sn-2');
 });
 
+// SECURITY.md: DEV-04
 test(
   'a clone, with the serial number of an enrolled device and a key of its own, is refused also with a token',
   { skip },
@@ -271,6 +276,7 @@ test('the public certificate of an enrolled device raises no alert when its key 
   assert.equal(alerts.find(({ kind }) => kind === 'clone')?.count, 2);
 });
 
+// SECURITY.md: DEV-04
 test(
   'a device does not take the name of another: its id is that of its serial number, or one it was given',
   { skip },

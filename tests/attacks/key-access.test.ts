@@ -53,6 +53,7 @@ test('the key that was released opens the model that was published', { skip }, a
   assert.equal(Buffer.concat(opened).toString(), model.content);
 });
 
+// SECURITY.md: DEV-26
 test('a wrapped key that was stolen opens in no other TPM', { skip }, async () => {
   const { wrappedKey } = await released();
   await assert.rejects(thief.rootOfTrust.openKey(wrappedKey), { code: 'tpm-blob-refused' });
@@ -83,6 +84,7 @@ test('a device without a TPM gets no key under the default policy, and is told w
   assert.equal(entries.at(-1)?.subject, 'device:software');
 });
 
+// SECURITY.md: HUB-51
 test('a policy that constrains nothing is refused, and leaves the one in force', { skip }, async (t) => {
   const { operator } = fleet.world;
   const before = await operator.get('/v1/policy', policyView);
@@ -145,6 +147,7 @@ test('a key wrapped for a device without a TPM opens under its own lease and key
   });
 });
 
+// SECURITY.md: DEV-24
 test('an old release gets no key once a newer one is published', { skip }, async () => {
   const { world } = fleet;
   await world.publishModel('crack', '1.0.0', 'old weights');
@@ -171,6 +174,7 @@ test('a lease that is over is over for the device and for the hub', { skip }, as
   assert.ok(held !== undefined && held.notAfter <= world.clock.now());
 });
 
+// SECURITY.md: DEV-26
 test('the same TPM does not open the key after its PCRs changed', { skip }, async () => {
   const { wrappedKey } = await released();
   await owner.rootOfTrust.openKey(wrappedKey);

@@ -52,6 +52,7 @@ test('a second device with the key of the first is refused', async () => {
 });
 
 for (const form of ['compressed', 'hybrid'] as const) {
+  // SECURITY.md: DEV-02
   test(`the same key in ${form} form is refused by name, and no device comes of it`, async () => {
     assertRefused(await tryTwin(`twin-${form}`, inForm(form, signingKey)), {
       status: 400,

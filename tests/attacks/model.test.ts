@@ -102,6 +102,7 @@ test('a sealed model that is cut, longer, of another path or of another release 
   }
 });
 
+// SECURITY.md: HUB-27
 test('a device refuses a release whose manifest or signature was exchanged', async (t) => {
   const found = await fetchModel('surface');
   const manifest = parseManifest(found.manifest);
@@ -137,6 +138,7 @@ test('a model signed by a key that is not trusted is refused, and is not there a
   assertRefused(await fleet.link.ask('GET', '/v1/models/forged'), { status: 404, code: 'not-found' });
 });
 
+// SECURITY.md: HUB-28
 test('a release that was published never changes', async (t) => {
   await t.test('by publishing it again', async () => {
     await assert.rejects(fleet.world.publishModel('surface', '1.1.0', 'other weights'), { code: 'conflict' });
@@ -162,6 +164,7 @@ test('a signature does not carry over to a manifest of another name', async () =
   assertRefused(await fleet.link.ask('GET', '/v1/models/renamed'), { status: 404, code: 'not-found' });
 });
 
+// SECURITY.md: HUB-58
 test('reference values that no trusted publisher signed, or that constrain nothing, are refused', async (t) => {
   const { world } = fleet;
   const values = referenceValuesOf(healthyBoot, '1.0');

@@ -160,6 +160,7 @@ function bodyFor(method: string, path: string): { body?: string; contentType?: s
   return { body: JSON.stringify(bodies[path] ?? { reason: 'x' }) };
 }
 
+// SECURITY.md: HUB-01
 test('every route that tells or changes anything asks for a token before it reads a body', async (t) => {
   const document = await world.askOperator('GET', '/openapi.json');
   const { paths } = openApi.parse(JSON.parse(Buffer.from(document.body).toString()));
@@ -181,6 +182,7 @@ test('every route that tells or changes anything asks for a token before it read
   }
 });
 
+// SECURITY.md: HUB-01
 test('a token opens only what its scopes name', async (t) => {
   const every = [...new Set(routes.map(([, , scope]) => scope))].filter((scope) => scope !== 'admin');
   for (const [method, path, scope] of routes) {
@@ -224,6 +226,7 @@ test('a scope that does not exist is refused, and gives no token', async () => {
   assertRefused(answer, { status: 400, code: 'request-invalid', says: /everything/ });
 });
 
+// SECURITY.md: HUB-36
 test('no token, key or nonce stands in the log or in the store as it was handed out', async () => {
   const token = await world.enrolmentToken();
   const apiToken = await world.apiToken(['devices:read']);

@@ -60,6 +60,7 @@ function membersOf(receipt: Uint8Array): Members {
   return members;
 }
 
+// SECURITY.md: DEV-25
 test('a genuine receipt verifies with what GET /v1/trust says, and names device, model and witness', async () => {
   const verdict = verifyReceipt(first, await fleet.world.trust());
   if (verdict.kind !== 'verified') assert.fail(verdict.reasons.join('\n'));
@@ -87,6 +88,7 @@ test('the command line verifies it offline, from two files', async () => {
   });
 });
 
+// SECURITY.md: HUB-34
 test('a receipt that no witness cosigned does not verify where the policy asks for one', async () => {
   assert.equal(await verdictOn(uncosigned), 'refused');
   const trust = await fleet.world.trust();

@@ -25,6 +25,7 @@ test('where the stage of the agent must be covered', { skip }, async (t) => {
   const genuine = await fleet.device('genuine', withAgent);
   const without = await fleet.device('without', healthyBoot);
 
+  // SECURITY.md: DEV-48
   await t.test('a boot is not affirmed by values that say nothing of it, and the reason names the PCR', async () => {
     for (const device of [genuine, without]) {
       assertRefused(await ask(device), { status: 403, code: 'release-refused', says: /it is "warning"/ });
@@ -54,6 +55,7 @@ describe('who asks for a lease and who holds it', () => {
   });
   after(() => fleet?.[Symbol.asyncDispose]());
 
+  // SECURITY.md: DEV-48
   test('from the same address is no alert, from another one while the lease holds is one', async () => {
     assert.ok(fleet);
     const { world, device, link } = fleet;

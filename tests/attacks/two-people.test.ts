@@ -45,6 +45,7 @@ when { principal.hasTag("line") && principal.getTag("line") == "press" && !conte
   assert.equal(accepted(await ben.approve(asked), approveAnswer).state, 'executed');
 }
 
+// SECURITY.md: HUB-04
 test('one person cannot trust a publisher; two can, and both stand in the log', async () => {
   const before = await trusted();
   const asked = await ada.waits('POST', '/v1/publishers', publisher());
@@ -139,6 +140,7 @@ test('the same person is no second one, whatever token he uses', async () => {
   assertRefused(await other.approve(asked), { status: 403, code: 'approval-refused', reason: 'same-person' });
 });
 
+// SECURITY.md: HUB-04
 test('nobody makes himself a second person: people, their tokens and admin tokens take two as well', async () => {
   const before = await trusted();
   await ada.waits('POST', '/v1/people', { name: 'puppet' });
@@ -159,6 +161,7 @@ test('a service asks for no root operation and approves none', async () => {
   assertRefused(await robot.approve(await ada.waits('POST', '/v1/publishers', publisher())), refused);
 });
 
+// SECURITY.md: HUB-05
 test('an approval is of one digest: a request that was changed, or another, is not carried out by it', async () => {
   const before = await trusted();
   const [one, two] = [
@@ -171,6 +174,7 @@ test('an approval is of one digest: a request that was changed, or another, is n
   assert.equal(await trusted(), before);
 });
 
+// SECURITY.md: HUB-05
 test('an approval is spent once: a replay, and the slower of two at the same moment, are refused', async () => {
   const before = await trusted();
   const asked = await ada.waits('POST', '/v1/publishers', publisher());
@@ -195,6 +199,7 @@ test('a request dies with the token that made it', async () => {
   assert.equal(await trusted(), before);
 });
 
+// SECURITY.md: HUB-04
 test('an approver needs the scope of the request, and sees no request beyond his scopes', async () => {
   const clerk = await addPerson(world, 'clerk', { role: 'operator', second: ben });
   const asked = await ada.waits('POST', '/v1/publishers', publisher());
@@ -237,6 +242,7 @@ test('a guessed word of approval passes nothing: the header of the hub to itself
   assert.equal(own.status, 202);
 });
 
+// SECURITY.md: HUB-04
 test('the second person is not got rid of by disabling him', async () => {
   await using own = await HubWorld.open();
   const first = await firstPerson(own);

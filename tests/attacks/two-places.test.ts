@@ -85,6 +85,7 @@ async function works(link: DeviceLink): Promise<void> {
   assert.ok(link.connected);
 }
 
+// SECURITY.md: DEV-09
 test('a copy of a software device’s disk is refused while the device is there, and the alert names both addresses', async () => {
   const { device, link } = await newDevice('copied');
   const copy = await copyOf(device);
@@ -142,6 +143,7 @@ test('a claim that is repeated does not put off the moment that shows the copy',
   assert.equal((await alertOf(world, 'insistent', 'identity-in-two-places')).count, 3);
 });
 
+// SECURITY.md: DEV-09
 test('under hold-both neither goes on: the device is cut, disabled with the number of its alert, and let back by an operator', async () => {
   const { device, link } = await newDevice('held', holding);
   const copy = await copyOf(device, holding);
@@ -163,6 +165,7 @@ test('under hold-both neither goes on: the device is cut, disabled with the numb
   await untilAnswered(async () => works(await connect(device, holding)));
 });
 
+// SECURITY.md: HUB-48
 test('a device that moved is let in once its old connection has ended, with no alert', async () => {
   const { device, link } = await newDevice('mover');
   await link[Symbol.asyncDispose]();
@@ -188,6 +191,7 @@ test('a place that was silent for its time is cut, not kept beside the newcomer'
   assert.deepEqual(await alertsOf(world, 'half-dead'), []);
 });
 
+// SECURITY.md: HUB-48
 test('renewal, with the next connection bound before the last is closed, is one place', async () => {
   const { device, link } = await newDevice('renewing');
   let last = link;
@@ -203,6 +207,7 @@ test('renewal, with the next connection bound before the last is closed, is one 
   assert.equal((await world.device('renewing')).presence.elsewhere, false);
 });
 
+// SECURITY.md: HUB-48
 test('restarts of the hub and of the device are no second place', async () => {
   const { device, link } = await newDevice('restarting');
   await world.restart();
@@ -215,6 +220,7 @@ test('restarts of the hub and of the device are no second place', async () => {
   assert.deepEqual(await alertsOf(world, 'restarting'), []);
 });
 
+// SECURITY.md: DEV-10
 test('a copy that was there while the device was off is found when the device comes back with what it had', async () => {
   const { device, link } = await newDevice('forked');
   await link[Symbol.asyncDispose]();
@@ -256,6 +262,7 @@ test('once the certificate of the copy is revoked, the device’s own raises not
   assert.deepEqual(await alertsOf(world, 'settled'), []);
 });
 
+// SECURITY.md: HUB-47
 test('a storm of a copy’s attempts grows numbers, neither log nor alerts', async () => {
   const { device, link } = await newDevice('stormed');
   const copy = await copyOf(device);

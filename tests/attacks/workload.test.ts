@@ -125,6 +125,7 @@ test('a device whose boot is refused gets none', async () => {
   assertRefused(await ask(link, 'vision', request), refused);
 });
 
+// SECURITY.md: HUB-02
 test('the hub takes a workload for a workload: it is no device on any route', async () => {
   const link = await connectAs(await certificateOf(fleet.link, 'vision'));
   const who = accepted(await link.ask('GET', '/v1/whoami'), api.whoAmI);
@@ -150,6 +151,7 @@ test('a certificate without its key opens no connection', async () => {
   await assert.rejects(() => connectAs(stolen));
 });
 
+// SECURITY.md: HUB-03
 test('whatever cuts a device off ends its workloads in the same moment, and their live connections', async (t) => {
   for (const [verb, send] of [
     ['quarantine', () => fleet.world.setState('cut-quarantine', 'quarantine')],

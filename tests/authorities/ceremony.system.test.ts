@@ -64,6 +64,7 @@ const settings = JSON.stringify({
   logOrigin: 'edgekeep.test/log',
 });
 
+// SECURITY.md: HUB-23
 test('a root in a folder: the hub runs under it, and its key was never there', async (t) => {
   const folder = await scratch(t);
   const at = (name: string) => join(folder, name);
@@ -137,6 +138,7 @@ test('a request that was changed on its way, or is for another hub, is refused',
 
 const skip = await skipWithoutSoftHsm();
 
+// SECURITY.md: HUB-23
 test(
   'a root in a token: born there, it signs, hands over to one in a folder, and OpenSSL follows',
   { skip },

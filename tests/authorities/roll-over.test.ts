@@ -69,6 +69,7 @@ async function isTrustedBy(root: OfflineRoot): Promise<boolean> {
   });
 }
 
+// SECURITY.md: HUB-20
 test('a root that the hub’s own root did not introduce is not announced', async () => {
   const stranger = await oldRoot.successor(join(world.folder, 'stranger'));
   const announce = async (certificates: string) => send('roots', { certificates }, authorityOverview);
@@ -155,6 +156,7 @@ test('the old root is dropped when the overlap is over and nothing hangs on it',
   assert.equal((await story.next('root-dropped')).sha256, digestOf(oldRoot));
 });
 
+// SECURITY.md: HUB-21
 test('an agent that slept through all of it comes back by itself, and believes the new root alone', async () => {
   const woken = await asleep.start();
   await woken.next('recovered');

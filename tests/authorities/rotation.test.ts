@@ -150,6 +150,7 @@ test('an activation by date happens at that date and not before', async () => {
   assert.equal((await statuses())[id], 'active');
 });
 
+// SECURITY.md: HUB-22
 test('a revoked issuing CA: its devices are cut off, come back by attestation, and it is worth nothing any more', async (t) => {
   const stolen = await activeId();
   await using device = await newDevice('press-3');

@@ -19,6 +19,7 @@ const kills = Number(process.env['EDGEKEEP_KILLS'] ?? 4);
 const waitingMost = 20;
 const lifeMsMost = 250;
 
+// SECURITY.md: HUB-05
 test(
   `a hub that is killed ${kills} times carries no approval out twice`,
   { timeout: 240_000 + kills * 60_000 },

@@ -19,6 +19,7 @@ const keysOf = async (id: string) =>
   (await world.entries('key-released')).filter(({ subject }) => subject === `device:${id}`).length;
 const certificatesOf = async (id: string) => (await world.device(id)).certificates.length;
 
+// SECURITY.md: DEV-35
 test('45 minutes ahead: one lease and one certificate, however often it checks in, and one more when time really passes', async () => {
   await using device = await TestAgent.prepare(world, 'jumped', { models });
   let aheadSeconds = 0;

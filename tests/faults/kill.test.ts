@@ -59,6 +59,7 @@ class Promises {
   readonly states = new Map<string, { acknowledged: string; asked: string }>();
 }
 
+// SECURITY.md: HUB-32
 test(`a hub that is killed ${kills} times keeps every promise`, { timeout: 240_000 + kills * 60_000 }, async (t) => {
   const { world, device } = fleet;
   const { rootPem } = world.hub;

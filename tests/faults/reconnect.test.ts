@@ -28,6 +28,7 @@ test(`a hub that is killed under ${size} devices serves them all again, from one
     assert.deepEqual(refusals, {});
     assert.equal(boundAtMs.length, size);
   });
+  // SECURITY.md: HUB-49
   await t.test('after a restart, with the certificates they have, each at a moment of its own', async () => {
     devices.mark();
     await first.kill();

@@ -72,6 +72,7 @@ test('a hub of the version before opens with its devices, models and log as they
   await world.integrated();
 });
 
+// SECURITY.md: HUB-07
 test('tokens of the version before end with the one that made them, whose file runs to its end with an alert', async () => {
   const ends = Date.now() + 3_600_000;
   await using world = await oldWorld(async (to) => {

@@ -9,6 +9,7 @@ test('the first attempt does not wait, and later ones double up to the maximum',
   assert.deepEqual(delays, [0, 100, 200, 400, 800, 1000, 1000]);
 });
 
+// SECURITY.md: NET-08
 test('jitter takes away at most half', () => {
   assert.equal(backoffDelayMs(settings, 1, 0), 50);
   assert.equal(backoffDelayMs(settings, 9, 0), 500);

@@ -240,12 +240,14 @@ test('nobody at the port is unreachable', async (t) => {
   await assert.rejects(connectTo(t, port).connect(), withCode('unreachable'));
 });
 
+// SECURITY.md: NET-01
 test('a hub under another authority is refused', async (t) => {
   const hub = await startHub(t, echo);
   const connection = connectTo(t, hub.port, { authoritiesPem: [stranger.authorityPem] });
   await assert.rejects(connection.connect(), withCode('tls-refused'));
 });
 
+// SECURITY.md: NET-01
 test('a hub whose certificate is for another host is refused', async (t) => {
   const hub = await startHub(t, echo);
   for (const serverName of ['hub.example.com', '127.0.0.2']) {
@@ -283,6 +285,7 @@ test('a key that does not fit the certificate and an empty list of authorities a
   await assert.rejects(connectTo(t, 1, { authoritiesPem: [] }).connect(), withCode('settings-invalid'));
 });
 
+// SECURITY.md: NET-06
 test('no connection resumes an earlier session', async (t) => {
   const reused: boolean[] = [];
   const hub = await startHub(t, (request, response) => {

@@ -54,6 +54,7 @@ test('several threads make the file that one thread opens, and open it again', a
   assert.deepEqual(await readFile(join(folder, 'again')), plaintext);
 });
 
+// SECURITY.md: NET-04
 test('a changed segment is refused by name on whichever thread it falls, and is not written', async () => {
   const plaintext = new Uint8Array(40_000).fill(7);
   await using input = await open(await made('plain', plaintext));

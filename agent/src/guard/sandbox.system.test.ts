@@ -48,6 +48,7 @@ async function attemptIn(sandbox: Sandbox, nodePermissions: boolean): Promise<z.
   }
 }
 
+// SECURITY.md: DEV-32
 test('the guard can read its own code and nothing else, write nothing, run nothing, reach nothing', async (t) => {
   const sandbox = await fullSandbox(t);
   if (sandbox === undefined) return;
@@ -74,6 +75,7 @@ test('the guard can read its own code and nothing else, write nothing, run nothi
   });
 });
 
+// SECURITY.md: DEV-37
 test('the kernel alone stops what native code would try after getting past Node', async (t) => {
   const sandbox = await fullSandbox(t);
   if (sandbox === undefined) return;
@@ -118,6 +120,7 @@ test('without walls the same attempts work: the test can tell', async () => {
   );
 });
 
+// SECURITY.md: DEV-37
 test('what was left out is reported by name', async () => {
   const sandbox = await findSandbox(guardProgram(), { exclude: ['file-system', 'core-limit'] });
   assert(sandbox.degraded.includes('file-system') && sandbox.degraded.includes('core-limit'));
@@ -189,6 +192,7 @@ async function nativeAttempts(sandbox: Sandbox, node: string): Promise<Readonly<
   );
 }
 
+// SECURITY.md: DEV-38
 test('native code in the guard’s place reaches no process, file, socket or memory beyond its own', async (t) => {
   const sandbox = await fullSandbox(t);
   if (sandbox === undefined) return;
@@ -219,6 +223,7 @@ test('native code in the guard’s place reaches no process, file, socket or mem
   });
 });
 
+// SECURITY.md: DEV-38
 test('without the native helper no signal reaches the agent all the same, also one to the whole process group', async (t) => {
   const sandbox = await fullSandbox(t);
   if (sandbox === undefined) return;
@@ -252,6 +257,7 @@ async function wallsUnder(before: readonly string[]): Promise<z.infer<typeof wal
   );
 }
 
+// SECURITY.md: DEV-37
 test('an agent with the rights of the shipped unit gets every wall but a user of the guard’s own', async (t) => {
   if (process.getuid?.() !== 0) return t.skip('another user takes root');
   if ((await fullSandbox(t)) === undefined) return;
@@ -262,6 +268,7 @@ test('an agent with the rights of the shipped unit gets every wall but a user of
   assert.deepEqual(walls.degraded, ['own-user']);
 });
 
+// SECURITY.md: DEV-37
 test('in a container without user namespaces and capabilities each wall that is missing is named, and the others stand', async (t) => {
   if ((await fullSandbox(t)) === undefined) return;
   const closed = 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"';

@@ -64,6 +64,7 @@ async function socketsThere(folder: string, count: number): Promise<void> {
   for await (const _ of watch(folder)) if (isThere() === count) return;
 }
 
+// SECURITY.md: DEV-41
 test(
   'a guard of a unit gets its model over the socket, and the public name leads to it until it ends',
   needsTool,
@@ -90,6 +91,7 @@ test(
   },
 );
 
+// SECURITY.md: DEV-41
 test('the walls around a unit are those that its guard finds before it sees a model', needsTool, async () => {
   await activated(async (folder) => {
     const found = await findUnitWalls(guardUnit(folder, 'light'), 30_000);

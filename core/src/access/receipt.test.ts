@@ -102,6 +102,7 @@ test('a receipt of a large model names manifest and signature, and verifies with
   assert.equal(verifyReceipt(receipt, testTrust(), other).kind, 'refused');
 });
 
+// SECURITY.md: HUB-34
 test('no changed byte of a receipt goes unnoticed', () => {
   const trust = testTrust(2);
   fc.assert(

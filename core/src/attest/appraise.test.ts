@@ -143,6 +143,7 @@ test('the cache never holds more logs than its limit, and drops the one unused f
   assert.equal(logCache.size, 2 * eventLog.length + 3);
 });
 
+// SECURITY.md: HUB-40
 test('a log is not read before signature, signer and freshness are right', () => {
   // Reading it would throw.
   const unreadable = { ...input.evidence, eventLog: Uint8Array.of(1, 2, 3) };

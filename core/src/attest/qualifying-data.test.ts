@@ -13,6 +13,7 @@ test('qualifying data is SHA-256 over purpose, a zero byte, nonce and what is bo
   assert.deepEqual(qualifyingData('release', nonce, exporter), written);
 });
 
+// SECURITY.md: DEV-47
 test('no two purposes give the same qualifying data', () => {
   const zeros = new Uint8Array(32);
   const all = [

@@ -30,6 +30,7 @@ test('a record gives back what was appended, in order', async () => {
   );
 });
 
+// SECURITY.md: HUB-24
 test('a line that is left out, moved, doubled, cut or of another key is refused', async () => {
   const record = await threeLines();
   const [first = '', second = '', third = ''] = record.split('\n');

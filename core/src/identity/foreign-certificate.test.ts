@@ -36,6 +36,7 @@ function parsedOrNothing(der: Uint8Array): Certificate | undefined {
   }
 }
 
+// SECURITY.md: DEV-03
 test('no bit of a foreign chain can change without a refusal', () => {
   for (const which of ['leaf', 'intermediate'] as const) {
     const original = which === 'leaf' ? leaf : intermediate;

@@ -395,6 +395,7 @@ function hitsMappingOfInhibitedAny(links: readonly Link[]): boolean {
   );
 }
 
+// SECURITY.md: DEV-03
 test('for chains and questions at random OpenSSL gives the same answer', { skip }, () => {
   fc.assert(
     fc.property(fc.array(link, { minLength: 1, maxLength: 4 }), asked, (links, rules) => {

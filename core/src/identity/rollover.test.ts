@@ -37,6 +37,7 @@ test('a reader follows every step from the root it knows, also several at once',
   assert.deepEqual(followRollovers(known, [offeredFirst, offeredSecond], now), { kind: 'unchanged', roots: known });
 });
 
+// SECURITY.md: HUB-20
 test('a new root that the issuing CA introduced instead of the root is refused', async () => {
   const issuing = await testIssuing(first, period);
   const links = await testLinks(first, second, { oldSigner: issuing.signer });
@@ -61,6 +62,7 @@ test('links of another roll-over are refused', () => {
   assert.match(refusal([first.certificate], [offeredFirst, swapped]), /NewWithOld is about another key/);
 });
 
+// SECURITY.md: HUB-20
 test('a list that was rolled back, reordered, or leaves a known root out is refused', () => {
   const known = [first.certificate, second.certificate];
   assert.match(refusal(known, [offeredFirst]), /rolled back/);
@@ -70,6 +72,7 @@ test('a list that was rolled back, reordered, or leaves a known root out is refu
   assert.match(refusal([first.certificate], [offeredFirst, offeredThird, offeredSecond]), /step 1/);
 });
 
+// SECURITY.md: HUB-20
 test('a root whose successor is known introduces nobody else', async () => {
   const rival = await testRoot(later);
   const forged = { certificate: rival.certificate, links: await testLinks(first, rival) };

@@ -82,6 +82,7 @@ test('a certificate of the profile names its workload, and no device', async () 
   assert.throws(() => deviceIdOf(certificate), invalid);
 });
 
+// SECURITY.md: HUB-02
 test('a certificate of a device names no workload, and one with a SPIFFE ID beside its own no device', async () => {
   const device = parseCertificate(await issueCertificate(deviceProfile(input, root, 'press-7'), signer));
   assert.equal(claimsSpiffeId(device), false);

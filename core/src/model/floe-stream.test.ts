@@ -55,6 +55,7 @@ test('every cut of a file is refused, and gives no byte that is not the beginnin
   }
 });
 
+// SECURITY.md: DEV-22
 test('every changed bit of a file is refused, by all the ways to open it', async () => {
   const sealed = await seal(randomBytes(40), 48);
   for (let bit = 0; bit < sealed.length * 8; bit += 1) {

@@ -30,6 +30,7 @@ test('a line over the limit is refused as soon as it is, whether or not it ends'
   assert.throws(() => reader.read(utf8('56789')), tooLong);
 });
 
+// SECURITY.md: DEV-39
 test('an endless line is never held: what is kept stays below the limit', () => {
   const reader = new LineReader(1_024);
   const chunk = new Uint8Array(64 * 1_024).fill(0x78);

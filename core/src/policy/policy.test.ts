@@ -121,6 +121,7 @@ test('what would change a refusal does change it', () => {
   assert.equal(policy.decide(keyAsk({ attestation: { ageSeconds: 59 }, health: { score: 49 } })).kind, 'permitted');
 });
 
+// SECURITY.md: HUB-54
 test('a remembered answer is given to exactly those who agree in everything the statements look at', () => {
   const policy = load(
     forbidConnect(
@@ -269,6 +270,7 @@ test('a policy without a permit of keys, with a wrong attribute or with broken s
   ]);
 });
 
+// SECURITY.md: HUB-53
 test('a text that would overrun the engine is refused before the engine sees it, and the engine goes on', () => {
   const bombs = {
     brackets: `${'('.repeat(5_000)}true${')'.repeat(5_000)}`,

@@ -47,6 +47,7 @@ function mutate(bytes: Uint8Array, { at, value, kind }: { at: number; value: num
   return Uint8Array.from(list);
 }
 
+// SECURITY.md: HUB-60
 test('a mutated structure is refused with an error of ours, or read without loss', () => {
   assert.ok(seeds.length > 0);
   const mutated = fc.tuple(fc.constantFrom(...seeds), fc.array(mutation, { minLength: 1, maxLength: 4 }));

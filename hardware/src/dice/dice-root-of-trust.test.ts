@@ -99,6 +99,7 @@ test('a firmware update changes the alias key and leaves the DeviceID as it is',
   assert.notEqual(spki(before, 0), spki(after, 0));
 });
 
+// SECURITY.md: DEV-20
 test('a key sealed to one firmware does not open under another, nor for another lease', async (context) => {
   const chip = new DiceSimulator(vendor, randomBytes(32));
   const device = await rootOfTrust(context, await chip.boot(firmware()));

@@ -73,6 +73,7 @@ async function wrap(device: TpmRootOfTrust, secret: Uint8Array) {
   };
 }
 
+// SECURITY.md: DEV-29
 test('neither an opened key nor an activated credential crosses the bus in the clear', { skip }, async () => {
   using bus = await relay('listening.sock');
   await using device = await TpmRootOfTrust.open(bus.address);
@@ -88,6 +89,7 @@ test('neither an opened key nor an activated credential crosses the bus in the c
   assert.ok(bus.saw(credentialBlob));
 });
 
+// SECURITY.md: DEV-28
 test('who listens while a leased key is opened gets neither the key nor what opens it', { skip }, async () => {
   using bus = await relay('leased.sock');
   await using device = await TpmRootOfTrust.open(bus.address);
@@ -103,6 +105,7 @@ test('who listens while a leased key is opened gets neither the key nor what ope
   await assert.rejects(device.openKey(overheard), { name: 'HardwareError', code: 'tpm-policy-refused' });
 });
 
+// SECURITY.md: DEV-23
 test('an answer altered on the bus is refused', { skip }, async () => {
   let altering = false;
   const lastOfParameter = 14 + 2 + 31;

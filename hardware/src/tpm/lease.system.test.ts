@@ -61,6 +61,7 @@ test('within its lease a key opens, again and again', { skip }, async () => {
   await opens(leased);
 });
 
+// SECURITY.md: DEV-27
 test(
   'once the clock of the TPM has passed the end, the key stays closed, and the next lease opens',
   { skip },
@@ -126,6 +127,7 @@ test('removing the counter, and making it again, opens nothing', { skip }, async
   await refused(leased, { ...leaseOver, message: /counted up/ });
 });
 
+// SECURITY.md: DEV-27
 test('a TPM that was cleared and reset until all its counts are as they were opens nothing', { skip }, async () => {
   await simulator.powerCycle();
   const leased = await withDevice((device) => leaseKey(device, hour));

@@ -11,6 +11,7 @@ test('a burst passes, what is beyond it does not, and time earns requests back',
   assert.equal(budgets.spend('device:a', 1_900), false);
 });
 
+// SECURITY.md: HUB-46
 test('one key that used up its budget takes nothing from another', () => {
   const budgets = new Budgets({ perSecond: 1, burstSeconds: 1 });
   assert.equal(budgets.spend('device:a', 0), true);

@@ -37,6 +37,7 @@ async function openAttempts(alertAt: number) {
 
 const attempt = { listener: 'device', address: '192.0.2.7', claimed: 'press-7', code: 'renewal-refused' };
 
+// SECURITY.md: HUB-45
 test('every refused attempt is counted, and too many of one network are one alert with address and claimed name', async () => {
   await using opened = await openAttempts(5);
   for (let time = 0; time < 4; time += 1) opened.attempts.note(attempt);

@@ -15,6 +15,7 @@ before(async () => {
 });
 after(() => rm(scratch, { recursive: true, force: true }));
 
+// SECURITY.md: HUB-32
 test('a crash between any two file operations leaves a log that opens, loses nothing and keeps every promise', async () => {
   let crashes = 0;
   for (let survived = false, at = 0; !survived; at += 1) {

@@ -63,6 +63,7 @@ async function made(t: TestContext, unlock?: Uint8Array) {
   return { ...parts, folder, keeper, credential, warned, time };
 }
 
+// SECURITY.md: HUB-25
 test('a hub that runs for years always has a server certificate, and listeners take each while they run', async (t) => {
   const { keeper, credential, authorities, time } = await made(t);
   const contexts: SecureContextOptions[] = [];
@@ -92,6 +93,7 @@ test('nothing that is issued outlives the issuing CA, and a hub still starts whe
   assert.ok(late.current.certificate.notAfterSeconds > end);
 });
 
+// SECURITY.md: HUB-25
 test('an alarm is raised once for each threshold, graver as the end comes nearer, and over when the certificate is replaced', async (t) => {
   const { authorities, keeper, time, database, warned } = await made(t);
   const endMs = authorities.active.certificate.notAfterSeconds * 1_000;

@@ -128,6 +128,7 @@ async function refusal(changes: Partial<EnrolmentProof>): Promise<string> {
   return `${error.reasons[0]?.code}: ${error.message}`;
 }
 
+// SECURITY.md: HUB-17
 test('a group that cannot take the device refuses by name, and no other stands in for it', async () => {
   const vendor = { endorsementAuthorities: [authority('vendor')] };
   assert.match(
@@ -146,6 +147,7 @@ test('a group whose certificate the path ends at must be open and there, whoever
   assert.match(await refusal({ ...listed, anchorGroups: ['deleted'] }), /group-changed/);
 });
 
+// SECURITY.md: HUB-15
 test('an id that is listed for one device is refused to every other, and that device every other id', async () => {
   assert.match(await refusal({ rootSha256: sha256Hex('root-2') }), /root-of-trust-reserved.*press-2/);
   assert.match(await refusal({ deviceId: 'press-2' }), /device-id-reserved/);

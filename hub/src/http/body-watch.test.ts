@@ -37,12 +37,14 @@ function watched(config: object) {
   return { bytes, after, answered: () => answer.emit('finish'), closed: () => events.emit('close') };
 }
 
+// SECURITY.md: HUB-43
 test('a body that is read whole has half a minute, however it trickles in', () => {
   const { after } = watched({});
   for (let second = 1; second <= 30; second += 1) assert.equal(after(1_000, 100_000), false);
   assert.equal(after(1_000, 100_000), true);
 });
 
+// SECURITY.md: HUB-43
 test('a streamed body goes on for hours while bytes come, and is cut when next to none do', () => {
   const { after } = watched({ streamed: true });
   for (let minute = 0; minute < 600; minute += 1) assert.equal(after(9_000, 1_000), false);
@@ -58,6 +60,7 @@ test('a streamed body that the hub itself is slow to take is not cut', () => {
   assert.equal(after(60_000), true);
 });
 
+// SECURITY.md: HUB-43
 test('a streamed body that goes on for half a minute after its answer is cut, however fast it comes', () => {
   const { after, answered } = watched({ streamed: true });
   for (let minute = 0; minute < 10; minute += 1) assert.equal(after(9_000, 1_000_000), false);

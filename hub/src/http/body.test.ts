@@ -9,6 +9,7 @@ function send(client: TestingClient, path: string, body: string): void {
   client.socket.write(body);
 }
 
+// SECURITY.md: HUB-39
 test(
   'a body beyond its limit is refused before its first byte is sent, and the connection goes on',
   { timeout },
@@ -42,6 +43,7 @@ test('a chunked body is counted while it is read, and refused when it is beyond 
   assert.deepEqual(await client.answers(1), ['413 payload-too-large']);
 });
 
+// SECURITY.md: HUB-39
 test('JSON that nests too deep or has too many values is refused while it arrives', { timeout }, async () => {
   await using listener = await openTestingListener((app) => app.post('/json', { bodyLimit: 50_000 }, () => 'taken'));
   const texts = [['[', 33] as const, ['[],', 2_000] as const, ['{"a":', 33] as const];
@@ -61,6 +63,7 @@ test('a key that reaches the prototype is refused', { timeout }, async () => {
   assert.deepEqual(await client.answers(1), ['400 request-invalid']);
 });
 
+// SECURITY.md: HUB-39
 test('bodies that one payer sends at once are counted before they are read', { timeout }, async () => {
   await using listener = await openTestingListener((app) => app.post('/json', { bodyLimit: 500 }, () => 'taken'), {
     bodies: 2,

@@ -26,6 +26,7 @@ function queued(own: Partial<typeof limits> = {}, admits?: (address: string) => 
   return { begun, arrive };
 }
 
+// SECURITY.md: HUB-49
 test('so many handshakes begin in one turn of the event loop, the longest waiting first', async () => {
   const { begun, arrive } = queued();
   const sockets = arrive(5);
@@ -48,6 +49,7 @@ test('when nobody waits a connection begins at once, turn after turn', async () 
   }
 });
 
+// SECURITY.md: HUB-49
 test('who waited longer than devices do is let go, and no handshake is begun for it', async () => {
   const { begun, arrive } = queued({ waitMsMost: -1 });
   const sockets = arrive(4);
@@ -77,6 +79,7 @@ test('one that hangs up or fails while it waits leaves the queue', async () => {
   assert.deepEqual(begun, [first, second, fourth]);
 });
 
+// SECURITY.md: HUB-41
 test('one network that sends many takes no turn of another', async () => {
   const { begun, arrive } = queued({ begunEachTurnByNetwork: 1, waitingMost: 100 });
   const many = arrive(50, '192.0.2.1');

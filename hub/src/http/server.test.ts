@@ -15,6 +15,7 @@ test('a connection between two requests has no time limit, one within a head or 
   }
 });
 
+// SECURITY.md: HUB-39
 test('a route that takes a body and says no limit does not start', async () => {
   const app = createServer({}, 'silent', 'device');
   try {

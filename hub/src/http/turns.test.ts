@@ -22,6 +22,7 @@ test('a key has so many turns at once, and what waits goes on in its order', asy
   assert.deepEqual(done, [1, 2, 3, 4]);
 });
 
+// SECURITY.md: HUB-41
 test('a key that has used up its turns takes none of another', async () => {
   const turns = new Turns(1);
   await turns.take('a');

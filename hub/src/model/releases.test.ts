@@ -74,6 +74,7 @@ async function published(version: string): Promise<{ readonly name: string; read
   return id;
 }
 
+// SECURITY.md: HUB-13
 test('an upload that began before the release was published does not replace its file', async () => {
   const id = await begin('1.0.0');
   await addReleaseFile(database, blobs, { ...id, path, source: bytes('first') });
@@ -99,6 +100,7 @@ test('an upload for a release that was begun anew does not become its file', asy
   assert.deepEqual((await getRelease(database, id.name, id.version)).files, []);
 });
 
+// SECURITY.md: HUB-13
 test('publish does not bring a withdrawn release back, and its files stay as they were', async () => {
   const id = await published('1.0.0');
   const slow = new PassThrough();

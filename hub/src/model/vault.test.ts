@@ -13,6 +13,7 @@ test('a wrapped model key opens under its platform key, name and version', () =>
   assert.deepEqual(Buffer.from(unwrapModelKey(platformKey, wrapped, 'inspect', '1.0.0')), modelKey);
 });
 
+// SECURITY.md: HUB-29
 test('a wrapped model key opens for no other release and under no other platform key', () => {
   const failed = { code: 'store-failed' };
   assert.throws(() => unwrapModelKey(platformKey, wrapped, 'inspect', '1.0.1'), failed);
@@ -20,6 +21,7 @@ test('a wrapped model key opens for no other release and under no other platform
   assert.throws(() => unwrapModelKey(newPlatformKey(), wrapped, 'inspect', '1.0.0'), failed);
 });
 
+// SECURITY.md: HUB-37
 test('a wrapped model key with any byte changed or cut short is refused', () => {
   for (let at = 0; at < wrapped.length; at += 1) {
     const changed = Uint8Array.from(wrapped);

@@ -28,6 +28,7 @@ async function pair(t: TestContext): Promise<{ readonly client: TLSSocket; reado
   return { client, accepted };
 }
 
+// SECURITY.md: HUB-46
 test('a silent connection on which no device proved itself is closed', async (t) => {
   const { client, accepted } = await pair(t);
   const connections = new Connections(100, 20);

@@ -123,6 +123,7 @@ function tick(): EventEmitter {
   return emitter;
 }
 
+// SECURITY.md: DEV-09
 test('a newcomer on one node is weighed against a connection of another, whose node is told and finds the two', async () => {
   const [one, two] = [await node(), await node()];
   await newDevice('far');

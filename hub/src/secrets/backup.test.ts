@@ -114,6 +114,7 @@ test('a backup that names a program is restored on express agreement only', asyn
   assert.deepEqual(shown, [['/bin/good']]);
 });
 
+// SECURITY.md: HUB-56
 test('a backup that is written over between the look at it and its restoring is refused', async (t) => {
   const { file, other, target } = await twoBackups(t);
   const evil = await readFile(other);

@@ -18,6 +18,7 @@ async function openStore() {
   };
 }
 
+// SECURITY.md: HUB-44
 test('a long read leaves the event loop free', async () => {
   await using store = await openStore();
   const long = sql<{

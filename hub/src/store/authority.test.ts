@@ -33,6 +33,7 @@ async function applyPolicy(version: number): Promise<void> {
   );
 }
 
+// SECURITY.md: HUB-12
 test('a write outside of every request is refused, unless the hub says that it is its own', async () => {
   await assert.rejects(database.write(insert), { code: 'authority-missing' });
   assert.equal(await count(), 0);
@@ -48,6 +49,7 @@ test('a write of a request whose door has established no authority is refused', 
   assert.equal(await count(), 0);
 });
 
+// SECURITY.md: HUB-12
 test('an authority that ends after the door and before the transaction writes nothing', async () => {
   let ended = false;
   const write = runActing(new Acting(), () => {

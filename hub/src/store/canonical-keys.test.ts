@@ -77,6 +77,7 @@ test('a device whose key was stored compressed gets the digest of its canonical 
   assert.ok(blocked.some(({ root_sha256: root }) => root === sha256(canonical)));
 });
 
+// SECURITY.md: DEV-02
 test('two devices with one key stay, and one alert names both', async () => {
   const { canonical, compressed } = twoForms();
   await using database = await openedWith('two.sqlite', (store) => {

@@ -66,6 +66,7 @@ async function broughtUp(t: { readonly name: string }, tokens: readonly Old[]) {
 const admin = { id: 'a', name: 'admin', person: 'admin', by: 'hub', made: 10, ends: 300 } as const;
 const byAdmin = 'person:admin/admin';
 
+// SECURITY.md: HUB-08
 test('a token is the child of the one that made it, at any depth, and ends no later', async (t) => {
   const { tokens } = await broughtUp(t, [
     admin,

@@ -118,6 +118,7 @@ function inStore(world: HubWorld, statement: string): void {
   store.close();
 }
 
+// SECURITY.md: HUB-12
 test('every changing route of the device listener is fired, and acts for a device in good standing', async () => {
   await using opened = await openWorld();
   const { world, fleet } = opened;

@@ -126,6 +126,7 @@ const ends: readonly End[] = [
   { name: 'the token ended', end: async (world) => world.clock.advanceSeconds(86_401), status: 401 },
 ];
 
+// SECURITY.md: HUB-12
 test('every changing route of the operator listener is fired, and acts for a token that counts', async () => {
   await using opened = await openWorld();
   const { world, mallory } = opened;

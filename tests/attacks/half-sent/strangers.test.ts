@@ -264,6 +264,7 @@ function onceAppraised(t: TestContext, act: () => Promise<void>) {
 }
 
 for (const { what, begin } of cases) {
+  // SECURITY.md: HUB-12
   test(`nothing is done for ${what} before the last byte`, async () => {
     await using opened = await openWorld();
     const { half, end } = await begin(opened);
@@ -278,6 +279,7 @@ for (const { what, begin } of cases) {
   });
 
   if (/^an enrolment|^a recovery/.test(what)) {
+    // SECURITY.md: HUB-12
     test(`nothing is done for ${what} while its evidence was appraised`, async (t) => {
       await using opened = await openWorld();
       const { half, end } = await begin(opened);

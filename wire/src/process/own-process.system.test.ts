@@ -29,6 +29,7 @@ function inside(code: string, options: { nodeOptions?: readonly string[]; enviro
   return run(process.execPath, args, { env: { PATH: process.env['PATH'], ...options.environment } });
 }
 
+// SECURITY.md: DEV-44
 test('SIGUSR1 opens no debugger in a hardened process, started with or without --disable-sigusr1', async () => {
   const code = `
     import { url } from 'node:inspector';
@@ -45,6 +46,7 @@ test('SIGUSR1 opens no debugger in a hardened process, started with or without -
     assert.equal((await inside(code, { nodeOptions })).stdout, 'undefined');
 });
 
+// SECURITY.md: DEV-44
 test('a process with an open debugger refuses to run', async () => {
   await assert.rejects(inside(`process.stdout.write('ran')`, { nodeOptions: ['--inspect=127.0.0.1:0'] }), {
     code: 2,
@@ -53,6 +55,7 @@ test('a process with an open debugger refuses to run', async () => {
   });
 });
 
+// SECURITY.md: DEV-44
 test('every program of the house is hardened before it loads anything else', async () => {
   const packages = ['agent', 'hub', 'cli', 'sim'];
   for (const name of packages) {
@@ -65,6 +68,7 @@ test('every program of the house is hardened before it loads anything else', asy
   for (const line of unit.match(/^Exec.*bin\/node .*$/gm) ?? []) assert.match(line, /node --disable-sigusr1 /);
 });
 
+// SECURITY.md: DEV-46
 test('a hardened process writes no core file', async (t) => {
   if (spawnSync('prlimit', ['--version']).error !== undefined) return t.skip('prlimit is not installed');
   const { stdout } = await inside(`
@@ -73,6 +77,7 @@ test('a hardened process writes no core file', async (t) => {
   assert.match(stdout, /^Max core file size\s+1\s+1\s/m);
 });
 
+// SECURITY.md: DEV-45
 test('compiled code of another user in the shared temporary folder is never run', needsRoot, async () => {
   // The attack: the folder that Node takes without being asked to, made by another user before.
   const shared = join(folder, 'shared');
@@ -85,6 +90,7 @@ test('compiled code of another user in the shared temporary folder is never run'
   assert.notDeepEqual(await readdir(join(folder, 'cache/edgekeep/compile-cache')), []);
 });
 
+// SECURITY.md: DEV-45
 test('a cache folder that another user owns, made or could write is not used', needsRoot, async () => {
   const mine = join(folder, 'mine');
   const made = ownCacheFolder(mine);
@@ -134,6 +140,7 @@ test('a process that is given the cache folder of another user refuses to run', 
   });
 });
 
+// SECURITY.md: DEV-45
 test('a path is trusted only when every folder above it is', needsRoot, async () => {
   const file = join(folder, 'trusted', 'file');
   await mkdir(dirname(file));

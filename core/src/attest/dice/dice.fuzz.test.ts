@@ -32,6 +32,7 @@ function changed(bytes: Uint8Array, changes: readonly { readonly at: number; rea
   return copy;
 }
 
+// SECURITY.md: DEV-19
 test('random bytes, and changed TcbInfos, are parsed or refused by name', () => {
   const seeds = tcbInfoVectors().map(({ der }) => parseHex(der, 'vector'));
   const bytes = fc.oneof(

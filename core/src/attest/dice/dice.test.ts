@@ -403,6 +403,7 @@ describe('chains that are no proof', () => {
     });
   }
 
+  // SECURITY.md: DEV-15
   test("another device's whole chain is refused, though everything in it is genuine", async () => {
     const other = await testDice(
       vendor,
