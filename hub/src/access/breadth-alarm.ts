@@ -1,10 +1,11 @@
-// An alert while the policy in force gives every model's key to every attested device with a TPM: right for some, and to be known by all.
+// Raises an alert while the policy in force gives the key of every model to every attested device with a TPM. That is right for some
+// fleets, and every operator must know it.
 import { keysForEveryDevice } from '@edgekeep/core/policy/breadth';
 import { raiseAlert, settleAlert } from '../respond/alerts.ts';
 import type { Database } from '../store/database.ts';
 import type { CurrentPolicy } from './policy-store.ts';
 
-/** Raises or settles it for the policy that is in force now. */
+/** Raises or settles the alert for the policy that is in force now. */
 export async function weighBreadth(
   database: Database,
   { version, policy }: Pick<CurrentPolicy, 'version' | 'policy'>,

@@ -1,9 +1,9 @@
-// Token buckets by key: each device, or each address, may spend this much a second on average, and bursts of some seconds' worth.
+// Token buckets by key: each device, or each address, may spend a fixed amount per second on average, and bursts worth several seconds.
 
 export interface Rate {
   readonly perSecond: number;
   readonly burstSeconds: number;
-  /** What a bucket holds at least when it is full: one request of the largest kind. */
+  /** The minimum size of a full bucket: one request of the largest kind. */
   readonly burstLeast?: number;
 }
 
@@ -12,7 +12,7 @@ interface Bucket {
   atMs: number;
 }
 
-// A bucket is some 100 bytes; with more keys than this the oldest start over, which errs on the side of serving.
+// A bucket takes about 100 bytes. Above this number of keys the oldest start over, which errs on the side of serving.
 const bucketsMost = 200_000;
 
 export class Budgets {
@@ -23,7 +23,7 @@ export class Budgets {
     this.#rate = rate;
   }
 
-  /** Takes `cost` from the key's budget; false, and nothing is taken, when there is less. */
+  /** Takes `cost` from the key's budget. Returns false and takes nothing when less is left. */
   spend(key: string, nowMs: number, cost = 1): boolean {
     const { perSecond, burstSeconds, burstLeast = 1 } = this.#rate;
     const most = Math.max(burstLeast, perSecond * burstSeconds);

@@ -1,4 +1,4 @@
-// From facts to a question (spec/access.md, "Context"): where a connection comes from, what time it is at the site, how healthy the device is.
+// From facts to a question (spec/access.md, "Context"): where a connection comes from, the local time at the site, the device's health.
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import { metresBetween } from '@edgekeep/core/policy/distance';
 import { wallTime } from '@edgekeep/core/policy/local-time';
@@ -27,7 +27,7 @@ export interface Moment {
   readonly country: string | undefined;
   readonly presence: DeviceContext['presence'];
   readonly traffic: TrafficNow;
-  /** Made from the evidence of this very request; undefined to take the newest that is stored. */
+  /** Made from the evidence in this request; undefined to take the newest result that is stored. */
   readonly appraisal: Appraisal | undefined;
   readonly nowMs: number;
 }
@@ -76,7 +76,7 @@ export interface OperatorMoment {
   readonly nowMs: number;
 }
 
-/** A caller's token; a token of a person is in that person. */
+/** The principal for a caller's token. The token of a person has that person as its parent. */
 export function operatorQuestion(
   caller: Pick<Caller, 'person' | 'roles' | 'scopes' | 'actor'>,
   moment: OperatorMoment,
@@ -104,13 +104,13 @@ function networkOf(
   { address, country }: Pick<Moment, 'address' | 'country'>,
   site: SiteView | undefined,
 ): DeviceContext['network'] {
-  // Without its zone: which interface a link-local address belongs to says nothing to a policy.
+  // Without its zone: a policy cannot use the name of the interface of a link-local address.
   const ip = canonicalAddress(address);
   const parsed = ip === undefined ? undefined : parseAddress(ip);
   const networks = site?.networks.map(parseNetwork) ?? [];
   const atSite =
     parsed !== undefined && networks.some((network) => network !== undefined && networkContains(network, parsed));
-  // An address that cannot be read is from nowhere that a policy could trust.
+  // An address that cannot be read matches no network that a policy could trust.
   return { ip: ip ?? '0.0.0.0', atSite, ...(country === undefined ? {} : { country }) };
 }
 
@@ -140,7 +140,7 @@ function freshAttestation({ status, tier, vector }: Appraisal): DeviceContext['a
   return { status, tier, ...claimsOf(vector), ageSeconds: 0 };
 }
 
-// Stored by this hub; a shape that does not fit counts as nothing attested.
+// Stored by this hub. A shape that does not fit counts as not attested.
 const storedAppraisal = z.object({ status: z.string(), vector: z.record(z.string(), z.int()).default({}) });
 
 function storedAttestation({ row }: DeviceFacts, nowMs: number): DeviceContext['attestation'] {

@@ -1,4 +1,4 @@
-// Which country an address belongs to, by the operator's own table (spec/access.md, "Network"): no foreign database is asked, and none is shipped.
+// The country of an address, by the operator's own table (spec/access.md, "Network"): the hub asks no external database and ships none.
 import {
   type Address,
   canonicalAddress,
@@ -21,7 +21,7 @@ interface Entry {
 
 export class CountryTable {
   readonly #database: Database | undefined;
-  /** By family and prefix length, longest first; in each by the network's bits. */
+  /** By family and prefix length, longest first; within each by the network's bits. */
   #byLength: readonly (readonly [Pick<Network, 'family' | 'prefixLength'>, ReadonlyMap<bigint, Entry>])[] = [];
 
   private constructor(database: Database | undefined) {
@@ -34,14 +34,14 @@ export class CountryTable {
     return table;
   }
 
-  /** A table of its own, which is kept nowhere. */
+  /** A separate table that is not stored. */
   static of(rows: readonly CountryNetworkRow[]): CountryTable {
     const table = new CountryTable(undefined);
     table.#take(rows);
     return table;
   }
 
-  /** The country of the longest network that contains the address; undefined for none. */
+  /** The country of the longest network that contains the address; undefined when no network does. */
   countryOf(address: string): string | undefined {
     const parsed = parseAddress(canonicalAddress(address) ?? '');
     if (parsed === undefined) return undefined;
@@ -57,7 +57,7 @@ export class CountryTable {
     return this.#store.read.selectFrom('country_network').selectAll().orderBy('network').execute();
   }
 
-  /** Replaces the whole table; a network that comes twice is kept once. Returns how many there are. */
+  /** Replaces the whole table. A network that is listed twice is kept once. Returns the number of networks. */
   async replace(
     rows: readonly CountryNetworkRow[],
     { actor, nowMs }: { readonly actor: string; readonly nowMs: number },
@@ -71,7 +71,7 @@ export class CountryTable {
       });
       const data = { networks: unique.length, sha256: sha256Hex(JSON.stringify(unique)) };
       await appendEntry(trx, { at: nowMs, kind: 'country-networks-changed', actor, subject: 'access', data });
-      // What makes the other nodes look.
+      // This makes the other nodes reload the table.
       await announceCuts(trx, []);
     });
     await this.reload();

@@ -1,5 +1,6 @@
-// What a key, or a certificate of a workload, is decided by, as one text: read before the decision and again in the transaction that records it. A device whose facts changed
-// meanwhile (it left a group, lost a tag, moved to another site) is asked about anew.
+// The facts behind a decision about a key, or about a workload's certificate, as one text. It is read before the decision and again in the
+// transaction that records it. If the facts of the device changed in between (it left a group, lost a tag, moved to another site), the
+// policy is asked again.
 import type { Policy } from '@edgekeep/core/policy/policy';
 import { looksAt } from '@edgekeep/core/policy/reads';
 import type { DeviceAction } from '@edgekeep/core/policy/schema';
@@ -12,7 +13,7 @@ import { factsOf } from './facts.ts';
 export interface DecidedByAsk {
   readonly action: DeviceAction;
   readonly deviceId: string;
-  /** The model that is asked for. */
+  /** The model that the device asks for. */
   readonly model?: string | undefined;
   readonly country: string | undefined;
   readonly nowMs: number;
@@ -20,11 +21,11 @@ export interface DecidedByAsk {
 
 export interface DecidedBy {
   readonly device: DeviceRecord;
-  /** Equal while nothing has changed that the policy looks at. */
+  /** Stays equal as long as nothing changes that the policy reads. */
   readonly facts: string;
 }
 
-/** Only what the policy looks at is read: each of these is one read by an index, and a policy that looks at none of them costs the device's row. */
+/** Reads only what the policy uses: each fact is one read by an index. A policy that uses none of them costs only the device's row. */
 export async function decidedBy(db: Kysely<Tables>, policy: Policy, ask: DecidedByAsk): Promise<DecidedBy> {
   const { action, deviceId, model, country, nowMs } = ask;
   const wanted = policy.reads(action);

@@ -1,16 +1,16 @@
-// Decisions that were made, the newest so many (setting `access.decisionsKept`): what a draft is tried on before it goes live. Written behind the
-// requests, so that they cost those nothing; the audit log has what must not get lost.
+// The newest decisions (setting `access.decisionsKept`): a draft is tried on them before it is applied. They are written after the
+// requests, so that requests do not wait for them. Nothing here may be needed as proof: that is in the audit log.
 import { encodeCanonicalJson } from '@edgekeep/core/json';
 import type { Decision } from '@edgekeep/core/policy/policy';
 import type { Question } from '@edgekeep/core/policy/question';
 import type { AccessDecisionRow } from '../store/access-tables.ts';
 import type { Database } from '../store/database.ts';
 
-// Beyond this decisions are made faster than they can be written; those that come then are not recorded.
+// Beyond this number, decisions arrive faster than they can be written; further ones are not recorded.
 const waitingMost = 2_000;
 const writtenAfterMs = 250;
 const rowsAtOnce = 50;
-// Old rows are cleared when there are this many too many.
+// Old rows are cleared once there are this many above the limit.
 const slack = 256;
 
 type Waiting = Omit<AccessDecisionRow, 'number'>;
@@ -43,7 +43,7 @@ export class DecisionLog {
     this.#timer ??= setTimeout(() => void this.flush(), writtenAfterMs).unref();
   }
 
-  /** Resolves when everything noted before is in the store, or could not be written. */
+  /** Resolves when every decision noted before is in the store, or could not be written. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -51,7 +51,7 @@ export class DecisionLog {
     this.#waiting = [];
     if (rows.length > 0) {
       const before = this.#writing;
-      // A store that takes no more refuses the requests themselves; what was to be recorded is no loss.
+      // A store that takes no writes refuses the requests themselves; the lost records do not matter.
       this.#writing = before.then(() => this.#write(rows)).catch(() => undefined);
     }
     await this.#writing;
@@ -81,7 +81,7 @@ export class DecisionLog {
     });
   }
 
-  /** The newest `count`, newest first, in parts. */
+  /** The newest `count` decisions, newest first, in batches. */
   async *newest(count: number): AsyncGenerator<readonly AccessDecisionRow[]> {
     await this.flush();
     let before = Number.MAX_SAFE_INTEGER;
@@ -100,7 +100,7 @@ export class DecisionLog {
     }
   }
 
-  /** The newest question of each of these principals, where one is recorded. */
+  /** The newest recorded question of each of these principals. */
   async newestOf(principals: readonly string[]): Promise<ReadonlyMap<string, string>> {
     if (principals.length === 0) return new Map();
     const rows = await this.#database.read

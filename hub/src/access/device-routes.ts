@@ -67,9 +67,9 @@ export function accessDeviceRoutes(
       const ask = { ...request.body, ...who, nonce, proofMs, nowMs };
       try {
         const { lease, wrappedKey, recorded } = await releaseKey(parts, ask);
-        // The receipt needs the entry under a signed checkpoint; until then the key does not leave the hub.
+        // The receipt needs the entry under a signed checkpoint. Until then the key does not leave the hub.
         const receipt = await receipts.forRelease(recorded);
-        // The device may have been cut off, or the model withdrawn, while the log was written.
+        // While the log was written, the device may have been cut off or the model withdrawn.
         await assertLeaseRuns(database, lease);
         if (!connection.bound) throw new HubError('device-quarantined', 'this device was cut off');
         parts.countRelease('released');

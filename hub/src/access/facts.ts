@@ -1,4 +1,4 @@
-// What the hub knows of devices that ask, gathered for many at once; only what somebody looks at is fetched.
+// Facts that the hub knows about the devices that ask, read for many devices at once. Reads only the facts that the policy uses.
 import { looksAt, type Reads } from '@edgekeep/core/policy/reads';
 import type { DevicePrincipal } from '@edgekeep/core/policy/question';
 import type { AlertSeverity } from '@edgekeep/wire/alert-api';
@@ -10,13 +10,13 @@ import { tagsOf } from '../registry/tags.ts';
 import { sitesNamed } from '../site/sites.ts';
 import type { DeviceRecord, Tables } from '../store/schema.ts';
 
-/** Paths that are looked at, or all that there are. */
+/** The paths that are used; left out: all paths. */
 export type Wanted = Reads | 'all';
 
 export interface Claim {
   readonly latitude: number;
   readonly longitude: number;
-  /** When the device said so, Unix milliseconds. */
+  /** When the device reported it, Unix milliseconds. */
   readonly saidAt: number;
 }
 
@@ -29,8 +29,8 @@ export interface DeviceFacts {
 }
 
 /**
- * The facts of these devices, by id; at most as many rows as one statement can hold ids. Groups with named members are all there; of groups by
- * filter those in `filterGroups`, since each of them is a query.
+ * The facts of these devices, by id. The number of devices is limited to the ids that one statement can hold. Includes all groups with
+ * named members; of the groups by filter only those in `filterGroups`, because each of them is a query.
  */
 export async function factsOf(
   db: Kysely<Tables>,
@@ -74,7 +74,7 @@ export async function factsOf(
   );
 }
 
-// Groups with named members by their rows, groups by filter by asking it, as of now.
+// Groups with named members come from their rows, groups by filter from a query at this moment.
 async function groupsOfMany(
   db: Kysely<Tables>,
   ids: readonly string[],
@@ -98,7 +98,7 @@ async function groupsOfMany(
   return groups;
 }
 
-// `location.latitude` and `location.longitude` of what the device says of itself. What is no place on earth is no claim.
+// `location.latitude` and `location.longitude` as the device reports them. Values that are no place on earth are ignored.
 async function claimsOf(db: Kysely<Tables>, ids: readonly string[]): Promise<ReadonlyMap<string, Claim>> {
   const rows = await db
     .selectFrom('device_attribute')

@@ -1,5 +1,5 @@
-// Where the policy is asked (spec/access.md, "Where it is asked"): connections, attestations, keys, files, reports, commands, and orders of operators.
-// What the policy does not look at is not fetched, so a policy that permits something to everybody costs nothing there.
+// Where the policy is asked (spec/access.md, "Where it is asked"): connections, attestations, keys, files, reports, commands, and requests
+// of operators. Facts that the policy does not use are not read, so a policy that permits an action to everybody adds no cost to it.
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Decision, Policy } from '@edgekeep/core/policy/policy';
 import type { Question, Resource } from '@edgekeep/core/policy/question';
@@ -37,14 +37,14 @@ export interface GateParts {
 export interface DeviceAsk {
   readonly action: DeviceAction;
   readonly deviceId: string;
-  /** As read for this request; read here when left out. */
+  /** As read for this request; left out: read here. */
   readonly device?: DeviceRecord;
   readonly resource?: Resource;
   readonly connection: DeviceConnection;
   /** Of the evidence in this request. */
   readonly appraisal?: Appraisal;
   readonly workload?: { readonly id: string; readonly name: string };
-  /** Something lasting comes of it: what the policy looks at is read again in the transaction that records that. */
+  /** The answer has a lasting effect: the facts that the policy uses are read again in the transaction that records it. */
   readonly lasting?: true;
   readonly nowMs: number;
 }
@@ -57,13 +57,13 @@ export interface Judgement {
 // An audit entry has at most 8 KiB.
 const loggedReasonsMost = 4;
 const loggedMessageMost = 600;
-// Whoever is refused again and again for one reason is logged once in this time.
+// A principal that is refused repeatedly for one reason is logged once in this time.
 const loggedAgainMs = 600_000;
-// Connections whose devices one statement can name.
+// The number of connections whose devices one statement can name.
 const recheckedAtOnce = 250;
 const refusalsRememberedMost = 20_000;
 
-/** Once for each connection, for whom it is about and under which policy: what is asked over and over is recorded when it changes. */
+/** Once for each connection, resource and policy: a question that repeats is recorded only when the answer changes. */
 type Judged = Map<string, string>;
 
 export class AccessGate {
@@ -75,11 +75,11 @@ export class AccessGate {
     this.#parts = parts;
   }
 
-  /** Lets a device pass or throws `access-refused`; a refusal is logged. What is asked over and over is recorded when it is new. */
+  /** Admits a device or throws `access-refused`, and logs a refusal. A question that repeats is recorded when it is new. */
   async admit(ask: DeviceAsk): Promise<void> {
     let before = await this.#decidedBy(ask);
     let judged = await this.judge({ ...ask, ...before.device });
-    // Another policy may have come into force on the way here.
+    // Another policy may have come into force in the meantime.
     while (judged.policy !== this.#parts.policies.current() || judged.policy !== before.policy) {
       before = await this.#decidedBy(ask);
       judged = await this.judge({ ...ask, ...before.device });
@@ -87,7 +87,7 @@ export class AccessGate {
     const { policy, decision } = judged;
     if (decision.kind === 'permitted') {
       const topic = JSON.stringify([ask.action, ask.deviceId, ask.workload?.id, uidOfResource(resourceOf(ask)).id]);
-      // The facts are read anew, too: the device as it was is no answer for another policy.
+      // The facts are read again too: a new policy must not decide by old facts.
       const { device: _, ...anew } = ask;
       this.#permit(topic, policy.version, () => this.admit(anew), before.factsStand);
       return;
@@ -96,7 +96,7 @@ export class AccessGate {
     throw refusalOf(ask.action, policy.version, decision.reasons);
   }
 
-  // What the policy in force looks at, where something lasting comes of the answer; the device as it was read for that.
+  // The facts that the policy in force uses, where the answer has a lasting effect; the device as it was read for them.
   async #decidedBy(ask: DeviceAsk) {
     const policy = this.#parts.policies.current();
     if (ask.lasting !== true || policy.policy.reads(ask.action).size === 0) return { policy, device: {} };
@@ -111,7 +111,7 @@ export class AccessGate {
     return { policy, device: { device }, factsStand };
   }
 
-  /** As `admit`, for an answer from which only a part is left out. */
+  /** As `admit`, for a response that only leaves out a part after a refusal. */
   async permits(ask: DeviceAsk): Promise<boolean> {
     try {
       await this.admit(ask);
@@ -122,7 +122,7 @@ export class AccessGate {
     }
   }
 
-  /** The policy in force, for a caller that reads beside it what it looks at. */
+  /** The policy in force, for a caller that reads the facts it needs together with its own data. */
   policyNow(): CurrentPolicy {
     return this.#parts.policies.current();
   }
@@ -131,7 +131,7 @@ export class AccessGate {
     return this.#parts.countries.countryOf(address);
   }
 
-  /** Decides and records. */
+  /** Decides and records the decision. */
   async judge(ask: DeviceAsk): Promise<Judgement> {
     const { action, connection, nowMs } = ask;
     const resource = resourceOf(ask);
@@ -140,7 +140,7 @@ export class AccessGate {
     this.#judged.set(connection, judged);
     const topic = JSON.stringify([action, ask.deviceId, ask.workload?.id, uidOfResource(resource).id]);
     const known = judged.get(topic);
-    // What a draft is tried on needs every fact, once a connection; after that those the policy looks at are enough.
+    // A draft may need every fact, so all of them are recorded once per connection; after that the facts that the policy uses are enough.
     const first = known?.startsWith(`${current.version} `) !== true;
     const reads = current.policy.reads(action);
     if (!first && reads.size === 0 && known === `${current.version} permitted`) {
@@ -160,7 +160,7 @@ export class AccessGate {
       ...(await this.#elsewhere(device.id, wanted, nowMs)),
     };
     const question = deviceQuestion(action, own, about, moment, ask.workload);
-    // The policy may have changed while facts were read: the one in force now decides.
+    // The policy may have changed while the facts were read: the one in force now decides.
     const policy = this.#parts.policies.current();
     const decision = policy.policy.decide(question);
     const verdict = `${policy.version} ${decision.kind}`;
@@ -171,7 +171,7 @@ export class AccessGate {
     return { policy, decision };
   }
 
-  // On every node, where somebody looks at it.
+  // Counts connections on every node, where the policy uses the count.
   async #elsewhere(deviceId: string, wanted: Wanted, nowMs: number): Promise<Pick<Moment, 'presence'> | undefined> {
     const looks = wanted === 'all' || looksAt(wanted, 'context.presence') || looksAt(wanted, 'context.health');
     if (!looks) return undefined;
@@ -179,7 +179,7 @@ export class AccessGate {
     return { presence: { elsewhere, connections: places.length } };
   }
 
-  /** Lets an operator pass or throws `access-refused`. Scopes were looked at before: a policy only narrows them. */
+  /** Admits an operator or throws `access-refused`. Scopes were checked before: a policy only narrows them. */
   async administer(
     caller: Caller,
     request: { readonly address: string; readonly scope: string; readonly changes: boolean; readonly nowMs: number },
@@ -188,7 +188,7 @@ export class AccessGate {
     const current = this.#parts.policies.current();
     const question = this.operatorQuestion(caller, request);
     const decision = current.policy.decide(question);
-    // Reading is done all day; what changes something, and whatever was refused, is what a draft is tried on.
+    // Reads happen all day. A draft is tried on changes and on refusals.
     if (changes || decision.kind === 'refused') {
       this.#parts.decisions.note(caller.actor, question, decision, current.version, nowMs);
     }
@@ -200,7 +200,7 @@ export class AccessGate {
     throw refusalOf('administer', current.version, decision.reasons);
   }
 
-  // What the request that runs now writes, it writes under this permit: another policy is asked first.
+  // The writes of this request depend on this permit: if another policy comes into force first, it is asked.
   #permit(
     topic: string,
     version: number,
@@ -221,7 +221,7 @@ export class AccessGate {
     return operatorQuestion(caller, { ...request, country: this.#parts.countries.countryOf(request.address) });
   }
 
-  /** What is true of a connection now; of a device that is not connected, of the address it is thought to have. */
+  /** The facts of a connection now. For a device that is not connected, the address is the one it is assumed to have. */
   momentOf(
     connection: Pick<DeviceConnection, 'remoteAddress'>,
     deviceId: string,
@@ -231,7 +231,7 @@ export class AccessGate {
     const { connections, traffic, countries } = this.#parts;
     const address = connection.remoteAddress;
     const bound = [...connections.bound(deviceId)];
-    // Contested: it was used beside somebody who claims the same identity, here or on another node (spec/presence.md).
+    // Contested: the connection was used while another client claimed the same identity, on this node or on another (spec/presence.md).
     const elsewhere = bound.some(
       (other) => other.place?.contested === true || (other !== connection && other.remoteAddress !== address),
     );
@@ -245,7 +245,7 @@ export class AccessGate {
     };
   }
 
-  /** Asks again for every live connection and closes those that are no longer permitted; returns how many. */
+  /** Asks the policy again for every live connection and closes those that it no longer permits. Returns the number closed. */
   async recheck(nowMs: number): Promise<number> {
     const { connections, policies } = this.#parts;
     const live = [...connections.bound()];
@@ -258,13 +258,13 @@ export class AccessGate {
         cutOne(connection);
         closed += 1;
       }
-      // One answer is everybody's where the policy looks at nothing.
+      // Where the policy uses no facts, one answer holds for everybody.
       if (from === 0 && closed === 0 && policy.reads('connect').size === 0) return 0;
     }
     return closed;
   }
 
-  /** Throws `access-refused` on a bound connection that is no longer permitted; it has to be bound again. */
+  /** Throws `access-refused` on a bound connection that is no longer permitted; the device must bind it again. */
   async stayed(connection: DeviceConnection, nowMs: number): Promise<void> {
     const { certificate, bound } = connection;
     if (!bound || certificate === undefined) return;
@@ -277,14 +277,14 @@ export class AccessGate {
   }
 
   async #stillPermitted(connection: DeviceConnection, nowMs: number): Promise<boolean> {
-    // Whatever kept the policy from being asked, the connection is not permitted.
+    // If the policy could not be asked for any reason, the connection is not permitted.
     return this.stayed(connection, nowMs).then(
       () => true,
       () => false,
     );
   }
 
-  // Of many connections those that the policy does not permit, by what it looks at alone.
+  // The connections that the policy does not permit, by the facts that it uses.
   async #suspects(
     some: readonly DeviceConnection[],
     policy: Policy,
@@ -304,7 +304,7 @@ export class AccessGate {
     });
   }
 
-  /** Logs a refusal, the same one again only after a while. */
+  /** Logs a refusal; the same refusal is logged again only after a while. */
   async refused(
     principal: string,
     action: string,
@@ -314,7 +314,7 @@ export class AccessGate {
   ): Promise<void> {
     const cause = `${principal} ${action} ${policyVersion} ${decision.statements.join(' ')}`;
     const before = this.#refusedAt.get(cause);
-    // A clock that was set back does not keep it quiet until it has caught up.
+    // If the clock was set back, logging does not pause until it has caught up.
     if (before !== undefined && Math.abs(nowMs - before) < loggedAgainMs) return;
     if (this.#refusedAt.size >= refusalsRememberedMost) this.#refusedAt.clear();
     this.#refusedAt.set(cause, nowMs);
@@ -334,14 +334,14 @@ function resourceOf({ resource = { kind: 'hub' } }: DeviceAsk): Resource {
   return resource;
 }
 
-/** A model with the groups that it is for, where somebody looks at them. */
+/** A model with the groups that it is for, where the policy uses them. */
 async function withGroups(db: Kysely<Tables>, resource: Resource, wanted: Wanted): Promise<Resource> {
   if (resource.kind !== 'model') return resource;
   if (wanted !== 'all' && !looksAt(wanted, 'resource.groups')) return resource;
   return { ...resource, groups: [...(await groupsOfModel(db, resource.name))] };
 }
 
-/** The reasons as an audit entry holds them. */
+/** The reasons in the form that an audit entry holds. */
 export function loggedReasons(reasons: readonly Reason[]): { code: string; message: string }[] {
   return reasons
     .slice(0, loggedReasonsMost)

@@ -1,4 +1,4 @@
-// How much a device is at risk, from 0 to 100, from what the hub knows of it (spec/access.md, "Health").
+// The risk of a device, from 0 to 100, from what the hub knows about it (spec/access.md, "Health").
 import type { AlertSeverity } from '@edgekeep/wire/alert-api';
 import type { DeviceState } from '../store/schema.ts';
 
@@ -7,7 +7,7 @@ export interface HealthSigns {
   readonly enabled: boolean;
   /** Status of the newest appraisal, `none` before the first. */
   readonly attestation: string;
-  /** Severities of its alerts that nobody has closed. */
+  /** Severities of its alerts that are not closed. */
   readonly alerts: readonly AlertSeverity[];
   readonly elsewhere: boolean;
 }
@@ -31,7 +31,7 @@ const ofAlert: Readonly<Record<AlertSeverity, number>> = { low: 5, medium: 15, h
 const mediumFrom = 30;
 const highFrom = 60;
 
-/** The sum of the signs, at most 100; from 30 the risk is medium, from 60 high. */
+/** The sum of the signs, at most 100. From 30 the risk is medium, from 60 high. */
 export function healthOf({ state, enabled, attestation, alerts, elsewhere }: HealthSigns): Health {
   const sum =
     ofState[state] +

@@ -1,5 +1,6 @@
-// Whether who asks for the next lease looks like who holds the last one: by its address, and by how long its proof took (docs/design/relay.md). A
-// relay that opens the key elsewhere cannot be refused by these, because honest devices move and machines are busy; it is told.
+// Does the client that asks for the next lease look like the holder of the last one? Compares the address and how long the proof took
+// (docs/design/relay.md). A relay that opens the key elsewhere cannot be refused on these signs, because honest devices move and machines
+// are busy; the hub raises an alert instead.
 import { networkOf } from '../presence/places.ts';
 import { raiseAlert } from '../respond/alerts.ts';
 import type { HubSettings } from '../settings.ts';
@@ -9,17 +10,20 @@ export interface NextHolder {
   readonly deviceId: string;
   readonly model: string;
   readonly address: string;
-  /** How long the proof took beyond the way; undefined where it is not known. */
+  /** How long the proof took beyond the network round trip; undefined where it is not known. */
   readonly proofMs: number | undefined;
   readonly nowMs: number;
 }
 
-/** Leases of this device that its proof is compared with, the newest. */
+/** The proof is compared with this many of the device's newest leases. */
 const comparedMax = 16;
-/** With fewer nothing is said. */
+/** With fewer leases there is no comparison. */
 const comparedMin = 5;
 
-/** The proof time above which a device is not like itself: its median, and `slackMs` or half as much again. Undefined with too few. */
+/**
+ * A proof that takes longer than this is unusual for the device: its median plus `slackMs`, or plus half the median if that is more.
+ * Undefined with too few leases.
+ */
 export function usualProofMs(
   earlier: readonly number[],
   slackMs: number,
@@ -30,7 +34,7 @@ export function usualProofMs(
   return { median, limit: median + Math.max(slackMs, median / 2) };
 }
 
-/** Raises an alert where it differs. Called in the transaction that records the lease, before it is there. */
+/** Raises an alert where the client differs. Called in the transaction that records the lease, before the lease is written. */
 export async function weighHolder(
   trx: WriteTransaction,
   next: NextHolder,
@@ -49,7 +53,7 @@ export async function weighHolder(
     .execute();
   const [last] = earlier;
   const about = { kind: 'lease-elsewhere', severity: 'low', subject: { deviceId }, nowMs } as const;
-  // A lease that is over has no holder.
+  // A lease that has ended has no holder.
   const holder = last !== undefined && last.revokedAt === null && last.notAfter > nowMs ? last.address : null;
   if (holder !== null && networkOf(holder) !== networkOf(address)) {
     await raiseAlert(trx, {

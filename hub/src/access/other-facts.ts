@@ -1,4 +1,4 @@
-// A question as it would be with other facts: what two people look at before they change countries or groups that a policy rests on.
+// A question with other facts: shows two people the effect before countries or groups change that a policy rests on.
 import type { Question } from '@edgekeep/core/policy/question';
 import type { simulateOrder } from '@edgekeep/wire/policy-api';
 import type { z } from 'zod';
@@ -6,7 +6,7 @@ import { CountryTable } from './country-table.ts';
 
 export type OtherFacts = Pick<z.infer<typeof simulateOrder>, 'countries' | 'groups'>;
 
-/** Gives what changes a question; undefined where nothing differs. */
+/** Returns the changed question; undefined where nothing differs. */
 export function changeOf({ countries, groups }: OtherFacts): ((question: Question) => Question) | undefined {
   if (countries === undefined && Object.keys(groups).length === 0) return undefined;
   const table = countries === undefined ? undefined : CountryTable.of(countries);

@@ -1,4 +1,4 @@
-// Operator API: the access policy: shown, applied, rolled back, tried out; and the table of countries.
+// Operator API: the access policy (show, apply, roll back, simulate) and the table of countries.
 import { keysForEveryDevice } from '@edgekeep/core/policy/breadth';
 import { policyView } from '@edgekeep/wire/operator-api';
 import * as api from '@edgekeep/wire/policy-api';
@@ -23,8 +23,7 @@ const page = z.strictObject({
   before: z.coerce.number().int().min(1).optional(),
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
-// Tests beside the text.
-// How many recorded decisions a draft has to answer without an error before it is applied.
+// Tests besides the text. How many recorded decisions a draft must answer without an error before it is applied.
 const replayedBeforeApply = 2_000;
 
 export function policyRoutes(
@@ -58,7 +57,7 @@ export function policyRoutes(
       return apply(request, { text: row.text, tests: testsOf(row), meaning: row.meaning, expectVersion });
     },
   );
-  // It asks about the whole fleet.
+  // The simulation asks about the whole fleet.
   let simulating = false;
   app.post(
     '/v1/policy/simulate',
@@ -118,7 +117,7 @@ export function policyRoutes(
     const objections = async (draft: ReturnType<typeof loadDraftOrThrow>): Promise<readonly Reason[]> => {
       const trial = await simulate(parts, gate, draft, { last: replayedBeforeApply, fleet: false, names: 0, nowMs });
       const { count, first } = trial.errors;
-      // What two people agreed on is carried out from here: where the first of them is now, nobody knows.
+      // A request that two people approved is carried out from here; the present address of the first person is not known.
       const own = request.approved
         ? ({ kind: 'permitted' } as const)
         : draft.decide(gate.operatorQuestion(request.caller, momentOf(request, nowMs)));

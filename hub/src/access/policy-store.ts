@@ -1,4 +1,4 @@
-// The access policy in force and its history: every version that was ever applied is kept, because receipts name it by digest.
+// The access policy in force and its history. Every version that was ever applied is kept, because receipts name it by digest.
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
 import { loadDraft } from '@edgekeep/core/policy/draft';
 import { type LoadedPolicy, loadPolicy, type Policy, type PolicyMeaning } from '@edgekeep/core/policy/policy';
@@ -22,9 +22,9 @@ export interface PolicyOrder {
   readonly text: string;
   readonly tests?: PolicyTests | undefined;
   readonly meaning?: PolicyMeaning;
-  /** The version it replaces; undefined for whichever is in force. */
+  /** The version that it replaces; undefined for the one in force. */
   readonly expectVersion?: number | undefined;
-  /** What else may speak against the loaded policy. */
+  /** Further reasons to refuse the loaded policy. */
   readonly objections?: (policy: Policy) => Promise<readonly Reason[]>;
   readonly actor: string;
   readonly nowMs: number;
@@ -51,7 +51,7 @@ export class PolicyStore {
     return new PolicyStore(database, currentOf(await insert(database, policy, order)));
   }
 
-  /** Applies without regard to the policy in force, which need not even load; returns the version. */
+  /** Applies a policy without regard to the one in force, which may even fail to load. Returns the version. */
   static async replace(database: Database, order: Pick<PolicyOrder, 'text' | 'actor' | 'nowMs'>): Promise<number> {
     using policy = loadDraftOrThrow(order.text, 'any-action');
     return (await insert(database, policy, order)).version;
@@ -61,7 +61,7 @@ export class PolicyStore {
     return this.#current;
   }
 
-  /** Validates, tests and applies; a policy that is refused leaves the one in force untouched. Other nodes learn of it by the watch. */
+  /** Validates, tests and applies. A policy that is refused leaves the one in force untouched. Other nodes learn of it by the watch. */
   async apply(order: PolicyOrder): Promise<CurrentPolicy> {
     using policy = loadDraftOrThrow(order.text, order.meaning ?? 'any-action');
     const failed = order.tests === undefined ? [] : failedTests(policy, order.tests);
@@ -81,7 +81,9 @@ export class PolicyStore {
     return this.#current;
   }
 
-  /** Takes over what another node applied. Throws `policy-refused` when this node cannot load it: then nothing is decided here. */
+  /**
+   * Takes over a policy that another node applied. Throws `policy-refused` when this node cannot load it; then this node decides nothing.
+   */
   async reload(): Promise<boolean> {
     const row = await newest(this.#database);
     return row !== undefined && this.#take(row);
@@ -109,7 +111,7 @@ export class PolicyStore {
     return row;
   }
 
-  // Two orders may end in another sequence than they were committed: the higher version stays.
+  // Two requests may finish in another order than they were committed: the higher version wins.
   #take(row: PolicyRow): boolean {
     if (row.version <= this.#current.version) return false;
     const before = this.#current;
@@ -129,7 +131,7 @@ export function loadOrThrow(text: string, name: string, meaning: PolicyMeaning):
   return policyOrThrow(loadPolicy(text, { name, meaning }));
 }
 
-/** The same for a text that is no policy yet, of which more is asked. */
+/** The same for a text that is not a policy yet, with more checks. */
 export function loadDraftOrThrow(text: string, meaning: PolicyMeaning): Policy {
   return policyOrThrow(loadDraft(text, { name: 'the draft', meaning }));
 }
@@ -167,7 +169,7 @@ async function insert(database: Database, policy: Policy, order: PolicyOrder): P
     await trx.insertInto('policy').values(row).execute();
     const data = { digest: policy.digest, tests: tests?.tests.length ?? 0 };
     await appendEntry(trx, { at: nowMs, kind: 'policy-applied', actor, subject: `policy ${row.version}`, data });
-    // What makes the other nodes look.
+    // This makes the other nodes reload the policy.
     await announceCuts(trx, []);
     return row;
   });

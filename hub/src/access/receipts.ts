@@ -1,5 +1,5 @@
-// Puts release receipts together from what is stored: the logged entry, the attestation result, the signed model, and the log's proof under
-// the best checkpoint there is: a witnessed one when it covers the entry, else the newest.
+// Builds release receipts from stored data: the logged entry, the attestation result, the signed model, and the log's proof under the best
+// available checkpoint. That is a witnessed one when it covers the entry, else the newest.
 import { encodeReceipt } from '@edgekeep/core/access/receipt';
 import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { parseNote } from '@edgekeep/core/audit/note';
@@ -30,13 +30,13 @@ export class Receipts {
     this.#witnesses = witnesses;
   }
 
-  /** The receipt of a release that was just recorded; waits until its entry is in the tree. */
+  /** The receipt of a release that was just recorded. Waits until its entry is in the tree. */
   async forRelease(release: RecordedRelease): Promise<Uint8Array> {
     await this.#log.integrated(release.logIndex);
     return this.#assemble(release);
   }
 
-  /** The receipt of a lease; `deviceId` restricts it to that device's own. */
+  /** The receipt of a lease; `deviceId` restricts the search to the device's own leases. */
   async forLease(leaseId: string, deviceId?: string): Promise<Uint8Array> {
     const lease = await this.#database.read
       .selectFrom('lease')

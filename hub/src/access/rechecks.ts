@@ -1,4 +1,5 @@
-// Asks again for live connections: on a beat, for what changes by itself (the time, traffic, health), and soon after another policy came into force.
+// Asks the policy again for live connections: at a fixed interval, because some facts change without a request (time, traffic, health), and
+// soon after another policy came into force.
 import type { Clock } from '../clock.ts';
 import type { AccessGate } from './gate.ts';
 
@@ -15,7 +16,7 @@ export class AccessRechecks {
     this.#timer = setInterval(() => this.soon(), everySeconds * 1_000).unref();
   }
 
-  /** Begins at once, or after the round that is under way. */
+  /** Starts at once, or after the round that is under way. */
   soon(): void {
     this.#again = true;
     this.#running ??= this.#run();
@@ -24,7 +25,7 @@ export class AccessRechecks {
   async #run(): Promise<void> {
     while (this.#again) {
       this.#again = false;
-      // A store that cannot be read serves no request either; the next beat tries again.
+      // If the store cannot be read, no request is served either; the next round tries again.
       await this.#gate.recheck(this.#clock()).catch(() => 0);
     }
     this.#running = undefined;

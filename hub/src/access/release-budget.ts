@@ -1,5 +1,5 @@
-// How many keys of one model one device may get in a window: each is an entry in the audit log and a lease. A device that renews as it should is
-// far below; one that is over it uses them up in vain, is refused, and is an alert.
+// How many keys of one model one device may get in a window: each one is an audit entry and a lease. A device that renews as intended stays
+// far below. A device above the limit is refused and raises an alert.
 import type { Kysely } from 'kysely';
 import { HubError } from '../error.ts';
 import { raiseAlert } from '../respond/alerts.ts';
@@ -15,21 +15,21 @@ export interface BudgetAsk {
   readonly nowMs: number;
 }
 
-// A lease is renewed at two thirds; what is counted as renewal is twice as many.
+// A lease is renewed at two thirds of its life; the limit allows twice as many renewals.
 const renewalsAllowedTimes = 2;
-// A device that is refused again and again makes one number grow this often.
+// For a device that is refused repeatedly, this counter is written at most this often.
 const toldAgainMs = 60_000;
 const devicesToldMax = 20_000;
-// The clocks of hub nodes are this close.
+// The clocks of hub nodes differ by at most this much.
 const nodesApartMs = 60_000;
 
-/** In one window: those that are renewals, and `maxPerWindow` besides. */
+/** Limits of one window: the number of renewals, and `maxPerWindow` in addition. */
 export function releasesAllowed({ leaseSeconds, lease }: ReleaseBudgetSettings): number {
   const renewals = lease.windowSeconds / ((leaseSeconds * 2) / 3);
   return lease.maxPerWindow + Math.ceil(renewals * renewalsAllowedTimes);
 }
 
-/** Throws `rate-limited` when the device has had all that it may. */
+/** Throws `rate-limited` when the device has used up its limit. */
 export async function assertWithinBudget(
   db: Kysely<Tables>,
   ask: BudgetAsk,
@@ -44,7 +44,7 @@ export async function assertWithinBudget(
     .where('device_id', '=', deviceId)
     .where('model', '=', model)
     .where('granted_at', '>', nowMs - windowSeconds * 1_000)
-    // What a hub gave before its clock was set back does not count until the clock has caught up.
+    // If the clock was set back, earlier releases do not count until the clock has caught up.
     .where('granted_at', '<=', nowMs + nodesApartMs)
     .orderBy('granted_at', 'desc')
     .limit(allowed)
@@ -55,14 +55,14 @@ export async function assertWithinBudget(
   );
 }
 
-/** What `assertWithinBudget` throws. */
+/** The error that `assertWithinBudget` throws. */
 export class LeasesUsedUp extends HubError {
   constructor(message: string) {
     super('rate-limited', message, { reasons: [{ code: 'leases-used-up', message }] });
   }
 }
 
-/** Says it to operators, not more often than once a minute for each device. */
+/** Raises the alert, at most once a minute for each device. */
 export class LeaseAlarm {
   readonly #database: Database;
   readonly #toldMs = new Map<string, number>();

@@ -1,5 +1,5 @@
-// The join, and the heart of the product: one decision over who the device is, what it booted, which model it asks for, what the policy
-// says and how the device stands, that releases one key to one device for a time, and writes down why (spec/access.md).
+// The central decision of the product. It joins who the device is, what it booted, which model it asks for, what the policy says and how
+// the device stands, releases one key to one device for a time, and records why (spec/access.md).
 import { createHash, randomUUID } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import { type KeyRelease, keyReleasedEntry } from '@edgekeep/core/access/key-release';
@@ -51,11 +51,11 @@ export interface ReleaseAsk {
   readonly evidence: Evidence;
   readonly leaseCounter?: SentLeaseCounter | undefined;
   readonly nonce: Uint8Array;
-  /** The connection that asks. */
+  /** The connection on which the device asks. */
   readonly connection: DeviceConnection;
-  /** How long the proof took beyond the way there and back, milliseconds. */
+  /** How long the proof took beyond the network round trip, milliseconds. */
   readonly proofMs?: number | undefined;
-  /** False for an agent of the version before, whose receipt is then over an entry that it can read. */
+  /** False for an agent of the previous version: its receipt then covers an entry that it can read. */
   readonly readsSaltedEntries: boolean;
   readonly nowMs: number;
 }
@@ -66,7 +66,7 @@ export interface Released {
   readonly recorded: RecordedRelease;
 }
 
-/** Releases a model key or throws a HubError with the reasons; either way the audit log has it before this returns. */
+/** Releases a model key or throws a HubError with the reasons. In both cases the audit log has the result before this returns. */
 export async function releaseKey(parts: ReleaseParts, ask: ReleaseAsk): Promise<Released> {
   return untilReferencesStay(() => decideRelease(parts, ask));
 }
@@ -98,7 +98,7 @@ async function decideRelease(parts: ReleaseParts, ask: ReleaseAsk): Promise<Rele
       appraisal,
       nowMs,
     });
-    // Another policy may look at what was not read.
+    // Another policy may use facts that were not read.
     if (policy !== asked) return judge();
     if (decision.kind === 'permitted') return { policy, decidedBy: seen };
     const { reasons } = decision;
@@ -113,7 +113,8 @@ async function decideRelease(parts: ReleaseParts, ask: ReleaseAsk): Promise<Rele
   const wrappedKey = wrap(parts.platformKey, target, model, { appraisal, leaseId: lease.id, terms });
   const recordOnce = (now: Facts) => orRefused(parts, ask, () => record(parts, ask, now));
   let recorded = await recordOnce(facts);
-  // A policy that was applied while the one before decided may say otherwise, and so may other facts. It is asked until what it decided by stands.
+  // A policy that was applied during the decision, or changed facts, may give another answer. The policy is asked again until its facts are
+  // unchanged.
   for (let asked = 0; recorded === 'decided-by-other' && asked < askedAgainMax; asked += 1)
     recorded = await recordOnce({ ...facts, ...(await judge()) });
   if (recorded === 'decided-by-other')
@@ -121,7 +122,7 @@ async function decideRelease(parts: ReleaseParts, ask: ReleaseAsk): Promise<Rele
   return { lease, wrappedKey, recorded: { ...recorded, attestationResult, model } };
 }
 
-// A device that changes its own facts again and again gets no key meanwhile, and costs no more than this.
+// A device that keeps changing its own facts gets no key meanwhile, and costs at most this many tries.
 const askedAgainMax = 20;
 
 const refusals: ReadonlySet<HubErrorCode> = new Set([
@@ -135,7 +136,7 @@ const refusals: ReadonlySet<HubErrorCode> = new Set([
   'not-found',
 ]);
 
-// What is refused before the evidence is even looked at; these refusals stand in the log like the others.
+// Requests that are refused before the evidence is read; these refusals are logged like the others.
 async function mayBeReleased(parts: ReleaseParts, device: DeviceRecord, ask: ReleaseAsk): Promise<ModelReleaseRow> {
   const { database, settings } = parts;
   return orRefused(parts, ask, async () => {
@@ -147,8 +148,8 @@ async function mayBeReleased(parts: ReleaseParts, device: DeviceRecord, ask: Rel
   });
 }
 
-// What `work` refuses is logged; appraisals that have to be made anew are no refusals. Of keys that are used up there may be many refusals: an
-// alert counts them, and the log has the keys that were given.
+// Logs what `work` refuses. An appraisal that must be repeated is not a refusal. Refusals over the key limit may be frequent: an alert
+// counts them, and the log has the keys that were released.
 async function orRefused<T>(
   { database, settings, leaseAlarm }: ReleaseParts,
   ask: ReleaseAsk,
@@ -173,7 +174,7 @@ function assertMayAsk(state: DeviceState): void {
   if (state === 'retired') throw new HubError('device-retired', 'this device is retired');
 }
 
-// Only the newest published version gets keys: an old release with a known weakness can't be asked for again.
+// Only the newest published version gets keys, so that nobody can request an old release with a known weakness.
 async function currentRelease(db: Kysely<Tables>, ask: ReleaseAsk): Promise<ModelReleaseRow> {
   const current = await publishedIn(db, ask.model);
   if (current.version !== ask.version) {
@@ -249,8 +250,8 @@ async function record(
   const { database, settings } = parts;
   const { lease, attestationResult, policy, device } = facts;
   return database.write(async (trx) => {
-    // The decision took a while. Device, certificate and connection are read again by the door's authority, the reference values with the
-    // appraisal; the policy, what it looks at, and the release here.
+    // The decision took a while. The door's authority reads device, certificate and connection again; the reference values are checked with
+    // the appraisal. The policy, the facts that it uses, and the release are checked here.
     if ((await newestPolicyVersion(trx)) !== policy.version) return 'decided-by-other';
     const now = await decidedBy(trx, policy.policy, factsAsked(parts, ask));
     if (now.facts !== facts.decidedBy) return 'decided-by-other';
@@ -261,7 +262,7 @@ async function record(
     const recorded = await recordAppraisal(trx, device.id, facts.appraisal, ask.nowMs);
     assertMayAsk(recorded.state);
     assertEnabled(recorded);
-    // Of several asks at a time, no more pass than one after the other would.
+    // Concurrent requests must not get more keys than sequential ones.
     await assertWithinBudget(trx, ask, settings);
     const release: KeyRelease = {
       device: { id: device.id, tier: facts.appraisal.tier, certificate: ask.certificateSha256 },
@@ -301,7 +302,7 @@ async function record(
   });
 }
 
-/** Throws `release-refused` for a lease that was ended while its answer waited. */
+/** Throws `release-refused` for a lease that was ended while its response waited. */
 export async function assertLeaseRuns({ read }: Pick<Database, 'read'>, { id }: Lease): Promise<void> {
   const row = await read.selectFrom('lease').select('revoked_at').where('id', '=', id).executeTakeFirst();
   if (row !== undefined && row.revoked_at === null) return;

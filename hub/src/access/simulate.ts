@@ -1,5 +1,5 @@
-// What a draft would change (spec/access.md, "Simulation"): recorded decisions are replayed and the fleet as it stands now is asked, of the policy in
-// force and of the draft. Memory does not grow with the fleet: only counts and the first names are kept.
+// What a draft would change (spec/access.md, "Simulation"). Replays recorded decisions and asks about the present fleet, with the policy in
+// force and with the draft. Memory does not grow with the fleet: only counts and the first names are kept.
 import type { Decision, Policy } from '@edgekeep/core/policy/policy';
 import { type Question, questionSchema, type Resource } from '@edgekeep/core/policy/question';
 import { looksAt, type Reads } from '@edgekeep/core/policy/reads';
@@ -21,18 +21,18 @@ export interface SimulationOrder {
   readonly fleet: boolean;
   readonly names: number;
   readonly nowMs: number;
-  /** The draft is asked with these in the place of those that are. */
+  /** The draft is asked with these facts in place of the present ones. */
   readonly change?: ((question: Question) => Question) | undefined;
 }
 
-// Devices are asked about in pages that one statement can hold.
+// Devices are read in pages that one statement can hold.
 const pageMost = 500;
-// So long it asks without a pause; then others have their turn.
+// Asks for this long without a pause; then other work gets its turn.
 const sliceMs = 5;
-// Models are asked about one by one; a hub has some.
+// Models are asked about one by one; a hub has only a few.
 const modelsMost = 20;
 
-/** `draft` is loaded; the one in force is asked as of now. */
+/** `draft` is loaded; the policy in force is the one at this moment. */
 export async function simulate(
   parts: GateParts,
   gate: AccessGate,
@@ -40,7 +40,7 @@ export async function simulate(
   order: SimulationOrder,
 ): Promise<Simulation> {
   const { version, text, meaning } = parts.policies.current();
-  // A copy of its own: the one in force may be replaced meanwhile.
+  // A separate copy: the policy in force may be replaced meanwhile.
   using current = loadOrThrow(text, `policy ${version}`, meaning);
   const errors = new Errors();
   const pause = new Pause(sliceMs);
@@ -89,7 +89,7 @@ async function askDevices(
 ): Promise<void> {
   const { read } = parts.database;
   const all = await resourcesOf(read);
-  // Where neither policy looks at the model, one model's answer is that of all.
+  // Where neither policy uses the model, the answer for one model holds for all.
   const looksAtModels = (action: DeviceAction) =>
     looksAt(draft.reads(action), 'resource') || looksAt(current.reads(action), 'resource');
   const resources = (action: DeviceAction) => (looksAtModels(action) ? all(action) : all(action).slice(0, 1));
@@ -117,7 +117,7 @@ async function askDevices(
       const address = addresses.get(id);
       if (address === undefined) {
         counts.withoutAddress += 1;
-        // Nothing honest can be said of where it would come from.
+        // Without a connection the address is unknown, so there is no answer.
         if (asksAddress) continue;
       }
       askDevice(gate, trial, own, address ?? { remoteAddress: '0.0.0.0' }, resources, nowMs);
@@ -142,7 +142,7 @@ function askDevice(
   }
 }
 
-// Where each device is connected from; else where the newest recorded decision saw it.
+// The address that each device is connected from; else the one of its newest recorded decision.
 async function addressesOf(
   { connections, decisions }: GateParts,
   rows: readonly DeviceRecord[],
@@ -162,7 +162,7 @@ async function addressesOf(
   return found;
 }
 
-// The current release of each model; an update that nobody has published yet has no name.
+// The current release of each model. An update that is not published yet has no name.
 async function resourcesOf(read: Kysely<Tables>): Promise<(action: DeviceAction) => readonly Resource[]> {
   const releases = await read
     .selectFrom('model_release')
@@ -192,7 +192,7 @@ async function resourcesOf(read: Kysely<Tables>): Promise<(action: DeviceAction)
   };
 }
 
-// Every token that is good now, with each scope it has, as if it changed something.
+// Every valid token with each of its scopes, as if it made a change.
 async function askOperators(
   { database, decisions }: GateParts,
   gate: AccessGate,

@@ -1,28 +1,28 @@
-// How busy each device is, and how that compares with its usual: what a policy sees as `context.traffic`. Kept in memory by each node, for the
-// requests it served itself.
+// The request rate of each device, and its ratio to the usual rate: what a policy reads as `context.traffic`. Each node keeps it in memory
+// for the requests that it served.
 
 interface Counts {
-  /** Start of the running minute. */
+  /** Start of the current minute. */
   minuteMs: number;
   current: number;
   previous: number;
-  /** Requests a minute, a mean that forgets with a half-life of some two hours. */
+  /** Requests per minute: an exponential mean with a half-life of about two hours. */
   usual: number;
   minutesSeen: number;
 }
 
 export interface TrafficNow {
   readonly lastMinute: number;
-  /** 100 until the usual is known, and where it is nothing. */
+  /** 100 until the usual rate is known, and where it is zero. */
   readonly percentOfUsual: number;
 }
 
 const minute = 60_000;
-// Some 100 bytes each; beyond this the one that was quiet longest starts over.
+// About 100 bytes each. Above this number the device that was quiet longest starts over.
 const devicesMost = 200_000;
 const minutesToLearn = 10;
 const weightOfAMinute = 1 / 180;
-// After an hour of silence nothing more can be learned from it.
+// After an hour without requests, more idle time adds nothing to the mean.
 const quietMinutesMost = 60;
 const percentMost = 1_000_000;
 
@@ -34,7 +34,7 @@ export class Traffic {
     const counts = known ?? { minuteMs: nowMs, current: 0, previous: 0, usual: 0, minutesSeen: 0 };
     advance(counts, nowMs);
     counts.current += 1;
-    // The order of the map is the order of the last request.
+    // The map is ordered by the time of the last request.
     if (known !== undefined) this.#counts.delete(deviceId);
     this.#counts.set(deviceId, counts);
     const [quietest] = this.#counts.keys();
@@ -46,7 +46,7 @@ export class Traffic {
     if (counts === undefined) return { lastMinute: 0, percentOfUsual: 100 };
     advance(counts, nowMs);
     const { current, previous, minuteMs, usual, minutesSeen } = counts;
-    // As much of the minute before as still lies within the last sixty seconds.
+    // The part of the previous minute that lies within the last sixty seconds.
     const share = Math.max(0, 1 - (nowMs - minuteMs) / minute);
     const lastMinute = Math.round(current + previous * share);
     if (minutesSeen < minutesToLearn || usual === 0) return { lastMinute, percentOfUsual: 100 };
@@ -56,13 +56,13 @@ export class Traffic {
 
 function advance(counts: Counts, nowMs: number): void {
   const passed = Math.floor((nowMs - counts.minuteMs) / minute);
-  // The clock was set back: the minute that runs begins now, or it would not end until the clock has caught up.
+  // The clock was set back: the current minute starts now, or it would not end until the clock has caught up.
   if (passed < 0) counts.minuteMs = nowMs;
   if (passed <= 0) return;
   for (let each = 0; each < Math.min(passed, quietMinutesMost); each += 1) {
     const seen = each === 0 ? counts.current : 0;
     counts.minutesSeen += 1;
-    // The first minutes count in full, so that the mean does not begin at nothing.
+    // The first minutes count in full, so that the mean does not start at zero.
     counts.usual += (seen - counts.usual) * Math.max(weightOfAMinute, 1 / counts.minutesSeen);
   }
   counts.previous = passed === 1 ? counts.current : 0;

@@ -1,5 +1,5 @@
-// Wraps a model key for one device: for a TPM an import blob that opens only in this TPM, in the boot state just proven and while the lease holds, for a secure
-// element, a DICE device or a software root of trust an HPKE ciphertext bound to the lease.
+// Wraps a model key for one device. For a TPM: an import blob that opens only in this TPM, in the boot state just proven and while the
+// lease holds. For a secure element, a DICE device or a software root of trust: an HPKE ciphertext bound to the lease.
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { type LeaseTerms, policyLeaseTerms } from '@edgekeep/core/access/lease-terms';
 import { type EndorsementKeyKind, wrappedKeyHpkeInfo, type WrappedKey } from '@edgekeep/core/access/wrapped-key';
@@ -12,11 +12,11 @@ import { emptyPolicy, policyAuthValue, policyPcr } from '@edgekeep/core/tpm/poli
 import { parsePublic, type TpmPublic } from '@edgekeep/core/tpm/public-area';
 import type { DeviceIdentity } from '@edgekeep/wire/device-api';
 
-/** Whom a key can be wrapped for, read from what the root of trust said of itself at enrolment. */
+/** The key that a model key can be wrapped under, read from the root of trust's description at enrollment. */
 export type WrapTarget =
   | { readonly kind: 'tpm'; readonly parent: TpmPublic; readonly parentKind: EndorsementKeyKind }
   | { readonly kind: 'hpke'; readonly recipient: KeyObject }
-  /** The key is in the evidence: it goes with the firmware that runs. */
+  /** The key is in the evidence: it depends on the firmware that runs. */
   | { readonly kind: 'dice' };
 
 export function wrapTargetOf(identity: DeviceIdentity): WrapTarget {
@@ -29,7 +29,7 @@ export function wrapTargetOf(identity: DeviceIdentity): WrapTarget {
   return { kind: 'tpm', parent, parentKind: identity.endorsementKeyKind };
 }
 
-/** `terms` are for a TPM; without them the agent alone ends the lease. */
+/** `terms` apply to a TPM; without them only the agent ends the lease. */
 export function wrapForDevice(
   modelKey: Uint8Array,
   target: WrapTarget,
@@ -52,7 +52,7 @@ export function wrapForDevice(
   }
   const pcrs = [...appraisal.pcrSelection];
   const byPcr = policyPcr(emptyPolicy(), [{ bank: 'sha256', pcrs }], parseHex(appraisal.pcrDigest, 'pcrDigest'));
-  // Whoever listens between processor and TPM sees the blob and not this value.
+  // An attacker on the bus between processor and TPM sees the blob but not this value.
   const authValue = randomBytes(32);
   const byBoot = policyAuthValue(byPcr);
   const policyDigest = terms === undefined ? byBoot : policyLeaseTerms(byBoot, terms);

@@ -1,5 +1,5 @@
-// Refused attempts, by the network they come from: counted in a metric, and raised as an alert when one network has too many within a minute. A
-// flood makes numbers grow: memory, log and store stay small. Each attempt's own line in the hub's log has address and claimed name.
+// Refused attempts by network of origin: counted in a metric, and raised as an alert when one network has too many within a minute. In a
+// flood only counters grow; memory, log and store stay small. The hub's log has a line for each attempt, with address and claimed name.
 import type { AlertData } from '../respond/alert-data.ts';
 import { raiseAlert } from '../respond/alerts.ts';
 import type { Clock } from '../clock.ts';
@@ -9,14 +9,14 @@ import type { Database } from '../store/database.ts';
 export interface Attempt {
   readonly listener: string;
   readonly address: string;
-  /** Whom it claimed to be: a device id, or the person or service of a token. */
+  /** The claimed name: a device id, or the person or service of a token. */
   readonly claimed: string | undefined;
   readonly code: string;
 }
 
 interface Counted {
   times: number;
-  /** Written as an alert in this window already. */
+  /** An alert for it was already written in this window. */
   told: number;
   readonly addresses: Set<string>;
   readonly claimed: Set<string>;
@@ -25,9 +25,9 @@ interface Counted {
 }
 
 const windowMs = 60_000;
-// A window remembers this many networks; attempts of further ones count together.
+// A window remembers this many networks; attempts of further networks are counted together.
 const networksMost = 10_000;
-// Alerts that one window opens or counts on; further networks are told of together.
+// The number of alerts that one window opens or updates; further networks share one alert.
 const alertsEachWindow = 16;
 const namesMost = 16;
 const elsewhere = 'other networks';
@@ -42,7 +42,7 @@ export class Attempts {
   #writing: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
 
-  /** `alertAt` attempts of one network within a minute are an alert; 0 raises none. */
+  /** `alertAt` attempts of one network within a minute raise an alert; 0 raises none. */
   constructor(
     database: Pick<Database, 'writeAsHub'>,
     clock: Clock,
@@ -70,7 +70,7 @@ export class Attempts {
     if (this.#alertAt > 0 && counted.times === this.#alertAt) this.#tell([[name, counted]]);
   }
 
-  /** Ends the window: what came since the first alert is counted on it. */
+  /** Ends the window: adds the attempts since the first alert to it. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -109,7 +109,7 @@ export class Attempts {
           });
         }
       })
-      // A count that cannot be written is lost; the metric and the log have it.
+      // If a count cannot be written, it is lost; the metric and the log have it.
       .catch(() => undefined);
     this.#writing = Promise.all([this.#writing, written]).then(() => undefined);
   }

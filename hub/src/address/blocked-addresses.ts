@@ -1,5 +1,5 @@
-// Which addresses are blocked, in memory: every new connection is asked about before its TLS handshake. The store says it, and every node of the hub
-// reads it again with the revocations (revocation/watch.ts).
+// The blocked addresses, in memory: every new connection is checked before its TLS handshake. The store is the source; every node reads it
+// again together with the revocations (revocation/watch.ts).
 import { type Address, parseAddress, parseNetwork } from '@edgekeep/core/policy/network';
 import type { Clock } from '../clock.ts';
 import type { Database } from '../store/database.ts';
@@ -9,7 +9,7 @@ const lengths = { 4: 32, 6: 128 } as const;
 interface OfOneLength {
   readonly family: 4 | 6;
   readonly hostBits: bigint;
-  /** By the bits of the prefix: when it ends, in unix milliseconds. */
+  /** By the bits of the prefix: the end of the block, in unix milliseconds. */
   readonly ends: Map<bigint, number>;
 }
 
@@ -36,7 +36,7 @@ export class BlockedAddresses {
     return address !== undefined && this.#groups.some((group) => isIn(group, address, this.#clock()));
   }
 
-  /** Called after each change: open connections are asked about again. */
+  /** Called after each change: open connections are checked again. */
   onChange(listener: () => void): void {
     this.#listeners.push(listener);
   }

@@ -1,4 +1,5 @@
-// Networks from which nobody may connect, on either listener (spec/api.md, "Addresses"). Each has a reason and an end, and each change is audited.
+// Networks that are not allowed to connect, on either listener (spec/api.md, "Addresses"). Each has a reason and an end, and each change is
+// audited.
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
@@ -18,7 +19,7 @@ interface Order {
   readonly nowMs: number;
 }
 
-/** Blocks an address or network, or changes reason and end of a block. `ownAddress` is where the order comes from. */
+/** Blocks an address or network, or changes reason and end of a block. `ownAddress` is the address of the caller. */
 export async function blockAddress(
   database: Database,
   order: Order & { readonly seconds: number; readonly ownAddress: string },
@@ -40,7 +41,7 @@ export async function blockAddress(
     await trx.insertInto('address_block').values(row).execute();
     const data = { reason, expiresAt: row.expires_at };
     await appendEntry(trx, { at: nowMs, kind: 'address-blocked', actor, subject: `address:${network}`, data });
-    // What makes every node look.
+    // This makes every node reload the blocks.
     await announceCuts(trx, []);
   });
   return row;
@@ -64,7 +65,7 @@ export async function unblockAddress(database: Database, order: Order): Promise<
   return network;
 }
 
-/** Those that count now, by network, behind `after`. */
+/** The blocks that are in effect now, by network, after `after`. */
 export async function listBlocks(
   db: Kysely<Tables>,
   { after, limit, nowMs }: { readonly after: string; readonly limit: number; readonly nowMs: number },

@@ -1,5 +1,5 @@
-// The one text of the network that an operator names: `203.0.113.9` is a network of one address, and an IPv6 address its /64, whose rest a machine
-// changes as it likes.
+// The canonical text of a network that an operator names: `203.0.113.9` is a network of one address. An IPv6 address becomes its /64,
+// because a machine changes the rest freely.
 import {
   addressText,
   canonicalNetwork,
@@ -9,10 +9,10 @@ import {
 } from '@edgekeep/core/policy/network';
 import { HubError } from '../error.ts';
 
-// A wider network is a slip: it would cut off a continent.
+// A wider network is a mistake: it would cut off a continent.
 const prefixLeast = { 4: 8, 6: 16 } as const;
 
-/** Throws `request-invalid` for what is no network or address, or one that is too wide. */
+/** Throws `request-invalid` for a text that is no network or address, or for a network that is too wide. */
 export function namedNetwork(text: string): string {
   const canonical = text.includes('/') ? canonicalNetwork(text) : networkOfAddress(text);
   const network = canonical === undefined ? undefined : parseNetwork(canonical);

@@ -34,7 +34,7 @@ export function addressRoutes(app: HttpServer, parts: StoreRouteParts & { readon
     },
     async ({ body, actor, ip: ownAddress }) => {
       const row = await blockAddress(database, { ...body, ownAddress, actor, nowMs: clock() });
-      // This node has cut what it had to before it answers.
+      // Before the response, this node closes the connections from blocked addresses.
       await blocked.reload();
       return viewOf(row);
     },

@@ -1,5 +1,5 @@
-// Appraises what devices send, against their registered keys and the published reference values, signs the result, and keeps what the
-// next appraisal needs: the newest reset count and the device's state of health.
+// Appraises evidence against the device's registered keys and the published reference values, signs the result, and keeps what the next
+// appraisal needs: the newest reset count and the device's health.
 import { type Appraisal, appraiseEvidence } from '@edgekeep/core/attest/appraise';
 import { attestationResultOf, signAttestationResult } from '@edgekeep/core/attest/ear';
 import type { DiceTrust } from '@edgekeep/core/attest/dice/chain';
@@ -17,9 +17,9 @@ import { imaStartOf, recordImaLog } from './ima-logs.ts';
 import type { ImaPieces } from './ima-pieces.ts';
 import { type ReferenceStore, referencesState } from './reference-store.ts';
 
-// A fleet boots a handful of different logs; this many are kept replayed.
+// A fleet boots only a few different logs; this many replayed logs are kept.
 const cachedLogsMost = 512;
-// The audit entry of a refusal shows the first reasons; the device gets all of them in its attestation result.
+// The audit entry of a refusal shows the first reasons; the attestation result for the device has all of them.
 const loggedReasonsMost = 4;
 const loggedMessageMost = 300;
 
@@ -29,15 +29,15 @@ export interface Appraised {
   readonly attestationResult: string;
 }
 
-// Which reference values were in force when an appraisal was made.
+// The state of the reference values when an appraisal was made.
 const restsOn = new WeakMap<Appraisal, string>();
 const newReferences = 'reference-values-changed';
 const appraisedAgainMax = 10;
 
 export interface MakersOfDevices {
-  /** Whom DICE chains must lead to now. */
+  /** The vendor certificates that DICE chains must end at now. */
   readonly diceTrust: () => DiceTrust;
-  /** What is kept about the judgement of the maker's certificate of a device. */
+  /** Notes about the maker's certificate of a device, from enrollment. */
   readonly tierReasons: (deviceId: string) => Promise<readonly string[]>;
 }
 
@@ -52,7 +52,10 @@ export class Appraiser {
   readonly #coveredPcrs: readonly number[];
   readonly #logs = createLogCache(cachedLogsMost);
 
-  /** `keyId` names the signing key in the results' header; `makers` is asked each time; `coveredPcrs` are those that a TPM's boot must be compared in to be affirmed. */
+  /**
+   * `keyId` names the signing key in the header of the results. `makers` is asked each time. The boot of a TPM must be compared in
+   * `coveredPcrs` to be affirmed.
+   */
   constructor(
     database: Database,
     references: ReferenceStore,
@@ -73,7 +76,7 @@ export class Appraiser {
     this.#coveredPcrs = coveredPcrs;
   }
 
-  /** Appraises evidence of a registered device; `nonce` is what the result says it answered. */
+  /** Appraises evidence of a registered device; `nonce` is the challenge that the result names. */
   async appraise(
     device: Pick<DeviceRow, 'id' | 'tier' | 'identity' | 'reset_count'>,
     evidence: Evidence,
@@ -81,7 +84,7 @@ export class Appraiser {
       readonly qualifyingData: Uint8Array;
       readonly nonce: Uint8Array;
       readonly nowMs: number;
-      /** The connection, which may have brought pieces of the IMA log ahead of this evidence. */
+      /** The connection; it may have brought pieces of the IMA log ahead of this evidence. */
       readonly pieces?: ImaPieces | undefined;
     },
   ): Promise<Appraised> {
@@ -114,11 +117,12 @@ export class Appraiser {
   }
 }
 
-/** How a device stands after its appraisal was stored. */
+/** The device's status after its appraisal was stored. */
 export type Standing = Pick<DeviceRecord, 'id' | 'state' | 'state_reason' | 'disabled_reason'>;
 
 /**
- * Runs `work`, which appraises evidence and then records it; anew when reference values were published or withdrawn between the two.
+ * Runs `work`, which appraises evidence and then records it. Runs it again when reference values were published or withdrawn between the
+ * two.
  */
 export async function untilReferencesStay<T>(work: () => Promise<T>): Promise<T> {
   for (let again = 0; ; again += 1) {
@@ -139,9 +143,9 @@ async function assertReferencesStay(trx: WriteTransaction, appraisal: Appraisal)
 }
 
 /**
- * Stores an appraisal with the device and lets the device's state follow: a healthy one becomes active, a contraindicated one suspect (its
- * leases end). A quote that was not the device's own says nothing about the device and changes no state. Throws `conflict` when the reference
- * values are others than those of the appraisal.
+ * Stores an appraisal and changes the device's state: a healthy device becomes active, a contraindicated one suspect (its leases end). A
+ * quote that was not made by the device says nothing about it and changes no state. Throws `conflict` when the reference values have
+ * changed since the appraisal.
  */
 export async function recordAppraisal(
   trx: WriteTransaction,
@@ -198,7 +202,7 @@ export async function recordAppraisal(
   return device;
 }
 
-/** The evidence was signed by the device's own key, fresh, and for this purpose. */
+/** The evidence was signed by the device's own key, is fresh, and is for this purpose. */
 export function isAuthentic(appraisal: Appraisal): boolean {
   return appraisal.vector['instance-identity'] === 2;
 }

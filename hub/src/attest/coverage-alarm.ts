@@ -1,10 +1,10 @@
-// An alert while reference values need not cover the PCR in which the agent measures its own stages: then a device on which the agent was stopped or
-// replaced is affirmed like any other (docs/design/relay.md). Hubs from before it was a setting have it.
+// Raises an alert while reference values need not cover the PCR in which the agent measures its own stages. Then a device on which the
+// agent was stopped or replaced is affirmed like any other (docs/design/relay.md). Hubs made before this setting existed are in this state.
 import { raiseAlert, settleAlert } from '../respond/alerts.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 
-/** Raises or settles it for these settings. */
+/** Raises or settles the alert for these settings. */
 export async function weighCoverage(
   database: Database,
   { attestation: { coveredPcrs }, alerts }: Pick<HubSettings, 'attestation' | 'alerts'>,

@@ -1,5 +1,5 @@
-// IMA logs that are longer than evidence carries (spec/evidence.md, "A long IMA log"). The hub keeps how many entries it has appraised and what
-// PCR 10 held then: proven by a quote in the store, and claimed by pieces that came ahead of a quote on the connection alone.
+// IMA logs that are longer than evidence carries (spec/evidence.md, "A long IMA log"). The hub keeps the number of entries it has appraised
+// and the value of PCR 10 after them. The store has what a quote proved; the connection has what pieces claim before their quote.
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { followImaLog, imaLogBegin, type ImaLogState } from '@edgekeep/core/attest/ima-log-state';
@@ -11,12 +11,12 @@ import type { ImaPieces } from './ima-pieces.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 
-/** Of all pieces on one connection: as much as a whole log may have. */
+/** The limit for all pieces on one connection: the size of a whole log. */
 const pieceBytesMax = 64 * 1024 * 1024;
 
 /**
- * For a challenge: how far the log of this device is known. The connection keeps it, so that the answer counts from there whatever evidence of the
- * same device comes in between.
+ * For a challenge: how much of this device's log is known. The connection keeps it, so that the response counts from there even if other
+ * evidence of the same device arrives in between.
  */
 export async function knownImaLog(
   db: Kysely<Tables>,
@@ -29,7 +29,10 @@ export async function knownImaLog(
   return { entries: row.entries, resetCount: row.reset_count, restartCount: row.restart_count };
 }
 
-/** Where the log in this evidence begins; undefined at its beginning. Throws `ima-log-start-unknown` for a place this hub did not replay to. */
+/**
+ * Where the log in this evidence begins; undefined if at its start. Throws `ima-log-start-unknown` for a position that this hub did not
+ * replay.
+ */
 export async function imaStartOf(
   db: Kysely<Tables>,
   deviceId: string,
@@ -40,7 +43,7 @@ export async function imaStartOf(
   return stateAt(db, deviceId, evidence.imaLogFrom, pieces);
 }
 
-/** Takes a piece that comes ahead of a quote. Nothing is proven by it: it is kept on the connection only. */
+/** Takes a piece that arrives before a quote. It proves nothing yet and is kept on the connection only. */
 export async function takeImaPiece(
   db: Kysely<Tables>,
   connection: ImaPieces,
@@ -72,7 +75,7 @@ async function stateAt(
   throw new HubError('ima-log-start-unknown', message);
 }
 
-/** Keeps how far a quote of the device's own proves its log. */
+/** Stores how much of the log a quote by the device proves. */
 export async function recordImaLog(
   trx: WriteTransaction,
   deviceId: string,

@@ -1,4 +1,4 @@
-// Reference values that publishers signed: what a healthy boot looks like. Parsed once and kept until the next publication.
+// Reference values that publishers signed: the values of a healthy boot. Parsed once and kept until the next publication.
 import { createHash, type KeyObject } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import { parseReferenceValues, type ReferenceValues } from '@edgekeep/core/attest/reference-values';
@@ -11,7 +11,7 @@ import type { Database } from '../store/database.ts';
 import type { ReferenceValuesRow, Tables } from '../store/schema.ts';
 
 export interface ActiveReferences {
-  /** As `referencesState` said it before they were read. */
+  /** The value of `referencesState` before they were read. */
   readonly state: string;
   readonly sets: readonly ReferenceValues[];
 }
@@ -21,13 +21,13 @@ export class ReferenceStore {
   readonly #pcrs: readonly number[];
   #loaded: ActiveReferences | undefined;
 
-  /** `pcrs` are those every quote covers: a set that constrains none of them is refused. */
+  /** `pcrs` are those that every quote covers: a set that constrains none of them is refused. */
   constructor(database: Database, pcrs: readonly number[]) {
     this.#database = database;
     this.#pcrs = pcrs;
   }
 
-  /** Every set that is not withdrawn; parsed anew only when this node or another has published or withdrawn one. */
+  /** Every set that is not withdrawn. Parsed again only when this node or another has published or withdrawn a set. */
   async active(): Promise<ActiveReferences> {
     const state = await referencesState(this.#database.read);
     if (this.#loaded?.state === state) return this.#loaded;
@@ -90,7 +90,7 @@ export class ReferenceStore {
     return row;
   }
 
-  /** Boots that match only this set are no longer accepted. */
+  /** From now on, boots that match only this set are not accepted. */
   async withdraw(order: { name: string; version: string; actor: string; nowMs: number }): Promise<void> {
     const { name, version, actor, nowMs } = order;
     await this.#database.write(async (trx) => {
@@ -117,7 +117,7 @@ export class ReferenceStore {
   }
 }
 
-/** Names what is published and withdrawn now: rows are only added, and only withdrawn. */
+/** A text that identifies what is published and withdrawn now: rows are only added or withdrawn. */
 export async function referencesState(db: Kysely<Tables>): Promise<string> {
   const { sets, withdrawn } = await db
     .selectFrom('reference_values')

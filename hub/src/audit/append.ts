@@ -1,5 +1,5 @@
-// Adds an entry to the audit log inside the transaction of the change it describes: the change and its record are durable together or
-// not at all. The tree over the entries is built from this table afterwards (log.ts).
+// Adds an entry to the audit log in the transaction of the change that it describes: the change and its record are durable together or not
+// at all. The tree over the entries is built from this table later (log.ts).
 import { type AuditEvent, auditSaltLength, encodeAuditEntry, saltedEntry } from '@edgekeep/core/audit/entry';
 import { leafHash } from '@edgekeep/core/audit/merkle';
 import { randomBytes } from 'node:crypto';
@@ -11,20 +11,20 @@ export async function appendEntry(trx: WriteTransaction, event: AuditEvent): Pro
   return appendEncodedEntry(trx, encodeEvent(event));
 }
 
-/** The bytes of a new entry: with a salt, because its leaf hash is public and what it says is not. */
+/** The bytes of a new entry, with a salt: its leaf hash is public, its content is not. */
 export function encodeEvent(event: AuditEvent): Uint8Array {
   return encodeAuditEntry(saltedEntry(event, randomBytes(auditSaltLength)));
 }
 
 /**
- * The same for a device of the version before, which reads no salted entries and verifies this one in its receipt. Only for events that have as many
- * random digits of their own.
+ * The same for a device of the previous version, which cannot read salted entries and verifies this one in its receipt. Only for events
+ * that contain as many random digits themselves.
  */
 export function encodeUnsaltedEvent(event: AuditEvent): Uint8Array {
   return encodeAuditEntry({ type: 'edgekeep-audit-entry/v1', ...event });
 }
 
-/** As `appendEntry`, for a caller that goes on using the bytes of `encodeEvent`. */
+/** As `appendEntry`, for a caller that needs the bytes of `encodeEvent`. */
 export async function appendEncodedEntry(trx: WriteTransaction, entry: Uint8Array): Promise<number> {
   const { log_index: index } = await trx
     .insertInto('audit_entry')

@@ -1,4 +1,4 @@
-// Device API: the witness duty of the fleet (what the log says now, and this device's word for it), and reports.
+// Device API: devices as witnesses (the present state of the log, and the device's cosignature), and reports.
 import { parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
 import { toBase64, utf8 } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/device-api';
@@ -48,7 +48,8 @@ export function auditDeviceRoutes(
     { ...door.lets('bound'), schema: { querystring: fromSize, response: { 200: api.checkpointResponse } } },
     async (request) => {
       const offer = await witnesses.offer(request.query.from, Math.floor(clock() / 1_000));
-      // A device that knows a longer log needs no proof: it has caught this hub with a shorter history, and gets what convicts it.
+      // A device that knows a longer log needs no proof: it has caught this hub with a shorter history, and gets the signed checkpoint that
+      // convicts it.
       const { checkpoint, consistency } =
         offer.kind === 'offer' ? offer : { checkpoint: log.checkpoint(), consistency: [] };
       return { checkpoint: Buffer.from(checkpoint).toString('utf8'), consistency: consistency.map(toBase64) };
@@ -96,7 +97,7 @@ export function auditDeviceRoutes(
       const { counts, forkProof, attributes, models, clockSkewSeconds, guard, desiredVersion } = request.body;
       const nowMs = clock();
       const proven = forkProof === undefined ? undefined : verifiedFork(forkProof);
-      // A proof against this log is taken from everybody, and no policy of this hub may keep it out.
+      // Anybody may send a proof against this log, and no policy of this hub may refuse it.
       if (counts !== undefined || attributes !== undefined || models !== undefined) {
         await gate.admit({ action: 'publishTelemetry', deviceId, connection, nowMs });
       }
@@ -135,13 +136,13 @@ export function auditDeviceRoutes(
       });
       const news = await newsFor(deviceId, desiredVersion);
       if (Object.keys(news).length === 0) return { accepted: true };
-      // The report was taken; what the device may not be told is left out, and that is logged.
+      // The report is accepted. Data that the device may not read is left out, and that is logged.
       if (!(await gate.permits({ action: 'receiveCommand', deviceId, connection, nowMs }))) return { accepted: true };
       return { accepted: true, ...news };
     },
   );
 
-  /** What operators want of the device that it does not have yet. */
+  /** Desired attributes that the device does not have yet. */
   async function newsFor(deviceId: string, desiredVersion: number | undefined) {
     const retry = await retriesFor(database.read, deviceId);
     const tried = retry.length === 0 ? {} : { retry: [...retry] };

@@ -1,18 +1,18 @@
-// The file operations under the log's folder, few and small, so that a test can let the world end between any two of them.
+// The file operations in the log's folder, few and small, so that a test can simulate a power cut between any two of them.
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 export interface LogFiles {
-  /** Undefined when there is no such file. */
+  /** Undefined when the file does not exist. */
   read(path: string): Promise<Uint8Array | undefined>;
-  /** Makes the folder and those above it; gives the first one that was missing, or undefined. */
+  /** Makes the folder and missing parents. Returns the first one that was missing, or undefined. */
   makeFolder(path: string): Promise<string | undefined>;
-  /** Writes a new or emptied file and waits until its bytes are on the disk. */
+  /** Writes a new or emptied file and waits until its bytes are on disk. */
   write(path: string, bytes: Uint8Array): Promise<void>;
-  /** Waits until the names in a folder are on the disk. */
+  /** Waits until the names in a folder are on disk. */
   syncFolder(path: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
-  /** Removes a folder and what is in it; nothing happens when it is not there. */
+  /** Removes a folder and its content; does nothing when it does not exist. */
   removeFolder(path: string): Promise<void>;
 }
 
@@ -41,7 +41,7 @@ export const diskFiles: LogFiles = {
   removeFolder: (path) => rm(path, { recursive: true, force: true }),
 };
 
-/** Makes a folder so that it is still there after a power cut: every folder that got a new name in it is synced. */
+/** Makes a folder that survives a power cut: every folder that got a new name in it is synced. */
 export async function makeDurableFolder(files: LogFiles, path: string): Promise<void> {
   const first = await files.makeFolder(path);
   if (first === undefined) return;

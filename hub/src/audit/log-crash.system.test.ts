@@ -45,7 +45,7 @@ test('a crash between any two file operations leaves a log that opens, loses not
   assert.ok(crashes > 40, `only ${crashes} operations were there to crash at`);
 });
 
-/** Runs a log until operation number `at` fails and with it all that follow, as when the machine loses power. */
+/** Runs a log until operation number `at` fails; every later operation fails too, as when the machine loses power. */
 async function crashAfter(at: number, store: MemoryStore, parts: Parts): Promise<boolean> {
   let left = at;
   const mortal = <A extends readonly unknown[], R>(operation: (...args: A) => Promise<R>) => {
@@ -58,7 +58,7 @@ async function crashAfter(at: number, store: MemoryStore, parts: Parts): Promise
     read: mortal((path) => diskFiles.read(path)),
     makeFolder: mortal((path) => diskFiles.makeFolder(path)),
     write: async (path, bytes) => {
-      // The cut comes in the middle of the write: half a file is left.
+      // The power cut comes in the middle of the write: half a file is left.
       if (left-- <= 0) {
         await writeFile(path, bytes.subarray(0, bytes.length >> 1)).catch(() => undefined);
         throw new Error('power cut');

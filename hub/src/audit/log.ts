@@ -1,5 +1,5 @@
-// The audit log: integrates entries that the store committed into the Merkle tree, signs a checkpoint over them and publishes it.
-// Entries are inserted in the transaction of what they describe; from then on this loop owes them a place under a checkpoint.
+// The audit log: integrates committed entries into the Merkle tree, signs a checkpoint over them and publishes it. Entries are inserted in
+// the transaction of the change that they describe; this loop must then put each of them under a checkpoint.
 import { equalBytes } from '@edgekeep/core/bytes';
 import { openCheckpoint, parseCheckpoint, signCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { leafHash } from '@edgekeep/core/audit/merkle';
@@ -12,7 +12,7 @@ import type { LogFiles } from './files.ts';
 import { TileFolder } from './tiles.ts';
 import { TreeReader } from './tree-reader.ts';
 
-/** Entries as the store holds them, in the order of their index, without gaps. */
+/** Entries as the store holds them, by index, without gaps. */
 export interface EntrySource {
   size(): Promise<number>;
   read(from: number, toExclusive: number): Promise<readonly LoggedEntry[]>;
@@ -32,14 +32,17 @@ export interface CheckpointStore {
 export interface AuditLogParts {
   readonly source: EntrySource;
   readonly checkpoints: CheckpointStore;
-  /** Where the tiles go; a static server may give this folder away. */
+  /** Where the tiles are written; a static server may serve this folder. */
   readonly folder: string;
   /** The signer's name is the log's origin. */
   readonly signer: NoteSigner;
   readonly files?: LogFiles;
 }
 
-/** Entries integrated at once: bounds memory (32 MiB of the largest entries) and the time until the first of them is covered. */
+/**
+ * The number of entries that are integrated at once. Bounds memory (32 MiB of the largest entries) and the time until the first of them is
+ * covered.
+ */
 const batchEntriesMax = 16 * tileWidth;
 
 interface Grown {
@@ -48,7 +51,7 @@ interface Grown {
   readonly openBundle: readonly Uint8Array[];
 }
 
-/** All that one checkpoint stands on; replaced as a whole, so that readers never see half a step. */
+/** The state behind one checkpoint; replaced as a whole, so that readers never see half a step. */
 interface Head extends Grown {
   readonly checkpoint: Uint8Array;
 }
@@ -81,8 +84,8 @@ export class AuditLog implements AsyncDisposable {
   }
 
   /**
-   * Opens the log: reads every entry again, completes what a crash left unwritten, and compares with the last checkpoint that was
-   * signed. When the entries no longer lead to it, or a published tile differs, history was rewritten: `log-rewritten`, and the
+   * Opens the log: reads every entry again, completes writes that a crash interrupted, and compares the result with the last signed
+   * checkpoint. When the entries no longer lead to it, or a published tile differs, history was rewritten: throws `log-rewritten`, and the
    * hub must not start.
    */
   static async open(parts: AuditLogParts): Promise<AuditLog> {
@@ -92,7 +95,7 @@ export class AuditLog implements AsyncDisposable {
     return log;
   }
 
-  /** The latest signed checkpoint: everything below its size is integrated and durable. */
+  /** The latest signed checkpoint: every entry below its size is integrated and durable. */
   checkpoint(): Uint8Array {
     return this.#head.checkpoint;
   }
@@ -106,17 +109,19 @@ export class AuditLog implements AsyncDisposable {
     return this.#failure;
   }
 
-  /** Says that entries were committed. Entries that come while a batch is written share the next one. */
+  /** Reports that entries were committed. Entries that arrive while a batch is written share the next one. */
   wake(): void {
     if (this.#awake || this.#stopped) return;
     this.#awake = true;
     void this.#step(async () => {
       this.#awake = false;
       await this.#integrate();
-    }).catch(() => undefined); // Those who wait for an entry were told; the next wake tries again.
+    }).catch(() => undefined); // The callers that wait for an entry got the error; the next wake tries again.
   }
 
-  /** Resolves when a checkpoint covers the entry. Rejects when it cannot be integrated now: nothing may be released on such an entry. */
+  /**
+   * Resolves when a checkpoint covers the entry. Rejects when the entry cannot be integrated now: nothing may be released on such an entry.
+   */
   integrated(index: number): Promise<void> {
     if (index < this.size) return Promise.resolve();
     if (this.#stopped) return Promise.reject(new HubError('hub-stopping', 'the audit log is closed'));
@@ -126,7 +131,7 @@ export class AuditLog implements AsyncDisposable {
     });
   }
 
-  /** The proof that entry `index` stands under a checkpoint of this log: the latest, or an earlier one, cosigned for example. */
+  /** The proof that entry `index` is under a checkpoint of this log: the latest, or an earlier one, for example a cosigned one. */
   async proofFor(index: number, checkpoint: Uint8Array = this.#head.checkpoint): Promise<TlogProof> {
     const { size } = parseCheckpoint(parseNote(checkpoint).text);
     const { edge } = this.#head;
@@ -139,7 +144,7 @@ export class AuditLog implements AsyncDisposable {
     return { index, hashes: await this.#reader.inclusion(edge, index, size), checkpoint };
   }
 
-  /** The proof that the tree of `to` entries continues the one of `from`; from 0, or to itself, it is empty. */
+  /** The proof that the tree of `to` entries extends the one of `from` entries. From 0, or when both are equal, it is empty. */
   async consistency(from: number, to: number = this.size): Promise<readonly Uint8Array[]> {
     const { edge } = this.#head;
     if (from < 0 || from > to || to > edge.size) {
@@ -148,7 +153,7 @@ export class AuditLog implements AsyncDisposable {
     return from === 0 || from === to ? [] : this.#reader.consistency(edge, from, to);
   }
 
-  /** Publishes the latest checkpoint with cosignatures attached. One that was overtaken meanwhile is left out. */
+  /** Publishes the latest checkpoint with cosignatures attached. A checkpoint that is no longer the latest is skipped. */
   publishCosigned(checkpoint: Uint8Array): Promise<void> {
     return this.#step(async () => {
       const latest = parseNote(this.#head.checkpoint).text;
@@ -156,7 +161,7 @@ export class AuditLog implements AsyncDisposable {
     });
   }
 
-  /** Finishes the batch that is being written; entries that came later are integrated when the log is opened again. */
+  /** Finishes the batch that is being written; later entries are integrated when the log is opened again. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     await this.#steps;
@@ -187,7 +192,7 @@ export class AuditLog implements AsyncDisposable {
     }
   }
 
-  // The order is the promise: tiles durable, then signed, then saved, then published, then told.
+  // The order is the promise: tiles durable, then signed, then saved, then published, then reported.
   async #advance(target: number): Promise<void> {
     const { edge, full, openBundle } = await this.#append(this.#head, target, true);
     const checkpoint = await signCheckpoint({ size: edge.size, root: edgeRoot(edge) }, this.#parts.signer);
@@ -198,7 +203,7 @@ export class AuditLog implements AsyncDisposable {
     await this.#tiles.removePartials(full);
   }
 
-  // Partial tiles are written for trees that get a checkpoint only.
+  // Partial tiles are written only for trees that get a checkpoint.
   async #append(head: Grown, target: number, forCheckpoint: boolean) {
     const read = await this.#parts.source.read(head.edge.size, target);
     if (read.length !== target - head.edge.size) {
@@ -284,7 +289,7 @@ export class AuditLog implements AsyncDisposable {
   }
 }
 
-// The store keeps the hash beside the entry; an entry that was changed later no longer has it.
+// The store keeps the hash beside the entry; an entry that was changed later no longer matches it.
 function verifiedLeafHash({ entry, leafHash: stored }: LoggedEntry, index: number): Uint8Array {
   const computed = leafHash(entry);
   if (!equalBytes(computed, stored)) {

@@ -1,13 +1,13 @@
-// The entries of the audit log that are about one device: those it did, and those that were done to it.
+// The audit entries about one device: as actor or as subject.
 import { parseAuditEntry } from '@edgekeep/core/audit/entry';
 import { toBase64url } from '@edgekeep/core/bytes';
 import type { Kysely } from 'kysely';
 import type { Tables } from '../store/schema.ts';
 
-// Read at one go; a device whose entries lie further on asks again from `next`.
+// The number of entries read at once. If a device's entries lie further on, it asks again from `next`.
 const scannedMax = 2_000;
 
-/** The bytes as they were logged, so that a proof fits them. `next` is where to go on; null at the end of the log. */
+/** The bytes as they were logged, so that a proof fits them. `next` is the index to continue at; null at the end of the log. */
 export async function readOwnEntries(
   db: Kysely<Tables>,
   deviceId: string,

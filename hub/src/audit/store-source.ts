@@ -26,7 +26,7 @@ export function entriesIn(database: Database): EntrySource {
   };
 }
 
-// Every signed checkpoint is kept for a while, so that a contradiction could be looked into; this many are ample.
+// Signed checkpoints are kept for a while, so that a contradiction can be investigated; this number is ample.
 const checkpointsKept = 1_000;
 
 export function checkpointsIn(database: Database): CheckpointStore {

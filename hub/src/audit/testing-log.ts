@@ -1,4 +1,4 @@
-// What tests and benchmarks of the log stand on: a store in memory, keys from seeds.
+// The setup for tests and benchmarks of the log: a store in memory, keys from seeds.
 import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
 import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
@@ -15,7 +15,7 @@ export interface MemoryStore extends EntrySource, CheckpointStore {
 }
 export type Parts = AuditLogParts;
 
-/** A log's surroundings in memory, but for its folder. `grow` lets entries appear. */
+/** A log's surroundings in memory, except for its folder. `grow` adds entries. */
 export function world(folder: string): { store: MemoryStore; parts: Parts } {
   let size = 0;
   let saved: Uint8Array | undefined;
@@ -35,7 +35,7 @@ export function world(folder: string): { store: MemoryStore; parts: Parts } {
   return { store, parts: { source: store, checkpoints: store, folder, signer: logSigner } };
 }
 
-/** The same entries, but one of them changed. */
+/** The same entries with one of them changed. */
 export function altered(store: EntrySource, index: number, change: Partial<LoggedEntry>): EntrySource {
   return {
     size: () => store.size(),

@@ -1,5 +1,5 @@
-// The log for everybody (C2SP tlog-tiles), on both listeners and without a token: checkpoint and hashes, which is what it takes to verify it. What
-// the entries say goes to auditors alone.
+// The public log (C2SP tlog-tiles), on both listeners and without a token: checkpoint and hashes, which is enough to verify it. Only
+// auditors read the content of entries.
 import { parseTilePath, type TileAddress } from '@edgekeep/core/audit/tile';
 import { orIfMissing } from '@edgekeep/core/missing-file';
 import type { FastifyReply } from 'fastify';
@@ -14,9 +14,9 @@ import type { HttpServer } from '../http/server.ts';
 const anyPath = z.strictObject({ '*': z.string().min(1).max(200) });
 const forEverybody = 'public, max-age=31536000, immutable';
 
-/** `auditors` guards the entries; without it, on the device listener, there are none. */
+/** `auditors` guards the entries; without it, on the device listener, the entries are not served. */
 export function tileRoutes(app: HttpServer, logFolder: string, auditors?: ReturnType<RequireScope>): void {
-  // A reply is thenable: awaiting one before it is sent would wait for ever.
+  // A reply is thenable: awaiting it before it is sent would wait forever.
   app.get('/log/checkpoint', async (_request, reply) => {
     void reply.type('text/plain; charset=utf-8').header('cache-control', 'no-cache');
     return reply.send(createReadStream(join(logFolder, 'checkpoint')));

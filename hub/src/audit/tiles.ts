@@ -1,5 +1,5 @@
-// The log's folder as c2sp.org/tlog-tiles lays it out: tiles, entry bundles and the checkpoint, as files any static server can give away.
-// A file appears whole or not at all (temporary file, fsync, rename), so a crash at any moment leaves a folder that only lacks its end.
+// The log's folder as c2sp.org/tlog-tiles lays it out: tiles, entry bundles and the checkpoint, as files that any static server can serve.
+// A file appears whole or not at all (temporary file, fsync, rename), so a crash leaves a folder that lacks only its end.
 import { dirname, join } from 'node:path';
 import { equalBytes } from '@edgekeep/core/bytes';
 import { encodeEntryBundle, encodeTile, type TileAddress, tilePath, tileWidth } from '@edgekeep/core/audit/tile';
@@ -7,7 +7,7 @@ import type { Tile } from '@edgekeep/core/audit/tree-edge';
 import { HubError } from '../error.ts';
 import { diskFiles, type LogFiles, makeDurableFolder } from './files.ts';
 
-/** Files written at once: enough to keep the disk busy, few enough to leave other work its threads. */
+/** The number of files written at once: enough to keep the disk busy, and few enough to leave threads for other work. */
 const writesAtOnce = 8;
 
 export const checkpointMediaType = 'text/plain; charset=utf-8';
@@ -22,7 +22,7 @@ interface WantedFile {
 export class TileFolder {
   readonly #root: string;
   readonly #files: LogFiles;
-  /** Folders known to be there, so that each is made once. */
+  /** Folders that are known to exist, so that each is made once. */
   readonly #folders = new Set<string>();
   #temporary = 0;
 
@@ -31,7 +31,7 @@ export class TileFolder {
     this.#files = files;
   }
 
-  /** Opens or makes the folder and clears what a crash left half-written. */
+  /** Opens or makes the folder and removes the temporary files of a crash. */
   static async open(root: string, files: LogFiles = diskFiles): Promise<TileFolder> {
     const folder = new TileFolder(root, files);
     await files.removeFolder(folder.#temporaryFolder);
@@ -40,8 +40,8 @@ export class TileFolder {
   }
 
   /**
-   * Makes tiles durable, and the entry bundles beside those of level 0. `entries[0]` is entry number `firstEntry` of the log and
-   * the list reaches to the end of the last tile. May be repeated; a file that holds something else already is `log-rewritten`.
+   * Makes tiles durable, and the entry bundles beside those of level 0. `entries[0]` is entry number `firstEntry` of the log, and the list
+   * reaches to the end of the last tile. May be repeated; a file that already holds other bytes is `log-rewritten`.
    */
   async writeTiles(tiles: readonly Tile[], entries: readonly Uint8Array[], firstEntry: number): Promise<void> {
     await this.#ensure(
@@ -55,7 +55,7 @@ export class TileFolder {
     );
   }
 
-  /** tlog-tiles, "Partial Tiles": once the full tile is there and published, its partial ones may go. */
+  /** tlog-tiles, "Partial Tiles": once the full tile exists and is published, its partial ones may be removed. */
   async removePartials(full: readonly Tile[]): Promise<void> {
     const addresses: readonly TileAddress[] = full.flatMap((tile) =>
       tile.level === 0 ? [tile, { ...tile, level: 'entries' }] : [tile],
@@ -63,7 +63,7 @@ export class TileFolder {
     for (const address of addresses) await this.#files.removeFolder(this.#path(`${tilePath(address)}.p`));
   }
 
-  /** The bytes of a tile or bundle; missing is `store-failed`, since only tiles that were written are asked for. */
+  /** The bytes of a tile or bundle. If it is missing, throws `store-failed`, because callers ask only for tiles that were written. */
   async readTile(address: TileAddress): Promise<Uint8Array> {
     const path = tilePath(address);
     const bytes = await this.#files.read(this.#path(path));
@@ -75,7 +75,7 @@ export class TileFolder {
     return this.#files.read(this.#path('checkpoint'));
   }
 
-  /** Replaces the published checkpoint. Call it only after the tree it speaks of was written and the checkpoint saved. */
+  /** Replaces the published checkpoint. Call it only after its tree was written and the checkpoint saved. */
   async publishCheckpoint(note: Uint8Array): Promise<void> {
     await this.#replace('checkpoint', note);
     await this.#files.syncFolder(this.#root);
@@ -91,7 +91,7 @@ export class TileFolder {
         else if (!equalBytes(there, bytes)) {
           throw new HubError('log-rewritten', `${path} is already published with other content`);
         }
-        // Also when the file was there: a crash may have come between its rename and the sync of its folder.
+        // Also when the file exists already: a crash may have come between its rename and the sync of its folder.
         touched.add(dirname(this.#path(path)));
       }
     };

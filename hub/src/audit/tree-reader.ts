@@ -1,4 +1,5 @@
-// Node hashes of the integrated tree, out of the log's own tiles: full ones from the folder (a few kept in memory), partial ones from the edge.
+// Node hashes of the integrated tree, read from the log's own tiles: full ones from the folder (a few are kept in memory), partial ones
+// from the edge.
 import {
   consistencyNodes,
   inclusionNodes,
@@ -21,12 +22,12 @@ import type { TreeEdge } from '@edgekeep/core/audit/tree-edge';
 import { type RetryingOnce, retryingOnce } from '@edgekeep/core/retrying-once';
 import { HubError } from '../error.ts';
 
-/** Full tiles kept with their inner nodes, about 50 KB each: proofs are mostly asked for the newest entries. */
+/** Full tiles kept with their inner nodes, about 50 KB each: most proofs are for the newest entries. */
 const keptTilesMax = 128;
 
 export class TreeReader {
   readonly #readTile: (address: TileAddress) => Promise<Uint8Array>;
-  /** Being read or there already: all who ask for a tile at once share one read. */
+  /** Tiles that are loaded or being read: concurrent callers share one read. */
   readonly #kept = new Map<string, RetryingOnce<TileSubtrees>>();
   readonly #edges = new WeakMap<readonly Uint8Array[], TileSubtrees>();
 
@@ -61,9 +62,9 @@ export class TreeReader {
   async #subtrees(edge: TreeEdge, address: TileAddress): Promise<TileSubtrees> {
     if (address.width < tileWidth) return this.#edgeSubtrees(edge, address);
     const path = tilePath(address);
-    // A read that failed is not kept: the next one who asks tries again.
+    // A failed read is not kept: the next caller tries again.
     const subtrees = this.#kept.get(path) ?? retryingOnce(() => this.#read(address));
-    // Set again at the end: the first key of the map is then the one that was not asked for the longest.
+    // Moves the tile to the end, so that the first key of the map is the least recently used one.
     this.#kept.delete(path);
     this.#kept.set(path, subtrees);
     if (this.#kept.size > keptTilesMax) {

@@ -1,4 +1,4 @@
-// What anyone needs to verify this hub's log and receipts: its public keys, its publishers', and its devices as witnesses.
+// What a verifier of this hub's log and receipts needs: the public keys of the hub and its publishers, and its devices as witnesses.
 import type { KeyObject } from 'node:crypto';
 import type { Trust } from '@edgekeep/core/access/trust';
 import { parseVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
@@ -26,7 +26,7 @@ export function trustSource(
       .selectFrom('device')
       .select('witness_key')
       .where('state', '!=', 'retired')
-      // A device that holds no witness key vouches for nothing.
+      // A device without a witness key is not a witness.
       .where('witness_key', '!=', '')
       .execute();
     const witnesses = devices.map((device) => parseVerifierKey(device.witness_key));
@@ -34,7 +34,7 @@ export function trustSource(
       logKey: keys.log,
       attestationKeys: [keys.attestation],
       publisherKeys: publishers.map((publisher) => publisher.publicKey),
-      // A fleet smaller than the quorum can't reach it; the file must still be one that a reader accepts.
+      // A fleet smaller than the quorum cannot reach it, but the file must still be valid for readers.
       policy: witnessPolicy(witnesses, Math.min(quorum, witnesses.length)),
     };
   };

@@ -119,7 +119,7 @@ async function offered(board: WitnessBoard, oldSize: number, nowSeconds: number)
   return offer.kind === 'offer' ? offer.checkpoint : assert.fail(offer.reasons.join('; '));
 }
 
-/** A device as a witness: it follows the log as core says, remembers what it saw, and cosigns. */
+/** A device as a witness: it follows the log as core defines it, remembers what it saw, and cosigns. */
 function device(seed: number) {
   const signer: NoteSigner = { name: `log.example/device-${seed}`, signer: signerFromKey(ed25519Key(seed)) };
   let lastSeen: Uint8Array | undefined;

@@ -1,5 +1,6 @@
-// The fleet as witness: the hub shows a device a checkpoint with the proof that it continues the last one that device saw, and keeps
-// the cosignature that comes back. c2sp.org/tlog-witness with the parts turned round: the device asks, since devices sit behind firewalls.
+// The fleet as witness: the hub shows a device a checkpoint with the proof that it extends the last one that the device saw, and keeps the
+// cosignature that the device returns. This is c2sp.org/tlog-witness with reversed roles: the device asks, because devices are behind
+// firewalls.
 import { parseCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { cosignatureBy } from '@edgekeep/core/audit/cosignature';
 import {
@@ -13,7 +14,7 @@ import {
 import { witnessPolicy } from '@edgekeep/core/audit/quorum';
 import type { AuditLog } from './log.ts';
 
-/** What a device is shown: it verifies `consistency` from `oldSize`, remembers the checkpoint, and cosigns it. */
+/** What a device gets: it verifies `consistency` from `oldSize`, remembers the checkpoint, and cosigns it. */
 export interface WitnessOffer {
   readonly oldSize: number;
   readonly checkpoint: Uint8Array;
@@ -22,26 +23,26 @@ export interface WitnessOffer {
 
 export type OfferVerdict =
   | ({ readonly kind: 'offer' } & WitnessOffer)
-  /** 409 of tlog-witness: the device saw a larger tree than this log has. It is right, and this hub was set back. */
+  /** 409 of tlog-witness: the device saw a larger tree than this log has. The device is right, and this hub was set back. */
   | { readonly kind: 'refused'; readonly status: 409; readonly reasons: readonly string[] };
 
 export type CosignatureVerdict =
   | { readonly kind: 'kept'; readonly size: number; readonly cosignatures: number; readonly quorum: boolean }
-  /** 403: no cosignature by this device's key; 409: not a checkpoint that is open for cosignatures; 422: the cosignature is false. */
+  /** 403: no cosignature by this device's key. 409: the checkpoint is not open for cosignatures. 422: the cosignature is false. */
   | { readonly kind: 'refused'; readonly status: 403 | 409 | 422; readonly reasons: readonly string[] };
 
 export interface WitnessBoardParts {
   readonly log: Pick<AuditLog, 'checkpoint' | 'consistency' | 'size' | 'publishCosigned'>;
   /** How many devices must cosign a checkpoint before it is shown as witnessed. */
   readonly quorum: number;
-  /** The board moves to a newer checkpoint after this time even without a quorum: devices may be asleep. Seconds. */
+  /** After this time a newer checkpoint replaces the open one even without a quorum: devices may be asleep. Seconds. */
   readonly roundSecondsMax: number;
 }
 
-/** Cosignatures that one checkpoint carries at most: a receipt of 16 KiB must hold them. A quorum above it is carried whole. */
+/** The number of cosignatures that one checkpoint carries: a receipt of 16 KiB must hold them. A larger quorum is carried whole. */
 const cosignaturesMax = 16;
 
-/** Seconds that a device's clock may be ahead of the hub's. */
+/** How far a device's clock may be ahead of the hub's. Seconds. */
 const clockSkewSecondsMax = 300;
 
 interface Round {
@@ -53,8 +54,8 @@ interface Round {
 }
 
 /**
- * One checkpoint is open for cosignatures at a time, so that a log which grows with every check-in still gathers a quorum on one of
- * them. It stays open until it has its quorum or its time is over; then the latest checkpoint follows.
+ * One checkpoint is open for cosignatures at a time, so that a log that grows with every check-in still reaches a quorum on one of them. It
+ * stays open until it has its quorum or its time is over; then the latest checkpoint follows.
  */
 export class WitnessBoard {
   readonly #parts: WitnessBoardParts;
@@ -66,14 +67,17 @@ export class WitnessBoard {
     this.#parts = parts;
   }
 
-  /** A device's witness key, at start and at enrolment; a new key replaces the old one. Throws `key-invalid` for a key that is no cosigner's. */
+  /**
+   * Sets a device's witness key, at start and at enrollment; a new key replaces the old one. Throws `key-invalid` for a key that is no
+   * cosigner's.
+   */
   register(deviceId: string, key: VerifierKey): void {
     witnessPolicy([key], 1);
     this.#witnesses.set(deviceId, key);
     this.#round?.cosignatures.delete(deviceId);
   }
 
-  /** A device that is quarantined, wiped or retired vouches for nothing from now on. */
+  /** From now on, a device that is quarantined, wiped or retired is not a witness. */
   remove(deviceId: string): void {
     this.#witnesses.delete(deviceId);
     this.#round?.cosignatures.delete(deviceId);
@@ -82,7 +86,7 @@ export class WitnessBoard {
   /** What to show a device that has seen `oldSize` entries; 0 when it has seen none. */
   async offer(oldSize: number, nowSeconds: number): Promise<OfferVerdict> {
     const { log } = this.#parts;
-    // A device that already saw more than the open checkpoint gets the latest: going back would look like a fork to it.
+    // A device that already saw more than the open checkpoint gets the latest: a smaller tree would look like a fork to it.
     const open = this.#open(nowSeconds);
     const checkpoint = oldSize <= open.size ? encodeNote(open.note) : log.checkpoint();
     const { size } = parseCheckpoint(parseNote(checkpoint).text);
@@ -92,7 +96,7 @@ export class WitnessBoard {
     return { kind: 'offer', oldSize, checkpoint, consistency: await log.consistency(oldSize, size) };
   }
 
-  /** Takes the note that a device sent back. Kept in memory until `checkpoint()` is asked for; a restart asks the fleet again. */
+  /** Takes the note that a device returned. Kept in memory until `checkpoint()` is called; after a restart the fleet is asked again. */
   accept(deviceId: string, cosigned: Uint8Array, nowSeconds: number): CosignatureVerdict {
     const key = this.#witnesses.get(deviceId);
     if (key === undefined) return refused(403, `${deviceId} is not a witness`);
@@ -126,12 +130,12 @@ export class WitnessBoard {
     return covers ? witnessed : this.#parts.log.checkpoint();
   }
 
-  /** The open checkpoint with the cosignatures it has so far. */
+  /** The open checkpoint with the cosignatures it has now. */
   checkpoint(): Uint8Array {
     return this.#round === undefined ? this.#parts.log.checkpoint() : this.#cosigned(this.#round);
   }
 
-  /** Publishes the open checkpoint with its cosignatures, where it still is the log's latest. */
+  /** Publishes the open checkpoint with its cosignatures, if it is still the log's latest. */
   publish(): Promise<void> {
     return this.#parts.log.publishCosigned(this.checkpoint());
   }

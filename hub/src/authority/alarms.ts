@@ -1,5 +1,6 @@
-// Alarms ahead of the end, and at the end, of what the hub's trust hangs on (spec/authorities.md, "Alarms"; spec/vendor-roots.md, "Ends"): one for
-// each threshold and certificate, in the log, the audit log and as an alert; over when the certificate was replaced or removed.
+// Alarms before and at the end of the certificates that the hub's trust depends on (spec/authorities.md, "Alarms"; spec/vendor-roots.md,
+// "Ends"). One for each threshold and certificate, in the hub's log, the audit log and as an alert; it is over when the certificate was
+// replaced or removed.
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest } from '@edgekeep/core/identity/certificate';
 import type { AlertSeverity } from '@edgekeep/wire/alert-api';
@@ -11,7 +12,7 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 const dayMs = 86_400_000;
 const parts = ['authorities', 'vendor-roots'] as const;
 
-/** A certificate whose end is watched: of the hub itself where `part` is left out. */
+/** A certificate whose end is watched; `part` is left out for one of the hub itself. */
 export interface AlarmedCertificate extends OwnCertificate {
   readonly part?: (typeof parts)[number];
 }
@@ -29,7 +30,7 @@ interface Watched extends AlarmedCertificate {
   readonly sha256: string;
 }
 
-/** Raises what is due and was not raised before; gives what was raised now. */
+/** Raises the alarms that are due and were not raised before. Returns those that it raised. */
 export async function raiseAlarms(
   database: Database,
   own: readonly AlarmedCertificate[],
@@ -49,7 +50,10 @@ export async function raiseAlarms(
   });
 }
 
-/** The nearest threshold that was passed. A sixth of the life counts where that is shorter: short-lived certificates renew by themselves. */
+/**
+ * The nearest threshold that was passed. A sixth of the certificate's life counts where that is shorter: short-lived certificates are
+ * renewed automatically.
+ */
 function alarmOf(
   { name, sha256, certificate, part = 'authorities' }: Watched,
   alarmDays: readonly number[],
@@ -93,7 +97,7 @@ export function alarmText({ name, days, notAfterMs }: ExpiryAlarm): string {
   return days === 0 ? `${name}: ended ${end}` : `${name}: ends ${end}, within ${days} days`;
 }
 
-// Devices that have enrolled go on when a maker's certificate ends; new ones are refused.
+// When a maker's certificate ends, enrolled devices keep working; new ones are refused.
 function severityOf({ days, part }: ExpiryAlarm): AlertSeverity {
   if (days <= 1 && part === 'authorities') return 'critical';
   if (days <= 14) return 'high';

@@ -1,5 +1,5 @@
-// The authorities of a running hub: who issues now, whose certificates are believed, what is shown to whom. Orders change the store and then
-// call `reload`; whoever has to follow a change is told.
+// The authorities of a running hub: the CA that issues now, the certificates that are accepted, and the chains that are sent. Operator
+// requests change the store and then call `reload`, which notifies the followers.
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import type { Clock } from '../clock.ts';
@@ -31,7 +31,7 @@ export class Authorities {
     this.#state = state;
   }
 
-  /** Throws `settings-invalid` for a folder without certificates, `store-failed` for a store that names none in use. */
+  /** Throws `settings-invalid` for a folder without certificates, and `store-failed` for a store that names none in use. */
   static async open(
     folder: string,
     { database, keyStore, clock }: { readonly database: Database; readonly keyStore: KeyStore; readonly clock: Clock },
@@ -58,34 +58,34 @@ export class Authorities {
     return this.#state.root.certificate;
   }
 
-  /** Who issues. */
+  /** The CA that issues. */
   get active(): IssuingAuthority {
     return this.#state.active;
   }
 
-  /** The issuing CA of this id, if it is one whose certificates are believed. */
+  /** The issuing CA with this id, if its certificates are accepted. */
   issuing(id: string): IssuingAuthority | undefined {
     return this.#state.trusted.find((issuing) => issuing.id === id);
   }
 
-  /** Whether the issuing CA that this certificate names is believed; the signature is for TLS to verify. */
+  /** Whether certificates of the issuing CA that this certificate names are accepted; TLS verifies the signature. */
   trustsIssuerOf(certificate: Certificate): boolean {
     return this.issuing(issuerIdOf(certificate)) !== undefined;
   }
 
-  /** Everything that a client certificate may chain to, PEM. */
+  /** Every certificate that a client certificate may chain to, PEM. */
   get clientAuthoritiesPem(): readonly string[] {
     const { roots, trusted } = this.#state;
     const all = [...roots.filter(isTrusted), ...trusted];
     return all.map(({ certificate }) => encodePem('CERTIFICATE', certificate.der));
   }
 
-  /** The roots that are trusted: what others verify certificates of this hub with. */
+  /** The trusted roots: others verify certificates of this hub with them. */
   get trustedRoots(): readonly Certificate[] {
     return this.#state.roots.filter(isTrusted).map(({ certificate }) => certificate);
   }
 
-  /** For EST (RFC 7030 section 4.1.3): the roots that are trusted, the links between them, and the issuing CAs. */
+  /** For EST (RFC 7030 section 4.1.3): the trusted roots, the links between them, and the issuing CAs. */
   get published(): readonly Certificate[] {
     const { roots, trusted } = this.#state;
     const shown = roots.filter(isTrusted);
@@ -96,14 +96,14 @@ export class Authorities {
     ];
   }
 
-  /** The certificate and its issuing CA as a TLS peer wants them, leaf first, without the root. PEM. */
+  /** The certificate and its issuing CA as a TLS peer needs them, leaf first, without the root. PEM. */
   chainPem(certificate: Certificate): string {
     return pem([certificate, ...this.#issuerOf(certificate)]);
   }
 
   /**
-   * As `chainPem`, and then every root of the hub introduced by the one before it: whoever knows any of them finds a path, however long it
-   * was away (spec/authorities.md, "A device that slept").
+   * As `chainPem`, followed by every root of the hub, each certified by the one before it. A peer that knows any of these roots finds a
+   * path, even after a long absence (spec/authorities.md, "A device that slept").
    */
   serverChainPem(certificate: Certificate): string {
     const { roots, root } = this.#state;
@@ -116,7 +116,7 @@ export class Authorities {
     return pem([certificate, ...this.#issuerOf(certificate), ...links]);
   }
 
-  /** For the expiry page: roots that are trusted, and issuing CAs. */
+  /** For the expiry page: trusted roots and issuing CAs. */
   get ownCertificates(): readonly OwnCertificate[] {
     const { roots, trusted } = this.#state;
     return [
@@ -129,7 +129,7 @@ export class Authorities {
     ];
   }
 
-  /** Reads the store again, and tells everybody who follows when something is different. */
+  /** Reads the store again, and notifies every follower when something has changed. */
   async reload(): Promise<void> {
     const done = this.#reloading.then(() => this.#read());
     this.#reloading = done.catch(() => undefined);

@@ -1,4 +1,5 @@
-// What becomes due by itself, with a clock that runs for years and no listener: the server certificate, alarms, keys of a sealed store.
+// The scheduled work of the authorities, with a clock that runs for years and no listener: the server certificate, alarms, keys of a sealed
+// store.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -112,7 +113,7 @@ test('an alarm is raised once for each threshold, graver as the end comes nearer
   assert.deepEqual(await at(179), ['low 1 open']);
   assert.deepEqual(await at(100), ['low 1 open']);
   assert.deepEqual(await at(89), ['low 2 open']);
-  // Off for two months: the nearest threshold only.
+  // Off for two months: only the nearest threshold raises an alarm.
   assert.deepEqual(await at(13), ['high 3 open']);
   assert.deepEqual(await at(0.5), ['critical 4 open']);
   assert.equal(warned.filter((line) => line.startsWith('issuing CA')).length, 4);

@@ -1,4 +1,4 @@
-// Device API: which authorities there are, and that a device knows the newest root (spec/authorities.md).
+// Device API: the authorities, and the device's report that it knows the newest root (spec/authorities.md).
 import * as api from '@edgekeep/wire/authority-api';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';

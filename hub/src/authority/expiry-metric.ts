@@ -1,4 +1,4 @@
-// How long each authority and each certificate of the hub's own still has, for whoever watches metrics.
+// A metric: the remaining life of each authority and of each certificate of the hub.
 import { Gauge, type Registry } from 'prom-client';
 import type { Clock } from '../clock.ts';
 import type { OwnCertificate } from '../identity/expiry.ts';

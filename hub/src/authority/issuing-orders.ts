@@ -1,5 +1,5 @@
-// Rotation of the issuing CA (spec/authorities.md): request, install, activate, give up. Each order is one transaction with its audit entry, so a hub
-// that is killed between two of them goes on from what stands in the store.
+// Rotation of the issuing CA (spec/authorities.md): request, install, activate, give up. Each step is one transaction with its audit entry,
+// so a hub that is killed between two steps continues from the state in the store.
 import { generateKeyPairSync } from 'node:crypto';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
@@ -33,7 +33,7 @@ export interface AuthorityParts {
 const waitingMost = 4;
 const dayMs = 86_400_000;
 
-/** Makes the next key, durably, and the request for its certificate (PEM). Throws `conflict` when too many wait. */
+/** Makes the next key, durably, and the request for its certificate (PEM). Throws `conflict` when too many requests wait. */
 export async function requestIssuing(
   { database, keyStore, clock }: AuthorityParts,
   actor: string,
@@ -44,7 +44,7 @@ export async function requestIssuing(
   const request = await encodeCertificateRequest({ subject: commonNameOnly(issuingName) }, signer);
   await assertRoomToWait(database.read);
   const pem = privatePem(privateKey);
-  // Before the row: a row always has its key, and a key without a row is of no use to anybody.
+  // Before the row: a row always has its key, and a key without a row is useless.
   await keyStore.add(issuingKeyName(id), pem).finally(() => pem.fill(0));
   await database.write(async (trx) => {
     await assertRoomToWait(trx);
@@ -70,7 +70,9 @@ async function assertRoomToWait(db: Pick<WriteTransaction, 'selectFrom'>): Promi
   throw new HubError('conflict', `${waiting.length} issuing CAs wait already: install them, or give one up`);
 }
 
-/** Takes the certificate that the root signed; it is believed from now on, and issues when it is activated. Gives its id. */
+/**
+ * Takes the certificate that the root signed. Its certificates are accepted from now on; it issues once it is activated. Returns its id.
+ */
 export async function installIssuing(parts: AuthorityParts, pem: string, actor: string): Promise<string> {
   const { database, authorities, clock } = parts;
   const [der] = parsePem(pem, 'CERTIFICATE');
@@ -133,7 +135,7 @@ export interface ActivateOrder {
   readonly actor: string;
 }
 
-/** Lets a `next` one issue, now or later. Throws `conflict` while devices do not know its root, unless forced. */
+/** Lets a `next` CA issue, now or later. Throws `conflict` while devices do not know its root, unless forced. */
 export async function activateIssuing(parts: AuthorityParts, order: ActivateOrder): Promise<void> {
   const { database, authorities, settings, clock } = parts;
   const { id, atMs = 0, force, actor } = order;
@@ -151,7 +153,7 @@ export async function activateIssuing(parts: AuthorityParts, order: ActivateOrde
   await authorities.reload();
 }
 
-/** The transaction's part of an activation: the one in use retires, and its root comes into use where it is a new one. */
+/** The part of an activation inside the transaction: the CA in use retires, and the new root comes into use where there is one. */
 export async function activateIn(
   trx: WriteTransaction,
   row: IssuingAuthorityRow,
@@ -193,7 +195,7 @@ export async function activateIn(
   });
 }
 
-/** Gives up one that issues nothing yet; its key is destroyed. */
+/** Gives up a CA that issues nothing yet; its key is destroyed. */
 export async function abandonIssuing(
   { database, authorities, clock }: AuthorityParts,
   { id, note, actor }: { readonly id: string; readonly note: string; readonly actor: string },
@@ -209,7 +211,7 @@ export async function abandonIssuing(
   await authorities.reload();
 }
 
-/** The row, in one of these states; `not-found` or `conflict` else. */
+/** The row, in one of these states; otherwise throws `not-found` or `conflict`. */
 export async function assertRow(
   trx: WriteTransaction,
   id: string,
@@ -225,7 +227,7 @@ export async function assertRow(
   throw new HubError('conflict', `the issuing CA ${id} is ${row.status}, expected ${statuses.join(' or ')}`);
 }
 
-/** As it stands in the audit log. */
+/** The name in the audit log. */
 export function subjectOf(id: string): string {
   return `issuing-authority:${id}`;
 }

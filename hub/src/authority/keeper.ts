@@ -1,5 +1,5 @@
-// What becomes due by itself (spec/authorities.md): activations by date, retirement, last lists, destroyed keys, dropped roots, the next server
-// certificate, alarms. Each step reads the store and is done again after a kill; none is done twice.
+// Scheduled work of the authorities (spec/authorities.md): activations by date, retirement, last lists, destroyed keys, dropped roots, the
+// next server certificate, alarms. Each step reads the store and is repeated after a kill; none takes effect twice.
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { makeLastList } from '../revocation/crl.ts';
@@ -38,7 +38,7 @@ export class AuthorityKeeper implements AsyncDisposable {
     this.#timer = setInterval(() => void this.sweep().catch(this.#complain), checkSeconds * 1_000).unref();
   }
 
-  /** Does at once everything that is due. Rejects with the first thing that could not be done; the others were tried. */
+  /** Does everything that is due, at once. Rejects with the first failure, after it has tried the other steps. */
   async sweep(): Promise<void> {
     const done = this.#sweeping.then(() => asHub(() => this.#sweep()));
     this.#sweeping = done.catch(() => undefined);
@@ -54,7 +54,7 @@ export class AuthorityKeeper implements AsyncDisposable {
     const { authorities, credential } = this.#parts;
     const failures: unknown[] = [];
     const steps = [
-      // What another node ordered.
+      // Changes that another node made.
       () => authorities.reload(),
       () => this.#activateDue(),
       () => this.#retire(),
@@ -88,13 +88,13 @@ export class AuthorityKeeper implements AsyncDisposable {
       try {
         await activateIssuing(this.#parts, { id, force: false, actor: 'hub' });
       } catch (error) {
-        // Devices are missing: it waits for them, and `edgekeep authority list` says so.
+        // Some devices do not know the root yet: the activation waits for them, and `edgekeep authority list` shows it.
         if (!(error instanceof HubError) || error.code !== 'conflict') throw error;
       }
     }
   }
 
-  /** The last certificate of a retiring one has ended: it answers for nothing any more. */
+  /** The last certificate of a retiring CA has ended: it needs no answers any more. */
   async #retire(): Promise<void> {
     const { database, authorities, clock } = this.#parts;
     const retiring = authorities.state.trusted.filter(({ status }) => status === 'retiring');
@@ -123,7 +123,7 @@ export class AuthorityKeeper implements AsyncDisposable {
     }
   }
 
-  /** The last list of each one that ended, before its key goes. */
+  /** The last list of each CA that ended, before its key is destroyed. */
   async #closeEnded(): Promise<void> {
     const { database, keyStore, settings, clock } = this.#parts;
     const ended = await database.read
@@ -162,7 +162,7 @@ export class AuthorityKeeper implements AsyncDisposable {
   async #destroyKey(id: string): Promise<void> {
     const { keyStore } = this.#parts;
     await keyStore.remove(issuingKeyName(id));
-    // The one that the hub was born with has a name of its own.
+    // The initial issuing CA has a special name.
     const first = await readSigner(keyStore, firstIssuingKeyName);
     if (first !== undefined && issuingIdOf({ spki: encodeSpki(first.publicKey) }) === id)
       await keyStore.remove(firstIssuingKeyName);

@@ -1,7 +1,7 @@
-// Which root each device has shown to know. What a device says of itself delays or speeds up a roll-over and opens nothing.
+// The newest root that each device has shown to know. This claim of a device can delay or speed up a roll-over; it opens nothing.
 import type { Database } from '../store/database.ts';
 
-/** Keeps the newest word of a device; nothing is written when it is the same as before. */
+/** Keeps the newest claim of a device; writes nothing when it is unchanged. */
 export async function recordKnownRoot(
   database: Database,
   known: { readonly deviceId: string; readonly generation: number; readonly nowMs: number },

@@ -1,5 +1,5 @@
-// Lists and OCSP answers of all issuing CAs (spec/authorities.md, "Who answers for what"): each signs for its own certificates as long as its
-// key is here, and leaves a last list behind.
+// Lists and OCSP responses of all issuing CAs (spec/authorities.md, "Who answers for what"). Each CA signs for its own certificates as long
+// as its key exists, and leaves a last list behind.
 import { toHex } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { parseCrl } from '@edgekeep/core/identity/crl';
@@ -39,7 +39,7 @@ export class RevocationStatus {
     parts.authorities.follow(async () => this.#forgetEnded());
   }
 
-  /** The list of the issuing CA in use, or of the one named; its last one when it signs no more. Throws `not-found`. */
+  /** The list of the issuing CA in use, or of the one named; the last list once a CA no longer signs. Throws `not-found`. */
   async list(id: string = this.#parts.authorities.active.id): Promise<IssuedList> {
     const issuing = this.#parts.authorities.issuing(id);
     if (issuing !== undefined) return this.#of(issuing).list.current();
@@ -53,7 +53,7 @@ export class RevocationStatus {
     return issuedListOf(row.final_list);
   }
 
-  /** The newest list of a root, by the SHA-256 of its certificate, as it came from a ceremony. Throws `not-found`. */
+  /** The newest list of a root, by the SHA-256 of its certificate, as it was made in a ceremony. Throws `not-found`. */
   rootList(sha256: string): IssuedList {
     const { roots } = this.#parts.authorities.state;
     const list = roots.find((root) => root.sha256 === sha256)?.list;
@@ -61,7 +61,10 @@ export class RevocationStatus {
     return issuedListOf(list);
   }
 
-  /** The answer to a DER request: of the first issuing CA that it asks about; to one that cannot be read it is `malformedRequest`. */
+  /**
+   * The response to a DER request, from the first issuing CA that the request asks about. A request that cannot be read gets
+   * `malformedRequest`.
+   */
   async answer(der: Uint8Array): Promise<OcspAnswered> {
     let request: OcspRequest;
     try {
@@ -73,7 +76,7 @@ export class RevocationStatus {
     return this.#responderFor(request).answer(request);
   }
 
-  /** The responders' certificates at this moment, by issuing CA. */
+  /** The current responder certificates, by issuing CA. */
   async responderCertificates(): Promise<readonly OwnCertificate[]> {
     const { trusted } = this.#parts.authorities.state;
     return Promise.all(
@@ -84,7 +87,7 @@ export class RevocationStatus {
     );
   }
 
-  // A key that is destroyed is not kept in memory either.
+  // A destroyed key is not kept in memory either.
   #forgetEnded(): void {
     for (const id of this.#answering.keys()) {
       if (this.#parts.authorities.issuing(id) === undefined) this.#answering.delete(id);

@@ -1,4 +1,5 @@
-// The key of an issuing CA was stolen: one order ends it, everything it issued, and puts the next one in its place (spec/authorities.md, "Rotation").
+// The key of an issuing CA was stolen: one request ends the CA and everything it issued, and activates the next one (spec/authorities.md,
+// "Rotation").
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { Connections } from '../presence/connections.ts';
@@ -27,7 +28,7 @@ export async function revokeIssuing(
   const { database, authorities, settings, connections, watch, clock } = parts;
   const overlapMs = settings.authorities.overlapDays * dayMs;
   const { revoked, ...done } = await database.write((trx) => mark(trx, { ...order, overlapMs, nowMs: clock() }));
-  // First nobody new comes in under it, then those who are in go.
+  // First refuse new clients under this CA, then close the connections of the present ones.
   await authorities.reload();
   let connectionsClosed = 0;
   for (const { deviceId, serial } of revoked) connectionsClosed += connections.cut(deviceId, serial);
@@ -81,7 +82,7 @@ async function replace(trx: WriteTransaction, { actor, nowMs, overlapMs }: MarkO
       'it is the one in use and no other is installed: `edgekeep authority request`, have it signed, install it, then revoke',
     );
   }
-  // A device that does not know its root finds the way by the links that the hub sends (spec/authorities.md, "A device that slept").
+  // A device that does not know the new root finds the path by the links that the hub sends (spec/authorities.md, "A device that slept").
   await activateIn(trx, next, { force: true, actor, nowMs, overlapMs });
   return next.id;
 }

@@ -1,5 +1,5 @@
-// Roll-over of the root (spec/authorities.md): announcing the next one, ending the overlap, and the list by which a root revokes an issuing CA.
-// The root's key is never here: everything comes signed from a ceremony.
+// Roll-over of the root (spec/authorities.md): announcing the next one, ending the overlap, and the list by which a root revokes an issuing
+// CA. The root's key is never here: everything arrives signed from a ceremony.
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import { type Crl, parseCrl, verifyCrl } from '@edgekeep/core/identity/crl';
@@ -10,7 +10,7 @@ import { HubError } from '../error.ts';
 import type { AuthorityParts } from './issuing-orders.ts';
 import type { AuthorityState, RootAuthority } from './state.ts';
 
-/** New root, NewWithOld, OldWithNew, as PEM: from now on devices learn it. Gives its generation. There is no way back. */
+/** New root, NewWithOld, OldWithNew, as PEM: devices learn the root from now on. Returns its generation. This cannot be undone. */
 export async function announceRoot(
   { database, authorities, clock }: AuthorityParts,
   pem: string,
@@ -51,7 +51,7 @@ export async function announceRoot(
   return generation;
 }
 
-/** When a root that is not in use any more is dropped; in the past: at the next look. */
+/** When to drop a root that is no longer in use; in the past: at the next check. */
 export async function setOverlap(
   { database, clock }: AuthorityParts,
   { sha256, endsAtMs, actor }: { readonly sha256: string; readonly endsAtMs: number; readonly actor: string },
@@ -67,7 +67,10 @@ export async function setOverlap(
   });
 }
 
-/** Takes a list that a root signed. An issuing CA on it must have been revoked here before, so that nobody relies on it when the list is out. */
+/**
+ * Takes a list that a root signed. Every issuing CA on it must have been revoked here before, so that nobody relies on it when the list is
+ * published.
+ */
 export async function installRootList(
   { database, authorities, clock }: AuthorityParts,
   { sha256, der, actor }: { readonly sha256: string; readonly der: Uint8Array; readonly actor: string },

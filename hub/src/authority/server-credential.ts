@@ -1,5 +1,5 @@
-// What the listeners show of themselves: a key in memory and a certificate of the issuing CA in use, replaced while the hub runs. Connections
-// that are open keep what they were opened with.
+// The credential of the listeners: a key in memory and a certificate of the issuing CA in use, replaced while the hub runs. Open
+// connections keep the credential that they were opened with.
 import type { Server } from 'node:tls';
 import { tlsServerOptions } from '@edgekeep/wire/tls';
 import type { Clock } from '../clock.ts';
@@ -31,7 +31,7 @@ export class LiveCredential {
     this.#credential = credential;
   }
 
-  /** Issues the first one, and the next ones whenever the authorities change so that it has to. */
+  /** Issues the first certificate, and the next one whenever a change of the authorities requires it. */
   static async open(parts: ServerCredentialParts): Promise<LiveCredential> {
     const live = new LiveCredential(parts, await issueRecorded(parts));
     parts.authorities.follow(() => live.#replace());
@@ -42,18 +42,18 @@ export class LiveCredential {
     return this.#credential;
   }
 
-  /** For a listener that is made now. */
+  /** For a listener that is being made. */
   tlsOptions() {
     const clientAuthoritiesPem = this.#parts.authorities.clientAuthoritiesPem;
     return tlsServerOptions({ ...this.#credential, clientAuthoritiesPem, clientCertificate: 'optional' });
   }
 
-  /** Keeps this listener's credential and authorities up to date. */
+  /** Keeps the credential and the authorities of this listener up to date. */
   serve(server: Pick<Server, 'setSecureContext'>): void {
     this.#servers.add(server);
   }
 
-  /** Issues the next one when two thirds of this one's life are over, or when that failed after a change of authorities. */
+  /** Issues the next certificate when two thirds of the life of this one are over, or when issuing failed after a change of authorities. */
   async renewWhenDue(): Promise<void> {
     if (!this.#stands()) await this.#replace();
   }

@@ -1,5 +1,5 @@
-// The authorities as the store has them (spec/authorities.md): roots, oldest first, and the issuing CAs whose keys are here. A snapshot, never
-// changed: who reads twice from one sees one moment.
+// The authorities as the store has them (spec/authorities.md): roots, oldest first, and the issuing CAs whose keys are here. An immutable
+// snapshot: two reads from one snapshot agree.
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
@@ -35,11 +35,11 @@ export interface IssuingAuthority {
 
 export interface AuthorityState {
   readonly roots: readonly RootAuthority[];
-  /** The one in use. */
+  /** The root in use. */
   readonly root: RootAuthority;
-  /** The one that issues. */
+  /** The CA that issues. */
   readonly active: IssuingAuthority;
-  /** Those whose certificates are believed, and who answer for them: next, active, retiring. */
+  /** The CAs whose certificates are accepted, and that answer for them: next, active, retiring. */
   readonly trusted: readonly (IssuingAuthority & { readonly status: IssuingStatus })[];
 }
 
@@ -55,12 +55,12 @@ export function issuerIdOf({ extensions }: Certificate): string {
   return toHex(extensions.authorityKeyIdentifier ?? new Uint8Array(0));
 }
 
-/** Entry of an issuing CA's key in the key store. Those of later ones carry half of their id: names there are short. */
+/** The entry of an issuing CA's key in the key store. Entries of later CAs carry half of their id, because names there are short. */
 export function issuingKeyName(id: string): string {
   return `issuing-${id.slice(0, 32)}.pem`;
 }
 
-/** Reads the snapshot. `known` has signers of an earlier one: keys are read once. Throws `settings-invalid` when a key is missing. */
+/** Reads the snapshot. `known` has the signers of an earlier one: keys are read once. Throws `settings-invalid` when a key is missing. */
 export async function readAuthorityState(
   db: Kysely<Tables>,
   keyStore: KeyStore,
@@ -111,7 +111,7 @@ export async function readIssuingKey(id: string, keyStore: KeyStore): Promise<Si
   );
 }
 
-/** Takes the certificates that a hub was born with into a store that knows none; whatever was issued until then came from them. */
+/** Moves the initial certificates of a hub into a store that has none; they issued everything until then. */
 export async function adoptFirst(
   trx: WriteTransaction,
   first: { readonly root: Certificate; readonly issuing: Certificate; readonly nowMs: number },

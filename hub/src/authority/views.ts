@@ -1,4 +1,4 @@
-// What operators and devices are shown of the authorities, and who does not know the newest root yet.
+// The authorities as operators and devices see them, and the devices that do not know the newest root yet.
 import { toBase64url } from '@edgekeep/core/bytes';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
@@ -8,10 +8,10 @@ import { type Kysely, sql } from 'kysely';
 import type { DeviceState, Tables } from '../store/schema.ts';
 import type { AuthorityState, RootAuthority } from './state.ts';
 
-/** Whoever is in another state has no way in, so nobody waits for it. */
+/** A device in any other state cannot connect, so nothing waits for it. */
 const waitedFor: readonly DeviceState[] = ['registered', 'active', 'suspect'];
 
-/** What every device may have: all roots with their links, and the issuing CAs that are believed. */
+/** What every device may read: all roots with their links, and the accepted issuing CAs. */
 export function publicView({ roots, trusted }: AuthorityState): AuthoritiesAnswer {
   return {
     roots: roots.map(({ certificate, status, links, list }) => ({
@@ -39,7 +39,7 @@ async function rootView(db: Kysely<Tables>, root: RootAuthority, awaited: boolea
     notBefore: certificate.notBeforeSeconds * 1_000,
     notAfter: certificate.notAfterSeconds * 1_000,
     overlapEndsAt: overlapEndsAtMs ?? null,
-    // Every device was delivered with a root; nobody is asked about the first.
+    // Every device was delivered with a root, so the first root needs no check.
     devicesMissing: awaited && generation > 1 ? await countMissing(db, generation) : null,
   };
 }
@@ -85,7 +85,7 @@ export async function countMissing(db: Kysely<Tables>, generation: number): Prom
   return count;
 }
 
-/** The same by name, in the order of their ids. */
+/** The same devices by id, in order. */
 export async function listMissing(
   db: Kysely<Tables>,
   generation: number,
