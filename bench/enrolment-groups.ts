@@ -7,7 +7,7 @@ import { type EnrolmentProof, matchEnrolmentGroup } from '@edgekeep/hub/enrolmen
 import { createEnrolmentGroup } from '@edgekeep/hub/enrolment/groups';
 import { importDevices } from '@edgekeep/hub/registry/import';
 import { Database } from '@edgekeep/hub/store/database';
-import { groupTerms } from '@edgekeep/wire/enrolment-group-api';
+import { groupTerms } from '@edgekeep/wire/api/enrollment-group';
 import { type Benchmark, type Harness, percentile } from './harness.ts';
 
 const matchMsMost = 5;

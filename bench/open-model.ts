@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sealFile } from '@edgekeep/core/model/sealed-file';
-import { readChunks, writeAll } from '@edgekeep/wire/sealed-file';
+import { readChunks, writeAll } from '@edgekeep/wire/file/sealed-file';
 import { type Benchmark, type Comparison, type Harness, number, type Peer } from './harness.ts';
 
 /** At most this many times the time of the same `.ort` file in plaintext. */

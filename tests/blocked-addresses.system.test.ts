@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
 import { after, before, test } from 'node:test';
 import { connect } from 'node:tls';
-import { blockedAddress, blockedAddressList } from '@edgekeep/wire/address-api';
+import { blockedAddress, blockedAddressList } from '@edgekeep/wire/api/address';
 import { assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 

@@ -8,8 +8,8 @@ import { buffer } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { encodeDeviceToken } from '@edgekeep/core/identity/device-token';
 import { skipWithout } from '@edgekeep/hardware/tpm/testing';
-import { tokenReportResponse } from '@edgekeep/wire/device-api';
-import { tokenDeviceAnswer, tokenRollAnswer } from '@edgekeep/wire/operator-api';
+import { tokenReportResponse } from '@edgekeep/wire/api/device';
+import { tokenDeviceAnswer, tokenRollAnswer } from '@edgekeep/wire/api/operator';
 import { accepted, type Answer, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 

@@ -26,10 +26,10 @@ import {
   writeHandoffFolder,
 } from '@edgekeep/hardware/dice/simulator';
 import { HardwareError } from '@edgekeep/hardware/error';
-import * as api from '@edgekeep/wire/device-api';
-import { enrolmentGroupDeleted, enrolmentGroupView } from '@edgekeep/wire/enrolment-group-api';
-import { deviceDetail, policyView, stateAnswer } from '@edgekeep/wire/operator-api';
-import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/vendor-root-api';
+import * as api from '@edgekeep/wire/api/device';
+import { enrolmentGroupDeleted, enrolmentGroupView } from '@edgekeep/wire/api/enrollment-group';
+import { deviceDetail, policyView, stateAnswer } from '@edgekeep/wire/api/operator';
+import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/api/vendor-root';
 import { z } from 'zod';
 import { closeAll } from './support/closing.ts';
 import { accepted, type Answer, assertRefused } from './support/answer.ts';

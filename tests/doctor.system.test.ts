@@ -13,7 +13,7 @@ import { encodePem } from '@edgekeep/core/identity/pem';
 import { testRoot } from '@edgekeep/core/identity/testing-roots';
 import { parsePublic } from '@edgekeep/core/tpm/public-area';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
-import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/vendor-root-api';
+import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/api/vendor-root';
 import { z } from 'zod';
 import { assertRefused } from './support/answer.ts';
 import { skipWithoutTpm, TpmWorld } from './support/tpm-world.ts';

@@ -20,8 +20,8 @@ import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key'
 import { issueTo, type TestAuthority, testIssuing, testRoot } from '@edgekeep/core/identity/testing-roots';
 import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
 import { testSimulators } from '@edgekeep/hardware/tpm/testing';
-import * as api from '@edgekeep/wire/device-api';
-import { vendorRootImported } from '@edgekeep/wire/vendor-root-api';
+import * as api from '@edgekeep/wire/api/device';
+import { vendorRootImported } from '@edgekeep/wire/api/vendor-root';
 import { accepted, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { TestDevice } from './support/test-device.ts';

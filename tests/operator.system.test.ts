@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { encodeVerifierKey } from '@edgekeep/core/audit/note';
-import { apiTokenRevoked, deviceList, modelView } from '@edgekeep/wire/operator-api';
+import { apiTokenRevoked, deviceList, modelView } from '@edgekeep/wire/api/operator';
 import { accepted, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 

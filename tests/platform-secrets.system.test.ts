@@ -21,7 +21,7 @@ import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { backUpHub } from '@edgekeep/hub/secrets/backup';
 import { secretFromProgram } from '@edgekeep/hub/secrets/program';
 import { restoreHub } from '@edgekeep/hub/secrets/restore';
-import { auditList, platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/operator-api';
+import { auditList, platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import { ending } from './support/child.ts';
 import { SealedHub, sealedHubSettings } from './support/sealed-hub.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { deviceList } from '@edgekeep/wire/operator-api';
-import * as api from '@edgekeep/wire/site-api';
+import { deviceList } from '@edgekeep/wire/api/operator';
+import * as api from '@edgekeep/wire/api/site';
 import { assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { TestDevice } from './support/test-device.ts';

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { alertList } from '@edgekeep/wire/alert-api';
-import { apiTokenAnswer } from '@edgekeep/wire/operator-api';
-import { personDisabled, tokenView } from '@edgekeep/wire/people-api';
+import { alertList } from '@edgekeep/wire/api/alert';
+import { apiTokenAnswer } from '@edgekeep/wire/api/operator';
+import { personDisabled, tokenView } from '@edgekeep/wire/api/people';
 import { z } from 'zod';
 import { edgekeep } from './main-job/edgekeep.ts';
 import { accepted, assertRefused } from './support/answer.ts';

@@ -1,24 +1,24 @@
 // The life of one agent: connect, vouch for the log, attest, bring the models, check in again and again; lock everything the moment the hub
 // cuts the device off, its boot is refused, or the log is caught lying.
 import { Serial } from '@edgekeep/hardware/serial';
-import type { GuardReport } from '@edgekeep/wire/guard-report';
-import { type BackoffSettings, backoffDelayMs } from '@edgekeep/wire/backoff';
-import type { Attributes } from '@edgekeep/wire/attributes';
-import type { Attestation } from './attestation.ts';
-import type { Witness } from './audit.ts';
-import type { HubLink, HubLinkParts } from './connection.ts';
-import type { DesiredStore } from './desired.ts';
+import type { GuardReport } from '@edgekeep/wire/api/guard-report';
+import { type BackoffSettings, backoffDelayMs } from '@edgekeep/wire/link/backoff';
+import type { Attributes } from '@edgekeep/wire/api/attributes';
+import type { Attestation } from './hub/attestation.ts';
+import type { Witness } from './hub/witness.ts';
+import type { HubLink, HubLinkParts } from './hub/connection.ts';
+import type { DesiredStore } from './hub/desired.ts';
 import type { AgentError } from './error.ts';
 import { type Emit, failureEvent } from './event.ts';
 import { type Answer, cutOffCodes, type Refusal, refusalText } from './hub-api.ts';
-import type { HubTime } from './hub-time.ts';
-import type { Clocks } from './life.ts';
-import type { ModelRunner } from './model-runner.ts';
+import type { HubTime } from './hub/hub-time.ts';
+import type { Clocks } from './hub/life.ts';
+import type { ModelRunner } from './model/model-runner.ts';
 import { News } from './news.ts';
-import { sendReport } from './report.ts';
+import { sendReport } from './hub/report.ts';
 import { type AgentState, type AgentStatus, modelStatus } from './status.ts';
 import { pause } from './wait.ts';
-import type { Workloads } from './workload.ts';
+import type { Workloads } from './local/workload.ts';
 
 type LinkCallbacks = Pick<HubLinkParts, 'onConnected' | 'onDisconnected' | 'onRenewed' | 'onRefused' | 'onFailed'>;
 

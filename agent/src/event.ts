@@ -1,5 +1,5 @@
 // What the agent tells whoever runs it: the story of one device, one line an event. No event carries a secret, a nonce or an input.
-import type { ModelFaultCode, ModelFaultPlace } from '@edgekeep/wire/model-report';
+import type { ModelFaultCode, ModelFaultPlace } from '@edgekeep/wire/api/model-report';
 import type { Reason } from './hub-api.ts';
 import { localFailureOf } from './local-failure.ts';
 

@@ -1,8 +1,8 @@
 // Asking the hub: JSON out, a checked value or a refusal back (spec/api.md). What the hub refuses is a value; what it answers in no
 // known form is an error.
 import { parseJson } from '@edgekeep/core/json';
-import { errorResponse } from '@edgekeep/wire/device-api';
-import type { HubRequest, HubResponse } from '@edgekeep/wire/exchange';
+import { errorResponse } from '@edgekeep/wire/api/device';
+import type { HubRequest, HubResponse } from '@edgekeep/wire/link/exchange';
 import type { ZodType } from 'zod';
 import { AgentError } from './error.ts';
 

@@ -1,5 +1,5 @@
 // What fails on this machine, in the words of the closed list that models have (docs/errors.md, "Models on devices"). Node names it by abbreviations.
-import type { ModelFaultCode } from '@edgekeep/wire/model-report';
+import type { ModelFaultCode } from '@edgekeep/wire/api/model-report';
 
 export interface LocalFailure {
   readonly code: ModelFaultCode;

@@ -8,7 +8,7 @@ import { modelNamePattern } from '@edgekeep/core/model/manifest';
 import { defaultIdevidLabel, defaultKeyLabels } from '@edgekeep/hardware/pkcs11/token-keys';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
-import { hostNameSchema } from '@edgekeep/wire/texts';
+import { hostNameSchema } from '@edgekeep/wire/api/texts';
 import { z } from 'zod';
 import { AgentError } from './error.ts';
 

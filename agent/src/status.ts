@@ -1,7 +1,7 @@
 // What the agent says about itself, on the status socket and to the simulator. Nothing in it is secret. Times are Unix milliseconds.
 import type { ResultReason } from '@edgekeep/core/attest/ear';
 import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
-import type { ModelRunner } from './model-runner.ts';
+import type { ModelRunner } from './model/model-runner.ts';
 
 export type AgentState =
   | 'connecting'

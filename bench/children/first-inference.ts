@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { ModelSession } from '@edgekeep/guard/session';
-import { readSealedFile } from '@edgekeep/wire/sealed-file';
+import { readSealedFile } from '@edgekeep/wire/file/sealed-file';
 import { InferenceSession, Tensor } from '@edgekeep/guard/runtime';
 
 const [kind, path = '', width = '0', keyPath = ''] = process.argv.slice(2);

@@ -31,7 +31,7 @@ import { trustPublisher } from '@edgekeep/hub/model/publishers';
 import { addReleaseFile, createRelease, publishRelease } from '@edgekeep/hub/model/releases';
 import { type HubSettings, hubSettingsSchema } from '@edgekeep/hub/settings';
 import { Database } from '@edgekeep/hub/store/database';
-import type { DeviceIdentity } from '@edgekeep/wire/device-api';
+import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import type { FleetFile, Member } from './member.ts';
 
 const eventsInLog = 80;

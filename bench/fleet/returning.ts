@@ -1,9 +1,9 @@
 // Devices with the agent's own connection to the hub, its recovery and backoff included: what a fleet does when its hub goes away and comes
 // back. Only what a TPM would sign is signed in software (member.ts).
-import { Prover } from '@edgekeep/agent/attest';
-import { HubLink } from '@edgekeep/agent/connection';
-import { HubTime } from '@edgekeep/agent/hub-time';
-import { type IdentityParts, recover } from '@edgekeep/agent/identity';
+import { Prover } from '@edgekeep/agent/attest/attest';
+import { HubLink } from '@edgekeep/agent/hub/connection';
+import { HubTime } from '@edgekeep/agent/hub/hub-time';
+import { type IdentityParts, recover } from '@edgekeep/agent/hub/identity';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import type { HubAddress } from './connection.ts';
 import { DeviceFailure, type FailureCounts, Failures, mergeFailures } from './failures.ts';

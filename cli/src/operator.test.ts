@@ -5,7 +5,7 @@ import { createServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { makeTestAuthority } from '@edgekeep/wire/test-authority';
+import { makeTestAuthority } from '@edgekeep/wire/link/test-authority';
 import { z } from 'zod';
 import { UsageError } from './command.ts';
 import { operatorFileOf, operatorFromFile, Unreachable } from './operator.ts';

@@ -1,5 +1,5 @@
 // The identity a manufacturer gave a device for life (IEEE 802.1AR, spec/manufacture.md): who holds it, and how it gets there.
-import type { IdevidProof } from '@edgekeep/core/identity/idevid-proof';
+import type { IdevidProof } from '@edgekeep/core/attest/idevid-proof';
 import type { Signer } from '@edgekeep/core/signer';
 
 /** An IDevID and its key, where they are in the hardware of a device. */

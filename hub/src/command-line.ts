@@ -1,11 +1,11 @@
 // The hub as a process: `init` makes a data folder, `run` serves it until SIGINT or SIGTERM; the other verbs look after its keys.
-import { httpsUrl } from '@edgekeep/wire/url';
+import { httpsUrl } from '@edgekeep/wire/link/url';
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { personNameSchema } from '@edgekeep/wire/people-api';
+import { personNameSchema } from '@edgekeep/wire/api/people';
 import { installBirthCertificates } from './birth.ts';
 import { resetPolicy } from './access/reset-policy.ts';
 import { checkHub } from './check/check.ts';

@@ -1,5 +1,5 @@
 // Makes a new hub: keys, settings, the store, and the first API token, in a folder that must not hold a hub yet.
-import { httpsUrl } from '@edgekeep/wire/url';
+import { httpsUrl } from '@edgekeep/wire/link/url';
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/core/missing-file';

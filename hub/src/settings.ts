@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { isTrustDomain } from '@edgekeep/core/identity/spiffe-id';
 import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
-import { hostNameSchema } from '@edgekeep/wire/texts';
+import { hostNameSchema } from '@edgekeep/wire/api/texts';
 import { z } from 'zod';
 import { HubError } from './error.ts';
 

@@ -10,7 +10,7 @@ import { CoreError } from '@edgekeep/core/error';
 import { parseBundle } from '@edgekeep/core/model/signature/bundle';
 import type { Signer } from '@edgekeep/core/signer';
 import type { Measurement } from '@edgekeep/hardware/boot/boot-log';
-import { signModelFiles } from '@edgekeep/wire/model-signing';
+import { signModelFiles } from '@edgekeep/wire/file/model-signing';
 
 /** The PCR the agent measures its stages into (its default setting). */
 const agentPcr = 14;

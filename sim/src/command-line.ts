@@ -1,5 +1,5 @@
 // `npm start`: the main job with a hub and four devices on this machine, told while it happens. Keeps running until Ctrl-C.
-import { httpsUrl } from '@edgekeep/wire/url';
+import { httpsUrl } from '@edgekeep/wire/link/url';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';

@@ -1,5 +1,5 @@
 // The demo's hub and its publisher: made on the first start, used again on the next.
-import { httpsUrl } from '@edgekeep/wire/url';
+import { httpsUrl } from '@edgekeep/wire/link/url';
 import { createPublicKey, createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -12,7 +12,7 @@ import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { initHub } from '@edgekeep/hub/init';
 import { parseHubSettings } from '@edgekeep/hub/settings';
 import { type Hub, startHub } from '@edgekeep/hub/start';
-import { publisherAnswer } from '@edgekeep/wire/operator-api';
+import { publisherAnswer } from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 
 export interface DemoHub {

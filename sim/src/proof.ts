@@ -7,7 +7,7 @@ import type { Operator } from '@edgekeep/cli/operator';
 import { type ReceiptVerdict, verifyReceipt } from '@edgekeep/core/access/receipt';
 import { parseTrust } from '@edgekeep/core/access/trust';
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { receiptAnswer } from '@edgekeep/wire/operator-api';
+import { receiptAnswer } from '@edgekeep/wire/api/operator';
 
 const attemptsMost = 60;
 const pauseMilliseconds = 500;

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import { after, before, test } from 'node:test';
 import { connect } from 'node:tls';
-import { alertList } from '@edgekeep/wire/alert-api';
+import { alertList } from '@edgekeep/wire/api/alert';
 import { HubWorld } from '../support/hub-world.ts';
 
 let world: HubWorld;

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { apiTokenAnswer, apiTokenRevoked, expiry } from '@edgekeep/wire/operator-api';
-import { personDisabled, personList, tokenList, tokenView } from '@edgekeep/wire/people-api';
+import { apiTokenAnswer, apiTokenRevoked, expiry } from '@edgekeep/wire/api/operator';
+import { personDisabled, personList, tokenList, tokenView } from '@edgekeep/wire/api/people';
 import { z } from 'zod';
 import { accepted, type Answer, assertRefused } from '../support/answer.ts';
 import { HubWorld } from '../support/hub-world.ts';

@@ -13,7 +13,7 @@ import { utf8 } from '@edgekeep/core/bytes';
 import { accepted, assertRefused } from '../support/answer.ts';
 import { SoftwareWorld } from '../support/software-world.ts';
 import { TestWitness } from '../support/witness.ts';
-import { alertList } from '@edgekeep/wire/alert-api';
+import { alertList } from '@edgekeep/wire/api/alert';
 import { z } from 'zod';
 
 let fleet: SoftwareWorld;

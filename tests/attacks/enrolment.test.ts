@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { encodeVerifierKey, verifierKey } from '@edgekeep/core/audit/note';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { encodeSizedPublic, objectAttributes, parsePublic } from '@edgekeep/core/tpm/public-area';
-import * as api from '@edgekeep/wire/device-api';
+import * as api from '@edgekeep/wire/api/device';
 import { accepted, type Answer, assertRefused, type RefusalBody } from '../support/answer.ts';
 import { DeviceLink } from '../support/device-link.ts';
 import { newOperationalKey, TestDevice } from '../support/test-device.ts';

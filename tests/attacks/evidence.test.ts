@@ -5,7 +5,7 @@ import { eventTypes } from '@edgekeep/core/attest/event-type';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { concat } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/device-api';
+import * as api from '@edgekeep/wire/api/device';
 import { accepted, assertRefused } from '../support/answer.ts';
 import { alteredBoot, healthyBoot, logOf, measure, stage } from '../support/boot.ts';
 import { type DeviceLink, zeroNonce } from '../support/device-link.ts';

@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { parseBase64url, parseHex, toBase64url, toHex } from '@edgekeep/core/bytes';
 import { encodePem } from '@edgekeep/core/identity/pem';
-import { alertList } from '@edgekeep/wire/alert-api';
+import { alertList } from '@edgekeep/wire/api/alert';
 import { z } from 'zod';
 import { assertRefused } from '../support/answer.ts';
 import { HubWorld } from '../support/hub-world.ts';

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { toBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/device-api';
+import * as api from '@edgekeep/wire/api/device';
 import { closeAll } from '../support/closing.ts';
 import { accepted, assertRefused } from '../support/answer.ts';
 import type { DeviceLink } from '../support/device-link.ts';

@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { parseEventLog } from '@edgekeep/core/attest/event-log';
 import { eventTypes } from '@edgekeep/core/attest/event-type';
 import { referenceValuesFromLog } from '@edgekeep/core/attest/reference-values';
-import { alertView } from '@edgekeep/wire/alert-api';
+import { alertView } from '@edgekeep/wire/api/alert';
 import { assertRefused } from '../support/answer.ts';
 import { alertOf, alertsOf } from '../support/alerts.ts';
 import { healthyBoot, logOf, stage } from '../support/boot.ts';

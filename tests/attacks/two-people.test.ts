@@ -1,9 +1,9 @@
 // Root operations against somebody who has one administrator's token and wants to be two.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { approvalList, approveAnswer } from '@edgekeep/wire/approval-api';
-import { apiTokenAnswer, policyView } from '@edgekeep/wire/operator-api';
-import { personList } from '@edgekeep/wire/people-api';
+import { approvalList, approveAnswer } from '@edgekeep/wire/api/approval';
+import { apiTokenAnswer, policyView } from '@edgekeep/wire/api/operator';
+import { personList } from '@edgekeep/wire/api/people';
 import { rootOperations } from '@edgekeep/hub/people/root-operations';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -14,7 +14,7 @@ import { promisify } from 'node:util';
 import { parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { skipWithoutSoftHsm, softHsmModule, testTokens } from '@edgekeep/hardware/pkcs11/testing';
-import { authorityOverview } from '@edgekeep/wire/authority-api';
+import { authorityOverview } from '@edgekeep/wire/api/authority';
 import { ending } from '../support/child.ts';
 import { HubProcess } from '../support/hub-process.ts';
 import { findSecrets } from '../support/secret-search.ts';

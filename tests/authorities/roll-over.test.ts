@@ -16,7 +16,7 @@ import {
   issuingRequestAnswer,
   issuingRevokeAnswer,
   missingDevices,
-} from '@edgekeep/wire/authority-api';
+} from '@edgekeep/wire/api/authority';
 import { closeAll } from '../support/closing.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { OfflineRoot } from '../support/offline-root.ts';

@@ -20,8 +20,8 @@ import {
   authorityOverview,
   issuingRequestAnswer,
   issuingRevokeAnswer,
-} from '@edgekeep/wire/authority-api';
-import { expiry } from '@edgekeep/wire/operator-api';
+} from '@edgekeep/wire/api/authority';
+import { expiry } from '@edgekeep/wire/api/operator';
 import { assertRefused } from '../support/answer.ts';
 import { DeviceLink } from '../support/device-link.ts';
 import { HubWorld } from '../support/hub-world.ts';

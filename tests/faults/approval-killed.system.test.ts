@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { approvalList, approvalRequired, approveAnswer } from '@edgekeep/wire/approval-api';
+import { approvalList, approvalRequired, approveAnswer } from '@edgekeep/wire/api/approval';
 import type { Operator } from '@edgekeep/cli/operator';
 import { operatorFromFile } from '@edgekeep/cli/operator';
 import { DatabaseSync } from 'node:sqlite';

@@ -11,7 +11,7 @@ import { verifyReceipt } from '@edgekeep/core/access/receipt';
 import { parseTrust } from '@edgekeep/core/access/trust';
 import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import type { VerifierKey } from '@edgekeep/core/audit/note';
-import { enrolmentTokenAnswer, receiptAnswer, stateAnswer } from '@edgekeep/wire/operator-api';
+import { enrolmentTokenAnswer, receiptAnswer, stateAnswer } from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import { closeAll } from '../support/closing.ts';
 import { HubProcess } from '../support/hub-process.ts';

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import * as fc from 'fast-check';
 import { toBase64url } from '@edgekeep/core/bytes';
-import type { DeviceIdentity } from '@edgekeep/wire/device-api';
+import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import { skipWithout, simulatorTools } from '@edgekeep/hardware/tpm/testing';
 import { closeAll } from '../support/closing.ts';
 import { DeviceLink, zeroNonce } from '../support/device-link.ts';

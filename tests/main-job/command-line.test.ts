@@ -10,7 +10,7 @@ import { BootLog } from '@edgekeep/hardware/boot/boot-log';
 import { testSimulators, type TestSimulators } from '@edgekeep/hardware/tpm/testing';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { boot, healthyStages } from '@edgekeep/sim/firmware';
-import * as api from '@edgekeep/wire/operator-api';
+import * as api from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import { edgekeep, edgekeepJson, startEdgekeep, type Words } from './edgekeep.ts';
 import { freePort, jobTest } from './job-world.ts';

@@ -13,7 +13,7 @@ import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import type { Measurement } from '@edgekeep/hardware/boot/boot-log';
 import { simulatorTools, skipWithout, testSimulators, type TestSimulators } from '@edgekeep/hardware/tpm/testing';
 import { healthyStages, referenceValuesOf } from '@edgekeep/sim/firmware';
-import { signModelFiles } from '@edgekeep/wire/model-signing';
+import { signModelFiles } from '@edgekeep/wire/file/model-signing';
 import { closeAll } from '../support/closing.ts';
 import { HubWorld } from '../support/hub-world.ts';
 

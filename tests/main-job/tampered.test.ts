@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
-import { signModelFiles } from '@edgekeep/wire/model-signing';
+import { signModelFiles } from '@edgekeep/wire/file/model-signing';
 import { JobDevice } from './job-device.ts';
 import { jobTest, JobWorld } from './job-world.ts';
 import { askAbout, assertTellsDarkFromBright } from './predict.ts';

@@ -1,5 +1,5 @@
 // What a hub has alerts about.
-import { alertList, type AlertKind, type AlertView } from '@edgekeep/wire/alert-api';
+import { alertList, type AlertKind, type AlertView } from '@edgekeep/wire/api/alert';
 import type { HubWorld } from './hub-world.ts';
 
 /** All of one kind about one device, closed ones too, the newest first. */

@@ -1,9 +1,9 @@
 // A device's connection as bare bytes: bound to its root of trust, and then whatever a test writes to it.
 import { once } from 'node:events';
 import { connect, type TLSSocket } from 'node:tls';
-import * as api from '@edgekeep/wire/device-api';
+import * as api from '@edgekeep/wire/api/device';
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { channelBinding } from '@edgekeep/wire/channel-binding';
+import { channelBinding } from '@edgekeep/wire/link/channel-binding';
 import { z } from 'zod';
 import { zeroNonce } from './device-link.ts';
 import type { HubWorld } from './hub-world.ts';

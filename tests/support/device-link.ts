@@ -1,10 +1,10 @@
 // One connection of a device to a hub, and the steps of the device API on it. It sends what a test gives it, honest or not.
 import { NONCE_LENGTH } from '@edgekeep/core/attest/qualifying-data';
 import { parseBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/device-api';
-import type { HubRequest } from '@edgekeep/wire/exchange';
-import { HubConnection } from '@edgekeep/wire/hub-connection';
-import type { TlsClientCredential } from '@edgekeep/wire/tls';
+import * as api from '@edgekeep/wire/api/device';
+import type { HubRequest } from '@edgekeep/wire/link/exchange';
+import { HubConnection } from '@edgekeep/wire/link/hub-connection';
+import type { TlsClientCredential } from '@edgekeep/wire/link/tls';
 import type { z } from 'zod';
 import { accepted, type Answer } from './answer.ts';
 

@@ -1,7 +1,7 @@
 // What a fuzz run of a hub's routes asserts of every answer, and how many inputs it tries.
 import assert from 'node:assert/strict';
 import { parseJson } from '@edgekeep/core/json';
-import { errorResponse } from '@edgekeep/wire/device-api';
+import { errorResponse } from '@edgekeep/wire/api/device';
 import type { Answer } from './answer.ts';
 
 /** EDGEKEEP_FUZZ_INPUTS, shared by the runs of a file; the default keeps each of them to a few seconds. */

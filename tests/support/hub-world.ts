@@ -1,5 +1,5 @@
 // A real hub in a temporary folder, in this process on free ports, with a publisher it trusts: what whole-system tests stand on.
-import { httpsUrl } from '@edgekeep/wire/url';
+import { httpsUrl } from '@edgekeep/wire/link/url';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
@@ -24,7 +24,7 @@ import {
   enrolmentTokenAnswer,
   publisherAnswer,
   stateAnswer,
-} from '@edgekeep/wire/operator-api';
+} from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import type { Answer } from './answer.ts';
 import { TestClock } from './clock.ts';

@@ -4,7 +4,7 @@ import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import type { CertificateTemplate } from '@edgekeep/core/identity/issue';
 import type { TestManufacturer } from '@edgekeep/core/identity/testing-manufacturer';
 import type { IdevidHardware } from '@edgekeep/hardware/onboarding';
-import { enrolmentGroupView } from '@edgekeep/wire/enrolment-group-api';
+import { enrolmentGroupView } from '@edgekeep/wire/api/enrollment-group';
 import type { HubWorld } from './hub-world.ts';
 
 /** Devices of this manufacturer enrol without a token. */

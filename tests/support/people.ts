@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { parseJson } from '@edgekeep/core/json';
-import { approvalRequired, type ApprovalRequired, approvalView, type ApprovalView } from '@edgekeep/wire/approval-api';
+import { approvalRequired, type ApprovalRequired, approvalView, type ApprovalView } from '@edgekeep/wire/api/approval';
 import { accepted, type Answer } from './answer.ts';
 import type { HubWorld } from './hub-world.ts';
 

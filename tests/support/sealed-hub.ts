@@ -10,7 +10,7 @@ import { openSealed } from '@edgekeep/hub/secrets/open-keys';
 import type { NewUnlocker } from '@edgekeep/hub/secrets/unlock';
 import { parseHubSettings } from '@edgekeep/hub/settings';
 import { type Hub, startHub } from '@edgekeep/hub/start';
-import { publisherAnswer, tokenDeviceAnswer } from '@edgekeep/wire/operator-api';
+import { publisherAnswer, tokenDeviceAnswer } from '@edgekeep/wire/api/operator';
 import { newPublisher, operatorAt } from './hub-world.ts';
 
 export const sealedHubSettings = parseHubSettings(

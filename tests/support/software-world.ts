@@ -1,6 +1,6 @@
 // A hub with one device without a TPM, bound and allowed to have keys: for tests about what comes after the release, which need no simulator.
 import { join } from 'node:path';
-import { policyView } from '@edgekeep/wire/operator-api';
+import { policyView } from '@edgekeep/wire/api/operator';
 import { closeAll } from './closing.ts';
 import type { DeviceLink } from './device-link.ts';
 import { HubWorld } from './hub-world.ts';

@@ -6,7 +6,7 @@ import type { TimedEvent } from '@edgekeep/agent/event';
 import { type AgentSettingsInput, parseAgentSettings } from '@edgekeep/agent/settings';
 import { type Agent, type AgentOptions, startAgent } from '@edgekeep/agent/start-agent';
 import { encodeVerifierKey } from '@edgekeep/core/audit/note';
-import { policyView } from '@edgekeep/wire/operator-api';
+import { policyView } from '@edgekeep/wire/api/operator';
 import { type HubWorld, publicPem } from './hub-world.ts';
 
 /** Lets software-only devices have keys: what these tests are about is not the tier. */

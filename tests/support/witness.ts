@@ -5,7 +5,7 @@ import { followCheckpoint, type FollowVerdict } from '@edgekeep/core/audit/follo
 import { encodeNote, type NoteSigner, parseNote, type VerifierKey } from '@edgekeep/core/audit/note';
 import { parseProofHash } from '@edgekeep/core/audit/proof';
 import { utf8 } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/device-api';
+import * as api from '@edgekeep/wire/api/device';
 import { z } from 'zod';
 import { accepted } from './answer.ts';
 import type { DeviceLink } from './device-link.ts';

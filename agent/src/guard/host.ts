@@ -1,5 +1,5 @@
 // What guards of this machine run as. Which walls work is found out once a process; what is worse than it could be is found out again.
-import type { GuardHost } from '../held-model.ts';
+import type { GuardHost } from '../model/held-model.ts';
 import type { AgentSettings } from '../settings.ts';
 import { guardProgram } from './program.ts';
 import type { Sandbox } from './sandbox.ts';

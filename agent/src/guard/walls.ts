@@ -1,8 +1,8 @@
 // What this process knows of its guards, for the status, the hub and whoever asks on the device: which walls stand around them, and how often one
 // had to be ended.
-import type { GuardReport } from '@edgekeep/wire/guard-report';
+import type { GuardReport } from '@edgekeep/wire/api/guard-report';
 import type { Emit } from '../event.ts';
-import type { GuardHost } from '../held-model.ts';
+import type { GuardHost } from '../model/held-model.ts';
 import type { GuardFault } from './process.ts';
 import type { Sandbox } from './sandbox.ts';
 

@@ -1,5 +1,5 @@
 // `edgekeep address block|unblock|list`: networks from which nobody may connect to the hub.
-import { blockedAddress, blockedAddressList, unblockedAddress } from '@edgekeep/wire/address-api';
+import { blockedAddress, blockedAddressList, unblockedAddress } from '@edgekeep/wire/api/address';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { pagesOf } from '../pages.ts';

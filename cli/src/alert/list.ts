@@ -1,5 +1,5 @@
 // `edgekeep alert list`: what somebody should look at.
-import { type AlertView, alertList } from '@edgekeep/wire/alert-api';
+import { type AlertView, alertList } from '@edgekeep/wire/api/alert';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';

@@ -1,5 +1,5 @@
 // `edgekeep alert acknowledge|close`.
-import { alertView } from '@edgekeep/wire/alert-api';
+import { alertView } from '@edgekeep/wire/api/alert';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 

@@ -1,5 +1,5 @@
 // `edgekeep alert show`: one alert with all that is known of its cause.
-import { alertView, type AlertView } from '@edgekeep/wire/alert-api';
+import { alertView, type AlertView } from '@edgekeep/wire/api/alert';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';

@@ -1,6 +1,6 @@
 // `edgekeep audit show|prove` and `edgekeep trust`: the log's entries, the proof of one, and the public keys to check them with.
 import { writeFile } from 'node:fs/promises';
-import { auditList, auditProof, receiptAnswer, releaseList } from '@edgekeep/wire/operator-api';
+import { auditList, auditProof, receiptAnswer, releaseList } from '@edgekeep/wire/api/operator';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

@@ -1,7 +1,7 @@
 // Rotation of the issuing CA: `edgekeep authority request`, `install`, `activate`, `abandon`, `revoke` (docs/authorities.md).
 import { parseDateTime } from '@edgekeep/core/canonical/date-time';
 import { readFile } from 'node:fs/promises';
-import { authorityOverview, issuingRequestAnswer, issuingRevokeAnswer } from '@edgekeep/wire/authority-api';
+import { authorityOverview, issuingRequestAnswer, issuingRevokeAnswer } from '@edgekeep/wire/api/authority';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { writeNew } from '../root/root-folder.ts';

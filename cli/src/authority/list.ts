@@ -2,7 +2,7 @@
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
-import { authorityOverview, missingDevices } from '@edgekeep/wire/authority-api';
+import { authorityOverview, missingDevices } from '@edgekeep/wire/api/authority';
 import { type Arguments, exitCodes, type Command } from '../command.ts';
 import { hubAddress, openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';

@@ -1,5 +1,5 @@
 // The authorities of a hub as a table: what most verbs here end with.
-import type { authorityOverview } from '@edgekeep/wire/authority-api';
+import type { authorityOverview } from '@edgekeep/wire/api/authority';
 import type { z } from 'zod';
 import { exitCodes, type Outcome } from '../command.ts';
 import { table, timeText } from '../table.ts';

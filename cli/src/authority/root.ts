@@ -4,7 +4,7 @@ import { toBase64url } from '@edgekeep/core/bytes';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { crlLengthMax } from '@edgekeep/core/identity/crl';
 import { parsePem } from '@edgekeep/core/identity/pem';
-import { authorityOverview } from '@edgekeep/wire/authority-api';
+import { authorityOverview } from '@edgekeep/wire/api/authority';
 import { type Arguments, type Command, UsageError } from '../command.ts';
 import { readBounded } from '../model/key-files.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

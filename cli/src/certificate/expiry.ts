@@ -1,5 +1,5 @@
 // `edgekeep certificate expiry`: what ends when, with a warning ahead of time.
-import { expiry, type ExpiryItem } from '@edgekeep/wire/operator-api';
+import { expiry, type ExpiryItem } from '@edgekeep/wire/api/operator';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';

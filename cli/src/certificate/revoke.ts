@@ -1,7 +1,7 @@
 // `edgekeep certificate revoke`: one order, carried out whole or not at all.
 import { readFile } from 'node:fs/promises';
 import { canonicalSerialNumber, canonicalSha256 } from '@edgekeep/core/canonical/serial-number';
-import { revocationAnswer, revocationReasons, revokedAtOnceMost } from '@edgekeep/wire/operator-api';
+import { revocationAnswer, revocationReasons, revokedAtOnceMost } from '@edgekeep/wire/api/operator';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 

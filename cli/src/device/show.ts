@@ -1,7 +1,7 @@
 // `edgekeep device show`: one device with its certificates, leases and reasons.
 import { writeFile } from 'node:fs/promises';
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { deviceDetail } from '@edgekeep/wire/operator-api';
+import { deviceDetail } from '@edgekeep/wire/api/operator';
 import { exitCodes, type Command } from '../command.ts';
 import { faultText } from '../model/fault-text.ts';
 import { HubRefusal, openOperator, operatorHelp, operatorOption } from '../operator.ts';

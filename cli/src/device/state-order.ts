@@ -1,5 +1,5 @@
 // `edgekeep device quarantine|release|retire|wiped`: one order, four verbs.
-import { stateAnswer } from '@edgekeep/wire/operator-api';
+import { stateAnswer } from '@edgekeep/wire/api/operator';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 

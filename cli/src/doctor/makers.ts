@@ -6,13 +6,13 @@ import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identi
 import type { EndorsementTime } from '@edgekeep/core/identity/endorsement';
 import { signsItself } from '@edgekeep/core/identity/maker-authority';
 import { parseJson } from '@edgekeep/core/json';
-import { readCertificateFiles } from '@edgekeep/wire/certificate-files';
+import { readCertificateFiles } from '@edgekeep/wire/file/certificate-files';
 import {
   type VendorRootKind,
   type VendorRootTrust,
   vendorRootKinds,
   vendorRootTrust,
-} from '@edgekeep/wire/vendor-root-api';
+} from '@edgekeep/wire/api/vendor-root';
 import { z } from 'zod';
 import type { Arguments } from '../command.ts';
 import { openOperator } from '../operator.ts';

@@ -1,5 +1,5 @@
 // What a hub allows, as far as `edgekeep doctor` is shown the way to one: its policy, and what a boot must be compared in.
-import { hubView, policyView } from '@edgekeep/wire/operator-api';
+import { hubView, policyView } from '@edgekeep/wire/api/operator';
 import type { Operator } from '../operator.ts';
 import { type Finding, ok, warning } from './finding.ts';
 

@@ -1,7 +1,7 @@
 // `edgekeep hub claim`: the first operator file of a hub, which lies on its machine, becomes one person's own.
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { parseJson } from '@edgekeep/core/json';
-import { claimAnswer } from '@edgekeep/wire/people-api';
+import { claimAnswer } from '@edgekeep/wire/api/people';
 import { z } from 'zod';
 import { type Command, exitCodes } from '../command.ts';
 import { HubRefusal, operatorFileOf, operatorFromFile, operatorHelp, operatorOption } from '../operator.ts';

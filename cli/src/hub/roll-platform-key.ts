@@ -1,6 +1,6 @@
 // `edgekeep hub roll-platform-key`: a new platform key, under which the hub wraps its secrets again in the background.
 import { setTimeout } from 'node:timers/promises';
-import { platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/operator-api';
+import { platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/api/operator';
 import { type Command, exitCodes } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 

@@ -4,7 +4,7 @@ import { endorsementKeyKinds } from '@edgekeep/core/access/wrapped-key';
 import { deviceIdOfSerial, isDeviceId } from '@edgekeep/core/identity/device-id';
 import { deviceSerialPattern } from '@edgekeep/core/identity/idevid';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
-import { groupNameSchema, tagsSchema } from '@edgekeep/wire/registry-api';
+import { groupNameSchema, tagsSchema } from '@edgekeep/wire/api/registry';
 import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
 import { readTrustRoots } from '../model/key-files.ts';
 import type { HardwarePlace } from './hardware.ts';

@@ -7,7 +7,7 @@ import { equalBytes } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { equalNames } from '@edgekeep/core/identity/distinguished-name';
 import { validateEndorsement } from '@edgekeep/core/identity/endorsement';
-import { type IdevidProof, idevidProofMessage, verifyIdevidProof } from '@edgekeep/core/identity/idevid-proof';
+import { type IdevidProof, idevidProofMessage, verifyIdevidProof } from '@edgekeep/core/attest/idevid-proof';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import type { Signer } from '@edgekeep/core/signer';
 import { makeCredential } from '@edgekeep/core/tpm/credential';

@@ -5,7 +5,7 @@ import { CoreError } from '@edgekeep/core/error';
 import { deviceIdOfSerial, isDeviceId } from '@edgekeep/core/identity/device-id';
 import { deviceSerialPattern } from '@edgekeep/core/identity/idevid';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
-import { groupNameSchema, tagKeySchema, tagsSchema } from '@edgekeep/wire/registry-api';
+import { groupNameSchema, tagKeySchema, tagsSchema } from '@edgekeep/wire/api/registry';
 import { type CsvRecord, parseCsv } from './csv.ts';
 import type { HardwarePlace } from './hardware.ts';
 import { serialTag } from './manifest.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { CoreError } from '@edgekeep/core/error';
-import { importLine } from '@edgekeep/wire/registry-api';
+import { importLine } from '@edgekeep/wire/api/registry';
 import { Manifest, type ManifestLine } from './manifest.ts';
 
 let folder: string;

@@ -3,8 +3,8 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { CoreError } from '@edgekeep/core/error';
 import { parseJson } from '@edgekeep/core/json';
-import { deviceIdSchema } from '@edgekeep/wire/device-api';
-import { groupNameSchema, tagsSchema } from '@edgekeep/wire/registry-api';
+import { deviceIdSchema } from '@edgekeep/wire/api/device';
+import { groupNameSchema, tagsSchema } from '@edgekeep/wire/api/registry';
 import { z } from 'zod';
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);

@@ -1,5 +1,5 @@
 // `edgekeep model assign|unassign`: which groups of devices a model is for.
-import { assignedGroups } from '@edgekeep/wire/model-api';
+import { assignedGroups } from '@edgekeep/wire/api/model';
 import { type Arguments, type Command, exitCodes, type Outcome } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 

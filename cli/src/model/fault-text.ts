@@ -1,5 +1,5 @@
 // What is wrong with a model on a device, in one line.
-import type { DeviceModelView } from '@edgekeep/wire/model-api';
+import type { DeviceModelView } from '@edgekeep/wire/api/model';
 
 /** `cannot use 1.2.0: model-unsupported (guard): …`; a fault that passes says how often it was met. */
 export function faultText(fault: NonNullable<DeviceModelView['fault']>): string {

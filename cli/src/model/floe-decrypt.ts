@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import { CoreError } from '@edgekeep/core/error';
 import { type ByteSource, decryptStream } from '@edgekeep/core/model/floe-stream';
-import { decryptFile, readChunks, writeAll } from '@edgekeep/wire/sealed-file';
+import { decryptFile, readChunks, writeAll } from '@edgekeep/wire/file/sealed-file';
 import { type Command, exitCodes, type Outcome } from '../command.ts';
 import {
   readAssociatedData,

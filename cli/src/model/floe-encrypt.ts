@@ -8,7 +8,7 @@ import {
   segmentLengthMost,
 } from '@edgekeep/core/model/floe-layout';
 import { type ByteSource, encryptStream } from '@edgekeep/core/model/floe-stream';
-import { encryptFile, readChunks, type Totals, writeAll } from '@edgekeep/wire/sealed-file';
+import { encryptFile, readChunks, type Totals, writeAll } from '@edgekeep/wire/file/sealed-file';
 import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
 import {
   readAssociatedData,

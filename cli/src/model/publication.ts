@@ -11,8 +11,8 @@ import { encodeManifest, manifestDigest, manifestPath, type ModelManifest } from
 import { signModel } from '@edgekeep/core/model/signature/sign';
 import { parseValue } from '@edgekeep/core/json';
 import type { Signer } from '@edgekeep/core/signer';
-import { listModelFiles } from '@edgekeep/wire/model-files';
-import { type ModelView, modelView } from '@edgekeep/wire/operator-api';
+import { listModelFiles } from '@edgekeep/wire/file/model-files';
+import { type ModelView, modelView } from '@edgekeep/wire/api/operator';
 import { UsageError } from '../command.ts';
 import type { Operator } from '../operator.ts';
 import { keyProcessOptions, programFile } from '../program.ts';

@@ -1,7 +1,7 @@
 // `edgekeep publisher trust|list`: whose signatures the hub believes.
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { publisherAnswer } from '@edgekeep/wire/operator-api';
+import { publisherAnswer } from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

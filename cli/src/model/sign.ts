@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { signDetached } from '@edgekeep/core/model/signature/detached';
 import { keyFingerprint } from '@edgekeep/core/model/signature/key-mode';
 import type { Signer } from '@edgekeep/core/signer';
-import { signModelFiles } from '@edgekeep/wire/model-signing';
+import { signModelFiles } from '@edgekeep/wire/file/model-signing';
 import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
 import { readCertificateChain, readSigner } from './key-files.ts';
 import { ignoredPaths } from './signed-path.ts';

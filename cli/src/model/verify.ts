@@ -4,7 +4,7 @@ import { bundleLengthMax } from '@edgekeep/core/model/signature/bundle';
 import { verifyDetached } from '@edgekeep/core/model/signature/detached';
 import type { SignatureRefused } from '@edgekeep/core/model/signature/reason';
 import type { SignatureTrust } from '@edgekeep/core/model/signature/verify';
-import { verifyModelFiles } from '@edgekeep/wire/model-signing';
+import { verifyModelFiles } from '@edgekeep/wire/file/model-signing';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { readBounded, readPublicKey, readTrustRoots } from './key-files.ts';
 import { ignoredPaths } from './signed-path.ts';

@@ -1,7 +1,7 @@
 // `edgekeep approval list|show|approve|refuse`: root operations that wait for a second person (spec/operator-access.md, "Two people").
 import { requestDigest } from '@edgekeep/core/access/request-digest';
 import { utf8 } from '@edgekeep/core/bytes';
-import { approvalList, approvalView, type ApprovalView, approveAnswer } from '@edgekeep/wire/approval-api';
+import { approvalList, approvalView, type ApprovalView, approveAnswer } from '@edgekeep/wire/api/approval';
 import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';

@@ -1,6 +1,6 @@
 // `edgekeep person add|list|disable|enable`: the people who hold API tokens (spec/operator-access.md).
 import { writeFile } from 'node:fs/promises';
-import { personDisabled, personList, personOrder } from '@edgekeep/wire/people-api';
+import { personDisabled, personList, personOrder } from '@edgekeep/wire/api/people';
 import { type Command, exitCodes } from '../command.ts';
 import { hubAddress, openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';

@@ -1,8 +1,8 @@
 // `edgekeep token create|list|show|revoke|hand-over`: API tokens of people and services (spec/operator-access.md). The token is made here; the hub
 // gets its SHA-256 and never sees the text.
 import { createHash, randomBytes } from 'node:crypto';
-import { apiTokenAnswer, apiTokenRevoked } from '@edgekeep/wire/operator-api';
-import { handOverAnswer, tokenList, type TokenView, tokenView } from '@edgekeep/wire/people-api';
+import { apiTokenAnswer, apiTokenRevoked } from '@edgekeep/wire/api/operator';
+import { handOverAnswer, tokenList, type TokenView, tokenView } from '@edgekeep/wire/api/people';
 import type { z } from 'zod';
 import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';

@@ -1,6 +1,6 @@
 // `edgekeep policy countries`: the own table of which network belongs to which country.
 import { readFile } from 'node:fs/promises';
-import { countryNetworksAnswer, countryNetworksView } from '@edgekeep/wire/policy-api';
+import { countryNetworksAnswer, countryNetworksView } from '@edgekeep/wire/api/policy';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 

@@ -2,8 +2,8 @@
 import { differencesOf, type PolicyDifferences } from '@edgekeep/core/policy/differences';
 import { loadPolicy, type Policy } from '@edgekeep/core/policy/policy';
 import { failedTests } from '@edgekeep/core/policy/test-file';
-import { policyVersionView } from '@edgekeep/wire/policy-api';
-import { policyView } from '@edgekeep/wire/operator-api';
+import { policyVersionView } from '@edgekeep/wire/api/policy';
+import { policyView } from '@edgekeep/wire/api/operator';
 import { exitCodes, type Command, type Outcome, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { loadDraft, readPolicyFiles } from './files.ts';

@@ -1,5 +1,5 @@
 // `edgekeep policy simulate`: who would gain and who would lose access under a draft, before it goes live.
-import { type AccessChange, type Simulation, simulation } from '@edgekeep/wire/policy-api';
+import { type AccessChange, type Simulation, simulation } from '@edgekeep/wire/api/policy';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { readCountries } from './countries.ts';

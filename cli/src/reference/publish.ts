@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { toBase64url } from '@edgekeep/core/bytes';
 import { parseReferenceValues } from '@edgekeep/core/attest/reference-values';
-import { signModelFiles } from '@edgekeep/wire/model-signing';
-import { referenceValuesView } from '@edgekeep/wire/operator-api';
+import { signModelFiles } from '@edgekeep/wire/file/model-signing';
+import { referenceValuesView } from '@edgekeep/wire/api/operator';
 import type { Signer } from '@edgekeep/core/signer';
 import { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';

@@ -1,8 +1,8 @@
 // `edgekeep device attributes|desire`: what is wanted of a device, and what it says of itself.
 import { readFile } from 'node:fs/promises';
 import { parseJson } from '@edgekeep/core/json';
-import { attributesSchema } from '@edgekeep/wire/attributes';
-import { attributesView } from '@edgekeep/wire/registry-api';
+import { attributesSchema } from '@edgekeep/wire/api/attributes';
+import { attributesView } from '@edgekeep/wire/api/registry';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 

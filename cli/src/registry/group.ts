@@ -1,5 +1,5 @@
 // `edgekeep group create|list|show|add|remove|delete`: names for some devices.
-import { groupDeleted, groupDetail, groupList, groupView, membersAnswer } from '@edgekeep/wire/registry-api';
+import { groupDeleted, groupDetail, groupList, groupView, membersAnswer } from '@edgekeep/wire/api/registry';
 import { listDevices } from '../device/list.ts';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

@@ -1,5 +1,5 @@
 // `edgekeep device history`: what became of a device, and why.
-import { historyView } from '@edgekeep/wire/registry-api';
+import { historyView } from '@edgekeep/wire/api/registry';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';

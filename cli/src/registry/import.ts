@@ -1,7 +1,7 @@
 // `edgekeep device import`: a fleet that is to come, from a file of JSON lines.
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { importReport } from '@edgekeep/wire/registry-api';
+import { importReport } from '@edgekeep/wire/api/registry';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 

@@ -1,5 +1,5 @@
 // `edgekeep device disable|enable`: an operator's switch beside the device's state.
-import { enabledAnswer } from '@edgekeep/wire/registry-api';
+import { enabledAnswer } from '@edgekeep/wire/api/registry';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 

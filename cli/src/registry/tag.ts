@@ -1,5 +1,5 @@
 // `edgekeep device tag`: sets and removes tags.
-import { tagAnswer } from '@edgekeep/wire/registry-api';
+import { tagAnswer } from '@edgekeep/wire/api/registry';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table } from '../table.ts';

@@ -1,5 +1,5 @@
 // `edgekeep site create|change|list|show|assign|unassign|delete`: where devices stand.
-import { siteDeleted, siteDetail, siteDevicesAnswer, siteList, siteView, type SiteView } from '@edgekeep/wire/site-api';
+import { siteDeleted, siteDetail, siteDevicesAnswer, siteList, siteView, type SiteView } from '@edgekeep/wire/api/site';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table } from '../table.ts';

@@ -1,8 +1,8 @@
 // `edgekeep vendor-root import`: brings certificates of hardware makers into a hub, from files as makers publish them.
 import { toBase64 } from '@edgekeep/core/bytes';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
-import { type CertificateFile, readCertificateFiles } from '@edgekeep/wire/certificate-files';
-import { vendorRootImported, vendorRootOrderBytesMost, vendorRootsInOrderMost } from '@edgekeep/wire/vendor-root-api';
+import { type CertificateFile, readCertificateFiles } from '@edgekeep/wire/file/certificate-files';
+import { vendorRootImported, vendorRootOrderBytesMost, vendorRootsInOrderMost } from '@edgekeep/wire/api/vendor-root';
 import type { z } from 'zod';
 import { type Command, exitCodes } from '../command.ts';
 import { HubRefusal, openOperator, operatorHelp, operatorOption } from '../operator.ts';

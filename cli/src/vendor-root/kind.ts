@@ -1,5 +1,5 @@
 // What the verbs of `edgekeep vendor-root` share: the kind of maker, and how a certificate is shown.
-import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/vendor-root-api';
+import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/api/vendor-root';
 import { type Arguments, UsageError } from '../command.ts';
 
 export const kindOption = { kind: { type: 'string' } } as const;

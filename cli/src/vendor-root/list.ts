@@ -1,5 +1,5 @@
 // `edgekeep vendor-root list`: whose hardware a hub believes, until when, and how many devices hang on it.
-import { vendorRootList, type VendorRootView } from '@edgekeep/wire/vendor-root-api';
+import { vendorRootList, type VendorRootView } from '@edgekeep/wire/api/vendor-root';
 import { type Command, exitCodes } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { pagesOf } from '../pages.ts';

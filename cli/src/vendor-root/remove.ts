@@ -1,5 +1,5 @@
 // `edgekeep vendor-root remove`: ends a hub's trust in one certificate of a maker, after saying what hangs on it.
-import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/vendor-root-api';
+import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/api/vendor-root';
 import { type Command, exitCodes, UsageError } from '../command.ts';
 import { HubRefusal, openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { pagesOf } from '../pages.ts';

@@ -5,7 +5,7 @@ import {
   type DeclarationView,
   deviceWorkloadList,
   workloadRemoved,
-} from '@edgekeep/wire/workload-api';
+} from '@edgekeep/wire/api/workload';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';

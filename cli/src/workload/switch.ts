@@ -1,5 +1,5 @@
 // `edgekeep workload disable|enable|history`: a workload's own switch on one device, and what became of it.
-import { workloadHistory, workloadSwitched } from '@edgekeep/wire/workload-api';
+import { workloadHistory, workloadSwitched } from '@edgekeep/wire/api/workload';
 import { type Arguments, type Command, exitCodes } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { addressText, canonicalAddress, canonicalNetwork, parseAddress } from '../policy/network.ts';
+import { addressText, canonicalAddress, canonicalNetwork, parseAddress } from './network.ts';
 import { parseDateTime } from './date-time.ts';
 import { canonicalHostName } from './host-name.ts';
 import { canonicalSerialNumber, canonicalSha256 } from './serial-number.ts';

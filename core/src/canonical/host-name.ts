@@ -1,6 +1,6 @@
 // Host names (RFC 1123, RFC 5890): lower case, A-labels, without the dot of the DNS root; addresses in their own one form.
 import { domainToASCII } from 'node:url';
-import { canonicalAddress } from '../policy/network.ts';
+import { canonicalAddress } from './network.ts';
 
 const label = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
 const nameLengthMax = 253;

@@ -3,7 +3,7 @@
 // the device's software says.
 import { join } from 'node:path';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
-import type { IdevidProof } from '@edgekeep/core/identity/idevid-proof';
+import type { IdevidProof } from '@edgekeep/core/attest/idevid-proof';
 import { encodeP256Point } from '@edgekeep/core/identity/p256-point';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import type { Signer } from '@edgekeep/core/signer';

@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { attestationKeyOf } from '@edgekeep/core/attest/quote';
 import { toHex } from '@edgekeep/core/bytes';
 import { parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
-import { idevidProofMessage, verifyIdevidProof } from '@edgekeep/core/identity/idevid-proof';
+import { idevidProofMessage, verifyIdevidProof } from '@edgekeep/core/attest/idevid-proof';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { newSigner, testManufacturer } from '@edgekeep/core/identity/testing-manufacturer';
 import { parseAttest } from '@edgekeep/core/tpm/attest';

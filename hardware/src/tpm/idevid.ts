@@ -2,7 +2,7 @@
 // template for each use, and an NV index for the certificate.
 import { createHash } from 'node:crypto';
 import { concat } from '@edgekeep/core/bytes';
-import type { IdevidProof } from '@edgekeep/core/identity/idevid-proof';
+import type { IdevidProof } from '@edgekeep/core/attest/idevid-proof';
 import { ecdsaRawToDer } from '@edgekeep/core/jws';
 import { type Entity, entityOf } from '@edgekeep/core/tpm/command';
 import { certifyCreation, sign } from '@edgekeep/core/tpm/commands/attestation';

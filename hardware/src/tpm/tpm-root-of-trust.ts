@@ -4,7 +4,7 @@ import type { KeyObject } from 'node:crypto';
 import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
 import type { EndorsementKeyKind, WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { ByteWriter, concat } from '@edgekeep/core/bytes';
-import type { IdevidProof } from '@edgekeep/core/identity/idevid-proof';
+import type { IdevidProof } from '@edgekeep/core/attest/idevid-proof';
 import type { Signer } from '@edgekeep/core/signer';
 import type { Entity } from '@edgekeep/core/tpm/command';
 import { activateCredential, quote } from '@edgekeep/core/tpm/commands/attestation';

@@ -2,7 +2,7 @@
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import { metresBetween } from '@edgekeep/core/policy/distance';
 import { wallTime } from '@edgekeep/core/policy/local-time';
-import { canonicalAddress, networkContains, parseAddress, parseNetwork } from '@edgekeep/core/policy/network';
+import { canonicalAddress, networkContains, parseAddress, parseNetwork } from '@edgekeep/core/canonical/network';
 import {
   type DeviceContext,
   neverSeconds,
@@ -12,7 +12,7 @@ import {
   type Resource,
 } from '@edgekeep/core/policy/question';
 import type { DeviceAction } from '@edgekeep/core/policy/schema';
-import type { SiteView } from '@edgekeep/wire/site-api';
+import type { SiteView } from '@edgekeep/wire/api/site';
 import { z } from 'zod';
 import type { Caller } from '../people/api-token.ts';
 import { guardOf } from '../respond/device-guard.ts';

@@ -6,7 +6,7 @@ import {
   networkContains,
   parseAddress,
   parseNetwork,
-} from '@edgekeep/core/policy/network';
+} from '@edgekeep/core/canonical/network';
 import { appendEntry } from '../audit/append.ts';
 import { sha256Hex } from '../digest.ts';
 import { announceCuts } from '../revocation/store.ts';

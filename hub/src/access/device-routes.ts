@@ -1,7 +1,7 @@
 // Device API: attestation for its own sake, key release, receipts.
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { toBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/device-api';
+import * as api from '@edgekeep/wire/api/device';
 import { z } from 'zod';
 import { recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import { bodyBytes } from '../http/body-limits.ts';

@@ -1,8 +1,8 @@
 // Facts that the hub knows about the devices that ask, read for many devices at once. Reads only the facts that the policy uses.
 import { looksAt, type Reads } from '@edgekeep/core/policy/reads';
 import type { DevicePrincipal } from '@edgekeep/core/policy/question';
-import type { AlertSeverity } from '@edgekeep/wire/alert-api';
-import type { SiteView } from '@edgekeep/wire/site-api';
+import type { AlertSeverity } from '@edgekeep/wire/api/alert';
+import type { SiteView } from '@edgekeep/wire/api/site';
 import type { Kysely } from 'kysely';
 import { listGroups } from '../registry/groups.ts';
 import { matchingAmong } from '../registry/list.ts';

@@ -1,5 +1,5 @@
 // The risk of a device, from 0 to 100, from what the hub knows about it (spec/access.md, "Health").
-import type { AlertSeverity } from '@edgekeep/wire/alert-api';
+import type { AlertSeverity } from '@edgekeep/wire/api/alert';
 import type { DeviceState } from '../store/schema.ts';
 
 export interface HealthSigns {

@@ -1,6 +1,6 @@
 // Operator API: reference values.
 import { parseBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/operator-api';
+import * as api from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import type { ReferenceStore } from '../attest/reference-store.ts';
 import { bodyBytes } from '../http/body-limits.ts';

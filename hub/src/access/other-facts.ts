@@ -1,6 +1,6 @@
 // A question with other facts: shows two people the effect before countries or groups change that a policy rests on.
 import type { Question } from '@edgekeep/core/policy/question';
-import type { simulateOrder } from '@edgekeep/wire/policy-api';
+import type { simulateOrder } from '@edgekeep/wire/api/policy';
 import type { z } from 'zod';
 import { CountryTable } from './country-table.ts';
 

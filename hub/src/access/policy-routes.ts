@@ -1,7 +1,7 @@
 // Operator API: the access policy (show, apply, roll back, simulate) and the table of countries.
 import { keysForEveryDevice } from '@edgekeep/core/policy/breadth';
-import { policyView } from '@edgekeep/wire/operator-api';
-import * as api from '@edgekeep/wire/policy-api';
+import { policyView } from '@edgekeep/wire/api/operator';
+import * as api from '@edgekeep/wire/api/policy';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { HubError } from '../error.ts';

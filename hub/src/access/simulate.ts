@@ -4,7 +4,7 @@ import type { Decision, Policy } from '@edgekeep/core/policy/policy';
 import { type Question, questionSchema, type Resource } from '@edgekeep/core/policy/question';
 import { looksAt, type Reads } from '@edgekeep/core/policy/reads';
 import { type DeviceAction, deviceActions } from '@edgekeep/core/policy/schema';
-import type { AccessChange, Simulation } from '@edgekeep/wire/policy-api';
+import type { AccessChange, Simulation } from '@edgekeep/wire/api/policy';
 import type { DeviceConnection } from '../presence/connections.ts';
 import type { Kysely } from 'kysely';
 import type { DeviceRecord, Tables } from '../store/schema.ts';

@@ -10,7 +10,7 @@ import { parseP256Point } from '@edgekeep/core/identity/p256-point';
 import { makeImportBlob } from '@edgekeep/core/tpm/import-blob';
 import { emptyPolicy, policyAuthValue, policyPcr } from '@edgekeep/core/tpm/policy';
 import { parsePublic, type TpmPublic } from '@edgekeep/core/tpm/public-area';
-import type { DeviceIdentity } from '@edgekeep/wire/device-api';
+import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 
 /** The key that a model key can be wrapped under, read from the root of trust's description at enrollment. */
 export type WrapTarget =

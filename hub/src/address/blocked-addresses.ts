@@ -1,6 +1,6 @@
 // The blocked addresses, in memory: every new connection is checked before its TLS handshake. The store is the source; every node reads it
 // again together with the revocations (revocation/watch.ts).
-import { type Address, parseAddress, parseNetwork } from '@edgekeep/core/policy/network';
+import { type Address, parseAddress, parseNetwork } from '@edgekeep/core/canonical/network';
 import type { Clock } from '../clock.ts';
 import type { Database } from '../store/database.ts';
 

@@ -6,7 +6,7 @@ import {
   networkContains,
   parseAddress,
   parseNetwork,
-} from '@edgekeep/core/policy/network';
+} from '@edgekeep/core/canonical/network';
 import { HubError } from '../error.ts';
 
 // A wider network is a mistake: it would cut off a continent.

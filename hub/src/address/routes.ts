@@ -1,5 +1,5 @@
 // Operator API: blocked addresses.
-import * as api from '@edgekeep/wire/address-api';
+import * as api from '@edgekeep/wire/api/address';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from '../http/operator.ts';

@@ -1,7 +1,7 @@
 // Device API: devices as witnesses (the present state of the log, and the device's cosignature), and reports.
 import { parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
 import { toBase64, utf8 } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/device-api';
+import * as api from '@edgekeep/wire/api/device';
 import { z } from 'zod';
 import type { AccessGate } from '../access/gate.ts';
 import { bodyBytes } from '../http/body-limits.ts';

@@ -3,7 +3,7 @@ import { encodeTrust } from '@edgekeep/core/access/trust';
 import { parseAuditEntry } from '@edgekeep/core/audit/entry';
 import { encodeTlogProof } from '@edgekeep/core/audit/proof';
 import { toBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/operator-api';
+import * as api from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import type { Receipts } from '../access/receipts.ts';
 import { HubError } from '../error.ts';

@@ -3,7 +3,7 @@
 // replaced or removed.
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest } from '@edgekeep/core/identity/certificate';
-import type { AlertSeverity } from '@edgekeep/wire/alert-api';
+import type { AlertSeverity } from '@edgekeep/wire/api/alert';
 import { appendEntry } from '../audit/append.ts';
 import type { OwnCertificate } from '../identity/expiry.ts';
 import { raiseAlert, settleAlert } from '../respond/alerts.ts';

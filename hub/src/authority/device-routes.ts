@@ -1,5 +1,5 @@
 // Device API: the authorities, and the device's report that it knows the newest root (spec/authorities.md).
-import * as api from '@edgekeep/wire/authority-api';
+import * as api from '@edgekeep/wire/api/authority';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';

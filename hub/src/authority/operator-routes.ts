@@ -1,6 +1,6 @@
 // Operator API: the authorities, their rotation and roll-over (spec/authorities.md).
 import { parseBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/authority-api';
+import * as api from '@edgekeep/wire/api/authority';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { RequireScope } from '../http/operator.ts';

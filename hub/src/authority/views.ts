@@ -3,7 +3,7 @@ import { toBase64url } from '@edgekeep/core/bytes';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { encodePem } from '@edgekeep/core/identity/pem';
-import type { AuthoritiesAnswer, IssuingView, RootView } from '@edgekeep/wire/authority-api';
+import type { AuthoritiesAnswer, IssuingView, RootView } from '@edgekeep/wire/api/authority';
 import { type Kysely, sql } from 'kysely';
 import type { DeviceState, Tables } from '../store/schema.ts';
 import type { AuthorityState, RootAuthority } from './state.ts';

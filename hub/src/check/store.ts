@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
-import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/vendor-root-api';
+import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/api/vendor-root';
 import { z } from 'zod';
 import type { HubSettings } from '../settings.ts';
 import { migrationNames } from '../store/migrations.ts';

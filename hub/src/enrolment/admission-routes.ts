@@ -1,5 +1,5 @@
 // Operator API: devices that are to come, and roots of trust that must not.
-import * as api from '@edgekeep/wire/admission-api';
+import * as api from '@edgekeep/wire/api/admission';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from '../http/operator.ts';

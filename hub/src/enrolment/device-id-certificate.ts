@@ -4,7 +4,7 @@ import { type DiceTrust, validateDeviceId } from '@edgekeep/core/attest/dice/cha
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { toHex } from '@edgekeep/core/bytes';
-import type { DeviceIdentity } from '@edgekeep/wire/device-api';
+import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import { sha256Hex } from '../digest.ts';
 import { HubError } from '../error.ts';
 import type { MakersWord } from '../vendor-root/device-makers.ts';

@@ -6,7 +6,7 @@ import { CoreError } from '@edgekeep/core/error';
 import { appraiseEndorsement } from '@edgekeep/core/identity/endorsement-appraisal';
 import type { EndorsementTime } from '@edgekeep/core/identity/endorsement';
 import { parsePublic, publicKeyOf as publicKeyOfArea, type TpmPublic } from '@edgekeep/core/tpm/public-area';
-import type { DeviceIdentity } from '@edgekeep/wire/device-api';
+import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '../digest.ts';
 import { HubError } from '../error.ts';

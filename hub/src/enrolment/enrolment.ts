@@ -13,7 +13,7 @@ import { type Certificate, certificateDigest, serialText } from '@edgekeep/core/
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { makeCredential } from '@edgekeep/core/tpm/credential';
 import { parsePublic, tpmName } from '@edgekeep/core/tpm/public-area';
-import type { DeviceIdentity, IdevidProofDocument } from '@edgekeep/wire/device-api';
+import type { DeviceIdentity, IdevidProofDocument } from '@edgekeep/wire/api/device';
 import type { Kysely } from 'kysely';
 import { wrapTargetOf } from '../access/wrap.ts';
 import { type Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';

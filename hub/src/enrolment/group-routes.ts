@@ -1,7 +1,7 @@
 // Operator API: enrolment groups (spec/enrolment-groups.md). Who makes or opens one says whom the hub believes, as with publishers: `admin`.
 import { encodePem } from '@edgekeep/core/identity/pem';
-import * as api from '@edgekeep/wire/enrolment-group-api';
-import { disableOrder, enableOrder } from '@edgekeep/wire/registry-api';
+import * as api from '@edgekeep/wire/api/enrollment-group';
+import { disableOrder, enableOrder } from '@edgekeep/wire/api/registry';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from '../http/operator.ts';

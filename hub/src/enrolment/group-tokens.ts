@@ -1,7 +1,7 @@
 // Tokens of an enrolment group: one text that so many devices may enrol with until a date. Shown once, kept as a SHA-256; several may be
 // valid at a time, so that one follows another without a gap.
 import { randomBytes } from 'node:crypto';
-import { groupTokensMost } from '@edgekeep/wire/enrolment-group-api';
+import { groupTokensMost } from '@edgekeep/wire/api/enrollment-group';
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '../digest.ts';
 import { appendEntry } from '../audit/append.ts';

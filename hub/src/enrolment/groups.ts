@@ -3,7 +3,7 @@ import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { canonicalName } from '@edgekeep/core/identity/distinguished-name';
 import { parsePem } from '@edgekeep/core/identity/pem';
-import { type EnrolmentGroupKind, enrolmentGroupsMost, type GroupTerms } from '@edgekeep/wire/enrolment-group-api';
+import { type EnrolmentGroupKind, enrolmentGroupsMost, type GroupTerms } from '@edgekeep/wire/api/enrollment-group';
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '../digest.ts';
 import { appendEntry } from '../audit/append.ts';

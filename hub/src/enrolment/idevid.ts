@@ -5,8 +5,8 @@ import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekee
 import { deviceIdOfSerial } from '@edgekeep/core/identity/device-id';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { type Idevid, validateIdevid } from '@edgekeep/core/identity/idevid';
-import { verifyIdevidProof } from '@edgekeep/core/identity/idevid-proof';
-import type { DeviceIdentity, IdevidProofDocument } from '@edgekeep/wire/device-api';
+import { verifyIdevidProof } from '@edgekeep/core/attest/idevid-proof';
+import type { DeviceIdentity, IdevidProofDocument } from '@edgekeep/wire/api/device';
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '../digest.ts';
 import { HubError } from '../error.ts';

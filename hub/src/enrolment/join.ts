@@ -1,7 +1,7 @@
 // What a device gets when it enrols (spec/enrolment-groups.md, "What a device gets"): its place in the group, tags, desired attributes, device
 // groups, a site. What an import said of the device itself comes before what its group says of all.
-import { canonicalAddress, networkContains, parseAddress, parseNetwork } from '@edgekeep/core/policy/network';
-import { tagsMost } from '@edgekeep/wire/registry-api';
+import { canonicalAddress, networkContains, parseAddress, parseNetwork } from '@edgekeep/core/canonical/network';
+import { tagsMost } from '@edgekeep/wire/api/registry';
 import { HubError } from '../error.ts';
 import { listSites } from '../site/sites.ts';
 import type { WriteTransaction } from '../store/database.ts';

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { groupTerms } from '@edgekeep/wire/enrolment-group-api';
+import { groupTerms } from '@edgekeep/wire/api/enrollment-group';
 import { CompiledQuery, type KyselyPlugin } from 'kysely';
 import { z } from 'zod';
 import { sha256Hex } from '../digest.ts';

@@ -2,7 +2,7 @@
 // what the newcomer has proven: however many there are, only those it names are read.
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { canonicalName } from '@edgekeep/core/identity/distinguished-name';
-import { type GroupTerms, groupTerms } from '@edgekeep/wire/enrolment-group-api';
+import { type GroupTerms, groupTerms } from '@edgekeep/wire/api/enrollment-group';
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '../digest.ts';
 import { HubError } from '../error.ts';

@@ -1,7 +1,7 @@
 // How many bytes of a body each kind of route reads: what its largest legal request needs, and no more. There is no default: a route that takes a
 // body without a limit does not start (`assertLimits`). docs/api-limits.md lists every route with its limit.
 import { EVIDENCE_BYTES_MAX } from '@edgekeep/core/attest/evidence';
-import { vendorRootOrderBytesMost } from '@edgekeep/wire/vendor-root-api';
+import { vendorRootOrderBytesMost } from '@edgekeep/wire/api/vendor-root';
 import { IMA_PIECE_BYTES_MAX } from '@edgekeep/core/attest/ima-log';
 import type { HTTPMethods } from 'fastify';
 

@@ -13,7 +13,7 @@ export interface NewcomerLimits {
   readonly begunEachTurnByNetwork: number;
   /** Handshakes of one network that are under way at once. */
   readonly underWayByNetwork: number;
-  /** A device gives up after ten seconds (wire/src/hub-connection.ts), handshake included. */
+  /** A device gives up after ten seconds (wire/src/link/hub-connection.ts), handshake included. */
   readonly waitMsMost: number;
   /** With more than this waiting, the next is let go at once: its system tries again, and by then it may be its turn. */
   readonly waitingMost: number;

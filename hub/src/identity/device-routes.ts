@@ -1,7 +1,7 @@
 // Device API: enrolment, binding of a connection, renewal (spec/api.md).
 import { IMA_PCR } from '@edgekeep/core/attest/reference-values';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/device-api';
+import * as api from '@edgekeep/wire/api/device';
 import { knownImaLog, takeImaPiece } from '../attest/ima-logs.ts';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';

@@ -1,7 +1,7 @@
 // What ends when (spec/revocation.md, "What ends when"): the authorities, the hub's own certificates, and the devices that are nearest to
 // their end without having renewed.
 import type { Certificate } from '@edgekeep/core/identity/certificate';
-import type { Expiry, ExpiryItem } from '@edgekeep/wire/operator-api';
+import type { Expiry, ExpiryItem } from '@edgekeep/wire/api/operator';
 import type { Database } from '../store/database.ts';
 
 // The page is for people: a fleet in trouble shows in the counts.

@@ -1,5 +1,5 @@
 // Operator API: devices, their states, enrolment tokens.
-import * as api from '@edgekeep/wire/operator-api';
+import * as api from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';

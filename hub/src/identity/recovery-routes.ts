@@ -1,7 +1,7 @@
 // Device API: recovery (spec/api.md). An operational key lives in the device's memory, so a restarted device has none and cannot renew; it
 // comes without a certificate, says which device it is, and proves it with the root of trust it enrolled with.
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/device-api';
+import * as api from '@edgekeep/wire/api/device';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';

@@ -5,7 +5,7 @@ import { parseBase64url, toHex } from '@edgekeep/core/bytes';
 import { publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { encodeSpki, parseSpki } from '@edgekeep/core/identity/public-key';
 import { parsePublic, publicKeyOf as publicKeyOfArea } from '@edgekeep/core/tpm/public-area';
-import { type DeviceIdentity, deviceIdentitySchema } from '@edgekeep/wire/device-api';
+import { type DeviceIdentity, deviceIdentitySchema } from '@edgekeep/wire/api/device';
 import { type WrapTarget, wrapTargetOf } from '../access/wrap.ts';
 import { HubError } from '../error.ts';
 import type { DeviceRow } from '../store/schema.ts';

@@ -1,6 +1,6 @@
 // Both ends of device tokens: operators register devices and roll secrets, devices report.
-import { tokenReportRequest, tokenReportResponse } from '@edgekeep/wire/device-api';
-import * as api from '@edgekeep/wire/operator-api';
+import { tokenReportRequest, tokenReportResponse } from '@edgekeep/wire/api/device';
+import * as api from '@edgekeep/wire/api/operator';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { Budgets } from '../access/budget.ts';

@@ -1,5 +1,5 @@
 // A model on a device as operators see it.
-import type { DeviceModelView } from '@edgekeep/wire/model-api';
+import type { DeviceModelView } from '@edgekeep/wire/api/model';
 import type { DeviceModelRow } from '../store/device-model-tables.ts';
 
 export function deviceModelViewOf(row: DeviceModelRow): DeviceModelView {

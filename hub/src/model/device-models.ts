@@ -1,6 +1,6 @@
 // What devices report of their models (spec/agent.md, "Failures"): kept for operators, an alert when several devices refuse one release, and an
 // operator's order to try again. A report is a claim of its device: it decides nothing about keys.
-import type { ModelReport, ModelRetry, ReportedFault } from '@edgekeep/wire/model-report';
+import type { ModelReport, ModelRetry, ReportedFault } from '@edgekeep/wire/api/model-report';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';

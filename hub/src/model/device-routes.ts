@@ -1,8 +1,8 @@
 // Device API: what to run, and the sealed files by range request. They are ciphertext signed end to end, so the transport only has to be fast.
 import { toBase64url } from '@edgekeep/core/bytes';
 import type { Resource } from '@edgekeep/core/policy/question';
-import { modelResponse } from '@edgekeep/wire/device-api';
-import { modelNameSchema, versionSchema } from '@edgekeep/wire/operator-api';
+import { modelResponse } from '@edgekeep/wire/api/device';
+import { modelNameSchema, versionSchema } from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import type { AccessGate } from '../access/gate.ts';
 import type { Clock } from '../clock.ts';

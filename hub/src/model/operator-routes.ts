@@ -1,7 +1,7 @@
 // Operator API: publishers and model releases.
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { assignedGroups, assignOrder, modelDevices, modelDevicesQuery } from '@edgekeep/wire/model-api';
-import * as api from '@edgekeep/wire/operator-api';
+import { assignedGroups, assignOrder, modelDevices, modelDevicesQuery } from '@edgekeep/wire/api/model';
+import * as api from '@edgekeep/wire/api/operator';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import { z } from 'zod';

@@ -1,5 +1,5 @@
 // Operator API: requests that wait for a second person.
-import * as api from '@edgekeep/wire/approval-api';
+import * as api from '@edgekeep/wire/api/approval';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { requestDigest } from '@edgekeep/core/access/request-digest';
 import { utf8 } from '@edgekeep/core/bytes';
-import type { ApprovalSummary, ApprovalView } from '@edgekeep/wire/approval-api';
+import type { ApprovalSummary, ApprovalView } from '@edgekeep/wire/api/approval';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';

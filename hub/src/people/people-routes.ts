@@ -1,6 +1,6 @@
 // Operator API: people and their API tokens.
-import * as api from '@edgekeep/wire/operator-api';
-import * as people from '@edgekeep/wire/people-api';
+import * as api from '@edgekeep/wire/api/operator';
+import * as people from '@edgekeep/wire/api/people';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';

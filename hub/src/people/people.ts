@@ -1,5 +1,5 @@
 // People who hold API tokens (spec/operator-access.md, "People"). Nobody is ever deleted: the log names them.
-import type { PersonView } from '@edgekeep/wire/people-api';
+import type { PersonView } from '@edgekeep/wire/api/people';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';

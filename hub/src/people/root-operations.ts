@@ -1,7 +1,7 @@
 // The operations that one person alone cannot carry out (spec/operator-access.md, "Two people"): they decide whom the hub believes from then on, or
 // the facts that a policy of two people rests on. The one list of them.
-import { assignOrder } from '@edgekeep/wire/model-api';
-import { apiTokenOrder, revocationOrder } from '@edgekeep/wire/operator-api';
+import { assignOrder } from '@edgekeep/wire/api/model';
+import { apiTokenOrder, revocationOrder } from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import type { Caller } from './api-token.ts';
 import { covers, type Scope, scopesOf } from './roles.ts';

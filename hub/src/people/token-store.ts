@@ -1,8 +1,8 @@
 // Making, listing and ending API tokens (spec/operator-access.md). A token for somebody else is registered by its SHA-256, so that only its
 // owner ever has the text; nobody hands out more than he has.
 import { randomBytes } from 'node:crypto';
-import type { apiTokenOrder } from '@edgekeep/wire/operator-api';
-import type { TokenView } from '@edgekeep/wire/people-api';
+import type { apiTokenOrder } from '@edgekeep/wire/api/operator';
+import type { TokenView } from '@edgekeep/wire/api/people';
 import type { z } from 'zod';
 import { type ExpressionBuilder, type Kysely, sql } from 'kysely';
 import { appendEntry } from '../audit/append.ts';

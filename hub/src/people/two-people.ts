@@ -1,7 +1,7 @@
 // The gate before root operations: holds what needs a second person back (202), and carries out, once and unchanged, what was approved.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { encodeCanonicalJson, type Json, parseValue } from '@edgekeep/core/json';
-import type { ApprovalRequired } from '@edgekeep/wire/approval-api';
+import type { ApprovalRequired } from '@edgekeep/wire/api/approval';
 import { z } from 'zod';
 import type { PolicyStore } from '../access/policy-store.ts';
 import type { Clock } from '../clock.ts';

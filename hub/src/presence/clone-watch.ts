@@ -1,6 +1,6 @@
 // A certificate and its key shown by somebody who does not have the root of trust they were issued for (spec/presence.md, "Clones"): an alert
 // that names his address and the genuine device's, and what the settings say shall follow. However often he tries, log and store stay small.
-import type { AlertSeverity } from '@edgekeep/wire/alert-api';
+import type { AlertSeverity } from '@edgekeep/wire/api/alert';
 import { Budgets } from '../access/budget.ts';
 import { appendEntry } from '../audit/append.ts';
 import type { Clock } from '../clock.ts';

@@ -1,9 +1,9 @@
 // The live TLS connections of devices: who is on the other end, whether the connection is bound to its root of trust, and the means
 // to cut a device off at once. Challenges live here too: an answer counts only on the connection that was asked.
-import { canonicalAddress } from '@edgekeep/core/policy/network';
+import { canonicalAddress } from '@edgekeep/core/canonical/network';
 import { randomBytes } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { channelBinding } from '@edgekeep/wire/channel-binding';
+import { channelBinding } from '@edgekeep/wire/link/channel-binding';
 import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { HubError } from '../error.ts';
 import { networkOf } from './places.ts';

@@ -1,6 +1,6 @@
 // Whether a connection that proved its identity may stand beside those that did so before (spec/presence.md, "Two places"). Pure: what is
 // known comes in, a verdict goes out.
-import { addressText, canonicalAddress, parseAddress } from '@edgekeep/core/policy/network';
+import { addressText, canonicalAddress, parseAddress } from '@edgekeep/core/canonical/network';
 
 /** From where an identity speaks: the same address and certificates that descend from one another are one spot. */
 export interface Spot {

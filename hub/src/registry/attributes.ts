@@ -1,7 +1,7 @@
 // Desired and reported attributes (spec/registry.md, "Attributes"): one JSON document a side with a version that grows by one with every
 // change, and one row for each leaf, so that filters find it by an index.
 import { canonicalText } from '@edgekeep/core/canonical/text';
-import { type Attributes, keptAttributesSchema } from '@edgekeep/wire/attributes';
+import { type Attributes, keptAttributesSchema } from '@edgekeep/wire/api/attributes';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { sha256Hex } from '../digest.ts';

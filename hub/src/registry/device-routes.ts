@@ -1,6 +1,6 @@
 // Operator API: what is kept with a device beside its identity: the switch, tags, attributes, history.
-import { retryAnswer, retryOrder } from '@edgekeep/wire/model-api';
-import * as api from '@edgekeep/wire/registry-api';
+import { retryAnswer, retryOrder } from '@edgekeep/wire/api/model';
+import * as api from '@edgekeep/wire/api/registry';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';

@@ -1,6 +1,6 @@
 // A filter over the registry (spec/registry.md, "Filter"): RSQL text to comparisons under "all of" and "any of". What a field or a value
 // means is decided later (condition.ts); this file knows the grammar, its limits, and where in the text something stands.
-import { filterCharactersMost } from '@edgekeep/wire/registry-api';
+import { filterCharactersMost } from '@edgekeep/wire/api/registry';
 import { parse } from '@rsql/parser';
 import { HubError } from '../error.ts';
 

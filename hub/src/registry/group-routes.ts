@@ -1,5 +1,5 @@
 // Operator API: groups of devices.
-import * as api from '@edgekeep/wire/registry-api';
+import * as api from '@edgekeep/wire/api/registry';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from '../http/operator.ts';

@@ -1,6 +1,6 @@
 // What the lines of an import list (spec/enrolment-groups.md, "Manifests"): digests of roots of trust and of IDevID certificates, each in one
 // enrolment group of the kind `manifest` at most, and each under one id at most.
-import type { ExpectedLine, ListedLine } from '@edgekeep/wire/registry-api';
+import type { ExpectedLine, ListedLine } from '@edgekeep/wire/api/registry';
 import { inBatches } from '../store/batches.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { EnrolmentListingRow } from '../store/enrolment-tables.ts';

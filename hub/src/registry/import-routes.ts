@@ -1,6 +1,6 @@
 // Operator API: a whole fleet in one call.
 import { Readable } from 'node:stream';
-import { importReport } from '@edgekeep/wire/registry-api';
+import { importReport } from '@edgekeep/wire/api/registry';
 import type { StoreRouteParts } from '../http/operator.ts';
 import { streamed } from '../http/body-watch.ts';
 import type { HttpServer } from '../http/server.ts';

@@ -8,7 +8,7 @@ import {
   importLine,
   type ImportReport,
   type ListedLine,
-} from '@edgekeep/wire/registry-api';
+} from '@edgekeep/wire/api/registry';
 import { sha256Hex } from '../digest.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';

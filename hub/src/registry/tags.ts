@@ -1,5 +1,5 @@
 // Tags: short words an operator hangs on a device, `line=press` or `owner=ada`.
-import { tagsMost } from '@edgekeep/wire/registry-api';
+import { tagsMost } from '@edgekeep/wire/api/registry';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';

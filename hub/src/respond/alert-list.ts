@@ -1,5 +1,5 @@
 // Alerts as operators see them: pages of a list, newest first, and how many are open.
-import type { AlertView, alertQuery } from '@edgekeep/wire/alert-api';
+import type { AlertView, alertQuery } from '@edgekeep/wire/api/alert';
 import type { Kysely } from 'kysely';
 import type { z } from 'zod';
 import type { AlertRow, Tables } from '../store/schema.ts';

@@ -1,5 +1,5 @@
 // Operator API: alerts.
-import * as api from '@edgekeep/wire/alert-api';
+import * as api from '@edgekeep/wire/api/alert';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from '../http/operator.ts';

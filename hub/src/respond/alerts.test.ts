@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { auditEntryBytesMax, parseAuditEntry } from '@edgekeep/core/audit/entry';
-import { alertQuery } from '@edgekeep/wire/alert-api';
+import { alertQuery } from '@edgekeep/wire/api/alert';
 import { Database } from '../store/database.ts';
 import { type AlertLine, AlertLines } from './alert-lines.ts';
 import { countOpenAlerts, listAlerts } from './alert-list.ts';

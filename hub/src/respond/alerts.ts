@@ -1,7 +1,7 @@
 // Alerts (spec/alerts.md): what somebody should look at. Raised inside the transaction of what caused it. At most one stands for each cause,
 // so that whoever repeats his attack makes a number grow, not the store or the log.
 import type { Json } from '@edgekeep/core/json';
-import { type AlertKind, alertSeverities, type AlertSeverity } from '@edgekeep/wire/alert-api';
+import { type AlertKind, alertSeverities, type AlertSeverity } from '@edgekeep/wire/api/alert';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';

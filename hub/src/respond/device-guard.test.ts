@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import type { GuardReport } from '@edgekeep/wire/guard-report';
+import type { GuardReport } from '@edgekeep/wire/api/guard-report';
 import { Database } from '../store/database.ts';
 import { guardOf, recordGuard } from './device-guard.ts';
 

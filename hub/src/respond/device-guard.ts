@@ -1,6 +1,6 @@
 // What a device says of its guards: kept, and an alert when a guard had to be ended, because a model did not come to an end or because what came
 // from the guard came from no guard of ours.
-import { type GuardReport, guardReport } from '@edgekeep/wire/guard-report';
+import { type GuardReport, guardReport } from '@edgekeep/wire/api/guard-report';
 import type { WriteTransaction } from '../store/database.ts';
 import { raiseAlert } from './alerts.ts';
 

@@ -1,6 +1,6 @@
 // Operator API: certificates, their revocation, and what ends when.
-import { deviceIdSchema } from '@edgekeep/wire/device-api';
-import * as api from '@edgekeep/wire/operator-api';
+import { deviceIdSchema } from '@edgekeep/wire/api/device';
+import * as api from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { RequireScope } from '../http/operator.ts';

@@ -1,5 +1,5 @@
 // Operator API: the roll-over of the platform key.
-import { platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/operator-api';
+import { platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/api/operator';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';

@@ -1,5 +1,5 @@
 // Operator API: sites, and which devices stand there.
-import * as api from '@edgekeep/wire/site-api';
+import * as api from '@edgekeep/wire/api/site';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from '../http/operator.ts';

@@ -1,5 +1,5 @@
 // Sites (spec/site.md): where devices stand. What a policy asks of place, time and zone is answered from here.
-import type { SiteView } from '@edgekeep/wire/site-api';
+import type { SiteView } from '@edgekeep/wire/api/site';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';

@@ -1,5 +1,5 @@
 // The tables as Kysely sees them. Times are unix milliseconds, bytes are blobs, flags and states are text: a subset that SQLite and PostgreSQL share.
-import type { AlertKind, AlertSeverity, AlertState } from '@edgekeep/wire/alert-api';
+import type { AlertKind, AlertSeverity, AlertState } from '@edgekeep/wire/api/alert';
 import type { Generated, Selectable } from 'kysely';
 import type { DeviceRootRow, ExpiryAlarmRow, IssuingAuthorityRow, RootAuthorityRow } from './authority-tables.ts';
 import type { AccessDecisionRow, CountryNetworkRow, PolicyRow, SiteRow, ValueDoubleRow } from './access-tables.ts';
@@ -128,7 +128,7 @@ interface DeviceTable extends DeviceRow {
   readonly next_root_sha256: Generated<string | null>;
   /** How far its clock is ahead of the hub's, as it said last; null before. */
   readonly clock_skew_seconds: Generated<number | null>;
-  /** What it says of its guards, as JSON (wire/src/guard-report.ts); null before it did. */
+  /** What it says of its guards, as JSON (wire/src/api/guard-report.ts); null before it did. */
   readonly guard: Generated<string | null>;
 }
 

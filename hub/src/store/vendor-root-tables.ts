@@ -1,5 +1,5 @@
 // The tables of makers' certificates (spec/vendor-roots.md), and of what each device's maker said of it.
-import type { VendorRootKind, VendorRootRole } from '@edgekeep/wire/vendor-root-api';
+import type { VendorRootKind, VendorRootRole } from '@edgekeep/wire/api/vendor-root';
 
 export interface VendorRootRow {
   readonly kind: VendorRootKind;

@@ -1,7 +1,7 @@
 // Devices that enrolled before the hub kept by which authorities each came (spec/vendor-roots.md, "What is kept"): their paths are found again from the
 // certificates that they showed then, once, in the background.
 import { CoreError } from '@edgekeep/core/error';
-import { deviceIdentitySchema } from '@edgekeep/wire/device-api';
+import { deviceIdentitySchema } from '@edgekeep/wire/api/device';
 import type { Kysely } from 'kysely';
 import { proveDeviceId } from '../enrolment/device-id-certificate.ts';
 import { proveEndorsement } from '../enrolment/endorsement.ts';

@@ -2,7 +2,7 @@
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { makerOf, printable, signsItself } from '@edgekeep/core/identity/maker-authority';
-import type { VendorRootKind, VendorRootRole } from '@edgekeep/wire/vendor-root-api';
+import type { VendorRootKind, VendorRootRole } from '@edgekeep/wire/api/vendor-root';
 import { sha256Hex } from '../digest.ts';
 import type { VendorRootRow } from '../store/vendor-root-tables.ts';
 

@@ -2,7 +2,7 @@
 // operator what hangs on a root, and at which time a path was judged.
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { makerOf, printable } from '@edgekeep/core/identity/maker-authority';
-import type { VendorRootKind } from '@edgekeep/wire/vendor-root-api';
+import type { VendorRootKind } from '@edgekeep/wire/api/vendor-root';
 import type { Kysely } from 'kysely';
 import { z } from 'zod';
 import { sha256Hex } from '../digest.ts';

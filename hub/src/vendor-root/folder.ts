@@ -1,8 +1,8 @@
 // Files in `vendor-roots/`, `dice-roots/` and `idevid-roots/` of the data folder (spec/vendor-roots.md, "Folders"): each certificate in them comes into
 // the store once. The operator wrote them; a mistake in one file must neither stop the hub without a name nor go unsaid.
 import { join, relative } from 'node:path';
-import { type CertificateFile, readCertificateFolder } from '@edgekeep/wire/certificate-files';
-import type { VendorRootKind } from '@edgekeep/wire/vendor-root-api';
+import { type CertificateFile, readCertificateFolder } from '@edgekeep/wire/file/certificate-files';
+import type { VendorRootKind } from '@edgekeep/wire/api/vendor-root';
 import { HubError } from '../error.ts';
 import type { Database } from '../store/database.ts';
 import { importVendorRoots } from './store.ts';

@@ -3,7 +3,7 @@ import { parseBase64, toBase64 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import type { CertificateIndex } from '@edgekeep/core/identity/certificate-index';
-import * as api from '@edgekeep/wire/vendor-root-api';
+import * as api from '@edgekeep/wire/api/vendor-root';
 import { HubError, type Reason } from '../error.ts';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from '../http/operator.ts';

@@ -3,7 +3,7 @@
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { knownRootOf } from '@edgekeep/core/identity/known-makers';
 import { authorityProblem } from '@edgekeep/core/identity/maker-authority';
-import { type VendorRootKind, vendorRootKinds, type VendorRootView } from '@edgekeep/wire/vendor-root-api';
+import { type VendorRootKind, vendorRootKinds, type VendorRootView } from '@edgekeep/wire/api/vendor-root';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';

@@ -1,5 +1,5 @@
 // One line about the makers whose certificates a hub has, for its start and for `hub check`.
-import type { VendorRootKind } from '@edgekeep/wire/vendor-root-api';
+import type { VendorRootKind } from '@edgekeep/wire/api/vendor-root';
 import type { VendorRootCount } from './vendor-roots.ts';
 
 const makers: Readonly<Record<VendorRootKind, string>> = { tpm: 'TPM', dice: 'DICE', idevid: 'IDevID' };

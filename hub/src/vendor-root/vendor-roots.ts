@@ -3,7 +3,7 @@
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { setImmediate } from 'node:timers/promises';
 import { type CertificateIndex, indexCertificates } from '@edgekeep/core/identity/certificate-index';
-import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/vendor-root-api';
+import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/api/vendor-root';
 import type { AlarmedCertificate } from '../authority/alarms.ts';
 import type { Database } from '../store/database.ts';
 import type { VendorRootRow } from '../store/vendor-root-tables.ts';

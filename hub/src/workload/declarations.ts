@@ -1,5 +1,5 @@
 // What an operator wants to run where (spec/workload.md, "Declare"): a name on one device, or on every device of a group.
-import type { DeclarationView } from '@edgekeep/wire/workload-api';
+import type { DeclarationView } from '@edgekeep/wire/api/workload';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';

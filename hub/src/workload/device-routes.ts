@@ -2,7 +2,7 @@
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
-import * as api from '@edgekeep/wire/workload-api';
+import * as api from '@edgekeep/wire/api/workload';
 import { z } from 'zod';
 import type { AccessGate } from '../access/gate.ts';
 import { bodyBytes } from '../http/body-limits.ts';

@@ -1,6 +1,6 @@
 // Operator API: workloads.
-import { deviceIdSchema } from '@edgekeep/wire/device-api';
-import * as api from '@edgekeep/wire/workload-api';
+import { deviceIdSchema } from '@edgekeep/wire/api/device';
+import * as api from '@edgekeep/wire/api/workload';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../clock.ts';

@@ -1,6 +1,6 @@
 // Workloads on one device: which there are, their own switch, and their history (spec/workload.md).
 import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
-import type { DeviceWorkloadView } from '@edgekeep/wire/workload-api';
+import type { DeviceWorkloadView } from '@edgekeep/wire/api/workload';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { getDevice } from '../registry/states.ts';

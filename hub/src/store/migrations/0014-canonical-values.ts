@@ -1,7 +1,7 @@
 // Values that were stored before each had one form (docs/design/identities.md): networks and texts get theirs. Where two rows turn out to be one
 // and say different things, the one that counted so far stays, and `value_double` notes it; the hub raises an alert from there at its next start.
 import { canonicalText, textProblem } from '@edgekeep/core/canonical/text';
-import { canonicalNetwork } from '@edgekeep/core/policy/network';
+import { canonicalNetwork } from '@edgekeep/core/canonical/network';
 import type { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
 

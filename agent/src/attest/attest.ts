@@ -1,0 +1,150 @@
+// Evidence of this device: the root of trust signs the PCRs over what the verifier wants them bound to, the boot log explains them
+// (spec/evidence.md). The purpose is fixed by each caller in this package; nothing from outside chooses it.
+import { setTimeout } from 'node:timers/promises';
+import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
+import { type Evidence, encodeEvidence, type TpmEvidence } from '@edgekeep/core/attest/evidence';
+import { IMA_EVIDENCE_BYTES_MAX } from '@edgekeep/core/attest/ima-log';
+import { qualifyingData, type QualifyingPurpose } from '@edgekeep/core/attest/qualifying-data';
+import { IMA_PCR } from '@edgekeep/core/attest/reference-values';
+import { concat, toBase64url } from '@edgekeep/core/bytes';
+import { CoreError } from '@edgekeep/core/error';
+import { parseAttest } from '@edgekeep/core/tpm/attest';
+import { HardwareError } from '@edgekeep/hardware/error';
+import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
+import { type ImaLogKnown, imaLogResponse } from '@edgekeep/wire/api/device';
+import { AgentError } from '../error.ts';
+import { type Answer, postToHub, refusalText, type Send } from '../hub-api.ts';
+import { ImaLogFile, type ImaPiece } from './ima-log-file.ts';
+
+export interface ProverParts {
+  readonly rootOfTrust: Pick<RootOfTrust, 'attest' | 'certifyLeaseCounter'>;
+  /** The whole event log as it is now. */
+  readonly eventLog: () => Uint8Array;
+  readonly imaLogFile: string | undefined;
+}
+
+export class Prover {
+  readonly #parts: ProverParts;
+  readonly #imaFile: ImaLogFile | undefined;
+  /** What the newest challenge said, for a connection that begins without one. */
+  #known: ImaLogKnown | undefined;
+
+  constructor(parts: ProverParts) {
+    this.#parts = parts;
+    this.#imaFile = parts.imaLogFile === undefined ? undefined : new ImaLogFile(parts.imaLogFile);
+  }
+
+  /** `bound` is what the purpose asks for: an SPKI, a TLS exporter, or nothing. `hub` takes what of a long IMA log evidence cannot carry. */
+  async evidence(
+    purpose: QualifyingPurpose,
+    nonce: Uint8Array,
+    bound: Uint8Array,
+    pcrs: readonly number[],
+    hub?: ImaReader,
+  ): Promise<Evidence> {
+    const { rootOfTrust, eventLog } = this.#parts;
+    const signed = await rootOfTrust.attest(qualifyingData(purpose, nonce, bound), { bank: 'sha256', pcrs: [...pcrs] });
+    const log = eventLog();
+    if (signed.kind !== 'tpm') return { ...signed, eventLog: log };
+    const ima = pcrs.includes(IMA_PCR) ? await this.#imaLog(signed.quote, hub) : {};
+    return { ...signed, eventLog: log, ...ima };
+  }
+
+  /** A hub that refuses where the log begins, because it was restored from a backup, is sent all of it the next time. */
+  refused(code: string): void {
+    if (code === 'ima-log-start-unknown') this.#known = undefined;
+  }
+
+  /** The lease counter, signed for the ask that the release evidence is for; undefined where this hardware keeps none. */
+  async leaseCounter(nonce: Uint8Array, exporter: Uint8Array): Promise<SignedLeaseCounter | undefined> {
+    try {
+      return await this.#parts.rootOfTrust.certifyLeaseCounter?.(qualifyingData('release', nonce, exporter));
+    } catch (error) {
+      // Whether it goes without is for the hub to say.
+      if (error instanceof HardwareError && error.code === 'lease-counter-unusable') return undefined;
+      throw error;
+    }
+  }
+
+  // The log is read after the quote: the verifier takes its beginning. Without a hub to send pieces to, a log that is too long is left out, and
+  // the verifier says what is missing.
+  async #imaLog(quote: Uint8Array, hub: ImaReader | undefined): Promise<ImaPart> {
+    if (this.#imaFile === undefined) return {};
+    try {
+      if (hub === undefined) return await wholeLog(this.#imaFile);
+      const attest = parseAttest(quote);
+      const known = hub.known === 'remembered' ? this.#known : hub.known;
+      this.#known = known;
+      const isSameBoot =
+        known?.resetCount === attest.clockInfo.resetCount && known.restartCount === attest.clockInfo.restartCount;
+      return await newEntries(this.#imaFile, isSameBoot ? known.entries : 0, hub.send);
+    } catch (error) {
+      // Not there, not readable or no IMA log: without it the hub names what is missing, and decides.
+      if (error instanceof CoreError && error.code === 'ima-log-invalid') return {};
+      throw error;
+    }
+  }
+}
+
+type ImaPart = Pick<TpmEvidence, 'imaLog' | 'imaLogFrom'>;
+
+/** Who asks for evidence with an IMA log. */
+export interface ImaReader {
+  readonly send: Send;
+  /** How far it has appraised the log, as its challenge said; `remembered` where this challenge says nothing of it. */
+  readonly known: ImaLogKnown | 'remembered' | undefined;
+}
+
+// Everything after `from`, all but the last piece sent ahead. A log that ends before `from` is another one: from its beginning.
+async function newEntries(file: ImaLogFile, from: number, send: Send): Promise<ImaPart> {
+  let last: ImaPiece | undefined;
+  for await (const piece of file.pieces(from)) {
+    if (last !== undefined) {
+      const answer = await sentPiece(send, last);
+      if (answer.kind === 'refused') {
+        // A hub of before takes no pieces.
+        if (answer.code === 'not-found') return wholeLog(file);
+        throw new AgentError('hub-refused', refusalText(answer));
+      }
+    }
+    last = piece;
+  }
+  if (last === undefined) {
+    return from === 0 ? { imaLog: new Uint8Array(0) } : { imaLog: new Uint8Array(0), imaLogFrom: from };
+  }
+  return { imaLog: last.bytes, ...(last.from === 0 ? {} : { imaLogFrom: last.from }) };
+}
+
+// A hub counts bytes by the second: a piece that comes too soon waits. All of them have to be there before a challenge ends.
+const tooSoonMs = 1_000;
+const tooSoonTimesMax = 40;
+
+async function sentPiece(send: Send, piece: ImaPiece): Promise<Answer<object>> {
+  const body = { from: piece.from, log: toBase64url(piece.bytes) };
+  for (let times = 1; ; times += 1) {
+    try {
+      return await postToHub(send, '/v1/ima-log', body, imaLogResponse);
+    } catch (error) {
+      const tooSoon = error instanceof AgentError && error.code === 'hub-refused';
+      if (!tooSoon || times === tooSoonTimesMax) throw error;
+      await setTimeout(tooSoonMs);
+    }
+  }
+}
+
+async function wholeLog(file: ImaLogFile): Promise<ImaPart> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const { bytes } of file.pieces(0)) {
+    length += bytes.length;
+    if (length > IMA_EVIDENCE_BYTES_MAX) return {};
+    pieces.push(bytes);
+  }
+  return { imaLog: concat(...pieces) };
+}
+
+/** Evidence as it stands inside another JSON document. */
+export function evidenceDocument(evidence: Evidence): object {
+  const document: object = JSON.parse(Buffer.from(encodeEvidence(evidence)).toString('utf8'));
+  return document;
+}

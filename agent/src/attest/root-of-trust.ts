@@ -1,0 +1,96 @@
+// The root of trust and the boot log that goes with it, opened from the settings. The machine's own firmware and IMA logs belong to a TPM that
+// is a device of this machine, and to no other.
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { BootLog } from '@edgekeep/hardware/boot/boot-log';
+import { DiceRootOfTrust } from '@edgekeep/hardware/dice/dice-root-of-trust';
+import { readHandoffFolder } from '@edgekeep/hardware/dice/handoff';
+import { Pkcs11RootOfTrust } from '@edgekeep/hardware/pkcs11/pkcs11-root-of-trust';
+import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
+import { SoftwareRootOfTrust } from '@edgekeep/hardware/software/software-root-of-trust';
+import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
+import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
+import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
+import { AgentError } from '../error.ts';
+import type { AgentSettings } from '../settings.ts';
+import { readIfThere, type StateFolder } from '../state-folder.ts';
+
+const kernelFirmwareLog = '/sys/kernel/security/tpm0/binary_bios_measurements';
+const kernelImaLog = '/sys/kernel/security/ima/binary_runtime_measurements';
+
+export async function openRootOfTrust(
+  { rootOfTrust: chosen }: AgentSettings,
+  folder: StateFolder,
+  bootId: string,
+): Promise<RootOfTrust> {
+  const stateFolder = folder.softwareRootOfTrust;
+  if (chosen.kind === 'software') return SoftwareRootOfTrust.open({ stateFolder, bootId });
+  if (chosen.kind === 'pkcs11') {
+    const {
+      module,
+      token: label,
+      slot,
+      pinFile,
+      signingKeyLabel: signing,
+      agreementKeyLabel: agreement,
+      idevidLabel,
+    } = chosen;
+    const library = folder.resolve(module);
+    // A library runs in this process. One that is missing is for the module to tell.
+    const why = existsSync(library) ? othersMayWrite(library) : undefined;
+    if (why !== undefined) throw new AgentError('settings-invalid', `rootOfTrust.module is not loaded: ${why}`);
+    return Pkcs11RootOfTrust.open({
+      module: library,
+      token: { label, slot },
+      pinFile: folder.resolve(pinFile),
+      keyLabels: { signing, agreement },
+      idevidLabel,
+      idevidFile: folder.idevid,
+      stateFolder,
+      bootId,
+    });
+  }
+  if (chosen.kind === 'dice') {
+    const handoff = await readHandoffFolder(folder.resolve(chosen.handoffFolder));
+    return DiceRootOfTrust.open(handoff, { stateFolder, bootId });
+  }
+  const address = parseTpmAddress(chosen.address);
+  if (address === undefined) throw new AgentError('settings-invalid', `not the address of a TPM: ${chosen.address}`);
+  return TpmRootOfTrust.open(address, { endorsementKey: chosen.endorsementKey, idevidFile: folder.idevid });
+}
+
+export async function openBootLog(
+  settings: AgentSettings,
+  folder: StateFolder,
+  bootId: string,
+  rootOfTrust: RootOfTrust,
+): Promise<BootLog> {
+  const named = settings.measuredStart.firmwareLogFile;
+  const firmwareLog = await firmwareLogBytes(settings, named === undefined ? undefined : folder.resolve(named));
+  return BootLog.open({
+    folder: folder.bootLogs,
+    bootId,
+    rootOfTrust,
+    ...(firmwareLog === undefined ? {} : { firmwareLog }),
+  });
+}
+
+/** Undefined when there is none to send. */
+export function imaLogFile(settings: AgentSettings, folder: StateFolder): string | undefined {
+  const named = settings.measuredStart.imaLogFile;
+  return named === undefined ? (isOfThisMachine(settings) ? kernelImaLog : undefined) : folder.resolve(named);
+}
+
+async function firmwareLogBytes(settings: AgentSettings, named: string | undefined): Promise<Uint8Array | undefined> {
+  // A log that was named must be there; not every kernel has one.
+  if (named !== undefined) return readFile(named);
+  if (!isOfThisMachine(settings)) return undefined;
+  return readIfThere(kernelFirmwareLog).catch((cause: unknown) => {
+    const message = `${kernelFirmwareLog} is not readable for this user: copy it at start and name the copy in measuredStart.firmwareLogFile`;
+    throw new AgentError('settings-invalid', message, { cause });
+  });
+}
+
+function isOfThisMachine({ rootOfTrust }: AgentSettings): boolean {
+  return rootOfTrust.kind === 'tpm' && parseTpmAddress(rootOfTrust.address)?.kind === 'device';
+}

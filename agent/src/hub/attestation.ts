@@ -1,0 +1,55 @@
+// Attestation for its own sake: at each new connection the device shows what it booted and learns what the hub makes of it, before it asks
+// for any key. The result is verified under the pinned keys; it is what `GET /attest` shows to whoever asks on the device.
+import type { KeyObject } from 'node:crypto';
+import { type AttestationResult, verifyAttestationResult } from '@edgekeep/core/attest/ear';
+import * as api from '@edgekeep/wire/api/device';
+import { evidenceDocument, type Prover } from '../attest/attest.ts';
+import type { HubLink } from './connection.ts';
+import { AgentError } from '../error.ts';
+import { type Answer, postToHub } from '../hub-api.ts';
+
+export interface Attestation {
+  /** The signed result, a JWT. */
+  readonly token: string;
+  readonly result: AttestationResult;
+  /** The device's state at the hub after it. */
+  readonly state: string;
+}
+
+export interface AttestationParts {
+  readonly deviceId: string;
+  readonly link: Pick<HubLink, 'withChallenge'>;
+  readonly prover: Prover;
+  readonly keys: readonly KeyObject[];
+  /** Unix milliseconds. */
+  readonly clock: () => number;
+}
+
+/** Made for us just now, give or take what the clocks differ. */
+const ageSecondsMax = 3_600;
+const skewSecondsMax = 300;
+
+/** Attests; throws `hub-answer-invalid` for a result that is not the pinned verifier's word about this device. */
+export function attest(parts: AttestationParts): Promise<Answer<Attestation>> {
+  return parts.link.withChallenge(async ({ nonce, exporter, pcrs, send, known }) => {
+    const evidence = evidenceDocument(await parts.prover.evidence('release', nonce, exporter, pcrs, { send, known }));
+    const answer = await postToHub(send, '/v1/attest', { evidence }, api.attestResponse);
+    if (answer.kind === 'refused') return answer;
+    const { attestationResult: token, state } = answer.value;
+    return { kind: 'ok', value: { token, result: verified(parts, token), state } };
+  });
+}
+
+function verified({ deviceId, keys, clock }: AttestationParts, token: string): AttestationResult {
+  const window = { nowSeconds: Math.floor(clock() / 1_000), ageSecondsMax, skewSecondsMax };
+  const verdicts = keys.map((key) => verifyAttestationResult(token, key, window));
+  const verdict = verdicts.find(({ kind }) => kind === 'verified');
+  if (verdict?.kind !== 'verified') {
+    const why = verdicts.flatMap((each) => (each.kind === 'refused' ? each.reasons : [])).join('; ');
+    throw new AgentError('hub-answer-invalid', `the attestation result does not verify: ${why}`);
+  }
+  if (verdict.result.subject !== deviceId) {
+    throw new AgentError('hub-answer-invalid', `the attestation result is about ${verdict.result.subject}`);
+  }
+  return verdict.result;
+}

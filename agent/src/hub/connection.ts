@@ -1,0 +1,319 @@
+// The agent's one live connection to the hub, kept for as long as the agent runs: a certificate when there is none, binding of every new
+// connection to the root of trust, renewal ahead of time with the next connection bound before the last is closed, and backoff.
+import { NONCE_LENGTH } from '@edgekeep/core/attest/qualifying-data';
+import { parseBase64url } from '@edgekeep/core/bytes';
+import { Serial } from '@edgekeep/hardware/serial';
+import { type BackoffSettings, backoffDelayMs } from '@edgekeep/wire/link/backoff';
+import * as api from '@edgekeep/wire/api/device';
+import type { DownloadRequest, DownloadResult } from '@edgekeep/wire/link/exchange';
+import { HubConnection, type HubConnectionSettings } from '@edgekeep/wire/link/hub-connection';
+import { evidenceDocument, type Prover } from '../attest/attest.ts';
+import { AgentError } from '../error.ts';
+import { type Answer, postToHub, type Refusal, refusalText, type Send } from '../hub-api.ts';
+import type { Identity } from './identity.ts';
+import type { HubTime } from './hub-time.ts';
+import { type Clocks, momentOf } from './life.ts';
+import type { Credential } from './operational-key.ts';
+import { pause, waitUntilDue } from '../wait.ts';
+
+/** An open challenge: the answer counts on this connection only. */
+export interface Challenge {
+  readonly nonce: Uint8Array;
+  readonly pcrs: readonly number[];
+  /** TLS exporter of the connection that was asked. */
+  readonly exporter: Uint8Array;
+  readonly send: Send;
+  /** How far the hub has appraised this device's IMA log. */
+  readonly known: api.ImaLogKnown | undefined;
+}
+
+export interface HubLinkParts {
+  readonly hub: Pick<HubConnectionSettings, 'host' | 'port' | 'serverName' | 'acceptServer'>;
+  /** The roots that may vouch for the hub, PEM: asked before each connection, because a device learns new ones. */
+  readonly authorities: () => readonly string[];
+  readonly prover: Prover;
+  /** Enrols or recovers, on a connection without a certificate. */
+  readonly acquire: (send: Send) => Promise<Answer<Identity>>;
+  readonly renew: (send: Send) => Promise<Answer<Identity>>;
+  readonly onConnected: (state: string) => void;
+  readonly onDisconnected: (why: string) => void;
+  readonly onRenewed: (notAfterMs: number) => void;
+  /** The hub said no to the device itself: `step` is `certificate`, `bind` or `renewal`. */
+  readonly onRefused: (step: string, refusal: Refusal) => void;
+  readonly onFailed: (error: unknown) => void;
+  readonly backoff: BackoffSettings;
+  readonly clocks: Clocks;
+  /** Listens to every answer. */
+  readonly hubTime: HubTime;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}
+
+const zeroNonce = new Uint8Array(NONCE_LENGTH);
+/** A connection that ends sooner counts as a failed attempt: a hub that accepts and cuts at once is not to be hammered. */
+const stableAfterMs = 10_000;
+/** A certificate with less life left than this is not worth connecting with. */
+const lifeLeftMsLeast = 5_000;
+/** When a renewal fails, it is tried again after this part of what is left, within the bounds of `renewalBackoff` and an hour. */
+const renewalRetryPart = 0.1;
+const renewalBackoff = { firstDelayMs: 1_000, delayMsMax: 300_000 } as const;
+const renewalRetryMsMax = 3_600_000;
+/** Refusals that another certificate may cure. */
+const certificateCodes: readonly string[] = [
+  'certificate-revoked',
+  'certificate-required',
+  'bind-refused',
+  'device-unknown',
+];
+
+type Attempt =
+  | { readonly kind: 'up'; readonly connection: HubConnection; readonly state: string }
+  | { readonly kind: 'down' };
+
+export class HubLink {
+  readonly #parts: HubLinkParts;
+  readonly #disposal = new AbortController();
+  readonly #challenges = new Serial();
+  readonly #running: Promise<void>;
+  #identity: Identity | undefined;
+  #connection: HubConnection | undefined;
+  #renewalFailures = 0;
+  /** Of this certificate; a little earlier by chance, so that a fleet does not renew as one. */
+  #renewalShare = 0;
+
+  /** Connects at once and goes on until disposal. */
+  constructor(parts: HubLinkParts) {
+    this.#parts = parts;
+    this.#running = this.#run();
+  }
+
+  get connected(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  get credential(): Credential | undefined {
+    return this.#identity?.credential;
+  }
+
+  /** What the hub showed on the live connection, DER, leaf first; undefined without one. */
+  get serverChain(): readonly Uint8Array[] | undefined {
+    return this.#connection?.serverChain;
+  }
+
+  /** The PCRs the hub wants quoted; undefined before the first certificate. */
+  get pcrs(): readonly number[] | undefined {
+    return this.#identity?.pcrs;
+  }
+
+  /** Sends on the live, bound connection; throws `hub-offline` when there is none. */
+  readonly send: Send = (input) => this.#sendOn(this.#live())(input);
+
+  download(input: DownloadRequest): Promise<DownloadResult> {
+    return this.#live().download(input);
+  }
+
+  /** Asks for a challenge and lets `answer` use it; one at a time, since a connection has one open challenge. */
+  withChallenge<T>(answer: (challenge: Challenge) => Promise<Answer<T>>): Promise<Answer<T>> {
+    return this.#challenges.run(async () => {
+      const connection = this.#live();
+      const send = this.#sendOn(connection);
+      const challenge = await postToHub(send, '/v1/challenges', undefined, api.challengeResponse);
+      if (challenge.kind === 'refused') return challenge;
+      const exporter = connection.binding;
+      if (exporter === undefined) throw offline();
+      const { nonce, pcrs, imaLog: known } = challenge.value;
+      return answer({ nonce: parseBase64url(nonce, 'nonce'), pcrs, exporter, send, known });
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal.abort();
+    await this.#running;
+    this.#identity = undefined;
+  }
+
+  #sendOn(connection: HubConnection): Send {
+    return this.#parts.hubTime.heardOn((input) => connection.request(input));
+  }
+
+  #live(): HubConnection {
+    if (this.#connection === undefined) throw offline();
+    return this.#connection;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#disposal;
+    const { backoff, random } = this.#parts;
+    let failures = 0;
+    while (!signal.aborted) {
+      await pause(backoffDelayMs(backoff, failures, random()), signal);
+      if (signal.aborted) return;
+      failures += 1;
+      const attempt = await this.#attempt();
+      if (attempt.kind === 'down') continue;
+      const since = performance.now();
+      await this.#stay(attempt);
+      // One is kept: who lost their connections together do not come back together.
+      if (performance.now() - since >= stableAfterMs) failures = 1;
+    }
+  }
+
+  async #attempt(): Promise<Attempt> {
+    const { hub, authorities, random, acquire, clocks, onRefused, onFailed } = this.#parts;
+    try {
+      const left = this.#identity?.credential.life.leftMs(momentOf(clocks)) ?? 0;
+      if (this.#identity === undefined || left < lifeLeftMsLeast) {
+        await using door = new HubConnection({ ...hub, authoritiesPem: authorities(), random });
+        using _ = this.#disposing(door);
+        const acquired = await acquire(this.#sendOn(door));
+        if (acquired.kind === 'refused') {
+          onRefused('certificate', acquired);
+          return { kind: 'down' };
+        }
+        this.#take(acquired.value);
+        return await this.#open(acquired.value);
+      }
+      return await this.#open(this.#identity);
+    } catch (error) {
+      if (!this.#disposal.signal.aborted) onFailed(error);
+      return { kind: 'down' };
+    }
+  }
+
+  /** A connection that is bound, or what stood against it, which `onRefused` was told. */
+  async #open({ credential, pcrs }: Identity): Promise<Attempt> {
+    const { hub, authorities, random, prover, hubTime, onRefused } = this.#parts;
+    let bound: Answer<{ state: string }> | undefined;
+    const onConnect = async (exporter: Uint8Array, send: Send) => {
+      const evidence = evidenceDocument(
+        await prover.evidence('bind', zeroNonce, exporter, pcrs, { send, known: 'remembered' }),
+      );
+      bound = await postToHub(hubTime.heardOn(send), '/v1/bind', { evidence }, api.bindResponse);
+      if (bound.kind === 'refused') throw new AgentError('hub-refused', refusalText(bound));
+    };
+    const connection = new HubConnection({
+      ...hub,
+      authoritiesPem: authorities(),
+      random,
+      credential: () => credential,
+      onConnect,
+    });
+    try {
+      using _ = this.#disposing(connection);
+      await connection.connect();
+      return { kind: 'up', connection, state: bound?.kind === 'ok' ? bound.value.state : 'unknown' };
+    } catch (error) {
+      await connection[Symbol.asyncDispose]();
+      if (bound?.kind !== 'refused') throw error;
+      prover.refused(bound.code);
+      if (certificateCodes.includes(bound.code)) this.#identity = undefined;
+      onRefused('bind', bound);
+      return { kind: 'down' };
+    }
+  }
+
+  /** Keeps to this connection, and to those that follow it by renewal, until one ends. */
+  async #stay(first: Extract<Attempt, { kind: 'up' }>): Promise<void> {
+    let { connection } = first;
+    this.#connection = connection;
+    this.#parts.onConnected(first.state);
+    const { signal } = this.#disposal;
+    for (;;) {
+      const over = new AbortController();
+      const ended = connection.closed.then((reason) => reason.message);
+      const due = this.#untilRenewal(AbortSignal.any([signal, over.signal])).then(() => undefined);
+      const why = await Promise.race([ended, due]);
+      over.abort();
+      if (why !== undefined || signal.aborted) {
+        this.#connection = undefined;
+        // It would connect again by itself; whether to, and with which certificate, is decided above.
+        await connection[Symbol.asyncDispose]();
+        if (why !== undefined) this.#parts.onDisconnected(why);
+        return;
+      }
+      const next = await this.#renewed();
+      if (next === undefined) {
+        this.#renewalFailures += 1;
+        if (!this.#isOver()) continue;
+        // The hub answers nothing under a certificate that has ended; recovery gives another one.
+        this.#connection = undefined;
+        await connection[Symbol.asyncDispose]();
+        this.#parts.onDisconnected('the certificate ended before it could be renewed');
+        return;
+      }
+      const last = connection;
+      connection = next;
+      this.#connection = next;
+      void this.#retire(last);
+    }
+  }
+
+  /** Closes a connection once what was asked on it is answered; nothing new is asked there. */
+  async #retire(connection: HubConnection): Promise<void> {
+    using _ = this.#disposing(connection);
+    // A challenge is answered on the connection it was asked for on.
+    await this.#challenges.idle();
+    await connection.idle();
+    await connection[Symbol.asyncDispose]();
+  }
+
+  /** The next connection, under the next certificate; undefined when there is none yet. */
+  async #renewed(): Promise<HubConnection | undefined> {
+    const { renew, onRefused, onRenewed, onFailed } = this.#parts;
+    try {
+      const answer = await this.#challenges.run(() => renew(this.send));
+      if (answer.kind === 'refused') {
+        onRefused('renewal', answer);
+        return undefined;
+      }
+      const before = this.#identity;
+      this.#identity = answer.value;
+      const attempt = await this.#open(answer.value);
+      if (attempt.kind === 'down') {
+        this.#identity = before;
+        return undefined;
+      }
+      this.#take(answer.value);
+      onRenewed(answer.value.credential.notAfterMs);
+      return attempt.connection;
+    } catch (error) {
+      if (!this.#disposal.signal.aborted) onFailed(error);
+      return undefined;
+    }
+  }
+
+  #take(identity: Identity): void {
+    this.#identity = identity;
+    this.#renewalFailures = 0;
+    this.#renewalShare = 2 / 3 - this.#parts.random() / 15;
+  }
+
+  #isOver(): boolean {
+    const { credential } = this.#identity ?? {};
+    return credential !== undefined && credential.life.leftMs(momentOf(this.#parts.clocks)) <= 0;
+  }
+
+  /** Resolves when the renewal is due: after its share of the certificate's life, or after its pause when one has failed. */
+  async #untilRenewal(signal: AbortSignal): Promise<void> {
+    const { clocks, random } = this.#parts;
+    const { life } = this.#identity?.credential ?? {};
+    if (life === undefined) return pause(lifeLeftMsLeast, signal);
+    if (this.#renewalFailures > 0) {
+      const leastMs = backoffDelayMs(renewalBackoff, this.#renewalFailures, random());
+      const ofTheRest = Math.min(renewalRetryMsMax, life.leftMs(momentOf(clocks)) * renewalRetryPart);
+      return pause(Math.max(leastMs, ofTheRest), signal);
+    }
+    return waitUntilDue(() => life.untilRenewalMs(momentOf(clocks), this.#renewalShare), signal);
+  }
+
+  /** Ends a connection that is being made when the agent stops meanwhile. */
+  #disposing(connection: HubConnection): Disposable {
+    const stop = () => void connection[Symbol.asyncDispose]();
+    this.#disposal.signal.addEventListener('abort', stop);
+    return { [Symbol.dispose]: () => this.#disposal.signal.removeEventListener('abort', stop) };
+  }
+}
+
+function offline(): AgentError {
+  return new AgentError('hub-offline', 'there is no connection to the hub now');
+}

@@ -1,0 +1,47 @@
+// What the hub's clock says, from the Date of each of its answers: how long a life is that it gave, and how far this device's own clock is off.
+// Good to a second and the way of the answer; what it is used for is measured in minutes.
+import type { Send } from '../hub-api.ts';
+import { type Clocks, type Moment, momentOf } from './life.ts';
+
+// RFC 9110 section 5.6.7: the form that every sender writes.
+const httpDate = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+// The Date has whole seconds: in the middle of one it is wrong by half a second at most.
+const halfSecondMs = 500;
+
+export class HubTime {
+  readonly #clocks: Clocks;
+  #heard: { readonly hubMs: number; readonly at: Moment } | undefined;
+
+  constructor(clocks: Clocks) {
+    this.#clocks = clocks;
+  }
+
+  /** The hub's time now, Unix milliseconds; this device's own before the first answer. */
+  nowMs(): number {
+    if (this.#heard === undefined) return this.#clocks.clock();
+    const { hubMs, at } = this.#heard;
+    return hubMs + this.#clocks.elapsed() - at.elapsedMs;
+  }
+
+  /** How far this device's clock is ahead of the hub's, milliseconds, as of the newest answer; undefined before the first. */
+  get skewMs(): number | undefined {
+    return this.#heard && Math.round(this.#heard.at.wallMs - this.#heard.hubMs);
+  }
+
+  /** Notes the Date of an answer; one without a Date that can be read says nothing. */
+  note(date: string | undefined): void {
+    if (date === undefined || !httpDate.test(date)) return;
+    const ms = Date.parse(date);
+    if (Number.isNaN(ms)) return;
+    this.#heard = { hubMs: ms + halfSecondMs, at: momentOf(this.#clocks) };
+  }
+
+  /** Sends by `send` and listens to what time it is there. */
+  heardOn(send: Send): Send {
+    return async (input) => {
+      const response = await send(input);
+      this.note(response.headers.date);
+      return response;
+    };
+  }
+}

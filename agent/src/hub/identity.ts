@@ -1,0 +1,162 @@
+// How the device gets its operational certificate (spec/api.md): enrolment proves the root of trust to a hub that does not know it yet,
+// recovery proves it again after a restart, renewal does so ahead of time on a live connection.
+import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import { type IdevidProof, idevidProofMessage } from '@edgekeep/core/attest/idevid-proof';
+import type { RootOfTrust, RootOfTrustIdentity } from '@edgekeep/hardware/root-of-trust';
+import * as api from '@edgekeep/wire/api/device';
+import { evidenceDocument, type ImaReader, type Prover } from '../attest/attest.ts';
+import { AgentError } from '../error.ts';
+import { type Answer, postToHub, type Send } from '../hub-api.ts';
+import type { HubTime } from './hub-time.ts';
+import { type Clocks, momentOf } from './life.ts';
+import { type Credential, credentialOf, makeOperationalKey, type OperationalKey } from './operational-key.ts';
+
+export interface IdentityParts {
+  readonly deviceId: string;
+  readonly rootOfTrust: Pick<RootOfTrust, 'describe' | 'activateCredential' | 'idevid'>;
+  readonly prover: Prover;
+  readonly clocks: Clocks;
+  readonly hubTime: HubTime;
+}
+
+/** A certificate, and the PCRs that this hub wants quoted. */
+export interface Identity {
+  readonly credential: Credential;
+  readonly pcrs: readonly number[];
+}
+
+export interface Enrolment {
+  readonly token: string | undefined;
+  /** The C2SP vkey of this device's witness key. */
+  readonly witnessKey: string;
+}
+
+/** Both steps of enrolment; `send` must keep to one connection. */
+export async function enrol(
+  send: Send,
+  parts: IdentityParts,
+  { token, witnessKey }: Enrolment,
+): Promise<Answer<Identity>> {
+  const { deviceId, rootOfTrust } = parts;
+  const identity = identityDocument(await rootOfTrust.describe());
+  const idevid = await rootOfTrust.idevid?.();
+  const shown = idevid === undefined ? {} : { idevid: { chain: idevid.chain.map(toBase64url) } };
+  const start = { deviceId, identity, ...shown, ...(token === undefined ? {} : { token }) };
+  const challenge = await postToHub(send, '/v1/enrol/challenge', start, api.enrolChallengeResponse);
+  if (challenge.kind === 'refused') return challenge;
+  const { nonce, pcrs, credential } = challenge.value;
+  const secret =
+    credential === undefined
+      ? undefined
+      : await rootOfTrust.activateCredential(
+          parseBase64url(credential.blob, 'credential'),
+          parseBase64url(credential.encryptedSecret, 'credential'),
+        );
+  const proof = await provenKey(parts, nonce, pcrs, { send, known: 'remembered' });
+  const subject = { nonce: parseBase64url(nonce, 'nonce'), operationalSpki: proof.key.spki, deviceId, identity };
+  const body = {
+    ...(secret === undefined ? {} : { credentialSecret: toBase64url(secret) }),
+    ...proof.document,
+    witnessKey,
+    ...(idevid === undefined ? {} : { idevidProof: proofDocument(await idevid.prove(idevidProofMessage(subject))) }),
+  };
+  return certified(send, '/v1/enrol/complete', parts, proof.key, pcrs, body);
+}
+
+/** For a device that is enrolled and has no certificate; `send` must keep to one connection. */
+export async function recover(send: Send, parts: IdentityParts): Promise<Answer<Identity>> {
+  const { deviceId } = parts;
+  const challenge = await postToHub(send, '/v1/recover/challenge', { deviceId }, api.challengeResponse);
+  if (challenge.kind === 'refused') return challenge;
+  const { nonce, pcrs } = challenge.value;
+  const proof = await provenKey(parts, nonce, pcrs, { send, known: 'remembered' });
+  return certified(send, '/v1/recover/complete', parts, proof.key, pcrs, proof.document);
+}
+
+/** The next certificate, asked for on a bound connection. */
+export async function renew(send: Send, parts: IdentityParts): Promise<Answer<Identity>> {
+  const challenge = await postToHub(send, '/v1/challenges', undefined, api.challengeResponse);
+  if (challenge.kind === 'refused') return challenge;
+  const { nonce, pcrs } = challenge.value;
+  const proof = await provenKey(parts, nonce, pcrs, { send, known: challenge.value.imaLog });
+  return certified(send, '/v1/renew', parts, proof.key, pcrs, proof.document);
+}
+
+interface ProvenKey {
+  readonly key: OperationalKey;
+  readonly document: { readonly certificateRequest: string; readonly evidence: object };
+}
+
+async function provenKey(
+  { deviceId, prover }: IdentityParts,
+  nonce: string,
+  pcrs: readonly number[],
+  hub: ImaReader,
+): Promise<ProvenKey> {
+  const key = await makeOperationalKey(deviceId);
+  const evidence = await prover.evidence('certify', parseBase64url(nonce, 'nonce'), key.spki, pcrs, hub);
+  return {
+    key,
+    document: {
+      certificateRequest: toBase64url(key.certificateRequest),
+      evidence: evidenceDocument(evidence),
+    },
+  };
+}
+
+async function certified(
+  send: Send,
+  path: string,
+  { deviceId, prover, clocks, hubTime }: IdentityParts,
+  key: OperationalKey,
+  pcrs: readonly number[],
+  body: object,
+): Promise<Answer<Identity>> {
+  const answer = await postToHub(send, path, body, api.certificateResponse);
+  if (answer.kind === 'refused') {
+    prover.refused(answer.code);
+    return answer;
+  }
+  const received = { at: momentOf(clocks), hubMs: hubTime.nowMs() };
+  return {
+    kind: 'ok',
+    value: { credential: credentialOf(key, deviceId, answer.value.certificateChain, received), pcrs },
+  };
+}
+
+function proofDocument({ signature, residency }: IdevidProof): api.IdevidProofDocument {
+  if (residency === undefined) return { signature: toBase64url(signature) };
+  const { publicArea, attest, signature: certified } = residency;
+  return {
+    signature: toBase64url(signature),
+    residency: {
+      publicArea: toBase64url(publicArea),
+      attest: toBase64url(attest),
+      signature: toBase64url(certified),
+    },
+  };
+}
+
+function identityDocument(identity: RootOfTrustIdentity): api.DeviceIdentity {
+  if (identity.tier === 'dice') {
+    return { kind: 'dice', deviceIdCertificates: identity.deviceIdCertificates.map(toBase64url) };
+  }
+  if (identity.tier !== 'tpm') {
+    const { tier: kind, signingPublic, encryptionPublic } = identity;
+    return { kind, signingKey: toBase64url(signingPublic), encryptionKey: toBase64url(encryptionPublic) };
+  }
+  const { endorsementKey, endorsementChain, attestationPublic } = identity;
+  if (endorsementKey.certificate === undefined) {
+    throw new AgentError(
+      'endorsement-certificate-missing',
+      `this TPM (${identity.manufacturer}) holds no certificate for its ${endorsementKey.kind} endorsement key: set rootOfTrust.endorsementKey to one it has`,
+    );
+  }
+  return {
+    kind: 'tpm',
+    endorsementKey: toBase64url(endorsementKey.publicArea),
+    endorsementKeyKind: endorsementKey.kind,
+    endorsementCertificates: [endorsementKey.certificate, ...endorsementChain].map(toBase64url),
+    attestationKey: toBase64url(attestationPublic),
+  };
+}

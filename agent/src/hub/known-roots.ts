@@ -1,0 +1,220 @@
+// The roots that may vouch for the hub (spec/authorities.md, "What a device does"): the one this device was delivered with, and those that it
+// introduced, step by step. What is learned is on the disk before it is used.
+import { toBase64url, toHex, parseBase64url } from '@edgekeep/core/bytes';
+import { type Certificate, certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
+import { parseCrl, verifyCrl } from '@edgekeep/core/identity/crl';
+import { equalNames } from '@edgekeep/core/identity/distinguished-name';
+import { validatePath } from '@edgekeep/core/identity/path';
+import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
+import { followRollovers, type OfferedRoot, rolloverProblems, rootsMax } from '@edgekeep/core/identity/rollover';
+import { parseCanonicalJson, encodeCanonicalJson } from '@edgekeep/core/json';
+import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import { z } from 'zod';
+import { AgentError } from '../error.ts';
+import { readIfThere } from '../state-folder.ts';
+
+const certificate = z.string().max(60_000);
+const schema = z.strictObject({
+  type: z.literal('edgekeep-known-roots/v1'),
+  roots: z
+    .array(
+      z.strictObject({
+        certificate,
+        newWithOld: certificate.nullable(),
+        oldWithNew: certificate.nullable(),
+        /** The newest list of this root, DER. */
+        list: z.string().nullable(),
+      }),
+    )
+    .min(1)
+    .max(rootsMax),
+  /** So many of the oldest vouch for nobody any more. */
+  dropped: z.int().min(0),
+});
+type Stored = z.infer<typeof schema>;
+
+/** One root that a hub has, with what goes with it. */
+export interface RootNews extends OfferedRoot {
+  readonly list: Uint8Array | undefined;
+  readonly dropped: boolean;
+}
+
+export type Learned =
+  | { readonly kind: 'learned'; readonly added: readonly string[]; readonly dropped: readonly string[] }
+  | { readonly kind: 'refused'; readonly reasons: readonly string[] };
+
+interface Known extends OfferedRoot {
+  readonly list: Uint8Array | undefined;
+}
+
+export class KnownRoots {
+  readonly #path: string;
+  #roots: readonly Known[];
+  #dropped: number;
+
+  private constructor(path: string, roots: readonly Known[], dropped: number) {
+    this.#path = path;
+    this.#roots = roots;
+    this.#dropped = dropped;
+  }
+
+  /**
+   * What this device knows: the file's roots from the pinned one on; the pinned one alone when the file does not have it (somebody delivered
+   * another). Throws `state-invalid` for a file that is not ours.
+   */
+  static async open(path: string, pinnedPem: string): Promise<KnownRoots> {
+    const pinned = parsePem(pinnedPem, 'CERTIFICATE').map(parseCertificate);
+    const fresh = new KnownRoots(path, pinned.map(withoutLinks), 0);
+    const bytes = await readIfThere(path);
+    if (bytes === undefined) return fresh;
+    try {
+      const stored = parseCanonicalJson(bytes, schema, path);
+      const roots = stored.roots.map(knownOf);
+      assertSteps(roots, stored.dropped);
+      const digests = pinned.map(digestOf);
+      const from = roots.findIndex((root) => digests.includes(digestOf(root.certificate)));
+      if (from === -1) return fresh;
+      return new KnownRoots(path, roots.slice(from), Math.max(0, stored.dropped - from));
+    } catch (cause) {
+      throw new AgentError(
+        'state-invalid',
+        `${path}: not the roots this device knows; without it they are learned anew`,
+        {
+          cause,
+        },
+      );
+    }
+  }
+
+  /** The roots that vouch for the hub, PEM, oldest first. */
+  get trustedPem(): readonly string[] {
+    return this.#roots.slice(this.#dropped).map((root) => encodePem('CERTIFICATE', root.certificate.der));
+  }
+
+  /** SHA-256 of the newest, hex. */
+  get newest(): string {
+    const last = this.#roots.at(-1);
+    return last === undefined ? '' : digestOf(last.certificate);
+  }
+
+  /** How many there are. */
+  get count(): number {
+    return this.#roots.length;
+  }
+
+  /** Throws when a certificate in a server's chain is on the list of its root. */
+  assertNotRevoked(chain: readonly Uint8Array[]): void {
+    for (const { certificate: root, list } of this.#roots) {
+      if (list === undefined) continue;
+      const { revoked } = parseCrl(list);
+      const shown = chain.map(parseCertificate);
+      const found = shown.find((each) => equalNames(each.issuer, root.subject) && revoked.has(serialText(each)));
+      if (found !== undefined)
+        throw new AgentError('hub-refused', `its issuing CA ${serialText(found)} was revoked by the root`);
+    }
+  }
+
+  /**
+   * Takes what follows from what is known, durably. `serverChain` is what the hub showed on the connection that this came over: it ends older
+   * roots only when it stands without them.
+   */
+  async learn(news: readonly RootNews[], serverChain: readonly Uint8Array[], nowSeconds: number): Promise<Learned> {
+    const before = this.#roots.map((root) => root.certificate);
+    const followed = followRollovers(before, news, nowSeconds);
+    if (followed.kind === 'refused') return followed;
+    const roots = followed.roots.map((root): Known => {
+      const came = news.find((each) => digestOf(each.certificate) === digestOf(root));
+      const known = this.#roots.find((each) => digestOf(each.certificate) === digestOf(root));
+      return { certificate: root, links: came?.links ?? known?.links, list: newerList(root, known?.list, came?.list) };
+    });
+    const dropped = Math.max(this.#dropped, this.#mayDrop(roots, news, serverChain, nowSeconds));
+    const listed = roots.some(({ list }, at) => list !== this.#roots[at]?.list);
+    if (followed.kind === 'unchanged' && dropped === this.#dropped && !listed)
+      return { kind: 'learned', added: [], dropped: [] };
+    await replaceFile(this.#path, encodeCanonicalJson(storedOf(roots, dropped)));
+    const gone = roots.slice(this.#dropped, dropped);
+    this.#roots = roots;
+    this.#dropped = dropped;
+    const added = roots.slice(before.length);
+    return { kind: 'learned', added: added.map(digestOfKnown), dropped: gone.map(digestOfKnown) };
+  }
+
+  #mayDrop(
+    roots: readonly Known[],
+    news: readonly RootNews[],
+    serverChain: readonly Uint8Array[],
+    atSeconds: number,
+  ): number {
+    const first = roots.findIndex((root) =>
+      news.every((each) => digestOf(each.certificate) !== digestOfKnown(root) || !each.dropped),
+    );
+    if (first <= this.#dropped) return this.#dropped;
+    const [leaf, ...intermediates] = serverChain.map(parseCertificate);
+    if (leaf === undefined) return this.#dropped;
+    const anchors = roots.slice(first).map((root) => root.certificate);
+    const path = { leaf, intermediates, anchors, atSeconds, purpose: 'tls-server' } as const;
+    return validatePath(path).kind === 'valid' ? first : this.#dropped;
+  }
+}
+
+// Lists only grow. What was revoked stays so: that a list is old makes it no less true.
+function newerList(root: Certificate, known: Uint8Array | undefined, came: Uint8Array | undefined) {
+  if (came === undefined) return known;
+  const list = parseCrl(came);
+  if (verifyCrl(list, root, list.thisUpdateSeconds).kind === 'refused') return known;
+  if (known !== undefined && numberOf(parseCrl(known).number) >= numberOf(list.number)) return known;
+  return came;
+}
+
+function numberOf(number: Uint8Array): bigint {
+  return BigInt(`0x${toHex(number)}`);
+}
+
+// Each step held when it was taken; by now an old root may have ended.
+function assertSteps(roots: readonly Known[], dropped: number): void {
+  for (const [at, { certificate: root, links }] of roots.entries()) {
+    const before = roots[at - 1];
+    if (before === undefined) continue;
+    const problems =
+      links === undefined ? ['no links'] : rolloverProblems(before.certificate, root, links, root.notBeforeSeconds);
+    if (problems.length > 0) throw new AgentError('state-invalid', `root ${at + 1}: ${problems.join('; ')}`);
+  }
+  if (dropped >= roots.length) throw new AgentError('state-invalid', 'every root is dropped');
+}
+
+function knownOf({ certificate: root, newWithOld, oldWithNew, list }: Stored['roots'][number]): Known {
+  const read = (text: string) => parseCertificate(parseBase64url(text, 'known roots'));
+  return {
+    certificate: read(root),
+    links:
+      newWithOld === null || oldWithNew === null
+        ? undefined
+        : { newWithOld: read(newWithOld), oldWithNew: read(oldWithNew) },
+    list: list === null ? undefined : parseBase64url(list, 'known roots'),
+  };
+}
+
+function storedOf(roots: readonly Known[], dropped: number): Stored {
+  return {
+    type: 'edgekeep-known-roots/v1',
+    roots: roots.map(({ certificate: root, links, list }) => ({
+      certificate: toBase64url(root.der),
+      newWithOld: links === undefined ? null : toBase64url(links.newWithOld.der),
+      oldWithNew: links === undefined ? null : toBase64url(links.oldWithNew.der),
+      list: list === undefined ? null : toBase64url(list),
+    })),
+    dropped,
+  };
+}
+
+function withoutLinks(root: Certificate): Known {
+  return { certificate: root, links: undefined, list: undefined };
+}
+
+function digestOfKnown(root: Known): string {
+  return digestOf(root.certificate);
+}
+
+function digestOf(root: Certificate): string {
+  return toHex(certificateDigest(root));
+}

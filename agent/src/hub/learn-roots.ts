@@ -1,0 +1,38 @@
+// Asking the hub for its roots on a bound connection, and telling it what this device knows (spec/authorities.md, "What a device does").
+import { parseBase64url } from '@edgekeep/core/bytes';
+import * as api from '@edgekeep/wire/api/authority';
+import type { HubLink } from './connection.ts';
+import type { Emit } from '../event.ts';
+import { getFromHub, postToHub } from '../hub-api.ts';
+import type { KnownRoots, RootNews } from './known-roots.ts';
+
+/** Learns, writes down, then tells the hub. A hub from before this exists is left alone. Throws for an answer that cannot be read. */
+export async function learnRoots(
+  link: Pick<HubLink, 'send' | 'serverChain'>,
+  roots: KnownRoots,
+  { clock, emit }: { readonly clock: () => number; readonly emit: Emit },
+): Promise<void> {
+  const serverChain = link.serverChain ?? [];
+  const answer = await getFromHub(link.send, '/v1/authorities', api.authoritiesAnswer);
+  if (answer.kind === 'refused') return;
+  const learned = await roots.learn(newsOf(answer.value), serverChain, Math.floor(clock() / 1_000));
+  if (learned.kind === 'refused') {
+    emit({ kind: 'roots-refused', reasons: learned.reasons });
+    return;
+  }
+  for (const sha256 of learned.added) emit({ kind: 'root-learned', sha256 });
+  for (const sha256 of learned.dropped) emit({ kind: 'root-dropped', sha256 });
+  // While there is one root only, there is nothing that the hub would wait for.
+  if (answer.value.roots.length > 1)
+    await postToHub(link.send, '/v1/authorities/known', { root: roots.newest }, api.knownRootAnswer);
+}
+
+function newsOf(answer: api.AuthoritiesAnswer): readonly RootNews[] {
+  const offered = api.offeredRootsOf(answer);
+  return answer.roots.flatMap(({ status, list }, at) => {
+    const root = offered[at];
+    if (root === undefined) return [];
+    const der = list === null ? undefined : parseBase64url(list, 'list');
+    return [{ ...root, list: der, dropped: status === 'dropped' }];
+  });
+}

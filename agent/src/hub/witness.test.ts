@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parseCheckpoint, signCheckpoint } from '@edgekeep/core/audit/checkpoint';
+import { cosignatureBy } from '@edgekeep/core/audit/cosignature';
+import { parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
+import { leafHash, makeConsistencyProof, nodeHash } from '@edgekeep/core/audit/merkle';
+import { parseNote, verifierKey } from '@edgekeep/core/audit/note';
+import { appendLeaves, edgeRoot, emptyEdge } from '@edgekeep/core/audit/tree-edge';
+import { parseUtf8, toBase64, utf8 } from '@edgekeep/core/bytes';
+import { signerFromKey } from '@edgekeep/core/signer';
+import type { HubRequest, HubResponse } from '@edgekeep/wire/link/exchange';
+import { Witness } from './witness.ts';
+
+const newSigner = (name: string) => ({ name, signer: signerFromKey(generateKeyPairSync('ed25519').privateKey) });
+const log = newSigner('hub.example/log');
+const witness = newSigner('hub.example/log/press-7');
+const logKey = verifierKey(log.name, log.signer.publicKey, 'ed25519');
+const witnessKey = verifierKey(witness.name, witness.signer.publicKey, 'cosignature-v1');
+
+/** A hub with a log of these entries; `change` lets it lie. */
+class Hub {
+  readonly #entries: readonly string[];
+  readonly #change: (offer: { checkpoint: string; consistency: string[] }) => object;
+  readonly cosigned: string[] = [];
+  onCosignature: () => Promise<void> = async () => undefined;
+
+  constructor(
+    entries: readonly string[],
+    change: (offer: { checkpoint: string; consistency: string[] }) => object = (offer) => offer,
+  ) {
+    this.#entries = entries;
+    this.#change = change;
+  }
+
+  readonly send = async ({ path, body }: HubRequest): Promise<HubResponse> => {
+    if (path === '/v1/cosignatures') {
+      await this.onCosignature();
+      const { checkpoint }: { checkpoint: string } = JSON.parse(String(body));
+      this.cosigned.push(checkpoint);
+      return answer({ accepted: true });
+    }
+    const from = Number(path.slice('/v1/checkpoint?from='.length));
+    const leaves = this.#entries.map((entry) => leafHash(utf8(entry)));
+    const nodes = (level: number, index: number): Uint8Array =>
+      level === 0
+        ? (leaves[index] ?? new Uint8Array(32))
+        : nodeHash(nodes(level - 1, 2 * index), nodes(level - 1, 2 * index + 1));
+    const { edge } = appendLeaves(emptyEdge, leaves);
+    const checkpoint = parseUtf8(
+      await signCheckpoint({ size: leaves.length, root: edgeRoot(edge) }, log),
+      'checkpoint',
+    );
+    const consistency =
+      from === 0 || from >= leaves.length ? [] : makeConsistencyProof(from, leaves.length, nodes).map(toBase64);
+    return answer(this.#change({ checkpoint, consistency }));
+  };
+}
+
+function answer(value: object): HubResponse {
+  return { status: 200, headers: {}, body: utf8(JSON.stringify(value)) };
+}
+
+async function withFolder(use: (open: () => Promise<Witness>, folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-witness-'));
+  const parts = {
+    logKey,
+    signer: witness,
+    checkpointFile: join(folder, 'checkpoint'),
+    forkProofFile: join(folder, 'fork-proof.json'),
+  };
+  try {
+    await use(() => Witness.open(parts), folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const five = ['a', 'b', 'c', 'd', 'e'];
+
+test('a checkpoint is on disk before its cosignature goes out', async () => {
+  await withFolder(async (open, folder) => {
+    const hub = new Hub(five);
+    let onDisk = '';
+    hub.onCosignature = async () => void (onDisk = await readFile(join(folder, 'checkpoint'), 'utf8'));
+    assert.deepEqual(await (await open()).checkIn(hub.send, 1_800_000_000), { kind: 'cosigned', size: 5, taken: true });
+    const [cosigned = ''] = hub.cosigned;
+    assert.equal(parseCheckpoint(parseNote(utf8(onDisk)).text).size, 5);
+    const cosignature = cosignatureBy(parseNote(utf8(cosigned)), witnessKey);
+    assert.deepEqual(cosignature, { witness: witness.name, seconds: 1_800_000_000 });
+  });
+});
+
+test('a log that grew is cosigned, also after a restart', async () => {
+  await withFolder(async (open) => {
+    await (await open()).checkIn(new Hub(five).send, 1);
+    const verdict = await (await open()).checkIn(new Hub([...five, 'f', 'g']).send, 2);
+    assert.deepEqual(verdict, { kind: 'cosigned', size: 7, taken: true });
+  });
+});
+
+test('a log with another past is a fork: proven, kept, and never cosigned again', async () => {
+  await withFolder(async (open, folder) => {
+    const first = await open();
+    await first.checkIn(new Hub(five).send, 1);
+    const rewritten = new Hub(['a', 'B', 'c', 'd', 'e', 'f']);
+    assert.equal((await first.checkIn(rewritten.send, 2)).kind, 'forked');
+    const proof = parseForkProof(await readFile(join(folder, 'fork-proof.json')));
+    assert.equal(verifyForkProof(proof, logKey).kind, 'proven');
+    // The honest log comes back: too late.
+    const honest = new Hub([...five, 'f']);
+    assert.equal((await first.checkIn(honest.send, 3)).kind, 'forked');
+    const again = await open();
+    assert.equal(again.forked, true);
+    assert.equal((await again.checkIn(honest.send, 4)).kind, 'forked');
+    assert.deepEqual([...rewritten.cosigned, ...honest.cosigned], []);
+  });
+});
+
+test('the same size with another root is a fork', async () => {
+  await withFolder(async (open) => {
+    const opened = await open();
+    await opened.checkIn(new Hub(five).send, 1);
+    assert.equal((await opened.checkIn(new Hub(['a', 'b', 'c', 'd', 'E']).send, 2)).kind, 'forked');
+  });
+});
+
+test('what is not shown to continue the log is neither cosigned nor remembered', async () => {
+  const lies: readonly (readonly [string, Hub])[] = [
+    ['a shorter log', new Hub(['a', 'b'])],
+    ['no proof', new Hub([...five, 'f'], (offer) => ({ ...offer, consistency: [] }))],
+    ['a proof of nonsense', new Hub([...five, 'f'], (offer) => ({ ...offer, consistency: ['AA=='] }))],
+    [
+      'a proof without end',
+      new Hub([...five, 'f'], (offer) => ({
+        ...offer,
+        consistency: Array.from({ length: 64 }, () => toBase64(new Uint8Array(32))),
+      })),
+    ],
+    ['no note', new Hub(five, (offer) => ({ ...offer, checkpoint: 'nothing' }))],
+    [
+      'a changed signature',
+      new Hub([...five, 'f'], (offer) => ({ ...offer, checkpoint: `${offer.checkpoint.slice(0, -6)}AAA=\n` })),
+    ],
+    [
+      'another log',
+      new Hub([...five, 'f'], (offer) => ({
+        ...offer,
+        checkpoint: offer.checkpoint.replaceAll('hub.example', 'bad.example'),
+      })),
+    ],
+  ];
+  for (const [what, hub] of lies) {
+    await withFolder(async (open, folder) => {
+      const opened = await open();
+      await opened.checkIn(new Hub(five).send, 1);
+      const before = await readFile(join(folder, 'checkpoint'), 'utf8');
+      assert.equal((await opened.checkIn(hub.send, 2)).kind, 'unproven', what);
+      assert.deepEqual(hub.cosigned, [], what);
+      assert.equal(await readFile(join(folder, 'checkpoint'), 'utf8'), before, what);
+    });
+  }
+});
+
+test('a remembered checkpoint that was damaged, or is of another log, stops the agent instead of starting over', async () => {
+  await withFolder(async (open, folder) => {
+    for (const text of [
+      'damaged',
+      parseUtf8(await signCheckpoint({ size: 0, root: edgeRoot(emptyEdge) }, newSigner('hub.example/log')), 'note'),
+    ]) {
+      await writeFile(join(folder, 'checkpoint'), text);
+      await assert.rejects(open(), { code: 'state-invalid' });
+    }
+  });
+});

@@ -1,0 +1,136 @@
+// The device as witness of the audit log (spec/audit-log.md): at each check-in it asks what the log says now, makes sure that this
+// continues what it saw before, remembers it durably, and only then cosigns. A fork ends that for good.
+import type { AddCheckpoint } from '@edgekeep/core/audit/add-checkpoint';
+import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
+import { cosign } from '@edgekeep/core/audit/cosignature';
+import { type FollowVerdict, followCheckpoint } from '@edgekeep/core/audit/follower';
+import { encodeForkProof, type ForkProof, parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
+import { proofHashesMax } from '@edgekeep/core/audit/merkle';
+import { encodeNote, type NoteSigner, parseNote, type VerifierKey } from '@edgekeep/core/audit/note';
+import { parseProofHash } from '@edgekeep/core/audit/proof';
+import { CoreError } from '@edgekeep/core/error';
+import { parseUtf8, utf8 } from '@edgekeep/core/bytes';
+import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import * as api from '@edgekeep/wire/api/device';
+import { z } from 'zod';
+import { AgentError } from '../error.ts';
+import { getFromHub, postToHub, type Refusal, type Send } from '../hub-api.ts';
+import { readIfThere } from '../state-folder.ts';
+
+export interface WitnessParts {
+  readonly logKey: VerifierKey;
+  readonly signer: NoteSigner;
+  readonly checkpointFile: string;
+  readonly forkProofFile: string;
+}
+
+export type CheckInVerdict =
+  /** `taken` is false when the hub had moved on to another checkpoint meanwhile. */
+  | { readonly kind: 'cosigned'; readonly size: number; readonly taken: boolean }
+  /** Not shown to continue what was seen: not cosigned, and nothing new is to be trusted to this hub until it is. */
+  | { readonly kind: 'unproven'; readonly reasons: readonly string[] }
+  | { readonly kind: 'forked' }
+  | Refusal;
+
+const accepted = z.object({ accepted: z.boolean() });
+
+export class Witness {
+  readonly #parts: WitnessParts;
+  #lastSeen: Uint8Array | undefined;
+  #fork: ForkProof | undefined;
+
+  private constructor(parts: WitnessParts, lastSeen: Uint8Array | undefined, fork: ForkProof | undefined) {
+    this.#parts = parts;
+    this.#lastSeen = lastSeen;
+    this.#fork = fork;
+  }
+
+  /** Throws `state-invalid` when what was remembered is not of the pinned log: a device never starts over by itself. */
+  static async open(parts: WitnessParts): Promise<Witness> {
+    const { checkpointFile, forkProofFile, logKey } = parts;
+    const [lastSeen, proof] = await Promise.all([readIfThere(checkpointFile), readIfThere(forkProofFile)]);
+    try {
+      if (lastSeen !== undefined && openCheckpoint(lastSeen, logKey).kind === 'refused') {
+        throw new CoreError('checkpoint-invalid', 'it is not signed by the log that is pinned now');
+      }
+      const fork = proof === undefined ? undefined : parseForkProof(proof);
+      if (fork !== undefined && verifyForkProof(fork, logKey).kind === 'refused') {
+        throw new CoreError('proof-invalid', 'the proof is not about the log that is pinned now');
+      }
+      return new Witness(parts, lastSeen, fork);
+    } catch (cause) {
+      if (!(cause instanceof CoreError)) throw cause;
+      const message = `${checkpointFile} or ${forkProofFile}: ${cause.message}; remove both only if the log was replaced on purpose`;
+      throw new AgentError('state-invalid', message, { cause });
+    }
+  }
+
+  /** The log was caught with two histories; until an operator removes the proof this hub is not believed. */
+  get forked(): boolean {
+    return this.#fork !== undefined;
+  }
+
+  /** The fork proof's text, for `POST /v1/reports`. */
+  get forkProof(): string | undefined {
+    return this.#fork === undefined ? undefined : parseUtf8(encodeForkProof(this.#fork), 'fork proof');
+  }
+
+  /** Entries of the log that this device has vouched for. */
+  get size(): number {
+    if (this.#lastSeen === undefined) return 0;
+    const opened = openCheckpoint(this.#lastSeen, this.#parts.logKey);
+    return opened.kind === 'verified' ? opened.checkpoint.size : 0;
+  }
+
+  /** One round of the duty; one at a time. */
+  async checkIn(send: Send, nowSeconds: number): Promise<CheckInVerdict> {
+    if (this.#fork !== undefined) return { kind: 'forked' };
+    const { size } = this;
+    const offered = await getFromHub(send, `/v1/checkpoint?from=${size}`, api.checkpointResponse);
+    if (offered.kind === 'refused') return offered;
+    const verdict = this.#follow(size, offered.value);
+    switch (verdict.kind) {
+      case 'refused':
+        return { kind: 'unproven', reasons: verdict.reasons };
+      case 'fork':
+        this.#fork = verdict.proof;
+        await replaceFile(this.#parts.forkProofFile, encodeForkProof(verdict.proof));
+        return { kind: 'forked' };
+      case 'consistent':
+        return this.#cosign(send, utf8(offered.value.checkpoint), verdict, nowSeconds);
+    }
+  }
+
+  #follow(oldSize: number, offered: z.infer<typeof api.checkpointResponse>): FollowVerdict {
+    try {
+      if (offered.consistency.length > proofHashesMax) throw new CoreError('proof-invalid', 'too many proof hashes');
+      const request: AddCheckpoint = {
+        oldSize,
+        proof: offered.consistency.map(parseProofHash),
+        checkpoint: utf8(offered.checkpoint),
+      };
+      return followCheckpoint(this.#lastSeen, request, this.#parts.logKey);
+    } catch (error) {
+      if (!(error instanceof CoreError)) throw error;
+      return { kind: 'refused', status: 422, reasons: [error.message], lastSize: oldSize };
+    }
+  }
+
+  async #cosign(
+    send: Send,
+    checkpoint: Uint8Array,
+    { checkpoint: { size }, text }: Extract<FollowVerdict, { kind: 'consistent' }>,
+    nowSeconds: number,
+  ): Promise<CheckInVerdict> {
+    const { checkpointFile, signer } = this.#parts;
+    // tlog-witness: kept durably before the cosignature exists, so that no crash can make this device vouch for two histories.
+    await replaceFile(checkpointFile, checkpoint);
+    this.#lastSeen = checkpoint;
+    const note = parseNote(checkpoint);
+    const line = await cosign(text, nowSeconds, signer);
+    const cosigned = parseUtf8(encodeNote({ text, signatures: [...note.signatures, line] }), 'checkpoint');
+    const answer = await postToHub(send, '/v1/cosignatures', { checkpoint: cosigned }, accepted);
+    if (answer.kind === 'ok') return { kind: 'cosigned', size, taken: answer.value.accepted };
+    return answer.code === 'witness-behind' ? { kind: 'cosigned', size, taken: false } : answer;
+  }
+}

@@ -1,0 +1,140 @@
+// The local API (spec/agent.md section 4): status, receipts and local attestation for whoever is let to the status socket; opened models, on
+// a socket of the owner's alone, for `edgekeep model run`.
+import { NONCE_LENGTH } from '@edgekeep/core/attest/qualifying-data';
+import { modelNamePattern } from '@edgekeep/core/model/manifest';
+import type { ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { evidenceDocument, type Prover } from '../attest/attest.ts';
+import type { HeldModel } from '../model/held-model.ts';
+import { type Answerer, sendError, sendJson } from './local-server.ts';
+import type { OpenedFile } from '../model/opened-model.ts';
+import { readIfThere } from '../state-folder.ts';
+
+export interface StatusApiParts {
+  readonly status: () => object;
+  readonly prover: Prover;
+  /** The PCRs a local quote covers: those the hub asks for, or all of the firmware's and ours. */
+  readonly pcrs: () => readonly number[];
+  /** The newest attestation result, a JWT. */
+  readonly attestationResult: () => string | undefined;
+  /** Walls around guards that this machine cannot give; undefined before it was tried, and where no guard is run. */
+  readonly missingWalls: () => readonly string[] | undefined;
+  readonly receiptsFolder: string;
+  /** What operators want of this device. */
+  readonly desired: () => object;
+}
+
+const noncePattern = new RegExp(`^[0-9a-fA-F]{${2 * NONCE_LENGTH}}$`);
+/** Quotes that wait for the TPM; a local program that asks for more slows nobody else down. */
+const quotesWaitingMax = 4;
+const streamChunkBytes = 1024 * 1024;
+
+/** `GET /attest?nonce=HEX`, `GET /status`, `GET /desired`, `GET /receipts/NAME`. */
+export function statusApi(parts: StatusApiParts): Answerer {
+  let waiting = 0;
+
+  return async ({ segments: [what, name, ...more], query }, response) => {
+    if (more.length > 0) return notFound(response);
+    if (what === 'status' && name === undefined) return sendJson(response, parts.status());
+    if (what === 'desired' && name === undefined) return sendJson(response, parts.desired());
+    if (what === 'receipts' && name !== undefined && modelNamePattern.test(name)) return sendReceipt(name, response);
+    if (what === 'attest' && name === undefined) return sendEvidence(query.getAll('nonce'), response);
+    notFound(response);
+  };
+
+  async function sendEvidence(nonces: readonly string[], response: ServerResponse): Promise<void> {
+    const [nonce] = nonces;
+    if (nonces.length !== 1 || nonce === undefined || !noncePattern.test(nonce)) {
+      return sendError(response, 400, 'nonce-invalid', `one nonce of ${NONCE_LENGTH} bytes in hex is expected`);
+    }
+    if (waiting >= quotesWaitingMax) return sendError(response, 429, 'rate-limited', 'too many quotes are waiting');
+    waiting += 1;
+    try {
+      // The purpose `local` is hashed in: what is made here is worth nothing in the hub's protocols.
+      const evidence = await parts.prover.evidence('local', Buffer.from(nonce, 'hex'), new Uint8Array(0), parts.pcrs());
+      sendJson(response, {
+        nonce: nonce.toLowerCase(),
+        evidence: evidenceDocument(evidence),
+        attestationResult: parts.attestationResult() ?? null,
+        missingGuardWalls: parts.missingWalls() ?? null,
+      });
+    } finally {
+      waiting -= 1;
+    }
+  }
+
+  async function sendReceipt(name: string, response: ServerResponse): Promise<void> {
+    const receipt = await readIfThere(join(parts.receiptsFolder, `${name}.json`));
+    if (receipt === undefined) return sendError(response, 404, 'not-found', `no key of ${name} was released yet`);
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': receipt.length });
+    response.end(receipt);
+  }
+}
+
+export interface AdminApiParts {
+  /** What is held of a model now. */
+  readonly held: (name: string) => HeldModel | undefined;
+}
+
+/**
+ * `GET /models/NAME` lists the opened files; `GET /models/NAME/files/PATH` gives the plaintext of one. The connection stays open after
+ * the last byte; when the model has to go it is destroyed, so that whoever runs a program on the plaintext can stop it.
+ */
+export function adminApi({ held }: AdminApiParts): Answerer {
+  return async ({ segments: [what, name = '', files, ...path] }, response) => {
+    if (what !== 'models' || name === '') return notFound(response);
+    const model = held(name);
+    if (model === undefined) return sendError(response, 503, 'model-unavailable', `no key of ${name} is held now`);
+    if (model.opened === undefined) {
+      return sendError(
+        response,
+        409,
+        'model-guarded',
+        `${name} is served by the guard: set its \`use\` to \`program\``,
+      );
+    }
+    if (files === undefined) return sendFileList(model, model.opened.files, response);
+    const found = files === 'files' ? model.opened.files.find(({ file }) => file.path === path.join('/')) : undefined;
+    if (found === undefined) return notFound(response);
+    await sendPlaintext(model, found, response);
+  };
+}
+
+function sendFileList({ model }: HeldModel, files: readonly OpenedFile[], response: ServerResponse): void {
+  sendJson(response, {
+    name: model.name,
+    version: model.version,
+    files: files.map(({ file: { path, role, mediaType, size, sha256 } }) => ({ path, role, mediaType, size, sha256 })),
+  });
+}
+
+async function sendPlaintext(held: HeldModel, { file, memory }: OpenedFile, response: ServerResponse): Promise<void> {
+  const { socket } = response;
+  if (socket === null || held.over.aborted) return response.destroy() && undefined;
+  const cut = () => socket.destroy();
+  held.over.addEventListener('abort', cut);
+  socket.once('close', () => held.over.removeEventListener('abort', cut));
+  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': file.size });
+  for (let offset = 0; offset < file.size && !held.over.aborted;) {
+    const chunk = await memory.read(offset, Math.min(streamChunkBytes, file.size - offset));
+    if (chunk.length === 0) return void response.destroy();
+    offset += chunk.length;
+    const sent = await write(response, chunk);
+    chunk.fill(0);
+    if (!sent) return;
+  }
+  response.end();
+}
+
+/** Resolves when the bytes have left for the kernel; false when the reader is gone. */
+function write(response: ServerResponse, chunk: Uint8Array): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const gone = () => resolve(false);
+  response.once('close', gone);
+  response.write(chunk, (error) => resolve(error === null || error === undefined));
+  return promise.finally(() => response.off('close', gone));
+}
+
+function notFound(response: ServerResponse): void {
+  sendError(response, 404, 'not-found', 'there is nothing at this path: see spec/agent.md');
+}

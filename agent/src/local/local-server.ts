@@ -1,0 +1,124 @@
+// One small HTTP server for programs on this device: GET only, no bodies, few connections, short deadlines, on a Unix socket or on loopback.
+import { chmod, rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { isLoopbackRequest } from '@edgekeep/core/loopback-request';
+import { AgentError } from '../error.ts';
+
+export type Answerer = (request: LocalRequest, response: ServerResponse) => Promise<void>;
+
+export interface LocalRequest {
+  /** Percent-decoded segments of the path. */
+  readonly segments: readonly string[];
+  readonly query: URLSearchParams;
+}
+
+export type Where =
+  | { readonly kind: 'socket'; readonly path: string; readonly mode: number }
+  | { readonly kind: 'loopback'; readonly port: number };
+
+/** A handful of monitors and one person. */
+const connectionsMax = 32;
+const headerBytesMax = 4_096;
+const headersTimeoutMs = 5_000;
+const idleMsDefault = 5_000;
+const urlCharactersMax = 2_048;
+
+export class LocalServer {
+  readonly #server: Server;
+
+  /** `idleMs` is how long a connection may stay after an answer, 0 for ever. Throws `local-listener`. */
+  static async open(where: Where, answer: Answerer, idleMs = idleMsDefault): Promise<LocalServer> {
+    const server = createServer(
+      { maxHeaderSize: headerBytesMax, headersTimeout: headersTimeoutMs },
+      (request, response) => {
+        void respond(where, answer, request, response);
+      },
+    );
+    server.keepAliveTimeout = idleMs;
+    server.maxConnections = connectionsMax;
+    // A request is its head alone, so the body's deadline is the head's; an answer may take as long as its reader.
+    server.requestTimeout = headersTimeoutMs;
+    const listening = Promise.withResolvers<void>();
+    server.once('error', listening.reject);
+    try {
+      // What a killed agent left behind.
+      if (where.kind === 'socket') await rm(where.path, { force: true });
+      server.listen(
+        where.kind === 'socket' ? { path: where.path } : { host: '127.0.0.1', port: where.port },
+        listening.resolve,
+      );
+      await listening.promise;
+      if (where.kind === 'socket') await chmod(where.path, where.mode);
+    } catch (cause) {
+      server.close();
+      const message = cause instanceof Error ? cause.message : String(cause);
+      throw new AgentError('local-listener', `cannot listen for local requests: ${message}`, { cause });
+    }
+    return new LocalServer(server);
+  }
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  /** The TCP port in use; undefined on a socket. */
+  get port(): number | undefined {
+    const address = this.#server.address();
+    return typeof address === 'object' && address !== null ? address.port : undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+async function respond(
+  where: Where,
+  answer: Answerer,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  try {
+    if (request.method !== 'GET') return sendError(response, 405, 'method-not-allowed', 'GET only');
+    if (request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined) {
+      return sendError(response, 413, 'payload-too-large', 'a request has no body here');
+    }
+    if (where.kind === 'loopback' && !isLoopbackRequest(request.headers)) {
+      return sendError(response, 403, 'origin-refused', 'not for web pages: ask 127.0.0.1, without an Origin header');
+    }
+    const asked = parseTarget(request.url ?? '');
+    if (asked === undefined) return sendError(response, 400, 'request-invalid', 'not a path of this API');
+    await answer(asked, response);
+  } catch {
+    // What failed is the agent's to report, not the asker's.
+    if (response.headersSent) response.destroy();
+    else sendError(response, 500, 'failed', 'the agent could not do this: its log has the reason');
+  }
+}
+
+function parseTarget(target: string): LocalRequest | undefined {
+  if (target.length > urlCharactersMax || !target.startsWith('/')) return undefined;
+  const [path = '', query = ''] = target.split('?', 2);
+  try {
+    return { segments: path.slice(1).split('/').map(decodeURIComponent), query: new URLSearchParams(query) };
+  } catch (error) {
+    // A `%` that begins no character.
+    if (!(error instanceof URIError)) throw error;
+    return undefined;
+  }
+}
+
+export function sendJson(response: ServerResponse, value: object, status = 200): void {
+  const body = Buffer.from(`${JSON.stringify(value)}\n`);
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': body.length,
+    'cache-control': 'no-store',
+  });
+  response.end(body);
+}
+
+export function sendError(response: ServerResponse, status: number, code: string, message: string): void {
+  sendJson(response, { error: { code, message } }, status);
+}

@@ -1,0 +1,137 @@
+// Asking for a model key: fresh evidence bound to this very connection, and a lease and receipt that are checked before the key is used.
+// A receipt that does not verify means a release the log does not prove: the key is not opened.
+import { type Lease, leaseState } from '@edgekeep/core/access/lease';
+import { receiptBytesMax, type ReceiptVerdict, verifyReceipt } from '@edgekeep/core/access/receipt';
+import type { Trust } from '@edgekeep/core/access/trust';
+import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
+import { equalBytes, parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import { CoreError } from '@edgekeep/core/error';
+import { encodeCanonicalJson } from '@edgekeep/core/json';
+import { HardwareError } from '@edgekeep/hardware/error';
+import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
+import * as api from '@edgekeep/wire/api/device';
+import type { z } from 'zod';
+import { evidenceDocument, type Prover } from '../attest/attest.ts';
+import type { HubLink } from '../hub/connection.ts';
+import { AgentError } from '../error.ts';
+import { type Emit, failureEvent } from '../event.ts';
+import { type Answer, postToHub } from '../hub-api.ts';
+import { type Clocks, Life, type Moment, momentOf } from '../hub/life.ts';
+import type { VerifiedModel } from './model.ts';
+
+export interface KeyGrant {
+  readonly lease: Lease;
+  readonly wrappedKey: WrappedKey;
+  readonly attestationResult: string;
+  /** The receipt file's bytes. */
+  readonly receipt: Uint8Array;
+  /** From the moment it was asked for, so that no answer that comes late prolongs it. */
+  readonly life: Life;
+}
+
+export interface LeaseParts {
+  readonly deviceId: string;
+  readonly link: Pick<HubLink, 'withChallenge'>;
+  readonly prover: Prover;
+  /** Pinned: the log's key, the verifiers' keys, the publishers' keys; a quorum of 0, since witnesses come later. */
+  readonly trust: Trust;
+  readonly clocks: Clocks;
+}
+
+/** Seconds that the hub's clock may be ahead of ours. */
+const clockSkewSecondsMax = 300;
+
+/** What is wrong with a clock that is so far ahead of the hub's, where a key would be refused for it; `leaseMs` is how long leases are, when it is known. */
+export function clockFault(skewMs: number | undefined, leaseMs: number | undefined): AgentError | undefined {
+  if (skewMs === undefined) return undefined;
+  const seconds = Math.round(Math.abs(skewMs) / 1_000);
+  if (-skewMs > clockSkewSecondsMax * 1_000)
+    return new AgentError('clock-behind', `this device's clock is ${seconds} s behind the hub's: set it`);
+  if (leaseMs !== undefined && skewMs >= leaseMs)
+    return new AgentError('clock-ahead', `this device's clock is ${seconds} s ahead of the hub's: set it`);
+  return undefined;
+}
+
+/** The share of a lease after which the next one is asked for, as the hub says. */
+export function renewalShareOf({ notBefore, renewAfter, notAfter }: Lease): number {
+  return (renewAfter - notBefore) / (notAfter - notBefore);
+}
+
+/** `onLease` learns how long leases are, milliseconds, also of one that is not accepted then. */
+export function requestKey(
+  parts: LeaseParts,
+  model: VerifiedModel,
+  onLease: (lengthMs: number) => void = () => {},
+): Promise<Answer<KeyGrant>> {
+  return parts.link.withChallenge(async ({ nonce, exporter, pcrs, send, known }) => {
+    const evidence = evidenceDocument(await parts.prover.evidence('release', nonce, exporter, pcrs, { send, known }));
+    const counter = await parts.prover.leaseCounter(nonce, exporter);
+    const leaseCounter = counter && {
+      attest: toBase64url(counter.attest),
+      signature: toBase64url(counter.signature),
+    };
+    const ask = { model: model.name, version: model.version, evidence, leaseCounter };
+    const begun = momentOf(parts.clocks);
+    const answer = await postToHub(send, '/v1/releases', ask, api.releaseResponse, {
+      [api.entryVersionHeader]: api.saltedEntryVersion,
+    });
+    if (answer.kind === 'refused') return answer;
+    const { notBefore, notAfter } = answer.value.lease;
+    onLease((notAfter - notBefore) * 1_000);
+    return { kind: 'ok', value: checkedGrant(parts, model, answer.value, begun) };
+  });
+}
+
+/** Has the root of trust open nothing any more that it was given so far, where it can do that. A failure is told and stops nobody. */
+export async function endLeases(rootOfTrust: Pick<RootOfTrust, 'endLeases'>, emit: Emit): Promise<void> {
+  try {
+    await rootOfTrust.endLeases?.();
+  } catch (error) {
+    // Without a counter no key was given on its terms.
+    if (error instanceof HardwareError && error.code === 'lease-counter-unusable') return;
+    emit(failureEvent('lease', error));
+  }
+}
+
+/** Throws `lease-refused` unless lease and receipt are about this device, this model and now; `begun` is when it was asked for. */
+export function checkedGrant(
+  { deviceId, trust }: Pick<LeaseParts, 'deviceId' | 'trust'>,
+  model: VerifiedModel,
+  answer: z.infer<typeof api.releaseResponse>,
+  begun: Moment,
+): KeyGrant {
+  const { lease, wrappedKey, attestationResult } = answer;
+  const about = [lease.deviceId, lease.model, lease.version, lease.manifestDigest].join(' ');
+  const expected = [deviceId, model.name, model.version, model.digestHex].join(' ');
+  if (about !== expected) throw refused(`it is for ${about}, expected ${expected}`);
+  const nowSeconds = Math.floor(begun.wallMs / 1_000);
+  if (lease.notBefore > nowSeconds + clockSkewSecondsMax)
+    throw refused(`it begins ${lease.notBefore - nowSeconds} s from now: set the clock`);
+  if (leaseState(lease, Math.max(nowSeconds, lease.notBefore)) === 'expired')
+    throw refused('it is over already: set the clock');
+  const receipt = parseBase64url(answer.receipt, 'receipt');
+  if (receipt.length > receiptBytesMax) throw refused(`a receipt of ${receipt.length} bytes`);
+  const verdict = receiptVerdict(receipt, trust, model);
+  if (verdict.kind === 'refused') throw refused(`its receipt does not verify: ${verdict.reasons.join('; ')}`);
+  const proven = encodeCanonicalJson({ ...verdict.summary.release.lease });
+  if (!equalBytes(proven, encodeCanonicalJson({ ...lease }))) throw refused('the receipt proves another lease');
+  const life = new Life(begun, (lease.notAfter - lease.notBefore) * 1_000);
+  return { lease, wrappedKey, attestationResult, receipt, life };
+}
+
+function receiptVerdict(
+  receipt: Uint8Array,
+  trust: Trust,
+  { manifestBytes, signature }: VerifiedModel,
+): ReceiptVerdict {
+  try {
+    return verifyReceipt(receipt, trust, { manifest: manifestBytes, modelSignature: signature });
+  } catch (error) {
+    if (!(error instanceof CoreError)) throw error;
+    return { kind: 'refused', reasons: [error.message] };
+  }
+}
+
+function refused(why: string): AgentError {
+  return new AgentError('lease-refused', `the lease is not accepted: ${why}`);
+}

@@ -1,0 +1,105 @@
+// What is wrong when a model cannot be used here, in the words of the closed lists (spec/agent.md, "Failures"): whatever was thrown, by what it
+// was and at which step. From the step `key` on a key was given out in vain, so what would happen again is not tried again.
+import { CoreError } from '@edgekeep/core/error';
+import { HardwareError } from '@edgekeep/hardware/error';
+import { WireError } from '@edgekeep/wire/error';
+import {
+  faultMessageCharactersMax,
+  type ModelFaultCode,
+  modelFaultCodes,
+  type ModelFaultPlace,
+} from '@edgekeep/wire/api/model-report';
+import { AgentError } from '../error.ts';
+
+export interface ModelFault {
+  readonly code: ModelFaultCode;
+  readonly place: ModelFaultPlace;
+  readonly message: string;
+}
+
+// The machine lacks something, or the model is not for it: the next key would be given out in vain as well.
+const lasting: ReadonlySet<ModelFaultCode> = new Set([
+  'model-unsupported',
+  'memory-short',
+  'shared-memory-short',
+  'shared-memory-missing',
+  'descriptors-short',
+  'temporary-folder-unusable',
+]);
+/** Anything else that a key was given out for in vain as often in a row is taken to last. */
+const attemptsMax = 3;
+// An error's cause, its cause's cause, and so on.
+const causesMax = 5;
+
+export function faultOf(error: unknown, place: ModelFaultPlace): ModelFault {
+  const text = error instanceof Error ? error.message : String(error);
+  return { code: codeOf(error, place), place, message: Array.from(text).slice(0, faultMessageCharactersMax).join('') };
+}
+
+/** Whether a key was given out for it in vain. */
+export function costsKey(place: ModelFaultPlace): boolean {
+  return place === 'key' || place === 'open' || place === 'guard';
+}
+
+/** Whether it is not tried again after so many attempts in a row. */
+export function isFinal({ code, place }: Pick<ModelFault, 'code' | 'place'>, attempts: number): boolean {
+  return costsKey(place) && (lasting.has(code) || attempts >= attemptsMax);
+}
+
+function codeOf(error: unknown, place: ModelFaultPlace): ModelFaultCode {
+  const system = causesOf(error)
+    .map((each) => ofSystem(each, place))
+    .find((code) => code !== undefined);
+  if (system !== undefined) return system;
+  if (error instanceof AgentError) return ofAgent(error);
+  if (error instanceof HardwareError)
+    return error.code === 'memory-file-unavailable' ? 'shared-memory-missing' : 'key-unusable';
+  if (error instanceof WireError) return 'hub-failed';
+  if (error instanceof CoreError) return place === 'open' ? 'model-damaged' : 'model-refused';
+  return 'unexpected';
+}
+
+function causesOf(error: unknown): readonly unknown[] {
+  const causes: unknown[] = [];
+  for (let each = error; each instanceof Error && causes.length < causesMax; each = each.cause) causes.push(each);
+  return causes;
+}
+
+function ofSystem(error: unknown, place: ModelFaultPlace): ModelFaultCode | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  switch (code) {
+    case 'EMFILE':
+    case 'ENFILE':
+      return 'descriptors-short';
+    case 'ENOMEM':
+      return 'memory-short';
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return place === 'check' || place === 'open' ? 'shared-memory-short' : 'disk-full';
+    case 'EROFS':
+    case 'EACCES':
+    case 'EPERM':
+      return place === 'check' || place === 'guard' ? 'temporary-folder-unusable' : 'disk-failed';
+    case 'EIO':
+      return 'disk-failed';
+    default:
+      return undefined;
+  }
+}
+
+function ofAgent({ code, message }: AgentError): ModelFaultCode {
+  switch (code) {
+    case 'guard-failed':
+      return 'model-unsupported';
+    case 'guard-missing':
+      return 'guard-unavailable';
+    case 'guard-start':
+      return message.includes('was not ready within') ? 'guard-slow' : 'guard-unavailable';
+    case 'hub-offline':
+    case 'hub-refused':
+    case 'hub-answer-invalid':
+      return 'hub-failed';
+    default:
+      return modelFaultCodes.find((each) => each === code) ?? 'unexpected';
+  }
+}

@@ -1,0 +1,126 @@
+// What went wrong with each model, kept across restarts, so that neither the next check-in nor the next start gives out another key for a
+// release that cannot be used here. It is about one manifest: another release is tried, and so is this one when an operator says so.
+import { utf8 } from '@edgekeep/core/bytes';
+import { parseJson } from '@edgekeep/core/json';
+import { modelNamePattern } from '@edgekeep/core/model/manifest';
+import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import { Serial } from '@edgekeep/hardware/serial';
+import {
+  faultMessageCharactersMax,
+  modelFaultCodes,
+  modelFaultPlaces,
+  type ReportedFault,
+} from '@edgekeep/wire/api/model-report';
+import { z } from 'zod';
+import { costsKey, isFinal, type ModelFault } from './model-fault.ts';
+import { readIfThere } from '../state-folder.ts';
+import type { VerifiedModel } from './model.ts';
+
+const fault = z.strictObject({
+  version: z.string().max(128).nullable(),
+  manifestDigest: z.string().max(64).nullable(),
+  code: z.enum(modelFaultCodes),
+  place: z.enum(modelFaultPlaces),
+  message: z.string().max(faultMessageCharactersMax),
+  attempts: z.int().min(1),
+  final: z.boolean(),
+});
+const schema = z.record(
+  z.string().regex(modelNamePattern),
+  z.strictObject({ fault: fault.nullable(), retried: z.int().min(0) }),
+);
+
+interface Entry {
+  readonly fault: ReportedFault | null;
+  readonly retried: number;
+}
+
+const nothing: Entry = { fault: null, retried: 0 };
+// Nobody reads more than that there were many.
+const attemptsCountedMax = 1_000_000;
+
+export class ModelFaults {
+  readonly #path: string;
+  readonly #entries: Map<string, Entry>;
+  readonly #serial = new Serial();
+
+  private constructor(path: string, entries: Map<string, Entry>) {
+    this.#path = path;
+    this.#entries = entries;
+  }
+
+  /** Keeps what is about `names`. A file that is not ours counts as none: a model is tried once more than it had to be. */
+  static async open(path: string, names: readonly string[]): Promise<ModelFaults> {
+    const bytes = await readIfThere(path);
+    let known: Readonly<Record<string, Entry>> = {};
+    try {
+      if (bytes !== undefined) known = parseJson(bytes, schema, path);
+    } catch {
+      // As above.
+    }
+    return new ModelFaults(path, new Map(Object.entries(known).filter(([name]) => names.includes(name))));
+  }
+
+  of(name: string): ReportedFault | null {
+    return this.#entry(name).fault;
+  }
+
+  /** The number of the newest order to try again that was obeyed. */
+  retried(name: string): number {
+    return this.#entry(name).retried;
+  }
+
+  /** Why this very release is not tried. */
+  standing(name: string, manifestDigest: string): ReportedFault | undefined {
+    const { fault: known } = this.#entry(name);
+    return known?.final === true && known.manifestDigest === manifestDigest ? known : undefined;
+  }
+
+  /** Counts a fault; durably, when it cost a key. `about` is undefined while nothing was offered. */
+  async note(
+    name: string,
+    about: Pick<VerifiedModel, 'version' | 'digestHex'> | undefined,
+    { code, place, message }: ModelFault,
+  ): Promise<ReportedFault> {
+    const { fault: last, retried } = this.#entry(name);
+    const version = about?.version ?? null;
+    const manifestDigest = about?.digestHex ?? null;
+    const isSame = last?.manifestDigest === manifestDigest && last.code === code && last.place === place;
+    const attempts = isSame ? Math.min(last.attempts + 1, attemptsCountedMax) : 1;
+    const final = isFinal({ code, place }, attempts);
+    const noted = { version, manifestDigest, code, place, message, attempts, final };
+    this.#entries.set(name, { fault: noted, retried });
+    if (costsKey(place)) await this.#write();
+    return noted;
+  }
+
+  /** It got further than a fault that cost no key: that one is over. */
+  async passed(name: string): Promise<void> {
+    const { fault: last } = this.#entry(name);
+    if (last !== null && !costsKey(last.place)) await this.clear(name);
+  }
+
+  /** The model is held: nothing is wrong with it. */
+  async clear(name: string): Promise<void> {
+    const { fault: last, retried } = this.#entry(name);
+    if (last === null) return;
+    this.#entries.set(name, { fault: null, retried });
+    if (costsKey(last.place)) await this.#write();
+  }
+
+  /** An operator's word to try again; false for one that was obeyed before. */
+  async retry(name: string, number: number): Promise<boolean> {
+    if (number <= this.#entry(name).retried) return false;
+    this.#entries.set(name, { fault: null, retried: number });
+    await this.#write();
+    return true;
+  }
+
+  #entry(name: string): Entry {
+    return this.#entries.get(name) ?? nothing;
+  }
+
+  #write(): Promise<void> {
+    return this.#serial.run(() => replaceFile(this.#path, utf8(JSON.stringify(Object.fromEntries(this.#entries)))));
+  }
+}

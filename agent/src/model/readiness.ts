@@ -1,0 +1,57 @@
+// Whether this machine can use a model, found out before its key is asked for: each key is a lease and an entry in the hub's log. What is missing
+// is thrown as itself; model-fault.ts names it. Nothing here is final: the next check-in looks again, and asks for a key once it is mended.
+import { open, statfs } from 'node:fs/promises';
+import { MemoryFile } from '@edgekeep/hardware/memory-file';
+import { AgentError } from '../error.ts';
+import type { GuardHost } from './held-model.ts';
+import type { VerifiedModel } from './model.ts';
+
+/** What is asked of the machine, so that a test can answer for it. */
+export interface Machine {
+  /** Bytes that more files in shared memory may take, in whole pages; undefined when there is no bound. */
+  readonly sharedMemory: () => Promise<{ readonly freeBytes: number; readonly pageBytes: number } | undefined>;
+  /** Bytes that this process may still take. */
+  readonly memoryFree: () => number;
+}
+
+export const thisMachine: Machine = {
+  async sharedMemory() {
+    const { blocks, bavail, bsize } = await statfs('/dev/shm');
+    return blocks === 0 ? undefined : { freeBytes: bavail * bsize, pageBytes: bsize };
+  },
+  memoryFree: () => process.availableMemory(),
+};
+
+/** Sockets, pipes and logs that the agent opens beside the model's files. */
+const spareDescriptors = 16;
+
+/** Throws what is missing for `model`; `guardHost` runs the guard behind its walls once. */
+export async function assertReady(
+  { name, files, use }: Pick<VerifiedModel, 'name' | 'files' | 'use'>,
+  guardHost: () => Promise<GuardHost>,
+  machine: Machine = thisMachine,
+): Promise<void> {
+  await assertDescriptors(name, files.length + spareDescriptors);
+  await (await MemoryFile.create())[Symbol.asyncDispose]();
+  const { freeBytes = Infinity, pageBytes = 1 } = (await machine.sharedMemory()) ?? {};
+  const bytes = files.reduce((sum, { size }) => sum + Math.ceil(size / pageBytes) * pageBytes, 0);
+  if (freeBytes < bytes)
+    throw new AgentError('shared-memory-short', `${name} takes ${bytes} bytes of /dev/shm, ${freeBytes} are free`);
+  // The guard has a copy of its own until it has read the files.
+  const needed = use === 'guard' ? 2 * bytes : bytes;
+  const free = machine.memoryFree();
+  if (free < needed) throw new AgentError('memory-short', `${name} takes ${needed} bytes of memory, ${free} are free`);
+  if (use === 'program') return;
+  await guardHost();
+}
+
+async function assertDescriptors(name: string, count: number): Promise<void> {
+  await using opened = new AsyncDisposableStack();
+  for (let left = count; left > 0; left -= 1) {
+    const one = await open('/dev/null').catch((cause: unknown) => {
+      const message = `${name} takes ${count} more open files, and only ${count - left} could be opened: raise LimitNOFILE`;
+      throw new AgentError('descriptors-short', message, { cause });
+    });
+    opened.use(one);
+  }
+}

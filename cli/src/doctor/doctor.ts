@@ -1,0 +1,64 @@
+// `edgekeep doctor`: what this machine has and lacks to hold model keys, and what to do next.
+import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
+import { type Command, exitCodes, UsageError } from '../command.ts';
+import type { Finding } from './finding.ts';
+import { openOperator, operatorOption } from '../operator.ts';
+import { examineClock, examineEntropy, examineFences, examineMemory, examineNode, examineRights } from './machine.ts';
+import { readMakers } from './makers.ts';
+import { examineDice } from './dice.ts';
+import { examineHub } from './policy.ts';
+import { examineSecureElements } from './pkcs11.ts';
+import { examineSimulator, examineTpm } from './tpm.ts';
+
+const deviceDefault = 'device:/dev/tpmrm0';
+
+export const command: Command = {
+  summary: 'what this machine has and lacks: TPM, secure element, clock, entropy, memory, permissions',
+  usage: `doctor [--tpm ADDRESS] [--pkcs11 MODULE] [--dice FOLDER] [--vendor-roots FILE|FOLDER]… [--operator FILE]`,
+  help: `
+Looks at this machine and says, line by line, what is ok, missing or a warning, and what to do next. Changes nothing.
+The exit code is 0 whatever is found: a machine without a TPM can still be a device, of the lowest tier.
+
+  --tpm ADDRESS   device:PATH, unix:PATH or tcp:HOST:PORT (default ${deviceDefault}). A socket is a
+                  TPM without resource manager: nobody else may be using it.
+  --pkcs11 MODULE loads this PKCS#11 module and lists its tokens; no PIN is used
+  --dice FOLDER   reads what the boot stages of a DICE device handed over
+  --vendor-roots  judges certificates of this machine's maker as enrollment will, by these makers' roots and intermediates: PEM, DER, PKCS#7, or
+                  the file vendor-roots.json of a kit. May be repeated
+  --operator FILE the operator file of a hub: says what it allows, and judges this machine's maker by what it trusts now
+`,
+  positionals: { least: 0, most: 0 },
+  options: {
+    tpm: { type: 'string' },
+    pkcs11: { type: 'string' },
+    dice: { type: 'string' },
+    ...operatorOption,
+    'vendor-roots': { type: 'string', multiple: true },
+  },
+  run: async (args) => {
+    const address = parseTpmAddress(args.option('tpm') ?? deviceDefault);
+    if (address === undefined) throw new UsageError('--tpm: expected device:PATH, unix:PATH or tcp:HOST:PORT');
+    const makers = await readMakers(args);
+    const nowSeconds = Math.floor(Date.now() / 1_000);
+    const findings = [
+      examineNode(),
+      ...(makers?.findings ?? []),
+      ...(await examineTpm(address, makers?.of, nowSeconds)),
+      await examineSimulator(),
+      ...(await examineSecureElements(args.option('pkcs11'))),
+      ...(await examineDice(args.option('dice'), makers?.of.dice, nowSeconds)),
+      await examineClock(Date.now()),
+      await examineEntropy(),
+      ...(await examineMemory()),
+      ...(await examineRights()),
+      ...(await examineFences()),
+      ...(await examineHub(args.option('operator') === undefined ? undefined : await openOperator(args))),
+    ];
+    return { exitCode: exitCodes.ok, value: { findings }, text: findings.map(line).join('\n') };
+  },
+};
+
+function line({ subject, state, found, next }: Finding): string {
+  const first = `${state.padEnd(8)} ${subject.padEnd(16)} ${found}`;
+  return next === undefined ? first : `${first}\n${' '.repeat(26)}next: ${next}`;
+}

@@ -1,0 +1,132 @@
+// `edgekeep enroll kit`: everything a new device's agent needs, in one folder: settings, the keys it pins, and its enrolment token.
+import { mkdir, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { enrolmentTokenAnswer, hubView } from '@edgekeep/wire/api/operator';
+import { type VendorRootKind, vendorRootTrust } from '@edgekeep/wire/api/vendor-root';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
+import { kitTrustFileName } from '../doctor/makers.ts';
+import {
+  type KitRootOfTrust,
+  rootOfTrustHelp,
+  rootOfTrustIn,
+  rootOfTrustOptions,
+  rootOfTrustUsage,
+} from './kit-root-of-trust.ts';
+
+const tokenLifeSeconds = 86_400;
+
+export const command: Command = {
+  summary: 'make the state folder of a new device',
+  usage: `enroll kit ID --out DIR [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST]`,
+  help: `
+Writes DIR with agent.json, the keys the device pins, and a one-time enrolment token (24 hours). Carry it to the device, then run
+\`edgekeep agent run --state DIR\` there: the agent enrols, attests, removes the token and serves the models. vendor-roots.json in it says which makers
+the hub believes: \`edgekeep doctor --vendor-roots DIR/vendor-roots.json\` there judges the device as the hub will.
+
+--out       a folder that does not exist yet
+--model     a model to run; may be repeated
+${rootOfTrustHelp}
+--idevid    without a token: the device has an IDevID of a manufacturer that the hub trusts (docs/manufacturing.md)
+--hub       how the device reaches the hub (default: the first name in the hub's certificate)
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: {
+    ...operatorOption,
+    ...rootOfTrustOptions,
+    out: { type: 'string' },
+    model: { type: 'string', multiple: true },
+    idevid: { type: 'boolean' },
+    hub: { type: 'string' },
+  },
+  async run(args) {
+    const [deviceId = ''] = args.positionals;
+    const folder = args.required('out');
+    const { tier, settings: rootOfTrust } = rootOfTrustIn(args);
+    const operator = await openOperator(args);
+    const hub = await operator.get('/v1/hub', hubView);
+    const token = args.flag('idevid') ? [] : [['enrolment-token', await newToken(operator, deviceId, tier)] as const];
+    const publishers = hub.publisherKeys.map((pem, at) => [`publisher-${at + 1}.pem`, pem] as const);
+    const makers = await makersFor(operator, tier, args.flag('idevid'));
+    const settings = {
+      deviceId,
+      hub: {
+        host: args.option('hub') ?? hub.name,
+        port: hub.devicePort,
+        serverName: hub.name,
+        caFile: 'hub-ca.pem',
+        logKey: hub.logKey,
+        attestationKeyFiles: ['attestation-key.pem'],
+      },
+      rootOfTrust,
+      publisherKeyFiles: publishers.map(([name]) => name),
+      models: args.all('model').map((name) => ({ name })),
+    };
+    await mkdir(folder, { mode: 0o700 });
+    const files = [
+      ['agent.json', `${JSON.stringify(settings, null, 2)}\n`],
+      ['hub-ca.pem', hub.root],
+      ['attestation-key.pem', hub.attestationKey],
+      ...token,
+      ...publishers,
+      ...makers.files,
+    ] as const;
+    for (const [name, text] of files) await writePrivate(join(folder, name), text);
+    return {
+      exitCode: exitCodes.ok,
+      value: { folder, deviceId, tier, files: files.map(([name]) => name), makers: makers.counts },
+      text: [
+        ...makers.lines,
+        ...(publishers.length === 0 ? [noPublisher] : []),
+        `wrote ${folder}: carry it to the device and run there: edgekeep agent run --state ${folder}`,
+      ].join('\n'),
+    };
+  },
+};
+
+// Whose word counts for a root of trust of this kind.
+const kindsOf: Readonly<Record<KitRootOfTrust['tier'], readonly VendorRootKind[]>> = {
+  tpm: ['tpm', 'idevid'],
+  'secure-element': ['idevid'],
+  dice: ['dice'],
+  software: [],
+};
+
+const kindNames: Readonly<Record<VendorRootKind, string>> = { tpm: 'TPM', dice: 'DICE', idevid: 'IDevID' };
+
+/** What the hub believes now, for `edgekeep doctor` on the device, and how much that is. */
+async function makersFor(operator: Operator, tier: KitRootOfTrust['tier'], idevid: boolean) {
+  const trust = await Promise.all(
+    kindsOf[tier].map((kind) => operator.get(`/v1/vendor-roots/trust?kind=${kind}`, vendorRootTrust)),
+  );
+  const counts = trust.map(({ kind, anchors, intermediates }) => ({
+    kind,
+    roots: anchors.length,
+    intermediates: intermediates.length,
+  }));
+  const asked = counts.filter(({ kind }) => kind === tier || idevid);
+  const lines = asked.map(({ kind, roots, intermediates }) => {
+    const text = `the hub has ${roots} roots and ${intermediates} intermediates of ${kindNames[kind]} makers`;
+    return roots === 0 && kind === tier ? `${text}: ${noRoots}` : text;
+  });
+  const files = trust.length === 0 ? [] : [[kitTrustFileName, `${JSON.stringify(trust)}\n`] as const];
+  return { files, counts, lines };
+}
+
+const noRoots =
+  'it refuses this device, unless an enrolment group brings its root. `edgekeep vendor-root import` adds some (docs/vendor-roots.md)';
+
+const noPublisher =
+  'the hub trusts no publisher yet, so this device runs no model: `edgekeep publisher trust`, then make the kit anew';
+
+async function newToken(operator: Operator, deviceId: string, tier: string): Promise<string> {
+  const order = { deviceId, tier, lifeSeconds: tokenLifeSeconds };
+  const { token } = await operator.send('POST', '/v1/enrolment-tokens', order, enrolmentTokenAnswer);
+  return token;
+}
+
+async function writePrivate(path: string, text: string): Promise<void> {
+  await using file = await open(path, 'wx', 0o600);
+  await file.writeFile(text);
+}

@@ -1,0 +1,33 @@
+// `edgekeep enroll token`: a one-time enrolment token for one device.
+import { tiers } from '@edgekeep/core/attest/tier';
+import { enrolmentTokenAnswer } from '@edgekeep/wire/api/operator';
+import { exitCodes, type Command, UsageError } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { timeText } from '../table.ts';
+
+export const command: Command = {
+  summary: 'make a one-time enrolment token',
+  usage: `enroll token [--device ID] [--tier ${tiers.join('|')}] [--hours N]`,
+  help: `
+Prints a token that enrols one device once. Hand it to the device in a file that its agent deletes after use.
+
+--device    only this device id may use it (default: any)
+--tier      only this kind of root of trust may use it (default: any);
+            a secure element needs one made for it
+--hours     how long it may be used (default: 24)
+${operatorHelp}
+`,
+  positionals: { least: 0, most: 0 },
+  options: { ...operatorOption, device: { type: 'string' }, tier: { type: 'string' }, hours: { type: 'string' } },
+  async run(args) {
+    const hours = Number(args.option('hours') ?? '24');
+    if (!(hours > 0)) throw new UsageError('--hours is a number above 0');
+    const body = { deviceId: args.option('device'), tier: args.option('tier'), lifeSeconds: Math.ceil(hours * 3_600) };
+    const value = await (await openOperator(args)).send('POST', '/v1/enrolment-tokens', body, enrolmentTokenAnswer);
+    return {
+      exitCode: exitCodes.ok,
+      value,
+      text: `${value.token}\nusable until ${timeText(value.expiresAt)} UTC, once`,
+    };
+  },
+};

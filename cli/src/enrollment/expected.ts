@@ -1,0 +1,49 @@
+// `edgekeep expected-device list|remove`: devices that an import has announced.
+import { expectedDeviceList, expectedDeviceRemoved } from '@edgekeep/wire/api/admission';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { pagesOf } from '../pages.ts';
+import { table, timeText } from '../table.ts';
+
+export const list: Command = {
+  summary: 'list devices that are to come',
+  usage: 'expected-device list [--all]',
+  help: `
+--all       also those that have enrolled (default: those that have not)
+${operatorHelp}
+`,
+  positionals: { least: 0, most: 0 },
+  options: { ...operatorOption, all: { type: 'boolean' } },
+  async run(args) {
+    const operator = await openOperator(args);
+    const state = args.flag('all') ? 'any' : 'waiting';
+    const value = await pagesOf(async (after) => {
+      const path = `/v1/expected-devices?limit=1000&state=${state}&after=${after}`;
+      const page = await operator.get(path, expectedDeviceList);
+      return { items: page.expected, next: page.next };
+    });
+    const rows = value.map((each) => [
+      each.id,
+      each.enrolled ? 'enrolled' : 'waiting',
+      each.rootSha256 ?? 'any',
+      each.site ?? '-',
+      timeText(each.importedAt),
+    ]);
+    const text = table([['DEVICE', 'STATE', 'ROOT OF TRUST', 'SITE', 'IMPORTED (UTC)'], ...rows]);
+    return { exitCode: exitCodes.ok, value, text };
+  },
+};
+
+export const remove: Command = {
+  summary: 'take back that a device is to come',
+  usage: 'expected-device remove ID',
+  help: `Its id and its root of trust are free again. A device that has enrolled is not touched.\n\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const [id = ''] = args.positionals;
+    const path = `/v1/expected-devices/${encodeURIComponent(id)}`;
+    const value = await (await openOperator(args)).send('DELETE', path, undefined, expectedDeviceRemoved);
+    return { exitCode: exitCodes.ok, value, text: `${value.id} is not expected any more` };
+  },
+};

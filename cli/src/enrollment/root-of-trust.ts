@@ -1,0 +1,60 @@
+// `edgekeep root-of-trust block|unblock|list`: roots of trust that may not enrol.
+import { blockAnswer, blockedRootList, unblockAnswer } from '@edgekeep/wire/api/admission';
+import { exitCodes, type Command } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { pagesOf } from '../pages.ts';
+import { table, timeText } from '../table.ts';
+
+export const list: Command = {
+  summary: 'list roots of trust that are blocked',
+  usage: 'root-of-trust list',
+  help: operatorHelp,
+  positionals: { least: 0, most: 0 },
+  options: operatorOption,
+  async run(args) {
+    const operator = await openOperator(args);
+    const value = await pagesOf(async (after) => {
+      const page = await operator.get(`/v1/blocked-roots?limit=1000&after=${after}`, blockedRootList);
+      return { items: page.blocked, next: page.next };
+    });
+    const rows = value.map(({ rootSha256, reason, blockedAt }) => [rootSha256, timeText(blockedAt), reason]);
+    return { exitCode: exitCodes.ok, value, text: table([['ROOT OF TRUST', 'BLOCKED (UTC)', 'WHY'], ...rows]) };
+  },
+};
+
+export const block: Command = {
+  summary: 'let a root of trust never enrol',
+  usage: 'root-of-trust block SHA256 --reason TEXT',
+  help: `
+SHA256      of the SubjectPublicKeyInfo of its key, what \`device show\` calls the root of trust
+--reason    why; a device that comes is told, and it stands in the audit log
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, reason: { type: 'string' } },
+  async run(args) {
+    const [rootSha256 = ''] = args.positionals;
+    const body = { rootSha256, reason: args.required('reason') };
+    const value = await (await openOperator(args)).send('POST', '/v1/blocked-roots', body, blockAnswer);
+    const enrolled =
+      value.deviceId === null
+        ? ''
+        : `\n${value.deviceId} has enrolled with it and goes on: edgekeep device quarantine ${value.deviceId} --reason …`;
+    return { exitCode: exitCodes.ok, value, text: `${value.rootSha256} is blocked${enrolled}` };
+  },
+};
+
+export const unblock: Command = {
+  summary: 'let a blocked root of trust enrol again',
+  usage: 'root-of-trust unblock SHA256 --reason TEXT',
+  help: `--reason    why; it stands in the audit log\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: { ...operatorOption, reason: { type: 'string' } },
+  async run(args) {
+    const [root = ''] = args.positionals;
+    const path = `/v1/blocked-roots/${encodeURIComponent(root)}/unblock`;
+    const body = { reason: args.required('reason') };
+    const value = await (await openOperator(args)).send('POST', path, body, unblockAnswer);
+    return { exitCode: exitCodes.ok, value, text: `${value.rootSha256} is not blocked any more` };
+  },
+};

@@ -1,0 +1,108 @@
+// The operator's messages about enrolment groups (spec/enrolment-groups.md). Times are unix milliseconds.
+import { tierSchema } from '@edgekeep/core/attest/tier';
+import { z } from 'zod';
+import { attributesSchema } from './attributes.ts';
+import { groupNameSchema, tagsSchema } from './registry.ts';
+import { siteNameSchema } from './site.ts';
+
+/** As many as an operator can name; matching looks up the few that a device's proofs name. */
+export const enrolmentGroupsMost = 10_000;
+/** Of valid tokens of one group: one in use, some that are being rolled over. */
+export const groupTokensMost = 16;
+
+export const enrolmentGroupKinds = ['manifest', 'token', 'ca', 'endorsement-root'] as const;
+export type EnrolmentGroupKind = (typeof enrolmentGroupKinds)[number];
+
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
+const count = z.int().min(1).max(1_000_000_000);
+
+/** What a device of the group must be, and what it gets when it enrols. */
+export const groupTerms = z.strictObject({
+  /** Device ids must begin with it. */
+  idPrefix: z
+    .string()
+    .regex(/^([a-z0-9][a-z0-9-]{0,61})?$/)
+    .default(''),
+  /** The only kind of root of trust that may come; left out: any. */
+  tier: tierSchema.optional(),
+  /** A token is needed beside the group's own proof: a one-time one, or one of this group. */
+  needsToken: z.boolean().default(false),
+  tags: tagsSchema.refine((tags) => Object.keys(tags).length <= 32, 'more than 32 tags').prefault({}),
+  /** Desired attributes of a device that has none yet. */
+  desired: attributesSchema.optional(),
+  /** Where its devices stand, unless an import said where. */
+  site: siteNameSchema.optional(),
+  /** Without `site`: at the site whose network has the address the device enrols from. */
+  siteByAddress: z.boolean().default(false),
+});
+export type GroupTerms = z.infer<typeof groupTerms>;
+
+/** The same as it is answered: its texts have their one form already. */
+const groupTermsView = groupTerms.extend({
+  tags: z.record(z.string(), z.string()),
+  desired: z.record(z.string(), z.unknown()).optional(),
+});
+
+export const enrolmentGroupOrder = z
+  .strictObject({
+    name: groupNameSchema,
+    kind: z.enum(enrolmentGroupKinds),
+    description: z.string().max(500).default(''),
+    /** PEM of one authority: of `ca` always, of `endorsement-root` when it is not among the hub's vendor roots. */
+    certificate: z.string().max(64_000).optional(),
+    /** SHA-256 of the SPKI of a vendor's root or intermediate that the hub has; `endorsement-root` only. */
+    authoritySha256: sha256Hex.optional(),
+    devicesMost: count.optional(),
+    /** Device groups with named members that a device joins. */
+    groups: z.array(groupNameSchema).max(32).default([]),
+    terms: groupTerms.prefault({}),
+  })
+  .refine(({ kind, certificate, authoritySha256 }) => {
+    const given = [certificate, authoritySha256].filter((value) => value !== undefined).length;
+    if (kind === 'ca') return certificate !== undefined && given === 1;
+    return kind === 'endorsement-root' ? given === 1 : given === 0;
+  }, 'ca takes a certificate, endorsement-root a certificate or the authority’s SHA-256, manifest and token neither');
+
+export const enrolmentGroupView = z.object({
+  name: z.string(),
+  kind: z.enum(enrolmentGroupKinds),
+  description: z.string(),
+  enabled: z.boolean(),
+  disabledReason: z.string().nullable(),
+  /** How many devices have enrolled by it, and how many may. */
+  devices: z.number(),
+  devicesMost: z.number().nullable(),
+  authoritySha256: z.string().nullable(),
+  createdAt: z.number(),
+});
+export const enrolmentGroupList = z.object({ groups: z.array(enrolmentGroupView), next: z.string().nullable() });
+export const enrolmentGroupDetail = enrolmentGroupView.extend({
+  certificate: z.string().nullable(),
+  groups: z.array(z.string()),
+  terms: groupTermsView,
+  /** How many digests a manifest has listed. */
+  listed: z.number(),
+  tokens: z.array(
+    z.object({
+      /** The start of its SHA-256, as in the audit log. */
+      token: z.string(),
+      createdAt: z.number(),
+      expiresAt: z.number(),
+      uses: z.number(),
+      usesMost: z.number(),
+    }),
+  ),
+});
+export const enrolmentGroupDeleted = z.object({ name: z.string(), deleted: z.boolean() });
+export const groupSwitchAnswer = z.object({ name: z.string(), enabled: z.boolean() });
+
+/** How many devices may have enrolled by the group in all; null for any number. */
+export const groupLimitOrder = z.strictObject({ devicesMost: count.nullable() });
+
+export const groupTokenOrder = z.strictObject({
+  usesMost: count,
+  lifeSeconds: z.int().min(1).max(31_536_000).default(2_592_000),
+  /** How long older tokens of the group stay valid; left out: until their own end. */
+  olderSeconds: z.int().min(0).max(31_536_000).optional(),
+});
+export const groupTokenAnswer = z.object({ token: z.string(), expiresAt: z.number(), usesMost: z.number() });

@@ -1,0 +1,53 @@
+// The operator's messages about models on devices and which groups a model is for (spec/api.md, "Models on devices"). Times are unix
+// milliseconds.
+import { z } from 'zod';
+import { groupNameSchema } from './registry.ts';
+
+/** A model on a device, as the device reported it last. */
+export const deviceModelView = z.object({
+  model: z.string(),
+  /** `serving`, `ready` for a program, or `locked`. */
+  state: z.string(),
+  /** Of what it holds. */
+  version: z.string().nullable(),
+  manifestDigest: z.string().nullable(),
+  /** What is wrong, and with which release; null while nothing is. */
+  fault: z
+    .object({
+      version: z.string().nullable(),
+      code: z.string(),
+      place: z.string(),
+      message: z.string(),
+      attempts: z.number(),
+      /** Not tried again until another release is offered, or an operator says so. */
+      final: z.boolean(),
+      since: z.number(),
+    })
+    .nullable(),
+  /** An order to try again that the device has not obeyed yet. */
+  retryOrdered: z.boolean(),
+});
+export type DeviceModelView = z.infer<typeof deviceModelView>;
+
+export const modelDevicesQuery = z.strictObject({
+  version: z.string().min(1).max(128).optional(),
+  after: z.string().max(64).default(''),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+});
+export const modelDevices = z.object({
+  devices: z.array(deviceModelView.extend({ deviceId: z.string() })),
+  next: z.string().nullable(),
+});
+
+export const retryOrder = z.strictObject({ model: z.string().min(1).max(64) });
+export const retryAnswer = z.object({ deviceId: z.string(), model: z.string(), number: z.number() });
+
+/** Groups of one order. */
+export const assignedGroupsMax = 100;
+export const assignOrder = z
+  .strictObject({
+    add: z.array(groupNameSchema).max(assignedGroupsMax).default([]),
+    remove: z.array(groupNameSchema).max(assignedGroupsMax).default([]),
+  })
+  .refine(({ add, remove }) => add.length + remove.length > 0, 'nothing to add or to remove');
+export const assignedGroups = z.object({ model: z.string(), groups: z.array(z.string()) });

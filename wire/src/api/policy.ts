@@ -1,0 +1,126 @@
+// The operator's messages about the access policy (spec/access.md): applied, tried out, looked back on. Times are unix milliseconds.
+import { policyTestsSchema } from '@edgekeep/core/policy/test-file';
+import { z } from 'zod';
+import { deviceIdSchema } from './device.ts';
+import { countrySchema } from './site.ts';
+import { networkSchema } from './texts.ts';
+
+/** One request replaces the whole table. */
+export const countryNetworksMost = 20_000;
+
+const text = z.string().max(262_144);
+const version = z.int().min(1);
+
+export const policyOrder = z.strictObject({
+  text,
+  /** Kept with the policy; it is refused unless it passes them. */
+  tests: policyTestsSchema.optional(),
+  /** The version this replaces; another one in force is a conflict. Left out: whatever is in force. */
+  expectVersion: version.optional(),
+});
+export const policyApplied = z.object({
+  version: z.number(),
+  digest: z.string(),
+  text: z.string(),
+  appliedAt: z.number(),
+  /** Live connections that it no longer permits, on the node that answers; other nodes close theirs by themselves. */
+  connectionsClosed: z.number(),
+});
+export const rollbackOrder = z.strictObject({ version, expectVersion: version.optional() });
+
+export const policyVersions = z.object({
+  versions: z.array(
+    z.object({
+      version: z.number(),
+      digest: z.string(),
+      appliedAt: z.number(),
+      appliedBy: z.string(),
+      tests: z.number(),
+    }),
+  ),
+  next: z.number().nullable(),
+});
+export const policyVersionView = z.object({
+  version: z.number(),
+  digest: z.string(),
+  text: z.string(),
+  /** What a statement about any action is about: `release-only` in texts from before there were several. */
+  meaning: z.enum(['any-action', 'release-only']),
+  appliedAt: z.number(),
+  appliedBy: z.string(),
+  tests: z.unknown(),
+});
+
+/** How many recorded decisions a simulation replays at most. */
+export const replayedMost = 100_000;
+/** How many principals each line of a simulation names at most. */
+export const namedMost = 100;
+
+const membership = z.strictObject({
+  add: z.array(deviceIdSchema).max(1_000).default([]),
+  remove: z.array(deviceIdSchema).max(1_000).default([]),
+});
+
+export const simulateOrder = z.strictObject({
+  /** Left out: the policy in force, with other facts. */
+  text: text.optional(),
+  /** The whole table of countries as it would be; left out: as it is. */
+  countries: z
+    .array(z.strictObject({ network: networkSchema, country: countrySchema }))
+    .max(countryNetworksMost)
+    .optional(),
+  /** Members of groups as they would be. */
+  groups: z.record(z.string().max(64), membership).default({}),
+  /** Recorded decisions, the newest. */
+  last: z.int().min(0).max(replayedMost).default(10_000),
+  /** Whether every device and token is asked as of now. */
+  fleet: z.boolean().default(true),
+  names: z.int().min(0).max(namedMost).default(10),
+});
+const change = z.object({
+  change: z.enum(['gains', 'loses']),
+  action: z.string(),
+  /** The statements that make the difference: the draft's that permit or forbid, else those in force that permitted. */
+  by: z.array(z.string()),
+  count: z.number(),
+  names: z.array(z.string()),
+});
+export type AccessChange = z.infer<typeof change>;
+const trial = z.object({
+  asked: z.number(),
+  unchanged: z.number(),
+  changes: z.array(change),
+});
+export const simulation = z.object({
+  policyVersion: z.number(),
+  digest: z.string(),
+  replayed: trial,
+  fleet: trial.extend({
+    /** Devices and tokens that were asked about. */
+    principals: z.number(),
+    /** Of those, devices whose address nobody knows: not connected, and no decision of theirs is recorded. */
+    withoutAddress: z.number(),
+  }),
+  /** Questions that the draft could not answer: such a draft is not applied. */
+  errors: z.object({ count: z.number(), first: z.string().nullable() }),
+});
+export type Simulation = z.infer<typeof simulation>;
+
+export const countryNetwork = z.strictObject({ network: networkSchema, country: countrySchema });
+export const countryNetworks = z
+  .strictObject({ networks: z.array(countryNetwork).max(countryNetworksMost) })
+  .superRefine(({ networks }, context) => {
+    const countries = new Map<string, string>();
+    for (const { network, country } of networks) {
+      const before = countries.get(network);
+      countries.set(network, country);
+      if (before === undefined || before === country) continue;
+      context.addIssue({ code: 'custom', message: `${network} comes twice, as ${before} and as ${country}` });
+      return;
+    }
+  });
+/** The same as it is answered. */
+export const countryNetworksView = z.object({
+  networks: z.array(z.object({ network: z.string(), country: z.string() })),
+});
+export const countryNetworksAnswer = z.object({ networks: z.number() });

@@ -1,0 +1,136 @@
+// The operator's messages about the device registry (spec/registry.md): tags, attributes, groups, history, import. Times are unix
+// milliseconds.
+import { z } from 'zod';
+import { attributeKeyPattern, attributesSchema } from './attributes.ts';
+import { deviceIdSchema } from './device.ts';
+import { siteNameSchema } from './site.ts';
+import { lineSchema } from './texts.ts';
+
+/** Enough for sites, lines and owners; a device with more wants attributes. */
+export const tagsMost = 64;
+/** One request; longer lists come by import. */
+export const membersMost = 1_000;
+/** Characters of a filter (spec/registry.md, "Filter"). */
+export const filterCharactersMost = 2_048;
+
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
+export const tagKeySchema = z.string().regex(attributeKeyPattern);
+export const tagValueSchema = lineSchema(200);
+export const tagsSchema = z
+  .record(tagKeySchema, tagValueSchema)
+  .refine((tags) => Object.keys(tags).length <= tagsMost, `more than ${tagsMost} tags`);
+
+export const groupNameSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/);
+
+export const tagOrder = z
+  .strictObject({ set: tagsSchema.prefault({}), remove: z.array(tagKeySchema).max(tagsMost).default([]) })
+  .refine(({ set, remove }) => Object.keys(set).length + remove.length > 0, 'nothing to set or to remove');
+export const tagAnswer = z.object({ deviceId: z.string(), tags: z.record(z.string(), z.string()) });
+
+export const disableOrder = z.strictObject({ reason: z.string().min(1).max(500) });
+export const enableOrder = z.strictObject({});
+export const enabledAnswer = z.object({
+  deviceId: z.string(),
+  enabled: z.boolean(),
+  state: z.string(),
+  connectionsClosed: z.number(),
+});
+
+const documentView = z.object({
+  /** 0 before anything was written. */
+  version: z.number(),
+  attributes: z.record(z.string(), z.unknown()),
+  updatedAt: z.number().nullable(),
+});
+export const attributesView = z.object({ deviceId: z.string(), desired: documentView, reported: documentView });
+export const desiredOrder = z.strictObject({
+  attributes: attributesSchema,
+  /** The version this replaces; another one in the store is a conflict. Left out: whatever is there. */
+  replaces: z.int().min(0).optional(),
+});
+
+export const historyView = z.object({
+  changes: z.array(
+    z.object({
+      at: z.number(),
+      from: z.string(),
+      to: z.string(),
+      reason: z.string(),
+      actor: z.string(),
+      /** Of the audit entry that says so: `GET /v1/audit/INDEX/proof`. */
+      logIndex: z.number(),
+    }),
+  ),
+  next: z.number().nullable(),
+});
+
+export const groupOrder = z.strictObject({
+  name: groupNameSchema,
+  description: z.string().max(500).default(''),
+  /** Members are whatever it matches; left out, members are named one by one. */
+  filter: z.string().min(1).max(filterCharactersMost).optional(),
+});
+export const groupView = z.object({
+  name: z.string(),
+  description: z.string(),
+  filter: z.string().nullable(),
+  createdAt: z.number(),
+});
+export const groupList = z.object({ groups: z.array(groupView) });
+export const groupDetail = groupView.extend({ members: z.number() });
+export const groupDeleted = z.object({ name: z.string(), deleted: z.boolean() });
+const members = z.array(deviceIdSchema).max(membersMost).default([]);
+export const membersOrder = z
+  .strictObject({ add: members, remove: members })
+  .refine(({ add, remove }) => add.length + remove.length > 0, 'nobody to add or to remove');
+export const membersAnswer = z.object({ name: z.string(), added: z.number(), removed: z.number() });
+
+/** One line of an import: a device that is to come. */
+const expectedLine = z
+  .strictObject({
+    id: deviceIdSchema,
+    tags: tagsSchema.prefault({}),
+    groups: z.array(groupNameSchema).max(32).default([]),
+    /** SHA-256 of the SPKI of its endorsement key: this TPM may enrol under this id without a token, and no other root of trust may. */
+    rootSha256: sha256Hex.optional(),
+    /** SHA-256 of its IDevID certificate: that device may enrol under this id only, and no other under it. */
+    idevidSha256: sha256Hex.optional(),
+    /** An enrolment group of the kind `manifest`, which then speaks for it. */
+    enrolmentGroup: groupNameSchema.optional(),
+    site: siteNameSchema.optional(),
+  })
+  .refine(
+    ({ rootSha256, idevidSha256, enrolmentGroup }) =>
+      enrolmentGroup === undefined || (rootSha256 ?? idevidSha256) !== undefined,
+    'an enrolmentGroup needs rootSha256 or idevidSha256',
+  );
+/** One line of an import: a device of a manifest, under whatever id it comes. */
+const listedLine = z
+  .strictObject({
+    enrolmentGroup: groupNameSchema,
+    rootSha256: sha256Hex.optional(),
+    idevidSha256: sha256Hex.optional(),
+  })
+  .refine(
+    ({ rootSha256, idevidSha256 }) => (rootSha256 ?? idevidSha256) !== undefined,
+    'no rootSha256, no idevidSha256',
+  );
+/** One line of an import: a root of trust that may never enrol. */
+const blockedLine = z.strictObject({ block: sha256Hex, reason: z.string().min(1).max(200) });
+export const importLine = z.union([expectedLine, listedLine, blockedLine]);
+export type ImportLine = z.infer<typeof importLine>;
+export type ExpectedLine = z.infer<typeof expectedLine>;
+export type ListedLine = z.infer<typeof listedLine>;
+export type BlockedLine = z.infer<typeof blockedLine>;
+
+export const importReport = z.object({
+  lines: z.number(),
+  /** Lines that are in the store now; the same import again changes nothing. */
+  expected: z.number(),
+  listed: z.number(),
+  blocked: z.number(),
+  rejected: z.number(),
+  /** The first of what was rejected. */
+  problems: z.array(z.object({ line: z.number(), message: z.string() })),
+});
+export type ImportReport = z.infer<typeof importReport>;

@@ -1,0 +1,88 @@
+// One TLS connection, from the first packet to a completed and verified handshake, and what its failures mean.
+import { connect, type TLSSocket } from 'node:tls';
+import { WireError } from '../error.ts';
+import { tlsClientOptions, type TlsClientInput } from './tls.ts';
+
+// The connection is idle most of its life; probes keep middleboxes from forgetting it and notice a peer that vanished.
+const keepAliveProbeMs = 15_000;
+
+export interface SecureSocketInput extends TlsClientInput {
+  readonly host: string;
+  readonly port: number;
+  /** Which of this machine's addresses to come from; left out: the system's choice. */
+  readonly localAddress?: string;
+  /** From the first packet to the end of the handshake, milliseconds. */
+  readonly connectTimeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Connects; the socket it gives has verified the server's certificate and name over TLS 1.3. Throws WireError. */
+export async function openSecureSocket(input: SecureSocketInput): Promise<TLSSocket> {
+  const { host, port, connectTimeoutMs, signal } = input;
+  const where = `${host}:${port}`;
+  const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
+  const socket = connectWith(input, where);
+  const timer = setTimeout(
+    () => reject(new WireError('timeout', `${where}: no TLS connection within ${connectTimeoutMs} ms`)),
+    connectTimeoutMs,
+  );
+  const abort = () => reject(new WireError('closed', `${where}: closed while connecting`));
+  const fail = (error: Error) => reject(connectError(error, where));
+  const close = () => reject(new WireError('unreachable', `${where}: the connection ended during the handshake`));
+  signal.addEventListener('abort', abort);
+  socket.once('error', fail).once('close', close);
+  socket.once('secureConnect', () => resolve(socket));
+  try {
+    if (signal.aborted) abort();
+    return await promise;
+  } catch (error) {
+    socket.on('error', ignoreError).destroy();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', abort);
+    socket.off('error', fail).off('close', close);
+  }
+}
+
+function connectWith(input: SecureSocketInput, where: string): TLSSocket {
+  try {
+    const { host, port, localAddress } = input;
+    const socket = connect({ ...tlsClientOptions(input), host, port, ...(localAddress && { localAddress }) });
+    return socket.setNoDelay(true).setKeepAlive(true, keepAliveProbeMs);
+  } catch (cause) {
+    if (cause instanceof WireError) throw cause;
+    // OpenSSL throws here for PEM it cannot read and for a key that does not fit its certificate.
+    throw new WireError('settings-invalid', `${where}: the TLS settings do not work: ${textOf(cause)}`, { cause });
+  }
+}
+
+/** A failed attempt was reported; what else the dying socket says is of no interest. */
+export function ignoreError(): void {}
+
+function connectError(cause: Error, where: string): WireError {
+  const code = codeOf(cause);
+  // System errors (ECONNREFUSED, ENOTFOUND, EHOSTUNREACH) are the network; all the rest comes from TLS or certificate verification.
+  const isNetwork = /^E[A-Z_]+$/.test(code) && code !== 'EPROTO' && !code.startsWith('ERR_');
+  if (isNetwork) return new WireError('unreachable', `${where}: no connection (${code})`, { cause });
+  return new WireError('tls-refused', `${where}: TLS refused: ${cause.message.trim()}`, { cause });
+}
+
+/** What the end of an established connection means; `undefined` is an orderly close by the other end. */
+export function lossError(cause: Error | undefined, where: string): WireError {
+  if (cause instanceof WireError) return cause;
+  if (cause === undefined) return new WireError('connection-lost', `${where}: the other end closed the connection`);
+  // In TLS 1.3 a server looks at the client's certificate after the client's handshake is done, so its alert comes here.
+  if (codeOf(cause).startsWith('ERR_SSL_')) {
+    return new WireError('tls-refused', `${where}: TLS refused: ${cause.message.trim()}`, { cause });
+  }
+  return new WireError('connection-lost', `${where}: the connection was lost (${codeOf(cause)})`, { cause });
+}
+
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
