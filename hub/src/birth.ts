@@ -1,5 +1,5 @@
-// The certificates a hub is born with. `hub init --root-folder` has made them; with an offline root the hub waits for the one that its ceremony
-// signed (spec/authorities.md), and `hub install-issuing` takes it. Public files: nothing has to be unlocked.
+// The initial certificates of a hub. `hub init --root-folder` makes them. With an offline root the hub waits for the one that its ceremony
+// signed (spec/authorities.md), and `hub install-issuing` takes it. These files are public: reading them needs no unlocking.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/core/missing-file';
@@ -12,11 +12,11 @@ import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { HubError } from './error.ts';
 import { replacePrivateFile } from './secrets/private-file.ts';
 
-/** In the folder `keys`. The request has a name that is not one of a key. */
+/** In the folder `keys`. The request must not have the name of a key. */
 export const birthFileNames = { root: 'root.pem', issuing: 'issuing.pem', request: 'issuing.csr' } as const;
 export const operatorFileName = 'operator.json';
 
-/** What the hub was born with; what is in use later stands in the store (authority/state.ts). Throws `settings-invalid`. */
+/** The initial certificates; the ones in use later are in the store (authority/state.ts). Throws `settings-invalid`. */
 export async function readBirthCertificates(
   folder: string,
 ): Promise<{ readonly root: Certificate; readonly issuing: Certificate }> {
@@ -33,8 +33,8 @@ export async function readBirthCertificates(
 }
 
 /**
- * Ends the birth of a hub with an offline root. `pem` has the issuing CA and then its root, as `edgekeep root sign-issuing` writes it. Gives the
- * SHA-256 of the root, which is what everybody will trust: compare it with what was written down at the ceremony. May be repeated after a kill.
+ * Completes a hub with an offline root. `pem` has the issuing CA and then its root, as `edgekeep root sign-issuing` writes it. Returns the
+ * SHA-256 of the root, which everybody will trust: compare it with the value noted at the ceremony. May be repeated after a kill.
  */
 export async function installBirthCertificates(
   folder: string,
@@ -84,7 +84,7 @@ function assertFits(issuing: Certificate, root: Certificate, requestPem: string)
   const usages = ['keyCertSign', 'cRLSign'] as const;
   if (!isAuthority || !usages.every((usage) => keyUsage?.includes(usage) === true))
     throw refused('the certificate is not one of an issuing CA: path length 0, keyCertSign, cRLSign');
-  // Whether it has begun or ended is for the running hub to say; here the machine's clock may not be set yet.
+  // The running hub checks the validity dates; here the machine's clock may not be set yet.
   const atSeconds = Math.max(issuing.notBeforeSeconds, root.notBeforeSeconds);
   const verdict = validatePath({ leaf: issuing, intermediates: [], anchors: [root], atSeconds, purpose: 'any' });
   if (verdict.kind === 'refused') throw refused(verdict.reasons.join('; '));

@@ -1,4 +1,4 @@
-// The hub's clock as a value, so that tests decide what time it is.
+// The hub's clock as a value, so that tests set the time.
 
 /** Unix milliseconds. */
 export type Clock = () => number;

@@ -1,4 +1,4 @@
-// The hub as a process: `init` makes a data folder, `run` serves it until SIGINT or SIGTERM; the other verbs look after its keys.
+// The hub as a process: `init` makes a data folder, `run` serves it until SIGINT or SIGTERM; the other verbs manage its keys.
 import { httpsUrl } from '@edgekeep/wire/link/url';
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
@@ -63,7 +63,7 @@ type Values = ReturnType<typeof parse>['values'];
 
 const parse = (argv: readonly string[]) => parseArgs({ args: [...argv], allowPositionals: true, options });
 
-/** Runs one verb; the result is the exit code. */
+/** Runs one verb and returns the exit code. */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
   try {
     return await main(argv);
@@ -76,12 +76,12 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   }
 }
 
-// A file on the command line that is not there, or cannot be used.
+// A file named on the command line does not exist or cannot be used.
 function isFileError(error: unknown): boolean {
   return error instanceof Error && 'code' in error && /^E(?!RR_)[A-Z0-9]+$/.test(String(error.code));
 }
 
-/** For a message about a failure that does not say where it was. */
+/** For a message about a failure that does not name its place. */
 function dataFolderIn(argv: readonly string[]): string {
   const at = argv.indexOf('--data');
   return argv[at + 1] ?? 'the data folder';
@@ -112,7 +112,7 @@ async function main(argv: readonly string[]): Promise<number> {
   return 2;
 }
 
-// What a hub that is made today begins with, and one from before goes without until somebody sets it.
+// Settings for a new hub; an older hub does not have them until an operator sets them.
 const newHubSettings = { attestation: { coveredPcrs: [14] } };
 
 async function init(folder: string, values: Values): Promise<number> {
@@ -163,7 +163,7 @@ async function putPolicyBack(folder: string, values: Values): Promise<number> {
   return 0;
 }
 
-/** 1 where the hub would not start, or not work. */
+/** 1 when the hub would not start or not work. */
 async function check(folder: string, values: Values): Promise<number> {
   const findings = await checkHub(folder, Date.now());
   const text = findings.map(({ subject, state, found, next }) => {
@@ -211,12 +211,12 @@ function parseSettings(text: string): object {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null) return value;
   } catch {
-    // Said below, like any other value that is no object.
+    // Reported below, like any other value that is no object.
   }
   throw new HubError('settings-invalid', '--settings takes a JSON object (docs/settings.md)');
 }
 
-/** Takes the folder of a hub that does not run. Nothing is written into a folder that holds none. */
+/** Locks the folder of a hub that does not run. Writes nothing into a folder that holds no hub. */
 function lockHub(folder: string): FolderLock {
   if (existsSync(join(folder, 'hub.sqlite'))) return lockFolder(folder);
   throw new HubError('settings-invalid', `${folder} holds no hub: \`edgekeep hub init --data ${folder}\` makes one`);
@@ -227,7 +227,7 @@ async function run(folder: string, values: Values): Promise<number> {
   if (warning !== undefined) process.stderr.write(`edgekeep hub: warning: ${warning}\n`);
   const settings = await readHubSettings(folder);
   const sources = sourcesOf(values, settings.unlockProgram);
-  // Before anybody is asked for a passphrase.
+  // Before it asks anybody for a passphrase.
   using lock = lockHub(folder);
   const keyStore = values.wait === true ? await openOrWait(folder, sources) : await openKeyStore(folder, sources);
   const hub = await startHub(folder, settings, undefined, keyStore, lock);
@@ -237,7 +237,7 @@ async function run(folder: string, values: Values): Promise<number> {
   for (const notice of [...unreadable.map((problem) => `skipped ${problem}`), ...ignored, ...gone])
     process.stderr.write(`edgekeep hub: warning: ${notice}\n`);
   process.stderr.write(`edgekeep hub: ${vendorRootText(hub.vendorRoots)}\n`);
-  // Listened for before it says that it is ready: a program that reads the line may stop it at once.
+  // Before the ready message: a program that reads it may stop the hub at once.
   const stopped = stopSignal();
   process.stdout.write(`${values.json === true ? JSON.stringify({ ready: true, device, operator }) : text}\n`);
   process.stderr.write(`edgekeep hub: ${await stopped}, stopping\n`);
@@ -251,7 +251,7 @@ function stopSignal(): Promise<string> {
   });
 }
 
-/** Keys that need a person, or that a program did not open, are opened by `edgekeep hub unlock`, whenever that comes. */
+/** Keys that need a person, or that a program did not open, are opened by `edgekeep hub unlock` at any later time. */
 async function openOrWait(folder: string, sources: UnlockSources): Promise<KeyStore> {
   const keysFolder = join(folder, 'keys');
   const file = await readSealedFile(keysFolder);
@@ -306,7 +306,7 @@ async function changeUnlockers(folder: string, values: Values): Promise<number> 
   }
   const file = await readSealedFile(join(folder, 'keys'));
   const sources = sourcesOf(values, unlockProgram);
-  // Who may change is asked before anything new is made.
+  // Checks the caller's permission before it makes anything new.
   const offer =
     file === undefined || words.length + (values.remove ?? []).length === 0
       ? undefined
@@ -343,7 +343,7 @@ async function restore(file: string, folder: string, values: Values): Promise<nu
   return 0;
 }
 
-// A backup may come from anybody: the program that it names would run as the hub's user, and get to see the keys.
+// A backup may come from anybody: the program that it names would run as the hub's user and could read the keys.
 async function agreeToExecute({ unlockProgram }: HubSettings, agreed: boolean): Promise<void> {
   if (unlockProgram.length === 0) return;
   const shown = unlockProgram.map(asciiWord).join(' ');
@@ -362,7 +362,7 @@ async function agreeToExecute({ unlockProgram }: HubSettings, agreed: boolean): 
   throw new HubError('backup-refused', 'not restored');
 }
 
-// Characters that turn a line around, or look like others, would show another program than the one that is executed.
+// Control characters and look-alikes could show a different program than the one that is executed.
 function asciiWord(word: string): string {
   return JSON.stringify(word).replaceAll(/[^ -~]/gu, (each) => `\\u{${(each.codePointAt(0) ?? 0).toString(16)}}`);
 }

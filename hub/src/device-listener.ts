@@ -1,4 +1,4 @@
-// What devices reach: the routes of each subject on one listener that asks for a certificate.
+// The device listener: the routes of each subject on one listener that asks for a certificate.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { TLSSocket } from 'node:tls';
 import { accessDeviceRoutes } from './access/device-routes.ts';
@@ -37,7 +37,7 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     hasRoom: (network) => parts.connections.hasRoom(network),
   });
   app.server.on('secureConnection', (socket: TLSSocket) => admit(door, socket));
-  // Before anything else, which takes time of its own.
+  // First, because it takes time.
   const roundTrips = new RoundTrips<DeviceConnection>();
   app.addHook('onRequest', async (request) => {
     const connection = door.connectionOf(request);
@@ -48,14 +48,14 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     if (connection !== undefined) roundTrips.answered(connection, request.routeOptions.url === '/v1/challenges');
   });
   app.addHook('onRequest', pay);
-  // No request of a device is answered with knowledge older than one interval; without a store none is answered.
+  // Every response to a device rests on data no older than one interval; without a store there is none.
   app.addHook('onRequest', () => watch.fresh());
   // Nor on a connection that the policy no longer permits.
   app.addHook('onRequest', async (request) => {
     const connection = door.connectionOf(request);
     if (connection !== undefined) await gate.stayed(connection, clock());
   });
-  // Devices measure their clocks by it: it is the time that the hub itself goes by.
+  // Devices measure their clocks by it: it is the hub's own time.
   app.addHook('onSend', async (_request, reply) => void reply.header('date', new Date(clock()).toUTCString()));
   app.addHook('onResponse', async (request, reply) => noteUnbound(parts, request, reply));
   const enrolment = {
@@ -97,18 +97,18 @@ export function createDeviceListener(parts: HubParts): HttpServer {
   return app;
 }
 
-// A client whose certificate can't be read is cut before it can ask for anything.
+// A client whose certificate cannot be read is cut before it can send a request.
 function admit(door: DeviceDoor, socket: TLSSocket): void {
   try {
     door.admit(socket);
   } catch {
-    // Whatever was wrong with it, a connection that was not admitted asks for nothing.
+    // For any reason: a connection that was not admitted sends no request.
     socket.destroy();
   }
 }
 
-// Whoever has a certificate binds his connection first, or renews by EST: what else he asks, or a bind that is no evidence at all, looks like
-// a stolen certificate that is being tried. The refusal itself says nothing of that.
+// A client with a certificate binds its connection first, or renews by EST. Any other request, or a bind without evidence, looks like a
+// stolen certificate. The refusal does not reveal that.
 async function noteUnbound(
   { door, cloneWatch }: Pick<HubParts, 'door' | 'cloneWatch'>,
   request: FastifyRequest,

@@ -1,4 +1,4 @@
-// The digest by which the store knows what it must not hold, or what is too long for an index.
+// The digest by which the store refers to texts that it must not hold, or that are too long for an index.
 import { createHash } from 'node:crypto';
 
 export function sha256Hex(value: string | Uint8Array): string {

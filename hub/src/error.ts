@@ -1,5 +1,5 @@
-// The one error class of the hub: a request that can't be served or a world that fails. Every code is listed here and in docs/errors.md;
-// the HTTP status that goes with each is part of the contract (spec/api.md).
+// The one error class of the hub: a request that it cannot serve, or a failure of its environment. Every code is listed here and in
+// docs/errors.md; the HTTP status of each is part of the contract (spec/api.md).
 
 export const hubErrorCodes = {
   'request-invalid': 400,
@@ -55,7 +55,7 @@ export const hubErrorCodes = {
 
 export type HubErrorCode = keyof typeof hubErrorCodes;
 
-/** Why something was refused, in words an operator can act on. */
+/** Why something was refused, in words that an operator can act on. */
 export interface Reason {
   readonly code: string;
   readonly message: string;
@@ -65,7 +65,7 @@ export class HubError extends Error {
   override readonly name = 'HubError';
   readonly code: HubErrorCode;
   readonly reasons: readonly Reason[];
-  /** The signed attestation result behind a refusal, where one was made. */
+  /** The signed attestation result behind a refusal, if there is one. */
   readonly attestationResult: string | undefined;
 
   constructor(

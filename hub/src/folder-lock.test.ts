@@ -12,7 +12,7 @@ async function temporaryFolder() {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
-/** A process of its own that takes the folder, says so, and stays. */
+/** A separate process that locks the folder, reports it, and keeps running. */
 async function holderOf(folder: string) {
   const script = `import { lockFolder } from ${JSON.stringify(import.meta.resolve('./folder-lock.ts'))};
 const lock = lockFolder(${JSON.stringify(folder)});

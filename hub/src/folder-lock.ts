@@ -1,5 +1,5 @@
-// One hub a data folder. The lock is one of the operating system's, on a file that SQLite keeps open: it ends with the process that holds it,
-// also when that one is killed, so nothing is ever left to clean up. The number beside it only tells people who holds it.
+// One hub per data folder. The lock is an operating system lock on a file that SQLite keeps open: it ends with the process that holds it,
+// also when that process is killed, so there is never anything to clean up. The number beside it only tells people which process holds it.
 import { chmodSync, closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -15,12 +15,12 @@ export interface FolderLock extends Disposable {
   readonly folder: string;
 }
 
-/** Takes a folder that is there. Throws `folder-in-use`, with the process that has it, and `folder-unusable`. */
+/** Locks an existing folder. Throws `folder-in-use`, with the process that holds it, and `folder-unusable`. */
 export function lockFolder(folder: string): FolderLock {
   const path = join(folder, lockFileName);
   if (!existsSync(folder)) throw new HubError('folder-unusable', `${folder} cannot be used: there is no such folder`);
   try {
-    // Never opened again once it is there: a process that closes a file gives up its locks on it.
+    // Do not open an existing lock file: a process that closes a file releases its locks on it.
     if (!existsSync(path)) closeSync(openSync(path, 'a', 0o600));
   } catch (cause) {
     throw unusable(folder, cause);
@@ -65,7 +65,7 @@ function holderOf(folder: string): number | undefined {
     const text = readFileSync(join(folder, holderFileName), 'utf8').trim();
     return /^\d{1,10}$/.test(text) ? Number(text) : undefined;
   } catch {
-    // The number is for people only: whatever keeps it from being read, the folder is in use, and the refusal says that.
+    // The number is only for people. If it cannot be read for any reason, the folder is in use and the refusal says so.
     return undefined;
   }
 }

@@ -1,5 +1,5 @@
-// `edgekeep hub check`: what would keep this hub from starting or working, found from its data folder alone. Reads, and changes nothing; no key is
-// opened.
+// `edgekeep hub check`: problems that would keep this hub from starting or working, found from its data folder alone. It only reads, and
+// opens no key.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { HubError } from '../error.ts';
@@ -26,7 +26,7 @@ export async function checkHub(folder: string, nowMs: number): Promise<readonly 
   ];
 }
 
-/** The defaults stand in for settings that cannot be read, so that the rest is looked at all the same. */
+/** Settings that cannot be read are replaced by the defaults, so that the other checks still run. */
 async function checkSettings(folder: string): Promise<{ settings: HubSettings; finding: Finding }> {
   try {
     const settings = await readHubSettings(folder);

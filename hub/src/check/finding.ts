@@ -1,11 +1,11 @@
 // One line of `edgekeep hub check`.
 
-/** `failed`: the hub would not start, or not work. `warning`: it works, and something should be looked at. */
+/** `failed`: the hub would not start, or not work. `warning`: it works, but an operator should look at it. */
 export interface Finding {
   readonly subject: string;
   readonly state: 'ok' | 'warning' | 'failed';
   readonly found: string;
-  /** What to do about it; absent when all is well. */
+  /** What to do about it; absent when there is no problem. */
   readonly next?: string;
 }
 

@@ -1,4 +1,4 @@
-// The data folder and its keys: there, readable, and nobody else's.
+// Checks the data folder and its keys: they exist, are readable, and nobody else can read them.
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isMissing, orIfMissing } from '@edgekeep/core/missing-file';

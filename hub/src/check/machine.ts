@@ -1,4 +1,4 @@
-// What the hub needs of its machine: two ports, room on the disk, and the program that opens its keys.
+// Checks what the hub needs from its machine: two ports, free disk space, and the program that opens its keys.
 import { accessSync, constants, existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -9,7 +9,7 @@ import type { HubSettings } from '../settings.ts';
 import { portError } from '../world-failure.ts';
 import { failed, type Finding, ok, textOf, warning } from './finding.ts';
 
-// The log grows with the fleet, and a store that cannot write serves nobody.
+// The log grows with the fleet, and a hub that cannot write serves nobody.
 const freeBytesMin = 1_073_741_824;
 
 export async function checkPorts(settings: HubSettings): Promise<readonly Finding[]> {

@@ -1,4 +1,5 @@
-// What the policy in force and the settings of attestation allow: `hub check` says what an operator may not know that it gives away.
+// Checks what the policy in force and the settings of attestation allow: `hub check` reports permissions that an operator may not be aware
+// of.
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { keysForEveryDevice } from '@edgekeep/core/policy/breadth';
@@ -9,7 +10,7 @@ import { failed, type Finding, ok, warning } from './finding.ts';
 
 const policyRow = z.object({ version: z.number(), text: z.string(), meaning: z.enum(['any-action', 'release-only']) });
 
-/** `path` is the store; what is wrong with the store itself is another finding. */
+/** `path` is the store; problems of the store itself are another finding. */
 export function checkPolicy(path: string, { attestation }: Pick<HubSettings, 'attestation'>): readonly Finding[] {
   return [...policyFindings(path), coverageFinding(attestation.coveredPcrs)];
 }
@@ -38,7 +39,7 @@ function newestPolicy(path: string): z.infer<typeof policyRow> | undefined {
     const row = store.prepare('select version, text, meaning from policy order by version desc limit 1').get();
     return row === undefined ? undefined : policyRow.parse(row);
   } catch (error) {
-    // A store that cannot be read, or is from before there was a policy, is said by the finding about the store.
+    // If the store cannot be read, or is from before there was a policy, the finding about the store reports it.
     if (error instanceof Error && 'errcode' in error) return undefined;
     throw error;
   }

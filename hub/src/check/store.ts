@@ -1,4 +1,4 @@
-// The store, opened for reading: whole, of a version that this hub knows, and what in it ends when.
+// Checks the store, opened for reading: intact, of a version that this hub knows, and the ends of certificates in it.
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
@@ -51,7 +51,7 @@ function checkVersion(store: DatabaseSync, path: string): Finding {
 
 const certificateRow = z.object({ name: z.string(), der: z.instanceof(Uint8Array) });
 
-/** Roots and issuing CAs in use. What the hub makes by itself it renews by itself. */
+/** Roots and issuing CAs in use. The hub renews its own certificates without an operator. */
 function checkEnds(store: DatabaseSync, { expiryWarningDays }: HubSettings, nowMs: number): readonly Finding[] {
   if (!has(store, 'root_authority')) return [];
   const rows = store

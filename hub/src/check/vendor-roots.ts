@@ -1,4 +1,4 @@
-// Files of makers' certificates in the data folder: what the next start will skip, or refuse.
+// Checks the files of makers' certificates in the data folder: which ones the next start will skip or refuse.
 import { HubError } from '../error.ts';
 import type { HubSettings } from '../settings.ts';
 import { readRootFolders } from '../vendor-root/folder.ts';

@@ -1,5 +1,5 @@
-// What imports have said of devices that are to come, and of roots of trust that must not (spec/registry.md, "Import"): looked at, taken back,
-// and, for roots of trust, said one at a time.
+// What imports say about expected devices and blocked roots of trust (spec/registry.md, "Import"): list them, withdraw them, and block or
+// unblock a single root of trust.
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
@@ -25,7 +25,7 @@ export interface Expected {
   readonly enrolled: boolean;
 }
 
-/** By id, those behind `after`; with `waiting` only devices that have not enrolled yet. */
+/** By id, those after `after`; with `waiting` only devices that have not enrolled yet. */
 export async function listExpected(
   db: Kysely<Tables>,
   { after, limit, waiting }: Page & { readonly waiting: boolean },
@@ -48,7 +48,7 @@ export async function listExpected(
   return rows.map(({ deviceId, ...row }) => ({ ...row, enrolled: deviceId !== null }));
 }
 
-/** Takes back that a device is to come; one that has enrolled stays what it is, with its tags and groups. */
+/** Withdraws the expectation of a device. A device that has enrolled is unchanged, with its tags and groups. */
 export async function removeExpected(database: Database, order: Order & { readonly id: string }): Promise<void> {
   const { id, actor, nowMs } = order;
   await database.write(async (trx) => {
@@ -75,7 +75,7 @@ export interface BlockedRoot {
   readonly blockedAt: number;
 }
 
-/** By digest, those behind `after`. */
+/** By digest, those after `after`. */
 export async function listBlockedRoots(db: Kysely<Tables>, { after, limit }: Page): Promise<readonly BlockedRoot[]> {
   return db
     .selectFrom('blocked_root')
@@ -91,7 +91,7 @@ interface RootOrder extends Order {
   readonly reason: string;
 }
 
-/** From now on it cannot enrol. Returns the device that has enrolled with it, which is not touched. */
+/** From now on it cannot enroll. Returns the device that has enrolled with it; that device is unchanged. */
 export async function blockRoot(database: Database, order: RootOrder): Promise<string | undefined> {
   const { rootSha256, reason, actor, nowMs } = order;
   return database.write(async (trx) => {
@@ -107,7 +107,7 @@ export async function blockRoot(database: Database, order: RootOrder): Promise<s
   });
 }
 
-/** It may enrol again where everything else allows it. */
+/** It may enroll again if every other rule allows it. */
 export async function unblockRoot(database: Database, order: RootOrder): Promise<void> {
   const { rootSha256, reason, actor, nowMs } = order;
   await database.write(async (trx) => {

@@ -1,4 +1,4 @@
-// Operator API: devices that are to come, and roots of trust that must not.
+// Operator API: expected devices and blocked roots of trust.
 import * as api from '@edgekeep/wire/api/admission';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';

@@ -1,5 +1,4 @@
-// Who may become a device, as far as an import has said so (spec/registry.md, "Import"): ids that are kept for one root of trust, and roots
-// of trust that are blocked.
+// Which devices an import admits (spec/registry.md, "Import"): ids reserved for one root of trust, and roots of trust that are blocked.
 import type { Kysely } from 'kysely';
 import { HubError } from '../error.ts';
 import type { Tables } from '../store/schema.ts';
@@ -10,7 +9,10 @@ export interface Newcomer {
   readonly rootSha256: string;
 }
 
-/** True when exactly this root of trust is expected under exactly this id. Throws `enrolment-refused` for one that must not enrol so. */
+/**
+ * True when exactly this root of trust is expected under exactly this id. Throws `enrolment-refused` for a root of trust or id that the
+ * import excludes.
+ */
 export async function isExpected(db: Kysely<Tables>, { deviceId, rootSha256 }: Newcomer): Promise<boolean> {
   await assertNotBlocked(db, rootSha256, 'root of trust');
   const rows = await db
@@ -26,7 +28,7 @@ export async function isExpected(db: Kysely<Tables>, { deviceId, rootSha256 }: N
   return rows.some(({ root_sha256: root }) => root === rootSha256);
 }
 
-/** Throws `enrolment-refused` for a root of trust, or an IDevID by its certificate's SHA-256, that may never enrol. */
+/** Throws `enrolment-refused` for a blocked root of trust, or for an IDevID that is blocked by its certificate's SHA-256. */
 export async function assertNotBlocked(
   db: Kysely<Tables>,
   sha256: string,

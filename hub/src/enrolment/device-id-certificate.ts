@@ -1,5 +1,5 @@
-// A DICE device's DeviceID certificate at enrolment (spec/dice.md): a path to a vendor that the operator trusts for DICE. That the device has the
-// key, and what runs on it, the evidence shows that comes next.
+// A DICE device's DeviceID certificate at enrollment (spec/dice.md): a path to a vendor that the operator trusts for DICE. The evidence
+// that follows shows that the device has the key, and what runs on it.
 import { type DiceTrust, validateDeviceId } from '@edgekeep/core/attest/dice/chain';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
@@ -11,7 +11,7 @@ import type { MakersWord } from '../vendor-root/device-makers.ts';
 
 export interface ProvenDeviceId {
   readonly makersWord: MakersWord;
-  /** SHA-256 of the SPKI of every authority above the DeviceID, the nearest first. */
+  /** SHA-256 of the SPKI of every authority above the DeviceID, nearest first. */
   readonly authorities: readonly string[];
   /** SHA-256 of the DeviceID certificate, hex. */
   readonly certificateSha256: string;
@@ -19,7 +19,7 @@ export interface ProvenDeviceId {
 
 type DiceDevice = Extract<DeviceIdentity, { kind: 'dice' }>;
 
-/** The DeviceID certificate of a device that described itself so. */
+/** The DeviceID certificate of a device whose description has one. */
 export function deviceIdCertificateOf({ deviceIdCertificates: [first = ''] }: DiceDevice): Certificate {
   return parseForeignCertificate(parseBase64url(first, 'deviceIdCertificates'), 'the DeviceID certificate');
 }

@@ -1,5 +1,5 @@
-// A TPM's endorsement certificate at enrolment: a path to a maker the hub trusts, by its store of makers' roots or by an enrolment group, and a
-// public area of the very key that was certified. The check itself is core's, and `edgekeep doctor` runs the same.
+// A TPM's endorsement certificate at enrollment: a path to a maker that the hub trusts, by its store of makers' roots or by an enrollment
+// group, and a public area with exactly the certified key. The check is in core; `edgekeep doctor` runs the same one.
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { CoreError } from '@edgekeep/core/error';
@@ -17,14 +17,14 @@ import { type MakerTrust, reachableFrom, withAnchors } from '../vendor-root/vend
 
 export interface ProvenEndorsement {
   readonly publicArea: TpmPublic;
-  /** SHA-256 of the SPKI of every authority on the path, the nearest first. */
+  /** SHA-256 of the SPKI of every authority on the path, nearest first. */
   readonly authorities: readonly string[];
-  /** The groups without which there would be no path. */
+  /** The groups without which the path would not exist. */
   readonly anchorGroups: readonly string[];
   readonly makersWord: MakersWord;
 }
 
-/** Throws `enrolment-refused` unless the key that was sent is in a TPM of a known maker. */
+/** Throws `enrolment-refused` unless the key is in a TPM of a known maker. */
 export async function proveEndorsement(
   db: Kysely<Tables>,
   identity: Extract<DeviceIdentity, { kind: 'tpm' }>,
@@ -60,7 +60,7 @@ export async function proveEndorsement(
   };
 }
 
-// Which groups to ask for; what cannot be read is refused by the appraisal, by name.
+// Which groups to load; a certificate that cannot be read is refused by the appraisal, by name.
 function readable(certificates: readonly Uint8Array[]): readonly Certificate[] {
   return certificates.flatMap((der) => {
     try {

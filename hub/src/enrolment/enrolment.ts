@@ -1,8 +1,8 @@
 // Onboarding: a device proves its root of trust, then gets an identity here. A TPM proves that its endorsement key comes from a known
-// vendor (certificate path), that the attestation key lives beside it (credential activation), and that the operational key was made
-// on this device (quote over nonce and key). A DICE device proves the same by the certificate of its DeviceID and a chain from there to the key
-// that signs. Any other device shows an IDevID or a one-time token and signs with its own key: its tier says so, and that a key is in a secure
-// element is what its manufacturer or whoever made the token vouches for.
+// vendor (certificate path), that the attestation key is in the same TPM (credential activation), and that the operational key was made on
+// this device (quote over nonce and key). A DICE device proves the same by the certificate of its DeviceID and a chain from there to the
+// key that signs. Any other device shows an IDevID or a one-time token and signs with its own key. Its tier says so: that a key is in a
+// secure element is then the word of its manufacturer, or of the maker of the token.
 import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { randomBytes } from 'node:crypto';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
@@ -70,17 +70,17 @@ export interface PendingEnrolment {
   readonly rootSha256: string;
   readonly token: ShownToken | undefined;
   readonly proof: EnrolmentProof;
-  /** The group that speaks for it. */
+  /** The group that admits it. */
   readonly group: EnrolmentGroup | undefined;
-  /** Which of the device's identities this will be; above 1 for one that was wiped. */
+  /** Which of the device's identities this will be; above 1 for a device that was wiped. */
   readonly generation: number;
-  /** The identity its manufacturer gave it, whose key it has yet to prove. */
+  /** The identity from its manufacturer; the device must still prove the key. */
   readonly idevid: TrustedIdevid | undefined;
-  /** What makers' certificates said of it. */
+  /** What the certificates of makers say about it. */
   readonly makersWords: readonly MakersWord[];
-  /** Where the request came from. */
+  /** The address of the request. */
   readonly address: string;
-  /** What only the TPM with both keys can read; undefined for a device without a TPM. */
+  /** A secret that only the TPM with both keys can read; undefined for a device without a TPM. */
   readonly credentialSecret: Uint8Array | undefined;
 }
 
@@ -97,7 +97,7 @@ export interface EnrolmentStart {
   readonly credential: { readonly blob: string; readonly encryptedSecret: string } | undefined;
 }
 
-/** Step one: checks who may enrol and makes the credential challenge. */
+/** Step one: checks that the device may enroll and makes the credential challenge. */
 export async function startEnrolment(
   parts: EnrolmentParts,
   request: {
@@ -120,7 +120,7 @@ export async function startEnrolment(
   const asker = { deviceId, tier, nowMs };
   const shown = request.token === undefined ? undefined : await findShownToken(database.read, request.token, asker);
   const idevid = await readIdevid(database.read, request, vendorRoots.trust('idevid'));
-  // A path costs a stranger nothing and us up to 64 signatures: not for one who would be asked for a token anyway.
+  // A path costs a stranger nothing and the hub up to 64 signatures: it is not verified for a device that needs a token anyway.
   const asksToken = settings.enrolment.requireToken && !expected && returning === undefined;
   if (
     asksToken &&
@@ -133,11 +133,11 @@ export async function startEnrolment(
   const endorsement = tier === 'tpm' ? await proveEndorsement(database.read, identity, judging) : undefined;
   const deviceIdProof = tier === 'dice' ? proveDeviceId(identity, vendorRoots.trust('dice'), nowMs) : undefined;
   const proof = proofOf({ deviceId, tier, rootSha256, shown, endorsement, idevid, deviceIdProof });
-  // Whoever comes back has its group and its place; the order to wipe it vouches for hardware that is still the same.
+  // A returning device keeps its group and its place in it; the order to wipe it vouches for hardware that is still the same.
   if (proof.idevidSha256 !== undefined) await assertNotBlocked(database.read, proof.idevidSha256, 'IDevID');
   const group = returning === undefined ? await matchEnrolmentGroup(database.read, proof) : undefined;
   const vouched = group !== undefined || !asksToken;
-  // Without a maker's word, in whatever certificate, nothing shows where a key is, whoever lists it.
+  // Without a certificate of a maker nothing shows where a key is, even if a manifest lists it.
   const proven = endorsement !== undefined || deviceIdProof !== undefined || idevid?.kind === 'trusted';
   const needsToken = !proven || !vouched || group?.terms.needsToken === true;
   if (needsToken && shown === undefined && idevid?.kind === 'unknown') throw idevid.refusal;
@@ -156,7 +156,7 @@ export async function startEnrolment(
   const named = expected || returning !== undefined || token !== undefined || group?.kind === 'manifest';
   if (trusted !== undefined && !named) await assertIdOfSerial(database.read, trusted, deviceId);
   if (identity.kind !== 'tpm' || endorsement === undefined) {
-    // Nothing a device sends shows where its key is: a token for any tier must not let a key in a file pass for hardware.
+    // A device cannot show where its key is: a token for any tier must not let a key in a file pass for hardware.
     const tierOfToken = token?.kind === 'one-time' ? token.tier : group?.terms.tier;
     if (tier === 'secure-element' && tierOfToken !== 'secure-element' && trusted === undefined) {
       throw refused(
@@ -192,7 +192,7 @@ interface EnrolmentAnswer {
   readonly evidence: Evidence;
   readonly witnessKey: string;
   readonly idevidProof?: IdevidProofDocument | undefined;
-  /** The connection it came on. */
+  /** The connection on which it came. */
   readonly pieces: ImaPieces;
   readonly nonce: Uint8Array;
   readonly nowMs: number;
@@ -246,7 +246,7 @@ async function completeOnce(
   const { nonce, pieces } = proof;
   const expected = { qualifyingData: qualifyingData('certify', nonce, spki), nonce, nowMs: proof.nowMs, pieces };
   const { appraisal } = await appraiser.appraise(row, proof.evidence, expected);
-  // The boot need not be healthy to register; it must be this device's own, fresh, and about this key.
+  // The boot need not be healthy to register. The evidence must be this device's own, fresh, and about this key.
   if (!isAuthentic(appraisal)) {
     throw new HubError('enrolment-refused', 'the evidence does not prove the operational key', {
       reasons: appraisal.reasons,
@@ -309,7 +309,7 @@ async function completeOnce(
   return certificate;
 }
 
-// Registers the device, or gives a wiped one its next identity; returns the group that speaks for a new one.
+// Registers the device, or gives a wiped device its next identity. Returns the group that admits a new device.
 async function admit(
   trx: WriteTransaction,
   pending: PendingEnrolment,
@@ -349,7 +349,7 @@ function proofOf(known: {
     tier,
     rootSha256,
     endorsementAuthorities: endorsement?.authorities ?? [],
-    // A DeviceID certificate is the initial identity that the maker gave the chip; one that was shown besides comes first.
+    // A DeviceID certificate is the initial identity from the chip's maker; an IDevID shown in addition takes precedence.
     idevidAuthorities: idevid?.authorities ?? deviceIdProof?.authorities ?? [],
     idevidSha256: idevid?.idevid.sha256 ?? deviceIdProof?.certificateSha256,
     tokenGroup: shown?.kind === 'group' ? shown.group : undefined,
@@ -370,7 +370,7 @@ function idevidData({ idevid: { serialNumber, sha256 } }: TrustedIdevid) {
   return { idevidSerial: serialNumber, idevidSha256: sha256 };
 }
 
-// Between the two steps a group may have been deleted or made anew, and an import taken back what made a token unnecessary.
+// Between the two steps, a group may have been deleted or made again, or an import withdrawn that made a token unnecessary.
 function assertStillVouched(
   pending: PendingEnrolment,
   group: EnrolmentGroup | undefined,

@@ -1,4 +1,4 @@
-// Bodies of EST (RFC 7030 section 4, RFC 8951 section 3): always base64, whatever a transfer-encoding header says, with or without line ends.
+// Bodies of EST (RFC 7030 section 4, RFC 8951 section 3): always base64, for any transfer-encoding header, with or without line ends.
 import { parseBase64, parseUtf8, toBase64 } from '@edgekeep/core/bytes';
 import { HubError } from '../error.ts';
 
@@ -25,7 +25,7 @@ export interface BasicCredentials {
   readonly password: string;
 }
 
-/** HTTP Basic (RFC 7617), UTF-8; undefined without such a header, `request-invalid` for one that cannot be read. */
+/** HTTP Basic (RFC 7617), UTF-8; undefined without such a header, `request-invalid` for a header that cannot be read. */
 export function parseBasic(header: string | undefined): BasicCredentials | undefined {
   if (header === undefined) return undefined;
   const [, encoded] = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(header) ?? [];

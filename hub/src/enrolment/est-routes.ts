@@ -15,13 +15,13 @@ import { encodeEstBody, parseBasic, parseEstBody } from './est-body.ts';
 import { enrolWithToken, type EstParts, reenrol } from './est.ts';
 
 const at = '/.well-known/est';
-// Text of a stranger, which goes to logs.
+// Text from an unknown client, which goes to logs.
 const claimCharactersMost = 63;
 const requestType = 'application/pkcs10';
 // Base64 adds a third, line ends a little.
 const bodyLimit = Math.ceil(certificateRequestLengthMax * 1.4);
 
-// RFC 7030 section 4.5.2: a wish. Any key that `parseSpki` takes is certified.
+// RFC 7030 section 4.5.2: a recommendation. Any key that `parseSpki` accepts is certified.
 const wishes = encodeCsrAttributes([{ oid: keyOid.ecPublicKey, values: [keyOid.p256] }, algorithmOid.ecdsaSha256]);
 
 export function estRoutes(
@@ -47,7 +47,7 @@ export function estRoutes(
     const basic = parseBasic(request.headers.authorization);
     connection.claimed = basic?.user.slice(0, claimCharactersMost);
     if (basic === undefined) {
-      // RFC 7030 section 3.3.2: a client may prove itself by the certificate it has.
+      // RFC 7030 section 3.3.2: a client may authenticate with the certificate it has.
       if (connection.certificate === undefined) throw unauthenticated(reply);
       return sendCertificate(reply, await renew(request));
     }
@@ -70,7 +70,7 @@ export function estRoutes(
     sendCertificate(reply, await renew(request)),
   );
 
-  // Who fetches the roots as a device that the hub knows has them from then on (spec/authorities.md, "Roll-over of the root").
+  // A known device that fetches the roots has them from then on (spec/authorities.md, "Roll-over of the root").
   async function noteKnown(deviceId: string): Promise<void> {
     const generation = authorities.state.roots.at(-1)?.generation ?? 1;
     if (generation > 1) await recordKnownRoot(parts.database, { deviceId, generation, nowMs: clock() });
@@ -105,7 +105,7 @@ async function sendCertificate(reply: FastifyReply, certificate: Certificate) {
 }
 
 async function send(reply: FastifyReply, type: string, der: Uint8Array) {
-  // RFC 8951 has made the second header void; clients of RFC 7030 look for it.
+  // RFC 8951 made the second header obsolete; clients of RFC 7030 look for it.
   void reply.header('content-type', type).header('content-transfer-encoding', 'base64');
   return reply.send(encodeEstBody(der));
 }

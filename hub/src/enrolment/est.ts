@@ -1,5 +1,5 @@
-// Enrolment over Secure Transport (RFC 7030, spec/est.md): devices that speak nothing but TLS, HTTP and PKCS #10. They prove no root of
-// trust, so they are registered with the tier `software`, never attest, and no policy that asks for an attestation gives them a key.
+// Enrollment over Secure Transport (RFC 7030, spec/est.md): devices that support only TLS, HTTP and PKCS #10. They prove no root of trust,
+// so they are registered with the tier `software` and never attest. A policy that requires an attestation gives them no key.
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import { isDeviceId } from '@edgekeep/core/identity/device-id';
@@ -28,7 +28,7 @@ import { announceCuts, assertCertificateStands, revokeOfDevices } from '../revoc
 import { findShownToken, type ShownToken, spendShownToken, tokenActor } from './shown-token.ts';
 
 const tier = 'software';
-/** What stands for a root of trust in the registry: none. */
+/** The value for the missing root of trust in the registry: none. */
 const identity = JSON.stringify({ kind: 'est' });
 
 export interface EstParts {
@@ -40,17 +40,17 @@ export interface EstParts {
 export interface TokenEnrolment {
   /** DER PKCS #10. */
   readonly request: Uint8Array;
-  /** HTTP Basic: the device id, or nothing; and an enrolment token. */
+  /** HTTP Basic: the device id or an empty name, and an enrollment token. */
   readonly user: string;
   readonly token: string;
-  /** Where the request came from. */
+  /** The address of the request. */
   readonly address: string;
   readonly nowMs: number;
 }
 
 /**
- * `simpleenroll` with a token: registers a device, or gives one that enrolled so before and lost its key a new certificate. A token that
- * may not be used for this is `token-refused`, whatever the reason.
+ * `simpleenroll` with a token: registers a device, or gives a new certificate to one that enrolled this way before and lost its key. A
+ * token that is not valid for this is `token-refused`, for every reason.
  */
 export async function enrolWithToken(parts: EstParts, enrolment: TokenEnrolment): Promise<Certificate> {
   const { nowMs, user } = enrolment;
@@ -87,7 +87,7 @@ export async function enrolWithToken(parts: EstParts, enrolment: TokenEnrolment)
   return certificate;
 }
 
-/** `simplereenroll`: the next certificate of a device that shows one which stands. `renewal-refused` says why it gets none. */
+/** `simplereenroll`: the next certificate of a device that shows a valid one. `renewal-refused` has the reason when it gets none. */
 export async function reenrol(
   parts: EstParts,
   shown: NonNullable<DeviceConnection['certificate']>,
@@ -119,7 +119,7 @@ export async function reenrol(
   return certificate;
 }
 
-// spec/est.md, "Who may": a registered root of trust must not be got around by a way in that does not ask it.
+// spec/est.md, "Who may": a device with a registered root of trust must not bypass it here.
 function assertMayReenrol(device: DeviceRecord): void {
   assertNotCutOff(device);
   if (device.identity === identity) return;
@@ -167,7 +167,7 @@ interface Arrival extends Pick<TokenEnrolment, 'nowMs' | 'address'> {
   readonly token: ShownToken;
 }
 
-// A new device, or one that was wiped and comes back; returns what the entry says of its group and place.
+// A new device, or one that was wiped and returns. Returns what the entry says about its group and site.
 async function register(
   trx: WriteTransaction,
   { spki }: CertificateRequest,
@@ -216,7 +216,7 @@ async function register(
   };
 }
 
-// The device lost its key, or its certificate has ended. Only a token made for this very id says that it is still the same device.
+// The device lost its key, or its certificate has ended. Only a token for exactly this id proves that it is still the same device.
 async function replace(trx: WriteTransaction, device: DeviceRecord, token: ShownToken, nowMs: number): Promise<void> {
   if (device.identity !== identity || token.kind !== 'one-time' || token.deviceId !== device.id)
     throw refused('device-id-taken', `${device.id} is enrolled already`);
@@ -234,7 +234,7 @@ async function readCertificate(database: Database, sha256: string): Promise<Cert
   return parseCertificate(der);
 }
 
-// RFC 7030 section 4.2.2. A request without alternative names is taken as one that asks for the same: the first one had none either.
+// RFC 7030 section 4.2.2. A request without alternative names counts as a request for the same ones: the first request had none either.
 function assertSameSubject(request: CertificateRequest, current: Certificate): void {
   const nameIn = (all: readonly Extension[]) => all.find(({ oid }) => oid === extensionOid.subjectAltName)?.value;
   const asked = nameIn(request.extensions.all);

@@ -1,4 +1,5 @@
-// Operator API: enrolment groups (spec/enrolment-groups.md). Who makes or opens one says whom the hub believes, as with publishers: `admin`.
+// Operator API: enrollment groups (spec/enrolment-groups.md). To make or open a group is to decide whom the hub trusts, as with publishers:
+// it needs `admin`.
 import { encodePem } from '@edgekeep/core/identity/pem';
 import * as api from '@edgekeep/wire/api/enrollment-group';
 import { disableOrder, enableOrder } from '@edgekeep/wire/api/registry';

@@ -1,5 +1,5 @@
-// Tokens of an enrolment group: one text that so many devices may enrol with until a date. Shown once, kept as a SHA-256; several may be
-// valid at a time, so that one follows another without a gap.
+// Tokens of an enrollment group: one text that a limited number of devices may enroll with until a date. Shown once, stored as a SHA-256.
+// Several may be valid at a time, so that one follows another without a gap.
 import { randomBytes } from 'node:crypto';
 import { groupTokensMost } from '@edgekeep/wire/api/enrollment-group';
 import type { Kysely } from 'kysely';
@@ -13,7 +13,7 @@ import { getEnrolmentGroup, type GroupRequest } from './groups.ts';
 
 const prefix = 'eg_';
 
-/** Which kind of token a text is can be seen; whether it is one, only the store knows. */
+/** The form of a text shows which kind of token it is; only the store knows whether it is valid. */
 export const looksLikeGroupToken = (text: string): boolean => text.startsWith(prefix);
 
 export interface GroupTokenOrder extends GroupRequest {
@@ -64,7 +64,7 @@ async function endOlder(trx: WriteTransaction, name: string, at: number): Promis
     .execute();
 }
 
-/** All of a group, the newest first. */
+/** All tokens of a group, newest first. */
 export async function tokensOf(db: Kysely<Tables>, name: string): Promise<readonly EnrolmentGroupTokenRow[]> {
   return db
     .selectFrom('enrolment_group_token')
@@ -75,7 +75,7 @@ export async function tokensOf(db: Kysely<Tables>, name: string): Promise<readon
     .execute();
 }
 
-/** The token's row while it may be used; undefined whatever the reason, so that guessing teaches nothing. */
+/** The token's row while it may be used; undefined for every reason, so that guessing reveals nothing. */
 export async function findGroupToken(
   db: Kysely<Tables>,
   text: string,
@@ -89,7 +89,7 @@ export async function findGroupToken(
   return row !== undefined && row.expires_at > nowMs && row.uses < row.uses_most ? row : undefined;
 }
 
-/** Takes one of the token's uses; refused when another device took the last one meanwhile, or the token has ended. */
+/** Takes one of the token's uses. Refused when another device took the last one meanwhile, or the token has ended. */
 export async function spendGroupToken(trx: WriteTransaction, sha256: string, nowMs: number): Promise<void> {
   const result = await trx
     .updateTable('enrolment_group_token')

@@ -1,4 +1,5 @@
-// Enrolment groups (spec/enrolment-groups.md): devices that come with one kind of proof, what is asked of them, and what each of them gets.
+// Enrollment groups (spec/enrolment-groups.md): devices that come with one kind of proof, what they must fulfill, and what each of them
+// gets.
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { canonicalName } from '@edgekeep/core/identity/distinguished-name';
@@ -69,7 +70,7 @@ export interface GroupRequest {
   readonly nowMs: number;
 }
 
-/** Nobody enrols by it until it is enabled again; whoever has enrolled by it is not touched. */
+/** No device enrolls by it until it is enabled again; devices that have enrolled by it are unchanged. */
 export async function disableEnrolmentGroup(
   database: Database,
   order: GroupRequest & { readonly reason: string },
@@ -96,7 +97,7 @@ async function switchGroup(
   });
 }
 
-/** Changes how many devices may ever enrol by it; those that have enrolled stay, however few are allowed. */
+/** Changes how many devices may enroll by it in total. Enrolled devices stay, even if the new limit is lower. */
 export async function limitEnrolmentGroup(
   database: Database,
   order: GroupRequest & { readonly devicesMost: number | null },
@@ -124,7 +125,7 @@ export async function deleteEnrolmentGroup(database: Database, { name, actor, no
   });
 }
 
-/** By name, those behind `after`. */
+/** By name, those after `after`. */
 export async function listEnrolmentGroups(
   db: Kysely<Tables>,
   page: { readonly after: string; readonly limit: number },
@@ -155,7 +156,7 @@ export async function joinsOf(db: Kysely<Tables>, name: string): Promise<readonl
   return rows.map((row) => row.device_group);
 }
 
-/** How many digests it has listed. */
+/** The number of digests in its list. */
 export async function listedBy(db: Kysely<Tables>, name: string): Promise<number> {
   const { listed } = await db
     .selectFrom('enrolment_listing')
@@ -193,7 +194,8 @@ async function assertNamed(trx: WriteTransaction, names: readonly string[]): Pro
   }
 }
 
-// What will vouch for devices is read with more care than a path needs: nothing else asks before the first of them comes.
+// An authority that will vouch for devices is checked more strictly than a path needs: nothing else checks it before the first device
+// comes.
 function authorityIn(pem: string): Certificate {
   const ders = parsePem(pem, 'CERTIFICATE');
   const [der] = ders;

@@ -1,5 +1,5 @@
-// The identity a manufacturer gave a device for life, at enrolment (spec/manufacture.md): a path to an authority that an enrolment group
-// trusts, its key at hand on the device that enrols, and one device for each IDevID.
+// The identity that a manufacturer gave a device for its whole life, at enrollment (spec/manufacture.md): a path to an authority that an
+// enrollment group trusts, its key on the device that enrolls, and one device for each IDevID.
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { deviceIdOfSerial } from '@edgekeep/core/identity/device-id';
@@ -18,18 +18,18 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import { attestationKeyFor } from '../identity/root-keys.ts';
 
-/** An IDevID whose path is right; that its key is at hand is proven in the second step. */
+/** An IDevID with a valid path; the second step proves that the device has its key. */
 export interface TrustedIdevid {
   readonly kind: 'trusted';
   readonly idevid: Idevid;
-  /** SHA-256 of the SPKI of every authority on the path, the nearest first. */
+  /** SHA-256 of the SPKI of every authority on the path, nearest first. */
   readonly authorities: readonly string[];
-  /** The groups without which there would be no path. */
+  /** The groups without which the path would not exist. */
   readonly anchorGroups: readonly string[];
   readonly makersWord: MakersWord;
 }
 
-/** Nobody here trusts its manufacturer: it is worth nothing, and does no harm beside another proof. */
+/** This hub does not trust its manufacturer: the IDevID proves nothing, and does no harm beside another proof. */
 export interface UnknownIdevid {
   readonly kind: 'unknown';
   readonly refusal: HubError;
@@ -37,7 +37,7 @@ export interface UnknownIdevid {
 
 export type ShownIdevid = TrustedIdevid | UnknownIdevid;
 
-/** Step one. Throws `enrolment-refused` for an IDevID of a trusted manufacturer that is not right. */
+/** Step one. Throws `enrolment-refused` for an invalid IDevID of a trusted manufacturer. */
 export async function readShownIdevid(
   db: Kysely<Tables>,
   texts: readonly string[],
@@ -48,7 +48,7 @@ export async function readShownIdevid(
   if (leaf === undefined) throw refused('idevid-path', 'the chain is empty');
   const reachable = reachableFrom([leaf, ...sent], trust);
   const ofGroups = await idevidAnchors(db, reachable);
-  // Of the store's anchors only those that one of these certificates names: an IDevID of somebody unknown is no wrong one.
+  // Of the store's anchors, only those that one of these certificates names: an IDevID of an unknown manufacturer is not an error.
   const ofStore = reachable.flatMap((certificate) => trust.anchors.issuersOf(certificate));
   if (ofGroups.length + ofStore.length === 0) return unknown(leaf);
   const anchors = [...ofStore, ...ofGroups.map(({ certificate }) => certificate)];
@@ -73,7 +73,7 @@ export async function readShownIdevid(
   };
 }
 
-/** Step two: throws `enrolment-refused` unless the key of the IDevID is on this device and took part in this enrolment. */
+/** Step two: throws `enrolment-refused` unless the device has the key of the IDevID and used it in this enrollment. */
 export function proveIdevid(
   { idevid }: TrustedIdevid,
   proof: IdevidProofDocument | undefined,
@@ -97,7 +97,7 @@ export function proveIdevid(
 
 /**
  * Throws `enrolment-refused` when another device has this IDevID, or one with its serial number from the same manufacturer, and raises an
- * alert about the two: one is a clone. The one that came first stays. Ask only when the key was proven: certificates are public.
+ * alert about both devices: one is a clone. The first one stays. Call it only after the key was proven: certificates are public.
  */
 export async function refuseIdevidClone(
   database: Pick<Database, 'read' | 'writeAsHub'>,
@@ -155,7 +155,7 @@ function taken(serialNumber: string, other: string): HubError {
   return refused('idevid-taken', message);
 }
 
-/** Without somebody's word for another one, a device has the id of its serial number: else any device could take the name of any other. */
+/** Without permission for another id, a device has the id of its serial number: otherwise any device could take the name of any other. */
 export async function assertIdOfSerial(db: Kysely<Tables>, { idevid }: TrustedIdevid, deviceId: string): Promise<void> {
   const own = deviceIdOfSerial(idevid.serialNumber);
   if (own === deviceId) return;
@@ -198,7 +198,7 @@ export async function recordIdevid(
     .execute();
 }
 
-/** For a device that comes back as a new identity without one. */
+/** For a device that returns as a new identity without an IDevID. */
 export async function forgetIdevid(trx: WriteTransaction, deviceId: string): Promise<void> {
   await trx.deleteFrom('device_idevid').where('device_id', '=', deviceId).execute();
 }
@@ -211,7 +211,7 @@ export interface RecordedIdevid {
   readonly hardwareSerial: string;
 }
 
-/** What a device has proven; null for nothing. */
+/** What a device has proven; null if nothing. */
 export async function idevidOf(db: Kysely<Tables>, deviceId: string): Promise<RecordedIdevid | null> {
   const row = await db
     .selectFrom('device_idevid')

@@ -1,5 +1,5 @@
-// What a device gets when it enrols (spec/enrolment-groups.md, "What a device gets"): its place in the group, tags, desired attributes, device
-// groups, a site. What an import said of the device itself comes before what its group says of all.
+// What a device gets when it enrolls (spec/enrolment-groups.md, "What a device gets"): its place in the group, tags, desired attributes,
+// device groups, a site. What an import says about the device takes precedence over what its group says about all.
 import { canonicalAddress, networkContains, parseAddress, parseNetwork } from '@edgekeep/core/canonical/network';
 import { tagsMost } from '@edgekeep/wire/api/registry';
 import { HubError } from '../error.ts';
@@ -12,12 +12,12 @@ import { tagsOf } from '../registry/tags.ts';
 
 export interface Newcomer {
   readonly deviceId: string;
-  /** The address it enrols from, as its connection shows it. */
+  /** The address that it enrolls from, taken from its connection. */
   readonly address: string;
   readonly nowMs: number;
 }
 
-/** Takes one of the group's places and gives the device what it has for each; the device's row must be there. */
+/** Takes one of the group's places and gives the device everything that the group defines. The device's row must exist. */
 export async function joinEnrolmentGroup(
   trx: WriteTransaction,
   group: EnrolmentGroup,
@@ -39,7 +39,7 @@ export async function joinEnrolmentGroup(
   }
 }
 
-/** Puts a device where its import says, else where its group says; returns the site, null for none. */
+/** Puts a device at the site that its import names, else at the one of its group. Returns the site, null for none. */
 export async function allocateSite(
   trx: WriteTransaction,
   group: EnrolmentGroup | undefined,
@@ -50,13 +50,13 @@ export async function allocateSite(
   const site = ordered ?? (group?.terms.siteByAddress === true ? await siteAt(trx, address) : null);
   if (site === null) return null;
   const known = await trx.selectFrom('site').select('name').where('name', '=', site).executeTakeFirst();
-  // Policies ask for the site: a device must not begin at another place than the one it was meant for.
+  // Policies depend on the site: a device must not start at a different site than intended.
   if (known === undefined) throw refused('site-unknown', `${deviceId} belongs to the site ${site}, which was deleted`);
   await trx.updateTable('device').set({ site }).where('id', '=', deviceId).execute();
   return site;
 }
 
-// Two devices may ask for the last place at once: the row decides.
+// Two devices may take the last place at the same time: the row decides.
 async function takePlace(trx: WriteTransaction, name: string): Promise<void> {
   const { numUpdatedRows } = await trx
     .updateTable('enrolment_group')
@@ -80,7 +80,7 @@ async function giveTags(trx: WriteTransaction, { name, terms }: EnrolmentGroup, 
     throw refused('tags-too-many', `the tags of ${deviceId} and of ${name} together are more than ${tagsMost}`);
 }
 
-// The narrowest network wins; of two sites with the same one, the first by name.
+// The narrowest network wins; of two sites with the same network, the first by name.
 async function siteAt(trx: WriteTransaction, text: string): Promise<string | null> {
   const address = parseAddress(canonicalAddress(text) ?? '');
   if (address === undefined) return null;

@@ -1,5 +1,5 @@
-// Which enrolment group a newcomer belongs to (spec/enrolment-groups.md, "Which group"), and what it gets from it. Groups are looked up by
-// what the newcomer has proven: however many there are, only those it names are read.
+// Which enrollment group a new device belongs to (spec/enrolment-groups.md, "Which group"), and what it gets from it. Groups are looked up
+// by what the device has proven: only the groups that this names are read, for any number of groups.
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { canonicalName } from '@edgekeep/core/identity/distinguished-name';
 import { type GroupTerms, groupTerms } from '@edgekeep/wire/api/enrollment-group';
@@ -9,21 +9,21 @@ import { HubError } from '../error.ts';
 import type { EnrolmentGroupRow } from '../store/enrolment-tables.ts';
 import type { Tables } from '../store/schema.ts';
 
-/** What a newcomer has proven of itself; nothing in it is a mere claim but `deviceId`. */
+/** What a new device has proven; only `deviceId` is a mere claim. */
 export interface EnrolmentProof {
   readonly deviceId: string;
   readonly tier: string;
   /** SHA-256 of its root of trust's SPKI, hex. */
   readonly rootSha256: string;
-  /** SHA-256 of the SPKI of every authority on the validated path of its endorsement certificate, the nearest first; empty without one. */
+  /** SHA-256 of the SPKI of every authority on the validated path of its endorsement certificate, nearest first; empty without one. */
   readonly endorsementAuthorities: readonly string[];
-  /** The same of its IDevID. */
+  /** The same for its IDevID. */
   readonly idevidAuthorities: readonly string[];
   /** SHA-256 of its IDevID certificate, hex. */
   readonly idevidSha256: string | undefined;
-  /** The group of the token it showed, where the token is one of a group. */
+  /** The group of the token that it showed, if the token belongs to a group. */
   readonly tokenGroup: string | undefined;
-  /** Groups whose certificate a path ends at, where the hub has no other reason to trust it: each must be open. */
+  /** Groups whose certificate is the anchor of a path that the hub has no other reason to trust: each of them must be open. */
   readonly anchorGroups: readonly string[];
 }
 
@@ -39,7 +39,10 @@ export interface GroupAnchor {
   readonly certificate: Certificate;
 }
 
-/** Manufacturers' authorities that may have issued one of these certificates; of disabled groups too, which `matchEnrolmentGroup` refuses by name. */
+/**
+ * Manufacturers' authorities that may have issued one of these certificates. Includes those of disabled groups, which `matchEnrolmentGroup`
+ * refuses by name.
+ */
 export async function idevidAnchors(
   db: Kysely<Tables>,
   presented: readonly Certificate[],
@@ -75,9 +78,9 @@ async function anchorsOf(
 }
 
 /**
- * The one group that speaks for the newcomer: of a manifest before that of its token, of its manufacturer's CA, of its TPM's vendor; of two
- * authorities on one path the nearer one's. Undefined when there is none. Throws `enrolment-refused` with the name of a group that is
- * disabled or full or does not take this device: another group does not stand in for it.
+ * The one group that admits the new device. A group by manifest comes before the one of its token, then of its manufacturer's CA, then of
+ * its TPM's vendor; of two authorities on one path the nearer one wins. Undefined when no group matches. Throws `enrolment-refused` with
+ * the name of a group that is disabled, full, or does not take this device: no other group replaces it.
  */
 export async function matchEnrolmentGroup(
   db: Kysely<Tables>,
@@ -109,7 +112,7 @@ export async function matchEnrolmentGroup(
   return group;
 }
 
-/** Whether any group could speak for a root of trust that has proven nothing yet: a manifest that lists it, or a vendor's. */
+/** Whether any group could admit a root of trust that has proven nothing yet: a manifest that lists it, or a vendor's group. */
 export async function mayBeVouchedFor(
   db: Kysely<Tables>,
   { tier, rootSha256 }: { readonly tier: string; readonly rootSha256: string },
@@ -130,7 +133,7 @@ export async function mayBeVouchedFor(
   return vendor !== undefined;
 }
 
-/** For a device that needs no group: the groups that its path ends at must be open all the same. */
+/** For a device that needs no group: the groups that its path ends at must still be open. */
 export async function assertAnchorGroupsOpen(db: Kysely<Tables>, proof: EnrolmentProof): Promise<void> {
   const rows = await groupsNamed(db, { ...proof, tokenGroup: undefined }, []);
   assertAnchors(new Map(rows.map((row) => [row.name, row])), proof);
@@ -150,7 +153,7 @@ export function termsOf({ terms }: Pick<EnrolmentGroupRow, 'terms'>): GroupTerms
   return groupTerms.parse(JSON.parse(terms));
 }
 
-// Names of the manifests that list it: by its IDevID before its root of trust.
+// Names of the manifests that list it: first by its IDevID, then by its root of trust.
 async function listedFor(db: Kysely<Tables>, proof: EnrolmentProof): Promise<readonly string[]> {
   const { deviceId, rootSha256, idevidSha256 } = proof;
   const shown = { root: rootSha256, idevid: idevidSha256 };
@@ -176,7 +179,7 @@ async function groupsNamed(
 ): Promise<readonly EnrolmentGroupRow[]> {
   const { idevidAuthorities, endorsementAuthorities, anchorGroups, tokenGroup } = proof;
   const groups = () => db.selectFrom('enrolment_group').selectAll();
-  // Each by its own index; no engine takes an empty list.
+  // Each by its own index; no engine accepts an empty list.
   const byName = [...new Set([...listed, ...anchorGroups, ...(tokenGroup === undefined ? [] : [tokenGroup])])];
   const named = byName.length === 0 ? [] : await groups().where('name', 'in', byName).execute();
   const byAuthority = async (kind: 'ca' | 'endorsement-root', authorities: readonly string[]) =>
@@ -202,7 +205,7 @@ function assertTakes({ name, terms }: EnrolmentGroup, { deviceId, tier }: Enrolm
     throw refused('tier-not-allowed', `${name} takes devices of the tier ${terms.tier}, this one is ${tier}`);
 }
 
-/** What a group that has no place left is refused with. */
+/** The refusal for a group that has no place left. */
 export function groupFull(name: string): HubError {
   const message = `the enrolment group ${name} has as many devices as it may have`;
   return refused('enrolment-group-full', message);

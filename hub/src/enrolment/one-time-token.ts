@@ -1,4 +1,4 @@
-// One-time enrolment tokens: a random text an operator hands to one device; kept as a SHA-256, usable once, until it expires.
+// One-time enrollment tokens: a random text that an operator gives to one device. Stored as a SHA-256, valid once, until it expires.
 import { randomBytes } from 'node:crypto';
 import { sha256Hex } from '../digest.ts';
 import { appendEntry } from '../audit/append.ts';
@@ -7,9 +7,9 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import type { EnrolmentTokenRow } from '../store/schema.ts';
 
 export interface EnrolmentTokenOrder {
-  /** The only device id this token may enrol; any when left out. */
+  /** The only device id that this token may enroll; left out: any. */
   readonly deviceId: string | undefined;
-  /** The only tier it may enrol; any when left out. */
+  /** The only tier that it may enroll; left out: any. */
   readonly tier: string | undefined;
   readonly lifeSeconds: number;
   readonly actor: string;
@@ -45,7 +45,7 @@ export async function createEnrolmentToken(database: Database, order: EnrolmentT
   return text;
 }
 
-/** The token's row when it may enrol this device now; one message for every reason, so that guessing teaches nothing. */
+/** The token's row when it may enroll this device now. All refusals have one message, so that guessing reveals nothing. */
 export async function findEnrolmentToken(
   db: Pick<Database['read'], 'selectFrom'>,
   text: string | undefined,
@@ -65,7 +65,7 @@ export async function findEnrolmentToken(
   return row;
 }
 
-/** What every text that is no token for this device is refused with. */
+/** The refusal for every text that is not a valid token for this device. */
 export function tokenUnfit(): HubError {
   return new HubError(
     'enrolment-refused',
@@ -73,7 +73,7 @@ export function tokenUnfit(): HubError {
   );
 }
 
-/** Uses the token up; refused when another device was faster, or the token has ended meanwhile. */
+/** Uses the token up. Refused when another device was faster, or the token has ended meanwhile. */
 export async function spendEnrolmentToken(
   trx: WriteTransaction,
   sha256: string,

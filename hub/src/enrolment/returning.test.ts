@@ -47,7 +47,7 @@ after(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** `back`, `new`, or why it is refused. */
+/** `back`, `new`, or why the device is refused. */
 async function outcome(deviceId: string, tier: string, rootSha256: string): Promise<string | undefined> {
   try {
     const device = await findReturning(database.read, { deviceId, tier, rootSha256 });

@@ -1,5 +1,5 @@
-// Devices that were wiped and come back (spec/reonboarding.md): the same hardware, or what an operator ordered in its place, proves itself anew
-// and gets another identity under its old id. Everything it was before stays refused.
+// Wiped devices that return (spec/reonboarding.md): the same hardware, or a replacement that an operator ordered, proves itself again and
+// gets another identity under its old id. Every earlier identity stays refused.
 import type { Kysely } from 'kysely';
 import { HubError } from '../error.ts';
 import { findDevice } from '../registry/states.ts';
@@ -14,7 +14,10 @@ export interface Newcomer {
   readonly rootSha256: string;
 }
 
-/** The wiped device that comes back; undefined for a new one. Throws `enrolment-refused` when id or root of trust are somebody's. */
+/**
+ * The wiped device that returns; undefined for a new one. Throws `enrolment-refused` when the id or the root of trust belongs to another
+ * device.
+ */
 export async function findReturning(db: Kysely<Tables>, newcomer: Newcomer): Promise<DeviceRecord | undefined> {
   const { deviceId, rootSha256 } = newcomer;
   const device = await findDevice(db, deviceId);
@@ -27,16 +30,16 @@ export async function findReturning(db: Kysely<Tables>, newcomer: Newcomer): Pro
   return device;
 }
 
-// A maker vouches for this root of trust and it outlasts a wipe.
+// A maker vouches for this root of trust, and it survives a wipe.
 const keepsRoot = (tier: string): boolean => tier === 'tpm' || tier === 'dice';
 
 /**
- * Whether it shows by itself that the hardware is at hand. The keys of DICE's layers can be copied by whoever held the firmware, which is what
- * a wiped device stood under: a token stands for that one.
+ * Whether the device itself shows that the hardware is present. Anybody who held the firmware can copy the keys of DICE's layers, and the
+ * firmware of a wiped device was suspect: there a token is needed instead.
  */
 export const comesBackByItself = (tier: string): boolean => tier === 'tpm';
 
-// A key in a file is new after a wipe, and a token stands for it; hardware stays the same unless an operator says otherwise.
+// A key in a file is new after a wipe, and a token replaces it as proof. Hardware stays the same unless an operator orders otherwise.
 function assertRightHardware(device: DeviceRecord, { tier, rootSha256 }: Newcomer): void {
   const { id, next_root_sha256: ordered } = device;
   if (ordered !== null) {
@@ -48,7 +51,9 @@ function assertRightHardware(device: DeviceRecord, { tier, rootSha256 }: Newcome
   throw refused('root-of-trust-differs', message);
 }
 
-/** Throws `enrolment-refused` for a root of trust of an identity that ended, unless an operator means it (`expected`) and it is hardware. */
+/**
+ * Throws `enrolment-refused` for a root of trust of an identity that ended, unless an operator expects it (`expected`) and it is hardware.
+ */
 export async function assertRootNotFormer(
   db: Kysely<Tables>,
   { deviceId, tier, rootSha256 }: Newcomer,
@@ -68,7 +73,7 @@ export async function assertRootNotFormer(
   }
 }
 
-/** A root of trust that cannot show where it is comes back with a token that was made for it after the wipe. */
+/** A root of trust that cannot show where it is needs a token that was made for it after the wipe. */
 export async function assertFreshToken(
   db: Kysely<Tables>,
   device: DeviceRecord,
@@ -85,7 +90,7 @@ export async function assertFreshToken(
   throw refused('token-not-fresh', message);
 }
 
-/** What a device was before it was wiped, the newest first. */
+/** What a device was before it was wiped, newest first. */
 export async function formerIdentitiesOf(db: Kysely<Tables>, deviceId: string, most: number) {
   return db
     .selectFrom('former_identity')
@@ -103,7 +108,7 @@ export async function formerIdentitiesOf(db: Kysely<Tables>, deviceId: string, m
     .execute();
 }
 
-/** Devices that had this root of trust before, and ended: the same hardware under another id. */
+/** Devices that had this root of trust before and ended: the same hardware under another id. */
 export async function formerDevicesOf(db: Kysely<Tables>, rootSha256: string, deviceId: string, most: number) {
   return db
     .selectFrom('former_identity')

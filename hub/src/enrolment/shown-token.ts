@@ -1,5 +1,5 @@
-// The token a newcomer shows: a one-time token, or one of an enrolment group. One message for every reason a text is none, so that guessing
-// teaches nothing.
+// The token that a new device shows: a one-time token, or one of an enrollment group. All refusals have one message, so that guessing
+// reveals nothing.
 import type { Kysely } from 'kysely';
 import { findGroupToken, looksLikeGroupToken, spendGroupToken } from './group-tokens.ts';
 import type { WriteTransaction } from '../store/database.ts';
@@ -11,7 +11,7 @@ export type ShownToken =
       readonly kind: 'one-time';
       readonly sha256: string;
       readonly createdAt: number;
-      /** The only device it was made for, and the only tier; null for any. */
+      /** The only device that it was made for, and the only tier; null for any. */
       readonly deviceId: string | null;
       readonly tier: string | null;
     }
@@ -38,7 +38,7 @@ export async function findShownToken(
   };
 }
 
-/** Uses it up, or one of its uses; refused when that was the last and another device was faster. */
+/** Uses the token up, or one of its uses. Refused when that was the last use and another device was faster. */
 export async function spendShownToken(
   trx: WriteTransaction,
   token: ShownToken,
@@ -48,5 +48,5 @@ export async function spendShownToken(
   else await spendEnrolmentToken(trx, token.sha256, use);
 }
 
-/** As it stands in the audit log. */
+/** The name in the audit log. */
 export const tokenActor = ({ sha256 }: ShownToken): string => `token ${sha256.slice(0, 16)}`;

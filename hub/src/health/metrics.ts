@@ -1,4 +1,4 @@
-// Prometheus metrics of the hub: a registry of its own, so that several hubs can live in one process.
+// Prometheus metrics of the hub: a separate registry, so that several hubs can live in one process.
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { AuditLog } from '../audit/log.ts';
 import type { Connections } from '../presence/connections.ts';

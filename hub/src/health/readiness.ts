@@ -1,5 +1,5 @@
-// Is the hub ready: can it commit, is there room on its disk, and does its log take entries? A hub that answers and cannot write is not. Probes are
-// free for anybody, so each look is shared and kept for a second.
+// Is the hub ready: can it commit, is there disk space, and does its log take entries? A hub that answers but cannot write is not ready.
+// Anybody may send probes without limit, so each result is shared and kept for a second.
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -33,7 +33,7 @@ export class Readiness {
     this.#parts = parts;
   }
 
-  /** What stands in the way; empty when the hub is ready. */
+  /** The reasons why the hub is not ready; empty when it is. */
   async failing(): Promise<readonly Failing[]> {
     const nowMs = performance.now();
     if (this.#look === undefined || nowMs - this.#atMs > keptMs) {
@@ -48,7 +48,7 @@ export class Readiness {
     return found.filter((each) => each !== undefined);
   }
 
-  // A row that is there is written as it is: the commit waits for the disk all the same.
+  // Updates an existing row with the same value: the commit still waits for the disk.
   async #store(): Promise<Failing | undefined> {
     const commit = this.#parts.database.writeAsHub(async (trx) => {
       await trx
@@ -79,7 +79,7 @@ export class Readiness {
         const where = name === '' ? 'the data folder' : `${name}/`;
         return { resource: 'disk', message: `${where}: less than ${freeBytesLeast / 2 ** 20} MiB are free` };
       } catch (error) {
-        // A folder that nothing was put into yet.
+        // An empty folder.
         if (error instanceof Error && 'code' in error && error.code === 'ENOENT' && name !== '') continue;
         return { resource: 'disk', message: `the data folder can't be read: ${deepest(error)}` };
       }
@@ -91,7 +91,7 @@ export class Readiness {
     const { log } = this.#parts;
     const { failure } = log;
     if (failure === undefined) return undefined;
-    // It tries again when an entry comes; a hub that is not ready gets none.
+    // The log tries again when an entry comes, but a hub that is not ready gets no entries.
     log.wake();
     return { resource: 'log', message: `entries do not enter the log: ${deepest(failure)}` };
   }
@@ -101,7 +101,7 @@ function causes(error: unknown): readonly Error[] {
   return error instanceof Error ? [error, ...causes(error.cause)] : [];
 }
 
-// What an operator can act on is what happened first. Paths stay out of an answer that anybody gets.
+// An operator acts on the first failure. Paths are left out of a response that anybody may read.
 function deepest(error: unknown): string {
   return (causes(error).at(-1)?.message ?? String(error)).replaceAll(/'[^']*\/[^']*'/g, 'a file').slice(0, 200);
 }

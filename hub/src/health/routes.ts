@@ -1,4 +1,4 @@
-// Is the hub alive, is it ready, and how does it do: for supervisors and Prometheus. Only the metrics need a token.
+// Is the hub alive, is it ready, and what are its metrics: for supervisors and Prometheus. Only the metrics need a token.
 import { z } from 'zod';
 import type { RequireScope } from '../http/operator.ts';
 import type { HttpServer } from '../http/server.ts';

@@ -1,5 +1,5 @@
-// Gives each request something to act on, before any other hook, and carries it along: the body arrives in events of the socket, which know
-// nothing of the request that they belong to.
+// Gives each request a context for its authority, before any other hook, and carries it along: a body arrives in events of the socket,
+// which do not know their request.
 import { Acting, runActing } from '../store/authority.ts';
 
 const actingOf = new WeakMap<object, Acting>();
@@ -11,7 +11,7 @@ export function beginActing(request: object, _reply: unknown, done: () => void):
   runActing(acting, done);
 }
 
-/** The first hook of `preValidation`, when the body is here. */
+/** The first hook of `preValidation`, when the body has arrived. */
 export function goOnActing(request: object, _reply: unknown, done: () => void): void {
   runActing(actingOf.get(request), done);
 }

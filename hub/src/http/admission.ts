@@ -1,5 +1,5 @@
-// Admission before work: who pays is decided from the connection or the token, the request is paid for, and it waits for its turn; all of it before
-// the first byte of a body is read.
+// Admission before work: the payer is decided from the connection or the token, the request is charged, and it waits for its turn. All of
+// this happens before the first byte of a body is read.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../clock.ts';
 import { networkOf } from '../presence/places.ts';
@@ -13,18 +13,18 @@ export type AdmissionSettings = Pick<
   'requestsPerSecondMost' | 'anonymousRequestsPerSecondMost' | 'admission'
 >;
 
-// Bodies of strangers and of known callers have memory apart: a room that strangers filled is still empty for devices.
+// Bodies of unknown clients and of known callers have separate memory: when unknown clients fill theirs, devices still have room.
 const strangersRoomBytes = 64 * 1024 * 1024;
 const knownRoomBytes = 96 * 1024 * 1024;
 
 export class Admission {
   /** Bound devices and workloads. */
   readonly devices: PayerClass;
-  /** Addresses without a certificate, and certificates that did not prove themselves yet, on the device listener. */
+  /** Addresses without a certificate, and certificates that are not bound yet, on the device listener. */
   readonly strangers: PayerClass;
   /** API tokens. */
   readonly tokens: PayerClass;
-  /** Addresses on the operator listener that show no token that was good here before. */
+  /** Addresses on the operator listener without a token that was accepted here before. */
   readonly callers: PayerClass;
 
   constructor(settings: AdmissionSettings, clock: Clock) {
@@ -77,17 +77,17 @@ export async function pay({ payer, routeOptions }: FastifyRequest): Promise<void
   payer.class.spendRequest(payer.key, costOf(routeOptions));
 }
 
-/** Waits for the request's turn; a body that comes slowly holds none. Throws `rate-limited`. */
+/** Waits for the request's turn; a slow body holds none. Throws `rate-limited`. */
 export async function takeTurn(request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const { payer, routeOptions } = request;
-  // An upload takes hours; the work for it is done piece by piece.
+  // An upload takes hours; its work is done piece by piece.
   if (routeOptions.config.streamed === true) return;
   const end = await payer.class.turns.take(payer.key);
   if (reply.raw.closed || reply.raw.destroyed) return end();
   reply.raw.once('close', end);
 }
 
-// A route that takes megabytes has as much work to do with them; one that streams does it piece by piece.
+// A route that takes megabytes has as much work to do with them; a route that streams does it piece by piece.
 function costOf({ bodyLimit, config }: FastifyRequest['routeOptions']): number {
   return config.streamed === true ? 1 : Math.ceil(bodyLimit / weighedBytes);
 }

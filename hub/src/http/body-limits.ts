@@ -1,5 +1,5 @@
-// How many bytes of a body each kind of route reads: what its largest legal request needs, and no more. There is no default: a route that takes a
-// body without a limit does not start (`assertLimits`). docs/api-limits.md lists every route with its limit.
+// How many bytes of a body each kind of route reads: the size of its largest legal request and no more. There is no default: a route that
+// takes a body without a limit does not start (`assertLimits`). docs/api-limits.md lists every route with its limit.
 import { EVIDENCE_BYTES_MAX } from '@edgekeep/core/attest/evidence';
 import { vendorRootOrderBytesMost } from '@edgekeep/wire/api/vendor-root';
 import { IMA_PIECE_BYTES_MAX } from '@edgekeep/core/attest/ima-log';
@@ -11,9 +11,9 @@ const mebibyte = 1024 * kibibyte;
 export const bodyBytes = {
   /** Nothing, or `{}`. */
   none: kibibyte,
-  /** A few names and a reason of 500 characters, each perhaps written as six bytes; a filter of 2,048. */
+  /** A few names and a reason of 500 characters, each up to six bytes; a filter of 2,048. */
   order: 16 * kibibyte,
-  /** Tags or attributes with their keys, spread over lines. */
+  /** Tags or attributes with their keys, on several lines. */
   document: 96 * kibibyte,
   /** Two lists of 1,000 names. */
   names: 160 * kibibyte,
@@ -21,13 +21,13 @@ export const bodyBytes = {
   manyNames: mebibyte,
   /** PEM texts of 100,000 characters. */
   certificates: 128 * kibibyte,
-  /** A policy of 256 KiB with its tests; or a draft with the table of countries it is tried on. */
+  /** A policy of 256 KiB with its tests; or a draft with the table of countries that it is tried on. */
   policy: 4 * mebibyte,
   /** 512 certificates of makers in base64. */
   vendorRoots: vendorRootOrderBytesMost,
   /** 20,000 networks. */
   networks: 2 * mebibyte,
-  /** A manifest of 500 KiB, and a bundle of 700,000 characters with its quotation marks escaped. */
+  /** A manifest of 500 KiB, and a bundle of 700,000 characters with escaped quotation marks. */
   release: Math.ceil(2.25 * mebibyte),
   /** A document of 1 MiB and its bundle. */
   referenceValues: Math.ceil(1.75 * mebibyte),
@@ -35,11 +35,11 @@ export const bodyBytes = {
   deviceId: kibibyte,
   /** Two short certificate chains and two keys. */
   identity: 64 * kibibyte,
-  /** Both logs at their limits, a certificate request, and what is signed. */
+  /** Both logs at their limits, a certificate request, and the signed data. */
   evidence: EVIDENCE_BYTES_MAX + 32 * kibibyte,
   /** One piece of an IMA log, base64url. */
   imaPiece: Math.ceil((IMA_PIECE_BYTES_MAX * 4) / 3) + kibibyte,
-  /** A signed note of 100,000 characters, its line ends escaped. */
+  /** A signed note of 100,000 characters with escaped line ends. */
   note: 192 * kibibyte,
   /** Counts, models with their faults, attributes, and a fork proof of 100,000 characters. */
   report: 448 * kibibyte,
@@ -47,7 +47,7 @@ export const bodyBytes = {
   certificateRequest: 32 * kibibyte,
   /** A certificate revocation list of 16 KiB, base64url. */
   rootList: 32 * kibibyte,
-  /** A text of 4,096 characters, each perhaps written as six bytes. */
+  /** A text of 4,096 characters, each up to six bytes. */
   message: 32 * kibibyte,
 } as const;
 
@@ -65,7 +65,7 @@ export function valuesMostFor(bodyLimit: number): number {
   return valuesOfLists.get(bodyLimit) ?? valuesMost;
 }
 
-/** What a route says of itself when it is registered. */
+/** What a route declares when it is registered. */
 export interface DeclaredRoute {
   readonly method: HTTPMethods | HTTPMethods[];
   readonly url: string;
@@ -80,7 +80,7 @@ export function readsBody(method: HTTPMethods | HTTPMethods[]): boolean {
   return [method].flat().some((each) => methodsWithBody.has(each));
 }
 
-/** For `onRoute`: our own mistake, found at start. */
+/** For `onRoute`: finds our own mistake at start. */
 export function assertLimit({ method, url, bodyLimit }: DeclaredRoute): void {
   if (readsBody(method) && bodyLimit === undefined)
     throw new TypeError(`${String(method)} ${url} takes a body and says no bodyLimit: see hub/src/http/body-limits.ts`);

@@ -4,7 +4,7 @@ import { Socket } from 'node:net';
 import { test } from 'node:test';
 import { BodyWatch, type WatchedRequest } from './body-watch.ts';
 
-/** As much of a request as the watch looks at. */
+/** The part of a request that the watch reads. */
 function requestOf(config: object, bytes: { read: number; unread: number }) {
   const socket = new Socket();
   Object.defineProperty(socket, 'bytesRead', { get: () => bytes.read });

@@ -1,12 +1,12 @@
-// How long a body may take. One that is read whole has to be there within half a minute. One that is streamed may take hours, as long as bytes
-// come: in each window of time at least so many while the hub waits for them. A sender that holds a connection for less is cut, and so is one that
-// goes on for half a minute after it has its answer.
+// How long a body may take. A body that is read whole must arrive within half a minute. A streamed body may take hours, as long as a
+// minimum of bytes arrives in each window while the hub waits for them. A slower sender is cut, and so is one that keeps sending for half a
+// minute after it has its response.
 import { Socket } from 'node:net';
 import type { IncomingHttpHeaders } from 'node:http';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The handler reads the body as a stream; left out: it is read whole before the handler runs. */
+    /** The handler reads the body as a stream; left out: the body is read whole before the handler runs. */
     streamed?: boolean;
   }
 }
@@ -27,7 +27,7 @@ export interface StreamLimits {
 const wholeBodyMilliseconds = 30_000;
 const lookEveryMilliseconds = 1_000;
 
-/** As much of a request as the watch looks at. */
+/** The part of a request that the watch reads. */
 export interface WatchedRequest {
   readonly raw: {
     readonly complete: boolean;
@@ -39,7 +39,7 @@ export interface WatchedRequest {
   readonly routeOptions: { readonly config: { readonly streamed?: boolean } };
 }
 
-/** The answer to it, as far. */
+/** The response to it, likewise. */
 export interface WatchedAnswer {
   once(event: 'finish', listener: () => void): unknown;
 }
@@ -51,11 +51,11 @@ interface Watched {
   windowMs: number;
   /** The socket's count when the window began. */
   bytesRead: number;
-  /** When its answer was sent whole. */
+  /** When its response was sent completely. */
   answeredMs: number | undefined;
 }
 
-/** Looks at all open bodies of one listener. `nowMs` is monotonic. */
+/** Watches all open bodies of one listener. `nowMs` is monotonic. */
 export class BodyWatch {
   readonly #limits: StreamLimits;
   readonly #nowMs: () => number;
@@ -71,19 +71,19 @@ export class BodyWatch {
   watch(request: WatchedRequest, answer: WatchedAnswer): void {
     const { raw } = request;
     const { socket } = raw;
-    // What the hub asks of itself (people/two-people.ts) comes over no socket.
+    // Requests of the hub to itself (people/two-people.ts) use no socket.
     if (raw.complete || !hasBody(request) || !(socket instanceof Socket)) return;
     const nowMs = this.#nowMs();
     const { bytesRead } = socket;
     const watched: Watched = { request, socket, beganMs: nowMs, windowMs: nowMs, bytesRead, answeredMs: undefined };
     this.#open.add(watched);
     answer.once('finish', () => (watched.answeredMs = this.#nowMs()));
-    // A handler that stops reading closes the body; its sender is still there.
+    // A handler that stops reading closes the body; its sender may still be connected.
     raw.once('close', () => this.#isOver(watched) && this.#open.delete(watched));
     this.#timer ??= setInterval(() => this.look(), lookEveryMilliseconds).unref();
   }
 
-  /** Cuts who is too slow. */
+  /** Cuts senders that are too slow. */
   look(): void {
     for (const watched of this.#open) {
       if (this.#isOver(watched)) this.#open.delete(watched);
@@ -105,7 +105,7 @@ export class BodyWatch {
     if (routeOptions.config.streamed !== true) return nowMs - watched.beganMs > wholeBodyMilliseconds;
     const { idleSeconds, bytesPerSecondLeast } = this.#limits;
     const came = watched.socket.bytesRead - watched.bytesRead;
-    // Bytes that wait for the handler, or for a disk, are no fault of the sender.
+    // Bytes that wait for the handler, or for a disk, are not the sender's fault.
     if (raw.readableLength > 0 || came >= idleSeconds * bytesPerSecondLeast) {
       watched.windowMs = nowMs;
       watched.bytesRead = watched.socket.bytesRead;

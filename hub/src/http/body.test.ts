@@ -70,7 +70,7 @@ test('bodies that one payer sends at once are counted before they are read', { t
   });
   const [first, second, third] = [await listener.connect(), await listener.connect(), await listener.connect()];
   for (const client of [first, second]) client.head('/json', 400);
-  // Both are known to the hub when the answer to another request on their connections' listener is there.
+  // The hub knows both once it has answered another request on the same listener.
   third.head('/json', 2);
   third.socket.write('{}');
   assert.deepEqual(await third.answers(1), ['429 rate-limited']);

@@ -1,5 +1,5 @@
-// How a body is read: who pays is known, what it says of its length is counted first, and it is counted again while it arrives. JSON is bounded in
-// depth and values on the way, and parsed only when it is whole.
+// How a body is read: the payer is known, the declared length is charged first, and bytes are charged again as they arrive. JSON is limited
+// in depth and values on the way, and parsed only when it is complete.
 import type { IncomingMessage } from 'node:http';
 import { JsonBounds } from '@edgekeep/core/json-bounds';
 import { nestingMax } from '@edgekeep/core/nesting';
@@ -29,7 +29,7 @@ export function readBodiesAsBytes(app: ContentTypes, contentType: string): void 
   );
 }
 
-/** What a body says of its length; 0 for one without a word about it. */
+/** The declared length of a body; 0 when it declares none. */
 export function declaredLength(request: FastifyRequest): number {
   const length = Number(request.headers['content-length'] ?? 0);
   return Number.isSafeInteger(length) && length > 0 ? length : 0;
@@ -48,7 +48,7 @@ async function readBody(
   const chunks: Buffer[] = [];
   let length = 0;
   await new Promise<void>((resolve, reject) => {
-    // The stream stays as it is when this ends early: what is left of it is thrown away, and the refusal can be sent.
+    // The stream stays usable when this ends early: the rest is discarded, and the refusal can be sent.
     const take = (chunk: Buffer) => {
       try {
         length += chunk.length;

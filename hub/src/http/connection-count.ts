@@ -1,4 +1,4 @@
-// How many connections each network has open.
+// The number of open connections of each network.
 import type { Socket } from 'node:net';
 import { networkOf } from '../presence/places.ts';
 

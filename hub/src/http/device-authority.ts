@@ -1,4 +1,5 @@
-// The authority of a device's request, and of a workload's: the connection, its certificate, and how the device stands at the moment of the act.
+// The authority of a device's request, and of a workload's: the connection, its certificate, and the state of the device at the moment of
+// the act.
 import type { Kysely } from 'kysely';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
@@ -7,10 +8,10 @@ import { assertNotCutOff } from '../registry/enablement.ts';
 import type { Authority } from '../store/authority.ts';
 import type { Tables } from '../store/schema.ts';
 
-/** Anybody: what the request shows (a token, evidence, a challenge of its connection) is read by its own route, in its own transaction. */
+/** Anybody: the route reads the proof in the request (a token, evidence, a challenge of its connection) in its own transaction. */
 export const strangerAuthority: Authority = { name: 'stranger', stands: () => Promise.resolve() };
 
-/** Of a device or a workload: the certificate is current and not revoked, and the device is not cut off. */
+/** A device or a workload: the certificate is current and not revoked, and the device is not cut off. */
 export function certificateAuthority(
   { sha256, notAfterMs }: { readonly sha256: string; readonly notAfterMs: number },
   clock: Clock,
@@ -25,7 +26,7 @@ export function certificateAuthority(
   };
 }
 
-/** The connection still ends at the root of trust. */
+/** The connection is still bound to the root of trust. */
 export function boundAuthority(connection: Pick<DeviceConnection, 'bound'>): Authority {
   return {
     name: 'bound connection',

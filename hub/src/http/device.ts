@@ -1,5 +1,6 @@
 // The device listener: which requests pass. A connection shows a certificate of the issuing CA, then proves once that it ends at the
-// registered root of trust (`bind`); after that every request still meets the device's state, its certificate's end, and its budget.
+// registered root of trust (`bind`). After that, the device's state, its certificate's end and its budget are still checked for every
+// request.
 import type { FastifyRequest } from 'fastify';
 import { TLSSocket } from 'node:tls';
 import { toHex } from '@edgekeep/core/bytes';
@@ -35,7 +36,7 @@ const whoMayAsk = {
   bound: 'bound device',
 } as const;
 
-/** For a route's options: who may ask, known before the body is read. */
+/** For a route's options: who may ask; known before the body is read. */
 export interface Guarded {
   readonly config: { readonly who: string };
   readonly onRequest: (request: FastifyRequest) => Promise<void>;
@@ -70,7 +71,7 @@ export class DeviceDoor {
     this.#connections.add(socket, shownBy(socket, this.#authorities, this.#trustDomain));
   }
 
-  /** The connection of a request, its budget untouched; undefined where there is none any more. */
+  /** The connection of a request, without charging its budget; undefined if it has ended. */
   connectionOf(request: FastifyRequest): DeviceConnection | undefined {
     const { socket } = request.raw;
     return socket instanceof TLSSocket && !socket.destroyed ? this.#connections.of(socket) : undefined;
@@ -81,25 +82,25 @@ export class DeviceDoor {
     return this.#payerOf(this.#connected(request));
   }
 
-  /** Which device a request says it comes from; nothing of it is proven. */
+  /** The device that a request claims to come from; nothing of it is proven. */
   claimOf(request: FastifyRequest): string | undefined {
     const connection = this.connectionOf(request);
     return connection?.certificate?.deviceId ?? connection?.workload?.spiffeId ?? connection?.claimed;
   }
 
-  /** What a route on this listener says of itself; the handler asks again, because a body takes its time. */
+  /** What a route on this listener declares. The handler checks it again, because a body takes time. */
   lets(who: keyof typeof whoMayAsk): Guarded {
     return { config: { who: whoMayAsk[who] }, onRequest: async (request) => void this[who](request) };
   }
 
-  /** Any connection, with or without a certificate: for enrolment and public documents. */
+  /** Any connection, with or without a certificate: for enrollment and public documents. */
   anyone(request: FastifyRequest): DeviceConnection {
     const connection = this.#connected(request);
     establish(strangerAuthority);
     return connection;
   }
 
-  /** Any connection that asked for a challenge and has not answered it: nobody sends megabytes who did not begin. */
+  /** Any connection with an open challenge: a client that did not begin must not send megabytes. */
   challenged(request: FastifyRequest): DeviceConnection {
     const connection = this.anyone(request);
     if (connection.challenge === undefined)
@@ -109,13 +110,13 @@ export class DeviceDoor {
     return connection;
   }
 
-  /** A connection that is about to prove itself: by a certificate, or by the answer to a challenge. */
+  /** A connection that is about to prove itself: by a certificate, or by the response to a challenge. */
   proving(request: FastifyRequest): DeviceConnection {
     const { certificate } = this.anyone(request);
     return certificate === undefined ? this.challenged(request) : this.withCertificate(request).connection;
   }
 
-  /** A connection with a device certificate that is still valid; not yet proven to be the device's own. */
+  /** A connection with a valid device certificate; not yet proven to be the device's own. */
   withCertificate(request: FastifyRequest): BoundDevice {
     const connection = this.anyone(request);
     const { certificate } = connection;
@@ -140,7 +141,7 @@ export class DeviceDoor {
     return device;
   }
 
-  /** A connection with a certificate of a workload that is still valid; whether it was revoked, the caller asks the store. */
+  /** A connection with a valid certificate of a workload. The caller asks the store whether it was revoked. */
   workload(request: FastifyRequest): ConnectedWorkload {
     const { workload } = this.anyone(request);
     if (workload === undefined)
@@ -156,8 +157,9 @@ export class DeviceDoor {
     return this.#connections.of(socket);
   }
 
-  // A device has one budget over all its bound connections, and each workload its own. Before the bind a certificate may be a stolen one: it spends
-  // a budget of its address, so that a thief takes nothing from the device. Who shows no certificate shares the one of his address.
+  // A device has one budget over all its bound connections, and each workload has its own. Before the bind a certificate may be stolen: it
+  // uses a budget of its address, so that a thief takes nothing from the device. Clients without a certificate share the budget of their
+  // address.
   #payerOf({ certificate, workload, remoteAddress, bound }: DeviceConnection): Payer {
     if (certificate !== undefined) this.#traffic.note(certificate.deviceId, this.#clock());
     const { devices, strangers } = this.#admission;
@@ -169,8 +171,8 @@ export class DeviceDoor {
   }
 }
 
-// `authorized` says that OpenSSL verified the chain to our root and the dates; a certificate it did not accept counts as none. So does one of an
-// issuing CA that is believed no more: under its root the chain is still complete.
+// `authorized` means that OpenSSL verified the chain to our root and the dates; a certificate that it did not accept counts as none. The
+// same holds for a certificate of an issuing CA that is no longer accepted: under its root the chain is still complete.
 function shownBy(
   socket: TLSSocket,
   authorities: Pick<Authorities, 'trustsIssuerOf'>,

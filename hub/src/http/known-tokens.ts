@@ -1,5 +1,5 @@
-// Who shows a token that was good here before pays as that token. Every other attempt is paid for by its address, before it is looked up: an address
-// that guesses uses up its own budget, and takes nothing from people who share it.
+// A client with a token that was accepted here before pays as that token. Every other attempt is charged to its address before the token is
+// looked up: an address that guesses uses up its own budget, and takes nothing from other people at that address.
 import type { FastifyRequest } from 'fastify';
 import { sha256Hex } from '../digest.ts';
 import { authenticate, type Caller } from '../people/api-token.ts';

@@ -33,7 +33,7 @@ test('so many handshakes begin in one turn of the event loop, the longest waitin
   assert.deepEqual(begun, sockets.slice(0, 2));
   await turn();
   assert.deepEqual(begun, sockets.slice(0, 4));
-  // Nobody overtakes those who wait.
+  // A new connection does not overtake those that wait.
   sockets.push(...arrive(1));
   await turn();
   assert.deepEqual(begun, sockets);

@@ -1,21 +1,22 @@
-// New connections wait their turn. When a whole fleet comes back at once, handshakes that are all begun at once all end at once: too late for
-// every device's patience, and with the memory of all of them. Begun a few at a time, the longest waiting first, the first are served
-// while the others still wait at the cost of a socket; one that waited longer than devices do is let go before any work is done for it. Networks
-// take turns: one that sends thousands takes no turn of another, and has a bounded number of handshakes under way however slowly it speaks.
+// New connections wait their turn. When a whole fleet reconnects at once and all handshakes begin at once, they all end at once: too late
+// for the timeout of every device, and with the memory of all of them. Begun a few at a time, longest waiting first, the first are served
+// while each of the others costs only a socket. A connection that waited longer than devices do is closed before any work is done for it.
+// Networks take turns: a network with thousands of connections takes no turn of another, and has a limited number of handshakes under way,
+// even if it is slow.
 import type { Server, Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { networkOf } from '../presence/places.ts';
 
 export interface NewcomerLimits {
-  /** Handshakes begun in one turn of the event loop: what is under way comes first, so a slow turn begins fewer. */
+  /** Handshakes that begin in one turn of the event loop: work under way comes first, so a slow turn begins fewer. */
   readonly begunEachTurn: number;
-  /** Of those, for one network. */
+  /** Of those, the limit for one network. */
   readonly begunEachTurnByNetwork: number;
   /** Handshakes of one network that are under way at once. */
   readonly underWayByNetwork: number;
   /** A device gives up after ten seconds (wire/src/link/hub-connection.ts), handshake included. */
   readonly waitMsMost: number;
-  /** With more than this waiting, the next is let go at once: its system tries again, and by then it may be its turn. */
+  /** When more than this wait, the next is closed at once: its system tries again, and by then its turn may have come. */
   readonly waitingMost: number;
 }
 
@@ -27,7 +28,7 @@ export const newcomerLimits: NewcomerLimits = {
   waitingMost: 16_384,
 };
 
-// How soon those are let go who wait while nothing else happens.
+// How often expired connections are closed while nothing else happens.
 const lookEveryMilliseconds = 500;
 
 interface Network {
@@ -38,13 +39,13 @@ interface Network {
 }
 
 export interface NewcomerRules {
-  /** Asked first: an address that it refuses is cut. */
+  /** Called first: a connection from an address that it refuses is cut. */
   readonly admits?: (address: string) => boolean;
-  /** Whether the network may have another connection now; until then its newcomers wait. */
+  /** Whether the network may have another connection now; until then its new connections wait. */
   readonly hasRoom?: (network: string) => boolean;
 }
 
-/** Puts a queue before what the server does with a new connection. Call it when the server is made. */
+/** Puts a queue before the server's handling of a new connection. Call it when the server is made. */
 export function queueNewcomers(
   server: Server,
   limits: NewcomerLimits = newcomerLimits,
@@ -114,7 +115,7 @@ export function queueNewcomers(
         leave(socket, network);
         begin(socket, network);
         more = true;
-        // The last to be served comes first no more.
+        // The network that was served last goes to the end.
         networks.delete(name);
         networks.set(name, network);
         if (begun >= limits.begunEachTurn) break;
@@ -144,12 +145,12 @@ export function queueNewcomers(
     if (waitingCount >= limits.waitingMost) return void socket.destroy();
     waitingCount += 1;
     network.waiting.set(socket, performance.now());
-    // One that hangs up while it waits is nobody's concern.
+    // The error of a connection that ends while it waits needs no handling.
     socket.on('error', () => {}).once('close', () => leave(socket, network));
   });
 }
 
-// The TLS socket on a TCP connection has the same.
+// The TLS socket on a TCP connection has the same address and port.
 function peerOf({ remoteAddress, remotePort }: Socket): string | undefined {
   return remotePort === undefined ? undefined : `${remoteAddress} ${remotePort}`;
 }

@@ -26,7 +26,7 @@ async function silentClient({ port, address }: AddressInfo): Promise<Socket> {
   return socket;
 }
 
-/** However it came about. */
+/** In any state. */
 function closed(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     socket.on('error', () => undefined).once('close', () => resolve());

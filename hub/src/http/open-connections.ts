@@ -1,5 +1,5 @@
-// A listener that closes ends every TCP connection it has. Node's `closeAllConnections` knows those that speak HTTP: one that is still shaking
-// hands is none of them, would speak after it, and keep a stopping hub from its end for as long as the device likes.
+// A listener that closes ends every TCP connection it has. Node's `closeAllConnections` knows only those that speak HTTP. A connection in
+// its TLS handshake is not among them; it would be served later and could keep a stopping hub alive as long as the device likes.
 import type { Server, Socket } from 'node:net';
 import type { HttpServer } from './server.ts';
 
@@ -8,7 +8,7 @@ export interface OpenConnections {
   end(isMeant: (address: string) => boolean): void;
 }
 
-/** Call it when everything else that looks at new connections is in place, and before the server listens. */
+/** Call it after every other listener for new connections is in place, and before the server listens. */
 export function endConnectionsOnClose(app: Pick<HttpServer, 'addHook'> & { readonly server: Server }): OpenConnections {
   const open = new Set<Socket>();
   let closing = false;

@@ -3,7 +3,7 @@ import swagger from '@fastify/swagger';
 import { jsonSchemaTransform } from 'fastify-type-provider-zod';
 import type { HttpServer } from './server.ts';
 
-/** Must be called before the routes it is to describe. */
+/** Call it before the routes that it describes are registered. */
 export async function openApiRoutes(app: HttpServer): Promise<void> {
   await app.register(swagger, {
     openapi: {

@@ -1,4 +1,4 @@
-// The operator listener: who asks (an API token with a scope), and nothing else; the routes live with their subjects.
+// The operator listener: authenticates the caller (an API token with a scope), and nothing else. The routes are with their subjects.
 import type { FastifyRequest } from 'fastify';
 import { assertScope, type Caller } from '../people/api-token.ts';
 import { tokenAuthority } from '../people/token-authority.ts';
@@ -14,10 +14,10 @@ import type { Database } from '../store/database.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who asks, as it stands in the audit log; with a second person where one approved. */
+    /** The caller's name in the audit log; with the second person where one approved. */
     actor: string;
     caller: Caller;
-    /** What the route asks for. */
+    /** The scope that the route needs. */
     scope: Scope | 'any';
     /** Whether a second person approved exactly this request. */
     approved: boolean;
@@ -25,8 +25,9 @@ declare module 'fastify' {
 }
 
 /**
- * Makes the hooks that let a request pass only with a token that has the scope, or with any valid token: before the body is read or its form is
- * told, and once more when it is here. What the handler then writes meets the same question in its own transaction (store/authority.ts).
+ * Makes the hooks that let a request pass only with a token that has the scope, or with any valid token: before the body is read and before
+ * the caller learns its form, and again when the body has arrived. The handler's writes check it once more in their own transaction
+ * (store/authority.ts).
  */
 export type RequireScope = (scope: Scope | 'any') => {
   readonly config: { readonly who: string };
@@ -34,7 +35,7 @@ export type RequireScope = (scope: Scope | 'any') => {
   readonly preHandler: (request: FastifyRequest) => Promise<void>;
 };
 
-/** What the routes of a subject get that only reads and writes the store. */
+/** What the routes of a subject get that only read and write the store. */
 export interface StoreRouteParts {
   readonly database: Database;
   readonly clock: Clock;
@@ -48,7 +49,7 @@ interface Askers {
   readonly needs: Scope | 'any';
 }
 
-// Both counted when the approval was spent, and count again now, each for himself.
+// Both tokens were valid when the approval was spent; now each is checked again.
 function both({ people, scope }: ApprovedRequest): Askers {
   const [requester, ...others] = people;
   if (requester === undefined) throw new TypeError('an approved request of nobody');
@@ -90,7 +91,7 @@ export function requireScopeWith(
       request.actor = approved?.actor ?? caller.actor;
       request.approved = approved !== undefined;
     },
-    // A body may have taken long to come. This is for what a handler does beside its writes.
+    // A body may have taken long to arrive. This protects what a handler does besides its writes.
     preHandler: async () => actingNow()?.recheck(database.read),
   });
 }

@@ -1,5 +1,5 @@
-// Who pays for a request: a bound device, an API token, or an address (the first 64 bits of an IPv6 one). Requests, the bytes of bodies and what
-// is worked on at once are counted by payer, before anything is read or done, so that no payer takes what others need.
+// Who pays for a request: a bound device, an API token, or an address (the first 64 bits of an IPv6 address). Requests, bytes of bodies and
+// concurrent work are counted by payer, before anything is read or done, so that no payer takes what others need.
 import { Budgets } from '../access/budget.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
@@ -26,7 +26,7 @@ export interface PayerLimits {
   readonly bodies: number;
 }
 
-// A burst of this many seconds' worth passes at once.
+// A burst worth this many seconds passes at once.
 const requestBurstSeconds = 10;
 const bytesBurstSeconds = 4;
 
@@ -40,7 +40,7 @@ export class PayerClass {
   readonly #bodies = new Map<string, number>();
   readonly turns: Turns;
 
-  /** `bodyBytesMost` is the largest body of this class: it passes whole, however low the rate. */
+  /** `bodyBytesMost` is the largest body of this class: it passes whole, even with a low rate. */
   constructor(limits: PayerLimits, bodyBytesMost: number, room: BodyRoom, clock: Clock) {
     this.#limits = limits;
     this.#clock = clock;
@@ -60,12 +60,12 @@ export class PayerClass {
     throw new HubError('rate-limited', 'too many requests: slow down');
   }
 
-  /** Bytes that are thrown away; false when the payer has no more of them. */
+  /** Charges bytes that are discarded; false when the payer has no budget left. */
   spendBytes(key: string, bytes: number): boolean {
     return this.#bytes.spend(key, this.#clock(), bytes);
   }
 
-  /** Makes room for a body of at least so many bytes before the first is read. Throws `rate-limited`. */
+  /** Makes room for a body of at least this many bytes before the first is read. Throws `rate-limited`. */
   openBody(key: string, declaredBytes: number): BodyAccount {
     const open = this.#bodies.get(key) ?? 0;
     if (open >= this.#limits.bodies) {
@@ -100,7 +100,7 @@ export class PayerClass {
   }
 }
 
-/** What one body has taken; gives all of it back when it is disposed. */
+/** The room that one body has taken; disposing it gives all of it back. */
 export class BodyAccount {
   readonly #take: (bytes: number) => void;
   readonly #end: (bytes: number) => void;
@@ -123,7 +123,7 @@ export class BodyAccount {
   }
 }
 
-/** Memory for bodies of all payers of a class. Known devices have a room of their own, so that strangers do not fill it. */
+/** Memory for bodies of all payers of a class. Known devices have memory of their own, so that unknown clients do not fill it. */
 export class BodyRoom {
   readonly #most: number;
   #used = 0;

@@ -1,5 +1,6 @@
-// How a refusal reaches a client that is still sending. What is left of the body is read and thrown away while its sender has bytes to spend; beyond
-// that nothing more is read, and the connection ends when the answer had its time. A sender that is refused again and again waits for each answer.
+// How a refusal reaches a client that is still sending. The rest of the body is read and discarded as long as its sender has budget; beyond
+// that nothing more is read, and the connection ends when the response had time to arrive. A sender that is refused repeatedly waits longer
+// for each response.
 import { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { declaredLength } from './body.ts';
@@ -10,11 +11,11 @@ const patience = 10;
 const delayMilliseconds = 1_000;
 const rememberedMost = 100_000;
 
-/** Call it before the answer to a request that is refused is sent. */
+/** Call it before the response to a refused request is sent. */
 export function letRefusalArrive(request: FastifyRequest, reply: FastifyReply): void {
   const { raw, payer } = request;
   if (raw.complete) return;
-  // Node and fastify would end the connection while the client still sends, and take the answer with it.
+  // Node and fastify would end the connection while the client still sends, and the response would be lost.
   reply.removeHeader('connection');
   const left = isChunked(request) ? discardedBytesMost : declaredLength(request);
   if (left <= discardedBytesMost && payer.class.spendBytes(payer.key, left)) {
@@ -23,7 +24,7 @@ export function letRefusalArrive(request: FastifyRequest, reply: FastifyReply): 
     return;
   }
   const { socket } = raw;
-  // What the hub asks of itself comes over no socket.
+  // Requests of the hub to itself use no socket.
   if (!(socket instanceof Socket)) return;
   raw.pause();
   reply.raw.once('finish', () => {
@@ -45,11 +46,11 @@ function endAfter({ raw }: FastifyRequest, bytesMost: number): void {
   });
 }
 
-/** Who was refused lately, and how often. */
+/** The senders that were refused lately, and how often. */
 export class Refusals {
   readonly #counts = new Map<string, { count: number; sinceMs: number }>();
 
-  /** How long the answer to this refusal waits, in milliseconds. `nowMs` is monotonic. */
+  /** How long the response to this refusal waits, in milliseconds. `nowMs` is monotonic. */
   delayOf(key: string, nowMs: number): number {
     const known = this.#counts.get(key);
     const entry =

@@ -1,4 +1,4 @@
-// Every route of a listener as it was registered: what a test holds docs/api-limits.md against, and what any other test over all routes reads.
+// Every route of a listener as it was registered: a test compares docs/api-limits.md with it, and other tests over all routes read it.
 import { type DeclaredRoute, readsBody } from './body-limits.ts';
 
 declare module 'fastify' {

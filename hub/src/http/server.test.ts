@@ -7,7 +7,7 @@ test('a connection between two requests has no time limit, one within a head or 
   try {
     assert.equal(app.server.keepAliveTimeout, 0);
     assert.equal(app.server.timeout, 0);
-    // Bodies have a watch of their own (body-watch.test.ts).
+    // Bodies have a separate watch (body-watch.test.ts).
     assert.equal(app.server.requestTimeout, 0);
     assert.equal(app.server.headersTimeout, 10_000);
   } finally {

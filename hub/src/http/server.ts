@@ -1,4 +1,4 @@
-// What both HTTP listeners share: TLS 1.3, zod at the door, one error form, limits, and a log without secrets.
+// Common parts of both HTTP listeners: TLS 1.3, zod at the door, one error form, limits, and a log without secrets.
 import { fastify, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import {
   hasZodFastifySchemaValidationErrors,
@@ -20,13 +20,13 @@ import { letRefusalArrive, Refusals } from './refusal.ts';
 import { noteRoute } from './route-table.ts';
 import { beginActing, goOnActing } from './acting.ts';
 
-// A client that speaks slowly must not hold a handshake's or a request's buffers for long; http/body-watch.ts does the same for bodies.
+// A slow client must not hold the buffers of a handshake or a request for long; http/body-watch.ts does the same for bodies.
 const handshakeMilliseconds = 10_000;
 const headersMilliseconds = 10_000;
-// A peer that vanished without a word is found by TCP's own probes, the first after this much silence.
+// A peer that vanished silently is found by TCP's own probes, the first after this much silence.
 const probeAfterMilliseconds = 60_000;
 
-// No right, no proof, too much: what an attacker's attempts end in.
+// No permission, no proof, too much: the results of an attacker's attempts.
 const refusedStatuses: ReadonlySet<number> = new Set([401, 403, 413, 429]);
 
 // For servers of tests.
@@ -50,9 +50,9 @@ export interface ServerParts {
   readonly streams: StreamLimits;
   /** Who pays for a request, as far as its connection says. */
   readonly payerOf: (request: FastifyRequest) => Payer;
-  /** Whom a request claims to come from, where it says so. */
+  /** The name that a request claims to come from, if it has one. */
   readonly claimOf: (request: FastifyRequest) => string | undefined;
-  /** Told of each attempt that was refused. */
+  /** Called for each attempt that was refused. */
   readonly onRefused: (attempt: { address: string; claimed: string | undefined; code: string }) => void;
 }
 
@@ -70,16 +70,16 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string, pa
       keepAliveInitialDelay: probeAfterMilliseconds,
     },
     bodyLimit: bodyBytes.none,
-    // Bodies have their own watch.
+    // Bodies have a separate watch.
     requestTimeout: 0,
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
-    // Addresses that no route can be looked up for never reach the error handler.
+    // Addresses that the router cannot look up never reach the error handler.
     frameworkErrors: answer,
     clientErrorHandler: answerRaw,
     logger: logLevel === 'silent' ? false : loggerOptions(logLevel, name),
   });
-  // Devices keep their one connection open between check-ins, however long. Set here, because fastify takes 0 for its own default of 72 s.
+  // Devices keep their one connection open between check-ins, for any time. Set here, because fastify takes 0 for its own default of 72 s.
   app.server.keepAliveTimeout = 0;
   app.addHook('onRoute', (route) => {
     assertLimit(route);
@@ -110,7 +110,7 @@ function answerWith(
   reply: FastifyReply,
 ): void {
   const answer = request.server.server.listening ? asHubError(error) : stopping(error);
-  // Never the request's headers or body: they carry tokens, keys and nonces.
+  // Never log the request's headers or body: they carry tokens, keys and nonces.
   const { code, status } = answer;
   const claimed = parts.claimOf(request);
   const from = { address: request.ip, ...(claimed === undefined ? {} : { claimed }) };
@@ -120,7 +120,7 @@ function answerWith(
     request.log.error({ ...line, error: describe(error) }, answer.message);
   else request.log.info(line, answer.message);
   const send = () => void reply.status(answer.status).send(bodyOf(answer));
-  // Unknown where the connection has ended, or no route can be looked up for the address: the first hook was not met.
+  // Unknown when the connection has ended, or when the router cannot look up the address: then the first hook did not run.
   const payer: Payer | undefined = request.payer;
   if (payer === undefined) return send();
   letRefusalArrive(request, reply);
@@ -130,8 +130,8 @@ function answerWith(
   setTimeout(send, delayMs).unref();
 }
 
-// What is not HTTP has no request to answer: the same form, written by hand, and the connection ends. Whoever sent nothing in time, or not all
-// of it, did nothing wrong that an answer could name: a hub under load reads late.
+// Bytes that are not HTTP have no request to answer: the same form is written by hand, and the connection ends. A client that sent nothing
+// in time, or not all of it, gets no error: a hub under load reads late.
 function answerRaw(error: Error, socket: Duplex): void {
   const isLate = 'code' in error && error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
   if (isLate || !socket.writable) {
@@ -153,7 +153,7 @@ function loggerOptions(level: string, name: string) {
   return { level, name, base: { name }, redact: ['req.headers', 'headers'], stream: process.stderr };
 }
 
-// Once the listener is closed the store follows: what is still under way fails for that reason alone.
+// After the listener closes, the store closes: requests still under way fail for that reason alone.
 function stopping(cause: unknown): HubError {
   return new HubError('hub-stopping', 'the hub is stopping', { cause });
 }

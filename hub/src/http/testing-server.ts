@@ -1,4 +1,4 @@
-// For tests: a listener on a real TLS socket, and a client that says byte by byte what it sends.
+// For tests: a listener on a real TLS socket, and a client that controls every byte it sends.
 import { once } from 'node:events';
 import { connect, type TLSSocket } from 'node:tls';
 import { makeTestAuthority } from '@edgekeep/wire/link/test-authority';
@@ -14,7 +14,7 @@ export interface TestingListener {
 
 export const roomyLimits: PayerLimits = { requestsPerSecond: 1_000, bytesPerSecond: 2 ** 30, turns: 100, bodies: 100 };
 
-/** All requests are paid for by one payer with these limits. */
+/** One payer with these limits pays for all requests. */
 export async function openTestingListener(
   routes: (app: HttpServer) => void,
   limits: Partial<PayerLimits> = {},
@@ -64,12 +64,12 @@ export class TestingClient {
     socket.on('data', (chunk: Buffer) => (this.#text += chunk.toString('latin1'))).on('error', () => {});
   }
 
-  /** Everything the server said so far. */
+  /** Everything that the server has sent. */
   get text(): string {
     return this.#text;
   }
 
-  /** The head of a POST with a JSON body of so many bytes, or chunked. */
+  /** The head of a POST with a JSON body of this many bytes, or chunked. */
   head(path: string, length: number | 'chunked', method = 'POST'): void {
     const framing = length === 'chunked' ? 'transfer-encoding: chunked' : `content-length: ${length}`;
     this.socket.write(
@@ -81,7 +81,7 @@ export class TestingClient {
     this.socket.write(`${text.length.toString(16)}\r\n${text}\r\n`);
   }
 
-  /** Resolves with the statuses and codes of the answers so far, once there are so many. */
+  /** Resolves with the statuses and codes of the responses, once this many have arrived. */
   async answers(count: number): Promise<readonly string[]> {
     const found = () =>
       this.#text

@@ -1,8 +1,8 @@
-// Each payer has a few requests worked on at once; its others wait in its own line. However many a payer sends in one moment, another's request
-// meets only those few.
+// Each payer has a few requests worked on at once; its others wait in its own line. Even if a payer sends many at once, they delay other
+// payers only by those few.
 import { HubError } from '../error.ts';
 
-/** More than this wait for nobody's turn: the next is refused. */
+/** When more than this wait, the next is refused. */
 const waitingMost = 512;
 
 interface Line {
@@ -14,7 +14,7 @@ export class Turns {
   readonly #most: number;
   readonly #lines = new Map<string, Line>();
 
-  /** `most` are worked on at once for each key. */
+  /** The hub works on `most` at once for each key. */
   constructor(most: number) {
     this.#most = most;
   }

@@ -1,5 +1,5 @@
 // The online issuing CA: operational certificates for devices, and the hub's own server and OCSP responder certificates. A certificate is
-// in the store, a device's in the same transaction as its audit entry, before anybody sees it.
+// stored before anybody sees it; a device's certificate in the same transaction as its audit entry.
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
 import { toHex } from '@edgekeep/core/bytes';
@@ -17,18 +17,18 @@ import type { WriteTransaction } from '../store/database.ts';
 import type { HubCertificateRow } from '../store/schema.ts';
 import { type CertificateOrigin, nextDescent } from '../presence/lineage.ts';
 
-// The server key lives in memory only and is new at every start; a hub that runs on makes the next one in time.
+// The server key is in memory only and is new at every start; a running hub makes the next one in time.
 const serverLifeSeconds = 400 * 86_400;
-// Nobody can revoke a responder that need not be checked, so its life is short; a running hub makes the next one in time.
+// Nobody can revoke a responder certificate that need not be checked, so its life is short; a running hub makes the next one in time.
 const ocspLifeSeconds = 7 * 86_400;
 
 export interface DeviceCertificateOrder {
   readonly deviceId: string;
-  /** DER SubjectPublicKeyInfo whose possession was proven. */
+  /** DER SubjectPublicKeyInfo with proven possession. */
   readonly spki: Uint8Array;
   readonly nowMs: number;
   readonly lifeSeconds: number;
-  /** The setting of this name; without it the certificate names no place to ask about revocation. */
+  /** The setting of this name; without it the certificate names no address for revocation status. */
   readonly publicUrl?: string | null;
 }
 
@@ -54,7 +54,7 @@ export async function issueDeviceCertificate(
 
 /**
  * Records an issued certificate; the serial is the primary key, so no two certificates share one. Throws `renewal-refused` for a key that
- * was certified for another device, or for an identity of this one that has ended: it was on a disk that was wiped.
+ * was certified for another device, or for an identity of this one that has ended: that key was on a wiped disk.
  */
 export async function recordCertificate(
   trx: WriteTransaction,
@@ -120,7 +120,7 @@ function identityEnded(deviceId: string): HubError {
   return new HubError('renewal-refused', message, { reasons: [{ code: 'identity-ended', message }] });
 }
 
-// The issuing CA may have been revoked while the certificate was made: nobody may see it then.
+// The issuing CA may have been revoked while the certificate was made: then nobody may see it.
 async function assertIssuerStands(trx: WriteTransaction, certificate: Certificate): Promise<void> {
   const issuer = await trx
     .selectFrom('issuing_authority')
@@ -131,7 +131,7 @@ async function assertIssuerStands(trx: WriteTransaction, certificate: Certificat
   throw new HubError('conflict', 'the issuing CA was replaced while this certificate was made: ask again');
 }
 
-/** Where a certificate's reader can ask whether it was revoked; nowhere when the hub has no public address. */
+/** Where a relying party can ask whether it was revoked; empty when the hub has no public address. */
 export function statusUrlsOf(
   { id }: Pick<IssuingAuthority, 'id'>,
   publicUrl: string | null = null,
@@ -146,14 +146,14 @@ export interface OwnCertificateOrder {
   readonly publicUrl?: string | null;
 }
 
-/** What a listener shows of itself, as Node's TLS takes it. */
+/** The credential of a listener, in the form of Node's TLS. */
 export interface ServerCredential {
   readonly certificate: Certificate;
   readonly certificateChainPem: string;
   readonly privateKeyPem: string;
 }
 
-/** A fresh key and certificate for the hub's listeners. */
+/** A new key and certificate for the hub's listeners. */
 export async function issueServerCredential(
   authorities: Authorities,
   names: readonly string[],
@@ -173,7 +173,7 @@ export async function issueServerCredential(
   };
 }
 
-/** A fresh key and certificate for answering OCSP requests. */
+/** A new key and certificate for signing OCSP responses. */
 export async function issueOcspCredential(issuing: IssuingAuthority, order: Pick<OwnCertificateOrder, 'nowMs'>) {
   const { privateKey, input } = newKeyFor(issuing, order, ocspLifeSeconds);
   const template = ocspResponderProfile(input, issuing.certificate, commonNameOnly('Edgekeep OCSP responder'));
@@ -181,7 +181,7 @@ export async function issueOcspCredential(issuing: IssuingAuthority, order: Pick
   return { certificate, signer: signerFromKey(privateKey) };
 }
 
-/** Records a certificate the hub gave to itself. */
+/** Records a certificate that the hub issued to itself. */
 export async function recordHubCertificate(
   trx: WriteTransaction,
   certificate: Certificate,
@@ -201,14 +201,14 @@ export async function recordHubCertificate(
     .execute();
 }
 
-// Nothing outlives its issuer: a path through it would end before the certificate does. An issuer that has ended is for alarms to tell of; a hub
-// has to start under it, so that somebody can install the next.
+// No certificate outlives its issuer, because the path through it would end first. An issuer that has ended raises alarms; a hub must start
+// under it, so that somebody can install the next.
 function endWithin({ notAfterSeconds }: Certificate, nowSeconds: number, lifeSeconds: number): number {
   const end = nowSeconds + lifeSeconds;
   return notAfterSeconds > nowSeconds ? Math.min(end, notAfterSeconds) : end;
 }
 
-/** When a certificate of the hub's own is to be replaced. */
+/** When to replace a certificate of the hub. */
 export function isTwoThirdsOver(
   { notBeforeSeconds, notAfterSeconds }: Pick<Certificate, 'notBeforeSeconds' | 'notAfterSeconds'>,
   nowMs: number,

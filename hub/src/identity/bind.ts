@@ -1,5 +1,5 @@
-// Binding a connection (spec/api.md, "Bind, challenge, answer"): its device's root of trust signs the connection's exporter. What is refused
-// here is what a copied key would look like.
+// Binding a connection (spec/api.md, "Bind, challenge, answer"): the device's root of trust signs the connection's exporter. A copied key
+// would be refused here.
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { NONCE_LENGTH, qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
@@ -30,10 +30,10 @@ export interface BindParts {
   readonly cloneWatch: CloneWatch;
 }
 
-// A bind is fresh by the connection's exporter, which no other connection has; it needs no nonce of ours.
+// The exporter of the connection, which no other connection has, makes a bind fresh; it needs no nonce of the hub.
 const zeroNonce = new Uint8Array(NONCE_LENGTH);
 
-/** Binds the connection, or throws what stands against it. */
+/** Binds the connection, or throws the reason against it. */
 export async function bindConnection(
   parts: BindParts,
   device: BoundDevice,
@@ -83,7 +83,7 @@ async function bindOnce(
       await gate.admit({ action: 'connect', deviceId, device: { ...device, state }, connection, appraisal, nowMs });
     if (arrival !== undefined) presence.settle(arrival, verdict);
     if (verdict.kind === 'taken') throw taken(verdict);
-    // Nothing may come between the decision and this line: a policy applied later looks at every bound connection.
+    // Nothing may come between the decision and this line: a policy that is applied later checks every bound connection.
     connections.bind(connection);
     witnesses.register(deviceId, parseVerifierKey(device.witness_key));
     return { deviceId, state };
@@ -93,7 +93,7 @@ async function bindOnce(
   }
 }
 
-// Where the other one is, is the operators' business.
+// The address of the other connection is for operators only.
 function taken({ others }: Extract<PlaceVerdict, { kind: 'taken' }>): HubError {
   const contested = others.some((place) => place.contested);
   return new HubError(

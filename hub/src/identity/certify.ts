@@ -1,5 +1,5 @@
-// Certifying the next operational key of a device that is registered already: renewal on a live connection, and recovery after a restart.
-// The proof is the same for both: the registered root of trust quotes over our nonce and the new key.
+// Certifying the next operational key of a registered device: renewal on a live connection, and recovery after a restart. The proof is the
+// same for both: the registered root of trust quotes over our nonce and the new key.
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
@@ -31,14 +31,14 @@ export interface CertifyProof {
   readonly nonce: Uint8Array;
   /** Serial number of the certificate that the new one follows; undefined after a restart. */
   readonly renewedFrom?: string | undefined;
-  /** The connection it came on. */
+  /** The connection on which it came. */
   readonly pieces: ImaPieces;
   readonly nowMs: number;
 }
 
 /**
- * Issues the certificate, with its audit entry of the kind given. Throws `renewal-refused` when the evidence does not prove the key, and, only
- * once it was found to be the device's own, what a device that is cut off is told.
+ * Issues the certificate, with its audit entry of the given kind. Throws `renewal-refused` when the evidence does not prove the key. Only
+ * after the evidence proved to be the device's own, throws the refusal for a device that is cut off.
  */
 export async function certifyNextKey(
   parts: CertifyParts,

@@ -1,10 +1,10 @@
-// What ends when (spec/revocation.md, "What ends when"): the authorities, the hub's own certificates, and the devices that are nearest to
+// Upcoming ends (spec/revocation.md, "What ends when"): the authorities, the hub's own certificates, and the devices that are nearest to
 // their end without having renewed.
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import type { Expiry, ExpiryItem } from '@edgekeep/wire/api/operator';
 import type { Database } from '../store/database.ts';
 
-// The page is for people: a fleet in trouble shows in the counts.
+// The page is for people: the counts show a fleet in trouble.
 const devicesShownMost = 20;
 const dayMs = 86_400_000;
 
@@ -22,7 +22,7 @@ export async function expiryOf(
     name,
     notAfter,
     ended: notAfter < at.nowMs,
-    // A device renews at two thirds of its certificate's life: whoever is in the last sixth has missed it for a while.
+    // A device renews at two thirds of its certificate's life: a device in the last sixth has missed it for a while.
     warning: at.nowMs > notAfter - Math.min(at.warningDays * dayMs, (notAfter - notBefore) / 6),
   });
   const newest = await database.read
@@ -51,7 +51,7 @@ export async function expiryOf(
   };
 }
 
-// A token that has ended is of no use to anybody; its owner has noticed.
+// A token that has ended is useless, and its owner has noticed.
 async function tokensByEnd(
   { read }: Pick<Database, 'read'>,
   item: (name: string, notBefore: number, notAfter: number) => ExpiryItem,

@@ -1,4 +1,4 @@
-// Operator API: what a new device has to be told of this hub (`edgekeep enroll kit`): name, port, and the public keys it pins.
+// Operator API: what a new device must know about this hub (`edgekeep enroll kit`): name, port, and the public keys that it pins.
 import { encodeVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
@@ -19,7 +19,7 @@ export function hubRoutes(
     authorities: Authorities;
     names: readonly string[];
     logKey: VerifierKey;
-    /** Asked late: with port 0 it is known once the device listener is open. */
+    /** Read late: with port 0 the number is known once the device listener is open. */
     devicePort: () => number;
     requireScope: RequireScope;
     settings: Pick<HubSettings, 'attestation'>;

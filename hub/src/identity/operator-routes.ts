@@ -1,4 +1,4 @@
-// Operator API: devices, their states, enrolment tokens.
+// Operator API: devices, their states, enrollment tokens.
 import * as api from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
@@ -165,7 +165,7 @@ function viewOfPresence(row: DeviceRecord, { places, elsewhere }: DevicePresence
   };
 }
 
-// Stored by this hub; a shape that does not fit is shown as absent rather than trusted.
+// Stored by this hub. A shape that does not fit is shown as absent.
 const storedAppraisal = z.object({
   status: z.string(),
   reasons: z.array(z.object({ code: z.string(), message: z.string() })),

@@ -1,5 +1,5 @@
-// Device API: recovery (spec/api.md). An operational key lives in the device's memory, so a restarted device has none and cannot renew; it
-// comes without a certificate, says which device it is, and proves it with the root of trust it enrolled with.
+// Device API: recovery (spec/api.md). An operational key is only in the device's memory, so a restarted device has none and cannot renew.
+// It connects without a certificate, names itself, and proves its identity with the root of trust that it enrolled with.
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/api/device';
 import { bodyBytes } from '../http/body-limits.ts';
@@ -32,7 +32,7 @@ export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
     },
     async (request) => {
       const connection = door.anyone(request);
-      // Nothing is looked up yet: a stranger learns neither which devices exist nor how they stand.
+      // Nothing is looked up yet: an unknown client learns neither which devices exist nor their state.
       connection.claimed = request.body.deviceId;
       recovering.set(connection, request.body.deviceId);
       const nonce = openChallenge(connection, clock(), settings.challengeSeconds);

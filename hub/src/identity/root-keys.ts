@@ -1,4 +1,4 @@
-// The keys of registered devices' roots of trust, parsed and kept: reading a key costs more than using it once.
+// The keys of registered devices' roots of trust, parsed and kept: parsing a key costs more than using it once.
 import { createHash, type KeyObject } from 'node:crypto';
 import { type AttestationKey, attestationKeyOf } from '@edgekeep/core/attest/quote';
 import { parseBase64url, toHex } from '@edgekeep/core/bytes';
@@ -11,7 +11,7 @@ import { HubError } from '../error.ts';
 import type { DeviceRow } from '../store/schema.ts';
 import { deviceIdCertificateOf } from '../enrolment/device-id-certificate.ts';
 
-// Devices seen lately; one takes about 8 KiB with both keys and the text they were read from.
+// Devices seen recently; one takes about 8 KiB with both keys and the text that they were parsed from.
 const devicesMost = 20_000;
 
 type Registered = Pick<DeviceRow, 'id' | 'identity'>;
@@ -23,7 +23,10 @@ interface Known {
   wrapTarget: WrapTarget | undefined;
 }
 
-/** The key that must have signed the evidence of a root of trust that described itself so; of a DICE device the one its chain must lead to. */
+/**
+ * The key that must have signed the evidence of a root of trust with this description; for a DICE device, the key that its chain must lead
+ * to.
+ */
 export function attestationKeyFor(identity: DeviceIdentity): AttestationKey {
   if (identity.kind === 'tpm') {
     return attestationKeyOf(parsePublic(parseBase64url(identity.attestationKey, 'attestationKey')), 'endorsement');
@@ -33,8 +36,8 @@ export function attestationKeyFor(identity: DeviceIdentity): AttestationKey {
 }
 
 /**
- * What the device is known by: SHA-256 of the SPKI of its root of trust, hex. Over the key alone: a public area has attributes around it that
- * nothing proves, and one TPM must not become two devices by other ones.
+ * The identifier of the device's root of trust: SHA-256 of its SPKI, hex. Over the key alone: a public area has attributes that nothing
+ * proves, and one TPM must not become two devices by changing them.
  */
 export function rootDigestOf(identity: DeviceIdentity): string {
   return toHex(
@@ -59,12 +62,12 @@ function rootKeyOf(identity: DeviceIdentity): KeyObject {
 export class RootKeys {
   readonly #known = new Map<string, Known>();
 
-  /** What must have signed the device's evidence. */
+  /** The key that must have signed the device's evidence. */
   attestationKey(device: Registered): AttestationKey {
     return this.#of(device).attestationKey;
   }
 
-  /** What model keys for the device are wrapped under. */
+  /** The key that model keys for the device are wrapped under. */
   wrapTarget(device: Registered): WrapTarget {
     const known = this.#of(device);
     known.wrapTarget ??= wrapTargetOf(parseIdentity(device));
@@ -82,7 +85,7 @@ export class RootKeys {
   }
 }
 
-// Devices that enrolled by EST or use tokens have no root of trust: there is nothing evidence of theirs could be signed with.
+// Devices that enrolled by EST or use tokens have no root of trust: no key could sign their evidence.
 function parseIdentity({ id, identity }: Registered): DeviceIdentity {
   const parsed = deviceIdentitySchema.safeParse(JSON.parse(identity));
   if (parsed.success) return parsed.data;

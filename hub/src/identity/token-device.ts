@@ -1,5 +1,5 @@
 // Devices that authenticate by HMAC tokens (spec/device-token.md): registered by an operator, secrets wrapped under the platform key, every
-// token accepted once. The lowest tier; nothing here leads to a model key.
+// token accepted once. The lowest tier: it never leads to a model key.
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import { parseUtf8, utf8 } from '@edgekeep/core/bytes';
@@ -18,7 +18,7 @@ import { findDevice, getDevice } from '../registry/states.ts';
 
 /** The tier of a device without any root of trust: below `software`, never attested. */
 export const tokenTier = 'token';
-// Used tokens are cleared as new ones come, so many at a time that the table can't grow.
+// Used tokens are cleared as new ones come, several at a time, so that the table cannot grow.
 const clearedAtOnce = 100;
 
 export interface TokenDeviceOrder {
@@ -27,7 +27,7 @@ export interface TokenDeviceOrder {
   readonly nowMs: number;
 }
 
-/** Registers a device and returns its secret: shown once. */
+/** Registers a device and returns its secret, which is shown only once. */
 export async function addTokenDevice(
   database: Database,
   platformKey: PlatformKey,
@@ -63,7 +63,7 @@ export async function addTokenDevice(
   return secret;
 }
 
-/** Makes a new secret; the newest older one stays valid for the overlap, all others end now. */
+/** Makes a new secret. The newest older one stays valid for the overlap; all others end now. */
 export async function rollSecret(
   database: Database,
   platformKey: PlatformKey,
@@ -95,13 +95,13 @@ export async function rollSecret(
 export interface TokenUse {
   readonly token: string;
   readonly windowSeconds: number;
-  /** Where it came from, and whether that matters. */
+  /** The address of the request, and whether it matters. */
   readonly address: string;
   readonly placeRule: TokenPlaceRule;
   readonly nowMs: number;
 }
 
-/** The device behind a token, which is used up by this; one message for every refusal. */
+/** The device behind a token; this uses the token up. All refusals have one message. */
 export async function useDeviceToken(database: Database, platformKey: PlatformKey, use: TokenUse): Promise<DeviceRow> {
   const { nowMs, windowSeconds } = use;
   const token = parseOrRefuse(use.token);
@@ -112,11 +112,11 @@ export async function useDeviceToken(database: Database, platformKey: PlatformKe
   if (verdict.kind === 'refused' || device === undefined || device.tier !== tokenTier || !mayReport(device))
     throw refused();
   const { place, now } = await database.write(async (trx) => {
-    // From here on the token is used, whatever becomes of the request.
+    // From here on the token is used, even if the request fails.
     const sha256 = sha256Hex(use.token);
     const known = await trx.selectFrom('used_token').select('sha256').where('sha256', '=', sha256).executeTakeFirst();
     if (known !== undefined) throw refused();
-    // A token is too old once its time is the window behind; the window ahead is added for tokens from the future.
+    // A token expires one window after its time; the window ahead is added for tokens from the future.
     const expiresAt = (token.atSeconds + windowSeconds + 1) * 1_000;
     const spanMs = 2 * windowSeconds * 1_000;
     if (expiresAt < (await newestExpiry(trx)) - spanMs) throw refused();
@@ -124,7 +124,7 @@ export async function useDeviceToken(database: Database, platformKey: PlatformKe
     await trx.insertInto('used_token').values({ sha256, expires_at: expiresAt }).execute();
     const now = await getDevice(trx, token.deviceId);
     if (!mayReport(now)) throw refused();
-    // The secret may have been rolled since: those that count now decide.
+    // The secret may have been rolled in the meantime: the secrets that are valid now decide.
     const standing = await secretsOf(trx, platformKey, token.deviceId, nowMs);
     if (verifyDeviceToken(token, standing, window).kind === 'refused') throw refused();
     const place = await arriveByToken(trx, now, use, use.placeRule);
@@ -145,9 +145,10 @@ function mayReport(device: DeviceRecord): boolean {
 }
 
 /**
- * The hub's clock may be set back, and used tokens that were cleared would fit into the window again. Only those are cleared that are older, by
- * twice the window, than the time of clearing; and a token is accepted with each clearing, so the newest one kept tells how far time had come: what
- * is two windows behind it may have been used and forgotten. With a clock that only goes forward nothing acceptable is that old.
+ * The hub's clock may be set back; then used tokens that were cleared would fit into the window again. So only tokens are cleared that are
+ * older than the time of clearing by twice the window. A token is accepted together with each clearing, so the newest kept token shows how
+ * far time had come: a token that is two windows older may have been used and forgotten. With a clock that only goes forward, no acceptable
+ * token is that old.
  */
 async function newestExpiry(trx: WriteTransaction): Promise<number> {
   const newest = await trx

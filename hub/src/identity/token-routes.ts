@@ -47,7 +47,7 @@ export function tokenDeviceRoutes(
       const nowMs = clock();
       const token = tokenOf(request);
       connection.claimed = claimOf(token);
-      // By address as well: whoever guesses elsewhere must not use up the device's own attempts.
+      // Also by address: guesses from elsewhere must not use up the device's own attempts.
       if (!budgets.spend(`${networkOf(connection.remoteAddress)} ${token.split(':', 1)[0] ?? ''}`, nowMs)) {
         throw new HubError('rate-limited', 'a token device may ask twice a second: slow down');
       }
@@ -102,7 +102,7 @@ export function tokenOperatorRoutes(
   );
 }
 
-// Text of a stranger, which goes to logs.
+// Text from an unknown client, which goes to logs.
 function claimOf(token: string): string | undefined {
   return /^[a-z0-9][a-z0-9-]{0,62}(?=:)/.exec(token)?.[0];
 }
