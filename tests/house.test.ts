@@ -176,6 +176,30 @@ test('imports between files form no circle', () => {
   assert.deepEqual(circles, []);
 });
 
+// A room is a folder directly under src with all below it, or a file directly under src.
+const roomOf = (path: string) => path.split('/').slice(0, 3).join('/');
+
+test('imports between the folders of a package form no circle', () => {
+  const rooms = new Map<string, Set<string>>();
+  for (const { path, imports } of sources.filter((source) => !isTest(source))) {
+    const own = roomOf(path);
+    const others = imports.filter((name) => name.startsWith('.')).map((name) => roomOf(join(dirname(path), name)));
+    const known = rooms.get(own) ?? new Set();
+    rooms.set(own, known);
+    for (const other of others) if (other !== own) known.add(other);
+  }
+  const reached = (from: string, seen: Set<string> = new Set()): Set<string> => {
+    for (const next of rooms.get(from) ?? []) {
+      if (seen.has(next)) continue;
+      seen.add(next);
+      reached(next, seen);
+    }
+    return seen;
+  };
+  const inCircle = [...rooms.keys()].filter((room) => !room.startsWith('hub/') && reached(room).has(room));
+  assert.deepEqual(inCircle, []);
+});
+
 test('docs/errors.md explains every error code of every package, no other, and the HTTP status of those of the hub', () => {
   const page = readFileSync(join(root, 'docs/errors.md'), 'utf8');
   const lists: Readonly<Record<string, readonly string[]>> = {

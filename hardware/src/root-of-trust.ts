@@ -1,7 +1,8 @@
 // What a device proves itself with: a TPM, a secure element, the certificates of DICE layers, or keys in a file for a device that has nothing
 // better. The agent sees this interface only.
 import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
-import type { EndorsementKeyKind, WrappedKey } from '@edgekeep/core/access/wrapped-key';
+import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
+import type { EndorsementKeyKind } from '@edgekeep/core/tpm/template';
 import type { PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
 import type { OnboardingIdentity } from './onboarding.ts';
 

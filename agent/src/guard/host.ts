@@ -1,10 +1,22 @@
 // What guards of this machine run as. Which walls work is found out once a process; what is worse than it could be is found out again.
-import type { GuardHost } from '../model/held-model.ts';
 import type { AgentSettings } from '../settings.ts';
-import { guardProgram } from './program.ts';
+import type { GuardFault } from './process.ts';
+import { guardProgram, type SandboxedProgram } from './program.ts';
 import type { Sandbox } from './sandbox.ts';
 import { findSandbox } from './sandbox-probe.ts';
 import { findUnitWalls, guardUnit } from './unit.ts';
+
+/** What guards of this machine run as, and their limits; those left out have defaults. */
+export interface GuardHost {
+  readonly program: SandboxedProgram;
+  readonly sandbox: Sandbox;
+  /** The folder of the units' sockets, where systemd runs guards. */
+  readonly unitFolder?: string | undefined;
+  readonly readyMsMax?: number | undefined;
+  readonly inferenceMsMax?: number | undefined;
+  readonly memoryBytesMax?: number | undefined;
+  readonly onFault?: ((fault: GuardFault) => void) | undefined;
+}
 
 /** A wall that was missing may have been missing for a moment (no memory, no namespace left): it is tried again after this time. */
 const degradedMsMax = 600_000;

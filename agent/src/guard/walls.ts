@@ -2,7 +2,7 @@
 // had to be ended.
 import type { GuardReport } from '@edgekeep/wire/api/guard-report';
 import type { Emit } from '../event.ts';
-import type { GuardHost } from '../model/held-model.ts';
+import type { GuardHost } from './host.ts';
 import type { GuardFault } from './process.ts';
 import type { Sandbox } from './sandbox.ts';
 

@@ -3,26 +3,13 @@
 import type { Lease } from '@edgekeep/core/access/lease';
 import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
 import type { GuardListener } from '../guard/listener.ts';
-import { type GuardFault, GuardProcess } from '../guard/process.ts';
-import type { SandboxedProgram } from '../guard/program.ts';
-import type { Sandbox } from '../guard/sandbox.ts';
+import type { GuardHost } from '../guard/host.ts';
+import { GuardProcess } from '../guard/process.ts';
 import type { KeyGrant } from './lease.ts';
 import type { Life } from '../hub/life.ts';
 import { guardUnit } from '../guard/unit.ts';
 import type { VerifiedModel } from './model.ts';
 import type { OpenedModel } from './opened-model.ts';
-
-/** What guards of this machine run as, and their limits; those left out have defaults. */
-export interface GuardHost {
-  readonly program: SandboxedProgram;
-  readonly sandbox: Sandbox;
-  /** The folder of the units' sockets, where systemd runs guards. */
-  readonly unitFolder?: string | undefined;
-  readonly readyMsMax?: number | undefined;
-  readonly inferenceMsMax?: number | undefined;
-  readonly memoryBytesMax?: number | undefined;
-  readonly onFault?: ((fault: GuardFault) => void) | undefined;
-}
 
 export class HeldModel {
   readonly model: VerifiedModel;

@@ -9,7 +9,8 @@ import type { ModelFaultPlace, ModelReport, ReportedFault } from '@edgekeep/wire
 import { AgentError } from '../error.ts';
 import type { Emit } from '../event.ts';
 import type { GuardListener } from '../guard/listener.ts';
-import { type GuardHost, HeldModel } from './held-model.ts';
+import type { GuardHost } from '../guard/host.ts';
+import { HeldModel } from './held-model.ts';
 import { type Answer, cutOffCodes, type Refusal, refusalText } from '../hub-api.ts';
 import type { HubLink } from '../hub/connection.ts';
 import type { HubTime } from '../hub/hub-time.ts';

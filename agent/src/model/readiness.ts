@@ -3,7 +3,7 @@
 import { open, statfs } from 'node:fs/promises';
 import { MemoryFile } from '@edgekeep/hardware/memory-file';
 import { AgentError } from '../error.ts';
-import type { GuardHost } from './held-model.ts';
+import type { GuardHost } from '../guard/host.ts';
 import type { VerifiedModel } from './model.ts';
 
 /** What is asked of the machine, so that a test can answer for it. */

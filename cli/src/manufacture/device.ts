@@ -1,6 +1,6 @@
 // `edgekeep manufacture device`: one device, at a bench or a repair place.
 import { resolve } from 'node:path';
-import { endorsementKeyKinds } from '@edgekeep/core/access/wrapped-key';
+import { endorsementKeyKinds } from '@edgekeep/core/tpm/template';
 import { deviceIdOfSerial, isDeviceId } from '@edgekeep/core/identity/device-id';
 import { deviceSerialPattern } from '@edgekeep/core/identity/idevid';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';

@@ -1,7 +1,7 @@
 // The hardware of one device on the line, as issuing needs it: a key for the IDevID with the proof that it is there, and what the device's
 // root of trust is known by.
 import { createHash, randomBytes } from 'node:crypto';
-import type { EndorsementKeyKind } from '@edgekeep/core/access/wrapped-key';
+import type { EndorsementKeyKind } from '@edgekeep/core/tpm/template';
 import { attestationKeyOf } from '@edgekeep/core/attest/quote';
 import { equalBytes } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';

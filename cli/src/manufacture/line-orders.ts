@@ -1,6 +1,6 @@
 // The devices of a batch, from CSV (spec/manufacture.md, "Batch"): everything is read and compared before the first device is touched.
 import { isAbsolute, resolve } from 'node:path';
-import { endorsementKeyKinds } from '@edgekeep/core/access/wrapped-key';
+import { endorsementKeyKinds } from '@edgekeep/core/tpm/template';
 import { CoreError } from '@edgekeep/core/error';
 import { deviceIdOfSerial, isDeviceId } from '@edgekeep/core/identity/device-id';
 import { deviceSerialPattern } from '@edgekeep/core/identity/idevid';

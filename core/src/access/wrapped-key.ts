@@ -2,6 +2,7 @@
 // ciphertext (RFC 9180) for a device without a TPM. As JSON; bytes are unpadded base64url.
 import { z } from 'zod';
 import { pcrCount } from '../tpm/pcr-selection.ts';
+import { endorsementKeyKinds } from '../tpm/template.ts';
 import { leaseTermsSchema } from './lease-terms.ts';
 
 /** A TPM2B_PUBLIC of a sealed object is 78 bytes, its duplicate at most 140, a seed under RSA-4096 514: 1 KiB of bytes is ample for each. */
@@ -23,10 +24,6 @@ const pcrs = z
   .max(pcrCount)
   .refine((list) => list.every((pcr, index) => index === 0 || pcr > (list[index - 1] ?? -1)), 'PCRs must ascend');
 
-/** Which endorsement key of the device the blob was made for (TCG EK Credential Profile 2.5, B.3, B.4 and B.6). */
-export const endorsementKeyKinds = ['rsa-2048', 'p-256', 'p-384'] as const;
-export type EndorsementKeyKind = (typeof endorsementKeyKinds)[number];
-
 const approval = z.strictObject({
   /** TPM2B_PUBLIC of the key that approves policies; its Name is in the blob's policy digest. */
   publicArea: base64url,
@@ -44,6 +41,7 @@ export const wrappedKeySchema = z.discriminatedUnion('kind', [
     /** PCRs of the SHA-256 bank that the policy names, ascending. */
     pcrs,
     /** Left out: `rsa-2048`. */
+    /** Which endorsement key of the device the blob was made for. */
     parent: z.enum(endorsementKeyKinds).optional(),
     /** Present when the blob's policy is PolicyAuthorize instead of PolicyPCR. */
     approval: approval.optional(),

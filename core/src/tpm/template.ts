@@ -1,6 +1,5 @@
 // The templates of the keys this product makes: endorsement keys (TCG EK Credential Profile 2.5, annex B: L-1, L-2 and the high range
 // H-3), its own attestation key, and the TCG's key for an IDevID. A primary key follows from its template, so each comes out the same every time.
-import type { EndorsementKeyKind } from '../access/wrapped-key.ts';
 import { parseHex, utf8 } from '../bytes.ts';
 import type { TpmHash } from './algorithm.ts';
 import { type EccPublic, objectAttributes, type TpmPublic } from './public-area.ts';
@@ -27,6 +26,10 @@ const policyB384 = parseHex(
   'b26e7d28d11a50bc53d882bcf5fd3a1a074148bb35d3b4e4cb1c0ad9bde419cacb47ba09699646150f9fc000f3f80e12',
   'PolicyB',
 );
+
+/** The endorsement keys this product knows (TCG EK Credential Profile 2.5, B.3, B.4 and B.6). */
+export const endorsementKeyKinds = ['rsa-2048', 'p-256', 'p-384'] as const;
+export type EndorsementKeyKind = (typeof endorsementKeyKinds)[number];
 
 export interface EndorsementTemplate {
   readonly template: TpmPublic;

@@ -1,12 +1,11 @@
 // Endorsement keys of one TPM: found where firmware keeps them loaded, or made again from their template, and authorized for use.
-import type { EndorsementKeyKind } from '@edgekeep/core/access/wrapped-key';
 import { equalBytes } from '@edgekeep/core/bytes';
 import { entityOf } from '@edgekeep/core/tpm/command';
 import { getHandles, handleRanges } from '@edgekeep/core/tpm/commands/capability';
 import { createPrimary, readPublic } from '@edgekeep/core/tpm/commands/object';
 import { policySecret } from '@edgekeep/core/tpm/commands/policy';
 import { encodePublic, hierarchies, type TpmPublic } from '@edgekeep/core/tpm/public-area';
-import { type EndorsementTemplate, endorsementTemplate } from '@edgekeep/core/tpm/template';
+import { type EndorsementKeyKind, type EndorsementTemplate, endorsementTemplate } from '@edgekeep/core/tpm/template';
 import { HardwareError } from '../error.ts';
 import type { Authorization, SaltKey, TpmClient } from './client.ts';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync, randomBytes, sign, X509Certificate } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { endorsementKeyKinds, type EndorsementKeyKind, type TpmWrappedKey } from '@edgekeep/core/access/wrapped-key';
+import type { TpmWrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { parseBase64url, parseHex, toBase64url, toHex } from '@edgekeep/core/bytes';
 import { parseAttest } from '@edgekeep/core/tpm/attest';
 import { createPrimary } from '@edgekeep/core/tpm/commands/object';
@@ -20,7 +20,7 @@ import {
   tpmName,
 } from '@edgekeep/core/tpm/public-area';
 import { encodeTpmSignature, parseTpmSignature, verifyTpmSignature } from '@edgekeep/core/tpm/signature';
-import { attestationKeyTemplate } from '@edgekeep/core/tpm/template';
+import { attestationKeyTemplate, endorsementKeyKinds, type EndorsementKeyKind } from '@edgekeep/core/tpm/template';
 import { HardwareError, type HardwareErrorCode } from '../error.ts';
 import { TpmClient } from './client.ts';
 import { simulatorTools, skipWithout, testSimulators, type TestSimulators } from './testing.ts';

@@ -2,7 +2,7 @@
 // template whenever it is needed, so nothing has to be stored, and a verifier can compute its qualified name.
 import type { KeyObject } from 'node:crypto';
 import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
-import type { EndorsementKeyKind, WrappedKey } from '@edgekeep/core/access/wrapped-key';
+import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { ByteWriter, concat } from '@edgekeep/core/bytes';
 import type { IdevidProof } from '@edgekeep/core/attest/idevid-proof';
 import type { Signer } from '@edgekeep/core/signer';
@@ -15,7 +15,7 @@ import { pcrExtend, pcrRead, pcrsPerRead } from '@edgekeep/core/tpm/commands/pcr
 import { equalPcrSelections, type PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
 import { encodeSizedPublic, publicKeyOf, type TpmPublic } from '@edgekeep/core/tpm/public-area';
 import { encodeTpmSignature } from '@edgekeep/core/tpm/signature';
-import { attestationKeyTemplate } from '@edgekeep/core/tpm/template';
+import { attestationKeyTemplate, type EndorsementKeyKind } from '@edgekeep/core/tpm/template';
 import { HardwareError } from '../error.ts';
 import { assertIdevidFor, readIdevidFile } from '../idevid-file.ts';
 import type { IdevidHardware, OnboardingIdentity } from '../onboarding.ts';

@@ -2,7 +2,8 @@
 // lease holds. For a secure element, a DICE device or a software root of trust: an HPKE ciphertext bound to the lease.
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { type LeaseTerms, policyLeaseTerms } from '@edgekeep/core/access/lease-terms';
-import { type EndorsementKeyKind, wrappedKeyHpkeInfo, type WrappedKey } from '@edgekeep/core/access/wrapped-key';
+import { wrappedKeyHpkeInfo, type WrappedKey } from '@edgekeep/core/access/wrapped-key';
+import type { EndorsementKeyKind } from '@edgekeep/core/tpm/template';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import { parseBase64url, parseHex, toBase64url, utf8 } from '@edgekeep/core/bytes';
 import { hpkeSeal } from '@edgekeep/core/identity/hpke';

@@ -4,6 +4,7 @@ import { evidenceSchema } from '@edgekeep/core/attest/evidence';
 import { IMA_PIECE_BYTES_MAX } from '@edgekeep/core/attest/ima-log';
 import { leaseSchema } from '@edgekeep/core/access/lease';
 import { wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
+import { endorsementKeyKinds } from '@edgekeep/core/tpm/template';
 import { z } from 'zod';
 import { reportedAttributesSchema } from './attributes.ts';
 import { guardReport } from './guard-report.ts';
@@ -26,7 +27,7 @@ export const deviceIdentitySchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('tpm'),
     endorsementKey: small,
-    endorsementKeyKind: z.enum(['rsa-2048', 'p-256', 'p-384']),
+    endorsementKeyKind: z.enum(endorsementKeyKinds),
     /** DER, the endorsement certificate first, then what the TPM stores of its issuers. */
     endorsementCertificates: z.array(certificate).min(1).max(5),
     attestationKey: small,
