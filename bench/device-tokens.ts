@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { encodeDeviceToken } from '@edgekeep/core/identity/device-token';
-import { addTokenDevice, useDeviceToken } from '@edgekeep/hub/identity/token-device';
+import { addTokenDevice, useDeviceToken } from '@edgekeep/hub/enrollment/token-device';
 import { HubError } from '@edgekeep/hub/error';
 import { PlatformKey } from '@edgekeep/hub/secrets/platform-key';
 import { hubSettingsSchema } from '@edgekeep/hub/settings';

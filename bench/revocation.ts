@@ -17,13 +17,13 @@ import { encodeCertificateRequest, parseCertificateRequest } from '@edgekeep/cor
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { Authorities } from '@edgekeep/hub/authority/authorities';
-import { issueDeviceCertificate, recordCertificate } from '@edgekeep/hub/identity/authority';
-import { RevocationList } from '@edgekeep/hub/revocation/crl';
-import { OcspResponder } from '@edgekeep/hub/revocation/ocsp';
-import { revoke } from '@edgekeep/hub/revocation/order';
+import { issueDeviceCertificate, recordCertificate } from '@edgekeep/hub/authority/issue';
+import { RevocationList } from '@edgekeep/hub/authority/crl';
+import { OcspResponder } from '@edgekeep/hub/authority/ocsp';
+import { revoke } from '@edgekeep/hub/respond/revoke';
 import { RevocationWatch } from '@edgekeep/hub/revocation/watch';
 import { deviceOf, seedFleet, serialOf } from '@edgekeep/hub/revocation/testing-revocation';
-import { createHubKeys } from '@edgekeep/hub/keys';
+import { createHubKeys } from '@edgekeep/hub/secrets/hub-keys';
 import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
 import { Database } from '@edgekeep/hub/store/database';
 import { type Benchmark, type Harness, percentile } from './harness.ts';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { simulatorTools, skipWithout } from '@edgekeep/hardware/tpm/testing';
-import { lockFolder } from '@edgekeep/hub/folder-lock';
+import { lockFolder } from '@edgekeep/hub/store/folder-lock';
 import { ending } from './support/child.ts';
 import { fewPrograms, sandboxPrograms } from './support/few-programs.ts';
 import { SmallDisk, skipWithoutSmallDisk } from './support/small-disk.ts';

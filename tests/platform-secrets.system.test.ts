@@ -10,7 +10,7 @@ import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { HubRefusal, type Operator } from '@edgekeep/cli/operator';
 import { initHub } from '@edgekeep/hub/init';
-import { loadHubKeys } from '@edgekeep/hub/keys';
+import { loadHubKeys } from '@edgekeep/hub/secrets/hub-keys';
 import { unwrapModelKey } from '@edgekeep/hub/model/vault';
 import type { KeyStore } from '@edgekeep/hub/secrets/key-store';
 import { openSealed } from '@edgekeep/hub/secrets/open-keys';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Route } from '@edgekeep/hub/http/route-table';
+import type { Route } from '@edgekeep/hub/doors/http/route-table';
 import { HubWorld } from './support/hub-world.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../docs/api-limits.md'), 'utf8');

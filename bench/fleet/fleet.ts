@@ -22,12 +22,12 @@ import { encodeSizedPublic, type TpmPublic } from '@edgekeep/core/tpm/public-are
 import { endorsementTemplate } from '@edgekeep/core/tpm/template';
 import { ReferenceStore } from '@edgekeep/hub/attest/reference-store';
 import { Authorities } from '@edgekeep/hub/authority/authorities';
-import { issueDeviceCertificate, recordCertificate } from '@edgekeep/hub/identity/authority';
+import { issueDeviceCertificate, recordCertificate } from '@edgekeep/hub/authority/issue';
 import { initHub } from '@edgekeep/hub/init';
-import { type HubKeys, loadHubKeys } from '@edgekeep/hub/keys';
+import { type HubKeys, loadHubKeys } from '@edgekeep/hub/secrets/hub-keys';
 import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
 import { Blobs } from '@edgekeep/hub/model/blobs';
-import { trustPublisher } from '@edgekeep/hub/model/publishers';
+import { trustPublisher } from '@edgekeep/hub/publisher/publishers';
 import { addReleaseFile, createRelease, publishRelease } from '@edgekeep/hub/model/releases';
 import { type HubSettings, hubSettingsSchema } from '@edgekeep/hub/settings';
 import { Database } from '@edgekeep/hub/store/database';

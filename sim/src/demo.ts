@@ -10,7 +10,7 @@ import { encodeVerifierKey } from '@edgekeep/core/audit/note';
 import { encodeReferenceValues } from '@edgekeep/core/attest/reference-values';
 import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
-import { lockFolder } from '@edgekeep/hub/folder-lock';
+import { lockFolder } from '@edgekeep/hub/store/folder-lock';
 import { assignedGroups } from '@edgekeep/wire/api/model';
 import * as api from '@edgekeep/wire/api/operator';
 import { groupList, groupView, importReport } from '@edgekeep/wire/api/registry';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { loadHubKeys } from '@edgekeep/hub/keys';
+import { loadHubKeys } from '@edgekeep/hub/secrets/hub-keys';
 import { unwrapModelKey } from '@edgekeep/hub/model/vault';
 import { z } from 'zod';
 import type { HubWorld } from '../support/hub-world.ts';

@@ -1,7 +1,7 @@
 // Raises an alert while the policy in force gives the key of every model to every attested device with a TPM. That is right for some
 // fleets, and every operator must know it.
 import { keysForEveryDevice } from '@edgekeep/core/policy/breadth';
-import { raiseAlert, settleAlert } from '../respond/alerts.ts';
+import { raiseAlert, settleAlert } from '../alert/alerts.ts';
 import type { Database } from '../store/database.ts';
 import type { CurrentPolicy } from './policy-store.ts';
 

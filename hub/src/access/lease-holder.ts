@@ -2,7 +2,7 @@
 // (docs/design/relay.md). A relay that opens the key elsewhere cannot be refused on these signs, because honest devices move and machines
 // are busy; the hub raises an alert instead.
 import { networkOf } from '../presence/places.ts';
-import { raiseAlert } from '../respond/alerts.ts';
+import { raiseAlert } from '../alert/alerts.ts';
 import type { HubSettings } from '../settings.ts';
 import type { WriteTransaction } from '../store/database.ts';
 

@@ -2,7 +2,7 @@
 // far below. A device above the limit is refused and raises an alert.
 import type { Kysely } from 'kysely';
 import { HubError } from '../error.ts';
-import { raiseAlert } from '../respond/alerts.ts';
+import { raiseAlert } from '../alert/alerts.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';

@@ -15,10 +15,10 @@ import { appendEncodedEntry, appendEntry, encodeEvent, encodeUnsaltedEvent } fro
 import { HubError, type HubErrorCode, type Reason } from '../error.ts';
 import type { DeviceConnection } from '../presence/connections.ts';
 import { getDevice } from '../registry/states.ts';
-import type { RootKeys } from '../identity/root-keys.ts';
+import type { RootKeys } from '../attest/root-keys.ts';
 import { publishedIn } from '../model/releases.ts';
 import { unwrapModelKey } from '../model/vault.ts';
-import { assertEnabled } from '../registry/enablement.ts';
+import { assertEnabled } from '../respond/enablement.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { HubSettings } from '../settings.ts';
 import { newestPolicyVersion } from '../store/authority.ts';
@@ -30,7 +30,7 @@ import { type AccessGate, type Judgement, loggedReasons } from './gate.ts';
 import { assertWithinBudget, type LeaseAlarm, LeasesUsedUp } from './release-budget.ts';
 import { weighHolder } from './lease-holder.ts';
 import type { RecordedRelease } from './receipts.ts';
-import { wrapForDevice, type WrapTarget } from './wrap.ts';
+import { wrapForDevice, type WrapTarget } from '../attest/wrap-target.ts';
 
 export interface ReleaseParts {
   readonly database: Database;

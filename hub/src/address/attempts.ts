@@ -1,7 +1,7 @@
 // Refused attempts by network of origin: counted in a metric, and raised as an alert when one network has too many within a minute. In a
 // flood only counters grow; memory, log and store stay small. The hub's log has a line for each attempt, with address and claimed name.
-import type { AlertData } from '../respond/alert-data.ts';
-import { raiseAlert } from '../respond/alerts.ts';
+import type { AlertData } from '../alert/alert-data.ts';
+import { raiseAlert } from '../alert/alerts.ts';
 import type { Clock } from '../clock.ts';
 import { networkOf } from '../presence/places.ts';
 import type { Database } from '../store/database.ts';

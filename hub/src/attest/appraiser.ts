@@ -10,7 +10,7 @@ import type { Signer } from '@edgekeep/core/signer';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { changeState } from '../registry/states.ts';
-import type { RootKeys } from '../identity/root-keys.ts';
+import type { RootKeys } from './root-keys.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
 import { imaStartOf, recordImaLog } from './ima-logs.ts';

@@ -1,6 +1,6 @@
 // Raises an alert while reference values need not cover the PCR in which the agent measures its own stages. Then a device on which the
 // agent was stopped or replaced is affirmed like any other (docs/design/relay.md). Hubs made before this setting existed are in this state.
-import { raiseAlert, settleAlert } from '../respond/alerts.ts';
+import { raiseAlert, settleAlert } from '../alert/alerts.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 

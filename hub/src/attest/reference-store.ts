@@ -6,7 +6,7 @@ import { toHex } from '@edgekeep/core/bytes';
 import { verifyBundle } from '@edgekeep/core/model/signature/verify';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { listPublishers } from '../model/publishers.ts';
+import { listPublishers } from '../publisher/publishers.ts';
 import type { Database } from '../store/database.ts';
 import type { ReferenceValuesRow, Tables } from '../store/schema.ts';
 

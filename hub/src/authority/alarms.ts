@@ -5,8 +5,8 @@ import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest } from '@edgekeep/core/identity/certificate';
 import type { AlertSeverity } from '@edgekeep/wire/api/alert';
 import { appendEntry } from '../audit/append.ts';
-import type { OwnCertificate } from '../identity/expiry.ts';
-import { raiseAlert, settleAlert } from '../respond/alerts.ts';
+import type { OwnCertificate } from './expiry.ts';
+import { raiseAlert, settleAlert } from '../alert/alerts.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 
 const dayMs = 86_400_000;

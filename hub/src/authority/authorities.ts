@@ -3,8 +3,8 @@
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import type { Clock } from '../clock.ts';
-import type { OwnCertificate } from '../identity/expiry.ts';
-import { readBirthCertificates } from '../birth.ts';
+import type { OwnCertificate } from './expiry.ts';
+import { readBirthCertificates } from '../secrets/initial-certificates.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { Database } from '../store/database.ts';
 import {

@@ -1,7 +1,7 @@
 // A metric: the remaining life of each authority and of each certificate of the hub.
 import { Gauge, type Registry } from 'prom-client';
 import type { Clock } from '../clock.ts';
-import type { OwnCertificate } from '../identity/expiry.ts';
+import type { OwnCertificate } from './expiry.ts';
 
 export function registerExpiryMetric(
   registry: Registry,

@@ -12,7 +12,7 @@ import { signerFromKey } from '@edgekeep/core/signer';
 import { appendEntry } from '../audit/append.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
-import { issuingName, privatePem } from '../keys.ts';
+import { issuingName, privatePem } from '../secrets/hub-keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';

@@ -7,9 +7,9 @@ import { type OcspRequest, parseOcspRequest } from '@edgekeep/core/identity/ocsp
 import { encodeOcspFailure } from '@edgekeep/core/identity/ocsp-response';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
-import type { OwnCertificate } from '../identity/expiry.ts';
-import { type IssuedList, RevocationList } from '../revocation/crl.ts';
-import { type OcspAnswered, OcspResponder } from '../revocation/ocsp.ts';
+import type { OwnCertificate } from './expiry.ts';
+import { type IssuedList, RevocationList } from './crl.ts';
+import { type OcspAnswered, OcspResponder } from './ocsp.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';

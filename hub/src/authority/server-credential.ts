@@ -3,12 +3,7 @@
 import type { Server } from 'node:tls';
 import { tlsServerOptions } from '@edgekeep/wire/link/tls';
 import type { Clock } from '../clock.ts';
-import {
-  isTwoThirdsOver,
-  issueServerCredential,
-  recordHubCertificate,
-  type ServerCredential,
-} from '../identity/authority.ts';
+import { isTwoThirdsOver, issueServerCredential, recordHubCertificate, type ServerCredential } from './issue.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import type { Authorities } from './authorities.ts';

@@ -2,7 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isMissing, orIfMissing } from '@edgekeep/core/missing-file';
-import { birthFileNames } from '../birth.ts';
+import { birthFileNames } from '../secrets/initial-certificates.ts';
 import { HubError } from '../error.ts';
 import { plainKeyNames } from '../secrets/plain-keys.ts';
 import { readSealedFile, sealedFileName } from '../secrets/sealed-keys.ts';

@@ -3,7 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { AuditLog } from '../audit/log.ts';
 import type { Connections } from '../presence/connections.ts';
 import { countDeviceModels } from '../model/devices-of-model.ts';
-import { countOpenAlerts } from '../respond/alert-list.ts';
+import { countOpenAlerts } from '../alert/alert-list.ts';
 import type { Database } from '../store/database.ts';
 
 export interface Metrics {

@@ -4,7 +4,7 @@ import type { ModelReport, ModelRetry, ReportedFault } from '@edgekeep/wire/api/
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { raiseAlert, settleAlert } from '../respond/alerts.ts';
+import { raiseAlert, settleAlert } from '../alert/alerts.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceModelRow } from '../store/device-model-tables.ts';

@@ -13,7 +13,7 @@ import type { Database } from '../store/database.ts';
 import type { ModelFileRow, ModelReleaseRow, Tables } from '../store/schema.ts';
 import type { Blobs } from './blobs.ts';
 import type { Beginning } from './incoming.ts';
-import { listPublishers } from './publishers.ts';
+import { listPublishers } from '../publisher/publishers.ts';
 import { modelKeyLength, wrapModelKey } from './vault.ts';
 
 // A sealed file is a little larger than its plaintext: 28 bytes a segment, and a header (spec/sealed-model.md); with the shortest
@@ -70,7 +70,7 @@ export async function createRelease(
     }
     await trx.deleteFrom('model_file').where('name', '=', name).where('version', '=', version).execute();
     await trx.deleteFrom('model_release').where('name', '=', name).where('version', '=', version).execute();
-    // Wrapped inside the transaction: a roll-over of the platform key counts on it (secrets/roll-over.ts).
+    // Wrapped inside the transaction: a roll-over of the platform key counts on it (jobs/platform-key-roll-over.ts).
     const created: ModelReleaseRow = {
       name,
       version,

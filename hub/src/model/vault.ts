@@ -1,6 +1,6 @@
 // Model keys at rest: wrapped under the platform key, bound to the model's name and version.
 import { HubError } from '../error.ts';
-import { type Place, unwrapSecret, wrapSecret } from '../platform-wrap.ts';
+import { type Place, unwrapSecret, wrapSecret } from '../secrets/wrap.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 
 /** Bytes of a model key. */

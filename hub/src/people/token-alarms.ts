@@ -1,6 +1,6 @@
 // Alerts about tokens that stand although nobody answers for them (spec/operator-access.md): an old bootstrap, and services whose maker has ended.
 import type { Kysely } from 'kysely';
-import { raiseAlert, settleAlert } from '../respond/alerts.ts';
+import { raiseAlert, settleAlert } from '../alert/alerts.ts';
 import type { Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import { tokenId } from './token-store.ts';

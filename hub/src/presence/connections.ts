@@ -7,7 +7,7 @@ import { channelBinding } from '@edgekeep/wire/link/channel-binding';
 import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { HubError } from '../error.ts';
 import { networkOf } from './places.ts';
-import type { PendingEnrolment } from '../enrolment/enrolment.ts';
+import type { PendingEnrolment } from '../enrollment/enrollment.ts';
 
 export interface ConnectedWorkload {
   readonly deviceId: string;

@@ -1,6 +1,6 @@
 // Descent of certificates (spec/presence.md, "Forks"). A lineage begins with enrolment or recovery, each renewal is counted. An honest
 // device goes forward only; whoever comes back with a certificate that was left behind holds a copy.
-import { raiseAlert } from '../respond/alerts.ts';
+import { raiseAlert } from '../alert/alerts.ts';
 import type { WriteTransaction } from '../store/database.ts';
 
 /** Whose a certificate is, beside the device's, and what it came from. */

@@ -1,7 +1,7 @@
 // Who is where, on every hub node (spec/presence.md): each bound connection is a row, each node a heartbeat. A newcomer is weighed in the
 // transaction that binds it, so no two of them slip past each other; a node that holds the connection of another's rival is told by the row.
 import { randomUUID } from 'node:crypto';
-import { Budgets } from '../access/budget.ts';
+import { Budgets } from '../budget.ts';
 import { appendEntry } from '../audit/append.ts';
 import type { Clock } from '../clock.ts';
 import type { HubSettings } from '../settings.ts';

@@ -1,7 +1,7 @@
 // What follows when one identity was seen in use in two places (spec/presence.md, "Two places"): an alert that names both, and by the rule of
 // the settings the first goes on undisturbed, or the device is held until an operator decides. All in one transaction.
-import { disableIn } from '../registry/enablement.ts';
-import { raiseAlert } from '../respond/alerts.ts';
+import { disableIn } from '../respond/enablement.ts';
+import { raiseAlert } from '../alert/alerts.ts';
 import type { HubSettings } from '../settings.ts';
 import type { WriteTransaction } from '../store/database.ts';
 

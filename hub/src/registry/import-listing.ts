@@ -3,7 +3,7 @@
 import type { ExpectedLine, ListedLine } from '@edgekeep/wire/api/registry';
 import { inBatches } from '../store/batches.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { EnrolmentListingRow } from '../store/enrolment-tables.ts';
+import type { EnrolmentListingRow } from '../store/enrollment-tables.ts';
 
 type Line = ExpectedLine | ListedLine;
 

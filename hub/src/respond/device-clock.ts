@@ -1,6 +1,6 @@
 // How far a device's clock is off, as the device measured it against this hub: kept, and an alert while it is more than the setting.
 import type { WriteTransaction } from '../store/database.ts';
-import { raiseAlert, settleAlert } from './alerts.ts';
+import { raiseAlert, settleAlert } from '../alert/alerts.ts';
 
 export async function recordClockSkew(
   trx: WriteTransaction,

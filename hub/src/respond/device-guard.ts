@@ -2,7 +2,7 @@
 // from the guard came from no guard of ours.
 import { type GuardReport, guardReport } from '@edgekeep/wire/api/guard-report';
 import type { WriteTransaction } from '../store/database.ts';
-import { raiseAlert } from './alerts.ts';
+import { raiseAlert } from '../alert/alerts.ts';
 
 /** Undefined for a device that has not said anything, or said it in another form than this version reads. */
 export function guardOf({ guard }: { readonly guard: string | null }): GuardReport | undefined {

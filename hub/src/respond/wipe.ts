@@ -2,7 +2,7 @@
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { announceCuts, revokeOfDevices } from '../revocation/store.ts';
-import { tokenTier } from '../identity/token-device.ts';
+import { tokenTier } from '../enrollment/token-device.ts';
 import { recordChange } from '../registry/history.ts';
 import { changeState, getDevice } from '../registry/states.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';

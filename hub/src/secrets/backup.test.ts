@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { initHub } from '../init.ts';
-import { loadHubKeys } from '../keys.ts';
+import { loadHubKeys } from './hub-keys.ts';
 import { parseHubSettings } from '../settings.ts';
 import { backUpHub } from './backup.ts';
 import { isBackupPath } from './backup-parts.ts';

@@ -6,7 +6,7 @@ import { join, relative } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
 import { orIfMissing } from '@edgekeep/core/missing-file';
 import { equalBytes } from '@edgekeep/core/bytes';
-import { birthFileNames } from '../birth.ts';
+import { birthFileNames } from './initial-certificates.ts';
 import { HubError } from '../error.ts';
 import { settingsFileName } from '../settings.ts';
 import { backupType, encodeLine, isBackupPath } from './backup-parts.ts';
@@ -28,7 +28,7 @@ export async function backUpHub({ folder, file, plain, blobs }: BackupOrder): Pr
   await stat(join(folder, 'hub.json')).catch((cause: unknown) => {
     throw new HubError('backup-refused', `${folder} holds no complete hub`, { cause });
   });
-  // The certificate that completes it comes from an offline root (birth.ts).
+  // The certificate that completes it comes from an offline root (initial-certificates.ts).
   await stat(join(folder, 'keys', birthFileNames.root)).catch((cause: unknown) => {
     throw new HubError('backup-refused', `${folder} waits for the certificate of its issuing CA`, { cause });
   });

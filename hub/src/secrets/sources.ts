@@ -8,7 +8,7 @@ import type { SealedFile, Unlocker } from './sealed-file.ts';
 import { encodeShare, parseShare, parseShareFile, type Share, shareFileBytesMost } from './share.ts';
 import { askOnTerminal, readSecretLine } from './terminal.ts';
 import type { Offer } from './unlock.ts';
-import type { UnlockRequest } from './waiting.ts';
+import type { UnlockRequest } from '../doors/unlock/waiting.ts';
 
 /** The systemd credential that holds the passphrase (LoadCredential=, LoadCredentialEncrypted=). */
 export const credentialName = 'edgekeep-passphrase';

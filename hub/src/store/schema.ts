@@ -14,7 +14,7 @@ import type {
   FormerIdentityRow,
   WitnessKeyRow,
   KeyDoubleRow,
-} from './enrolment-tables.ts';
+} from './enrollment-tables.ts';
 import type { DeviceModelRow, ModelGroupRow } from './device-model-tables.ts';
 import type { ApiTokenTable, ApprovalRow, PersonRow } from './operator-tables.ts';
 import type { AddressBlockRow, HubNodeRow, PresenceRow, TokenRivalRow } from './presence-tables.ts';

@@ -12,7 +12,7 @@ import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import type { VendorRootRow } from '../store/vendor-root-tables.ts';
-import { withoutMaker } from './backfill.ts';
+import { withoutMaker } from '../enrollment/maker-backfill.ts';
 import { vendorRootRow } from './certificates.ts';
 
 // An audit entry has room for the digests of this many.

@@ -7,7 +7,7 @@ import { test, type TestContext } from 'node:test';
 import { encodeDeviceToken } from '@edgekeep/core/identity/device-token';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { Appraiser } from '@edgekeep/hub/attest/appraiser';
-import { rootDigestOf } from '@edgekeep/hub/identity/root-keys';
+import { rootDigestOf } from '@edgekeep/hub/attest/root-keys';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/api/device';
 import { tokenDeviceAnswer } from '@edgekeep/wire/api/operator';

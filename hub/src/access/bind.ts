@@ -1,0 +1,105 @@
+// Binding a connection (spec/api.md, "Bind, challenge, answer"): the device's root of trust signs the connection's exporter. A copied key
+// would be refused here.
+import type { Evidence } from '@edgekeep/core/attest/evidence';
+import { NONCE_LENGTH, qualifyingData } from '@edgekeep/core/attest/qualifying-data';
+import { parseVerifierKey } from '@edgekeep/core/audit/note';
+import { randomUUID } from 'node:crypto';
+import { type Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
+import type { WitnessBoard } from '../audit/witness.ts';
+import { HubError } from '../error.ts';
+import type { BoundDevice } from '../doors/device/door.ts';
+import type { AccessGate } from './gate.ts';
+import { assertNotCutOff } from '../respond/enablement.ts';
+import { getDevice } from '../registry/states.ts';
+import type { Database } from '../store/database.ts';
+import type { CloneWatch } from '../respond/clone-watch.ts';
+import type { Connections } from '../presence/connections.ts';
+import { descentOf, recordUse } from '../presence/lineage.ts';
+import type { PlaceVerdict } from '../presence/places.ts';
+import type { Arrival, Presence } from '../presence/presence.ts';
+import { cannotBeCopied } from '../presence/read.ts';
+import { assertCertificateStands } from '../revocation/store.ts';
+
+export interface BindParts {
+  readonly database: Database;
+  readonly appraiser: Appraiser;
+  readonly witnesses: WitnessBoard;
+  readonly connections: Connections;
+  readonly presence: Presence;
+  readonly gate: AccessGate;
+  readonly cloneWatch: CloneWatch;
+}
+
+// The exporter of the connection, which no other connection has, makes a bind fresh; it needs no nonce of the hub.
+const zeroNonce = new Uint8Array(NONCE_LENGTH);
+
+/** Binds the connection, or throws the reason against it. */
+export async function bindConnection(
+  parts: BindParts,
+  device: BoundDevice,
+  evidence: Evidence,
+  nowMs: number,
+): Promise<{ readonly deviceId: string; readonly state: string }> {
+  return untilReferencesStay(() => bindOnce(parts, device, evidence, nowMs));
+}
+
+async function bindOnce(
+  parts: BindParts,
+  { connection, deviceId, certificateSha256 }: BoundDevice,
+  evidence: Evidence,
+  nowMs: number,
+): Promise<{ readonly deviceId: string; readonly state: string }> {
+  const { database, appraiser, witnesses, connections, presence, cloneWatch, gate } = parts;
+  const device = await getDevice(database.read, deviceId);
+  assertNotCutOff(device);
+  await assertCertificateStands(database.read, certificateSha256);
+  const bound = qualifyingData('bind', zeroNonce, connection.exporter);
+  const expected = { qualifyingData: bound, nonce: zeroNonce, nowMs, pieces: connection };
+  const { appraisal, attestationResult } = await appraiser.appraise(device, evidence, expected);
+  if (!isAuthentic(appraisal)) {
+    const { reasons } = appraisal;
+    await cloneWatch.bindRefused(connection, reasons);
+    throw new HubError('bind-refused', 'this connection does not end at the registered root of trust', {
+      reasons,
+      attestationResult,
+    });
+  }
+  const serial = connection.certificate?.serial ?? '';
+  const id = connection.place?.id ?? randomUUID();
+  let arrival: Arrival | undefined;
+  try {
+    const { verdict, state } = await database.write(async (trx) => {
+      const { lineage } = await descentOf(trx, serial);
+      arrival = { id, connection, device, serial, lineage, nowMs };
+      const weighed = await presence.arrive(trx, arrival);
+      if (weighed.kind === 'taken') return { verdict: weighed, state: device.state };
+      const standing = await recordAppraisal(trx, deviceId, appraisal, nowMs);
+      assertNotCutOff(standing);
+      const { remoteAddress: address } = connection;
+      await recordUse(trx, { deviceId, serial, address, cannotBeCopied: cannotBeCopied(device.tier), nowMs });
+      return { verdict: weighed, state: standing.state };
+    });
+    if (verdict.kind !== 'taken')
+      await gate.admit({ action: 'connect', deviceId, device: { ...device, state }, connection, appraisal, nowMs });
+    if (arrival !== undefined) presence.settle(arrival, verdict);
+    if (verdict.kind === 'taken') throw taken(verdict);
+    // Nothing may come between the decision and this line: a policy that is applied later checks every bound connection.
+    connections.bind(connection);
+    witnesses.register(deviceId, parseVerifierKey(device.witness_key));
+    return { deviceId, state };
+  } catch (error) {
+    if (arrival !== undefined && !connection.bound) presence.withdraw(arrival);
+    throw error;
+  }
+}
+
+// The address of the other connection is for operators only.
+function taken({ others }: Extract<PlaceVerdict, { kind: 'taken' }>): HubError {
+  const contested = others.some((place) => place.contested);
+  return new HubError(
+    'identity-in-use',
+    contested
+      ? 'this identity is in use in another place: ask the operator, who has an alert about it'
+      : 'this identity is in use by a connection that was heard of lately: try again when it is closed or silent',
+  );
+}

@@ -1,0 +1,99 @@
+// The keys of registered devices' roots of trust, parsed and kept: parsing a key costs more than using it once.
+import { createHash, type KeyObject } from 'node:crypto';
+import { type AttestationKey, attestationKeyOf } from '@edgekeep/core/attest/quote';
+import { parseBase64url, toHex } from '@edgekeep/core/bytes';
+import { publicKeyOf } from '@edgekeep/core/identity/certificate';
+import { encodeSpki, parseSpki } from '@edgekeep/core/identity/public-key';
+import { parsePublic, publicKeyOf as publicKeyOfArea } from '@edgekeep/core/tpm/public-area';
+import { type DeviceIdentity, deviceIdentitySchema } from '@edgekeep/wire/api/device';
+import { type WrapTarget, wrapTargetOf } from './wrap-target.ts';
+import { HubError } from '../error.ts';
+import type { DeviceRow } from '../store/schema.ts';
+import { deviceIdCertificateOf } from './device-id-certificate.ts';
+
+// Devices seen recently; one takes about 8 KiB with both keys and the text that they were parsed from.
+const devicesMost = 20_000;
+
+type Registered = Pick<DeviceRow, 'id' | 'identity'>;
+
+interface Known {
+  readonly identity: string;
+  readonly attestationKey: AttestationKey;
+  /** Read when the device first gets a key. */
+  wrapTarget: WrapTarget | undefined;
+}
+
+/**
+ * The key that must have signed the evidence of a root of trust with this description; for a DICE device, the key that its chain must lead
+ * to.
+ */
+export function attestationKeyFor(identity: DeviceIdentity): AttestationKey {
+  if (identity.kind === 'tpm') {
+    return attestationKeyOf(parsePublic(parseBase64url(identity.attestationKey, 'attestationKey')), 'endorsement');
+  }
+  if (identity.kind === 'dice') return { publicKey: publicKeyOf(deviceIdCertificateOf(identity)) };
+  return { publicKey: parseSpki(parseBase64url(identity.signingKey, 'signingKey')) };
+}
+
+/**
+ * The identifier of the device's root of trust: SHA-256 of its SPKI, hex. Over the key alone: a public area has attributes that nothing
+ * proves, and one TPM must not become two devices by changing them.
+ */
+export function rootDigestOf(identity: DeviceIdentity): string {
+  return toHex(
+    createHash('sha256')
+      .update(encodeSpki(rootKeyOf(identity)))
+      .digest(),
+  );
+}
+
+function rootKeyOf(identity: DeviceIdentity): KeyObject {
+  switch (identity.kind) {
+    case 'tpm':
+      return publicKeyOfArea(parsePublic(parseBase64url(identity.endorsementKey, 'endorsementKey')));
+    case 'dice':
+      return publicKeyOf(deviceIdCertificateOf(identity));
+    case 'secure-element':
+    case 'software':
+      return parseSpki(parseBase64url(identity.signingKey, 'signingKey'));
+  }
+}
+
+export class RootKeys {
+  readonly #known = new Map<string, Known>();
+
+  /** The key that must have signed the device's evidence. */
+  attestationKey(device: Registered): AttestationKey {
+    return this.#of(device).attestationKey;
+  }
+
+  /** The key that model keys for the device are wrapped under. */
+  wrapTarget(device: Registered): WrapTarget {
+    const known = this.#of(device);
+    known.wrapTarget ??= wrapTargetOf(parseIdentity(device));
+    return known.wrapTarget;
+  }
+
+  #of(device: Registered): Known {
+    const { id, identity } = device;
+    const known = this.#known.get(id);
+    if (known !== undefined && known.identity === identity) return known;
+    const read = { identity, attestationKey: attestationKeyFor(parseIdentity(device)), wrapTarget: undefined };
+    if (this.#known.size >= devicesMost) this.#known.clear();
+    this.#known.set(id, read);
+    return read;
+  }
+}
+
+// Devices that enrolled by EST or use tokens have no root of trust: no key could sign their evidence.
+function parseIdentity({ id, identity }: Registered): DeviceIdentity {
+  const parsed = deviceIdentitySchema.safeParse(JSON.parse(identity));
+  if (parsed.success) return parsed.data;
+  throw new HubError('attestation-refused', `${id} is registered without a root of trust, so it cannot attest`);
+}
+
+/** The attestation key of a device with a TPM, TPMT_PUBLIC in base64url; null for any other. */
+export function attestationKeyIn(identity: string): string | null {
+  const parsed = deviceIdentitySchema.safeParse(JSON.parse(identity));
+  return parsed.success && parsed.data.kind === 'tpm' ? parsed.data.attestationKey : null;
+}

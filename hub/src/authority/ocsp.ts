@@ -1,0 +1,143 @@
+// The OCSP responder for one issuing CA (RFC 6960, spec/revocation.md): answers are signed with a key that can do nothing else, and kept for
+// those who ask without a nonce until something is revoked.
+import { toHex } from '@edgekeep/core/bytes';
+import type { Certificate } from '@edgekeep/core/identity/certificate';
+import { parseRevocationReason } from '@edgekeep/core/identity/crl-reason';
+import { type CertId, isIssuedBy, issuerHashesOf, type OcspRequest } from '@edgekeep/core/identity/ocsp-request';
+import { type CertificateStatus, encodeOcspResponse } from '@edgekeep/core/identity/ocsp-response';
+import type { Signer } from '@edgekeep/core/signer';
+import type { IssuingAuthority } from './state.ts';
+import type { Clock } from '../clock.ts';
+import type { Database } from '../store/database.ts';
+import { issueOcspCredential, isTwoThirdsOver, recordHubCertificate } from './issue.ts';
+import type { RevocationWatch } from '../revocation/watch.ts';
+
+// About 800 bytes each.
+const keptMost = 20_000;
+
+export interface OcspParts {
+  readonly database: Database;
+  /** Whose certificates it answers for. */
+  readonly issuing: IssuingAuthority;
+  readonly watch: RevocationWatch;
+  readonly clock: Clock;
+  /** How long an answer may be relied on. */
+  readonly answerSeconds: number;
+}
+
+export interface OcspAnswered {
+  readonly der: Uint8Array;
+  /** Until when the same answer is given to the same question, Unix seconds; undefined for one that is for this asker alone. */
+  readonly reusedUntilSeconds: number | undefined;
+}
+
+interface Credential {
+  readonly certificate: Certificate;
+  readonly signer: Signer;
+}
+
+export class OcspResponder {
+  readonly #parts: OcspParts;
+  readonly #issuer: Parameters<typeof isIssuedBy>[1];
+  readonly #kept = new Map<string, OcspAnswered & { readonly reusedUntilSeconds: number }>();
+  #keptVersion = 0;
+  #credential: Credential | undefined;
+  #renewing: Promise<Credential> | undefined;
+
+  constructor(parts: OcspParts) {
+    this.#parts = parts;
+    const { certificate } = parts.issuing;
+    this.#issuer = { sha1: issuerHashesOf(certificate, 'sha1'), sha256: issuerHashesOf(certificate, 'sha256') };
+  }
+
+  /** The responder's certificate at this moment. */
+  async certificate(): Promise<Certificate> {
+    return (await this.#currentCredential()).certificate;
+  }
+
+  /** Whether the request asks about a certificate of this issuing CA. */
+  isFor({ certificates }: OcspRequest): boolean {
+    return certificates.some((one) => isIssuedBy(one, this.#issuer));
+  }
+
+  /** The answer; what another issuing CA gave out is `unknown` in it. */
+  async answer(request: OcspRequest): Promise<OcspAnswered> {
+    const { watch, clock } = this.#parts;
+    await watch.fresh();
+    if (this.#keptVersion !== watch.version) {
+      this.#kept.clear();
+      this.#keptVersion = watch.version;
+    }
+    if (request.nonce !== undefined) return this.#sign(request);
+    const question = request.certificates.map((one) => toHex(one.der)).join();
+    const kept = this.#kept.get(question);
+    if (kept !== undefined && clock() / 1_000 < kept.reusedUntilSeconds) return kept;
+    return this.#signAndKeep(request, question);
+  }
+
+  async #signAndKeep(request: OcspRequest, question: string): Promise<OcspAnswered> {
+    const version = this.#keptVersion;
+    const answered = await this.#sign(request);
+    const { reusedUntilSeconds } = answered;
+    // What is unknown now may be issued in a moment, and unknown serial numbers have no end.
+    if (reusedUntilSeconds === undefined || version !== this.#keptVersion) return answered;
+    if (this.#kept.size >= keptMost) this.#kept.clear();
+    this.#kept.set(question, { ...answered, reusedUntilSeconds });
+    return answered;
+  }
+
+  async #sign({ certificates, nonce }: OcspRequest): Promise<OcspAnswered> {
+    const { clock, answerSeconds } = this.#parts;
+    const thisUpdateSeconds = Math.floor(clock() / 1_000);
+    const nextUpdateSeconds = thisUpdateSeconds + answerSeconds;
+    const statuses: (readonly [Uint8Array, CertificateStatus])[] = [];
+    for (const one of certificates) statuses.push([one.der, await this.#statusOf(one)]);
+    const { certificate, signer } = await this.#currentCredential();
+    const answer = { statuses, thisUpdateSeconds, nextUpdateSeconds, nonce };
+    const der = await encodeOcspResponse(answer, certificate, signer);
+    const reusable = nonce === undefined && statuses.every(([, { kind }]) => kind !== 'unknown');
+    return { der, reusedUntilSeconds: reusable ? thisUpdateSeconds + Math.floor(answerSeconds / 2) : undefined };
+  }
+
+  async #statusOf(one: CertId): Promise<CertificateStatus> {
+    if (!isIssuedBy(one, this.#issuer)) return { kind: 'unknown' };
+    const { read } = this.#parts.database;
+    const { id } = this.#parts.issuing;
+    const serial = toHex(one.serial).replace(/^0+/, '');
+    const row = await read
+      .selectFrom('certificate')
+      .select(['revoked_at as revokedAt', 'revocation_reason as reason'])
+      .where('serial', '=', serial)
+      .where('issuer', '=', id)
+      .executeTakeFirst();
+    if (row === undefined) {
+      const own = await read
+        .selectFrom('hub_certificate')
+        .select('serial')
+        .where('serial', '=', serial)
+        .where('issuer', '=', id)
+        .executeTakeFirst();
+      return { kind: own === undefined ? 'unknown' : 'good' };
+    }
+    if (row.revokedAt === null) return { kind: 'good' };
+    const reason = parseRevocationReason(row.reason ?? '') ?? 'unspecified';
+    return { kind: 'revoked', revokedAtSeconds: Math.floor(row.revokedAt / 1_000), reason };
+  }
+
+  async #currentCredential(): Promise<Credential> {
+    const credential = this.#credential;
+    if (credential !== undefined && !isTwoThirdsOver(credential.certificate, this.#parts.clock())) return credential;
+    this.#renewing ??= this.#renew().finally(() => {
+      this.#renewing = undefined;
+    });
+    return this.#renewing;
+  }
+
+  async #renew(): Promise<Credential> {
+    const { database, issuing, clock } = this.#parts;
+    const credential = await issueOcspCredential(issuing, { nowMs: clock() });
+    await database.writeAsHub((trx) => recordHubCertificate(trx, credential.certificate, 'ocsp'));
+    this.#credential = credential;
+    return credential;
+  }
+}

@@ -1,0 +1,136 @@
+// Device API: enrolment, binding of a connection, renewal (spec/api.md).
+import { IMA_PCR } from '@edgekeep/core/attest/reference-values';
+import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import * as api from '@edgekeep/wire/api/device';
+import { knownImaLog, takeImaPiece } from '../../attest/ima-logs.ts';
+import { bodyBytes } from '../http/body-limits.ts';
+import type { Clock } from '../../clock.ts';
+import { HubError } from '../../error.ts';
+import type { DeviceDoor } from './door.ts';
+import type { HttpServer } from '../http/server.ts';
+import { type BindParts, bindConnection } from '../../access/bind.ts';
+import { certifyNextKey } from '../../enrollment/certify.ts';
+import { openChallenge, takeChallenge } from '../../presence/connections.ts';
+import { completeEnrolment, type EnrolmentParts, startEnrolment } from '../../enrollment/enrollment.ts';
+import { getDevice } from '../../registry/states.ts';
+
+export function identityDeviceRoutes(
+  app: HttpServer,
+  parts: EnrolmentParts & BindParts & { clock: Clock; door: DeviceDoor },
+): void {
+  const { database, authorities, settings, clock, door } = parts;
+
+  app.post(
+    '/v1/enrol/challenge',
+    {
+      ...door.lets('anyone'),
+      bodyLimit: bodyBytes.identity,
+      schema: { body: api.enrolChallengeRequest, response: { 200: api.enrolChallengeResponse } },
+    },
+    async (request) => {
+      const connection = door.anyone(request);
+      connection.claimed = request.body.deviceId;
+      const nowMs = clock();
+      const { pending, credential } = await startEnrolment(parts, {
+        ...request.body,
+        address: connection.remoteAddress,
+        nowMs,
+      });
+      connection.enrolment = pending;
+      const nonce = openChallenge(connection, nowMs, settings.challengeSeconds);
+      return { nonce: toBase64url(nonce), pcrs: settings.pcrs, ...(credential === undefined ? {} : { credential }) };
+    },
+  );
+
+  app.post(
+    '/v1/enrol/complete',
+    {
+      ...door.lets('challenged'),
+      bodyLimit: bodyBytes.evidence,
+      schema: { body: api.enrolCompleteRequest, response: { 200: api.certificateResponse } },
+    },
+    async (request) => {
+      const connection = door.anyone(request);
+      const { body } = request;
+      const nowMs = clock();
+      const pending = connection.enrolment;
+      connection.enrolment = undefined;
+      if (pending === undefined)
+        throw new HubError('challenge-missing', 'begin with POST /v1/enrol/challenge on this connection');
+      const certificate = await completeEnrolment(parts, pending, {
+        credentialSecret:
+          body.credentialSecret === undefined ? undefined : parseBase64url(body.credentialSecret, 'credentialSecret'),
+        certificateRequest: parseBase64url(body.certificateRequest, 'certificateRequest'),
+        evidence: body.evidence,
+        witnessKey: body.witnessKey,
+        idevidProof: body.idevidProof,
+        nonce: takeChallenge(connection, nowMs),
+        nowMs,
+        pieces: connection,
+      });
+      return { deviceId: pending.deviceId, certificateChain: authorities.chainPem(certificate) };
+    },
+  );
+
+  app.post(
+    '/v1/bind',
+    {
+      ...door.lets('withCertificate'),
+      bodyLimit: bodyBytes.evidence,
+      schema: { body: api.bindRequest, response: { 200: api.bindResponse } },
+    },
+    async (request) => bindConnection(parts, door.withCertificate(request), request.body.evidence, clock()),
+  );
+
+  app.post(
+    '/v1/ima-log',
+    {
+      ...door.lets('proving'),
+      bodyLimit: bodyBytes.imaPiece,
+      schema: { body: api.imaLogRequest, response: { 200: api.imaLogResponse } },
+    },
+    async (request) => {
+      const connection = door.proving(request);
+      const piece = { from: request.body.from, log: parseBase64url(request.body.log, 'log') };
+      return { entries: await takeImaPiece(database.read, connection, connection.certificate?.deviceId, piece) };
+    },
+  );
+
+  app.post(
+    '/v1/challenges',
+    { ...door.lets('bound'), bodyLimit: bodyBytes.none, schema: { response: { 200: api.challengeResponse } } },
+    async (request) => {
+      const { connection, deviceId } = door.bound(request);
+      const imaLog = settings.pcrs.includes(IMA_PCR)
+        ? await knownImaLog(database.read, deviceId, connection)
+        : undefined;
+      const nonce = openChallenge(connection, clock(), settings.challengeSeconds);
+      const challenge = { nonce: toBase64url(nonce), pcrs: settings.pcrs, expiresInSeconds: settings.challengeSeconds };
+      return { ...challenge, ...(imaLog === undefined ? {} : { imaLog }) };
+    },
+  );
+
+  app.post(
+    '/v1/renew',
+    {
+      ...door.lets('bound'),
+      bodyLimit: bodyBytes.evidence,
+      schema: { body: api.renewRequest, response: { 200: api.certificateResponse } },
+    },
+    async (request) => {
+      const { connection, deviceId } = door.bound(request);
+      const nowMs = clock();
+      const proof = {
+        certificateRequest: parseBase64url(request.body.certificateRequest, 'certificateRequest'),
+        evidence: request.body.evidence,
+        nonce: takeChallenge(connection, nowMs),
+        renewedFrom: connection.certificate?.serial,
+        pieces: connection,
+        nowMs,
+      };
+      const device = await getDevice(database.read, deviceId);
+      const certificate = await certifyNextKey(parts, device, proof, 'certificate-renewed');
+      return { deviceId, certificateChain: authorities.chainPem(certificate) };
+    },
+  );
+}

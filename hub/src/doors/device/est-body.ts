@@ -1,0 +1,37 @@
+// Bodies of EST (RFC 7030 section 4, RFC 8951 section 3): always base64, for any transfer-encoding header, with or without line ends.
+import { parseBase64, parseUtf8, toBase64 } from '@edgekeep/core/bytes';
+import { HubError } from '../../error.ts';
+
+// RFC 2045 section 6.8.
+const lineLength = 76;
+
+/** The octets of a body; anything but base64 and white space is `request-invalid`. */
+export function parseEstBody(body: Uint8Array): Uint8Array {
+  const text = parseUtf8(body, 'EST body').replaceAll(/[\r\n\t ]/g, '');
+  if (text === '')
+    throw new HubError('request-invalid', 'the body is empty: send a certificate request, DER in base64');
+  return parseBase64(text, 'EST body');
+}
+
+export function encodeEstBody(bytes: Uint8Array): string {
+  const lines: string[] = [];
+  const text = toBase64(bytes);
+  for (let at = 0; at < text.length; at += lineLength) lines.push(text.slice(at, at + lineLength));
+  return `${lines.join('\r\n')}\r\n`;
+}
+
+export interface BasicCredentials {
+  readonly user: string;
+  readonly password: string;
+}
+
+/** HTTP Basic (RFC 7617), UTF-8; undefined without such a header, `request-invalid` for a header that cannot be read. */
+export function parseBasic(header: string | undefined): BasicCredentials | undefined {
+  if (header === undefined) return undefined;
+  const [, encoded] = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(header) ?? [];
+  if (encoded === undefined) throw new HubError('request-invalid', 'the authorization header must be HTTP Basic');
+  const text = parseUtf8(parseBase64(encoded, 'authorization'), 'authorization');
+  const colon = text.indexOf(':');
+  if (colon === -1) throw new HubError('request-invalid', 'HTTP Basic needs a user name and a password');
+  return { user: text.slice(0, colon), password: text.slice(colon + 1) };
+}

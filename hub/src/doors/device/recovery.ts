@@ -1,0 +1,73 @@
+// Device API: recovery (spec/api.md). An operational key is only in the device's memory, so a restarted device has none and cannot renew.
+// It connects without a certificate, names itself, and proves its identity with the root of trust that it enrolled with.
+import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import * as api from '@edgekeep/wire/api/device';
+import { bodyBytes } from '../http/body-limits.ts';
+import type { Clock } from '../../clock.ts';
+import { HubError } from '../../error.ts';
+import type { DeviceDoor } from './door.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { HubSettings } from '../../settings.ts';
+import { type CertifyParts, certifyNextKey } from '../../enrollment/certify.ts';
+import { type DeviceConnection, openChallenge, takeChallenge } from '../../presence/connections.ts';
+import { findDevice } from '../../registry/states.ts';
+
+type RecoveryParts = CertifyParts & {
+  readonly settings: Pick<HubSettings, 'certificateSeconds' | 'challengeSeconds' | 'pcrs' | 'publicUrl'>;
+  readonly clock: Clock;
+  readonly door: DeviceDoor;
+};
+
+export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
+  const { database, authorities, settings, clock, door } = parts;
+  // Between the two steps, on one connection.
+  const recovering = new WeakMap<DeviceConnection, string>();
+
+  app.post(
+    '/v1/recover/challenge',
+    {
+      ...door.lets('anyone'),
+      bodyLimit: bodyBytes.deviceId,
+      schema: { body: api.recoverChallengeRequest, response: { 200: api.challengeResponse } },
+    },
+    async (request) => {
+      const connection = door.anyone(request);
+      // Nothing is looked up yet: an unknown client learns neither which devices exist nor their state.
+      connection.claimed = request.body.deviceId;
+      recovering.set(connection, request.body.deviceId);
+      const nonce = openChallenge(connection, clock(), settings.challengeSeconds);
+      return { nonce: toBase64url(nonce), pcrs: settings.pcrs, expiresInSeconds: settings.challengeSeconds };
+    },
+  );
+
+  app.post(
+    '/v1/recover/complete',
+    {
+      ...door.lets('challenged'),
+      bodyLimit: bodyBytes.evidence,
+      schema: { body: api.renewRequest, response: { 200: api.certificateResponse } },
+    },
+    async (request) => {
+      const connection = door.anyone(request);
+      const { certificateRequest, evidence } = request.body;
+      const deviceId = recovering.get(connection);
+      recovering.delete(connection);
+      const nowMs = clock();
+      const nonce = takeChallenge(connection, nowMs);
+      if (deviceId === undefined)
+        throw new HubError('challenge-missing', 'begin with POST /v1/recover/challenge on this connection');
+      const device = await findDevice(database.read, deviceId);
+      if (device === undefined)
+        throw new HubError('device-unknown', `${deviceId} is not enrolled here: enrol it first`);
+      const proof = {
+        certificateRequest: parseBase64url(certificateRequest, 'certificateRequest'),
+        evidence,
+        nonce,
+        nowMs,
+        pieces: connection,
+      };
+      const certificate = await certifyNextKey(parts, device, proof, 'device-recovered');
+      return { deviceId, certificateChain: authorities.chainPem(certificate) };
+    },
+  );
+}

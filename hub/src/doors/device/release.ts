@@ -1,0 +1,99 @@
+// Device API: attestation for its own sake, key release, receipts.
+import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
+import { toBase64url } from '@edgekeep/core/bytes';
+import * as api from '@edgekeep/wire/api/device';
+import { z } from 'zod';
+import { recordAppraisal, untilReferencesStay } from '../../attest/appraiser.ts';
+import { bodyBytes } from '../http/body-limits.ts';
+import type { Clock } from '../../clock.ts';
+import { HubError } from '../../error.ts';
+import type { DeviceDoor } from './door.ts';
+import type { HttpServer } from '../http/server.ts';
+import { type DeviceConnection, takeChallenge } from '../../presence/connections.ts';
+import type { RoundTrips } from '../../presence/round-trip.ts';
+import { getDevice } from '../../registry/states.ts';
+import type { Receipts } from '../../access/receipts.ts';
+import { assertLeaseRuns, releaseKey, type ReleaseParts } from '../../access/release.ts';
+
+export function accessDeviceRoutes(
+  app: HttpServer,
+  parts: ReleaseParts & {
+    clock: Clock;
+    door: DeviceDoor;
+    receipts: Receipts;
+    countRelease: (outcome: string) => void;
+    roundTrips: RoundTrips<DeviceConnection>;
+  },
+): void {
+  const { database, appraiser, clock, door, receipts } = parts;
+
+  app.post(
+    '/v1/attest',
+    {
+      ...door.lets('bound'),
+      bodyLimit: bodyBytes.evidence,
+      schema: { body: api.attestRequest, response: { 200: api.attestResponse } },
+    },
+    async (request) => {
+      const { connection, deviceId } = door.bound(request);
+      const nowMs = clock();
+      const nonce = takeChallenge(connection, nowMs);
+      const device = await getDevice(database.read, deviceId);
+      await parts.gate.admit({ action: 'attest', deviceId, device, connection, nowMs });
+      const bound = qualifyingData('release', nonce, connection.exporter);
+      const expected = { qualifyingData: bound, nonce, nowMs, pieces: connection };
+      return untilReferencesStay(async () => {
+        const { appraisal, attestationResult } = await appraiser.appraise(device, request.body.evidence, expected);
+        const { state } = await database.write((trx) => recordAppraisal(trx, deviceId, appraisal, nowMs));
+        return { attestationResult, state };
+      });
+    },
+  );
+
+  app.post(
+    '/v1/releases',
+    {
+      ...door.lets('bound'),
+      bodyLimit: bodyBytes.evidence,
+      schema: { body: api.releaseRequest, response: { 200: api.releaseResponse } },
+    },
+    async (request) => {
+      const { connection, deviceId, certificateSha256 } = door.bound(request);
+      const nowMs = clock();
+      const nonce = takeChallenge(connection, nowMs);
+      const proofMs = parts.roundTrips.proofMs(connection);
+      const readsSaltedEntries = request.headers[api.entryVersionHeader] === api.saltedEntryVersion;
+      const who = { deviceId, certificateSha256, connection, readsSaltedEntries };
+      const ask = { ...request.body, ...who, nonce, proofMs, nowMs };
+      try {
+        const { lease, wrappedKey, recorded } = await releaseKey(parts, ask);
+        // The receipt needs the entry under a signed checkpoint. Until then the key does not leave the hub.
+        const receipt = await receipts.forRelease(recorded);
+        // While the log was written, the device may have been cut off or the model withdrawn.
+        await assertLeaseRuns(database, lease);
+        if (!connection.bound) throw new HubError('device-quarantined', 'this device was cut off');
+        parts.countRelease('released');
+        const { attestationResult } = recorded;
+        return { lease: { ...lease }, wrappedKey, attestationResult, receipt: toBase64url(receipt) };
+      } catch (error) {
+        parts.countRelease(error instanceof HubError ? error.code : 'failed');
+        throw error;
+      }
+    },
+  );
+
+  app.get(
+    '/v1/receipts/:id',
+    {
+      ...door.lets('bound'),
+      schema: {
+        params: z.strictObject({ id: z.string().max(64) }),
+        response: { 200: z.object({ receipt: z.string() }) },
+      },
+    },
+    async (request) => {
+      const { deviceId } = door.bound(request);
+      return { receipt: toBase64url(await receipts.forLease(request.params.id, deviceId)) };
+    },
+  );
+}

@@ -1,0 +1,46 @@
+// Device API: the authorities, and the device's report that it knows the newest root (spec/authorities.md).
+import * as api from '@edgekeep/wire/api/authority';
+import { bodyBytes } from '../http/body-limits.ts';
+import type { Clock } from '../../clock.ts';
+import { HubError } from '../../error.ts';
+import type { DeviceDoor } from './door.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { Database } from '../../store/database.ts';
+import type { Authorities } from '../../authority/authorities.ts';
+import { recordKnownRoot } from '../../authority/known-roots.ts';
+import { publicView } from '../../authority/views.ts';
+
+export function authorityDeviceRoutes(
+  app: HttpServer,
+  parts: {
+    readonly database: Database;
+    readonly authorities: Authorities;
+    readonly clock: Clock;
+    readonly door: DeviceDoor;
+  },
+): void {
+  const { database, authorities, clock, door } = parts;
+
+  app.get(
+    '/v1/authorities',
+    { ...door.lets('anyone'), schema: { response: { 200: api.authoritiesAnswer } } },
+    async () => publicView(authorities.state),
+  );
+
+  app.post(
+    '/v1/authorities/known',
+    {
+      ...door.lets('bound'),
+      bodyLimit: bodyBytes.order,
+      schema: { body: api.knownRoot, response: { 200: api.knownRootAnswer } },
+    },
+    async (request) => {
+      const { deviceId } = door.bound(request);
+      const root = authorities.state.roots.find(({ sha256 }) => sha256 === request.body.root);
+      if (root === undefined)
+        throw new HubError('not-found', 'this hub has no such root: is the device pinned to another hub?');
+      await recordKnownRoot(database, { deviceId, generation: root.generation, nowMs: clock() });
+      return { generation: root.generation };
+    },
+  );
+}

@@ -1,0 +1,108 @@
+// Both ends of device tokens: operators register devices and roll secrets, devices report.
+import { tokenReportRequest, tokenReportResponse } from '@edgekeep/wire/api/device';
+import * as api from '@edgekeep/wire/api/operator';
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { Budgets } from '../../budget.ts';
+import type { AccessGate } from '../../access/gate.ts';
+import { bodyBytes } from '../http/body-limits.ts';
+import type { Clock } from '../../clock.ts';
+import { HubError } from '../../error.ts';
+import type { DeviceDoor } from './door.ts';
+import type { RequireScope } from '../operator/door.ts';
+import type { HttpServer } from '../http/server.ts';
+import { networkOf } from '../../presence/places.ts';
+import type { PlatformKey } from '../../secrets/platform-key.ts';
+import type { HubSettings } from '../../settings.ts';
+import type { Database } from '../../store/database.ts';
+import { addTokenDevice, rollSecret, useDeviceToken } from '../../enrollment/token-device.ts';
+
+const byId = z.strictObject({ id: z.string().max(64) });
+// A token device has one token a second; more attempts under one id are guesses.
+const attempts = { perSecond: 2, burstSeconds: 5 };
+
+export function tokenDeviceRoutes(
+  app: HttpServer,
+  parts: {
+    database: Database;
+    platformKey: PlatformKey;
+    settings: Pick<HubSettings, 'deviceTokens' | 'identity'>;
+    clock: Clock;
+    door: DeviceDoor;
+    gate: AccessGate;
+  },
+): void {
+  const { database, platformKey, settings, clock, door, gate } = parts;
+  const budgets = new Budgets(attempts);
+
+  app.post(
+    '/v1/token/report',
+    {
+      ...door.lets('anyone'),
+      bodyLimit: bodyBytes.message,
+      schema: { body: tokenReportRequest, response: { 200: tokenReportResponse } },
+    },
+    async (request) => {
+      const connection = door.anyone(request);
+      const nowMs = clock();
+      const token = tokenOf(request);
+      connection.claimed = claimOf(token);
+      // Also by address: guesses from elsewhere must not use up the device's own attempts.
+      if (!budgets.spend(`${networkOf(connection.remoteAddress)} ${token.split(':', 1)[0] ?? ''}`, nowMs)) {
+        throw new HubError('rate-limited', 'a token device may ask twice a second: slow down');
+      }
+      const { windowSeconds } = settings.deviceTokens;
+      const place = { address: connection.remoteAddress, placeRule: settings.identity };
+      const device = await useDeviceToken(database, platformKey, { token, windowSeconds, nowMs, ...place });
+      const ask = { deviceId: device.id, connection, nowMs };
+      await gate.admit({ ...ask, action: 'connect' });
+      await gate.admit({ ...ask, action: 'publishTelemetry' });
+      return { deviceId: device.id, state: device.state };
+    },
+  );
+}
+
+function tokenOf({ headers }: FastifyRequest): string {
+  const match = /^Device ([\x21-\x7e]{1,200})$/.exec(headers.authorization ?? '');
+  if (match?.[1] === undefined)
+    throw new HubError('token-required', 'send a device token: Authorization: Device ID:SECONDS:MAC');
+  return match[1];
+}
+
+export function tokenOperatorRoutes(
+  app: HttpServer,
+  parts: { database: Database; platformKey: PlatformKey; clock: Clock; requireScope: RequireScope },
+): void {
+  const { database, platformKey, clock, requireScope } = parts;
+
+  app.post(
+    '/v1/token-devices',
+    {
+      ...requireScope('enrolment:write'),
+      bodyLimit: bodyBytes.order,
+      schema: { body: api.tokenDeviceOrder, response: { 200: api.tokenDeviceAnswer } },
+    },
+    async ({ body: { id }, actor }) => {
+      const order = { deviceId: id, actor, nowMs: clock() };
+      return { id, secret: await addTokenDevice(database, platformKey, order) };
+    },
+  );
+
+  app.post(
+    '/v1/token-devices/:id/roll',
+    {
+      ...requireScope('enrolment:write'),
+      bodyLimit: bodyBytes.order,
+      schema: { params: byId, body: api.tokenRollOrder, response: { 200: api.tokenRollAnswer } },
+    },
+    async ({ params: { id }, body, actor }) => {
+      const order = { deviceId: id, overlapSeconds: body.overlapSeconds, actor, nowMs: clock() };
+      return { id, ...(await rollSecret(database, platformKey, order)) };
+    },
+  );
+}
+
+// Text from an unknown client, which goes to logs.
+function claimOf(token: string): string | undefined {
+  return /^[a-z0-9][a-z0-9-]{0,62}(?=:)/.exec(token)?.[0];
+}

@@ -1,0 +1,161 @@
+// Device API: devices as witnesses (the present state of the log, and the device's cosignature), and reports.
+import { parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
+import { toBase64, utf8 } from '@edgekeep/core/bytes';
+import * as api from '@edgekeep/wire/api/device';
+import { z } from 'zod';
+import type { AccessGate } from '../../access/gate.ts';
+import { bodyBytes } from '../http/body-limits.ts';
+import type { Clock } from '../../clock.ts';
+import { HubError } from '../../error.ts';
+import type { DeviceDoor } from './door.ts';
+import type { HttpServer } from '../http/server.ts';
+import { documentOf, recordReported } from '../../registry/attributes.ts';
+import { recordModels, retriesFor } from '../../model/device-models.ts';
+import { raiseAlert } from '../../alert/alerts.ts';
+import { recordClockSkew } from '../../respond/device-clock.ts';
+import { recordGuard } from '../../respond/device-guard.ts';
+import type { HubSettings } from '../../settings.ts';
+import type { Database } from '../../store/database.ts';
+import { appendEntry } from '../../audit/append.ts';
+import { readOwnEntries } from '../../audit/own-entries.ts';
+import type { AuditLog } from '../../audit/log.ts';
+import type { WitnessBoard } from '../../audit/witness.ts';
+
+const fromSize = z.strictObject({ from: z.coerce.number().int().min(0).default(0) });
+const ownPage = z.strictObject({
+  from: z.coerce.number().int().min(0).default(0),
+  limit: z.coerce.number().int().min(1).max(100).default(100),
+});
+const accepted = z.object({ accepted: z.boolean() });
+const reportSchema = { body: api.reportRequest, response: { 200: api.reportResponse } };
+
+export function auditDeviceRoutes(
+  app: HttpServer,
+  parts: {
+    database: Database;
+    log: AuditLog;
+    witnesses: WitnessBoard;
+    clock: Clock;
+    door: DeviceDoor;
+    gate: AccessGate;
+    settings: Pick<HubSettings, 'alerts'>;
+  },
+): void {
+  const { database, log, witnesses, clock, door, gate, settings } = parts;
+
+  app.get(
+    '/v1/checkpoint',
+    { ...door.lets('bound'), schema: { querystring: fromSize, response: { 200: api.checkpointResponse } } },
+    async (request) => {
+      const offer = await witnesses.offer(request.query.from, Math.floor(clock() / 1_000));
+      // A device that knows a longer log needs no proof: it has caught this hub with a shorter history, and gets the signed checkpoint that
+      // convicts it.
+      const { checkpoint, consistency } =
+        offer.kind === 'offer' ? offer : { checkpoint: log.checkpoint(), consistency: [] };
+      return { checkpoint: Buffer.from(checkpoint).toString('utf8'), consistency: consistency.map(toBase64) };
+    },
+  );
+
+  app.get(
+    '/v1/audit',
+    { ...door.lets('bound'), schema: { querystring: ownPage, response: { 200: api.ownEntries } } },
+    async (request) => {
+      const { deviceId } = door.bound(request);
+      const { from, limit } = request.query;
+      return readOwnEntries(database.read, deviceId, { from, limit });
+    },
+  );
+
+  app.post(
+    '/v1/cosignatures',
+    {
+      ...door.lets('bound'),
+      bodyLimit: bodyBytes.note,
+      schema: { body: api.cosignatureRequest, response: { 200: accepted } },
+    },
+    async (request) => {
+      const { deviceId } = door.bound(request);
+      const verdict = witnesses.accept(deviceId, utf8(request.body.checkpoint), Math.floor(clock() / 1_000));
+      if (verdict.kind === 'refused') {
+        const reasons = verdict.reasons.map((message) => ({ code: `witness-${verdict.status}`, message }));
+        throw new HubError(
+          verdict.status === 409 ? 'witness-behind' : 'cosignature-refused',
+          'the cosignature is not taken',
+          { reasons },
+        );
+      }
+      if (verdict.quorum) await witnesses.publish();
+      return { accepted: true };
+    },
+  );
+
+  app.post(
+    '/v1/reports',
+    { ...door.lets('bound'), bodyLimit: bodyBytes.report, schema: reportSchema },
+    async (request) => {
+      const { deviceId, connection } = door.bound(request);
+      const { counts, forkProof, attributes, models, clockSkewSeconds, guard, desiredVersion } = request.body;
+      const nowMs = clock();
+      const proven = forkProof === undefined ? undefined : verifiedFork(forkProof);
+      // Anybody may send a proof against this log, and no policy of this hub may refuse it.
+      if (counts !== undefined || attributes !== undefined || models !== undefined) {
+        await gate.admit({ action: 'publishTelemetry', deviceId, connection, nowMs });
+      }
+      await database.write(async (trx) => {
+        await trx
+          .updateTable('device')
+          .set({ seen_at: nowMs, ...(counts === undefined ? {} : { counts: JSON.stringify(counts) }) })
+          .where('id', '=', deviceId)
+          .execute();
+        if (attributes !== undefined) await recordReported(trx, deviceId, attributes, nowMs);
+        if (models !== undefined) await recordModels(trx, { deviceId, models, nowMs }, settings);
+        if (clockSkewSeconds !== undefined) {
+          const skew = { deviceId, skewSeconds: clockSkewSeconds, nowMs };
+          await recordClockSkew(trx, skew, settings.alerts.maxClockSkewSeconds);
+        }
+        if (guard !== undefined) await recordGuard(trx, { deviceId, guard, nowMs });
+        if (proven !== undefined) {
+          const subject = `log:${log.key.name}`;
+          await appendEntry(trx, {
+            at: nowMs,
+            kind: 'fork-reported',
+            actor: `device:${deviceId}`,
+            subject,
+            data: proven,
+          });
+          await raiseAlert(trx, {
+            kind: 'log-fork',
+            severity: 'critical',
+            subject: { part: subject },
+            title: 'a device proved that this log was forked or set back: two signed histories contradict each other',
+            data: { proofs: [proven.kind], devices: [deviceId] },
+            actor: `device:${deviceId}`,
+            nowMs,
+          });
+        }
+      });
+      const news = await newsFor(deviceId, desiredVersion);
+      if (Object.keys(news).length === 0) return { accepted: true };
+      // The report is accepted. Data that the device may not read is left out, and that is logged.
+      if (!(await gate.permits({ action: 'receiveCommand', deviceId, connection, nowMs }))) return { accepted: true };
+      return { accepted: true, ...news };
+    },
+  );
+
+  /** Desired attributes that the device does not have yet. */
+  async function newsFor(deviceId: string, desiredVersion: number | undefined) {
+    const retry = await retriesFor(database.read, deviceId);
+    const tried = retry.length === 0 ? {} : { retry: [...retry] };
+    if (desiredVersion === undefined) return tried;
+    const { version, attributes } = await documentOf(database.read, deviceId, 'desired');
+    return version === desiredVersion ? tried : { ...tried, desired: { version, attributes } };
+  }
+
+  function verifiedFork(text: string): { kind: string } {
+    const proof = parseForkProof(utf8(text));
+    const verdict = verifyForkProof(proof, log.key);
+    if (verdict.kind === 'refused')
+      throw new HubError('request-invalid', 'the fork proof does not prove a fork of this log');
+    return { kind: proof.kind };
+  }
+}

@@ -1,0 +1,93 @@
+// Admission before work: the payer is decided from the connection or the token, the request is charged, and it waits for its turn. All of
+// this happens before the first byte of a body is read.
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../../clock.ts';
+import { networkOf } from '../../presence/places.ts';
+import type { HubSettings } from '../../settings.ts';
+import { bodyBytes } from './body-limits.ts';
+import type { StreamLimits } from './body-watch.ts';
+import { BodyRoom, type Payer, PayerClass } from './payer.ts';
+
+export type AdmissionSettings = Pick<
+  HubSettings,
+  'requestsPerSecondMost' | 'anonymousRequestsPerSecondMost' | 'admission'
+>;
+
+// Bodies of unknown clients and of known callers have separate memory: when unknown clients fill theirs, devices still have room.
+const strangersRoomBytes = 64 * 1024 * 1024;
+const knownRoomBytes = 96 * 1024 * 1024;
+
+export class Admission {
+  /** Bound devices and workloads. */
+  readonly devices: PayerClass;
+  /** Addresses without a certificate, and certificates that are not bound yet, on the device listener. */
+  readonly strangers: PayerClass;
+  /** API tokens. */
+  readonly tokens: PayerClass;
+  /** Addresses on the operator listener without a token that was accepted here before. */
+  readonly callers: PayerClass;
+
+  constructor(settings: AdmissionSettings, clock: Clock) {
+    const strangersRoom = new BodyRoom(strangersRoomBytes);
+    const knownRoom = new BodyRoom(knownRoomBytes);
+    const { admission } = settings;
+    const bytesOfStrangers = admission.anonymousBytesPerSecondMost;
+    const of = (
+      requestsPerSecond: number,
+      bytesPerSecond: number,
+      atOnce: { readonly turns: number; readonly bodies: number },
+      bodyMost: number,
+      room: BodyRoom,
+    ) => new PayerClass({ requestsPerSecond, bytesPerSecond, ...atOnce }, bodyMost, room, clock);
+    const { evidence, policy } = bodyBytes;
+    const { requestsPerSecondMost, anonymousRequestsPerSecondMost } = settings;
+    const { bytesPerSecondMost, tokenRequestsPerSecondMost, addressRequestsPerSecondMost } = admission;
+    this.devices = of(requestsPerSecondMost, bytesPerSecondMost, { turns: 4, bodies: 8 }, evidence, knownRoom);
+    this.strangers = of(
+      anonymousRequestsPerSecondMost,
+      bytesOfStrangers,
+      { turns: 16, bodies: 256 },
+      evidence,
+      strangersRoom,
+    );
+    this.tokens = of(tokenRequestsPerSecondMost, 4 * bytesOfStrangers, { turns: 8, bodies: 16 }, policy, knownRoom);
+    this.callers = of(
+      addressRequestsPerSecondMost,
+      bytesOfStrangers,
+      { turns: 8, bodies: 16 },
+      bodyBytes.none,
+      strangersRoom,
+    );
+  }
+
+  /** The address of a request, as one of the operator listener's callers. */
+  callerOf({ ip }: FastifyRequest): Payer {
+    return { class: this.callers, key: networkOf(ip) };
+  }
+}
+
+export function streamLimits({ admission }: Pick<HubSettings, 'admission'>): StreamLimits {
+  return { idleSeconds: admission.uploadIdleSeconds, bytesPerSecondLeast: admission.uploadBytesPerSecondLeast };
+}
+
+const weighedBytes = 1024 * 1024;
+
+/** Counts the request. Throws `rate-limited`. */
+export async function pay({ payer, routeOptions }: FastifyRequest): Promise<void> {
+  payer.class.spendRequest(payer.key, costOf(routeOptions));
+}
+
+/** Waits for the request's turn; a slow body holds none. Throws `rate-limited`. */
+export async function takeTurn(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const { payer, routeOptions } = request;
+  // An upload takes hours; its work is done piece by piece.
+  if (routeOptions.config.streamed === true) return;
+  const end = await payer.class.turns.take(payer.key);
+  if (reply.raw.closed || reply.raw.destroyed) return end();
+  reply.raw.once('close', end);
+}
+
+// A route that takes megabytes has as much work to do with them; a route that streams does it piece by piece.
+function costOf({ bodyLimit, config }: FastifyRequest['routeOptions']): number {
+  return config.streamed === true ? 1 : Math.ceil(bodyLimit / weighedBytes);
+}

@@ -1,0 +1,144 @@
+// Who pays for a request: a bound device, an API token, or an address (the first 64 bits of an IPv6 address). Requests, bytes of bodies and
+// concurrent work are counted by payer, before anything is read or done, so that no payer takes what others need.
+import { Budgets } from '../../budget.ts';
+import type { Clock } from '../../clock.ts';
+import { HubError } from '../../error.ts';
+import { Turns } from './turns.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by the listener before the body is read. */
+    payer: Payer;
+  }
+}
+
+export interface Payer {
+  readonly class: PayerClass;
+  readonly key: string;
+}
+
+export interface PayerLimits {
+  readonly requestsPerSecond: number;
+  readonly bytesPerSecond: number;
+  /** Requests that are worked on at once; further ones wait for their turn. */
+  readonly turns: number;
+  /** Bodies that are being read at once. */
+  readonly bodies: number;
+}
+
+// A burst worth this many seconds passes at once.
+const requestBurstSeconds = 10;
+const bytesBurstSeconds = 4;
+
+/** All payers of one kind. A payer of another kind takes nothing from them. */
+export class PayerClass {
+  readonly #limits: PayerLimits;
+  readonly #clock: Clock;
+  readonly #room: BodyRoom;
+  readonly #requests: Budgets;
+  readonly #bytes: Budgets;
+  readonly #bodies = new Map<string, number>();
+  readonly turns: Turns;
+
+  /** `bodyBytesMost` is the largest body of this class: it passes whole, even with a low rate. */
+  constructor(limits: PayerLimits, bodyBytesMost: number, room: BodyRoom, clock: Clock) {
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#room = room;
+    this.turns = new Turns(limits.turns);
+    this.#requests = new Budgets({ perSecond: limits.requestsPerSecond, burstSeconds: requestBurstSeconds });
+    this.#bytes = new Budgets({
+      perSecond: limits.bytesPerSecond,
+      burstSeconds: bytesBurstSeconds,
+      burstLeast: bodyBytesMost,
+    });
+  }
+
+  /** Throws `rate-limited` when the payer has used up its requests. */
+  spendRequest(key: string, cost = 1): void {
+    if (this.#requests.spend(key, this.#clock(), cost)) return;
+    throw new HubError('rate-limited', 'too many requests: slow down');
+  }
+
+  /** Charges bytes that are discarded; false when the payer has no budget left. */
+  spendBytes(key: string, bytes: number): boolean {
+    return this.#bytes.spend(key, this.#clock(), bytes);
+  }
+
+  /** Makes room for a body of at least this many bytes before the first is read. Throws `rate-limited`. */
+  openBody(key: string, declaredBytes: number): BodyAccount {
+    const open = this.#bodies.get(key) ?? 0;
+    if (open >= this.#limits.bodies) {
+      throw new HubError('rate-limited', `more than ${this.#limits.bodies} bodies at once: send one after the other`);
+    }
+    const account = new BodyAccount(
+      (bytes) => this.#take(key, bytes),
+      (bytes) => this.#end(key, bytes),
+    );
+    this.#bodies.set(key, open + 1);
+    try {
+      account.grow(declaredBytes);
+    } catch (error) {
+      account[Symbol.dispose]();
+      throw error;
+    }
+    return account;
+  }
+
+  #take(key: string, bytes: number): void {
+    if (!this.#room.take(bytes)) throw new HubError('rate-limited', 'the hub is reading too many bodies: try again');
+    if (this.spendBytes(key, bytes)) return;
+    this.#room.give(bytes);
+    throw new HubError('rate-limited', 'too many bytes a second: slow down');
+  }
+
+  #end(key: string, bytes: number): void {
+    this.#room.give(bytes);
+    const left = (this.#bodies.get(key) ?? 1) - 1;
+    if (left > 0) this.#bodies.set(key, left);
+    else this.#bodies.delete(key);
+  }
+}
+
+/** The room that one body has taken; disposing it gives all of it back. */
+export class BodyAccount {
+  readonly #take: (bytes: number) => void;
+  readonly #end: (bytes: number) => void;
+  #bytes = 0;
+
+  constructor(take: (bytes: number) => void, end: (bytes: number) => void) {
+    this.#take = take;
+    this.#end = end;
+  }
+
+  /** Makes room for the body up to this length. Throws `rate-limited`. */
+  grow(length: number): void {
+    if (length <= this.#bytes) return;
+    this.#take(length - this.#bytes);
+    this.#bytes = length;
+  }
+
+  [Symbol.dispose](): void {
+    this.#end(this.#bytes);
+  }
+}
+
+/** Memory for bodies of all payers of a class. Known devices have memory of their own, so that unknown clients do not fill it. */
+export class BodyRoom {
+  readonly #most: number;
+  #used = 0;
+
+  constructor(bytesMost: number) {
+    this.#most = bytesMost;
+  }
+
+  take(bytes: number): boolean {
+    if (this.#used + bytes > this.#most) return false;
+    this.#used += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#used -= bytes;
+  }
+}

@@ -1,0 +1,105 @@
+// Operator API: the audit log's entries, their proofs, and the public keys to verify them with.
+import { encodeTrust } from '@edgekeep/core/access/trust';
+import { parseAuditEntry } from '@edgekeep/core/audit/entry';
+import { encodeTlogProof } from '@edgekeep/core/audit/proof';
+import { toBase64url } from '@edgekeep/core/bytes';
+import * as api from '@edgekeep/wire/api/operator';
+import { z } from 'zod';
+import type { Receipts } from '../../access/receipts.ts';
+import { HubError } from '../../error.ts';
+import type { RequireScope } from './door.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { Database } from '../../store/database.ts';
+import type { AuditLog } from '../../audit/log.ts';
+import type { TrustSource } from './trust.ts';
+
+const page = z.strictObject({
+  from: z.coerce.number().int().min(0).optional(),
+  limit: z.coerce.number().int().min(1).max(1_000).default(50),
+});
+
+export function auditOperatorRoutes(
+  app: HttpServer,
+  parts: { database: Database; log: AuditLog; receipts: Receipts; trust: TrustSource; requireScope: RequireScope },
+): void {
+  const { database, log, receipts, trust, requireScope } = parts;
+
+  app.get('/v1/trust', async (_request, reply) =>
+    reply.type('application/json').send(Buffer.from(encodeTrust(await trust()))),
+  );
+
+  app.get(
+    '/v1/audit',
+    { ...requireScope('audit:read'), schema: { querystring: page, response: { 200: api.auditList } } },
+    async ({ query }) => {
+      const { size } = log;
+      const from = query.from ?? Math.max(0, size - query.limit);
+      const rows = await database.read
+        .selectFrom('audit_entry')
+        .select(['log_index', 'entry'])
+        .where('log_index', '>=', from)
+        .orderBy('log_index')
+        .limit(query.limit)
+        .execute();
+      const entries = rows.map(({ log_index: index, entry }) => {
+        const { at, kind, actor, subject, data } = parseAuditEntry(entry);
+        return { index, at, kind, actor, subject, data };
+      });
+      return { size, entries };
+    },
+  );
+
+  app.get(
+    '/v1/audit/:index/proof',
+    {
+      ...requireScope('audit:read'),
+      schema: { params: z.strictObject({ index: z.coerce.number().int().min(0) }), response: { 200: api.auditProof } },
+    },
+    async ({ params: { index } }) => {
+      const row = await database.read
+        .selectFrom('audit_entry')
+        .select('entry')
+        .where('log_index', '=', index)
+        .executeTakeFirst();
+      if (row === undefined)
+        throw new HubError('not-found', `the log has ${log.size} entries: there is none at ${index}`);
+      await log.integrated(index);
+      const proof = Buffer.from(encodeTlogProof(await log.proofFor(index))).toString('utf8');
+      return { index, entry: toBase64url(row.entry), proof };
+    },
+  );
+
+  app.get(
+    '/v1/leases',
+    { ...requireScope('audit:read'), schema: { querystring: page, response: { 200: api.releaseList } } },
+    async ({ query }) => {
+      const rows = await database.read
+        .selectFrom('lease')
+        .selectAll()
+        .where('log_index', '>=', query.from ?? 0)
+        .orderBy('log_index', 'desc')
+        .limit(query.limit)
+        .execute();
+      return {
+        leases: rows.map((row) => ({
+          id: row.id,
+          deviceId: row.device_id,
+          model: row.model,
+          version: row.version,
+          notAfter: row.not_after,
+          revokedAt: row.revoked_at,
+          logIndex: row.log_index,
+        })),
+      };
+    },
+  );
+
+  app.get(
+    '/v1/receipts/:id',
+    {
+      ...requireScope('audit:read'),
+      schema: { params: z.strictObject({ id: z.string().max(64) }), response: { 200: api.receiptAnswer } },
+    },
+    async ({ params }) => ({ receipt: toBase64url(await receipts.forLease(params.id)) }),
+  );
+}

@@ -1,0 +1,139 @@
+// Operator API: the authorities, their rotation and roll-over (spec/authorities.md).
+import { parseBase64url } from '@edgekeep/core/bytes';
+import * as api from '@edgekeep/wire/api/authority';
+import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
+import type { RequireScope } from './door.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { Connections } from '../../presence/connections.ts';
+import type { RevocationWatch } from '../../revocation/watch.ts';
+import {
+  abandonIssuing,
+  activateIssuing,
+  type AuthorityParts,
+  installIssuing,
+  requestIssuing,
+} from '../../authority/issuing-orders.ts';
+import { revokeIssuing } from '../../authority/revoke-issuing.ts';
+import { announceRoot, installRootList, setOverlap } from '../../authority/root-orders.ts';
+import { issuingViews, listMissing, publicView, rootViews } from '../../authority/views.ts';
+
+const byIssuing = z.strictObject({ id: z.string().regex(/^[0-9a-f]{40}$/, 'expected 40 hex digits in lower case') });
+const byRoot = z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case') });
+const page = z.strictObject({
+  after: z.string().max(64).default(''),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+});
+
+export function authorityOperatorRoutes(
+  app: HttpServer,
+  parts: AuthorityParts & {
+    readonly connections: Connections;
+    readonly watch: RevocationWatch;
+    readonly requireScope: RequireScope;
+  },
+): void {
+  const { database, authorities, clock, requireScope } = parts;
+  const read = requireScope('devices:read');
+  const admin = requireScope('admin');
+  const answer = { response: { 200: api.authorityOverview } };
+  const overview = async () => {
+    const { state } = authorities;
+    const [roots, issuing] = await Promise.all([
+      rootViews(database.read, state),
+      issuingViews(database.read, state, clock()),
+    ]);
+    return { roots: [...roots], issuing: [...issuing] };
+  };
+
+  app.get('/v1/authorities', { ...read, schema: answer }, overview);
+
+  app.get('/v1/authorities/chain', { ...read, schema: { response: { 200: api.authoritiesAnswer } } }, async () =>
+    publicView(authorities.state),
+  );
+
+  app.get(
+    '/v1/authorities/missing',
+    { ...read, schema: { querystring: page, response: { 200: api.missingDevices } } },
+    async ({ query }) => {
+      const newest = authorities.state.roots.at(-1)?.generation ?? 1;
+      const devices = newest === 1 ? [] : [...(await listMissing(database.read, newest, query))];
+      return { devices, next: devices.length === query.limit ? (devices.at(-1)?.id ?? null) : null };
+    },
+  );
+
+  app.post(
+    '/v1/authorities/request',
+    { ...admin, bodyLimit: bodyBytes.none, schema: { response: { 200: api.issuingRequestAnswer } } },
+    async ({ actor }) => requestIssuing(parts, actor),
+  );
+
+  app.post(
+    '/v1/authorities/install',
+    { ...admin, bodyLimit: bodyBytes.certificates, schema: { body: api.issuingInstallOrder, ...answer } },
+    async ({ body, actor }) => {
+      const id = await installIssuing(parts, body.certificates, actor);
+      const { activate, force } = body;
+      if (activate !== undefined)
+        await activateIssuing(parts, { id, atMs: activate === 'now' ? undefined : activate, force, actor });
+      return overview();
+    },
+  );
+
+  app.post(
+    '/v1/authorities/issuing/:id/activate',
+    { ...admin, bodyLimit: bodyBytes.order, schema: { params: byIssuing, body: api.issuingActivateOrder, ...answer } },
+    async ({ params, body, actor }) => {
+      await activateIssuing(parts, { id: params.id, atMs: body.at, force: body.force, actor });
+      return overview();
+    },
+  );
+
+  app.post(
+    '/v1/authorities/issuing/:id/abandon',
+    { ...admin, bodyLimit: bodyBytes.order, schema: { params: byIssuing, body: api.issuingEndOrder, ...answer } },
+    async ({ params, body, actor }) => {
+      await abandonIssuing(parts, { id: params.id, note: body.note, actor });
+      return overview();
+    },
+  );
+
+  app.post(
+    '/v1/authorities/issuing/:id/revoke',
+    {
+      ...admin,
+      bodyLimit: bodyBytes.order,
+      schema: { params: byIssuing, body: api.issuingEndOrder, response: { 200: api.issuingRevokeAnswer } },
+    },
+    async ({ params, body, actor }) => revokeIssuing(parts, { id: params.id, note: body.note, actor }),
+  );
+
+  app.post(
+    '/v1/authorities/roots',
+    { ...admin, bodyLimit: bodyBytes.certificates, schema: { body: api.rootAnnounceOrder, ...answer } },
+    async ({ body, actor }) => {
+      await announceRoot(parts, body.certificates, actor);
+      return overview();
+    },
+  );
+
+  app.post(
+    '/v1/authorities/roots/:sha256/overlap',
+    { ...admin, bodyLimit: bodyBytes.order, schema: { params: byRoot, body: api.rootOverlapOrder, ...answer } },
+    async ({ params, body, actor }) => {
+      await setOverlap(parts, { sha256: params.sha256, endsAtMs: body.endsAt, actor });
+      await authorities.reload();
+      return overview();
+    },
+  );
+
+  app.post(
+    '/v1/authorities/roots/:sha256/list',
+    { ...admin, bodyLimit: bodyBytes.rootList, schema: { params: byRoot, body: api.rootListOrder, ...answer } },
+    async ({ params, body, actor }) => {
+      const der = parseBase64url(body.list, 'list');
+      await installRootList(parts, { sha256: params.sha256, der, actor });
+      return overview();
+    },
+  );
+}

@@ -1,0 +1,199 @@
+// Operator API: devices, their states, enrollment tokens.
+import * as api from '@edgekeep/wire/api/operator';
+import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
+import type { Clock } from '../../clock.ts';
+import type { RequireScope } from './door.ts';
+import type { HttpServer } from '../http/server.ts';
+import { type Fleet, quarantineDevice, releaseFromQuarantine, retireDevice } from '../../respond/quarantine.ts';
+import { guardOf } from '../../respond/device-guard.ts';
+import { replaceRootOfTrust, wipeDevice } from '../../respond/wipe.ts';
+import { groupsOf } from '../../registry/groups.ts';
+import { queryDevices } from '../../registry/list.ts';
+import { type Tags, tagsOf } from '../../registry/tags.ts';
+import { deviceModelViewOf } from '../../model/device-model-view.ts';
+import { modelsOf } from '../../model/device-models.ts';
+import type { DeviceModelRow } from '../../store/device-model-tables.ts';
+import type { DeviceRecord } from '../../store/schema.ts';
+import type { Connections } from '../../presence/connections.ts';
+import { type DevicePresence, onlineAmong, presenceOf } from '../../presence/read.ts';
+import { createEnrolmentToken } from '../../enrollment/one-time-token.ts';
+import { formerDevicesOf, formerIdentitiesOf } from '../../enrollment/returning.ts';
+import { getDevice } from '../../registry/states.ts';
+import { attestationKeyIn } from '../../attest/root-keys.ts';
+import { makersOf } from '../../vendor-root/device-makers.ts';
+import { idevidOf } from '../../enrollment/idevid.ts';
+
+const page = z.strictObject({
+  filter: z.string().min(1).optional(),
+  sort: z.string().max(64).default('id'),
+  after: z.string().max(128).default(''),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+});
+const byId = z.strictObject({ id: z.string().max(64) });
+// A device holds one certificate at a time and renews at two thirds of its life; this shows the recent ones.
+const historyMost = 50;
+
+export function deviceOperatorRoutes(
+  app: HttpServer,
+  parts: Fleet & { readonly connections: Connections; readonly clock: Clock; readonly requireScope: RequireScope },
+): void {
+  const { database, clock, requireScope } = parts;
+
+  app.get(
+    '/v1/devices',
+    { ...requireScope('devices:read'), schema: { querystring: page, response: { 200: api.deviceList } } },
+    async ({ query }) => {
+      const { filter, sort, after, limit } = query;
+      const found = await queryDevices(database.readApart, { filter, sort, after, limit, nowMs: clock() });
+      const ids = found.devices.map(({ id }) => id);
+      const tags = await tagsOf(database.read, ids);
+      const online = await onlineAmong(database.read, ids, clock());
+      const models = Map.groupBy(await modelsOf(database.read, ids), (row) => row.device_id);
+      const devices = found.devices.map((row) =>
+        viewOf(row, online.has(row.id), models.get(row.id) ?? [], tags.get(row.id)),
+      );
+      return { devices, next: found.next };
+    },
+  );
+
+  app.get(
+    '/v1/devices/:id',
+    { ...requireScope('devices:read'), schema: { params: byId, response: { 200: api.deviceDetail } } },
+    async ({ params }) => {
+      const row = await getDevice(database.read, params.id);
+      const certificates = await database.read
+        .selectFrom('certificate')
+        .select(['serial', 'not_before as notBefore', 'not_after as notAfter', 'revoked_at as revokedAt', 'generation'])
+        .where('device_id', '=', row.id)
+        .where('workload', 'is', null)
+        .orderBy('not_before', 'desc')
+        .limit(historyMost)
+        .execute();
+      const leases = await database.read
+        .selectFrom('lease')
+        .select(['id', 'model', 'version', 'not_after as notAfter', 'revoked_at as revokedAt'])
+        .where('device_id', '=', row.id)
+        .orderBy('not_after', 'desc')
+        .limit(historyMost)
+        .execute();
+      const { root_sha256: rootSha256, witness_key: witnessKey, enrolment_group: enrolmentGroup } = row;
+      const tags = (await tagsOf(database.read, [row.id])).get(row.id);
+      const groups = [...(await groupsOf(database.read, row.id))];
+      const presence = viewOfPresence(row, await presenceOf(database.read, row.id, clock()));
+      const view = viewOf(row, presence.places.length > 0, await modelsOf(database.read, [row.id]), tags);
+      return {
+        ...view,
+        presence,
+        groups,
+        enrolmentGroup,
+        generation: row.generation,
+        formerIdentities: await formerIdentitiesOf(database.read, row.id, historyMost),
+        formerDevices: await formerDevicesOf(database.read, row.root_sha256, row.id, historyMost),
+        nextRootSha256: row.next_root_sha256,
+        makers: (await makersOf(database.read, row.id)).map((maker) => ({ ...maker, notes: [...maker.notes] })),
+        idevid: await idevidOf(database.read, row.id),
+        rootSha256,
+        attestationKey: attestationKeyIn(row.identity),
+        witnessKey,
+        certificates,
+        leases,
+      };
+    },
+  );
+
+  const orderSchema = { params: byId, body: api.stateOrder, response: { 200: api.stateAnswer } };
+  app.post(
+    '/v1/devices/:id/quarantine',
+    { ...requireScope('devices:write'), bodyLimit: bodyBytes.order, schema: orderSchema },
+    async (request) => quarantineDevice(parts, orderOf(request)),
+  );
+  app.post(
+    '/v1/devices/:id/retire',
+    { ...requireScope('devices:write'), bodyLimit: bodyBytes.order, schema: orderSchema },
+    async (request) => retireDevice(parts, orderOf(request)),
+  );
+  app.post(
+    '/v1/devices/:id/wiped',
+    { ...requireScope('devices:write'), bodyLimit: bodyBytes.order, schema: orderSchema },
+    async (request) => wipeDevice(parts, orderOf(request)),
+  );
+  app.post(
+    '/v1/devices/:id/replace-root',
+    {
+      ...requireScope('enrolment:write'),
+      bodyLimit: bodyBytes.order,
+      schema: { params: byId, body: api.replaceRootOrder, response: { 200: api.replaceRootAnswer } },
+    },
+    async (request) => replaceRootOfTrust(database, { ...orderOf(request), rootSha256: request.body.rootSha256 }),
+  );
+  app.post(
+    '/v1/devices/:id/release',
+    { ...requireScope('devices:write'), bodyLimit: bodyBytes.order, schema: orderSchema },
+    async (request) => {
+      const order = orderOf(request);
+      return { deviceId: order.deviceId, state: await releaseFromQuarantine(database, order), connectionsClosed: 0 };
+    },
+  );
+
+  app.post(
+    '/v1/enrolment-tokens',
+    {
+      ...requireScope('enrolment:write'),
+      bodyLimit: bodyBytes.order,
+      schema: { body: api.enrolmentTokenOrder, response: { 200: api.enrolmentTokenAnswer } },
+    },
+    async ({ body, actor }) => {
+      const nowMs = clock();
+      const { deviceId, tier, lifeSeconds } = body;
+      const token = await createEnrolmentToken(database, { deviceId, tier, lifeSeconds, actor, nowMs });
+      return { token, expiresAt: nowMs + lifeSeconds * 1_000 };
+    },
+  );
+
+  function orderOf(request: { params: { id: string }; body: { reason: string }; actor: string }) {
+    return { deviceId: request.params.id, reason: request.body.reason, actor: request.actor, nowMs: clock() };
+  }
+}
+
+function viewOfPresence(row: DeviceRecord, { places, elsewhere }: DevicePresence) {
+  return {
+    places: places.map(({ address, sinceMs: since, serial: certificate }) => ({ address, since, certificate })),
+    elsewhere,
+    lastAddress: row.bound_address,
+    lastBoundAt: row.bound_at,
+  };
+}
+
+// Stored by this hub. A shape that does not fit is shown as absent.
+const storedAppraisal = z.object({
+  status: z.string(),
+  reasons: z.array(z.object({ code: z.string(), message: z.string() })),
+});
+
+function viewOf(
+  row: DeviceRecord,
+  online: boolean,
+  models: readonly DeviceModelRow[],
+  tags: Tags = {},
+): api.DeviceView {
+  const appraisal = row.appraisal === null ? undefined : storedAppraisal.safeParse(JSON.parse(row.appraisal)).data;
+  return {
+    id: row.id,
+    tier: row.tier,
+    state: row.state,
+    stateReason: row.state_reason,
+    enabled: row.disabled_reason === null,
+    disabledReason: row.disabled_reason,
+    tags,
+    site: row.site,
+    enrolledAt: row.enrolled_at,
+    seenAt: row.seen_at,
+    online,
+    appraisal: appraisal === undefined || row.appraised_at === null ? null : { ...appraisal, at: row.appraised_at },
+    counts: row.counts === null ? null : JSON.parse(row.counts),
+    models: models.map(deviceModelViewOf),
+    clockSkewSeconds: row.clock_skew_seconds,
+    guard: guardOf(row) ?? null,
+  };
+}

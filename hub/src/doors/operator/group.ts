@@ -1,0 +1,59 @@
+// Operator API: groups of devices.
+import * as api from '@edgekeep/wire/api/registry';
+import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
+import type { StoreRouteParts } from './door.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { DeviceGroupRow } from '../../store/schema.ts';
+import { changeMembers, createGroup, deleteGroup, getGroup, listGroups } from '../../registry/groups.ts';
+import { countDevices } from '../../registry/list.ts';
+
+const byName = z.strictObject({ name: z.string().max(64) });
+
+export function groupRoutes(app: HttpServer, parts: StoreRouteParts): void {
+  const { database, clock, requireScope } = parts;
+  const write = requireScope('devices:write');
+  const read = requireScope('devices:read');
+
+  app.get('/v1/groups', { ...read, schema: { response: { 200: api.groupList } } }, async () => ({
+    groups: (await listGroups(database.read)).map(viewOf),
+  }));
+  app.post(
+    '/v1/groups',
+    { ...write, bodyLimit: bodyBytes.order, schema: { body: api.groupOrder, response: { 200: api.groupView } } },
+    async ({ body: { name, description, filter }, actor }) =>
+      viewOf(await createGroup(database, { name, description, filter, actor, nowMs: clock() })),
+  );
+  app.get(
+    '/v1/groups/:name',
+    { ...read, schema: { params: byName, response: { 200: api.groupDetail } } },
+    async ({ params: { name } }) => {
+      const group = await getGroup(database.read, name);
+      return { ...viewOf(group), members: await countDevices(database.readApart, `group==${name}`, clock()) };
+    },
+  );
+  app.delete(
+    '/v1/groups/:name',
+    { ...write, bodyLimit: bodyBytes.none, schema: { params: byName, response: { 200: api.groupDeleted } } },
+    async ({ params: { name }, actor }) => {
+      await deleteGroup(database, { name, actor, nowMs: clock() });
+      return { name, deleted: true };
+    },
+  );
+  app.post(
+    '/v1/groups/:name/members',
+    {
+      ...write,
+      bodyLimit: bodyBytes.names,
+      schema: { params: byName, body: api.membersOrder, response: { 200: api.membersAnswer } },
+    },
+    async ({ params: { name }, body, actor }) => ({
+      name,
+      ...(await changeMembers(database, { name, ...body, actor, nowMs: clock() })),
+    }),
+  );
+}
+
+function viewOf(row: DeviceGroupRow): z.infer<typeof api.groupView> {
+  return { name: row.name, description: row.description, filter: row.filter, createdAt: row.created_at };
+}

@@ -1,0 +1,39 @@
+// Operator API: what a new device must know about this hub (`edgekeep enroll kit`): name, port, and the public keys that it pins.
+import { encodeVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
+import { encodePem } from '@edgekeep/core/identity/pem';
+import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
+import { hubView } from '@edgekeep/wire/api/operator';
+import type { Authorities } from '../../authority/authorities.ts';
+import type { RequireScope } from './door.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { HubKeys } from '../../secrets/hub-keys.ts';
+import { listPublishers } from '../../publisher/publishers.ts';
+import type { HubSettings } from '../../settings.ts';
+import type { Database } from '../../store/database.ts';
+
+export function hubRoutes(
+  app: HttpServer,
+  parts: {
+    database: Database;
+    keys: Pick<HubKeys, 'attestationSigner'>;
+    authorities: Authorities;
+    names: readonly string[];
+    logKey: VerifierKey;
+    /** Read late: with port 0 the number is known once the device listener is open. */
+    devicePort: () => number;
+    requireScope: RequireScope;
+    settings: Pick<HubSettings, 'attestation'>;
+  },
+): void {
+  const { database, keys, authorities, names, logKey, devicePort, requireScope } = parts;
+
+  app.get('/v1/hub', { ...requireScope('devices:read'), schema: { response: { 200: hubView } } }, async () => ({
+    name: names[0] ?? 'localhost',
+    devicePort: devicePort(),
+    root: encodePem('CERTIFICATE', authorities.root.der),
+    logKey: encodeVerifierKey(logKey),
+    attestationKey: encodePublicKeyPem(keys.attestationSigner.publicKey),
+    coveredPcrs: parts.settings.attestation.coveredPcrs,
+    publisherKeys: (await listPublishers(database)).map(({ publicKeyPem }) => publicKeyPem),
+  }));
+}

@@ -1,0 +1,31 @@
+// Operator API: a whole fleet in one call.
+import { Readable } from 'node:stream';
+import { importReport } from '@edgekeep/wire/api/registry';
+import type { StoreRouteParts } from './door.ts';
+import { streamed } from '../http/body-watch.ts';
+import type { HttpServer } from '../http/server.ts';
+import { importDevices } from '../../registry/import.ts';
+
+// Some 600 bytes for each of the lines one call may have.
+const importBytesMost = 128 * 1024 * 1024;
+
+export function importRoutes(app: HttpServer, parts: StoreRouteParts): void {
+  const { database, clock, requireScope } = parts;
+  app.register(async (scope) => {
+    // Lines are read as they come, and only as fast as the store takes them.
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('application/x-ndjson', (_request, payload, done) => done(null, payload));
+    scope.post(
+      '/v1/devices/import',
+      {
+        ...streamed(requireScope('enrolment:write')),
+        bodyLimit: importBytesMost,
+        schema: { response: { 200: importReport } },
+      },
+      async ({ body, actor }) => {
+        const source: AsyncIterable<Uint8Array> = body instanceof Readable ? body : Readable.from([]);
+        return importDevices(database, source, { actor, nowMs: clock() });
+      },
+    );
+  });
+}

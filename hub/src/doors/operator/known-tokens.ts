@@ -1,0 +1,29 @@
+// A client with a token that was accepted here before pays as that token. Every other attempt is charged to its address before the token is
+// looked up: an address that guesses uses up its own budget, and takes nothing from other people at that address.
+import type { FastifyRequest } from 'fastify';
+import { sha256Hex } from '../../digest.ts';
+import { authenticate, type Caller } from '../../people/api-token.ts';
+import type { Database } from '../../store/database.ts';
+
+const rememberedMost = 10_000;
+const attemptLengthMost = 200;
+
+export class KnownTokens {
+  readonly #database: Database;
+  readonly #known = new Set<string>();
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** The caller of a request. Throws `rate-limited`, `token-required` or `token-refused`. */
+  async authenticate({ headers, payer }: FastifyRequest, nowMs: number): Promise<Caller> {
+    const digest = sha256Hex((headers.authorization ?? '').slice(0, attemptLengthMost));
+    if (!this.#known.delete(digest)) payer.class.spendRequest(payer.key);
+    const caller = await authenticate(this.#database, headers.authorization, nowMs);
+    this.#known.add(digest);
+    const [oldest] = this.#known;
+    if (this.#known.size > rememberedMost && oldest !== undefined) this.#known.delete(oldest);
+    return caller;
+  }
+}

@@ -1,0 +1,119 @@
+// What people and programs reach: the routes of each subject on one listener that asks for API tokens.
+import type { Socket } from 'node:net';
+import type { FastifyRequest } from 'fastify';
+import { accessOperatorRoutes } from './reference-values.ts';
+import { addressRoutes } from './address.ts';
+import { approvalRoutes } from './approval.ts';
+import { policyRoutes } from './policy.ts';
+import { peopleRoutes } from './people.ts';
+import { auditOperatorRoutes } from './audit.ts';
+import { tileRoutes } from '../public/tiles.ts';
+import { authorityOperatorRoutes } from './authority.ts';
+import { trustSource } from './trust.ts';
+import { healthRoutes } from './health.ts';
+import { pay, streamLimits } from '../http/admission.ts';
+import { ConnectionCount } from '../http/connection-count.ts';
+import { newcomerLimits, queueNewcomers } from '../http/newcomers.ts';
+import { openApiRoutes } from './openapi.ts';
+import { createServer, type HttpServer } from '../http/server.ts';
+import { revocationStatusRoutes } from '../public/revocation-status.ts';
+import { hubRoutes } from './hub.ts';
+import { deviceOperatorRoutes } from './device.ts';
+import { revocationOperatorRoutes } from './revocation.ts';
+import { tokenOperatorRoutes } from '../device/token-device.ts';
+import { modelOperatorRoutes } from './model.ts';
+import type { HubParts } from '../../wiring.ts';
+import { admissionRoutes } from './admission.ts';
+import { enrolmentGroupRoutes } from './enrollment-group.ts';
+import { registryDeviceRoutes } from './registry.ts';
+import { groupRoutes } from './group.ts';
+import { importRoutes } from './import.ts';
+import { siteRoutes } from './site.ts';
+import { AlertLines } from '../../alert/alert-lines.ts';
+import { alertRoutes } from './alert.ts';
+import { platformKeyRoutes } from './platform-key.ts';
+import { vendorRootRoutes } from './vendor-root.ts';
+import { workloadOperatorRoutes } from './workload.ts';
+
+const idleMilliseconds = 75_000;
+
+/** `devicePort` is asked when somebody wants to know where devices connect. */
+export async function createOperatorListener(parts: HubParts, devicePort: () => number): Promise<HttpServer> {
+  const { settings, clock, keys, authorities, database, requireScope, connections, witnesses, watch, log } = parts;
+  const { platformKey } = keys;
+  // People and programs show tokens: nobody is asked for a certificate.
+  const app = createServer({ ...parts.credential.tlsOptions(), requestCert: false }, settings.logLevel, 'operator', {
+    streams: streamLimits(settings),
+    payerOf: (request) => parts.admission.callerOf(request),
+    claimOf: (request) => actorOf(request),
+    onRefused: (attempt) => parts.attempts.note({ listener: 'operator', ...attempt }),
+  });
+  // A route that asks for a token pays when the token is known.
+  app.addHook('onRequest', async (request) => {
+    if (request.routeOptions.config.who === undefined) await pay(request);
+  });
+  parts.credential.serve(app.server);
+  // A browser or a program that says nothing for this long connects again.
+  app.server.keepAliveTimeout = idleMilliseconds;
+  const open = new ConnectionCount();
+  queueNewcomers(app.server, newcomerLimits, {
+    admits: (address) => !parts.blocked.has(address),
+    hasRoom: (network) => open.of(network) < settings.admission.operatorConnectionsMost,
+  });
+  app.server.on('secureConnection', (socket: Socket) => open.add(socket));
+  await openApiRoutes(app);
+  const { twoPeople } = parts;
+  twoPeople.guard(app);
+  const lines = await AlertLines.start(database.read, (alert) =>
+    app.log.warn({ alert }, `alert ${alert.id}: ${alert.title}`),
+  );
+  app.addHook('onClose', () => lines[Symbol.dispose]());
+  app.after(() => {
+    const guarded = { database, clock, requireScope };
+    const fleet = { ...guarded, connections, witnesses, watch };
+    healthRoutes(app, { readiness: parts.readiness, metrics: parts.metrics, requireScope });
+    hubRoutes(app, {
+      database,
+      keys,
+      authorities,
+      names: settings.names,
+      logKey: log.key,
+      devicePort,
+      requireScope,
+      settings,
+    });
+    deviceOperatorRoutes(app, fleet);
+    registryDeviceRoutes(app, fleet);
+    groupRoutes(app, guarded);
+    importRoutes(app, guarded);
+    enrolmentGroupRoutes(app, guarded);
+    admissionRoutes(app, guarded);
+    vendorRootRoutes(app, { ...guarded, settings, vendorRoots: parts.vendorRoots });
+    siteRoutes(app, guarded);
+    alertRoutes(app, guarded);
+    addressRoutes(app, { ...guarded, blocked: parts.blocked });
+    platformKeyRoutes(app, parts.platformKeyRoll, requireScope);
+    tokenOperatorRoutes(app, { ...guarded, platformKey });
+    modelOperatorRoutes(app, { ...guarded, blobs: parts.blobs, platformKey });
+    workloadOperatorRoutes(app, { ...guarded, settings, watch: parts.watch });
+    peopleRoutes(app, { ...guarded, settings, twoPeople: () => twoPeople.isOn() });
+    approvalRoutes(app, { ...guarded, twoPeople, gate: parts.gate });
+    policyRoutes(app, { ...guarded, ...parts.access, gate: parts.gate, settings });
+    accessOperatorRoutes(app, { ...guarded, references: parts.references });
+    const logKeys = { log: log.key, attestation: keys.attestationSigner.publicKey };
+    const trust = trustSource(database, logKeys, settings.witness.quorum);
+    auditOperatorRoutes(app, { database, log, receipts: parts.receipts, trust, requireScope });
+    tileRoutes(app, parts.logFolder, requireScope('audit:read'));
+    const status = parts.revocationStatus;
+    revocationStatusRoutes(app, { status, clock });
+    authorityOperatorRoutes(app, { ...guarded, authorities, keyStore: parts.keyStore, settings, connections, watch });
+    const warningDays = settings.expiryWarningDays;
+    revocationOperatorRoutes(app, { ...fleet, warningDays, ownCertificates: parts.ownCertificates });
+  });
+  return app;
+}
+
+// Nobody before the token was looked at.
+function actorOf({ actor }: Partial<Pick<FastifyRequest, 'actor'>>): string | undefined {
+  return actor;
+}

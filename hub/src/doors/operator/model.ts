@@ -1,0 +1,230 @@
+// Operator API: publishers and model releases.
+import { parseBase64url } from '@edgekeep/core/bytes';
+import { assignedGroups, assignOrder, modelDevices, modelDevicesQuery } from '@edgekeep/wire/api/model';
+import * as api from '@edgekeep/wire/api/operator';
+import type { IncomingHttpHeaders } from 'node:http';
+import { Readable } from 'node:stream';
+import { z } from 'zod';
+import { HubError } from '../../error.ts';
+import { bodyBytes } from '../http/body-limits.ts';
+import type { Clock } from '../../clock.ts';
+import type { RequireScope } from './door.ts';
+import { streamed } from '../http/body-watch.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { Database } from '../../store/database.ts';
+import type { PlatformKey } from '../../secrets/platform-key.ts';
+import type { Blobs } from '../../model/blobs.ts';
+import type { Beginning } from '../../model/incoming.ts';
+import { deviceModelViewOf } from '../../model/device-model-view.ts';
+import { devicesOfModel } from '../../model/devices-of-model.ts';
+import { assignModel, groupsOfModel } from '../../model/groups-of-model.ts';
+import { listPublishers, trustPublisher } from '../../publisher/publishers.ts';
+import {
+  addReleaseFile,
+  uploadName,
+  createRelease,
+  findPublishedRow,
+  highestServed,
+  listReleases,
+  publishRelease,
+  type Release,
+  withdrawRelease,
+} from '../../model/releases.ts';
+
+const named = z.strictObject({ name: api.modelNameSchema });
+const release = z.strictObject({ name: api.modelNameSchema, version: api.versionSchema });
+const releaseFile = release.extend({ '*': z.string().min(1).max(1_024) });
+const releasesShown = 500;
+// The size of an upload is bounded by the manifest, file by file; this only has to be larger than any of them.
+const uploadBytesMost = Number.MAX_SAFE_INTEGER;
+
+export function modelOperatorRoutes(
+  app: HttpServer,
+  parts: { database: Database; blobs: Blobs; platformKey: PlatformKey; clock: Clock; requireScope: RequireScope },
+): void {
+  const { database, blobs, platformKey, clock, requireScope } = parts;
+
+  app.get(
+    '/v1/publishers',
+    {
+      ...requireScope('models:read'),
+      schema: { response: { 200: z.object({ publishers: z.array(api.publisherAnswer) }) } },
+    },
+    async () => ({
+      publishers: (await listPublishers(database)).map(({ fingerprint, name }) => ({ fingerprint, name })),
+    }),
+  );
+
+  app.post(
+    '/v1/publishers',
+    {
+      ...requireScope('admin'),
+      bodyLimit: bodyBytes.order,
+      schema: { body: api.publisherOrder, response: { 200: api.publisherAnswer } },
+    },
+    async ({ body, actor }) => {
+      const { fingerprint, name } = await trustPublisher(database, { ...body, actor, nowMs: clock() });
+      return { fingerprint, name };
+    },
+  );
+
+  app.get('/v1/models', { ...requireScope('models:read'), schema: { response: { 200: api.modelList } } }, async () => ({
+    models: (await listReleases(database, releasesShown)).map(viewOf),
+  }));
+
+  app.get(
+    '/v1/models/:name/groups',
+    { ...requireScope('models:read'), schema: { params: named, response: { 200: assignedGroups } } },
+    async ({ params: { name } }) => ({ model: name, groups: [...(await groupsOfModel(database.read, name))] }),
+  );
+  // It decides who gets keys, as a policy does.
+  app.post(
+    '/v1/models/:name/groups',
+    {
+      ...requireScope('policy:write'),
+      bodyLimit: bodyBytes.names,
+      schema: { params: named, body: assignOrder, response: { 200: assignedGroups } },
+    },
+    async ({ params: { name }, body, actor }) => {
+      const groups = await assignModel(database, { model: name, ...body, actor, nowMs: clock() });
+      return { model: name, groups: [...groups] };
+    },
+  );
+
+  app.get(
+    '/v1/models/:name/devices',
+    {
+      ...requireScope('devices:read'),
+      schema: { params: named, querystring: modelDevicesQuery, response: { 200: modelDevices } },
+    },
+    async ({ params, query }) => {
+      const { limit } = query;
+      const rows = await devicesOfModel(database.read, { ...query, model: params.name, version: query.version });
+      const devices = rows.map((row) => ({ deviceId: row.device_id, ...deviceModelViewOf(row) }));
+      return { devices, next: rows.length === limit ? (rows.at(-1)?.device_id ?? null) : null };
+    },
+  );
+
+  app.post(
+    '/v1/models',
+    {
+      ...requireScope('models:publish'),
+      bodyLimit: bodyBytes.release,
+      schema: { body: api.modelOrder, response: { 200: api.modelView } },
+    },
+    async ({ body, actor }) => {
+      const modelKey = parseBase64url(body.modelKey, 'modelKey');
+      try {
+        const manifest = parseBase64url(body.manifest, 'manifest');
+        const order = { manifest, signature: body.signature, modelKey, actor, nowMs: clock() };
+        return viewOf(await createRelease(database, platformKey, order));
+      } finally {
+        modelKey.fill(0);
+      }
+    },
+  );
+
+  app.get(
+    '/v1/models/:name/:version/uploads/*',
+    { ...requireScope('models:publish'), schema: { params: releaseFile, response: { 200: api.uploadState } } },
+    async ({ params: { '*': path, ...params } }) => ({
+      offset: await blobs.incoming.offsetOf(uploadName({ ...params, path })),
+    }),
+  );
+
+  app.register(async (scope) => {
+    // Sealed files are streamed to disk, never parsed or held in memory.
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('application/octet-stream', (_request, payload, done) => done(null, payload));
+    scope.put(
+      '/v1/models/:name/:version/files/*',
+      {
+        ...streamed(requireScope('models:publish')),
+        bodyLimit: uploadBytesMost,
+        schema: { params: releaseFile },
+      },
+      async (request) => {
+        const params = releaseFile.parse(request.params);
+        const source = request.body instanceof Readable ? request.body : Readable.from([]);
+        const stored = await addReleaseFile(database, blobs, {
+          ...params,
+          path: params['*'],
+          source,
+          beginning: beginningOf(request.headers),
+        });
+        return { path: stored.path, sealedSize: stored.sealed_size, sealedSha256: stored.sealed_sha256 };
+      },
+    );
+  });
+
+  app.post(
+    '/v1/models/:name/:version/publish',
+    {
+      ...requireScope('models:publish'),
+      bodyLimit: bodyBytes.none,
+      schema: { params: release, response: { 200: api.modelView } },
+    },
+    async ({ params, actor }) => viewOf(await publishRelease(database, { ...params, actor, nowMs: clock() })),
+  );
+
+  app.post(
+    '/v1/models/:name/:version/withdraw',
+    {
+      ...requireScope('models:publish'),
+      bodyLimit: bodyBytes.none,
+      schema: { params: release, response: { 200: api.withdrawAnswer } },
+    },
+    async ({ params, actor }) => {
+      const withdrawn = viewOf(await withdrawRelease(database, { ...params, actor, nowMs: clock() }));
+      return { ...withdrawn, ...(await afterWithdrawal(database, params)) };
+    },
+  );
+}
+
+const beginning = z.object({
+  'upload-offset': z.string().regex(/^[1-9]\d{0,15}$/),
+  'upload-sha256': z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case'),
+});
+
+// Where an upload goes on; undefined where it begins.
+function beginningOf(headers: IncomingHttpHeaders): Beginning | undefined {
+  if (headers['upload-offset'] === undefined && headers['upload-sha256'] === undefined) return undefined;
+  const parsed = beginning.safeParse(headers);
+  if (!parsed.success)
+    throw new HubError(
+      'request-invalid',
+      'Upload-Offset is a number above 0 and Upload-SHA256 64 hex digits: both, or none',
+    );
+  return { offset: Number(parsed.data['upload-offset']), sha256: parsed.data['upload-sha256'] };
+}
+
+// Devices keep the highest version that they served, and nothing of this hub makes them serve a lower one.
+async function afterWithdrawal(
+  database: Database,
+  { name, version }: { readonly name: string; readonly version: string },
+): Promise<Pick<z.infer<typeof api.withdrawAnswer>, 'current' | 'advice'>> {
+  const current = (await findPublishedRow(database, name).catch(undefinedWhereNotFound))?.version ?? null;
+  const highest = (await highestServed(database, name)) ?? version;
+  if (current === highest) return { current, advice: null };
+  const offered = current === null ? `no version of ${name} is offered now` : `${current} is offered to all others`;
+  const advice = `devices that served ${highest} refuse what is lower: publish a version higher than ${highest}; ${offered}`;
+  return { current, advice };
+}
+
+function undefinedWhereNotFound(error: unknown): undefined {
+  if (error instanceof HubError && error.code === 'not-found') return undefined;
+  throw error;
+}
+
+function viewOf({ row, files }: Release): api.ModelView {
+  return {
+    name: row.name,
+    version: row.version,
+    state: row.state,
+    manifestDigest: row.manifest_digest,
+    publisher: row.publisher,
+    createdAt: row.created_at,
+    publishedAt: row.published_at,
+    files: files.map((file) => ({ path: file.path, sealedSize: file.sealed_size, sealedSha256: file.sealed_sha256 })),
+  };
+}

@@ -1,0 +1,142 @@
+// Operator API: people and their API tokens.
+import * as api from '@edgekeep/wire/api/operator';
+import * as people from '@edgekeep/wire/api/people';
+import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
+import type { Clock } from '../../clock.ts';
+import { HubError } from '../../error.ts';
+import type { RequireScope } from './door.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { HubSettings } from '../../settings.ts';
+import type { Database } from '../../store/database.ts';
+import { addPerson, disablePerson, enablePerson, listPeople } from '../../people/people.ts';
+import { claimHub, handOverToken } from '../../people/hand-over.ts';
+import { covers } from '../../people/roles.ts';
+import { createToken, getToken, listTokens, revokeTokens, tokenOrderOf } from '../../people/token-store.ts';
+
+const byName = z.strictObject({ name: z.string().max(100) });
+const byId = z.strictObject({ id: z.string().max(100) });
+const page = z.strictObject({
+  person: people.personNameSchema.optional(),
+  state: z.enum(['valid', 'any']).default('valid'),
+  after: z.union([z.literal(''), people.tokenIdSchema]).default(''),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+});
+
+export function peopleRoutes(
+  app: HttpServer,
+  parts: {
+    readonly database: Database;
+    readonly settings: Pick<HubSettings, 'tokens'>;
+    readonly clock: Clock;
+    readonly requireScope: RequireScope;
+    /** Whether root operations wait for a second person now. */
+    readonly twoPeople: () => Promise<boolean>;
+  },
+): void {
+  const { database, settings, clock, requireScope, twoPeople } = parts;
+
+  app.get('/v1/people', { ...requireScope('admin'), schema: { response: { 200: people.personList } } }, async () => ({
+    people: [...(await listPeople(database.read, clock()))],
+    twoPeople: await twoPeople(),
+  }));
+  app.post(
+    '/v1/people',
+    {
+      ...requireScope('admin'),
+      bodyLimit: bodyBytes.order,
+      schema: { body: people.personOrder, response: { 200: people.personOrder } },
+    },
+    async ({ body: { name }, actor }) => {
+      await database.write((trx) => addPerson(trx, { name, actor, nowMs: clock() }));
+      return { name };
+    },
+  );
+  app.post(
+    '/v1/people/:name/disable',
+    {
+      ...requireScope('admin'),
+      bodyLimit: bodyBytes.order,
+      schema: { params: byName, body: people.personDisableOrder, response: { 200: people.personDisabled } },
+    },
+    async ({ params: { name }, body: { reason }, actor }) => {
+      const tokensEnded = await disablePerson(database, { name, reason, actor, nowMs: clock() });
+      return { name, tokensEnded };
+    },
+  );
+  app.post(
+    '/v1/people/:name/enable',
+    { ...requireScope('admin'), bodyLimit: bodyBytes.none, schema: { params: byName, response: { 200: byName } } },
+    async ({ params: { name }, actor }) => {
+      await enablePerson(database, { name, actor, nowMs: clock() });
+      return { name };
+    },
+  );
+
+  app.get(
+    '/v1/tokens',
+    { ...requireScope('tokens:write'), schema: { querystring: page, response: { 200: people.tokenList } } },
+    async ({ query, caller }) => {
+      const own = covers(caller.scopes, 'admin') ? query.person : caller.person;
+      if (!covers(caller.scopes, 'admin') && own === undefined) return { tokens: [], next: null };
+      const tokens = [...(await listTokens(database.read, { ...query, person: own, nowMs: clock() }))];
+      return { tokens, next: tokens.length === query.limit ? (tokens.at(-1)?.id ?? null) : null };
+    },
+  );
+  app.get(
+    '/v1/tokens/:id',
+    { ...requireScope('tokens:write'), schema: { params: byId, response: { 200: people.tokenView } } },
+    async ({ params: { id }, caller }) => {
+      const token = await getToken(database.read, id);
+      if (covers(caller.scopes, 'admin') || (token.person !== null && token.person === caller.person)) return token;
+      throw new HubError('not-found', 'no API token of yours has this id: `edgekeep token list` shows all');
+    },
+  );
+  app.post(
+    '/v1/tokens',
+    {
+      ...requireScope('tokens:write'),
+      bodyLimit: bodyBytes.order,
+      schema: { body: api.apiTokenOrder, response: { 200: api.apiTokenAnswer } },
+    },
+    async ({ body, caller, actor }) => {
+      const by = { caller, actor, nowMs: clock(), lifeDaysMost: settings.tokens.lifeDaysMost };
+      const { token = null, ...made } = await createToken(database, tokenOrderOf(body), by);
+      return { ...made, token };
+    },
+  );
+  app.post(
+    '/v1/tokens/:name/revoke',
+    {
+      ...requireScope('tokens:write'),
+      bodyLimit: bodyBytes.none,
+      schema: { params: byName, response: { 200: api.apiTokenRevoked } },
+    },
+    async ({ params: { name }, caller, actor }) => ({
+      name,
+      revoked: await revokeTokens(database, name, { caller, actor, nowMs: clock() }),
+    }),
+  );
+
+  app.post(
+    '/v1/claim',
+    {
+      ...requireScope('admin'),
+      bodyLimit: bodyBytes.order,
+      schema: { body: people.claimOrder, response: { 200: people.claimAnswer } },
+    },
+    async ({ body, caller, actor }) => {
+      const lifeSeconds = Math.min(body.lifeSeconds, settings.tokens.lifeDaysMost * 86_400);
+      return claimHub(database, { ...body, lifeSeconds, caller, actor, nowMs: clock() });
+    },
+  );
+  app.post(
+    '/v1/tokens/:id/hand-over',
+    {
+      ...requireScope('admin'),
+      bodyLimit: bodyBytes.none,
+      schema: { params: z.strictObject({ id: people.tokenIdSchema }), response: { 200: people.handOverAnswer } },
+    },
+    async ({ params: { id }, caller, actor }) => handOverToken(database, { id, caller, actor, nowMs: clock() }),
+  );
+}

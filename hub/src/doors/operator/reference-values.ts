@@ -1,0 +1,57 @@
+// Operator API: reference values.
+import { parseBase64url } from '@edgekeep/core/bytes';
+import * as api from '@edgekeep/wire/api/operator';
+import { z } from 'zod';
+import type { ReferenceStore } from '../../attest/reference-store.ts';
+import { bodyBytes } from '../http/body-limits.ts';
+import type { Clock } from '../../clock.ts';
+import type { RequireScope } from './door.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { ReferenceValuesRow } from '../../store/schema.ts';
+
+const named = z.strictObject({ name: z.string().max(64), version: z.string().max(64) });
+
+export function accessOperatorRoutes(
+  app: HttpServer,
+  parts: {
+    references: ReferenceStore;
+    clock: Clock;
+    requireScope: RequireScope;
+  },
+): void {
+  const { references, clock, requireScope } = parts;
+
+  app.get(
+    '/v1/reference-values',
+    {
+      ...requireScope('models:read'),
+      schema: { response: { 200: z.object({ referenceValues: z.array(api.referenceValuesView) }) } },
+    },
+    async () => ({ referenceValues: (await references.list()).map(viewOf) }),
+  );
+  app.post(
+    '/v1/reference-values',
+    {
+      ...requireScope('models:publish'),
+      bodyLimit: bodyBytes.referenceValues,
+      schema: { body: api.referenceValuesOrder, response: { 200: api.referenceValuesView } },
+    },
+    async ({ body, actor }) => {
+      const document = parseBase64url(body.document, 'document');
+      return viewOf(await references.publish({ document, signature: body.signature, actor, nowMs: clock() }));
+    },
+  );
+  app.post(
+    '/v1/reference-values/:name/:version/withdraw',
+    { ...requireScope('models:publish'), bodyLimit: bodyBytes.none, schema: { params: named } },
+    async ({ params, actor }) => {
+      await references.withdraw({ ...params, actor, nowMs: clock() });
+      return { ...params, withdrawn: true };
+    },
+  );
+}
+
+function viewOf(row: ReferenceValuesRow): z.infer<typeof api.referenceValuesView> {
+  const { name, version, publisher } = row;
+  return { name, version, publisher, publishedAt: row.published_at, withdrawnAt: row.withdrawn_at };
+}

@@ -1,0 +1,112 @@
+// Operator API: what is kept with a device beside its identity: the switch, tags, attributes, history.
+import { retryAnswer, retryOrder } from '@edgekeep/wire/api/model';
+import * as api from '@edgekeep/wire/api/registry';
+import { z } from 'zod';
+import { bodyBytes } from '../http/body-limits.ts';
+import type { Clock } from '../../clock.ts';
+import type { RequireScope } from './door.ts';
+import type { HttpServer } from '../http/server.ts';
+import { orderRetry } from '../../model/device-models.ts';
+import { getDevice } from '../../registry/states.ts';
+import type { Fleet } from '../../respond/quarantine.ts';
+import { documentOf, setDesired } from '../../registry/attributes.ts';
+import { disableDevice, enableDevice } from '../../respond/enablement.ts';
+import { changesOf } from '../../registry/history.ts';
+import { changeTags } from '../../registry/tags.ts';
+
+const byId = z.strictObject({ id: z.string().max(64) });
+const historyPage = z.strictObject({
+  before: z.coerce.number().int().min(0).optional(),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+});
+
+export function registryDeviceRoutes(
+  app: HttpServer,
+  parts: Fleet & { readonly clock: Clock; readonly requireScope: RequireScope },
+): void {
+  const { database, clock, requireScope } = parts;
+  const write = requireScope('devices:write');
+  const read = requireScope('devices:read');
+
+  app.post(
+    '/v1/devices/:id/disable',
+    {
+      ...write,
+      bodyLimit: bodyBytes.order,
+      schema: { params: byId, body: api.disableOrder, response: { 200: api.enabledAnswer } },
+    },
+    async ({ params, body, actor }) =>
+      disableDevice(parts, { deviceId: params.id, reason: body.reason, actor, nowMs: clock() }),
+  );
+  app.post(
+    '/v1/devices/:id/enable',
+    {
+      ...write,
+      bodyLimit: bodyBytes.none,
+      schema: { params: byId, body: api.enableOrder, response: { 200: api.enabledAnswer } },
+    },
+    async ({ params, actor }) => enableDevice(parts, { deviceId: params.id, actor, nowMs: clock() }),
+  );
+
+  app.post(
+    '/v1/devices/:id/retry-model',
+    {
+      ...write,
+      bodyLimit: bodyBytes.order,
+      schema: { params: byId, body: retryOrder, response: { 200: retryAnswer } },
+    },
+    async ({ params, body, actor }) =>
+      orderRetry(database, { deviceId: params.id, model: body.model, actor, nowMs: clock() }),
+  );
+
+  app.post(
+    '/v1/devices/:id/tags',
+    {
+      ...write,
+      bodyLimit: bodyBytes.document,
+      schema: { params: byId, body: api.tagOrder, response: { 200: api.tagAnswer } },
+    },
+    async ({ params, body, actor }) => {
+      const tags = await changeTags(database, { deviceId: params.id, ...body, actor, nowMs: clock() });
+      return { deviceId: params.id, tags };
+    },
+  );
+
+  app.get(
+    '/v1/devices/:id/attributes',
+    { ...read, schema: { params: byId, response: { 200: api.attributesView } } },
+    async ({ params: { id } }) => viewOf(id),
+  );
+  app.put(
+    '/v1/devices/:id/desired',
+    {
+      ...write,
+      bodyLimit: bodyBytes.document,
+      schema: { params: byId, body: api.desiredOrder, response: { 200: api.attributesView } },
+    },
+    async ({ params: { id }, body: { attributes, replaces }, actor }) => {
+      await setDesired(database, { deviceId: id, attributes, replaces, actor, nowMs: clock() });
+      return viewOf(id);
+    },
+  );
+
+  app.get(
+    '/v1/devices/:id/history',
+    { ...read, schema: { params: byId, querystring: historyPage, response: { 200: api.historyView } } },
+    async ({ params: { id }, query: { before, limit } }) => {
+      await getDevice(database.read, id);
+      const changes = await changesOf(database, id, { before, limit });
+      const next = changes.length === limit ? (changes.at(-1)?.logIndex ?? null) : null;
+      return { changes: [...changes], next };
+    },
+  );
+
+  async function viewOf(deviceId: string) {
+    await getDevice(database.read, deviceId);
+    const [desired, reported] = await Promise.all([
+      documentOf(database.read, deviceId, 'desired'),
+      documentOf(database.read, deviceId, 'reported'),
+    ]);
+    return { deviceId, desired, reported };
+  }
+}

@@ -1,0 +1,162 @@
+// The gate before root operations: holds what needs a second person back (202), and carries out, once and unchanged, what was approved.
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { encodeCanonicalJson, type Json, parseValue } from '@edgekeep/core/json';
+import type { ApprovalRequired } from '@edgekeep/wire/api/approval';
+import { z } from 'zod';
+import type { PolicyStore } from '../../access/policy-store.ts';
+import type { Clock } from '../../clock.ts';
+import { HubError } from '../../error.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { HubSettings } from '../../settings.ts';
+import type { Database } from '../../store/database.ts';
+import type { ApprovalRow } from '../../store/operator-tables.ts';
+import { assertScope, type Caller, grantedBy } from '../../people/api-token.ts';
+import { approvedHeader, type ApprovedRequests } from '../../people/approved-requests.ts';
+import { grantRequest, keepRequest, recordOutcome } from '../../people/approvals.ts';
+import { covers, isScope, type Scope } from '../../people/roles.ts';
+import { policyRulesOf } from '../../people/policy-rules.ts';
+import { type Asked, type RootOperation, rootOperationOf } from '../../people/root-operations.ts';
+
+const pathMost = 300;
+// A list of a root, the largest of these orders, with its quotes.
+const bodyCharactersMost = 2_500_000;
+const named = z.looseObject({ name: z.string() });
+const anyJson = z.custom<Json>();
+
+export class TwoPeople {
+  readonly #database: Database;
+  readonly #policies: Pick<PolicyStore, 'current'>;
+  readonly #settings: HubSettings['access'];
+  readonly #clock: Clock;
+  readonly #approved: ApprovedRequests;
+
+  constructor(
+    database: Database,
+    policies: Pick<PolicyStore, 'current'>,
+    settings: HubSettings['access'],
+    clock: Clock,
+    approved: ApprovedRequests,
+  ) {
+    this.#database = database;
+    this.#policies = policies;
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#approved = approved;
+  }
+
+  /** Whether root operations wait for a second person now. */
+  async isOn(): Promise<boolean> {
+    const { twoPeople } = this.#settings;
+    return twoPeople === 'auto' ? this.#hasTwo() : twoPeople === 'on';
+  }
+
+  /** Stands before every handler of `app`. */
+  guard(app: HttpServer): void {
+    app.addHook('preHandler', async (request, reply) => {
+      const operation = rootOperationOf(request.method, request.routeOptions.url);
+      if (operation === undefined || request.approved || !(await this.#mustWait(operation, request))) return undefined;
+      return this.#hold(operation, request, reply);
+    });
+  }
+
+  async #mustWait({ applies, bootstraps }: RootOperation, request: FastifyRequest): Promise<boolean> {
+    if (!(await this.isOn())) return false;
+    if (applies !== undefined && !applies(await this.#askedBy(request))) return false;
+    return bootstraps !== true || this.#hasTwo();
+  }
+
+  async #askedBy({ body, caller, params }: FastifyRequest): Promise<Asked> {
+    const { data } = named.safeParse(params);
+    const rules = await policyRulesOf(this.#database.read, this.#policies);
+    return { body, caller, name: data?.name ?? '', limits: this.#settings, rules };
+  }
+
+  // Whoever ever held admin counts: nobody gets rid of the second person by disabling him.
+  async #hasTwo(): Promise<boolean> {
+    const rows = await this.#database.read
+      .selectFrom('api_token')
+      .select(['person', 'roles', 'scopes'])
+      .distinct()
+      .where('person', 'is not', null)
+      // The name on a bootstrap is nobody's, once a person has put their own in its place.
+      .where('claimed_as', 'is', null)
+      .execute();
+    const holders = rows.filter((row) => covers(grantedBy(row), 'admin')).map(({ person }) => person);
+    return new Set(holders).size >= 2;
+  }
+
+  async #hold(operation: RootOperation, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { caller, method, url: path, body } = request;
+    const scope = operation.scope ?? request.scope;
+    if (scope === 'any') throw new TypeError(`${operation.name} needs a scope of its own`);
+    assertScope(caller, scope);
+    if (caller.person === undefined) {
+      const message = `${operation.name} takes two people: a service asks for it in vain`;
+      throw new HubError('approval-refused', message, { reasons: [{ code: 'not-a-person', message }] });
+    }
+    if (path.length > pathMost) throw new HubError('request-invalid', `an address of at most ${pathMost} characters`);
+    const json = body === undefined || body === null ? '' : canonicalText(body);
+    if (json.length > bodyCharactersMost)
+      throw new HubError('payload-too-large', 'this is more than is kept for a second person to read');
+    const obstacle = operation.obstacle?.(body);
+    if (obstacle !== undefined) throw new HubError('request-invalid', obstacle);
+    const pending = { operation: operation.name, scope, method, path, body: json };
+    const kept = await keepRequest(this.#database, pending, {
+      caller,
+      person: caller.person,
+      address: request.ip,
+      nowMs: this.#clock(),
+      lifeSeconds: this.#settings.approvalSeconds,
+    });
+    const { id, digest, expires_at: expiresAt } = kept;
+    const message = `${operation.name} waits for a second person, who has to say: edgekeep approval show ${id}`;
+    const answer: ApprovalRequired = {
+      approvalRequired: { id, operation: operation.name, digest, expiresAt, message },
+    };
+    return reply.status(202).send(answer);
+  }
+
+  /** Spends the approval and carries the request out as it was kept. */
+  async approve(
+    app: Pick<HttpServer, 'inject'>,
+    id: string,
+    by: { readonly caller: Caller; readonly address: string; readonly digest: string },
+  ): Promise<{ readonly state: 'executed' | 'failed'; readonly status: number; readonly answer: unknown }> {
+    const { request, requester } = await grantRequest(this.#database, id, { ...by, nowMs: this.#clock() });
+    const actor = `person:${request.person} with person:${request.decided_by ?? ''}`;
+    const people = [
+      { caller: requester, address: request.address ?? 'unknown' },
+      { caller: by.caller, address: by.address },
+    ];
+    const key = this.#approved.add({ people, scope: scopeOf(request), actor });
+    const answer = await this.#carryOut(app, request, key);
+    const state = await recordOutcome(this.#database, id, answer.statusCode);
+    const parsed: unknown = answer.body === '' ? null : answer.json();
+    return { state, status: answer.statusCode, answer: parsed };
+  }
+
+  async #carryOut(app: Pick<HttpServer, 'inject'>, { method, path: url, body }: ApprovalRow, key: string) {
+    const content = body === '' ? {} : { payload: body, headers: { 'content-type': 'application/json' } };
+    try {
+      const headers = { ...content.headers, [approvedHeader]: key };
+      return await app.inject({ ...content, method: methodOf(method), url, headers });
+    } finally {
+      // A request that met no route did not take it.
+      this.#approved.take(key);
+    }
+  }
+}
+
+function scopeOf({ id, scope }: ApprovalRow): Scope {
+  if (isScope(scope)) return scope;
+  throw new HubError('approval-refused', `request ${id} asks for the scope ${scope}, which is no more`);
+}
+
+function canonicalText(body: unknown): string {
+  return Buffer.from(encodeCanonicalJson(parseValue(body, anyJson, 'body'))).toString('utf8');
+}
+
+function methodOf(method: string): RootOperation['method'] {
+  if (method === 'POST' || method === 'PUT' || method === 'DELETE') return method;
+  throw new HubError('store-failed', `a kept request with the method ${method}`);
+}

@@ -1,0 +1,91 @@
+// Certifying the next operational key of a registered device: renewal on a live connection, and recovery after a restart. The proof is the
+// same for both: the registered root of trust quotes over our nonce and the new key.
+import type { Evidence } from '@edgekeep/core/attest/evidence';
+import type { ImaPieces } from '../attest/ima-pieces.ts';
+import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
+import { toHex } from '@edgekeep/core/bytes';
+import { type Certificate, certificateDigest } from '@edgekeep/core/identity/certificate';
+import { parseCertificateRequest } from '@edgekeep/core/identity/request';
+import { type Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
+import { appendEntry } from '../audit/append.ts';
+import type { Authorities } from '../authority/authorities.ts';
+import { HubError } from '../error.ts';
+import { assertNotCutOff } from '../respond/enablement.ts';
+import type { HubSettings } from '../settings.ts';
+import type { Database } from '../store/database.ts';
+import type { DeviceRecord } from '../store/schema.ts';
+import { issueDeviceCertificate, recordCertificate } from '../authority/issue.ts';
+
+export interface CertifyParts {
+  readonly database: Database;
+  readonly authorities: Authorities;
+  readonly settings: Pick<HubSettings, 'certificateSeconds' | 'publicUrl'>;
+  readonly appraiser: Appraiser;
+}
+
+export interface CertifyProof {
+  /** DER PKCS#10. */
+  readonly certificateRequest: Uint8Array;
+  /** Over qualifyingData('certify', nonce, SPKI of the request). */
+  readonly evidence: Evidence;
+  readonly nonce: Uint8Array;
+  /** Serial number of the certificate that the new one follows; undefined after a restart. */
+  readonly renewedFrom?: string | undefined;
+  /** The connection on which it came. */
+  readonly pieces: ImaPieces;
+  readonly nowMs: number;
+}
+
+/**
+ * Issues the certificate, with its audit entry of the given kind. Throws `renewal-refused` when the evidence does not prove the key. Only
+ * after the evidence proved to be the device's own, throws the refusal for a device that is cut off.
+ */
+export async function certifyNextKey(
+  parts: CertifyParts,
+  device: DeviceRecord,
+  proof: CertifyProof,
+  entryKind: 'certificate-renewed' | 'device-recovered',
+): Promise<Certificate> {
+  return untilReferencesStay(() => certifyOnce(parts, device, proof, entryKind));
+}
+
+async function certifyOnce(
+  parts: CertifyParts,
+  device: DeviceRecord,
+  proof: CertifyProof,
+  entryKind: 'certificate-renewed' | 'device-recovered',
+): Promise<Certificate> {
+  const { database, authorities, settings, appraiser } = parts;
+  const { nonce, nowMs } = proof;
+  const { spki } = parseCertificateRequest(proof.certificateRequest);
+  const { pieces } = proof;
+  const expected = { qualifyingData: qualifyingData('certify', nonce, spki), nonce, nowMs, pieces };
+  const { appraisal, attestationResult } = await appraiser.appraise(device, proof.evidence, expected);
+  if (!isAuthentic(appraisal)) {
+    const { reasons } = appraisal;
+    throw new HubError('renewal-refused', 'the evidence does not prove the new key', { reasons, attestationResult });
+  }
+  assertNotCutOff(device);
+  const order = {
+    deviceId: device.id,
+    spki,
+    nowMs,
+    lifeSeconds: settings.certificateSeconds,
+    publicUrl: settings.publicUrl,
+  };
+  const certificate = await issueDeviceCertificate(authorities, order);
+  await database.write(async (trx) => {
+    // State and identity may have changed while the evidence was appraised.
+    const { generation } = device;
+    await recordCertificate(trx, certificate, device.id, { renewedFrom: proof.renewedFrom, generation });
+    assertNotCutOff(await recordAppraisal(trx, device.id, appraisal, nowMs));
+    await appendEntry(trx, {
+      at: nowMs,
+      kind: entryKind,
+      actor: `device:${device.id}`,
+      subject: `device:${device.id}`,
+      data: { certificate: toHex(certificateDigest(certificate)) },
+    });
+  });
+  return certificate;
+}

@@ -1,0 +1,103 @@
+// Tokens of an enrollment group: one text that a limited number of devices may enroll with until a date. Shown once, stored as a SHA-256.
+// Several may be valid at a time, so that one follows another without a gap.
+import { randomBytes } from 'node:crypto';
+import { groupTokensMost } from '@edgekeep/wire/api/enrollment-group';
+import type { Kysely } from 'kysely';
+import { sha256Hex } from '../digest.ts';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { EnrolmentGroupTokenRow } from '../store/enrollment-tables.ts';
+import type { Tables } from '../store/schema.ts';
+import { getEnrolmentGroup, type GroupRequest } from './groups.ts';
+
+const prefix = 'eg_';
+
+/** The form of a text shows which kind of token it is; only the store knows whether it is valid. */
+export const looksLikeGroupToken = (text: string): boolean => text.startsWith(prefix);
+
+export interface GroupTokenOrder extends GroupRequest {
+  readonly usesMost: number;
+  readonly lifeSeconds: number;
+  /** How long older tokens stay valid from now; undefined: until their own end. */
+  readonly olderSeconds: number | undefined;
+}
+
+export async function createGroupToken(
+  database: Database,
+  order: GroupTokenOrder,
+): Promise<{ readonly token: string; readonly expiresAt: number }> {
+  const { name, actor, nowMs, usesMost, lifeSeconds, olderSeconds } = order;
+  const token = prefix + randomBytes(24).toString('base64url');
+  const sha256 = sha256Hex(token);
+  const expiresAt = nowMs + lifeSeconds * 1_000;
+  await database.write(async (trx) => {
+    const { kind, terms } = await getEnrolmentGroup(trx, name);
+    if (kind !== 'token' && !terms.includes('"needsToken":true'))
+      throw new HubError('conflict', `${name} asks for no token: its devices prove themselves by ${kind}`);
+    if (olderSeconds !== undefined) await endOlder(trx, name, nowMs + olderSeconds * 1_000);
+    const valid = (await tokensOf(trx, name)).filter((row) => row.expires_at > nowMs);
+    if (valid.length >= groupTokensMost)
+      throw new HubError('conflict', `${name} has ${valid.length} valid tokens: let older ones end with the new one`);
+    const row = {
+      sha256,
+      enrolment_group: name,
+      created_at: nowMs,
+      expires_at: expiresAt,
+      uses: 0,
+      uses_most: usesMost,
+    };
+    await trx.insertInto('enrolment_group_token').values(row).execute();
+    const data = { token: sha256.slice(0, 16), usesMost, expiresAt, olderSeconds: olderSeconds ?? null };
+    const subject = `enrolment-group:${name}`;
+    await appendEntry(trx, { at: nowMs, kind: 'enrolment-group-token-created', actor, subject, data });
+  });
+  return { token, expiresAt };
+}
+
+async function endOlder(trx: WriteTransaction, name: string, at: number): Promise<void> {
+  await trx
+    .updateTable('enrolment_group_token')
+    .set({ expires_at: at })
+    .where('enrolment_group', '=', name)
+    .where('expires_at', '>', at)
+    .execute();
+}
+
+/** All tokens of a group, newest first. */
+export async function tokensOf(db: Kysely<Tables>, name: string): Promise<readonly EnrolmentGroupTokenRow[]> {
+  return db
+    .selectFrom('enrolment_group_token')
+    .selectAll()
+    .where('enrolment_group', '=', name)
+    .orderBy('created_at', 'desc')
+    .orderBy('sha256')
+    .execute();
+}
+
+/** The token's row while it may be used; undefined for every reason, so that guessing reveals nothing. */
+export async function findGroupToken(
+  db: Kysely<Tables>,
+  text: string,
+  nowMs: number,
+): Promise<EnrolmentGroupTokenRow | undefined> {
+  const row = await db
+    .selectFrom('enrolment_group_token')
+    .selectAll()
+    .where('sha256', '=', sha256Hex(text))
+    .executeTakeFirst();
+  return row !== undefined && row.expires_at > nowMs && row.uses < row.uses_most ? row : undefined;
+}
+
+/** Takes one of the token's uses. Refused when another device took the last one meanwhile, or the token has ended. */
+export async function spendGroupToken(trx: WriteTransaction, sha256: string, nowMs: number): Promise<void> {
+  const result = await trx
+    .updateTable('enrolment_group_token')
+    .set((q) => ({ uses: q('uses', '+', 1) }))
+    .where('sha256', '=', sha256)
+    .where('expires_at', '>', nowMs)
+    .whereRef('uses', '<', 'uses_most')
+    .executeTakeFirst();
+  if (Number(result.numUpdatedRows) !== 1)
+    throw new HubError('enrolment-refused', 'this enrolment token was used up or ended meanwhile');
+}

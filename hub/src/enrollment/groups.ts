@@ -1,0 +1,214 @@
+// Enrollment groups (spec/enrolment-groups.md): devices that come with one kind of proof, what they must fulfill, and what each of them
+// gets.
+import { toHex } from '@edgekeep/core/bytes';
+import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
+import { canonicalName } from '@edgekeep/core/identity/distinguished-name';
+import { parsePem } from '@edgekeep/core/identity/pem';
+import { type EnrolmentGroupKind, enrolmentGroupsMost, type GroupTerms } from '@edgekeep/wire/api/enrollment-group';
+import type { Kysely } from 'kysely';
+import { sha256Hex } from '../digest.ts';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import { getSite } from '../site/sites.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { EnrolmentGroupRow } from '../store/enrollment-tables.ts';
+import type { Tables } from '../store/schema.ts';
+
+export interface EnrolmentGroupOrder {
+  readonly name: string;
+  readonly kind: EnrolmentGroupKind;
+  readonly description: string;
+  /** PEM of one authority. */
+  readonly certificate?: string | undefined;
+  /** Of an authority whose certificate the hub has among its vendor roots. */
+  readonly authoritySha256?: string | undefined;
+  readonly devicesMost?: number | undefined;
+  readonly groups: readonly string[];
+  readonly terms: GroupTerms;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+export async function createEnrolmentGroup(database: Database, order: EnrolmentGroupOrder): Promise<EnrolmentGroupRow> {
+  const { name, kind, description, terms, actor, nowMs } = order;
+  const authority = order.certificate === undefined ? undefined : authorityIn(order.certificate);
+  const row: EnrolmentGroupRow = {
+    name,
+    kind,
+    description,
+    disabled_reason: null,
+    terms: JSON.stringify(terms),
+    anchor_sha256: authority === undefined ? (order.authoritySha256 ?? null) : sha256Hex(authority.spki),
+    subject_sha256: authority === undefined ? null : sha256Hex(canonicalName(authority.subject)),
+    certificate: authority?.der ?? null,
+    devices: 0,
+    devices_most: order.devicesMost ?? null,
+    created_at: nowMs,
+  };
+  const joins = [...new Set(order.groups)].map((group) => ({ enrolment_group: name, device_group: group }));
+  return database.write(async (trx) => {
+    await assertNew(trx, row);
+    await assertNamed(trx, order.groups);
+    if (terms.site !== undefined) await getSite(trx, terms.site);
+    await trx.insertInto('enrolment_group').values(row).execute();
+    if (joins.length > 0) await trx.insertInto('enrolment_group_join').values(joins).execute();
+    const data = {
+      kind,
+      authority: row.anchor_sha256,
+      devicesMost: row.devices_most,
+      needsToken: terms.needsToken,
+      terms: sha256Hex(row.terms),
+    };
+    await appendEntry(trx, { at: nowMs, kind: 'enrolment-group-created', actor, subject: subjectOf(name), data });
+    return row;
+  });
+}
+
+export interface GroupRequest {
+  readonly name: string;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+/** No device enrolls by it until it is enabled again; devices that have enrolled by it are unchanged. */
+export async function disableEnrolmentGroup(
+  database: Database,
+  order: GroupRequest & { readonly reason: string },
+): Promise<void> {
+  await switchGroup(database, order, order.reason);
+}
+
+export async function enableEnrolmentGroup(database: Database, order: GroupRequest): Promise<void> {
+  await switchGroup(database, order, null);
+}
+
+async function switchGroup(
+  database: Database,
+  { name, actor, nowMs }: GroupRequest,
+  reason: string | null,
+): Promise<void> {
+  await database.write(async (trx) => {
+    const group = await getEnrolmentGroup(trx, name);
+    if (group.disabled_reason === reason) return;
+    await trx.updateTable('enrolment_group').set({ disabled_reason: reason }).where('name', '=', name).execute();
+    const kind = reason === null ? 'enrolment-group-enabled' : 'enrolment-group-disabled';
+    const data = reason === null ? {} : { reason };
+    await appendEntry(trx, { at: nowMs, kind, actor, subject: subjectOf(name), data });
+  });
+}
+
+/** Changes how many devices may enroll by it in total. Enrolled devices stay, even if the new limit is lower. */
+export async function limitEnrolmentGroup(
+  database: Database,
+  order: GroupRequest & { readonly devicesMost: number | null },
+): Promise<EnrolmentGroupRow> {
+  const { name, devicesMost, actor, nowMs } = order;
+  return database.write(async (trx) => {
+    const group = await getEnrolmentGroup(trx, name);
+    await trx.updateTable('enrolment_group').set({ devices_most: devicesMost }).where('name', '=', name).execute();
+    const data = { from: group.devices_most, to: devicesMost };
+    await appendEntry(trx, { at: nowMs, kind: 'enrolment-group-limited', actor, subject: subjectOf(name), data });
+    return { ...group, devices_most: devicesMost };
+  });
+}
+
+/** Ends the group with its tokens and its list; devices that have enrolled by it stay. */
+export async function deleteEnrolmentGroup(database: Database, { name, actor, nowMs }: GroupRequest): Promise<void> {
+  await database.write(async (trx) => {
+    const { kind, devices } = await getEnrolmentGroup(trx, name);
+    for (const table of ['enrolment_group_join', 'enrolment_group_token', 'enrolment_listing'] as const) {
+      await trx.deleteFrom(table).where('enrolment_group', '=', name).execute();
+    }
+    await trx.deleteFrom('enrolment_group').where('name', '=', name).execute();
+    const data = { kind, devices };
+    await appendEntry(trx, { at: nowMs, kind: 'enrolment-group-deleted', actor, subject: subjectOf(name), data });
+  });
+}
+
+/** By name, those after `after`. */
+export async function listEnrolmentGroups(
+  db: Kysely<Tables>,
+  page: { readonly after: string; readonly limit: number },
+): Promise<readonly EnrolmentGroupRow[]> {
+  return db
+    .selectFrom('enrolment_group')
+    .selectAll()
+    .where('name', '>', page.after)
+    .orderBy('name')
+    .limit(page.limit)
+    .execute();
+}
+
+export async function getEnrolmentGroup(db: Kysely<Tables>, name: string): Promise<EnrolmentGroupRow> {
+  const row = await db.selectFrom('enrolment_group').selectAll().where('name', '=', name).executeTakeFirst();
+  if (row !== undefined) return row;
+  throw new HubError('not-found', `no enrolment group ${name}: \`edgekeep enrolment-group list\` shows all`);
+}
+
+/** The device groups that its devices join. */
+export async function joinsOf(db: Kysely<Tables>, name: string): Promise<readonly string[]> {
+  const rows = await db
+    .selectFrom('enrolment_group_join')
+    .select('device_group')
+    .where('enrolment_group', '=', name)
+    .orderBy('device_group')
+    .execute();
+  return rows.map((row) => row.device_group);
+}
+
+/** The number of digests in its list. */
+export async function listedBy(db: Kysely<Tables>, name: string): Promise<number> {
+  const { listed } = await db
+    .selectFrom('enrolment_listing')
+    .select((q) => q.fn.countAll<number>().as('listed'))
+    .where('enrolment_group', '=', name)
+    .executeTakeFirstOrThrow();
+  return listed;
+}
+
+async function assertNew(trx: WriteTransaction, row: EnrolmentGroupRow): Promise<void> {
+  const same = await trx.selectFrom('enrolment_group').select('name').where('name', '=', row.name).executeTakeFirst();
+  if (same !== undefined) throw new HubError('conflict', `there is an enrolment group ${row.name} already`);
+  if (row.anchor_sha256 !== null) {
+    const other = await trx
+      .selectFrom('enrolment_group')
+      .select('name')
+      .where('kind', '=', row.kind)
+      .where('anchor_sha256', '=', row.anchor_sha256)
+      .executeTakeFirst();
+    if (other !== undefined) throw new HubError('conflict', `this authority is the one of ${other.name}`);
+  }
+  const { groups } = await trx
+    .selectFrom('enrolment_group')
+    .select((q) => q.fn.countAll<number>().as('groups'))
+    .executeTakeFirstOrThrow();
+  if (groups >= enrolmentGroupsMost)
+    throw new HubError('conflict', `there are ${enrolmentGroupsMost} enrolment groups, as many as there may be`);
+}
+
+async function assertNamed(trx: WriteTransaction, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    const group = await trx.selectFrom('device_group').select('filter').where('name', '=', name).executeTakeFirst();
+    if (group === undefined || group.filter !== null)
+      throw new HubError('not-found', `no group ${name} with named members: \`edgekeep group create ${name}\``);
+  }
+}
+
+// An authority that will vouch for devices is checked more strictly than a path needs: nothing else checks it before the first device
+// comes.
+function authorityIn(pem: string): Certificate {
+  const ders = parsePem(pem, 'CERTIFICATE');
+  const [der] = ders;
+  if (der === undefined || ders.length !== 1)
+    throw new HubError('request-invalid', `expected one certificate, found ${ders.length}: a group for each authority`);
+  const certificate = parseForeignCertificate(der);
+  publicKeyOf(certificate);
+  const { basicConstraints, keyUsage } = certificate.extensions;
+  if (basicConstraints?.authority !== true || keyUsage?.includes('keyCertSign') === false) {
+    const digest = toHex(certificate.serial);
+    throw new HubError('request-invalid', `the certificate ${digest} is not one of an authority that issues others`);
+  }
+  return certificate;
+}
+
+const subjectOf = (name: string) => `enrolment-group:${name}`;

@@ -1,0 +1,247 @@
+// The identity that a manufacturer gave a device for its whole life, at enrollment (spec/manufacture.md): a path to an authority that an
+// enrollment group trusts, its key on the device that enrolls, and one device for each IDevID.
+import { parseBase64url } from '@edgekeep/core/bytes';
+import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
+import { deviceIdOfSerial } from '@edgekeep/core/identity/device-id';
+import { nameText } from '@edgekeep/core/identity/distinguished-name';
+import { type Idevid, validateIdevid } from '@edgekeep/core/identity/idevid';
+import { verifyIdevidProof } from '@edgekeep/core/attest/idevid-proof';
+import type { DeviceIdentity, IdevidProofDocument } from '@edgekeep/wire/api/device';
+import type { Kysely } from 'kysely';
+import { sha256Hex } from '../digest.ts';
+import { HubError } from '../error.ts';
+import type { MakersWord } from '../vendor-root/device-makers.ts';
+import { type MakerTrust, reachableFrom } from '../vendor-root/vendor-roots.ts';
+import { idevidAnchors } from './match.ts';
+import { raiseAlert } from '../alert/alerts.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
+import { attestationKeyFor } from '../attest/root-keys.ts';
+
+/** An IDevID with a valid path; the second step proves that the device has its key. */
+export interface TrustedIdevid {
+  readonly kind: 'trusted';
+  readonly idevid: Idevid;
+  /** SHA-256 of the SPKI of every authority on the path, nearest first. */
+  readonly authorities: readonly string[];
+  /** The groups without which the path would not exist. */
+  readonly anchorGroups: readonly string[];
+  readonly makersWord: MakersWord;
+}
+
+/** This hub does not trust its manufacturer: the IDevID proves nothing, and does no harm beside another proof. */
+export interface UnknownIdevid {
+  readonly kind: 'unknown';
+  readonly refusal: HubError;
+}
+
+export type ShownIdevid = TrustedIdevid | UnknownIdevid;
+
+/** Step one. Throws `enrolment-refused` for an invalid IDevID of a trusted manufacturer. */
+export async function readShownIdevid(
+  db: Kysely<Tables>,
+  texts: readonly string[],
+  asked: { readonly tier: DeviceIdentity['kind']; readonly trust: MakerTrust; readonly nowMs: number },
+): Promise<ShownIdevid> {
+  const { tier, trust, nowMs } = asked;
+  const [leaf, ...sent] = texts.map((text) => parseForeignCertificate(parseBase64url(text, 'idevid')));
+  if (leaf === undefined) throw refused('idevid-path', 'the chain is empty');
+  const reachable = reachableFrom([leaf, ...sent], trust);
+  const ofGroups = await idevidAnchors(db, reachable);
+  // Of the store's anchors, only those that one of these certificates names: an IDevID of an unknown manufacturer is not an error.
+  const ofStore = reachable.flatMap((certificate) => trust.anchors.issuersOf(certificate));
+  if (ofGroups.length + ofStore.length === 0) return unknown(leaf);
+  const anchors = [...ofStore, ...ofGroups.map(({ certificate }) => certificate)];
+  const atSeconds = Math.floor(nowMs / 1_000);
+  const verdict = validateIdevid({ leaf, intermediates: sent, known: trust.intermediates, anchors, atSeconds });
+  if (verdict.kind === 'refused') {
+    const message = 'the IDevID is not one of a trusted manufacturer, or not as IEEE 802.1AR wants it';
+    throw new HubError('enrolment-refused', message, { reasons: verdict.reasons });
+  }
+  const { idevid, chain } = verdict;
+  if (tier === 'software')
+    throw refused('idevid-tier-differs', 'an IDevID is one of hardware: a root of trust in files cannot speak for it');
+  if (idevid.inTpm && tier !== 'tpm')
+    throw refused('idevid-tier-differs', 'this IDevID is one of a TPM: enrol with that TPM as root of trust');
+  const anchorGroups = ofGroups.filter(({ certificate }) => chain.at(-1) === certificate).map(({ group }) => group);
+  return {
+    kind: 'trusted',
+    idevid,
+    authorities: chain.slice(1).map(({ spki }) => sha256Hex(spki)),
+    anchorGroups,
+    makersWord: { kind: 'idevid', chain, judgedAtMs: nowMs, notes: [], anchorGroups },
+  };
+}
+
+/** Step two: throws `enrolment-refused` unless the device has the key of the IDevID and used it in this enrollment. */
+export function proveIdevid(
+  { idevid }: TrustedIdevid,
+  proof: IdevidProofDocument | undefined,
+  enrolment: {
+    readonly nonce: Uint8Array;
+    readonly operationalSpki: Uint8Array;
+    readonly deviceId: string;
+    readonly identity: DeviceIdentity;
+  },
+): void {
+  if (proof === undefined)
+    throw refused('idevid-proof-missing', 'an IDevID was shown, and no proof of its key followed');
+  const { identity } = enrolment;
+  const verdict = verifyIdevidProof(readProof(proof), {
+    publicKey: publicKeyOf(idevid.certificate),
+    subject: enrolment,
+    attestationKey: identity.kind === 'tpm' ? attestationKeyFor(identity) : undefined,
+  });
+  if (verdict.kind === 'refused') throw refused(verdict.code, verdict.message);
+}
+
+/**
+ * Throws `enrolment-refused` when another device has this IDevID, or one with its serial number from the same manufacturer, and raises an
+ * alert about both devices: one is a clone. The first one stays. Call it only after the key was proven: certificates are public.
+ */
+export async function refuseIdevidClone(
+  database: Pick<Database, 'read' | 'writeAsHub'>,
+  trusted: TrustedIdevid,
+  came: { readonly deviceId: string; readonly address: string; readonly nowMs: number },
+): Promise<void> {
+  const { deviceId, address, nowMs } = came;
+  const other = await findOther(database.read, trusted, deviceId);
+  if (other === undefined) return;
+  const { serialNumber, sha256 } = trusted.idevid;
+  await database.writeAsHub((trx) =>
+    raiseAlert(trx, {
+      kind: 'clone',
+      severity: 'critical',
+      subject: { deviceId: other },
+      detail: 'idevid',
+      title: `${deviceId} at ${address} came with the IDevID of ${other}, serial number ${serialNumber}: one of the two is a clone`,
+      data: { addresses: [address], deviceIds: [deviceId], idevidSha256: sha256 },
+      nowMs,
+    }),
+  );
+  throw taken(serialNumber, other);
+}
+
+/** The same inside the transaction that registers the device. */
+export async function assertIdevidFree(trx: WriteTransaction, trusted: TrustedIdevid, deviceId: string): Promise<void> {
+  const other = await findOther(trx, trusted, deviceId);
+  if (other !== undefined) throw taken(trusted.idevid.serialNumber, other);
+}
+
+async function findOther(
+  db: Kysely<Tables>,
+  { idevid, authorities }: TrustedIdevid,
+  deviceId: string,
+): Promise<string | undefined> {
+  const other = await db
+    .selectFrom('device_idevid')
+    .select('device_id')
+    .where('device_id', '!=', deviceId)
+    .where((q) =>
+      q.or([
+        q('sha256', '=', idevid.sha256),
+        q.and([
+          q('serial_folded', '=', idevid.serialNumber.toLowerCase()),
+          q.or([q('issuer_sha256', 'in', authorities), q('anchor_sha256', 'in', authorities)]),
+        ]),
+      ]),
+    )
+    .executeTakeFirst();
+  return other?.device_id;
+}
+
+function taken(serialNumber: string, other: string): HubError {
+  const message = `the IDevID with the serial number ${serialNumber} is the one of ${other}: find out which of the two is a clone`;
+  return refused('idevid-taken', message);
+}
+
+/** Without permission for another id, a device has the id of its serial number: otherwise any device could take the name of any other. */
+export async function assertIdOfSerial(db: Kysely<Tables>, { idevid }: TrustedIdevid, deviceId: string): Promise<void> {
+  const own = deviceIdOfSerial(idevid.serialNumber);
+  if (own === deviceId) return;
+  const listed = await db
+    .selectFrom('enrolment_listing')
+    .select('device_id')
+    .where('kind', '=', 'idevid')
+    .where('sha256', '=', idevid.sha256)
+    .executeTakeFirst();
+  if (listed?.device_id === deviceId) return;
+  const named = own === undefined ? 'has no id of its own' : `is ${own}`;
+  throw refused(
+    'idevid-id-differs',
+    `by its IDevID this device ${named}, not ${deviceId}: an import or a token can give it another id`,
+  );
+}
+
+export async function recordIdevid(
+  trx: WriteTransaction,
+  { idevid, authorities }: TrustedIdevid,
+  { deviceId, nowMs }: { readonly deviceId: string; readonly nowMs: number },
+): Promise<void> {
+  const { certificate, sha256, serialNumber, hardwareType, hardwareSerial } = idevid;
+  await forgetIdevid(trx, deviceId);
+  await trx
+    .insertInto('device_idevid')
+    .values({
+      device_id: deviceId,
+      sha256,
+      issuer_sha256: authorities.at(0) ?? '',
+      anchor_sha256: authorities.at(-1) ?? '',
+      serial_folded: serialNumber.toLowerCase(),
+      serial_number: serialNumber,
+      issuer: nameText(certificate.issuer),
+      hardware_type: hardwareType,
+      hardware_serial: hardwareSerial,
+      der: certificate.der,
+      proven_at: nowMs,
+    })
+    .execute();
+}
+
+/** For a device that returns as a new identity without an IDevID. */
+export async function forgetIdevid(trx: WriteTransaction, deviceId: string): Promise<void> {
+  await trx.deleteFrom('device_idevid').where('device_id', '=', deviceId).execute();
+}
+
+export interface RecordedIdevid {
+  readonly serialNumber: string;
+  readonly sha256: string;
+  readonly issuer: string;
+  readonly hardwareType: string;
+  readonly hardwareSerial: string;
+}
+
+/** What a device has proven; null if nothing. */
+export async function idevidOf(db: Kysely<Tables>, deviceId: string): Promise<RecordedIdevid | null> {
+  const row = await db
+    .selectFrom('device_idevid')
+    .select([
+      'serial_number as serialNumber',
+      'sha256',
+      'issuer',
+      'hardware_type as hardwareType',
+      'hardware_serial as hardwareSerial',
+    ])
+    .where('device_id', '=', deviceId)
+    .executeTakeFirst();
+  return row ?? null;
+}
+
+function readProof({ signature, residency }: IdevidProofDocument) {
+  const read = (text: string) => parseBase64url(text, 'idevidProof');
+  if (residency === undefined) return { signature: read(signature) };
+  const { publicArea, attest, signature: certified } = residency;
+  return {
+    signature: read(signature),
+    residency: { publicArea: read(publicArea), attest: read(attest), signature: read(certified) },
+  };
+}
+
+function unknown(leaf: Certificate): UnknownIdevid {
+  const message = `no enrolment group trusts ${nameText(leaf.issuer)}, which issued this IDevID: \`edgekeep enrolment-group create\` with its certificate, or a token, lets the device in`;
+  return { kind: 'unknown', refusal: refused('idevid-authority-unknown', message) };
+}
+
+function refused(code: string, message: string): HubError {
+  return new HubError('enrolment-refused', message, { reasons: [{ code, message }] });
+}

@@ -1,0 +1,68 @@
+// Devices that enrolled before the hub kept by which authorities each came (spec/vendor-roots.md, "What is kept"): their paths are found again from the
+// certificates that they showed then, once, in the background.
+import { CoreError } from '@edgekeep/core/error';
+import { deviceIdentitySchema } from '@edgekeep/wire/api/device';
+import type { Kysely } from 'kysely';
+import { proveDeviceId } from '../attest/device-id-certificate.ts';
+import { proveEndorsement } from './endorsement.ts';
+import { HubError } from '../error.ts';
+import type { Database } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
+import { type MakersWord, recordMaker } from '../vendor-root/device-makers.ts';
+import type { VendorRoots } from '../vendor-root/vendor-roots.ts';
+
+// A path costs a few milliseconds of the one thread that answers devices.
+const devicesAtOnce = 20;
+
+interface OldDevice {
+  readonly id: string;
+  readonly identity: string;
+  readonly enrolledAtMs: number;
+}
+
+/** Does the next few; false when none was left. */
+export async function findOldPaths(database: Database, vendorRoots: Pick<VendorRoots, 'trust'>): Promise<boolean> {
+  const devices = await withoutMaker(database.read, devicesAtOnce);
+  const words: (readonly [string, MakersWord])[] = [];
+  for (const device of devices) words.push([device.id, await wordOf(database, vendorRoots, device)]);
+  if (words.length === 0) return false;
+  await database.write(async (trx) => {
+    for (const [id, word] of words) {
+      const known = await trx.selectFrom('device_maker').select('kind').where('device_id', '=', id).executeTakeFirst();
+      if (known === undefined) await recordMaker(trx, id, word);
+    }
+  });
+  return true;
+}
+
+/** Devices without a row: what hangs on a root is not known before there are none. */
+export async function withoutMaker(db: Kysely<Tables>, most: number): Promise<readonly OldDevice[]> {
+  return db
+    .selectFrom('device')
+    .leftJoin('device_maker', 'device_maker.device_id', 'device.id')
+    .select(['device.id as id', 'device.identity as identity', 'device.enrolled_at as enrolledAtMs'])
+    .where('device.tier', 'in', ['tpm', 'dice'])
+    .where('device_maker.device_id', 'is', null)
+    .orderBy('device.id')
+    .limit(most)
+    .execute();
+}
+
+async function wordOf(
+  { read }: Database,
+  vendorRoots: Pick<VendorRoots, 'trust'>,
+  { identity: text, enrolledAtMs: nowMs }: OldDevice,
+): Promise<MakersWord> {
+  const identity = deviceIdentitySchema.parse(JSON.parse(text));
+  try {
+    if (identity.kind === 'tpm') {
+      const judging = { trust: vendorRoots.trust('tpm'), judgedAt: 'now', nowMs } as const;
+      return (await proveEndorsement(read, identity, judging)).makersWord;
+    }
+    if (identity.kind === 'dice') return proveDeviceId(identity, vendorRoots.trust('dice'), nowMs).makersWord;
+  } catch (error) {
+    // Its root is not in the store any more: nothing there hangs on it.
+    if (!(error instanceof HubError) && !(error instanceof CoreError)) throw error;
+  }
+  return { kind: identity.kind === 'dice' ? 'dice' : 'tpm', chain: [], judgedAtMs: -1, notes: [], anchorGroups: [] };
+}

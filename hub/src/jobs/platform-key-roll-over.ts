@@ -1,0 +1,172 @@
+// Roll-over of the platform key, spec/platform-secrets.md: a new generation, then every older value wrapped again in the background, then the end of the old
+// generations. The key store is the state, so a hub that was killed goes on where it was.
+import { randomBytes } from 'node:crypto';
+import { sql } from 'kysely';
+import { appendEntry } from '../audit/append.ts';
+import type { Clock } from '../clock.ts';
+import { HubError } from '../error.ts';
+import { encodeGeneration, generationLength, rewrapSecret } from '../secrets/wrap.ts';
+import { deviceSecretPlace } from '../enrollment/token-device.ts';
+import { modelKeyPlace } from '../model/vault.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { KeyStore } from '../secrets/key-store.ts';
+import { type PlatformKey, platformKeyLength, platformKeyName } from '../secrets/platform-key.ts';
+
+/** Values in one transaction: a few milliseconds in which nobody else writes. */
+const batchMost = 100;
+/** Requests that read a row before it was wrapped again may open it this long. */
+const graceMilliseconds = 60_000;
+
+export interface RollParts {
+  readonly database: Database;
+  readonly keyStore: KeyStore;
+  readonly platformKey: PlatformKey;
+  readonly clock: Clock;
+}
+
+export class PlatformKeyRoll implements AsyncDisposable {
+  readonly #parts: RollParts;
+  #work: Promise<void> = Promise.resolve();
+  #stopped = false;
+  #grace: NodeJS.Timeout | undefined;
+  #unfinished: boolean;
+
+  /** Goes on with a roll-over that an earlier process did not end. */
+  constructor(parts: RollParts) {
+    this.#parts = parts;
+    this.#unfinished = parts.platformKey.older.length > 0;
+    if (this.#unfinished) this.#begin();
+  }
+
+  /** Draws a new generation and begins; resolves when new values are wrapped under it. Throws `conflict` while one is under way. */
+  async start(actor: string): Promise<number> {
+    const { database, keyStore, platformKey, clock } = this.#parts;
+    if (this.#unfinished) throw new HubError('conflict', 'a roll-over of the platform key is under way');
+    this.#unfinished = true;
+    try {
+      const generation = platformKey.newest + 1;
+      const subject = `platform-key:${generation}`;
+      // First of all, because this transaction asks who orders it.
+      await database.write((trx) =>
+        appendEntry(trx, { at: clock(), kind: 'platform-key-roll-started', actor, subject, data: {} }),
+      );
+      const key = randomBytes(platformKeyLength);
+      await keyStore.add(platformKeyName(generation), key);
+      platformKey.add(generation, key);
+      return generation;
+    } finally {
+      this.#unfinished = platformKey.older.length > 0;
+      if (this.#unfinished) this.#begin();
+    }
+  }
+
+  /** The generation in use and how many values are still wrapped under older ones. */
+  async status(): Promise<{ readonly generation: number; readonly valuesLeft: number; readonly finished: boolean }> {
+    const { database, platformKey } = this.#parts;
+    const { newest } = platformKey;
+    return { generation: newest, valuesLeft: await countOlder(database.read, newest), finished: !this.#unfinished };
+  }
+
+  /** Resolves when the work in the background has ended, or has come to what it can't do. */
+  async settled(): Promise<void> {
+    await this.#work;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#grace);
+    await this.#work;
+  }
+
+  #begin(): void {
+    // What fails here (a full disk, a damaged value) leaves both generations: the status shows it, and the next start of the hub tries again.
+    this.#work = this.#rewrapAll().catch((error: unknown) => {
+      process.stderr.write(`edgekeep hub: platform key: ${error instanceof Error ? error.message : String(error)}\n`);
+    });
+  }
+
+  async #rewrapAll(): Promise<void> {
+    const { database, platformKey } = this.#parts;
+    let values = 0;
+    for (const rewrapBatch of [rewrapModelKeys, rewrapDeviceSecrets]) {
+      for (let done = batchMost; done === batchMost;) {
+        if (this.#stopped) return;
+        done = await database.writeAsHub((trx) => rewrapBatch(trx, platformKey));
+        values += done;
+      }
+    }
+    if (!this.#stopped) await this.#end(values);
+  }
+
+  async #end(values: number): Promise<void> {
+    const { database, keyStore, platformKey, clock } = this.#parts;
+    const { newest } = platformKey;
+    await database.writeAsHub(async (trx) => {
+      // Everything wrapped under an older generation was written by a transaction before this one.
+      const left = await countOlder(trx, newest);
+      if (left > 0) throw new HubError('store-failed', `${left} values are still wrapped under older generations`);
+      const subject = `platform-key:${newest}`;
+      await appendEntry(trx, { at: clock(), kind: 'platform-key-rolled', actor: 'hub', subject, data: { values } });
+    });
+    const { older } = platformKey;
+    for (const generation of older) await keyStore.remove(platformKeyName(generation));
+    this.#grace = setTimeout(() => {
+      for (const generation of older) platformKey.forget(generation);
+    }, graceMilliseconds).unref();
+    this.#unfinished = false;
+  }
+}
+
+/** SQL for: not wrapped under this generation. */
+const isOlder = (column: 'wrapped_key' | 'wrapped_secret', newest: number) =>
+  sql<boolean>`substr(${sql.ref(column)}, 1, ${sql.lit(generationLength)}) <> ${encodeGeneration(newest)}`;
+
+async function rewrapModelKeys(trx: WriteTransaction, platformKey: PlatformKey): Promise<number> {
+  const rows = await trx
+    .selectFrom('model_release')
+    .select(['name', 'version', 'wrapped_key'])
+    .where(isOlder('wrapped_key', platformKey.newest))
+    .limit(batchMost)
+    .execute();
+  for (const { name, version, wrapped_key: old } of rows) {
+    await trx
+      .updateTable('model_release')
+      .set({ wrapped_key: rewrapSecret(platformKey, old, modelKeyPlace(name, version)) })
+      .where('name', '=', name)
+      .where('version', '=', version)
+      .execute();
+  }
+  return rows.length;
+}
+
+async function rewrapDeviceSecrets(trx: WriteTransaction, platformKey: PlatformKey): Promise<number> {
+  const rows = await trx
+    .selectFrom('device_secret')
+    .select(['id', 'device_id', 'wrapped_secret'])
+    .where(isOlder('wrapped_secret', platformKey.newest))
+    .limit(batchMost)
+    .execute();
+  for (const { id, device_id: deviceId, wrapped_secret: old } of rows) {
+    await trx
+      .updateTable('device_secret')
+      .set({ wrapped_secret: rewrapSecret(platformKey, old, deviceSecretPlace(deviceId, id)) })
+      .where('id', '=', id)
+      .execute();
+  }
+  return rows.length;
+}
+
+async function countOlder(db: Pick<WriteTransaction, 'selectFrom'>, newest: number): Promise<number> {
+  const count = sql<number>`count(*)`.as('count');
+  const keys = await db
+    .selectFrom('model_release')
+    .select(count)
+    .where(isOlder('wrapped_key', newest))
+    .executeTakeFirstOrThrow();
+  const secrets = await db
+    .selectFrom('device_secret')
+    .select(count)
+    .where(isOlder('wrapped_secret', newest))
+    .executeTakeFirstOrThrow();
+  return keys.count + secrets.count;
+}

@@ -1,0 +1,86 @@
+// Switching a device off and on again: an operator's switch beside the device's state, which it leaves alone. While it is off the device is
+// refused like a quarantined one; switched on, it is what it was, and still has to attest before it gets a key.
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import { getDevice } from '../registry/states.ts';
+import { announceCuts, revokeWorkloadsOf, voidLeases } from '../revocation/store.ts';
+import type { Fleet } from './quarantine.ts';
+import type { WriteTransaction } from '../store/database.ts';
+import type { DeviceRecord } from '../store/schema.ts';
+import { recordChange } from '../registry/history.ts';
+
+export interface Switched {
+  readonly deviceId: string;
+  readonly enabled: boolean;
+  readonly state: string;
+  readonly connectionsClosed: number;
+}
+
+interface SwitchOrder {
+  readonly deviceId: string;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+export type DisableOrder = SwitchOrder & { readonly reason: string };
+
+/** Voids the device's leases, closes its connections on every hub node and refuses it until `enableDevice`. */
+export async function disableDevice(fleet: Fleet, order: DisableOrder): Promise<Switched> {
+  const { database, connections, witnesses, watch } = fleet;
+  const { deviceId } = order;
+  const state = await database.write((trx) => disableIn(trx, order));
+  witnesses.remove(deviceId);
+  const connectionsClosed = connections.cut(deviceId);
+  // As with a quarantine: the watch has met this order before the device is back to hear why.
+  await watch.poll();
+  return { deviceId, enabled: false, state, connectionsClosed };
+}
+
+/** As `disableDevice`, in a transaction of its caller, who then cuts what this node holds; the other nodes are told. Gives the device's state. */
+export async function disableIn(trx: WriteTransaction, order: DisableOrder): Promise<string> {
+  const { deviceId, reason, actor, nowMs } = order;
+  const device = await getDevice(trx, deviceId);
+  if (device.state === 'retired') throw new HubError('conflict', `${deviceId} is retired: there is nothing to disable`);
+  if (device.disabled_reason !== null) return device.state;
+  await trx.updateTable('device').set({ disabled_reason: reason }).where('id', '=', deviceId).execute();
+  const leasesRevoked = await voidLeases(trx, [deviceId], nowMs);
+  await revokeWorkloadsOf(trx, [deviceId], { reason: 'privilegeWithdrawn', nowMs });
+  const data = { reason, leasesRevoked };
+  const subject = `device:${deviceId}`;
+  const logIndex = await appendEntry(trx, { at: nowMs, kind: 'device-disabled', actor, subject, data });
+  await recordChange(trx, { deviceId, logIndex, at: nowMs, from: 'enabled', to: 'disabled', reason, actor });
+  await announceCuts(trx, [{ deviceId, serial: undefined }]);
+  return device.state;
+}
+
+/** Lets the device connect again, in the state it has. */
+export async function enableDevice({ database }: Pick<Fleet, 'database'>, order: SwitchOrder): Promise<Switched> {
+  const { deviceId, actor, nowMs } = order;
+  const state = await database.write(async (trx) => {
+    const device = await getDevice(trx, deviceId);
+    if (device.disabled_reason === null) return device.state;
+    await trx.updateTable('device').set({ disabled_reason: null }).where('id', '=', deviceId).execute();
+    const subject = `device:${deviceId}`;
+    const logIndex = await appendEntry(trx, { at: nowMs, kind: 'device-enabled', actor, subject, data: {} });
+    await recordChange(trx, { deviceId, logIndex, at: nowMs, from: 'disabled', to: 'enabled', reason: '', actor });
+    return device.state;
+  });
+  return { deviceId, enabled: true, state, connectionsClosed: 0 };
+}
+
+/** Throws `device-disabled` for a device that is switched off. */
+export function assertEnabled({ disabled_reason: reason }: Pick<DeviceRecord, 'disabled_reason'>): void {
+  if (reason !== null) throw new HubError('device-disabled', `this device is disabled: ${reason}`);
+}
+
+/** Throws what a device that may not connect is told: `device-disabled`, `device-quarantined` (wiped included) or `device-retired`. */
+export function assertNotCutOff(device: Pick<DeviceRecord, 'state' | 'state_reason' | 'disabled_reason'>): void {
+  const { state, state_reason: reason } = device;
+  assertEnabled(device);
+  if (state === 'quarantined') throw new HubError('device-quarantined', `this device is quarantined: ${reason}`);
+  if (state === 'wiped') {
+    const next = 'with an empty state folder it enrols again';
+    throw new HubError('device-quarantined', `this device was wiped (${reason}): ${next}`);
+  }
+  if (state === 'retired') throw new HubError('device-retired', 'this device is retired');
+}

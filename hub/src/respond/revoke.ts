@@ -1,0 +1,214 @@
+// The operator's order to revoke (spec/revocation.md): one certificate, all of a device, or up to ten thousand of either, in one durable
+// transaction with its audit entry; then the connections are closed.
+import { createHash } from 'node:crypto';
+import { toHex } from '@edgekeep/core/bytes';
+import type { RevocationReason } from '@edgekeep/core/identity/crl-reason';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import { recordChange } from '../registry/history.ts';
+import type { Fleet } from './quarantine.ts';
+import { inBatches } from '../store/batches.ts';
+import type { WriteTransaction } from '../store/database.ts';
+import type { DeviceState } from '../store/schema.ts';
+import { changeState } from '../registry/states.ts';
+import {
+  announceCuts,
+  type CutOrder,
+  type RevokedRow,
+  revokeOfDevices,
+  revokeSerials,
+  voidLeases,
+} from '../revocation/store.ts';
+
+// An audit entry has at most 8 KiB; the digest stands for the whole list.
+const listedMost = 32;
+// Names of what is unknown: enough to find the mistake in a list.
+const unknownShownMost = 10;
+// Whoever is in another state has no way to a key already.
+const live: readonly DeviceState[] = ['registered', 'active', 'suspect'];
+
+export type RevocationTarget =
+  | { readonly kind: 'devices'; readonly ids: readonly string[] }
+  | { readonly kind: 'serials'; readonly serials: readonly string[] }
+  /** SHA-256 of the certificates, hex. */
+  | { readonly kind: 'certificates'; readonly digests: readonly string[] };
+
+export interface RevocationOrder {
+  readonly target: RevocationTarget;
+  readonly reason: RevocationReason;
+  readonly note: string;
+  /** Whether a device whose certificates are all revoked may prove itself and get another; if not, it is quarantined as well. */
+  readonly mayReturn: boolean;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+export interface Revocation {
+  readonly version: number;
+  readonly certificates: number;
+  readonly devices: number;
+  readonly quarantined: number;
+  readonly leasesVoided: number;
+  /** Lower-case hex; of the sorted list of what was named, one to a line (spec/revocation.md). */
+  readonly digest: string;
+  readonly connectionsClosed: number;
+}
+
+/** All or nothing: a device or certificate that is not known refuses the whole order with `not-found`. */
+export async function revoke(
+  fleet: Pick<Fleet, 'database' | 'connections' | 'watch'>,
+  order: RevocationOrder,
+): Promise<Revocation> {
+  const { cuts, ...done } = await fleet.database.write((trx) => mark(trx, order));
+  let connectionsClosed = 0;
+  for (const { deviceId, serial } of cuts) connectionsClosed += fleet.connections.cut(deviceId, serial);
+  // Whatever else the version means on this node, witnesses among it, the watch does, as on every other node.
+  await fleet.watch.poll();
+  return { ...done, connectionsClosed };
+}
+
+async function mark(trx: WriteTransaction, order: RevocationOrder) {
+  const { target, reason, note, actor, nowMs } = order;
+  const digest = toHex(createHash('sha256').update(namedIn(target).toSorted().join('\n')).digest());
+  const revoked = await revokeTarget(trx, order);
+  const named = target.kind === 'devices' ? target.ids : revoked.map(({ deviceId }) => deviceId);
+  const devices = [...new Set(named)];
+  const quarantined = target.kind === 'devices' && !order.mayReturn ? await quarantineAll(trx, devices, order) : [];
+  const leasesVoided = await voidLeases(trx, devices, nowMs);
+  const cuts: readonly CutOrder[] =
+    target.kind === 'devices' ? devices.map((deviceId) => ({ deviceId, serial: undefined })) : revoked;
+  const version = await announceCuts(trx, cuts);
+  const counts = {
+    version,
+    certificates: revoked.length,
+    devices: devices.length,
+    quarantined: quarantined.length,
+    leasesVoided,
+  };
+  const [only] = devices;
+  const logIndex = await appendEntry(trx, {
+    at: nowMs,
+    kind: 'certificates-revoked',
+    actor,
+    subject: only !== undefined && devices.length === 1 ? `device:${only}` : 'fleet',
+    data: {
+      ...counts,
+      reason,
+      note,
+      named: target.kind,
+      digest,
+      ...(revoked.length <= listedMost ? { serials: revoked.map(({ serial }) => serial) } : {}),
+    },
+  });
+  if (devices.length > 1) await recordChanges(trx, quarantined, logIndex, order);
+  return { ...counts, digest, cuts };
+}
+
+function namedIn(target: RevocationTarget): readonly string[] {
+  switch (target.kind) {
+    case 'devices':
+      return target.ids;
+    case 'serials':
+      return target.serials;
+    case 'certificates':
+      return target.digests;
+  }
+}
+
+async function revokeTarget(trx: WriteTransaction, order: RevocationOrder): Promise<readonly RevokedRow[]> {
+  const { target } = order;
+  switch (target.kind) {
+    case 'devices': {
+      const known = await inBatches(target.ids, async (ids) =>
+        trx.selectFrom('device').select('id').where('id', 'in', ids).execute(),
+      );
+      assertAllKnown(
+        target.ids,
+        known.map(({ id }) => id),
+      );
+      return revokeOfDevices(trx, target.ids, order);
+    }
+    case 'serials': {
+      const known = await inBatches(target.serials, async (some) =>
+        trx.selectFrom('certificate').select('serial').where('serial', 'in', some).execute(),
+      );
+      assertAllKnown(
+        target.serials,
+        known.map(({ serial }) => serial),
+      );
+      return revokeSerials(trx, target.serials, order);
+    }
+    case 'certificates': {
+      const known = await inBatches(target.digests, async (some) =>
+        trx.selectFrom('certificate').select(['serial', 'sha256']).where('sha256', 'in', some).execute(),
+      );
+      assertAllKnown(
+        target.digests,
+        known.map(({ sha256 }) => sha256),
+      );
+      return revokeSerials(
+        trx,
+        known.map(({ serial }) => serial),
+        order,
+      );
+    }
+  }
+}
+
+function assertAllKnown(named: readonly string[], known: readonly string[]): void {
+  const found = new Set(known);
+  const unknown = [...new Set(named)].filter((name) => !found.has(name));
+  if (unknown.length === 0) return;
+  const shown = unknown.slice(0, unknownShownMost);
+  throw new HubError('not-found', `${unknown.length} of ${named.length} are not known here, so nothing was revoked`, {
+    reasons: shown.map((name) => ({ code: 'unknown', message: name })),
+  });
+}
+
+interface Quarantined {
+  readonly deviceId: string;
+  readonly from: DeviceState;
+}
+
+// One device changes its state as it always does; many do so at once, under the one audit entry of the order.
+async function quarantineAll(
+  trx: WriteTransaction,
+  ids: readonly string[],
+  order: RevocationOrder,
+): Promise<readonly Quarantined[]> {
+  return inBatches(ids, async (some) => {
+    const found = await trx
+      .selectFrom('device')
+      .select(['id as deviceId', 'state as from'])
+      .where('id', 'in', some)
+      .where('state', 'in', live)
+      .execute();
+    const [only] = found;
+    if (only !== undefined && ids.length === 1) {
+      const { actor, nowMs } = order;
+      await changeState(trx, { ...only, to: 'quarantined', reason: reasonText(order), actor, nowMs });
+    } else if (only !== undefined) {
+      const changed = found.map(({ deviceId }) => deviceId);
+      const state = { state: 'quarantined', state_reason: reasonText(order) } as const;
+      await trx.updateTable('device').set(state).where('id', 'in', changed).execute();
+    }
+    return found;
+  });
+}
+
+async function recordChanges(
+  trx: WriteTransaction,
+  quarantined: readonly Quarantined[],
+  logIndex: number,
+  order: RevocationOrder,
+): Promise<void> {
+  const { actor, nowMs } = order;
+  for (const { deviceId, from } of quarantined) {
+    const change = { deviceId, logIndex, at: nowMs, from, to: 'quarantined', reason: reasonText(order), actor };
+    await recordChange(trx, change);
+  }
+}
+
+function reasonText({ reason, note }: RevocationOrder): string {
+  return `certificates revoked (${reason}): ${note}`;
+}

@@ -1,0 +1,168 @@
+// The hub's own keys, read from its key store: plain files or one sealed file (spec/platform-secrets.md). The root key signs the issuing CA and
+// is then not needed: `hub init` writes it into a folder of its own, to be carried away.
+import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
+import { issueCertificate } from '@edgekeep/core/identity/issue';
+import { encodePem } from '@edgekeep/core/identity/pem';
+import { issuingAuthorityProfile, rootProfile } from '@edgekeep/core/identity/profile';
+import { encodeSpki } from '@edgekeep/core/identity/public-key';
+import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
+import { type Signer, signerFromKey } from '@edgekeep/core/signer';
+import { birthFileNames } from './initial-certificates.ts';
+import { HubError } from '../error.ts';
+import type { KeyStore } from './key-store.ts';
+import { plainKeys } from './plain-keys.ts';
+import { PlatformKey, platformKeyGeneration, platformKeyLength, platformKeyName } from './platform-key.ts';
+import { writePrivateFile } from './private-file.ts';
+import { readSealedFile, writeSealedKeys } from './sealed-keys.ts';
+import type { NewUnlocker } from './unlock.ts';
+
+const yearSeconds = 31_557_600;
+const rootYears = 20;
+const issuingYears = 5;
+// Certificates begin a little in the past, for devices whose clock is slow.
+export const clockSkewSeconds = 300;
+
+export interface HubKeys {
+  /** Ed25519: signs checkpoints. */
+  readonly logSigner: Signer;
+  /** P-256: signs attestation results. */
+  readonly attestationSigner: Signer;
+  /** AES-256: wraps model keys and device secrets. */
+  readonly platformKey: PlatformKey;
+}
+
+/** Names of the hub's keys in its key store; those of the platform key are in secrets/platform-key.ts. */
+/** Common name of every issuing CA; the key identifier tells them apart. */
+export const issuingName = 'Edgekeep issuing CA';
+export const firstIssuingKeyName = 'issuing-key.pem';
+const keyNames = { log: 'log-key.pem', attestation: 'attestation-key.pem' } as const;
+
+/**
+ * Makes all keys; refuses to touch a folder that has some. `rootFolder` gets the root, whose key is to be taken offline; without one an offline root
+ * has to sign what is in `issuing.csr`. Without an unlocker the keys are plain files.
+ */
+export async function createHubKeys(
+  folder: string,
+  order: {
+    readonly rootFolder: string | undefined;
+    readonly unlockers: readonly NewUnlocker[];
+    readonly nowSeconds: number;
+  },
+): Promise<void> {
+  const { rootFolder, unlockers, nowSeconds } = order;
+  const keys = join(folder, 'keys');
+  await mkdir(keys, { recursive: true, mode: 0o700 });
+  const issuing = newKey('ec');
+  if (rootFolder === undefined) await writeRequest(keys, issuing);
+  else await makeRoot(keys, issuing, { rootFolder, nowSeconds });
+  const entries = new Map<string, Uint8Array>([
+    [firstIssuingKeyName, privatePem(issuing)],
+    [keyNames.log, privatePem(newKey('ed25519'))],
+    [keyNames.attestation, privatePem(newKey('ec'))],
+    [platformKeyName(1), randomBytes(platformKeyLength)],
+  ]);
+  if (unlockers.length > 0) await writeSealedKeys(keys, entries, unlockers);
+  else for (const [name, secret] of entries) await plainKeys(keys).add(name, secret);
+  for (const secret of entries.values()) secret.fill(0);
+}
+
+async function writeRequest(keys: string, issuing: KeyObject): Promise<void> {
+  const request = await encodeCertificateRequest({ subject: commonNameOnly(issuingName) }, signerFromKey(issuing));
+  await writePrivateFile(join(keys, birthFileNames.request), encodePem('CERTIFICATE REQUEST', request));
+}
+
+async function makeRoot(
+  keys: string,
+  issuing: KeyObject,
+  { rootFolder, nowSeconds }: { readonly rootFolder: string; readonly nowSeconds: number },
+): Promise<void> {
+  await mkdir(rootFolder, { recursive: true, mode: 0o700 });
+  const root = newKey('ec');
+  const signer = signerFromKey(root);
+  const ownTemplate = rootProfile(period(root, nowSeconds, rootYears), commonNameOnly('Edgekeep root'));
+  const certificate = parseCertificate(await issueCertificate(ownTemplate, signer));
+  const name = commonNameOnly(issuingName);
+  const template = issuingAuthorityProfile(period(issuing, nowSeconds, issuingYears), certificate, name);
+  const rootPem = encodePem('CERTIFICATE', certificate.der);
+  const issuingPem = encodePem('CERTIFICATE', await issueCertificate(template, signer));
+  await writePrivateFile(join(rootFolder, 'root-key.pem'), privatePem(root));
+  await writePrivateFile(join(rootFolder, 'root.pem'), rootPem);
+  await writePrivateFile(join(keys, birthFileNames.root), rootPem);
+  await writePrivateFile(join(keys, birthFileNames.issuing), issuingPem);
+}
+
+/** The keys of the hub in `folder`, from its key store, which stays the caller's. */
+export async function loadHubKeys(folder: string, store: KeyStore = plainKeys(join(folder, 'keys'))): Promise<HubKeys> {
+  const keys = join(folder, 'keys');
+  if (store.protection === 'plain' && (await readSealedFile(keys)) !== undefined) {
+    throw new HubError('keys-locked', `${keys} is sealed: an unlocker has to open it`);
+  }
+  return {
+    logSigner: await needSigner(store, folder, keyNames.log),
+    attestationSigner: await needSigner(store, folder, keyNames.attestation),
+    platformKey: await readPlatformKey(store, folder),
+  };
+}
+
+function newKey(kind: 'ec' | 'ed25519'): KeyObject {
+  return kind === 'ec'
+    ? generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey
+    : generateKeyPairSync('ed25519').privateKey;
+}
+
+function period(key: KeyObject, nowSeconds: number, years: number) {
+  return {
+    spki: encodeSpki(signerFromKey(key).publicKey),
+    serialRandom: randomBytes(16),
+    notBeforeSeconds: nowSeconds - clockSkewSeconds,
+    notAfterSeconds: nowSeconds + years * yearSeconds,
+  };
+}
+
+/** PKCS #8; the caller zeroes it. */
+export function privatePem(key: KeyObject): Uint8Array {
+  return Buffer.from(key.export({ type: 'pkcs8', format: 'pem' }).toString());
+}
+
+async function needSigner(store: KeyStore, folder: string, name: string): Promise<Signer> {
+  const signer = await readSigner(store, name);
+  if (signer === undefined) throw noKey(folder, name);
+  return signer;
+}
+
+/** The private key of an entry; undefined when there is none. */
+export async function readSigner(store: KeyStore, name: string): Promise<Signer | undefined> {
+  const pem = await store.read(name);
+  if (pem === undefined) return undefined;
+  try {
+    return signerFromKey(createPrivateKey(Buffer.from(pem.buffer, pem.byteOffset, pem.byteLength)));
+  } finally {
+    pem.fill(0);
+  }
+}
+
+async function readPlatformKey(store: KeyStore, folder: string): Promise<PlatformKey> {
+  const generations = new Map<number, Uint8Array>();
+  for (const name of await store.names()) {
+    const generation = platformKeyGeneration(name);
+    const key = generation === undefined ? undefined : await store.read(name);
+    if (generation === undefined || key === undefined) continue;
+    if (key.length !== platformKeyLength) {
+      throw new HubError('settings-invalid', `${name}: expected ${platformKeyLength} bytes, found ${key.length}`);
+    }
+    generations.set(generation, key);
+  }
+  if (generations.size === 0) throw noKey(folder, platformKeyName(1));
+  return new PlatformKey(generations);
+}
+
+function noKey(folder: string, name: string): HubError {
+  return new HubError(
+    'settings-invalid',
+    `${folder} has no ${name}: is this the hub's data folder? \`edgekeep hub init\` makes one`,
+  );
+}

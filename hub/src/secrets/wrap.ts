@@ -1,0 +1,65 @@
+// Secrets at rest, wrapped under the platform key with AES-256-GCM and bound to what they are and whose: a row copied to another place
+// does not open there (spec/platform-secrets.md). Layout: 4-byte generation of the key, 12-byte random nonce, ciphertext, 16-byte tag.
+import { createSecretKey } from 'node:crypto';
+import { ByteWriter, utf8 } from '@edgekeep/core/bytes';
+import { HubError } from '../error.ts';
+import type { PlatformKey } from './platform-key.ts';
+import { seal, unseal } from './sealing.ts';
+
+/** The generation's length: the same bytes begin every value that one generation wrapped. */
+export const generationLength = 4;
+
+/** Where a secret belongs: its kind, for example `model key`, and the names that tell it from its like. */
+export interface Place {
+  readonly kind: string;
+  readonly names: readonly string[];
+}
+
+/** Wraps under the newest generation. */
+export function wrapSecret(platformKey: PlatformKey, secret: Uint8Array, place: Place): Uint8Array {
+  const key = platformKey.key(platformKey.newest);
+  if (key === undefined)
+    throw new HubError('hub-stopping', 'the platform key is gone from memory: the hub is stopping');
+  const sealed = seal(createSecretKey(key), secret, associatedData(place));
+  return new ByteWriter().bytes(encodeGeneration(platformKey.newest)).bytes(sealed).finish();
+}
+
+/** The secret; the caller zeroes it after use. Throws `store-failed` for anything that was not wrapped for this place. */
+export function unwrapSecret(platformKey: PlatformKey, wrapped: Uint8Array, place: Place): Uint8Array {
+  const what = `the stored ${place.kind} of ${place.names.join(' ')}`;
+  if (wrapped.length <= generationLength) throw new HubError('store-failed', `${what} has the wrong length`);
+  const generation = generationOf(wrapped);
+  const key = platformKey.key(generation);
+  if (key === undefined) {
+    throw new HubError(
+      'store-failed',
+      `${what} is wrapped under platform key ${generation}, which this hub does not have`,
+    );
+  }
+  const secret = unseal(createSecretKey(key), wrapped.subarray(generationLength), associatedData(place));
+  if (secret === undefined) throw new HubError('store-failed', `${what} does not open under the platform key`);
+  return secret;
+}
+
+/** The same secret under the newest generation. */
+export function rewrapSecret(platformKey: PlatformKey, wrapped: Uint8Array, place: Place): Uint8Array {
+  const secret = unwrapSecret(platformKey, wrapped, place);
+  try {
+    return wrapSecret(platformKey, secret, place);
+  } finally {
+    secret.fill(0);
+  }
+}
+
+/** What every value begins with that this generation wrapped. */
+export function encodeGeneration(generation: number): Uint8Array {
+  return new ByteWriter().u32(generation).finish();
+}
+
+function generationOf(wrapped: Uint8Array): number {
+  return new DataView(wrapped.buffer, wrapped.byteOffset, wrapped.byteLength).getUint32(0);
+}
+
+function associatedData({ kind, names }: Place): Uint8Array {
+  return utf8(['edgekeep', kind, ...names].join('\0'));
+}

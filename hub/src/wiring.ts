@@ -1,0 +1,222 @@
+// What a running hub is made of, opened from its data folder in the order the parts need each other. Passed to the two listeners, which give
+// each subject only what it uses; no subject sees the whole.
+import { join } from 'node:path';
+import { toHex } from '@edgekeep/core/bytes';
+import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
+import { ApprovedRequests } from './people/approved-requests.ts';
+import { CountryTable } from './access/country-table.ts';
+import { DecisionLog } from './access/decision-log.ts';
+import { AccessGate, type GateParts } from './access/gate.ts';
+import { PolicyStore } from './access/policy-store.ts';
+import { Receipts } from './access/receipts.ts';
+import { AccessRechecks } from './jobs/access-rechecks.ts';
+import { Traffic } from './access/traffic.ts';
+import { TwoPeople } from './doors/operator/two-people.ts';
+import { Appraiser } from './attest/appraiser.ts';
+import { ReferenceStore } from './attest/reference-store.ts';
+import { AuditLog } from './audit/log.ts';
+import { checkpointsIn, entriesIn } from './audit/store-source.ts';
+import { WitnessBoard } from './audit/witness.ts';
+import { Authorities } from './authority/authorities.ts';
+import { registerExpiryMetric } from './authority/expiry-metric.ts';
+import { RevocationStatus } from './authority/revocation-status.ts';
+import { LiveCredential } from './authority/server-credential.ts';
+import type { Clock } from './clock.ts';
+import { createMetrics, type Metrics } from './health/metrics.ts';
+import { Readiness } from './health/readiness.ts';
+import { Attempts } from './address/attempts.ts';
+import { BlockedAddresses } from './address/blocked-addresses.ts';
+import { Admission } from './doors/http/admission.ts';
+import { DeviceDoor } from './doors/device/door.ts';
+import { type RequireScope, requireScopeWith } from './doors/operator/door.ts';
+import { CloneWatch } from './respond/clone-watch.ts';
+import { Connections } from './presence/connections.ts';
+import type { OwnCertificate } from './authority/expiry.ts';
+import { Presence } from './presence/presence.ts';
+import type { CutOrder } from './revocation/store.ts';
+import { RevocationWatch } from './revocation/watch.ts';
+import { RootKeys } from './attest/root-keys.ts';
+import { type HubKeys, loadHubKeys } from './secrets/hub-keys.ts';
+import { Blobs } from './model/blobs.ts';
+import type { KeyStore } from './secrets/key-store.ts';
+import { PlatformKeyRoll } from './jobs/platform-key-roll-over.ts';
+import type { HubSettings } from './settings.ts';
+import { Database } from './store/database.ts';
+import { asHub } from './store/authority.ts';
+import { makersOf } from './vendor-root/device-makers.ts';
+import { type FolderNotices, importRootFolders } from './vendor-root/folder.ts';
+import { registerVendorRootMetric } from './vendor-root/metric.ts';
+import { VendorRoots } from './vendor-root/vendor-roots.ts';
+
+export interface HubParts {
+  readonly settings: HubSettings;
+  readonly clock: Clock;
+  readonly keys: HubKeys;
+  readonly authorities: Authorities;
+  readonly keyStore: KeyStore;
+  readonly vendorRoots: VendorRoots;
+  /** What is wrong with the files of makers' certificates. */
+  readonly rootFolderNotices: FolderNotices;
+  readonly database: Database;
+  readonly logFolder: string;
+  readonly log: AuditLog;
+  readonly access: GateParts;
+  readonly gate: AccessGate;
+  readonly connections: Connections;
+  readonly presence: Presence;
+  readonly cloneWatch: CloneWatch;
+  readonly references: ReferenceStore;
+  readonly rootKeys: RootKeys;
+  readonly appraiser: Appraiser;
+  readonly witnesses: WitnessBoard;
+  readonly receipts: Receipts;
+  readonly blobs: Blobs;
+  readonly metrics: Metrics;
+  readonly readiness: Readiness;
+  readonly blocked: BlockedAddresses;
+  readonly attempts: Attempts;
+  readonly admission: Admission;
+  readonly door: DeviceDoor;
+  readonly requireScope: RequireScope;
+  readonly twoPeople: TwoPeople;
+  readonly platformKeyRoll: PlatformKeyRoll;
+  readonly watch: RevocationWatch;
+  readonly revocationStatus: RevocationStatus;
+  /** What the hub's own trust hangs on, at this moment. */
+  readonly ownCertificates: () => Promise<readonly OwnCertificate[]>;
+  /** What both listeners show of themselves. */
+  readonly credential: LiveCredential;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Opens the parts of an initialised data folder; takes `keyStore` over. What was open is closed again when a later part throws. */
+export async function openParts(
+  folder: string,
+  settings: HubSettings,
+  clock: Clock,
+  keyStore: KeyStore,
+): Promise<HubParts> {
+  await using opened = new AsyncDisposableStack();
+  opened.use(keyStore);
+  const keys = await loadHubKeys(folder, keyStore);
+  opened.use(keys.platformKey);
+  const database = opened.use(await Database.open(join(folder, 'hub.sqlite'), 'required'));
+  const logFolder = join(folder, 'log');
+  const log = opened.use(
+    await AuditLog.open({
+      source: entriesIn(database),
+      checkpoints: checkpointsIn(database),
+      folder: logFolder,
+      signer: { name: settings.logOrigin, signer: keys.logSigner },
+    }),
+  );
+  // Entries enter the tree as they are committed, whether or not anybody waits for them.
+  database.onCommit = () => log.wake();
+  const { onUnreadable } = settings.vendorRoots;
+  const rootFolderNotices = await asHub(() => importRootFolders(folder, { database, onUnreadable, nowMs: clock() }));
+  const vendorRoots = await VendorRoots.open(database);
+  const policies = await asHub(() => PolicyStore.open(database, clock()));
+  const admission = new Admission(settings, clock);
+  const connections = new Connections(settings.admission.anonymousConnectionsMost);
+  const references = new ReferenceStore(database, settings.pcrs);
+  const keyId = toHex(keyIdentifierOf(encodeSpki(keys.attestationSigner.publicKey)));
+  const rootKeys = new RootKeys();
+  const makers = {
+    diceTrust: () => vendorRoots.trust('dice'),
+    tierReasons: async (deviceId: string) => (await makersOf(database.read, deviceId)).flatMap(({ notes }) => notes),
+  };
+  const appraiser = new Appraiser(
+    database,
+    references,
+    rootKeys,
+    keys.attestationSigner,
+    keyId,
+    settings.pcrs,
+    makers,
+    settings.attestation.coveredPcrs,
+  );
+  const { quorum, roundSeconds } = settings.witness;
+  const witnesses = new WitnessBoard({ log, quorum, roundSecondsMax: roundSeconds });
+  const { platformKey } = keys;
+  const platformKeyRoll = opened.use(new PlatformKeyRoll({ database, keyStore, platformKey, clock }));
+
+  const cut = ({ deviceId, serial }: CutOrder): void => {
+    if (serial === undefined) witnesses.remove(deviceId);
+    connections.cut(deviceId, serial);
+  };
+  const traffic = new Traffic();
+  const countries = await CountryTable.open(database);
+  const decisions = opened.use(new DecisionLog(database, settings.access.decisionsKept));
+  const access = { database, policies, connections, traffic, countries, decisions };
+  const gate = new AccessGate(access);
+  const rechecks = opened.use(new AccessRechecks(gate, clock, settings.access.recheckSeconds));
+  const blocked = await BlockedAddresses.open(database, clock);
+  const news = async (): Promise<void> => {
+    await countries.reload();
+    await vendorRoots.reload();
+    await blocked.reload();
+    if (await policies.reload()) rechecks.soon();
+  };
+  const { pollMilliseconds } = settings.revocation;
+  const watch = opened.use(await RevocationWatch.start(database, cut, pollMilliseconds, news));
+  const { onClone, twoPlaces, silentSeconds } = settings.identity;
+  const fleet = { database, connections, witnesses, watch };
+  const presence = opened.use(await Presence.start({ ...fleet, settings: { twoPlaces, silentSeconds }, clock }));
+  connections.onContested = presence.contested;
+  const cloneWatch = opened.use(new CloneWatch({ ...fleet, rule: onClone, clock }));
+  const authorities = await Authorities.open(folder, { database, keyStore, clock });
+  const credential = await LiveCredential.open({ database, authorities, settings, clock });
+  const approvedRequests = new ApprovedRequests();
+  const revocationStatus = new RevocationStatus({ database, authorities, watch, clock, settings });
+  const ownCertificates = async () => [
+    ...authorities.ownCertificates,
+    { name: 'server', certificate: credential.current.certificate },
+    ...(await revocationStatus.responderCertificates()),
+  ];
+  const metrics = createMetrics(connections, log, database);
+  registerExpiryMetric(metrics.registry, ownCertificates, clock);
+  registerVendorRootMetric(metrics.registry, vendorRoots, clock);
+  const attempts = opened.use(
+    new Attempts(database, clock, settings.admission.refusalsForAlert, (listener, code) =>
+      metrics.countRefused(listener, code),
+    ),
+  );
+  const closing = opened.move();
+  return {
+    settings,
+    clock,
+    keys,
+    authorities,
+    keyStore,
+    vendorRoots,
+    rootFolderNotices,
+    database,
+    logFolder,
+    log,
+    connections,
+    presence,
+    cloneWatch,
+    references,
+    rootKeys,
+    appraiser,
+    witnesses,
+    receipts: new Receipts(database, log, witnesses),
+    blobs: new Blobs(join(folder, 'blobs')),
+    metrics,
+    readiness: new Readiness({ database, log, folder }),
+    twoPeople: new TwoPeople(database, policies, settings.access, clock, approvedRequests),
+    access,
+    gate,
+    blocked,
+    attempts,
+    admission,
+    door: new DeviceDoor(connections, authorities, clock, traffic, admission, settings),
+    requireScope: requireScopeWith(database, clock, approvedRequests, gate, admission),
+    platformKeyRoll,
+    watch,
+    revocationStatus,
+    ownCertificates,
+    credential,
+    [Symbol.asyncDispose]: () => closing.disposeAsync(),
+  };
+}
