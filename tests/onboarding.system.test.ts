@@ -65,7 +65,7 @@ test('a line of devices: a group, its token, its roll-over, its end', async () =
   const shown = await done('enrolment-group show line-3');
   for (const part of [/devices +1 of 2/, /press-…/, /line=press/, /joins +pilot/, /"fps":25/, /site +graz/])
     assert.match(shown, part);
-  assert.ok(shown.includes(`${createHash('sha256').update(token).digest('hex').slice(0, 16)}  used 1 of 200`));
+  assert.ok(shown.includes(`${createHash('sha256').update(token).digest('hex').slice(0, 16)}  usable: used 1 of 200`));
   assert.ok(!shown.includes(token));
   assert.match(await done('enrolment-group list'), /line-3 +token +1 of 2 +enabled +the third line/);
 

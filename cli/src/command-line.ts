@@ -30,7 +30,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
 }
 
 function findCommand(argv: readonly string[]) {
-  for (const words of [2, 1]) {
+  for (const words of [3, 2, 1]) {
     const name = argv.slice(0, words).join(' ');
     const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
     if (load !== undefined && argv.length >= words) return { name, load, rest: argv.slice(words) };

@@ -82,6 +82,7 @@ test('every root operation waits, whoever asks, and no other request of an admin
     'remove-vendor-root': {},
     'claim-hub': { name: 'carl', sha256: '0'.repeat(64) },
     'hand-over-token': {},
+    'hand-over-enrolment-token': {},
     'apply-policy': { text: 'permit (principal, action, resource);' },
     'assign-model': { add: ['presses'] },
     'roll-policy-back': { version: 1 },

@@ -10,6 +10,7 @@ export const command: Command = {
   usage: `enroll token [--device ID] [--tier ${tiers.join('|')}] [--hours N]`,
   help: `
 Prints a token that enrols one device once. Hand it to the device in a file that its agent deletes after use.
+It ends with your API token at the latest, unless somebody takes it over (enroll token hand-over).
 
 --device    only this device id may use it (default: any)
 --tier      only this kind of root of trust may use it (default: any);

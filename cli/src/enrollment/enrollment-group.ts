@@ -128,7 +128,7 @@ export const show: Command = {
       ...(terms.desired === undefined ? [] : [['desired', JSON.stringify(terms.desired)]]),
       ...value.tokens.map((token) => [
         'token',
-        `${token.token}  used ${token.uses} of ${token.usesMost}, until ${timeText(token.expiresAt)}`,
+        `${token.token}  ${token.state}: used ${token.uses} of ${token.usesMost}, until ${timeText(token.expiresAt)}`,
       ]),
     ]);
     return { exitCode: exitCodes.ok, value, text };
@@ -139,7 +139,8 @@ export const token: Command = {
   summary: 'make a token of an enrolment group',
   usage: 'enrolment-group token NAME --uses N [--hours N] [--older-hours N]',
   help: `
-Prints a token that so many devices may enrol with. To roll it over, make the next one, and let older ones end.
+Prints a token that so many devices may enrol with. To roll it over, make the next one, and let older ones end. It ends with
+your API token at the latest, unless somebody takes it over (enroll token hand-over).
 
 --uses         how many devices may enrol with it
 --hours        how long it may be used (default: 720)

@@ -2,6 +2,7 @@
 // Several may be valid at a time, so that one follows another without a gap.
 import { randomBytes } from 'node:crypto';
 import { groupTokensMost } from '@edgekeep/wire/api/enrollment-group';
+import type { EnrolmentTokenState } from '@edgekeep/wire/api/enrollment-token';
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '../digest.ts';
 import { appendEntry } from '../audit/append.ts';
@@ -9,7 +10,9 @@ import { HubError } from '../error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { EnrolmentGroupTokenRow } from '../store/enrollment-tables.ts';
 import type { Tables } from '../store/schema.ts';
+import type { Maker } from '../people/maker.ts';
 import { getEnrolmentGroup, type GroupRequest } from './groups.ts';
+import { endOf, tokenStateOf } from './token-life.ts';
 
 const prefix = 'eg_';
 
@@ -19,6 +22,8 @@ export const looksLikeGroupToken = (text: string): boolean => text.startsWith(pr
 export interface GroupTokenOrder extends GroupRequest {
   readonly usesMost: number;
   readonly lifeSeconds: number;
+  /** The token ends with it. */
+  readonly maker: Maker;
   /** How long older tokens stay valid from now; undefined: until their own end. */
   readonly olderSeconds: number | undefined;
 }
@@ -27,16 +32,16 @@ export async function createGroupToken(
   database: Database,
   order: GroupTokenOrder,
 ): Promise<{ readonly token: string; readonly expiresAt: number }> {
-  const { name, actor, nowMs, usesMost, lifeSeconds, olderSeconds } = order;
+  const { name, actor, nowMs, usesMost, maker, olderSeconds } = order;
   const token = prefix + randomBytes(24).toString('base64url');
   const sha256 = sha256Hex(token);
-  const expiresAt = nowMs + lifeSeconds * 1_000;
+  const expiresAt = endOf(maker, order);
   await database.write(async (trx) => {
     const { kind, terms } = await getEnrolmentGroup(trx, name);
     if (kind !== 'token' && !terms.includes('"needsToken":true'))
       throw new HubError('conflict', `${name} asks for no token: its devices prove themselves by ${kind}`);
     if (olderSeconds !== undefined) await endOlder(trx, name, nowMs + olderSeconds * 1_000);
-    const valid = (await tokensOf(trx, name)).filter((row) => row.expires_at > nowMs);
+    const valid = (await tokensOf(trx, name, nowMs)).filter(({ state }) => state === 'usable');
     if (valid.length >= groupTokensMost)
       throw new HubError('conflict', `${name} has ${valid.length} valid tokens: let older ones end with the new one`);
     const row = {
@@ -46,6 +51,8 @@ export async function createGroupToken(
       expires_at: expiresAt,
       uses: 0,
       uses_most: usesMost,
+      made_by: maker.tokenSha256,
+      revoked_at: null,
     };
     await trx.insertInto('enrolment_group_token').values(row).execute();
     const data = { token: sha256.slice(0, 16), usesMost, expiresAt, olderSeconds: olderSeconds ?? null };
@@ -64,15 +71,22 @@ async function endOlder(trx: WriteTransaction, name: string, at: number): Promis
     .execute();
 }
 
-/** All tokens of a group, newest first. */
-export async function tokensOf(db: Kysely<Tables>, name: string): Promise<readonly EnrolmentGroupTokenRow[]> {
-  return db
+/** All of a group with what each is good for now, the newest first. */
+export async function tokensOf(
+  db: Kysely<Tables>,
+  name: string,
+  nowMs: number,
+): Promise<readonly (EnrolmentGroupTokenRow & { readonly state: EnrolmentTokenState })[]> {
+  const rows = await db
     .selectFrom('enrolment_group_token')
     .selectAll()
     .where('enrolment_group', '=', name)
     .orderBy('created_at', 'desc')
     .orderBy('sha256')
     .execute();
+  const found = [];
+  for (const row of rows) found.push({ ...row, state: await tokenStateOf(db, row, nowMs) });
+  return found;
 }
 
 /** The token's row while it may be used; undefined for every reason, so that guessing reveals nothing. */
@@ -81,23 +95,25 @@ export async function findGroupToken(
   text: string,
   nowMs: number,
 ): Promise<EnrolmentGroupTokenRow | undefined> {
-  const row = await db
-    .selectFrom('enrolment_group_token')
-    .selectAll()
-    .where('sha256', '=', sha256Hex(text))
-    .executeTakeFirst();
-  return row !== undefined && row.expires_at > nowMs && row.uses < row.uses_most ? row : undefined;
+  return findUsable(db, sha256Hex(text), nowMs);
 }
 
 /** Takes one of the token's uses. Refused when another device took the last one meanwhile, or the token has ended. */
 export async function spendGroupToken(trx: WriteTransaction, sha256: string, nowMs: number): Promise<void> {
-  const result = await trx
+  const row = await findUsable(trx, sha256, nowMs);
+  if (row === undefined) throw new HubError('enrolment-refused', 'this enrolment token was used up or ended meanwhile');
+  await trx
     .updateTable('enrolment_group_token')
     .set((q) => ({ uses: q('uses', '+', 1) }))
     .where('sha256', '=', sha256)
-    .where('expires_at', '>', nowMs)
-    .whereRef('uses', '<', 'uses_most')
-    .executeTakeFirst();
-  if (Number(result.numUpdatedRows) !== 1)
-    throw new HubError('enrolment-refused', 'this enrolment token was used up or ended meanwhile');
+    .execute();
+}
+
+async function findUsable(
+  db: Kysely<Tables>,
+  sha256: string,
+  nowMs: number,
+): Promise<EnrolmentGroupTokenRow | undefined> {
+  const row = await db.selectFrom('enrolment_group_token').selectAll().where('sha256', '=', sha256).executeTakeFirst();
+  return row !== undefined && (await tokenStateOf(db, row, nowMs)) === 'usable' ? row : undefined;
 }

@@ -1,10 +1,13 @@
 // One-time enrollment tokens: a random text that an operator gives to one device. Stored as a SHA-256, valid once, until it expires.
 import { randomBytes } from 'node:crypto';
+import type { Kysely } from 'kysely';
 import { sha256Hex } from '../digest.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
+import type { Maker } from '../people/maker.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { EnrolmentTokenRow } from '../store/schema.ts';
+import type { EnrolmentTokenRow, Tables } from '../store/schema.ts';
+import { endOf, tokenStateOf } from './token-life.ts';
 
 export interface EnrolmentTokenOrder {
   /** The only device id that this token may enroll; left out: any. */
@@ -12,14 +15,19 @@ export interface EnrolmentTokenOrder {
   /** The only tier that it may enroll; left out: any. */
   readonly tier: string | undefined;
   readonly lifeSeconds: number;
+  /** The token ends with it. */
+  readonly maker: Maker;
   readonly actor: string;
   readonly nowMs: number;
 }
 
-export async function createEnrolmentToken(database: Database, order: EnrolmentTokenOrder): Promise<string> {
+export async function createEnrolmentToken(
+  database: Database,
+  order: EnrolmentTokenOrder,
+): Promise<{ readonly token: string; readonly expiresAt: number }> {
   const text = `ee_${randomBytes(24).toString('base64url')}`;
-  const { deviceId, tier, actor, nowMs, lifeSeconds } = order;
-  const expiresAtMs = nowMs + lifeSeconds * 1_000;
+  const { deviceId, tier, actor, nowMs, maker } = order;
+  const expiresAtMs = endOf(maker, order);
   const sha256 = sha256Hex(text);
   await database.write(async (trx) => {
     await trx
@@ -31,6 +39,8 @@ export async function createEnrolmentToken(database: Database, order: EnrolmentT
         created_at: nowMs,
         expires_at: expiresAtMs,
         used_by: null,
+        made_by: maker.tokenSha256,
+        revoked_at: null,
       })
       .execute();
     const data = { token: sha256.slice(0, 16), tier, expiresAt: expiresAtMs };
@@ -42,12 +52,12 @@ export async function createEnrolmentToken(database: Database, order: EnrolmentT
       data,
     });
   });
-  return text;
+  return { token: text, expiresAt: expiresAtMs };
 }
 
 /** The token's row when it may enroll this device now. All refusals have one message, so that guessing reveals nothing. */
 export async function findEnrolmentToken(
-  db: Pick<Database['read'], 'selectFrom'>,
+  db: Kysely<Tables>,
   text: string | undefined,
   device: { readonly deviceId: string; readonly tier: string; readonly nowMs: number },
 ): Promise<EnrolmentTokenRow> {
@@ -57,8 +67,7 @@ export async function findEnrolmentToken(
       : await db.selectFrom('enrolment_token').selectAll().where('sha256', '=', sha256Hex(text)).executeTakeFirst();
   const fits =
     row !== undefined &&
-    row.used_by === null &&
-    row.expires_at > device.nowMs &&
+    (await tokenStateOf(db, row, device.nowMs)) === 'usable' &&
     (row.device_id === null || row.device_id === device.deviceId) &&
     (row.tier === null || row.tier === device.tier);
   if (!fits) throw tokenUnfit();
@@ -79,13 +88,13 @@ export async function spendEnrolmentToken(
   sha256: string,
   { deviceId, nowMs }: { readonly deviceId: string; readonly nowMs: number },
 ): Promise<void> {
-  const result = await trx
+  const row = await trx.selectFrom('enrolment_token').selectAll().where('sha256', '=', sha256).executeTakeFirst();
+  if (row === undefined || (await tokenStateOf(trx, row, nowMs)) !== 'usable')
+    throw new HubError('enrolment-refused', 'this enrolment token was used meanwhile, or has ended');
+  await trx
     .updateTable('enrolment_token')
     .set({ used_by: deviceId })
     .where('sha256', '=', sha256)
     .where('used_by', 'is', null)
-    .where('expires_at', '>', nowMs)
     .executeTakeFirst();
-  if (Number(result.numUpdatedRows) !== 1)
-    throw new HubError('enrolment-refused', 'this enrolment token was used meanwhile, or has ended');
 }

@@ -90,6 +90,7 @@ export const rootOperations: readonly RootOperation[] = [
   },
   { name: 'claim-hub', method: 'POST', route: '/v1/claim', bootstraps: true },
   { name: 'hand-over-token', method: 'POST', route: '/v1/tokens/:id/hand-over' },
+  { name: 'hand-over-enrolment-token', method: 'POST', route: '/v1/enrolment-tokens/:id/hand-over' },
   { name: 'revoke-many', method: 'POST', route: '/v1/certificates/revoke', applies: isBulk },
 ];
 
@@ -120,7 +121,7 @@ function isGroupOfPolicy({ body, name, rules }: Asked): boolean {
 const named = z.looseObject({ name: z.string() });
 const living = z.looseObject({ lifeSeconds: z.number() });
 
-// One who has such a token lets devices in until its end, whatever becomes of its maker.
+// One who has such a token lets devices in for as long as its maker's own token lasts.
 function livesLong({ body, limits }: Asked): boolean {
   return living.parse(body).lifeSeconds > limits.enrolmentAloneDays * 86_400;
 }

@@ -48,6 +48,9 @@ export interface EnrolmentGroupTokenRow {
   readonly expires_at: number;
   readonly uses: number;
   readonly uses_most: number;
+  /** The API token that it ends with; null for one from before this was kept. */
+  readonly made_by: string | null;
+  readonly revoked_at: number | null;
 }
 
 /** What a manifest lists: the digest of a root of trust's SPKI, or of an IDevID certificate. */

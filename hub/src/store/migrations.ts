@@ -20,6 +20,7 @@ import { migration as imaLog } from './migrations/0014-ima-log.ts';
 import { migration as authority } from './migrations/0015-authority.ts';
 import { migration as devicesAndModels } from './migrations/0017-devices-and-models.ts';
 import { migration as guard } from './migrations/0018-guard.ts';
+import { migration as tokenMakers } from './migrations/0019-token-makers.ts';
 import { migration as admission } from './migrations/0016-admission.ts';
 import type { Tables } from './schema.ts';
 
@@ -44,6 +45,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0016-admission': admission,
   '0017-devices-and-models': devicesAndModels,
   '0018-guard': guard,
+  '0019-token-makers': tokenMakers,
 };
 
 /** Every migration that this hub knows, in their order. */

@@ -270,6 +270,9 @@ export interface EnrolmentTokenRow {
   readonly created_at: number;
   readonly expires_at: number;
   readonly used_by: string | null;
+  /** The API token that it ends with; null for one from before this was kept. */
+  readonly made_by: string | null;
+  readonly revoked_at: number | null;
 }
 
 export interface PublisherRow {

@@ -88,6 +88,11 @@ export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
     body: json({ usesMost: 2, lifeSeconds: 600 }),
   },
   'POST /v1/enrolment-groups': { path: '/v1/enrolment-groups', body: json({ name: 'g', kind: 'token' }) },
+  'POST /v1/enrolment-tokens/:id/hand-over': {
+    path: `/v1/enrolment-tokens/${'a'.repeat(16)}/hand-over`,
+    body: '{}',
+  },
+  'POST /v1/enrolment-tokens/:id/revoke': { path: `/v1/enrolment-tokens/${'a'.repeat(16)}/revoke`, body: '{}' },
   'POST /v1/enrolment-tokens': { path: '/v1/enrolment-tokens', body: '{}' },
   'POST /v1/groups/:name/members': { path: '/v1/groups/presses/members', body: json({ add: ['press-1'] }) },
   'POST /v1/groups': { path: '/v1/groups', body: json({ name: 'late' }) },

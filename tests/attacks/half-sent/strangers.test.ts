@@ -1,5 +1,6 @@
 // Routes that anybody may ask: what a stranger shows (a token, evidence of a registered root of trust, a certificate) is read when the request acts,
-// so a last byte that comes after its end does nothing. Enrolment tokens are not revoked: they are used up, run out, or fall with their group.
+// so a last byte that comes after its end does nothing. An enrolment token is used up, runs out, is revoked, or
+// falls with its group or with the API token that made it.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -7,6 +8,7 @@ import { test, type TestContext } from 'node:test';
 import { encodeDeviceToken } from '@edgekeep/core/identity/device-token';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { Appraiser } from '@edgekeep/hub/attest/appraiser';
+import { sha256Hex } from '@edgekeep/hub/digest';
 import { rootDigestOf } from '@edgekeep/hub/attest/root-keys';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/api/device';
@@ -16,7 +18,7 @@ import { accepted } from '../../support/answer.ts';
 import { type BareConnection, bareConnection, exchange } from '../../support/bound-socket.ts';
 import { type HalfRequest, halfOn, type RequestText } from '../../support/half-request.ts';
 import { HubWorld } from '../../support/hub-world.ts';
-import { firstPerson, type TestPerson } from '../../support/people.ts';
+import { firstPerson, TestPerson } from '../../support/people.ts';
 import { newOperationalKey, TestDevice } from '../../support/test-device.ts';
 
 interface Opened {
@@ -143,6 +145,18 @@ async function groupToken({ ada }: Opened): Promise<string> {
   return accepted({ status: 200, body }, z.object({ token: z.string() })).token;
 }
 
+/** An enrolment token that somebody made with an API token of a name of its own. */
+async function madeBy({ world, ada }: Opened, maker: string, kind: 'one-time' | 'group'): Promise<string> {
+  const name = { name: maker, scopes: ['enrolment:write'], lifeSeconds: 3_600 };
+  const { token } = accepted({ status: 200, body: await order(ada, '/v1/tokens', name) }, madeToken);
+  if (kind === 'group') await order(ada, '/v1/enrolment-groups', { name: 'line', kind: 'token' });
+  const [path, body] =
+    kind === 'group' ? ['/v1/enrolment-groups/line/tokens', { usesMost: 5 }] : ['/v1/enrolment-tokens', {}];
+  return accepted({ status: 200, body: await order(new TestPerson(world, maker, token), path, body) }, madeToken).token;
+}
+
+const madeToken = z.object({ token: z.string() });
+
 interface Case {
   readonly what: string;
   /** Everything but the last byte is sent by this; what is given ends what was shown. */
@@ -170,6 +184,41 @@ const cases: readonly Case[] = [
     async begin(opened) {
       const half = await completing(opened, 'press-1', await opened.world.enrolmentToken());
       return { half, end: async () => runOut(opened.world) };
+    },
+  },
+  ...(['one-time', 'group'] as const).flatMap((kind): Case[] => [
+    {
+      what: `an enrolment whose ${kind} token was revoked`,
+      async begin(opened) {
+        const token = await madeBy(opened, 'line-office', kind);
+        const path = `/v1/enrolment-tokens/${sha256Hex(token).slice(0, 16)}/revoke`;
+        return { half: await completing(opened, 'press-1', token), end: () => order(opened.ada, path, {}) };
+      },
+    },
+    {
+      what: `an enrolment whose ${kind} token was made by an API token that was revoked`,
+      async begin(opened) {
+        const half = await completing(opened, 'press-1', await madeBy(opened, 'line-office', kind));
+        return { half, end: () => order(opened.ada, '/v1/tokens/line-office/revoke', {}) };
+      },
+    },
+    {
+      // The store of a hub that ended the person and not the tokens.
+      what: `an enrolment whose ${kind} token was made by a person who was disabled`,
+      async begin(opened) {
+        const half = await completing(opened, 'press-1', await madeBy(opened, 'line-office', kind));
+        return {
+          half,
+          end: async () => inStore(opened.world, (store) => store.exec('update person set disabled_at = 1')),
+        };
+      },
+    },
+  ]),
+  {
+    what: 'an EST enrolment whose token was made by an API token that was revoked',
+    async begin(opened) {
+      const half = await est(opened, 'pump-1', await madeBy(opened, 'line-office', 'one-time'));
+      return { half, end: () => order(opened.ada, '/v1/tokens/line-office/revoke', {}) };
     },
   },
   {

@@ -2,6 +2,7 @@
 import { tierSchema } from '@edgekeep/core/attest/tier';
 import { z } from 'zod';
 import { attributesSchema } from './attributes.ts';
+import { enrolmentTokenStates } from './enrollment-token.ts';
 import { groupNameSchema, tagsSchema } from './registry.ts';
 import { siteNameSchema } from './site.ts';
 
@@ -86,6 +87,8 @@ export const enrolmentGroupDetail = enrolmentGroupView.extend({
     z.object({
       /** The start of its SHA-256, as in the audit log. */
       token: z.string(),
+      /** A hub of an earlier version leaves it out. */
+      state: z.enum(enrolmentTokenStates).default('usable'),
       createdAt: z.number(),
       expiresAt: z.number(),
       uses: z.number(),

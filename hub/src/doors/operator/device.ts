@@ -1,4 +1,4 @@
-// Operator API: devices, their states, enrollment tokens.
+// Operator API: devices and their states.
 import * as api from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
@@ -17,7 +17,6 @@ import type { DeviceModelRow } from '../../store/device-model-tables.ts';
 import type { DeviceRecord } from '../../store/schema.ts';
 import type { Connections } from '../../presence/connections.ts';
 import { type DevicePresence, onlineAmong, presenceOf } from '../../presence/read.ts';
-import { createEnrolmentToken } from '../../enrollment/one-time-token.ts';
 import { formerDevicesOf, formerIdentitiesOf } from '../../enrollment/returning.ts';
 import { getDevice } from '../../registry/states.ts';
 import { attestationKeyIn } from '../../attest/root-keys.ts';
@@ -133,21 +132,6 @@ export function deviceOperatorRoutes(
     async (request) => {
       const order = orderOf(request);
       return { deviceId: order.deviceId, state: await releaseFromQuarantine(database, order), connectionsClosed: 0 };
-    },
-  );
-
-  app.post(
-    '/v1/enrolment-tokens',
-    {
-      ...requireScope('enrolment:write'),
-      bodyLimit: bodyBytes.order,
-      schema: { body: api.enrolmentTokenOrder, response: { 200: api.enrolmentTokenAnswer } },
-    },
-    async ({ body, actor }) => {
-      const nowMs = clock();
-      const { deviceId, tier, lifeSeconds } = body;
-      const token = await createEnrolmentToken(database, { deviceId, tier, lifeSeconds, actor, nowMs });
-      return { token, expiresAt: nowMs + lifeSeconds * 1_000 };
     },
   );
 

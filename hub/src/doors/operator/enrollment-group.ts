@@ -95,16 +95,16 @@ export function enrolmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): v
       bodyLimit: bodyBytes.order,
       schema: { params: byName, body: api.groupTokenOrder, response: { 200: api.groupTokenAnswer } },
     },
-    async ({ params: { name }, body, actor }) => {
+    async ({ params: { name }, body, actor, caller }) => {
       const { usesMost, lifeSeconds, olderSeconds } = body;
-      const order = { name, usesMost, lifeSeconds, olderSeconds, actor, nowMs: clock() };
+      const order = { name, usesMost, lifeSeconds, olderSeconds, actor, maker: caller, nowMs: clock() };
       return { ...(await createGroupToken(database, order)), usesMost };
     },
   );
 
   async function detailOf(name: string): Promise<z.infer<typeof api.enrolmentGroupDetail>> {
     const row = await groups.getEnrolmentGroup(database.read, name);
-    const tokens = await tokensOf(database.read, name);
+    const tokens = await tokensOf(database.read, name, clock());
     return {
       ...viewOf(row),
       certificate: row.certificate === null ? null : encodePem('CERTIFICATE', row.certificate),
@@ -113,6 +113,7 @@ export function enrolmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): v
       listed: await groups.listedBy(database.read, name),
       tokens: tokens.map((token) => ({
         token: token.sha256.slice(0, 16),
+        state: token.state,
         createdAt: token.created_at,
         expiresAt: token.expires_at,
         uses: token.uses,

@@ -25,6 +25,7 @@ import { modelOperatorRoutes } from './model.ts';
 import type { HubParts } from '../../wiring.ts';
 import { admissionRoutes } from './admission.ts';
 import { enrolmentGroupRoutes } from './enrollment-group.ts';
+import { enrolmentTokenRoutes } from './enrollment-token.ts';
 import { registryDeviceRoutes } from './registry.ts';
 import { groupRoutes } from './group.ts';
 import { importRoutes } from './import.ts';
@@ -86,6 +87,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     registryDeviceRoutes(app, fleet);
     groupRoutes(app, guarded);
     importRoutes(app, guarded);
+    enrolmentTokenRoutes(app, guarded);
     enrolmentGroupRoutes(app, guarded);
     admissionRoutes(app, guarded);
     vendorRootRoutes(app, { ...guarded, settings, vendorRoots: parts.vendorRoots });

@@ -1,0 +1,85 @@
+// `edgekeep enroll token list|revoke|hand-over`: enrolment tokens that were made, one-time and of enrolment groups.
+import {
+  enrolmentTokenHandedOver,
+  enrolmentTokenList,
+  enrolmentTokenRevoked,
+  type EnrolmentTokenView,
+} from '@edgekeep/wire/api/enrollment-token';
+import { type Command, exitCodes } from '../command.ts';
+import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
+import { pagesOf } from '../pages.ts';
+import { table, timeText } from '../table.ts';
+
+const pathOf = (id: string, order: string) => `/v1/enrolment-tokens/${encodeURIComponent(id)}/${order}`;
+
+export const list: Command = {
+  summary: 'list enrolment tokens',
+  usage: 'enroll token list [--all]',
+  help: `
+One-time tokens and those of enrolment groups, by the start of their SHA-256 as in the audit log, with the API token that each ends with.
+
+--all       those that were used, were revoked or have ended as well
+${operatorHelp}
+`,
+  positionals: { least: 0, most: 0 },
+  options: { ...operatorOption, all: { type: 'boolean' } },
+  async run(args) {
+    const operator = await openOperator(args);
+    const state = args.flag('all') ? 'any' : 'usable';
+    const tokens = await pagesOf(async (after) => {
+      const page = await operator.get(
+        `/v1/enrolment-tokens?state=${state}&limit=1000&after=${after}`,
+        enrolmentTokenList,
+      );
+      return { items: page.tokens, next: page.next };
+    });
+    const rows = tokens.map((each) => [
+      each.id,
+      purposeOf(each),
+      `${each.uses} of ${each.usesMost}`,
+      each.state,
+      timeText(each.expiresAt),
+      each.endsWith ?? '-',
+    ]);
+    const head = ['ID', 'FOR', 'USED', 'STATE', 'ENDS (UTC)', 'WITH API TOKEN'];
+    return { exitCode: exitCodes.ok, value: { tokens: [...tokens] }, text: table([head, ...rows]) };
+  },
+};
+
+export const revoke: Command = {
+  summary: 'end an enrolment token',
+  usage: 'enroll token revoke ID',
+  help: `Nobody enrols with it from now on; devices that have are not touched. \`edgekeep enroll token list\` shows the ids.\n\n${operatorHelp}`,
+  positionals: { least: 1, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const [id = ''] = args.positionals;
+    const value = await (await openOperator(args)).send('POST', pathOf(id, 'revoke'), {}, enrolmentTokenRevoked);
+    return { exitCode: exitCodes.ok, value, text: `enrolment token ${value.id} revoked` };
+  },
+};
+
+export const handOver: Command = {
+  summary: 'take an enrolment token over from its maker',
+  usage: 'enroll token hand-over ID',
+  help: `
+An enrolment token ends with the API token that made it. From now on it ends with yours instead, and no later than it would have. Where two people are
+needed, the other approves it (\`edgekeep approval approve\`).
+
+${operatorHelp}
+`,
+  positionals: { least: 1, most: 1 },
+  options: operatorOption,
+  async run(args) {
+    const [id = ''] = args.positionals;
+    const operator = await openOperator(args);
+    const value = await operator.send('POST', pathOf(id, 'hand-over'), {}, enrolmentTokenHandedOver);
+    const text = `enrolment token ${value.id} ends with your API token now, ${timeText(value.expiresAt)} UTC`;
+    return { exitCode: exitCodes.ok, value, text };
+  },
+};
+
+function purposeOf({ group, deviceId, tier }: EnrolmentTokenView): string {
+  if (group !== null) return `group ${group}`;
+  return `${deviceId ?? 'any device'}${tier === null ? '' : `, ${tier}`}`;
+}

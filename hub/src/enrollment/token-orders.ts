@@ -1,0 +1,115 @@
+// What is done with enrolment tokens of both kinds once they are made: list them, end one, put another maker in the place of its own.
+import type { EnrolmentTokenView } from '@edgekeep/wire/api/enrollment-token';
+import type { Kysely } from 'kysely';
+import { appendEntry } from '../audit/append.ts';
+import { HubError } from '../error.ts';
+import type { Caller } from '../people/api-token.ts';
+import { tokenId } from '../people/token-store.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import type { EnrolmentGroupTokenRow } from '../store/enrollment-tables.ts';
+import type { EnrolmentTokenRow, Tables } from '../store/schema.ts';
+import { tokenStateOf } from './token-life.ts';
+
+type Found =
+  | { readonly table: 'enrolment_token'; readonly row: EnrolmentTokenRow }
+  | { readonly table: 'enrolment_group_token'; readonly row: EnrolmentGroupTokenRow };
+
+interface Order {
+  readonly id: string;
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+/** Tokens by id. With `usable`, a page may hold fewer than `limit` although more follow. */
+export async function listEnrolmentTokens(
+  db: Kysely<Tables>,
+  page: { readonly state: 'usable' | 'any'; readonly after: string; readonly limit: number; readonly nowMs: number },
+): Promise<{ readonly tokens: readonly EnrolmentTokenView[]; readonly next: string | null }> {
+  const rest = { after: page.after === '' ? '' : `${page.after}g`, limit: page.limit };
+  const found = [...(await oneTime(db, rest)), ...(await ofGroups(db, rest))]
+    .toSorted((a, b) => (a.row.sha256 < b.row.sha256 ? -1 : 1))
+    .slice(0, page.limit);
+  const views: EnrolmentTokenView[] = [];
+  for (const each of found) views.push(await viewOf(db, each, page.nowMs));
+  const last = views.length === page.limit ? (views.at(-1)?.id ?? null) : null;
+  return { tokens: page.state === 'any' ? views : views.filter(({ state }) => state === 'usable'), next: last };
+}
+
+interface Page {
+  readonly after: string;
+  readonly limit: number;
+}
+
+async function oneTime(db: Kysely<Tables>, { after, limit }: Page): Promise<readonly Found[]> {
+  const tokens = db.selectFrom('enrolment_token').selectAll();
+  const rows = await tokens.where('sha256', '>', after).orderBy('sha256').limit(limit).execute();
+  return rows.map((row) => ({ table: 'enrolment_token', row }));
+}
+
+async function ofGroups(db: Kysely<Tables>, { after, limit }: Page): Promise<readonly Found[]> {
+  const tokens = db.selectFrom('enrolment_group_token').selectAll();
+  const rows = await tokens.where('sha256', '>', after).orderBy('sha256').limit(limit).execute();
+  return rows.map((row) => ({ table: 'enrolment_group_token', row }));
+}
+
+/** Ends one at once; what has enrolled with it stays. */
+export async function revokeEnrolmentToken(database: Database, { id, actor, nowMs }: Order): Promise<void> {
+  await database.write(async (trx) => {
+    const found = await getUsable(trx, id, nowMs);
+    await trx.updateTable(found.table).set({ revoked_at: nowMs }).where('sha256', '=', found.row.sha256).execute();
+    const data = { token: id };
+    await appendEntry(trx, { at: nowMs, kind: 'enrolment-token-revoked', actor, subject: subjectOf(found), data });
+  });
+}
+
+/** From now on it ends with the caller's token, and no later than it would have. */
+export async function handOverEnrolmentToken(
+  database: Database,
+  { id, actor, nowMs, caller }: Order & { readonly caller: Caller },
+): Promise<{ readonly id: string; readonly expiresAt: number }> {
+  return database.write(async (trx) => {
+    const found = await getUsable(trx, id, nowMs);
+    if (caller.person === undefined)
+      throw new HubError('conflict', 'a service takes nothing over: use a token of a person');
+    const { sha256, made_by: from, expires_at: end } = found.row;
+    const expiresAt = Math.min(end, caller.expiresAtMs);
+    const change = { made_by: caller.tokenSha256, expires_at: expiresAt };
+    await trx.updateTable(found.table).set(change).where('sha256', '=', sha256).execute();
+    const data = { token: id, from: from === null ? '' : tokenId(from), to: tokenId(caller.tokenSha256) };
+    await appendEntry(trx, { at: nowMs, kind: 'enrolment-token-handed-over', actor, subject: subjectOf(found), data });
+    return { id, expiresAt };
+  });
+}
+
+async function getUsable(trx: WriteTransaction, id: string, nowMs: number): Promise<Found> {
+  const next = { after: id, limit: 1 };
+  const near = [...(await oneTime(trx, next)), ...(await ofGroups(trx, next))];
+  const found = near.find(({ row }) => tokenId(row.sha256) === id);
+  if (found !== undefined && (await tokenStateOf(trx, found.row, nowMs)) === 'usable') return found;
+  throw new HubError(
+    'not-found',
+    `no enrolment token with the id ${JSON.stringify(id)} can be used: \`edgekeep enroll token list\` shows all`,
+  );
+}
+
+// As the entry of its making has it.
+function subjectOf({ table, row }: Found): string {
+  if (table === 'enrolment_group_token') return `enrolment-group:${row.enrolment_group}`;
+  return row.device_id === null ? 'any-device' : `device:${row.device_id}`;
+}
+
+async function viewOf(db: Kysely<Tables>, { table, row }: Found, nowMs: number): Promise<EnrolmentTokenView> {
+  const own =
+    table === 'enrolment_token'
+      ? { group: null, deviceId: row.device_id, tier: row.tier, uses: row.used_by === null ? 0 : 1, usesMost: 1 }
+      : { group: row.enrolment_group, deviceId: null, tier: null, uses: row.uses, usesMost: row.uses_most };
+  return {
+    ...own,
+    id: tokenId(row.sha256),
+    state: await tokenStateOf(db, row, nowMs),
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    revokedAt: row.revoked_at,
+    endsWith: row.made_by === null ? null : tokenId(row.made_by),
+  };
+}
