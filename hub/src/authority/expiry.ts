@@ -2,7 +2,9 @@
 // their end without having renewed.
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import type { Expiry, ExpiryItem } from '@edgekeep/wire/api/operator';
+import { type Kysely, sql } from 'kysely';
 import type { Database } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
 
 // The page is for people: the counts show a fleet in trouble.
 const devicesShownMost = 20;
@@ -14,7 +16,7 @@ export interface OwnCertificate {
 }
 
 export async function expiryOf(
-  database: Pick<Database, 'read'>,
+  database: Pick<Database, 'read' | 'readApart'>,
   own: readonly OwnCertificate[],
   at: { readonly nowMs: number; readonly warningDays: number },
 ): Promise<Expiry> {
@@ -25,7 +27,31 @@ export async function expiryOf(
     // A device renews at two thirds of its certificate's life: a device in the last sixth has missed it for a while.
     warning: at.nowMs > notAfter - Math.min(at.warningDays * dayMs, (notAfter - notBefore) / 6),
   });
-  const newest = await database.read
+  const newest = newestCertificates(database.readApart);
+  const first = await newest.selectAll().orderBy('notAfter').limit(devicesShownMost).execute();
+  const ended = sql<boolean>`"notAfter" < ${at.nowMs}`;
+  // As in `item`; SQLite's min() of two values is PostgreSQL's least().
+  const warned = sql<boolean>`${at.nowMs} > "notAfter" - min(${at.warningDays * dayMs}, ("notAfter" - "notBefore") / 6.0)`;
+  const counts = await newest
+    .select([
+      sql<number>`count(*) filter (where ${ended})`.as('ended'),
+      sql<number>`count(*) filter (where ${warned} and not ${ended})`.as('warned'),
+    ])
+    .executeTakeFirstOrThrow();
+  return {
+    hub: own.map(({ name, certificate: { notBeforeSeconds, notAfterSeconds } }) =>
+      item(name, notBeforeSeconds * 1_000, notAfterSeconds * 1_000),
+    ),
+    devices: first.map(({ id, notBefore, notAfter }) => item(id, notBefore, notAfter)),
+    devicesWarned: counts.warned,
+    devicesEnded: counts.ended,
+    tokens: await tokensByEnd(database, item, at.nowMs),
+  };
+}
+
+// One row a device that may connect: when its newest certificate began and ends.
+function newestCertificates(db: Kysely<Tables>) {
+  const rows = db
     .selectFrom('certificate')
     .innerJoin('device', 'device.id', 'certificate.device_id')
     .select((q) => [
@@ -36,19 +62,8 @@ export async function expiryOf(
     .where('certificate.revoked_at', 'is', null)
     .where('certificate.workload', 'is', null)
     .where('device.state', 'in', ['registered', 'active', 'suspect'])
-    .groupBy('certificate.device_id')
-    .orderBy('notAfter')
-    .execute();
-  const devices = newest.map(({ id, notBefore, notAfter }) => item(id, notBefore, notAfter));
-  return {
-    hub: own.map(({ name, certificate: { notBeforeSeconds, notAfterSeconds } }) =>
-      item(name, notBeforeSeconds * 1_000, notAfterSeconds * 1_000),
-    ),
-    devices: devices.slice(0, devicesShownMost),
-    devicesWarned: devices.filter(({ warning, ended }) => warning && !ended).length,
-    devicesEnded: devices.filter(({ ended }) => ended).length,
-    tokens: await tokensByEnd(database, item, at.nowMs),
-  };
+    .groupBy('certificate.device_id');
+  return db.selectFrom(rows.as('newest'));
 }
 
 // A token that has ended is useless, and its owner has noticed.

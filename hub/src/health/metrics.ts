@@ -13,7 +13,7 @@ export interface Metrics {
   observeRequest(listener: string, route: string, status: number, seconds: number): void;
 }
 
-export function createMetrics(connections: Connections, log: AuditLog, database: Pick<Database, 'read'>): Metrics {
+export function createMetrics(connections: Connections, log: AuditLog, database: Pick<Database, 'readApart'>): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -58,28 +58,28 @@ export function createMetrics(connections: Connections, log: AuditLog, database:
   };
 }
 
-function openAlerts({ read }: Pick<Database, 'read'>): Gauge {
+function openAlerts({ readApart }: Pick<Database, 'readApart'>): Gauge {
   return new Gauge({
     name: 'edgekeep_alerts_open',
     help: 'Alerts that nobody has acknowledged, by kind and severity.',
     labelNames: ['kind', 'severity'],
     registers: [],
     async collect() {
-      const counts = await countOpenAlerts(read);
+      const counts = await countOpenAlerts(readApart);
       this.reset();
       for (const { kind, severity, count } of counts) this.set({ kind, severity }, count);
     },
   });
 }
 
-function deviceModels({ read }: Pick<Database, 'read'>): Gauge {
+function deviceModels({ readApart }: Pick<Database, 'readApart'>): Gauge {
   return new Gauge({
     name: 'edgekeep_device_models',
     help: 'Models on devices as these reported them, by model, state and fault (a code of docs/errors.md, or none).',
     labelNames: ['model', 'state', 'fault'],
     registers: [],
     async collect() {
-      const counts = await countDeviceModels(read);
+      const counts = await countDeviceModels(readApart);
       this.reset();
       for (const { model, state, fault, count } of counts) this.set({ model, state, fault }, count);
     },

@@ -22,6 +22,7 @@ import { migration as devicesAndModels } from './migrations/0017-devices-and-mod
 import { migration as guard } from './migrations/0018-guard.ts';
 import { migration as tokenMakers } from './migrations/0019-token-makers.ts';
 import { migration as admission } from './migrations/0016-admission.ts';
+import { migration as leaseOrder } from './migrations/0020-lease-order.ts';
 import type { Tables } from './schema.ts';
 
 const migrations: Readonly<Record<string, Migration>> = {
@@ -46,6 +47,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0017-devices-and-models': devicesAndModels,
   '0018-guard': guard,
   '0019-token-makers': tokenMakers,
+  '0020-lease-order': leaseOrder,
 };
 
 /** Every migration that this hub knows, in their order. */

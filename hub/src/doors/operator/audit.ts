@@ -1,5 +1,4 @@
 // Operator API: the audit log's entries, their proofs, and the public keys to verify them with.
-import { encodeTrust } from '@edgekeep/core/access/trust';
 import { parseAuditEntry } from '@edgekeep/core/audit/entry';
 import { encodeTlogProof } from '@edgekeep/core/audit/proof';
 import { toBase64url } from '@edgekeep/core/bytes';
@@ -11,7 +10,7 @@ import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../../store/database.ts';
 import type { AuditLog } from '../../audit/log.ts';
-import type { TrustSource } from './trust.ts';
+import type { TrustFile } from './trust.ts';
 
 const page = z.strictObject({
   from: z.coerce.number().int().min(0).optional(),
@@ -20,13 +19,11 @@ const page = z.strictObject({
 
 export function auditOperatorRoutes(
   app: HttpServer,
-  parts: { database: Database; log: AuditLog; receipts: Receipts; trust: TrustSource; requireScope: RequireScope },
+  parts: { database: Database; log: AuditLog; receipts: Receipts; trust: TrustFile; requireScope: RequireScope },
 ): void {
   const { database, log, receipts, trust, requireScope } = parts;
 
-  app.get('/v1/trust', async (_request, reply) =>
-    reply.type('application/json').send(Buffer.from(encodeTrust(await trust()))),
-  );
+  app.get('/v1/trust', async (_request, reply) => reply.type('application/json').send(await trust()));
 
   app.get(
     '/v1/audit',

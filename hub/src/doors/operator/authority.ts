@@ -40,8 +40,8 @@ export function authorityOperatorRoutes(
   const overview = async () => {
     const { state } = authorities;
     const [roots, issuing] = await Promise.all([
-      rootViews(database.read, state),
-      issuingViews(database.read, state, clock()),
+      rootViews(database.readApart, state),
+      issuingViews(database.readApart, state, clock()),
     ]);
     return { roots: [...roots], issuing: [...issuing] };
   };
@@ -57,7 +57,7 @@ export function authorityOperatorRoutes(
     { ...read, schema: { querystring: page, response: { 200: api.missingDevices } } },
     async ({ query }) => {
       const newest = authorities.state.roots.at(-1)?.generation ?? 1;
-      const devices = newest === 1 ? [] : [...(await listMissing(database.read, newest, query))];
+      const devices = newest === 1 ? [] : [...(await listMissing(database.readApart, newest, query))];
       return { devices, next: devices.length === query.limit ? (devices.at(-1)?.id ?? null) : null };
     },
   );

@@ -9,7 +9,7 @@ import { peopleRoutes } from './people.ts';
 import { auditOperatorRoutes } from './audit.ts';
 import { tileRoutes } from '../public/tiles.ts';
 import { authorityOperatorRoutes } from './authority.ts';
-import { trustSource } from './trust.ts';
+import { trustFile } from './trust.ts';
 import { healthRoutes } from './health.ts';
 import { pay, streamLimits } from '../http/admission.ts';
 import { ConnectionCount } from '../http/connection-count.ts';
@@ -103,7 +103,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     policyRoutes(app, { ...guarded, ...parts.access, gate: parts.gate, settings });
     accessOperatorRoutes(app, { ...guarded, references: parts.references });
     const logKeys = { log: log.key, attestation: keys.attestationSigner.publicKey };
-    const trust = trustSource(database, logKeys, settings.witness.quorum);
+    const trust = trustFile(database, logKeys, settings.witness.quorum);
     auditOperatorRoutes(app, { database, log, receipts: parts.receipts, trust, requireScope });
     tileRoutes(app, parts.logFolder, requireScope('audit:read'));
     const status = parts.revocationStatus;

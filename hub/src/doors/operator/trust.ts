@@ -1,20 +1,26 @@
-// What a verifier of this hub's log and receipts needs: the public keys of the hub and its publishers, and its devices as witnesses.
+// The trust file of this hub: what anyone needs to verify its log and receipts. It names each device as a witness, so the reading thread puts that
+// list into text; anyone may ask for it.
 import type { KeyObject } from 'node:crypto';
-import type { Trust } from '@edgekeep/core/access/trust';
-import { parseVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
-import { witnessPolicy } from '@edgekeep/core/audit/quorum';
+import { encodeTrust } from '@edgekeep/core/access/trust';
+import type { VerifierKey } from '@edgekeep/core/audit/note';
+import { policyWitnessesMax } from '@edgekeep/core/audit/quorum';
+import { utf8 } from '@edgekeep/core/bytes';
+import { type Kysely, sql } from 'kysely';
 import { HubError } from '../../error.ts';
+import { joined } from '../../joined.ts';
 import { listPublishers } from '../../publisher/publishers.ts';
 import type { Database } from '../../store/database.ts';
+import type { Tables } from '../../store/schema.ts';
 
-export type TrustSource = () => Promise<Trust>;
+export type TrustFile = () => Promise<Uint8Array>;
 
-export function trustSource(
+/** The file as it is when it is asked for. All who ask while one is made share the next. Throws `conflict` while nothing can be verified. */
+export function trustFile(
   database: Database,
   keys: { readonly log: VerifierKey; readonly attestation: KeyObject },
   quorum: number,
-): TrustSource {
-  return async () => {
+): TrustFile {
+  return joined(async () => {
     const publishers = await listPublishers(database);
     if (publishers.length === 0) {
       throw new HubError(
@@ -22,20 +28,35 @@ export function trustSource(
         'nothing to verify yet: no publisher is trusted (`edgekeep publisher trust PUB.pem`)',
       );
     }
-    const devices = await database.read
-      .selectFrom('device')
-      .select('witness_key')
-      .where('state', '!=', 'retired')
-      // A device without a witness key is not a witness.
-      .where('witness_key', '!=', '')
-      .execute();
-    const witnesses = devices.map((device) => parseVerifierKey(device.witness_key));
-    return {
+    const { count, lines } = await witnessLines(database.readApart);
+    if (count > policyWitnessesMax)
+      throw new HubError('conflict', `a trust file has room for ${policyWitnessesMax} witnesses, there are ${count}`);
+    const empty = encodeTrust({
       logKey: keys.log,
       attestationKeys: [keys.attestation],
       publisherKeys: publishers.map((publisher) => publisher.publicKey),
-      // A fleet smaller than the quorum cannot reach it, but the file must still be valid for readers.
-      policy: witnessPolicy(witnesses, Math.min(quorum, witnesses.length)),
-    };
-  };
+      // A fleet smaller than the quorum can't reach it; the file must still be one that a reader accepts.
+      policy: { witnesses: [], quorum: Math.min(quorum, count) },
+    });
+    if (count === 0) return empty;
+    const text = Buffer.from(empty).toString('utf8');
+    return utf8(text.replace('"witnesses": []', () => `"witnesses": [\n${lines}\n  ]`));
+  });
+}
+
+// In the form of `encodeTrust`: one key a line, no key twice (registry/witness-keys.ts). A device that holds no witness key vouches for nothing.
+async function witnessLines(db: Kysely<Tables>): Promise<{ readonly count: number; readonly lines: string }> {
+  const keys = db
+    .selectFrom('device')
+    .select(['id', sql<string>`'    ' || json_quote(witness_key)`.as('line')])
+    .where('state', '!=', 'retired')
+    .where('witness_key', '!=', '');
+  const { count, lines } = await db
+    .selectFrom(keys.as('keys'))
+    .select((q) => [
+      q.fn.countAll<number>().as('count'),
+      sql<string | null>`group_concat(line, ',' || char(10) order by id)`.as('lines'),
+    ])
+    .executeTakeFirstOrThrow();
+  return { count, lines: lines ?? '' };
 }
