@@ -1,0 +1,17 @@
+// Loaded ahead of a test file by scripts/mutants.mjs: gives one source with one text replaced to whoever imports it, in this process, its
+// threads and the programs that it starts. The file on disk stays as it is.
+import { appendFileSync } from 'node:fs';
+import { registerHooks } from 'node:module';
+
+const { url, find, replace, seen } = JSON.parse(process.env.EDGEKEEP_MUTANT ?? '{}');
+
+registerHooks({
+  load(loaded, context, nextLoad) {
+    const result = nextLoad(loaded, context);
+    if (loaded !== url) return result;
+    const before = String(result.source);
+    if (before.split(find).length !== 2) throw new Error(`${url} does not have the text of the mutant once`);
+    appendFileSync(seen, 'loaded\n');
+    return { ...result, source: before.split(find).join(replace) };
+  },
+});

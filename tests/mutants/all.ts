@@ -1,0 +1,25 @@
+// All mutants: a subject a file.
+import { attestMutants } from './attest.ts';
+import { certificateMutants } from './certificate.ts';
+import { deviceMutants } from './device.ts';
+import { enrollmentMutants } from './enrollment.ts';
+import { logMutants } from './log.ts';
+import { modelMutants } from './model.ts';
+import type { Mutant } from './mutant.ts';
+import { operatorMutants } from './operator.ts';
+import { releaseMutants } from './release.ts';
+import { revocationMutants } from './revocation.ts';
+import { workloadMutants } from './workload.ts';
+
+export const mutants: readonly Mutant[] = [
+  ...attestMutants,
+  ...certificateMutants,
+  ...deviceMutants,
+  ...enrollmentMutants,
+  ...logMutants,
+  ...modelMutants,
+  ...operatorMutants,
+  ...releaseMutants,
+  ...revocationMutants,
+  ...workloadMutants,
+];

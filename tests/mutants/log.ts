@@ -1,0 +1,93 @@
+// Mutants of the audit log and its witnesses.
+import type { Mutant } from './mutant.ts';
+
+const follower = 'core/src/audit/follower.ts';
+const witness = 'hub/src/audit/witness.ts';
+
+export const logMutants: readonly Mutant[] = [
+  {
+    id: 'log/consistency',
+    file: follower,
+    find: "if (verifyConsistency(claim)) return { kind: 'consistent', checkpoint, text: note.text };",
+    replace:
+      "if (verifyConsistency(claim) || claim.proof.length > 0) return { kind: 'consistent', checkpoint, text: note.text };",
+    breaks: 'a witness cosigns a log that continues what it saw',
+  },
+  {
+    id: 'log/same-size-fork',
+    file: follower,
+    find: '!equalBytes(checkpoint.root, last.checkpoint.root)) {',
+    replace: 'checkpoint.root.length !== last.checkpoint.root.length) {',
+    breaks: 'two roots of one size are a fork',
+  },
+  {
+    id: 'log/set-back',
+    file: follower,
+    find: 'if (request.oldSize !== lastSize) {',
+    replace: 'if (request.oldSize > lastSize) {',
+    breaks: 'a log that became smaller than what a witness saw is not cosigned',
+  },
+  {
+    id: 'log/quorum',
+    file: 'core/src/audit/quorum.ts',
+    find: 'return cosignatures.length >= quorum',
+    replace: 'return cosignatures.length >= quorum - 1',
+    breaks: 'a checkpoint counts with its quorum',
+  },
+  {
+    id: 'log/one-key-two-witnesses',
+    file: 'core/src/audit/quorum.ts',
+    find: 'if (twin !== undefined) throw',
+    replace: 'if (twin === witness) throw',
+    breaks: 'one key is one witness',
+  },
+  {
+    id: 'log/false-cosignature',
+    file: 'core/src/audit/cosignature.ts',
+    find: 'if (seconds === undefined) return false;',
+    replace: 'if (seconds === undefined) return undefined;',
+    breaks: 'a false cosignature spoils the checkpoint',
+  },
+  {
+    id: 'log/fork-proof',
+    file: 'core/src/audit/fork-proof.ts',
+    find: "return equalBytes(first.root, second.root) ? 'both checkpoints name the same root' : undefined;",
+    replace: 'return undefined;',
+    breaks: 'two times the same checkpoint is no proof of a fork',
+  },
+  {
+    id: 'log/witness-quorum',
+    file: witness,
+    find: 'return this.#parts.quorum > 0 && cosignatures.size >= this.#parts.quorum;',
+    replace: 'return this.#parts.quorum > 0 && cosignatures.size > 0;',
+    breaks: 'a checkpoint is shown as witnessed with its quorum',
+  },
+  {
+    id: 'log/witness-future',
+    file: witness,
+    find: 'if (cosignature.seconds > nowSeconds + clockSkewSecondsMax) {',
+    replace: 'if (cosignature.seconds > nowSeconds + clockSkewSecondsMax * 1_000) {',
+    breaks: 'a cosignature from the future is refused',
+  },
+  {
+    id: 'log/witness-removed',
+    file: witness,
+    find: '    this.#witnesses.delete(deviceId);\n    this.#round?.cosignatures.delete(deviceId);',
+    replace: '    this.#round?.cosignatures.delete(deviceId);',
+    breaks: 'a quarantined device vouches for nothing',
+  },
+  {
+    id: 'log/receipt-covers',
+    file: witness,
+    find: 'const covers = witnessed !== undefined && index < parseCheckpoint(parseNote(witnessed).text).size;',
+    replace: 'const covers = witnessed !== undefined && index <= parseCheckpoint(parseNote(witnessed).text).size;',
+    breaks: 'an entry is proven under a checkpoint that covers it',
+  },
+  {
+    id: 'log/entry-salted',
+    file: 'hub/src/audit/append.ts',
+    find: 'return encodeAuditEntry(saltedEntry(event, randomBytes(auditSaltLength)));',
+    replace: 'return encodeAuditEntry(saltedEntry(event, randomBytes(auditSaltLength).fill(0)));',
+    breaks: 'what a leaf hash stands for cannot be guessed',
+  },
+];

@@ -1,0 +1,12 @@
+// One change to one source that breaks one trust decision. `npm run check` must not pass with it: `npm run mutants` tries them all.
+export interface Mutant {
+  /** `subject/what`, for the command line. */
+  readonly id: string;
+  /** By path from the root of the repository. */
+  readonly file: string;
+  /** Occurs once in the file. */
+  readonly find: string;
+  readonly replace: string;
+  /** What holds no longer. */
+  readonly breaks: string;
+}
