@@ -1,10 +1,10 @@
 // Which test files import a source, by whatever way: the nearest first. A worker or a program that is named by `new URL('./x.ts', …)` counts as
-// an import.
+// an import; `import type` does not, because nothing of it is left when the program runs.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const importPattern =
-  /(?:^|\n)\s*(?:import|export)\s[^'"`;]*?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)|new URL\(\s*'(\.[^']+\.ts)'|(?:^|\n)import\s+'([^']+)'/g;
+  /(?:^|\n)\s*(?:import|export)\s(?!type\s)[^'"`;]*?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)|new URL\(\s*'(\.[^']+\.ts)'|(?:^|\n)import\s+'([^']+)'/g;
 
 /** All files of the packages that end in .ts, by path from `root`. */
 export function sourcesOf(root, folder = '') {

@@ -105,14 +105,14 @@ export const certificateMutants: readonly Mutant[] = [
   },
   {
     id: 'certificate/idevid-possessed',
-    file: 'core/src/identity/idevid-proof.ts',
+    file: 'core/src/attest/idevid-proof.ts',
     find: "if (!verify('sha256', idevidProofMessage(subject), publicKey, signature)) {",
     replace: 'if (idevidProofMessage(subject).length === 0 || signature.length === 0) {',
     breaks: 'an IDevID is worth something with its key at hand only',
   },
   {
     id: 'certificate/idevid-in-this-tpm',
-    file: 'core/src/identity/idevid-proof.ts',
+    file: 'core/src/attest/idevid-proof.ts',
     find: "if (!equalBytes(attest.name, tpmName(publicArea))) return 'this TPM certified the creation of another key';",
     replace: '',
     breaks: 'the key of an IDevID is in the TPM that enrolls',

@@ -5,7 +5,7 @@ import type { Mutant } from './mutant.ts';
 const deviceToken = 'core/src/identity/device-token.ts';
 const tokenDevice = 'hub/src/identity/token-device.ts';
 const places = 'hub/src/presence/places.ts';
-const lease = 'agent/src/lease.ts';
+const lease = 'agent/src/model/lease.ts';
 
 export const deviceMutants: readonly Mutant[] = [
   {
@@ -122,49 +122,49 @@ export const deviceMutants: readonly Mutant[] = [
   },
   {
     id: 'device/lease-prolonged',
-    file: 'agent/src/life.ts',
+    file: 'agent/src/hub/life.ts',
     find: 'return Math.max(now.wallMs - this.#begun.wallMs, now.elapsedMs - this.#begun.elapsedMs);',
     replace: 'return now.wallMs - this.#begun.wallMs;',
     breaks: 'a clock that is set back prolongs no lease',
   },
   {
     id: 'device/forked-log',
-    file: 'agent/src/audit.ts',
+    file: 'agent/src/hub/witness.ts',
     find: "if (this.#fork !== undefined) return { kind: 'forked' };",
     replace: '',
     breaks: 'a hub whose log forked is not believed again',
   },
   {
     id: 'device/revoked-hub',
-    file: 'agent/src/known-roots.ts',
+    file: 'agent/src/hub/known-roots.ts',
     find: 'if (found !== undefined)',
     replace: 'if (found === undefined && shown.length === 0)',
     breaks: 'a hub under a revoked issuing CA is refused',
   },
   {
     id: 'device/older-list',
-    file: 'agent/src/known-roots.ts',
+    file: 'agent/src/hub/known-roots.ts',
     find: 'if (known !== undefined && numberOf(parseCrl(known).number) >= numberOf(list.number)) return known;',
     replace: '',
     breaks: 'an older list of the root does not take the place of a newer one',
   },
   {
     id: 'device/backoff-reset-at-once',
-    file: 'wire/src/hub-connection.ts',
+    file: 'wire/src/link/hub-connection.ts',
     find: 'if (performance.now() - link.since >= stableAfterMs) this.#failures = 1;',
     replace: 'if (performance.now() - link.since >= 0) this.#failures = 1;',
     breaks: 'a hub that accepts and cuts at once is not hammered',
   },
   {
     id: 'device/backoff-never-reset',
-    file: 'wire/src/hub-connection.ts',
+    file: 'wire/src/link/hub-connection.ts',
     find: 'if (performance.now() - link.since >= stableAfterMs) this.#failures = 1;',
     replace: '',
     breaks: 'a connection that was stable is followed by a short wait',
   },
   {
     id: 'device/backoff-no-jitter',
-    file: 'wire/src/backoff.ts',
+    file: 'wire/src/link/backoff.ts',
     find: '(0.5 + random / 2)',
     replace: '(1 + random * 0)',
     breaks: 'a fleet that lost its hub does not return as one',

@@ -7,21 +7,21 @@ const release = 'core/src/model/release.ts';
 export const modelMutants: readonly Mutant[] = [
   {
     id: 'model/rollback-bound',
-    file: 'agent/src/versions.ts',
+    file: 'agent/src/model/versions.ts',
     find: 'if (highest === undefined || compareVersions(version, highest) >= 0) return;',
     replace: 'if (highest === undefined || compareVersions(version, highest) >= -1) return;',
     breaks: 'a device does not go back behind the highest version it has served',
   },
   {
     id: 'model/rollback-forgotten',
-    file: 'agent/src/versions.ts',
+    file: 'agent/src/model/versions.ts',
     find: "    this.#versions.set(name, version);\n    await this.#serial",
     replace: '    await this.#serial',
     breaks: 'the highest version is remembered before it is served',
   },
   {
     id: 'model/rollback-forged',
-    file: 'agent/src/versions.ts',
+    file: 'agent/src/model/versions.ts',
     find: 'const known = bytes === undefined ? {} : parseJson(bytes, schema, path);',
     replace: 'const known = bytes === undefined || bytes[0] !== 0x7b ? {} : parseJson(bytes, schema, path);',
     breaks: 'a damaged record of versions is not an empty one',
