@@ -36,7 +36,7 @@ if (chosen.length === 0) {
   console.error(`scripts/mutants.mjs: no mutant is named ${wanted.join(' or ')}`);
   process.exit(2);
 }
-const isTest = (path) => /\.test\.ts$/.test(path) && !/\.(?:system|fuzz)\.test\.ts$/.test(path);
+const isTest = (path) => path.endsWith('.test.ts') && !/\.(?:system|fuzz)\.test\.ts$/.test(path);
 const importers = importersByFile(root);
 const unitTests = sourcesOf(root).filter(isTest);
 const scratch = mkdtempSync(join(tmpdir(), 'edgekeep-mutants-'));

@@ -3,7 +3,7 @@
 import type { Mutant } from './mutant.ts';
 
 const deviceToken = 'core/src/identity/device-token.ts';
-const tokenDevice = 'hub/src/identity/token-device.ts';
+const tokenDevice = 'hub/src/enrollment/token-device.ts';
 const places = 'hub/src/presence/places.ts';
 const lease = 'agent/src/model/lease.ts';
 
@@ -80,7 +80,7 @@ export const deviceMutants: readonly Mutant[] = [
   },
   {
     id: 'device/clone-reasons',
-    file: 'hub/src/presence/clone-watch.ts',
+    file: 'hub/src/respond/clone-watch.ts',
     find: "  'signature-invalid': 'but not its root of trust',\n",
     replace: '',
     breaks: 'a stolen operational key without its root of trust is an alert',
@@ -150,17 +150,24 @@ export const deviceMutants: readonly Mutant[] = [
   },
   {
     id: 'device/backoff-reset-at-once',
-    file: 'wire/src/link/hub-connection.ts',
-    find: 'if (performance.now() - link.since >= stableAfterMs) this.#failures = 1;',
-    replace: 'if (performance.now() - link.since >= 0) this.#failures = 1;',
+    file: 'wire/src/link/backoff.ts',
+    find: 'lastedMs >= stableAfterMs',
+    replace: 'lastedMs >= 0',
     breaks: 'a hub that accepts and cuts at once is not hammered',
   },
   {
     id: 'device/backoff-never-reset',
-    file: 'wire/src/link/hub-connection.ts',
-    find: 'if (performance.now() - link.since >= stableAfterMs) this.#failures = 1;',
-    replace: '',
+    file: 'wire/src/link/backoff.ts',
+    find: '? 1 : failures;',
+    replace: '? failures : failures;',
     breaks: 'a connection that was stable is followed by a short wait',
+  },
+  {
+    id: 'device/backoff-reset-to-none',
+    file: 'wire/src/link/backoff.ts',
+    find: '? 1 : failures;',
+    replace: '? 0 : failures;',
+    breaks: 'devices that lost a stable connection together do not come back together',
   },
   {
     id: 'device/backoff-no-jitter',

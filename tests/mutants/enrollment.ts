@@ -1,12 +1,12 @@
 // Mutants of who becomes a device, and of how it comes back.
 import type { Mutant } from './mutant.ts';
 
-const enrolment = 'hub/src/enrolment/enrolment.ts';
-const oneTime = 'hub/src/enrolment/one-time-token.ts';
-const groupTokens = 'hub/src/enrolment/group-tokens.ts';
-const returning = 'hub/src/enrolment/returning.ts';
-const idevid = 'hub/src/enrolment/idevid.ts';
-const est = 'hub/src/enrolment/est.ts';
+const enrolment = 'hub/src/enrollment/enrollment.ts';
+const oneTime = 'hub/src/enrollment/one-time-token.ts';
+const groupTokens = 'hub/src/enrollment/group-tokens.ts';
+const returning = 'hub/src/enrollment/returning.ts';
+const idevid = 'hub/src/enrollment/idevid.ts';
+const est = 'hub/src/enrollment/est.ts';
 
 export const enrollmentMutants: readonly Mutant[] = [
   {
@@ -60,21 +60,21 @@ export const enrollmentMutants: readonly Mutant[] = [
   },
   {
     id: 'enrollment/group-full',
-    file: 'hub/src/enrolment/join.ts',
+    file: 'hub/src/enrollment/join.ts',
     find: "eb('devices', '<', eb.ref('devices_most'))",
     replace: "eb('devices', '<=', eb.ref('devices_most'))",
     breaks: 'a group has at most as many devices as its limit says',
   },
   {
     id: 'enrollment/group-prefix',
-    file: 'hub/src/enrolment/match.ts',
+    file: 'hub/src/enrollment/match.ts',
     find: 'if (!deviceId.startsWith(terms.idPrefix))',
     replace: "if (deviceId === '')",
     breaks: 'a group names its devices by its prefix',
   },
   {
     id: 'enrollment/group-disabled',
-    file: 'hub/src/enrolment/match.ts',
+    file: 'hub/src/enrollment/match.ts',
     find: 'if (reason !== null) throw',
     replace: "if (reason === '') throw",
     breaks: 'a disabled group lets nobody in',
@@ -151,14 +151,14 @@ export const enrollmentMutants: readonly Mutant[] = [
   },
   {
     id: 'enrollment/id-reserved',
-    file: 'hub/src/enrolment/admission.ts',
+    file: 'hub/src/enrollment/admission.ts',
     find: 'if (root !== null && root !== rootSha256)',
     replace: "if (root === '')",
     breaks: 'an id that is kept for one root of trust goes to no other',
   },
   {
     id: 'enrollment/root-reserved',
-    file: 'hub/src/enrolment/admission.ts',
+    file: 'hub/src/enrollment/admission.ts',
     find: 'if (id !== deviceId) throw',
     replace: "if (id === '') throw",
     breaks: 'a root of trust that is expected under one id enrolls under no other',
@@ -277,21 +277,21 @@ export const enrollmentMutants: readonly Mutant[] = [
   },
   {
     id: 'recovery/ended-identity',
-    file: 'hub/src/identity/authority.ts',
+    file: 'hub/src/authority/issue.ts',
     find: "if (state === 'wiped' || (origin.generation ?? generation) !== generation) throw",
     replace: "if (state === 'wiped') throw",
     breaks: 'an identity that ended with a wipe is certified no more',
   },
   {
     id: 'recovery/next-key',
-    file: 'hub/src/identity/certify.ts',
+    file: 'hub/src/enrollment/certify.ts',
     find: 'if (!isAuthentic(appraisal)) {',
     replace: "if (!isAuthentic(appraisal) && appraisal.status === 'warning') {",
     breaks: 'the next operational key is proven by the root of trust',
   },
   {
     id: 'recovery/cut-off-meanwhile',
-    file: 'hub/src/identity/certify.ts',
+    file: 'hub/src/enrollment/certify.ts',
     find: 'assertNotCutOff(await recordAppraisal(trx, device.id, appraisal, nowMs));',
     replace: 'await recordAppraisal(trx, device.id, appraisal, nowMs);',
     breaks: 'a device that was quarantined while its evidence was weighed gets no certificate',

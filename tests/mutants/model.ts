@@ -15,7 +15,7 @@ export const modelMutants: readonly Mutant[] = [
   {
     id: 'model/rollback-forgotten',
     file: 'agent/src/model/versions.ts',
-    find: "    this.#versions.set(name, version);\n    await this.#serial",
+    find: '    this.#versions.set(name, version);\n    await this.#serial',
     replace: '    await this.#serial',
     breaks: 'the highest version is remembered before it is served',
   },
@@ -119,7 +119,7 @@ export const modelMutants: readonly Mutant[] = [
   },
   {
     id: 'model/publisher-private-key',
-    file: 'hub/src/model/publishers.ts',
+    file: 'hub/src/publisher/publishers.ts',
     find: "if (pem.includes('PRIVATE KEY')) {",
     replace: "if (pem === 'PRIVATE KEY') {",
     breaks: 'a private key is refused where a public one belongs',

@@ -128,7 +128,7 @@ export const operatorMutants: readonly Mutant[] = [
   },
   {
     id: 'operator/two-admins',
-    file: 'hub/src/people/two-people.ts',
+    file: 'hub/src/doors/operator/two-people.ts',
     find: 'return new Set(holders).size >= 2;',
     replace: 'return new Set(holders).size >= 3;',
     breaks: 'where there are two administrators, root operations take both',

@@ -4,7 +4,7 @@ import type { Mutant } from './mutant.ts';
 const release = 'hub/src/access/release.ts';
 const budget = 'hub/src/access/release-budget.ts';
 const gate = 'hub/src/access/gate.ts';
-const wrap = 'hub/src/access/wrap.ts';
+const wrap = 'hub/src/attest/wrap-target.ts';
 
 export const releaseMutants: readonly Mutant[] = [
   {
@@ -158,7 +158,7 @@ export const releaseMutants: readonly Mutant[] = [
     id: 'release/wrapped-for-lease',
     file: wrap,
     find: 'aad: utf8(leaseId),',
-    replace: "aad: utf8(leaseId.slice(0, 0)),",
+    replace: 'aad: utf8(leaseId.slice(0, 0)),',
     breaks: 'a wrapped key belongs to one lease',
   },
   {

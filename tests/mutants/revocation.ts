@@ -2,7 +2,7 @@
 import type { Mutant } from './mutant.ts';
 
 const crl = 'core/src/identity/crl.ts';
-const ocsp = 'hub/src/revocation/ocsp.ts';
+const ocsp = 'hub/src/authority/ocsp.ts';
 const store = 'hub/src/revocation/store.ts';
 
 export const revocationMutants: readonly Mutant[] = [
@@ -24,7 +24,8 @@ export const revocationMutants: readonly Mutant[] = [
     id: 'revocation/crl-signature',
     file: crl,
     find: '[verifySignature(scheme, publicKeyOf(issuer), crl.tbs, crl.signature), signatureProblem(scheme)],',
-    replace: '[crl.signature.length > 0 && publicKeyOf(issuer) !== undefined && verifySignature !== undefined, signatureProblem(scheme)],',
+    replace:
+      '[crl.signature.length > 0 && publicKeyOf(issuer) !== undefined && verifySignature !== undefined, signatureProblem(scheme)],',
     breaks: 'a revocation list is signed by its issuer',
   },
   {
@@ -60,7 +61,8 @@ export const revocationMutants: readonly Mutant[] = [
     id: 'revocation/ocsp-revoked',
     file: ocsp,
     find: "if (row.revokedAt === null) return { kind: 'good' };",
-    replace: "if (row.revokedAt === null || row.reason === null) return { kind: 'good' };\n    if (row.reason.length > 0) return { kind: 'good' };",
+    replace:
+      "if (row.revokedAt === null || row.reason === null) return { kind: 'good' };\n    if (row.reason.length > 0) return { kind: 'good' };",
     breaks: 'OCSP says of a revoked certificate that it is revoked',
   },
   {
@@ -100,14 +102,14 @@ export const revocationMutants: readonly Mutant[] = [
   },
   {
     id: 'revocation/blocked-root',
-    file: 'hub/src/enrolment/admission.ts',
+    file: 'hub/src/enrollment/admission.ts',
     find: ".where('root_sha256', '=', sha256)",
     replace: ".where('reason', '=', sha256)",
     breaks: 'a blocked root of trust does not enroll',
   },
   {
     id: 'revocation/key-forms',
-    file: 'hub/src/identity/root-keys.ts',
+    file: 'hub/src/attest/root-keys.ts',
     find: '.update(encodeSpki(rootKeyOf(identity)))',
     replace: '.update(JSON.stringify(identity))',
     breaks: 'one key is one identity, in whatever form it comes',
@@ -135,7 +137,7 @@ export const revocationMutants: readonly Mutant[] = [
   },
   {
     id: 'revocation/cut-off',
-    file: 'hub/src/registry/enablement.ts',
+    file: 'hub/src/respond/enablement.ts',
     find: "if (state === 'quarantined') throw",
     replace: "if (state === 'suspect') throw",
     breaks: 'a quarantined device does not connect',

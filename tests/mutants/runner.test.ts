@@ -67,7 +67,9 @@ test('a mutant that no unit test notices has survived, and one whose text is gon
 });
 
 test('a mutant with which a file does not even load has survived: that says nothing about a decision', async () => {
-  const { code, lines } = await runIn(house, [{ id: 'gate/broken', find: 'export const isOpen', replace: 'const isOpen' }]);
+  const { code, lines } = await runIn(house, [
+    { id: 'gate/broken', find: 'export const isOpen', replace: 'const isOpen' },
+  ]);
   assert.equal(code, 1);
   assert.equal(lines.at(-1), '1 mutants, 0 killed, 1 survived, 0 lost');
 });

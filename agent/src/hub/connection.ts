@@ -3,7 +3,7 @@
 import { NONCE_LENGTH } from '@edgekeep/core/attest/qualifying-data';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { Serial } from '@edgekeep/hardware/serial';
-import { type BackoffSettings, backoffDelayMs } from '@edgekeep/wire/link/backoff';
+import { type BackoffSettings, backoffDelayMs, failuresAfter } from '@edgekeep/wire/link/backoff';
 import * as api from '@edgekeep/wire/api/device';
 import type { DownloadRequest, DownloadResult } from '@edgekeep/wire/link/exchange';
 import { HubConnection, type HubConnectionSettings } from '@edgekeep/wire/link/hub-connection';
@@ -50,8 +50,6 @@ export interface HubLinkParts {
 }
 
 const zeroNonce = new Uint8Array(NONCE_LENGTH);
-/** A connection that ends sooner counts as a failed attempt: a hub that accepts and cuts at once is not to be hammered. */
-const stableAfterMs = 10_000;
 /** A certificate with less life left than this is not worth connecting with. */
 const lifeLeftMsLeast = 5_000;
 /** When a renewal fails, it is tried again after this part of what is left, within the bounds of `renewalBackoff` and an hour. */
@@ -153,8 +151,7 @@ export class HubLink {
       if (attempt.kind === 'down') continue;
       const since = performance.now();
       await this.#stay(attempt);
-      // One is kept: who lost their connections together do not come back together.
-      if (performance.now() - since >= stableAfterMs) failures = 1;
+      failures = failuresAfter(failures, performance.now() - since);
     }
   }
 

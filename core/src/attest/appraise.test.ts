@@ -89,6 +89,40 @@ test('a healthy boot is affirming, with the claims of AR4SI that were appraised 
   assert.deepEqual(referenceValues, { name: 'line', version: '1.0.0' });
 });
 
+/** The appraisal of a boot with these events, against the boot of every other test. */
+function appraiseBoot(events: typeof uefiBoot, changed: Partial<AppraisalInput> = {}): Appraisal {
+  const log = cryptoAgileLog(events);
+  const values = replayEventLog(parseEventLog(log), 'sha256');
+  const quoted = testQuote(attester, { qualifyingData, pcrs: testPcrs, pcrValue: (pcr) => pcrValue(values, pcr) });
+  return appraiseEvidence({ ...input, evidence: { kind: 'tpm', ...quoted, eventLog: log }, ...changed });
+}
+
+// Firmware Profile 3.3.4: 1, 3, 5 and 7 hold settings, variables and tables.
+for (const [claim, other, pcrs] of [
+  ['configuration', 'executables', [1, 3, 5, 7]],
+  ['executables', 'configuration', [0, 2, 4, 8, 9, 14]],
+] as const) {
+  for (const pcr of pcrs) {
+    test(`an event that differs in PCR ${pcr} contraindicates the ${claim} and nothing else`, () => {
+      const changed = uefiBoot.map((event) => (event.pcr === pcr ? { ...event, measured: utf8('another') } : event));
+      const { status, vector, reasons } = appraiseBoot(changed);
+      assert.equal(status, 'contraindicated');
+      assert.deepEqual([vector[claim], vector[other]], [96, claim === 'executables' ? 2 : 3]);
+      assert.deepEqual([...new Set(reasons.map(({ pcr: named }) => named))], [pcr]);
+    });
+  }
+}
+
+test('an optional event covers no PCR: a boot without it would be affirmed like any other', () => {
+  const [set] = input.referenceValues;
+  assert.ok(set !== undefined);
+  const events = set.events.map((event) => (event.pcr === 14 ? { ...event, optional: true as const } : event));
+  const covered = { coveredPcrs: [14] };
+  assert.equal(appraiseBoot(uefiBoot, covered).status, 'affirming');
+  const { status, reasons } = appraiseBoot(uefiBoot, { ...covered, referenceValues: [{ ...set, events }] });
+  assert.deepEqual([status, reasons.map(({ code }) => code)], ['warning', ['pcr-not-covered']]);
+});
+
 test('every single byte of quote and signature matters', () => {
   for (const part of ['quote', 'signature'] as const) {
     for (let at = 0; at < signed[part].length; at += 1) {

@@ -79,7 +79,7 @@ async function stateAt(
 export async function recordImaLog(
   trx: WriteTransaction,
   deviceId: string,
-  { imaLog, resetCount, restartCount }: Appraisal,
+  { imaLog, resetCount, restartCount }: Pick<Appraisal, 'imaLog' | 'resetCount' | 'restartCount'>,
 ): Promise<void> {
   if (imaLog === undefined) return;
   const boot = { reset_count: resetCount, restart_count: restartCount };

@@ -13,3 +13,14 @@ export function backoffDelayMs(settings: BackoffSettings, failures: number, rand
   const doubled = settings.firstDelayMs * 2 ** Math.min(failures - 1, 30);
   return Math.round(Math.min(doubled, settings.delayMsMax) * (0.5 + random / 2));
 }
+
+/** A connection that ends sooner counts as a failed attempt: a hub that accepts and cuts at once is not to be hammered. */
+const stableAfterMs = 10_000;
+
+/**
+ * Failures in a row to go on with after a connection that lasted `lastedMs`. After a stable one it is one failure, not none: devices that lost
+ * their connections together do not come back together.
+ */
+export function failuresAfter(failures: number, lastedMs: number): number {
+  return lastedMs >= stableAfterMs ? 1 : failures;
+}

@@ -2,7 +2,7 @@
 // hook runs first (the device proves there that it holds its root of trust); when the hub cuts the connection, `closed` says so at once.
 import { canonicalHostName } from '@edgekeep/core/canonical/host-name';
 import type { TLSSocket } from 'node:tls';
-import { backoffDelayMs, type BackoffSettings } from './backoff.ts';
+import { backoffDelayMs, type BackoffSettings, failuresAfter } from './backoff.ts';
 import { channelBinding } from './channel-binding.ts';
 import { WireError } from '../error.ts';
 import {
@@ -50,9 +50,6 @@ export const hubConnectionDefaults = {
   limits: { responseLengthMax: 1024 * 1024, requestTimeoutMs: 30_000, idleTimeoutMs: 30_000 },
   backoff: { firstDelayMs: 500, delayMsMax: 60_000 },
 } as const;
-
-// A connection that ends sooner than this counts as a failed attempt: a hub that accepts and cuts at once is not to be hammered.
-const stableAfterMs = 10_000;
 
 interface Link extends Exchange {
   readonly binding: Uint8Array;
@@ -233,8 +230,7 @@ export class HubConnection {
   #drop(link: Link, cause: Error | undefined): void {
     if (this.#link !== link) return;
     this.#link = undefined;
-    // One is kept: who lost their connections together do not come back together.
-    if (performance.now() - link.since >= stableAfterMs) this.#failures = 1;
+    this.#failures = failuresAfter(this.#failures, performance.now() - link.since);
     this.#closed.resolve(lossError(cause, this.#where));
     this.#closed = Promise.withResolvers();
     this.#keepTrying();

@@ -1,0 +1,24 @@
+// For tests: the row of a device.
+import { createHash } from 'node:crypto';
+import type { DeviceRow } from '../store/schema.ts';
+
+/** Of an active device, with a root of trust of its own. */
+export function deviceRow<Changes extends Partial<DeviceRow>>(id: string, changes?: Changes): DeviceRow & Changes;
+export function deviceRow(id: string, changes: Partial<DeviceRow> = {}): DeviceRow {
+  return {
+    id,
+    tier: 'software',
+    state: 'active',
+    state_reason: 'a test',
+    identity: JSON.stringify({ kind: 'est' }),
+    root_sha256: createHash('sha256').update(`root of ${id}`).digest('hex'),
+    witness_key: '',
+    enrolled_at: 0,
+    seen_at: 0,
+    reset_count: -1,
+    appraisal: null,
+    appraised_at: null,
+    counts: null,
+    ...changes,
+  };
+}
