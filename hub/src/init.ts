@@ -1,4 +1,4 @@
-// Makes a new hub: keys, settings, the store, and the first API token, in a folder that must not hold a hub yet.
+// Makes a new hub: keys, settings, the store, and the first API token, in a folder that must not contain a hub yet.
 import { httpsUrl } from '@edgekeep/wire/link/url';
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,31 +17,31 @@ import type { NewUnlocker } from './secrets/unlock.ts';
 import { encodeHubSettings, type HubSettings, settingsFileName } from './settings.ts';
 import { Database } from './store/database.ts';
 
-// A name that fits when nobody says one; `edgekeep person add` makes others known.
+// The default name when none is given; `edgekeep person add` adds other people.
 const firstPerson = 'admin';
 
 export interface NewHub {
   readonly folder: string;
-  /** Where the root key was written: take it offline. Undefined for a hub that waits for an offline root. */
+  /** The folder with the root key: take it offline. Undefined for a hub that waits for an offline root. */
   readonly rootKeyFile: string | undefined;
-  /** What an offline root has to sign first, where there is one. */
+  /** The request that an offline root must sign first, if there is one. */
   readonly requestFile: string | undefined;
-  /** What the command line reads to reach the hub: address, pinned root, token. Its user's alone. */
+  /** What the command line reads to reach the hub: address, pinned root, token. Only its user can read it. */
   readonly operatorFile: string;
 }
 
 export async function initHub(
   folder: string,
   order: {
-    /** Where a root is made, whose key is to be taken offline; without it an offline root signs the hub's request. */
+    /** The folder where a root is made; its key must then be taken offline. Without it, an offline root signs the hub's request. */
     readonly rootFolder?: string | undefined;
     readonly settings: HubSettings;
     readonly nowMs: number;
-    /** Who can open the hub's keys later; with none they are plain files. */
+    /** The unlockers for the hub's keys; with none the keys are plain files. */
     readonly unlockers?: readonly NewUnlocker[];
-    /** Whose the first API token is. */
+    /** The person who gets the first API token. */
     readonly person?: string | undefined;
-    /** The policy to begin with; left out: the default one. */
+    /** The first policy; left out: the default one. */
     readonly policyText?: string | undefined;
   },
 ): Promise<NewHub> {
@@ -83,7 +83,7 @@ export async function initHub(
     bootstrap: true,
   };
   await writePrivateFile(operatorFile, `${JSON.stringify(operator, null, 2)}\n`);
-  // Last, because its presence says that the hub is complete.
+  // Last, because its presence marks the hub as complete.
   await writeFile(join(folder, settingsFileName), encodeHubSettings(settings));
   return {
     folder,

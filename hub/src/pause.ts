@@ -1,4 +1,4 @@
-// Long work on the event loop in slices: after each, what came meanwhile has its turn.
+// Splits long work on the event loop into slices: after each slice, pending events get their turn.
 import { performance } from 'node:perf_hooks';
 
 export class Pause {
@@ -12,7 +12,7 @@ export class Pause {
   /** Resolves at once within a slice, and after a turn of the event loop at its end. */
   async due(): Promise<void> {
     if (performance.now() - this.#sinceMs < this.#sliceMs) return;
-    // Two turns: one for what is ready, one for what that brought about.
+    // Two turns: one for events that are ready, one for their effects.
     for (let turns = 0; turns < 2; turns += 1) await new Promise<void>((resolve) => setImmediate(resolve));
     this.#sinceMs = performance.now();
   }

@@ -1,5 +1,5 @@
-// Every setting of the hub with its default and unit (docs/settings.md is checked against this list). `hub.json` in the data folder
-// holds what differs; unknown names are refused, so a misspelt safety setting can't be ignored.
+// Every setting of the hub with its default and unit (a test compares docs/settings.md with this list). `hub.json` in the data folder holds
+// the values that differ. Unknown names are refused, so that a misspelt safety setting is not ignored.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -11,7 +11,7 @@ import { HubError } from './error.ts';
 
 const listener = (port: number) =>
   z.strictObject({
-    /** Address to listen on; loopback unless told otherwise. */
+    /** Address to listen on; loopback by default. */
     host: z.string().default('127.0.0.1'),
     /** TCP port; 0 takes a free one. */
     port: z.int().min(0).max(65_535).default(port),
@@ -24,13 +24,13 @@ export const hubSettingsSchema = z.strictObject({
   operator: listener(8444).prefault({}),
   /** DNS names and IP addresses in the hub's own certificate. */
   names: z.array(hostNameSchema).min(1).max(20).prefault(['localhost', '127.0.0.1']),
-  /** Where `/crl` and `/ocsp` are reached from outside, written into certificates; http, because asking must not need a certificate. */
+  /** The public address of `/crl` and `/ocsp`, written into certificates; http, because a status request must not need a certificate. */
   publicUrl: z
     .url({ protocol: /^https?$/ })
     .max(300)
     .nullable()
     .default(null),
-  /** The transparency log's origin line (C2SP tlog-checkpoint): a name nobody else uses. */
+  /** The transparency log's origin line (C2SP tlog-checkpoint): a name that no other log uses. */
   logOrigin: z
     .string()
     .min(1)
@@ -41,7 +41,7 @@ export const hubSettingsSchema = z.strictObject({
   pcrs: z.array(z.int().min(0).max(15)).min(1).default([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14]),
   attestation: z
     .strictObject({
-      /** PCRs that reference values must cover for a boot to be affirmed: 14, where the agent measures its stages, on hubs that are made today. */
+      /** PCRs that reference values must cover for a boot to be affirmed. New hubs have 14, where the agent measures its stages. */
       coveredPcrs: z.array(z.int().min(0).max(15)).max(16).default([]),
     })
     .prefault({}),
@@ -53,9 +53,9 @@ export const hubSettingsSchema = z.strictObject({
   leaseSeconds: z.int().min(5).max(2_592_000).default(3_600),
   lease: z
     .strictObject({
-      /** Who ends a lease on a device with a TPM: the TPM itself, or the agent alone. */
+      /** Who ends a lease on a device with a TPM: the TPM itself, or only the agent. */
       enforcedBy: z.enum(['tpm', 'agent']).default('tpm'),
-      /** How many keys of one model one device may get in a window, besides those that its renewals need. */
+      /** How many keys of one model one device may get in a window, in addition to those for its renewals. */
       maxPerWindow: z.int().min(1).max(1_000_000).default(30),
       /** The length of that window, in seconds. */
       windowSeconds: z.int().min(10).max(604_800).default(3_600),
@@ -63,35 +63,35 @@ export const hubSettingsSchema = z.strictObject({
     .prefault({}),
   revocation: z
     .strictObject({
-      /** How often a hub node looks for revocations in the store, in milliseconds. */
+      /** How often a hub node reads revocations from the store, in milliseconds. */
       pollMilliseconds: z.int().min(10).max(1_000).default(250),
       /** From one certificate revocation list to its next update, in seconds. */
       crlSeconds: z.int().min(60).max(2_592_000).default(86_400),
-      /** How long an OCSP answer may be relied on, in seconds. */
+      /** How long an OCSP response is valid, in seconds. */
       ocspSeconds: z.int().min(60).max(604_800).default(3_600),
     })
     .prefault({}),
-  /** How long ahead the end of a certificate is warned of, in days; a sixth of its life where that is shorter. */
+  /** How long before the end of a certificate there is a warning, in days; a sixth of its life where that is shorter. */
   expiryWarningDays: z.int().min(1).max(3_650).default(90),
   authorities: z
     .strictObject({
       /** How long an old root stays trusted after a new one came into use, in days. */
       overlapDays: z.int().min(0).max(3_650).default(90),
-      /** How long ahead of the end of a root, an issuing CA or a certificate of the hub's own an alarm is raised, in days. */
+      /** How long before the end of a root, an issuing CA or a certificate of the hub an alarm is raised, in days. */
       alarmDays: z.array(z.int().min(1).max(3_650)).max(16).default([180, 90, 30, 14, 7, 1]),
-      /** How often a hub node looks after its authorities and certificates, in seconds. */
+      /** How often a hub node checks its authorities and certificates, in seconds. */
       checkSeconds: z.int().min(1).max(3_600).default(60),
     })
     .prefault({}),
   enrolment: z
     .strictObject({
-      /** Ask every device for a one-time enrolment token. With false, any TPM with a certificate of a vendor root may register. */
+      /** Ask every device for a one-time enrollment token. With false, any TPM with a certificate of a vendor root may register. */
       requireToken: z.boolean().default(true),
     })
     .prefault({}),
   vendorRoots: z
     .strictObject({
-      /** At which time the path of an endorsement certificate is judged: 'now', or 'issuance', when its maker certified the key. */
+      /** The time at which the path of an endorsement certificate is judged: 'now', or 'issuance', when its maker certified the key. */
       endorsementJudgedAt: z.enum(['now', 'issuance']).default('now'),
       /** A file in vendor-roots/, dice-roots/ or idevid-roots/ that cannot be read: 'skip' it with a warning, or 'refuse' to start. */
       onUnreadable: z.enum(['skip', 'refuse']).default('skip'),
@@ -105,13 +105,13 @@ export const hubSettingsSchema = z.strictObject({
       roundSeconds: z.int().min(1).max(86_400).default(60),
     })
     .prefault({}),
-  /** Requests per second one device may make on average; bursts of ten times as many pass. */
+  /** Requests per second that one device may make on average; bursts of ten times as many pass. */
   requestsPerSecondMost: z.number().min(0.1).max(100_000).default(50),
-  /** The same for all connections without a certificate from one address: enrolling and restarting devices, which may share one. */
+  /** The same for all connections without a certificate from one address; devices that enroll or restart may share an address. */
   anonymousRequestsPerSecondMost: z.number().min(0.1).max(100_000).default(1_000),
   admission: z
     .strictObject({
-      /** Bytes of bodies per second one device may send on average; one body of the largest kind passes at once. */
+      /** Bytes of bodies per second that one device may send on average; one body of the largest kind passes at once. */
       bytesPerSecondMost: z.int().min(1_024).max(1_000_000_000_000).default(1_048_576),
       /** The same for each address, on each of the two listeners. */
       anonymousBytesPerSecondMost: z.int().min(1_024).max(1_000_000_000_000).default(8_388_608),
@@ -119,27 +119,27 @@ export const hubSettingsSchema = z.strictObject({
       anonymousConnectionsMost: z.int().min(1).max(1_000_000).default(1_024),
       /** Requests per second to the operator listener with one API token, on average. */
       tokenRequestsPerSecondMost: z.number().min(0.1).max(100_000).default(100),
-      /** The same for each address that shows no token, or one that was not good here before. */
+      /** The same for each address without a token that was accepted here before. */
       addressRequestsPerSecondMost: z.number().min(0.1).max(100_000).default(100),
       /** Connections from one address to the operator listener. */
       operatorConnectionsMost: z.int().min(1).max(1_000_000).default(256),
-      /** How many refused attempts of one network within a minute raise an alert; 0 raises none. */
+      /** The number of refused attempts of one network within a minute that raises an alert; 0 raises none. */
       refusalsForAlert: z.int().min(0).max(1_000_000).default(100),
-      /** How long a streamed upload or import may bring next to nothing before it is cut, in seconds. */
+      /** How long a streamed upload or import may stay below the minimum rate before it is cut, in seconds. */
       uploadIdleSeconds: z.int().min(1).max(3_600).default(30),
-      /** What next to nothing is: bytes per second on average over that time. */
+      /** The minimum rate: bytes per second on average over that time. */
       uploadBytesPerSecondLeast: z.int().min(1).max(1_000_000_000).default(512),
     })
     .prefault({}),
   identity: z
     .strictObject({
-      /** One identity in use in two places: the first goes on and the second is refused, or both are held until an operator decides. */
+      /** One identity in use in two places: the first continues and the second is refused, or both are held until an operator decides. */
       twoPlaces: z.enum(['keep-first', 'hold-both']).default('keep-first'),
-      /** How long a place must have been silent before another takes it over where no hardware proves that it is the same device, in seconds. */
+      /** How long a place must be silent before another replaces it when no hardware proves that it is the same device, in seconds. */
       silentSeconds: z.int().min(5).max(86_400).default(120),
-      /** Whether a device token is held to one address as well. */
+      /** Whether a device token is also bound to one address. */
       tokensInOnePlace: z.boolean().default(true),
-      /** What follows when an operational key is shown without the root of trust it belongs to, besides the alert. */
+      /** The action, besides the alert, when a client shows an operational key without its root of trust. */
       onClone: z.enum(['alert', 'revoke', 'quarantine']).default('alert'),
     })
     .prefault({}),
@@ -155,19 +155,19 @@ export const hubSettingsSchema = z.strictObject({
       twoPeople: z.enum(['auto', 'on', 'off']).default('auto'),
       /** How long a request waits for its second person, in seconds. */
       approvalSeconds: z.int().min(60).max(604_800).default(3_600),
-      /** How many devices or certificates one person may revoke in one order. */
+      /** How many devices or certificates one person may revoke in one request. */
       revokedAloneMost: z.int().min(0).max(10_000).default(100),
-      /** How long an enrollment token may live that one person makes where root operations take two, in days. */
+      /** The longest life of an enrollment token that one person may make where root operations need two people, in days. */
       enrolmentAloneDays: z.int().min(0).max(365).default(7),
-      /** How many decisions of the access policy are kept to try drafts on; 0 keeps none. */
+      /** How many decisions of the access policy are kept for testing drafts; 0 keeps none. */
       decisionsKept: z.int().min(0).max(1_000_000).default(10_000),
-      /** How often live connections are asked about again, in seconds, where the policy looks at what changes by itself. */
+      /** How often the policy is asked again about live connections, in seconds, where it uses facts that change without a request. */
       recheckSeconds: z.int().min(1).max(3_600).default(10),
     })
     .prefault({}),
   workloads: z
     .strictObject({
-      /** The trust domain of SPIFFE IDs: a name nobody else uses. */
+      /** The trust domain of SPIFFE IDs: a name that no other domain uses. */
       trustDomain: z
         .string()
         .refine(isTrustDomain, 'expected a-z, 0-9, dot, dash, underscore')
@@ -180,29 +180,31 @@ export const hubSettingsSchema = z.strictObject({
     .strictObject({
       /** The longest life of an API token, in days. */
       lifeDaysMost: z.int().min(1).max(365).default(365),
-      /** How long the first operator file of a new hub is good for, in hours: until a person has claimed it. */
+      /** How long the first operator file of a new hub is valid, in hours: until a person has claimed it. */
       bootstrapHours: z.int().min(1).max(8_760).default(24),
     })
     .prefault({}),
   alerts: z
     .strictObject({
-      /** How many devices must be unable to use a release for an alert about it. */
+      /** How many devices must be unable to use a release before an alert is raised. */
       devicesRefusingRelease: z.int().min(1).max(1_000_000).default(3),
-      /** Whether a policy that gives every model's key to every attested device with a TPM is an alert. */
+      /** Whether a policy that gives the key of every model to every attested device with a TPM raises an alert. */
       policyGivesAllKeys: z.boolean().default(true),
-      /** Whether it is an alert that reference values need not cover the PCR of the agent's stages (`attestation.coveredPcrs`). */
+      /** Whether an alert is raised while reference values need not cover the PCR of the agent's stages (`attestation.coveredPcrs`). */
       stagesNotCovered: z.boolean().default(true),
-      /** Whether it is an alert that a lease is asked for from another address than the one that holds it, or with a proof that took much longer. */
+      /**
+       * Whether an alert is raised when a lease is requested from another address than its holder's, or with a proof that took much longer.
+       */
       leaseElsewhere: z.boolean().default(true),
       /** How much longer than usual a device's proof may take, in milliseconds; or half as much again, where that is more. */
       proofSlackMilliseconds: z.int().min(1).max(600_000).default(250),
-      /** How far a device's clock may be from the hub's without an alert, in seconds. */
+      /** How far a device's clock may differ from the hub's without an alert, in seconds. */
       maxClockSkewSeconds: z.int().min(1).max(31_536_000).default(300),
     })
     .prefault({}),
-  /** A program that prints the 32 bytes which unlock the hub's keys: its absolute path and arguments (spec/platform-secrets.md). */
+  /** A program that prints the 32 bytes that unlock the hub's keys: its absolute path and arguments (spec/platform-secrets.md). */
   unlockProgram: z.array(z.string().min(1).max(1_000)).max(32).default([]),
-  /** Where each request is logged on standard error: 'silent', 'error', 'warn', 'info' or 'debug'. */
+  /** The level of the request log on standard error: 'silent', 'error', 'warn', 'info' or 'debug'. */
   logLevel: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
 });
 
@@ -220,13 +222,13 @@ export async function readHubSettings(folder: string): Promise<HubSettings> {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return hubSettingsSchema.parse({});
     throw error;
   }
-  // It names programs to run and where secrets are.
+  // It names programs to run and the location of secrets.
   const why = othersMayWrite(path);
   if (why !== undefined) throw new HubError('settings-invalid', `${path} is not read: ${why} (chmod go-w)`);
   return parseSettingsText(text, path);
 }
 
-/** The one way from the text of `hub.json` to its meaning: what an operator is shown of it and what the hub does with it are the same. */
+/** The only parser of `hub.json`: an operator is shown exactly the settings that the hub uses. */
 export function parseSettingsText(text: string, what: string): HubSettings {
   let value: unknown;
   try {
@@ -237,7 +239,7 @@ export function parseSettingsText(text: string, what: string): HubSettings {
   return parseHubSettings(value, what);
 }
 
-/** What `hub.json` is written with: a default that is not in it can become a better one with a new version. */
+/** The content to write to `hub.json`: a default that is not in it can be improved by a new version. */
 export function encodeHubSettings(settings: HubSettings): string {
   return `${JSON.stringify(differing(settings, hubSettingsSchema.parse({})), null, 2)}\n`;
 }

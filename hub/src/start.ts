@@ -1,4 +1,4 @@
-// Runs one hub: its parts, and the two listeners over them. `main.ts` calls it for the command line, the simulator calls it in process.
+// Runs one hub: its parts, and the two listeners on them. `main.ts` calls it for the command line; the simulator calls it in process.
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { encodePem } from '@edgekeep/core/identity/pem';
@@ -29,9 +29,9 @@ import type { VendorRootCount } from './vendor-root/vendor-roots.ts';
 export interface Hub {
   readonly deviceAddress: { readonly host: string; readonly port: number };
   readonly operatorAddress: { readonly host: string; readonly port: number };
-  /** How many makers' certificates it judged by when it started. */
+  /** The number of makers' certificates that it used when it started. */
   readonly vendorRoots: readonly VendorRootCount[];
-  /** What is wrong with the files of makers' certificates. */
+  /** Problems of the files of makers' certificates. */
   readonly rootFolderNotices: FolderNotices;
   /** The hub's root certificate in use, PEM: what new devices and operators pin. */
   readonly rootPem: string;
@@ -39,16 +39,17 @@ export interface Hub {
   readonly logKey: AuditLog['key'];
   /** The key that signs attestation results, PEM. */
   readonly attestationKeyPem: string;
-  /** What each listener answers, as it was registered. */
+  /** The routes of each listener, as they were registered. */
   readonly routes: { readonly device: readonly Route[]; readonly operator: readonly Route[] };
-  /** Does at once what the hub does every `authorities.checkSeconds`. */
+  /** Does at once the work that the hub does every `authorities.checkSeconds`. */
   readonly sweepAuthorities: () => Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
- * Starts a hub on an initialised data folder and resolves once both listeners accept. `keyStore` is taken over; without one the keys are plain files, or
- * `keys-locked` is thrown. `lock` is taken over, too; without one the folder is locked here. Throws `folder-in-use`, `folder-unusable`, `port-unusable`.
+ * Starts a hub on an initialised data folder and resolves once both listeners accept. Takes ownership of `keyStore`; without one the keys
+ * must be plain files, or `keys-locked` is thrown. Takes ownership of `lock` too; without one the folder is locked here. Throws
+ * `folder-in-use`, `folder-unusable`, `port-unusable`.
  */
 export async function startHub(
   folder: string,
@@ -93,7 +94,7 @@ export async function startHub(
   await weighCoverage(database, settings, clock());
   if (settings.alerts.policyGivesAllKeys) await weighBreadth(database, parts.access.policies.current(), clock());
   await asHub(() => raiseKeyDoubles(database, clock()));
-  // Whatever fell due while the hub was down, and what a kill left half done.
+  // Work that became due while the hub was down, and work that a kill interrupted.
   await keeper.sweep().catch((error: unknown) => warn(error instanceof Error ? error.message : String(error)));
   await asHub(() => raiseStoredDoubles(database, clock()));
   for (const [name, app] of [['device', device] as const, ['operator', operator] as const]) {

@@ -1,5 +1,5 @@
-// What a running hub is made of, opened from its data folder in the order the parts need each other. Passed to the two listeners, which give
-// each subject only what it uses; no subject sees the whole.
+// The wiring of a running hub, opened from its data folder in the order of dependencies. The two listeners get all of it and give each
+// subject only what it uses; no subject sees the whole.
 import { join } from 'node:path';
 import { toHex } from '@edgekeep/core/bytes';
 import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
@@ -55,7 +55,7 @@ export interface HubParts {
   readonly authorities: Authorities;
   readonly keyStore: KeyStore;
   readonly vendorRoots: VendorRoots;
-  /** What is wrong with the files of makers' certificates. */
+  /** Problems of the files of makers' certificates. */
   readonly rootFolderNotices: FolderNotices;
   readonly database: Database;
   readonly logFolder: string;
@@ -82,14 +82,16 @@ export interface HubParts {
   readonly platformKeyRoll: PlatformKeyRoll;
   readonly watch: RevocationWatch;
   readonly revocationStatus: RevocationStatus;
-  /** What the hub's own trust hangs on, at this moment. */
+  /** The certificates that the hub's own trust depends on, at this moment. */
   readonly ownCertificates: () => Promise<readonly OwnCertificate[]>;
-  /** What both listeners show of themselves. */
+  /** The credential of both listeners. */
   readonly credential: LiveCredential;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Opens the parts of an initialised data folder; takes `keyStore` over. What was open is closed again when a later part throws. */
+/**
+ * Opens the parts of an initialised data folder; takes ownership of `keyStore`. If a later part throws, the earlier ones are closed again.
+ */
 export async function openParts(
   folder: string,
   settings: HubSettings,
@@ -110,7 +112,7 @@ export async function openParts(
       signer: { name: settings.logOrigin, signer: keys.logSigner },
     }),
   );
-  // Entries enter the tree as they are committed, whether or not anybody waits for them.
+  // Entries enter the tree as they are committed, even if no caller waits for them.
   database.onCommit = () => log.wake();
   const { onUnreadable } = settings.vendorRoots;
   const rootFolderNotices = await asHub(() => importRootFolders(folder, { database, onUnreadable, nowMs: clock() }));

@@ -1,5 +1,5 @@
-// What a failing world looks like to a person: a folder that is read-only, a disk that is full, a port that is taken. Node and SQLite name these by
-// numbers and abbreviations.
+// Failures of the environment, in words for people: a read-only folder, a full disk, a port in use. Node and SQLite name these by numbers
+// and abbreviations.
 import { HubError } from './error.ts';
 
 const systemTexts: Readonly<Record<string, string>> = {
@@ -30,12 +30,12 @@ const portTexts: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'this machine has no such address',
 };
 
-/** In words, where the failure is one of the world; undefined for anything else. */
+/** In words, where the environment failed; undefined for anything else. */
 export function worldFailureOf(error: unknown): string | undefined {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {
     if ('errcode' in at && typeof at.errcode === 'number') return sqliteTexts.get(at.errcode & 0xff);
     if ('code' in at && typeof at.code === 'string' && at.code in systemTexts) return systemTexts[at.code];
-    // Making a folder with those above it says this on a read-only disk: what is missing is the folder itself.
+    // On a read-only disk, making a folder with its parents reports this: the folder itself is missing.
     if ('syscall' in at && at.syscall === 'mkdir' && 'code' in at && at.code === 'ENOENT')
       return 'no folder can be made there: is its disk read-only?';
   }
@@ -46,7 +46,7 @@ export function failureText(error: unknown): string {
   return worldFailureOf(error) ?? (error instanceof Error ? error.message : String(error));
 }
 
-/** The same error, or `folder-unusable` where it says that the data folder fails. */
+/** The same error, or `folder-unusable` where it means that the data folder fails. */
 export function asFolderError(folder: string, error: unknown): unknown {
   const text = worldFailureOf(error);
   if (text === undefined || (error instanceof HubError && error.code !== 'store-failed')) return error;

@@ -1,18 +1,21 @@
-// The members an alert carries beside its title: bounded, because part of it is what an attacker sent, and because it stands in an audit entry.
+// The members of an alert besides its title: limited, because part of it comes from an attacker, and because it is copied into an audit
+// entry.
 
 /** Whole numbers, texts, and lists of texts. */
 export type AlertData = Readonly<Record<string, string | number | boolean | readonly string[]>>;
 
-/** Characters of one text; longer ones are cut. */
+/** Characters of one text; longer texts are cut. */
 export const alertTextMost = 300;
-/** Members of a list. The first ones stay: they say how it began. */
+/** Members of a list. The first ones stay: they show how it began. */
 export const alertListMost = 16;
-/** Members of the whole: more are left out, and `omitted` says how many. With the limits above an audit entry holds all of them. */
+/**
+ * Members of the whole: further ones are left out, and `omitted` has their number. With the limits above, an audit entry holds all of them.
+ */
 export const alertMembersMost = 12;
 // Of an audit entry's 8192 bytes; JSON may write one character as six bytes.
 const encodedBytesMost = 6_000;
 
-/** Cut to what the limits allow. */
+/** Cut to the limits. */
 export function boundedData(data: AlertData): Record<string, string | number | boolean | string[]> {
   const all = Object.entries(data);
   const kept = all.slice(0, alertMembersMost).map(([name, value]) => [name, boundedValue(value)] as const);
@@ -21,7 +24,7 @@ export function boundedData(data: AlertData): Record<string, string | number | b
   return { ...Object.fromEntries(kept), ...(omitted === 0 ? {} : { omitted }) };
 }
 
-/** What stood, with what came: lists united, the rest as it is now. */
+/** Merges the stored data with the new data: lists are united, other members take the new value. */
 export function mergedData(stored: string, came: AlertData): AlertData {
   const before: AlertData = JSON.parse(stored);
   const united = Object.entries(came).map(([name, value]) => {

@@ -1,5 +1,5 @@
-// One line in the hub's own log for every alert that is opened, for whoever watches logs and not the API. Read from the store once it is
-// durable, so no line tells of what was undone; every node writes it, whichever raised the alert.
+// One line in the hub's own log for every opened alert, for people who watch logs and not the API. Read from the store once it is durable,
+// so no line reports something that was undone. Every node writes it, whichever node raised the alert.
 import type { Kysely } from 'kysely';
 import type { AlertRow, Tables } from '../store/schema.ts';
 
@@ -19,17 +19,17 @@ export class AlertLines {
     this.#read = read;
     this.#write = write;
     this.#last = last;
-    // A store that cannot be read now is read at the next turn; requests say that it cannot.
+    // If the store cannot be read now, it is read at the next turn; requests report the failure.
     this.#timer = setInterval(() => void this.poll().catch(() => undefined), everyMs).unref();
   }
 
-  /** Begins with what is opened from now on. */
+  /** Begins with alerts that are opened from now on. */
   static async start(read: Kysely<Tables>, write: (line: AlertLine) => void): Promise<AlertLines> {
     const newest = await read.selectFrom('alert').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst();
     return new AlertLines(read, write, newest?.id ?? -1);
   }
 
-  /** Writes what was opened since the last time. */
+  /** Writes the alerts that were opened since the last call. */
   async poll(): Promise<void> {
     const rows = await this.#read
       .selectFrom('alert')

@@ -19,7 +19,7 @@ export async function listAlerts(
   return { alerts: rows.map(alertViewOf), next: rows.length === limit ? (rows.at(-1)?.id ?? null) : null };
 }
 
-/** Alerts that nobody has acknowledged, by kind and severity. */
+/** Alerts that are not acknowledged, by kind and severity. */
 export async function countOpenAlerts(
   db: Kysely<Tables>,
 ): Promise<readonly { readonly kind: string; readonly severity: string; readonly count: number }[]> {

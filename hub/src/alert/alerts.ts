@@ -1,5 +1,5 @@
-// Alerts (spec/alerts.md): what somebody should look at. Raised inside the transaction of what caused it. At most one stands for each cause,
-// so that whoever repeats his attack makes a number grow, not the store or the log.
+// Alerts (spec/alerts.md): events that need an operator's attention. Raised inside the transaction of their cause. There is at most one
+// open alert for each cause: a repeated attack increases a number, and neither the store nor the log grows.
 import type { Json } from '@edgekeep/core/json';
 import { type AlertKind, alertSeverities, type AlertSeverity } from '@edgekeep/wire/api/alert';
 import type { Kysely } from 'kysely';
@@ -13,34 +13,36 @@ export interface Alert {
   readonly kind: AlertKind;
   readonly severity: AlertSeverity;
   readonly subject: AlertSubject;
-  /** Tells apart causes of one kind with one subject, a certificate's serial number for example. */
+  /** Distinguishes causes of one kind with one subject, for example a certificate's serial number. */
   readonly detail?: string;
   /** One line for people: what happened. */
   readonly title: string;
   readonly data: AlertData;
-  /** Who brought it about, as in the audit log. */
+  /** Who caused it, as in the audit log. */
   readonly actor?: string;
-  /** How often, where a flood was counted before it came here. */
+  /** How often, where a flood was counted before it was reported here. */
   readonly times?: number;
   readonly nowMs: number;
 }
 
-/** Whom an alert is about: a device, or a part of the hub by its word in the audit log (`log:NAME`). */
+/** The subject of an alert: a device, or a part of the hub by its word in the audit log (`log:NAME`). */
 export type AlertSubject = { readonly deviceId: string } | { readonly part: string };
 
 export interface Raised {
   readonly id: number;
-  /** False when it stood already and was counted. */
+  /** False when it was open already and was counted. */
   readonly opened: boolean;
 }
 
 // A title may quote what a device said of itself.
 const titleCharactersMost = 300;
-// Closed alerts are in the audit log as well; the table keeps them this long, and clears a few whenever one is opened.
+// Closed alerts are in the audit log as well; the table keeps them this long, and each new alert clears a few.
 const closedKeptMs = 400 * 86_400_000;
 const clearedAtOnce = 100;
 
-/** Opens an alert, or counts it on the one that stands for the same cause. Lists in `data` are united, other members take the newest value. */
+/**
+ * Opens an alert, or counts the event on the open one for the same cause. Lists in `data` are united, other members take the newest value.
+ */
 export async function raiseAlert(trx: WriteTransaction, alert: Alert): Promise<Raised> {
   const cause = causeOf(alert);
   const standing = await findStanding(trx, cause);
@@ -54,7 +56,7 @@ export async function raiseAlert(trx: WriteTransaction, alert: Alert): Promise<R
       last_seen: Math.max(standing.last_seen, nowMs),
       title: alert.title.slice(0, titleCharactersMost),
       data: JSON.stringify(mergedData(standing.data, alert.data)),
-      // Somebody took note of something lesser.
+      // An operator acknowledged only the lower severity.
       ...(graver ? { severity, state: 'open', state_by: null, state_at: null, note: null } : {}),
     })
     .where('id', '=', standing.id)
@@ -62,7 +64,7 @@ export async function raiseAlert(trx: WriteTransaction, alert: Alert): Promise<R
   return { id: standing.id, opened: false };
 }
 
-/** Closes the alert that stands for a cause, because the hub itself sees that it is over; false when there is none. */
+/** Closes the open alert for a cause, because the hub itself sees that it is over; false when there is none. */
 export async function settleAlert(
   trx: WriteTransaction,
   over: Pick<Alert, 'kind' | 'subject' | 'detail' | 'nowMs'> & { readonly note: string },
@@ -80,7 +82,7 @@ interface Order {
   readonly nowMs: number;
 }
 
-/** Somebody looks into it. It stays until it is closed; a closed one is a `conflict`. */
+/** An operator investigates it. It stays open until it is closed; a closed one is a `conflict`. */
 export async function acknowledgeAlert(
   database: Database,
   { id, actor, nowMs, note = null }: Order & { readonly note: string | null | undefined },
@@ -97,7 +99,7 @@ export async function acknowledgeAlert(
   });
 }
 
-/** It is over; the same again opens a new one. Closing twice changes nothing. */
+/** It is over; the same event later opens a new alert. Closing twice changes nothing. */
 export async function closeAlert(database: Database, order: Order & { readonly note: string }): Promise<AlertRow> {
   return database.write(async (trx) => {
     const alert = await getAlert(trx, order.id);
@@ -113,7 +115,7 @@ export async function getAlert(db: Kysely<Tables>, id: number): Promise<AlertRow
   return row;
 }
 
-/** What stands against a device, open or acknowledged, the newest first. */
+/** The alerts about a device, open or acknowledged, newest first. */
 export async function openAlertsOf(
   db: Kysely<Tables>,
   deviceId: string,
@@ -128,7 +130,7 @@ export async function openAlertsOf(
     .execute();
 }
 
-// There is one for each cause; more than this tells a reader nothing new.
+// There is one for each cause; more than this number give a reader no new information.
 const standingOfDeviceMost = 100;
 
 async function findStanding(trx: WriteTransaction, cause: string): Promise<AlertRow | undefined> {

@@ -1,5 +1,5 @@
-// The certificate revocation list of the issuing CA (spec/revocation.md): made when somebody asks and something changed, or the last one is
-// half through its life; kept until then.
+// The certificate revocation list of the issuing CA (spec/revocation.md): made when a client asks and something has changed, or when half
+// the life of the last one is over; kept until then.
 import { encodeCrl, encodeCrlEntry } from '@edgekeep/core/identity/crl';
 import { parseRevocationReason } from '@edgekeep/core/identity/crl-reason';
 import { parseHex } from '@edgekeep/core/bytes';
@@ -11,7 +11,7 @@ import type { RevocationWatch } from '../revocation/watch.ts';
 
 // Rows read and encoded between two turns of the event loop: some 20 ms of work.
 const pageMost = 5_000;
-// 99991231235959Z: RFC 5280 section 4.1.2.5 says by it that there is no date.
+// 99991231235959Z: in RFC 5280 section 4.1.2.5 it means that there is no date.
 const endlessSeconds = 253_402_300_799;
 
 export interface IssuedList {
@@ -22,13 +22,13 @@ export interface IssuedList {
 }
 
 interface Kept extends IssuedList {
-  /** Everything revoked up to this version is in the list. */
+  /** Every revocation up to this version is in the list. */
   readonly version: number;
 }
 
 export interface RevocationListParts {
   readonly database: Database;
-  /** Whose certificates are listed, and who signs. */
+  /** The issuing CA whose certificates are listed, and the signer. */
   readonly issuing: IssuingAuthority;
   readonly watch: RevocationWatch;
   readonly clock: Clock;
@@ -44,7 +44,7 @@ export class RevocationList {
     this.#parts = parts;
   }
 
-  /** The list that holds every revocation known to this node. */
+  /** The list with every revocation known to this node. */
   async current(): Promise<IssuedList> {
     const { watch } = this.#parts;
     await watch.fresh();
@@ -82,7 +82,7 @@ export class RevocationList {
   }
 }
 
-/** The list that an issuing CA leaves behind, without an end, before its key is destroyed: nobody can make the next one. */
+/** The last list of an issuing CA, without an end date, made before its key is destroyed: nobody can make the next one. */
 export async function makeLastList(
   database: Database,
   issuing: IssuingAuthority,
@@ -95,7 +95,7 @@ export async function makeLastList(
   return encodeCrl({ issuer: issuing.certificate, number, ...times, entries }, issuing.signer);
 }
 
-// RFC 5280 section 5.2.3: two lists never have one number, whichever node made them.
+// RFC 5280 section 5.2.3: two lists never have one number, even from different nodes.
 function nextNumber(database: Database) {
   return database.writeAsHub((trx) =>
     trx
@@ -107,7 +107,8 @@ function nextNumber(database: Database) {
   );
 }
 
-// Page by page, so that nobody else waits for a long list. What is revoked meanwhile may be in it already; its version is a later one.
+// Page by page, so that other work does not wait for a long list. A revocation during this time may be in it already; its version is a
+// later one.
 async function readEntries(database: Database, issuer: string, endedAfterMs: number): Promise<readonly Uint8Array[]> {
   const entries: Uint8Array[] = [];
   let last = { revokedAt: -1, serial: '' };

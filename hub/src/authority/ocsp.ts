@@ -1,5 +1,5 @@
-// The OCSP responder for one issuing CA (RFC 6960, spec/revocation.md): answers are signed with a key that can do nothing else, and kept for
-// those who ask without a nonce until something is revoked.
+// The OCSP responder for one issuing CA (RFC 6960, spec/revocation.md). Responses are signed with a key that can do nothing else, and are
+// cached for requests without a nonce until the next revocation.
 import { toHex } from '@edgekeep/core/bytes';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { parseRevocationReason } from '@edgekeep/core/identity/crl-reason';
@@ -17,17 +17,17 @@ const keptMost = 20_000;
 
 export interface OcspParts {
   readonly database: Database;
-  /** Whose certificates it answers for. */
+  /** The issuing CA that it answers for. */
   readonly issuing: IssuingAuthority;
   readonly watch: RevocationWatch;
   readonly clock: Clock;
-  /** How long an answer may be relied on. */
+  /** How long a response is valid. */
   readonly answerSeconds: number;
 }
 
 export interface OcspAnswered {
   readonly der: Uint8Array;
-  /** Until when the same answer is given to the same question, Unix seconds; undefined for one that is for this asker alone. */
+  /** Until when the same response answers the same request, Unix seconds; undefined for a response with a nonce. */
   readonly reusedUntilSeconds: number | undefined;
 }
 
@@ -50,7 +50,7 @@ export class OcspResponder {
     this.#issuer = { sha1: issuerHashesOf(certificate, 'sha1'), sha256: issuerHashesOf(certificate, 'sha256') };
   }
 
-  /** The responder's certificate at this moment. */
+  /** The present certificate of the responder. */
   async certificate(): Promise<Certificate> {
     return (await this.#currentCredential()).certificate;
   }
@@ -60,7 +60,7 @@ export class OcspResponder {
     return certificates.some((one) => isIssuedBy(one, this.#issuer));
   }
 
-  /** The answer; what another issuing CA gave out is `unknown` in it. */
+  /** The response; a certificate of another issuing CA is `unknown` in it. */
   async answer(request: OcspRequest): Promise<OcspAnswered> {
     const { watch, clock } = this.#parts;
     await watch.fresh();
@@ -79,7 +79,7 @@ export class OcspResponder {
     const version = this.#keptVersion;
     const answered = await this.#sign(request);
     const { reusedUntilSeconds } = answered;
-    // What is unknown now may be issued in a moment, and unknown serial numbers have no end.
+    // A certificate that is unknown now may be issued in a moment, and there is no limit to unknown serial numbers.
     if (reusedUntilSeconds === undefined || version !== this.#keptVersion) return answered;
     if (this.#kept.size >= keptMost) this.#kept.clear();
     this.#kept.set(question, { ...answered, reusedUntilSeconds });

@@ -1,5 +1,5 @@
-// Devices that enrolled before the hub kept by which authorities each came (spec/vendor-roots.md, "What is kept"): their paths are found again from the
-// certificates that they showed then, once, in the background.
+// Devices that enrolled before the hub stored their makers' authorities (spec/vendor-roots.md, "What is kept"): their paths are found again
+// from the certificates that they showed then, once, in the background.
 import { CoreError } from '@edgekeep/core/error';
 import { deviceIdentitySchema } from '@edgekeep/wire/api/device';
 import type { Kysely } from 'kysely';
@@ -11,7 +11,7 @@ import type { Tables } from '../store/schema.ts';
 import { type MakersWord, recordMaker } from '../vendor-root/device-makers.ts';
 import type { VendorRoots } from '../vendor-root/vendor-roots.ts';
 
-// A path costs a few milliseconds of the one thread that answers devices.
+// A path takes a few milliseconds of the one thread that answers devices.
 const devicesAtOnce = 20;
 
 interface OldDevice {
@@ -20,7 +20,7 @@ interface OldDevice {
   readonly enrolledAtMs: number;
 }
 
-/** Does the next few; false when none was left. */
+/** Does the next few; false when none is left. */
 export async function findOldPaths(database: Database, vendorRoots: Pick<VendorRoots, 'trust'>): Promise<boolean> {
   const devices = await withoutMaker(database.read, devicesAtOnce);
   const words: (readonly [string, MakersWord])[] = [];
@@ -35,7 +35,7 @@ export async function findOldPaths(database: Database, vendorRoots: Pick<VendorR
   return true;
 }
 
-/** Devices without a row: what hangs on a root is not known before there are none. */
+/** Devices without a row: until there are none, nobody knows what depends on a root. */
 export async function withoutMaker(db: Kysely<Tables>, most: number): Promise<readonly OldDevice[]> {
   return db
     .selectFrom('device')
@@ -61,7 +61,7 @@ async function wordOf(
     }
     if (identity.kind === 'dice') return proveDeviceId(identity, vendorRoots.trust('dice'), nowMs).makersWord;
   } catch (error) {
-    // Its root is not in the store any more: nothing there hangs on it.
+    // Its root is no longer in the store: nothing there depends on it.
     if (!(error instanceof HubError) && !(error instanceof CoreError)) throw error;
   }
   return { kind: identity.kind === 'dice' ? 'dice' : 'tpm', chain: [], judgedAtMs: -1, notes: [], anchorGroups: [] };

@@ -1,5 +1,5 @@
-// Roll-over of the platform key, spec/platform-secrets.md: a new generation, then every older value wrapped again in the background, then the end of the old
-// generations. The key store is the state, so a hub that was killed goes on where it was.
+// Roll-over of the platform key, spec/platform-secrets.md: a new generation, then every older value is wrapped again in the background,
+// then the old generations end. The key store is the state, so a killed hub continues where it was.
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
@@ -12,9 +12,9 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { type PlatformKey, platformKeyLength, platformKeyName } from '../secrets/platform-key.ts';
 
-/** Values in one transaction: a few milliseconds in which nobody else writes. */
+/** Values in one transaction: other writers wait a few milliseconds. */
 const batchMost = 100;
-/** Requests that read a row before it was wrapped again may open it this long. */
+/** A request that read a row before it was wrapped again may open it for this long. */
 const graceMilliseconds = 60_000;
 
 export interface RollParts {
@@ -31,14 +31,14 @@ export class PlatformKeyRoll implements AsyncDisposable {
   #grace: NodeJS.Timeout | undefined;
   #unfinished: boolean;
 
-  /** Goes on with a roll-over that an earlier process did not end. */
+  /** Continues a roll-over that an earlier process did not finish. */
   constructor(parts: RollParts) {
     this.#parts = parts;
     this.#unfinished = parts.platformKey.older.length > 0;
     if (this.#unfinished) this.#begin();
   }
 
-  /** Draws a new generation and begins; resolves when new values are wrapped under it. Throws `conflict` while one is under way. */
+  /** Makes a new generation and begins; resolves when new values are wrapped under it. Throws `conflict` while a roll-over is under way. */
   async start(actor: string): Promise<number> {
     const { database, keyStore, platformKey, clock } = this.#parts;
     if (this.#unfinished) throw new HubError('conflict', 'a roll-over of the platform key is under way');
@@ -46,7 +46,7 @@ export class PlatformKeyRoll implements AsyncDisposable {
     try {
       const generation = platformKey.newest + 1;
       const subject = `platform-key:${generation}`;
-      // First of all, because this transaction asks who orders it.
+      // First of all, because this transaction checks the caller's authority.
       await database.write((trx) =>
         appendEntry(trx, { at: clock(), kind: 'platform-key-roll-started', actor, subject, data: {} }),
       );
@@ -60,14 +60,14 @@ export class PlatformKeyRoll implements AsyncDisposable {
     }
   }
 
-  /** The generation in use and how many values are still wrapped under older ones. */
+  /** The generation in use and the number of values that are still wrapped under older ones. */
   async status(): Promise<{ readonly generation: number; readonly valuesLeft: number; readonly finished: boolean }> {
     const { database, platformKey } = this.#parts;
     const { newest } = platformKey;
     return { generation: newest, valuesLeft: await countOlder(database.read, newest), finished: !this.#unfinished };
   }
 
-  /** Resolves when the work in the background has ended, or has come to what it can't do. */
+  /** Resolves when the background work has ended or cannot continue. */
   async settled(): Promise<void> {
     await this.#work;
   }
@@ -79,7 +79,8 @@ export class PlatformKeyRoll implements AsyncDisposable {
   }
 
   #begin(): void {
-    // What fails here (a full disk, a damaged value) leaves both generations: the status shows it, and the next start of the hub tries again.
+    // A failure here (a full disk, a damaged value) leaves both generations: the status shows it, and the next start of the hub tries
+    // again.
     this.#work = this.#rewrapAll().catch((error: unknown) => {
       process.stderr.write(`edgekeep hub: platform key: ${error instanceof Error ? error.message : String(error)}\n`);
     });
@@ -102,7 +103,7 @@ export class PlatformKeyRoll implements AsyncDisposable {
     const { database, keyStore, platformKey, clock } = this.#parts;
     const { newest } = platformKey;
     await database.writeAsHub(async (trx) => {
-      // Everything wrapped under an older generation was written by a transaction before this one.
+      // Every value under an older generation was written by an earlier transaction than this one.
       const left = await countOlder(trx, newest);
       if (left > 0) throw new HubError('store-failed', `${left} values are still wrapped under older generations`);
       const subject = `platform-key:${newest}`;

@@ -1,5 +1,5 @@
-// Sealed files on disk, by content: `blobs/<first two hex digits>/<SHA-256>`. What is here is ciphertext; a file appears under its name
-// only when it is whole, checked and on disk.
+// Sealed files on disk, by content: `blobs/<first two hex digits>/<SHA-256>`. They are ciphertext. A file appears under its name only when
+// it is complete, checked and on disk.
 import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -20,8 +20,8 @@ export class Blobs {
   }
 
   /**
-   * Stores a stream of at most `sizeMost` bytes; resolves once it is durable. When the stream breaks off, what came of an `upload` stays, and a
-   * later call goes on behind `beginning`.
+   * Stores a stream of at most `sizeMost` bytes; resolves once it is durable. When the stream breaks off, the received part of an `upload`
+   * stays, and a later call continues after `beginning`.
    */
   async put(
     source: Readable,

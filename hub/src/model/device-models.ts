@@ -1,5 +1,5 @@
-// What devices report of their models (spec/agent.md, "Failures"): kept for operators, an alert when several devices refuse one release, and an
-// operator's order to try again. A report is a claim of its device: it decides nothing about keys.
+// What devices report about their models (spec/agent.md, "Failures"): stored for operators, an alert when several devices refuse one
+// release, and an operator's order to try again. A report is a claim of its device: it decides nothing about keys.
 import type { ModelReport, ModelRetry, ReportedFault } from '@edgekeep/wire/api/model-report';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
@@ -10,7 +10,7 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceModelRow } from '../store/device-model-tables.ts';
 import type { Tables } from '../store/schema.ts';
 
-// Named in an alert; `edgekeep model show` has all of them.
+// The number named in an alert; `edgekeep model show` has all of them.
 const devicesNamedMax = 16;
 
 interface ModelsReport {
@@ -19,7 +19,7 @@ interface ModelsReport {
   readonly nowMs: number;
 }
 
-/** Takes over a device's report, the whole of it each time; what did not change is not written. */
+/** Stores a device's report, complete each time; unchanged parts are not written. */
 export async function recordModels(
   trx: WriteTransaction,
   { deviceId, models, nowMs }: ModelsReport,
@@ -42,7 +42,7 @@ export async function recordModels(
   }
 }
 
-/** What operators want tried again and the device has not obeyed yet. */
+/** Orders to try again that the device has not followed yet. */
 export async function retriesFor(db: Kysely<Tables>, deviceId: string): Promise<readonly ModelRetry[]> {
   const rows = await db
     .selectFrom('device_model')
@@ -54,7 +54,10 @@ export async function retriesFor(db: Kysely<Tables>, deviceId: string): Promise<
   return rows;
 }
 
-/** Orders a device to try a model again; it learns of it at its next check-in. Throws `not-found` for a model that it does not report. */
+/**
+ * Orders a device to try a model again; the device receives the order at its next check-in. Throws `not-found` for a model that it does not
+ * report.
+ */
 export async function orderRetry(
   database: Database,
   { deviceId, model, actor, nowMs }: { deviceId: string; model: string; actor: string; nowMs: number },
@@ -79,7 +82,7 @@ export async function orderRetry(
   });
 }
 
-/** Of these devices, by device and model. */
+/** The models of these devices, by device and model. */
 export async function modelsOf(db: Kysely<Tables>, deviceIds: readonly string[]): Promise<readonly DeviceModelRow[]> {
   if (deviceIds.length === 0) return [];
   return db
@@ -104,7 +107,7 @@ function rowOf(
     version,
     manifest_digest: manifestDigest,
     ...faultColumns(fault, before, nowMs),
-    // A device that was made anew has obeyed nothing, and a number that it made up cannot keep orders from it.
+    // A device whose state was made again has followed no order, and a number that it makes up must not block new orders.
     retry: before?.retry ?? 0,
     retried: Math.min(retried, before?.retry ?? 0),
     changed_at: nowMs,
@@ -137,7 +140,7 @@ function isSame(a: DeviceModelRow, b: DeviceModelRow): boolean {
   );
 }
 
-// A release is refused by the devices whose fault with it is final. The alert is raised when one more does, and is over when none does any more.
+// A device refuses a release when its fault with it is final. The alert is raised when one more device refuses, and settles when none does.
 async function weigh(
   trx: WriteTransaction,
   before: DeviceModelRow | undefined,
@@ -181,7 +184,7 @@ function refusedRelease(row: DeviceModelRow | undefined): string | undefined {
   return row?.fault_kind === 'final' ? (row.fault_digest ?? undefined) : undefined;
 }
 
-// Counted up to a bound: an alert says "many" well enough.
+// Counted up to a limit: above it an alert says "many".
 const refusingCountedMax = 10_000;
 
 async function refusing(trx: WriteTransaction, model: string, digest: string) {

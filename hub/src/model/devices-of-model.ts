@@ -1,4 +1,4 @@
-// The devices of a model by how it is with them, a page at a time; and how many there are of each kind, for metrics.
+// The devices of a model by its state on them, a page at a time, and the number of each state for metrics.
 import type { Kysely } from 'kysely';
 import { sql } from 'kysely';
 import type { DeviceModelRow } from '../store/device-model-tables.ts';
@@ -6,9 +6,9 @@ import type { Tables } from '../store/schema.ts';
 
 export interface ModelDevicesPage {
   readonly model: string;
-  /** Those that hold or refuse this version; undefined for all. */
+  /** Devices that hold or refuse this version; undefined for all. */
   readonly version: string | undefined;
-  /** Behind this device id. */
+  /** After this device id. */
   readonly after: string;
   readonly limit: number;
 }
@@ -21,7 +21,7 @@ export async function devicesOfModel(db: Kysely<Tables>, page: ModelDevicesPage)
   return select.orderBy('device_id').limit(limit).execute();
 }
 
-/** Devices by model, state and fault; `none` where nothing is wrong. */
+/** Devices by model, state and fault; `none` where there is no fault. */
 export async function countDeviceModels(
   db: Kysely<Tables>,
 ): Promise<
@@ -41,5 +41,5 @@ export async function countDeviceModels(
     .execute();
 }
 
-// A metric with more series than this helps nobody.
+// A metric with more series than this is useless.
 const seriesMax = 2_000;

@@ -1,5 +1,6 @@
-// Which groups of devices a model is for: what the default policy gives its key by (spec/access.md, "Models for groups"). A group that decides about
-// keys has named members, or a filter over what the hub itself decided; what devices say of themselves is refused here.
+// The groups of devices that a model is for: the default policy releases its key by them (spec/access.md, "Models for groups"). A group
+// that decides about keys has named members, or a filter over values that the hub decides; a filter over values that devices report is
+// refused here.
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
@@ -8,7 +9,7 @@ import { getGroup } from '../registry/groups.ts';
 import type { Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 
-/** A question carries all of them. */
+/** A question to the policy carries all of them. */
 export const groupsOfModelMax = 100;
 
 export interface AssignOrder {
@@ -30,7 +31,7 @@ export async function groupsOfModel(db: Kysely<Tables>, model: string): Promise<
   return rows.map((row) => row.group_name);
 }
 
-/** Changes what a model is for, before or after it is published. Throws `conflict` for a group by what devices say of themselves. */
+/** Changes the groups of a model, before or after it is published. Throws `conflict` for a group by values that devices report. */
 export async function assignModel(database: Database, order: AssignOrder): Promise<readonly string[]> {
   const { model, add, remove, actor, nowMs } = order;
   return database.write(async (trx) => {

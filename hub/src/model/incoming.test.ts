@@ -16,7 +16,7 @@ async function openBlobs() {
 
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-/** Sends bytes and then breaks off. */
+/** Sends bytes, then breaks off. */
 function broken(bytes: Uint8Array): Readable {
   return Readable.from(
     (async function* chunks() {
@@ -34,7 +34,7 @@ test('an upload that broke off goes on behind what came, and ends as if it had c
   const { blobs, incoming } = opened;
   await assert.rejects(blobs.put(broken(content.subarray(0, 200_000)), 1_000_000, { name, beginning: undefined }));
   assert.equal(await blobs.incoming.offsetOf(name), 200_000);
-  // The sender goes on at an end of its own below that.
+  // The sender continues at an offset of its own, below that.
   const beginning = { offset: 150_000, sha256: digest(content.subarray(0, 150_000)) };
   const stored = await blobs.put(Readable.from([content.subarray(150_000)]), 1_000_000, { name, beginning });
   assert.deepEqual(stored, { sha256: digest(content), size: content.length });

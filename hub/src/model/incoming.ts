@@ -1,5 +1,5 @@
-// Files that are being sent (spec/api.md, "Uploads"). What came before a connection was lost stays for a week, under a name of its upload, and the
-// sender goes on behind it once it has shown that both mean the same bytes.
+// Files that are being sent (spec/api.md, "Uploads"). The part that arrived before a connection was lost is kept for a week, under a name
+// of its upload. The sender continues after it once it has shown that both sides mean the same bytes.
 import { createHash, type Hash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { HubError } from '../error.ts';
 
 const keptMs = 7 * 86_400_000;
 
-/** What the sender says the hub has. */
+/** How many bytes the hub has, according to the sender. */
 export interface Beginning {
   readonly offset: number;
   /** SHA-256 of the bytes before it, hex. */
@@ -18,10 +18,10 @@ export interface Beginning {
 
 export interface Opened {
   readonly path: string;
-  /** Over what is there already. */
+  /** A hash over the bytes that exist already. */
   readonly hash: Hash;
   readonly offset: number;
-  /** Aborted when the sender comes back over another connection. */
+  /** Aborted when the sender returns over another connection. */
   readonly signal: AbortSignal;
   [Symbol.dispose](): void;
 }
@@ -34,14 +34,14 @@ export class Incoming {
     this.#folder = folder;
   }
 
-  /** How much of an upload is here; 0 for none. */
+  /** The number of bytes of an upload that are here; 0 for none. */
   async offsetOf(upload: string): Promise<number> {
     return (await sizeOf(this.#pathOf(upload))) ?? 0;
   }
 
   /**
-   * Opens a place for an upload: behind `beginning`, or anew. A request that still sends it is ended: its connection may be dead without anybody
-   * knowing. Throws `upload-differs` where the hub has fewer or other bytes than the sender says.
+   * Opens a place for an upload: after `beginning`, or from the start. Ends an earlier request that still sends this upload: its connection
+   * may be dead without notice. Throws `upload-differs` where the hub has fewer or other bytes than the sender says.
    */
   async open(upload: string, beginning: Beginning | undefined): Promise<Opened> {
     for (let before = this.#open.get(upload); before !== undefined; before = this.#open.get(upload)) {
@@ -70,7 +70,7 @@ export class Incoming {
     }
   }
 
-  /** A place that nobody goes on with. */
+  /** An upload that nobody continues. */
   async anew(): Promise<Opened> {
     return this.open(randomUUID(), undefined);
   }
@@ -89,7 +89,7 @@ export class Incoming {
   }
 }
 
-// Cuts the file where the sender goes on, and hashes what stays.
+// Cuts the file at the offset where the sender continues, and hashes the part that stays.
 async function keep(path: string, { offset }: Beginning): Promise<Hash> {
   const size = (await sizeOf(path)) ?? 0;
   if (size < offset)

@@ -1,4 +1,4 @@
-// What becomes of a release while an upload is under way, and after it was withdrawn.
+// Changes to a release during an upload, and after the release was withdrawn.
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -92,7 +92,7 @@ test('an upload for a release that was begun anew does not become its file', asy
   const slow = new PassThrough();
   const late = addReleaseFile(database, blobs, { ...id, path, source: slow });
   slow.write('secon');
-  // The upload has read the release it belongs to once its first bytes are taken.
+  // The upload has read its release once its first bytes are accepted.
   await new Promise<void>((resolve) => slow.once('drain', resolve).write(Buffer.alloc(1 << 17)));
   await begin('1.0.0', 1);
   slow.end();

@@ -1,5 +1,5 @@
-// Releases of models: a signed manifest, sealed files, and the model key wrapped under the platform key. A release is created, filled
-// with its files, then published; only a published one is offered to devices.
+// Releases of models: a signed manifest, sealed files, and the model key wrapped under the platform key. A release is created, filled with
+// its files, then published; only a published one is offered to devices.
 import type { Kysely } from 'kysely';
 import type { Readable } from 'node:stream';
 import { toHex } from '@edgekeep/core/bytes';
@@ -16,8 +16,8 @@ import type { Beginning } from './incoming.ts';
 import { listPublishers } from '../publisher/publishers.ts';
 import { modelKeyLength, wrapModelKey } from './vault.ts';
 
-// A sealed file is a little larger than its plaintext: 28 bytes a segment, and a header (spec/sealed-model.md); with the shortest
-// sensible segments of 4 KiB that is below one per cent.
+// A sealed file is a little larger than its plaintext: 28 bytes a segment, and a header (spec/sealed-model.md). With the shortest sensible
+// segments of 4 KiB this is below one per cent.
 const sealedSizeMost = (size: number) => Math.ceil(size * 1.02) + 65_536;
 
 export interface Release {
@@ -89,7 +89,7 @@ export async function createRelease(
   return { row, files: [] };
 }
 
-/** By what the bytes of a file that is being sent are kept. */
+/** The name under which the bytes of an incoming file are kept. */
 export function uploadName({ name, version, path }: { name: string; version: string; path: string }): string {
   return JSON.stringify([name, version, path]);
 }
@@ -111,7 +111,7 @@ export async function addReleaseFile(
   });
   const stored = { name: file.name, version: file.version, path: file.path, sealed_sha256: sha256, sealed_size: size };
   await database.write(async (trx) => {
-    // An upload takes as long as its sender wants: the release may have been published meanwhile, or begun anew.
+    // An upload takes as long as its sender wants: meanwhile the release may have been published, or begun again.
     const now = await stateIn(trx, file);
     const same = now?.manifest_digest === row.manifest_digest && now.created_at === row.created_at;
     if (now?.state !== 'uploading' || !same) {
@@ -129,7 +129,7 @@ export async function addReleaseFile(
   return stored;
 }
 
-/** Makes a complete release available to devices, and says so in the log. */
+/** Makes a complete release available to devices, and logs it. */
 export async function publishRelease(
   database: Database,
   order: { name: string; version: string; actor: string; nowMs: number },
@@ -159,7 +159,7 @@ export async function publishRelease(
 }
 
 /**
- * Takes a release out of service, for good: no device is offered it or gets its key again, and the leases on it end. The version before it is
+ * Withdraws a release permanently: no device is offered it or gets its key again, and the leases on it end. The version before it is
  * offered to devices that have served none higher; the others refuse it as a roll-back (docs/design/withdrawn-release.md).
  */
 export async function withdrawRelease(
@@ -233,7 +233,7 @@ function assertState(
   throw new HubError('conflict', `${name} ${version} is ${state}, not ${expected}: ${next}`);
 }
 
-/** The release devices should run: the one published last, or the one of the version asked for. */
+/** The release that devices should run: the one published last, or the requested version. */
 export async function findPublishedRelease(database: Database, name: string, version?: string): Promise<Release> {
   const row = await findPublishedRow(database, name, version);
   return { row, files: await filesOf(database.read, row.name, row.version) };
@@ -244,7 +244,7 @@ export async function findPublishedRow(database: Database, name: string, version
   return publishedIn(database.read, name, version);
 }
 
-/** The same inside a transaction, which acts on it. */
+/** The same inside a transaction that acts on it. */
 export async function publishedIn(db: Kysely<Tables>, name: string, version?: string): Promise<ModelReleaseRow> {
   let query = db.selectFrom('model_release').selectAll().where('name', '=', name).where('state', '=', 'published');
   if (version !== undefined) query = query.where('version', '=', version);

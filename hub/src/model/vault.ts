@@ -6,7 +6,7 @@ import type { PlatformKey } from '../secrets/platform-key.ts';
 /** Bytes of a model key. */
 export const modelKeyLength = 32;
 
-/** What a release's key is bound to. */
+/** The data that a release's key is bound to. */
 export const modelKeyPlace = (name: string, version: string): Place => ({ kind: 'model key', names: [name, version] });
 
 export function wrapModelKey(

@@ -1,4 +1,5 @@
-// API tokens at the door (spec/operator-access.md, "Tokens"): 32 random bytes, kept as a SHA-256. Who shows one is a person or a service.
+// API tokens at the door (spec/operator-access.md, "Tokens"): 32 random bytes, stored as a SHA-256. The holder of a token is a person or a
+// service.
 import { sha256Hex } from '../digest.ts';
 import { HubError } from '../error.ts';
 import type { Database } from '../store/database.ts';
@@ -10,30 +11,30 @@ import { covers, type Scope, scopesOf } from './roles.ts';
 /** Who asks. */
 export interface Caller {
   readonly tokenSha256: string;
-  /** The person whose token it is; undefined for a service. */
+  /** The person who owns the token; undefined for a service. */
   readonly person: string | undefined;
   readonly roles: readonly string[];
-  /** Those of its roles, and its own. */
+  /** The scopes of its roles, and its own. */
   readonly scopes: readonly Scope[];
   readonly expiresAtMs: number;
-  /** As it stands in the audit log: `person:NAME/TOKEN` or `service:TOKEN`. */
+  /** The name in the audit log: `person:NAME/TOKEN` or `service:TOKEN`. */
   readonly actor: string;
 }
 
 export const tokenPrefix = 'ek_';
 
-/** The caller behind an Authorization header, or an error: missing, unknown, expired, revoked, or of a person who is disabled. */
+/** The caller behind an Authorization header, or an error: missing, unknown, expired, revoked, or of a disabled person. */
 export async function authenticate(database: Database, header: string | undefined, nowMs: number): Promise<Caller> {
   const match = /^Bearer (ek_[A-Za-z0-9_-]{43})$/.exec(header ?? '');
   const text = match?.[1];
   if (text === undefined) throw new HubError('token-required', 'send an API token: Authorization: Bearer ek_…');
-  // The look-up is by hash: what an attacker can time is the hash of his own guess.
+  // The look-up is by hash: an attacker can only time the hash of their own guess.
   const caller = await findCaller(database.read, sha256Hex(text), nowMs);
   if (typeof caller !== 'string') return caller;
   throw new HubError('token-refused', caller);
 }
 
-/** The caller behind a stored token; a text says why the token is good for nothing. */
+/** The caller behind a stored token; a text says why the token is not valid. */
 export async function findCaller(db: Kysely<Tables>, sha256: string, nowMs: number): Promise<Caller | string> {
   const row = await db
     .selectFrom('api_token')
@@ -56,13 +57,13 @@ export async function findCaller(db: Kysely<Tables>, sha256: string, nowMs: numb
   };
 }
 
-/** Throws `scope-missing` for a caller who may not do what needs `scope`. */
+/** Throws `scope-missing` for a caller without `scope`. */
 export function assertScope(caller: Caller, scope: Scope): void {
   if (covers(caller.scopes, scope)) return;
   throw new HubError('scope-missing', `this needs the scope ${scope}; ${caller.actor} has ${caller.scopes.join(' ')}`);
 }
 
-/** What a stored token may do. */
+/** The scopes of a stored token. */
 export function grantedBy(row: Pick<ApiTokenRow, 'roles' | 'scopes'>): readonly Scope[] {
   return scopesOf(wordsOf(row.roles), wordsOf(row.scopes));
 }

@@ -1,5 +1,5 @@
-// Requests that wait for a second person, in the store (spec/operator-access.md, "Two people"). An approval is spent in the transaction that
-// grants it, before the request is carried out: whatever happens then, it is never carried out twice.
+// Requests that wait for a second person, in the store (spec/operator-access.md, "Two people"). An approval is spent in the transaction
+// that grants it, before the request is carried out: it is never carried out twice, even after a failure.
 import { randomUUID } from 'node:crypto';
 import { requestDigest } from '@edgekeep/core/access/request-digest';
 import { utf8 } from '@edgekeep/core/bytes';
@@ -11,10 +11,10 @@ import type { ApprovalRow } from '../store/operator-tables.ts';
 import { type Caller, findCaller } from './api-token.ts';
 import { covers, isScope, type Scope } from './roles.ts';
 
-// A person who asks for more at once is a program gone wrong.
+// More requests at once from one person are a program error.
 const waitingMost = 20;
 const listedMost = 500;
-// Nothing takes longer to be carried out: after this an approval without an outcome was cut short by the end of the hub.
+// No request takes longer: after this time, an approval without an outcome was cut short by the end of the hub.
 const executionMsMost = 120_000;
 
 // Bodies are up to a megabyte each.
@@ -47,11 +47,11 @@ export interface PendingRequest {
 
 export interface Granted {
   readonly request: ApprovalRow;
-  /** Whose request it is, as he stands now. */
+  /** The person who made the request, in their present state. */
   readonly requester: Caller;
 }
 
-/** Keeps a request until somebody approves it; one that waits already is not kept twice. */
+/** Keeps a request until somebody approves it; a request that waits already is not kept twice. */
 export async function keepRequest(
   database: Database,
   pending: PendingRequest,
@@ -102,7 +102,9 @@ export async function keepRequest(
   });
 }
 
-/** Spends the approval, once and for this digest alone. Throws `approval-refused` with the reason, or `conflict` when it was decided before. */
+/**
+ * Spends the approval, once and for this digest alone. Throws `approval-refused` with the reason, or `conflict` when it was decided before.
+ */
 export async function grantRequest(
   database: Database,
   id: string,
@@ -127,7 +129,7 @@ export async function grantRequest(
   });
 }
 
-/** Ends a request that waits: by anybody who could approve it, or by who made it. */
+/** Ends a waiting request: by anybody who could approve it, or by the person who made it. */
 export async function refuseRequest(
   database: Database,
   id: string,
@@ -145,7 +147,7 @@ export async function refuseRequest(
   });
 }
 
-/** Writes down what came of a request that was carried out. */
+/** Records the outcome of a request that was carried out. */
 export async function recordOutcome(database: Database, id: string, status: number): Promise<'executed' | 'failed'> {
   const state = status < 300 ? 'executed' : 'failed';
   const change = { state, answered_status: status } as const;
@@ -171,7 +173,7 @@ export async function getRequest(database: Database, caller: Caller, id: string,
   return { ...summaryOf(row, nowMs), body: row.body };
 }
 
-/** What the request needs, for asking the policy; undefined for one that is not there. */
+/** What the request needs, for asking the policy; undefined if the request does not exist. */
 export async function scopeOfRequest(database: Database, id: string): Promise<string | undefined> {
   const row = await database.read.selectFrom('approval').select('scope').where('id', '=', id).executeTakeFirst();
   return row?.scope;
@@ -189,7 +191,7 @@ async function getWaiting(trx: WriteTransaction, id: string, nowMs: number): Pro
   throw new HubError('conflict', `this request is ${state}: an approval counts once, and in its time; ask again`);
 }
 
-// Asked inside the transaction: a token may have ended since it was let in at the door.
+// Checked inside the transaction: a token may have ended since the door let it in.
 async function standing(
   trx: WriteTransaction,
   sha256: string,

@@ -1,17 +1,17 @@
-// Requests that two people agreed on and that are being carried out at this moment, between the approval and the request's own handler.
+// Requests that two people approved and that are being carried out now, between the approval and the request's own handler.
 import { randomBytes } from 'node:crypto';
 import type { Caller } from './api-token.ts';
 import type { Scope } from './roles.ts';
 
-/** Carries the word that a request was approved from this process to itself; from outside it is a guess at 256 bits. */
+/** Carries the approval of a request from this process to itself; an attacker outside would have to guess 256 bits. */
 export const approvedHeader = 'edgekeep-approved';
 
 export interface ApprovedRequest {
-  /** Who asked for it, then who approved it, each with the address of his own request. */
+  /** The requester, then the approver, each with the address of their own request. */
   readonly people: readonly { readonly caller: Caller; readonly address: string }[];
   /** What both need. */
   readonly scope: Scope;
-  /** Both people, as they stand in the audit log. */
+  /** Both people, as the audit log names them. */
   readonly actor: string;
 }
 

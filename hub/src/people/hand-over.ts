@@ -1,4 +1,4 @@
-// What changes whose a token is (spec/operator-access.md): a person claims a new hub, and a service's token gets another maker.
+// Changes the owner of a token (spec/operator-access.md): a person claims a new hub, and a service's token gets another maker.
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
@@ -14,8 +14,8 @@ interface Order {
 }
 
 /**
- * Puts a person's own token in the place of the bootstrap that asks; what the bootstrap made is that token's from now on, and ends no later. Throws
- * `conflict` for a caller that is no bootstrap.
+ * Replaces the calling bootstrap by a person's own token. Tokens that the bootstrap made belong to the new token from now on, and end no
+ * later than it. Throws `conflict` for a caller that is no bootstrap.
  */
 export async function claimHub(
   database: Database,
@@ -52,7 +52,9 @@ export async function claimHub(
   return { name, id: tokenId(sha256), expiresAt };
 }
 
-/** Makes the caller's token the maker of a service's: it ends with that one, and no later than before. */
+/**
+ * Makes the caller's token the maker of a service's token: the service's token ends together with the caller's, and no later than before.
+ */
 export async function handOverToken(
   database: Database,
   order: Order & { readonly id: string },
@@ -101,7 +103,7 @@ async function adoptChildren(
     .where('derived_from', '=', from.tokenSha256)
     .execute();
   await endLater(trx, sha256, expiresAt);
-  // Under the name on the bootstrap they would count as a second person, and approve what this one asks for.
+  // Under the name on the bootstrap they would count as a second person, and could approve their own requests.
   if (from.person !== undefined) await renameOwner(trx, [sha256], from.person, person);
 }
 
@@ -122,7 +124,7 @@ async function renameOwner(trx: WriteTransaction, makers: readonly string[], fro
   );
 }
 
-// A family ends with its eldest.
+// A family of tokens ends with its eldest.
 async function endLater(trx: WriteTransaction, maker: string, expiresAt: number): Promise<void> {
   const children = await trx
     .updateTable('api_token')

@@ -1,4 +1,4 @@
-// People who hold API tokens (spec/operator-access.md, "People"). Nobody is ever deleted: the log names them.
+// People who hold API tokens (spec/operator-access.md, "People"). A person is never deleted: the log names them.
 import type { PersonView } from '@edgekeep/wire/api/people';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
@@ -7,7 +7,7 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import { endTokens } from './token-store.ts';
 
-/** People are listed whole. */
+/** The API lists all people in one response. */
 export const peopleMost = 1_000;
 
 interface Order {
@@ -29,7 +29,7 @@ export async function addPerson(trx: WriteTransaction, { name, actor, nowMs }: O
   await appendEntry(trx, { at: nowMs, kind: 'person-added', actor, subject: `person:${name}`, data: {} });
 }
 
-/** Ends all tokens of a person at once and refuses further ones; gives how many there were. */
+/** Ends all tokens of a person at once and refuses further ones. Returns the number ended. */
 export async function disablePerson(database: Database, order: Order & { readonly reason: string }): Promise<number> {
   const { name, reason, actor, nowMs } = order;
   return database.write(async (trx) => {
@@ -53,7 +53,7 @@ export async function disablePerson(database: Database, order: Order & { readonl
   });
 }
 
-/** Lets a person hold tokens again; those that were ended stay so. */
+/** Lets a person hold tokens again; ended tokens stay ended. */
 export async function enablePerson(database: Database, { name, actor, nowMs }: Order): Promise<void> {
   await database.write(async (trx) => {
     const { disabledAt } = await getPerson(trx, name);

@@ -1,4 +1,4 @@
-// What the policy in force rests on, as far as people can change it: asked before one person changes it alone.
+// The facts that the policy in force depends on and that people can change: checked before one person changes them alone.
 import { looksAt } from '@edgekeep/core/policy/reads';
 import { actions } from '@edgekeep/core/policy/schema';
 import type { Kysely } from 'kysely';

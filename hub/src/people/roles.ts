@@ -1,5 +1,5 @@
-// What a token may do (spec/operator-access.md, "Scopes and roles"). The roles stand here and nowhere else: a role that somebody could
-// edit would widen tokens that were handed out long before.
+// What a token may do (spec/operator-access.md, "Scopes and roles"). The roles are defined only here: if an operator could edit a role,
+// that would widen tokens that were issued long before.
 
 /** `admin` is all of them. */
 export const scopes = [
@@ -30,12 +30,12 @@ export const roles = {
 } as const satisfies Readonly<Record<string, readonly Scope[]>>;
 export type Role = keyof typeof roles;
 
-/** Whether somebody with `granted` may do what needs `scope`. */
+/** Whether a caller with `granted` has `scope`. */
 export function covers(granted: readonly string[], scope: Scope): boolean {
   return granted.includes(scope) || granted.includes('admin');
 }
 
-/** Every scope that these roles and scopes name, each once; what is no longer known grants nothing. */
+/** Every scope of these roles and scopes, each once; unknown names grant nothing. */
 export function scopesOf(roleNames: readonly string[], scopeNames: readonly string[]): readonly Scope[] {
   const all = new Set<Scope>();
   for (const name of roleNames) for (const scope of isRole(name) ? roles[name] : []) all.add(scope);

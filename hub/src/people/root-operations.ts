@@ -1,5 +1,5 @@
-// The operations that one person alone cannot carry out (spec/operator-access.md, "Two people"): they decide whom the hub believes from then on, or
-// the facts that a policy of two people rests on. The one list of them.
+// The operations that one person cannot carry out alone (spec/operator-access.md, "Two people"): they decide whom the hub trusts
+// afterwards, or the facts that a policy of two people depends on. This is the only list of them.
 import { assignOrder } from '@edgekeep/wire/api/model';
 import { apiTokenOrder, revocationOrder } from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
@@ -12,40 +12,40 @@ export interface RootOperation {
   readonly method: 'POST' | 'PUT' | 'DELETE';
   /** As the route is declared. */
   readonly route: string;
-  /** What both people need; where it is left out, the scope of the route. */
+  /** The scope that both people need; left out: the scope of the route. */
   readonly scope?: Scope;
-  /** Which requests of the route are meant; all of them where it is left out. `body` has passed the route's schema. */
+  /** The requests of the route that need two people; left out: all of them. `body` has passed the route's schema. */
   readonly applies?: (asked: Asked) => boolean;
-  /** What has to be different before the request can be kept: what is carried out is answered to whoever approves. */
+  /** What must be changed before the request can be kept: the response to an approved request goes to the approver. */
   readonly obstacle?: (body: unknown) => string | undefined;
-  /** How the second person comes to be: one may do it alone while there is no second. */
+  /** The operation adds the second person: one person may do it alone while there is none. */
   readonly bootstraps?: true;
 }
 
-/** What a request of such a route asks, and what it is held against. */
+/** What a request of such a route asks, and the facts that it is checked against. */
 export interface Asked {
   readonly body: unknown;
-  /** The name in its path; empty where it has none. */
+  /** The name in its path; empty if there is none. */
   readonly name: string;
   readonly caller: Caller;
   readonly limits: RootLimits;
   readonly rules: PolicyRules;
 }
 
-/** What the policy in force rests on. */
+/** The facts that the policy in force depends on. */
 export interface PolicyRules {
-  /** Groups that it names, and those that a model is for where it looks at them. */
+  /** Groups that the policy names, and the groups of models where the policy uses them. */
   readonly groups: ReadonlySet<string>;
-  /** Whether one of those takes its members by a filter, which tags can meet. */
+  /** Whether one of those groups has a filter as members, which tags can match. */
   readonly filters: boolean;
-  /** Whether any statement looks at this path of a question. */
+  /** Whether any statement uses this path of a question. */
   readonly looksAt: (path: string) => boolean;
 }
 
 export interface RootLimits {
-  /** Enrollment tokens that live longer take two people, in days. */
+  /** Enrollment tokens with a longer life than this need two people, in days. */
   readonly enrolmentAloneDays: number;
-  /** So many devices or certificates one person may revoke in one order. */
+  /** The number of devices or certificates that one person may revoke in one request. */
   readonly revokedAloneMost: number;
 }
 
@@ -126,14 +126,14 @@ function livesLong({ body, limits }: Asked): boolean {
   return living.parse(body).lifeSeconds > limits.enrolmentAloneDays * 86_400;
 }
 
-// A token of somebody else could be used as that somebody; a token with admin can do whatever needs the scope.
+// A token for another person could be used as that person; a token with admin can do everything that needs the scope.
 function grants({ body, caller }: Asked): boolean {
   const order = tokenOrderOf(apiTokenOrder.parse(body));
   const owner = ownerOf(order, caller);
   return (owner !== undefined && owner !== caller.person) || covers(scopesOf(order.roles, order.scopes), 'admin');
 }
 
-// The text of a token would be in the wrong hands.
+// The approver would get the text of the token.
 function tokenText(body: unknown): string | undefined {
   if (apiTokenOrder.parse(body).sha256 !== undefined) return undefined;
   return 'register such a token by its sha256, as `edgekeep token create` does: it must not be shown to who approves it';

@@ -1,4 +1,4 @@
-// Alerts about tokens that stand although nobody answers for them (spec/operator-access.md): an old bootstrap, and services whose maker has ended.
+// Alerts about valid tokens without a responsible person (spec/operator-access.md): an old bootstrap, and services whose maker has ended.
 import type { Kysely } from 'kysely';
 import { raiseAlert, settleAlert } from '../alert/alerts.ts';
 import type { Database } from '../store/database.ts';
@@ -6,7 +6,7 @@ import type { Tables } from '../store/schema.ts';
 import { tokenId } from './token-store.ts';
 
 const hourMs = 3_600_000;
-// More than one row of alerts can usefully show; the next sweep raises the others.
+// More than one list of alerts can usefully show; the next sweep raises the others.
 const raisedAtOnceMax = 100;
 const kinds = ['bootstrap-token', 'service-token-orphaned'] as const;
 
@@ -16,7 +16,7 @@ interface Finding {
   readonly name: string;
 }
 
-/** Raises what has begun and settles what is over, as the hub's own. */
+/** Raises new alerts and settles those that are over, in the hub's own name. */
 export async function raiseTokenAlarms(
   database: Database,
   { bootstrapHours, nowMs }: { readonly bootstrapHours: number; readonly nowMs: number },
@@ -31,7 +31,7 @@ export async function raiseTokenAlarms(
     .where('kind', 'in', kinds)
     .where('state', 'in', ['open', 'acknowledged'])
     .execute();
-  // A cause ends in the detail it was raised with.
+  // The alert ends with the detail that it was raised with.
   const standing = open.map(({ kind, cause }) => ({ kind, detail: cause.slice(cause.lastIndexOf(' ') + 1) }));
   const over = standing.filter(
     ({ kind, detail }) => !found.some((each) => each.kind === kind && each.sha256 === detail),

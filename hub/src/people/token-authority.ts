@@ -1,11 +1,11 @@
-// The authority of an operator's request: a token that counts, with the scope that the route asks for.
+// The authority of an operator's request: a valid token with the scope that the route needs.
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { Authority } from '../store/authority.ts';
 import { assertScope, type Caller, findCaller } from './api-token.ts';
 import type { Scope } from './roles.ts';
 
-/** Token, person and scope as the store has them at the moment of the act; the clock as well, since a token may expire meanwhile. */
+/** Token, person and scope as the store has them at the moment of the act. Also the clock, because a token may expire meanwhile. */
 export function tokenAuthority(
   { tokenSha256 }: Pick<Caller, 'tokenSha256'>,
   scope: Scope | 'any',

@@ -1,5 +1,5 @@
-// Making, listing and ending API tokens (spec/operator-access.md). A token for somebody else is registered by its SHA-256, so that only its
-// owner ever has the text; nobody hands out more than he has.
+// Making, listing and ending API tokens (spec/operator-access.md). A token for another person is registered by its SHA-256, so that only
+// its owner ever has the text. Nobody grants more rights than they have.
 import { randomBytes } from 'node:crypto';
 import type { apiTokenOrder } from '@edgekeep/wire/api/operator';
 import type { TokenView } from '@edgekeep/wire/api/people';
@@ -22,15 +22,15 @@ export interface TokenOrder {
   readonly name: string;
   readonly roles: readonly string[];
   readonly scopes: readonly string[];
-  /** Whose it shall be: a person's, or `service`; undefined for the caller's own kind. */
+  /** The owner: a person, or `service`; undefined for the caller's own kind. */
   readonly owner: { readonly kind: 'person'; readonly name: string } | { readonly kind: 'service' } | undefined;
-  /** Of the token's text, where its owner made it. */
+  /** The hash of the token's text, where its owner made it. */
   readonly sha256: string | undefined;
-  /** Undefined for the usual life, or what is left of its maker's. */
+  /** Undefined for the default life, or the rest of its maker's life. */
   readonly lifeSeconds: number | undefined;
 }
 
-/** What the request asks for. */
+/** The order in a request. */
 export function tokenOrderOf({ person, service, ...body }: z.infer<typeof apiTokenOrder>): TokenOrder {
   const owner =
     person === undefined
@@ -48,7 +48,7 @@ export interface CreatedToken {
   readonly expiresAt: number;
 }
 
-/** The first 16 digits of the hash: enough to name a token, nothing to guess it from. */
+/** The first 16 digits of the hash: enough to name a token, useless for guessing it. */
 export function tokenId(sha256: string): string {
   return sha256.slice(0, idLength);
 }
@@ -57,7 +57,7 @@ export function newTokenText(): string {
   return tokenPrefix + randomBytes(32).toString('base64url');
 }
 
-/** Whose token an order makes. */
+/** The owner of the token that a request makes. */
 export function ownerOf(order: Pick<TokenOrder, 'owner'>, caller: Pick<Caller, 'person'>): string | undefined {
   if (order.owner === undefined) return caller.person;
   return order.owner.kind === 'person' ? order.owner.name : undefined;
@@ -79,7 +79,7 @@ export async function createToken(
   const usual = nowMs + Math.min(usualLifeDays, lifeDaysMost) * 86_400_000;
   const unasked = isOwn ? Math.min(usual, caller.expiresAtMs) : usual;
   const expiresAt = order.lifeSeconds === undefined ? unasked : nowMs + order.lifeSeconds * 1_000;
-  // Whatever it may do: a thief must not make from a token what outlives its revocation.
+  // For any rights: a thief must not make a token that outlives the revocation of the stolen one.
   if (isOwn) assertEndsWith(caller, expiresAt);
   if (!isOwn && order.sha256 === undefined) {
     throw new HubError(
@@ -143,7 +143,7 @@ function assertEndsWith(caller: Caller, expiresAt: number): void {
   );
 }
 
-/** Throws for a person who is not known or disabled. */
+/** Throws for a person who is unknown or disabled. */
 export async function assertPersonEnabled(trx: WriteTransaction, name: string): Promise<void> {
   const row = await trx.selectFrom('person').select('disabled_at').where('name', '=', name).executeTakeFirst();
   if (row === undefined)
@@ -151,7 +151,7 @@ export async function assertPersonEnabled(trx: WriteTransaction, name: string): 
   if (row.disabled_at !== null) throw new HubError('conflict', `${name} is disabled: \`edgekeep person enable\``);
 }
 
-/** Records a token and its entry; throws `conflict` for a text that was registered before. */
+/** Records a token and its entry. Throws `conflict` for a text that was registered before. */
 export async function addToken(
   trx: WriteTransaction,
   token: {
@@ -191,8 +191,9 @@ export async function addToken(
 }
 
 /**
- * Ends the caller's tokens of this name, or the one of this id, and whatever they made; gives how many. A name that only others use is theirs: with
- * `admin` the one person's, and `conflict` with the list where several have it.
+ * Ends the caller's tokens of this name, or the one with this id, and all tokens that they made. Returns the number. If only other people
+ * have tokens of this name: with `admin`, ends those of the one person who has them; throws `conflict` with the list when several people
+ * do.
  */
 export async function revokeTokens(
   database: Database,
@@ -234,7 +235,7 @@ async function namedTokens(trx: WriteTransaction, nameOrId: string, caller: Call
 
 const callerPerson = ({ person }: Caller): string | null => person ?? null;
 
-/** Ends these tokens and all that derive from them, however deep: a thief makes one from the other. Gives how many were valid. */
+/** Ends these tokens and all that derive from them, at any depth: a thief makes one from the other. Returns how many were valid. */
 export async function endTokens(trx: WriteTransaction, sha256s: readonly string[], nowMs: number): Promise<number> {
   const ended = await inBatches(sha256s, async (part) => {
     const family = sql`with recursive family (sha256) as (
@@ -256,7 +257,7 @@ export interface TokenPage {
   readonly nowMs: number;
 }
 
-/** Tokens by id; of one person alone where `person` is given. */
+/** Tokens by id; only those of `person` where it is given. */
 export async function listTokens(db: Kysely<Tables>, page: TokenPage): Promise<readonly TokenView[]> {
   let rows = db
     .selectFrom('api_token')

@@ -1,5 +1,5 @@
-// The live TLS connections of devices: who is on the other end, whether the connection is bound to its root of trust, and the means
-// to cut a device off at once. Challenges live here too: an answer counts only on the connection that was asked.
+// The live TLS connections of devices: the client, whether the connection is bound to a root of trust, and the means to cut a device off at
+// once. Challenges are also here: a response counts only on the connection that got the challenge.
 import { canonicalAddress } from '@edgekeep/core/canonical/network';
 import { randomBytes } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
@@ -18,15 +18,15 @@ export interface ConnectedWorkload {
   readonly notAfterMs: number;
 }
 
-/** Somebody else who claims the identity of a connection. */
+/** Another client that claims the identity of a connection. */
 export interface Rival {
   readonly address: string;
   readonly serial: string;
-  /** His own place, when he was let in as well. */
+  /** Its own place, if it was let in as well. */
   readonly id: string | undefined;
-  /** How often he came. */
+  /** How often it tried. */
   readonly times: number;
-  /** A request on the older connection from this time on shows that there are two. */
+  /** A request on the older connection after this time shows that there are two clients. */
   readonly provesAtMs: number;
 }
 
@@ -45,30 +45,30 @@ export interface DeviceConnection extends ImaPieces {
   /** RFC 9266 tls-exporter value of this connection. */
   readonly exporter: Uint8Array;
   readonly remoteAddress: string;
-  /** The verified client certificate, or undefined on a connection that has none (enrolment). */
+  /** The verified client certificate; undefined on a connection without one (enrollment). */
   readonly certificate:
     | { readonly deviceId: string; readonly serial: string; readonly sha256: string; readonly notAfterMs: number }
     | undefined;
-  /** The verified certificate of a program on a device (spec/workload.md): such a connection has no other. */
+  /** The verified certificate of a program on a device (spec/workload.md): such a connection has no other one. */
   readonly workload: ConnectedWorkload | undefined;
   /** Set once the root of trust has signed this connection's exporter. */
   bound: boolean;
-  /** Set with `bound`. */
+  /** Set together with `bound`. */
   place: ConnectionPlace | undefined;
   /** The one open challenge of this connection. */
   challenge: { readonly nonce: Uint8Array; readonly expiresAtMs: number } | undefined;
-  /** Which device a connection without a certificate says it is. */
+  /** The device that a connection without a certificate claims to be. */
   claimed: string | undefined;
-  /** Between the two steps of enrolment. */
+  /** State between the two steps of enrollment. */
   enrolment: PendingEnrolment | undefined;
 }
 
-/** What a TLS client showed; neither of them where it showed nothing that counts. */
+/** What a TLS client showed; empty when it showed nothing valid. */
 export type ShownCertificate = Pick<DeviceConnection, 'certificate' | 'workload'>;
 
 /** Anybody can open connections, and each costs memory. */
 const unprovenMostDefault = 1_024;
-/** A connection on which no device has proved itself is closed after so much silence. */
+/** A connection on which no device has proved itself is closed after this much silence. */
 const silentMsMostDefault = 60_000;
 
 export class Connections {
@@ -79,10 +79,10 @@ export class Connections {
   readonly #byDevice = new Map<string, Set<DeviceConnection>>();
   readonly #workloadsByDevice = new Map<string, Set<DeviceConnection>>();
   #count = 0;
-  /** Called when a connection is used although a rival should have taken its place, or was refused because of it. */
+  /** Called when a connection is used although a conflicting session should have taken its place, or was refused because of it. */
   onContested: (connection: DeviceConnection) => void = () => {};
 
-  /** `unprovenMost` connections from one network may be open on which no device has proved itself. */
+  /** The limit of connections from one network on which no device has proved itself is `unprovenMost`. */
   constructor(unprovenMost = unprovenMostDefault, silentMsMost = silentMsMostDefault) {
     this.#unprovenMost = unprovenMost;
     this.#silentMsMost = silentMsMost;
@@ -96,7 +96,7 @@ export class Connections {
     return this.#byDevice.size;
   }
 
-  /** Whether another connection of the network may be opened on which no device has proved itself. */
+  /** Whether the network may open another connection on which no device has proved itself. */
   hasRoom(network: string): boolean {
     return (this.#unproven.get(network)?.size ?? 0) < this.#unprovenMost;
   }
@@ -147,14 +147,14 @@ export class Connections {
     if (place.rival !== undefined && nowMs >= place.rival.provesAtMs) this.onContested(connection);
   }
 
-  /** A device has proved itself on the connection: it stays however long nothing is said. */
+  /** A device has proved itself on the connection: from now on silence does not close it. */
   bind(connection: DeviceConnection): void {
     connection.bound = true;
     connection.socket.setTimeout(0);
     forget(this.#unproven, networkOf(connection.remoteAddress), connection);
   }
 
-  /** The connection stays, and the device has to prove itself again. */
+  /** The connection stays open, and the device must prove itself again. */
   unbind(connection: DeviceConnection): void {
     connection.bound = false;
     keep(this.#unproven, networkOf(connection.remoteAddress), connection);
@@ -165,7 +165,7 @@ export class Connections {
     socket.setTimeout(this.#silentMsMost);
   }
 
-  /** Closes every live connection of a device and its workloads, or those with one certificate; returns how many there were. */
+  /** Closes every live connection of a device and its workloads, or those with one certificate. Returns the number closed. */
   cut(deviceId: string, serial?: string): number {
     const all = [...(this.#byDevice.get(deviceId) ?? []), ...(this.#workloadsByDevice.get(deviceId) ?? [])];
     const own =
@@ -184,7 +184,7 @@ export class Connections {
   }
 }
 
-/** Closes one connection, and nothing that is under way on it counts as bound any more. */
+/** Closes one connection; requests under way on it no longer count as bound. */
 export function cutOne(connection: DeviceConnection): void {
   connection.bound = false;
   connection.socket.destroy();
@@ -205,14 +205,14 @@ function forget(all: Grouped, name: string | undefined, connection: DeviceConnec
   if (own?.size === 0) all.delete(name);
 }
 
-/** Opens a challenge on a connection; the one before it is void. */
+/** Opens a challenge on a connection; the previous one is void. */
 export function openChallenge(connection: DeviceConnection, nowMs: number, lifeSeconds: number): Uint8Array {
   const nonce = randomBytes(32);
   connection.challenge = { nonce, expiresAtMs: nowMs + lifeSeconds * 1_000 };
   return nonce;
 }
 
-/** Takes the open challenge away: it can be answered once, whatever the answer was. */
+/** Takes the open challenge away: it allows one response, right or wrong. */
 export function takeChallenge(connection: DeviceConnection, nowMs: number): Uint8Array {
   const { challenge } = connection;
   connection.challenge = undefined;

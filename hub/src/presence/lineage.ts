@@ -1,11 +1,11 @@
-// Descent of certificates (spec/presence.md, "Forks"). A lineage begins with enrolment or recovery, each renewal is counted. An honest
-// device goes forward only; whoever comes back with a certificate that was left behind holds a copy.
+// The lineage of certificates (spec/presence.md, "Forks"). A lineage begins with enrollment or recovery, and each renewal is counted. An
+// honest device only goes forward; a client that shows an older certificate holds a copy.
 import { raiseAlert } from '../alert/alerts.ts';
 import type { WriteTransaction } from '../store/database.ts';
 
-/** Whose a certificate is, beside the device's, and what it came from. */
+/** The owner of a certificate in addition to the device, and the certificate that it follows. */
 export interface CertificateOrigin {
-  /** The device's identity that proved the key; left out: the one it has. */
+  /** The device's identity that proved the key; left out: the present one. */
   readonly generation?: number;
   /** The workload on the device that it is for. */
   readonly workload?: string | undefined;
@@ -15,17 +15,17 @@ export interface CertificateOrigin {
 
 export interface Descent {
   readonly lineage: number;
-  /** How often it was renewed since. */
+  /** The number of renewals since. */
   readonly renewal: number;
 }
 
-/** Of a certificate about to be recorded: behind the one it was renewed from, or at the head of a new lineage. */
+/** The lineage of a certificate about to be recorded: after the one it was renewed from, or the start of a new lineage. */
 export async function nextDescent(
   trx: WriteTransaction,
   deviceId: string,
   { workload, renewedFrom }: CertificateOrigin,
 ): Promise<Descent> {
-  // Those of workloads are made by the device, whose own descent they say nothing about.
+  // The device makes the keys of its workloads; their certificates say nothing about the lineage of the device.
   if (workload !== undefined) return { lineage: 0, renewal: 0 };
   if (renewedFrom !== undefined) {
     const parent = await descentOf(trx, renewedFrom);
@@ -44,12 +44,12 @@ export interface CertificateUse {
   readonly deviceId: string;
   readonly serial: string;
   readonly address: string;
-  /** The device's root of trust cannot be copied: then it is the same machine, set back to an earlier state. */
+  /** The device's root of trust cannot be copied: then it is the same machine, restored to an earlier state. */
   readonly cannotBeCopied: boolean;
   readonly nowMs: number;
 }
 
-/** Notes where and with which certificate a device was seen, or raises `certificate-fork`; true when it went forward. */
+/** Notes the address and certificate of a device, or raises `certificate-fork`. Returns true when the lineage went forward. */
 export async function recordUse(trx: WriteTransaction, use: CertificateUse): Promise<boolean> {
   const { deviceId, serial, address, nowMs } = use;
   const device = await trx
@@ -87,7 +87,7 @@ function isAhead(one: Descent, other: Descent): boolean {
   return one.lineage > other.lineage || (one.lineage === other.lineage && one.renewal > other.renewal);
 }
 
-/** Zeros for a certificate that is not there. */
+/** Zeros for a certificate that does not exist. */
 export async function descentOf(trx: WriteTransaction, serial: string): Promise<Descent> {
   const row = await trx
     .selectFrom('certificate')
@@ -97,7 +97,7 @@ export async function descentOf(trx: WriteTransaction, serial: string): Promise<
   return row ?? { lineage: 0, renewal: 0 };
 }
 
-// A certificate that was revoked or has ended holds nobody to it.
+// A newer certificate that was revoked or has ended does not make an older one a fork.
 async function standingOf(trx: WriteTransaction, serial: string, nowMs: number): Promise<Descent | undefined> {
   return trx
     .selectFrom('certificate')

@@ -1,8 +1,8 @@
-// Whether a connection that proved its identity may stand beside those that did so before (spec/presence.md, "Two places"). Pure: what is
-// known comes in, a verdict goes out.
+// Whether a connection that proved its identity may exist beside earlier ones with the same identity (spec/presence.md, "Two places").
+// Pure: the known facts go in, a verdict comes out.
 import { addressText, canonicalAddress, parseAddress } from '@edgekeep/core/canonical/network';
 
-/** From where an identity speaks: the same address and certificates that descend from one another are one spot. */
+/** Where a client with the identity is: the same address and certificates of one lineage are one place. */
 export interface Spot {
   readonly address: string;
   readonly lineage: number;
@@ -10,24 +10,24 @@ export interface Spot {
 
 export interface LivePlace extends Spot {
   readonly id: string;
-  /** The newest request on it that is known of. */
+  /** The newest known request on it. */
   readonly usedAtMs: number;
-  /** It was used beside a rival: there are two. */
+  /** It was used beside a conflicting session: there are two clients. */
   readonly contested: boolean;
 }
 
 export type PlaceVerdict =
-  /** Nobody else is there, or at the same spot only. */
+  /** There is no other connection, or only from the same place. */
   | { readonly kind: 'alone' }
-  /** The root of trust cannot be copied, so it is the same device at another spot; the older ones should fall silent now. */
+  /** The root of trust cannot be copied, so it is the same device at another place; the older connections should fall silent now. */
   | { readonly kind: 'moved'; readonly others: readonly LivePlace[] }
-  /** The others have been silent for so long that the newcomer takes their place; they are to be cut. */
+  /** The other connections have been silent for so long that the new one replaces them; they must be cut. */
   | { readonly kind: 'replaced'; readonly others: readonly LivePlace[] }
-  /** Refused: somebody else has the identity, and nothing shows which of the two is genuine. */
+  /** Refused: another client has the identity, and nothing shows which of the two is genuine. */
   | { readonly kind: 'taken'; readonly others: readonly LivePlace[] };
 
 export interface PlaceRule {
-  /** The newcomer's root of trust is hardware that cannot be in two places. */
+  /** The new client's root of trust is hardware that cannot be in two places. */
   readonly cannotBeCopied: boolean;
   readonly silentMs: number;
   readonly nowMs: number;
@@ -47,9 +47,11 @@ export function isSameSpot(one: Spot, other: Spot): boolean {
   return one.lineage === other.lineage && networkOf(one.address) === networkOf(other.address);
 }
 
-/** What stands for a machine's place in the network: an IPv4 address, or the first 64 bits of an IPv6 one, whose rest a machine changes by itself. */
+/**
+ * A machine's place in the network: an IPv4 address, or the first 64 bits of an IPv6 address, because a machine changes the rest itself.
+ */
 export function networkOf(address: string | undefined): string {
-  // A socket that has ended has no address any more, whatever the type of `request.ip` says.
+  // A socket that has ended has no address, even though the type of `request.ip` says otherwise.
   if (address === undefined) return 'unknown';
   const parsed = parseAddress(canonicalAddress(address) ?? '');
   if (parsed === undefined) return address;

@@ -1,4 +1,4 @@
-// Two hub nodes over one store: what one knows of the connections the other holds.
+// Two hub nodes on one store: what each knows about the connections of the other.
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -74,7 +74,7 @@ async function newDevice(id: string): Promise<void> {
 }
 
 function connectionFrom(deviceId: string, remoteAddress: string): DeviceConnection {
-  // Never connected: it is only asked whether it was destroyed.
+  // Never connected: the test only checks whether it was destroyed.
   const socket = new TLSSocket(new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() }));
   const certificate = { deviceId, serial: `of-${remoteAddress}`, sha256: '', notAfterMs: nowMs * 2 };
   const common = {
@@ -105,7 +105,7 @@ async function arrive({ database, presence }: Node, deviceId: string, address: s
   return { connection, verdict: verdict.kind };
 }
 
-/** What a request on the connection does. */
+/** The effect of a request on the connection. */
 function use({ presence }: Node, connection: DeviceConnection): void {
   const { place } = connection;
   if (place === undefined) throw new TypeError('not bound');
@@ -152,7 +152,7 @@ test('a silent connection of another node is cut there once its node has said ho
     nowMs += 6_000;
     for (let beat = 0; beat < 5; beat += 1) await Promise.all([one.presence.tick(), two.presence.tick()]);
   }
-  // What was told is old by now: asked once more.
+  // The earlier report is old by now: the node is asked once more.
   await arrive(two, 'silent', '10.0.0.2');
   await one.presence.tick();
   assert.equal((await arrive(two, 'silent', '10.0.0.2')).verdict, 'replaced');
@@ -211,7 +211,7 @@ test('the places of a node that ended without a word stand in nobody’s way for
   nowMs += 16_000;
   for (let beat = 0; beat < 5; beat += 1) await two.presence.tick();
   assert.equal((await arrive(two, 'orphan-1', '10.0.0.2')).verdict, 'alone');
-  // The other one was asleep: it finds that it was cleared away, and says again what it holds.
+  // The other node was asleep: it finds that its rows were cleared, and reports its connections again.
   for (let beat = 0; beat < 5; beat += 1) await dead.presence.tick();
   const { places, elsewhere } = await presenceOf(store.read, 'orphan-1', nowMs);
   assert.deepEqual([places.length, elsewhere], [2, true]);

@@ -1,5 +1,6 @@
-// Who is where, on every hub node (spec/presence.md): each bound connection is a row, each node a heartbeat. A newcomer is weighed in the
-// transaction that binds it, so no two of them slip past each other; a node that holds the connection of another's rival is told by the row.
+// The present connections, on every hub node (spec/presence.md): each bound connection is a row, each node a heartbeat. A new client is
+// judged in the transaction that binds it, so no two of them pass at the same time. A node that holds the conflicting session learns of it
+// from the row.
 import { randomUUID } from 'node:crypto';
 import { Budgets } from '../budget.ts';
 import { appendEntry } from '../audit/append.ts';
@@ -14,22 +15,22 @@ import { cannotBeCopied } from './read.ts';
 import { PresenceRows } from './rows.ts';
 import { reportTwoPlaces } from './two-places.ts';
 
-// A node looks this often for what others ask of it, and for connections that ended.
+// The interval at which a node reads the requests of other nodes and removes its connections that ended.
 const tickMs = 1_000;
-// Every so many ticks it says that it lives: a write that waits for the disk.
+// A heartbeat is written every this many ticks: each write waits for the disk.
 const ticksPerHeartbeat = 5;
 // Ended connections are deleted together: a restart of the network ends thousands at once.
 const flushMs = 50;
-// A request that was under way when the rival came says nothing; behind this, the first place is shown to be alive.
+// A request that was under way when the conflicting session came proves nothing; a later one shows that the first place is alive.
 const graceMs = 2_000;
-// Make-before-break: so long an older connection may be used beside a newer one of the same device.
+// Make-before-break: an older connection may be used beside a newer one of the same device for this long.
 const handOverMs = 60_000;
-// An established dispute is reported this often at most.
+// An established conflict is reported at most at this interval.
 const reportedEveryMs = 1_000;
-// A peer that vanished is found by TCP's own probes within some ten seconds, once somebody else claims its identity.
+// TCP's own probes find a vanished peer within about ten seconds after another client claims its identity.
 const probeAfterMs = 1_000;
 
-// A refused newcomer tries again and again: the first attempts are logged, then one each minute.
+// A refused client tries repeatedly: the first attempts are logged, then one each minute.
 const entryRate = { perSecond: 1 / 60, burstSeconds: 600 };
 const addressesLoggedMost = 4;
 
@@ -43,7 +44,7 @@ interface Held {
   readonly tier: string;
 }
 
-/** One who asks to be let in beside those who are there. */
+/** A client that asks to be let in beside the present ones. */
 export interface Arrival {
   readonly id: string;
   readonly connection: DeviceConnection;
@@ -67,7 +68,7 @@ export class Presence implements AsyncDisposable {
   private constructor(parts: PresenceParts, rows: PresenceRows) {
     this.#parts = parts;
     this.#rows = rows;
-    // A store that fails now is asked again at the next turn; requests are refused meanwhile.
+    // If the store fails now, the next turn asks again; requests are refused meanwhile.
     this.#timer = setInterval(() => void this.tick().catch(() => undefined), tickMs).unref();
   }
 
@@ -77,7 +78,10 @@ export class Presence implements AsyncDisposable {
     return new Presence(parts, rows);
   }
 
-  /** Weighs a newcomer, inside the transaction that binds it. Unless it is `taken` it counts as there from now on: `settle` or `withdraw` must follow. */
+  /**
+   * Judges a new client, inside the transaction that binds it. Unless it is `taken`, it counts as connected from now on: `settle` or
+   * `withdraw` must follow.
+   */
   async arrive(trx: WriteTransaction, arrival: Arrival): Promise<PlaceVerdict> {
     const { id, connection, device, serial, lineage, nowMs } = arrival;
     const spot = { address: connection.remoteAddress, lineage };
@@ -105,7 +109,7 @@ export class Presence implements AsyncDisposable {
     return verdict;
   }
 
-  /** Once it is durable: what the verdict means for the connections of this node. */
+  /** Call it once the verdict is durable: applies the verdict to the connections of this node. */
   settle(arrival: Arrival, verdict: PlaceVerdict): void {
     const { id, connection, serial, nowMs } = arrival;
     for (const { id: other } of verdict.kind === 'alone' ? [] : verdict.others) {
@@ -124,14 +128,14 @@ export class Presence implements AsyncDisposable {
     else connection.socket.once('close', () => this.#end(id));
   }
 
-  /** It came to nothing after `arrive`, whether or not that was durable. */
+  /** The bind failed after `arrive`, before or after it was durable. */
   withdraw({ id, connection }: Arrival): void {
     if (!this.#held.has(id)) return;
     connection.place = undefined;
     this.#end(id);
   }
 
-  /** A connection was used beside its rival: the identity is in two places. Called by the connections. */
+  /** A connection was used beside a conflicting session: the identity is in two places. Called by the connections. */
   readonly contested = (connection: DeviceConnection): void => {
     const { place, certificate } = connection;
     const rival = place?.rival;
@@ -143,12 +147,12 @@ export class Presence implements AsyncDisposable {
     const seen = { deviceId: certificate.deviceId, tier: held.tier, first, second: rival, times: rival.times, nowMs };
     this.#report(place.id, seen, rival).then(
       () => (place.contested = true),
-      // Not durable, so not seen: the next request on this connection says it again.
+      // Not durable, so not recorded: the next request on this connection reports it again.
       () => (place.rival ??= rival),
     );
   };
 
-  /** What a timer does: tells that this node lives, forgets what ended, and meets what other nodes ask of its connections. */
+  /** The work of the timer: writes the heartbeat, forgets ended connections, and answers what other nodes ask about its connections. */
   async tick(): Promise<void> {
     const { database, clock } = this.#parts;
     const nowMs = clock();
@@ -163,7 +167,7 @@ export class Presence implements AsyncDisposable {
     this.#ticks += 1;
     if (this.#ticks % ticksPerHeartbeat !== 0) return;
     await database.writeAsHub(async (trx) => {
-      // Another node took this one for ended and cleared its rows, because the machine slept or its clock was set.
+      // Another node considered this one dead and cleared its rows, because the machine slept or its clock was set.
       const known = await this.#rows.beat(trx, nowMs);
       if (!known) for (const { connection } of this.#held.values()) await this.#insertAgain(trx, connection);
       await this.#rows.clearSilentNodes(trx, nowMs);
@@ -206,7 +210,7 @@ export class Presence implements AsyncDisposable {
     });
   }
 
-  // What this node knows of a row: its own connections by memory, those of others by what they told last.
+  // What this node knows about a row: for its own connections from memory, for others from their last report.
   #seen(row: LivePlace & { readonly own: boolean }): readonly LivePlace[] {
     if (!row.own) return [row];
     const held = this.#held.get(row.id)?.connection;
@@ -219,7 +223,7 @@ export class Presence implements AsyncDisposable {
     socket.setKeepAlive(true, probeAfterMs);
     const { times = 0, provesAtMs } = place.rival ?? {};
     const wait = place.contested ? reportedEveryMs : rival.id === undefined ? graceMs : handOverMs;
-    // The first claim sets the time: whoever repeats it must not put off the moment that shows him.
+    // Keeps the first claim's deadline, so that an attacker who retries cannot postpone detection.
     place.rival = { ...rival, times: times + 1, provesAtMs: provesAtMs ?? nowMs + wait };
   }
 
@@ -237,7 +241,7 @@ export class Presence implements AsyncDisposable {
     try {
       await this.#parts.database.writeAsHub((trx) => this.#rows.delete(trx, ids));
     } catch {
-      // This node knows without the rows; others are told once the store takes writes again.
+      // This node knows without the rows; other nodes learn of it once the store takes writes again.
       if (!this.#stopped) for (const id of ids) this.#end(id);
     }
   }

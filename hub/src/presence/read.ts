@@ -1,12 +1,13 @@
-// Reading who is where (spec/presence.md): for operators, for alerts, and for decisions that ask whether an identity is in use elsewhere.
+// Reads the present connections (spec/presence.md): for operators, for alerts, and for decisions that depend on whether an identity is in
+// use elsewhere.
 import type { Kysely } from 'kysely';
 import type { Tables } from '../store/schema.ts';
 import { isSameSpot, type Spot } from './places.ts';
 
-/** A node that was not heard of for this long has ended, and its connections with it. */
+/** A node without a heartbeat for this long has ended, and its connections with it. */
 export const nodeSilentMs = 15_000;
 
-/** A node counts as running when it was seen since this time; a clock that was set forward a moment ago makes none of them silent. */
+/** A node counts as running when it was seen since this time; a clock that was just set forward does not make all of them silent. */
 export async function nodesLiveSince(db: Kysely<Tables>, nowMs: number): Promise<number> {
   const { newest } = await db
     .selectFrom('hub_node')
@@ -15,7 +16,7 @@ export async function nodesLiveSince(db: Kysely<Tables>, nowMs: number): Promise
   return Math.min(nowMs, newest ?? nowMs) - nodeSilentMs;
 }
 
-/** Roots of trust whose keys exist in one piece of hardware: whoever answers with one is there and nowhere else. */
+/** Roots of trust whose keys exist in one piece of hardware: a client that signs with one is at that hardware and nowhere else. */
 export function cannotBeCopied(tier: string): boolean {
   return tier === 'tpm' || tier === 'secure-element';
 }
@@ -25,18 +26,18 @@ export interface Place extends Spot {
   readonly id: string;
   readonly serial: string;
   readonly sinceMs: number;
-  /** It was used beside a rival. */
+  /** It was used beside a conflicting session. */
   readonly contested: boolean;
 }
 
 export interface DevicePresence {
-  /** The oldest first. */
+  /** Oldest first. */
   readonly places: readonly Place[];
-  /** Bound connections stand at more than one spot: for some seconds when a device moves, for good when there are two. */
+  /** Bound connections come from more than one place: for some seconds when a device moves, permanently when there are two clients. */
   readonly elsewhere: boolean;
 }
 
-/** Where a device is connected now. */
+/** The address from which a device is connected now. */
 export async function presenceOf(db: Kysely<Tables>, deviceId: string, nowMs: number): Promise<DevicePresence> {
   const since = await nodesLiveSince(db, nowMs);
   const rows = await db
@@ -56,7 +57,7 @@ export async function presenceOf(db: Kysely<Tables>, deviceId: string, nowMs: nu
   return { places, elsewhere };
 }
 
-/** Which of these devices are connected now, on any node. */
+/** The devices that are connected now, on any node. */
 export async function onlineAmong(
   db: Kysely<Tables>,
   deviceIds: readonly string[],

@@ -1,11 +1,11 @@
-// How long a device takes to answer a challenge, beyond the way there and back: what it takes to sign, where nothing lies between it and its root of
-// trust. A relay adds its own way to that (docs/design/relay.md).
+// How long a device takes to answer a challenge, beyond the network round trip: the time to sign, when nothing is between it and its root
+// of trust. A relay adds its own round trip (docs/design/relay.md).
 
 interface Timing {
   answeredAt: number | undefined;
   challengedAt: number | undefined;
   askedAt: number;
-  /** The shortest time from an answer to the next request so far: at least the way there and back. */
+  /** The shortest time from a response to the next request: at least the network round trip. */
   shortest: number;
 }
 
@@ -26,14 +26,14 @@ export class RoundTrips<Connection extends object> {
       timing.shortest = Math.min(timing.shortest, timing.askedAt - timing.answeredAt);
   }
 
-  /** An answer has left; `isChallenge` where the next thing to come is a proof. */
+  /** A response has left; `isChallenge` when a proof comes next. */
   answered(connection: Connection, isChallenge: boolean): void {
     const timing = this.#of(connection);
     timing.answeredAt = this.#elapsed();
     if (isChallenge) timing.challengedAt = timing.answeredAt;
   }
 
-  /** Whole milliseconds that the proof in the present request took beyond the way; undefined where that is not known. */
+  /** Whole milliseconds that the proof in this request took beyond the round trip; undefined where that is not known. */
   proofMs(connection: Connection): number | undefined {
     const { challengedAt, askedAt, shortest } = this.#of(connection);
     if (challengedAt === undefined || askedAt < challengedAt || shortest === Infinity) return undefined;

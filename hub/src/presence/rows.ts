@@ -1,4 +1,4 @@
-// The statements behind `Presence`, as one hub node makes them.
+// The statements behind `Presence`, as one hub node runs them.
 import type { Kysely } from 'kysely';
 import type { WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
@@ -6,13 +6,13 @@ import type { LivePlace } from './places.ts';
 import { nodeSilentMs, nodesLiveSince } from './read.ts';
 import { inBatches } from '../store/batches.ts';
 
-// Longer than a refused newcomer waits between two attempts. A use since then would have shown that there are two.
+// Longer than a refused client waits between two attempts. Any use since then would have shown that there are two clients.
 const toldForMs = 90_000;
 
 interface RivalClaim {
   readonly address: string;
   readonly serial: string;
-  /** Its own row, when it was let in. */
+  /** Its own row, if it was let in. */
   readonly id: string | undefined;
 }
 
@@ -29,7 +29,7 @@ export class PresenceRows {
     this.#node = node;
   }
 
-  /** Says that this node lives; false when nobody knew of it. */
+  /** Writes the heartbeat of this node; false when it has no row. */
   async beat(trx: WriteTransaction, nowMs: number): Promise<boolean> {
     const { numUpdatedRows } = await trx
       .updateTable('hub_node')
@@ -41,13 +41,13 @@ export class PresenceRows {
     return false;
   }
 
-  /** Everything of this node, at its end. */
+  /** Removes all rows of this node, when it ends. */
   async leave(trx: WriteTransaction): Promise<void> {
     await trx.deleteFrom('presence').where('node_id', '=', this.#node).execute();
     await trx.deleteFrom('hub_node').where('id', '=', this.#node).execute();
   }
 
-  /** What nodes left behind that ended without a word. */
+  /** Removes the rows of nodes that ended without notice. */
   async clearSilentNodes(trx: WriteTransaction, nowMs: number): Promise<void> {
     const silent = await trx
       .selectFrom('hub_node')
@@ -75,7 +75,7 @@ export class PresenceRows {
       .where('hub_node.seen_at', '>=', await nodesLiveSince(trx, nowMs))
       .execute();
     return rows.map((row) => {
-      // What another node told some time ago says nothing of now: it counts as just used until that node has told again.
+      // An old report of another node proves nothing now: its connection counts as just used until that node reports again.
       const isTold = row.asked === 0 && row.told_at > row.bound_at && nowMs - row.told_at < toldForMs;
       const usedAtMs = isTold ? nowMs - (row.told_at - row.used_at) : nowMs;
       const { id, address, lineage, node_id: node } = row;
@@ -106,7 +106,7 @@ export class PresenceRows {
         contested: 0,
         ends: 0,
       })
-      // Binding once more on the same connection.
+      // Binds once more on the same connection.
       .onConflict((c) => c.column('id').doNothing())
       .execute();
   }
@@ -118,7 +118,7 @@ export class PresenceRows {
     });
   }
 
-  /** Lets the nodes of these connections know of a rival, and asks when they were last used. */
+  /** Notifies the nodes of these connections about a conflicting session, and asks when the connections were last used. */
   async tell(trx: WriteTransaction, ids: readonly string[], rival: RivalClaim): Promise<void> {
     if (ids.length === 0) return;
     const claim = { rival_address: rival.address, rival_serial: rival.serial, rival_id: rival.id ?? null };
@@ -129,7 +129,7 @@ export class PresenceRows {
       .execute();
   }
 
-  /** Lets their nodes end these connections. */
+  /** Tells their nodes to end these connections. */
   async end(trx: WriteTransaction, ids: readonly string[]): Promise<void> {
     if (ids.length === 0) return;
     await trx.updateTable('presence').set({ asked: 1, ends: 1 }).where('id', 'in', ids).execute();

@@ -1,18 +1,18 @@
-// One place for a device that has nothing but HMAC tokens (spec/presence.md, "Two places"): the address of the last token that was accepted.
+// One place for a device that has only HMAC tokens (spec/presence.md, "Two places"): the address of the last accepted token.
 import type { HubSettings } from '../settings.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import { networkOf } from './places.ts';
 import { reportTwoPlaces } from './two-places.ts';
 
-/** Two tokens that crossed on their way say nothing. */
+/** Two tokens that crossed in the network prove nothing. */
 const graceMs = 2_000;
 
 export type TokenPlaceRule = Pick<HubSettings['identity'], 'tokensInOnePlace' | 'silentSeconds' | 'twoPlaces'>;
 
 /**
- * Weighs the address of a token that verifies, and notes it. `taken` is an answer for the caller to give after the transaction, which keeps what
- * was noted; `held` says that the device is disabled now.
+ * Judges the address of a valid token, and notes it. `taken` is the answer that the caller gives after the transaction, which keeps the
+ * note; `held` means that the device is now disabled.
  */
 export async function arriveByToken(
   trx: WriteTransaction,
@@ -27,7 +27,7 @@ export async function arriveByToken(
     await trx
       .insertInto('token_rival')
       .values({ device_id: id, address, at: nowMs })
-      // The first claim sets the time: whoever repeats it must not put off the moment that shows him.
+      // Keeps the first claim's deadline, so that an attacker who retries cannot postpone detection.
       .onConflict((c) => c.column('device_id').doUpdateSet({ address }))
       .execute();
     return 'taken';

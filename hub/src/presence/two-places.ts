@@ -1,5 +1,5 @@
-// What follows when one identity was seen in use in two places (spec/presence.md, "Two places"): an alert that names both, and by the rule of
-// the settings the first goes on undisturbed, or the device is held until an operator decides. All in one transaction.
+// The response to one identity in use in two places (spec/presence.md, "Two places"): an alert that names both. By the rule in the settings
+// the first one continues undisturbed, or the device is held until an operator decides. All in one transaction.
 import { disableIn } from '../respond/enablement.ts';
 import { raiseAlert } from '../alert/alerts.ts';
 import type { HubSettings } from '../settings.ts';
@@ -12,7 +12,7 @@ export interface TwoPlaces {
   readonly tier: string;
   readonly first: { readonly address: string; readonly since: number; readonly serial: string };
   readonly second: { readonly address: string; readonly serial: string };
-  /** How often the second was seen since this was last reported. */
+  /** How often the second client was seen since the last report. */
   readonly times: number;
   readonly nowMs: number;
 }

@@ -1,4 +1,4 @@
-// Publishers: the public keys whose signatures on models and reference values this hub believes.
+// Publishers: the public keys whose signatures on models and reference values this hub accepts.
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { CoreError } from '@edgekeep/core/error';
 import { encodePublicKeyPem, parsePublicKeyPem } from '@edgekeep/core/identity/public-key';
@@ -26,7 +26,7 @@ export async function listPublishers(database: Database): Promise<readonly Publi
   }));
 }
 
-/** Trusts a publisher from now on; the same key again changes nothing. */
+/** Trusts a publisher from now on; a key that is trusted already changes nothing. */
 export async function trustPublisher(
   database: Database,
   order: { readonly name: string; readonly publicKey: string; readonly actor: string; readonly nowMs: number },

@@ -1,4 +1,4 @@
-// Desired and reported attributes (spec/registry.md, "Attributes"): one JSON document a side with a version that grows by one with every
+// Desired and reported attributes (spec/registry.md, "Attributes"): one JSON document per side with a version that grows by one with every
 // change, and one row for each leaf, so that filters find it by an index.
 import { canonicalText } from '@edgekeep/core/canonical/text';
 import { type Attributes, keptAttributesSchema } from '@edgekeep/wire/api/attributes';
@@ -10,10 +10,10 @@ import { getDevice } from './states.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceAttributeRow, DocumentSide, Tables } from '../store/schema.ts';
 
-// Longer texts are kept and can not be compared with.
+// Longer texts are stored but cannot be compared.
 const comparedCharactersMost = 256;
 const saidAgainMs = 60_000;
-// Rows of one statement: far below what engines allow as parameters.
+// Rows of one statement: far below the engines' limit of parameters.
 const rowsAtOnce = 50;
 
 export interface Document {
@@ -41,13 +41,13 @@ export async function documentOf(db: Kysely<Tables>, deviceId: string, side: Doc
 export interface DesiredOrder {
   readonly deviceId: string;
   readonly attributes: Attributes;
-  /** The version the operator saw; undefined to replace whatever is there. */
+  /** The version that the operator saw; undefined to replace any version. */
   readonly replaces: number | undefined;
   readonly actor: string;
   readonly nowMs: number;
 }
 
-/** Replaces what the operator wants of the device. Throws `conflict` when somebody else was faster. */
+/** Replaces the desired attributes of the device. Throws `conflict` when another operator was faster. */
 export async function setDesired(database: Database, order: DesiredOrder): Promise<Document> {
   const { deviceId, attributes, replaces, actor, nowMs } = order;
   return database.write(async (trx) => {
@@ -68,7 +68,7 @@ export async function setDesired(database: Database, order: DesiredOrder): Promi
   });
 }
 
-/** What a device is wanted to be from its first day; one that has desired attributes keeps them. */
+/** Desired attributes for a new device; a device that has some keeps them. */
 export async function giveDesired(
   trx: WriteTransaction,
   deviceId: string,
@@ -79,7 +79,7 @@ export async function giveDesired(
   if (before.version === 0) await replaceDocument(trx, { deviceId, side: 'desired', attributes, nowMs }, before);
 }
 
-/** Replaces what the device says of itself; the same document again changes nothing but when it was said. */
+/** Replaces the reported attributes of the device; an unchanged document only updates the time. */
 export async function recordReported(
   trx: WriteTransaction,
   deviceId: string,
@@ -88,7 +88,7 @@ export async function recordReported(
 ): Promise<void> {
   const before = await documentOf(trx, deviceId, 'reported');
   const { version } = await replaceDocument(trx, { deviceId, side: 'reported', attributes, nowMs }, before);
-  // What is said again is as fresh as what is new; once a minute is fresh enough.
+  // An unchanged report is as fresh as a new one; once a minute is fresh enough.
   if (version !== before.version || Math.abs(nowMs - (before.updatedAt ?? 0)) < saidAgainMs) return;
   await trx
     .updateTable('device_document')
@@ -130,12 +130,12 @@ async function replaceDocument(trx: WriteTransaction, order: Replacement, before
 
 type Leaf = Pick<DeviceAttributeRow, 'path' | 'text_value' | 'number_value'>;
 
-/** What filters see of a document. Lists have no paths inside; they count as one leaf without a value. */
+/** The leaves that filters see of a document. Lists have no paths inside; they count as one leaf without a value. */
 export function leavesOf(value: unknown, keys: readonly string[]): readonly Leaf[] {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     return Object.entries(value).flatMap(([key, member]) => leavesOf(member, [...keys, key]));
   }
-  // Filters compare texts in their one form; the document keeps what was written.
+  // Filters compare texts in canonical form; the document keeps the original.
   const text =
     typeof value === 'string' ? canonicalText(value) : Array.isArray(value) ? undefined : JSON.stringify(value);
   const short = text !== undefined && text.length <= comparedCharactersMost ? text : null;

@@ -1,9 +1,9 @@
-// Which fields of a filter devices decide themselves: what they report, and when they were last heard of. Groups over these are good for finding
-// devices and decide about no keys.
+// The fields of a filter that devices decide themselves: what they report, and when they were last heard from. Groups over these fields are
+// good for finding devices and never decide about keys.
 import { type Condition, conditionOf } from './condition.ts';
 import { parseFilter } from './filter.ts';
 
-/** The fields of a filter that are claims of the devices, each once. Throws as parsing does. */
+/** The fields of a filter that devices claim, each once. Throws as parsing does. */
 export function claimsIn(filter: string, nowMs: number): readonly string[] {
   return [...new Set(claimsOf(conditionOf(parseFilter(filter), nowMs)))];
 }

@@ -1,4 +1,4 @@
-// What a comparison means: which field it is about, and values of that field's kind (spec/registry.md, "Fields").
+// The meaning of a comparison: its field, and values of that field's kind (spec/registry.md, "Fields").
 import { parseDateTime } from '@edgekeep/core/canonical/date-time';
 import { canonicalText } from '@edgekeep/core/canonical/text';
 import { tiers } from '@edgekeep/core/attest/tier';
@@ -28,7 +28,7 @@ const words: Readonly<Record<string, readonly string[]>> = {
 
 export type Ordering = Extract<Operator, 'below' | 'at-most' | 'above' | 'at-least'>;
 
-/** How a text is tested. `negated` matches whatever the same test without it does not, a missing value included. */
+/** How a text is tested. `negated` matches everything that the same test without it does not match, including a missing value. */
 export type TextTest =
   | { readonly kind: 'one-of'; readonly values: readonly string[]; readonly negated: boolean }
   | { readonly kind: 'starts-with'; readonly start: string; readonly negated: boolean }
@@ -42,7 +42,7 @@ export type Condition =
   | { readonly kind: 'place'; readonly column: 'site' | 'enrolment_group'; readonly test: TextTest }
   | { readonly kind: 'tag'; readonly key: string; readonly test: TextTest }
   | { readonly kind: 'attribute'; readonly side: DocumentSide; readonly path: string; readonly test: TextTest }
-  /** What the device reports of its models: one that it holds, or what is wrong with one. */
+  /** What the device reports about its models: a model that it holds, or a fault. */
   | { readonly kind: 'model'; readonly column: 'model' | 'fault_code'; readonly test: TextTest }
   | { readonly kind: 'group'; readonly name: string; readonly negated: boolean; readonly position: number };
 
@@ -61,7 +61,7 @@ const fieldNames = [
 const keyPattern = /^[A-Za-z][A-Za-z0-9_-]{0,62}$/;
 const pathPattern = /^[A-Za-z][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z][A-Za-z0-9_-]{0,62}){0,5}$/;
 
-/** Gives each comparison its meaning; `nowMs` is what ages like `-2h` count from. Throws `request-invalid` with the position. */
+/** Gives each comparison its meaning; ages like `-2h` count from `nowMs`. Throws `request-invalid` with the position. */
 export function conditionOf(filter: Filter, nowMs: number): Condition {
   if (filter.kind !== 'comparison') return { kind: filter.kind, of: filter.of.map((part) => conditionOf(part, nowMs)) };
   const { selector, position } = filter;
@@ -137,7 +137,7 @@ function flagOf({ operator, values, position, selector }: Comparison): boolean {
 }
 
 function textTest(given: Comparison): TextTest {
-  // Tags and attributes are kept in the one form of a text, so that is what they are compared in.
+  // Tags and attributes are stored in canonical form, so the comparison uses it too.
   const comparison = { ...given, values: given.values.map(comparedText) };
   const { operator, values, position } = comparison;
   const [value = ''] = values;
@@ -158,7 +158,7 @@ function attributeTest(comparison: Comparison): TextTest {
   return { ...test, value: Number(test.value) };
 }
 
-// A start like `press *` ends where its star does: the space belongs to it.
+// A start like `press *` ends at its star: the space belongs to it.
 function comparedText(text: string): string {
   const start = text.endsWith('*') ? text.slice(0, -1).trimStart().normalize('NFC') : undefined;
   return start === undefined ? canonicalText(text) : `${start}*`;

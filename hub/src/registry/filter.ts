@@ -1,10 +1,10 @@
-// A filter over the registry (spec/registry.md, "Filter"): RSQL text to comparisons under "all of" and "any of". What a field or a value
-// means is decided later (condition.ts); this file knows the grammar, its limits, and where in the text something stands.
+// A filter over the registry (spec/registry.md, "Filter"): RSQL text to comparisons under "all of" and "any of". The meaning of a field or
+// a value is decided later (condition.ts); this file knows the grammar, its limits, and the positions in the text.
 import { filterCharactersMost } from '@edgekeep/wire/api/registry';
 import { parse } from '@rsql/parser';
 import { HubError } from '../error.ts';
 
-// A query is one statement: this bounds how many tables it joins.
+// A query is one statement: this limits the number of tables that it joins.
 export const comparisonsMost = 32;
 export const listedValuesMost = 100;
 
@@ -32,7 +32,7 @@ export interface Comparison {
   readonly operator: Operator;
   /** One value, several for `in` and `out`. */
   readonly values: readonly string[];
-  /** Of the selector, counted from 1. */
+  /** Position of the selector, counted from 1. */
   readonly position: number;
 }
 
@@ -41,7 +41,7 @@ export type Filter =
   | { readonly kind: 'all'; readonly of: readonly Filter[] }
   | { readonly kind: 'any'; readonly of: readonly Filter[] };
 
-/** Throws `request-invalid` that says where and why. */
+/** Throws `request-invalid` with the position and the reason. */
 export function parseFilter(text: string): Filter {
   if (text.length > filterCharactersMost) {
     throw new HubError('request-invalid', `filter: ${text.length} characters, at most ${filterCharactersMost}`);
@@ -64,7 +64,7 @@ function parseRsql(text: string): Node {
   try {
     return parse(text);
   } catch (cause) {
-    // The parser names the position in its message and repeats the text, which the caller has.
+    // The parser puts the position in its message and repeats the text, which the caller has already.
     const message = cause instanceof Error ? cause.message : '';
     const [, found, position] =
       /^(Unexpected (?:string|character)|Unclosed quote) '[^]*?' at position (\d+) in /.exec(message) ?? [];
@@ -79,7 +79,7 @@ function selectorPositions(text: string): readonly number[] {
   return [...text.matchAll(words)].filter((match) => match[1] !== undefined).map((match) => match.index + 1);
 }
 
-// Left to right, so that positions are taken in the order of the text. No deeper than there are comparisons.
+// Left to right, so that positions are in the order of the text. The depth is at most the number of comparisons.
 function convert(node: Node, positions: Iterator<number>): Filter {
   if (node.type === 'COMPARISON') {
     const position = positions.next().value ?? 1;

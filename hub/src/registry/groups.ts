@@ -1,4 +1,5 @@
-// Groups (spec/registry.md, "Groups"): a name for some devices. Members are named one by one, or are whatever a filter matches now.
+// Groups (spec/registry.md, "Groups"): a name for several devices. Members are named one by one, or are the devices that a filter matches
+// now.
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
@@ -9,7 +10,7 @@ import { type Condition, conditionOf } from './condition.ts';
 import { filterError, parseFilter } from './filter.ts';
 import type { KnownGroups } from './statement.ts';
 
-// Groups are listed whole.
+// The API lists all groups in one response.
 export const groupsMost = 1_000;
 
 export interface GroupOrder {
@@ -77,7 +78,7 @@ export interface MembersOrder {
   readonly nowMs: number;
 }
 
-/** Returns how many were added and removed; whoever was a member already does not count. */
+/** Returns how many were added and removed; devices that were members already do not count. */
 export async function changeMembers(
   database: Database,
   order: MembersOrder,
@@ -132,7 +133,7 @@ export async function getGroup(db: Kysely<Tables>, name: string): Promise<Device
   return row;
 }
 
-/** The groups that a device was put into by name. */
+/** The groups that name the device as a member. */
 export async function groupsOf(db: Kysely<Tables>, deviceId: string): Promise<readonly string[]> {
   const rows = await db
     .selectFrom('device_group_member')
@@ -143,7 +144,7 @@ export async function groupsOf(db: Kysely<Tables>, deviceId: string): Promise<re
   return rows.map((row) => row.group_name);
 }
 
-/** What the groups that a condition names stand for. Throws `request-invalid` with the position of one that is not there. */
+/** The groups that a condition names. Throws `request-invalid` with the position of one that does not exist. */
 export async function groupsIn(db: Kysely<Tables>, condition: Condition, nowMs: number): Promise<KnownGroups> {
   const found = new Map<string, Condition | undefined>();
   for (const { name, position } of namedGroups(condition)) {
@@ -154,7 +155,7 @@ export async function groupsIn(db: Kysely<Tables>, condition: Condition, nowMs: 
   return found;
 }
 
-// A query that named groups could name itself, by way of others.
+// If a query could name groups, it could name itself through other groups.
 function groupCondition(filter: string, nowMs: number): Condition {
   const condition = conditionOf(parseFilter(filter), nowMs);
   const [named] = namedGroups(condition);

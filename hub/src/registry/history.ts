@@ -1,4 +1,4 @@
-// What became of a device, and why: one row a change, written in the transaction of the change and pointing at its audit entry.
+// The history of a device: one row per change, with its reason, written in the transaction of the change and pointing at its audit entry.
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceHistoryRow } from '../store/schema.ts';
 

@@ -1,5 +1,5 @@
-// What the lines of an import list (spec/enrolment-groups.md, "Manifests"): digests of roots of trust and of IDevID certificates, each in one
-// enrolment group of the kind `manifest` at most, and each under one id at most.
+// The lists of an import (spec/enrolment-groups.md, "Manifests"): digests of roots of trust and of IDevID certificates. Each is in at most
+// one enrollment group of the kind `manifest`, and under at most one id.
 import type { ExpectedLine, ListedLine } from '@edgekeep/wire/api/registry';
 import { inBatches } from '../store/batches.ts';
 import type { WriteTransaction } from '../store/database.ts';
@@ -17,7 +17,7 @@ export class Listing {
     this.#known = known;
   }
 
-  /** What the store has of these lines. */
+  /** What the store has about these lines. */
   static async read(trx: WriteTransaction, lines: readonly Line[]): Promise<Listing> {
     const wanted = lines.filter((line) => (line.enrolmentGroup ?? line.idevidSha256) !== undefined);
     if (wanted.length === 0) return new Listing(new Set(), new Map());
@@ -42,7 +42,7 @@ export class Listing {
     return new Listing(new Set(manifests.map(({ name }) => name)), new Map(rows.map((row) => [keyOf(row), row])));
   }
 
-  /** Takes a line, or says why not: then nothing of it is listed. A line without a group lists its IDevID at most. */
+  /** Takes a line, or returns why not: then nothing of it is listed. A line without a group lists at most its IDevID. */
   add(line: Line): string | undefined {
     const { enrolmentGroup: group, rootSha256, idevidSha256 } = line;
     if (group !== undefined && !this.#manifests.has(group))

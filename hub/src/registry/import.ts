@@ -1,5 +1,5 @@
-// Import (spec/registry.md, "Import"): a stream of lines, each a device that is to come or a root of trust that must not. Lines are taken in
-// batches, each one transaction with its audit entry; what is wrong with a line refuses that line alone. The same import again changes nothing.
+// Import (spec/registry.md, "Import"): a stream of lines, each an expected device or a blocked root of trust. Lines are taken in batches,
+// each one transaction with its audit entry; an invalid line is refused alone. Repeating an import changes nothing.
 import { parseJson } from '@edgekeep/core/json';
 import { CoreError } from '@edgekeep/core/error';
 import {
@@ -17,7 +17,7 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import { Listing } from './import-listing.ts';
 import { linesOf } from './lines.ts';
 
-/** One call; a larger fleet comes in several. */
+/** One call; a larger fleet is imported in several calls. */
 export const importLinesMost = 200_000;
 // A batch holds the store's one writer for some tens of milliseconds.
 const batchLines = 500;
@@ -32,7 +32,7 @@ interface Batch {
   readonly expected: readonly Numbered<ExpectedLine>[];
   readonly listed: readonly Numbered<ListedLine>[];
   readonly blocked: readonly Numbered<BlockedLine>[];
-  /** SHA-256 of the batch's lines as they came, for the audit entry. */
+  /** SHA-256 of the batch's lines as they arrived, for the audit entry. */
   readonly sha256: string;
 }
 
@@ -160,7 +160,7 @@ interface Facts {
   readonly sites: ReadonlySet<string>;
 }
 
-// What the store says already of the ids and roots of trust of a batch: devices, and those that were expected before.
+// What the store has about the ids and roots of trust of a batch: devices, and those that were expected before.
 async function factsAbout(trx: WriteTransaction, lines: readonly Numbered<ExpectedLine>[]): Promise<Facts> {
   const ids = lines.map(({ value }) => value.id);
   const roots = lines.flatMap(({ value }) => value.rootSha256 ?? []);
@@ -205,7 +205,7 @@ function problemWith({ id, groups, site, rootSha256 }: ExpectedLine, facts: Fact
 }
 
 async function writeExpected(trx: WriteTransaction, lines: readonly ExpectedLine[], nowMs: number): Promise<void> {
-  // A statement must not name one row twice; the last line about an id holds.
+  // A statement must not name one row twice; the last line about an id wins.
   const devices = [...new Map(lines.map((line) => [line.id, line])).values()];
   const rowOf = ({ id, rootSha256, site }: ExpectedLine) => ({
     id,
@@ -213,7 +213,7 @@ async function writeExpected(trx: WriteTransaction, lines: readonly ExpectedLine
     imported_at: nowMs,
     site: site ?? null,
   });
-  // A line that says nothing of root of trust or site says nothing against what was imported before.
+  // A line without a root of trust or site does not change what was imported before.
   await inBatches(devices, async (some) => {
     await trx
       .insertInto('expected_device')

@@ -1,8 +1,9 @@
-// Keys that the migration to canonical keys found with several holders (docs/design/canonical-keys.md): told once, by an alert, at the next start.
+// Keys for which the migration to canonical keys found several holders (docs/design/canonical-keys.md): reported once, by an alert, at the
+// next start.
 import { raiseAlert } from '../alert/alerts.ts';
 import type { Database } from '../store/database.ts';
 
-/** Raises an alert for each key that is noted, and forgets the note in the same transaction. */
+/** Raises an alert for each noted key, and deletes the note in the same transaction. */
 export async function raiseKeyDoubles(database: Database, nowMs: number): Promise<void> {
   const found = await database.read.selectFrom('key_double').selectAll().execute();
   if (found.length === 0) return;

@@ -1,10 +1,10 @@
-// Lines of a byte stream, bounded: nothing longer than a line is held.
+// Lines of a byte stream, with a limit: never holds more than one line.
 import { HubError } from '../error.ts';
 
-/** A device with all the tags it may have stays below this. */
+/** A device with the maximum number of tags stays below this. */
 export const lineBytesMost = 65_536;
 
-/** Without their line ends (LF, or CR LF). Throws `payload-too-large` for a line over its limit. */
+/** Lines without their ends (LF, or CR LF). Throws `payload-too-large` for a line over its limit. */
 export async function* linesOf(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let rest = new Uint8Array(0);
   for await (const chunk of source) {

@@ -12,7 +12,7 @@ import { parseFilter } from './filter.ts';
 import { countDevices, queryDevices } from './list.ts';
 import { endOfPrefix, expressionOf } from './statement.ts';
 
-// More than are sorted in memory, so that both ways of finding a page are taken.
+// More than are sorted in memory, so that both ways of finding a page are used.
 const count = 2_600;
 const nowMs = 1_800_000_000_000;
 const numbers = Array.from({ length: count }, (_, number) => number);
@@ -68,7 +68,7 @@ function deviceRow(number: number): DeviceRow {
   };
 }
 
-/** Comparisons, and what they mean in plain code. */
+/** Comparisons, and their meaning in plain code. */
 const parts: readonly (readonly [string, (number: number) => boolean])[] = [
   ['tags.parity==even', (n) => n % 2 === 0],
   ['tags.parity!=even', (n) => n % 2 !== 0],

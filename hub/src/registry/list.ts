@@ -1,5 +1,5 @@
-// A page of devices: filtered, sorted, and continued where the last page ended. A page begins behind a device and its sort value, not at a
-// count, so devices that come and go meanwhile make nothing appear twice or go missing.
+// A page of devices: filtered, sorted, and continued where the last page ended. A page begins after a device and its sort value, not at a
+// count, so that devices that come and go meanwhile do not make others appear twice or go missing.
 import { type Expression, type Kysely, sql, type SqlBool } from 'kysely';
 import { HubError } from '../error.ts';
 import type { DeviceRecord, Tables } from '../store/schema.ts';
@@ -11,7 +11,7 @@ import { type DeviceExpressions, expressionOf, type Scope } from './statement.ts
 export interface DeviceQuery {
   /** RSQL; undefined for all devices. */
   readonly filter: string | undefined;
-  /** A column's name, with a minus sign for the other way round. */
+  /** A column's name, with a minus sign for descending order. */
   readonly sort: string;
   /** `next` of the page before, or empty. */
   readonly after: string;
@@ -24,7 +24,7 @@ export interface DevicePage {
   readonly next: string | null;
 }
 
-// Up to so many matches are fetched and sorted here. More than that, and a page is soon full when devices are gone through in its order.
+// Up to this many matches are fetched and sorted here. With more matches, going through the devices in order fills a page soon.
 const sortedMost = 2_000;
 
 export async function queryDevices(db: Kysely<Tables>, query: DeviceQuery): Promise<DevicePage> {
@@ -40,7 +40,7 @@ export async function queryDevices(db: Kysely<Tables>, query: DeviceQuery): Prom
   return { devices, next: full ? cursorText(last, sort.column) : null };
 }
 
-/** How many devices match. */
+/** The number of devices that match. */
 export async function countDevices(db: Kysely<Tables>, filter: string, nowMs: number): Promise<number> {
   const matches = await matcherOf(db, filter, nowMs);
   const { count } = await db
@@ -51,7 +51,7 @@ export async function countDevices(db: Kysely<Tables>, filter: string, nowMs: nu
   return count;
 }
 
-/** Which of these devices match; at most as many ids as one statement can hold. */
+/** The devices that match; at most as many ids as one statement can hold. */
 export async function matchingAmong(
   db: Kysely<Tables>,
   filter: string,
@@ -77,7 +77,7 @@ async function matcherOf(db: Kysely<Tables>, filter: string, nowMs: number): Pro
   return (eb, found) => expressionOf({ eb, db, groups, found }, condition);
 }
 
-/** The ids of all that match, in the order of the list; undefined when there are many. */
+/** The ids of all that match, in the order of the list; undefined when there are too many. */
 async function fewIds(
   db: Kysely<Tables>,
   matches: Matcher,
@@ -139,14 +139,15 @@ function sortOf(text: string): Sort {
   return { name, column: found.column, direction: text.startsWith('-') ? 'desc' : 'asc' };
 }
 
-// What comes behind a cursor.
+// The condition for rows after a cursor.
 function behind(cursor: string, { name, column, direction }: Sort): Expression<SqlBool> {
   const { value, id } = cursorOf(cursor, name);
   const place = sql`(${sql.ref(`device.${column}`)}, ${sql.ref('device.id')})`;
   return direction === 'asc' ? sql<SqlBool>`${place} > (${value}, ${id})` : sql<SqlBool>`${place} < (${value}, ${id})`;
 }
 
-// A cursor is the id of a page's last device, with its sort value before a dot when it is sorted by another field; neither has a dot.
+// A cursor is the id of a page's last device, preceded by its sort value and a dot when the list is sorted by another field. Neither
+// contains a dot.
 function cursorText(device: DeviceRecord, column: Column): string {
   return column === 'id' ? device.id : `${device[column]}.${device.id}`;
 }

@@ -1,5 +1,5 @@
-// A condition as SQL. Every value is a parameter and every name comes from this file; nothing a caller wrote becomes part of the text.
-// Only what SQLite and PostgreSQL share: comparisons, IN with a sub-query, ranges instead of LIKE.
+// A condition as SQL. Every value is a parameter and every name comes from this file; nothing that a caller wrote becomes part of the text.
+// Uses only what SQLite and PostgreSQL share: comparisons, IN with a sub-query, ranges instead of LIKE.
 import {
   type ComparisonOperatorExpression,
   type Expression,
@@ -23,13 +23,15 @@ const orderings: Readonly<Record<Ordering, ComparisonOperatorExpression>> = {
 /** Groups that the condition names: the condition of each that is a query, undefined for one with named members. */
 export type KnownGroups = ReadonlyMap<string, Condition | undefined>;
 
-/** What an expression is made with. */
+/** The tools that an expression is built with. */
 export interface Scope {
   readonly eb: DeviceExpressions;
   readonly db: Kysely<Tables>;
   readonly groups: KnownGroups;
-  /** How devices are found. `by-condition`: the engine may begin with the rows that a condition names. `in-order`: it goes through the
-   *  devices in the order of the page and tests each, which is faster when many match. */
+  /**
+   * How devices are found. `by-condition`: the engine may begin with the rows that a condition names. `in-order`: it goes through the
+   * devices in the order of the page and tests each, which is faster when many match.
+   */
   readonly found: 'by-condition' | 'in-order';
 }
 
@@ -72,7 +74,7 @@ export function expressionOf(scope: Scope, condition: Condition): Expression<Sql
   }
 }
 
-// By condition, the ids are a list to begin with; in order, they are a question about the device at hand.
+// By condition, the ids are a list to start from; in order, they are a test of the present device.
 function isAmong({ eb, found }: Scope, ids: Expression<{ device_id: string }>, negated: boolean): Expression<SqlBool> {
   if (found === 'by-condition')
     return negated ? sql<SqlBool>`device.id not in ${ids}` : sql<SqlBool>`device.id in ${ids}`;
@@ -94,7 +96,7 @@ function columnTest(
   return isNegated(test) ? eb.not(matches) : matches;
 }
 
-// A device without a site or group is what a negated test matches too.
+// A negated test also matches a device without a site or group.
 function placeTest(eb: DeviceExpressions, column: 'site' | 'enrolment_group', test: TextTest): Expression<SqlBool> {
   const there = eb(`device.${column}`, 'is not', null);
   const matches = valueTest(
@@ -133,7 +135,7 @@ function attributeTest(
   return isAmong(scope, matching, isNegated(test));
 }
 
-// A model counts that the device holds; a fault is there or not.
+// A model counts when the device holds it; a fault exists or not.
 function modelTest(scope: Scope, { column, test }: Extract<Condition, { kind: 'model' }>): Expression<SqlBool> {
   const rows = scope.db
     .selectFrom('device_model')
@@ -190,7 +192,7 @@ function isNegated(test: TextTest): boolean {
   return test.kind !== 'order' && test.negated;
 }
 
-/** The first text behind all that begin with `start`, by code points as both engines order UTF-8; undefined when there is none. */
+/** The first text after all that begin with `start`, by code points as both engines order UTF-8; undefined when there is none. */
 export function endOfPrefix(start: string): string | undefined {
   const points = Array.from(start);
   for (let last = points.pop(); last !== undefined; last = points.pop()) {

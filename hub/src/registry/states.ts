@@ -1,4 +1,4 @@
-// The device registry: what is known of each device and which state it is in. Every change of state is one transaction with its audit entry.
+// The device registry: what is known about each device and its state. Every change of state is one transaction with its audit entry.
 import { createHash } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
@@ -8,7 +8,10 @@ import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceState, Tables } from '../store/schema.ts';
 import { revokeOfDevices, revokeWorkloadsOf, voidLeases } from '../revocation/store.ts';
 
-/** Which states may follow which by an order or an appraisal. `retired` is final; a wiped device becomes `registered` by enrolling, and no other way. */
+/**
+ * The states that may follow each state by an order or an appraisal. `retired` is final; a wiped device becomes `registered` only by
+ * enrolling.
+ */
 const transitions: Readonly<Record<DeviceState, readonly DeviceState[]>> = {
   registered: ['active', 'suspect', 'quarantined', 'retired'],
   active: ['suspect', 'quarantined', 'retired'],
@@ -30,7 +33,7 @@ export async function findDevice(db: Kysely<Tables>, deviceId: string): Promise<
   return db.selectFrom('device').selectAll().where('id', '=', deviceId).executeTakeFirst();
 }
 
-/** The device, or `not-found` with what to do next. */
+/** The device; otherwise throws `not-found` with what to do next. */
 export async function getDevice(db: Kysely<Tables>, deviceId: string): Promise<DeviceRecord> {
   const device = await findDevice(db, deviceId);
   if (device === undefined)
@@ -38,7 +41,7 @@ export async function getDevice(db: Kysely<Tables>, deviceId: string): Promise<D
   return device;
 }
 
-/** Moves a device to another state and records why; leaving health voids its leases in the same transaction. */
+/** Moves a device to another state and records why. Leaving a healthy state voids its leases in the same transaction. */
 export async function changeState(trx: WriteTransaction, change: StateChange): Promise<DeviceRecord> {
   const { deviceId, to, reason, actor, nowMs } = change;
   const device = await getDevice(trx, deviceId);
@@ -65,7 +68,8 @@ export async function changeState(trx: WriteTransaction, change: StateChange): P
   return { ...device, state: to, state_reason: reason };
 }
 
-// Its former identities say whose the root of trust was; where it goes next, an import says (spec/reonboarding.md, "Another id").
+// The former identities still name the device that had this root of trust; an import decides which device gets it next
+// (spec/reonboarding.md, "Another id").
 async function giveUpRoot(trx: WriteTransaction, { id, generation }: DeviceRecord): Promise<void> {
   const nobodys = createHash('sha256').update(`retired ${id} ${generation}`).digest('hex');
   await trx.updateTable('device').set({ root_sha256: nobodys, next_root_sha256: null }).where('id', '=', id).execute();

@@ -1,8 +1,9 @@
-// What the migration to canonical values found written twice (docs/design/identities.md): told once, by an alert, at the next start.
+// Values for which the migration to canonical values found two rows (docs/design/identities.md): reported once, by an alert, at the next
+// start.
 import { raiseAlert } from '../alert/alerts.ts';
 import type { Database } from '../store/database.ts';
 
-/** Raises an alert for each double that is noted, and forgets the note in the same transaction. */
+/** Raises an alert for each noted double, and deletes the note in the same transaction. */
 export async function raiseStoredDoubles(database: Database, nowMs: number): Promise<void> {
   const found = await database.read.selectFrom('value_double').selectAll().execute();
   if (found.length === 0) return;

@@ -1,4 +1,4 @@
-// Tags: short words an operator hangs on a device, `line=press` or `owner=ada`.
+// Tags: short words that an operator attaches to a device, `line=press` or `owner=ada`.
 import { tagsMost } from '@edgekeep/wire/api/registry';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
@@ -17,7 +17,7 @@ export interface TagOrder {
   readonly nowMs: number;
 }
 
-/** Returns all tags the device has then. */
+/** Returns all tags that the device has afterwards. */
 export async function changeTags(database: Database, order: TagOrder): Promise<Tags> {
   const { deviceId, set, remove, actor, nowMs } = order;
   return database.write(async (trx) => {
@@ -36,14 +36,14 @@ export async function changeTags(database: Database, order: TagOrder): Promise<T
     if (Object.keys(tags).length > tagsMost) {
       throw new HubError('conflict', `${deviceId} would have more than ${tagsMost} tags: remove some first`);
     }
-    // Twice 64 tags of 263 characters at most would not fit an entry; what is removed needs its key only.
+    // Twice 64 tags of 263 characters would not fit an entry; for removed tags the key is enough.
     const data = { set: loggedTags(set), remove: remove.slice(0, loggedMost) };
     await appendEntry(trx, { at: nowMs, kind: 'device-tagged', actor, subject: `device:${deviceId}`, data });
     return tags;
   });
 }
 
-// An audit entry has at most 8 KiB: the first of a long order are shown, cut short.
+// An audit entry has at most 8 KiB: it shows the first tags of a long order, shortened.
 const loggedMost = 32;
 const loggedValueMost = 64;
 

@@ -1,9 +1,12 @@
-// Witness keys that devices have, or had before a wipe. One key must not vouch as two devices: whoever reads the trust file, and with it
-// every receipt, would refuse it; and a key that was on a wiped disk must not vouch again.
+// Witness keys that devices have, or had before a wipe. One key must not cosign as two devices: every reader of the trust file, and so of
+// every receipt, would refuse it. A key that was on a wiped disk must not cosign again.
 import { HubError } from '../error.ts';
 import type { WriteTransaction } from '../store/database.ts';
 
-/** Keeps the key for this device. Throws `enrolment-refused` when it is or was the key of any. `text` is a verifier key that was parsed. */
+/**
+ * Keeps the key for this device. Throws `enrolment-refused` when it is or was the key of any device. `text` is a verifier key that was
+ * parsed.
+ */
 export async function takeWitnessKey(trx: WriteTransaction, text: string, deviceId: string): Promise<void> {
   // name+identifier+key: one key can have several names.
   const key = text.split('+').slice(2).join('+');

@@ -1,5 +1,6 @@
-// A certificate and its key shown by somebody who does not have the root of trust they were issued for (spec/presence.md, "Clones"): an alert
-// that names his address and the genuine device's, and what the settings say shall follow. However often he tries, log and store stay small.
+// A client shows a certificate and its key but not the root of trust that they were issued for (spec/presence.md, "Clones"). Raises an
+// alert with the client's address and the genuine device's, and takes the action that the settings define. Log and store stay small for any
+// number of attempts.
 import type { AlertSeverity } from '@edgekeep/wire/api/alert';
 import { Budgets } from '../budget.ts';
 import { appendEntry } from '../audit/append.ts';
@@ -15,12 +16,15 @@ import { presenceOf } from '../presence/read.ts';
 import { revoke } from './revoke.ts';
 import { asHub } from '../store/authority.ts';
 
-// The first attempts are entries of their own, then one each minute that says how many there were.
+// The first attempts get entries of their own; later ones share one entry each minute, with their number.
 const entryRate = { perSecond: 1 / 60, burstSeconds: 600 };
-// What is counted in between is written this often.
+// Attempts in between are written at this interval.
 const countedEveryMs = 1_000;
 
-/** What these reasons say: the evidence is not of the registered root of trust, or not of this connection. Any other fault is the device's own. */
+/**
+ * These reasons mean: the evidence is not from the registered root of trust, or not for this connection. Any other fault is the device's
+ * own.
+ */
 const cloneReasons: Readonly<Record<string, string>> = {
   'signature-invalid': 'but not its root of trust',
   'signer-unexpected': 'but not its root of trust',
@@ -44,7 +48,7 @@ type Certificate = NonNullable<DeviceConnection['certificate']>;
 export class CloneWatch {
   readonly #parts: CloneWatchParts;
   readonly #entries = new Budgets(entryRate);
-  /** Attempts by device and kind that were not written yet, and the newest of them. */
+  /** Attempts by device and kind that are not written yet, with the newest of them. */
   readonly #counted = new Map<string, { times: number; attempt: Attempt }>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -52,7 +56,7 @@ export class CloneWatch {
     this.#parts = parts;
   }
 
-  /** A bind with evidence that is not the device's own. */
+  /** A bind with evidence that the device did not make. */
   async bindRefused(connection: DeviceConnection, reasons: readonly Reason[]): Promise<void> {
     const { certificate, remoteAddress: address } = connection;
     if (certificate === undefined) return;
@@ -61,7 +65,10 @@ export class CloneWatch {
     if (reason !== undefined && Object.hasOwn(cloneReasons, reason.code)) await this.#respond(certificate, address);
   }
 
-  /** A request on a connection with a certificate that nobody bound, or a bind that is no evidence at all; an alert only from elsewhere than the device. */
+  /**
+   * A request on a connection whose certificate is not bound, or a bind without evidence; raises an alert only from another address than
+   * the device's.
+   */
   async askedUnbound({ certificate, remoteAddress: address }: DeviceConnection): Promise<void> {
     if (certificate !== undefined) await this.#note({ certificate, address, reason: unproven });
   }
@@ -73,7 +80,7 @@ export class CloneWatch {
 
   async #note(attempt: Attempt): Promise<void> {
     const { database, clock } = this.#parts;
-    // Apart from each other: knocking must not hide the entries of evidence that was refused.
+    // Counted separately: unbound requests must not hide the entries of refused evidence.
     const key = `${attempt.certificate.deviceId} ${attempt.reason === unproven ? 'asked' : 'bind'}`;
     const nowMs = clock();
     const times = (this.#counted.get(key)?.times ?? 0) + 1;
@@ -94,12 +101,12 @@ export class CloneWatch {
     const { database, clock } = this.#parts;
     const counted = [...this.#counted.values()];
     this.#counted.clear();
-    // A count that cannot be written is lost; the alert and its entries stand.
+    // If a count cannot be written, it is lost; the alert and its entries stay.
     await database
       .writeAsHub(async (trx) => {
         for (const { attempt, times } of counted) await alarm(trx, attempt, times, clock());
       })
-      // As said above: the alert was written before.
+      // As above: the alert was written before.
       .catch(() => undefined);
   }
 
@@ -153,7 +160,7 @@ async function alarm(trx: WriteTransaction, { certificate, address, reason }: At
   const genuine = [...new Set(places.length > 0 ? places.map((place) => place.address) : lastAddress)];
   const elsewhere = genuine.length > 0 && !genuine.some((known) => networkOf(known) === networkOf(address));
   const what = reason.code === unproven.code ? unproven.message : cloneReasons[reason.code];
-  // A fault of the device's own, or an unbound request from where the device is: not a copy.
+  // A fault of the device's own, or an unbound request from the device's address: not a copy.
   if (what === undefined || (reason.code === unproven.code && !elsewhere)) return;
   const severity: AlertSeverity = elsewhere && reason.code !== unproven.code ? 'critical' : 'high';
   await raiseAlert(trx, {

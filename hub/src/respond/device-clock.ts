@@ -1,4 +1,4 @@
-// How far a device's clock is off, as the device measured it against this hub: kept, and an alert while it is more than the setting.
+// The clock offset of a device, as the device measured it against this hub: stored, and an alert while it exceeds the setting.
 import type { WriteTransaction } from '../store/database.ts';
 import { raiseAlert, settleAlert } from '../alert/alerts.ts';
 

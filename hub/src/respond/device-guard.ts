@@ -1,10 +1,10 @@
-// What a device says of its guards: kept, and an alert when a guard had to be ended, because a model did not come to an end or because what came
-// from the guard came from no guard of ours.
+// What a device reports about its guards: stored, and an alert when a guard had to be killed, because a model did not finish or because
+// data from the guard did not come from a guard of ours.
 import { type GuardReport, guardReport } from '@edgekeep/wire/api/guard-report';
 import type { WriteTransaction } from '../store/database.ts';
 import { raiseAlert } from '../alert/alerts.ts';
 
-/** Undefined for a device that has not said anything, or said it in another form than this version reads. */
+/** Undefined for a device without a report, or with a report in a form that this version cannot read. */
 export function guardOf({ guard }: { readonly guard: string | null }): GuardReport | undefined {
   return guard === null ? undefined : guardReport.safeParse(JSON.parse(guard)).data;
 }
@@ -35,7 +35,7 @@ export async function recordGuard(
   });
 }
 
-// Totals begin again with the agent's next start.
+// Totals start at zero again when the agent restarts.
 function grown(before: number | undefined, now: number): number {
   return before === undefined || now < before ? now : now - before;
 }

@@ -1,5 +1,5 @@
-// Switching a device off and on again: an operator's switch beside the device's state, which it leaves alone. While it is off the device is
-// refused like a quarantined one; switched on, it is what it was, and still has to attest before it gets a key.
+// Switching a device off and on again: an operator's switch, separate from the device's state. While it is off the device is refused like a
+// quarantined one. Switched on again, it has its old state and must attest before it gets a key.
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { getDevice } from '../registry/states.ts';
@@ -31,12 +31,15 @@ export async function disableDevice(fleet: Fleet, order: DisableOrder): Promise<
   const state = await database.write((trx) => disableIn(trx, order));
   witnesses.remove(deviceId);
   const connectionsClosed = connections.cut(deviceId);
-  // As with a quarantine: the watch has met this order before the device is back to hear why.
+  // As with a quarantine: the watch has processed this order before the device reconnects and learns the reason.
   await watch.poll();
   return { deviceId, enabled: false, state, connectionsClosed };
 }
 
-/** As `disableDevice`, in a transaction of its caller, who then cuts what this node holds; the other nodes are told. Gives the device's state. */
+/**
+ * As `disableDevice`, in a transaction of its caller, who then closes the connections of this node; other nodes are notified. Returns the
+ * device's state.
+ */
 export async function disableIn(trx: WriteTransaction, order: DisableOrder): Promise<string> {
   const { deviceId, reason, actor, nowMs } = order;
   const device = await getDevice(trx, deviceId);
@@ -73,7 +76,7 @@ export function assertEnabled({ disabled_reason: reason }: Pick<DeviceRecord, 'd
   if (reason !== null) throw new HubError('device-disabled', `this device is disabled: ${reason}`);
 }
 
-/** Throws what a device that may not connect is told: `device-disabled`, `device-quarantined` (wiped included) or `device-retired`. */
+/** Throws the error for a device that may not connect: `device-disabled`, `device-quarantined` (also when wiped) or `device-retired`. */
 export function assertNotCutOff(device: Pick<DeviceRecord, 'state' | 'state_reason' | 'disabled_reason'>): void {
   const { state, state_reason: reason } = device;
   assertEnabled(device);

@@ -26,7 +26,7 @@ test('a device that comes back after it was cut off is not cut by the same order
 
   await quarantineDevice(fleet, { ...order, deviceId: deviceOf(0) });
   await retireDevice(fleet, { ...order, deviceId: deviceOf(1) });
-  // By the order itself and by the watch, before whoever gave it has the answer.
+  // By the order itself and by the watch, before the caller has the response.
   assert.deepEqual(cut, [deviceOf(0), deviceOf(0), deviceOf(1), deviceOf(1)]);
   await watch.poll();
   assert.equal(cut.length, 4);

@@ -21,7 +21,7 @@ export interface Order {
   readonly nowMs: number;
 }
 
-/** What cutting a device off touches. */
+/** The parts that cutting a device off touches. */
 export interface Fleet {
   readonly database: Database;
   readonly connections: Pick<Connections, 'cut'>;
@@ -34,7 +34,7 @@ export async function quarantineDevice(fleet: Fleet, order: Order): Promise<Cut>
   return cutOff(fleet, order, 'quarantined');
 }
 
-/** Ends the device's life here: certificates revoked, no way back under this identity. */
+/** Ends the device permanently: its certificates are revoked, and this identity cannot return. */
 export async function retireDevice(fleet: Fleet, order: Order): Promise<Cut> {
   return cutOff(fleet, order, 'retired');
 }
@@ -52,12 +52,12 @@ async function cutOff(
   });
   witnesses.remove(device.id);
   const connectionsClosed = connections.cut(device.id);
-  // The watch meets this order, too: now, and not when the device is back to hear why, or was let back.
+  // The watch must process this order now, and not after the device has reconnected to learn the reason, or was let back.
   await watch.poll();
   return { deviceId: device.id, state: device.state, connectionsClosed };
 }
 
-/** Lets a quarantined device back; it still has to attest before it gets any key. */
+/** Lets a quarantined device back; it must attest before it gets any key. */
 export async function releaseFromQuarantine(database: Database, order: Order): Promise<DeviceState> {
   const device = await database.write((trx) => changeState(trx, { ...order, to: 'active' }));
   return device.state;

@@ -33,7 +33,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** One node over the store; it writes down what it would cut. */
+/** One node on the store; it records what it would cut. */
 async function node(store: Database = database) {
   const cut: CutOrder[] = [];
   const watch = await RevocationWatch.start(store, (order) => cut.push(order), 1_000);

@@ -20,11 +20,11 @@ import {
   voidLeases,
 } from '../revocation/store.ts';
 
-// An audit entry has at most 8 KiB; the digest stands for the whole list.
+// An audit entry has at most 8 KiB; the digest represents the whole list.
 const listedMost = 32;
-// Names of what is unknown: enough to find the mistake in a list.
+// The number of unknown names that are reported: enough to find the mistake in a list.
 const unknownShownMost = 10;
-// Whoever is in another state has no way to a key already.
+// A device in any other state already cannot get a key.
 const live: readonly DeviceState[] = ['registered', 'active', 'suspect'];
 
 export type RevocationTarget =
@@ -37,7 +37,7 @@ export interface RevocationOrder {
   readonly target: RevocationTarget;
   readonly reason: RevocationReason;
   readonly note: string;
-  /** Whether a device whose certificates are all revoked may prove itself and get another; if not, it is quarantined as well. */
+  /** Whether a device whose certificates are all revoked may prove itself and get a new one; if not, it is quarantined as well. */
   readonly mayReturn: boolean;
   readonly actor: string;
   readonly nowMs: number;
@@ -49,12 +49,12 @@ export interface Revocation {
   readonly devices: number;
   readonly quarantined: number;
   readonly leasesVoided: number;
-  /** Lower-case hex; of the sorted list of what was named, one to a line (spec/revocation.md). */
+  /** Lower-case hex; of the sorted list of names, one per line (spec/revocation.md). */
   readonly digest: string;
   readonly connectionsClosed: number;
 }
 
-/** All or nothing: a device or certificate that is not known refuses the whole order with `not-found`. */
+/** All or nothing: an unknown device or certificate refuses the whole order with `not-found`. */
 export async function revoke(
   fleet: Pick<Fleet, 'database' | 'connections' | 'watch'>,
   order: RevocationOrder,
@@ -62,7 +62,7 @@ export async function revoke(
   const { cuts, ...done } = await fleet.database.write((trx) => mark(trx, order));
   let connectionsClosed = 0;
   for (const { deviceId, serial } of cuts) connectionsClosed += fleet.connections.cut(deviceId, serial);
-  // Whatever else the version means on this node, witnesses among it, the watch does, as on every other node.
+  // The watch applies everything else in this version on this node, including witnesses, as on every other node.
   await fleet.watch.poll();
   return { ...done, connectionsClosed };
 }
@@ -170,7 +170,7 @@ interface Quarantined {
   readonly from: DeviceState;
 }
 
-// One device changes its state as it always does; many do so at once, under the one audit entry of the order.
+// One device changes its state in the usual way; many do so at once, under the one audit entry of the order.
 async function quarantineAll(
   trx: WriteTransaction,
   ids: readonly string[],

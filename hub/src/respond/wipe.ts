@@ -1,4 +1,4 @@
-// Wiping a device (spec/reonboarding.md): its identity here ends for good, its record stays. What follows is a new enrolment, or retirement.
+// Wiping a device (spec/reonboarding.md): its identity here ends permanently, its record stays. After that it enrolls again or retires.
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { announceCuts, revokeOfDevices } from '../revocation/store.ts';
@@ -9,7 +9,7 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import type { Cut, Fleet, Order } from './quarantine.ts';
 
-/** Ends the identity of a quarantined device: certificates, leases, witness key, what it reported. It comes back only by enrolling. */
+/** Ends the identity of a quarantined device: certificates, leases, witness key, reported data. The device returns only by enrolling. */
 export async function wipeDevice(fleet: Fleet, order: Order): Promise<Cut> {
   const { database, connections, witnesses, watch } = fleet;
   const { deviceId, reason, nowMs } = order;
@@ -48,12 +48,12 @@ async function keepIdentity(trx: WriteTransaction, device: DeviceRecord, reason:
     .execute();
 }
 
-// A TPM that is cleared counts its resets from 0 again, so the last count goes with the rest.
+// A cleared TPM counts its resets from 0 again, so the last count is removed too.
 async function forget(trx: WriteTransaction, deviceId: string): Promise<void> {
   for (const table of ['device_document', 'device_attribute'] as const) {
     await trx.deleteFrom(table).where('device_id', '=', deviceId).where('side', '=', 'reported').execute();
   }
-  // It begins again with whatever root of this hub it is delivered with.
+  // It begins again with the root of this hub that it is delivered with.
   await trx.deleteFrom('device_root').where('device_id', '=', deviceId).execute();
   await trx.deleteFrom('device_secret').where('device_id', '=', deviceId).execute();
   await trx
@@ -71,7 +71,7 @@ async function forget(trx: WriteTransaction, deviceId: string): Promise<void> {
     .execute();
 }
 
-/** Lets a wiped device come back with another root of trust: its board or TPM was replaced. */
+/** Lets a wiped device return with another root of trust, after its board or TPM was replaced. */
 export async function replaceRootOfTrust(
   database: Database,
   order: Order & { readonly rootSha256: string },
@@ -86,7 +86,7 @@ export async function replaceRootOfTrust(
       );
     await assertMayFollow(trx, deviceId, rootSha256);
     await trx.updateTable('device').set({ next_root_sha256: rootSha256 }).where('id', '=', deviceId).execute();
-    // An import that keeps the id for the old one would refuse the new one.
+    // An import that reserves the id for the old one would refuse the new one.
     await trx
       .updateTable('expected_device')
       .set({ root_sha256: rootSha256 })

@@ -1,4 +1,4 @@
-// Revocation in the store (spec/revocation.md): what one transaction marks, and the counter by which every hub node learns of it.
+// Revocation in the store (spec/revocation.md): what one transaction marks, and the counter from which every hub node learns of it.
 import type { RevocationReason } from '@edgekeep/core/identity/crl-reason';
 import type { Kysely } from 'kysely';
 import { HubError } from '../error.ts';
@@ -16,13 +16,13 @@ export interface RevokedRow {
   readonly deviceId: string;
 }
 
-/** What has to be cut off: the connections of one certificate, or all of the device where `serial` is undefined. */
+/** What must be cut off: the connections of one certificate, or all of the device where `serial` is undefined. */
 export interface CutOrder {
   readonly deviceId: string;
   readonly serial: string | undefined;
 }
 
-/** Revokes whatever these devices hold that has neither ended nor been revoked before. */
+/** Revokes every certificate of these devices that has not ended and was not revoked before. */
 export async function revokeOfDevices(
   trx: WriteTransaction,
   deviceIds: readonly string[],
@@ -33,7 +33,7 @@ export async function revokeOfDevices(
   );
 }
 
-/** Revokes what the workloads of these devices hold: a device that is cut off has no programs that others still believe. */
+/** Revokes the certificates of the workloads of these devices: when a device is cut off, its programs must not stay trusted. */
 export async function revokeWorkloadsOf(
   trx: WriteTransaction,
   deviceIds: readonly string[],
@@ -48,7 +48,7 @@ export async function revokeWorkloadsOf(
   );
 }
 
-/** Revokes these certificates, whether or not they have ended; one that was revoked before keeps its date and reason, and is not returned. */
+/** Revokes these certificates, even if they have ended; one that was revoked before keeps its date and reason, and is not returned. */
 export async function revokeSerials(
   trx: WriteTransaction,
   serials: readonly string[],
@@ -65,7 +65,7 @@ function revoking(trx: WriteTransaction, { reason, nowMs }: RevocationMark) {
     .returning(['serial', 'device_id as deviceId']);
 }
 
-/** Ends every running lease of these devices; returns how many there were. */
+/** Ends every active lease of these devices. Returns the number. */
 export async function voidLeases(trx: WriteTransaction, deviceIds: readonly string[], nowMs: number): Promise<number> {
   const counts = await inBatches(deviceIds, async (ids) => {
     const result = await trx
@@ -80,7 +80,7 @@ export async function voidLeases(trx: WriteTransaction, deviceIds: readonly stri
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-/** Tells every hub node what to cut off, under the next version; returns the version. */
+/** Tells every hub node what to cut off, under the next version. Returns the version. */
 export async function announceCuts(trx: WriteTransaction, cuts: readonly CutOrder[]): Promise<number> {
   // The row stays locked until this transaction ends, so versions become visible in their order.
   const { version } = await trx
@@ -97,7 +97,7 @@ export async function announceCuts(trx: WriteTransaction, cuts: readonly CutOrde
   return version;
 }
 
-/** Throws `certificate-revoked` unless the certificate is one of this hub's and stands. */
+/** Throws `certificate-revoked` unless the certificate was issued by this hub and is valid. */
 export async function assertCertificateStands(db: Kysely<Tables>, sha256: string): Promise<void> {
   const row = await db.selectFrom('certificate').select('revoked_at').where('sha256', '=', sha256).executeTakeFirst();
   if (row === undefined || row.revoked_at !== null)

@@ -1,4 +1,4 @@
-// A store with registered devices and a certificate each, for tests and measurements of revocation. The certificates are rows only: nothing
+// A store with registered devices and a certificate each, for tests and measurements of revocation. The certificates are rows only: no code
 // here reads their bytes.
 import { createHash } from 'node:crypto';
 import { inBatches } from '../store/batches.ts';
@@ -17,7 +17,7 @@ export interface FleetOrder {
   readonly notAfterMs: number;
   /** Id of the issuing CA. */
   readonly issuer?: string;
-  /** The first so many are revoked already. */
+  /** The first ones, up to this number, are revoked already. */
   readonly revoked?: number;
 }
 

@@ -1,5 +1,5 @@
-// Follows the revocations in the store and cuts the connections this node holds (spec/revocation.md). Nodes share nothing but the store, so
-// this is how each of them learns of an order, whichever gave it.
+// Follows the revocations in the store and cuts the connections that this node holds (spec/revocation.md). Nodes share only the store, so
+// each of them learns of an order this way, even if another node took it.
 import { performance } from 'node:perf_hooks';
 import type { Database } from '../store/database.ts';
 import type { CutOrder } from './store.ts';
@@ -28,13 +28,13 @@ export class RevocationWatch {
     this.#everyMs = everyMs;
     this.#version = version;
     this.#readAtMs = performance.now();
-    // A read that failed is not lost: the next request reads again and is refused while that fails.
+    // A failed read is not lost: the next request reads again and is refused while that fails.
     this.#timer = setInterval(() => void this.#share().catch(() => undefined), everyMs).unref();
   }
 
   /**
-   * Starts at the newest version: a node that just started holds no connections. `cut` must not throw. `news` runs after the cuts of each new
-   * version; where it rejects, the version counts as unread, and no request is served until it was read.
+   * Starts at the newest version: a node that just started holds no connections. `cut` must not throw. `news` runs after the cuts of each
+   * new version. If it rejects, the version counts as unread, and no request is served until it was read.
    */
   static async start(
     database: Pick<Database, 'read'>,
@@ -45,19 +45,19 @@ export class RevocationWatch {
     return new RevocationWatch(database, cut, news, everyMs, await readVersion(database));
   }
 
-  /** The version everything up to which was cut off here. */
+  /** Everything up to this version was cut off here. */
   get version(): number {
     return this.#version;
   }
 
-  /** Cuts off whatever was ordered before this call. Rejects when the store cannot be read. */
+  /** Cuts off everything that was ordered before this call. Rejects when the store cannot be read. */
   async poll(): Promise<void> {
     // A read under way may have begun before the order was durable.
     await this.#reading?.catch(() => undefined);
     await this.#share();
   }
 
-  /** As `poll`, but content with what was read less than one interval ago; costs nothing then. */
+  /** As `poll`, but accepts a read that is less than one interval old; costs nothing then. */
   async fresh(): Promise<void> {
     if (performance.now() - this.#readAtMs >= this.#everyMs) await this.#share();
   }

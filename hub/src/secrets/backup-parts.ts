@@ -1,4 +1,4 @@
-// The form of a backup file, spec/platform-secrets.md: a line of JSON before each part, one before all and one behind.
+// The form of a backup file, spec/platform-secrets.md: a line of JSON before each part, one at the start and one at the end.
 import { utf8 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { encodeCanonicalJson, type Json, parseCanonicalJson } from '@edgekeep/core/json';
@@ -13,7 +13,7 @@ const segment = /^(?!\.)[A-Za-z0-9._-]{1,128}$/;
 const places =
   /^(?:(?:hub|operator)\.json|hub\.sqlite|(?:keys|vendor-roots|dice-roots|idevid-roots)\/[^/]+|(?:log|blobs)\/.+)$/;
 
-/** Whether a backup may hold this path: relative, below the data folder, in one of the known places. */
+/** Whether a backup may contain this path: relative, below the data folder, in one of the known places. */
 export function isBackupPath(path: string): boolean {
   return path.length <= 1_000 && places.test(path) && path.split('/').every((part) => segment.test(part));
 }

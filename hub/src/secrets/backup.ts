@@ -12,18 +12,18 @@ import { settingsFileName } from '../settings.ts';
 import { backupType, encodeLine, isBackupPath } from './backup-parts.ts';
 import { plainKeyNames } from './plain-keys.ts';
 
-/** A roll-over changes the keys twice; more changes than this during one backup are something else. */
+/** A roll-over changes the keys twice; more changes during one backup are an error. */
 const attemptsMost = 5;
 
 export interface BackupOrder {
   readonly folder: string;
   readonly file: string;
-  /** Take the keys of a plain hub too, in the clear. */
+  /** Take the keys of a plain hub too, unencrypted. */
   readonly plain: boolean;
   readonly blobs: boolean;
 }
 
-/** Writes the backup and gives the number of its parts. Throws `backup-refused`. */
+/** Writes the backup and returns the number of its parts. Throws `backup-refused`. */
 export async function backUpHub({ folder, file, plain, blobs }: BackupOrder): Promise<number> {
   await stat(join(folder, 'hub.json')).catch((cause: unknown) => {
     throw new HubError('backup-refused', `${folder} holds no complete hub`, { cause });
@@ -60,7 +60,7 @@ export async function backUpHub({ folder, file, plain, blobs }: BackupOrder): Pr
   }
 }
 
-// An older backup is never written over.
+// An older backup is never overwritten.
 async function newFile(file: string): Promise<FileHandle> {
   try {
     return await open(file, 'wx', 0o600);
@@ -70,7 +70,7 @@ async function newFile(file: string): Promise<FileHandle> {
   }
 }
 
-/** A snapshot of the store, and the key files that were there before and after it: whatever the store holds, they open. */
+/** A snapshot of the store, and the key files from before and after it: they open every value in the snapshot. */
 async function snapshotWithKeys(folder: string, snapshot: string): Promise<ReadonlyMap<string, Uint8Array>> {
   for (let attempt = 0; attempt < attemptsMost; attempt += 1) {
     const before = await readFolder(join(folder, 'keys'));
@@ -89,7 +89,7 @@ async function snapshotWithKeys(folder: string, snapshot: string): Promise<Reado
 }
 
 async function readFolder(folder: string): Promise<ReadonlyMap<string, Uint8Array>> {
-  // What is being written has another name until it is whole.
+  // An incomplete file has another name.
   const names = (await readdir(folder)).filter((name) => !name.endsWith('.new'));
   return new Map(await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name))] as const)));
 }
@@ -113,7 +113,7 @@ class BackupWriter {
     this.#parts += 1;
   }
 
-  /** A file that nobody changes any more, whatever its size. */
+  /** A file that does not change any more, of any size. */
   async addFile(path: string, file: string): Promise<void> {
     const hash = createHash('sha256');
     for await (const chunk of createReadStream(file)) hash.update(chunk);
@@ -135,14 +135,14 @@ class BackupWriter {
     }
   }
 
-  /** Ends the file; it is on the disk then. */
+  /** Ends the file; it is on disk then. */
   async end(): Promise<number> {
     await this.#output.write(encodeLine({ end: this.#parts }));
     await this.#output.sync();
     return this.#parts;
   }
 
-  // The hub replaces partial tiles while it runs: one that went is not needed.
+  // The hub replaces partial tiles while it runs: a missing one is not needed.
   async #addIfThere(path: string, file: string): Promise<void> {
     const bytes = await orIfMissing(readFile(file), undefined);
     if (bytes !== undefined) await this.add(path, bytes);

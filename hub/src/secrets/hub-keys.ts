@@ -1,5 +1,5 @@
-// The hub's own keys, read from its key store: plain files or one sealed file (spec/platform-secrets.md). The root key signs the issuing CA and
-// is then not needed: `hub init` writes it into a folder of its own, to be carried away.
+// The hub's own keys, read from its key store: plain files or one sealed file (spec/platform-secrets.md). The root key signs the issuing CA
+// and is not needed afterwards: `hub init` writes it into a separate folder, to be taken offline.
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ import type { NewUnlocker } from './unlock.ts';
 const yearSeconds = 31_557_600;
 const rootYears = 20;
 const issuingYears = 5;
-// Certificates begin a little in the past, for devices whose clock is slow.
+// Certificates begin a little in the past, for devices with a slow clock.
 export const clockSkewSeconds = 300;
 
 export interface HubKeys {
@@ -42,8 +42,8 @@ export const firstIssuingKeyName = 'issuing-key.pem';
 const keyNames = { log: 'log-key.pem', attestation: 'attestation-key.pem' } as const;
 
 /**
- * Makes all keys; refuses to touch a folder that has some. `rootFolder` gets the root, whose key is to be taken offline; without one an offline root
- * has to sign what is in `issuing.csr`. Without an unlocker the keys are plain files.
+ * Makes all keys; refuses a folder that contains some. `rootFolder` gets the root, whose key is to be taken offline; without it an offline
+ * root must sign the request in `issuing.csr`. Without an unlocker the keys are plain files.
  */
 export async function createHubKeys(
   folder: string,
@@ -95,7 +95,7 @@ async function makeRoot(
   await writePrivateFile(join(keys, birthFileNames.issuing), issuingPem);
 }
 
-/** The keys of the hub in `folder`, from its key store, which stays the caller's. */
+/** The hub's keys in `folder`, from its key store; the caller keeps the key store. */
 export async function loadHubKeys(folder: string, store: KeyStore = plainKeys(join(folder, 'keys'))): Promise<HubKeys> {
   const keys = join(folder, 'keys');
   if (store.protection === 'plain' && (await readSealedFile(keys)) !== undefined) {

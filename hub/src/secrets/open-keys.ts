@@ -1,4 +1,4 @@
-// The key store of a data folder as the command line opens it: plain, or sealed with what the operator offers.
+// The key store of a data folder as the command line opens it: plain, or sealed with the secret that the operator offers.
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { equalBytes } from '@edgekeep/core/bytes';
@@ -21,7 +21,7 @@ export async function openKeyStore(
   return openSealed(folder, await gather(file, sources));
 }
 
-/** Opens sealed keys, and ends what a crash during the sealing of plain keys left. */
+/** Opens sealed keys, and removes what a crash during the sealing of plain keys left. */
 export async function openSealed(folder: string, offer: Offer): Promise<SealedKeys> {
   const file = await readSealedFile(folder);
   if (file === undefined) throw new HubError('sealed-keys-invalid', `${folder} holds no sealed keys`);
@@ -31,7 +31,7 @@ export async function openSealed(folder: string, offer: Offer): Promise<SealedKe
   return keys;
 }
 
-/** Removes plain key files that the sealed keys hold too; any other one is a mistake to look at. */
+/** Removes plain key files that the sealed keys contain too; any other one is an error. */
 export async function removePlainCopies(folder: string, keys: KeyStore): Promise<void> {
   const plain = plainKeys(folder);
   for (const name of await plainKeyNames(folder)) {

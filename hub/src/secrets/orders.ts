@@ -13,7 +13,7 @@ import type { NewUnlocker } from './unlock.ts';
 
 export interface OrderSources {
   readonly passphraseFd?: number | undefined;
-  /** Where share files go; must be given for shares, and be outside the data folder. */
+  /** The folder for share files; required for shares, and outside the data folder. */
   readonly shareFolder?: string | undefined;
   readonly dataFolder: string;
   readonly unlockProgram: readonly string[];
@@ -28,7 +28,7 @@ export function programOf(words: readonly string[]): readonly string[] | undefin
     .filter((part) => part !== '');
 }
 
-/** Turns the words into orders; asks for a passphrase where one is needed. `none` alone gives no unlocker. */
+/** Parses the words into orders; asks for a passphrase where one is needed. `none` alone returns no unlocker. */
 export async function parseUnlockerOrders(
   words: readonly string[],
   sources: OrderSources,
@@ -80,7 +80,7 @@ function shareFolder({ shareFolder: folder, dataFolder }: OrderSources): string 
   return folder;
 }
 
-/** Whether `path` is the folder or lies in it. */
+/** Whether `path` is the folder or inside it. */
 export function isInside(folder: string, path: string): boolean {
   const way = relative(resolve(folder), resolve(path));
   return way === '' || (way !== '..' && !way.startsWith(`..${sep}`));

@@ -9,14 +9,14 @@ export interface ScryptCost {
   readonly p: number;
 }
 
-/** For new unlockers; both readers and writers know their bounds from sealed-file.ts. */
+/** For new unlockers; sealed-file.ts has the limits for readers and writers. */
 export const newCost = { N: 131_072, r: 8, p: 1 } as const;
-/** Guessing is slow, not impossible: shorter ones are refused for new unlockers. */
+/** Guessing is slow, not impossible: new unlockers must not have a shorter passphrase. */
 export const passphraseLeast = 12;
 /** Longer input is a file given by mistake. */
 export const passphraseMost = 1_024;
 
-/** One spelling for what looks alike on different keyboards (Unicode NFKC). */
+/** One form for text that looks the same but is typed differently on other keyboards (Unicode NFKC). */
 export function parsePassphrase(text: string): string {
   const passphrase = text.normalize('NFKC');
   if (passphrase === '' || passphrase.length > passphraseMost) {
@@ -25,7 +25,7 @@ export function parsePassphrase(text: string): string {
   return passphrase;
 }
 
-/** As `parsePassphrase`, for a passphrase that is to protect a hub. */
+/** As `parsePassphrase`, for a new passphrase that will protect a hub. */
 export function parseNewPassphrase(text: string): string {
   const passphrase = parsePassphrase(text);
   if (passphrase.length < passphraseLeast) {
@@ -43,7 +43,7 @@ export async function stretchPassphrase(passphrase: string, salt: Uint8Array, co
   const bytes = utf8(passphrase);
   try {
     return await new Promise<Uint8Array>((resolve, reject) => {
-      // OpenSSL counts a little beside the 128 * N * r bytes.
+      // OpenSSL counts a little more than the 128 * N * r bytes.
       const maxmem = 128 * N * r + 1_048_576;
       scrypt(bytes, salt, 32, { N, r, p, maxmem }, (error, key) => (error === null ? resolve(key) : reject(error)));
     });

@@ -1,4 +1,4 @@
-// The hub's keys as plain files, readable by its user only: for demonstrations and tests. Whoever copies the folder has them all.
+// The hub's keys as plain files, readable by its user only: for demonstrations and tests. A copy of the folder contains all of them.
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/core/missing-file';
@@ -6,7 +6,7 @@ import { HubError } from '../error.ts';
 import { type KeyStore, keyNamePattern } from './key-store.ts';
 import { syncFolder, writePrivateFile } from './private-file.ts';
 
-/** Certificates lie in the same folder; they are public. */
+/** Certificates are in the same folder; they are public. */
 const publicNames = new Set(['root.pem', 'issuing.pem']);
 
 /** `folder` is the `keys` folder of a hub and must exist. */
@@ -31,7 +31,7 @@ export function plainKeys(folder: string): KeyStore {
   };
 }
 
-/** Names of the private keys that lie in the folder in the clear. */
+/** Names of the private keys in the folder that are not encrypted. */
 export async function plainKeyNames(folder: string): Promise<readonly string[]> {
   const names = await orIfMissing(readdir(folder), []);
   return names.filter((name) => keyNamePattern.test(name) && !publicNames.has(name)).toSorted();

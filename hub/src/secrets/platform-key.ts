@@ -1,4 +1,5 @@
-// The platform key, in one generation or, while it is rolled over, in two. New secrets are wrapped under the newest; each wrapped value names its own.
+// The platform key, in one generation or, during a roll-over, in two. New secrets are wrapped under the newest; each wrapped value names
+// its generation.
 
 /** AES-256. */
 export const platformKeyLength = 32;
@@ -7,7 +8,7 @@ export class PlatformKey {
   readonly #generations: Map<number, Uint8Array>;
   #newest: number;
 
-  /** Takes the keys over, by their generations, and zeroes them in the end. */
+  /** Takes the keys over, by their generations, and zeroes them when it is disposed of. */
   constructor(generations: ReadonlyMap<number, Uint8Array>) {
     if (generations.size === 0) throw new TypeError('a platform key without a generation');
     this.#generations = new Map(generations);
@@ -46,12 +47,12 @@ export class PlatformKey {
   }
 }
 
-/** Its name in the key store; the first generation is as old as the product and has no number. */
+/** Its name in the key store; the first generation is from before there were several and has no number. */
 export function platformKeyName(generation: number): string {
   return generation === 1 ? 'platform.key' : `platform-${generation}.key`;
 }
 
-/** The generation behind a name in the key store, or undefined for any other key. */
+/** The generation that a name in the key store belongs to, or undefined for any other key. */
 export function platformKeyGeneration(name: string): number | undefined {
   if (name === 'platform.key') return 1;
   const digits = /^platform-([1-9][0-9]{0,8})\.key$/.exec(name)?.[1];

@@ -1,5 +1,6 @@
-// A program as an unlocker, spec/platform-secrets.md: the hub runs the one that its settings name and reads 32 bytes from its standard output. How the
-// program comes by them (a TPM, a PKCS#11 token, a key service) is its own affair; the secret is in no argument, environment or file.
+// A program as an unlocker, spec/platform-secrets.md: the hub runs the program that its settings name and reads 32 bytes from its standard
+// output. The program decides where it gets them (a TPM, a PKCS#11 token, a key service); the secret is in no argument, environment or
+// file.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
@@ -7,7 +8,7 @@ import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
 import { HubError } from '../error.ts';
 
 const secretLength = 32;
-/** Long enough for a PIN to be typed. */
+/** Long enough to type a PIN. */
 const answerMilliseconds = 120_000;
 
 /** 32 bytes, which the caller zeroes. `command` is the program's absolute path and its arguments. Throws `unlock-refused`. */
@@ -16,10 +17,10 @@ export async function secretFromProgram(command: readonly string[]): Promise<Uin
   if (program === undefined || !isAbsolute(program)) {
     throw new HubError('settings-invalid', 'unlockProgram names a program by its absolute path, and its arguments');
   }
-  // A name that does not exist is for spawn to tell.
+  // spawn reports a name that does not exist.
   const why = existsSync(program) ? othersMayWrite(program) : undefined;
   if (why !== undefined) throw new HubError('unlock-refused', `unlockProgram is not run: ${why}`);
-  // Standard input and error are ours, so that it can ask for a PIN and say what fails.
+  // The program gets our standard input and error, so that it can ask for a PIN and report failures.
   const child = spawn(program, args, { stdio: ['inherit', 'pipe', 'inherit'] });
   // Not spawn's own timeout: it would hold the process for its whole length when the program does not even start.
   const timer = setTimeout(() => child.kill('SIGKILL'), answerMilliseconds);

@@ -1,4 +1,4 @@
-// `edgekeep hub rekey`, while the hub is stopped: other unlockers for the same keys; or the first ones for a plain hub.
+// `edgekeep hub rekey`, while the hub is stopped: other unlockers for the same keys, or the first ones for a plain hub.
 import { join } from 'node:path';
 import { HubError } from '../error.ts';
 import { openSealed } from './open-keys.ts';
@@ -13,7 +13,7 @@ export interface RekeyOrder {
   readonly removed: ReadonlySet<string>;
 }
 
-/** Changes the unlockers and gives the ids of all that are there then. `offer` opens the keys that are sealed. */
+/** Changes the unlockers and returns the ids of all present ones. `offer` opens the keys that are sealed. */
 export async function rekey(
   dataFolder: string,
   order: RekeyOrder,
@@ -31,7 +31,7 @@ export async function rekey(
       if (offer === undefined)
         throw new HubError('keys-locked', 'the keys are sealed and nothing was given to open them');
       await using keys = await openSealed(folder, offer);
-      // Where nobody's way stays, the key under all of them is made anew: an old copy of the file then opens nothing of the new one.
+      // If no unlocker stays, the key-encryption key is made again: then an old copy of the file opens nothing in the new one.
       if (known.every((id) => order.removed.has(id))) await sealAgain(folder, keys, order.added);
       else await keys.changeUnlockers(order.removed, order.added);
     }
@@ -45,7 +45,7 @@ async function sealPlainKeys(folder: string, { added, removed }: RekeyOrder): Pr
   if ((await plainKeyNames(folder)).length === 0) throw new HubError('settings-invalid', `${folder} holds no keys`);
   const store = plainKeys(folder);
   await sealAgain(folder, store, added);
-  // The sealed file is on the disk. What a crash leaves here, the next opening removes.
+  // The sealed file is on disk. If a crash leaves plain files here, the next opening removes them.
   for (const name of await store.names()) await store.remove(name);
 }
 

@@ -1,5 +1,5 @@
-// `edgekeep hub restore`, spec/platform-secrets.md: a data folder from a backup. The file may come from anywhere: nothing is written outside the folder, and
-// the folder is a hub only when everything was whole.
+// `edgekeep hub restore`, spec/platform-secrets.md: a data folder from a backup. The file may come from anywhere: nothing is written
+// outside the folder, and the folder becomes a hub only when everything is complete.
 import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -8,19 +8,19 @@ import { type HubSettings, parseSettingsText, settingsFileName } from '../settin
 import { type BackupPart, lineBytesMost, parseFirstLine, parsePartLine } from './backup-parts.ts';
 import { syncFolder } from './private-file.ts';
 
-// Some kilobytes are all that the schema takes.
+// The schema takes only some kilobytes.
 const settingsBytesMax = 1_048_576;
 const chunkBytes = 1_048_576;
 
-/** Agrees to what the settings name to be executed, or throws. */
+/** Agrees to the program that the settings name, or throws. */
 export type Agree = (settings: HubSettings) => Promise<void>;
 
 /**
- * Makes `folder`, which must be missing or empty, and gives the number of parts. `agree` is shown the settings before anything is written, and no
- * other settings are restored. Throws `backup-refused`, and leaves the folder empty then.
+ * Makes `folder`, which must be missing or empty, and returns the number of parts. `agree` sees the settings before anything is written,
+ * and exactly these settings are restored. Throws `backup-refused`, and then leaves the folder empty.
  */
 export async function restoreHub(file: string, folder: string, agree: Agree = executesNothing): Promise<number> {
-  // One file from here on, whatever its name points to later.
+  // From here on one open file, even if the name points to another one later.
   await using input = await open(file, 'r');
   const shown = await settingsIn(input, file);
   await agree(shown.settings);
@@ -39,7 +39,7 @@ async function executesNothing({ unlockProgram }: HubSettings): Promise<void> {
     throw new HubError('backup-refused', 'it names a program to be executed (unlockProgram)');
 }
 
-// The settings as they are before anything is written: what they name is executed when the hub starts.
+// The settings before anything is written: the hub executes the program that they name when it starts.
 async function settingsIn(input: FileHandle, file: string): Promise<{ settings: HubSettings; sha256: string }> {
   const { size } = await input.stat();
   const first = await readLine(input, 0);
@@ -100,7 +100,7 @@ async function restorePart(input: FileHandle, start: number, part: BackupPart, t
   await output.sync();
 }
 
-/** The bytes of a part; a chunk holds until the next one is asked for. */
+/** The bytes of a part; a chunk is valid until the next one is requested. */
 async function* chunksOf(input: FileHandle, start: number, size: number): AsyncGenerator<Uint8Array> {
   const buffer = Buffer.alloc(Math.min(size, chunkBytes));
   for (let at = start; at < start + size;) {

@@ -1,5 +1,6 @@
-// `keys/sealed.json`, spec/platform-secrets.md: the hub's keys under one key-encryption key (KEK), and that key once under each unlocker. The file is
-// outside data: whoever can write the disk chooses every byte, so all sizes and costs are bounded before anything is computed.
+// `keys/sealed.json`, spec/platform-secrets.md: the hub's keys under one key-encryption key (KEK), and that key wrapped once under each
+// unlocker. The file is data from outside: an attacker who can write the disk chooses every byte, so all sizes and costs are limited before
+// anything is computed.
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { parseJson } from '@edgekeep/core/json';
@@ -42,7 +43,7 @@ const unlockerSchema = z.discriminatedUnion('kind', [
     kind: z.literal('passphrase'),
     id,
     salt: bytesOfLength(16),
-    // RFC 7914. One derivation takes 128 * N * r bytes: 128 or 256 MiB. A file cannot ask for more, nor be read for less.
+    // RFC 7914. One derivation takes 128 * N * r bytes: 128 or 256 MiB. A file can ask for neither more nor less.
     scrypt: z.strictObject({
       N: z.union([z.literal(131_072), z.literal(262_144)]),
       r: z.literal(8),
@@ -53,7 +54,7 @@ const unlockerSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('shares'),
     id,
-    /** Tells the shares of this unlocker from those of another. */
+    /** Distinguishes the shares of this unlocker from those of another. */
     set: bytesOfLength(8),
     needed: z.int().min(2).max(sharesMost),
     made: z.int().min(2).max(sharesMost),
@@ -84,7 +85,7 @@ export type SealedFile = z.infer<typeof sealedFileSchema>;
 
 const isUnique = (names: readonly string[]) => new Set(names).size === names.length;
 
-/** Throws `sealed-keys-invalid` for whatever is not such a file, `where` it came from. */
+/** Throws `sealed-keys-invalid`, naming its origin `where`, for everything that is not such a file. */
 export function parseSealedFile(bytes: Uint8Array, where: string): SealedFile {
   if (bytes.length > sealedFileBytesMost) {
     throw new HubError(
@@ -100,7 +101,7 @@ export function parseSealedFile(bytes: Uint8Array, where: string): SealedFile {
   }
 }
 
-/** Written for people to look at: it holds no secret in the clear. Throws `sealed-keys-invalid` for what no reader would take. */
+/** Readable for people: it contains no unencrypted secret. Throws `sealed-keys-invalid` for a file that no reader would accept. */
 export function encodeSealedFile(file: SealedFile): Uint8Array {
   const bytes = Buffer.from(`${JSON.stringify(file, null, 2)}\n`);
   parseSealedFile(bytes, 'the sealed keys');

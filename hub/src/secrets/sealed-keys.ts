@@ -1,4 +1,5 @@
-// The hub's keys in `keys/sealed.json`, open: the KEK stays in memory while the hub runs, because a roll-over of the platform key adds an entry.
+// The hub's keys in `keys/sealed.json`, open: the KEK stays in memory while the hub runs, because a roll-over of the platform key adds an
+// entry.
 import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -88,7 +89,7 @@ export class SealedKeys implements KeyStore {
     return this.#change((file) => {
       if (file.entries.some((entry) => entry.name === name))
         throw new HubError('conflict', `there is a ${name} already`);
-      // Nothing is sealed into a file that this KEK does not open: its unlockers would not give it back.
+      // Nothing is sealed into a file that this KEK does not open: its unlockers could not open the new entry.
       for (const entry of file.entries) this.open(entry).fill(0);
       return { ...file, entries: [...file.entries, sealEntry(this.#key, name, secret)] };
     });
@@ -98,7 +99,7 @@ export class SealedKeys implements KeyStore {
     return this.#change((file) => ({ ...file, entries: file.entries.filter((entry) => entry.name !== name) }));
   }
 
-  /** Removes and adds unlockers; the keys and the KEK stay what they are. */
+  /** Removes and adds unlockers; the keys and the KEK stay the same. */
   changeUnlockers(removed: ReadonlySet<string>, added: readonly NewUnlocker[]): Promise<void> {
     return this.#change(async (file) => {
       const unlockers = file.unlockers.filter(({ id }) => !removed.has(id));
@@ -129,7 +130,7 @@ export class SealedKeys implements KeyStore {
     return file;
   }
 
-  /** One change at a time, each on what the disk holds then. */
+  /** One change at a time, each on the present content of the disk. */
   #change(edit: (file: SealedFile) => SealedFile | Promise<SealedFile>): Promise<void> {
     const done = this.#changeAfter(this.#changes, edit);
     this.#changes = done.catch(() => undefined);

@@ -1,5 +1,5 @@
-// The cryptography of `keys/sealed.json`, spec/platform-secrets.md: AES-256-GCM throughout, each ciphertext bound to what it is by its associated data.
-// Layout everywhere: 12-byte random nonce, ciphertext, 16-byte tag.
+// The cryptography of `keys/sealed.json`, spec/platform-secrets.md: AES-256-GCM throughout, each ciphertext bound to its purpose by its
+// associated data. Layout everywhere: 12-byte random nonce, ciphertext, 16-byte tag.
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto';
 import { concat, utf8 } from '@edgekeep/core/bytes';
 import { encodeCanonicalJson } from '@edgekeep/core/json';
@@ -32,19 +32,19 @@ export function unseal(key: KeyObject, sealed: Uint8Array, associatedData: Uint8
   try {
     decipher.final();
   } catch {
-    // The tag is wrong: the only thing that can fail here, and Node gives it no code.
+    // The tag is wrong: this is the only failure here, and Node gives it no code.
     secret.fill(0);
     return undefined;
   }
   return secret;
 }
 
-/** What an entry's ciphertext is bound to: one entry does not open in the place of another. */
+/** What an entry's ciphertext is bound to: one entry does not open in place of another. */
 export function entryPlace(name: string): Uint8Array {
   return utf8(`edgekeep sealed key v1\0${name}`);
 }
 
-/** What the wrapped KEK is bound to: all that the file says of its unlocker. */
+/** What the wrapped KEK is bound to: everything that the file says about its unlocker. */
 export function unlockerPlace(terms: UnlockerTerms): Uint8Array {
   return encodeCanonicalJson({ type: unlockerInfo, ...terms });
 }

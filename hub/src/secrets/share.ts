@@ -1,5 +1,5 @@
-// A secret split among people (Shamir, spec/platform-secrets.md): any k of n shares give it back, fewer say nothing about it. A share is a line of
-// text that can be printed, typed and checked for typing mistakes.
+// A secret split among people (Shamir, spec/platform-secrets.md): any k of n shares reconstruct it, fewer reveal nothing. A share is a line
+// of text that can be printed, typed and checked for typing mistakes.
 import { createHash, randomBytes } from 'node:crypto';
 import { concat, equalBytes, parseHex, toHex, utf8 } from '@edgekeep/core/bytes';
 import { combine, split } from 'shamir-secret-sharing';
@@ -16,16 +16,16 @@ const textPattern = /^ekshare((?:-[0-9a-f]{8}){12})$/;
 export const shareFileBytesMost = 4_096;
 
 export interface Share {
-  /** Which split it belongs to: 8 bytes. */
+  /** The split that it belongs to: 8 bytes. */
   readonly set: Uint8Array;
   readonly needed: number;
   readonly made: number;
-  /** 1 to 255, the place on the curve; with the value, the share proper. */
+  /** 1 to 255, the x coordinate; together with the value, the actual share. */
   readonly at: number;
   readonly value: Uint8Array;
 }
 
-/** Splits 32 secret bytes. The library's shares carry their place in the last byte. */
+/** Splits 32 secret bytes. The library's shares carry their x coordinate in the last byte. */
 export async function splitSecret(secret: Uint8Array, needed: number, made: number): Promise<readonly Share[]> {
   const set = randomBytes(setLength);
   const parts = await split(new Uint8Array(secret), made, needed);
@@ -33,8 +33,8 @@ export async function splitSecret(secret: Uint8Array, needed: number, made: numb
 }
 
 /**
- * Gives the secret back from at least `needed` different shares of one set, of which the first `needed` are used. A share that was made to mislead gives
- * a wrong secret, which then opens nothing: who brought it can't be told.
+ * Reconstructs the secret from at least `needed` different shares of one set, using the first `needed`. A forged share gives a wrong
+ * secret, which then opens nothing; the forger cannot be identified.
  */
 export async function combineShares(shares: readonly Share[]): Promise<Uint8Array> {
   const [first] = shares;
@@ -63,7 +63,7 @@ export function encodeShare({ set, needed, made, at, value }: Share): string {
   return `ekshare-${(digits.match(/.{8}/g) ?? []).join('-')}`;
 }
 
-/** Reads a share as a person gives it: upper or lower case, with white space around it. Throws `unlock-refused`. */
+/** Parses a share as a person types it: upper or lower case, with white space around it. Throws `unlock-refused`. */
 export function parseShare(text: string): Share {
   const digits = textPattern.exec(text.trim().toLowerCase())?.[1]?.replaceAll('-', '');
   if (digits === undefined) {

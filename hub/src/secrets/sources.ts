@@ -1,5 +1,5 @@
-// Where secrets for unlocking come from: a file descriptor, a systemd credential, share files, the program of the settings, the terminal. Never an argument
-// and never an environment variable: both can be read from outside.
+// Where secrets for unlocking come from: a file descriptor, a systemd credential, share files, the program of the settings, the terminal.
+// Never an argument or an environment variable: other processes can read both.
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HubError } from '../error.ts';
@@ -21,7 +21,7 @@ export interface UnlockSources {
   readonly unlockProgram: readonly string[];
 }
 
-/** What was given expressly comes first, then what needs nobody, then the terminal. Throws `keys-locked` when there is nothing to offer. */
+/** Explicit input comes first, then sources that need no person, then the terminal. Throws `keys-locked` when there is nothing to offer. */
 export async function gatherOffer(
   { unlockers }: Pick<SealedFile, 'unlockers'>,
   sources: UnlockSources,
@@ -46,7 +46,7 @@ export async function gatherOffer(
   );
 }
 
-/** Whether something to open the keys with was given or comes by itself, so that `gatherOffer` asks nobody. */
+/** Whether there is a secret without asking a person, so that `gatherOffer` does not prompt. */
 export async function needsNobody(
   { unlockers }: Pick<SealedFile, 'unlockers'>,
   { passphraseFd, shareFiles = [], unlockProgram }: UnlockSources,
@@ -57,7 +57,10 @@ export async function needsNobody(
   return has('passphrase') && (await readCredential()) !== undefined;
 }
 
-/** What one person gives to a hub that waits: a passphrase, share files, or what is typed, a single share where nobody needs a passphrase. */
+/**
+ * What one person gives to a waiting hub: a passphrase, share files, or typed input. Asks for a single share when no unlocker is a
+ * passphrase.
+ */
 export async function gatherFromPerson(
   { unlockers }: Pick<SealedFile, 'unlockers'>,
   { passphraseFd, shareFiles = [] }: UnlockSources,
@@ -73,7 +76,7 @@ export async function gatherFromPerson(
   throw new HubError('keys-locked', 'nothing was given: --passphrase-fd N, --share FILE, or a terminal');
 }
 
-/** The passphrase that systemd hands over, if it does. */
+/** The passphrase from systemd, if there is one. */
 export async function readCredential(): Promise<string | undefined> {
   const folder = process.env['CREDENTIALS_DIRECTORY'];
   if (folder === undefined) return undefined;

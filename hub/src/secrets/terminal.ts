@@ -1,9 +1,9 @@
-// Secrets that a person gives (wire/src/secret-input.ts), with the hub's own errors: nothing was given, so nothing is unlocked.
+// Secrets that a person gives (wire/src/secret-input.ts), with the hub's own errors: without input, nothing is unlocked.
 import { WireError } from '@edgekeep/wire/error';
 import * as input from '@edgekeep/wire/secret-input';
 import { HubError } from '../error.ts';
 
-/** What was typed, or undefined where there is no terminal. Throws `unlock-refused` when the person gives up. */
+/** The typed text, or undefined where there is no terminal. Throws `unlock-refused` when the person gives up. */
 export async function askOnTerminal(question: string): Promise<string | undefined> {
   return orRefused(input.askOnTerminal(question));
 }

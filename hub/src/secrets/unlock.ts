@@ -1,4 +1,4 @@
-// Opening the key-encryption key with what a person or a program offers, and wrapping it for new unlockers.
+// Opens the key-encryption key with the secret that a person or a program offers, and wraps it for new unlockers.
 import { randomBytes } from 'node:crypto';
 import { equalBytes, parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { HubError } from '../error.ts';
@@ -7,7 +7,7 @@ import type { SealedFile, Unlocker } from './sealed-file.ts';
 import { seal, unlockerPlace, type UnlockerTerms, unseal, wrappingKey } from './sealing.ts';
 import { combineShares, type Share, splitSecret } from './share.ts';
 
-/** What is offered to open the keys. */
+/** A secret that is offered to open the keys. */
 export type Offer =
   | { readonly kind: 'passphrase'; readonly passphrase: string }
   | { readonly kind: 'shares'; readonly shares: readonly Share[] }
@@ -19,12 +19,12 @@ export type NewUnlocker =
   | { readonly kind: 'shares'; readonly needed: number; readonly made: number; readonly keep: KeepShares }
   | { readonly kind: 'program'; readonly secret: Uint8Array };
 
-/** Hands new shares to their people; the unlocker is not used before it resolved. */
+/** Hands new shares to their people; the unlocker is not used before this resolves. */
 export type KeepShares = (shares: readonly Share[]) => Promise<void>;
 
 /**
- * The KEK, which the caller zeroes, and the unlocker that gave it. Every unlocker of the offered kind is tried to its end, whichever fits, so the time
- * says nothing. Throws `unlock-refused`.
+ * The KEK, which the caller zeroes, and the unlocker that opened it. Every unlocker of the offered kind is tried completely, so the time
+ * does not reveal which one fits. Throws `unlock-refused`.
  */
 export async function openKek(
   file: Pick<SealedFile, 'unlockers'>,

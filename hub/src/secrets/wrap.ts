@@ -1,15 +1,15 @@
-// Secrets at rest, wrapped under the platform key with AES-256-GCM and bound to what they are and whose: a row copied to another place
-// does not open there (spec/platform-secrets.md). Layout: 4-byte generation of the key, 12-byte random nonce, ciphertext, 16-byte tag.
+// Secrets at rest, wrapped under the platform key with AES-256-GCM and bound to their kind and owner: a value copied to another row does
+// not open there (spec/platform-secrets.md). Layout: 4-byte generation of the key, 12-byte random nonce, ciphertext, 16-byte tag.
 import { createSecretKey } from 'node:crypto';
 import { ByteWriter, utf8 } from '@edgekeep/core/bytes';
 import { HubError } from '../error.ts';
 import type { PlatformKey } from './platform-key.ts';
 import { seal, unseal } from './sealing.ts';
 
-/** The generation's length: the same bytes begin every value that one generation wrapped. */
+/** The generation's length: every value that one generation wrapped begins with the same bytes. */
 export const generationLength = 4;
 
-/** Where a secret belongs: its kind, for example `model key`, and the names that tell it from its like. */
+/** The place of a secret: its kind, for example `model key`, and the names that distinguish it from others of that kind. */
 export interface Place {
   readonly kind: string;
   readonly names: readonly string[];
@@ -24,7 +24,7 @@ export function wrapSecret(platformKey: PlatformKey, secret: Uint8Array, place: 
   return new ByteWriter().bytes(encodeGeneration(platformKey.newest)).bytes(sealed).finish();
 }
 
-/** The secret; the caller zeroes it after use. Throws `store-failed` for anything that was not wrapped for this place. */
+/** The secret; the caller zeroes it after use. Throws `store-failed` for a value that was not wrapped for this place. */
 export function unwrapSecret(platformKey: PlatformKey, wrapped: Uint8Array, place: Place): Uint8Array {
   const what = `the stored ${place.kind} of ${place.names.join(' ')}`;
   if (wrapped.length <= generationLength) throw new HubError('store-failed', `${what} has the wrong length`);
@@ -51,7 +51,7 @@ export function rewrapSecret(platformKey: PlatformKey, wrapped: Uint8Array, plac
   }
 }
 
-/** What every value begins with that this generation wrapped. */
+/** The first bytes of every value that this generation wrapped. */
 export function encodeGeneration(generation: number): Uint8Array {
   return new ByteWriter().u32(generation).finish();
 }

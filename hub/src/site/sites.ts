@@ -1,4 +1,4 @@
-// Sites (spec/site.md): where devices stand. What a policy asks of place, time and zone is answered from here.
+// Sites (spec/site.md): the locations of devices. They answer a policy's conditions on place, time and zone.
 import type { SiteView } from '@edgekeep/wire/api/site';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
@@ -8,7 +8,7 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import type { SiteRow } from '../store/access-tables.ts';
 import type { Tables } from '../store/schema.ts';
 
-// Sites are listed whole.
+// The API lists all sites in one response.
 export const sitesMost = 1_000;
 
 export type SiteDescription = Omit<SiteView, 'createdAt'>;
@@ -44,7 +44,7 @@ export async function createSite(
   });
 }
 
-/** Replaces all that is said of a site; its devices stay. */
+/** Replaces all data of a site; its devices stay. */
 export async function changeSite(
   database: Database,
   order: Order & { readonly site: SiteDescription },
@@ -64,7 +64,7 @@ export async function changeSite(
   });
 }
 
-/** Returns how many devices are at no site now. */
+/** Returns how many devices have no site now. */
 export async function deleteSite(database: Database, order: Order & { readonly name: string }): Promise<number> {
   const { name, actor, nowMs } = order;
   return database.write(async (trx) => {
@@ -83,7 +83,7 @@ export interface SiteDevicesOrder extends Order {
   readonly remove: readonly string[];
 }
 
-/** Puts devices at a site, from whichever they were at, and takes others away from it. Returns how many really moved. */
+/** Puts devices at a site, from any other site, and removes others from it. Returns how many really moved. */
 export async function moveDevices(
   database: Database,
   order: SiteDevicesOrder,
@@ -117,7 +117,7 @@ export async function moveDevices(
   });
 }
 
-// An audit entry has at most 8 KiB: the first ids are shown, the counts are of all.
+// An audit entry has at most 8 KiB: it shows the first ids, and the counts of all.
 const loggedMost = 64;
 
 async function assertEnrolled(trx: WriteTransaction, ids: readonly string[]): Promise<void> {
@@ -134,7 +134,7 @@ export async function listSites(db: Kysely<Tables>): Promise<readonly SiteView[]
   return rows.map(viewOf);
 }
 
-/** Of these sites the ones that are there; at most as many names as one statement can hold. */
+/** The sites of these names that exist; at most as many names as one statement can hold. */
 export async function sitesNamed(db: Kysely<Tables>, names: readonly string[]): Promise<readonly SiteView[]> {
   if (names.length === 0) return [];
   const rows = await db
@@ -193,7 +193,7 @@ function viewOf(row: SiteRow): SiteView {
   };
 }
 
-// 64 networks of 43 characters fit an entry; the position is written as text, since entries know whole numbers only.
+// 64 networks of 43 characters fit an entry; the position is written as text, because entries have only whole numbers.
 function loggedSite({ timeZone, networks, country, position, zone }: SiteDescription) {
   const place = position === null ? null : `${position.latitude} ${position.longitude} ${position.radius} m`;
   return { timeZone, networks: networks.join(' '), country, position: place, zone };

@@ -1,15 +1,15 @@
-// The tables about access: policies, decisions that were made, and what their conditions ask for (spec/access.md, spec/site.md).
+// The tables about access: policies, recorded decisions, and the facts that conditions use (spec/access.md, spec/site.md).
 
 export interface PolicyRow {
   readonly version: number;
   readonly digest: string;
   readonly text: string;
   readonly applied_at: number;
-  /** What a statement that takes any action is about: texts from before there were several say it of keys. */
+  /** The actions of a statement that names none: policies from before there were several actions mean keys. */
   readonly meaning: 'any-action' | 'release-only';
   /** The policy's tests as JSON; null for none. */
   readonly tests: string | null;
-  /** As it stands in the audit log. */
+  /** The name in the audit log. */
   readonly applied_by: string;
 }
 
@@ -28,7 +28,7 @@ export interface AccessDecisionRow {
   readonly question: string;
 }
 
-/** A value that was stored in several spellings, noted by the migration that gave it one form. */
+/** A value that was stored in several forms, noted by the migration that made it canonical. */
 export interface ValueDoubleRow {
   readonly kind: string;
   readonly value: string;

@@ -1,5 +1,6 @@
-// Reads that may take long (a filter over the whole fleet) run in a thread of their own, with its own connection: the event loop goes on serving.
-// It is a connection of Kysely like the others, so its queries are written as all are. One read runs after the other, and a bounded number wait.
+// Reads that may take long (a filter over the whole fleet) run in a separate thread with its own connection: the event loop continues to
+// serve. It is a Kysely connection like the others, so its queries are written the same way. One read runs after the other, and a limited
+// number wait.
 import { once } from 'node:events';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import {
@@ -31,7 +32,7 @@ export function openApart(path: string): Kysely<Tables> {
   });
 }
 
-// Kysely lets callers of SQLite wait for each other without a bound; here they wait for the thread, which has one.
+// Kysely lets callers of SQLite wait for each other without a limit; here they wait for the thread, which has one.
 class ApartAdapter extends SqliteAdapter {
   override get supportsMultipleConnections(): boolean {
     return true;
@@ -76,7 +77,7 @@ class ApartDriver implements Driver {
     try {
       const worker = (this.#worker ??= this.#start());
       worker.postMessage({ sql, parameters: parameters.map(asInput), port }, [port]);
-      // The port closes without an answer when the thread ends.
+      // The port closes without a response when the thread ends.
       const ended = once(answers, 'close').then(() => undefined);
       const came: readonly Answered<R>[] | undefined = await Promise.race([once(answers, 'message'), ended]);
       const answered = came?.[0] ?? { error: 'the thread for long reads has ended' };
@@ -88,7 +89,7 @@ class ApartDriver implements Driver {
     }
   }
 
-  // Started with the first question. After a fault the next question starts another.
+  // Started with the first query. After a fault the next query starts another.
   #start(): Worker {
     const worker = new Worker(new URL('./reading-thread.ts', import.meta.url), { workerData: this.#path });
     const gone = () => {

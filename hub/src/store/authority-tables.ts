@@ -1,11 +1,11 @@
-// The tables of roots and issuing CAs (schema.ts), and of what devices and operators were told of them.
+// The tables of roots and issuing CAs (schema.ts), and of what devices and operators know about them.
 
-/** spec/authorities.md: announced, in use, still trusted, trusted no more. */
+/** spec/authorities.md: announced, in use, still trusted, no longer trusted. */
 export type RootStatus = 'next' | 'current' | 'previous' | 'dropped';
 
 export interface RootAuthorityRow {
   readonly sha256: string;
-  /** Counts from 1; each root is introduced by the one before it. */
+  /** Counts from 1; each root is certified by the one before it. */
   readonly generation: number;
   readonly status: RootStatus;
   readonly der: Uint8Array;
@@ -15,7 +15,7 @@ export interface RootAuthorityRow {
   /** The newest revocation list that this root signed; null when it never revoked anything. */
   readonly list: Uint8Array | null;
   readonly added_at: number;
-  /** Since there is a newer one in use: when this one is dropped. */
+  /** The time to drop this root, set when a newer one comes into use. */
   readonly overlap_ends_at: number | null;
 }
 
@@ -23,12 +23,12 @@ export interface RootAuthorityRow {
 export type IssuingStatus = 'requested' | 'next' | 'active' | 'retiring' | 'retired' | 'revoked' | 'abandoned';
 
 export interface IssuingAuthorityRow {
-  /** Its key identifier, hex: what stands as authority key identifier in what it issues. */
+  /** Its key identifier, hex: the authority key identifier in certificates that it issues. */
   readonly id: string;
   readonly status: IssuingStatus;
   /** Null until it is signed. */
   readonly root_sha256: string | null;
-  /** DER PKCS #10; null for the one that the hub was born with. */
+  /** DER PKCS #10; null for the initial issuing CA. */
   readonly request: Uint8Array | null;
   readonly der: Uint8Array | null;
   readonly added_at: number;
@@ -37,7 +37,7 @@ export interface IssuingAuthorityRow {
   /** When it was retired, revoked or given up. */
   readonly ended_at: number | null;
   readonly revocation_reason: string | null;
-  /** Its last revocation list; the key is destroyed when this is there. */
+  /** Its last revocation list; once this is set, the key is destroyed. */
   readonly final_list: Uint8Array | null;
 }
 
@@ -48,7 +48,7 @@ export interface DeviceRootRow {
   readonly reported_at: number;
 }
 
-/** An alarm that was raised, so that it is raised once. */
+/** An alarm that was raised, so that it is raised only once. */
 export interface ExpiryAlarmRow {
   readonly sha256: string;
   readonly days: number;

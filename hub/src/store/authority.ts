@@ -1,30 +1,30 @@
-// On whose authority the hub acts (docs/design/authority-at-the-act.md). The door of a request establishes who asks; every write of that request
-// reads it again inside its own transaction. Time passes between the door and the act, and an attacker makes it pass slowly.
+// The authority that the hub acts on (docs/design/authority-at-the-act.md). The door of a request establishes who asks; every write of that
+// request checks it again inside its own transaction. Time passes between the door and the act, and an attacker can make it pass slowly.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Kysely } from 'kysely';
 import { HubError } from '../error.ts';
 import type { Tables } from './schema.ts';
 
 export interface Authority {
-  /** What it is about. A request that establishes the same twice is asked once. */
+  /** The topic. A request that establishes the same topic twice is checked once. */
   readonly name: string;
-  /** Reads again what this authority rests on; throws what the door would say now. `db` is the transaction that is about to act. */
+  /** Checks again what this authority rests on; throws what the door would throw now. `db` is the transaction that is about to act. */
   stands(db: Kysely<Tables>): Promise<void>;
 }
 
-/** That a policy permitted this request something. */
+/** A policy permitted this request something. */
 export interface PolicyPermit {
   readonly version: number;
-  /** Whether what the policy looked at is as it was; left out where nothing lasting comes of the permit. */
+  /** Whether the facts that the policy used are unchanged; left out where the permit has no lasting effect. */
   readonly factsStand?: (db: Kysely<Tables>) => Promise<boolean>;
   /** Asks the policy that is in force now; throws its refusal, or grants a new permit under the same topic. */
   readonly askAgain: () => Promise<void>;
 }
 
-// A policy is replaced now and then. A request that meets another one each time it asks has met a fault.
+// Policies change rarely. A request that meets a new one at every try has met a fault.
 const askedAgainMax = 20;
 
-/** What one request acts on. A door adds authorities and never takes one away; the gate adds what the policy permitted. */
+/** What one request acts on. A door adds authorities and never removes one; the gate adds what the policy permitted. */
 export class Acting {
   readonly #authorities = new Map<string, Authority>();
   readonly #permits = new Map<string, PolicyPermit>();
@@ -38,7 +38,7 @@ export class Acting {
     this.#permits.set(topic, permit);
   }
 
-  /** Reads all of it again, outside of a transaction: for acts that are not writes. */
+  /** Checks all of it again, outside of a transaction: for acts that are not writes. */
   async recheck(db: Kysely<Tables>): Promise<void> {
     await this.stands(db);
     for (const { askAgain } of await this.unasked(db)) await askAgain();
@@ -54,7 +54,7 @@ export class Acting {
     throw new HubError('authority-missing', 'a write of a request whose door has established no authority');
   }
 
-  /** Those that a newer policy, or the policy by newer facts, has not been asked about. */
+  /** The permits that must be asked for again, because the policy or its facts have changed. */
   async unasked(db: Kysely<Tables>): Promise<readonly PolicyPermit[]> {
     if (this.#permits.size === 0) return [];
     const version = await newestPolicyVersion(db);
@@ -77,17 +77,17 @@ export async function newestPolicyVersion(db: Kysely<Tables>): Promise<number | 
 
 const storage = new AsyncLocalStorage<Acting | undefined>();
 
-/** Runs `work` as a part of the request that `acting` belongs to; with undefined, as a part of none. */
+/** Runs `work` as a part of the request that `acting` belongs to; with undefined, as part of no request. */
 export function runActing<T>(acting: Acting | undefined, work: () => T): T {
   return storage.run(acting, work);
 }
 
-/** What the request that runs now acts on; undefined outside of requests. */
+/** The context of the request that runs now; undefined outside of requests. */
 export function actingNow(): Acting | undefined {
   return storage.getStore();
 }
 
-/** Called by a door once it knows who asks. Outside of requests, where nothing is written for anybody, it does nothing. */
+/** Called by a door once it knows the caller. Does nothing outside of requests, where nothing is written on a caller's behalf. */
 export function establish(authority: Authority): void {
   actingNow()?.establish(authority);
 }
@@ -97,8 +97,8 @@ type Attempt<T> =
   | { readonly kind: 'ask'; readonly of: readonly PolicyPermit[] };
 
 /**
- * Runs `work` on the authority of the request, in the transactions that `transact` makes. Where the policy was replaced since it was asked, or what
- * it looked at has changed, it is asked again outside the transaction, and the write is tried anew.
+ * Runs `work` on the authority of the request, in the transactions that `transact` makes. If the policy was replaced since it was asked, or
+ * facts that it used have changed, the policy is asked again outside the transaction, and the write is tried again.
  */
 export async function actOn<Trx extends Kysely<Tables>, T>(
   acting: Acting,
@@ -120,7 +120,7 @@ export async function actOn<Trx extends Kysely<Tables>, T>(
 
 const hubItself: Authority = { name: 'hub', stands: () => Promise.resolve() };
 
-/** Runs `work` on the hub's own authority: a job, or a response to an attack, that uses what requests use as well. */
+/** Runs `work` on the hub's own authority: a job, or a response to an attack, that shares functions with requests. */
 export function asHub<T>(work: () => T): T {
   const acting = new Acting();
   acting.establish(hubItself);

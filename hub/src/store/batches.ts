@@ -1,9 +1,9 @@
 // Lists that are longer than one statement can hold.
 
-// Engines bound the parameters of a statement; SQLite's bound was once 999.
+// Engines limit the parameters of a statement; SQLite's limit was once 999.
 const batchMost = 500;
 
-/** Runs `work` over the list in parts that one statement can hold, one after the other. */
+/** Runs `work` over the list in batches that one statement can hold, one after the other. */
 export async function inBatches<T, R>(
   list: readonly T[],
   work: (part: readonly T[]) => Promise<readonly R[]>,

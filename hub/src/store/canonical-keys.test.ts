@@ -1,4 +1,4 @@
-// A store from before a key had one form, brought up to it.
+// Migrates a store from before keys were canonical.
 import assert from 'node:assert/strict';
 import { createHash, ECDH, generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -35,7 +35,7 @@ function twoForms() {
   return { canonical, compressed, publicKey, signer: signerFromKey(privateKey) };
 }
 
-/** Opens a store in which rows were written before the migration ran, and runs it. */
+/** Opens a store with rows from before the migration, and runs the migration. */
 async function openedWith(name: string, write: (store: DatabaseSync) => void): Promise<Database> {
   const path = join(folder, name);
   {

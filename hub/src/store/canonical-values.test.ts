@@ -1,4 +1,4 @@
-// A store from before values had one form, brought up to it.
+// Migrates a store from before values were canonical.
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

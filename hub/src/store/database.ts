@@ -1,5 +1,5 @@
-// The hub's store. Reads go to their own connection; writes pass one queue and are committed in groups, so one fsync serves many
-// requests and still nothing is acknowledged before it is durable.
+// The hub's store. Reads use their own connection; writes pass one queue and are committed in groups, so one fsync serves many requests and
+// still nothing is acknowledged before it is durable.
 import type { Kysely, Transaction } from 'kysely';
 import { CompiledQuery } from 'kysely';
 import { HubError } from '../error.ts';
@@ -11,23 +11,23 @@ import { openSqlite } from './sqlite.ts';
 
 export type WriteTransaction = Transaction<Tables>;
 
-// One group is bounded so that a burst can't hold the store, or the first request of the group, for long.
+// A group has a limit, so that a burst cannot hold the store, or the first request of the group, for long.
 const groupMost = 256;
-// A queue longer than this means the disk has stopped: refuse new work rather than promise it.
+// A longer queue means that the disk has stopped: refuse new work.
 const queueMost = 20_000;
 
-/** Whether a write may belong to no request: true of tools and tests, which have a store to themselves. */
+/** Whether a write may belong to no request: true for tools and tests, which use a store alone. */
 export type AuthorityRule = 'required' | 'optional';
 
 interface Job {
-  /** Runs the caller's statements; gives what to call once the group is durable. */
+  /** Runs the caller's statements; returns the function to call once the group is durable. */
   readonly run: (trx: WriteTransaction) => Promise<() => void>;
   readonly fail: (error: unknown) => void;
 }
 
 export class Database {
   readonly read: Kysely<Tables>;
-  /** For reads over the whole fleet: they run in another thread, and the event loop goes on. */
+  /** For reads over the whole fleet: they run in another thread, and the event loop continues. */
   readonly readApart: Kysely<Tables>;
   readonly #writer: Kysely<Tables>;
   readonly #queue: Job[] = [];
@@ -57,9 +57,9 @@ export class Database {
   }
 
   /**
-   * Runs `work` on the authority of the request it belongs to, which is read again in the same transaction, before `work`; resolves once that
-   * transaction is durable. If `work` throws, its own statements are undone (a savepoint) and the others of the group are not affected. `work`
-   * must await nothing but its own queries. Throws `authority-missing` where no door has said who asks: then nothing is written.
+   * Runs `work` on the authority of its request, which is checked again in the same transaction before `work`. Resolves once that
+   * transaction is durable. If `work` throws, its own statements are undone (a savepoint) and the others of the group are not affected.
+   * `work` must await only its own queries. Throws `authority-missing` where no door has established a caller: then nothing is written.
    */
   async write<T>(work: (trx: WriteTransaction) => Promise<T>): Promise<T> {
     const acting = actingNow();
@@ -69,8 +69,8 @@ export class Database {
   }
 
   /**
-   * As `write`, for what the hub does for itself: its jobs, and what has to be recorded although the authority is gone (a refusal, a token that was
-   * used). Nobody's authority is read.
+   * As `write`, for the hub's own work: its jobs, and records that must be written although the authority is gone (a refusal, a used
+   * token). No authority is checked.
    */
   async writeAsHub<T>(work: (trx: WriteTransaction) => Promise<T>): Promise<T> {
     if (this.#closed) throw new HubError('hub-stopping', 'the store is closed');
@@ -82,14 +82,14 @@ export class Database {
         return () => resolve(value);
       };
       this.#queue.push({ run, fail: reject });
-      // The queue serves every request, so it runs as a part of none.
+      // The queue serves every request, so it runs as part of none.
       this.#draining ??= runActing(undefined, () => this.#drain());
     });
   }
 
   async #drain(): Promise<void> {
     while (this.#queue.length > 0) {
-      // Let the requests of this turn of the event loop join the group: a commit waits for the disk, and costs the same for all of them.
+      // Lets the requests of this turn of the event loop join the group: a commit waits for the disk, and costs the same for all of them.
       await new Promise<void>((resolve) => setImmediate(resolve));
       await this.#commit(this.#queue.splice(0, groupMost));
     }
@@ -127,7 +127,7 @@ const savepoint = {
   undo: CompiledQuery.raw('rollback to savepoint job'),
 } as const;
 
-// A full disk ends the whole transaction, and then no rollback works: `onLost` is told what went wrong before that.
+// A full disk ends the whole transaction, and then no rollback works: `onLost` gets the original error before that.
 async function runInSavepoint(trx: WriteTransaction, job: Job, onLost: (error: unknown) => void): Promise<() => void> {
   await trx.executeQuery(savepoint.begin);
   try {

@@ -1,26 +1,26 @@
-// Tables about models on devices, and which groups a model is for.
+// Tables about models on devices, and the groups that a model is for.
 
 export interface DeviceModelRow {
   readonly device_id: string;
   readonly model: string;
   readonly state: 'serving' | 'ready' | 'locked';
-  /** Of what it holds; null where it holds nothing. */
+  /** The version that it holds; null where it holds none. */
   readonly version: string | null;
   readonly manifest_digest: string | null;
-  /** What is wrong, and with which release; all null while nothing is. */
+  /** The fault, and its release; all null while there is none. */
   readonly fault_version: string | null;
   readonly fault_digest: string | null;
   readonly fault_code: string | null;
   readonly fault_place: string | null;
   readonly fault_message: string | null;
   readonly fault_attempts: number | null;
-  /** `final`: not tried again until another release is offered, or an operator says so. */
+  /** `final`: not tried again until another release is offered, or an operator orders it. */
   readonly fault_kind: 'final' | 'passing' | null;
-  /** Since when it is this fault with this release. */
+  /** Since when this fault exists with this release. */
   readonly fault_since: number | null;
   /** Number of the newest order to try again; 0 for none. */
   readonly retry: number;
-  /** Number of the newest that the device obeyed. */
+  /** Number of the newest order that the device followed. */
   readonly retried: number;
   readonly changed_at: number;
 }

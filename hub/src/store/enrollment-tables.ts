@@ -1,11 +1,11 @@
-// The tables about who may enrol, and what devices were before they were wiped (schema.ts).
-/** A device that was imported; the row stays when it has enrolled. */
+// The tables about enrollment, and about devices before they were wiped (schema.ts).
+/** A device that was imported; the row stays after it has enrolled. */
 export interface ExpectedDeviceRow {
   readonly id: string;
-  /** The only root of trust that may enrol under this id; null for any. */
+  /** The only root of trust that may enroll under this id; null for any. */
   readonly root_sha256: string | null;
   readonly imported_at: number;
-  /** Where it will stand; null for what its enrolment group says. */
+  /** Its future site; null for the site of its enrollment group. */
   readonly site: string | null;
 }
 
@@ -15,18 +15,18 @@ export interface BlockedRootRow {
   readonly blocked_at: number;
 }
 
-/** Devices that come with one kind of proof, and what is copied to each of them. */
+/** Devices that come with one kind of proof, and what each of them gets as a copy. */
 export interface EnrolmentGroupRow {
   readonly name: string;
   readonly kind: 'manifest' | 'token' | 'ca' | 'endorsement-root';
   readonly description: string;
-  /** Why nobody may enrol by it now; null while it is open. */
+  /** Why nobody may enroll by it now; null while it is open. */
   readonly disabled_reason: string | null;
   /** What a device must be and what it gets, as JSON (`groupTerms`). */
   readonly terms: string;
-  /** SHA-256 of the SPKI of the authority it stands for, hex; null for a kind that has none. */
+  /** SHA-256 of the SPKI of its authority, hex; null for a kind without one. */
   readonly anchor_sha256: string | null;
-  /** SHA-256 of the authority's subject, in the form names are compared in, hex. */
+  /** SHA-256 of the authority's subject, in the form in which names are compared, hex. */
   readonly subject_sha256: string | null;
   readonly certificate: Uint8Array | null;
   /** How many devices have enrolled by it. */
@@ -35,7 +35,7 @@ export interface EnrolmentGroupRow {
   readonly created_at: number;
 }
 
-/** A device group that devices of the enrolment group become members of. */
+/** A device group that devices of the enrollment group join. */
 export interface EnrolmentGroupJoinRow {
   readonly enrolment_group: string;
   readonly device_group: string;
@@ -53,17 +53,17 @@ export interface EnrolmentGroupTokenRow {
   readonly revoked_at: number | null;
 }
 
-/** What a manifest lists: the digest of a root of trust's SPKI, or of an IDevID certificate. */
+/** An item of a manifest: the digest of a root of trust's SPKI, or of an IDevID certificate. */
 export interface EnrolmentListingRow {
   readonly kind: 'root' | 'idevid';
   readonly sha256: string;
-  /** Null for an IDevID that an import keeps an id for, and no more. */
+  /** Null for an IDevID for which an import only reserves an id. */
   readonly enrolment_group: string | null;
-  /** The only device id it may enrol under; null for any. */
+  /** The only device id that it may enroll under; null for any. */
   readonly device_id: string | null;
 }
 
-/** What a device was before it was wiped. */
+/** A device's identity before it was wiped. */
 export interface FormerIdentityRow {
   readonly device_id: string;
   readonly generation: number;
@@ -76,13 +76,13 @@ export interface FormerIdentityRow {
   readonly reason: string;
 }
 
-/** Every witness key there ever was, without its name and identifier. */
+/** Every witness key that ever existed, without its name and identifier. */
 export interface WitnessKeyRow {
   readonly key: string;
   readonly device_id: string;
 }
 
-/** The IDevID a device has proven; the row stays as long as the device. */
+/** The IDevID that a device has proven; the row stays as long as the device. */
 export interface DeviceIdevidRow {
   readonly device_id: string;
   /** Of the certificate, hex. */
@@ -90,7 +90,7 @@ export interface DeviceIdevidRow {
   /** SHA-256 of the SPKI of the authority that issued it, and of the one that is trusted, hex. */
   readonly issuer_sha256: string;
   readonly anchor_sha256: string;
-  /** In lower case: names compare without it. */
+  /** In lower case: names are compared without case. */
   readonly serial_folded: string;
   readonly serial_number: string;
   readonly issuer: string;
@@ -100,7 +100,7 @@ export interface DeviceIdevidRow {
   readonly proven_at: number;
 }
 
-/** A key that turned out to have several holders, until the alert about it is raised. */
+/** A key that was found to have several holders, until the alert about it is raised. */
 export interface KeyDoubleRow {
   /** Of the canonical form, hex. */
   readonly sha256: string;

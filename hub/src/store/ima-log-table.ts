@@ -1,4 +1,4 @@
-/** How far a device's IMA log was appraised, in which boot. */
+/** How much of a device's IMA log was appraised, in which boot. */
 export interface ImaLogRow {
   readonly device_id: string;
   readonly reset_count: number;
@@ -6,7 +6,7 @@ export interface ImaLogRow {
   readonly entries: number;
   /** PCR 10 of the sha256 bank after them, hex. */
   readonly value: string;
-  /** Where the evidence began that proved this: what the device knows of, until its next challenge. */
+  /** Where the evidence began that proved this: the device knows this position until its next challenge. */
   readonly start_entries: number;
   readonly start_value: string;
 }

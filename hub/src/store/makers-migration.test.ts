@@ -1,4 +1,4 @@
-// Tokens from before a token ended with its maker, brought up to it (migration 0015).
+// Migrates tokens from before a token ended with its maker (migration 0015).
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -33,7 +33,7 @@ interface Old {
   readonly parent?: string;
 }
 
-/** What became of these tokens: maker, end in days, and whether it counts, by their ids. */
+/** The result for these tokens: maker, end in days, and whether it is valid, by their ids. */
 async function broughtUp(t: { readonly name: string }, tokens: readonly Old[]) {
   const path = join(folder, `${t.name.slice(0, 40).replaceAll(/\W/g, '-')}.sqlite`);
   const old = openSqlite(path, 'write');

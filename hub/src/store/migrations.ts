@@ -55,13 +55,13 @@ export const migrationNames: readonly string[] = Object.keys(migrations).toSorte
 
 const provider: MigrationProvider = { getMigrations: async () => ({ ...migrations }) };
 
-/** Brings the schema to the newest version; safe to call at every start. */
+/** Migrates the schema to the newest version; safe to call at every start. */
 export async function migrate(db: Kysely<Tables>): Promise<void> {
   const { error } = await new Migrator({ db, provider }).migrateToLatest();
   if (error !== undefined) throw error;
 }
 
-/** For tests: an empty store as a version of before had it, up to the migration of this name. */
+/** For tests: an empty store of an earlier version, up to the migration of this name. */
 export async function migrateTo(db: Kysely<Tables>, name: string): Promise<void> {
   const { error } = await new Migrator({ db, provider }).migrateTo(name);
   if (error !== undefined) throw error;

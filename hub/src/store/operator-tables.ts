@@ -1,4 +1,4 @@
-// The tables about who asks the operator API, and what waits for a second person (spec/operator-access.md).
+// The tables about callers of the operator API, and about requests that wait for a second person (spec/operator-access.md).
 import type { Generated } from 'kysely';
 
 export interface ApiTokenRow {
@@ -8,14 +8,14 @@ export interface ApiTokenRow {
   readonly created_at: number;
   readonly expires_at: number;
   readonly revoked_at: number | null;
-  /** Whose it is; null for a service. */
+  /** Its owner; null for a service. */
   readonly person: string | null;
-  /** The token that made this one, for its own holder or for a service, and takes it along when it ends. */
+  /** The token that made this one, for the same holder or for a service. When the maker ends, this token ends too. */
   readonly derived_from: string | null;
   readonly last_used_from: string | null;
-  /** Names of roles, separated by blanks; what they mean stands in the code. */
+  /** Names of roles, separated by blanks; the code defines their meaning. */
   readonly roles: string;
-  /** As it stands in the audit log. */
+  /** The name in the audit log. */
   readonly created_by: string;
   readonly last_used_at: number | null;
   /** 1 for the token that `hub init` made. */
@@ -24,7 +24,7 @@ export interface ApiTokenRow {
   readonly claimed_as: string | null;
 }
 
-/** What the store fills in by itself for a new token. */
+/** The values that the store sets for a new token. */
 export interface ApiTokenTable extends Omit<
   ApiTokenRow,
   'person' | 'derived_from' | 'last_used_from' | 'last_used_at' | 'bootstrap' | 'claimed_as'
@@ -44,13 +44,13 @@ export interface PersonRow {
   readonly disabled_reason: string | null;
 }
 
-/** A root operation that waits for, or had, its second person. */
+/** A root operation that waits for its second person, or had one. */
 export interface ApprovalRow {
   readonly id: string;
   /** SHA-256 of method, path and body, hex (spec/operator-access.md). */
   readonly digest: string;
   readonly operation: string;
-  /** What both people's tokens must have. */
+  /** The scope that both people's tokens must have. */
   readonly scope: string;
   readonly method: string;
   readonly path: string;
@@ -65,6 +65,6 @@ export interface ApprovalRow {
   readonly decided_at: number | null;
   readonly reason: string | null;
   readonly answered_status: number | null;
-  /** Where it was asked from; null for a request from before this was kept. */
+  /** The address of the request; null for a request from before this was stored. */
   readonly address: string | null;
 }

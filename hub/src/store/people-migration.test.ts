@@ -15,7 +15,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-/** A store with tokens from before there were people, brought up to people. */
+/** A store with tokens from before there were people, migrated. */
 async function migrated(name: string, tokens: readonly (readonly [string, string])[]) {
   const path = join(folder, name);
   const db = openSqlite(path, 'write');

@@ -5,13 +5,13 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 export interface Asked {
   readonly sql: string;
   readonly parameters: readonly SQLInputValue[];
-  /** Where the answer goes. */
+  /** The port for the response. */
   readonly port: MessagePort;
 }
 
 export type Answered<R> = { readonly rows: R[] } | { readonly error: string };
 
-// The hub has a fixed set of queries; filters make new ones.
+// The hub has a fixed set of queries; filters add new ones.
 const statementsMost = 200;
 
 if (parentPort !== null) answerOn(parentPort, String(workerData));

@@ -1,4 +1,5 @@
-// The tables as Kysely sees them. Times are unix milliseconds, bytes are blobs, flags and states are text: a subset that SQLite and PostgreSQL share.
+// The tables as Kysely sees them. Times are unix milliseconds, bytes are blobs, flags and states are text: a subset that SQLite and
+// PostgreSQL share.
 import type { AlertKind, AlertSeverity, AlertState } from '@edgekeep/wire/api/alert';
 import type { Generated, Selectable } from 'kysely';
 import type { DeviceRootRow, ExpiryAlarmRow, IssuingAuthorityRow, RootAuthorityRow } from './authority-tables.ts';
@@ -92,14 +93,14 @@ export interface DeviceRow {
   readonly tier: string;
   readonly state: DeviceState;
   readonly state_reason: string;
-  /** What the root of trust said of itself at enrolment (public keys only), as JSON. */
+  /** The root of trust's description at enrollment (public keys only), as JSON. */
   readonly identity: string;
   /** SHA-256 of the endorsement key's or software key's SPKI, hex: one physical root of trust is one device. */
   readonly root_sha256: string;
   readonly witness_key: string;
   readonly enrolled_at: number;
   readonly seen_at: number;
-  /** The TPM's resetCount of the newest quote; an older one is a replay. -1 before the first. */
+  /** The TPM's resetCount of the newest quote; a quote with a lower one is a replay. -1 before the first. */
   readonly reset_count: number;
   /** The newest appraisal as JSON, or null before the first. */
   readonly appraisal: string | null;
@@ -108,34 +109,34 @@ export interface DeviceRow {
   readonly counts: string | null;
 }
 
-/** What the store fills in by itself for a new device. */
+/** The values that the store sets for a new device. */
 interface DeviceTable extends DeviceRow {
-  /** Status of the newest appraisal, `none` before the first: what filters ask for. */
+  /** Status of the newest appraisal, `none` before the first: used by filters. */
   readonly attestation: Generated<string>;
   /** Why the device is switched off; null when it is not. */
   readonly disabled_reason: Generated<string | null>;
-  /** Where from, when and with which certificate it was last bound; null before the first time. */
+  /** From which address, when and with which certificate it was last bound; null before the first time. */
   readonly bound_address: Generated<string | null>;
   readonly bound_at: Generated<number | null>;
   readonly bound_serial: Generated<string | null>;
-  /** Name of the site where it stands; null for none. */
+  /** Name of its site; null for none. */
   readonly site: Generated<string | null>;
-  /** The enrolment group it came by; null when none matched. */
+  /** The enrollment group that admitted it; null when none matched. */
   readonly enrolment_group: Generated<string | null>;
   /** Which of its identities this is: 1, and one more each time it enrolled again after a wipe. */
   readonly generation: Generated<number>;
-  /** While it is wiped: the root of trust it must come back with, where an operator ordered another one. */
+  /** While it is wiped: the root of trust that it must return with, if an operator ordered another one. */
   readonly next_root_sha256: Generated<string | null>;
-  /** How far its clock is ahead of the hub's, as it said last; null before. */
+  /** How far its clock is ahead of the hub's, from its last report; null before. */
   readonly clock_skew_seconds: Generated<number | null>;
   /** What it says of its guards, as JSON (wire/src/api/guard-report.ts); null before it did. */
   readonly guard: Generated<string | null>;
 }
 
-/** All that the store has of a device itself. */
+/** All data of a device itself. */
 export type DeviceRecord = Selectable<DeviceTable>;
 
-/** Tags may stand before the device does: an import says what is to come. */
+/** Tags may exist before the device does: an import sets them in advance. */
 export interface DeviceTagRow {
   readonly device_id: string;
   readonly key: string;
@@ -196,7 +197,7 @@ export interface CertificateRow {
   readonly not_before: number;
   readonly not_after: number;
   readonly revoked_at: number | null;
-  /** A reason of RFC 5280 section 5.3.1 by its name; null on a certificate that stands. */
+  /** A reason of RFC 5280 section 5.3.1 by its name; null on a valid certificate. */
   readonly revocation_reason: string | null;
 }
 
@@ -204,13 +205,13 @@ interface CertificateTable extends CertificateRow {
   /** Grows with every enrolment and recovery of the device; `renewal` with every renewal in it. */
   readonly lineage: Generated<number>;
   readonly renewal: Generated<number>;
-  /** The workload on the device whose it is; null for the device's own. */
+  /** The workload on the device that owns it; null for the device's own. */
   readonly workload: Generated<string | null>;
   /** Id of the issuing CA; empty on rows from before there were several, until the next start. */
   readonly issuer: Generated<string>;
   /** SHA-256 of the certified key's SPKI, hex: a key serves one identity. */
   readonly spki_sha256: Generated<string | null>;
-  /** Of the device's identity that it belongs to. */
+  /** The number of the device's identity that it belongs to. */
   readonly generation: Generated<number>;
 }
 
@@ -221,14 +222,14 @@ export interface RevocationStateRow {
   readonly crl_number: number;
 }
 
-/** What every hub node has to cut off: a certificate's connections, or all of the device where `serial` is empty. */
+/** What every hub node must cut off: a certificate's connections, or all of the device where `serial` is empty. */
 export interface RevocationRow {
   readonly version: number;
   readonly device_id: string;
   readonly serial: string;
 }
 
-/** Certificates the issuing CA gave to the hub itself. */
+/** Certificates that the issuing CA issued to the hub itself. */
 export interface HubCertificateRow {
   readonly serial: string;
   readonly kind: 'server' | 'ocsp';
@@ -246,7 +247,7 @@ export interface AlertRow {
   readonly state: AlertState;
   readonly subject: string;
   readonly device_id: string | null;
-  /** At most one alert stands for each. */
+  /** At most one alert exists for each. */
   readonly cause: string;
   readonly title: string;
   /** JSON object. */
@@ -328,9 +329,9 @@ export interface LeaseRow {
 }
 
 interface LeaseTable extends LeaseRow {
-  /** Null on leases from before it was kept. */
+  /** Null on leases from before it was stored. */
   readonly granted_at: Generated<number | null>;
-  /** Where from it was asked for, and how long the answer to the challenge took. */
+  /** The address that asked for it, and how long the response to the challenge took. */
   readonly address: Generated<string | null>;
   readonly round_trip_ms: Generated<number | null>;
 }

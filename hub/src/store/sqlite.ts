@@ -3,11 +3,11 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
 import type { Tables } from './schema.ts';
 
-// Statements stay prepared: the hub has a fixed set of queries, so this only bounds a mistake.
+// Statements stay prepared: the hub has a fixed set of queries, so this only limits a mistake.
 const statementsMost = 500;
 
-// Rows of 10,000 devices are 40 MB: what the writer changes all the time stays in its cache of 64 MiB. And the log is copied into the
-// database every 16 MB instead of every 4, since the commit that does so waits for the disk once more. Neither changes what is durable.
+// Rows of 10,000 devices are 40 MB: the data that the writer changes all the time stays in its cache of 64 MiB. The log is copied into the
+// database every 16 MB instead of every 4, because the commit that does so waits for the disk once more. Neither changes what is durable.
 const writerTuning = 'PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=4000;';
 
 /** Opens one connection. `mode` 'read' gives one that cannot write. */
@@ -45,7 +45,7 @@ function asDialectStatement(statement: StatementSync): SqliteStatement {
   };
 }
 
-/** What a query may have as a parameter. */
+/** The types that a query may have as a parameter. */
 export function asInput(value: unknown): SQLInputValue {
   if (value === null || typeof value === 'number' || typeof value === 'bigint' || typeof value === 'string')
     return value;

@@ -1,4 +1,4 @@
-// The tables of makers' certificates (spec/vendor-roots.md), and of what each device's maker said of it.
+// The tables of makers' certificates (spec/vendor-roots.md), and of what each device's maker said about it.
 import type { VendorRootKind, VendorRootRole } from '@edgekeep/wire/api/vendor-root';
 
 export interface VendorRootRow {
@@ -17,23 +17,23 @@ export interface VendorRootRow {
   readonly source: string;
   readonly added_at: number;
   readonly added_by: string;
-  /** A removed one stays known, so that the same file does not bring it back at the next start. Null while it counts. */
+  /** A removed certificate stays known, so that the same file does not add it again at the next start. Null while it is in use. */
   readonly removed_at: number | null;
 }
 
-/** One row: grows with every change, so that a hub node sees that it has to read again. */
+/** One row: grows with every change, so that a hub node sees when it must read again. */
 export interface VendorRootStateRow {
   readonly id: number;
   readonly version: number;
 }
 
-/** What the certificate of a device's maker said at enrolment, and at which time it was judged. */
+/** What the certificate of a device's maker said at enrollment, and the time at which it was judged. */
 export interface DeviceMakerRow {
   readonly device_id: string;
   readonly kind: VendorRootKind;
   readonly maker: string;
   readonly judged_at: number;
-  /** What an operator should know of the judgement, as JSON: a list of texts. */
+  /** What an operator should know about the judgement, as JSON: a list of texts. */
   readonly notes: string;
 }
 

@@ -1,6 +1,6 @@
 // The tables about workloads (spec/workload.md).
 
-/** What an operator wants to run where. */
+/** A workload that an operator wants, and where it runs. */
 export interface WorkloadDeclarationRow {
   readonly target_kind: 'device' | 'group';
   readonly target: string;
@@ -9,11 +9,11 @@ export interface WorkloadDeclarationRow {
   readonly declared_at: number;
 }
 
-/** What became of it on one device. */
+/** Its state on one device. */
 export interface WorkloadRow {
   readonly device_id: string;
   readonly name: string;
-  /** Of its first certificate. */
+  /** When its first certificate was issued. */
   readonly registered_at: number | null;
   readonly disabled_reason: string | null;
 }

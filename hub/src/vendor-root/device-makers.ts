@@ -1,5 +1,5 @@
-// What the maker's certificate of a device said when the device enrolled, and by which authorities (spec/vendor-roots.md, "What is kept"): shows an
-// operator what hangs on a root, and at which time a path was judged.
+// What the maker's certificate of a device said when the device enrolled, and by which authorities (spec/vendor-roots.md, "What is kept").
+// Shows an operator what depends on a root, and the time at which a path was judged.
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { makerOf, printable } from '@edgekeep/core/identity/maker-authority';
 import type { VendorRootKind } from '@edgekeep/wire/api/vendor-root';
@@ -12,13 +12,13 @@ import type { Tables } from '../store/schema.ts';
 
 export interface MakersWord {
   readonly kind: VendorRootKind;
-  /** The TCG's vendor id for a TPM; otherwise left out, and the anchor's name counts. */
+  /** The TCG's vendor id for a TPM; otherwise left out, and the anchor's name is used. */
   readonly maker?: string;
   /** The device's certificate first, the anchor last. */
   readonly chain: readonly Certificate[];
   readonly judgedAtMs: number;
   readonly notes: readonly string[];
-  /** Enrolment groups that bring the anchor; whether those are open, their own check says. */
+  /** Enrollment groups that supply the anchor; a separate check makes sure that they are open. */
   readonly anchorGroups: readonly string[];
 }
 
@@ -26,8 +26,8 @@ export interface MakersWord {
 const noteCharactersMost = 600;
 
 /**
- * Keeps what was said in the enrollment that this transaction completes, in place of what was kept before. Throws `enrolment-refused` when an
- * operator has removed the anchor of a path since it was judged.
+ * Stores what the certificates said in the enrollment that this transaction completes, in place of earlier data. Throws `enrolment-refused`
+ * when an operator has removed the anchor of a path since it was judged.
  */
 export async function recordMakers(
   trx: WriteTransaction,
@@ -86,7 +86,7 @@ export interface RecordedMaker {
   readonly notes: readonly string[];
 }
 
-/** What is kept of a device. */
+/** What is stored about a device. */
 export async function makersOf(db: Kysely<Tables>, deviceId: string): Promise<readonly RecordedMaker[]> {
   const rows = await db
     .selectFrom('device_maker')

@@ -1,5 +1,6 @@
-// Files in `vendor-roots/`, `dice-roots/` and `idevid-roots/` of the data folder (spec/vendor-roots.md, "Folders"): each certificate in them comes into
-// the store once. The operator wrote them; a mistake in one file must neither stop the hub without a name nor go unsaid.
+// Files in `vendor-roots/`, `dice-roots/` and `idevid-roots/` of the data folder (spec/vendor-roots.md, "Folders"): each certificate in
+// them is added to the store once. The operator wrote them: a mistake in one file must neither stop the hub without naming the file nor go
+// unreported.
 import { join, relative } from 'node:path';
 import { type CertificateFile, readCertificateFolder } from '@edgekeep/wire/file/certificate-files';
 import type { VendorRootKind } from '@edgekeep/wire/api/vendor-root';
@@ -13,17 +14,17 @@ export const vendorRootFolders: readonly (readonly [folder: string, kind: Vendor
   ['idevid-roots', 'idevid'],
 ];
 
-/** What an operator has to know of the folders, a line each. */
+/** Notices about the folders for the operator, one line each. */
 export interface FolderNotices {
   /** Files and certificates that were skipped. */
   readonly unreadable: readonly string[];
-  /** Files that were not opened: their names do not say that they hold certificates. */
+  /** Files that were not opened: by their names they contain no certificates. */
   readonly ignored: readonly string[];
-  /** Files that are gone while their certificates still count. */
+  /** Files that are gone although their certificates are still in use. */
   readonly gone: readonly string[];
 }
 
-/** Brings what is new into the store. With `refuse` the first thing that cannot be read throws `vendor-roots-unreadable`. */
+/** Adds new certificates to the store. With `refuse` the first thing that cannot be read throws `vendor-roots-unreadable`. */
 export async function importRootFolders(
   folder: string,
   order: { readonly database: Database; readonly onUnreadable: 'skip' | 'refuse'; readonly nowMs: number },
@@ -45,7 +46,7 @@ export async function importRootFolders(
 
 const otherName = 'not read, its name ends in none of .pem, .crt, .cer, .der, .p7b, .p7c';
 
-/** What lies in the folders; paths begin with the name of the folder. */
+/** The files in the folders; paths begin with the name of the folder. */
 export async function readRootFolders(
   folder: string,
 ): Promise<readonly (CertificateFile & { readonly kind: VendorRootKind })[]> {
@@ -67,7 +68,7 @@ async function filesIn(folder: string): Promise<readonly CertificateFile[]> {
   }
 }
 
-// Until there was a store, taking a file away ended the trust: whoever does so now has to learn that it did not.
+// Before there was a store, removing a file ended the trust: an operator who removes one now must learn that it did not.
 async function goneFiles({ read }: Database, present: ReadonlySet<string>): Promise<readonly string[]> {
   const sources = await read
     .selectFrom('vendor_root')

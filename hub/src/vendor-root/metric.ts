@@ -1,4 +1,4 @@
-// How many makers' certificates the hub judges by, how many have ended, and when the next one does.
+// Metrics: how many makers' certificates the hub uses, how many have ended, and when the next one ends.
 import { Gauge, type Registry } from 'prom-client';
 import type { Clock } from '../clock.ts';
 import type { VendorRootCount, VendorRoots } from './vendor-roots.ts';

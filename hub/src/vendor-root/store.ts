@@ -1,5 +1,5 @@
-// Makers' certificates in the store (spec/vendor-roots.md): added, removed, listed. Each change is audited in its transaction and makes every hub
-// node read again.
+// Makers' certificates in the store (spec/vendor-roots.md): added, removed, listed. Each change is audited in its transaction and makes
+// every hub node read again.
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { knownRootOf } from '@edgekeep/core/identity/known-makers';
 import { authorityProblem } from '@edgekeep/core/identity/maker-authority';
@@ -25,7 +25,7 @@ export interface ImportOrder {
   readonly source: string;
   readonly actor: string;
   readonly nowMs: number;
-  /** A certificate that somebody removed stays away: what comes by itself from a file is no order. */
+  /** A certificate that an operator removed stays removed: a file in a folder is not an order to add it again. */
   readonly respectRemoved?: boolean;
 }
 
@@ -34,7 +34,7 @@ export interface Imported {
   readonly change: 'added' | 'present' | 'anchored';
 }
 
-/** Adds what is not there yet. Throws `vendor-root-refused` when one of them is no authority; nothing is added then. */
+/** Adds those that are new. Throws `vendor-root-refused` when one of them is no authority; then nothing is added. */
 export async function importVendorRoots(database: Database, order: ImportOrder): Promise<readonly Imported[]> {
   const { kind, certificates, actor, nowMs } = order;
   const reasons = certificates.flatMap((certificate, at) => {
@@ -100,7 +100,7 @@ export interface RemovalOrder {
   readonly nowMs: number;
 }
 
-/** Takes one out and says how many devices came by it; a `conflict` while there are any, unless forced. */
+/** Removes one and returns how many devices came by it. Throws `conflict` while there are any, unless forced. */
 export async function removeVendorRoot(database: Database, order: RemovalOrder): Promise<number> {
   const { kind, sha256, force, reason, actor, nowMs } = order;
   return database.write(async (trx) => {
@@ -147,11 +147,11 @@ async function announce(trx: WriteTransaction): Promise<void> {
     .set((q) => ({ version: q('version', '+', 1) }))
     .where('id', '=', 1)
     .execute();
-  // What makes the other nodes look.
+  // This makes the other nodes reload.
   await announceCuts(trx, []);
 }
 
-/** One page, in the order of the kinds and of digests in each. `after` is the `next` of the page before. */
+/** One page, ordered by kind and then by digest. `after` is the `next` of the page before. */
 export async function listVendorRoots(
   db: Kysely<Tables>,
   query: { readonly kind?: VendorRootKind | undefined; readonly after: string; readonly limit: number },
@@ -193,7 +193,7 @@ async function pageOf(
   return rows.map((row) => viewOf(row, uses.get(row.sha256) ?? 0));
 }
 
-/** How many devices that are not retired came by each of these certificates. */
+/** The number of devices, except retired ones, that came by each of these certificates. */
 export async function usesOf(
   db: Kysely<Tables>,
   kind: VendorRootKind,
@@ -220,7 +220,7 @@ export function viewOf(row: VendorRootRow, usedBy: number): VendorRootView {
     spkiSha256: row.spki_sha256,
     role: row.role,
     maker: row.maker,
-    // Fingerprints of roots ship with the product; about an intermediate they say nothing.
+    // Fingerprints of roots ship with the product; they say nothing about an intermediate.
     known: row.role === 'intermediate' ? null : knownRootOf(row.sha256) !== undefined,
     subject: row.subject,
     issuer: row.issuer,

@@ -14,7 +14,7 @@ const period = { notBeforeSeconds: now - 86_400, notAfterSeconds: now + 86_400 }
 const by = { actor: 'person:admin', nowMs: now * 1_000 };
 const terms = { kind: 'tpm', anchor: false, source: 'test', ...by } as const;
 
-/** Two nodes of one hub: each has a connection of its own to the store. */
+/** Two nodes of one hub: each has its own connection to the store. */
 async function twoNodes(t: TestContext): Promise<{ readonly one: Database; readonly other: Database }> {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-vendor-roots-'));
   const one = await Database.open(join(folder, 'hub.sqlite'));

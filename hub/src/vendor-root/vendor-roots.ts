@@ -1,5 +1,5 @@
-// The makers' certificates that this hub node judges by, in memory (spec/vendor-roots.md). Read from the store at start and whenever the store says
-// that something changed; a certificate is parsed once.
+// The makers' certificates that this hub node uses, in memory (spec/vendor-roots.md). Read from the store at start and whenever the store
+// reports a change; a certificate is parsed once.
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { setImmediate } from 'node:timers/promises';
 import { type CertificateIndex, indexCertificates } from '@edgekeep/core/identity/certificate-index';
@@ -8,7 +8,7 @@ import type { AlarmedCertificate } from '../authority/alarms.ts';
 import type { Database } from '../store/database.ts';
 import type { VendorRootRow } from '../store/vendor-root-tables.ts';
 
-/** Where paths may end, and what may lie between; of one kind. */
+/** Where paths may end, and their intermediates; of one kind. */
 export interface MakerTrust {
   readonly anchors: CertificateIndex;
   readonly intermediates: CertificateIndex;
@@ -20,11 +20,11 @@ export interface VendorRootCount {
   readonly intermediates: number;
   /** Certificates whose end has passed. */
   readonly ended: number;
-  /** The next end, in milliseconds; undefined where none is to come. */
+  /** The next end, in milliseconds; undefined when there is none. */
   readonly nextEndMs: number | undefined;
 }
 
-/** What is kept of a row beside the certificate. */
+/** What is kept of a row besides the certificate. */
 type Entry = Pick<VendorRootRow, 'kind' | 'sha256' | 'role' | 'subject' | 'not_after'>;
 
 export class VendorRoots {
@@ -45,12 +45,12 @@ export class VendorRoots {
     return roots;
   }
 
-  /** Ask each time: what was true a second ago may have been removed. */
+  /** Call it each time: a certificate may have been removed a second ago. */
   trust(kind: VendorRootKind): MakerTrust {
     return this.#trust[kind];
   }
 
-  /** Every certificate with a name for people: their ends raise alarms. */
+  /** Every certificate with a name for people: the end of each raises alarms. */
   watched(): readonly AlarmedCertificate[] {
     return this.#entries.flatMap(({ kind, role, sha256, subject }) => {
       const certificate = this.#parsed.get(sha256);
@@ -63,7 +63,7 @@ export class VendorRoots {
     return countsOf(this.#entries, nowMs);
   }
 
-  /** Reads again if another node, or this one, changed something. One after the other: an older read never replaces a newer one. */
+  /** Reads again if this node or another changed something. Reads run one after the other: an older read never replaces a newer one. */
   async reload(): Promise<void> {
     const done = this.#reading.then(() => this.#read());
     this.#reading = done.catch(() => undefined);
@@ -109,7 +109,7 @@ export class VendorRoots {
   }
 }
 
-/** How many there are of each kind. */
+/** The number of each kind. */
 export function countsOf(
   entries: readonly { readonly kind: VendorRootKind; readonly role: string; readonly not_after: number }[],
   nowMs: number,
@@ -133,7 +133,7 @@ const parsedAtOnce = 32;
 
 const nobody: MakerTrust = { anchors: indexCertificates([]), intermediates: indexCertificates([]) };
 
-/** With the anchors that enrolment groups bring. */
+/** With the anchors that enrollment groups add. */
 export function withAnchors(
   { anchors }: Pick<MakerTrust, 'anchors'>,
   more: readonly { readonly certificate: Certificate }[],
@@ -146,10 +146,10 @@ export function withAnchors(
   };
 }
 
-// A path has eight certificates; several authorities of one name may have issued each.
+// A path has at most eight certificates; several authorities of one name may have issued each.
 const reachableMost = 64;
 
-/** What was presented and every intermediate that may lie above it: of these the issuers are looked for among other anchors. */
+/** The presented certificates and every intermediate that may be above them: their issuers are looked for among the other anchors. */
 export function reachableFrom(
   presented: readonly Certificate[],
   { intermediates }: Pick<MakerTrust, 'intermediates'>,

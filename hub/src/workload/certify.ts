@@ -18,7 +18,7 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import { declaredFor } from './declarations.ts';
 import { recordWorkloadChange, type WorkloadOnDevice } from './revoke.ts';
 
-// Two overlap at a renewal, and a program may run a few times over; more is a program gone wrong.
+// Two overlap at a renewal, and a program may run several times; more are a program error.
 const standingMost = 16;
 // Long enough to look back at what went wrong last week.
 const endedKeptMs = 7 * 86_400_000;
@@ -30,12 +30,12 @@ export interface WorkloadParts {
 }
 
 export interface WorkloadCertificateOrder extends WorkloadOnDevice {
-  /** DER PKCS#10; everything in it but the key is the hub's to say. */
+  /** DER PKCS#10; the hub decides everything in the certificate except the key. */
   readonly certificateRequest: Uint8Array;
   readonly nowMs: number;
 }
 
-/** Throws `workload-refused` with the reason, or the refusal that the device's own state deserves. */
+/** Throws `workload-refused` with the reason, or the refusal for the device's own state. */
 export async function certifyWorkload(
   { database, authorities, settings }: WorkloadParts,
   order: WorkloadCertificateOrder,
@@ -59,7 +59,7 @@ export async function certifyWorkload(
   );
   const certificate = parseCertificate(await issueCertificate(template, active.signer));
   await database.write(async (trx) => {
-    // Asked here, so that a device that is cut off or a workload that is disabled meanwhile has no certificate that nobody revokes.
+    // Checked here, so that a device that is cut off, or a workload that is disabled meanwhile, has no certificate that nobody revokes.
     await assertMayHold(trx, order);
     await assertOtherKey(trx, order, spki);
     await forgetEnded(trx, order, settings.revocation.crlSeconds);
@@ -74,7 +74,7 @@ export async function certifyWorkload(
   return { certificate, spiffeId: workloadSpiffeId(id) };
 }
 
-// A key that speaks for the device, or for another program on it, must not speak for this one as well.
+// A key of the device, or of another program on it, must not be used for this program as well.
 async function assertOtherKey(
   trx: WriteTransaction,
   { deviceId, workload }: WorkloadOnDevice,
@@ -129,8 +129,8 @@ async function assertMayHold(
     );
 }
 
-// A certificate every few hours adds up; the log keeps the digest of each. Those that were revoked stay until two lists were due after their
-// end (RFC 5280 section 3.3).
+// A certificate every few hours adds up; the log keeps the digest of each. Revoked ones stay until two lists were due after their end (RFC
+// 5280 section 3.3).
 async function forgetEnded(
   trx: WriteTransaction,
   { deviceId, workload, nowMs }: WorkloadCertificateOrder,

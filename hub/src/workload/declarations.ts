@@ -1,4 +1,4 @@
-// What an operator wants to run where (spec/workload.md, "Declare"): a name on one device, or on every device of a group.
+// The workloads that an operator wants, and where (spec/workload.md, "Declare"): a name on one device, or on every device of a group.
 import type { DeclarationView } from '@edgekeep/wire/api/workload';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
@@ -11,7 +11,7 @@ import type { Tables } from '../store/schema.ts';
 import type { WorkloadDeclarationRow } from '../store/workload-tables.ts';
 import { recordWorkloadChange, revokeWorkloads } from './revoke.ts';
 
-/** Declarations are listed whole. */
+/** The API lists all declarations in one response. */
 export const declarationsMost = 2_000;
 
 export interface WorkloadTarget {
@@ -64,8 +64,8 @@ export async function declareWorkload(
 }
 
 /**
- * Takes a declaration back. On one device its certificates are revoked at once, unless a group still declares it; where a group declared it they
- * run out, and no others are given.
+ * Withdraws a declaration. On one device its certificates are revoked at once, unless a group still declares it. Where a group declared it
+ * they run out, and no others are issued.
  */
 export async function removeWorkload(
   database: Database,
@@ -111,13 +111,13 @@ export async function listDeclarations(
   return rows.filter((row) => target === undefined || isOf(row, target)).map(viewOf);
 }
 
-/** A workload and for what of the device it is declared: `device`, or a group it is in. */
+/** A workload, and how it is declared for the device: `device`, or a group that it is in. */
 export interface Declared {
   readonly workload: string;
   readonly by: string;
 }
 
-/** What is declared for a device now, by itself and by the groups it is in; of one workload alone where that is named. */
+/** The present declarations for a device, its own and those of its groups; only those of the named workload where one is named. */
 export async function declaredFor(
   db: Kysely<Tables>,
   deviceId: string,
@@ -134,7 +134,7 @@ export async function declaredFor(
   const rows = await query.execute();
   const groups = new Set<string>();
   for (const group of new Set(rows.flatMap((row) => (row.target_kind === 'group' ? [row.target] : [])))) {
-    // Device ids and names of groups are words of the filter language as they stand.
+    // Device ids and names of groups are words of the filter language as they are.
     if ((await countDevices(db, `id==${deviceId};group==${group}`, nowMs)) > 0) groups.add(group);
   }
   return rows.flatMap((row) => {

@@ -1,4 +1,4 @@
-// The end of workloads' certificates, within the transaction of whatever ends them, and what became of a workload.
+// Ends workloads' certificates, within the transaction of the cause, and records the history of a workload.
 import type { RevocationReason } from '@edgekeep/core/identity/crl-reason';
 import { announceCuts } from '../revocation/store.ts';
 import type { WriteTransaction } from '../store/database.ts';
@@ -8,7 +8,7 @@ export interface WorkloadOnDevice {
   readonly workload: string;
 }
 
-/** Revokes what stands of one workload and tells every hub node to cut it; gives how many certificates there were. */
+/** Revokes the valid certificates of one workload and tells every hub node to cut it. Returns their number. */
 export async function revokeWorkloads(
   trx: WriteTransaction,
   { deviceId, workload }: WorkloadOnDevice,
@@ -37,7 +37,7 @@ export async function recordWorkloadChange(
   change: {
     readonly change: string;
     readonly reason: string;
-    /** Of the audit entry that records it. */
+    /** Index of the audit entry that records it. */
     readonly logIndex: number;
     readonly actor: string;
     readonly nowMs: number;

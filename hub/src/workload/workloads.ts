@@ -1,4 +1,4 @@
-// Workloads on one device: which there are, their own switch, and their history (spec/workload.md).
+// Workloads on one device: their list, their own switch, and their history (spec/workload.md).
 import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
 import type { DeviceWorkloadView } from '@edgekeep/wire/api/workload';
 import { appendEntry } from '../audit/append.ts';
@@ -50,7 +50,7 @@ interface SwitchOrder extends WorkloadOnDevice {
   readonly nowMs: number;
 }
 
-/** Revokes what stands and gives no other certificate until `enableWorkload`; gives how many there were. */
+/** Revokes the valid certificates and issues no more until `enableWorkload`. Returns their number. */
 export async function disableWorkload(
   database: Database,
   order: SwitchOrder & { readonly reason: string },
@@ -85,7 +85,7 @@ export async function enableWorkload(database: Database, order: SwitchOrder): Pr
   });
 }
 
-/** The newest changes first. */
+/** Newest changes first. */
 export async function workloadChanges(
   database: Database,
   { deviceId, workload }: WorkloadOnDevice,

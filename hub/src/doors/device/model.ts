@@ -1,4 +1,5 @@
-// Device API: what to run, and the sealed files by range request. They are ciphertext signed end to end, so the transport only has to be fast.
+// Device API: the models to run, and the sealed files by range request. The files are ciphertext and signed end to end, so the transport
+// only needs to be fast.
 import { toBase64url } from '@edgekeep/core/bytes';
 import type { Resource } from '@edgekeep/core/policy/question';
 import { modelResponse } from '@edgekeep/wire/api/device';
@@ -80,7 +81,7 @@ export function modelDeviceRoutes(
   }
 }
 
-/** One byte range (RFC 9110 section 14.1.2), both ends inclusive; undefined when none is asked for. */
+/** One byte range (RFC 9110 section 14.1.2), both ends inclusive; undefined when the request asks for none. */
 export function parseRange(
   header: string | undefined,
   size: number,

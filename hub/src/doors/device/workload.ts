@@ -1,4 +1,4 @@
-// Device API: certificates for the workloads of a device, and who the hub takes a connection for.
+// Device API: certificates for the workloads of a device, and the identity behind a connection.
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
@@ -38,7 +38,7 @@ export function workloadDeviceRoutes(
     async (request) => {
       const { connection, deviceId } = door.bound(request);
       const nowMs = clock();
-      // Who may not connect as this workload needs no certificate to try it with.
+      // A client that may not connect as this workload needs no certificate to try it with.
       const { name } = request.params;
       const { trustDomain } = settings.workloads;
       const workload = { id: workloadSpiffeId({ trustDomain, deviceId, workload: name }), name };

@@ -45,7 +45,7 @@ export function approvalRoutes(
       schema: { params: byId, body: api.approveOrder, response: { 200: api.approveAnswer } },
     },
     async ({ params: { id }, body: { digest }, caller, ip: address }) => {
-      // The policy is asked about the second person as it was about the first: with the scope of what is to be carried out.
+      // The policy is asked about the second person as it was about the first: with the scope of the request that is carried out.
       const scope = await scopeOfRequest(database, id);
       if (scope !== undefined) await gate.administer(caller, { address, scope, changes: true, nowMs: clock() });
       return { id, ...(await twoPeople.approve(app, id, { caller, address, digest })) };

@@ -6,13 +6,13 @@ import { streamed } from '../http/body-watch.ts';
 import type { HttpServer } from '../http/server.ts';
 import { importDevices } from '../../registry/import.ts';
 
-// Some 600 bytes for each of the lines one call may have.
+// About 600 bytes for each of the lines that one call may have.
 const importBytesMost = 128 * 1024 * 1024;
 
 export function importRoutes(app: HttpServer, parts: StoreRouteParts): void {
   const { database, clock, requireScope } = parts;
   app.register(async (scope) => {
-    // Lines are read as they come, and only as fast as the store takes them.
+    // Lines are read as they arrive, and only as fast as the store takes them.
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('application/x-ndjson', (_request, payload, done) => done(null, payload));
     scope.post(

@@ -1,4 +1,4 @@
-// What people and programs reach: the routes of each subject on one listener that asks for API tokens.
+// The operator listener, for people and programs: the routes of each subject on one listener that asks for API tokens.
 import type { Socket } from 'node:net';
 import type { FastifyRequest } from 'fastify';
 import { accessOperatorRoutes } from './reference-values.ts';
@@ -38,23 +38,23 @@ import { workloadOperatorRoutes } from './workload.ts';
 
 const idleMilliseconds = 75_000;
 
-/** `devicePort` is asked when somebody wants to know where devices connect. */
+/** `devicePort` is called when the port of the device listener is needed. */
 export async function createOperatorListener(parts: HubParts, devicePort: () => number): Promise<HttpServer> {
   const { settings, clock, keys, authorities, database, requireScope, connections, witnesses, watch, log } = parts;
   const { platformKey } = keys;
-  // People and programs show tokens: nobody is asked for a certificate.
+  // People and programs show tokens: no client certificate is requested.
   const app = createServer({ ...parts.credential.tlsOptions(), requestCert: false }, settings.logLevel, 'operator', {
     streams: streamLimits(settings),
     payerOf: (request) => parts.admission.callerOf(request),
     claimOf: (request) => actorOf(request),
     onRefused: (attempt) => parts.attempts.note({ listener: 'operator', ...attempt }),
   });
-  // A route that asks for a token pays when the token is known.
+  // On a route that needs a token, the request is charged once the token is known.
   app.addHook('onRequest', async (request) => {
     if (request.routeOptions.config.who === undefined) await pay(request);
   });
   parts.credential.serve(app.server);
-  // A browser or a program that says nothing for this long connects again.
+  // A browser or a program that is silent for this long connects again.
   app.server.keepAliveTimeout = idleMilliseconds;
   const open = new ConnectionCount();
   queueNewcomers(app.server, newcomerLimits, {
@@ -115,7 +115,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
   return app;
 }
 
-// Nobody before the token was looked at.
+// No caller before the token was read.
 function actorOf({ actor }: Partial<Pick<FastifyRequest, 'actor'>>): string | undefined {
   return actor;
 }

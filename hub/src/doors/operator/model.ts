@@ -35,7 +35,7 @@ const named = z.strictObject({ name: api.modelNameSchema });
 const release = z.strictObject({ name: api.modelNameSchema, version: api.versionSchema });
 const releaseFile = release.extend({ '*': z.string().min(1).max(1_024) });
 const releasesShown = 500;
-// The size of an upload is bounded by the manifest, file by file; this only has to be larger than any of them.
+// The manifest limits the size of an upload, file by file; this limit only has to be larger than any of them.
 const uploadBytesMost = Number.MAX_SAFE_INTEGER;
 
 export function modelOperatorRoutes(
@@ -77,7 +77,7 @@ export function modelOperatorRoutes(
     { ...requireScope('models:read'), schema: { params: named, response: { 200: assignedGroups } } },
     async ({ params: { name } }) => ({ model: name, groups: [...(await groupsOfModel(database.read, name))] }),
   );
-  // It decides who gets keys, as a policy does.
+  // This decides who gets keys, as a policy does.
   app.post(
     '/v1/models/:name/groups',
     {
@@ -186,7 +186,7 @@ const beginning = z.object({
   'upload-sha256': z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case'),
 });
 
-// Where an upload goes on; undefined where it begins.
+// The offset where an upload continues; undefined where it begins.
 function beginningOf(headers: IncomingHttpHeaders): Beginning | undefined {
   if (headers['upload-offset'] === undefined && headers['upload-sha256'] === undefined) return undefined;
   const parsed = beginning.safeParse(headers);
@@ -198,7 +198,7 @@ function beginningOf(headers: IncomingHttpHeaders): Beginning | undefined {
   return { offset: Number(parsed.data['upload-offset']), sha256: parsed.data['upload-sha256'] };
 }
 
-// Devices keep the highest version that they served, and nothing of this hub makes them serve a lower one.
+// Devices keep the highest version that they served; nothing on this hub makes them serve a lower one.
 async function afterWithdrawal(
   database: Database,
   { name, version }: { readonly name: string; readonly version: string },

@@ -1,4 +1,4 @@
-// Operator API: what is kept with a device beside its identity: the switch, tags, attributes, history.
+// Operator API: data about a device besides its identity: the switch, tags, attributes, history.
 import { retryAnswer, retryOrder } from '@edgekeep/wire/api/model';
 import * as api from '@edgekeep/wire/api/registry';
 import { z } from 'zod';

@@ -1,4 +1,4 @@
-// Operator API: certificates, their revocation, and what ends when.
+// Operator API: certificates, their revocation, and upcoming ends.
 import { deviceIdSchema } from '@edgekeep/wire/api/device';
 import * as api from '@edgekeep/wire/api/operator';
 import { z } from 'zod';

@@ -1,4 +1,4 @@
-// Operator API: sites, and which devices stand there.
+// Operator API: sites, and the devices at each.
 import * as api from '@edgekeep/wire/api/site';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';

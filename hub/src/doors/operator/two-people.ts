@@ -1,4 +1,4 @@
-// The gate before root operations: holds what needs a second person back (202), and carries out, once and unchanged, what was approved.
+// The gate before root operations: holds a request that needs a second person (202), and carries it out once and unchanged after approval.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { encodeCanonicalJson, type Json, parseValue } from '@edgekeep/core/json';
 import type { ApprovalRequired } from '@edgekeep/wire/api/approval';
@@ -18,7 +18,7 @@ import { policyRulesOf } from '../../people/policy-rules.ts';
 import { type Asked, type RootOperation, rootOperationOf } from '../../people/root-operations.ts';
 
 const pathMost = 300;
-// A list of a root, the largest of these orders, with its quotes.
+// The list of a root, the largest of these requests, with its quotation marks.
 const bodyCharactersMost = 2_500_000;
 const named = z.looseObject({ name: z.string() });
 const anyJson = z.custom<Json>();
@@ -50,7 +50,7 @@ export class TwoPeople {
     return twoPeople === 'auto' ? this.#hasTwo() : twoPeople === 'on';
   }
 
-  /** Stands before every handler of `app`. */
+  /** Runs before every handler of `app`. */
   guard(app: HttpServer): void {
     app.addHook('preHandler', async (request, reply) => {
       const operation = rootOperationOf(request.method, request.routeOptions.url);
@@ -71,14 +71,14 @@ export class TwoPeople {
     return { body, caller, name: data?.name ?? '', limits: this.#settings, rules };
   }
 
-  // Whoever ever held admin counts: nobody gets rid of the second person by disabling him.
+  // Everybody who ever held admin counts: disabling the second person does not remove the rule.
   async #hasTwo(): Promise<boolean> {
     const rows = await this.#database.read
       .selectFrom('api_token')
       .select(['person', 'roles', 'scopes'])
       .distinct()
       .where('person', 'is not', null)
-      // The name on a bootstrap is nobody's, once a person has put their own in its place.
+      // Once a person has replaced the bootstrap by their own token, the name on the bootstrap belongs to nobody.
       .where('claimed_as', 'is', null)
       .execute();
     const holders = rows.filter((row) => covers(grantedBy(row), 'admin')).map(({ person }) => person);
@@ -116,7 +116,7 @@ export class TwoPeople {
     return reply.status(202).send(answer);
   }
 
-  /** Spends the approval and carries the request out as it was kept. */
+  /** Spends the approval and carries out the request exactly as it was kept. */
   async approve(
     app: Pick<HttpServer, 'inject'>,
     id: string,
@@ -141,7 +141,7 @@ export class TwoPeople {
       const headers = { ...content.headers, [approvedHeader]: key };
       return await app.inject({ ...content, method: methodOf(method), url, headers });
     } finally {
-      // A request that met no route did not take it.
+      // If the request reached no route, its approval is still here: removes it.
       this.#approved.take(key);
     }
   }

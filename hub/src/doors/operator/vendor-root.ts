@@ -1,4 +1,5 @@
-// Operator API: certificates of hardware makers (spec/vendor-roots.md). Who adds or removes one says whom the hub believes, as with publishers: `admin`.
+// Operator API: certificates of hardware makers (spec/vendor-roots.md). To add or remove one is to decide whom the hub trusts, as with
+// publishers: it needs `admin`.
 import { parseBase64, toBase64 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';

@@ -55,7 +55,7 @@ export function workloadOperatorRoutes(
     },
     async ({ params: { name }, body, actor }) => {
       const removed = await removeWorkload(database, { workload: name, ...orderFor(body, actor) });
-      // This node has cut what it had to before it answers.
+      // Before the response, this node closes the connections.
       await watch.poll();
       return { name, ...removed };
     },

@@ -1,4 +1,4 @@
-// Both listeners: the revocation list and the OCSP responder, for anybody (spec/revocation.md). What they answer is signed.
+// Both listeners: the revocation list and the OCSP responder, for anybody (spec/revocation.md). The responses are signed.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { parseBase64 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
@@ -13,9 +13,9 @@ import type { IssuedList } from '../../authority/crl.ts';
 import type { OcspAnswered } from '../../authority/ocsp.ts';
 
 const requestType = 'application/ocsp-request';
-// RFC 6960 appendix A.1 wants GET for questions under 255 octets; this leaves room for percent-encoding and a long serial number.
+// RFC 6960 appendix A.1 requires GET for requests under 255 octets; this leaves room for percent-encoding and a long serial number.
 const pathCharactersMost = 1_024;
-// A proxy may keep an answer this long, however long it may be relied on: a revocation must not wait for caches.
+// The time that a proxy may cache a response, even if it is valid for longer: a revocation must not wait for caches.
 const cacheSecondsMost = 60;
 
 export function revocationStatusRoutes(
@@ -77,7 +77,7 @@ export function revocationStatusRoutes(
   }
 }
 
-// What is no base64 is answered like any other request that cannot be read.
+// A text that is not base64 is answered like any other request that cannot be read.
 function readPath(text: string): Uint8Array {
   try {
     return parseBase64(text, 'OCSP request');

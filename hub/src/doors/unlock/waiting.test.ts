@@ -32,7 +32,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-/** A hub that waits in the folder; its keys, once somebody opened them. */
+/** A hub that waits in the folder; its keys, once they are opened. */
 async function waiting(): Promise<{ readonly keys: Promise<KeyStore> }> {
   const file = await readSealedFile(join(folder, 'keys'));
   const isThere = Promise.withResolvers<string>();

@@ -1,5 +1,5 @@
-// A hub that has nothing to open its keys with, and waits (spec/platform-secrets.md, "Unlocking a hub that waits"): no listener but a socket of
-// its user's alone, on which a passphrase or shares come, from one person or from several one after the other.
+// A hub that cannot open its keys yet and waits (spec/platform-secrets.md, "Unlocking a hub that waits"). It has no listener except a
+// socket for its own user, which takes a passphrase or shares, from one person or from several one after the other.
 import { rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -24,13 +24,13 @@ export type UnlockRequest = z.infer<typeof unlockRequest>;
 /** The hub's answer, as one line of JSON. */
 export const unlockAnswer = z.union([
   z.strictObject({ state: z.literal('unlocked') }),
-  /** So many different shares of this split are here. */
+  /** This many different shares of this split have arrived. */
   z.strictObject({ state: z.literal('waiting'), given: z.int(), needed: z.int() }),
   z.strictObject({ state: z.literal('refused'), message: z.string() }),
 ]);
 export type UnlockAnswer = z.infer<typeof unlockAnswer>;
 
-/** A person types; a passphrase of 1,024 characters in JSON's longest spelling fits. */
+/** A person types; a passphrase of 1,024 characters in JSON's longest encoding fits. */
 const lineBytesMost = 8_192;
 const lineMilliseconds = 10_000;
 const connectionsMost = 8;
@@ -40,15 +40,15 @@ export interface WaitingOrder {
   readonly unlockers: readonly Unlocker[];
   /** Opens the keys or throws `unlock-refused`. */
   readonly open: (offer: Offer) => Promise<KeyStore>;
-  /** Called when the socket is there. */
+  /** Called when the socket exists. */
   readonly onWaiting: (socketPath: string) => void;
 }
 
-/** Resolves when somebody gave what opens the keys; the socket is gone by then. Throws `conflict` when another hub waits in this folder. */
+/** Resolves when the keys were opened; the socket is gone by then. Throws `conflict` when another hub waits in this folder. */
 export async function waitForUnlock(order: WaitingOrder): Promise<KeyStore> {
   const path = join(order.dataFolder, unlockSocketName);
   if (await isAnswered(path)) throw new HubError('conflict', `another hub waits at ${path}`);
-  // What a killed one left behind.
+  // Removes the socket of a killed hub.
   await rm(path, { force: true });
   const opened = Promise.withResolvers<KeyStore>();
   const gathering = new Gathering(order);
@@ -56,11 +56,11 @@ export async function waitForUnlock(order: WaitingOrder): Promise<KeyStore> {
   // One attempt at a time: each may take 128 MiB.
   const attempt = (request: UnlockRequest) => {
     const mine = turn.then(() => gathering.take(request, opened.resolve));
-    // An attempt that failed is its asker's: the next one is tried all the same.
+    // A failed attempt concerns only its client: the next one is still tried.
     turn = mine.catch(() => undefined);
     return mine;
   };
-  // A peer that breaks off, or an attempt that failed: the socket is all there is to end.
+  // A peer that breaks off, or a failed attempt: only the socket must be closed.
   const server = createServer((socket) => void converse(socket, attempt).catch(() => socket.destroy()));
   server.maxConnections = connectionsMost;
   restrictNewFiles();
@@ -74,7 +74,7 @@ export async function waitForUnlock(order: WaitingOrder): Promise<KeyStore> {
   }
 }
 
-/** What people gave so far. Shares that did not open the keys are forgotten: which of them was wrong is not known. */
+/** What people have given. Shares that did not open the keys are forgotten: nobody knows which of them was wrong. */
 class Gathering {
   readonly #order: WaitingOrder;
   readonly #shares = new Map<string, Map<number, Share>>();
@@ -133,13 +133,13 @@ function parseJsonOrNothing(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    // What is no JSON is refused like JSON of another form.
+    // Bytes that are not JSON are refused like JSON of another form.
     if (!(error instanceof SyntaxError)) throw error;
     return undefined;
   }
 }
 
-/** The first line of a peer that has ten seconds for it; of one that sends too much, only what fits. */
+/** The first line of a peer, which has ten seconds for it; of a longer input, only what fits. */
 async function readLine(socket: Socket): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   let received = Buffer.alloc(0);
