@@ -1,6 +1,8 @@
 // The agent as a process. The debugger is shut and the compile cache is on before anything else is loaded.
 import { hardenProcess } from '@edgekeep/wire/process/own-process';
+import { endWithParent } from '@edgekeep/wire/process/parent';
 
 hardenProcess();
+endWithParent();
 const { runCommandLine } = await import('./command-line.ts');
 process.exitCode = await runCommandLine(process.argv.slice(2));

@@ -15,8 +15,8 @@ export function programFile(name: string): string {
 const descriptorMost = 255;
 
 /**
- * Runs it in the foreground with our terminal; signals reach it because it is in our process group. `descriptors` are open files of ours that it finds
- * under the same numbers.
+ * Runs it in the foreground with our terminal; signals reach it because it is in our process group. It ends with us, also when we are killed: the
+ * channel between us closes (`endWithParent`). `descriptors` are open files of ours that it finds under the same numbers.
  */
 export async function runProgram(
   name: string,
@@ -26,7 +26,9 @@ export async function runProgram(
 ): Promise<Outcome> {
   const last = Math.max(2, ...descriptors.filter((each) => Number.isInteger(each) && each <= descriptorMost));
   const stdio = Array.from({ length: last + 1 }, (_, at) => (at <= 2 || descriptors.includes(at) ? at : 'ignore'));
-  const child = spawn(process.execPath, [...keyProcessOptions, ...nodeOptions, programFile(name), ...args], { stdio });
+  const child = spawn(process.execPath, [...keyProcessOptions, ...nodeOptions, programFile(name), ...args], {
+    stdio: [...stdio, 'ipc'],
+  });
   const forward = (signal: NodeJS.Signals) => child.kill(signal);
   process.on('SIGINT', forward).on('SIGTERM', forward);
   const code = await new Promise<number>((resolve, reject) => {

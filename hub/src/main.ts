@@ -1,7 +1,9 @@
 // The hub as a process. Disables the debugger and enables the compile cache before anything else is loaded.
 import { hardenProcess } from '@edgekeep/wire/process/own-process';
+import { endWithParent } from '@edgekeep/wire/process/parent';
 
 hardenProcess();
+endWithParent();
 // Only the hub's user can read the files that it writes.
 process.umask(0o077);
 const { runCommandLine } = await import('./command-line.ts');

@@ -11,6 +11,7 @@ import { MemoryFile } from '@edgekeep/hardware/memory-file';
 import { z } from 'zod';
 import { type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { Unreachable } from '../operator.ts';
+import { endingWithUs } from './end-with-us.ts';
 
 const listSchema = z.object({
   name: z.string(),
@@ -33,7 +34,8 @@ export const command: Command = {
 Asks the agent on this machine for the opened model NAME (its setting \`use\` is \`program\`) and starts COMMAND with each file of it on an inherited
 descriptor: 3, 4 and so on, in the manifest's order. Each is an anonymous file in memory: seekable, without a name, never on disk.
 In an argument, {} stands for /proc/self/fd/3 and {PATH} for the descriptor of that file; EDGEKEEP_MODEL_FILES holds the list as JSON.
-When the agent must lock the model (its lease ended, the device was quarantined), COMMAND is ended and the memory wiped.
+When the agent must lock the model (its lease ended, the device was quarantined), COMMAND is ended and the memory wiped. Where util-linux is
+installed, COMMAND also ends when this process is killed.
 The exit code is COMMAND's; 1 when the agent ended it or holds no key of the model.
 
 --socket    the agent's admin socket (default: ${socketDefault})
@@ -92,26 +94,21 @@ async function runOn(
     for (const file of files) memories.push(await fetchInto(agent, name, file));
     const places = new Map(files.map(({ path }, at) => [`{${path}}`, `/proc/self/fd/${firstDescriptor + at}`]));
     places.set('{}', `/proc/self/fd/${firstDescriptor}`);
-    const child = spawn(
-      program,
-      words.map((word) => places.get(word) ?? word),
-      {
-        stdio: ['inherit', 'inherit', 'inherit', ...memories.map(({ descriptor }) => descriptor)],
-        env: {
-          ...process.env,
-          EDGEKEEP_MODEL_FILES: JSON.stringify(
-            files.map(({ path }, at) => ({ path, descriptor: firstDescriptor + at })),
-          ),
-        },
+    const [first, ...rest] = endingWithUs([program, ...words.map((word) => places.get(word) ?? word)]);
+    const child = spawn(first, rest, {
+      stdio: ['inherit', 'inherit', 'inherit', ...memories.map(({ descriptor }) => descriptor)],
+      env: {
+        ...process.env,
+        EDGEKEEP_MODEL_FILES: JSON.stringify(files.map(({ path }, at) => ({ path, descriptor: firstDescriptor + at }))),
       },
-    );
+    });
     const ended = new Promise<number>((resolve, reject) => {
       child.once('error', reject);
       child.once('exit', (code) => resolve(code ?? exitCodes.refused));
     });
     const locked = agent.closed.then(() => 'locked' as const);
-    const first = await Promise.race([ended, locked]);
-    if (first !== 'locked') return { exitCode: first, value: undefined, text: '', stdoutTaken: true };
+    const end = await Promise.race([ended, locked]);
+    if (end !== 'locked') return { exitCode: end, value: undefined, text: '', stdoutTaken: true };
     child.kill('SIGTERM');
     await Promise.race([ended, delay(graceMilliseconds, undefined, { ref: false })]);
     child.kill('SIGKILL');

@@ -1,0 +1,79 @@
+// `edgekeep model run` with a stand-in for the agent's admin socket: what becomes of the program that holds the plaintext.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { programFile } from '../program.ts';
+
+const content = Buffer.from('plaintext');
+const listed = {
+  name: 'engine',
+  version: '1.0.0',
+  files: [
+    {
+      path: 'engine.plan',
+      role: 'opaque',
+      size: content.length,
+      sha256: createHash('sha256').update(content).digest('hex'),
+    },
+  ],
+};
+let folder = '';
+let server: Server | undefined;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'edgekeep-run-'));
+  server = createServer((request, response) =>
+    response.end(request.url?.includes('/files/') === true ? content : JSON.stringify(listed)),
+  ).listen(join(folder, 'admin.sock'));
+  await once(server, 'listening');
+});
+after(async () => {
+  server?.closeAllConnections();
+  server?.close();
+  await rm(folder, { recursive: true });
+});
+
+const start = (...words: readonly string[]) =>
+  spawn(
+    process.execPath,
+    [
+      programFile('@edgekeep/cli/main'),
+      'model',
+      'run',
+      'engine',
+      '--socket',
+      join(folder, 'admin.sock'),
+      '--',
+      ...words,
+    ],
+    { stdio: ['pipe', 'pipe', 'pipe'] },
+  );
+
+const skip = existsSync('/usr/bin/setpriv') || existsSync('/bin/setpriv') ? false : 'setpriv is not installed';
+
+test('a program that holds plaintext ends with the command line that was killed', { skip }, async () => {
+  // It goes on for as long as this test keeps its standard input open.
+  const child = start('sh', '-c', 'cat /proc/self/fd/3; exec cat');
+  using _ = { [Symbol.dispose]: () => child.stdin.destroy() };
+  const [read] = await once(child.stdout, 'data');
+  assert.equal(String(read), 'plaintext');
+  // The program holds the standard output as well: it closes with the last of them.
+  const closed = once(child.stdout, 'close');
+  child.kill('SIGKILL');
+  await closed;
+});
+
+test('a program that is not installed is named, as before', async () => {
+  const child = start('edgekeep-test-no-such-program');
+  let errors = '';
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString('utf8')));
+  const [code] = await once(child, 'close');
+  assert.equal(code, 3, errors);
+  assert.match(errors, /ENOENT.*edgekeep-test-no-such-program/);
+});
