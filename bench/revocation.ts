@@ -156,7 +156,7 @@ async function measureRevoked(harness: Harness): Promise<void> {
   const notAfterMs = Date.now() + 86_400_000;
   const { active: issuing } = await openAuthorities(harness, database);
   await seedFleet(database, { count: count + bulk, notAfterMs, revoked: count, issuer: issuing.id });
-  using watch = await RevocationWatch.start(database, () => undefined, 250);
+  const watch = await RevocationWatch.start(database, () => undefined, 250);
   const common = { database, issuing, watch, clock: Date.now };
 
   const ids = Array.from({ length: bulk }, (_, at) => deviceOf(count + at));

@@ -12,6 +12,7 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'hub reset-policy': () => import('./hub/programs.ts').then((m) => m.hubResetPolicy),
   'hub claim': () => import('./hub/claim.ts').then((m) => m.command),
   'hub restore': () => import('./hub/programs.ts').then((m) => m.hubRestore),
+  'hub jobs': () => import('./hub/jobs.ts').then((m) => m.command),
   'hub roll-platform-key': () => import('./hub/roll-platform-key.ts').then((m) => m.command),
   'secrets pkcs11-seal': () => import('./hub/pkcs11-secret.ts').then((m) => m.pkcs11Seal),
   'secrets pkcs11-unseal': () => import('./hub/pkcs11-secret.ts').then((m) => m.pkcs11Unseal),

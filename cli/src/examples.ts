@@ -13,6 +13,7 @@ export const examples: Readonly<Record<string, string>> = {
   'hub claim':
     'hub claim --operator /var/lib/edgekeep/hub/operator.json --name ada --out ~/.config/edgekeep/operator.json',
   'hub restore': 'hub restore /backup/hub.edgekeep --data /var/lib/edgekeep/hub',
+  'hub jobs': 'hub jobs',
   'hub roll-platform-key': 'hub roll-platform-key --wait',
   'secrets pkcs11-seal':
     'secrets pkcs11-seal /etc/edgekeep/unlock.json --module /usr/lib/vendor/module.so --token hub --pin-file /etc/edgekeep/token-pin',

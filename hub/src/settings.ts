@@ -198,6 +198,8 @@ export const hubSettingsSchema = z.strictObject({
       leaseElsewhere: z.boolean().default(true),
       /** How much longer than usual a device's proof may take, in milliseconds; or half as much again, where that is more. */
       proofSlackMilliseconds: z.int().min(1).max(600_000).default(250),
+      /** How often in a row a job of the hub may fail without an alert. */
+      maxJobFailures: z.int().min(1).max(1_000_000).default(5),
       /** How far a device's clock may differ from the hub's without an alert, in seconds. */
       maxClockSkewSeconds: z.int().min(1).max(31_536_000).default(300),
     })

@@ -6,6 +6,7 @@ import { weighBreadth } from './access/breadth-alarm.ts';
 import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import { weighCoverage } from './attest/coverage-alarm.ts';
 import type { AuditLog } from './audit/log.ts';
+import { jobAlarm } from './jobs/alarm.ts';
 import { AuthorityKeeper } from './jobs/authority-keeper.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { createDeviceListener } from './doors/device/listener.ts';
@@ -22,7 +23,7 @@ import { raiseStoredDoubles } from './registry/stored-doubles.ts';
 import { raiseKeyDoubles } from './registry/key-doubles.ts';
 import { asFolderError, portError } from './world-failure.ts';
 import { asHub } from './store/authority.ts';
-import { findOldPaths } from './enrollment/maker-backfill.ts';
+import { findOldPaths, makerBackfill } from './enrollment/maker-backfill.ts';
 import type { FolderNotices } from './vendor-root/folder.ts';
 import type { VendorRootCount } from './vendor-root/vendor-roots.ts';
 
@@ -78,24 +79,25 @@ export async function startHub(
   }
   const { database, authorities, credential, ownCertificates, vendorRoots } = parts;
   const warn = (text: string) => operator.log.warn(text);
-  const keeper = opened.use(
-    new AuthorityKeeper({
-      database,
-      authorities,
-      keyStore,
-      clock,
-      settings,
-      credential,
-      ownCertificates,
-      vendorRoots,
-      warn,
-    }),
-  );
+  const keeper = new AuthorityKeeper({
+    database,
+    authorities,
+    keyStore,
+    clock,
+    settings,
+    credential,
+    ownCertificates,
+    vendorRoots,
+    warn,
+  });
+  const { scheduler } = parts;
+  scheduler.watch(jobAlarm({ database, clock, maxFailures: settings.alerts.maxJobFailures, warn }));
+  const sweep = scheduler.add(keeper.job);
   await weighCoverage(database, settings, clock());
   if (settings.alerts.policyGivesAllKeys) await weighBreadth(database, parts.access.policies.current(), clock());
   await asHub(() => raiseKeyDoubles(database, clock()));
   // Work that became due while the hub was down, and work that a kill interrupted.
-  await keeper.sweep().catch((error: unknown) => warn(error instanceof Error ? error.message : String(error)));
+  await sweep.now().catch(() => undefined);
   await asHub(() => raiseStoredDoubles(database, clock()));
   for (const [name, app] of [['device', device] as const, ['operator', operator] as const]) {
     await app.listen(settings[name]).catch((error: unknown) => {
@@ -103,15 +105,9 @@ export async function startHub(
     });
   }
   // The first few at once, the rest beside the work.
-  const search = () => asHub(() => findOldPaths(database, vendorRoots));
-  const stop = new AbortController();
-  const searching = searchOldPaths(search, await search(), stop.signal).catch((error: unknown) =>
-    warn(`makers of older devices: ${error instanceof Error ? error.message : String(error)}`),
-  );
-  opened.defer(async () => {
-    stop.abort();
-    await searching;
-  });
+  if (await asHub(() => findOldPaths(database, vendorRoots))) scheduler.add(makerBackfill(parts)).soon();
+  parts.platformKeyRoll.resume();
+  scheduler.start();
   const running = opened.move();
   const { keys, log } = parts;
   const { rootFolderNotices } = parts;
@@ -126,13 +122,9 @@ export async function startHub(
     logKey: log.key,
     attestationKeyPem: encodePublicKeyPem(keys.attestationSigner.publicKey),
     routes: { device: routesOf(device.server), operator: routesOf(operator.server) },
-    sweepAuthorities: () => keeper.sweep(),
+    sweepAuthorities: () => sweep.now(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
-}
-
-async function searchOldPaths(search: () => Promise<boolean>, more: boolean, stop: AbortSignal): Promise<void> {
-  for (let left = more; left && !stop.aborted;) left = await search();
 }
 
 function addressOf(app: HttpServer): { readonly host: string; readonly port: number } {

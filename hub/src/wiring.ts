@@ -9,7 +9,9 @@ import { DecisionLog } from './access/decision-log.ts';
 import { AccessGate, type GateParts } from './access/gate.ts';
 import { PolicyStore } from './access/policy-store.ts';
 import { Receipts } from './access/receipts.ts';
-import { AccessRechecks } from './jobs/access-rechecks.ts';
+import { accessRechecks } from './jobs/access-rechecks.ts';
+import { registerJobMetrics } from './jobs/metric.ts';
+import { Scheduler } from './jobs/scheduler.ts';
 import { Traffic } from './access/traffic.ts';
 import { TwoPeople } from './doors/operator/two-people.ts';
 import { Appraiser } from './attest/appraiser.ts';
@@ -80,6 +82,7 @@ export interface HubParts {
   readonly requireScope: RequireScope;
   readonly twoPeople: TwoPeople;
   readonly platformKeyRoll: PlatformKeyRoll;
+  readonly scheduler: Scheduler;
   readonly watch: RevocationWatch;
   readonly revocationStatus: RevocationStatus;
   /** The certificates that the hub's own trust depends on, at this moment. */
@@ -140,7 +143,9 @@ export async function openParts(
   const { quorum, roundSeconds } = settings.witness;
   const witnesses = new WitnessBoard({ log, quorum, roundSecondsMax: roundSeconds });
   const { platformKey } = keys;
-  const platformKeyRoll = opened.use(new PlatformKeyRoll({ database, keyStore, platformKey, clock }));
+  const scheduler = new Scheduler({ clock });
+  const { add: addJob } = scheduler;
+  const platformKeyRoll = opened.use(new PlatformKeyRoll({ database, keyStore, platformKey, clock, addJob }));
 
   const cut = ({ deviceId, serial }: CutOrder): void => {
     if (serial === undefined) witnesses.remove(deviceId);
@@ -151,7 +156,7 @@ export async function openParts(
   const decisions = opened.use(new DecisionLog(database, settings.access.decisionsKept));
   const access = { database, policies, connections, traffic, countries, decisions };
   const gate = new AccessGate(access);
-  const rechecks = opened.use(new AccessRechecks(gate, clock, settings.access.recheckSeconds));
+  const rechecks = addJob(accessRechecks(gate, clock, settings.access.recheckSeconds));
   const blocked = await BlockedAddresses.open(database, clock);
   const news = async (): Promise<void> => {
     await countries.reload();
@@ -160,10 +165,12 @@ export async function openParts(
     if (await policies.reload()) rechecks.soon();
   };
   const { pollMilliseconds } = settings.revocation;
-  const watch = opened.use(await RevocationWatch.start(database, cut, pollMilliseconds, news));
+  const watch = await RevocationWatch.start(database, cut, pollMilliseconds, news);
+  addJob(watch.job);
   const { onClone, twoPlaces, silentSeconds } = settings.identity;
   const fleet = { database, connections, witnesses, watch };
   const presence = opened.use(await Presence.start({ ...fleet, settings: { twoPlaces, silentSeconds }, clock }));
+  addJob(presence.job);
   connections.onContested = presence.contested;
   const cloneWatch = opened.use(new CloneWatch({ ...fleet, rule: onClone, clock }));
   const authorities = await Authorities.open(folder, { database, keyStore, clock });
@@ -176,6 +183,7 @@ export async function openParts(
     ...(await revocationStatus.responderCertificates()),
   ];
   const metrics = createMetrics(connections, log, database);
+  scheduler.watch(registerJobMetrics(metrics.registry, () => scheduler.list()));
   registerExpiryMetric(metrics.registry, ownCertificates, clock);
   registerVendorRootMetric(metrics.registry, vendorRoots, clock);
   const attempts = opened.use(
@@ -183,6 +191,8 @@ export async function openParts(
       metrics.countRefused(listener, code),
     ),
   );
+  // Jobs end before what they work on.
+  opened.use(scheduler);
   const closing = opened.move();
   return {
     settings,
@@ -215,6 +225,7 @@ export async function openParts(
     door: new DeviceDoor(connections, authorities, clock, traffic, admission, settings),
     requireScope: requireScopeWith(database, clock, approvedRequests, gate, admission),
     platformKeyRoll,
+    scheduler,
     watch,
     revocationStatus,
     ownCertificates,

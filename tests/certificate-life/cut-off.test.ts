@@ -42,7 +42,7 @@ async function serialOf(deviceId: string): Promise<string> {
 /** What another hub node over the same store does with an order: it knows nothing of our connections. */
 async function revokeElsewhere(target: RevocationTarget): Promise<void> {
   await using database = await Database.open(fleet.world.storeFile);
-  using watch = await RevocationWatch.start(database, () => undefined, 1_000);
+  const watch = await RevocationWatch.start(database, () => undefined, 1_000);
   const order = { target, reason: 'keyCompromise', note: 'a test', mayReturn: false, actor: 'ada', nowMs: Date.now() };
   await revoke({ database, connections: { cut: () => 0 }, watch }, { ...order, reason: 'keyCompromise' });
 }

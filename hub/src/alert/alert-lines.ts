@@ -1,6 +1,7 @@
 // One line in the hub's own log for every opened alert, for people who watch logs and not the API. Read from the store once it is durable,
 // so no line reports something that was undone. Every node writes it, whichever node raised the alert.
 import type { Kysely } from 'kysely';
+import type { Job } from '../job.ts';
 import type { AlertRow, Tables } from '../store/schema.ts';
 
 // A person reads these lines.
@@ -12,21 +13,29 @@ export type AlertLine = Pick<AlertRow, 'id' | 'kind' | 'severity' | 'subject' | 
 export class AlertLines {
   readonly #read: Kysely<Tables>;
   readonly #write: (line: AlertLine) => void;
-  readonly #timer: NodeJS.Timeout;
   #last: number;
 
   private constructor(read: Kysely<Tables>, write: (line: AlertLine) => void, last: number) {
     this.#read = read;
     this.#write = write;
     this.#last = last;
-    // If the store cannot be read now, it is read at the next turn; requests report the failure.
-    this.#timer = setInterval(() => void this.poll().catch(() => undefined), everyMs).unref();
   }
 
   /** Begins with alerts that are opened from now on. */
   static async start(read: Kysely<Tables>, write: (line: AlertLine) => void): Promise<AlertLines> {
     const newest = await read.selectFrom('alert').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst();
     return new AlertLines(read, write, newest?.id ?? -1);
+  }
+
+  /** A store that cannot be read is read at the next turn; requests say that it cannot. */
+  get job(): Job {
+    return {
+      name: 'alert-lines',
+      summary: "writes a line in the hub's own log for each new alert",
+      everyMilliseconds: everyMs,
+      place: 'every-node',
+      run: () => this.poll(),
+    };
   }
 
   /** Writes the alerts that were opened since the last call. */
@@ -44,9 +53,5 @@ export class AlertLines {
       this.#last = row.id;
       this.#write(row);
     }
-  }
-
-  [Symbol.dispose](): void {
-    clearInterval(this.#timer);
   }
 }

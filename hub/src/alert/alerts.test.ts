@@ -181,7 +181,7 @@ test('the list is paged from the newest on and filtered; closed alerts are left 
 test('each alert that is opened from the start on is one line, a repetition none', async () => {
   await raise({ detail: 'before' });
   const lines: AlertLine[] = [];
-  using watch = await AlertLines.start(database.read, (line) => lines.push(line));
+  const watch = await AlertLines.start(database.read, (line) => lines.push(line));
   await raise({ detail: 'before' });
   await raise();
   await raise();

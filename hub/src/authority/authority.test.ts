@@ -57,7 +57,6 @@ async function made(t: TestContext, unlock?: Uint8Array) {
     warn: (text) => warned.push(text),
   });
   t.after(async () => {
-    await keeper[Symbol.asyncDispose]();
     await database[Symbol.asyncDispose]();
     await keyStore[Symbol.asyncDispose]();
   });
@@ -139,7 +138,6 @@ test('an alarm about a certificate that renews itself means that it did not', as
   });
   time.ms = certificate.notAfterSeconds * 1_000 - 20 * dayMs;
   await stuck.sweep();
-  await stuck[Symbol.asyncDispose]();
   assert.match(warned.join('\n'), /^server: ends .* within 30 days$/m);
 });
 

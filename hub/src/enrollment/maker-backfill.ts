@@ -6,6 +6,7 @@ import type { Kysely } from 'kysely';
 import { proveDeviceId } from '../attest/device-id-certificate.ts';
 import { proveEndorsement } from './endorsement.ts';
 import { HubError } from '../error.ts';
+import type { Job } from '../job.ts';
 import type { Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import { type MakersWord, recordMaker } from '../vendor-root/device-makers.ts';
@@ -33,6 +34,21 @@ export async function findOldPaths(database: Database, vendorRoots: Pick<VendorR
     }
   });
   return true;
+}
+
+/** The rest of them, a few at a time. */
+export function makerBackfill(parts: {
+  readonly database: Database;
+  readonly vendorRoots: Pick<VendorRoots, 'trust'>;
+}): Job {
+  return {
+    name: 'maker-backfill',
+    summary: 'finds the makers of devices that enrolled before the hub kept them',
+    place: 'one-node',
+    run: async (signal) => {
+      while (!signal.aborted && (await findOldPaths(parts.database, parts.vendorRoots)));
+    },
+  };
 }
 
 /** Devices without a row: until there are none, nobody knows what depends on a root. */

@@ -15,7 +15,7 @@ import type { LiveCredential } from '../authority/server-credential.ts';
 import { issuingIdOf, issuingKeyName, readIssuingKey } from '../authority/state.ts';
 import { raiseTokenAlarms } from '../people/token-alarms.ts';
 import type { HubSettings } from '../settings.ts';
-import { asHub } from '../store/authority.ts';
+import type { Job } from '../job.ts';
 
 export interface KeeperParts extends AuthorityParts {
   readonly settings: AuthorityParts['settings'] & Pick<HubSettings, 'tokens'>;
@@ -26,31 +26,26 @@ export interface KeeperParts extends AuthorityParts {
   readonly warn: (text: string) => void;
 }
 
-export class AuthorityKeeper implements AsyncDisposable {
+export class AuthorityKeeper {
   readonly #parts: KeeperParts;
-  readonly #timer: NodeJS.Timeout;
   readonly #destroyed = new Set<string>();
-  #sweeping: Promise<void> = Promise.resolve();
 
   constructor(parts: KeeperParts) {
     this.#parts = parts;
-    const { checkSeconds } = parts.settings.authorities;
-    this.#timer = setInterval(() => void this.sweep().catch(this.#complain), checkSeconds * 1_000).unref();
   }
 
-  /** Does everything that is due, at once. Rejects with the first failure, after it has tried the other steps. */
+  get job(): Job {
+    return {
+      name: 'authority-keeper',
+      summary: 'does what is due for authorities and certificates, and raises alarms before they end',
+      everyMilliseconds: this.#parts.settings.authorities.checkSeconds * 1_000,
+      place: 'one-node',
+      run: () => this.sweep(),
+    };
+  }
+
+  /** Does everything that is due. Rejects with the first failure, after it has tried the other steps. */
   async sweep(): Promise<void> {
-    const done = this.#sweeping.then(() => asHub(() => this.#sweep()));
-    this.#sweeping = done.catch(() => undefined);
-    return done;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#sweeping;
-  }
-
-  async #sweep(): Promise<void> {
     const { authorities, credential } = this.#parts;
     const failures: unknown[] = [];
     const steps = [
@@ -200,10 +195,6 @@ export class AuthorityKeeper implements AsyncDisposable {
     const raised = await raiseAlarms(database, watched, { alarmDays, nowMs: clock() });
     for (const alarm of raised) warn(alarmText(alarm));
   }
-
-  readonly #complain = (error: unknown): void => {
-    this.#parts.warn(`authorities: ${error instanceof Error ? error.message : String(error)}`);
-  };
 }
 
 function mayGo({ status, final_list: list }: Pick<IssuingAuthorityRow, 'status' | 'final_list'>): boolean {

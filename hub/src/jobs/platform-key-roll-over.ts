@@ -5,6 +5,7 @@ import { sql } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
+import type { AddJob, JobHandle } from '../job.ts';
 import { encodeGeneration, generationLength, rewrapSecret } from '../secrets/wrap.ts';
 import { deviceSecretPlace } from '../enrollment/token-device.ts';
 import { modelKeyPlace } from '../model/vault.ts';
@@ -12,6 +13,8 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { type PlatformKey, platformKeyLength, platformKeyName } from '../secrets/platform-key.ts';
 
+/** How long after a failure the rest is tried again. */
+const retryMilliseconds = 600_000;
 /** Values in one transaction: other writers wait a few milliseconds. */
 const batchMost = 100;
 /** A request that read a row before it was wrapped again may open it for this long. */
@@ -22,20 +25,30 @@ export interface RollParts {
   readonly keyStore: KeyStore;
   readonly platformKey: PlatformKey;
   readonly clock: Clock;
+  readonly addJob: AddJob;
 }
 
-export class PlatformKeyRoll implements AsyncDisposable {
+export class PlatformKeyRoll implements Disposable {
   readonly #parts: RollParts;
-  #work: Promise<void> = Promise.resolve();
-  #stopped = false;
+  readonly #job: JobHandle;
   #grace: NodeJS.Timeout | undefined;
   #unfinished: boolean;
 
-  /** Continues a roll-over that an earlier process did not finish. */
   constructor(parts: RollParts) {
     this.#parts = parts;
     this.#unfinished = parts.platformKey.older.length > 0;
-    if (this.#unfinished) this.#begin();
+    this.#job = parts.addJob({
+      name: 'platform-key-roll-over',
+      summary: 'wraps every secret again under the newest platform key',
+      everyMilliseconds: retryMilliseconds,
+      place: 'one-node',
+      run: (signal) => this.#rewrapAll(signal),
+    });
+  }
+
+  /** Continues a roll-over that an earlier process did not finish. */
+  resume(): void {
+    if (this.#unfinished) this.#job.soon();
   }
 
   /** Makes a new generation and begins; resolves when new values are wrapped under it. Throws `conflict` while a roll-over is under way. */
@@ -56,7 +69,7 @@ export class PlatformKeyRoll implements AsyncDisposable {
       return generation;
     } finally {
       this.#unfinished = platformKey.older.length > 0;
-      if (this.#unfinished) this.#begin();
+      this.resume();
     }
   }
 
@@ -67,36 +80,23 @@ export class PlatformKeyRoll implements AsyncDisposable {
     return { generation: newest, valuesLeft: await countOlder(database.read, newest), finished: !this.#unfinished };
   }
 
-  /** Resolves when the background work has ended or cannot continue. */
-  async settled(): Promise<void> {
-    await this.#work;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stopped = true;
+  [Symbol.dispose](): void {
     clearTimeout(this.#grace);
-    await this.#work;
   }
 
-  #begin(): void {
-    // A failure here (a full disk, a damaged value) leaves both generations: the status shows it, and the next start of the hub tries
-    // again.
-    this.#work = this.#rewrapAll().catch((error: unknown) => {
-      process.stderr.write(`edgekeep hub: platform key: ${error instanceof Error ? error.message : String(error)}\n`);
-    });
-  }
-
-  async #rewrapAll(): Promise<void> {
+  // A failure (a full disk, a damaged value) leaves both generations: the status shows it, and the next run tries again.
+  async #rewrapAll(signal: AbortSignal): Promise<void> {
+    if (!this.#unfinished) return;
     const { database, platformKey } = this.#parts;
     let values = 0;
     for (const rewrapBatch of [rewrapModelKeys, rewrapDeviceSecrets]) {
       for (let done = batchMost; done === batchMost;) {
-        if (this.#stopped) return;
+        if (signal.aborted) return;
         done = await database.writeAsHub((trx) => rewrapBatch(trx, platformKey));
         values += done;
       }
     }
-    if (!this.#stopped) await this.#end(values);
+    if (!signal.aborted) await this.#end(values);
   }
 
   async #end(values: number): Promise<void> {

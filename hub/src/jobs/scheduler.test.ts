@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { type Job, Scheduler } from './scheduler.ts';
+import type { Job } from '../job.ts';
+import { type RunEnded, Scheduler } from './scheduler.ts';
 
 /** A job whose runs end when the test says so. */
 function manualJob(over: Partial<Job> = {}) {
@@ -26,6 +27,7 @@ test('a job runs once an interval, and not before the first has passed', async (
   await using scheduler = new Scheduler({ clock: () => 7 });
   const { job, ends } = manualJob();
   scheduler.add(job);
+  scheduler.start();
   tick(999);
   assert.equal(ends.length, 0);
   tick(1);
@@ -42,6 +44,7 @@ test('a job that takes longer than its interval does not overlap itself', async 
   await using scheduler = new Scheduler({ clock: () => 0 });
   const { job, ends } = manualJob();
   scheduler.add(job);
+  scheduler.start();
   tick(5_000);
   assert.equal(ends.length, 1);
   ends[0]?.resolve();
@@ -70,8 +73,9 @@ test('requests that come while a job runs are one more run, and each of them get
 
 test('a failure is counted, told once and forgotten after a success', async () => {
   const told: (string | undefined)[] = [];
-  const events = { ended: (_job: Job, _seconds: number, error: Error | undefined) => void told.push(error?.message) };
-  await using scheduler = new Scheduler({ clock: () => 42, events });
+  const onEnd: RunEnded = (_job, _seconds, error) => void told.push(error?.message);
+  await using scheduler = new Scheduler({ clock: () => 42 });
+  scheduler.watch(onEnd);
   let fails = true;
   const handle = scheduler.add({
     ...manualJob().job,
@@ -97,6 +101,7 @@ test('work for one node is left to the node that leads, unless somebody asks thi
   await using scheduler = new Scheduler({ clock: () => 0, leads: () => leads });
   const { job, ends } = manualJob({ place: 'one-node' });
   const handle = scheduler.add(job);
+  scheduler.start();
   tick(3_000);
   assert.equal(ends.length, 0);
   handle.soon();

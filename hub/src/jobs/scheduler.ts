@@ -1,21 +1,8 @@
-// Runs the hub's recurring work (spec/jobs.md): each job has a name, an interval and a place to run. A job never overlaps itself; a request
+// Runs the hub's recurring work (docs/jobs.md): each job has a name, an interval and a place to run. A job never overlaps itself; a request
 // that comes while it runs makes it run once more.
 import type { Clock } from '../clock.ts';
-
-/** `every-node`: on each hub of a store. `one-node`: only on the hub that leads. */
-export type JobPlace = 'every-node' | 'one-node';
-
-export interface Job {
-  /** Unique, kebab-case; the label in metrics. */
-  readonly name: string;
-  /** One sentence: what it does. */
-  readonly summary: string;
-  /** From the start of one run to the start of the next. Without one the job runs on request only. */
-  readonly everyMilliseconds?: number;
-  readonly place: JobPlace;
-  /** One run. Rejects when it could not do its work; the next run tries again. */
-  run(): Promise<unknown>;
-}
+import { asHub } from '../store/authority.ts';
+import type { Job, JobHandle, JobPlace } from '../job.ts';
 
 export interface JobStatus {
   readonly name: string;
@@ -33,18 +20,8 @@ export interface JobStatus {
   readonly lastError: string | undefined;
 }
 
-/** What a job's owner may ask of the scheduler. */
-export interface JobHandle {
-  /** Runs at once, or once more after the run under way. Failures are counted and reported, as those of timed runs are. */
-  soon(): void;
-  /** As `soon`; resolves when that run has ended, and rejects when it failed. */
-  now(): Promise<void>;
-}
-
-export interface SchedulerEvents {
-  /** After each run; `error` when it failed. */
-  readonly ended?: (job: Job, seconds: number, error: Error | undefined) => void;
-}
+/** After each run; `error` when it failed. */
+export type RunEnded = (job: JobStatus, seconds: number, error: Error | undefined) => void;
 
 interface Entry {
   readonly job: Job;
@@ -59,24 +36,29 @@ export interface SchedulerDependencies {
   readonly clock: Clock;
   /** Whether this node does the work that one node must do. */
   readonly leads?: () => boolean;
-  readonly events?: SchedulerEvents;
 }
 
 export class Scheduler implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #leads: () => boolean;
-  readonly #events: SchedulerEvents;
+  readonly #watchers: RunEnded[] = [];
   readonly #entries = new Map<string, Entry>();
-  #stopped = false;
+  readonly #stop = new AbortController();
+  #started = false;
 
-  constructor({ clock, leads = () => true, events = {} }: SchedulerDependencies) {
+  constructor({ clock, leads = () => true }: SchedulerDependencies) {
     this.#clock = clock;
     this.#leads = leads;
-    this.#events = events;
   }
 
-  /** Adds a job; its first run is one interval away. Two jobs of one name are a fault of the program. */
-  add(job: Job): JobHandle {
+  /** Starts the intervals of every job. Until then jobs run on request only. */
+  start(): void {
+    this.#started = true;
+    for (const entry of this.#entries.values()) this.#arm(entry);
+  }
+
+  /** Adds a job; its first run is one interval after the start. Two jobs of one name are a fault of the program. */
+  readonly add = (job: Job): JobHandle => {
     if (this.#entries.has(job.name)) throw new TypeError(`two jobs are named ${job.name}`);
     const { name, summary, everyMilliseconds, place } = job;
     const status = { name, summary, everyMilliseconds, place, running: false, runs: 0, failures: 0, failuresInARow: 0 };
@@ -88,14 +70,17 @@ export class Scheduler implements AsyncDisposable {
       status: { ...status, lastStartedAt: undefined, lastSucceededAt: undefined, lastError: undefined },
     };
     this.#entries.set(name, entry);
-    if (everyMilliseconds !== undefined) {
-      entry.timer = setInterval(() => this.#timed(entry), everyMilliseconds).unref();
-    }
+    if (this.#started) this.#arm(entry);
     return {
       // The failure is in the job's status and was reported.
       soon: () => void this.#request(entry).catch(() => undefined),
       now: () => this.#request(entry),
     };
+  };
+
+  /** `ended` is told of each run from now on; it must not throw. */
+  watch(ended: RunEnded): void {
+    this.#watchers.push(ended);
   }
 
   /** Every job, in the order of their addition. */
@@ -105,19 +90,26 @@ export class Scheduler implements AsyncDisposable {
 
   /** Starts no further run and waits for those under way. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stopped = true;
+    this.#stop.abort();
     for (const { timer } of this.#entries.values()) clearInterval(timer);
     await Promise.allSettled([...this.#entries.values()].map(async ({ running }) => running));
+  }
+
+  #arm(entry: Entry): void {
+    const { everyMilliseconds } = entry.job;
+    if (everyMilliseconds === undefined) return;
+    entry.timer ??= setInterval(() => this.#timed(entry), everyMilliseconds).unref();
   }
 
   #timed(entry: Entry): void {
     // A run that takes longer than the interval is not followed by a second one at once.
     if (entry.running !== undefined || (entry.job.place === 'one-node' && !this.#leads())) return;
+    // The failure is in the job's status and was reported.
     void this.#request(entry).catch(() => undefined);
   }
 
   #request(entry: Entry): Promise<void> {
-    if (this.#stopped) return Promise.resolve();
+    if (this.#stop.signal.aborted) return Promise.resolve();
     if (entry.running === undefined) return this.#start(entry);
     entry.next ??= Promise.withResolvers<void>();
     return entry.next.promise;
@@ -142,7 +134,8 @@ export class Scheduler implements AsyncDisposable {
     entry.status = { ...entry.status, runs: entry.status.runs + 1, lastStartedAt: startedAt };
     let failure: Error | undefined;
     try {
-      await entry.job.run();
+      // A run that somebody's request asked for acts for the hub, not for the request.
+      await asHub(() => entry.job.run(this.#stop.signal));
       entry.status = { ...entry.status, failuresInARow: 0, lastSucceededAt: this.#clock(), lastError: undefined };
     } catch (error) {
       failure = error instanceof Error ? error : new Error(String(error));
@@ -155,7 +148,8 @@ export class Scheduler implements AsyncDisposable {
       };
       throw error;
     } finally {
-      this.#events.ended?.(entry.job, (performance.now() - startedMs) / 1_000, failure);
+      const seconds = (performance.now() - startedMs) / 1_000;
+      for (const watcher of this.#watchers) watcher(entry.status, seconds, failure);
     }
   }
 }

@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { Budgets } from '../budget.ts';
 import { appendEntry } from '../audit/append.ts';
 import type { Clock } from '../clock.ts';
+import type { Job } from '../job.ts';
 import type { HubSettings } from '../settings.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
@@ -60,7 +61,6 @@ export class Presence implements AsyncDisposable {
   readonly #held = new Map<string, Held>();
   readonly #ended = new Set<string>();
   readonly #entries = new Budgets(entryRate);
-  readonly #timer: NodeJS.Timeout;
   #flushing: NodeJS.Timeout | undefined;
   #ticks = 0;
   #stopped = false;
@@ -68,8 +68,6 @@ export class Presence implements AsyncDisposable {
   private constructor(parts: PresenceParts, rows: PresenceRows) {
     this.#parts = parts;
     this.#rows = rows;
-    // If the store fails now, the next turn asks again; requests are refused meanwhile.
-    this.#timer = setInterval(() => void this.tick().catch(() => undefined), tickMs).unref();
   }
 
   static async start(parts: PresenceParts): Promise<Presence> {
@@ -152,7 +150,18 @@ export class Presence implements AsyncDisposable {
     );
   };
 
-  /** The work of the timer: writes the heartbeat, forgets ended connections, and answers what other nodes ask about its connections. */
+  /** A store that fails is asked again at the next turn; requests are refused meanwhile. */
+  get job(): Job {
+    return {
+      name: 'presence',
+      summary: 'tells that this node lives and meets what other nodes ask of its connections',
+      everyMilliseconds: tickMs,
+      place: 'every-node',
+      run: () => this.tick(),
+    };
+  }
+
+  /** Writes the heartbeat, forgets ended connections, and answers what other nodes ask about its connections. */
   async tick(): Promise<void> {
     const { database, clock } = this.#parts;
     const nowMs = clock();
@@ -176,7 +185,6 @@ export class Presence implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
-    clearInterval(this.#timer);
     clearTimeout(this.#flushing);
     await this.#parts.database.writeAsHub((trx) => this.#rows.leave(trx));
   }

@@ -18,9 +18,7 @@ test('a device that comes back after it was cut off is not cut by the same order
   await seedFleet(database, { count: 2, notAfterMs: nowMs + 86_400_000 });
   const cut: string[] = [];
   const connections = { cut: (deviceId: string) => cut.push(deviceId) };
-  const watch = opened.use(
-    await RevocationWatch.start(database, ({ deviceId }) => void connections.cut(deviceId), 3_600_000),
-  );
+  const watch = await RevocationWatch.start(database, ({ deviceId }) => void connections.cut(deviceId), 3_600_000);
   const fleet = { database, connections, witnesses: { remove: () => undefined }, watch };
   const order = { reason: 'a test', actor: 'ada', nowMs };
 

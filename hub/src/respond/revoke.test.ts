@@ -59,7 +59,7 @@ const entries = async () =>
 
 test('ten thousand devices are revoked in one transaction with one entry, which has the digest of the list', async () => {
   await seedFleet(database, { count: 10_050, notAfterMs });
-  using own = (await node()).watch;
+  const own = (await node()).watch;
   const ids = Array.from({ length: 10_000 }, (_, at) => deviceOf(at));
   const fleet = { database, connections: { cut: () => 0 }, watch: own };
   const done = await revoke(fleet, order({ kind: 'devices', ids }));
@@ -98,7 +98,6 @@ test('another node over the same store learns what to cut, in one read, without 
   assert.equal(there.watch.version, 2);
   await there.watch.poll();
   assert.equal(there.cut.length, 2);
-  for (const { watch } of [here, there]) watch[Symbol.dispose]();
 });
 
 test('a node that starts later holds no connections and cuts nothing', async () => {
@@ -108,7 +107,6 @@ test('a node that starts later holds no connections and cuts nothing', async () 
   const later = await node();
   await later.watch.poll();
   assert.deepEqual(later.cut, []);
-  for (const { watch } of [first, later]) watch[Symbol.dispose]();
 });
 
 test('an order that names somebody unknown changes nothing', async () => {
@@ -123,7 +121,6 @@ test('an order that names somebody unknown changes nothing', async () => {
   await assertCertificateStands(database.read, digestOf(0));
   assert.deepEqual(await entries(), []);
   assert.equal(own.watch.version, 0);
-  own.watch[Symbol.dispose]();
 });
 
 test('a certificate keeps its first date and reason', async () => {
@@ -139,7 +136,6 @@ test('a certificate keeps its first date and reason', async () => {
   const row = await database.read.selectFrom('certificate').selectAll().executeTakeFirstOrThrow();
   assert.deepEqual([row.revoked_at, row.revocation_reason], [nowMs, 'keyCompromise']);
   await assert.rejects(assertCertificateStands(database.read, digestOf(0)), { code: 'certificate-revoked' });
-  own.watch[Symbol.dispose]();
 });
 
 test('a device is quarantined with its certificates, unless it may return; a certificate alone leaves it alone', async () => {
@@ -160,14 +156,12 @@ test('a device is quarantined with its certificates, unless it may return; a cer
     'certificates-revoked device:press-1',
     'certificates-revoked device:press-2',
   ]);
-  own.watch[Symbol.dispose]();
 });
 
 test('a store that cannot be read is an error to whoever needs fresh knowledge', async () => {
   const watch = await RevocationWatch.start(database, () => undefined, 0);
   await database.read.destroy();
   await assert.rejects(watch.fresh());
-  watch[Symbol.dispose]();
 });
 
 const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -200,7 +194,6 @@ test('the list is kept until something changes or half of its life is over, and 
   const elsewhere = await new RevocationList(parts).current();
   const numbers = [first, second, third, elsewhere].map(({ number }) => number);
   assert.deepEqual(numbers, [1, 2, 3, 4]);
-  own.watch[Symbol.dispose]();
 });
 
 test('a revoked certificate leaves the list one list after its end', async () => {
@@ -211,7 +204,6 @@ test('a revoked certificate leaves the list one list after its end', async () =>
     return parseCrl((await new RevocationList(parts).current()).der).revoked.size;
   };
   assert.deepEqual([await at(nowMs), await at(nowMs + 60_000), await at(nowMs + 61_001)], [1, 1, 0]);
-  own.watch[Symbol.dispose]();
 });
 
 test('many who ask at once get one list', async () => {
@@ -228,5 +220,4 @@ test('many who ask at once get one list', async () => {
   const all = await Promise.all(Array.from({ length: 20 }, async () => list.current()));
   assert.equal(new Set(all).size, 1);
   assert.equal(parseCrl(all[0]?.der ?? new Uint8Array(0)).revoked.size, 12_000);
-  own.watch[Symbol.dispose]();
 });

@@ -1,6 +1,7 @@
 // Follows the revocations in the store and cuts the connections that this node holds (spec/revocation.md). Nodes share only the store, so
 // each of them learns of an order this way, even if another node took it.
 import { performance } from 'node:perf_hooks';
+import type { Job } from '../job.ts';
 import type { Database } from '../store/database.ts';
 import type { CutOrder } from './store.ts';
 
@@ -9,7 +10,6 @@ export class RevocationWatch {
   readonly #cut: (order: CutOrder) => void;
   readonly #news: () => Promise<void>;
   readonly #everyMs: number;
-  readonly #timer: NodeJS.Timeout;
   #version: number;
   /** When the newest read began, on the machine's monotone clock. */
   #readAtMs: number;
@@ -28,8 +28,6 @@ export class RevocationWatch {
     this.#everyMs = everyMs;
     this.#version = version;
     this.#readAtMs = performance.now();
-    // A failed read is not lost: the next request reads again and is refused while that fails.
-    this.#timer = setInterval(() => void this.#share().catch(() => undefined), everyMs).unref();
   }
 
   /**
@@ -43,6 +41,17 @@ export class RevocationWatch {
     news: () => Promise<void> = async () => {},
   ): Promise<RevocationWatch> {
     return new RevocationWatch(database, cut, news, everyMs, await readVersion(database));
+  }
+
+  /** A read that failed is not lost: the next request reads again and is refused while that fails. */
+  get job(): Job {
+    return {
+      name: 'revocation-poll',
+      summary: 'reads the revocations of every node and cuts the connections of this one',
+      everyMilliseconds: this.#everyMs,
+      place: 'every-node',
+      run: () => this.#share(),
+    };
   }
 
   /** Everything up to this version was cut off here. */
@@ -60,10 +69,6 @@ export class RevocationWatch {
   /** As `poll`, but accepts a read that is less than one interval old; costs nothing then. */
   async fresh(): Promise<void> {
     if (performance.now() - this.#readAtMs >= this.#everyMs) await this.#share();
-  }
-
-  [Symbol.dispose](): void {
-    clearInterval(this.#timer);
   }
 
   async #share(): Promise<void> {

@@ -30,7 +30,7 @@ async function twoNodes(t: TestContext): Promise<{ readonly one: Database; reado
 test('what one node imports or removes, the other judges by after its next look at the store', async (t) => {
   const { one, other } = await twoNodes(t);
   const roots = await VendorRoots.open(other);
-  using watch = await RevocationWatch.start(
+  const watch = await RevocationWatch.start(
     other,
     () => undefined,
     60_000,

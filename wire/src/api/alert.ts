@@ -20,6 +20,7 @@ export const alertKinds = [
   'policy-gives-all-keys',
   'lease-elsewhere',
   'stages-not-covered',
+  'job-failing',
 ] as const;
 export type AlertKind = (typeof alertKinds)[number];
 

@@ -18,6 +18,7 @@ import { openApiRoutes } from './openapi.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
 import { revocationStatusRoutes } from '../public/revocation-status.ts';
 import { hubRoutes } from './hub.ts';
+import { jobRoutes } from './job.ts';
 import { deviceOperatorRoutes } from './device.ts';
 import { revocationOperatorRoutes } from './revocation.ts';
 import { tokenOperatorRoutes } from '../device/token-device.ts';
@@ -68,10 +69,11 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
   const lines = await AlertLines.start(database.read, (alert) =>
     app.log.warn({ alert }, `alert ${alert.id}: ${alert.title}`),
   );
-  app.addHook('onClose', () => lines[Symbol.dispose]());
+  parts.scheduler.add(lines.job);
   app.after(() => {
     const guarded = { database, clock, requireScope };
     const fleet = { ...guarded, connections, witnesses, watch };
+    jobRoutes(app, { scheduler: parts.scheduler, requireScope });
     healthRoutes(app, { readiness: parts.readiness, metrics: parts.metrics, requireScope });
     hubRoutes(app, {
       database,

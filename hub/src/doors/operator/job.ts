@@ -1,0 +1,20 @@
+// Operator API: the recurring work of this hub and how its last runs ended (`edgekeep hub jobs`).
+import { jobList } from '@edgekeep/wire/api/job';
+import type { Scheduler } from '../../jobs/scheduler.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { RequireScope } from './door.ts';
+
+export function jobRoutes(
+  app: HttpServer,
+  { scheduler, requireScope }: { scheduler: Pick<Scheduler, 'list'>; requireScope: RequireScope },
+): void {
+  app.get('/v1/jobs', { ...requireScope('metrics:read'), schema: { response: { 200: jobList } } }, async () => ({
+    jobs: scheduler.list().map((job) => ({
+      ...job,
+      everyMilliseconds: job.everyMilliseconds ?? null,
+      lastStartedAt: job.lastStartedAt ?? null,
+      lastSucceededAt: job.lastSucceededAt ?? null,
+      lastError: job.lastError ?? null,
+    })),
+  }));
+}

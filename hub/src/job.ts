@@ -1,0 +1,27 @@
+// A job: recurring work of one subject. The scheduler in jobs/ runs all of them (docs/jobs.md).
+
+/** `every-node`: on each hub of a store. `one-node`: only on the hub that leads. */
+export type JobPlace = 'every-node' | 'one-node';
+
+export interface Job {
+  /** Unique, kebab-case; the label in metrics. */
+  readonly name: string;
+  /** One sentence: what it does. */
+  readonly summary: string;
+  /** From the start of one run to the start of the next. Without one the job runs on request only. */
+  readonly everyMilliseconds?: number;
+  readonly place: JobPlace;
+  /** One run. Rejects when it could not do its work; the next run tries again. `signal` aborts when the hub ends. */
+  run(signal: AbortSignal): Promise<unknown>;
+}
+
+/** What a job's owner may ask of the scheduler. */
+export interface JobHandle {
+  /** Runs at once, or once more after the run under way. Failures are counted and reported, as those of timed runs are. */
+  soon(): void;
+  /** As `soon`; resolves when that run has ended, and rejects when it failed. */
+  now(): Promise<void>;
+}
+
+/** Adds a job to the scheduler. */
+export type AddJob = (job: Job) => JobHandle;

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { listAlerts } from '../alert/alert-list.ts';
+import type { Job } from '../job.ts';
+import { Database } from '../store/database.ts';
+import { jobAlarm } from './alarm.ts';
+import { Scheduler } from './scheduler.ts';
+
+const query = { state: 'any', kind: 'job-failing', limit: 100 } as const;
+
+test('a job that keeps failing is one alert, which the first success closes, also in a later process', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-jobs-'));
+  t.after(() => rm(folder, { recursive: true }));
+  await using database = await Database.open(join(folder, 'hub.sqlite'));
+  const warned: string[] = [];
+  let fails = true;
+  const job: Job = {
+    name: 'sweep',
+    summary: 'sweeps',
+    place: 'every-node',
+    run: async () => {
+      if (fails) throw new Error('no room on the disk');
+    },
+  };
+  /** A hub process. */
+  const started = () => {
+    const scheduler = new Scheduler({ clock: () => 1_000 });
+    const writes: Promise<unknown>[] = [];
+    const writeAsHub: Database['writeAsHub'] = (work) => {
+      const written = database.writeAsHub(work);
+      writes.push(written);
+      return written;
+    };
+    const warn = (text: string) => void warned.push(text);
+    scheduler.watch(jobAlarm({ database: { writeAsHub }, clock: () => 1_000, maxFailures: 3, warn }));
+    const handle = scheduler.add(job);
+    const run = async () => {
+      await handle.now().catch(() => undefined);
+      await Promise.all(writes);
+    };
+    return { scheduler, run };
+  };
+  const alerts = async () =>
+    (await listAlerts(database.read, query)).alerts.map(({ title, state, count }) => `${state} ${count} ${title}`);
+
+  const first = started();
+  await first.run();
+  await first.run();
+  assert.deepEqual(await alerts(), []);
+  await first.run();
+  await first.run();
+  const title = 'the job sweep failed 3 times in a row: no room on the disk';
+  assert.deepEqual(await alerts(), [`open 1 ${title}`]);
+  assert.deepEqual(warned, ['job sweep: no room on the disk'], 'said once');
+  await first.scheduler[Symbol.asyncDispose]();
+
+  const second = started();
+  fails = false;
+  await second.run();
+  assert.deepEqual(await alerts(), [`closed 1 ${title}`]);
+  await second.scheduler[Symbol.asyncDispose]();
+});
