@@ -15,7 +15,8 @@ import type { HubTime } from './hub/hub-time.ts';
 import type { Clocks } from './hub/life.ts';
 import type { ModelRunner } from './model/model-runner.ts';
 import { News } from './news.ts';
-import { sendReport } from './hub/report.ts';
+import { sendReport, tellFailure } from './hub/report.ts';
+import { localFailureOf } from './local-failure.ts';
 import { type AgentState, type AgentStatus, modelStatus } from './status.ts';
 import { pause } from './wait.ts';
 import type { Workloads } from './local/workload.ts';
@@ -84,6 +85,8 @@ export class AgentLife {
   /** Of elapsed time. */
   #rootsAskedMs = 0;
   #logContinues = false;
+  /** How many check-ins in a row failed on this machine. */
+  #failedCheckIns = 0;
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
@@ -209,7 +212,7 @@ export class AgentLife {
   async #checkIn(link: HubLink): Promise<void> {
     const patience = this.#isNew ? 'now' : 'patient';
     // The log comes first: nothing is taken from a hub that cannot show that its history stands.
-    await this.#vouch(link);
+    await this.#vouchOrTell(link);
     if (this.#state !== 'online') return;
     await this.#learnRoots(link);
     try {
@@ -242,6 +245,22 @@ export class AgentLife {
     await learnRoots(link).catch((error: unknown) => emit(failureEvent('roots', error)));
   }
 
+  // What is seen of the log is written down before it is vouched for, and a full disk takes no file: operators read why.
+  async #vouchOrTell(link: HubLink): Promise<void> {
+    try {
+      await this.#vouch(link);
+      this.#failedCheckIns = 0;
+    } catch (error) {
+      const failure = localFailureOf(error);
+      if (failure === undefined) throw error;
+      this.#failedCheckIns += 1;
+      const models = this.#runners.map(({ report }) => report);
+      // The first failure is what is told here; the hub hears of it at the next check-in.
+      await tellFailure(link.send, models, { ...failure, attempts: this.#failedCheckIns }).catch(() => undefined);
+      throw error;
+    }
+  }
+
   async #vouch(link: HubLink): Promise<void> {
     const { witness, emit, clocks } = this.#parts;
     const before = witness.size;
@@ -256,6 +275,7 @@ export class AgentLife {
         if (this.#isNews(verdict.reasons.join())) emit({ kind: 'log-refused', reasons: verdict.reasons });
         return;
       case 'forked':
+        if (verdict.unkept !== undefined) emit(failureEvent('fork-proof', verdict.unkept));
         return this.#forked(link);
       case 'refused':
         return this.#refused('cosignature', verdict);

@@ -4,9 +4,10 @@ import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
 import type { Attributes } from '@edgekeep/wire/api/attributes';
 import { reportResponse } from '@edgekeep/wire/api/device';
 import type { GuardReport } from '@edgekeep/wire/api/guard-report';
-import type { ModelReport } from '@edgekeep/wire/api/model-report';
+import { faultMessageCharactersMax, type ModelReport } from '@edgekeep/wire/api/model-report';
 import type { z } from 'zod';
 import { type Answer, postToHub, type Send } from '../hub-api.ts';
+import type { LocalFailure } from '../local-failure.ts';
 
 export interface ModelCounts {
   readonly model: string;
@@ -25,6 +26,30 @@ export interface Report {
   readonly attributes?: Attributes | undefined;
   /** The version of the wishes the device has. */
   readonly desiredVersion?: number;
+}
+
+/**
+ * Tells the hub what fails on this machine before the check-in could show that its log continues. Only told: what the hub answers is not taken. A
+ * fault that is final stays what is said of its model.
+ */
+export async function tellFailure(
+  send: Send,
+  models: readonly ModelReport[],
+  failure: LocalFailure & { readonly attempts: number },
+): Promise<void> {
+  const { code, attempts } = failure;
+  const message = Array.from(failure.message).slice(0, faultMessageCharactersMax).join('');
+  const fault = {
+    version: null,
+    manifestDigest: null,
+    code,
+    place: 'check-in',
+    message,
+    attempts,
+    final: false,
+  } as const;
+  const told = models.map((model) => (model.fault?.final === true ? model : { ...model, fault }));
+  await sendReport(send, { counts: [], models: told });
 }
 
 export function sendReport(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -117,6 +117,19 @@ test('a log with another past is a fork: proven, kept, and never cosigned again'
     assert.equal(again.forked, true);
     assert.equal((await again.checkIn(honest.send, 4)).kind, 'forked');
     assert.deepEqual([...rewritten.cosigned, ...honest.cosigned], []);
+  });
+});
+
+test('a fork whose proof cannot be written is a fork all the same, and the cause is given', async () => {
+  await withFolder(async (open, folder) => {
+    const opened = await open();
+    await opened.checkIn(new Hub(five).send, 1);
+    // No file can take the place of a folder.
+    await mkdir(join(folder, 'fork-proof.json', 'in-the-way'), { recursive: true });
+    const verdict = await opened.checkIn(new Hub(['a', 'b', 'c', 'd', 'E']).send, 2);
+    assert.ok(verdict.kind === 'forked' && verdict.unkept instanceof Error, JSON.stringify(verdict));
+    assert.equal(opened.forked, true);
+    assert.equal((await opened.checkIn(new Hub([...five, 'f']).send, 3)).kind, 'forked');
   });
 });
 

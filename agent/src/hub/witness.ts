@@ -29,7 +29,8 @@ export type CheckInVerdict =
   | { readonly kind: 'cosigned'; readonly size: number; readonly taken: boolean }
   /** Not shown to continue what was seen: not cosigned, and nothing new is to be trusted to this hub until it is. */
   | { readonly kind: 'unproven'; readonly reasons: readonly string[] }
-  | { readonly kind: 'forked' }
+  /** `unkept`: why the proof is not in its file. */
+  | { readonly kind: 'forked'; readonly unkept?: unknown }
   | Refusal;
 
 const accepted = z.object({ accepted: z.boolean() });
@@ -94,10 +95,19 @@ export class Witness {
         return { kind: 'unproven', reasons: verdict.reasons };
       case 'fork':
         this.#fork = verdict.proof;
-        await replaceFile(this.#parts.forkProofFile, encodeForkProof(verdict.proof));
-        return { kind: 'forked' };
+        return this.#keepProof(verdict.proof);
       case 'consistent':
         return this.#cosign(send, utf8(offered.value.checkpoint), verdict, nowSeconds);
+    }
+  }
+
+  // A full disk does not keep this device from acting on what it saw.
+  async #keepProof(proof: ForkProof): Promise<CheckInVerdict> {
+    try {
+      await replaceFile(this.#parts.forkProofFile, encodeForkProof(proof));
+      return { kind: 'forked' };
+    } catch (unkept) {
+      return { kind: 'forked', unkept };
     }
   }
 

@@ -27,8 +27,8 @@ export const modelFaultCodes = [
 ] as const;
 export type ModelFaultCode = (typeof modelFaultCodes)[number];
 
-/** The step at which it was found, in their order. A key was asked for in vain from `key` on. */
-export const modelFaultPlaces = ['offer', 'download', 'check', 'release', 'key', 'open', 'guard'] as const;
+/** The step at which it was found, in their order; `check-in`: before any model. A key was asked for in vain from `key` on. */
+export const modelFaultPlaces = ['check-in', 'offer', 'download', 'check', 'release', 'key', 'open', 'guard'] as const;
 export type ModelFaultPlace = (typeof modelFaultPlaces)[number];
 
 /** Models of one device. */
