@@ -3,6 +3,7 @@ import type { Mutant } from './mutant.ts';
 
 const enrolment = 'hub/src/enrollment/enrollment.ts';
 const oneTime = 'hub/src/enrollment/one-time-token.ts';
+const tokenLife = 'hub/src/enrollment/token-life.ts';
 const groupTokens = 'hub/src/enrollment/group-tokens.ts';
 const returning = 'hub/src/enrollment/returning.ts';
 const idevid = 'hub/src/enrollment/idevid.ts';
@@ -11,24 +12,59 @@ const est = 'hub/src/enrollment/est.ts';
 export const enrollmentMutants: readonly Mutant[] = [
   {
     id: 'enrollment/token-used',
-    file: oneTime,
-    find: 'row.used_by === null &&',
-    replace: '',
-    breaks: 'a one-time token that was used lets nobody in',
+    file: tokenLife,
+    find: 'row.used_by !== null : row.uses >= row.uses_most',
+    replace: "row.used_by === '' : row.uses >= row.uses_most",
+    breaks: 'a one-time token lets one device in',
   },
   {
-    id: 'enrollment/token-spent-twice',
-    file: oneTime,
-    find: "    .where('used_by', 'is', null)\n",
-    replace: '',
-    breaks: 'of two devices with one token at a time one gets in',
+    id: 'enrollment/group-token-uses',
+    file: tokenLife,
+    find: 'row.used_by !== null : row.uses >= row.uses_most',
+    replace: 'row.used_by !== null : row.uses > row.uses_most',
+    breaks: 'a token of a group lets in as many devices as it is for',
   },
   {
     id: 'enrollment/token-expired',
-    file: oneTime,
-    find: 'row.expires_at > device.nowMs &&',
-    replace: '',
+    file: tokenLife,
+    find: "if (row.expires_at <= nowMs) return 'expired';",
+    replace: "if (row.expires_at <= 0) return 'expired';",
     breaks: 'a token that has ended lets nobody in',
+  },
+  {
+    id: 'enrollment/token-revoked',
+    file: tokenLife,
+    find: "if (row.revoked_at !== null) return 'revoked';",
+    replace: "if (row.revoked_at === 0) return 'revoked';",
+    breaks: 'a token that was revoked lets nobody in',
+  },
+  {
+    id: 'enrollment/token-maker-ended',
+    file: tokenLife,
+    find: "typeof maker === 'string' ? 'maker-ended' : 'usable'",
+    replace: "typeof maker === 'number' ? 'maker-ended' : 'usable'",
+    breaks: 'a token ends with the API token that made it',
+  },
+  {
+    id: 'enrollment/token-ends-with-maker',
+    file: tokenLife,
+    find: 'return Math.min(order.nowMs + order.lifeSeconds * 1_000, maker.expiresAtMs);',
+    replace: 'return Math.max(order.nowMs + order.lifeSeconds * 1_000, maker.expiresAtMs);',
+    breaks: 'a token ends no later than the API token that made it',
+  },
+  {
+    id: 'enrollment/token-spent-again',
+    file: oneTime,
+    find: "if (row === undefined || (await tokenStateOf(trx, row, nowMs)) !== 'usable')",
+    replace: 'if (row === undefined)',
+    breaks: 'a token that was used or ended between the two steps lets nobody in',
+  },
+  {
+    id: 'enrollment/group-token-spent-again',
+    file: groupTokens,
+    find: 'if (row === undefined) throw new HubError',
+    replace: 'if (row === undefined && sha256.length === 0) throw new HubError',
+    breaks: 'a token of a group that was used up between the two steps lets nobody in',
   },
   {
     id: 'enrollment/token-of-another',
@@ -43,20 +79,6 @@ export const enrollmentMutants: readonly Mutant[] = [
     find: '(row.tier === null || row.tier === device.tier)',
     replace: 'row !== undefined',
     breaks: 'a token for one tier lets no other in',
-  },
-  {
-    id: 'enrollment/group-token-uses',
-    file: groupTokens,
-    find: "    .whereRef('uses', '<', 'uses_most')\n",
-    replace: '',
-    breaks: 'a token of a group lets so many devices in, and no more',
-  },
-  {
-    id: 'enrollment/group-token-ended',
-    file: groupTokens,
-    find: "    .where('expires_at', '>', nowMs)\n    .whereRef",
-    replace: '    .whereRef',
-    breaks: 'a token of a group that ended meanwhile lets nobody in',
   },
   {
     id: 'enrollment/group-full',

@@ -17,7 +17,9 @@ import {
   revocationReasonOf,
 } from './crl-reason.ts';
 import { commonNameOnly } from './distinguished-name.ts';
+import { keyUsage } from './extensions.ts';
 import { issueCertificate } from './issue.ts';
+import { extensionOid } from './oid.ts';
 import { rootProfile } from './profile.ts';
 import { encodeSpki } from './public-key.ts';
 
@@ -102,6 +104,29 @@ test('a list that was made parses into what it was made of, and verifies under i
     }),
     { numRuns: 100 },
   );
+});
+
+test('a list speaks for its own issuer only: its name, its key and its right to sign lists', async () => {
+  const template = { issuer, number: 1, thisUpdateSeconds: 1_000, nextUpdateSeconds: 2_000, entries: [] };
+  const crl = parseCrl(await encodeCrl(template, signer));
+  const input = { spki: issuer.spki, serialRandom: new Uint8Array(16), notBeforeSeconds: 0, notAfterSeconds: 4e9 };
+  const made = rootProfile(input, commonNameOnly('Another'));
+  const renamed = parseCertificate(await issueCertificate(made, signer));
+  const extensions = made.extensions.map((each) =>
+    each.oid === extensionOid.keyUsage ? keyUsage('keyCertSign') : each,
+  );
+  const silent = { ...made, subject: issuer.subject, issuer: issuer.subject, extensions };
+  const mute = parseCertificate(await issueCertificate(silent, signer));
+  const { extensions: own } = issuer;
+  const otherKey = { ...issuer, extensions: { ...own, subjectKeyIdentifier: new Uint8Array(20) } };
+  for (const [wrong, reason] of [
+    [renamed, 'the list is of another issuer'],
+    [otherKey, 'the list names another key'],
+    [mute, 'the issuer may not sign lists'],
+  ] as const)
+    assert.deepEqual(verifyCrl(crl, wrong, 1_500), { kind: 'refused', reasons: [reason] });
+  assert.deepEqual(verifyCrl(crl, issuer, 2_001), { kind: 'refused', reasons: ['the list has expired'] });
+  assert.deepEqual(verifyCrl(crl, issuer, 999), { kind: 'refused', reasons: ['the list is from the future'] });
 });
 
 test('a list that would end before it begins is not made', async () => {

@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import { sha256Hex } from '../digest.ts';
 import { openTestStore } from '../store/testing-store.ts';
 import { refusalOf } from '../testing-refusal.ts';
-import { assertScope, authenticate, findCaller } from './api-token.ts';
+import { assertScope, authenticate } from './api-token.ts';
 import { disablePerson } from './people.ts';
-import { callerOf, giveToken, tokensMadeMs as nowMs } from './testing-people.ts';
+import { callerOf, giveToken, tokensMadeMs as nowMs, whyNot } from './testing-people.ts';
 import { tokenAuthority } from './token-authority.ts';
 import { addToken, endTokens, newTokenText } from './token-store.ts';
 
@@ -17,21 +17,20 @@ test('a token says whose it is and what it may do, until its end and not a momen
   assert.deepEqual([ada.person, ada.actor], ['ada', 'person:ada/desk']);
   assert.deepEqual(ada.scopes.toSorted(), ['devices:read', 'models:publish', 'models:read', 'tokens:write']);
   await callerOf(store.database, ada.tokenSha256, nowMs + 999);
-  assert.match(String(await findCaller(store.database.read, ada.tokenSha256, nowMs + 1_000)), /expired/);
+  assert.match(await whyNot(store.database, ada.tokenSha256, nowMs + 1_000), /expired/);
 });
 
 test('a token that was revoked, one of a disabled person and one that nobody made are good for nothing', async () => {
   await using store = await openTestStore();
-  const { read } = store.database;
   const [ada, bob] = [await giveToken(store.database, reader), await giveToken(store.database, { person: 'bob' })];
   await store.database.write((trx) => endTokens(trx, [ada.tokenSha256], nowMs));
   await disablePerson(store.database, { name: 'bob', reason: 'left', actor: 'test', nowMs });
   await store.database.write((trx) =>
     trx.updateTable('api_token').set({ revoked_at: null }).where('person', '=', 'bob').execute(),
   );
-  assert.match(String(await findCaller(read, ada.tokenSha256, nowMs)), /not known/);
-  assert.match(String(await findCaller(read, bob.tokenSha256, nowMs)), /disabled/);
-  assert.match(String(await findCaller(read, sha256Hex('another'), nowMs)), /not known/);
+  assert.match(await whyNot(store.database, ada.tokenSha256), /not known/);
+  assert.match(await whyNot(store.database, bob.tokenSha256), /disabled/);
+  assert.match(await whyNot(store.database, sha256Hex('another')), /not known/);
 });
 
 test('the door takes a token in its one form, and refuses every other text', async () => {

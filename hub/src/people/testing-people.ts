@@ -42,6 +42,12 @@ export async function callerOf(
   nowMs = tokensMadeMs,
 ): Promise<Caller> {
   const caller = await findCaller(read, sha256, nowMs);
-  assert.ok(typeof caller !== 'string', String(caller));
+  if (typeof caller === 'string') assert.fail(caller);
   return caller;
+}
+
+/** Why the token is good for nothing. */
+export async function whyNot({ read }: Pick<Database, 'read'>, sha256: string, nowMs = tokensMadeMs): Promise<string> {
+  const caller = await findCaller(read, sha256, nowMs);
+  return typeof caller === 'string' ? caller : assert.fail(`${caller.actor} is let in`);
 }

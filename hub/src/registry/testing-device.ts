@@ -1,5 +1,6 @@
 // For tests: the row of a device.
 import { createHash } from 'node:crypto';
+import type { Database } from '../store/database.ts';
 import type { DeviceRow } from '../store/schema.ts';
 
 /** Of an active device, with a root of trust of its own. */
@@ -21,4 +22,8 @@ export function deviceRow(id: string, changes: Partial<DeviceRow> = {}): DeviceR
     counts: null,
     ...changes,
   };
+}
+
+export async function addDevices(database: Database, ...rows: readonly DeviceRow[]): Promise<void> {
+  await database.write((trx) => trx.insertInto('device').values(rows).execute());
 }

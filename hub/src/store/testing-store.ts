@@ -1,5 +1,5 @@
 // For tests: a store in a folder of its own, and what its audit log says.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -11,10 +11,16 @@ export interface TestStore {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+const fileName = 'hub.sqlite';
+/** A store that is new and closed: to copy it takes a fraction of what its migrations take. */
+let fresh: Promise<Uint8Array> | undefined;
+
 /** Gone with its folder when it is disposed. */
 export async function openTestStore(): Promise<TestStore> {
+  fresh ??= makeFresh();
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-store-'));
-  const database = await Database.open(join(folder, 'hub.sqlite'));
+  await writeFile(join(folder, fileName), await fresh);
+  const database = await Database.open(join(folder, fileName));
   return {
     database,
     folder,
@@ -23,6 +29,15 @@ export async function openTestStore(): Promise<TestStore> {
       await rm(folder, { recursive: true });
     },
   };
+}
+
+async function makeFresh(): Promise<Uint8Array> {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-store-'));
+  const database = await Database.open(join(folder, fileName));
+  await database[Symbol.asyncDispose]();
+  const bytes = await readFile(join(folder, fileName));
+  await rm(folder, { recursive: true });
+  return bytes;
 }
 
 const entrySchema = z.object({
