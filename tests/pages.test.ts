@@ -106,7 +106,7 @@ test('docs/getting-started.md signs each folder of the agent’s code, and none 
   const page = read('docs/getting-started.md');
   const parts = /^for part in ([a-z ]+); do$/m.exec(page)?.[1]?.split(' ') ?? [];
   // By the table of ARCHITECTURE.md: what the agent imports, and the guard it starts.
-  assert.deepEqual(parts, ['agent', 'core', 'guard', 'hardware', 'wire']);
+  assert.deepEqual(parts, ['agent', 'core', 'guard', 'hardware', 'host', 'wire']);
   for (const part of parts) {
     assert.ok(page.includes(`"folder": "/opt/edgekeep/${part}"`), part);
     const links = readdirSync(join(root, part), { recursive: true, withFileTypes: true }).filter((entry) =>

@@ -65,7 +65,7 @@ function forgotten(folders: readonly string[], set: string): readonly string[] {
     .map(({ file, program }) => `${file} starts ${program}`);
 }
 
-const rooms = ['core', 'hardware', 'wire', 'guard', 'hub', 'agent', 'cli'].map((room) => `${room}/src`);
+const rooms = ['core', 'host', 'hardware', 'wire', 'guard', 'hub', 'agent', 'cli'].map((room) => `${room}/src`);
 
 test('every program that tests, demo and benchmarks start is of a part that set-up installs for them', () => {
   assert.deepEqual(forgotten([...rooms, 'sim', 'tests'], 'test'), []);

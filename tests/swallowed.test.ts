@@ -1,12 +1,12 @@
 // No failure is swallowed unseen: a catch without the error has a comment that says why that is safe, and a promise that is kept in a field or variable
-// does not keep its failure (core/src/retrying-once.ts).
+// does not keep its failure (host/src/retrying-once.ts).
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
 
 const root = join(import.meta.dirname, '..');
-const packages = ['core', 'hardware', 'wire', 'guard', 'hub', 'agent', 'cli', 'sim'];
+const packages = ['core', 'host', 'hardware', 'wire', 'guard', 'hub', 'agent', 'cli', 'sim'];
 
 const sources = packages.flatMap((name) =>
   readdirSync(join(root, name, 'src'), { recursive: true, encoding: 'utf8' })

@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, '..');
 const folders = [
   'tests',
   'bench',
-  ...['core', 'hardware', 'wire', 'guard', 'hub', 'agent', 'cli', 'sim'].map((room) => `${room}/src`),
+  ...['core', 'host', 'hardware', 'wire', 'guard', 'hub', 'agent', 'cli', 'sim'].map((room) => `${room}/src`),
 ];
 
 interface TestSource {

@@ -1,6 +1,6 @@
 // The life of one agent: connect, vouch for the log, attest, bring the models, check in again and again; lock everything the moment the hub
 // cuts the device off, its boot is refused, or the log is caught lying.
-import { Serial } from '@edgekeep/hardware/serial';
+import { Serial } from '@edgekeep/host/serial';
 import type { GuardReport } from '@edgekeep/wire/api/guard-report';
 import { type BackoffSettings, backoffDelayMs } from '@edgekeep/wire/link/backoff';
 import type { Attributes } from '@edgekeep/wire/api/attributes';

@@ -7,7 +7,7 @@ import { workloadNamePattern } from '@edgekeep/core/identity/spiffe-id';
 import { modelNamePattern } from '@edgekeep/core/model/manifest';
 import { defaultIdevidLabel, defaultKeyLabels } from '@edgekeep/hardware/pkcs11/token-keys';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
-import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
+import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { hostNameSchema } from '@edgekeep/wire/api/texts';
 import { z } from 'zod';
 import { AgentError } from './error.ts';

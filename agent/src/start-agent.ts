@@ -14,7 +14,7 @@ import {
 import { witnessPolicy } from '@edgekeep/core/audit/quorum';
 import { utf8 } from '@edgekeep/core/bytes';
 import { canonicalKey } from '@edgekeep/core/identity/public-key';
-import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import { replaceFile } from '@edgekeep/host/durable-file';
 import { kernelBootId } from '@edgekeep/hardware/boot/boot-id';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import { AgentLife, type RunnerHooks } from './agent.ts';

@@ -2,6 +2,7 @@
 // software tier, the root of trust; models lie in it as ciphertext only.
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import type { AgentSettings } from './settings.ts';
 
 export interface StateFolder {
@@ -59,11 +60,8 @@ export async function openStateFolder({ stateFolder, runFolder }: AgentSettings)
 }
 
 /** The file's bytes; undefined when there is none. */
-export async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  return readFile(path).catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  });
+export function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  return orIfMissing(readFile(path), undefined);
 }
 
 /** The sealed files of one version of a model. */

@@ -1,6 +1,6 @@
 #!/usr/bin/env -S node --disable-sigusr1
 // `edgekeep`: shuts the debugger and turns the compile cache on before anything else is loaded, then runs the command line.
-import { hardenProcess } from '@edgekeep/wire/process/own-process';
+import { hardenProcess } from '@edgekeep/host/own-process';
 
 hardenProcess();
 const { runCommandLine } = await import('./command-line.ts');

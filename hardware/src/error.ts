@@ -34,7 +34,6 @@ export const hardwareErrorCodes = [
   'wrapped-key-unsupported',
   'wrapped-key-refused',
   // files
-  'memory-file-unavailable',
   'boot-log-invalid',
 ] as const;
 

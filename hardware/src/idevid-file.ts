@@ -4,7 +4,7 @@ import type { KeyObject } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
-import { replaceFile } from './atomic-file.ts';
+import { replaceFile } from '@edgekeep/host/durable-file';
 import { HardwareError, type HardwareErrorCode } from './error.ts';
 
 /** A chain of four certificates stays below it. */

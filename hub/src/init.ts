@@ -2,7 +2,7 @@
 import { httpsUrl } from '@edgekeep/wire/link/url';
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { orIfMissing } from '@edgekeep/core/missing-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { PolicyStore } from './access/policy-store.ts';
 import { sha256Hex } from './digest.ts';
@@ -12,7 +12,7 @@ import { appendEntry } from './audit/append.ts';
 import { birthFileNames, operatorFileName, readBirthCertificates } from './secrets/initial-certificates.ts';
 import { HubError } from './error.ts';
 import { createHubKeys } from './secrets/hub-keys.ts';
-import { writePrivateFile } from './secrets/private-file.ts';
+import { writeNewFile } from '@edgekeep/host/durable-file';
 import type { NewUnlocker } from './secrets/unlock.ts';
 import { encodeHubSettings, type HubSettings, settingsFileName } from './settings.ts';
 import { Database } from './store/database.ts';
@@ -82,8 +82,13 @@ export async function initHub(
     token,
     bootstrap: true,
   };
+<<<<<<< HEAD
   await writePrivateFile(operatorFile, `${JSON.stringify(operator, null, 2)}\n`);
   // Last, because its presence marks the hub as complete.
+=======
+  await writeNewFile(operatorFile, `${JSON.stringify(operator, null, 2)}\n`);
+  // Last, because its presence says that the hub is complete.
+>>>>>>> 7dbdcd9 (host: one small package under hub, agent, cli and hardware for what programs ask of their machine)
   await writeFile(join(folder, settingsFileName), encodeHubSettings(settings));
   return {
     folder,

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { isTrustDomain } from '@edgekeep/core/identity/spiffe-id';
-import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
+import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { hostNameSchema } from '@edgekeep/wire/api/texts';
 import { z } from 'zod';
 import { HubError } from './error.ts';

@@ -4,7 +4,7 @@ import { createPublicKey, createPrivateKey, generateKeyPairSync } from 'node:cry
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { orIfMissing } from '@edgekeep/core/missing-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import { claimHub } from '@edgekeep/cli/hub/claim';
 import { operatorFromFile, type Operator } from '@edgekeep/cli/operator';
 import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';

@@ -3,7 +3,7 @@
 import { mkdir, readdir, writeFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { orIfMissing } from '@edgekeep/core/missing-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import { publishModel, readGuardSettings } from '@edgekeep/cli/model/publication';
 import { publishReferenceValues } from '@edgekeep/cli/reference/publish';
 import { encodeVerifierKey } from '@edgekeep/core/audit/note';

@@ -1,5 +1,5 @@
 // `npm start`. The debugger is shut and the compile cache is on before anything else is loaded.
-import { hardenProcess } from '@edgekeep/wire/process/own-process';
+import { hardenProcess } from '@edgekeep/host/own-process';
 
 hardenProcess();
 // Keys, tokens and state folders of the demo are its user's alone.

@@ -10,7 +10,7 @@ import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import { SoftwareRootOfTrust } from '@edgekeep/hardware/software/software-root-of-trust';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
-import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
+import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { AgentError } from '../error.ts';
 import type { AgentSettings } from '../settings.ts';
 import { readIfThere, type StateFolder } from '../state-folder.ts';

@@ -1,7 +1,7 @@
 // For tests: the guard's small fixture models as opened memory files, a started guard, and requests to it.
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import { MemoryFile } from '@edgekeep/hardware/memory-file';
+import { MemoryFile } from '@edgekeep/host/memory-file';
 import { onnxMediaType } from '@edgekeep/core/model/guard-files';
 import type { GuardSettings } from '@edgekeep/core/model/guard-settings';
 import { GuardProcess, type GuardOptions, type OpenedFile } from './process.ts';

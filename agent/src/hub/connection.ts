@@ -2,7 +2,7 @@
 // connection to the root of trust, renewal ahead of time with the next connection bound before the last is closed, and backoff.
 import { NONCE_LENGTH } from '@edgekeep/core/attest/qualifying-data';
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { Serial } from '@edgekeep/hardware/serial';
+import { Serial } from '@edgekeep/host/serial';
 import { type BackoffSettings, backoffDelayMs, failuresAfter } from '@edgekeep/wire/link/backoff';
 import * as api from '@edgekeep/wire/api/device';
 import type { DownloadRequest, DownloadResult } from '@edgekeep/wire/link/exchange';

@@ -3,7 +3,7 @@
 import { CoreError } from '@edgekeep/core/error';
 import { utf8 } from '@edgekeep/core/bytes';
 import { parseJson } from '@edgekeep/core/json';
-import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import { replaceFile } from '@edgekeep/host/durable-file';
 import { keptAttributesSchema } from '@edgekeep/wire/api/attributes';
 import { z } from 'zod';
 import { AgentError } from '../error.ts';

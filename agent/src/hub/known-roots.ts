@@ -8,7 +8,7 @@ import { validatePath } from '@edgekeep/core/identity/path';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { followRollovers, type OfferedRoot, rolloverProblems, rootsMax } from '@edgekeep/core/identity/rollover';
 import { parseCanonicalJson, encodeCanonicalJson } from '@edgekeep/core/json';
-import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import { replaceFile } from '@edgekeep/host/durable-file';
 import { z } from 'zod';
 import { AgentError } from '../error.ts';
 import { readIfThere } from '../state-folder.ts';

@@ -3,7 +3,7 @@
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import type { NoteSigner } from '@edgekeep/core/audit/note';
 import { signerFromKey } from '@edgekeep/core/signer';
-import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import { replaceFile } from '@edgekeep/host/durable-file';
 import { AgentError } from '../error.ts';
 import { readIfThere } from '../state-folder.ts';
 

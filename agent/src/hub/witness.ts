@@ -10,7 +10,7 @@ import { encodeNote, type NoteSigner, parseNote, type VerifierKey } from '@edgek
 import { parseProofHash } from '@edgekeep/core/audit/proof';
 import { CoreError } from '@edgekeep/core/error';
 import { parseUtf8, utf8 } from '@edgekeep/core/bytes';
-import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import { replaceFile } from '@edgekeep/host/durable-file';
 import * as api from '@edgekeep/wire/api/device';
 import { z } from 'zod';
 import { AgentError } from '../error.ts';

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HardwareError } from '@edgekeep/hardware/error';
+import { HostError } from '@edgekeep/host/error';
 import { modelFaultPlaces } from '@edgekeep/wire/api/model-report';
 import { AgentError } from '../error.ts';
 import { faultOf, isFinal } from './model-fault.ts';
@@ -9,7 +10,7 @@ import { faultOf, isFinal } from './model-fault.ts';
 const system = (code: string) => Object.assign(new Error(`${code}: something, write`), { code });
 
 test('what the machine lacks is named by what it lacks and where, however deep the cause lies', () => {
-  const unavailable = new HardwareError('memory-file-unavailable', '/dev/shm', { cause: system('EMFILE') });
+  const unavailable = new HostError('memory-file-unavailable', '/dev/shm', { cause: system('EMFILE') });
   const wrapped = new AgentError('model-damaged', 'surface', { cause: new Error('x', { cause: system('ENOSPC') }) });
   for (const [error, place, code] of [
     [system('ENOSPC'), 'open', 'shared-memory-short'],
@@ -17,7 +18,7 @@ test('what the machine lacks is named by what it lacks and where, however deep t
     [system('EROFS'), 'guard', 'temporary-folder-unusable'],
     [system('EMFILE'), 'guard', 'descriptors-short'],
     [unavailable, 'open', 'descriptors-short'],
-    [new HardwareError('memory-file-unavailable', '/dev/shm'), 'check', 'shared-memory-missing'],
+    [new HostError('memory-file-unavailable', '/dev/shm'), 'check', 'shared-memory-missing'],
     [wrapped, 'open', 'shared-memory-short'],
     [new AgentError('guard-failed', 'model-load: no operator Foo'), 'guard', 'model-unsupported'],
     [new AgentError('guard-start', 'the guard was not ready within 5 ms'), 'guard', 'guard-slow'],

@@ -2,6 +2,7 @@
 // was and at which step. From the step `key` on a key was given out in vain, so what would happen again is not tried again.
 import { CoreError } from '@edgekeep/core/error';
 import { HardwareError } from '@edgekeep/hardware/error';
+import { HostError } from '@edgekeep/host/error';
 import { WireError } from '@edgekeep/wire/error';
 import {
   faultMessageCharactersMax,
@@ -52,8 +53,9 @@ function codeOf(error: unknown, place: ModelFaultPlace): ModelFaultCode {
     .find((code) => code !== undefined);
   if (system !== undefined) return system;
   if (error instanceof AgentError) return ofAgent(error);
-  if (error instanceof HardwareError)
-    return error.code === 'memory-file-unavailable' ? 'shared-memory-missing' : 'key-unusable';
+  if (error instanceof HardwareError) return 'key-unusable';
+  if (error instanceof HostError)
+    return error.code === 'memory-file-unavailable' ? 'shared-memory-missing' : 'unexpected';
   if (error instanceof WireError) return 'hub-failed';
   if (error instanceof CoreError) return place === 'open' ? 'model-damaged' : 'model-refused';
   return 'unexpected';

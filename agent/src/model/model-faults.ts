@@ -3,8 +3,8 @@
 import { utf8 } from '@edgekeep/core/bytes';
 import { parseJson } from '@edgekeep/core/json';
 import { modelNamePattern } from '@edgekeep/core/model/manifest';
-import { replaceFile } from '@edgekeep/hardware/atomic-file';
-import { Serial } from '@edgekeep/hardware/serial';
+import { replaceFile } from '@edgekeep/host/durable-file';
+import { Serial } from '@edgekeep/host/serial';
 import {
   faultMessageCharactersMax,
   modelFaultCodes,

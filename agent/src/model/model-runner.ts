@@ -1,9 +1,9 @@
 // Runs one model of the settings: brings the current release, asks for its key, opens and serves it, renews the lease ahead of time, swaps to
 // a new version only when that one serves, and locks everything at once when the lease ends or the hub cuts the device off.
 import { join } from 'node:path';
-import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import { replaceFile } from '@edgekeep/host/durable-file';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
-import { Serial } from '@edgekeep/hardware/serial';
+import { Serial } from '@edgekeep/host/serial';
 import { type BackoffSettings, backoffDelayMs } from '@edgekeep/wire/link/backoff';
 import type { ModelFaultPlace, ModelReport, ReportedFault } from '@edgekeep/wire/api/model-report';
 import { AgentError } from '../error.ts';

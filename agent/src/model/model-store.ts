@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { orIfMissing } from '@edgekeep/core/missing-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import type { DownloadRequest, DownloadResult } from '@edgekeep/wire/link/exchange';
 import { AgentError } from '../error.ts';
 import { type Refusal, refusalOf } from '../hub-api.ts';

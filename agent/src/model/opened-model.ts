@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { openFile } from '@edgekeep/core/model/sealed-file';
 import { CoreError } from '@edgekeep/core/error';
-import { MemoryFile } from '@edgekeep/hardware/memory-file';
+import { MemoryFile } from '@edgekeep/host/memory-file';
 import { readChunks } from '@edgekeep/wire/file/sealed-file';
 import { AgentError } from '../error.ts';
 import type { ModelStore } from './model-store.ts';

@@ -1,7 +1,7 @@
 // Whether this machine can use a model, found out before its key is asked for: each key is a lease and an entry in the hub's log. What is missing
 // is thrown as itself; model-fault.ts names it. Nothing here is final: the next check-in looks again, and asks for a key once it is mended.
 import { open, statfs } from 'node:fs/promises';
-import { MemoryFile } from '@edgekeep/hardware/memory-file';
+import { MemoryFile } from '@edgekeep/host/memory-file';
 import { AgentError } from '../error.ts';
 import type { GuardHost } from '../guard/host.ts';
 import type { VerifiedModel } from './model.ts';

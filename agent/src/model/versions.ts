@@ -3,8 +3,8 @@
 import { utf8 } from '@edgekeep/core/bytes';
 import { parseJson } from '@edgekeep/core/json';
 import { modelNamePattern, modelVersionPattern } from '@edgekeep/core/model/manifest';
-import { replaceFile } from '@edgekeep/hardware/atomic-file';
-import { Serial } from '@edgekeep/hardware/serial';
+import { replaceFile } from '@edgekeep/host/durable-file';
+import { Serial } from '@edgekeep/host/serial';
 import { z } from 'zod';
 import { AgentError } from '../error.ts';
 import { readIfThere } from '../state-folder.ts';

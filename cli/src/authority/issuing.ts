@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { authorityOverview, issuingRequestAnswer, issuingRevokeAnswer } from '@edgekeep/wire/api/authority';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
-import { writeNew } from '../root/root-folder.ts';
+import { writeNewFile } from '@edgekeep/host/durable-file';
 import { overviewOutcome } from './overview.ts';
 
 export const request: Command = {
@@ -28,7 +28,7 @@ ${operatorHelp}
       again === undefined
         ? await operator.send('POST', '/v1/authorities/request', {}, issuingRequestAnswer)
         : await waitingRequest(operator, again);
-    await writeNew(out, value.request, 0o644);
+    await writeNewFile(out, value.request, 0o644);
     const text = `issuing CA ${value.id}\nrequest in ${out}: take it to the root (edgekeep root sign-issuing)`;
     return { exitCode: exitCodes.ok, value: { id: value.id, out }, text };
   },

@@ -4,7 +4,7 @@ import { CoreError } from '@edgekeep/core/error';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { followRollovers } from '@edgekeep/core/identity/rollover';
-import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import { replaceFile } from '@edgekeep/host/durable-file';
 import { authoritiesAnswer, offeredRootsOf } from '@edgekeep/wire/api/authority';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorFileOf, operatorHelp, operatorOption } from '../operator.ts';

@@ -3,9 +3,9 @@
 import { execFile } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { orIfMissing } from '@edgekeep/core/missing-file';
-import { HardwareError } from '@edgekeep/hardware/error';
-import { MemoryFile } from '@edgekeep/hardware/memory-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
+import { HostError } from '@edgekeep/host/error';
+import { MemoryFile } from '@edgekeep/host/memory-file';
 import { findTool } from '@edgekeep/hardware/tpm/simulator-manufacture';
 import { type Finding, missing, ok, warning } from './finding.ts';
 
@@ -54,7 +54,7 @@ async function examineMemoryFile(): Promise<Finding> {
     await file.write(Uint8Array.of(1), 0);
     return ok('memory files', '/dev/shm is a tmpfs that takes anonymous files');
   } catch (error) {
-    if (!(error instanceof HardwareError)) throw error;
+    if (!(error instanceof HostError)) throw error;
     return missing('memory files', error.message, 'mount -t tmpfs -o nosuid,nodev tmpfs /dev/shm');
   }
 }

@@ -1,6 +1,7 @@
 // `edgekeep enroll kit`: everything a new device's agent needs, in one folder: settings, the keys it pins, and its enrolment token.
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeNewFile } from '@edgekeep/host/durable-file';
 import { enrolmentTokenAnswer, hubView } from '@edgekeep/wire/api/operator';
 import { type VendorRootKind, vendorRootTrust } from '@edgekeep/wire/api/vendor-root';
 import { exitCodes, type Command } from '../command.ts';
@@ -72,7 +73,7 @@ ${operatorHelp}
       ...publishers,
       ...makers.files,
     ] as const;
-    for (const [name, text] of files) await writePrivate(join(folder, name), text);
+    for (const [name, text] of files) await writeNewFile(join(folder, name), text);
     return {
       exitCode: exitCodes.ok,
       value: { folder, deviceId, tier, files: files.map(([name]) => name), makers: makers.counts },
@@ -124,9 +125,4 @@ async function newToken(operator: Operator, deviceId: string, tier: string): Pro
   const order = { deviceId, tier, lifeSeconds: tokenLifeSeconds };
   const { token } = await operator.send('POST', '/v1/enrolment-tokens', order, enrolmentTokenAnswer);
   return token;
-}
-
-async function writePrivate(path: string, text: string): Promise<void> {
-  await using file = await open(path, 'wx', 0o600);
-  await file.writeFile(text);
 }

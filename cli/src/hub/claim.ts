@@ -1,6 +1,7 @@
 // `edgekeep hub claim`: the first operator file of a hub, which lies on its machine, becomes one person's own.
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm } from 'node:fs/promises';
 import { parseJson } from '@edgekeep/core/json';
+import { writeNewFile } from '@edgekeep/host/durable-file';
 import { claimAnswer } from '@edgekeep/wire/api/people';
 import { z } from 'zod';
 import { type Command, exitCodes } from '../command.ts';
@@ -23,7 +24,7 @@ export async function claimHub(order: {
   const { token, sha256 } = newToken();
   // Before the hub knows of it: a token that the hub takes must not be lost to a full disk.
   const own = from === out ? `${out}.claimed` : out;
-  await writeFile(own, `${JSON.stringify({ ...address, token }, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
+  await writeNewFile(own, `${JSON.stringify({ ...address, token }, null, 2)}\n`);
   try {
     const body = { name, sha256, ...(lifeSeconds === undefined ? {} : { lifeSeconds }) };
     const answer = await operator.send('POST', '/v1/claim', body, claimAnswer);

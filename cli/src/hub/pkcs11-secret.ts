@@ -1,7 +1,7 @@
 // `edgekeep secrets pkcs11-seal|pkcs11-unseal`: a secret for unlocking a hub, kept by a PKCS#11 token at the hub's machine
 // (spec/platform-secrets.md): sealed to a P-256 key that was made in the token and never leaves it (HPKE, RFC 9180).
 import { randomBytes } from 'node:crypto';
-import { open, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';
 import { wrappedKeyHpkeInfo, wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
 import { parseHex, toBase64url, toHex, utf8 } from '@edgekeep/core/bytes';
@@ -10,6 +10,7 @@ import { encodeP256Point, parseP256Point } from '@edgekeep/core/identity/p256-po
 import { parseJson } from '@edgekeep/core/json';
 import { openWrappedKey } from '@edgekeep/hardware/pkcs11/key-opening';
 import { type TokenPlace, TokenSession } from '@edgekeep/hardware/pkcs11/token-session';
+import { writeNewFile } from '@edgekeep/host/durable-file';
 import { z } from 'zod';
 import { type Command, exitCodes, UsageError } from '../command.ts';
 import { tokenChoice, tokenChoiceOptions } from '../token-choice.ts';
@@ -81,9 +82,7 @@ program that unlocks a hub: name it in the setting unlockProgram, and give the h
       keys: { signing: toHex(encodeP256Point(signing)), agreement: toHex(encodeP256Point(agreement)) },
       wrapped,
     };
-    await using written = await open(file, 'wx', 0o600);
-    await written.writeFile(`${JSON.stringify(sealed, null, 2)}\n`);
-    await written.sync();
+    await writeNewFile(file, `${JSON.stringify(sealed, null, 2)}\n`);
     const { label } = token.description;
     return { exitCode: exitCodes.ok, value: { file, token: label }, text: `sealed to token ${label} in ${file}` };
   },

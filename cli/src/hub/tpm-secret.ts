@@ -1,7 +1,7 @@
 // `edgekeep secrets tpm-seal|tpm-unseal`: a secret for unlocking a hub, kept by the TPM of the hub's machine (spec/platform-secrets.md). It is sealed like a model
 // key for a device: an import blob that opens in this TPM only, and only in the boot state of the sealing.
 import { createHash, randomBytes } from 'node:crypto';
-import { open, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
 import { concat, toBase64url } from '@edgekeep/core/bytes';
 import { parseJson } from '@edgekeep/core/json';
@@ -10,6 +10,7 @@ import { emptyPolicy, policyPcr } from '@edgekeep/core/tpm/policy';
 import { parsePublic } from '@edgekeep/core/tpm/public-area';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { parseTpmAddress, type TpmAddress } from '@edgekeep/hardware/tpm/transport';
+import { writeNewFile } from '@edgekeep/host/durable-file';
 import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
 
 const secretLength = 32;
@@ -58,9 +59,7 @@ ${tpmHelp}
       pcrs,
       parent: endorsementKey.kind,
     } as const;
-    await using file = await open(path, 'wx', 0o600);
-    await file.writeFile(`${JSON.stringify(sealed, null, 2)}\n`);
-    await file.sync();
+    await writeNewFile(path, `${JSON.stringify(sealed, null, 2)}\n`);
     return {
       exitCode: exitCodes.ok,
       value: { file: path, pcrs },

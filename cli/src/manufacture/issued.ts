@@ -8,7 +8,8 @@ import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { type IdevidSubject, idevidProfile } from '@edgekeep/core/identity/idevid';
 import { issueCertificate } from '@edgekeep/core/identity/issue';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
-import { isCode, writeOnce } from './durable.ts';
+import { writeFileOnce } from '@edgekeep/host/durable-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import type { Manufacturer } from './manufacturer.ts';
 
 export type Issued =
@@ -38,7 +39,7 @@ export async function issueOnce(manufacturer: Manufacturer, order: IssueOrder): 
   if (known !== undefined) return known;
 
   const claim = join(folder, 'keys', createHash('sha256').update(spki).digest('hex'));
-  const claimed = await writeOnce(claim, `${folded}\n`);
+  const claimed = await writeFileOnce(claim, `${folded}\n`);
   const owner = claimed ? folded : (await readFile(claim, 'utf8')).trim();
   if (owner !== folded) {
     return refused(
@@ -48,7 +49,7 @@ export async function issueOnce(manufacturer: Manufacturer, order: IssueOrder): 
   }
   const input = { spki, serialRandom: randomBytes(16), notBeforeSeconds: nowSeconds };
   const der = await issueCertificate(idevidProfile(input, issuing, { ...subject, organization }), signer);
-  if (await writeOnce(record, encodePem('CERTIFICATE', der)))
+  if (await writeFileOnce(record, encodePem('CERTIFICATE', der)))
     return { kind: 'issued', chain: [der, issuing.der], fresh: true };
   // Another program was first.
   const other = await recorded(manufacturer, record, order);
@@ -61,10 +62,7 @@ async function recorded(
   path: string,
   { serialNumber, spki }: IssueOrder,
 ): Promise<Issued | undefined> {
-  const pem = await readFile(path, 'utf8').catch((error: unknown) => {
-    if (isCode(error, 'ENOENT')) return undefined;
-    throw error;
-  });
+  const pem = await orIfMissing(readFile(path, 'utf8'), undefined);
   if (pem === undefined) return undefined;
   const [der] = parsePem(pem, 'CERTIFICATE');
   if (der !== undefined && equalBytes(parseCertificate(der).spki, spki))

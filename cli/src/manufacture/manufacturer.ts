@@ -15,7 +15,7 @@ import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { tokenSigner } from '@edgekeep/hardware/pkcs11/token-signer';
 import { z } from 'zod';
 import { readBounded } from '../model/key-files.ts';
-import { writeNew } from './durable.ts';
+import { writeNewFile } from '@edgekeep/host/durable-file';
 
 /** Lines run for years; clocks of factories are not always right. */
 const clockSkewSeconds = 300;
@@ -79,14 +79,14 @@ export async function createManufacturer(order: ManufacturerOrder): Promise<{ re
   const rootSigner = signerFromKey(rootKey);
   const rootTemplate = manufacturerProfile(period(rootSigner.publicKey), name('device root'));
   const root = parseCertificate(await issueCertificate(rootTemplate, rootSigner));
-  await writeNew(join(rootFolder, 'manufacturer-root-key.pem'), pemOf(rootKey));
+  await writeNewFile(join(rootFolder, 'manufacturer-root-key.pem'), pemOf(rootKey));
   const publicKey = await newIssuingKey(place('issuing-key.pem'), issuingToken);
   const template = manufacturerProfile(period(publicKey), name('device issuing CA'), root);
-  await writeNew(place('root.pem'), encodePem('CERTIFICATE', root.der));
-  await writeNew(place('issuing.pem'), encodePem('CERTIFICATE', await issueCertificate(template, rootSigner)));
+  await writeNewFile(place('root.pem'), encodePem('CERTIFICATE', root.der));
+  await writeNewFile(place('issuing.pem'), encodePem('CERTIFICATE', await issueCertificate(template, rootSigner)));
   const settings = { type: 'edgekeep-manufacturer/v1', organization, hardwareType, issuingToken };
   // Last: its presence says that the folder is complete.
-  await writeNew(place('manufacturer.json'), `${JSON.stringify(settings, null, 2)}\n`);
+  await writeNewFile(place('manufacturer.json'), `${JSON.stringify(settings, null, 2)}\n`);
   return { root };
 }
 
@@ -115,7 +115,7 @@ export function ownHardwareType(): string {
 async function newIssuingKey(path: string, token: IssuingToken | undefined): Promise<KeyObject> {
   if (token !== undefined) return (await openToken(token, true)).publicKey;
   const key = newKey();
-  await writeNew(path, pemOf(key));
+  await writeNewFile(path, pemOf(key));
   return signerFromKey(key).publicKey;
 }
 

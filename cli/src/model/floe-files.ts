@@ -3,7 +3,9 @@
 import { randomBytes } from 'node:crypto';
 import { unlinkSync } from 'node:fs';
 import { type FileHandle, open, rename, stat } from 'node:fs/promises';
-import { orIfMissing } from '@edgekeep/core/missing-file';
+import { dirname } from 'node:path';
+import { syncFolder } from '@edgekeep/host/durable-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import { CoreError } from '@edgekeep/core/error';
 import { floeKeyLength } from '@edgekeep/core/model/floe-layout';
 import type { ByteSource } from '@edgekeep/core/model/floe-stream';
@@ -84,6 +86,7 @@ export async function writeOutputFile<T>(
   try {
     const result = await writeNew(partial, mode, write);
     await rename(partial, path);
+    await syncFolder(dirname(path));
     return result;
   } catch (error) {
     remove(partial);

@@ -1,9 +1,10 @@
 // `edgekeep model keygen`: a publisher's key pair in two PEM files.
 import { generateKeyPair, type KeyObject } from 'node:crypto';
-import { unlink, writeFile } from 'node:fs/promises';
+import { unlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import { keyFingerprint } from '@edgekeep/core/model/signature/key-mode';
+import { writeNewFile } from '@edgekeep/host/durable-file';
 import { type Command, exitCodes, UsageError } from '../command.ts';
 
 const curves = new Map([
@@ -28,9 +29,9 @@ Writes the private key to KEY.pem (PKCS#8, mode 0600, not encrypted) and the pub
     const out = args.required('out');
     const { privateKey, publicKey } = await makeKeys(type);
     const publicOut = `${out.replace(/\.pem$/, '')}.pub.pem`;
-    await writeFile(out, privateKey.export({ type: 'pkcs8', format: 'pem' }), { flag: 'wx', mode: 0o600 });
+    await writeNewFile(out, privateKey.export({ type: 'pkcs8', format: 'pem' }));
     try {
-      await writeFile(publicOut, encodePublicKeyPem(publicKey), { flag: 'wx', mode: 0o644 });
+      await writeNewFile(publicOut, encodePublicKeyPem(publicKey), 0o644);
     } catch (error) {
       await unlink(out);
       throw error;

@@ -7,7 +7,7 @@ import { json } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { toHex } from '@edgekeep/core/bytes';
 import { parseValue } from '@edgekeep/core/json';
-import { MemoryFile } from '@edgekeep/hardware/memory-file';
+import { MemoryFile } from '@edgekeep/host/memory-file';
 import { z } from 'zod';
 import { type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { Unreachable } from '../operator.ts';

@@ -1,6 +1,7 @@
 // `edgekeep token prepare`: a person makes his own token, so that nobody else ever has it, and says its SHA-256 to an administrator.
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { parseJson } from '@edgekeep/core/json';
+import { writeNewFile } from '@edgekeep/host/durable-file';
 import { z } from 'zod';
 import { type Command, exitCodes } from '../command.ts';
 import { newToken } from './token.ts';
@@ -25,7 +26,7 @@ registers it with \`edgekeep token create --person NAME --sha256 HEX\`. Until th
     const out = args.required('out');
     const address = parseJson(await readFile(from), addressSchema, from);
     const { token, sha256 } = newToken();
-    await writeFile(out, `${JSON.stringify({ ...address, token }, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
+    await writeNewFile(out, `${JSON.stringify({ ...address, token }, null, 2)}\n`);
     return { exitCode: exitCodes.ok, value: { out, sha256 }, text: `wrote ${out}\nSHA-256 ${sha256}` };
   },
 };

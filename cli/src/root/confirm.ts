@@ -1,5 +1,5 @@
 // Nothing is signed by a root before a person saw what and said yes.
-import { askOnTerminal } from '@edgekeep/wire/secret-input';
+import { askOnTerminal } from '@edgekeep/host/secret-input';
 import { type Arguments, UsageError } from '../command.ts';
 
 /** Shows `lines` and asks; `--yes` answers. Throws a usage error when nobody says yes. */

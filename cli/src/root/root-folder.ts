@@ -1,16 +1,16 @@
 // The folder of a root (spec/authorities.md): certificate, ceremony record, number of the last list, and the key unless a token has it. It is on
 // removable media and met by two people twice a year, so it says what it lacks.
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, stat } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { orIfMissing } from '@edgekeep/core/missing-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import { CoreError } from '@edgekeep/core/error';
 import { appendToRecord, type CeremonyEntry, parseRecord } from '@edgekeep/core/identity/ceremony-record';
 import { type Certificate, parseCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { encodeEncryptedKey, keyIvLength, keySaltLength } from '@edgekeep/core/identity/encrypted-key';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import type { Signer } from '@edgekeep/core/signer';
-import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import { replaceFile, writeNewFile } from '@edgekeep/host/durable-file';
 import type { KeyObject } from 'node:crypto';
 
 export const rootFileNames = { key: 'root-key.pem', certificate: 'root.pem', record: 'ceremony.jsonl' } as const;
@@ -41,11 +41,11 @@ export async function writeRootKey(folder: string, key: KeyObject, passphrase: s
       ? key.export({ type: 'pkcs8', format: 'pem' }).toString()
       : encodeEncryptedKey(pkcs8, passphrase, random);
   pkcs8.fill(0);
-  await writeNew(join(folder, rootFileNames.key), pem);
+  await writeNewFile(join(folder, rootFileNames.key), pem);
 }
 
 export async function writeRootCertificate(folder: string, { der }: Certificate): Promise<void> {
-  await writeNew(join(folder, rootFileNames.certificate), encodePem('CERTIFICATE', der));
+  await writeNewFile(join(folder, rootFileNames.certificate), encodePem('CERTIFICATE', der));
 }
 
 export async function readRootCertificate(folder: string): Promise<Certificate> {
@@ -68,18 +68,6 @@ export async function readRecord(folder: string): Promise<readonly CeremonyEntry
 }
 
 async function readRecordText(folder: string): Promise<string> {
-  try {
-    return await readFile(join(folder, rootFileNames.record), 'utf8');
-  } catch (error) {
-    // The root of `hub init` begins its record at the first ceremony.
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
-    throw error;
-  }
-}
-
-/** A new file, durable. What is there is never overwritten. */
-export async function writeNew(path: string, text: string | Uint8Array, mode = 0o600): Promise<void> {
-  await using file = await open(path, 'wx', mode);
-  await file.writeFile(text);
-  await file.sync();
+  // The root of `hub init` begins its record at the first ceremony.
+  return orIfMissing(readFile(join(folder, rootFileNames.record), 'utf8'), '');
 }

@@ -6,7 +6,7 @@ import { CoreError } from '@edgekeep/core/error';
 import { publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { idevidSigner, type IdevidPlace } from '@edgekeep/hardware/pkcs11/token-idevid';
-import { askOnTerminal, readSecretLine } from '@edgekeep/wire/secret-input';
+import { askOnTerminal, readSecretLine } from '@edgekeep/host/secret-input';
 import { type Arguments, UsageError } from '../command.ts';
 import { type OpenRoot, readRootCertificate, rootFileNames, writeRootKey } from './root-folder.ts';
 

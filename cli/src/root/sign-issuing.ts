@@ -9,7 +9,7 @@ import { exitCodes, type Command } from '../command.ts';
 import { readBounded } from '../model/key-files.ts';
 import { describeTemplate, fingerprintText, issuingTemplate, signIssuing } from './ceremony.ts';
 import { confirm, daysOf } from './confirm.ts';
-import { writeNew } from './root-folder.ts';
+import { writeNewFile } from '@edgekeep/host/durable-file';
 import { keyHelp, keyOptions, keyUsage, openRoot } from './root-key.ts';
 
 const issuingDays = 1_826;
@@ -55,7 +55,7 @@ ${keyHelp}
     ]);
     const certificate = await signIssuing(root, template, nowMs);
     const pem = encodePem('CERTIFICATE', certificate.der) + encodePem('CERTIFICATE', root.certificate.der);
-    await writeNew(out, pem, 0o644);
+    await writeNewFile(out, pem, 0o644);
     const value = {
       out,
       id,

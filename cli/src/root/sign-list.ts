@@ -1,18 +1,18 @@
 // `edgekeep root sign-crl`: the root's own revocation list, for an issuing CA whose key was stolen.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { orIfMissing } from '@edgekeep/core/missing-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import { parseHex } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import type { RevokedCertificate } from '@edgekeep/core/identity/crl';
 import { equalNames } from '@edgekeep/core/identity/distinguished-name';
 import { parsePem } from '@edgekeep/core/identity/pem';
-import { replaceFile } from '@edgekeep/hardware/atomic-file';
+import { replaceFile, writeNewFile } from '@edgekeep/host/durable-file';
 import { exitCodes, type Command } from '../command.ts';
 import { signRootList } from './ceremony.ts';
 import { confirm, daysOf } from './confirm.ts';
-import { type OpenRoot, writeNew } from './root-folder.ts';
+import type { OpenRoot } from './root-folder.ts';
 import { keyHelp, keyOptions, keyUsage, openRoot } from './root-key.ts';
 
 const listDays = 180;
@@ -52,7 +52,7 @@ ${keyHelp}
     const list = await signRootList(root, { earlier, revoked, days, nowMs });
     // The root's own copy first: the next list has to have a higher number.
     await replaceFile(kept, list);
-    await writeNew(out, list, 0o644);
+    await writeNewFile(out, list, 0o644);
     return { exitCode: exitCodes.ok, value: { out, revoked: revoked.length }, text: `list written to ${out}` };
   },
 };

@@ -4,7 +4,8 @@ import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { exitCodes, type Command } from '../command.ts';
 import { dateText, fingerprintText, signRollover } from './ceremony.ts';
 import { confirm } from './confirm.ts';
-import { type OpenRoot, writeNew } from './root-folder.ts';
+import { writeNewFile } from '@edgekeep/host/durable-file';
+import type { OpenRoot } from './root-folder.ts';
 import { keyHelp, keyOptions, keyUsage, openRoot } from './root-key.ts';
 
 export const command: Command = {
@@ -47,7 +48,7 @@ ${keyHelp}
     ]);
     const { newWithOld, oldWithNew } = await signRollover(oldRoot, newRoot, Date.now());
     const all = [newRoot.certificate, newWithOld, oldWithNew];
-    await writeNew(out, all.map(({ der }) => encodePem('CERTIFICATE', der)).join(''), 0o644);
+    await writeNewFile(out, all.map(({ der }) => encodePem('CERTIFICATE', der)).join(''), 0o644);
     return { exitCode: exitCodes.ok, value: { out }, text: `new root, NewWithOld and OldWithNew written to ${out}` };
   },
 };

@@ -7,10 +7,10 @@ import { encodeEvent, encodeEventLogHeader, EVENT_LOG_BYTES_MAX, parseEventLog }
 import { extend, pcrValue, replayEventLog } from '@edgekeep/core/attest/replay';
 import { concat, equalBytes } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
-import { replaceFile } from '../atomic-file.ts';
+import { replaceFile } from '@edgekeep/host/durable-file';
 import { HardwareError } from '../error.ts';
 import type { RootOfTrust } from '../root-of-trust.ts';
-import { Serial } from '../serial.ts';
+import { Serial } from '@edgekeep/host/serial';
 import { bootIdPattern } from './boot-id.ts';
 
 export interface BootLogOptions {

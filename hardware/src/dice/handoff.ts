@@ -2,13 +2,12 @@
 // folder in memory that an earlier stage filled; a platform with another way (a device file, a service of the secure world) needs another
 // reader that gives the same.
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CoreError } from '@edgekeep/core/error';
 import { parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { signatureAlgorithmOf } from '@edgekeep/core/signer';
+import { groupAndOthers, readPrivateFile, writableByOthers } from '@edgekeep/host/private-file';
 import { HardwareError } from '../error.ts';
 
 export interface DiceHandoff {
@@ -25,8 +24,6 @@ export const aliasKeyFileName = 'alias-key.pem';
 
 const chainBytesMax = 128 * 1024;
 const keyBytesMax = 4096;
-const groupAndOthers = 0o077;
-const writableByOthers = 0o022;
 
 /** Reads and checks both files. Throws `dice-handoff-invalid`. */
 export async function readHandoffFolder(folder: string): Promise<DiceHandoff> {
@@ -60,19 +57,11 @@ export async function readHandoffFolder(folder: string): Promise<DiceHandoff> {
 
 // Whoever may write here names another device; whoever may read the key is this device.
 async function readOwned(path: string, bytesMax: number, forbidden: number): Promise<Buffer> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch((cause: unknown) => {
-    throw invalid(path, 'it cannot be opened', { cause });
-  });
-  try {
-    const found = await file.stat();
-    if (!found.isFile()) throw invalid(path, 'it is not a file');
-    if ((found.mode & forbidden) !== 0) throw invalid(path, 'other users may read or change it');
-    if (found.uid !== 0 && found.uid !== process.getuid?.()) throw invalid(path, 'it belongs to another user');
-    if (found.size > bytesMax) throw invalid(path, `${found.size} bytes, at most ${bytesMax}`);
-    return await file.readFile();
-  } finally {
-    await file.close();
-  }
+  const bytes = await readPrivateFile(path, { bytesMax, forbidden }, (problem, options) =>
+    invalid(path, problem, options),
+  );
+  if (bytes === undefined) throw invalid(path, 'it cannot be opened: there is no such file');
+  return bytes;
 }
 
 function invalid(path: string, problem: string, options?: ErrorOptions): HardwareError {

@@ -1,7 +1,7 @@
 // Which PKCS#11 modules a machine has installed: what p11-kit's module files name, and where the usual vendors' packages put theirs.
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import { orIfMissing } from '@edgekeep/core/missing-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import { Pkcs11Module } from './module.ts';
 import { listTokens, type TokenDescription } from './slots.ts';
 

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { equalBytes, parseHex, toHex } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { encodeP256Point, parseP256Point } from '@edgekeep/core/identity/p256-point';
-import { replaceFile } from '../atomic-file.ts';
+import { replaceFile } from '@edgekeep/host/durable-file';
 import { HardwareError } from '../error.ts';
 import type { PublicKeys } from './token-session.ts';
 

@@ -2,7 +2,7 @@
 // these, and their calls go in one after the other: many modules speak to one chip on one bus and are not safe in threads.
 import { realpath } from 'node:fs/promises';
 import { HardwareError } from '../error.ts';
-import { Serial } from '../serial.ts';
+import { Serial } from '@edgekeep/host/serial';
 import { loadBinding } from './binding.ts';
 import type { Binding, FunctionList } from './cryptoki.ts';
 import { hardwareErrorOf, returnValueOf } from './cryptoki-error.ts';

@@ -7,7 +7,7 @@ import type { PcrSelection } from '@edgekeep/core/tpm/pcr-selection';
 import { bootIdPattern } from '../boot/boot-id.ts';
 import { HardwareError } from '../error.ts';
 import type { SignedMeasurements } from '../root-of-trust.ts';
-import { Serial } from '../serial.ts';
+import { Serial } from '@edgekeep/host/serial';
 import { SoftwarePcrBank } from './pcr-bank.ts';
 
 export interface MeasurementsPlace {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { extend } from '@edgekeep/core/attest/replay';
 import { parseHex, toHex } from '@edgekeep/core/bytes';
 import { pcrCount } from '@edgekeep/core/tpm/pcr-selection';
-import { replaceFile } from '../atomic-file.ts';
+import { replaceFile } from '@edgekeep/host/durable-file';
 import { HardwareError } from '../error.ts';
 
 const valueBytes = 32;

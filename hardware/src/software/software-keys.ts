@@ -1,10 +1,10 @@
 // The keys of a device that has no hardware for them: two P-256 keys in files that only their owner may read. Whoever copies the
 // files is the device; that is why this is the lowest tier.
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assertP256 } from '@edgekeep/core/identity/p256-point';
-import { replaceFile } from '../atomic-file.ts';
+import { replaceFile } from '@edgekeep/host/durable-file';
+import { groupAndOthers, readPrivateFile } from '@edgekeep/host/private-file';
 import { HardwareError } from '../error.ts';
 
 export interface SoftwareKeys {
@@ -12,7 +12,6 @@ export interface SoftwareKeys {
   readonly encryption: KeyObject;
 }
 
-const groupAndOthers = 0o077;
 /** A PEM P-256 private key has about 240 bytes. */
 const keyFileBytesMax = 4096;
 
@@ -42,23 +41,10 @@ async function loadKey(path: string): Promise<KeyObject> {
   }
 }
 
-async function readPrivate(path: string): Promise<Buffer | undefined> {
-  const file = await open(path, 'r').catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (file === undefined) return undefined;
-  try {
-    const { mode, size } = await file.stat();
-    if ((mode & groupAndOthers) !== 0) {
-      throw new HardwareError(
-        'software-state-invalid',
-        `${path}: others may read it; chmod 600 it if it was never copied`,
-      );
-    }
-    if (size > keyFileBytesMax) throw new HardwareError('software-state-invalid', `${path}: ${size} bytes, not a key`);
-    return await readFile(file);
-  } finally {
-    await file.close();
-  }
+function readPrivate(path: string): Promise<Buffer | undefined> {
+  return readPrivateFile(
+    path,
+    { bytesMax: keyFileBytesMax, forbidden: groupAndOthers },
+    (problem, options) => new HardwareError('software-state-invalid', `${path}: ${problem}`, options),
+  );
 }

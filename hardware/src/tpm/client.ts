@@ -28,7 +28,7 @@ import {
   type SessionUse,
 } from '@edgekeep/core/tpm/session';
 import { HardwareError } from '../error.ts';
-import { Serial } from '../serial.ts';
+import { Serial } from '@edgekeep/host/serial';
 import type { TpmTransport } from './transport.ts';
 
 /** A session under way; the TPM rolls its nonce with every command. */

@@ -5,7 +5,7 @@ import { access, constants, mkdir, readFile, rm, stat, writeFile } from 'node:fs
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { orIfMissing } from '@edgekeep/core/missing-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import { HardwareError } from '../error.ts';
 
 const run = promisify(execFile);

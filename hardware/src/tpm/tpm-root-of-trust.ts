@@ -20,7 +20,7 @@ import { HardwareError } from '../error.ts';
 import { assertIdevidFor, readIdevidFile } from '../idevid-file.ts';
 import type { IdevidHardware, OnboardingIdentity } from '../onboarding.ts';
 import type { RootOfTrust, SignedMeasurements, TpmIdentity } from '../root-of-trust.ts';
-import { Serial } from '../serial.ts';
+import { Serial } from '@edgekeep/host/serial';
 import { readCertificate, readCertificateChain } from './certificate-store.ts';
 import { TpmClient } from './client.ts';
 import { followsTemplate, type LoadedEndorsementKey, loadEndorsementKey, withEndorsementKey } from './endorsement.ts';

@@ -1,6 +1,7 @@
 // The file operations in the log's folder, few and small, so that a test can simulate a power cut between any two of them.
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { syncFolder } from '@edgekeep/host/durable-file';
 
 export interface LogFiles {
   /** Undefined when the file does not exist. */
@@ -33,10 +34,7 @@ export const diskFiles: LogFiles = {
     await file.writeFile(bytes);
     await file.sync();
   },
-  async syncFolder(path) {
-    await using folder = await open(path, 'r');
-    await folder.sync();
-  },
+  syncFolder,
   rename: (from, to) => rename(from, to),
   removeFolder: (path) => rm(path, { recursive: true, force: true }),
 };

@@ -19,7 +19,7 @@ import {
   tileWidth,
 } from '@edgekeep/core/audit/tile';
 import type { TreeEdge } from '@edgekeep/core/audit/tree-edge';
-import { type RetryingOnce, retryingOnce } from '@edgekeep/core/retrying-once';
+import { type RetryingOnce, retryingOnce } from '@edgekeep/host/retrying-once';
 import { HubError } from '../error.ts';
 
 /** Full tiles kept with their inner nodes, about 50 KB each: most proofs are for the newest entries. */

@@ -1,7 +1,7 @@
 // Checks the data folder and its keys: they exist, are readable, and nobody else can read them.
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isMissing, orIfMissing } from '@edgekeep/core/missing-file';
+import { isMissing, orIfMissing } from '@edgekeep/host/missing-file';
 import { birthFileNames } from '../secrets/initial-certificates.ts';
 import { HubError } from '../error.ts';
 import { plainKeyNames } from '../secrets/plain-keys.ts';

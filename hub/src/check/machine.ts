@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { isAbsolute } from 'node:path';
-import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
+import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { HubError } from '../error.ts';
 import type { HubSettings } from '../settings.ts';
 import { portError } from '../world-failure.ts';

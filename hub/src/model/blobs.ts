@@ -4,7 +4,8 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
-import { orIfMissing } from '@edgekeep/core/missing-file';
+import { syncFolder } from '@edgekeep/host/durable-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import { HubError } from '../error.ts';
 import { type Beginning, Incoming } from './incoming.ts';
 
@@ -68,14 +69,5 @@ export class Blobs {
 
   #path(sha256: string): string {
     return join(this.#folder, sha256.slice(0, 2), sha256);
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

@@ -4,7 +4,7 @@ import { createHash, type Hash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { orIfMissing } from '@edgekeep/core/missing-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import { HubError } from '../error.ts';
 
 const keptMs = 7 * 86_400_000;

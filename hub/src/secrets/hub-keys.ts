@@ -16,7 +16,7 @@ import { HubError } from '../error.ts';
 import type { KeyStore } from './key-store.ts';
 import { plainKeys } from './plain-keys.ts';
 import { PlatformKey, platformKeyGeneration, platformKeyLength, platformKeyName } from './platform-key.ts';
-import { writePrivateFile } from './private-file.ts';
+import { writeNewFile } from '@edgekeep/host/durable-file';
 import { readSealedFile, writeSealedKeys } from './sealed-keys.ts';
 import type { NewUnlocker } from './unlock.ts';
 
@@ -72,7 +72,7 @@ export async function createHubKeys(
 
 async function writeRequest(keys: string, issuing: KeyObject): Promise<void> {
   const request = await encodeCertificateRequest({ subject: commonNameOnly(issuingName) }, signerFromKey(issuing));
-  await writePrivateFile(join(keys, birthFileNames.request), encodePem('CERTIFICATE REQUEST', request));
+  await writeNewFile(join(keys, birthFileNames.request), encodePem('CERTIFICATE REQUEST', request));
 }
 
 async function makeRoot(
@@ -89,10 +89,10 @@ async function makeRoot(
   const template = issuingAuthorityProfile(period(issuing, nowSeconds, issuingYears), certificate, name);
   const rootPem = encodePem('CERTIFICATE', certificate.der);
   const issuingPem = encodePem('CERTIFICATE', await issueCertificate(template, signer));
-  await writePrivateFile(join(rootFolder, 'root-key.pem'), privatePem(root));
-  await writePrivateFile(join(rootFolder, 'root.pem'), rootPem);
-  await writePrivateFile(join(keys, birthFileNames.root), rootPem);
-  await writePrivateFile(join(keys, birthFileNames.issuing), issuingPem);
+  await writeNewFile(join(rootFolder, 'root-key.pem'), privatePem(root));
+  await writeNewFile(join(rootFolder, 'root.pem'), rootPem);
+  await writeNewFile(join(keys, birthFileNames.root), rootPem);
+  await writeNewFile(join(keys, birthFileNames.issuing), issuingPem);
 }
 
 /** The hub's keys in `folder`, from its key store; the caller keeps the key store. */

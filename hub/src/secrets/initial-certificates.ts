@@ -2,7 +2,7 @@
 // signed (spec/authorities.md), and `hub install-issuing` takes it. These files are public: reading them needs no unlocking.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { orIfMissing } from '@edgekeep/core/missing-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import { equalBytes, toHex } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
@@ -10,7 +10,7 @@ import { validatePath } from '@edgekeep/core/identity/path';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { HubError } from '../error.ts';
-import { replacePrivateFile } from './private-file.ts';
+import { replaceFile } from '@edgekeep/host/durable-file';
 
 /** In the folder `keys`. The request must not have the name of a key. */
 export const birthFileNames = { root: 'root.pem', issuing: 'issuing.pem', request: 'issuing.csr' } as const;
@@ -57,10 +57,10 @@ export async function installBirthCertificates(
   const operatorFile = join(folder, operatorFileName);
   const operator: object = JSON.parse(await readFile(operatorFile, 'utf8'));
   const rootPem = encodePem('CERTIFICATE', root.der);
-  await replacePrivateFile(operatorFile, Buffer.from(`${JSON.stringify({ ...operator, root: rootPem }, null, 2)}\n`));
-  await replacePrivateFile(at(birthFileNames.issuing), Buffer.from(encodePem('CERTIFICATE', issuing.der)));
+  await replaceFile(operatorFile, Buffer.from(`${JSON.stringify({ ...operator, root: rootPem }, null, 2)}\n`));
+  await replaceFile(at(birthFileNames.issuing), Buffer.from(encodePem('CERTIFICATE', issuing.der)));
   // Last, because its presence says that the hub is complete.
-  await replacePrivateFile(at(birthFileNames.root), Buffer.from(rootPem));
+  await replaceFile(at(birthFileNames.root), Buffer.from(rootPem));
   return sha256;
 }
 

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
 import { HubError } from '../error.ts';
 import { parseNewPassphrase } from './passphrase.ts';
-import { writePrivateFile } from './private-file.ts';
+import { writeNewFile } from '@edgekeep/host/durable-file';
 import { secretFromProgram } from './program.ts';
 import { sharesMost } from './sealed-file.ts';
 import { encodeShareFile, type Share } from './share.ts';
@@ -89,6 +89,6 @@ export function isInside(folder: string, path: string): boolean {
 async function writeShares(folder: string, shares: readonly Share[]): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   for (const [at, share] of shares.entries()) {
-    await writePrivateFile(join(folder, `share-${at + 1}-of-${share.made}.txt`), encodeShareFile(share, at + 1));
+    await writeNewFile(join(folder, `share-${at + 1}-of-${share.made}.txt`), encodeShareFile(share, at + 1));
   }
 }

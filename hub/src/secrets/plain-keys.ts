@@ -1,10 +1,10 @@
 // The hub's keys as plain files, readable by its user only: for demonstrations and tests. A copy of the folder contains all of them.
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { orIfMissing } from '@edgekeep/core/missing-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import { HubError } from '../error.ts';
 import { type KeyStore, keyNamePattern } from './key-store.ts';
-import { syncFolder, writePrivateFile } from './private-file.ts';
+import { syncFolder, writeNewFile } from '@edgekeep/host/durable-file';
 
 /** Certificates are in the same folder; they are public. */
 const publicNames = new Set(['root.pem', 'issuing.pem']);
@@ -20,7 +20,7 @@ export function plainKeys(folder: string): KeyStore {
       if ((await readPlainKey(folder, name)) !== undefined) {
         throw new HubError('conflict', `${join(folder, name)} exists: a key is never overwritten`);
       }
-      await writePrivateFile(join(folder, name), secret);
+      await writeNewFile(join(folder, name), secret);
       await syncFolder(folder);
     },
     async remove(name) {

@@ -1,7 +1,7 @@
 // How the hub's process protects the keys in its memory: only its user can read new files, and it warns when a crash would write memory to
 // disk.
 import { readFile } from 'node:fs/promises';
-import { orIfMissing } from '@edgekeep/core/missing-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 
 export function restrictNewFiles(): void {
   process.umask(0o077);

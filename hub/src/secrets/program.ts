@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
-import { othersMayWrite } from '@edgekeep/wire/process/trusted-path';
+import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { HubError } from '../error.ts';
 
 const secretLength = 32;

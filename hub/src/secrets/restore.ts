@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { HubError } from '../error.ts';
 import { type HubSettings, parseSettingsText, settingsFileName } from '../settings.ts';
 import { type BackupPart, lineBytesMost, parseFirstLine, parsePartLine } from './backup-parts.ts';
-import { syncFolder } from './private-file.ts';
+import { syncFolder } from '@edgekeep/host/durable-file';
 
 // The schema takes only some kilobytes.
 const settingsBytesMax = 1_048_576;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { HubError } from '../error.ts';
 import type { KeyStore } from './key-store.ts';
-import { replacePrivateFile } from './private-file.ts';
+import { replaceFile } from '@edgekeep/host/durable-file';
 import {
   encodeSealedFile,
   parseSealedFile,
@@ -48,7 +48,7 @@ export async function writeSealedKeys(
     }
     const sealed = [...entries].map(([name, secret]) => sealEntry(key, name, secret));
     const bytes = encodeSealedFile({ type: 'edgekeep-sealed-keys/v1', unlockers, entries: sealed });
-    await replacePrivateFile(join(folder, sealedFileName), bytes);
+    await replaceFile(join(folder, sealedFileName), bytes);
   } finally {
     kek.fill(0);
   }
@@ -143,7 +143,7 @@ export class SealedKeys implements KeyStore {
   ): Promise<void> {
     await earlier;
     const changed = await edit(await this.#file());
-    await replacePrivateFile(join(this.#folder, sealedFileName), encodeSealedFile(changed));
+    await replaceFile(join(this.#folder, sealedFileName), encodeSealedFile(changed));
   }
 }
 

@@ -1,4 +1,4 @@
-// Secrets that a person gives (wire/src/secret-input.ts), with the hub's own errors: without input, nothing is unlocked.
+// Secrets that a person gives (host/src/secret-input.ts), with the hub's own errors: without input, nothing is unlocked.
 import { WireError } from '@edgekeep/wire/error';
 import * as input from '@edgekeep/wire/secret-input';
 import { HubError } from '../error.ts';
@@ -17,7 +17,7 @@ async function orRefused<T>(given: Promise<T>): Promise<T> {
   try {
     return await given;
   } catch (cause) {
-    if (!(cause instanceof WireError)) throw cause;
+    if (!(cause instanceof HostError)) throw cause;
     throw new HubError('unlock-refused', cause.message, { cause });
   }
 }

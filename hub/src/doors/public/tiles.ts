@@ -1,7 +1,7 @@
 // The public log (C2SP tlog-tiles), on both listeners and without a token: checkpoint and hashes, which is enough to verify it. Only
 // auditors read the content of entries.
 import { parseTilePath, type TileAddress } from '@edgekeep/core/audit/tile';
-import { orIfMissing } from '@edgekeep/core/missing-file';
+import { orIfMissing } from '@edgekeep/host/missing-file';
 import type { FastifyReply } from 'fastify';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';

@@ -10,7 +10,7 @@ import { ownCacheFolder } from './own-process.ts';
 import { othersMayWrite } from './trusted-path.ts';
 
 const run = promisify(execFile);
-const root = join(import.meta.dirname, '../../..');
+const root = join(import.meta.dirname, '../..');
 const ownProcess = join(import.meta.dirname, 'own-process.ts');
 const otherUser = 65534;
 const isRoot = process.getuid?.() === 0;
@@ -61,7 +61,7 @@ test('every program of the house is hardened before it loads anything else', asy
   for (const name of packages) {
     const text = await readFile(join(root, name, 'src/main.ts'), 'utf8');
     const statics = text.match(/^import .*$/gm) ?? [];
-    assert.deepEqual(statics, ["import { hardenProcess } from '@edgekeep/wire/process/own-process';"], name);
+    assert.deepEqual(statics, ["import { hardenProcess } from '@edgekeep/host/own-process';"], name);
     assert.match(text, /^hardenProcess\(\);$/m, name);
   }
   const unit = await readFile(join(root, 'deploy/edgekeep-agent.service'), 'utf8');

@@ -2,7 +2,7 @@
 // When the last descriptor closes, also by kill -9, the kernel frees its pages. They may be swapped: `edgekeep doctor` looks for swap.
 import { constants } from 'node:fs';
 import { type FileHandle, open, statfs } from 'node:fs/promises';
-import { HardwareError } from './error.ts';
+import { HostError } from './error.ts';
 
 /** open(2) O_TMPFILE, which node:fs does not name: a file without a directory entry. */
 const temporaryFile = 0o20000000 | constants.O_DIRECTORY;
@@ -24,14 +24,14 @@ export class MemoryFile {
     const type = await statfs(folder).then(
       (found) => found.type,
       (cause: unknown) => {
-        throw new HardwareError('memory-file-unavailable', `${folder} is missing: mount a tmpfs there`, { cause });
+        throw new HostError('memory-file-unavailable', `${folder} is missing: mount a tmpfs there`, { cause });
       },
     );
     if (type !== tmpfsMagic) {
-      throw new HardwareError('memory-file-unavailable', `${folder} is not a tmpfs: plaintext could reach a disk`);
+      throw new HostError('memory-file-unavailable', `${folder} is not a tmpfs: plaintext could reach a disk`);
     }
     const file = await open(folder, flags, 0o600).catch((cause: unknown) => {
-      throw new HardwareError('memory-file-unavailable', `${folder} takes no anonymous file`, { cause });
+      throw new HostError('memory-file-unavailable', `${folder} takes no anonymous file`, { cause });
     });
     return new MemoryFile(file);
   }

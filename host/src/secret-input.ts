@@ -2,7 +2,7 @@
 // environment variable: both can be read from outside.
 import { createReadStream, openSync, writeSync } from 'node:fs';
 import { ReadStream } from 'node:tty';
-import { WireError } from './error.ts';
+import { HostError } from './error.ts';
 
 /** Longer input is no passphrase. */
 const secretBytesMost = 4_096;
@@ -19,13 +19,13 @@ export async function readSecretLine(descriptor: number): Promise<string> {
       if (chunk.includes('\n') || length > secretBytesMost) break;
     }
   } catch (cause) {
-    throw new WireError(
+    throw new HostError(
       'settings-invalid',
       `file descriptor ${descriptor} can't be read: is it open? npx hands over no other than 0, 1 and 2`,
       { cause },
     );
   }
-  if (length > secretBytesMost) throw new WireError('settings-invalid', `a line of more than ${secretBytesMost} bytes`);
+  if (length > secretBytesMost) throw new HostError('settings-invalid', `a line of more than ${secretBytesMost} bytes`);
   const bytes = Buffer.concat(chunks);
   const end = bytes.indexOf('\n');
   const text = bytes.toString('utf8', 0, end === -1 ? length : end);
@@ -66,10 +66,10 @@ async function readTyped(terminal: ReadStream): Promise<string> {
     for (const character of String(chunk)) {
       if (character === '\r' || character === '\n') return typed.join('');
       // Raw mode hands these over as they are: interrupt, end of input, erase.
-      if (character === '\u0003' || character === '\u0004') throw new WireError('aborted', 'nothing was entered');
+      if (character === '\u0003' || character === '\u0004') throw new HostError('aborted', 'nothing was entered');
       if (character === '\u007f' || character === '\b') typed.pop();
       else if (typed.length < secretBytesMost) typed.push(character);
     }
   }
-  throw new WireError('aborted', 'the terminal was closed');
+  throw new HostError('aborted', 'the terminal was closed');
 }

@@ -4,8 +4,7 @@ import { constants } from 'node:fs';
 import { access, open, readlink } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { utf8 } from '@edgekeep/core/bytes';
-import { HardwareError } from './error.ts';
+import { HostError } from './error.ts';
 import { MemoryFile } from './memory-file.ts';
 
 const skip = await access('/dev/shm', constants.W_OK).then(
@@ -15,8 +14,8 @@ const skip = await access('/dev/shm', constants.W_OK).then(
 
 test('bytes written at offsets are read back, in any order', { skip }, async () => {
   await using file = await MemoryFile.create();
-  await file.write(utf8('world'), 6);
-  await file.write(utf8('hello '), 0);
+  await file.write(Buffer.from('world'), 6);
+  await file.write(Buffer.from('hello '), 0);
   assert.equal(Buffer.from(await file.read(0, 100)).toString(), 'hello world');
   assert.equal(await file.size(), 11);
 });
@@ -38,7 +37,7 @@ test('the file has no name, and nobody else may open it', { skip }, async () => 
 
 test('a program that inherits the descriptor reads the plaintext from its beginning', { skip }, async () => {
   await using file = await MemoryFile.create();
-  await file.write(utf8('plaintext'), 0);
+  await file.write(Buffer.from('plaintext'), 0);
   const child = spawn('cat', ['/dev/fd/3'], { stdio: ['ignore', 'pipe', 'inherit', file.descriptor] });
   assert.ok(child.stdout !== null);
   assert.equal(await text(child.stdout), 'plaintext');
@@ -65,5 +64,5 @@ test('a missing folder is refused', async () => {
 });
 
 function unavailable(error: unknown): boolean {
-  return error instanceof HardwareError && error.code === 'memory-file-unavailable';
+  return error instanceof HostError && error.code === 'memory-file-unavailable';
 }

@@ -1,0 +1,24 @@
+// The one error class of the host package: the machine lacks something, or a person gave nothing. Every code is listed here and explained in
+// docs/errors.md.
+
+export const hostErrorCodes = [
+  /** No tmpfs, or one that takes no anonymous files. */
+  'memory-file-unavailable',
+  /** A secret cannot be read from where it was said to be, or is too long. */
+  'settings-invalid',
+  /** The person at the terminal gave up. */
+  'aborted',
+] as const;
+
+export type HostErrorCode = (typeof hostErrorCodes)[number];
+
+/** `code` is stable; `message` says what was expected and what came. */
+export class HostError extends Error {
+  override readonly name = 'HostError';
+  readonly code: HostErrorCode;
+
+  constructor(code: HostErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
