@@ -1,10 +1,6 @@
 // The agent as a process. The debugger is shut and the compile cache is on before anything else is loaded.
-<<<<<<< HEAD
-import { hardenProcess } from '@edgekeep/wire/process/own-process';
-import { endWithParent } from '@edgekeep/wire/process/parent';
-=======
 import { hardenProcess } from '@edgekeep/host/own-process';
->>>>>>> 7dbdcd9 (host: one small package under hub, agent, cli and hardware for what programs ask of their machine)
+import { endWithParent } from '@edgekeep/host/parent';
 
 hardenProcess();
 endWithParent();

@@ -61,9 +61,13 @@ test('every program of the house is hardened before it loads anything else', asy
   for (const name of packages) {
     const text = await readFile(join(root, name, 'src/main.ts'), 'utf8');
     const statics = text.match(/^import .*$/gm) ?? [];
-    assert.deepEqual(statics, ["import { hardenProcess } from '@edgekeep/host/own-process';"], name);
+    assert.equal(statics[0], "import { hardenProcess } from '@edgekeep/host/own-process';", name);
+    // A process that the command line starts; the file has no imports.
+    const parent = "import { endWithParent } from '@edgekeep/host/parent';";
+    assert.deepEqual(statics.slice(1), name === 'agent' || name === 'hub' ? [parent] : [], name);
     assert.match(text, /^hardenProcess\(\);$/m, name);
   }
+  assert.doesNotMatch(await readFile(join(import.meta.dirname, 'parent.ts'), 'utf8'), /^import /m);
   const unit = await readFile(join(root, 'deploy/edgekeep-agent.service'), 'utf8');
   for (const line of unit.match(/^Exec.*bin\/node .*$/gm) ?? []) assert.match(line, /node --disable-sigusr1 /);
 });

@@ -1,22 +1,41 @@
 // Secrets that a person gives a program: a line from a file descriptor, or typed at the terminal without echo. Never an argument and never an
 // environment variable: both can be read from outside.
-import { createReadStream, openSync, writeSync } from 'node:fs';
+import { openSync, read, writeSync } from 'node:fs';
 import { ReadStream } from 'node:tty';
+import { promisify } from 'node:util';
 import { HostError } from './error.ts';
+
+const readBytes = promisify(read);
 
 /** Longer input is no passphrase. */
 const secretBytesMost = 4_096;
 
-/** The first line, without its end. Throws `settings-invalid` for a descriptor that cannot be read, or a line that is too long. */
+/**
+ * The first line, without its end; the descriptor stays open, because it is its owner's. Throws `settings-invalid` for a descriptor that cannot be read,
+ * or a line that is too long.
+ */
 export async function readSecretLine(descriptor: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  const options = { fd: descriptor, autoClose: false, highWaterMark: secretBytesMost };
+  const bytes = Buffer.alloc(secretBytesMost + 1);
   try {
-    for await (const chunk of createReadStream('', options)) {
-      chunks.push(Buffer.from(chunk));
-      length += chunk.length;
-      if (chunk.includes('\n') || length > secretBytesMost) break;
+    const length = await readLine(descriptor, bytes);
+    if (length > secretBytesMost)
+      throw new HostError('settings-invalid', `a line of more than ${secretBytesMost} bytes`);
+    return bytes.toString('utf8', 0, length);
+  } finally {
+    bytes.fill(0);
+  }
+}
+
+/** The length of the line; more than `secretBytesMost` when its end did not come. */
+async function readLine(descriptor: number, bytes: Buffer): Promise<number> {
+  let length = 0;
+  try {
+    while (length < bytes.length) {
+      const { bytesRead } = await readBytes(descriptor, bytes, length, bytes.length - length, null);
+      if (bytesRead === 0) return length;
+      const end = bytes.subarray(length, length + bytesRead).indexOf('\n');
+      if (end !== -1) return length + end;
+      length += bytesRead;
     }
   } catch (cause) {
     throw new HostError(
@@ -25,12 +44,7 @@ export async function readSecretLine(descriptor: number): Promise<string> {
       { cause },
     );
   }
-  if (length > secretBytesMost) throw new HostError('settings-invalid', `a line of more than ${secretBytesMost} bytes`);
-  const bytes = Buffer.concat(chunks);
-  const end = bytes.indexOf('\n');
-  const text = bytes.toString('utf8', 0, end === -1 ? length : end);
-  for (const chunk of [...chunks, bytes]) chunk.fill(0);
-  return text;
+  return length;
 }
 
 /** What was typed, or undefined where there is no terminal. Throws `aborted` when the person gives up (Ctrl-C, Ctrl-D). */

@@ -82,13 +82,8 @@ export async function initHub(
     token,
     bootstrap: true,
   };
-<<<<<<< HEAD
-  await writePrivateFile(operatorFile, `${JSON.stringify(operator, null, 2)}\n`);
-  // Last, because its presence marks the hub as complete.
-=======
   await writeNewFile(operatorFile, `${JSON.stringify(operator, null, 2)}\n`);
-  // Last, because its presence says that the hub is complete.
->>>>>>> 7dbdcd9 (host: one small package under hub, agent, cli and hardware for what programs ask of their machine)
+  // Last, because its presence marks the hub as complete.
   await writeFile(join(folder, settingsFileName), encodeHubSettings(settings));
   return {
     folder,

@@ -1,6 +1,6 @@
 // Secrets that a person gives (host/src/secret-input.ts), with the hub's own errors: without input, nothing is unlocked.
-import { WireError } from '@edgekeep/wire/error';
-import * as input from '@edgekeep/wire/secret-input';
+import { HostError } from '@edgekeep/host/error';
+import * as input from '@edgekeep/host/secret-input';
 import { HubError } from '../error.ts';
 
 /** The typed text, or undefined where there is no terminal. Throws `unlock-refused` when the person gives up. */
