@@ -11,9 +11,9 @@ import { makeFleet } from './fleet/fleet.ts';
 import { type HubProcess, startHubProcess } from './fleet/processes.ts';
 import { type Benchmark, type Harness, percentile, spread } from './harness.ts';
 
-const slowerMost = 3;
-const memoryBytesMost = 200 * 1024 * 1024;
-const recoverySecondsMost = 5;
+const SLOWER_MAX = 3;
+const MEMORY_BYTES_MAX = 200 * 1024 * 1024;
+const RECOVERY_SECONDS_MAX = 5;
 const names: readonly AttackName[] = [
   'large bodies',
   'large arrays',
@@ -74,7 +74,7 @@ async function measureRounds(harness: Harness, order: ProbeOrder, hub: HubProces
     const quiet = ratesOf(await probe(order));
     const before = await hub.residentBytes();
     const [samples] = await Promise.all([
-      probe({ ...order, seconds: order.seconds + recoverySecondsMost }),
+      probe({ ...order, seconds: order.seconds + RECOVERY_SECONDS_MAX }),
       attack(order, name),
     ]);
     const began = Math.min(...samples.map(({ atMs }) => atMs));
@@ -90,16 +90,16 @@ async function measureRounds(harness: Harness, order: ProbeOrder, hub: HubProces
   const [device, operator] = [median((each) => each.device), median((each) => each.operator)];
   const [bytes, recovered] = [median((each) => each.bytes), median((each) => each.recovered)];
   harness.verdict(
-    device <= slowerMost && operator <= slowerMost,
-    `strongest: ${name}; p99 of a device ${device.toFixed(2)}x, of an operator ${operator.toFixed(2)}x of quiet (at most ${slowerMost}x), median of ${rounds} rounds`,
+    device <= SLOWER_MAX && operator <= SLOWER_MAX,
+    `strongest: ${name}; p99 of a device ${device.toFixed(2)}x, of an operator ${operator.toFixed(2)}x of quiet (at most ${SLOWER_MAX}x), median of ${rounds} rounds`,
   );
   harness.verdict(
-    bytes <= memoryBytesMost,
+    bytes <= MEMORY_BYTES_MAX,
     `memory at its most + ${Math.round(bytes / 2 ** 20)} MiB (at most + 200 MB)`,
   );
   harness.verdict(
-    recovered <= recoverySecondsMost,
-    `as before ${recovered.toFixed(1)} s after its end (at most ${recoverySecondsMost} s)`,
+    recovered <= RECOVERY_SECONDS_MAX,
+    `as before ${recovered.toFixed(1)} s after its end (at most ${RECOVERY_SECONDS_MAX} s)`,
   );
 }
 
@@ -136,7 +136,7 @@ function ratesOf(samples: readonly Sample[]): Rates {
 /** Seconds from the attack's end to the last request that was slower than three times quiet. */
 function recoveryOf(samples: readonly Sample[], endMs: number, quiet: Rates): number {
   const late = samples.filter(
-    ({ who, atMs, ms }) => who !== 'newcomer' && atMs >= endMs && ms > slowerMost * quiet[who],
+    ({ who, atMs, ms }) => who !== 'newcomer' && atMs >= endMs && ms > SLOWER_MAX * quiet[who],
   );
   return Math.max(0, ...late.map(({ atMs, ms }) => (atMs + ms - endMs) / 1_000));
 }
@@ -168,7 +168,7 @@ async function child<T>(file: string, order: object): Promise<T> {
 async function useDefaultLimits(folder: string): Promise<void> {
   const file = join(folder, 'hub.json');
   const {
-    anonymousRequestsPerSecondMost: _,
+    maxAnonymousRequestsPerSecond: _,
     admission: __,
     ...settings
   }: Record<string, unknown> = JSON.parse(await readFile(file, 'utf8'));

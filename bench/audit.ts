@@ -13,8 +13,8 @@ import { openLogSource } from '@edgekeep/cli/audit/log-source';
 import { verifyLog } from '@edgekeep/cli/audit/verify-log';
 import { type Benchmark, type Harness, percentile } from './harness.ts';
 
-const rateLeast = 10_000;
-const integratedMsMost = 1000;
+const RATE_MIN = 10_000;
+const INTEGRATED_MS_MAX = 1000;
 
 export const bench: Benchmark = {
   name: 'audit',
@@ -26,8 +26,8 @@ export const bench: Benchmark = {
     const rate = await integrateAll(harness, entries);
     const slowest = await integrateSteadily(harness, entries);
     harness.verdict(
-      rate >= rateLeast && slowest < integratedMsMost,
-      `${Math.round(rate)} entries/s integrated (at least ${rateLeast}); at ${rateLeast}/s the slowest entry waited ${Math.round(slowest)} ms (below ${integratedMsMost})`,
+      rate >= RATE_MIN && slowest < INTEGRATED_MS_MAX,
+      `${Math.round(rate)} entries/s integrated (at least ${RATE_MIN}); at ${RATE_MIN}/s the slowest entry waited ${Math.round(slowest)} ms (below ${INTEGRATED_MS_MAX})`,
     );
   },
 };
@@ -96,7 +96,7 @@ async function integrateSteadily(harness: Harness, entries: readonly LoggedEntry
   const pending: Promise<void>[] = [];
   const began = performance.now();
   while (size < entries.length) {
-    const due = Math.min(entries.length, Math.ceil(((performance.now() - began) / 1000) * rateLeast));
+    const due = Math.min(entries.length, Math.ceil(((performance.now() - began) / 1000) * RATE_MIN));
     for (; size < due; size += 1) {
       const arrived = performance.now();
       pending.push(log.integrated(size).then(() => void waits.push(performance.now() - arrived)));
@@ -106,8 +106,8 @@ async function integrateSteadily(harness: Harness, entries: readonly LoggedEntry
     });
   }
   await Promise.all(pending);
-  harness.figure(`p50 from commit to checkpoint at ${rateLeast} entries/s`, percentile(waits, 0.5), 'ms');
-  harness.figure(`p99 from commit to checkpoint at ${rateLeast} entries/s`, percentile(waits, 0.99), 'ms');
+  harness.figure(`p50 from commit to checkpoint at ${RATE_MIN} entries/s`, percentile(waits, 0.5), 'ms');
+  harness.figure(`p99 from commit to checkpoint at ${RATE_MIN} entries/s`, percentile(waits, 0.99), 'ms');
   return percentile(waits, 1);
 }
 

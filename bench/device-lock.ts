@@ -10,8 +10,8 @@ import { HubWorld } from '../tests/support/hub-world.ts';
 import { allowSoftware, TestAgent } from '../tests/support/test-agent.ts';
 import { type Benchmark, type Harness, percentile } from './harness.ts';
 
-const lockedMsMost = 1_000;
-const noticedMsMost = 250;
+const LOCKED_MS_MAX = 1_000;
+const NOTICED_MS_MAX = 250;
 const model = 'opaque';
 
 export const bench: Benchmark = {
@@ -47,8 +47,8 @@ async function measureLocking(harness: Harness, world: HubWorld): Promise<void> 
     ended.push((await over.closed) - ordered);
     await world.setState('press-1', 'release');
   }
-  judge(harness, 'order to locked model', locked, lockedMsMost);
-  judge(harness, 'order to the end of what a program had open', ended, lockedMsMost);
+  judge(harness, 'order to locked model', locked, LOCKED_MS_MAX);
+  judge(harness, 'order to the end of what a program had open', ended, LOCKED_MS_MAX);
 }
 
 /** Reads the model as a program does and keeps the connection; `closed` gives the time of its end. */
@@ -75,7 +75,7 @@ async function measureCuts(harness: Harness, world: HubWorld): Promise<void> {
     await stopping;
     await world.start();
   }
-  judge(harness, 'a hub that stops to the connection’s end on the device', noticed, noticedMsMost);
+  judge(harness, 'a hub that stops to the connection’s end on the device', noticed, NOTICED_MS_MAX);
 }
 
 function judge(harness: Harness, what: string, values: readonly number[], most: number): void {

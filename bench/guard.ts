@@ -11,7 +11,7 @@ import { readGreyPng } from '../examples/surface-inspection/check.ts';
 import { spread, type Benchmark, type Comparison, type Harness, type Measurement } from './harness.ts';
 
 const folder = join(import.meta.dirname, '../examples/surface-inspection');
-const slowdownMax = 1.15;
+const SLOWDOWN_MAX = 1.15;
 const side = 64;
 
 export const bench: Benchmark = {
@@ -95,7 +95,7 @@ function judge(harness: Harness, comparison: Comparison, where: string): void {
   const ratio = comparison.peers.find((peer) => peer.name === 'guarded')?.ratio?.median ?? 0;
   const slowdown = 1 / ratio;
   harness.verdict(
-    slowdown <= slowdownMax,
-    `guarded takes ${slowdown.toFixed(2)} times as long as bare ${where}; at most ${slowdownMax} is the budget`,
+    slowdown <= SLOWDOWN_MAX,
+    `guarded takes ${slowdown.toFixed(2)} times as long as bare ${where}; at most ${SLOWDOWN_MAX} is the budget`,
   );
 }

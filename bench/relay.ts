@@ -31,7 +31,7 @@ export const bench: Benchmark = {
     const proxy = closing.use(await DelayingProxy.open(simulator.address));
     const { address } = proxy;
     const device = closing.use(await TestDevice.withTpm('press-1', { address }));
-    await device.enrol(world);
+    await device.enroll(world);
     const rows: string[] = [];
     for (const wayMs of ways) {
       proxy.wayMs = wayMs;

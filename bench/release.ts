@@ -24,13 +24,13 @@ import {
 } from './fleet/processes.ts';
 import { type Benchmark, type Harness, number, percentile, spread } from './harness.ts';
 
-const releasesPerSecondLeast = 1000;
-const releaseMsMost = 500;
+const RELEASES_PER_SECOND_MIN = 1000;
+const RELEASE_MS_MAX = 500;
 /** The fleet the budgets speak of; below it the hub's warm-up, some tens of MiB, would count as devices' memory. */
 const fleetOfBudget = 10_000;
-const idleKiBMost = 120;
-const emptyBytesMost = 250e6;
-const closedMsMost = 1000;
+const IDLE_KIB_MAX = 120;
+const EMPTY_BYTES_MAX = 250e6;
+const CLOSED_MS_MAX = 1000;
 
 const connectedInTurn = 500;
 
@@ -66,9 +66,9 @@ async function measureFleet(harness: Harness, size: number): Promise<void> {
   harness.figure(named('hub memory per idle device'), idleKiB, 'KiB');
   if (size >= fleetOfBudget) {
     harness.verdict(
-      emptyBytes < emptyBytesMost && idleKiB < idleKiBMost,
+      emptyBytes < EMPTY_BYTES_MAX && idleKiB < IDLE_KIB_MAX,
       named(
-        `hub ${number(emptyBytes / 1e6)} MB empty (below ${emptyBytesMost / 1e6}), ${number(idleKiB)} KiB per idle device (below ${idleKiBMost})`,
+        `hub ${number(emptyBytes / 1e6)} MB empty (below ${EMPTY_BYTES_MAX / 1e6}), ${number(idleKiB)} KiB per idle device (below ${IDLE_KIB_MAX})`,
       ),
     );
   }
@@ -128,13 +128,13 @@ async function sweepLoads(harness: Harness, named: Named, hub: HubProcess, devic
   const points = [...loads].map(([atOnce, runs]) => summarise(harness, named(`${atOnce} at once`), runs));
   const others = spread([...loads.values()].flat().map(({ othersShare }) => othersShare));
   harness.figure(named('share of the cores that other programs took, median'), others.median * 100, '%');
-  const best = points.filter(({ p99Ms }) => p99Ms < releaseMsMost).toSorted((a, b) => b.rate - a.rate)[0];
+  const best = points.filter(({ p99Ms }) => p99Ms < RELEASE_MS_MAX).toSorted((a, b) => b.rate - a.rate)[0];
   harness.verdict(
-    best !== undefined && best.rate >= releasesPerSecondLeast,
+    best !== undefined && best.rate >= RELEASES_PER_SECOND_MIN,
     best === undefined
-      ? named(`p99 was above ${releaseMsMost} ms at every load`)
+      ? named(`p99 was above ${RELEASE_MS_MAX} ms at every load`)
       : named(
-          `${number(best.rate)} releases/s (at least ${releasesPerSecondLeast}) with p99 ${number(best.p99Ms)} ms (below ${releaseMsMost}), medians, while other programs took ${number(others.median * 100)} % of the cores`,
+          `${number(best.rate)} releases/s (at least ${RELEASES_PER_SECOND_MIN}) with p99 ${number(best.p99Ms)} ms (below ${RELEASE_MS_MAX}), medians, while other programs took ${number(others.median * 100)} % of the cores`,
         ),
   );
   return [...loads.values()].flat().reduce((sum, { result }) => sum + result.count, 0);
@@ -191,9 +191,9 @@ async function cutOff(harness: Harness, named: Named, parts: Parts & { readonly 
   harness.figure(named('release p99 of the others meanwhile'), result.others.p99Ms, 'ms');
   const refused = result.refusals.filter((code) => code === 'device-quarantined').length;
   harness.verdict(
-    p99 < closedMsMost && refused === count && result.othersClosed === 0,
+    p99 < CLOSED_MS_MAX && refused === count && result.othersClosed === 0,
     named(
-      `quarantine to closed socket p99 ${number(p99)} ms (below ${closedMsMost}) over ${count} devices, ${refused} of them refused when they came back, ${result.othersClosed} other connections closed`,
+      `quarantine to closed socket p99 ${number(p99)} ms (below ${CLOSED_MS_MAX}) over ${count} devices, ${refused} of them refused when they came back, ${result.othersClosed} other connections closed`,
     ),
   );
   return result.others.count;

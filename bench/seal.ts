@@ -10,8 +10,8 @@ import { FloeReader } from '@edgekeep/core/model/floe-reader';
 import { type ByteSource, decryptStream, encryptStream } from '@edgekeep/core/model/floe-stream';
 import { type Benchmark, type Comparison, type Harness, number, type Peer } from './harness.ts';
 
-const ratioLeast = 0.8;
-const memoryMost = 64 * 2 ** 20;
+const RATIO_MIN = 0.8;
+const MEMORY_MAX = 64 * 2 ** 20;
 /** The comparison in one process holds plaintext, two sealed forms, and what one shot gives. */
 const inProcessCopies = 5;
 /** Fernet holds the file about this many times, in memory and in base64. */
@@ -86,7 +86,7 @@ function judge(harness: Harness, verb: string, comparison: Comparison, names: re
   for (const name of names) {
     const ratio = comparison.peers.find((peer) => peer.name === name)?.ratio?.median ?? 0;
     const percent = `${Math.round(ratio * 100)} %`;
-    harness.verdict(ratio >= ratioLeast, `${verb} (${name}): ${percent} of one-shot AES-256-GCM; the budget is 80 %.`);
+    harness.verdict(ratio >= RATIO_MIN, `${verb} (${name}): ${percent} of one-shot AES-256-GCM; the budget is 80 %.`);
   }
 }
 
@@ -273,5 +273,5 @@ async function judgeMemory(
     return;
   }
   const over = `${number((peak - baseline) / 2 ** 20)} MiB over the ${number(baseline / 2 ** 20)} MiB of an empty file`;
-  harness.verdict(peak - baseline < memoryMost, `${verb} ${length / 1e6} MB in ${over}; the budget is 64 MiB.`);
+  harness.verdict(peak - baseline < MEMORY_MAX, `${verb} ${length / 1e6} MB in ${over}; the budget is 64 MiB.`);
 }

@@ -37,7 +37,7 @@ after(async () => {
 
 async function enrolled(id: string): Promise<TestDevice> {
   const device = await TestDevice.withoutTpm(id, join(world.folder, id));
-  await device.enrol(world);
+  await device.enroll(world);
   return device;
 }
 

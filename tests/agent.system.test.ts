@@ -1,4 +1,4 @@
-// The agent against a real hub: from the first enrolment to the last wiped byte.
+// The agent against a real hub: from the first enrollment to the last wiped byte.
 import assert from 'node:assert/strict';
 import { cp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http';
@@ -61,7 +61,7 @@ async function bytesBelow(folder: string): Promise<Buffer> {
 }
 
 // SECURITY.md: DEV-30
-test('a device enrols, attests, gets its key, and the plaintext is in memory only', async () => {
+test('a device enrolls, attests, gets its key, and the plaintext is in memory only', async () => {
   await using device = await TestAgent.prepare(world, 'press-1', { models });
   const story = await device.start();
   await story.next('enrolled');
@@ -74,7 +74,7 @@ test('a device enrols, attests, gets its key, and the plaintext is in memory onl
   const onDisk = await bytesBelow(device.stateFolder);
   assert(!onDisk.includes(content));
   assert(!onDisk.includes(content.slice(0, 16)));
-  assert(!(await readdir(device.stateFolder)).includes('enrolment-token'));
+  assert(!(await readdir(device.stateFolder)).includes('enrollment-token'));
   assert.equal((await stat(device.stateFolder)).mode & 0o777, 0o700);
   assert.equal((await stat(admin(device))).mode & 0o777, 0o600);
   const receipt: unknown = JSON.parse((await get(local(device), '/receipts/opaque')).body.toString());
@@ -318,13 +318,13 @@ test('a hub that was set back and went on differently is caught, refused and rep
   await cp(forked.hubFolder, backup, { recursive: true });
   await forked.start();
   await story.next('connected');
-  for (let count = 0; count < 4; count += 1) await forked.enrolmentToken();
+  for (let count = 0; count < 4; count += 1) await forked.enrollmentToken();
   // What it saw must lie beyond the backup.
   let { size: seen } = await story.next('cosigned');
   while (seen < entries.length + 4) ({ size: seen } = await story.next('cosigned'));
   // A consistency proof from 2^n entries begins with the root that the device knows itself, and so convicts nobody.
   while (Number.isInteger(Math.log2(seen))) {
-    await forked.enrolmentToken();
+    await forked.enrollmentToken();
     ({ size: seen } = await story.next('cosigned'));
   }
 
@@ -335,7 +335,7 @@ test('a hub that was set back and went on differently is caught, refused and rep
   await story.next('log-refused');
   assert(device.agent.status().log.size >= seen);
   assert(!story.has('fork-detected'), 'a shorter log alone proves no fork');
-  for (let count = 0; count < 20 && !story.has('fork-detected'); count += 1) await forked.enrolmentToken();
+  for (let count = 0; count < 20 && !story.has('fork-detected'); count += 1) await forked.enrollmentToken();
   await story.next('fork-detected');
   await story.next('locked');
   assert.equal(device.agent.status().state, 'forked');

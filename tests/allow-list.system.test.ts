@@ -1,4 +1,4 @@
-// An imported endorsement key lets that TPM enrol without a token, under its id and no other; a blocked one is refused, token or not.
+// An imported endorsement key lets that TPM enroll without a token, under its id and no other; a blocked one is refused, token or not.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, suite, test } from 'node:test';
@@ -30,41 +30,41 @@ suite('the allow list', { skip: skipWithoutTpm }, () => {
   };
 
   test('a TPM that nobody expects needs a token', async () => {
-    assertRefused(await press.tryEnrol(tpms.world, undefined), { status: 403, code: 'enrolment-refused' });
+    assertRefused(await press.tryEnroll(tpms.world, undefined), { status: 403, code: 'enrollment-refused' });
   });
 
-  test('an expected TPM enrols without one, under its id only', async () => {
+  test('an expected TPM enrolls without one, under its id only', async () => {
     const rootSha256 = await rootOf(press);
     await send({ id: 'press-1', tags: { line: 'press' }, rootSha256 });
     const start = (honest: object) => ({ ...honest, deviceId: 'press-2' });
-    const asAnother = await press.tryEnrol(tpms.world, await tpms.world.enrolmentToken(), { start });
-    assertRefused(asAnother, { status: 403, code: 'enrolment-refused', reason: 'root-of-trust-reserved' });
-    accepted(await press.tryEnrol(tpms.world, undefined), certificateResponse);
+    const asAnother = await press.tryEnroll(tpms.world, await tpms.world.enrollmentToken(), { start });
+    assertRefused(asAnother, { status: 403, code: 'enrollment-refused', reason: 'root-of-trust-reserved' });
+    accepted(await press.tryEnroll(tpms.world, undefined), certificateResponse);
     assert.deepEqual((await tpms.world.device('press-1')).tags, { line: 'press' });
     const { changes } = await tpms.world.operator.get('/v1/devices/press-1/history', historyView);
     assert.deepEqual([changes.at(-1)?.actor, changes.at(-1)?.to], ['allow-list', 'registered']);
   });
 
-  test('a blocked TPM enrols neither with a token nor because it is expected', async () => {
+  test('a blocked TPM enrolls neither with a token nor because it is expected', async () => {
     const stolen = await tpms.newDevice('press-3');
     const rootSha256 = await rootOf(stolen);
     await send({ id: 'press-3', rootSha256 });
     await send({ block: rootSha256, reason: 'lot 17 was stolen' });
-    const blocked = { status: 403, code: 'enrolment-refused', reason: 'root-of-trust-blocked', says: /lot 17/ };
-    assertRefused(await stolen.tryEnrol(tpms.world, undefined), blocked);
-    assertRefused(await stolen.tryEnrol(tpms.world, await tpms.world.enrolmentToken()), blocked);
+    const blocked = { status: 403, code: 'enrollment-refused', reason: 'root-of-trust-blocked', says: /lot 17/ };
+    assertRefused(await stolen.tryEnroll(tpms.world, undefined), blocked);
+    assertRefused(await stolen.tryEnroll(tpms.world, await tpms.world.enrollmentToken()), blocked);
   });
 
-  test('a block that is taken back lets the TPM enrol; a block does not touch who has enrolled', async () => {
+  test('a block that is taken back lets the TPM enroll; a block does not touch who has enrolled', async () => {
     const { world } = tpms;
     const found = await tpms.newDevice('press-4');
     const rootSha256 = await rootOf(found);
     const block = async (reason: string) =>
       world.operator.send('POST', '/v1/blocked-roots', { rootSha256, reason }, admission.blockAnswer);
     assert.equal((await block('lost')).deviceId, null);
-    assertRefused(await found.tryEnrol(world, await world.enrolmentToken()), {
+    assertRefused(await found.tryEnroll(world, await world.enrollmentToken()), {
       status: 403,
-      code: 'enrolment-refused',
+      code: 'enrollment-refused',
       reason: 'root-of-trust-blocked',
       says: /lost/,
     });
@@ -72,7 +72,7 @@ suite('the allow list', { skip: skipWithoutTpm }, () => {
     assert.equal(listed.blocked.find((row) => row.rootSha256 === rootSha256)?.reason, 'lost');
     const path = `/v1/blocked-roots/${rootSha256}/unblock`;
     await world.operator.send('POST', path, { reason: 'found' }, admission.unblockAnswer);
-    accepted(await found.tryEnrol(world, await world.enrolmentToken()), certificateResponse);
+    accepted(await found.tryEnroll(world, await world.enrollmentToken()), certificateResponse);
     assert.equal((await block('again')).deviceId, 'press-4');
     await using link = await found.connect(world.hub);
     assert.equal((await found.attest(link)).status, 200);
@@ -100,8 +100,8 @@ suite('the allow list', { skip: skipWithoutTpm }, () => {
     const path = '/v1/expected-devices/press-5';
     await world.operator.send('DELETE', path, undefined, admission.expectedDeviceRemoved);
     assert.deepEqual(await waiting(), ['press-3']);
-    assertRefused(await wanted.tryEnrol(world, undefined), { status: 403, code: 'enrolment-refused' });
-    accepted(await wanted.tryEnrol(world, await world.enrolmentToken()), certificateResponse);
+    assertRefused(await wanted.tryEnroll(world, undefined), { status: 403, code: 'enrollment-refused' });
+    accepted(await wanted.tryEnroll(world, await world.enrollmentToken()), certificateResponse);
     assert.deepEqual((await world.device('press-5')).tags, {});
     const again = await world.askOperator('DELETE', path, { token: await world.adminToken() });
     assertRefused(again, { status: 404, code: 'not-found' });

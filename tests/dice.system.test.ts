@@ -27,7 +27,7 @@ import {
 } from '@edgekeep/hardware/dice/simulator';
 import { HardwareError } from '@edgekeep/hardware/error';
 import * as api from '@edgekeep/wire/api/device';
-import { enrolmentGroupDeleted, enrolmentGroupView } from '@edgekeep/wire/api/enrollment-group';
+import { enrollmentGroupDeleted, enrollmentGroupView } from '@edgekeep/wire/api/enrollment-group';
 import { deviceDetail, policyView, stateAnswer } from '@edgekeep/wire/api/operator';
 import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/api/vendor-root';
 import { z } from 'zod';
@@ -90,7 +90,7 @@ async function deviceOn(id: string, handoff: DiceHandoff): Promise<TestDevice> {
 
 async function enrolled(id: string, handoff: DiceHandoff): Promise<TestDevice> {
   const device = await deviceOn(id, handoff);
-  await device.enrol(world);
+  await device.enroll(world);
   return device;
 }
 
@@ -109,10 +109,10 @@ async function recover(device: TestDevice): Promise<Answer> {
 }
 
 const noKey = { status: 403, code: 'attestation-refused' };
-const notEnrolled = { status: 403, code: 'enrolment-refused' };
+const notEnrolled = { status: 403, code: 'enrollment-refused' };
 
 // SECURITY.md: DEV-20
-test('a device with approved layers enrols, binds, and gets a key that only its firmware opens', async () => {
+test('a device with approved layers enrolls, binds, and gets a key that only its firmware opens', async () => {
   const chip = newChip();
   const device = await enrolled('healthy', await chip.boot(firmware()));
   await using link = await device.connect(world.hub);
@@ -121,7 +121,7 @@ test('a device with approved layers enrols, binds, and gets a key that only its 
   assert.equal((await device.rootOfTrust.openKey(wrappedKey, { leaseId: lease.id })).length, 32);
 
   const { attestationKeys } = await world.trust();
-  const window = { nowSeconds: Math.floor(world.clock.now() / 1_000), ageSecondsMax: 60, skewSecondsMax: 60 };
+  const window = { nowSeconds: Math.floor(world.clock.now() / 1_000), maxAgeSeconds: 60, maxSkewSeconds: 60 };
   const [key] = attestationKeys;
   assert.ok(key !== undefined);
   const verdict = verifyAttestationResult(attestationResult, key, window);
@@ -225,34 +225,34 @@ const tcbInfoOid = '2.23.133.5.4.1';
 const fwid = { algorithm: fwidAlgorithms.sha256.oid, digest: new Uint8Array(32) };
 const chains: readonly (readonly [string, Alteration, string, RegExp])[] = [
   [
-    'an expired layer certificate is refused at enrolment as dice-path-refused',
+    'an expired layer certificate is refused at enrollment as dice-path-refused',
     (template, layer) => (layer === 1 ? { ...template, notAfterSeconds: 1_710_000_000 } : template),
     'dice-path-refused',
     /expired at/,
   ],
   [
     // SECURITY.md: DEV-18
-    'a path that is longer than the DeviceID allows is refused at enrolment as dice-path-refused',
+    'a path that is longer than the DeviceID allows is refused at enrollment as dice-path-refused',
     replacing(0, basicConstraints(true, 0)),
     'dice-path-refused',
     /allows 0 authorities below it/,
   ],
   [
     // SECURITY.md: DEV-18
-    'an unknown critical extension is refused at enrolment as dice-path-refused',
+    'an unknown critical extension is refused at enrollment as dice-path-refused',
     replacing(2, unknownCritical),
     'dice-path-refused',
     /unknown critical extension 1\.2\.3\.4/,
   ],
   [
     // SECURITY.md: DEV-18
-    'a layer that issues although it is no authority is refused at enrolment as dice-path-refused',
+    'a layer that issues although it is no authority is refused at enrollment as dice-path-refused',
     replacing(1, basicConstraints(false)),
     'dice-path-refused',
     /is not an authority/,
   ],
   [
-    'a layer without TcbInfo is refused at enrolment as dice-layer-missing',
+    'a layer without TcbInfo is refused at enrollment as dice-layer-missing',
     (template, layer) =>
       layer === 1 ? { ...template, extensions: template.extensions.filter(({ oid }) => oid !== tcbInfoOid) } : template,
     'dice-layer-missing',
@@ -261,21 +261,21 @@ const chains: readonly (readonly [string, Alteration, string, RegExp])[] = [
 ];
 for (const [title, alter, reason, says] of chains) {
   test(title, async () => {
-    const answer = await enrolWith('crooked', await newChip().boot(firmware(), alter));
+    const answer = await enrollWith('crooked', await newChip().boot(firmware(), alter));
     assertRefused(answer, { ...notEnrolled, reason, says });
     assert.ok(!(await world.entries('device-enrolled')).some(({ subject }) => subject === 'device:crooked'));
   });
 }
 
-/** Enrols with a chain that the agent itself would not take: what it looks at does not protect the hub. */
-async function enrolWith(
+/** Enrolls with a chain that the agent itself would not take: what it looks at does not protect the hub. */
+async function enrollWith(
   id: string,
   { chain, aliasKey }: DiceHandoff,
   deviceIdCertificates: readonly Uint8Array[] = chain.slice(-1),
 ): Promise<Answer> {
   const { chain: honest } = await newChip().boot(firmware());
   const device = await deviceOn(id, { chain: honest, aliasKey });
-  return device.tryEnrol(world, await world.enrolmentToken({ deviceId: id }), {
+  return device.tryEnroll(world, await world.enrollmentToken({ deviceId: id }), {
     start: (start) => ({
       ...start,
       identity: { kind: 'dice', deviceIdCertificates: deviceIdCertificates.map(toBase64url) },
@@ -288,14 +288,14 @@ async function enrolWith(
 }
 
 // SECURITY.md: DEV-18
-test('layers in another order are refused at enrolment', async () => {
+test('layers in another order are refused at enrollment', async () => {
   const swapped: Alteration = (template, layer) => {
     if (layer === 0) return template;
     const level = (at: number) => multiTcbInfoExtension([{ layer: at, fwids: [fwid] }]);
     const others = template.extensions.filter(({ oid }) => oid !== tcbInfoOid);
     return { ...template, extensions: [...others, level(3 - layer)] };
   };
-  const answer = await enrolWith('swapped', await newChip().boot(firmware(), swapped));
+  const answer = await enrollWith('swapped', await newChip().boot(firmware(), swapped));
   assertRefused(answer, {
     ...notEnrolled,
     reason: 'dice-layer-order',
@@ -311,22 +311,22 @@ test("another device's DeviceID under an alias key of one's own is refused, and 
   // Its certificates, and one's own in front of them.
   const grafted = { ...own, chain: [...own.chain.slice(0, 1), ...victim.chain.slice(1)] };
   const refusal = { ...notEnrolled, reason: 'dice-path-refused', says: /was not issued by the next certificate/ };
-  assertRefused(await enrolWith('grafted', grafted), refusal);
+  assertRefused(await enrollWith('grafted', grafted), refusal);
   // Its identity, and a whole chain of one's own.
-  assertRefused(await enrolWith('borrowed', own, deviceId), { ...notEnrolled, reason: 'dice-device-differs' });
+  assertRefused(await enrollWith('borrowed', own, deviceId), { ...notEnrolled, reason: 'dice-device-differs' });
   // Its whole chain, without its key.
   const stolen = { ...own, chain: victim.chain };
-  assertRefused(await enrolWith('stolen', stolen), { ...notEnrolled, reason: 'signature-invalid' });
+  assertRefused(await enrollWith('stolen', stolen), { ...notEnrolled, reason: 'signature-invalid' });
 });
 
 // SECURITY.md: DEV-15
 test('a maker that is not in dice-roots is refused before any evidence, whatever it says of its chips', async () => {
   const other = await DiceVendor.create('Example chips');
   const handoff = await new DiceSimulator(other, randomBytes(32)).boot(firmware());
-  assertRefused(await enrolWith('unknown-maker', handoff), { ...notEnrolled, reason: 'dice-path-refused' });
+  assertRefused(await enrollWith('unknown-maker', handoff), { ...notEnrolled, reason: 'dice-path-refused' });
   // A layer in the place of the DeviceID would make a device of each firmware.
   const good = await newChip().boot(firmware());
-  const middle = await enrolWith('middle', good, good.chain.slice(1));
+  const middle = await enrollWith('middle', good, good.chain.slice(1));
   assertRefused(middle, { ...notEnrolled, reason: 'dice-device-differs' });
 });
 
@@ -335,12 +335,12 @@ test('an oversized chain and broken certificates are refused before anything is 
   const good = await newChip().boot(firmware());
   const invalid = { status: 400, code: 'request-invalid' };
   const many = Array.from({ length: 9 }, (_, at) => good.chain[at % 3] ?? new Uint8Array(0));
-  assertRefused(await enrolWith('many', { ...good, chain: many }, good.chain.slice(-1)), invalid);
+  assertRefused(await enrollWith('many', { ...good, chain: many }, good.chain.slice(-1)), invalid);
   const long = [...good.chain.slice(0, 2), new Uint8Array(9_000)];
-  assertRefused(await enrolWith('long-certificate', { ...good, chain: long }, good.chain.slice(-1)), invalid);
+  assertRefused(await enrollWith('long-certificate', { ...good, chain: long }, good.chain.slice(-1)), invalid);
   const broken = [...good.chain.slice(0, 2), randomBytes(600)];
-  assertRefused(await enrolWith('broken', { ...good, chain: broken }, good.chain.slice(-1)), invalid);
-  assertRefused(await enrolWith('nobody', good, []), invalid);
+  assertRefused(await enrollWith('broken', { ...good, chain: broken }, good.chain.slice(-1)), invalid);
+  assertRefused(await enrollWith('nobody', good, []), invalid);
 });
 
 // SECURITY.md: DEV-16
@@ -420,8 +420,8 @@ test('a Caliptra chip is known by its LDevID: a firmware update, from the first 
   assert.equal((await device.rootOfTrust.openKey(released.wrappedKey, { leaseId: released.lease.id })).length, 32);
   assert.equal(await root(), known);
 
-  // Its FMC alias is no identity to enrol with: it would make a device of each firmware.
-  const alias = await enrolWith('caliptra-alias', handoff, handoff.chain.slice(2));
+  // Its FMC alias is no identity to enroll with: it would make a device of each firmware.
+  const alias = await enrollWith('caliptra-alias', handoff, handoff.chain.slice(2));
   assertRefused(alias, { ...notEnrolled, reason: 'dice-device-differs' });
   // Another owner's entropy in the same chip, and another chip, are other devices.
   const other = new CaliptraSimulator(vendor, randomBytes(32), randomBytes(32));
@@ -471,27 +471,27 @@ test('one chip is one device, and a device without a token needs a group that sp
   const handoff = await newChip().boot(firmware());
   const first = await enrolled('first-name', handoff);
   const second = await deviceOn('second-name', handoff);
-  const again = await second.tryEnrol(world, await world.enrolmentToken({ deviceId: 'second-name' }));
+  const again = await second.tryEnroll(world, await world.enrollmentToken({ deviceId: 'second-name' }));
   assertRefused(again, { ...notEnrolled, reason: 'root-of-trust-taken' });
   assert.equal((await world.device(first.id)).tier, 'dice');
 
   const newcomer = await deviceOn('line-1', await newChip().boot(firmware()));
-  assertRefused(await newcomer.tryEnrol(world, undefined), notEnrolled);
+  assertRefused(await newcomer.tryEnroll(world, undefined), notEnrolled);
   const order = { name: 'line', kind: 'ca', certificate: vendor.rootPem, terms: { idPrefix: 'line-', tier: 'dice' } };
-  await world.operator.send('POST', '/v1/enrolment-groups', order, enrolmentGroupView);
-  accepted(await newcomer.tryEnrol(world, undefined), api.certificateResponse);
-  assert.equal((await world.device('line-1')).enrolmentGroup, 'line');
+  await world.operator.send('POST', '/v1/enrollment-groups', order, enrollmentGroupView);
+  accepted(await newcomer.tryEnroll(world, undefined), api.certificateResponse);
+  assert.equal((await world.device('line-1')).enrollmentGroup, 'line');
   const elsewhere = await deviceOn('press-1', await newChip().boot(firmware()));
-  assertRefused(await elsewhere.tryEnrol(world, undefined), { ...notEnrolled, reason: 'device-id-not-allowed' });
+  assertRefused(await elsewhere.tryEnroll(world, undefined), { ...notEnrolled, reason: 'device-id-not-allowed' });
   // A maker's group speaks for all of its chips: the tests behind this one go without.
-  await world.operator.send('DELETE', '/v1/enrolment-groups/line', undefined, enrolmentGroupDeleted);
+  await world.operator.send('DELETE', '/v1/enrollment-groups/line', undefined, enrollmentGroupDeleted);
 });
 
 test('the default policy gives a DICE device no key, and a root that is taken out ends its trust', async () => {
   await using own = await HubWorld.open({ diceRoots: [vendor.rootPem] });
   await own.publishModel('opaque', '1.0.0', content);
   const device = await deviceOn('plain', await newChip().boot(firmware()));
-  await device.enrol(own);
+  await device.enroll(own);
   {
     await using link = await device.connect(own.hub);
     assertRefused(await device.askForKey(link, 'opaque', '1.0.0'), { status: 403, code: 'release-refused' });
@@ -506,7 +506,7 @@ test('the default policy gives a DICE device no key, and a root that is taken ou
   assertRefused(await device.bind(link), { status: 403, code: 'bind-refused', reason: 'dice-path-refused' });
 });
 
-test('an agent on a DICE device enrols and runs, and goes on after a firmware update', async () => {
+test('an agent on a DICE device enrolls and runs, and goes on after a firmware update', async () => {
   const chip = newChip();
   const handoffFolder = join(world.folder, 'handoff');
   await writeHandoffFolder(handoffFolder, await chip.boot(firmware()));
@@ -514,8 +514,8 @@ test('an agent on a DICE device enrols and runs, and goes on after a firmware up
   const settings: Partial<AgentSettingsInput> = { rootOfTrust: { kind: 'dice', handoffFolder }, models };
   await using agent = await TestAgent.prepare(world, 'agent', settings);
   await writeFile(
-    join(agent.stateFolder, 'enrolment-token'),
-    await world.enrolmentToken({ deviceId: 'agent', tier: 'dice' }),
+    join(agent.stateFolder, 'enrollment-token'),
+    await world.enrollmentToken({ deviceId: 'agent', tier: 'dice' }),
   );
   const story = await agent.start();
   await story.next('enrolled');
@@ -539,7 +539,7 @@ test('an agent on a DICE device enrols and runs, and goes on after a firmware up
   await again.next('ready');
 });
 
-test('a kit for a DICE device has all its agent needs, and enrols in its tier', async () => {
+test('a kit for a DICE device has all its agent needs, and enrolls in its tier', async () => {
   const handoffFolder = join(world.folder, 'kit-handoff');
   await writeHandoffFolder(handoffFolder, await newChip().boot(firmware()));
   const stateFolder = join(world.folder, 'kit');
@@ -568,13 +568,13 @@ test('a wiped device comes back with a token made since, not by keys that its fi
     await world.operator.send('POST', `/v1/devices/${id}/${order}`, { reason: 'firmware was replaced' }, stateAnswer);
   }
   const again = await deviceOn(id, await chip.boot(firmware()));
-  const alone = await again.tryEnrol(world, undefined);
+  const alone = await again.tryEnroll(world, undefined);
   assertRefused(alone, { ...notEnrolled, reason: 'token-not-fresh' });
   world.clock.advanceSeconds(1);
   const stranger = await deviceOn(id, await newChip().boot(firmware()));
-  const fresh = await world.enrolmentToken({ deviceId: id });
-  assertRefused(await stranger.tryEnrol(world, fresh), { ...notEnrolled, reason: 'root-of-trust-differs' });
-  accepted(await again.tryEnrol(world, fresh), api.certificateResponse);
+  const fresh = await world.enrollmentToken({ deviceId: id });
+  assertRefused(await stranger.tryEnroll(world, fresh), { ...notEnrolled, reason: 'root-of-trust-differs' });
+  accepted(await again.tryEnroll(world, fresh), api.certificateResponse);
   await using link = await again.connect(world.hub);
   await again.release(link, 'opaque', '1.0.0');
 });

@@ -155,6 +155,6 @@ test(
     });
     const removed = await world.operator.send('DELETE', `${path}&force=true`, undefined, vendorRootRemoved);
     assert.equal(removed.usedBy, 1);
-    await assert.rejects(worldOf().device('press-2'), /enrolment-refused|not one of a known TPM maker/);
+    await assert.rejects(worldOf().device('press-2'), /enrollment-refused|not one of a known TPM maker/);
   },
 );

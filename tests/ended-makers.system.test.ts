@@ -85,9 +85,9 @@ test(
 
     {
       await using world = await HubWorld.open({ vendorRoots });
-      const token = await world.enrolmentToken({ deviceId: 'old-tpm' });
-      const answer = await device.tryEnrol(world, token, changes);
-      assertRefused(answer, { status: 403, code: 'enrolment-refused', reason: 'endorsement-refused' });
+      const token = await world.enrollmentToken({ deviceId: 'old-tpm' });
+      const answer = await device.tryEnroll(world, token, changes);
+      assertRefused(answer, { status: 403, code: 'enrollment-refused', reason: 'endorsement-refused' });
       assert.match(Buffer.from(answer.body).toString(), /expired at/);
     }
 
@@ -104,7 +104,7 @@ test(
       vendorRootImported,
     );
     assert.equal(imported.added, 100);
-    await device.enrol(world, changes);
+    await device.enroll(world, changes);
     const { makers } = await world.device('old-tpm');
     const [maker] = makers;
     assert.equal(maker?.judgedAt, (now - 2 * years) * 1_000);
@@ -112,7 +112,7 @@ test(
     const { attestationResult } = await resultOf(device, world);
     const [key] = (await world.trust()).attestationKeys;
     assert.ok(key !== undefined);
-    const window = { nowSeconds: Math.floor(world.clock.now() / 1_000), ageSecondsMax: 60, skewSecondsMax: 60 };
+    const window = { nowSeconds: Math.floor(world.clock.now() / 1_000), maxAgeSeconds: 60, maxSkewSeconds: 60 };
     const verdict = verifyAttestationResult(attestationResult, key, window);
     assert.ok(verdict.kind === 'verified');
     assert.deepEqual(verdict.result.tierReasons, maker?.notes);
@@ -138,8 +138,8 @@ test(
       const changes = {
         start: (honest: { identity: object }) => ({ ...honest, identity: withCertificate(honest, shown) }),
       };
-      const answer = await device.tryEnrol(world, await world.enrolmentToken({ deviceId: 'dated' }), changes);
-      assertRefused(answer, { status: 403, code: 'enrolment-refused', reason: 'endorsement-refused' });
+      const answer = await device.tryEnroll(world, await world.enrollmentToken({ deviceId: 'dated' }), changes);
+      assertRefused(answer, { status: 403, code: 'enrollment-refused', reason: 'endorsement-refused' });
     }
   },
 );

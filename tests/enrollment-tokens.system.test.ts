@@ -1,4 +1,4 @@
-// Enrolment tokens over a real hub: they end with the API token that made them, unless somebody takes them over, and each can be ended alone.
+// Enrollment tokens over a real hub: they end with the API token that made them, unless somebody takes them over, and each can be ended alone.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -6,13 +6,13 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { certificateResponse } from '@edgekeep/wire/api/device';
 import {
-  enrolmentTokenHandedOver,
-  enrolmentTokenList,
-  enrolmentTokenRevoked,
-  type EnrolmentTokenView,
+  enrollmentTokenHandedOver,
+  enrollmentTokenList,
+  enrollmentTokenRevoked,
+  type EnrollmentTokenView,
 } from '@edgekeep/wire/api/enrollment-token';
-import { enrolmentGroupDetail, groupTokenAnswer } from '@edgekeep/wire/api/enrollment-group';
-import { apiTokenAnswer, enrolmentTokenAnswer } from '@edgekeep/wire/api/operator';
+import { enrollmentGroupDetail, groupTokenAnswer } from '@edgekeep/wire/api/enrollment-group';
+import { apiTokenAnswer, enrollmentTokenAnswer } from '@edgekeep/wire/api/operator';
 import { claimAnswer } from '@edgekeep/wire/api/people';
 import { accepted, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
@@ -29,8 +29,8 @@ before(async () => {
   ada = await firstPerson(world);
   ben = await addPerson(world, 'ben');
   accepted(
-    await ada.ask('POST', '/v1/enrolment-groups', { name: 'line', kind: 'token' }),
-    enrolmentGroupDetail.pick({ name: true }),
+    await ada.ask('POST', '/v1/enrollment-groups', { name: 'line', kind: 'token' }),
+    enrollmentGroupDetail.pick({ name: true }),
   );
 });
 after(() => opened?.[Symbol.asyncDispose]());
@@ -40,27 +40,27 @@ const idOf = (token: string) => createHash('sha256').update(token).digest('hex')
 /** A token of ada's own beside the one she has. */
 async function another(name: string, lifeSeconds = 3_600): Promise<TestPerson> {
   const made = newToken();
-  const order = { name, scopes: ['enrolment:write', 'devices:read'], lifeSeconds, sha256: made.sha256 };
+  const order = { name, scopes: ['enrollment:write', 'devices:read'], lifeSeconds, sha256: made.sha256 };
   accepted(await ada.ask('POST', '/v1/tokens', order), apiTokenAnswer);
   return new TestPerson(world, 'admin', made.token);
 }
 
 async function makers(name: string, lifeSeconds?: number) {
   const maker = await another(name, lifeSeconds);
-  const oneTime = accepted(await maker.ask('POST', '/v1/enrolment-tokens', {}), enrolmentTokenAnswer);
-  const path = '/v1/enrolment-groups/line/tokens';
-  const ofGroup = accepted(await maker.ask('POST', path, { usesMost: 3 }), groupTokenAnswer);
+  const oneTime = accepted(await maker.ask('POST', '/v1/enrollment-tokens', {}), enrollmentTokenAnswer);
+  const path = '/v1/enrollment-groups/line/tokens';
+  const ofGroup = accepted(await maker.ask('POST', path, { maxUses: 3 }), groupTokenAnswer);
   return { maker, oneTime, ofGroup };
 }
 
 async function listed(
   by: TestPerson,
   state: 'usable' | 'any' = 'any',
-): Promise<ReadonlyMap<string, EnrolmentTokenView>> {
-  const views = new Map<string, EnrolmentTokenView>();
+): Promise<ReadonlyMap<string, EnrollmentTokenView>> {
+  const views = new Map<string, EnrollmentTokenView>();
   for (let after: string | null = ''; after !== null;) {
-    const answer = await by.ask('GET', `/v1/enrolment-tokens?state=${state}&limit=2&after=${after}`);
-    const page = accepted(answer, enrolmentTokenList);
+    const answer = await by.ask('GET', `/v1/enrollment-tokens?state=${state}&limit=2&after=${after}`);
+    const page = accepted(answer, enrollmentTokenList);
     for (const view of page.tokens) views.set(view.id, view);
     after = page.next;
   }
@@ -68,30 +68,34 @@ async function listed(
 }
 
 let devices = 0;
-async function enrolWith(token: string) {
+async function enrollWith(token: string) {
   const id = `press-${(devices += 1)}`;
   const device = opened.use(await TestDevice.withoutTpm(id, join(world.folder, id)));
-  return device.tryEnrol(world, token);
+  return device.tryEnroll(world, token);
 }
 
 const assertUnfit = async (token: string) =>
-  assertRefused(await enrolWith(token), { status: 403, code: 'enrolment-refused', says: /needs an enrolment token/ });
+  assertRefused(await enrollWith(token), {
+    status: 403,
+    code: 'enrollment-refused',
+    says: /needs an enrollment token/,
+  });
 
 // SECURITY.md: HUB-61
-test('enrolment tokens of both kinds end with the API token that made them', async () => {
+test('enrollment tokens of both kinds end with the API token that made them', async () => {
   const { oneTime, ofGroup } = await makers('leaving');
-  accepted(await enrolWith(ofGroup.token), certificateResponse);
+  accepted(await enrollWith(ofGroup.token), certificateResponse);
   assert.equal((await ada.ask('POST', '/v1/tokens/leaving/revoke', {})).status, 200);
   for (const { token } of [oneTime, ofGroup]) {
     await assertUnfit(token);
     assert.equal((await listed(ada)).get(idOf(token))?.state, 'maker-ended');
     assert.equal((await listed(ada, 'usable')).has(idOf(token)), false);
   }
-  const { tokens } = accepted(await ada.ask('GET', '/v1/enrolment-groups/line'), enrolmentGroupDetail);
+  const { tokens } = accepted(await ada.ask('GET', '/v1/enrollment-groups/line'), enrollmentGroupDetail);
   assert.equal(tokens.find(({ token }) => token === idOf(ofGroup.token))?.state, 'maker-ended');
 });
 
-test('an enrolment token ends no later than the API token that made it, and its answer says so', async () => {
+test('an enrollment token ends no later than the API token that made it, and its answer says so', async () => {
   const { maker, oneTime, ofGroup } = await makers('short', 600);
   const tokens = await listed(maker);
   for (const { token, expiresAt } of [oneTime, ofGroup]) {
@@ -102,9 +106,9 @@ test('an enrolment token ends no later than the API token that made it, and its 
 });
 
 // SECURITY.md: HUB-61
-test('the enrolment tokens of a disabled person end, and do not come back with the person', async () => {
+test('the enrollment tokens of a disabled person end, and do not come back with the person', async () => {
   const carl = await addPerson(world, 'carl', { role: 'operator' });
-  const { token } = accepted(await carl.ask('POST', '/v1/enrolment-tokens', {}), enrolmentTokenAnswer);
+  const { token } = accepted(await carl.ask('POST', '/v1/enrollment-tokens', {}), enrollmentTokenAnswer);
   assert.equal((await ada.ask('POST', '/v1/people/carl/disable', { reason: 'left' })).status, 200);
   await assertUnfit(token);
   assert.equal((await ada.ask('POST', '/v1/people/carl/enable', {})).status, 200);
@@ -112,18 +116,18 @@ test('the enrolment tokens of a disabled person end, and do not come back with t
 });
 
 // SECURITY.md: HUB-61
-test('an enrolment token that was handed over outlives its maker and ends with who took it', async () => {
+test('an enrollment token that was handed over outlives its maker and ends with who took it', async () => {
   const { oneTime, ofGroup } = await makers('moving');
   for (const { token, expiresAt } of [oneTime, ofGroup]) {
-    const answer = await ben.ask('POST', `/v1/enrolment-tokens/${idOf(token)}/hand-over`, {});
-    assert.deepEqual(accepted(answer, enrolmentTokenHandedOver), { id: idOf(token), expiresAt });
+    const answer = await ben.ask('POST', `/v1/enrollment-tokens/${idOf(token)}/hand-over`, {});
+    assert.deepEqual(accepted(answer, enrollmentTokenHandedOver), { id: idOf(token), expiresAt });
   }
   assert.equal((await ada.ask('POST', '/v1/tokens/moving/revoke', {})).status, 200);
-  for (const { token } of [oneTime, ofGroup]) accepted(await enrolWith(token), certificateResponse);
-  const [entry] = (await world.entries('enrolment-token-handed-over')).slice(-1);
+  for (const { token } of [oneTime, ofGroup]) accepted(await enrollWith(token), certificateResponse);
+  const [entry] = (await world.entries('enrollment-token-handed-over')).slice(-1);
   const to = idOf(ben.token);
   const data: unknown = JSON.parse(JSON.stringify(entry?.data));
-  assert.deepEqual([entry?.actor, entry?.subject, Object(data).to], ['person:ben/desk', 'enrolment-group:line', to]);
+  assert.deepEqual([entry?.actor, entry?.subject, Object(data).to], ['person:ben/desk', 'enrollment-group:line', to]);
   assert.equal((await ada.ask('POST', '/v1/people/ben/disable', { reason: 'left' })).status, 200);
   await assertUnfit(ofGroup.token);
 });
@@ -131,9 +135,9 @@ test('an enrolment token that was handed over outlives its maker and ends with w
 test('what has ended is not handed over, and a service takes nothing over', async () => {
   const { oneTime, ofGroup } = await makers('gone');
   const made = newToken();
-  const robot = { name: 'robot', scopes: ['enrolment:write'], service: true, sha256: made.sha256 };
+  const robot = { name: 'robot', scopes: ['enrollment:write'], service: true, sha256: made.sha256 };
   accepted(await ada.ask('POST', '/v1/tokens', robot), apiTokenAnswer);
-  const path = (token: string) => `/v1/enrolment-tokens/${idOf(token)}/hand-over`;
+  const path = (token: string) => `/v1/enrollment-tokens/${idOf(token)}/hand-over`;
   const service = new TestPerson(world, 'robot', made.token);
   assertRefused(await service.ask('POST', path(ofGroup.token), {}), { status: 409, code: 'conflict', says: /service/ });
   assert.equal((await ada.ask('POST', '/v1/tokens/gone/revoke', {})).status, 200);
@@ -142,33 +146,33 @@ test('what has ended is not handed over, and a service takes nothing over', asyn
 });
 
 // SECURITY.md: HUB-61
-test('one enrolment token is revoked alone, with its entry; twice is refused', async () => {
+test('one enrollment token is revoked alone, with its entry; twice is refused', async () => {
   const { oneTime, ofGroup } = await makers('careless');
-  accepted(await enrolWith(ofGroup.token), certificateResponse);
+  accepted(await enrollWith(ofGroup.token), certificateResponse);
   for (const { token } of [oneTime, ofGroup]) {
-    const path = `/v1/enrolment-tokens/${idOf(token)}/revoke`;
-    accepted(await ada.ask('POST', path, {}), enrolmentTokenRevoked);
+    const path = `/v1/enrollment-tokens/${idOf(token)}/revoke`;
+    accepted(await ada.ask('POST', path, {}), enrollmentTokenRevoked);
     await assertUnfit(token);
     assertRefused(await ada.ask('POST', path, {}), { status: 404, code: 'not-found' });
     assert.equal((await listed(ada)).get(idOf(token))?.state, 'revoked');
   }
-  const revoked = (await world.entries('enrolment-token-revoked')).map(({ subject }) => subject);
-  assert.deepEqual(revoked, ['any-device', 'enrolment-group:line']);
+  const revoked = (await world.entries('enrollment-token-revoked')).map(({ subject }) => subject);
+  assert.deepEqual(revoked, ['any-device', 'enrollment-group:line']);
   const other = await makers('careful');
-  accepted(await enrolWith(other.oneTime.token), certificateResponse);
+  accepted(await enrollWith(other.oneTime.token), certificateResponse);
 });
 
 test('sixteen tokens of a group whose maker has ended leave room for the next', async () => {
   const group = { name: 'rolled', kind: 'token' };
-  accepted(await ada.ask('POST', '/v1/enrolment-groups', group), enrolmentGroupDetail.pick({ name: true }));
-  const order = { usesMost: 1 };
+  accepted(await ada.ask('POST', '/v1/enrollment-groups', group), enrollmentGroupDetail.pick({ name: true }));
+  const order = { maxUses: 1 };
   const maker = await another('many');
   for (let made = 0; made < 16; made += 1)
-    accepted(await maker.ask('POST', '/v1/enrolment-groups/rolled/tokens', order), groupTokenAnswer);
-  const full = await ada.ask('POST', '/v1/enrolment-groups/rolled/tokens', order);
+    accepted(await maker.ask('POST', '/v1/enrollment-groups/rolled/tokens', order), groupTokenAnswer);
+  const full = await ada.ask('POST', '/v1/enrollment-groups/rolled/tokens', order);
   assertRefused(full, { status: 409, code: 'conflict' });
   assert.equal((await ada.ask('POST', '/v1/tokens/many/revoke', {})).status, 200);
-  accepted(await ada.ask('POST', '/v1/enrolment-groups/rolled/tokens', order), groupTokenAnswer);
+  accepted(await ada.ask('POST', '/v1/enrollment-groups/rolled/tokens', order), groupTokenAnswer);
 });
 
 test('a token of before makers were kept is used until its own end', async () => {
@@ -179,23 +183,23 @@ test('a token of before makers were kept is used until its own end', async () =>
   }
   assert.equal((await listed(maker)).get(idOf(oneTime.token))?.endsWith, null);
   assert.equal((await ada.ask('POST', '/v1/tokens/older/revoke', {})).status, 200);
-  accepted(await enrolWith(oneTime.token), certificateResponse);
+  accepted(await enrollWith(oneTime.token), certificateResponse);
 });
 
 test('what the bootstrap made is the claiming person’s: it goes on, and ends with that token', async () => {
   await using fresh = await HubWorld.open();
   const bootstrap = await firstPerson(fresh);
   const order = async () =>
-    accepted(await bootstrap.ask('POST', '/v1/enrolment-tokens', {}), enrolmentTokenAnswer).token;
+    accepted(await bootstrap.ask('POST', '/v1/enrollment-tokens', {}), enrollmentTokenAnswer).token;
   const [first, second] = [await order(), await order()];
   const made = newToken();
   accepted(await bootstrap.ask('POST', '/v1/claim', { name: 'eva', sha256: made.sha256 }), claimAnswer);
   const eva = new TestPerson(fresh, 'eva', made.token);
-  const enrol = async (id: string, token: string) => {
+  const enroll = async (id: string, token: string) => {
     await using device = await TestDevice.withoutTpm(id, join(fresh.folder, id));
-    return device.tryEnrol(fresh, token);
+    return device.tryEnroll(fresh, token);
   };
-  accepted(await enrol('press-1', first), certificateResponse);
+  accepted(await enroll('press-1', first), certificateResponse);
   assert.equal((await eva.ask('POST', '/v1/tokens/claimed/revoke', {})).status, 200);
-  assertRefused(await enrol('press-2', second), { status: 403, code: 'enrolment-refused' });
+  assertRefused(await enroll('press-2', second), { status: 403, code: 'enrollment-refused' });
 });

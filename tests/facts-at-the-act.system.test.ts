@@ -109,7 +109,7 @@ for (const { name, policy, orders, prepare = [] } of facts) {
     const world = opened.use(await HubWorld.open());
     await world.publishModel('belt', '1.0.0', 'weights');
     const device = opened.use(await TestDevice.withoutTpm('press-1', join(world.folder, 'press-1')));
-    await device.enrol(world);
+    await device.enroll(world);
     const ada = await firstPerson(world);
     await give(ada, [...prepare, ...orders(true), ['PUT', '/v1/policy', { text: policy }]]);
     const link = opened.use(await device.connect(world.hub));
@@ -130,7 +130,7 @@ test('a device leaves a group after the policy was asked about a workload of it,
   await using opened = new AsyncDisposableStack();
   const world = opened.use(await HubWorld.open());
   const device = opened.use(await TestDevice.withoutTpm('press-1', join(world.folder, 'press-1')));
-  await device.enrol(world);
+  await device.enroll(world);
   const ada = await firstPerson(world);
   const forbidden = `@id("others") forbid (principal is Edgekeep::Workload, action == Edgekeep::Action::"connect", resource)
     unless { principal in Edgekeep::Group::"presses" };`;

@@ -26,7 +26,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: ['core', 'host', 'wire', 'hardware'],
   sim: ['core', 'host', 'wire', 'hardware', 'hub', 'agent', 'cli', 'guard'],
 };
-const linesMost = 400;
+const LINES_MAX = 400;
 
 interface Source {
   readonly path: string;
@@ -120,7 +120,7 @@ test('no source names an optional package to import, so that types and lint do w
 test('no source file is longer than a reader can hold', () => {
   const long = sources.filter((s) => !isTest(s)).map((s) => [s.path, s.text.split('\n').length] as const);
   assert.deepEqual(
-    long.filter(([, lines]) => lines > linesMost),
+    long.filter(([, lines]) => lines > LINES_MAX),
     [],
   );
 });

@@ -10,7 +10,7 @@ import { attest } from '@edgekeep/agent/hub/attestation';
 import { type Challenge, HubLink } from '@edgekeep/agent/hub/connection';
 import { postToHub, type Send } from '@edgekeep/agent/hub-api';
 import { HubTime } from '@edgekeep/agent/hub/hub-time';
-import { enrol, type IdentityParts, recover, renew } from '@edgekeep/agent/hub/identity';
+import { enroll, type IdentityParts, recover, renew } from '@edgekeep/agent/hub/identity';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { IMA_EVIDENCE_BYTES_MAX, parseImaLog } from '@edgekeep/core/attest/ima-log';
 import { imaEntry, imaNgLog } from '@edgekeep/core/attest/testing-ima';
@@ -38,7 +38,7 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
 
   before(async () => {
     // So many bytes a second that no piece waits.
-    const admission = { anonymousBytesPerSecondMost: 100_000_000, bytesPerSecondMost: 100_000_000 };
+    const admission = { maxAnonymousBytesPerSecond: 100_000_000, maxBytesPerSecond: 100_000_000 };
     fleet = await TpmWorld.open({ pcrs: [0, 4, 8, 10], admission });
     const { world } = fleet;
     rootOfTrust = await TpmRootOfTrust.open((await fleet.simulator('long')).address);
@@ -83,7 +83,7 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
       onDisconnected: () => {},
       onRefused: (step, refusal) => reject(new Error(`${step}: ${refusal.message} ${JSON.stringify(refusal.reasons)}`)),
       onFailed: (error) => reject(error),
-      backoff: { firstDelayMs: 10, delayMsMax: 100 },
+      backoff: { firstDelayMs: 10, maxDelayMs: 100 },
       clocks: parts.clocks,
       hubTime: parts.hubTime,
       random: () => 0,
@@ -111,9 +111,9 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
     assert.ok(long.length > IMA_EVIDENCE_BYTES_MAX);
     await grow(long);
     const { world } = fleet;
-    const token = await world.enrolmentToken({ deviceId: 'long' });
+    const token = await world.enrollmentToken({ deviceId: 'long' });
     const { witnessKey } = await TestDevice.withoutTpm('long', join(world.folder, 'witness-of-long'));
-    const answer = await once((send) => enrol(send, parts, { token, witnessKey }));
+    const answer = await once((send) => enroll(send, parts, { token, witnessKey }));
     assert.equal(answer.kind, 'ok', JSON.stringify(answer));
 
     await using link = await connected();

@@ -25,11 +25,11 @@ before(async () => {
   world = await HubWorld.open();
   press = await TestDevice.withoutTpm('press-1', join(world.folder, 'press-1'));
   pump = await TestDevice.withoutTpm('pump-1', join(world.folder, 'pump-1'));
-  await press.enrol(world);
-  await pump.enrol(world);
+  await press.enroll(world);
+  await pump.enroll(world);
   link = await press.connect(world.hub);
   // More than one whole tile.
-  for (let at = 0; at < wholeTile; at += 1) await world.enrolmentToken({ deviceId: `spare-${at}` });
+  for (let at = 0; at < wholeTile; at += 1) await world.enrollmentToken({ deviceId: `spare-${at}` });
   await world.integrated();
 });
 after(async () => {

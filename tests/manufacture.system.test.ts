@@ -1,5 +1,5 @@
 // A manufacturing line and what comes of it, with the programs people run: simulated TPMs and SoftHSM2 tokens get IDevIDs, a batch is killed and
-// goes on, and the devices enrol at a hub that trusts their manufacturer, without a token.
+// goes on, and the devices enroll at a hub that trusts their manufacturer, without a token.
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
@@ -17,7 +17,7 @@ import { Pkcs11RootOfTrust } from '@edgekeep/hardware/pkcs11/pkcs11-root-of-trus
 import { skipWithoutSoftHsm, softHsmModule, type TestTokens, testTokens } from '@edgekeep/hardware/pkcs11/testing';
 import type { TpmSimulator } from '@edgekeep/hardware/tpm/simulator';
 import * as api from '@edgekeep/wire/api/device';
-import { enrolmentGroupView } from '@edgekeep/wire/api/enrollment-group';
+import { enrollmentGroupView } from '@edgekeep/wire/api/enrollment-group';
 import { stateAnswer } from '@edgekeep/wire/api/operator';
 import { importReport } from '@edgekeep/wire/api/registry';
 import { z } from 'zod';
@@ -288,22 +288,22 @@ suite('a manufacturing line', { skip }, () => {
     await truncate(path);
   });
 
-  test('a hub that trusts the manufacturer enrols the devices without a token, and they serve the bind', async () => {
+  test('a hub that trusts the manufacturer enrolls the devices without a token, and they serve the bind', async () => {
     const { world } = fleet;
     const certificate = await readFile(join(ca, 'root.pem'), 'utf8');
     const order = { name: 'works', kind: 'ca', certificate };
-    await world.operator.send('POST', '/v1/enrolment-groups', order, enrolmentGroupView);
+    await world.operator.send('POST', '/v1/enrollment-groups', order, enrollmentGroupView);
     const source = Readable.from([await readFile(join(folder, 'manifest.ndjson'))]);
     const report = await world.operator.sendLines('/v1/devices/import', source, importReport);
     assert.deepEqual([report.expected, report.rejected], [6, 0]);
 
     const camera = fleet.keep(await TestDevice.withTpm('cam-1', simulators.get('cam-1') ?? assert.fail()));
-    accepted(await camera.tryEnrol(world, undefined), api.certificateResponse);
+    accepted(await camera.tryEnroll(world, undefined), api.certificateResponse);
     await using link = await camera.connect(world.hub);
     assert.ok(link.connected);
 
     const element = fleet.keep(await secureElement('press-6', 'cam-6'));
-    accepted(await element.tryEnrol(world, undefined), api.certificateResponse);
+    accepted(await element.tryEnroll(world, undefined), api.certificateResponse);
     await using second = await element.connect(world.hub);
     assert.ok(second.connected);
 
@@ -319,14 +319,14 @@ suite('a manufacturing line', { skip }, () => {
     }
   });
 
-  test('a real agent with neither token nor certificate finds its IDevID and enrols by it', async () => {
+  test('a real agent with neither token nor certificate finds its IDevID and enrolls by it', async () => {
     const { world } = fleet;
     for (const [id, rootOfTrust] of [
       ['cam-2', { kind: 'tpm', address: `unix:${simulators.get('cam-2')?.socketPath}` }],
       ['cam-5', { kind: 'pkcs11', module: softHsmModule, token: 'cam-5', pinFile: tokens.place('cam-5').pinFile }],
     ] as const) {
       await using agent = await TestAgent.prepare(world, id, { rootOfTrust });
-      await rm(join(agent.stateFolder, 'enrolment-token'));
+      await rm(join(agent.stateFolder, 'enrollment-token'));
       const story = await agent.start();
       await story.next('enrolled');
       await story.next('connected');
@@ -337,16 +337,16 @@ suite('a manufacturing line', { skip }, () => {
   test('a device that was wiped comes back by its TPM, and its IDevID is still the one of that device', async () => {
     const { world } = fleet;
     const simulator = simulators.get('cam-3') ?? assert.fail();
-    const enrol = async () => {
+    const enroll = async () => {
       await simulator.powerCycle();
       await using device = await TestDevice.withTpm('cam-3', simulator);
-      accepted(await device.tryEnrol(world, undefined), api.certificateResponse);
+      accepted(await device.tryEnroll(world, undefined), api.certificateResponse);
     };
-    await enrol();
+    await enroll();
     const { idevid } = await world.device('cam-3');
     await world.setState('cam-3', 'quarantine');
     await world.operator.send('POST', '/v1/devices/cam-3/wiped', { reason: 'erased' }, stateAnswer);
-    await enrol();
+    await enroll();
     const back = await world.device('cam-3');
     assert.deepEqual([back.generation, back.idevid], [2, idevid]);
   });
@@ -365,11 +365,11 @@ suite('a manufacturing line', { skip }, () => {
     };
     const shows = (chain: readonly string[]) => ({ start: (honest: object) => ({ ...honest, idevid: { chain } }) });
     const refusedFor = (answer: Answer, reason: string) =>
-      assertRefused(answer, { status: 403, code: 'enrolment-refused', reason });
+      assertRefused(answer, { status: 403, code: 'enrollment-refused', reason });
 
-    refusedFor(await element.tryEnrol(world, undefined), 'idevid-id-differs');
-    refusedFor(await element.tryEnrol(world, undefined, shows(await chainOf('cam-7'))), 'idevid-not-possessed');
-    refusedFor(await element.tryEnrol(world, undefined, shows(await chainOf('cam-1'))), 'idevid-tier-differs');
+    refusedFor(await element.tryEnroll(world, undefined), 'idevid-id-differs');
+    refusedFor(await element.tryEnroll(world, undefined, shows(await chainOf('cam-7'))), 'idevid-not-possessed');
+    refusedFor(await element.tryEnroll(world, undefined, shows(await chainOf('cam-1'))), 'idevid-tier-differs');
     await assert.rejects(world.device('cam-7'), { code: 'not-found' });
   });
 

@@ -154,7 +154,7 @@ test('a clock that is off is shown and is an alert, until it is set', async () =
 test('a device that uses up keys is refused more and is an alert; its log entries end', async () => {
   await world.publishModel('burned', '1.0.0', 'weights');
   await using device = await TestDevice.withoutTpm('burner', join(world.folder, 'burner'));
-  await device.enrol(world);
+  await device.enroll(world);
   await using link = await device.connect(world.hub);
   // The setting, and twice the renewals of an hour: a lease of an hour is renewed at 40 minutes.
   const allowed = maxPerWindow + 3;

@@ -29,7 +29,7 @@ before(async () => {
   world = await HubWorld.open({ policyText, settings: { alerts: { policyGivesAllKeys: true } } });
   await world.publishModel('surface', '1.0.0', 'weights');
   device = await TestDevice.withoutTpm('press-1', join(world.folder, 'press-1'));
-  await device.enrol(world);
+  await device.enroll(world);
   link = await device.connect(world.hub);
   await createGroup('presses');
 });

@@ -56,46 +56,46 @@ test('a line of devices: a group, its token, its roll-over, its end', async () =
   await done('group create pilot');
   await writeFile(join(world.folder, 'desired.json'), '{"fps":25}');
   const made = await done(
-    'enrolment-group create line-3 --kind token --id-prefix press- --devices 2 --tag line=press --group pilot --desired desired.json --site graz --description "the third line"',
+    'enrollment-group create line-3 --kind token --id-prefix press- --devices 2 --tag line=press --group pilot --desired desired.json --site graz --description "the third line"',
   );
-  assert.match(made, /line-3 made; make its token: edgekeep enrolment-group token line-3/);
-  const [token = ''] = (await done('enrolment-group token line-3 --uses 200 --hours 48')).split('\n');
+  assert.match(made, /line-3 made; make its token: edgekeep enrollment-group token line-3/);
+  const [token = ''] = (await done('enrollment-group token line-3 --uses 200 --hours 48')).split('\n');
   await using press = await device('press-1');
-  accepted(await press.tryEnrol(world, token), certificateResponse);
-  const shown = await done('enrolment-group show line-3');
+  accepted(await press.tryEnroll(world, token), certificateResponse);
+  const shown = await done('enrollment-group show line-3');
   for (const part of [/devices +1 of 2/, /press-…/, /line=press/, /joins +pilot/, /"fps":25/, /site +graz/])
     assert.match(shown, part);
   assert.ok(shown.includes(`${createHash('sha256').update(token).digest('hex').slice(0, 16)}  usable: used 1 of 200`));
   assert.ok(!shown.includes(token));
-  assert.match(await done('enrolment-group list'), /line-3 +token +1 of 2 +enabled +the third line/);
+  assert.match(await done('enrollment-group list'), /line-3 +token +1 of 2 +enabled +the third line/);
 
-  const [next = ''] = (await done('enrolment-group token line-3 --uses 200 --older-hours 0')).split('\n');
+  const [next = ''] = (await done('enrollment-group token line-3 --uses 200 --older-hours 0')).split('\n');
   await using second = await device('press-2');
-  assertRefused(await second.tryEnrol(world, token), { status: 403, code: 'enrolment-refused' });
-  await done('enrolment-group disable line-3 --reason "a pallet is missing"');
-  const closed = { status: 403, code: 'enrolment-refused', reason: 'enrolment-group-disabled', says: /pallet/ };
-  assertRefused(await second.tryEnrol(world, next), closed);
-  await done('enrolment-group enable line-3');
-  accepted(await second.tryEnrol(world, next), certificateResponse);
-  await done('enrolment-group limit line-3 --devices any');
+  assertRefused(await second.tryEnroll(world, token), { status: 403, code: 'enrollment-refused' });
+  await done('enrollment-group disable line-3 --reason "a pallet is missing"');
+  const closed = { status: 403, code: 'enrollment-refused', reason: 'enrollment-group-disabled', says: /pallet/ };
+  assertRefused(await second.tryEnroll(world, next), closed);
+  await done('enrollment-group enable line-3');
+  accepted(await second.tryEnroll(world, next), certificateResponse);
+  await done('enrollment-group limit line-3 --devices any');
   await using third = await device('press-3');
-  accepted(await third.tryEnrol(world, next), certificateResponse);
-  assert.match(await done('enrolment-group limit line-3 --devices 3'), /3 of 3 devices/);
+  accepted(await third.tryEnroll(world, next), certificateResponse);
+  assert.match(await done('enrollment-group limit line-3 --devices 3'), /3 of 3 devices/);
   await using fourth = await device('press-4');
-  const full = { status: 403, code: 'enrolment-refused', reason: 'enrolment-group-full' };
-  assertRefused(await fourth.tryEnrol(world, next), full);
-  await done('enrolment-group delete line-3');
-  await refused('enrolment-group show line-3', 3, /no enrolment group line-3/);
-  assert.match(await done('device show press-2'), /enrolment group +line-3/);
-  assert.match(await done('device list --filter enrolmentGroup==line-3'), /press-1[\s\S]*press-2/);
+  const full = { status: 403, code: 'enrollment-refused', reason: 'enrollment-group-full' };
+  assertRefused(await fourth.tryEnroll(world, next), full);
+  await done('enrollment-group delete line-3');
+  await refused('enrollment-group show line-3', 3, /no enrollment group line-3/);
+  assert.match(await done('device show press-2'), /enrollment group +line-3/);
+  assert.match(await done('device list --filter enrollmentGroup==line-3'), /press-1[\s\S]*press-2/);
 });
 
 test('a manifest, the list of those to come, and a block', async () => {
-  await done('enrolment-group create lot-17 --kind manifest --tier tpm');
+  await done('enrollment-group create lot-17 --kind manifest --tier tpm');
   const root = (name: string) => createHash('sha256').update(name).digest('hex');
   const lines = [
-    { id: 'oven-1', enrolmentGroup: 'lot-17', rootSha256: root('a'), site: 'graz' },
-    { enrolmentGroup: 'lot-17', rootSha256: root('b') },
+    { id: 'oven-1', enrollmentGroup: 'lot-17', rootSha256: root('a'), site: 'graz' },
+    { enrollmentGroup: 'lot-17', rootSha256: root('b') },
     { id: 'oven-2' },
   ];
   await writeFile(join(world.folder, 'lot.ndjson'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
@@ -103,7 +103,7 @@ test('a manifest, the list of those to come, and a block', async () => {
     await done('device import lot.ndjson'),
     /2 devices expected, 1 listed, 0 roots of trust blocked, 0 lines left out/,
   );
-  assert.match(await done('enrolment-group show lot-17'), /listed +2/);
+  assert.match(await done('enrollment-group show lot-17'), /listed +2/);
   assert.match(await done('expected-device list'), new RegExp(`oven-1 +waiting +${root('a')} +graz`));
   await done('expected-device remove oven-1');
   await refused('expected-device remove oven-1', 3, /not expected/);
@@ -115,29 +115,29 @@ test('a manifest, the list of those to come, and a block', async () => {
 
 test('what a group cannot be is refused', async () => {
   await writeFile(join(world.folder, 'leaf.pem'), world.hub.rootPem + world.hub.rootPem);
-  await refused('enrolment-group create x --kind ca', 3, /ca takes a certificate/);
-  await refused('enrolment-group create x --kind ca --certificate leaf.pem', 3, /one certificate/);
-  await refused('enrolment-group create x --kind token --group nobody', 3, /no group nobody/);
-  await refused('enrolment-group create x --kind token --site nowhere', 3, /no site nowhere/);
-  await refused('enrolment-group create x --kind token --devices 0', 2, /--devices is a whole number/);
-  await done('enrolment-group create x --kind manifest');
-  await refused('enrolment-group create x --kind token', 1, /already/);
-  await refused('enrolment-group token x --uses 5', 1, /asks for no token/);
+  await refused('enrollment-group create x --kind ca', 3, /ca takes a certificate/);
+  await refused('enrollment-group create x --kind ca --certificate leaf.pem', 3, /one certificate/);
+  await refused('enrollment-group create x --kind token --group nobody', 3, /no group nobody/);
+  await refused('enrollment-group create x --kind token --site nowhere', 3, /no site nowhere/);
+  await refused('enrollment-group create x --kind token --devices 0', 2, /--devices is a whole number/);
+  await done('enrollment-group create x --kind manifest');
+  await refused('enrollment-group create x --kind token', 1, /already/);
+  await refused('enrollment-group token x --uses 5', 1, /asks for no token/);
   await writeFile(join(world.folder, 'ca.pem'), world.hub.rootPem);
-  await done('enrolment-group create maker --kind ca --certificate ca.pem');
-  await refused('enrolment-group create maker-2 --kind ca --certificate ca.pem', 1, /is the one of maker/);
+  await done('enrollment-group create maker --kind ca --certificate ca.pem');
+  await refused('enrollment-group create maker-2 --kind ca --certificate ca.pem', 1, /is the one of maker/);
 });
 
 test('wiped, and back', async () => {
   await using saw = await device('saw-1');
-  accepted(await saw.tryEnrol(world, await world.enrolmentToken()), certificateResponse);
+  accepted(await saw.tryEnroll(world, await world.enrollmentToken()), certificateResponse);
   await refused('device wiped saw-1 --reason x', 1, /it can't become wiped/);
   await done('device quarantine saw-1 --reason "opened"');
   assert.match(await done('device wiped saw-1 --reason "erased in the workshop"'), /saw-1 is wiped/);
   await refused('device release saw-1 --reason x', 1, /enrolling again/);
   const [token = ''] = (await done('enroll token --device saw-1')).split('\n');
   await using again = await TestDevice.withoutTpm('saw-1', join(world.folder, 'devices', 'saw-1-erased'));
-  accepted(await again.tryEnrol(world, token), certificateResponse);
+  accepted(await again.tryEnroll(world, token), certificateResponse);
   const shown = await done('device show saw-1');
   assert.match(shown, /identity +2, since/);
   assert.match(shown, /1, until .*: erased in the workshop/);

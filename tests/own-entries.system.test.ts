@@ -15,8 +15,8 @@ test('a device reads the entries about itself, page by page, and none about anot
   await using world = await HubWorld.open();
   await using device = await TestDevice.withoutTpm('press-1', join(world.folder, 'press-1'));
   await using other = await TestDevice.withoutTpm('press-10', join(world.folder, 'press-10'));
-  await device.enrol(world);
-  await other.enrol(world);
+  await device.enroll(world);
+  await other.enroll(world);
   await world.setState('press-1', 'quarantine');
   await world.setState('press-1', 'release');
   await world.setState('press-10', 'quarantine');

@@ -25,7 +25,7 @@ after(async () => {
 
 async function enrolled(id: string): Promise<TestDevice> {
   const device = await TestDevice.withoutTpm(id, join(world.folder, id));
-  await device.enrol(world);
+  await device.enroll(world);
   return device;
 }
 
@@ -263,16 +263,16 @@ suite('import', () => {
 
   test('an id that is kept for one root of trust is refused to any other, and a blocked root of trust to all', async () => {
     await using stranger = await TestDevice.withoutTpm('lathe-1', join(world.folder, 'stranger'));
-    const answer = await stranger.tryEnrol(world, await world.enrolmentToken());
-    assertRefused(answer, { status: 403, code: 'enrolment-refused', reason: 'device-id-reserved' });
+    const answer = await stranger.tryEnroll(world, await world.enrollmentToken());
+    assertRefused(answer, { status: 403, code: 'enrollment-refused', reason: 'device-id-reserved' });
     await using stolen = await TestDevice.withoutTpm('lathe-9', join(world.folder, 'stolen'));
     const identity = await stolen.identity();
     assert.equal(identity.kind, 'software');
     const spki = identity.kind === 'software' ? Buffer.from(identity.signingKey, 'base64url') : Buffer.of();
     const block = createHash('sha256').update(spki).digest('hex');
     await send([{ block, reason: 'lot 17 was stolen' }]);
-    const refused = await stolen.tryEnrol(world, await world.enrolmentToken());
-    const blocked = { status: 403, code: 'enrolment-refused', reason: 'root-of-trust-blocked', says: /lot 17/ };
+    const refused = await stolen.tryEnroll(world, await world.enrollmentToken());
+    const blocked = { status: 403, code: 'enrollment-refused', reason: 'root-of-trust-blocked', says: /lot 17/ };
     assertRefused(refused, blocked);
   });
 

@@ -61,11 +61,11 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
   after(() => tpms?.[Symbol.asyncDispose]());
 
   // SECURITY.md: HUB-18
-  test('active, quarantined, wiped: it enrols again by itself as a new identity and gets a key', async () => {
+  test('active, quarantined, wiped: it enrolls again by itself as a new identity and gets a key', async () => {
     const { world } = tpms;
     const simulator = await tpms.simulator('press-1');
     const first = tpms.keep(await TestDevice.withTpm('press-1', simulator));
-    await first.enrol(world);
+    await first.enroll(world);
     const tags = { set: { line: 'press' } };
     await world.operator.send('POST', '/v1/devices/press-1/tags', tags, deviceDetail.pick({ tags: true }));
     {
@@ -96,7 +96,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     // The wipe took its witness key: this is the same TPM with an empty disk.
     const again = tpms.keep(await TestDevice.with('press-1', first.rootOfTrust, []));
     again.eventLog = first.eventLog;
-    accepted(await again.tryEnrol(world, undefined), api.certificateResponse);
+    accepted(await again.tryEnroll(world, undefined), api.certificateResponse);
     await using link = await again.connect(world.hub);
     await again.release(link, model.name, model.version);
 
@@ -144,7 +144,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     await wipe(world, 'press-2');
     const again = tpms.keep(await TestDevice.with('press-2', device.rootOfTrust, []));
     again.eventLog = device.eventLog;
-    accepted(await again.tryEnrol(world, undefined), api.certificateResponse);
+    accepted(await again.tryEnroll(world, undefined), api.certificateResponse);
     const used = { status: 403, code: 'renewal-refused', reason: 'operational-key-used' };
     assertRefused(await recover(world, again, key), used);
     const other = await tpms.device('press-3');
@@ -172,23 +172,23 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     const { world } = tpms;
     const device = await tpms.device('press-4');
     const oldRoot = (await world.device('press-4')).rootSha256;
-    const refusedFor = (reason: string) => ({ status: 403, code: 'enrolment-refused', reason });
+    const refusedFor = (reason: string) => ({ status: 403, code: 'enrollment-refused', reason });
     const board = tpms.keep(await TestDevice.withTpm('press-4', await tpms.simulators.start('board')));
     const swap = { rootSha256: await rootOf(board), reason: 'board swapped' };
     await orderRefused(world, '/v1/devices/press-4/replace-root', swap, /quarantine and wipe it first/);
     await wipe(world, 'press-4');
-    const sameWitness = await device.tryEnrol(world, undefined);
+    const sameWitness = await device.tryEnroll(world, undefined);
     assertRefused(sameWitness, refusedFor('witness-key-taken'));
-    const token = await world.enrolmentToken({ deviceId: 'press-4' });
-    assertRefused(await board.tryEnrol(world, token), refusedFor('root-of-trust-differs'));
+    const token = await world.enrollmentToken({ deviceId: 'press-4' });
+    assertRefused(await board.tryEnroll(world, token), refusedFor('root-of-trust-differs'));
     const soft = await TestDevice.withoutTpm('press-4', join(world.folder, 'press-4-soft'));
-    assertRefused(await soft.tryEnrol(world, token), refusedFor('root-of-trust-differs'));
+    assertRefused(await soft.tryEnroll(world, token), refusedFor('root-of-trust-differs'));
     await soft[Symbol.asyncDispose]();
     const ofAnother = { rootSha256: (await world.device('press-1')).rootSha256, reason: 'a slip' };
     await orderRefused(world, '/v1/devices/press-4/replace-root', ofAnother, /is the one of press-1/);
     await world.operator.send('POST', '/v1/devices/press-4/replace-root', swap, replaceRootAnswer);
-    assertRefused(await device.tryEnrol(world, undefined), refusedFor('root-of-trust-differs'));
-    accepted(await board.tryEnrol(world, undefined), api.certificateResponse);
+    assertRefused(await device.tryEnroll(world, undefined), refusedFor('root-of-trust-differs'));
+    accepted(await board.tryEnroll(world, undefined), api.certificateResponse);
     const after = await world.device('press-4');
     assert.deepEqual([after.rootSha256, after.formerIdentities[0]?.rootSha256], [swap.rootSha256, oldRoot]);
     assert.equal((await world.entries('root-of-trust-replaced')).length, 1);
@@ -196,10 +196,10 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     // The old board goes nowhere by itself, and where an operator says.
     const elsewhere = tpms.keep(await TestDevice.with('press-5', device.rootOfTrust, []));
     elsewhere.eventLog = device.eventLog;
-    const other = await world.enrolmentToken({ deviceId: 'press-5' });
-    assertRefused(await elsewhere.tryEnrol(world, other), refusedFor('root-of-trust-taken'));
+    const other = await world.enrollmentToken({ deviceId: 'press-5' });
+    assertRefused(await elsewhere.tryEnroll(world, other), refusedFor('root-of-trust-taken'));
     await importLine(world, { id: 'press-5', rootSha256: oldRoot });
-    accepted(await elsewhere.tryEnrol(world, undefined), api.certificateResponse);
+    accepted(await elsewhere.tryEnroll(world, undefined), api.certificateResponse);
   });
 
   test('hardware whose record has ended becomes another device where an import says so, and each shows the other', async () => {
@@ -209,25 +209,25 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     await wipe(world, 'press-7');
     const moved = tpms.keep(await TestDevice.with('press-8', device.rootOfTrust, []));
     moved.eventLog = device.eventLog;
-    const token = await world.enrolmentToken({ deviceId: 'press-8' });
-    const taken = { status: 403, code: 'enrolment-refused', reason: 'root-of-trust-taken' };
-    assertRefused(await moved.tryEnrol(world, token), taken);
+    const token = await world.enrollmentToken({ deviceId: 'press-8' });
+    const taken = { status: 403, code: 'enrollment-refused', reason: 'root-of-trust-taken' };
+    assertRefused(await moved.tryEnroll(world, token), taken);
     await world.setState('press-7', 'retire');
-    assertRefused(await moved.tryEnrol(world, token), taken);
+    assertRefused(await moved.tryEnroll(world, token), taken);
     await importLine(world, { id: 'press-8', rootSha256 });
-    accepted(await moved.tryEnrol(world, undefined), api.certificateResponse);
+    accepted(await moved.tryEnroll(world, undefined), api.certificateResponse);
     const [earlier] = (await world.device('press-8')).formerDevices;
     assert.deepEqual([earlier?.deviceId, earlier?.generation], ['press-7', 1]);
     assert.equal((await world.device('press-7')).formerIdentities[0]?.rootSha256, rootSha256);
-    assertRefused(await device.tryEnrol(world, undefined), { status: 403, code: 'enrolment-refused' });
+    assertRefused(await device.tryEnroll(world, undefined), { status: 403, code: 'enrollment-refused' });
   });
 
-  test('an agent with an empty state folder enrols again by itself, without a token', async () => {
+  test('an agent with an empty state folder enrolls again by itself, without a token', async () => {
     const { world } = tpms;
     const simulator = await tpms.simulators.start('agent');
     const rootOfTrust = { kind: 'tpm' as const, address: `unix:${simulator.socketPath}` };
     await using agent = await TestAgent.prepare(world, 'press-9', { models: [], rootOfTrust });
-    await writeFile(join(agent.stateFolder, 'enrolment-token'), await world.enrolmentToken({ tier: 'tpm' }));
+    await writeFile(join(agent.stateFolder, 'enrollment-token'), await world.enrollmentToken({ tier: 'tpm' }));
     await (await agent.start()).next('enrolled');
     await agent.stop();
     await wipe(world, 'press-9');
@@ -245,12 +245,12 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     const again = tpms.keep(await TestDevice.with('press-6', device.rootOfTrust, []));
     again.eventLog = device.eventLog;
     const second = {
-      between: async () => void accepted(await again.tryEnrol(world, undefined), api.certificateResponse),
+      between: async () => void accepted(await again.tryEnroll(world, undefined), api.certificateResponse),
     };
     const twin = tpms.keep(await TestDevice.with('press-6', device.rootOfTrust, []));
     twin.eventLog = device.eventLog;
-    const late = await twin.tryEnrol(world, undefined, second);
-    assertRefused(late, { status: 403, code: 'enrolment-refused', reason: 'device-id-taken' });
+    const late = await twin.tryEnroll(world, undefined, second);
+    assertRefused(late, { status: 403, code: 'enrollment-refused', reason: 'device-id-taken' });
     assert.equal((await world.device('press-6')).generation, 2);
   });
 });
@@ -267,10 +267,10 @@ suite('a device without a TPM', () => {
   test('a clone with the old disk gets nothing, before and after the device is back', async () => {
     const disk = join(world.folder, 'saw-1');
     const copy = join(world.folder, 'saw-1-copy');
-    const old = await world.enrolmentToken({ deviceId: 'saw-1' });
-    const spare = await world.enrolmentToken({ deviceId: 'saw-1' });
+    const old = await world.enrollmentToken({ deviceId: 'saw-1' });
+    const spare = await world.enrollmentToken({ deviceId: 'saw-1' });
     await using device = await TestDevice.withoutTpm('saw-1', disk);
-    accepted(await device.tryEnrol(world, old), api.certificateResponse);
+    accepted(await device.tryEnroll(world, old), api.certificateResponse);
     await cp(disk, copy, { recursive: true });
     world.clock.advanceSeconds(1);
     await wipe(world, 'saw-1');
@@ -278,24 +278,24 @@ suite('a device without a TPM', () => {
     await rm(disk, { recursive: true });
 
     await using clone = await TestDevice.withoutTpm('saw-1', copy);
-    const refusedFor = (reason: string) => ({ status: 403, code: 'enrolment-refused', reason });
-    assertRefused(await clone.tryEnrol(world, spare), refusedFor('root-of-trust-wiped'));
+    const refusedFor = (reason: string) => ({ status: 403, code: 'enrollment-refused', reason });
+    assertRefused(await clone.tryEnroll(world, spare), refusedFor('root-of-trust-wiped'));
     const early = await recover(world, clone, await newOperationalKey('saw-1'));
     assertRefused(early, { status: 403, code: 'device-quarantined' });
     await using fresh = await TestDevice.withoutTpm('saw-1', disk);
-    assertRefused(await fresh.tryEnrol(world, undefined), { status: 403, code: 'enrolment-refused', says: /token/ });
-    assertRefused(await fresh.tryEnrol(world, spare), refusedFor('token-not-fresh'));
-    assertRefused(await fresh.tryEnrol(world, await world.enrolmentToken()), refusedFor('token-not-fresh'));
-    const own = await world.enrolmentToken({ deviceId: 'saw-1' });
-    assertRefused(await clone.tryEnrol(world, own), refusedFor('root-of-trust-wiped'));
-    accepted(await fresh.tryEnrol(world, own), api.certificateResponse);
+    assertRefused(await fresh.tryEnroll(world, undefined), { status: 403, code: 'enrollment-refused', says: /token/ });
+    assertRefused(await fresh.tryEnroll(world, spare), refusedFor('token-not-fresh'));
+    assertRefused(await fresh.tryEnroll(world, await world.enrollmentToken()), refusedFor('token-not-fresh'));
+    const own = await world.enrollmentToken({ deviceId: 'saw-1' });
+    assertRefused(await clone.tryEnroll(world, own), refusedFor('root-of-trust-wiped'));
+    accepted(await fresh.tryEnroll(world, own), api.certificateResponse);
     const late = await recover(world, clone, await newOperationalKey('saw-1'));
     assertRefused(late, { status: 403, code: 'renewal-refused' });
     await using elsewhere = await TestDevice.withoutTpm('saw-2', copy);
-    assertRefused(await elsewhere.tryEnrol(world, await world.enrolmentToken()), refusedFor('root-of-trust-wiped'));
+    assertRefused(await elsewhere.tryEnroll(world, await world.enrollmentToken()), refusedFor('root-of-trust-wiped'));
   });
 
-  test('an agent whose state folder was emptied enrols again by itself once it may', async () => {
+  test('an agent whose state folder was emptied enrolls again by itself once it may', async () => {
     await using agent = await TestAgent.prepare(world, 'saw-3', { models: [] });
     await (await agent.start()).next('attested');
     await agent.stop();
@@ -308,8 +308,8 @@ suite('a device without a TPM', () => {
     for (const name of ['enrolled.json', 'witness-key.pem', 'root-of-trust']) {
       await rm(join(agent.stateFolder, name), { recursive: true });
     }
-    const token = await world.enrolmentToken({ deviceId: 'saw-3' });
-    await writeFile(join(agent.stateFolder, 'enrolment-token'), token);
+    const token = await world.enrollmentToken({ deviceId: 'saw-3' });
+    await writeFile(join(agent.stateFolder, 'enrollment-token'), token);
     const story = await agent.start();
     await story.next('enrolled');
     await story.next('attested');

@@ -14,7 +14,7 @@ import { HardwareError } from '@edgekeep/hardware/error';
 import { Pkcs11RootOfTrust } from '@edgekeep/hardware/pkcs11/pkcs11-root-of-trust';
 import { skipWithoutSoftHsm, softHsmModule, type TestTokens, testTokens } from '@edgekeep/hardware/pkcs11/testing';
 import * as api from '@edgekeep/wire/api/device';
-import { enrolmentTokenAnswer, policyView } from '@edgekeep/wire/api/operator';
+import { enrollmentTokenAnswer, policyView } from '@edgekeep/wire/api/operator';
 import { closeAll } from './support/closing.ts';
 import { accepted, assertRefused } from './support/answer.ts';
 import { DeviceLink, zeroNonce } from './support/device-link.ts';
@@ -44,9 +44,9 @@ after(async () => {
   await closeAll(tokens, world);
 });
 
-async function enrolmentToken(deviceId: string): Promise<string> {
+async function enrollmentToken(deviceId: string): Promise<string> {
   const order = { deviceId, tier: 'secure-element' };
-  return (await world.operator.send('POST', '/v1/enrolment-tokens', order, enrolmentTokenAnswer)).token;
+  return (await world.operator.send('POST', '/v1/enrollment-tokens', order, enrollmentTokenAnswer)).token;
 }
 
 function settingsOf(label: string): Partial<AgentSettingsInput> {
@@ -56,7 +56,7 @@ function settingsOf(label: string): Partial<AgentSettingsInput> {
 
 async function agentOn(label: string): Promise<TestAgent> {
   const device = await TestAgent.prepare(world, label, settingsOf(label));
-  await writeFile(join(device.stateFolder, 'enrolment-token'), await enrolmentToken(label));
+  await writeFile(join(device.stateFolder, 'enrollment-token'), await enrollmentToken(label));
   return device;
 }
 
@@ -70,7 +70,7 @@ async function applyPolicy(text: string): Promise<void> {
 }
 
 test(
-  'two agents on two tokens enrol and attest, get no key by the default policy, and one where the tier is allowed',
+  'two agents on two tokens enroll and attest, get no key by the default policy, and one where the tier is allowed',
   {
     skip,
   },
@@ -145,7 +145,7 @@ test('a stolen operational certificate and key are refused on another token', { 
   await applyPolicy(policy);
   await using victim = await deviceOn('claimant');
   await using thief = await deviceOn('thief');
-  accepted(await victim.tryEnrol(world, await enrolmentToken('claimant')), api.certificateResponse);
+  accepted(await victim.tryEnroll(world, await enrollmentToken('claimant')), api.certificateResponse);
   await using stolen = await DeviceLink.open(world.hub, victim.credential);
   assertRefused(await stolen.ask('GET', '/v1/models/opaque'), { status: 401, code: 'connection-unbound' });
   const refused = { status: 403, code: 'bind-refused', reason: 'signature-invalid' };
@@ -173,22 +173,22 @@ test(
     const described = await claimant.identity();
     assert.ok(described.kind === 'software');
     const identityOf = { ...described, kind: 'secure-element' };
-    const forAnyTier = await world.enrolmentToken({ deviceId: 'pretender' });
-    const answer = await claimant.tryEnrol(world, forAnyTier, claim({ deviceId: 'pretender', token: forAnyTier }));
-    assertRefused(answer, { status: 403, code: 'enrolment-refused', reason: 'tier-not-vouched' });
-    const forSoftware = await world.enrolmentToken({ deviceId: 'pretender', tier: 'software' });
-    const other = await claimant.tryEnrol(world, forSoftware, claim({ deviceId: 'pretender', token: forSoftware }));
-    assertRefused(other, { status: 403, code: 'enrolment-refused' });
-    assertRefused(await claimant.tryEnrol(world, undefined, claim({ deviceId: 'pretender' })), {
+    const forAnyTier = await world.enrollmentToken({ deviceId: 'pretender' });
+    const answer = await claimant.tryEnroll(world, forAnyTier, claim({ deviceId: 'pretender', token: forAnyTier }));
+    assertRefused(answer, { status: 403, code: 'enrollment-refused', reason: 'tier-not-vouched' });
+    const forSoftware = await world.enrollmentToken({ deviceId: 'pretender', tier: 'software' });
+    const other = await claimant.tryEnroll(world, forSoftware, claim({ deviceId: 'pretender', token: forSoftware }));
+    assertRefused(other, { status: 403, code: 'enrollment-refused' });
+    assertRefused(await claimant.tryEnroll(world, undefined, claim({ deviceId: 'pretender' })), {
       status: 403,
-      code: 'enrolment-refused',
+      code: 'enrollment-refused',
     });
   },
 );
 
-test('enrolment needs the signing key itself, a good agreement key, and a token of its own', { skip }, async () => {
+test('enrollment needs the signing key itself, a good agreement key, and a token of its own', { skip }, async () => {
   await using device = await deviceOn('spare');
-  const token = await enrolmentToken('spare');
+  const token = await enrollmentToken('spare');
   const identity = await device.identity();
   assert.ok(identity.kind === 'secure-element');
   // Somebody else's public key: the evidence is not signed by it.
@@ -197,15 +197,15 @@ test('enrolment needs the signing key itself, a good agreement key, and a token 
   assert.ok(described.kind === 'software');
   const borrowed = { ...identity, signingKey: described.signingKey };
   const start = { deviceId: 'spare', token };
-  const notMine = await device.tryEnrol(world, token, { start: () => ({ ...start, identity: borrowed }) });
-  assertRefused(notMine, { status: 403, code: 'enrolment-refused', reason: 'signature-invalid' });
+  const notMine = await device.tryEnroll(world, token, { start: () => ({ ...start, identity: borrowed }) });
+  assertRefused(notMine, { status: 403, code: 'enrollment-refused', reason: 'signature-invalid' });
   const point = Buffer.from(parseBase64url(identity.encryptionKey, 'key'));
   point[64] = (point[64] ?? 0) ^ 1;
   for (const encryptionKey of [toBase64url(point), toBase64url(randomBytes(65)), '']) {
     const broken = { start: () => ({ ...start, identity: { ...identity, encryptionKey } }) };
-    assertRefused(await device.tryEnrol(world, token, broken), { status: 400, code: 'request-invalid' });
+    assertRefused(await device.tryEnroll(world, token, broken), { status: 400, code: 'request-invalid' });
   }
-  accepted(await device.tryEnrol(world, token), api.certificateResponse);
+  accepted(await device.tryEnroll(world, token), api.certificateResponse);
 });
 
 test(
@@ -218,7 +218,7 @@ test(
   },
 );
 
-test('a kit made for a token has all its agent needs but the PIN, and enrols in its tier', { skip }, async () => {
+test('a kit made for a token has all its agent needs but the PIN, and enrolls in its tier', { skip }, async () => {
   const stateFolder = join(world.folder, 'kit');
   const { pinFile } = tokens.place('kit');
   const own = ['--pkcs11', softHsmModule, '--token', 'kit', '--pin-file', pinFile];

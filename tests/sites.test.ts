@@ -14,7 +14,7 @@ before(async () => {
   world = await HubWorld.open();
   for (const id of ['press-1', 'press-2', 'oven-1']) {
     await using device = await TestDevice.withoutTpm(id, join(world.folder, id));
-    await device.enrol(world);
+    await device.enroll(world);
   }
 });
 after(() => world?.[Symbol.asyncDispose]());

@@ -70,10 +70,10 @@ test('no test sleeps, but to kill a hub at a moment that nobody chose, or betwee
 });
 
 test('no test has so little time that a busy machine makes it fail', () => {
-  const secondsLeast = 120;
+  const minSeconds = 120;
   const short = linesWith(/\btimeout: ?[0-9_]+/).filter((line) => {
     const [, digits = ''] = /\btimeout: ?([0-9_]+)/.exec(line) ?? [];
-    return Number(digits.replaceAll('_', '')) < secondsLeast * 1_000;
+    return Number(digits.replaceAll('_', '')) < minSeconds * 1_000;
   });
   assert.deepEqual(short, []);
 });

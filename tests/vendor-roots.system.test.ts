@@ -172,7 +172,7 @@ test('where two people are on, importing and removing wait for the second', asyn
 test('only a token with the scope admin imports or removes', async () => {
   await using world = await HubWorld.open();
   const { certificate } = await testRoot(period());
-  const token = await world.apiToken(['devices:read', 'enrolment:write']);
+  const token = await world.apiToken(['devices:read', 'enrollment:write']);
   const body = JSON.stringify(order([certificate]));
   assertRefused(await world.askOperator('POST', '/v1/vendor-roots', { token, body }), {
     status: 403,

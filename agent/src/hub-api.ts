@@ -28,8 +28,8 @@ export type Answer<T> = { readonly kind: 'ok'; readonly value: T } | Refusal;
 export const cutOffCodes: readonly string[] = ['device-quarantined', 'device-retired', 'device-disabled'];
 
 // What a refusal says is shown to operators; a hub that was taken over cannot fill the log with it.
-const reasonsMax = 16;
-const textMax = 600;
+const REASONS_MAX = 16;
+const TEXT_MAX = 600;
 
 export async function getFromHub<T>(send: Send, path: string, schema: ZodType<T>): Promise<Answer<T>> {
   return answerOf(await send({ method: 'GET', path }), path, schema);
@@ -69,15 +69,15 @@ export function refusalOf({ status, body }: HubResponse, path: string): Refusal 
   if (isTransient(status)) {
     throw new AgentError(
       'hub-refused',
-      `${path}: the hub answered ${status}, ${error.code.slice(0, textMax)}: try again later`,
+      `${path}: the hub answered ${status}, ${error.code.slice(0, TEXT_MAX)}: try again later`,
     );
   }
   return {
     kind: 'refused',
-    code: error.code.slice(0, textMax),
-    message: error.message.slice(0, textMax),
-    reasons: error.reasons.slice(0, reasonsMax).map(({ code, message }) => {
-      return { code: code.slice(0, textMax), message: message.slice(0, textMax) };
+    code: error.code.slice(0, TEXT_MAX),
+    message: error.message.slice(0, TEXT_MAX),
+    reasons: error.reasons.slice(0, REASONS_MAX).map(({ code, message }) => {
+      return { code: code.slice(0, TEXT_MAX), message: message.slice(0, TEXT_MAX) };
     }),
     attestationResult: error.attestationResult,
   };

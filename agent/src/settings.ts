@@ -101,8 +101,8 @@ export const agentSettingsSchema = z.strictObject({
     /** PEM: the keys that sign attestation results. */
     attestationKeyFiles: z.array(path).min(1).max(16),
   }),
-  /** Holds a one-time enrolment token; removed once the device is enrolled. */
-  enrolmentTokenFile: path.default('enrolment-token'),
+  /** Holds a one-time enrollment token; removed once the device is enrolled. */
+  enrollmentTokenFile: path.default('enrollment-token'),
   rootOfTrust: rootOfTrust.prefault({ kind: 'tpm' }),
   /** PEM: the publishers whose models run here, whatever the hub says. */
   publisherKeyFiles: z.array(path).max(64).default([]),
@@ -127,19 +127,19 @@ export const agentSettingsSchema = z.strictObject({
       /** Where the sockets of guards are that systemd runs (deploy/edgekeep-guard@.service); left out: guards are children of the agent. */
       unitFolder: path.optional(),
       /** How long a guard may take to show that it runs behind its walls, in seconds. */
-      probeSecondsMax: z.number().min(1).max(3_600).default(60),
+      maxProbeSeconds: z.number().min(1).max(3_600).default(60),
       /** How long a guard may take to read and load its model, in seconds. */
-      readySecondsMax: z.number().min(1).max(3_600).default(120),
+      maxReadySeconds: z.number().min(1).max(3_600).default(120),
       /** How long one inference may take, in seconds; a guard that takes longer is ended and started again. */
-      inferenceSecondsMax: z.number().min(0.1).max(3_600).default(30),
+      maxInferenceSeconds: z.number().min(0.1).max(3_600).default(30),
       /** What one guard may allocate, in MiB; left out: 1024 and four times the size of its model. */
-      memoryMebibytesMax: z.int().min(768).max(1_048_576).optional(),
+      maxMemoryMebibytes: z.int().min(768).max(1_048_576).optional(),
     })
     .prefault({}),
   /** How often the device checks in with the hub, in seconds. */
   checkinSeconds: z.number().min(0.1).max(3_600).default(30),
   /** The longest pause between two attempts to reach the hub, in seconds. */
-  reconnectSecondsMax: z.number().min(0.1).max(3_600).default(60),
+  maxReconnectSeconds: z.number().min(0.1).max(3_600).default(60),
   local: z
     .strictObject({
       /** Status, receipts and local attestation, for the owner and group; left out: `agent.sock` in the run folder. */

@@ -33,7 +33,7 @@ import { removeLeftFolders } from './guard/sandbox-probe.ts';
 import { GuardWalls } from './guard/walls.ts';
 import type { Answer, Send } from './hub-api.ts';
 import { HubTime } from './hub/hub-time.ts';
-import { enrol, type Identity, type IdentityParts, recover, renew } from './hub/identity.ts';
+import { enroll, type Identity, type IdentityParts, recover, renew } from './hub/identity.ts';
 import { adminApi, statusApi } from './local/local-api.ts';
 import { LocalServer } from './local/local-server.ts';
 import { endLeases } from './model/lease.ts';
@@ -136,7 +136,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
   const identity: IdentityParts = { deviceId, rootOfTrust, prover, clocks, hubTime };
   const common = { deviceId, prover, rootOfTrust, trust: pinned.trust, clocks, hubTime, random, emit };
   const store = new ModelStore(folder.models);
-  const backoff = { firstDelayMs: settings.checkinSeconds * 1_000, delayMsMax: settings.checkinSeconds * 16_000 };
+  const backoff = { firstDelayMs: settings.checkinSeconds * 1_000, maxDelayMs: settings.checkinSeconds * 16_000 };
   const makeRunner = (model: ModelSettings, link: HubLink, hooks: RunnerHooks): ModelRunner => {
     const parts: ModelRunnerParts = {
       ...common,
@@ -168,7 +168,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
         prover,
         acquire: (send) => acquire(send, identity, { settings, folder, signer, emit }),
         renew: (send) => renew(send, identity),
-        backoff: { firstDelayMs: 500, delayMsMax: settings.reconnectSecondsMax * 1_000 },
+        backoff: { firstDelayMs: 500, maxDelayMs: settings.maxReconnectSeconds * 1_000 },
         clocks,
         hubTime,
         random,
@@ -273,7 +273,7 @@ function hubAddress({ hub: { host, port, serverName } }: AgentSettings) {
   return { host, port, ...(serverName === undefined ? {} : { serverName }) };
 }
 
-/** The first certificate of this run: by enrolment once in the device's life, by recovery ever after. */
+/** The first certificate of this run: by enrollment once in the device's life, by recovery ever after. */
 async function acquire(
   send: Send,
   identity: IdentityParts,
@@ -285,9 +285,9 @@ async function acquire(
     if (recovered.kind === 'ok') emit({ kind: 'recovered' });
     return recovered;
   }
-  const tokenFile = folder.resolve(settings.enrolmentTokenFile);
+  const tokenFile = folder.resolve(settings.enrollmentTokenFile);
   const token = await readIfThere(tokenFile);
-  const enrolled = await enrol(send, identity, {
+  const enrolled = await enroll(send, identity, {
     token: token === undefined ? undefined : Buffer.from(token).toString('utf8').trim(),
     witnessKey: encodeVerifierKey(verifierKey(signer.name, signer.signer.publicKey, 'cosignature-v1')),
   });

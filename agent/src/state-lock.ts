@@ -7,9 +7,9 @@ import { AgentError } from './error.ts';
 
 /** No longer than the names of the other sockets in this folder. */
 const lockName = 'lock.sock';
-const answerMillisecondsMax = 2_000;
+const ANSWER_MILLISECONDS_MAX = 2_000;
 /** Of taking the name: it was left by a killed process, and several may find that at once. */
-const attemptsMax = 100;
+const ATTEMPTS_MAX = 100;
 
 let made = 0;
 
@@ -62,7 +62,7 @@ export class StateLock {
 
 /** A link is made only where nothing is: of several that want the name, one gets it. */
 async function takeName(own: string, path: string): Promise<void> {
-  for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
+  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
     if (await linked(own, path)) return;
     const found = await ask(path);
     if (found.is === 'held') throw inUse(path, found.by);
@@ -119,7 +119,7 @@ async function ask(path: string): Promise<Found> {
   const socket = connect({ path });
   let found: Found = { is: 'held', by: '' };
   let text = '';
-  socket.setTimeout(answerMillisecondsMax, () => socket.destroy());
+  socket.setTimeout(ANSWER_MILLISECONDS_MAX, () => socket.destroy());
   socket.on('data', (chunk: Buffer) => {
     text = (text + chunk.toString('latin1')).slice(0, 20);
     found = { is: 'held', by: /^\d{1,10}$/.exec(text.trim())?.[0] ?? '' };

@@ -1,12 +1,12 @@
 // Waiting until something is due. A timer alone would be late after the machine slept, and would miss a clock that was set.
 
 // Often enough that a lease is over within a second of its end, whatever the clock did.
-const lookMsMax = 1_000;
+const LOOK_MS_MAX = 1_000;
 
 /** Resolves when `leftMs` says that nothing is left, or at once when `signal` is aborted: look at the signal afterwards. */
 export async function waitUntilDue(leftMs: () => number, signal: AbortSignal): Promise<void> {
   for (let left = leftMs(); left > 0 && !signal.aborted; left = leftMs()) {
-    await pause(Math.min(left, lookMsMax), signal);
+    await pause(Math.min(left, LOOK_MS_MAX), signal);
   }
 }
 

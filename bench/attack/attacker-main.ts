@@ -80,7 +80,7 @@ function failureOf(error: unknown): string {
 
 function bodies(body: string, headers: Readonly<Record<string, string>> = { 'content-length': `${body.length}` }) {
   return many(20, (agent) =>
-    post({ ...order.device, agent, path: '/v1/enrol/challenge', headers: { ...json, ...headers } }, body),
+    post({ ...order.device, agent, path: '/v1/enroll/challenge', headers: { ...json, ...headers } }, body),
   );
 }
 
@@ -119,7 +119,7 @@ async function halfHandshakes(most: number): Promise<void> {
 
 async function slowly(most: number): Promise<void> {
   const head =
-    'POST /v1/enrol/challenge HTTP/1.1\r\nhost: hub\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n{';
+    'POST /v1/enroll/challenge HTTP/1.1\r\nhost: hub\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n{';
   for (let at = 0; at < most && performance.now() < ends; at += 1) {
     tries += 1;
     const socket = connectTls({ ...base, ...order.device }, () => {

@@ -1,5 +1,5 @@
 // Makes a hub with a whole fleet in its store: a trusted publisher, a published model, reference values, and devices with certificates of
-// the hub's own CA. What enrolment would have written is written directly; ten thousand live enrolments are not what is measured.
+// the hub's own CA. What enrollment would have written is written directly; ten thousand live enrollments are not what is measured.
 import { PolicyStore } from '@edgekeep/hub/access/policy-store';
 import { everyAttestedTpmPolicyText } from '@edgekeep/core/policy/built-in';
 import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
@@ -43,8 +43,8 @@ const insertsAtOnce = 250;
 
 // The whole fleet comes from the address of this machine.
 const fromOneAddress = {
-  anonymousRequestsPerSecondMost: 100_000,
-  admission: { anonymousBytesPerSecondMost: 1_000_000_000, anonymousConnectionsMost: 100_000 },
+  maxAnonymousRequestsPerSecond: 100_000,
+  admission: { maxAnonymousBytesPerSecond: 1_000_000_000, maxAnonymousConnections: 100_000 },
 };
 
 export interface Fleet {
@@ -190,7 +190,7 @@ async function addDevice(database: Database, { authorities, settings, number, no
     kind: 'tpm',
     endorsementKey: toBase64url(encodeSizedPublic(endorsement)),
     endorsementKeyKind: 'rsa-2048',
-    // Read at enrolment only; a certificate of a TPM vendor has about this many bytes.
+    // Read at enrollment only; a certificate of a TPM vendor has about this many bytes.
     endorsementCertificates: [toBase64url(randomBytes(1_100))],
     attestationKey: toBase64url(encodeSizedPublic(testAttester(attestation).publicArea)),
   };

@@ -92,7 +92,7 @@ export interface ReturningProcesses {
   /** Each device at a moment of its own within so many seconds. */
   powerOn(withinSeconds: number): Promise<void>;
   mark(): Promise<void>;
-  settled(secondsMost: number): Promise<Returned>;
+  settled(maxSeconds: number): Promise<Returned>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -107,8 +107,8 @@ export function startReturning(fleetFile: string, hub: HubAddress, size: number)
   return {
     powerOn: async (withinSeconds) => void (await tell({ kind: 'power-on', withinSeconds })),
     mark: async () => void (await tell({ kind: 'mark' })),
-    async settled(secondsMost) {
-      const answers = await tell({ kind: 'settled', secondsMost });
+    async settled(maxSeconds) {
+      const answers = await tell({ kind: 'settled', maxSeconds });
       return mergeReturned(answers.filter((answer) => answer !== 'done'));
     },
     async [Symbol.asyncDispose]() {

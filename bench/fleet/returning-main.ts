@@ -7,7 +7,7 @@ import { type Returned, ReturningFleet } from './returning.ts';
 export type ReturningOrder =
   | { readonly kind: 'power-on'; readonly withinSeconds: number }
   | { readonly kind: 'mark' }
-  | { readonly kind: 'settled'; readonly secondsMost: number };
+  | { readonly kind: 'settled'; readonly maxSeconds: number };
 
 export type ReturningAnswer = Returned | 'done';
 
@@ -34,6 +34,6 @@ async function obey(order: ReturningOrder): Promise<ReturningAnswer> {
       fleet.mark();
       return 'done';
     case 'settled':
-      return fleet.settled(order.secondsMost);
+      return fleet.settled(order.maxSeconds);
   }
 }

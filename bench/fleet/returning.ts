@@ -31,7 +31,7 @@ export function mergeReturned(parts: readonly Returned[]): Returned {
 }
 
 /** The agent's own defaults. */
-const backoff = { firstDelayMs: 500, delayMsMax: 60_000 };
+const backoff = { firstDelayMs: 500, maxDelayMs: 60_000 };
 
 export class ReturningFleet {
   readonly #fleet: FleetFile;
@@ -72,9 +72,9 @@ export class ReturningFleet {
   }
 
   /** Resolves when every device was bound since the mark, or after so many seconds. */
-  async settled(secondsMost: number): Promise<Returned> {
+  async settled(maxSeconds: number): Promise<Returned> {
     let timer: NodeJS.Timeout | undefined;
-    const tooLate = new Promise((resolve) => (timer = setTimeout(resolve, secondsMost * 1_000)));
+    const tooLate = new Promise((resolve) => (timer = setTimeout(resolve, maxSeconds * 1_000)));
     await Promise.race([this.#allBound.promise, tooLate]);
     clearTimeout(timer);
     return {
@@ -129,7 +129,7 @@ export class ReturningFleet {
 
 function signingOnly(member: Member, boot: Boot): Pick<RootOfTrust, 'attest' | 'describe' | 'activateCredential'> {
   const sign = quoteOf(member.attestationKey, boot);
-  const absent = () => Promise.reject(new Error('nothing here enrols'));
+  const absent = () => Promise.reject(new Error('nothing here enrolls'));
   return {
     attest: async (qualifyingData, { pcrs }) => ({ kind: 'tpm', ...sign(qualifyingData, pcrs) }),
     describe: absent,

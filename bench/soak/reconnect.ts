@@ -12,8 +12,8 @@ import { type Benchmark, type Harness, number, percentile } from '../harness.ts'
 const powerOnSeconds = 10;
 /** The fleet the budget speaks of; below it the hub's warm-up, some tens of MiB, would count as devices' memory. */
 const fleetOfBudget = 10_000;
-const emptyBytesMost = 250e6;
-const deviceKiBMost = 120;
+const EMPTY_BYTES_MAX = 250e6;
+const DEVICE_KIB_MAX = 120;
 
 export const bench: Benchmark = {
   name: 'reconnect',
@@ -22,7 +22,7 @@ export const bench: Benchmark = {
     'after a restart of the hub all of 10,000 devices are bound again, none refused, from one address; the hub stays within 250 MB + 120 KiB a device, storm after storm',
   async run(harness) {
     const size = harness.quick ? 500 : 10_000;
-    const secondsMost = harness.quick ? 120 : 900;
+    const maxSeconds = harness.quick ? 120 : 900;
     const { folder, file } = await makeFleet(join(harness.scratch, 'hub'), size, await freePort());
     let hub = await startHubProcess(folder);
     await using devices = startReturning(file, hub.device, size);
@@ -30,7 +30,7 @@ export const bench: Benchmark = {
       await devices.mark();
       const began = Date.now();
       await devices.powerOn(powerOnSeconds);
-      const storm = { size, sinceMs: began, secondsMost };
+      const storm = { size, sinceMs: began, maxSeconds };
       await report(harness, 'power cut', { ...storm, hub, devices });
       for (let time = 1; time <= (harness.quick ? 2 : 3); time += 1) {
         await devices.mark();
@@ -59,12 +59,12 @@ interface Storm {
   readonly devices: ReturningProcesses;
   readonly size: number;
   readonly sinceMs: number;
-  readonly secondsMost: number;
+  readonly maxSeconds: number;
 }
 
 async function report(harness: Harness, what: string, storm: Storm): Promise<void> {
-  const { hub, devices, size, sinceMs, secondsMost } = storm;
-  const returned = await devices.settled(secondsMost);
+  const { hub, devices, size, sinceMs, maxSeconds } = storm;
+  const returned = await devices.settled(maxSeconds);
   const seconds = returned.boundAtMs.map((at) => Math.max(0, at - sinceMs) / 1_000);
   const last = percentile(seconds, 1);
   harness.figure(`${what}: half of the devices bound after`, percentile(seconds, 0.5), 's');
@@ -73,11 +73,11 @@ async function report(harness: Harness, what: string, storm: Storm): Promise<voi
   harness.figure(`${what}: attempts for each device`, 1 + returned.failedAtMs.length / size, '');
   harness.figure(`${what}: most devices bound in one second`, busiestSecond(seconds), '');
   const peak = await hub.peakResidentBytes();
-  const peakMost = emptyBytesMost + Math.max(size, fleetOfBudget) * deviceKiBMost * 1024;
+  const maxPeak = EMPTY_BYTES_MAX + Math.max(size, fleetOfBudget) * DEVICE_KIB_MAX * 1024;
   harness.figure(`${what}: hub RSS at its most`, peak / 2 ** 20, 'MiB');
   harness.verdict(
-    seconds.length === size && isEmpty(returned.refusals) && peak < peakMost,
-    `${what}: ${seconds.length} of ${size} devices bound within ${number(last)} s, refused: ${failureText(returned.refusals)}; attempts that failed: ${failureText(returned.failures)}; hub at most ${number(peak / 1e6)} MB (below ${number(peakMost / 1e6)})`,
+    seconds.length === size && isEmpty(returned.refusals) && peak < maxPeak,
+    `${what}: ${seconds.length} of ${size} devices bound within ${number(last)} s, refused: ${failureText(returned.refusals)}; attempts that failed: ${failureText(returned.failures)}; hub at most ${number(peak / 1e6)} MB (below ${number(maxPeak / 1e6)})`,
   );
 }
 

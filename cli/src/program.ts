@@ -12,7 +12,7 @@ export function programFile(name: string): string {
 }
 
 // As many as a shell hands over by number; more is a mistake.
-const descriptorMost = 255;
+const DESCRIPTOR_MAX = 255;
 
 /**
  * Runs it in the foreground with our terminal; signals reach it because it is in our process group. It ends with us, also when we are killed: the
@@ -24,7 +24,7 @@ export async function runProgram(
   nodeOptions: readonly string[] = [],
   descriptors: readonly number[] = [],
 ): Promise<Outcome> {
-  const last = Math.max(2, ...descriptors.filter((each) => Number.isInteger(each) && each <= descriptorMost));
+  const last = Math.max(2, ...descriptors.filter((each) => Number.isInteger(each) && each <= DESCRIPTOR_MAX));
   const stdio = Array.from({ length: last + 1 }, (_, at) => (at <= 2 || descriptors.includes(at) ? at : 'ignore'));
   const child = spawn(process.execPath, [...keyProcessOptions, ...nodeOptions, programFile(name), ...args], {
     stdio: [...stdio, 'ipc'],

@@ -6,7 +6,7 @@ import {
   derBitString,
   derBoolean,
   DerReader,
-  derDepthMax,
+  DER_DEPTH_MAX,
   derInteger,
   derOid,
   derSequence,
@@ -98,7 +98,7 @@ for (const [what, hex, read] of refusals) {
 
 test('nesting deeper than the limit is refused', () => {
   let nested: Uint8Array = new Uint8Array(0);
-  for (let depth = 0; depth < derDepthMax + 2; depth++) nested = derSequence(nested);
+  for (let depth = 0; depth < DER_DEPTH_MAX + 2; depth++) nested = derSequence(nested);
   const descend = () => {
     for (let inner = new DerReader(nested, 'test'); !inner.done;) inner = inner.inside();
   };

@@ -27,11 +27,11 @@ export const derTag = {
 } as const;
 
 /** Certificates nest about ten deep; a bomb of nested sequences stops here. */
-export const derDepthMax = 24;
+export const DER_DEPTH_MAX = 24;
 // Object identifiers in use are under 20 octets; this bounds the arithmetic on one.
-const oidLengthMax = 64;
+const OID_LENGTH_MAX = 64;
 // A certificate has under 64 KiB; six more octets of padding are enough for anybody's encoder, and no number grows out of hand.
-const foreignLengthOctetsMax = 6;
+const FOREIGN_LENGTH_OCTETS_MAX = 6;
 
 /**
  * By which rules a reader reads. `strict` is DER, for what this product defines and issues. `foreign` reads what OpenSSL reads where the value
@@ -66,7 +66,7 @@ export class DerReader {
 
   /** `what` names the structure in error messages. */
   constructor(bytes: Uint8Array, what: string, rules: DerRules = 'strict', depth = 0) {
-    if (depth > derDepthMax) throw new CoreError('der-invalid', `${what}: nested deeper than ${derDepthMax}`);
+    if (depth > DER_DEPTH_MAX) throw new CoreError('der-invalid', `${what}: nested deeper than ${DER_DEPTH_MAX}`);
     this.#bytes = bytes;
     this.#what = what;
     this.rules = rules;
@@ -175,7 +175,7 @@ export class DerReader {
   /** An object identifier in dotted form. */
   oid(tag: number = derTag.oid): string {
     const { content } = this.value(tag);
-    if (content.length === 0 || content.length > oidLengthMax || (content.at(-1) ?? 0) >= 0x80) {
+    if (content.length === 0 || content.length > OID_LENGTH_MAX || (content.at(-1) ?? 0) >= 0x80) {
       throw this.#error('an object identifier that is empty, too long or cut short');
     }
     const arcs: bigint[] = [];
@@ -251,7 +251,7 @@ export class DerReader {
   // X.690 section 8.1.3: the indefinite form, and the long form with more octets than it needs.
   #foreignLength(count: number): number | 'indefinite' {
     if (count === 0) return 'indefinite';
-    if (count > foreignLengthOctetsMax) throw this.#error('a length of too many octets');
+    if (count > FOREIGN_LENGTH_OCTETS_MAX) throw this.#error('a length of too many octets');
     let length = 0;
     for (let at = 0; at < count; at++) length = length * 256 + this.#octet();
     return length;

@@ -10,7 +10,7 @@ import { signerFromKey } from './signer.ts';
 const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const ed25519 = generateKeyPairSync('ed25519');
 const header = { typ: 'test+jwt', kid: 'k1' };
-const limits = { typ: 'test+jwt', bytesMax: 4096 };
+const limits = { typ: 'test+jwt', maxBytes: 4096 };
 
 for (const { publicKey, privateKey } of [p256, ed25519]) {
   test(`a token signed with ${publicKey.asymmetricKeyType} verifies, and not with a byte changed`, async () => {

@@ -41,9 +41,9 @@ export async function signJws(payload: Uint8Array, signer: Signer, header: Omit<
   return `${signed}.${toBase64url(alg === 'ES256' ? ecdsaDerToRaw(signature, P256_SIZE) : signature)}`;
 }
 
-/** Splits and decodes a token; throws `token-invalid` for anything that is not one canonical compact JWS of at most `bytesMax` bytes. */
-export function parseJws(token: string, bytesMax: number): ParsedJws {
-  if (token.length > bytesMax) throw invalid(`${token.length} bytes, at most ${bytesMax} are allowed`);
+/** Splits and decodes a token; throws `token-invalid` for anything that is not one canonical compact JWS of at most `maxBytes` bytes. */
+export function parseJws(token: string, maxBytes: number): ParsedJws {
+  if (token.length > maxBytes) throw invalid(`${token.length} bytes, at most ${maxBytes} are allowed`);
   const parts = token.split('.');
   const [header, payload, signature] = parts;
   if (parts.length !== 3 || header === undefined || payload === undefined || signature === undefined) {
@@ -65,9 +65,9 @@ export type JwsVerdict =
 export function verifyJws(
   token: string,
   key: KeyObject,
-  { typ, bytesMax }: { typ: string; bytesMax: number },
+  { typ, maxBytes }: { typ: string; maxBytes: number },
 ): JwsVerdict {
-  const { header, payload, signature, signedBytes } = parseJws(token, bytesMax);
+  const { header, payload, signature, signedBytes } = parseJws(token, maxBytes);
   const alg = jwsAlgorithmOf(key);
   const reasons: string[] = [];
   if (header.typ !== typ) reasons.push(`the token is a ${header.typ}, expected ${typ}`);

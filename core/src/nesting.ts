@@ -3,9 +3,9 @@ import type { CoreErrorCode } from './error.ts';
 import { JsonBounds } from './json-bounds.ts';
 
 /** Entries and receipts nest to five or six levels. */
-export const nestingMax = 32;
+export const NESTING_MAX = 32;
 
-/** Throws `code` when arrays and objects stand deeper inside one another than `nestingMax`. Says nothing else about the bytes. */
+/** Throws `code` when arrays and objects stand deeper inside one another than `NESTING_MAX`. Says nothing else about the bytes. */
 export function assertNesting(bytes: Uint8Array, what: string, code: CoreErrorCode): void {
-  new JsonBounds({ depth: nestingMax, values: Number.POSITIVE_INFINITY }, what, code).push(bytes);
+  new JsonBounds({ depth: NESTING_MAX, values: Number.POSITIVE_INFINITY }, what, code).push(bytes);
 }

@@ -1,7 +1,7 @@
 // The guard's end of the channel to the agent: orders come in, one a line, some with the bytes of files behind them; reports go out.
 // Follows spec/guard.md section 5.
 import type { Duplex } from 'node:stream';
-import { encodeLine, LineReader, orderBytesMax, parseLine } from '@edgekeep/core/model/guard-frames';
+import { encodeLine, LineReader, ORDER_BYTES_MAX, parseLine } from '@edgekeep/core/model/guard-frames';
 import {
   guardOrderSchema,
   type GuardFile,
@@ -31,7 +31,7 @@ interface Receiving {
 export class AgentChannel {
   readonly #stream: Duplex;
   readonly #hooks: AgentChannelHooks;
-  readonly #lines = new LineReader(orderBytesMax);
+  readonly #lines = new LineReader(ORDER_BYTES_MAX);
   #receiving: Receiving | undefined;
 
   constructor(stream: Duplex, hooks: AgentChannelHooks) {

@@ -3,7 +3,7 @@
 import { confidenceThreshold, type GuardSettings } from '@edgekeep/core/model/guard-settings';
 import { GuardError } from './error.ts';
 import type { InferenceRequest } from './inference-request.ts';
-import { imagesMax } from './limits.ts';
+import { IMAGES_MAX } from './limits.ts';
 import type { ModelSession } from './session.ts';
 import { batchStatistics, unusualStatistics, type ImageBatch, type ImageStatistics } from './statistics.ts';
 import type { TensorInterface, TensorValue } from './tensor.ts';
@@ -144,8 +144,8 @@ function imageBatch(inputs: readonly TensorValue[], input: GuardSettings['input'
   if (!(data instanceof Float32Array || data instanceof Uint8Array) || height < 3 || width < 3) {
     throw new GuardError('request-invalid', `${input.name}: the guard needs FP32 or UINT8 images of at least 3 x 3`);
   }
-  if (count > imagesMax)
-    throw new GuardError('request-too-large', `${input.name}: ${count} images, at most ${imagesMax}`);
+  if (count > IMAGES_MAX)
+    throw new GuardError('request-too-large', `${input.name}: ${count} images, at most ${IMAGES_MAX}`);
   return { data, layout: input.layout, count, channels, height, width };
 }
 

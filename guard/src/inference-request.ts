@@ -2,7 +2,7 @@
 // Follows spec/inference.md sections 3 and 4 (Open Inference Protocol v2 and its binary tensor data extension).
 import { z } from 'zod';
 import { GuardError } from './error.ts';
-import { elementsMax, rankMax, tensorsMax, textMax } from './limits.ts';
+import { ELEMENTS_MAX, RANK_MAX, TENSORS_MAX, TEXT_MAX } from './limits.ts';
 import { parseTensorJson } from './tensor-json.ts';
 import {
   allFinite,
@@ -15,30 +15,30 @@ import {
   type TensorValue,
 } from './tensor.ts';
 
-const text = z.string().min(1).max(textMax);
-const parametersMax = 32;
+const text = z.string().min(1).max(TEXT_MAX);
+const PARAMETERS_MAX = 32;
 const parameters = z
-  .record(text, z.union([z.string().max(textMax), z.number(), z.boolean()]))
-  .refine((value) => Object.keys(value).length <= parametersMax, `more than ${parametersMax} parameters`);
+  .record(text, z.union([z.string().max(TEXT_MAX), z.number(), z.boolean()]))
+  .refine((value) => Object.keys(value).length <= PARAMETERS_MAX, `more than ${PARAMETERS_MAX} parameters`);
 
 const requestSchema = z.strictObject({
-  id: z.string().max(textMax).optional(),
+  id: z.string().max(TEXT_MAX).optional(),
   parameters: parameters.optional(),
   inputs: z
     .array(
       z.strictObject({
         name: text,
-        shape: z.array(z.int().min(1).max(elementsMax)).max(rankMax),
+        shape: z.array(z.int().min(1).max(ELEMENTS_MAX)).max(RANK_MAX),
         datatype: z.string().refine(isDatatype, 'not a datatype of the protocol'),
         parameters: parameters.optional(),
         data: z.unknown().optional(),
       }),
     )
     .min(1)
-    .max(tensorsMax),
+    .max(TENSORS_MAX),
   outputs: z
     .array(z.strictObject({ name: text, parameters: parameters.optional() }))
-    .max(tensorsMax)
+    .max(TENSORS_MAX)
     .optional(),
 });
 
@@ -112,7 +112,7 @@ function elementCount(name: string, shape: readonly number[]): number {
   let length = 1;
   for (const size of shape) {
     length *= size;
-    if (length > elementsMax) throw invalid(`${name}: more than ${elementsMax} elements`);
+    if (length > ELEMENTS_MAX) throw invalid(`${name}: more than ${ELEMENTS_MAX} elements`);
   }
   return length;
 }

@@ -11,14 +11,14 @@ import { parseInferenceRequest } from './inference-request.ts';
 import { encodeInferenceResponse, type EncodedResponse } from './inference-response.ts';
 import { Lane } from './lane.ts';
 import {
-  connectionsMax,
-  headerBytesMax,
-  headersMsMax,
-  idleMsMax,
-  requestMsMax,
-  retireMsMax,
-  waitingMax,
-  waitingMsMax,
+  CONNECTIONS_MAX,
+  HEADER_BYTES_MAX,
+  HEADERS_MS_MAX,
+  IDLE_MS_MAX,
+  REQUEST_MS_MAX,
+  RETIRE_MS_MAX,
+  WAITING_MAX,
+  WAITING_MS_MAX,
 } from './limits.ts';
 import { BodyBudget } from './request-body.ts';
 import { routeOf, type Route } from './routes.ts';
@@ -51,7 +51,7 @@ export class InferenceServer {
   readonly #model: GuardedModel;
   readonly #version: string;
   readonly #http: Server;
-  readonly #lane = new Lane(waitingMax, waitingMsMax);
+  readonly #lane = new Lane(WAITING_MAX, WAITING_MS_MAX);
   readonly #bodies = new BodyBudget();
   readonly #sockets = new Set<Socket>();
   /** Those that came over TCP, where a web page can knock. */
@@ -65,23 +65,23 @@ export class InferenceServer {
     this.#version = version;
     this.#http = createServer(
       {
-        maxHeaderSize: headerBytesMax,
-        headersTimeout: headersMsMax,
-        requestTimeout: requestMsMax,
+        maxHeaderSize: HEADER_BYTES_MAX,
+        headersTimeout: HEADERS_MS_MAX,
+        requestTimeout: REQUEST_MS_MAX,
         connectionsCheckingInterval: limitsCheckMs,
-        keepAliveTimeout: idleMsMax,
+        keepAliveTimeout: IDLE_MS_MAX,
         requireHostHeader: true,
       },
       (request, response) => void this.#answer(request, response),
     );
-    this.#http.setTimeout(idleMsMax);
+    this.#http.setTimeout(IDLE_MS_MAX);
     // Node starts watching the two time limits on `listening`, an event this server has no other occasion for.
     this.#http.emit('listening');
   }
 
   /** Serves HTTP on a connection. One beyond the limit is closed. */
   accept(socket: Socket, kind: GuardDoor['kind'] = 'local'): void {
-    if (this.#stopping || this.#retiring !== undefined || this.#sockets.size >= connectionsMax) {
+    if (this.#stopping || this.#retiring !== undefined || this.#sockets.size >= CONNECTIONS_MAX) {
       socket.destroy();
       return;
     }
@@ -98,7 +98,7 @@ export class InferenceServer {
    * Takes no new connection; each it has is told to close with its next answer. Resolves when the last one closed, or after `withinMs`: a
    * request that was on its way is answered, one that keeps a connection open for later is not waited for.
    */
-  async retire(withinMs = retireMsMax): Promise<void> {
+  async retire(withinMs = RETIRE_MS_MAX): Promise<void> {
     this.#retiring ??= Promise.withResolvers();
     if (this.#sockets.size === 0) return;
     const timer = setTimeout(this.#retiring.resolve, withinMs);

@@ -2,14 +2,14 @@
 import { GuardError } from './error.ts';
 
 export class Lane {
-  readonly #waitingMax: number;
-  readonly #waitingMsMax: number;
+  readonly #maxWaiting: number;
+  readonly #maxWaitingMs: number;
   #waiting = 0;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(waitingMax: number, waitingMsMax: number) {
-    this.#waitingMax = waitingMax;
-    this.#waitingMsMax = waitingMsMax;
+  constructor(maxWaiting: number, maxWaitingMs: number) {
+    this.#maxWaiting = maxWaiting;
+    this.#maxWaitingMs = maxWaitingMs;
   }
 
   /**
@@ -17,7 +17,7 @@ export class Lane {
    * @throws GuardError `queue-full` at once, `queue-timeout` after the wait; else what `work` throws
    */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#waiting >= this.#waitingMax) throw new GuardError('queue-full', `${this.#waiting} requests wait already`);
+    if (this.#waiting >= this.#maxWaiting) throw new GuardError('queue-full', `${this.#waiting} requests wait already`);
     const before = this.#last;
     const turn = Promise.withResolvers<void>();
     this.#last = turn.promise;
@@ -46,8 +46,8 @@ export class Lane {
   async #myTurn(before: Promise<unknown>): Promise<void> {
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(
-      () => late.reject(new GuardError('queue-timeout', `no turn within ${this.#waitingMsMax} ms`)),
-      this.#waitingMsMax,
+      () => late.reject(new GuardError('queue-timeout', `no turn within ${this.#maxWaitingMs} ms`)),
+      this.#maxWaitingMs,
     );
     try {
       await Promise.race([before, late.promise]);

@@ -1,6 +1,6 @@
 // The guard process: takes one configuration from the agent, serves one model until it is ordered to stop or left alone.
 // Follows spec/guard.md section 5.
-import { reportTextMax, type GuardFile, type GuardOrder } from '@edgekeep/core/model/guard-protocol';
+import { REPORT_TEXT_MAX, type GuardFile, type GuardOrder } from '@edgekeep/core/model/guard-protocol';
 import packageJson from '../package.json' with { type: 'json' };
 import { AgentChannel } from './agent-channel.ts';
 import { Doors } from './doors.ts';
@@ -67,7 +67,7 @@ async function configure(
   const fallback = bytes.fallback && (await ModelSession.open(bytes.fallback));
   const model = new GuardedModel(order.model, { primary, fallback }, order.settings);
   const server = new InferenceServer(model, packageJson.version);
-  if (order.inferenceMsMax !== undefined) await startWatchdog(order.inferenceMsMax);
+  if (order.maxInferenceMs !== undefined) await startWatchdog(order.maxInferenceMs);
   const doors = await Doors.open(order.doors ?? surroundings?.doors ?? [], server);
   served = { model, server, doors };
   await channel.report({ kind: 'ready', guarded: model.settings !== undefined, fallback: model.hasFallback });
@@ -84,7 +84,7 @@ function reportCounts(): void {
 async function fail(error: unknown): Promise<void> {
   const code = error instanceof GuardError ? error.code : 'internal';
   const message = error instanceof Error ? error.message : String(error);
-  await channel.report({ kind: 'failed', code, message: message.slice(0, reportTextMax) });
+  await channel.report({ kind: 'failed', code, message: message.slice(0, REPORT_TEXT_MAX) });
   await end(exitCodes.failed);
 }
 

@@ -6,7 +6,7 @@ import { GuardError } from './error.ts';
 import type { ModelBytes } from './session.ts';
 
 /** A single read call gives at most 2 GiB on Linux. */
-const readBytesMax = 1024 * 1024 * 1024;
+const READ_BYTES_MAX = 1024 * 1024 * 1024;
 
 /**
  * Reads every file and closes its descriptor; a file shorter than it should be throws `file-read`. `received` are the bytes of files without a
@@ -40,7 +40,7 @@ function readWhole(file: GuardFile): Buffer {
   let offset = 0;
   try {
     while (offset < file.size) {
-      const read = readSync(file.descriptor, bytes, offset, Math.min(readBytesMax, file.size - offset), offset);
+      const read = readSync(file.descriptor, bytes, offset, Math.min(READ_BYTES_MAX, file.size - offset), offset);
       if (read === 0) throw new GuardError('file-read', `${file.path}: ends after ${offset} of ${file.size} bytes`);
       offset += read;
     }

@@ -17,7 +17,7 @@ const paths = {
 type Kind = keyof typeof paths;
 
 /** Graphs inside one another: models in use have two or three. */
-const depthMax = 64;
+const DEPTH_MAX = 64;
 
 /** The `location` of each tensor whose data is in another file. @throws GuardError `model-load` for bytes that are no protobuf message */
 export function externalLocations(model: Uint8Array): ReadonlySet<string> {
@@ -27,7 +27,7 @@ export function externalLocations(model: Uint8Array): ReadonlySet<string> {
 }
 
 function walk(bytes: Uint8Array, kind: Kind, depth: number, found: Set<string>): void {
-  if (depth > depthMax) throw invalid('it is nested too deeply');
+  if (depth > DEPTH_MAX) throw invalid('it is nested too deeply');
   if (kind === 'entry') return addLocation(bytes, found);
   const wanted: Readonly<Record<number, Kind>> = paths[kind];
   for (const { field, value } of fields(bytes)) {

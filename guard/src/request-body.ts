@@ -1,7 +1,7 @@
 // Reads a request's body within limits: of one body, and of all bodies held in memory at once. Follows spec/inference.md section 5.
 import type { IncomingMessage } from 'node:http';
 import { GuardError } from './error.ts';
-import { bodiesBytesMax, bodyBytesMax } from './limits.ts';
+import { BODIES_BYTES_MAX, BODY_BYTES_MAX } from './limits.ts';
 
 /** The memory all bodies share; what a request took is given back when its answer is on its way. */
 export class BodyBudget {
@@ -11,7 +11,8 @@ export class BodyBudget {
   async withBody<T>(request: IncomingMessage, use: (body: Uint8Array) => Promise<T>): Promise<T> {
     let held = 0;
     const take = (bytes: number) => {
-      if (this.#used + bytes > bodiesBytesMax) throw new GuardError('queue-full', 'too many request bodies in memory');
+      if (this.#used + bytes > BODIES_BYTES_MAX)
+        throw new GuardError('queue-full', 'too many request bodies in memory');
       this.#used += bytes;
       held += bytes;
     };
@@ -29,14 +30,14 @@ async function readBody(request: IncomingMessage, take: (bytes: number) => void)
     throw new GuardError('encoding-unsupported', 'Content-Encoding: compressed bodies are not read');
   }
   const declared = Number(request.headers['content-length'] ?? 0);
-  if (declared > bodyBytesMax) throw tooLarge();
+  if (declared > BODY_BYTES_MAX) throw tooLarge();
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request) {
     if (!(chunk instanceof Buffer)) throw new GuardError('request-invalid', 'the body is not bytes');
     length += chunk.length;
     // Without Content-Length (chunked) only this counting bounds the body.
-    if (length > bodyBytesMax) throw tooLarge();
+    if (length > BODY_BYTES_MAX) throw tooLarge();
     take(chunk.length);
     chunks.push(chunk);
   }
@@ -44,5 +45,5 @@ async function readBody(request: IncomingMessage, take: (bytes: number) => void)
 }
 
 function tooLarge(): GuardError {
-  return new GuardError('request-too-large', `the body is larger than ${bodyBytesMax} bytes`);
+  return new GuardError('request-too-large', `the body is larger than ${BODY_BYTES_MAX} bytes`);
 }

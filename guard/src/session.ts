@@ -1,7 +1,7 @@
 // One loaded model: opened from bytes in memory, run, released, zeroed. The only file that runs ONNX Runtime.
 import { InferenceSession, Tensor } from './runtime.ts';
 import { GuardError } from './error.ts';
-import { elementsMax } from './limits.ts';
+import { ELEMENTS_MAX } from './limits.ts';
 import { externalLocations } from './onnx-locations.ts';
 import {
   datatypeOfRuntime,
@@ -136,8 +136,8 @@ function describe(metadata: InferenceSession.ValueMetadata): TensorInterface {
   const shape = metadata.shape.map((size) => (typeof size === 'number' ? size : -1));
   // Sizes that a request chooses are bounded with the request.
   const elements = shape.reduce((product, size) => product * Math.max(1, size), 1);
-  if (elements > elementsMax) {
-    const most = `at most ${elementsMax} are served`;
+  if (elements > ELEMENTS_MAX) {
+    const most = `at most ${ELEMENTS_MAX} are served`;
     throw new GuardError('model-interface', `${metadata.name} declares ${elements} elements, ${most}`);
   }
   return { name: metadata.name, datatype, shape };

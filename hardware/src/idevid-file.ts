@@ -8,8 +8,8 @@ import { replaceFile } from '@edgekeep/host/durable-file';
 import { HardwareError, type HardwareErrorCode } from './error.ts';
 
 /** A chain of four certificates stays below it. */
-const fileBytesMax = 64 * 1024;
-const issuersMax = 3;
+const FILE_BYTES_MAX = 64 * 1024;
+const ISSUERS_MAX = 3;
 
 export async function writeIdevidFile(path: string, chain: readonly Uint8Array[]): Promise<void> {
   await replaceFile(path, Buffer.from(chain.map((der) => encodePem('CERTIFICATE', der)).join('')));
@@ -25,9 +25,10 @@ export async function readIdevidFile(path: string | undefined): Promise<readonly
   if (file === undefined) return [];
   try {
     const { size } = await file.stat();
-    if (size > fileBytesMax) throw new HardwareError('software-state-invalid', `${path}: ${size} bytes, not an IDevID`);
+    if (size > FILE_BYTES_MAX)
+      throw new HardwareError('software-state-invalid', `${path}: ${size} bytes, not an IDevID`);
     const chain = parsePem(await file.readFile('utf8'), 'CERTIFICATE');
-    if (chain.length > 0 && chain.length <= 1 + issuersMax) return chain;
+    if (chain.length > 0 && chain.length <= 1 + ISSUERS_MAX) return chain;
     throw new HardwareError('software-state-invalid', `${path}: expected an IDevID and its issuers in PEM`);
   } finally {
     await file.close();

@@ -6,7 +6,7 @@ import type { Signer } from '@edgekeep/core/signer';
 export interface OnboardingIdentity {
   /** DER: the IDevID, then its issuers as far as the device has them. */
   readonly chain: readonly Uint8Array[];
-  /** Signs one enrolment's `idevidProofMessage`; a TPM also certifies over its digest that it made the key. */
+  /** Signs one enrollment's `idevidProofMessage`; a TPM also certifies over its digest that it made the key. */
   prove(message: Uint8Array): Promise<IdevidProof>;
 }
 

@@ -8,7 +8,7 @@ import { groupAndOthers, readPrivateFile, writableByOthers } from './private-fil
 
 let folder: string;
 const needsRoot = process.getuid?.() === 0 ? {} : { skip: 'a second user takes root' };
-const rules = { bytesMax: 16, forbidden: groupAndOthers };
+const rules = { maxBytes: 16, forbidden: groupAndOthers };
 const read = (name: string, own: Partial<typeof rules & { followsLinks: boolean }> = {}) =>
   readPrivateFile(join(folder, name), { ...rules, ...own }, (problem, options) => new Error(problem, options));
 
@@ -52,5 +52,5 @@ test('a folder, a pipe and a file that is too long are refused, and nothing wait
   assert.equal(spawnSync('mkfifo', ['-m', '600', join(folder, 'pipe')]).status, 0);
   await assert.rejects(read('pipe'), /not a file/);
   await assert.rejects(read('.'), /not a file/);
-  await assert.rejects(read('key', { bytesMax: 15 }), /16 bytes, at most 15/);
+  await assert.rejects(read('key', { maxBytes: 15 }), /16 bytes, at most 15/);
 });

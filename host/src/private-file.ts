@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises';
 import { isMissing } from './missing-file.ts';
 
 export interface PrivateFileRules {
-  readonly bytesMax: number;
+  readonly maxBytes: number;
   /** Bits of the mode that must be clear. */
   readonly forbidden: number;
   /** A symbolic link is followed: whoever may change the folder chooses the file. */
@@ -22,7 +22,7 @@ export const writableByOthers = 0o022;
  */
 export async function readPrivateFile(
   path: string,
-  { bytesMax, forbidden, followsLinks = false }: PrivateFileRules,
+  { maxBytes, forbidden, followsLinks = false }: PrivateFileRules,
   refused: (problem: string, options?: ErrorOptions) => Error,
 ): Promise<Buffer | undefined> {
   // Opening a pipe would wait for its other end.
@@ -38,7 +38,7 @@ export async function readPrivateFile(
     if (!found.isFile()) throw refused('it is not a file');
     if ((mode & forbidden) !== 0) throw refused('other users may read or change it: chmod 600');
     if (uid !== 0 && uid !== process.getuid?.()) throw refused('it belongs to another user');
-    if (size > bytesMax) throw refused(`${size} bytes, at most ${bytesMax}`);
+    if (size > maxBytes) throw refused(`${size} bytes, at most ${maxBytes}`);
     return await file.readFile();
   } finally {
     await file.close();

@@ -8,25 +8,25 @@ import { HostError } from './error.ts';
 const readBytes = promisify(read);
 
 /** Longer input is no passphrase. */
-const secretBytesMost = 4_096;
+const SECRET_BYTES_MAX = 4_096;
 
 /**
  * The first line, without its end; the descriptor stays open, because it is its owner's. Throws `settings-invalid` for a descriptor that cannot be read,
  * or a line that is too long.
  */
 export async function readSecretLine(descriptor: number): Promise<string> {
-  const bytes = Buffer.alloc(secretBytesMost + 1);
+  const bytes = Buffer.alloc(SECRET_BYTES_MAX + 1);
   try {
     const length = await readLine(descriptor, bytes);
-    if (length > secretBytesMost)
-      throw new HostError('settings-invalid', `a line of more than ${secretBytesMost} bytes`);
+    if (length > SECRET_BYTES_MAX)
+      throw new HostError('settings-invalid', `a line of more than ${SECRET_BYTES_MAX} bytes`);
     return bytes.toString('utf8', 0, length);
   } finally {
     bytes.fill(0);
   }
 }
 
-/** The length of the line; more than `secretBytesMost` when its end did not come. */
+/** The length of the line; more than `SECRET_BYTES_MAX` when its end did not come. */
 async function readLine(descriptor: number, bytes: Buffer): Promise<number> {
   let length = 0;
   try {
@@ -82,7 +82,7 @@ async function readTyped(terminal: ReadStream): Promise<string> {
       // Raw mode hands these over as they are: interrupt, end of input, erase.
       if (character === '\u0003' || character === '\u0004') throw new HostError('aborted', 'nothing was entered');
       if (character === '\u007f' || character === '\b') typed.pop();
-      else if (typed.length < secretBytesMost) typed.push(character);
+      else if (typed.length < SECRET_BYTES_MAX) typed.push(character);
     }
   }
   throw new HostError('aborted', 'the terminal was closed');

@@ -4,7 +4,7 @@ export interface Rate {
   readonly perSecond: number;
   readonly burstSeconds: number;
   /** The minimum size of a full bucket: one request of the largest kind. */
-  readonly burstLeast?: number;
+  readonly minBurst?: number;
 }
 
 interface Bucket {
@@ -13,7 +13,7 @@ interface Bucket {
 }
 
 // A bucket takes about 100 bytes. Above this number of keys the oldest start over, which errs on the side of serving.
-const bucketsMost = 200_000;
+const BUCKETS_MAX = 200_000;
 
 export class Budgets {
   readonly #rate: Rate;
@@ -25,8 +25,8 @@ export class Budgets {
 
   /** Takes `cost` from the key's budget. Returns false and takes nothing when less is left. */
   spend(key: string, nowMs: number, cost = 1): boolean {
-    const { perSecond, burstSeconds, burstLeast = 1 } = this.#rate;
-    const most = Math.max(burstLeast, perSecond * burstSeconds);
+    const { perSecond, burstSeconds, minBurst = 1 } = this.#rate;
+    const most = Math.max(minBurst, perSecond * burstSeconds);
     const bucket = this.#buckets.get(key) ?? this.#open(key, { tokens: most, atMs: nowMs });
     bucket.tokens = Math.min(most, bucket.tokens + (Math.max(0, nowMs - bucket.atMs) / 1_000) * perSecond);
     bucket.atMs = nowMs;
@@ -36,7 +36,7 @@ export class Budgets {
   }
 
   #open(key: string, bucket: Bucket): Bucket {
-    if (this.#buckets.size >= bucketsMost) {
+    if (this.#buckets.size >= BUCKETS_MAX) {
       const [oldest] = this.#buckets.keys();
       if (oldest !== undefined) this.#buckets.delete(oldest);
     }

@@ -14,7 +14,7 @@ export const hubErrorCodes = {
   'device-retired': 403,
   'device-disabled': 403,
   'certificate-revoked': 403,
-  'enrolment-refused': 403,
+  'enrollment-refused': 403,
   'bind-refused': 403,
   'attestation-refused': 403,
   'release-refused': 403,

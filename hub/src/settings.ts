@@ -83,7 +83,7 @@ export const hubSettingsSchema = z.strictObject({
       checkSeconds: z.int().min(1).max(3_600).default(60),
     })
     .prefault({}),
-  enrolment: z
+  enrollment: z
     .strictObject({
       /** Ask every device for a one-time enrollment token. With false, any TPM with a certificate of a vendor root may register. */
       requireToken: z.boolean().default(true),
@@ -106,29 +106,29 @@ export const hubSettingsSchema = z.strictObject({
     })
     .prefault({}),
   /** Requests per second that one device may make on average; bursts of ten times as many pass. */
-  requestsPerSecondMost: z.number().min(0.1).max(100_000).default(50),
+  maxRequestsPerSecond: z.number().min(0.1).max(100_000).default(50),
   /** The same for all connections without a certificate from one address; devices that enroll or restart may share an address. */
-  anonymousRequestsPerSecondMost: z.number().min(0.1).max(100_000).default(1_000),
+  maxAnonymousRequestsPerSecond: z.number().min(0.1).max(100_000).default(1_000),
   admission: z
     .strictObject({
       /** Bytes of bodies per second that one device may send on average; one body of the largest kind passes at once. */
-      bytesPerSecondMost: z.int().min(1_024).max(1_000_000_000_000).default(1_048_576),
+      maxBytesPerSecond: z.int().min(1_024).max(1_000_000_000_000).default(1_048_576),
       /** The same for each address, on each of the two listeners. */
-      anonymousBytesPerSecondMost: z.int().min(1_024).max(1_000_000_000_000).default(8_388_608),
+      maxAnonymousBytesPerSecond: z.int().min(1_024).max(1_000_000_000_000).default(8_388_608),
       /** Connections from one address on which no device has proved itself. */
-      anonymousConnectionsMost: z.int().min(1).max(1_000_000).default(1_024),
+      maxAnonymousConnections: z.int().min(1).max(1_000_000).default(1_024),
       /** Requests per second to the operator listener with one API token, on average. */
-      tokenRequestsPerSecondMost: z.number().min(0.1).max(100_000).default(100),
+      maxTokenRequestsPerSecond: z.number().min(0.1).max(100_000).default(100),
       /** The same for each address without a token that was accepted here before. */
-      addressRequestsPerSecondMost: z.number().min(0.1).max(100_000).default(100),
+      maxAddressRequestsPerSecond: z.number().min(0.1).max(100_000).default(100),
       /** Connections from one address to the operator listener. */
-      operatorConnectionsMost: z.int().min(1).max(1_000_000).default(256),
+      maxOperatorConnections: z.int().min(1).max(1_000_000).default(256),
       /** The number of refused attempts of one network within a minute that raises an alert; 0 raises none. */
       refusalsForAlert: z.int().min(0).max(1_000_000).default(100),
       /** How long a streamed upload or import may stay below the minimum rate before it is cut, in seconds. */
       uploadIdleSeconds: z.int().min(1).max(3_600).default(30),
       /** The minimum rate: bytes per second on average over that time. */
-      uploadBytesPerSecondLeast: z.int().min(1).max(1_000_000_000).default(512),
+      minUploadBytesPerSecond: z.int().min(1).max(1_000_000_000).default(512),
     })
     .prefault({}),
   identity: z
@@ -156,9 +156,9 @@ export const hubSettingsSchema = z.strictObject({
       /** How long a request waits for its second person, in seconds. */
       approvalSeconds: z.int().min(60).max(604_800).default(3_600),
       /** How many devices or certificates one person may revoke in one request. */
-      revokedAloneMost: z.int().min(0).max(10_000).default(100),
+      maxRevokedAlone: z.int().min(0).max(10_000).default(100),
       /** The longest life of an enrollment token that one person may make where root operations need two people, in days. */
-      enrolmentAloneDays: z.int().min(0).max(365).default(7),
+      enrollmentAloneDays: z.int().min(0).max(365).default(7),
       /** How many decisions of the access policy are kept for testing drafts; 0 keeps none. */
       decisionsKept: z.int().min(0).max(1_000_000).default(10_000),
       /** How often the policy is asked again about live connections, in seconds, where it uses facts that change without a request. */
@@ -179,7 +179,7 @@ export const hubSettingsSchema = z.strictObject({
   tokens: z
     .strictObject({
       /** The longest life of an API token, in days. */
-      lifeDaysMost: z.int().min(1).max(365).default(365),
+      maxLifeDays: z.int().min(1).max(365).default(365),
       /** How long the first operator file of a new hub is valid, in hours: until a person has claimed it. */
       bootstrapHours: z.int().min(1).max(8_760).default(24),
     })

@@ -122,7 +122,7 @@ export async function openParts(
   const vendorRoots = await VendorRoots.open(database);
   const policies = await asHub(() => PolicyStore.open(database, clock()));
   const admission = new Admission(settings, clock);
-  const connections = new Connections(settings.admission.anonymousConnectionsMost);
+  const connections = new Connections(settings.admission.maxAnonymousConnections);
   const references = new ReferenceStore(database, settings.pcrs);
   const keyId = toHex(keyIdentifierOf(encodeSpki(keys.attestationSigner.publicKey)));
   const rootKeys = new RootKeys();
@@ -141,7 +141,7 @@ export async function openParts(
     settings.attestation.coveredPcrs,
   );
   const { quorum, roundSeconds } = settings.witness;
-  const witnesses = new WitnessBoard({ log, quorum, roundSecondsMax: roundSeconds });
+  const witnesses = new WitnessBoard({ log, quorum, maxRoundSeconds: roundSeconds });
   const { platformKey } = keys;
   const scheduler = new Scheduler({ clock });
   const { add: addJob } = scheduler;

@@ -49,7 +49,7 @@ export interface AgentOrder {
   readonly application: Application;
   readonly model: string;
   /** Undefined once the device is enrolled. */
-  readonly enrolmentToken: string | undefined;
+  readonly enrollmentToken: string | undefined;
   readonly bootId: string;
   readonly onEvent: (event: AgentEvent) => void;
 }
@@ -69,8 +69,8 @@ export async function startDemoAgent(device: DemoDevice, order: AgentOrder): Pro
     'publisher.pem': order.publisherPem,
   };
   for (const [name, text] of Object.entries(files)) await writeFile(join(state, name), text);
-  if (order.enrolmentToken !== undefined)
-    await writeFile(join(state, 'enrolment-token'), order.enrolmentToken, { mode: 0o600 });
+  if (order.enrollmentToken !== undefined)
+    await writeFile(join(state, 'enrollment-token'), order.enrollmentToken, { mode: 0o600 });
   const settings = parseAgentSettings({
     stateFolder: state,
     deviceId: device.order.id,
@@ -94,7 +94,7 @@ export async function startDemoAgent(device: DemoDevice, order: AgentOrder): Pro
       firmwareLogFile,
     },
     checkinSeconds: 2,
-    reconnectSecondsMax: 2,
+    maxReconnectSeconds: 2,
   });
   return startAgent(settings, { rootOfTrust, bootId: order.bootId, onEvent: order.onEvent });
 }

@@ -49,7 +49,7 @@ export async function startDemoHub(
       leaseSeconds: demoLeaseSeconds,
       attestation: { coveredPcrs: [14] },
       identity: { silentSeconds: demoSilentSeconds },
-      requestsPerSecondMost: 100,
+      maxRequestsPerSecond: 100,
       logLevel: 'error',
     },
     'demo settings',

@@ -171,7 +171,7 @@ async function start(
     publisherPem: encodePublicKeyPem(hub.publisher.publicKey),
     application,
     model: demoModel.name,
-    enrolmentToken: (await isEnrolled(device)) ? undefined : await enrolmentToken(hub, device),
+    enrollmentToken: (await isEnrolled(device)) ? undefined : await enrollmentToken(hub, device),
     // Every start of the demo powers the devices on: a boot of its own.
     bootId: `demo-${process.pid}-${Date.now()}`,
     onEvent: (event) => outcome.observe(event),
@@ -185,9 +185,9 @@ async function isEnrolled(device: DemoDevice): Promise<boolean> {
   return (await orIfMissing(stat(join(device.folder, 'state', 'enrolled.json')), undefined)) !== undefined;
 }
 
-async function enrolmentToken(hub: DemoHub, { order: { id, tier } }: DemoDevice): Promise<string> {
+async function enrollmentToken(hub: DemoHub, { order: { id, tier } }: DemoDevice): Promise<string> {
   const body = { deviceId: id, tier, lifeSeconds: 600 };
-  return (await hub.operator.send('POST', '/v1/enrolment-tokens', body, api.enrolmentTokenAnswer)).token;
+  return (await hub.operator.send('POST', '/v1/enrollment-tokens', body, api.enrollmentTokenAnswer)).token;
 }
 
 /** The shipped test images, in order. */

@@ -9,7 +9,7 @@ import { parseTrust } from '@edgekeep/core/access/trust';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { receiptAnswer } from '@edgekeep/wire/api/operator';
 
-const attemptsMost = 60;
+const ATTEMPTS_MAX = 60;
 const pauseMilliseconds = 500;
 
 export interface Proof {
@@ -29,7 +29,7 @@ export async function proveRelease(operator: Operator, lease: string, folder: st
     const bytes = parseBase64url(receipt, 'receipt');
     const verdict = verifyReceipt(bytes, parseTrust(trust));
     // Devices cosign at their next check-in, two seconds apart in the demo.
-    if (verdict.kind === 'verified' || attempt === attemptsMost) {
+    if (verdict.kind === 'verified' || attempt === ATTEMPTS_MAX) {
       await writeFile(receiptFile, bytes);
       return { verdict, receiptFile, trustFile };
     }

@@ -12,7 +12,7 @@ let world: HubWorld;
 before(async () => {
   world = await HubWorld.open({
     settings: {
-      admission: { addressRequestsPerSecondMost: 2, tokenRequestsPerSecondMost: 5, refusalsForAlert: 15 },
+      admission: { maxAddressRequestsPerSecond: 2, maxTokenRequestsPerSecond: 5, refusalsForAlert: 15 },
     },
   });
 });
@@ -49,8 +49,8 @@ async function headOnly(
 
 // SECURITY.md: HUB-39
 test('a stranger gets the refusal before the first byte of a body: too long, no challenge, no certificate', async () => {
-  assert.equal(await headOnly('deviceAddress', '/v1/enrol/challenge'), '413 payload-too-large');
-  assert.equal(await headOnly('deviceAddress', '/v1/enrol/complete'), '409 challenge-missing');
+  assert.equal(await headOnly('deviceAddress', '/v1/enroll/challenge'), '413 payload-too-large');
+  assert.equal(await headOnly('deviceAddress', '/v1/enroll/complete'), '409 challenge-missing');
   assert.equal(await headOnly('deviceAddress', '/v1/recover/complete'), '409 challenge-missing');
   assert.equal(await headOnly('deviceAddress', '/v1/bind'), '401 certificate-required');
   assert.equal(await headOnly('deviceAddress', '/v1/attest'), '401 certificate-required');

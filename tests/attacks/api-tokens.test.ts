@@ -155,7 +155,7 @@ test('a life beyond the setting is refused, and an end that comes near is warned
   world.clock.advanceSeconds(60);
   assert.equal(await ends(), undefined);
   assert.ok(id);
-  await using strict = await HubWorld.open({ settings: { tokens: { lifeDaysMost: 1 } } });
+  await using strict = await HubWorld.open({ settings: { tokens: { maxLifeDays: 1 } } });
   const body = JSON.stringify({ name: 'x', scopes: ['devices:read'], lifeSeconds: 86_401 });
   const answer = await strict.askOperator('POST', '/v1/tokens', { token: await strict.adminToken(), body });
   assertRefused(answer, { status: 400, code: 'request-invalid', says: /1 days/ });

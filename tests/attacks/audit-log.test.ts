@@ -60,7 +60,7 @@ async function exchangeHub(copy: string): Promise<void> {
 
 /** Some history: entries that nobody minds. */
 async function makeHistory(entries: number): Promise<void> {
-  for (let at = 0; at < entries; at += 1) await fleet.world.enrolmentToken();
+  for (let at = 0; at < entries; at += 1) await fleet.world.enrollmentToken();
   await fleet.world.integrated();
 }
 

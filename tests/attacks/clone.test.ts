@@ -147,7 +147,7 @@ test('a storm of refused binds grows one number: ten entries, then one a minute'
 
 // SECURITY.md: HUB-47
 test('a thief spends no budget of the device whose key he has', { skip }, async () => {
-  const small = await TpmWorld.open({ requestsPerSecondMost: 0.2 });
+  const small = await TpmWorld.open({ maxRequestsPerSecond: 0.2 });
   try {
     const device = await small.device('thrifty');
     await using stolen = await DeviceLink.open(small.world.hub, device.credential, away);

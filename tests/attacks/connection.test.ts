@@ -80,7 +80,7 @@ test('a stolen operational certificate and key are useless without the TPM', { s
 });
 
 // SECURITY.md: NET-09
-test('a connection without a certificate reaches enrolment only', { skip }, async () => {
+test('a connection without a certificate reaches enrollment only', { skip }, async () => {
   await using link = await DeviceLink.open(fleet.world.hub);
   for (const [method, path] of boundRoutes) {
     assertRefused(await link.ask(method, path), { status: 401, code: 'certificate-required' });
@@ -174,10 +174,10 @@ test('a retired device is refused for good', { skip }, async () => {
   await assert.rejects(world.setState('thief', 'release'), { code: 'conflict' });
   const { certificates } = await world.device('thief');
   assert.ok(certificates.every(({ revokedAt }) => revokedAt !== null));
-  const answer = await thief.tryEnrol(world, await world.enrolmentToken(), {
+  const answer = await thief.tryEnroll(world, await world.enrollmentToken(), {
     start: (honest) => ({ ...honest, deviceId: 'thief-again' }),
   });
-  assertRefused(answer, { status: 403, code: 'enrolment-refused', reason: 'root-of-trust-taken' });
+  assertRefused(answer, { status: 403, code: 'enrollment-refused', reason: 'root-of-trust-taken' });
 });
 
 // SECURITY.md: NET-06

@@ -26,7 +26,7 @@ before(async () => {
   altered = await fleet.device('altered', alteredBoot);
   software = fleet.keep(await TestDevice.withoutTpm('software', `${fleet.world.folder}/software`));
   accepted(
-    await software.tryEnrol(fleet.world, await fleet.world.enrolmentToken({ tier: 'software' })),
+    await software.tryEnroll(fleet.world, await fleet.world.enrollmentToken({ tier: 'software' })),
     api.certificateResponse,
   );
 });

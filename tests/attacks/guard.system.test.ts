@@ -72,13 +72,13 @@ for (const name of ['endless-line', 'many-messages', 'no-message', 'node-handle'
 
 // SECURITY.md: DEV-39
 test('a guard that writes to stderr without end is read no further than explains something, and serves on', async () => {
-  await using guard = await startHostile('noise-on-stderr', { stopMsMax: 1 });
+  await using guard = await startHostile('noise-on-stderr', { maxStopMs: 1 });
   const exit = await guard.stop();
   assert.ok(exit.errorText.length <= 4_096);
 });
 
 test('a guard that answers no more is ended as the deadline of an inference says', async () => {
-  await using guard = await startHostile('never-answers', { inferenceMsMax: 50 });
+  await using guard = await startHostile('never-answers', { maxInferenceMs: 50 });
   const exit = await guard.exited;
   assert.deepEqual([exit.asked, exit.fault], [false, 'inference-timeout']);
 });
@@ -86,7 +86,7 @@ test('a guard that answers no more is ended as the deadline of an inference says
 // SECURITY.md: DEV-40
 test('a model that never comes to an end is noticed, its guard ended, and the name leads to 503 again', async () => {
   await withListener(async (listener, socketPath) => {
-    await using guard = await startModel(endlessModel(), { doors: await listener.prepare(), inferenceMsMax: 300 });
+    await using guard = await startModel(endlessModel(), { doors: await listener.prepare(), maxInferenceMs: 300 });
     listener.serve(guard);
     const body = JSON.stringify({ inputs: [{ name: 'x', shape: [1], datatype: 'FP32', data: [1] }] });
     await assert.rejects(ask({ socketPath }, '/v2/models/light/infer', body));
@@ -145,8 +145,8 @@ test('a runtime that says something on stderr first is healthy all the same', as
 });
 
 test('a guard that does not answer the probe in time is named as late, and no wall is given up for it', async () => {
-  await assert.rejects(findSandbox(program, { probeMsMax: 1 }), {
+  await assert.rejects(findSandbox(program, { maxProbeMs: 1 }), {
     code: 'guard-start',
-    message: /guard\.probeSecondsMax/,
+    message: /guard\.maxProbeSeconds/,
   });
 });

@@ -1,4 +1,4 @@
-// Enrolment by IDevID: what a manufacturer's word opens, and every way to use that word for another device that must be refused.
+// Enrollment by IDevID: what a manufacturer's word opens, and every way to use that word for another device that must be refused.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { blockAnswer } from '@edgekeep/wire/api/admission';
 import { alertList } from '@edgekeep/wire/api/alert';
 import * as api from '@edgekeep/wire/api/device';
-import { enrolmentGroupView, groupSwitchAnswer } from '@edgekeep/wire/api/enrollment-group';
+import { enrollmentGroupView, groupSwitchAnswer } from '@edgekeep/wire/api/enrollment-group';
 import { auditList, deviceDetail, stateAnswer } from '@edgekeep/wire/api/operator';
 import { importReport } from '@edgekeep/wire/api/registry';
 import { vendorRootImported, vendorRootList } from '@edgekeep/wire/api/vendor-root';
@@ -60,7 +60,7 @@ async function made(id: string, serialNumber: string): Promise<TestDevice> {
 const show = (id: string) => fleet.world.operator.get(`/v1/devices/${id}`, deviceDetail);
 
 function refusedFor(answer: Answer, reason: string): void {
-  assertRefused(answer, { status: 403, code: 'enrolment-refused', reason });
+  assertRefused(answer, { status: 403, code: 'enrollment-refused', reason });
 }
 
 async function assertNotEnrolled(id: string): Promise<void> {
@@ -76,17 +76,17 @@ async function withIdevid(
   change?: Parameters<typeof giveIdevid>[3],
 ): Promise<Answer> {
   await giveIdevid(manufacturer, hardwareOf(device), 'SN-2', change);
-  return device.tryEnrol(fleet.world, undefined);
+  return device.tryEnroll(fleet.world, undefined);
 }
 
 test(
-  'a device enrols by its IDevID without a token, serves the bind, and the hub keeps both identities',
+  'a device enrolls by its IDevID without a token, serves the bind, and the hub keeps both identities',
   { skip },
   async () => {
-    accepted(await first.tryEnrol(fleet.world, undefined), api.certificateResponse);
+    accepted(await first.tryEnroll(fleet.world, undefined), api.certificateResponse);
     await using link = await first.connect(fleet.world.hub);
     assert.ok(link.connected);
-    const { idevid, enrolmentGroup, certificates } = await show('sn-1');
+    const { idevid, enrollmentGroup, certificates } = await show('sn-1');
     const [leaf = new Uint8Array(0)] = (await hardwareOf(first).idevid())?.chain ?? [];
     assert.deepEqual(idevid, {
       serialNumber: 'SN-1',
@@ -95,21 +95,21 @@ test(
       hardwareType: '1.3.6.1.4.1.32473.1',
       hardwareSerial: 'SN-1',
     });
-    assert.equal(enrolmentGroup, 'works');
+    assert.equal(enrollmentGroup, 'works');
     assert.equal(certificates.length, 1);
     const { entries } = await fleet.world.operator.get('/v1/audit', auditList);
     const entry = entries.find(({ kind, subject }) => kind === 'device-enrolled' && subject === 'device:sn-1');
-    assert.equal(entry?.actor, 'enrolment-group:works');
+    assert.equal(entry?.actor, 'enrollment-group:works');
     assert.partialDeepStrictEqual(entry.data, { idevidSerial: 'SN-1', idevidSha256: idevid.sha256 });
   },
 );
 
 // SECURITY.md: DEV-05
 test('without an IDevID, and with one of a manufacturer nobody trusts, a device needs a token', { skip }, async () => {
-  const plain = await second.tryEnrol(fleet.world, undefined, {
+  const plain = await second.tryEnroll(fleet.world, undefined, {
     start: (honest) => ({ ...honest, idevid: undefined }),
   });
-  assertRefused(plain, { status: 403, code: 'enrolment-refused' });
+  assertRefused(plain, { status: 403, code: 'enrollment-refused' });
   refusedFor(await withIdevid(second, stranger), 'idevid-authority-unknown');
   await assertNotEnrolled('sn-2');
 });
@@ -144,14 +144,14 @@ const spoiled: readonly (readonly [string, string, NonNullable<Parameters<typeof
 for (const [what, reason, change] of spoiled) {
   test(`an IDevID ${what} is refused, also beside a token`, { skip }, async () => {
     refusedFor(await withIdevid(second, works, change), reason);
-    refusedFor(await second.tryEnrol(fleet.world, await fleet.world.enrolmentToken()), reason);
+    refusedFor(await second.tryEnroll(fleet.world, await fleet.world.enrollmentToken()), reason);
     await assertNotEnrolled('sn-2');
   });
 }
 
 test('a changed IDevID is refused', { skip }, async () => {
   await giveIdevid(works, hardwareOf(second), 'SN-2');
-  const answer = await second.tryEnrol(fleet.world, undefined, {
+  const answer = await second.tryEnroll(fleet.world, undefined, {
     start: (honest) => {
       const [leaf = '', ...issuers] = honest.idevid?.chain ?? [];
       const der = parseBase64url(leaf, 'leaf');
@@ -169,7 +169,7 @@ test('the IDevID of another device is refused: its key is not here, and not in t
   const asOther = (honest: object) => ({ ...honest, deviceId: 'sn-3', idevid: { chain } });
 
   await t.test('with a proof by the own key', async () => {
-    refusedFor(await second.tryEnrol(fleet.world, undefined, { start: asOther }), 'idevid-not-possessed');
+    refusedFor(await second.tryEnroll(fleet.world, undefined, { start: asOther }), 'idevid-not-possessed');
   });
 
   await t.test(
@@ -184,13 +184,13 @@ test('the IDevID of another device is refused: its key is not here, and not in t
   await t.test('and nothing of it is left', async () => assertNotEnrolled('sn-3'));
 });
 
-/** `device` enrols with its own root of trust, and `helper` signs for the IDevID. */
+/** `device` enrolls with its own root of trust, and `helper` signs for the IDevID. */
 async function relayed(link: DeviceLink, device: TestDevice, helper: TestDevice, chain: string[]): Promise<Answer> {
   const identity = await device.identity();
   const start = { deviceId: 'sn-3', identity, idevid: { chain } };
   const { nonce, credential } = accepted(
-    await link.ask('POST', '/v1/enrol/challenge', start),
-    api.enrolChallengeResponse,
+    await link.ask('POST', '/v1/enroll/challenge', start),
+    api.enrollChallengeResponse,
   );
   const secret = await device.rootOfTrust.activateCredential(
     parseBase64url(credential?.blob ?? '', 'blob'),
@@ -200,7 +200,7 @@ async function relayed(link: DeviceLink, device: TestDevice, helper: TestDevice,
   const subject = { nonce: parseBase64url(nonce, 'nonce'), operationalSpki: spki, deviceId: 'sn-3', identity };
   const proof = await (await hardwareOf(helper).idevid())?.prove(idevidProofMessage(subject));
   assert.ok(proof);
-  return link.ask('POST', '/v1/enrol/complete', {
+  return link.ask('POST', '/v1/enroll/complete', {
     credentialSecret: toBase64url(secret),
     certificateRequest: toBase64url(request),
     evidence: await device.evidence('certify', subject.nonce, spki),
@@ -213,25 +213,25 @@ async function relayed(link: DeviceLink, device: TestDevice, helper: TestDevice,
 test('an old proof, a proof without the TPM’s word, and none at all are refused', { skip }, async () => {
   await giveIdevid(works, hardwareOf(second), 'SN-2');
   let old: object | undefined;
-  const keep = await second.tryEnrol(fleet.world, undefined, {
+  const keep = await second.tryEnroll(fleet.world, undefined, {
     end: (honest) => {
       old = withProof.parse(honest).idevidProof;
       return { ...honest, idevidProof: undefined };
     },
   });
   refusedFor(keep, 'idevid-proof-missing');
-  const replayed = await second.tryEnrol(fleet.world, undefined, {
+  const replayed = await second.tryEnroll(fleet.world, undefined, {
     end: (honest) => ({ ...honest, idevidProof: old }),
   });
   refusedFor(replayed, 'idevid-not-possessed');
-  const bare = await second.tryEnrol(fleet.world, undefined, {
+  const bare = await second.tryEnroll(fleet.world, undefined, {
     end: (honest) => {
       const { signature } = withProof.parse(honest).idevidProof;
       return { ...honest, idevidProof: { signature } };
     },
   });
   refusedFor(bare, 'idevid-residency-missing');
-  const mixed = await second.tryEnrol(fleet.world, undefined, {
+  const mixed = await second.tryEnroll(fleet.world, undefined, {
     end: (honest) => {
       const { signature } = withProof.parse(honest).idevidProof;
       return {
@@ -241,7 +241,7 @@ test('an old proof, a proof without the TPM’s word, and none at all are refuse
     },
   });
   refusedFor(mixed, 'idevid-not-in-this-tpm');
-  const noise = await second.tryEnrol(fleet.world, undefined, {
+  const noise = await second.tryEnroll(fleet.world, undefined, {
     end: (honest) => ({ ...honest, idevidProof: { signature: toBase64url(randomBytes(70)) } }),
   });
   refusedFor(noise, 'idevid-not-possessed');
@@ -254,11 +254,11 @@ test(
   { skip },
   async () => {
     const clone = await made('clone', 'SN-1');
-    refusedFor(await clone.tryEnrol(fleet.world, undefined), 'idevid-id-differs');
-    refusedFor(await clone.tryEnrol(fleet.world, await fleet.world.enrolmentToken()), 'idevid-taken');
+    refusedFor(await clone.tryEnroll(fleet.world, undefined), 'idevid-id-differs');
+    refusedFor(await clone.tryEnroll(fleet.world, await fleet.world.enrollmentToken()), 'idevid-taken');
     // X.520 compares serial numbers without case.
     await giveIdevid(works, hardwareOf(clone), 'sn-1');
-    refusedFor(await clone.tryEnrol(fleet.world, await fleet.world.enrolmentToken()), 'idevid-taken');
+    refusedFor(await clone.tryEnroll(fleet.world, await fleet.world.enrollmentToken()), 'idevid-taken');
     await assertNotEnrolled('clone');
     const { alerts } = await fleet.world.operator.get('/v1/alerts', alertList);
     const raised = alerts.find(({ kind, deviceId }) => kind === 'clone' && deviceId === 'sn-1');
@@ -269,8 +269,8 @@ test(
 
 test('the public certificate of an enrolled device raises no alert when its key is not at hand', { skip }, async () => {
   const chain = ((await hardwareOf(first).idevid())?.chain ?? []).map(toBase64url);
-  const token = await fleet.world.enrolmentToken();
-  const answer = await second.tryEnrol(fleet.world, token, { start: (honest) => ({ ...honest, idevid: { chain } }) });
+  const token = await fleet.world.enrollmentToken();
+  const answer = await second.tryEnroll(fleet.world, token, { start: (honest) => ({ ...honest, idevid: { chain } }) });
   refusedFor(answer, 'idevid-not-possessed');
   const { alerts } = await fleet.world.operator.get('/v1/alerts', alertList);
   assert.equal(alerts.find(({ kind }) => kind === 'clone')?.count, 2);
@@ -282,12 +282,12 @@ test(
   { skip },
   async () => {
     const named = await made('boss', 'SN-4');
-    refusedFor(await named.tryEnrol(fleet.world, undefined), 'idevid-id-differs');
+    refusedFor(await named.tryEnroll(fleet.world, undefined), 'idevid-id-differs');
     const { rootSha256 } = await rootOf(named);
     const lines = Readable.from([`${JSON.stringify({ id: 'boss', rootSha256 })}\n`]);
     const report = await fleet.world.operator.sendLines('/v1/devices/import', lines, importReport);
     assert.equal(report.expected, 1);
-    accepted(await named.tryEnrol(fleet.world, undefined), api.certificateResponse);
+    accepted(await named.tryEnroll(fleet.world, undefined), api.certificateResponse);
     assert.equal((await show('boss')).idevid?.serialNumber, 'SN-4');
   },
 );
@@ -301,7 +301,7 @@ async function rootOf(device: TestDevice): Promise<{ rootSha256: string }> {
 test('an IDevID of hardware does not speak for keys in files', { skip }, async () => {
   const software = fleet.keep(await TestDevice.withoutTpm('sn-2', join(fleet.world.folder, 'files')));
   const chain = ((await hardwareOf(second).idevid())?.chain ?? []).map(toBase64url);
-  const answer = await software.tryEnrol(fleet.world, undefined, {
+  const answer = await software.tryEnroll(fleet.world, undefined, {
     start: (honest) => ({ ...honest, idevid: { chain } }),
   });
   refusedFor(answer, 'idevid-tier-differs');
@@ -310,7 +310,7 @@ test('an IDevID of hardware does not speak for keys in files', { skip }, async (
 test('a chain of five, an empty one and one that is no certificate are broken input', { skip }, async () => {
   const [leaf = ''] = ((await hardwareOf(second).idevid())?.chain ?? []).map(toBase64url);
   for (const chain of [[], [leaf, leaf, leaf, leaf, leaf], ['AAAA']]) {
-    const answer = await second.tryEnrol(fleet.world, undefined, {
+    const answer = await second.tryEnroll(fleet.world, undefined, {
       start: (honest) => ({ ...honest, idevid: { chain } }),
     });
     assert.equal(answer.status, 400);
@@ -321,38 +321,38 @@ test('a disabled group lets nobody in by IDevID', { skip }, async () => {
   await giveIdevid(works, hardwareOf(second), 'SN-2');
   await fleet.world.operator.send(
     'POST',
-    '/v1/enrolment-groups/works/disable',
+    '/v1/enrollment-groups/works/disable',
     { reason: 'lot recalled' },
     groupSwitchAnswer,
   );
-  refusedFor(await second.tryEnrol(fleet.world, undefined), 'enrolment-group-disabled');
-  await fleet.world.operator.send('POST', '/v1/enrolment-groups/works/enable', {}, groupSwitchAnswer);
-  accepted(await second.tryEnrol(fleet.world, undefined), api.certificateResponse);
+  refusedFor(await second.tryEnroll(fleet.world, undefined), 'enrollment-group-disabled');
+  await fleet.world.operator.send('POST', '/v1/enrollment-groups/works/enable', {}, groupSwitchAnswer);
+  accepted(await second.tryEnroll(fleet.world, undefined), api.certificateResponse);
 });
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-test('a blocked IDevID does not enrol, whatever its root of trust', { skip }, async () => {
+test('a blocked IDevID does not enroll, whatever its root of trust', { skip }, async () => {
   const device = await fleet.newDevice('sn-40');
   const idevid = await giveIdevid(works, hardwareOf(device), 'SN-40');
   const rootSha256 = sha256(idevid);
   const block = { rootSha256, reason: 'lot 9 was stolen' };
   await fleet.world.operator.send('POST', '/v1/blocked-roots', block, blockAnswer);
-  refusedFor(await device.tryEnrol(fleet.world, undefined), 'root-of-trust-blocked');
-  refusedFor(await device.tryEnrol(fleet.world, await fleet.world.enrolmentToken()), 'root-of-trust-blocked');
+  refusedFor(await device.tryEnroll(fleet.world, undefined), 'root-of-trust-blocked');
+  refusedFor(await device.tryEnroll(fleet.world, await fleet.world.enrollmentToken()), 'root-of-trust-blocked');
 });
 
 test('a manifest lists a device by its IDevID, and its group speaks before the manufacturer’s', { skip }, async () => {
   const device = await fleet.newDevice('sn-41');
   const idevid = await giveIdevid(works, hardwareOf(device), 'SN-41');
   const lot = { name: 'lot', kind: 'manifest', terms: { tags: { lot: '41' } } };
-  await fleet.world.operator.send('POST', '/v1/enrolment-groups', lot, enrolmentGroupView);
-  const line = { enrolmentGroup: 'lot', idevidSha256: sha256(idevid) };
+  await fleet.world.operator.send('POST', '/v1/enrollment-groups', lot, enrollmentGroupView);
+  const line = { enrollmentGroup: 'lot', idevidSha256: sha256(idevid) };
   const lines = Readable.from([`${JSON.stringify(line)}\n`]);
   assert.equal((await fleet.world.operator.sendLines('/v1/devices/import', lines, importReport)).listed, 1);
-  accepted(await device.tryEnrol(fleet.world, undefined), api.certificateResponse);
-  const { enrolmentGroup, tags } = await show('sn-41');
-  assert.deepEqual([enrolmentGroup, tags], ['lot', { lot: '41' }]);
+  accepted(await device.tryEnroll(fleet.world, undefined), api.certificateResponse);
+  const { enrollmentGroup, tags } = await show('sn-41');
+  assert.deepEqual([enrollmentGroup, tags], ['lot', { lot: '41' }]);
 });
 
 test(
@@ -361,7 +361,7 @@ test(
   async () => {
     const { world } = fleet;
     const device = await made('sn-42', 'SN-42');
-    accepted(await device.tryEnrol(world, undefined), api.certificateResponse);
+    accepted(await device.tryEnroll(world, undefined), api.certificateResponse);
     const { rootSha256 } = await show('sn-42');
     const wipe = async () => {
       await world.setState('sn-42', 'quarantine');
@@ -373,13 +373,13 @@ test(
       return next;
     };
     await wipe();
-    accepted(await (await onSameBoard('sn-42')).tryEnrol(world, undefined), api.certificateResponse);
+    accepted(await (await onSameBoard('sn-42')).tryEnroll(world, undefined), api.certificateResponse);
     assert.equal((await show('sn-42')).idevid?.serialNumber, 'SN-42');
     await wipe();
     await world.setState('sn-42', 'retire');
     const lines = Readable.from([`${JSON.stringify({ id: 'press-42', rootSha256 })}\n`]);
     assert.equal((await world.operator.sendLines('/v1/devices/import', lines, importReport)).rejected, 0);
-    accepted(await (await onSameBoard('press-42')).tryEnrol(world, undefined), api.certificateResponse);
+    accepted(await (await onSameBoard('press-42')).tryEnroll(world, undefined), api.certificateResponse);
     assert.equal((await show('press-42')).idevid?.serialNumber, 'SN-42');
   },
 );
@@ -388,14 +388,14 @@ test('a root of the kind idevid proves whose device it is, and lets nobody in wi
   const maker = await testManufacturer('Root Works');
   const device = await fleet.newDevice('root-works-1');
   await giveIdevid(maker, hardwareOf(device), 'ROOT-WORKS-1');
-  refusedFor(await device.tryEnrol(fleet.world, undefined), 'idevid-authority-unknown');
+  refusedFor(await device.tryEnroll(fleet.world, undefined), 'idevid-authority-unknown');
   const order = { kind: 'idevid', certificates: [Buffer.from(maker.root.der).toString('base64')] };
   await fleet.world.operator.send('POST', '/v1/vendor-roots', order, vendorRootImported);
-  assertRefused(await device.tryEnrol(fleet.world, undefined), { status: 403, code: 'enrolment-refused' });
+  assertRefused(await device.tryEnroll(fleet.world, undefined), { status: 403, code: 'enrollment-refused' });
   await assertNotEnrolled('root-works-1');
-  await device.enrol(fleet.world);
-  const { idevid, enrolmentGroup, makers } = await show('root-works-1');
-  assert.deepEqual([idevid?.serialNumber, enrolmentGroup], ['ROOT-WORKS-1', null]);
+  await device.enroll(fleet.world);
+  const { idevid, enrollmentGroup, makers } = await show('root-works-1');
+  assert.deepEqual([idevid?.serialNumber, enrollmentGroup], ['ROOT-WORKS-1', null]);
   assert.deepEqual(
     makers.map(({ kind }) => kind),
     ['idevid', 'tpm'],

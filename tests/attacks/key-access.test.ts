@@ -30,7 +30,7 @@ before(async () => {
   owner = await fleet.device('owner');
   thief = await fleet.device('thief');
   software = fleet.keep(await TestDevice.withoutTpm('software', `${fleet.world.folder}/software`));
-  await software.enrol(fleet.world);
+  await software.enroll(fleet.world);
   ownerLink = await owner.connect(fleet.world.hub);
   softwareLink = await software.connect(fleet.world.hub);
 });

@@ -28,7 +28,7 @@ let signingKey: Uint8Array;
 before(async () => {
   world = await HubWorld.open({});
   const first = await TestDevice.withoutTpm('twin-1', join(world.folder, 'twin'));
-  const answer = await first.tryEnrol(world, await world.enrolmentToken({ deviceId: 'twin-1', tier: 'software' }));
+  const answer = await first.tryEnroll(world, await world.enrollmentToken({ deviceId: 'twin-1', tier: 'software' }));
   assert.equal(answer.status, 200, Buffer.from(answer.body).toString());
   const identity = await first.identity();
   assert.ok(identity.kind === 'software');
@@ -38,7 +38,7 @@ after(() => world?.[Symbol.asyncDispose]());
 
 async function tryTwin(id: string, spki: Uint8Array) {
   const twin = await TestDevice.withoutTpm(id, join(world.folder, 'twin'));
-  return twin.tryEnrol(world, await world.enrolmentToken({ deviceId: id, tier: 'software' }), {
+  return twin.tryEnroll(world, await world.enrollmentToken({ deviceId: id, tier: 'software' }), {
     start: (honest) => ({ ...honest, identity: { ...honest.identity, signingKey: toBase64url(spki) } }),
   });
 }
@@ -46,7 +46,7 @@ async function tryTwin(id: string, spki: Uint8Array) {
 test('a second device with the key of the first is refused', async () => {
   assertRefused(await tryTwin('twin-2', signingKey), {
     status: 403,
-    code: 'enrolment-refused',
+    code: 'enrollment-refused',
     reason: 'root-of-trust-taken',
   });
 });

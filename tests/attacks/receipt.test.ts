@@ -113,7 +113,7 @@ test('a receipt of one hub does not verify under the trust of another', async ()
   const other = await HubWorld.open();
   try {
     const device = await TestDevice.withoutTpm('stranger', join(other.folder, 'stranger'));
-    await device.enrol(other);
+    await device.enroll(other);
     const verdict = verifyReceipt(first, await other.trust());
     if (verdict.kind !== 'refused') assert.fail('it was believed');
     const about = new Set(verdict.reasons.map((reason) => reason.split(':')[0]));
@@ -128,7 +128,7 @@ test('a device sees its own receipts only', async () => {
   const { world } = fleet;
   const lease = (await world.device('software')).leases[0]?.id ?? '';
   const other = await TestDevice.withoutTpm('curious', join(world.folder, 'curious'));
-  await other.enrol(world);
+  await other.enroll(world);
   await using link = await other.connect(world.hub);
   assert.equal((await fleet.link.ask('GET', `/v1/receipts/${lease}`)).status, 200);
   assertRefused(await link.ask('GET', `/v1/receipts/${lease}`), { status: 404, code: 'not-found' });

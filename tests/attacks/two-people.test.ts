@@ -65,10 +65,10 @@ test('every root operation waits, whoever asks, and no other request of an admin
   const devices = Array.from({ length: 101 }, (_, at) => `nobody-${at}`);
   const requests: Readonly<Record<string, object>> = {
     'trust-publisher': publisher(),
-    'open-enrolment-group': { name: 'vendor', kind: 'endorsement-root', authoritySha256: '0'.repeat(64) },
-    'limit-enrolment-group': { devicesMost: 10 },
-    'long-enrolment-token': { lifeSeconds: 8 * 86_400 },
-    'long-group-token': { usesMost: 2, lifeSeconds: 8 * 86_400 },
+    'open-enrollment-group': { name: 'vendor', kind: 'endorsement-root', authoritySha256: '0'.repeat(64) },
+    'limit-enrollment-group': { maxDevices: 10 },
+    'long-enrollment-token': { lifeSeconds: 8 * 86_400 },
+    'long-group-token': { maxUses: 2, lifeSeconds: 8 * 86_400 },
     'change-countries': { networks: [] },
     'create-group': { name: 'ben' },
     'delete-group': {},
@@ -82,7 +82,7 @@ test('every root operation waits, whoever asks, and no other request of an admin
     'remove-vendor-root': {},
     'claim-hub': { name: 'carl', sha256: '0'.repeat(64) },
     'hand-over-token': {},
-    'hand-over-enrolment-token': {},
+    'hand-over-enrollment-token': {},
     'apply-policy': { text: 'permit (principal, action, resource);' },
     'assign-model': { add: ['presses'] },
     'roll-policy-back': { version: 1 },
@@ -92,7 +92,7 @@ test('every root operation waits, whoever asks, and no other request of an admin
     'announce-root': { certificates: '' },
     'end-overlap': { endsAt: 0 },
     'install-root-list': { list: '' },
-    'enable-enrolment-group': {},
+    'enable-enrollment-group': {},
     'roll-platform-key': {},
     'add-person': { name: 'carl' },
     'enable-person': {},
@@ -208,7 +208,7 @@ test('an approver needs the scope of the request, and sees no request beyond his
   assertRefused(await clerk.ask('GET', `/v1/approvals/${asked.id}`), { status: 404, code: 'not-found' });
   const { approvals } = accepted(await clerk.ask('GET', '/v1/approvals?state=any'), approvalList);
   assert.deepEqual(
-    approvals.filter(({ scope }) => !['devices:write', 'enrolment:write'].includes(scope)),
+    approvals.filter(({ scope }) => !['devices:write', 'enrollment:write'].includes(scope)),
     [],
   );
   // His role has tokens:write, and still he lets nobody have admin.

@@ -22,14 +22,14 @@ import { TestDevice } from '../support/test-device.ts';
 const home = '127.0.0.1';
 const away = '127.0.0.2';
 // The hub learns of a closed connection within one of them.
-const attemptsMost = 500;
+const ATTEMPTS_MAX = 500;
 const inUse = { status: 409, code: 'identity-in-use' } as const;
 
 let world: HubWorld;
 let holding: HubWorld;
 const opened: AsyncDisposable[] = [];
 before(async () => {
-  const free = { requestsPerSecondMost: 10_000, anonymousRequestsPerSecondMost: 100_000 };
+  const free = { maxRequestsPerSecond: 10_000, maxAnonymousRequestsPerSecond: 100_000 };
   world = await HubWorld.open({ settings: { ...free, identity: { silentSeconds: 8 } } });
   holding = await HubWorld.open({ settings: { ...free, identity: { silentSeconds: 8, twoPlaces: 'hold-both' } } });
 });
@@ -48,7 +48,7 @@ async function connect(device: TestDevice, hub: HubWorld, from = home): Promise<
 
 async function newDevice(id: string, hub = world): Promise<{ device: TestDevice; link: DeviceLink }> {
   const device = keep(await TestDevice.withoutTpm(id, join(hub.folder, id)));
-  await device.enrol(hub);
+  await device.enroll(hub);
   return { device, link: await connect(device, hub) };
 }
 
@@ -70,7 +70,7 @@ async function tryBind(device: TestDevice, hub: HubWorld, from: string): Promise
 
 /** The hub cuts a device off in its own time: that may hit a connection which came meanwhile. A device tries again, too. */
 async function untilAnswered<Result>(attempt: () => Promise<Result>): Promise<Result> {
-  for (let left = attemptsMost; ; left -= 1) {
+  for (let left = ATTEMPTS_MAX; ; left -= 1) {
     try {
       return await attempt();
     } catch (error) {
@@ -315,7 +315,7 @@ async function serialsBeside(device: TestDevice): Promise<readonly string[]> {
 
 /** Tries as a device does, until the hub has seen that the last connection is closed. */
 async function connectInTime(device: TestDevice, from: string): Promise<DeviceLink> {
-  for (let attempt = 0; attempt < attemptsMost; attempt += 1) {
+  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
     const link = keep(await DeviceLink.open(world.hub, device.credential, from));
     const { status, body } = await device.bind(link);
     if (status === 200) return link;

@@ -60,7 +60,7 @@ async function connectAs({ certificateChain, privateKeyPem }: { certificateChain
 async function newDevice(id: string): Promise<{ device: TestDevice; link: DeviceLink }> {
   const device = await TestDevice.withoutTpm(id, join(fleet.world.folder, id));
   opened.push(device);
-  await device.enrol(fleet.world);
+  await device.enroll(fleet.world);
   const link = await device.connect(fleet.world.hub);
   opened.push(link);
   await device.attest(link);
@@ -115,7 +115,7 @@ test('a device whose boot is refused gets none', async () => {
   await fleet.world.publishReferenceValues(referenceValuesOf(healthyBoot, '1.0'));
   const device = await TestDevice.withoutTpm('altered', join(fleet.world.folder, 'altered'), alteredBoot);
   opened.push(device);
-  await device.enrol(fleet.world);
+  await device.enroll(fleet.world);
   await declare('vision', { device: 'altered' });
   await using link = await device.connect(fleet.world.hub);
   await device.attest(link);

@@ -95,7 +95,7 @@ test('an announced root is learned by who is awake, and nothing else changes', a
 
 test('EST gives roots, issuing CA and both links, and who fetched them with a certificate is not waited for', async () => {
   await using device = await TestDevice.withoutTpm('estranged', join(world.folder, 'estranged'));
-  await device.enrol(world);
+  await device.enroll(world);
   assert.deepEqual((await missing()).toSorted(), ['asleep', 'estranged']);
   await using link = await device.connect(world.hub);
   const { body } = await link.ask('GET', '/.well-known/est/cacerts');
@@ -105,7 +105,7 @@ test('EST gives roots, issuing CA and both links, and who fetched them with a ce
 
 test('the new root comes into use under devices that keep asking; who knows either of the two finds a path', async () => {
   await using device = await TestDevice.withoutTpm('pump', join(world.folder, 'pump'));
-  await device.enrol(world);
+  await device.enroll(world);
   await using link = await device.connect(world.hub);
   const { id, request } = await send('request', {}, issuingRequestAnswer);
   await send('install', { certificates: await newRoot.signIssuing(request) }, authorityOverview);

@@ -57,7 +57,7 @@ async function next(): Promise<{ readonly id: string; readonly pem: string }> {
 
 async function newDevice(id: string): Promise<TestDevice> {
   const device = await TestDevice.withoutTpm(id, join(world.folder, id));
-  await device.enrol(world);
+  await device.enroll(world);
   return device;
 }
 

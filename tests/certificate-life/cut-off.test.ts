@@ -28,7 +28,7 @@ after(async () => {
 async function newDevice(id: string): Promise<{ device: TestDevice; link: DeviceLink }> {
   const device = await TestDevice.withoutTpm(id, join(fleet.world.folder, id));
   opened.push(device);
-  await device.enrol(fleet.world);
+  await device.enroll(fleet.world);
   const link = await device.connect(fleet.world.hub);
   opened.push(link);
   return { device, link };

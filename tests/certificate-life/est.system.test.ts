@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
-import { enrolmentGroupView, groupTokenAnswer } from '@edgekeep/wire/api/enrollment-group';
+import { enrollmentGroupView, groupTokenAnswer } from '@edgekeep/wire/api/enrollment-group';
 import { certificateList, expiry, revocationAnswer, stateAnswer } from '@edgekeep/wire/api/operator';
 import { ending } from '../support/child.ts';
 import { HubWorld } from '../support/hub-world.ts';
@@ -108,9 +108,9 @@ async function keepCertificate(name: string): Promise<void> {
 
 const refusal = (reply: Reply): string => String(JSON.parse(reply.body).error?.code);
 
-async function enrol(name: string): Promise<void> {
+async function enroll(name: string): Promise<void> {
   await newKey(name, `/CN=${name}`);
-  const token = await world.enrolmentToken({ deviceId: name, tier: 'software' });
+  const token = await world.enrollmentToken({ deviceId: name, tier: 'software' });
   const reply = await curl('simpleenroll', '-u', `${name}:${token}`, ...post(name));
   assert.equal(reply.status, 200, reply.body);
   await keepCertificate(name);
@@ -138,9 +138,9 @@ test('the attributes for requests are ASN.1 that openssl reads', { skip }, async
   assert.match(parsed, /id-ecPublicKey[\s\S]*prime256v1|ecdsa-with-SHA256/);
 });
 
-test('enrol, use the certificate, enrol again with a new key, be refused after revocation', { skip }, async (t) => {
+test('enroll, use the certificate, enroll again with a new key, be refused after revocation', { skip }, async (t) => {
   await t.test('a token gives a certificate that openssl verifies up to the root', async () => {
-    await enrol('pump-1');
+    await enroll('pump-1');
     await openssl('verify', '-CAfile', 'authorities.pem', '-purpose', 'sslclient', 'pump-1.pem');
     const shown = await openssl('x509', '-in', 'pump-1.pem', '-noout', '-text');
     assert.match(shown, /URI:urn:edgekeep:device:pump-1/);
@@ -198,15 +198,15 @@ test('enrol, use the certificate, enrol again with a new key, be refused after r
     assert.deepEqual([done.certificates, done.quarantined], [3, 1]);
     const reply = await curl('simplereenroll', ...mutual('pump-1'), ...post('pump-1d'));
     assert.deepEqual([reply.status, refusal(reply)], [403, 'certificate-revoked']);
-    const token = await world.enrolmentToken({ deviceId: 'pump-1', tier: 'software' });
+    const token = await world.enrollmentToken({ deviceId: 'pump-1', tier: 'software' });
     const again = await curl('simpleenroll', '-u', `pump-1:${token}`, ...post('pump-1d'));
     assert.deepEqual([again.status, refusal(again)], [403, 'device-quarantined']);
   });
 });
 
 test('openssl agrees with the revocation list and the OCSP responder', { skip }, async (t) => {
-  await enrol('good-1');
-  await enrol('bad-1');
+  await enroll('good-1');
+  await enroll('bad-1');
   const order = { devices: ['bad-1'], reason: 'keyCompromise', note: 'a test' };
   await world.operator.send('POST', '/v1/certificates/revoke', order, revocationAnswer);
   await curl('cacerts');
@@ -358,7 +358,7 @@ async function authorities(): Promise<{ readonly root: string; readonly issuing:
 
 test('requests that are wrong are refused by name', { skip }, async (t) => {
   await newKey('wrong', '/CN=wrong-1');
-  const token = await world.enrolmentToken({ tier: 'software' });
+  const token = await world.enrollmentToken({ tier: 'software' });
   const expectRefusal = async (title: string, args: readonly string[], status: number, code: string) =>
     t.test(title, async () => {
       const reply = await curl('simpleenroll', ...args);
@@ -374,9 +374,9 @@ test('requests that are wrong are refused by name', { skip }, async (t) => {
     401,
     'token-refused',
   );
-  const tpmOnly = await world.enrolmentToken({ tier: 'tpm' });
+  const tpmOnly = await world.enrollmentToken({ tier: 'tpm' });
   await expectRefusal('a token for a TPM', ['-u', `wrong-1:${tpmOnly}`, ...post('wrong')], 401, 'token-refused');
-  const elsewhere = await world.enrolmentToken({ deviceId: 'somebody' });
+  const elsewhere = await world.enrollmentToken({ deviceId: 'somebody' });
   await expectRefusal(
     'a token for another device',
     ['-u', `wrong-1:${elsewhere}`, ...post('wrong')],
@@ -417,7 +417,7 @@ test('requests that are wrong are refused by name', { skip }, async (t) => {
   await expectRefusal('a body that is too long', [...auth, ...post('long')], 413, 'payload-too-large');
   await newKey('named', '/CN=Not A Device');
   await expectRefusal('a name that is no device id', ['-u', `:${token}`, ...post('named')], 400, 'request-invalid');
-  await t.test('re-enrolment without a certificate', async () => {
+  await t.test('re-enrollment without a certificate', async () => {
     const reply = await curl('simplereenroll', ...post('wrong'));
     assert.deepEqual([reply.status, refusal(reply)], [401, 'certificate-required']);
   });
@@ -430,9 +430,9 @@ test('requests that are wrong are refused by name', { skip }, async (t) => {
     assert.deepEqual([reply.status, refusal(reply)], [401, 'token-refused']);
   });
   await t.test('a device that is enrolled needs a token of its own to come back', async () => {
-    const reply = await curl('simpleenroll', '-u', `wrong-1:${await world.enrolmentToken()}`, ...post('wrong'));
-    assert.deepEqual([reply.status, refusal(reply)], [403, 'enrolment-refused']);
-    const own = await world.enrolmentToken({ deviceId: 'wrong-1' });
+    const reply = await curl('simpleenroll', '-u', `wrong-1:${await world.enrollmentToken()}`, ...post('wrong'));
+    assert.deepEqual([reply.status, refusal(reply)], [403, 'enrollment-refused']);
+    const own = await world.enrollmentToken({ deviceId: 'wrong-1' });
     assert.equal((await curl('simpleenroll', '-u', `wrong-1:${own}`, ...post('wrong'))).status, 200);
     const { certificates } = await world.operator.get('/v1/certificates?device=wrong-1', certificateList);
     assert.deepEqual(
@@ -443,28 +443,28 @@ test('requests that are wrong are refused by name', { skip }, async (t) => {
   await t.test('one key is one device', async () => {
     await openssl('req', '-new', '-key', 'wrong.key', '-subj', '/CN=twin', '-outform', 'DER', '-out', 'twin.der');
     await openssl('base64', '-in', 'twin.der', '-out', 'twin.b64');
-    const reply = await curl('simpleenroll', '-u', `twin:${await world.enrolmentToken()}`, ...post('twin'));
-    assert.deepEqual([reply.status, refusal(reply)], [403, 'enrolment-refused']);
+    const reply = await curl('simpleenroll', '-u', `twin:${await world.enrollmentToken()}`, ...post('twin'));
+    assert.deepEqual([reply.status, refusal(reply)], [403, 'enrollment-refused']);
   });
 });
 
 test('a device with a root of trust gets no certificate by EST', { skip }, async () => {
   const device = await TestDevice.withoutTpm('rooted', join(folder, 'rooted'));
-  await device.enrol(world);
+  await device.enroll(world);
   await writeFile(join(folder, 'rooted.pem'), device.credential.certificateChainPem);
   await writeFile(join(folder, 'rooted.key'), device.credential.privateKeyPem);
   await openssl('req', '-new', '-key', 'rooted.key', '-subj', '/CN=rooted', '-outform', 'DER', '-out', 'rooted.der');
   await openssl('base64', '-in', 'rooted.der', '-out', 'rooted.b64');
   const renewed = await curl('simplereenroll', ...mutual('rooted'), ...post('rooted'));
   assert.deepEqual([renewed.status, refusal(renewed)], [403, 'renewal-refused']);
-  const token = await world.enrolmentToken({ deviceId: 'rooted', tier: 'software' });
+  const token = await world.enrollmentToken({ deviceId: 'rooted', tier: 'software' });
   const enrolled = await curl('simpleenroll', '-u', `rooted:${token}`, ...post('rooted'));
-  assert.deepEqual([enrolled.status, refusal(enrolled)], [403, 'enrolment-refused']);
+  assert.deepEqual([enrolled.status, refusal(enrolled)], [403, 'enrollment-refused']);
   await device[Symbol.asyncDispose]();
 });
 
 test('an EST device cannot bind a connection, and so reaches no key', { skip }, async () => {
-  await enrol('keyless');
+  await enroll('keyless');
   const { port } = world.hub.deviceAddress;
   const ask = async (path: string, body: string) =>
     run(
@@ -485,25 +485,25 @@ test('an EST device cannot bind a connection, and so reaches no key', { skip }, 
   assert.match((await ask('/v1/challenges', '{}')).out, /connection-unbound/);
 });
 
-test('a token of an enrolment group enrols as many devices as it says', { skip }, async () => {
+test('a token of an enrollment group enrolls as many devices as it says', { skip }, async () => {
   const order = { name: 'pumps', kind: 'token', terms: { idPrefix: 'pump-', tags: { line: 'water' } } };
-  await world.operator.send('POST', '/v1/enrolment-groups', order, enrolmentGroupView);
-  const path = '/v1/enrolment-groups/pumps/tokens';
-  const { token } = await world.operator.send('POST', path, { usesMost: 1 }, groupTokenAnswer);
+  await world.operator.send('POST', '/v1/enrollment-groups', order, enrollmentGroupView);
+  const path = '/v1/enrollment-groups/pumps/tokens';
+  const { token } = await world.operator.send('POST', path, { maxUses: 1 }, groupTokenAnswer);
   for (const name of ['valve-21', 'pump-21', 'pump-22']) await newKey(name, `/CN=${name}`);
   const ask = async (name: string) => curl('simpleenroll', '-u', `${name}:${token}`, ...post(name));
   const unfit = await ask('valve-21');
-  assert.deepEqual([unfit.status, refusal(unfit)], [403, 'enrolment-refused']);
+  assert.deepEqual([unfit.status, refusal(unfit)], [403, 'enrollment-refused']);
   assert.equal((await ask('pump-21')).status, 200);
   const device = await world.device('pump-21');
-  assert.deepEqual([device.enrolmentGroup, device.tags], ['pumps', { line: 'water' }]);
+  assert.deepEqual([device.enrollmentGroup, device.tags], ['pumps', { line: 'water' }]);
   const spent = await ask('pump-22');
   assert.deepEqual([spent.status, refusal(spent)], [401, 'token-refused']);
 });
 
 test('a wiped device comes back with a new key and a token made since, and with nothing older', { skip }, async () => {
-  const spare = await world.enrolmentToken({ deviceId: 'pump-31', tier: 'software' });
-  await enrol('pump-31');
+  const spare = await world.enrollmentToken({ deviceId: 'pump-31', tier: 'software' });
+  await enroll('pump-31');
   world.clock.advanceSeconds(1);
   await world.setState('pump-31', 'quarantine');
   await world.operator.send('POST', '/v1/devices/pump-31/wiped', { reason: 'erased' }, stateAnswer);
@@ -511,10 +511,10 @@ test('a wiped device comes back with a new key and a token made since, and with 
   assert.deepEqual([again.status, refusal(again)], [403, 'certificate-revoked']);
   await newKey('pump-31b', '/CN=pump-31');
   const late = await curl('simpleenroll', '-u', `pump-31:${spare}`, ...post('pump-31b'));
-  assert.deepEqual([late.status, refusal(late)], [403, 'enrolment-refused']);
-  const fresh = await world.enrolmentToken({ deviceId: 'pump-31', tier: 'software' });
+  assert.deepEqual([late.status, refusal(late)], [403, 'enrollment-refused']);
+  const fresh = await world.enrollmentToken({ deviceId: 'pump-31', tier: 'software' });
   const oldKey = await curl('simpleenroll', '-u', `pump-31:${fresh}`, ...post('pump-31'));
-  assert.deepEqual([oldKey.status, refusal(oldKey)], [403, 'enrolment-refused']);
+  assert.deepEqual([oldKey.status, refusal(oldKey)], [403, 'enrollment-refused']);
   assert.equal((await curl('simpleenroll', '-u', `pump-31:${fresh}`, ...post('pump-31b'))).status, 200);
   const { state, generation } = await world.device('pump-31');
   assert.deepEqual([state, generation], ['registered', 2]);

@@ -30,7 +30,7 @@ test(`a hub that is killed ${kills} times while it issues`, { timeout: 240_000 +
   // A few at a time: a thousand connections at once would wait for each other's handshakes until they are given up.
   const makeTokens = async () => {
     for (let left = kills * tokensEachLife - tokens.length; left > 0; left = kills * tokensEachLife - tokens.length)
-      tokens.push(await world.enrolmentToken(order));
+      tokens.push(await world.enrollmentToken(order));
   };
   await Promise.all(Array.from({ length: clients }, makeTokens));
   await world.stop();

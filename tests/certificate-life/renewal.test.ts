@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Prover } from '@edgekeep/agent/attest/attest';
 import { HubLink } from '@edgekeep/agent/hub/connection';
-import { enrol, type Identity, type IdentityParts, recover, renew } from '@edgekeep/agent/hub/identity';
+import { enroll, type Identity, type IdentityParts, recover, renew } from '@edgekeep/agent/hub/identity';
 import { HubTime } from '@edgekeep/agent/hub/hub-time';
 import type { Send } from '@edgekeep/agent/hub-api';
 import { SoftwareRootOfTrust } from '@edgekeep/hardware/software/software-root-of-trust';
@@ -46,9 +46,9 @@ async function once<T>(act: (send: Send) => Promise<T>): Promise<T> {
 }
 
 async function enrolled(parts: IdentityParts): Promise<Identity> {
-  const token = await world.enrolmentToken({ deviceId: parts.deviceId });
+  const token = await world.enrollmentToken({ deviceId: parts.deviceId });
   const order = { token, witnessKey: await witnessKey(parts.deviceId) };
-  const answer = await once((send) => enrol(send, parts, order));
+  const answer = await once((send) => enroll(send, parts, order));
   assert.equal(answer.kind, 'ok');
   return answer.value;
 }
@@ -66,7 +66,7 @@ function linkOf(
     onDisconnected: (why) => assert.fail(why),
     onRefused: (step, refusal) => assert.fail(`${step}: ${refusal.message}`),
     onFailed: (error) => assert.fail(String(error)),
-    backoff: { firstDelayMs: 10, delayMsMax: 100 },
+    backoff: { firstDelayMs: 10, maxDelayMs: 100 },
     clocks: parts.clocks,
     hubTime: parts.hubTime,
     random: () => 0,

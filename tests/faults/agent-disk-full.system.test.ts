@@ -24,7 +24,7 @@ test('an agent with a full state folder tells the hub why, and goes on once ther
   await story.next('attested');
   await disk.fill();
   // The log grows, so that there is something to write down.
-  await world.enrolmentToken();
+  await world.enrollmentToken();
   const failed = await story.next('failed');
   assert.deepEqual([failed.step, failed.code], ['check-in', 'disk-full']);
   await checkInsOf(world, 'press-1', 3);

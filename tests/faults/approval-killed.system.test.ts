@@ -16,8 +16,8 @@ import { addPerson } from '../support/people.ts';
 
 const kills = Number(process.env['EDGEKEEP_KILLS'] ?? 4);
 // As many as may wait for one person.
-const waitingMost = 20;
-const lifeMsMost = 250;
+const WAITING_MAX = 20;
+const LIFE_MS_MAX = 250;
 
 // SECURITY.md: HUB-05
 test(
@@ -36,7 +36,7 @@ test(
       await writeFile(benFile, JSON.stringify({ ...own, token: ben.token }));
       const second = await operatorFromFile(benFile);
       const waiting = async () => (await second.get('/v1/approvals', approvalList)).approvals;
-      for (let count = (await waiting()).length; count < waitingMost; count += 1) {
+      for (let count = (await waiting()).length; count < WAITING_MAX; count += 1) {
         await ask(hub.operator, `person-${asked}`);
         asked += 1;
       }
@@ -47,7 +47,7 @@ test(
           [0, 1].map(async () => second.send('POST', `/v1/approvals/${id}/approve`, { digest }, approveAnswer)),
         ),
       );
-      await pause(randomInt(lifeMsMost));
+      await pause(randomInt(LIFE_MS_MAX));
       await hub.kill();
       await approving;
     }

@@ -23,7 +23,7 @@ for (const [what, aheadSeconds] of [
   ['a day ahead', daySeconds],
   ['a day behind', -daySeconds],
 ] as const) {
-  test(`a device whose clock is ${what} enrols, takes no result that its clock contradicts, and holds no key`, async () => {
+  test(`a device whose clock is ${what} enrolls, takes no result that its clock contradicts, and holds no key`, async () => {
     const { world } = fleet;
     await allowSoftware(world);
     await using device = await TestAgent.prepare(world, `skewed-${aheadSeconds > 0 ? 'ahead' : 'behind'}`, { models });

@@ -36,7 +36,7 @@ for (const part of ['store', 'log'] as const) {
       }
       if (part === 'store') {
         assert.equal((await world.device('software')).leases.length, before, 'a lease was kept that nobody got');
-        await assert.rejects(world.enrolmentToken(), { code: 'store-failed' });
+        await assert.rejects(world.enrollmentToken(), { code: 'store-failed' });
       }
       const notReady = await world.askOperator('GET', '/readyz');
       assert.equal(notReady.status, 503);

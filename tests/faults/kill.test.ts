@@ -11,7 +11,7 @@ import { verifyReceipt } from '@edgekeep/core/access/receipt';
 import { parseTrust } from '@edgekeep/core/access/trust';
 import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import type { VerifierKey } from '@edgekeep/core/audit/note';
-import { enrolmentTokenAnswer, receiptAnswer, stateAnswer } from '@edgekeep/wire/api/operator';
+import { enrollmentTokenAnswer, receiptAnswer, stateAnswer } from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import { closeAll } from '../support/closing.ts';
 import { HubProcess } from '../support/hub-process.ts';
@@ -36,7 +36,7 @@ before(async () => {
   others = await Promise.all(
     ['suspect-1', 'suspect-2'].map(async (id) => {
       const device = await TestDevice.withoutTpm(id, join(world.folder, id));
-      await device.enrol(world);
+      await device.enroll(world);
       await using link = await device.connect(world.hub);
       await device.attest(link);
       return device;
@@ -137,7 +137,7 @@ async function releaseKeys(hub: HubProcess, { leases, steps, releases }: Promise
 
 function makeTokens(hub: HubProcess, { tokens, steps }: Promises, signal: AbortSignal): Promise<void> {
   return untilDead(signal, async () => {
-    tokens.push((await hub.operator.send('POST', '/v1/enrolment-tokens', {}, enrolmentTokenAnswer)).token);
+    tokens.push((await hub.operator.send('POST', '/v1/enrollment-tokens', {}, enrollmentTokenAnswer)).token);
     steps.take();
   });
 }

@@ -11,7 +11,7 @@ import { startHubProcess } from '../../bench/fleet/processes.ts';
 import { ReturningFleet } from '../../bench/fleet/returning.ts';
 
 const size = 200;
-const secondsMost = 120;
+const SECONDS_MAX = 120;
 
 test(`a hub that is killed under ${size} devices serves them all again, from one address`, async (t) => {
   const scratch = await mkdtemp(join(tmpdir(), 'edgekeep-reconnect-'));
@@ -24,7 +24,7 @@ test(`a hub that is killed under ${size} devices serves them all again, from one
   const devices = opened.use(new ReturningFleet(members, first.device));
   await t.test('after a power cut, when no device has a certificate', async () => {
     devices.powerOn(0);
-    const { boundAtMs, refusals } = await devices.settled(secondsMost);
+    const { boundAtMs, refusals } = await devices.settled(SECONDS_MAX);
     assert.deepEqual(refusals, {});
     assert.equal(boundAtMs.length, size);
   });
@@ -33,7 +33,7 @@ test(`a hub that is killed under ${size} devices serves them all again, from one
     devices.mark();
     await first.kill();
     opened.use(await startHubProcess(folder));
-    const { boundAtMs, refusals } = await devices.settled(secondsMost);
+    const { boundAtMs, refusals } = await devices.settled(SECONDS_MAX);
     assert.deepEqual(refusals, {});
     assert.equal(boundAtMs.length, size);
   });

@@ -56,7 +56,7 @@ class FreshLink {
 
 before(async () => {
   if (skip !== false) return;
-  fleet = await TpmWorld.open({ requestsPerSecondMost: 100_000 });
+  fleet = await TpmWorld.open({ maxRequestsPerSecond: 100_000 });
   device = await fleet.device('fuzzed');
   own = new FreshLink(() => device.connect(fleet.world.hub));
   stranger = new FreshLink(() => DeviceLink.open(fleet.world.hub));
@@ -70,7 +70,7 @@ async function recordTargets(): Promise<readonly Target[]> {
   const { world } = fleet;
   const newcomer = await fleet.newDevice('newcomer');
   const identity: DeviceIdentity = await newcomer.identity();
-  const token = await world.enrolmentToken();
+  const token = await world.enrollmentToken();
   const start = { deviceId: 'newcomer', token, identity };
   const { request, spki } = await newOperationalKey('newcomer');
   const nonce = randomBytes(32);
@@ -89,9 +89,9 @@ async function recordTargets(): Promise<readonly Target[]> {
   });
   const challenge = ['/v1/challenges', undefined] as const;
   return [
-    { path: '/v1/enrol/challenge', body: start, link: stranger, mayPass: true },
+    { path: '/v1/enroll/challenge', body: start, link: stranger, mayPass: true },
     {
-      path: '/v1/enrol/complete',
+      path: '/v1/enroll/complete',
       body: {
         credentialSecret: toBase64url(nonce),
         certificateRequest,
@@ -99,7 +99,7 @@ async function recordTargets(): Promise<readonly Target[]> {
         witnessKey: newcomer.witnessKey,
       },
       link: stranger,
-      before: ['/v1/enrol/challenge', start],
+      before: ['/v1/enroll/challenge', start],
     },
     { path: '/v1/bind', body: { evidence: await device.evidence('bind', zeroNonce, randomBytes(32)) }, link: own },
     { path: '/v1/attest', body: { evidence: release }, link: own, before: challenge, mayPass: true },

@@ -50,7 +50,7 @@ async function recordTargets(): Promise<readonly Target[]> {
   return [
     { method: 'POST', path: '/v1/devices/nobody/quarantine', body: { reason: 'a test' } },
     { method: 'POST', path: '/v1/devices/nobody/retire', body: { reason: 'a test' } },
-    { method: 'POST', path: '/v1/enrolment-tokens', body: { deviceId: 'nobody', tier: 'tpm', lifeSeconds: 60 } },
+    { method: 'POST', path: '/v1/enrollment-tokens', body: { deviceId: 'nobody', tier: 'tpm', lifeSeconds: 60 } },
     { method: 'POST', path: '/v1/publishers', body: { name: 'somebody', publicKey: publicPem(world.publisher) } },
     { method: 'POST', path: '/v1/models', body: { manifest, signature, modelKey: toBase64url(new Uint8Array(32)) } },
     { method: 'POST', path: '/v1/models/surface/1.0.0/publish', body: {} },

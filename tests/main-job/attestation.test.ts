@@ -6,7 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
-import { receiptBytesMax } from '@edgekeep/core/access/receipt';
+import { RECEIPT_BYTES_MAX } from '@edgekeep/core/access/receipt';
 import { programFile } from '@edgekeep/cli/program';
 import { skipWithout } from '@edgekeep/hardware/tpm/testing';
 import { z } from 'zod';
@@ -135,8 +135,8 @@ describe('on the device', { skip: jobTest.skip === false ? tools : jobTest.skip 
       OUT: receipt,
     });
     assert.equal(fetched.code, 0);
-    assert.equal(receiptBytesMax, 16 * 1024);
-    assert((await readFile(receipt)).length <= receiptBytesMax);
+    assert.equal(RECEIPT_BYTES_MAX, 16 * 1024);
+    assert((await readFile(receipt)).length <= RECEIPT_BYTES_MAX);
     const trust = join(world.folder, 'trust.json');
     const shown = await edgekeep('trust', 'show', '--out', trust, '--operator', world.hub.operatorFile);
     assert.equal(shown.code, 0, shown.stderr);

@@ -153,8 +153,8 @@ describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
     assert.equal((await edgekeep('policy', 'apply', at('missing'), operator())).code, 3);
   });
 
-  test('a device gets its kit, enrols, attests and answers', async () => {
-    const token = await edgekeepJson(api.enrolmentTokenAnswer, ['enroll', 'token', '--device', 'spare'], operator());
+  test('a device gets its kit, enrolls, attests and answers', async () => {
+    const token = await edgekeepJson(api.enrollmentTokenAnswer, ['enroll', 'token', '--device', 'spare'], operator());
     assert(token.expiresAt > Date.now());
     const kit = ['enroll', 'kit', id, '--out', at('state'), '--model', name, '--tpm', tpm];
     await edgekeepJson(z.looseObject({ tier: z.literal('tpm') }), kit, operator());

@@ -71,7 +71,7 @@ export class JobDevice {
       'hub-ca.pem': hub.hub.rootPem,
       'attestation-key.pem': hub.hub.attestationKeyPem,
       'publisher.pem': await readFile(publisher.publicFile, 'utf8'),
-      'enrolment-token': await hub.enrolmentToken({ deviceId: id, tier: 'tpm' }),
+      'enrollment-token': await hub.enrollmentToken({ deviceId: id, tier: 'tpm' }),
       'agent.json': JSON.stringify(settings),
     };
     for (const [name, text] of Object.entries(files)) await writeFile(join(state, name), text, { mode: 0o600 });
@@ -191,6 +191,6 @@ function settingsOf(world: JobWorld, id: string, { folder, stage, models, simula
       firmwareLogFile: join(folder, 'firmware.log'),
     },
     checkinSeconds: 0.3,
-    reconnectSecondsMax: 0.5,
+    maxReconnectSeconds: 0.5,
   };
 }

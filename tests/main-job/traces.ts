@@ -9,20 +9,20 @@ import { z } from 'zod';
 import type { HubWorld } from '../support/hub-world.ts';
 
 const windowLength = 64;
-const windowsMost = 16;
+const WINDOWS_MAX = 16;
 /** Runs of zeros and of repeated weights are found anywhere and say nothing. */
-const distinctBytesLeast = 40;
+const DISTINCT_BYTES_MIN = 40;
 
 /** Several windows of a plaintext that no other file has by chance. */
 export function windowsOf(plaintext: Uint8Array): readonly Buffer[] {
   const bytes = Buffer.from(plaintext);
-  const step = Math.max(windowLength, Math.floor(bytes.length / (windowsMost * 8)));
+  const step = Math.max(windowLength, Math.floor(bytes.length / (WINDOWS_MAX * 8)));
   const windows: Buffer[] = [];
   for (let at = 0; at + windowLength <= bytes.length; at += step) {
     const window = bytes.subarray(at, at + windowLength);
-    if (new Set(window).size >= distinctBytesLeast) windows.push(window);
+    if (new Set(window).size >= DISTINCT_BYTES_MIN) windows.push(window);
   }
-  const every = Math.max(1, Math.floor(windows.length / windowsMost));
+  const every = Math.max(1, Math.floor(windows.length / WINDOWS_MAX));
   return windows.filter((_, index) => index % every === 0);
 }
 

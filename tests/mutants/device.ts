@@ -116,8 +116,8 @@ export const deviceMutants: readonly Mutant[] = [
   {
     id: 'device/clock-skew',
     file: lease,
-    find: 'if (lease.notBefore > nowSeconds + clockSkewSecondsMax)',
-    replace: 'if (lease.notBefore > nowSeconds + clockSkewSecondsMax * 1_000)',
+    find: 'if (lease.notBefore > nowSeconds + CLOCK_SKEW_SECONDS_MAX)',
+    replace: 'if (lease.notBefore > nowSeconds + CLOCK_SKEW_SECONDS_MAX * 1_000)',
     breaks: 'an agent takes no lease of the future',
   },
   {

@@ -7,11 +7,11 @@ import { test } from 'node:test';
 import { mutants } from './all.ts';
 
 const root = join(import.meta.dirname, '../..');
-const mutantsMin = 30;
+const MUTANTS_MIN = 30;
 const read = (file: string): string => (existsSync(join(root, file)) ? readFileSync(join(root, file), 'utf8') : '');
 
 test('there are as many mutants as were promised, each under a name of its own', () => {
-  assert.ok(mutants.length >= mutantsMin, `found ${mutants.length}`);
+  assert.ok(mutants.length >= MUTANTS_MIN, `found ${mutants.length}`);
   const ids = mutants.map(({ id }) => id);
   assert.deepEqual(ids, [...new Set(ids)]);
 });

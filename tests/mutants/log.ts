@@ -65,8 +65,8 @@ export const logMutants: readonly Mutant[] = [
   {
     id: 'log/witness-future',
     file: witness,
-    find: 'if (cosignature.seconds > nowSeconds + clockSkewSecondsMax) {',
-    replace: 'if (cosignature.seconds > nowSeconds + clockSkewSecondsMax * 1_000) {',
+    find: 'if (cosignature.seconds > nowSeconds + CLOCK_SKEW_SECONDS_MAX) {',
+    replace: 'if (cosignature.seconds > nowSeconds + CLOCK_SKEW_SECONDS_MAX * 1_000) {',
     breaks: 'a cosignature from the future is refused',
   },
   {

@@ -42,8 +42,8 @@ export const workloadMutants: readonly Mutant[] = [
   {
     id: 'workload/standing',
     file: certify,
-    find: 'if (standing >= standingMost)',
-    replace: 'if (standing > standingMost)',
+    find: 'if (standing >= STANDING_MAX)',
+    replace: 'if (standing > STANDING_MAX)',
     breaks: 'a program gone wrong gets so many certificates, and no more',
   },
   {

@@ -9,7 +9,7 @@ export async function alertsOf(world: HubWorld, deviceId: string, kind?: AlertKi
 }
 
 // Each asks the hub once; what is counted in a storm is written after a second.
-const turnsMost = 20_000;
+const TURNS_MAX = 20_000;
 
 /** The one alert of this kind about the device, once it is there and `fits`: some are raised behind the request that caused them. */
 export async function alertOf(
@@ -18,7 +18,7 @@ export async function alertOf(
   kind: AlertKind,
   fits: (alert: AlertView) => boolean = () => true,
 ): Promise<AlertView> {
-  for (let turn = 0; turn < turnsMost; turn += 1) {
+  for (let turn = 0; turn < TURNS_MAX; turn += 1) {
     const [alert, another] = await alertsOf(world, deviceId, kind);
     if (another !== undefined) throw new TypeError(`more than one alert of the kind ${kind} about ${deviceId}`);
     if (alert !== undefined && fits(alert)) return alert;

@@ -21,7 +21,7 @@ import {
   auditList,
   auditProof,
   deviceDetail,
-  enrolmentTokenAnswer,
+  enrollmentTokenAnswer,
   publisherAnswer,
   stateAnswer,
 } from '@edgekeep/wire/api/operator';
@@ -81,11 +81,11 @@ export class HubWorld {
         // A test that fails shows the hub's own words with EDGEKEEP_TEST_LOG=error.
         logLevel: process.env['EDGEKEEP_TEST_LOG'] ?? 'silent',
         pcrs: quotedPcrs,
-        requestsPerSecondMost: 10_000,
-        anonymousRequestsPerSecondMost: 100_000,
+        maxRequestsPerSecond: 10_000,
+        maxAnonymousRequestsPerSecond: 100_000,
         // Tests move the clock by months.
         tokens: { bootstrapHours: 8_760 },
-        admission: { tokenRequestsPerSecondMost: 10_000, addressRequestsPerSecondMost: 10_000 },
+        admission: { maxTokenRequestsPerSecond: 10_000, maxAddressRequestsPerSecond: 10_000 },
         ...settings,
         alerts: { policyGivesAllKeys: false, stagesNotCovered: false, ...objectOf(settings['alerts']) },
       },
@@ -176,10 +176,10 @@ export class HubWorld {
     await publishModel(this.operator, { path, name, version, signer, withoutOrt: true, progress: () => undefined });
   }
 
-  async enrolmentToken(
+  async enrollmentToken(
     order: { deviceId?: string; tier?: 'tpm' | 'dice' | 'software'; lifeSeconds?: number } = {},
   ): Promise<string> {
-    return (await this.operator.send('POST', '/v1/enrolment-tokens', order, enrolmentTokenAnswer)).token;
+    return (await this.operator.send('POST', '/v1/enrollment-tokens', order, enrollmentTokenAnswer)).token;
   }
 
   async apiToken(scopes: readonly string[], lifeSeconds = 3_600): Promise<string> {

@@ -4,10 +4,10 @@ import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import type { CertificateTemplate } from '@edgekeep/core/identity/issue';
 import type { TestManufacturer } from '@edgekeep/core/identity/testing-manufacturer';
 import type { IdevidHardware } from '@edgekeep/hardware/onboarding';
-import { enrolmentGroupView } from '@edgekeep/wire/api/enrollment-group';
+import { enrollmentGroupView } from '@edgekeep/wire/api/enrollment-group';
 import type { HubWorld } from './hub-world.ts';
 
-/** Devices of this manufacturer enrol without a token. */
+/** Devices of this manufacturer enroll without a token. */
 export async function trustManufacturer(
   world: HubWorld,
   { root }: TestManufacturer,
@@ -15,7 +15,7 @@ export async function trustManufacturer(
   terms: Readonly<Record<string, unknown>> = {},
 ): Promise<void> {
   const order = { name, kind: 'ca', certificate: encodePem('CERTIFICATE', root.der), terms };
-  await world.operator.send('POST', '/v1/enrolment-groups', order, enrolmentGroupView);
+  await world.operator.send('POST', '/v1/enrollment-groups', order, enrollmentGroupView);
 }
 
 /** Gives the hardware an IDevID with this serial number, which `change` may spoil; returns its DER. */

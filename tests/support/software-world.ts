@@ -29,7 +29,7 @@ export class SoftwareWorld {
     const world = started.use(await HubWorld.open({ settings }));
     await world.operator.send('PUT', '/v1/policy', { text: policyForAnyTier }, policyView);
     const device = started.use(await TestDevice.withoutTpm('software', join(world.folder, 'software')));
-    await device.enrol(world);
+    await device.enroll(world);
     const link = started.use(await device.connect(world.hub));
     started.move();
     return new SoftwareWorld(world, device, link);

@@ -85,7 +85,7 @@ export class TestAgent {
       'hub-ca.pem': world.hub.rootPem,
       'attestation.pem': attestationKeys.map((key) => key.export({ type: 'spki', format: 'pem' })).join(''),
       'publisher.pem': publicPem(world.publisher),
-      'enrolment-token': await world.enrolmentToken({ deviceId: id, tier: 'software' }),
+      'enrollment-token': await world.enrollmentToken({ deviceId: id, tier: 'software' }),
     };
     for (const [name, text] of Object.entries(files)) await writeFile(join(stateFolder, name), text);
     return new TestAgent(world, id, stateFolder, settings);
@@ -118,7 +118,7 @@ export class TestAgent {
       rootOfTrust: { kind: 'software' },
       publisherKeyFiles: ['publisher.pem'],
       checkinSeconds: 0.3,
-      reconnectSecondsMax: 0.5,
+      maxReconnectSeconds: 0.5,
       ...this.#settings,
     });
     this.story = new Story();

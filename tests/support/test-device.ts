@@ -24,16 +24,16 @@ import type { HubWorld } from './hub-world.ts';
 
 export const quotedPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14] as const;
 
-type EnrolStart = z.infer<typeof api.enrolChallengeRequest>;
-type EnrolEnd = Record<string, unknown>;
+type EnrollStart = z.infer<typeof api.enrollChallengeRequest>;
+type EnrollEnd = Record<string, unknown>;
 
 /** What an attacker sends instead of what the device would. */
-export interface EnrolmentChanges {
+export interface EnrollmentChanges {
   /** Happens between the two steps. */
   readonly between?: () => Promise<void>;
-  readonly start?: (honest: EnrolStart) => object;
+  readonly start?: (honest: EnrollStart) => object;
   readonly secret?: (honest: () => Promise<Uint8Array>) => Promise<Uint8Array | undefined>;
-  readonly end?: (honest: EnrolEnd) => object;
+  readonly end?: (honest: EnrollEnd) => object;
 }
 
 export class TestDevice {
@@ -131,20 +131,20 @@ export class TestDevice {
     return { ...signed, eventLog: this.eventLog };
   }
 
-  /** Both steps of enrolment; gives the answer that ended it. */
-  async tryEnrol(world: HubWorld, token: string | undefined, changes: EnrolmentChanges = {}): Promise<Answer> {
+  /** Both steps of enrollment; gives the answer that ended it. */
+  async tryEnroll(world: HubWorld, token: string | undefined, changes: EnrollmentChanges = {}): Promise<Answer> {
     await using link = await DeviceLink.open(world.hub);
     const idevid = await this.rootOfTrust.idevid?.();
     const identity = await this.identity();
-    const honest: EnrolStart = {
+    const honest: EnrollStart = {
       deviceId: this.id,
       identity,
       ...(idevid !== undefined && { idevid: { chain: idevid.chain.map(toBase64url) } }),
       ...(token !== undefined && { token }),
     };
-    const start = await link.ask('POST', '/v1/enrol/challenge', changes.start?.(honest) ?? honest);
+    const start = await link.ask('POST', '/v1/enroll/challenge', changes.start?.(honest) ?? honest);
     if (start.status !== 200) return start;
-    const { nonce, credential } = accepted(start, api.enrolChallengeResponse);
+    const { nonce, credential } = accepted(start, api.enrollChallengeResponse);
     const activate = async () =>
       this.rootOfTrust.activateCredential(
         parseBase64url(credential?.blob ?? '', 'blob'),
@@ -169,7 +169,7 @@ export class TestDevice {
       evidence: await this.evidence('certify', parseBase64url(nonce, 'nonce'), spki),
       witnessKey: this.witnessKey,
     };
-    const answer = await link.ask('POST', '/v1/enrol/complete', changes.end?.(end) ?? end);
+    const answer = await link.ask('POST', '/v1/enroll/complete', changes.end?.(end) ?? end);
     if (answer.status === 200) {
       const { certificateChain } = accepted(answer, api.certificateResponse);
       this.#credential = { certificateChainPem: certificateChain, privateKeyPem };
@@ -177,8 +177,8 @@ export class TestDevice {
     return answer;
   }
 
-  async enrol(world: HubWorld, changes: EnrolmentChanges = {}): Promise<void> {
-    const answer = await this.tryEnrol(world, await world.enrolmentToken({ deviceId: this.id }), changes);
+  async enroll(world: HubWorld, changes: EnrollmentChanges = {}): Promise<void> {
+    const answer = await this.tryEnroll(world, await world.enrollmentToken({ deviceId: this.id }), changes);
     accepted(answer, api.certificateResponse);
   }
 

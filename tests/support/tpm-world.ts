@@ -59,7 +59,7 @@ export class TpmWorld {
   /** A device that booted and is enrolled. */
   async device(id: string, boot = healthyBoot): Promise<TestDevice> {
     const device = await this.newDevice(id, boot);
-    await device.enrol(this.world);
+    await device.enroll(this.world);
     return device;
   }
 

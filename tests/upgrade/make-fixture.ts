@@ -88,9 +88,9 @@ const vendorRoot = await readFile(join(root, 'vendor.pem'), 'utf8');
     { name: 'child-of-admin', scopes: ['devices:read'], lifeSeconds: 31_536_000 },
     made,
   );
-  await world.enrolmentToken({ deviceId: 'press-9', tier: 'software', lifeSeconds: 86_400 });
+  await world.enrollmentToken({ deviceId: 'press-9', tier: 'software', lifeSeconds: 86_400 });
   await using thin = await TestDevice.withoutTpm('thin-1', join(root, 'thin'), healthyBoot);
-  await thin.enrol(world);
+  await thin.enroll(world);
   await operator.send(
     'POST',
     '/v1/devices/thin-1/tags',

@@ -117,7 +117,7 @@ async function newEntries(file: ImaLogFile, from: number, send: Send): Promise<I
 
 // A hub counts bytes by the second: a piece that comes too soon waits. All of them have to be there before a challenge ends.
 const tooSoonMs = 1_000;
-const tooSoonTimesMax = 40;
+const TOO_SOON_TIMES_MAX = 40;
 
 async function sentPiece(send: Send, piece: ImaPiece): Promise<Answer<object>> {
   const body = { from: piece.from, log: toBase64url(piece.bytes) };
@@ -126,7 +126,7 @@ async function sentPiece(send: Send, piece: ImaPiece): Promise<Answer<object>> {
       return await postToHub(send, '/v1/ima-log', body, imaLogResponse);
     } catch (error) {
       const tooSoon = error instanceof AgentError && error.code === 'hub-refused';
-      if (!tooSoon || times === tooSoonTimesMax) throw error;
+      if (!tooSoon || times === TOO_SOON_TIMES_MAX) throw error;
       await setTimeout(tooSoonMs);
     }
   }

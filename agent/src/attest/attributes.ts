@@ -22,7 +22,7 @@ export const systemFiles: SystemFiles = {
 };
 
 // What a file of the system says is cut before it is sent: the hub refuses what is too long, and with it the whole report.
-const textMax = 128;
+const TEXT_MAX = 128;
 
 /** What cannot be found out is left out. */
 export async function deviceAttributes(tier: string, files: SystemFiles = systemFiles): Promise<Attributes> {
@@ -56,5 +56,5 @@ async function changedAt(path: string): Promise<number | undefined> {
 }
 
 function bounded(text: string): string {
-  return text.slice(0, textMax);
+  return text.slice(0, TEXT_MAX);
 }

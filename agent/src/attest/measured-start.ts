@@ -34,7 +34,7 @@ export type StartVerdict = { readonly kind: 'complete' } | { readonly kind: 'rec
 type Log = Pick<BootLog, 'bytes' | 'condition' | 'measure'>;
 
 /** A stage lists some hundred files; its bundle has no business being larger. */
-const bundleBytesMax = 4 * 1024 * 1024;
+const BUNDLE_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Verifies and measures the stages in order; what was measured in this boot already is not measured twice. */
 export async function measureStages(log: Log, options: MeasuredStartOptions, emit: Emit): Promise<StartVerdict> {
@@ -79,8 +79,8 @@ async function verifiedDigest({ name, folder, signature }: Stage, keys: readonly
 async function readBundle(path: string): Promise<Uint8Array> {
   await using file = await open(path);
   const { size } = await file.stat();
-  if (size > bundleBytesMax) {
-    throw new AgentError('stage-refused', `${path}: a bundle of ${size} bytes, at most ${bundleBytesMax} are read`);
+  if (size > BUNDLE_BYTES_MAX) {
+    throw new AgentError('stage-refused', `${path}: a bundle of ${size} bytes, at most ${BUNDLE_BYTES_MAX} are read`);
   }
   return await file.readFile();
 }

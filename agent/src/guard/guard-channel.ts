@@ -2,11 +2,11 @@
 // few of them, each strictly a report; anything else ends the guard. Nothing here trusts Node's own messages between processes, which have no
 // bound and can carry handles.
 import type { Duplex } from 'node:stream';
-import { encodeLine, LineReader, parseLine, reportBytesMax } from '@edgekeep/core/model/guard-frames';
+import { encodeLine, LineReader, parseLine, REPORT_BYTES_MAX } from '@edgekeep/core/model/guard-frames';
 import { guardReportSchema, type GuardOrder, type GuardReport } from '@edgekeep/core/model/guard-protocol';
 
 /** A guard has a handful of things to say while it loads, then its totals and a pong every few seconds. */
-const reportsMax = 64;
+const REPORTS_MAX = 64;
 const reportsMsWindow = 10_000;
 
 export interface GuardChannelHooks {
@@ -18,7 +18,7 @@ export interface GuardChannelHooks {
 export class GuardChannel {
   readonly #stream: Duplex;
   readonly #hooks: GuardChannelHooks;
-  readonly #lines = new LineReader(reportBytesMax);
+  readonly #lines = new LineReader(REPORT_BYTES_MAX);
   #reports = 0;
   #windowSinceMs = performance.now();
   #closed = false;
@@ -75,7 +75,7 @@ export class GuardChannel {
       this.#reports = 0;
     }
     this.#reports += 1;
-    if (this.#reports > reportsMax)
-      throw new TypeError(`the guard sent more than ${reportsMax} messages in ${reportsMsWindow / 1_000} s`);
+    if (this.#reports > REPORTS_MAX)
+      throw new TypeError(`the guard sent more than ${REPORTS_MAX} messages in ${reportsMsWindow / 1_000} s`);
   }
 }

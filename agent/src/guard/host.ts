@@ -12,14 +12,14 @@ export interface GuardHost {
   readonly sandbox: Sandbox;
   /** The folder of the units' sockets, where systemd runs guards. */
   readonly unitFolder?: string | undefined;
-  readonly readyMsMax?: number | undefined;
-  readonly inferenceMsMax?: number | undefined;
-  readonly memoryBytesMax?: number | undefined;
+  readonly maxReadyMs?: number | undefined;
+  readonly maxInferenceMs?: number | undefined;
+  readonly maxMemoryBytes?: number | undefined;
   readonly onFault?: ((fault: GuardFault) => void) | undefined;
 }
 
 /** A wall that was missing may have been missing for a moment (no memory, no namespace left): it is tried again after this time. */
-const degradedMsMax = 600_000;
+const DEGRADED_MS_MAX = 600_000;
 
 /** Keeps what it found for as long as it is worth keeping: a failure never, a sandbox with missing walls for a time. */
 export class SandboxFinder {
@@ -30,7 +30,7 @@ export class SandboxFinder {
   #found: { readonly sandbox: Sandbox; readonly atMs: number } | undefined;
 
   /** `keepMs` is how long a sandbox with missing walls is kept; `nowMs` is monotonic. */
-  constructor(find: () => Promise<Sandbox>, keepMs = degradedMsMax, nowMs: () => number = () => performance.now()) {
+  constructor(find: () => Promise<Sandbox>, keepMs = DEGRADED_MS_MAX, nowMs: () => number = () => performance.now()) {
     this.#find = find;
     this.#keepMs = keepMs;
     this.#nowMs = nowMs;
@@ -64,20 +64,20 @@ let finder: SandboxFinder | undefined;
 /** The guard of this source tree behind every wall that the machine gives, with the limits of the settings. */
 export async function guardHostOf({ guard, models }: Pick<AgentSettings, 'guard' | 'models'>): Promise<GuardHost> {
   const program = guardProgram();
-  const probeMsMax = guard.probeSecondsMax * 1_000;
+  const maxProbeMs = guard.maxProbeSeconds * 1_000;
   const { unitFolder } = guard;
   const served = models.find(({ use }) => use !== 'program')?.name ?? '';
   finder ??=
     unitFolder === undefined
-      ? new SandboxFinder(async () => findSandbox(program, { probeMsMax }))
+      ? new SandboxFinder(async () => findSandbox(program, { maxProbeMs }))
       : // What a unit gives is in its file; asking again would take the place of a guard that runs.
-        new SandboxFinder(async () => findUnitWalls(guardUnit(unitFolder, served), probeMsMax), Infinity);
+        new SandboxFinder(async () => findUnitWalls(guardUnit(unitFolder, served), maxProbeMs), Infinity);
   return {
     program,
     sandbox: await finder.sandbox(),
     unitFolder,
-    readyMsMax: guard.readySecondsMax * 1_000,
-    inferenceMsMax: guard.inferenceSecondsMax * 1_000,
-    memoryBytesMax: guard.memoryMebibytesMax === undefined ? undefined : guard.memoryMebibytesMax * 1024 * 1024,
+    maxReadyMs: guard.maxReadySeconds * 1_000,
+    maxInferenceMs: guard.maxInferenceSeconds * 1_000,
+    maxMemoryBytes: guard.maxMemoryMebibytes === undefined ? undefined : guard.maxMemoryMebibytes * 1024 * 1024,
   };
 }

@@ -8,7 +8,7 @@ import { AgentError } from '../error.ts';
 import { backlog, Door, GuardDoors, listening, type UnitDoors, socketMode } from './doors.ts';
 
 /** As many as a guard takes (guard/src/limits.ts). */
-const connectionsMax = 128;
+const CONNECTIONS_MAX = 128;
 /** A client that does not close after a refusal is closed. */
 const refusedMs = 1_000;
 
@@ -121,7 +121,7 @@ async function listenOnLoopback(target: { readonly loopback: string | undefined 
     guard.once('close', () => socket.destroySoon());
     socket.once('close', () => guard.destroy());
   });
-  server.maxConnections = connectionsMax;
+  server.maxConnections = CONNECTIONS_MAX;
   await listening(server, { host: '127.0.0.1', port, backlog });
   return server;
 }

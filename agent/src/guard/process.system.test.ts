@@ -165,13 +165,13 @@ test('a guard that dies is noticed, with nobody having asked for it', async () =
 });
 
 test('a guard that does not stop in time is killed', async () => {
-  const guard = await startGuard(await openFixtures('primary'), { program, sandbox, stopMsMax: 1 });
+  const guard = await startGuard(await openFixtures('primary'), { program, sandbox, maxStopMs: 1 });
   process.kill(guard.processId ?? 0, 'SIGSTOP');
   assert.equal((await guard.stop()).signal, 'SIGKILL');
 });
 
 test('a guard that is not ready in time is killed and named', async () => {
-  const starting = startGuard(await openFixtures('primary'), { program, sandbox, readyMsMax: 1 });
+  const starting = startGuard(await openFixtures('primary'), { program, sandbox, maxReadyMs: 1 });
   await assert.rejects(starting, { code: 'guard-start' });
 });
 

@@ -6,19 +6,19 @@ import type { GuardDoors, UnitDoors } from './doors.ts';
 import { GuardChannel } from './guard-channel.ts';
 import type { SandboxedProgram } from './program.ts';
 import { Pulse } from './pulse.ts';
-import { memoryBytesMaxDefault, type Sandbox, type SandboxPart } from './sandbox.ts';
+import { defaultMaxMemoryBytes, type Sandbox, type SandboxPart } from './sandbox.ts';
 import { sendFile } from './send-file.ts';
 import { channelDescriptor, type GuardEnd, type RunningGuard, spawnGuard } from './spawned.ts';
 import { connectGuard, type GuardUnit } from './unit.ts';
 
 /** Reading and loading a model of several gigabytes from memory on a slow board. */
-export const readyMsMaxDefault = 120_000;
+export const defaultMaxReadyMs = 120_000;
 /** The inference that runs when the order to stop comes has this long to end. */
-export const stopMsMaxDefault = 5_000;
+export const defaultMaxStopMs = 5_000;
 /** A guard that another one follows has this long for its last requests (guard/src/limits.ts), and then to end. */
-export const retireMsMaxDefault = 15_000;
+export const defaultMaxRetireMs = 15_000;
 /** One inference of a large model on a slow board. */
-export const inferenceMsMaxDefault = 30_000;
+export const defaultMaxInferenceMs = 30_000;
 /** What a model may take in memory for each of its own bytes: the file, the runtime's copy of the weights, and what it computes. */
 const memoryPerModelByte = 4;
 
@@ -41,13 +41,13 @@ export interface GuardOptions {
   readonly onCounts?: (counts: GuardCounts) => void;
   /** The agent ended a guard that nobody asked to end. */
   readonly onFault?: ((fault: GuardFault) => void) | undefined;
-  readonly readyMsMax?: number | undefined;
-  readonly stopMsMax?: number;
-  readonly retireMsMax?: number;
+  readonly maxReadyMs?: number | undefined;
+  readonly maxStopMs?: number;
+  readonly maxRetireMs?: number;
   /** A guard whose model takes longer for one inference is ended. */
-  readonly inferenceMsMax?: number | undefined;
+  readonly maxInferenceMs?: number | undefined;
   /** What the guard may allocate; left out: by the size of its model. */
-  readonly memoryBytesMax?: number | undefined;
+  readonly maxMemoryBytes?: number | undefined;
 }
 
 /** Why the agent ended a guard that nobody asked to end. */
@@ -106,7 +106,7 @@ export class GuardProcess {
     this.degraded = sandbox.degraded;
     this.doors = unit?.doors ?? doors;
     const size = files.reduce((sum, file) => sum + file.size, 0);
-    const memory = options.memoryBytesMax ?? memoryBytesMaxDefault + memoryPerModelByte * size;
+    const memory = options.maxMemoryBytes ?? defaultMaxMemoryBytes + memoryPerModelByte * size;
     const descriptors = [...(doors?.doors ?? []), ...files].map(({ descriptor }) => descriptor);
     this.#running = unit === undefined ? spawnGuard({ program, sandbox }, descriptors, memory) : connectGuard(unit);
     this.#channel = new GuardChannel(this.#running.stream, {
@@ -146,7 +146,7 @@ export class GuardProcess {
       this.#asked = 'stop';
       this.#channel.send({ kind: 'stop' });
     }
-    return this.#exitWithin(this.#options.stopMsMax ?? stopMsMaxDefault);
+    return this.#exitWithin(this.#options.maxStopMs ?? defaultMaxStopMs);
   }
 
   /** Ends the guard when the connections it has were answered: nobody who asked it gets an error because another guard follows. */
@@ -155,7 +155,7 @@ export class GuardProcess {
       this.#asked = 'retire';
       this.#channel.send({ kind: 'retire' });
     }
-    return this.#exitWithin(this.#options.retireMsMax ?? retireMsMaxDefault);
+    return this.#exitWithin(this.#options.maxRetireMs ?? defaultMaxRetireMs);
   }
 
   async #exitWithin(milliseconds: number): Promise<GuardExit> {
@@ -172,8 +172,8 @@ export class GuardProcess {
   }
 
   async #started(): Promise<this> {
-    const limit = this.#options.readyMsMax ?? readyMsMaxDefault;
-    const late = `the guard was not ready within ${limit / 1_000} s (guard.readySecondsMax)`;
+    const limit = this.#options.maxReadyMs ?? defaultMaxReadyMs;
+    const late = `the guard was not ready within ${limit / 1_000} s (guard.maxReadySeconds)`;
     const timer = setTimeout(() => this.#ready.reject(new AgentError('guard-start', late)), limit);
     this.#configure();
     try {
@@ -181,7 +181,7 @@ export class GuardProcess {
       this.#guarded = ready.guarded;
       this.#fallback = ready.fallback;
       this.#pulse = new Pulse(
-        this.#options.inferenceMsMax ?? inferenceMsMaxDefault,
+        this.#options.maxInferenceMs ?? defaultMaxInferenceMs,
         () => this.#channel.send({ kind: 'ping' }),
         () => this.#end('inference-timeout', 'no answer from the model within the deadline of one inference'),
       );
@@ -212,13 +212,13 @@ export class GuardProcess {
 
   /** The unit shares no descriptor with the agent: the files go over its socket. */
   async #configureUnit(): Promise<void> {
-    const { files, model, settings, inferenceMsMax = inferenceMsMaxDefault } = this.#options;
+    const { files, model, settings, maxInferenceMs = defaultMaxInferenceMs } = this.#options;
     this.#channel.send({
       kind: 'configure',
       model: { name: model.name, version: model.version },
       files: files.map(({ path, role, mediaType, size }) => ({ path, role, mediaType, size })),
       // Twice the deadline of the pings, which notice first and say so.
-      inferenceMsMax: 2 * inferenceMsMax,
+      maxInferenceMs: 2 * maxInferenceMs,
       ...(settings === undefined ? {} : { settings }),
     });
     try {

@@ -13,13 +13,13 @@ import { spawnGuard } from './spawned.ts';
 export const unprivilegedUserId = 65534;
 
 /** Loading takes a fraction of a second on a server and ten on a small board that is busy. */
-export const probeMsMaxDefault = 60_000;
+export const defaultMaxProbeMs = 60_000;
 
 export interface ProbeOptions {
   readonly userId?: number;
   /** Parts to leave out, for tests and for machines where an operator must; they count as degraded. */
   readonly exclude?: readonly SandboxPart[];
-  readonly probeMsMax?: number | undefined;
+  readonly maxProbeMs?: number | undefined;
 }
 
 /**
@@ -28,7 +28,7 @@ export interface ProbeOptions {
  */
 export async function findSandbox(program: SandboxedProgram, options: ProbeOptions = {}): Promise<Sandbox> {
   const root = process.getuid?.() === 0;
-  const { userId = unprivilegedUserId, probeMsMax = probeMsMaxDefault } = options;
+  const { userId = unprivilegedUserId, maxProbeMs = defaultMaxProbeMs } = options;
   const wanted = sandboxParts.filter(
     (part) =>
       options.exclude?.includes(part) !== true &&
@@ -42,25 +42,25 @@ export async function findSandbox(program: SandboxedProgram, options: ProbeOptio
     userId,
   });
   const everything = sandboxOf(wanted);
-  if ((await probe(everything, program, probeMsMax)) === undefined) return everything;
-  const failure = await probe(sandboxOf([]), program, probeMsMax);
+  if ((await probe(everything, program, maxProbeMs)) === undefined) return everything;
+  const failure = await probe(sandboxOf([]), program, maxProbeMs);
   if (failure !== undefined) throw new AgentError('guard-start', `the guard does not run on this machine: ${failure}`);
   const working: SandboxPart[] = [];
   for (const part of wanted) {
-    if ((await probe(sandboxOf([...working, part]), program, probeMsMax)) === undefined) working.push(part);
+    if ((await probe(sandboxOf([...working, part]), program, maxProbeMs)) === undefined) working.push(part);
   }
   return sandboxOf(working);
 }
 
 /** Undefined when the guard said on its own channel that it runs, else what happened instead. */
-async function probe(sandbox: Sandbox, program: SandboxedProgram, probeMsMax: number): Promise<string | undefined> {
+async function probe(sandbox: Sandbox, program: SandboxedProgram, maxProbeMs: number): Promise<string | undefined> {
   const guard = spawnGuard({ program, sandbox }, [], undefined);
   const said = Promise.withResolvers<'loaded' | 'late' | 'other'>();
   const channel = new GuardChannel(guard.stream, {
     onReport: ({ kind }) => said.resolve(kind === 'loaded' ? 'loaded' : 'other'),
     onViolation: () => said.resolve('other'),
   });
-  const timer = setTimeout(() => said.resolve('late'), probeMsMax);
+  const timer = setTimeout(() => said.resolve('late'), maxProbeMs);
   const first = await Promise.race([said.promise, guard.ended.then(() => 'ended' as const)]);
   clearTimeout(timer);
   guard.kill();
@@ -68,8 +68,8 @@ async function probe(sandbox: Sandbox, program: SandboxedProgram, probeMsMax: nu
   const { errorText, startError, exitCode, signal } = await guard.ended;
   if (first === 'loaded') return undefined;
   if (first === 'late') {
-    const limit = `${probeMsMax / 1_000} s`;
-    throw new AgentError('guard-start', `the guard did not answer within ${limit}: raise guard.probeSecondsMax`);
+    const limit = `${maxProbeMs / 1_000} s`;
+    throw new AgentError('guard-start', `the guard did not answer within ${limit}: raise guard.maxProbeSeconds`);
   }
   return startError?.message ?? (errorText.trim() || `it ended with ${signal ?? exitCode} and said nothing`);
 }

@@ -38,7 +38,7 @@ async function attemptIn(sandbox: Sandbox, nodePermissions: boolean): Promise<z.
   try {
     const { command, args, environment } = sandboxCommand(sandbox, attempts, {
       nodePermissions,
-      memoryBytesMax: 4 * 1024 ** 3,
+      maxMemoryBytes: 4 * 1024 ** 3,
     });
     const options = { env: { ...environment }, cwd: '/' };
     const { stdout } = await run(command, [...args, String(port), own, '/nowhere'], options);

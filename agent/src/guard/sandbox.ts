@@ -43,12 +43,12 @@ export interface SandboxCommand {
 
 export interface SandboxOptions {
   /** What the program may allocate, in bytes; used with the part `memory-limit` only. */
-  readonly memoryBytesMax?: number;
+  readonly maxMemoryBytes?: number;
   readonly nodePermissions?: boolean;
 }
 
 /** Node and ONNX Runtime without a model reserve 640 MiB, of which they touch 130; the rest is for requests and what the model computes. */
-export const memoryBytesMaxDefault = 1024 * 1024 * 1024;
+export const defaultMaxMemoryBytes = 1024 * 1024 * 1024;
 
 const toolFolders = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 /** All that the guard gets: nothing of the agent's own environment, which may hold tokens. */
@@ -63,12 +63,12 @@ const namespaceParts = ['network-namespace', 'ipc-namespace', 'process-namespace
 export function sandboxCommand(
   sandbox: Sandbox,
   program: SandboxedProgram,
-  { memoryBytesMax = memoryBytesMaxDefault, nodePermissions = true }: SandboxOptions = {},
+  { maxMemoryBytes = defaultMaxMemoryBytes, nodePermissions = true }: SandboxOptions = {},
 ): SandboxCommand {
   const chain = [
     ...unshare(sandbox),
     ...ownRoot(sandbox, program),
-    ...limits(sandbox, memoryBytesMax),
+    ...limits(sandbox, maxMemoryBytes),
     ...setpriv(sandbox),
     ...filtered(sandbox, program),
     program.node,
@@ -109,11 +109,11 @@ function ownRoot({ parts }: Sandbox, program: SandboxedProgram): readonly string
   return [tool('sh'), rootScript, root ?? '/mnt', ...there, '--'];
 }
 
-function limits({ parts }: Sandbox, memoryBytesMax: number): readonly string[] {
+function limits({ parts }: Sandbox, maxMemoryBytes: number): readonly string[] {
   const flags = [
     // At one byte the kernel starts no program that collects core files either.
     ...(parts.has('core-limit') ? ['--core=1'] : []),
-    ...(parts.has('memory-limit') ? [`--data=${memoryBytesMax}`] : []),
+    ...(parts.has('memory-limit') ? [`--data=${maxMemoryBytes}`] : []),
   ];
   return flags.length === 0 ? [] : [tool('prlimit'), ...flags];
 }

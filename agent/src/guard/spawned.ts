@@ -25,19 +25,19 @@ export interface RunningGuard {
 export const channelDescriptor = 3;
 const pipe: StdioPipe = 'pipe';
 // The last lines are what explains a crash.
-const errorTextMax = 4_096;
+const ERROR_TEXT_MAX = 4_096;
 /** What a process wrote before it ended arrives within this time. */
-const leftMsMax = 1_000;
+const LEFT_MS_MAX = 1_000;
 /** A process that writes more than this to stderr explains nothing: no more of it is read. */
-const errorBytesMax = 1024 * 1024;
+const ERROR_BYTES_MAX = 1024 * 1024;
 
 /** `descriptors` are open files and sockets of the agent; the guard finds them behind the channel, in this order. */
 export function spawnGuard(
   host: { readonly program: SandboxedProgram; readonly sandbox: Sandbox },
   descriptors: readonly number[],
-  memoryBytesMax: number | undefined,
+  maxMemoryBytes: number | undefined,
 ): RunningGuard {
-  const options = memoryBytesMax === undefined ? {} : { memoryBytesMax };
+  const options = maxMemoryBytes === undefined ? {} : { maxMemoryBytes };
   const { command, args, environment } = sandboxCommand(host.sandbox, host.program, options);
   const child = spawn(command, args, {
     stdio: ['ignore', 'ignore', pipe, pipe, ...descriptors],
@@ -74,9 +74,9 @@ async function watch(child: ChildProcess): Promise<GuardEnd> {
   child.stderr
     ?.on('error', () => undefined)
     .on('data', (chunk: Buffer) => {
-      errorText = (errorText + chunk.toString('utf8')).slice(-errorTextMax);
+      errorText = (errorText + chunk.toString('utf8')).slice(-ERROR_TEXT_MAX);
       errorBytes += chunk.length;
-      if (errorBytes > errorBytesMax) child.stderr?.destroy();
+      if (errorBytes > ERROR_BYTES_MAX) child.stderr?.destroy();
     });
   const { promise, resolve } = Promise.withResolvers<Omit<GuardEnd, 'errorText'>>();
   let startError: Error | undefined;
@@ -92,7 +92,7 @@ async function watch(child: ChildProcess): Promise<GuardEnd> {
       killGroup(child);
       for (const stream of child.stdio) stream?.destroy();
       resolve(end);
-    }, leftMsMax);
+    }, LEFT_MS_MAX);
     child.on('close', () => {
       clearTimeout(left);
       resolve(end);

@@ -37,7 +37,7 @@ export function connectGuard({ control }: GuardUnit): RunningGuard {
 }
 
 /** Which walls stand around the guard of a unit, as it found them before it saw anything of a model; throws `guard-start`. */
-export async function findUnitWalls(unit: GuardUnit, probeMsMax: number): Promise<Sandbox> {
+export async function findUnitWalls(unit: GuardUnit, maxProbeMs: number): Promise<Sandbox> {
   if (!existsSync(unit.control))
     throw new AgentError('guard-start', `${unit.control} is missing: enable its unit (deploy/)`);
   const guard = connectGuard(unit);
@@ -46,7 +46,7 @@ export async function findUnitWalls(unit: GuardUnit, probeMsMax: number): Promis
     onReport: (report) => resolve(report.kind === 'loaded' ? report.surroundings : undefined),
     onViolation: () => resolve(undefined),
   });
-  const timer = setTimeout(() => resolve(undefined), probeMsMax);
+  const timer = setTimeout(() => resolve(undefined), maxProbeMs);
   const found = await Promise.race([promise, guard.ended.then(() => undefined)]);
   clearTimeout(timer);
   channel.close();

@@ -26,8 +26,8 @@ export interface AttestationParts {
 }
 
 /** Made for us just now, give or take what the clocks differ. */
-const ageSecondsMax = 3_600;
-const skewSecondsMax = 300;
+const AGE_SECONDS_MAX = 3_600;
+const SKEW_SECONDS_MAX = 300;
 
 /** Attests; throws `hub-answer-invalid` for a result that is not the pinned verifier's word about this device. */
 export function attest(parts: AttestationParts): Promise<Answer<Attestation>> {
@@ -41,7 +41,11 @@ export function attest(parts: AttestationParts): Promise<Answer<Attestation>> {
 }
 
 function verified({ deviceId, keys, clock }: AttestationParts, token: string): AttestationResult {
-  const window = { nowSeconds: Math.floor(clock() / 1_000), ageSecondsMax, skewSecondsMax };
+  const window = {
+    nowSeconds: Math.floor(clock() / 1_000),
+    maxAgeSeconds: AGE_SECONDS_MAX,
+    maxSkewSeconds: SKEW_SECONDS_MAX,
+  };
   const verdicts = keys.map((key) => verifyAttestationResult(token, key, window));
   const verdict = verdicts.find(({ kind }) => kind === 'verified');
   if (verdict?.kind !== 'verified') {

@@ -32,7 +32,7 @@ export interface HubLinkParts {
   /** The roots that may vouch for the hub, PEM: asked before each connection, because a device learns new ones. */
   readonly authorities: () => readonly string[];
   readonly prover: Prover;
-  /** Enrols or recovers, on a connection without a certificate. */
+  /** Enrolls or recovers, on a connection without a certificate. */
   readonly acquire: (send: Send) => Promise<Answer<Identity>>;
   readonly renew: (send: Send) => Promise<Answer<Identity>>;
   readonly onConnected: (state: string) => void;
@@ -51,11 +51,11 @@ export interface HubLinkParts {
 
 const zeroNonce = new Uint8Array(NONCE_LENGTH);
 /** A certificate with less life left than this is not worth connecting with. */
-const lifeLeftMsLeast = 5_000;
+const LIFE_LEFT_MS_MIN = 5_000;
 /** When a renewal fails, it is tried again after this part of what is left, within the bounds of `renewalBackoff` and an hour. */
 const renewalRetryPart = 0.1;
-const renewalBackoff = { firstDelayMs: 1_000, delayMsMax: 300_000 } as const;
-const renewalRetryMsMax = 3_600_000;
+const renewalBackoff = { firstDelayMs: 1_000, maxDelayMs: 300_000 } as const;
+const RENEWAL_RETRY_MS_MAX = 3_600_000;
 /** Refusals that another certificate may cure. */
 const certificateCodes: readonly string[] = [
   'certificate-revoked',
@@ -159,7 +159,7 @@ export class HubLink {
     const { hub, authorities, random, acquire, clocks, onRefused, onFailed } = this.#parts;
     try {
       const left = this.#identity?.credential.life.leftMs(momentOf(clocks)) ?? 0;
-      if (this.#identity === undefined || left < lifeLeftMsLeast) {
+      if (this.#identity === undefined || left < LIFE_LEFT_MS_MIN) {
         await using door = new HubConnection({ ...hub, authoritiesPem: authorities(), random });
         using _ = this.#disposing(door);
         const acquired = await acquire(this.#sendOn(door));
@@ -294,10 +294,10 @@ export class HubLink {
   async #untilRenewal(signal: AbortSignal): Promise<void> {
     const { clocks, random } = this.#parts;
     const { life } = this.#identity?.credential ?? {};
-    if (life === undefined) return pause(lifeLeftMsLeast, signal);
+    if (life === undefined) return pause(LIFE_LEFT_MS_MIN, signal);
     if (this.#renewalFailures > 0) {
       const leastMs = backoffDelayMs(renewalBackoff, this.#renewalFailures, random());
-      const ofTheRest = Math.min(renewalRetryMsMax, life.leftMs(momentOf(clocks)) * renewalRetryPart);
+      const ofTheRest = Math.min(RENEWAL_RETRY_MS_MAX, life.leftMs(momentOf(clocks)) * renewalRetryPart);
       return pause(Math.max(leastMs, ofTheRest), signal);
     }
     return waitUntilDue(() => life.untilRenewalMs(momentOf(clocks), this.#renewalShare), signal);

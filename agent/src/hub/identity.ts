@@ -1,4 +1,4 @@
-// How the device gets its operational certificate (spec/api.md): enrolment proves the root of trust to a hub that does not know it yet,
+// How the device gets its operational certificate (spec/api.md): enrollment proves the root of trust to a hub that does not know it yet,
 // recovery proves it again after a restart, renewal does so ahead of time on a live connection.
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { type IdevidProof, idevidProofMessage } from '@edgekeep/core/attest/idevid-proof';
@@ -25,24 +25,24 @@ export interface Identity {
   readonly pcrs: readonly number[];
 }
 
-export interface Enrolment {
+export interface Enrollment {
   readonly token: string | undefined;
   /** The C2SP vkey of this device's witness key. */
   readonly witnessKey: string;
 }
 
-/** Both steps of enrolment; `send` must keep to one connection. */
-export async function enrol(
+/** Both steps of enrollment; `send` must keep to one connection. */
+export async function enroll(
   send: Send,
   parts: IdentityParts,
-  { token, witnessKey }: Enrolment,
+  { token, witnessKey }: Enrollment,
 ): Promise<Answer<Identity>> {
   const { deviceId, rootOfTrust } = parts;
   const identity = identityDocument(await rootOfTrust.describe());
   const idevid = await rootOfTrust.idevid?.();
   const shown = idevid === undefined ? {} : { idevid: { chain: idevid.chain.map(toBase64url) } };
   const start = { deviceId, identity, ...shown, ...(token === undefined ? {} : { token }) };
-  const challenge = await postToHub(send, '/v1/enrol/challenge', start, api.enrolChallengeResponse);
+  const challenge = await postToHub(send, '/v1/enroll/challenge', start, api.enrollChallengeResponse);
   if (challenge.kind === 'refused') return challenge;
   const { nonce, pcrs, credential } = challenge.value;
   const secret =
@@ -60,7 +60,7 @@ export async function enrol(
     witnessKey,
     ...(idevid === undefined ? {} : { idevidProof: proofDocument(await idevid.prove(idevidProofMessage(subject))) }),
   };
-  return certified(send, '/v1/enrol/complete', parts, proof.key, pcrs, body);
+  return certified(send, '/v1/enroll/complete', parts, proof.key, pcrs, body);
 }
 
 /** For a device that is enrolled and has no certificate; `send` must keep to one connection. */

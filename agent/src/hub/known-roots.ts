@@ -6,7 +6,7 @@ import { parseCrl, verifyCrl } from '@edgekeep/core/identity/crl';
 import { equalNames } from '@edgekeep/core/identity/distinguished-name';
 import { validatePath } from '@edgekeep/core/identity/path';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
-import { followRollovers, type OfferedRoot, rolloverProblems, rootsMax } from '@edgekeep/core/identity/rollover';
+import { followRollovers, type OfferedRoot, rolloverProblems, ROOTS_MAX } from '@edgekeep/core/identity/rollover';
 import { parseCanonicalJson, encodeCanonicalJson } from '@edgekeep/core/json';
 import { replaceFile } from '@edgekeep/host/durable-file';
 import { z } from 'zod';
@@ -27,7 +27,7 @@ const schema = z.strictObject({
       }),
     )
     .min(1)
-    .max(rootsMax),
+    .max(ROOTS_MAX),
   /** So many of the oldest vouch for nobody any more. */
   dropped: z.int().min(0),
 });

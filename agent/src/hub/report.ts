@@ -4,7 +4,7 @@ import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
 import type { Attributes } from '@edgekeep/wire/api/attributes';
 import { reportResponse } from '@edgekeep/wire/api/device';
 import type { GuardReport } from '@edgekeep/wire/api/guard-report';
-import { faultMessageCharactersMax, type ModelReport } from '@edgekeep/wire/api/model-report';
+import { FAULT_MESSAGE_CHARACTERS_MAX, type ModelReport } from '@edgekeep/wire/api/model-report';
 import type { z } from 'zod';
 import { type Answer, postToHub, type Send } from '../hub-api.ts';
 import type { LocalFailure } from '../local-failure.ts';
@@ -38,7 +38,7 @@ export async function tellFailure(
   failure: LocalFailure & { readonly attempts: number },
 ): Promise<void> {
   const { code, attempts } = failure;
-  const message = Array.from(failure.message).slice(0, faultMessageCharactersMax).join('');
+  const message = Array.from(failure.message).slice(0, FAULT_MESSAGE_CHARACTERS_MAX).join('');
   const fault = {
     version: null,
     manifestDigest: null,

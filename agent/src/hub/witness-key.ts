@@ -1,4 +1,4 @@
-// The key this device cosigns checkpoints with: Ed25519, in a file of the state folder, made before the device enrols. It is no identity:
+// The key this device cosigns checkpoints with: Ed25519, in a file of the state folder, made before the device enrolls. It is no identity:
 // who has it can vouch for checkpoints in this device's name, and nothing more.
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import type { NoteSigner } from '@edgekeep/core/audit/note';

@@ -5,7 +5,7 @@ import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { cosign } from '@edgekeep/core/audit/cosignature';
 import { type FollowVerdict, followCheckpoint } from '@edgekeep/core/audit/follower';
 import { encodeForkProof, type ForkProof, parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
-import { proofHashesMax } from '@edgekeep/core/audit/merkle';
+import { PROOF_HASHES_MAX } from '@edgekeep/core/audit/merkle';
 import { encodeNote, type NoteSigner, parseNote, type VerifierKey } from '@edgekeep/core/audit/note';
 import { parseProofHash } from '@edgekeep/core/audit/proof';
 import { CoreError } from '@edgekeep/core/error';
@@ -113,7 +113,7 @@ export class Witness {
 
   #follow(oldSize: number, offered: z.infer<typeof api.checkpointResponse>): FollowVerdict {
     try {
-      if (offered.consistency.length > proofHashesMax) throw new CoreError('proof-invalid', 'too many proof hashes');
+      if (offered.consistency.length > PROOF_HASHES_MAX) throw new CoreError('proof-invalid', 'too many proof hashes');
       const request: AddCheckpoint = {
         oldSize,
         proof: offered.consistency.map(parseProofHash),

@@ -26,7 +26,7 @@ export interface StatusApiParts {
 
 const noncePattern = new RegExp(`^[0-9a-fA-F]{${2 * NONCE_LENGTH}}$`);
 /** Quotes that wait for the TPM; a local program that asks for more slows nobody else down. */
-const quotesWaitingMax = 4;
+const QUOTES_WAITING_MAX = 4;
 const streamChunkBytes = 1024 * 1024;
 
 /** `GET /attest?nonce=HEX`, `GET /status`, `GET /desired`, `GET /receipts/NAME`. */
@@ -47,7 +47,7 @@ export function statusApi(parts: StatusApiParts): Answerer {
     if (nonces.length !== 1 || nonce === undefined || !noncePattern.test(nonce)) {
       return sendError(response, 400, 'nonce-invalid', `one nonce of ${NONCE_LENGTH} bytes in hex is expected`);
     }
-    if (waiting >= quotesWaitingMax) return sendError(response, 429, 'rate-limited', 'too many quotes are waiting');
+    if (waiting >= QUOTES_WAITING_MAX) return sendError(response, 429, 'rate-limited', 'too many quotes are waiting');
     waiting += 1;
     try {
       // The purpose `local` is hashed in: what is made here is worth nothing in the hub's protocols.

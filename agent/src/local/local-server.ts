@@ -17,11 +17,11 @@ export type Where =
   | { readonly kind: 'loopback'; readonly port: number };
 
 /** A handful of monitors and one person. */
-const connectionsMax = 32;
-const headerBytesMax = 4_096;
+const CONNECTIONS_MAX = 32;
+const HEADER_BYTES_MAX = 4_096;
 const headersTimeoutMs = 5_000;
 const idleMsDefault = 5_000;
-const urlCharactersMax = 2_048;
+const URL_CHARACTERS_MAX = 2_048;
 
 export class LocalServer {
   readonly #server: Server;
@@ -29,13 +29,13 @@ export class LocalServer {
   /** `idleMs` is how long a connection may stay after an answer, 0 for ever. Throws `local-listener`. */
   static async open(where: Where, answer: Answerer, idleMs = idleMsDefault): Promise<LocalServer> {
     const server = createServer(
-      { maxHeaderSize: headerBytesMax, headersTimeout: headersTimeoutMs },
+      { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: headersTimeoutMs },
       (request, response) => {
         void respond(where, answer, request, response);
       },
     );
     server.keepAliveTimeout = idleMs;
-    server.maxConnections = connectionsMax;
+    server.maxConnections = CONNECTIONS_MAX;
     // A request is its head alone, so the body's deadline is the head's; an answer may take as long as its reader.
     server.requestTimeout = headersTimeoutMs;
     const listening = Promise.withResolvers<void>();
@@ -98,7 +98,7 @@ async function respond(
 }
 
 function parseTarget(target: string): LocalRequest | undefined {
-  if (target.length > urlCharactersMax || !target.startsWith('/')) return undefined;
+  if (target.length > URL_CHARACTERS_MAX || !target.startsWith('/')) return undefined;
   const [path = '', query = ''] = target.split('?', 2);
   try {
     return { segments: path.slice(1).split('/').map(decodeURIComponent), query: new URLSearchParams(query) };

@@ -1,7 +1,7 @@
 // Asking for a model key: fresh evidence bound to this very connection, and a lease and receipt that are checked before the key is used.
 // A receipt that does not verify means a release the log does not prove: the key is not opened.
 import { type Lease, leaseState } from '@edgekeep/core/access/lease';
-import { receiptBytesMax, type ReceiptVerdict, verifyReceipt } from '@edgekeep/core/access/receipt';
+import { RECEIPT_BYTES_MAX, type ReceiptVerdict, verifyReceipt } from '@edgekeep/core/access/receipt';
 import type { Trust } from '@edgekeep/core/access/trust';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { equalBytes, parseBase64url, toBase64url } from '@edgekeep/core/bytes';
@@ -39,13 +39,13 @@ export interface LeaseParts {
 }
 
 /** Seconds that the hub's clock may be ahead of ours. */
-const clockSkewSecondsMax = 300;
+const CLOCK_SKEW_SECONDS_MAX = 300;
 
 /** What is wrong with a clock that is so far ahead of the hub's, where a key would be refused for it; `leaseMs` is how long leases are, when it is known. */
 export function clockFault(skewMs: number | undefined, leaseMs: number | undefined): AgentError | undefined {
   if (skewMs === undefined) return undefined;
   const seconds = Math.round(Math.abs(skewMs) / 1_000);
-  if (-skewMs > clockSkewSecondsMax * 1_000)
+  if (-skewMs > CLOCK_SKEW_SECONDS_MAX * 1_000)
     return new AgentError('clock-behind', `this device's clock is ${seconds} s behind the hub's: set it`);
   if (leaseMs !== undefined && skewMs >= leaseMs)
     return new AgentError('clock-ahead', `this device's clock is ${seconds} s ahead of the hub's: set it`);
@@ -105,12 +105,12 @@ export function checkedGrant(
   const expected = [deviceId, model.name, model.version, model.digestHex].join(' ');
   if (about !== expected) throw refused(`it is for ${about}, expected ${expected}`);
   const nowSeconds = Math.floor(begun.wallMs / 1_000);
-  if (lease.notBefore > nowSeconds + clockSkewSecondsMax)
+  if (lease.notBefore > nowSeconds + CLOCK_SKEW_SECONDS_MAX)
     throw refused(`it begins ${lease.notBefore - nowSeconds} s from now: set the clock`);
   if (leaseState(lease, Math.max(nowSeconds, lease.notBefore)) === 'expired')
     throw refused('it is over already: set the clock');
   const receipt = parseBase64url(answer.receipt, 'receipt');
-  if (receipt.length > receiptBytesMax) throw refused(`a receipt of ${receipt.length} bytes`);
+  if (receipt.length > RECEIPT_BYTES_MAX) throw refused(`a receipt of ${receipt.length} bytes`);
   const verdict = receiptVerdict(receipt, trust, model);
   if (verdict.kind === 'refused') throw refused(`its receipt does not verify: ${verdict.reasons.join('; ')}`);
   const proven = encodeCanonicalJson({ ...verdict.summary.release.lease });

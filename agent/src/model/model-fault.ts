@@ -5,7 +5,7 @@ import { HardwareError } from '@edgekeep/hardware/error';
 import { HostError } from '@edgekeep/host/error';
 import { WireError } from '@edgekeep/wire/error';
 import {
-  faultMessageCharactersMax,
+  FAULT_MESSAGE_CHARACTERS_MAX,
   type ModelFaultCode,
   modelFaultCodes,
   type ModelFaultPlace,
@@ -28,13 +28,17 @@ const lasting: ReadonlySet<ModelFaultCode> = new Set([
   'temporary-folder-unusable',
 ]);
 /** Anything else that a key was given out for in vain as often in a row is taken to last. */
-const attemptsMax = 3;
+const ATTEMPTS_MAX = 3;
 // An error's cause, its cause's cause, and so on.
-const causesMax = 5;
+const CAUSES_MAX = 5;
 
 export function faultOf(error: unknown, place: ModelFaultPlace): ModelFault {
   const text = error instanceof Error ? error.message : String(error);
-  return { code: codeOf(error, place), place, message: Array.from(text).slice(0, faultMessageCharactersMax).join('') };
+  return {
+    code: codeOf(error, place),
+    place,
+    message: Array.from(text).slice(0, FAULT_MESSAGE_CHARACTERS_MAX).join(''),
+  };
 }
 
 /** Whether a key was given out for it in vain. */
@@ -44,7 +48,7 @@ export function costsKey(place: ModelFaultPlace): boolean {
 
 /** Whether it is not tried again after so many attempts in a row. */
 export function isFinal({ code, place }: Pick<ModelFault, 'code' | 'place'>, attempts: number): boolean {
-  return costsKey(place) && (lasting.has(code) || attempts >= attemptsMax);
+  return costsKey(place) && (lasting.has(code) || attempts >= ATTEMPTS_MAX);
 }
 
 function codeOf(error: unknown, place: ModelFaultPlace): ModelFaultCode {
@@ -63,7 +67,7 @@ function codeOf(error: unknown, place: ModelFaultPlace): ModelFaultCode {
 
 function causesOf(error: unknown): readonly unknown[] {
   const causes: unknown[] = [];
-  for (let each = error; each instanceof Error && causes.length < causesMax; each = each.cause) causes.push(each);
+  for (let each = error; each instanceof Error && causes.length < CAUSES_MAX; each = each.cause) causes.push(each);
   return causes;
 }
 

@@ -6,7 +6,7 @@ import { modelNamePattern } from '@edgekeep/core/model/manifest';
 import { replaceFile } from '@edgekeep/host/durable-file';
 import { Serial } from '@edgekeep/host/serial';
 import {
-  faultMessageCharactersMax,
+  FAULT_MESSAGE_CHARACTERS_MAX,
   modelFaultCodes,
   modelFaultPlaces,
   type ReportedFault,
@@ -21,7 +21,7 @@ const fault = z.strictObject({
   manifestDigest: z.string().max(64).nullable(),
   code: z.enum(modelFaultCodes),
   place: z.enum(modelFaultPlaces),
-  message: z.string().max(faultMessageCharactersMax),
+  message: z.string().max(FAULT_MESSAGE_CHARACTERS_MAX),
   attempts: z.int().min(1),
   final: z.boolean(),
 });
@@ -37,7 +37,7 @@ interface Entry {
 
 const nothing: Entry = { fault: null, retried: 0 };
 // Nobody reads more than that there were many.
-const attemptsCountedMax = 1_000_000;
+const ATTEMPTS_COUNTED_MAX = 1_000_000;
 
 export class ModelFaults {
   readonly #path: string;
@@ -86,7 +86,7 @@ export class ModelFaults {
     const version = about?.version ?? null;
     const manifestDigest = about?.digestHex ?? null;
     const isSame = last?.manifestDigest === manifestDigest && last.code === code && last.place === place;
-    const attempts = isSame ? Math.min(last.attempts + 1, attemptsCountedMax) : 1;
+    const attempts = isSame ? Math.min(last.attempts + 1, ATTEMPTS_COUNTED_MAX) : 1;
     const final = isFinal({ code, place }, attempts);
     const noted = { version, manifestDigest, code, place, message, attempts, final };
     this.#entries.set(name, { fault: noted, retried });

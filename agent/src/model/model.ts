@@ -34,7 +34,7 @@ export interface VerifiedModel {
 }
 
 /** A sealed file is a little longer than its plaintext; a hub that claims more would fill the disk. */
-const sealedSizeMost = (size: number) => 2 * size + 1024 * 1024;
+const maxSealedSize = (size: number) => 2 * size + 1024 * 1024;
 
 /** The current release of a model, or the hub's refusal. Throws `model-refused` for one that is not the publisher's. */
 export async function currentModel(
@@ -69,7 +69,7 @@ export function verifiedModel(
   const files = wanted.map((file): SealedModelFile => {
     const found = sealed.get(file.path);
     if (found === undefined) throw refused(settings.name, `the hub does not have ${JSON.stringify(file.path)}`);
-    if (found.sealedSize > sealedSizeMost(file.size)) {
+    if (found.sealedSize > maxSealedSize(file.size)) {
       throw refused(settings.name, `${found.sealedSize} sealed bytes for a file of ${file.size}`);
     }
     return { ...file, sealedSize: found.sealedSize, sealedSha256: found.sealedSha256 };

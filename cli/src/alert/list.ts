@@ -4,7 +4,7 @@ import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 
-const shownMost = 1_000;
+const SHOWN_MAX = 1_000;
 
 export const command: Command = {
   summary: 'list alerts',
@@ -20,7 +20,7 @@ ${operatorHelp}
   positionals: { least: 0, most: 0 },
   options: { ...operatorOption, state: { type: 'string' }, kind: { type: 'string' }, device: { type: 'string' } },
   async run(args) {
-    const chosen = new URLSearchParams({ limit: String(shownMost) });
+    const chosen = new URLSearchParams({ limit: String(SHOWN_MAX) });
     for (const name of ['state', 'kind', 'device']) {
       const value = args.option(name);
       if (value !== undefined) chosen.set(name, value);

@@ -7,8 +7,8 @@ import { HubRefusal, type Operator } from '../operator.ts';
 export interface LogSource {
   /** How many requests may run side by side. */
   readonly atOnce: number;
-  /** The file's bytes; undefined when the log has no such file; throws `bytes-too-long` beyond `bytesMax`. */
-  read(path: string, bytesMax: number): Promise<Uint8Array | undefined>;
+  /** The file's bytes; undefined when the log has no such file; throws `bytes-too-long` beyond `maxBytes`. */
+  read(path: string, maxBytes: number): Promise<Uint8Array | undefined>;
 }
 
 /** The server cannot be reached or does not answer as a log does. */
@@ -29,10 +29,10 @@ export function openLogSource(place: string, operator?: Operator): LogSource {
 function operatorSource(operator: Operator): LogSource {
   return {
     atOnce: 8,
-    async read(path, bytesMax) {
+    async read(path, maxBytes) {
       try {
         const bytes = await operator.getBytes(`/log/${path}`);
-        if (bytes.length > bytesMax) throw tooLarge(path, bytesMax);
+        if (bytes.length > maxBytes) throw tooLarge(path, maxBytes);
         return bytes;
       } catch (error) {
         if (error instanceof HubRefusal && error.status === 404) return undefined;
@@ -45,9 +45,9 @@ function operatorSource(operator: Operator): LogSource {
 function folderSource(folder: string): LogSource {
   return {
     atOnce: 2,
-    async read(path, bytesMax) {
+    async read(path, maxBytes) {
       try {
-        return await readBounded(join(folder, path), bytesMax);
+        return await readBounded(join(folder, path), maxBytes);
       } catch (error) {
         if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) {
           return undefined;
@@ -61,7 +61,7 @@ function folderSource(folder: string): LogSource {
 function webSource(prefix: string): LogSource {
   return {
     atOnce: 8,
-    async read(path, bytesMax) {
+    async read(path, maxBytes) {
       const url = `${prefix}${path}`;
       try {
         const response = await fetch(url, { signal: AbortSignal.timeout(requestMs) });
@@ -78,7 +78,7 @@ function webSource(prefix: string): LogSource {
         if (!response.ok || response.body === null) {
           throw new UnreachableError(`${url} answered ${response.status}`);
         }
-        return await bounded(response.body, path, bytesMax);
+        return await bounded(response.body, path, maxBytes);
       } catch (cause) {
         if ([UnreachableError, HubRefusal, CoreError].some((kind) => cause instanceof kind)) throw cause;
         const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause);
@@ -88,17 +88,17 @@ function webSource(prefix: string): LogSource {
   };
 }
 
-async function bounded(body: ReadableStream<Uint8Array>, path: string, bytesMax: number): Promise<Uint8Array> {
+async function bounded(body: ReadableStream<Uint8Array>, path: string, maxBytes: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let length = 0;
   for await (const part of body) {
     length += part.length;
-    if (length > bytesMax) throw tooLarge(path, bytesMax);
+    if (length > maxBytes) throw tooLarge(path, maxBytes);
     parts.push(part);
   }
   return Buffer.concat(parts);
 }
 
-function tooLarge(path: string, bytesMax: number): CoreError {
-  return new CoreError('bytes-too-long', `${path}: over ${bytesMax} bytes`);
+function tooLarge(path: string, maxBytes: number): CoreError {
+  return new CoreError('bytes-too-long', `${path}: over ${maxBytes} bytes`);
 }

@@ -3,12 +3,12 @@ import { equalBytes } from '@edgekeep/core/bytes';
 import type { Checkpoint } from '@edgekeep/core/audit/checkpoint';
 import { leafHash } from '@edgekeep/core/audit/merkle';
 import {
-  bundleBytesMax,
+  BUNDLE_BYTES_MAX,
   encodeTile,
   parseEntryBundle,
   parseTile,
   type TileAddress,
-  tileBytesMax,
+  TILE_BYTES_MAX,
   tilePath,
   tileWidth,
 } from '@edgekeep/core/audit/tile';
@@ -103,11 +103,11 @@ async function differingTile(source: LogSource, tiles: readonly Tile[]) {
 
 // tlog-tiles, "Partial Tiles": a partial tile may be gone once the full one is there.
 async function readTile(source: LogSource, address: TileAddress) {
-  const bytesMax = address.level === 'entries' ? bundleBytesMax : tileBytesMax;
-  const bytes = await source.read(tilePath(address), bytesMax);
+  const maxBytes = address.level === 'entries' ? BUNDLE_BYTES_MAX : TILE_BYTES_MAX;
+  const bytes = await source.read(tilePath(address), maxBytes);
   if (bytes !== undefined) return { bytes, width: address.width };
   if (address.width === tileWidth) return undefined;
-  const full = await source.read(tilePath({ ...address, width: tileWidth }), bytesMax);
+  const full = await source.read(tilePath({ ...address, width: tileWidth }), maxBytes);
   return full === undefined ? undefined : { bytes: full, width: tileWidth };
 }
 

@@ -1,6 +1,6 @@
 // `edgekeep audit verify`: is this log, all of it, what its checkpoint says, and who vouches for that?
 import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
-import { noteBytesMax, parseVerifierKey } from '@edgekeep/core/audit/note';
+import { NOTE_BYTES_MAX, parseVerifierKey } from '@edgekeep/core/audit/note';
 import { verifyQuorum, witnessPolicy } from '@edgekeep/core/audit/quorum';
 import { toBase64 } from '@edgekeep/core/bytes';
 import { type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
@@ -41,7 +41,7 @@ ${operatorHelp}`,
     );
     const source = openLogSource(place, place === 'hub' ? await openOperator(args) : undefined);
 
-    const note = await source.read('checkpoint', noteBytesMax);
+    const note = await source.read('checkpoint', NOTE_BYTES_MAX);
     if (note === undefined) return refused(place, ['there is no checkpoint']);
     const opened = openCheckpoint(note, key, args.option('origin') ?? key.name);
     if (opened.kind === 'refused') return refused(place, opened.reasons);

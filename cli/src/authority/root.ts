@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { toBase64url } from '@edgekeep/core/bytes';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
-import { crlLengthMax } from '@edgekeep/core/identity/crl';
+import { CRL_LENGTH_MAX } from '@edgekeep/core/identity/crl';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { authorityOverview } from '@edgekeep/wire/api/authority';
 import { type Arguments, type Command, UsageError } from '../command.ts';
@@ -74,7 +74,7 @@ ${operatorHelp}
   options: { ...operatorOption, root: { type: 'string' } },
   async run(args) {
     const [file = ''] = args.positionals;
-    const body = { list: toBase64url(await readBounded(file, crlLengthMax)) };
+    const body = { list: toBase64url(await readBounded(file, CRL_LENGTH_MAX)) };
     const path = await rootPath(args, 'list', args.required('root'));
     return overviewOutcome(await (await openOperator(args)).send('POST', path, body, authorityOverview));
   },

@@ -1,7 +1,7 @@
 // `edgekeep certificate revoke`: one order, carried out whole or not at all.
 import { readFile } from 'node:fs/promises';
 import { canonicalSerialNumber, canonicalSha256 } from '@edgekeep/core/canonical/serial-number';
-import { revocationAnswer, revocationReasons, revokedAtOnceMost } from '@edgekeep/wire/api/operator';
+import { revocationAnswer, revocationReasons, REVOKED_AT_ONCE_MAX } from '@edgekeep/wire/api/operator';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
@@ -13,7 +13,7 @@ export const command: Command = {
 Revokes in one transaction, closes live connections within a second on every hub node, and voids the leases of the devices.
 
 --device        everything this device holds; may be repeated. The device is quarantined as well
---devices-from  a file with one device id a line, at most ${revokedAtOnceMost}
+--devices-from  a file with one device id a line, at most ${REVOKED_AT_ONCE_MAX}
 --serial        one certificate by its serial number; may be repeated. Its device may prove itself and get another
 --sha256        one certificate by the SHA-256 of its DER; may be repeated
 --reason        ${revocationReasons.join(', ')}

@@ -9,7 +9,7 @@ export const command: Command = {
   summary: 'list devices',
   usage: 'device list [--filter RSQL] [--sort FIELD]',
   help: `
---filter    RSQL over id, tier, state, attestation, enabled, group, enrolmentGroup, site, holds, fault, seenAt, enrolledAt, tags.KEY, reported.PATH, desired.PATH (default: all)
+--filter    RSQL over id, tier, state, attestation, enabled, group, enrollmentGroup, site, holds, fault, seenAt, enrolledAt, tags.KEY, reported.PATH, desired.PATH (default: all)
             for example 'tags.line==press;seenAt<-1h', 'state=in=(suspect,quarantined)' or 'fault==model-unsupported'
 --sort      id, tier, state, attestation, seenAt or enrolledAt; with - in front, the other way round: --sort=-seenAt (default: id)
 ${operatorHelp}

@@ -53,7 +53,7 @@ ${operatorHelp}
         '',
         `it was the one of ${former.deviceId} until ${timeText(former.endedAt)}`,
       ]),
-      ['enrolment group', d.enrolmentGroup ?? '-'],
+      ['enrollment group', d.enrollmentGroup ?? '-'],
       ['identity', `${d.generation}, since ${timeText(d.enrolledAt)}`],
       ...d.formerIdentities.map((former) => [
         '',

@@ -15,13 +15,13 @@ const run = promisify(execFile);
 const earliestMilliseconds = Date.UTC(2026, 0, 1);
 const latestMilliseconds = Date.UTC(2100, 0, 1);
 /** A Linux random number generator that is seeded says 256 (since 5.18) or more. */
-const entropyBitsMin = 256;
-const nodeMajorMin = 24;
+const ENTROPY_BITS_MIN = 256;
+const NODE_MAJOR_MIN = 24;
 
 export function examineNode(): Finding {
   const major = Number(process.versions.node.split('.')[0]);
-  if (major >= nodeMajorMin) return ok('Node.js', process.version);
-  return missing('Node.js', process.version, `run with Node ${nodeMajorMin}: npm ci --ignore-scripts brings it`);
+  if (major >= NODE_MAJOR_MIN) return ok('Node.js', process.version);
+  return missing('Node.js', process.version, `run with Node ${NODE_MAJOR_MIN}: npm ci --ignore-scripts brings it`);
 }
 
 export async function examineClock(nowMilliseconds: number): Promise<Finding> {
@@ -40,7 +40,7 @@ export async function examineClock(nowMilliseconds: number): Promise<Finding> {
 
 export async function examineEntropy(): Promise<Finding> {
   const bits = Number(await readText('/proc/sys/kernel/random/entropy_avail'));
-  if (bits >= entropyBitsMin) return ok('entropy', `${bits} bits`);
+  if (bits >= ENTROPY_BITS_MIN) return ok('entropy', `${bits} bits`);
   return warning('entropy', `${bits} bits`, 'wait until the kernel is seeded, or give it a hardware generator');
 }
 

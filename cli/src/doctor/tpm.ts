@@ -114,7 +114,7 @@ function judgeIdevid(
   const verdict = validateIdevid({ leaf, intermediates, known, anchors, atSeconds: nowSeconds });
   if (verdict.kind === 'valid') return ok('IDevID', `${shown}; valid under the roots at hand`);
   const reasons = verdict.reasons.map(({ message }) => message).join('; ');
-  const next = 'an enrolment group with its CA, or edgekeep vendor-root import --kind idevid, at the hub';
+  const next = 'an enrollment group with its CA, or edgekeep vendor-root import --kind idevid, at the hub';
   return warning('IDevID', `${shown}; under the roots at hand it is refused: ${reasons}`, next);
 }
 

@@ -1,8 +1,8 @@
-// `edgekeep enroll kit`: everything a new device's agent needs, in one folder: settings, the keys it pins, and its enrolment token.
+// `edgekeep enroll kit`: everything a new device's agent needs, in one folder: settings, the keys it pins, and its enrollment token.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeNewFile } from '@edgekeep/host/durable-file';
-import { enrolmentTokenAnswer, hubView } from '@edgekeep/wire/api/operator';
+import { enrollmentTokenAnswer, hubView } from '@edgekeep/wire/api/operator';
 import { type VendorRootKind, vendorRootTrust } from '@edgekeep/wire/api/vendor-root';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
@@ -21,8 +21,8 @@ export const command: Command = {
   summary: 'make the state folder of a new device',
   usage: `enroll kit ID --out DIR [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST]`,
   help: `
-Writes DIR with agent.json, the keys the device pins, and a one-time enrolment token (24 hours). Carry it to the device, then run
-\`edgekeep agent run --state DIR\` there: the agent enrols, attests, removes the token and serves the models. vendor-roots.json in it says which makers
+Writes DIR with agent.json, the keys the device pins, and a one-time enrollment token (24 hours). Carry it to the device, then run
+\`edgekeep agent run --state DIR\` there: the agent enrolls, attests, removes the token and serves the models. vendor-roots.json in it says which makers
 the hub believes: \`edgekeep doctor --vendor-roots DIR/vendor-roots.json\` there judges the device as the hub will.
 
 --out       a folder that does not exist yet
@@ -47,7 +47,7 @@ ${operatorHelp}
     const { tier, settings: rootOfTrust } = rootOfTrustIn(args);
     const operator = await openOperator(args);
     const hub = await operator.get('/v1/hub', hubView);
-    const token = args.flag('idevid') ? [] : [['enrolment-token', await newToken(operator, deviceId, tier)] as const];
+    const token = args.flag('idevid') ? [] : [['enrollment-token', await newToken(operator, deviceId, tier)] as const];
     const publishers = hub.publisherKeys.map((pem, at) => [`publisher-${at + 1}.pem`, pem] as const);
     const makers = await makersFor(operator, tier, args.flag('idevid'));
     const settings = {
@@ -116,13 +116,13 @@ async function makersFor(operator: Operator, tier: KitRootOfTrust['tier'], idevi
 }
 
 const noRoots =
-  'it refuses this device, unless an enrolment group brings its root. `edgekeep vendor-root import` adds some (docs/vendor-roots.md)';
+  'it refuses this device, unless an enrollment group brings its root. `edgekeep vendor-root import` adds some (docs/vendor-roots.md)';
 
 const noPublisher =
   'the hub trusts no publisher yet, so this device runs no model: `edgekeep publisher trust`, then make the kit anew';
 
 async function newToken(operator: Operator, deviceId: string, tier: string): Promise<string> {
   const order = { deviceId, tier, lifeSeconds: tokenLifeSeconds };
-  const { token } = await operator.send('POST', '/v1/enrolment-tokens', order, enrolmentTokenAnswer);
+  const { token } = await operator.send('POST', '/v1/enrollment-tokens', order, enrollmentTokenAnswer);
   return token;
 }

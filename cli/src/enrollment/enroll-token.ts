@@ -1,15 +1,15 @@
-// `edgekeep enroll token`: a one-time enrolment token for one device.
+// `edgekeep enroll token`: a one-time enrollment token for one device.
 import { tiers } from '@edgekeep/core/attest/tier';
-import { enrolmentTokenAnswer } from '@edgekeep/wire/api/operator';
+import { enrollmentTokenAnswer } from '@edgekeep/wire/api/operator';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { timeText } from '../table.ts';
 
 export const command: Command = {
-  summary: 'make a one-time enrolment token',
+  summary: 'make a one-time enrollment token',
   usage: `enroll token [--device ID] [--tier ${tiers.join('|')}] [--hours N]`,
   help: `
-Prints a token that enrols one device once. Hand it to the device in a file that its agent deletes after use.
+Prints a token that enrolls one device once. Hand it to the device in a file that its agent deletes after use.
 It ends with your API token at the latest, unless somebody takes it over (enroll token hand-over).
 
 --device    only this device id may use it (default: any)
@@ -24,7 +24,7 @@ ${operatorHelp}
     const hours = Number(args.option('hours') ?? '24');
     if (!(hours > 0)) throw new UsageError('--hours is a number above 0');
     const body = { deviceId: args.option('device'), tier: args.option('tier'), lifeSeconds: Math.ceil(hours * 3_600) };
-    const value = await (await openOperator(args)).send('POST', '/v1/enrolment-tokens', body, enrolmentTokenAnswer);
+    const value = await (await openOperator(args)).send('POST', '/v1/enrollment-tokens', body, enrollmentTokenAnswer);
     return {
       exitCode: exitCodes.ok,
       value,

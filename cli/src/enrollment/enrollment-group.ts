@@ -1,4 +1,4 @@
-// `edgekeep enrolment-group create|list|show|token|limit|disable|enable|delete`: devices that come with one kind of proof, and what each of them gets.
+// `edgekeep enrollment-group create|list|show|token|limit|disable|enable|delete`: devices that come with one kind of proof, and what each of them gets.
 import { readFile } from 'node:fs/promises';
 import { tiers } from '@edgekeep/core/attest/tier';
 import { parseJson } from '@edgekeep/core/json';
@@ -10,12 +10,12 @@ import { pagesOf } from '../pages.ts';
 import { table, timeText } from '../table.ts';
 import { pairOf } from '../registry/tag.ts';
 
-const pathOf = (name: string) => `/v1/enrolment-groups/${encodeURIComponent(name)}`;
+const pathOf = (name: string) => `/v1/enrollment-groups/${encodeURIComponent(name)}`;
 
 export const create: Command = {
-  summary: 'make an enrolment group',
+  summary: 'make an enrollment group',
   usage:
-    'enrolment-group create NAME --kind KIND [--certificate PEM | --authority SHA256] [--id-prefix TEXT] [--tier TIER] [--devices N] [--needs-token] [--tag KEY=VALUE]… [--group NAME]… [--desired FILE] [--site NAME | --site-by-address] [--description TEXT]',
+    'enrollment-group create NAME --kind KIND [--certificate PEM | --authority SHA256] [--id-prefix TEXT] [--tier TIER] [--devices N] [--needs-token] [--tag KEY=VALUE]… [--group NAME]… [--desired FILE] [--site NAME | --site-by-address] [--description TEXT]',
   help: `
 --kind             what its devices prove: manifest (an import lists them), token (a token of the group), ca (an IDevID of a
                    manufacturer's CA), endorsement-root (a TPM of a vendor)
@@ -23,13 +23,13 @@ export const create: Command = {
 --authority        SHA-256 of the SPKI of an authority of a TPM maker that the hub has (edgekeep vendor-root list --json)
 --id-prefix        device ids begin with it (default: any)
 --tier             ${tiers.join(', ')} (default: any)
---devices          how many devices may enrol by it (default: any number)
+--devices          how many devices may enroll by it (default: any number)
 --needs-token      a token is needed as well: a one-time token or one of the group
 --tag              copied to each device; may be repeated
 --group            a group with named members that each device joins; may be repeated
 --desired          a JSON object: desired attributes of each device
 --site             where its devices stand
---site-by-address  they stand at the site whose network has the address they enrol from
+--site-by-address  they stand at the site whose network has the address they enroll from
 --description      for people
 ${operatorHelp}
 `,
@@ -60,7 +60,7 @@ ${operatorHelp}
       description: args.option('description'),
       certificate: certificate === undefined ? undefined : await readFile(certificate, 'utf8'),
       authoritySha256: args.option('authority'),
-      devicesMost: countIn(args, 'devices'),
+      maxDevices: countIn(args, 'devices'),
       groups: args.all('group'),
       terms: {
         idPrefix: args.option('id-prefix'),
@@ -73,27 +73,27 @@ ${operatorHelp}
       },
     };
     const operator = await openOperator(args);
-    const value = await operator.send('POST', '/v1/enrolment-groups', body, api.enrolmentGroupView);
+    const value = await operator.send('POST', '/v1/enrollment-groups', body, api.enrollmentGroupView);
     const next = {
-      manifest: `list its devices: edgekeep device import FILE, with "enrolmentGroup":"${name}" on each line`,
-      token: `make its token: edgekeep enrolment-group token ${name} --uses N`,
-      ca: 'devices with an IDevID of this CA may enrol',
-      'endorsement-root': 'devices with a TPM of this vendor may enrol',
+      manifest: `list its devices: edgekeep device import FILE, with "enrollmentGroup":"${name}" on each line`,
+      token: `make its token: edgekeep enrollment-group token ${name} --uses N`,
+      ca: 'devices with an IDevID of this CA may enroll',
+      'endorsement-root': 'devices with a TPM of this vendor may enroll',
     }[value.kind];
-    return { exitCode: exitCodes.ok, value, text: `enrolment group ${value.name} made; ${next}` };
+    return { exitCode: exitCodes.ok, value, text: `enrollment group ${value.name} made; ${next}` };
   },
 };
 
 export const list: Command = {
-  summary: 'list enrolment groups',
-  usage: 'enrolment-group list',
+  summary: 'list enrollment groups',
+  usage: 'enrollment-group list',
   help: operatorHelp,
   positionals: { least: 0, most: 0 },
   options: operatorOption,
   async run(args) {
     const operator = await openOperator(args);
     const found = await pagesOf(async (after) => {
-      const page = await operator.get(`/v1/enrolment-groups?limit=1000&after=${after}`, api.enrolmentGroupList);
+      const page = await operator.get(`/v1/enrollment-groups?limit=1000&after=${after}`, api.enrollmentGroupList);
       return { items: page.groups, next: page.next };
     });
     const rows = found.map((group) => [group.name, group.kind, placesOf(group), stateOf(group), group.description]);
@@ -103,17 +103,17 @@ export const list: Command = {
 };
 
 export const show: Command = {
-  summary: 'show an enrolment group',
-  usage: 'enrolment-group show NAME',
+  summary: 'show an enrollment group',
+  usage: 'enrollment-group show NAME',
   help: `Tokens are shown by the start of their SHA-256, as in the audit log.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: operatorOption,
   async run(args) {
     const [name = ''] = args.positionals;
-    const value = await (await openOperator(args)).get(pathOf(name), api.enrolmentGroupDetail);
+    const value = await (await openOperator(args)).get(pathOf(name), api.enrollmentGroupDetail);
     const { terms } = value;
     const text = table([
-      ['enrolment group', value.name],
+      ['enrollment group', value.name],
       ['kind', value.kind],
       ['state', stateOf(value)],
       ['devices', placesOf(value)],
@@ -128,7 +128,7 @@ export const show: Command = {
       ...(terms.desired === undefined ? [] : [['desired', JSON.stringify(terms.desired)]]),
       ...value.tokens.map((token) => [
         'token',
-        `${token.token}  ${token.state}: used ${token.uses} of ${token.usesMost}, until ${timeText(token.expiresAt)}`,
+        `${token.token}  ${token.state}: used ${token.uses} of ${token.maxUses}, until ${timeText(token.expiresAt)}`,
       ]),
     ]);
     return { exitCode: exitCodes.ok, value, text };
@@ -136,13 +136,13 @@ export const show: Command = {
 };
 
 export const token: Command = {
-  summary: 'make a token of an enrolment group',
-  usage: 'enrolment-group token NAME --uses N [--hours N] [--older-hours N]',
+  summary: 'make a token of an enrollment group',
+  usage: 'enrollment-group token NAME --uses N [--hours N] [--older-hours N]',
   help: `
-Prints a token that so many devices may enrol with. To roll it over, make the next one, and let older ones end. It ends with
+Prints a token that so many devices may enroll with. To roll it over, make the next one, and let older ones end. It ends with
 your API token at the latest, unless somebody takes it over (enroll token hand-over).
 
---uses         how many devices may enrol with it
+--uses         how many devices may enroll with it
 --hours        how long it may be used (default: 720)
 --older-hours  how long older tokens of the group stay valid, 0 to end them now (default: until their own end)
 ${operatorHelp}
@@ -160,19 +160,19 @@ ${operatorHelp}
     const hours = args.option('hours');
     const older = args.option('older-hours');
     const body = {
-      usesMost: countIn(args, 'uses'),
+      maxUses: countIn(args, 'uses'),
       ...(hours === undefined ? {} : { lifeSeconds: secondsOf(hours, 'hours') }),
       ...(older === undefined ? {} : { olderSeconds: secondsOf(older, 'older-hours') }),
     };
     const value = await (await openOperator(args)).send('POST', `${pathOf(name)}/tokens`, body, api.groupTokenAnswer);
-    const text = `${value.token}\nusable until ${timeText(value.expiresAt)} UTC, ${value.usesMost} times`;
+    const text = `${value.token}\nusable until ${timeText(value.expiresAt)} UTC, ${value.maxUses} times`;
     return { exitCode: exitCodes.ok, value, text };
   },
 };
 
 export const disable: Command = {
-  summary: 'let nobody enrol by an enrolment group',
-  usage: 'enrolment-group disable NAME --reason TEXT',
+  summary: 'let nobody enroll by an enrollment group',
+  usage: 'enrollment-group disable NAME --reason TEXT',
   help: `Devices that have enrolled by it are not touched.\n\n--reason    why; devices that come are told, and it stands in the audit log\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: { ...operatorOption, reason: { type: 'string' } },
@@ -181,53 +181,53 @@ export const disable: Command = {
     const body = { reason: args.required('reason') };
     const path = `${pathOf(name)}/disable`;
     const value = await (await openOperator(args)).send('POST', path, body, api.groupSwitchAnswer);
-    return { exitCode: exitCodes.ok, value, text: `enrolment group ${value.name} is disabled` };
+    return { exitCode: exitCodes.ok, value, text: `enrollment group ${value.name} is disabled` };
   },
 };
 
 export const enable: Command = {
-  summary: 'open an enrolment group again',
-  usage: 'enrolment-group enable NAME',
+  summary: 'open an enrollment group again',
+  usage: 'enrollment-group enable NAME',
   help: operatorHelp,
   positionals: { least: 1, most: 1 },
   options: operatorOption,
   async run(args) {
     const [name = ''] = args.positionals;
     const value = await (await openOperator(args)).send('POST', `${pathOf(name)}/enable`, {}, api.groupSwitchAnswer);
-    return { exitCode: exitCodes.ok, value, text: `enrolment group ${value.name} is enabled` };
+    return { exitCode: exitCodes.ok, value, text: `enrollment group ${value.name} is enabled` };
   },
 };
 
 export const limit: Command = {
-  summary: 'change how many devices may enrol by an enrolment group',
-  usage: 'enrolment-group limit NAME --devices N|any',
+  summary: 'change how many devices may enroll by an enrollment group',
+  usage: 'enrollment-group limit NAME --devices N|any',
   help: `Counts all that ever enrolled by it; those stay, however few are allowed.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: { ...operatorOption, devices: { type: 'string' } },
   async run(args) {
     const [name = ''] = args.positionals;
-    const devicesMost = args.required('devices') === 'any' ? null : countIn(args, 'devices');
+    const maxDevices = args.required('devices') === 'any' ? null : countIn(args, 'devices');
     const path = `${pathOf(name)}/limit`;
-    const value = await (await openOperator(args)).send('PUT', path, { devicesMost }, api.enrolmentGroupView);
-    return { exitCode: exitCodes.ok, value, text: `enrolment group ${value.name}: ${placesOf(value)} devices` };
+    const value = await (await openOperator(args)).send('PUT', path, { maxDevices }, api.enrollmentGroupView);
+    return { exitCode: exitCodes.ok, value, text: `enrollment group ${value.name}: ${placesOf(value)} devices` };
   },
 };
 
 export const drop: Command = {
-  summary: 'delete an enrolment group, not its devices',
-  usage: 'enrolment-group delete NAME',
+  summary: 'delete an enrollment group, not its devices',
+  usage: 'enrollment-group delete NAME',
   help: `Its tokens and its list end with it.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: operatorOption,
   async run(args) {
     const [name = ''] = args.positionals;
-    const value = await (await openOperator(args)).send('DELETE', pathOf(name), undefined, api.enrolmentGroupDeleted);
-    return { exitCode: exitCodes.ok, value, text: `enrolment group ${value.name} deleted` };
+    const value = await (await openOperator(args)).send('DELETE', pathOf(name), undefined, api.enrollmentGroupDeleted);
+    return { exitCode: exitCodes.ok, value, text: `enrollment group ${value.name} deleted` };
   },
 };
 
-const placesOf = ({ devices, devicesMost }: { devices: number; devicesMost: number | null }) =>
-  devicesMost === null ? String(devices) : `${devices} of ${devicesMost}`;
+const placesOf = ({ devices, maxDevices }: { devices: number; maxDevices: number | null }) =>
+  maxDevices === null ? String(devices) : `${devices} of ${maxDevices}`;
 
 const stateOf = ({ disabledReason }: { disabledReason: string | null }) =>
   disabledReason === null ? 'enabled' : `disabled: ${disabledReason}`;

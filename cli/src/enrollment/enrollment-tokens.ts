@@ -1,22 +1,22 @@
-// `edgekeep enroll token list|revoke|hand-over`: enrolment tokens that were made, one-time and of enrolment groups.
+// `edgekeep enroll token list|revoke|hand-over`: enrollment tokens that were made, one-time and of enrollment groups.
 import {
-  enrolmentTokenHandedOver,
-  enrolmentTokenList,
-  enrolmentTokenRevoked,
-  type EnrolmentTokenView,
+  enrollmentTokenHandedOver,
+  enrollmentTokenList,
+  enrollmentTokenRevoked,
+  type EnrollmentTokenView,
 } from '@edgekeep/wire/api/enrollment-token';
 import { type Command, exitCodes } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { pagesOf } from '../pages.ts';
 import { table, timeText } from '../table.ts';
 
-const pathOf = (id: string, order: string) => `/v1/enrolment-tokens/${encodeURIComponent(id)}/${order}`;
+const pathOf = (id: string, order: string) => `/v1/enrollment-tokens/${encodeURIComponent(id)}/${order}`;
 
 export const list: Command = {
-  summary: 'list enrolment tokens',
+  summary: 'list enrollment tokens',
   usage: 'enroll token list [--all]',
   help: `
-One-time tokens and those of enrolment groups, by the start of their SHA-256 as in the audit log, with the API token that each ends with.
+One-time tokens and those of enrollment groups, by the start of their SHA-256 as in the audit log, with the API token that each ends with.
 
 --all       those that were used, were revoked or have ended as well
 ${operatorHelp}
@@ -28,15 +28,15 @@ ${operatorHelp}
     const state = args.flag('all') ? 'any' : 'usable';
     const tokens = await pagesOf(async (after) => {
       const page = await operator.get(
-        `/v1/enrolment-tokens?state=${state}&limit=1000&after=${after}`,
-        enrolmentTokenList,
+        `/v1/enrollment-tokens?state=${state}&limit=1000&after=${after}`,
+        enrollmentTokenList,
       );
       return { items: page.tokens, next: page.next };
     });
     const rows = tokens.map((each) => [
       each.id,
       purposeOf(each),
-      `${each.uses} of ${each.usesMost}`,
+      `${each.uses} of ${each.maxUses}`,
       each.state,
       timeText(each.expiresAt),
       each.endsWith ?? '-',
@@ -47,23 +47,23 @@ ${operatorHelp}
 };
 
 export const revoke: Command = {
-  summary: 'end an enrolment token',
+  summary: 'end an enrollment token',
   usage: 'enroll token revoke ID',
-  help: `Nobody enrols with it from now on; devices that have are not touched. \`edgekeep enroll token list\` shows the ids.\n\n${operatorHelp}`,
+  help: `Nobody enrolls with it from now on; devices that have are not touched. \`edgekeep enroll token list\` shows the ids.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
   options: operatorOption,
   async run(args) {
     const [id = ''] = args.positionals;
-    const value = await (await openOperator(args)).send('POST', pathOf(id, 'revoke'), {}, enrolmentTokenRevoked);
-    return { exitCode: exitCodes.ok, value, text: `enrolment token ${value.id} revoked` };
+    const value = await (await openOperator(args)).send('POST', pathOf(id, 'revoke'), {}, enrollmentTokenRevoked);
+    return { exitCode: exitCodes.ok, value, text: `enrollment token ${value.id} revoked` };
   },
 };
 
 export const handOver: Command = {
-  summary: 'take an enrolment token over from its maker',
+  summary: 'take an enrollment token over from its maker',
   usage: 'enroll token hand-over ID',
   help: `
-An enrolment token ends with the API token that made it. From now on it ends with yours instead, and no later than it would have. Where two people are
+An enrollment token ends with the API token that made it. From now on it ends with yours instead, and no later than it would have. Where two people are
 needed, the other approves it (\`edgekeep approval approve\`).
 
 ${operatorHelp}
@@ -73,13 +73,13 @@ ${operatorHelp}
   async run(args) {
     const [id = ''] = args.positionals;
     const operator = await openOperator(args);
-    const value = await operator.send('POST', pathOf(id, 'hand-over'), {}, enrolmentTokenHandedOver);
-    const text = `enrolment token ${value.id} ends with your API token now, ${timeText(value.expiresAt)} UTC`;
+    const value = await operator.send('POST', pathOf(id, 'hand-over'), {}, enrollmentTokenHandedOver);
+    const text = `enrollment token ${value.id} ends with your API token now, ${timeText(value.expiresAt)} UTC`;
     return { exitCode: exitCodes.ok, value, text };
   },
 };
 
-function purposeOf({ group, deviceId, tier }: EnrolmentTokenView): string {
+function purposeOf({ group, deviceId, tier }: EnrollmentTokenView): string {
   if (group !== null) return `group ${group}`;
   return `${deviceId ?? 'any device'}${tier === null ? '' : `, ${tier}`}`;
 }

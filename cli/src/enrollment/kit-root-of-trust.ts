@@ -1,4 +1,4 @@
-// Which root of trust a kit is for: the options of `edgekeep enroll kit`, the tier its enrolment token is made for, and what agent.json says of it.
+// Which root of trust a kit is for: the options of `edgekeep enroll kit`, the tier its enrollment token is made for, and what agent.json says of it.
 import { type Arguments, UsageError } from '../command.ts';
 import { tokenChoice, tokenChoiceOptions } from '../token-choice.ts';
 
@@ -16,7 +16,7 @@ export const rootOfTrustUsage =
 
 export const rootOfTrustHelp = `--tpm       device:/dev/tpmrm0 (default), unix:PATH or tcp:HOST:PORT
 --pkcs11    a secure element: its vendor's PKCS#11 library on the device (docs/secure-elements.md); \`edgekeep doctor --pkcs11 MODULE\` there lists its
-            tokens. The enrolment token vouches that the key is in a chip: give the kit to no other device
+            tokens. The enrollment token vouches that the key is in a chip: give the kit to no other device
 --token     its label; without it and --slot the only token there is
 --slot      its slot, where labels do not tell tokens apart
 --pin-file  where its PIN is on the device, alone in a file that others cannot read (default: token-pin in the state folder)

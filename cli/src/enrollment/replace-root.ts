@@ -7,7 +7,7 @@ export const command: Command = {
   summary: 'accept a new root of trust for a wiped device',
   usage: 'device replace-root ID --root SHA256 --reason TEXT',
   help: `
-For a device whose board or TPM was replaced, once it is wiped (\`device wiped\`): it may enrol again under its id with this
+For a device whose board or TPM was replaced, once it is wiped (\`device wiped\`): it may enroll again under its id with this
 root of trust, and with no other. The old one stays refused unless it is imported under another id.
 
 --root      SHA-256 of the SubjectPublicKeyInfo of the new endorsement key
@@ -21,7 +21,7 @@ ${operatorHelp}
     const body = { rootSha256: args.required('root'), reason: args.required('reason') };
     const path = `/v1/devices/${encodeURIComponent(id)}/replace-root`;
     const value = await (await openOperator(args)).send('POST', path, body, replaceRootAnswer);
-    const text = `${value.deviceId} may enrol again with the root of trust ${value.rootSha256}`;
+    const text = `${value.deviceId} may enroll again with the root of trust ${value.rootSha256}`;
     return { exitCode: exitCodes.ok, value, text };
   },
 };

@@ -1,4 +1,4 @@
-// `edgekeep root-of-trust block|unblock|list`: roots of trust that may not enrol.
+// `edgekeep root-of-trust block|unblock|list`: roots of trust that may not enroll.
 import { blockAnswer, blockedRootList, unblockAnswer } from '@edgekeep/wire/api/admission';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
@@ -23,7 +23,7 @@ export const list: Command = {
 };
 
 export const block: Command = {
-  summary: 'let a root of trust never enrol',
+  summary: 'let a root of trust never enroll',
   usage: 'root-of-trust block SHA256 --reason TEXT',
   help: `
 SHA256      of the SubjectPublicKeyInfo of its key, what \`device show\` calls the root of trust
@@ -45,7 +45,7 @@ ${operatorHelp}
 };
 
 export const unblock: Command = {
-  summary: 'let a blocked root of trust enrol again',
+  summary: 'let a blocked root of trust enroll again',
   usage: 'root-of-trust unblock SHA256 --reason TEXT',
   help: `--reason    why; it stands in the audit log\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },

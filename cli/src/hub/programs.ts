@@ -217,7 +217,7 @@ const agentNodeOptions = ['--max-semi-space-size=1'];
 export const agentRun: Command = {
   summary: 'run the device agent in the foreground',
   usage: 'agent run --state DIR',
-  help: `Reads DIR/agent.json (docs/settings.md), enrols if it must, attests, and serves models until SIGINT or SIGTERM.\n\n--state     the agent's state folder`,
+  help: `Reads DIR/agent.json (docs/settings.md), enrolls if it must, attests, and serves models until SIGINT or SIGTERM.\n\n--state     the agent's state folder`,
   positionals: { least: 0, most: 0 },
   options: { state: { type: 'string' } },
   run: async (args) => runProgram('@edgekeep/agent/main', given(args, ['state']), agentNodeOptions),

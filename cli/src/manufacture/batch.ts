@@ -10,13 +10,14 @@ import { type Manufacturer, openManufacturer } from './manufacturer.ts';
 import { vendorRootsHelp } from './options.ts';
 
 /** 100,000 devices with long paths. */
-const inputBytesMax = 64 * 1024 * 1024;
+const INPUT_BYTES_MAX = 64 * 1024 * 1024;
 /** What the outcome shows of a long list of failures; all of them were on standard error. */
 const failuresShown = 100;
 
 export const command: Command = {
   summary: 'give IDevIDs to a whole line of devices',
-  usage: 'manufacture batch --ca DIR --input FILE.csv --output MANIFEST [--vendor-roots FILE] [--enrolment-group NAME]',
+  usage:
+    'manufacture batch --ca DIR --input FILE.csv --output MANIFEST [--vendor-roots FILE] [--enrollment-group NAME]',
   help: `
 The table has a header; columns (docs/manufacturing.md): serial, id, hardwareType, product, tpm, endorsementKey, module, token, slot, pinFile,
 idevidFile, groups, and tag.KEY. Each device that is done has a line in the manifest; run the same command again to go on after a crash, or to
@@ -26,7 +27,7 @@ try what failed once more. A serial number never gets a second IDevID.
 --input            the table; relative paths in it start at its folder
 --output           the manifest, made or added to: give it to edgekeep device import
 ${vendorRootsHelp}
---enrolment-group  the manifest group at the hub that is to list the devices
+--enrollment-group  the manifest group at the hub that is to list the devices
 `,
   positionals: { least: 0, most: 0 },
   options: {
@@ -34,7 +35,7 @@ ${vendorRootsHelp}
     input: { type: 'string' },
     output: { type: 'string' },
     'vendor-roots': { type: 'string' },
-    'enrolment-group': { type: 'string' },
+    'enrollment-group': { type: 'string' },
   },
   async run(args) {
     const input = resolve(args.required('input'));
@@ -42,7 +43,7 @@ ${vendorRootsHelp}
     const manufacturer = await openManufacturer(args.required('ca'));
     const vendorFile = args.option('vendor-roots');
     const vendorRoots = vendorFile === undefined ? [] : await readTrustRoots(vendorFile);
-    const orders = readLineOrders(parseUtf8(await readBounded(input, inputBytesMax), input), dirname(input));
+    const orders = readLineOrders(parseUtf8(await readBounded(input, INPUT_BYTES_MAX), input), dirname(input));
     await using manifest = await Manifest.open(output);
     const failures: Failure[] = [];
     let made = 0;
@@ -55,7 +56,7 @@ ${vendorRootsHelp}
         continue;
       }
       const nowSeconds = Math.floor(Date.now() / 1_000);
-      const terms = { vendorRoots, enrolmentGroup: args.option('enrolment-group'), nowSeconds };
+      const terms = { vendorRoots, enrollmentGroup: args.option('enrollment-group'), nowSeconds };
       const result = await attempt(manufacturer, order, terms);
       if (result.kind === 'refused') {
         failures.push({ line, serialNumber, code: result.code, message: result.message });

@@ -34,7 +34,7 @@ Makes the key in the device's TPM or token, or finds it there, issues the IDevID
 ${vendorRootsHelp}
 --idevid-file      where the certificate goes when the hardware has no room: idevid.pem in the device's state folder
 --manifest         a line is added to this file
---enrolment-group  the manifest group at the hub that is to list the device
+--enrollment-group  the manifest group at the hub that is to list the device
 `,
   positionals: { least: 1, most: 1 },
   options: {
@@ -50,7 +50,7 @@ ${vendorRootsHelp}
     'vendor-roots': { type: 'string' },
     'idevid-file': { type: 'string' },
     manifest: { type: 'string' },
-    'enrolment-group': { type: 'string' },
+    'enrollment-group': { type: 'string' },
   },
   async run(args) {
     const [serialNumber = ''] = args.positionals;
@@ -79,7 +79,7 @@ ${vendorRootsHelp}
     const vendorRoots = vendorFile === undefined ? [] : await readTrustRoots(vendorFile);
     const manifestFile = args.option('manifest');
     await using manifest = manifestFile === undefined ? undefined : await Manifest.open(manifestFile);
-    const terms = { vendorRoots, enrolmentGroup: args.option('enrolment-group') };
+    const terms = { vendorRoots, enrollmentGroup: args.option('enrollment-group') };
     const made = await makeDevice(manufacturer, order, { ...terms, nowSeconds: Math.floor(Date.now() / 1_000) });
     if (made.kind === 'refused')
       return { exitCode: exitCodes.refused, value: made, text: `refused: ${made.code}: ${made.message}` };

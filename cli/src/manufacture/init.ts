@@ -53,7 +53,7 @@ Makes a root, whose key is to be carried away, and an issuing CA, whose key stay
     const text = `manufacturer made in ${folder}, hardware type ${hardwareType}
   root key     ${join(rootFolder, 'manufacturer-root-key.pem')}  (carry it away: the line runs without it)
   issuing key  ${issuingToken === undefined ? join(folder, 'issuing-key.pem') : `${issuingToken.keyLabel}, in the token`}
-at the hub: edgekeep enrolment-group create NAME --kind ca --certificate ${root}`;
+at the hub: edgekeep enrollment-group create NAME --kind ca --certificate ${root}`;
     return { exitCode: exitCodes.ok, value: { folder, rootFolder, hardwareType, root }, text };
   },
 };

@@ -13,7 +13,7 @@ import { hardwareTypeSchema } from './manufacturer.ts';
 import type { DeviceOrder } from './make.ts';
 
 /** More is for several batches: a manifest of this length still imports in one call. */
-const devicesMax = 100_000;
+const DEVICES_MAX = 100_000;
 const tagPrefix = 'tag.';
 const columnNames = new Set([
   'serial',
@@ -43,8 +43,8 @@ export function readLineOrders(text: string, folder: string): readonly LineOrder
     const known = tag === undefined ? columnNames.has(name) : tagKeySchema.safeParse(tag).success && tag !== serialTag;
     if (!known) throw new CoreError('encoding-invalid', `no such column: ${JSON.stringify(name)}`);
   }
-  if (records.length > devicesMax)
-    throw new CoreError('encoding-invalid', `${records.length} devices, at most ${devicesMax} in one batch`);
+  if (records.length > DEVICES_MAX)
+    throw new CoreError('encoding-invalid', `${records.length} devices, at most ${DEVICES_MAX} in one batch`);
   const orders = records.map((record) => orderOf(record, folder));
   assertOnce(orders, 'serial number', ({ serialNumber }) => serialNumber.toLowerCase());
   assertOnce(orders, 'id', ({ id }) => id);

@@ -22,7 +22,7 @@ export interface DeviceOrder {
 export interface LineTerms {
   readonly vendorRoots: readonly Certificate[];
   /** A manifest group at the hub that lists the devices. */
-  readonly enrolmentGroup?: string | undefined;
+  readonly enrollmentGroup?: string | undefined;
   readonly nowSeconds: number;
 }
 
@@ -38,7 +38,7 @@ export type Made =
 
 export async function makeDevice(manufacturer: Manufacturer, order: DeviceOrder, terms: LineTerms): Promise<Made> {
   const { serialNumber, id, product, place, idevidFile, tags, groups } = order;
-  const { nowSeconds, vendorRoots, enrolmentGroup } = terms;
+  const { nowSeconds, vendorRoots, enrollmentGroup } = terms;
   return withHardware(place, { serialNumber, vendorRoots, nowSeconds }, async (examined, store) => {
     if (examined.kind === 'refused') return examined;
     const { spki, rootSha256, inVerifiedTpm } = examined;
@@ -62,7 +62,7 @@ export async function makeDevice(manufacturer: Manufacturer, order: DeviceOrder,
       id,
       rootSha256,
       idevidSha256: createHash('sha256').update(leaf).digest('hex'),
-      ...(enrolmentGroup === undefined ? {} : { enrolmentGroup }),
+      ...(enrollmentGroup === undefined ? {} : { enrollmentGroup }),
       tags: { ...tags, [serialTag]: serialNumber },
       ...(groups.length === 0 ? {} : { groups: [...groups] }),
     };

@@ -25,7 +25,7 @@ test('every line is one that an import takes', async () => {
   const path = join(folder, 'import.ndjson');
   await using manifest = await Manifest.open(path);
   await manifest.append(lineOf('a-1'));
-  await manifest.append({ ...lineOf('a-2'), enrolmentGroup: 'lot-17', groups: ['pilot'] });
+  await manifest.append({ ...lineOf('a-2'), enrollmentGroup: 'lot-17', groups: ['pilot'] });
   const texts = (await readFile(path, 'utf8')).trimEnd().split('\n');
   assert.equal(texts.length, 2);
   for (const text of texts) importLine.parse(JSON.parse(text));

@@ -12,14 +12,14 @@ const manifestLine = z.strictObject({
   id: deviceIdSchema,
   rootSha256: sha256Hex,
   idevidSha256: sha256Hex,
-  enrolmentGroup: groupNameSchema.optional(),
+  enrollmentGroup: groupNameSchema.optional(),
   tags: tagsSchema,
   groups: z.array(groupNameSchema).max(32).optional(),
 });
 export type ManifestLine = z.infer<typeof manifestLine>;
 
 /** 100,000 lines with all the tags a device may have. */
-const manifestBytesMax = 512 * 1024 * 1024;
+const MANIFEST_BYTES_MAX = 512 * 1024 * 1024;
 const lineFeed = 0x0a;
 
 export class Manifest implements AsyncDisposable {
@@ -39,7 +39,7 @@ export class Manifest implements AsyncDisposable {
     const file = await open(path, 'a+', 0o644);
     try {
       const { size } = await file.stat();
-      if (size > manifestBytesMax) throw new CoreError('bytes-too-long', `${path}: ${size} bytes, not a manifest`);
+      if (size > MANIFEST_BYTES_MAX) throw new CoreError('bytes-too-long', `${path}: ${size} bytes, not a manifest`);
       const bytes = Buffer.alloc(size);
       await file.read(bytes, 0, size, 0);
       const end = bytes.lastIndexOf(lineFeed) + 1;

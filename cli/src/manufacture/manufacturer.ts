@@ -19,7 +19,7 @@ import { writeNewFile } from '@edgekeep/host/durable-file';
 
 /** Lines run for years; clocks of factories are not always right. */
 const clockSkewSeconds = 300;
-const settingsBytesMax = 16 * 1024;
+const SETTINGS_BYTES_MAX = 16 * 1024;
 const oid = z.string().regex(/^[012](\.(0|[1-9]\d{0,38}))+$/);
 
 const tokenSchema = z.strictObject({
@@ -93,7 +93,7 @@ export async function createManufacturer(order: ManufacturerOrder): Promise<{ re
 /** Opens the folder with its issuing key. Throws `key-invalid` when key and certificate do not belong together. */
 export async function openManufacturer(folder: string): Promise<Manufacturer> {
   const place = (name: string) => join(folder, name);
-  const text = await readBounded(place('manufacturer.json'), settingsBytesMax);
+  const text = await readBounded(place('manufacturer.json'), SETTINGS_BYTES_MAX);
   const { organization, hardwareType, issuingToken } = parseJson(text, settingsSchema, 'manufacturer.json');
   const [der] = parsePem(await readFile(place('issuing.pem'), 'utf8'), 'CERTIFICATE');
   if (der === undefined) throw new CoreError('certificate-invalid', 'issuing.pem holds no certificate');

@@ -4,8 +4,8 @@ import { open } from 'node:fs/promises';
 import {
   layoutOfCiphertext,
   segmentLengthDefault,
-  segmentLengthLeast,
-  segmentLengthMost,
+  SEGMENT_LENGTH_MIN,
+  SEGMENT_LENGTH_MAX,
 } from '@edgekeep/core/model/floe-layout';
 import { type ByteSource, encryptStream } from '@edgekeep/core/model/floe-stream';
 import { encryptFile, readChunks, type Totals, writeAll } from '@edgekeep/wire/file/sealed-file';
@@ -26,7 +26,7 @@ export const command: Command = {
 Encrypts IN to OUT with AES-256-GCM in segments; "-" is stdin or stdout. OUT appears only when it is whole.
 
 --key-file        a file of exactly 32 random bytes, for example: head -c 32 /dev/urandom > key && chmod 600 key
---segment-length  length of an encrypted segment in bytes, ${segmentLengthLeast} to ${segmentLengthMost}; default ${segmentLengthDefault}
+--segment-length  length of an encrypted segment in bytes, ${SEGMENT_LENGTH_MIN} to ${SEGMENT_LENGTH_MAX}; default ${segmentLengthDefault}
 --aad-file        its bytes are bound to the file and must be given again to decrypt it; default none
 `,
   positionals: { least: 2, most: 2 },
@@ -54,8 +54,8 @@ Encrypts IN to OUT with AES-256-GCM in segments; "-" is stdin or stdout. OUT app
 function segmentLengthOf(args: Arguments): number {
   const text = args.option('segment-length') ?? String(segmentLengthDefault);
   const length = Number(text);
-  if (!/^\d+$/.test(text) || length < segmentLengthLeast || length > segmentLengthMost) {
-    throw new UsageError(`--segment-length is a number of bytes from ${segmentLengthLeast} to ${segmentLengthMost}`);
+  if (!/^\d+$/.test(text) || length < SEGMENT_LENGTH_MIN || length > SEGMENT_LENGTH_MAX) {
+    throw new UsageError(`--segment-length is a number of bytes from ${SEGMENT_LENGTH_MIN} to ${SEGMENT_LENGTH_MAX}`);
   }
   return length;
 }

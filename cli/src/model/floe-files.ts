@@ -15,7 +15,7 @@ import { readBounded } from './key-files.ts';
 export const standardStream = '-';
 
 /** Associated data are kept in memory and go into every key derivation. */
-const associatedDataLengthMost = 16 * 2 ** 20;
+const ASSOCIATED_DATA_LENGTH_MAX = 16 * 2 ** 20;
 
 export interface KeyFile {
   readonly key: Uint8Array;
@@ -45,7 +45,7 @@ function keyLengthError(path: string, found: string, cause?: unknown): CoreError
 
 /** The bytes of `--aad-file`, or none. */
 export async function readAssociatedData(path: string | undefined): Promise<Uint8Array> {
-  return path === undefined ? new Uint8Array(0) : readBounded(path, associatedDataLengthMost);
+  return path === undefined ? new Uint8Array(0) : readBounded(path, ASSOCIATED_DATA_LENGTH_MAX);
 }
 
 /** stdin in chunks, each valid until the next one is asked for. */

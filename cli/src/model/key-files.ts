@@ -8,7 +8,7 @@ import { canonicalKey } from '@edgekeep/core/identity/public-key';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 
 /** A PEM key is under 1 KiB; a bundle of authorities under this. */
-const pemLengthMax = 1024 * 1024;
+const PEM_LENGTH_MAX = 1024 * 1024;
 
 /** The whole file, if it has at most `most` bytes; else throws `bytes-too-long`. */
 export async function readBounded(path: string, most: number): Promise<Uint8Array> {
@@ -49,7 +49,7 @@ export async function readTrustRoots(path: string): Promise<readonly Certificate
 }
 
 async function readPem(path: string): Promise<string> {
-  return Buffer.from(await readBounded(path, pemLengthMax)).toString('utf8');
+  return Buffer.from(await readBounded(path, PEM_LENGTH_MAX)).toString('utf8');
 }
 
 function parseKey(path: string, parse: () => KeyObject): KeyObject {

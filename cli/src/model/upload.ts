@@ -21,8 +21,8 @@ export interface Upload {
 }
 
 // Tries that brought nothing new, one after the other.
-const failuresMost = 8;
-const backoffMost = 30_000;
+const FAILURES_MAX = 8;
+const BACKOFF_MAX = 30_000;
 
 /** Where the hub has whole chunks of ours: their length, and the digest of everything before. */
 interface Boundary {
@@ -32,7 +32,7 @@ interface Boundary {
 
 /** Throws what the hub refused, or `Unreachable` when the connection is lost again and again. */
 export async function uploadFile(operator: Operator, upload: Upload): Promise<void> {
-  const { release, binding, progress, backoffMs = (failures) => Math.min(backoffMost, 500 * 2 ** failures) } = upload;
+  const { release, binding, progress, backoffMs = (failures) => Math.min(BACKOFF_MAX, 500 * 2 ** failures) } = upload;
   const path = binding.path.split('/').map(encodeURIComponent).join('/');
   const sealer = new Sealer(upload);
   let from = sealer.boundaryBelow(0);
@@ -48,7 +48,7 @@ export async function uploadFile(operator: Operator, upload: Upload): Promise<vo
       const restart = error instanceof HubRefusal && error.code === 'upload-differs';
       if (!restart && !(error instanceof Unreachable)) throw error;
       failures = !restart && sealer.sent > before ? 1 : failures + 1;
-      if (failures > failuresMost) throw error;
+      if (failures > FAILURES_MAX) throw error;
       progress.say(
         restart ? '  the hub has another beginning of this file: from the start' : '  connection lost: going on',
       );

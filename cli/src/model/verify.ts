@@ -1,6 +1,6 @@
 // `edgekeep model verify`: a bundle of any OpenSSF Model Signing v1.0 implementation, or a plain Ed25519 signature over one file.
 import { readFile } from 'node:fs/promises';
-import { bundleLengthMax } from '@edgekeep/core/model/signature/bundle';
+import { BUNDLE_LENGTH_MAX } from '@edgekeep/core/model/signature/bundle';
 import { verifyDetached } from '@edgekeep/core/model/signature/detached';
 import type { SignatureRefused } from '@edgekeep/core/model/signature/reason';
 import type { SignatureTrust } from '@edgekeep/core/model/signature/verify';
@@ -46,7 +46,7 @@ async function verifyModel(path: string, args: Arguments): Promise<Outcome> {
   const signature = args.required('signature');
   const trust = await readTrust(args);
   const verdict = await verifyModelFiles(path, {
-    bundleBytes: await readBounded(signature, bundleLengthMax),
+    bundleBytes: await readBounded(signature, BUNDLE_LENGTH_MAX),
     trust,
     ignorePaths: await ignoredPaths(path, args.all('ignore-path'), signature),
     ignoreUnsignedFiles: args.flag('ignore-unsigned-files'),
@@ -76,7 +76,7 @@ async function verifyFile(path: string, args: Arguments): Promise<Outcome> {
     if (args.all(option).length > 0) throw new UsageError(`--${option} does not go with --detached`);
   }
   const publicKey = await readPublicKey(args.required('public-key'));
-  const signature = await readBounded(args.required('signature'), bundleLengthMax);
+  const signature = await readBounded(args.required('signature'), BUNDLE_LENGTH_MAX);
   const verdict = verifyDetached(await readFile(path), signature, publicKey);
   if (verdict.kind === 'refused') return refusal(verdict);
   return { exitCode: exitCodes.ok, value: verdict, text: `verified: ${path}` };

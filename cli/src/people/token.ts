@@ -22,7 +22,7 @@ Prints the token once; the hub keeps only its SHA-256. The token is yours unless
 
 --name      stands in the audit log beside what the token did: letters, digits, . _ @ -
 --role      may be repeated: viewer, operator, publisher, security, administrator
---scope     may be repeated: devices:read, devices:write, enrolment:write, models:read, models:publish, policy:write, audit:read,
+--scope     may be repeated: devices:read, devices:write, enrollment:write, models:read, models:publish, policy:write, audit:read,
             metrics:read, alerts:read, alerts:write, tokens:write, admin
 --days      how long it is valid, at most as long as your own (default: 90, or that)
 --service   it belongs to a program and cannot approve anything; it ends with the token that made it, unless somebody takes it over

@@ -3,7 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { loadDraft as loadDraftPolicy } from '@edgekeep/core/policy/draft';
 import type { Policy } from '@edgekeep/core/policy/policy';
-import { parsePolicyTests, type PolicyTests, policyTestsBytesMost } from '@edgekeep/core/policy/test-file';
+import { parsePolicyTests, type PolicyTests, POLICY_TESTS_BYTES_MAX } from '@edgekeep/core/policy/test-file';
 import { UsageError } from '../command.ts';
 
 export interface PolicyFiles {
@@ -46,6 +46,7 @@ async function filesAt(path: string): Promise<readonly string[]> {
 
 async function readTests(path: string): Promise<PolicyTests> {
   const bytes = await readFile(path);
-  if (bytes.length > policyTestsBytesMost) throw new UsageError(`${path} is longer than ${policyTestsBytesMost} bytes`);
+  if (bytes.length > POLICY_TESTS_BYTES_MAX)
+    throw new UsageError(`${path} is longer than ${POLICY_TESTS_BYTES_MAX} bytes`);
   return parsePolicyTests(bytes);
 }

@@ -1,10 +1,15 @@
 // `edgekeep receipt verify`: was this key rightly released? Offline, with public keys alone.
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { witnessPolicy } from '@edgekeep/core/audit/quorum';
-import { bundleLengthMax } from '@edgekeep/core/model/signature/bundle';
-import { manifestLengthMax } from '@edgekeep/core/model/manifest';
-import { type DetachedModel, receiptBytesMax, type ReceiptSummary, verifyReceipt } from '@edgekeep/core/access/receipt';
-import { parseTrust, type Trust, trustBytesMax } from '@edgekeep/core/access/trust';
+import { BUNDLE_LENGTH_MAX } from '@edgekeep/core/model/signature/bundle';
+import { MANIFEST_LENGTH_MAX } from '@edgekeep/core/model/manifest';
+import {
+  type DetachedModel,
+  RECEIPT_BYTES_MAX,
+  type ReceiptSummary,
+  verifyReceipt,
+} from '@edgekeep/core/access/receipt';
+import { parseTrust, type Trust, TRUST_BYTES_MAX } from '@edgekeep/core/access/trust';
 import { quorumOf } from '../audit/verify.ts';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
 import { readBounded, readPublicKey } from '../model/key-files.ts';
@@ -38,7 +43,7 @@ Proves from one file and public keys why a model key was given to a device. Need
   async run(args): Promise<Outcome> {
     const [file = ''] = args.positionals;
     const trust = await readTrust(args);
-    const verdict = verifyReceipt(await readBounded(file, receiptBytesMax), trust, await readDetached(args));
+    const verdict = verifyReceipt(await readBounded(file, RECEIPT_BYTES_MAX), trust, await readDetached(args));
     if (verdict.kind === 'refused') {
       return {
         exitCode: exitCodes.refused,
@@ -52,7 +57,7 @@ Proves from one file and public keys why a model key was given to a device. Need
 
 async function readTrust(args: Arguments): Promise<Trust> {
   const path = args.option('trust');
-  const file = path === undefined ? undefined : parseTrust(await readBounded(path, trustBytesMax));
+  const file = path === undefined ? undefined : parseTrust(await readBounded(path, TRUST_BYTES_MAX));
   const logKey = args.option('log-key');
   const attestation = args.all('attestation-key');
   const publishers = args.all('publisher-key');
@@ -85,8 +90,8 @@ async function readDetached(args: Arguments): Promise<DetachedModel | undefined>
     throw new UsageError('--manifest and --model-signature go together');
   }
   return {
-    manifest: await readBounded(manifest, manifestLengthMax),
-    modelSignature: await readBounded(modelSignature, bundleLengthMax),
+    manifest: await readBounded(manifest, MANIFEST_LENGTH_MAX),
+    modelSignature: await readBounded(modelSignature, BUNDLE_LENGTH_MAX),
   };
 }
 

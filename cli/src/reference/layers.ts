@@ -54,13 +54,13 @@ Writes reference values that accept devices whose DICE layers are these images. 
   },
 };
 
-const layerMost = 255;
+const LAYER_MAX = 255;
 
 async function readBuild(text: string, hash: FwidAlgorithm): Promise<ReferenceLayer> {
   const [place = '', ...fields] = text.split(';');
   const match = /^(\d{1,3})=(.+)$/.exec(place);
   const layer = Number(match?.[1]);
-  if (match === null || layer > layerMost)
+  if (match === null || layer > LAYER_MAX)
     throw new UsageError(`--layer: expected N=FILE[;FIELD=VALUE…], found ${text}`);
   const files = (match[2] ?? '').split(',');
   const fwids = await Promise.all(files.map((file) => fwidOfFile(file, hash)));

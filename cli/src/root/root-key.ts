@@ -29,7 +29,7 @@ export const keyHelp = `--folder         the root's folder: its certificate, its
 
 const defaultLabel = 'edgekeep-root';
 /** Twelve characters are no protection; they are a promise that nothing was left empty. */
-const passphraseCharactersLeast = 12;
+const PASSPHRASE_CHARACTERS_MIN = 12;
 
 /** Makes the key. In a folder it is encrypted unless `plain` is said. */
 export async function makeRootKey(args: Arguments, plain: boolean): Promise<Signer> {
@@ -100,8 +100,8 @@ async function askNewPassphrase(args: Arguments): Promise<string> {
   const given = await readGiven(args);
   const passphrase = given ?? (await askOnTerminal('New passphrase of the root: '));
   if (passphrase === undefined) throw new UsageError('give --passphrase-fd N, a terminal, or say --plain');
-  if (passphrase.length < passphraseCharactersLeast)
-    throw new UsageError(`a passphrase of at least ${passphraseCharactersLeast} characters is needed`);
+  if (passphrase.length < PASSPHRASE_CHARACTERS_MIN)
+    throw new UsageError(`a passphrase of at least ${PASSPHRASE_CHARACTERS_MIN} characters is needed`);
   if (given === undefined && (await askOnTerminal('Once more: ')) !== passphrase)
     throw new UsageError('the two differ: nothing was made');
   return passphrase;

@@ -13,7 +13,7 @@ import { writeNewFile } from '@edgekeep/host/durable-file';
 import { keyHelp, keyOptions, keyUsage, openRoot } from './root-key.ts';
 
 const issuingDays = 1_826;
-const requestBytesMost = 64 * 1024;
+const REQUEST_BYTES_MAX = 64 * 1024;
 
 export const command: Command = {
   summary: 'sign the request of an issuing CA with the offline root',
@@ -38,7 +38,7 @@ ${keyHelp}
   },
   async run(args) {
     const out = args.required('out');
-    const text = Buffer.from(await readBounded(args.required('request'), requestBytesMost)).toString('utf8');
+    const text = Buffer.from(await readBounded(args.required('request'), REQUEST_BYTES_MAX)).toString('utf8');
     const [der] = parsePem(text, 'CERTIFICATE REQUEST');
     if (der === undefined) throw new CoreError('certificate-request-invalid', 'the file holds no request');
     const request = parseCertificateRequest(der);

@@ -2,7 +2,11 @@
 import { toBase64 } from '@edgekeep/core/bytes';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { type CertificateFile, readCertificateFiles } from '@edgekeep/wire/file/certificate-files';
-import { vendorRootImported, vendorRootOrderBytesMost, vendorRootsInOrderMost } from '@edgekeep/wire/api/vendor-root';
+import {
+  vendorRootImported,
+  VENDOR_ROOT_ORDER_BYTES_MAX,
+  VENDOR_ROOTS_IN_ORDER_MAX,
+} from '@edgekeep/wire/api/vendor-root';
 import type { z } from 'zod';
 import { type Command, exitCodes } from '../command.ts';
 import { HubRefusal, openOperator, operatorHelp, operatorOption } from '../operator.ts';
@@ -59,9 +63,9 @@ function ordersOf(certificates: readonly Certificate[]): readonly (readonly stri
   let room = 0;
   for (const text of certificates.map(({ der }) => toBase64(der))) {
     const last = orders.at(-1);
-    if (last === undefined || last.length === vendorRootsInOrderMost || room < text.length + 3) {
+    if (last === undefined || last.length === VENDOR_ROOTS_IN_ORDER_MAX || room < text.length + 3) {
       orders.push([text]);
-      room = vendorRootOrderBytesMost - 2_048 - text.length;
+      room = VENDOR_ROOT_ORDER_BYTES_MAX - 2_048 - text.length;
     } else {
       last.push(text);
       room -= text.length + 3;

@@ -5,13 +5,13 @@ import { ByteWriter } from '../bytes.ts';
 import { type Comparison, type ComparisonTerm, policyCounterTimer, policyNv } from '../tpm/policy.ts';
 import { leaseCounter } from './lease-counter.ts';
 
-const u64Max = (1n << 64n) - 1n;
+const U64_MAX = (1n << 64n) - 1n;
 
 /** JSON numbers are exact up to 2^53 only. */
 const u64Text = z
   .string()
   .refine(
-    (text) => /^(0|[1-9][0-9]{0,19})$/.test(text) && BigInt(text) <= u64Max,
+    (text) => /^(0|[1-9][0-9]{0,19})$/.test(text) && BigInt(text) <= U64_MAX,
     'expected a decimal number of 64 bits',
   );
 

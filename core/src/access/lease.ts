@@ -4,7 +4,7 @@ import { deviceIdPattern } from '../identity/device-id.ts';
 import { modelNamePattern, modelVersionPattern } from '../model/manifest.ts';
 
 /** Longer than a year is not a lease: a device that is never asked again cannot be revoked. */
-export const leaseSecondsMax = 366 * 86_400;
+export const LEASE_SECONDS_MAX = 366 * 86_400;
 
 export const leaseSchema = z
   .strictObject({
@@ -25,7 +25,7 @@ export const leaseSchema = z
     ({ notBefore, renewAfter, notAfter }) => notBefore <= renewAfter && renewAfter < notAfter,
     'expected notBefore <= renewAfter < notAfter',
   )
-  .refine(({ notBefore, notAfter }) => notAfter - notBefore <= leaseSecondsMax, 'longer than a year');
+  .refine(({ notBefore, notAfter }) => notAfter - notBefore <= LEASE_SECONDS_MAX, 'longer than a year');
 
 export type Lease = Readonly<z.infer<typeof leaseSchema>>;
 

@@ -6,7 +6,7 @@ import { witnessPolicy } from '../audit/quorum.ts';
 import { utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeManifest } from '../model/manifest.ts';
-import { encodeReceipt, receiptBytesMax, verifyReceipt } from './receipt.ts';
+import { encodeReceipt, RECEIPT_BYTES_MAX, verifyReceipt } from './receipt.ts';
 import {
   type ReceiptChanges,
   testEd25519,
@@ -32,7 +32,7 @@ test('a receipt proves device, boot, model, policy, lease and place in the log',
     log.cosignatures.map(({ witness }) => witness),
     testWitnesses.map(({ name }) => name),
   );
-  assert.ok(good.length < receiptBytesMax);
+  assert.ok(good.length < RECEIPT_BYTES_MAX);
 });
 
 test('a receipt is refused, with the reason, when any of its claims is not true', async (t) => {
@@ -95,7 +95,7 @@ test('a receipt of a large model names manifest and signature, and verifies with
   }));
   const parts = await testReceiptParts({ manifest: { files } });
   const receipt = encodeReceipt(parts);
-  assert.ok(receipt.length <= receiptBytesMax);
+  assert.ok(receipt.length <= RECEIPT_BYTES_MAX);
   assert.equal(verifyReceipt(receipt, testTrust(), parts).kind, 'verified');
   refusedWith(receipt, testTrust(), /model: .*not in the receipt/);
   const other = await testReceiptParts();
@@ -120,7 +120,7 @@ test('a receipt that is cut, too large, not canonical or not of a key release is
   const broken: readonly Uint8Array[] = [
     good.subarray(0, good.length - 1),
     Buffer.concat([good, utf8('\n')]),
-    Buffer.alloc(receiptBytesMax + 1, 0x20),
+    Buffer.alloc(RECEIPT_BYTES_MAX + 1, 0x20),
     utf8('['.repeat(8000) + ']'.repeat(8000)),
     utf8('{}'),
     encodeReceipt(await testReceiptParts({ entryKind: 'device-enrolled' })),

@@ -14,14 +14,14 @@ import { type ReleaseVerdict, verifyModelRelease } from '../model/release.ts';
 import { type KeyRelease, keyReleasedKind, keyReleaseSchema, releaseContradictions } from './key-release.ts';
 import type { Trust } from './trust.ts';
 
-export const receiptBytesMax = 16 * 1024;
+export const RECEIPT_BYTES_MAX = 16 * 1024;
 
 /** How old an attestation result may be when it releases a key: a device attests for each release. */
-const resultAgeSecondsMax = 3600;
-const resultSkewSecondsMax = 300;
+const RESULT_AGE_SECONDS_MAX = 3600;
+const RESULT_SKEW_SECONDS_MAX = 300;
 
 const type = 'edgekeep-release-receipt/v1';
-const text = z.string().max(receiptBytesMax);
+const text = z.string().max(RECEIPT_BYTES_MAX);
 /** Stands where a part is left out because the receipt would be too large. */
 const detached = z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/) });
 const schema = z.strictObject({
@@ -77,10 +77,10 @@ export function encodeReceipt(parts: ReceiptParts): Uint8Array {
     attestationResult: parts.attestationResult,
     proof: parseUtf8(parts.proof, 'tlog proof'),
   };
-  if (parts.manifest.length + parts.modelSignature.length < receiptBytesMax) {
+  if (parts.manifest.length + parts.modelSignature.length < RECEIPT_BYTES_MAX) {
     const bundle: Json = JSON.parse(parseUtf8(parts.modelSignature, 'model signature'));
     const whole = encodeCanonicalJson({ ...common, manifest: toBase64url(parts.manifest), modelSignature: bundle });
-    if (whole.length <= receiptBytesMax) return whole;
+    if (whole.length <= RECEIPT_BYTES_MAX) return whole;
   }
   const bytes = encodeCanonicalJson({
     ...common,
@@ -151,8 +151,8 @@ function verifyAttestation(token: string, { at }: AuditEntry, release: KeyReleas
   }
   const window = {
     nowSeconds: Math.floor(at / 1000),
-    ageSecondsMax: resultAgeSecondsMax,
-    skewSecondsMax: resultSkewSecondsMax,
+    maxAgeSeconds: RESULT_AGE_SECONDS_MAX,
+    maxSkewSeconds: RESULT_SKEW_SECONDS_MAX,
   };
   const verdicts = trust.attestationKeys.map((key) => verifyAttestationResult(token, key, window));
   const verified = verdicts.find((verdict) => verdict.kind === 'verified');
@@ -231,10 +231,10 @@ function parseRelease(bytes: Uint8Array): { readonly entry: AuditEntry; readonly
 }
 
 function assertLength(bytes: Uint8Array): void {
-  if (bytes.length > receiptBytesMax) {
+  if (bytes.length > RECEIPT_BYTES_MAX) {
     throw new CoreError(
       'receipt-invalid',
-      `a receipt of ${bytes.length} bytes, at most ${receiptBytesMax} are allowed`,
+      `a receipt of ${bytes.length} bytes, at most ${RECEIPT_BYTES_MAX} are allowed`,
     );
   }
 }

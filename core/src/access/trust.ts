@@ -3,7 +3,7 @@
 import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { encodeVerifierKey, parseVerifierKey, type VerifierKey } from '../audit/note.ts';
-import { policyWitnessesMax, type WitnessPolicy, witnessPolicy } from '../audit/quorum.ts';
+import { POLICY_WITNESSES_MAX, type WitnessPolicy, witnessPolicy } from '../audit/quorum.ts';
 import { utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodePublicKeyPem, parsePublicKeyPem } from '../identity/public-key.ts';
@@ -22,7 +22,7 @@ export interface Trust {
 }
 
 /** Room for the vkeys of the largest fleet. */
-export const trustBytesMax = 16 * 1024 * 1024;
+export const TRUST_BYTES_MAX = 16 * 1024 * 1024;
 
 const pem = z.string().max(2048);
 const vkey = z.string().max(512);
@@ -31,14 +31,14 @@ const schema = z.strictObject({
   log: vkey,
   attestationKeys: z.array(pem).min(1).max(16),
   publisherKeys: z.array(pem).min(1).max(256),
-  witnesses: z.array(vkey).max(policyWitnessesMax),
+  witnesses: z.array(vkey).max(POLICY_WITNESSES_MAX),
   quorum: z.int().nonnegative(),
 });
 
 /** Reads a trust file; `json-schema`, `key-invalid` and encoding codes say what is wrong. */
 export function parseTrust(bytes: Uint8Array): Trust {
-  if (bytes.length > trustBytesMax) {
-    throw new CoreError('bytes-too-long', `a trust file of ${bytes.length} bytes, at most ${trustBytesMax} are read`);
+  if (bytes.length > TRUST_BYTES_MAX) {
+    throw new CoreError('bytes-too-long', `a trust file of ${bytes.length} bytes, at most ${TRUST_BYTES_MAX} are read`);
   }
   const trust = parseJson(bytes, schema, 'trust file');
   const logKey = parseVerifierKey(trust.log);

@@ -6,11 +6,11 @@ import { endorsementKeyKinds } from '../tpm/template.ts';
 import { leaseTermsSchema } from './lease-terms.ts';
 
 /** A TPM2B_PUBLIC of a sealed object is 78 bytes, its duplicate at most 140, a seed under RSA-4096 514: 1 KiB of bytes is ample for each. */
-const fieldCharactersMax = 1366;
+const FIELD_CHARACTERS_MAX = 1366;
 
 const base64url = z
   .string()
-  .max(fieldCharactersMax)
+  .max(FIELD_CHARACTERS_MAX)
   .regex(/^[A-Za-z0-9_-]*$/);
 
 const pcrs = z

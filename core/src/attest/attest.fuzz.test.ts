@@ -95,7 +95,7 @@ test('a mutated token never verifies', () => {
   const token = z.object({
     token: z.string(),
     key: z.string(),
-    window: z.object({ nowSeconds: z.number(), ageSecondsMax: z.number(), skewSecondsMax: z.number() }),
+    window: z.object({ nowSeconds: z.number(), maxAgeSeconds: z.number(), maxSkewSeconds: z.number() }),
   });
   // A broken vector may be mended by its mutation: the padded one loses its padding.
   const good = new Set(vectorsOf('result', 'valid', token).map((vector) => vector.token));

@@ -19,7 +19,7 @@ const common = z.object({
   comment: z.string(),
   key: z.string(),
   token: z.string(),
-  window: z.object({ nowSeconds: z.number(), ageSecondsMax: z.number(), skewSecondsMax: z.number() }),
+  window: z.object({ nowSeconds: z.number(), maxAgeSeconds: z.number(), maxSkewSeconds: z.number() }),
 });
 const valid = common.extend({ verdict: z.enum(['verified', 'refused']) });
 const invalid = common.extend({ code: z.string() });
@@ -56,7 +56,7 @@ const result: AttestationResult = {
   resetCount: 7,
   reasons: [{ code: 'event-differs', message: 'PCR 14: an event differs', pcr: 14, event: 19 }],
 };
-const window = { nowSeconds: 1_800_000_010, ageSecondsMax: 60, skewSecondsMax: 5 };
+const window = { nowSeconds: 1_800_000_010, maxAgeSeconds: 60, maxSkewSeconds: 5 };
 
 test('a signed result comes back as it was', async () => {
   const verdict = verifyAttestationResult(
@@ -96,7 +96,7 @@ test('the longest result there can be fits the limit', async () => {
 test('what is to be known of the tier comes back, and a result without any is as it always was', async () => {
   const tierReasons = ['"CN=TPM CA 003" ended at 2025-07-25'];
   const token = await signAttestationResult({ ...result, tierReasons }, signerFromKey(key), 'hub-1');
-  const window = { nowSeconds: result.issuedAt, ageSecondsMax: 60, skewSecondsMax: 5 };
+  const window = { nowSeconds: result.issuedAt, maxAgeSeconds: 60, maxSkewSeconds: 5 };
   const verdict = verifyAttestationResult(token, createPublicKey(key), window);
   assert.deepEqual(verdict.kind === 'verified' && verdict.result.tierReasons, tierReasons);
   const without = await signAttestationResult(result, signerFromKey(key), 'hub-1');

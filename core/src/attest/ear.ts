@@ -134,11 +134,11 @@ export async function signAttestationResult(result: AttestationResult, signer: S
   return token;
 }
 
-/** When a result counts: no older than `ageSecondsMax`, and from no further in the future than `skewSecondsMax`. */
+/** When a result counts: no older than `maxAgeSeconds`, and from no further in the future than `maxSkewSeconds`. */
 export interface ResultWindow {
   readonly nowSeconds: number;
-  readonly ageSecondsMax: number;
-  readonly skewSecondsMax: number;
+  readonly maxAgeSeconds: number;
+  readonly maxSkewSeconds: number;
 }
 
 export type ResultVerdict =
@@ -147,18 +147,18 @@ export type ResultVerdict =
 
 /** Verifies a result under the verifier's key. Broken tokens and payloads throw `token-invalid`, `attestation-result-invalid` or a JSON code. */
 export function verifyAttestationResult(token: string, key: KeyObject, window: ResultWindow): ResultVerdict {
-  const verdict = verifyJws(token, key, { typ: EAR_TYP, bytesMax: EAR_BYTES_MAX });
+  const verdict = verifyJws(token, key, { typ: EAR_TYP, maxBytes: EAR_BYTES_MAX });
   if (verdict.kind === 'refused') return verdict;
   const result = parsePayload(verdict.payload);
   assertConsistent(result);
   const age = window.nowSeconds - result.issuedAt;
-  if (age > window.ageSecondsMax) {
+  if (age > window.maxAgeSeconds) {
     return {
       kind: 'refused',
-      reasons: [`the result is ${age} seconds old, at most ${window.ageSecondsMax} are allowed`],
+      reasons: [`the result is ${age} seconds old, at most ${window.maxAgeSeconds} are allowed`],
     };
   }
-  if (-age > window.skewSecondsMax) {
+  if (-age > window.maxSkewSeconds) {
     return { kind: 'refused', reasons: [`the result was issued ${-age} seconds in the future`] };
   }
   return { kind: 'verified', kid: verdict.header.kid, result };

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { parseBase64url, parseHex, toBase64url, toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
-import { pathLengthMax } from '../identity/path.ts';
+import { PATH_LENGTH_MAX } from '../identity/path.ts';
 import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
 import { EVENT_LOG_BYTES_MAX } from './event-log.ts';
 import { IMA_EVIDENCE_BYTES_MAX } from './ima-log.ts';
@@ -81,7 +81,7 @@ const softwareSchema = z.strictObject({
 const diceSchema = z.strictObject({
   type,
   kind: z.literal('dice'),
-  chain: z.array(bytesSchema(DICE_CERTIFICATE_BYTES_MAX, 'chain')).min(2).max(pathLengthMax),
+  chain: z.array(bytesSchema(DICE_CERTIFICATE_BYTES_MAX, 'chain')).min(2).max(PATH_LENGTH_MAX),
   statement: bytesSchema(SIGNED_BYTES_MAX, 'statement'),
   signature: bytesSchema(SIGNED_BYTES_MAX, 'signature'),
   eventLog,

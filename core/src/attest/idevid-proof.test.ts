@@ -20,7 +20,7 @@ const subject: IdevidProofSubject = {
 };
 const signature = await key.sign(idevidProofMessage(subject));
 
-test('a signature by the IDevID key over all that an enrolment is about verifies', () => {
+test('a signature by the IDevID key over all that an enrollment is about verifies', () => {
   const verdict = verifyIdevidProof({ signature }, { publicKey, subject, attestationKey: undefined });
   assert.deepEqual(verdict, { kind: 'verified' });
 });

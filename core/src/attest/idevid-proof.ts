@@ -1,4 +1,4 @@
-// That the key of an IDevID is at hand, in the device that enrols (spec/manufacture.md, "Proof at enrolment"): a signature over the hub's
+// That the key of an IDevID is at hand, in the device that enrolls (spec/manufacture.md, "Proof at enrollment"): a signature over the hub's
 // nonce, the new operational key and what the root of trust says of itself; and for a TPM its word that it made the key.
 import { createHash, type KeyObject, verify } from 'node:crypto';
 import type { AttestationKey } from './quote.ts';
@@ -10,13 +10,13 @@ import { parseAttest } from '../tpm/attest.ts';
 import { objectAttributes, parsePublic, publicKeyOf, tpmName } from '../tpm/public-area.ts';
 import { parseTpmSignature, untriedReason, verifyTpmSignature } from '../tpm/signature.ts';
 
-/** What one enrolment is about. */
+/** What one enrollment is about. */
 export interface IdevidProofSubject {
   readonly nonce: Uint8Array;
   /** DER SubjectPublicKeyInfo of the operational key. */
   readonly operationalSpki: Uint8Array;
   readonly deviceId: string;
-  /** The identity document of the enrolment, as it was sent. */
+  /** The identity document of the enrollment, as it was sent. */
   readonly identity: Json;
 }
 
@@ -104,7 +104,7 @@ function residencyProblem(
   if (attest.kind !== 'creation') return `the attestation is a ${attest.kind}, expected one of a creation`;
   if (qualifiedName === undefined || !equalBytes(attest.qualifiedSigner, qualifiedName))
     return 'the creation was certified by another key than the attestation key of this TPM';
-  if (!equalBytes(attest.extraData, digest)) return 'the certification is of another enrolment: old, or replayed';
+  if (!equalBytes(attest.extraData, digest)) return 'the certification is of another enrollment: old, or replayed';
   if (!equalBytes(attest.name, tpmName(publicArea))) return 'this TPM certified the creation of another key';
   return undefined;
 }

@@ -8,7 +8,7 @@ import { type ReplayedLog, replayEventLog } from './replay.ts';
 const BYTES_MAX = 64 * 1024 * 1024; // parsed logs hold on to their bytes
 
 export interface LogCache {
-  readonly entriesMax: number;
+  readonly maxEntries: number;
   /** By SHA-256 of the log, hex; least recently used first. */
   readonly entries: Map<string, { readonly replayed: ReplayedLog; readonly size: number }>;
   size: number;
@@ -16,7 +16,7 @@ export interface LogCache {
 
 /** An empty cache for at most `limitEntries` logs and 64 MiB of log bytes. */
 export function createLogCache(limitEntries: number): LogCache {
-  return { entriesMax: limitEntries, entries: new Map(), size: 0 };
+  return { maxEntries: limitEntries, entries: new Map(), size: 0 };
 }
 
 export interface OpenedLog {
@@ -49,11 +49,11 @@ export function openLog(bytes: Uint8Array, cache: LogCache | undefined): OpenedL
 }
 
 function keep(cache: LogCache, digest: string, entry: { readonly replayed: ReplayedLog; readonly size: number }): void {
-  if (cache.entriesMax < 1 || cache.entries.has(digest)) return;
+  if (cache.maxEntries < 1 || cache.entries.has(digest)) return;
   cache.entries.set(digest, entry);
   cache.size += entry.size;
   for (const [oldest, { size }] of cache.entries) {
-    if (cache.entries.size <= cache.entriesMax && cache.size <= BYTES_MAX) return;
+    if (cache.entries.size <= cache.maxEntries && cache.size <= BYTES_MAX) return;
     cache.entries.delete(oldest);
     cache.size -= size;
   }

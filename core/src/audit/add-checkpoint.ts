@@ -2,8 +2,8 @@
 import { parseUtf8, toBase64, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { parseTreeSize } from './checkpoint.ts';
-import { proofHashesMax } from './merkle.ts';
-import { noteBytesMax } from './note.ts';
+import { PROOF_HASHES_MAX } from './merkle.ts';
+import { NOTE_BYTES_MAX } from './note.ts';
 import { parseProofHash } from './proof.ts';
 
 export interface AddCheckpoint {
@@ -15,7 +15,7 @@ export interface AddCheckpoint {
   readonly checkpoint: Uint8Array;
 }
 
-const bytesMax = noteBytesMax + 4096;
+const BYTES_MAX = NOTE_BYTES_MAX + 4096;
 
 export function encodeAddCheckpoint({ oldSize, proof, checkpoint }: AddCheckpoint): Uint8Array {
   const lines = [`old ${oldSize}`, ...proof.map(toBase64)];
@@ -24,13 +24,14 @@ export function encodeAddCheckpoint({ oldSize, proof, checkpoint }: AddCheckpoin
 
 /** Reads a request strictly; the checkpoint in it is not read yet. Malformed bytes throw `proof-invalid` or another code of core. */
 export function parseAddCheckpoint(bytes: Uint8Array): AddCheckpoint {
-  if (bytes.length > bytesMax) throw invalid(`${bytes.length} bytes, at most ${bytesMax} are read`);
+  if (bytes.length > BYTES_MAX) throw invalid(`${bytes.length} bytes, at most ${BYTES_MAX} are read`);
   const text = parseUtf8(bytes, 'add-checkpoint request');
   const blank = text.indexOf('\n\n');
   const [old, ...proof] = text.slice(0, Math.max(blank, 0)).split('\n');
   if (old === undefined || !old.startsWith('old '))
     throw invalid('expected an old size line, proof lines, a blank line');
-  if (proof.length > proofHashesMax) throw invalid(`${proof.length} proof lines, at most ${proofHashesMax} are read`);
+  if (proof.length > PROOF_HASHES_MAX)
+    throw invalid(`${proof.length} proof lines, at most ${PROOF_HASHES_MAX} are read`);
   return {
     oldSize: parseTreeSize(old.slice('old '.length)),
     proof: proof.map(parseProofHash),

@@ -1,7 +1,7 @@
 // A log's statement about itself, c2sp.org/tlog-checkpoint: origin, tree size and root hash, as a signed note.
 import { equalBytes, parseBase64, toBase64 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
-import { emptyRoot, hashLength, treeSizeMax } from './merkle.ts';
+import { emptyRoot, hashLength, TREE_SIZE_MAX } from './merkle.ts';
 import {
   encodeNote,
   type NoteSigner,
@@ -75,7 +75,7 @@ export function encodeCheckpoint({ origin, size, root, extensions }: Checkpoint)
 /** ASCII decimal without leading zeroes, as tree sizes and indices are written everywhere in the formats of the log. */
 export function parseTreeSize(text: string): number {
   const size = /^(0|[1-9][0-9]{0,15})$/.test(text) ? Number(text) : Number.NaN;
-  if (!(size <= treeSizeMax)) {
+  if (!(size <= TREE_SIZE_MAX)) {
     throw invalid(`expected a decimal number without leading zeroes, below 2^53, found ${JSON.stringify(text)}`);
   }
   return size;

@@ -6,10 +6,10 @@ import { encodeCanonicalJson, type Json, parseCanonicalJson, parseValue } from '
 import { assertNesting } from '../nesting.ts';
 
 /** tlog-tiles allows 65,535; entries stay small so that a bundle of 256 is quick to fetch and a receipt can hold one. */
-export const auditEntryBytesMax = 8192;
+export const AUDIT_ENTRY_BYTES_MAX = 8192;
 
-const wordMax = 256;
-const word = z.string().min(1).max(wordMax);
+const WORD_MAX = 256;
+const word = z.string().min(1).max(WORD_MAX);
 
 /** Of an entry: nobody guesses it from its public leaf hash. */
 export const auditSaltLength = 16;
@@ -72,10 +72,10 @@ export function parseAuditEntry(bytes: Uint8Array): AuditEntry {
 }
 
 function assertLength(bytes: Uint8Array): void {
-  if (bytes.length > auditEntryBytesMax) {
+  if (bytes.length > AUDIT_ENTRY_BYTES_MAX) {
     throw new CoreError(
       'audit-entry-invalid',
-      `an audit entry of ${bytes.length} bytes, at most ${auditEntryBytesMax} are logged`,
+      `an audit entry of ${bytes.length} bytes, at most ${AUDIT_ENTRY_BYTES_MAX} are logged`,
     );
   }
 }

@@ -5,9 +5,9 @@ import { equalBytes, parseUtf8, toBase64, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
-import { proofHashesMax, verifyConsistency } from './merkle.ts';
+import { PROOF_HASHES_MAX, verifyConsistency } from './merkle.ts';
 import { assertNesting } from '../nesting.ts';
-import { noteBytesMax, type VerifierKey } from './note.ts';
+import { NOTE_BYTES_MAX, type VerifierKey } from './note.ts';
 import { parseProofHash } from './proof.ts';
 
 /**
@@ -24,9 +24,9 @@ export type ForkProof =
       readonly proof: readonly Uint8Array[];
     };
 
-export const forkProofBytesMax: number = 3 * noteBytesMax;
+export const FORK_PROOF_BYTES_MAX: number = 3 * NOTE_BYTES_MAX;
 
-const note = z.string().max(noteBytesMax);
+const note = z.string().max(NOTE_BYTES_MAX);
 const hash = z.string().length(44);
 const schema = z.discriminatedUnion('kind', [
   z.strictObject({
@@ -41,7 +41,7 @@ const schema = z.discriminatedUnion('kind', [
     first: note,
     second: note,
     prefixRoot: hash,
-    proof: z.array(hash).max(proofHashesMax),
+    proof: z.array(hash).max(PROOF_HASHES_MAX),
   }),
 ]);
 
@@ -93,10 +93,10 @@ export function encodeForkProof(proof: ForkProof): Uint8Array {
 }
 
 export function parseForkProof(bytes: Uint8Array): ForkProof {
-  if (bytes.length > forkProofBytesMax) {
+  if (bytes.length > FORK_PROOF_BYTES_MAX) {
     throw new CoreError(
       'proof-invalid',
-      `a fork proof of ${bytes.length} bytes, at most ${forkProofBytesMax} are read`,
+      `a fork proof of ${bytes.length} bytes, at most ${FORK_PROOF_BYTES_MAX} are read`,
     );
   }
   assertNesting(bytes, 'fork proof', 'proof-invalid');

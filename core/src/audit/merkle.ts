@@ -7,10 +7,10 @@ import { CoreError } from '../error.ts';
 export const hashLength = 32;
 
 /** A proof never has more hashes than a tree of 2^63 entries could need (tlog-witness gives the same limit). */
-export const proofHashesMax = 63;
+export const PROOF_HASHES_MAX = 63;
 
 /** Sizes and indices are numbers: larger trees than a number can count exactly are refused. */
-export const treeSizeMax: number = Number.MAX_SAFE_INTEGER;
+export const TREE_SIZE_MAX: number = Number.MAX_SAFE_INTEGER;
 
 /**
  * The hash of the perfect subtree over the leaves [index * 2^level, (index + 1) * 2^level).
@@ -245,7 +245,7 @@ function half(value: number): number {
 }
 
 function assertSize(size: number): void {
-  if (!Number.isSafeInteger(size) || size < 0 || size > treeSizeMax) {
+  if (!Number.isSafeInteger(size) || size < 0 || size > TREE_SIZE_MAX) {
     throw new CoreError('proof-invalid', `expected a tree size from 0 to 2^53 - 1, found ${size}`);
   }
 }
@@ -265,8 +265,11 @@ function assertSpan(from: number, to: number): void {
 }
 
 function assertHashes(hashes: readonly Uint8Array[]): void {
-  if (hashes.length > proofHashesMax + 2) {
-    throw new CoreError('proof-invalid', `a proof of ${hashes.length} hashes, at most ${proofHashesMax} are possible`);
+  if (hashes.length > PROOF_HASHES_MAX + 2) {
+    throw new CoreError(
+      'proof-invalid',
+      `a proof of ${hashes.length} hashes, at most ${PROOF_HASHES_MAX} are possible`,
+    );
   }
   for (const each of hashes) {
     if (each.length !== hashLength) {

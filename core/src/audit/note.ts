@@ -6,10 +6,10 @@ import { CoreError } from '../error.ts';
 import type { Signer } from '../signer.ts';
 
 /** signed-note asks for at least 16; a fleet's checkpoint carries the cosignatures of many devices. */
-export const noteSignaturesMax = 256;
+export const NOTE_SIGNATURES_MAX = 256;
 
 /** Room for 16 post-quantum signatures of 5 kB beside the fleet's; more is refused before it is decoded. */
-export const noteBytesMax = 262_144;
+export const NOTE_BYTES_MAX = 262_144;
 
 /** signed-note, "Signature types": the byte that stands in key ids and verifier keys. */
 const typeBytes = { ed25519: 0x01, 'cosignature-v1': 0x04 } as const;
@@ -50,7 +50,8 @@ const forbiddenInName = /[\p{White_Space}+]/u;
 
 /** Reads a note strictly; `note-invalid` says what is wrong. Nothing is verified: trust the text only after `verifyNote`. */
 export function parseNote(bytes: Uint8Array): SignedNote {
-  if (bytes.length > noteBytesMax) throw invalid(`a note of ${bytes.length} bytes, at most ${noteBytesMax} are read`);
+  if (bytes.length > NOTE_BYTES_MAX)
+    throw invalid(`a note of ${bytes.length} bytes, at most ${NOTE_BYTES_MAX} are read`);
   const whole = parseUtf8(bytes, 'signed note');
   if (controlCharacter.test(whole)) throw invalid('a control character other than newline');
   const blank = whole.lastIndexOf('\n\n');
@@ -58,8 +59,8 @@ export function parseNote(bytes: Uint8Array): SignedNote {
     throw invalid('expected text, a blank line, and signature lines that end in a newline');
   }
   const lines = whole.slice(blank + 2, -1).split('\n');
-  if (lines.length > noteSignaturesMax) {
-    throw invalid(`${lines.length} signatures, at most ${noteSignaturesMax} are read`);
+  if (lines.length > NOTE_SIGNATURES_MAX) {
+    throw invalid(`${lines.length} signatures, at most ${NOTE_SIGNATURES_MAX} are read`);
   }
   return { text: whole.slice(0, blank + 1), signatures: lines.map(parseSignatureLine) };
 }
@@ -86,8 +87,8 @@ export function encodeNote({ text, signatures }: SignedNote): Uint8Array {
   if (!text.endsWith('\n') || controlCharacter.test(text) || !text.isWellFormed()) {
     throw invalid('the text must end in a newline and hold no control characters');
   }
-  if (signatures.length === 0 || signatures.length > noteSignaturesMax) {
-    throw invalid(`a note carries 1 to ${noteSignaturesMax} signatures, not ${signatures.length}`);
+  if (signatures.length === 0 || signatures.length > NOTE_SIGNATURES_MAX) {
+    throw invalid(`a note carries 1 to ${NOTE_SIGNATURES_MAX} signatures, not ${signatures.length}`);
   }
   return utf8(`${text}\n${signatures.map(encodeSignatureLine).join('')}`);
 }

@@ -3,8 +3,8 @@ import { parseBase64, parseUtf8, toBase64, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { type Checkpoint, openCheckpoint, parseTreeSize } from './checkpoint.ts';
 import type { Cosignature } from './cosignature.ts';
-import { hashLength, proofHashesMax, verifyInclusion } from './merkle.ts';
-import { noteBytesMax, type VerifierKey } from './note.ts';
+import { hashLength, PROOF_HASHES_MAX, verifyInclusion } from './merkle.ts';
+import { NOTE_BYTES_MAX, type VerifierKey } from './note.ts';
 import { verifyQuorum, type WitnessPolicy } from './quorum.ts';
 
 export interface TlogProof {
@@ -17,7 +17,7 @@ export interface TlogProof {
 }
 
 const firstLine = 'c2sp.org/tlog-proof@v1';
-const proofBytesMax = noteBytesMax + 65_536;
+const PROOF_BYTES_MAX = NOTE_BYTES_MAX + 65_536;
 
 export type ProofVerdict =
   | {
@@ -55,7 +55,7 @@ export function verifyTlogProof(
 }
 
 export function parseTlogProof(bytes: Uint8Array): TlogProof {
-  if (bytes.length > proofBytesMax) throw invalid(`${bytes.length} bytes, at most ${proofBytesMax} are read`);
+  if (bytes.length > PROOF_BYTES_MAX) throw invalid(`${bytes.length} bytes, at most ${PROOF_BYTES_MAX} are read`);
   const text = parseUtf8(bytes, 'tlog proof');
   const blank = text.indexOf('\n\n');
   if (blank === -1) throw invalid('expected a blank line before the checkpoint');
@@ -64,7 +64,8 @@ export function parseTlogProof(bytes: Uint8Array): TlogProof {
   const extra = lines[0]?.startsWith('extra ') === true ? lines.shift() : undefined;
   const indexLine = lines.shift();
   if (indexLine === undefined || !indexLine.startsWith('index ')) throw invalid('expected an index line');
-  if (lines.length > proofHashesMax) throw invalid(`${lines.length} hashes, at most ${proofHashesMax} are possible`);
+  if (lines.length > PROOF_HASHES_MAX)
+    throw invalid(`${lines.length} hashes, at most ${PROOF_HASHES_MAX} are possible`);
   return {
     ...(extra === undefined ? {} : { extra: parseBase64(extra.slice('extra '.length), 'extra data') }),
     index: parseTreeSize(indexLine.slice('index '.length)),

@@ -12,7 +12,7 @@ export interface WitnessPolicy {
 }
 
 /** More witnesses than a checkpoint can carry signatures of are still fine: any of them may be among the signers. */
-export const policyWitnessesMax = 100_000;
+export const POLICY_WITNESSES_MAX = 100_000;
 
 export type QuorumVerdict =
   | { readonly kind: 'met'; readonly cosignatures: readonly Cosignature[] }
@@ -20,8 +20,8 @@ export type QuorumVerdict =
 
 /** A policy that can be met: cosigner keys only, no public key twice (one witness must not count as two), quorum not above their number. */
 export function witnessPolicy(witnesses: readonly VerifierKey[], quorum: number): WitnessPolicy {
-  if (witnesses.length > policyWitnessesMax) {
-    throw new CoreError('key-invalid', `${witnesses.length} witnesses, at most ${policyWitnessesMax} are read`);
+  if (witnesses.length > POLICY_WITNESSES_MAX) {
+    throw new CoreError('key-invalid', `${witnesses.length} witnesses, at most ${POLICY_WITNESSES_MAX} are read`);
   }
   const wrongType = witnesses.find(({ type }) => type !== 'cosignature-v1');
   if (wrongType !== undefined) {

@@ -1,18 +1,18 @@
 // Tiles and entry bundles as c2sp.org/tlog-tiles lays them out: where each lies under the log's prefix, and what its bytes are.
 import { ByteReader, ByteWriter, concat } from '../bytes.ts';
 import { CoreError } from '../error.ts';
-import { hashLength, type NodeAddress, nodeHash, treeSizeMax } from './merkle.ts';
+import { hashLength, type NodeAddress, nodeHash, TREE_SIZE_MAX } from './merkle.ts';
 
 /** Hashes in a full tile; a tile spans eight levels of the tree. */
 export const tileWidth = 256;
 export const tileHeight = 8;
 
 /** tlog-tiles: a 16-bit length stands before each entry. */
-export const bundledEntryBytesMax = 0xffff;
+export const BUNDLED_ENTRY_BYTES_MAX = 0xffff;
 
 /** The most bytes an entry bundle can have: 256 entries of the largest size, each behind its length. */
-export const bundleBytesMax: number = tileWidth * (2 + bundledEntryBytesMax);
-export const tileBytesMax: number = tileWidth * hashLength;
+export const BUNDLE_BYTES_MAX: number = tileWidth * (2 + BUNDLED_ENTRY_BYTES_MAX);
+export const TILE_BYTES_MAX: number = tileWidth * hashLength;
 
 /** Which tile: `level` 'entries' is an entry bundle. `width` is 256 for a full tile, 1 to 255 for a partial one. */
 export interface TileAddress {
@@ -42,7 +42,7 @@ export function parseTilePath(path: string): TileAddress {
     index,
     width: width === undefined ? tileWidth : Number(width),
   };
-  if (index > treeSizeMax || tilePath(address) !== path) throw invalid(`${path} is not in its shortest form`);
+  if (index > TREE_SIZE_MAX || tilePath(address) !== path) throw invalid(`${path} is not in its shortest form`);
   return address;
 }
 

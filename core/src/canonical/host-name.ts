@@ -3,7 +3,7 @@ import { domainToASCII } from 'node:url';
 import { canonicalAddress } from './network.ts';
 
 const label = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
-const nameLengthMax = 253;
+const NAME_LENGTH_MAX = 253;
 
 /** The one form of a host name or an address; undefined for what is neither. */
 export function canonicalHostName(text: string): string | undefined {
@@ -14,7 +14,7 @@ export function canonicalHostName(text: string): string | undefined {
   // Whatever a URL parser would read as something else than a name: ports, paths, percent signs, numbers in other bases.
   if (/[\s:/?#@%\\[\]]/u.test(text)) return undefined;
   const name = domainToASCII(text.replace(/\.$/, ''));
-  if (name === '' || name.length > nameLengthMax || !name.split('.').every((part) => label.test(part)))
+  if (name === '' || name.length > NAME_LENGTH_MAX || !name.split('.').every((part) => label.test(part)))
     return undefined;
   // `127.1` and `0x7f.1` are addresses to some resolvers and names to others.
   return /^(?:\d+|0x[0-9a-f]*)$/.test(name.split('.').at(-1) ?? '') ? undefined : name;

@@ -9,8 +9,8 @@ import { signJws, verifyJws } from '../jws.ts';
 import type { Signer } from '../signer.ts';
 
 /** A root that is used once a week for twenty years. */
-export const recordBytesMax = 4 * 1024 * 1024;
-const lineBytesMax = 8_192;
+export const RECORD_BYTES_MAX = 4 * 1024 * 1024;
+const LINE_BYTES_MAX = 8_192;
 const recordType = 'edgekeep-root-ceremony/v1';
 const jwsType = 'edgekeep-root-ceremony+jwt';
 const firstPrevious = '0'.repeat(64);
@@ -46,18 +46,19 @@ export async function appendToRecord(
   const previous = index === 0 ? firstPrevious : digestOf(linesOf(record).at(-1) ?? '');
   const payload = encodeCanonicalJson({ type: recordType, index, previous, ...entry });
   const line = await signJws(payload, signer, { kid: 'root', typ: jwsType });
-  if (line.length > lineBytesMax) throw invalid(index, `over ${lineBytesMax} bytes`);
+  if (line.length > LINE_BYTES_MAX) throw invalid(index, `over ${LINE_BYTES_MAX} bytes`);
   return `${record}${line}\n`;
 }
 
 /** All entries, verified under the root's key. Throws `token-invalid` for a line that is missing, changed, reordered or of another key. */
 export function parseRecord(record: string, rootKey: KeyObject): readonly CeremonyEntry[] {
-  if (record.length > recordBytesMax) throw new CoreError('bytes-too-long', `a record over ${recordBytesMax} bytes`);
+  if (record.length > RECORD_BYTES_MAX)
+    throw new CoreError('bytes-too-long', `a record over ${RECORD_BYTES_MAX} bytes`);
   if (record === '') return [];
   if (!record.endsWith('\n')) throw invalid(linesOf(record).length - 1, 'cut short');
   let previous = firstPrevious;
   return linesOf(record).map((line, at) => {
-    const verdict = verifyJws(line, rootKey, { typ: jwsType, bytesMax: lineBytesMax });
+    const verdict = verifyJws(line, rootKey, { typ: jwsType, maxBytes: LINE_BYTES_MAX });
     if (verdict.kind === 'refused') throw invalid(at, verdict.reasons.join('; '));
     const entry = parseCanonicalJson(verdict.payload, entrySchema, 'ceremony record', 'token-invalid');
     if (entry.index !== at || entry.previous !== previous) throw invalid(at, 'it does not follow the line before');

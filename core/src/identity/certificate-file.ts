@@ -7,10 +7,10 @@ import { type Certificate, parseForeignCertificate } from './certificate.ts';
 import { cmsOid } from './oid.ts';
 
 /** The list of every TPM vendor's certificates that Microsoft publishes has some two thousand. */
-export const fileCertificatesMax = 10_000;
+export const FILE_CERTIFICATES_MAX = 10_000;
 /** A file of certificates in one piece: that many, and a bound on what is held in memory. */
-export const certificateFileLengthMax = 32 * 1024 * 1024;
-const problemsMax = 100;
+export const CERTIFICATE_FILE_LENGTH_MAX = 32 * 1024 * 1024;
+const PROBLEMS_MAX = 100;
 
 export interface CertificateFile {
   readonly certificates: readonly Certificate[];
@@ -21,17 +21,17 @@ export interface CertificateFile {
 /** Reads what others issued. `label` is the file's name, for messages. Nothing here throws for what is in the file. */
 export function readCertificateFile(bytes: Uint8Array, label: string): CertificateFile {
   const found: { certificates: Certificate[]; problems: string[] } = { certificates: [], problems: [] };
-  if (bytes.length > certificateFileLengthMax) {
-    return { ...found, problems: [`${label}: ${bytes.length} bytes, at most ${certificateFileLengthMax}`] };
+  if (bytes.length > CERTIFICATE_FILE_LENGTH_MAX) {
+    return { ...found, problems: [`${label}: ${bytes.length} bytes, at most ${CERTIFICATE_FILE_LENGTH_MAX}`] };
   }
   let count = 0;
   for (const { place, read } of blocksOf(bytes, label)) {
-    if (found.problems.length === problemsMax) break;
+    if (found.problems.length === PROBLEMS_MAX) break;
     try {
       for (const der of read()) {
         count += 1;
-        if (count > fileCertificatesMax) {
-          found.problems.push(`${label}: over ${fileCertificatesMax} certificates, the others are left out`);
+        if (count > FILE_CERTIFICATES_MAX) {
+          found.problems.push(`${label}: over ${FILE_CERTIFICATES_MAX} certificates, the others are left out`);
           return found;
         }
         collect(found, der, place);

@@ -16,9 +16,9 @@ import {
 } from './signature-algorithm.ts';
 
 /** Certificates of TPM vendors reach 2 KiB; a server's with hundreds of names stays under this. */
-export const certificateLengthMax = 32 * 1024;
+export const CERTIFICATE_LENGTH_MAX = 32 * 1024;
 // RFC 5280 section 4.1.2.2; Intel and Oxide have issued longer ones, which readers should handle gracefully.
-const serialLengthMax = { strict: 20, foreign: 64 } as const;
+const SERIAL_LENGTH_MAX = { strict: 20, foreign: 64 } as const;
 
 export interface Certificate {
   /** The whole certificate as received. */
@@ -68,8 +68,8 @@ interface Progress {
 }
 
 function parseBy(rules: DerRules, der: Uint8Array, label: string): Certificate {
-  if (der.length > certificateLengthMax) {
-    throw new CoreError('certificate-invalid', `${label}: ${der.length} bytes, at most ${certificateLengthMax}`);
+  if (der.length > CERTIFICATE_LENGTH_MAX) {
+    throw new CoreError('certificate-invalid', `${label}: ${der.length} bytes, at most ${CERTIFICATE_LENGTH_MAX}`);
   }
   const progress: Progress = {};
   try {
@@ -85,10 +85,10 @@ function progressText({ serial, issuer, subject }: Progress): string {
   if (serial === undefined) return '';
   const whose = subject !== undefined ? ` of ${nameText(subject)}` : '';
   const from = issuer !== undefined ? ` by ${nameText(issuer)}` : '';
-  return `the certificate${whose} with serial number ${serialHex(serial)}${from}: `.slice(0, progressLengthMax);
+  return `the certificate${whose} with serial number ${serialHex(serial)}${from}: `.slice(0, PROGRESS_LENGTH_MAX);
 }
 
-const progressLengthMax = 300;
+const PROGRESS_LENGTH_MAX = 300;
 
 function readCertificate(rules: DerRules, der: Uint8Array, progress: Progress): Certificate {
   // What no signature covers has one form for everybody: else one certificate would have many digests.
@@ -165,7 +165,7 @@ function readVersion(fields: DerReader): 1 | 2 | 3 {
 
 function readSerial(fields: DerReader): Uint8Array {
   const serial = fields.integer();
-  const most = serialLengthMax[fields.rules];
+  const most = SERIAL_LENGTH_MAX[fields.rules];
   if (serial.length > most)
     throw new CoreError('der-invalid', `certificate: a serial number of ${serial.length} octets, at most ${most}`);
   const [first = 0] = serial;

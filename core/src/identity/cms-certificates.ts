@@ -15,7 +15,7 @@ import { type Certificate, parseCertificate } from './certificate.ts';
 import { cmsOid } from './oid.ts';
 
 /** A chain has two or three; an authority that rolls over has a few more. */
-export const cmsCertificatesMax = 32;
+export const CMS_CERTIFICATES_MAX = 32;
 
 /** DER of a certs-only message. */
 export function encodeCertificates(certificates: readonly Certificate[]): Uint8Array {
@@ -57,7 +57,7 @@ function readCertificates(der: Uint8Array): readonly Certificate[] {
   const bag = signedData.inside(contextTag(0, true));
   const certificates: Certificate[] = [];
   while (!bag.done) {
-    if (certificates.length === cmsCertificatesMax) throw invalid(`over ${cmsCertificatesMax} certificates`);
+    if (certificates.length === CMS_CERTIFICATES_MAX) throw invalid(`over ${CMS_CERTIFICATES_MAX} certificates`);
     certificates.push(parseCertificate(bag.value(derTag.sequence).whole));
   }
   if (certificates.length === 0) throw invalid('no certificates');

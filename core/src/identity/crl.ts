@@ -30,10 +30,10 @@ import {
 } from './signature-algorithm.ts';
 
 /** What our DER lengths can hold: over 300,000 entries. */
-export const crlLengthMax = 0xffffff;
+export const CRL_LENGTH_MAX = 0xffffff;
 const derEnumerated = 0x0a;
 // RFC 5280 sections 4.1.2.2 and 5.2.3.
-const numberLengthMax = 20;
+const NUMBER_LENGTH_MAX = 20;
 
 export interface RevokedCertificate {
   /** Content octets of the serial number: positive, minimal. */
@@ -99,7 +99,7 @@ export interface Crl {
 
 /** Parses a list; nothing in it counts before `verifyCrl`. Anything that is not the profile of RFC 5280 throws `crl-invalid`. */
 export function parseCrl(der: Uint8Array): Crl {
-  if (der.length > crlLengthMax) throw invalid(`${der.length} bytes, at most ${crlLengthMax}`);
+  if (der.length > CRL_LENGTH_MAX) throw invalid(`${der.length} bytes, at most ${CRL_LENGTH_MAX}`);
   try {
     return readCrl(der);
   } catch (cause) {
@@ -161,7 +161,7 @@ function readEntries(list: DerReader): ReadonlyMap<string, RevokedCertificate> {
 
 function readEntry(fields: DerReader): RevokedCertificate {
   const serial = fields.integer();
-  if ((serial[0] ?? 0) >= 0x80 || serial.length > numberLengthMax) throw invalid('a serial number out of range');
+  if ((serial[0] ?? 0) >= 0x80 || serial.length > NUMBER_LENGTH_MAX) throw invalid('a serial number out of range');
   const revokedAtSeconds = fields.time();
   if (fields.done) return { serial, revokedAtSeconds, reason: 'unspecified' };
   const { all } = readExtensions(fields, 'revocation list entry');
@@ -184,7 +184,7 @@ function readNumber({ value }: Extension): Uint8Array {
   const reader = new DerReader(value, 'revocation list number');
   const number = reader.integer();
   reader.end();
-  if ((number[0] ?? 0) >= 0x80 || number.length > numberLengthMax) throw invalid('a number out of range');
+  if ((number[0] ?? 0) >= 0x80 || number.length > NUMBER_LENGTH_MAX) throw invalid('a number out of range');
   return number;
 }
 

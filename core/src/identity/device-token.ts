@@ -13,11 +13,11 @@ export interface DeviceToken {
 }
 
 /** A device id has at most 63 characters, a time 12 digits, a MAC 64. */
-const tokenLengthMax = 63 + 1 + 12 + 1 + 64;
+const TOKEN_LENGTH_MAX = 63 + 1 + 12 + 1 + 64;
 
 /** Reads a token; nothing in it is proven yet. Throws `token-invalid` for anything but the one form. */
 export function parseDeviceToken(text: string): DeviceToken {
-  if (text.length > tokenLengthMax) throw invalid(`${text.length} characters, at most ${tokenLengthMax}`);
+  if (text.length > TOKEN_LENGTH_MAX) throw invalid(`${text.length} characters, at most ${TOKEN_LENGTH_MAX}`);
   const [deviceId = '', time = '', mac = '', ...more] = text.split(':');
   if (more.length > 0 || !isDeviceId(deviceId)) throw invalid('it does not begin with a device id');
   if (!/^(?:0|[1-9]\d{0,11})$/.test(time)) throw invalid('the time is not a number of seconds');

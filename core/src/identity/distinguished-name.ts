@@ -14,7 +14,7 @@ import { CoreError } from '../error.ts';
 import { attributeOid } from './oid.ts';
 
 // Real names have under ten parts of under 100 characters; more is an attempt to make us work.
-const attributesMax = 32;
+const ATTRIBUTES_MAX = 32;
 
 export interface NameAttribute {
   readonly oid: string;
@@ -41,7 +41,8 @@ export function readName(reader: DerReader, what: string): DistinguishedName {
     const rdn = rdns.inside(derTag.set);
     const attributes: NameAttribute[] = [];
     while (!rdn.done) {
-      if ((count += 1) > attributesMax) throw new CoreError('der-invalid', `${what}: over ${attributesMax} attributes`);
+      if ((count += 1) > ATTRIBUTES_MAX)
+        throw new CoreError('der-invalid', `${what}: over ${ATTRIBUTES_MAX} attributes`);
       attributes.push(readAttribute(rdn.inside(), what));
     }
     if (attributes.length === 0) throw new CoreError('der-invalid', `${what}: an empty part`);

@@ -33,9 +33,9 @@ import {
 } from './policy-extensions.ts';
 
 // Certificates in use have about ten; these bound the work on a hostile one.
-const extensionsMax = 48;
-const subtreesMax = 128;
-const keyPurposesMax = 32;
+const EXTENSIONS_MAX = 48;
+const SUBTREES_MAX = 128;
+const KEY_PURPOSES_MAX = 32;
 
 /** In the order of their bits (RFC 5280 section 4.2.1.3). */
 export const keyUsages = [
@@ -91,7 +91,7 @@ export function readExtensions(reader: DerReader, what: string): Extensions {
   const list = reader.inside();
   const all: Extension[] = [];
   while (!list.done) {
-    if (all.length === extensionsMax) throw new CoreError('der-invalid', `${what}: over ${extensionsMax} extensions`);
+    if (all.length === EXTENSIONS_MAX) throw new CoreError('der-invalid', `${what}: over ${EXTENSIONS_MAX} extensions`);
     const extension = readExtension(list.inside(), what);
     if (all.some(({ oid }) => oid === extension.oid)) {
       throw new CoreError('der-invalid', `${what}: the extension ${extension.oid} occurs twice`);
@@ -177,7 +177,7 @@ function readKeyUsage(reader: DerReader): readonly KeyUsage[] {
 function readKeyPurposes(reader: DerReader): readonly string[] {
   const list = reader.inside();
   const purposes: string[] = [];
-  while (!list.done && purposes.length < keyPurposesMax) purposes.push(list.oid());
+  while (!list.done && purposes.length < KEY_PURPOSES_MAX) purposes.push(list.oid());
   list.end();
   if (purposes.length === 0) throw new CoreError('der-invalid', 'extended key usage: an empty list');
   return purposes;
@@ -209,7 +209,7 @@ function readSubtrees(reader: DerReader, tag: number): readonly GeneralName[] {
   const subtrees = reader.into(list);
   const bases: GeneralName[] = [];
   while (!subtrees.done) {
-    if (bases.length === subtreesMax) throw new CoreError('der-invalid', `name constraints: over ${subtreesMax}`);
+    if (bases.length === SUBTREES_MAX) throw new CoreError('der-invalid', `name constraints: over ${SUBTREES_MAX}`);
     const subtree = subtrees.inside();
     bases.push(readGeneralName(subtree, 'name constraints'));
     // RFC 5280 section 4.2.1.10: minimum is 0, its default, and maximum is absent.

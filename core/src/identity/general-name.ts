@@ -6,7 +6,7 @@ import { CoreError } from '../error.ts';
 import { type DistinguishedName, readName } from './distinguished-name.ts';
 
 // A server certificate for a whole company has a few hundred names; a device has one.
-export const generalNamesMax = 512;
+export const GENERAL_NAMES_MAX = 512;
 
 export type GeneralName =
   | { readonly kind: 'dns' | 'uri' | 'email'; readonly text: string }
@@ -22,7 +22,8 @@ export function readGeneralNames(reader: DerReader, what: string): readonly Gene
   const names: GeneralName[] = [];
   const list = reader.inside();
   while (!list.done) {
-    if (names.length === generalNamesMax) throw new CoreError('der-invalid', `${what}: over ${generalNamesMax} names`);
+    if (names.length === GENERAL_NAMES_MAX)
+      throw new CoreError('der-invalid', `${what}: over ${GENERAL_NAMES_MAX} names`);
     names.push(readGeneralName(list, what));
   }
   if (names.length === 0) throw new CoreError('der-invalid', `${what}: an empty list of names`);

@@ -5,7 +5,7 @@ import type { GeneralName } from './general-name.ts';
 import { otherNameOid } from './oid.ts';
 
 // Serial numbers of devices have under 32 characters, names of TPMs (a digest in hex) 64.
-const serialLengthMax = 64;
+const SERIAL_LENGTH_MAX = 64;
 
 export interface HardwareModuleName {
   /** Object identifier of a kind of hardware, in the arc of whoever makes it. */
@@ -43,9 +43,12 @@ function readHardwareModuleName(value: Uint8Array): HardwareModuleName {
     throw new CoreError('certificate-invalid', cause.message, { cause });
   }
   // RFC 4108 also has a form for a range of serial numbers: it names no single device.
-  throw new CoreError('certificate-invalid', `hardware module name: expected 1 to ${serialLengthMax} octets of serial`);
+  throw new CoreError(
+    'certificate-invalid',
+    `hardware module name: expected 1 to ${SERIAL_LENGTH_MAX} octets of serial`,
+  );
 }
 
 function isSerialLength({ length }: Uint8Array): boolean {
-  return length >= 1 && length <= serialLengthMax;
+  return length >= 1 && length <= SERIAL_LENGTH_MAX;
 }

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { parseHex, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { parseJson } from '../json.ts';
-import { hpkeOpen, hpkeOpenWithSharedSecret, hpkePlaintextLengthMax, hpkeSeal } from './hpke.ts';
+import { hpkeOpen, hpkeOpenWithSharedSecret, HPKE_PLAINTEXT_LENGTH_MAX, hpkeSeal } from './hpke.ts';
 import { encodeP256Point, parseP256Point } from './p256-point.ts';
 
 const vectorFolder = new URL('../../../spec/vectors/identity/hpke/', import.meta.url);
@@ -130,7 +130,7 @@ test('a key on another curve and a plaintext over the limit are refused', () => 
   const sealed = hpkeSeal({ recipientPublicKey: recipient.publicKey, info, aad, plaintext });
   const open = () => hpkeOpen({ recipientPrivateKey: wrong.privateKey, info, aad, ...sealed });
   assert.throws(open, refused('key-invalid'));
-  const long = new Uint8Array(hpkePlaintextLengthMax + 1);
+  const long = new Uint8Array(HPKE_PLAINTEXT_LENGTH_MAX + 1);
   const sealLong = () => hpkeSeal({ recipientPublicKey: recipient.publicKey, info, aad, plaintext: long });
   assert.throws(sealLong, refused('bytes-too-long'));
 });

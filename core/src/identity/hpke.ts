@@ -25,7 +25,7 @@ const sharedSecretLength = 32;
 const empty = new Uint8Array(0);
 
 /** More than any wrapped key needs; bounds what an attacker can make us decrypt in one piece. */
-export const hpkePlaintextLengthMax = 64 * 1024;
+export const HPKE_PLAINTEXT_LENGTH_MAX = 64 * 1024;
 
 export interface HpkeSealed {
   /** `enc` of RFC 9180: the ephemeral public key, an uncompressed P-256 point of 65 bytes. */
@@ -54,8 +54,8 @@ export interface HpkeOpenInput {
 /** Seals to a P-256 public key (RFC 9180 section 6.1, SealBase). Throws `key-invalid` for a key of another kind. */
 export function hpkeSeal(input: HpkeSealInput): HpkeSealed {
   const { recipientPublicKey, info, aad, plaintext } = input;
-  if (plaintext.length > hpkePlaintextLengthMax) {
-    throw new CoreError('bytes-too-long', `HPKE: ${plaintext.length} bytes, at most ${hpkePlaintextLengthMax}`);
+  if (plaintext.length > HPKE_PLAINTEXT_LENGTH_MAX) {
+    throw new CoreError('bytes-too-long', `HPKE: ${plaintext.length} bytes, at most ${HPKE_PLAINTEXT_LENGTH_MAX}`);
   }
   const recipientPoint = encodeP256Point(recipientPublicKey);
   const ephemeral = input.ephemeralPrivateKey ?? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
@@ -98,7 +98,7 @@ export function hpkeOpenWithSharedSecret(input: HpkeOpenWithSharedSecretInput): 
   if (sharedSecret.length !== sharedSecretLength) {
     throw new CoreError('hpke-open', `HPKE: a shared secret of ${sharedSecret.length} bytes`);
   }
-  if (ciphertext.length < tagLength || ciphertext.length > hpkePlaintextLengthMax + tagLength) {
+  if (ciphertext.length < tagLength || ciphertext.length > HPKE_PLAINTEXT_LENGTH_MAX + tagLength) {
     throw new CoreError('hpke-open', `HPKE: a ciphertext of ${ciphertext.length} bytes`);
   }
   const secret = kemSecret(sharedSecret, concat(encapsulatedKey, encodeP256Point(recipientPublicKey)));

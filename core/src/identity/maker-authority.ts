@@ -9,12 +9,12 @@ import { attributeOid } from './oid.ts';
 import { verifySignature } from './signature-algorithm.ts';
 
 // Names in certificates may be any text and any length: what is stored, logged and shown is printable and this long.
-const nameCharactersMax = 300;
-const makerCharactersMax = 100;
+const NAME_CHARACTERS_MAX = 300;
+const MAKER_CHARACTERS_MAX = 100;
 
 /** Why a certificate cannot be one of a maker's authorities; undefined when it can. Path validation asks the same of every authority. */
 export function authorityProblem({ extensions, version, subject }: Certificate): string | undefined {
-  const shown = `"${printable(nameText(subject), nameCharactersMax)}"`;
+  const shown = `"${printable(nameText(subject), NAME_CHARACTERS_MAX)}"`;
   const { basicConstraints, keyUsage } = extensions;
   // Old roots are of version 1, or have a key usage alone: of these the operator says that they are authorities.
   const saidByOperator =
@@ -49,10 +49,10 @@ export function makerOf(certificate: Certificate): string {
     attributeText(issuer, organization) ??
     attributeText(subject, commonName) ??
     'unnamed';
-  return printable(name, makerCharactersMax);
+  return printable(name, MAKER_CHARACTERS_MAX);
 }
 
 /** A name, a path or a note that came with a certificate, as it may be stored and shown. */
-export function printable(text: string, most = nameCharactersMax): string {
+export function printable(text: string, most = NAME_CHARACTERS_MAX): string {
   return text.replace(/[^\x20-\x7e]/g, '?').slice(0, most);
 }

@@ -19,11 +19,11 @@ import { readGeneralName } from './general-name.ts';
 import { algorithmOid, ocspOid } from './oid.ts';
 
 /** A request for one certificate has about 100 octets; with a signature and a chain that nobody needs, some thousand. */
-export const ocspRequestLengthMax = 16 * 1024;
+export const OCSP_REQUEST_LENGTH_MAX = 16 * 1024;
 /** Clients ask about one certificate, or about the few of a chain. */
-export const ocspCertificatesMax = 16;
+export const OCSP_CERTIFICATES_MAX = 16;
 // RFC 9654 section 2.1.
-const nonceLengthMax = 128;
+const NONCE_LENGTH_MAX = 128;
 
 /** The hash that names the issuer in a certificate's identifier. SHA-1 is what clients still send; it only has to tell issuers apart. */
 export type CertIdHash = 'sha1' | 'sha256';
@@ -48,7 +48,7 @@ export interface OcspRequest {
 
 /** Parses a DER request. Anything that breaks a rule, or a critical extension that is not processed, throws `ocsp-invalid`. */
 export function parseOcspRequest(der: Uint8Array): OcspRequest {
-  if (der.length > ocspRequestLengthMax) throw invalid(`${der.length} bytes, at most ${ocspRequestLengthMax}`);
+  if (der.length > OCSP_REQUEST_LENGTH_MAX) throw invalid(`${der.length} bytes, at most ${OCSP_REQUEST_LENGTH_MAX}`);
   try {
     return readRequest(der);
   } catch (cause) {
@@ -83,7 +83,7 @@ function readRequest(der: Uint8Array): OcspRequest {
 function readCertificates(list: DerReader): readonly CertId[] {
   const certificates: CertId[] = [];
   while (!list.done) {
-    if (certificates.length === ocspCertificatesMax) throw invalid(`over ${ocspCertificatesMax} certificates`);
+    if (certificates.length === OCSP_CERTIFICATES_MAX) throw invalid(`over ${OCSP_CERTIFICATES_MAX} certificates`);
     const one = list.inside();
     certificates.push(readCertId(one));
     const extensions = one.optional(contextTag(0, true));
@@ -115,7 +115,7 @@ function readNonce(reader: DerReader): Uint8Array | undefined {
   const octets = value.octetString();
   value.end();
   // RFC 9654 section 2.1: none and too many are malformed.
-  if (octets.length === 0 || octets.length > nonceLengthMax) throw invalid(`a nonce of ${octets.length} octets`);
+  if (octets.length === 0 || octets.length > NONCE_LENGTH_MAX) throw invalid(`a nonce of ${octets.length} octets`);
   return octets;
 }
 

@@ -11,7 +11,7 @@ import { commonNameOnly } from './distinguished-name.ts';
 import { validateEndorsement } from './endorsement.ts';
 import { basicConstraints } from './extensions.ts';
 import { issueCertificate } from './issue.ts';
-import { intermediatesMax, validatePath } from './path.ts';
+import { INTERMEDIATES_MAX, validatePath } from './path.ts';
 import { encodeSpki } from './public-key.ts';
 
 const folder = new URL('../../../spec/vectors/identity/paths/', import.meta.url);
@@ -82,7 +82,7 @@ function parsedOrNothing(bytes: Uint8Array): Certificate | undefined {
 
 test('too many intermediates are refused before any work', () => {
   const input = inputOf('valid.json');
-  const intermediates = Array.from({ length: intermediatesMax + 1 }, () => input.leaf);
+  const intermediates = Array.from({ length: INTERMEDIATES_MAX + 1 }, () => input.leaf);
   assert.equal(validatePath({ ...input, intermediates }).kind, 'refused');
 });
 

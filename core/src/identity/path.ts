@@ -13,14 +13,14 @@ import { type PolicyRules, policyProblem } from './policy-graph.ts';
 import { pssAllows, schemeText, verifySignature } from './signature-algorithm.ts';
 
 /** Leaf to anchor. TPM vendors use four; nobody needs more. */
-export const pathLengthMax = 8;
+export const PATH_LENGTH_MAX = 8;
 /** Of what the other end sends: more than any chain needs, so that a stranger cannot make us search. */
-export const intermediatesMax = 32;
+export const INTERMEDIATES_MAX = 32;
 // Each costs up to a millisecond. A search that needs more is a maze somebody built.
-const signatureChecksMax = 64;
+const SIGNATURE_CHECKS_MAX = 64;
 // Of candidates looked at, in all: the ways through cross-signed authorities multiply.
-const candidatesMax = 1024;
-const reasonsMax = 16;
+const CANDIDATES_MAX = 1024;
+const REASONS_MAX = 16;
 
 export type CertificatePurpose = 'tls-client' | 'tls-server' | 'code-signing' | 'endorsement-key' | 'any';
 
@@ -47,8 +47,8 @@ export type PathResult =
 
 /** Finds a path from the leaf to an anchor that is valid in every respect; refuses with what was wrong with the ones it tried. */
 export function validatePath(input: PathInput): PathResult {
-  if (input.intermediates.length > intermediatesMax) {
-    return { kind: 'refused', reasons: [`${input.intermediates.length} intermediates, at most ${intermediatesMax}`] };
+  if (input.intermediates.length > INTERMEDIATES_MAX) {
+    return { kind: 'refused', reasons: [`${input.intermediates.length} intermediates, at most ${INTERMEDIATES_MAX}`] };
   }
   const { leaf, intermediates, known = [], anchors } = input;
   const search: Search = {
@@ -62,7 +62,7 @@ export function validatePath(input: PathInput): PathResult {
   };
   const chain = extend(search, [leaf]);
   if (chain !== undefined) return { kind: 'valid', chain };
-  return { kind: 'refused', reasons: [...search.reasons].slice(0, reasonsMax) };
+  return { kind: 'refused', reasons: [...search.reasons].slice(0, REASONS_MAX) };
 }
 
 interface Search {
@@ -80,8 +80,8 @@ interface Search {
 function extend(search: Search, chain: readonly Certificate[]): readonly Certificate[] | undefined {
   const last = chain.at(-1);
   if (last === undefined) return undefined;
-  if (chain.length >= pathLengthMax) {
-    search.reasons.add(`no anchor within ${pathLengthMax} certificates`);
+  if (chain.length >= PATH_LENGTH_MAX) {
+    search.reasons.add(`no anchor within ${PATH_LENGTH_MAX} certificates`);
     return undefined;
   }
   const anchors = search.anchors.issuersOf(last);
@@ -90,8 +90,8 @@ function extend(search: Search, chain: readonly Certificate[]): readonly Certifi
     if (repeats(chain, issuer)) continue;
     found = true;
     search.candidates += 1;
-    if (search.candidates > candidatesMax) {
-      search.reasons.add(`no path within ${candidatesMax} candidates`);
+    if (search.candidates > CANDIDATES_MAX) {
+      search.reasons.add(`no path within ${CANDIDATES_MAX} candidates`);
       return undefined;
     }
     if (!isSignedBy(search, last, issuer)) continue;
@@ -125,8 +125,8 @@ function isSignedBy(search: Search, certificate: Certificate, issuer: Certificat
     return false;
   }
   search.signatureChecks += 1;
-  if (search.signatureChecks > signatureChecksMax) {
-    search.reasons.add(`no path within ${signatureChecksMax} signature checks`);
+  if (search.signatureChecks > SIGNATURE_CHECKS_MAX) {
+    search.reasons.add(`no path within ${SIGNATURE_CHECKS_MAX} signature checks`);
     return false;
   }
   let verified = false;

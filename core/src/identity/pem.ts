@@ -5,7 +5,7 @@ import { CoreError } from '../error.ts';
 export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'PUBLIC KEY';
 
 /** A file of vendor roots has some hundred certificates; more is a mistake or an attack. */
-export const pemBlocksMax = 512;
+export const PEM_BLOCKS_MAX = 512;
 
 const block = /-----BEGIN ([A-Z0-9 ]+)-----\s*([A-Za-z0-9+/=\s]*?)\s*-----END ([A-Z0-9 ]+)-----/g;
 
@@ -24,7 +24,7 @@ export function parsePem(text: string, label: PemLabel): readonly Uint8Array[] {
     if (begin !== label || end !== label) {
       throw new CoreError('encoding-invalid', `PEM: expected ${label}, found ${begin} to ${end}`);
     }
-    if (blocks.length === pemBlocksMax) throw new CoreError('bytes-too-long', `PEM: over ${pemBlocksMax} blocks`);
+    if (blocks.length === PEM_BLOCKS_MAX) throw new CoreError('bytes-too-long', `PEM: over ${PEM_BLOCKS_MAX} blocks`);
     blocks.push(parseBase64(body.replaceAll(/\s/g, ''), `PEM ${label}`));
   }
   const marks = text.split('-----BEGIN ').length - 1;

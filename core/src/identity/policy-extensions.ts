@@ -4,8 +4,8 @@ import { contextTag, type DerReader } from '../der.ts';
 import { CoreError } from '../error.ts';
 
 // Authorities in use have under ten; these bound the work on a hostile one.
-const policiesMax = 64;
-const mappingsMax = 64;
+const POLICIES_MAX = 64;
+const MAPPINGS_MAX = 64;
 
 export interface PolicyMapping {
   readonly issuerPolicy: string;
@@ -24,7 +24,7 @@ export function readPolicies(reader: DerReader): readonly string[] {
   const list = reader.inside();
   const policies = new Set<string>();
   while (!list.done) {
-    if (policies.size === policiesMax) throw invalid(`over ${policiesMax} policies`);
+    if (policies.size === POLICIES_MAX) throw invalid(`over ${POLICIES_MAX} policies`);
     const policy = list.inside().oid();
     if (policies.has(policy)) throw invalid(`the policy ${policy} occurs twice`);
     policies.add(policy);
@@ -37,7 +37,7 @@ export function readPolicyMappings(reader: DerReader): readonly PolicyMapping[] 
   const list = reader.inside();
   const mappings: PolicyMapping[] = [];
   while (!list.done) {
-    if (mappings.length === mappingsMax) throw invalid(`over ${mappingsMax} mappings`);
+    if (mappings.length === MAPPINGS_MAX) throw invalid(`over ${MAPPINGS_MAX} mappings`);
     const pair = list.inside();
     mappings.push({ issuerPolicy: pair.oid(), subjectPolicy: pair.oid() });
     pair.end();

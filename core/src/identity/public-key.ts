@@ -8,10 +8,10 @@ import { readKey } from './canonical-key.ts';
 import { encodePem, parsePem } from './pem.ts';
 
 // RSA under 2048 bits is broken or nearly so; over 8192 a verification is a way to burn our processor.
-const rsaBitsMin = 2048;
-const rsaBitsMax = 8192;
+const RSA_BITS_MIN = 2048;
+const RSA_BITS_MAX = 8192;
 // OpenSSL's bound: a longer exponent makes each verification as slow as a signature.
-const rsaExponentMax = 1n << 64n;
+const RSA_EXPONENT_MAX = 1n << 64n;
 const curves: readonly string[] = ['prime256v1', 'secp384r1', 'secp521r1'];
 
 /** Reads the next value of `reader` as a SubjectPublicKeyInfo and gives its bytes; the key itself is read when it is needed. */
@@ -65,11 +65,11 @@ function assertAccepted(key: KeyObject): void {
       if (curves.includes(namedCurve)) return;
       throw new CoreError('key-invalid', `a key on the curve ${namedCurve || 'of its own'}`);
     case 'rsa':
-      if (modulusLength < rsaBitsMin || modulusLength > rsaBitsMax) {
-        const expected = `expected ${rsaBitsMin} to ${rsaBitsMax}`;
+      if (modulusLength < RSA_BITS_MIN || modulusLength > RSA_BITS_MAX) {
+        const expected = `expected ${RSA_BITS_MIN} to ${RSA_BITS_MAX}`;
         throw new CoreError('key-invalid', `an RSA key of ${modulusLength} bits, ${expected}`);
       }
-      if (publicExponent < 3n || publicExponent % 2n === 0n || publicExponent >= rsaExponentMax) {
+      if (publicExponent < 3n || publicExponent % 2n === 0n || publicExponent >= RSA_EXPONENT_MAX) {
         throw new CoreError('key-invalid', 'an RSA key whose exponent is 1, even, or over 64 bits');
       }
       return;

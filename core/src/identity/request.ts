@@ -24,9 +24,9 @@ import {
 } from './signature-algorithm.ts';
 
 /** A request is smaller than a certificate; an enrolling device is a stranger. */
-export const certificateRequestLengthMax = 16 * 1024;
+export const CERTIFICATE_REQUEST_LENGTH_MAX = 16 * 1024;
 // Requests carry one attribute, some tools add a challenge password and a friendly name.
-const attributesMax = 16;
+const ATTRIBUTES_MAX = 16;
 
 export interface CertificateRequest {
   readonly subject: DistinguishedName;
@@ -38,8 +38,8 @@ export interface CertificateRequest {
 
 /** Parses a DER request and verifies its signature with its own key; anything wrong throws `certificate-request-invalid`. */
 export function parseCertificateRequest(der: Uint8Array): CertificateRequest {
-  if (der.length > certificateRequestLengthMax)
-    throw invalid(`${der.length} bytes, at most ${certificateRequestLengthMax}`);
+  if (der.length > CERTIFICATE_REQUEST_LENGTH_MAX)
+    throw invalid(`${der.length} bytes, at most ${CERTIFICATE_REQUEST_LENGTH_MAX}`);
   try {
     return readRequest(der);
   } catch (cause) {
@@ -74,7 +74,7 @@ function readAttributes(fields: DerReader): Extensions {
   const attributes = fields.inside(contextTag(0, true));
   let extensions: Extensions | undefined;
   for (let count = 0; !attributes.done; count++) {
-    if (count === attributesMax) throw invalid(`over ${attributesMax} attributes`);
+    if (count === ATTRIBUTES_MAX) throw invalid(`over ${ATTRIBUTES_MAX} attributes`);
     const attribute = attributes.inside();
     const oid = attribute.oid();
     const values = attribute.inside(derTag.set);

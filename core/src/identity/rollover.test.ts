@@ -7,7 +7,7 @@ import { parseBase64 } from '../bytes.ts';
 import { parseJson } from '../json.ts';
 import { parseCertificate } from './certificate.ts';
 import { validatePath } from './path.ts';
-import { followRollovers, type OfferedRoot, rolloverProblems, rootsMax } from './rollover.ts';
+import { followRollovers, type OfferedRoot, rolloverProblems, ROOTS_MAX } from './rollover.ts';
 import { serverProfile } from './profile.ts';
 import { issueTo, testIssuing, testLinks, testRoot } from './testing-roots.ts';
 
@@ -112,7 +112,7 @@ test('a list that is too long or has a root twice is refused', () => {
   assert.match(
     refusal(
       known,
-      Array.from({ length: rootsMax + 1 }, () => offeredFirst),
+      Array.from({ length: ROOTS_MAX + 1 }, () => offeredFirst),
     ),
     /at most 32/,
   );

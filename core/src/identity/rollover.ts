@@ -10,7 +10,7 @@ import { keyIdentifierOf } from './public-key.ts';
 import { verifySignature } from './signature-algorithm.ts';
 
 /** With twenty years a root, more than anybody will see. */
-export const rootsMax = 32;
+export const ROOTS_MAX = 32;
 
 export interface RootLinks {
   /** About the new root's key, signed by the old one. */
@@ -108,7 +108,7 @@ export function followRollovers(
   atSeconds: number,
 ): FollowResult {
   const refused = (...reasons: readonly string[]) => ({ kind: 'refused', reasons }) as const;
-  if (offered.length > rootsMax) return refused(`${offered.length} roots, at most ${rootsMax}`);
+  if (offered.length > ROOTS_MAX) return refused(`${offered.length} roots, at most ${ROOTS_MAX}`);
   const places = known.map((root) => offered.findIndex(({ certificate }) => equalBytes(certificate.der, root.der)));
   const [first = -1] = places;
   const last = places.at(-1) ?? -1;

@@ -47,7 +47,7 @@ const refusedSchemes: Readonly<Record<string, string>> = {
 
 const defaultSaltLength = 20;
 // The salt of a modulus of 8192 bits is shorter.
-const saltLengthMax = 1024;
+const SALT_LENGTH_MAX = 1024;
 
 const hashes: Readonly<Record<string, Hash>> = {
   [algorithmOid.sha256]: 'sha256',
@@ -96,7 +96,7 @@ function readPss(reader: DerReader): SignatureScheme {
   if (!isHash(hash)) return { kind: 'unsupported', name: hash };
   if (mask !== hash) return { kind: 'unsupported', name: `RSASSA-PSS with another hash in its mask (${mask})` };
   if (trailer !== 1) return { kind: 'unsupported', name: `RSASSA-PSS with the trailer field ${trailer}` };
-  if (saltLength > saltLengthMax)
+  if (saltLength > SALT_LENGTH_MAX)
     return { kind: 'unsupported', name: `RSASSA-PSS with a salt of ${saltLength} octets` };
   return { kind: 'rsa-pss', hash, saltLength };
 }

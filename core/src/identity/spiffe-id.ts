@@ -4,8 +4,8 @@ import { isDeviceId } from './device-id.ts';
 
 const scheme = 'spiffe://';
 /** SPIFFE-ID section 2.3. */
-const idCharactersMax = 2_048;
-const trustDomainCharactersMax = 255;
+const ID_CHARACTERS_MAX = 2_048;
+const TRUST_DOMAIN_CHARACTERS_MAX = 255;
 /** Lower-case letters, digits, dots, dashes and underscores: one trust domain has one spelling. */
 const trustDomainPattern = /^[a-z0-9._-]+$/;
 const segmentPattern = /^[A-Za-z0-9._-]+$/;
@@ -25,13 +25,13 @@ export interface WorkloadId {
 }
 
 export function isTrustDomain(text: string): boolean {
-  return text.length <= trustDomainCharactersMax && trustDomainPattern.test(text);
+  return text.length <= TRUST_DOMAIN_CHARACTERS_MAX && trustDomainPattern.test(text);
 }
 
 /** Strict: no user, port, query, fragment, escapes, empty or dotted segments. Throws `certificate-invalid`. */
 export function parseSpiffeId(text: string): SpiffeId {
   const [trustDomain = '', ...path] = text.slice(scheme.length).split('/');
-  const isWhole = text.length <= idCharactersMax && text.startsWith(scheme) && isTrustDomain(trustDomain);
+  const isWhole = text.length <= ID_CHARACTERS_MAX && text.startsWith(scheme) && isTrustDomain(trustDomain);
   if (!isWhole || !path.every((segment) => segmentPattern.test(segment) && segment !== '.' && segment !== '..')) {
     throw new CoreError('certificate-invalid', `not a SPIFFE ID: ${JSON.stringify(text.slice(0, 200))}`);
   }

@@ -3,7 +3,7 @@
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 import { ByteWriter, concat, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
-import { floeHeaderTagLength, floeKeyLength, segmentsMost } from './floe-layout.ts';
+import { floeHeaderTagLength, floeKeyLength, SEGMENTS_MAX } from './floe-layout.ts';
 
 /** AEAD_ROTATION_MASK: one AES key encrypts at most 2^20 segments. */
 export const rotationBitsDefault = 20;
@@ -41,7 +41,7 @@ export class FloeKeys {
 
   /** DERIVE_KEY: the AES key of a segment, the same for 2^20 neighbours, so the last one is kept. */
   segmentKey(position: number): KeyObject {
-    if (!Number.isSafeInteger(position) || position < 0 || position >= segmentsMost) {
+    if (!Number.isSafeInteger(position) || position < 0 || position >= SEGMENTS_MAX) {
       throw new CoreError('sealed-model-invalid', `sealed file: there is no segment ${position}`);
     }
     if (this.#zeroed) throw new CoreError('sealed-model-key', 'sealed file: its keys were zeroed already');

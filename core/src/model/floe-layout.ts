@@ -21,13 +21,13 @@ export const segmentOverhead = segmentPrefixLength + segmentTagLength;
 export const innerSegmentMark = 0xffffffff;
 
 /** Segment lengths count the whole encrypted segment. With the least, a segment carries one byte. */
-export const segmentLengthLeast = segmentOverhead + 1;
+export const SEGMENT_LENGTH_MIN = segmentOverhead + 1;
 /** One less than the mark of an inner segment, or a full final segment could not be told from an inner one. */
-export const segmentLengthMost = innerSegmentMark - 1;
+export const SEGMENT_LENGTH_MAX = innerSegmentMark - 1;
 export const segmentLengthDefault = 2 ** 20;
 
 /** AEAD_MAX_SEGMENTS. */
-export const segmentsMost = 2 ** 40;
+export const SEGMENTS_MAX = 2 ** 40;
 
 /** Where everything lies in a file of a known length. Lengths are in bytes; positions count segments from 0. */
 export interface FloeLayout {
@@ -99,10 +99,10 @@ function layout(ciphertextLength: number, segmentLength: number, segments: numbe
       `sealed file: ${ciphertextLength} bytes do not end with a whole segment: it was cut short`,
     );
   }
-  if (segments > segmentsMost) {
+  if (segments > SEGMENTS_MAX) {
     throw new CoreError(
       'sealed-model-invalid',
-      `sealed file: ${segments} segments, at most ${segmentsMost} are allowed`,
+      `sealed file: ${segments} segments, at most ${SEGMENTS_MAX} are allowed`,
     );
   }
   const plaintextLength = ciphertextLength - floeHeaderLength - segments * segmentOverhead;
@@ -110,10 +110,10 @@ function layout(ciphertextLength: number, segmentLength: number, segments: numbe
 }
 
 function assertSegmentLength(length: number): void {
-  if (!Number.isSafeInteger(length) || length < segmentLengthLeast || length > segmentLengthMost) {
+  if (!Number.isSafeInteger(length) || length < SEGMENT_LENGTH_MIN || length > SEGMENT_LENGTH_MAX) {
     throw new CoreError(
       'sealed-model-invalid',
-      `sealed file: a segment length of ${length} bytes; it must lie between ${segmentLengthLeast} and ${segmentLengthMost}`,
+      `sealed file: a segment length of ${length} bytes; it must lie between ${SEGMENT_LENGTH_MIN} and ${SEGMENT_LENGTH_MAX}`,
     );
   }
 }

@@ -81,8 +81,8 @@ test('two seals of the same bytes under the same key have nothing in common but 
 
 test('a reader that limits the segment length refuses longer ones', async () => {
   const sealed = await seal(randomBytes(10), 65);
-  const open = (segmentLengthMost: number) =>
-    gather(decryptStream(chunked(sealed, 9), key, associatedData, { segmentLengthMost }));
+  const open = (maxSegmentLength: number) =>
+    gather(decryptStream(chunked(sealed, 9), key, associatedData, { maxSegmentLength }));
   assert.equal((await open(65)).length, 10);
   await assert.rejects(open(64), { code: 'sealed-model-invalid' });
 });

@@ -56,7 +56,7 @@ export async function* encryptStream(
 
 export interface OpenOptions {
   /** The longest segment this reader makes room for, in bytes; any valid length when left out. Whoever has the key chose the file's segment length. */
-  readonly segmentLengthMost?: number | undefined;
+  readonly maxSegmentLength?: number | undefined;
 }
 
 /**
@@ -139,11 +139,11 @@ export function cutHeader(length: number): CoreError {
 }
 
 /** Throws `sealed-model-invalid` when a file's segments are longer than this reader allows. */
-export function assertRoom(segmentLength: number, { segmentLengthMost }: OpenOptions): void {
-  if (segmentLengthMost !== undefined && segmentLength > segmentLengthMost) {
+export function assertRoom(segmentLength: number, { maxSegmentLength }: OpenOptions): void {
+  if (maxSegmentLength !== undefined && segmentLength > maxSegmentLength) {
     throw new CoreError(
       'sealed-model-invalid',
-      `sealed file: segments of ${segmentLength} bytes; this reader takes at most ${segmentLengthMost}`,
+      `sealed file: segments of ${segmentLength} bytes; this reader takes at most ${maxSegmentLength}`,
     );
   }
 }

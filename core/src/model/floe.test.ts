@@ -15,7 +15,7 @@ import {
   layoutOfPlaintext,
   parseParameters,
   segmentRange,
-  segmentsMost,
+  SEGMENTS_MAX,
 } from './floe-layout.ts';
 import { FloeReader } from './floe-reader.ts';
 import { decryptStream } from './floe-stream.ts';
@@ -123,18 +123,18 @@ test('the AES key changes with segment 2^20 and not before', () => {
   const first = sealing.keys.segmentKey(0);
   assert.ok(sealing.keys.segmentKey(2 ** 20 - 1).equals(first));
   assert.ok(!sealing.keys.segmentKey(2 ** 20).equals(first));
-  assert.ok(sealing.keys.segmentKey(segmentsMost - 1).equals(sealing.keys.segmentKey(segmentsMost - 2 ** 20)));
+  assert.ok(sealing.keys.segmentKey(SEGMENTS_MAX - 1).equals(sealing.keys.segmentKey(SEGMENTS_MAX - 2 ** 20)));
 });
 
 test('the last position there is can only be a final segment', () => {
   using sealing = startEncryption(key, associatedData, 64, randomBytes);
   const plaintext = new Uint8Array(32);
-  const last = segmentsMost - 1;
+  const last = SEGMENTS_MAX - 1;
   const segment = encryptSegment(sealing, plaintext, last, true, randomBytes);
   assert.deepEqual(decryptSegment(sealing, segment, last, true), plaintext);
   const refusal = { name: 'CoreError', code: 'sealed-model-invalid' };
   assert.throws(() => encryptSegment(sealing, plaintext, last, false, randomBytes), refusal);
-  assert.throws(() => encryptSegment(sealing, plaintext, segmentsMost, true, randomBytes), refusal);
+  assert.throws(() => encryptSegment(sealing, plaintext, SEGMENTS_MAX, true, randomBytes), refusal);
   assert.throws(() => encryptSegment(sealing, plaintext, -1, true, randomBytes), refusal);
   assert.throws(() => encryptSegment(sealing, plaintext, 0.5, true, randomBytes), refusal);
 });

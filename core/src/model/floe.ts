@@ -13,7 +13,7 @@ import {
   parseParameters,
   segmentOverhead,
   segmentPrefixLength,
-  segmentsMost,
+  SEGMENTS_MAX,
   segmentTagLength,
 } from './floe-layout.ts';
 
@@ -159,8 +159,8 @@ function fieldComplaint(position: number, isFinal: boolean, field: number, lengt
 
 // The last position that exists is for a final segment only.
 function assertPosition(position: number, isFinal: boolean): void {
-  if (!isFinal && position >= segmentsMost - 1) {
-    throw new CoreError('sealed-model-invalid', `sealed file: more than ${segmentsMost} segments`);
+  if (!isFinal && position >= SEGMENTS_MAX - 1) {
+    throw new CoreError('sealed-model-invalid', `sealed file: more than ${SEGMENTS_MAX} segments`);
   }
 }
 

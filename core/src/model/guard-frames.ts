@@ -5,17 +5,17 @@ import { CoreError } from '../error.ts';
 const lineFeed = 0x0a;
 
 /** The longest line from a guard: totals and a failure's text need a tenth of it. */
-export const reportBytesMax = 16 * 1024;
+export const REPORT_BYTES_MAX = 16 * 1024;
 /** The longest line to a guard: guard settings with ten thousand labels of 256 characters. */
-export const orderBytesMax = 16 * 1024 * 1024;
+export const ORDER_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Cuts a stream into lines. */
 export class LineReader {
-  readonly #bytesMax: number;
+  readonly #maxBytes: number;
   #held: Uint8Array = new Uint8Array(0);
 
-  constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
   }
 
   /** Bytes of a line that has not ended yet. */
@@ -45,8 +45,8 @@ export class LineReader {
 
   #assertFits(more: number): void {
     const length = this.#held.length + more;
-    if (length > this.#bytesMax)
-      throw new CoreError('bytes-too-long', `a line of ${length} bytes or more, at most ${this.#bytesMax} are read`);
+    if (length > this.#maxBytes)
+      throw new CoreError('bytes-too-long', `a line of ${length} bytes or more, at most ${this.#maxBytes} are read`);
   }
 }
 

@@ -29,15 +29,15 @@ export type StatisticsReason = (typeof statisticsReasons)[number];
 export type VerdictReason = (typeof verdictReasons)[number];
 
 // A manifest lists a model, its twin, a fallback, its twin and external data; more descriptors than this is a mistake.
-const filesMax = 64;
-const textMax = 1024;
-const doorsMax = 2;
+const FILES_MAX = 64;
+const TEXT_MAX = 1024;
+const DOORS_MAX = 2;
 const count = z.int().min(0);
 
 const guardFile = z.strictObject({
-  path: z.string().min(1).max(textMax),
+  path: z.string().min(1).max(TEXT_MAX),
   role: z.enum(['primary', 'fallback', 'data']),
-  mediaType: z.string().min(1).max(textMax),
+  mediaType: z.string().min(1).max(TEXT_MAX),
   /** Bytes; the guard reads exactly so many from offset 0. */
   size: z.int().min(1),
   /** Number of the inherited descriptor in the guard process; left out: its bytes follow the order on the channel. */
@@ -59,13 +59,13 @@ export type GuardFile = z.infer<typeof guardFile>;
 export const guardOrderSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('configure'),
-    model: z.strictObject({ name: z.string().min(1).max(textMax), version: z.string().min(1).max(textMax) }),
-    files: z.array(guardFile).min(1).max(filesMax),
+    model: z.strictObject({ name: z.string().min(1).max(TEXT_MAX), version: z.string().min(1).max(TEXT_MAX) }),
+    files: z.array(guardFile).min(1).max(FILES_MAX),
     settings: guardSettingsSchema.optional(),
     /** How long the guard lets one inference take before it ends itself; left out: its parent watches it. */
-    inferenceMsMax: z.int().min(1).optional(),
+    maxInferenceMs: z.int().min(1).optional(),
     /** Left out: those that systemd gave the guard. */
-    doors: z.array(guardDoor).max(doorsMax).optional(),
+    doors: z.array(guardDoor).max(DOORS_MAX).optional(),
   }),
   /** To be answered with `pong`: a guard whose model does not come to an end cannot. */
   z.strictObject({ kind: z.literal('ping') }),
@@ -117,7 +117,11 @@ export const guardReportSchema = z.discriminatedUnion('kind', [
   /** Every file is in the guard's own memory: the agent can wipe its copies. */
   z.strictObject({ kind: z.literal('files-read') }),
   z.strictObject({ kind: z.literal('ready'), guarded: z.boolean(), fallback: z.boolean() }),
-  z.strictObject({ kind: z.literal('failed'), code: z.string().min(1).max(textMax), message: z.string().max(textMax) }),
+  z.strictObject({
+    kind: z.literal('failed'),
+    code: z.string().min(1).max(TEXT_MAX),
+    message: z.string().max(TEXT_MAX),
+  }),
   z.strictObject({ kind: z.literal('counts'), counts: guardCountsSchema }),
   z.strictObject({ kind: z.literal('stopped'), counts: guardCountsSchema }),
 ]);
@@ -125,4 +129,4 @@ export const guardReportSchema = z.discriminatedUnion('kind', [
 export type GuardReport = z.infer<typeof guardReportSchema>;
 
 /** The longest message text a report carries. */
-export const reportTextMax = textMax;
+export const REPORT_TEXT_MAX = TEXT_MAX;

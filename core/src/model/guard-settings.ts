@@ -9,14 +9,14 @@ export const millionth = 1e-6;
 export const confidenceThresholdMillionthsDefault = 850_000;
 
 /** Enough for any class list a person would read; keeps a manifest small. */
-export const labelsMax = 10_000;
-const labelLengthMax = 256;
-const tensorNameLengthMax = 256;
+export const LABELS_MAX = 10_000;
+const LABEL_LENGTH_MAX = 256;
+const TENSOR_NAME_LENGTH_MAX = 256;
 // One million: covers 16-bit pixel values (65,535) and stays a safe integer.
-const magnitudeMillionthsMax = 1_000_000 * 1_000_000;
+const MAGNITUDE_MILLIONTHS_MAX = 1_000_000 * 1_000_000;
 
-const millionths = z.int().min(-magnitudeMillionthsMax).max(magnitudeMillionthsMax);
-const tensorName = z.string().min(1).max(tensorNameLengthMax);
+const millionths = z.int().min(-MAGNITUDE_MILLIONTHS_MAX).max(MAGNITUDE_MILLIONTHS_MAX);
+const tensorName = z.string().min(1).max(TENSOR_NAME_LENGTH_MAX);
 
 const range = z
   .strictObject({ leastMillionths: millionths, mostMillionths: millionths })
@@ -38,7 +38,7 @@ export const guardSettingsSchema = z.strictObject({
     /** `logits`: the guard applies softmax; `probabilities`: the model already did. */
     scores: z.enum(['logits', 'probabilities']),
   }),
-  labels: z.array(z.string().min(1).max(labelLengthMax)).min(2).max(labelsMax).optional(),
+  labels: z.array(z.string().min(1).max(LABEL_LENGTH_MAX)).min(2).max(LABELS_MAX).optional(),
   /** Both ends belong to the range. Statistics are those of spec/guard.md section 2, on values scaled to 0..1. */
   statistics: z.strictObject({ brightness: range, contrast: range, noise: range }),
   confidenceThresholdMillionths: z.int().min(1).max(1_000_000).optional(),

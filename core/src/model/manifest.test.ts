@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, parseJson } from '../json.ts';
-import { assertModelPath, encodeManifest, manifestDigest, manifestLengthMax, parseManifest } from './manifest.ts';
+import { assertModelPath, encodeManifest, manifestDigest, MANIFEST_LENGTH_MAX, parseManifest } from './manifest.ts';
 
 const folder = new URL('../../../spec/vectors/model/manifest/', import.meta.url);
 const validSchema = z.strictObject({ comment: z.string(), manifest: z.string(), sha256: z.string() });
@@ -37,7 +37,7 @@ for (const name of readdirSync(new URL('invalid/', folder))) {
 }
 
 test('a manifest that is too long is not even parsed', () => {
-  throws(() => parseManifest(new Uint8Array(manifestLengthMax + 1)), { code: 'bytes-too-long' });
+  throws(() => parseManifest(new Uint8Array(MANIFEST_LENGTH_MAX + 1)), { code: 'bytes-too-long' });
 });
 
 test('random bytes and random JSON are a manifest or a CoreError', () => {

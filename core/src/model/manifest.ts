@@ -9,10 +9,10 @@ import { guardSettingsSchema } from './guard-settings.ts';
 /** Where the manifest lies in the folder that is signed; no file of the model may have this name. */
 export const manifestPath = 'manifest.json';
 /** Room for a thousand files, ten thousand class labels, and nothing that would tie up a device. */
-export const manifestLengthMax = 4 * 1024 * 1024;
-export const manifestFilesMax = 1000;
+export const MANIFEST_LENGTH_MAX = 4 * 1024 * 1024;
+export const MANIFEST_FILES_MAX = 1000;
 /** Longer paths do not survive every file system and archive. */
-export const modelPathLengthMax = 512;
+export const MODEL_PATH_LENGTH_MAX = 512;
 
 export const modelNamePattern = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 /** Semantic versioning 2.0.0 without build metadata: two releases that differ only there would have equal precedence. */
@@ -36,7 +36,7 @@ export const manifestSchema = z.strictObject({
   type: z.literal('edgekeep-model-manifest/v1'),
   name: z.string().regex(modelNamePattern),
   version: z.string().max(128).regex(modelVersionPattern),
-  files: z.array(fileSchema).min(1).max(manifestFilesMax).superRefine(refuseConflicts),
+  files: z.array(fileSchema).min(1).max(MANIFEST_FILES_MAX).superRefine(refuseConflicts),
   guard: guardSettingsSchema.optional(),
 });
 
@@ -46,8 +46,11 @@ export type ModelFileRole = ModelFile['role'];
 
 /** Canonical bytes to a manifest; throws `manifest-invalid`, `json-invalid` or `json-not-canonical`. */
 export function parseManifest(bytes: Uint8Array): ModelManifest {
-  if (bytes.length > manifestLengthMax) {
-    throw new CoreError('bytes-too-long', `a manifest of ${bytes.length} bytes, at most ${manifestLengthMax} are read`);
+  if (bytes.length > MANIFEST_LENGTH_MAX) {
+    throw new CoreError(
+      'bytes-too-long',
+      `a manifest of ${bytes.length} bytes, at most ${MANIFEST_LENGTH_MAX} are read`,
+    );
   }
   return parseCanonicalJson(bytes, manifestSchema, 'the model manifest', 'manifest-invalid');
 }
@@ -69,7 +72,7 @@ export function assertModelPath(path: string): void {
 }
 
 function modelPathFault(path: string): string | undefined {
-  if (path === '' || path.length > modelPathLengthMax) return `expected 1 to ${modelPathLengthMax} characters`;
+  if (path === '' || path.length > MODEL_PATH_LENGTH_MAX) return `expected 1 to ${MODEL_PATH_LENGTH_MAX} characters`;
   if (!path.isWellFormed() || path.normalize('NFC') !== path) return 'expected Unicode in normal form C';
   // Control and format characters hide what a name is: a right-to-left override makes "exe.nnx" of "xnn.exe".
   if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\\]/u.test(path)) return 'a control character or a backslash';

@@ -12,7 +12,7 @@ export const modelKeyLength = 32;
 export const manifestDigestLength = 32;
 
 /** A device with little memory opens sealed files segment by segment; nothing is gained by longer segments than this. */
-export const sealedSegmentLengthMost = 64 * 2 ** 20;
+export const SEALED_SEGMENT_LENGTH_MAX = 64 * 2 ** 20;
 
 const purpose = utf8('edgekeep sealed file v1');
 
@@ -63,7 +63,7 @@ export async function* openFile(
   source: ByteSource,
   modelKey: Uint8Array,
   binding: SealedFileBinding,
-  options: OpenOptions = { segmentLengthMost: sealedSegmentLengthMost },
+  options: OpenOptions = { maxSegmentLength: SEALED_SEGMENT_LENGTH_MAX },
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const associatedData = associatedDataOf(binding);
   const key = sealedFileKey(modelKey, binding.path);
@@ -80,7 +80,7 @@ export async function openFileAt(
   ciphertextLength: number,
   modelKey: Uint8Array,
   binding: SealedFileBinding,
-  options: OpenOptions = { segmentLengthMost: sealedSegmentLengthMost },
+  options: OpenOptions = { maxSegmentLength: SEALED_SEGMENT_LENGTH_MAX },
 ): Promise<FloeReader> {
   const associatedData = associatedDataOf(binding);
   const key = sealedFileKey(modelKey, binding.path);

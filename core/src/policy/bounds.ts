@@ -2,11 +2,11 @@
 // nested brackets or 400 joined conditions make the module fail for good, for every later decision of the process. So texts are bounded here.
 
 /** Cedar parses and validates in time that grows with the text; a policy larger than this is a mistake. */
-export const policyBytesMost = 256 * 1024;
-export const statementsMost = 2_000;
-const nestingMost = 24;
-const joinsMost = 64;
-const stepsMost = 192;
+export const POLICY_BYTES_MAX = 256 * 1024;
+export const STATEMENTS_MAX = 2_000;
+const NESTING_MAX = 24;
+const JOINS_MAX = 64;
+const STEPS_MAX = 192;
 
 export interface BoundsProblem {
   readonly code: 'policy-syntax' | 'policy-too-long' | 'policy-too-complex';
@@ -17,8 +17,8 @@ export interface BoundsProblem {
 export function boundsProblem(text: string): BoundsProblem | undefined {
   if (!text.isWellFormed())
     return { code: 'policy-syntax', message: 'the policy is not Unicode text: it has a lone surrogate' };
-  if (new TextEncoder().encode(text).length > policyBytesMost)
-    return { code: 'policy-too-long', message: `the policy is longer than ${policyBytesMost} bytes` };
+  if (new TextEncoder().encode(text).length > POLICY_BYTES_MAX)
+    return { code: 'policy-too-long', message: `the policy is longer than ${POLICY_BYTES_MAX} bytes` };
   let depth = 0;
   let joins = 0;
   let steps = 0;
@@ -32,19 +32,19 @@ export function boundsProblem(text: string): BoundsProblem | undefined {
     } else if (token === '.' || token === 'has' || token === 'is' || token === 'in') steps += 1;
     else if (joining.has(token)) joins += 1;
     const problem =
-      depth > nestingMost
-        ? `brackets nest deeper than ${nestingMost}`
-        : joins > joinsMost
-          ? `it joins more than ${joinsMost} conditions: split the statement`
-          : steps > stepsMost
-            ? `it has more than ${stepsMost} dots, "has", "is" and "in": split the statement`
-            : statements > statementsMost
-              ? `there are more than ${statementsMost} statements`
+      depth > NESTING_MAX
+        ? `brackets nest deeper than ${NESTING_MAX}`
+        : joins > JOINS_MAX
+          ? `it joins more than ${JOINS_MAX} conditions: split the statement`
+          : steps > STEPS_MAX
+            ? `it has more than ${STEPS_MAX} dots, "has", "is" and "in": split the statement`
+            : statements > STATEMENTS_MAX
+              ? `there are more than ${STATEMENTS_MAX} statements`
               : undefined;
     if (problem !== undefined) {
       return {
         code: 'policy-too-complex',
-        message: `statement ${Math.min(statements, statementsMost) + 1}: ${problem}`,
+        message: `statement ${Math.min(statements, STATEMENTS_MAX) + 1}: ${problem}`,
       };
     }
   }

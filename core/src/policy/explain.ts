@@ -14,7 +14,7 @@ export interface PolicyReason {
 
 const statementsShown = 4;
 const conditionsShown = 4;
-const conditionCharactersMost = 240;
+const CONDITION_CHARACTERS_MAX = 240;
 
 /** Reasons of a no, at most eight of some 1,000 characters. `version` is how the policy is called. */
 export function explain(
@@ -90,7 +90,7 @@ function conditionText(json: PolicyJson, body: Condition['body']): string {
   const answer = policyToText(alone);
   if (answer.type === 'failure') return `a condition of ${json.annotations?.['id'] ?? 'the statement'}`;
   const text = /when \{ ?([^]*?) ?\};\s*$/.exec(answer.text)?.[1] ?? answer.text;
-  return text.length > conditionCharactersMost ? `${text.slice(0, conditionCharactersMost)}…` : text;
+  return text.length > CONDITION_CHARACTERS_MAX ? `${text.slice(0, CONDITION_CHARACTERS_MAX)}…` : text;
 }
 
 function pathsIn(expression: unknown): readonly string[] {

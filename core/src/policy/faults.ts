@@ -61,7 +61,7 @@ function permitsTheWorst(json: PolicyJson): boolean {
   const conditions = conditionsOf(json).filter(({ body }) => looksAtAttestation(body));
   if (conditions.length === 0) return true;
   const mixed = conditions.filter(({ body }) => !looksAtNothingElse(body));
-  const literals = [...new Set(literalsOf(mixed))].slice(0, probeLiteralsMost);
+  const literals = [...new Set(literalsOf(mixed))].slice(0, PROBE_LITERALS_MAX);
   const open: PolicyJson = { ...json, principal: { op: 'All' }, resource: { op: 'All' }, conditions };
   const model = json.resource.op === '==' ? (entitiesIn(json.resource)[0] ?? 'any@0') : 'any@0';
   const [name = 'any', version = '0'] = model.split('@');
@@ -118,7 +118,7 @@ function worst(
 }
 
 // Their combinations are tried at load: three make some 1,000 questions, a tenth of a second.
-const probeLiteralsMost = 3;
+const PROBE_LITERALS_MAX = 3;
 
 function literalsOf(value: unknown): readonly string[] {
   if (value === null || typeof value !== 'object') return [];

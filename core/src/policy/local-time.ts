@@ -10,7 +10,7 @@ export interface WallTime {
 const weekdays = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
 // Making a formatter takes longer than a thousand uses of it; a hub has a few zones.
 const formatters = new Map<string, Intl.DateTimeFormat>();
-const formattersMost = 1_000;
+const FORMATTERS_MAX = 1_000;
 
 /** `timeZone` is a name of the IANA database. Throws `RangeError` for one that this runtime does not know. */
 export function wallTime(milliseconds: number, timeZone: string): WallTime {
@@ -26,7 +26,7 @@ export function wallTime(milliseconds: number, timeZone: string): WallTime {
 function formatterOf(timeZone: string): Intl.DateTimeFormat {
   const known = formatters.get(timeZone);
   if (known !== undefined) return known;
-  if (formatters.size >= formattersMost) formatters.clear();
+  if (formatters.size >= FORMATTERS_MAX) formatters.clear();
   const options = { timeZone, hourCycle: 'h23', hour: 'numeric', minute: 'numeric', weekday: 'short' } as const;
   const formatter = new Intl.DateTimeFormat('en-GB', options);
   formatters.set(timeZone, formatter);

@@ -56,7 +56,7 @@ export function loadPolicy(text: string, { name, meaning = 'any-action' }: Polic
 }
 
 // An entry is below 2 KiB. Whoever is not in here is decided anew.
-const rememberedMost = 20_000;
+const REMEMBERED_MAX = 20_000;
 
 export class Policy {
   readonly text: string;
@@ -102,7 +102,7 @@ export class Policy {
     const known = this.#remembered.get(key);
     if (known !== undefined) return known;
     const decision = this.decideAnew(question);
-    if (this.#remembered.size >= rememberedMost) this.#remembered.clear();
+    if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered.clear();
     this.#remembered.set(key, decision);
     return decision;
   }

@@ -64,16 +64,16 @@ export function valueText(question: Question, path: string): string {
   if (value === undefined) return 'not known';
   return path === 'context.time.now' && typeof value === 'number'
     ? new Date(value).toISOString()
-    : JSON.stringify(value).slice(0, valueCharactersMost);
+    : JSON.stringify(value).slice(0, VALUE_CHARACTERS_MAX);
 }
 
-const valueCharactersMost = 120;
+const VALUE_CHARACTERS_MAX = 120;
 
 // Whoever is asked about as a whole is asked about by what it is in.
 function groupsText(path: string, principal: Question['principal']): string {
   const device = principal.kind === 'workload' ? principal.device : principal;
   if (path !== 'principal' || device.kind !== 'device' || device.groups.length === 0) return '';
-  return ` in ${JSON.stringify(device.groups).slice(0, valueCharactersMost)}`;
+  return ` in ${JSON.stringify(device.groups).slice(0, VALUE_CHARACTERS_MAX)}`;
 }
 
 // Cedar's JSON form of an expression: one key an operator, operands below it.

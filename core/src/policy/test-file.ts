@@ -4,8 +4,8 @@ import { parseJson } from '../json.ts';
 import { questionSchema } from './question.ts';
 import type { Policy } from './policy.ts';
 
-export const policyTestsBytesMost = 1024 * 1024;
-export const policyTestsMost = 2_000;
+export const POLICY_TESTS_BYTES_MAX = 1024 * 1024;
+export const POLICY_TESTS_MAX = 2_000;
 
 export const policyTestsSchema = z.strictObject({
   type: z.literal('edgekeep-policy-tests/v1'),
@@ -20,7 +20,7 @@ export const policyTestsSchema = z.strictObject({
       }),
     )
     .min(1)
-    .max(policyTestsMost),
+    .max(POLICY_TESTS_MAX),
 });
 export type PolicyTests = z.infer<typeof policyTestsSchema>;
 

@@ -9,10 +9,10 @@ const generatedByTpm = 0xff544347;
 const attestTypes = { nv: 0x8014, certify: 0x8017, quote: 0x8018, creation: 0x801a } as const;
 
 /** TPM2B_DATA and TPM2B_DIGEST hold at most the largest digest, 64 bytes, behind an algorithm identifier (TPMT_HA). */
-const dataBytesMax = 66;
-const digestBytesMax = 64;
+const DATA_BYTES_MAX = 66;
+const DIGEST_BYTES_MAX = 64;
 /** MAX_NV_BUFFER_SIZE of PC Client TPMs. */
-const nvBytesMax = 2048;
+const NV_BYTES_MAX = 2048;
 
 export interface ClockInfo {
   /** Milliseconds the TPM has been powered. */
@@ -67,7 +67,7 @@ export function parseAttest(bytes: Uint8Array): TpmsAttest {
   if (magic !== generatedByTpm) throw invalid(`magic 0x${magic.toString(16)}: not made by a TPM`);
   const type = reader.u16();
   const qualifiedSigner = readName(reader);
-  const extraData = reader.sized16(dataBytesMax);
+  const extraData = reader.sized16(DATA_BYTES_MAX);
   const clockInfo = readClockInfo(reader);
   const firmwareVersion = reader.u64();
   const common = { qualifiedSigner, extraData, clockInfo, firmwareVersion };
@@ -80,7 +80,7 @@ function readAttested(reader: ByteReader, type: number, common: CommonAttest): T
   switch (type) {
     case attestTypes.quote: {
       const selections = readPcrSelections(reader);
-      return { kind: 'quote', ...common, selections, pcrDigest: reader.sized16(digestBytesMax) };
+      return { kind: 'quote', ...common, selections, pcrDigest: reader.sized16(DIGEST_BYTES_MAX) };
     }
     case attestTypes.certify: {
       const name = readName(reader);
@@ -88,12 +88,12 @@ function readAttested(reader: ByteReader, type: number, common: CommonAttest): T
     }
     case attestTypes.creation: {
       const name = readName(reader);
-      return { kind: 'creation', ...common, name, creationHash: reader.sized16(digestBytesMax) };
+      return { kind: 'creation', ...common, name, creationHash: reader.sized16(DIGEST_BYTES_MAX) };
     }
     case attestTypes.nv: {
       const indexName = readName(reader);
       const offset = reader.u16();
-      return { kind: 'nv', ...common, indexName, offset, contents: reader.sized16(nvBytesMax) };
+      return { kind: 'nv', ...common, indexName, offset, contents: reader.sized16(NV_BYTES_MAX) };
     }
     default:
       throw invalid(
@@ -103,7 +103,7 @@ function readAttested(reader: ByteReader, type: number, common: CommonAttest): T
 }
 
 function readName(reader: ByteReader): Uint8Array {
-  const name = reader.sized16(dataBytesMax);
+  const name = reader.sized16(DATA_BYTES_MAX);
   nameHash(name);
   return name;
 }

@@ -47,7 +47,7 @@ export type TpmResponse =
     };
 
 /** TPM_PT_MAX_RESPONSE_SIZE of PC Client TPMs is 4096; no answer is longer. */
-export const responseBytesMax = 4096;
+export const RESPONSE_BYTES_MAX = 4096;
 export const headerBytes = 10;
 
 const tagNoSessions = 0x8001;
@@ -93,7 +93,7 @@ export function responseLength(bytes: Uint8Array): number {
   const reader = new ByteReader(bytes, 'TPM response');
   reader.u16();
   const length = reader.u32();
-  if (length < headerBytes || length > responseBytesMax) throw invalid(`a length of ${length} bytes`);
+  if (length < headerBytes || length > RESPONSE_BYTES_MAX) throw invalid(`a length of ${length} bytes`);
   return length;
 }
 

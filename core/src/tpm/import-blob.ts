@@ -28,7 +28,7 @@ export interface ImportBlob {
 }
 
 /** MAX_SYM_DATA: what every TPM can seal (Part 2, 11.1.14). */
-const secretBytesMax = 128;
+const SECRET_BYTES_MAX = 128;
 
 /** The object's name algorithm, and so the hash of its policy. */
 const hash = 'sha256';
@@ -39,8 +39,11 @@ const attributes = objectAttributes.adminWithPolicy | objectAttributes.noDiction
 /** Throws `tpm-policy-invalid` for an empty or all-zero policy (anybody could open it), `tpm-structure-invalid` for a wrong parent or secret. */
 export function makeImportBlob(request: ImportBlobRequest): ImportBlob {
   const { parentPublic, secret, policyDigest, authValue = new Uint8Array(0), randomBytes: random } = request;
-  if (secret.length === 0 || secret.length > secretBytesMax) {
-    throw new CoreError('tpm-structure-invalid', `a secret of ${secret.length} bytes, expected 1 to ${secretBytesMax}`);
+  if (secret.length === 0 || secret.length > SECRET_BYTES_MAX) {
+    throw new CoreError(
+      'tpm-structure-invalid',
+      `a secret of ${secret.length} bytes, expected 1 to ${SECRET_BYTES_MAX}`,
+    );
   }
   if (policyDigest.length !== hashSize(hash) || policyDigest.every((byte) => byte === 0)) {
     throw new CoreError('tpm-policy-invalid', 'expected a SHA-256 policy digest that constrains something');

@@ -16,7 +16,7 @@ export const pcrCount = 24;
 const selectionBytes = pcrCount / 8;
 
 /** TPM_NUM_PCR_BANKS is at most 16 in the reference code; more cannot be a real selection. */
-const banksMax = 16;
+const BANKS_MAX = 16;
 
 /** Reads one TPML_PCR_SELECTION and nothing behind it. */
 export function parsePcrSelections(bytes: Uint8Array): PcrSelection[] {
@@ -29,7 +29,7 @@ export function parsePcrSelections(bytes: Uint8Array): PcrSelection[] {
 /** Reads a TPML_PCR_SELECTION inside another structure. A bank named twice or another width than 24 PCRs throws. */
 export function readPcrSelections(reader: ByteReader): PcrSelection[] {
   const count = reader.u32();
-  if (count > banksMax) throw invalid(`${count} banks, at most ${banksMax} are possible`);
+  if (count > BANKS_MAX) throw invalid(`${count} banks, at most ${BANKS_MAX} are possible`);
   const selections: PcrSelection[] = [];
   for (let index = 0; index < count; index++) {
     const bank = readHash(reader, 'PCR selection bank');

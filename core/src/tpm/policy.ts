@@ -25,7 +25,7 @@ export interface ComparisonTerm {
 }
 
 /** TPML_DIGEST holds 2 to 8 branches (Part 3, 23.6). */
-const branchesMax = 8;
+const BRANCHES_MAX = 8;
 const none = new Uint8Array(0);
 
 /** The digest of a session before its first step. */
@@ -94,8 +94,8 @@ export function policyCounterTimer(policy: Uint8Array, term: ComparisonTerm, has
 
 /** The steps so far gave one of the branches; replaces them. */
 export function policyOr(branches: readonly Uint8Array[], hash: TpmHash = 'sha256'): Uint8Array {
-  if (branches.length < 2 || branches.length > branchesMax) {
-    throw new CoreError('tpm-policy-invalid', `PolicyOR takes 2 to ${branchesMax} branches, found ${branches.length}`);
+  if (branches.length < 2 || branches.length > BRANCHES_MAX) {
+    throw new CoreError('tpm-policy-invalid', `PolicyOR takes 2 to ${BRANCHES_MAX} branches, found ${branches.length}`);
   }
   for (const branch of branches) requireDigest(branch, hash);
   return extend(emptyPolicy(hash), hash, commandCodes.policyOr, ...branches);

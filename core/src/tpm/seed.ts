@@ -19,7 +19,7 @@ export interface SharedSeed {
 const nodeCurves: Readonly<Record<TpmCurve, string>> = { p256: 'prime256v1', p384: 'secp384r1', p521: 'secp521r1' };
 
 /** An out-of-range scalar comes up less than once in 2^32 draws on P-256; more in a row than this means the random source is broken. */
-const scalarDrawsMax = 16;
+const SCALAR_DRAWS_MAX = 16;
 
 /** Makes a seed as long as the name algorithm's digest and encrypts it to an RSA or ECC decryption key. */
 export function shareSeed(key: TpmPublic, label: SeedLabel, random: RandomBytes): SharedSeed {
@@ -86,7 +86,7 @@ function shareWithEcc(key: EccPublic, label: SeedLabel, random: RandomBytes): Sh
 
 function drawKey(curve: TpmCurve, random: RandomBytes) {
   const ecdh = createECDH(nodeCurves[curve]);
-  for (let draw = 0; draw < scalarDrawsMax; draw++) {
+  for (let draw = 0; draw < SCALAR_DRAWS_MAX; draw++) {
     const scalar = Uint8Array.from(random(curveDetails(curve).size));
     // P-521 scalars have 521 bits in 66 bytes.
     if (curve === 'p521') scalar[0] = (scalar[0] ?? 0) & 1;
@@ -97,5 +97,5 @@ function drawKey(curve: TpmCurve, random: RandomBytes) {
       // Zero or not below the group order: draw again, so that every scalar is equally likely.
     }
   }
-  throw new CoreError('key-invalid', `the random source gave no valid scalar in ${scalarDrawsMax} draws`);
+  throw new CoreError('key-invalid', `the random source gave no valid scalar in ${SCALAR_DRAWS_MAX} draws`);
 }

@@ -11,9 +11,9 @@ export type TpmSignature =
   | { readonly kind: 'rsassa' | 'rsapss'; readonly hash: TpmHash; readonly signature: Uint8Array };
 
 /** The largest field: P-521 has 66 bytes. */
-const coordinateBytesMax = 66;
+const COORDINATE_BYTES_MAX = 66;
 /** RSA-4096. */
-const rsaBytesMax = 512;
+const RSA_BYTES_MAX = 512;
 
 /** Field size in bytes by the curve names of node:crypto. */
 const fieldSizes: Readonly<Record<string, number>> = { prime256v1: 32, secp384r1: 48, secp521r1: 66 };
@@ -34,13 +34,13 @@ export function readTpmSignature(reader: ByteReader): TpmSignature {
   switch (scheme) {
     case algorithmIds.ecdsa: {
       const hash = readHash(reader, 'signature');
-      const r = readNumber(reader, coordinateBytesMax);
-      return { kind: 'ecdsa', hash, r, s: readNumber(reader, coordinateBytesMax) };
+      const r = readNumber(reader, COORDINATE_BYTES_MAX);
+      return { kind: 'ecdsa', hash, r, s: readNumber(reader, COORDINATE_BYTES_MAX) };
     }
     case algorithmIds.rsassa:
     case algorithmIds.rsapss: {
       const kind = scheme === algorithmIds.rsassa ? 'rsassa' : 'rsapss';
-      return { kind, hash: readHash(reader, 'signature'), signature: readNumber(reader, rsaBytesMax) };
+      return { kind, hash: readHash(reader, 'signature'), signature: readNumber(reader, RSA_BYTES_MAX) };
     }
     default:
       throw unsupported('signature', 'ECDSA, RSASSA or RSAPSS', scheme);

@@ -22,15 +22,15 @@ export const chainFileName = 'chain.pem';
 /** PEM, PKCS #8 or SEC 1. */
 export const aliasKeyFileName = 'alias-key.pem';
 
-const chainBytesMax = 128 * 1024;
-const keyBytesMax = 4096;
+const CHAIN_BYTES_MAX = 128 * 1024;
+const KEY_BYTES_MAX = 4096;
 
 /** Reads and checks both files. Throws `dice-handoff-invalid`. */
 export async function readHandoffFolder(folder: string): Promise<DiceHandoff> {
   const chainPath = join(folder, chainFileName);
   const keyPath = join(folder, aliasKeyFileName);
-  const pem = await readOwned(chainPath, chainBytesMax, writableByOthers);
-  const keyPem = await readOwned(keyPath, keyBytesMax, groupAndOthers);
+  const pem = await readOwned(chainPath, CHAIN_BYTES_MAX, writableByOthers);
+  const keyPem = await readOwned(keyPath, KEY_BYTES_MAX, groupAndOthers);
   try {
     const chain = parsePem(pem.toString('latin1'), 'CERTIFICATE');
     const aliasKey = createPrivateKey(keyPem);
@@ -56,8 +56,8 @@ export async function readHandoffFolder(folder: string): Promise<DiceHandoff> {
 }
 
 // Whoever may write here names another device; whoever may read the key is this device.
-async function readOwned(path: string, bytesMax: number, forbidden: number): Promise<Buffer> {
-  const bytes = await readPrivateFile(path, { bytesMax, forbidden }, (problem, options) =>
+async function readOwned(path: string, maxBytes: number, forbidden: number): Promise<Buffer> {
+  const bytes = await readPrivateFile(path, { maxBytes, forbidden }, (problem, options) =>
     invalid(path, problem, options),
   );
   if (bytes === undefined) throw invalid(path, 'it cannot be opened: there is no such file');

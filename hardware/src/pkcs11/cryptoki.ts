@@ -46,7 +46,7 @@ export interface FunctionList {
   C_CreateObject(session: Handle, template: Template): Handle;
   C_DestroyObject(session: Handle, object: Handle): void;
   C_FindObjectsInit(session: Handle, template: Template): void;
-  C_FindObjects(session: Handle, objectsMax: number): Handle[];
+  C_FindObjects(session: Handle, maxObjects: number): Handle[];
   C_FindObjectsFinal(session: Handle): void;
   C_GetAttributeValue(session: Handle, object: Handle, template: Template): { type: number; value: Buffer }[];
   C_SetAttributeValue(session: Handle, object: Handle, template: Template): void;

@@ -17,7 +17,7 @@ const known: Readonly<Record<string, string>> = {
 };
 const moduleFileFolders = ['/etc/pkcs11/modules', '/usr/share/p11-kit/modules'];
 /** A module file is a few lines. */
-const moduleFileBytesMax = 64 * 1024;
+const MODULE_FILE_BYTES_MAX = 64 * 1024;
 
 export interface InstalledModule {
   readonly path: string;
@@ -58,7 +58,7 @@ async function registeredPaths(): Promise<readonly string[]> {
   const found: string[] = [];
   for (const folder of moduleFileFolders) {
     for (const name of (await orIfMissing(readdir(folder), [])).filter((each) => each.endsWith('.module'))) {
-      const text = (await orIfMissing(readFile(join(folder, name), 'utf8'), '')).slice(0, moduleFileBytesMax);
+      const text = (await orIfMissing(readFile(join(folder, name), 'utf8'), '')).slice(0, MODULE_FILE_BYTES_MAX);
       const path = /^\s*module:\s*(\S+)\s*$/m.exec(text)?.[1];
       if (path === undefined) continue;
       const folders = libraryFolders.flatMap((each) => multiarch.map((part) => join(each, part, 'pkcs11')));

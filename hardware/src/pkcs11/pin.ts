@@ -6,12 +6,12 @@ import { HardwareError } from '../error.ts';
 // Group reading is allowed: systemd shows the access list of its credentials there.
 const groupWriteAndOthers = 0o027;
 /** Tokens take up to 255 bytes; room for an end of line. */
-const pinFileBytesMax = 258;
+const PIN_FILE_BYTES_MAX = 258;
 
 /** The file's one line. Throws `pkcs11-pin-unreadable` for a file that is missing, empty, of several lines, or open to others. */
 export async function readPin(path: string): Promise<string> {
   // Secrets that a cluster mounts are symbolic links.
-  const rules = { bytesMax: pinFileBytesMax, forbidden: groupWriteAndOthers, followsLinks: true };
+  const rules = { maxBytes: PIN_FILE_BYTES_MAX, forbidden: groupWriteAndOthers, followsLinks: true };
   const bytes = await readPrivateFile(path, rules, (problem, options) => unreadable(path, problem, options));
   if (bytes === undefined) throw unreadable(path, 'it cannot be opened: there is no such file');
   const pin = bytes.toString('utf8').replace(/\r?\n$/, '');

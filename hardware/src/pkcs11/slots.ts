@@ -6,7 +6,7 @@ import type { Handle } from './cryptoki.ts';
 import type { Cryptoki } from './module.ts';
 
 /** More readers than one machine has; a broken module must not keep us busy. */
-const slotsMax = 64;
+const SLOTS_MAX = 64;
 
 export interface TokenChoice {
   /** CKA_LABEL of the token, without its padding. */
@@ -37,7 +37,7 @@ export interface Token {
 export function listTokens({ api, binding }: Cryptoki): readonly Token[] {
   return api
     .C_GetSlotList(true)
-    .slice(0, slotsMax)
+    .slice(0, SLOTS_MAX)
     .map((handle): Token => {
       const { label, manufacturerID, model, serialNumber, flags } = api.C_GetTokenInfo(handle);
       return {

@@ -13,7 +13,7 @@ import { inTokenSession, tokenSigner } from './token-signer.ts';
 
 export type IdevidPlace = Omit<TokenPlace, 'keyLabels'>;
 
-const certificateBytesMax = 8 * 1024;
+const CERTIFICATE_BYTES_MAX = 8 * 1024;
 const noRoomValues: readonly (string | undefined)[] = [
   'CKR_DEVICE_MEMORY',
   'CKR_ATTRIBUTE_TYPE_INVALID',
@@ -68,7 +68,7 @@ function readCertificate(cryptoki: Cryptoki, session: Handle, label: string): Ui
   const [object, ...others] = certificateObjects(cryptoki, session, label);
   if (object === undefined) return undefined;
   const value = api.C_GetAttributeValue(session, object, [{ type: binding.CKA_VALUE }])[0]?.value;
-  if (others.length > 0 || value === undefined || value.length > certificateBytesMax)
+  if (others.length > 0 || value === undefined || value.length > CERTIFICATE_BYTES_MAX)
     throw new HardwareError(
       'pkcs11-key-unexpected',
       `certificate ${label} of the token: not one, or not a certificate`,

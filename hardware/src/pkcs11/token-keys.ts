@@ -25,7 +25,7 @@ export interface TokenKey {
 /** CKA_EC_PARAMS: the object identifier of P-256 (RFC 5480 section 2.1.1.1), DER. */
 const p256Parameters = parseHex('06082a8648ce3d030107', 'P-256 parameters');
 /** More objects of one label than we ever look at. */
-const objectsMax = 4;
+const OBJECTS_MAX = 4;
 
 /** The key of this label; undefined when there is none. Throws `pkcs11-key-unexpected` for one that is not what a secure element is for. */
 export function findKey(cryptoki: Cryptoki, session: Handle, label: string): TokenKey | undefined {
@@ -86,7 +86,7 @@ function findObjects(cryptoki: Cryptoki, session: Handle, kind: number, label: s
 export function findMatching({ api }: Cryptoki, session: Handle, template: Template): readonly Handle[] {
   api.C_FindObjectsInit(session, template);
   try {
-    return api.C_FindObjects(session, objectsMax);
+    return api.C_FindObjects(session, OBJECTS_MAX);
   } finally {
     api.C_FindObjectsFinal(session);
   }

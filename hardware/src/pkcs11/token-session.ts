@@ -10,7 +10,7 @@ import { closeQuietly, login } from './token-login.ts';
 import { agree, assertKeysWork, type OpenedKeys, sign } from './token-operations.ts';
 
 /** Small chips give no more at once. */
-const randomBytesMax = 32;
+const RANDOM_BYTES_MAX = 32;
 
 export interface TokenPlace {
   /** Absolute path of the vendor's PKCS#11 library. */
@@ -75,8 +75,8 @@ export class TokenSession {
   random(length: number): Promise<Uint8Array> {
     return this.#run('drawing random bytes', ({ api }, { handle }) => {
       const bytes = Buffer.alloc(length);
-      for (let at = 0; at < length; at += randomBytesMax) {
-        api.C_GenerateRandom(handle, bytes.subarray(at, at + randomBytesMax));
+      for (let at = 0; at < length; at += RANDOM_BYTES_MAX) {
+        api.C_GenerateRandom(handle, bytes.subarray(at, at + RANDOM_BYTES_MAX));
       }
       return bytes;
     });

@@ -13,7 +13,7 @@ export interface SoftwareKeys {
 }
 
 /** A PEM P-256 private key has about 240 bytes. */
-const keyFileBytesMax = 4096;
+const KEY_FILE_BYTES_MAX = 4096;
 
 /** The device's keys; makes them on first use. Throws `software-state-invalid` for a file that others can read or that holds another kind of key. */
 export async function loadSoftwareKeys(stateFolder: string): Promise<SoftwareKeys> {
@@ -44,7 +44,7 @@ async function loadKey(path: string): Promise<KeyObject> {
 function readPrivate(path: string): Promise<Buffer | undefined> {
   return readPrivateFile(
     path,
-    { bytesMax: keyFileBytesMax, forbidden: groupAndOthers },
+    { maxBytes: KEY_FILE_BYTES_MAX, forbidden: groupAndOthers },
     (problem, options) => new HardwareError('software-state-invalid', `${path}: ${problem}`, options),
   );
 }

@@ -55,7 +55,7 @@ export interface SaltKey {
 }
 
 /** A busy TPM says "again" for some tens of milliseconds, in its self-test for some seconds. */
-const attemptsMax = 40;
+const ATTEMPTS_MAX = 40;
 const attemptPauseMilliseconds = 50;
 
 export class TpmClient {
@@ -117,7 +117,7 @@ export class TpmClient {
         return parseParameters(command, parameters, response.handle);
       }
       const { responseCode } = response;
-      if (!retryCodes.has(responseCode) || attempt === attemptsMax) {
+      if (!retryCodes.has(responseCode) || attempt === ATTEMPTS_MAX) {
         throw new HardwareError('tpm-failed', `${command.name}: ${describeResponseCode(responseCode)}`, {
           responseCode,
         });

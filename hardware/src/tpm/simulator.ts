@@ -19,8 +19,8 @@ export interface SimulatorOptions {
 }
 
 /** Unix socket paths must fit 108 bytes, with room for the name of the control socket. */
-const socketPathBytesMax = 100;
-const startMillisecondsMax = 10_000;
+const SOCKET_PATH_BYTES_MAX = 100;
+const START_MILLISECONDS_MAX = 10_000;
 const pollMilliseconds = 10;
 /** CMD_SHUTDOWN of swtpm's control channel. */
 const shutdownRequest = Uint8Array.of(0, 0, 0, 3);
@@ -41,7 +41,7 @@ export class TpmSimulator {
       // swtpm given a relative folder goes into failure mode.
       if (!isAbsolute(folder)) throw new HardwareError('simulator-failed', `expected an absolute folder: ${folder}`);
     }
-    if (Buffer.byteLength(socketPathOf(options)) > socketPathBytesMax) {
+    if (Buffer.byteLength(socketPathOf(options)) > SOCKET_PATH_BYTES_MAX) {
       throw new HardwareError(
         'simulator-failed',
         `the path of the state folder is too long for a socket: ${stateFolder}`,
@@ -126,7 +126,7 @@ async function powerOn(options: SimulatorOptions): Promise<ChildProcess> {
   child.once('error', (error) => {
     missing = error;
   });
-  for (let waited = 0; waited < startMillisecondsMax; waited += pollMilliseconds) {
+  for (let waited = 0; waited < START_MILLISECONDS_MAX; waited += pollMilliseconds) {
     if (missing !== undefined) throw toolFailure('swtpm', missing);
     if (child.exitCode !== null)
       throw new HardwareError('simulator-failed', `swtpm ended at once: ${complaint.trim()}`);
@@ -134,7 +134,7 @@ async function powerOn(options: SimulatorOptions): Promise<ChildProcess> {
     await delay(pollMilliseconds);
   }
   await ended(child, 'SIGKILL');
-  throw new HardwareError('simulator-failed', `swtpm did not open ${socket} within ${startMillisecondsMax / 1000} s`);
+  throw new HardwareError('simulator-failed', `swtpm did not open ${socket} within ${START_MILLISECONDS_MAX / 1000} s`);
 }
 
 async function answers(path: string): Promise<boolean> {

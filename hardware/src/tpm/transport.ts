@@ -2,7 +2,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { concat } from '@edgekeep/core/bytes';
-import { headerBytes, responseBytesMax, responseLength } from '@edgekeep/core/tpm/command';
+import { headerBytes, RESPONSE_BYTES_MAX, responseLength } from '@edgekeep/core/tpm/command';
 import { HardwareError } from '../error.ts';
 
 /** Takes one command at a time; the client above keeps the order. */
@@ -19,9 +19,9 @@ export type TpmAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
 
 /** Making an RSA key may take a small TPM more than a minute; beyond this it hangs. */
-const answerMillisecondsMax = 150_000;
+const ANSWER_MILLISECONDS_MAX = 150_000;
 /** The first command on a socket asks for little. A simulator serves one connection at a time and lets the next one wait without a word. */
-const firstAnswerMillisecondsMax = 15_000;
+const FIRST_ANSWER_MILLISECONDS_MAX = 15_000;
 
 /** `device:/dev/tpmrm0`, `unix:/path` or `tcp:host:port`; a bare absolute path is a device. Undefined when it is none of these. */
 export function parseTpmAddress(text: string): TpmAddress | undefined {
@@ -64,7 +64,7 @@ async function openDevice(path: string): Promise<TpmTransport> {
 async function transmitToDevice(file: FileHandle, address: string, command: Uint8Array): Promise<Uint8Array> {
   try {
     await file.write(command);
-    const buffer = new Uint8Array(responseBytesMax);
+    const buffer = new Uint8Array(RESPONSE_BYTES_MAX);
     const { bytesRead } = await file.read(buffer, 0, buffer.length);
     return buffer.subarray(0, bytesRead);
   } catch (cause) {
@@ -83,12 +83,12 @@ async function openSocket(address: string, dial: () => Socket): Promise<TpmTrans
   socket.on('error', () => undefined);
   // The TPM must not keep the process alive: it only answers.
   socket.unref();
-  let limit = firstAnswerMillisecondsMax;
+  let limit = FIRST_ANSWER_MILLISECONDS_MAX;
   return {
     address,
     transmit: async (command) => {
       const response = await transmitToSocket(socket, address, command, limit);
-      limit = answerMillisecondsMax;
+      limit = ANSWER_MILLISECONDS_MAX;
       return response;
     },
     close: async () => {
@@ -101,7 +101,7 @@ function transmitToSocket(
   socket: Socket,
   address: string,
   command: Uint8Array,
-  millisecondsMax: number,
+  maxMilliseconds: number,
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     let received: Uint8Array = new Uint8Array(0);
@@ -128,9 +128,9 @@ function transmitToSocket(
     };
     const timer = setTimeout(() => {
       socket.destroy();
-      const hint = millisecondsMax === firstAnswerMillisecondsMax ? ': does another program hold it?' : '';
-      fail(new HardwareError('tpm-timeout', `${address}: no answer in ${millisecondsMax / 1000} s${hint}`));
-    }, millisecondsMax);
+      const hint = maxMilliseconds === FIRST_ANSWER_MILLISECONDS_MAX ? ': does another program hold it?' : '';
+      fail(new HardwareError('tpm-timeout', `${address}: no answer in ${maxMilliseconds / 1000} s${hint}`));
+    }, maxMilliseconds);
     if (socket.destroyed) return fail(unreachable(address, 'the connection is closed'));
     socket.ref();
     socket.on('data', onData).on('close', onClose);

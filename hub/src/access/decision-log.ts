@@ -7,7 +7,7 @@ import type { AccessDecisionRow } from '../store/access-tables.ts';
 import type { Database } from '../store/database.ts';
 
 // Beyond this number, decisions arrive faster than they can be written; further ones are not recorded.
-const waitingMost = 2_000;
+const WAITING_MAX = 2_000;
 const writtenAfterMs = 250;
 const rowsAtOnce = 50;
 // Old rows are cleared once there are this many above the limit.
@@ -17,20 +17,20 @@ type Waiting = Omit<AccessDecisionRow, 'number'>;
 
 export class DecisionLog {
   readonly #database: Database;
-  readonly #keptMost: number;
+  readonly #maxKept: number;
   #waiting: Waiting[] = [];
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #sinceCleared = slack;
 
-  constructor(database: Database, keptMost: number) {
+  constructor(database: Database, maxKept: number) {
     this.#database = database;
-    this.#keptMost = keptMost;
+    this.#maxKept = maxKept;
   }
 
   /** `principal` as in the audit log: `device:ID`, or the actor. */
   note(principal: string, question: Question, decision: Decision, policyVersion: number, nowMs: number): void {
-    if (this.#keptMost === 0 || this.#waiting.length >= waitingMost) return;
+    if (this.#maxKept === 0 || this.#waiting.length >= WAITING_MAX) return;
     this.#waiting.push({
       at: nowMs,
       action: question.action,
@@ -71,12 +71,12 @@ export class DecisionLog {
           .execute();
       }
       this.#sinceCleared += rows.length;
-      if (this.#sinceCleared < Math.min(slack, this.#keptMost)) return;
+      if (this.#sinceCleared < Math.min(slack, this.#maxKept)) return;
       this.#sinceCleared = 0;
       const newest = last + rows.length;
       await trx
         .deleteFrom('access_decision')
-        .where('number', '<=', newest - this.#keptMost)
+        .where('number', '<=', newest - this.#maxKept)
         .execute();
     });
   }
@@ -85,7 +85,7 @@ export class DecisionLog {
   async *newest(count: number): AsyncGenerator<readonly AccessDecisionRow[]> {
     await this.flush();
     let before = Number.MAX_SAFE_INTEGER;
-    for (let left = Math.min(count, this.#keptMost); left > 0;) {
+    for (let left = Math.min(count, this.#maxKept); left > 0;) {
       const rows = await this.#database.read
         .selectFrom('access_decision')
         .selectAll()

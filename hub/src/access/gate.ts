@@ -55,13 +55,13 @@ export interface Judgement {
 }
 
 // An audit entry has at most 8 KiB.
-const loggedReasonsMost = 4;
-const loggedMessageMost = 600;
+const LOGGED_REASONS_MAX = 4;
+const LOGGED_MESSAGE_MAX = 600;
 // A principal that is refused repeatedly for one reason is logged once in this time.
 const loggedAgainMs = 600_000;
 // The number of connections whose devices one statement can name.
 const recheckedAtOnce = 250;
-const refusalsRememberedMost = 20_000;
+const REFUSALS_REMEMBERED_MAX = 20_000;
 
 /** Once for each connection, resource and policy: a question that repeats is recorded only when the answer changes. */
 type Judged = Map<string, string>;
@@ -316,7 +316,7 @@ export class AccessGate {
     const before = this.#refusedAt.get(cause);
     // If the clock was set back, logging does not pause until it has caught up.
     if (before !== undefined && Math.abs(nowMs - before) < loggedAgainMs) return;
-    if (this.#refusedAt.size >= refusalsRememberedMost) this.#refusedAt.clear();
+    if (this.#refusedAt.size >= REFUSALS_REMEMBERED_MAX) this.#refusedAt.clear();
     this.#refusedAt.set(cause, nowMs);
     const data = {
       action,
@@ -344,8 +344,8 @@ async function withGroups(db: Kysely<Tables>, resource: Resource, wanted: Wanted
 /** The reasons in the form that an audit entry holds. */
 export function loggedReasons(reasons: readonly Reason[]): { code: string; message: string }[] {
   return reasons
-    .slice(0, loggedReasonsMost)
-    .map(({ code, message }) => ({ code, message: Array.from(message).slice(0, loggedMessageMost).join('') }));
+    .slice(0, LOGGED_REASONS_MAX)
+    .map(({ code, message }) => ({ code, message: Array.from(message).slice(0, LOGGED_MESSAGE_MAX).join('') }));
 }
 
 function refusalOf(action: string, version: number, reasons: readonly Reason[]): HubError {

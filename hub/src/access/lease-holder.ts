@@ -16,9 +16,9 @@ export interface NextHolder {
 }
 
 /** The proof is compared with this many of the device's newest leases. */
-const comparedMax = 16;
+const COMPARED_MAX = 16;
 /** With fewer leases there is no comparison. */
-const comparedMin = 5;
+const COMPARED_MIN = 5;
 
 /**
  * A proof that takes longer than this is unusual for the device: its median plus `slackMs`, or plus half the median if that is more.
@@ -28,7 +28,7 @@ export function usualProofMs(
   earlier: readonly number[],
   slackMs: number,
 ): { median: number; limit: number } | undefined {
-  if (earlier.length < comparedMin) return undefined;
+  if (earlier.length < COMPARED_MIN) return undefined;
   const sorted = earlier.toSorted((a, b) => a - b);
   const median = sorted[Math.floor(sorted.length / 2)] ?? 0;
   return { median, limit: median + Math.max(slackMs, median / 2) };
@@ -49,7 +49,7 @@ export async function weighHolder(
     .where('model', '=', model)
     .where('granted_at', 'is not', null)
     .orderBy('granted_at', 'desc')
-    .limit(comparedMax)
+    .limit(COMPARED_MAX)
     .execute();
   const [last] = earlier;
   const about = { kind: 'lease-elsewhere', severity: 'low', subject: { deviceId }, nowMs } as const;

@@ -19,7 +19,7 @@ export interface BudgetAsk {
 const renewalsAllowedTimes = 2;
 // For a device that is refused repeatedly, this counter is written at most this often.
 const toldAgainMs = 60_000;
-const devicesToldMax = 20_000;
+const DEVICES_TOLD_MAX = 20_000;
 // The clocks of hub nodes differ by at most this much.
 const nodesApartMs = 60_000;
 
@@ -75,7 +75,7 @@ export class LeaseAlarm {
     const cause = `${deviceId} ${model}`;
     const before = this.#toldMs.get(cause);
     if (before !== undefined && Math.abs(nowMs - before) < toldAgainMs) return;
-    if (this.#toldMs.size >= devicesToldMax) this.#toldMs.clear();
+    if (this.#toldMs.size >= DEVICES_TOLD_MAX) this.#toldMs.clear();
     this.#toldMs.set(cause, nowMs);
     const { windowSeconds } = settings.lease;
     await this.#database.writeAsHub((trx) =>

@@ -115,7 +115,7 @@ async function decideRelease(parts: ReleaseParts, ask: ReleaseAsk): Promise<Rele
   let recorded = await recordOnce(facts);
   // A policy that was applied during the decision, or changed facts, may give another answer. The policy is asked again until its facts are
   // unchanged.
-  for (let asked = 0; recorded === 'decided-by-other' && asked < askedAgainMax; asked += 1)
+  for (let asked = 0; recorded === 'decided-by-other' && asked < ASKED_AGAIN_MAX; asked += 1)
     recorded = await recordOnce({ ...facts, ...(await judge()) });
   if (recorded === 'decided-by-other')
     throw new HubError('conflict', 'what the policy looks at changes faster than it can be asked: try again');
@@ -123,7 +123,7 @@ async function decideRelease(parts: ReleaseParts, ask: ReleaseAsk): Promise<Rele
 }
 
 // A device that keeps changing its own facts gets no key meanwhile, and costs at most this many tries.
-const askedAgainMax = 20;
+const ASKED_AGAIN_MAX = 20;
 
 const refusals: ReadonlySet<HubErrorCode> = new Set([
   'device-quarantined',

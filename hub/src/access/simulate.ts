@@ -26,11 +26,11 @@ export interface SimulationOrder {
 }
 
 // Devices are read in pages that one statement can hold.
-const pageMost = 500;
+const PAGE_MAX = 500;
 // Asks for this long without a pause; then other work gets its turn.
 const sliceMs = 5;
 // Models are asked about one by one; a hub has only a few.
-const modelsMost = 20;
+const MODELS_MAX = 20;
 
 /** `draft` is loaded; the policy in force is the one at this moment. */
 export async function simulate(
@@ -103,7 +103,7 @@ async function askDevices(
       .selectAll()
       .where('id', '>', after)
       .orderBy('id')
-      .limit(pageMost)
+      .limit(PAGE_MAX)
       .execute();
     const last = rows.at(-1);
     if (last === undefined) return;
@@ -172,7 +172,7 @@ async function resourcesOf(read: Kysely<Tables>): Promise<(action: DeviceAction)
     .execute();
   const newest = new Map<string, Resource>();
   for (const { name, version, publisher } of releases) {
-    if (newest.has(name) || newest.size >= modelsMost) continue;
+    if (newest.has(name) || newest.size >= MODELS_MAX) continue;
     newest.set(name, { kind: 'model', name, version, publisher, groups: [...(await groupsOfModel(read, name))] });
   }
   const models = [...newest.values()];
@@ -223,7 +223,7 @@ async function askOperators(
 class Trial {
   readonly #current: Policy;
   readonly #draft: Policy;
-  readonly #namesMost: number;
+  readonly #maxNames: number;
   readonly #change: (question: Question) => Question;
   readonly #errors: Errors;
   readonly #changes = new Map<string, AccessChange & { readonly seen: Set<string> }>();
@@ -233,14 +233,14 @@ class Trial {
   constructor(
     current: Policy,
     draft: Policy,
-    namesMost: number,
+    maxNames: number,
     errors: Errors,
     change: (question: Question) => Question,
   ) {
     this.#change = change;
     this.#current = current;
     this.#draft = draft;
-    this.#namesMost = namesMost;
+    this.#maxNames = maxNames;
     this.#errors = errors;
   }
 
@@ -266,7 +266,7 @@ class Trial {
       seen: new Set<string>(),
     };
     known.count += 1;
-    if (known.names.length < this.#namesMost && !known.seen.has(principal)) {
+    if (known.names.length < this.#maxNames && !known.seen.has(principal)) {
       known.seen.add(principal);
       known.names.push(principal);
     }

@@ -19,12 +19,12 @@ export interface TrafficNow {
 
 const minute = 60_000;
 // About 100 bytes each. Above this number the device that was quiet longest starts over.
-const devicesMost = 200_000;
+const DEVICES_MAX = 200_000;
 const minutesToLearn = 10;
 const weightOfAMinute = 1 / 180;
 // After an hour without requests, more idle time adds nothing to the mean.
-const quietMinutesMost = 60;
-const percentMost = 1_000_000;
+const QUIET_MINUTES_MAX = 60;
+const PERCENT_MAX = 1_000_000;
 
 export class Traffic {
   readonly #counts = new Map<string, Counts>();
@@ -38,7 +38,7 @@ export class Traffic {
     if (known !== undefined) this.#counts.delete(deviceId);
     this.#counts.set(deviceId, counts);
     const [quietest] = this.#counts.keys();
-    if (this.#counts.size > devicesMost && quietest !== undefined) this.#counts.delete(quietest);
+    if (this.#counts.size > DEVICES_MAX && quietest !== undefined) this.#counts.delete(quietest);
   }
 
   of(deviceId: string, nowMs: number): TrafficNow {
@@ -50,7 +50,7 @@ export class Traffic {
     const share = Math.max(0, 1 - (nowMs - minuteMs) / minute);
     const lastMinute = Math.round(current + previous * share);
     if (minutesSeen < minutesToLearn || usual === 0) return { lastMinute, percentOfUsual: 100 };
-    return { lastMinute, percentOfUsual: Math.min(percentMost, Math.round((lastMinute * 100) / usual)) };
+    return { lastMinute, percentOfUsual: Math.min(PERCENT_MAX, Math.round((lastMinute * 100) / usual)) };
   }
 }
 
@@ -59,7 +59,7 @@ function advance(counts: Counts, nowMs: number): void {
   // The clock was set back: the current minute starts now, or it would not end until the clock has caught up.
   if (passed < 0) counts.minuteMs = nowMs;
   if (passed <= 0) return;
-  for (let each = 0; each < Math.min(passed, quietMinutesMost); each += 1) {
+  for (let each = 0; each < Math.min(passed, QUIET_MINUTES_MAX); each += 1) {
     const seen = each === 0 ? counts.current : 0;
     counts.minutesSeen += 1;
     // The first minutes count in full, so that the mean does not start at zero.

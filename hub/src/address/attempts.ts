@@ -26,10 +26,10 @@ interface Counted {
 
 const windowMs = 60_000;
 // A window remembers this many networks; attempts of further networks are counted together.
-const networksMost = 10_000;
+const NETWORKS_MAX = 10_000;
 // The number of alerts that one window opens or updates; further networks share one alert.
 const alertsEachWindow = 16;
-const namesMost = 16;
+const NAMES_MAX = 16;
 const elsewhere = 'other networks';
 
 export class Attempts {
@@ -58,7 +58,7 @@ export class Attempts {
   note({ listener, address, claimed, code }: Attempt): void {
     this.#count(listener, code);
     const own = networkOf(address);
-    const name = this.#networks.has(own) || this.#networks.size < networksMost ? own : elsewhere;
+    const name = this.#networks.has(own) || this.#networks.size < NETWORKS_MAX ? own : elsewhere;
     const counted = this.#networks.get(name) ?? newCount();
     this.#networks.set(name, counted);
     counted.times += 1;
@@ -121,7 +121,7 @@ function newCount(): Counted {
 }
 
 function add(names: Set<string>, name: string): void {
-  if (names.size < namesMost) names.add(name);
+  if (names.size < NAMES_MAX) names.add(name);
 }
 
 function dataOf({ addresses, claimed, codes, listeners }: Counted): AlertData {

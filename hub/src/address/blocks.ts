@@ -10,7 +10,7 @@ import type { Tables } from '../store/schema.ts';
 import { namedNetwork, networkHas } from './network-text.ts';
 
 /** Every node holds all of them in memory. */
-export const blocksMost = 10_000;
+export const BLOCKS_MAX = 10_000;
 
 interface Order {
   readonly network: string;
@@ -36,8 +36,8 @@ export async function blockAddress(
       .selectFrom('address_block')
       .select((q) => q.fn.countAll<number>().as('count'))
       .executeTakeFirstOrThrow();
-    if (count >= blocksMost)
-      throw new HubError('conflict', `limit of blocked addresses reached (${blocksMost}): block networks`);
+    if (count >= BLOCKS_MAX)
+      throw new HubError('conflict', `limit of blocked addresses reached (${BLOCKS_MAX}): block networks`);
     await trx.insertInto('address_block').values(row).execute();
     const data = { reason, expiresAt: row.expires_at };
     await appendEntry(trx, { at: nowMs, kind: 'address-blocked', actor, subject: `address:${network}`, data });

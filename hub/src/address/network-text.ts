@@ -10,7 +10,7 @@ import {
 import { HubError } from '../error.ts';
 
 // A wider network is a mistake: it would cut off a continent.
-const prefixLeast = { 4: 8, 6: 16 } as const;
+const PREFIX_MIN = { 4: 8, 6: 16 } as const;
 
 /** Throws `request-invalid` for a text that is no network or address, or for a network that is too wide. */
 export function namedNetwork(text: string): string {
@@ -22,7 +22,7 @@ export function namedNetwork(text: string): string {
       'expected an address or a network whose host bits are zero: 203.0.113.9, 203.0.113.0/24, 2001:db8::/48',
     );
   }
-  const least = prefixLeast[network.family];
+  const least = PREFIX_MIN[network.family];
   if (network.prefixLength < least)
     throw new HubError('request-invalid', `a network of IPv${network.family} has a prefix of ${least} at least`);
   return canonical;

@@ -5,21 +5,21 @@
 export type AlertData = Readonly<Record<string, string | number | boolean | readonly string[]>>;
 
 /** Characters of one text; longer texts are cut. */
-export const alertTextMost = 300;
+export const ALERT_TEXT_MAX = 300;
 /** Members of a list. The first ones stay: they show how it began. */
-export const alertListMost = 16;
+export const ALERT_LIST_MAX = 16;
 /**
  * Members of the whole: further ones are left out, and `omitted` has their number. With the limits above, an audit entry holds all of them.
  */
-export const alertMembersMost = 12;
+export const ALERT_MEMBERS_MAX = 12;
 // Of an audit entry's 8192 bytes; JSON may write one character as six bytes.
-const encodedBytesMost = 6_000;
+const ENCODED_BYTES_MAX = 6_000;
 
 /** Cut to the limits. */
 export function boundedData(data: AlertData): Record<string, string | number | boolean | string[]> {
   const all = Object.entries(data);
-  const kept = all.slice(0, alertMembersMost).map(([name, value]) => [name, boundedValue(value)] as const);
-  while (encodedLength(kept) > encodedBytesMost) kept.pop();
+  const kept = all.slice(0, ALERT_MEMBERS_MAX).map(([name, value]) => [name, boundedValue(value)] as const);
+  while (encodedLength(kept) > ENCODED_BYTES_MAX) kept.pop();
   const omitted = all.length - kept.length;
   return { ...Object.fromEntries(kept), ...(omitted === 0 ? {} : { omitted }) };
 }
@@ -35,8 +35,8 @@ export function mergedData(stored: string, came: AlertData): AlertData {
 }
 
 function boundedValue(value: AlertData[string]): string | number | boolean | string[] {
-  if (typeof value === 'string') return value.slice(0, alertTextMost);
-  if (isList(value)) return value.slice(0, alertListMost).map((text) => text.slice(0, alertTextMost));
+  if (typeof value === 'string') return value.slice(0, ALERT_TEXT_MAX);
+  if (isList(value)) return value.slice(0, ALERT_LIST_MAX).map((text) => text.slice(0, ALERT_TEXT_MAX));
   return value;
 }
 

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { auditEntryBytesMax, parseAuditEntry } from '@edgekeep/core/audit/entry';
+import { AUDIT_ENTRY_BYTES_MAX, parseAuditEntry } from '@edgekeep/core/audit/entry';
 import { alertQuery } from '@edgekeep/wire/api/alert';
 import { Database } from '../store/database.ts';
 import { type AlertLine, AlertLines } from './alert-lines.ts';
@@ -142,7 +142,7 @@ test('whatever an attacker puts into an alert, its audit entry is one that reade
   const { id } = await raise({ title: long, data: many });
   await raise({ title: long, data: { ...many, more: long } });
   const row = await getAlert(database.read, id);
-  assert.ok(row.data.length < auditEntryBytesMax && row.title.length <= 300);
+  assert.ok(row.data.length < AUDIT_ENTRY_BYTES_MAX && row.title.length <= 300);
   assert.ok('omitted' in JSON.parse(row.data));
 });
 

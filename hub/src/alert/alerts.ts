@@ -35,7 +35,7 @@ export interface Raised {
 }
 
 // A title may quote what a device said of itself.
-const titleCharactersMost = 300;
+const TITLE_CHARACTERS_MAX = 300;
 // Closed alerts are in the audit log as well; the table keeps them this long, and each new alert clears a few.
 const closedKeptMs = 400 * 86_400_000;
 const clearedAtOnce = 100;
@@ -54,7 +54,7 @@ export async function raiseAlert(trx: WriteTransaction, alert: Alert): Promise<R
     .set({
       count: standing.count + times,
       last_seen: Math.max(standing.last_seen, nowMs),
-      title: alert.title.slice(0, titleCharactersMost),
+      title: alert.title.slice(0, TITLE_CHARACTERS_MAX),
       data: JSON.stringify(mergedData(standing.data, alert.data)),
       // An operator acknowledged only the lower severity.
       ...(graver ? { severity, state: 'open', state_by: null, state_at: null, note: null } : {}),
@@ -126,12 +126,12 @@ export async function openAlertsOf(
     .where('device_id', '=', deviceId)
     .where('state', 'in', ['open', 'acknowledged'])
     .orderBy('id', 'desc')
-    .limit(standingOfDeviceMost)
+    .limit(STANDING_OF_DEVICE_MAX)
     .execute();
 }
 
 // There is one for each cause; more than this number give a reader no new information.
-const standingOfDeviceMost = 100;
+const STANDING_OF_DEVICE_MAX = 100;
 
 async function findStanding(trx: WriteTransaction, cause: string): Promise<AlertRow | undefined> {
   return trx
@@ -144,7 +144,7 @@ async function findStanding(trx: WriteTransaction, cause: string): Promise<Alert
 
 async function open(trx: WriteTransaction, alert: Alert, cause: string): Promise<number> {
   const { kind, severity, nowMs, actor = 'hub', times = 1 } = alert;
-  const title = alert.title.slice(0, titleCharactersMost);
+  const title = alert.title.slice(0, TITLE_CHARACTERS_MAX);
   const data: { readonly [name: string]: Json } = boundedData(alert.data);
   const subject = subjectText(alert.subject);
   const id = await appendEntry(trx, {

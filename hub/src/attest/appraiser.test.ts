@@ -60,7 +60,7 @@ test('a boot that matches published reference values is affirmed, in a result th
   await publish('1.0.0');
   const { appraisal, attestationResult } = await appraise(press.row);
   assert.deepEqual([appraisal.status, codes(appraisal)], ['affirming', []]);
-  const window = { nowSeconds: nowMs / 1_000, ageSecondsMax: 60, skewSecondsMax: 60 };
+  const window = { nowSeconds: nowMs / 1_000, maxAgeSeconds: 60, maxSkewSeconds: 60 };
   const verdict = verifyAttestationResult(attestationResult, signer.publicKey, window);
   assert.ok(verdict.kind === 'verified');
   assert.deepEqual([verdict.result.subject, verdict.result.policyId], [press.id, 'line 1.0.0']);

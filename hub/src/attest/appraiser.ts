@@ -18,10 +18,10 @@ import type { ImaPieces } from './ima-pieces.ts';
 import { type ReferenceStore, referencesState } from './reference-store.ts';
 
 // A fleet boots only a few different logs; this many replayed logs are kept.
-const cachedLogsMost = 512;
+const CACHED_LOGS_MAX = 512;
 // The audit entry of a refusal shows the first reasons; the attestation result for the device has all of them.
-const loggedReasonsMost = 4;
-const loggedMessageMost = 300;
+const LOGGED_REASONS_MAX = 4;
+const LOGGED_MESSAGE_MAX = 300;
 
 export interface Appraised {
   readonly appraisal: Appraisal;
@@ -32,7 +32,7 @@ export interface Appraised {
 // The state of the reference values when an appraisal was made.
 const restsOn = new WeakMap<Appraisal, string>();
 const newReferences = 'reference-values-changed';
-const appraisedAgainMax = 10;
+const APPRAISED_AGAIN_MAX = 10;
 
 export interface MakersOfDevices {
   /** The vendor certificates that DICE chains must end at now. */
@@ -50,7 +50,7 @@ export class Appraiser {
   readonly #pcrs: readonly number[];
   readonly #makers: MakersOfDevices;
   readonly #coveredPcrs: readonly number[];
-  readonly #logs = createLogCache(cachedLogsMost);
+  readonly #logs = createLogCache(CACHED_LOGS_MAX);
 
   /**
    * `keyId` names the signing key in the header of the results. `makers` is asked each time. The boot of a TPM must be compared in
@@ -130,7 +130,7 @@ export async function untilReferencesStay<T>(work: () => Promise<T>): Promise<T>
       return await work();
     } catch (error) {
       const changed = error instanceof HubError && error.reasons.some(({ code }) => code === newReferences);
-      if (!changed || again === appraisedAgainMax) throw error;
+      if (!changed || again === APPRAISED_AGAIN_MAX) throw error;
     }
   }
 }
@@ -155,7 +155,7 @@ export async function recordAppraisal(
 ): Promise<Standing> {
   const reasons = appraisal.reasons.map(({ code, message }) => ({
     code,
-    message: message.slice(0, loggedMessageMost),
+    message: message.slice(0, LOGGED_MESSAGE_MAX),
   }));
   const { resetCount } = appraisal;
   await assertReferencesStay(trx, appraisal);
@@ -185,7 +185,7 @@ export async function recordAppraisal(
   const refused = appraisal.status === 'contraindicated';
   const change = { deviceId, actor: 'hub', nowMs };
   if (refused) {
-    const first = reasons.slice(0, loggedReasonsMost);
+    const first = reasons.slice(0, LOGGED_REASONS_MAX);
     await appendEntry(trx, {
       at: nowMs,
       kind: 'attestation-refused',

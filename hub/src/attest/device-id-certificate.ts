@@ -24,14 +24,14 @@ export function deviceIdCertificateOf({ deviceIdCertificates: [first = ''] }: Di
   return parseForeignCertificate(parseBase64url(first, 'deviceIdCertificates'), 'the DeviceID certificate');
 }
 
-/** Throws `enrolment-refused` unless the first certificate is a DeviceID of a vendor trusted for DICE. */
+/** Throws `enrollment-refused` unless the first certificate is a DeviceID of a vendor trusted for DICE. */
 export function proveDeviceId(identity: DiceDevice, trust: DiceTrust, nowMs: number): ProvenDeviceId {
   const sent = identity.deviceIdCertificates.map((text, at) =>
     parseForeignCertificate(parseBase64url(text, 'deviceIdCertificates'), `certificate ${at + 1} of the device`),
   );
   const verdict = validateDeviceId(sent, trust, Math.floor(nowMs / 1_000));
   if (verdict.kind === 'refused') {
-    throw new HubError('enrolment-refused', 'the DeviceID certificate is not one of a maker trusted for DICE', {
+    throw new HubError('enrollment-refused', 'the DeviceID certificate is not one of a maker trusted for DICE', {
       reasons: verdict.reasons,
     });
   }

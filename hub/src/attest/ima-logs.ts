@@ -12,7 +12,7 @@ import type { WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 
 /** The limit for all pieces on one connection: the size of a whole log. */
-const pieceBytesMax = 64 * 1024 * 1024;
+const PIECE_BYTES_MAX = 64 * 1024 * 1024;
 
 /**
  * For a challenge: how much of this device's log is known. The connection keeps it, so that the response counts from there even if other
@@ -51,8 +51,8 @@ export async function takeImaPiece(
   piece: { readonly from: number; readonly log: Uint8Array },
 ): Promise<number> {
   const bytes = (connection.imaLog?.bytes ?? 0) + piece.log.length;
-  if (bytes > pieceBytesMax) {
-    throw new HubError('payload-too-large', `more than ${pieceBytesMax} bytes of an IMA log on one connection`);
+  if (bytes > PIECE_BYTES_MAX) {
+    throw new HubError('payload-too-large', `more than ${PIECE_BYTES_MAX} bytes of an IMA log on one connection`);
   }
   const before = piece.from === 0 ? imaLogBegin : await stateAt(db, deviceId, piece.from, connection);
   connection.imaLog = { ...followImaLog(before, piece.log), bytes };

@@ -12,7 +12,7 @@ import type { DeviceRow } from '../store/schema.ts';
 import { deviceIdCertificateOf } from './device-id-certificate.ts';
 
 // Devices seen recently; one takes about 8 KiB with both keys and the text that they were parsed from.
-const devicesMost = 20_000;
+const DEVICES_MAX = 20_000;
 
 type Registered = Pick<DeviceRow, 'id' | 'identity'>;
 
@@ -79,7 +79,7 @@ export class RootKeys {
     const known = this.#known.get(id);
     if (known !== undefined && known.identity === identity) return known;
     const read = { identity, attestationKey: attestationKeyFor(parseIdentity(device)), wrapTarget: undefined };
-    if (this.#known.size >= devicesMost) this.#known.clear();
+    if (this.#known.size >= DEVICES_MAX) this.#known.clear();
     this.#known.set(id, read);
     return read;
   }

@@ -28,7 +28,7 @@ test('an independent reader finds the same root, tiles, proofs and signatures', 
   for (const sizes of [[1], [255, 256], [3, 700], [256, 66_000]]) {
     const { store, parts } = world(join(scratch, sizes.join('-')));
     await using log = await AuditLog.open(parts);
-    const board = new WitnessBoard({ log, quorum: 1, roundSecondsMax: 60 });
+    const board = new WitnessBoard({ log, quorum: 1, maxRoundSeconds: 60 });
     board.register('press-7', witnessKey);
     const [first = 0, last = first] = sizes;
     store.grow(first);

@@ -43,7 +43,7 @@ export interface AuditLogParts {
  * The number of entries that are integrated at once. Bounds memory (32 MiB of the largest entries) and the time until the first of them is
  * covered.
  */
-const batchEntriesMax = 16 * tileWidth;
+const BATCH_ENTRIES_MAX = 16 * tileWidth;
 
 interface Grown {
   readonly edge: TreeEdge;
@@ -178,7 +178,7 @@ export class AuditLog implements AsyncDisposable {
     try {
       const target = await this.#parts.source.size();
       while (this.size < target && !this.#stopped) {
-        await this.#advance(Math.min(target, this.size + batchEntriesMax));
+        await this.#advance(Math.min(target, this.size + BATCH_ENTRIES_MAX));
       }
       this.#failure = undefined;
     } catch (cause) {
@@ -233,7 +233,7 @@ export class AuditLog implements AsyncDisposable {
     let head: Grown = { edge: emptyEdge, openBundle: [] };
     const goal = signed?.size ?? 0;
     while (head.edge.size < goal) {
-      const target = Math.min(goal, head.edge.size + batchEntriesMax);
+      const target = Math.min(goal, head.edge.size + BATCH_ENTRIES_MAX);
       const grown = await this.#append(head, target, target === goal);
       await this.#tiles.removePartials(grown.full);
       head = grown;

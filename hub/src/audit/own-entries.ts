@@ -5,7 +5,7 @@ import type { Kysely } from 'kysely';
 import type { Tables } from '../store/schema.ts';
 
 // The number of entries read at once. If a device's entries lie further on, it asks again from `next`.
-const scannedMax = 2_000;
+const SCANNED_MAX = 2_000;
 
 /** The bytes as they were logged, so that a proof fits them. `next` is the index to continue at; null at the end of the log. */
 export async function readOwnEntries(
@@ -18,7 +18,7 @@ export async function readOwnEntries(
     .select(['log_index', 'entry'])
     .where('log_index', '>=', page.from)
     .orderBy('log_index')
-    .limit(scannedMax)
+    .limit(SCANNED_MAX)
     .execute();
   const own = `device:${deviceId}`;
   const entries: { index: number; entry: string }[] = [];
@@ -28,5 +28,5 @@ export async function readOwnEntries(
     if (entries.length === page.limit) return { entries, next: index + 1 };
   }
   const last = rows.at(-1);
-  return { entries, next: rows.length < scannedMax || last === undefined ? null : last.log_index + 1 };
+  return { entries, next: rows.length < SCANNED_MAX || last === undefined ? null : last.log_index + 1 };
 }

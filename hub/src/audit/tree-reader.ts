@@ -23,7 +23,7 @@ import { type RetryingOnce, retryingOnce } from '@edgekeep/host/retrying-once';
 import { HubError } from '../error.ts';
 
 /** Full tiles kept with their inner nodes, about 50 KB each: most proofs are for the newest entries. */
-const keptTilesMax = 128;
+const KEPT_TILES_MAX = 128;
 
 export class TreeReader {
   readonly #readTile: (address: TileAddress) => Promise<Uint8Array>;
@@ -67,7 +67,7 @@ export class TreeReader {
     // Moves the tile to the end, so that the first key of the map is the least recently used one.
     this.#kept.delete(path);
     this.#kept.set(path, subtrees);
-    if (this.#kept.size > keptTilesMax) {
+    if (this.#kept.size > KEPT_TILES_MAX) {
       const [oldest] = this.#kept.keys();
       if (oldest !== undefined) this.#kept.delete(oldest);
     }

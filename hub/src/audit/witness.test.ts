@@ -104,7 +104,7 @@ async function setScene(name: string, quorum: number): Promise<AsyncDisposable &
   const { store, parts } = world(join(scratch, name));
   store.grow(10);
   const log = await AuditLog.open(parts);
-  const board = new WitnessBoard({ log, quorum, roundSecondsMax: 60 });
+  const board = new WitnessBoard({ log, quorum, maxRoundSeconds: 60 });
   return { log, board, store, [Symbol.asyncDispose]: () => log[Symbol.asyncDispose]() };
 }
 

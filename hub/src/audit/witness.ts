@@ -36,14 +36,14 @@ export interface WitnessBoardParts {
   /** How many devices must cosign a checkpoint before it is shown as witnessed. */
   readonly quorum: number;
   /** After this time a newer checkpoint replaces the open one even without a quorum: devices may be asleep. Seconds. */
-  readonly roundSecondsMax: number;
+  readonly maxRoundSeconds: number;
 }
 
 /** The number of cosignatures that one checkpoint carries: a receipt of 16 KiB must hold them. A larger quorum is carried whole. */
-const cosignaturesMax = 16;
+const COSIGNATURES_MAX = 16;
 
 /** How far a device's clock may be ahead of the hub's. Seconds. */
-const clockSkewSecondsMax = 300;
+const CLOCK_SKEW_SECONDS_MAX = 300;
 
 interface Round {
   readonly note: SignedNote;
@@ -108,7 +108,7 @@ export class WitnessBoard {
     const cosignature = cosignatureBy(note, key);
     if (cosignature === undefined) return refused(403, `no cosignature by ${key.name}+${key.id}`);
     if (cosignature === false) return refused(422, `the cosignature by ${key.name}+${key.id} is false`);
-    if (cosignature.seconds > nowSeconds + clockSkewSecondsMax) {
+    if (cosignature.seconds > nowSeconds + CLOCK_SKEW_SECONDS_MAX) {
       return refused(422, `the cosignature by ${key.name} is from the future; set the device's clock`);
     }
     const line = signaturesBy(note, key).at(-1);
@@ -141,10 +141,10 @@ export class WitnessBoard {
   }
 
   #open(nowSeconds: number): Round {
-    const { log, roundSecondsMax } = this.#parts;
+    const { log, maxRoundSeconds } = this.#parts;
     const round = this.#round;
     const isOver =
-      round !== undefined && (this.#hasQuorum(round) || nowSeconds >= round.startedSeconds + roundSecondsMax);
+      round !== undefined && (this.#hasQuorum(round) || nowSeconds >= round.startedSeconds + maxRoundSeconds);
     if (round !== undefined && (!isOver || round.size === log.size)) return round;
     const note = parseNote(log.checkpoint());
     const { size } = parseCheckpoint(note.text);
@@ -158,7 +158,7 @@ export class WitnessBoard {
 
   #cosigned({ note, cosignatures }: Round): Uint8Array {
     const lines = [...cosignatures.values()].map(({ line }) => line);
-    const carried = lines.slice(0, Math.max(cosignaturesMax, this.#parts.quorum));
+    const carried = lines.slice(0, Math.max(COSIGNATURES_MAX, this.#parts.quorum));
     return encodeNote({ text: note.text, signatures: [...note.signatures, ...carried] });
   }
 }

@@ -10,7 +10,7 @@ import type { Database } from '../store/database.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
 
 // Rows read and encoded between two turns of the event loop: some 20 ms of work.
-const pageMost = 5_000;
+const PAGE_MAX = 5_000;
 // 99991231235959Z: in RFC 5280 section 4.1.2.5 it means that there is no date.
 const endlessSeconds = 253_402_300_799;
 
@@ -126,7 +126,7 @@ async function readEntries(database: Database, issuer: string, endedAfterMs: num
       .where('not_after', '>', endedAfterMs)
       .orderBy('revoked_at')
       .orderBy('serial')
-      .limit(pageMost)
+      .limit(PAGE_MAX)
       .execute();
     for (const { serial, revokedAt, reason } of rows) {
       if (revokedAt === null) throw new HubError('store-failed', `the certificate ${serial} has no date of revocation`);
@@ -139,7 +139,7 @@ async function readEntries(database: Database, issuer: string, endedAfterMs: num
       );
       last = { revokedAt, serial };
     }
-    if (rows.length < pageMost) return entries;
+    if (rows.length < PAGE_MAX) return entries;
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
 }

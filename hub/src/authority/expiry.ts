@@ -7,7 +7,7 @@ import type { Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 
 // The page is for people: the counts show a fleet in trouble.
-const devicesShownMost = 20;
+const DEVICES_SHOWN_MAX = 20;
 const dayMs = 86_400_000;
 
 export interface OwnCertificate {
@@ -28,7 +28,7 @@ export async function expiryOf(
     warning: at.nowMs > notAfter - Math.min(at.warningDays * dayMs, (notAfter - notBefore) / 6),
   });
   const newest = newestCertificates(database.readApart);
-  const first = await newest.selectAll().orderBy('notAfter').limit(devicesShownMost).execute();
+  const first = await newest.selectAll().orderBy('notAfter').limit(DEVICES_SHOWN_MAX).execute();
   const ended = sql<boolean>`"notAfter" < ${at.nowMs}`;
   // As in `item`; SQLite's min() of two values is PostgreSQL's least().
   const warned = sql<boolean>`${at.nowMs} > "notAfter" - min(${at.warningDays * dayMs}, ("notAfter" - "notBefore") / 6.0)`;
@@ -78,7 +78,7 @@ async function tokensByEnd(
     .where('revoked_at', 'is', null)
     .where('expires_at', '>', nowMs)
     .orderBy('expires_at')
-    .limit(devicesShownMost)
+    .limit(DEVICES_SHOWN_MAX)
     .execute();
   return rows.map(({ name, person, createdAt, expiresAt }) =>
     item(`${person ?? 'service'}/${name}`, createdAt, expiresAt),

@@ -116,7 +116,7 @@ async function assertKeyIsOwn(
 }
 
 function identityEnded(deviceId: string): HubError {
-  const message = `${deviceId} was wiped meanwhile: with an empty state folder it enrols again`;
+  const message = `${deviceId} was wiped meanwhile: with an empty state folder it enrolls again`;
   return new HubError('renewal-refused', message, { reasons: [{ code: 'identity-ended', message }] });
 }
 

@@ -30,7 +30,7 @@ export interface AuthorityParts {
 }
 
 // One that waits and one that was forgotten; more is a mistake.
-const waitingMost = 4;
+const WAITING_MAX = 4;
 const dayMs = 86_400_000;
 
 /** Makes the next key, durably, and the request for its certificate (PEM). Throws `conflict` when too many requests wait. */
@@ -66,7 +66,7 @@ async function assertRoomToWait(db: Pick<WriteTransaction, 'selectFrom'>): Promi
     .select('id')
     .where('status', 'in', ['requested', 'next'])
     .execute();
-  if (waiting.length < waitingMost) return;
+  if (waiting.length < WAITING_MAX) return;
   throw new HubError('conflict', `${waiting.length} issuing CAs wait already: install them, or give one up`);
 }
 

@@ -13,7 +13,7 @@ import { issueOcspCredential, isTwoThirdsOver, recordHubCertificate } from './is
 import type { RevocationWatch } from '../revocation/watch.ts';
 
 // About 800 bytes each.
-const keptMost = 20_000;
+const KEPT_MAX = 20_000;
 
 export interface OcspParts {
   readonly database: Database;
@@ -81,7 +81,7 @@ export class OcspResponder {
     const { reusedUntilSeconds } = answered;
     // A certificate that is unknown now may be issued in a moment, and there is no limit to unknown serial numbers.
     if (reusedUntilSeconds === undefined || version !== this.#keptVersion) return answered;
-    if (this.#kept.size >= keptMost) this.#kept.clear();
+    if (this.#kept.size >= KEPT_MAX) this.#kept.clear();
     this.#kept.set(question, { ...answered, reusedUntilSeconds });
     return answered;
   }

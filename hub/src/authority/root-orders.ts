@@ -4,7 +4,7 @@ import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import { type Crl, parseCrl, verifyCrl } from '@edgekeep/core/identity/crl';
 import { parsePem } from '@edgekeep/core/identity/pem';
-import { rolloverProblems, rootsMax } from '@edgekeep/core/identity/rollover';
+import { rolloverProblems, ROOTS_MAX } from '@edgekeep/core/identity/rollover';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { AuthorityParts } from './issuing-orders.ts';
@@ -29,7 +29,7 @@ export async function announceRoot(
     const rows = await trx.selectFrom('root_authority').select(['generation', 'status']).execute();
     if (rows.some(({ status }) => status === 'next') || rows.some((row) => row.generation >= generation))
       throw new HubError('conflict', 'a new root is announced already: activate an issuing CA under it first');
-    if (generation > rootsMax) throw new HubError('conflict', `no more than ${rootsMax} roots`);
+    if (generation > ROOTS_MAX) throw new HubError('conflict', `no more than ${ROOTS_MAX} roots`);
     await trx
       .insertInto('root_authority')
       .values({

@@ -10,7 +10,7 @@ import { portError } from '../world-failure.ts';
 import { failed, type Finding, ok, textOf, warning } from './finding.ts';
 
 // The log grows with the fleet, and a hub that cannot write serves nobody.
-const freeBytesMin = 1_073_741_824;
+const FREE_BYTES_MIN = 1_073_741_824;
 
 export async function checkPorts(settings: HubSettings): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
@@ -64,8 +64,8 @@ export async function checkDisk(folder: string): Promise<Finding> {
   try {
     const { bavail, bsize } = await statfs(folder);
     const free = bavail * bsize;
-    const shown = `${(free / freeBytesMin).toFixed(1)} GiB free`;
-    if (free >= freeBytesMin) return ok('disk', shown);
+    const shown = `${(free / FREE_BYTES_MIN).toFixed(1)} GiB free`;
+    if (free >= FREE_BYTES_MIN) return ok('disk', shown);
     return warning('disk', shown, 'make room: a full disk stops the hub');
   } catch (error) {
     return failed('disk', textOf(error), 'is the data folder there?');

@@ -103,7 +103,7 @@ function checkVendorRoots(store: DatabaseSync, nowMs: number): readonly Finding[
       warning(
         "makers' roots",
         'no root of a TPM maker',
-        'a TPM enrolls by an enrolment group with its root, or: edgekeep vendor-root import',
+        'a TPM enrolls by an enrollment group with its root, or: edgekeep vendor-root import',
       ),
     );
   return [ok("makers' roots", text), ...findings];

@@ -34,8 +34,8 @@ test('a device is expected with exactly the root of trust and the id of its impo
 
 test('an id that is kept for one root of trust goes to no other, and that root of trust under no other id', async () => {
   await using store = await storeWithImport();
-  assert.equal(await refusalOf(expected(store, 'press-1', other)), 'enrolment-refused: device-id-reserved');
-  assert.equal(await refusalOf(expected(store, 'press-9', root)), 'enrolment-refused: root-of-trust-reserved');
+  assert.equal(await refusalOf(expected(store, 'press-1', other)), 'enrollment-refused: device-id-reserved');
+  assert.equal(await refusalOf(expected(store, 'press-9', root)), 'enrollment-refused: root-of-trust-reserved');
 });
 
 test('what an import said counts no more once it is taken back', async () => {
@@ -49,9 +49,9 @@ test('a blocked root of trust does not enroll, imported or not, until it is unbl
   await using store = await storeWithImport();
   const order = { rootSha256: root, reason: 'stolen', ...by };
   await blockRoot(store.database, order);
-  assert.equal(await refusalOf(expected(store, 'press-1', root)), 'enrolment-refused: root-of-trust-blocked');
+  assert.equal(await refusalOf(expected(store, 'press-1', root)), 'enrollment-refused: root-of-trust-blocked');
   const idevid = assertNotBlocked(store.database.read, root, 'IDevID');
-  assert.equal(await refusalOf(idevid), 'enrolment-refused: root-of-trust-blocked');
+  assert.equal(await refusalOf(idevid), 'enrollment-refused: root-of-trust-blocked');
   await assertNotBlocked(store.database.read, other, 'root of trust');
   await unblockRoot(store.database, order);
   assert.equal(await expected(store, 'press-1', root), true);

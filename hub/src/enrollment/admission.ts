@@ -10,7 +10,7 @@ export interface Newcomer {
 }
 
 /**
- * True when exactly this root of trust is expected under exactly this id. Throws `enrolment-refused` for a root of trust or id that the
+ * True when exactly this root of trust is expected under exactly this id. Throws `enrollment-refused` for a root of trust or id that the
  * import excludes.
  */
 export async function isExpected(db: Kysely<Tables>, { deviceId, rootSha256 }: Newcomer): Promise<boolean> {
@@ -28,7 +28,7 @@ export async function isExpected(db: Kysely<Tables>, { deviceId, rootSha256 }: N
   return rows.some(({ root_sha256: root }) => root === rootSha256);
 }
 
-/** Throws `enrolment-refused` for a blocked root of trust, or for an IDevID that is blocked by its certificate's SHA-256. */
+/** Throws `enrollment-refused` for a blocked root of trust, or for an IDevID that is blocked by its certificate's SHA-256. */
 export async function assertNotBlocked(
   db: Kysely<Tables>,
   sha256: string,
@@ -43,5 +43,5 @@ export async function assertNotBlocked(
 }
 
 function refused(code: string, message: string): HubError {
-  return new HubError('enrolment-refused', message, { reasons: [{ code, message }] });
+  return new HubError('enrollment-refused', message, { reasons: [{ code, message }] });
 }

@@ -24,7 +24,7 @@ export interface ProvenEndorsement {
   readonly makersWord: MakersWord;
 }
 
-/** Throws `enrolment-refused` unless the key is in a TPM of a known maker. */
+/** Throws `enrollment-refused` unless the key is in a TPM of a known maker. */
 export async function proveEndorsement(
   db: Kysely<Tables>,
   identity: Extract<DeviceIdentity, { kind: 'tpm' }>,
@@ -47,7 +47,7 @@ export async function proveEndorsement(
   });
   if (verdict.kind === 'refused') {
     const message = 'the endorsement certificate is not one of a known TPM maker: run `edgekeep doctor` on the device';
-    throw new HubError('enrolment-refused', message, { reasons: verdict.reasons });
+    throw new HubError('enrollment-refused', message, { reasons: verdict.reasons });
   }
   const { chain, judgedAtSeconds, notes, tpm } = verdict;
   const anchorGroups = ofGroups.filter(({ certificate }) => chain.at(-1) === certificate).map(({ group }) => group);

@@ -21,12 +21,12 @@ import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
 import { assertNotBlocked, isExpected } from './admission.ts';
-import { allocateSite, joinEnrolmentGroup } from './join.ts';
+import { allocateSite, joinEnrollmentGroup } from './join.ts';
 import {
   assertAnchorGroupsOpen,
-  type EnrolmentGroup,
-  type EnrolmentProof,
-  matchEnrolmentGroup,
+  type EnrollmentGroup,
+  type EnrollmentProof,
+  matchEnrollmentGroup,
   mayBeVouchedFor,
 } from './match.ts';
 import { recordChange } from '../registry/history.ts';
@@ -64,14 +64,14 @@ import { findShownToken, type ShownToken, spendShownToken, tokenActor } from './
 const credentialSecretLength = 32;
 
 /** What the hub keeps on the connection between the two steps. */
-export interface PendingEnrolment {
+export interface PendingEnrollment {
   readonly deviceId: string;
   readonly identity: DeviceIdentity;
   readonly rootSha256: string;
   readonly token: ShownToken | undefined;
-  readonly proof: EnrolmentProof;
+  readonly proof: EnrollmentProof;
   /** The group that admits it. */
-  readonly group: EnrolmentGroup | undefined;
+  readonly group: EnrollmentGroup | undefined;
   /** Which of the device's identities this will be; above 1 for a device that was wiped. */
   readonly generation: number;
   /** The identity from its manufacturer; the device must still prove the key. */
@@ -84,7 +84,7 @@ export interface PendingEnrolment {
   readonly credentialSecret: Uint8Array | undefined;
 }
 
-export interface EnrolmentParts {
+export interface EnrollmentParts {
   readonly database: Database;
   readonly authorities: Authorities;
   readonly settings: HubSettings;
@@ -92,14 +92,14 @@ export interface EnrolmentParts {
   readonly appraiser: Appraiser;
 }
 
-export interface EnrolmentStart {
-  readonly pending: PendingEnrolment;
+export interface EnrollmentStart {
+  readonly pending: PendingEnrollment;
   readonly credential: { readonly blob: string; readonly encryptedSecret: string } | undefined;
 }
 
 /** Step one: checks that the device may enroll and makes the credential challenge. */
-export async function startEnrolment(
-  parts: EnrolmentParts,
+export async function startEnrollment(
+  parts: EnrollmentParts,
   request: {
     deviceId: string;
     token?: string | undefined;
@@ -108,7 +108,7 @@ export async function startEnrolment(
     address: string;
     nowMs: number;
   },
-): Promise<EnrolmentStart> {
+): Promise<EnrollmentStart> {
   const { database, settings, vendorRoots } = parts;
   const { deviceId, identity, address, nowMs } = request;
   const rootSha256 = rootDigestOf(identity);
@@ -121,7 +121,7 @@ export async function startEnrolment(
   const shown = request.token === undefined ? undefined : await findShownToken(database.read, request.token, asker);
   const idevid = await readIdevid(database.read, request, vendorRoots.trust('idevid'));
   // A path costs a stranger nothing and the hub up to 64 signatures: it is not verified for a device that needs a token anyway.
-  const asksToken = settings.enrolment.requireToken && !expected && returning === undefined;
+  const asksToken = settings.enrollment.requireToken && !expected && returning === undefined;
   if (
     asksToken &&
     shown === undefined &&
@@ -135,7 +135,7 @@ export async function startEnrolment(
   const proof = proofOf({ deviceId, tier, rootSha256, shown, endorsement, idevid, deviceIdProof });
   // A returning device keeps its group and its place in it; the order to wipe it vouches for hardware that is still the same.
   if (proof.idevidSha256 !== undefined) await assertNotBlocked(database.read, proof.idevidSha256, 'IDevID');
-  const group = returning === undefined ? await matchEnrolmentGroup(database.read, proof) : undefined;
+  const group = returning === undefined ? await matchEnrollmentGroup(database.read, proof) : undefined;
   const vouched = group !== undefined || !asksToken;
   // Without a certificate of a maker nothing shows where a key is, even if a manifest lists it.
   const proven = endorsement !== undefined || deviceIdProof !== undefined || idevid?.kind === 'trusted';
@@ -143,8 +143,8 @@ export async function startEnrolment(
   if (needsToken && shown === undefined && idevid?.kind === 'unknown') throw idevid.refusal;
   const token = needsToken ? (shown ?? (await findShownToken(database.read, undefined, asker))) : shown;
   if (token?.kind === 'group' && token.group !== group?.name) {
-    const by = group === undefined ? 'by no proof that it asks for' : `by the enrolment group ${group.name}`;
-    const message = `this token is of the enrolment group ${token.group}, and ${deviceId} comes ${by}: enrol without it, or with a one-time token`;
+    const by = group === undefined ? 'by no proof that it asks for' : `by the enrollment group ${group.name}`;
+    const message = `this token is of the enrollment group ${token.group}, and ${deviceId} comes ${by}: enroll without it, or with a one-time token`;
     throw refused('token-of-another-group', message);
   }
   if (returning !== undefined && !comesBackByItself(tier)) await assertFreshToken(database.read, returning, token);
@@ -161,7 +161,7 @@ export async function startEnrolment(
     if (tier === 'secure-element' && tierOfToken !== 'secure-element' && trusted === undefined) {
       throw refused(
         'tier-not-vouched',
-        'a secure element needs an enrolment token made for that tier: `edgekeep enroll token --tier secure-element`',
+        'a secure element needs an enrollment token made for that tier: `edgekeep enroll token --tier secure-element`',
       );
     }
     attestationKeyFor(identity);
@@ -186,7 +186,7 @@ export async function startEnrolment(
   };
 }
 
-interface EnrolmentAnswer {
+interface EnrollmentAnswer {
   readonly credentialSecret: Uint8Array | undefined;
   readonly certificateRequest: Uint8Array;
   readonly evidence: Evidence;
@@ -199,18 +199,18 @@ interface EnrolmentAnswer {
 }
 
 /** Step two: checks the proofs, registers the device and issues its operational certificate. */
-export async function completeEnrolment(
-  parts: EnrolmentParts,
-  pending: PendingEnrolment,
-  proof: EnrolmentAnswer,
+export async function completeEnrollment(
+  parts: EnrollmentParts,
+  pending: PendingEnrollment,
+  proof: EnrollmentAnswer,
 ): Promise<Certificate> {
   return untilReferencesStay(() => completeOnce(parts, pending, proof));
 }
 
 async function completeOnce(
-  parts: EnrolmentParts,
-  pending: PendingEnrolment,
-  proof: EnrolmentAnswer,
+  parts: EnrollmentParts,
+  pending: PendingEnrollment,
+  proof: EnrollmentAnswer,
 ): Promise<Certificate> {
   const { database, authorities, settings, appraiser } = parts;
   const { deviceId, identity, rootSha256, token, idevid, generation } = pending;
@@ -248,7 +248,7 @@ async function completeOnce(
   const { appraisal } = await appraiser.appraise(row, proof.evidence, expected);
   // The boot need not be healthy to register. The evidence must be this device's own, fresh, and about this key.
   if (!isAuthentic(appraisal)) {
-    throw new HubError('enrolment-refused', 'the evidence does not prove the operational key', {
+    throw new HubError('enrollment-refused', 'the evidence does not prove the operational key', {
       reasons: appraisal.reasons,
     });
   }
@@ -282,7 +282,7 @@ async function completeOnce(
     } else if (returning !== undefined) await forgetIdevid(trx, deviceId);
     await recordMakers(trx, deviceId, pending.makersWords);
     const newcomer = { deviceId, address: pending.address, nowMs };
-    if (group !== undefined) await joinEnrolmentGroup(trx, group, newcomer);
+    if (group !== undefined) await joinEnrollmentGroup(trx, group, newcomer);
     const site = returning === undefined ? await allocateSite(trx, group, newcomer) : returning.site;
     const actor = actorOf(pending, imported);
     const logIndex = await appendEntry(trx, {
@@ -297,7 +297,7 @@ async function completeOnce(
         certificate: toHex(certificateDigest(certificate)),
         serial: serialText(certificate),
         ...(idevid === undefined ? {} : idevidData(idevid)),
-        ...(group === undefined ? {} : { enrolmentGroup: group.name }),
+        ...(group === undefined ? {} : { enrollmentGroup: group.name }),
         ...(site === null ? {} : { site }),
         ...(generation === 1 ? {} : { generation }),
       },
@@ -312,14 +312,14 @@ async function completeOnce(
 // Registers the device, or gives a wiped device its next identity. Returns the group that admits a new device.
 async function admit(
   trx: WriteTransaction,
-  pending: PendingEnrolment,
+  pending: PendingEnrollment,
   now: {
     readonly returning: DeviceRecord | undefined;
     readonly imported: boolean;
     readonly settings: HubSettings;
     readonly row: DeviceRow;
   },
-): Promise<EnrolmentGroup | undefined> {
+): Promise<EnrollmentGroup | undefined> {
   const { returning, imported, settings, row } = now;
   if (returning !== undefined) {
     await assertAnchorGroupsOpen(trx, pending.proof);
@@ -327,7 +327,7 @@ async function admit(
     await beginGeneration(trx, returning, row);
     return undefined;
   }
-  const group = await matchEnrolmentGroup(trx, pending.proof);
+  const group = await matchEnrollmentGroup(trx, pending.proof);
   assertStillVouched(pending, group, imported, settings);
   await trx.insertInto('device').values(row).execute();
   return group;
@@ -341,7 +341,7 @@ function proofOf(known: {
   readonly endorsement: ProvenEndorsement | undefined;
   readonly idevid: ShownIdevid | undefined;
   readonly deviceIdProof: ProvenDeviceId | undefined;
-}): EnrolmentProof {
+}): EnrollmentProof {
   const { deviceId, tier, rootSha256, shown, endorsement, deviceIdProof } = known;
   const idevid = known.idevid?.kind === 'trusted' ? known.idevid : undefined;
   return {
@@ -372,28 +372,28 @@ function idevidData({ idevid: { serialNumber, sha256 } }: TrustedIdevid) {
 
 // Between the two steps, a group may have been deleted or made again, or an import withdrawn that made a token unnecessary.
 function assertStillVouched(
-  pending: PendingEnrolment,
-  group: EnrolmentGroup | undefined,
+  pending: PendingEnrollment,
+  group: EnrollmentGroup | undefined,
   imported: boolean,
   settings: HubSettings,
 ): void {
   const { group: before, token, deviceId } = pending;
   if (before?.name !== group?.name || before?.createdAt !== group?.createdAt)
     throw refused(
-      'enrolment-group-changed',
-      `${deviceId} came by another enrolment group than there is now: begin again`,
+      'enrollment-group-changed',
+      `${deviceId} came by another enrollment group than there is now: begin again`,
     );
-  if (token === undefined && settings.enrolment.requireToken && !imported && group === undefined)
-    throw refused('not-expected', `${deviceId} is no longer expected: enrol it with a token`);
+  if (token === undefined && settings.enrollment.requireToken && !imported && group === undefined)
+    throw refused('not-expected', `${deviceId} is no longer expected: enroll it with a token`);
 }
 
-function actorOf({ deviceId, generation, token, group }: PendingEnrolment, imported: boolean): string {
+function actorOf({ deviceId, generation, token, group }: PendingEnrollment, imported: boolean): string {
   if (token !== undefined) return tokenActor(token);
   if (generation > 1) return `device:${deviceId}`;
-  if (group !== undefined) return `enrolment-group:${group.name}`;
+  if (group !== undefined) return `enrollment-group:${group.name}`;
   return imported ? 'allow-list' : 'vendor-root';
 }
 
 function refused(code: string, message: string): HubError {
-  return new HubError('enrolment-refused', message, { reasons: [{ code, message }] });
+  return new HubError('enrollment-refused', message, { reasons: [{ code, message }] });
 }

@@ -13,8 +13,8 @@ import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
 import { isExpected } from './admission.ts';
 import { assertNotCutOff } from '../respond/enablement.ts';
-import { allocateSite, joinEnrolmentGroup } from './join.ts';
-import { matchEnrolmentGroup } from './match.ts';
+import { allocateSite, joinEnrollmentGroup } from './join.ts';
+import { matchEnrollmentGroup } from './match.ts';
 import { recordChange } from '../registry/history.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
@@ -37,7 +37,7 @@ export interface EstParts {
   readonly settings: Pick<HubSettings, 'certificateSeconds' | 'publicUrl'>;
 }
 
-export interface TokenEnrolment {
+export interface TokenEnrollment {
   /** DER PKCS #10. */
   readonly request: Uint8Array;
   /** HTTP Basic: the device id or an empty name, and an enrollment token. */
@@ -52,18 +52,18 @@ export interface TokenEnrolment {
  * `simpleenroll` with a token: registers a device, or gives a new certificate to one that enrolled this way before and lost its key. A
  * token that is not valid for this is `token-refused`, for every reason.
  */
-export async function enrolWithToken(parts: EstParts, enrolment: TokenEnrolment): Promise<Certificate> {
-  const { nowMs, user } = enrolment;
-  const request = parseCertificateRequest(enrolment.request);
+export async function enrollWithToken(parts: EstParts, enrollment: TokenEnrollment): Promise<Certificate> {
+  const { nowMs, user } = enrollment;
+  const request = parseCertificateRequest(enrollment.request);
   const deviceId = deviceIdIn(request);
   if (user !== '' && user !== deviceId) throw tokenRefused();
-  const token = await findToken(parts, enrolment.token, deviceId, nowMs);
+  const token = await findToken(parts, enrollment.token, deviceId, nowMs);
   const certificate = await issue(parts, deviceId, request, nowMs);
   await parts.database.write(async (trx) => {
     await spendShownToken(trx, token, { deviceId, nowMs });
     const known = await findDevice(trx, deviceId);
     const born = known === undefined || known.state === 'wiped';
-    const joined = born ? await register(trx, request, { ...enrolment, deviceId, token }) : {};
+    const joined = born ? await register(trx, request, { ...enrollment, deviceId, token }) : {};
     if (known !== undefined && !born) await replace(trx, known, token, nowMs);
     await recordCertificate(trx, certificate, deviceId);
     const actor = tokenActor(token);
@@ -88,24 +88,24 @@ export async function enrolWithToken(parts: EstParts, enrolment: TokenEnrolment)
 }
 
 /** `simplereenroll`: the next certificate of a device that shows a valid one. `renewal-refused` has the reason when it gets none. */
-export async function reenrol(
+export async function reenroll(
   parts: EstParts,
   shown: NonNullable<DeviceConnection['certificate']>,
-  enrolment: Pick<TokenEnrolment, 'request' | 'nowMs'> & { readonly address: string },
+  enrollment: Pick<TokenEnrollment, 'request' | 'nowMs'> & { readonly address: string },
 ): Promise<Certificate> {
-  const { nowMs } = enrolment;
+  const { nowMs } = enrollment;
   const { deviceId, sha256 } = shown;
-  const request = parseCertificateRequest(enrolment.request);
+  const request = parseCertificateRequest(enrollment.request);
   await assertCertificateStands(parts.database.read, sha256);
   const current = await readCertificate(parts.database, sha256);
   assertSameSubject(request, current);
-  assertMayReenrol(await getDevice(parts.database.read, deviceId));
+  assertMayReenroll(await getDevice(parts.database.read, deviceId));
   const certificate = await issue(parts, deviceId, request, nowMs);
   await parts.database.write(async (trx) => {
     // Both may have changed while the certificate was made.
     await assertCertificateStands(trx, sha256);
-    assertMayReenrol(await getDevice(trx, deviceId));
-    await recordUse(trx, { deviceId, serial: shown.serial, address: enrolment.address, cannotBeCopied: false, nowMs });
+    assertMayReenroll(await getDevice(trx, deviceId));
+    await recordUse(trx, { deviceId, serial: shown.serial, address: enrollment.address, cannotBeCopied: false, nowMs });
     await recordCertificate(trx, certificate, deviceId, { renewedFrom: shown.serial });
     await trx.updateTable('device').set({ seen_at: nowMs }).where('id', '=', deviceId).execute();
     await appendEntry(trx, {
@@ -120,7 +120,7 @@ export async function reenrol(
 }
 
 // spec/est.md, "Who may": a device with a registered root of trust must not bypass it here.
-function assertMayReenrol(device: DeviceRecord): void {
+function assertMayReenroll(device: DeviceRecord): void {
   assertNotCutOff(device);
   if (device.identity === identity) return;
   throw new HubError('renewal-refused', 'this device has a root of trust, which has to prove its next key', {
@@ -140,7 +140,7 @@ async function findToken({ database }: EstParts, text: string, deviceId: string,
   try {
     return await findShownToken(database.read, text, { deviceId, tier, nowMs });
   } catch (error) {
-    if (error instanceof HubError && error.code === 'enrolment-refused') throw tokenRefused();
+    if (error instanceof HubError && error.code === 'enrollment-refused') throw tokenRefused();
     throw error;
   }
 }
@@ -148,7 +148,7 @@ async function findToken({ database }: EstParts, text: string, deviceId: string,
 function tokenRefused(): HubError {
   return new HubError(
     'token-refused',
-    'the password must be an enrolment token that is unused, unexpired and meant for this device, the user name the device id',
+    'the password must be an enrollment token that is unused, unexpired and meant for this device, the user name the device id',
   );
 }
 
@@ -162,7 +162,7 @@ async function issue(
   return issueDeviceCertificate(authorities, { deviceId, spki, nowMs, lifeSeconds, publicUrl });
 }
 
-interface Arrival extends Pick<TokenEnrolment, 'nowMs' | 'address'> {
+interface Arrival extends Pick<TokenEnrollment, 'nowMs' | 'address'> {
   readonly deviceId: string;
   readonly token: ShownToken;
 }
@@ -197,7 +197,7 @@ async function register(
     await beginGeneration(trx, returning, row);
     return { generation: returning.generation + 1 };
   }
-  const group = await matchEnrolmentGroup(trx, {
+  const group = await matchEnrollmentGroup(trx, {
     ...newcomer,
     endorsementAuthorities: [],
     idevidAuthorities: [],
@@ -206,12 +206,12 @@ async function register(
     anchorGroups: [],
   });
   if (token.kind === 'group' && token.group !== group?.name)
-    throw refused('token-of-another-group', `this token is of the enrolment group ${token.group}`);
+    throw refused('token-of-another-group', `this token is of the enrollment group ${token.group}`);
   await trx.insertInto('device').values(row).execute();
-  if (group !== undefined) await joinEnrolmentGroup(trx, group, { deviceId, address, nowMs });
+  if (group !== undefined) await joinEnrollmentGroup(trx, group, { deviceId, address, nowMs });
   const site = await allocateSite(trx, group, { deviceId, address, nowMs });
   return {
-    ...(group === undefined ? {} : { enrolmentGroup: group.name }),
+    ...(group === undefined ? {} : { enrollmentGroup: group.name }),
     ...(site === null ? {} : { site }),
   };
 }
@@ -249,5 +249,5 @@ function assertSameSubject(request: CertificateRequest, current: Certificate): v
 }
 
 function refused(code: string, message: string): HubError {
-  return new HubError('enrolment-refused', message, { reasons: [{ code, message }] });
+  return new HubError('enrollment-refused', message, { reasons: [{ code, message }] });
 }

@@ -5,7 +5,7 @@ import { giveToken, tokensMadeMs as nowMs } from '../people/testing-people.ts';
 import { openTestStore, type TestStore } from '../store/testing-store.ts';
 import { refusalOf } from '../testing-refusal.ts';
 import { createGroupToken, findGroupToken, spendGroupToken } from './group-tokens.ts';
-import { createEnrolmentGroup } from './groups.ts';
+import { createEnrollmentGroup } from './groups.ts';
 import { findShownToken } from './shown-token.ts';
 
 async function storeWithGroup() {
@@ -13,19 +13,19 @@ async function storeWithGroup() {
   const maker = await giveToken(store.database, { person: 'ada', roles: ['operator'] });
   const by = { actor: maker.actor, nowMs };
   const group = { description: '', groups: [], terms: groupTerms.parse({}), ...by };
-  await createEnrolmentGroup(store.database, { name: 'line', kind: 'token', ...group });
-  await createEnrolmentGroup(store.database, { name: 'listed', kind: 'manifest', ...group });
+  await createEnrollmentGroup(store.database, { name: 'line', kind: 'token', ...group });
+  await createEnrollmentGroup(store.database, { name: 'listed', kind: 'manifest', ...group });
   return { ...store, maker };
 }
 type Store = Awaited<ReturnType<typeof storeWithGroup>>;
 
 async function make(
   { database, maker }: Store,
-  change: { usesMost?: number; olderSeconds?: number; name?: string } = {},
+  change: { maxUses?: number; olderSeconds?: number; name?: string } = {},
 ) {
   const order = {
     name: 'line',
-    usesMost: 2,
+    maxUses: 2,
     lifeSeconds: 60,
     maker,
     actor: maker.actor,
@@ -46,12 +46,12 @@ test('a token of a group lets two devices in where it is for two, and a third on
   await spend(store, sha256);
   await spend(store, sha256);
   assert.equal(await find(store, text), undefined);
-  assert.equal(await refusalOf(spend(store, sha256)), 'enrolment-refused');
+  assert.equal(await refusalOf(spend(store, sha256)), 'enrollment-refused');
 });
 
 test('of many devices that show one token at a time, as many get in as it is for', async () => {
   await using store = await storeWithGroup();
-  const sha256 = (await find(store, await make(store, { usesMost: 3 }))) ?? '';
+  const sha256 = (await find(store, await make(store, { maxUses: 3 }))) ?? '';
   const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => spend(store, sha256)));
   assert.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 3);
 });
@@ -61,7 +61,7 @@ test('a token of a group counts until its end: when it is shown, and when it is 
   const text = await make(store);
   const sha256 = (await find(store, text, nowMs + 59_999)) ?? '';
   assert.equal(await find(store, text, nowMs + 60_000), undefined);
-  assert.equal(await refusalOf(spend(store, sha256, nowMs + 60_000)), 'enrolment-refused');
+  assert.equal(await refusalOf(spend(store, sha256, nowMs + 60_000)), 'enrollment-refused');
 });
 
 test('a new token ends the older ones when the order says so, and else leaves them', async () => {
@@ -85,5 +85,5 @@ test('what a device shows is a token of the group that made it, or nothing', asy
   const shown = await findShownToken(store.database.read, await make(store), device);
   assert.deepEqual([shown.kind, shown.kind === 'group' && shown.group], ['group', 'line']);
   for (const wrong of ['eg_', 'eg_AAAA', 'ee_AAAA', 'AAAA', undefined])
-    assert.equal(await refusalOf(findShownToken(store.database.read, wrong, device)), 'enrolment-refused');
+    assert.equal(await refusalOf(findShownToken(store.database.read, wrong, device)), 'enrollment-refused');
 });

@@ -1,17 +1,17 @@
 // Tokens of an enrollment group: one text that a limited number of devices may enroll with until a date. Shown once, stored as a SHA-256.
 // Several may be valid at a time, so that one follows another without a gap.
 import { randomBytes } from 'node:crypto';
-import { groupTokensMost } from '@edgekeep/wire/api/enrollment-group';
-import type { EnrolmentTokenState } from '@edgekeep/wire/api/enrollment-token';
+import { GROUP_TOKENS_MAX } from '@edgekeep/wire/api/enrollment-group';
+import type { EnrollmentTokenState } from '@edgekeep/wire/api/enrollment-token';
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '../digest.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { EnrolmentGroupTokenRow } from '../store/enrollment-tables.ts';
+import type { EnrollmentGroupTokenRow } from '../store/enrollment-tables.ts';
 import type { Tables } from '../store/schema.ts';
 import type { Maker } from '../people/maker.ts';
-import { getEnrolmentGroup, type GroupRequest } from './groups.ts';
+import { getEnrollmentGroup, type GroupRequest } from './groups.ts';
 import { endOf, tokenStateOf } from './token-life.ts';
 
 const prefix = 'eg_';
@@ -20,7 +20,7 @@ const prefix = 'eg_';
 export const looksLikeGroupToken = (text: string): boolean => text.startsWith(prefix);
 
 export interface GroupTokenOrder extends GroupRequest {
-  readonly usesMost: number;
+  readonly maxUses: number;
   readonly lifeSeconds: number;
   /** The token ends with it. */
   readonly maker: Maker;
@@ -32,17 +32,17 @@ export async function createGroupToken(
   database: Database,
   order: GroupTokenOrder,
 ): Promise<{ readonly token: string; readonly expiresAt: number }> {
-  const { name, actor, nowMs, usesMost, maker, olderSeconds } = order;
+  const { name, actor, nowMs, maxUses, maker, olderSeconds } = order;
   const token = prefix + randomBytes(24).toString('base64url');
   const sha256 = sha256Hex(token);
   const expiresAt = endOf(maker, order);
   await database.write(async (trx) => {
-    const { kind, terms } = await getEnrolmentGroup(trx, name);
+    const { kind, terms } = await getEnrollmentGroup(trx, name);
     if (kind !== 'token' && !terms.includes('"needsToken":true'))
       throw new HubError('conflict', `${name} asks for no token: its devices prove themselves by ${kind}`);
     if (olderSeconds !== undefined) await endOlder(trx, name, nowMs + olderSeconds * 1_000);
     const valid = (await tokensOf(trx, name, nowMs)).filter(({ state }) => state === 'usable');
-    if (valid.length >= groupTokensMost)
+    if (valid.length >= GROUP_TOKENS_MAX)
       throw new HubError('conflict', `${name} has ${valid.length} valid tokens: let older ones end with the new one`);
     const row = {
       sha256,
@@ -50,13 +50,13 @@ export async function createGroupToken(
       created_at: nowMs,
       expires_at: expiresAt,
       uses: 0,
-      uses_most: usesMost,
+      uses_most: maxUses,
       made_by: maker.tokenSha256,
       revoked_at: null,
     };
     await trx.insertInto('enrolment_group_token').values(row).execute();
-    const data = { token: sha256.slice(0, 16), usesMost, expiresAt, olderSeconds: olderSeconds ?? null };
-    const subject = `enrolment-group:${name}`;
+    const data = { token: sha256.slice(0, 16), maxUses, expiresAt, olderSeconds: olderSeconds ?? null };
+    const subject = `enrollment-group:${name}`;
     await appendEntry(trx, { at: nowMs, kind: 'enrolment-group-token-created', actor, subject, data });
   });
   return { token, expiresAt };
@@ -76,7 +76,7 @@ export async function tokensOf(
   db: Kysely<Tables>,
   name: string,
   nowMs: number,
-): Promise<readonly (EnrolmentGroupTokenRow & { readonly state: EnrolmentTokenState })[]> {
+): Promise<readonly (EnrollmentGroupTokenRow & { readonly state: EnrollmentTokenState })[]> {
   const rows = await db
     .selectFrom('enrolment_group_token')
     .selectAll()
@@ -94,14 +94,15 @@ export async function findGroupToken(
   db: Kysely<Tables>,
   text: string,
   nowMs: number,
-): Promise<EnrolmentGroupTokenRow | undefined> {
+): Promise<EnrollmentGroupTokenRow | undefined> {
   return findUsable(db, sha256Hex(text), nowMs);
 }
 
 /** Takes one of the token's uses. Refused when another device took the last one meanwhile, or the token has ended. */
 export async function spendGroupToken(trx: WriteTransaction, sha256: string, nowMs: number): Promise<void> {
   const row = await findUsable(trx, sha256, nowMs);
-  if (row === undefined) throw new HubError('enrolment-refused', 'this enrolment token was used up or ended meanwhile');
+  if (row === undefined)
+    throw new HubError('enrollment-refused', 'this enrollment token was used up or ended meanwhile');
   await trx
     .updateTable('enrolment_group_token')
     .set((q) => ({ uses: q('uses', '+', 1) }))
@@ -113,7 +114,7 @@ async function findUsable(
   db: Kysely<Tables>,
   sha256: string,
   nowMs: number,
-): Promise<EnrolmentGroupTokenRow | undefined> {
+): Promise<EnrollmentGroupTokenRow | undefined> {
   const row = await db.selectFrom('enrolment_group_token').selectAll().where('sha256', '=', sha256).executeTakeFirst();
   return row !== undefined && (await tokenStateOf(db, row, nowMs)) === 'usable' ? row : undefined;
 }

@@ -1,38 +1,41 @@
-// Enrollment groups (spec/enrolment-groups.md): devices that come with one kind of proof, what they must fulfill, and what each of them
+// Enrollment groups (spec/enrollment-groups.md): devices that come with one kind of proof, what they must fulfill, and what each of them
 // gets.
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { canonicalName } from '@edgekeep/core/identity/distinguished-name';
 import { parsePem } from '@edgekeep/core/identity/pem';
-import { type EnrolmentGroupKind, enrolmentGroupsMost, type GroupTerms } from '@edgekeep/wire/api/enrollment-group';
+import { type EnrollmentGroupKind, ENROLLMENT_GROUPS_MAX, type GroupTerms } from '@edgekeep/wire/api/enrollment-group';
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '../digest.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { getSite } from '../site/sites.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { EnrolmentGroupRow } from '../store/enrollment-tables.ts';
+import type { EnrollmentGroupRow } from '../store/enrollment-tables.ts';
 import type { Tables } from '../store/schema.ts';
 
-export interface EnrolmentGroupOrder {
+export interface EnrollmentGroupOrder {
   readonly name: string;
-  readonly kind: EnrolmentGroupKind;
+  readonly kind: EnrollmentGroupKind;
   readonly description: string;
   /** PEM of one authority. */
   readonly certificate?: string | undefined;
   /** Of an authority whose certificate the hub has among its vendor roots. */
   readonly authoritySha256?: string | undefined;
-  readonly devicesMost?: number | undefined;
+  readonly maxDevices?: number | undefined;
   readonly groups: readonly string[];
   readonly terms: GroupTerms;
   readonly actor: string;
   readonly nowMs: number;
 }
 
-export async function createEnrolmentGroup(database: Database, order: EnrolmentGroupOrder): Promise<EnrolmentGroupRow> {
+export async function createEnrollmentGroup(
+  database: Database,
+  order: EnrollmentGroupOrder,
+): Promise<EnrollmentGroupRow> {
   const { name, kind, description, terms, actor, nowMs } = order;
   const authority = order.certificate === undefined ? undefined : authorityIn(order.certificate);
-  const row: EnrolmentGroupRow = {
+  const row: EnrollmentGroupRow = {
     name,
     kind,
     description,
@@ -42,7 +45,7 @@ export async function createEnrolmentGroup(database: Database, order: EnrolmentG
     subject_sha256: authority === undefined ? null : sha256Hex(canonicalName(authority.subject)),
     certificate: authority?.der ?? null,
     devices: 0,
-    devices_most: order.devicesMost ?? null,
+    devices_most: order.maxDevices ?? null,
     created_at: nowMs,
   };
   const joins = [...new Set(order.groups)].map((group) => ({ enrolment_group: name, device_group: group }));
@@ -55,7 +58,7 @@ export async function createEnrolmentGroup(database: Database, order: EnrolmentG
     const data = {
       kind,
       authority: row.anchor_sha256,
-      devicesMost: row.devices_most,
+      maxDevices: row.devices_most,
       needsToken: terms.needsToken,
       terms: sha256Hex(row.terms),
     };
@@ -71,14 +74,14 @@ export interface GroupRequest {
 }
 
 /** No device enrolls by it until it is enabled again; devices that have enrolled by it are unchanged. */
-export async function disableEnrolmentGroup(
+export async function disableEnrollmentGroup(
   database: Database,
   order: GroupRequest & { readonly reason: string },
 ): Promise<void> {
   await switchGroup(database, order, order.reason);
 }
 
-export async function enableEnrolmentGroup(database: Database, order: GroupRequest): Promise<void> {
+export async function enableEnrollmentGroup(database: Database, order: GroupRequest): Promise<void> {
   await switchGroup(database, order, null);
 }
 
@@ -88,7 +91,7 @@ async function switchGroup(
   reason: string | null,
 ): Promise<void> {
   await database.write(async (trx) => {
-    const group = await getEnrolmentGroup(trx, name);
+    const group = await getEnrollmentGroup(trx, name);
     if (group.disabled_reason === reason) return;
     await trx.updateTable('enrolment_group').set({ disabled_reason: reason }).where('name', '=', name).execute();
     const kind = reason === null ? 'enrolment-group-enabled' : 'enrolment-group-disabled';
@@ -98,24 +101,24 @@ async function switchGroup(
 }
 
 /** Changes how many devices may enroll by it in total. Enrolled devices stay, even if the new limit is lower. */
-export async function limitEnrolmentGroup(
+export async function limitEnrollmentGroup(
   database: Database,
-  order: GroupRequest & { readonly devicesMost: number | null },
-): Promise<EnrolmentGroupRow> {
-  const { name, devicesMost, actor, nowMs } = order;
+  order: GroupRequest & { readonly maxDevices: number | null },
+): Promise<EnrollmentGroupRow> {
+  const { name, maxDevices, actor, nowMs } = order;
   return database.write(async (trx) => {
-    const group = await getEnrolmentGroup(trx, name);
-    await trx.updateTable('enrolment_group').set({ devices_most: devicesMost }).where('name', '=', name).execute();
-    const data = { from: group.devices_most, to: devicesMost };
+    const group = await getEnrollmentGroup(trx, name);
+    await trx.updateTable('enrolment_group').set({ devices_most: maxDevices }).where('name', '=', name).execute();
+    const data = { from: group.devices_most, to: maxDevices };
     await appendEntry(trx, { at: nowMs, kind: 'enrolment-group-limited', actor, subject: subjectOf(name), data });
-    return { ...group, devices_most: devicesMost };
+    return { ...group, devices_most: maxDevices };
   });
 }
 
 /** Ends the group with its tokens and its list; devices that have enrolled by it stay. */
-export async function deleteEnrolmentGroup(database: Database, { name, actor, nowMs }: GroupRequest): Promise<void> {
+export async function deleteEnrollmentGroup(database: Database, { name, actor, nowMs }: GroupRequest): Promise<void> {
   await database.write(async (trx) => {
-    const { kind, devices } = await getEnrolmentGroup(trx, name);
+    const { kind, devices } = await getEnrollmentGroup(trx, name);
     for (const table of ['enrolment_group_join', 'enrolment_group_token', 'enrolment_listing'] as const) {
       await trx.deleteFrom(table).where('enrolment_group', '=', name).execute();
     }
@@ -126,10 +129,10 @@ export async function deleteEnrolmentGroup(database: Database, { name, actor, no
 }
 
 /** By name, those after `after`. */
-export async function listEnrolmentGroups(
+export async function listEnrollmentGroups(
   db: Kysely<Tables>,
   page: { readonly after: string; readonly limit: number },
-): Promise<readonly EnrolmentGroupRow[]> {
+): Promise<readonly EnrollmentGroupRow[]> {
   return db
     .selectFrom('enrolment_group')
     .selectAll()
@@ -139,10 +142,10 @@ export async function listEnrolmentGroups(
     .execute();
 }
 
-export async function getEnrolmentGroup(db: Kysely<Tables>, name: string): Promise<EnrolmentGroupRow> {
+export async function getEnrollmentGroup(db: Kysely<Tables>, name: string): Promise<EnrollmentGroupRow> {
   const row = await db.selectFrom('enrolment_group').selectAll().where('name', '=', name).executeTakeFirst();
   if (row !== undefined) return row;
-  throw new HubError('not-found', `no enrolment group ${name}: \`edgekeep enrolment-group list\` shows all`);
+  throw new HubError('not-found', `no enrollment group ${name}: \`edgekeep enrollment-group list\` shows all`);
 }
 
 /** The device groups that its devices join. */
@@ -166,9 +169,9 @@ export async function listedBy(db: Kysely<Tables>, name: string): Promise<number
   return listed;
 }
 
-async function assertNew(trx: WriteTransaction, row: EnrolmentGroupRow): Promise<void> {
+async function assertNew(trx: WriteTransaction, row: EnrollmentGroupRow): Promise<void> {
   const same = await trx.selectFrom('enrolment_group').select('name').where('name', '=', row.name).executeTakeFirst();
-  if (same !== undefined) throw new HubError('conflict', `there is an enrolment group ${row.name} already`);
+  if (same !== undefined) throw new HubError('conflict', `there is an enrollment group ${row.name} already`);
   if (row.anchor_sha256 !== null) {
     const other = await trx
       .selectFrom('enrolment_group')
@@ -182,8 +185,8 @@ async function assertNew(trx: WriteTransaction, row: EnrolmentGroupRow): Promise
     .selectFrom('enrolment_group')
     .select((q) => q.fn.countAll<number>().as('groups'))
     .executeTakeFirstOrThrow();
-  if (groups >= enrolmentGroupsMost)
-    throw new HubError('conflict', `there are ${enrolmentGroupsMost} enrolment groups, as many as there may be`);
+  if (groups >= ENROLLMENT_GROUPS_MAX)
+    throw new HubError('conflict', `there are ${ENROLLMENT_GROUPS_MAX} enrollment groups, as many as there may be`);
 }
 
 async function assertNamed(trx: WriteTransaction, names: readonly string[]): Promise<void> {
@@ -211,4 +214,4 @@ function authorityIn(pem: string): Certificate {
   return certificate;
 }
 
-const subjectOf = (name: string) => `enrolment-group:${name}`;
+const subjectOf = (name: string) => `enrollment-group:${name}`;

@@ -37,7 +37,7 @@ export interface UnknownIdevid {
 
 export type ShownIdevid = TrustedIdevid | UnknownIdevid;
 
-/** Step one. Throws `enrolment-refused` for an invalid IDevID of a trusted manufacturer. */
+/** Step one. Throws `enrollment-refused` for an invalid IDevID of a trusted manufacturer. */
 export async function readShownIdevid(
   db: Kysely<Tables>,
   texts: readonly string[],
@@ -56,13 +56,13 @@ export async function readShownIdevid(
   const verdict = validateIdevid({ leaf, intermediates: sent, known: trust.intermediates, anchors, atSeconds });
   if (verdict.kind === 'refused') {
     const message = 'the IDevID is not one of a trusted manufacturer, or not as IEEE 802.1AR wants it';
-    throw new HubError('enrolment-refused', message, { reasons: verdict.reasons });
+    throw new HubError('enrollment-refused', message, { reasons: verdict.reasons });
   }
   const { idevid, chain } = verdict;
   if (tier === 'software')
     throw refused('idevid-tier-differs', 'an IDevID is one of hardware: a root of trust in files cannot speak for it');
   if (idevid.inTpm && tier !== 'tpm')
-    throw refused('idevid-tier-differs', 'this IDevID is one of a TPM: enrol with that TPM as root of trust');
+    throw refused('idevid-tier-differs', 'this IDevID is one of a TPM: enroll with that TPM as root of trust');
   const anchorGroups = ofGroups.filter(({ certificate }) => chain.at(-1) === certificate).map(({ group }) => group);
   return {
     kind: 'trusted',
@@ -73,11 +73,11 @@ export async function readShownIdevid(
   };
 }
 
-/** Step two: throws `enrolment-refused` unless the device has the key of the IDevID and used it in this enrollment. */
+/** Step two: throws `enrollment-refused` unless the device has the key of the IDevID and used it in this enrollment. */
 export function proveIdevid(
   { idevid }: TrustedIdevid,
   proof: IdevidProofDocument | undefined,
-  enrolment: {
+  enrollment: {
     readonly nonce: Uint8Array;
     readonly operationalSpki: Uint8Array;
     readonly deviceId: string;
@@ -86,17 +86,17 @@ export function proveIdevid(
 ): void {
   if (proof === undefined)
     throw refused('idevid-proof-missing', 'an IDevID was shown, and no proof of its key followed');
-  const { identity } = enrolment;
+  const { identity } = enrollment;
   const verdict = verifyIdevidProof(readProof(proof), {
     publicKey: publicKeyOf(idevid.certificate),
-    subject: enrolment,
+    subject: enrollment,
     attestationKey: identity.kind === 'tpm' ? attestationKeyFor(identity) : undefined,
   });
   if (verdict.kind === 'refused') throw refused(verdict.code, verdict.message);
 }
 
 /**
- * Throws `enrolment-refused` when another device has this IDevID, or one with its serial number from the same manufacturer, and raises an
+ * Throws `enrollment-refused` when another device has this IDevID, or one with its serial number from the same manufacturer, and raises an
  * alert about both devices: one is a clone. The first one stays. Call it only after the key was proven: certificates are public.
  */
 export async function refuseIdevidClone(
@@ -238,10 +238,10 @@ function readProof({ signature, residency }: IdevidProofDocument) {
 }
 
 function unknown(leaf: Certificate): UnknownIdevid {
-  const message = `no enrolment group trusts ${nameText(leaf.issuer)}, which issued this IDevID: \`edgekeep enrolment-group create\` with its certificate, or a token, lets the device in`;
+  const message = `no enrollment group trusts ${nameText(leaf.issuer)}, which issued this IDevID: \`edgekeep enrollment-group create\` with its certificate, or a token, lets the device in`;
   return { kind: 'unknown', refusal: refused('idevid-authority-unknown', message) };
 }
 
 function refused(code: string, message: string): HubError {
-  return new HubError('enrolment-refused', message, { reasons: [{ code, message }] });
+  return new HubError('enrollment-refused', message, { reasons: [{ code, message }] });
 }

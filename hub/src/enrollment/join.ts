@@ -1,12 +1,12 @@
-// What a device gets when it enrolls (spec/enrolment-groups.md, "What a device gets"): its place in the group, tags, desired attributes,
+// What a device gets when it enrolls (spec/enrollment-groups.md, "What a device gets"): its place in the group, tags, desired attributes,
 // device groups, a site. What an import says about the device takes precedence over what its group says about all.
 import { canonicalAddress, networkContains, parseAddress, parseNetwork } from '@edgekeep/core/canonical/network';
-import { tagsMost } from '@edgekeep/wire/api/registry';
+import { TAGS_MAX } from '@edgekeep/wire/api/registry';
 import { HubError } from '../error.ts';
 import { listSites } from '../site/sites.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import { giveDesired } from '../registry/attributes.ts';
-import { type EnrolmentGroup, groupFull } from './match.ts';
+import { type EnrollmentGroup, groupFull } from './match.ts';
 import { joinsOf } from './groups.ts';
 import { tagsOf } from '../registry/tags.ts';
 
@@ -18,9 +18,9 @@ export interface Newcomer {
 }
 
 /** Takes one of the group's places and gives the device everything that the group defines. The device's row must exist. */
-export async function joinEnrolmentGroup(
+export async function joinEnrollmentGroup(
   trx: WriteTransaction,
-  group: EnrolmentGroup,
+  group: EnrollmentGroup,
   newcomer: Newcomer,
 ): Promise<void> {
   const { name, terms } = group;
@@ -42,7 +42,7 @@ export async function joinEnrolmentGroup(
 /** Puts a device at the site that its import names, else at the one of its group. Returns the site, null for none. */
 export async function allocateSite(
   trx: WriteTransaction,
-  group: EnrolmentGroup | undefined,
+  group: EnrollmentGroup | undefined,
   { deviceId, address }: Newcomer,
 ): Promise<string | null> {
   const expected = await trx.selectFrom('expected_device').select('site').where('id', '=', deviceId).executeTakeFirst();
@@ -67,7 +67,7 @@ async function takePlace(trx: WriteTransaction, name: string): Promise<void> {
   if (Number(numUpdatedRows) !== 1) throw groupFull(name);
 }
 
-async function giveTags(trx: WriteTransaction, { name, terms }: EnrolmentGroup, deviceId: string): Promise<void> {
+async function giveTags(trx: WriteTransaction, { name, terms }: EnrollmentGroup, deviceId: string): Promise<void> {
   const given = Object.entries(terms.tags).map(([key, value]) => ({ device_id: deviceId, key, value }));
   if (given.length === 0) return;
   await trx
@@ -76,8 +76,8 @@ async function giveTags(trx: WriteTransaction, { name, terms }: EnrolmentGroup, 
     .onConflict((conflict) => conflict.doNothing())
     .execute();
   const tags = (await tagsOf(trx, [deviceId])).get(deviceId) ?? {};
-  if (Object.keys(tags).length > tagsMost)
-    throw refused('tags-too-many', `the tags of ${deviceId} and of ${name} together are more than ${tagsMost}`);
+  if (Object.keys(tags).length > TAGS_MAX)
+    throw refused('tags-too-many', `the tags of ${deviceId} and of ${name} together are more than ${TAGS_MAX}`);
 }
 
 // The narrowest network wins; of two sites with the same network, the first by name.
@@ -95,5 +95,5 @@ async function siteAt(trx: WriteTransaction, text: string): Promise<string | nul
 }
 
 function refused(code: string, message: string): HubError {
-  return new HubError('enrolment-refused', message, { reasons: [{ code, message }] });
+  return new HubError('enrollment-refused', message, { reasons: [{ code, message }] });
 }

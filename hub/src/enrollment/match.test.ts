@@ -9,8 +9,8 @@ import { z } from 'zod';
 import { sha256Hex } from '../digest.ts';
 import { HubError } from '../error.ts';
 import { Database } from '../store/database.ts';
-import type { EnrolmentGroupRow } from '../store/enrollment-tables.ts';
-import { type EnrolmentProof, matchEnrolmentGroup, mayBeVouchedFor } from './match.ts';
+import type { EnrollmentGroupRow } from '../store/enrollment-tables.ts';
+import { type EnrollmentProof, matchEnrollmentGroup, mayBeVouchedFor } from './match.ts';
 
 const filler = 1_000;
 let folder: string;
@@ -20,9 +20,9 @@ const authority = (name: string) => sha256Hex(`authority ${name}`);
 
 function group(
   name: string,
-  kind: EnrolmentGroupRow['kind'],
-  changes: Partial<EnrolmentGroupRow> = {},
-): EnrolmentGroupRow {
+  kind: EnrollmentGroupRow['kind'],
+  changes: Partial<EnrollmentGroupRow> = {},
+): EnrollmentGroupRow {
   const anchored = kind === 'ca' || kind === 'endorsement-root';
   return {
     name,
@@ -56,10 +56,15 @@ before(async () => {
     group('press', 'endorsement-root', { terms: prefix }),
     ...Array.from({ length: filler }, (_, at) => group(`filler-${at}`, at % 2 === 0 ? 'ca' : 'endorsement-root')),
   ];
-  const listing = (kind: 'root' | 'idevid', name: string, enrolmentGroup: string | null, id: string | null = null) => ({
+  const listing = (
+    kind: 'root' | 'idevid',
+    name: string,
+    enrollmentGroup: string | null,
+    id: string | null = null,
+  ) => ({
     kind,
     sha256: sha256Hex(name),
-    enrolment_group: enrolmentGroup,
+    enrolment_group: enrollmentGroup,
     device_id: id,
   });
   await database.write(async (trx) => {
@@ -80,7 +85,7 @@ after(async () => {
   await rm(folder, { recursive: true });
 });
 
-function proof(changes: Partial<EnrolmentProof> = {}): EnrolmentProof {
+function proof(changes: Partial<EnrollmentProof> = {}): EnrollmentProof {
   return {
     deviceId: 'press-1',
     tier: 'tpm',
@@ -112,15 +117,15 @@ test('the most specific group speaks: manifest, token, the nearest CA, the vendo
     ['vendor', { idevidAuthorities: [] }],
     [undefined, { endorsementAuthorities: [] }],
   ] as const;
-  let shown: Partial<EnrolmentProof> = everything;
+  let shown: Partial<EnrollmentProof> = everything;
   for (const [expected, less] of order) {
     shown = { ...shown, ...less };
-    assert.equal((await matchEnrolmentGroup(database.read, proof(shown)))?.name, expected);
+    assert.equal((await matchEnrollmentGroup(database.read, proof(shown)))?.name, expected);
   }
 });
 
-async function refusal(changes: Partial<EnrolmentProof>): Promise<string> {
-  const error: unknown = await matchEnrolmentGroup(database.read, proof(changes)).then(
+async function refusal(changes: Partial<EnrollmentProof>): Promise<string> {
+  const error: unknown = await matchEnrollmentGroup(database.read, proof(changes)).then(
     (found) => assert.fail(`${found?.name} took it`),
     (thrown: unknown) => thrown,
   );
@@ -154,7 +159,7 @@ test('an id that is listed for one device is refused to every other, and that de
   assert.match(await refusal({ deviceId: 'press-3' }), /device-id-reserved/);
   assert.match(await refusal({ idevidSha256: sha256Hex('idevid-3') }), /root-of-trust-reserved.*press-3/);
   const own = proof({ deviceId: 'press-3', idevidSha256: sha256Hex('idevid-3') });
-  assert.equal(await matchEnrolmentGroup(database.read, own), undefined);
+  assert.equal(await matchEnrollmentGroup(database.read, own), undefined);
 });
 
 test('a stranger is looked at only where a group could speak for it', async () => {
@@ -173,7 +178,7 @@ test('with a thousand groups, none is read that the device does not name: every 
     },
     transformResult: async ({ result }) => result,
   };
-  await matchEnrolmentGroup(database.read.withPlugin(listen), proof(everything));
+  await matchEnrollmentGroup(database.read.withPlugin(listen), proof(everything));
   assert.ok(asked.length >= 5, `${asked.length} questions`);
   for (const { sql, parameters } of asked) {
     const { rows } = await database.read.executeQuery(CompiledQuery.raw(`explain query plan ${sql}`, [...parameters]));

@@ -1,4 +1,4 @@
-// Which enrollment group a new device belongs to (spec/enrolment-groups.md, "Which group"), and what it gets from it. Groups are looked up
+// Which enrollment group a new device belongs to (spec/enrollment-groups.md, "Which group"), and what it gets from it. Groups are looked up
 // by what the device has proven: only the groups that this names are read, for any number of groups.
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { canonicalName } from '@edgekeep/core/identity/distinguished-name';
@@ -6,11 +6,11 @@ import { type GroupTerms, groupTerms } from '@edgekeep/wire/api/enrollment-group
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '../digest.ts';
 import { HubError } from '../error.ts';
-import type { EnrolmentGroupRow } from '../store/enrollment-tables.ts';
+import type { EnrollmentGroupRow } from '../store/enrollment-tables.ts';
 import type { Tables } from '../store/schema.ts';
 
 /** What a new device has proven; only `deviceId` is a mere claim. */
-export interface EnrolmentProof {
+export interface EnrollmentProof {
   readonly deviceId: string;
   readonly tier: string;
   /** SHA-256 of its root of trust's SPKI, hex. */
@@ -27,9 +27,9 @@ export interface EnrolmentProof {
   readonly anchorGroups: readonly string[];
 }
 
-export interface EnrolmentGroup {
+export interface EnrollmentGroup {
   readonly name: string;
-  readonly kind: EnrolmentGroupRow['kind'];
+  readonly kind: EnrollmentGroupRow['kind'];
   readonly createdAt: number;
   readonly terms: GroupTerms;
 }
@@ -40,7 +40,7 @@ export interface GroupAnchor {
 }
 
 /**
- * Manufacturers' authorities that may have issued one of these certificates. Includes those of disabled groups, which `matchEnrolmentGroup`
+ * Manufacturers' authorities that may have issued one of these certificates. Includes those of disabled groups, which `matchEnrollmentGroup`
  * refuses by name.
  */
 export async function idevidAnchors(
@@ -79,23 +79,23 @@ async function anchorsOf(
 
 /**
  * The one group that admits the new device. A group by manifest comes before the one of its token, then of its manufacturer's CA, then of
- * its TPM's vendor; of two authorities on one path the nearer one wins. Undefined when no group matches. Throws `enrolment-refused` with
+ * its TPM's vendor; of two authorities on one path the nearer one wins. Undefined when no group matches. Throws `enrollment-refused` with
  * the name of a group that is disabled, full, or does not take this device: no other group replaces it.
  */
-export async function matchEnrolmentGroup(
+export async function matchEnrollmentGroup(
   db: Kysely<Tables>,
-  proof: EnrolmentProof,
-): Promise<EnrolmentGroup | undefined> {
+  proof: EnrollmentProof,
+): Promise<EnrollmentGroup | undefined> {
   const listed = await listedFor(db, proof);
   const rows = await groupsNamed(db, proof, listed);
   const byName = new Map(rows.map((row) => [row.name, row]));
   for (const name of proof.anchorGroups) {
     const row = byName.get(name);
     if (row === undefined)
-      throw refused('enrolment-group-changed', `the enrolment group ${name} was deleted meanwhile`);
+      throw refused('enrollment-group-changed', `the enrollment group ${name} was deleted meanwhile`);
     assertOpen(row);
   }
-  const byAuthority = (kind: EnrolmentGroupRow['kind'], authorities: readonly string[]) =>
+  const byAuthority = (kind: EnrollmentGroupRow['kind'], authorities: readonly string[]) =>
     authorities.flatMap((sha256) => rows.find((row) => row.kind === kind && row.anchor_sha256 === sha256) ?? []);
   const ofToken = byName.get(proof.tokenGroup ?? '');
   const [row] = [
@@ -134,27 +134,27 @@ export async function mayBeVouchedFor(
 }
 
 /** For a device that needs no group: the groups that its path ends at must still be open. */
-export async function assertAnchorGroupsOpen(db: Kysely<Tables>, proof: EnrolmentProof): Promise<void> {
+export async function assertAnchorGroupsOpen(db: Kysely<Tables>, proof: EnrollmentProof): Promise<void> {
   const rows = await groupsNamed(db, { ...proof, tokenGroup: undefined }, []);
   assertAnchors(new Map(rows.map((row) => [row.name, row])), proof);
 }
 
-function assertAnchors(byName: ReadonlyMap<string, EnrolmentGroupRow>, { anchorGroups }: EnrolmentProof): void {
+function assertAnchors(byName: ReadonlyMap<string, EnrollmentGroupRow>, { anchorGroups }: EnrollmentProof): void {
   for (const name of anchorGroups) {
     const row = byName.get(name);
     if (row === undefined)
-      throw refused('enrolment-group-changed', `the enrolment group ${name} was deleted meanwhile`);
+      throw refused('enrollment-group-changed', `the enrollment group ${name} was deleted meanwhile`);
     assertOpen(row);
   }
 }
 
 /** What a device of the group must be, and what it gets. */
-export function termsOf({ terms }: Pick<EnrolmentGroupRow, 'terms'>): GroupTerms {
+export function termsOf({ terms }: Pick<EnrollmentGroupRow, 'terms'>): GroupTerms {
   return groupTerms.parse(JSON.parse(terms));
 }
 
 // Names of the manifests that list it: first by its IDevID, then by its root of trust.
-async function listedFor(db: Kysely<Tables>, proof: EnrolmentProof): Promise<readonly string[]> {
+async function listedFor(db: Kysely<Tables>, proof: EnrollmentProof): Promise<readonly string[]> {
   const { deviceId, rootSha256, idevidSha256 } = proof;
   const shown = { root: rootSha256, idevid: idevidSha256 };
   const listing = (kind: 'root' | 'idevid', sha256: string) =>
@@ -174,9 +174,9 @@ async function listedFor(db: Kysely<Tables>, proof: EnrolmentProof): Promise<rea
 
 async function groupsNamed(
   db: Kysely<Tables>,
-  proof: EnrolmentProof,
+  proof: EnrollmentProof,
   listed: readonly string[],
-): Promise<readonly EnrolmentGroupRow[]> {
+): Promise<readonly EnrollmentGroupRow[]> {
   const { idevidAuthorities, endorsementAuthorities, anchorGroups, tokenGroup } = proof;
   const groups = () => db.selectFrom('enrolment_group').selectAll();
   // Each by its own index; no engine accepts an empty list.
@@ -194,11 +194,12 @@ async function groupsNamed(
   return [...new Map(rows.map((row) => [row.name, row])).values()];
 }
 
-function assertOpen({ name, disabled_reason: reason }: EnrolmentGroupRow): void {
-  if (reason !== null) throw refused('enrolment-group-disabled', `the enrolment group ${name} is disabled: ${reason}`);
+function assertOpen({ name, disabled_reason: reason }: EnrollmentGroupRow): void {
+  if (reason !== null)
+    throw refused('enrollment-group-disabled', `the enrollment group ${name} is disabled: ${reason}`);
 }
 
-function assertTakes({ name, terms }: EnrolmentGroup, { deviceId, tier }: EnrolmentProof): void {
+function assertTakes({ name, terms }: EnrollmentGroup, { deviceId, tier }: EnrollmentProof): void {
   if (!deviceId.startsWith(terms.idPrefix))
     throw refused('device-id-not-allowed', `device ids of ${name} begin with ${terms.idPrefix}`);
   if (terms.tier !== undefined && terms.tier !== tier)
@@ -207,10 +208,10 @@ function assertTakes({ name, terms }: EnrolmentGroup, { deviceId, tier }: Enrolm
 
 /** The refusal for a group that has no place left. */
 export function groupFull(name: string): HubError {
-  const message = `the enrolment group ${name} has as many devices as it may have`;
-  return refused('enrolment-group-full', message);
+  const message = `the enrollment group ${name} has as many devices as it may have`;
+  return refused('enrollment-group-full', message);
 }
 
 function refused(code: string, message: string): HubError {
-  return new HubError('enrolment-refused', message, { reasons: [{ code, message }] });
+  return new HubError('enrollment-refused', message, { reasons: [{ code, message }] });
 }

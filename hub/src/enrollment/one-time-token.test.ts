@@ -4,8 +4,8 @@ import { giveToken, tokensMadeMs as nowMs } from '../people/testing-people.ts';
 import { endTokens } from '../people/token-store.ts';
 import { openTestStore, type TestStore } from '../store/testing-store.ts';
 import { refusalOf } from '../testing-refusal.ts';
-import { createEnrolmentToken, findEnrolmentToken, spendEnrolmentToken } from './one-time-token.ts';
-import { revokeEnrolmentToken } from './token-orders.ts';
+import { createEnrollmentToken, findEnrollmentToken, spendEnrollmentToken } from './one-time-token.ts';
+import { revokeEnrollmentToken } from './token-orders.ts';
 
 const press = { deviceId: 'press-1', tier: 'tpm', nowMs };
 
@@ -21,20 +21,20 @@ async function make(
   change: { deviceId?: string; tier?: string; lifeSeconds?: number } = {},
 ) {
   const order = { deviceId: undefined, tier: undefined, lifeSeconds: 60, maker, actor: maker.actor, nowMs };
-  return (await createEnrolmentToken(database, { ...order, ...change })).token;
+  return (await createEnrollmentToken(database, { ...order, ...change })).token;
 }
 const find = ({ database }: TestStore, text: string | undefined, device: Partial<typeof press> = {}) =>
-  findEnrolmentToken(database.read, text, { ...press, ...device });
+  findEnrollmentToken(database.read, text, { ...press, ...device });
 const spend = ({ database }: TestStore, sha256: string, deviceId: string, atMs = nowMs) =>
-  database.write((trx) => spendEnrolmentToken(trx, sha256, { deviceId, nowMs: atMs }));
+  database.write((trx) => spendEnrollmentToken(trx, sha256, { deviceId, nowMs: atMs }));
 
 test('a token for any device enrolls one, and then none', async () => {
   await using store = await storeWithMaker();
   const text = await make(store);
   const { sha256 } = await find(store, text);
   await spend(store, sha256, 'press-1');
-  assert.equal(await refusalOf(find(store, text)), 'enrolment-refused');
-  assert.equal(await refusalOf(find(store, text, { deviceId: 'press-2' })), 'enrolment-refused');
+  assert.equal(await refusalOf(find(store, text)), 'enrollment-refused');
+  assert.equal(await refusalOf(find(store, text, { deviceId: 'press-2' })), 'enrollment-refused');
 });
 
 test('of two devices that show one token at a time, one uses it up', async () => {
@@ -50,8 +50,8 @@ test('a token counts until its end: when it is shown, and when it is used', asyn
   await using store = await storeWithMaker();
   const text = await make(store);
   const { sha256 } = await find(store, text, { nowMs: nowMs + 59_999 });
-  assert.equal(await refusalOf(find(store, text, { nowMs: nowMs + 60_000 })), 'enrolment-refused');
-  assert.equal(await refusalOf(spend(store, sha256, 'press-1', nowMs + 60_000)), 'enrolment-refused');
+  assert.equal(await refusalOf(find(store, text, { nowMs: nowMs + 60_000 })), 'enrollment-refused');
+  assert.equal(await refusalOf(spend(store, sha256, 'press-1', nowMs + 60_000)), 'enrollment-refused');
 });
 
 test('a token for one device or one tier lets no other in', async () => {
@@ -61,16 +61,16 @@ test('a token for one device or one tier lets no other in', async () => {
     await make(store, { tier: 'secure-element' }),
   ];
   await find(store, forPress);
-  assert.equal(await refusalOf(find(store, forPress, { deviceId: 'press-2' })), 'enrolment-refused');
+  assert.equal(await refusalOf(find(store, forPress, { deviceId: 'press-2' })), 'enrollment-refused');
   await find(store, forElement, { tier: 'secure-element' });
-  assert.equal(await refusalOf(find(store, forElement, { tier: 'software' })), 'enrolment-refused');
+  assert.equal(await refusalOf(find(store, forElement, { tier: 'software' })), 'enrollment-refused');
 });
 
 test('no text, and a text that was never a token, are refused like every other', async () => {
   await using store = await storeWithMaker();
   const text = await make(store);
   for (const wrong of [undefined, '', 'ee_', `${text}x`, text.slice(0, -1)])
-    assert.equal(await refusalOf(find(store, wrong)), 'enrolment-refused');
+    assert.equal(await refusalOf(find(store, wrong)), 'enrollment-refused');
 });
 
 test('a token ends with the API token that made it', async () => {
@@ -78,8 +78,8 @@ test('a token ends with the API token that made it', async () => {
   const text = await make(store);
   const { sha256 } = await find(store, text);
   await store.database.write((trx) => endTokens(trx, [store.maker.tokenSha256], nowMs));
-  assert.equal(await refusalOf(find(store, text)), 'enrolment-refused');
-  assert.equal(await refusalOf(spend(store, sha256, 'press-1')), 'enrolment-refused');
+  assert.equal(await refusalOf(find(store, text)), 'enrollment-refused');
+  assert.equal(await refusalOf(spend(store, sha256, 'press-1')), 'enrollment-refused');
   const row = await store.database.read.selectFrom('enrolment_token').select('used_by').executeTakeFirstOrThrow();
   assert.equal(row.used_by, null);
 });
@@ -97,7 +97,7 @@ test('a token that was revoked lets nobody in', async () => {
   const text = await make(store);
   const { sha256 } = await find(store, text);
   const order = { id: sha256.slice(0, 16), actor: store.maker.actor, nowMs };
-  await revokeEnrolmentToken(store.database, order);
-  assert.equal(await refusalOf(find(store, text)), 'enrolment-refused');
-  assert.equal(await refusalOf(revokeEnrolmentToken(store.database, order)), 'not-found');
+  await revokeEnrollmentToken(store.database, order);
+  assert.equal(await refusalOf(find(store, text)), 'enrollment-refused');
+  assert.equal(await refusalOf(revokeEnrollmentToken(store.database, order)), 'not-found');
 });

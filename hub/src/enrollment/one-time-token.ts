@@ -6,10 +6,10 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { Maker } from '../people/maker.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { EnrolmentTokenRow, Tables } from '../store/schema.ts';
+import type { EnrollmentTokenRow, Tables } from '../store/schema.ts';
 import { endOf, tokenStateOf } from './token-life.ts';
 
-export interface EnrolmentTokenOrder {
+export interface EnrollmentTokenOrder {
   /** The only device id that this token may enroll; left out: any. */
   readonly deviceId: string | undefined;
   /** The only tier that it may enroll; left out: any. */
@@ -21,9 +21,9 @@ export interface EnrolmentTokenOrder {
   readonly nowMs: number;
 }
 
-export async function createEnrolmentToken(
+export async function createEnrollmentToken(
   database: Database,
-  order: EnrolmentTokenOrder,
+  order: EnrollmentTokenOrder,
 ): Promise<{ readonly token: string; readonly expiresAt: number }> {
   const text = `ee_${randomBytes(24).toString('base64url')}`;
   const { deviceId, tier, actor, nowMs, maker } = order;
@@ -56,11 +56,11 @@ export async function createEnrolmentToken(
 }
 
 /** The token's row when it may enroll this device now. All refusals have one message, so that guessing reveals nothing. */
-export async function findEnrolmentToken(
+export async function findEnrollmentToken(
   db: Kysely<Tables>,
   text: string | undefined,
   device: { readonly deviceId: string; readonly tier: string; readonly nowMs: number },
-): Promise<EnrolmentTokenRow> {
+): Promise<EnrollmentTokenRow> {
   const row =
     text === undefined
       ? undefined
@@ -77,20 +77,20 @@ export async function findEnrolmentToken(
 /** The refusal for every text that is not a valid token for this device. */
 export function tokenUnfit(): HubError {
   return new HubError(
-    'enrolment-refused',
-    'this needs an enrolment token that is unused, unexpired and meant for this device: `edgekeep enroll token` makes one',
+    'enrollment-refused',
+    'this needs an enrollment token that is unused, unexpired and meant for this device: `edgekeep enroll token` makes one',
   );
 }
 
 /** Uses the token up. Refused when another device was faster, or the token has ended meanwhile. */
-export async function spendEnrolmentToken(
+export async function spendEnrollmentToken(
   trx: WriteTransaction,
   sha256: string,
   { deviceId, nowMs }: { readonly deviceId: string; readonly nowMs: number },
 ): Promise<void> {
   const row = await trx.selectFrom('enrolment_token').selectAll().where('sha256', '=', sha256).executeTakeFirst();
   if (row === undefined || (await tokenStateOf(trx, row, nowMs)) !== 'usable')
-    throw new HubError('enrolment-refused', 'this enrolment token was used meanwhile, or has ended');
+    throw new HubError('enrollment-refused', 'this enrollment token was used meanwhile, or has ended');
   await trx
     .updateTable('enrolment_token')
     .set({ used_by: deviceId })

@@ -15,7 +15,7 @@ export interface Newcomer {
 }
 
 /**
- * The wiped device that returns; undefined for a new one. Throws `enrolment-refused` when the id or the root of trust belongs to another
+ * The wiped device that returns; undefined for a new one. Throws `enrollment-refused` when the id or the root of trust belongs to another
  * device.
  */
 export async function findReturning(db: Kysely<Tables>, newcomer: Newcomer): Promise<DeviceRecord | undefined> {
@@ -52,7 +52,7 @@ function assertRightHardware(device: DeviceRecord, { tier, rootSha256 }: Newcome
 }
 
 /**
- * Throws `enrolment-refused` for a root of trust of an identity that ended, unless an operator expects it (`expected`) and it is hardware.
+ * Throws `enrollment-refused` for a root of trust of an identity that ended, unless an operator expects it (`expected`) and it is hardware.
  */
 export async function assertRootNotFormer(
   db: Kysely<Tables>,
@@ -135,5 +135,5 @@ export async function beginGeneration(trx: WriteTransaction, before: DeviceRecor
 }
 
 function refused(code: string, message: string): HubError {
-  return new HubError('enrolment-refused', message, { reasons: [{ code, message }] });
+  return new HubError('enrollment-refused', message, { reasons: [{ code, message }] });
 }

@@ -4,7 +4,7 @@ import type { Kysely } from 'kysely';
 import { findGroupToken, looksLikeGroupToken, spendGroupToken } from './group-tokens.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
-import { findEnrolmentToken, spendEnrolmentToken, tokenUnfit } from './one-time-token.ts';
+import { findEnrollmentToken, spendEnrollmentToken, tokenUnfit } from './one-time-token.ts';
 
 export type ShownToken =
   | {
@@ -17,7 +17,7 @@ export type ShownToken =
     }
   | { readonly kind: 'group'; readonly sha256: string; readonly group: string };
 
-/** Throws `enrolment-refused` unless the text is a token that this device may use now. */
+/** Throws `enrollment-refused` unless the text is a token that this device may use now. */
 export async function findShownToken(
   db: Kysely<Tables>,
   text: string | undefined,
@@ -28,7 +28,7 @@ export async function findShownToken(
     if (row === undefined) throw tokenUnfit();
     return { kind: 'group', sha256: row.sha256, group: row.enrolment_group };
   }
-  const row = await findEnrolmentToken(db, text, device);
+  const row = await findEnrollmentToken(db, text, device);
   return {
     kind: 'one-time',
     sha256: row.sha256,
@@ -45,7 +45,7 @@ export async function spendShownToken(
   use: { readonly deviceId: string; readonly nowMs: number },
 ): Promise<void> {
   if (token.kind === 'group') await spendGroupToken(trx, token.sha256, use.nowMs);
-  else await spendEnrolmentToken(trx, token.sha256, use);
+  else await spendEnrollmentToken(trx, token.sha256, use);
 }
 
 /** The name in the audit log. */

@@ -1,18 +1,18 @@
-// What is done with enrolment tokens of both kinds once they are made: list them, end one, put another maker in the place of its own.
-import type { EnrolmentTokenView } from '@edgekeep/wire/api/enrollment-token';
+// What is done with enrollment tokens of both kinds once they are made: list them, end one, put another maker in the place of its own.
+import type { EnrollmentTokenView } from '@edgekeep/wire/api/enrollment-token';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { Caller } from '../people/api-token.ts';
 import { tokenId } from '../people/token-store.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { EnrolmentGroupTokenRow } from '../store/enrollment-tables.ts';
-import type { EnrolmentTokenRow, Tables } from '../store/schema.ts';
+import type { EnrollmentGroupTokenRow } from '../store/enrollment-tables.ts';
+import type { EnrollmentTokenRow, Tables } from '../store/schema.ts';
 import { tokenStateOf } from './token-life.ts';
 
 type Found =
-  | { readonly table: 'enrolment_token'; readonly row: EnrolmentTokenRow }
-  | { readonly table: 'enrolment_group_token'; readonly row: EnrolmentGroupTokenRow };
+  | { readonly table: 'enrolment_token'; readonly row: EnrollmentTokenRow }
+  | { readonly table: 'enrolment_group_token'; readonly row: EnrollmentGroupTokenRow };
 
 interface Order {
   readonly id: string;
@@ -21,15 +21,15 @@ interface Order {
 }
 
 /** Tokens by id. With `usable`, a page may hold fewer than `limit` although more follow. */
-export async function listEnrolmentTokens(
+export async function listEnrollmentTokens(
   db: Kysely<Tables>,
   page: { readonly state: 'usable' | 'any'; readonly after: string; readonly limit: number; readonly nowMs: number },
-): Promise<{ readonly tokens: readonly EnrolmentTokenView[]; readonly next: string | null }> {
+): Promise<{ readonly tokens: readonly EnrollmentTokenView[]; readonly next: string | null }> {
   const rest = { after: page.after === '' ? '' : `${page.after}g`, limit: page.limit };
   const found = [...(await oneTime(db, rest)), ...(await ofGroups(db, rest))]
     .toSorted((a, b) => (a.row.sha256 < b.row.sha256 ? -1 : 1))
     .slice(0, page.limit);
-  const views: EnrolmentTokenView[] = [];
+  const views: EnrollmentTokenView[] = [];
   for (const each of found) views.push(await viewOf(db, each, page.nowMs));
   const last = views.length === page.limit ? (views.at(-1)?.id ?? null) : null;
   return { tokens: page.state === 'any' ? views : views.filter(({ state }) => state === 'usable'), next: last };
@@ -53,17 +53,17 @@ async function ofGroups(db: Kysely<Tables>, { after, limit }: Page): Promise<rea
 }
 
 /** Ends one at once; what has enrolled with it stays. */
-export async function revokeEnrolmentToken(database: Database, { id, actor, nowMs }: Order): Promise<void> {
+export async function revokeEnrollmentToken(database: Database, { id, actor, nowMs }: Order): Promise<void> {
   await database.write(async (trx) => {
     const found = await getUsable(trx, id, nowMs);
     await trx.updateTable(found.table).set({ revoked_at: nowMs }).where('sha256', '=', found.row.sha256).execute();
     const data = { token: id };
-    await appendEntry(trx, { at: nowMs, kind: 'enrolment-token-revoked', actor, subject: subjectOf(found), data });
+    await appendEntry(trx, { at: nowMs, kind: 'enrollment-token-revoked', actor, subject: subjectOf(found), data });
   });
 }
 
 /** From now on it ends with the caller's token, and no later than it would have. */
-export async function handOverEnrolmentToken(
+export async function handOverEnrollmentToken(
   database: Database,
   { id, actor, nowMs, caller }: Order & { readonly caller: Caller },
 ): Promise<{ readonly id: string; readonly expiresAt: number }> {
@@ -76,7 +76,7 @@ export async function handOverEnrolmentToken(
     const change = { made_by: caller.tokenSha256, expires_at: expiresAt };
     await trx.updateTable(found.table).set(change).where('sha256', '=', sha256).execute();
     const data = { token: id, from: from === null ? '' : tokenId(from), to: tokenId(caller.tokenSha256) };
-    await appendEntry(trx, { at: nowMs, kind: 'enrolment-token-handed-over', actor, subject: subjectOf(found), data });
+    await appendEntry(trx, { at: nowMs, kind: 'enrollment-token-handed-over', actor, subject: subjectOf(found), data });
     return { id, expiresAt };
   });
 }
@@ -88,21 +88,21 @@ async function getUsable(trx: WriteTransaction, id: string, nowMs: number): Prom
   if (found !== undefined && (await tokenStateOf(trx, found.row, nowMs)) === 'usable') return found;
   throw new HubError(
     'not-found',
-    `no enrolment token with the id ${JSON.stringify(id)} can be used: \`edgekeep enroll token list\` shows all`,
+    `no enrollment token with the id ${JSON.stringify(id)} can be used: \`edgekeep enroll token list\` shows all`,
   );
 }
 
 // As the entry of its making has it.
 function subjectOf({ table, row }: Found): string {
-  if (table === 'enrolment_group_token') return `enrolment-group:${row.enrolment_group}`;
+  if (table === 'enrolment_group_token') return `enrollment-group:${row.enrolment_group}`;
   return row.device_id === null ? 'any-device' : `device:${row.device_id}`;
 }
 
-async function viewOf(db: Kysely<Tables>, { table, row }: Found, nowMs: number): Promise<EnrolmentTokenView> {
+async function viewOf(db: Kysely<Tables>, { table, row }: Found, nowMs: number): Promise<EnrollmentTokenView> {
   const own =
     table === 'enrolment_token'
-      ? { group: null, deviceId: row.device_id, tier: row.tier, uses: row.used_by === null ? 0 : 1, usesMost: 1 }
-      : { group: row.enrolment_group, deviceId: null, tier: null, uses: row.uses, usesMost: row.uses_most };
+      ? { group: null, deviceId: row.device_id, tier: row.tier, uses: row.used_by === null ? 0 : 1, maxUses: 1 }
+      : { group: row.enrolment_group, deviceId: null, tier: null, uses: row.uses, maxUses: row.uses_most };
   return {
     ...own,
     id: tokenId(row.sha256),

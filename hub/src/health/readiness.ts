@@ -19,9 +19,9 @@ export interface ReadinessParts {
 }
 
 const keptMs = 1_000;
-const commitMostMs = 5_000;
+const COMMIT_MS_MAX = 5_000;
 // A commit and the log's next tiles need some.
-const freeBytesLeast = 1024 * 1024;
+const FREE_BYTES_MIN = 1024 * 1024;
 const folders = ['', 'log', 'blobs'] as const;
 
 export class Readiness {
@@ -59,7 +59,7 @@ export class Readiness {
     });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`no commit within ${commitMostMs / 1_000} s`)), commitMostMs);
+      timer = setTimeout(() => reject(new Error(`no commit within ${COMMIT_MS_MAX / 1_000} s`)), COMMIT_MS_MAX);
     });
     try {
       await Promise.race([commit, late]);
@@ -75,9 +75,9 @@ export class Readiness {
     for (const name of folders) {
       try {
         const { bavail, bsize } = await statfs(join(this.#parts.folder, name));
-        if (bavail * bsize >= freeBytesLeast) continue;
+        if (bavail * bsize >= FREE_BYTES_MIN) continue;
         const where = name === '' ? 'the data folder' : `${name}/`;
-        return { resource: 'disk', message: `${where}: less than ${freeBytesLeast / 2 ** 20} MiB are free` };
+        return { resource: 'disk', message: `${where}: less than ${FREE_BYTES_MIN / 2 ** 20} MiB are free` };
       } catch (error) {
         // An empty folder.
         if (error instanceof Error && 'code' in error && error.code === 'ENOENT' && name !== '') continue;

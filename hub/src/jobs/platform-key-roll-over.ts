@@ -16,7 +16,7 @@ import { type PlatformKey, platformKeyLength, platformKeyName } from '../secrets
 /** How long after a failure the rest is tried again. */
 const retryMilliseconds = 600_000;
 /** Values in one transaction: other writers wait a few milliseconds. */
-const batchMost = 100;
+const BATCH_MAX = 100;
 /** A request that read a row before it was wrapped again may open it for this long. */
 const graceMilliseconds = 60_000;
 
@@ -90,7 +90,7 @@ export class PlatformKeyRoll implements Disposable {
     const { database, platformKey } = this.#parts;
     let values = 0;
     for (const rewrapBatch of [rewrapModelKeys, rewrapDeviceSecrets]) {
-      for (let done = batchMost; done === batchMost;) {
+      for (let done = BATCH_MAX; done === BATCH_MAX;) {
         if (signal.aborted) return;
         done = await database.writeAsHub((trx) => rewrapBatch(trx, platformKey));
         values += done;
@@ -127,7 +127,7 @@ async function rewrapModelKeys(trx: WriteTransaction, platformKey: PlatformKey):
     .selectFrom('model_release')
     .select(['name', 'version', 'wrapped_key'])
     .where(isOlder('wrapped_key', platformKey.newest))
-    .limit(batchMost)
+    .limit(BATCH_MAX)
     .execute();
   for (const { name, version, wrapped_key: old } of rows) {
     await trx
@@ -145,7 +145,7 @@ async function rewrapDeviceSecrets(trx: WriteTransaction, platformKey: PlatformK
     .selectFrom('device_secret')
     .select(['id', 'device_id', 'wrapped_secret'])
     .where(isOlder('wrapped_secret', platformKey.newest))
-    .limit(batchMost)
+    .limit(BATCH_MAX)
     .execute();
   for (const { id, device_id: deviceId, wrapped_secret: old } of rows) {
     await trx

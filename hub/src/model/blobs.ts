@@ -21,12 +21,12 @@ export class Blobs {
   }
 
   /**
-   * Stores a stream of at most `sizeMost` bytes; resolves once it is durable. When the stream breaks off, the received part of an `upload`
+   * Stores a stream of at most `maxSize` bytes; resolves once it is durable. When the stream breaks off, the received part of an `upload`
    * stays, and a later call continues after `beginning`.
    */
   async put(
     source: Readable,
-    sizeMost: number,
+    maxSize: number,
     upload?: { readonly name: string; readonly beginning: Beginning | undefined },
   ): Promise<{ readonly sha256: string; readonly size: number }> {
     using place = await (upload === undefined
@@ -40,8 +40,8 @@ export class Blobs {
       for await (const chunk of source) {
         if (!(chunk instanceof Uint8Array)) throw new TypeError('a file is sent as bytes');
         size += chunk.length;
-        if (size > sizeMost)
-          throw new HubError('payload-too-large', `more than the ${sizeMost} bytes this file may have`);
+        if (size > maxSize)
+          throw new HubError('payload-too-large', `more than the ${maxSize} bytes this file may have`);
         hash.update(chunk);
         await file.appendFile(chunk);
       }

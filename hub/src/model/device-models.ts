@@ -11,7 +11,7 @@ import type { DeviceModelRow } from '../store/device-model-tables.ts';
 import type { Tables } from '../store/schema.ts';
 
 // The number named in an alert; `edgekeep model show` has all of them.
-const devicesNamedMax = 16;
+const DEVICES_NAMED_MAX = 16;
 
 interface ModelsReport {
   readonly deviceId: string;
@@ -161,7 +161,7 @@ async function weigh(
         title: `${rows.length} devices cannot use ${now.model} ${now.fault_version ?? ''}: ${now.fault_code ?? ''}`,
         data: {
           version: now.fault_version ?? '',
-          devices: rows.slice(0, devicesNamedMax).map(({ device_id: id }) => id),
+          devices: rows.slice(0, DEVICES_NAMED_MAX).map(({ device_id: id }) => id),
           causes: [...new Set(rows.map(({ fault_code: code, fault_place: place }) => `${code} (${place})`))],
           refusing: rows.length,
         },
@@ -185,7 +185,7 @@ function refusedRelease(row: DeviceModelRow | undefined): string | undefined {
 }
 
 // Counted up to a limit: above it an alert says "many".
-const refusingCountedMax = 10_000;
+const REFUSING_COUNTED_MAX = 10_000;
 
 async function refusing(trx: WriteTransaction, model: string, digest: string) {
   return trx
@@ -195,6 +195,6 @@ async function refusing(trx: WriteTransaction, model: string, digest: string) {
     .where('fault_digest', '=', digest)
     .where('fault_kind', '=', 'final')
     .orderBy('device_id')
-    .limit(refusingCountedMax)
+    .limit(REFUSING_COUNTED_MAX)
     .execute();
 }

@@ -37,9 +37,9 @@ export async function countDeviceModels(
     ])
     .groupBy(['model', 'state', 'fault'])
     .orderBy('model')
-    .limit(seriesMax)
+    .limit(SERIES_MAX)
     .execute();
 }
 
 // A metric with more series than this is useless.
-const seriesMax = 2_000;
+const SERIES_MAX = 2_000;

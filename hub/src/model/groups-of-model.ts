@@ -10,7 +10,7 @@ import type { Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 
 /** A question to the policy carries all of them. */
-export const groupsOfModelMax = 100;
+export const GROUPS_OF_MODEL_MAX = 100;
 
 export interface AssignOrder {
   readonly model: string;
@@ -47,8 +47,8 @@ export async function assignModel(database: Database, order: AssignOrder): Promi
     }
     const before = await groupsOfModel(trx, model);
     const wanted = [...new Set([...before, ...add])].filter((name) => !remove.includes(name)).toSorted();
-    if (wanted.length > groupsOfModelMax)
-      throw new HubError('conflict', `a model is for at most ${groupsOfModelMax} groups: put groups together`);
+    if (wanted.length > GROUPS_OF_MODEL_MAX)
+      throw new HubError('conflict', `a model is for at most ${GROUPS_OF_MODEL_MAX} groups: put groups together`);
     const added = wanted.filter((name) => !before.includes(name));
     const removed = before.filter((name) => !wanted.includes(name));
     if (added.length + removed.length === 0) return before;
@@ -56,11 +56,11 @@ export async function assignModel(database: Database, order: AssignOrder): Promi
       await trx.deleteFrom('model_group').where('model', '=', model).where('group_name', 'in', removed).execute();
     for (const name of added)
       await trx.insertInto('model_group').values({ model, group_name: name, assigned_at: nowMs }).execute();
-    const data = { added: added.slice(0, namedMax), removed: removed.slice(0, namedMax), groups: wanted.length };
+    const data = { added: added.slice(0, NAMED_MAX), removed: removed.slice(0, NAMED_MAX), groups: wanted.length };
     await appendEntry(trx, { at: nowMs, kind: 'model-assigned', actor, subject: `model:${model}`, data });
     return wanted;
   });
 }
 
 // An audit entry has at most 8 KiB.
-const namedMax = 50;
+const NAMED_MAX = 50;

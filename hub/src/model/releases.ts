@@ -18,7 +18,7 @@ import { modelKeyLength, wrapModelKey } from './vault.ts';
 
 // A sealed file is a little larger than its plaintext: 28 bytes a segment, and a header (spec/sealed-model.md). With the shortest sensible
 // segments of 4 KiB this is below one per cent.
-const sealedSizeMost = (size: number) => Math.ceil(size * 1.02) + 65_536;
+const maxSealedSize = (size: number) => Math.ceil(size * 1.02) + 65_536;
 
 export interface Release {
   readonly row: ModelReleaseRow;
@@ -105,7 +105,7 @@ export async function addReleaseFile(
   const expected = parseManifest(row.manifest).files.find(({ path }) => path === file.path);
   if (expected === undefined)
     throw new HubError('request-invalid', `the manifest names no file ${JSON.stringify(file.path)}`);
-  const { sha256, size } = await blobs.put(file.source, sealedSizeMost(expected.size), {
+  const { sha256, size } = await blobs.put(file.source, maxSealedSize(expected.size), {
     name: uploadName(file),
     beginning: file.beginning,
   });

@@ -12,10 +12,10 @@ import { type Caller, findCaller } from './api-token.ts';
 import { covers, isScope, type Scope } from './roles.ts';
 
 // More requests at once from one person are a program error.
-const waitingMost = 20;
-const listedMost = 500;
+const WAITING_MAX = 20;
+const LISTED_MAX = 500;
 // No request takes longer: after this time, an approval without an outcome was cut short by the end of the hub.
-const executionMsMost = 120_000;
+const EXECUTION_MS_MAX = 120_000;
 
 // Bodies are up to a megabyte each.
 const listed = [
@@ -75,10 +75,10 @@ export async function keepRequest(
       .execute();
     const same = waiting.find((row) => row.digest === digest && row.token_sha256 === caller.tokenSha256);
     if (same !== undefined) return same;
-    if (waiting.length >= waitingMost) {
+    if (waiting.length >= WAITING_MAX) {
       throw new HubError(
         'rate-limited',
-        `${waitingMost} requests of ${person} wait already: \`edgekeep approval list\``,
+        `${WAITING_MAX} requests of ${person} wait already: \`edgekeep approval list\``,
       );
     }
     const row: ApprovalRow = {
@@ -161,7 +161,7 @@ export async function listRequests(
   caller: Caller,
   page: { readonly state: 'waiting' | 'any'; readonly nowMs: number },
 ): Promise<readonly ApprovalSummary[]> {
-  let rows = database.read.selectFrom('approval').select(listed).orderBy('requested_at', 'desc').limit(listedMost);
+  let rows = database.read.selectFrom('approval').select(listed).orderBy('requested_at', 'desc').limit(LISTED_MAX);
   if (page.state === 'waiting') rows = rows.where('state', '=', 'waiting').where('expires_at', '>', page.nowMs);
   const found = await rows.execute();
   return found.filter((row) => mayRead(caller, row)).map((row) => summaryOf(row, page.nowMs));
@@ -245,6 +245,6 @@ function summaryOf(row: ListedRow, nowMs: number): ApprovalSummary {
 
 function stateOf({ state, expires_at: expiresAt, decided_at: decidedAt }: ListedRow, nowMs: number) {
   if (state === 'waiting' && expiresAt <= nowMs) return 'expired';
-  if (state === 'approved' && nowMs > (decidedAt ?? 0) + executionMsMost) return 'interrupted';
+  if (state === 'approved' && nowMs > (decidedAt ?? 0) + EXECUTION_MS_MAX) return 'interrupted';
   return state;
 }

@@ -1,4 +1,4 @@
-// The API token behind something that it made and that somebody else uses later, as an enrolment token: it counts no longer than its maker does.
+// The API token behind something that it made and that somebody else uses later, as an enrollment token: it counts no longer than its maker does.
 import type { Kysely } from 'kysely';
 import type { Tables } from '../store/schema.ts';
 import { type Caller, findCaller } from './api-token.ts';

@@ -8,7 +8,7 @@ import type { Tables } from '../store/schema.ts';
 import { endTokens } from './token-store.ts';
 
 /** The API lists all people in one response. */
-export const peopleMost = 1_000;
+export const PEOPLE_MAX = 1_000;
 
 interface Order {
   readonly name: string;
@@ -23,7 +23,7 @@ export async function addPerson(trx: WriteTransaction, { name, actor, nowMs }: O
     .selectFrom('person')
     .select((q) => q.fn.countAll<number>().as('count'))
     .executeTakeFirstOrThrow();
-  if (count >= peopleMost) throw new HubError('conflict', `there are ${peopleMost} people, as many as there may be`);
+  if (count >= PEOPLE_MAX) throw new HubError('conflict', `there are ${PEOPLE_MAX} people, as many as there may be`);
   const row = { name, added_at: nowMs, disabled_at: null, disabled_reason: null };
   await trx.insertInto('person').values(row).execute();
   await appendEntry(trx, { at: nowMs, kind: 'person-added', actor, subject: `person:${name}`, data: {} });

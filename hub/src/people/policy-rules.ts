@@ -7,7 +7,7 @@ import type { Tables } from '../store/schema.ts';
 import type { PolicyRules } from './root-operations.ts';
 
 // As many as one statement can name.
-const groupsMax = 500;
+const GROUPS_MAX = 500;
 
 export async function policyRulesOf(db: Kysely<Tables>, policies: Pick<PolicyStore, 'current'>): Promise<PolicyRules> {
   const { policy } = policies.current();
@@ -23,7 +23,7 @@ export async function policyRulesOf(db: Kysely<Tables>, policies: Pick<PolicySto
       : await db
           .selectFrom('device_group')
           .select('name')
-          .where('name', 'in', groups.slice(0, groupsMax))
+          .where('name', 'in', groups.slice(0, GROUPS_MAX))
           .where('filter', 'is not', null)
           .limit(1)
           .executeTakeFirst();

@@ -5,7 +5,7 @@
 export const scopes = [
   'devices:read',
   'devices:write',
-  'enrolment:write',
+  'enrollment:write',
   'models:read',
   'models:publish',
   'policy:write',
@@ -23,7 +23,7 @@ const reading: readonly Scope[] = ['devices:read', 'models:read', 'audit:read', 
 /** Named sets of scopes for the work people do. */
 export const roles = {
   viewer: reading,
-  operator: [...reading, 'devices:write', 'enrolment:write', 'alerts:write', 'tokens:write'],
+  operator: [...reading, 'devices:write', 'enrollment:write', 'alerts:write', 'tokens:write'],
   publisher: ['devices:read', 'models:read', 'models:publish', 'tokens:write'],
   security: [...reading, 'devices:write', 'policy:write', 'alerts:write', 'tokens:write'],
   administrator: ['admin'],

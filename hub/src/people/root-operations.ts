@@ -44,17 +44,17 @@ export interface PolicyRules {
 
 export interface RootLimits {
   /** Enrollment tokens with a longer life than this need two people, in days. */
-  readonly enrolmentAloneDays: number;
+  readonly enrollmentAloneDays: number;
   /** The number of devices or certificates that one person may revoke in one request. */
-  readonly revokedAloneMost: number;
+  readonly maxRevokedAlone: number;
 }
 
 export const rootOperations: readonly RootOperation[] = [
   { name: 'trust-publisher', method: 'POST', route: '/v1/publishers' },
-  { name: 'open-enrolment-group', method: 'POST', route: '/v1/enrolment-groups' },
-  { name: 'limit-enrolment-group', method: 'PUT', route: '/v1/enrolment-groups/:name/limit' },
-  { name: 'long-enrolment-token', method: 'POST', route: '/v1/enrolment-tokens', applies: livesLong },
-  { name: 'long-group-token', method: 'POST', route: '/v1/enrolment-groups/:name/tokens', applies: livesLong },
+  { name: 'open-enrollment-group', method: 'POST', route: '/v1/enrollment-groups' },
+  { name: 'limit-enrollment-group', method: 'PUT', route: '/v1/enrollment-groups/:name/limit' },
+  { name: 'long-enrollment-token', method: 'POST', route: '/v1/enrollment-tokens', applies: livesLong },
+  { name: 'long-group-token', method: 'POST', route: '/v1/enrollment-groups/:name/tokens', applies: livesLong },
   { name: 'import-vendor-roots', method: 'POST', route: '/v1/vendor-roots' },
   { name: 'remove-vendor-root', method: 'DELETE', route: '/v1/vendor-roots/:kind/:sha256' },
   { name: 'apply-policy', method: 'PUT', route: '/v1/policy' },
@@ -69,7 +69,7 @@ export const rootOperations: readonly RootOperation[] = [
   { name: 'delete-site', method: 'DELETE', route: '/v1/sites/:name', applies: looksAtSites },
   { name: 'move-devices', method: 'POST', route: '/v1/sites/:name/devices', applies: looksAtSites },
   { name: 'roll-policy-back', method: 'POST', route: '/v1/policy/rollback' },
-  { name: 'enable-enrolment-group', method: 'POST', route: '/v1/enrolment-groups/:name/enable' },
+  { name: 'enable-enrollment-group', method: 'POST', route: '/v1/enrollment-groups/:name/enable' },
   { name: 'roll-platform-key', method: 'POST', route: '/v1/platform-key/roll' },
   { name: 'install-issuing', method: 'POST', route: '/v1/authorities/install' },
   { name: 'activate-issuing', method: 'POST', route: '/v1/authorities/issuing/:id/activate' },
@@ -90,7 +90,7 @@ export const rootOperations: readonly RootOperation[] = [
   },
   { name: 'claim-hub', method: 'POST', route: '/v1/claim', bootstraps: true },
   { name: 'hand-over-token', method: 'POST', route: '/v1/tokens/:id/hand-over' },
-  { name: 'hand-over-enrolment-token', method: 'POST', route: '/v1/enrolment-tokens/:id/hand-over' },
+  { name: 'hand-over-enrollment-token', method: 'POST', route: '/v1/enrollment-tokens/:id/hand-over' },
   { name: 'revoke-many', method: 'POST', route: '/v1/certificates/revoke', applies: isBulk },
 ];
 
@@ -123,7 +123,7 @@ const living = z.looseObject({ lifeSeconds: z.number() });
 
 // One who has such a token lets devices in for as long as its maker's own token lasts.
 function livesLong({ body, limits }: Asked): boolean {
-  return living.parse(body).lifeSeconds > limits.enrolmentAloneDays * 86_400;
+  return living.parse(body).lifeSeconds > limits.enrollmentAloneDays * 86_400;
 }
 
 // A token for another person could be used as that person; a token with admin can do everything that needs the scope.
@@ -139,7 +139,7 @@ function tokenText(body: unknown): string | undefined {
   return 'register such a token by its sha256, as `edgekeep token create` does: it must not be shown to who approves it';
 }
 
-function isBulk({ body, limits: { revokedAloneMost } }: Asked): boolean {
+function isBulk({ body, limits: { maxRevokedAlone } }: Asked): boolean {
   const { devices = [], serials = [], sha256 = [] } = revocationOrder.parse(body);
-  return devices.length + serials.length + sha256.length > revokedAloneMost;
+  return devices.length + serials.length + sha256.length > maxRevokedAlone;
 }

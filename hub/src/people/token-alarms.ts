@@ -7,7 +7,7 @@ import { tokenId } from './token-store.ts';
 
 const hourMs = 3_600_000;
 // More than one list of alerts can usefully show; the next sweep raises the others.
-const raisedAtOnceMax = 100;
+const RAISED_AT_ONCE_MAX = 100;
 const kinds = ['bootstrap-token', 'service-token-orphaned'] as const;
 
 interface Finding {
@@ -46,7 +46,7 @@ export async function raiseTokenAlarms(
       const own = kinds.find((each) => each === kind);
       if (own !== undefined) await settleAlert(trx, { kind: own, subject: { part }, detail, nowMs, note });
     }
-    for (const { kind, sha256, name } of fresh.slice(0, raisedAtOnceMax)) {
+    for (const { kind, sha256, name } of fresh.slice(0, RAISED_AT_ONCE_MAX)) {
       const id = tokenId(sha256);
       const alert =
         kind === 'bootstrap-token'

@@ -9,11 +9,15 @@ import { giveToken, tokensMadeMs as nowMs } from './testing-people.ts';
 import { createToken, revokeTokens, type TokenOrder } from './token-store.ts';
 
 const day = 86_400;
-const lifeDaysMost = 400;
+const LIFE_DAYS_MAX = 400;
 
 function make({ database }: TestStore, caller: Caller, order: Partial<TokenOrder> = {}) {
   const whole = { name: 'new', roles: [], scopes: [], owner: undefined, sha256: undefined, lifeSeconds: undefined };
-  return createToken(database, { ...whole, ...order }, { caller, actor: caller.actor, nowMs, lifeDaysMost });
+  return createToken(
+    database,
+    { ...whole, ...order },
+    { caller, actor: caller.actor, nowMs, maxLifeDays: LIFE_DAYS_MAX },
+  );
 }
 const until = (days: number) => nowMs + days * day * 1_000;
 const forPerson = (name: string) => ({ kind: 'person', name }) as const;

@@ -67,16 +67,16 @@ export function ownerOf(order: Pick<TokenOrder, 'owner'>, caller: Pick<Caller, '
 export async function createToken(
   database: Database,
   order: TokenOrder,
-  by: { readonly caller: Caller; readonly actor: string; readonly nowMs: number; readonly lifeDaysMost: number },
+  by: { readonly caller: Caller; readonly actor: string; readonly nowMs: number; readonly maxLifeDays: number },
 ): Promise<CreatedToken> {
-  const { caller, actor, nowMs, lifeDaysMost } = by;
+  const { caller, actor, nowMs, maxLifeDays } = by;
   const granted = grantsOf(order);
-  if (order.lifeSeconds !== undefined && order.lifeSeconds > lifeDaysMost * 86_400)
-    throw new HubError('request-invalid', `a token lives ${lifeDaysMost} days at most here (tokens.lifeDaysMost)`);
+  if (order.lifeSeconds !== undefined && order.lifeSeconds > maxLifeDays * 86_400)
+    throw new HubError('request-invalid', `a token lives ${maxLifeDays} days at most here (tokens.maxLifeDays)`);
   const person = ownerOf(order, caller);
   if (!covers(caller.scopes, 'admin')) assertNarrower(caller, { granted, person });
   const isOwn = person === undefined || person === caller.person;
-  const usual = nowMs + Math.min(usualLifeDays, lifeDaysMost) * 86_400_000;
+  const usual = nowMs + Math.min(usualLifeDays, maxLifeDays) * 86_400_000;
   const unasked = isOwn ? Math.min(usual, caller.expiresAtMs) : usual;
   const expiresAt = order.lifeSeconds === undefined ? unasked : nowMs + order.lifeSeconds * 1_000;
   // For any rights: a thief must not make a token that outlives the revocation of the stolen one.

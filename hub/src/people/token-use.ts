@@ -5,7 +5,7 @@ import type { Caller } from './api-token.ts';
 
 const writtenEveryMs = 60_000;
 // Above this number the oldest is forgotten here, and written once more at its next use.
-const rememberedMost = 10_000;
+const REMEMBERED_MAX = 10_000;
 
 export class TokenUse {
   readonly #database: Database;
@@ -22,7 +22,7 @@ export class TokenUse {
     this.#writtenAt.delete(sha256);
     this.#writtenAt.set(sha256, nowMs);
     const [oldest] = this.#writtenAt.keys();
-    if (this.#writtenAt.size > rememberedMost && oldest !== undefined) this.#writtenAt.delete(oldest);
+    if (this.#writtenAt.size > REMEMBERED_MAX && oldest !== undefined) this.#writtenAt.delete(oldest);
     const use = { last_used_at: nowMs, last_used_from: address };
     this.#database
       .writeAsHub((trx) => trx.updateTable('api_token').set(use).where('sha256', '=', sha256).execute())

@@ -7,7 +7,7 @@ import { channelBinding } from '@edgekeep/wire/link/channel-binding';
 import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { HubError } from '../error.ts';
 import { networkOf } from './places.ts';
-import type { PendingEnrolment } from '../enrollment/enrollment.ts';
+import type { PendingEnrollment } from '../enrollment/enrollment.ts';
 
 export interface ConnectedWorkload {
   readonly deviceId: string;
@@ -60,20 +60,20 @@ export interface DeviceConnection extends ImaPieces {
   /** The device that a connection without a certificate claims to be. */
   claimed: string | undefined;
   /** State between the two steps of enrollment. */
-  enrolment: PendingEnrolment | undefined;
+  enrollment: PendingEnrollment | undefined;
 }
 
 /** What a TLS client showed; empty when it showed nothing valid. */
 export type ShownCertificate = Pick<DeviceConnection, 'certificate' | 'workload'>;
 
 /** Anybody can open connections, and each costs memory. */
-const unprovenMostDefault = 1_024;
+const defaultMaxUnproven = 1_024;
 /** A connection on which no device has proved itself is closed after this much silence. */
-const silentMsMostDefault = 60_000;
+const defaultMaxSilentMs = 60_000;
 
 export class Connections {
-  readonly #unprovenMost: number;
-  readonly #silentMsMost: number;
+  readonly #maxUnproven: number;
+  readonly #maxSilentMs: number;
   readonly #unproven: Grouped = new Map();
   readonly #bySocket = new WeakMap<TLSSocket, DeviceConnection>();
   readonly #byDevice = new Map<string, Set<DeviceConnection>>();
@@ -82,10 +82,10 @@ export class Connections {
   /** Called when a connection is used although a conflicting session should have taken its place, or was refused because of it. */
   onContested: (connection: DeviceConnection) => void = () => {};
 
-  /** The limit of connections from one network on which no device has proved itself is `unprovenMost`. */
-  constructor(unprovenMost = unprovenMostDefault, silentMsMost = silentMsMostDefault) {
-    this.#unprovenMost = unprovenMost;
-    this.#silentMsMost = silentMsMost;
+  /** The limit of connections from one network on which no device has proved itself is `maxUnproven`. */
+  constructor(maxUnproven = defaultMaxUnproven, maxSilentMs = defaultMaxSilentMs) {
+    this.#maxUnproven = maxUnproven;
+    this.#maxSilentMs = maxSilentMs;
   }
 
   get count(): number {
@@ -98,7 +98,7 @@ export class Connections {
 
   /** Whether the network may open another connection on which no device has proved itself. */
   hasRoom(network: string): boolean {
-    return (this.#unproven.get(network)?.size ?? 0) < this.#unprovenMost;
+    return (this.#unproven.get(network)?.size ?? 0) < this.#maxUnproven;
   }
 
   add(socket: TLSSocket, { certificate, workload }: ShownCertificate): DeviceConnection {
@@ -112,7 +112,7 @@ export class Connections {
       place: undefined,
       challenge: undefined,
       claimed: undefined,
-      enrolment: undefined,
+      enrollment: undefined,
       imaLog: undefined,
     };
     this.#bySocket.set(socket, connection);
@@ -162,7 +162,7 @@ export class Connections {
   }
 
   #limitSilence({ socket }: DeviceConnection): void {
-    socket.setTimeout(this.#silentMsMost);
+    socket.setTimeout(this.#maxSilentMs);
   }
 
   /** Closes every live connection of a device and its workloads, or those with one certificate. Returns the number closed. */

@@ -82,7 +82,7 @@ function connectionFrom(deviceId: string, remoteAddress: string): DeviceConnecti
     place: undefined,
     challenge: undefined,
     claimed: undefined,
-    enrolment: undefined,
+    enrollment: undefined,
     imaLog: undefined,
     workload: undefined,
   };

@@ -33,7 +33,7 @@ const probeAfterMs = 1_000;
 
 // A refused client tries repeatedly: the first attempts are logged, then one each minute.
 const entryRate = { perSecond: 1 / 60, burstSeconds: 600 };
-const addressesLoggedMost = 4;
+const ADDRESSES_LOGGED_MAX = 4;
 
 export interface PresenceParts extends Pick<Fleet, 'database' | 'connections' | 'witnesses'> {
   readonly settings: Pick<HubSettings['identity'], 'twoPlaces' | 'silentSeconds'>;
@@ -208,7 +208,7 @@ export class Presence implements AsyncDisposable {
   async #recordTaken(trx: WriteTransaction, arrival: Arrival, others: readonly LivePlace[]): Promise<void> {
     const { connection, device, nowMs } = arrival;
     if (!this.#entries.spend(device.id, nowMs)) return;
-    const addresses = [...new Set(others.map(({ address }) => address))].slice(0, addressesLoggedMost).join(', ');
+    const addresses = [...new Set(others.map(({ address }) => address))].slice(0, ADDRESSES_LOGGED_MAX).join(', ');
     await appendEntry(trx, {
       at: nowMs,
       kind: 'bind-refused',

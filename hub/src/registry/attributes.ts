@@ -11,7 +11,7 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceAttributeRow, DocumentSide, Tables } from '../store/schema.ts';
 
 // Longer texts are stored but cannot be compared.
-const comparedCharactersMost = 256;
+const COMPARED_CHARACTERS_MAX = 256;
 const saidAgainMs = 60_000;
 // Rows of one statement: far below the engines' limit of parameters.
 const rowsAtOnce = 50;
@@ -138,6 +138,6 @@ export function leavesOf(value: unknown, keys: readonly string[]): readonly Leaf
   // Filters compare texts in canonical form; the document keeps the original.
   const text =
     typeof value === 'string' ? canonicalText(value) : Array.isArray(value) ? undefined : JSON.stringify(value);
-  const short = text !== undefined && text.length <= comparedCharactersMost ? text : null;
+  const short = text !== undefined && text.length <= COMPARED_CHARACTERS_MAX ? text : null;
   return [{ path: keys.join('.'), text_value: short, number_value: typeof value === 'number' ? value : null }];
 }

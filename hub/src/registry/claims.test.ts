@@ -5,7 +5,7 @@ import { claimsIn } from './claims.ts';
 test('what devices say of themselves is found wherever it stands in a filter, and nothing else is', () => {
   for (const [filter, claims] of [
     ['tier==tpm;site==graz,tags.line==press', []],
-    ['desired.mode==fast;enrolmentGroup==lot-18', []],
+    ['desired.mode==fast;enrollmentGroup==lot-18', []],
     ['tier==tpm;(site==graz,reported.zone==red)', ['reported.zone']],
     ['reported.a=ex=true,reported.a==x', ['reported.a']],
     ['seenAt>-1h', ['seenAt']],

@@ -50,7 +50,7 @@ const fieldNames = [
   ...Object.keys(columns),
   'enabled',
   'site',
-  'enrolmentGroup',
+  'enrollmentGroup',
   'group',
   'holds',
   'fault',
@@ -68,7 +68,7 @@ export function conditionOf(filter: Filter, nowMs: number): Condition {
   if (Object.hasOwn(columns, selector)) return columnCondition(filter, nowMs);
   if (selector === 'enabled') return { kind: 'enabled', enabled: flagOf(filter) };
   if (selector === 'site') return { kind: 'place', column: 'site', test: textTest(filter) };
-  if (selector === 'enrolmentGroup') return { kind: 'place', column: 'enrolment_group', test: textTest(filter) };
+  if (selector === 'enrollmentGroup') return { kind: 'place', column: 'enrolment_group', test: textTest(filter) };
   if (selector === 'group') return groupCondition(filter);
   if (selector === 'holds') return { kind: 'model', column: 'model', test: textTest(filter) };
   if (selector === 'fault') return { kind: 'model', column: 'fault_code', test: textTest(filter) };

@@ -1,12 +1,12 @@
 // A filter over the registry (spec/registry.md, "Filter"): RSQL text to comparisons under "all of" and "any of". The meaning of a field or
 // a value is decided later (condition.ts); this file knows the grammar, its limits, and the positions in the text.
-import { filterCharactersMost } from '@edgekeep/wire/api/registry';
+import { FILTER_CHARACTERS_MAX } from '@edgekeep/wire/api/registry';
 import { parse } from '@rsql/parser';
 import { HubError } from '../error.ts';
 
 // A query is one statement: this limits the number of tables that it joins.
-export const comparisonsMost = 32;
-export const listedValuesMost = 100;
+export const COMPARISONS_MAX = 32;
+export const LISTED_VALUES_MAX = 100;
 
 const operators = {
   '==': 'equal',
@@ -43,13 +43,13 @@ export type Filter =
 
 /** Throws `request-invalid` with the position and the reason. */
 export function parseFilter(text: string): Filter {
-  if (text.length > filterCharactersMost) {
-    throw new HubError('request-invalid', `filter: ${text.length} characters, at most ${filterCharactersMost}`);
+  if (text.length > FILTER_CHARACTERS_MAX) {
+    throw new HubError('request-invalid', `filter: ${text.length} characters, at most ${FILTER_CHARACTERS_MAX}`);
   }
   const tree = parseRsql(text);
   const positions = selectorPositions(text);
-  if (positions.length > comparisonsMost) {
-    throw filterError(positions[comparisonsMost] ?? 1, `more than ${comparisonsMost} comparisons`);
+  if (positions.length > COMPARISONS_MAX) {
+    throw filterError(positions[COMPARISONS_MAX] ?? 1, `more than ${COMPARISONS_MAX} comparisons`);
   }
   return convert(tree, positions.values());
 }
@@ -110,6 +110,6 @@ function comparisonOf(
     throw filterError(position, listed ? `${symbol} takes a list: (a,b)` : `${symbol} takes one value`);
   }
   const values = typeof value === 'string' ? [value] : value;
-  if (values.length > listedValuesMost) throw filterError(position, `more than ${listedValuesMost} values`);
+  if (values.length > LISTED_VALUES_MAX) throw filterError(position, `more than ${LISTED_VALUES_MAX} values`);
   return { kind: 'comparison', selector, operator, values, position };
 }

@@ -11,7 +11,7 @@ import { filterError, parseFilter } from './filter.ts';
 import type { KnownGroups } from './statement.ts';
 
 // The API lists all groups in one response.
-export const groupsMost = 1_000;
+export const GROUPS_MAX = 1_000;
 
 export interface GroupOrder {
   readonly name: string;
@@ -28,8 +28,8 @@ export async function createGroup(database: Database, order: GroupOrder): Promis
   return database.write(async (trx) => {
     const known = await listGroups(trx);
     if (known.some((group) => group.name === name)) throw new HubError('conflict', `there is a group ${name} already`);
-    if (known.length >= groupsMost)
-      throw new HubError('conflict', `there are ${groupsMost} groups, as many as there may be`);
+    if (known.length >= GROUPS_MAX)
+      throw new HubError('conflict', `there are ${GROUPS_MAX} groups, as many as there may be`);
     await trx.insertInto('device_group').values(row).execute();
     const data = { filter };
     await appendEntry(trx, { at: nowMs, kind: 'group-created', actor, subject: `group:${name}`, data });
@@ -50,7 +50,7 @@ export async function deleteGroup(
       .where('device_group', '=', name)
       .executeTakeFirst();
     if (joined !== undefined)
-      throw new HubError('conflict', `devices of the enrolment group ${joined.enrolment_group} join ${name}`);
+      throw new HubError('conflict', `devices of the enrollment group ${joined.enrolment_group} join ${name}`);
     const declared = await trx
       .selectFrom('workload_declaration')
       .select('name')

@@ -1,27 +1,27 @@
-// The lists of an import (spec/enrolment-groups.md, "Manifests"): digests of roots of trust and of IDevID certificates. Each is in at most
+// The lists of an import (spec/enrollment-groups.md, "Manifests"): digests of roots of trust and of IDevID certificates. Each is in at most
 // one enrollment group of the kind `manifest`, and under at most one id.
 import type { ExpectedLine, ListedLine } from '@edgekeep/wire/api/registry';
 import { inBatches } from '../store/batches.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { EnrolmentListingRow } from '../store/enrollment-tables.ts';
+import type { EnrollmentListingRow } from '../store/enrollment-tables.ts';
 
 type Line = ExpectedLine | ListedLine;
 
 export class Listing {
   readonly #manifests: ReadonlySet<string>;
-  readonly #known: Map<string, EnrolmentListingRow>;
-  readonly #changed = new Map<string, EnrolmentListingRow>();
+  readonly #known: Map<string, EnrollmentListingRow>;
+  readonly #changed = new Map<string, EnrollmentListingRow>();
 
-  private constructor(manifests: ReadonlySet<string>, known: Map<string, EnrolmentListingRow>) {
+  private constructor(manifests: ReadonlySet<string>, known: Map<string, EnrollmentListingRow>) {
     this.#manifests = manifests;
     this.#known = known;
   }
 
   /** What the store has about these lines. */
   static async read(trx: WriteTransaction, lines: readonly Line[]): Promise<Listing> {
-    const wanted = lines.filter((line) => (line.enrolmentGroup ?? line.idevidSha256) !== undefined);
+    const wanted = lines.filter((line) => (line.enrollmentGroup ?? line.idevidSha256) !== undefined);
     if (wanted.length === 0) return new Listing(new Set(), new Map());
-    const names = [...new Set(wanted.flatMap(({ enrolmentGroup }) => enrolmentGroup ?? []))];
+    const names = [...new Set(wanted.flatMap(({ enrollmentGroup }) => enrollmentGroup ?? []))];
     const manifests = await inBatches(names, async (some) =>
       trx
         .selectFrom('enrolment_group')
@@ -44,21 +44,21 @@ export class Listing {
 
   /** Takes a line, or returns why not: then nothing of it is listed. A line without a group lists at most its IDevID. */
   add(line: Line): string | undefined {
-    const { enrolmentGroup: group, rootSha256, idevidSha256 } = line;
+    const { enrollmentGroup: group, rootSha256, idevidSha256 } = line;
     if (group !== undefined && !this.#manifests.has(group))
-      return `no enrolment group ${group} of the kind manifest: \`edgekeep enrolment-group create ${group} --kind manifest\``;
+      return `no enrollment group ${group} of the kind manifest: \`edgekeep enrollment-group create ${group} --kind manifest\``;
     const id = 'id' in line ? line.id : null;
     const digests = [
       ['root', group === undefined ? undefined : rootSha256] as const,
       ['idevid', idevidSha256] as const,
     ];
-    const rows: EnrolmentListingRow[] = [];
+    const rows: EnrollmentListingRow[] = [];
     for (const [kind, sha256] of digests) {
       if (sha256 === undefined) continue;
       const before = this.#known.get(keyOf({ kind, sha256 }));
       const named = { group: before?.enrolment_group ?? null, id: before?.device_id ?? null };
       if (group !== undefined && named.group !== null && named.group !== group)
-        return `${sha256} is listed by the enrolment group ${named.group}`;
+        return `${sha256} is listed by the enrollment group ${named.group}`;
       if (id !== null && named.id !== null && named.id !== id) return `${sha256} is listed as ${named.id}`;
       rows.push({ kind, sha256, enrolment_group: group ?? named.group, device_id: id ?? named.id });
     }
@@ -86,4 +86,4 @@ export class Listing {
   }
 }
 
-const keyOf = ({ kind, sha256 }: Pick<EnrolmentListingRow, 'kind' | 'sha256'>) => `${kind} ${sha256}`;
+const keyOf = ({ kind, sha256 }: Pick<EnrollmentListingRow, 'kind' | 'sha256'>) => `${kind} ${sha256}`;

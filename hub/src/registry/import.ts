@@ -18,10 +18,10 @@ import { Listing } from './import-listing.ts';
 import { linesOf } from './lines.ts';
 
 /** One call; a larger fleet is imported in several calls. */
-export const importLinesMost = 200_000;
+export const IMPORT_LINES_MAX = 200_000;
 // A batch holds the store's one writer for some tens of milliseconds.
 const batchLines = 500;
-const problemsShownMost = 100;
+const PROBLEMS_SHOWN_MAX = 100;
 
 interface Numbered<T> {
   readonly line: number;
@@ -53,15 +53,15 @@ export async function importDevices(
     report.blocked += taken.blocked;
     const all = [...wrong, ...taken.problems];
     report.rejected += all.length;
-    problems.push(...all.slice(0, problemsShownMost - problems.length));
+    problems.push(...all.slice(0, PROBLEMS_SHOWN_MAX - problems.length));
   };
   let waiting: Uint8Array[] = [];
   for await (const line of linesOf(source)) {
     report.lines += 1;
-    if (report.lines > importLinesMost) {
+    if (report.lines > IMPORT_LINES_MAX) {
       throw new HubError(
         'payload-too-large',
-        `more than ${importLinesMost} lines: those are taken; send the rest in another call`,
+        `more than ${IMPORT_LINES_MAX} lines: those are taken; send the rest in another call`,
       );
     }
     waiting.push(line);

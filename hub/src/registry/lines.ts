@@ -2,7 +2,7 @@
 import { HubError } from '../error.ts';
 
 /** A device with the maximum number of tags stays below this. */
-export const lineBytesMost = 65_536;
+export const LINE_BYTES_MAX = 65_536;
 
 /** Lines without their ends (LF, or CR LF). Throws `payload-too-large` for a line over its limit. */
 export async function* linesOf(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -20,8 +20,8 @@ export async function* linesOf(source: AsyncIterable<Uint8Array>): AsyncGenerato
 }
 
 function lineOf(start: Uint8Array, end: Uint8Array, complete = true): Uint8Array<ArrayBuffer> {
-  if (start.length + end.length > lineBytesMost) {
-    throw new HubError('payload-too-large', `a line of more than ${lineBytesMost} bytes`);
+  if (start.length + end.length > LINE_BYTES_MAX) {
+    throw new HubError('payload-too-large', `a line of more than ${LINE_BYTES_MAX} bytes`);
   }
   const line = new Uint8Array(start.length + end.length);
   line.set(start);

@@ -25,7 +25,7 @@ export interface DevicePage {
 }
 
 // Up to this many matches are fetched and sorted here. With more matches, going through the devices in order fills a page soon.
-const sortedMost = 2_000;
+const SORTED_MAX = 2_000;
 
 export async function queryDevices(db: Kysely<Tables>, query: DeviceQuery): Promise<DevicePage> {
   const { limit } = query;
@@ -89,8 +89,8 @@ async function fewIds(
     .select(['id', `${column} as value`])
     .where((eb) => matches(eb, 'by-condition'));
   if (begun !== undefined) select = select.where(begun);
-  const rows = await select.limit(sortedMost + 1).execute();
-  if (rows.length > sortedMost) return undefined;
+  const rows = await select.limit(SORTED_MAX + 1).execute();
+  if (rows.length > SORTED_MAX) return undefined;
   const ascending = rows.toSorted((a, b) => compare(a.value, b.value) || compare(a.id, b.id)).map(({ id }) => id);
   return direction === 'asc' ? ascending : ascending.toReversed();
 }

@@ -1,5 +1,5 @@
 // Tags: short words that an operator attaches to a device, `line=press` or `owner=ada`.
-import { tagsMost } from '@edgekeep/wire/api/registry';
+import { TAGS_MAX } from '@edgekeep/wire/api/registry';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
@@ -33,23 +33,23 @@ export async function changeTags(database: Database, order: TagOrder): Promise<T
         .execute();
     }
     const tags = (await tagsOf(trx, [deviceId])).get(deviceId) ?? {};
-    if (Object.keys(tags).length > tagsMost) {
-      throw new HubError('conflict', `${deviceId} would have more than ${tagsMost} tags: remove some first`);
+    if (Object.keys(tags).length > TAGS_MAX) {
+      throw new HubError('conflict', `${deviceId} would have more than ${TAGS_MAX} tags: remove some first`);
     }
     // Twice 64 tags of 263 characters would not fit an entry; for removed tags the key is enough.
-    const data = { set: loggedTags(set), remove: remove.slice(0, loggedMost) };
+    const data = { set: loggedTags(set), remove: remove.slice(0, LOGGED_MAX) };
     await appendEntry(trx, { at: nowMs, kind: 'device-tagged', actor, subject: `device:${deviceId}`, data });
     return tags;
   });
 }
 
 // An audit entry has at most 8 KiB: it shows the first tags of a long order, shortened.
-const loggedMost = 32;
-const loggedValueMost = 64;
+const LOGGED_MAX = 32;
+const LOGGED_VALUE_MAX = 64;
 
 function loggedTags(tags: Tags): Tags {
-  const shown = Object.entries(tags).slice(0, loggedMost);
-  return Object.fromEntries(shown.map(([key, value]) => [key, Array.from(value).slice(0, loggedValueMost).join('')]));
+  const shown = Object.entries(tags).slice(0, LOGGED_MAX);
+  return Object.fromEntries(shown.map(([key, value]) => [key, Array.from(value).slice(0, LOGGED_VALUE_MAX).join('')]));
 }
 
 /** The tags of several devices, by device. */

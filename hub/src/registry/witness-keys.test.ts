@@ -18,6 +18,6 @@ test('a witness key vouches for one device, once, whatever name it comes under',
     ['hub.example/device/press-1+0a0b0c0d', 'press-2'],
     ['hub.example/device/press-2+ffffffff', 'press-2'],
   ] as const)
-    assert.equal(await refusalOf(take(store, `${name}+${key}`, deviceId)), 'enrolment-refused: witness-key-taken');
+    assert.equal(await refusalOf(take(store, `${name}+${key}`, deviceId)), 'enrollment-refused: witness-key-taken');
   await take(store, `hub.example/device/press-2+ffffffff+another+${key}`, 'press-2');
 });

@@ -4,7 +4,7 @@ import { HubError } from '../error.ts';
 import type { WriteTransaction } from '../store/database.ts';
 
 /**
- * Keeps the key for this device. Throws `enrolment-refused` when it is or was the key of any device. `text` is a verifier key that was
+ * Keeps the key for this device. Throws `enrollment-refused` when it is or was the key of any device. `text` is a verifier key that was
  * parsed.
  */
 export async function takeWitnessKey(trx: WriteTransaction, text: string, deviceId: string): Promise<void> {
@@ -12,8 +12,8 @@ export async function takeWitnessKey(trx: WriteTransaction, text: string, device
   const key = text.split('+').slice(2).join('+');
   const other = await trx.selectFrom('witness_key').select('device_id').where('key', '=', key).executeTakeFirst();
   if (other !== undefined) {
-    const message = `this witness key is or was the one of ${other.device_id}: a device makes a new one to enrol`;
-    throw new HubError('enrolment-refused', message, { reasons: [{ code: 'witness-key-taken', message }] });
+    const message = `this witness key is or was the one of ${other.device_id}: a device makes a new one to enroll`;
+    throw new HubError('enrollment-refused', message, { reasons: [{ code: 'witness-key-taken', message }] });
   }
   await trx.insertInto('witness_key').values({ key, device_id: deviceId }).execute();
 }

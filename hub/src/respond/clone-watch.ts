@@ -134,7 +134,7 @@ interface Attempt {
   readonly reason: Reason;
 }
 
-const loggedMessageMost = 300;
+const LOGGED_MESSAGE_MAX = 300;
 
 async function recordRefusal(trx: WriteTransaction, attempt: Attempt, times: number, nowMs: number): Promise<void> {
   const { certificate, address, reason } = attempt;
@@ -143,7 +143,7 @@ async function recordRefusal(trx: WriteTransaction, attempt: Attempt, times: num
     kind: 'bind-refused',
     actor: `address:${address}`,
     subject: `device:${certificate.deviceId}`,
-    data: { reason: reason.message.slice(0, loggedMessageMost), ...(times === 1 ? {} : { times }) },
+    data: { reason: reason.message.slice(0, LOGGED_MESSAGE_MAX), ...(times === 1 ? {} : { times }) },
   });
 }
 

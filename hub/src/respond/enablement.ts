@@ -82,7 +82,7 @@ export function assertNotCutOff(device: Pick<DeviceRecord, 'state' | 'state_reas
   assertEnabled(device);
   if (state === 'quarantined') throw new HubError('device-quarantined', `this device is quarantined: ${reason}`);
   if (state === 'wiped') {
-    const next = 'with an empty state folder it enrols again';
+    const next = 'with an empty state folder it enrolls again';
     throw new HubError('device-quarantined', `this device was wiped (${reason}): ${next}`);
   }
   if (state === 'retired') throw new HubError('device-retired', 'this device is retired');

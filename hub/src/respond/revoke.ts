@@ -21,9 +21,9 @@ import {
 } from '../revocation/store.ts';
 
 // An audit entry has at most 8 KiB; the digest represents the whole list.
-const listedMost = 32;
+const LISTED_MAX = 32;
 // The number of unknown names that are reported: enough to find the mistake in a list.
-const unknownShownMost = 10;
+const UNKNOWN_SHOWN_MAX = 10;
 // A device in any other state already cannot get a key.
 const live: readonly DeviceState[] = ['registered', 'active', 'suspect'];
 
@@ -97,7 +97,7 @@ async function mark(trx: WriteTransaction, order: RevocationOrder) {
       note,
       named: target.kind,
       digest,
-      ...(revoked.length <= listedMost ? { serials: revoked.map(({ serial }) => serial) } : {}),
+      ...(revoked.length <= LISTED_MAX ? { serials: revoked.map(({ serial }) => serial) } : {}),
     },
   });
   if (devices.length > 1) await recordChanges(trx, quarantined, logIndex, order);
@@ -159,7 +159,7 @@ function assertAllKnown(named: readonly string[], known: readonly string[]): voi
   const found = new Set(known);
   const unknown = [...new Set(named)].filter((name) => !found.has(name));
   if (unknown.length === 0) return;
-  const shown = unknown.slice(0, unknownShownMost);
+  const shown = unknown.slice(0, UNKNOWN_SHOWN_MAX);
   throw new HubError('not-found', `${unknown.length} of ${named.length} are not known here, so nothing was revoked`, {
     reasons: shown.map((name) => ({ code: 'unknown', message: name })),
   });

@@ -5,7 +5,7 @@ import { inBatches } from '../store/batches.ts';
 import type { Database } from '../store/database.ts';
 
 // Under SQLite's bound on parameters of one statement, with thirteen columns.
-const partMost = 50;
+const PART_MAX = 50;
 
 export const serialOf = (at: number): string =>
   createHash('sha256').update(`serial ${at}`).digest('hex').slice(0, 31).padStart(32, '4');
@@ -29,8 +29,8 @@ export async function seedFleet(
   const numbers = Array.from({ length: count }, (_, at) => at);
   await database.write(async (trx) => {
     await inBatches(numbers, async (part) => {
-      for (let from = 0; from < part.length; from += partMost) {
-        const some = part.slice(from, from + partMost);
+      for (let from = 0; from < part.length; from += PART_MAX) {
+        const some = part.slice(from, from + PART_MAX);
         await trx.insertInto('device').values(some.map(deviceRow)).execute();
         const certificates = some.map((at) => ({ ...certificateRow(at, notAfterMs, at < revoked), issuer }));
         await trx.insertInto('certificate').values(certificates).execute();

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { HubError } from '../error.ts';
 
 /** A part's line: a path, a digest, a number. */
-export const lineBytesMost = 2_048;
+export const LINE_BYTES_MAX = 2_048;
 export const backupType = 'edgekeep-backup/v1';
 
 const segment = /^(?!\.)[A-Za-z0-9._-]{1,128}$/;

@@ -13,7 +13,7 @@ import { backupType, encodeLine, isBackupPath } from './backup-parts.ts';
 import { plainKeyNames } from './plain-keys.ts';
 
 /** A roll-over changes the keys twice; more changes during one backup are an error. */
-const attemptsMost = 5;
+const ATTEMPTS_MAX = 5;
 
 export interface BackupOrder {
   readonly folder: string;
@@ -72,7 +72,7 @@ async function newFile(file: string): Promise<FileHandle> {
 
 /** A snapshot of the store, and the key files from before and after it: they open every value in the snapshot. */
 async function snapshotWithKeys(folder: string, snapshot: string): Promise<ReadonlyMap<string, Uint8Array>> {
-  for (let attempt = 0; attempt < attemptsMost; attempt += 1) {
+  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
     const before = await readFolder(join(folder, 'keys'));
     const store = new DatabaseSync(join(folder, 'hub.sqlite'), { readOnly: true, timeout: 5_000 });
     try {

@@ -5,7 +5,7 @@ import { HubError } from '../error.ts';
 import { parseNewPassphrase } from './passphrase.ts';
 import { writeNewFile } from '@edgekeep/host/durable-file';
 import { secretFromProgram } from './program.ts';
-import { sharesMost } from './sealed-file.ts';
+import { SHARES_MAX } from './sealed-file.ts';
 import { encodeShareFile, type Share } from './share.ts';
 import { readCredential } from './sources.ts';
 import { askOnTerminal, readSecretLine } from './terminal.ts';
@@ -48,10 +48,10 @@ async function parseOrder(word: string, sources: OrderSources): Promise<NewUnloc
     return { kind: 'program', secret: await secretFromProgram(sources.unlockProgram) };
   }
   const [, needed, made] = (/^shares:(\d{1,2})\/(\d{1,2})$/.exec(word) ?? []).map(Number);
-  if (needed === undefined || made === undefined || needed < 2 || made < needed || made > sharesMost) {
+  if (needed === undefined || made === undefined || needed < 2 || made < needed || made > SHARES_MAX) {
     throw new HubError(
       'request-invalid',
-      `${word}: expected passphrase, shares:K/N with 2 <= K <= N <= ${sharesMost}, program:/path or none`,
+      `${word}: expected passphrase, shares:K/N with 2 <= K <= N <= ${SHARES_MAX}, program:/path or none`,
     );
   }
   const folder = shareFolder(sources);

@@ -12,15 +12,15 @@ export interface ScryptCost {
 /** For new unlockers; sealed-file.ts has the limits for readers and writers. */
 export const newCost = { N: 131_072, r: 8, p: 1 } as const;
 /** Guessing is slow, not impossible: new unlockers must not have a shorter passphrase. */
-export const passphraseLeast = 12;
+export const PASSPHRASE_MIN = 12;
 /** Longer input is a file given by mistake. */
-export const passphraseMost = 1_024;
+export const PASSPHRASE_MAX = 1_024;
 
 /** One form for text that looks the same but is typed differently on other keyboards (Unicode NFKC). */
 export function parsePassphrase(text: string): string {
   const passphrase = text.normalize('NFKC');
-  if (passphrase === '' || passphrase.length > passphraseMost) {
-    throw new HubError('unlock-refused', `a passphrase has 1 to ${passphraseMost} characters`);
+  if (passphrase === '' || passphrase.length > PASSPHRASE_MAX) {
+    throw new HubError('unlock-refused', `a passphrase has 1 to ${PASSPHRASE_MAX} characters`);
   }
   return passphrase;
 }
@@ -28,11 +28,8 @@ export function parsePassphrase(text: string): string {
 /** As `parsePassphrase`, for a new passphrase that will protect a hub. */
 export function parseNewPassphrase(text: string): string {
   const passphrase = parsePassphrase(text);
-  if (passphrase.length < passphraseLeast) {
-    throw new HubError(
-      'unlock-refused',
-      `a new passphrase has at least ${passphraseLeast} characters: take five words`,
-    );
+  if (passphrase.length < PASSPHRASE_MIN) {
+    throw new HubError('unlock-refused', `a new passphrase has at least ${PASSPHRASE_MIN} characters: take five words`);
   }
   return passphrase;
 }

@@ -5,11 +5,11 @@ import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HubError } from '../error.ts';
 import { type HubSettings, parseSettingsText, settingsFileName } from '../settings.ts';
-import { type BackupPart, lineBytesMost, parseFirstLine, parsePartLine } from './backup-parts.ts';
+import { type BackupPart, LINE_BYTES_MAX, parseFirstLine, parsePartLine } from './backup-parts.ts';
 import { syncFolder } from '@edgekeep/host/durable-file';
 
 // The schema takes only some kilobytes.
-const settingsBytesMax = 1_048_576;
+const SETTINGS_BYTES_MAX = 1_048_576;
 const chunkBytes = 1_048_576;
 
 /** Agrees to the program that the settings name, or throws. */
@@ -51,7 +51,7 @@ async function settingsIn(input: FileHandle, file: string): Promise<{ settings: 
     at = next + part.size;
     if (at > size) throw refused('it was cut short');
     if (part.path !== settingsFileName) continue;
-    if (part.size > settingsBytesMax) throw refused(`its ${settingsFileName} is too large`);
+    if (part.size > SETTINGS_BYTES_MAX) throw refused(`its ${settingsFileName} is too large`);
     const bytes = Buffer.concat(await Array.fromAsync(chunksOf(input, next, part.size), (chunk) => Buffer.from(chunk)));
     if (createHash('sha256').update(bytes).digest('hex') !== part.sha256) throw refused(`${part.path} is damaged`);
     const settings = parseSettingsText(bytes.toString('utf8'), `${file}: ${settingsFileName}`);
@@ -112,8 +112,8 @@ async function* chunksOf(input: FileHandle, start: number, size: number): AsyncG
 }
 
 async function readLine(input: FileHandle, at: number): Promise<{ readonly line: Uint8Array; readonly next: number }> {
-  const buffer = Buffer.alloc(lineBytesMost);
-  const { bytesRead } = await input.read(buffer, 0, lineBytesMost, at);
+  const buffer = Buffer.alloc(LINE_BYTES_MAX);
+  const { bytesRead } = await input.read(buffer, 0, LINE_BYTES_MAX, at);
   const end = buffer.subarray(0, bytesRead).indexOf('\n');
   if (end === -1) throw refused('a line is missing or too long');
   return { line: buffer.subarray(0, end), next: at + end + 1 };

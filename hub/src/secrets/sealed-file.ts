@@ -9,15 +9,15 @@ import { HubError } from '../error.ts';
 import { keyNamePattern } from './key-store.ts';
 
 /** Keys of 32 bytes and PKCS#8 texts; thirty-two of them and eight unlockers stay far below this. */
-export const sealedFileBytesMost = 256 * 1024;
-const entriesMost = 64;
-const unlockersMost = 8;
-const secretBytesMost = 4_096;
+export const SEALED_FILE_BYTES_MAX = 256 * 1024;
+const ENTRIES_MAX = 64;
+const UNLOCKERS_MAX = 8;
+const SECRET_BYTES_MAX = 4_096;
 /** Nonce and tag of AES-GCM beside the ciphertext. */
 const gcmOverhead = 28;
 const kekLength = 32;
 /** People who share one secret: as many as can be called together. */
-export const sharesMost = 16;
+export const SHARES_MAX = 16;
 
 const bytesOfLength = (least: number, most = least) =>
   z.string().refine((text) => text.length <= Math.ceil((most * 4) / 3) && isBytes(text, least, most), {
@@ -56,8 +56,8 @@ const unlockerSchema = z.discriminatedUnion('kind', [
     id,
     /** Distinguishes the shares of this unlocker from those of another. */
     set: bytesOfLength(8),
-    needed: z.int().min(2).max(sharesMost),
-    made: z.int().min(2).max(sharesMost),
+    needed: z.int().min(2).max(SHARES_MAX),
+    made: z.int().min(2).max(SHARES_MAX),
     wrapped,
   }),
   z.strictObject({ kind: z.literal('program'), id, wrapped }),
@@ -66,16 +66,16 @@ const unlockerSchema = z.discriminatedUnion('kind', [
 const sealedFileSchema = z
   .strictObject({
     type: z.literal('edgekeep-sealed-keys/v1'),
-    unlockers: z.array(unlockerSchema).min(1).max(unlockersMost),
+    unlockers: z.array(unlockerSchema).min(1).max(UNLOCKERS_MAX),
     entries: z
       .array(
         z.strictObject({
           name: z.string().regex(keyNamePattern),
-          sealed: bytesOfLength(gcmOverhead + 1, gcmOverhead + secretBytesMost),
+          sealed: bytesOfLength(gcmOverhead + 1, gcmOverhead + SECRET_BYTES_MAX),
         }),
       )
       .min(1)
-      .max(entriesMost),
+      .max(ENTRIES_MAX),
   })
   .refine((file) => isUnique(file.unlockers.map((each) => each.id)), { error: 'two unlockers have one id' })
   .refine((file) => isUnique(file.entries.map((each) => each.name)), { error: 'two entries have one name' });
@@ -87,10 +87,10 @@ const isUnique = (names: readonly string[]) => new Set(names).size === names.len
 
 /** Throws `sealed-keys-invalid`, naming its origin `where`, for everything that is not such a file. */
 export function parseSealedFile(bytes: Uint8Array, where: string): SealedFile {
-  if (bytes.length > sealedFileBytesMost) {
+  if (bytes.length > SEALED_FILE_BYTES_MAX) {
     throw new HubError(
       'sealed-keys-invalid',
-      `${where} has ${bytes.length} bytes, at most ${sealedFileBytesMost} are read`,
+      `${where} has ${bytes.length} bytes, at most ${SEALED_FILE_BYTES_MAX} are read`,
     );
   }
   try {

@@ -11,7 +11,7 @@ import {
   encodeSealedFile,
   parseSealedFile,
   type SealedFile,
-  sealedFileBytesMost,
+  SEALED_FILE_BYTES_MAX,
   type Unlocker,
 } from './sealed-file.ts';
 import { entryPlace, seal, unseal } from './sealing.ts';
@@ -25,7 +25,7 @@ export async function readSealedFile(folder: string): Promise<SealedFile | undef
   try {
     await using file = await open(path, 'r');
     const { size } = await file.stat();
-    if (size > sealedFileBytesMost) throw new HubError('sealed-keys-invalid', `${path} has ${size} bytes: too long`);
+    if (size > SEALED_FILE_BYTES_MAX) throw new HubError('sealed-keys-invalid', `${path} has ${size} bytes: too long`);
     return parseSealedFile(await file.readFile(), path);
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;

@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { concat, equalBytes, parseHex, toHex, utf8 } from '@edgekeep/core/bytes';
 import { combine, split } from 'shamir-secret-sharing';
 import { HubError } from '../error.ts';
-import { sharesMost } from './sealed-file.ts';
+import { SHARES_MAX } from './sealed-file.ts';
 
 const version = 1;
 const setLength = 8;
@@ -13,7 +13,7 @@ const checkLength = 4;
 const payloadLength = 1 + setLength + 2 + 1 + valueLength;
 const textPattern = /^ekshare((?:-[0-9a-f]{8}){12})$/;
 /** A share's file: the share and some lines of comment. */
-export const shareFileBytesMost = 4_096;
+export const SHARE_FILE_BYTES_MAX = 4_096;
 
 export interface Share {
   /** The split that it belongs to: 8 bytes. */
@@ -78,7 +78,7 @@ export function parseShare(text: string): Share {
     throw new HubError('unlock-refused', 'a share has a typing mistake: its check digits do not fit');
   }
   const [needed = 0, made = 0, at = 0] = payload.subarray(1 + setLength);
-  const fits = payload[0] === version && needed >= 2 && made >= needed && made <= sharesMost && at !== 0;
+  const fits = payload[0] === version && needed >= 2 && made >= needed && made <= SHARES_MAX && at !== 0;
   if (!fits) throw new HubError('unlock-refused', 'a share of an unknown version, or with impossible numbers');
   return {
     set: payload.subarray(1, 1 + setLength),

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { HubError } from '../error.ts';
 import { secretFromProgram } from './program.ts';
 import type { SealedFile, Unlocker } from './sealed-file.ts';
-import { encodeShare, parseShare, parseShareFile, type Share, shareFileBytesMost } from './share.ts';
+import { encodeShare, parseShare, parseShareFile, type Share, SHARE_FILE_BYTES_MAX } from './share.ts';
 import { askOnTerminal, readSecretLine } from './terminal.ts';
 import type { Offer } from './unlock.ts';
 import type { UnlockRequest } from '../doors/unlock/waiting.ts';
@@ -92,7 +92,7 @@ export async function readCredential(): Promise<string | undefined> {
 export async function readShareFile(path: string): Promise<Share> {
   await using file = await open(path, 'r');
   const { size } = await file.stat();
-  if (size > shareFileBytesMost) throw new HubError('unlock-refused', `${path} is too long for a share`);
+  if (size > SHARE_FILE_BYTES_MAX) throw new HubError('unlock-refused', `${path} is too long for a share`);
   return parseShareFile(await file.readFile('utf8'));
 }
 

@@ -9,7 +9,7 @@ import type { SiteRow } from '../store/access-tables.ts';
 import type { Tables } from '../store/schema.ts';
 
 // The API lists all sites in one response.
-export const sitesMost = 1_000;
+export const SITES_MAX = 1_000;
 
 export type SiteDescription = Omit<SiteView, 'createdAt'>;
 
@@ -27,8 +27,8 @@ export async function createSite(
     const known = await listSites(trx);
     if (known.some(({ name }) => name === site.name))
       throw new HubError('conflict', `there is a site ${site.name} already`);
-    if (known.length >= sitesMost)
-      throw new HubError('conflict', `there are ${sitesMost} sites, as many as there may be`);
+    if (known.length >= SITES_MAX)
+      throw new HubError('conflict', `there are ${SITES_MAX} sites, as many as there may be`);
     await trx
       .insertInto('site')
       .values({ ...columnsOf(site), name: site.name, created_at: nowMs })
@@ -110,7 +110,7 @@ export async function moveDevices(
         .returning('id')
         .execute(),
     );
-    const ids = [...added.map(({ id }) => id), ...removed.map(({ id }) => id)].slice(0, loggedMost);
+    const ids = [...added.map(({ id }) => id), ...removed.map(({ id }) => id)].slice(0, LOGGED_MAX);
     const data = { added: added.length, removed: removed.length, devices: ids.join(' ') };
     await appendEntry(trx, { at: nowMs, kind: 'site-devices-moved', actor, subject: `site:${name}`, data });
     return { added: added.length, removed: removed.length };
@@ -118,7 +118,7 @@ export async function moveDevices(
 }
 
 // An audit entry has at most 8 KiB: it shows the first ids, and the counts of all.
-const loggedMost = 64;
+const LOGGED_MAX = 64;
 
 async function assertEnrolled(trx: WriteTransaction, ids: readonly string[]): Promise<void> {
   const known = await inBatches(ids, async (some) =>

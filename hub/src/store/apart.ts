@@ -18,7 +18,7 @@ import type { Answered } from './reading-thread.ts';
 import type { Tables } from './schema.ts';
 import { asInput } from './sqlite.ts';
 
-const waitingMost = 64;
+const WAITING_MAX = 64;
 
 /** A connection to the store at `path` whose queries run in another thread; it reads only. `destroy` ends the thread. */
 export function openApart(path: string): Kysely<Tables> {
@@ -70,7 +70,7 @@ class ApartDriver implements Driver {
   }
 
   async #ask<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
-    if (this.#waiting >= waitingMost)
+    if (this.#waiting >= WAITING_MAX)
       throw new HubError('rate-limited', 'too many queries over the whole fleet at once: try again');
     this.#waiting += 1;
     const { port1: answers, port2: port } = new MessageChannel();

@@ -22,7 +22,7 @@ export interface PolicyPermit {
 }
 
 // Policies change rarely. A request that meets a new one at every try has met a fault.
-const askedAgainMax = 20;
+const ASKED_AGAIN_MAX = 20;
 
 /** What one request acts on. A door adds authorities and never removes one; the gate adds what the policy permitted. */
 export class Acting {
@@ -106,7 +106,7 @@ export async function actOn<Trx extends Kysely<Tables>, T>(
   transact: (attempt: (trx: Trx) => Promise<Attempt<T>>) => Promise<Attempt<T>>,
 ): Promise<T> {
   acting.assertEstablished();
-  for (let asked = 0; asked <= askedAgainMax; asked += 1) {
+  for (let asked = 0; asked <= ASKED_AGAIN_MAX; asked += 1) {
     const attempt = await transact(async (trx) => {
       await acting.stands(trx);
       const unasked = await acting.unasked(trx);

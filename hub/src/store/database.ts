@@ -12,9 +12,9 @@ import { openSqlite } from './sqlite.ts';
 export type WriteTransaction = Transaction<Tables>;
 
 // A group has a limit, so that a burst cannot hold the store, or the first request of the group, for long.
-const groupMost = 256;
+const GROUP_MAX = 256;
 // A longer queue means that the disk has stopped: refuse new work.
-const queueMost = 20_000;
+const QUEUE_MAX = 20_000;
 
 /** Whether a write may belong to no request: true for tools and tests, which use a store alone. */
 export type AuthorityRule = 'required' | 'optional';
@@ -74,7 +74,7 @@ export class Database {
    */
   async writeAsHub<T>(work: (trx: WriteTransaction) => Promise<T>): Promise<T> {
     if (this.#closed) throw new HubError('hub-stopping', 'the store is closed');
-    if (this.#queue.length >= queueMost)
+    if (this.#queue.length >= QUEUE_MAX)
       throw new HubError('rate-limited', 'the store is not keeping up: try again later');
     return new Promise<T>((resolve, reject) => {
       const run = async (trx: WriteTransaction) => {
@@ -91,7 +91,7 @@ export class Database {
     while (this.#queue.length > 0) {
       // Lets the requests of this turn of the event loop join the group: a commit waits for the disk, and costs the same for all of them.
       await new Promise<void>((resolve) => setImmediate(resolve));
-      await this.#commit(this.#queue.splice(0, groupMost));
+      await this.#commit(this.#queue.splice(0, GROUP_MAX));
     }
     this.#draining = undefined;
   }

@@ -16,7 +16,7 @@ export interface BlockedRootRow {
 }
 
 /** Devices that come with one kind of proof, and what each of them gets as a copy. */
-export interface EnrolmentGroupRow {
+export interface EnrollmentGroupRow {
   readonly name: string;
   readonly kind: 'manifest' | 'token' | 'ca' | 'endorsement-root';
   readonly description: string;
@@ -36,12 +36,12 @@ export interface EnrolmentGroupRow {
 }
 
 /** A device group that devices of the enrollment group join. */
-export interface EnrolmentGroupJoinRow {
+export interface EnrollmentGroupJoinRow {
   readonly enrolment_group: string;
   readonly device_group: string;
 }
 
-export interface EnrolmentGroupTokenRow {
+export interface EnrollmentGroupTokenRow {
   readonly sha256: string;
   readonly enrolment_group: string;
   readonly created_at: number;
@@ -54,7 +54,7 @@ export interface EnrolmentGroupTokenRow {
 }
 
 /** An item of a manifest: the digest of a root of trust's SPKI, or of an IDevID certificate. */
-export interface EnrolmentListingRow {
+export interface EnrollmentListingRow {
   readonly kind: 'root' | 'idevid';
   readonly sha256: string;
   /** Null for an IDevID for which an import only reserves an id. */

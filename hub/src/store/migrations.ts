@@ -6,7 +6,7 @@ import { migration as revocation } from './migrations/0002-revocation.ts';
 import { migration as deviceTokens } from './migrations/0003-device-tokens.ts';
 import { migration as registry } from './migrations/0004-registry.ts';
 import { migration as platformSecrets } from './migrations/0005-platform-secrets.ts';
-import { migration as enrolmentGroups } from './migrations/0006-enrolment-groups.ts';
+import { migration as enrollmentGroups } from './migrations/0006-enrolment-groups.ts';
 import { migration as conditionalAccess } from './migrations/0007-conditional-access.ts';
 import { migration as authorities } from './migrations/0008-authorities.ts';
 import { migration as alerts } from './migrations/0009-alerts.ts';
@@ -31,7 +31,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0003-device-tokens': deviceTokens,
   '0004-registry': registry,
   '0005-platform-secrets': platformSecrets,
-  '0006-enrolment-groups': enrolmentGroups,
+  '0006-enrolment-groups': enrollmentGroups,
   '0007-conditional-access': conditionalAccess,
   '0008-authorities': authorities,
   '0009-alerts': alerts,

@@ -12,7 +12,7 @@ export interface Asked {
 export type Answered<R> = { readonly rows: R[] } | { readonly error: string };
 
 // The hub has a fixed set of queries; filters add new ones.
-const statementsMost = 200;
+const STATEMENTS_MAX = 200;
 
 if (parentPort !== null) answerOn(parentPort, String(workerData));
 
@@ -22,7 +22,7 @@ function answerOn(questions: NonNullable<typeof parentPort>, path: string): void
   const statementOf = (sql: string) => {
     const known = prepared.get(sql);
     if (known !== undefined) return known;
-    if (prepared.size >= statementsMost) prepared.clear();
+    if (prepared.size >= STATEMENTS_MAX) prepared.clear();
     const statement = database.prepare(sql);
     prepared.set(sql, statement);
     return statement;

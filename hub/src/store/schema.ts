@@ -7,10 +7,10 @@ import type { AccessDecisionRow, CountryNetworkRow, PolicyRow, SiteRow, ValueDou
 import type {
   BlockedRootRow,
   DeviceIdevidRow,
-  EnrolmentGroupJoinRow,
-  EnrolmentGroupRow,
-  EnrolmentGroupTokenRow,
-  EnrolmentListingRow,
+  EnrollmentGroupJoinRow,
+  EnrollmentGroupRow,
+  EnrollmentGroupTokenRow,
+  EnrollmentListingRow,
   ExpectedDeviceRow,
   FormerIdentityRow,
   WitnessKeyRow,
@@ -40,16 +40,16 @@ export interface Tables {
   expected_device: ExpectedDeviceRow;
   blocked_root: BlockedRootRow;
   key_double: KeyDoubleRow;
-  enrolment_group: EnrolmentGroupRow;
-  enrolment_group_join: EnrolmentGroupJoinRow;
-  enrolment_group_token: EnrolmentGroupTokenRow;
-  enrolment_listing: EnrolmentListingRow;
+  enrolment_group: EnrollmentGroupRow;
+  enrolment_group_join: EnrollmentGroupJoinRow;
+  enrolment_group_token: EnrollmentGroupTokenRow;
+  enrolment_listing: EnrollmentListingRow;
   vendor_root: VendorRootRow;
   vendor_root_state: VendorRootStateRow;
   former_identity: FormerIdentityRow;
   witness_key: WitnessKeyRow;
   certificate: CertificateTable;
-  enrolment_token: EnrolmentTokenRow;
+  enrolment_token: EnrollmentTokenRow;
   api_token: ApiTokenTable;
   person: PersonRow;
   approval: ApprovalRow;
@@ -202,7 +202,7 @@ export interface CertificateRow {
 }
 
 interface CertificateTable extends CertificateRow {
-  /** Grows with every enrolment and recovery of the device; `renewal` with every renewal in it. */
+  /** Grows with every enrollment and recovery of the device; `renewal` with every renewal in it. */
   readonly lineage: Generated<number>;
   readonly renewal: Generated<number>;
   /** The workload on the device that owns it; null for the device's own. */
@@ -264,7 +264,7 @@ interface HubCertificateTable extends HubCertificateRow {
   readonly issuer: Generated<string>;
 }
 
-export interface EnrolmentTokenRow {
+export interface EnrollmentTokenRow {
   readonly sha256: string;
   readonly device_id: string | null;
   readonly tier: string | null;

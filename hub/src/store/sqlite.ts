@@ -4,7 +4,7 @@ import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from
 import type { Tables } from './schema.ts';
 
 // Statements stay prepared: the hub has a fixed set of queries, so this only limits a mistake.
-const statementsMost = 500;
+const STATEMENTS_MAX = 500;
 
 // Rows of 10,000 devices are 40 MB: the data that the writer changes all the time stays in its cache of 64 MiB. The log is copied into the
 // database every 16 MB instead of every 4, because the commit that does so waits for the disk once more. Neither changes what is durable.
@@ -29,7 +29,7 @@ function asDialectDatabase(database: DatabaseSync): SqliteDatabase {
       const known = prepared.get(text);
       if (known !== undefined) return known;
       const statement = asDialectStatement(database.prepare(text));
-      if (prepared.size >= statementsMost) prepared.clear();
+      if (prepared.size >= STATEMENTS_MAX) prepared.clear();
       prepared.set(text, statement);
       return statement;
     },

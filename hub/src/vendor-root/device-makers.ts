@@ -23,10 +23,10 @@ export interface MakersWord {
 }
 
 // Notes quote names, which may be long; there are few on one path.
-const noteCharactersMost = 600;
+const NOTE_CHARACTERS_MAX = 600;
 
 /**
- * Stores what the certificates said in the enrollment that this transaction completes, in place of earlier data. Throws `enrolment-refused`
+ * Stores what the certificates said in the enrollment that this transaction completes, in place of earlier data. Throws `enrollment-refused`
  * when an operator has removed the anchor of a path since it was judged.
  */
 export async function recordMakers(
@@ -53,7 +53,7 @@ export async function recordMaker(trx: WriteTransaction, deviceId: string, word:
       kind,
       maker: word.maker === undefined ? maker : `${maker} (${word.maker})`.slice(0, 120),
       judged_at: judgedAtMs,
-      notes: JSON.stringify(notes.map((note) => printable(note, noteCharactersMost))),
+      notes: JSON.stringify(notes.map((note) => printable(note, NOTE_CHARACTERS_MAX))),
     })
     .execute();
   const digests = [...new Set(chain.slice(1).map(({ der }) => sha256Hex(der)))];
@@ -74,7 +74,7 @@ async function assertAnchorStands(trx: WriteTransaction, { kind, chain, anchorGr
     .executeTakeFirst();
   if (standing !== undefined) return;
   const message = 'the root that this device’s certificate ends at was removed meanwhile';
-  throw new HubError('enrolment-refused', message, { reasons: [{ code: 'vendor-root-removed', message }] });
+  throw new HubError('enrollment-refused', message, { reasons: [{ code: 'vendor-root-removed', message }] });
 }
 
 const storedNotes = z.array(z.string());

@@ -16,7 +16,7 @@ import { withoutMaker } from '../enrollment/maker-backfill.ts';
 import { vendorRootRow } from './certificates.ts';
 
 // An audit entry has room for the digests of this many.
-const namedInEntryMost = 64;
+const NAMED_IN_ENTRY_MAX = 64;
 
 export interface ImportOrder {
   readonly kind: VendorRootKind;
@@ -51,8 +51,8 @@ export async function importVendorRoots(database: Database, order: ImportOrder):
     const imported: Imported[] = [];
     for (const row of unique) imported.push(await addRow(trx, row, order.respectRemoved === true));
     const changed = imported.filter(({ change }) => change !== 'present').map(({ row }) => row);
-    for (let from = 0; from < changed.length; from += namedInEntryMost) {
-      const some = changed.slice(from, from + namedInEntryMost);
+    for (let from = 0; from < changed.length; from += NAMED_IN_ENTRY_MAX) {
+      const some = changed.slice(from, from + NAMED_IN_ENTRY_MAX);
       const named = (roles: readonly string[]) =>
         some.filter(({ role }) => roles.includes(role)).map(({ sha256 }) => sha256);
       const data = {
@@ -136,9 +136,9 @@ export async function removeVendorRoot(database: Database, order: RemovalOrder):
 }
 
 const consequence: Readonly<Record<VendorRootKind, string>> = {
-  tpm: 'They go on, and cannot enrol again once they were wiped.',
+  tpm: 'They go on, and cannot enroll again once they were wiped.',
   dice: 'Their next attestation is refused: the chain is judged each time.',
-  idevid: 'They go on, and their IDevID no longer speaks for them when they enrol again.',
+  idevid: 'They go on, and their IDevID no longer speaks for them when they enroll again.',
 };
 
 async function announce(trx: WriteTransaction): Promise<void> {

@@ -147,7 +147,7 @@ export function withAnchors(
 }
 
 // A path has at most eight certificates; several authorities of one name may have issued each.
-const reachableMost = 64;
+const REACHABLE_MAX = 64;
 
 /** The presented certificates and every intermediate that may be above them: their issuers are looked for among the other anchors. */
 export function reachableFrom(
@@ -156,7 +156,7 @@ export function reachableFrom(
 ): readonly Certificate[] {
   const reached = new Set(presented);
   for (const certificate of reached) {
-    if (reached.size >= reachableMost) break;
+    if (reached.size >= REACHABLE_MAX) break;
     for (const issuer of intermediates.issuersOf(certificate)) reached.add(issuer);
   }
   return [...reached];

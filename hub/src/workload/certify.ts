@@ -19,7 +19,7 @@ import { declaredFor } from './declarations.ts';
 import { recordWorkloadChange, type WorkloadOnDevice } from './revoke.ts';
 
 // Two overlap at a renewal, and a program may run several times; more are a program error.
-const standingMost = 16;
+const STANDING_MAX = 16;
 // Long enough to look back at what went wrong last week.
 const endedKeptMs = 7 * 86_400_000;
 
@@ -122,7 +122,7 @@ async function assertMayHold(
     .where('revoked_at', 'is', null)
     .where('not_after', '>', nowMs)
     .executeTakeFirstOrThrow();
-  if (standing >= standingMost)
+  if (standing >= STANDING_MAX)
     throw new HubError(
       'rate-limited',
       `${standing} certificates of ${workload} stand: use them, or wait for their end`,

@@ -12,7 +12,7 @@ import type { WorkloadDeclarationRow } from '../store/workload-tables.ts';
 import { recordWorkloadChange, revokeWorkloads } from './revoke.ts';
 
 /** The API lists all declarations in one response. */
-export const declarationsMost = 2_000;
+export const DECLARATIONS_MAX = 2_000;
 
 export interface WorkloadTarget {
   readonly kind: WorkloadDeclarationRow['target_kind'];
@@ -44,8 +44,8 @@ export async function declareWorkload(
     const known = await trx.selectFrom('workload_declaration').selectAll().execute();
     if (known.some((each) => isOf(each, target) && each.name === workload))
       throw new HubError('conflict', `${workload} is declared for ${target.kind} ${target.name} already`);
-    if (known.length >= declarationsMost)
-      throw new HubError('conflict', `there are ${declarationsMost} declarations, as many as there may be: use groups`);
+    if (known.length >= DECLARATIONS_MAX)
+      throw new HubError('conflict', `there are ${DECLARATIONS_MAX} declarations, as many as there may be: use groups`);
     await trx.insertInto('workload_declaration').values(row).execute();
     const subject = `${target.kind}:${target.name}`;
     const logIndex = await appendEntry(trx, {

@@ -9,7 +9,7 @@ import type { WorkloadHistoryRow } from '../store/workload-tables.ts';
 import { declaredFor } from './declarations.ts';
 import { recordWorkloadChange, revokeWorkloads, type WorkloadOnDevice } from './revoke.ts';
 
-const changesMost = 200;
+const CHANGES_MAX = 200;
 
 /** Everything that is or was declared for the device. */
 export async function workloadsOf(
@@ -96,7 +96,7 @@ export async function workloadChanges(
     .where('device_id', '=', deviceId)
     .where('name', '=', workload)
     .orderBy('log_index', 'desc')
-    .limit(changesMost)
+    .limit(CHANGES_MAX)
     .execute();
 }
 

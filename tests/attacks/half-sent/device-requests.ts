@@ -78,8 +78,8 @@ export const deviceRequests: Readonly<Record<string, Prepare>> = {
  * nothing without the evidence that follows.
  */
 export const strangerRoutes: ReadonlySet<string> = new Set([
-  'POST /v1/enrol/challenge',
-  'POST /v1/enrol/complete',
+  'POST /v1/enroll/challenge',
+  'POST /v1/enroll/complete',
   'POST /v1/ima-log',
   'POST /v1/recover/challenge',
   'POST /v1/recover/complete',

@@ -19,7 +19,7 @@ async function openWorld() {
   for (const { route, prepare } of changing(world)) {
     const id = `press-${fleet.length}`;
     const device = opened.use(await TestDevice.withoutTpm(id, join(world.folder, id)));
-    await device.enrol(world);
+    await device.enroll(world);
     fleet.push({ route, prepare, device });
   }
   const ids = fleet.map(({ device }) => device.id);

@@ -15,7 +15,7 @@ export interface OperatorRequest {
 
 /** By method and route as the hub names them. */
 export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
-  'DELETE /v1/enrolment-groups/:name': { path: '/v1/enrolment-groups/none', body: '{}' },
+  'DELETE /v1/enrollment-groups/:name': { path: '/v1/enrollment-groups/none', body: '{}' },
   'DELETE /v1/expected-devices/:id': { path: '/v1/expected-devices/none', body: '{}' },
   'DELETE /v1/groups/:name': { path: '/v1/groups/none', body: '{}' },
   'DELETE /v1/vendor-roots/:kind/:sha256': { path: `/v1/vendor-roots/tpm/${digest}?reason=r`, body: '{}' },
@@ -81,19 +81,19 @@ export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
     body: `${json({ id: 'press-9' })}\n `,
     contentType: 'application/x-ndjson',
   },
-  'POST /v1/enrolment-groups/:name/disable': { path: '/v1/enrolment-groups/none/disable', body: json(reason) },
-  'POST /v1/enrolment-groups/:name/enable': { path: '/v1/enrolment-groups/none/enable', body: '{}' },
-  'POST /v1/enrolment-groups/:name/tokens': {
-    path: '/v1/enrolment-groups/none/tokens',
-    body: json({ usesMost: 2, lifeSeconds: 600 }),
+  'POST /v1/enrollment-groups/:name/disable': { path: '/v1/enrollment-groups/none/disable', body: json(reason) },
+  'POST /v1/enrollment-groups/:name/enable': { path: '/v1/enrollment-groups/none/enable', body: '{}' },
+  'POST /v1/enrollment-groups/:name/tokens': {
+    path: '/v1/enrollment-groups/none/tokens',
+    body: json({ maxUses: 2, lifeSeconds: 600 }),
   },
-  'POST /v1/enrolment-groups': { path: '/v1/enrolment-groups', body: json({ name: 'g', kind: 'token' }) },
-  'POST /v1/enrolment-tokens/:id/hand-over': {
-    path: `/v1/enrolment-tokens/${'a'.repeat(16)}/hand-over`,
+  'POST /v1/enrollment-groups': { path: '/v1/enrollment-groups', body: json({ name: 'g', kind: 'token' }) },
+  'POST /v1/enrollment-tokens/:id/hand-over': {
+    path: `/v1/enrollment-tokens/${'a'.repeat(16)}/hand-over`,
     body: '{}',
   },
-  'POST /v1/enrolment-tokens/:id/revoke': { path: `/v1/enrolment-tokens/${'a'.repeat(16)}/revoke`, body: '{}' },
-  'POST /v1/enrolment-tokens': { path: '/v1/enrolment-tokens', body: '{}' },
+  'POST /v1/enrollment-tokens/:id/revoke': { path: `/v1/enrollment-tokens/${'a'.repeat(16)}/revoke`, body: '{}' },
+  'POST /v1/enrollment-tokens': { path: '/v1/enrollment-tokens', body: '{}' },
   'POST /v1/groups/:name/members': { path: '/v1/groups/presses/members', body: json({ add: ['press-1'] }) },
   'POST /v1/groups': { path: '/v1/groups', body: json({ name: 'late' }) },
   'POST /v1/models/:name/:version/publish': { path: '/v1/models/belt/2.0.0/publish', body: '{}' },
@@ -121,7 +121,7 @@ export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
   'POST /v1/workloads': { path: '/v1/workloads', body: json({ name: 'w', device: 'press-1' }) },
   'PUT /v1/countries': { path: '/v1/countries', body: json({ networks: [{ network: '10.0.0.0/8', country: 'AT' }] }) },
   'PUT /v1/devices/:id/desired': { path: '/v1/devices/press-1/desired', body: json({ attributes: { rate: 1 } }) },
-  'PUT /v1/enrolment-groups/:name/limit': { path: '/v1/enrolment-groups/none/limit', body: json({ devicesMost: 9 }) },
+  'PUT /v1/enrollment-groups/:name/limit': { path: '/v1/enrollment-groups/none/limit', body: json({ maxDevices: 9 }) },
   'PUT /v1/models/:name/:version/files/*': {
     path: '/v1/models/belt/2.0.0/files/weights.bin',
     body: 'ciphertext',

@@ -23,7 +23,7 @@ async function openWorld(): Promise<{
   const world = opened.use(await HubWorld.open());
   await world.publishModel('belt', '1.0.0', 'weights');
   const device = opened.use(await TestDevice.withoutTpm('press-1', join(world.folder, 'press-1')));
-  await device.enrol(world);
+  await device.enroll(world);
   beginRelease(world.storeFile);
   const ada = await firstPerson(world);
   assert.equal((await ada.ask('POST', '/v1/groups', { name: 'presses' })).status, 200);

@@ -1,5 +1,5 @@
 // Routes that anybody may ask: what a stranger shows (a token, evidence of a registered root of trust, a certificate) is read when the request acts,
-// so a last byte that comes after its end does nothing. An enrolment token is used up, runs out, is revoked, or
+// so a last byte that comes after its end does nothing. An enrollment token is used up, runs out, is revoked, or
 // falls with its group or with the API token that made it.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -63,16 +63,16 @@ const json = (path: string, body: object, headers: Readonly<Record<string, strin
   body: JSON.stringify(body),
 });
 
-/** The second step of an enrolment, on the connection of the first. */
+/** The second step of an enrollment, on the connection of the first. */
 async function completing(opened: Opened, id: string, token: string): Promise<[BareConnection, RequestText]> {
   const device = await opened.device(id);
   const connection = await bareConnection(opened.world);
   const start = { deviceId: id, identity: await device.identity(), token };
-  const { nonce } = await exchange(connection, '/v1/enrol/challenge', start, api.enrolChallengeResponse);
+  const { nonce } = await exchange(connection, '/v1/enroll/challenge', start, api.enrollChallengeResponse);
   const { request, spki } = await newOperationalKey(id);
   const evidence = await device.evidence('certify', parseBase64url(nonce, 'nonce'), spki);
   const { witnessKey } = device;
-  return [connection, json('/v1/enrol/complete', { certificateRequest: toBase64url(request), evidence, witnessKey })];
+  return [connection, json('/v1/enroll/complete', { certificateRequest: toBase64url(request), evidence, witnessKey })];
 }
 
 async function recovering(opened: Opened, device: TestDevice): Promise<[BareConnection, RequestText]> {
@@ -92,8 +92,8 @@ async function recovering(opened: Opened, device: TestDevice): Promise<[BareConn
 async function estAgain(opened: Opened, route: string): Promise<[BareConnection, RequestText]> {
   const { world } = opened;
   const { request, privateKeyPem } = await newOperationalKey('pump-1');
-  const [first, enrolment] = await est(opened, 'pump-1', await world.enrolmentToken(), request);
-  assert.equal((await halfOn(first.socket, enrolment).finish()).status, 200);
+  const [first, enrollment] = await est(opened, 'pump-1', await world.enrollmentToken(), request);
+  assert.equal((await halfOn(first.socket, enrollment).finish()).status, 200);
   const [row] = inStore(world, (store) => store.prepare('select der from certificate').all());
   const { der } = z.object({ der: z.instanceof(Uint8Array) }).parse(row);
   const certificateChainPem = encodePem('CERTIFICATE', der);
@@ -135,23 +135,23 @@ async function reporting(opened: Opened): Promise<[BareConnection, RequestText]>
 
 async function enrolled(opened: Opened, id: string): Promise<TestDevice> {
   const device = await opened.device(id);
-  await device.enrol(opened.world);
+  await device.enroll(opened.world);
   return device;
 }
 
 async function groupToken({ ada }: Opened): Promise<string> {
-  await order(ada, '/v1/enrolment-groups', { name: 'line', kind: 'token' });
-  const body = await order(ada, '/v1/enrolment-groups/line/tokens', { usesMost: 5, lifeSeconds: 3_600 });
+  await order(ada, '/v1/enrollment-groups', { name: 'line', kind: 'token' });
+  const body = await order(ada, '/v1/enrollment-groups/line/tokens', { maxUses: 5, lifeSeconds: 3_600 });
   return accepted({ status: 200, body }, z.object({ token: z.string() })).token;
 }
 
-/** An enrolment token that somebody made with an API token of a name of its own. */
+/** An enrollment token that somebody made with an API token of a name of its own. */
 async function madeBy({ world, ada }: Opened, maker: string, kind: 'one-time' | 'group'): Promise<string> {
-  const name = { name: maker, scopes: ['enrolment:write'], lifeSeconds: 3_600 };
+  const name = { name: maker, scopes: ['enrollment:write'], lifeSeconds: 3_600 };
   const { token } = accepted({ status: 200, body: await order(ada, '/v1/tokens', name) }, madeToken);
-  if (kind === 'group') await order(ada, '/v1/enrolment-groups', { name: 'line', kind: 'token' });
+  if (kind === 'group') await order(ada, '/v1/enrollment-groups', { name: 'line', kind: 'token' });
   const [path, body] =
-    kind === 'group' ? ['/v1/enrolment-groups/line/tokens', { usesMost: 5 }] : ['/v1/enrolment-tokens', {}];
+    kind === 'group' ? ['/v1/enrollment-groups/line/tokens', { maxUses: 5 }] : ['/v1/enrollment-tokens', {}];
   return accepted({ status: 200, body: await order(new TestPerson(world, maker, token), path, body) }, madeToken).token;
 }
 
@@ -171,32 +171,32 @@ const reason = { reason: 'r' };
 
 const cases: readonly Case[] = [
   {
-    what: 'an enrolment whose token another device used up',
+    what: 'an enrollment whose token another device used up',
     async begin(opened) {
-      const token = await opened.world.enrolmentToken();
+      const token = await opened.world.enrollmentToken();
       const other = await opened.device('press-2');
-      const end = async () => accepted(await other.tryEnrol(opened.world, token), api.certificateResponse);
+      const end = async () => accepted(await other.tryEnroll(opened.world, token), api.certificateResponse);
       return { half: await completing(opened, 'press-1', token), end };
     },
   },
   {
-    what: 'an enrolment whose token ran out',
+    what: 'an enrollment whose token ran out',
     async begin(opened) {
-      const half = await completing(opened, 'press-1', await opened.world.enrolmentToken());
+      const half = await completing(opened, 'press-1', await opened.world.enrollmentToken());
       return { half, end: async () => runOut(opened.world) };
     },
   },
   ...(['one-time', 'group'] as const).flatMap((kind): Case[] => [
     {
-      what: `an enrolment whose ${kind} token was revoked`,
+      what: `an enrollment whose ${kind} token was revoked`,
       async begin(opened) {
         const token = await madeBy(opened, 'line-office', kind);
-        const path = `/v1/enrolment-tokens/${sha256Hex(token).slice(0, 16)}/revoke`;
+        const path = `/v1/enrollment-tokens/${sha256Hex(token).slice(0, 16)}/revoke`;
         return { half: await completing(opened, 'press-1', token), end: () => order(opened.ada, path, {}) };
       },
     },
     {
-      what: `an enrolment whose ${kind} token was made by an API token that was revoked`,
+      what: `an enrollment whose ${kind} token was made by an API token that was revoked`,
       async begin(opened) {
         const half = await completing(opened, 'press-1', await madeBy(opened, 'line-office', kind));
         return { half, end: () => order(opened.ada, '/v1/tokens/line-office/revoke', {}) };
@@ -204,7 +204,7 @@ const cases: readonly Case[] = [
     },
     {
       // The store of a hub that ended the person and not the tokens.
-      what: `an enrolment whose ${kind} token was made by a person who was disabled`,
+      what: `an enrollment whose ${kind} token was made by a person who was disabled`,
       async begin(opened) {
         const half = await completing(opened, 'press-1', await madeBy(opened, 'line-office', kind));
         return {
@@ -215,23 +215,23 @@ const cases: readonly Case[] = [
     },
   ]),
   {
-    what: 'an EST enrolment whose token was made by an API token that was revoked',
+    what: 'an EST enrollment whose token was made by an API token that was revoked',
     async begin(opened) {
       const half = await est(opened, 'pump-1', await madeBy(opened, 'line-office', 'one-time'));
       return { half, end: () => order(opened.ada, '/v1/tokens/line-office/revoke', {}) };
     },
   },
   {
-    what: 'an enrolment whose group was disabled',
+    what: 'an enrollment whose group was disabled',
     async begin(opened) {
       const half = await completing(opened, 'press-1', await groupToken(opened));
-      return { half, end: () => order(opened.ada, '/v1/enrolment-groups/line/disable', reason) };
+      return { half, end: () => order(opened.ada, '/v1/enrollment-groups/line/disable', reason) };
     },
   },
   {
-    what: 'an enrolment whose root of trust was blocked',
+    what: 'an enrollment whose root of trust was blocked',
     async begin(opened) {
-      const half = await completing(opened, 'press-1', await opened.world.enrolmentToken());
+      const half = await completing(opened, 'press-1', await opened.world.enrollmentToken());
       const rootSha256 = rootDigestOf(await (await opened.device('press-1')).identity());
       return { half, end: () => order(opened.ada, '/v1/blocked-roots', { rootSha256, ...reason }) };
     },
@@ -258,9 +258,9 @@ const cases: readonly Case[] = [
     },
   })),
   {
-    what: 'an EST enrolment whose token was used up',
+    what: 'an EST enrollment whose token was used up',
     async begin(opened) {
-      const token = await opened.world.enrolmentToken();
+      const token = await opened.world.enrollmentToken();
       const half = await est(opened, 'pump-1', token);
       const end = async () => {
         const [connection, request] = await est(opened, 'pump-2', token);
@@ -270,9 +270,9 @@ const cases: readonly Case[] = [
     },
   },
   {
-    what: 'an EST enrolment whose token ran out',
+    what: 'an EST enrollment whose token ran out',
     async begin(opened) {
-      const half = await est(opened, 'pump-1', await opened.world.enrolmentToken());
+      const half = await est(opened, 'pump-1', await opened.world.enrollmentToken());
       return { half, end: async () => runOut(opened.world) };
     },
   },
@@ -327,7 +327,7 @@ for (const { what, begin } of cases) {
     assert.deepEqual(traces(opened.world), before);
   });
 
-  if (/^an enrolment|^a recovery/.test(what)) {
+  if (/^an enrollment|^a recovery/.test(what)) {
     // SECURITY.md: HUB-12
     test(`nothing is done for ${what} while its evidence was appraised`, async (t) => {
       await using opened = await openWorld();

@@ -3,10 +3,10 @@ import { textProblem } from '@edgekeep/core/canonical/text';
 import { z } from 'zod';
 
 /** A document is sent with every change and kept twice for each device. */
-export const attributesBytesMost = 16_384;
+export const ATTRIBUTES_BYTES_MAX = 16_384;
 /** Objects and lists included. Each leaf is a row that queries look up. */
-export const attributeValuesMost = 256;
-export const attributeDepthMost = 6;
+export const ATTRIBUTE_VALUES_MAX = 256;
+export const ATTRIBUTE_DEPTH_MAX = 6;
 
 /** Of a key in a document and of a tag: what can stand in a filter without quotes. */
 export const attributeKeyPattern = /^[A-Za-z][A-Za-z0-9_-]{0,62}$/;
@@ -59,17 +59,17 @@ function mapTexts(value: unknown, change: (text: string) => string): unknown {
 
 function attributesProblem(value: Attributes): string | undefined {
   // The walk is bounded by depth before anything else looks at the document.
-  const problem = valueProblem(value, attributeDepthMost, { values: 0 });
+  const problem = valueProblem(value, ATTRIBUTE_DEPTH_MAX, { values: 0 });
   if (problem !== undefined) return problem;
   const { length } = new TextEncoder().encode(JSON.stringify(value));
-  return length <= attributesBytesMost ? undefined : `${length} bytes of JSON, at most ${attributesBytesMost}`;
+  return length <= ATTRIBUTES_BYTES_MAX ? undefined : `${length} bytes of JSON, at most ${ATTRIBUTES_BYTES_MAX}`;
 }
 
 function valueProblem(value: unknown, depthLeft: number, count: { values: number }): string | undefined {
   count.values += 1;
-  if (count.values > attributeValuesMost) return `more than ${attributeValuesMost} values`;
+  if (count.values > ATTRIBUTE_VALUES_MAX) return `more than ${ATTRIBUTE_VALUES_MAX} values`;
   if (typeof value !== 'object' || value === null) return undefined;
-  if (depthLeft === 0) return `nested deeper than ${attributeDepthMost}`;
+  if (depthLeft === 0) return `nested deeper than ${ATTRIBUTE_DEPTH_MAX}`;
   for (const [key, member] of Object.entries(value)) {
     if (!Array.isArray(value) && !attributeKeyPattern.test(key))
       return `the key ${JSON.stringify(key.slice(0, 80))} is not ${attributeKeyPattern.source}`;

@@ -8,12 +8,12 @@ import { endorsementKeyKinds } from '@edgekeep/core/tpm/template';
 import { z } from 'zod';
 import { reportedAttributesSchema } from './attributes.ts';
 import { guardReport } from './guard-report.ts';
-import { modelReport, modelRetry, reportedModelsMax } from './model-report.ts';
+import { modelReport, modelRetry, REPORTED_MODELS_MAX } from './model-report.ts';
 
-const base64url = (charactersMax: number) =>
+const base64url = (maxCharacters: number) =>
   z
     .string()
-    .max(charactersMax)
+    .max(maxCharacters)
     .regex(/^[A-Za-z0-9_-]*$/);
 // Keys and credentials of a TPM are below 1 KiB, certificates below 4 KiB, a CSR below 2 KiB.
 const small = base64url(1_400);
@@ -39,7 +39,7 @@ export const deviceIdentitySchema = z.discriminatedUnion('kind', [
 ]);
 export type DeviceIdentity = z.infer<typeof deviceIdentitySchema>;
 
-export const enrolChallengeRequest = z.strictObject({
+export const enrollChallengeRequest = z.strictObject({
   deviceId: deviceIdSchema,
   token: z.string().min(1).max(128).optional(),
   identity: deviceIdentitySchema,
@@ -47,7 +47,7 @@ export const enrolChallengeRequest = z.strictObject({
   idevid: z.strictObject({ chain: z.array(certificate).min(1).max(4) }).optional(),
 });
 
-export const enrolChallengeResponse = z.object({
+export const enrollChallengeResponse = z.object({
   nonce,
   /** Only for a TPM: MakeCredential's two parts for TPM2_ActivateCredential. */
   credential: z.object({ blob: small, encryptedSecret: small }).optional(),
@@ -55,14 +55,14 @@ export const enrolChallengeResponse = z.object({
 });
 
 const idevidProof = z.strictObject({
-  /** DER ECDSA over the message of spec/manufacture.md, "Proof at enrolment". */
+  /** DER ECDSA over the message of spec/manufacture.md, "Proof at enrollment". */
   signature: base64url(200),
   /** TPM2B_PUBLIC, TPMS_ATTEST and TPMT_SIGNATURE of TPM2_CertifyCreation; from a TPM only. */
   residency: z.strictObject({ publicArea: small, attest: small, signature: small }).optional(),
 });
 export type IdevidProofDocument = z.infer<typeof idevidProof>;
 
-export const enrolCompleteRequest = z.strictObject({
+export const enrollCompleteRequest = z.strictObject({
   /** What TPM2_ActivateCredential gave; absent for a software device. */
   credentialSecret: base64url(100).optional(),
   /** DER PKCS#10. */
@@ -183,7 +183,7 @@ export const reportRequest = z.strictObject({
   /** What the device says of itself, the whole document each time (spec/registry.md). */
   attributes: reportedAttributesSchema.optional(),
   /** The models it is to run, and how it is with each. */
-  models: z.array(modelReport).max(reportedModelsMax).optional(),
+  models: z.array(modelReport).max(REPORTED_MODELS_MAX).optional(),
   /** How far its clock is ahead of the hub's, as it measured at the newest answer. */
   clockSkewSeconds: z.int().min(-1e10).max(1e10).optional(),
   /** Left out by a device that runs no guard. */

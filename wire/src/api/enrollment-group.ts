@@ -1,23 +1,23 @@
-// The operator's messages about enrolment groups (spec/enrolment-groups.md). Times are unix milliseconds.
+// The operator's messages about enrollment groups (spec/enrollment-groups.md). Times are unix milliseconds.
 import { tierSchema } from '@edgekeep/core/attest/tier';
 import { z } from 'zod';
 import { attributesSchema } from './attributes.ts';
-import { enrolmentTokenStates } from './enrollment-token.ts';
+import { enrollmentTokenStates } from './enrollment-token.ts';
 import { groupNameSchema, tagsSchema } from './registry.ts';
 import { siteNameSchema } from './site.ts';
 
 /** As many as an operator can name; matching looks up the few that a device's proofs name. */
-export const enrolmentGroupsMost = 10_000;
+export const ENROLLMENT_GROUPS_MAX = 10_000;
 /** Of valid tokens of one group: one in use, some that are being rolled over. */
-export const groupTokensMost = 16;
+export const GROUP_TOKENS_MAX = 16;
 
-export const enrolmentGroupKinds = ['manifest', 'token', 'ca', 'endorsement-root'] as const;
-export type EnrolmentGroupKind = (typeof enrolmentGroupKinds)[number];
+export const enrollmentGroupKinds = ['manifest', 'token', 'ca', 'endorsement-root'] as const;
+export type EnrollmentGroupKind = (typeof enrollmentGroupKinds)[number];
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 const count = z.int().min(1).max(1_000_000_000);
 
-/** What a device of the group must be, and what it gets when it enrols. */
+/** What a device of the group must be, and what it gets when it enrolls. */
 export const groupTerms = z.strictObject({
   /** Device ids must begin with it. */
   idPrefix: z
@@ -33,7 +33,7 @@ export const groupTerms = z.strictObject({
   desired: attributesSchema.optional(),
   /** Where its devices stand, unless an import said where. */
   site: siteNameSchema.optional(),
-  /** Without `site`: at the site whose network has the address the device enrols from. */
+  /** Without `site`: at the site whose network has the address the device enrolls from. */
   siteByAddress: z.boolean().default(false),
 });
 export type GroupTerms = z.infer<typeof groupTerms>;
@@ -44,16 +44,16 @@ const groupTermsView = groupTerms.extend({
   desired: z.record(z.string(), z.unknown()).optional(),
 });
 
-export const enrolmentGroupOrder = z
+export const enrollmentGroupOrder = z
   .strictObject({
     name: groupNameSchema,
-    kind: z.enum(enrolmentGroupKinds),
+    kind: z.enum(enrollmentGroupKinds),
     description: z.string().max(500).default(''),
     /** PEM of one authority: of `ca` always, of `endorsement-root` when it is not among the hub's vendor roots. */
     certificate: z.string().max(64_000).optional(),
     /** SHA-256 of the SPKI of a vendor's root or intermediate that the hub has; `endorsement-root` only. */
     authoritySha256: sha256Hex.optional(),
-    devicesMost: count.optional(),
+    maxDevices: count.optional(),
     /** Device groups with named members that a device joins. */
     groups: z.array(groupNameSchema).max(32).default([]),
     terms: groupTerms.prefault({}),
@@ -64,20 +64,20 @@ export const enrolmentGroupOrder = z
     return kind === 'endorsement-root' ? given === 1 : given === 0;
   }, 'ca takes a certificate, endorsement-root a certificate or the authority’s SHA-256, manifest and token neither');
 
-export const enrolmentGroupView = z.object({
+export const enrollmentGroupView = z.object({
   name: z.string(),
-  kind: z.enum(enrolmentGroupKinds),
+  kind: z.enum(enrollmentGroupKinds),
   description: z.string(),
   enabled: z.boolean(),
   disabledReason: z.string().nullable(),
   /** How many devices have enrolled by it, and how many may. */
   devices: z.number(),
-  devicesMost: z.number().nullable(),
+  maxDevices: z.number().nullable(),
   authoritySha256: z.string().nullable(),
   createdAt: z.number(),
 });
-export const enrolmentGroupList = z.object({ groups: z.array(enrolmentGroupView), next: z.string().nullable() });
-export const enrolmentGroupDetail = enrolmentGroupView.extend({
+export const enrollmentGroupList = z.object({ groups: z.array(enrollmentGroupView), next: z.string().nullable() });
+export const enrollmentGroupDetail = enrollmentGroupView.extend({
   certificate: z.string().nullable(),
   groups: z.array(z.string()),
   terms: groupTermsView,
@@ -88,24 +88,24 @@ export const enrolmentGroupDetail = enrolmentGroupView.extend({
       /** The start of its SHA-256, as in the audit log. */
       token: z.string(),
       /** A hub of an earlier version leaves it out. */
-      state: z.enum(enrolmentTokenStates).default('usable'),
+      state: z.enum(enrollmentTokenStates).default('usable'),
       createdAt: z.number(),
       expiresAt: z.number(),
       uses: z.number(),
-      usesMost: z.number(),
+      maxUses: z.number(),
     }),
   ),
 });
-export const enrolmentGroupDeleted = z.object({ name: z.string(), deleted: z.boolean() });
+export const enrollmentGroupDeleted = z.object({ name: z.string(), deleted: z.boolean() });
 export const groupSwitchAnswer = z.object({ name: z.string(), enabled: z.boolean() });
 
 /** How many devices may have enrolled by the group in all; null for any number. */
-export const groupLimitOrder = z.strictObject({ devicesMost: count.nullable() });
+export const groupLimitOrder = z.strictObject({ maxDevices: count.nullable() });
 
 export const groupTokenOrder = z.strictObject({
-  usesMost: count,
+  maxUses: count,
   lifeSeconds: z.int().min(1).max(31_536_000).default(2_592_000),
   /** How long older tokens of the group stay valid; left out: until their own end. */
   olderSeconds: z.int().min(0).max(31_536_000).optional(),
 });
-export const groupTokenAnswer = z.object({ token: z.string(), expiresAt: z.number(), usesMost: z.number() });
+export const groupTokenAnswer = z.object({ token: z.string(), expiresAt: z.number(), maxUses: z.number() });

@@ -32,8 +32,8 @@ export const modelFaultPlaces = ['check-in', 'offer', 'download', 'check', 'rele
 export type ModelFaultPlace = (typeof modelFaultPlaces)[number];
 
 /** Models of one device. */
-export const reportedModelsMax = 32;
-export const faultMessageCharactersMax = 300;
+export const REPORTED_MODELS_MAX = 32;
+export const FAULT_MESSAGE_CHARACTERS_MAX = 300;
 
 const name = z.string().max(64);
 const version = z.string().max(128);
@@ -45,7 +45,7 @@ const modelFault = z.strictObject({
   manifestDigest: manifestDigest.nullable(),
   code: z.enum(modelFaultCodes),
   place: z.enum(modelFaultPlaces),
-  message: z.string().max(faultMessageCharactersMax),
+  message: z.string().max(FAULT_MESSAGE_CHARACTERS_MAX),
   /** How often in a row. */
   attempts: z.int().min(1).max(1_000_000),
   /** Not tried again until another release is offered, or an operator says so. */

@@ -43,11 +43,11 @@ export const retryOrder = z.strictObject({ model: z.string().min(1).max(64) });
 export const retryAnswer = z.object({ deviceId: z.string(), model: z.string(), number: z.number() });
 
 /** Groups of one order. */
-export const assignedGroupsMax = 100;
+export const ASSIGNED_GROUPS_MAX = 100;
 export const assignOrder = z
   .strictObject({
-    add: z.array(groupNameSchema).max(assignedGroupsMax).default([]),
-    remove: z.array(groupNameSchema).max(assignedGroupsMax).default([]),
+    add: z.array(groupNameSchema).max(ASSIGNED_GROUPS_MAX).default([]),
+    remove: z.array(groupNameSchema).max(ASSIGNED_GROUPS_MAX).default([]),
   })
   .refine(({ add, remove }) => add.length + remove.length > 0, 'nothing to add or to remove');
 export const assignedGroups = z.object({ model: z.string(), groups: z.array(z.string()) });

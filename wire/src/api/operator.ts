@@ -10,10 +10,10 @@ import { personNameSchema } from './people.ts';
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 const reasonText = z.string().min(1).max(500);
-const base64url = (charactersMax: number) =>
+const base64url = (maxCharacters: number) =>
   z
     .string()
-    .max(charactersMax)
+    .max(maxCharacters)
     .regex(/^[A-Za-z0-9_-]*$/);
 
 export const modelNameSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/);
@@ -69,8 +69,8 @@ export const deviceList = z.object({ devices: z.array(deviceView), next: z.strin
 export const deviceDetail = deviceView.extend({
   /** Groups it was put into by name. */
   groups: z.array(z.string()),
-  /** The enrolment group it came by. */
-  enrolmentGroup: z.string().nullable(),
+  /** The enrollment group it came by. */
+  enrollmentGroup: z.string().nullable(),
   /** Which of its identities this is; one more each time it enrolled again after a wipe. */
   generation: z.number(),
   formerIdentities: z.array(
@@ -150,12 +150,12 @@ export const replaceRootOrder = z.strictObject({ rootSha256: sha256Hex, reason: 
 export const replaceRootAnswer = z.object({ deviceId: z.string(), state: z.string(), rootSha256: z.string() });
 export const stateAnswer = z.object({ deviceId: z.string(), state: z.string(), connectionsClosed: z.number() });
 
-export const enrolmentTokenOrder = z.strictObject({
+export const enrollmentTokenOrder = z.strictObject({
   deviceId: deviceIdSchema.optional(),
   tier: tierSchema.optional(),
   lifeSeconds: z.int().min(1).max(2_592_000).default(86_400),
 });
-export const enrolmentTokenAnswer = z.object({ token: z.string(), expiresAt: z.number() });
+export const enrollmentTokenAnswer = z.object({ token: z.string(), expiresAt: z.number() });
 
 /** Which reasons an operator may give: those that fit a device's certificate and are final (RFC 5280 section 5.3.1). */
 export const revocationReasons = [
@@ -167,9 +167,9 @@ export const revocationReasons = [
   'privilegeWithdrawn',
 ] as const;
 /** How many devices or certificates one call revokes: all of it is one transaction. */
-export const revokedAtOnceMost = 10_000;
+export const REVOKED_AT_ONCE_MAX = 10_000;
 const serialText = z.string().regex(/^[1-9a-f][0-9a-f]{0,39}$/);
-const named = <T extends z.ZodType>(schema: T) => z.array(schema).min(1).max(revokedAtOnceMost).optional();
+const named = <T extends z.ZodType>(schema: T) => z.array(schema).min(1).max(REVOKED_AT_ONCE_MAX).optional();
 
 export const certificateView = z.object({
   serial: z.string(),

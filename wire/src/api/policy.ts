@@ -6,7 +6,7 @@ import { countrySchema } from './site.ts';
 import { networkSchema } from './texts.ts';
 
 /** One request replaces the whole table. */
-export const countryNetworksMost = 20_000;
+export const COUNTRY_NETWORKS_MAX = 20_000;
 
 const text = z.string().max(262_144);
 const version = z.int().min(1);
@@ -52,9 +52,9 @@ export const policyVersionView = z.object({
 });
 
 /** How many recorded decisions a simulation replays at most. */
-export const replayedMost = 100_000;
+export const REPLAYED_MAX = 100_000;
 /** How many principals each line of a simulation names at most. */
-export const namedMost = 100;
+export const NAMED_MAX = 100;
 
 const membership = z.strictObject({
   add: z.array(deviceIdSchema).max(1_000).default([]),
@@ -67,15 +67,15 @@ export const simulateOrder = z.strictObject({
   /** The whole table of countries as it would be; left out: as it is. */
   countries: z
     .array(z.strictObject({ network: networkSchema, country: countrySchema }))
-    .max(countryNetworksMost)
+    .max(COUNTRY_NETWORKS_MAX)
     .optional(),
   /** Members of groups as they would be. */
   groups: z.record(z.string().max(64), membership).default({}),
   /** Recorded decisions, the newest. */
-  last: z.int().min(0).max(replayedMost).default(10_000),
+  last: z.int().min(0).max(REPLAYED_MAX).default(10_000),
   /** Whether every device and token is asked as of now. */
   fleet: z.boolean().default(true),
-  names: z.int().min(0).max(namedMost).default(10),
+  names: z.int().min(0).max(NAMED_MAX).default(10),
 });
 const change = z.object({
   change: z.enum(['gains', 'loses']),
@@ -108,7 +108,7 @@ export type Simulation = z.infer<typeof simulation>;
 
 export const countryNetwork = z.strictObject({ network: networkSchema, country: countrySchema });
 export const countryNetworks = z
-  .strictObject({ networks: z.array(countryNetwork).max(countryNetworksMost) })
+  .strictObject({ networks: z.array(countryNetwork).max(COUNTRY_NETWORKS_MAX) })
   .superRefine(({ networks }, context) => {
     const countries = new Map<string, string>();
     for (const { network, country } of networks) {

@@ -7,23 +7,23 @@ import { siteNameSchema } from './site.ts';
 import { lineSchema } from './texts.ts';
 
 /** Enough for sites, lines and owners; a device with more wants attributes. */
-export const tagsMost = 64;
+export const TAGS_MAX = 64;
 /** One request; longer lists come by import. */
-export const membersMost = 1_000;
+export const MEMBERS_MAX = 1_000;
 /** Characters of a filter (spec/registry.md, "Filter"). */
-export const filterCharactersMost = 2_048;
+export const FILTER_CHARACTERS_MAX = 2_048;
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 export const tagKeySchema = z.string().regex(attributeKeyPattern);
 export const tagValueSchema = lineSchema(200);
 export const tagsSchema = z
   .record(tagKeySchema, tagValueSchema)
-  .refine((tags) => Object.keys(tags).length <= tagsMost, `more than ${tagsMost} tags`);
+  .refine((tags) => Object.keys(tags).length <= TAGS_MAX, `more than ${TAGS_MAX} tags`);
 
 export const groupNameSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/);
 
 export const tagOrder = z
-  .strictObject({ set: tagsSchema.prefault({}), remove: z.array(tagKeySchema).max(tagsMost).default([]) })
+  .strictObject({ set: tagsSchema.prefault({}), remove: z.array(tagKeySchema).max(TAGS_MAX).default([]) })
   .refine(({ set, remove }) => Object.keys(set).length + remove.length > 0, 'nothing to set or to remove');
 export const tagAnswer = z.object({ deviceId: z.string(), tags: z.record(z.string(), z.string()) });
 
@@ -68,7 +68,7 @@ export const groupOrder = z.strictObject({
   name: groupNameSchema,
   description: z.string().max(500).default(''),
   /** Members are whatever it matches; left out, members are named one by one. */
-  filter: z.string().min(1).max(filterCharactersMost).optional(),
+  filter: z.string().min(1).max(FILTER_CHARACTERS_MAX).optional(),
 });
 export const groupView = z.object({
   name: z.string(),
@@ -79,7 +79,7 @@ export const groupView = z.object({
 export const groupList = z.object({ groups: z.array(groupView) });
 export const groupDetail = groupView.extend({ members: z.number() });
 export const groupDeleted = z.object({ name: z.string(), deleted: z.boolean() });
-const members = z.array(deviceIdSchema).max(membersMost).default([]);
+const members = z.array(deviceIdSchema).max(MEMBERS_MAX).default([]);
 export const membersOrder = z
   .strictObject({ add: members, remove: members })
   .refine(({ add, remove }) => add.length + remove.length > 0, 'nobody to add or to remove');
@@ -91,23 +91,23 @@ const expectedLine = z
     id: deviceIdSchema,
     tags: tagsSchema.prefault({}),
     groups: z.array(groupNameSchema).max(32).default([]),
-    /** SHA-256 of the SPKI of its endorsement key: this TPM may enrol under this id without a token, and no other root of trust may. */
+    /** SHA-256 of the SPKI of its endorsement key: this TPM may enroll under this id without a token, and no other root of trust may. */
     rootSha256: sha256Hex.optional(),
-    /** SHA-256 of its IDevID certificate: that device may enrol under this id only, and no other under it. */
+    /** SHA-256 of its IDevID certificate: that device may enroll under this id only, and no other under it. */
     idevidSha256: sha256Hex.optional(),
-    /** An enrolment group of the kind `manifest`, which then speaks for it. */
-    enrolmentGroup: groupNameSchema.optional(),
+    /** An enrollment group of the kind `manifest`, which then speaks for it. */
+    enrollmentGroup: groupNameSchema.optional(),
     site: siteNameSchema.optional(),
   })
   .refine(
-    ({ rootSha256, idevidSha256, enrolmentGroup }) =>
-      enrolmentGroup === undefined || (rootSha256 ?? idevidSha256) !== undefined,
-    'an enrolmentGroup needs rootSha256 or idevidSha256',
+    ({ rootSha256, idevidSha256, enrollmentGroup }) =>
+      enrollmentGroup === undefined || (rootSha256 ?? idevidSha256) !== undefined,
+    'an enrollmentGroup needs rootSha256 or idevidSha256',
   );
 /** One line of an import: a device of a manifest, under whatever id it comes. */
 const listedLine = z
   .strictObject({
-    enrolmentGroup: groupNameSchema,
+    enrollmentGroup: groupNameSchema,
     rootSha256: sha256Hex.optional(),
     idevidSha256: sha256Hex.optional(),
   })
@@ -115,7 +115,7 @@ const listedLine = z
     ({ rootSha256, idevidSha256 }) => (rootSha256 ?? idevidSha256) !== undefined,
     'no rootSha256, no idevidSha256',
   );
-/** One line of an import: a root of trust that may never enrol. */
+/** One line of an import: a root of trust that may never enroll. */
 const blockedLine = z.strictObject({ block: sha256Hex, reason: z.string().min(1).max(200) });
 export const importLine = z.union([expectedLine, listedLine, blockedLine]);
 export type ImportLine = z.infer<typeof importLine>;

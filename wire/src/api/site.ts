@@ -4,9 +4,9 @@ import { deviceIdSchema } from './device.ts';
 import { networkSchema } from './texts.ts';
 
 /** A factory has dozens of networks, not hundreds. */
-export const siteNetworksMost = 64;
+export const SITE_NETWORKS_MAX = 64;
 /** One request; longer lists are several. */
-export const siteDevicesMost = 1_000;
+export const SITE_DEVICES_MAX = 1_000;
 
 /** Levels of the Purdue model (ISA-95, IEC 62264); 3.5 is the zone between plant and office. */
 export const purdueLevels = ['0', '1', '2', '3', '3.5', '4', '5'] as const;
@@ -28,7 +28,7 @@ const siteFields = {
   timeZone: timeZoneSchema.default('UTC'),
   networks: z
     .array(networkSchema)
-    .max(siteNetworksMost)
+    .max(SITE_NETWORKS_MAX)
     .transform((networks) => [...new Set(networks)])
     .prefault([]),
   country: countrySchema.nullable().default(null),
@@ -53,7 +53,7 @@ export const siteList = z.object({ sites: z.array(siteView) });
 export const siteDetail = siteView.extend({ devices: z.number() });
 export const siteDeleted = z.object({ name: z.string(), deleted: z.boolean(), unassigned: z.number() });
 
-const devices = z.array(deviceIdSchema).max(siteDevicesMost).default([]);
+const devices = z.array(deviceIdSchema).max(SITE_DEVICES_MAX).default([]);
 export const siteDevicesOrder = z
   .strictObject({ add: devices, remove: devices })
   .refine(({ add, remove }) => add.length + remove.length > 0, 'no device to add or to remove');

@@ -10,8 +10,8 @@ export const vendorRootRoles = ['root', 'anchor', 'intermediate'] as const;
 export type VendorRootRole = (typeof vendorRootRoles)[number];
 
 /** Of one order; `edgekeep vendor-root import` sends more in several. */
-export const vendorRootsInOrderMost = 512;
-export const vendorRootOrderBytesMost = 1_572_864;
+export const VENDOR_ROOTS_IN_ORDER_MAX = 512;
+export const VENDOR_ROOT_ORDER_BYTES_MAX = 1_572_864;
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 const kind = z.enum(vendorRootKinds);
@@ -19,7 +19,7 @@ const kind = z.enum(vendorRootKinds);
 export const vendorRootOrder = z.strictObject({
   kind,
   /** DER in base64. */
-  certificates: z.array(z.string().min(1).max(44_000)).min(1).max(vendorRootsInOrderMost),
+  certificates: z.array(z.string().min(1).max(44_000)).min(1).max(VENDOR_ROOTS_IN_ORDER_MAX),
   /** Paths may end at these, also where they do not sign themselves. */
   anchor: z.boolean().default(false),
   /** Where they are from, for whoever reads the list. */
@@ -72,7 +72,7 @@ export const vendorRootRemoval = z.strictObject({
 });
 export const vendorRootRemoved = z.object({ kind, sha256: z.string(), usedBy: z.number() });
 
-/** What enrolment judges by, for `edgekeep doctor`: certificates in DER, base64. */
+/** What enrollment judges by, for `edgekeep doctor`: certificates in DER, base64. */
 export const vendorRootTrust = z.object({
   kind,
   judgedAt: z.enum(['now', 'issuance']),

@@ -3,7 +3,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
-import { certificateFileLengthMax, readCertificateFile } from '@edgekeep/core/identity/certificate-file';
+import { CERTIFICATE_FILE_LENGTH_MAX, readCertificateFile } from '@edgekeep/core/identity/certificate-file';
 import { authorityProblem } from '@edgekeep/core/identity/maker-authority';
 
 /** The endings of file names that say "certificates". */
@@ -20,13 +20,13 @@ export interface CertificateFile {
 }
 
 /** A maker's package has a folder for each family, and folders in these. */
-const foldersDeepMax = 6;
+const FOLDERS_DEEP_MAX = 6;
 
 /** Each file, and what is in each folder and the folders in it. A path that is not there, or a folder that cannot be listed, throws as `readdir`. */
 export async function readCertificateFiles(paths: readonly string[]): Promise<readonly CertificateFile[]> {
   const files: CertificateFile[] = [];
   for (const path of paths) {
-    const found = (await stat(path)).isDirectory() ? await readTree(path, foldersDeepMax) : [await readNamed(path)];
+    const found = (await stat(path)).isDirectory() ? await readTree(path, FOLDERS_DEEP_MAX) : [await readNamed(path)];
     files.push(...found);
   }
   return files;
@@ -55,11 +55,11 @@ async function readTree(folder: string, deep: number): Promise<readonly Certific
 async function readNamed(path: string): Promise<CertificateFile> {
   try {
     const { size } = await stat(path);
-    if (size > certificateFileLengthMax)
+    if (size > CERTIFICATE_FILE_LENGTH_MAX)
       return {
         path,
         certificates: [],
-        problems: [`${path}: ${size} bytes, expected at most ${certificateFileLengthMax}`],
+        problems: [`${path}: ${size} bytes, expected at most ${CERTIFICATE_FILE_LENGTH_MAX}`],
         ignored: false,
       };
     const read = readCertificateFile(await readFile(path), path);

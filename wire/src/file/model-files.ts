@@ -6,13 +6,13 @@ import { lstat, open, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { toHex } from '@edgekeep/core/bytes';
 import type { HashJob, ModelEntry, ModelListing } from '@edgekeep/core/model/signature/compare';
-import { comparePaths, fileHashes, isIgnored, resourceCountMax } from '@edgekeep/core/model/signature/serialization';
+import { comparePaths, fileHashes, isIgnored, RESOURCE_COUNT_MAX } from '@edgekeep/core/model/signature/serialization';
 
 /** Enough to keep a disk busy; hashing itself is one thread's work. */
-const readersMax = 4;
+const READERS_MAX = 4;
 const chunkLength = 1024 * 1024;
 /** Deeper than any model; a loop of followed links ends here at the latest. */
-const depthMax = 64;
+const DEPTH_MAX = 64;
 
 export interface WalkOptions {
   readonly followLinks: boolean;
@@ -41,7 +41,7 @@ interface Walk {
 async function walk({ root, options, entries }: Walk, folder: string, ancestors: readonly string[]): Promise<void> {
   for (const found of await readdir(join(root, folder), { withFileTypes: true, encoding: 'buffer' })) {
     // One more than core accepts: it refuses the listing, and a folder of millions ends here.
-    if (entries.length > resourceCountMax) return;
+    if (entries.length > RESOURCE_COUNT_MAX) return;
     const path = folder === '' ? nameOf(found) : `${folder}/${nameOf(found)}`;
     if (isIgnored(path, options.ignorePaths)) continue;
     if (!isUtf8Name(found)) {
@@ -56,7 +56,7 @@ async function walk({ root, options, entries }: Walk, folder: string, ancestors:
     }
     const real = await realpath(join(root, path));
     if (ancestors.includes(real)) entries.push(entryOf(path, stats));
-    else if (ancestors.length > depthMax) entries.push({ path, kind: 'special', size: 0 });
+    else if (ancestors.length > DEPTH_MAX) entries.push({ path, kind: 'special', size: 0 });
     else await walk({ root, options, entries }, path, [...ancestors, real]);
   }
 }
@@ -94,7 +94,7 @@ export async function hashModelFiles(
       digests[index] = await hashFile(path, job, followLinks || listing.kind === 'file');
     }
   };
-  await Promise.all(Array.from({ length: readersMax }, reader));
+  await Promise.all(Array.from({ length: READERS_MAX }, reader));
   return digests;
 }
 

@@ -19,11 +19,11 @@ import { transformOnThreads } from './sealed-file-threads.ts';
 
 const chunkLength = 2 ** 20;
 /** Below this, starting a thread costs more than it saves. */
-const threadedLengthLeast = 256 * 2 ** 20;
+const THREADED_LENGTH_MIN = 256 * 2 ** 20;
 /** Two keep up with a fast disk; each costs 16 MiB. */
-const threadsMost = 2;
+const THREADS_MAX = 2;
 /** Each thread holds two segments; longer ones than this are streamed on one. */
-const threadedSegmentLengthMost = 8 * 2 ** 20;
+const THREADED_SEGMENT_LENGTH_MAX = 8 * 2 ** 20;
 
 /** An open sealed file of a model, for one read at a time. Dispose it: its keys are zeroed and the file is closed. */
 export interface SealedFile {
@@ -118,7 +118,7 @@ export async function decryptFile(
 ): Promise<Totals> {
   const size = await sizeOfFiles(input, output);
   const header = new Uint8Array(floeHeaderLength);
-  if (size >= threadedLengthLeast && (await readFully(input, header, 0)) === header.length) {
+  if (size >= THREADED_LENGTH_MIN && (await readFully(input, header, 0)) === header.length) {
     startDecryption(key, associatedData, header)[Symbol.dispose]();
     const layout = layoutOfCiphertext(size, parseParameters(header));
     if (worthThreads(layout, threads)) {
@@ -146,14 +146,14 @@ async function* counting(source: ByteSource, count: (length: number) => void): A
 }
 
 function threadsDefault(): number {
-  return Math.min(threadsMost, availableParallelism());
+  return Math.min(THREADS_MAX, availableParallelism());
 }
 
 function worthThreads(layout: FloeLayout, threads: number): boolean {
   return (
     threads > 1 &&
-    layout.ciphertextLength >= threadedLengthLeast &&
-    layout.segmentLength <= threadedSegmentLengthMost &&
+    layout.ciphertextLength >= THREADED_LENGTH_MIN &&
+    layout.segmentLength <= THREADED_SEGMENT_LENGTH_MAX &&
     layout.segments >= threads
   );
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { backoffDelayMs, failuresAfter } from './backoff.ts';
 
-const settings = { firstDelayMs: 100, delayMsMax: 1000 };
+const settings = { firstDelayMs: 100, maxDelayMs: 1000 };
 
 test('the first attempt does not wait, and later ones double up to the maximum', () => {
   const delays = [0, 1, 2, 3, 4, 5, 1000].map((failures) => backoffDelayMs(settings, failures, 0.999_999));

@@ -3,7 +3,7 @@
 export interface BackoffSettings {
   /** After the first failure, milliseconds, before jitter. */
   readonly firstDelayMs: number;
-  readonly delayMsMax: number;
+  readonly maxDelayMs: number;
 }
 
 /** Milliseconds to wait after `failures` failures in a row; between half and all of the doubled delay. `random` is in [0, 1). */
@@ -11,7 +11,7 @@ export function backoffDelayMs(settings: BackoffSettings, failures: number, rand
   if (failures === 0) return 0;
   // Beyond 2^30 times the first delay every setting has reached its maximum.
   const doubled = settings.firstDelayMs * 2 ** Math.min(failures - 1, 30);
-  return Math.round(Math.min(doubled, settings.delayMsMax) * (0.5 + random / 2));
+  return Math.round(Math.min(doubled, settings.maxDelayMs) * (0.5 + random / 2));
 }
 
 /** A connection that ends sooner counts as a failed attempt: a hub that accepts and cuts at once is not to be hammered. */

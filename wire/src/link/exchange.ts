@@ -6,7 +6,7 @@ import { WireError } from '../error.ts';
 import { codeOf, lossError } from './secure-socket.ts';
 
 /** Names, digests and a token or two; Node's own default is the same. */
-export const responseHeaderLengthMax = 16 * 1024;
+export const RESPONSE_HEADER_LENGTH_MAX = 16 * 1024;
 
 export interface HubRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -24,7 +24,7 @@ export interface HubResponse {
 }
 
 export interface ExchangeLimits {
-  readonly responseLengthMax: number;
+  readonly maxResponseLength: number;
   /** For all of a request, body included. */
   readonly requestTimeoutMs: number;
   /** For the longest silence inside a download. */
@@ -152,7 +152,7 @@ function headOf(exchange: Exchange, input: HubRequest): Promise<IncomingMessage>
     method: input.method,
     path: input.path,
     headers: { ...input.headers, host: exchange.host, ...(body && { 'content-length': body.length }) },
-    maxHeaderSize: responseHeaderLengthMax,
+    maxHeaderSize: RESPONSE_HEADER_LENGTH_MAX,
     insecureHTTPParser: false,
   });
   // A later error belongs to the response, which reports it; the listener stays so that it is never unhandled.
@@ -163,15 +163,15 @@ function headOf(exchange: Exchange, input: HubRequest): Promise<IncomingMessage>
 }
 
 async function readWhole(response: IncomingMessage, exchange: Exchange): Promise<HubResponse> {
-  const { responseLengthMax } = exchange.limits;
+  const { maxResponseLength } = exchange.limits;
   const tooLarge = () =>
-    new WireError('response-too-large', `${exchange.host}: an answer of over ${responseLengthMax} bytes`);
-  if (Number(response.headers['content-length'] ?? 0) > responseLengthMax) throw tooLarge();
+    new WireError('response-too-large', `${exchange.host}: an answer of over ${maxResponseLength} bytes`);
+  if (Number(response.headers['content-length'] ?? 0) > maxResponseLength) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of bytesOf(response)) {
     length += chunk.length;
-    if (length > responseLengthMax) throw tooLarge();
+    if (length > maxResponseLength) throw tooLarge();
     chunks.push(chunk);
   }
   return { status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks, length) };
@@ -225,7 +225,7 @@ function exchangeError(error: unknown, exchange: Exchange): WireError {
   if (error instanceof WireError) return error;
   const code = codeOf(error);
   if (code === 'HPE_HEADER_OVERFLOW') {
-    return new WireError('response-too-large', `${exchange.host}: headers over ${responseHeaderLengthMax} bytes`);
+    return new WireError('response-too-large', `${exchange.host}: headers over ${RESPONSE_HEADER_LENGTH_MAX} bytes`);
   }
   if (code.startsWith('HPE_')) return invalid(exchange, 'not HTTP/1.1', error);
   if (code === 'ERR_INVALID_CHAR' || code === 'ERR_UNESCAPED_CHARACTERS' || code === 'ERR_HTTP_INVALID_HEADER_VALUE') {

@@ -75,7 +75,7 @@ function connectTo(t: TestContext, port: number, settings: Partial<HubConnection
     authoritiesPem: [authority.authorityPem],
     credential: () => authority.device,
     random: () => 0,
-    backoff: { firstDelayMs: 2, delayMsMax: 4 },
+    backoff: { firstDelayMs: 2, maxDelayMs: 4 },
     ...settings,
   });
   t.after(() => connection[Symbol.asyncDispose]());
@@ -186,7 +186,7 @@ test('an answer over the limit is refused, whether its length is announced or no
     response.write(body);
     response.end();
   });
-  const connection = connectTo(t, hub.port, { limits: { responseLengthMax: 2047 } });
+  const connection = connectTo(t, hub.port, { limits: { maxResponseLength: 2047 } });
   await assert.rejects(connection.request(get('/announced')), withCode('response-too-large'));
   await assert.rejects(connection.request(get('/chunked')), withCode('response-too-large'));
 });

@@ -31,7 +31,7 @@ export interface HubConnectionSettings {
   readonly serverName?: string;
   /** The only authorities that may vouch for the hub, PEM. */
   readonly authoritiesPem: readonly string[];
-  /** Asked before each connection, so a renewed certificate is used from the next one on; undefined while there is none (enrolment). */
+  /** Asked before each connection, so a renewed certificate is used from the next one on; undefined while there is none (enrollment). */
   readonly credential?: () => TlsClientCredential | undefined;
   /** Shown the server's verified chain (DER, leaf first) on each new connection; if it throws, the connection is dropped. */
   readonly acceptServer?: ((chain: readonly Uint8Array[]) => void) | undefined;
@@ -47,8 +47,8 @@ export interface HubConnectionSettings {
 export const hubConnectionDefaults = {
   connectTimeoutMs: 10_000,
   // Answers are JSON documents and certificates; models are downloads.
-  limits: { responseLengthMax: 1024 * 1024, requestTimeoutMs: 30_000, idleTimeoutMs: 30_000 },
-  backoff: { firstDelayMs: 500, delayMsMax: 60_000 },
+  limits: { maxResponseLength: 1024 * 1024, requestTimeoutMs: 30_000, idleTimeoutMs: 30_000 },
+  backoff: { firstDelayMs: 500, maxDelayMs: 60_000 },
 } as const;
 
 interface Link extends Exchange {

@@ -31,7 +31,7 @@ export interface TlsServerInput {
   readonly clientAuthoritiesPem: readonly string[];
   /**
    * `required`: a client without a valid certificate never gets past the handshake.
-   * `optional`: it does, and the application must look at `socket.authorized` itself (enrolment, before there is a certificate).
+   * `optional`: it does, and the application must look at `socket.authorized` itself (enrollment, before there is a certificate).
    */
   readonly clientCertificate: 'required' | 'optional';
   readonly handshakeTimeoutMs?: number;
@@ -87,14 +87,14 @@ export function tlsClientOptions(input: TlsClientInput): ConnectionOptions {
 }
 
 // A hub sends its issuing CA and a link for each root there was; nobody needs more.
-const peerChainMax = 40;
+const PEER_CHAIN_MAX = 40;
 
 /** The certificates the other end showed and their issuers as far as they were found, DER, leaf first. The handshake has verified them. */
 export function peerChain(socket: TLSSocket): readonly Uint8Array[] {
   const chain: Uint8Array[] = [];
   let next: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
   // The last one names itself as issuer; without a certificate there is an empty object.
-  while (next?.raw !== undefined && chain.length < peerChainMax) {
+  while (next?.raw !== undefined && chain.length < PEER_CHAIN_MAX) {
     chain.push(next.raw);
     next = next.issuerCertificate === next ? undefined : next.issuerCertificate;
   }

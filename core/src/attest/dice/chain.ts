@@ -37,7 +37,7 @@ export type DiceChainResult =
   | ({ readonly kind: 'valid' } & DiceChain)
   | { readonly kind: 'refused'; readonly reasons: readonly Reason[] };
 
-const messageLengthMax = 400;
+const MESSAGE_LENGTH_MAX = 400;
 
 const known: readonly string[] = Object.values(diceExtensionOid);
 
@@ -288,7 +288,7 @@ function refused(code: ReasonCode, messages: readonly string[]) {
 
 // Names in certificates may be any text: what is logged and signed is short and plain, so that no name keeps a refusal out of the log.
 function printable(message: string): string {
-  return message.replace(/[^\x20-\x7e]/g, '?').slice(0, messageLengthMax);
+  return message.replace(/[^\x20-\x7e]/g, '?').slice(0, MESSAGE_LENGTH_MAX);
 }
 
 function shown(certificate: Certificate): string {

@@ -121,7 +121,7 @@ test('the attestation result of a DICE device names its layers and verifies', as
     policyId: 'dice 1',
   });
   const token = await signAttestationResult(result, signerFromKey(key.privateKey), 'k');
-  const window = { nowSeconds: testSeconds, ageSecondsMax: 60, skewSecondsMax: 60 };
+  const window = { nowSeconds: testSeconds, maxAgeSeconds: 60, maxSkewSeconds: 60 };
   const verdict = verifyAttestationResult(token, key.publicKey, window);
   assert.ok(verdict.kind === 'verified');
   assert.equal(verdict.result.layers?.length, 3);

@@ -25,14 +25,14 @@ export interface FlagSet {
 
 export const noFlags: FlagSet = { named: [], unnamed: [] };
 
-const bitsMax = 32;
+const BITS_MAX = 32;
 const fixedWidthBit = 31;
 
 /** Reads a bit string under an implicit tag. Trailing zero bits are let pass: implementations write them, and they mean nothing. */
 export function readFlags(reader: DerReader, tag: number): FlagSet {
   const { bytes, unusedBits }: BitString = reader.bitString(tag);
   const bits = bytes.length * 8 - unusedBits;
-  if (bits > bitsMax) throw new CoreError('der-invalid', `TcbInfo: ${bits} flags, at most ${bitsMax}`);
+  if (bits > BITS_MAX) throw new CoreError('der-invalid', `TcbInfo: ${bits} flags, at most ${BITS_MAX}`);
   const set = Array.from({ length: bits }, (_, bit) => bit).filter(
     (bit) => ((bytes[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0,
   );

@@ -22,9 +22,9 @@ export interface Fwid {
   readonly digest: Uint8Array;
 }
 
-const fwidsMax = 16;
+const FWIDS_MAX = 16;
 // An algorithm we do not know may have any digest up to this length; it matches no reference value.
-const digestLengthMax = 64;
+const DIGEST_LENGTH_MAX = 64;
 
 const byOid: ReadonlyMap<string, { readonly name: string; readonly length: number }> = new Map(
   Object.entries(fwidAlgorithms).map(([name, { oid, length }]) => [oid, { name, length }]),
@@ -34,14 +34,14 @@ const byOid: ReadonlyMap<string, { readonly name: string; readonly length: numbe
 export function readFwids(list: DerReader): readonly Fwid[] {
   const fwids: Fwid[] = [];
   while (!list.done) {
-    if (fwids.length === fwidsMax) throw new CoreError('der-invalid', `TcbInfo: over ${fwidsMax} FWIDs`);
+    if (fwids.length === FWIDS_MAX) throw new CoreError('der-invalid', `TcbInfo: over ${FWIDS_MAX} FWIDs`);
     const fwid = list.inside();
     const algorithm = fwid.oid();
     const digest = fwid.octetString();
     fwid.end();
     const wanted = byOid.get(algorithm)?.length;
     const fits =
-      wanted === undefined ? digest.length > 0 && digest.length <= digestLengthMax : digest.length === wanted;
+      wanted === undefined ? digest.length > 0 && digest.length <= DIGEST_LENGTH_MAX : digest.length === wanted;
     if (!fits) throw new CoreError('der-invalid', `TcbInfo: a digest of ${digest.length} bytes under ${algorithm}`);
     fwids.push({ algorithm, digest });
   }

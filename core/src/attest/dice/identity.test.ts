@@ -68,15 +68,15 @@ describe('a chip whose LDevID has no TcbInfo', () => {
     assert.deepEqual(good.ldevid.spki, updated.ldevid.spki);
   });
 
-  test('enrols with its LDevID, and not with its FMC alias, which changes, nor with the maker', () => {
-    const enrol = (from: number) => validateDeviceId(good.chain.slice(from), trust, testSeconds);
-    assert.equal(enrol(3).kind, 'valid');
+  test('enrolls with its LDevID, and not with its FMC alias, which changes, nor with the maker', () => {
+    const enroll = (from: number) => validateDeviceId(good.chain.slice(from), trust, testSeconds);
+    assert.equal(enroll(3).kind, 'valid');
     for (const [from, code] of [
       [1, 'dice-device-differs'],
       [2, 'dice-device-differs'],
       [5, 'dice-layer-missing'],
     ] as const) {
-      const result = enrol(from);
+      const result = enroll(from);
       assert.ok(result.kind === 'refused', String(from));
       assert.equal(result.reasons[0]?.code, code, String(from));
     }

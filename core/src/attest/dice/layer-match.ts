@@ -6,7 +6,7 @@ import { flagProblems, noFlags } from './flags.ts';
 import { fwidText } from './fwid.ts';
 import type { ReferenceLayer } from './reference-layer.ts';
 
-const alternativesShownMax = 3;
+const ALTERNATIVES_SHOWN_MAX = 3;
 
 /** Empty when every layer has its entry, every entry its layer, and they agree. */
 export function matchLayers(layers: readonly DiceLayer[], wanted: readonly ReferenceLayer[]): readonly Reason[] {
@@ -52,7 +52,7 @@ function differences(found: DiceLayer, wanted: ReferenceLayer): readonly Reason[
     (alternative) => alternative.length === fwids.length && alternative.every((fwid, at) => fwid === fwids[at]),
   );
   if (!accepted) {
-    const shown = wanted.fwids.slice(0, alternativesShownMax).map((alternative) => alternative.join('+'));
+    const shown = wanted.fwids.slice(0, ALTERNATIVES_SHOWN_MAX).map((alternative) => alternative.join('+'));
     const more = wanted.fwids.length - shown.length;
     const expected = `${shown.join(' or ')}${more > 0 ? ` or ${more} more` : ''}`;
     reasons.push(

@@ -8,11 +8,11 @@ import { encodeFlags, type FlagSet, readFlags } from './flags.ts';
 import { encodeFwids, type Fwid, readFwids } from './fwid.ts';
 import { diceExtensionOid } from './oid.ts';
 
-const textBytesMax = 256;
-const vendorInfoBytesMax = 1024;
-const typeBytesMax = 256;
-const registersMax = 16;
-const tcbInfosMax = 16;
+const TEXT_BYTES_MAX = 256;
+const VENDOR_INFO_BYTES_MAX = 1024;
+const TYPE_BYTES_MAX = 256;
+const REGISTERS_MAX = 16;
+const TCB_INFOS_MAX = 16;
 
 export interface IntegrityRegister {
   readonly name?: string | undefined;
@@ -72,7 +72,7 @@ export function parseMultiTcbInfo(value: Uint8Array): readonly ReadTcbInfo[] {
   reader.end();
   const infos: ReadTcbInfo[] = [];
   while (!list.done) {
-    if (infos.length === tcbInfosMax) throw new CoreError('der-invalid', `MultiTcbInfo: over ${tcbInfosMax}`);
+    if (infos.length === TCB_INFOS_MAX) throw new CoreError('der-invalid', `MultiTcbInfo: over ${TCB_INFOS_MAX}`);
     infos.push(readTcbInfo(list));
   }
   if (infos.length === 0) throw new CoreError('der-invalid', 'MultiTcbInfo: an empty list');
@@ -120,8 +120,8 @@ function readTcbInfo(outer: DerReader): ReadTcbInfo {
     index: has(tag.index) ? readNumber(reader, tag.index) : undefined,
     fwids: has(tag.fwids) ? readFwids(reader.inside(tag.fwids)) : undefined,
     flags: has(tag.flags) ? readFlags(reader, tag.flags) : undefined,
-    vendorInfo: has(tag.vendorInfo) ? readOctets(reader, tag.vendorInfo, vendorInfoBytesMax) : undefined,
-    type: has(tag.type) ? readOctets(reader, tag.type, typeBytesMax) : undefined,
+    vendorInfo: has(tag.vendorInfo) ? readOctets(reader, tag.vendorInfo, VENDOR_INFO_BYTES_MAX) : undefined,
+    type: has(tag.type) ? readOctets(reader, tag.type, TYPE_BYTES_MAX) : undefined,
     flagsMask: has(tag.flagsMask) ? readFlags(reader, tag.flagsMask) : undefined,
     integrityRegisters: has(tag.integrityRegisters) ? readRegisters(reader.inside(tag.integrityRegisters)) : undefined,
   };
@@ -130,7 +130,7 @@ function readTcbInfo(outer: DerReader): ReadTcbInfo {
 }
 
 function readText(reader: DerReader, wanted: number): string {
-  const content = readOctets(reader, wanted, textBytesMax);
+  const content = readOctets(reader, wanted, TEXT_BYTES_MAX);
   const text = parseUtf8(content, 'TcbInfo');
   if (/\p{C}/u.test(text)) throw new CoreError('der-invalid', 'TcbInfo: a text with control characters');
   return text;
@@ -155,8 +155,8 @@ function readNumber(reader: DerReader, wanted: number): number {
 function readRegisters(list: DerReader): readonly IntegrityRegister[] {
   const registers: IntegrityRegister[] = [];
   while (!list.done) {
-    if (registers.length === registersMax)
-      throw new CoreError('der-invalid', `TcbInfo: over ${registersMax} registers`);
+    if (registers.length === REGISTERS_MAX)
+      throw new CoreError('der-invalid', `TcbInfo: over ${REGISTERS_MAX} registers`);
     const register = list.inside();
     const name = register.nextTag === registerTag.name ? readText(register, registerTag.name) : undefined;
     const number = register.nextTag === registerTag.number ? readNumber(register, registerTag.number) : undefined;

@@ -10,9 +10,9 @@ import type { KeyIdentifier } from './key-mode.ts';
 import { refused, type SignatureRefused } from './reason.ts';
 
 /** 200,000 resources of ordinary names in base64; a larger file is not a signature. */
-export const bundleLengthMax = 64 * 1024 * 1024;
+export const BUNDLE_LENGTH_MAX = 64 * 1024 * 1024;
 /** A publisher's chain is two or three long; path building is bounded by this. */
-export const chainLengthMax = 10;
+export const CHAIN_LENGTH_MAX = 10;
 
 const versionWritten = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 const versionsRead: readonly string[] = [
@@ -45,7 +45,7 @@ const bundleSchema = z.strictObject({
       })
       .nullish(),
     x509CertificateChain: z
-      .strictObject({ certificates: z.array(certificateSchema).min(1).max(chainLengthMax) })
+      .strictObject({ certificates: z.array(certificateSchema).min(1).max(CHAIN_LENGTH_MAX) })
       .nullish(),
     certificate: certificateSchema.nullish(),
     // Witnesses of the keyless method; the methods read here prove nothing by them.
@@ -64,10 +64,10 @@ const bundleSchema = z.strictObject({
 export function parseBundle(
   bytes: Uint8Array,
 ): { readonly kind: 'parsed'; readonly bundle: Bundle } | SignatureRefused {
-  if (bytes.length > bundleLengthMax) {
+  if (bytes.length > BUNDLE_LENGTH_MAX) {
     throw new CoreError(
       'bytes-too-long',
-      `a signature bundle of ${bytes.length} bytes, at most ${bundleLengthMax} are read`,
+      `a signature bundle of ${bytes.length} bytes, at most ${BUNDLE_LENGTH_MAX} are read`,
     );
   }
   const what = 'the signature bundle';

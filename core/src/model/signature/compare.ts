@@ -8,7 +8,7 @@ import {
   type FileHash,
   isIgnored,
   parseResourceName,
-  resourceCountMax,
+  RESOURCE_COUNT_MAX,
   type Serialization,
   shardRanges,
 } from './serialization.ts';
@@ -59,8 +59,8 @@ export function planSigning(listing: ModelListing, serialization: Serialization)
 }
 
 function assertCount(count: number): void {
-  if (count > resourceCountMax) {
-    throw new CoreError('model-path-invalid', `more than ${resourceCountMax} files or shards`);
+  if (count > RESOURCE_COUNT_MAX) {
+    throw new CoreError('model-path-invalid', `more than ${RESOURCE_COUNT_MAX} files or shards`);
   }
 }
 

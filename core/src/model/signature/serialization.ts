@@ -3,9 +3,9 @@
 import { CoreError } from '../../error.ts';
 
 /** More than any model has; keeps a hostile statement or folder from filling memory. */
-export const resourceCountMax = 200_000;
+export const RESOURCE_COUNT_MAX = 200_000;
 /** Linux's PATH_MAX: no longer path can be opened. */
-export const resourcePathLengthMax = 4096;
+export const RESOURCE_PATH_LENGTH_MAX = 4096;
 
 /** The registry's identifiers that Node can compute; `blake3` is optional in OMS and not here. */
 export const fileHashes = {
@@ -64,7 +64,12 @@ export function parseResourceName(name: string, shards: boolean): ResourceName {
 /** A relative path in its one form, or "." for a signature over a single file (as OMS 0.3 to 1.0 wrote it). */
 function assertResourcePath(path: string): string {
   const plain = path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
-  if ((plain || path === '.') && !path.includes('\0') && path.isWellFormed() && path.length <= resourcePathLengthMax) {
+  if (
+    (plain || path === '.') &&
+    !path.includes('\0') &&
+    path.isWellFormed() &&
+    path.length <= RESOURCE_PATH_LENGTH_MAX
+  ) {
     return path;
   }
   throw new CoreError(

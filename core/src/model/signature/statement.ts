@@ -12,7 +12,7 @@ import {
   type FileHash,
   fileHashes,
   parseResourceName,
-  resourceCountMax,
+  RESOURCE_COUNT_MAX,
   type ResourceName,
   type Serialization,
   shardRanges,
@@ -55,7 +55,7 @@ const statementSchema = z.object({
     resources: z
       .array(z.object({ name: z.string().max(8192), algorithm: z.string().max(64), digest: z.string().max(128) }))
       .min(1)
-      .max(resourceCountMax),
+      .max(RESOURCE_COUNT_MAX),
   }),
 });
 type Predicate = z.infer<typeof statementSchema>['predicate'];

@@ -9,7 +9,7 @@ import { pcrsOf, type PcrSelection } from '../pcr-selection.ts';
 const capabilities = { handles: 1, pcrs: 5, properties: 6 } as const;
 
 /** A response of 4096 bytes has no room for more 4-byte handles than this. */
-const entriesMax = 1024;
+const ENTRIES_MAX = 1024;
 
 /** First handle of each range (Part 2, 7.2 TPM_HT). */
 export const handleRanges = {
@@ -29,7 +29,7 @@ export const properties = {
 
 /** The handles in use from `first` on, of the same range. */
 export function getHandles(first: number): TpmCommand<readonly number[]> {
-  return getCapability(capabilities.handles, first, entriesMax, (response) => {
+  return getCapability(capabilities.handles, first, ENTRIES_MAX, (response) => {
     const handles: number[] = [];
     for (let left = readCount(response); left > 0; left--) handles.push(response.u32());
     return handles;
@@ -85,6 +85,6 @@ function getCapability<Response>(
 
 function readCount(response: ByteReader): number {
   const count = response.u32();
-  if (count > entriesMax) throw new CoreError('tpm-structure-invalid', `a capability list of ${count} entries`);
+  if (count > ENTRIES_MAX) throw new CoreError('tpm-structure-invalid', `a capability list of ${count} entries`);
   return count;
 }

@@ -121,10 +121,10 @@ export class DeviceDoor {
     const connection = this.anyone(request);
     const { certificate } = connection;
     if (certificate === undefined) {
-      throw new HubError('certificate-required', 'connect with the operational certificate that enrolment gave');
+      throw new HubError('certificate-required', 'connect with the operational certificate that enrollment gave');
     }
     if (certificate.notAfterMs <= this.#clock()) {
-      throw new HubError('certificate-required', 'the operational certificate has expired: enrol or renew it');
+      throw new HubError('certificate-required', 'the operational certificate has expired: enroll or renew it');
     }
     establish(certificateAuthority(certificate, this.#clock));
     return { connection, deviceId: certificate.deviceId, certificateSha256: certificate.sha256 };

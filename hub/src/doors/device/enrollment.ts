@@ -1,4 +1,4 @@
-// Device API: enrolment, binding of a connection, renewal (spec/api.md).
+// Device API: enrollment, binding of a connection, renewal (spec/api.md).
 import { IMA_PCR } from '@edgekeep/core/attest/reference-values';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/api/device';
@@ -11,53 +11,53 @@ import type { HttpServer } from '../http/server.ts';
 import { type BindParts, bindConnection } from '../../access/bind.ts';
 import { certifyNextKey } from '../../enrollment/certify.ts';
 import { openChallenge, takeChallenge } from '../../presence/connections.ts';
-import { completeEnrolment, type EnrolmentParts, startEnrolment } from '../../enrollment/enrollment.ts';
+import { completeEnrollment, type EnrollmentParts, startEnrollment } from '../../enrollment/enrollment.ts';
 import { getDevice } from '../../registry/states.ts';
 
 export function identityDeviceRoutes(
   app: HttpServer,
-  parts: EnrolmentParts & BindParts & { clock: Clock; door: DeviceDoor },
+  parts: EnrollmentParts & BindParts & { clock: Clock; door: DeviceDoor },
 ): void {
   const { database, authorities, settings, clock, door } = parts;
 
   app.post(
-    '/v1/enrol/challenge',
+    '/v1/enroll/challenge',
     {
       ...door.lets('anyone'),
       bodyLimit: bodyBytes.identity,
-      schema: { body: api.enrolChallengeRequest, response: { 200: api.enrolChallengeResponse } },
+      schema: { body: api.enrollChallengeRequest, response: { 200: api.enrollChallengeResponse } },
     },
     async (request) => {
       const connection = door.anyone(request);
       connection.claimed = request.body.deviceId;
       const nowMs = clock();
-      const { pending, credential } = await startEnrolment(parts, {
+      const { pending, credential } = await startEnrollment(parts, {
         ...request.body,
         address: connection.remoteAddress,
         nowMs,
       });
-      connection.enrolment = pending;
+      connection.enrollment = pending;
       const nonce = openChallenge(connection, nowMs, settings.challengeSeconds);
       return { nonce: toBase64url(nonce), pcrs: settings.pcrs, ...(credential === undefined ? {} : { credential }) };
     },
   );
 
   app.post(
-    '/v1/enrol/complete',
+    '/v1/enroll/complete',
     {
       ...door.lets('challenged'),
       bodyLimit: bodyBytes.evidence,
-      schema: { body: api.enrolCompleteRequest, response: { 200: api.certificateResponse } },
+      schema: { body: api.enrollCompleteRequest, response: { 200: api.certificateResponse } },
     },
     async (request) => {
       const connection = door.anyone(request);
       const { body } = request;
       const nowMs = clock();
-      const pending = connection.enrolment;
-      connection.enrolment = undefined;
+      const pending = connection.enrollment;
+      connection.enrollment = undefined;
       if (pending === undefined)
-        throw new HubError('challenge-missing', 'begin with POST /v1/enrol/challenge on this connection');
-      const certificate = await completeEnrolment(parts, pending, {
+        throw new HubError('challenge-missing', 'begin with POST /v1/enroll/challenge on this connection');
+      const certificate = await completeEnrollment(parts, pending, {
         credentialSecret:
           body.credentialSecret === undefined ? undefined : parseBase64url(body.credentialSecret, 'credentialSecret'),
         certificateRequest: parseBase64url(body.certificateRequest, 'certificateRequest'),

@@ -4,7 +4,7 @@ import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { encodeCsrAttributes } from '@edgekeep/core/identity/cms-attributes';
 import { encodeCertificates } from '@edgekeep/core/identity/cms-certificates';
 import { algorithmOid, keyOid } from '@edgekeep/core/identity/oid';
-import { certificateRequestLengthMax } from '@edgekeep/core/identity/request';
+import { CERTIFICATE_REQUEST_LENGTH_MAX } from '@edgekeep/core/identity/request';
 import { recordKnownRoot } from '../../authority/known-roots.ts';
 import type { Clock } from '../../clock.ts';
 import { HubError } from '../../error.ts';
@@ -12,14 +12,14 @@ import type { DeviceDoor } from './door.ts';
 import { readBodiesAsBytes } from '../http/body.ts';
 import type { HttpServer } from '../http/server.ts';
 import { encodeEstBody, parseBasic, parseEstBody } from './est-body.ts';
-import { enrolWithToken, type EstParts, reenrol } from '../../enrollment/est.ts';
+import { enrollWithToken, type EstParts, reenroll } from '../../enrollment/est.ts';
 
 const at = '/.well-known/est';
 // Text from an unknown client, which goes to logs.
-const claimCharactersMost = 63;
+const CLAIM_CHARACTERS_MAX = 63;
 const requestType = 'application/pkcs10';
 // Base64 adds a third, line ends a little.
-const bodyLimit = Math.ceil(certificateRequestLengthMax * 1.4);
+const bodyLimit = Math.ceil(CERTIFICATE_REQUEST_LENGTH_MAX * 1.4);
 
 // RFC 7030 section 4.5.2: a recommendation. Any key that `parseSpki` accepts is certified.
 const wishes = encodeCsrAttributes([{ oid: keyOid.ecPublicKey, values: [keyOid.p256] }, algorithmOid.ecdsaSha256]);
@@ -45,13 +45,13 @@ export function estRoutes(
   app.post(`${at}/simpleenroll`, { ...door.lets('anyone'), bodyLimit }, async (request, reply) => {
     const connection = door.anyone(request);
     const basic = parseBasic(request.headers.authorization);
-    connection.claimed = basic?.user.slice(0, claimCharactersMost);
+    connection.claimed = basic?.user.slice(0, CLAIM_CHARACTERS_MAX);
     if (basic === undefined) {
       // RFC 7030 section 3.3.2: a client may authenticate with the certificate it has.
       if (connection.certificate === undefined) throw unauthenticated(reply);
       return sendCertificate(reply, await renew(request));
     }
-    const enrolment = {
+    const enrollment = {
       request: bodyOf(request),
       user: basic.user,
       token: basic.password,
@@ -59,7 +59,7 @@ export function estRoutes(
       nowMs: clock(),
     };
     try {
-      return await sendCertificate(reply, await enrolWithToken(parts, enrolment));
+      return await sendCertificate(reply, await enrollWithToken(parts, enrollment));
     } catch (error) {
       if (error instanceof HubError && error.status === 401) askForToken(reply);
       throw error;
@@ -81,7 +81,7 @@ export function estRoutes(
     if (connection.certificate === undefined)
       throw new TypeError('the door let a connection without a certificate pass');
     const { certificate, remoteAddress: address } = connection;
-    return reenrol(parts, certificate, { request: bodyOf(request), address, nowMs: clock() });
+    return reenroll(parts, certificate, { request: bodyOf(request), address, nowMs: clock() });
   }
 }
 
@@ -92,7 +92,7 @@ function bodyOf({ body }: FastifyRequest): Uint8Array {
 
 function unauthenticated(reply: FastifyReply): HubError {
   askForToken(reply);
-  return new HubError('token-required', 'send HTTP Basic: the device id and an enrolment token');
+  return new HubError('token-required', 'send HTTP Basic: the device id and an enrollment token');
 }
 
 function askForToken(reply: FastifyReply): void {

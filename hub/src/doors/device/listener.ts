@@ -58,7 +58,7 @@ export function createDeviceListener(parts: HubParts): HttpServer {
   // Devices measure their clocks by it: it is the hub's own time.
   app.addHook('onSend', async (_request, reply) => void reply.header('date', new Date(clock()).toUTCString()));
   app.addHook('onResponse', async (request, reply) => noteUnbound(parts, request, reply));
-  const enrolment = {
+  const enrollment = {
     database,
     authorities,
     settings,
@@ -70,9 +70,9 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     clock,
     door,
   };
-  identityDeviceRoutes(app, { ...enrolment, gate, connections: parts.connections });
-  recoveryRoutes(app, enrolment);
-  estRoutes(app, enrolment);
+  identityDeviceRoutes(app, { ...enrollment, gate, connections: parts.connections });
+  recoveryRoutes(app, enrollment);
+  estRoutes(app, enrollment);
   authorityDeviceRoutes(app, { database, authorities, clock, door });
   accessDeviceRoutes(app, {
     database,

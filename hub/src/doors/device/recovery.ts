@@ -58,7 +58,7 @@ export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
         throw new HubError('challenge-missing', 'begin with POST /v1/recover/challenge on this connection');
       const device = await findDevice(database.read, deviceId);
       if (device === undefined)
-        throw new HubError('device-unknown', `${deviceId} is not enrolled here: enrol it first`);
+        throw new HubError('device-unknown', `${deviceId} is not enrolled here: enroll it first`);
       const proof = {
         certificateRequest: parseBase64url(certificateRequest, 'certificateRequest'),
         evidence,

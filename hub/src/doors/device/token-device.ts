@@ -78,7 +78,7 @@ export function tokenOperatorRoutes(
   app.post(
     '/v1/token-devices',
     {
-      ...requireScope('enrolment:write'),
+      ...requireScope('enrollment:write'),
       bodyLimit: bodyBytes.order,
       schema: { body: api.tokenDeviceOrder, response: { 200: api.tokenDeviceAnswer } },
     },
@@ -91,7 +91,7 @@ export function tokenOperatorRoutes(
   app.post(
     '/v1/token-devices/:id/roll',
     {
-      ...requireScope('enrolment:write'),
+      ...requireScope('enrollment:write'),
       bodyLimit: bodyBytes.order,
       schema: { params: byId, body: api.tokenRollOrder, response: { 200: api.tokenRollAnswer } },
     },

@@ -10,7 +10,7 @@ import { BodyRoom, type Payer, PayerClass } from './payer.ts';
 
 export type AdmissionSettings = Pick<
   HubSettings,
-  'requestsPerSecondMost' | 'anonymousRequestsPerSecondMost' | 'admission'
+  'maxRequestsPerSecond' | 'maxAnonymousRequestsPerSecond' | 'admission'
 >;
 
 // Bodies of unknown clients and of known callers have separate memory: when unknown clients fill theirs, devices still have room.
@@ -31,28 +31,28 @@ export class Admission {
     const strangersRoom = new BodyRoom(strangersRoomBytes);
     const knownRoom = new BodyRoom(knownRoomBytes);
     const { admission } = settings;
-    const bytesOfStrangers = admission.anonymousBytesPerSecondMost;
+    const bytesOfStrangers = admission.maxAnonymousBytesPerSecond;
     const of = (
       requestsPerSecond: number,
       bytesPerSecond: number,
       atOnce: { readonly turns: number; readonly bodies: number },
-      bodyMost: number,
+      maxBody: number,
       room: BodyRoom,
-    ) => new PayerClass({ requestsPerSecond, bytesPerSecond, ...atOnce }, bodyMost, room, clock);
+    ) => new PayerClass({ requestsPerSecond, bytesPerSecond, ...atOnce }, maxBody, room, clock);
     const { evidence, policy } = bodyBytes;
-    const { requestsPerSecondMost, anonymousRequestsPerSecondMost } = settings;
-    const { bytesPerSecondMost, tokenRequestsPerSecondMost, addressRequestsPerSecondMost } = admission;
-    this.devices = of(requestsPerSecondMost, bytesPerSecondMost, { turns: 4, bodies: 8 }, evidence, knownRoom);
+    const { maxRequestsPerSecond, maxAnonymousRequestsPerSecond } = settings;
+    const { maxBytesPerSecond, maxTokenRequestsPerSecond, maxAddressRequestsPerSecond } = admission;
+    this.devices = of(maxRequestsPerSecond, maxBytesPerSecond, { turns: 4, bodies: 8 }, evidence, knownRoom);
     this.strangers = of(
-      anonymousRequestsPerSecondMost,
+      maxAnonymousRequestsPerSecond,
       bytesOfStrangers,
       { turns: 16, bodies: 256 },
       evidence,
       strangersRoom,
     );
-    this.tokens = of(tokenRequestsPerSecondMost, 4 * bytesOfStrangers, { turns: 8, bodies: 16 }, policy, knownRoom);
+    this.tokens = of(maxTokenRequestsPerSecond, 4 * bytesOfStrangers, { turns: 8, bodies: 16 }, policy, knownRoom);
     this.callers = of(
-      addressRequestsPerSecondMost,
+      maxAddressRequestsPerSecond,
       bytesOfStrangers,
       { turns: 8, bodies: 16 },
       bodyBytes.none,
@@ -67,7 +67,7 @@ export class Admission {
 }
 
 export function streamLimits({ admission }: Pick<HubSettings, 'admission'>): StreamLimits {
-  return { idleSeconds: admission.uploadIdleSeconds, bytesPerSecondLeast: admission.uploadBytesPerSecondLeast };
+  return { idleSeconds: admission.uploadIdleSeconds, minBytesPerSecond: admission.minUploadBytesPerSecond };
 }
 
 const weighedBytes = 1024 * 1024;

@@ -1,7 +1,7 @@
 // How many bytes of a body each kind of route reads: the size of its largest legal request and no more. There is no default: a route that
 // takes a body without a limit does not start (`assertLimits`). docs/api-limits.md lists every route with its limit.
 import { EVIDENCE_BYTES_MAX } from '@edgekeep/core/attest/evidence';
-import { vendorRootOrderBytesMost } from '@edgekeep/wire/api/vendor-root';
+import { VENDOR_ROOT_ORDER_BYTES_MAX } from '@edgekeep/wire/api/vendor-root';
 import { IMA_PIECE_BYTES_MAX } from '@edgekeep/core/attest/ima-log';
 import type { HTTPMethods } from 'fastify';
 
@@ -24,7 +24,7 @@ export const bodyBytes = {
   /** A policy of 256 KiB with its tests; or a draft with the table of countries that it is tried on. */
   policy: 4 * mebibyte,
   /** 512 certificates of makers in base64. */
-  vendorRoots: vendorRootOrderBytesMost,
+  vendorRoots: VENDOR_ROOT_ORDER_BYTES_MAX,
   /** 20,000 networks. */
   networks: 2 * mebibyte,
   /** A manifest of 500 KiB, and a bundle of 700,000 characters with escaped quotation marks. */
@@ -58,11 +58,11 @@ const valuesOfLists: ReadonlyMap<number, number> = new Map([
   [bodyBytes.policy, 65_536],
   [bodyBytes.networks, 131_072],
 ]);
-const valuesMost = 1_024;
+const VALUES_MAX = 1_024;
 
 /** How many JSON values a body with this limit may have. */
-export function valuesMostFor(bodyLimit: number): number {
-  return valuesOfLists.get(bodyLimit) ?? valuesMost;
+export function maxValuesFor(bodyLimit: number): number {
+  return valuesOfLists.get(bodyLimit) ?? VALUES_MAX;
 }
 
 /** What a route declares when it is registered. */

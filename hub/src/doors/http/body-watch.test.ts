@@ -24,7 +24,7 @@ function requestOf(config: object, bytes: { read: number; unread: number }) {
 function watched(config: object) {
   let nowMs = 0;
   const bytes = { read: 0, unread: 0 };
-  const watch = new BodyWatch({ idleSeconds: 10, bytesPerSecondLeast: 100 }, () => nowMs);
+  const watch = new BodyWatch({ idleSeconds: 10, minBytesPerSecond: 100 }, () => nowMs);
   const { socket, request, events } = requestOf(config, bytes);
   const answer = new EventEmitter();
   watch.watch(request, answer);

@@ -21,7 +21,7 @@ export function streamed<T extends { readonly config: object }>(
 export interface StreamLimits {
   /** Length of a window. */
   readonly idleSeconds: number;
-  readonly bytesPerSecondLeast: number;
+  readonly minBytesPerSecond: number;
 }
 
 const wholeBodyMilliseconds = 30_000;
@@ -103,10 +103,10 @@ export class BodyWatch {
     const nowMs = this.#nowMs();
     if (watched.answeredMs !== undefined && nowMs - watched.answeredMs > wholeBodyMilliseconds) return true;
     if (routeOptions.config.streamed !== true) return nowMs - watched.beganMs > wholeBodyMilliseconds;
-    const { idleSeconds, bytesPerSecondLeast } = this.#limits;
+    const { idleSeconds, minBytesPerSecond } = this.#limits;
     const came = watched.socket.bytesRead - watched.bytesRead;
     // Bytes that wait for the handler, or for a disk, are not the sender's fault.
-    if (raw.readableLength > 0 || came >= idleSeconds * bytesPerSecondLeast) {
+    if (raw.readableLength > 0 || came >= idleSeconds * minBytesPerSecond) {
       watched.windowMs = nowMs;
       watched.bytesRead = watched.socket.bytesRead;
       return false;

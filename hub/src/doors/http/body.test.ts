@@ -103,7 +103,7 @@ test(
     await using listener = await openTestingListener(
       (app) => app.post('/json', { bodyLimit: 50_000 }, () => 'taken'),
       { bytesPerSecond: 1 },
-      { bodyBytesMost: 50_000 },
+      { maxBodyBytes: 50_000 },
     );
     const client = await listener.connect();
     send(client, '/json', JSON.stringify('x'.repeat(49_000)));

@@ -2,10 +2,10 @@
 // in depth and values on the way, and parsed only when it is complete.
 import type { IncomingMessage } from 'node:http';
 import { JsonBounds } from '@edgekeep/core/json-bounds';
-import { nestingMax } from '@edgekeep/core/nesting';
+import { NESTING_MAX } from '@edgekeep/core/nesting';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { HubError } from '../../error.ts';
-import { bodyBytes, valuesMostFor } from './body-limits.ts';
+import { bodyBytes, maxValuesFor } from './body-limits.ts';
 
 type ContentTypes = Pick<FastifyInstance, 'addContentTypeParser' | 'removeContentTypeParser' | 'getDefaultJsonParser'>;
 
@@ -14,7 +14,7 @@ export function readBodiesAsJson(app: ContentTypes): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeContentTypeParser(['application/json', 'text/plain']);
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
-    const bounds = new JsonBounds({ depth: nestingMax, values: valuesMostFor(limitOf(request)) }, 'the body');
+    const bounds = new JsonBounds({ depth: NESTING_MAX, values: maxValuesFor(limitOf(request)) }, 'the body');
     const body = await readBody(request, payload, (chunk) => bounds.push(chunk));
     return new Promise((resolve, reject) => {
       void parse(request, body.toString('utf8'), (error, value) => (error === null ? resolve(value) : reject(error)));

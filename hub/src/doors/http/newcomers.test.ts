@@ -8,8 +8,8 @@ const limits = {
   begunEachTurn: 2,
   begunEachTurnByNetwork: 2,
   underWayByNetwork: 100,
-  waitMsMost: 60_000,
-  waitingMost: 5,
+  maxWaitMs: 60_000,
+  maxWaiting: 5,
 };
 
 function queued(own: Partial<typeof limits> = {}, admits?: (address: string) => boolean) {
@@ -51,7 +51,7 @@ test('when nobody waits a connection begins at once, turn after turn', async () 
 
 // SECURITY.md: HUB-49
 test('who waited longer than devices do is let go, and no handshake is begun for it', async () => {
-  const { begun, arrive } = queued({ waitMsMost: -1 });
+  const { begun, arrive } = queued({ maxWaitMs: -1 });
   const sockets = arrive(4);
   await turn();
   assert.deepEqual(begun, sockets.slice(0, 2));
@@ -81,7 +81,7 @@ test('one that hangs up or fails while it waits leaves the queue', async () => {
 
 // SECURITY.md: HUB-41
 test('one network that sends many takes no turn of another', async () => {
-  const { begun, arrive } = queued({ begunEachTurnByNetwork: 1, waitingMost: 100 });
+  const { begun, arrive } = queued({ begunEachTurnByNetwork: 1, maxWaiting: 100 });
   const many = arrive(50, '192.0.2.1');
   const [other] = arrive(1, '192.0.2.2');
   assert.deepEqual(begun, [many[0], other]);

@@ -15,17 +15,17 @@ export interface NewcomerLimits {
   /** Handshakes of one network that are under way at once. */
   readonly underWayByNetwork: number;
   /** A device gives up after ten seconds (wire/src/link/hub-connection.ts), handshake included. */
-  readonly waitMsMost: number;
+  readonly maxWaitMs: number;
   /** When more than this wait, the next is closed at once: its system tries again, and by then its turn may have come. */
-  readonly waitingMost: number;
+  readonly maxWaiting: number;
 }
 
 export const newcomerLimits: NewcomerLimits = {
   begunEachTurn: 16,
   begunEachTurnByNetwork: 4,
   underWayByNetwork: 256,
-  waitMsMost: 5_000,
-  waitingMost: 16_384,
+  maxWaitMs: 5_000,
+  maxWaiting: 16_384,
 };
 
 // How often expired connections are closed while nothing else happens.
@@ -101,7 +101,7 @@ export function queueNewcomers(
       network.begun = 0;
       if (network.waiting.size === 0 && network.underWay === 0) networks.delete(name);
       for (const [socket, sinceMs] of network.waiting) {
-        if (now - sinceMs <= limits.waitMsMost) break;
+        if (now - sinceMs <= limits.maxWaitMs) break;
         leave(socket, network);
         socket.destroy();
       }
@@ -142,7 +142,7 @@ export function queueNewcomers(
     const network = networks.get(name) ?? { begun: 0, underWay: 0, waiting: new Map<Socket, number>() };
     networks.set(name, network);
     if (network.waiting.size === 0 && mayBegin(name, network)) return begin(socket, network);
-    if (waitingCount >= limits.waitingMost) return void socket.destroy();
+    if (waitingCount >= limits.maxWaiting) return void socket.destroy();
     waitingCount += 1;
     network.waiting.set(socket, performance.now());
     // The error of a connection that ends while it waits needs no handling.

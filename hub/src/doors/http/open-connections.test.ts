@@ -45,7 +45,7 @@ test('a client in the middle of its handshake does not keep a listener from clos
 
 test('nor does one that still waits for its turn, or comes while the listener closes', { timeout }, async () => {
   const { app, address } = await open(({ server }) =>
-    queueNewcomers(server, { ...newcomerLimits, begunEachTurn: 0, waitMsMost: 60_000 }),
+    queueNewcomers(server, { ...newcomerLimits, begunEachTurn: 0, maxWaitMs: 60_000 }),
   );
   const accepted = once(app.server, 'connection');
   const waiting = await silentClient(address);

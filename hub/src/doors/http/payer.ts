@@ -40,8 +40,8 @@ export class PayerClass {
   readonly #bodies = new Map<string, number>();
   readonly turns: Turns;
 
-  /** `bodyBytesMost` is the largest body of this class: it passes whole, even with a low rate. */
-  constructor(limits: PayerLimits, bodyBytesMost: number, room: BodyRoom, clock: Clock) {
+  /** `maxBodyBytes` is the largest body of this class: it passes whole, even with a low rate. */
+  constructor(limits: PayerLimits, maxBodyBytes: number, room: BodyRoom, clock: Clock) {
     this.#limits = limits;
     this.#clock = clock;
     this.#room = room;
@@ -50,7 +50,7 @@ export class PayerClass {
     this.#bytes = new Budgets({
       perSecond: limits.bytesPerSecond,
       burstSeconds: bytesBurstSeconds,
-      burstLeast: bodyBytesMost,
+      minBurst: maxBodyBytes,
     });
   }
 
@@ -128,8 +128,8 @@ export class BodyRoom {
   readonly #most: number;
   #used = 0;
 
-  constructor(bytesMost: number) {
-    this.#most = bytesMost;
+  constructor(maxBytes: number) {
+    this.#most = maxBytes;
   }
 
   take(bytes: number): boolean {

@@ -5,11 +5,11 @@ import { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { declaredLength } from './body.ts';
 
-const discardedBytesMost = 8 * 1024 * 1024;
+const DISCARDED_BYTES_MAX = 8 * 1024 * 1024;
 const lingerMilliseconds = 2_000;
 const patience = 10;
 const delayMilliseconds = 1_000;
-const rememberedMost = 100_000;
+const REMEMBERED_MAX = 100_000;
 
 /** Call it before the response to a refused request is sent. */
 export function letRefusalArrive(request: FastifyRequest, reply: FastifyReply): void {
@@ -17,9 +17,9 @@ export function letRefusalArrive(request: FastifyRequest, reply: FastifyReply): 
   if (raw.complete) return;
   // Node and fastify would end the connection while the client still sends, and the response would be lost.
   reply.removeHeader('connection');
-  const left = isChunked(request) ? discardedBytesMost : declaredLength(request);
-  if (left <= discardedBytesMost && payer.class.spendBytes(payer.key, left)) {
-    if (isChunked(request)) endAfter(request, discardedBytesMost);
+  const left = isChunked(request) ? DISCARDED_BYTES_MAX : declaredLength(request);
+  if (left <= DISCARDED_BYTES_MAX && payer.class.spendBytes(payer.key, left)) {
+    if (isChunked(request)) endAfter(request, DISCARDED_BYTES_MAX);
     raw.resume();
     return;
   }
@@ -38,11 +38,11 @@ function isChunked({ headers }: FastifyRequest): boolean {
 }
 
 // A body that never ends.
-function endAfter({ raw }: FastifyRequest, bytesMost: number): void {
+function endAfter({ raw }: FastifyRequest, maxBytes: number): void {
   let bytes = 0;
   raw.on('data', (chunk: Uint8Array) => {
     bytes += chunk.length;
-    if (bytes > bytesMost) raw.socket.destroy();
+    if (bytes > maxBytes) raw.socket.destroy();
   });
 }
 
@@ -59,7 +59,7 @@ export class Refusals {
     this.#counts.delete(key);
     this.#counts.set(key, entry);
     const [oldest] = this.#counts.keys();
-    if (this.#counts.size > rememberedMost && oldest !== undefined) this.#counts.delete(oldest);
+    if (this.#counts.size > REMEMBERED_MAX && oldest !== undefined) this.#counts.delete(oldest);
     return entry.count > patience ? delayMilliseconds : 0;
   }
 }

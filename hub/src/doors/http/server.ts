@@ -31,7 +31,7 @@ const refusedStatuses: ReadonlySet<number> = new Set([401, 403, 413, 429]);
 
 // For servers of tests.
 const withoutLimits: ServerParts = {
-  streams: { idleSeconds: 30, bytesPerSecondLeast: 1_024 },
+  streams: { idleSeconds: 30, minBytesPerSecond: 1_024 },
   payerOf: ({ ip }) => ({ class: anybody, key: ip }),
   claimOf: () => undefined,
   onRefused: () => {},

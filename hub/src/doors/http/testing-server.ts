@@ -18,13 +18,13 @@ export const roomyLimits: PayerLimits = { requestsPerSecond: 1_000, bytesPerSeco
 export async function openTestingListener(
   routes: (app: HttpServer) => void,
   limits: Partial<PayerLimits> = {},
-  { roomBytes = 2 ** 30, bodyBytesMost = 1 }: { roomBytes?: number; bodyBytesMost?: number } = {},
+  { roomBytes = 2 ** 30, maxBodyBytes = 1 }: { roomBytes?: number; maxBodyBytes?: number } = {},
 ): Promise<TestingListener> {
   const authority = await makeTestAuthority('a test');
-  const payers = new PayerClass({ ...roomyLimits, ...limits }, bodyBytesMost, new BodyRoom(roomBytes), systemClock);
+  const payers = new PayerClass({ ...roomyLimits, ...limits }, maxBodyBytes, new BodyRoom(roomBytes), systemClock);
   const tls = { cert: authority.server.certificateChainPem, key: authority.server.privateKeyPem };
   const app = createServer(tls, 'silent', 'test', {
-    streams: { idleSeconds: 1, bytesPerSecondLeast: 1_000 },
+    streams: { idleSeconds: 1, minBytesPerSecond: 1_000 },
     payerOf: () => ({ class: payers, key: 'the payer' }),
     claimOf: () => undefined,
     onRefused: () => {},

@@ -3,7 +3,7 @@
 import { HubError } from '../../error.ts';
 
 /** When more than this wait, the next is refused. */
-const waitingMost = 512;
+const WAITING_MAX = 512;
 
 interface Line {
   working: number;
@@ -25,7 +25,7 @@ export class Turns {
     this.#lines.set(key, line);
     if (line.working < this.#most) line.working += 1;
     else {
-      if (line.waiting.length >= waitingMost)
+      if (line.waiting.length >= WAITING_MAX)
         throw new HubError('rate-limited', 'too many requests at once: slow down');
       await new Promise<void>((resolve) => line.waiting.push(resolve));
     }

@@ -25,7 +25,7 @@ const byRoot = z.strictObject({ root: z.string().regex(/^[0-9a-f]{64}$/, 'expect
 export function admissionRoutes(app: HttpServer, parts: StoreRouteParts): void {
   const { database, clock, requireScope } = parts;
   const read = requireScope('devices:read');
-  const write = requireScope('enrolment:write');
+  const write = requireScope('enrollment:write');
 
   app.get(
     '/v1/expected-devices',

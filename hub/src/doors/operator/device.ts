@@ -31,7 +31,7 @@ const page = z.strictObject({
 });
 const byId = z.strictObject({ id: z.string().max(64) });
 // A device holds one certificate at a time and renews at two thirds of its life; this shows the recent ones.
-const historyMost = 50;
+const HISTORY_MAX = 50;
 
 export function deviceOperatorRoutes(
   app: HttpServer,
@@ -67,16 +67,16 @@ export function deviceOperatorRoutes(
         .where('device_id', '=', row.id)
         .where('workload', 'is', null)
         .orderBy('not_before', 'desc')
-        .limit(historyMost)
+        .limit(HISTORY_MAX)
         .execute();
       const leases = await database.read
         .selectFrom('lease')
         .select(['id', 'model', 'version', 'not_after as notAfter', 'revoked_at as revokedAt'])
         .where('device_id', '=', row.id)
         .orderBy('not_after', 'desc')
-        .limit(historyMost)
+        .limit(HISTORY_MAX)
         .execute();
-      const { root_sha256: rootSha256, witness_key: witnessKey, enrolment_group: enrolmentGroup } = row;
+      const { root_sha256: rootSha256, witness_key: witnessKey, enrolment_group: enrollmentGroup } = row;
       const tags = (await tagsOf(database.read, [row.id])).get(row.id);
       const groups = [...(await groupsOf(database.read, row.id))];
       const presence = viewOfPresence(row, await presenceOf(database.read, row.id, clock()));
@@ -85,10 +85,10 @@ export function deviceOperatorRoutes(
         ...view,
         presence,
         groups,
-        enrolmentGroup,
+        enrollmentGroup,
         generation: row.generation,
-        formerIdentities: await formerIdentitiesOf(database.read, row.id, historyMost),
-        formerDevices: await formerDevicesOf(database.read, row.root_sha256, row.id, historyMost),
+        formerIdentities: await formerIdentitiesOf(database.read, row.id, HISTORY_MAX),
+        formerDevices: await formerDevicesOf(database.read, row.root_sha256, row.id, HISTORY_MAX),
         nextRootSha256: row.next_root_sha256,
         makers: (await makersOf(database.read, row.id)).map((maker) => ({ ...maker, notes: [...maker.notes] })),
         idevid: await idevidOf(database.read, row.id),
@@ -120,7 +120,7 @@ export function deviceOperatorRoutes(
   app.post(
     '/v1/devices/:id/replace-root',
     {
-      ...requireScope('enrolment:write'),
+      ...requireScope('enrollment:write'),
       bodyLimit: bodyBytes.order,
       schema: { params: byId, body: api.replaceRootOrder, response: { 200: api.replaceRootAnswer } },
     },

@@ -1,4 +1,4 @@
-// Operator API: enrollment groups (spec/enrolment-groups.md). To make or open a group is to decide whom the hub trusts, as with publishers:
+// Operator API: enrollment groups (spec/enrollment-groups.md). To make or open a group is to decide whom the hub trusts, as with publishers:
 // it needs `admin`.
 import { encodePem } from '@edgekeep/core/identity/pem';
 import * as api from '@edgekeep/wire/api/enrollment-group';
@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { EnrolmentGroupRow } from '../../store/enrollment-tables.ts';
+import type { EnrollmentGroupRow } from '../../store/enrollment-tables.ts';
 import { createGroupToken, tokensOf } from '../../enrollment/group-tokens.ts';
 import * as groups from '../../enrollment/groups.ts';
 import { termsOf } from '../../enrollment/match.ts';
@@ -18,92 +18,92 @@ const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
 
-export function enrolmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): void {
+export function enrollmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): void {
   const { database, clock, requireScope } = parts;
   const read = requireScope('devices:read');
-  const write = requireScope('enrolment:write');
+  const write = requireScope('enrollment:write');
   const trust = requireScope('admin');
 
   app.get(
-    '/v1/enrolment-groups',
-    { ...read, schema: { querystring: page, response: { 200: api.enrolmentGroupList } } },
+    '/v1/enrollment-groups',
+    { ...read, schema: { querystring: page, response: { 200: api.enrollmentGroupList } } },
     async ({ query }) => {
-      const rows = await groups.listEnrolmentGroups(database.read, query);
+      const rows = await groups.listEnrollmentGroups(database.read, query);
       return { groups: rows.map(viewOf), next: rows.length === query.limit ? (rows.at(-1)?.name ?? null) : null };
     },
   );
   app.post(
-    '/v1/enrolment-groups',
+    '/v1/enrollment-groups',
     {
       ...trust,
       bodyLimit: bodyBytes.certificates,
-      schema: { body: api.enrolmentGroupOrder, response: { 200: api.enrolmentGroupView } },
+      schema: { body: api.enrollmentGroupOrder, response: { 200: api.enrollmentGroupView } },
     },
-    async ({ body, actor }) => viewOf(await groups.createEnrolmentGroup(database, { ...body, actor, nowMs: clock() })),
+    async ({ body, actor }) => viewOf(await groups.createEnrollmentGroup(database, { ...body, actor, nowMs: clock() })),
   );
   app.get(
-    '/v1/enrolment-groups/:name',
-    { ...read, schema: { params: byName, response: { 200: api.enrolmentGroupDetail } } },
+    '/v1/enrollment-groups/:name',
+    { ...read, schema: { params: byName, response: { 200: api.enrollmentGroupDetail } } },
     async ({ params: { name } }) => detailOf(name),
   );
   app.delete(
-    '/v1/enrolment-groups/:name',
-    { ...write, bodyLimit: bodyBytes.none, schema: { params: byName, response: { 200: api.enrolmentGroupDeleted } } },
+    '/v1/enrollment-groups/:name',
+    { ...write, bodyLimit: bodyBytes.none, schema: { params: byName, response: { 200: api.enrollmentGroupDeleted } } },
     async ({ params: { name }, actor }) => {
-      await groups.deleteEnrolmentGroup(database, { name, actor, nowMs: clock() });
+      await groups.deleteEnrollmentGroup(database, { name, actor, nowMs: clock() });
       return { name, deleted: true };
     },
   );
   app.post(
-    '/v1/enrolment-groups/:name/disable',
+    '/v1/enrollment-groups/:name/disable',
     {
       ...write,
       bodyLimit: bodyBytes.order,
       schema: { params: byName, body: disableOrder, response: { 200: api.groupSwitchAnswer } },
     },
     async ({ params: { name }, body: { reason }, actor }) => {
-      await groups.disableEnrolmentGroup(database, { name, reason, actor, nowMs: clock() });
+      await groups.disableEnrollmentGroup(database, { name, reason, actor, nowMs: clock() });
       return { name, enabled: false };
     },
   );
   app.post(
-    '/v1/enrolment-groups/:name/enable',
+    '/v1/enrollment-groups/:name/enable',
     {
       ...trust,
       bodyLimit: bodyBytes.order,
       schema: { params: byName, body: enableOrder, response: { 200: api.groupSwitchAnswer } },
     },
     async ({ params: { name }, actor }) => {
-      await groups.enableEnrolmentGroup(database, { name, actor, nowMs: clock() });
+      await groups.enableEnrollmentGroup(database, { name, actor, nowMs: clock() });
       return { name, enabled: true };
     },
   );
   app.put(
-    '/v1/enrolment-groups/:name/limit',
+    '/v1/enrollment-groups/:name/limit',
     {
       ...trust,
       bodyLimit: bodyBytes.order,
-      schema: { params: byName, body: api.groupLimitOrder, response: { 200: api.enrolmentGroupView } },
+      schema: { params: byName, body: api.groupLimitOrder, response: { 200: api.enrollmentGroupView } },
     },
-    async ({ params: { name }, body: { devicesMost }, actor }) =>
-      viewOf(await groups.limitEnrolmentGroup(database, { name, devicesMost, actor, nowMs: clock() })),
+    async ({ params: { name }, body: { maxDevices }, actor }) =>
+      viewOf(await groups.limitEnrollmentGroup(database, { name, maxDevices, actor, nowMs: clock() })),
   );
   app.post(
-    '/v1/enrolment-groups/:name/tokens',
+    '/v1/enrollment-groups/:name/tokens',
     {
       ...write,
       bodyLimit: bodyBytes.order,
       schema: { params: byName, body: api.groupTokenOrder, response: { 200: api.groupTokenAnswer } },
     },
     async ({ params: { name }, body, actor, caller }) => {
-      const { usesMost, lifeSeconds, olderSeconds } = body;
-      const order = { name, usesMost, lifeSeconds, olderSeconds, actor, maker: caller, nowMs: clock() };
-      return { ...(await createGroupToken(database, order)), usesMost };
+      const { maxUses, lifeSeconds, olderSeconds } = body;
+      const order = { name, maxUses, lifeSeconds, olderSeconds, actor, maker: caller, nowMs: clock() };
+      return { ...(await createGroupToken(database, order)), maxUses };
     },
   );
 
-  async function detailOf(name: string): Promise<z.infer<typeof api.enrolmentGroupDetail>> {
-    const row = await groups.getEnrolmentGroup(database.read, name);
+  async function detailOf(name: string): Promise<z.infer<typeof api.enrollmentGroupDetail>> {
+    const row = await groups.getEnrollmentGroup(database.read, name);
     const tokens = await tokensOf(database.read, name, clock());
     return {
       ...viewOf(row),
@@ -117,13 +117,13 @@ export function enrolmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): v
         createdAt: token.created_at,
         expiresAt: token.expires_at,
         uses: token.uses,
-        usesMost: token.uses_most,
+        maxUses: token.uses_most,
       })),
     };
   }
 }
 
-function viewOf(row: EnrolmentGroupRow): z.infer<typeof api.enrolmentGroupView> {
+function viewOf(row: EnrollmentGroupRow): z.infer<typeof api.enrollmentGroupView> {
   return {
     name: row.name,
     kind: row.kind,
@@ -131,7 +131,7 @@ function viewOf(row: EnrolmentGroupRow): z.infer<typeof api.enrolmentGroupView> 
     enabled: row.disabled_reason === null,
     disabledReason: row.disabled_reason,
     devices: row.devices,
-    devicesMost: row.devices_most,
+    maxDevices: row.devices_most,
     authoritySha256: row.anchor_sha256,
     createdAt: row.created_at,
   };

@@ -1,4 +1,4 @@
-// Operator API: enrolment tokens, one-time and of groups.
+// Operator API: enrollment tokens, one-time and of groups.
 import * as tokens from '@edgekeep/wire/api/enrollment-token';
 import * as api from '@edgekeep/wire/api/operator';
 import { tokenIdSchema } from '@edgekeep/wire/api/people';
@@ -6,8 +6,8 @@ import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
-import { createEnrolmentToken } from '../../enrollment/one-time-token.ts';
-import { handOverEnrolmentToken, listEnrolmentTokens, revokeEnrolmentToken } from '../../enrollment/token-orders.ts';
+import { createEnrollmentToken } from '../../enrollment/one-time-token.ts';
+import { handOverEnrollmentToken, listEnrollmentTokens, revokeEnrollmentToken } from '../../enrollment/token-orders.ts';
 
 const byId = z.strictObject({ id: tokenIdSchema });
 const page = z.strictObject({
@@ -16,49 +16,49 @@ const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
 
-export function enrolmentTokenRoutes(app: HttpServer, { database, clock, requireScope }: StoreRouteParts): void {
-  const write = requireScope('enrolment:write');
+export function enrollmentTokenRoutes(app: HttpServer, { database, clock, requireScope }: StoreRouteParts): void {
+  const write = requireScope('enrollment:write');
 
   app.get(
-    '/v1/enrolment-tokens',
-    { ...requireScope('devices:read'), schema: { querystring: page, response: { 200: tokens.enrolmentTokenList } } },
+    '/v1/enrollment-tokens',
+    { ...requireScope('devices:read'), schema: { querystring: page, response: { 200: tokens.enrollmentTokenList } } },
     async ({ query }) => {
-      const found = await listEnrolmentTokens(database.read, { ...query, nowMs: clock() });
+      const found = await listEnrollmentTokens(database.read, { ...query, nowMs: clock() });
       return { tokens: [...found.tokens], next: found.next };
     },
   );
   app.post(
-    '/v1/enrolment-tokens',
+    '/v1/enrollment-tokens',
     {
       ...write,
       bodyLimit: bodyBytes.order,
-      schema: { body: api.enrolmentTokenOrder, response: { 200: api.enrolmentTokenAnswer } },
+      schema: { body: api.enrollmentTokenOrder, response: { 200: api.enrollmentTokenAnswer } },
     },
     async ({ body, actor, caller }) => {
       const { deviceId, tier, lifeSeconds } = body;
-      return createEnrolmentToken(database, { deviceId, tier, lifeSeconds, actor, maker: caller, nowMs: clock() });
+      return createEnrollmentToken(database, { deviceId, tier, lifeSeconds, actor, maker: caller, nowMs: clock() });
     },
   );
   app.post(
-    '/v1/enrolment-tokens/:id/revoke',
+    '/v1/enrollment-tokens/:id/revoke',
     {
       ...write,
       bodyLimit: bodyBytes.none,
-      schema: { params: byId, response: { 200: tokens.enrolmentTokenRevoked } },
+      schema: { params: byId, response: { 200: tokens.enrollmentTokenRevoked } },
     },
     async ({ params: { id }, actor }) => {
-      await revokeEnrolmentToken(database, { id, actor, nowMs: clock() });
+      await revokeEnrollmentToken(database, { id, actor, nowMs: clock() });
       return { id, revoked: true };
     },
   );
   app.post(
-    '/v1/enrolment-tokens/:id/hand-over',
+    '/v1/enrollment-tokens/:id/hand-over',
     {
       ...write,
       bodyLimit: bodyBytes.none,
-      schema: { params: byId, response: { 200: tokens.enrolmentTokenHandedOver } },
+      schema: { params: byId, response: { 200: tokens.enrollmentTokenHandedOver } },
     },
     async ({ params: { id }, actor, caller }) =>
-      handOverEnrolmentToken(database, { id, actor, caller, nowMs: clock() }),
+      handOverEnrollmentToken(database, { id, actor, caller, nowMs: clock() }),
   );
 }

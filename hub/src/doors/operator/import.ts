@@ -7,7 +7,7 @@ import type { HttpServer } from '../http/server.ts';
 import { importDevices } from '../../registry/import.ts';
 
 // About 600 bytes for each of the lines that one call may have.
-const importBytesMost = 128 * 1024 * 1024;
+const IMPORT_BYTES_MAX = 128 * 1024 * 1024;
 
 export function importRoutes(app: HttpServer, parts: StoreRouteParts): void {
   const { database, clock, requireScope } = parts;
@@ -18,8 +18,8 @@ export function importRoutes(app: HttpServer, parts: StoreRouteParts): void {
     scope.post(
       '/v1/devices/import',
       {
-        ...streamed(requireScope('enrolment:write')),
-        bodyLimit: importBytesMost,
+        ...streamed(requireScope('enrollment:write')),
+        bodyLimit: IMPORT_BYTES_MAX,
         schema: { response: { 200: importReport } },
       },
       async ({ body, actor }) => {

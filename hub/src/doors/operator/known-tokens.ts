@@ -5,8 +5,8 @@ import { sha256Hex } from '../../digest.ts';
 import { authenticate, type Caller } from '../../people/api-token.ts';
 import type { Database } from '../../store/database.ts';
 
-const rememberedMost = 10_000;
-const attemptLengthMost = 200;
+const REMEMBERED_MAX = 10_000;
+const ATTEMPT_LENGTH_MAX = 200;
 
 export class KnownTokens {
   readonly #database: Database;
@@ -18,12 +18,12 @@ export class KnownTokens {
 
   /** The caller of a request. Throws `rate-limited`, `token-required` or `token-refused`. */
   async authenticate({ headers, payer }: FastifyRequest, nowMs: number): Promise<Caller> {
-    const digest = sha256Hex((headers.authorization ?? '').slice(0, attemptLengthMost));
+    const digest = sha256Hex((headers.authorization ?? '').slice(0, ATTEMPT_LENGTH_MAX));
     if (!this.#known.delete(digest)) payer.class.spendRequest(payer.key);
     const caller = await authenticate(this.#database, headers.authorization, nowMs);
     this.#known.add(digest);
     const [oldest] = this.#known;
-    if (this.#known.size > rememberedMost && oldest !== undefined) this.#known.delete(oldest);
+    if (this.#known.size > REMEMBERED_MAX && oldest !== undefined) this.#known.delete(oldest);
     return caller;
   }
 }

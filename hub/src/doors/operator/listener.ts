@@ -25,8 +25,8 @@ import { tokenOperatorRoutes } from '../device/token-device.ts';
 import { modelOperatorRoutes } from './model.ts';
 import type { HubParts } from '../../wiring.ts';
 import { admissionRoutes } from './admission.ts';
-import { enrolmentGroupRoutes } from './enrollment-group.ts';
-import { enrolmentTokenRoutes } from './enrollment-token.ts';
+import { enrollmentGroupRoutes } from './enrollment-group.ts';
+import { enrollmentTokenRoutes } from './enrollment-token.ts';
 import { registryDeviceRoutes } from './registry.ts';
 import { groupRoutes } from './group.ts';
 import { importRoutes } from './import.ts';
@@ -60,7 +60,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
   const open = new ConnectionCount();
   queueNewcomers(app.server, newcomerLimits, {
     admits: (address) => !parts.blocked.has(address),
-    hasRoom: (network) => open.of(network) < settings.admission.operatorConnectionsMost,
+    hasRoom: (network) => open.of(network) < settings.admission.maxOperatorConnections,
   });
   app.server.on('secureConnection', (socket: Socket) => open.add(socket));
   await openApiRoutes(app);
@@ -89,8 +89,8 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     registryDeviceRoutes(app, fleet);
     groupRoutes(app, guarded);
     importRoutes(app, guarded);
-    enrolmentTokenRoutes(app, guarded);
-    enrolmentGroupRoutes(app, guarded);
+    enrollmentTokenRoutes(app, guarded);
+    enrollmentGroupRoutes(app, guarded);
     admissionRoutes(app, guarded);
     vendorRootRoutes(app, { ...guarded, settings, vendorRoots: parts.vendorRoots });
     siteRoutes(app, guarded);

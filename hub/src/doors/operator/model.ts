@@ -36,7 +36,7 @@ const release = z.strictObject({ name: api.modelNameSchema, version: api.version
 const releaseFile = release.extend({ '*': z.string().min(1).max(1_024) });
 const releasesShown = 500;
 // The manifest limits the size of an upload, file by file; this limit only has to be larger than any of them.
-const uploadBytesMost = Number.MAX_SAFE_INTEGER;
+const UPLOAD_BYTES_MAX = Number.MAX_SAFE_INTEGER;
 
 export function modelOperatorRoutes(
   app: HttpServer,
@@ -140,7 +140,7 @@ export function modelOperatorRoutes(
       '/v1/models/:name/:version/files/*',
       {
         ...streamed(requireScope('models:publish')),
-        bodyLimit: uploadBytesMost,
+        bodyLimit: UPLOAD_BYTES_MAX,
         schema: { params: releaseFile },
       },
       async (request) => {

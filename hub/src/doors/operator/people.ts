@@ -100,7 +100,7 @@ export function peopleRoutes(
       schema: { body: api.apiTokenOrder, response: { 200: api.apiTokenAnswer } },
     },
     async ({ body, caller, actor }) => {
-      const by = { caller, actor, nowMs: clock(), lifeDaysMost: settings.tokens.lifeDaysMost };
+      const by = { caller, actor, nowMs: clock(), maxLifeDays: settings.tokens.maxLifeDays };
       const { token = null, ...made } = await createToken(database, tokenOrderOf(body), by);
       return { ...made, token };
     },
@@ -126,7 +126,7 @@ export function peopleRoutes(
       schema: { body: people.claimOrder, response: { 200: people.claimAnswer } },
     },
     async ({ body, caller, actor }) => {
-      const lifeSeconds = Math.min(body.lifeSeconds, settings.tokens.lifeDaysMost * 86_400);
+      const lifeSeconds = Math.min(body.lifeSeconds, settings.tokens.maxLifeDays * 86_400);
       return claimHub(database, { ...body, lifeSeconds, caller, actor, nowMs: clock() });
     },
   );

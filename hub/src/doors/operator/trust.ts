@@ -3,7 +3,7 @@
 import type { KeyObject } from 'node:crypto';
 import { encodeTrust } from '@edgekeep/core/access/trust';
 import type { VerifierKey } from '@edgekeep/core/audit/note';
-import { policyWitnessesMax } from '@edgekeep/core/audit/quorum';
+import { POLICY_WITNESSES_MAX } from '@edgekeep/core/audit/quorum';
 import { utf8 } from '@edgekeep/core/bytes';
 import { type Kysely, sql } from 'kysely';
 import { HubError } from '../../error.ts';
@@ -29,8 +29,8 @@ export function trustFile(
       );
     }
     const { count, lines } = await witnessLines(database.readApart);
-    if (count > policyWitnessesMax)
-      throw new HubError('conflict', `a trust file has room for ${policyWitnessesMax} witnesses, there are ${count}`);
+    if (count > POLICY_WITNESSES_MAX)
+      throw new HubError('conflict', `a trust file has room for ${POLICY_WITNESSES_MAX} witnesses, there are ${count}`);
     const empty = encodeTrust({
       logKey: keys.log,
       attestationKeys: [keys.attestation],

@@ -17,9 +17,9 @@ import { covers, isScope, type Scope } from '../../people/roles.ts';
 import { policyRulesOf } from '../../people/policy-rules.ts';
 import { type Asked, type RootOperation, rootOperationOf } from '../../people/root-operations.ts';
 
-const pathMost = 300;
+const PATH_MAX = 300;
 // The list of a root, the largest of these requests, with its quotation marks.
-const bodyCharactersMost = 2_500_000;
+const BODY_CHARACTERS_MAX = 2_500_000;
 const named = z.looseObject({ name: z.string() });
 const anyJson = z.custom<Json>();
 
@@ -94,9 +94,9 @@ export class TwoPeople {
       const message = `${operation.name} takes two people: a service asks for it in vain`;
       throw new HubError('approval-refused', message, { reasons: [{ code: 'not-a-person', message }] });
     }
-    if (path.length > pathMost) throw new HubError('request-invalid', `an address of at most ${pathMost} characters`);
+    if (path.length > PATH_MAX) throw new HubError('request-invalid', `an address of at most ${PATH_MAX} characters`);
     const json = body === undefined || body === null ? '' : canonicalText(body);
-    if (json.length > bodyCharactersMost)
+    if (json.length > BODY_CHARACTERS_MAX)
       throw new HubError('payload-too-large', 'this is more than is kept for a second person to read');
     const obstacle = operation.obstacle?.(body);
     if (obstacle !== undefined) throw new HubError('request-invalid', obstacle);

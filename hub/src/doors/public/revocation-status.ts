@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { parseBase64 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
-import { ocspRequestLengthMax } from '@edgekeep/core/identity/ocsp-request';
+import { OCSP_REQUEST_LENGTH_MAX } from '@edgekeep/core/identity/ocsp-request';
 import { z } from 'zod';
 import type { RevocationStatus } from '../../authority/revocation-status.ts';
 import type { Clock } from '../../clock.ts';
@@ -14,9 +14,9 @@ import type { OcspAnswered } from '../../authority/ocsp.ts';
 
 const requestType = 'application/ocsp-request';
 // RFC 6960 appendix A.1 requires GET for requests under 255 octets; this leaves room for percent-encoding and a long serial number.
-const pathCharactersMost = 1_024;
+const PATH_CHARACTERS_MAX = 1_024;
 // The time that a proxy may cache a response, even if it is valid for longer: a revocation must not wait for caches.
-const cacheSecondsMost = 60;
+const CACHE_SECONDS_MAX = 60;
 
 export function revocationStatusRoutes(
   app: HttpServer,
@@ -54,13 +54,13 @@ export function revocationStatusRoutes(
   }
 
   readBodiesAsBytes(app, requestType);
-  app.post('/ocsp', { bodyLimit: ocspRequestLengthMax }, async (request, reply) => {
+  app.post('/ocsp', { bodyLimit: OCSP_REQUEST_LENGTH_MAX }, async (request, reply) => {
     if (!(request.body instanceof Uint8Array))
       throw new HubError('media-type-unsupported', `send a request as ${requestType}`);
     return send(reply, await status.answer(request.body));
   });
 
-  const path = z.strictObject({ '*': z.string().max(pathCharactersMost) });
+  const path = z.strictObject({ '*': z.string().max(PATH_CHARACTERS_MAX) });
   app.get('/ocsp/*', { schema: { params: path } }, async (request, reply) => {
     return send(reply, await status.answer(readPath(request.params['*'])));
   });
@@ -69,7 +69,7 @@ export function revocationStatusRoutes(
     const seconds =
       reusedUntilSeconds === undefined
         ? 0
-        : Math.max(0, Math.min(cacheSecondsMost, Math.floor(reusedUntilSeconds - clock() / 1_000)));
+        : Math.max(0, Math.min(CACHE_SECONDS_MAX, Math.floor(reusedUntilSeconds - clock() / 1_000)));
     void reply
       .type('application/ocsp-response')
       .header('cache-control', seconds === 0 ? 'no-store' : `public, max-age=${seconds}, must-revalidate`);

@@ -31,9 +31,9 @@ export const unlockAnswer = z.union([
 export type UnlockAnswer = z.infer<typeof unlockAnswer>;
 
 /** A person types; a passphrase of 1,024 characters in JSON's longest encoding fits. */
-const lineBytesMost = 8_192;
+const LINE_BYTES_MAX = 8_192;
 const lineMilliseconds = 10_000;
-const connectionsMost = 8;
+const CONNECTIONS_MAX = 8;
 
 export interface WaitingOrder {
   readonly dataFolder: string;
@@ -62,7 +62,7 @@ export async function waitForUnlock(order: WaitingOrder): Promise<KeyStore> {
   };
   // A peer that breaks off, or a failed attempt: only the socket must be closed.
   const server = createServer((socket) => void converse(socket, attempt).catch(() => socket.destroy()));
-  server.maxConnections = connectionsMost;
+  server.maxConnections = CONNECTIONS_MAX;
   restrictNewFiles();
   await listen(server, path);
   try {
@@ -151,7 +151,7 @@ async function readLine(socket: Socket): Promise<string> {
     received = whole;
     const end = whole.indexOf(0x0a);
     if (end !== -1) resolve(whole.toString('utf8', 0, end));
-    else if (whole.length > lineBytesMost) reject(new Error('too long for a line'));
+    else if (whole.length > LINE_BYTES_MAX) reject(new Error('too long for a line'));
   });
   try {
     return await promise;

@@ -1,4 +1,4 @@
-// Enrolments that must be refused: TPMs of unknown makers, keys that are not where they are said to be, second identities, spent tokens.
+// Enrollments that must be refused: TPMs of unknown makers, keys that are not where they are said to be, second identities, spent tokens.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
@@ -26,10 +26,10 @@ before(async () => {
 after(() => fleet?.[Symbol.asyncDispose]());
 
 function refusedFor(answer: Answer, reason: string, says?: RegExp): RefusalBody {
-  return assertRefused(answer, { status: 403, code: 'enrolment-refused', reason, ...(says && { says }) });
+  return assertRefused(answer, { status: 403, code: 'enrollment-refused', reason, ...(says && { says }) });
 }
 
-const token = () => fleet.world.enrolmentToken();
+const token = () => fleet.world.enrollmentToken();
 
 async function assertUnknown(...ids: readonly string[]): Promise<void> {
   for (const id of ids) await assert.rejects(fleet.world.device(id), { code: 'not-found' });
@@ -37,14 +37,14 @@ async function assertUnknown(...ids: readonly string[]): Promise<void> {
 
 // SECURITY.md: DEV-01
 test('a TPM whose endorsement certificate is of an unknown vendor is refused', { skip }, async () => {
-  refusedFor(await foreign.tryEnrol(fleet.world, await token()), 'endorsement-refused', /known TPM maker/);
+  refusedFor(await foreign.tryEnroll(fleet.world, await token()), 'endorsement-refused', /known TPM maker/);
   await assertUnknown('foreign');
 });
 
 test('the certificates of a known vendor beside those of an unknown one help nothing', { skip }, async () => {
   const known = await stranger.identity();
   const borrowed = known.kind === 'tpm' ? known.endorsementCertificates : [];
-  const answer = await foreign.tryEnrol(fleet.world, await token(), {
+  const answer = await foreign.tryEnroll(fleet.world, await token(), {
     start: (honest) =>
       withIdentity(honest, ({ endorsementCertificates: own }) => ({
         endorsementCertificates: [...own, ...borrowed].slice(0, 5),
@@ -56,7 +56,7 @@ test('the certificates of a known vendor beside those of an unknown one help not
 test('the endorsement certificate of another TPM does not vouch for an own endorsement key', { skip }, async () => {
   const known = await stranger.identity();
   const borrowed = known.kind === 'tpm' ? known.endorsementCertificates : [];
-  const answer = await foreign.tryEnrol(fleet.world, await token(), {
+  const answer = await foreign.tryEnroll(fleet.world, await token(), {
     start: (honest) => withIdentity(honest, () => ({ endorsementCertificates: borrowed })),
   });
   refusedFor(answer, 'endorsement-key-differs');
@@ -65,7 +65,7 @@ test('the endorsement certificate of another TPM does not vouch for an own endor
 test('a vendor’s own CA certificate is not an endorsement certificate', { skip }, async () => {
   const { intermediate } = fleet.vendor;
   const der = Buffer.from(intermediate.replaceAll(/-----[A-Z ]+-----|\s/g, ''), 'base64');
-  const answer = await stranger.tryEnrol(fleet.world, await token(), {
+  const answer = await stranger.tryEnroll(fleet.world, await token(), {
     start: (honest) => withIdentity(honest, () => ({ endorsementCertificates: [toBase64url(der)] })),
   });
   refusedFor(answer, 'endorsement-refused');
@@ -78,7 +78,7 @@ test('an attestation key that is not in the TPM of the endorsement key is refuse
   const withForeignKey = (honest: object) => withIdentity(honest, () => ({ attestationKey }));
 
   await t.test('its TPM refuses to open the credential', async () => {
-    const opened = stranger.tryEnrol(fleet.world, await token(), { start: withForeignKey });
+    const opened = stranger.tryEnroll(fleet.world, await token(), { start: withForeignKey });
     await assert.rejects(opened, { code: 'tpm-blob-refused' });
   });
   for (const [name, secret] of [
@@ -88,7 +88,7 @@ test('an attestation key that is not in the TPM of the endorsement key is refuse
   ] as const) {
     await t.test(`${name} is refused`, async () => {
       const changes = { start: withForeignKey, secret: async () => secret };
-      refusedFor(await stranger.tryEnrol(fleet.world, await token(), changes), 'credential-not-activated');
+      refusedFor(await stranger.tryEnroll(fleet.world, await token(), changes), 'credential-not-activated');
     });
   }
   await t.test('the secret of an earlier challenge is refused', async () => {
@@ -97,40 +97,40 @@ test('an attestation key that is not in the TPM of the endorsement key is refuse
       secret: async (activate: () => Promise<Uint8Array>) => (earlier = await activate()),
       end: () => ({}),
     };
-    await stranger.tryEnrol(fleet.world, await token(), spoil);
+    await stranger.tryEnroll(fleet.world, await token(), spoil);
     const again = { secret: async () => earlier };
-    refusedFor(await stranger.tryEnrol(fleet.world, await token(), again), 'credential-not-activated');
+    refusedFor(await stranger.tryEnroll(fleet.world, await token(), again), 'credential-not-activated');
   });
   await assertUnknown('stranger');
 });
 
 test('an operational key is certified only when the quote is over it', { skip }, async () => {
   const { request } = await newOperationalKey('stranger');
-  const answer = await stranger.tryEnrol(fleet.world, await token(), {
+  const answer = await stranger.tryEnroll(fleet.world, await token(), {
     end: (honest) => ({ ...honest, certificateRequest: toBase64url(request) }),
   });
   refusedFor(answer, 'qualifying-data-mismatch');
 });
 
-test('the second step of an enrolment is refused on a connection that did not see the first', { skip }, async () => {
+test('the second step of an enrollment is refused on a connection that did not see the first', { skip }, async () => {
   await using link = await DeviceLink.open(fleet.world.hub);
   const body = {
     certificateRequest: '',
     evidence: await stranger.evidence('local', randomBytes(32), new Uint8Array(0)),
     witnessKey: '',
   };
-  assertRefused(await link.ask('POST', '/v1/enrol/complete', body), { status: 409, code: 'challenge-missing' });
+  assertRefused(await link.ask('POST', '/v1/enroll/complete', body), { status: 409, code: 'challenge-missing' });
 });
 
 // SECURITY.md: DEV-01
 test('a second device under the same endorsement key is refused', { skip }, async (t) => {
   const rename = (honest: object) => ({ ...honest, deviceId: 'twin' });
   await t.test('as it is', async () => {
-    const answer = await enrolled.tryEnrol(fleet.world, await token(), { start: rename });
+    const answer = await enrolled.tryEnroll(fleet.world, await token(), { start: rename });
     refusedFor(answer, 'root-of-trust-taken', /as enrolled/);
   });
   await t.test('with its public area written differently', async () => {
-    const answer = await enrolled.tryEnrol(fleet.world, await token(), {
+    const answer = await enrolled.tryEnroll(fleet.world, await token(), {
       start: (honest) =>
         withIdentity(rename(honest), ({ endorsementKey }) => {
           const area = parsePublic(parseBase64url(endorsementKey, 'endorsementKey'));
@@ -145,17 +145,17 @@ test('a second device under the same endorsement key is refused', { skip }, asyn
 });
 
 test('a device id that is taken is refused', { skip }, async () => {
-  const answer = await stranger.tryEnrol(fleet.world, await token(), {
+  const answer = await stranger.tryEnroll(fleet.world, await token(), {
     start: (honest) => ({ ...honest, deviceId: 'enrolled' }),
   });
   refusedFor(answer, 'device-id-taken');
 });
 
-test('two enrolments of one id at a time give one device', { skip }, async () => {
+test('two enrollments of one id at a time give one device', { skip }, async () => {
   const simulator = await fleet.simulator('racer');
   const racer = fleet.keep(await TestDevice.withTpm('racer', simulator));
   const [one, two] = [await token(), await token()];
-  const answers = await Promise.all([racer.tryEnrol(fleet.world, one), racer.tryEnrol(fleet.world, two)]);
+  const answers = await Promise.all([racer.tryEnroll(fleet.world, one), racer.tryEnroll(fleet.world, two)]);
   assert.deepEqual(
     answers.map(({ status }) => status).sort((a, b) => a - b),
     [200, 403],
@@ -176,7 +176,7 @@ test('a witness key of another device is refused: one witness would count as two
     await t.test(title, async () => {
       const id = `second-${randomBytes(2).toString('hex')}`;
       const device = fleet.keep(await TestDevice.withoutTpm(id, `${fleet.world.folder}/${id}`));
-      const answer = await device.tryEnrol(fleet.world, await token(), {
+      const answer = await device.tryEnroll(fleet.world, await token(), {
         end: (honest) => ({ ...honest, witnessKey }),
       });
       refusedFor(answer, 'witness-key-taken');
@@ -187,29 +187,29 @@ test('a witness key of another device is refused: one witness would count as two
 });
 
 test(
-  'an enrolment token is refused when it was used, has expired, is for another device or tier, or was never made',
+  'an enrollment token is refused when it was used, has expired, is for another device or tier, or was never made',
   { skip },
   async (t) => {
     const { world } = fleet;
     const used = await token();
     const keen = fleet.keep(await TestDevice.withoutTpm('keen', `${world.folder}/keen`));
-    accepted(await keen.tryEnrol(world, used), api.certificateResponse);
-    const expired = await world.enrolmentToken({ lifeSeconds: 60 });
+    accepted(await keen.tryEnroll(world, used), api.certificateResponse);
+    const expired = await world.enrollmentToken({ lifeSeconds: 60 });
     world.clock.advanceSeconds(61);
     const bad: Readonly<Record<string, string | undefined>> = {
       used,
       expired,
-      'for another device': await world.enrolmentToken({ deviceId: 'somebody-else' }),
-      'for another tier': await world.enrolmentToken({ tier: 'software' }),
+      'for another device': await world.enrollmentToken({ deviceId: 'somebody-else' }),
+      'for another tier': await world.enrollmentToken({ tier: 'software' }),
       'never made': 'ee_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',
       missing: undefined,
     };
     for (const [name, text] of Object.entries(bad)) {
       await t.test(name, async () => {
-        assertRefused(await stranger.tryEnrol(world, text), {
+        assertRefused(await stranger.tryEnroll(world, text), {
           status: 403,
-          code: 'enrolment-refused',
-          says: /enrolment token/,
+          code: 'enrollment-refused',
+          says: /enrollment token/,
         });
       });
     }
@@ -218,7 +218,7 @@ test(
 );
 
 // SECURITY.md: HUB-14
-test('a token that was used between the two steps of an enrolment is refused at the second', { skip }, async () => {
+test('a token that was used between the two steps of an enrollment is refused at the second', { skip }, async () => {
   const { world } = fleet;
   const shared = await token();
   const [first, second] = await Promise.all(
@@ -227,7 +227,7 @@ test('a token that was used between the two steps of an enrolment is refused at 
     ),
   );
   if (first === undefined || second === undefined) return;
-  const answers = await Promise.all([first.tryEnrol(world, shared), second.tryEnrol(world, shared)]);
+  const answers = await Promise.all([first.tryEnroll(world, shared), second.tryEnroll(world, shared)]);
   assert.deepEqual(
     answers.map(({ status }) => status).sort((a, b) => a - b),
     [200, 403],
@@ -235,14 +235,14 @@ test('a token that was used between the two steps of an enrolment is refused at 
 });
 
 test('what could have been refused is accepted when it is true', { skip }, async () => {
-  accepted(await stranger.tryEnrol(fleet.world, await token()), api.certificateResponse);
+  accepted(await stranger.tryEnroll(fleet.world, await token()), api.certificateResponse);
 });
 
 type TpmIdentity = Extract<api.DeviceIdentity, { kind: 'tpm' }>;
 
-/** The first message of an enrolment, with members of the TPM's identity replaced. */
+/** The first message of an enrollment, with members of the TPM's identity replaced. */
 function withIdentity(honest: object, change: (identity: TpmIdentity) => Partial<TpmIdentity>): object {
-  const start = api.enrolChallengeRequest.parse(honest);
+  const start = api.enrollChallengeRequest.parse(honest);
   return start.identity.kind === 'tpm'
     ? { ...start, identity: { ...start.identity, ...change(start.identity) } }
     : start;
