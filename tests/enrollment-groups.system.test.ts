@@ -75,7 +75,7 @@ suite('token groups', () => {
     const group = await world.operator.get('/v1/enrollment-groups/line-1', api.enrollmentGroupDetail);
     assert.deepEqual([group.devices, group.tokens[0]?.uses], [2, 2]);
     const [entry] = (await world.entries('device-enrolled')).slice(-1);
-    assert.equal(JSON.parse(JSON.stringify(entry?.data)).enrollmentGroup, 'line-1');
+    assert.equal(JSON.parse(JSON.stringify(entry?.data)).enrolmentGroup, 'line-1');
   });
 
   test('an id that the group does not take is refused by name', async () => {

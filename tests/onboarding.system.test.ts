@@ -131,9 +131,9 @@ test('what a group cannot be is refused', async () => {
 test('wiped, and back', async () => {
   await using saw = await device('saw-1');
   accepted(await saw.tryEnroll(world, await world.enrollmentToken()), certificateResponse);
-  await refused('device wiped saw-1 --reason x', 1, /it can't become wiped/);
+  await refused('device mark-wiped saw-1 --reason x', 1, /it can't become wiped/);
   await done('device quarantine saw-1 --reason "opened"');
-  assert.match(await done('device wiped saw-1 --reason "erased in the workshop"'), /saw-1 is wiped/);
+  assert.match(await done('device mark-wiped saw-1 --reason "erased in the workshop"'), /saw-1 is wiped/);
   await refused('device release saw-1 --reason x', 1, /enrolling again/);
   const [token = ''] = (await done('enroll token --device saw-1')).split('\n');
   await using again = await TestDevice.withoutTpm('saw-1', join(world.folder, 'devices', 'saw-1-erased'));
@@ -144,7 +144,7 @@ test('wiped, and back', async () => {
   const board = 'b'.repeat(64);
   await refused(`device replace-root saw-1 --root ${board} --reason x`, 1, /quarantine and wipe it first/);
   await done('device quarantine saw-1 --reason "opened again"');
-  await done('device wiped saw-1 --reason "erased again"');
+  await done('device mark-wiped saw-1 --reason "erased again"');
   await done(`device replace-root saw-1 --root ${board} --reason "a TPM was built in"`);
   assert.match(await done('device show saw-1'), new RegExp(`comes back with +${board}`));
 });

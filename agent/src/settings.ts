@@ -10,7 +10,9 @@ import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { hostNameSchema } from '@edgekeep/wire/api/texts';
 import { z } from 'zod';
+import { settingsByPresentNames } from '@edgekeep/wire/former-name';
 import { AgentError } from './error.ts';
+import { formerAgentSettings } from './former-settings.ts';
 
 const path = z.string().min(1).max(1_024);
 const port = z.int().min(0).max(65_535);
@@ -183,7 +185,9 @@ export async function readAgentSettings(
 
 /** Fills in defaults; throws `settings-invalid`, naming the setting. */
 export function parseAgentSettings(value: unknown, what = 'agent settings'): AgentSettings {
-  const parsed = agentSettingsSchema.safeParse(value);
+  const refuse = (message: string) => new AgentError('settings-invalid', message);
+  const named = settingsByPresentNames(value, formerAgentSettings, { where: what, refuse });
+  const parsed = agentSettingsSchema.safeParse(named);
   if (!parsed.success) throw new AgentError('settings-invalid', `${what}: ${z.prettifyError(parsed.error)}`);
   const names = parsed.data.models.map(({ name }) => name);
   if (new Set(names).size < names.length) throw new AgentError('settings-invalid', `${what}: a model is named twice`);

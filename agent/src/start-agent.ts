@@ -17,6 +17,7 @@ import { canonicalKey } from '@edgekeep/core/identity/public-key';
 import { replaceFile } from '@edgekeep/host/durable-file';
 import { kernelBootId } from '@edgekeep/hardware/boot/boot-id';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
+import { warnOfFormerName } from '@edgekeep/wire/former-name';
 import { AgentLife, type RunnerHooks } from './agent.ts';
 import { Prover } from './attest/attest.ts';
 import { attest } from './hub/attestation.ts';
@@ -32,6 +33,7 @@ import { removeLeftDoors } from './guard/doors.ts';
 import { removeLeftFolders } from './guard/sandbox-probe.ts';
 import { GuardWalls } from './guard/walls.ts';
 import type { Answer, Send } from './hub-api.ts';
+import { formerTokenFile } from './former-settings.ts';
 import { HubTime } from './hub/hub-time.ts';
 import { enroll, type Identity, type IdentityParts, recover, renew } from './hub/identity.ts';
 import { adminApi, statusApi } from './local/local-api.ts';
@@ -285,8 +287,7 @@ async function acquire(
     if (recovered.kind === 'ok') emit({ kind: 'recovered' });
     return recovered;
   }
-  const tokenFile = folder.resolve(settings.enrollmentTokenFile);
-  const token = await readIfThere(tokenFile);
+  const { file: tokenFile, token } = await readToken(settings, folder);
   const enrolled = await enroll(send, identity, {
     token: token === undefined ? undefined : Buffer.from(token).toString('utf8').trim(),
     witnessKey: encodeVerifierKey(verifierKey(signer.name, signer.signer.publicKey, 'cosignature-v1')),
@@ -299,6 +300,17 @@ async function acquire(
   await rm(tokenFile, { force: true });
   emit({ kind: isKnown ? 'recovered' : 'enrolled' });
   return answer;
+}
+
+// A kit of the version before has the token under the former name of the file.
+async function readToken({ enrollmentTokenFile }: AgentSettings, folder: StateFolder) {
+  const file = folder.resolve(enrollmentTokenFile);
+  const token = await readIfThere(file);
+  const former = folder.resolve(formerTokenFile);
+  const formerToken = token === undefined ? await readIfThere(former) : undefined;
+  if (formerToken === undefined) return { file, token };
+  warnOfFormerName(former, { former: formerTokenFile, present: enrollmentTokenFile });
+  return { file: former, token: formerToken };
 }
 
 function socketPath({ name, socket }: ModelSettings, folder: StateFolder): string {

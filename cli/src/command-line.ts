@@ -3,10 +3,12 @@ import { parseArgs } from 'node:util';
 import { type Arguments, type Command, type Outcome, exitCodes, exitCodesHelp, UsageError } from './command.ts';
 import { commands } from './commands.ts';
 import { examples } from './examples.ts';
+import { withPresentOptions, withPresentVerb } from './former-names.ts';
 import { exitCodeOfRefusal, HubRefusal } from './operator.ts';
 
 /** Runs one command line; the result is the exit code. */
-export async function runCommandLine(argv: readonly string[]): Promise<number> {
+export async function runCommandLine(words: readonly string[]): Promise<number> {
+  const argv = withPresentVerb(words);
   const found = findCommand(argv);
   if (found === undefined) {
     const [first, second] = argv;
@@ -55,7 +57,7 @@ function beforeDashes(argv: readonly string[]): readonly string[] {
 }
 
 function parse(command: Command, argv: readonly string[]): Arguments {
-  const own = beforeDashes(argv);
+  const own = withPresentOptions(command, beforeDashes(argv));
   const rest = argv.slice(own.length + 1);
   let parsed;
   try {

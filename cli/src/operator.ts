@@ -14,6 +14,7 @@ import { approvalRequired } from '@edgekeep/wire/api/approval';
 import { errorResponse } from '@edgekeep/wire/api/device';
 import { type ZodType, z } from 'zod';
 import { type Arguments, exitCodes, type ExitCode, UsageError } from './command.ts';
+import { warnOfFormerNamesSent } from './former-names.ts';
 import { timeText } from './table.ts';
 
 const operatorSchema = z.object({
@@ -96,6 +97,7 @@ export async function operatorFromFile(file: string): Promise<Operator> {
     headers: Readonly<Record<string, string>> = {},
   ): Promise<Uint8Array> => {
     const response = await exchange(access, method, path, body, headers);
+    warnOfFormerNamesSent(response.headers);
     const bytes = await readAnswer(access, response);
     const status = response.statusCode ?? 0;
     if (status === 202) throw approvalNeeded(bytes);

@@ -7,7 +7,9 @@ import { isTrustDomain } from '@edgekeep/core/identity/spiffe-id';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { hostNameSchema } from '@edgekeep/wire/api/texts';
 import { z } from 'zod';
+import { settingsByPresentNames } from '@edgekeep/wire/former-name';
 import { HubError } from './error.ts';
+import { formerHubSettings } from './former-settings.ts';
 
 const listener = (port: number) =>
   z.strictObject({
@@ -264,7 +266,8 @@ function isGroup(value: unknown): value is object {
 
 /** Checks settings that did not come from the file. */
 export function parseHubSettings(value: unknown, what: string): HubSettings {
-  const parsed = hubSettingsSchema.safeParse(value);
+  const refuse = (message: string) => new HubError('settings-invalid', message);
+  const parsed = hubSettingsSchema.safeParse(settingsByPresentNames(value, formerHubSettings, { where: what, refuse }));
   if (parsed.success) return parsed.data;
   throw new HubError('settings-invalid', `${what}: ${z.prettifyError(parsed.error)}`);
 }

@@ -99,7 +99,7 @@ test(
     assert.equal(certificates.length, 1);
     const { entries } = await fleet.world.operator.get('/v1/audit', auditList);
     const entry = entries.find(({ kind, subject }) => kind === 'device-enrolled' && subject === 'device:sn-1');
-    assert.equal(entry?.actor, 'enrollment-group:works');
+    assert.equal(entry?.actor, 'enrolment-group:works');
     assert.partialDeepStrictEqual(entry.data, { idevidSerial: 'SN-1', idevidSha256: idevid.sha256 });
   },
 );

@@ -2,6 +2,7 @@
 import { httpsUrl } from '@edgekeep/wire/link/url';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import type { IncomingHttpHeaders } from 'node:http';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -222,7 +223,7 @@ export class HubWorld {
       readonly contentType?: string;
       readonly headers?: Readonly<Record<string, string>>;
     } = {},
-  ): Promise<Answer> {
+  ): Promise<Answer & { readonly headers: IncomingHttpHeaders }> {
     const { hostname, port } = addressOf(this.hub);
     const headers = {
       ...input.headers,
@@ -232,7 +233,8 @@ export class HubWorld {
     return new Promise((resolve, reject) => {
       const options = { method, path, hostname, port, headers, ca: this.hub.rootPem, servername: 'localhost' };
       const outgoing = request(options, (response) => {
-        buffer(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject);
+        const { statusCode: status = 0, headers: answered } = response;
+        buffer(response).then((body) => resolve({ status, body, headers: answered }), reject);
       });
       outgoing.once('error', reject);
       outgoing.end(input.body);

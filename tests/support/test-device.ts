@@ -34,6 +34,8 @@ export interface EnrollmentChanges {
   readonly start?: (honest: EnrollStart) => object;
   readonly secret?: (honest: () => Promise<Uint8Array>) => Promise<Uint8Array | undefined>;
   readonly end?: (honest: EnrollEnd) => object;
+  /** The address of the two steps; `/v1/enroll` where it is left out. */
+  readonly address?: string;
 }
 
 export class TestDevice {
@@ -134,6 +136,7 @@ export class TestDevice {
   /** Both steps of enrollment; gives the answer that ended it. */
   async tryEnroll(world: HubWorld, token: string | undefined, changes: EnrollmentChanges = {}): Promise<Answer> {
     await using link = await DeviceLink.open(world.hub);
+    const { address = '/v1/enroll' } = changes;
     const idevid = await this.rootOfTrust.idevid?.();
     const identity = await this.identity();
     const honest: EnrollStart = {
@@ -142,7 +145,7 @@ export class TestDevice {
       ...(idevid !== undefined && { idevid: { chain: idevid.chain.map(toBase64url) } }),
       ...(token !== undefined && { token }),
     };
-    const start = await link.ask('POST', '/v1/enroll/challenge', changes.start?.(honest) ?? honest);
+    const start = await link.ask('POST', `${address}/challenge`, changes.start?.(honest) ?? honest);
     if (start.status !== 200) return start;
     const { nonce, credential } = accepted(start, api.enrollChallengeResponse);
     const activate = async () =>
@@ -169,7 +172,7 @@ export class TestDevice {
       evidence: await this.evidence('certify', parseBase64url(nonce, 'nonce'), spki),
       witnessKey: this.witnessKey,
     };
-    const answer = await link.ask('POST', '/v1/enroll/complete', changes.end?.(end) ?? end);
+    const answer = await link.ask('POST', `${address}/complete`, changes.end?.(end) ?? end);
     if (answer.status === 200) {
       const { certificateChain } = accepted(answer, api.certificateResponse);
       this.#credential = { certificateChainPem: certificateChain, privateKeyPem };

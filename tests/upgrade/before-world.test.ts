@@ -1,13 +1,10 @@
 // A hub's folder, its backup and an agent's state as the commit before "Meet the world" wrote them (make-fixture.ts) go on working.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
-import { promisify } from 'node:util';
 import { parseAuditEntry } from '@edgekeep/core/audit/entry';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { parseJson } from '@edgekeep/core/json';
@@ -20,48 +17,20 @@ import { tokenList } from '@edgekeep/wire/api/people';
 import { vendorRootList } from '@edgekeep/wire/api/vendor-root';
 import { z } from 'zod';
 import { accepted } from '../support/answer.ts';
-import { HubWorld } from '../support/hub-world.ts';
 import { SoftwareWorld } from '../support/software-world.ts';
 import { TestAgent } from '../support/test-agent.ts';
+import { OldWorld } from './old-world.ts';
 
-const run = promisify(execFile);
-const archive = new URL('before-world.tar.gz', import.meta.url).pathname;
-let fixture = '';
-
+let old: OldWorld;
 before(async () => {
-  fixture = await mkdtemp(join(tmpdir(), 'edgekeep-before-world-'));
-  await run('tar', ['-xzf', archive, '-C', fixture, '--strip-components=1']);
+  old = await OldWorld.unpack('before-world');
 });
-after(() => rm(fixture, { recursive: true, force: true }));
+after(() => old?.[Symbol.asyncDispose]());
 
-/** A copy of the old data folder, from which a hub of today starts. */
-async function oldWorld(from: (folder: string) => Promise<unknown>): Promise<HubWorld> {
-  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-hub-'));
-  await mkdir(folder, { recursive: true });
-  await from(join(folder, 'hub'));
-  await newAdminToken(join(folder, 'hub'));
-  const settings: Record<string, unknown> = JSON.parse(await readFile(join(folder, 'hub', 'hub.json'), 'utf8'));
-  return HubWorld.reopen(folder, settings);
-}
-
-// The token in the fixture ends a year after it was made; the test is to hold for longer.
-async function newAdminToken(hubFolder: string): Promise<void> {
-  const token = `ek_${randomBytes(32).toString('base64url')}`;
-  const sha256 = createHash('sha256').update(token).digest('hex');
-  const now = Date.now();
-  using store = new DatabaseSync(join(hubFolder, 'hub.sqlite'));
-  store
-    .prepare(
-      "insert into api_token (sha256, name, person, roles, scopes, created_at, created_by, expires_at) values (?, 'upgrade', 'admin', '', 'admin', ?, 'test', ?)",
-    )
-    .run(sha256, now, now + 3_600_000);
-  const file = join(hubFolder, 'operator.json');
-  const old: object = JSON.parse(await readFile(join(fixture, 'hub', 'operator.json'), 'utf8'));
-  await writeFile(file, JSON.stringify({ ...old, token }), { mode: 0o600 });
-}
+const openHub = () => old.open((to) => cp(old.at('hub'), to, { recursive: true }));
 
 test('a hub of the version before opens with its devices, models and log as they were', async () => {
-  await using world = await oldWorld((to) => cp(join(fixture, 'hub'), to, { recursive: true }));
+  await using world = await openHub();
   const { devices } = await world.operator.get('/v1/devices', deviceList);
   const states = devices.map(({ id, state }) => `${id} ${state}`);
   assert.deepEqual(states.toSorted(), ['press-1 active', 'thin-1 quarantined']);
@@ -75,15 +44,15 @@ test('a hub of the version before opens with its devices, models and log as they
 // SECURITY.md: HUB-07
 test('tokens of the version before end with the one that made them, whose file runs to its end with an alert', async () => {
   const ends = Date.now() + 3_600_000;
-  await using world = await oldWorld(async (to) => {
-    await cp(join(fixture, 'hub'), to, { recursive: true });
+  await using world = await old.open(async (to) => {
+    await cp(old.at('hub'), to, { recursive: true });
     using store = new DatabaseSync(join(to, 'hub.sqlite'));
     // Made long ago, and good for an hour; what it made says that it lives on.
     const first = "update api_token set expires_at = ?, created_at = created_at - 90000000 where created_by = 'hub'";
     store.prepare(first).run(ends);
     store.prepare("update api_token set expires_at = ? where created_by <> 'hub'").run(ends + 3_600_000);
   });
-  const file: unknown = JSON.parse(await readFile(join(fixture, 'hub', 'operator.json'), 'utf8'));
+  const file: unknown = JSON.parse(await readFile(old.at('hub', 'operator.json'), 'utf8'));
   const { token } = z.object({ token: z.string() }).parse(file);
   assert.equal((await world.askOperator('GET', '/v1/devices', { token })).status, 200);
   await world.hub.sweepAuthorities();
@@ -109,7 +78,7 @@ test('tokens of the version before end with the one that made them, whose file r
 });
 
 test('files in vendor-roots of the version before are in the store, each certificate once', async () => {
-  await using world = await oldWorld((to) => cp(join(fixture, 'hub'), to, { recursive: true }));
+  await using world = await openHub();
   const { roots } = await world.operator.get('/v1/vendor-roots', vendorRootList);
   assert.deepEqual(
     roots.map(({ kind, role, source }) => `${kind} ${role} ${source}`),
@@ -121,9 +90,9 @@ test('files in vendor-roots of the version before are in the store, each certifi
 });
 
 test('an agent of the version before comes back with its state and gets its key', async () => {
-  await using world = await oldWorld((to) => cp(join(fixture, 'hub'), to, { recursive: true }));
+  await using world = await openHub();
   const state = await mkdtemp(join(tmpdir(), 'edgekeep-agent-'));
-  await cp(join(fixture, 'agent'), state, { recursive: true });
+  await cp(old.at('agent'), state, { recursive: true });
   await using agent = TestAgent.onState(world, 'press-1', state, { models: [{ name: 'opaque', use: 'program' }] });
   const story = await agent.start();
   await story.next('attested');
@@ -132,8 +101,8 @@ test('an agent of the version before comes back with its state and gets its key'
 });
 
 test('a receipt of the version before verifies with what the hub says today', async () => {
-  await using world = await oldWorld((to) => cp(join(fixture, 'hub'), to, { recursive: true }));
-  const receipt = await readFile(join(fixture, 'agent', 'receipts', 'opaque.json'));
+  await using world = await openHub();
+  const receipt = await readFile(old.at('agent', 'receipts', 'opaque.json'));
   const trust = await world.trust();
   // The device kept it from before anybody cosigned.
   const verdict = verifyReceipt(receipt, { ...trust, policy: { ...trust.policy, quorum: 0 } });
@@ -157,7 +126,7 @@ test('the receipt of a key is over an entry that the device can read: without a 
 });
 
 test('a backup of the version before restores to a hub that starts', async () => {
-  await using world = await oldWorld((to) => restoreHub(join(fixture, 'hub.backup'), to));
+  await using world = await old.open((to) => restoreHub(old.at('hub.backup'), to));
   const { devices } = await world.operator.get('/v1/devices', deviceList);
   assert.equal(devices.length, 2);
 });

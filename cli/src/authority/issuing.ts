@@ -66,7 +66,7 @@ The one in use retires: what it issued stays valid until it ends, then its key i
 connections stay.
 
 --at     not now but from a time like 2027-03-01T06:00Z
---force  go on although devices do not know its root (edgekeep authority missing names them)
+--force  go on although devices do not know its root (edgekeep authority pending names them)
 
 ${operatorHelp}
 `,

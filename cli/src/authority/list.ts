@@ -1,4 +1,4 @@
-// `edgekeep authority list` and `authority missing`: the authorities of a hub, and who does not know the newest root yet.
+// `edgekeep authority list` and `authority pending`: the authorities of a hub, and who does not know the newest root yet.
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
@@ -26,9 +26,9 @@ export const list: Command = {
   },
 };
 
-export const missing: Command = {
+export const pending: Command = {
   summary: 'show the devices that do not know the newest root',
-  usage: 'authority missing [--after ID] [--limit N]',
+  usage: 'authority pending [--after ID] [--limit N]',
   help: `
 Devices that may connect and have not shown that they know the newest root. Exit code 1 when there are some: an issuing CA under that root
 is then not activated without --force.

@@ -1,9 +1,9 @@
-// `edgekeep device quarantine|release|retire|wiped`: one order, four verbs.
+// `edgekeep device quarantine|release|retire|mark-wiped`: one order, four verbs.
 import { stateAnswer } from '@edgekeep/wire/api/operator';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
-function stateOrder(verb: string, summary: string, effect: string): Command {
+function stateOrder(verb: string, summary: string, effect: string, route = verb): Command {
   return {
     summary,
     usage: `device ${verb} ID --reason TEXT`,
@@ -15,7 +15,7 @@ function stateOrder(verb: string, summary: string, effect: string): Command {
       const body = { reason: args.required('reason') };
       const value = await (
         await openOperator(args)
-      ).send('POST', `/v1/devices/${encodeURIComponent(id)}/${verb}`, body, stateAnswer);
+      ).send('POST', `/v1/devices/${encodeURIComponent(id)}/${route}`, body, stateAnswer);
       const text = `${value.deviceId} is ${value.state}; ${value.connectionsClosed} live connections closed`;
       return { exitCode: exitCodes.ok, value, text };
     },
@@ -37,10 +37,11 @@ export const retire = stateOrder(
   'end a device’s life here',
   'As quarantine, and its certificates are revoked. There is no way back under this identity.',
 );
-export const wiped = stateOrder(
-  'wiped',
+export const markWiped = stateOrder(
+  'mark-wiped',
   'end a quarantined device’s identity',
   `To be said of a device whose storage was erased. Its certificates are revoked, its leases void, its witness key and
 what it reported are gone; record, tags and history stay. The same hardware comes back by enrolling again, as a new
 identity under the same id: a TPM by itself, a device without one with a token made for it since.`,
+  'wiped',
 );

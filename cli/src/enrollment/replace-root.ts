@@ -7,7 +7,7 @@ export const command: Command = {
   summary: 'accept a new root of trust for a wiped device',
   usage: 'device replace-root ID --root SHA256 --reason TEXT',
   help: `
-For a device whose board or TPM was replaced, once it is wiped (\`device wiped\`): it may enroll again under its id with this
+For a device whose board or TPM was replaced, once it is wiped (\`device mark-wiped\`): it may enroll again under its id with this
 root of trust, and with no other. The old one stays refused unless it is imported under another id.
 
 --root      SHA-256 of the SubjectPublicKeyInfo of the new endorsement key

@@ -2,9 +2,10 @@
 // disk before the next device begins.
 import { type FileHandle, open } from 'node:fs/promises';
 import { CoreError } from '@edgekeep/core/error';
-import { parseJson } from '@edgekeep/core/json';
+import { renameFormer } from '@edgekeep/core/former-names';
+import { parseJson, parseValue } from '@edgekeep/core/json';
 import { deviceIdSchema } from '@edgekeep/wire/api/device';
-import { groupNameSchema, tagsSchema } from '@edgekeep/wire/api/registry';
+import { formerLineMembers, groupNameSchema, tagsSchema } from '@edgekeep/wire/api/registry';
 import { z } from 'zod';
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
@@ -45,7 +46,9 @@ export class Manifest implements AsyncDisposable {
       const end = bytes.lastIndexOf(lineFeed) + 1;
       const lines = new Map<string, ManifestLine>();
       for (const text of linesOf(bytes.subarray(0, end))) {
-        const line = parseJson(text, manifestLine, `${path} line ${lines.size + 1}`);
+        const what = `${path} line ${lines.size + 1}`;
+        const { value } = renameFormer(parseJson(text, z.unknown(), what), formerLineMembers);
+        const line = parseValue(value, manifestLine, what);
         lines.set(serialOf(line), line);
       }
       // Only once the rest was found to be a manifest: a wrong path must not lose bytes.

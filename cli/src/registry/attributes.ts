@@ -1,4 +1,4 @@
-// `edgekeep device attributes|desire`: what is wanted of a device, and what it says of itself.
+// `edgekeep device attributes|set-desired`: what is wanted of a device, and what it says of itself.
 import { readFile } from 'node:fs/promises';
 import { parseJson } from '@edgekeep/core/json';
 import { attributesSchema } from '@edgekeep/wire/api/attributes';
@@ -21,9 +21,9 @@ export const show: Command = {
   },
 };
 
-export const desire: Command = {
+export const setDesired: Command = {
   summary: 'set what is wanted of a device',
-  usage: 'device desire ID FILE [--replaces VERSION]',
+  usage: 'device set-desired ID FILE [--replaces VERSION]',
   help: `
 FILE        a JSON object; it replaces all desired attributes
 --replaces  refuse when the version in the store is another one (default: replace whatever is there)

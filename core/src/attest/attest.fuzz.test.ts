@@ -13,7 +13,7 @@ import { parseEvidence } from './evidence.ts';
 import { imaEntryEnds, parseImaLog, replayImaLog } from './ima-log.ts';
 import { encodeReferenceValues, parseReferenceValues } from './reference-values.ts';
 import { replayEventLog } from './replay.ts';
-import { diceVectorSchema, vectorsOf } from './testing-vectors.ts';
+import { diceVectorSchema, vectorsOf, vectorWindowSchema } from './testing-vectors.ts';
 import { tierSchema } from './tier.ts';
 
 const inputs = Number(process.env['EDGEKEEP_FUZZ_INPUTS'] ?? 2000);
@@ -95,7 +95,7 @@ test('a mutated token never verifies', () => {
   const token = z.object({
     token: z.string(),
     key: z.string(),
-    window: z.object({ nowSeconds: z.number(), maxAgeSeconds: z.number(), maxSkewSeconds: z.number() }),
+    window: vectorWindowSchema,
   });
   // A broken vector may be mended by its mutation: the padded one loses its padding.
   const good = new Set(vectorsOf('result', 'valid', token).map((vector) => vector.token));

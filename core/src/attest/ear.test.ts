@@ -12,14 +12,14 @@ import {
   verifyAttestationResult,
 } from './ear.ts';
 import { fixedKey } from './testing.ts';
-import { vectorsOf } from './testing-vectors.ts';
+import { vectorsOf, vectorWindowSchema } from './testing-vectors.ts';
 import { statusOfVector, trustStatusOf } from './trust-vector.ts';
 
 const common = z.object({
   comment: z.string(),
   key: z.string(),
   token: z.string(),
-  window: z.object({ nowSeconds: z.number(), maxAgeSeconds: z.number(), maxSkewSeconds: z.number() }),
+  window: vectorWindowSchema,
 });
 const valid = common.extend({ verdict: z.enum(['verified', 'refused']) });
 const invalid = common.extend({ code: z.string() });

@@ -18,6 +18,15 @@ export const diceVectorSchema = z
     atSeconds,
   }));
 
+/** When a result counts, as vectors have it: their members keep the names that they were published with. */
+export const vectorWindowSchema = z
+  .object({ nowSeconds: z.number(), ageSecondsMax: z.number(), skewSecondsMax: z.number() })
+  .transform(({ nowSeconds, ageSecondsMax: maxAgeSeconds, skewSecondsMax: maxSkewSeconds }) => ({
+    nowSeconds,
+    maxAgeSeconds,
+    maxSkewSeconds,
+  }));
+
 /** All vectors of a kind, each with its file name. Throws when there are none. */
 export function vectorsOf<T>(
   kind: VectorKind,

@@ -5,6 +5,7 @@ import { builtInFor } from './built-in.ts';
 import { PreparedStatements } from './engine.ts';
 import { explain, type PolicyReason } from './explain.ts';
 import { type Fault, keyFaults, typeFaults } from './faults.ts';
+import { withPresentScopes } from './former-scopes.ts';
 import type { Question } from './question.ts';
 import { keyOf, type Reads, readsOf } from './reads.ts';
 import { type Action, actions } from './schema.ts';
@@ -34,7 +35,7 @@ export interface PolicyName {
 export function loadPolicy(text: string, { name, meaning = 'any-action' }: PolicyName): LoadedPolicy {
   const problem = boundsProblem(text);
   if (problem !== undefined) return { kind: 'refused', faults: [problem] };
-  const read = readStatements(text);
+  const read = readStatements(withPresentScopes(text));
   if (read.kind === 'failed') {
     return { kind: 'refused', faults: read.messages.map((message) => ({ code: 'policy-syntax', message })) };
   }

@@ -2,12 +2,14 @@
 // can be stored, replayed against another policy, and written in a test file. What a test leaves out is as on a quiet day.
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { presentScope } from './former-scopes.ts';
 import { actions, deviceActions } from './schema.ts';
 
 /** What `ageSeconds` says where there is nothing that could have an age: older than any condition allows. */
 export const neverSeconds = 4_294_967_295;
 
 const word = z.string().max(256);
+const scopeName = word.transform(presentScope);
 const count = z.int().min(0);
 /** Four places behind the point are what Cedar's `decimal` has. */
 const decimal = z.string().regex(/^-?\d{1,12}\.\d{1,4}$/);
@@ -22,7 +24,7 @@ const device = z.strictObject({
   tags: z.record(word, word).default({}),
   groups: z.array(word).max(2_000).default([]),
 });
-const granted = { id: word, scopes: z.array(word).max(64).default([]), roles: z.array(word).max(64).default([]) };
+const granted = { id: word, scopes: z.array(scopeName).max(64).default([]), roles: z.array(word).max(64).default([]) };
 const principal = z.discriminatedUnion('kind', [
   device,
   z.strictObject({ kind: z.literal('workload'), id: z.string().max(2_048), name: word, device }),
@@ -97,7 +99,7 @@ const operatorContext = z.strictObject({
   network: network.prefault({}),
   time: time.prefault({}),
   /** The scope that the route asks for. */
-  scope: word,
+  scope: scopeName,
   /** Whether the route changes anything. */
   changes: z.boolean().default(true),
 });

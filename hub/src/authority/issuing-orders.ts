@@ -168,7 +168,7 @@ export async function activateIn(
   const missing = own === current ? 0 : await countMissing(trx, own.generation);
   if (missing > 0 && !force) {
     throw new HubError('conflict', `${missing} devices have not shown that they know its root: wait, or force it`, {
-      reasons: [{ code: 'root-unknown', message: '`edgekeep authority missing` names them' }],
+      reasons: [{ code: 'root-unknown', message: '`edgekeep authority pending` names them' }],
     });
   }
   await trx.updateTable('issuing_authority').set({ status: 'retiring' }).where('status', '=', 'active').execute();

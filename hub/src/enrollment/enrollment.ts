@@ -297,7 +297,7 @@ async function completeOnce(
         certificate: toHex(certificateDigest(certificate)),
         serial: serialText(certificate),
         ...(idevid === undefined ? {} : idevidData(idevid)),
-        ...(group === undefined ? {} : { enrollmentGroup: group.name }),
+        ...(group === undefined ? {} : { enrolmentGroup: group.name }),
         ...(site === null ? {} : { site }),
         ...(generation === 1 ? {} : { generation }),
       },
@@ -390,7 +390,7 @@ function assertStillVouched(
 function actorOf({ deviceId, generation, token, group }: PendingEnrollment, imported: boolean): string {
   if (token !== undefined) return tokenActor(token);
   if (generation > 1) return `device:${deviceId}`;
-  if (group !== undefined) return `enrollment-group:${group.name}`;
+  if (group !== undefined) return `enrolment-group:${group.name}`;
   return imported ? 'allow-list' : 'vendor-root';
 }
 

@@ -211,7 +211,7 @@ async function register(
   if (group !== undefined) await joinEnrollmentGroup(trx, group, { deviceId, address, nowMs });
   const site = await allocateSite(trx, group, { deviceId, address, nowMs });
   return {
-    ...(group === undefined ? {} : { enrollmentGroup: group.name }),
+    ...(group === undefined ? {} : { enrolmentGroup: group.name }),
     ...(site === null ? {} : { site }),
   };
 }

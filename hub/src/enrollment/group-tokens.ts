@@ -55,8 +55,8 @@ export async function createGroupToken(
       revoked_at: null,
     };
     await trx.insertInto('enrolment_group_token').values(row).execute();
-    const data = { token: sha256.slice(0, 16), maxUses, expiresAt, olderSeconds: olderSeconds ?? null };
-    const subject = `enrollment-group:${name}`;
+    const data = { token: sha256.slice(0, 16), usesMost: maxUses, expiresAt, olderSeconds: olderSeconds ?? null };
+    const subject = `enrolment-group:${name}`;
     await appendEntry(trx, { at: nowMs, kind: 'enrolment-group-token-created', actor, subject, data });
   });
   return { token, expiresAt };

@@ -58,7 +58,7 @@ export async function createEnrollmentGroup(
     const data = {
       kind,
       authority: row.anchor_sha256,
-      maxDevices: row.devices_most,
+      devicesMost: row.devices_most,
       needsToken: terms.needsToken,
       terms: sha256Hex(row.terms),
     };
@@ -214,4 +214,5 @@ function authorityIn(pem: string): Certificate {
   return certificate;
 }
 
-const subjectOf = (name: string) => `enrollment-group:${name}`;
+// The log keeps the names that it began with (spec/api.md, "What is logged").
+const subjectOf = (name: string) => `enrolment-group:${name}`;

@@ -10,6 +10,7 @@ export interface Metrics {
   readonly registry: Registry;
   countRelease(outcome: string): void;
   countRefused(listener: string, code: string): void;
+  countFormerName(listener: string, name: string): void;
   observeRequest(listener: string, route: string, status: number, seconds: number): void;
 }
 
@@ -27,6 +28,12 @@ export function createMetrics(connections: Connections, log: AuditLog, database:
     name: 'edgekeep_refused_total',
     help: 'Requests refused for want of a right, a proof or a budget (401, 403, 413, 429), by listener and code.',
     labelNames: ['listener', 'code'],
+    registers,
+  });
+  const formerNames = new Counter({
+    name: 'edgekeep_former_names_total',
+    help: 'Requests that used a name of the version before, by listener and name: what to change before the next upgrade.',
+    labelNames: ['listener', 'name'],
     registers,
   });
   const requests = new Histogram({
@@ -54,6 +61,7 @@ export function createMetrics(connections: Connections, log: AuditLog, database:
     registry,
     countRelease: (outcome) => releases.inc({ outcome }),
     countRefused: (listener, code) => refused.inc({ listener, code }),
+    countFormerName: (listener, name) => formerNames.inc({ listener, name }),
     observeRequest: (listener, route, status, seconds) => requests.observe({ listener, route, status }, seconds),
   };
 }

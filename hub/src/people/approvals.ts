@@ -9,7 +9,7 @@ import { HubError } from '../error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { ApprovalRow } from '../store/operator-tables.ts';
 import { type Caller, findCaller } from './api-token.ts';
-import { covers, isScope, type Scope } from './roles.ts';
+import { covers, type Scope, scopeNamed } from './roles.ts';
 
 // More requests at once from one person are a program error.
 const WAITING_MAX = 20;
@@ -180,7 +180,8 @@ export async function scopeOfRequest(database: Database, id: string): Promise<st
 }
 
 function mayRead(caller: Caller, row: ListedRow): boolean {
-  return caller.person === row.person || (isScope(row.scope) && covers(caller.scopes, row.scope));
+  const scope = scopeNamed(row.scope);
+  return caller.person === row.person || (scope !== undefined && covers(caller.scopes, scope));
 }
 
 async function getWaiting(trx: WriteTransaction, id: string, nowMs: number): Promise<ApprovalRow> {
@@ -201,7 +202,8 @@ async function standing(
 ): Promise<Caller> {
   const caller = await findCaller(trx, sha256, nowMs);
   if (typeof caller === 'string') throw refused('token-ended', `${whose} counts no more: ${caller}`);
-  if (isScope(scope) && covers(caller.scopes, scope)) return caller;
+  const known = scopeNamed(scope);
+  if (known !== undefined && covers(caller.scopes, known)) return caller;
   throw refused('scope-missing', `${whose} lacks the scope ${scope}`);
 }
 

@@ -1,5 +1,6 @@
 // What a token may do (spec/operator-access.md, "Scopes and roles"). The roles are defined only here: if an operator could edit a role,
 // that would widen tokens that were issued long before.
+import { presentScope } from '@edgekeep/core/policy/former-scopes';
 
 /** `admin` is all of them. */
 export const scopes = [
@@ -39,7 +40,10 @@ export function covers(granted: readonly string[], scope: Scope): boolean {
 export function scopesOf(roleNames: readonly string[], scopeNames: readonly string[]): readonly Scope[] {
   const all = new Set<Scope>();
   for (const name of roleNames) for (const scope of isRole(name) ? roles[name] : []) all.add(scope);
-  for (const name of scopeNames) if (isScope(name)) all.add(name);
+  for (const name of scopeNames) {
+    const scope = scopeNamed(name);
+    if (scope !== undefined) all.add(scope);
+  }
   return [...all];
 }
 
@@ -47,6 +51,8 @@ export function isRole(name: string): name is Role {
   return Object.hasOwn(roles, name);
 }
 
-export function isScope(name: string): name is Scope {
-  return scopes.some((scope) => scope === name);
+/** A scope by its present name or the one of the version before, which tokens and requests of that version have. */
+export function scopeNamed(name: string): Scope | undefined {
+  const present = presentScope(name);
+  return scopes.find((scope) => scope === present);
 }

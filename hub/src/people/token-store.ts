@@ -1,5 +1,6 @@
 // Making, listing and ending API tokens (spec/operator-access.md). A token for another person is registered by its SHA-256, so that only
 // its owner ever has the text. Nobody grants more rights than they have.
+import { formerScope, presentScope } from '@edgekeep/core/policy/former-scopes';
 import { randomBytes } from 'node:crypto';
 import type { apiTokenOrder } from '@edgekeep/wire/api/operator';
 import type { TokenView } from '@edgekeep/wire/api/people';
@@ -13,7 +14,8 @@ import type { ApiTokenRow } from '../store/operator-tables.ts';
 import type { Tables } from '../store/schema.ts';
 import { sha256Hex } from '../digest.ts';
 import { type Caller, grantedBy, tokenPrefix, wordsOf } from './api-token.ts';
-import { covers, isRole, isScope, roles, type Scope, scopes, scopesOf } from './roles.ts';
+import { noteFormerName } from '../former-names.ts';
+import { covers, isRole, roles, type Scope, scopeNamed, scopes, scopesOf } from './roles.ts';
 
 const idLength = 16;
 const usualLifeDays = 90;
@@ -96,7 +98,7 @@ export async function createToken(
       name: order.name,
       person,
       roles: order.roles,
-      scopes: order.scopes,
+      scopes: order.scopes.map(presentScope),
       expiresAtMs: expiresAt,
       derivedFrom: isOwn ? caller.tokenSha256 : undefined,
       actor,
@@ -107,8 +109,9 @@ export async function createToken(
 }
 
 function grantsOf(order: TokenOrder): readonly Scope[] {
+  for (const former of order.scopes.flatMap((name) => formerScope(name) ?? [])) noteFormerName(former);
   for (const name of order.scopes)
-    if (!isScope(name))
+    if (scopeNamed(name) === undefined)
       throw new HubError('request-invalid', `no scope ${JSON.stringify(name)}: there are ${scopes.join(', ')}`);
   for (const name of order.roles)
     if (!isRole(name)) {

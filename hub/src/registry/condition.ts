@@ -2,6 +2,8 @@
 import { parseDateTime } from '@edgekeep/core/canonical/date-time';
 import { canonicalText } from '@edgekeep/core/canonical/text';
 import { tiers } from '@edgekeep/core/attest/tier';
+import type { FormerName } from '@edgekeep/core/former-names';
+import { noteFormerName } from '../former-names.ts';
 import { type Comparison, type Filter, filterError, type Operator } from './filter.ts';
 import type { DeviceState, DocumentSide } from '../store/schema.ts';
 
@@ -46,6 +48,8 @@ export type Condition =
   | { readonly kind: 'model'; readonly column: 'model' | 'fault_code'; readonly test: TextTest }
   | { readonly kind: 'group'; readonly name: string; readonly negated: boolean; readonly position: number };
 
+// Filters of groups were written down with it.
+const formerFields: readonly FormerName[] = [{ former: 'enrolmentGroup', present: 'enrollmentGroup' }];
 const fieldNames = [
   ...Object.keys(columns),
   'enabled',
@@ -64,7 +68,10 @@ const pathPattern = /^[A-Za-z][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z][A-Za-z0-9_-]{0,62
 /** Gives each comparison its meaning; ages like `-2h` count from `nowMs`. Throws `request-invalid` with the position. */
 export function conditionOf(filter: Filter, nowMs: number): Condition {
   if (filter.kind !== 'comparison') return { kind: filter.kind, of: filter.of.map((part) => conditionOf(part, nowMs)) };
-  const { selector, position } = filter;
+  const { selector: written, position } = filter;
+  const former = formerFields.find((each) => each.former === written);
+  if (former !== undefined) noteFormerName(former);
+  const selector = former?.present ?? written;
   if (Object.hasOwn(columns, selector)) return columnCondition(filter, nowMs);
   if (selector === 'enabled') return { kind: 'enabled', enabled: flagOf(filter) };
   if (selector === 'site') return { kind: 'place', column: 'site', test: textTest(filter) };

@@ -1,17 +1,22 @@
 // Import (spec/registry.md, "Import"): a stream of lines, each an expected device or a blocked root of trust. Lines are taken in batches,
 // each one transaction with its audit entry; an invalid line is refused alone. Repeating an import changes nothing.
-import { parseJson } from '@edgekeep/core/json';
+import { renameFormer } from '@edgekeep/core/former-names';
+import { parseJson, parseValue } from '@edgekeep/core/json';
 import { CoreError } from '@edgekeep/core/error';
 import {
   type BlockedLine,
   type ExpectedLine,
+  formerLineMembers,
   importLine,
+  type ImportLine,
   type ImportReport,
   type ListedLine,
 } from '@edgekeep/wire/api/registry';
 import { sha256Hex } from '../digest.ts';
 import { appendEntry } from '../audit/append.ts';
+import { z } from 'zod';
 import { HubError } from '../error.ts';
+import { noteFormerName } from '../former-names.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { Listing } from './import-listing.ts';
@@ -83,7 +88,7 @@ function readBatch(lines: readonly Uint8Array[], first: number): { batch: Batch;
     const line = first + at;
     if (bytes.every((byte) => byte === 0x20)) continue;
     try {
-      const value = parseJson(bytes, importLine, 'line');
+      const value = readLine(bytes);
       if ('block' in value) blocked.push({ line, value });
       else if ('id' in value) expected.push({ line, value });
       else listed.push({ line, value });
@@ -96,6 +101,13 @@ function readBatch(lines: readonly Uint8Array[], first: number): { batch: Batch;
     batch: { expected, listed, blocked, sha256: sha256Hex(Buffer.concat(lines.flatMap((each) => [each, newLine]))) },
     wrong,
   };
+}
+
+// With both spellings of one member it is refused: the former one is no member of a line.
+function readLine(bytes: Uint8Array): ImportLine {
+  const { value, found } = renameFormer(parseJson(bytes, z.unknown(), 'line'), formerLineMembers);
+  for (const name of found) noteFormerName(name);
+  return parseValue(value, importLine, 'line');
 }
 
 const newLine = new Uint8Array([0x0a]);

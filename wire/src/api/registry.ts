@@ -1,5 +1,6 @@
 // The operator's messages about the device registry (spec/registry.md): tags, attributes, groups, history, import. Times are unix
 // milliseconds.
+import type { FormerNames } from '@edgekeep/core/former-names';
 import { z } from 'zod';
 import { attributeKeyPattern, attributesSchema } from './attributes.ts';
 import { deviceIdSchema } from './device.ts';
@@ -84,6 +85,9 @@ export const membersOrder = z
   .strictObject({ add: members, remove: members })
   .refine(({ add, remove }) => add.length + remove.length > 0, 'nobody to add or to remove');
 export const membersAnswer = z.object({ name: z.string(), added: z.number(), removed: z.number() });
+
+/** Members of a line as manifests of the version before have them. */
+export const formerLineMembers: FormerNames = { enrolmentGroup: 'enrollmentGroup' };
 
 /** One line of an import: a device that is to come. */
 const expectedLine = z

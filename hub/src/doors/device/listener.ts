@@ -30,6 +30,7 @@ export function createDeviceListener(parts: HubParts): HttpServer {
     payerOf: (request) => door.payerOf(request),
     claimOf: (request) => door.claimOf(request),
     onRefused: (attempt) => parts.attempts.note({ listener: 'device', ...attempt }),
+    onFormerName: ({ former }) => parts.metrics.countFormerName('device', former),
   });
   parts.credential.serve(app.server);
   queueNewcomers(app.server, newcomerLimits, {

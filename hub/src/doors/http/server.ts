@@ -18,6 +18,8 @@ import { BodyWatch, type StreamLimits } from './body-watch.ts';
 import { type Payer, PayerClass, BodyRoom } from './payer.ts';
 import { letRefusalArrive, Refusals } from './refusal.ts';
 import { noteRoute } from './route-table.ts';
+import type { FormerName } from '@edgekeep/core/former-names';
+import { answerFormerNames, presentUrl } from './former-names.ts';
 import { beginActing, goOnActing } from './acting.ts';
 
 // A slow client must not hold the buffers of a handshake or a request for long; body-watch.ts does the same for bodies.
@@ -35,6 +37,7 @@ const withoutLimits: ServerParts = {
   payerOf: ({ ip }) => ({ class: anybody, key: ip }),
   claimOf: () => undefined,
   onRefused: () => {},
+  onFormerName: () => {},
 };
 const plenty = 2 ** 40;
 const anybody = new PayerClass(
@@ -54,6 +57,8 @@ export interface ServerParts {
   readonly claimOf: (request: FastifyRequest) => string | undefined;
   /** Called for each attempt that was refused. */
   readonly onRefused: (attempt: { address: string; claimed: string | undefined; code: string }) => void;
+  /** Called for each name of the version before that a request used. */
+  readonly onFormerName: (name: FormerName) => void;
 }
 
 export function createServer(tls: TlsOptions, logLevel: string, name: string, parts: ServerParts = withoutLimits) {
@@ -77,6 +82,7 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string, pa
     // Addresses that the router cannot look up never reach the error handler.
     frameworkErrors: answer,
     clientErrorHandler: answerRaw,
+    rewriteUrl: ({ url = '/' }) => presentUrl(url),
     logger: logLevel === 'silent' ? false : loggerOptions(logLevel, name),
   });
   // Devices keep their one connection open between check-ins, for any time. Set here, because fastify takes 0 for its own default of 72 s.
@@ -88,6 +94,7 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string, pa
   app.addHook('onRequest', beginActing);
   app.addHook('preValidation', takeTurn);
   app.addHook('preValidation', goOnActing);
+  answerFormerNames(app, parts.onFormerName);
   app.addHook('onRequest', async (request, reply) => {
     request.payer = parts.payerOf(request);
     bodies.watch(request, reply.raw);

@@ -28,6 +28,7 @@ export async function openTestingListener(
     payerOf: () => ({ class: payers, key: 'the payer' }),
     claimOf: () => undefined,
     onRefused: () => {},
+    onFormerName: () => {},
   });
   routes(app);
   await app.listen({ host: '127.0.0.1', port: 0 });

@@ -86,6 +86,7 @@ export function deviceOperatorRoutes(
         presence,
         groups,
         enrollmentGroup,
+        enrolmentGroup: enrollmentGroup,
         generation: row.generation,
         formerIdentities: await formerIdentitiesOf(database.read, row.id, HISTORY_MAX),
         formerDevices: await formerDevicesOf(database.read, row.root_sha256, row.id, HISTORY_MAX),

@@ -49,6 +49,7 @@ export async function createOperatorListener(parts: HubParts, devicePort: () => 
     payerOf: (request) => parts.admission.callerOf(request),
     claimOf: (request) => actorOf(request),
     onRefused: (attempt) => parts.attempts.note({ listener: 'operator', ...attempt }),
+    onFormerName: ({ former }) => parts.metrics.countFormerName('operator', former),
   });
   // On a route that needs a token, the request is charged once the token is known.
   app.addHook('onRequest', async (request) => {

@@ -13,7 +13,7 @@ import type { ApprovalRow } from '../../store/operator-tables.ts';
 import { assertScope, type Caller, grantedBy } from '../../people/api-token.ts';
 import { approvedHeader, type ApprovedRequests } from '../../people/approved-requests.ts';
 import { grantRequest, keepRequest, recordOutcome } from '../../people/approvals.ts';
-import { covers, isScope, type Scope } from '../../people/roles.ts';
+import { covers, type Scope, scopeNamed } from '../../people/roles.ts';
 import { policyRulesOf } from '../../people/policy-rules.ts';
 import { type Asked, type RootOperation, rootOperationOf } from '../../people/root-operations.ts';
 
@@ -148,7 +148,8 @@ export class TwoPeople {
 }
 
 function scopeOf({ id, scope }: ApprovalRow): Scope {
-  if (isScope(scope)) return scope;
+  const known = scopeNamed(scope);
+  if (known !== undefined) return known;
   throw new HubError('approval-refused', `request ${id} asks for the scope ${scope}, which is no more`);
 }
 

@@ -1,0 +1,68 @@
+// Names of the version before. What people wrote down under them is read for one version more: this file finds them, and whoever reads warns.
+
+/** Former name to present name; members of a group are spelled with dots: `guard.probeSecondsMax`. */
+export type FormerNames = Readonly<Record<string, string>>;
+
+export interface FormerName {
+  readonly former: string;
+  readonly present: string;
+}
+
+export interface Renamed {
+  readonly value: unknown;
+  /** Names that were found and replaced. */
+  readonly found: readonly FormerName[];
+  /** Names given in both spellings: nobody can say which of the two values counts. The value keeps both. */
+  readonly doubled: readonly FormerName[];
+}
+
+/** Gives the members of a JSON object their present names; anything but an object is given back as it is. */
+export function renameFormer(value: unknown, names: FormerNames): Renamed {
+  const found: FormerName[] = [];
+  const doubled: FormerName[] = [];
+  let renamed = value;
+  for (const [former, present] of Object.entries(names)) {
+    const [from, to] = [former.split('.'), present.split('.')];
+    const given = memberAt(renamed, from);
+    if (given === undefined) continue;
+    if (memberAt(renamed, to) !== undefined) {
+      doubled.push({ former, present });
+      continue;
+    }
+    renamed = withMember(withoutMember(renamed, from), to, given);
+    found.push({ former, present });
+  }
+  return { value: renamed, found, doubled };
+}
+
+/** The one sentence about a former name. */
+export function formerNameText({ former, present }: FormerName): string {
+  return `${former} is called ${present} now; the former name works in this version and not in the next`;
+}
+
+function membersOf(value: unknown): ReadonlyMap<string, unknown> | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  return new Map(Object.entries(value));
+}
+
+function memberAt(value: unknown, [name, ...rest]: readonly string[]): unknown {
+  if (name === undefined) return value;
+  return memberAt(membersOf(value)?.get(name), rest);
+}
+
+function withoutMember(value: unknown, [name, ...rest]: readonly string[]): unknown {
+  const members = membersOf(value);
+  if (members === undefined || name === undefined) return value;
+  const changed = new Map(members);
+  const left = rest.length === 0 ? undefined : withoutMember(members.get(name), rest);
+  // A group that held nothing else ends with its last member: it may have a former name itself.
+  if (left === undefined || membersOf(left)?.size === 0) changed.delete(name);
+  else changed.set(name, left);
+  return Object.fromEntries(changed);
+}
+
+function withMember(value: unknown, [name, ...rest]: readonly string[], member: unknown): unknown {
+  if (name === undefined) return member;
+  const members = new Map(membersOf(value) ?? []);
+  return Object.fromEntries(members.set(name, withMember(members.get(name), rest, member)));
+}

@@ -1,0 +1,142 @@
+// One name for one thing (STYLE.md, "Names"): the spellings of the version before stand nowhere but where something that was written down has them.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { test } from 'node:test';
+
+const root = join(import.meta.dirname, '..');
+const textFile = /\.(?:ts|mjs|js|json|md|py|c|sh|service|socket|cedar|onnx\.json)$/;
+
+function walk(folder: string): readonly string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    if (entry.name === 'node_modules' || entry.name === '.git') return [];
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? walk(path) : [relative(root, path)];
+  });
+}
+
+interface Spelling {
+  readonly what: string;
+  /** A word of it, and what no text without such a word has: words of base64 are long. */
+  readonly pattern: RegExp;
+  readonly hint: RegExp;
+  /** Where it stands all the same. `text` is all of the word. */
+  readonly exceptions: readonly { readonly path: RegExp; readonly text: RegExp; readonly why: string }[];
+}
+
+const anywhere = /./;
+const spellings: readonly Spelling[] = [
+  {
+    what: 'enrol with one l',
+    pattern: /[\w-]*enrol(?!l)[\w-]*/gi,
+    hint: /enrol(?!l)/i,
+    exceptions: [
+      { path: /^hub\/src\/store\/migrations\//, text: anywhere, why: 'shipped migrations are never edited' },
+      {
+        path: anywhere,
+        text: /^0006-enrolment-groups$/,
+        why: 'the name of a shipped migration, which stores have written down',
+      },
+      {
+        path: anywhere,
+        text: /^(?:\w+_)?enrolment_(?:group|listing|token)\w*$/,
+        why: 'tables, columns and indexes of the store, which nobody sees',
+      },
+      {
+        path: anywhere,
+        text: /^enrolment-(?:group-(?:created|limited|enabled|disabled|deleted|token-created)|token-created)$/,
+        why: 'kinds of audit entries: one event keeps one name for the life of a log, and those who watch it see it',
+      },
+      {
+        path: /^hub\/src\/enrollment\/|^tests\/(?:enrollment-groups|attacks\/idevid)/,
+        text: /^enrolment-group$|^enrolmentGroup$|^enrolment-group:/,
+        why: 'subjects, actors and members of audit entries, for the same reason',
+      },
+      {
+        path: /former-|^tests\/upgrade\/|^tests\/names\.test\.ts$|^docs\/upgrading\.md$/,
+        text: anywhere,
+        why: 'the former names, their tests and the page about them',
+      },
+      {
+        path: /^(?:hub\/src\/registry\/condition|wire\/src\/(?:api\/)?(?:registry|operator)(?:-api)?|hub\/src\/doors\/operator\/device)\.ts$/,
+        text: /^enrolmentGroup$/,
+        why: 'a member that filters, manifests and programs of the version before have',
+      },
+    ],
+  },
+  {
+    what: 'a limit that does not begin with max or min',
+    pattern: /(?<![\w\\-])[a-z]\w*(?:Most|Least|Max|Min)(?:Default|For)?\b/g,
+    hint: /[a-z](?:Most|Least|Max|Min)/,
+    exceptions: [
+      {
+        path: anywhere,
+        text: /^(?:clockMost|counterMost)$/,
+        why: 'members of lease terms, whose canonical JSON a TPM policy is made from (spec/tpm.md, 7)',
+      },
+      {
+        path: /^hub\/src\/enrollment\/(?:groups|group-tokens)\.ts$/,
+        text: /^(?:devicesMost|usesMost)$/,
+        why: 'members of audit entries, which keep the names that they were first logged with',
+      },
+      {
+        path: anywhere,
+        text: /^svnLeast$/,
+        why: 'a member of reference values, which publishers have signed (spec/reference-values.md)',
+      },
+      {
+        path: /^spec\/vectors\/|^core\/src\/attest\/(?:testing-vectors|ear\.test)\.ts$/,
+        text: /^(?:age|skew)SecondsMax$/,
+        why: 'members of published test vectors',
+      },
+      {
+        path: /former-|^tests\/upgrade\/|^tests\/names\.test\.ts$|^docs\/upgrading\.md$/,
+        text: anywhere,
+        why: 'the former names, their tests and the page about them',
+      },
+    ],
+  },
+];
+
+const files = walk(root).filter((path) => textFile.test(path) && path !== 'package-lock.json');
+
+test('there are files to look at', () => {
+  assert.ok(files.length > 1_000, `found ${files.length}`);
+});
+
+for (const { what, pattern, hint, exceptions } of spellings) {
+  const used = new Set<object>();
+  const isKept = (path: string, word: string) => {
+    const kept = exceptions.filter((each) => each.path.test(path) && each.text.test(word));
+    for (const each of kept) used.add(each);
+    return kept.length > 0;
+  };
+
+  test(`${what} stands nowhere but where it was written down`, () => {
+    const found = files.flatMap((path) => {
+      const text = `${path}\n${readFileSync(join(root, path), 'utf8')}`;
+      const words = hint.test(text) ? [...text.matchAll(pattern)].map(([word]) => word) : [];
+      return words.filter((word) => !isKept(path, word)).map((word) => `${path}: ${word}`);
+    });
+    assert.deepEqual([...new Set(found)], []);
+    const idle = exceptions.filter((each) => !used.has(each)).map(({ why }) => why);
+    assert.deepEqual(idle, [], 'exceptions that nothing needs');
+  });
+}
+
+test('a name of the version before is found wherever it stands', () => {
+  const [enrol, limit] = spellings;
+  const first = (spelling: Spelling | undefined, text: string) => text.match(spelling?.pattern ?? /^$/)?.[0];
+  for (const text of ['tryEnrol(', "'enrolment:write'", 'Enrolment groups', 'it enrols', '/v1/enrol/challenge'])
+    assert.ok(first(enrol, text) !== undefined, text);
+  for (const text of ['enrolled', 'enrollment-group', 'simplereenroll']) assert.equal(first(enrol, text), undefined);
+  for (const text of [
+    'const devicesMost = 1',
+    'the setting `guard.probeSecondsMax`',
+    'this.#keptMost',
+    'readyMsMaxDefault',
+  ])
+    assert.ok(first(limit, text) !== undefined, text);
+  for (const text of ['maxDevices', 'DEVICES_MAX', 'at-most', 'utmost', 'max(3)'])
+    assert.equal(first(limit, text), undefined, text);
+});

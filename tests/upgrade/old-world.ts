@@ -1,0 +1,60 @@
+// What a version before wrote, unpacked: a hub's data folder, its backup, an agent's state (make-fixture.ts).
+import { execFile } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { promisify } from 'node:util';
+import { HubWorld } from '../support/hub-world.ts';
+
+const run = promisify(execFile);
+
+export class OldWorld implements AsyncDisposable {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  static async unpack(name: string): Promise<OldWorld> {
+    const folder = await mkdtemp(join(tmpdir(), `edgekeep-${name}-`));
+    const archive = new URL(`${name}.tar.gz`, import.meta.url).pathname;
+    await run('tar', ['-xzf', archive, '-C', folder, '--strip-components=1']);
+    return new OldWorld(folder);
+  }
+
+  at(...path: readonly string[]): string {
+    return join(this.#folder, ...path);
+  }
+
+  /** Starts a hub of this version on what `fill` puts into its data folder. */
+  async open(fill: (hubFolder: string) => Promise<unknown>): Promise<HubWorld> {
+    const folder = await mkdtemp(join(tmpdir(), 'edgekeep-hub-'));
+    const hubFolder = join(folder, 'hub');
+    await mkdir(folder, { recursive: true });
+    await fill(hubFolder);
+    await this.#newAdminToken(hubFolder);
+    const settings: Record<string, unknown> = JSON.parse(await readFile(join(hubFolder, 'hub.json'), 'utf8'));
+    return HubWorld.reopen(folder, settings);
+  }
+
+  // The token in an archive ends a year after it was made; the tests are to hold for longer.
+  async #newAdminToken(hubFolder: string): Promise<void> {
+    const token = `ek_${randomBytes(32).toString('base64url')}`;
+    const sha256 = createHash('sha256').update(token).digest('hex');
+    const now = Date.now();
+    using store = new DatabaseSync(join(hubFolder, 'hub.sqlite'));
+    store
+      .prepare(
+        "insert into api_token (sha256, name, person, roles, scopes, created_at, created_by, expires_at) values (?, 'upgrade', 'admin', '', 'admin', ?, 'test', ?)",
+      )
+      .run(sha256, now, now + 3_600_000);
+    const old: object = JSON.parse(await readFile(this.at('hub', 'operator.json'), 'utf8'));
+    await writeFile(join(hubFolder, 'operator.json'), JSON.stringify({ ...old, token }), { mode: 0o600 });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
