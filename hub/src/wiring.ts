@@ -6,13 +6,15 @@ import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key'
 import { ApprovedRequests } from './people/approved-requests.ts';
 import { CountryTable } from './access/country-table.ts';
 import { DecisionLog } from './access/decision-log.ts';
-import { AccessGate, type GateParts } from './access/gate.ts';
+import { AccessGate } from './access/gate.ts';
 import { PolicyStore } from './access/policy-store.ts';
 import { Receipts } from './access/receipts.ts';
 import { accessRechecks } from './jobs/access-rechecks.ts';
 import { registerJobMetrics } from './jobs/metric.ts';
 import { Scheduler } from './jobs/scheduler.ts';
 import { Traffic } from './access/traffic.ts';
+import type { DeviceListenerParts } from './doors/device/listener.ts';
+import type { OperatorListenerParts } from './doors/operator/listener.ts';
 import { TwoPeople } from './doors/operator/two-people.ts';
 import { Appraiser } from './attest/appraiser.ts';
 import { ReferenceStore } from './attest/reference-store.ts';
@@ -24,21 +26,20 @@ import { registerExpiryMetric } from './authority/expiry-metric.ts';
 import { RevocationStatus } from './authority/revocation-status.ts';
 import { LiveCredential } from './authority/server-credential.ts';
 import type { Clock } from './clock.ts';
-import { createMetrics, type Metrics } from './health/metrics.ts';
+import { createMetrics } from './health/metrics.ts';
 import { Readiness } from './health/readiness.ts';
 import { Attempts } from './address/attempts.ts';
 import { BlockedAddresses } from './address/blocked-addresses.ts';
 import { Admission } from './doors/http/admission.ts';
 import { DeviceDoor } from './doors/device/door.ts';
-import { type RequireScope, requireScopeWith } from './doors/operator/door.ts';
+import { requireScopeWith } from './doors/operator/door.ts';
 import { CloneWatch } from './respond/clone-watch.ts';
 import { Connections } from './presence/connections.ts';
-import type { OwnCertificate } from './authority/expiry.ts';
 import { Presence } from './presence/presence.ts';
 import type { CutOrder } from './revocation/store.ts';
 import { RevocationWatch } from './revocation/watch.ts';
 import { RootKeys } from './attest/root-keys.ts';
-import { type HubKeys, loadHubKeys } from './secrets/hub-keys.ts';
+import { loadHubKeys } from './secrets/hub-keys.ts';
 import { Blobs } from './model/blobs.ts';
 import type { KeyStore } from './secrets/key-store.ts';
 import { PlatformKeyRoll } from './jobs/platform-key-roll-over.ts';
@@ -50,45 +51,9 @@ import { type FolderNotices, importRootFolders } from './vendor-root/folder.ts';
 import { registerVendorRootMetric } from './vendor-root/metric.ts';
 import { VendorRoots } from './vendor-root/vendor-roots.ts';
 
-export interface HubParts {
-  readonly settings: HubSettings;
-  readonly clock: Clock;
-  readonly keys: HubKeys;
-  readonly authorities: Authorities;
-  readonly keyStore: KeyStore;
-  readonly vendorRoots: VendorRoots;
+export interface HubParts extends DeviceListenerParts, OperatorListenerParts {
   /** Problems of the files of makers' certificates. */
   readonly rootFolderNotices: FolderNotices;
-  readonly database: Database;
-  readonly logFolder: string;
-  readonly log: AuditLog;
-  readonly access: GateParts;
-  readonly gate: AccessGate;
-  readonly connections: Connections;
-  readonly presence: Presence;
-  readonly cloneWatch: CloneWatch;
-  readonly references: ReferenceStore;
-  readonly rootKeys: RootKeys;
-  readonly appraiser: Appraiser;
-  readonly witnesses: WitnessBoard;
-  readonly receipts: Receipts;
-  readonly blobs: Blobs;
-  readonly metrics: Metrics;
-  readonly readiness: Readiness;
-  readonly blocked: BlockedAddresses;
-  readonly attempts: Attempts;
-  readonly admission: Admission;
-  readonly door: DeviceDoor;
-  readonly requireScope: RequireScope;
-  readonly twoPeople: TwoPeople;
-  readonly platformKeyRoll: PlatformKeyRoll;
-  readonly scheduler: Scheduler;
-  readonly watch: RevocationWatch;
-  readonly revocationStatus: RevocationStatus;
-  /** The certificates that the hub's own trust depends on, at this moment. */
-  readonly ownCertificates: () => Promise<readonly OwnCertificate[]>;
-  /** The credential of both listeners. */
-  readonly credential: LiveCredential;
   [Symbol.asyncDispose](): Promise<void>;
 }
 

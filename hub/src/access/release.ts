@@ -18,7 +18,7 @@ import { getDevice } from '../registry/states.ts';
 import type { RootKeys } from '../attest/root-keys.ts';
 import { publishedIn } from '../model/releases.ts';
 import { unwrapModelKey } from '../model/vault.ts';
-import { assertEnabled } from '../respond/enablement.ts';
+import { assertEnabled } from '../registry/enablement.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { HubSettings } from '../settings.ts';
 import { newestPolicyVersion } from '../store/authority.ts';

@@ -10,7 +10,7 @@ import { type Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } fro
 import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
-import { assertNotCutOff } from '../respond/enablement.ts';
+import { assertNotCutOff } from '../registry/enablement.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';

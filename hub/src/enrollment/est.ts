@@ -12,7 +12,7 @@ import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
 import { isExpected } from './admission.ts';
-import { assertNotCutOff } from '../respond/enablement.ts';
+import { assertNotCutOff } from '../registry/enablement.ts';
 import { allocateSite, joinEnrollmentGroup } from './join.ts';
 import { matchEnrollmentGroup } from './match.ts';
 import { recordChange } from '../registry/history.ts';

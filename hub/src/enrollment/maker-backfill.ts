@@ -2,24 +2,16 @@
 // from the certificates that they showed then, once, in the background.
 import { CoreError } from '@edgekeep/core/error';
 import { deviceIdentitySchema } from '@edgekeep/wire/api/device';
-import type { Kysely } from 'kysely';
 import { proveDeviceId } from '../attest/device-id-certificate.ts';
 import { proveEndorsement } from './endorsement.ts';
 import { HubError } from '../error.ts';
 import type { Job } from '../job.ts';
 import type { Database } from '../store/database.ts';
-import type { Tables } from '../store/schema.ts';
-import { type MakersWord, recordMaker } from '../vendor-root/device-makers.ts';
+import { type MakersWord, type OldDevice, recordMaker, withoutMaker } from '../vendor-root/device-makers.ts';
 import type { VendorRoots } from '../vendor-root/vendor-roots.ts';
 
 // A path takes a few milliseconds of the one thread that answers devices.
 const devicesAtOnce = 20;
-
-interface OldDevice {
-  readonly id: string;
-  readonly identity: string;
-  readonly enrolledAtMs: number;
-}
 
 /** Does the next few; false when none is left. */
 export async function findOldPaths(database: Database, vendorRoots: Pick<VendorRoots, 'trust'>): Promise<boolean> {
@@ -49,19 +41,6 @@ export function makerBackfill(parts: {
       while (!signal.aborted && (await findOldPaths(parts.database, parts.vendorRoots)));
     },
   };
-}
-
-/** Devices without a row: until there are none, nobody knows what depends on a root. */
-export async function withoutMaker(db: Kysely<Tables>, most: number): Promise<readonly OldDevice[]> {
-  return db
-    .selectFrom('device')
-    .leftJoin('device_maker', 'device_maker.device_id', 'device.id')
-    .select(['device.id as id', 'device.identity as identity', 'device.enrolled_at as enrolledAtMs'])
-    .where('device.tier', 'in', ['tpm', 'dice'])
-    .where('device_maker.device_id', 'is', null)
-    .orderBy('device.id')
-    .limit(most)
-    .execute();
 }
 
 async function wordOf(

@@ -14,10 +14,8 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import { recordChange } from '../registry/history.ts';
 import { arriveByToken, type TokenPlaceRule } from '../presence/token-place.ts';
 import type { DeviceRecord, DeviceRow, Tables } from '../store/schema.ts';
-import { findDevice, getDevice } from '../registry/states.ts';
+import { findDevice, getDevice, tokenTier } from '../registry/states.ts';
 
-/** The tier of a device without any root of trust: below `software`, never attested. */
-export const tokenTier = 'token';
 // Used tokens are cleared as new ones come, several at a time, so that the table cannot grow.
 const clearedAtOnce = 100;
 

@@ -1,15 +1,19 @@
 // The facts that the policy in force depends on and that people can change: checked before one person changes them alone.
 import { looksAt } from '@edgekeep/core/policy/reads';
+import type { Policy } from '@edgekeep/core/policy/policy';
 import { actions } from '@edgekeep/core/policy/schema';
 import type { Kysely } from 'kysely';
-import type { PolicyStore } from '../access/policy-store.ts';
 import type { Tables } from '../store/schema.ts';
 import type { PolicyRules } from './root-operations.ts';
+
+export interface PolicyInForce {
+  current(): { readonly policy: Pick<Policy, 'reads' | 'groups'> };
+}
 
 // As many as one statement can name.
 const GROUPS_MAX = 500;
 
-export async function policyRulesOf(db: Kysely<Tables>, policies: Pick<PolicyStore, 'current'>): Promise<PolicyRules> {
+export async function policyRulesOf(db: Kysely<Tables>, policies: PolicyInForce): Promise<PolicyRules> {
   const { policy } = policies.current();
   const reads = actions.map((action) => policy.reads(action));
   const looks = (path: string) => reads.some((each) => looksAt(each, path));

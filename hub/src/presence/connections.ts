@@ -6,8 +6,7 @@ import type { TLSSocket } from 'node:tls';
 import { channelBinding } from '@edgekeep/wire/link/channel-binding';
 import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { HubError } from '../error.ts';
-import { networkOf } from './places.ts';
-import type { PendingEnrollment } from '../enrollment/enrollment.ts';
+import { networkOf } from '../address/network-of.ts';
 
 export interface ConnectedWorkload {
   readonly deviceId: string;
@@ -59,8 +58,13 @@ export interface DeviceConnection extends ImaPieces {
   challenge: { readonly nonce: Uint8Array; readonly expiresAtMs: number } | undefined;
   /** The device that a connection without a certificate claims to be. */
   claimed: string | undefined;
-  /** State between the two steps of enrollment. */
-  enrollment: PendingEnrollment | undefined;
+}
+
+/** A connection with a valid device certificate. */
+export interface BoundDevice {
+  readonly connection: DeviceConnection;
+  readonly deviceId: string;
+  readonly certificateSha256: string;
 }
 
 /** What a TLS client showed; empty when it showed nothing valid. */
@@ -112,7 +116,6 @@ export class Connections {
       place: undefined,
       challenge: undefined,
       claimed: undefined,
-      enrollment: undefined,
       imaLog: undefined,
     };
     this.#bySocket.set(socket, connection);

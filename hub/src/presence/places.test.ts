@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isSameSpot, judgePlace, type LivePlace, networkOf, type PlaceRule } from './places.ts';
+import { networkOf } from '../address/network-of.ts';
+import { isSameSpot, judgePlace, type LivePlace, type PlaceRule } from './places.ts';
 
 const rule: PlaceRule = { cannotBeCopied: false, silentMs: 60_000, nowMs: 1_000_000 };
 const first: LivePlace = { id: 'a', address: '10.0.0.1', lineage: 1, usedAtMs: 999_000, contested: false };

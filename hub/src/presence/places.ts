@@ -1,6 +1,6 @@
 // Whether a connection that proved its identity may exist beside earlier ones with the same identity (spec/presence.md, "Two places").
 // Pure: the known facts go in, a verdict comes out.
-import { addressText, canonicalAddress, parseAddress } from '@edgekeep/core/canonical/network';
+import { networkOf } from '../address/network-of.ts';
 
 /** Where a client with the identity is: the same address and certificates of one lineage are one place. */
 export interface Spot {
@@ -45,17 +45,4 @@ export function judgePlace(newcomer: Spot, live: readonly LivePlace[], rule: Pla
 
 export function isSameSpot(one: Spot, other: Spot): boolean {
   return one.lineage === other.lineage && networkOf(one.address) === networkOf(other.address);
-}
-
-/**
- * A machine's place in the network: an IPv4 address, or the first 64 bits of an IPv6 address, because a machine changes the rest itself.
- */
-export function networkOf(address: string | undefined): string {
-  // A socket that has ended has no address, even though the type of `request.ip` says otherwise.
-  if (address === undefined) return 'unknown';
-  const parsed = parseAddress(canonicalAddress(address) ?? '');
-  if (parsed === undefined) return address;
-  const { family, bits } = parsed;
-  if (family === 4) return addressText(parsed);
-  return [112n, 96n, 80n, 64n].map((shift) => ((bits >> shift) & 0xffffn).toString(16)).join(':');
 }

@@ -4,13 +4,13 @@
 import { randomUUID } from 'node:crypto';
 import { Budgets } from '../budget.ts';
 import { appendEntry } from '../audit/append.ts';
+import type { WitnessBoard } from '../audit/witness.ts';
 import type { Clock } from '../clock.ts';
 import type { Job } from '../job.ts';
 import type { HubSettings } from '../settings.ts';
-import type { WriteTransaction } from '../store/database.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
-import type { Fleet } from '../respond/quarantine.ts';
-import type { DeviceConnection, Rival } from './connections.ts';
+import type { Connections, DeviceConnection, Rival } from './connections.ts';
 import { judgePlace, type LivePlace, type PlaceVerdict } from './places.ts';
 import { cannotBeCopied } from './read.ts';
 import { PresenceRows } from './rows.ts';
@@ -35,7 +35,10 @@ const probeAfterMs = 1_000;
 const entryRate = { perSecond: 1 / 60, burstSeconds: 600 };
 const ADDRESSES_LOGGED_MAX = 4;
 
-export interface PresenceParts extends Pick<Fleet, 'database' | 'connections' | 'witnesses'> {
+export interface PresenceParts {
+  readonly database: Database;
+  readonly connections: Pick<Connections, 'cut'>;
+  readonly witnesses: Pick<WitnessBoard, 'remove'>;
   readonly settings: Pick<HubSettings['identity'], 'twoPlaces' | 'silentSeconds'>;
   readonly clock: Clock;
 }

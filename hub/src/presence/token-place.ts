@@ -2,7 +2,7 @@
 import type { HubSettings } from '../settings.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
-import { networkOf } from './places.ts';
+import { networkOf } from '../address/network-of.ts';
 import { reportTwoPlaces } from './two-places.ts';
 
 /** Two tokens that crossed in the network prove nothing. */

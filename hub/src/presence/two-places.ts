@@ -1,6 +1,6 @@
 // The response to one identity in use in two places (spec/presence.md, "Two places"): an alert that names both. By the rule in the settings
 // the first one continues undisturbed, or the device is held until an operator decides. All in one transaction.
-import { disableIn } from '../respond/enablement.ts';
+import { disableIn } from '../registry/enablement.ts';
 import { raiseAlert } from '../alert/alerts.ts';
 import type { HubSettings } from '../settings.ts';
 import type { WriteTransaction } from '../store/database.ts';

@@ -8,6 +8,9 @@ import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceState, Tables } from '../store/schema.ts';
 import { revokeOfDevices, revokeWorkloadsOf, voidLeases } from '../revocation/store.ts';
 
+/** The tier of a device without any root of trust: below `software`, never attested. */
+export const tokenTier = 'token';
+
 /**
  * The states that may follow each state by an order or an appraisal. `retired` is final; a wiped device becomes `registered` only by
  * enrolling.

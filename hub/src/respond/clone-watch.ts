@@ -11,7 +11,7 @@ import { type Fleet, quarantineDevice } from './quarantine.ts';
 import type { HubSettings } from '../settings.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceConnection } from '../presence/connections.ts';
-import { networkOf } from '../presence/places.ts';
+import { networkOf } from '../address/network-of.ts';
 import { presenceOf } from '../presence/read.ts';
 import { revoke } from './revoke.ts';
 import { asHub } from '../store/authority.ts';

@@ -2,9 +2,8 @@
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { announceCuts, revokeOfDevices } from '../revocation/store.ts';
-import { tokenTier } from '../enrollment/token-device.ts';
 import { recordChange } from '../registry/history.ts';
-import { changeState, getDevice } from '../registry/states.ts';
+import { changeState, getDevice, tokenTier } from '../registry/states.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import type { Cut, Fleet, Order } from './quarantine.ts';

@@ -8,7 +8,7 @@ import type { SealedFile, Unlocker } from './sealed-file.ts';
 import { encodeShare, parseShare, parseShareFile, type Share, SHARE_FILE_BYTES_MAX } from './share.ts';
 import { askOnTerminal, readSecretLine } from './terminal.ts';
 import type { Offer } from './unlock.ts';
-import type { UnlockRequest } from '../doors/unlock/waiting.ts';
+import type { UnlockRequest } from './unlock-message.ts';
 
 /** The systemd credential that holds the passphrase (LoadCredential=, LoadCredentialEncrypted=). */
 export const credentialName = 'edgekeep-passphrase';

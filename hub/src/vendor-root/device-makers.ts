@@ -102,3 +102,23 @@ export async function makersOf(db: Kysely<Tables>, deviceId: string): Promise<re
     notes: storedNotes.parse(JSON.parse(notes)),
   }));
 }
+
+/** A device that enrolled before the hub kept what its maker said. */
+export interface OldDevice {
+  readonly id: string;
+  readonly identity: string;
+  readonly enrolledAtMs: number;
+}
+
+/** Devices without a row: until there are none, nobody knows what depends on a root. */
+export async function withoutMaker(db: Kysely<Tables>, most: number): Promise<readonly OldDevice[]> {
+  return db
+    .selectFrom('device')
+    .leftJoin('device_maker', 'device_maker.device_id', 'device.id')
+    .select(['device.id as id', 'device.identity as identity', 'device.enrolled_at as enrolledAtMs'])
+    .where('device.tier', 'in', ['tpm', 'dice'])
+    .where('device_maker.device_id', 'is', null)
+    .orderBy('device.id')
+    .limit(most)
+    .execute();
+}

@@ -12,8 +12,8 @@ import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import type { VendorRootRow } from '../store/vendor-root-tables.ts';
-import { withoutMaker } from '../enrollment/maker-backfill.ts';
 import { vendorRootRow } from './certificates.ts';
+import { withoutMaker } from './device-makers.ts';
 
 // An audit entry has room for the digests of this many.
 const NAMED_IN_ENTRY_MAX = 64;

@@ -4,7 +4,6 @@ import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identi
 import { setImmediate } from 'node:timers/promises';
 import { type CertificateIndex, indexCertificates } from '@edgekeep/core/identity/certificate-index';
 import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/api/vendor-root';
-import type { AlarmedCertificate } from '../authority/alarms.ts';
 import type { Database } from '../store/database.ts';
 import type { VendorRootRow } from '../store/vendor-root-tables.ts';
 
@@ -22,6 +21,13 @@ export interface VendorRootCount {
   readonly ended: number;
   /** The next end, in milliseconds; undefined when there is none. */
   readonly nextEndMs: number | undefined;
+}
+
+/** A certificate whose end raises alarms. */
+export interface WatchedCertificate {
+  readonly name: string;
+  readonly certificate: Certificate;
+  readonly part: 'vendor-roots';
 }
 
 /** What is kept of a row besides the certificate. */
@@ -51,7 +57,7 @@ export class VendorRoots {
   }
 
   /** Every certificate with a name for people: the end of each raises alarms. */
-  watched(): readonly AlarmedCertificate[] {
+  watched(): readonly WatchedCertificate[] {
     return this.#entries.flatMap(({ kind, role, sha256, subject }) => {
       const certificate = this.#parsed.get(sha256);
       const name = `${role} of ${kind} makers "${subject}"`;

@@ -11,7 +11,7 @@ import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
 import { recordCertificate, statusUrlsOf } from '../authority/issue.ts';
 import { clockSkewSeconds } from '../secrets/hub-keys.ts';
-import { assertEnabled } from '../respond/enablement.ts';
+import { assertEnabled } from '../registry/enablement.ts';
 import { getDevice } from '../registry/states.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';

@@ -4,7 +4,7 @@ import type { Kysely } from 'kysely';
 import type { Clock } from '../../clock.ts';
 import { HubError } from '../../error.ts';
 import type { DeviceConnection } from '../../presence/connections.ts';
-import { assertNotCutOff } from '../../respond/enablement.ts';
+import { assertNotCutOff } from '../../registry/enablement.ts';
 import type { Authority } from '../../store/authority.ts';
 import type { Tables } from '../../store/schema.ts';
 

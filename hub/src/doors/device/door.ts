@@ -8,23 +8,23 @@ import { certificateDigest, parseCertificate, serialText } from '@edgekeep/core/
 import { deviceIdOf } from '@edgekeep/core/identity/device-id';
 import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
 import { claimsSpiffeId, workloadOf } from '@edgekeep/core/identity/svid';
-import { networkOf } from '../../presence/places.ts';
+import { networkOf } from '../../address/network-of.ts';
 import type { Traffic } from '../../access/traffic.ts';
 import type { Clock } from '../../clock.ts';
 import { HubError } from '../../error.ts';
 import type { Authorities } from '../../authority/authorities.ts';
-import type { ConnectedWorkload, Connections, DeviceConnection, ShownCertificate } from '../../presence/connections.ts';
+import type {
+  BoundDevice,
+  ConnectedWorkload,
+  Connections,
+  DeviceConnection,
+  ShownCertificate,
+} from '../../presence/connections.ts';
 import type { HubSettings } from '../../settings.ts';
 import { establish } from '../../store/authority.ts';
 import { boundAuthority, certificateAuthority, strangerAuthority } from './authority.ts';
 import type { Admission } from '../http/admission.ts';
 import type { Payer } from '../http/payer.ts';
-
-export interface BoundDevice {
-  readonly connection: DeviceConnection;
-  readonly deviceId: string;
-  readonly certificateSha256: string;
-}
 
 export type DoorSettings = Pick<HubSettings, 'workloads'>;
 

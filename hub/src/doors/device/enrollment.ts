@@ -10,8 +10,13 @@ import type { DeviceDoor } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import { type BindParts, bindConnection } from '../../access/bind.ts';
 import { certifyNextKey } from '../../enrollment/certify.ts';
-import { openChallenge, takeChallenge } from '../../presence/connections.ts';
-import { completeEnrollment, type EnrollmentParts, startEnrollment } from '../../enrollment/enrollment.ts';
+import { type DeviceConnection, openChallenge, takeChallenge } from '../../presence/connections.ts';
+import {
+  completeEnrollment,
+  type EnrollmentParts,
+  type PendingEnrollment,
+  startEnrollment,
+} from '../../enrollment/enrollment.ts';
 import { getDevice } from '../../registry/states.ts';
 
 export function identityDeviceRoutes(
@@ -19,6 +24,8 @@ export function identityDeviceRoutes(
   parts: EnrollmentParts & BindParts & { clock: Clock; door: DeviceDoor },
 ): void {
   const { database, authorities, settings, clock, door } = parts;
+  // Between the two steps, by connection.
+  const begun = new WeakMap<DeviceConnection, PendingEnrollment>();
 
   app.post(
     '/v1/enroll/challenge',
@@ -36,7 +43,7 @@ export function identityDeviceRoutes(
         address: connection.remoteAddress,
         nowMs,
       });
-      connection.enrollment = pending;
+      begun.set(connection, pending);
       const nonce = openChallenge(connection, nowMs, settings.challengeSeconds);
       return { nonce: toBase64url(nonce), pcrs: settings.pcrs, ...(credential === undefined ? {} : { credential }) };
     },
@@ -53,8 +60,8 @@ export function identityDeviceRoutes(
       const connection = door.anyone(request);
       const { body } = request;
       const nowMs = clock();
-      const pending = connection.enrollment;
-      connection.enrollment = undefined;
+      const pending = begun.get(connection);
+      begun.delete(connection);
       if (pending === undefined)
         throw new HubError('challenge-missing', 'begin with POST /v1/enroll/challenge on this connection');
       const certificate = await completeEnrollment(parts, pending, {

@@ -18,10 +18,59 @@ import { estRoutes } from './est.ts';
 import { recoveryRoutes } from './recovery.ts';
 import { tokenDeviceRoutes } from './token-device.ts';
 import { modelDeviceRoutes } from './model.ts';
-import type { HubParts } from '../../wiring.ts';
+import type { AccessGate } from '../../access/gate.ts';
+import type { Appraiser } from '../../attest/appraiser.ts';
+import type { Attempts } from '../../address/attempts.ts';
+import type { AuditLog } from '../../audit/log.ts';
+import type { Authorities } from '../../authority/authorities.ts';
+import type { Blobs } from '../../model/blobs.ts';
+import type { BlockedAddresses } from '../../address/blocked-addresses.ts';
+import type { Clock } from '../../clock.ts';
+import type { CloneWatch } from '../../respond/clone-watch.ts';
+import type { Connections } from '../../presence/connections.ts';
+import type { Database } from '../../store/database.ts';
+import type { HubKeys } from '../../secrets/hub-keys.ts';
+import type { HubSettings } from '../../settings.ts';
+import type { LiveCredential } from '../../authority/server-credential.ts';
+import type { Metrics } from '../../health/metrics.ts';
+import type { Presence } from '../../presence/presence.ts';
+import type { Receipts } from '../../access/receipts.ts';
+import type { RevocationStatus } from '../../authority/revocation-status.ts';
+import type { RevocationWatch } from '../../revocation/watch.ts';
+import type { RootKeys } from '../../attest/root-keys.ts';
+import type { VendorRoots } from '../../vendor-root/vendor-roots.ts';
+import type { WitnessBoard } from '../../audit/witness.ts';
 import { workloadDeviceRoutes } from './workload.ts';
 
-export function createDeviceListener(parts: HubParts): HttpServer {
+export interface DeviceListenerParts {
+  readonly settings: HubSettings;
+  readonly clock: Clock;
+  readonly keys: HubKeys;
+  readonly authorities: Authorities;
+  readonly database: Database;
+  readonly door: DeviceDoor;
+  readonly watch: RevocationWatch;
+  readonly appraiser: Appraiser;
+  readonly witnesses: WitnessBoard;
+  readonly rootKeys: RootKeys;
+  readonly gate: AccessGate;
+  readonly log: AuditLog;
+  /** The credential of both listeners. */
+  readonly credential: LiveCredential;
+  readonly attempts: Attempts;
+  readonly blocked: BlockedAddresses;
+  readonly connections: Connections;
+  readonly vendorRoots: VendorRoots;
+  readonly presence: Presence;
+  readonly cloneWatch: CloneWatch;
+  readonly receipts: Receipts;
+  readonly metrics: Metrics;
+  readonly blobs: Blobs;
+  readonly logFolder: string;
+  readonly revocationStatus: RevocationStatus;
+}
+
+export function createDeviceListener(parts: DeviceListenerParts): HttpServer {
   const { settings, clock, keys, authorities, database, door, watch, appraiser, witnesses, rootKeys, gate, log } =
     parts;
   const { platformKey } = keys;
@@ -111,7 +160,7 @@ function admit(door: DeviceDoor, socket: TLSSocket): void {
 // A client with a certificate binds its connection first, or renews by EST. Any other request, or a bind without evidence, looks like a
 // stolen certificate. The refusal does not reveal that.
 async function noteUnbound(
-  { door, cloneWatch }: Pick<HubParts, 'door' | 'cloneWatch'>,
+  { door, cloneWatch }: Pick<DeviceListenerParts, 'door' | 'cloneWatch'>,
   request: FastifyRequest,
   { statusCode }: FastifyReply,
 ): Promise<void> {

@@ -1,23 +1,19 @@
-// Both ends of device tokens: operators register devices and roll secrets, devices report.
+// Device API: what a device reports that has nothing but HMAC tokens (spec/device-token.md).
 import { tokenReportRequest, tokenReportResponse } from '@edgekeep/wire/api/device';
-import * as api from '@edgekeep/wire/api/operator';
 import type { FastifyRequest } from 'fastify';
-import { z } from 'zod';
 import { Budgets } from '../../budget.ts';
 import type { AccessGate } from '../../access/gate.ts';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../../clock.ts';
 import { HubError } from '../../error.ts';
 import type { DeviceDoor } from './door.ts';
-import type { RequireScope } from '../operator/door.ts';
 import type { HttpServer } from '../http/server.ts';
-import { networkOf } from '../../presence/places.ts';
+import { networkOf } from '../../address/network-of.ts';
 import type { PlatformKey } from '../../secrets/platform-key.ts';
 import type { HubSettings } from '../../settings.ts';
 import type { Database } from '../../store/database.ts';
-import { addTokenDevice, rollSecret, useDeviceToken } from '../../enrollment/token-device.ts';
+import { useDeviceToken } from '../../enrollment/token-device.ts';
 
-const byId = z.strictObject({ id: z.string().max(64) });
 // A token device has one token a second; more attempts under one id are guesses.
 const attempts = { perSecond: 2, burstSeconds: 5 };
 
@@ -67,39 +63,6 @@ function tokenOf({ headers }: FastifyRequest): string {
   if (match?.[1] === undefined)
     throw new HubError('token-required', 'send a device token: Authorization: Device ID:SECONDS:MAC');
   return match[1];
-}
-
-export function tokenOperatorRoutes(
-  app: HttpServer,
-  parts: { database: Database; platformKey: PlatformKey; clock: Clock; requireScope: RequireScope },
-): void {
-  const { database, platformKey, clock, requireScope } = parts;
-
-  app.post(
-    '/v1/token-devices',
-    {
-      ...requireScope('enrollment:write'),
-      bodyLimit: bodyBytes.order,
-      schema: { body: api.tokenDeviceOrder, response: { 200: api.tokenDeviceAnswer } },
-    },
-    async ({ body: { id }, actor }) => {
-      const order = { deviceId: id, actor, nowMs: clock() };
-      return { id, secret: await addTokenDevice(database, platformKey, order) };
-    },
-  );
-
-  app.post(
-    '/v1/token-devices/:id/roll',
-    {
-      ...requireScope('enrollment:write'),
-      bodyLimit: bodyBytes.order,
-      schema: { params: byId, body: api.tokenRollOrder, response: { 200: api.tokenRollAnswer } },
-    },
-    async ({ params: { id }, body, actor }) => {
-      const order = { deviceId: id, overlapSeconds: body.overlapSeconds, actor, nowMs: clock() };
-      return { id, ...(await rollSecret(database, platformKey, order)) };
-    },
-  );
 }
 
 // Text from an unknown client, which goes to logs.

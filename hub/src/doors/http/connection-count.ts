@@ -1,6 +1,6 @@
 // The number of open connections of each network.
 import type { Socket } from 'node:net';
-import { networkOf } from '../../presence/places.ts';
+import { networkOf } from '../../address/network-of.ts';
 
 export class ConnectionCount {
   readonly #counts = new Map<string, number>();

@@ -5,7 +5,7 @@
 // even if it is slow.
 import type { Server, Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { networkOf } from '../../presence/places.ts';
+import { networkOf } from '../../address/network-of.ts';
 
 export interface NewcomerLimits {
   /** Handshakes that begin in one turn of the event loop: work under way comes first, so a slow turn begins fewer. */

@@ -21,9 +21,36 @@ import { hubRoutes } from './hub.ts';
 import { jobRoutes } from './job.ts';
 import { deviceOperatorRoutes } from './device.ts';
 import { revocationOperatorRoutes } from './revocation.ts';
-import { tokenOperatorRoutes } from '../device/token-device.ts';
+import { tokenOperatorRoutes } from './token-device.ts';
 import { modelOperatorRoutes } from './model.ts';
-import type { HubParts } from '../../wiring.ts';
+import type { AccessGate } from '../../access/gate.ts';
+import type { Admission } from '../http/admission.ts';
+import type { Attempts } from '../../address/attempts.ts';
+import type { AuditLog } from '../../audit/log.ts';
+import type { Authorities } from '../../authority/authorities.ts';
+import type { Blobs } from '../../model/blobs.ts';
+import type { BlockedAddresses } from '../../address/blocked-addresses.ts';
+import type { Clock } from '../../clock.ts';
+import type { Connections } from '../../presence/connections.ts';
+import type { Database } from '../../store/database.ts';
+import type { GateParts } from '../../access/gate.ts';
+import type { HubKeys } from '../../secrets/hub-keys.ts';
+import type { HubSettings } from '../../settings.ts';
+import type { KeyStore } from '../../secrets/key-store.ts';
+import type { LiveCredential } from '../../authority/server-credential.ts';
+import type { Metrics } from '../../health/metrics.ts';
+import type { OwnCertificate } from '../../authority/expiry.ts';
+import type { Scheduler } from '../../jobs/scheduler.ts';
+import type { PlatformKeyRoll } from '../../jobs/platform-key-roll-over.ts';
+import type { Readiness } from '../../health/readiness.ts';
+import type { Receipts } from '../../access/receipts.ts';
+import type { ReferenceStore } from '../../attest/reference-store.ts';
+import type { RequireScope } from './door.ts';
+import type { RevocationStatus } from '../../authority/revocation-status.ts';
+import type { RevocationWatch } from '../../revocation/watch.ts';
+import type { TwoPeople } from './two-people.ts';
+import type { VendorRoots } from '../../vendor-root/vendor-roots.ts';
+import type { WitnessBoard } from '../../audit/witness.ts';
 import { admissionRoutes } from './admission.ts';
 import { enrollmentGroupRoutes } from './enrollment-group.ts';
 import { enrollmentTokenRoutes } from './enrollment-token.ts';
@@ -37,10 +64,47 @@ import { platformKeyRoutes } from './platform-key.ts';
 import { vendorRootRoutes } from './vendor-root.ts';
 import { workloadOperatorRoutes } from './workload.ts';
 
+export interface OperatorListenerParts {
+  readonly settings: HubSettings;
+  readonly clock: Clock;
+  readonly keys: HubKeys;
+  readonly authorities: Authorities;
+  readonly database: Database;
+  readonly requireScope: RequireScope;
+  readonly connections: Connections;
+  readonly witnesses: WitnessBoard;
+  readonly watch: RevocationWatch;
+  readonly log: AuditLog;
+  /** The credential of both listeners. */
+  readonly credential: LiveCredential;
+  readonly admission: Admission;
+  readonly attempts: Attempts;
+  readonly blocked: BlockedAddresses;
+  readonly twoPeople: TwoPeople;
+  readonly readiness: Readiness;
+  readonly metrics: Metrics;
+  readonly vendorRoots: VendorRoots;
+  readonly platformKeyRoll: PlatformKeyRoll;
+  readonly scheduler: Scheduler;
+  readonly blobs: Blobs;
+  readonly gate: AccessGate;
+  readonly access: GateParts;
+  readonly references: ReferenceStore;
+  readonly receipts: Receipts;
+  readonly logFolder: string;
+  readonly revocationStatus: RevocationStatus;
+  readonly keyStore: KeyStore;
+  /** The certificates that the hub's own trust depends on, at this moment. */
+  readonly ownCertificates: () => Promise<readonly OwnCertificate[]>;
+}
+
 const idleMilliseconds = 75_000;
 
 /** `devicePort` is called when the port of the device listener is needed. */
-export async function createOperatorListener(parts: HubParts, devicePort: () => number): Promise<HttpServer> {
+export async function createOperatorListener(
+  parts: OperatorListenerParts,
+  devicePort: () => number,
+): Promise<HttpServer> {
   const { settings, clock, keys, authorities, database, requireScope, connections, witnesses, watch, log } = parts;
   const { platformKey } = keys;
   // People and programs show tokens: no client certificate is requested.

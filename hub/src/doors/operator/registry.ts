@@ -10,7 +10,7 @@ import { orderRetry } from '../../model/device-models.ts';
 import { getDevice } from '../../registry/states.ts';
 import type { Fleet } from '../../respond/quarantine.ts';
 import { documentOf, setDesired } from '../../registry/attributes.ts';
-import { disableDevice, enableDevice } from '../../respond/enablement.ts';
+import { disableDevice, enableDevice } from '../../respond/disable.ts';
 import { changesOf } from '../../registry/history.ts';
 import { changeTags } from '../../registry/tags.ts';
 

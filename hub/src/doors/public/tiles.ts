@@ -2,20 +2,26 @@
 // auditors read the content of entries.
 import { parseTilePath, type TileAddress } from '@edgekeep/core/audit/tile';
 import { orIfMissing } from '@edgekeep/host/missing-file';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { HubError } from '../../error.ts';
-import type { RequireScope } from '../operator/door.ts';
 import type { HttpServer } from '../http/server.ts';
 
 const anyPath = z.strictObject({ '*': z.string().min(1).max(200) });
 const forEverybody = 'public, max-age=31536000, immutable';
 
+/** Hooks of the routes that show entries. */
+export interface EntriesGuard {
+  readonly config: { readonly who: string };
+  readonly onRequest: (request: FastifyRequest) => Promise<void>;
+  readonly preHandler: (request: FastifyRequest) => Promise<void>;
+}
+
 /** `auditors` guards the entries; without it, on the device listener, the entries are not served. */
-export function tileRoutes(app: HttpServer, logFolder: string, auditors?: ReturnType<RequireScope>): void {
+export function tileRoutes(app: HttpServer, logFolder: string, auditors?: EntriesGuard): void {
   // A reply is thenable: awaiting it before it is sent would wait forever.
   app.get('/log/checkpoint', async (_request, reply) => {
     void reply.type('text/plain; charset=utf-8').header('cache-control', 'no-cache');

@@ -4,31 +4,15 @@ import { rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { equalBytes, parseBase64url, toHex } from '@edgekeep/core/bytes';
-import { z } from 'zod';
 import { HubError } from '../../error.ts';
 import type { KeyStore } from '../../secrets/key-store.ts';
 import { restrictNewFiles } from '../../secrets/process.ts';
 import type { Unlocker } from '../../secrets/sealed-file.ts';
 import { parseShare, type Share } from '../../secrets/share.ts';
 import type { Offer } from '../../secrets/unlock.ts';
+import { type UnlockAnswer, unlockAnswer, type UnlockRequest, unlockRequest } from '../../secrets/unlock-message.ts';
 
 export const unlockSocketName = 'unlock.sock';
-
-/** What one person gives, as one line of JSON. */
-export const unlockRequest = z.union([
-  z.strictObject({ passphrase: z.string().min(1).max(1_024) }),
-  z.strictObject({ share: z.string().min(1).max(256) }),
-]);
-export type UnlockRequest = z.infer<typeof unlockRequest>;
-
-/** The hub's answer, as one line of JSON. */
-export const unlockAnswer = z.union([
-  z.strictObject({ state: z.literal('unlocked') }),
-  /** This many different shares of this split have arrived. */
-  z.strictObject({ state: z.literal('waiting'), given: z.int(), needed: z.int() }),
-  z.strictObject({ state: z.literal('refused'), message: z.string() }),
-]);
-export type UnlockAnswer = z.infer<typeof unlockAnswer>;
 
 /** A person types; a passphrase of 1,024 characters in JSON's longest encoding fits. */
 const LINE_BYTES_MAX = 8_192;

@@ -2,21 +2,13 @@
 // quarantined one. Switched on again, it has its old state and must attest before it gets a key.
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { getDevice } from '../registry/states.ts';
 import { announceCuts, revokeWorkloadsOf, voidLeases } from '../revocation/store.ts';
-import type { Fleet } from './quarantine.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
-import { recordChange } from '../registry/history.ts';
+import { recordChange } from './history.ts';
+import { getDevice } from './states.ts';
 
-export interface Switched {
-  readonly deviceId: string;
-  readonly enabled: boolean;
-  readonly state: string;
-  readonly connectionsClosed: number;
-}
-
-interface SwitchOrder {
+export interface SwitchOrder {
   readonly deviceId: string;
   readonly actor: string;
   readonly nowMs: number;
@@ -24,21 +16,9 @@ interface SwitchOrder {
 
 export type DisableOrder = SwitchOrder & { readonly reason: string };
 
-/** Voids the device's leases, closes its connections on every hub node and refuses it until `enableDevice`. */
-export async function disableDevice(fleet: Fleet, order: DisableOrder): Promise<Switched> {
-  const { database, connections, witnesses, watch } = fleet;
-  const { deviceId } = order;
-  const state = await database.write((trx) => disableIn(trx, order));
-  witnesses.remove(deviceId);
-  const connectionsClosed = connections.cut(deviceId);
-  // As with a quarantine: the watch has processed this order before the device reconnects and learns the reason.
-  await watch.poll();
-  return { deviceId, enabled: false, state, connectionsClosed };
-}
-
 /**
- * As `disableDevice`, in a transaction of its caller, who then closes the connections of this node; other nodes are notified. Returns the
- * device's state.
+ * Voids the device's leases and refuses it until `enableIn`. The caller then closes the connections of this node; other nodes are notified.
+ * Returns the device's state.
  */
 export async function disableIn(trx: WriteTransaction, order: DisableOrder): Promise<string> {
   const { deviceId, reason, actor, nowMs } = order;
@@ -57,18 +37,15 @@ export async function disableIn(trx: WriteTransaction, order: DisableOrder): Pro
 }
 
 /** Lets the device connect again, in the state it has. */
-export async function enableDevice({ database }: Pick<Fleet, 'database'>, order: SwitchOrder): Promise<Switched> {
+export async function enableIn(trx: WriteTransaction, order: SwitchOrder): Promise<string> {
   const { deviceId, actor, nowMs } = order;
-  const state = await database.write(async (trx) => {
-    const device = await getDevice(trx, deviceId);
-    if (device.disabled_reason === null) return device.state;
-    await trx.updateTable('device').set({ disabled_reason: null }).where('id', '=', deviceId).execute();
-    const subject = `device:${deviceId}`;
-    const logIndex = await appendEntry(trx, { at: nowMs, kind: 'device-enabled', actor, subject, data: {} });
-    await recordChange(trx, { deviceId, logIndex, at: nowMs, from: 'disabled', to: 'enabled', reason: '', actor });
-    return device.state;
-  });
-  return { deviceId, enabled: true, state, connectionsClosed: 0 };
+  const device = await getDevice(trx, deviceId);
+  if (device.disabled_reason === null) return device.state;
+  await trx.updateTable('device').set({ disabled_reason: null }).where('id', '=', deviceId).execute();
+  const subject = `device:${deviceId}`;
+  const logIndex = await appendEntry(trx, { at: nowMs, kind: 'device-enabled', actor, subject, data: {} });
+  await recordChange(trx, { deviceId, logIndex, at: nowMs, from: 'disabled', to: 'enabled', reason: '', actor });
+  return device.state;
 }
 
 /** Throws `device-disabled` for a device that is switched off. */

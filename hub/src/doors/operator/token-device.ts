@@ -1,0 +1,45 @@
+// Operator API: devices with HMAC tokens are registered, and their secrets rolled (spec/device-token.md).
+import * as api from '@edgekeep/wire/api/operator';
+import { z } from 'zod';
+import type { Clock } from '../../clock.ts';
+import { addTokenDevice, rollSecret } from '../../enrollment/token-device.ts';
+import type { PlatformKey } from '../../secrets/platform-key.ts';
+import type { Database } from '../../store/database.ts';
+import { bodyBytes } from '../http/body-limits.ts';
+import type { HttpServer } from '../http/server.ts';
+import type { RequireScope } from './door.ts';
+
+const byId = z.strictObject({ id: z.string().max(64) });
+
+export function tokenOperatorRoutes(
+  app: HttpServer,
+  parts: { database: Database; platformKey: PlatformKey; clock: Clock; requireScope: RequireScope },
+): void {
+  const { database, platformKey, clock, requireScope } = parts;
+
+  app.post(
+    '/v1/token-devices',
+    {
+      ...requireScope('enrollment:write'),
+      bodyLimit: bodyBytes.order,
+      schema: { body: api.tokenDeviceOrder, response: { 200: api.tokenDeviceAnswer } },
+    },
+    async ({ body: { id }, actor }) => {
+      const order = { deviceId: id, actor, nowMs: clock() };
+      return { id, secret: await addTokenDevice(database, platformKey, order) };
+    },
+  );
+
+  app.post(
+    '/v1/token-devices/:id/roll',
+    {
+      ...requireScope('enrollment:write'),
+      bodyLimit: bodyBytes.order,
+      schema: { params: byId, body: api.tokenRollOrder, response: { 200: api.tokenRollAnswer } },
+    },
+    async ({ params: { id }, body, actor }) => {
+      const order = { deviceId: id, overlapSeconds: body.overlapSeconds, actor, nowMs: clock() };
+      return { id, ...(await rollSecret(database, platformKey, order)) };
+    },
+  );
+}
