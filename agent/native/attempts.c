@@ -1,5 +1,5 @@
-/* For tests: run in the guard's place, native code of an attacker. It tries what would reach the agent or the machine and writes one line to
- * stderr for each attempt: its name, and `worked` or the error. */
+/* For tests: native code of an attacker that runs in place of the guard. It tries what would reach the agent or the machine and writes one
+ * line to stderr for each attempt: its name, and `worked` or the error. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +24,7 @@ int main(void) {
   /* A signal to ourselves is not one to the agent. */
   signal(SIGUSR1, SIG_IGN);
   fprintf(stderr, "parent %d\n", getppid());
-  /* Signal 0 asks whether one could be sent, and sends none. */
+  /* Signal 0 checks whether a signal could be sent, and sends none. */
   tell("signal-parent", getppid() == 0 ? (errno = ESRCH, -1) : kill(getppid(), 0));
   tell("trace-parent", ptrace(PTRACE_SEIZE, getppid(), 0, 0));
   tell("new-socket", socket(AF_UNIX, SOCK_STREAM, 0));
@@ -39,7 +39,8 @@ int main(void) {
   tell("raise-memory-limit", setrlimit(RLIMIT_DATA, &none));
   char *memory = malloc((size_t)2 << 30);
   tell("two-gigabytes", memory == NULL ? -1 : 0);
-  /* Last, because it can be our end. Everybody in our own process group, wherever they are. Not sent when we lead no group: it would reach who ran the test. */
+  /* Last, because it can kill this process: a signal to everybody in our own process group. Not sent when we lead no group: it would reach
+   * the process that runs the test. */
   if (getpid() == 1 || getpgrp() == getpid()) tell("signal-group", kill(0, SIGUSR1));
   return 0;
 }

@@ -1,8 +1,8 @@
 /* usage: guard-filter [--system-calls] [--landlock] -- COMMAND…
- * Takes from this process, for ever, what a guard never needs, and runs COMMAND. A part that the kernel does not have ends in exit code 1 and one
- * line on stderr: nothing is left out silently. Optional: without a compiler it is not built, and the missing walls are reported by name.
- * Follows spec/guard.md section 6. Node can install neither of the two itself.
- */
+ * Permanently removes from this process what a guard never needs, and runs COMMAND. If the kernel lacks a part, it exits with code 1 and
+ * one line on stderr: nothing is left out silently. Optional: without a compiler it is not built, and the missing walls are reported by
+ * name.
+ * Follows spec/guard.md section 6. Node can install neither of the two itself. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/audit.h>
@@ -54,7 +54,7 @@ static struct sock_filter filter[] = {
     BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1),
     ANSWER(SECCOMP_RET_KILL_PROCESS),
 #endif
-    /* Threads, and no processes. The flags of clone3 are out of a filter's reach: the C library falls back to clone. */
+    /* Threads, but no processes. A filter cannot read the flags of clone3: the C library falls back to clone. */
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone3, 0, 1),
     ANSWER(SECCOMP_RET_ERRNO | ENOSYS),
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone, 0, 4),
@@ -67,7 +67,7 @@ static struct sock_filter filter[] = {
     REFUSED(vfork),
 #endif
     REFUSED(execveat),
-    /* Signals to others, and their memory and descriptors. Threads signal one another by tgkill. */
+    /* Signals to other processes, and their memory and descriptors. Threads signal one another by tgkill. */
     REFUSED(kill),
     REFUSED(tkill),
     REFUSED(rt_sigqueueinfo),
@@ -79,7 +79,7 @@ static struct sock_filter filter[] = {
     REFUSED(process_vm_readv),
     REFUSED(process_vm_writev),
     REFUSED(kcmp),
-    /* New sockets: those it works on it inherits. */
+    /* New sockets: the guard inherits those that it works on. */
     REFUSED(socket),
     REFUSED(connect),
     REFUSED(bind),
@@ -98,7 +98,7 @@ static struct sock_filter filter[] = {
     REFUSED(fspick),
     REFUSED(name_to_handle_at),
     REFUSED(open_by_handle_at),
-    /* Doors into the kernel that no inference needs. */
+    /* Kernel interfaces that no inference needs. */
     REFUSED(bpf),
     REFUSED(perf_event_open),
     REFUSED(userfaultfd),
@@ -122,7 +122,7 @@ static int fail(const char *what) {
   return 1;
 }
 
-/* No write to any file, no TCP, and where the kernel can do it no signal and no abstract socket to the outside. */
+/* No write to any file, no TCP; where the kernel supports it, no signal and no abstract socket to the outside. */
 static int landlock(void) {
   long version = syscall(__NR_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
   if (version < 1) return fail("landlock");

@@ -1,5 +1,5 @@
-// The life of one agent: connect, vouch for the log, attest, bring the models, check in again and again; lock everything the moment the hub
-// cuts the device off, its boot is refused, or the log is caught lying.
+// The life of one agent: connect, witness the log, attest, bring the models, check in at intervals. It locks everything at once when the
+// hub cuts the device off, its boot is refused, or the log shows a fork.
 import { Serial } from '@edgekeep/host/serial';
 import type { GuardReport } from '@edgekeep/wire/api/guard-report';
 import { type BackoffSettings, backoffDelayMs } from '@edgekeep/wire/link/backoff';
@@ -23,10 +23,10 @@ import type { Workloads } from './local/workload.ts';
 
 type LinkCallbacks = Pick<HubLinkParts, 'onConnected' | 'onDisconnected' | 'onRenewed' | 'onRefused' | 'onFailed'>;
 
-/** How often the hub is asked for its roots on a connection that stays, milliseconds. */
+/** How often the agent asks the hub for its roots on a connection that stays open, milliseconds. */
 const rootsEveryMs = 600_000;
 
-/** What the models ask of the agent. */
+/** What the models need from the agent. */
 export interface RunnerHooks {
   readonly mayTrustHub: () => boolean;
   readonly onCutOff: (refusal: Refusal) => void;
@@ -41,21 +41,21 @@ export interface AgentParts {
   readonly openLink: (callbacks: LinkCallbacks) => HubLink;
   readonly makeRunners: (link: HubLink, hooks: RunnerHooks) => readonly ModelRunner[];
   readonly makeWorkloads: (link: HubLink) => Workloads;
-  /** Learns which roots the hub has now; what it refuses it tells itself. */
+  /** Learns which roots the hub has now; reports what it refuses itself. */
   readonly learnRoots: (link: HubLink) => Promise<void>;
   readonly attest: (link: HubLink) => Promise<Answer<Attestation>>;
-  /** What the device says of itself now. */
+  /** The device's present attributes. */
   readonly attributes: () => Promise<Attributes>;
   readonly desired: DesiredStore;
-  /** What is known of the guards of this machine; undefined before one has run. */
+  /** The state of the guards on this machine; undefined before one has run. */
   readonly guard: () => GuardReport | undefined;
-  /** Has the root of trust end what keys it was given so far. */
+  /** Invalidates in hardware every key that the root of trust was given so far. */
   readonly endLeases: () => Promise<void>;
   readonly forkProofFile: string;
   readonly checkinSeconds: number;
   readonly emit: Emit;
   readonly clocks: Clocks;
-  /** How attestations that were refused, or failed here, are spaced. */
+  /** The pause between attestations that were refused or failed here. */
   readonly backoff: BackoffSettings;
   readonly hubTime: Pick<HubTime, 'skewMs'>;
   /** Uniform in [0, 1). */
@@ -80,7 +80,7 @@ export class AgentLife {
   #attestFailures = 0;
   /** Of elapsed time. */
   #attestNotBeforeMs = 0;
-  /** The attributes the hub has from this connection, as JSON. */
+  /** The attributes that the hub has from this connection, as JSON. */
   #reported = '';
   /** Of elapsed time. */
   #rootsAskedMs = 0;
@@ -94,7 +94,7 @@ export class AgentLife {
     const { witness, recovery, emit, openLink, makeRunners, forkProofFile } = parts;
     if (recovery !== undefined) emit({ kind: 'recovery', why: recovery.message });
     if (witness.forked) {
-      // Until an operator has looked into it, this hub is not spoken to.
+      // The agent does not talk to this hub until an operator has looked into it.
       emit({ kind: 'fork-detected', proofFile: forkProofFile });
       this.#state = 'forked';
       this.#runners = [];
@@ -116,12 +116,12 @@ export class AgentLife {
     return this.#attestation?.token;
   }
 
-  /** The PCRs the hub asks for; undefined before it was asked. */
+  /** The PCRs that the hub asks for; undefined before it was asked. */
   get pcrs(): readonly number[] | undefined {
     return this.#link?.pcrs;
   }
 
-  /** Undefined when the hub is not spoken to. */
+  /** Undefined when the agent does not talk to the hub. */
   get workloads(): Workloads | undefined {
     return this.#workloads;
   }
@@ -211,7 +211,7 @@ export class AgentLife {
 
   async #checkIn(link: HubLink): Promise<void> {
     const patience = this.#isNew ? 'now' : 'patient';
-    // The log comes first: nothing is taken from a hub that cannot show that its history stands.
+    // The log comes first: the agent takes nothing from a hub that cannot prove its log's history.
     await this.#vouchOrTell(link);
     if (this.#state !== 'online') return;
     await this.#learnRoots(link);
@@ -223,21 +223,21 @@ export class AgentLife {
         this.#isNew = false;
       }
     } finally {
-      // A device that takes no attestation result, for its clock perhaps, says so.
+      // A device that accepts no attestation result, for example because of its clock, reports why.
       await this.#report(link);
     }
-    // Nothing goes on over a connection on which it has not attested yet.
+    // On a connection without an attestation, nothing else happens.
     if (this.#isNew) return;
     if (this.#isHealthy()) await this.#workloads?.refresh();
     for (const runner of this.#runners) {
-      // A long download does not hold up the check-ins, nor do they pile up behind it.
+      // A long download does not delay the check-ins, and they do not pile up behind it.
       if (this.#refreshing.has(runner)) continue;
       this.#refreshing.add(runner);
       void runner.refresh(patience).finally(() => this.#refreshing.delete(runner));
     }
   }
 
-  // A hub that has no answer to this loses nothing by it: attestation and models go on.
+  // If the hub has no answer here, nothing is lost: attestation and models continue.
   async #learnRoots(link: HubLink): Promise<void> {
     const { learnRoots, emit, clocks } = this.#parts;
     if (!this.#isNew && clocks.elapsed() < this.#rootsAskedMs + rootsEveryMs) return;
@@ -288,7 +288,7 @@ export class AgentLife {
     this.#setState('forked', `the log was caught with two histories: ${forkProofFile} proves it`);
     emit({ kind: 'fork-detected', proofFile: forkProofFile });
     await this.#lockAll('the audit log of the hub forked');
-    // A hub that is honest about itself wants to know; for any other it costs nothing.
+    // An honest hub wants to know of the fork; for any other hub the report costs nothing.
     await sendReport(link.send, { counts: [], forkProof: witness.forkProof }).catch(() => undefined);
     // Not awaited here: disposal waits for the check-in that this is part of.
     void link[Symbol.asyncDispose]();
@@ -332,14 +332,14 @@ export class AgentLife {
     });
     if (answer.kind === 'refused') return this.#refused('report', answer);
     this.#reported = text;
-    // Not awaited: a model that is opened again does not hold up the check-in.
+    // Not awaited: opening a model again does not delay the check-in.
     for (const { model, number } of answer.value.retry ?? []) void this.runner(model)?.retry(number);
     if (answer.value.desired === undefined) return;
     await desired.take(answer.value.desired);
     emit({ kind: 'desired-changed', version: desired.present.version });
   }
 
-  // Counted as a failure until it turns out well: what is refused, or fails here, is not asked for at every check-in.
+  // Counted as a failure until it succeeds: a request that is refused, or fails here, is not repeated at every check-in.
   #attestLater(): void {
     const { clocks, backoff, random } = this.#parts;
     this.#attestFailures += 1;
@@ -373,7 +373,7 @@ export class AgentLife {
   }
 
   #setState(state: AgentState, why: string): void {
-    // A fork is for an operator to end.
+    // Only an operator resolves a fork.
     if (this.#state === 'forked') return;
     this.#state = state;
     this.#why = why;

@@ -1,5 +1,5 @@
-// The agent as a process: one for this machine. Events go to standard output, one JSON object a line; SIGTERM and SIGINT lock every model and
-// end it.
+// The agent as a process: one for this machine. Events go to standard output, one JSON object per line; SIGTERM and SIGINT lock every model
+// and end it.
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { AgentError } from './error.ts';
@@ -15,7 +15,7 @@ const usage = `usage: node agent/src/main.ts --state DIR [--settings FILE]
 --settings  settings from another place than DIR/agent.json (docs/settings.md)
 `;
 
-/** Runs the agent until it is told to stop; the result is the exit code. */
+/** Runs the agent until a signal stops it; returns the exit code. */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
   const asked = parseArguments(argv);
   if (asked === 'help') {
@@ -54,7 +54,7 @@ function parseArguments(argv: readonly string[]): Asked | 'help' | undefined {
     if (values.state === undefined) return undefined;
     return { state: resolve(values.state), settings: values.settings };
   } catch (error) {
-    // Node's own codes for wrong words; the usage is shown for them.
+    // Node's own codes for invalid options; the usage is shown for them.
     if (!(error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')))
       throw error;
     return undefined;

@@ -1,8 +1,7 @@
-// The one error class of the agent: a part of the device that does not do what it must.
-// Every code is listed here and explained in docs/errors.md.
+// The one error class of the agent: a part of the device does not work. Every code is listed here and explained in docs/errors.md.
 
 export const agentErrorCodes = [
-  // what the agent starts from
+  // the agent's own files
   'settings-invalid',
   'state-invalid',
   'state-in-use',

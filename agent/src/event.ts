@@ -1,4 +1,4 @@
-// What the agent tells whoever runs it: the story of one device, one line an event. No event carries a secret, a nonce or an input.
+// What the agent reports to its operator: one line per event of the device. No event contains a secret, a nonce or an input.
 import type { ModelFaultCode, ModelFaultPlace } from '@edgekeep/wire/api/model-report';
 import type { Reason } from './hub-api.ts';
 import { localFailureOf } from './local-failure.ts';
@@ -11,17 +11,17 @@ export type AgentEvent =
   /** A restarted device got a new certificate by its root of trust. */
   | { readonly kind: 'recovered' }
   | { readonly kind: 'certificate-renewed'; readonly notAfter: number }
-  /** A new root of the hub that an old one introduced; its SHA-256. */
+  /** A new root of the hub that an old one certified; its SHA-256. */
   | { readonly kind: 'root-learned'; readonly sha256: string }
-  /** What the hub said of its roots does not follow from what this device knows; nothing was taken. */
+  /** The hub's list of roots does not follow from what this device knows; the device took nothing. */
   | { readonly kind: 'roots-refused'; readonly reasons: readonly string[] }
-  /** This root vouches for nobody any more. */
+  /** This root is no longer trusted. */
   | { readonly kind: 'root-dropped'; readonly sha256: string }
   | { readonly kind: 'connected'; readonly state: string }
   | { readonly kind: 'disconnected'; readonly why: string }
   | { readonly kind: 'hub-unreachable'; readonly why: string }
   | { readonly kind: 'attested'; readonly status: string; readonly tier: string; readonly reasons: readonly Reason[] }
-  /** The hub said no: `step` is what was asked for. */
+  /** The hub refused: `step` is what was asked for. */
   | {
       readonly kind: 'refused';
       readonly step: string;
@@ -29,7 +29,7 @@ export type AgentEvent =
       readonly message: string;
       readonly reasons: readonly Reason[];
     }
-  /** This device cannot use a model; `final`: not tried again until another release is offered, or an operator says so. */
+  /** This device cannot use a model; `final`: not tried again until another release is offered, or an operator orders it. */
   | {
       readonly kind: 'model-refused';
       readonly model: string;
@@ -64,7 +64,7 @@ export type AgentEvent =
     }
   /** An opaque model is open for `edgekeep model run`. */
   | { readonly kind: 'ready'; readonly model: string; readonly version: string }
-  /** Which walls around the guard this machine cannot give. */
+  /** The walls around the guard that this machine cannot provide. */
   | { readonly kind: 'guard-walls'; readonly missing: readonly string[] }
   | { readonly kind: 'locked'; readonly model: string; readonly why: string }
   | { readonly kind: 'guard-ended'; readonly model: string; readonly why: string }
@@ -75,9 +75,9 @@ export type AgentEvent =
       readonly notAfter: number;
     }
   | { readonly kind: 'cosigned'; readonly size: number }
-  /** What operators want of the device is another than before: `GET /desired` has it. */
+  /** The desired attributes have changed: `GET /desired` has them. */
   | { readonly kind: 'desired-changed'; readonly version: number }
-  /** The log could not show that it continues what this device saw; not cosigned. */
+  /** The log could not prove that it extends what this device saw; not cosigned. */
   | { readonly kind: 'log-refused'; readonly reasons: readonly string[] }
   | { readonly kind: 'fork-detected'; readonly proofFile: string }
   | { readonly kind: 'failed'; readonly step: string; readonly code: string; readonly message: string };
@@ -87,7 +87,7 @@ export type Emit = (event: AgentEvent) => void;
 /** An event with its time, Unix milliseconds. */
 export type TimedEvent = AgentEvent & { readonly at: number };
 
-/** A failure as an event: what fails on this machine by the closed list, anything else by its own code where it has one. */
+/** A failure as an event: a failure of this machine by the closed list, anything else by its own code if it has one. */
 export function failureEvent(step: string, error: unknown): AgentEvent {
   const local = localFailureOf(error);
   if (local !== undefined) return { kind: 'failed', step, ...local };

@@ -1,5 +1,5 @@
-// Asking the hub: JSON out, a checked value or a refusal back (spec/api.md). What the hub refuses is a value; what it answers in no
-// known form is an error.
+// Requests to the hub: JSON out, a checked value or a refusal back (spec/api.md). A refusal of the hub is a value; an answer in an unknown
+// form is an error.
 import { parseJson } from '@edgekeep/core/json';
 import { errorResponse } from '@edgekeep/wire/api/device';
 import type { HubRequest, HubResponse } from '@edgekeep/wire/link/exchange';
@@ -13,7 +13,7 @@ export interface Reason {
   readonly message: string;
 }
 
-/** The hub said no. `code` is one of docs/errors.md. */
+/** The hub refused. `code` is one of docs/errors.md. */
 export interface Refusal {
   readonly kind: 'refused';
   readonly code: string;
@@ -24,10 +24,10 @@ export interface Refusal {
 
 export type Answer<T> = { readonly kind: 'ok'; readonly value: T } | Refusal;
 
-/** Refusals that mean: this device is cut off, everything it was trusted with must go. */
+/** Refusals that mean: this device is cut off and must give up everything that it was trusted with. */
 export const cutOffCodes: readonly string[] = ['device-quarantined', 'device-retired', 'device-disabled'];
 
-// What a refusal says is shown to operators; a hub that was taken over cannot fill the log with it.
+// Operators read the text of a refusal; a compromised hub must not be able to fill the log with it.
 const REASONS_MAX = 16;
 const TEXT_MAX = 600;
 
@@ -49,16 +49,16 @@ export async function postToHub<T>(
   return answerOf(await send({ method: 'POST', path, ...content }), path, schema);
 }
 
-/** Reads an answer; throws as `refusalOf` does, and a CoreError for a broken body. */
+/** Parses an answer; throws as `refusalOf` does, and a CoreError for a broken body. */
 export function answerOf<T>(response: HubResponse, path: string, schema: ZodType<T>): Answer<T> {
   if (response.status === 200) return { kind: 'ok', value: parseJson(response.body, schema, path) };
   return refusalOf(response, path);
 }
 
-// Too many requests, and every failure of the hub itself: says nothing about this device, and passes.
+// Too many requests, and every failure of the hub itself: these say nothing about this device, and pass.
 const isTransient = (status: number) => status === 429 || status >= 500;
 
-/** What the hub refused. Throws `hub-answer-invalid` for a refusal in no known form, `hub-refused` when the hub is in trouble itself. */
+/** The hub's refusal. Throws `hub-answer-invalid` for a refusal in an unknown form, and `hub-refused` when the hub itself has a failure. */
 export function refusalOf({ status, body }: HubResponse, path: string): Refusal {
   let error;
   try {
@@ -83,7 +83,7 @@ export function refusalOf({ status, body }: HubResponse, path: string): Refusal 
   };
 }
 
-/** One line for a log: the message, and the first reason where there is one. */
+/** One line for a log: the message, and the first reason if there is one. */
 export function refusalText({ code, message, reasons }: Refusal): string {
   const [first] = reasons;
   return first === undefined ? `${code}: ${message}` : `${code}: ${message}: ${first.message}`;

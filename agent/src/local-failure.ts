@@ -1,4 +1,5 @@
-// What fails on this machine, in the words of the closed list that models have (docs/errors.md, "Models on devices"). Node names it by abbreviations.
+// Failures of this machine, in the words of the closed list for models (docs/errors.md, "Models on devices"). Node names them by
+// abbreviations.
 import type { ModelFaultCode } from '@edgekeep/wire/api/model-report';
 
 export interface LocalFailure {
@@ -17,7 +18,7 @@ const failures: Readonly<Record<string, LocalFailure>> = {
   ENFILE: { code: 'descriptors-short', message: 'too many files are open on this machine' },
   ENOMEM: { code: 'memory-short', message: 'memory is short' },
 };
-// A firewall, for example, refuses these with the same names.
+// A firewall, for example, refuses with the same names.
 const ofNetwork: ReadonlySet<unknown> = new Set(['connect', 'bind', 'listen', 'accept', 'getaddrinfo', 'send']);
 
 /** In words, with the operation and the file that failed; undefined when it is no failure of files, descriptors or memory. */

@@ -1,4 +1,4 @@
-// The agent as a process. The debugger is shut and the compile cache is on before anything else is loaded.
+// The agent as a process. Disables the debugger and enables the compile cache before anything else is loaded.
 import { hardenProcess } from '@edgekeep/host/own-process';
 import { endWithParent } from '@edgekeep/host/parent';
 

@@ -1,6 +1,7 @@
-// What every attempt meets again is told once, and again when it lasts: a log that was rotated or read late has it all the same.
+// A failure that every attempt meets is reported once, and again while it lasts, so that a log that was rotated or is read late still shows
+// it.
 
-/** How long until the same is told again, milliseconds. */
+/** How long until the same failure is reported again, milliseconds. */
 const againMs = 3_600_000;
 
 export class News {
@@ -8,12 +9,12 @@ export class News {
   #text = '';
   #toldMs = 0;
 
-  /** `elapsed` is a clock that nobody can set. */
+  /** `elapsed` is a clock that cannot be set. */
   constructor(elapsed: () => number) {
     this.#elapsed = elapsed;
   }
 
-  /** Whether to tell it now. */
+  /** Whether to report it now. */
   take(text: string): boolean {
     const now = this.#elapsed();
     if (text === this.#text && now - this.#toldMs < againMs) return false;
@@ -22,7 +23,7 @@ export class News {
     return true;
   }
 
-  /** It is over: the same is news again. */
+  /** It is over: the next one is reported at once. */
   clear(): void {
     this.#text = '';
   }

@@ -25,7 +25,7 @@ test('docs/settings.md names every setting with its default', () => {
   assert.deepEqual(missing, []);
 });
 
-/** Dotted names of all settings; settings of a list's items stand behind `[]`. */
+/** Dotted names of all settings; settings of a list's items are after `[]`. */
 function namesIn(schema: z.core.JSONSchema.BaseSchema, prefix = ''): readonly string[] {
   const variants = [...(schema.oneOf ?? []), ...(schema.anyOf ?? [])].filter((each) => typeof each === 'object');
   if (variants.length > 0) return [...new Set(variants.flatMap((variant) => namesIn(variant, prefix)))];

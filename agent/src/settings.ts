@@ -1,5 +1,6 @@
-// Every setting of the agent with its default and unit (docs/settings.md is checked against this list). `agent.json` in the state folder
-// holds what differs; unknown names are refused, so a misspelt safety setting cannot be ignored. Relative paths start at the state folder.
+// Every setting of the agent with its default and unit (a test compares docs/settings.md with this list). `agent.json` in the state folder
+// holds the values that differ. Unknown names are refused, so that a misspelt safety setting is not ignored. Relative paths start at the
+// state folder.
 import { readFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { deviceIdPattern } from '@edgekeep/core/identity/device-id';
@@ -16,7 +17,7 @@ import { formerAgentSettings } from './former-settings.ts';
 
 const path = z.string().min(1).max(1_024);
 const port = z.int().min(0).max(65_535);
-/** The name of a stage stands in event logs and reference values, behind "stage ". */
+/** Event logs and reference values contain the name of a stage, after "stage ". */
 const stageName = z.string().regex(/^[a-z0-9][a-z0-9 ._-]{0,63}$/);
 
 const rootOfTrust = z.discriminatedUnion('kind', [
@@ -27,7 +28,7 @@ const rootOfTrust = z.discriminatedUnion('kind', [
       .string()
       .refine((text) => parseTpmAddress(text) !== undefined, 'expected device:PATH, unix:PATH or tcp:HOST:PORT')
       .default('device:/dev/tpmrm0'),
-    /** Which endorsement key the device is known by. */
+    /** The endorsement key that identifies the device. */
     endorsementKey: z.enum(['rsa-2048', 'p-256', 'p-384']).default('rsa-2048'),
   }),
   /** A secure element behind its vendor's PKCS#11 module (docs/secure-elements.md). */
@@ -35,9 +36,9 @@ const rootOfTrust = z.discriminatedUnion('kind', [
     kind: z.literal('pkcs11'),
     /** The vendor's library. */
     module: path,
-    /** The token's label; neither label nor slot: the only token there is. */
+    /** The token's label; without label and slot: the only token there is. */
     token: z.string().min(1).max(32).optional(),
-    /** CK_SLOT_ID, where a label does not tell tokens apart. */
+    /** CK_SLOT_ID, where a label does not distinguish tokens. */
     slot: z.int().min(0).optional(),
     /** The user PIN, alone on one line of a file that others cannot read. */
     pinFile: path.default('token-pin'),
@@ -53,7 +54,7 @@ const rootOfTrust = z.discriminatedUnion('kind', [
     /** Where an earlier boot stage leaves `chain.pem` and `alias-key.pem`; memory, not a disk. */
     handoffFolder: path.default('/run/dice'),
   }),
-  /** Keys in files of the state folder; proves little, and says so in every verdict. */
+  /** Keys in files of the state folder; proves little, and every verdict says so. */
   z.strictObject({ kind: z.literal('software') }),
 ]);
 
@@ -61,7 +62,7 @@ const model = z.strictObject({
   name: z.string().regex(modelNamePattern),
   /** `guard`: serve predictions. `program`: hold the opened files for `edgekeep model run`. `auto`: as the manifest's files allow. */
   use: z.enum(['auto', 'guard', 'program']).default('auto'),
-  /** Where predictions are asked for; left out: `NAME.sock` in the run folder. */
+  /** The socket for predictions; left out: `NAME.sock` in the run folder. */
   socket: path.optional(),
   /** The same on 127.0.0.1 at this TCP port, 0 for a free one; left out: no TCP. */
   loopbackPort: port.optional(),
@@ -70,9 +71,9 @@ const model = z.strictObject({
 const workload = z.strictObject({
   /** As the hub declares it. */
   name: z.string().regex(workloadNamePattern),
-  /** Where its program asks for certificates; left out: `workload-NAME.sock` in the run folder. */
+  /** The socket where its program asks for certificates; left out: `workload-NAME.sock` in the run folder. */
   socket: path.optional(),
-  /** Who may open it, and so be the workload: the agent's user alone, or its group as well. */
+  /** Who may open it, and so act as the workload: only the agent's user, or its group as well. */
   socketMode: z.enum(['owner', 'group']).default('owner'),
 });
 
@@ -85,9 +86,9 @@ const stage = z.strictObject({
 });
 
 export const agentSettingsSchema = z.strictObject({
-  /** Keys, checkpoints and sealed models of this device; its user's alone. Given on the command line. */
+  /** Keys, checkpoints and sealed models of this device; only its user can read it. Given on the command line. */
   stateFolder: z.string().refine(isAbsolute, 'expected an absolute path'),
-  /** Where sockets are made; left out: `run` in the state folder. */
+  /** The folder for sockets; left out: `run` in the state folder. */
   runFolder: path.default('run'),
   deviceId: z.string().regex(deviceIdPattern),
   hub: z.strictObject({
@@ -98,7 +99,7 @@ export const agentSettingsSchema = z.strictObject({
     serverName: hostNameSchema.optional(),
     /** PEM: the only authorities that may vouch for the hub. */
     caFile: path,
-    /** The audit log's verifier key (C2SP vkey): what this device holds the hub to. */
+    /** The audit log's verifier key (C2SP vkey): this device verifies the hub's log with it. */
     logKey: z.string().max(512),
     /** PEM: the keys that sign attestation results. */
     attestationKeyFiles: z.array(path).min(1).max(16),
@@ -106,10 +107,10 @@ export const agentSettingsSchema = z.strictObject({
   /** Holds a one-time enrollment token; removed once the device is enrolled. */
   enrollmentTokenFile: path.default('enrollment-token'),
   rootOfTrust: rootOfTrust.prefault({ kind: 'tpm' }),
-  /** PEM: the publishers whose models run here, whatever the hub says. */
+  /** PEM: the publishers whose models run here, even if the hub trusts others. */
   publisherKeyFiles: z.array(path).max(64).default([]),
   models: z.array(model).max(32).default([]),
-  /** Programs of this device that get certificates of their own. */
+  /** Programs of this device that get their own certificates. */
   workloads: z.array(workload).max(64).default([]),
   measuredStart: z
     .strictObject({
@@ -126,15 +127,18 @@ export const agentSettingsSchema = z.strictObject({
     .prefault({}),
   guard: z
     .strictObject({
-      /** Where the sockets of guards are that systemd runs (deploy/edgekeep-guard@.service); left out: guards are children of the agent. */
+      /**
+       * The folder with the sockets of guards that systemd runs (deploy/edgekeep-guard@.service); left out: guards are children of the
+       * agent.
+       */
       unitFolder: path.optional(),
       /** How long a guard may take to show that it runs behind its walls, in seconds. */
       maxProbeSeconds: z.number().min(1).max(3_600).default(60),
       /** How long a guard may take to read and load its model, in seconds. */
       maxReadySeconds: z.number().min(1).max(3_600).default(120),
-      /** How long one inference may take, in seconds; a guard that takes longer is ended and started again. */
+      /** How long one inference may take, in seconds; a guard that takes longer is killed and started again. */
       maxInferenceSeconds: z.number().min(0.1).max(3_600).default(30),
-      /** What one guard may allocate, in MiB; left out: 1024 and four times the size of its model. */
+      /** How much memory one guard may allocate, in MiB; left out: 1024 and four times the size of its model. */
       maxMemoryMebibytes: z.int().min(768).max(1_048_576).optional(),
     })
     .prefault({}),
@@ -177,7 +181,7 @@ export async function readAgentSettings(
   }
   if (typeof value !== 'object' || value === null)
     throw new AgentError('settings-invalid', `${file}: expected an object`);
-  // It names a library to load (PKCS#11) and the keys of those who are believed.
+  // It names a library to load (PKCS#11) and the keys that are trusted.
   const why = othersMayWrite(file);
   if (why !== undefined) throw new AgentError('settings-invalid', `${file} is not read: ${why} (chmod go-w)`);
   return parseAgentSettings({ ...value, stateFolder }, file);

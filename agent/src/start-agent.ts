@@ -1,5 +1,5 @@
-// Wires one agent together and runs it. The only file of the agent that knows all its parts; `main.ts` calls it for the command line, the
-// simulator calls it in process, several times.
+// Wires one agent together and runs it. The only file of the agent that knows all its parts. `main.ts` calls it for the command line; the
+// simulator calls it several times in process.
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -66,9 +66,9 @@ export interface Agent {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** What a caller in the same process may put in the place of the real thing. */
+/** Replacements that a caller in the same process may pass for the real parts. */
 export interface AgentOptions {
-  /** Stays the caller's to dispose. */
+  /** The caller keeps it and disposes of it. */
   readonly rootOfTrust?: RootOfTrust;
   /** Which boot this is; left out: the kernel's. */
   readonly bootId?: string;
@@ -78,19 +78,22 @@ export interface AgentOptions {
   readonly elapsed?: () => number;
   /** Uniform in [0, 1). */
   readonly random?: () => number;
-  /** How guards run here; left out: the guard of this source tree behind every wall the machine gives. */
+  /** How guards run here; left out: the guard of this source tree behind every wall that the machine provides. */
   readonly guardHost?: () => Promise<GuardHost>;
-  /** What the machine has left for models. */
+  /** The resources of the machine that are free for models. */
   readonly machine?: Machine;
   readonly onEvent?: (event: TimedEvent) => void;
 }
 
 const eventsKept = 200;
 const socketModes = { status: 0o660, admin: 0o600, owner: 0o600, group: 0o660 } as const;
-/** What a local quote covers before a hub was asked: firmware, boot loader, and the PCR of the stages. */
+/** The PCRs of a local quote before a hub was asked: firmware, boot loader, and the PCR of the stages. */
 const localPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
 
-/** Starts an agent. Resolves when it runs; whether it reaches its hub is told by events. Throws `settings-invalid`, `state-invalid` and hardware errors. */
+/**
+ * Starts an agent. Resolves when it runs; events tell whether it reaches its hub. Throws `settings-invalid`, `state-invalid` and hardware
+ * errors.
+ */
 export async function startAgent(settings: AgentSettings, options: AgentOptions = {}): Promise<Agent> {
   const { clock = Date.now, elapsed = () => performance.now(), random = Math.random } = options;
   const { machine = thisMachine, onEvent } = options;
@@ -131,7 +134,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
 
   if (listeners.size > 0) {
     await removeLeftFolders();
-    // Found out while the device attests. A failure is kept for nobody: the next to ask tries again and meets it.
+    // Found while the device attests. A failure is not kept: the next caller tries again and gets it.
     guardHost().catch((error: unknown) => emit(failureEvent('guard', error)));
   }
 
@@ -220,7 +223,7 @@ interface Pinned {
   readonly trust: Trust;
 }
 
-/** The keys this device believes, from files that came with it and not from the hub. */
+/** The keys that this device trusts, from files that came with it and not from the hub. */
 async function readPinned({ hub, publisherKeyFiles }: AgentSettings, folder: StateFolder): Promise<Pinned> {
   const keysIn = async (files: readonly string[]) =>
     Promise.all(files.map((file) => readPublicKey(folder.resolve(file))));
@@ -228,7 +231,7 @@ async function readPinned({ hub, publisherKeyFiles }: AgentSettings, folder: Sta
     logKey: logKeyOf(hub.logKey),
     attestationKeys: await keysIn(hub.attestationKeyFiles),
     publisherKeys: await keysIn(publisherKeyFiles),
-    // Cosignatures come after the release; `edgekeep receipt verify` asks for them.
+    // Cosignatures come after the release; `edgekeep receipt verify` checks for them.
     policy: witnessPolicy([], 0),
   };
   return { authorityPem: await readSettingsFile(folder.resolve(hub.caFile)), trust };
@@ -292,7 +295,7 @@ async function acquire(
     token: token === undefined ? undefined : Buffer.from(token).toString('utf8').trim(),
     witnessKey: encodeVerifierKey(verifierKey(signer.name, signer.signer.publicKey, 'cosignature-v1')),
   });
-  // Cut off between the hub's word and ours, an agent comes back as one that the hub knows already.
+  // If the agent is cut off between the hub's answer and its own record, it returns as a device that the hub knows already.
   const isKnown = enrolled.kind === 'refused' && enrolled.reasons.some(({ code }) => code === 'device-id-taken');
   const answer = isKnown ? await recover(send, identity) : enrolled;
   if (answer.kind === 'refused') return isKnown ? enrolled : answer;
@@ -357,7 +360,7 @@ async function openLocalApis(
     mode: socketModes.admin,
   } as const;
   opening.use(await LocalServer.open(statusSocket, status));
-  // A connection on the admin socket lives as long as the program that was started with what came over it.
+  // A connection on the admin socket lasts as long as the program that uses its data.
   opening.use(await LocalServer.open(adminSocket, admin, 0));
   if (local.loopbackPort === undefined) return undefined;
   const loopback = opening.use(await LocalServer.open({ kind: 'loopback', port: local.loopbackPort }, status));

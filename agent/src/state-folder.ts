@@ -1,5 +1,5 @@
-// The state folder: what survives a restart of the agent, its user's alone. Nothing in it is secret but the witness key and, on the
-// software tier, the root of trust; models lie in it as ciphertext only.
+// The state folder: what survives a restart of the agent; only its user can read it. Nothing in it is secret except the witness key and, on
+// the software tier, the root of trust. Models in it are ciphertext.
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
@@ -10,21 +10,21 @@ export interface StateFolder {
   resolve(path: string): string;
   readonly softwareRootOfTrust: string;
   readonly bootLogs: string;
-  /** What the manufacturer gave the device, where its hardware has no room for it. */
+  /** The manufacturer's identity for the device (IDevID), where the hardware has no room for it. */
   readonly idevid: string;
   /** Written when the hub has registered this device. */
   readonly enrolled: string;
   readonly witnessKey: string;
-  /** The newest checkpoint of the log this device vouched for. */
+  /** The newest checkpoint of the log that this device cosigned. */
   readonly checkpoint: string;
   readonly forkProof: string;
   /** The highest version of each model that was served. */
   readonly versions: string;
   /** Why models cannot be used here. */
   readonly modelFaults: string;
-  /** What operators want of this device. */
+  /** The desired attributes of this device. */
   readonly desired: string;
-  /** The roots this device came to believe, from the one it was delivered with. */
+  /** The roots that this device trusts, from the one that it was delivered with. */
   readonly knownRoots: string;
   readonly models: string;
   readonly receipts: string;
@@ -54,7 +54,7 @@ export async function openStateFolder({ stateFolder, runFolder }: AgentSettings)
   await mkdir(stateFolder, { recursive: true, mode: 0o700 });
   await chmod(stateFolder, 0o700);
   for (const path of [folder.models, folder.receipts]) await mkdir(path, { recursive: true, mode: 0o700 });
-  // Not closed by force: the operator chooses the group that may reach the sockets.
+  // Existing permissions stay: the operator chooses the group that may reach the sockets.
   await mkdir(folder.run, { recursive: true, mode: 0o750 });
   return folder;
 }

@@ -1,5 +1,6 @@
-// One agent a state folder: two would count up one root of trust, fight for its sockets, and look like a copy to their hub. The lock is a socket
-// that its holder answers with the number of its process; it ends with that process, and what a killed one leaves behind answers nobody.
+// One agent per state folder: two would increment one root of trust's counters, compete for its sockets, and look like a copy to their hub.
+// The lock is a socket on which its holder answers with its process id. It ends with that process, and the socket of a killed process does
+// not answer.
 import { link, lstat, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { AgentError } from './error.ts';
 /** No longer than the names of the other sockets in this folder. */
 const lockName = 'lock.sock';
 const ANSWER_MILLISECONDS_MAX = 2_000;
-/** Of taking the name: it was left by a killed process, and several may find that at once. */
+/** The number of attempts to take the name: a killed process left it, and several agents may find that at once. */
 const ATTEMPTS_MAX = 100;
 
 let made = 0;
@@ -24,10 +25,12 @@ export class StateLock {
     this.#file = file;
   }
 
-  /** Takes the folder; `runFolder` is its folder of sockets. Throws `state-in-use`, with the process that has it, and `local-listener`. */
+  /**
+   * Locks the folder; `runFolder` is its folder of sockets. Throws `state-in-use`, with the process that holds it, and `local-listener`.
+   */
   static async take(runFolder: string): Promise<StateLock> {
     const path = join(runFolder, lockName);
-    // It answers before it gets the name that others ask.
+    // It answers before it gets the name that other processes query.
     const own = join(runFolder, `.${process.pid.toString(36)}-l${made++}`);
     const server = createServer((socket) => {
       socket.on('error', () => undefined);
@@ -36,7 +39,7 @@ export class StateLock {
     // It keeps no process alive.
     server.unref();
     try {
-      // What a killed process with the same number left behind.
+      // A file that a killed process with the same id left.
       await rm(own, { force: true });
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);
@@ -60,7 +63,7 @@ export class StateLock {
   }
 }
 
-/** A link is made only where nothing is: of several that want the name, one gets it. */
+/** A link is made only where nothing exists: of several processes that want the name, one gets it. */
 async function takeName(own: string, path: string): Promise<void> {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
     if (await linked(own, path)) return;
@@ -71,11 +74,11 @@ async function takeName(own: string, path: string): Promise<void> {
   throw inUse(path, '');
 }
 
-/** Removes the socket of a killed process. One at a time, who asks again: another that removed it may have the name already. */
+/** Removes the socket of a killed process. One process at a time, which checks again: another that removed it may have the name already. */
 async function removeLeft(own: string, path: string): Promise<void> {
   const removing = `${path}.old`;
   if (!(await linked(own, removing))) {
-    // Killed while it removed.
+    // Killed while it removed it.
     if ((await ask(removing)).is === 'left') await rm(removing, { force: true });
     return;
   }
@@ -96,7 +99,7 @@ async function linked(own: string, path: string): Promise<boolean> {
   }
 }
 
-/** Which file has the name now. */
+/** The file that has the name now. */
 async function fileAt(path: string): Promise<string | undefined> {
   try {
     const { ino, birthtimeNs } = await lstat(path, { bigint: true });
@@ -111,7 +114,10 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
-/** `left` by a killed process: there is a socket, and nobody behind it. `by` is what the holder says of itself, empty when it says nothing. */
+/**
+ * `left` by a killed process: the socket exists, and no process listens. `by` is what the holder says about itself, empty when it says
+ * nothing.
+ */
 type Found = { readonly is: 'free' | 'left' } | { readonly is: 'held'; readonly by: string };
 
 async function ask(path: string): Promise<Found> {
@@ -124,7 +130,7 @@ async function ask(path: string): Promise<Found> {
     text = (text + chunk.toString('latin1')).slice(0, 20);
     found = { is: 'held', by: /^\d{1,10}$/.exec(text.trim())?.[0] ?? '' };
   });
-  // Any other failure is no proof that nobody is there.
+  // Any other failure does not prove that no process is there.
   socket.on('error', (error) => {
     if (codeOf(error) === 'ENOENT') found = { is: 'free' };
     if (codeOf(error) === 'ECONNREFUSED') found = { is: 'left' };

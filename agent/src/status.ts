@@ -1,4 +1,4 @@
-// What the agent says about itself, on the status socket and to the simulator. Nothing in it is secret. Times are Unix milliseconds.
+// The agent's status, on the status socket and for the simulator. Nothing in it is secret. Times are Unix milliseconds.
 import type { ResultReason } from '@edgekeep/core/attest/ear';
 import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
 import type { ModelRunner } from './model/model-runner.ts';
@@ -12,7 +12,7 @@ export type AgentState =
   | 'retired'
   /** A stage of the measured start did not verify: no model is run. */
   | 'recovery'
-  /** The hub's log was caught with two histories: the hub is not spoken to. */
+  /** The hub's log was caught with two histories: the agent does not talk to the hub. */
   | 'forked';
 
 export interface ModelStatus {
@@ -27,7 +27,7 @@ export interface ModelStatus {
   readonly guard: {
     readonly guarded: boolean;
     readonly fallback: boolean;
-    /** Walls this machine could not give. */
+    /** Walls that this machine could not provide. */
     readonly degraded: readonly string[];
     readonly processId: number | null;
     readonly counts: GuardCounts | null;

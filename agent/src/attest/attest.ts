@@ -1,5 +1,5 @@
-// Evidence of this device: the root of trust signs the PCRs over what the verifier wants them bound to, the boot log explains them
-// (spec/evidence.md). The purpose is fixed by each caller in this package; nothing from outside chooses it.
+// Evidence of this device: the root of trust signs the PCRs together with the data that the verifier binds them to, and the boot log
+// explains them (spec/evidence.md). Each caller in this package fixes the purpose; no input from outside chooses it.
 import { setTimeout } from 'node:timers/promises';
 import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
 import { type Evidence, encodeEvidence, type TpmEvidence } from '@edgekeep/core/attest/evidence';
@@ -18,7 +18,7 @@ import { ImaLogFile, type ImaPiece } from './ima-log-file.ts';
 
 export interface ProverParts {
   readonly rootOfTrust: Pick<RootOfTrust, 'attest' | 'certifyLeaseCounter'>;
-  /** The whole event log as it is now. */
+  /** The whole event log at this moment. */
   readonly eventLog: () => Uint8Array;
   readonly imaLogFile: string | undefined;
 }
@@ -26,7 +26,7 @@ export interface ProverParts {
 export class Prover {
   readonly #parts: ProverParts;
   readonly #imaFile: ImaLogFile | undefined;
-  /** What the newest challenge said, for a connection that begins without one. */
+  /** What the newest challenge contained, for a connection that begins without one. */
   #known: ImaLogKnown | undefined;
 
   constructor(parts: ProverParts) {
@@ -34,7 +34,10 @@ export class Prover {
     this.#imaFile = parts.imaLogFile === undefined ? undefined : new ImaLogFile(parts.imaLogFile);
   }
 
-  /** `bound` is what the purpose asks for: an SPKI, a TLS exporter, or nothing. `hub` takes what of a long IMA log evidence cannot carry. */
+  /**
+   * `bound` is what the purpose requires: an SPKI, a TLS exporter, or nothing. `hub` takes the part of a long IMA log that evidence cannot
+   * carry.
+   */
   async evidence(
     purpose: QualifyingPurpose,
     nonce: Uint8Array,
@@ -50,24 +53,24 @@ export class Prover {
     return { ...signed, eventLog: log, ...ima };
   }
 
-  /** A hub that refuses where the log begins, because it was restored from a backup, is sent all of it the next time. */
+  /** If a hub refuses the start of the log, because it was restored from a backup, it gets the whole log the next time. */
   refused(code: string): void {
     if (code === 'ima-log-start-unknown') this.#known = undefined;
   }
 
-  /** The lease counter, signed for the ask that the release evidence is for; undefined where this hardware keeps none. */
+  /** The lease counter, signed for the request that the release evidence is for; undefined where this hardware has none. */
   async leaseCounter(nonce: Uint8Array, exporter: Uint8Array): Promise<SignedLeaseCounter | undefined> {
     try {
       return await this.#parts.rootOfTrust.certifyLeaseCounter?.(qualifyingData('release', nonce, exporter));
     } catch (error) {
-      // Whether it goes without is for the hub to say.
+      // The hub decides whether it accepts evidence without it.
       if (error instanceof HardwareError && error.code === 'lease-counter-unusable') return undefined;
       throw error;
     }
   }
 
-  // The log is read after the quote: the verifier takes its beginning. Without a hub to send pieces to, a log that is too long is left out, and
-  // the verifier says what is missing.
+  // The log is read after the quote: the verifier uses its beginning. Without a hub to send pieces to, a log that is too long is left out,
+  // and the verifier says what is missing.
   async #imaLog(quote: Uint8Array, hub: ImaReader | undefined): Promise<ImaPart> {
     if (this.#imaFile === undefined) return {};
     try {
@@ -79,7 +82,7 @@ export class Prover {
         known?.resetCount === attest.clockInfo.resetCount && known.restartCount === attest.clockInfo.restartCount;
       return await newEntries(this.#imaFile, isSameBoot ? known.entries : 0, hub.send);
     } catch (error) {
-      // Not there, not readable or no IMA log: without it the hub names what is missing, and decides.
+      // Missing, unreadable, or no IMA log: without it the hub names what is missing, and decides.
       if (error instanceof CoreError && error.code === 'ima-log-invalid') return {};
       throw error;
     }
@@ -88,21 +91,22 @@ export class Prover {
 
 type ImaPart = Pick<TpmEvidence, 'imaLog' | 'imaLogFrom'>;
 
-/** Who asks for evidence with an IMA log. */
+/** The hub that asks for evidence with an IMA log. */
 export interface ImaReader {
   readonly send: Send;
-  /** How far it has appraised the log, as its challenge said; `remembered` where this challenge says nothing of it. */
+  /** How much of the log it has appraised, from its challenge; `remembered` when this challenge does not say. */
   readonly known: ImaLogKnown | 'remembered' | undefined;
 }
 
-// Everything after `from`, all but the last piece sent ahead. A log that ends before `from` is another one: from its beginning.
+// Everything after `from`; all pieces but the last are sent ahead. A log that ends before `from` is a different one: it is sent from its
+// beginning.
 async function newEntries(file: ImaLogFile, from: number, send: Send): Promise<ImaPart> {
   let last: ImaPiece | undefined;
   for await (const piece of file.pieces(from)) {
     if (last !== undefined) {
       const answer = await sentPiece(send, last);
       if (answer.kind === 'refused') {
-        // A hub of before takes no pieces.
+        // A hub of an earlier version takes no pieces.
         if (answer.code === 'not-found') return wholeLog(file);
         throw new AgentError('hub-refused', refusalText(answer));
       }
@@ -115,7 +119,7 @@ async function newEntries(file: ImaLogFile, from: number, send: Send): Promise<I
   return { imaLog: last.bytes, ...(last.from === 0 ? {} : { imaLogFrom: last.from }) };
 }
 
-// A hub counts bytes by the second: a piece that comes too soon waits. All of them have to be there before a challenge ends.
+// The hub limits bytes per second: a piece that comes too soon waits. All pieces must arrive before the challenge ends.
 const tooSoonMs = 1_000;
 const TOO_SOON_TIMES_MAX = 40;
 
@@ -143,7 +147,7 @@ async function wholeLog(file: ImaLogFile): Promise<ImaPart> {
   return { imaLog: concat(...pieces) };
 }
 
-/** Evidence as it stands inside another JSON document. */
+/** Evidence in the form that another JSON document contains. */
 export function evidenceDocument(evidence: Evidence): object {
   const document: object = JSON.parse(Buffer.from(encodeEvidence(evidence)).toString('utf8'));
   return document;

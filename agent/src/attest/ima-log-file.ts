@@ -1,5 +1,5 @@
-// The kernel's IMA log, read in pieces of whole entries from wherever the hub already is. The file grows while it is read, and has no size that
-// could be trusted: reading ends where it ends.
+// The kernel's IMA log, read in pieces of whole entries from the position that the hub has reached. The file grows while it is read, and
+// its size cannot be trusted: reading stops at the end of the file.
 import { open } from 'node:fs/promises';
 import { imaEntryEnds } from '@edgekeep/core/attest/ima-log';
 import { concat } from '@edgekeep/core/bytes';
@@ -17,14 +17,14 @@ export interface ImaPiece {
 
 export class ImaLogFile {
   readonly #path: string;
-  /** Where an entry begins that the hub had reached lately, so that what is before it is not read again. */
+  /** Where an entry begins that the hub reached recently, so that the part before it is not read again. */
   #place = { entries: 0, offset: 0 };
 
   constructor(path: string) {
     this.#path = path;
   }
 
-  /** What follows the first `from` entries. Throws `ima-log-invalid` for a file that cannot be read, or is no IMA log. */
+  /** The part after the first `from` entries. Throws `ima-log-invalid` for a file that cannot be read, or is no IMA log. */
   async *pieces(from: number): AsyncGenerator<ImaPiece> {
     const start = from >= this.#place.entries ? this.#place : { entries: 0, offset: 0 };
     let { entries: index, offset } = start;

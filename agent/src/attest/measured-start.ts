@@ -1,6 +1,6 @@
-// The measured start (spec/agent.md section 2): before anything of a stage is used, its signature is verified and the digest of what was
-// signed is logged and extended into a PCR. The first stage that does not verify ends the start: the agent stays up, in recovery, runs no
-// model, and says why. Files of a stage must lie where only an update may change them: they are read again when they are used.
+// The measured start (spec/agent.md section 2): before anything of a stage is used, its signature is verified and the digest of the signed
+// statement is logged and extended into a PCR. The first stage that does not verify ends the start: the agent stays up in recovery, runs no
+// model, and reports why. Files of a stage must be where only an update may change them: they are read again when they are used.
 import { createHash, type KeyObject } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { eventTypes } from '@edgekeep/core/attest/event-type';
@@ -33,10 +33,10 @@ export type StartVerdict = { readonly kind: 'complete' } | { readonly kind: 'rec
 
 type Log = Pick<BootLog, 'bytes' | 'condition' | 'measure'>;
 
-/** A stage lists some hundred files; its bundle has no business being larger. */
+/** A stage lists some hundred files; its bundle is never larger. */
 const BUNDLE_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Verifies and measures the stages in order; what was measured in this boot already is not measured twice. */
+/** Verifies and measures the stages in order; a stage that was measured in this boot already is not measured twice. */
 export async function measureStages(log: Log, options: MeasuredStartOptions, emit: Emit): Promise<StartVerdict> {
   if (log.condition.kind === 'inconsistent') {
     const pcrs = log.condition.pcrs.join(', ');
@@ -58,7 +58,7 @@ export async function measureStages(log: Log, options: MeasuredStartOptions, emi
   return { kind: 'complete' };
 }
 
-/** SHA-256 of the signed statement, which lists every file with its digest: known to the publisher before any device runs it. */
+/** SHA-256 of the signed statement, which lists every file with its digest: the publisher knows it before any device runs it. */
 async function verifiedDigest({ name, folder, signature }: Stage, keys: readonly KeyObject[]): Promise<Uint8Array> {
   const bundleBytes = await readBundle(signature);
   const verdict = await verifyModelFiles(folder, {

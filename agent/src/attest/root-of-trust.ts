@@ -1,5 +1,5 @@
-// The root of trust and the boot log that goes with it, opened from the settings. The machine's own firmware and IMA logs belong to a TPM that
-// is a device of this machine, and to no other.
+// The root of trust and its boot log, opened from the settings. The machine's own firmware and IMA logs belong only to a TPM that is a
+// device of this machine.
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { BootLog } from '@edgekeep/hardware/boot/boot-log';
@@ -36,7 +36,7 @@ export async function openRootOfTrust(
       idevidLabel,
     } = chosen;
     const library = folder.resolve(module);
-    // A library runs in this process. One that is missing is for the module to tell.
+    // A library runs in this process. The module reports one that is missing.
     const why = existsSync(library) ? othersMayWrite(library) : undefined;
     if (why !== undefined) throw new AgentError('settings-invalid', `rootOfTrust.module is not loaded: ${why}`);
     return Pkcs11RootOfTrust.open({
@@ -82,7 +82,7 @@ export function imaLogFile(settings: AgentSettings, folder: StateFolder): string
 }
 
 async function firmwareLogBytes(settings: AgentSettings, named: string | undefined): Promise<Uint8Array | undefined> {
-  // A log that was named must be there; not every kernel has one.
+  // A log that the settings name must exist; not every kernel has one.
   if (named !== undefined) return readFile(named);
   if (!isOfThisMachine(settings)) return undefined;
   return readIfThere(kernelFirmwareLog).catch((cause: unknown) => {

@@ -15,7 +15,7 @@ async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
   }
 }
 
-/** As a killed agent leaves a socket: under its name, and nobody listens. */
+/** A socket as a killed agent leaves it: it has its name, and nothing listens. */
 async function leave(path: string): Promise<void> {
   const server: Server = createServer();
   await listening(server, { path: `${path}~` });

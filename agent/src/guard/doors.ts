@@ -1,5 +1,5 @@
-// Listening Unix sockets that a guard inherits. A guard takes connections from its own socket, without the agent; which socket a public name leads
-// to is decided by a rename.
+// Listening Unix sockets that a guard inherits. A guard accepts connections from its own socket, without the agent; a rename decides which
+// socket a public name leads to.
 import { linkSync, renameSync, rmSync } from 'node:fs';
 import { chmod, readdir, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -7,14 +7,14 @@ import { join } from 'node:path';
 import type { GuardDoor } from '@edgekeep/core/model/guard-protocol';
 import { z } from 'zod';
 
-/** Owner and group may ask the model: which group is the operator's choice by the folder's ownership. */
+/** Owner and group may query the model: the operator chooses the group by the folder's ownership. */
 export const socketMode = 0o660;
-/** Only the agent comes through here, with what came over TCP. */
+/** Only the agent uses this one, to pass on what arrives over TCP. */
 const loopbackMode = 0o600;
 /** Connections that wait to be accepted. */
 export const backlog = 64;
 
-/** What Node keeps behind a listening server; its descriptor is what a child can inherit. */
+/** What Node keeps behind a listening server; a child can inherit its descriptor. */
 const handleSchema = z.object({ _handle: z.object({ fd: z.int().min(0) }) });
 
 let made = 0;
@@ -26,7 +26,7 @@ export interface UnitDoors {
   readonly loopback: string;
 }
 
-/** The listening sockets of one guard, under names that nobody knows yet. */
+/** The listening sockets of one guard, under names that are not public yet. */
 export class GuardDoors {
   readonly kind = 'own';
   readonly doors: readonly GuardDoor[];
@@ -48,7 +48,7 @@ export class GuardDoors {
     this.doors = all.map(({ descriptor }, at) => ({ kind: at === 0 ? 'local' : 'loopback', descriptor }));
   }
 
-  /** The guard listens on them now: the agent's own descriptors are closed. */
+  /** The guard listens on them now: closes the agent's own descriptors. */
   handedOver(): void {
     for (const server of this.#servers) server.close();
   }
@@ -59,7 +59,7 @@ export class GuardDoors {
   }
 }
 
-/** A listening Unix socket in a folder, under a name of its own that `close` of the server does not remove. */
+/** A listening Unix socket in a folder, under a name that `close` of the server does not remove. */
 export class Door {
   readonly server: Server;
   readonly path: string;
@@ -71,7 +71,7 @@ export class Door {
   ): Promise<Door> {
     const bound = join(folder, `.${process.pid.toString(36)}-${made++}`);
     const path = join(folder, `.${process.pid.toString(36)}-${made++}`);
-    // What a killed agent with the same process id left behind.
+    // A file that a killed agent with the same process id left.
     await Promise.all([rm(bound, { force: true }), rm(path, { force: true })]);
     const server = createServer({ pauseOnConnect: true }, (socket) => {
       socket.on('error', () => undefined);
@@ -98,12 +98,12 @@ export class Door {
     return handleSchema.parse(this.server)._handle.fd;
   }
 
-  /** Takes a name from whatever has it, in one step. */
+  /** Takes a name from its present owner, in one step. */
   appearAs(name: string): void {
     const second = `${this.path}n`;
     linkSync(this.path, second);
     renameSync(second, name);
-    // Two names of one socket are left alone by rename.
+    // rename leaves two names of one socket alone.
     rmSync(second, { force: true });
   }
 
@@ -113,10 +113,10 @@ export class Door {
   }
 }
 
-// What `Door`, a link to a unit's socket and the lock of the folder are called before they get a public name.
+// The names of `Door`, of a link to a unit's socket and of the lock of the folder before they get a public name.
 const hiddenName = /^\.[0-9a-z]+-(?:\d+n?|l\d+|link)$/;
 
-/** Removes what a killed agent left in its folder of sockets. Only for who has the folder alone, and before it listens there. */
+/** Removes what a killed agent left in its folder of sockets. Call it only while holding the folder alone, and before listening there. */
 export async function removeLeftDoors(folder: string): Promise<void> {
   const entries = await readdir(folder, { withFileTypes: true });
   const left = entries.filter((entry) => hiddenName.test(entry.name) && (entry.isSocket() || entry.isSymbolicLink()));

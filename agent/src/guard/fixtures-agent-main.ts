@@ -1,4 +1,4 @@
-// For tests: starts a guard as an agent would, tells its process id, and waits to be killed.
+// For tests: starts a guard as an agent would, prints its process id, and waits to be killed.
 import { openFixtures, settings, startGuard } from './fixtures.ts';
 import { guardProgram } from './program.ts';
 import { findSandbox } from './sandbox-probe.ts';

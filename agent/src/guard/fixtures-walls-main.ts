@@ -1,4 +1,4 @@
-// For tests: says as JSON which walls this user gets on this machine.
+// For tests: prints as JSON which walls this user gets on this machine.
 import { guardProgram } from './program.ts';
 import { findSandbox } from './sandbox-probe.ts';
 

@@ -1,17 +1,17 @@
-// The agent's end of the channel to a guard. The guard faces hostile input, so what comes from it is read as from an attacker: short lines,
-// few of them, each strictly a report; anything else ends the guard. Nothing here trusts Node's own messages between processes, which have no
-// bound and can carry handles.
+// The agent's end of the channel to a guard. The guard faces hostile input, so its messages are read as an attacker's: few short lines,
+// each strictly a report; anything else ends the guard. This does not rely on Node's own messages between processes, which have no limit
+// and can carry handles.
 import type { Duplex } from 'node:stream';
 import { encodeLine, LineReader, parseLine, REPORT_BYTES_MAX } from '@edgekeep/core/model/guard-frames';
 import { guardReportSchema, type GuardOrder, type GuardReport } from '@edgekeep/core/model/guard-protocol';
 
-/** A guard has a handful of things to say while it loads, then its totals and a pong every few seconds. */
+/** A guard sends a few messages while it loads, then its totals and a pong every few seconds. */
 const REPORTS_MAX = 64;
 const reportsMsWindow = 10_000;
 
 export interface GuardChannelHooks {
   readonly onReport: (report: GuardReport) => void;
-  /** What came is not the protocol; said once, and nothing is read after it. */
+  /** The data is not the protocol; called once, and nothing is read afterwards. */
   readonly onViolation: (why: string) => void;
 }
 
@@ -27,7 +27,7 @@ export class GuardChannel {
     this.#stream = stream;
     this.#hooks = hooks;
     stream.on('data', (chunk: Buffer) => this.#take(chunk));
-    // A channel that breaks is a guard that ended, which its process shows.
+    // A broken channel means that the guard ended, and its process shows that.
     stream.on('error', () => undefined);
     stream.on('close', () => (this.#closed = true));
   }
@@ -40,7 +40,7 @@ export class GuardChannel {
     if (this.open) this.#stream.write(encodeLine(order));
   }
 
-  /** Bytes of a file that the order before named; resolves when the channel takes more. False when it is closed. */
+  /** Bytes of a file that the previous order named; resolves when the channel takes more. False when it is closed. */
   async sendBytes(bytes: Uint8Array): Promise<boolean> {
     if (!this.open) return false;
     return new Promise((resolve) =>

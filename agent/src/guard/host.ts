@@ -1,4 +1,4 @@
-// What guards of this machine run as. Which walls work is found out once a process; what is worse than it could be is found out again.
+// How guards of this machine run. The search for working walls runs once per process; if walls are missing, it is repeated later.
 import type { AgentSettings } from '../settings.ts';
 import type { GuardFault } from './process.ts';
 import { guardProgram, type SandboxedProgram } from './program.ts';
@@ -18,10 +18,10 @@ export interface GuardHost {
   readonly onFault?: ((fault: GuardFault) => void) | undefined;
 }
 
-/** A wall that was missing may have been missing for a moment (no memory, no namespace left): it is tried again after this time. */
+/** A wall may be missing only for a moment (no memory, no namespace left): it is tried again after this time. */
 const DEGRADED_MS_MAX = 600_000;
 
-/** Keeps what it found for as long as it is worth keeping: a failure never, a sandbox with missing walls for a time. */
+/** Keeps the result as long as it is useful: a failure never, a sandbox with missing walls for a time. */
 export class SandboxFinder {
   readonly #find: () => Promise<Sandbox>;
   readonly #keepMs: number;
@@ -61,7 +61,7 @@ export class SandboxFinder {
 // Agents in one process (the demo) share the machine, and so its walls.
 let finder: SandboxFinder | undefined;
 
-/** The guard of this source tree behind every wall that the machine gives, with the limits of the settings. */
+/** The guard of this source tree behind every wall that the machine provides, with the limits of the settings. */
 export async function guardHostOf({ guard, models }: Pick<AgentSettings, 'guard' | 'models'>): Promise<GuardHost> {
   const program = guardProgram();
   const maxProbeMs = guard.maxProbeSeconds * 1_000;
@@ -70,7 +70,7 @@ export async function guardHostOf({ guard, models }: Pick<AgentSettings, 'guard'
   finder ??=
     unitFolder === undefined
       ? new SandboxFinder(async () => findSandbox(program, { maxProbeMs }))
-      : // What a unit gives is in its file; asking again would take the place of a guard that runs.
+      : // The unit's file has its walls; asking the unit again would replace a running guard.
         new SandboxFinder(async () => findUnitWalls(guardUnit(unitFolder, served), maxProbeMs), Infinity);
   return {
     program,

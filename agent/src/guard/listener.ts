@@ -1,13 +1,13 @@
-// Where applications reach a model: a Unix socket and, if enabled, a loopback TCP port. Each guard inherits a listening socket of its own and takes
-// connections from it without the agent; the public name moves to it, in one rename, when the guard serves. While no guard serves, the name leads
-// to the agent, which answers 503. Follows spec/inference.md section 1.
+// Where applications reach a model: a Unix socket and, if enabled, a loopback TCP port. Each guard inherits its own listening socket and
+// accepts connections from it without the agent. One rename moves the public name to it when the guard serves. While no guard serves, the
+// name leads to the agent, which answers 503. Follows spec/inference.md section 1.
 import { renameSync, rmSync, symlinkSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { AgentError } from '../error.ts';
 import { backlog, Door, GuardDoors, listening, type UnitDoors, socketMode } from './doors.ts';
 
-/** As many as a guard takes (guard/src/limits.ts). */
+/** The same limit as a guard's (guard/src/limits.ts). */
 const CONNECTIONS_MAX = 128;
 /** A client that does not close after a refusal is closed. */
 const refusedMs = 1_000;
@@ -29,7 +29,7 @@ export interface ListenerOptions {
   readonly loopbackPort?: number | undefined;
 }
 
-/** A guard, as far as its connections go. */
+/** The part of a guard that handles connections. */
 export interface ServingGuard {
   readonly doors: GuardDoors | UnitDoors | undefined;
   readonly exited: Promise<unknown>;
@@ -82,7 +82,7 @@ export class GuardListener {
     return GuardDoors.make(dirname(this.#socketPath), this.#tcp !== undefined);
   }
 
-  /** New connections go to this guard from now on, until it ends; undefined, or a guard without doors, answers them with 503. */
+  /** New connections go to this guard from now on, until it ends; without a guard, or for one without sockets, the answer is 503. */
   serve(guard: ServingGuard | undefined): void {
     this.#serving = guard;
     this.#target.loopback = guard?.doors?.loopback;
@@ -100,14 +100,14 @@ export class GuardListener {
   [Symbol.dispose](): void {
     this.#serving = undefined;
     this.#target.loopback = undefined;
-    // The name is gone at once. Node's `close` event would wait for connections.
+    // The name is removed at once. Node's `close` event would wait for connections.
     rmSync(this.#socketPath, { force: true });
     this.#responder[Symbol.dispose]();
     this.#tcp?.close();
   }
 }
 
-// TCP has no name to rename, and a guard has no network: the agent passes on what comes, unread.
+// TCP has no name to rename, and a guard has no network: the agent forwards the bytes, unread.
 async function listenOnLoopback(target: { readonly loopback: string | undefined }, port: number): Promise<Server> {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
     socket.on('error', () => undefined);

@@ -160,7 +160,7 @@ test('a guard that dies is noticed, with nobody having asked for it', async () =
   const guard = await startGuard(await openFixtures('primary'), { program, sandbox });
   process.kill(guard.processId ?? 0, 'SIGKILL');
   const exit = await guard.exited;
-  // `unshare`, which waits for a guard in a process namespace, ends with a status of its own.
+  // `unshare`, which waits for a guard in a process namespace, ends with its own status.
   assert.deepEqual([exit.asked, exit.exitCode === 0], [false, false]);
 });
 

@@ -13,47 +13,47 @@ import { connectGuard, type GuardUnit } from './unit.ts';
 
 /** Reading and loading a model of several gigabytes from memory on a slow board. */
 export const defaultMaxReadyMs = 120_000;
-/** The inference that runs when the order to stop comes has this long to end. */
+/** When the stop order arrives, the running inference has this long to end. */
 export const defaultMaxStopMs = 5_000;
-/** A guard that another one follows has this long for its last requests (guard/src/limits.ts), and then to end. */
+/** A guard that is being replaced has this long for its last requests (guard/src/limits.ts) and to end. */
 export const defaultMaxRetireMs = 15_000;
 /** One inference of a large model on a slow board. */
 export const defaultMaxInferenceMs = 30_000;
-/** What a model may take in memory for each of its own bytes: the file, the runtime's copy of the weights, and what it computes. */
+/** The memory that a model may use for each of its own bytes: the file, the runtime's copy of the weights, and intermediate results. */
 const memoryPerModelByte = 4;
 
-/** An opened file to hand over; `descriptor` is the agent's. */
+/** An opened file to pass on; `descriptor` is the agent's. */
 export type OpenedFile = Omit<GuardFile, 'descriptor'> & { readonly descriptor: number };
 
 export interface GuardOptions {
   readonly program: SandboxedProgram;
   readonly sandbox: Sandbox;
   readonly model: { readonly name: string; readonly version: string };
-  /** What `filesForGuard` chose. The guard reads them at offset 0; the agent may wipe and close them after `onFilesRead`. */
+  /** The files that `filesForGuard` chose. The guard reads them at offset 0; the agent may wipe and close them after `onFilesRead`. */
   readonly files: readonly OpenedFile[];
   readonly settings?: GuardSettings | undefined;
-  /** Where systemd runs the guard; left out: it is a child of the agent, behind `sandbox`. */
+  /** The unit, if systemd runs the guard; left out: it is a child of the agent, behind `sandbox`. */
   readonly unit?: GuardUnit | undefined;
-  /** Where the guard takes connections; left out: nowhere. */
+  /** Where the guard accepts connections; left out: nowhere. */
   readonly doors?: GuardDoors | undefined;
   readonly onFilesRead?: () => void;
   /** Totals since the start, at most every five seconds. */
   readonly onCounts?: (counts: GuardCounts) => void;
-  /** The agent ended a guard that nobody asked to end. */
+  /** The agent killed a guard without a stop order. */
   readonly onFault?: ((fault: GuardFault) => void) | undefined;
   readonly maxReadyMs?: number | undefined;
   readonly maxStopMs?: number;
   readonly maxRetireMs?: number;
-  /** A guard whose model takes longer for one inference is ended. */
+  /** A guard whose model takes longer for one inference is killed. */
   readonly maxInferenceMs?: number | undefined;
-  /** What the guard may allocate; left out: by the size of its model. */
+  /** How much memory the guard may allocate; left out: by the size of its model. */
   readonly maxMemoryBytes?: number | undefined;
 }
 
-/** Why the agent ended a guard that nobody asked to end. */
+/** Why the agent killed a guard without a stop order. */
 export type GuardFault = 'inference-timeout' | 'protocol-violation';
 
-/** How the process ended. `asked` tells a stop from a crash; `errorText` is the end of what it wrote to stderr. */
+/** How the process ended. `asked` distinguishes a stop from a crash; `errorText` is the end of what it wrote to stderr. */
 export interface GuardExit {
   readonly asked: boolean;
   readonly exitCode: number | null;
@@ -68,7 +68,7 @@ const inUnits = new Map<string, GuardProcess>();
 
 export class GuardProcess {
   readonly model: { readonly name: string; readonly version: string };
-  /** Walls this machine could not give. */
+  /** The walls that this machine could not provide. */
   readonly degraded: readonly SandboxPart[];
   /** Settles once, with how the process ended; never rejects. */
   readonly exited: Promise<GuardExit>;
@@ -120,7 +120,7 @@ export class GuardProcess {
     return this.#running.processId;
   }
 
-  /** Whether answers carry verdicts. */
+  /** Whether answers contain verdicts. */
   get guarded(): boolean {
     return this.#guarded;
   }
@@ -130,12 +130,12 @@ export class GuardProcess {
     return this.#fallback;
   }
 
-  /** The newest totals the guard has reported. */
+  /** The newest totals that the guard has reported. */
   get counts(): GuardCounts | undefined {
     return this.#counts;
   }
 
-  /** Whether it takes connections. */
+  /** Whether it accepts connections. */
   get serving(): boolean {
     return this.#asked === undefined && !this.#ended && this.#channel.open;
   }
@@ -149,7 +149,7 @@ export class GuardProcess {
     return this.#exitWithin(this.#options.maxStopMs ?? defaultMaxStopMs);
   }
 
-  /** Ends the guard when the connections it has were answered: nobody who asked it gets an error because another guard follows. */
+  /** Ends the guard after its open connections were answered: no client gets an error because another guard replaces it. */
   async retire(): Promise<GuardExit> {
     if (this.#asked === undefined && !this.#ended) {
       this.#asked = 'retire';
@@ -206,18 +206,18 @@ export class GuardProcess {
       files: files.map(({ path, role, mediaType, size }) => ({ path, role, mediaType, size, descriptor: next++ })),
       ...(settings === undefined ? {} : { settings }),
     });
-    // The guard has its own by now.
+    // The guard has its own descriptors by now.
     doors?.handedOver();
   }
 
-  /** The unit shares no descriptor with the agent: the files go over its socket. */
+  /** The unit shares no descriptor with the agent: the files are sent over its socket. */
   async #configureUnit(): Promise<void> {
     const { files, model, settings, maxInferenceMs = defaultMaxInferenceMs } = this.#options;
     this.#channel.send({
       kind: 'configure',
       model: { name: model.name, version: model.version },
       files: files.map(({ path, role, mediaType, size }) => ({ path, role, mediaType, size })),
-      // Twice the deadline of the pings, which notice first and say so.
+      // Twice the deadline of the pings, which notice and report it first.
       maxInferenceMs: 2 * maxInferenceMs,
       ...(settings === undefined ? {} : { settings }),
     });

@@ -1,4 +1,4 @@
-// Where the guard's code is and which files it needs: all that its process will be able to read. Follows spec/guard.md section 6.
+// Where the guard's code is and which files it needs: its process can read nothing else. Follows spec/guard.md section 6.
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ export interface SandboxedProgram {
   readonly node: string;
   readonly main: string;
   readonly readable: readonly string[];
-  /** Installs the filter of system calls and runs what follows; undefined where it was not built. */
+  /** Installs the system-call filter and runs the rest of the command; undefined where it was not built. */
   readonly helper?: string;
 }
 

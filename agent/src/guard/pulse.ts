@@ -1,7 +1,7 @@
-// Whether a guard still answers: its model runs on the thread that answers pings, so a model that does not come to an end within the deadline
-// of one inference leaves a ping unanswered.
+// Whether a guard still answers: its model runs on the thread that answers pings, so an inference that does not end within its deadline
+// leaves a ping unanswered.
 
-/** Pings within one deadline: how much later than the deadline an endless inference can be noticed. */
+/** Pings within one deadline: limits how much later than the deadline an endless inference is noticed. */
 const pingsPerDeadline = 4;
 
 export class Pulse {
@@ -33,10 +33,10 @@ export class Pulse {
   }
 
   #ask(): void {
-    // One question at a time: its deadline runs from when it was first asked.
+    // One ping at a time: its deadline starts when it was first sent.
     if (this.#deadline !== undefined) return;
     const deadline = setTimeout(() => {
-      // An answer that has arrived while this process was busy itself counts: one turn of the event loop reads it.
+      // An answer that arrived while this process was busy still counts: one turn of the event loop reads it.
       setImmediate(() => setImmediate(() => this.#deadline === deadline && this.#stopped()));
     }, this.#deadlineMs);
     this.#deadline = deadline.unref();

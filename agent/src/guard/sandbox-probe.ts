@@ -1,5 +1,5 @@
-// Finds which walls work on this machine by running the guard behind them: all at once, and only if that fails one by one.
-// Follows spec/guard.md section 6.
+// Finds which walls work on this machine by running the guard behind them: all at once, and only if that fails one by one. Follows
+// spec/guard.md section 6.
 import { lstat, readdir, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,19 +12,19 @@ import { spawnGuard } from './spawned.ts';
 /** The conventional user and group without rights ("nobody"). */
 export const unprivilegedUserId = 65534;
 
-/** Loading takes a fraction of a second on a server and ten on a small board that is busy. */
+/** Loading takes a fraction of a second on a server and ten seconds on a small busy board. */
 export const defaultMaxProbeMs = 60_000;
 
 export interface ProbeOptions {
   readonly userId?: number;
-  /** Parts to leave out, for tests and for machines where an operator must; they count as degraded. */
+  /** Walls to leave out, for tests and for machines where an operator must; they count as degraded. */
   readonly exclude?: readonly SandboxPart[];
   readonly maxProbeMs?: number | undefined;
 }
 
 /**
- * Throws `guard-start` when the guard does not even run without walls, and when it did not answer in time: that says nothing about the walls, so
- * none is given up for it.
+ * Throws `guard-start` when the guard does not even run without walls, or when it did not answer in time: a time-out says nothing about the
+ * walls, so none is given up for it.
  */
 export async function findSandbox(program: SandboxedProgram, options: ProbeOptions = {}): Promise<Sandbox> {
   const root = process.getuid?.() === 0;
@@ -52,7 +52,7 @@ export async function findSandbox(program: SandboxedProgram, options: ProbeOptio
   return sandboxOf(working);
 }
 
-/** Undefined when the guard said on its own channel that it runs, else what happened instead. */
+/** Undefined when the guard reported on its own channel that it runs, else what happened instead. */
 async function probe(sandbox: Sandbox, program: SandboxedProgram, maxProbeMs: number): Promise<string | undefined> {
   const guard = spawnGuard({ program, sandbox }, [], undefined);
   const said = Promise.withResolvers<'loaded' | 'late' | 'other'>();
@@ -74,9 +74,9 @@ async function probe(sandbox: Sandbox, program: SandboxedProgram, maxProbeMs: nu
   return startError?.message ?? (errorText.trim() || `it ended with ${signal ?? exitCode} and said nothing`);
 }
 
-/** Removes the empty folders that earlier versions left when they were killed. Only own and empty ones go. */
+/** Removes the empty folders that earlier versions left when they were killed. Only its own, and only empty ones. */
 export async function removeLeftFolders(folder = tmpdir()): Promise<void> {
-  // Tidying up after others: what cannot be looked at stays, and keeps no guard from starting.
+  // Clean-up only: a folder that cannot be read stays, and does not prevent a guard from starting.
   const names = await readdir(folder).catch(() => []);
   const own = process.getuid?.();
   const left = names.filter((name) => /^edgekeep-guard-\w{6}$/.test(name)).map((name) => join(folder, name));

@@ -1,4 +1,4 @@
-// What a taken-over guard could do behind the walls: guard/src/fixtures/attempts-main.ts tries it in the guard's place.
+// What a compromised guard could do behind the walls: guard/src/fixtures/attempts-main.ts tries it in place of the guard.
 import assert from 'node:assert/strict';
 import { execFile, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,7 +21,7 @@ const attempts = guardProgram('fixtures/attempts-main.ts');
 const own = fileURLToPath(import.meta.url);
 const resultsSchema = z.record(z.string(), z.unknown());
 
-/** Where the machine lacks walls the test says which; in CI that is a failure. */
+/** Where the machine lacks walls the test names them; in CI that is a failure. */
 async function fullSandbox(t: TestContext): Promise<Sandbox | undefined> {
   const sandbox = await findSandbox(guardProgram());
   if (sandbox.degraded.length === 0) return sandbox;
@@ -80,7 +80,7 @@ test('the kernel alone stops what native code would try after getting past Node'
   const sandbox = await fullSandbox(t);
   if (sandbox === undefined) return;
   const results = await attemptIn(sandbox, false);
-  // In a checkout below /tmp that folder is there, read-only; elsewhere it is not there at all.
+  // In a checkout below /tmp that folder exists, read-only; elsewhere it does not exist.
   assert.ok(['ENOENT', 'EROFS'].includes(String(results['writeTemporary'])), String(results['writeTemporary']));
   assert.deepEqual(results, {
     ...results,
@@ -142,7 +142,7 @@ test('the running guard has no capabilities, no new privileges, no core dump and
   for (const kind of ['net', 'ipc', 'mnt', 'pid']) {
     assert.notEqual(await readlink(`/proc/${guard.processId}/ns/${kind}`), await readlink(`/proc/self/ns/${kind}`));
   }
-  // The descriptors of the model files are closed: nothing is left to read them by.
+  // The descriptors of the model files are closed: the guard can no longer read them.
   const descriptors = await run('ls', ['-l', `/proc/${guard.processId}/fd`]);
   assert.doesNotMatch(descriptors.stdout, /\/dev\/shm/);
 });
@@ -150,7 +150,7 @@ test('the running guard has no capabilities, no new privileges, no core dump and
 test('when the agent is killed the guard is gone', async (t) => {
   const sandbox = await fullSandbox(t);
   if (sandbox === undefined) return;
-  // A killed agent cannot remove the empty folder its guard's file system was mounted on.
+  // A killed agent cannot remove the empty folder on which its guard's file system was mounted.
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-killed-'));
   t.after(async () => rm(folder, { recursive: true, force: true }));
   const agent = fork(fileURLToPath(new URL('fixtures-agent-main.ts', import.meta.url)), [], {
@@ -176,7 +176,7 @@ async function buildAttempts(folder: string): Promise<string | undefined> {
   );
 }
 
-/** What native code got, by attempt. */
+/** The results of the native code, by attempt. */
 async function nativeAttempts(sandbox: Sandbox, node: string): Promise<Readonly<Record<string, string>>> {
   const guard = spawnGuard({ program: { ...guardProgram(), node }, sandbox }, [], 1024 * 1024 * 1024);
   const { errorText, startError } = await guard.ended;
@@ -214,7 +214,7 @@ test('native code in the guard’s place reaches no process, file, socket or mem
     'new-socket': 'EPERM',
     'new-network-socket': 'EPERM',
     'new-namespace': 'EPERM',
-    // Its own program is below that folder, read-only as all else.
+    // Its own program is below that folder, read-only like everything else.
     'write-file': 'EROFS',
     'read-passwords': 'ENOENT',
     'new-process': 'EPERM',
@@ -248,7 +248,7 @@ test('without the native helper no signal reaches the agent all the same, also o
 const wallsMain = fileURLToPath(new URL('fixtures-walls-main.ts', import.meta.url));
 const wallsSchema = z.strictObject({ parts: z.array(z.string()), degraded: z.array(z.string()) });
 
-/** What an agent finds that `before` starts; undefined where that does not work on this machine. */
+/** What an agent started by `before` finds; undefined where `before` does not work on this machine. */
 async function wallsUnder(before: readonly string[]): Promise<z.infer<typeof wallsSchema> | undefined> {
   const [command, ...args] = [...before, process.execPath, wallsMain];
   return run(command, args, { cwd: '/' }).then(
@@ -261,7 +261,7 @@ async function wallsUnder(before: readonly string[]): Promise<z.infer<typeof wal
 test('an agent with the rights of the shipped unit gets every wall but a user of the guard’s own', async (t) => {
   if (process.getuid?.() !== 0) return t.skip('another user takes root');
   if ((await fullSandbox(t)) === undefined) return;
-  // No capability, no privilege, its own user: as the unit has it.
+  // No capability, no privilege, a separate user: as in the unit.
   const asUnit = ['setpriv', `--reuid=${unprivilegedUserId}`, `--regid=${unprivilegedUserId}`, '--clear-groups'];
   const walls = await wallsUnder([...asUnit, '--no-new-privs', '--bounding-set=-all', '--inh-caps=-all', '--']);
   if (walls === undefined) return t.skip('that user cannot read this source tree');

@@ -1,5 +1,6 @@
-// The command that runs a Node program behind every wall this machine can give: a chain of standard tools that each replace themselves with the
-// next, so that descriptors go straight through; `unshare` alone stays, as the parent of the process namespace. Follows spec/guard.md section 6.
+// The command that runs a Node program behind every wall that this machine provides: a chain of standard tools, each of which replaces
+// itself with the next, so that descriptors pass through. Only `unshare` stays, as the parent of the process namespace. Follows
+// spec/guard.md section 6.
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { SandboxedProgram } from './program.ts';
@@ -20,12 +21,12 @@ export const sandboxParts = [
   'landlock',
 ] as const;
 
-/** Those that the native helper gives, where it was built. */
+/** The walls that the native helper provides, where it was built. */
 export const helperParts = ['system-calls', 'landlock'] as const;
 
 export type SandboxPart = (typeof sandboxParts)[number];
 
-/** What this machine gives. `degraded` names what it does not, for the status, the hub and the log. */
+/** What this machine provides. `degraded` names what it does not, for the status, the hub and the log. */
 export interface Sandbox {
   readonly parts: ReadonlySet<SandboxPart>;
   readonly degraded: readonly SandboxPart[];
@@ -42,7 +43,7 @@ export interface SandboxCommand {
 }
 
 export interface SandboxOptions {
-  /** What the program may allocate, in bytes; used with the part `memory-limit` only. */
+  /** How many bytes the program may allocate; used with the part `memory-limit` only. */
   readonly maxMemoryBytes?: number;
   readonly nodePermissions?: boolean;
 }
@@ -51,12 +52,12 @@ export interface SandboxOptions {
 export const defaultMaxMemoryBytes = 1024 * 1024 * 1024;
 
 const toolFolders = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
-/** All that the guard gets: nothing of the agent's own environment, which may hold tokens. */
+/** The guard's whole environment: nothing of the agent's own, which may hold tokens. */
 const environment = { PATH: toolFolders.join(':'), ORT_DISABLE_TELEMETRY: '1' } as const;
 const rootScript = fileURLToPath(new URL('sandbox-root.sh', import.meta.url));
-/** Loader and shared libraries, and what ONNX Runtime reads to know the processor. Nothing in them is secret. */
+/** Loader, shared libraries, and the files from which ONNX Runtime identifies the processor. None of them is secret. */
 const systemPaths = ['/lib', '/lib64', '/usr/lib', '/usr/lib64', '/proc/cpuinfo', '/sys/devices/system/cpu'];
-/** Folders that are on every Linux system, one of which is covered by the program's own file system. */
+/** Folders that exist on every Linux system; the program's own file system covers one of them. */
 const coverable = ['/mnt', '/media', '/srv', '/home', '/dev/shm', '/tmp'];
 const namespaceParts = ['network-namespace', 'ipc-namespace', 'process-namespace', 'file-system'] as const;
 
@@ -72,7 +73,7 @@ export function sandboxCommand(
     ...setpriv(sandbox),
     ...filtered(sandbox, program),
     program.node,
-    // From the first instruction on: whoever shares the user id could open the debugger.
+    // From the first instruction on: any process of the same user id could open the debugger.
     '--disable-sigusr1',
     ...(nodePermissions ? permissions(program) : []),
     program.main,
@@ -86,7 +87,7 @@ function unshare({ parts, root }: Sandbox): readonly string[] {
     ...(parts.has('network-namespace') ? ['--net'] : []),
     ...(parts.has('ipc-namespace') ? ['--ipc'] : []),
     ...(parts.has('file-system') ? ['--mount', '--propagation=private'] : []),
-    // `unshare` waits outside the namespace, and its end is the end of what is inside.
+    // `unshare` waits outside the namespace; when it ends, everything inside ends.
     ...(parts.has('process-namespace') ? ['--pid', '--fork', '--kill-child=KILL'] : []),
   ];
   if (flags.length === 0) return [];
@@ -111,7 +112,7 @@ function ownRoot({ parts }: Sandbox, program: SandboxedProgram): readonly string
 
 function limits({ parts }: Sandbox, maxMemoryBytes: number): readonly string[] {
   const flags = [
-    // At one byte the kernel starts no program that collects core files either.
+    // At one byte the kernel also starts no program that collects core files.
     ...(parts.has('core-limit') ? ['--core=1'] : []),
     ...(parts.has('memory-limit') ? [`--data=${maxMemoryBytes}`] : []),
   ];

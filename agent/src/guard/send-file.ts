@@ -6,7 +6,10 @@ import type { GuardChannel } from './guard-channel.ts';
 const readAt = promisify(read);
 const blockBytes = 1024 * 1024;
 
-/** Throws when the file is shorter than `size`; a channel that closes ends it silently, since the guard's end tells. */
+/**
+ * Throws when the file is shorter than `size`. If the channel closes, it returns silently, because the end of the guard is reported
+ * elsewhere.
+ */
 export async function sendFile(channel: GuardChannel, descriptor: number, size: number): Promise<void> {
   for (let offset = 0; offset < size;) {
     const block = Buffer.allocUnsafeSlow(Math.min(blockBytes, size - offset));

@@ -1,4 +1,4 @@
-// A guard as a child of the agent, behind the walls of its sandbox: files, listening sockets and the channel are descriptors it inherits.
+// A guard as a child of the agent, behind the walls of its sandbox: it inherits files, listening sockets and the channel as descriptors.
 import { spawn, type ChildProcess, type StdioPipe } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { Duplex } from 'node:stream';
@@ -13,7 +13,7 @@ export interface GuardEnd {
   readonly startError: Error | undefined;
 }
 
-/** A guard that runs, however it was started. */
+/** A running guard, however it was started. */
 export interface RunningGuard {
   readonly stream: Duplex;
   readonly processId: number | undefined;
@@ -24,11 +24,11 @@ export interface RunningGuard {
 
 export const channelDescriptor = 3;
 const pipe: StdioPipe = 'pipe';
-// The last lines are what explains a crash.
+// The last lines explain a crash.
 const ERROR_TEXT_MAX = 4_096;
-/** What a process wrote before it ended arrives within this time. */
+/** Output that a process wrote before it ended arrives within this time. */
 const LEFT_MS_MAX = 1_000;
-/** A process that writes more than this to stderr explains nothing: no more of it is read. */
+/** A process that writes more than this to stderr explains nothing: the rest is not read. */
 const ERROR_BYTES_MAX = 1024 * 1024;
 
 /** `descriptors` are open files and sockets of the agent; the guard finds them behind the channel, in this order. */
@@ -43,7 +43,7 @@ export function spawnGuard(
     stdio: ['ignore', 'ignore', pipe, pipe, ...descriptors],
     env: { ...environment },
     cwd: '/',
-    // A session of its own: a signal to the guard's whole process group reaches the guard alone.
+    // A separate session: a signal to the guard's whole process group reaches only the guard.
     detached: true,
   });
   const stream = child.stdio[channelDescriptor];
@@ -58,7 +58,7 @@ export function spawnGuard(
   };
 }
 
-/** All that the command started: while the walls go up there is more than one process. */
+/** All processes that the command started: during the start there is more than one. */
 function killGroup({ pid }: ChildProcess): void {
   if (pid === undefined) return;
   try {
@@ -82,12 +82,12 @@ async function watch(child: ChildProcess): Promise<GuardEnd> {
   let startError: Error | undefined;
   child.on('error', (error) => {
     startError = error;
-    // A process that never was has no exit of its own.
+    // A process that never started has no exit status.
     if (child.pid === undefined) resolve({ exitCode: null, signal: null, startError });
   });
   child.on('exit', (exitCode, signal) => {
     const end = { exitCode, signal, startError };
-    // A descendant that keeps our pipes open does not keep us waiting: without a process namespace there can be one.
+    // A descendant that keeps our pipes open does not delay us: without a process namespace there can be one.
     const left = setTimeout(() => {
       killGroup(child);
       for (const stream of child.stdio) stream?.destroy();
@@ -101,14 +101,14 @@ async function watch(child: ChildProcess): Promise<GuardEnd> {
   return { ...(await promise), errorText };
 }
 
-/** With a process namespace the child is the program that waits outside it, and the guard is the child of that one. */
+/** With a process namespace the child is the program that waits outside it, and the guard is that program's child. */
 function guardProcessId({ pid }: ChildProcess, { parts }: Sandbox): number | undefined {
   if (pid === undefined || !parts.has('process-namespace')) return pid;
   try {
     const first = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')[0]);
     return Number.isSafeInteger(first) && first > 0 ? first : pid;
   } catch {
-    // The process has ended, or /proc hides it: its own number is the one there is.
+    // The process has ended, or /proc hides it: its own id is the only one.
     return pid;
   }
 }

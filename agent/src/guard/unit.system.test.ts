@@ -1,4 +1,5 @@
-// The guard as its unit runs it: sockets handed over as systemd does it, the unit's own command line, and where the test may, another user.
+// The guard as its unit runs it: sockets passed as systemd does it, the unit's own command line, and another user if the test is allowed
+// to.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,7 +16,7 @@ import { findUnitWalls, guardUnit } from './unit.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const otherUser = 65534;
-// A project below root's own folder can be read by nobody else.
+// Nobody else can read a project below root's own folder.
 const asOther =
   process.getuid?.() === 0 &&
   spawnSync(process.execPath, ['--version'], { cwd: '/', uid: otherUser, gid: otherUser }).status === 0;
@@ -46,7 +47,7 @@ async function activated(use: (folder: string) => Promise<void>): Promise<void> 
   });
   const ended = once(child, 'exit');
   try {
-    // It says so when it listens on all of them.
+    // It reports when it listens on all of them.
     await once(child.stderr, 'data');
     await socketsThere(folder, names.length);
     await use(folder);
@@ -96,7 +97,7 @@ test('the walls around a unit are those that its guard finds before it sees a mo
   await activated(async (folder) => {
     const found = await findUnitWalls(guardUnit(folder, 'light'), 30_000);
     assert.equal(found.parts.has('own-user'), asOther);
-    // Without systemd around it the guard has no namespace of its own, and says so.
+    // Without systemd around it the guard has no separate namespace, and reports that.
     for (const part of ['network-namespace', 'process-namespace', 'file-system', 'system-calls'] as const)
       assert.ok(found.degraded.includes(part), part);
     assert.ok([...found.parts, ...found.degraded].every((part) => sandboxParts.includes(part)));

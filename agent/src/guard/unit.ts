@@ -1,5 +1,5 @@
-// A guard that systemd runs as a unit of its own, with a user that shares nothing with the agent's (deploy/edgekeep-guard@.service): reached by the
-// unit's control socket, over which the opened files go, too. Follows spec/guard.md section 7.
+// A guard that systemd runs as a separate unit, with a user that shares nothing with the agent's (deploy/edgekeep-guard@.service). The
+// agent reaches it by the unit's control socket and sends the opened files over it. Follows spec/guard.md section 7.
 import { once } from 'node:events';
 import { existsSync, readlinkSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -17,7 +17,7 @@ export interface GuardUnit {
   readonly doors: UnitDoors;
 }
 
-/** What the unit cannot have, or has by other means: a parent's death is the end of the channel. */
+/** What the unit cannot have, or has by other means: the end of the channel replaces the parent's death. */
 const notOfUnits: readonly SandboxPart[] = ['parent-death-signal'];
 
 export function guardUnit(folder: string, model: string): GuardUnit {
@@ -25,7 +25,9 @@ export function guardUnit(folder: string, model: string): GuardUnit {
   return { control: socket('control'), doors: { kind: 'unit', local: socket('local'), loopback: socket('loopback') } };
 }
 
-/** Connecting starts the unit. `kill` closes the connection, at which a guard ends; more the agent may not do to another user's process. */
+/**
+ * Connecting starts the unit. `kill` closes the connection, and then the guard ends; the agent may do no more to another user's process.
+ */
 export function connectGuard({ control }: GuardUnit): RunningGuard {
   const stream = connect({ path: control });
   let startError: Error | undefined;
@@ -36,7 +38,7 @@ export function connectGuard({ control }: GuardUnit): RunningGuard {
   return { stream, processId: undefined, ended, kill: () => void stream.destroy() };
 }
 
-/** Which walls stand around the guard of a unit, as it found them before it saw anything of a model; throws `guard-start`. */
+/** The walls around the guard of a unit, as it found them before it saw anything of a model; throws `guard-start`. */
 export async function findUnitWalls(unit: GuardUnit, maxProbeMs: number): Promise<Sandbox> {
   if (!existsSync(unit.control))
     throw new AgentError('guard-start', `${unit.control} is missing: enable its unit (deploy/)`);

@@ -1,5 +1,5 @@
-// What this process knows of its guards, for the status, the hub and whoever asks on the device: which walls stand around them, and how often one
-// had to be ended.
+// What this process knows about its guards, for the status, the hub and local programs: the walls around them, and how often one had to be
+// killed.
 import type { GuardReport } from '@edgekeep/wire/api/guard-report';
 import type { Emit } from '../event.ts';
 import type { GuardHost } from './host.ts';
@@ -17,7 +17,7 @@ export class GuardWalls {
     this.#emit = emit;
   }
 
-  /** The walls that this machine cannot give; undefined until a guard has run here. */
+  /** The walls that this machine cannot provide; undefined until a guard has run here. */
   get missing(): readonly string[] | undefined {
     return this.#sandbox?.degraded;
   }
@@ -33,7 +33,7 @@ export class GuardWalls {
     };
   }
 
-  /** What guards run as; throws what `find` throws, and keeps no failure. */
+  /** How guards run; throws what `find` throws, and keeps no failure. */
   readonly host = async (): Promise<GuardHost> => {
     const host = await this.#find();
     const { degraded } = host.sandbox;

@@ -1,5 +1,5 @@
-// Attestation for its own sake: at each new connection the device shows what it booted and learns what the hub makes of it, before it asks
-// for any key. The result is verified under the pinned keys; it is what `GET /attest` shows to whoever asks on the device.
+// Attestation for its own sake: at each new connection the device shows what it booted and learns the hub's verdict, before it asks for any
+// key. The result is verified with the pinned keys; local programs read it from `GET /attest`.
 import type { KeyObject } from 'node:crypto';
 import { type AttestationResult, verifyAttestationResult } from '@edgekeep/core/attest/ear';
 import * as api from '@edgekeep/wire/api/device';
@@ -12,7 +12,7 @@ export interface Attestation {
   /** The signed result, a JWT. */
   readonly token: string;
   readonly result: AttestationResult;
-  /** The device's state at the hub after it. */
+  /** The device's state at the hub afterwards. */
   readonly state: string;
 }
 
@@ -25,11 +25,11 @@ export interface AttestationParts {
   readonly clock: () => number;
 }
 
-/** Made for us just now, give or take what the clocks differ. */
+/** Made for this device just now, within the difference of the clocks. */
 const AGE_SECONDS_MAX = 3_600;
 const SKEW_SECONDS_MAX = 300;
 
-/** Attests; throws `hub-answer-invalid` for a result that is not the pinned verifier's word about this device. */
+/** Attests; throws `hub-answer-invalid` for a result that is not the pinned verifier's result for this device. */
 export function attest(parts: AttestationParts): Promise<Answer<Attestation>> {
   return parts.link.withChallenge(async ({ nonce, exporter, pcrs, send, known }) => {
     const evidence = evidenceDocument(await parts.prover.evidence('release', nonce, exporter, pcrs, { send, known }));

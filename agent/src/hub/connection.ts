@@ -1,5 +1,6 @@
-// The agent's one live connection to the hub, kept for as long as the agent runs: a certificate when there is none, binding of every new
-// connection to the root of trust, renewal ahead of time with the next connection bound before the last is closed, and backoff.
+// The agent's one live connection to the hub, kept as long as the agent runs: gets a certificate when there is none, binds every new
+// connection to the root of trust, renews ahead of time with the next connection bound before the last is closed, and backs off after
+// failures.
 import { NONCE_LENGTH } from '@edgekeep/core/attest/qualifying-data';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { Serial } from '@edgekeep/host/serial';
@@ -16,20 +17,20 @@ import { type Clocks, momentOf } from './life.ts';
 import type { Credential } from './operational-key.ts';
 import { pause, waitUntilDue } from '../wait.ts';
 
-/** An open challenge: the answer counts on this connection only. */
+/** An open challenge: only an answer on this connection counts. */
 export interface Challenge {
   readonly nonce: Uint8Array;
   readonly pcrs: readonly number[];
-  /** TLS exporter of the connection that was asked. */
+  /** TLS exporter of the connection on which it was asked. */
   readonly exporter: Uint8Array;
   readonly send: Send;
-  /** How far the hub has appraised this device's IMA log. */
+  /** How much of this device's IMA log the hub has appraised. */
   readonly known: api.ImaLogKnown | undefined;
 }
 
 export interface HubLinkParts {
   readonly hub: Pick<HubConnectionSettings, 'host' | 'port' | 'serverName' | 'acceptServer'>;
-  /** The roots that may vouch for the hub, PEM: asked before each connection, because a device learns new ones. */
+  /** The roots that may vouch for the hub, PEM; called before each connection, because a device learns new ones. */
   readonly authorities: () => readonly string[];
   readonly prover: Prover;
   /** Enrolls or recovers, on a connection without a certificate. */
@@ -38,25 +39,25 @@ export interface HubLinkParts {
   readonly onConnected: (state: string) => void;
   readonly onDisconnected: (why: string) => void;
   readonly onRenewed: (notAfterMs: number) => void;
-  /** The hub said no to the device itself: `step` is `certificate`, `bind` or `renewal`. */
+  /** The hub refused the device itself: `step` is `certificate`, `bind` or `renewal`. */
   readonly onRefused: (step: string, refusal: Refusal) => void;
   readonly onFailed: (error: unknown) => void;
   readonly backoff: BackoffSettings;
   readonly clocks: Clocks;
-  /** Listens to every answer. */
+  /** Sees every answer. */
   readonly hubTime: HubTime;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
 
 const zeroNonce = new Uint8Array(NONCE_LENGTH);
-/** A certificate with less life left than this is not worth connecting with. */
+/** A certificate with less remaining life than this is not worth a connection. */
 const LIFE_LEFT_MS_MIN = 5_000;
-/** When a renewal fails, it is tried again after this part of what is left, within the bounds of `renewalBackoff` and an hour. */
+/** A failed renewal is tried again after this part of the remaining life, within the bounds of `renewalBackoff` and an hour. */
 const renewalRetryPart = 0.1;
 const renewalBackoff = { firstDelayMs: 1_000, maxDelayMs: 300_000 } as const;
 const RENEWAL_RETRY_MS_MAX = 3_600_000;
-/** Refusals that another certificate may cure. */
+/** Refusals that another certificate may resolve. */
 const certificateCodes: readonly string[] = [
   'certificate-revoked',
   'certificate-required',
@@ -76,10 +77,10 @@ export class HubLink {
   #identity: Identity | undefined;
   #connection: HubConnection | undefined;
   #renewalFailures = 0;
-  /** Of this certificate; a little earlier by chance, so that a fleet does not renew as one. */
+  /** Of this certificate; a little earlier by chance, so that a fleet does not renew at the same time. */
   #renewalShare = 0;
 
-  /** Connects at once and goes on until disposal. */
+  /** Connects at once and continues until disposal. */
   constructor(parts: HubLinkParts) {
     this.#parts = parts;
     this.#running = this.#run();
@@ -93,12 +94,12 @@ export class HubLink {
     return this.#identity?.credential;
   }
 
-  /** What the hub showed on the live connection, DER, leaf first; undefined without one. */
+  /** What the hub presented on the live connection, DER, leaf first; undefined without one. */
   get serverChain(): readonly Uint8Array[] | undefined {
     return this.#connection?.serverChain;
   }
 
-  /** The PCRs the hub wants quoted; undefined before the first certificate. */
+  /** The PCRs that the hub wants quoted; undefined before the first certificate. */
   get pcrs(): readonly number[] | undefined {
     return this.#identity?.pcrs;
   }
@@ -110,7 +111,7 @@ export class HubLink {
     return this.#live().download(input);
   }
 
-  /** Asks for a challenge and lets `answer` use it; one at a time, since a connection has one open challenge. */
+  /** Asks for a challenge and lets `answer` use it; only one at a time, because a connection has one open challenge. */
   withChallenge<T>(answer: (challenge: Challenge) => Promise<Answer<T>>): Promise<Answer<T>> {
     return this.#challenges.run(async () => {
       const connection = this.#live();
@@ -177,7 +178,7 @@ export class HubLink {
     }
   }
 
-  /** A connection that is bound, or what stood against it, which `onRefused` was told. */
+  /** A connection that is bound, or the reason against it, which `onRefused` has received. */
   async #open({ credential, pcrs }: Identity): Promise<Attempt> {
     const { hub, authorities, random, prover, hubTime, onRefused } = this.#parts;
     let bound: Answer<{ state: string }> | undefined;
@@ -209,7 +210,7 @@ export class HubLink {
     }
   }
 
-  /** Keeps to this connection, and to those that follow it by renewal, until one ends. */
+  /** Uses this connection, and those that follow it by renewal, until one ends. */
   async #stay(first: Extract<Attempt, { kind: 'up' }>): Promise<void> {
     let { connection } = first;
     this.#connection = connection;
@@ -223,7 +224,7 @@ export class HubLink {
       over.abort();
       if (why !== undefined || signal.aborted) {
         this.#connection = undefined;
-        // It would connect again by itself; whether to, and with which certificate, is decided above.
+        // It would reconnect on its own; the code above decides whether to connect, and with which certificate.
         await connection[Symbol.asyncDispose]();
         if (why !== undefined) this.#parts.onDisconnected(why);
         return;
@@ -232,7 +233,7 @@ export class HubLink {
       if (next === undefined) {
         this.#renewalFailures += 1;
         if (!this.#isOver()) continue;
-        // The hub answers nothing under a certificate that has ended; recovery gives another one.
+        // The hub answers nothing under a certificate that has ended; recovery gets another one.
         this.#connection = undefined;
         await connection[Symbol.asyncDispose]();
         this.#parts.onDisconnected('the certificate ended before it could be renewed');
@@ -245,16 +246,16 @@ export class HubLink {
     }
   }
 
-  /** Closes a connection once what was asked on it is answered; nothing new is asked there. */
+  /** Closes a connection after the answers to its open requests; sends no new request on it. */
   async #retire(connection: HubConnection): Promise<void> {
     using _ = this.#disposing(connection);
-    // A challenge is answered on the connection it was asked for on.
+    // A challenge is answered on the connection on which it was asked for.
     await this.#challenges.idle();
     await connection.idle();
     await connection[Symbol.asyncDispose]();
   }
 
-  /** The next connection, under the next certificate; undefined when there is none yet. */
+  /** The next connection, under the next certificate; undefined when there is no certificate yet. */
   async #renewed(): Promise<HubConnection | undefined> {
     const { renew, onRefused, onRenewed, onFailed } = this.#parts;
     try {
@@ -290,7 +291,7 @@ export class HubLink {
     return credential !== undefined && credential.life.leftMs(momentOf(this.#parts.clocks)) <= 0;
   }
 
-  /** Resolves when the renewal is due: after its share of the certificate's life, or after its pause when one has failed. */
+  /** Resolves when the renewal is due: after its share of the certificate's life, or after a pause when one has failed. */
   async #untilRenewal(signal: AbortSignal): Promise<void> {
     const { clocks, random } = this.#parts;
     const { life } = this.#identity?.credential ?? {};
@@ -303,7 +304,7 @@ export class HubLink {
     return waitUntilDue(() => life.untilRenewalMs(momentOf(clocks), this.#renewalShare), signal);
   }
 
-  /** Ends a connection that is being made when the agent stops meanwhile. */
+  /** Ends a connection that is being made if the agent stops meanwhile. */
   #disposing(connection: HubConnection): Disposable {
     const stop = () => void connection[Symbol.asyncDispose]();
     this.#disposal.signal.addEventListener('abort', stop);

@@ -1,5 +1,5 @@
-// What operators want of this device (spec/registry.md, "Attributes"): kept for the applications on it, also while the hub is away. Wishes:
-// the agent itself obeys none of them.
+// The attributes that operators want for this device (spec/registry.md, "Attributes"): kept for the applications on it, also while the hub
+// is away. The agent itself acts on none of them.
 import { CoreError } from '@edgekeep/core/error';
 import { utf8 } from '@edgekeep/core/bytes';
 import { parseJson } from '@edgekeep/core/json';
@@ -22,7 +22,7 @@ export class DesiredStore {
     this.#present = present;
   }
 
-  /** A file whose content is damaged counts as none: the hub sends the wishes again. One that the disk does not give is an error. */
+  /** A damaged file counts as empty: the hub sends the attributes again. A file that the disk cannot read is an error. */
   static async open(path: string): Promise<DesiredStore> {
     const none = { version: 0, attributes: {} };
     const bytes = await readIfThere(path);
@@ -39,7 +39,7 @@ export class DesiredStore {
     return this.#present;
   }
 
-  /** Takes what the hub answered with; throws `hub-answer-invalid` for what is no document of attributes. */
+  /** Takes the hub's answer; throws `hub-answer-invalid` for anything that is not a document of attributes. */
   async take(answer: unknown): Promise<void> {
     const parsed = schema.safeParse(answer);
     if (!parsed.success)

@@ -1,4 +1,4 @@
-// The hub's time as its answers tell it.
+// The hub's time, from its answers.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HubTime } from './hub-time.ts';

@@ -1,11 +1,11 @@
-// What the hub's clock says, from the Date of each of its answers: how long a life is that it gave, and how far this device's own clock is off.
-// Good to a second and the way of the answer; what it is used for is measured in minutes.
+// The hub's clock, from the Date of each of its answers: needed for the length of the lifetimes that it grants, and for how far this
+// device's own clock is off. Accurate to a second and the network delay; its uses are measured in minutes.
 import type { Send } from '../hub-api.ts';
 import { type Clocks, type Moment, momentOf } from './life.ts';
 
-// RFC 9110 section 5.6.7: the form that every sender writes.
+// RFC 9110 section 5.6.7: the form that every sender must use.
 const httpDate = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
-// The Date has whole seconds: in the middle of one it is wrong by half a second at most.
+// The Date has whole seconds: assuming the middle of one, it is wrong by at most half a second.
 const halfSecondMs = 500;
 
 export class HubTime {
@@ -28,7 +28,7 @@ export class HubTime {
     return this.#heard && Math.round(this.#heard.at.wallMs - this.#heard.hubMs);
   }
 
-  /** Notes the Date of an answer; one without a Date that can be read says nothing. */
+  /** Notes the Date of an answer; ignores an answer without a readable Date. */
   note(date: string | undefined): void {
     if (date === undefined || !httpDate.test(date)) return;
     const ms = Date.parse(date);
@@ -36,7 +36,7 @@ export class HubTime {
     this.#heard = { hubMs: ms + halfSecondMs, at: momentOf(this.#clocks) };
   }
 
-  /** Sends by `send` and listens to what time it is there. */
+  /** Wraps `send` and notes the time of each answer. */
   heardOn(send: Send): Send {
     return async (input) => {
       const response = await send(input);

@@ -63,7 +63,7 @@ export async function enroll(
   return certified(send, '/v1/enroll/complete', parts, proof.key, pcrs, body);
 }
 
-/** For a device that is enrolled and has no certificate; `send` must keep to one connection. */
+/** For an enrolled device without a certificate; `send` must use one connection. */
 export async function recover(send: Send, parts: IdentityParts): Promise<Answer<Identity>> {
   const { deviceId } = parts;
   const challenge = await postToHub(send, '/v1/recover/challenge', { deviceId }, api.challengeResponse);
@@ -73,7 +73,7 @@ export async function recover(send: Send, parts: IdentityParts): Promise<Answer<
   return certified(send, '/v1/recover/complete', parts, proof.key, pcrs, proof.document);
 }
 
-/** The next certificate, asked for on a bound connection. */
+/** The next certificate, requested on a bound connection. */
 export async function renew(send: Send, parts: IdentityParts): Promise<Answer<Identity>> {
   const challenge = await postToHub(send, '/v1/challenges', undefined, api.challengeResponse);
   if (challenge.kind === 'refused') return challenge;

@@ -1,4 +1,4 @@
-// What a device comes to believe about its hub's roots, and what it keeps over a restart.
+// How a device learns its hub's roots, and what it keeps over a restart.
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

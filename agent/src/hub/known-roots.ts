@@ -1,5 +1,5 @@
-// The roots that may vouch for the hub (spec/authorities.md, "What a device does"): the one this device was delivered with, and those that it
-// introduced, step by step. What is learned is on the disk before it is used.
+// The roots that may vouch for the hub (spec/authorities.md, "What a device does"): the one that this device was delivered with, and those
+// after it, each certified by the one before. A new root is on disk before it is used.
 import { toBase64url, toHex, parseBase64url } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import { parseCrl, verifyCrl } from '@edgekeep/core/identity/crl';
@@ -28,12 +28,12 @@ const schema = z.strictObject({
     )
     .min(1)
     .max(ROOTS_MAX),
-  /** So many of the oldest vouch for nobody any more. */
+  /** The number of oldest roots that are no longer trusted. */
   dropped: z.int().min(0),
 });
 type Stored = z.infer<typeof schema>;
 
-/** One root that a hub has, with what goes with it. */
+/** One root that a hub has, with its links and list. */
 export interface RootNews extends OfferedRoot {
   readonly list: Uint8Array | undefined;
   readonly dropped: boolean;
@@ -59,8 +59,8 @@ export class KnownRoots {
   }
 
   /**
-   * What this device knows: the file's roots from the pinned one on; the pinned one alone when the file does not have it (somebody delivered
-   * another). Throws `state-invalid` for a file that is not ours.
+   * What this device knows: the file's roots from the pinned one on; only the pinned one when the file does not contain it (a different
+   * root was delivered). Throws `state-invalid` for a file that is not ours.
    */
   static async open(path: string, pinnedPem: string): Promise<KnownRoots> {
     const pinned = parsePem(pinnedPem, 'CERTIFICATE').map(parseCertificate);
@@ -115,8 +115,8 @@ export class KnownRoots {
   }
 
   /**
-   * Takes what follows from what is known, durably. `serverChain` is what the hub showed on the connection that this came over: it ends older
-   * roots only when it stands without them.
+   * Takes what follows from the known roots, durably. `serverChain` is what the hub presented on the connection that delivered this: older
+   * roots end only if the chain is valid without them.
    */
   async learn(news: readonly RootNews[], serverChain: readonly Uint8Array[], nowSeconds: number): Promise<Learned> {
     const before = this.#roots.map((root) => root.certificate);
@@ -157,7 +157,7 @@ export class KnownRoots {
   }
 }
 
-// Lists only grow. What was revoked stays so: that a list is old makes it no less true.
+// Lists only grow. A revocation is permanent: an old list is still true.
 function newerList(root: Certificate, known: Uint8Array | undefined, came: Uint8Array | undefined) {
   if (came === undefined) return known;
   const list = parseCrl(came);
@@ -170,7 +170,7 @@ function numberOf(number: Uint8Array): bigint {
   return BigInt(`0x${toHex(number)}`);
 }
 
-// Each step held when it was taken; by now an old root may have ended.
+// Each step was valid when it was taken; by now an old root may have ended.
 function assertSteps(roots: readonly Known[], dropped: number): void {
   for (const [at, { certificate: root, links }] of roots.entries()) {
     const before = roots[at - 1];

@@ -1,4 +1,5 @@
-// Asking the hub for its roots on a bound connection, and telling it what this device knows (spec/authorities.md, "What a device does").
+// Asks the hub for its roots on a bound connection, and reports which of them this device knows (spec/authorities.md, "What a device
+// does").
 import { parseBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/api/authority';
 import type { HubLink } from './connection.ts';
@@ -6,7 +7,9 @@ import type { Emit } from '../event.ts';
 import { getFromHub, postToHub } from '../hub-api.ts';
 import type { KnownRoots, RootNews } from './known-roots.ts';
 
-/** Learns, writes down, then tells the hub. A hub from before this exists is left alone. Throws for an answer that cannot be read. */
+/**
+ * Learns, stores, then reports to the hub. Does nothing with a hub that has no such route yet. Throws for an answer that cannot be read.
+ */
 export async function learnRoots(
   link: Pick<HubLink, 'send' | 'serverChain'>,
   roots: KnownRoots,
@@ -22,7 +25,7 @@ export async function learnRoots(
   }
   for (const sha256 of learned.added) emit({ kind: 'root-learned', sha256 });
   for (const sha256 of learned.dropped) emit({ kind: 'root-dropped', sha256 });
-  // While there is one root only, there is nothing that the hub would wait for.
+  // With only one root, the hub waits for no report.
   if (answer.value.roots.length > 1)
     await postToHub(link.send, '/v1/authorities/known', { root: roots.newest }, api.knownRootAnswer);
 }

@@ -1,4 +1,4 @@
-// When a life is over and when it is renewed, by two clocks of which one can be set.
+// When a life ends and when it is renewed, by two clocks of which one can be set.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { array, assert as check, integer, property } from 'fast-check';

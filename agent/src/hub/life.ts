@@ -1,22 +1,23 @@
-// How much of a life that the hub gave (a certificate's, a lease's) has passed, and when the next one is due. The hub's times say how long it
-// is; when it began is this device's own moment. So a clock that is wrong shortens nothing, and one that is set back prolongs nothing.
+// How much of a life that the hub granted (of a certificate or a lease) has passed, and when the next one is due. The hub's times give its
+// length; it begins at this device's own time of receipt. So a wrong clock does not shorten it, and a clock that is set back does not
+// extend it.
 
 /** One moment by both clocks of the device, milliseconds. */
 export interface Moment {
   /** Unix time; may be set at any time. */
   readonly wallMs: number;
-  /** Runs evenly from some start; does not run while the machine sleeps. */
+  /** Runs evenly from some start; stops while the machine sleeps. */
   readonly elapsedMs: number;
 }
 
 export interface Clocks {
   /** Unix milliseconds. */
   readonly clock: () => number;
-  /** Milliseconds since some start, which no one can set. */
+  /** Milliseconds since some start; cannot be set. */
   readonly elapsed: () => number;
 }
 
-// A wall clock that jumps ahead may call for the next renewal early, but not sooner than this share of a life after the last one.
+// A wall clock that jumps ahead may trigger the next renewal early, but not sooner than this share of a life after the last one.
 const shortestWaitShare = 1 / 16;
 
 export function momentOf({ clock, elapsed }: Clocks): Moment {
@@ -33,7 +34,7 @@ export class Life {
     this.lengthMs = Math.max(0, lengthMs);
   }
 
-  /** By the clock that says more: the wall clock counts sleep, the other one cannot be set back. */
+  /** The larger of both clocks: the wall clock counts sleep, the other one cannot be set back. */
   passedMs(now: Moment): number {
     return Math.max(now.wallMs - this.#begun.wallMs, now.elapsedMs - this.#begun.elapsedMs);
   }

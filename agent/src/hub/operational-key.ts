@@ -1,4 +1,4 @@
-// The operational key: P-256, made anew for every certificate, in this process's memory only. A restarted agent has none and gets another
+// The operational key: P-256, made again for every certificate, only in this process's memory. A restarted agent has none and gets another
 // certificate by its root of trust.
 import { generateKeyPair, type KeyObject, X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
@@ -40,7 +40,10 @@ export async function makeOperationalKey(deviceId: string): Promise<OperationalK
   return { privateKey, spki: encodeSpki(publicKey), certificateRequest };
 }
 
-/** Joins key and certificate; `received` is when it came, by this device and by the hub. Throws `hub-answer-invalid` when the certificate is not for this key and device. */
+/**
+ * Joins key and certificate; `received` is the time of receipt, by this device and by the hub. Throws `hub-answer-invalid` when the
+ * certificate is not for this key and device.
+ */
 export function credentialOf(
   key: OperationalKey,
   deviceId: string,

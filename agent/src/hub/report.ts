@@ -1,5 +1,5 @@
-// What the device tells its hub at a check-in: how the guards judged, as totals (never inputs), which models it holds and why others not, how far
-// its clock is off, what it says of itself, and a fork of the log where it saw one. The answer brings what operators want of it.
+// The device's report at a check-in: verdicts of the guards as totals (never inputs), which models it holds and why it does not hold
+// others, how far its clock is off, its attributes, and a fork of the log if it saw one. The answer has the desired attributes.
 import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
 import type { Attributes } from '@edgekeep/wire/api/attributes';
 import { reportResponse } from '@edgekeep/wire/api/device';
@@ -22,9 +22,9 @@ export interface Report {
   /** How far this device's clock is ahead of the hub's. */
   readonly clockSkewSeconds?: number | undefined;
   readonly forkProof?: string | undefined;
-  /** Left out while they are what the hub has. */
+  /** Left out when the hub has them already. */
   readonly attributes?: Attributes | undefined;
-  /** The version of the wishes the device has. */
+  /** The version of the desired attributes that the device has. */
   readonly desiredVersion?: number;
 }
 

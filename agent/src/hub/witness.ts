@@ -1,5 +1,5 @@
-// The device as witness of the audit log (spec/audit-log.md): at each check-in it asks what the log says now, makes sure that this
-// continues what it saw before, remembers it durably, and only then cosigns. A fork ends that for good.
+// The device as witness of the audit log (spec/audit-log.md). At each check-in it asks for the log's present state, verifies that this
+// extends what it saw before, remembers it durably, and only then cosigns. A fork ends this permanently.
 import type { AddCheckpoint } from '@edgekeep/core/audit/add-checkpoint';
 import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { cosign } from '@edgekeep/core/audit/cosignature';
@@ -27,7 +27,7 @@ export interface WitnessParts {
 export type CheckInVerdict =
   /** `taken` is false when the hub had moved on to another checkpoint meanwhile. */
   | { readonly kind: 'cosigned'; readonly size: number; readonly taken: boolean }
-  /** Not shown to continue what was seen: not cosigned, and nothing new is to be trusted to this hub until it is. */
+  /** The log was not shown to extend what was seen: not cosigned, and until it is, this hub is trusted with nothing new. */
   | { readonly kind: 'unproven'; readonly reasons: readonly string[] }
   /** `unkept`: why the proof is not in its file. */
   | { readonly kind: 'forked'; readonly unkept?: unknown }
@@ -46,7 +46,7 @@ export class Witness {
     this.#fork = fork;
   }
 
-  /** Throws `state-invalid` when what was remembered is not of the pinned log: a device never starts over by itself. */
+  /** Throws `state-invalid` when the remembered state is not of the pinned log: a device never starts over without an operator. */
   static async open(parts: WitnessParts): Promise<Witness> {
     const { checkpointFile, forkProofFile, logKey } = parts;
     const [lastSeen, proof] = await Promise.all([readIfThere(checkpointFile), readIfThere(forkProofFile)]);
@@ -66,7 +66,7 @@ export class Witness {
     }
   }
 
-  /** The log was caught with two histories; until an operator removes the proof this hub is not believed. */
+  /** The log was caught with two histories: until an operator removes the proof, this hub is not trusted. */
   get forked(): boolean {
     return this.#fork !== undefined;
   }
@@ -76,14 +76,14 @@ export class Witness {
     return this.#fork === undefined ? undefined : parseUtf8(encodeForkProof(this.#fork), 'fork proof');
   }
 
-  /** Entries of the log that this device has vouched for. */
+  /** The number of log entries that this device has cosigned. */
   get size(): number {
     if (this.#lastSeen === undefined) return 0;
     const opened = openCheckpoint(this.#lastSeen, this.#parts.logKey);
     return opened.kind === 'verified' ? opened.checkpoint.size : 0;
   }
 
-  /** One round of the duty; one at a time. */
+  /** One round of witnessing; only one at a time. */
   async checkIn(send: Send, nowSeconds: number): Promise<CheckInVerdict> {
     if (this.#fork !== undefined) return { kind: 'forked' };
     const { size } = this;
@@ -133,7 +133,7 @@ export class Witness {
     nowSeconds: number,
   ): Promise<CheckInVerdict> {
     const { checkpointFile, signer } = this.#parts;
-    // tlog-witness: kept durably before the cosignature exists, so that no crash can make this device vouch for two histories.
+    // tlog-witness: stored durably before the cosignature exists, so that no crash can make this device cosign two histories.
     await replaceFile(checkpointFile, checkpoint);
     this.#lastSeen = checkpoint;
     const note = parseNote(checkpoint);

@@ -1,5 +1,5 @@
-// The local API (spec/agent.md section 4): status, receipts and local attestation for whoever is let to the status socket; opened models, on
-// a socket of the owner's alone, for `edgekeep model run`.
+// The local API (spec/agent.md section 4): status, receipts and local attestation for programs with access to the status socket; opened
+// models, on a socket for the owner only, for `edgekeep model run`.
 import { NONCE_LENGTH } from '@edgekeep/core/attest/qualifying-data';
 import { modelNamePattern } from '@edgekeep/core/model/manifest';
 import type { ServerResponse } from 'node:http';
@@ -13,11 +13,11 @@ import { readIfThere } from '../state-folder.ts';
 export interface StatusApiParts {
   readonly status: () => object;
   readonly prover: Prover;
-  /** The PCRs a local quote covers: those the hub asks for, or all of the firmware's and ours. */
+  /** The PCRs that a local quote covers: those that the hub asks for, or all of the firmware's and the agent's. */
   readonly pcrs: () => readonly number[];
   /** The newest attestation result, a JWT. */
   readonly attestationResult: () => string | undefined;
-  /** Walls around guards that this machine cannot give; undefined before it was tried, and where no guard is run. */
+  /** Walls around guards that this machine cannot provide; undefined before it was tried, and where no guard is run. */
   readonly missingWalls: () => readonly string[] | undefined;
   readonly receiptsFolder: string;
   /** What operators want of this device. */
@@ -25,7 +25,7 @@ export interface StatusApiParts {
 }
 
 const noncePattern = new RegExp(`^[0-9a-fA-F]{${2 * NONCE_LENGTH}}$`);
-/** Quotes that wait for the TPM; a local program that asks for more slows nobody else down. */
+/** Quotes that wait for the TPM; a local program that asks for more delays only itself. */
 const QUOTES_WAITING_MAX = 4;
 const streamChunkBytes = 1024 * 1024;
 
@@ -50,7 +50,7 @@ export function statusApi(parts: StatusApiParts): Answerer {
     if (waiting >= QUOTES_WAITING_MAX) return sendError(response, 429, 'rate-limited', 'too many quotes are waiting');
     waiting += 1;
     try {
-      // The purpose `local` is hashed in: what is made here is worth nothing in the hub's protocols.
+      // The purpose `local` is part of the hash: local evidence is worthless in the hub's protocols.
       const evidence = await parts.prover.evidence('local', Buffer.from(nonce, 'hex'), new Uint8Array(0), parts.pcrs());
       sendJson(response, {
         nonce: nonce.toLowerCase(),
@@ -77,8 +77,9 @@ export interface AdminApiParts {
 }
 
 /**
- * `GET /models/NAME` lists the opened files; `GET /models/NAME/files/PATH` gives the plaintext of one. The connection stays open after
- * the last byte; when the model has to go it is destroyed, so that whoever runs a program on the plaintext can stop it.
+ * `GET /models/NAME` lists the opened files; `GET /models/NAME/files/PATH` returns the plaintext of one. The connection stays open after
+ * the last byte. When the model must be locked, the connection is destroyed, so that the process running a program on the plaintext can
+ * stop it.
  */
 export function adminApi({ held }: AdminApiParts): Answerer {
   return async ({ segments: [what, name = '', files, ...path] }, response) => {
@@ -126,7 +127,7 @@ async function sendPlaintext(held: HeldModel, { file, memory }: OpenedFile, resp
   response.end();
 }
 
-/** Resolves when the bytes have left for the kernel; false when the reader is gone. */
+/** Resolves when the kernel has the bytes; false when the reader is gone. */
 function write(response: ServerResponse, chunk: Uint8Array): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const gone = () => resolve(false);

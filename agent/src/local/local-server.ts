@@ -1,4 +1,4 @@
-// One small HTTP server for programs on this device: GET only, no bodies, few connections, short deadlines, on a Unix socket or on loopback.
+// A small HTTP server for programs on this device: GET only, no bodies, few connections, short deadlines, on a Unix socket or on loopback.
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isLoopbackRequest } from '@edgekeep/core/loopback-request';
@@ -16,7 +16,7 @@ export type Where =
   | { readonly kind: 'socket'; readonly path: string; readonly mode: number }
   | { readonly kind: 'loopback'; readonly port: number };
 
-/** A handful of monitors and one person. */
+/** Several monitors and one person. */
 const CONNECTIONS_MAX = 32;
 const HEADER_BYTES_MAX = 4_096;
 const headersTimeoutMs = 5_000;
@@ -26,7 +26,7 @@ const URL_CHARACTERS_MAX = 2_048;
 export class LocalServer {
   readonly #server: Server;
 
-  /** `idleMs` is how long a connection may stay after an answer, 0 for ever. Throws `local-listener`. */
+  /** `idleMs` is how long a connection may stay open after an answer, 0 for no limit. Throws `local-listener`. */
   static async open(where: Where, answer: Answerer, idleMs = idleMsDefault): Promise<LocalServer> {
     const server = createServer(
       { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: headersTimeoutMs },
@@ -36,12 +36,12 @@ export class LocalServer {
     );
     server.keepAliveTimeout = idleMs;
     server.maxConnections = CONNECTIONS_MAX;
-    // A request is its head alone, so the body's deadline is the head's; an answer may take as long as its reader.
+    // A request is only its head, so the deadline of the body is that of the head; an answer may take as long as its reader.
     server.requestTimeout = headersTimeoutMs;
     const listening = Promise.withResolvers<void>();
     server.once('error', listening.reject);
     try {
-      // What a killed agent left behind.
+      // A file that a killed agent left.
       if (where.kind === 'socket') await rm(where.path, { force: true });
       server.listen(
         where.kind === 'socket' ? { path: where.path } : { host: '127.0.0.1', port: where.port },
@@ -91,7 +91,7 @@ async function respond(
     if (asked === undefined) return sendError(response, 400, 'request-invalid', 'not a path of this API');
     await answer(asked, response);
   } catch {
-    // What failed is the agent's to report, not the asker's.
+    // The agent reports the failure; the client gets no details.
     if (response.headersSent) response.destroy();
     else sendError(response, 500, 'failed', 'the agent could not do this: its log has the reason');
   }
@@ -103,7 +103,7 @@ function parseTarget(target: string): LocalRequest | undefined {
   try {
     return { segments: path.slice(1).split('/').map(decodeURIComponent), query: new URLSearchParams(query) };
   } catch (error) {
-    // A `%` that begins no character.
+    // A `%` that starts no valid escape.
     if (!(error instanceof URIError)) throw error;
     return undefined;
   }

@@ -1,4 +1,5 @@
-// What a program asks the agent on the socket of its workload (spec/workload.md, "On the device"). Whoever may open the socket is the workload.
+// What a program asks the agent on the socket of its workload (spec/workload.md, "On the device"). Any program that may open the socket
+// acts as the workload.
 import type { ServerResponse } from 'node:http';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';

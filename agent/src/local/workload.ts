@@ -1,5 +1,5 @@
-// Certificates for the programs of this device (spec/workload.md, "On the device"): asked for on the agent's own connection, renewed at two
-// thirds of their life, let go of when the device is cut off. The keys are in this process's memory only.
+// Certificates for the programs of this device (spec/workload.md, "On the device"): requested on the agent's own connection, renewed at two
+// thirds of their life, dropped when the device is cut off. The keys are only in this process's memory.
 import { generateKeyPair, type KeyObject, X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
 import { equalBytes, toBase64url } from '@edgekeep/core/bytes';
@@ -47,7 +47,7 @@ export interface WorkloadParts {
   readonly emit: Emit;
   readonly clocks: Clocks;
   readonly hubTime: HubTime;
-  /** How refusals and failures are spaced. */
+  /** The pause after refusals and failures. */
   readonly backoff: BackoffSettings;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -61,7 +61,7 @@ interface Held {
 
 interface Failures {
   readonly inRow: number;
-  /** Of elapsed time: not asked again before. */
+  /** Of elapsed time: no request before it. */
   readonly notBeforeMs: number;
 }
 
@@ -76,7 +76,7 @@ export class Workloads {
     this.#parts = parts;
   }
 
-  /** What a program gets that asks for a key as well; undefined while there is none, or it has ended. */
+  /** What a program gets that asks for a key as well; undefined while there is none, or after it ended. */
   credential(name: string): WorkloadCredential | undefined {
     const held = this.#held.get(name);
     return held !== undefined && held.life.leftMs(momentOf(this.#parts.clocks)) > 0 ? held.credential : undefined;
@@ -87,7 +87,7 @@ export class Workloads {
     return this.#why.get(name) ?? 'the hub was not asked yet';
   }
 
-  /** Asks for what is missing or due. What the hub refuses is told once; what stands meanwhile goes on. */
+  /** Requests what is missing or due. A refusal of the hub is reported once; valid certificates stay in use. */
   async refresh(): Promise<void> {
     for (const name of this.#parts.names) {
       const { clocks, emit } = this.#parts;
@@ -104,7 +104,7 @@ export class Workloads {
     }
   }
 
-  /** A certificate for a key that the program keeps to itself. `request` is DER PKCS#10; throws as parsing it does. */
+  /** A certificate for a key that the program does not share. `request` is DER PKCS#10; throws as parsing it does. */
   async certify(name: string, request: Uint8Array): Promise<Answer<WorkloadCertificate>> {
     const { spki } = parseCertificateRequest(request);
     const answer = await this.#ask(name, request);
@@ -112,7 +112,7 @@ export class Workloads {
     return answer;
   }
 
-  /** Lets go of every certificate and key. */
+  /** Drops every certificate and key. */
   drop(why: string): void {
     for (const name of this.#held.keys()) this.#why.set(name, why);
     this.#held.clear();

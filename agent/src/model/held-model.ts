@@ -1,5 +1,5 @@
-// A model this device holds now: its lease, and either the guard that serves it or the opened files for a program. When it ends, however it
-// ends, the guard is stopped and every byte is wiped.
+// A model that this device holds now: its lease, and either the guard that serves it or the opened files for a program. When it ends, for
+// any reason, the guard is stopped and every byte is wiped.
 import type { Lease } from '@edgekeep/core/access/lease';
 import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
 import type { GuardListener } from '../guard/listener.ts';
@@ -23,7 +23,7 @@ export class HeldModel {
   #lease: Lease;
   #life: Life;
 
-  /** Starts the guard where the model is for it; `opened` is this object's from now on. `host` is asked only then. */
+  /** Starts the guard if the model is for it; takes ownership of `opened`. `host` is called only then. */
   static async take(
     model: VerifiedModel,
     grant: Pick<KeyGrant, 'lease' | 'life'>,
@@ -92,7 +92,7 @@ export class HeldModel {
     this.#life = life;
   }
 
-  /** Ends it when what applications asked of it was answered; for a model that another one follows. */
+  /** Ends it after the open requests of applications were answered; for a model that is being replaced. */
   async retire(): Promise<void> {
     await this.guard?.retire();
     await this[Symbol.asyncDispose]();

@@ -1,4 +1,4 @@
-// Releases and leases as a hub sends them: what the device believes, and what it refuses, whatever the hub says.
+// Releases and leases as a hub sends them: what the device accepts, and what it refuses from any hub.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';

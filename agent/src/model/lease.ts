@@ -1,5 +1,5 @@
-// Asking for a model key: fresh evidence bound to this very connection, and a lease and receipt that are checked before the key is used.
-// A receipt that does not verify means a release the log does not prove: the key is not opened.
+// Requests a model key: fresh evidence bound to this very connection, and a lease and receipt that are checked before the key is used. If a
+// receipt does not verify, the log does not prove the release: the key is not opened.
 import { type Lease, leaseState } from '@edgekeep/core/access/lease';
 import { RECEIPT_BYTES_MAX, type ReceiptVerdict, verifyReceipt } from '@edgekeep/core/access/receipt';
 import type { Trust } from '@edgekeep/core/access/trust';
@@ -25,7 +25,7 @@ export interface KeyGrant {
   readonly attestationResult: string;
   /** The receipt file's bytes. */
   readonly receipt: Uint8Array;
-  /** From the moment it was asked for, so that no answer that comes late prolongs it. */
+  /** From the time of the request, so that a late answer does not extend it. */
   readonly life: Life;
 }
 
@@ -33,7 +33,7 @@ export interface LeaseParts {
   readonly deviceId: string;
   readonly link: Pick<HubLink, 'withChallenge'>;
   readonly prover: Prover;
-  /** Pinned: the log's key, the verifiers' keys, the publishers' keys; a quorum of 0, since witnesses come later. */
+  /** Pinned: the log's key, the verifiers' keys, the publishers' keys; a quorum of 0, because witnesses sign later. */
   readonly trust: Trust;
   readonly clocks: Clocks;
 }
@@ -41,7 +41,10 @@ export interface LeaseParts {
 /** Seconds that the hub's clock may be ahead of ours. */
 const CLOCK_SKEW_SECONDS_MAX = 300;
 
-/** What is wrong with a clock that is so far ahead of the hub's, where a key would be refused for it; `leaseMs` is how long leases are, when it is known. */
+/**
+ * The fault of a clock that is so far ahead of the hub's that a key would be refused for it; `leaseMs` is the length of leases, when it is
+ * known.
+ */
 export function clockFault(skewMs: number | undefined, leaseMs: number | undefined): AgentError | undefined {
   if (skewMs === undefined) return undefined;
   const seconds = Math.round(Math.abs(skewMs) / 1_000);
@@ -52,12 +55,12 @@ export function clockFault(skewMs: number | undefined, leaseMs: number | undefin
   return undefined;
 }
 
-/** The share of a lease after which the next one is asked for, as the hub says. */
+/** The share of a lease after which the next one is requested, as the hub says. */
 export function renewalShareOf({ notBefore, renewAfter, notAfter }: Lease): number {
   return (renewAfter - notBefore) / (notAfter - notBefore);
 }
 
-/** `onLease` learns how long leases are, milliseconds, also of one that is not accepted then. */
+/** `onLease` receives the length of leases, milliseconds, also for one that is then refused. */
 export function requestKey(
   parts: LeaseParts,
   model: VerifiedModel,
@@ -82,18 +85,18 @@ export function requestKey(
   });
 }
 
-/** Has the root of trust open nothing any more that it was given so far, where it can do that. A failure is told and stops nobody. */
+/** Invalidates all leases in hardware, where supported. A failure is reported and stops nothing. */
 export async function endLeases(rootOfTrust: Pick<RootOfTrust, 'endLeases'>, emit: Emit): Promise<void> {
   try {
     await rootOfTrust.endLeases?.();
   } catch (error) {
-    // Without a counter no key was given on its terms.
+    // Without a counter no key was released under its terms.
     if (error instanceof HardwareError && error.code === 'lease-counter-unusable') return;
     emit(failureEvent('lease', error));
   }
 }
 
-/** Throws `lease-refused` unless lease and receipt are about this device, this model and now; `begun` is when it was asked for. */
+/** Throws `lease-refused` unless lease and receipt are about this device, this model and now; `begun` is the time of the request. */
 export function checkedGrant(
   { deviceId, trust }: Pick<LeaseParts, 'deviceId' | 'trust'>,
   model: VerifiedModel,

@@ -1,4 +1,4 @@
-// Whatever was thrown is named from the closed list, and what would use up keys is final.
+// Every thrown error gets a name from the closed list, and a fault that would use up keys is final.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HardwareError } from '@edgekeep/hardware/error';

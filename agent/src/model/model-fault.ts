@@ -1,5 +1,5 @@
-// What is wrong when a model cannot be used here, in the words of the closed lists (spec/agent.md, "Failures"): whatever was thrown, by what it
-// was and at which step. From the step `key` on a key was given out in vain, so what would happen again is not tried again.
+// The fault when a model cannot be used here, in the words of the closed lists (spec/agent.md, "Failures"): every thrown error, by its kind
+// and its step. From the step `key` on, a key was released in vain, so a fault that would repeat is not tried again.
 import { CoreError } from '@edgekeep/core/error';
 import { HardwareError } from '@edgekeep/hardware/error';
 import { HostError } from '@edgekeep/host/error';
@@ -18,7 +18,7 @@ export interface ModelFault {
   readonly message: string;
 }
 
-// The machine lacks something, or the model is not for it: the next key would be given out in vain as well.
+// The machine lacks something, or the model is not for it: the next key would be wasted as well.
 const lasting: ReadonlySet<ModelFaultCode> = new Set([
   'model-unsupported',
   'memory-short',
@@ -27,7 +27,7 @@ const lasting: ReadonlySet<ModelFaultCode> = new Set([
   'descriptors-short',
   'temporary-folder-unusable',
 ]);
-/** Anything else that a key was given out for in vain as often in a row is taken to last. */
+/** Any other fault that wasted this many keys in a row counts as permanent. */
 const ATTEMPTS_MAX = 3;
 // An error's cause, its cause's cause, and so on.
 const CAUSES_MAX = 5;
@@ -41,12 +41,12 @@ export function faultOf(error: unknown, place: ModelFaultPlace): ModelFault {
   };
 }
 
-/** Whether a key was given out for it in vain. */
+/** Whether it wasted a key. */
 export function costsKey(place: ModelFaultPlace): boolean {
   return place === 'key' || place === 'open' || place === 'guard';
 }
 
-/** Whether it is not tried again after so many attempts in a row. */
+/** Whether it is not tried again after this many attempts in a row. */
 export function isFinal({ code, place }: Pick<ModelFault, 'code' | 'place'>, attempts: number): boolean {
   return costsKey(place) && (lasting.has(code) || attempts >= ATTEMPTS_MAX);
 }

@@ -1,5 +1,5 @@
-// What went wrong with each model, kept across restarts, so that neither the next check-in nor the next start gives out another key for a
-// release that cannot be used here. It is about one manifest: another release is tried, and so is this one when an operator says so.
+// The faults of each model, kept across restarts, so that neither the next check-in nor the next start requests another key for a release
+// that cannot be used here. A fault belongs to one manifest: another release is tried, and this one again when an operator orders it.
 import { utf8 } from '@edgekeep/core/bytes';
 import { parseJson } from '@edgekeep/core/json';
 import { modelNamePattern } from '@edgekeep/core/model/manifest';
@@ -36,7 +36,7 @@ interface Entry {
 }
 
 const nothing: Entry = { fault: null, retried: 0 };
-// Nobody reads more than that there were many.
+// Above this number only the fact that there were many matters.
 const ATTEMPTS_COUNTED_MAX = 1_000_000;
 
 export class ModelFaults {
@@ -49,7 +49,7 @@ export class ModelFaults {
     this.#entries = entries;
   }
 
-  /** Keeps what is about `names`. A file that is not ours counts as none: a model is tried once more than it had to be. */
+  /** Keeps the faults of `names`. A file that is not ours counts as empty: a model is then tried once more than necessary. */
   static async open(path: string, names: readonly string[]): Promise<ModelFaults> {
     const bytes = await readIfThere(path);
     let known: Readonly<Record<string, Entry>> = {};
@@ -65,18 +65,18 @@ export class ModelFaults {
     return this.#entry(name).fault;
   }
 
-  /** The number of the newest order to try again that was obeyed. */
+  /** The number of the newest order to try again that was followed. */
   retried(name: string): number {
     return this.#entry(name).retried;
   }
 
-  /** Why this very release is not tried. */
+  /** Why this release is not tried. */
   standing(name: string, manifestDigest: string): ReportedFault | undefined {
     const { fault: known } = this.#entry(name);
     return known?.final === true && known.manifestDigest === manifestDigest ? known : undefined;
   }
 
-  /** Counts a fault; durably, when it cost a key. `about` is undefined while nothing was offered. */
+  /** Counts a fault; durably, when it cost a key. `about` is undefined before a release was offered. */
   async note(
     name: string,
     about: Pick<VerifiedModel, 'version' | 'digestHex'> | undefined,
@@ -94,13 +94,13 @@ export class ModelFaults {
     return noted;
   }
 
-  /** It got further than a fault that cost no key: that one is over. */
+  /** It got further than a fault that cost no key: that fault is over. */
   async passed(name: string): Promise<void> {
     const { fault: last } = this.#entry(name);
     if (last !== null && !costsKey(last.place)) await this.clear(name);
   }
 
-  /** The model is held: nothing is wrong with it. */
+  /** The model is held: it has no fault. */
   async clear(name: string): Promise<void> {
     const { fault: last, retried } = this.#entry(name);
     if (last === null) return;
@@ -108,7 +108,7 @@ export class ModelFaults {
     if (costsKey(last.place)) await this.#write();
   }
 
-  /** An operator's word to try again; false for one that was obeyed before. */
+  /** An operator's order to try again; false for one that was followed before. */
   async retry(name: string, number: number): Promise<boolean> {
     if (number <= this.#entry(name).retried) return false;
     this.#entries.set(name, { fault: null, retried: number });

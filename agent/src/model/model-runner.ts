@@ -1,5 +1,5 @@
-// Runs one model of the settings: brings the current release, asks for its key, opens and serves it, renews the lease ahead of time, swaps to
-// a new version only when that one serves, and locks everything at once when the lease ends or the hub cuts the device off.
+// Runs one model of the settings: downloads the current release, requests its key, opens and serves it, renews the lease ahead of time,
+// swaps to a new version only when that one serves, and locks everything at once when the lease ends or the hub cuts the device off.
 import { join } from 'node:path';
 import { replaceFile } from '@edgekeep/host/durable-file';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
@@ -37,22 +37,22 @@ export interface ModelRunnerParts extends Omit<LeaseParts, 'link'> {
   readonly assertReady: (model: VerifiedModel) => Promise<void>;
   readonly receiptsFolder: string;
   readonly guardHost: () => Promise<GuardHost>;
-  /** Where predictions are asked for; undefined when the model is never served. */
+  /** The address for predictions; undefined when the model is never served. */
   readonly listener: GuardListener | undefined;
   readonly socketPath: string | undefined;
-  /** Whether the hub may be trusted with anything new now: its log continues what this device saw. */
+  /** Whether the hub may be trusted with anything new now: its log extends what this device saw. */
   readonly mayTrustHub: () => boolean;
-  /** The hub cut the device off: not only this model has to go. */
+  /** The hub cut the device off: not only this model must be locked. */
   readonly onCutOff: (refusal: Refusal) => void;
   readonly emit: Emit;
   readonly hubTime: Pick<HubTime, 'skewMs'>;
-  /** How refusals, and failures of this device, are spaced. */
+  /** The pause after refusals and failures of this device. */
   readonly backoff: BackoffSettings;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
 
-/** A guard that keeps crashing is started again later and later. */
+/** A guard that keeps crashing is restarted after longer and longer pauses. */
 const restartDelayMs = { first: 1_000, most: 900_000 } as const;
 /** After this long a crash counts as the first one again. */
 const steadyAfterMs = 300_000;
@@ -64,19 +64,19 @@ export class ModelRunner {
   readonly #disposal = new AbortController();
   #lock = new AbortController();
   #held: HeldModel | undefined;
-  /** Followed by another one, and answering what it was asked before. */
+  /** Being replaced by another one, and finishing its open requests. */
   readonly #retiring = new Set<HeldModel>();
   readonly #news: News;
   #why = 'not asked for yet';
   #crashes = 0;
   /** Refusals and failures in a row. */
   #failures = 0;
-  /** Of elapsed time: a patient caller does not try again before. */
+  /** Of elapsed time: with `patient` there is no attempt before it. */
   #notBeforeMs = 0;
-  /** What is being done, and with which release: what a failure is about. */
+  /** The present step and its release: a failure is reported with them. */
   #place: ModelFaultPlace = 'offer';
   #offered: VerifiedModel | undefined;
-  /** How long leases of this model are, once one was seen. */
+  /** The length of leases of this model, once one was seen. */
   #leaseMs: number | undefined;
 
   constructor(parts: ModelRunnerParts) {
@@ -104,8 +104,8 @@ export class ModelRunner {
   }
 
   /**
-   * Brings the model to what the hub offers now. Never rejects: what went wrong is an event, and the next check-in tries again.
-   * `patient` keeps to the backoff after refusals and failures; without it the hub is asked now.
+   * Brings the model to the hub's current release. Never rejects: a failure becomes an event, and the next check-in tries again. `patient`
+   * respects the backoff after refusals and failures; without it the hub is asked now.
    */
   refresh(patience: 'patient' | 'now'): Promise<void> {
     return this.#serial.run(async () => {
@@ -121,7 +121,7 @@ export class ModelRunner {
     });
   }
 
-  /** What a report says of it. */
+  /** The model in a report. */
   get report(): ModelReport {
     const { faults } = this.#parts;
     const held = this.#held;
@@ -135,7 +135,7 @@ export class ModelRunner {
     };
   }
 
-  /** Obeys an operator's order, by its number, to try again what is final; one that was obeyed before changes nothing. */
+  /** Follows an operator's order, by its number, to try a final fault again; an order that was followed before changes nothing. */
   async retry(number: number): Promise<void> {
     if (!(await this.#parts.faults.retry(this.name, number))) return;
     this.#news.clear();
@@ -143,7 +143,7 @@ export class ModelRunner {
     await this.refresh('now');
   }
 
-  /** Takes the model away now, whatever is under way. Resolves when the guard is gone and memory is wiped. */
+  /** Removes the model now, at any step. Resolves when the guard is gone and memory is wiped. */
   async lock(why: string): Promise<void> {
     this.#lock.abort();
     this.#lock = new AbortController();
@@ -198,7 +198,7 @@ export class ModelRunner {
 
   async #requestKey(model: VerifiedModel): Promise<Answer<KeyGrant>> {
     this.#place = 'check';
-    // What the device would refuse for its own clock is not asked for: each answer is a lease, and an entry in the log.
+    // A lease that the device would refuse because of its own clock is not requested: each answer is a lease, and an entry in the log.
     const fault = clockFault(this.#parts.hubTime.skewMs, this.#leaseMs);
     if (fault !== undefined) throw fault;
     this.#place = 'release';
@@ -234,19 +234,19 @@ export class ModelRunner {
     try {
       opened = await OpenedModel.open(store, model, modelKey, signal);
     } catch (error) {
-      // Files that do not open are fetched anew the next time.
+      // Files that do not open are downloaded again the next time.
       if (error instanceof AgentError && error.code === 'model-damaged') await store.remove(model);
       throw error;
     } finally {
       modelKey.fill(0);
     }
-    // A lock does not wait for the guard to come up.
+    // A lock does not wait for the start of the guard.
     const wipe = () => void opened[Symbol.asyncDispose]();
     signal.addEventListener('abort', wipe, { once: true });
     try {
       if (signal.aborted) throw new AgentError('locked', `${model.name} was locked while it was opened`);
       const replaces = await versions.remember(model.name, model.version);
-      // The TPM, too, opens no earlier version from now on.
+      // From now on the TPM too opens no earlier version.
       if (replaces) await endLeases(rootOfTrust, emit);
       this.#place = 'guard';
       return await HeldModel.take(model, grant, opened, guardHost, listener);
@@ -294,7 +294,7 @@ export class ModelRunner {
       if (held.over.aborted || this.#held !== held) return;
       await this.refresh('now');
       if (held.lease !== lease) continue;
-      // Not renewed: again after a quarter of what is left, so several times before the end.
+      // Not renewed: tries again after a quarter of the remaining time, so several times before the end.
       await pause(Math.max(1_000, held.life.leftMs(now()) / 4), held.over);
     }
   }
@@ -323,7 +323,7 @@ export class ModelRunner {
     await this.#parts.faults.passed(this.name);
     if (this.#isNews(refusalText(refusal))) emit({ kind: 'refused', step, code, message, reasons });
     if (cutOffCodes.includes(code)) return onCutOff(refusal);
-    // What this device booted is not believed any more: what it was trusted with must go. Any other refusal lets the lease run out.
+    // The hub no longer accepts what this device booted: its models must be locked. Any other refusal lets the lease run out.
     if (code === 'attestation-refused') await this.lock(refusalText(refusal));
   }
 
@@ -334,7 +334,7 @@ export class ModelRunner {
   }
 
   #tellRefused({ code, place, message: why, final }: ReportedFault): void {
-    // The next release is looked for at every check-in: that costs no key.
+    // Every check-in looks for the next release: that costs no key.
     if (final) this.#notBeforeMs = 0;
     if (this.#isNews(`${code} (${place}): ${why}`))
       this.#parts.emit({ kind: 'model-refused', model: this.name, code, place, final, why });

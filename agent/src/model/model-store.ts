@@ -1,5 +1,5 @@
-// Sealed model files on disk: ciphertext only, in `models/NAME/MANIFEST DIGEST/`, downloaded in ranges so that a cut connection costs little
-// and check-ins come through in between, renamed into place only when whole.
+// Sealed model files on disk: ciphertext only, in `models/NAME/MANIFEST DIGEST/`. Downloaded in ranges, so that a cut connection costs
+// little and check-ins are not delayed; renamed into place only when complete.
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import type { SealedModelFile, VerifiedModel } from './model.ts';
 
 export type Download = (input: DownloadRequest) => Promise<DownloadResult>;
 
-/** Bytes asked for at once. */
+/** The number of bytes requested at once. */
 const rangeLength = 8 * 1024 * 1024;
 
 export class ModelStore {
@@ -27,7 +27,10 @@ export class ModelStore {
     return join(this.#folder, name, digestHex, `${file.sealedSha256}.sealed`);
   }
 
-  /** Completes the model's files; the bytes fetched, or the hub's refusal. Throws `model-damaged` when what came is not what was announced. */
+  /**
+   * Completes the model's files; returns the bytes downloaded, or the hub's refusal. Throws `model-damaged` when the data is not what was
+   * announced.
+   */
   async fetch(
     model: VerifiedModel,
     download: Download,
@@ -53,7 +56,7 @@ export class ModelStore {
     }
   }
 
-  /** Removes a version whose files did not open, so that they are fetched anew. */
+  /** Removes a version whose files did not open, so that they are downloaded again. */
   async remove({ name, digestHex }: VerifiedModel): Promise<void> {
     await rm(join(this.#folder, name, digestHex), { recursive: true, force: true });
   }

@@ -1,4 +1,4 @@
-// Which release of a model to run: what the hub offers, verified against the publishers this device trusts itself. The hub can withhold a
+// Which release of a model to run: the hub's offer, verified against the publishers that this device itself trusts. The hub can withhold a
 // release; it cannot make one, change one, or bring an old one back.
 import type { KeyObject } from 'node:crypto';
 import { parseBase64url, toHex, utf8 } from '@edgekeep/core/bytes';
@@ -14,7 +14,7 @@ import type { ModelSettings } from '../settings.ts';
 /** A file of the release as the hub keeps it: ciphertext of the plaintext that the manifest describes. */
 export interface SealedModelFile extends ModelFile {
   readonly sealedSize: number;
-  /** Of the ciphertext, hex; the hub's word, good for noticing a broken download. */
+  /** Of the ciphertext, hex; claimed by the hub, and good for detecting a broken download. */
   readonly sealedSha256: string;
 }
 
@@ -29,7 +29,7 @@ export interface VerifiedModel {
   readonly manifestDigest: Uint8Array;
   readonly digestHex: string;
   readonly use: 'guard' | 'program';
-  /** What must be downloaded and opened for this use. */
+  /** The files that must be downloaded and opened for this use. */
   readonly files: readonly SealedModelFile[];
 }
 

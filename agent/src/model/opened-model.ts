@@ -1,5 +1,5 @@
-// From ciphertext on disk straight into anonymous memory files: each segment is verified before a byte of it is written, the whole compared
-// with the manifest while it streams, and everything is wiped when anything is wrong.
+// From ciphertext on disk straight into anonymous memory files: each segment is verified before any byte of it is written, the whole is
+// compared with the manifest while it streams, and everything is wiped after any failure.
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { openFile } from '@edgekeep/core/model/sealed-file';
@@ -15,7 +15,7 @@ export interface OpenedFile {
   readonly memory: MemoryFile;
 }
 
-/** The plaintext of a model's files, in memory. Disposing wipes it; can be done twice. */
+/** The plaintext of a model's files, in memory. Disposing wipes it; this can be repeated. */
 export class OpenedModel {
   readonly files: readonly OpenedFile[];
   #wiped: Promise<void> | undefined;
@@ -24,7 +24,10 @@ export class OpenedModel {
     this.files = files;
   }
 
-  /** Opens every file; throws `model-damaged` when one is not what the publisher signed, `locked` when `signal` was aborted. The caller zeroes the key. */
+  /**
+   * Opens every file; throws `model-damaged` when one is not what the publisher signed, `locked` when `signal` was aborted. The caller
+   * zeroes the key.
+   */
   static async open(
     store: Pick<ModelStore, 'pathOf'>,
     model: VerifiedModel,
@@ -46,7 +49,7 @@ export class OpenedModel {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Once, also when it failed: what could be wiped was, and a second try would close the same descriptors again.
+    // Once, also after a failure: everything possible was wiped, and a second try would close the same descriptors again.
     this.#wiped ??= wipe(this.files);
     await this.#wiped;
   }
@@ -70,7 +73,7 @@ async function openInto(
   try {
     for await (const chunk of openFile(readChunks(handle), modelKey, { path: file.path, manifestDigest })) {
       if (signal.aborted) throw new AgentError('locked', `${name} was locked while it was opened`);
-      // More than was signed would fill the memory before the digest could tell.
+      // More than the signed size would fill the memory before the digest is known.
       if (size + chunk.length > file.size) throw damaged(name, file);
       digest.update(chunk);
       await memory.write(chunk, size);

@@ -1,4 +1,4 @@
-// What a machine lacks is found before a key is asked for.
+// What a machine lacks is found before a key is requested.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AgentError } from '../error.ts';

@@ -1,16 +1,17 @@
-// Whether this machine can use a model, found out before its key is asked for: each key is a lease and an entry in the hub's log. What is missing
-// is thrown as itself; model-fault.ts names it. Nothing here is final: the next check-in looks again, and asks for a key once it is mended.
+// Whether this machine can use a model, checked before its key is requested: each key is a lease and an entry in the hub's log. The missing
+// thing is thrown as its own error; model-fault.ts names it. Nothing here is final: the next check-in checks again, and requests a key once
+// it is repaired.
 import { open, statfs } from 'node:fs/promises';
 import { MemoryFile } from '@edgekeep/host/memory-file';
 import { AgentError } from '../error.ts';
 import type { GuardHost } from '../guard/host.ts';
 import type { VerifiedModel } from './model.ts';
 
-/** What is asked of the machine, so that a test can answer for it. */
+/** The checks of the machine, so that a test can replace them. */
 export interface Machine {
-  /** Bytes that more files in shared memory may take, in whole pages; undefined when there is no bound. */
+  /** How many more bytes files in shared memory may take, in whole pages; undefined when there is no limit. */
   readonly sharedMemory: () => Promise<{ readonly freeBytes: number; readonly pageBytes: number } | undefined>;
-  /** Bytes that this process may still take. */
+  /** How many more bytes this process may take. */
   readonly memoryFree: () => number;
 }
 
@@ -22,7 +23,7 @@ export const thisMachine: Machine = {
   memoryFree: () => process.availableMemory(),
 };
 
-/** Sockets, pipes and logs that the agent opens beside the model's files. */
+/** Sockets, pipes and logs that the agent opens besides the model's files. */
 const spareDescriptors = 16;
 
 /** Throws what is missing for `model`; `guardHost` runs the guard behind its walls once. */
@@ -37,7 +38,7 @@ export async function assertReady(
   const bytes = files.reduce((sum, { size }) => sum + Math.ceil(size / pageBytes) * pageBytes, 0);
   if (freeBytes < bytes)
     throw new AgentError('shared-memory-short', `${name} takes ${bytes} bytes of /dev/shm, ${freeBytes} are free`);
-  // The guard has a copy of its own until it has read the files.
+  // While the guard reads the files, there are two copies.
   const needed = use === 'guard' ? 2 * bytes : bytes;
   const free = machine.memoryFree();
   if (free < needed) throw new AgentError('memory-short', `${name} takes ${needed} bytes of memory, ${free} are free`);

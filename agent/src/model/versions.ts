@@ -1,5 +1,5 @@
-// The highest version of each model that this device has served, kept so that neither a hub nor whoever is between can bring an old release
-// with a known weakness back.
+// The highest version of each model that this device has served, stored so that neither a hub nor an attacker in between can bring back an
+// old release with a known weakness.
 import { utf8 } from '@edgekeep/core/bytes';
 import { parseJson } from '@edgekeep/core/json';
 import { modelNamePattern, modelVersionPattern } from '@edgekeep/core/model/manifest';
@@ -22,7 +22,7 @@ export class HighestVersions {
     this.#versions = versions;
   }
 
-  /** Throws `state-invalid` for a file that is not ours: forgetting is what an attacker would want. */
+  /** Throws `state-invalid` for a file that is not ours: an attacker would want the device to forget. */
   static async open(path: string): Promise<HighestVersions> {
     const bytes = await readIfThere(path);
     try {
@@ -40,7 +40,7 @@ export class HighestVersions {
     throw new AgentError('model-rollback', `${name} ${version} is older than ${highest}, which this device has served`);
   }
 
-  /** Remembers durably, before the version is served. True when it takes the place of an earlier one. */
+  /** Stores the version durably, before it is served. True when it replaces an earlier one. */
   async remember(name: string, version: string): Promise<boolean> {
     this.assertNoRollback(name, version);
     const last = this.#versions.get(name);
