@@ -1,4 +1,4 @@
-// What other local users can make a process of ours do: through the debugger's signal, and through folders that everybody shares.
+// What other local users can make our process do: through the debugger's signal, and through shared folders.
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
@@ -22,7 +22,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true, force: true }));
 
-/** Runs code in a new process, after it was hardened. */
+/** Runs code in a new process that was hardened first. */
 function inside(code: string, options: { nodeOptions?: readonly string[]; environment?: object } = {}) {
   const program = `import { hardenProcess } from ${JSON.stringify(ownProcess)}; hardenProcess(); ${code}`;
   const args = [...(options.nodeOptions ?? []), '--input-type=module', '-e', program];
@@ -83,7 +83,7 @@ test('a hardened process writes no core file', async (t) => {
 
 // SECURITY.md: DEV-45
 test('compiled code of another user in the shared temporary folder is never run', needsRoot, async () => {
-  // The attack: the folder that Node takes without being asked to, made by another user before.
+  // The attack: another user has made the folder that Node uses by default.
   const shared = join(folder, 'shared');
   await mkdir(shared);
   await chmod(shared, 0o1777);
@@ -113,7 +113,7 @@ test('a cache folder that another user owns, made or could write is not used', n
 });
 
 test('a process of a user who has no entry in the list of users runs, without a cache', async () => {
-  // As containers and units run: a number, and no name for it.
+  // As containers and units run: a user id without a name.
   const nameless = `
     import os from 'node:os';
     import { syncBuiltinESMExports } from 'node:module';
@@ -158,7 +158,7 @@ test('a path is trusted only when every folder above it is', needsRoot, async ()
   await chmod(file, 0o644);
   await chmod(dirname(file), 0o777);
   assert.match(othersMayWrite(file) ?? '', /trusted can be written by every user/);
-  // In a sticky folder others may add files, and this one is ours.
+  // In a sticky folder others may add files, but this one is ours.
   await chmod(dirname(file), 0o1777);
   assert.equal(othersMayWrite(file), undefined);
 });

@@ -1,4 +1,5 @@
-// What a process that holds keys does first: it shuts Node's debugger, and takes compiled code from no folder that another user could write.
+// The first steps of a process that holds keys: it disables Node's debugger, and loads compiled code from no folder that another user could
+// write.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { url as inspectorUrl } from 'node:inspector';
@@ -12,7 +13,7 @@ const usageExitCode = 2;
 const openToOthers = 0o077;
 const prlimitPaths = ['/usr/bin/prlimit', '/bin/prlimit'] as const;
 
-/** Ends the process with a message when it cannot be trusted with keys. Called before anything else is loaded. */
+/** Ends the process with a message when its environment is not safe for keys. Called before anything else is loaded. */
 export function hardenProcess(): void {
   shutDebugger();
   forbidCoreFiles();
@@ -20,8 +21,8 @@ export function hardenProcess(): void {
 }
 
 /**
- * Node opens its debugger, for every local user, in a process that gets SIGUSR1; anyone with the same user id can send it. A listener takes
- * the signal's place, for a start without `--disable-sigusr1`.
+ * Node opens its debugger to every local user in a process that gets SIGUSR1, and any process of the same user id can send it. A listener
+ * takes the signal over, for a start without `--disable-sigusr1`.
  */
 function shutDebugger(): void {
   process.on('SIGUSR1', () => undefined);
@@ -29,7 +30,7 @@ function shutDebugger(): void {
   if (url !== undefined) refuse(`a debugger listens at ${url} and would show keys: start without --inspect`);
 }
 
-/** Compiled code is kept in the user's own cache folder, or, when that is not this user's alone, nowhere. */
+/** Compiled code is cached in the user's own cache folder. If other users can write there, there is no cache. */
 function useOwnCompileCache(): void {
   const given = process.env['NODE_COMPILE_CACHE'];
   if (given !== undefined) {
@@ -42,7 +43,7 @@ function useOwnCompileCache(): void {
   if (folder !== undefined) enableCompileCache(folder);
 }
 
-/** A folder that nobody else can write or read; undefined when there is none. A cache is worth no failure, so none is told. */
+/** A folder that nobody else can write or read; undefined when there is none. A missing cache is no failure, so none is reported. */
 export function ownCacheFolder(base?: string): string | undefined {
   try {
     const folder = join(base ?? cacheBase(), 'edgekeep', 'compile-cache');
@@ -51,20 +52,20 @@ export function ownCacheFolder(base?: string): string | undefined {
     const isOwn = uid === process.getuid?.() && (mode & openToOthers) === 0;
     return isOwn && othersMayWrite(folder) === undefined ? folder : undefined;
   } catch {
-    // No home, a read-only home, a user without a name, as containers have them: every file is compiled again, which is slower and safe.
+    // No home, a read-only home, or a user without a name, as in containers: every file is compiled again, which is slower and safe.
     return undefined;
   }
 }
 
-// The home of the user that runs, from the system's own list: HOME can be another user's, under sudo for example.
+// The home of the running user, from the system's own list: HOME can belong to another user, for example under sudo.
 function cacheBase(): string {
   const given = process.env['XDG_CACHE_HOME'];
   return given !== undefined && isAbsolute(given) ? given : join(userInfo().homedir, '.cache');
 }
 
 /**
- * Has the kernel write no core file of this process. The limit is one byte and not zero: Linux then writes nothing and starts no program that
- * collects core files either. Without `prlimit` nothing changes: `edgekeep doctor` and the hub tell what the limit is.
+ * Makes the kernel write no core file of this process. The limit is one byte and not zero: Linux then writes nothing and starts no program
+ * that collects core files either. Without `prlimit` nothing changes: `edgekeep doctor` and the hub report the limit.
  */
 function forbidCoreFiles(): void {
   const prlimit = prlimitPaths.find((path) => existsSync(path));

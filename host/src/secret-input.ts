@@ -1,5 +1,5 @@
-// Secrets that a person gives a program: a line from a file descriptor, or typed at the terminal without echo. Never an argument and never an
-// environment variable: both can be read from outside.
+// Secrets that a person enters: a line from a file descriptor, or typed at the terminal without echo. Never an argument or an environment
+// variable: other processes can read both.
 import { openSync, read, writeSync } from 'node:fs';
 import { ReadStream } from 'node:tty';
 import { promisify } from 'node:util';
@@ -47,7 +47,7 @@ async function readLine(descriptor: number, bytes: Buffer): Promise<number> {
   return length;
 }
 
-/** What was typed, or undefined where there is no terminal. Throws `aborted` when the person gives up (Ctrl-C, Ctrl-D). */
+/** The typed text, or undefined where there is no terminal. Throws `aborted` when the person gives up (Ctrl-C, Ctrl-D). */
 export async function askOnTerminal(question: string): Promise<string | undefined> {
   // The terminal itself, not standard input, which may be a pipe.
   const descriptor = openTerminal();
@@ -68,7 +68,7 @@ function openTerminal(): number | undefined {
   try {
     return openSync('/dev/tty', 'r+');
   } catch {
-    // There is no terminal, or not for this process: the caller asks in another way, or says that it cannot ask.
+    // There is no terminal for this process: the caller asks in another way, or reports that it cannot ask.
     return undefined;
   }
 }
@@ -79,7 +79,7 @@ async function readTyped(terminal: ReadStream): Promise<string> {
   for await (const chunk of terminal) {
     for (const character of String(chunk)) {
       if (character === '\r' || character === '\n') return typed.join('');
-      // Raw mode hands these over as they are: interrupt, end of input, erase.
+      // Raw mode delivers these characters unprocessed: interrupt, end of input, erase.
       if (character === '\u0003' || character === '\u0004') throw new HostError('aborted', 'nothing was entered');
       if (character === '\u007f' || character === '\b') typed.pop();
       else if (typed.length < SECRET_BYTES_MAX) typed.push(character);

@@ -1,14 +1,16 @@
-// Whether another local user could have written what lies at a path: a file that is trusted (code, settings, a program to run) must be this
-// user's or root's, and so must every folder above it, because the owner of a folder can put another file in its place.
+// Whether another local user could have written the file at a path. A trusted file (code, settings, a program to run) must belong to this
+// user or root, and so must every folder above it, because the owner of a folder can replace a file in it.
 import { realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 const writableByGroup = 0o020;
 const writableByAll = 0o002;
-/** In such a folder nobody can rename or remove what is another's. */
+/** In such a folder nobody can rename or remove another user's file. */
 const sticky = 0o1000;
 
-/** Why another user could have written the file or folder at `path`, with the part of the path that it is about; undefined when none could. */
+/**
+ * Why another user could have written the file or folder at `path`, with the part of the path that is at fault; undefined when none could.
+ */
 export function othersMayWrite(path: string): string | undefined {
   const own = process.getuid?.();
   const group = process.getgid?.();
@@ -18,10 +20,10 @@ export function othersMayWrite(path: string): string | undefined {
   for (let part = whole; part !== dirname(part); part = dirname(part)) {
     const { uid, gid, mode } = statSync(part);
     if (uid !== own && uid !== 0) return `${part} belongs to user ${uid}`;
-    // What lies in a sticky folder was compared with its owner one step before.
+    // The owner of an entry in a sticky folder was checked one step before.
     if (part !== whole && (mode & sticky) !== 0) continue;
     if ((mode & writableByAll) !== 0) return `${part} can be written by every user`;
-    // Many systems give each user a group of its own, and files that this group may write.
+    // Many systems give each user a separate group, and files that this group may write.
     if ((mode & writableByGroup) !== 0 && gid !== group && gid !== 0) return `${part} can be written by group ${gid}`;
   }
   return undefined;

@@ -5,7 +5,7 @@ const network = z.string().min(2).max(64);
 const reason = z.string().min(1).max(200);
 
 export const blockAddressOrder = z.strictObject({
-  /** An address or a network: `203.0.113.9`, `203.0.113.0/24`, `2001:db8::/48`. An IPv6 address stands for its /64. */
+  /** An address or a network: `203.0.113.9`, `203.0.113.0/24`, `2001:db8::/48`. An IPv6 address means its /64. */
   network,
   reason,
   /** How long. */

@@ -1,5 +1,4 @@
-// The operator's messages about devices that are to come and roots of trust that must not (spec/registry.md, "Import"). Times are unix
-// milliseconds.
+// The operator's messages about expected devices and blocked roots of trust (spec/registry.md, "Import"). Times are unix milliseconds.
 import { z } from 'zod';
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
@@ -27,7 +26,7 @@ export const blockOrder = z.strictObject({ rootSha256: sha256Hex, reason });
 export const blockAnswer = z.object({
   rootSha256: z.string(),
   blocked: z.boolean(),
-  /** Who has enrolled with it: not touched by this. */
+  /** The device that has enrolled with it; the block does not change that device. */
   deviceId: z.string().nullable(),
 });
 export const unblockOrder = z.strictObject({ reason });

@@ -1,7 +1,7 @@
 // The operator's messages about alerts (spec/alerts.md). Times are unix milliseconds.
 import { z } from 'zod';
 
-/** What an alert can be about; spec/alerts.md says what each means and what to do. */
+/** The kinds of alerts; spec/alerts.md explains each and what to do. */
 export const alertKinds = [
   'values-alike',
   'clone',
@@ -24,7 +24,7 @@ export const alertKinds = [
 ] as const;
 export type AlertKind = (typeof alertKinds)[number];
 
-/** From the least to the gravest. */
+/** From the least to the most severe. */
 export const alertSeverities = ['low', 'medium', 'high', 'critical'] as const;
 export type AlertSeverity = (typeof alertSeverities)[number];
 
@@ -37,17 +37,17 @@ export const alertView = z.object({
   kind: z.enum(alertKinds),
   severity: z.enum(alertSeverities),
   state: z.enum(alertStates),
-  /** Whom it is about, as in the audit log: `device:press-7`. */
+  /** The subject, as in the audit log: `device:press-7`. */
   subject: z.string(),
-  /** The device, where it is about one. */
+  /** The device, if it is about one. */
   deviceId: z.string().nullable(),
   title: z.string(),
   data: z.record(z.string(), z.unknown()),
   firstSeen: z.number(),
   lastSeen: z.number(),
-  /** How often it was seen while it stands. */
+  /** How often it was seen while it is open. */
   count: z.number(),
-  /** Who acknowledged or closed it, when, and what they wrote; null while nobody did. */
+  /** Who acknowledged or closed it, when, and their note; null before that. */
   by: z.string().nullable(),
   at: z.number().nullable(),
   note: z.string().nullable(),
@@ -59,7 +59,7 @@ export const alertQuery = z.strictObject({
   state: z.enum(['standing', ...alertStates, 'any']).default('standing'),
   kind: z.enum(alertKinds).optional(),
   device: z.string().max(64).optional(),
-  /** Those raised before this one. */
+  /** Alerts that were raised before this one. */
   before: z.coerce.number().int().min(0).optional(),
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 
-/** What a root operation is answered with (status 202) instead of being carried out. */
+/** The answer to a root operation (status 202) when it was not carried out yet. */
 export const approvalRequired = z.object({
   approvalRequired: z.object({
     id: z.string(),
@@ -25,12 +25,12 @@ export const approvalStates = [
   'interrupted',
 ] as const;
 
-/** A request in the list; its body is shown one at a time. */
+/** A request in the list; `show` returns its body. */
 export const approvalSummary = z.object({
   id: z.string(),
   operation: z.string(),
   digest: sha256Hex,
-  /** What an approver's token must have. */
+  /** The scope that an approver's token must have. */
   scope: z.string(),
   method: z.string(),
   path: z.string(),
@@ -42,7 +42,7 @@ export const approvalSummary = z.object({
   decidedAt: z.number().nullable(),
   /** Why it was refused. */
   reason: z.string().nullable(),
-  /** Of the answer, once it was carried out. */
+  /** The status of the answer, once it was carried out. */
   status: z.number().nullable(),
 });
 export type ApprovalSummary = z.infer<typeof approvalSummary>;
@@ -54,13 +54,13 @@ export const approvalView = approvalSummary.extend({
 });
 export type ApprovalView = z.infer<typeof approvalView>;
 
-/** The digest is of what the approver read: nothing else is carried out. */
+/** The digest of the text that the approver read: only this text is carried out. */
 export const approveOrder = z.strictObject({ digest: sha256Hex });
 export const approveAnswer = z.object({
   id: z.string(),
   state: z.enum(['executed', 'failed']),
   status: z.number(),
-  /** What the request was answered with, as JSON. */
+  /** The answer to the request, as JSON. */
   answer: z.unknown(),
 });
 export const refuseOrder = z.strictObject({ reason: z.string().min(1).max(500) });

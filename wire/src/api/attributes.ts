@@ -2,23 +2,23 @@
 import { textProblem } from '@edgekeep/core/canonical/text';
 import { z } from 'zod';
 
-/** A document is sent with every change and kept twice for each device. */
+/** A document is sent with every change and stored twice for each device. */
 export const ATTRIBUTES_BYTES_MAX = 16_384;
-/** Objects and lists included. Each leaf is a row that queries look up. */
+/** Including objects and lists. Each leaf is a row that queries look up. */
 export const ATTRIBUTE_VALUES_MAX = 256;
 export const ATTRIBUTE_DEPTH_MAX = 6;
 
-/** Of a key in a document and of a tag: what can stand in a filter without quotes. */
+/** Characters of a key in a document or a tag: those that a filter allows without quotes. */
 export const attributeKeyPattern = /^[A-Za-z][A-Za-z0-9_-]{0,62}$/;
 
-/** A document as the store has it: a JSON object whose keys can stand in a filter, bounded in bytes, depth and number of values. */
+/** A stored document: a JSON object whose keys are allowed in a filter, limited in bytes, depth and number of values. */
 export const keptAttributesSchema = z.record(z.string(), z.unknown()).superRefine((value, context) => {
   const message = attributesProblem(value);
   if (message !== undefined) context.addIssue({ code: 'custom', message });
 });
 export type Attributes = z.infer<typeof keptAttributesSchema>;
 
-/** What an operator wants: texts with hidden characters are refused, the others come out in normal form C. */
+/** Desired attributes: texts with hidden characters are refused, the others are returned in normal form C. */
 export const attributesSchema = keptAttributesSchema
   .superRefine((value, context) => {
     for (const text of textsOf(value)) {
@@ -30,7 +30,7 @@ export const attributesSchema = keptAttributesSchema
   })
   .transform((value) => mapObject(value, (text) => text.normalize('NFC')));
 
-/** What a device says of itself: its firmware wrote some of it, so hidden characters are replaced, not refused. */
+/** Reported attributes: the device's firmware wrote some of the texts, so hidden characters are replaced, not refused. */
 export const reportedAttributesSchema = keptAttributesSchema.transform((value) => mapObject(value, shownText));
 
 const REPLACEMENT = '\ufffd';
@@ -58,7 +58,7 @@ function mapTexts(value: unknown, change: (text: string) => string): unknown {
 }
 
 function attributesProblem(value: Attributes): string | undefined {
-  // The walk is bounded by depth before anything else looks at the document.
+  // The walk has a depth limit, before any other code reads the document.
   const problem = valueProblem(value, ATTRIBUTE_DEPTH_MAX, { values: 0 });
   if (problem !== undefined) return problem;
   const { length } = new TextEncoder().encode(JSON.stringify(value));

@@ -1,11 +1,11 @@
-// Messages about authorities (spec/authorities.md): what devices learn and tell, and the operator's orders.
+// Messages about authorities (spec/authorities.md): what devices learn and report, and the operator's requests.
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import type { OfferedRoot } from '@edgekeep/core/identity/rollover';
 import { z } from 'zod';
 
 const base64url = z.string().max(60_000);
-/** DER of at most 16 KiB, some three hundred issuing CAs: all roots with their lists fit into one answer to a device. */
+/** DER of at most 16 KiB, about three hundred issuing CAs: all roots with their lists fit into one answer to a device. */
 const rootList = z.string().max(21_846);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 const issuingId = z.string().regex(/^[0-9a-f]{40}$/, 'expected 40 hex digits in lower case');
@@ -20,7 +20,7 @@ export const issuingStatus = z.enum([
   'abandoned',
 ] as const);
 
-/** Device listener: all roots there ever were, oldest first, and the issuing CAs that are believed. */
+/** Device listener: all roots that ever existed, oldest first, and the issuing CAs that are accepted. */
 export const authoritiesAnswer = z.object({
   roots: z
     .array(
@@ -42,7 +42,7 @@ export type AuthoritiesAnswer = z.infer<typeof authoritiesAnswer>;
 export const knownRoot = z.strictObject({ root: sha256 });
 export const knownRootAnswer = z.object({ generation: z.number() });
 
-/** The roots of an answer as `followRollovers` takes them. Throws a CoreError for what is no certificate. */
+/** The roots of an answer in the form of `followRollovers`. Throws a CoreError for an invalid certificate. */
 export function offeredRootsOf({ roots }: AuthoritiesAnswer): readonly OfferedRoot[] {
   const read = (text: string) => parseCertificate(parseBase64url(text, 'authorities'));
   return roots.map(({ certificate, newWithOld, oldWithNew }) => ({
@@ -61,7 +61,7 @@ export const rootView = z.object({
   subject: z.string(),
   notBefore: z.number(),
   notAfter: z.number(),
-  /** When it is dropped, where a newer one is in use. */
+  /** When it is dropped, if a newer one is in use. */
   overlapEndsAt: z.number().nullable(),
   /** Devices that may connect and have not shown that they know it; null for roots before the one in use. */
   devicesMissing: z.number().nullable(),
@@ -80,7 +80,7 @@ export const issuingView = z.object({
   activatesAt: z.number().nullable(),
   activatedAt: z.number().nullable(),
   endedAt: z.number().nullable(),
-  /** Certificates of it that have neither ended nor been revoked. */
+  /** Its certificates that have neither ended nor been revoked. */
   certificates: z.number(),
 });
 export type IssuingView = z.infer<typeof issuingView>;
@@ -89,17 +89,17 @@ export const authorityOverview = z.object({ roots: z.array(rootView), issuing: z
 
 export const issuingRequestAnswer = z.object({ id: issuingId, request: z.string() });
 
-/** PEM, the issuing CA first; what else is in the file is not looked at. */
+/** PEM, the issuing CA first; anything after it is ignored. */
 export const issuingInstallOrder = z.strictObject({
   certificates: z.string().max(100_000),
-  /** Unix milliseconds; `now` for at once; left out: it waits for an order of its own. */
+  /** Unix milliseconds; `now` for at once; left out: it waits for a separate request. */
   activate: z.union([z.literal('now'), z.int().min(0)]).optional(),
   force: z.boolean().default(false),
 });
 
 export const issuingActivateOrder = z.strictObject({
   at: z.int().min(0).optional(),
-  /** Go on although devices have not shown that they know its root. */
+  /** Continue although devices have not shown that they know its root. */
   force: z.boolean().default(false),
 });
 
@@ -110,7 +110,7 @@ export const issuingRevokeAnswer = z.object({
   devices: z.number(),
   leasesVoided: z.number(),
   connectionsClosed: z.number(),
-  /** The issuing CA that took its place, where it was in use. */
+  /** The issuing CA that replaced it, if it was in use. */
   activated: issuingId.nullable(),
 });
 

@@ -28,12 +28,12 @@ export const deviceIdentitySchema = z.discriminatedUnion('kind', [
     kind: z.literal('tpm'),
     endorsementKey: small,
     endorsementKeyKind: z.enum(endorsementKeyKinds),
-    /** DER, the endorsement certificate first, then what the TPM stores of its issuers. */
+    /** DER, the endorsement certificate first, then the issuers that the TPM stores. */
     endorsementCertificates: z.array(certificate).min(1).max(5),
     attestationKey: small,
   }),
   z.strictObject({ kind: z.literal('secure-element'), signingKey: small, encryptionKey: small }),
-  /** DER, the DeviceID certificate first, then its issuers as far as the device has them (spec/dice.md). */
+  /** DER, the DeviceID certificate first, then its issuers, if the device has them (spec/dice.md). */
   z.strictObject({ kind: z.literal('dice'), deviceIdCertificates: z.array(certificate).min(1).max(5) }),
   z.strictObject({ kind: z.literal('software'), signingKey: small, encryptionKey: small }),
 ]);
@@ -43,7 +43,7 @@ export const enrollChallengeRequest = z.strictObject({
   deviceId: deviceIdSchema,
   token: z.string().min(1).max(128).optional(),
   identity: deviceIdentitySchema,
-  /** What the manufacturer gave the device (spec/manufacture.md): DER, the IDevID first, then its issuers. */
+  /** The identity from the manufacturer (spec/manufacture.md): DER, the IDevID first, then its issuers. */
   idevid: z.strictObject({ chain: z.array(certificate).min(1).max(4) }).optional(),
 });
 
@@ -63,7 +63,7 @@ const idevidProof = z.strictObject({
 export type IdevidProofDocument = z.infer<typeof idevidProof>;
 
 export const enrollCompleteRequest = z.strictObject({
-  /** What TPM2_ActivateCredential gave; absent for a software device. */
+  /** The result of TPM2_ActivateCredential; absent for a software device. */
   credentialSecret: base64url(100).optional(),
   /** DER PKCS#10. */
   certificateRequest: base64url(3_000),
@@ -71,7 +71,7 @@ export const enrollCompleteRequest = z.strictObject({
   evidence: evidenceSchema,
   /** A C2SP witness vkey: the device will cosign checkpoints under it. */
   witnessKey: z.string().max(300),
-  /** That the key of the IDevID is at hand; with an IDevID only. */
+  /** Proof that the device has the key of the IDevID; only with an IDevID. */
   idevidProof: idevidProof.optional(),
 });
 
@@ -87,7 +87,7 @@ export const bindRequest = z.strictObject({
 });
 export const bindResponse = z.object({ deviceId: deviceIdSchema, state: z.string() });
 
-/** How far the hub has appraised this device's IMA log, and in which boot: what follows is all it needs (spec/evidence.md). */
+/** How much of this device's IMA log the hub has appraised, and in which boot: it needs only the rest (spec/evidence.md). */
 const imaLogKnown = z.object({ entries: z.int().min(1), resetCount: z.int(), restartCount: z.int() });
 export type ImaLogKnown = z.infer<typeof imaLogKnown>;
 
@@ -108,13 +108,16 @@ export const imaLogResponse = z.object({ entries: z.int() });
 
 export const renewRequest = z.strictObject({ certificateRequest: base64url(3_000), evidence: evidenceSchema });
 
-/** A restarted device, without a certificate: who it says it is. `renewRequest` completes it on the same connection. */
+/** A restarted device, without a certificate: the id that it claims. `renewRequest` completes it on the same connection. */
 export const recoverChallengeRequest = z.strictObject({ deviceId: deviceIdSchema });
 
 export const attestRequest = z.strictObject({ evidence: evidenceSchema });
 export const attestResponse = z.object({ attestationResult: z.string(), state: z.string() });
 
-/** With this header a device says that it reads salted entries in receipts (spec/audit-log.md); a hub of the version before passes over it. */
+/**
+ * With this header a device declares that it can read salted entries in receipts (spec/audit-log.md); a hub of the previous version ignores
+ * it.
+ */
 export const entryVersionHeader = 'edgekeep-entry-version';
 export const saltedEntryVersion = '2';
 
@@ -123,7 +126,7 @@ export const releaseRequest = z.strictObject({
   version: z.string().max(64),
   /** Over qualifyingData('release', nonce, TLS exporter). */
   evidence: evidenceSchema,
-  /** TPM2_NV_Certify of the lease counter over the same, where the device has one: TPMS_ATTEST and TPMT_SIGNATURE. */
+  /** TPM2_NV_Certify of the lease counter over the same data, if the device has one: TPMS_ATTEST and TPMT_SIGNATURE. */
   leaseCounter: z.strictObject({ attest: small, signature: small }).optional(),
 });
 export const releaseResponse = z.object({
@@ -148,7 +151,7 @@ export const modelResponse = z.object({
 export const checkpointResponse = z.object({
   /** The signed note. */
   checkpoint: z.string(),
-  /** Consistency proof from the size asked for, base64 hashes. */
+  /** Consistency proof from the requested size, base64 hashes. */
   consistency: z.array(z.string()),
 });
 export const cosignatureRequest = z.strictObject({
@@ -157,7 +160,7 @@ export const cosignatureRequest = z.strictObject({
 });
 
 const count = z.int().min(0);
-/** Entries of the audit log whose subject or actor is the device that asks, from an index on. */
+/** Entries of the audit log with the calling device as subject or actor, from an index on. */
 export const ownEntries = z.object({
   entries: z.array(z.object({ index: z.number(), entry: z.string() })),
   next: z.number().nullable(),
@@ -180,21 +183,21 @@ export const reportRequest = z.strictObject({
     .optional(),
   /** A portable proof that this hub's log forked (edgekeep-fork-proof/v1). */
   forkProof: z.string().max(100_000).optional(),
-  /** What the device says of itself, the whole document each time (spec/registry.md). */
+  /** The reported attributes, the whole document each time (spec/registry.md). */
   attributes: reportedAttributesSchema.optional(),
-  /** The models it is to run, and how it is with each. */
+  /** The models that it should run, and their state on it. */
   models: z.array(modelReport).max(REPORTED_MODELS_MAX).optional(),
-  /** How far its clock is ahead of the hub's, as it measured at the newest answer. */
+  /** How far its clock is ahead of the hub's, measured at the newest answer. */
   clockSkewSeconds: z.int().min(-1e10).max(1e10).optional(),
   /** Left out by a device that runs no guard. */
   guard: guardReport.optional(),
-  /** The version of the desired attributes it has; 0 for none. With it the answer has a newer one, if there is. */
+  /** The version of the desired attributes it has; 0 for none. With it, the answer contains a newer version, if there is one. */
   desiredVersion: z.int().min(0).optional(),
 });
 export const reportResponse = z.object({
   accepted: z.boolean(),
   desired: z.object({ version: z.int(), attributes: z.record(z.string(), z.unknown()) }).optional(),
-  /** Models that operators want tried again. */
+  /** Models that operators want the device to try again. */
   retry: z.array(modelRetry).optional(),
 });
 

@@ -6,9 +6,9 @@ import { enrollmentTokenStates } from './enrollment-token.ts';
 import { groupNameSchema, tagsSchema } from './registry.ts';
 import { siteNameSchema } from './site.ts';
 
-/** As many as an operator can name; matching looks up the few that a device's proofs name. */
+/** The most that an operator can name; matching only looks up those that a device's proofs name. */
 export const ENROLLMENT_GROUPS_MAX = 10_000;
-/** Of valid tokens of one group: one in use, some that are being rolled over. */
+/** Valid tokens of one group: one in use, and some during a roll-over. */
 export const GROUP_TOKENS_MAX = 16;
 
 export const enrollmentGroupKinds = ['manifest', 'token', 'ca', 'endorsement-root'] as const;
@@ -24,21 +24,21 @@ export const groupTerms = z.strictObject({
     .string()
     .regex(/^([a-z0-9][a-z0-9-]{0,61})?$/)
     .default(''),
-  /** The only kind of root of trust that may come; left out: any. */
+  /** The only kind of root of trust that is accepted; left out: any. */
   tier: tierSchema.optional(),
-  /** A token is needed beside the group's own proof: a one-time one, or one of this group. */
+  /** A token is needed in addition to the group's own proof: a one-time token, or one of this group. */
   needsToken: z.boolean().default(false),
   tags: tagsSchema.refine((tags) => Object.keys(tags).length <= 32, 'more than 32 tags').prefault({}),
   /** Desired attributes of a device that has none yet. */
   desired: attributesSchema.optional(),
-  /** Where its devices stand, unless an import said where. */
+  /** The site of its devices, unless an import names one. */
   site: siteNameSchema.optional(),
   /** Without `site`: at the site whose network has the address the device enrolls from. */
   siteByAddress: z.boolean().default(false),
 });
 export type GroupTerms = z.infer<typeof groupTerms>;
 
-/** The same as it is answered: its texts have their one form already. */
+/** The same in answers: its texts are already canonical. */
 const groupTermsView = groupTerms.extend({
   tags: z.record(z.string(), z.string()),
   desired: z.record(z.string(), z.unknown()).optional(),
@@ -49,7 +49,7 @@ export const enrollmentGroupOrder = z
     name: groupNameSchema,
     kind: z.enum(enrollmentGroupKinds),
     description: z.string().max(500).default(''),
-    /** PEM of one authority: of `ca` always, of `endorsement-root` when it is not among the hub's vendor roots. */
+    /** PEM of one authority: always of `ca`, and of `endorsement-root` when it is not among the hub's vendor roots. */
     certificate: z.string().max(64_000).optional(),
     /** SHA-256 of the SPKI of a vendor's root or intermediate that the hub has; `endorsement-root` only. */
     authoritySha256: sha256Hex.optional(),
@@ -70,7 +70,7 @@ export const enrollmentGroupView = z.object({
   description: z.string(),
   enabled: z.boolean(),
   disabledReason: z.string().nullable(),
-  /** How many devices have enrolled by it, and how many may. */
+  /** How many devices have enrolled by it, and the limit. */
   devices: z.number(),
   maxDevices: z.number().nullable(),
   authoritySha256: z.string().nullable(),
@@ -81,7 +81,7 @@ export const enrollmentGroupDetail = enrollmentGroupView.extend({
   certificate: z.string().nullable(),
   groups: z.array(z.string()),
   terms: groupTermsView,
-  /** How many digests a manifest has listed. */
+  /** How many digests its manifest lists. */
   listed: z.number(),
   tokens: z.array(
     z.object({
@@ -99,7 +99,7 @@ export const enrollmentGroupDetail = enrollmentGroupView.extend({
 export const enrollmentGroupDeleted = z.object({ name: z.string(), deleted: z.boolean() });
 export const groupSwitchAnswer = z.object({ name: z.string(), enabled: z.boolean() });
 
-/** How many devices may have enrolled by the group in all; null for any number. */
+/** How many devices may enroll by the group in total; null for any number. */
 export const groupLimitOrder = z.strictObject({ maxDevices: count.nullable() });
 
 export const groupTokenOrder = z.strictObject({

@@ -1,8 +1,8 @@
-// What a device says of each of its models at a check-in, and an operator reads (spec/agent.md, "Failures"): which version it holds, and why it
-// does not hold the one that it was offered. Codes and places are closed lists; texts are bounded.
+// What a device reports about each of its models at a check-in, and an operator reads (spec/agent.md, "Failures"): which version it holds,
+// and why it does not hold the offered one. Codes and places are closed lists; texts have limits.
 import { z } from 'zod';
 
-/** What can be wrong on a device; docs/errors.md, "Models on devices". */
+/** The faults on a device; docs/errors.md, "Models on devices". */
 export const modelFaultCodes = [
   'model-refused',
   'model-rollback',
@@ -40,7 +40,7 @@ const version = z.string().max(128);
 const manifestDigest = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 
 const modelFault = z.strictObject({
-  /** Of the release that it is about; null where none was offered that could be read. */
+  /** The release of the fault; null where no readable release was offered. */
   version: version.nullable(),
   manifestDigest: manifestDigest.nullable(),
   code: z.enum(modelFaultCodes),
@@ -48,7 +48,7 @@ const modelFault = z.strictObject({
   message: z.string().max(FAULT_MESSAGE_CHARACTERS_MAX),
   /** How often in a row. */
   attempts: z.int().min(1).max(1_000_000),
-  /** Not tried again until another release is offered, or an operator says so. */
+  /** Not tried again until another release is offered, or an operator orders it. */
   final: z.boolean(),
 });
 
@@ -56,16 +56,16 @@ export const modelReport = z.strictObject({
   model: name,
   /** `serving` by the guard, `ready` for a program, `locked`: not held. */
   state: z.enum(['serving', 'ready', 'locked']),
-  /** Of what is held. */
+  /** The version that is held. */
   version: version.nullable(),
   manifestDigest: manifestDigest.nullable(),
   fault: modelFault.nullable(),
-  /** The number of the newest order to try again that it has obeyed; 0 for none. */
+  /** The number of the newest order to try again that it has followed; 0 for none. */
   retried: z.int().min(0),
 });
 export type ModelReport = z.infer<typeof modelReport>;
 export type ReportedFault = z.infer<typeof modelFault>;
 
-/** In the answer to a report: try this model again, although it is final. */
+/** In the answer to a report: try this model again, although its fault is final. */
 export const modelRetry = z.object({ model: name, number: z.int().min(1) });
 export type ModelRetry = z.infer<typeof modelRetry>;

@@ -1,17 +1,17 @@
-// The operator's messages about models on devices and which groups a model is for (spec/api.md, "Models on devices"). Times are unix
+// The operator's messages about models on devices and the groups that a model is for (spec/api.md, "Models on devices"). Times are unix
 // milliseconds.
 import { z } from 'zod';
 import { groupNameSchema } from './registry.ts';
 
-/** A model on a device, as the device reported it last. */
+/** A model on a device, from the device's last report. */
 export const deviceModelView = z.object({
   model: z.string(),
   /** `serving`, `ready` for a program, or `locked`. */
   state: z.string(),
-  /** Of what it holds. */
+  /** The release that it holds. */
   version: z.string().nullable(),
   manifestDigest: z.string().nullable(),
-  /** What is wrong, and with which release; null while nothing is. */
+  /** The fault and its release; null while there is none. */
   fault: z
     .object({
       version: z.string().nullable(),
@@ -19,12 +19,12 @@ export const deviceModelView = z.object({
       place: z.string(),
       message: z.string(),
       attempts: z.number(),
-      /** Not tried again until another release is offered, or an operator says so. */
+      /** Not tried again until another release is offered, or an operator orders it. */
       final: z.boolean(),
       since: z.number(),
     })
     .nullable(),
-  /** An order to try again that the device has not obeyed yet. */
+  /** An order to try again that the device has not followed yet. */
   retryOrdered: z.boolean(),
 });
 export type DeviceModelView = z.infer<typeof deviceModelView>;

@@ -1,5 +1,5 @@
-// The messages of the operator API (spec/api.md, "Operator API"): what the hub accepts and answers, and what the command line reads.
-// Bytes are unpadded base64url, digests lower-case hex, times unix milliseconds.
+// The messages of the operator API (spec/api.md, "Operator API"): the hub's requests and answers, as the command line reads them. Bytes are
+// unpadded base64url, digests lower-case hex, times unix milliseconds.
 import { tierSchema } from '@edgekeep/core/attest/tier';
 import { z } from 'zod';
 import { vendorRootKinds } from './vendor-root.ts';
@@ -28,7 +28,7 @@ export const deviceView = z.object({
   enabled: z.boolean(),
   disabledReason: z.string().nullable(),
   tags: z.record(z.string(), z.string()),
-  /** Name of the site where it stands. */
+  /** Name of its site. */
   site: z.string().nullable(),
   enrolledAt: z.number(),
   seenAt: z.number(),
@@ -43,16 +43,16 @@ export const deviceView = z.object({
     })
     .nullable(),
   counts: z.unknown(),
-  /** Its models, as it reported them last. */
+  /** Its models, from its last report. */
   models: z.array(deviceModelView),
-  /** How far its clock is ahead of the hub's; null before it said so. */
+  /** How far its clock is ahead of the hub's; null before its first report. */
   clockSkewSeconds: z.number().nullable(),
-  /** Walls around its guards and how guards ended, as it reported them last; null before it did. */
+  /** Walls around its guards and how guards ended, from its last report; null before the first. */
   guard: guardReport.nullable(),
 });
 export type DeviceView = z.infer<typeof deviceView>;
 
-/** What a device needs to know of its hub before it has ever spoken to it. */
+/** What a device must know about its hub before it first connects. */
 export const hubView = z.object({
   /** The first of the names in the hub's certificate. */
   name: z.string(),
@@ -67,7 +67,7 @@ export const hubView = z.object({
 
 export const deviceList = z.object({ devices: z.array(deviceView), next: z.string().nullable() });
 export const deviceDetail = deviceView.extend({
-  /** Groups it was put into by name. */
+  /** Groups that name it as a member. */
   groups: z.array(z.string()),
   /** The enrollment group it came by. */
   enrollmentGroup: z.string().nullable(),
@@ -85,11 +85,14 @@ export const deviceDetail = deviceView.extend({
       reason: z.string(),
     }),
   ),
-  /** Devices that were this hardware before. */
+  /** Earlier devices with the same hardware. */
   formerDevices: z.array(z.object({ deviceId: z.string(), generation: z.number(), endedAt: z.number() })),
-  /** Another root of trust that it must come back with after a wipe. */
+  /** A different root of trust that it must return with after a wipe. */
   nextRootSha256: z.string().nullable(),
-  /** TPMT_PUBLIC of a TPM's attestation key, base64url: what `edgekeep attest verify --key` takes. Null without a TPM, and from a hub of an earlier version. */
+  /**
+   * TPMT_PUBLIC of a TPM's attestation key, base64url: the input of `edgekeep attest verify --key`. Null without a TPM, and from a hub of
+   * an earlier version.
+   */
   attestationKey: z.string().nullable().default(null),
   /** What makers' certificates said when it enrolled. */
   makers: z
@@ -97,15 +100,15 @@ export const deviceDetail = deviceView.extend({
       z.object({
         kind: z.enum(vendorRootKinds),
         maker: z.string(),
-        /** The moment its path was judged at. */
+        /** The time for which its path was judged. */
         judgedAt: z.number(),
-        /** Certificates that had ended by then, a line each. */
+        /** Certificates that had ended by then, one per line. */
         notes: z.array(z.string()),
       }),
     )
     // Left out by a hub of an earlier version.
     .default([]),
-  /** The identity its manufacturer gave it for life; null when it proved none. */
+  /** The identity that its manufacturer gave it for its whole life; null when it proved none. */
   idevid: z
     .object({
       serialNumber: z.string(),
@@ -119,11 +122,11 @@ export const deviceDetail = deviceView.extend({
   rootSha256: z.string(),
   witnessKey: z.string(),
   presence: z.object({
-    /** Its bound connections, on every hub node, the oldest first. */
+    /** Its bound connections, on every hub node, oldest first. */
     places: z.array(z.object({ address: z.string(), since: z.number(), certificate: z.string() })),
     /** They are in more than one place. */
     elsewhere: z.boolean(),
-    /** Where from and when it was last bound, online or not; null before the first time. */
+    /** From which address and when it was last bound, online or not; null before the first time. */
     lastAddress: z.string().nullable(),
     lastBoundAt: z.number().nullable(),
   }),
@@ -159,7 +162,7 @@ export const enrollmentTokenOrder = z.strictObject({
 });
 export const enrollmentTokenAnswer = z.object({ token: z.string(), expiresAt: z.number() });
 
-/** Which reasons an operator may give: those that fit a device's certificate and are final (RFC 5280 section 5.3.1). */
+/** The reasons that an operator may give: those that fit a device's certificate and are final (RFC 5280 section 5.3.1). */
 export const revocationReasons = [
   'unspecified',
   'keyCompromise',
@@ -168,7 +171,7 @@ export const revocationReasons = [
   'cessationOfOperation',
   'privilegeWithdrawn',
 ] as const;
-/** How many devices or certificates one call revokes: all of it is one transaction. */
+/** How many devices or certificates one call revokes: all of them are one transaction. */
 export const REVOKED_AT_ONCE_MAX = 10_000;
 const serialText = z.string().regex(/^[1-9a-f][0-9a-f]{0,39}$/);
 const named = <T extends z.ZodType>(schema: T) => z.array(schema).min(1).max(REVOKED_AT_ONCE_MAX).optional();
@@ -176,7 +179,7 @@ const named = <T extends z.ZodType>(schema: T) => z.array(schema).min(1).max(REV
 export const certificateView = z.object({
   serial: z.string(),
   deviceId: z.string(),
-  /** The workload on the device whose it is; null for the device's own. */
+  /** The workload on the device that owns it; null for the device's own. */
   workload: z.string().nullable(),
   sha256: sha256Hex,
   notBefore: z.number(),
@@ -189,7 +192,7 @@ export const certificateList = z.object({ certificates: z.array(certificateView)
 
 export const revocationOrder = z
   .strictObject({
-    /** Everything these devices hold now; or certificates by serial number or by SHA-256. */
+    /** Every valid certificate of these devices; or certificates by serial number or by SHA-256. */
     devices: named(deviceIdSchema),
     serials: named(serialText),
     sha256: named(sha256Hex),
@@ -253,10 +256,10 @@ export const modelView = z.object({
   files: z.array(modelFile),
 });
 export type ModelView = z.infer<typeof modelView>;
-/** How much of a file that is being sent the hub has; 0 for none. */
+/** How much of an incoming file the hub has; 0 for none. */
 export const uploadState = z.object({ offset: z.number() });
 export const uploadedFile = z.object({ path: z.string(), sealedSize: z.number(), sealedSha256: sha256Hex });
-/** What devices are offered now, and what those need that refuse it as a roll-back. */
+/** The release that devices are offered now, and what devices need that refuse it as a roll-back. */
 export const withdrawAnswer = modelView.extend({ current: z.string().nullable(), advice: z.string().nullable() });
 export const modelList = z.object({ models: z.array(modelView) });
 
@@ -279,7 +282,7 @@ export const policyView = z.object({
   digest: z.string(),
   text: z.string(),
   appliedAt: z.number(),
-  /** Statements that give the key of any model to any attested device with a TPM. */
+  /** Statements that release the key of any model to any attested device with a TPM. */
   keysForEveryDevice: z.array(z.string()).default([]),
 });
 
@@ -301,16 +304,16 @@ export const auditProof = z.object({ index: z.number(), entry: z.string(), proof
 
 export const apiTokenOrder = z
   .strictObject({
-    /** Stands in the audit log. */
+    /** Recorded in the audit log. */
     name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/),
     scopes: z.array(z.string().max(40)).max(20).default([]),
     roles: z.array(z.string().max(40)).max(10).default([]),
-    /** Whose it shall be; without either, it is for whoever asks. */
+    /** The owner; without either, the caller. */
     person: personNameSchema.optional(),
     service: z.literal(true).optional(),
-    /** Of the token's text, where its owner made it: the hub then never sees it. */
+    /** The hash of the token's text, if its owner made it: the hub then never sees the text. */
     sha256: sha256Hex.optional(),
-    /** Left out: 90 days, or as long as the token that makes it. */
+    /** Left out: 90 days, or the remaining life of the token that makes it. */
     lifeSeconds: z.int().min(60).max(31_536_000).optional(),
   })
   .refine(({ scopes, roles }) => scopes.length + roles.length > 0, 'name at least one scope or role')
@@ -318,7 +321,7 @@ export const apiTokenOrder = z
     ({ person, service }) => person === undefined || service === undefined,
     'a token is a person’s or a service’s',
   );
-/** `token` is null where the order had the `sha256`. */
+/** `token` is null where the request had the `sha256`. */
 export const apiTokenAnswer = z.object({ id: z.string(), token: z.string().nullable(), expiresAt: z.number() });
 
 /** How many tokens of this name were ended. */
@@ -345,5 +348,5 @@ export const tokenRollOrder = z.strictObject({ overlapSeconds: z.int().min(0).ma
 export const tokenRollAnswer = tokenDeviceAnswer.extend({ olderValidUntil: z.number() });
 
 export const platformKeyRollAnswer = z.object({ generation: z.int() });
-/** `valuesLeft` counts what older generations wrapped; `finished` says that none of these is kept any more. */
+/** `valuesLeft` counts the values under older generations; `finished` means that no older generation is kept any more. */
 export const platformKeyView = z.object({ generation: z.int(), valuesLeft: z.int(), finished: z.boolean() });

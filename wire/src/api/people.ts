@@ -8,10 +8,10 @@ export const personOrder = z.strictObject({ name: personNameSchema });
 export const personView = z.object({
   name: z.string(),
   addedAt: z.number(),
-  /** Null while he is not disabled. */
+  /** Null while the person is not disabled. */
   disabledAt: z.number().nullable(),
   disabledReason: z.string().nullable(),
-  /** How many API tokens of his are valid. */
+  /** How many valid API tokens the person has. */
   tokens: z.number(),
 });
 export type PersonView = z.infer<typeof personView>;
@@ -40,15 +40,15 @@ export const tokenView = z.object({
   /** Null for a service's. */
   person: z.string().nullable(),
   roles: z.array(z.string()),
-  /** All it may do, those of its roles among them. */
+  /** All its scopes, including those of its roles. */
   scopes: z.array(z.string()),
   createdAt: z.number(),
   createdBy: z.string(),
-  /** The token it ends with; null for a family's first. A hub of an earlier version leaves it out. */
+  /** The token that it ends with; null for the first token of a family. A hub of an earlier version leaves it out. */
   endsWith: tokenIdSchema.nullable().default(null),
   expiresAt: z.number(),
   revokedAt: z.number().nullable(),
-  /** To the minute. */
+  /** Rounded to the minute. */
   lastUsedAt: z.number().nullable(),
   lastUsedFrom: z.string().nullable(),
 });

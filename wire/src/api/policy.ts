@@ -1,4 +1,4 @@
-// The operator's messages about the access policy (spec/access.md): applied, tried out, looked back on. Times are unix milliseconds.
+// The operator's messages about the access policy (spec/access.md): apply, simulate, history. Times are unix milliseconds.
 import { policyTestsSchema } from '@edgekeep/core/policy/test-file';
 import { z } from 'zod';
 import { deviceIdSchema } from './device.ts';
@@ -13,9 +13,9 @@ const version = z.int().min(1);
 
 export const policyOrder = z.strictObject({
   text,
-  /** Kept with the policy; it is refused unless it passes them. */
+  /** Kept with the policy; the policy is refused unless it passes them. */
   tests: policyTestsSchema.optional(),
-  /** The version this replaces; another one in force is a conflict. Left out: whatever is in force. */
+  /** The version that this replaces; if another one is in force, it is a conflict. Left out: any version. */
   expectVersion: version.optional(),
 });
 export const policyApplied = z.object({
@@ -23,7 +23,7 @@ export const policyApplied = z.object({
   digest: z.string(),
   text: z.string(),
   appliedAt: z.number(),
-  /** Live connections that it no longer permits, on the node that answers; other nodes close theirs by themselves. */
+  /** Live connections that it no longer permits, on the node that answers; other nodes close theirs on their own. */
   connectionsClosed: z.number(),
 });
 export const rollbackOrder = z.strictObject({ version, expectVersion: version.optional() });
@@ -44,7 +44,7 @@ export const policyVersionView = z.object({
   version: z.number(),
   digest: z.string(),
   text: z.string(),
-  /** What a statement about any action is about: `release-only` in texts from before there were several. */
+  /** The actions of a statement about any action: `release-only` in texts from before there were several actions. */
   meaning: z.enum(['any-action', 'release-only']),
   appliedAt: z.number(),
   appliedBy: z.string(),
@@ -64,23 +64,23 @@ const membership = z.strictObject({
 export const simulateOrder = z.strictObject({
   /** Left out: the policy in force, with other facts. */
   text: text.optional(),
-  /** The whole table of countries as it would be; left out: as it is. */
+  /** The whole new table of countries; left out: unchanged. */
   countries: z
     .array(z.strictObject({ network: networkSchema, country: countrySchema }))
     .max(COUNTRY_NETWORKS_MAX)
     .optional(),
-  /** Members of groups as they would be. */
+  /** The new members of groups. */
   groups: z.record(z.string().max(64), membership).default({}),
-  /** Recorded decisions, the newest. */
+  /** How many recorded decisions, the newest first. */
   last: z.int().min(0).max(REPLAYED_MAX).default(10_000),
-  /** Whether every device and token is asked as of now. */
+  /** Whether every device and token is asked about at this moment. */
   fleet: z.boolean().default(true),
   names: z.int().min(0).max(NAMED_MAX).default(10),
 });
 const change = z.object({
   change: z.enum(['gains', 'loses']),
   action: z.string(),
-  /** The statements that make the difference: the draft's that permit or forbid, else those in force that permitted. */
+  /** The statements that make the difference: those of the draft that permit or forbid, else those in force that permitted. */
   by: z.array(z.string()),
   count: z.number(),
   names: z.array(z.string()),
@@ -96,9 +96,9 @@ export const simulation = z.object({
   digest: z.string(),
   replayed: trial,
   fleet: trial.extend({
-    /** Devices and tokens that were asked about. */
+    /** Devices and tokens in the simulation. */
     principals: z.number(),
-    /** Of those, devices whose address nobody knows: not connected, and no decision of theirs is recorded. */
+    /** Devices among them without a known address: not connected, and without a recorded decision. */
     withoutAddress: z.number(),
   }),
   /** Questions that the draft could not answer: such a draft is not applied. */
@@ -119,7 +119,7 @@ export const countryNetworks = z
       return;
     }
   });
-/** The same as it is answered. */
+/** The same in answers. */
 export const countryNetworksView = z.object({
   networks: z.array(z.object({ network: z.string(), country: z.string() })),
 });

@@ -7,7 +7,7 @@ import { deviceIdSchema } from './device.ts';
 import { siteNameSchema } from './site.ts';
 import { lineSchema } from './texts.ts';
 
-/** Enough for sites, lines and owners; a device with more wants attributes. */
+/** Enough for sites, lines and owners; a device that needs more should use attributes. */
 export const TAGS_MAX = 64;
 /** One request; longer lists come by import. */
 export const MEMBERS_MAX = 1_000;
@@ -46,7 +46,7 @@ const documentView = z.object({
 export const attributesView = z.object({ deviceId: z.string(), desired: documentView, reported: documentView });
 export const desiredOrder = z.strictObject({
   attributes: attributesSchema,
-  /** The version this replaces; another one in the store is a conflict. Left out: whatever is there. */
+  /** The version that this replaces; if another one is stored, it is a conflict. Left out: any version. */
   replaces: z.int().min(0).optional(),
 });
 
@@ -58,7 +58,7 @@ export const historyView = z.object({
       to: z.string(),
       reason: z.string(),
       actor: z.string(),
-      /** Of the audit entry that says so: `GET /v1/audit/INDEX/proof`. */
+      /** Index of its audit entry: `GET /v1/audit/INDEX/proof`. */
       logIndex: z.number(),
     }),
   ),
@@ -68,7 +68,7 @@ export const historyView = z.object({
 export const groupOrder = z.strictObject({
   name: groupNameSchema,
   description: z.string().max(500).default(''),
-  /** Members are whatever it matches; left out, members are named one by one. */
+  /** Members are the devices that it matches; left out, members are named one by one. */
   filter: z.string().min(1).max(FILTER_CHARACTERS_MAX).optional(),
 });
 export const groupView = z.object({
@@ -89,7 +89,7 @@ export const membersAnswer = z.object({ name: z.string(), added: z.number(), rem
 /** Members of a line as manifests of the version before have them. */
 export const formerLineMembers: FormerNames = { enrolmentGroup: 'enrollmentGroup' };
 
-/** One line of an import: a device that is to come. */
+/** One line of an import: an expected device. */
 const expectedLine = z
   .strictObject({
     id: deviceIdSchema,
@@ -108,7 +108,7 @@ const expectedLine = z
       enrollmentGroup === undefined || (rootSha256 ?? idevidSha256) !== undefined,
     'an enrollmentGroup needs rootSha256 or idevidSha256',
   );
-/** One line of an import: a device of a manifest, under whatever id it comes. */
+/** One line of an import: a device of a manifest, under any id. */
 const listedLine = z
   .strictObject({
     enrollmentGroup: groupNameSchema,
@@ -129,12 +129,12 @@ export type BlockedLine = z.infer<typeof blockedLine>;
 
 export const importReport = z.object({
   lines: z.number(),
-  /** Lines that are in the store now; the same import again changes nothing. */
+  /** Lines that are in the store now; repeating the import changes nothing. */
   expected: z.number(),
   listed: z.number(),
   blocked: z.number(),
   rejected: z.number(),
-  /** The first of what was rejected. */
+  /** The first rejected lines. */
   problems: z.array(z.object({ line: z.number(), message: z.string() })),
 });
 export type ImportReport = z.infer<typeof importReport>;

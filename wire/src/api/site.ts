@@ -1,11 +1,11 @@
-// The operator's messages about sites (spec/site.md): where devices stand, in which time zone, behind which networks.
+// The operator's messages about sites (spec/site.md): the location of devices, their time zone and networks.
 import { z } from 'zod';
 import { deviceIdSchema } from './device.ts';
 import { networkSchema } from './texts.ts';
 
 /** A factory has dozens of networks, not hundreds. */
 export const SITE_NETWORKS_MAX = 64;
-/** One request; longer lists are several. */
+/** One request; longer lists take several. */
 export const SITE_DEVICES_MAX = 1_000;
 
 /** Levels of the Purdue model (ISA-95, IEC 62264); 3.5 is the zone between plant and office. */

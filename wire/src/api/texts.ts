@@ -1,4 +1,5 @@
-// Schemas of texts that have one form (docs/design/identities.md): read in any spelling that means the same, kept in the canonical one.
+// Schemas of texts with one canonical form (docs/design/identities.md): accepts every spelling with the same meaning, returns the canonical
+// one.
 import { canonicalHostName } from '@edgekeep/core/canonical/host-name';
 import { canonicalText, textProblem } from '@edgekeep/core/canonical/text';
 import { canonicalNetwork } from '@edgekeep/core/canonical/network';
@@ -16,7 +17,7 @@ export function lineSchema(most: number) {
     .transform(canonicalText);
 }
 
-/** A host name or address in its one form. A wildcard, as certificates have it, keeps its star. */
+/** A host name or address in canonical form. A wildcard, as in certificates, keeps its star. */
 export const hostNameSchema = z
   .string()
   .min(1)

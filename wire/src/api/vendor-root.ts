@@ -1,15 +1,18 @@
 // The operator's messages about certificates of hardware makers (spec/vendor-roots.md). Times are unix milliseconds.
 import { z } from 'zod';
 
-/** Whose word is believed about what: `tpm` endorsement certificates, `dice` DeviceID certificates, `idevid` initial identities (IEEE 802.1AR). */
+/**
+ * What the certificate is trusted for: `tpm` endorsement certificates, `dice` DeviceID certificates, `idevid` initial identities (IEEE
+ * 802.1AR).
+ */
 export const vendorRootKinds = ['tpm', 'dice', 'idevid'] as const;
 export type VendorRootKind = (typeof vendorRootKinds)[number];
 
-/** `root` signs itself; `anchor` does not, and an operator said that paths may end at it; `intermediate` is trusted for nothing alone. */
+/** `root` signs itself; `anchor` does not, but an operator allowed paths to end at it; `intermediate` is not trusted alone. */
 export const vendorRootRoles = ['root', 'anchor', 'intermediate'] as const;
 export type VendorRootRole = (typeof vendorRootRoles)[number];
 
-/** Of one order; `edgekeep vendor-root import` sends more in several. */
+/** Certificates of one request; `edgekeep vendor-root import` sends more in several. */
 export const VENDOR_ROOTS_IN_ORDER_MAX = 512;
 export const VENDOR_ROOT_ORDER_BYTES_MAX = 1_572_864;
 
@@ -20,9 +23,9 @@ export const vendorRootOrder = z.strictObject({
   kind,
   /** DER in base64. */
   certificates: z.array(z.string().min(1).max(44_000)).min(1).max(VENDOR_ROOTS_IN_ORDER_MAX),
-  /** Paths may end at these, also where they do not sign themselves. */
+  /** Paths may end at these, even if they do not sign themselves. */
   anchor: z.boolean().default(false),
-  /** Where they are from, for whoever reads the list. */
+  /** Their origin, for readers of the list. */
   source: z.string().min(1).max(200).default('operator'),
 });
 
@@ -32,13 +35,13 @@ export const vendorRootView = z.object({
   spkiSha256: z.string(),
   role: z.enum(vendorRootRoles),
   maker: z.string(),
-  /** Whether the fingerprint is one of the makers' roots that ship with the product; null for what is no root. */
+  /** Whether the fingerprint is one of the makers' roots that ship with the product; null for a certificate that is no root. */
   known: z.boolean().nullable(),
   subject: z.string(),
   issuer: z.string(),
   notBefore: z.number(),
   notAfter: z.number(),
-  /** Devices, apart from retired ones, whose certificate came by it. */
+  /** Devices, except retired ones, whose certificate depends on it. */
   usedBy: z.number(),
   source: z.string(),
   addedAt: z.number(),
@@ -66,7 +69,7 @@ export const vendorRootList = z.object({ roots: z.array(vendorRootView), next: z
 
 export const vendorRootPath = z.strictObject({ kind, sha256: sha256Hex });
 export const vendorRootRemoval = z.strictObject({
-  /** Also while devices hang on it. */
+  /** Even while devices depend on it. */
   force: z.enum(['true', 'false']).default('false'),
   reason: z.string().min(1).max(200),
 });
@@ -89,7 +92,7 @@ export const vendorRootSummary = z.object({
       roots: z.number(),
       intermediates: z.number(),
       ended: z.number(),
-      /** The next end; null where none has one. */
+      /** The next end; null when there is none. */
       nextEnd: z.number().nullable(),
     }),
   ),

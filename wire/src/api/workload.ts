@@ -1,5 +1,5 @@
-// The messages about workloads: programs on a device with a certificate of their own (spec/workload.md). Bytes are unpadded base64url, times
-// Unix milliseconds to operators and Unix seconds to devices.
+// The messages about workloads: programs on a device with their own certificates (spec/workload.md). Bytes are unpadded base64url; times
+// are Unix milliseconds for operators and Unix seconds for devices.
 import { workloadNamePattern } from '@edgekeep/core/identity/spiffe-id';
 import { z } from 'zod';
 import { deviceIdSchema } from './device.ts';
@@ -8,7 +8,7 @@ export const workloadNameSchema = z.string().regex(workloadNamePattern);
 const groupName = z.string().min(1).max(64);
 const description = z.string().max(200);
 
-/** Where: on one device, or on every device of a group. */
+/** The place: one device, or every device of a group. */
 const target = { device: deviceIdSchema.optional(), group: groupName.optional() };
 const oneTarget = ({ device, group }: { device?: string | undefined; group?: string | undefined }) =>
   (device === undefined) !== (group === undefined);
@@ -33,13 +33,13 @@ export const workloadRemoved = z.object({ name: z.string(), certificatesRevoked:
 export const deviceWorkloadView = z.object({
   name: z.string(),
   spiffeId: z.string(),
-  /** `device`, or the groups it is declared for; empty for one that is declared no more. */
+  /** `device`, or the groups that it is declared for; empty when it is no longer declared. */
   declaredFor: z.array(z.string()),
   enabled: z.boolean(),
   disabledReason: z.string().nullable(),
   /** Of the first certificate; null before it. */
   registeredAt: z.number().nullable(),
-  /** The end of the newest certificate that stands; null when there is none. */
+  /** The end of the newest valid certificate; null when there is none. */
   certificateNotAfter: z.number().nullable(),
 });
 export type DeviceWorkloadView = z.infer<typeof deviceWorkloadView>;
@@ -64,7 +64,7 @@ export const workloadHistory = z.object({
   ),
 });
 
-/** DER PKCS#10: what counts is the key it proves. */
+/** DER PKCS#10: only the key that it proves is used. */
 export const workloadCertificateRequest = z.strictObject({
   certificateRequest: z
     .string()
@@ -76,11 +76,11 @@ export const workloadCertificateResponse = z.object({
   spiffeId: z.string(),
   /** PEM, leaf first, without the root. */
   certificateChain: z.string(),
-  /** PEM: the roots that others of the trust domain are verified with. */
+  /** PEM: the roots for verifying others of the trust domain. */
   trustBundle: z.string(),
 });
 
-/** Who the hub takes a connection's certificate for. */
+/** The identity behind a connection's certificate, as the hub sees it. */
 export const whoAmI = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('device'), deviceId: z.string(), bound: z.boolean(), notAfter: z.number() }),
   z.object({

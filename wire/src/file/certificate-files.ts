@@ -1,28 +1,31 @@
-// Files and folders of makers' certificates on a disk: the hub reads its own at start, `edgekeep vendor-root import` and `edgekeep doctor` read the
-// operator's. Each certificate that cannot be used is said with its file and place; the others are given.
+// Files and folders of makers' certificates on disk: the hub reads its own at start, `edgekeep vendor-root import` and `edgekeep doctor`
+// read the operator's. Each unusable certificate is reported with its file and place; the others are returned.
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { CERTIFICATE_FILE_LENGTH_MAX, readCertificateFile } from '@edgekeep/core/identity/certificate-file';
 import { authorityProblem } from '@edgekeep/core/identity/maker-authority';
 
-/** The endings of file names that say "certificates". */
+/** The extensions of certificate files. */
 const endings: readonly string[] = ['.pem', '.crt', '.cer', '.der', '.p7b', '.p7c'];
 
 export interface CertificateFile {
   /** As it was given, or found in the folder. */
   readonly path: string;
   readonly certificates: readonly Certificate[];
-  /** What in the file cannot be used, each with the path and its place in it. */
+  /** Unusable entries of the file, each with its path and place. */
   readonly problems: readonly string[];
-  /** Its name does not say that it holds certificates: it was not opened. */
+  /** Not opened, because its name does not look like a certificate file. */
   readonly ignored: boolean;
 }
 
-/** A maker's package has a folder for each family, and folders in these. */
+/** A maker's package has a folder for each family, with folders inside. */
 const FOLDERS_DEEP_MAX = 6;
 
-/** Each file, and what is in each folder and the folders in it. A path that is not there, or a folder that cannot be listed, throws as `readdir`. */
+/**
+ * Each file, and every file in each folder and its subfolders. A path that does not exist, or a folder that cannot be listed, throws as
+ * `readdir`.
+ */
 export async function readCertificateFiles(paths: readonly string[]): Promise<readonly CertificateFile[]> {
   const files: CertificateFile[] = [];
   for (const path of paths) {
@@ -72,7 +75,7 @@ async function readNamed(path: string): Promise<CertificateFile> {
     }
     return { path, certificates, problems, ignored: false };
   } catch (error) {
-    // A disk that does not give a file (EACCES, EISDIR, EIO) is said with its name; the other files are read.
+    // A file that cannot be read (EACCES, EISDIR, EIO) is reported by name; the other files are read.
     if (!isSystemError(error)) throw error;
     return { path, certificates: [], problems: [`${path}: ${error.message}`], ignored: false };
   }

@@ -1,5 +1,5 @@
-// The files of a model on disk: walking the folder and hashing it, for core's signing and verifying (spec/model-signature.md).
-// Files are streamed, a few at a time; links are followed only where the signer did; devices and pipes are never opened.
+// The files of a model on disk: walks the folder and hashes it, for core's signing and verifying (spec/model-signature.md). Files are
+// streamed, a few at a time; links are followed only where the signer did; devices and pipes are never opened.
 import { createHash } from 'node:crypto';
 import { constants, type Dirent, type Stats } from 'node:fs';
 import { lstat, open, readdir, realpath, stat } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { toHex } from '@edgekeep/core/bytes';
 import type { HashJob, ModelEntry, ModelListing } from '@edgekeep/core/model/signature/compare';
 import { comparePaths, fileHashes, isIgnored, RESOURCE_COUNT_MAX } from '@edgekeep/core/model/signature/serialization';
 
-/** Enough to keep a disk busy; hashing itself is one thread's work. */
+/** Enough to keep a disk busy; hashing runs on one thread. */
 const READERS_MAX = 4;
 const chunkLength = 1024 * 1024;
 /** Deeper than any model; a loop of followed links ends here at the latest. */
@@ -16,7 +16,7 @@ const DEPTH_MAX = 64;
 
 export interface WalkOptions {
   readonly followLinks: boolean;
-  /** Not walked into, at their place below the root; relative, with "/". */
+  /** Not walked into; relative to the root, with "/". */
   readonly ignorePaths: readonly string[];
 }
 
@@ -40,7 +40,7 @@ interface Walk {
 // `ancestors` are the real paths of the folders above, so that a link back to one of them is seen.
 async function walk({ root, options, entries }: Walk, folder: string, ancestors: readonly string[]): Promise<void> {
   for (const found of await readdir(join(root, folder), { withFileTypes: true, encoding: 'buffer' })) {
-    // One more than core accepts: it refuses the listing, and a folder of millions ends here.
+    // One more than core accepts: core refuses the listing, so a folder with millions of files ends here.
     if (entries.length > RESOURCE_COUNT_MAX) return;
     const path = folder === '' ? nameOf(found) : `${folder}/${nameOf(found)}`;
     if (isIgnored(path, options.ignorePaths)) continue;
@@ -70,7 +70,7 @@ function isUtf8Name(found: Dirent<Buffer>): boolean {
 }
 
 async function followed(path: string): Promise<Stats> {
-  // A link to nothing, or into a loop, stays a link, and is refused as one.
+  // A link to nothing, or into a loop, stays a link and is refused as one.
   return stat(path).catch(() => lstat(path));
 }
 
@@ -79,7 +79,7 @@ function entryOf(path: string, stats: Stats): ModelEntry {
   return { path, kind, size: stats.size };
 }
 
-/** Lower-case hex digests in the order of `jobs`; undefined for a file that vanished, shrank, or is no plain file any more. */
+/** Lower-case hex digests in the order of `jobs`; undefined for a file that vanished, shrank, or is no longer a plain file. */
 export async function hashModelFiles(
   root: string,
   listing: Pick<ModelListing, 'kind'>,
@@ -99,7 +99,7 @@ export async function hashModelFiles(
 }
 
 async function hashFile(path: string, { range, hash }: HashJob, followLinks: boolean): Promise<string | undefined> {
-  // Without NONBLOCK, opening a pipe that took the file's place would wait for a writer for ever.
+  // Without NONBLOCK, opening a pipe in place of the file would wait for a writer forever.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | (followLinks ? 0 : constants.O_NOFOLLOW);
   const handle = await open(path, flags).catch(undefinedIfGone);
   if (handle === undefined) return undefined;
@@ -119,7 +119,7 @@ async function hashFile(path: string, { range, hash }: HashJob, followLinks: boo
   }
 }
 
-// Gone, or become a link, since the folder was listed. Every other failure (permissions, a bad disk) is the caller's to see.
+// Removed or replaced by a link since the folder was listed. The caller gets every other failure (permissions, a bad disk).
 function undefinedIfGone(error: unknown): undefined {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'ENOENT' || code === 'ELOOP' || code === 'ENXIO') return undefined;

@@ -1,5 +1,5 @@
-// Signing and verifying a model where it lies, in one call each: the walk and the hashing of model-files.ts joined with core's
-// decisions. What the signature says is core's (spec/model-signature.md).
+// Signs and verifies a model in place, in one call each: joins the walk and the hashing of model-files.ts with core's decisions. core
+// defines what the signature says (spec/model-signature.md).
 import { CoreError } from '@edgekeep/core/error';
 import {
   compareDigests,
@@ -17,15 +17,15 @@ import { hashModelFiles, listModelFiles } from './model-files.ts';
 
 export interface ModelSigning {
   readonly signer: Signer;
-  /** DER certificates, the signer's first; without it the key signs under its own name. */
+  /** DER certificates, the signer's first; without them the key signs under its own name. */
   readonly chain?: readonly Uint8Array[];
   /** Bytes of a shard; without it files are hashed whole. */
   readonly shardSize?: number;
-  /** Left out of the signature, with what lies below; relative to the root, with "/". The signature's own file belongs here. */
+  /** Left out of the signature, with everything below; relative to the root, with "/". The signature's own file must be here. */
   readonly ignorePaths: readonly string[];
 }
 
-/** The OMS bundle over a folder or a file. Throws CoreError `model-path-invalid` for what cannot be signed, and system errors. */
+/** The OMS bundle over a folder or a file. Throws CoreError `model-path-invalid` for a path that cannot be signed, and system errors. */
 export async function signModelFiles(root: string, signing: ModelSigning): Promise<Uint8Array> {
   const ignorePaths = [...new Set([...defaultIgnorePaths, ...signing.ignorePaths])].sort();
   const serialization = { hash: 'sha256', shardSize: signing.shardSize, allowSymlinks: false, ignorePaths } as const;
@@ -53,7 +53,7 @@ export type ModelVerdict =
   | { readonly kind: 'verified'; readonly statement: ModelStatement; readonly signer: ModelSigner }
   | SignatureRefused;
 
-/** Whether a trusted signer signed exactly what lies at `root`. Nothing is read from there before the signature verified. */
+/** Whether a trusted signer signed exactly the content of `root`. No file there is read before the signature is verified. */
 export async function verifyModelFiles(root: string, verification: ModelVerification): Promise<ModelVerdict> {
   const verdict = verifyBundle(verification.bundleBytes, verification.trust);
   if (verdict.kind === 'refused') return verdict;

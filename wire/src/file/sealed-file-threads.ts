@@ -1,5 +1,5 @@
-// Large sealed files on several threads: every thread takes its own run of segments, reads, transforms and writes it in place.
-// This file is both sides: the one that starts the threads and the thread itself.
+// Large sealed files on several threads: every thread reads, transforms and writes its own run of segments in place. This file is both
+// sides: the part that starts the threads and the thread itself.
 import { randomBytes } from 'node:crypto';
 import { readSync, writeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
@@ -21,7 +21,7 @@ export interface FileJob {
   readonly layout: FloeLayout;
 }
 
-/** What one thread is told: descriptors are the process's own, the key is the thread's own copy. */
+/** The input of one thread: descriptors are the process's own, the key is the thread's own copy. */
 interface Share {
   readonly mark: typeof shareMark;
   readonly kind: FileJob['kind'];
@@ -35,10 +35,10 @@ interface Share {
   readonly to: number;
 }
 
-// Tells this file that it is a thread it started, and not one that merely imports it.
+// Tells this file that it runs as one of its threads, and was not only imported.
 const shareMark = 'edgekeep-sealed-file-share';
 
-/** Does all segments of a file; throws the first error of any thread, after all have ended. */
+/** Processes all segments of a file; throws the first error of any thread, after all have ended. */
 export async function transformOnThreads(job: FileJob, threads: number): Promise<void> {
   const perThread = Math.ceil(job.layout.segments / threads);
   const stopped = new AbortController();
@@ -85,7 +85,7 @@ function environment(): NodeJS.ProcessEnv {
   return cache === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: dirname(cache) };
 }
 
-// An error keeps its code on the way between threads, not its class.
+// Between threads, an error keeps its code but not its class.
 function errorOf(error: unknown): unknown {
   if (!(error instanceof Error) || !('code' in error)) return error;
   const code = coreErrorCodes.find((one) => one === error.code);
@@ -101,7 +101,7 @@ function isShare(data: unknown): data is Share {
 function transformShare(share: Share): void {
   const memory = new Uint8Array(share.layout.segmentLength);
   try {
-    // Encryption continues under the keys of a header that was already made: they are the same.
+    // Encryption continues under the keys of a header that exists already.
     using state = startDecryption(share.key, share.associatedData, share.header);
     for (let position = share.from; position < share.to; position += 1) {
       if (share.kind === 'encrypt') encryptOne(share, state, position, memory);

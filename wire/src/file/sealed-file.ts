@@ -1,5 +1,5 @@
-// Sealed files on disk (spec/sealed-model.md): streaming and random access over file handles, and large files on several threads.
-// Formats and decisions are core's; this is only where the bytes come from and go to.
+// Sealed files on disk (spec/sealed-model.md): streaming and random access over file handles, and large files on several threads. core has
+// the formats and decisions; this file only moves the bytes.
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -31,7 +31,7 @@ export interface SealedFile {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Opens a sealed file of a model for reading at any place; its length has verified. The caller keeps the model key and zeroes it. */
+/** Opens a sealed file of a model for random access, after verifying its length. The caller keeps the model key and zeroes it. */
 export async function openSealedFile(
   path: string,
   modelKey: Uint8Array,
@@ -52,7 +52,7 @@ export async function openSealedFile(
   }
 }
 
-/** The whole plaintext of a sealed file of a model, decrypted straight into one piece of memory. The caller owns and zeroes it. */
+/** The whole plaintext of a sealed file of a model, decrypted straight into one buffer. The caller owns and zeroes it. */
 export async function readSealedFile(
   path: string,
   modelKey: Uint8Array,
@@ -62,7 +62,7 @@ export async function readSealedFile(
   return await file.reader.read(0, file.reader.plaintextLength);
 }
 
-// Core needs what was read only until its next call, so one piece of memory serves them all.
+// core needs the input only until its next call, so one buffer serves all of them.
 function readerOf(handle: FileHandle) {
   let memory = new Uint8Array(0);
   return async (offset: number, length: number): Promise<Uint8Array> => {
@@ -79,7 +79,7 @@ export interface Totals {
 export interface EncryptFileOptions {
   /** Bytes of a whole encrypted segment; 1 MiB when left out. */
   readonly segmentLength?: number | undefined;
-  /** Threads for a large regular file; as many as the machine has, at most 2, when left out. */
+  /** Threads for a large regular file; left out: the number of processors, at most 2. */
   readonly threads?: number | undefined;
 }
 
@@ -108,7 +108,7 @@ export async function encryptFile(
   return totalsOf(layout);
 }
 
-/** Decrypts all of `input` into the empty file `output`: whole and verified only when this returns. Throws as `decryptStream` does. */
+/** Decrypts all of `input` into the empty file `output`: complete and verified only when this returns. Throws as `decryptStream` does. */
 export async function decryptFile(
   input: FileHandle,
   output: FileHandle,
@@ -132,7 +132,7 @@ export async function decryptFile(
   return { plaintextLength, ciphertextLength };
 }
 
-// Only files can be read and written at any place: pipes and devices count as empty here, and are streamed.
+// Only files have random access: pipes and devices count as empty here, and are streamed.
 async function sizeOfFiles(input: FileHandle, output: FileHandle): Promise<number> {
   const [from, to] = await Promise.all([input.stat(), output.stat()]);
   return from.isFile() && to.isFile() ? from.size : 0;
@@ -162,7 +162,10 @@ function totalsOf({ plaintextLength, ciphertextLength }: FloeLayout): Totals {
   return { plaintextLength, ciphertextLength };
 }
 
-/** A file from its beginning, or a pipe, in chunks, the next one read while the last is worked on. A chunk is valid until the next one is asked for. */
+/**
+ * A file from its beginning, or a pipe, in chunks; the next chunk is read while the last is processed. A chunk is valid until the next one
+ * is requested.
+ */
 export async function* readChunks(handle: FileHandle): AsyncGenerator<Uint8Array, void, undefined> {
   let [chunk, spare] = [new Uint8Array(chunkLength), new Uint8Array(chunkLength)];
   const isFile = (await handle.stat()).isFile();
@@ -171,7 +174,7 @@ export async function* readChunks(handle: FileHandle): AsyncGenerator<Uint8Array
   while (length > 0) {
     offset += length;
     const ahead = readFully(handle, spare, isFile ? offset : null);
-    // Waited for even when the consumer gives up, or the handle would be closed under it.
+    // Waits even when the consumer gives up; otherwise the handle would be closed during the read.
     try {
       yield chunk.subarray(0, length);
     } finally {
@@ -181,7 +184,7 @@ export async function* readChunks(handle: FileHandle): AsyncGenerator<Uint8Array
   }
 }
 
-/** Writes every chunk at its place, from the beginning of the file on, or to a pipe; gives the bytes written. */
+/** Writes every chunk at its place from the beginning of the file, or to a pipe. Returns the bytes written. */
 export async function writeAll(handle: FileHandle, chunks: ByteSource): Promise<number> {
   const isFile = (await handle.stat()).isFile();
   let offset = 0;
@@ -192,7 +195,7 @@ export async function writeAll(handle: FileHandle, chunks: ByteSource): Promise<
   return offset;
 }
 
-// Offset null: from where the last read or write ended. Fewer bytes than there is room for only at the end.
+// Offset null: continue after the last read or write. Returns fewer bytes than requested only at the end.
 async function readFully(handle: FileHandle, into: Uint8Array, offset: number | null): Promise<number> {
   let filled = 0;
   while (filled < into.length) {

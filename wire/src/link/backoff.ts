@@ -1,4 +1,5 @@
-// Exponential backoff with jitter: how long to wait before the next attempt, so that a fleet that lost its hub does not return as one.
+// Exponential backoff with jitter: how long to wait before the next attempt, so that devices that lost their hub together do not return
+// together.
 
 export interface BackoffSettings {
   /** After the first failure, milliseconds, before jitter. */

@@ -1,5 +1,5 @@
-// The tls-exporter channel binding (RFC 9266): a value that both ends of one TLS 1.3 connection know and no other connection has.
-// A root of trust signs it, so an operational key that was stolen is of no use on another machine.
+// The tls-exporter channel binding (RFC 9266): a value that both ends of one TLS 1.3 connection know and no other connection has. A root of
+// trust signs it, so a stolen operational key is useless on another machine.
 import type { TLSSocket } from 'node:tls';
 import { WireError } from '../error.ts';
 
@@ -7,7 +7,7 @@ const label = 'EXPORTER-Channel-Binding';
 export const channelBindingLength = 32;
 
 /**
- * The 32 bytes of this connection, once its handshake is complete; the context is empty, as RFC 9266 section 2 says.
+ * The 32 bytes of this connection, after its handshake; the context is empty, as RFC 9266 section 2 requires.
  * Throws `channel-binding-unavailable` for anything but a live TLS 1.3 connection: in older versions the value is not unique.
  */
 export function channelBinding(socket: TLSSocket): Uint8Array {

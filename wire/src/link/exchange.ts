@@ -1,11 +1,11 @@
-// One HTTP/1.1 exchange over a prepared TLS connection. node:http writes and parses; limits, time-outs and error codes are ours.
+// One HTTP/1.1 exchange over a prepared TLS connection. node:http writes and parses; limits, time-outs and error codes are our own.
 import { Agent, type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { WireError } from '../error.ts';
 import { codeOf, lossError } from './secure-socket.ts';
 
-/** Names, digests and a token or two; Node's own default is the same. */
+/** Names, digests and a token or two; the same as Node's default. */
 export const RESPONSE_HEADER_LENGTH_MAX = 16 * 1024;
 
 export interface HubRequest {
@@ -31,7 +31,7 @@ export interface ExchangeLimits {
   readonly idleTimeoutMs: number;
 }
 
-/** Hands node:http one socket, once, and keeps it between requests for as long as the other end does. */
+/** Gives node:http one socket, once, and keeps it between requests as long as the other end does. */
 export class PreparedSocketAgent extends Agent {
   readonly #socket: TLSSocket;
   #given = false;
@@ -48,7 +48,8 @@ export class PreparedSocketAgent extends Agent {
     return this.#socket;
   }
 
-  // Node's own version lets the socket be collected and obeys the server's keep-alive hint; the life of this one is the hub's decision.
+  // Node's own version lets the socket be garbage collected and follows the server's keep-alive hint; here the hub decides the life of the
+  // socket.
   override keepSocketAlive(): boolean {
     return true;
   }
@@ -62,7 +63,7 @@ export interface Exchange {
   readonly limits: ExchangeLimits;
 }
 
-/** Sends a request and reads the whole answer, bounded. After a WireError the connection must not be used again. */
+/** Sends a request and reads the whole answer, with a limit. After a WireError the connection must not be used again. */
 export async function sendRequest(exchange: Exchange, input: HubRequest): Promise<HubResponse> {
   const { requestTimeoutMs } = exchange.limits;
   using deadline = new Deadline(exchange.socket, exchange.host);
@@ -77,7 +78,7 @@ export async function sendRequest(exchange: Exchange, input: HubRequest): Promis
 
 export interface DownloadRequest {
   readonly path: string;
-  /** Which bytes; all of them when it is left out. A server may send fewer than `length`, never others. */
+  /** The requested bytes; all of them when left out. A server may send fewer than `length`, never others. */
   readonly range?: { readonly start: number; readonly length?: number };
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
@@ -87,7 +88,7 @@ export interface DownloadRequest {
 
 export type DownloadResult =
   | { readonly kind: 'complete'; readonly length: number; readonly headers: IncomingHttpHeaders }
-  /** Any other answer than the bytes: the hub says why in the body. */
+  /** Any other answer than the bytes: the hub's reason is in the body. */
   | { readonly kind: 'answered'; readonly response: HubResponse };
 
 /** Streams a body, or a range of it, to `onChunk`. After an error the connection must not be used again. */
@@ -183,7 +184,7 @@ async function* bytesOf(response: IncomingMessage): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** Destroys the connection when a time has passed; the exchange then fails with `timeout`. */
+/** Destroys the connection after a time-out; the exchange then fails with `timeout`. */
 class Deadline {
   readonly #socket: TLSSocket;
   readonly #host: string;
@@ -211,7 +212,7 @@ class Deadline {
   }
 }
 
-// HTTP/1.1 has no way to take a request back, so an abort costs the connection.
+// HTTP/1.1 cannot cancel a request, so an abort costs the connection.
 function abortWith(socket: TLSSocket, signal: AbortSignal | undefined): Disposable {
   const abort = () => socket.destroy(new WireError('aborted', 'the request was aborted'));
   if (signal?.aborted === true) abort();

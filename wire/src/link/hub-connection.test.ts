@@ -54,7 +54,7 @@ async function startHub(t: TestContext, handler: Handler, options: TlsOptions = 
   return { server, port: await listen(t, server), sockets };
 }
 
-/** A TLS server that answers the first bytes of each connection with fixed bytes: what no HTTP server would say. */
+/** A TLS server that answers the first bytes of each connection with fixed bytes, which no HTTP server would send. */
 async function startRaw(t: TestContext, answer: string | Buffer, end = true): Promise<number> {
   const open = new Set<Socket>();
   const server = createTlsServer(serverOptions, (socket) => {

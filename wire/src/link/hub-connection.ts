@@ -1,5 +1,5 @@
-// A device's one connection to the hub: mutual TLS 1.3, kept open, with HTTP/1.1 requests in turn over it. On every new connection a
-// hook runs first (the device proves there that it holds its root of trust); when the hub cuts the connection, `closed` says so at once.
+// A device's one connection to the hub: mutual TLS 1.3, kept open, with HTTP/1.1 requests one after another. On every new connection a hook
+// runs first, in which the device proves that it holds its root of trust. When the hub cuts the connection, `closed` reports it at once.
 import { canonicalHostName } from '@edgekeep/core/canonical/host-name';
 import type { TLSSocket } from 'node:tls';
 import { backoffDelayMs, type BackoffSettings, failuresAfter } from './backoff.ts';
@@ -19,13 +19,13 @@ import {
 import { ignoreError, lossError, openSecureSocket } from './secure-socket.ts';
 import { peerChain, type TlsClientCredential } from './tls.ts';
 
-/** Sends one request on the new connection, ahead of everything that waits for it. */
+/** Sends one request on the new connection, before all waiting requests. */
 export type SendOnConnect = (input: HubRequest) => Promise<HubResponse>;
 
 export interface HubConnectionSettings {
   readonly host: string;
   readonly port: number;
-  /** Which of this machine's addresses to come from; left out: the system's choice. */
+  /** The local address to use; left out: the system's choice. */
   readonly localAddress?: string;
   /** The name in the server's certificate, if it is not `host`. */
   readonly serverName?: string;
@@ -33,7 +33,7 @@ export interface HubConnectionSettings {
   readonly authoritiesPem: readonly string[];
   /** Asked before each connection, so a renewed certificate is used from the next one on; undefined while there is none (enrollment). */
   readonly credential?: () => TlsClientCredential | undefined;
-  /** Shown the server's verified chain (DER, leaf first) on each new connection; if it throws, the connection is dropped. */
+  /** Gets the server's verified chain (DER, leaf first) on each new connection; if it throws, the connection is dropped. */
   readonly acceptServer?: ((chain: readonly Uint8Array[]) => void) | undefined;
   /** Runs once on each new connection before any other request; `binding` is its RFC 9266 value. If it throws, the connection is dropped. */
   readonly onConnect?: (binding: Uint8Array, send: SendOnConnect) => Promise<void>;
@@ -87,7 +87,7 @@ export class HubConnection {
     return this.#link?.binding;
   }
 
-  /** What the hub showed on the present connection and its issuers, DER, leaf first. */
+  /** What the hub presented on the present connection, with its issuers, DER, leaf first. */
   get serverChain(): readonly Uint8Array[] | undefined {
     return this.#link?.serverChain;
   }
@@ -97,22 +97,22 @@ export class HubConnection {
     await this.#linked();
   }
 
-  /** Sends a request when its turn comes, and reads the whole answer. Never sent twice: whether to retry is the caller's to know. */
+  /** Sends a request when its turn comes, and reads the whole answer. Never sent twice: the caller decides whether to retry. */
   request(input: HubRequest): Promise<HubResponse> {
     return this.#inTurn(input.signal, (link) => sendRequest(link, input));
   }
 
-  /** Streams a body, or a range of one, to `onChunk`, as fast as that takes it. */
+  /** Streams a body, or a range of one, to `onChunk`, at the speed of `onChunk`. */
   download(input: DownloadRequest): Promise<DownloadResult> {
     return this.#inTurn(input.signal, (link) => sendDownload(link, input));
   }
 
-  /** Resolves when everything asked for so far has been answered or has failed. */
+  /** Resolves when every request made before this call has been answered or has failed. */
   async idle(): Promise<void> {
     await this.#turn;
   }
 
-  /** Drops the present connection and connects anew with the present credential, after a renewal for example. */
+  /** Drops the present connection and connects again with the present credential, for example after a renewal. */
   async reconnect(): Promise<void> {
     await this.#inTurn(undefined, async (link) => {
       this.#failures = 0;
@@ -130,7 +130,7 @@ export class HubConnection {
     await this.#turn;
   }
 
-  // Requests wait for the one before, whatever came of it.
+  // Requests wait for the previous one, even if it failed.
   #inTurn<T>(signal: AbortSignal | undefined, act: (link: Link) => Promise<T>): Promise<T> {
     const mine = this.#turn.then(async () => {
       const link = await this.#linked();
@@ -138,7 +138,7 @@ export class HubConnection {
       try {
         return await act(link);
       } catch (error) {
-        // What is left of a failed exchange would be read as the answer to the next one.
+        // The rest of a failed exchange would be read as the answer to the next one.
         link.socket.destroy();
         this.#drop(link, error instanceof Error ? error : undefined);
         throw error;
@@ -236,10 +236,10 @@ export class HubConnection {
     this.#keepTrying();
   }
 
-  // Failures are spaced by the backoff inside; whoever sends a request meanwhile joins the attempt under way and learns its error.
+  // The backoff inside spaces failures; a request that arrives meanwhile joins the attempt under way and gets its error.
   #keepTrying(): void {
     if (this.#disposal.signal.aborted) return;
-    // The error went to `closed` and to whoever waits; the backoff inside bounds how often this comes.
+    // `closed` and the waiting callers have the error; the backoff inside limits how often this happens.
     this.#linked().catch(() => this.#keepTrying());
   }
 }
@@ -248,7 +248,7 @@ function aborted(): WireError {
   return new WireError('aborted', 'the request was aborted');
 }
 
-/** The caller is told of an abort at once, even while its request still waits for its turn. */
+/** Reports an abort to the caller at once, even while the request still waits for its turn. */
 async function raceWithAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work;
   const { promise, reject } = Promise.withResolvers<never>();

@@ -1,22 +1,22 @@
-// One TLS connection, from the first packet to a completed and verified handshake, and what its failures mean.
+// One TLS connection, from the first packet to a completed and verified handshake, with the meaning of its failures.
 import { connect, type TLSSocket } from 'node:tls';
 import { WireError } from '../error.ts';
 import { tlsClientOptions, type TlsClientInput } from './tls.ts';
 
-// The connection is idle most of its life; probes keep middleboxes from forgetting it and notice a peer that vanished.
+// The connection is idle most of its life; probes keep middleboxes from dropping it and detect a peer that vanished.
 const keepAliveProbeMs = 15_000;
 
 export interface SecureSocketInput extends TlsClientInput {
   readonly host: string;
   readonly port: number;
-  /** Which of this machine's addresses to come from; left out: the system's choice. */
+  /** The local address to use; left out: the system's choice. */
   readonly localAddress?: string;
   /** From the first packet to the end of the handshake, milliseconds. */
   readonly connectTimeoutMs: number;
   readonly signal: AbortSignal;
 }
 
-/** Connects; the socket it gives has verified the server's certificate and name over TLS 1.3. Throws WireError. */
+/** Connects; returns a socket that has verified the server's certificate and name over TLS 1.3. Throws WireError. */
 export async function openSecureSocket(input: SecureSocketInput): Promise<TLSSocket> {
   const { host, port, connectTimeoutMs, signal } = input;
   const where = `${host}:${port}`;
@@ -52,27 +52,27 @@ function connectWith(input: SecureSocketInput, where: string): TLSSocket {
     return socket.setNoDelay(true).setKeepAlive(true, keepAliveProbeMs);
   } catch (cause) {
     if (cause instanceof WireError) throw cause;
-    // OpenSSL throws here for PEM it cannot read and for a key that does not fit its certificate.
+    // OpenSSL throws here for PEM that it cannot read and for a key that does not match its certificate.
     throw new WireError('settings-invalid', `${where}: the TLS settings do not work: ${textOf(cause)}`, { cause });
   }
 }
 
-/** A failed attempt was reported; what else the dying socket says is of no interest. */
+/** A failed attempt was reported; further errors of the closing socket are ignored. */
 export function ignoreError(): void {}
 
 function connectError(cause: Error, where: string): WireError {
   const code = codeOf(cause);
-  // System errors (ECONNREFUSED, ENOTFOUND, EHOSTUNREACH) are the network; all the rest comes from TLS or certificate verification.
+  // System errors (ECONNREFUSED, ENOTFOUND, EHOSTUNREACH) are network errors; all others come from TLS or certificate verification.
   const isNetwork = /^E[A-Z_]+$/.test(code) && code !== 'EPROTO' && !code.startsWith('ERR_');
   if (isNetwork) return new WireError('unreachable', `${where}: no connection (${code})`, { cause });
   return new WireError('tls-refused', `${where}: TLS refused: ${cause.message.trim()}`, { cause });
 }
 
-/** What the end of an established connection means; `undefined` is an orderly close by the other end. */
+/** The reason for the end of an established connection; `undefined` is an orderly close by the other end. */
 export function lossError(cause: Error | undefined, where: string): WireError {
   if (cause instanceof WireError) return cause;
   if (cause === undefined) return new WireError('connection-lost', `${where}: the other end closed the connection`);
-  // In TLS 1.3 a server looks at the client's certificate after the client's handshake is done, so its alert comes here.
+  // In TLS 1.3 a server checks the client's certificate after the client's handshake is complete, so its alert arrives here.
   if (codeOf(cause).startsWith('ERR_SSL_')) {
     return new WireError('tls-refused', `${where}: TLS refused: ${cause.message.trim()}`, { cause });
   }

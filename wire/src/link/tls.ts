@@ -1,5 +1,5 @@
-// TLS settings of every link between a device and the hub: TLS 1.3 only, both ends by certificate, no resumption. A full handshake
-// each time means that a revoked certificate is seen, and that the channel binding belongs to the keys just proven.
+// TLS settings of every connection between a device and the hub: TLS 1.3 only, both ends by certificate, no resumption. A full handshake
+// each time means that a revoked certificate is noticed, and that the channel binding belongs to the keys just proven.
 import { constants } from 'node:crypto';
 import { isIP } from 'node:net';
 import {
@@ -16,18 +16,18 @@ const tls13Only = {
   maxVersion: 'TLSv1.3',
   ciphers: 'TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256',
   ecdhCurve: 'X25519:P-256:P-384',
-  // No stateless tickets; the stateful ones OpenSSL then offers cannot be redeemed, because Node keeps no sessions by itself.
+  // No stateless tickets; the stateful ones that OpenSSL then offers cannot be redeemed, because Node keeps no sessions on its own.
   secureOptions: constants.SSL_OP_NO_TICKET,
 } as const satisfies TlsOptions;
 
-/** A handshake takes two round trips; a peer that needs longer than this holds a socket for nothing. */
+/** A handshake takes two round trips; a slower peer would hold a socket for nothing. */
 export const handshakeTimeoutMsDefault = 10_000;
 
 export interface TlsServerInput {
   /** The server's certificate and its issuers, leaf first, PEM. */
   readonly certificateChainPem: string;
   readonly privateKeyPem: string;
-  /** The authorities whose client certificates are believed, PEM. */
+  /** The authorities whose client certificates are accepted, PEM. */
   readonly clientAuthoritiesPem: readonly string[];
   /**
    * `required`: a client without a valid certificate never gets past the handshake.
@@ -68,7 +68,7 @@ export interface TlsClientInput {
   readonly credential?: TlsClientCredential;
 }
 
-/** Options for `tls.connect`, apart from where to. */
+/** Options for `tls.connect`, except the destination. */
 export function tlsClientOptions(input: TlsClientInput): ConnectionOptions {
   if (input.authoritiesPem.length === 0) {
     // An empty list would make Node fall back to the public authorities.
@@ -77,7 +77,7 @@ export function tlsClientOptions(input: TlsClientInput): ConnectionOptions {
   return {
     ...tls13Only,
     ca: [...input.authoritiesPem],
-    // RFC 6066 section 3: no IP addresses in the server name indication; they are verified all the same.
+    // RFC 6066 section 3: no IP addresses in the server name indication; they are still verified.
     servername: isIP(input.serverName) === 0 ? input.serverName : '',
     checkServerIdentity: (_, certificate) => checkServerIdentity(input.serverName, certificate),
     rejectUnauthorized: true,
@@ -86,10 +86,13 @@ export function tlsClientOptions(input: TlsClientInput): ConnectionOptions {
   };
 }
 
-// A hub sends its issuing CA and a link for each root there was; nobody needs more.
+// A hub sends its issuing CA and a link for each earlier root; nobody needs more.
 const PEER_CHAIN_MAX = 40;
 
-/** The certificates the other end showed and their issuers as far as they were found, DER, leaf first. The handshake has verified them. */
+/**
+ * The certificates that the other end presented and their issuers as far as they were found, DER, leaf first. The handshake has verified
+ * them.
+ */
 export function peerChain(socket: TLSSocket): readonly Uint8Array[] {
   const chain: Uint8Array[] = [];
   let next: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
@@ -101,7 +104,7 @@ export function peerChain(socket: TLSSocket): readonly Uint8Array[] {
   return chain;
 }
 
-/** DER certificates, leaf first, as the one PEM text that TLS settings take. */
+/** DER certificates, leaf first, as one PEM text for TLS settings. */
 export function pemChain(certificates: readonly Uint8Array[]): string {
   return certificates.map(pemCertificate).join('');
 }
