@@ -1,5 +1,5 @@
-// The guard's end of the channel to the agent: orders come in, one a line, some with the bytes of files behind them; reports go out.
-// Follows spec/guard.md section 5.
+// The guard's end of the channel to the agent: orders come in, one per line, some followed by the bytes of files; reports go out. Follows
+// spec/guard.md section 5.
 import type { Duplex } from 'node:stream';
 import { encodeLine, LineReader, ORDER_BYTES_MAX, parseLine } from '@edgekeep/core/model/guard-frames';
 import {
@@ -49,7 +49,7 @@ export class AgentChannel {
     stream.on('end', hooks.onEnd);
   }
 
-  /** Resolves when the message has left for the kernel. Without an agent there is nobody left to report to. */
+  /** Resolves when the kernel has the message. Without an agent nobody receives the report. */
   async report(message: GuardReport): Promise<void> {
     if (!this.#stream.writable) return;
     await new Promise<void>((resolve) => this.#stream.write(encodeLine(message), () => resolve()));
@@ -82,12 +82,12 @@ export class AgentChannel {
     this.#receiving = { order, files, waiting: [...files.values()], offset: 0 };
   }
 
-  /** How many bytes it took. */
+  /** How many bytes it consumed. */
   #fill(receiving: Receiving, bytes: Buffer): number {
     const [into] = receiving.waiting;
     if (into === undefined) return 0;
     const taken = bytes.copy(into, receiving.offset);
-    // What passed through belongs to a model.
+    // The bytes that passed through belong to a model.
     bytes.fill(0, 0, taken);
     receiving.offset += taken;
     if (receiving.offset < into.length) return taken;

@@ -1,4 +1,4 @@
-// Totals of verdicts and reasons since the guard started: the only thing about predictions that leaves the device.
+// Totals of verdicts and reasons since the guard started: no other data about predictions leaves the device.
 import type { GuardCounts, VerdictReason } from '@edgekeep/core/model/guard-protocol';
 import type { Assessment } from './guarded-model.ts';
 

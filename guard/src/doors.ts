@@ -1,4 +1,4 @@
-// Listening sockets that the guard inherited: it takes connections from them once it serves, and needs nobody to hand it any.
+// Listening sockets that the guard inherited: it accepts connections from them once it serves, without help from another process.
 import { createServer, type Server } from 'node:net';
 import type { GuardDoor } from '@edgekeep/core/model/guard-protocol';
 import { GuardError } from './error.ts';
@@ -19,7 +19,7 @@ export class Doors {
     this.#servers = servers;
   }
 
-  /** Takes what has connected by now, and nothing more. */
+  /** Accepts the connections that exist now, and no more. */
   async close(): Promise<void> {
     // One turn of the event loop accepts what the kernel holds already.
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));

@@ -1,5 +1,5 @@
-// A model behind the guard: runs the primary, weighs input and answer, asks the fallback model where that can help.
-// A model without settings is run bare. Follows spec/guard.md sections 2 to 4.
+// A model behind the guard: runs the primary, judges input and answer, and asks the fallback model where that can help. A model without
+// settings runs without the guard. Follows spec/guard.md sections 2 to 4.
 import { confidenceThreshold, type GuardSettings } from '@edgekeep/core/model/guard-settings';
 import { GuardError } from './error.ts';
 import type { InferenceRequest } from './inference-request.ts';
@@ -45,7 +45,7 @@ export class GuardedModel {
     this.inputs = sessions.primary.inputs;
     this.outputs = sessions.primary.outputs;
     this.settings = settings;
-    // Without settings there is no confidence to fall back on.
+    // Without settings there is no confidence that could trigger the fallback.
     this.hasFallback = settings !== undefined && sessions.fallback !== undefined;
     if (settings === undefined) return;
     assertInterface('primary', sessions.primary, settings);
@@ -135,7 +135,7 @@ function scoreRows(outputs: readonly TensorValue[], name: string, count: number)
   return { data, classes, row: (index) => data.subarray(index * classes, (index + 1) * classes) };
 }
 
-/** The request's tensors match the model's interface already; what depends on the request alone is left to see. */
+/** The request's tensors match the model's interface already; only what depends on the request alone remains. */
 function imageBatch(inputs: readonly TensorValue[], input: GuardSettings['input']): ImageBatch {
   const tensor = inputs.find((candidate) => candidate.name === input.name);
   const [count = 0, first = 0, second = 0, third = 0] = tensor?.shape ?? [];

@@ -56,7 +56,7 @@ export interface InferenceRequest {
 }
 
 /**
- * Parses a request body against what the model takes and gives.
+ * Parses a request body against the model's inputs and outputs.
  * `headerLength` is the `Inference-Header-Content-Length` header: where the JSON ends and binary tensors begin.
  * @throws GuardError `request-invalid`
  */
@@ -129,7 +129,7 @@ function parseBinary(name: string, datatype: Datatype, length: number, size: unk
   return values;
 }
 
-/** The bytes behind the JSON, handed out front to back. */
+/** The bytes after the JSON, consumed front to back. */
 class BinaryTail {
   readonly #bytes: Uint8Array;
   #offset = 0;

@@ -1,5 +1,5 @@
-// An inference response: outputs and the guard's judgement as Open Inference Protocol JSON, with binary tensors behind it where
-// they were asked for. Follows spec/inference.md section 4.
+// An inference response: outputs and the guard's verdict as Open Inference Protocol JSON, followed by binary tensors where the request
+// asked for them. Follows spec/inference.md section 4.
 import type { Assessment, Inference } from './guarded-model.ts';
 import { GuardError } from './error.ts';
 import type { InferenceRequest } from './inference-request.ts';
@@ -15,7 +15,7 @@ export interface EncodedResponse {
 
 type Parameters = Readonly<Record<string, string | number | boolean>>;
 
-/** @throws GuardError `output-not-representable` when an output has no JSON form and was not asked for as binary */
+/** @throws GuardError `output-not-representable` when an output has no JSON form and was not requested as binary */
 export function encodeInferenceResponse(
   model: { readonly name: string; readonly version: string },
   request: InferenceRequest,
@@ -44,7 +44,7 @@ export function encodeInferenceResponse(
     : { body: Buffer.concat([json, ...binary]), headerLength: json.length };
 }
 
-/** Parameters of the protocol are texts, numbers and truth values only, so lists are joined and a batch's details are JSON text. */
+/** Parameters of the protocol are only texts, numbers and truth values, so lists are joined and a batch's details are JSON text. */
 function judgementParameters(assessments: readonly Assessment[] | undefined): Parameters {
   if (assessments === undefined) return { verdict: 'unguarded' };
   const images = assessments.map(imageParameters);

@@ -1,4 +1,4 @@
-// The inference server against curl, and against a client that takes its time (seconds, so not among the quick tests).
+// The inference server against curl, and against a slow client (seconds, so not among the quick tests).
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { test } from 'node:test';

@@ -1,5 +1,5 @@
-// The Open Inference Protocol v2 over HTTP/1.1 on connections the agent hands over; the server itself never listens.
-// Follows spec/inference.md.
+// The Open Inference Protocol v2 over HTTP/1.1 on connections that the agent passes; the server itself never listens. Follows
+// spec/inference.md.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { isLoopbackRequest } from '@edgekeep/core/loopback-request';
@@ -43,7 +43,7 @@ const statusOf: Readonly<Record<GuardErrorCode, number>> = {
   'order-invalid': 500,
 };
 
-/** How often Node looks for requests over their time limit. */
+/** How often Node checks requests against their time limit. */
 const limitsCheckMs = 500;
 
 export class InferenceServer {
@@ -54,7 +54,7 @@ export class InferenceServer {
   readonly #lane = new Lane(WAITING_MAX, WAITING_MS_MAX);
   readonly #bodies = new BodyBudget();
   readonly #sockets = new Set<Socket>();
-  /** Those that came over TCP, where a web page can knock. */
+  /** Connections over TCP, which a web page can open. */
   readonly #loopback = new WeakSet<Socket>();
   #retiring: PromiseWithResolvers<void> | undefined;
   #stopping = false;
@@ -75,7 +75,7 @@ export class InferenceServer {
       (request, response) => void this.#answer(request, response),
     );
     this.#http.setTimeout(IDLE_MS_MAX);
-    // Node starts watching the two time limits on `listening`, an event this server has no other occasion for.
+    // Node starts watching the two time limits on `listening`, an event that this server does not have otherwise.
     this.#http.emit('listening');
   }
 
@@ -95,8 +95,8 @@ export class InferenceServer {
   }
 
   /**
-   * Takes no new connection; each it has is told to close with its next answer. Resolves when the last one closed, or after `withinMs`: a
-   * request that was on its way is answered, one that keeps a connection open for later is not waited for.
+   * Accepts no new connection, and closes each open one with its next answer. Resolves when the last one closed, or after `withinMs`: a
+   * request under way is answered; a connection that is only kept open is not waited for.
    */
   async retire(withinMs = RETIRE_MS_MAX): Promise<void> {
     this.#retiring ??= Promise.withResolvers();
@@ -106,7 +106,7 @@ export class InferenceServer {
     clearTimeout(timer);
   }
 
-  /** Answers what is queued, then closes every connection. */
+  /** Answers the queued requests, then closes every connection. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping = true;
     this.#retiring?.resolve();
@@ -167,7 +167,7 @@ export class InferenceServer {
       const parsed = parseInferenceRequest(body, headerLength, this.#model);
       return this.#lane.run(async () => {
         if (this.#stopping) throw new GuardError('stopping', 'the model is being withdrawn');
-        // Nobody is there to read the answer any more.
+        // The client is gone: nobody reads the answer.
         if (response.destroyed) throw new GuardError('request-invalid', 'the connection was closed');
         const inference = await this.#model.infer(parsed);
         const encoded = encodeInferenceResponse(this.#model, parsed, inference);
@@ -194,14 +194,14 @@ export class InferenceServer {
     }
     const message = error instanceof GuardError ? `${error.code}: ${error.message}` : 'internal: the guard failed';
     if (status === 429 || status === 503) response.setHeader('Retry-After', '1');
-    // The rest of a body that is not wanted is not read either.
+    // A body that is not needed is not read to its end.
     if (!request.complete) response.setHeader('Connection', 'close');
     this.#send(response, status, json({ error: message }));
   }
 
   #send(response: ServerResponse, status: number, { body, headerLength }: EncodedResponse): void {
     const binary = headerLength === undefined ? {} : { 'Inference-Header-Content-Length': String(headerLength) };
-    // The next request belongs to whoever serves then.
+    // The next request belongs to the next server.
     const last = this.#retiring === undefined ? {} : { Connection: 'close' };
     response.writeHead(status, {
       'Content-Type': headerLength === undefined ? 'application/json' : 'application/octet-stream',

@@ -1,4 +1,4 @@
-// Random and mutated requests: each is answered or refused by name, and the server lives on. Follows spec/inference.md section 3.
+// Random and mutated requests: each is answered or refused by name, and the server keeps running. Follows spec/inference.md section 3.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';

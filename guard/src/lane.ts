@@ -13,7 +13,7 @@ export class Lane {
   }
 
   /**
-   * Runs `work` after everything that came before it. Work whose turn came too late is not started.
+   * Runs `work` after everything that came before it. Work whose turn comes too late is not started.
    * @throws GuardError `queue-full` at once, `queue-timeout` after the wait; else what `work` throws
    */
   async run<T>(work: () => Promise<T>): Promise<T> {
@@ -25,7 +25,7 @@ export class Lane {
     try {
       await this.#myTurn(before);
     } catch (error) {
-      // Whoever stands behind still waits for those in front.
+      // The work after it still waits for the work in front.
       void before.then(() => turn.resolve());
       throw error;
     } finally {
@@ -38,7 +38,7 @@ export class Lane {
     }
   }
 
-  /** When everything that is in the lane now has ended. */
+  /** Resolves when everything that is in the lane now has ended. */
   async idle(): Promise<void> {
     await this.#last;
   }

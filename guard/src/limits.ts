@@ -1,4 +1,4 @@
-// Every limit of the guard's server, with its reason. The same numbers stand in spec/inference.md section 5.
+// Every limit of the guard's server, with its reason. spec/inference.md section 5 has the same numbers.
 
 /** A batch of eight 3x512x512 images as JSON text, or forty as binary. */
 export const BODY_BYTES_MAX = 32 * 1024 * 1024;
@@ -6,25 +6,25 @@ export const BODY_BYTES_MAX = 32 * 1024 * 1024;
 export const BODIES_BYTES_MAX = 4 * BODY_BYTES_MAX;
 /** The protocol's own headers need a few hundred bytes. */
 export const HEADER_BYTES_MAX = 8 * 1024;
-/** Local applications, a handful each; every connection costs memory. */
+/** Local applications use a few each; every connection costs memory. */
 export const CONNECTIONS_MAX = 128;
-/** Requests that wait for the model. One that runs takes milliseconds; a longer queue only hides overload. */
+/** Requests that wait for the model. One inference takes milliseconds; a longer queue only hides overload. */
 export const WAITING_MAX = 64;
 export const WAITING_MS_MAX = 10_000;
 /** From a request's first byte to its last header line, and to its end: a local client needs neither. */
 export const HEADERS_MS_MAX = 5_000;
 export const REQUEST_MS_MAX = 10_000;
-/** What a guard that another one follows waits for its last requests: the longest of them. */
+/** How long a guard that is being replaced waits for its last requests: as long as the longest of them. */
 export const RETIRE_MS_MAX = REQUEST_MS_MAX;
-/** A connection on which nothing moves, also while we answer: somebody who does not read. */
+/** A connection without progress, also while we answer: a client that does not read. */
 export const IDLE_MS_MAX = 30_000;
 /** Longest tensor name, id or parameter text. */
 export const TEXT_MAX = 256;
-/** Inputs of a request, and outputs asked for. */
+/** Inputs of a request, and requested outputs. */
 export const TENSORS_MAX = 64;
 /** ONNX models in use have at most five or six dimensions. */
 export const RANK_MAX = 8;
 /** Elements of one tensor: what the largest body can hold as one-byte elements. */
 export const ELEMENTS_MAX = BODY_BYTES_MAX;
-/** Images of one batch: each has statistics and a judgement of its own in the response. */
+/** Images of one batch: the response has statistics and a verdict for each. */
 export const IMAGES_MAX = 256;

@@ -1,5 +1,5 @@
-// The guard process: takes one configuration from the agent, serves one model until it is ordered to stop or left alone.
-// Follows spec/guard.md section 5.
+// The guard process: takes one configuration from the agent, serves one model until it gets the stop order or the agent is gone. Follows
+// spec/guard.md section 5.
 import { REPORT_TEXT_MAX, type GuardFile, type GuardOrder } from '@edgekeep/core/model/guard-protocol';
 import packageJson from '../package.json' with { type: 'json' };
 import { AgentChannel } from './agent-channel.ts';
@@ -21,7 +21,7 @@ let configured = false;
 let ending = false;
 let lastCounts = '';
 
-// Whoever shares the user id could open Node's debugger with it.
+// Any process of the same user id could open Node's debugger with it.
 process.on('SIGUSR1', () => undefined);
 process.on('SIGTERM', () => void end(exitCodes.stopped));
 // Ctrl-C in a terminal reaches the whole group; the agent decides when the guard ends.

@@ -9,8 +9,8 @@ import type { ModelBytes } from './session.ts';
 const READ_BYTES_MAX = 1024 * 1024 * 1024;
 
 /**
- * Reads every file and closes its descriptor; a file shorter than it should be throws `file-read`. `received` are the bytes of files without a
- * descriptor.
+ * Reads every file and closes its descriptor; a file that is shorter than its size throws `file-read`. `received` are the bytes of files
+ * without a descriptor.
  */
 export function readModels(
   files: readonly GuardFile[],

@@ -1,8 +1,8 @@
-// Which files an ONNX model takes weights from. ONNX Runtime would open any path that the model names, so the guard reads the names first and
-// refuses one that is not among the model's own files. Follows spec/guard.md section 5; the message is onnx.proto3.
+// The files from which an ONNX model takes weights. ONNX Runtime would open any path that the model names, so the guard reads the names
+// first and refuses one that is not among the model's own files. Follows spec/guard.md section 5; the message is onnx.proto3.
 import { GuardError } from './error.ts';
 
-/** Fields that lead to a TensorProto, by message; what is not here holds none. */
+/** Fields that lead to a TensorProto, by message; a message that is not listed contains none. */
 const paths = {
   model: { 7: 'graph', 25: 'function' },
   graph: { 1: 'node', 5: 'tensor', 15: 'sparse' },
@@ -44,7 +44,7 @@ function addLocation(bytes: Uint8Array, found: Set<string>): void {
   if (texts.get(1) === 'location') found.add(texts.get(2) ?? '');
 }
 
-/** The fields of one message; those of a fixed size and varints come without a value. */
+/** The fields of one message; varints and fields of a fixed size have no value here. */
 function* fields(bytes: Uint8Array): Generator<{ readonly field: number; readonly value: Uint8Array | undefined }> {
   let at = 0;
   const varint = (): number => {

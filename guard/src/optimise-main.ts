@@ -1,5 +1,5 @@
-// `node optimise-main.ts IN.onnx OUT.ort`: writes the twin that devices load without copying its weights. Run by the publisher's
-// command line in a process of its own, because converting blocks and may need much memory. Follows spec/guard.md section 5.
+// `node optimise-main.ts IN.onnx OUT.ort`: writes the twin that devices load without copying its weights. The publisher's command line runs
+// it in a separate process, because converting blocks and may need much memory. Follows spec/guard.md section 5.
 import { InferenceSession } from './runtime.ts';
 
 const [input, output, ...rest] = process.argv.slice(2);

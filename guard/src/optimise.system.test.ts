@@ -1,4 +1,4 @@
-// The `.ort` twin: made in a process of its own, it gives the same answers; and ONNX Runtime keeps and sends nothing about anybody.
+// The `.ort` twin: made in a separate process, it gives the same answers; ONNX Runtime stores and sends no data about anybody.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';

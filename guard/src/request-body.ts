@@ -3,11 +3,11 @@ import type { IncomingMessage } from 'node:http';
 import { GuardError } from './error.ts';
 import { BODIES_BYTES_MAX, BODY_BYTES_MAX } from './limits.ts';
 
-/** The memory all bodies share; what a request took is given back when its answer is on its way. */
+/** The memory that all bodies share; the part of a request is released when its answer is on its way. */
 export class BodyBudget {
   #used = 0;
 
-  /** Reads the whole body, calls `use` with it, and gives the memory back afterwards. */
+  /** Reads the whole body, calls `use` with it, and releases the memory afterwards. */
   async withBody<T>(request: IncomingMessage, use: (body: Uint8Array) => Promise<T>): Promise<T> {
     let held = 0;
     const take = (bytes: number) => {
@@ -36,7 +36,7 @@ async function readBody(request: IncomingMessage, take: (bytes: number) => void)
   for await (const chunk of request) {
     if (!(chunk instanceof Buffer)) throw new GuardError('request-invalid', 'the body is not bytes');
     length += chunk.length;
-    // Without Content-Length (chunked) only this counting bounds the body.
+    // Without Content-Length (chunked) only this counting limits the body.
     if (length > BODY_BYTES_MAX) throw tooLarge();
     take(chunk.length);
     chunks.push(chunk);

@@ -1,4 +1,4 @@
-// The paths of the Open Inference Protocol v2: which one a request means. Follows spec/inference.md section 2.
+// The paths of the Open Inference Protocol v2: which one a request uses. Follows spec/inference.md section 2.
 import { GuardError } from './error.ts';
 
 export type Route =

@@ -12,7 +12,7 @@ import {
   type TensorValue,
 } from './tensor.ts';
 
-/** What to open: the model's bytes and, for `.onnx` alone, its external data by the name the model calls it. */
+/** What to open: the model's bytes and, only for `.onnx`, its external data by the name that the model uses. */
 export interface ModelBytes {
   readonly format: 'ort' | 'onnx';
   readonly bytes: Buffer;
@@ -21,7 +21,7 @@ export interface ModelBytes {
 
 /** Errors only: ONNX Runtime's warnings name nodes of the publisher's graph. */
 const logSeverityError = 3;
-/** How ONNX Runtime says that the kernel gave no memory. */
+/** ONNX Runtime's message when the kernel refused memory. */
 const outOfMemory = /bad_alloc|allocate memory/i;
 
 export class ModelSession {
@@ -30,7 +30,7 @@ export class ModelSession {
   readonly #model: ModelBytes;
   #session: InferenceSession;
 
-  /** Takes the bytes over: they must not be changed until the session is disposed of, which zeroes them. */
+  /** Takes ownership of the bytes: they must not be changed until the session is disposed of, which zeroes them. */
   static async open(model: ModelBytes): Promise<ModelSession> {
     const bytes = [model.bytes, ...model.externalData.map((file) => file.bytes)];
     try {
@@ -62,7 +62,7 @@ export class ModelSession {
     try {
       results = await this.#session.run(feeds, [...outputNames]);
     } catch (cause) {
-      // A session that once met the limit of memory keeps trying for as much: a new one begins small again.
+      // A session that once reached the memory limit keeps requesting as much: a new one starts small again.
       if (outOfMemory.test(textOf(cause))) await this.#openAgain();
       throw new GuardError('model-run', `the model failed on this input: ${textOf(cause)}`, { cause });
     }
@@ -89,7 +89,7 @@ async function create(model: ModelBytes): Promise<InferenceSession> {
   return InferenceSession.create(model.bytes, sessionOptions(model));
 }
 
-/** ONNX Runtime opens whatever path a model names and its caller does not know: none such is left to it. */
+/** ONNX Runtime opens any path that a model names: none may be left that its caller does not know. */
 function assertOwnFiles({ bytes, externalData }: ModelBytes): void {
   const known = new Set(externalData.map(({ location }) => location));
   for (const location of known) {
@@ -110,7 +110,7 @@ function sessionOptions(model: ModelBytes): InferenceSession.SessionOptions {
   if (model.format === 'ort') {
     return {
       ...common,
-      // The weights stay where they are instead of being copied into memory nobody can zero.
+      // The weights stay where they are; a copy would be in memory that nobody can zero.
       extra: {
         session: {
           load_model_format: 'ORT',
@@ -134,7 +134,7 @@ function describe(metadata: InferenceSession.ValueMetadata): TensorInterface {
     );
   }
   const shape = metadata.shape.map((size) => (typeof size === 'number' ? size : -1));
-  // Sizes that a request chooses are bounded with the request.
+  // Sizes that a request chooses have a limit per request.
   const elements = shape.reduce((product, size) => product * Math.max(1, size), 1);
   if (elements > ELEMENTS_MAX) {
     const most = `at most ${ELEMENTS_MAX} are served`;
@@ -153,7 +153,7 @@ function fromRuntime(name: string, value: Tensor): TensorValue {
   return { name, datatype, shape: value.dims, data: tensorData(datatype, value.data) };
 }
 
-/** Where the JavaScript engine has Float16Array the binding gives one; only its bit patterns are wanted. */
+/** Where the JavaScript engine has Float16Array the binding returns one; only its bit patterns are needed. */
 function tensorData(datatype: Datatype, data: Tensor.DataType): TensorData {
   return datatype === 'FP16' && ArrayBuffer.isView(data)
     ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)

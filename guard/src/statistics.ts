@@ -21,9 +21,12 @@ export interface ImageStatistics {
   readonly most: number;
 }
 
-/** How far beyond the value range a value may lie, as a part of the range's width: rounding, not meaning (spec/guard.md section 4). */
+/**
+ * How far beyond the value range a value may be, as a part of the range's width: this is rounding, not a different value (spec/guard.md
+ * section 4).
+ */
 const valueTolerance = 1e-3;
-// Ranges are whole millionths; a number computed elsewhere in another order of summing must not fall out at the edge.
+// Ranges are whole millionths; a sum in another order must not fall out of the range at its edge.
 const edgeTolerance = 1e-9;
 
 export function batchStatistics(
@@ -37,7 +40,7 @@ export function batchStatistics(
   return images;
 }
 
-/** The statistics that lie outside the range of clean images. */
+/** The statistics outside the range of clean images. */
 export function unusualStatistics(
   statistics: ImageStatistics,
   ranges: GuardSettings['statistics'],
@@ -51,9 +54,9 @@ export function unusualStatistics(
   return reasons;
 }
 
-// One pass, row by row, loops by index: this runs before every answer, and on small images the model itself takes a tenth of a
-// millisecond. (for...of over a typed array takes ten times as long.) Grey values are kept as sums over the channels; dividing by
-// their number and scaling to 0..1 are linear, so they wait until the end.
+// One pass, row by row, loops by index: this runs before every answer, and on small images the model itself takes a tenth of a millisecond.
+// (for...of over a typed array takes ten times as long.) Grey values are kept as sums over the channels; dividing by their number and
+// scaling to 0..1 are linear, so they are done at the end.
 function imageStatistics(batch: ImageBatch, index: number, least: number, scale: number): ImageStatistics {
   const { channels, height, width } = batch;
   const start = index * channels * height * width;
@@ -84,7 +87,7 @@ function imageStatistics(batch: ImageBatch, index: number, least: number, scale:
   };
 }
 
-/** Sums of grey values less `shift`, which is one of them: squares of large numbers would swallow a small deviation. */
+/** Sums of grey values minus `shift`, which is one of them: squares of large numbers would lose a small deviation. */
 interface Totals {
   shift: number;
   sum: number;
@@ -93,7 +96,7 @@ interface Totals {
   most: number;
 }
 
-/** Fills `grey` with one row's sums over the channels, and widens the extremes by its single values. */
+/** Fills `grey` with one row's sums over the channels, and extends the extremes by its single values. */
 function greyRow(batch: ImageBatch, start: number, y: number, grey: Float64Array, totals: Totals): void {
   const { data, channels, height, width } = batch;
   const [pixelStride, channelStride] = batch.layout === 'NCHW' ? [1, height * width] : [channels, 1];

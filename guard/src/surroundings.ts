@@ -1,5 +1,5 @@
-// What the guard finds when it starts: the channel to the agent that spawned it, or the sockets that systemd opened for it (deploy/). Follows
-// spec/guard.md sections 5 and 7.
+// The environment of the guard at its start: the channel to the agent that spawned it, or the sockets that systemd opened for it (deploy/).
+// Follows spec/guard.md sections 5 and 7.
 import { readFileSync, readlinkSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
 import { totalmem } from 'node:os';
@@ -9,15 +9,15 @@ import { GuardError } from './error.ts';
 
 export interface Surroundings {
   readonly stream: Duplex;
-  /** Where connections are taken when the agent's order names no door. */
+  /** Where connections are accepted when the agent's order names no socket. */
   readonly doors: readonly GuardDoor[];
-  /** What is around a guard that systemd started. */
+  /** The environment of a guard that systemd started. */
   readonly own: GuardSurroundings | undefined;
 }
 
 /** The channel of a spawned guard, and the first socket of an activated one (sd_listen_fds(3)). */
 const firstDescriptor = 3;
-/** Made by the sandbox; in it there is no file that a model could name. */
+/** Made by the sandbox; it contains no file that a model could name. */
 const emptyFolder = '/empty';
 
 /** Undefined when there is neither. */
@@ -29,12 +29,12 @@ export async function openSurroundings(): Promise<Surroundings | undefined> {
     const stream = new Socket({ fd: firstDescriptor, readable: true, writable: true });
     return { stream, doors: [], own: undefined };
   } catch {
-    // The descriptor is none, or no socket: there is no channel, and the guard does not start.
+    // The descriptor is invalid or no socket: there is no channel, and the guard does not start.
     return undefined;
   }
 }
 
-/** The first that connects is the agent: who may is the mode of the socket. */
+/** The first client is the agent: the mode of the socket decides who may connect. */
 async function acceptAgent(names: readonly string[]): Promise<Surroundings> {
   const descriptorOf = (name: string) => (names.includes(name) ? firstDescriptor + names.indexOf(name) : undefined);
   const control = descriptorOf('control');
@@ -70,6 +70,6 @@ function leaveForEmptyFolder(): void {
   try {
     process.chdir(emptyFolder);
   } catch {
-    // Without a file system of its own the guard stays where it was started; the missing wall has a name.
+    // Without a separate file system the guard stays where it was started, and reports the missing wall by name.
   }
 }

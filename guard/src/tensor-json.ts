@@ -57,7 +57,7 @@ function fillNumbers(
     const element = elements[index];
     if (typeof element !== 'number') throw wrongElement(name, datatype);
     values[index] = element;
-    // An integer array wraps or truncates what does not fit, so what was stored tells.
+    // An integer array wraps or truncates a value that does not fit, so the stored value shows it.
     if (whole && values[index] !== element) throw wrongElement(name, datatype);
   }
 }

@@ -40,7 +40,7 @@ export interface TensorValue {
   readonly data: TensorData;
 }
 
-/** What a model takes or gives; -1 stands for a size that the request chooses. */
+/** An input or output of a model; the request chooses a size of -1. */
 export interface TensorInterface {
   readonly name: string;
   readonly datatype: Datatype;

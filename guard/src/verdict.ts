@@ -4,7 +4,7 @@ import type { StatisticsReason, VerdictReason } from '@edgekeep/core/model/guard
 export const verdicts = ['accepted', 'fallback', 'review'] as const;
 export type Verdict = (typeof verdicts)[number];
 
-/** What one model says about one image. A row of scores that is no distribution has confidence 0 and `valid` false. */
+/** One model's result for one image. A row of scores that is no distribution has confidence 0 and `valid` false. */
 export interface Grade {
   readonly class: number;
   readonly confidence: number;

@@ -1,12 +1,12 @@
-// A guard that systemd started has no parent that could kill it: a thread of its own ends the process when the model keeps the main thread for
-// longer than one inference may take. This file is both sides. A guard that was taken over can end the thread; the memory limit, the walls and the
-// missing network of its unit remain.
+// A guard that systemd started has no parent that could kill it: a separate thread ends the process when the model blocks the main thread
+// for longer than one inference may take. This file is both sides. A compromised guard can end the thread; the memory limit, the walls and
+// the missing network of its unit remain.
 import { once } from 'node:events';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
 /** Beats within one deadline. */
 const beatsPerDeadline = 4;
-// Tells this file that it is a thread it started, and not one that merely imports it.
+// Tells this file that it runs as its thread, and was not only imported.
 const threadMark = 'edgekeep-guard-watchdog';
 
 /** Resolves when the thread watches. */
