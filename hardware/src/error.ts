@@ -1,12 +1,12 @@
-// The one error class of the hardware package: a failing device, a refusal by the TPM, a broken state folder.
-// Every code is listed here and explained in docs/errors.md.
+// The one error class of the hardware package: a failing device, a refusal by the TPM, a broken state folder. Every code is listed here and
+// explained in docs/errors.md.
 
 export const hardwareErrorCodes = [
-  // the way to a TPM
+  // the connection to a TPM
   'tpm-unreachable',
   'tpm-timeout',
   'tpm-response-invalid',
-  // what a TPM answers
+  // answers of a TPM
   'tpm-failed',
   'tpm-policy-refused',
   'tpm-lease-over',

@@ -1,5 +1,5 @@
-// An IDevID in the device's state folder, for hardware that has no room for it: PEM, the IDevID first, then its issuers. Nothing in it is
-// secret, and without the key in the hardware it is worth nothing.
+// An IDevID in the device's state folder, for hardware without room for it: PEM, the IDevID first, then its issuers. Nothing in it is
+// secret, and without the key in the hardware it is useless.
 import type { KeyObject } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
@@ -35,7 +35,7 @@ export async function readIdevidFile(path: string | undefined): Promise<readonly
   }
 }
 
-/** Throws `code` unless the first certificate is for this key: a chain of another device proves nothing here and would hide that. */
+/** Throws `code` unless the first certificate is for this key: a chain of another device proves nothing here, and must not go unnoticed. */
 export function assertIdevidFor(chain: readonly Uint8Array[], key: KeyObject, code: HardwareErrorCode): void {
   const [der] = chain;
   if (der === undefined || publicKeyOf(parseForeignCertificate(der)).equals(key)) return;

@@ -1,5 +1,5 @@
-// What a device proves itself with: a TPM, a secure element, the certificates of DICE layers, or keys in a file for a device that has nothing
-// better. The agent sees this interface only.
+// How a device proves itself: by a TPM, a secure element, the certificates of DICE layers, or keys in a file for a device without hardware.
+// The agent sees only this interface.
 import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { EndorsementKeyKind } from '@edgekeep/core/tpm/template';
@@ -16,7 +16,7 @@ export interface EndorsementKey {
 
 export interface TpmIdentity {
   readonly tier: 'tpm';
-  /** The key credentials and model keys are made for. */
+  /** The key for which credentials and model keys are made. */
   readonly endorsementKey: EndorsementKey;
   /** DER certificates above the endorsement certificate that the TPM carries, leaf's issuer first; often none. */
   readonly endorsementChain: readonly Uint8Array[];
@@ -40,7 +40,7 @@ export interface SecureElementIdentity {
   /** As for the software tier; the private halves are in the element. */
   readonly signingPublic: Uint8Array;
   readonly encryptionPublic: Uint8Array;
-  /** What the token says of itself; a claim, for people to read. */
+  /** What the token reports about itself; a claim, for people to read. */
   readonly token: {
     readonly label: string;
     readonly manufacturer: string;
@@ -51,7 +51,7 @@ export interface SecureElementIdentity {
 
 export interface DiceIdentity {
   readonly tier: 'dice';
-  /** DER: the certificate of the DeviceID key, then its issuers as far as the device has them. */
+  /** DER: the certificate of the DeviceID key, then its issuers, if the device has them. */
   readonly deviceIdCertificates: readonly Uint8Array[];
 }
 
@@ -71,7 +71,7 @@ export type SignedMeasurements =
     };
 
 export interface OpenKeyOptions {
-  /** The lease a key was released under: the associated data of an HPKE wrapped key. A TPM ignores it. */
+  /** The lease under which a key was released: the associated data of an HPKE wrapped key. A TPM ignores it. */
   readonly leaseId?: string;
 }
 
@@ -81,27 +81,31 @@ export interface RootOfTrust {
   random(length: number): Promise<Uint8Array>;
   /** Extends a PCR of the SHA-256 bank with a 32-byte digest. */
   extend(pcr: number, digest: Uint8Array): Promise<void>;
-  /** The values of the selected PCRs, by PCR number. Without a TPM there is the SHA-256 bank only. */
+  /** The values of the selected PCRs, by PCR number. Without a TPM only the SHA-256 bank exists. */
   readPcrs(selection: PcrSelection): Promise<ReadonlyMap<number, Uint8Array>>;
   /** Signs the selected PCR values together with `qualifyingData` (at most 32 bytes here). */
   attest(qualifyingData: Uint8Array, selection: PcrSelection): Promise<SignedMeasurements>;
   /**
-   * Proves that the attestation key lives beside the endorsement key: opens a credential (TPM2B_ID_OBJECT, TPM2B_ENCRYPTED_SECRET) made for
-   * both. Every other root of trust throws `software-unsupported`.
+   * Proves that the attestation key is in the same TPM as the endorsement key: opens a credential (TPM2B_ID_OBJECT, TPM2B_ENCRYPTED_SECRET)
+   * made for both. Every other root of trust throws `software-unsupported`.
    */
   activateCredential(credentialBlob: Uint8Array, encryptedSecret: Uint8Array): Promise<Uint8Array>;
   /**
-   * The key inside `wrapped`; the caller zeroes it after use. Throws `tpm-policy-refused` when the boot state is not the one the key was
-   * bound to, `tpm-lease-over` when the TPM finds that the lease has ended, `tpm-blob-refused` when it was made for another TPM or altered.
+   * The key inside `wrapped`; the caller zeroes it after use. Throws `tpm-policy-refused` when the boot state is not the one that the key
+   * is bound to, `tpm-lease-over` when the TPM finds that the lease has ended, `tpm-blob-refused` when it was made for another TPM or
+   * altered.
    */
   openKey(wrapped: WrappedKey, options?: OpenKeyOptions): Promise<Uint8Array>;
-  /** What the lease counter stands at, signed over `qualifyingData`; absent where the hardware does not end leases. Throws `lease-counter-unusable`. */
+  /**
+   * The value of the lease counter, signed over `qualifyingData`; absent where the hardware does not end leases. Throws
+   * `lease-counter-unusable`.
+   */
   certifyLeaseCounter?(qualifyingData: Uint8Array): Promise<SignedLeaseCounter>;
-  /** Ends every lease this hardware was given a key under so far; absent as above. Throws `lease-counter-unusable`. */
+  /** Invalidates all leases in hardware; absent as above. Throws `lease-counter-unusable`. */
   endLeases?(): Promise<void>;
   /**
-   * What the device got from its manufacturer; undefined where it got nothing, absent where the hardware cannot hold it. Throws
-   * `tpm-key-unexpected` or `pkcs11-key-unexpected` for an IDevID of another key.
+   * The identity from the manufacturer; undefined if there is none, absent where the hardware cannot hold one. Throws `tpm-key-unexpected`
+   * or `pkcs11-key-unexpected` for an IDevID of another key.
    */
   idevid?(): Promise<OnboardingIdentity | undefined>;
   [Symbol.asyncDispose](): Promise<void>;

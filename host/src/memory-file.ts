@@ -1,12 +1,13 @@
-// Plaintext for a program that wants a file: anonymous (no name at any time), in memory (tmpfs), seekable, handed over by descriptor only.
-// When the last descriptor closes, also by kill -9, the kernel frees its pages. They may be swapped: `edgekeep doctor` looks for swap.
+// Plaintext for a program that needs a file: anonymous (it never has a name), in memory (tmpfs), seekable, passed on only as a descriptor.
+// When the last descriptor closes, also by kill -9, the kernel frees its pages. The pages may be swapped: `edgekeep doctor` checks for
+// swap.
 import { constants } from 'node:fs';
 import { type FileHandle, open, statfs } from 'node:fs/promises';
 import { HostError } from './error.ts';
 
 /** open(2) O_TMPFILE, which node:fs does not name: a file without a directory entry. */
 const temporaryFile = 0o20000000 | constants.O_DIRECTORY;
-/** With O_EXCL nobody can give the file a name later, through /proc either. */
+/** With O_EXCL nobody can give the file a name later, not even through /proc. */
 const flags = temporaryFile | constants.O_RDWR | constants.O_EXCL;
 /** statfs(2) f_type of tmpfs. */
 const tmpfsMagic = 0x01021994;
@@ -36,7 +37,7 @@ export class MemoryFile {
     return new MemoryFile(file);
   }
 
-  /** To inherit: `spawn(command, { stdio: [0, 1, 2, file.descriptor] })`. Its position is 0 until a holder reads. */
+  /** For a child process: `spawn(command, { stdio: [0, 1, 2, file.descriptor] })`. Its position is 0 until a holder reads. */
   get descriptor(): number {
     return this.#file.fd;
   }
@@ -60,7 +61,7 @@ export class MemoryFile {
     return buffer.subarray(0, bytesRead);
   }
 
-  /** Overwrites everything with zeros and truncates; a program that still holds the descriptor reads nothing more. */
+  /** Overwrites everything with zeros and truncates; a program that still holds the descriptor then reads nothing. */
   async wipe(): Promise<void> {
     const size = await this.size();
     const zeros = new Uint8Array(Math.min(size, wipeBlockBytes));

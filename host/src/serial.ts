@@ -1,4 +1,4 @@
-// One operation after the other, in the order they were asked for. A failed one does not stop those behind it.
+// One operation after the other, in the order of the calls. A failed one does not stop the next.
 
 export class Serial {
   #last: Promise<unknown> = Promise.resolve();
@@ -9,7 +9,7 @@ export class Serial {
     return result;
   }
 
-  /** Resolves when everything asked for so far has ended. */
+  /** Resolves when every operation requested before this call has ended. */
   async idle(): Promise<void> {
     await this.#last;
   }

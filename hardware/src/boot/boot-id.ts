@@ -1,7 +1,7 @@
-// What tells one boot from the next: PCR values and boot logs of different boots must never be mixed.
+// The identifier of a boot: PCR values and boot logs of different boots must never be mixed.
 import { readFile } from 'node:fs/promises';
 
-/** 36 characters for the kernel's; a simulator may name its boots shorter. */
+/** The kernel's has 36 characters; a simulator may use shorter ones. */
 export const bootIdPattern = /^[0-9a-z-]{1,64}$/;
 
 /** The kernel's identifier of this boot, a random UUID. */

@@ -1,6 +1,6 @@
-// The measured start of one boot: what will run next is written to a TCG event log, then extended into a PCR. The log is on disk first,
-// so a crash between the two leaves a log one event ahead of the PCR, which is seen and repaired when the log is opened again; the
-// other order would leave a PCR that no log explains.
+// The measured start of one boot: the next stage is written to a TCG event log, then extended into a PCR. The log is on disk first, so a
+// crash between the two leaves a log one event ahead of the PCR; that is detected and repaired when the log is opened again. The other
+// order would leave a PCR that no log explains.
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeEvent, encodeEventLogHeader, EVENT_LOG_BYTES_MAX, parseEventLog } from '@edgekeep/core/attest/event-log';
@@ -15,10 +15,10 @@ import { bootIdPattern } from './boot-id.ts';
 
 export interface BootLogOptions {
   readonly folder: string;
-  /** Which boot this is; logs of other boots in the folder are removed. */
+  /** This boot; logs of other boots in the folder are removed. */
   readonly bootId: string;
   readonly rootOfTrust: Pick<RootOfTrust, 'extend' | 'readPcrs'>;
-  /** The crypto-agile log of the firmware, if the kernel has one: ours goes on from it. */
+  /** The crypto-agile log of the firmware, if the kernel has one: this log continues it. */
   readonly firmwareLog?: Uint8Array;
 }
 
@@ -32,7 +32,10 @@ export interface Measurement {
   readonly event: Uint8Array;
 }
 
-/** What opening found: log and PCRs agree; or the last event had not been extended and now is; or these PCRs have values no log explains. */
+/**
+ * The result of opening: log and PCRs agree; or the last event had not been extended and now is; or the PCRs have values that no log
+ * explains.
+ */
 export type BootLogCondition =
   | { readonly kind: 'consistent' }
   | { readonly kind: 'repaired'; readonly pcr: number }
@@ -60,7 +63,10 @@ export class BootLog {
     this.condition = condition;
   }
 
-  /** Opens the log of this boot, or begins it. Throws `boot-log-invalid` when the file or the firmware's log is not an event log with a SHA-256 bank. */
+  /**
+   * Opens the log of this boot, or starts it. Throws `boot-log-invalid` when the file or the firmware's log is not an event log with a
+   * SHA-256 bank.
+   */
   static async open({ folder, bootId, rootOfTrust, firmwareLog }: BootLogOptions): Promise<BootLog> {
     if (!bootIdPattern.test(bootId)) throw new HardwareError('boot-log-invalid', `not a boot identifier: ${bootId}`);
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -79,7 +85,7 @@ export class BootLog {
     return this.#bytes;
   }
 
-  /** Logs, then extends. When it rejects, what was to be measured must not run, and the log must be opened again before it takes more. */
+  /** Logs, then extends. When it rejects, the measured stage must not run, and the log must be opened again before the next event. */
   measure(measurement: Measurement): Promise<void> {
     return this.#serial.run(async () => {
       if (this.#ahead)
@@ -104,7 +110,7 @@ async function readIfThere(path: string): Promise<Uint8Array | undefined> {
   });
 }
 
-/** Compares the log's replay with the PCRs, and extends the last event when it alone is missing there. */
+/** Compares the log's replay with the PCRs, and extends the last event if only that one is missing there. */
 async function reconcile(
   path: string,
   bytes: Uint8Array,

@@ -1,6 +1,6 @@
-// A chip with a Caliptra root of trust in software, for tests and demonstrations: certificates in the shape that Caliptra 1.x issues. The maker
-// certifies the IDevID, it certifies the LDevID, and neither has a TcbInfo; the FMC alias has several, and changes with firmware, as does
-// everything above it. What signs evidence is a leaf below the RT alias, as the DICE Protection Environment of Caliptra issues it.
+// A chip with a Caliptra root of trust in software, for tests and demonstrations: certificates in the form that Caliptra 1.x issues. The
+// maker certifies the IDevID, which certifies the LDevID, and neither has a TcbInfo. The FMC alias has several, and changes with firmware,
+// as does everything above it. Evidence is signed by a leaf below the RT alias, as the DICE Protection Environment of Caliptra issues it.
 import { createHash, createHmac, type KeyObject } from 'node:crypto';
 import { fwidAlgorithms } from '@edgekeep/core/attest/dice/fwid';
 import { aliasProfile, identityProfile, multiLayerProfile } from '@edgekeep/core/attest/dice/profile';
@@ -14,18 +14,18 @@ import { type DiceVendor, inputFor, issued } from './simulator.ts';
 export interface CaliptraFirmware {
   readonly fmc: Uint8Array;
   readonly runtime: Uint8Array;
-  /** What the runtime measured last: what the agent runs in. */
+  /** The last measurement of the runtime: the environment of the agent. */
   readonly payload: Uint8Array;
   readonly svn: number;
 }
 
-/** Certificates of this kind may be issued in another way than they should. */
+/** Lets a test issue certificates of this kind in a different way. */
 export type CaliptraAlteration = (
   template: CertificateTemplate,
   kind: 'idevid' | 'ldevid' | 'fmc' | 'runtime' | 'payload',
 ) => CertificateTemplate;
 
-/** One chip. `fieldEntropy` is what an owner burns in: other entropy is another LDevID. */
+/** One chip. `fieldEntropy` is what an owner burns in: other entropy gives another LDevID. */
 export class CaliptraSimulator {
   readonly #vendor: DiceVendor;
   readonly #uniqueDeviceSecret: Uint8Array;

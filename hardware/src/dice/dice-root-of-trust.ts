@@ -1,5 +1,6 @@
-// The root of trust of a device whose chip composes keys from what it boots (TCG DICE, spec/dice.md): certificates say which firmware runs, the
-// key of the last layer signs, and model keys are sealed to a key derived from it. Stages after the last layer are measured by software.
+// The root of trust of a device whose chip derives keys from what it boots (TCG DICE, spec/dice.md): certificates say which firmware runs,
+// the key of the last layer signs, and model keys are sealed to a key derived from it. Stages after the last layer are measured by
+// software.
 import { createPublicKey, randomBytes, sign } from 'node:crypto';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { deviceIdPosition } from '@edgekeep/core/attest/dice/chain';
@@ -26,7 +27,10 @@ export class DiceRootOfTrust implements RootOfTrust {
     this.#measured = measured;
   }
 
-  /** `place` holds the PCRs, nothing secret. Throws `dice-handoff-invalid` for a chain without layers, `software-state-invalid` for broken PCRs. */
+  /**
+   * `place` holds the PCRs, nothing secret. Throws `dice-handoff-invalid` for a chain without layers, `software-state-invalid` for broken
+   * PCRs.
+   */
   static async open(handoff: DiceHandoff, place: MeasurementsPlace): Promise<DiceRootOfTrust> {
     deviceIdCertificates(handoff);
     return new DiceRootOfTrust(handoff, await SoftwareMeasurements.open(place));

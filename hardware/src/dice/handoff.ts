@@ -1,6 +1,6 @@
-// What the boot stages of a DICE device hand to what runs: the certificate chain of the last layer and that layer's private key. Here from a
-// folder in memory that an earlier stage filled; a platform with another way (a device file, a service of the secure world) needs another
-// reader that gives the same.
+// What the boot stages of a DICE device pass on: the certificate chain of the last layer and that layer's private key. This reader uses a
+// folder in memory that an earlier stage filled; a platform with another interface (a device file, a service of the secure world) needs
+// another reader with the same result.
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import { CoreError } from '@edgekeep/core/error';
@@ -47,7 +47,7 @@ export async function readHandoffFolder(folder: string): Promise<DiceHandoff> {
     return { chain, aliasKey };
   } catch (cause) {
     if (cause instanceof HardwareError) throw cause;
-    // OpenSSL's words about a key file say nothing an operator can use, and may quote from it.
+    // OpenSSL's message about a key file does not help an operator, and may quote from the file.
     const problem = cause instanceof CoreError ? cause.message : 'expected a private key in PEM';
     throw invalid(cause instanceof CoreError ? folder : keyPath, problem);
   } finally {
@@ -55,7 +55,7 @@ export async function readHandoffFolder(folder: string): Promise<DiceHandoff> {
   }
 }
 
-// Whoever may write here names another device; whoever may read the key is this device.
+// A user who can write here can replace the device's identity; a user who can read the key can act as this device.
 async function readOwned(path: string, maxBytes: number, forbidden: number): Promise<Buffer> {
   const bytes = await readPrivateFile(path, { maxBytes, forbidden }, (problem, options) =>
     invalid(path, problem, options),

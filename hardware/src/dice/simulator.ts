@@ -1,5 +1,5 @@
-// A DICE device in software, for tests and demonstrations: a chip with a secret, layers of firmware that certify one another as the TCG's DICE
-// Layering Architecture says, and a maker that vouches for the first. It stands in for the chip only; what it hands over is the real thing.
+// A DICE device in software, for tests and demonstrations: a chip with a secret, layers of firmware that certify one another as the TCG's
+// DICE Layering Architecture says, and a maker that vouches for the first layer. Only the chip is simulated; its output is genuine.
 import { createHash, createHmac, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,24 +17,24 @@ import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { aliasKeyFileName, chainFileName, type DiceHandoff } from './handoff.ts';
 
-// Firmware has no clock: from a fixed day, without an end.
+// Firmware has no clock: certificates begin on a fixed day and have no end.
 const notBeforeSeconds = Date.UTC(2024, 0, 1) / 1_000;
 const notAfterSeconds = 253_402_300_799;
 
-/** One layer of firmware as it lies in flash. */
+/** One layer of firmware as stored in flash. */
 export interface FirmwareLayer {
   readonly image: Uint8Array;
   readonly vendor: string;
   readonly model: string;
   readonly version: string;
   readonly svn: number;
-  /** Operational flags of the state it is started in. */
+  /** Operational flags of its state at start. */
   readonly flags?: readonly OperationalFlag[];
   /** Default: sha384. */
   readonly hash?: FwidAlgorithm;
 }
 
-/** The certificate of a layer, before it is signed, as it should be and as it is to be. */
+/** The certificate of a layer, before it is signed: as it should be and as it will be. */
 export type Alteration = (template: CertificateTemplate, layer: number) => CertificateTemplate;
 
 /** A maker of chips. */
@@ -68,7 +68,7 @@ export class DiceVendor {
   }
 }
 
-/** One chip. Its unique device secret is the only thing that tells it from others. */
+/** One chip. Only its unique device secret distinguishes it from others. */
 export class DiceSimulator {
   readonly #vendor: DiceVendor;
   readonly #uniqueDeviceSecret: Uint8Array;
@@ -80,8 +80,8 @@ export class DiceSimulator {
   }
 
   /**
-   * Powers on with this firmware, layer 0 first, and gives what the last layer gets. `alter` stands for a maker or a layer that issues something
-   * else than it should.
+   * Powers on with this firmware, layer 0 first, and returns what the last layer gets. `alter` simulates a maker or a layer that issues
+   * something wrong.
    */
   async boot(firmware: readonly FirmwareLayer[], alter: Alteration = (template) => template): Promise<DiceHandoff> {
     let secret = this.#uniqueDeviceSecret;
@@ -106,7 +106,7 @@ export class DiceSimulator {
   }
 }
 
-/** Writes what an earlier boot stage would: the folder is made, for its owner alone. */
+/** Writes what an earlier boot stage would write: the folder is made, for its owner only. */
 export async function writeHandoffFolder(folder: string, { chain, aliasKey }: DiceHandoff): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const pem = chain.map((der) => encodePem('CERTIFICATE', der)).join('');
@@ -124,7 +124,7 @@ function measured(
   return { vendor, model, version, svn, layer, fwids, flags: { named: flags, unnamed: [] } };
 }
 
-// Over all of the TcbInfo: the same image in another state, or of another security version, is another layer.
+// Over all of the TcbInfo: the same image in another state, or with another security version, is another layer.
 function compound(secret: Uint8Array, tcbInfo: TcbInfo): Uint8Array {
   const identifier = createHash('sha256').update(encodeTcbInfo(tcbInfo)).digest();
   return createHmac('sha256', secret).update(identifier).digest();

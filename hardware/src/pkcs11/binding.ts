@@ -1,8 +1,8 @@
-// The native binding to PKCS#11 modules, an optional dependency: loaded when a secure element is asked for, and never before.
+// The native binding to PKCS#11 modules, an optional dependency: loaded only when a secure element is needed.
 import { HardwareError } from '../error.ts';
 import { type Binding, isBinding } from './cryptoki.ts';
 
-// A name that the type checker does not follow: it would ask for the package.
+// A name that the type checker does not follow: otherwise it would require the package.
 const packageName: string = 'pkcs11js';
 
 /** Throws `pkcs11-binding-missing` when it is not installed or was built for another Node. `load` is for tests. */

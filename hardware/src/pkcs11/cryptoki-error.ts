@@ -1,4 +1,4 @@
-// What a PKCS#11 function answers (CK_RV, PKCS#11 2.40 section 5.1), as an error of this package.
+// The return value of a PKCS#11 function (CK_RV, PKCS#11 2.40 section 5.1), as an error of this package.
 import { HardwareError, type HardwareErrorCode } from '../error.ts';
 
 /** The token, its session or its objects are gone. */
@@ -28,12 +28,12 @@ export function returnValueOf(error: unknown): string | undefined {
   return error instanceof Error ? /\bCKR_[A-Z0-9_]+/.exec(error.message)?.[0] : undefined;
 }
 
-/** Whether opening the token anew may help. */
+/** Whether it may help to open the token again. */
 export function isLost(error: unknown): boolean {
   return lost.has(returnValueOf(error) ?? '');
 }
 
-/** Names what `doing` met. The message has the return value and nothing that was passed in. */
+/** Names the operation `doing` and its failure. The message contains the return value and no argument of the call. */
 export function hardwareErrorOf(cause: unknown, doing: string): HardwareError {
   if (cause instanceof HardwareError) return cause;
   const value = returnValueOf(cause);

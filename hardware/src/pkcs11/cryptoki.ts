@@ -1,5 +1,5 @@
-// What this package uses of the native binding pkcs11js, declared here: the package is optional, and without it types, lint and tests must
-// work. Names and meanings are those of PKCS#11 2.40.
+// The part of the native binding pkcs11js that this package uses, declared here: the package is optional, and types, lint and tests must
+// work without it. Names and meanings are those of PKCS#11 2.40.
 
 export type Handle = Buffer;
 
@@ -115,7 +115,7 @@ export interface Binding extends Readonly<Record<(typeof constantNames)[number],
   readonly PKCS11: new () => FunctionList;
 }
 
-/** Whether a loaded package has the class and every constant that is used of it. */
+/** Whether a loaded package has the class and every constant used here. */
 export function isBinding(loaded: object): loaded is Binding {
   if (!('PKCS11' in loaded) || typeof loaded.PKCS11 !== 'function') return false;
   const constants = new Map<string, unknown>(Object.entries(loaded));

@@ -1,4 +1,4 @@
-// Which PKCS#11 modules a machine has installed: what p11-kit's module files name, and where the usual vendors' packages put theirs.
+// The PKCS#11 modules that are installed on a machine: those in p11-kit's module files, and those of the usual vendors' packages.
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
@@ -7,7 +7,7 @@ import { listTokens, type TokenDescription } from './slots.ts';
 
 const libraryFolders = ['/usr/lib', '/usr/lib64', '/usr/local/lib'];
 const multiarch = ['', 'x86_64-linux-gnu', 'aarch64-linux-gnu', 'arm-linux-gnueabihf', 'riscv64-linux-gnu'];
-/** File name, and what it is for. */
+/** File name and purpose. */
 const known: Readonly<Record<string, string>> = {
   'libsss_pkcs11.so': 'NXP SE05x',
   'libcryptoauth.so': 'Microchip ATECC608',
@@ -24,7 +24,7 @@ export interface InstalledModule {
   readonly purpose: string;
 }
 
-/** Sorted by path; nothing is loaded. */
+/** Sorted by path; no module is loaded. */
 export async function findModules(): Promise<readonly InstalledModule[]> {
   const folders = libraryFolders.flatMap((folder) => multiarch.map((part) => join(folder, part)));
   const usual = folders.flatMap((folder) =>
@@ -32,7 +32,7 @@ export async function findModules(): Promise<readonly InstalledModule[]> {
   );
   const named = (await registeredPaths()).map((path) => ({ path, purpose: 'registered with p11-kit' }));
   const there = await Promise.all([...usual, ...named].map(async (each) => ((await isFile(each.path)) ? [each] : [])));
-  // The first of a path has the better name.
+  // The first entry of a path has the better name.
   const byPath = new Map(
     there
       .flat()
@@ -42,7 +42,10 @@ export async function findModules(): Promise<readonly InstalledModule[]> {
   return [...byPath.values()].toSorted((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** Loads a module and says which initialised tokens it has; no PIN is used. Throws `pkcs11-binding-missing`, `pkcs11-module-failed` or `pkcs11-failed`. */
+/**
+ * Loads a module and returns its initialised tokens; uses no PIN. Throws `pkcs11-binding-missing`, `pkcs11-module-failed` or
+ * `pkcs11-failed`.
+ */
 export async function describeTokens(
   path: string,
 ): Promise<readonly (TokenDescription & { readonly slot: number; readonly pinLocked: boolean })[]> {

@@ -1,4 +1,4 @@
-// Opens a wrapped model key with a private key that stays in its token (RFC 9180 section 4.1): the token does the key agreement, the key
+// Opens a wrapped model key with a private key that stays in its token (RFC 9180 section 4.1): the token does the key agreement; the key
 // schedule and the decryption happen here. Format: spec/secure-element.md.
 import type { KeyObject } from 'node:crypto';
 import { type WrappedKey, wrappedKeyHpkeInfo } from '@edgekeep/core/access/wrapped-key';
@@ -30,7 +30,7 @@ export async function openWrappedKey(
   try {
     const encapsulatedKey = parseBase64url(wrapped.encapsulatedKey, 'encapsulated key');
     const ciphertext = parseBase64url(wrapped.ciphertext, 'wrapped key');
-    // Before the token sees it: a chip that does not check the point would give its key away bit by bit.
+    // Before the token sees it: a chip that does not check the point would leak its key bit by bit.
     const sharedSecret = await agree(parseP256Point(encapsulatedKey));
     const context = { info: utf8(wrappedKeyHpkeInfo), aad: utf8(leaseId) };
     return hpkeOpenWithSharedSecret({

@@ -1,5 +1,5 @@
-// Which keys this device found or made in its token the first time. A token with other keys, or none, is another device's: it must not
-// become this one quietly, by having new keys made in it.
+// The keys that this device found or made in its token the first time. A token with other keys, or none, belongs to another device: it must
+// not silently become this one by making new keys in it.
 import { readFile } from 'node:fs/promises';
 import { equalBytes, parseHex, toHex } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';

@@ -1,5 +1,5 @@
-// One loaded PKCS#11 module. C_Initialize is for the whole process (PKCS#11 2.40 section 5.4), so all tokens of a module share one of
-// these, and their calls go in one after the other: many modules speak to one chip on one bus and are not safe in threads.
+// One loaded PKCS#11 module. C_Initialize applies to the whole process (PKCS#11 2.40 section 5.4), so all tokens of a module share one of
+// these, and their calls run one after the other: many modules use one chip on one bus and are not thread-safe.
 import { realpath } from 'node:fs/promises';
 import { HardwareError } from '../error.ts';
 import { Serial } from '@edgekeep/host/serial';
@@ -7,7 +7,7 @@ import { loadBinding } from './binding.ts';
 import type { Binding, FunctionList } from './cryptoki.ts';
 import { hardwareErrorOf, returnValueOf } from './cryptoki-error.ts';
 
-/** A function list and the constants that go with it. */
+/** A function list and its constants. */
 export interface Cryptoki {
   readonly api: FunctionList;
   readonly binding: Binding;
@@ -16,12 +16,12 @@ export interface Cryptoki {
 interface Loaded {
   readonly cryptoki: Cryptoki;
   readonly serial: Serial;
-  /** False when other code of this process had initialised the module: it is theirs to finalise. */
+  /** False when other code of this process had initialised the module: then that code finalises it. */
   readonly ours: boolean;
   users: number;
 }
 
-/** By real path. Opening and closing of any module takes turns, so that two users never load one twice. */
+/** By real path. Opening and closing of modules take turns, so that two users never load one twice. */
 const loaded = new Map<string, Loaded>();
 const turns = new Serial();
 
@@ -49,7 +49,7 @@ export class Pkcs11Module {
     });
   }
 
-  /** Runs one operation while no other of this module runs. Whatever it throws comes out as a HardwareError that names what was being done. */
+  /** Runs one operation while no other of this module runs. Every error becomes a HardwareError that names the operation. */
   run<Result>(doing: string, operation: (cryptoki: Cryptoki) => Promise<Result> | Result): Promise<Result> {
     return this.#loaded.serial.run(async () => {
       try {
@@ -92,7 +92,8 @@ function load(binding: Binding, path: string): Loaded {
   }
 }
 
-// Signatures run on a thread of the pool, still one at a time; a module without locks of its own is asked again without that flag.
+// Signatures run on a thread of the pool, still one at a time; for a module without locks of its own, the call is repeated without that
+// flag.
 function initialize(api: FunctionList, binding: Binding): boolean {
   try {
     api.C_Initialize({ flags: binding.CKF_OS_LOCKING_OK });

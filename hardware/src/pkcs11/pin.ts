@@ -1,14 +1,16 @@
-// The user PIN of a token, read from a file each time it is needed: never an argument, a variable of the environment or a setting, all of
-// which other programs or logs see.
+// The user PIN of a token, read from a file each time it is needed: never an argument, an environment variable or a setting, because other
+// programs or logs see all of those.
 import { readPrivateFile } from '@edgekeep/host/private-file';
 import { HardwareError } from '../error.ts';
 
 // Group reading is allowed: systemd shows the access list of its credentials there.
 const groupWriteAndOthers = 0o027;
-/** Tokens take up to 255 bytes; room for an end of line. */
+/** Tokens take up to 255 bytes; leaves room for a line end. */
 const PIN_FILE_BYTES_MAX = 258;
 
-/** The file's one line. Throws `pkcs11-pin-unreadable` for a file that is missing, empty, of several lines, or open to others. */
+/**
+ * The only line of the file. Throws `pkcs11-pin-unreadable` for a file that is missing, empty, has several lines, or is readable by others.
+ */
 export async function readPin(path: string): Promise<string> {
   // Secrets that a cluster mounts are symbolic links.
   const rules = { maxBytes: PIN_FILE_BYTES_MAX, forbidden: groupWriteAndOthers, followsLinks: true };

@@ -44,7 +44,7 @@ function open(label: string, stateFolder = label): Promise<Pkcs11RootOfTrust> {
   });
 }
 
-/** What another program of this machine could do that has the PIN as well. */
+/** What another program of this machine could do if it has the PIN as well. */
 async function asAnybody<Result>(
   label: string,
   act: (cryptoki: Cryptoki, session: Buffer) => Promise<Result> | Result,
@@ -264,7 +264,7 @@ test(
     await pull();
     assert.equal((await device.attest(randomBytes(32), { bank, pcrs: [0] })).kind, 'software');
     await pull();
-    // Out of reach while the session is gone: the PIN is needed to come back.
+    // Unreachable while the session is gone: the PIN is needed to return.
     const { pinFile } = tokens.place('removed');
     await rename(pinFile, `${pinFile}.away`);
     await assert.rejects(device.attest(randomBytes(32), { bank, pcrs: [0] }), withCode('pkcs11-pin-unreadable'));

@@ -1,6 +1,6 @@
 // The root of trust of a device with a secure element behind a PKCS#11 module: its two keys never leave the element, so a copied disk is
-// not the device. What was booted is measured by software, as on the software tier, and verifiers are told so: the element signs what
-// the device's software says.
+// not the device. Software measures what was booted, as on the software tier, and verifiers see that: the element signs what the device's
+// software says.
 import { join } from 'node:path';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { IdevidProof } from '@edgekeep/core/attest/idevid-proof';
@@ -18,7 +18,7 @@ import { readKnownKeys, writeKnownKeys } from './known-keys.ts';
 import { type IdevidPlace, idevidSigner, readTokenChain, writeTokenChain } from './token-idevid.ts';
 import { type TokenPlace, TokenSession } from './token-session.ts';
 
-/** `stateFolder` holds the PCRs and which keys the token had first; nothing secret. */
+/** `stateFolder` holds the PCRs and the public keys that the token had first; nothing secret. */
 export interface Pkcs11Options extends TokenPlace, MeasurementsPlace {
   /** Where the IDevID is when the token takes no certificates. */
   readonly idevidFile?: string | undefined;

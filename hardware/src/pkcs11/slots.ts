@@ -1,11 +1,11 @@
-// Which tokens a module has, and the one that is meant (PKCS#11 2.40 section 5.5).
+// The tokens of a module, and the choice of one (PKCS#11 2.40 section 5.5).
 import { endianness } from 'node:os';
 import { toHex } from '@edgekeep/core/bytes';
 import { HardwareError } from '../error.ts';
 import type { Handle } from './cryptoki.ts';
 import type { Cryptoki } from './module.ts';
 
-/** More readers than one machine has; a broken module must not keep us busy. */
+/** More readers than one machine has; a broken module must not keep the process busy. */
 const SLOTS_MAX = 64;
 
 export interface TokenChoice {
@@ -14,7 +14,7 @@ export interface TokenChoice {
   readonly slot?: number | undefined;
 }
 
-/** What a token says of itself; nothing of it is proven. */
+/** What a token reports about itself; nothing of it is proven. */
 export interface TokenDescription {
   readonly label: string;
   readonly manufacturer: string;
@@ -57,7 +57,7 @@ export function listTokens({ api, binding }: Cryptoki): readonly Token[] {
     });
 }
 
-/** The one token that is meant; with an empty choice the only one there is. Throws `pkcs11-token-missing` for none or several. */
+/** The chosen token; with an empty choice the only one there is. Throws `pkcs11-token-missing` for none or several. */
 export function chooseToken(tokens: readonly Token[], { label, slot }: TokenChoice): Token {
   const present = tokens.filter(({ initialized }) => initialized);
   const [found, ...more] = present.filter(
@@ -71,7 +71,7 @@ export function chooseToken(tokens: readonly Token[], { label, slot }: TokenChoi
   throw new HardwareError('pkcs11-token-missing', `${[count, ...wanted].join(' ')}; present: ${there}`);
 }
 
-/** Throws `pkcs11-pin-refused` when a try with the PIN could do harm: a service that is started again and again must not be what locks the token. */
+/** Throws `pkcs11-pin-refused` when a try with the PIN could do harm: a service that restarts repeatedly must not lock the token. */
 export function assertPinMayBeTried({ description: { label }, pinLocked, pinFinalTry }: Token): void {
   if (pinLocked) {
     throw new HardwareError('pkcs11-pin-refused', `the PIN of token ${label} is locked: unlock it with its SO PIN`);

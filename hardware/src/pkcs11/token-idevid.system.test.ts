@@ -1,4 +1,4 @@
-// IDevIDs in real SoftHSM2 tokens: the key is born there and stays, the certificate lies beside it.
+// IDevIDs in real SoftHSM2 tokens: the key is made there and stays, the certificate is stored beside it.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -46,7 +46,7 @@ test('an IDevID in a token proves itself, also after the token is opened anew', 
     const { publicKey } = await device.idevidSigner();
     const issued = await manufacturer.issue(encodeSpki(publicKey), { serialNumber: 'SN-HSM' });
     assert.equal(await device.storeIdevid(issued), 'stored');
-    // Manufactured twice: the key stays, and the certificate takes the place of the first.
+    // Manufactured twice: the key stays, and the new certificate replaces the first.
     assert.ok((await device.idevidSigner()).publicKey.equals(publicKey));
     assert.equal(await device.storeIdevid(issued), 'stored');
     return issued;

@@ -1,5 +1,5 @@
-// An IDevID in a token (spec/manufacture.md): a signing key of its own label, born there like the device's other keys, and certificate
-// objects beside it (PKCS#11 2.40 section 4.6).
+// An IDevID in a token (spec/manufacture.md): a signing key with its own label, made in the token like the device's other keys, and
+// certificate objects beside it (PKCS#11 2.40 section 4.6).
 import { derInteger } from '@edgekeep/core/der';
 import { parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import type { Signer } from '@edgekeep/core/signer';
@@ -21,12 +21,12 @@ const noRoomValues: readonly (string | undefined)[] = [
   'CKR_TEMPLATE_INCONSISTENT',
 ];
 
-/** Its key; undefined when there is none and none was to be made. Throws every code that begins with `pkcs11`. */
+/** Its key; undefined when there is none and `make` is not set. Throws every code that begins with `pkcs11`. */
 export function idevidSigner(place: IdevidPlace, { make }: { readonly make: boolean }): Promise<Signer | undefined> {
   return tokenSigner(place, labelOf(place), { make });
 }
 
-/** The IDevID and its issuer as the token keeps them; empty when it keeps none. */
+/** The IDevID and its issuer as the token stores them; empty when it stores none. */
 export function readTokenChain(place: IdevidPlace): Promise<readonly Uint8Array[]> {
   return inTokenSession(place, 'reading the IDevID', (cryptoki, session) => {
     const leaf = readCertificate(cryptoki, session, labelOf(place));
@@ -36,7 +36,7 @@ export function readTokenChain(place: IdevidPlace): Promise<readonly Uint8Array[
   });
 }
 
-/** Replaces what stood there; false when the token takes no certificate. Of the issuers it keeps the nearest. */
+/** Replaces the stored certificates; false when the token takes none. Of the issuers it stores the nearest. */
 export function writeTokenChain(place: IdevidPlace, chain: readonly Uint8Array[]): Promise<boolean> {
   const [leaf, issuer] = chain;
   if (leaf === undefined) throw new TypeError('no certificate to store');

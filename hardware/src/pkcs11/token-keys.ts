@@ -1,5 +1,5 @@
-// The two P-256 keys of a device inside its token: one signs, one agrees on keys. They are born there, or are found there by their label,
-// and a key that was ever outside is not taken (PKCS#11 2.40 section 4.4, 4.9).
+// The two P-256 keys of a device inside its token: one signs, one is for key agreement. They are made in the token, or found there by their
+// label. A key that was ever outside is not accepted (PKCS#11 2.40 section 4.4, 4.9).
 import type { KeyObject } from 'node:crypto';
 import { equalBytes, parseHex } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
@@ -24,10 +24,13 @@ export interface TokenKey {
 
 /** CKA_EC_PARAMS: the object identifier of P-256 (RFC 5480 section 2.1.1.1), DER. */
 const p256Parameters = parseHex('06082a8648ce3d030107', 'P-256 parameters');
-/** More objects of one label than we ever look at. */
+/** More objects of one label than this code ever reads. */
 const OBJECTS_MAX = 4;
 
-/** The key of this label; undefined when there is none. Throws `pkcs11-key-unexpected` for one that is not what a secure element is for. */
+/**
+ * The key with this label; undefined when there is none. Throws `pkcs11-key-unexpected` for a key that does not meet the rules for a secure
+ * element.
+ */
 export function findKey(cryptoki: Cryptoki, session: Handle, label: string): TokenKey | undefined {
   const { binding } = cryptoki;
   const [handle, ...otherPrivate] = findObjects(cryptoki, session, binding.CKO_PRIVATE_KEY, label);
@@ -39,10 +42,10 @@ export function findKey(cryptoki: Cryptoki, session: Handle, label: string): Tok
   return { handle, publicKey: readPublicKey(cryptoki, session, publicHandle, label) };
 }
 
-/** Makes a key inside the token, where `findKey` has found none; `session` is one that may write. */
+/** Makes a key inside the token, where `findKey` has found none; `session` must be able to write. */
 export async function generateKey(cryptoki: Cryptoki, session: Handle, use: KeyUse, label: string): Promise<void> {
   const { api, binding } = cryptoki;
-  // The public half of a key whose making was cut off: without its private half it is nobody's.
+  // The public half of a key whose making was interrupted: without its private half it is useless.
   for (const half of findObjects(cryptoki, session, binding.CKO_PUBLIC_KEY, label)) api.C_DestroyObject(session, half);
   const { publicTemplate, privateTemplate } = templates(binding, use, label);
   await api.C_GenerateKeyPairAsync(
@@ -66,7 +69,7 @@ function templates(binding: Binding, use: KeyUse, label: string) {
     { type: binding.CKA_PRIVATE, value: true },
     { type: binding.CKA_SENSITIVE, value: true },
     { type: binding.CKA_EXTRACTABLE, value: false },
-    // One use a key: a signature is never the answer to a key agreement, nor the other way round.
+    // One use per key: a signature is never the answer to a key agreement, nor the other way round.
     { type: binding.CKA_SIGN, value: use === 'signing' },
     { type: binding.CKA_DERIVE, value: use === 'agreement' },
   ];
@@ -92,7 +95,7 @@ export function findMatching({ api }: Cryptoki, session: Handle, template: Templ
   }
 }
 
-// CKA_NEVER_EXTRACTABLE is false for every key that was imported, whatever its other attributes were set to afterwards.
+// CKA_NEVER_EXTRACTABLE is false for every key that was imported, even if its other attributes were changed afterwards.
 function assertNeverOutside({ api, binding }: Cryptoki, session: Handle, key: Handle, label: string): void {
   const wanted: readonly (readonly [string, number, number])[] = [
     ['it is not sensitive', binding.CKA_SENSITIVE, 1],

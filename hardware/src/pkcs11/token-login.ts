@@ -1,4 +1,4 @@
-// Logging in to a token (PKCS#11 2.40 section 5.6), and closing what may be gone already.
+// Logs in to a token (PKCS#11 2.40 section 5.6), and closes sessions that may be gone already.
 import type { Handle } from './cryptoki.ts';
 import { returnValueOf } from './cryptoki-error.ts';
 import type { Cryptoki } from './module.ts';
@@ -22,6 +22,6 @@ export function closeQuietly({ api }: Cryptoki, session: Handle): void {
   try {
     api.C_CloseSession(session);
   } catch {
-    // A token that is gone took its sessions along.
+    // A removed token has closed its sessions.
   }
 }

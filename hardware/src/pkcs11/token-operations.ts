@@ -1,4 +1,4 @@
-// What a device does with its keys while they stay in the token: signing, key agreement, and the test that both are what they seem.
+// What a device does with its keys while they stay in the token: signing, key agreement, and a test of both.
 import {
   createHash,
   createPublicKey,
@@ -73,7 +73,7 @@ export async function agree(
   }
 }
 
-// Once at each opening: the labels' halves belong together, the signature has the form we expect, and the agreement gives the bare
+// Once at each opening: the labels' halves belong together, the signature has the expected form, and the agreement returns the bare
 // coordinate. Vendors' modules differ in all three.
 /** Throws `pkcs11-key-unexpected`. */
 export async function assertKeysWork(cryptoki: Cryptoki, session: OpenedKeys): Promise<void> {

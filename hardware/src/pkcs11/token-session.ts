@@ -1,5 +1,5 @@
-// A logged-in session with one token and its two keys at hand (PKCS#11 2.40 section 5.6). A token that was pulled out and put in again is
-// opened anew at the next use, and must still hold the same keys.
+// A logged-in session with one token and its two keys (PKCS#11 2.40 section 5.6). A token that was removed and inserted again is opened
+// again at the next use, and must still have the same keys.
 import type { KeyObject } from 'node:crypto';
 import { HardwareError } from '../error.ts';
 import { isLost } from './cryptoki-error.ts';
@@ -9,7 +9,7 @@ import { findKey, generateKey, type KeyLabels, type KeyUse, type TokenKey } from
 import { closeQuietly, login } from './token-login.ts';
 import { agree, assertKeysWork, type OpenedKeys, sign } from './token-operations.ts';
 
-/** Small chips give no more at once. */
+/** Small chips return no more at once. */
 const RANDOM_BYTES_MAX = 32;
 
 export interface TokenPlace {
@@ -47,8 +47,8 @@ export class TokenSession {
   }
 
   /**
-   * Logs in and finds the keys. Without `known` missing keys are made in the token; with it the token must hold exactly these, else
-   * `pkcs11-token-changed`. Throws every code that begins with `pkcs11`.
+   * Logs in and finds the keys. Without `known`, missing keys are made in the token; with it, the token must have exactly these keys, or
+   * `pkcs11-token-changed` is thrown. Throws every code that begins with `pkcs11`.
    */
   static async open(place: TokenPlace, known?: PublicKeys): Promise<TokenSession> {
     const module = await Pkcs11Module.open(place.module);
@@ -71,7 +71,7 @@ export class TokenSession {
     return this.#run('agreeing on a key', (cryptoki, session) => agree(cryptoki, session, publicKey));
   }
 
-  /** From the token's own generator. */
+  /** From the token's random number generator. */
   random(length: number): Promise<Uint8Array> {
     return this.#run('drawing random bytes', ({ api }, { handle }) => {
       const bytes = Buffer.alloc(length);
@@ -93,7 +93,7 @@ export class TokenSession {
     await this.#module[Symbol.asyncDispose]();
   }
 
-  /** A lost session is opened once more; what fails then is the caller's to know. */
+  /** A lost session is opened once more; a failure after that goes to the caller. */
   #run<Result>(
     doing: string,
     operation: (cryptoki: Cryptoki, session: Session) => Promise<Result> | Result,

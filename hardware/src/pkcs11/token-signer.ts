@@ -1,5 +1,5 @@
-// A signing key in a token under a label of its own, and sessions for the rare uses of such a key: a manufacturer's, or the one of a device's
-// IDevID. A session is opened for each use.
+// A signing key in a token under its own label, and sessions for the rare uses of such a key: a manufacturer's key, or a device's IDevID
+// key. A session is opened for each use.
 import { randomBytes, verify } from 'node:crypto';
 import type { Signer } from '@edgekeep/core/signer';
 import { HardwareError } from '../error.ts';
@@ -11,10 +11,13 @@ import { closeQuietly, login } from './token-login.ts';
 import { sign } from './token-operations.ts';
 import type { TokenPlace } from './token-session.ts';
 
-/** Where a token is and what opens it. */
+/** The place of a token and its PIN. */
 export type TokenAddress = Pick<TokenPlace, 'module' | 'token' | 'pinFile'>;
 
-/** A P-256 signer by the key of this label, which is made in the token when `make` is set; undefined when there is none. Throws every code that begins with `pkcs11`. */
+/**
+ * A P-256 signer with the key of this label, which is made in the token when `make` is set; undefined when there is none. Throws every code
+ * that begins with `pkcs11`.
+ */
 export async function tokenSigner(
   address: TokenAddress,
   label: string,
@@ -42,7 +45,7 @@ export async function tokenSigner(
   };
 }
 
-/** Runs `operation` logged in, in a session that may write. */
+/** Runs `operation` logged in, in a session that can write. */
 export async function inTokenSession<Result>(
   address: TokenAddress,
   doing: string,

@@ -1,4 +1,5 @@
-// spec/vectors/secure-element: wrapped keys that a token must and must not open, and forms of CKA_EC_POINT. A software key plays the token.
+// spec/vectors/secure-element: wrapped keys that a token must and must not open, and forms of CKA_EC_POINT. A software key replaces the
+// token.
 import assert from 'node:assert/strict';
 import { createECDH, createPrivateKey, createPublicKey, diffieHellman, type KeyObject } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -21,7 +22,7 @@ interface Comment {
 
 interface WrappedKeyVector extends Comment {
   readonly kind: 'wrapped-key';
-  /** The private scalar, which a real token would not tell. */
+  /** The private scalar, which a real token would not reveal. */
   readonly agreementKey: string;
   readonly leaseId: string;
   readonly wrappedKey: object;

@@ -1,4 +1,4 @@
-// Opens a wrapped model key with a private key in this process's memory: RFC 9180, as spec/access.md wants it.
+// Opens a wrapped model key with a private key in this process's memory: RFC 9180, as spec/access.md requires.
 import type { KeyObject } from 'node:crypto';
 import { type WrappedKey, wrappedKeyHpkeInfo } from '@edgekeep/core/access/wrapped-key';
 import { parseBase64url, utf8 } from '@edgekeep/core/bytes';

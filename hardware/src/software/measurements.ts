@@ -1,5 +1,5 @@
-// What a device measures that has no TPM to measure for it: PCRs in a file of its state folder, and statements about them that a key of its own
-// signs. Every root of trust below a TPM stands on this; they differ in where that key is.
+// Measurements of a device without a TPM: PCRs in a file of its state folder, and statements about them signed by its own key. Every root
+// of trust below a TPM uses this; they differ in the place of the key.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeSoftwareStatement } from '@edgekeep/core/attest/evidence';
@@ -11,9 +11,9 @@ import { Serial } from '@edgekeep/host/serial';
 import { SoftwarePcrBank } from './pcr-bank.ts';
 
 export interface MeasurementsPlace {
-  /** Made when it is not there, for its owner alone. */
+  /** Made if it does not exist, for its owner only. */
   readonly stateFolder: string;
-  /** Which boot this is; see boot-id.ts. */
+  /** This boot; see boot-id.ts. */
   readonly bootId: string;
 }
 
@@ -53,7 +53,7 @@ export class SoftwareMeasurements {
     });
   }
 
-  /** Resolves when what was begun has ended. */
+  /** Resolves when operations under way have ended. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#serial.idle();
   }

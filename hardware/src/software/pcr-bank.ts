@@ -19,7 +19,7 @@ export class SoftwarePcrBank {
     this.#values = values;
   }
 
-  /** Throws `software-state-invalid` when the file is not one that this class wrote. */
+  /** Throws `software-state-invalid` when this class did not write the file. */
   static async open(path: string, bootId: string): Promise<SoftwarePcrBank> {
     const text = await readFile(path, 'utf8').catch((error: unknown) => {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
@@ -35,7 +35,7 @@ export class SoftwarePcrBank {
     return value;
   }
 
-  /** The new value is on disk when this resolves. PCRs 17 to 22 belong to a dynamic launch, which software has not. */
+  /** The new value is on disk when this resolves. PCRs 17 to 22 belong to a dynamic launch, which software does not have. */
   async extend(pcr: number, digest: Uint8Array): Promise<void> {
     if (isDynamic(pcr)) throw new HardwareError('software-unsupported', `PCR ${pcr} cannot be extended from here`);
     if (digest.length !== valueBytes) {

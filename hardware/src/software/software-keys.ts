@@ -1,5 +1,5 @@
-// The keys of a device that has no hardware for them: two P-256 keys in files that only their owner may read. Whoever copies the
-// files is the device; that is why this is the lowest tier.
+// The keys of a device without hardware for them: two P-256 keys in files that only their owner may read. A copy of the files is the
+// device; that is why this is the lowest tier.
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import { assertP256 } from '@edgekeep/core/identity/p256-point';
@@ -15,7 +15,10 @@ export interface SoftwareKeys {
 /** A PEM P-256 private key has about 240 bytes. */
 const KEY_FILE_BYTES_MAX = 4096;
 
-/** The device's keys; makes them on first use. Throws `software-state-invalid` for a file that others can read or that holds another kind of key. */
+/**
+ * The device's keys; makes them on first use. Throws `software-state-invalid` for a file that others can read or that contains another kind
+ * of key.
+ */
 export async function loadSoftwareKeys(stateFolder: string): Promise<SoftwareKeys> {
   return {
     signing: await loadKey(join(stateFolder, 'signing-key.pem')),

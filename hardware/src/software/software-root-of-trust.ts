@@ -1,5 +1,5 @@
-// The root of trust of a device that has nothing better: keys in files, PCRs in a file. It proves possession of the files and nothing
-// about what the machine runs; verifiers see its tier and decide whether that is enough.
+// The root of trust of a device without hardware: keys in files, PCRs in a file. It proves possession of the files and nothing about what
+// the machine runs; verifiers see its tier and decide whether that is enough.
 import { createPublicKey, randomBytes, sign } from 'node:crypto';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { encodeP256Point } from '@edgekeep/core/identity/p256-point';

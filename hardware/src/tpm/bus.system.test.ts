@@ -1,4 +1,4 @@
-// What somebody sees and can do who sits between processor and TPM: a relay in the middle of the socket.
+// What an attacker on the bus between processor and TPM sees and can do: a relay in the middle of the socket.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -29,7 +29,7 @@ before(async () => {
 });
 after(() => simulators?.[Symbol.asyncDispose]());
 
-/** Passes everything on, through `alter` on the way back; `seen` is every byte in both directions. */
+/** Forwards everything, through `alter` on the way back; `seen` is every byte in both directions. */
 async function relay(name: string, alter: (response: Buffer) => Buffer = (response) => response) {
   const seen: Buffer[] = [];
   const server = createServer((client) => {
@@ -85,7 +85,7 @@ test('neither an opened key nor an activated credential crosses the bus in the c
   const { credentialBlob, encryptedSecret } = makeCredential(request);
   assert.deepEqual(Buffer.from(await device.activateCredential(credentialBlob, encryptedSecret)), secret);
   assert.ok(!bus.saw(secret));
-  // The relay does see what is not encrypted.
+  // The relay does see everything that is not encrypted.
   assert.ok(bus.saw(credentialBlob));
 });
 
@@ -97,7 +97,7 @@ test('who listens while a leased key is opened gets neither the key nor what ope
   assert.deepEqual(Buffer.from(await device.openKey(wrapped)), secret);
   assert.ok(!bus.saw(secret));
   assert.ok(!bus.saw(Buffer.from(wrapped.authValue, 'base64url')));
-  // The listener has all the rest, a TPM that would open it now, and the terms; it lacks the authorization value.
+  // The listener has everything else: a TPM that would open it now, and the terms. Only the authorization value is missing.
   for (const part of ['publicArea', 'duplicate', 'encryptedSeed'] as const) {
     assert.ok(bus.saw(Buffer.from(wrapped[part], 'base64url')), part);
   }

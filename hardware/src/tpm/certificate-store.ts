@@ -1,4 +1,4 @@
-// The certificates a manufacturer left in a TPM's NV memory (TCG EK Credential Profile 2.5, section 2.2.1).
+// The certificates that a manufacturer stored in a TPM's NV memory (TCG EK Credential Profile 2.5, section 2.2.1).
 import { ByteReader } from '@edgekeep/core/bytes';
 import { type Entity, entityOf } from '@edgekeep/core/tpm/command';
 import { getHandles, handleRanges } from '@edgekeep/core/tpm/commands/capability';
@@ -11,12 +11,12 @@ import type { TpmClient } from './client.ts';
 const chunkBytes = 512;
 const sequenceTag = 0x30;
 
-/** The DER certificate at an NV index, without the padding some TPMs have behind it; undefined when the index is not defined or unreadable. */
+/** The DER certificate at an NV index, without the padding that some TPMs add; undefined when the index is not defined or unreadable. */
 export async function readCertificate(client: TpmClient, index: number): Promise<Uint8Array | undefined> {
   return (await readCertificates(client, index))[0];
 }
 
-/** All DER certificates at an NV index, one behind the other; empty when the index is not defined or unreadable. */
+/** All DER certificates at an NV index, one after the other; empty when the index is not defined or unreadable. */
 export async function readCertificates(client: TpmClient, index: number): Promise<readonly Uint8Array[]> {
   const indices = await client.execute(getHandles(handleRanges.nvIndex));
   if (!indices.includes(index)) return [];
@@ -24,7 +24,7 @@ export async function readCertificates(client: TpmClient, index: number): Promis
   return bytes === undefined ? [] : splitCertificates(bytes);
 }
 
-/** The certificates between the endorsement certificate and its root that the TPM carries; often none. */
+/** The certificates between the endorsement certificate and its root that the TPM stores; often none. */
 export async function readCertificateChain(client: TpmClient): Promise<readonly Uint8Array[]> {
   const indices = await client.execute(getHandles(handleRanges.nvIndex));
   const parts: Uint8Array[] = [];
@@ -33,7 +33,7 @@ export async function readCertificateChain(client: TpmClient): Promise<readonly 
     const bytes = await readIndex(client, index);
     if (bytes !== undefined) parts.push(bytes);
   }
-  // A certificate may run on from one index into the next.
+  // A certificate may continue from one index into the next.
   return splitCertificates(Buffer.concat(parts));
 }
 
@@ -60,7 +60,10 @@ function readAuthority(attributes: number, index: Entity): Entity | undefined {
 // TCG PC Client Implementation 1.21 section 7.4: a stored certificate of a full kind, then its length in two octets.
 const storedCertificate = [0x10, 0x01, 0x00] as const;
 
-/** DER SEQUENCEs one after the other; stops at padding, which STMicroelectronics writes as ff. Some firmware keeps a header from TPM 1.2 before them. */
+/**
+ * DER SEQUENCEs one after the other; stops at padding, which STMicroelectronics writes as ff. Some firmware has a header from TPM 1.2
+ * before them.
+ */
 export function splitCertificates(stored: Uint8Array): Uint8Array[] {
   const certificates: Uint8Array[] = [];
   const hasHeader = storedCertificate.every((octet, at) => stored[at] === octet);

@@ -1,5 +1,5 @@
-// A TPM as a program uses it: one command after the other, asked again when the TPM says so, sessions kept in step, and nothing left
-// loaded behind a failure.
+// A TPM as a program uses it: one command after the other, repeated when the TPM asks for it, sessions kept in step, and no object left
+// loaded after a failure.
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { hashSize, type TpmHash } from '@edgekeep/core/tpm/algorithm';
@@ -31,7 +31,7 @@ import { HardwareError } from '../error.ts';
 import { Serial } from '@edgekeep/host/serial';
 import type { TpmTransport } from './transport.ts';
 
-/** A session under way; the TPM rolls its nonce with every command. */
+/** An open session; the TPM changes its nonce with every command. */
 export class TpmSession {
   state: SessionState;
 
@@ -54,7 +54,7 @@ export interface SaltKey {
   readonly publicArea: TpmPublic;
 }
 
-/** A busy TPM says "again" for some tens of milliseconds, in its self-test for some seconds. */
+/** A busy TPM answers "again" for some tens of milliseconds, in its self-test for some seconds. */
 const ATTEMPTS_MAX = 40;
 const attemptPauseMilliseconds = 50;
 
@@ -66,12 +66,12 @@ export class TpmClient {
     this.#transport = transport;
   }
 
-  /** Runs one command behind all earlier ones. Throws `tpm-failed` with the TPM's response code, or an error of the transport. */
+  /** Runs one command after all earlier ones. Throws `tpm-failed` with the TPM's response code, or an error of the transport. */
   execute<Response>(command: TpmCommand<Response>, authorizations: readonly Authorization[] = []): Promise<Response> {
     return this.#serial.run(() => this.#execute(command, authorizations));
   }
 
-  /** Starts a session; with a salt key only the TPM that holds it can follow what the session encrypts. */
+  /** Starts a session; with a salt key only the TPM that holds the key can read what the session encrypts. */
   async startSession(type: 'hmac' | 'policy' | 'trial', hash: TpmHash, saltKey?: SaltKey): Promise<TpmSession> {
     const nonceCaller = randomBytes(hashSize(hash));
     if (saltKey === undefined) {
@@ -86,7 +86,7 @@ export class TpmClient {
     return new TpmSession({ handle, hash, key, nonceTpm });
   }
 
-  /** Unloads an object or ends a session, also when it is gone already: nothing is left to do then. */
+  /** Unloads an object or ends a session; does nothing if it is gone already. */
   async flush(handle: number): Promise<void> {
     try {
       await this.execute(flushContext(handle));
@@ -95,7 +95,7 @@ export class TpmClient {
     }
   }
 
-  /** Unloads what an earlier program left behind in a TPM that has no resource manager. Only the TPM's one user may do this. */
+  /** Unloads what an earlier program left in a TPM without a resource manager. Only the sole user of the TPM may do this. */
   async flushLeftovers(): Promise<void> {
     for (const range of [handleRanges.transient, handleRanges.loadedSession]) {
       for (const handle of await this.execute(getHandles(range))) await this.flush(handle);

@@ -39,7 +39,7 @@ export async function loadEndorsementKey(client: TpmClient, kind: EndorsementKey
   return { kind, template, publicArea: created.publicArea, entity, transient: true };
 }
 
-/** Everything but the key itself is as the template says. */
+/** Everything except the key itself matches the template. */
 export function followsTemplate(publicArea: TpmPublic, template: TpmPublic): boolean {
   return equalBytes(encodePublic(withoutKey(publicArea)), encodePublic(withoutKey(template)));
 }

@@ -1,4 +1,4 @@
-// IDevIDs in real simulated TPMs: the key, its proof, its certificate in NV.
+// IDevIDs in TPM simulators: the key, its proof, its certificate in NV.
 import assert from 'node:assert/strict';
 import { randomBytes, verify } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -78,7 +78,7 @@ test('an IDevID in NV proves itself, and nothing but what it was asked', { skip 
   const replayed = { ...subject, nonce: randomBytes(32) };
   const mixed = { ...(await held.prove(idevidProofMessage(replayed))), residency: proof.residency };
   assert.equal(code(verifyIdevidProof(mixed, { ...expected, subject: replayed })), 'idevid-not-in-this-tpm');
-  // Each step loads a key and unloads it again: a TPM has three places.
+  // Each step loads a key and unloads it again: a TPM has three slots.
   for (let time = 0; time < 4; time++) await held.prove(message);
   await device.activateCredential(new Uint8Array(4), new Uint8Array(4)).catch(() => undefined);
 });

@@ -28,8 +28,8 @@ import { followsTemplate } from './endorsement.ts';
 const chunkBytes = 512;
 const coordinateLength = 32;
 /**
- * TPM_RC_NV_SPACE; TPM_RC_SIZE and TPM_RC_VALUE of a parameter, for an index that is larger than this TPM has any; TPM_RC_BAD_AUTH and
- * TPM_RC_AUTH_FAIL of the owner, who has set a password.
+ * TPM_RC_NV_SPACE; TPM_RC_SIZE and TPM_RC_VALUE of a parameter, for an index that is larger than this TPM supports; TPM_RC_BAD_AUTH and
+ * TPM_RC_AUTH_FAIL when the owner has set a password.
  */
 const noRoomCodes: readonly number[] = [0x14b, 0x2d5, 0x2c4, 0x1d5, 0x9a2, 0x98e];
 
@@ -38,7 +38,7 @@ export async function readIdevidChain(client: TpmClient): Promise<readonly Uint8
   return readCertificates(client, idevidCertificateIndex);
 }
 
-/** Runs `use` with the key loaded. Throws `tpm-key-unexpected` when the TPM makes another one than was asked for. */
+/** Runs `use` with the key loaded. Throws `tpm-key-unexpected` when the TPM makes another key than the template asks for. */
 export async function withIdevidKey<Result>(
   client: TpmClient,
   use: (key: CreatedPrimary & { readonly entity: Entity }) => Promise<Result>,
@@ -61,7 +61,7 @@ export function signWithIdevidKey(client: TpmClient, message: Uint8Array): Promi
   );
 }
 
-/** The signature, and the TPM's word by its attestation key that it made the IDevID key itself. */
+/** The signature, and the statement of the TPM, signed by its attestation key, that it made the IDevID key. */
 export function proveIdevid(client: TpmClient, attestationKey: Entity, message: Uint8Array): Promise<IdevidProof> {
   return withIdevidKey(client, async ({ entity, publicArea, creation }) => {
     const digest = sha256(message);
@@ -79,7 +79,10 @@ export function proveIdevid(client: TpmClient, attestationKey: Entity, message: 
   });
 }
 
-/** Writes the chain, or the IDevID alone where there is no room for more; false when there is not even that, or the owner has a password. */
+/**
+ * Writes the chain, or only the IDevID where there is no room for more; false when there is no room even for that, or the owner has a
+ * password.
+ */
 export async function writeIdevidChain(client: TpmClient, chain: readonly Uint8Array[]): Promise<boolean> {
   const [leaf] = chain;
   if (leaf === undefined) throw new TypeError('no certificate to store');
@@ -108,7 +111,7 @@ async function write(client: TpmClient, bytes: Uint8Array): Promise<boolean> {
   const definition: NvPublic = {
     index: idevidCertificateIndex,
     nameAlgorithm: 'sha256',
-    // Anybody may read it; only the owner of the TPM may write it again.
+    // Anybody may read it; only the owner of the TPM may overwrite it.
     attributes: ownerWrite | ownerRead | authRead | noDictionaryAttack,
     authPolicy: new Uint8Array(0),
     dataSize: bytes.length,

@@ -1,5 +1,5 @@
-// Opening a model key inside the TPM: import the blob under the endorsement key, load it, show the PCRs (and, where the policy was
-// approved by a key, the approval) and that the lease holds, unseal. The answer travels encrypted, so a probe on the bus does not read it.
+// Opens a model key inside the TPM: imports the blob under the endorsement key, loads it, proves the PCRs (and, where a key approved the
+// policy, the approval) and that the lease is valid, and unseals. The response is encrypted, so a probe on the bus cannot read it.
 import { leaseCounter } from '@edgekeep/core/access/lease-counter';
 import { type LeaseTerms, type LeaseTermStep, leaseTermSteps } from '@edgekeep/core/access/lease-terms';
 import type { TpmWrappedKey } from '@edgekeep/core/access/wrapped-key';
@@ -23,8 +23,8 @@ import type { TpmClient, TpmSession } from './client.ts';
 import { type LoadedEndorsementKey, withEndorsementKey } from './endorsement.ts';
 
 /**
- * Throws `tpm-blob-refused` when the blob is not for this TPM or was altered, `tpm-lease-over` when the TPM finds that the lease has ended,
- * `tpm-policy-refused` when the PCRs or the approval do not fit, or the terms are not the ones in the blob.
+ * Throws `tpm-blob-refused` when the blob is for another TPM or was altered, `tpm-lease-over` when the TPM finds that the lease has ended,
+ * `tpm-policy-refused` when the PCRs or the approval do not match, or the terms differ from those in the blob.
  */
 export async function openImportedKey(
   client: TpmClient,
@@ -79,7 +79,7 @@ function authValueOf({ authValue }: TpmWrappedKey): Uint8Array | undefined {
   return authValue === undefined ? undefined : parseBase64url(authValue, 'authorization value of the wrapped key');
 }
 
-/** PolicyAuthorize: the session's PolicyPCR, over the values of now, is one that the approving key signed. */
+/** PolicyAuthorize: the approving key signed the session's PolicyPCR, over the present values. */
 async function showApproval(
   client: TpmClient,
   session: TpmSession,
@@ -101,17 +101,17 @@ async function showApproval(
   }
 }
 
-/** What it means that a comparison does not hold. */
+/** The meaning of a comparison that fails. */
 const leaseOver: Readonly<Record<LeaseTermStep['kind'], string>> = {
   'reset-count': 'the TPM was reset since the key was released',
   'restart-count': 'the TPM was restarted or suspended since the key was released',
   clock: "the TPM's clock is past the end of the lease",
   counter: 'the lease counter was counted up, or is gone, since the key was released',
 };
-/** TPM_RC_POLICY: a comparison does not hold. */
+/** TPM_RC_POLICY: a comparison failed. */
 const policyCode = 0x126;
 
-/** Each comparison is made by the TPM, now; leaving one out or changing it gives another policy, which Unseal refuses. */
+/** The TPM makes each comparison now; leaving one out or changing it gives another policy, which Unseal refuses. */
 async function showTerms(client: TpmClient, session: TpmSession, terms: LeaseTerms): Promise<void> {
   for (const { kind, term } of leaseTermSteps(terms)) {
     try {
@@ -120,14 +120,14 @@ async function showTerms(client: TpmClient, session: TpmSession, terms: LeaseTer
       } else await client.execute(policyCounterTimer(session.handle, term));
     } catch (cause) {
       const responseCode = refusalOf(cause);
-      // A counter that is not there answers with other codes; the lease went with it.
+      // A missing counter gives other codes; the lease ended with it.
       if (responseCode === undefined || (responseCode !== policyCode && kind !== 'counter')) throw cause;
       throw new HardwareError('tpm-lease-over', `the lease is over: ${leaseOver[kind]}`, { cause, responseCode });
     }
   }
 }
 
-/** Says in this product's words what the TPM said with a response code; a failing transport stays what it is. */
+/** Translates a response code of the TPM into an error of this package; a failing transport keeps its error. */
 export async function refusedAs<Result>(
   code: HardwareErrorCode,
   message: string,
@@ -143,7 +143,7 @@ export async function refusedAs<Result>(
   }
 }
 
-/** The response code, when the TPM said no. */
+/** The response code, when the TPM refused. */
 function refusalOf(cause: unknown): number | undefined {
   return cause instanceof HardwareError && cause.code === 'tpm-failed' ? cause.responseCode : undefined;
 }

@@ -1,4 +1,4 @@
-// The lease counter inside one TPM (spec/tpm.md, 7): defined when it is first needed, certified by the attestation key, counted up to end
+// The lease counter inside one TPM (spec/tpm.md, 7): defined when it is first needed, certified by the attestation key, incremented to end
 // every lease given before.
 import { leaseCounter, leaseCounterBytes, leaseCounterDefinition } from '@edgekeep/core/access/lease-counter';
 import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
@@ -22,7 +22,7 @@ export async function certifyLeaseCounter(
   return { attest: Uint8Array.from(attest), signature: encodeTpmSignature(signature) };
 }
 
-/** Counts up: no key that was wrapped for an earlier value opens again. Throws `lease-counter-unusable`. */
+/** Increments the counter: no key that was wrapped for an earlier value opens again. Throws `lease-counter-unusable`. */
 export async function countUp(client: TpmClient): Promise<void> {
   await ensureLeaseCounter(client);
   await client.execute(nvIncrement(leaseCounter, leaseCounter), ['password']);

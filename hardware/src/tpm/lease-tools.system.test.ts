@@ -1,4 +1,4 @@
-// The lease counter and the terms, with tpm2-tools as another implementation and as what an owner defines the counter with.
+// The lease counter and the terms, with tpm2-tools as a second implementation and as an owner's tool to define the counter.
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ test('where the owner has a password, a counter that the owner defined is used',
     await using device = await TpmRootOfTrust.open(simulator.address);
     await assert.rejects(device.endLeases(), { name: 'HardwareError', code: 'lease-counter-unusable' });
   }
-  // As spec/tpm.md says.
+  // As spec/tpm.md defines.
   await run('nvdefine', '-C', 'o', '-P', 'password', '-s', '8', '-a', 'nt=counter|authread|authwrite|no_da', index);
   await using device = await TpmRootOfTrust.open(simulator.address);
   assert.ok(await opensRight(device, await leaseKey(device, 3_600_000n)));

@@ -1,5 +1,5 @@
-// A key lease that the TPM itself ends: what opens within it, and what an attacker who has the device, its disk and all it ever received
-// can do after it.
+// A key lease that the TPM itself ends: what opens within it, and what an attacker can do afterwards who has the device, its disk and
+// everything it ever received.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
@@ -41,7 +41,7 @@ async function withDevice<Result>(use: (device: TpmRootOfTrust) => Promise<Resul
   return await use(device);
 }
 
-/** What somebody does who has the TPM and no need for our software. */
+/** What an attacker does who has the TPM and does not need our software. */
 async function withTpm<Result>(use: (client: TpmClient) => Promise<Result>): Promise<Result> {
   await using client = new TpmClient(await openTransport(simulator.address));
   return await use(client);
@@ -136,7 +136,7 @@ test('a TPM that was cleared and reset until all its counts are as they were ope
   for (let at = await resets(); at < resetCount; at = await resets()) await simulator.powerCycle();
   await withTpm(async (client) => {
     const { clockInfo } = await client.execute(readClock());
-    // The attack works as far as the clock goes: only the counter stands in its way.
+    // The attack works as far as the clock is concerned: only the counter prevents it.
     assert.equal(clockInfo.resetCount, resetCount);
     assert.equal(clockInfo.restartCount, leased.wrapped.terms.restartCount);
     assert.ok(clockInfo.clock < BigInt(clockMost));
@@ -177,7 +177,7 @@ test('without its authorization value, or with another, a key stays closed', { s
 });
 
 test('a session that was made ready within the lease is ended by a reset, not by the clock', { skip }, async () => {
-  // What the design page says it does not do: who may open the key now can also keep an opening for later in this boot.
+  // A limit that the design page states: an attacker who can open the key now can keep an opening for later in this boot.
   await simulator.powerCycle();
   const { wrapped, secret } = await withDevice((device) => leaseKey(device, hour));
   const policyDigest = policyCounterTimer(emptyPolicy(), clockTerm(wrapped));

@@ -1,4 +1,4 @@
-// Each policy command, run by the TPM in a session, gives the digest that core computes; and a blob opens only while its policy holds.
+// Each policy command, run by the TPM in a session, gives the digest that core computes; a blob opens only while its policy is satisfied.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';

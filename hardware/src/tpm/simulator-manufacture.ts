@@ -1,4 +1,4 @@
-// Manufacturing a simulated TPM: swtpm_setup makes the endorsement keys, and swtpm's local CA, kept in a folder of the caller's choice,
+// Manufactures a simulated TPM: swtpm_setup makes the endorsement keys, and swtpm's local CA, in a folder that the caller chooses,
 // certifies them as a TPM vendor would.
 import { execFile } from 'node:child_process';
 import { access, constants, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { HardwareError } from '../error.ts';
 
 const run = promisify(execFile);
 
-/** Where Debian and others put the tools, also when PATH lacks it. */
+/** Where Debian and others install the tools, also when PATH lacks it. */
 const toolFolders = ['/usr/bin', '/usr/local/bin', '/usr/share/swtpm'];
 const lockPollMilliseconds = 50;
 /** Manufacturing takes a second or two: the holder of an older lock was killed. */
@@ -35,13 +35,13 @@ export async function vendorCertificates(
   };
 }
 
-/** Makes a TPM in `stateFolder` unless there is one. Safe to call at the same time for several TPMs of one vendor. */
+/** Makes a TPM in `stateFolder` unless one exists. Safe to call concurrently for several TPMs of one vendor. */
 export async function manufacture(stateFolder: string, vendorFolder: string): Promise<void> {
   if (await exists(join(stateFolder, 'tpm2-00.permall'))) return;
   const configuration = await writeConfiguration(stateFolder, vendorFolder);
   const make = ['--tpm2', '--tpmstate', stateFolder, '--config', configuration, '--overwrite'];
   const content = ['--create-ek-cert', '--create-platform-cert', '--lock-nvram', '--pcr-banks', 'sha256'];
-  // The CA tool makes its keys on first use without a lock of its own.
+  // The CA tool makes its keys on first use and has no lock for that.
   await withLock(join(vendorFolder, 'edgekeep.lock'), async () => {
     await run('swtpm_setup', [...make, ...content]).catch((cause: unknown) => {
       throw toolFailure('swtpm_setup', cause);
@@ -72,7 +72,7 @@ async function withLock(path: string, action: () => Promise<void>): Promise<void
       await mkdir(path);
       break;
     } catch (error) {
-      // Only a lock that somebody holds is waited for: a folder that cannot be made stays so.
+      // Waits only for a lock that another process holds: a folder that cannot be made is an error.
       if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
       const made = await orIfMissing(stat(path), undefined);
       if (made !== undefined && Date.now() - made.mtimeMs > lockStaleMilliseconds)
@@ -88,7 +88,7 @@ async function withLock(path: string, action: () => Promise<void>): Promise<void
 }
 
 async function isProgram(path: string): Promise<boolean> {
-  // A folder of PATH may be anything: what cannot be run from here is not found here.
+  // A folder of PATH may be anything: if nothing can be run from it, nothing is found there.
   const isExecutable = await access(path, constants.X_OK).then(
     () => true,
     () => false,
@@ -100,7 +100,7 @@ async function exists(path: string): Promise<boolean> {
   return (await orIfMissing(stat(path), undefined)) !== undefined;
 }
 
-/** The error for a tool that is missing or ended badly. */
+/** The error for a tool that is missing or failed. */
 export function toolFailure(tool: string, cause: unknown): HardwareError {
   const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
   if (missing) return new HardwareError('simulator-missing', missingText(tool));

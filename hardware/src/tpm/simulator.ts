@@ -12,13 +12,13 @@ import { manufacture, toolFailure, vendorCertificates } from './simulator-manufa
 import { openTransport, type TpmAddress } from './transport.ts';
 
 export interface SimulatorOptions {
-  /** Absolute; holds the TPM's state and its sockets. A TPM is manufactured there when there is none yet. */
+  /** Absolute; holds the TPM's state and its sockets. A TPM is manufactured there if none exists. */
   readonly stateFolder: string;
-  /** Absolute; the vendor CA's keys and certificates. Simulators that share it have one vendor. */
+  /** Absolute; the vendor CA's keys and certificates. Simulators that share it have the same vendor. */
   readonly vendorFolder: string;
 }
 
-/** Unix socket paths must fit 108 bytes, with room for the name of the control socket. */
+/** Unix socket paths must fit into 108 bytes, with room for the name of the control socket. */
 const SOCKET_PATH_BYTES_MAX = 100;
 const START_MILLISECONDS_MAX = 10_000;
 const pollMilliseconds = 10;
@@ -34,7 +34,7 @@ export class TpmSimulator {
     this.#process = process;
   }
 
-  /** Manufactures the TPM if need be and powers it on. Throws `simulator-missing` or `simulator-failed`. */
+  /** Manufactures the TPM if necessary and powers it on. Throws `simulator-missing` or `simulator-failed`. */
   static async start(options: SimulatorOptions): Promise<TpmSimulator> {
     const { stateFolder, vendorFolder } = options;
     for (const folder of [stateFolder, vendorFolder]) {
@@ -61,18 +61,18 @@ export class TpmSimulator {
     return { kind: 'unix', path: this.socketPath };
   }
 
-  /** PEM of the vendor's root and intermediate CA, the certificates an endorsement certificate chains to. */
+  /** PEM of the vendor's root and intermediate CA, to which an endorsement certificate chains. */
   async vendorCertificates(): Promise<{ readonly root: string; readonly intermediate: string }> {
     return vendorCertificates(this.#options.vendorFolder);
   }
 
-  /** Off and on again: PCRs start over, transient objects are gone, resetCount goes up. Open connections break. */
+  /** Off and on again: PCRs start over, transient objects are gone, resetCount increases. Open connections break. */
   async powerCycle(): Promise<void> {
     await this.powerOff();
     await this.powerOn();
   }
 
-  /** Powers a stopped simulator on again, with its state as it was left. */
+  /** Powers a stopped simulator on again, with its state unchanged. */
   async powerOn(): Promise<void> {
     this.#process = await powerOn(this.#options);
   }
@@ -82,7 +82,7 @@ export class TpmSimulator {
     await ended(this.#process, 'SIGTERM');
   }
 
-  /** Pulls the plug: the TPM is not told, as when power fails. */
+  /** Cuts the power: the TPM gets no notice, as in a power failure. */
   async cutPower(): Promise<void> {
     await ended(this.#process, 'SIGKILL');
   }
@@ -98,7 +98,7 @@ export class TpmSimulator {
       await using client = new TpmClient(await openTransport(this.address));
       await client.execute(shutdown('clear'));
     };
-    // A client that is still connected holds the one connection: do not wait for it.
+    // A client that is still connected holds the only connection: do not wait for it.
     await Promise.race([attempt().catch(() => undefined), delay(500, undefined, { ref: false })]);
   }
 }
@@ -148,7 +148,7 @@ async function answers(path: string): Promise<boolean> {
   }
 }
 
-/** Ends an swtpm that outlived the program that started it: it would hold the state folder. */
+/** Ends an swtpm that outlived the program that started it: it would block the state folder. */
 async function stopLeftover(control: string): Promise<void> {
   await new Promise<void>((resolve) => {
     const socket = connect({ path: control });

@@ -21,7 +21,7 @@ export const simulatorTools = ['swtpm', 'swtpm_setup', 'swtpm_localca'] as const
 
 export interface TestSimulators {
   readonly folder: string;
-  /** Starts a TPM of this name; all of one set share a vendor CA unless another vendor is named. */
+  /** Starts a TPM with this name; all of one set share a vendor CA unless another vendor is named. */
   start(name: string, vendor?: string): Promise<TpmSimulator>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -44,7 +44,7 @@ export async function testSimulators(): Promise<TestSimulators> {
   };
 }
 
-/** Runs one of tpm2-tools against a simulator that no client of ours is connected to; gives its standard output. */
+/** Runs one of tpm2-tools against a simulator without a connected client of ours; returns its standard output. */
 export async function tpm2(
   simulator: TpmSimulator,
   folder: string,

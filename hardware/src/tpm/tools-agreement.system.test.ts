@@ -118,7 +118,7 @@ test('tpm2_activatecredential opens our credential', { skip }, async () => {
 });
 
 test('tpm2_import, tpm2_load and tpm2_unseal open our import blob, under PCRs only', { skip }, async () => {
-  // A P-256 storage key: tpm2_import has no option for the policy session an endorsement key asks for.
+  // A P-256 storage key: tpm2_import has no option for the policy session that an endorsement key requires.
   await run('createprimary', '-C', 'o', '-G', 'ecc', '-c', 'parent.ctx');
   await run('readpublic', '-c', 'parent.ctx', '-o', 'parent.pub');
   await run('flushcontext', '-t');
@@ -138,7 +138,7 @@ test('tpm2_import, tpm2_load and tpm2_unseal open our import blob, under PCRs on
   await run('unseal', '-c', 'blob.ctx', '-p', 'pcr:sha256:0,7', '-o', 'unsealed');
   await run('flushcontext', '-t');
   assert.equal(toHex(await read('unsealed')), toHex(secret));
-  // Without its policy, with a password instead, it stays shut.
+  // Without its policy, with a password instead, it does not open.
   await assert.rejects(run('unseal', '-c', 'blob.ctx'), /0x12F|authorization/i);
   await run('flushcontext', '-t');
   await run('pcrextend', `7:sha256=${toHex(randomBytes(32))}`);

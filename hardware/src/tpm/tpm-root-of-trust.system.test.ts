@@ -1,4 +1,4 @@
-// The TPM root of trust against real simulated TPMs: what it must do, and every way it must refuse.
+// The TPM root of trust against TPM simulators: what it must do, and everything it must refuse.
 import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync, randomBytes, sign, X509Certificate } from 'node:crypto';
 import { after, before, test } from 'node:test';

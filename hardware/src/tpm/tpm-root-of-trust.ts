@@ -1,5 +1,5 @@
-// The root of trust of a device with a TPM 2.0. Its attestation key is a primary of the endorsement hierarchy: made again from its
-// template whenever it is needed, so nothing has to be stored, and a verifier can compute its qualified name.
+// The root of trust of a device with a TPM 2.0. Its attestation key is a primary of the endorsement hierarchy: it is made again from its
+// template whenever it is needed, so nothing must be stored, and a verifier can compute its qualified name.
 import type { KeyObject } from 'node:crypto';
 import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
@@ -30,7 +30,7 @@ import { certifyLeaseCounter, countUp } from './lease-counter.ts';
 import { openTransport, type TpmAddress } from './transport.ts';
 
 export interface TpmOptions {
-  /** Which endorsement key the device is known by; credentials and model keys are made for it. */
+  /** The endorsement key that identifies the device; credentials and model keys are made for it. */
   readonly endorsementKey?: EndorsementKeyKind;
   /** Where the IDevID is when the TPM has no room for it. */
   readonly idevidFile?: string | undefined;
@@ -41,7 +41,7 @@ interface LoadedAttestationKey {
   readonly publicArea: TpmPublic;
 }
 
-/** A TPM gives at most one digest's worth of random bytes a command. */
+/** A TPM returns at most one digest's worth of random bytes per command. */
 const randomBytesPerCommand = 32;
 
 export class TpmRootOfTrust implements RootOfTrust, IdevidHardware {
@@ -60,7 +60,7 @@ export class TpmRootOfTrust implements RootOfTrust, IdevidHardware {
     this.#idevidFile = idevidFile;
   }
 
-  /** Opens the TPM at `address` and frees what an earlier user left loaded in it. Throws `tpm-unreachable`. */
+  /** Opens the TPM at `address` and unloads what an earlier user left in it. Throws `tpm-unreachable`. */
   static async open(address: TpmAddress, options: TpmOptions = {}): Promise<TpmRootOfTrust> {
     const client = new TpmClient(await openTransport(address));
     try {
@@ -179,7 +179,7 @@ export class TpmRootOfTrust implements RootOfTrust, IdevidHardware {
     return stored ? 'stored' : 'no-room';
   }
 
-  /** As the onboarding identity does, also before there is a certificate. */
+  /** As for the onboarding identity, also before there is a certificate. */
   proveIdevid(message: Uint8Array): Promise<IdevidProof> {
     return this.#serial.run(async () => {
       const { entity } = await this.#loadAttestationKey();
@@ -202,7 +202,7 @@ export class TpmRootOfTrust implements RootOfTrust, IdevidHardware {
     try {
       await this.#serial.run(() => this.#unload());
     } catch {
-      // A TPM that does not answer any more holds nothing we could unload.
+      // A TPM that no longer answers holds nothing that could be unloaded.
     } finally {
       await this.#client[Symbol.asyncDispose]();
     }

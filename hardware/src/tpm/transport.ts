@@ -1,4 +1,4 @@
-// The way to a TPM: bytes of one command in, bytes of one response out. A kernel device, or a socket that carries the same bytes.
+// The connection to a TPM: bytes of one command out, bytes of one response in. A kernel device, or a socket that carries the same bytes.
 import { type FileHandle, open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { concat } from '@edgekeep/core/bytes';
@@ -18,12 +18,12 @@ export type TpmAddress =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
 
-/** Making an RSA key may take a small TPM more than a minute; beyond this it hangs. */
+/** Making an RSA key may take a small TPM more than a minute; after this time it hangs. */
 const ANSWER_MILLISECONDS_MAX = 150_000;
-/** The first command on a socket asks for little. A simulator serves one connection at a time and lets the next one wait without a word. */
+/** The first command on a socket is small. A simulator serves one connection at a time and lets the next one wait silently. */
 const FIRST_ANSWER_MILLISECONDS_MAX = 15_000;
 
-/** `device:/dev/tpmrm0`, `unix:/path` or `tcp:host:port`; a bare absolute path is a device. Undefined when it is none of these. */
+/** `device:/dev/tpmrm0`, `unix:/path` or `tcp:host:port`; an absolute path is a device. Undefined for anything else. */
 export function parseTpmAddress(text: string): TpmAddress | undefined {
   if (text.startsWith('/')) return { kind: 'device', path: text };
   const path = /^(device|unix):(\/.+)$/.exec(text);
@@ -79,7 +79,7 @@ async function openSocket(address: string, dial: () => Socket): Promise<TpmTrans
     socket.once('error', (cause) => reject(unreachable(address, cause)));
   });
   socket.removeAllListeners('error');
-  // A socket that breaks between two commands is noticed by the next one.
+  // The next command notices a socket that breaks between two commands.
   socket.on('error', () => undefined);
   // The TPM must not keep the process alive: it only answers.
   socket.unref();
