@@ -1,5 +1,5 @@
-// Builds what is optional and native: the helper that puts the guard behind seccomp and Landlock. Without a C compiler nothing is built, and the
-// agent reports the two walls as missing. Plain JavaScript, because the machine's own Node may be as old as 20.
+// Builds the optional native part: the helper that puts the guard behind seccomp and Landlock. Without a C compiler nothing is built, and
+// the agent reports the two walls as missing. Plain JavaScript, because the machine's own Node may be as old as 20.
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -1,5 +1,6 @@
-// What npm cannot bring, by part: the programs or files that show the part is there, the Debian packages that bring it, and what is missed
-// without it. A program that a test, the demo or a benchmark starts belongs here: `tests/setup.test.ts` finds one that is forgotten.
+// What npm cannot install, by part: the programs or files that show that the part is there, the Debian packages that contain it, and what
+// does not work without it. A program that a test, the demo or a benchmark starts must be listed here: `tests/setup.test.ts` finds one that
+// was forgotten.
 
 export const parts = {
   system: {

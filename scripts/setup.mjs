@@ -1,8 +1,7 @@
-// Brings a fresh Debian machine to where `npm start`, `npm test` or `npm run bench` can run: for root the Debian packages of the chosen set
-// (scripts/parts.mjs), then npm packages (Node 24 among them), then the native PKCS#11 binding. Everything that npm brings is in
-// package-lock.json with its digest; no script of a package runs, except the build of the binding. Plain JavaScript, because the machine's
-// own Node may be as old as 20.
-// usage: node scripts/setup.mjs packages|start|test|bench
+// Prepares a fresh Debian machine for `npm start`, `npm test` or `npm run bench`: as root the Debian packages of the chosen set
+// (scripts/parts.mjs), then npm packages (Node 24 among them), then the native PKCS#11 binding. package-lock.json has every npm package
+// with its digest; no script of a package runs, except the build of the binding. Plain JavaScript, because the machine's own Node may be as
+// old as 20. usage: node scripts/setup.mjs packages|start|test|bench
 import { spawnSync } from 'node:child_process';
 import {
   accessSync,
@@ -51,7 +50,7 @@ function installNpmPackages() {
   writeFileSync(stamp, digest);
 }
 
-/** Older versions of npm, Debian's 9.2 among them, leave out the link to a program of an optional package. */
+/** Older versions of npm, such as Debian's 9.2, leave out the link to a program of an optional package. */
 function linkNode() {
   const link = join(modules, '.bin', 'node');
   const program = join('..', `node-linux-${process.arch}`, 'bin', 'node');
@@ -74,7 +73,7 @@ function nodeProblem() {
   return `no Node ${nodeMajor} came with the npm packages (there is one for Linux on x64 and arm64, this is ${platform}): install Node ${nodeMajor} and run this again`;
 }
 
-/** Builds pkcs11js against the headers beside our Node, so that nothing is fetched. Without a compiler it is left out. */
+/** Builds pkcs11js against the headers of our Node, so that nothing is downloaded. Without a compiler it is left out. */
 function buildBinding() {
   const folder = join(modules, 'pkcs11js');
   const isBuilt = existsSync(join(folder, 'build', 'Release', 'pkcs11.node'));
@@ -104,7 +103,7 @@ function installDebianPackages(names) {
   const quiet = { env, stdio: ['ignore', 'ignore', 'inherit'] };
   if (tryRun('apt-get', install, { env, stdio: 'ignore' })) return;
   if (tryRun('apt-get', ['update', '-qq'], quiet) && tryRun('apt-get', install, quiet)) return;
-  // What can be shown or tested without them still is; in CI the tests themselves fail for a part that is missing.
+  // Everything that works without them still runs; in CI the tests themselves fail for a missing part.
   say(`apt-get could not install ${packages.join(' ')}`);
   for (const name of names) if (!isThere(parts[name])) say(parts[name].without);
 }
@@ -113,7 +112,7 @@ function isThere({ programs = [], files = [] }) {
   return programs.every(onPath) && files.every((file) => existsSync(file));
 }
 
-// Debian keeps some of these under sbin, which a plain user's PATH may lack; swtpm's tools are elsewhere on some systems.
+// Debian installs some of these under sbin, which a plain user's PATH may lack; other systems install swtpm's tools elsewhere.
 function onPath(program) {
   return [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin', '/usr/share/swtpm'].some((folder) => {
     const path = join(folder, program);

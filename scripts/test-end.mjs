@@ -1,12 +1,12 @@
-// Loaded into the process of each test file by the runner: once its tests and hooks are done, nothing that they started may hold the process.
-// What does is named, and the process ends.
+// Loaded into the process of each test file by the runner: once its tests and hooks are done, nothing that they started may keep the
+// process alive. Names what does, and ends the process.
 import { appendFileSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 
-/** Other hooks run after this one: a hub that is stopped, a folder that is removed, on a busy machine. */
+/** Time for other hooks that run after this one (stopping a hub, removing a folder) on a busy machine. */
 const graceSeconds = Number(process.env.EDGEKEEP_TEST_END_SECONDS ?? 60);
 const report = process.env.EDGEKEEP_TEST_REPORT;
-// Processes that a test forks inherit the flag that loads this file: they are no test files.
+// Processes that a test forks inherit the flag that loads this file, but they are not test files.
 const isTestFile = process.ppid === Number(process.env.EDGEKEEP_TEST_RUNNER);
 
 if (isMainThread && isTestFile && report !== undefined) {

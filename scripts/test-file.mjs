@@ -1,5 +1,5 @@
-// Runs one test file in a process group of its own and gives what came of it. A file that does not end is ended, and so is whatever a file
-// left running; both count as a failure of that file, by name.
+// Runs one test file in a separate process group and returns the result. A file that does not end is killed, and so is every process that
+// it left running; both count as a failure of that file, by name.
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -8,26 +8,26 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-/** One test of a file may take this long; node:test ends it by itself, if its event loop lets it. */
+/** Time for one test of a file; node:test stops it, if its event loop allows. */
 const testMilliseconds = 480_000;
-/** What ends because its parent did, as a guard whose socket closed, gets this long. */
+/** Time for a process that ends because its parent did, such as a guard whose socket closed. */
 const leftoverMilliseconds = 10_000;
 const pollMilliseconds = 50;
 
 const running = new Set();
 
-/** Kills every file that runs now, with all that it started. */
+/** Kills every running file, with everything that it started. */
 export function endAll() {
   for (const { pid, mark } of running) kill(processesOf(pid, mark), pid);
 }
 
 /**
- * Resolves with `{ file, output, tests, problems, milliseconds }`; `tests` are `{ outcome: 'passed' | 'failed' | 'skipped', name, why }`, and `problems`
- * what is wrong with the file as a whole.
+ * Resolves with `{ file, output, tests, problems, milliseconds }`; `tests` are `{ outcome: 'passed' | 'failed' | 'skipped', name, why }`,
+ * and `problems` are the faults of the file as a whole.
  */
 export async function runTestFile(file, { cwd, env, flags, seconds }) {
   const began = performance.now();
-  // Finds what the file started also after it left the process group, and what a runner that it started, started.
+  // Finds processes that the file started even after they left the process group, and those of a runner that it started.
   const mark = randomUUID();
   const folder = mkdtempSync(join(tmpdir(), 'edgekeep-report-'));
   const report = join(folder, 'report');
@@ -67,7 +67,7 @@ export async function runTestFile(file, { cwd, env, flags, seconds }) {
   if (left.length > 0) problems.push(`left running: ${left.map(({ name, pid }) => `${name} (${pid})`).join(', ')}`);
   kill(left, child.pid);
   running.delete(entry);
-  // Whoever held the pipes is gone now.
+  // The processes that held the pipes are gone now.
   await Promise.race([new Promise((resolve) => child.once('close', resolve)), delay(1_000)]);
   const { tests, isWhole, held } = parseReport(report);
   rmSync(folder, { recursive: true, force: true });
@@ -96,7 +96,7 @@ function parseReport(file) {
   return { tests, isWhole: find('end') !== undefined, held: find('held') };
 }
 
-// A file that ended at once left none.
+// A file that ended immediately left none.
 function readText(file) {
   try {
     return readFileSync(file, 'utf8');

@@ -9,7 +9,7 @@ export default async function* report(source) {
     const isSuite = data.details?.type === 'suite';
     const name = [...path.slice(0, data.nesting), data.name].join(' > ');
     const outcome = outcomeOf(type, data);
-    // A suite counts only for what went wrong in it itself, as in a hook, or when it was skipped whole.
+    // A suite counts only for its own failure, as in a hook, or when it was skipped as a whole.
     const isOwn = !isSuite || outcome === 'skipped' || (outcome === 'failed' && !isOfSubtests(data));
     if (isOwn) yield `${JSON.stringify({ outcome, name, why: whyOf(data) })}\n`;
   }

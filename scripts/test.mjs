@@ -1,7 +1,7 @@
 // Runs a chosen set of test files, two at a time: `all` (default), `unit` (the packages' own tests that need nothing but Node), `fuzz`, or
-// `files` (those that are named). Tests that need a TPM simulator, services or minutes are named *.system.test.ts or live in tests/; fuzz
-// runs are *.fuzz.test.ts. What begins with a dash goes to node, `--test-name-pattern=…` for example.
-// The last line is `N passed, N failed, N skipped`; what failed and what was skipped stands before it, by name.
+// `files` (those that are named). Tests that need a TPM simulator, services or minutes are named *.system.test.ts or are in tests/; fuzz
+// runs are *.fuzz.test.ts. Arguments that begin with a dash go to node, for example `--test-name-pattern=…`. The last line is `N passed, N
+// failed, N skipped`; failed and skipped tests are named before it.
 import { readdirSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ import { endAll, runTestFile } from './test-file.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const filesAtOnce = 2;
-/** Several times what the longest file takes on a busy machine of two cores. */
+/** Several times the duration of the longest file on a busy machine with two cores. */
 const fileSeconds = { ordinary: 1_200, fuzz: 2_700 };
 
 const isFuzz = (file) => file.endsWith('.fuzz.test.ts');
@@ -30,15 +30,15 @@ const named = rest.filter((word) => !word.startsWith('-')).map((path) => relativ
 const files =
   named.length > 0 || name === 'files' ? named : walk('').filter((file) => file.endsWith('.test.ts') && chosen(file));
 
-// In CI each fuzz test gets this many inputs, some 300,000 together; elsewhere the tests' own smaller counts keep a run short.
+// In CI each fuzz test gets this many inputs, about 300,000 together; elsewhere smaller counts of the tests keep a run short.
 const fuzzInputs = process.env.EDGEKEEP_FUZZ_INPUTS ?? (process.env.CI === 'true' ? '20000' : undefined);
 const env = { ...process.env, ...(fuzzInputs !== undefined && { EDGEKEEP_FUZZ_INPUTS: fuzzInputs }) };
-// With CI=true a part that is missing is a failure. An ordinary user cannot install parts: for them it is skipped, by name.
+// With CI=true a missing part is a failure. An ordinary user cannot install parts: for them the test is skipped, by name.
 if (env.CI === 'true' && process.getuid?.() !== 0) {
   delete env.CI;
   console.log('not root: what set-up could not install is skipped, by name');
 }
-// Under `node --test` it would make the files report to that one instead.
+// Under `node --test` it would make the files report to that process instead.
 delete env.NODE_TEST_CONTEXT;
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
@@ -65,7 +65,7 @@ async function runAll() {
 }
 
 function tell({ file, output, problems, milliseconds }) {
-  // The summary of a single file says nothing that the last lines do not.
+  // The summary of a single file adds nothing to the last lines.
   const shown = output.replaceAll(/^ℹ (?:tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) .*\n/gm, '');
   process.stdout.write(`${file} (${(milliseconds / 1_000).toFixed(1)} s)\n${shown}`);
   for (const problem of problems) process.stdout.write(`${file} ${problem}\n`);

@@ -1,5 +1,5 @@
-// The last two stages of a demo device's start, signed by the publisher: the agent's and the guard's code of this checkout. Each start signs
-// them anew; the signed statement, and so what is measured, only changes when the code does.
+// The last two stages of a demo device's start, signed by the publisher: the agent's and the guard's code of this checkout. Each start
+// signs them again; the signed statement, and so the measurement, changes only with the code.
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -22,7 +22,7 @@ export interface Application {
     readonly signature: string;
     readonly measurement: Measurement;
   }[];
-  /** Changes with the code: eight hex digits. */
+  /** Depends on the code: eight hex digits. */
   readonly build: string;
 }
 

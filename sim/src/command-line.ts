@@ -1,4 +1,4 @@
-// `npm start`: the main job with a hub and four devices on this machine, told while it happens. Keeps running until Ctrl-C.
+// `npm start`: the main job with a hub and four devices on this machine, reported as it happens. Runs until Ctrl-C.
 import { httpsUrl } from '@edgekeep/wire/link/url';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +19,7 @@ const usage = `usage: npm start -- [--exit-when-done] [--allow-software] [--data
 --data            where everything is kept between starts (default: .demo)
 `;
 
-/** Runs the demo; the result is the exit code. */
+/** Runs the demo; returns the exit code. */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
   let values;
   try {
@@ -48,7 +48,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     });
   } catch (error) {
     const line = failureLine(error, folder);
-    // Anything else is a fault of this program, and says where.
+    // Anything else is a bug in this program, and its message says where.
     if (line === undefined) throw error;
     process.stderr.write(`npm start: ${line}\n`);
     return 1;
@@ -139,7 +139,7 @@ function tallyText({ images, accepted, fallback, review, right }: Tally): string
   return `${images} images: ${accepted} accepted, ${fallback} by the fallback, ${review} for review; ${right} of ${accepted + fallback} right`;
 }
 
-// Digests are whole in the log and in `edgekeep device show`; here the first digits tell them apart.
+// The log and `edgekeep device show` have whole digests; here the first digits distinguish them.
 function shortened(why: string): string {
   return why.replaceAll(/([0-9a-f]{8})[0-9a-f]{56}/g, '$1…');
 }

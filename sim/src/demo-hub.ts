@@ -1,4 +1,4 @@
-// The demo's hub and its publisher: made on the first start, used again on the next.
+// The demo's hub and its publisher: made at the first start, used again at the next.
 import { httpsUrl } from '@edgekeep/wire/link/url';
 import { createPublicKey, createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
@@ -26,13 +26,13 @@ export interface DemoHub {
   readonly isNew: boolean;
 }
 
-// Short, so that the demo shows a lease being renewed if it is left running.
+// Short, so that a running demo shows a lease renewal.
 const demoLeaseSeconds = 600;
 
-// A demo that was killed and is started again does not wait long for its old connections to count as gone; several check-ins fit in.
+// A demo that was killed and started again must soon count its old connections as gone; several check-ins fit in.
 const demoSilentSeconds = 10;
 
-/** `vendorRoots` are PEM texts by file name. The usual ports are taken when they are free, else others, and `say` says so. */
+/** `vendorRoots` are PEM texts by file name. The usual ports are used when they are free, else others, which `say` reports. */
 export async function startDemoHub(
   folder: string,
   vendorRoots: ReadonlyMap<string, string>,
@@ -104,7 +104,7 @@ async function openPublisher(folder: string): Promise<{ signer: Signer; keyFile:
   return { signer: signerFromKey(key), keyFile, publicFile };
 }
 
-/** `preferred`, or any free port when somebody has it. */
+/** `preferred`, or any free port when another program uses it. */
 async function freePort(preferred: number, say: (line: string) => void): Promise<number> {
   return new Promise((resolve) => {
     const probe = createServer();

@@ -1,5 +1,5 @@
-// The main job, shown: a hub, a publisher, four devices. Two healthy ones get the key and answer images; the one whose boot was altered is
-// refused, by the name of the boot event; the one without a TPM is refused or allowed by policy, and says its tier.
+// The main job, shown: a hub, a publisher, four devices. Two healthy ones get the key and classify images. The one with an altered boot is
+// refused, and the boot event is named. The one without a TPM is refused or allowed by policy, with its tier shown.
 import { mkdir, readdir, writeFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,7 +28,7 @@ const example = join(dirname(fileURLToPath(import.meta.url)), '../../examples/su
 const demoGroup = 'presses';
 export const demoModel = { name: 'surface-inspection', version: '1.0.0' } as const;
 
-// Leaves a software root of trust in: it can't be affirmed, but its boot statement must at least not be contradicted.
+// Allows a software root of trust: it cannot be affirmed, but its boot statement must at least not be contradicted.
 const softwareAllowedPolicy = `@id("attested-tpm")
 permit (principal is Edgekeep::Device, action == Edgekeep::Action::"releaseKey", resource is Edgekeep::Model)
 when { principal in resource.groups && context.attestation.tier == "tpm" && context.attestation.status == "affirming" };
@@ -45,7 +45,7 @@ export interface Demo {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Runs the demo until every device has ended somewhere; it then keeps running until disposed. */
+/** Runs the demo until every device has reached its outcome; then it runs until disposed. */
 export async function startDemo(
   folder: string,
   options: { readonly allowSoftware: boolean; readonly progress: Progress },
@@ -53,7 +53,7 @@ export async function startDemo(
   const { progress } = options;
   await using stack = new AsyncDisposableStack();
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  // Before anything is powered on: the simulators of a demo that runs are in this folder.
+  // Before any device is powered on: the simulators of a running demo are in this folder.
   stack.use(lockFolder(folder));
   const { devices, withoutTpm } = await powerOnFleet(folder, progress, stack);
   const allowSoftware = options.allowSoftware || withoutTpm;
@@ -78,7 +78,7 @@ export async function startDemo(
   return { hub, outcomes, testImages: join(example, 'test-set'), [Symbol.asyncDispose]: () => moved.disposeAsync() };
 }
 
-/** The policy of this start: one of an earlier start with other devices does not go on. */
+/** The policy of this start: a policy of an earlier start with other devices is replaced. */
 async function applyPolicy({ operator }: DemoHub, allowSoftware: boolean, progress: Progress): Promise<void> {
   const { text } = await operator.get('/v1/policy', api.policyView);
   const isAllowed = text === softwareAllowedPolicy;
@@ -92,7 +92,7 @@ async function applyPolicy({ operator }: DemoHub, allowSoftware: boolean, progre
   );
 }
 
-/** The model is for the group that the devices are in, also before they have enrolled: the policy gives its key to no other. */
+/** The model is for the devices' group, even before they have enrolled: the policy releases its key to no other device. */
 async function assignModel({ operator }: DemoHub, ids: readonly string[], progress: Progress): Promise<void> {
   const { groups } = await operator.get('/v1/groups', groupList);
   if (!groups.some(({ name }) => name === demoGroup))
@@ -172,7 +172,7 @@ async function start(
     application,
     model: demoModel.name,
     enrollmentToken: (await isEnrolled(device)) ? undefined : await enrollmentToken(hub, device),
-    // Every start of the demo powers the devices on: a boot of its own.
+    // Every start of the demo powers the devices on: each boot is new.
     bootId: `demo-${process.pid}-${Date.now()}`,
     onEvent: (event) => outcome.observe(event),
   });

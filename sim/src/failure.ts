@@ -1,11 +1,11 @@
-// Why the demo cannot run here, in one line: its folder, its ports, its simulators. Faults of the program are not turned into lines.
+// Why the demo cannot run here, in one line: its folder, its ports, its simulators. Bugs of the program are not turned into lines.
 import { AgentError } from '@edgekeep/agent/error';
 import { HubError } from '@edgekeep/hub/error';
 import { asFolderError, worldFailureOf } from '@edgekeep/hub/world-failure';
 import { HardwareError } from '@edgekeep/hardware/error';
 import { HubRefusal, Unreachable } from '@edgekeep/cli/operator';
 
-/** Undefined for what is no failure of the world around the demo. */
+/** Undefined if the environment of the demo did not fail. */
 export function failureLine(error: unknown, folder: string): string | undefined {
   const named = asFolderError(folder, error);
   if (named instanceof HubError || named instanceof HardwareError || named instanceof AgentError)
@@ -14,7 +14,7 @@ export function failureLine(error: unknown, folder: string): string | undefined 
     const full = worldFailureOf(named);
     return full === undefined ? `${named.code}: ${named.message}` : `${folder} cannot be used: ${full}`;
   }
-  // The folder's own path leads nowhere, or through a file system that takes no folder.
+  // The folder's own path leads nowhere, or through a file system without folders.
   if (error instanceof Error && 'syscall' in error && error.syscall === 'mkdir')
     return `folder-unusable: ${folder} cannot be made${advice('folder-unusable')}`;
   return undefined;

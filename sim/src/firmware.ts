@@ -1,5 +1,5 @@
-// The firmware of a simulated device: boots stage after stage and measures each before it "runs", as a PC's firmware does, into the device's
-// own PCRs and event log. A stage is a few bytes that stand for an image; an altered device has other bytes in one of them.
+// The firmware of a simulated device: boots stage after stage and measures each before it "runs", as a PC's firmware does, into the
+// device's own PCRs and event log. A stage is a few bytes in place of an image; an altered device has other bytes in one of them.
 import { createHash } from 'node:crypto';
 import { parseEventLog } from '@edgekeep/core/attest/event-log';
 import { eventTypes } from '@edgekeep/core/attest/event-type';
@@ -12,11 +12,11 @@ export interface Stage {
   readonly pcr: number;
   readonly eventType: number;
   readonly name: string;
-  /** Stands for the stage's code. */
+  /** In place of the stage's code. */
   readonly image: string;
 }
 
-/** PCRs that the firmware fills; the agent's own measured start goes on in another one. */
+/** PCRs that the firmware fills; the agent's measured start uses another one. */
 export const firmwarePcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
 
 const efiApplication = 0x80000003;
@@ -31,7 +31,7 @@ export const healthyStages: readonly Stage[] = [
   { pcr: 9, eventType: eventTypes.ipl, name: 'root file system 12.7', image: 'rootfs 12.7' },
 ];
 
-/** As an attacker with a soldering iron leaves it: another second-stage loader under the old name. */
+/** As an attacker with hardware access leaves it: another second-stage loader under the old name. */
 export const alteredStages: readonly Stage[] = healthyStages.map((stage) =>
   stage.name.startsWith('second-stage') ? { ...stage, image: 'loader 2: 5.9 with a backdoor' } : stage,
 );
@@ -41,7 +41,7 @@ export async function boot(log: BootLog, stages: readonly Stage[]): Promise<void
   for (const measurement of measurementsOf(stages)) await log.measure(measurement);
 }
 
-/** What the publisher of this firmware signs: the one log that a healthy device leaves, with what the agent measures after it. */
+/** What the publisher of this firmware signs: the only log that a healthy device produces, with what the agent measures after it. */
 export function referenceValuesOf(
   stages: readonly Stage[],
   agentStages: readonly Measurement[],

@@ -1,4 +1,4 @@
-// The devices of the demo. Where the TPM simulator is missing, or only a part of it is there, three devices without one show the same story.
+// The devices of the demo. Where the TPM simulator is missing or incomplete, three devices without a TPM show the same story.
 import { HardwareError } from '@edgekeep/hardware/error';
 import { type DemoDevice, type DeviceOrder, powerOn } from './demo-device.ts';
 import { alteredStages, healthyStages } from './firmware.ts';
@@ -13,7 +13,7 @@ const fleet: readonly DeviceOrder[] = [
   softwareDevice,
 ];
 
-/** Names of their own: the hub keeps what a device was enrolled with, and the simulator may be there at the next start. */
+/** Separate names: the hub remembers a device's enrollment, and the simulator may be available at the next start. */
 const fleetWithoutTpm: readonly DeviceOrder[] = [
   softwareDevice,
   { id: 'press-5-software', tier: 'software', stages: healthyStages },
@@ -26,7 +26,7 @@ export interface Fleet {
   readonly withoutTpm: boolean;
 }
 
-/** Powers the devices on; what runs then is stopped with `stack`. */
+/** Powers the devices on; `stack` stops what runs then. */
 export async function powerOnFleet(folder: string, progress: Progress, stack: AsyncDisposableStack): Promise<Fleet> {
   progress.say(`powering on ${fleet.length} devices`);
   try {

@@ -27,7 +27,7 @@ const answerSchema = z.looseObject({
 });
 export type Answer = z.infer<typeof answerSchema>['parameters'];
 
-/** Asks the model served on a Unix socket about one grey image. */
+/** Asks the model on a Unix socket about one grey image. */
 export async function predict(socketPath: string, model: string, pngFile: string): Promise<Answer> {
   const image = PNG.sync.read(await readFile(pngFile));
   const data = Array.from({ length: image.width * image.height }, (_, at) => (image.data[at * 4] ?? 0) / 255);

@@ -1,11 +1,11 @@
-// How one device of the demo ends, told by its agent's events: serving, or refused and why.
+// The outcome of one device of the demo, from its agent's events: serving, or refused and why.
 import type { AgentEvent } from '@edgekeep/agent/event';
 import type { Progress } from './progress.ts';
 
 /** `serving`, `waiting` while nothing is final, or the code of the refusal (docs/errors.md). */
 export type End = string;
 
-// Long enough for a machine that is busy with something else; a device that has not ended by then has failed.
+// Long enough for a busy machine; a device without an outcome by then has failed.
 const patienceMilliseconds = 60_000;
 
 export class Outcome {
@@ -13,12 +13,12 @@ export class Outcome {
   readonly tier: string;
   readonly expected: End;
   readonly settled: Promise<void>;
-  /** Where the device's model answers. */
+  /** The socket of the device's model. */
   socketPath = '';
   end: End = 'waiting';
   why = '';
   lease: string | undefined;
-  /** What Linux could not give the guard's sandbox here. */
+  /** The walls that Linux could not provide here for the guard's sandbox. */
   degraded: readonly string[] = [];
   cosigned = 0;
   readonly #progress: Progress;
@@ -62,7 +62,7 @@ export class Outcome {
         this.degraded = event.degraded;
         return this.#become('serving', 'attested, key released, model open in memory');
       case 'refused':
-        // After a kill -9: the hub still takes the last start for connected. The agent tries again.
+        // After a kill -9 the hub still counts the last start as connected. The agent tries again.
         if (event.code === 'identity-in-use') {
           this.why = event.message;
           return;
@@ -85,7 +85,7 @@ export class Outcome {
   }
 }
 
-// The lines worth a person's time; everything else stays in the log.
+// The lines for people; everything else is in the log.
 function storyOf(event: AgentEvent): string | undefined {
   switch (event.kind) {
     case 'enrolled':

@@ -1,4 +1,4 @@
-// What the healthy devices answer: the held-out test images, and the hostile ones, through the guard.
+// The answers of the healthy devices: the held-out test images and the hostile ones, through the guard.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseJson } from '@edgekeep/core/json';
@@ -7,7 +7,7 @@ import { predict } from './images.ts';
 
 export interface Tally {
   readonly images: number;
-  /** Right among the answers the guard let through. */
+  /** Correct among the answers that the guard accepted. */
   readonly right: number;
   readonly accepted: number;
   readonly fallback: number;
@@ -20,7 +20,7 @@ const labelsSchema = z.object({ images: z.record(z.string(), z.string()) });
 export async function tallyTestSet(socketPath: string, model: string, folder: string, most: number): Promise<Tally> {
   const { images } = parseJson(await readFile(join(folder, 'labels.json')), labelsSchema, 'labels.json');
   const all = Object.entries(images);
-  // Evenly over the classes, which the list has one after another.
+  // Spread over the classes, which the list contains one after another.
   const chosen = all.filter((_, at) => at % Math.ceil(all.length / most) === 0);
   const tally = { images: 0, right: 0, accepted: 0, fallback: 0, review: 0 };
   for (const [file, label] of chosen) {

@@ -1,4 +1,4 @@
-// What the demo tells people while it works: one line a step, with the seconds since the start.
+// The demo's messages while it works: one line per step, with the seconds since the start.
 
 export interface Progress {
   say(line: string): void;

@@ -1,5 +1,5 @@
-// The end of the story: what happened is in the log, the devices vouch for the log, and the receipt of a key release verifies with public
-// keys alone.
+// The end of the story: the log has what happened, the devices cosign the log, and the receipt of a key release verifies with public keys
+// alone.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -18,7 +18,7 @@ export interface Proof {
   readonly trustFile: string;
 }
 
-/** Fetches the receipt of a lease until enough devices have cosigned, and verifies it as a stranger would. */
+/** Fetches the receipt of a lease until enough devices have cosigned, and verifies it as an outsider would. */
 export async function proveRelease(operator: Operator, lease: string, folder: string): Promise<Proof> {
   const receiptFile = join(folder, 'receipt.json');
   const trustFile = join(folder, 'trust.json');
