@@ -1,5 +1,5 @@
-// Appraisals per second on one core: a P-256 quote, an 80-event log, reference values. The first peer is the bare signature
-// verification, which no appraisal can be faster than.
+// Appraisals per second on one core: a P-256 quote, an 80-event log, reference values. The first peer is the bare signature verification:
+// no appraisal can be faster.
 import { randomBytes } from 'node:crypto';
 import { appraiseEvidence, type AppraisalInput } from '@edgekeep/core/attest/appraise';
 import { parseEventLog } from '@edgekeep/core/attest/event-log';

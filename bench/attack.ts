@@ -1,5 +1,5 @@
-// What good callers notice of an attack (SECURITY.md, "D"). The hub has one processor to itself; attackers and probes share another. Each attack is
-// tried, and the one that hurts most is measured over rounds: quiet, under attack, and after it.
+// How an attack affects good callers (SECURITY.md, "D"). The hub has one processor to itself; attackers and probes share another. Each
+// attack is tried, and the one with the most effect is measured over rounds: before, during and after the attack.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -47,7 +47,7 @@ export const bench: Benchmark = {
       address: '127.0.0.9',
     });
     const seconds = harness.quick ? 3 : 10;
-    // Whatever the first requests make the hub do for the first time.
+    // Work that the hub does only for its first requests.
     await probe(order(2));
     const quiet = ratesOf(await probe(order(seconds)));
     harness.figure('quiet: p99 of the device', quiet.device, 'ms');
@@ -133,7 +133,7 @@ function ratesOf(samples: readonly Sample[]): Rates {
   return { device: p99('device'), operator: p99('operator'), newcomer: p99('newcomer'), failed };
 }
 
-/** Seconds from the attack's end to the last request that was slower than three times quiet. */
+/** Seconds from the end of the attack to the last request that took more than three times the normal time. */
 function recoveryOf(samples: readonly Sample[], endMs: number, quiet: Rates): number {
   const late = samples.filter(
     ({ who, atMs, ms }) => who !== 'newcomer' && atMs >= endMs && ms > SLOWER_MAX * quiet[who],

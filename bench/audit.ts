@@ -1,4 +1,4 @@
-// The audit log under load: integration into tiles and signed checkpoints with every file fsynced, proofs, and verifying a whole log.
+// The audit log under load: integration into tiles and signed checkpoints with every file fsynced, proofs, and verification of a whole log.
 import { hash, generateKeyPairSync } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -56,7 +56,7 @@ async function integrateAll(harness: Harness, entries: readonly LoggedEntry[]): 
   return comparison.peers[1]?.rate?.median ?? 0;
 }
 
-/** Proofs from the finished log, and the verification that anybody can do. */
+/** Proofs from the finished log, and the public verification of it. */
 async function readBack(harness: Harness, entries: readonly LoggedEntry[], folder: string): Promise<void> {
   const store = storeOf(entries, () => entries.length);
   const before = performance.now();

@@ -1,5 +1,6 @@
-// What `npm run bench` and `npm run soak` share: the measurements are the files of one folder; the named ones are run, or all. Full runs are
-// kept in bench/results and docs/performance.md; quick ones only with --keep. Exit code 1 when a budget is missed, 2 for wrong words.
+// The common part of `npm run bench` and `npm run soak`: the measurements are the files of one folder; runs the named ones, or all. Full
+// runs are kept in bench/results and docs/performance.md; quick ones only with --keep. Exit code 1 when a budget is missed, 2 for invalid
+// arguments.
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +12,7 @@ export interface MeasurementFolder {
   /** As people type it: `bench`. */
   readonly command: string;
   readonly path: string;
-  /** Files beside the measurements that are none. */
+  /** Files in the folder that are no measurements. */
   readonly others: readonly string[];
 }
 

@@ -1,5 +1,5 @@
-// How fast an order of the hub reaches a device: from the operator's quarantine to the locked model on the device, and to the end of what a program
-// had open; and how soon a device notices that its connection was cut.
+// How fast an order of the hub reaches a device: from the operator's quarantine to the locked model on the device, and to the end of a
+// program's open connection; and how soon a device notices that its connection was cut.
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ export const bench: Benchmark = {
   async run(harness) {
     await using world = await HubWorld.open({
       folder: join(harness.scratch, 'world'),
-      // Each round gives out another key.
+      // Each round releases another key.
       settings: { lease: { maxPerWindow: 1_000_000 } },
     });
     await allowSoftware(world);
@@ -51,7 +51,7 @@ async function measureLocking(harness: Harness, world: HubWorld): Promise<void> 
   judge(harness, 'order to the end of what a program had open', ended, LOCKED_MS_MAX);
 }
 
-/** Reads the model as a program does and keeps the connection; `closed` gives the time of its end. */
+/** Reads the model as a program does and keeps the connection open; `closed` has the time of its end. */
 async function openModel(socketPath: string): Promise<{ readonly closed: Promise<number> }> {
   const agent = new Agent({ keepAlive: true });
   const path = `/models/${model}/files/weights.bin`;

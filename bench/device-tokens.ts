@@ -1,4 +1,4 @@
-// Device tokens with a million used ones to remember: a token that is new, one that was used before, and the clearing of those that are over.
+// Device tokens with a million used ones in the store: a new token, one that was used before, and the clearing of expired ones.
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -13,7 +13,7 @@ import { type Benchmark, type Harness, percentile } from './harness.ts';
 const windowSeconds = 300;
 const startSeconds = 1_800_000_000;
 const rowsAtOnce = 400;
-/** With many to remember a token may cost so much more than with none. */
+/** How much longer a token may take with many used ones than with none. */
 const SLOWDOWN_MAX = 1.5;
 const REMEMBERED_MS_MAX = 5;
 
@@ -38,7 +38,7 @@ export const bench: Benchmark = {
 
 interface Store {
   readonly database: Database;
-  /** Uses up a token that was not used before. */
+  /** Uses a new token. */
   readonly use: (nowSeconds: number) => Promise<string>;
   readonly tryAgain: (token: string, nowSeconds: number) => Promise<unknown>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -78,7 +78,7 @@ async function openStore(harness: Harness, platformKey: PlatformKey, name: strin
   };
 }
 
-/** Rows as used tokens leave them, none of them over yet. */
+/** Rows as used tokens leave them, none of them expired yet. */
 async function remember(database: Database, count: number): Promise<void> {
   for (let from = 0; from < count; from += 50_000) {
     await database.write(async (trx) => {
@@ -140,7 +140,7 @@ async function measureReplays(harness: Harness, full: Store): Promise<void> {
   );
 }
 
-/** When all are over: each new token clears a hundred old ones, and takes how long? */
+/** When all have expired: each new token clears a hundred old ones. How long does it take? */
 async function measureClearing(harness: Harness, full: Store, remembered: number): Promise<void> {
   const laterSeconds = startSeconds + 10 * windowSeconds;
   const count = Math.min(1_000, Math.ceil(remembered / 200));

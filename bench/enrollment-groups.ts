@@ -51,7 +51,7 @@ async function makeGroup(
   await createEnrollmentGroup(database, { name, kind, description: '', authoritySha256, groups: [], terms, ...order });
 }
 
-/** p99 of finding a listed device's group, and that of one by its vendor, in turn. */
+/** p99 of finding the group of a listed device, and then of a device by its vendor. */
 async function match(
   harness: Harness,
   database: Database,

@@ -1,4 +1,4 @@
-// What the guard costs: the shipped inspection model with statistics, verdict and fallback against the same session run bare.
+// The cost of the guard: the shipped inspection model with statistics, verdict and fallback against the same session without them.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -77,7 +77,10 @@ async function compare(
   });
 }
 
-/** The median image's time, for as many images: an image takes a tenth of a millisecond, and one that lost the processor a hundred. */
+/**
+ * The median time per image, over many images: an image takes a tenth of a millisecond, and one that lost the processor a hundred times
+ * that.
+ */
 async function medianOf(
   requests: readonly InferenceRequest[],
   work: (request: InferenceRequest) => Promise<unknown>,

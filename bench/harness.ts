@@ -11,7 +11,7 @@ export interface Benchmark {
   /** The file's name without `.ts`, and the marker in docs/performance.md. */
   readonly name: string;
   readonly title: string;
-  /** The promise this benchmark tests, in one sentence, as DESIGN.md states it. */
+  /** The promise that this benchmark tests, in one sentence, as DESIGN.md has it. */
   readonly budget: string;
   run(harness: Harness): Promise<void>;
 }
@@ -19,7 +19,7 @@ export interface Benchmark {
 /** One contestant of a comparison. `run` does the work once; it may return its own measurement, else its wall time is taken. */
 export interface Peer {
   readonly name: string;
-  /** Why it cannot run here, for example `age is not installed`. It is named as missing in the table. */
+  /** Why it cannot run here, for example `age is not installed`. The table names it as missing. */
   readonly missing?: string | undefined;
   run(): Promise<Measurement | undefined | void>;
 }
@@ -32,11 +32,11 @@ export interface Measurement {
 
 export interface ComparisonOptions {
   readonly title: string;
-  /** The first peer is the one that the ratios are against: 2.00 means twice as fast as it. */
+  /** The first peer is the base of the ratios: 2.00 means twice as fast. */
   readonly peers: readonly Peer[];
-  /** Measured rounds; one unmeasured round goes before them. */
+  /** Measured rounds; one unmeasured round runs before them. */
   readonly rounds: number;
-  /** How much one run does, for a rate: `{ amount: 1e8, unit: 'B' }` prints MB/s, any other unit prints unit/s. */
+  /** The amount of work of one run, for a rate: `{ amount: 1e8, unit: 'B' }` prints MB/s, any other unit prints unit/s. */
   readonly work?: { readonly amount: number; readonly unit: string } | undefined;
 }
 
@@ -65,14 +65,14 @@ export interface Comparison {
   readonly peers: readonly PeerResult[];
 }
 
-/** A number that stands alone: `{ name: 'p99 of a release', value: 41.2, unit: 'ms' }`. */
+/** A single number: `{ name: 'p99 of a release', value: 41.2, unit: 'ms' }`. */
 export interface Figure {
   readonly name: string;
   readonly value: number;
   readonly unit: string;
 }
 
-/** Whether a budget holds, with the numbers in words; where it does not, by how much, why, and what would close it. */
+/** Whether a budget is met, with the numbers in words; if not, by how much, why, and what would close the gap. */
 export interface Verdict {
   readonly kept: boolean;
   readonly statement: string;
@@ -92,7 +92,7 @@ export interface ChildOptions {
   readonly stdout?: string;
 }
 
-/** What a benchmark is handed. It collects everything that was found, in order. */
+/** The tools of a benchmark. Collects all results, in order. */
 export class Harness {
   /** True with `--quick`: smaller amounts and fewer rounds. */
   readonly quick: boolean;
@@ -110,7 +110,7 @@ export class Harness {
     this.#print = print;
   }
 
-  /** Runs all peers `rounds` times, interleaved and in an order that turns each round, after one unmeasured round. */
+  /** Runs all peers `rounds` times, interleaved and in an order that rotates each round, after one unmeasured round. */
   async compare(options: ComparisonOptions): Promise<Comparison> {
     this.#print(`  ${options.title}`);
     const present = options.peers.filter((peer) => peer.missing === undefined);
@@ -253,7 +253,7 @@ function redirect(program: string, args: readonly string[], { stdin, stdout }: C
   return ['/bin/sh', '-c', script, 'sh', stdin ?? '/dev/null', stdout ?? '/dev/null', program, ...args];
 }
 
-/** Gives the end of what the program wrote to stderr. */
+/** The end of what the program wrote to stderr. */
 async function succeed(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<string> {
   const [program = '', ...args] = argv;
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], env: environment });

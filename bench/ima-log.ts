@@ -1,4 +1,4 @@
-// A device with an IMA log of 100,000 entries: what an appraisal of all of it costs, and what one costs that goes on where the last one ended.
+// A device with an IMA log of 100,000 entries: the cost of appraising all of it, and of continuing where the last appraisal ended.
 import { performance } from 'node:perf_hooks';
 import { appraiseEvidence, type AppraisalInput } from '@edgekeep/core/attest/appraise';
 import { parseEventLog } from '@edgekeep/core/attest/event-log';
@@ -42,7 +42,7 @@ export const bench: Benchmark = {
   },
 };
 
-/** With the CPU time beside the wall time: a busy machine changes the one only. */
+/** CPU time beside wall time: a busy machine changes only the latter. */
 function measured(work: () => void): () => Promise<Measurement> {
   return async () => {
     const began = performance.now();

@@ -1,5 +1,5 @@
-// From a file on disk to the first answer: the sealed model, as the device opens it, against the same model in plaintext.
-// Each run is a process of its own; the time is taken inside it, from the first byte read to the answer, so that starting Node does not count.
+// From a file on disk to the first answer: the sealed model, as the device opens it, against the same model in plaintext. Each run is a
+// separate process that takes the time itself, from the first byte read to the answer, so that the start of Node does not count.
 import { randomBytes } from 'node:crypto';
 import { open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { sealFile } from '@edgekeep/core/model/sealed-file';
 import { readChunks, writeAll } from '@edgekeep/wire/file/sealed-file';
 import { type Benchmark, type Comparison, type Harness, number, type Peer } from './harness.ts';
 
-/** At most this many times the time of the same `.ort` file in plaintext. */
+/** At most this multiple of the time for the same `.ort` file in plaintext. */
 const TIMES_MAX = 1.5;
 
 export const bench: Benchmark = {

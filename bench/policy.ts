@@ -26,7 +26,7 @@ async function measure(harness: Harness, count: number): Promise<void> {
   using policy = loaded.policy;
   const questions = Array.from({ length: fleet }, (_, at) => questionOf(at));
   const rounds = harness.quick ? 3 : 10;
-  // So many that one run takes about as long at each size.
+  // Chosen so that one run takes about as long at each size.
   const cold = Math.max(20, Math.round((harness.quick ? 4_000 : 20_000) / count));
   const bareSet = `bare ${count}`;
   const about = policy.statements.filter(({ actions }) => actions.includes('connect'));
@@ -71,7 +71,7 @@ async function measure(harness: Harness, count: number): Promise<void> {
   );
 }
 
-// All about one action, which is the worst case: statements about another are not even looked at.
+// All about one action, which is the worst case: statements about other actions are not evaluated.
 function textOf(count: number): string {
   const statements = Array.from({ length: count - 1 }, (_, at) => {
     const line = `line-${at}`;

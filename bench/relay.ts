@@ -1,4 +1,4 @@
-// How long a device takes to prove itself, as its hub measures it, with its TPM beside it and with its TPM far away: what a relay adds
+// How long a device takes to prove itself, as its hub measures it, with its TPM nearby and far away: what a relay adds
 // (docs/design/relay.md). Every command to the TPM simulator goes through a proxy that delays it; the network to the hub stays loopback.
 import { connect, createServer, type Socket } from 'node:net';
 import { DatabaseSync } from 'node:sqlite';
@@ -9,7 +9,7 @@ import { HubWorld } from '../tests/support/hub-world.ts';
 import { TestDevice } from '../tests/support/test-device.ts';
 import { type Benchmark, number } from './harness.ts';
 
-/** The way to the TPM and back, milliseconds. */
+/** The round trip to the TPM, milliseconds. */
 const ways = [0, 1, 5, 20, 50] as const;
 const model = { name: 'surface', version: '1.0.0' } as const;
 
@@ -62,11 +62,11 @@ function proofTimes(storeFile: string, count: number): readonly number[] {
     .map(({ ms }) => Number(ms));
 }
 
-/** Passes bytes on after half the way, both ways. */
+/** Forwards bytes after half the round trip, in both directions. */
 class DelayingProxy {
   readonly address: TpmAddress;
   wayMs = 0;
-  /** Chunks that went to the TPM: a command is one. */
+  /** Chunks sent to the TPM: a command is one. */
   commands = 0;
   readonly #close: () => void;
 

@@ -1,5 +1,6 @@
-// Attest-and-release on live connections: a hub in its own process, and a fleet of simulated TPM devices in another, over mutual TLS 1.3.
-// A release is all of it: challenge, quote, appraisal, policy, wrapped key, lease, durable audit entry under a signed checkpoint, receipt.
+// Attest-and-release on live connections: a hub in its own process, and a fleet of simulated TPM devices in another, over mutual TLS 1.3. A
+// release includes everything: challenge, quote, appraisal, policy, wrapped key, lease, durable audit entry under a signed checkpoint,
+// receipt.
 import { get } from 'node:https';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -26,7 +27,7 @@ import { type Benchmark, type Harness, number, percentile, spread } from './harn
 
 const RELEASES_PER_SECOND_MIN = 1000;
 const RELEASE_MS_MAX = 500;
-/** The fleet the budgets speak of; below it the hub's warm-up, some tens of MiB, would count as devices' memory. */
+/** The fleet size of the budgets; below it the hub's warm-up, some tens of MiB, would count as the devices' memory. */
 const fleetOfBudget = 10_000;
 const IDLE_KIB_MAX = 120;
 const EMPTY_BYTES_MAX = 250e6;
@@ -88,8 +89,8 @@ async function measureFleet(harness: Harness, size: number): Promise<void> {
 type Named = (what: string) => string;
 
 /**
- * What one new connection costs the hub: handshake and admission, then the proof of the root of trust. In turns of a few hundred, because a
- * connection that has not sent a request after ten seconds is closed.
+ * The hub's cost of one new connection: handshake and admission, then the proof of the root of trust. In batches of a few hundred, because
+ * a connection without a request is closed after ten seconds.
  */
 async function connectAll(harness: Harness, named: Named, size: number, parts: Parts): Promise<void> {
   const { hub, devices } = parts;
@@ -113,11 +114,11 @@ async function connectAll(harness: Harness, named: Named, size: number, parts: P
 interface Load {
   readonly result: ReleaseResult;
   readonly hubMs: number;
-  /** Share of all cores that went to neither the hub nor the devices: what else ran on the machine. */
+  /** Share of all cores used by neither the hub nor the devices: other work on the machine. */
   readonly othersShare: number;
 }
 
-/** All loads in turn, and that several times, so that a busy moment of the machine does not fall on one of them; gives all releases made. */
+/** All loads in turn, several times, so that a busy moment of the machine does not affect only one of them. Returns all releases made. */
 async function sweepLoads(harness: Harness, named: Named, hub: HubProcess, devices: DevicesProcess): Promise<number> {
   const loads = new Map<number, Load[]>(sweep.map((atOnce) => [atOnce, []]));
   for (let round = 0; round < (harness.quick ? 1 : 3); round += 1) {
@@ -181,7 +182,7 @@ interface Parts {
   readonly fleet: Fleet;
 }
 
-/** Quarantines while the rest of the fleet works on; gives the releases made meanwhile. */
+/** Quarantines while the rest of the fleet continues. Returns the releases made meanwhile. */
 async function cutOff(harness: Harness, named: Named, parts: Parts & { readonly count: number }): Promise<number> {
   const { hub, devices, fleet, count } = parts;
   const result = await devices.quarantine(count, { url: urlOf(hub), token: fleet.operatorToken });
@@ -199,7 +200,7 @@ async function cutOff(harness: Harness, named: Named, parts: Parts & { readonly 
   return result.others.count;
 }
 
-/** Correct under load, too: receipts verify with public keys alone, and so does the log, which has one entry for each release. */
+/** Correct under load too: receipts verify with public keys alone, and so does the log, which has one entry for each release. */
 async function proveAll(harness: Harness, named: Named, parts: Parts & { readonly releases: number }): Promise<void> {
   const { hub, devices, fleet, releases } = parts;
   const trust = await fetchTrust(hub, fleet);
@@ -232,7 +233,7 @@ async function fetchTrust(hub: HubProcess, fleet: Fleet): Promise<Trust> {
 
 const urlOf = ({ operator }: HubProcess) => `https://${operator.host}:${operator.port}`;
 
-/** Memory once nothing happens any more: what handshakes left behind is collected in the meantime, or counts. */
+/** Memory in the idle state: garbage of handshakes is collected by then, or counts. */
 async function settled(harness: Harness, hub: HubProcess): Promise<number> {
   await pause(harness.quick ? 1000 : 10_000);
   return hub.residentBytes();

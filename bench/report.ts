@@ -1,5 +1,5 @@
-// Keeps what a benchmark found as JSON and writes it as tables between markers in docs/performance.md.
-// A result names the machine's make, never its name, its user or a path.
+// Stores the results of a benchmark as JSON and writes them as tables between markers in docs/performance.md. A result names the machine's
+// make, never its name, its user or a path.
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -30,7 +30,7 @@ interface Machine {
   readonly node: string;
 }
 
-/** Writes `bench/results/<name>.json` and renews that benchmark's part of docs/performance.md. */
+/** Writes `bench/results/<name>.json` and updates that benchmark's part of docs/performance.md. */
 export async function keep(bench: Benchmark, findings: Findings, quick: boolean, now: Date): Promise<void> {
   const result: Result = {
     type: 'edgekeep-bench/v1',

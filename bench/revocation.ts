@@ -1,4 +1,5 @@
-// The life of certificates on the hub: issuing against `openssl ca`, a bulk revocation, the list and OCSP over a fleet that was revoked.
+// The life of certificates on the hub: issuing against `openssl ca`, a bulk revocation, the list and OCSP over a fleet with revoked
+// certificates.
 import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -56,7 +57,7 @@ export const bench: Benchmark = {
 /** Both read a request, check its proof of possession, make, sign and record a certificate; the hub does so durably, each in a transaction. */
 async function compareIssuing(harness: Harness): Promise<void> {
   const count = harness.quick ? 100 : 500;
-  // A key of its own each: one that was certified for another device is refused.
+  // A new key for each: a key that was certified for another device is refused.
   const requests = await Promise.all(
     Array.from({ length: count }, async (_, at) => {
       const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -215,7 +216,7 @@ async function measureList(
   );
 }
 
-/** The longest time the event loop did not turn. */
+/** The longest time that the event loop was blocked. */
 function watchStalls(): { stop(): number } {
   let last = performance.now();
   let longest = 0;

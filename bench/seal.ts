@@ -1,5 +1,5 @@
-// Sealing and opening large files: FLOE as this product writes it against one AES-256-GCM message, age, Fernet and openssl enc.
-// First in one process, memory to memory, then as programs, file to file, with their peak memory.
+// Sealing and opening large files: FLOE as this product writes it against one AES-256-GCM message, age, Fernet and openssl enc. First in
+// one process, memory to memory, then as programs, file to file, with their peak memory.
 import { spawnSync } from 'node:child_process';
 import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from 'node:crypto';
 import { closeSync, existsSync, openSync, writeSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { type Benchmark, type Comparison, type Harness, number, type Peer } from
 
 const RATIO_MIN = 0.8;
 const MEMORY_MAX = 64 * 2 ** 20;
-/** The comparison in one process holds plaintext, two sealed forms, and what one shot gives. */
+/** The comparison in one process holds plaintext, two sealed forms, and the result of the one-shot peer. */
 const inProcessCopies = 5;
 /** Fernet holds the file about this many times, in memory and in base64. */
 const fernetCopies = 9;

@@ -1,4 +1,4 @@
-// One attack, as hard as one processor can, for so many seconds. Prints one JSON line: how often it tried, and what came of it.
+// One attack with the full power of one processor, for a number of seconds. Prints one JSON line: the number of attempts and their results.
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
@@ -105,7 +105,7 @@ function handshake(): Promise<string> {
 }
 
 async function halfHandshakes(most: number): Promise<void> {
-  // A ClientHello's first bytes, and nothing more.
+  // The first bytes of a ClientHello, and nothing more.
   const begun = Buffer.from('16030100f8010000f40303', 'hex');
   while (performance.now() < ends) {
     for (let at = 0; at < most && performance.now() < ends; at += 1) {
@@ -132,7 +132,7 @@ async function slowly(most: number): Promise<void> {
   await delay(Math.max(0, ends - performance.now()));
 }
 
-// The second device of the fleet, with genuine evidence over logs that are long and different each time.
+// The second device of the fleet, with genuine evidence over long logs that differ each time.
 async function device(): Promise<void> {
   const all = FleetDevice.all(fleet, order.device).slice(1, 2);
   await Promise.all(

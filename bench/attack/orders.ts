@@ -1,4 +1,4 @@
-// What the processes of the attack benchmark are told, and what they say.
+// The orders to the processes of the attack benchmark, and their answers.
 import type { HubAddress } from '../fleet/connection.ts';
 
 export interface ProbeOrder {
@@ -7,7 +7,7 @@ export interface ProbeOrder {
   readonly operator: HubAddress;
   readonly token: string;
   readonly seconds: number;
-  /** Where the stranger comes from. */
+  /** The addresses of the unknown client. */
   readonly address: string;
 }
 
@@ -39,6 +39,6 @@ export interface AttackOrder extends ProbeOrder {
 export interface AttackResult {
   /** Requests, connections or bodies that were tried. */
   readonly tries: number;
-  /** What came of them. */
+  /** Their results. */
   readonly outcomes: Readonly<Record<string, number>>;
 }

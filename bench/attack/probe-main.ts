@@ -1,5 +1,5 @@
-// Well-behaved callers beside an attack, in a process of their own: a bound device and an operator, ten requests a second each, and a stranger who
-// makes a new connection each second. Prints one JSON line with the latencies of each second.
+// Well-behaved callers beside an attack, in a separate process: a bound device and an operator, ten requests a second each, and an unknown
+// client that makes a new connection each second. Prints one JSON line with the latencies of each second.
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { performance } from 'node:perf_hooks';
@@ -18,7 +18,7 @@ await device.connect();
 await device.bind();
 const operatorAgent = new Agent({ keepAlive: true, maxSockets: 4 });
 
-// One request after the other on its one connection; the wait for the one before counts.
+// One request after the other on its one connection; waiting for the previous one counts.
 let last: Promise<void> = Promise.resolve();
 const challenge = () => {
   last = last.catch(() => undefined).then(() => device.challenge());

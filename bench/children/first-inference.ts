@@ -1,5 +1,5 @@
-// From a file to the first answer, in a process of its own, for bench/open-model.ts: `first-inference.ts path|bytes|sealed FILE WIDTH`, and for a
-// sealed file KEY, a file of 32 bytes. Prints the milliseconds from the first byte read to the answer.
+// From a file to the first answer, in a separate process, for bench/open-model.ts: `first-inference.ts path|bytes|sealed FILE WIDTH`, and
+// for a sealed file KEY, a file of 32 bytes. Prints the milliseconds from the first byte read to the answer.
 import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { ModelSession } from '@edgekeep/guard/session';

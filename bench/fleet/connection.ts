@@ -1,5 +1,5 @@
-// A device's connection: TLS 1.3 with its certificate, one HTTP/1.1 request at a time. Thinner than the agent's, so that ten thousand of them
-// cost the machine as little as possible beside the hub that is being measured.
+// A device's connection: TLS 1.3 with its certificate, one HTTP/1.1 request at a time. Smaller than the agent's, so that ten thousand of
+// them use as little of the machine as possible beside the measured hub.
 import { connect, type SecureContextOptions, type TLSSocket } from 'node:tls';
 import { channelBinding } from '@edgekeep/wire/link/channel-binding';
 import { tlsClientOptions } from '@edgekeep/wire/link/tls';

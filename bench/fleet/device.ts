@@ -1,5 +1,5 @@
-// One simulated device at work: it connects, binds the connection to its root of trust, and attests for keys. A connection that was lost is
-// made anew before the next step, as any device's is.
+// One simulated device at work: it connects, binds the connection to its root of trust, and attests for keys. A lost connection is made
+// again before the next step, as on every device.
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { DeviceConnection, type HttpAnswer, type HubAddress } from './connection.ts';
 import { DeviceFailure } from './failures.ts';
@@ -44,7 +44,7 @@ export class FleetDevice {
     succeeded(await live.post('/v1/bind', `{"evidence":${evidence}}`));
   }
 
-  /** Attest and release as a device sees it: a challenge, and the key with its receipt; gives the answer's body. */
+  /** Attest and release as a device does it: a challenge, and the key with its receipt; returns the answer's body. */
   async attestAndRelease(): Promise<string> {
     if (this.#connection?.isOpen !== true) {
       await this.connect();
@@ -60,7 +60,7 @@ export class FleetDevice {
     );
   }
 
-  /** The cheapest thing a bound device asks for. */
+  /** The cheapest request of a bound device. */
   async challenge(): Promise<void> {
     succeeded(await this.#live().post('/v1/challenges', ''));
   }
@@ -75,7 +75,7 @@ export class FleetDevice {
   }
 }
 
-/** The body of an answer that says yes. */
+/** The body of a successful answer. */
 function succeeded({ status, body }: HttpAnswer): string {
   if (status === 200) return body;
   const { error }: { readonly error?: { readonly code?: string } } = JSON.parse(body);

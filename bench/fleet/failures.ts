@@ -1,10 +1,10 @@
-// What went wrong between the devices and the hub: counted by code and reported, so that one lost connection does not end a measurement and
-// none goes unseen.
+// Failures between the devices and the hub: counted by code and reported, so that one lost connection does not end a measurement and none
+// stays unnoticed.
 
-/** How often, by the hub's error code; a connection that ended or was not made is `connection-lost`. */
+/** The number of failures by the hub's error code; a connection that ended or was not made is `connection-lost`. */
 export type FailureCounts = Readonly<Record<string, number>>;
 
-/** A no of the hub, or the end of a connection. Everything else that a device throws is a fault of the benchmark. */
+/** A refusal of the hub, or the end of a connection. Every other error of a device is a bug of the benchmark. */
 export class DeviceFailure extends Error {
   readonly code: string;
 
@@ -17,7 +17,7 @@ export class DeviceFailure extends Error {
 export class Failures {
   readonly #counts = new Map<string, number>();
 
-  /** Rethrows what is no `DeviceFailure`. */
+  /** Rethrows everything except a `DeviceFailure`. */
   count(error: unknown): void {
     if (!(error instanceof DeviceFailure)) throw error;
     this.#counts.set(error.code, (this.#counts.get(error.code) ?? 0) + 1);

@@ -55,10 +55,10 @@ export interface Fleet {
   readonly operatorToken: string;
 }
 
-/** With a `devicePort` the hub has the same one at every start; else it takes a free one. */
+/** With a `devicePort` the hub has the same port at every start; else it takes a free one. */
 export async function makeFleet(folder: string, count: number, devicePort = 0): Promise<Fleet> {
   const nowMs = Date.now();
-  // Nobody cosigns here, so no quorum is asked for: receipts stand on the log's own signature.
+  // No device cosigns here, so the quorum is 0: receipts rest on the log's own signature.
   const witness = { quorum: 0 };
   // Simulated devices keep no lease counter.
   const lease = { enforcedBy: 'agent' };
@@ -109,7 +109,7 @@ export async function makeFleet(folder: string, count: number, devicePort = 0): 
   return { folder, file, operatorToken: token };
 }
 
-/** 80 events in three banks, as firmware writes them; the kernel differs from one machine model to the next. */
+/** 80 events in three banks, as firmware writes them; the kernel differs between machine models. */
 function bootLog(machine: number): Uint8Array {
   const events = [...longBoot(eventsInLog - 1), testEvent(9, 0xd, `kernel for machine model ${machine}\0`)];
   return cryptoAgileLog(events, ['sha1', 'sha256', 'sha384']);
@@ -225,8 +225,8 @@ async function addDevice(database: Database, { authorities, settings, number, no
   };
 }
 
-// A modulus that nobody knows the factors of: wrapping under it costs what it costs for any device, and nobody here unwraps. Making ten
-// thousand real RSA keys would take a quarter of an hour. No two devices share one, so no cache can gain from it.
+// A modulus whose factors nobody knows: wrapping under it costs the same as for any device, and nobody here unwraps. Making ten thousand
+// real RSA keys would take a quarter of an hour. All devices have different ones, so no cache can gain from it.
 function endorsementKey(): TpmPublic {
   const { template } = endorsementTemplate('rsa-2048');
   if (template.kind !== 'rsa') throw new Error('expected the RSA template');

@@ -1,4 +1,4 @@
-// A TCP port that nobody listens on now: for a hub that has to have the same one at every start.
+// A TCP port that is free now: for a hub that must have the same one at every start.
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 

@@ -1,5 +1,5 @@
-// The process that plays all devices: `generator-main.ts FLEET_FILE HOST PORT`, then orders over IPC (orders.ts). It runs beside the hub and
-// never in it, so the hub's processor time and memory are the hub's alone.
+// The process that plays all devices: `generator-main.ts FLEET_FILE HOST PORT`, then orders over IPC (orders.ts). It is never in the hub's
+// process, so the measured processor time and memory are the hub's alone.
 import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { performance } from 'node:perf_hooks';
@@ -9,12 +9,12 @@ import { DeviceFailure, Failures } from './failures.ts';
 import type { FleetFile } from './member.ts';
 import type { Answer, Order, PhaseResult, QuarantineResult, ReleaseResult, Reply } from './orders.ts';
 
-/** Handshakes at once while the fleet connects: a busy minute, not a stampede. */
+/** Concurrent handshakes while the fleet connects: busy, but no storm. */
 const handshakesAtOnce = 32;
 /** Bodies of releases that are kept, to verify their receipts afterwards. */
 const bodiesKept = 2_000;
 
-/** Who goes next: whoever waited longest, and nobody twice at once. */
+/** The next device: the one that waited longest; no device twice at once. */
 class Turns {
   readonly #ring: FleetDevice[];
   #next = 0;
@@ -31,7 +31,7 @@ class Turns {
 
   give(device: FleetDevice): void {
     this.#ring.push(device);
-    // The part in front is done with; without this the list would grow with every release.
+    // The front part is done; without this the list would grow with every release.
     if (this.#next < 100_000) return;
     this.#ring.splice(0, this.#next);
     this.#next = 0;
@@ -108,7 +108,7 @@ async function release(atOnce: number, seconds: number): Promise<ReleaseResult> 
   return measured(turns, atOnce, () => performance.now() < until, began);
 }
 
-/** A closed loop: each of `atOnce` workers takes the next device in turn, so the load goes round over all connections. */
+/** A closed loop: each of `atOnce` workers takes the next device in turn, so the load goes over all connections. */
 async function measured(idle: Turns, atOnce: number, goesOn: () => boolean, began: number): Promise<ReleaseResult> {
   const times: number[] = [];
   const failures = new Failures();
@@ -139,7 +139,7 @@ async function measured(idle: Turns, atOnce: number, goesOn: () => boolean, bega
   };
 }
 
-/** Devices from the end of the list are cut off, one after another, while the others work on. */
+/** Devices from the end of the list are cut off, one after another, while the others continue. */
 async function quarantine({ count, url, token }: Extract<Order, { kind: 'quarantine' }>): Promise<QuarantineResult> {
   const others = devices.slice(0, -count);
   let othersClosed = 0;
@@ -161,7 +161,7 @@ async function quarantine({ count, url, token }: Extract<Order, { kind: 'quarant
   return { closedMs, answeredMs, refusals, others: await load, othersClosed };
 }
 
-/** The certificate still stands for the handshake; the binding must not. */
+/** The certificate is still valid for the handshake; the bind must be refused. */
 async function comeBack(device: FleetDevice): Promise<string> {
   try {
     await device.connect();

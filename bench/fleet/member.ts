@@ -1,5 +1,5 @@
-// One simulated TPM device. Its keys live in software and its boot log was made in advance; what a TPM would sign is signed for every
-// request anew, because nonce and TLS exporter are only known then.
+// One simulated TPM device. Its keys are in software and its boot log was made in advance; what a TPM would sign is signed for every
+// request, because nonce and TLS exporter are only known then.
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { parseEventLog } from '@edgekeep/core/attest/event-log';
 import { encodeEvidence } from '@edgekeep/core/attest/evidence';
@@ -8,7 +8,7 @@ import { pcrValue, replayEventLog } from '@edgekeep/core/attest/replay';
 import { type TestAttester, testAttester, testQuote } from '@edgekeep/core/attest/testing';
 import { toBase64url } from '@edgekeep/core/bytes';
 
-/** What a device needs to play its part; the file that holds the whole fleet is a list of these. */
+/** What a device needs to play its part; the fleet file is a list of these. */
 export interface Member {
   readonly id: string;
   /** PKCS#8 DER, base64. */

@@ -1,17 +1,17 @@
-// What the benchmark tells the process that plays the devices, and what that answers. One order at a time, over the child's IPC channel.
+// The benchmark's orders to the process that plays the devices, and its answers. One order at a time, over the child's IPC channel.
 import type { FailureCounts } from './failures.ts';
 
 export type Order =
   | { readonly kind: 'connect' | 'bind'; readonly from: number; readonly to: number }
-  /** So many devices at once ask for a challenge and answer it with a release, over and over, for a time. */
+  /** This many devices at once ask for a challenge and answer it with a release, again and again, for a time. */
   | { readonly kind: 'release'; readonly atOnce: number; readonly seconds: number }
-  /** Quarantines devices one by one while others go on releasing. */
+  /** Quarantines devices one by one while others continue to release. */
   | { readonly kind: 'quarantine'; readonly count: number; readonly url: string; readonly token: string }
-  /** Some of the receipts that came in, base64url. */
+  /** Some of the received receipts, base64url. */
   | { readonly kind: 'receipts'; readonly most: number };
 
 export interface PhaseResult {
-  /** What succeeded. */
+  /** The successful releases. */
   readonly count: number;
   readonly wallMs: number;
   readonly failures: FailureCounts;
@@ -30,11 +30,11 @@ export interface QuarantineResult {
   readonly closedMs: readonly number[];
   /** From sending the order to its answer. */
   readonly answeredMs: readonly number[];
-  /** Codes of the answers to those who came back at once, or `bound`. */
+  /** Codes of the answers to devices that reconnected at once, or `bound`. */
   readonly refusals: readonly string[];
   /** Connections of other devices that ended. */
   readonly othersClosed: number;
-  /** Of the others, while it went on. */
+  /** Releases of the other devices during that time. */
   readonly others: ReleaseResult;
 }
 

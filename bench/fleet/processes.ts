@@ -1,4 +1,4 @@
-// The hub and the devices as processes of their own, and what the kernel says the hub costs (proc(5)).
+// The hub and the devices as separate processes, and the hub's resource use from the kernel (proc(5)).
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -17,12 +17,12 @@ const returningProcesses = 8;
 export interface HubProcess {
   readonly device: HubAddress;
   readonly operator: HubAddress;
-  /** Processor time of all the hub's threads since it began. */
+  /** Processor time of all the hub's threads since its start. */
   cpuMs(): Promise<number>;
   residentBytes(): Promise<number>;
-  /** The most it ever had. */
+  /** Its maximum. */
   peakResidentBytes(): Promise<number>;
-  /** kill -9, as when the power goes. */
+  /** kill -9, as in a power cut. */
   kill(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -82,14 +82,17 @@ export interface DevicesProcess {
   release(atOnce: number, seconds: number): Promise<ReleaseResult>;
   quarantine(count: number, operator: { readonly url: string; readonly token: string }): Promise<QuarantineResult>;
   receipts(most: number): Promise<readonly string[]>;
-  /** Everything that went wrong so far, whatever the order. */
+  /** All failures, in any order. */
   readonly failures: FailureCounts;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A fleet with the agent's own connections (returning.ts), in several processes: one alone would do the work of all its devices in lockstep. */
+/**
+ * A fleet with the agent's own connections (returning.ts), in several processes: a single one would do the work of all its devices in
+ * lockstep.
+ */
 export interface ReturningProcesses {
-  /** Each device at a moment of its own within so many seconds. */
+  /** Each device at a different moment within this many seconds. */
   powerOn(withinSeconds: number): Promise<void>;
   mark(): Promise<void>;
   settled(maxSeconds: number): Promise<Returned>;
@@ -147,7 +150,7 @@ export function startDevices(fleetFile: string, hub: HubAddress): DevicesProcess
   };
 }
 
-// The answer's type follows from the order: both ends are this benchmark's own.
+// The type of the answer follows from the order: both ends belong to this benchmark.
 async function ask<T>(child: ChildProcess, order: Order | ReturningOrder): Promise<T> {
   const answered = Promise.withResolvers<T>();
   const exited = (code: number | null) => answered.reject(new Error(`the devices' process ended with ${code}`));

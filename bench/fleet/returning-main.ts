@@ -1,5 +1,5 @@
-// One process of a fleet that goes through the loss of its hub: `returning-main.ts FLEET_FILE HOST PORT FROM TO` plays the devices from FROM
-// to before TO, by orders over IPC.
+// One process of a fleet that loses its hub: `returning-main.ts FLEET_FILE HOST PORT FROM TO` plays the devices from FROM to before TO, by
+// orders over IPC.
 import { readFileSync } from 'node:fs';
 import type { FleetFile } from './member.ts';
 import { type Returned, ReturningFleet } from './returning.ts';
@@ -22,7 +22,7 @@ process.on('message', (order: ReturningOrder) => {
     (error: unknown) => process.send?.({ kind: 'failed', message: String(error) }),
   );
 });
-// The fleet is on nobody's disk and in nobody's debt: it may end in the middle of anything.
+// The fleet writes nothing to disk: it may end at any point.
 process.once('disconnect', () => process.exit(0));
 
 async function obey(order: ReturningOrder): Promise<ReturningAnswer> {

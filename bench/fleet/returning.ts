@@ -1,5 +1,5 @@
-// Devices with the agent's own connection to the hub, its recovery and backoff included: what a fleet does when its hub goes away and comes
-// back. Only what a TPM would sign is signed in software (member.ts).
+// Devices with the agent's own connection to the hub, including its recovery and backoff: how a fleet behaves when its hub goes away and
+// comes back. Only the TPM's signatures are made in software (member.ts).
 import { Prover } from '@edgekeep/agent/attest/attest';
 import { HubLink } from '@edgekeep/agent/hub/connection';
 import { HubTime } from '@edgekeep/agent/hub/hub-time';
@@ -9,18 +9,18 @@ import type { HubAddress } from './connection.ts';
 import { DeviceFailure, type FailureCounts, Failures, mergeFailures } from './failures.ts';
 import { type Boot, bootOf, type FleetFile, type Member, quoteOf } from './member.ts';
 
-/** What happened since the last `mark`. Times are Unix milliseconds. */
+/** Events since the last `mark`. Times are Unix milliseconds. */
 export interface Returned {
-  /** When each device was bound again; devices that were not are missing. */
+  /** When each device was bound again; other devices are missing. */
   readonly boundAtMs: readonly number[];
-  /** When attempts were made that came to nothing. */
+  /** The times of failed attempts. */
   readonly failedAtMs: readonly number[];
-  /** Their reasons, and what the hub refused, which it must not. */
+  /** Their reasons, and refusals of the hub, of which there must be none. */
   readonly failures: FailureCounts;
   readonly refusals: FailureCounts;
 }
 
-/** What several parts of a fleet went through together. */
+/** The sum over several parts of a fleet. */
 export function mergeReturned(parts: readonly Returned[]): Returned {
   return {
     boundAtMs: parts.flatMap(({ boundAtMs }) => boundAtMs),
@@ -48,7 +48,7 @@ export class ReturningFleet {
     this.#hub = hub;
   }
 
-  /** The lights of a whole site come back: every device within so many seconds, none with a certificate. */
+  /** Power returns to a whole site: every device starts within this many seconds, none with a certificate. */
   powerOn(withinSeconds: number): void {
     const boots = this.#fleet.boots.map((text) => {
       const log = Buffer.from(text, 'base64');
@@ -62,7 +62,7 @@ export class ReturningFleet {
     }
   }
 
-  /** Begins to count anew. */
+  /** Resets the counts. */
   mark(): void {
     this.#boundAtMs = new Map();
     this.#failedAtMs = [];
@@ -71,7 +71,7 @@ export class ReturningFleet {
     this.#allBound = Promise.withResolvers();
   }
 
-  /** Resolves when every device was bound since the mark, or after so many seconds. */
+  /** Resolves when every device was bound since the mark, or after this many seconds. */
   async settled(maxSeconds: number): Promise<Returned> {
     let timer: NodeJS.Timeout | undefined;
     const tooLate = new Promise((resolve) => (timer = setTimeout(resolve, maxSeconds * 1_000)));

@@ -1,5 +1,5 @@
-// A hub that goes away under its whole fleet, and comes back: by a power cut at the site first (no device has a certificate), then killed and
-// started again, several times. Every device has the agent's own connection, so what spreads them is what spreads them in the field.
+// A hub that goes away under its whole fleet and comes back: first by a power cut at the site (no device has a certificate), then killed
+// and started again, several times. Every device has the agent's own connection, so reconnects spread as in the field.
 import { join } from 'node:path';
 import { failureText } from '../fleet/failures.ts';
 import { makeFleet } from '../fleet/fleet.ts';
@@ -8,9 +8,9 @@ import { type HubProcess, type ReturningProcesses, startHubProcess, startReturni
 import type { Returned } from '../fleet/returning.ts';
 import { type Benchmark, type Harness, number, percentile } from '../harness.ts';
 
-/** Machines of one site do not take equally long to start. */
+/** Machines of one site take different times to start. */
 const powerOnSeconds = 10;
-/** The fleet the budget speaks of; below it the hub's warm-up, some tens of MiB, would count as devices' memory. */
+/** The fleet size of the budget; below it the hub's warm-up, some tens of MiB, would count as the devices' memory. */
 const fleetOfBudget = 10_000;
 const EMPTY_BYTES_MAX = 250e6;
 const DEVICE_KIB_MAX = 120;
