@@ -1,5 +1,5 @@
-// Conditional access over a real hub: what a policy says of places, times, presence, health and claims is what happens to connections, files,
-// reports, commands and orders; a policy that comes into force bites at once; a draft is tried out before it does.
+// Conditional access over a real hub: a policy's conditions on places, times, presence, health and claims decide about connections, files,
+// reports, commands and requests. A policy takes effect at once, and a draft can be tried before that.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -55,7 +55,7 @@ const forbid = (action: string, condition: string) =>
 const permit = (action: string, condition: string) =>
   `@id("go") permit (principal, action == Edgekeep::Action::"${action}", resource) when { ${condition} };\n`;
 
-/** What the hub says to a device that connects from an address. */
+/** The hub's answer to a device that connects from an address. */
 async function connectFrom(address: string, device = press): Promise<Answer> {
   await using link = await DeviceLink.open(world.hub, device.credential, address);
   return await device.bind(link);
@@ -75,7 +75,7 @@ async function report(link: DeviceLink, body: object): Promise<Answer> {
 
 const refusedAccess = { status: 403, code: 'access-refused' } as const;
 
-/** Each condition is true of one connection and not of the other; it is tried as a permit and as the opposite of a forbid. */
+/** Each condition is true for one connection and false for the other; it is tried in a permit, and negated in a forbid. */
 async function bothWays(
   condition: string,
   yes: () => Promise<Answer>,
@@ -174,7 +174,7 @@ suite('what a connection is decided by', () => {
   });
 
   test('the time on the wall of the site, which is another than in UTC', async () => {
-    // Nine hours from UTC all year, so an hour that ends meanwhile does no harm.
+    // Nine hours ahead of UTC all year, so an hour that ends during the test does no harm.
     const { hour } = wallOf('Asia/Tokyo', world.clock.now());
     const condition = `context.time.hour == ${hour} || context.time.hour == ${(hour + 1) % 24}`;
     await bothWays(
@@ -186,7 +186,7 @@ suite('what a connection is decided by', () => {
   });
 });
 
-// Of answers that nobody looks at.
+// The device of answers that no test reads.
 const anything = z.unknown();
 
 function wallOf(timeZone: string, milliseconds: number): { readonly hour: number; readonly minute: number } {

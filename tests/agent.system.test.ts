@@ -155,7 +155,7 @@ test('a lease is renewed at two thirds, and when the hub is gone the model is lo
   await world.stop();
   try {
     await story.next('disconnected');
-    // Nobody takes a key away from a device that merely lost its hub.
+    // A device that only lost its hub keeps its key.
     assert.equal((await get(admin(device), weights)).status, 200);
     world.clock.advanceSeconds(leaseSeconds);
     assert.match((await story.next('locked')).why, /lease ended/);
@@ -176,7 +176,7 @@ test('a new version is swapped in, and the old one is never taken again', async 
   assert.equal((await get(admin(device), '/models/swapped/files/weights.bin')).body.toString(), 'two');
   await device.stop();
   assert.equal((await readdir(join(device.stateFolder, 'models', 'swapped'))).length, 1);
-  // As if this device had served a version that the hub does not know any more.
+  // As if this device had served a version that the hub no longer knows.
   await writeFile(join(device.stateFolder, 'versions.json'), '{"swapped":"2.0.0"}');
   const again = await device.start();
   assert.equal((await again.next('model-refused')).code, 'model-rollback');
@@ -235,7 +235,7 @@ test('the local quote answers the nonce for the purpose "local" and no other', a
     .object({
       evidence: z.looseObject({ statement: z.string() }),
       attestationResult: z.string(),
-      // Null where no guard is run, else the names of the walls that this machine lacks.
+      // Null where no guard runs, else the names of the walls that this machine lacks.
       missingGuardWalls: z.array(z.string()).nullable(),
     })
     .parse(JSON.parse(body.toString()));
@@ -298,7 +298,7 @@ test('a device that vouches cosigns what the hub then shows as witnessed', async
   assert(size > 0);
   assert.equal(device.agent.status().log.continues, true);
   await device.stop();
-  // What it vouched for survives it.
+  // Its cosigned state survives.
   assert.match(await readFile(join(device.stateFolder, 'checkpoint'), 'utf8'), /^edgekeep\.test\/log\n/);
 });
 
@@ -319,10 +319,10 @@ test('a hub that was set back and went on differently is caught, refused and rep
   await forked.start();
   await story.next('connected');
   for (let count = 0; count < 4; count += 1) await forked.enrollmentToken();
-  // What it saw must lie beyond the backup.
+  // The device must have seen more than the backup contains.
   let { size: seen } = await story.next('cosigned');
   while (seen < entries.length + 4) ({ size: seen } = await story.next('cosigned'));
-  // A consistency proof from 2^n entries begins with the root that the device knows itself, and so convicts nobody.
+  // A consistency proof from 2^n entries begins with the root that the device knows itself, and so proves no fork.
   while (Number.isInteger(Math.log2(seen))) {
     await forked.enrollmentToken();
     ({ size: seen } = await story.next('cosigned'));

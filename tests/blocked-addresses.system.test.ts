@@ -1,4 +1,4 @@
-// Blocked addresses as an operator meets them: cut at once, refused before the handshake, audited, gone by themselves, kept by a restart.
+// Blocked addresses as an operator sees them: cut at once, refused before the handshake, audited, expiring, kept over a restart.
 import assert from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
 import { after, before, test } from 'node:test';

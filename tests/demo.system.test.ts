@@ -1,4 +1,5 @@
-// `npm start` where something is missing or in the way: it goes without what is not there, and ends in one line where it cannot go on.
+// `npm start` where something is missing or in the way: it works without missing optional parts, and ends with one line where it cannot
+// continue.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
@@ -43,14 +44,14 @@ function assertShown({ code, stdout, stderr }: Ended): void {
   assert.match(stdout, /every one ended as it should/);
 }
 
-/** One line on standard error, and no word of a program's insides. */
+/** One line on standard error, without program internals. */
 function assertOneLine({ code, stderr }: Ended, line: RegExp): void {
   assert.equal(code, 1, stderr);
   assert.match(stderr, /^npm start: [^\n]+\n$/);
   assert.match(stderr, line);
 }
 
-/** Holds the ports unless somebody else does, who then holds them as well. */
+/** Occupies the ports, unless another program already does. */
 async function holdPorts(...ports: readonly number[]): Promise<AsyncDisposable> {
   const stack = new AsyncDisposableStack();
   for (const port of ports) {

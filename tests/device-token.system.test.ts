@@ -1,4 +1,4 @@
-// Devices that sign HMAC tokens, with the Python of the field: accepted once, inside the window, under a secret that is valid.
+// Devices that sign HMAC tokens, with the Python code used in the field: accepted once, inside the window, under a valid secret.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';

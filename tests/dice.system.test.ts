@@ -40,7 +40,7 @@ import { newOperationalKey, TestDevice } from './support/test-device.ts';
 
 const page = await readFile(join(import.meta.dirname, '../docs/dice.md'), 'utf8');
 const [, pagePolicy = ''] = /```cedar\n([\s\S]*?)```/.exec(page) ?? [];
-// What groups do is for other tests: here every device may have the model.
+// Other tests cover groups: here every device may have the model.
 const policy = pagePolicy.replaceAll('principal in resource.groups && ', '');
 const content = 'weights for devices with layers';
 const vendor = await DiceVendor.create('Example chips');
@@ -62,7 +62,7 @@ interface Versions {
   readonly changes?: Partial<FirmwareLayer>;
 }
 
-/** Three layers, the last one as it is to be. */
+/** Three layers; the test chooses the last one. */
 function firmware({ runtime = 'runtime 1', changes = {} }: Versions = {}): readonly FirmwareLayer[] {
   const common = { vendor: 'Example', model: 'E1', version: '1.0' };
   return [
@@ -137,13 +137,13 @@ test('a device with approved layers enrolls, binds, and gets a key that only its
     ],
   );
 
-  // A stranger, from the receipt alone; nobody has cosigned the log yet.
+  // An outsider verifies the receipt alone; no device has cosigned the log yet.
   const trust = await world.trust();
   const unwitnessed = { ...trust, policy: { ...trust.policy, quorum: 0 } };
   const receipt = verifyReceipt(parseBase64url(text, 'receipt'), unwitnessed);
   assert.ok(receipt.kind === 'verified', JSON.stringify(receipt));
 
-  // The same chip with other firmware, and another chip with the same.
+  // The same chip with other firmware, and another chip with the same firmware.
   const others = [await chip.boot(firmware({ runtime: 'runtime 2' })), await newChip().boot(firmware())];
   for (const handoff of others) {
     const other = await deviceOn('healthy', handoff);
@@ -219,7 +219,7 @@ function replacing(at: number, extension: Extension): Alteration {
   };
 }
 
-// Refused at once, or when the evidence shows the chain: nobody gets a certificate by it.
+// Refused at once, or when the evidence shows the chain: no device gets a certificate.
 const unknownCritical = { oid: '1.2.3.4', critical: true, value: Uint8Array.of(5, 0) };
 const tcbInfoOid = '2.23.133.5.4.1';
 const fwid = { algorithm: fwidAlgorithms.sha256.oid, digest: new Uint8Array(32) };
@@ -308,11 +308,11 @@ test("another device's DeviceID under an alias key of one's own is refused, and 
   const victim = await newChip().boot(firmware());
   const own = await newChip().boot(firmware());
   const deviceId = victim.chain.slice(-1);
-  // Its certificates, and one's own in front of them.
+  // Its certificates, preceded by one of the attacker's own.
   const grafted = { ...own, chain: [...own.chain.slice(0, 1), ...victim.chain.slice(1)] };
   const refusal = { ...notEnrolled, reason: 'dice-path-refused', says: /was not issued by the next certificate/ };
   assertRefused(await enrollWith('grafted', grafted), refusal);
-  // Its identity, and a whole chain of one's own.
+  // Its identity, and a whole chain of the attacker's own.
   assertRefused(await enrollWith('borrowed', own, deviceId), { ...notEnrolled, reason: 'dice-device-differs' });
   // Its whole chain, without its key.
   const stolen = { ...own, chain: victim.chain };
@@ -354,7 +354,7 @@ test('evidence is good for one answer, one connection and one purpose', async ()
   assertRefused(await ask(evidence), { status: 409, code: 'challenge-missing' });
   await link.challenge();
   assertRefused(await ask(evidence), stale);
-  // Refused evidence makes nobody suspect: it was not this device's word of now.
+  // Refused evidence makes no device suspect: the device did not make it now.
   assert.equal((await world.device('replayed')).state, 'active');
   await using second = await DeviceLink.open(world.hub, device.credential);
   const bound = await device.evidence('bind', zeroNonce, link.exporter);
@@ -383,14 +383,14 @@ test('after a firmware update the device is the same, and its old firmware ends 
   await assert.rejects(device.rootOfTrust.openKey(wrappedKey, { leaseId: lease.id }), HardwareError);
   await using link = await DeviceLink.open(world.hub, old.credential);
   accepted(await device.bind(link), api.bindResponse);
-  // It is who it was; what it runs has yet to be published.
+  // The identity is the same; its new firmware is not published yet.
   const refusal = { ...noKey, reason: 'dice-fwid-unexpected' };
   assertRefused(await device.askForKey(link, 'opaque', '1.0.0'), refusal);
   await publishLayers('2.0', next);
   const released = await device.release(link, 'opaque', '1.0.0');
   assert.equal((await device.rootOfTrust.openKey(released.wrappedKey, { leaseId: released.lease.id })).length, 32);
 
-  // The old firmware's alias key, had somebody copied it, is worth nothing once its set is withdrawn.
+  // If an attacker had copied the old firmware's alias key, it is useless once its set is withdrawn.
   await world.operator.send('POST', '/v1/reference-values/firmware/1.0/withdraw', {}, z.looseObject({}));
   await using copied = await old.connect(world.hub);
   assertRefused(await old.askForKey(copied, 'opaque', '1.0.0'), noKey);
@@ -483,7 +483,7 @@ test('one chip is one device, and a device without a token needs a group that sp
   assert.equal((await world.device('line-1')).enrollmentGroup, 'line');
   const elsewhere = await deviceOn('press-1', await newChip().boot(firmware()));
   assertRefused(await elsewhere.tryEnroll(world, undefined), { ...notEnrolled, reason: 'device-id-not-allowed' });
-  // A maker's group speaks for all of its chips: the tests behind this one go without.
+  // A maker's group admits all of its chips: the tests after this one work without it.
   await world.operator.send('DELETE', '/v1/enrollment-groups/line', undefined, enrollmentGroupDeleted);
 });
 
@@ -499,7 +499,7 @@ test('the default policy gives a DICE device no key, and a root that is taken ou
   const { roots } = await own.operator.get('/v1/vendor-roots?kind=dice', vendorRootList);
   const path = `/v1/vendor-roots/dice/${roots[0]?.sha256}?reason=a%20test`;
   const token = await own.adminToken();
-  // It enrolled by this root: a removal says so, and is an order all the same with force.
+  // It enrolled by this root: a removal says so, and with force still removes it.
   assertRefused(await own.askOperator('DELETE', path, { token }), { status: 409, code: 'conflict' });
   accepted(await own.askOperator('DELETE', `${path}&force=true`, { token }), vendorRootRemoved);
   await using link = await DeviceLink.open(own.hub, device.credential);

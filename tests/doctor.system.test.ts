@@ -1,4 +1,4 @@
-// The doctor judges a TPM by the very check of enrollment, and the kit brings what the hub believes.
+// The doctor judges a TPM by the same check as enrollment, and the kit contains the certificates that the hub trusts.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -105,7 +105,7 @@ test(
     const [intermediate] = trust.intermediates;
     const leaf = parseForeignCertificate(described.endorsementKey.certificate ?? new Uint8Array(0));
     assert.ok(intermediate !== undefined);
-    // After the end of the first of the two; where both say "no end", there is nothing to be judged.
+    // After the end of the first of the two; if both have no end, there is nothing to judge.
     const later = intermediate.notAfterSeconds + 1;
     const now = examineEndorsement(described, { ...trust, judgedAt: 'now' }, later);
     assert.equal(now.state, 'warning');
@@ -136,7 +136,7 @@ test(
     assert.equal(parsePublic(await readFile(keyFile)).kind, 'ecc');
     const { roots } = await world.operator.get('/v1/vendor-roots?kind=tpm', vendorRootList);
     assert.deepEqual(roots.map(({ role, usedBy }) => `${role} ${usedBy}`).toSorted(), ['intermediate 1', 'root 1']);
-    // As the version before left it: the paths are found again at the start.
+    // As the previous version left it: the paths are found again at the start.
     await world.stop();
     {
       using store = new DatabaseSync(world.storeFile);

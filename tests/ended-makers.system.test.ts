@@ -1,4 +1,4 @@
-// TPMs outlive the CAs that certified them: at which time a path is judged is a setting, and the device's tier says what it rests on
+// TPMs outlive the CAs that certified them: a setting chooses the time at which a path is judged, and the device's tier shows that choice
 // (spec/vendor-roots.md, "Judging").
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -31,7 +31,7 @@ const day = 86_400;
 const years = 365 * day;
 const now = Math.floor(Date.now() / 1_000);
 
-/** A maker whose CA ended ten days ago; its root has not. */
+/** A maker whose CA ended ten days ago, under a root that is still valid. */
 async function makerThatEnded() {
   const root = await testRoot({ notBeforeSeconds: now - 12 * years, notAfterSeconds: now + 20 * years }, 'Maker root');
   const issuing = await testIssuing(root, { notBeforeSeconds: now - 10 * years, notAfterSeconds: now - 10 * day });
@@ -93,7 +93,7 @@ test(
 
     const settings = { vendorRoots: { endorsementJudgedAt: 'issuance' } };
     await using world = await HubWorld.open({ vendorRoots, settings });
-    // Makers have dozens of CAs beside the one that is looked for.
+    // Makers have dozens of CAs besides the needed one.
     const period = { notBeforeSeconds: now - day, notAfterSeconds: now + years };
     const others = await Promise.all(Array.from({ length: 100 }, () => testIssuing(root, period)));
     const certificates = others.map(({ certificate }) => toBase64(certificate.der));
@@ -132,7 +132,7 @@ test(
     await using device = await TestDevice.withTpm('dated', await simulators.start('dated'));
     const settings = { vendorRoots: { endorsementJudgedAt: 'issuance' } };
     await using world = await HubWorld.open({ vendorRoots, settings });
-    // Certified after the CA's end: the key was not the maker's to use any more.
+    // Certified after the CA's end: the maker was no longer allowed to use the key.
     for (const notBefore of [now + day, now - day]) {
       const shown = await endorse(device, issuing, notBefore);
       const changes = {

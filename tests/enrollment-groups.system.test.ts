@@ -130,7 +130,7 @@ suite('token groups', () => {
     assert.equal(refused.length, 1);
     for (const answer of refused) refusedFor(answer, 'enrollment-group-full', /last/);
     const group = await world.operator.get('/v1/enrollment-groups/last', api.enrollmentGroupDetail);
-    // The one that was refused in the transaction has not used the token.
+    // The enrollment that was refused in the transaction has not used the token.
     assert.deepEqual([group.devices, group.tokens[0]?.uses], [1, 1]);
   });
 

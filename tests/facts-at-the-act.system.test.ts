@@ -1,4 +1,5 @@
-// A key, or a certificate of a workload, is recorded on the facts that are true when it is recorded: what changes after the policy was asked is asked about anew.
+// A key, or a certificate of a workload, is recorded on the facts that are true at that moment: if facts change after the policy was asked,
+// it is asked again.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -17,7 +18,7 @@ const policyThat = (looks: string) =>
 interface Fact {
   readonly name: string;
   readonly policy: string;
-  /** Makes it true, and takes it back. */
+  /** Makes it true, and undoes it. */
   readonly orders: (made: boolean) => readonly (readonly [string, string, object])[];
   readonly prepare?: readonly (readonly [string, string, object])[];
 }
@@ -87,7 +88,7 @@ async function give(ada: TestPerson, orders: readonly (readonly [string, string,
   }
 }
 
-/** Acts when the policy has answered the next ask of this kind, and before the hub goes on. */
+/** Runs after the policy has answered the next question of this kind, and before the hub continues. */
 function onceDecided(
   t: TestContext,
   act: (decision: string) => Promise<void>,

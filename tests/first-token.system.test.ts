@@ -1,5 +1,5 @@
-// The first API token of a hub is a start and no more (spec/operator-access.md, "The bootstrap"); a service's token ends with its maker or is handed
-// over; a backup brings neither a token nor a program that nobody looked at.
+// The first API token of a hub is only for the start (spec/operator-access.md, "The bootstrap"). A service's token ends with its maker or
+// is handed over. A backup contains no token, and no program is run from it without confirmation.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,4 +1,4 @@
-// A device is taken offline and carried away, with its disk, its TPM and every wrapped key it was ever given: after the lease nobody opens the
+// A device is taken offline and carried away, with its disk, its TPM and every wrapped key it ever got: after the lease nobody opens the
 // model with them. The attacker here has recorded the wrapped keys, which the agent itself never writes to disk.
 import assert from 'node:assert/strict';
 import { cp, readdir, readFile } from 'node:fs/promises';
@@ -31,7 +31,7 @@ describe('a lease that the TPM ends', jobTest, () => {
   });
   after(() => world?.[Symbol.asyncDispose]());
 
-  /** A device that held the model; agent and hub are gone, its lease is not over. */
+  /** A device that held the model; agent and hub are gone, its lease has not ended. */
   async function carriedAway() {
     const device = await JobDevice.prepare(world, `press-${(count += 1)}`, [{ name: model, use: 'program' }]);
     await (await device.start()).next('ready');
@@ -96,7 +96,7 @@ describe('a lease that the TPM ends', jobTest, () => {
     const before = await pcrValues(device);
     await (await world.simulators.start(device.id)).powerCycle();
     {
-      // All that was measured is known: whoever has the TPM in hand can measure it again.
+      // All measurements are known: an attacker with the TPM in hand can repeat them.
       await using rootOfTrust = await TpmRootOfTrust.open(address(device));
       const firmware = parseEventLog(await readFile(join(device.folder, 'firmware.log')));
       for (const { eventType, pcr, digests } of firmware.events) {

@@ -1,4 +1,4 @@
-// The walls of the house: who may import whom, what is declared, how long a file may be, and that every error code is documented.
+// The structure of the house: the allowed imports, declared dependencies, the length of files, and that every error code is documented.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';

@@ -1,4 +1,4 @@
-// `edgekeep hub check`: what would keep a hub from starting is found from its folder alone, by name.
+// `edgekeep hub check`: problems that would keep a hub from starting are found from its folder alone, by name.
 import assert from 'node:assert/strict';
 import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -91,7 +91,7 @@ test('a root that has ended fails, and a file that the start would refuse does t
   assert.match(await rootEnd(data, century), /root 1: ended /);
 });
 
-// The store of a hub that never ran has no authorities yet: they come at the first start.
+// The store of a hub that never ran has no authorities yet: the first start adds them.
 async function rootEnd(data: string, laterMs: number): Promise<string> {
   await rm(join(data, 'vendor-roots', 'broken.pem'));
   const before = await stat(join(data, 'hub.sqlite'));

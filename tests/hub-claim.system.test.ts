@@ -1,4 +1,4 @@
-// `edgekeep hub claim`: the first operator file of a hub is good for a day, and becomes one person's own.
+// `edgekeep hub claim`: the first operator file of a hub is valid for a day, and becomes one person's own.
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
@@ -17,7 +17,7 @@ const hours = 24;
 const open = () => HubWorld.open({ settings: { tokens: { bootstrapHours: hours } } });
 const file = z.object({ token: z.string() });
 
-/** The files of a hub's people, and a claim by the one of `hub init`. */
+/** The files of a hub's people, and a claim with the file of `hub init`. */
 function filesOf(world: HubWorld) {
   const at = (name: string) => join(world.folder, name);
   const first = ['--operator', world.operatorFile];
@@ -81,7 +81,7 @@ test('what a person made with the first operator file before the claim is no sec
   const child = await edgekeepJson(apiTokenAnswer.extend({ token: z.string() }), own, 'own', first);
   await edgekeepJson(claimAnswer, claim('ada', 'ada.json'));
   assert.equal((await edgekeepJson(personList, 'person', 'list', ada)).twoPeople, false);
-  // With a real second person, the two tokens of hers do not approve for each other.
+  // With a real second person, her two tokens do not approve for each other.
   assert.equal((await edgekeep('person', 'add', 'ben', ada)).code, 0);
   const { sha256 } = newToken();
   const register = ['token', 'create', '--name', 'desk', '--role', 'administrator', '--person', 'ben'];

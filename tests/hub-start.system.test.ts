@@ -1,4 +1,4 @@
-// `edgekeep hub run` where it cannot: each cause ends in one line that names it, and the exit code says that the input is wrong.
+// `edgekeep hub run` where it cannot start: each cause ends with one line that names it, and an exit code for invalid input.
 import assert from 'node:assert/strict';
 import { cp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';

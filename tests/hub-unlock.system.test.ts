@@ -1,4 +1,4 @@
-// A hub that was started without what opens its keys, as people meet it: two programs, shares in files, one person after the other.
+// A hub that was started without the means to open its keys, as people use it: two programs, shares in files, one person after the other.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,5 +1,5 @@
-// A device whose IMA log is longer than evidence carries stays a member: what is new is sent and appraised, whatever came before
-// (spec/evidence.md, "A long IMA log"). The agent's own code, a TPM simulator, a real hub.
+// A device whose IMA log is longer than evidence carries stays a member: only the new part is sent and appraised (spec/evidence.md, "A long
+// IMA log"). The agent's own code, a TPM simulator, a real hub.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { appendFile, writeFile } from 'node:fs/promises';
@@ -37,7 +37,7 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
   let file = '';
 
   before(async () => {
-    // So many bytes a second that no piece waits.
+    // Enough bytes per second that no piece waits.
     const admission = { maxAnonymousBytesPerSecond: 100_000_000, maxBytesPerSecond: 100_000_000 };
     fleet = await TpmWorld.open({ pcrs: [0, 4, 8, 10], admission });
     const { world } = fleet;
@@ -54,7 +54,7 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
     await fleet?.[Symbol.asyncDispose]();
   });
 
-  /** What the kernel does: the entry is in the log, and its digest in PCR 10. */
+  /** As the kernel does: the entry is in the log, and its digest in PCR 10. */
   async function grow(entries: Uint8Array): Promise<void> {
     await appendFile(file, entries);
     for (const { templateData } of parseImaLog(entries)) {
@@ -127,7 +127,7 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
     await grow(imaNgLog(3));
     const second = await attestWith(link);
     assert.deepEqual([second.from, second.bytes], [buffers, imaNgLog(3).length]);
-    // A file that is measured between quote and log: in the log, and not in the quote.
+    // A file that is measured between quote and log: it is in the log but not in the quote.
     const late = imaNgLog(1, 3);
     await appendFile(file, late);
     const third = await attestWith(link);

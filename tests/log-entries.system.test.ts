@@ -1,4 +1,4 @@
-// Who may read what of the audit log (spec/audit-log.md): checkpoint and hashes for everybody, entries for auditors, and each device its own.
+// Read access to the audit log (spec/audit-log.md): checkpoint and hashes for everybody, entries for auditors, and for each device its own.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -49,7 +49,7 @@ async function sizeOfLog(): Promise<number> {
   return checkpointIn((await world.askOperator('GET', '/log/checkpoint')).body).size;
 }
 
-/** Each spelling under which a careless server gives the entries. */
+/** Each spelling for which a careless server would return the entries. */
 const entryPaths = (size: number) => {
   const partial = `001.p/${size % wholeTile}`;
   return ['000', partial].flatMap((tile) => [

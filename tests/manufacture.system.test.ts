@@ -139,8 +139,8 @@ suite('a manufacturing line', { skip }, () => {
 
   test('a batch that is killed goes on where it was: no serial number twice, the manifest whole', async () => {
     const output = join(folder, 'manifest.ndjson');
-    // At the third place is nothing that answers: the line is killed while it waits there.
-    // It reads, or the end of the connection would never reach it.
+    // The server at the third place does not answer: the line is killed while it waits there. The server reads, or it would not notice the
+    // end of the connection.
     await using silent = createServer((socket) => socket.on('error', () => undefined).resume());
     await new Promise<void>((resolve) => silent.listen(thirdPlace, resolve));
     const reached = new Promise<void>((resolve) => silent.once('connection', () => resolve()));

@@ -1,4 +1,4 @@
-// A device that cannot use what it was given: it gets one key for it and no more, says why, and tries again when that can help.
+// A device that cannot use a release: it gets one key for it and no more, reports why, and tries again when that can help.
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ before(async () => {
 });
 after(() => world[Symbol.asyncDispose]());
 
-/** Publishes the fixture with one operator renamed to another one, or as it is. */
+/** Publishes the fixture, unchanged or with one operator renamed. */
 async function publish(name: string, version: string, operator?: string): Promise<void> {
   const path = join(world.folder, `${name}-${version}.onnx`);
   const bytes = await readFile(fixture, 'latin1');
@@ -169,7 +169,7 @@ test('a device that uses up keys is refused more and is an alert; its log entrie
   assert.deepEqual([alert.severity, alert.count, alert.data['allowed']], ['high', 1, allowed]);
   world.clock.advanceSeconds(3_601);
   await device.release(link, 'burned', '1.0.0');
-  // A hub whose clock is set back refuses nobody for what it gave in what is the future now.
+  // A hub whose clock is set back refuses no device for releases that are now in the future.
   world.clock.advanceSeconds(-2 * 3_601);
   await device.release(link, 'burned', '1.0.0');
 });

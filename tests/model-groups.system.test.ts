@@ -1,4 +1,4 @@
-// Who gets a key under the policy that a new hub begins with: devices in a group that the model is for, and no other.
+// Which devices get a key under the first policy of a new hub: those in a group that the model is for, and no others.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ import type { DeviceLink } from './support/device-link.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { TestDevice } from './support/test-device.ts';
 
-// The default policy without what a device without a TPM cannot meet: what is tested is the group.
+// The default policy without the conditions that a device without a TPM cannot meet: only the group is tested here.
 const policyText = defaultPolicyText
   .replace('context.attestation.tier == "tpm"', 'context.attestation.instanceIdentity == 2')
   .replace('context.attestation.status == "affirming"', 'context.attestation.executables != 96');

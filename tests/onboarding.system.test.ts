@@ -1,4 +1,4 @@
-// docs/onboarding.md as an operator walks it, by the command line.
+// docs/onboarding.md as an operator follows it, on the command line.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,4 +1,4 @@
-// Two administrators on the command line: the second makes his own token, and from then on neither trusts a publisher alone.
+// Two administrators on the command line: the second makes their own token, and from then on neither can trust a publisher alone.
 import assert from 'node:assert/strict';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -83,7 +83,7 @@ test('from one administrator to two, and through a root operation', async (t) =>
       ['service/ci', 'ben/desk', 'admin/admin'],
     );
     const order = ['person', 'disable', 'ben', '--reason', 'left'];
-    // His own, and the service that it made.
+    // Their own token, and the service's token that it made.
     assert.equal((await edgekeepJson(personDisabled, order, ada())).tokensEnded, 2);
     assert.equal((await edgekeep('device', 'list', ben())).code, 1);
     const again = await edgekeep('person', 'enable', 'ben', ada());

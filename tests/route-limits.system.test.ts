@@ -1,4 +1,4 @@
-// docs/api-limits.md has every route of both listeners with its body limit and who may ask, as the running hub has them.
+// docs/api-limits.md has every route of both listeners with its body limit and its allowed callers, as in the running hub.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// The runner of `npm test` itself: it always ends, names the file that would not, and its last line counts what happened.
+// The runner of `npm test` itself: it always ends, names a file that would not, and its last line has the counts.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { isAlive } from './main-job/traces.ts';
 const runner = join(import.meta.dirname, '../scripts/test.mjs');
 const header = "import { test } from 'node:test';\nimport { spawn } from 'node:child_process';\n";
 
-/** Runs the runner over one file of this text. */
+/** Runs the runner over one file with this text. */
 async function runOver(text: string, limits: Readonly<Record<string, string>> = {}) {
   await using folder = await temporaryFolder();
   const file = join(folder.path, 'sample.test.ts');

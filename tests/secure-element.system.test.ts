@@ -1,4 +1,4 @@
-// A device with a secure element against a real hub: SoftHSM2 stands for the chip.
+// A device with a secure element against a real hub: SoftHSM2 replaces the chip.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -25,7 +25,7 @@ import { TestDevice } from './support/test-device.ts';
 const skip = await skipWithoutSoftHsm();
 const page = await readFile(join(import.meta.dirname, '../docs/secure-elements.md'), 'utf8');
 const [, pagePolicy = ''] = /```cedar\n([\s\S]*?)```/.exec(page) ?? [];
-// Groups are what other tests are about.
+// Other tests cover groups.
 const policy = pagePolicy.replaceAll('principal in resource.groups && ', '');
 const content = 'weights for devices with a chip';
 const models = [{ name: 'opaque', use: 'program' as const }];
@@ -99,7 +99,7 @@ test(
     const [known] = (await world.entries('device-enrolled')).filter(({ subject }) => subject === 'device:agent-1');
     assert.match(JSON.stringify(known), /"tier":"secure-element"/);
 
-    // What the agent told, and what it keeps.
+    // The agent's events, and its stored files.
     const told = inspect([...first.story.events, ...second.story.events], { depth: 10 });
     const kept = await Promise.all(
       (await readdir(first.stateFolder, { recursive: true, withFileTypes: true }))
@@ -131,7 +131,7 @@ test(
     await assert.rejects(copy.start(), (error: unknown) => {
       return error instanceof HardwareError && error.code === 'pkcs11-token-changed';
     });
-    // A thief removes what stands in the way.
+    // A thief removes the obstacle.
     await rm(join(copy.stateFolder, 'root-of-trust'), { recursive: true });
     const story = await copy.start();
     const refusal = await story.next('refused');
@@ -150,12 +150,12 @@ test('a stolen operational certificate and key are refused on another token', { 
   assertRefused(await stolen.ask('GET', '/v1/models/opaque'), { status: 401, code: 'connection-unbound' });
   const refused = { status: 403, code: 'bind-refused', reason: 'signature-invalid' };
   assertRefused(await thief.bind(stolen), refused);
-  // Nor does a statement that the victim made for a connection of its own.
+  // Nor does a statement that the victim made for another connection.
   await using own = await victim.connect(world.hub);
   const evidence = await victim.evidence('bind', zeroNonce, own.exporter);
   const replayed = { status: 403, code: 'bind-refused', reason: 'qualifying-data-mismatch' };
   assertRefused(await stolen.ask('POST', '/v1/bind', { evidence }), replayed);
-  // The wrapped key is no use either: it opens in the victim's token alone.
+  // The wrapped key is useless too: it opens in the victim's token alone.
   const { wrappedKey, lease } = await victim.release(own, 'opaque', '1.0.0');
   assert.equal(wrappedKey.kind, 'hpke');
   assert.equal((await victim.rootOfTrust.openKey(wrappedKey, { leaseId: lease.id })).length, 32);
@@ -191,7 +191,7 @@ test('enrollment needs the signing key itself, a good agreement key, and a token
   const token = await enrollmentToken('spare');
   const identity = await device.identity();
   assert.ok(identity.kind === 'secure-element');
-  // Somebody else's public key: the evidence is not signed by it.
+  // Another device's public key: it did not sign the evidence.
   await using other = await TestDevice.withoutTpm('other', join(tokens.folder, 'other'));
   const described = await other.identity();
   assert.ok(described.kind === 'software');

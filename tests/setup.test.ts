@@ -1,5 +1,5 @@
-// What a fresh machine gets: every program that is started is of a part that set-up installs, and every npm package of every platform is in
-// the lock file with its digest.
+// What a fresh machine gets: every program that is started belongs to a part that set-up installs, and every npm package of every platform
+// is in the lock file with its digest.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -24,11 +24,11 @@ const tableSchema = z.object({
 });
 const { parts, sets } = tableSchema.parse(await import(pathToFileURL(join(root, 'scripts/parts.mjs')).href));
 
-/** Where programs of a Debian machine are. */
+/** Folders with programs on a Debian machine. */
 const programFolders = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin'];
 /** Words in such a place that are no program, or one of the shell's own. */
 const homonyms = new Set(['clear', 'echo', 'more', 'true']);
-/** npm's own: whoever runs a command here has them. */
+/** npm's own programs: they exist wherever npm runs. */
 const brought = new Set(['node', 'npm', 'apt-get']);
 
 const isInstalled = (name: string) => programFolders.some((folder) => existsSync(join(folder, name)));
@@ -130,7 +130,7 @@ test('the lock file is whole: it has the packages of every platform, Node of bot
   assert.equal(arm64, x64);
 });
 
-// Every file that says what is installed here names the lock file it was installed from.
+// Every file that records an installation names its lock file.
 const stamp = join(root, 'node_modules/.edgekeep-setup');
 const lockDigest = createHash('sha256').update(read('package-lock.json')).digest('hex');
 const isSetUp = existsSync(stamp) && readFileSync(stamp, 'utf8') === lockDigest;

@@ -1,4 +1,4 @@
-// Sites over a real hub: made, changed, deleted, devices moved and found, and what is no site refused.
+// Sites over a real hub: made, changed, deleted, devices moved and found, and invalid sites refused.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';

@@ -24,7 +24,7 @@ const withoutError = /\bcatch \{|\.catch\(\(\) =>|^\s*\(\) => (?:undefined|false
 export function swallowed(lines: readonly string[]): readonly number[] {
   return lines.flatMap((line, at) => {
     if (!withoutError.test(line) || /^\s*(?:\/\/|\*)/.test(line)) return [];
-    // A tail of a queue waits for its last job and hands its failure to nobody: whoever ordered the job has it.
+    // A tail of a queue waits for its last job and ignores its failure: the caller of the job has it.
     if (/^\s*this\.#\w+ = \w+\.catch\(\(\) => undefined\);/.test(line)) return [];
     const inThen = /^\s*\(\) =>/.test(line);
     const before = inThen ? lines.slice(Math.max(0, at - 4), at) : lines.slice(Math.max(0, at - 1), at);
@@ -36,7 +36,7 @@ export function swallowed(lines: readonly string[]): readonly number[] {
   });
 }
 
-/** Lines that keep a promise, and nothing beside them that lets go of it. */
+/** Lines that keep a promise without a line that drops it. */
 export function keptPromises(lines: readonly string[]): readonly number[] {
   const text = lines.join('\n');
   const names = [...text.matchAll(/(?:let (\w+)|(#\w+)): Promise<[^;=]*\| undefined/g)].map((m) => m[1] ?? m[2] ?? '');

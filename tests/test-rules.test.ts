@@ -1,4 +1,4 @@
-// What holds for every test: a busy machine changes how long it takes and never how it ends, and what it starts it stops.
+// Rules for every test: a busy machine changes how long it takes and never how it ends, and it stops what it starts.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -51,7 +51,7 @@ test('no test asserts on how much time passed: figures belong in bench/', () => 
   assert.deepEqual(linesWith(measured, isLife), []);
 });
 
-/** A hub is killed at a moment that nobody chose; what gives no sign is looked at again; a relay is far away. */
+/** A hub is killed at a random moment; a state without an event is polled; a relay is far away. */
 const mayPause = new Set([
   'tests/attacks/relay.test.ts',
   'tests/authorities/killed.system.test.ts',

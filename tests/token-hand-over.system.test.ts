@@ -42,7 +42,7 @@ test('a service ends when its maker is disabled, and goes on where two people ha
   const [, id = ''] = /edgekeep approval show ([0-9a-f-]{36})/.exec(asked.stderr) ?? [];
   assert.equal((await ben.approve(await ada.approval(id))).status, 200);
   const disabled = await ada.ask('POST', '/v1/people/ben/disable', { reason: 'left' });
-  // His own, and the service that nobody took over.
+  // Their own token, and the service's token that nobody took over.
   assert.equal(accepted(disabled, personDisabled).tokensEnded, 2);
   assert.deepEqual([await statusOf(world, left), await statusOf(world, handed)], [401, 200]);
   const [entry] = await world.entries('api-token-handed-over');

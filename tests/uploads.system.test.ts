@@ -1,4 +1,4 @@
-// A model is published over a link that breaks, and by a program that is interrupted.
+// A model is published over a connection that breaks, and by a program that is interrupted.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,7 +12,7 @@ import { publishModel } from '@edgekeep/cli/model/publication';
 import { operatorFromFile } from '@edgekeep/cli/operator';
 import { HubWorld } from './support/hub-world.ts';
 
-/** A TCP proxy that ends each of the first connections after so many bytes from the client. */
+/** A TCP proxy that ends each of the first connections after this many bytes from the client. */
 async function breakingProxy(port: number, breaks: readonly number[]) {
   const sockets = new Set<Socket>();
   let large = 0;

@@ -1,4 +1,5 @@
-// Makers' certificates (spec/vendor-roots.md): imported from files and folders, listed, removed, while the hub runs; once each; watched to their end.
+// Makers' certificates (spec/vendor-roots.md): imported from files and folders, listed, removed, while the hub runs; once each; watched
+// until their end.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -141,7 +142,7 @@ test('an unreadable file is named and skipped at the start, and refused by name 
 test('a folder that is there and cannot be read stops the hub by name', async () => {
   await using world = await HubWorld.open();
   await world.stop();
-  // A file in place of the folder: chmod does not stop root, who may run this test.
+  // A file in place of the folder: chmod does not stop root, and root may run this test.
   await rm(join(world.hubFolder, 'vendor-roots'), { recursive: true });
   await writeFile(join(world.hubFolder, 'vendor-roots'), '');
   await assert.rejects(world.start(), { code: 'vendor-roots-unreadable', message: /vendor-roots cannot be read/ });
@@ -233,7 +234,7 @@ test('a backup carries the imported certificates, and what was removed stays rem
     const file = join(folder, 'hub.backup');
     await backUpHub({ folder: world.hubFolder, file, plain: true, blobs: false });
     await restoreHub(file, join(folder, 'hub'));
-    // The operator file is in no backup: the one from before is used.
+    // No backup contains the operator file: the earlier one is used.
     await run('cp', [world.operatorFile, join(folder, 'hub', 'operator.json')]);
     await world.stop();
     await rm(world.hubFolder, { recursive: true });

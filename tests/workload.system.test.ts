@@ -1,5 +1,5 @@
-// Workloads from end to end: an agent gets them certificates, two of them prove themselves to each other with openssl as one end, and when the
-// device is cut off, openssl believes them no more.
+// Workloads from end to end: an agent gets them certificates, two of them authenticate to each other with openssl as one end, and when the
+// device is cut off, openssl no longer accepts them.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -78,7 +78,7 @@ async function openssl(...args: readonly string[]): Promise<{ readonly status: n
   return { status: Number(code), out: out + err };
 }
 
-/** Leaf and issuer in files of their own, as openssl takes them. */
+/** Leaf and issuer in separate files, as openssl takes them. */
 async function keepFiles(name: string, { certificateChain, privateKey = '', trustBundle }: Credential): Promise<void> {
   const [leaf = '', issuer = ''] = certificateChain.split(/(?<=-----END CERTIFICATE-----\n)/);
   for (const [kind, pem] of Object.entries({ leaf, issuer, key: privateKey, bundle: trustBundle }))
@@ -232,7 +232,7 @@ test(
   },
 );
 
-/** What openssl says of a certificate under the bundle and the hub's newest list. */
+/** How openssl judges a certificate under the bundle and the hub's newest list. */
 async function verify(name: string): Promise<string> {
   const list = await world.operator.getBytes('/crl');
   await writeFile(join(folder, 'list.der'), list);
@@ -254,7 +254,7 @@ test('what the hub does not declare is refused, told once, and the agent goes on
   assert.match(body, /not declared/);
 });
 
-// Last, because it sets the hub's clock ahead of the one that TLS looks at.
+// Last, because it sets the hub's clock ahead of the one that TLS uses.
 test('a certificate is renewed at two thirds of its life, before it ends', { skip }, async () => {
   await using device = await TestAgent.prepare(world, 'press-2', { workloads: [{ name: 'vision' }] });
   const story = await device.start({ random: () => 0.5 });

@@ -1,4 +1,5 @@
-// Who has no right costs little (spec/api.md, "Admission"): refusals come before bodies, and a payer's flood takes nothing from another.
+// Clients without permission cost little (spec/api.md, "Admission"): refusals come before bodies, and the flood of one payer takes nothing
+// from another.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -22,7 +23,7 @@ after(async () => {
 
 type Listener = 'deviceAddress' | 'operatorAddress';
 
-/** Sends the head of a request and none of its body; gives the status and code that come back. */
+/** Sends the head of a request and none of its body; returns the status and code of the answer. */
 async function headOnly(
   listener: Listener,
   path: string,

@@ -1,4 +1,4 @@
-// API tokens in the hands of somebody who wants more than he was given: wider, longer, another's, or after the end.
+// API tokens in the hands of an attacker who wants more than they were given: wider, longer, another person's, or after the end.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
@@ -138,7 +138,7 @@ test('the last use of a token is kept to the minute, with the address, over a re
   assert.match((await view()).lastUsedFrom ?? '', /127\.0\.0\.1/);
   world.clock.advanceSeconds(10);
   const usedAgainAt = world.clock.now();
-  // Also a request that is refused is a use.
+  // A refused request counts as a use too.
   assertRefused(await ask(token, 'GET', '/v1/people'), { status: 403, code: 'scope-missing' });
   await world.restart();
   assert.ok(((await view()).lastUsedAt ?? 0) >= usedAgainAt);

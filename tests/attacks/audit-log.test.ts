@@ -1,4 +1,4 @@
-// A history that was rewritten must be refused: by the hub itself when it starts, and by the fleet when the hub plays along.
+// A rewritten history must be refused: by the hub itself when it starts, and by the fleet when the hub cooperates.
 import assert from 'node:assert/strict';
 import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -43,7 +43,7 @@ afterEach(async () => {
 
 const nowSeconds = () => Math.floor(fleet.world.clock.now() / 1_000);
 
-/** Copies the stopped hub's folder, then lets it run on. */
+/** Copies the stopped hub's folder, then starts it again. */
 async function copyHub(to: string): Promise<void> {
   await fleet.world.stop();
   await rm(to, { recursive: true, force: true });
@@ -52,19 +52,19 @@ async function copyHub(to: string): Promise<void> {
   await fleet.reconnect();
 }
 
-/** Puts a copy in the place of the stopped hub. */
+/** Replaces the stopped hub's folder by a copy. */
 async function exchangeHub(copy: string): Promise<void> {
   await rm(fleet.world.hubFolder, { recursive: true });
   await rename(copy, fleet.world.hubFolder);
 }
 
-/** Some history: entries that nobody minds. */
+/** Some history: entries without importance. */
 async function makeHistory(entries: number): Promise<void> {
   for (let at = 0; at < entries; at += 1) await fleet.world.enrollmentToken();
   await fleet.world.integrated();
 }
 
-/** What a start of the hub on its folder as it is now ends with. */
+/** The result of starting the hub on its present folder. */
 async function assertStartRefused(says: RegExp): Promise<void> {
   await assert.rejects(fleet.world.start(), (error: unknown) => {
     assert.ok(error instanceof Error && 'code' in error);
@@ -83,7 +83,7 @@ function editStore(edit: (store: DatabaseSync) => void): void {
 const rowSchema = z.object({ entry: z.instanceof(Uint8Array) });
 const releasedEntry = `select log_index, entry from audit_entry where entry like '%key-released%' limit 1`;
 
-/** The first release as somebody wishes it had been. */
+/** The first release as an attacker would rewrite it. */
 function forgedRelease(store: DatabaseSync): Uint8Array {
   const { entry } = rowSchema.parse(store.prepare(releasedEntry).get());
   const forged = Buffer.from(entry).toString('utf8').replace('"software"', '"tpm"');
@@ -159,7 +159,7 @@ test('a hub that was set back as a whole is caught by the device that saw more',
   const verdict = await witness.follow(fleet.link);
   assert.equal(verdict.kind, 'refused');
   if (verdict.kind !== 'refused') return;
-  // Both signatures of the log are kept: it has to explain them.
+  // Both signatures of the log are kept as evidence.
   const { first, second } = verdict.unexplained ?? assert.fail('nothing was kept to hold against the log');
   for (const note of [first, second]) assert.equal(openCheckpoint(note, fleet.world.hub.logKey).kind, 'verified');
 });
@@ -172,7 +172,7 @@ test('a forked hub is caught by a device, with a proof that anybody can verify',
   assert.equal((await witness.checkIn(fleet.link, nowSeconds())).kind, 'consistent');
   const seen = witness.size;
 
-  // The other history begins at the same point and tells of other things.
+  // The other history begins at the same point and has other entries.
   await fleet.world.stop();
   await exchangeHub(fork);
   await fleet.world.start();
@@ -188,7 +188,7 @@ test('a forked hub is caught by a device, with a proof that anybody can verify',
   for (const kind of ['same-size', 'other-prefix'] as const) {
     if (kind === 'other-prefix') {
       await makeHistory(2);
-      // A checkpoint that waits for cosignatures is offered for a minute before the next one is.
+      // A checkpoint waits for cosignatures for a minute before the next one is offered.
       fleet.world.clock.advanceSeconds(61);
     }
     const verdict = await witness.follow(fleet.link);

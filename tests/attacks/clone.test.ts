@@ -1,5 +1,5 @@
-// A copied operational key and certificate, shown without the TPM they belong to: refused, and an alert names both addresses; the genuine device
-// is not disturbed.
+// A copied operational key and certificate, used without the TPM that they belong to: refused, and an alert names both addresses; the
+// genuine device is not disturbed.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -105,7 +105,7 @@ test('a device with a TPM that moves is let in at once, with no alert', { skip }
   const device = await fleet.device('roaming');
   await using old = await device.connect(fleet.world.hub, home);
   await using moved = await device.connect(fleet.world.hub, away);
-  // An answer that was under way on the old connection.
+  // A response that was under way on the old connection.
   assert.equal((await old.ask('GET', '/v1/checkpoint?from=0')).status, 200);
   await device.release(moved, model.name, model.version);
   assert.deepEqual(await alertsOf(fleet.world, 'roaming'), []);
@@ -171,7 +171,7 @@ for (const rule of ['revoke', 'quarantine'] as const) {
       const { closed } = own;
       await using stolen = await DeviceLink.open(world.hub, device.credential, away);
       const evidence = await other.evidence('bind', zeroNonce, stolen.exporter);
-      // His connection is cut like every other with that certificate, most often before he has his answer.
+      // The attacker's connection is cut like every other with that certificate, usually before the response arrives.
       await stolen.ask('POST', '/v1/bind', { evidence }).catch(() => undefined);
       await closed;
       await alertOf(world, 'robbed', 'clone');

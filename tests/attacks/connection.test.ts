@@ -1,4 +1,4 @@
-// Connections that must lead nowhere: a stolen operational key, a certificate of another authority, a device that was cut off, an old TLS.
+// Connections that must not succeed: a stolen operational key, a certificate of another authority, a device that was cut off, an old TLS.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
@@ -188,7 +188,7 @@ test('TLS 1.2 is refused by both listeners', { skip }, async () => {
   }
 });
 
-/** Both steps of recovery with this device's root of trust, as itself or in another's name. */
+/** Both steps of recovery with this device's root of trust, under its own or another device's name. */
 async function recover(device: TestDevice, deviceId = device.id) {
   await using link = await DeviceLink.open(fleet.world.hub);
   const { nonce } = accepted(await link.ask('POST', '/v1/recover/challenge', { deviceId }), api.challengeResponse);

@@ -180,7 +180,7 @@ test('a witness key of another device is refused: one witness would count as two
         end: (honest) => ({ ...honest, witnessKey }),
       });
       refusedFor(answer, 'witness-key-taken');
-      // The trust file is everybody's: no device may spoil it.
+      // Everybody uses the trust file: no device may make it invalid.
       assert.ok((await fleet.world.trust()).policy.witnesses.length > 0);
     });
   }

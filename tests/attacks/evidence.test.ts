@@ -1,4 +1,4 @@
-// Evidence that must not release a key: replayed, of another connection, of another TPM, for another purpose, or of another boot.
+// Evidence that must not release a key: replayed, from another connection, another TPM, for another purpose, or of another boot.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { eventTypes } from '@edgekeep/core/attest/event-type';
@@ -52,7 +52,7 @@ test('evidence is good for one answer only', { skip }, async () => {
   const { evidence, leaseCounter } = await honest.releaseProof(await link.challenge(), link.exporter);
   accepted(await askWith(link, evidence, leaseCounter), api.releaseResponse);
   assertRefused(await askWith(link, evidence), { status: 409, code: 'challenge-missing' });
-  // A new challenge does not make the old answer new.
+  // A new challenge does not make the old response valid.
   await link.challenge();
   assertRefused(await askWith(link, evidence), stale);
 });
@@ -87,7 +87,7 @@ test('evidence signed by the attestation key of another TPM is refused', { skip 
   await using link = await honest.connect(fleet.world.hub);
   const evidence = await other.evidence('release', await link.challenge(), link.exporter);
   assertRefused(await askWith(link, evidence), { ...refused, reason: 'signature-invalid' });
-  // It says nothing about the device whose connection it came over.
+  // It says nothing about the device whose connection delivered it.
   assert.equal((await fleet.world.device('honest')).state, 'active');
 });
 

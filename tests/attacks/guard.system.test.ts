@@ -1,4 +1,4 @@
-// A guard that was taken over, and models that should not have been signed, against the agent that runs them.
+// A compromised guard, and models that should not have been signed, against the agent that runs them.
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';

@@ -69,7 +69,7 @@ async function assertNotEnrolled(id: string): Promise<void> {
 
 const withProof = z.looseObject({ idevidProof: z.looseObject({ signature: z.string(), residency: z.unknown() }) });
 
-/** Another IDevID in the place of what the device has. */
+/** Another IDevID in place of the device's own. */
 async function withIdevid(
   device: TestDevice,
   manufacturer: TestManufacturer,

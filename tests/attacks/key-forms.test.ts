@@ -1,4 +1,4 @@
-// An attacker whose key was blocked comes back with the same key in another spelling (docs/design/canonical-keys.md).
+// An attacker with a blocked key returns with the same key in another encoding (docs/design/canonical-keys.md).
 import assert from 'node:assert/strict';
 import { createHash, ECDH } from 'node:crypto';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// The lease counter that a device sends beside its evidence: what is not this TPM's, of this ask and of this boot gets no key.
+// The lease counter that a device sends with its evidence: without the counter of this TPM, request and boot there is no key.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
@@ -36,7 +36,7 @@ async function counterOf(device: TestDevice, data: Uint8Array): Promise<{ attest
   return { attest: toBase64url(counter.attest), signature: toBase64url(counter.signature) };
 }
 
-/** Asks with honest evidence and what `make` gives for the counter. */
+/** Asks with honest evidence and with what `make` returns for the counter. */
 async function askWith(make: (data: Uint8Array, evidence: object) => Promise<object | undefined>) {
   const nonce = await link.challenge();
   const evidence = await owner.evidence('release', nonce, link.exporter);

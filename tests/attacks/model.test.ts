@@ -1,4 +1,4 @@
-// Models that must not be published, or not be opened: signed by a stranger, changed on the hub's disk, exchanged for another release.
+// Models that must not be published or opened: signed by an unknown key, changed on the hub's disk, exchanged for another release.
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ before(async () => {
 });
 after(() => fleet?.[Symbol.asyncDispose]());
 
-/** What a device does with a release: verify the signature, fetch the key, fetch the sealed file. */
+/** What a device does with a release: verify the signature, get the key, download the sealed file. */
 async function fetchModel(name: string) {
   const { device, link } = fleet;
   const found = accepted(await link.ask('GET', `/v1/models/${name}`), api.modelResponse);

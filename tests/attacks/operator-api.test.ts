@@ -126,7 +126,7 @@ const openRoutes = [
 
 const openApi = z.object({ paths: z.record(z.string(), z.record(z.string(), z.unknown())) });
 
-/** A body that passes the schema of its route, so that it is the token that is refused. */
+/** A body that passes the schema of its route, so that the refusal is about the token. */
 function bodyFor(method: string, path: string): { body?: string; contentType?: string } {
   if (method === 'GET' || method === 'DELETE') return {};
   if (path.includes('/files/')) return { body: 'x', contentType: 'application/octet-stream' };

@@ -1,4 +1,5 @@
-// A relay that uses a device's TPM from elsewhere (docs/design/relay.md): what is asked of its boot, and what is told of its address and its time.
+// A relay that uses a device's TPM from elsewhere (docs/design/relay.md): the requirements on its boot, and the alerts on its address and
+// response time.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { parseEventLog } from '@edgekeep/core/attest/event-log';
@@ -93,7 +94,7 @@ describe('who asks for a lease and who holds it', () => {
     const { world, device, link } = fleet;
     for (let lease = 0; lease < 5; lease += 1) await device.release(link, 'surface', '1.0.0');
     const nonce = await link.challenge();
-    // The way to a TPM that is far from here.
+    // The network path to a distant TPM.
     const farMs = 2_000;
     await new Promise((resolve) => setTimeout(resolve, farMs));
     const ask = { model: 'surface', version: '1.0.0', ...(await device.releaseProof(nonce, link.exporter)) };

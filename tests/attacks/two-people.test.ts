@@ -1,4 +1,4 @@
-// Root operations against somebody who has one administrator's token and wants to be two.
+// Root operations against an attacker who has one administrator's token and pretends to be two people.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { approvalList, approveAnswer } from '@edgekeep/wire/api/approval';
@@ -36,7 +36,7 @@ const filled = (route: string) =>
 const publisher = () => ({ name: 'another', publicKey: publicPem(newPublisher()) });
 const trusted = async () => (await world.entries('publisher-trusted')).length;
 
-/** From now on the policy looks at a group, at tags and at the place. */
+/** From now on the policy uses a group, tags and the place. */
 async function restOnFacts(): Promise<void> {
   const { text } = accepted(await ada.ask('GET', '/v1/policy'), policyView);
   const group = `@id("facts") forbid (principal in Edgekeep::Group::"ben", action == Edgekeep::Action::"fetch", resource)
@@ -106,7 +106,7 @@ test('every root operation waits, whoever asks, and no other request of an admin
     const path = `${filled(route)}${query}`;
     const asked = await (method === 'DELETE' ? ada.waits(method, path) : ada.waits(method, path, body));
     assert.equal(asked.operation, name);
-    // A person has twenty that wait, at most.
+    // A person has at most twenty waiting requests.
     await ada.ask('POST', `/v1/approvals/${asked.id}/refuse`, { reason: 'the next one' });
   }
   const few = { devices: devices.slice(0, 100), reason: 'unspecified', note: 'x' };
@@ -211,7 +211,7 @@ test('an approver needs the scope of the request, and sees no request beyond his
     approvals.filter(({ scope }) => !['devices:write', 'enrollment:write'].includes(scope)),
     [],
   );
-  // His role has tokens:write, and still he lets nobody have admin.
+  // The role has tokens:write, but its holder still cannot give anybody admin.
   const grant = await ada.waits('POST', '/v1/tokens', registration('clerk', newToken()));
   assertRefused(await clerk.approve(grant), { status: 403, code: 'approval-refused', reason: 'scope-missing' });
   const guard = await addPerson(world, 'guard', { role: 'security', second: ben });

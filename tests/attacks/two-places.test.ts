@@ -18,7 +18,7 @@ import { DeviceLink } from '../support/device-link.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { TestDevice } from '../support/test-device.ts';
 
-// Where the genuine device is, and where the copy is.
+// The address of the genuine device, and the one of the copy.
 const home = '127.0.0.1';
 const away = '127.0.0.2';
 // The hub learns of a closed connection within one of them.
@@ -52,7 +52,7 @@ async function newDevice(id: string, hub = world): Promise<{ device: TestDevice;
   return { device, link: await connect(device, hub) };
 }
 
-/** Whoever has a copy of the disk is the device, as far as anybody can tell: it recovers as that would after a restart. */
+/** A copy of the disk is indistinguishable from the device: it recovers as the device would after a restart. */
 async function copyOf(device: TestDevice, hub = world, from = away): Promise<TestDevice> {
   const folder = join(hub.folder, `${device.id}-copy-${crypto.randomUUID()}`);
   await cp(join(hub.folder, device.id), folder, { recursive: true });
@@ -68,7 +68,7 @@ async function tryBind(device: TestDevice, hub: HubWorld, from: string): Promise
   });
 }
 
-/** The hub cuts a device off in its own time: that may hit a connection which came meanwhile. A device tries again, too. */
+/** The hub cuts a device off with a delay, which may hit a newer connection. A device tries again too. */
 async function untilAnswered<Result>(attempt: () => Promise<Result>): Promise<Result> {
   for (let left = ATTEMPTS_MAX; ; left -= 1) {
     try {
@@ -306,14 +306,14 @@ test('a token device that moved is let in when its old address has been silent, 
   assert.deepEqual(await alertsOf(world, id), []);
 });
 
-/** The serial numbers of a device's certificates but the one it has. */
+/** The serial numbers of a device's certificates except the present one. */
 async function serialsBeside(device: TestDevice): Promise<readonly string[]> {
   const own = new X509Certificate(device.credential.certificateChainPem).serialNumber.toLowerCase().replace(/^0+/, '');
   const { certificates } = await world.device(device.id);
   return certificates.map(({ serial }) => serial).filter((serial) => serial !== own);
 }
 
-/** Tries as a device does, until the hub has seen that the last connection is closed. */
+/** Tries as a device does, until the hub has noticed that the last connection is closed. */
 async function connectInTime(device: TestDevice, from: string): Promise<DeviceLink> {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
     const link = keep(await DeviceLink.open(world.hub, device.credential, from));

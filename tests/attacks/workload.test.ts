@@ -1,4 +1,4 @@
-// Certificates of workloads in the hands of somebody who wants them to be something else, or to outlive their device.
+// Certificates of workloads in the hands of an attacker who wants to use them for something else, or after their device was cut off.
 import assert from 'node:assert/strict';
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
@@ -40,7 +40,7 @@ async function ask(link: DeviceLink, name: string, request: Uint8Array): Promise
   return link.ask('POST', `/v1/workloads/${name}/certificate`, body);
 }
 
-/** A workload's certificate, its key and how it answers. */
+/** A workload's certificate, its key and its TLS client. */
 async function certificateOf(link: DeviceLink, name: string) {
   const { request, privateKeyPem } = await newOperationalKey('whatever-it-asks-for');
   const answer = accepted(await ask(link, name, request), api.workloadCertificateResponse);

@@ -1,4 +1,4 @@
-// The ceremony as docs/authorities.md has it, by the command line: an offline root in a folder or in a token, a hub that never sees its key, and
+// The ceremony of docs/authorities.md on the command line: an offline root in a folder or in a token, a hub that never sees its key, and
 // chains that OpenSSL accepts.
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';

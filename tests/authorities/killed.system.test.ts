@@ -1,5 +1,5 @@
-// kill -9 of the hub in the middle of every step of a rotation and a roll-over: it always starts again with exactly one issuing CA in use, and the
-// step is done, or can be done again.
+// kill -9 of the hub in the middle of every step of a rotation and a roll-over: it always starts again with exactly one issuing CA in use,
+// and the step is done or can be repeated.
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ test('a hub that is killed in every step', { timeout: 240_000 + rounds * 240_000
     return overview;
   };
 
-  /** Kills the hub while it does the step, and has the next one do it where it was not done. */
+  /** Kills the hub during the step, and repeats the step on the next hub where it was not done. */
   async function step(what: string, isDone: (overview: Overview) => boolean, act: (ask: Ask) => Promise<unknown>) {
     await using doomed = await start();
     assert.ok(!isDone(await look(doomed)), what);
@@ -65,7 +65,7 @@ test('a hub that is killed in every step', { timeout: 240_000 + rounds * 240_000
         generation += 1;
         signing = successor;
       }
-      // A request whose answer was lost in the kill waits and is read again; a key without one is of no use to anybody.
+      // A request whose response was lost in the kill waits and is read again; a key without a request is useless.
       const waiting = ({ issuing }: Overview) => issuing.find(({ status }) => status === 'requested');
       const isWaiting = (overview: Overview) => waiting(overview) !== undefined;
       await step('request', isWaiting, (ask) => ask('request', {}, issuingRequestAnswer));

@@ -1,5 +1,5 @@
-// Roll-over of the root with agents that are awake, restarted, or asleep all the time: nobody drops off, and nobody believes a root that its own
-// did not introduce.
+// Roll-over of the root with agents that are awake, restarted, or asleep all the time: none is lost, and none trusts a root that its own
+// did not certify.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -57,7 +57,7 @@ const digestOf = (root: OfflineRoot) => toHex(certificateDigest(root.certificate
 const missing = async () =>
   (await world.operator.get('/v1/authorities/missing', missingDevices)).devices.map(({ id }) => id);
 
-/** Whether TLS verifies the device listener for somebody who knows this root alone. */
+/** Whether TLS verifies the device listener for a client that knows only this root. */
 async function isTrustedBy(root: OfflineRoot): Promise<boolean> {
   const { host, port } = world.hub.deviceAddress;
   return new Promise((resolve) => {
@@ -86,7 +86,7 @@ test('an announced root is learned by who is awake, and nothing else changes', a
   assert.deepEqual((await missing()).toSorted(), ['asleep', 'awake']);
   world.clock.advanceSeconds(askAgainSeconds);
   assert.equal((await story.next('root-learned')).sha256, digestOf(newRoot));
-  // The hub is told after it is written down.
+  // The report to the hub comes after the write to disk.
   while ((await missing()).includes('awake')) world.clock.advanceSeconds(askAgainSeconds);
   assert.deepEqual(await missing(), ['asleep']);
   assert.deepEqual([await isTrustedBy(oldRoot), await isTrustedBy(newRoot)], [true, false]);
@@ -110,7 +110,7 @@ test('the new root comes into use under devices that keep asking; who knows eith
   const { id, request } = await send('request', {}, issuingRequestAnswer);
   await send('install', { certificates: await newRoot.signIssuing(request) }, authorityOverview);
   await assert.rejects(send(`issuing/${id}/activate`, {}, authorityOverview), /2 devices have not shown/);
-  // As a device that pins the old root alone.
+  // As a device that pins only the old root.
   const oldHub = { deviceAddress: world.hub.deviceAddress, rootPem: oldRoot.pem };
   const fleet = { over: false, asked: 0 };
   const asking = (async () => {

@@ -1,4 +1,5 @@
-// Rotation of the issuing CA under devices that keep asking; its revocation; its retirement; and what becomes of lists, answers and keys.
+// Rotation of the issuing CA under devices with continuous requests; its revocation; its retirement; and its lists, OCSP responses and
+// keys.
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -66,7 +67,7 @@ const issuerOf = (chainPem: string) => {
   return toHex(parseCertificate(leaf).extensions.authorityKeyIdentifier ?? new Uint8Array(0));
 };
 
-/** Id of the issuing CA whose server certificate the device listener shows. */
+/** Id of the issuing CA of the device listener's server certificate. */
 async function shownIssuer(): Promise<string> {
   const { host, port } = world.hub.deviceAddress;
   return new Promise((resolve, reject) => {
@@ -242,7 +243,7 @@ test('each issuing CA has a responder of its own for OCSP', async () => {
   const signer = hub.find(({ name }) => name.endsWith(retiring.slice(0, 8)));
   assert.equal(answer.status, 200);
   assert.ok(signer !== undefined);
-  // The responder's certificate comes along; it names the retiring CA as its issuer.
+  // The responder's certificate is included; it names the retiring CA as its issuer.
   assert.ok(Buffer.from(answer.body).includes(Buffer.from(retiring, 'hex')));
 });
 

@@ -1,4 +1,4 @@
-// Revocation bites: live connections end, whichever node gave the order, and nobody else's. How fast, `bench/revocation.ts` measures.
+// Revocation takes effect: live connections end, whichever node took the order, and no others. `bench/revocation.ts` measures how fast.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -17,7 +17,7 @@ import { TestDevice } from '../support/test-device.ts';
 let fleet: SoftwareWorld;
 const opened: AsyncDisposable[] = [];
 before(async () => {
-  // The slowest a hub may be told to be.
+  // The slowest allowed setting.
   fleet = await SoftwareWorld.open({ revocation: { pollMilliseconds: 1_000 } });
   await fleet.world.publishModel('surface', '1.0.0', 'weights');
 });
@@ -39,7 +39,7 @@ async function serialOf(deviceId: string): Promise<string> {
   return certificates.at(-1)?.serial ?? '';
 }
 
-/** What another hub node over the same store does with an order: it knows nothing of our connections. */
+/** What another hub node on the same store does with an order: it knows nothing about our connections. */
 async function revokeElsewhere(target: RevocationTarget): Promise<void> {
   await using database = await Database.open(fleet.world.storeFile);
   const watch = await RevocationWatch.start(database, () => undefined, 1_000);
@@ -87,7 +87,7 @@ test('no key leaves after the order is durable, even before this node has read i
   const proof = await device.releaseProof(nonce, link.exporter);
   const body = { model: 'surface', version: '1.0.0', ...proof };
   await revokeElsewhere({ kind: 'certificates', digests: certificates.map(({ sha256 }) => sha256) });
-  // Either the connection was cut already, or the release is refused in its own transaction.
+  // Either the connection is cut already, or the release is refused in its own transaction.
   const answer = await link.ask('POST', '/v1/releases', body).catch(() => undefined);
   if (answer !== undefined) assertRefused(answer, { status: 403, code: 'certificate-revoked' });
   const { leases } = await fleet.world.device('racing');

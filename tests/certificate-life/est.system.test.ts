@@ -248,7 +248,7 @@ test('openssl agrees with the revocation list and the OCSP responder', { skip },
     await fetch('/ocsp', 'answer.der', ...body);
     const trust = ['-CAfile', 'root.pem', '-verify_other', 'authorities.pem'];
     const issuer = ['-issuer', 'issuing.pem'];
-    // Given the question again, openssl compares nonces; given the certificates, it shows their status. It does one at a time.
+    // With the question, openssl compares nonces; with the certificates, it shows their status. It does only one at a time.
     const nonce = await run('openssl', 'ocsp', '-reqin', 'question.der', '-respin', 'answer.der', ...trust);
     const status = await run('openssl', 'ocsp', ...issuer, '-no_nonce', ...args, '-respin', 'answer.der', ...trust);
     return { out: nonce.out + status.out };

@@ -1,4 +1,5 @@
-// kill -9 of the hub while it issues and renews: a certificate that a client received is recorded with its log entry, and no two have one serial number.
+// kill -9 of the hub while it issues and renews: a certificate that a client received is recorded with its log entry, and no two have the
+// same serial number.
 import assert from 'node:assert/strict';
 import { createHash, randomInt } from 'node:crypto';
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
@@ -17,9 +18,9 @@ import { newOperationalKey } from '../support/test-device.ts';
 
 const kills = Number(process.env['EDGEKEEP_KILLS'] ?? 4);
 const clients = 6;
-// More than a hub spends before it dies, so that every kill falls into the middle of the work.
+// More than a hub uses before it dies, so that every kill falls into the middle of the work.
 const tokensEachLife = 300;
-/** Certificates that the clients have got of one hub when it is killed, with others under way. */
+/** Certificates that the clients have received when a hub is killed, with others under way. */
 const stepsEachLife = 40;
 
 test(`a hub that is killed ${kills} times while it issues`, { timeout: 240_000 + kills * 60_000 }, async (t) => {
@@ -27,7 +28,7 @@ test(`a hub that is killed ${kills} times while it issues`, { timeout: 240_000 +
   const { rootPem } = world.hub;
   const order = { tier: 'software' } as const;
   const tokens: string[] = [];
-  // A few at a time: a thousand connections at once would wait for each other's handshakes until they are given up.
+  // A few at a time: a thousand connections at once would wait for each other's handshakes until they time out.
   const makeTokens = async () => {
     for (let left = kills * tokensEachLife - tokens.length; left > 0; left = kills * tokensEachLife - tokens.length)
       tokens.push(await world.enrollmentToken(order));
@@ -121,13 +122,13 @@ async function post(
   const outgoing = request(options);
   const answered = new Promise<IncomingMessage | undefined>((resolve) => {
     outgoing.once('response', resolve);
-    // A connection that is reset may say so more than once, and after its answer, too.
+    // A connection that is reset may report it more than once, even after its answer.
     outgoing.on('error', () => resolve(undefined));
     outgoing.once('close', () => resolve(undefined));
   });
   outgoing.end(Buffer.from(certificateRequest).toString('base64'));
   const response = await answered;
-  // What was cut off in the middle is no answer.
+  // A response that was cut off in the middle does not count.
   const body = response === undefined ? undefined : await text(response).catch(() => undefined);
   if (response === undefined || body === undefined || !response.complete) return undefined;
   if (response.statusCode !== 200) throw new Error(`${operation}: status ${response.statusCode}: ${body}`);

@@ -1,4 +1,4 @@
-// The life of an operational certificate as a device lives it: renewed under load, and got back after a long absence.
+// The life of an operational certificate as a device sees it: renewed under load, and recovered after a long absence.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -26,7 +26,7 @@ before(async () => {
 });
 after(() => world?.[Symbol.asyncDispose]());
 
-/** What an agent has of itself before it speaks to its hub. */
+/** What an agent has before it first connects to its hub. */
 async function newDevice(deviceId: string): Promise<IdentityParts> {
   const stateFolder = join(world.folder, deviceId);
   const rootOfTrust = await SoftwareRootOfTrust.open({ stateFolder, bootId: crypto.randomUUID() });
@@ -37,7 +37,7 @@ async function newDevice(deviceId: string): Promise<IdentityParts> {
   return { deviceId, rootOfTrust, prover, clocks, hubTime: new HubTime(clocks) };
 }
 
-/** On a connection of its own, without a certificate. */
+/** On a separate connection, without a certificate. */
 async function once<T>(act: (send: Send) => Promise<T>): Promise<T> {
   const { deviceAddress, rootPem } = world.hub;
   const where = { ...deviceAddress, serverName: 'localhost', authoritiesPem: [rootPem] };
@@ -111,7 +111,7 @@ test('no request is lost while the certificate is renewed again and again under 
     renewed = Promise.withResolvers();
     world.clock.advanceSeconds(45);
     await Promise.race([renewed.promise, ended]);
-    // What was asked on the last connection is answered before the clock ends its certificate.
+    // Requests on the last connection are answered before the clock ends its certificate.
     const before = [...answered];
     while (answered.some((count, worker) => count < (before[worker] ?? 0) + 3)) {
       await Promise.race([turn(), ended]);
@@ -119,7 +119,7 @@ test('no request is lost while the certificate is renewed again and again under 
   }
   stop.abort();
   await ended;
-  // The requests went over as many connections as there were certificates.
+  // The requests used as many connections as there were certificates.
   assert.equal(bindings.size, renewals + 1);
 });
 

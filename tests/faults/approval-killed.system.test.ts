@@ -1,4 +1,4 @@
-// kill -9 of the hub between an approval and what it allows: no request is ever carried out twice, and none without its approval in the log.
+// kill -9 of the hub between an approval and its operation: no request is ever carried out twice, and none without its approval in the log.
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { test } from 'node:test';
@@ -42,7 +42,7 @@ test(
       }
       const approvals = await waiting();
       const approving = Promise.allSettled(
-        // Each twice, as somebody does who got no answer.
+        // Each twice, like a client that got no answer.
         approvals.flatMap(({ id, digest }) =>
           [0, 1].map(async () => second.send('POST', `/v1/approvals/${id}/approve`, { digest }, approveAnswer)),
         ),
@@ -79,7 +79,7 @@ test(
 );
 
 async function ask(operator: Operator, name: string): Promise<void> {
-  // What waits is no success for the command line's client.
+  // For the command line, a waiting request is no success.
   await assert.rejects(() => operator.send('POST', '/v1/people', { name }, approvalRequired), {
     code: 'approval-required',
   });

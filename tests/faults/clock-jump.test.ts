@@ -1,4 +1,4 @@
-// A device whose clock jumps ahead while it runs: it renews nothing again and again, asks for no key that it would refuse, and says why.
+// A device whose clock jumps ahead while it runs: it does not renew repeatedly, requests no key that it would refuse, and reports why.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { HubWorld } from '../support/hub-world.ts';
@@ -33,7 +33,7 @@ test('45 minutes ahead: one lease and one certificate, however often it checks i
   aheadSeconds = 45 * 60;
   await checkInsOf(world, 'jumped', 5);
   assert.deepEqual([await keysOf('jumped'), await certificatesOf('jumped')], [1, 1]);
-  // A sixteenth of the lease after the last one the wall clock is heard, once.
+  // A sixteenth of the lease after the last renewal, the wall clock triggers one renewal.
   passedSeconds = leaseSeconds / 16;
   await story.next('lease-renewed');
   await checkInsOf(world, 'jumped', 5);
@@ -80,7 +80,7 @@ test('a device that takes no attestation result asks for one less and less often
   };
   await checkInsOf(world, 'no-result', 1);
   const before = await asked();
-  // No time passes for the device: however often it checks in, it is not its turn.
+  // No time passes for the device: at any number of check-ins, its renewal is not due.
   await checkInsOf(world, 'no-result', 6);
   assert.equal(await asked(), before);
   assert.equal(story.events.filter(({ kind }) => kind === 'failed').length, 1);

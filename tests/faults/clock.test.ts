@@ -1,5 +1,5 @@
-// Clocks that are wrong: a device's by a day, the hub's set forward and back while it runs. What has ended stays ended, nothing crashes, and whoever
-// is refused is told why.
+// Wrong clocks: a device's by a day, the hub's set forward and back while it runs. What has ended stays ended, nothing crashes, and every
+// refusal says why.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { parseCrl } from '@edgekeep/core/identity/crl';

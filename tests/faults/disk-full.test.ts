@@ -1,4 +1,4 @@
-// A full disk: the hub says so by a named error, releases nothing, and works again once there is room.
+// A full disk: the hub reports it by a named error, releases nothing, and works again once there is space.
 import assert from 'node:assert/strict';
 import { cp, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { SoftwareWorld } from '../support/software-world.ts';
 const skip = await skipWithoutSmallDisk();
 const diskMegabytes = 8;
 
-/** The part of the hub's folder that is on the small disk: all of it, or what anybody may read. */
+/** The part of the hub's folder on the small disk: all of it, or the public part. */
 for (const part of ['store', 'log'] as const) {
   test(`a hub whose ${part} is on a full disk releases nothing, and recovers`, { skip }, async () => {
     await using fleet = await SoftwareWorld.open();
@@ -41,7 +41,7 @@ for (const part of ['store', 'log'] as const) {
       const notReady = await world.askOperator('GET', '/readyz');
       assert.equal(notReady.status, 503);
       assert.match(Buffer.from(notReady.body).toString(), part === 'log' ? /"(log|disk)"/ : /"(disk|store)"/);
-      // What needs no room is still answered.
+      // Requests that need no space are still answered.
       assert.equal((await world.askOperator('GET', '/healthz')).status, 200);
 
       await disk.free();

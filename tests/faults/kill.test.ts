@@ -1,4 +1,5 @@
-// kill -9 of the hub at any moment: what it acknowledged is there afterwards, the log verifies, and it starts again. EDGEKEEP_KILLS says how often.
+// kill -9 of the hub at any moment: everything it acknowledged exists afterwards, the log verifies, and it starts again. EDGEKEEP_KILLS
+// sets the number of kills.
 import assert from 'node:assert/strict';
 import { createHash, randomInt } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -21,7 +22,7 @@ import { TestDevice } from '../support/test-device.ts';
 import { TestWitness } from '../support/witness.ts';
 
 const kills = Number(process.env['EDGEKEEP_KILLS'] ?? 10);
-/** What is done with one hub when it is killed, with more under way: kills fall into every step of a release. */
+/** The work on one hub when it is killed, with more under way: kills fall into every step of a release. */
 const stepsEachLife = 20;
 
 let fleet: SoftwareWorld;
@@ -49,13 +50,13 @@ after(async () => {
   await closeAll(fleet, ...(others ?? []));
 });
 
-/** What the hub said it had done. */
+/** What the hub acknowledged. */
 class Promises {
   readonly leases: string[] = [];
   readonly tokens: string[] = [];
   readonly steps = new Steps();
   readonly releases = new Steps();
-  /** By device: the state last acknowledged, and the one that was asked for when the hub died. */
+  /** By device: the last acknowledged state, and the requested state when the hub died. */
   readonly states = new Map<string, { acknowledged: string; asked: string }>();
 }
 
@@ -82,7 +83,7 @@ test(`a hub that is killed ${kills} times keeps every promise`, { timeout: 240_0
         break;
       }
       const over = new AbortController();
-      // After a key was released: then the next is under way.
+      // After a key was released: the next one is under way then.
       const soon = promises.releases.more(1).then(() => promises.steps.more(randomInt(1, stepsEachLife)));
       const work = [releaseKeys(hub, promises, over.signal), makeTokens(hub, promises, over.signal)];
       for (const each of others) work.push(moveStates(hub, each.id, promises, over.signal));
@@ -93,14 +94,14 @@ test(`a hub that is killed ${kills} times keeps every promise`, { timeout: 240_0
     } finally {
       await hub.kill();
     }
-    // Also before it starts again: whoever reads the folder then must not be told a lie.
+    // Also before it starts again: the folder must be correct for a reader at that time.
     await assertLogVerifies();
   }
   t.diagnostic(`${kills} kills, ${promises.leases.length} leases, ${promises.tokens.length} tokens kept`);
   assert.ok(promises.leases.length + promises.tokens.length >= kills, 'the hub did too little between the kills');
 });
 
-/** Repeats until the hub dies; what fails after that is no promise. */
+/** Repeats until the hub dies; failures after that do not count. */
 async function untilDead(signal: AbortSignal, step: () => Promise<void>): Promise<void> {
   for (;;) {
     try {
@@ -198,7 +199,7 @@ async function assertLogVerifies(): Promise<void> {
   assert.equal(verdict.kind, 'verified', JSON.stringify(verdict));
 }
 
-/** The receipts of the first and the last releases, under the log as it is now. */
+/** The receipts of the first and the last releases, under the present log. */
 async function assertReceiptsVerify({ operator }: HubProcess, { leases }: Promises): Promise<void> {
   const trust = parseTrust(await operator.getBytes('/v1/trust'));
   for (const id of [...leases.slice(0, 3), ...leases.slice(-3)]) {

@@ -1,4 +1,4 @@
-// The hub is killed under a small fleet, and every device comes back by itself. The whole size is `npm run soak -- reconnect`.
+// The hub is killed under a small fleet, and every device returns without help. `npm run soak -- reconnect` does it at full size.
 import assert from 'node:assert/strict';
 import { readFile, rm, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -27,9 +27,9 @@ interface Target {
   readonly path: string;
   readonly body: object;
   readonly link: FreshLink;
-  /** What an honest device sends before. */
+  /** What an honest device sends before this request. */
   readonly before?: readonly [string, object | undefined];
-  /** A mutation may still be a request that is right. */
+  /** A mutation may still be a valid request. */
   readonly mayPass?: true;
 }
 

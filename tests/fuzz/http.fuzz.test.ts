@@ -1,4 +1,4 @@
-// Bytes that are no HTTP, or HTTP that means harm, on both listeners: an answer with a 4xx or a closed connection, and the next client is served.
+// Bytes that are no HTTP, and hostile HTTP, on both listeners: a 4xx answer or a closed connection, and the next client is served.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { connect } from 'node:tls';
@@ -94,7 +94,7 @@ function connectTo(address: { readonly host: string; readonly port: number }) {
   return connect({ ...address, ca: world.hub.rootPem, servername: 'localhost' }).on('error', () => undefined);
 }
 
-/** What came back until the hub closed, or until it had answered and went on waiting. */
+/** Everything received until the hub closed the connection, or answered and kept waiting. */
 async function talk(listener: (typeof listeners)[number], bytes: Uint8Array): Promise<string> {
   const socket = connectTo(addressOf(listener));
   let answer = '';
@@ -105,14 +105,14 @@ async function talk(listener: (typeof listeners)[number], bytes: Uint8Array): Pr
       if (answer.includes('\r\n\r\n')) resolve();
     });
   });
-  // Nothing more will come from here: a request that is not complete then is over, and the hub need not wait for its end.
+  // The client sends no more: an incomplete request is over then, and the hub need not wait for its end.
   socket.end(bytes);
   await done;
   socket.destroy();
   return answer;
 }
 
-/** Health is public; everything else must be refused, in the form that clients read where the answer is JSON. */
+/** Health is public; everything else must be refused, and a JSON refusal must have the form that clients read. */
 function assertHarmless(name: string, answer: string): void {
   if (answer === '') return;
   const [head = '', body = ''] = answer.split('\r\n\r\n');
@@ -122,7 +122,7 @@ function assertHarmless(name: string, answer: string): void {
     return;
   }
   assert.ok(status >= 400 && status < 500, `${name}: ${head}`);
-  // Node itself answers some of it, in plain text.
+  // Node itself answers some of these, in plain text.
   if (/^content-type: application\/json/im.test(head))
     assertNamedAnswer(name, { status, body: Buffer.from(body, 'latin1') });
 }

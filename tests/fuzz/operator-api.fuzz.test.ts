@@ -1,4 +1,4 @@
-// Every route of the operator API with mutations of real requests, sent with every right: a named refusal or an honest answer, never a 5xx.
+// Every route of the operator API with mutations of real requests, sent with all rights: a named refusal or an honest answer, never a 5xx.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// What a device proves to whoever stands beside it: a quote over their nonce, and the receipts of the keys it was given.
+// What a device proves to a local verifier: a quote over their nonce, and the receipts of its released keys.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -92,7 +92,7 @@ describe('on the device', { skip: jobTest.skip === false ? tools : jobTest.skip 
       verdictOf(ended).reasons.map(({ code }) => code),
       ['qualifying-data-mismatch'],
     );
-    // What the document itself says about its nonce counts for nothing.
+    // The nonce that the document itself names does not count.
     const document: object = JSON.parse(await readFile(answer(), 'utf8'));
     const changed = join(world.folder, 'changed.json');
     await writeFile(changed, JSON.stringify({ ...document, nonce: other }));
@@ -140,7 +140,7 @@ describe('on the device', { skip: jobTest.skip === false ? tools : jobTest.skip 
     const trust = join(world.folder, 'trust.json');
     const shown = await edgekeep('trust', 'show', '--out', trust, '--operator', world.hub.operatorFile);
     assert.equal(shown.code, 0, shown.stderr);
-    // Offline: nothing answers at the hub's place. The device got this receipt before anybody could cosign.
+    // Offline: the hub does not answer. The device got this receipt before any device could cosign.
     const verified = await edgekeep('receipt', 'verify', receipt, '--trust', trust, '--quorum', '0');
     assert.equal(verified.code, 0, verified.stdout + verified.stderr);
     assert.match(verified.stdout, /press-1, tier tpm/);

@@ -1,4 +1,5 @@
-// The main job as people do it: every step a command line, from an empty folder to a retired device. Each verb's JSON, each kind of exit code.
+// The main job as people do it: every step a command line, from an empty folder to a retired device. Each verb's JSON, each kind of exit
+// code.
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,7 +24,7 @@ const name = 'brightness';
 const id = 'press-1';
 const anything = z.looseObject({});
 
-/** A program that runs until it is told to stop, and the lines of JSON it writes. */
+/** A program that runs until a signal stops it, and the JSON lines that it writes. */
 class Running implements AsyncDisposable {
   readonly lines: Record<string, unknown>[] = [];
   readonly #child: ReturnType<typeof startEdgekeep>;
@@ -173,7 +174,7 @@ describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
     agent = new Running('agent', 'run', '--state', at('state'));
     await agent.told(({ kind, step }) => kind === 'refused' && step === 'release', 'no key without a group');
 
-    // What booted with the agent is healthy, the model is for a group, and the device is in it.
+    // A device that booted with the agent is healthy, the model is for a group, and the device is in it.
     const [log = ''] = await readdir(at('state/boot'));
     const golden = ['attest', 'reference', at(`state/boot/${log}`), '--name', 'press', '--version', '1.1.0'];
     await edgekeepJson(z.looseObject({ events: z.number() }), golden, ['--out', at('boot-with-agent.json')]);

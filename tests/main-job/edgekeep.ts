@@ -1,4 +1,4 @@
-// The command line as people and CI run it: a process of its own, its exit code, what it wrote.
+// The command line as people and CI run it: a separate process, its exit code, its output.
 import assert from 'node:assert/strict';
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
@@ -30,7 +30,7 @@ export async function edgekeep(...words: readonly Words[]): Promise<Ended> {
   return { code: await code, stdout, stderr };
 }
 
-/** Must succeed; gives what `--json` printed. */
+/** Must succeed; returns what `--json` printed. */
 export async function edgekeepJson<T>(schema: ZodType<T>, ...words: readonly Words[]): Promise<T> {
   const { code, stdout, stderr } = await edgekeep(...words, '--json');
   assert.equal(code, 0, `edgekeep ${words.flat().join(' ')}: ${stderr}${stdout}`);

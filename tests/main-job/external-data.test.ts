@@ -1,4 +1,4 @@
-// A model in several files, published by the command line and asked on the device.
+// A model in several files, published by the command line and used on the device.
 import assert from 'node:assert/strict';
 import { copyFile, mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';

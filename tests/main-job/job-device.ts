@@ -1,5 +1,5 @@
-// A device of the main job: a TPM simulator that measured a boot, a state folder as it is delivered, and the real agent on top, in this
-// process or as a process of its own.
+// A device of the main job: a TPM simulator that measured a boot, a state folder as it is delivered, and the real agent on it, in this
+// process or in a separate one.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,14 +23,14 @@ type Models = NonNullable<AgentSettingsInput['models']>;
 export interface AgentProcess {
   readonly story: Story;
   readonly processId: number;
-  /** Settles with how the process ended. */
+  /** Settles with the way the process ended. */
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
   kill(signal: 'SIGKILL' | 'SIGTERM'): void;
 }
 
 export class JobDevice {
   readonly id: string;
-  /** Everything of this device on disk, its TPM apart. */
+  /** Everything of this device on disk, except its TPM. */
   readonly folder: string;
   readonly stage: SignedStage;
   /** TPM2B_PUBLIC of the attestation key, in a file. */
@@ -54,7 +54,7 @@ export class JobDevice {
     this.#settings = parts.settings;
   }
 
-  /** Powers the TPM on, boots into it, and writes what the device is delivered with. Nothing of ours runs yet. */
+  /** Powers the TPM on, boots into it, and writes the delivered files. None of our programs runs yet. */
   static async prepare(world: JobWorld, id: string, models: Models = []): Promise<JobDevice> {
     const simulator = await world.simulators.start(id);
     const folder = join(world.folder, 'devices', id);
@@ -106,12 +106,12 @@ export class JobDevice {
     return model;
   }
 
-  /** What the newest agent of this device told. */
+  /** The events of the newest agent of this device. */
   get story(): Story {
     return this.#story;
   }
 
-  /** Starts the agent in this process. Its wall clock is the hub's; `elapsed` is what else than the machine's own tells it how time passes. */
+  /** Starts the agent in this process. Its wall clock is the hub's; `elapsed` may replace the machine's monotonic clock. */
   async start(options: Pick<AgentOptions, 'elapsed'> = {}): Promise<Story> {
     const story = new Story();
     this.#story = story;
@@ -124,12 +124,12 @@ export class JobDevice {
     return story;
   }
 
-  /** Where an agent that is a process of its own would leave temporary files. */
+  /** Where an agent in a separate process would leave temporary files. */
   get temporaryFolder(): string {
     return join(this.folder, 'tmp');
   }
 
-  /** Starts the agent as its users do: a process of its own. */
+  /** Starts the agent as its users do: in a separate process. */
   spawn(): AgentProcess {
     const child = spawn(process.execPath, [programFile('@edgekeep/agent/main'), '--state', this.stateFolder], {
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -1,5 +1,5 @@
-// A hub on fixed ports, a publisher with key files, TPM simulators of one vendor, and what a healthy device of this world boots: the ground the
-// tests of the main job stand on. Its publisher's folder holds the only plaintext.
+// A hub on fixed ports, a publisher with key files, TPM simulators of one vendor, and the boot of a healthy device: the setup for the tests
+// of the main job. Only its publisher's folder has the plaintext.
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -49,9 +49,12 @@ export class JobWorld {
     this.simulators = simulators;
   }
 
-  /** `settings` are the hub's that differ from the tests' usual ones. The reference values allow a device with the stage of `signStage`. */
+  /**
+   * `settings` are the hub's settings that differ from the usual ones of the tests. The reference values allow a device with the stage of
+   * `signStage`.
+   */
   static async open(settings: Readonly<Record<string, unknown>> = {}): Promise<JobWorld> {
-    // What runs already must not outlive a failure: it would keep the test's process alive.
+    // Started parts must not outlive a failure: they would keep the test's process alive.
     await using started = new AsyncDisposableStack();
     const simulators = started.use(await testSimulators());
     const folder = await mkdtemp(join(tmpdir(), 'edgekeep-job-'));
@@ -94,14 +97,14 @@ export class JobWorld {
     });
   }
 
-  /** Writes a file of the publisher's and gives its path. */
+  /** Writes a file of the publisher's and returns its path. */
   async source(name: string, content: string | Uint8Array): Promise<string> {
     const path = join(this.publisher.folder, name);
     await writeFile(path, content);
     return path;
   }
 
-  /** Stops the device with this world, however the test ended. */
+  /** Stops the device with this world, even if the test failed. */
   keep(device: AsyncDisposable): void {
     this.#devices.push(device);
   }
@@ -123,7 +126,7 @@ async function makePublisher(folder: string): Promise<JobPublisher> {
   return { signer: signerFromKey(privateKey), folder, keyFile, publicFile };
 }
 
-/** A port that was free a moment ago: a hub that is stopped and started again is found at the same place. */
+/** A port that was free a moment ago: a hub that is stopped and started again has the same one. */
 export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -1,4 +1,4 @@
-// An agent that is killed while it serves leaves nothing behind: no plaintext, no model key, no guard. And it comes back.
+// An agent that is killed while it serves leaves nothing: no plaintext, no model key, no guard. And it comes back.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -70,7 +70,7 @@ describe('an agent as a process of its own', jobTest, () => {
   }
 
   async function assertNothingIsLeft(): Promise<void> {
-    // The publisher's own folder has the plaintext, rightly.
+    // The publisher's own folder may have the plaintext.
     const places = ['devices', 'stage'].map((name) => join(world.folder, name));
     const searched = [...places, world.hub.folder, world.simulators.folder, '/dev/shm'];
     assert.deepEqual(await filesWith(windows, searched), [], 'plaintext');
@@ -109,7 +109,7 @@ describe('an agent as a process of its own', jobTest, () => {
     });
   }
 
-  /** Proves that this is the model key: it opens what the device keeps. */
+  /** Proves that this is the model key: it opens the files that the device stores. */
   async function openedOnDisk(modelKey: Uint8Array): Promise<Buffer> {
     const folder = join(device.stateFolder, 'models', opaque);
     const [digest = ''] = await readdir(folder);

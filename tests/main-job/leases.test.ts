@@ -1,4 +1,5 @@
-// Time: leases and certificates are renewed while predictions go on; a lease that cannot be renewed ends when it says, whatever the clock says.
+// Time: leases and certificates are renewed while predictions continue; a lease that cannot be renewed ends on time, for any change of the
+// clock.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -24,7 +25,7 @@ describe('a hub that is gone', jobTest, () => {
   test('does not take a lease away, and does not prolong it, even for a device whose clock is set back', async () => {
     await using device = await JobDevice.prepare(world, 'press-1', [{ name }]);
     await using setBack = await JobDevice.prepare(world, 'press-2', [{ name }]);
-    // How time passes is the test's to say, whatever a busy machine makes of it.
+    // The test controls the time, also on a busy machine.
     const passing = new TestClock();
     for (const each of [device, setBack]) await (await each.start({ elapsed: passing.now })).next('serving');
     const socketPath = device.socket(name);
@@ -32,7 +33,7 @@ describe('a hub that is gone', jobTest, () => {
     await world.hub.stop();
     await assertTellsDarkFromBright(socketPath, name);
 
-    // The other device sees its wall clock set back by a day; only what the monotonic clock says remains.
+    // The wall clock of the other device is set back by a day; only the monotonic clock counts.
     world.hub.clock.advanceSeconds(-86_400);
     passing.advanceSeconds(leaseSeconds / 2);
     for (const each of [device, setBack]) await assertTellsDarkFromBright(each.socket(name), name);

@@ -88,7 +88,7 @@ describe('edgekeep model run', jobTest, () => {
 
   test('what outlives the program holds nothing any more', async () => {
     const { story } = device;
-    // The program leaves a child behind that has the descriptor too, and reads it when the program is gone.
+    // The program leaves a child process that has the descriptor too, and reads it after the program has ended.
     const late = 'while kill -0 $PPID 2>/dev/null; do sleep 0.05; done; sleep 0.2; wc -c < /proc/self/fd/3';
     const child = startEdgekeep(...words(`wc -c < /proc/self/fd/3; sh -c '${late}' & exec sleep 600`));
     await using _ = ending(child);

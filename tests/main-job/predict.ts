@@ -1,4 +1,4 @@
-// Asking a served model as an application on the device does, once and all the time; and waiting for what must become true.
+// Uses a served model as an application on the device does, once and continuously; and waits for conditions.
 import assert from 'node:assert/strict';
 import { setImmediate, setTimeout as delay } from 'node:timers/promises';
 import { type Answer, ask } from '@edgekeep/guard/fixtures/client';
@@ -12,7 +12,7 @@ export function askAbout(socketPath: string, model: string, brightness: number):
   return ask(socketPath, 'POST', `/v2/models/${model}/infer`, JSON.stringify({ inputs }));
 }
 
-/** The scores of [dark, bright]; the answer must be a good one. */
+/** The scores of [dark, bright]; the answer must be successful. */
 export async function scores(socketPath: string, model: string, brightness: number): Promise<readonly number[]> {
   const { status, body } = await askAbout(socketPath, model, brightness);
   assert.equal(status, 200, JSON.stringify(body));
@@ -26,7 +26,7 @@ export async function assertTellsDarkFromBright(socketPath: string, model: strin
   }
 }
 
-/** Asks without a pause until it is stopped: `await using`, so that it stops however the test ends. */
+/** Asks without a pause until it is stopped: `await using`, so that it stops also when the test fails. */
 export class Asker implements AsyncDisposable {
   answered = 0;
   readonly failures: string[] = [];
@@ -49,7 +49,7 @@ export class Asker implements AsyncDisposable {
     this.#running = Promise.all(Array.from({ length: lanes }, lane));
   }
 
-  /** Waits until `count` more answers came. */
+  /** Waits for `count` more answers. */
   async moreAnswers(count: number): Promise<void> {
     const goal = this.answered + count;
     await until(() => this.answered >= goal || this.failures.length > 0, `${count} more answers`);
@@ -65,7 +65,7 @@ export class Asker implements AsyncDisposable {
   }
 }
 
-/** Only a fault takes this long: how fast something is, `bench/` measures. */
+/** Only a fault takes this long: `bench/` measures speed. */
 const patienceMilliseconds = 120_000;
 
 /** Polls until it is true. */

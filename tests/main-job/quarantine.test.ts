@@ -1,4 +1,4 @@
-// From an operator's word to a device that answers nothing any more: how long it takes, and that it can be undone.
+// From an operator's order to a device that answers nothing: the delay, and the way back.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -35,7 +35,7 @@ test(
     assert(isAlive(guard));
     await using undisturbed = new Asker(other.socket(name), name, 1);
     for (let round = 1; round <= 3; round += 1) {
-      // An application's open connection that has been answered once.
+      // An application's open connection with one answered request.
       const open = connect({ path: socketPath });
       using _ = { [Symbol.dispose]: () => open.destroy() };
       open.write('GET /v2/health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n');

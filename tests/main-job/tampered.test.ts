@@ -1,4 +1,4 @@
-// What somebody changed on the device itself: a sealed model, a stage of its application.
+// Changes by an attacker on the device itself: a sealed model, a stage of its application.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-// Looking for what must not be there: plaintext of a model and its key, in files and in memory-backed files that a process still holds.
+// Searches for what must not exist: plaintext of a model and its key, in files and in memory-backed files that a process still holds.
 import { readFileSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import type { HubWorld } from '../support/hub-world.ts';
 
 const windowLength = 64;
 const WINDOWS_MAX = 16;
-/** Runs of zeros and of repeated weights are found anywhere and say nothing. */
+/** Runs of zeros and of repeated weights are found anywhere and prove nothing. */
 const DISTINCT_BYTES_MIN = 40;
 
 /** Several windows of a plaintext that no other file has by chance. */
@@ -26,7 +26,7 @@ export function windowsOf(plaintext: Uint8Array): readonly Buffer[] {
   return windows.filter((_, index) => index % every === 0);
 }
 
-/** A key as it is, and in the ways it may be written down. */
+/** A key in raw form, and in its possible encodings. */
 export function formsOf(key: Uint8Array): readonly Buffer[] {
   const bytes = Buffer.from(key);
   const texts = [bytes.toString('hex'), bytes.toString('base64').replace(/=+$/, ''), bytes.toString('base64url')];
@@ -39,7 +39,7 @@ export async function filesWith(needles: readonly Buffer[], folders: readonly st
   for (const folder of folders) {
     for (const entry of await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])) {
       const path = join(entry.parentPath, entry.name);
-      // Others come and go in shared folders meanwhile.
+      // Other files come and go in shared folders meanwhile.
       const bytes = entry.isFile() ? await readFile(path).catch(() => Buffer.alloc(0)) : Buffer.alloc(0);
       if (needles.some((needle) => bytes.includes(needle))) found.push(path);
     }
@@ -71,7 +71,7 @@ export function isAlive(processId: number): boolean {
   }
 }
 
-/** The key of a published model, as only the hub that holds the platform key can tell it. */
+/** The key of a published model, as only the hub with the platform key can get it. */
 export async function modelKeyInHub(
   { hubFolder, storeFile }: HubWorld,
   name: string,

@@ -1,4 +1,4 @@
-// A new version replaces the old one under load; an old one never comes back, whatever becomes of the hub.
+// A new version replaces the old one under load; an old one never returns, even if the hub is compromised.
 import assert from 'node:assert/strict';
 import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ before(async () => {
 });
 after(() => world?.[Symbol.asyncDispose]());
 
-/** As a hub does it whose store somebody rewrote: the newest release is gone, the log goes on. */
+/** As a hub does whose store an attacker rewrote: the newest release is gone, the log continues. */
 function withdrawInTheStore(version: string): void {
   const store = new DatabaseSync(world.hub.storeFile);
   const { changes } = store
@@ -59,7 +59,7 @@ test(
     const refused = await story.next('model-refused');
     assert.equal(refused.code, 'model-rollback');
     assert.match(refused.why, /1\.2\.0.*2\.0\.0/);
-    // What it holds it keeps until the lease ends.
+    // It keeps the held version until the lease ends.
     await assertTellsDarkFromBright(device.socket(name), name);
     await device.stop();
     const again = await device.start();

@@ -1,4 +1,4 @@
-// What a hub has alerts about.
+// Reads the alerts of a hub.
 import { alertList, type AlertKind, type AlertView } from '@edgekeep/wire/api/alert';
 import type { HubWorld } from './hub-world.ts';
 
@@ -8,10 +8,10 @@ export async function alertsOf(world: HubWorld, deviceId: string, kind?: AlertKi
   return (await world.operator.get(`/v1/alerts?${chosen.toString()}`, alertList)).alerts;
 }
 
-// Each asks the hub once; what is counted in a storm is written after a second.
+// Each try asks the hub once; events in a storm are counted with a delay of a second.
 const TURNS_MAX = 20_000;
 
-/** The one alert of this kind about the device, once it is there and `fits`: some are raised behind the request that caused them. */
+/** The one alert of this kind about the device, once it exists and `fits`: some are raised after the request that caused them. */
 export async function alertOf(
   world: HubWorld,
   deviceId: string,

@@ -1,4 +1,4 @@
-// What a hub answered, and the two things a test says of it: it was accepted, or it was refused with this status, code and reason.
+// An answer of a hub, and two assertions on it: it was accepted, or it was refused with this status, code and reason.
 import assert from 'node:assert/strict';
 import { parseJson } from '@edgekeep/core/json';
 import { errorResponse } from '@edgekeep/wire/api/device';

@@ -1,4 +1,4 @@
-// Boots for test devices: what each stage measures, the TCG event log that tells of it, and the reference values that a publisher signs.
+// Boots for test devices: the measurement of each stage, the TCG event log of it, and the reference values that a publisher signs.
 import { createHash } from 'node:crypto';
 import { encodeEvent, encodeEventLogHeader, type EventToEncode, parseEventLog } from '@edgekeep/core/attest/event-log';
 import { eventTypes } from '@edgekeep/core/attest/event-type';

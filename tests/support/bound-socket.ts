@@ -1,4 +1,4 @@
-// A device's connection as bare bytes: bound to its root of trust, and then whatever a test writes to it.
+// A device's connection as raw bytes: bound to its root of trust, and then anything that a test writes to it.
 import { once } from 'node:events';
 import { connect, type TLSSocket } from 'node:tls';
 import * as api from '@edgekeep/wire/api/device';
@@ -40,7 +40,7 @@ export async function challengeOn(connection: BareConnection): Promise<Uint8Arra
   return parseBase64url(nonce, 'nonce');
 }
 
-/** One whole exchange; the connection stays open. */
+/** One complete exchange; the connection stays open. */
 export async function exchange<T>(
   { socket }: BareConnection,
   path: string,

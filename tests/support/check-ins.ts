@@ -4,7 +4,10 @@ import type { HubWorld } from './hub-world.ts';
 
 const lookMs = 20;
 
-/** Resolves when the device has checked in so many times more: whatever it does at a check-in it has done as often, but for the last. */
+/**
+ * Resolves when the device has checked in this many times more. Every action of a check-in has then happened as often, except for the last
+ * one.
+ */
 export async function checkInsOf(world: HubWorld, deviceId: string, times: number): Promise<void> {
   let { seenAt } = await world.device(deviceId);
   for (let seen = 0; seen < times;) {

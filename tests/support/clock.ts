@@ -1,9 +1,9 @@
-// A clock that a test moves: it runs with the machine's, because certificates are also checked by OpenSSL, plus what it was advanced.
+// A clock that a test moves: it runs with the machine's, because OpenSSL checks certificates too, plus the advanced time.
 
 export class TestClock {
   #aheadMs: number;
 
-  /** `aheadSeconds` below zero: what is issued later is still valid by the machine's clock, after which OpenSSL goes. */
+  /** `aheadSeconds` below zero: certificates issued later are still valid by the machine's clock, which OpenSSL uses. */
   constructor(aheadSeconds = 0) {
     this.#aheadMs = aheadSeconds * 1_000;
   }

@@ -1,4 +1,4 @@
-// One connection of a device to a hub, and the steps of the device API on it. It sends what a test gives it, honest or not.
+// One connection of a device to a hub, and the steps of the device API on it. It sends what the test passes, honest or not.
 import { NONCE_LENGTH } from '@edgekeep/core/attest/qualifying-data';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/api/device';
@@ -10,7 +10,7 @@ import { accepted, type Answer } from './answer.ts';
 
 export const zeroNonce = new Uint8Array(NONCE_LENGTH);
 
-/** Where a hub listens for devices, and what it shows there. */
+/** The address of a hub's device listener, and its certificates. */
 export interface DeviceListener {
   readonly deviceAddress: { readonly host: string; readonly port: number };
   readonly rootPem: string;
@@ -26,7 +26,7 @@ export class DeviceLink {
     this.#connection = connection;
   }
 
-  /** Connects, with an operational certificate or without one; from another address of this machine, 127.0.0.2 for example, where it is given. */
+  /** Connects, with an operational certificate or without one; from another local address, for example 127.0.0.2, if it is given. */
   static async open(hub: DeviceListener, credential?: TlsClientCredential, from?: string): Promise<DeviceLink> {
     const connection = new HubConnection({
       ...hub.deviceAddress,
@@ -57,7 +57,7 @@ export class DeviceLink {
     return this.#connection.closed;
   }
 
-  /** False also when the hub said that it closes this connection after its last answer, as it does after a body that is no JSON. */
+  /** False also when the hub announced that it closes this connection after its last answer, as it does after a body that is no JSON. */
   get connected(): boolean {
     return this.#connection.connected && !this.#ending;
   }

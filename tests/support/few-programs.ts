@@ -1,9 +1,9 @@
-// A PATH on which only the named programs are: what a machine looks like that lacks the others.
+// A PATH with only the named programs: a machine without the others.
 import { access, constants, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
-/** What the guard's sandbox takes of the system. */
+/** The system programs that the guard's sandbox uses. */
 export const sandboxPrograms = ['sh', 'cat', 'unshare', 'setpriv', 'prlimit', 'mount', 'chroot'] as const;
 
 export interface FewPrograms extends AsyncDisposable {

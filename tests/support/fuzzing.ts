@@ -1,4 +1,4 @@
-// What a fuzz run of a hub's routes asserts of every answer, and how many inputs it tries.
+// The assertions of a fuzz run on every answer of a hub's routes, and the number of inputs.
 import assert from 'node:assert/strict';
 import { parseJson } from '@edgekeep/core/json';
 import { errorResponse } from '@edgekeep/wire/api/device';

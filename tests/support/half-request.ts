@@ -1,10 +1,10 @@
-// A request whose last byte waits: what an attacker does who wants to be let in now and to act later.
+// A request whose last byte waits: an attacker who is let in now and acts later.
 import { connect, type TLSSocket } from 'node:tls';
 
 export interface HalfRequest {
   /** Settles once the hub has read the head and asks for the body. */
   readonly letIn: Promise<void>;
-  /** Sends what is missing; gives the status, or undefined when the hub closed the connection without an answer. */
+  /** Sends the missing part; returns the status, or undefined when the hub closed the connection without an answer. */
   finish(): Promise<{ readonly status: number | undefined; readonly text: string }>;
 }
 
@@ -15,7 +15,7 @@ export interface RequestText {
   readonly body: string;
 }
 
-/** On a connection of its own to the operator listener. */
+/** On a separate connection to the operator listener. */
 export async function halfToOperator(
   hub: { readonly operatorAddress: { readonly host: string; readonly port: number }; readonly rootPem: string },
   request: RequestText,
@@ -39,7 +39,7 @@ export function halfOn(socket: TLSSocket, { method, path, headers = {}, body }: 
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   let text = '';
   socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  // Cut off: as good as a refusal.
+  // Cut off: equivalent to a refusal.
   socket.on('error', () => undefined);
   const letIn = new Promise<void>((resolve) => socket.once('data', () => resolve()).once('close', () => resolve()));
   const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()));

@@ -1,4 +1,4 @@
-// A hub in a process of its own, on a folder that was initialised before: it can be killed.
+// A hub in a separate process, on a folder that was initialised before: it can be killed.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
@@ -31,7 +31,7 @@ export class HubProcess implements DeviceListener, AsyncDisposable {
     this.operator = operator;
   }
 
-  /** Starts `hub run` and resolves once it says that it is ready; rejects with what it said instead. */
+  /** Starts `hub run` and resolves once it reports that it is ready; rejects with its output otherwise. */
   static async start(folder: string, operatorFile: string, rootPem: string): Promise<HubProcess> {
     const child = spawn(process.execPath, [main, 'run', '--data', folder, '--json'], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -40,7 +40,7 @@ export class HubProcess implements DeviceListener, AsyncDisposable {
     child.stderr.on('data', (chunk: Buffer) => {
       complaint = (complaint + chunk.toString('utf8')).slice(-4_000);
     });
-    // However the start fails, the process does not outlive it.
+    // The process does not outlive a failed start.
     await using started = new AsyncDisposableStack();
     started.defer(() => endChild(child, 'SIGKILL'));
     const lines = createInterface({ input: child.stdout });
@@ -61,13 +61,13 @@ export class HubProcess implements DeviceListener, AsyncDisposable {
     await endChild(this.#child, 'SIGKILL');
   }
 
-  /** An orderly stop; gives the exit code. */
+  /** An orderly stop; returns the exit code. */
   async stop(): Promise<number | null> {
     await endChild(this.#child, 'SIGTERM');
     return this.#child.exitCode;
   }
 
-  /** Killed, if it still runs: a test that failed does not wait for an orderly stop. */
+  /** Kills it if it still runs: a failed test does not wait for an orderly stop. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
   }

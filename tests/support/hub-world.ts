@@ -1,4 +1,4 @@
-// A real hub in a temporary folder, in this process on free ports, with a publisher it trusts: what whole-system tests stand on.
+// A real hub in a temporary folder, in this process on free ports, with a publisher that it trusts: the setup of whole-system tests.
 import { httpsUrl } from '@edgekeep/wire/link/url';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -36,13 +36,13 @@ export interface WorldOptions {
   /** PEM texts: roots and intermediates of makers of DICE chips. */
   readonly diceRoots?: readonly string[];
   readonly settings?: Readonly<Record<string, unknown>>;
-  /** Whether it trusts the publisher from the start, as it does when this is left out. */
+  /** Whether it trusts the publisher from the start; left out: yes. */
   readonly trustPublisher?: boolean;
-  /** The policy it begins with: keys for every attested TPM when left out, since most tests are not about groups. */
+  /** Its first policy; left out: keys for every attested TPM, because most tests are not about groups. */
   readonly policyText?: string;
   /** How far the hub's clock is ahead of the machine's at first. */
   readonly aheadSeconds?: number;
-  /** Where to put it; a new temporary folder when left out. */
+  /** Its folder; left out: a new temporary folder. */
   readonly folder?: string;
 }
 
@@ -79,7 +79,7 @@ export class HubWorld {
         device: free,
         operator: free,
         logOrigin: 'edgekeep.test/log',
-        // A test that fails shows the hub's own words with EDGEKEEP_TEST_LOG=error.
+        // With EDGEKEEP_TEST_LOG=error a failing test shows the hub's own log.
         logLevel: process.env['EDGEKEEP_TEST_LOG'] ?? 'silent',
         pcrs: quotedPcrs,
         maxRequestsPerSecond: 10_000,
@@ -108,7 +108,7 @@ export class HubWorld {
     return world;
   }
 
-  /** Starts the hub whose data folder is `hub` in this folder, as another version left it; the publisher is one that it does not know. */
+  /** Starts the hub whose data folder is `hub` in this folder, as another version left it; it does not know the publisher. */
   static async reopen(folder: string, settings: Readonly<Record<string, unknown>>): Promise<HubWorld> {
     await using started = new AsyncDisposableStack();
     const world = started.use(new HubWorld(folder, parseHubSettings(settings, 'hub.json'), new TestClock()));
@@ -202,18 +202,18 @@ export class HubWorld {
     return entries.filter((entry) => entry.kind === kind);
   }
 
-  /** Resolves when every entry that is committed now stands under a signed checkpoint. */
+  /** Resolves when every committed entry is under a signed checkpoint. */
   async integrated(): Promise<void> {
     const { entries } = await this.operator.get('/v1/audit?from=0&limit=1000', auditList);
     await this.operator.get(`/v1/audit/${entries.at(-1)?.index ?? 0}/proof`, auditProof);
   }
 
-  /** What `GET /v1/trust` says: public keys, witnesses, quorum. */
+  /** The content of `GET /v1/trust`: public keys, witnesses, quorum. */
   async trust(): Promise<Trust> {
     return parseTrust(await this.operator.getBytes('/v1/trust'));
   }
 
-  /** A request to the operator listener as anybody may send it. */
+  /** A request to the operator listener, as any client may send it. */
   async askOperator(
     method: string,
     path: string,
@@ -252,7 +252,7 @@ function objectOf(value: unknown): object {
   return typeof value === 'object' && value !== null ? value : {};
 }
 
-/** The operator of a hub that took a free port at its start. */
+/** The operator of a hub that took a free port when it started. */
 export async function operatorAt(file: string, { host, port }: Hub['operatorAddress']): Promise<Operator> {
   const access: object = JSON.parse(await readFile(file, 'utf8'));
   await writeFile(file, JSON.stringify({ ...access, url: httpsUrl({ host, port }) }));

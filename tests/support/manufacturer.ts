@@ -1,4 +1,4 @@
-// A manufacturer that a test's hub trusts or not, and devices that it gave an IDevID.
+// A manufacturer that a test's hub trusts or not, and devices with its IDevIDs.
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import type { CertificateTemplate } from '@edgekeep/core/identity/issue';
@@ -18,7 +18,7 @@ export async function trustManufacturer(
   await world.operator.send('POST', '/v1/enrollment-groups', order, enrollmentGroupView);
 }
 
-/** Gives the hardware an IDevID with this serial number, which `change` may spoil; returns its DER. */
+/** Gives the hardware an IDevID with this serial number, which `change` may break; returns its DER. */
 export async function giveIdevid(
   manufacturer: TestManufacturer,
   hardware: IdevidHardware,

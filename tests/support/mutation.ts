@@ -1,4 +1,4 @@
-// Mutations of requests as a hub may meet them: changed, missing and unknown members, changed bytes inside base64url, and spoiled JSON text.
+// Mutations of requests to a hub: changed, missing and unknown members, changed bytes inside base64url, and broken JSON text.
 import * as fc from 'fast-check';
 
 type Path = readonly (string | number)[];
@@ -39,7 +39,7 @@ export function mutatedBody(document: unknown): fc.Arbitrary<Uint8Array> {
   );
 }
 
-/** What is done to bytes: one is changed, the end is cut, some are put in, a part comes twice. */
+/** The mutations of bytes: one is changed, the end is cut, some are inserted, a part is repeated. */
 export type ByteChange =
   | { readonly kind: 'flip'; readonly place: number; readonly mask: number }
   | { readonly kind: 'cut'; readonly place: number }
@@ -113,7 +113,7 @@ const oddValue: fc.Arbitrary<unknown> = fc.oneof(
   fc.array(fc.constant(0), { minLength: 1_000, maxLength: 2_000 }),
 );
 
-/** Base64url is changed in what it stands for, so that the change reaches the structures inside; other text as it is. */
+/** Base64url is decoded first, so that the change reaches the structures inside; other text is changed directly. */
 function inside(value: unknown, change: ByteChange): unknown {
   if (typeof value !== 'string') return value;
   if (/^[A-Za-z0-9_-]{20,}$/.test(value)) {
@@ -137,7 +137,7 @@ function at(value: unknown, [first, ...rest]: Path): unknown {
   return at(member, rest);
 }
 
-/** A copy with another value at the path; `undefined` takes the member away. */
+/** A copy with another value at the path; `undefined` removes the member. */
 function replaced(value: unknown, [first, ...rest]: Path, by: unknown): unknown {
   if (first === undefined) return by;
   if (Array.isArray(value))

@@ -1,4 +1,5 @@
-// The root that `hub init --root-folder` made, and those that follow it, as people at a ceremony use them: for tests that rotate and roll over.
+// The root that `hub init --root-folder` made, and the following ones, as people at a ceremony use them: for tests of rotation and
+// roll-over.
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -54,7 +55,7 @@ export class OfflineRoot {
     return encodePem('CERTIFICATE', (await signIssuing(this.#root, template, this.#now())).der) + this.pem;
   }
 
-  /** The file for `authority announce-root`, by which this root introduces the next. */
+  /** The file for `authority announce-root`, in which this root certifies the next. */
   async introduce(next: OfflineRoot): Promise<string> {
     const { newWithOld, oldWithNew } = await signRollover(this.#root, next.#root, this.#now());
     return [next.certificate, newWithOld, oldWithNew].map(({ der }) => encodePem('CERTIFICATE', der)).join('');

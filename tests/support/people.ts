@@ -1,4 +1,4 @@
-// People with tokens of their own at a hub: who is needed where one person alone cannot do a thing.
+// People with their own tokens at a hub: for operations that one person cannot do alone.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { parseJson } from '@edgekeep/core/json';
@@ -24,7 +24,7 @@ export class TestPerson {
     });
   }
 
-  /** Asks for a root operation, which must wait. */
+  /** Requests a root operation, which must wait. */
   async waits(method: string, path: string, body?: object): Promise<ApprovalRequired['approvalRequired']> {
     const answer = await this.ask(method, path, body);
     assert.equal(answer.status, 202, Buffer.from(answer.body).toString());
@@ -55,12 +55,12 @@ export function newToken(): NewToken {
   return { token, sha256: createHash('sha256').update(token).digest('hex') };
 }
 
-/** What `by` sends to register a token somebody else made. */
+/** `by` registers a token that another person made. */
 export function registration(person: string, { sha256 }: NewToken, role = 'administrator', lifeSeconds = 86_400) {
   return { name: 'desk', roles: [role], person, sha256, lifeSeconds };
 }
 
-/** Makes another person known and gives him a role; by `first` alone, or with `second` where that is needed. */
+/** Adds another person with a role; by `first` alone, or with `second` where that is needed. */
 export async function addPerson(
   world: HubWorld,
   name: string,

@@ -72,7 +72,7 @@ export class SealedHub {
     await publishModel(operator, { ...order, progress: () => undefined });
   }
 
-  /** Registers a device that signs tokens; its secret. */
+  /** Registers a device that signs tokens; returns its secret. */
   async addTokenDevice(operator: Operator, id: string): Promise<string> {
     return (await operator.send('POST', '/v1/token-devices', { id }, tokenDeviceAnswer)).secret;
   }

@@ -1,11 +1,11 @@
-// Looks for secrets in files as a thief would: as raw bytes, hexadecimal and base64 of either alphabet, at every offset, in pieces.
+// Searches files for secrets as a thief would: as raw bytes, hexadecimal and base64 of either alphabet, at every offset, in pieces.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** A piece this long does not occur by chance; it is whole groups of base64. */
+/** A piece of this length does not occur by chance; it is a multiple of base64 groups. */
 const pieceLength = 12;
 
-/** `name of the secret: file`, for each secret of which a piece stands in a file below `folder`. */
+/** `name of the secret: file`, for each secret of which a file below `folder` contains a piece. */
 export async function findSecrets(
   folder: string,
   secrets: ReadonlyMap<string, Uint8Array>,

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 /** The `skip` option of a test that needs one: false, or the reason. */
 export async function skipWithoutSmallDisk(): Promise<string | false> {
-  // In CI nothing is skipped: a machine that can't mount fails there.
+  // In CI nothing is skipped: a machine that cannot mount fails there.
   if (process.env['CI'] === 'true') return false;
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'only root on Linux can mount a small disk';
   const probe = await mkdtemp(join(tmpdir(), 'edgekeep-disk-'));
@@ -33,7 +33,7 @@ export class SmallDisk {
     return new SmallDisk(folder);
   }
 
-  /** Leaves not a byte free. */
+  /** Leaves no byte free. */
   async fill(): Promise<void> {
     for (const chunk of [1 << 16, 1 << 12, 1]) {
       for (let at = 0; ; at += 1) {
@@ -47,7 +47,7 @@ export class SmallDisk {
     }
   }
 
-  /** Takes the fillers away again. */
+  /** Removes the fillers again. */
   async free(): Promise<void> {
     execFileSync('find', [this.folder, '-maxdepth', '1', '-name', 'filler-*', '-delete']);
   }

@@ -1,4 +1,4 @@
-// A hub with one device without a TPM, bound and allowed to have keys: for tests about what comes after the release, which need no simulator.
+// A hub with one device without a TPM, bound and allowed to get keys: for tests of what happens after the release, without a simulator.
 import { join } from 'node:path';
 import { policyView } from '@edgekeep/wire/api/operator';
 import { closeAll } from './closing.ts';
@@ -6,7 +6,7 @@ import type { DeviceLink } from './device-link.ts';
 import { HubWorld } from './hub-world.ts';
 import { TestDevice } from './test-device.ts';
 
-/** Gives keys to devices of any tier whose evidence was their own and whose boot was not found altered. */
+/** Gives keys to devices of any tier with their own evidence and without a contradicted boot. */
 export const policyForAnyTier = `@id("any-tier")
 permit (principal, action == Edgekeep::Action::"releaseKey", resource)
 when { context.attestation.instanceIdentity == 2 && context.attestation.executables != 96 };
@@ -24,7 +24,7 @@ export class SoftwareWorld {
   }
 
   static async open(settings: Readonly<Record<string, unknown>> = {}): Promise<SoftwareWorld> {
-    // What runs already must not outlive a failure: it would keep the test's process alive.
+    // Started parts must not outlive a failure: they would keep the test's process alive.
     await using started = new AsyncDisposableStack();
     const world = started.use(await HubWorld.open({ settings }));
     await world.operator.send('PUT', '/v1/policy', { text: policyForAnyTier }, policyView);

@@ -1,10 +1,10 @@
-// Steps of work that a test lets happen: it acts in the middle of the work, at a moment that is counted in steps and not in milliseconds.
+// Steps of work that a test controls: it acts in the middle of the work, at a moment counted in steps and not in milliseconds.
 
 export class Steps {
   #taken = 0;
   readonly #waiting = new Set<{ readonly goal: number; readonly resolve: () => void }>();
 
-  /** Says that one more step is done. */
+  /** Reports that one more step is done. */
   readonly take = (): void => {
     this.#taken += 1;
     for (const each of this.#waiting) {
@@ -14,7 +14,7 @@ export class Steps {
     }
   };
 
-  /** Resolves when so many more are done. */
+  /** Resolves when this many more are done. */
   more(count: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.add({ goal: this.#taken + count, resolve });

@@ -1,4 +1,4 @@
-// A real agent on the software tier against a hub in the same process, and a way to wait for what it tells.
+// A real agent on the software tier against a hub in the same process, and a way to wait for its events.
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { encodeVerifierKey } from '@edgekeep/core/audit/note';
 import { policyView } from '@edgekeep/wire/api/operator';
 import { type HubWorld, publicPem } from './hub-world.ts';
 
-/** Lets software-only devices have keys: what these tests are about is not the tier. */
+/** Lets software-only devices have keys: these tests are not about the tier. */
 const softwarePolicy = `@id("software-too")
 permit (principal is Edgekeep::Device, action == Edgekeep::Action::"releaseKey", resource is Edgekeep::Model)
 when { context.attestation.instanceIdentity == 2 && context.attestation.status == "warning" };
@@ -21,7 +21,7 @@ export async function allowSoftware(world: HubWorld): Promise<void> {
 
 type Kind = TimedEvent['kind'];
 
-/** Everything an agent told, and promises for what it has yet to tell. */
+/** All events of an agent, and promises for the coming ones. */
 export class Story {
   readonly events: TimedEvent[] = [];
   readonly #waiting = new Set<() => void>();
@@ -32,7 +32,7 @@ export class Story {
     for (const look of this.#waiting) look();
   };
 
-  /** The next event of this kind that was not waited for yet; everything before it counts as told. */
+  /** The next event of this kind that was not waited for yet; it uses up all earlier events. */
   async next<K extends Kind>(kind: K): Promise<Extract<TimedEvent, { kind: K }>> {
     const { promise, resolve } = Promise.withResolvers<Extract<TimedEvent, { kind: K }>>();
     const look = () => {
@@ -76,7 +76,7 @@ export class TestAgent {
     this.#settings = settings;
   }
 
-  /** Writes what the device is delivered with; nothing runs yet. */
+  /** Writes the delivered files; nothing runs yet. */
   static async prepare(world: HubWorld, id: string, settings: Partial<AgentSettingsInput> = {}): Promise<TestAgent> {
     const stateFolder = await mkdtemp(join(tmpdir(), 'edgekeep-agent-'));
     await mkdir(stateFolder, { recursive: true });

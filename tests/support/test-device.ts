@@ -1,4 +1,4 @@
-// A thin device: a root of trust, a boot, and the device API spoken step by step, so that a test can do any of the steps wrongly.
+// A small device: a root of trust, a boot, and the device API step by step, so that a test can do any of the steps wrongly.
 import { generateKeyPairSync } from 'node:crypto';
 import { type Evidence, encodeEvidence } from '@edgekeep/core/attest/evidence';
 import type { EventToEncode } from '@edgekeep/core/attest/event-log';
@@ -27,9 +27,9 @@ export const quotedPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14] as const;
 type EnrollStart = z.infer<typeof api.enrollChallengeRequest>;
 type EnrollEnd = Record<string, unknown>;
 
-/** What an attacker sends instead of what the device would. */
+/** What an attacker sends in place of the device's data. */
 export interface EnrollmentChanges {
-  /** Happens between the two steps. */
+  /** Runs between the two steps. */
   readonly between?: () => Promise<void>;
   readonly start?: (honest: EnrollStart) => object;
   readonly secret?: (honest: () => Promise<Uint8Array>) => Promise<Uint8Array | undefined>;
@@ -42,7 +42,7 @@ export class TestDevice {
   readonly id: string;
   readonly rootOfTrust: RootOfTrust;
   readonly witness: NoteSigner;
-  /** The log as this device tells it; a test may let it lie. */
+  /** The log as this device reports it; a test may falsify it. */
   eventLog: Uint8Array;
   #credential: TlsClientCredential | undefined;
 
@@ -194,7 +194,7 @@ export class TestDevice {
     return link;
   }
 
-  /** Comes back after a restart, with a new operational key. */
+  /** Returns after a restart, with a new operational key. */
   async recover(hub: DeviceListener, from?: string): Promise<void> {
     await using link = await DeviceLink.open(hub, undefined, from);
     const { nonce } = accepted(
@@ -204,7 +204,7 @@ export class TestDevice {
     await this.#certify(link, '/v1/recover/complete', parseBase64url(nonce, 'nonce'));
   }
 
-  /** The next operational key, ahead of time; connections that are open go on with the last. */
+  /** The next operational key, ahead of time; open connections continue with the last one. */
   async renew(link: DeviceLink): Promise<void> {
     await this.#certify(link, '/v1/renew', await link.challenge());
   }
@@ -253,7 +253,7 @@ export async function newOperationalKey(deviceId: string) {
   return { request, spki: encodeSpki(publicKey), privateKeyPem };
 }
 
-/** Evidence as it stands inside another JSON document. */
+/** Evidence in the form that another JSON document contains. */
 export function evidenceDocument(evidence: Evidence): object {
   const document: object = JSON.parse(Buffer.from(encodeEvidence(evidence)).toString('utf8'));
   return document;

@@ -1,4 +1,5 @@
-// A hub with a fleet of devices that have TPM simulators of one vendor, whose roots the hub trusts; reference values and one model are published.
+// A hub with a fleet of devices that have TPM simulators of one vendor, whose roots the hub trusts; reference values and one model are
+// published.
 import type { TpmSimulator } from '@edgekeep/hardware/tpm/simulator';
 import { simulatorTools, skipWithout, testSimulators, type TestSimulators } from '@edgekeep/hardware/tpm/testing';
 import { healthyBoot, referenceValuesOf } from './boot.ts';
@@ -31,7 +32,7 @@ export class TpmWorld {
 
   static async open(settings: Readonly<Record<string, unknown>> = {}): Promise<TpmWorld> {
     const simulators = await testSimulators();
-    // What runs already must not outlive a failure: it would keep the test's process alive.
+    // Started parts must not outlive a failure: they would keep the test's process alive.
     await using started = new AsyncDisposableStack();
     started.use(simulators);
     const first = await simulators.start('first');

@@ -1,4 +1,4 @@
-// A device in its duty as witness: asks for the log's checkpoint, follows it, and cosigns what continues all it saw before.
+// A device as witness: asks for the log's checkpoint, follows it, and cosigns what extends everything it saw before.
 import { cosign } from '@edgekeep/core/audit/cosignature';
 import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { followCheckpoint, type FollowVerdict } from '@edgekeep/core/audit/follower';
@@ -27,7 +27,7 @@ export class TestWitness {
     return opened.kind === 'verified' ? opened.checkpoint.size : 0;
   }
 
-  /** Follows what the hub shows; what is consistent is remembered. */
+  /** Follows the hub's checkpoint; remembers what is consistent. */
   async follow(link: DeviceLink): Promise<FollowVerdict> {
     const oldSize = this.size;
     const answer = await link.ask('GET', `/v1/checkpoint?from=${oldSize}`);

@@ -1,4 +1,4 @@
-// A hub's folder, its backup and an agent's state as the commit before "Meet the world" wrote them (make-fixture.ts) go on working.
+// A hub's folder, its backup and an agent's state from the commit before "Meet the world" (make-fixture.ts) still work.
 import assert from 'node:assert/strict';
 import { cp, mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -47,7 +47,7 @@ test('tokens of the version before end with the one that made them, whose file r
   await using world = await old.open(async (to) => {
     await cp(old.at('hub'), to, { recursive: true });
     using store = new DatabaseSync(join(to, 'hub.sqlite'));
-    // Made long ago, and good for an hour; what it made says that it lives on.
+    // Made long ago, and valid for an hour; the token that it made is still valid.
     const first = "update api_token set expires_at = ?, created_at = created_at - 90000000 where created_by = 'hub'";
     store.prepare(first).run(ends);
     store.prepare("update api_token set expires_at = ? where created_by <> 'hub'").run(ends + 3_600_000);
@@ -104,7 +104,7 @@ test('a receipt of the version before verifies with what the hub says today', as
   await using world = await openHub();
   const receipt = await readFile(old.at('agent', 'receipts', 'opaque.json'));
   const trust = await world.trust();
-  // The device kept it from before anybody cosigned.
+  // The device has it from before any device cosigned.
   const verdict = verifyReceipt(receipt, { ...trust, policy: { ...trust.policy, quorum: 0 } });
   assert.equal(verdict.kind, 'verified', JSON.stringify(verdict));
 });

@@ -1,4 +1,4 @@
-// A request for each route of the device listener that changes something, as the honest device sends it. The test fails on a route without one.
+// A request for each changing route of the device listener, as the honest device sends it. The test fails for a route without one.
 import { toBase64url } from '@edgekeep/core/bytes';
 import { bareConnection, type BareConnection, boundConnection, challengeOn } from '../../support/bound-socket.ts';
 import { zeroNonce } from '../../support/device-link.ts';
@@ -38,7 +38,7 @@ async function nextCertificate(device: TestDevice, nonce: Uint8Array): Promise<o
   return { certificateRequest: toBase64url(request), evidence: await device.evidence('certify', nonce, spki) };
 }
 
-/** By method and route as the hub names them. */
+/** By method and route, as the hub names them. */
 export const deviceRequests: Readonly<Record<string, Prepare>> = {
   'POST /v1/bind': async (world, device) => {
     const connection = await bareConnection(world, device);
@@ -73,9 +73,9 @@ export const deviceRequests: Readonly<Record<string, Prepare>> = {
 };
 
 /**
- * Routes that anybody may ask. Each reads what it is shown (a token, evidence of a registered root of trust) in its own transaction; what ends that
- * is tested beside it (`strangers.test.ts`). `/ocsp` changes nothing; a piece of an IMA log is remembered by its connection alone, and counts for
- * nothing without the evidence that follows.
+ * Routes without an authority. Each reads the proof in the request (a token, evidence of a registered root of trust) in its own
+ * transaction; `strangers.test.ts` tests what ends that proof. `/ocsp` changes nothing. A piece of an IMA log is kept on its connection
+ * only, and counts for nothing without the evidence that follows.
  */
 export const strangerRoutes: ReadonlySet<string> = new Set([
   'POST /v1/enroll/challenge',

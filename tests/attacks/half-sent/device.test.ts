@@ -1,4 +1,5 @@
-// A request of a device that was let in, and whose last byte comes when the device, its certificate or its permission is gone, does nothing.
+// A device's request that was let in, and whose last byte arrives after the device, its certificate or its permission is gone, changes
+// nothing.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -14,7 +15,7 @@ async function openWorld() {
   await using opened = new AsyncDisposableStack();
   const world = opened.use(await HubWorld.open());
   await world.publishModel('belt', '1.0.0', 'weights');
-  // Each route is asked by a device of its own: one identity is in one place.
+  // A different device for each route: one identity is in one place.
   const fleet: { readonly route: string; readonly prepare: Prepare; readonly device: TestDevice }[] = [];
   for (const { route, prepare } of changing(world)) {
     const id = `press-${fleet.length}`;
@@ -45,7 +46,7 @@ function changing(world: HubWorld) {
     });
 }
 
-/** What a device brings about: keys, certificates, entries of its own, and when it was last appraised. */
+/** What a device changes: keys, certificates, its own entries, and the time of its last appraisal. */
 function traces(world: HubWorld, binding: string): object {
   const store = new DatabaseSync(world.storeFile, { readOnly: true });
   try {
@@ -102,7 +103,7 @@ const ends: readonly {
     },
   },
   {
-    // Another node of the hub wrote this: nothing cuts the connections here, so the transaction alone refuses.
+    // Another node of the hub wrote this: nothing cuts the connections here, so only the transaction refuses.
     name: 'the store says that the device is quarantined, and its connections live on',
     end: async (_ada, _ids, world) => inStore(world, "UPDATE device SET state = 'quarantined', state_reason = 'r'"),
   },

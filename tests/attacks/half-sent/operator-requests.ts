@@ -1,4 +1,4 @@
-// A request for each route of the operator listener that changes something: one that its schema accepts. The test fails on a route without one.
+// A request for each changing route of the operator listener that its schema accepts. The test fails for a route without one.
 
 const digest = 'a'.repeat(64);
 const issuing = 'a'.repeat(40);
@@ -13,7 +13,7 @@ export interface OperatorRequest {
   readonly contentType?: string;
 }
 
-/** By method and route as the hub names them. */
+/** By method and route, as the hub names them. */
 export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
   'DELETE /v1/enrollment-groups/:name': { path: '/v1/enrollment-groups/none', body: '{}' },
   'DELETE /v1/expected-devices/:id': { path: '/v1/expected-devices/none', body: '{}' },
@@ -131,5 +131,5 @@ export const operatorRequests: Readonly<Record<string, OperatorRequest>> = {
   'PUT /v1/sites/:name': { path: '/v1/sites/none', body: json({}) },
 };
 
-/** Nobody's authority is needed: what they answer is public, and they change nothing. */
+/** They need no authority: their answers are public, and they change nothing. */
 export const publicRoutes: ReadonlySet<string> = new Set(['POST /ocsp']);

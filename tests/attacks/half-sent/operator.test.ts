@@ -1,4 +1,5 @@
-// A request of the operator API that was let in, and whose last byte comes when its authority is gone, does nothing: on no route, by no way of ending it.
+// A request of the operator API that was let in, and whose last byte arrives after its authority is gone, changes nothing: on any route,
+// for any way to end the authority.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -38,7 +39,7 @@ async function openWorld(): Promise<{
 // Fewer than the hub reads at once for one token.
 const bodiesAtOnce = 12;
 
-// More like the one that she has.
+// More tokens like hers.
 function moreTokens(storeFile: string, count: number): readonly string[] {
   const made = Array.from({ length: count }, newToken);
   using store = new DatabaseSync(storeFile);
@@ -140,10 +141,10 @@ test('every changing route of the operator listener is fired, and acts for a tok
     });
     const { status, text: answer } = await half.finish();
     const text = `${route}: ${answer}`;
-    // A refusal of the form would hide what the others test.
+    // A refusal of the form would hide the refusal that the others test.
     const meetsHandler =
       status !== undefined && ![401, 403, 413, 415, 429, 500].includes(status) && !text.includes('the request/');
-    // Root operations wait for a second person: twenty at a time.
+    // Root operations wait for a second person: at most twenty at a time.
     assert.ok(meetsHandler || /publisher-untrusted|wait already/.test(text), text);
   }
 });
@@ -164,7 +165,7 @@ for (const { name, end, status } of ends) {
       halves.push({ route, half });
     }
     await Promise.all(halves.map(({ half }) => half.letIn));
-    // Behind them all: whatever their door reads has been read.
+    // After all of them: everything that their door reads has been read.
     assert.equal((await ada.ask('GET', '/v1/people')).status, 200);
     await end(world, ada, ben);
     const before = await written(world);

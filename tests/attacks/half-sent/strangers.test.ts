@@ -48,7 +48,7 @@ function inStore<T>(world: HubWorld, act: (store: DatabaseSync) => T): T {
   return act(store);
 }
 
-/** What a stranger may bring about: devices, their certificates, and tokens that are used up. */
+/** What an unknown client may change: devices, their certificates, and used-up tokens. */
 const traces = (world: HubWorld) =>
   inStore(world, (store) =>
     ['device', 'certificate', 'enrolment_token', 'enrolment_group_token', 'enrolment_group', 'used_token'].map(
@@ -88,7 +88,7 @@ async function recovering(opened: Opened, device: TestDevice): Promise<[BareConn
   return [connection, json('/v1/recover/complete', { certificateRequest: toBase64url(request), evidence })];
 }
 
-/** The next certificate of a device that came by EST, over a connection with the one it has. */
+/** The next certificate of a device that enrolled by EST, over a connection with the present one. */
 async function estAgain(opened: Opened, route: string): Promise<[BareConnection, RequestText]> {
   const { world } = opened;
   const { request, privateKeyPem } = await newOperationalKey('pump-1');
@@ -159,7 +159,7 @@ const madeToken = z.object({ token: z.string() });
 
 interface Case {
   readonly what: string;
-  /** Everything but the last byte is sent by this; what is given ends what was shown. */
+  /** Sends everything but the last byte; returns what ends the proof. */
   readonly begin: (opened: Opened) => Promise<{
     readonly half: [BareConnection, RequestText];
     readonly end: () => Promise<unknown>;
@@ -297,7 +297,7 @@ const cases: readonly Case[] = [
   ]),
 ];
 
-/** Acts when evidence has been appraised the next time, before the hub does anything with it. */
+/** Runs after the next appraisal, before the hub uses its result. */
 function onceAppraised(t: TestContext, act: () => Promise<void>) {
   const appraise = t.mock.method(
     Appraiser.prototype,
