@@ -293,7 +293,8 @@ suite('a manufacturing line', { skip }, () => {
     const certificate = await readFile(join(ca, 'root.pem'), 'utf8');
     const order = { name: 'works', kind: 'ca', certificate };
     await world.operator.send('POST', '/v1/enrollment-groups', order, enrollmentGroupView);
-    const source = Readable.from([await readFile(join(folder, 'manifest.ndjson'))]);
+    const listed = await readFile(join(folder, 'manifest.ndjson'));
+    const source = () => Readable.from([listed]);
     const report = await world.operator.sendLines('/v1/devices/import', source, importReport);
     assert.deepEqual([report.expected, report.rejected], [6, 0]);
 

@@ -4,11 +4,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { makeTestAuthority } from '@edgekeep/wire/link/test-authority';
 import { z } from 'zod';
 import { UsageError } from './command.ts';
-import { operatorFileOf, operatorFromFile, Unreachable } from './operator.ts';
+import { HubRefusal, operatorFileOf, operatorFromFile, Unreachable } from './operator.ts';
 
 const authority = await makeTestAuthority('test hub');
 
@@ -60,5 +62,53 @@ test('a user without a home is asked to name the operator file, and one that is 
     );
   } finally {
     if (given !== undefined) process.env['EDGEKEEP_OPERATOR'] = given;
+  }
+});
+
+test('a hub that asks to slow down is asked again after as long as it says, with the same body; one that names no time is not', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-operator-'));
+  try {
+    const { certificateChainPem: cert, privateKeyPem: key } = authority.server;
+    const bodies: string[] = [];
+    let refusals = 2;
+    await using server = createServer({ cert, key }, async (request, response) => {
+      bodies.push(await text(request));
+      const headers = { 'content-type': 'application/json' };
+      if (request.url === '/never' || refusals > 0) {
+        refusals -= 1;
+        const retry = request.url === '/never' ? {} : { 'retry-after': '7' };
+        response.writeHead(429, { ...headers, ...retry });
+        return void response.end('{"error":{"code":"rate-limited","message":"slow down","reasons":[]}}');
+      }
+      response.writeHead(200, headers);
+      response.end('{}');
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
+    const file = join(folder, 'operator.json');
+    const url = `https://127.0.0.1:${port}`;
+    const access = { url, serverName: 'localhost', root: authority.authorityPem, token: 'ek_x' };
+    await writeFile(file, JSON.stringify(access));
+    const waits: number[] = [];
+    const operator = await operatorFromFile(file, async (milliseconds) => void waits.push(milliseconds));
+    await operator.sendLines('/lines', () => Readable.from(['{"a":1}\n', '{"b":2}\n']), z.looseObject({}));
+    assert.deepEqual(waits, [7_000, 7_000]);
+    assert.deepEqual(
+      bodies,
+      Array.from({ length: 3 }, () => '{"a":1}\n{"b":2}\n'),
+    );
+    await assert.rejects(
+      operator.get('/never', z.looseObject({})),
+      (error) => error instanceof HubRefusal && error.code === 'rate-limited',
+    );
+    assert.equal(waits.length, 2);
+    // A hub that is never done with it.
+    refusals = Number.POSITIVE_INFINITY;
+    await assert.rejects(operator.get('/busy', z.looseObject({})), (error) => error instanceof HubRefusal);
+    assert.equal(waits.length, 2 + Math.floor(300 / 7));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
 });

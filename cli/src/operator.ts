@@ -8,6 +8,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import { CoreError } from '@edgekeep/core/error';
 import { parseJson, parseValue } from '@edgekeep/core/json';
 import { approvalRequired } from '@edgekeep/wire/api/approval';
@@ -30,17 +31,22 @@ export const operatorOption = { operator: { type: 'string' } } as const;
 export const operatorHelp = `--operator  the operator file of the hub (default: $EDGEKEEP_OPERATOR, else ~/.config/edgekeep/operator.json)`;
 
 const answerMilliseconds = 60_000;
+// A hub that asks to slow down says for how long. Its budgets are full again after seconds; a hub that is busy for longer than this is told of.
+const waitedSecondsMax = 300;
 
 /** What the hub said no to: its code, message and reasons. */
 export class HubRefusal extends Error {
   override readonly name = 'HubRefusal';
   readonly code: string;
   readonly status: number;
+  /** After how long the hub wants to be asked again; undefined where it did not say. */
+  readonly retryAfterSeconds: number | undefined;
 
-  constructor(status: number, code: string, message: string) {
+  constructor(status: number, code: string, message: string, retryAfterSeconds?: number) {
     super(message);
     this.status = status;
     this.code = code;
+    this.retryAfterSeconds = retryAfterSeconds;
   }
 }
 
@@ -53,10 +59,10 @@ export class Unreachable extends Error {
 export interface Operator {
   get<T>(path: string, schema: ZodType<T>): Promise<T>;
   send<T>(method: 'POST' | 'PUT' | 'DELETE', path: string, body: unknown, schema: ZodType<T>): Promise<T>;
-  /** Streams bytes to the hub. */
+  /** Streams bytes to the hub, once: who asks waits itself where the hub says `rate-limited`. */
   upload<T>(path: string, source: Readable, schema: ZodType<T>, headers?: Readonly<Record<string, string>>): Promise<T>;
-  /** Streams lines of JSON to the hub. */
-  sendLines<T>(path: string, source: Readable, schema: ZodType<T>): Promise<T>;
+  /** Streams lines of JSON to the hub; opens them again where it has to ask again. */
+  sendLines<T>(path: string, open: () => Readable, schema: ZodType<T>): Promise<T>;
   /** The body as it came. */
   getBytes(path: string): Promise<Uint8Array>;
 }
@@ -88,9 +94,13 @@ async function readAccess(file: string): Promise<Access> {
   return parseJson(await readFile(file), operatorSchema, `operator file ${file}`);
 }
 
-export async function operatorFromFile(file: string): Promise<Operator> {
+/** Waits and asks again where the hub says that it is asked too much; `wait` is for tests. */
+export async function operatorFromFile(
+  file: string,
+  wait: (milliseconds: number) => Promise<void> = delay,
+): Promise<Operator> {
   const access = await readAccess(file);
-  const ask = async (
+  const askOnce = async (
     method: string,
     path: string,
     body: Body,
@@ -102,17 +112,33 @@ export async function operatorFromFile(file: string): Promise<Operator> {
     const status = response.statusCode ?? 0;
     if (status === 202) throw approvalNeeded(bytes);
     if (status >= 200 && status < 300) return bytes;
-    throw refusalOf(status, bytes);
+    throw refusalOf(status, bytes, response.headers['retry-after']);
   };
+  const ask = (method: string, path: string, body: () => Body, headers?: Readonly<Record<string, string>>) =>
+    askAgain(() => askOnce(method, path, body(), headers), wait);
   const parse = <T>(bytes: Uint8Array, schema: ZodType<T>) => parseJson(bytes, schema, 'the hub’s answer');
   return {
-    get: async (path, schema) => parse(await ask('GET', path, undefined), schema),
-    send: async (method, path, body, schema) => parse(await ask(method, path, JSON.stringify(body)), schema),
-    upload: async (path, source, schema, headers) => parse(await ask('PUT', path, source, headers), schema),
-    sendLines: async (path, source, schema) =>
-      parse(await ask('POST', path, source, { 'content-type': 'application/x-ndjson' }), schema),
-    getBytes: async (path) => ask('GET', path, undefined),
+    get: async (path, schema) => parse(await ask('GET', path, () => undefined), schema),
+    send: async (method, path, body, schema) => parse(await ask(method, path, () => JSON.stringify(body)), schema),
+    upload: async (path, source, schema, headers) => parse(await askOnce('PUT', path, source, headers), schema),
+    sendLines: async (path, open, schema) =>
+      parse(await ask('POST', path, open, { 'content-type': 'application/x-ndjson' }), schema),
+    getBytes: async (path) => ask('GET', path, () => undefined),
   };
+}
+
+// A refusal with Retry-After comes before anything was done.
+async function askAgain<T>(ask: () => Promise<T>, wait: (milliseconds: number) => Promise<void>): Promise<T> {
+  for (let waited = 0; ;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof HubRefusal) || error.retryAfterSeconds === undefined) throw error;
+      waited += error.retryAfterSeconds;
+      if (waited > waitedSecondsMax) throw error;
+      await wait(error.retryAfterSeconds * 1_000);
+    }
+  }
 }
 
 async function readAnswer(access: Access, response: IncomingMessage): Promise<Uint8Array> {
@@ -181,11 +207,12 @@ function approvalNeeded(bytes: Uint8Array): HubRefusal {
   return new HubRefusal(202, 'approval-required', `${asked.message}\n  SHA-256 ${asked.digest}, ${until}`);
 }
 
-function refusalOf(status: number, bytes: Uint8Array): HubRefusal {
+function refusalOf(status: number, bytes: Uint8Array, retryAfter: string | undefined): HubRefusal {
+  const seconds = /^[1-9][0-9]{0,3}$/.test(retryAfter ?? '') ? Number(retryAfter) : undefined;
   try {
     const { error } = parseValue(JSON.parse(Buffer.from(bytes).toString('utf8')), errorResponse, 'error');
     const reasons = error.reasons.map((reason) => `\n  - ${reason.code}: ${reason.message}`).join('');
-    return new HubRefusal(status, error.code, error.message + reasons);
+    return new HubRefusal(status, error.code, error.message + reasons, seconds);
   } catch (error) {
     if (!(error instanceof CoreError || error instanceof SyntaxError)) throw error;
     return new HubRefusal(status, 'hub-error', `the hub answered ${status} without saying why: its log has the reason`);

@@ -24,3 +24,15 @@ test('a clock that goes back earns nothing', () => {
   assert.equal(budgets.spend('device:a', 10_000), true);
   assert.equal(budgets.spend('device:a', 0), false);
 });
+
+test('what was used already is charged as debt, a full bucket of it at most, and the wait is named', () => {
+  const budgets = new Budgets({ perSecond: 100, burstSeconds: 10 });
+  assert.equal(budgets.secondsUntil('a', 0), 0);
+  budgets.charge('a', 0, 1_500);
+  assert.equal(budgets.spend('a', 0), false);
+  assert.equal(budgets.secondsUntil('a', 0, 100), 6);
+  budgets.charge('a', 0, 1_000_000);
+  assert.equal(budgets.secondsUntil('a', 0, 0), 10);
+  assert.equal(budgets.secondsUntil('a', 10_000, 0), 0);
+  assert.equal(budgets.secondsUntil('b', 0), 0);
+});

@@ -16,23 +16,41 @@ interface Bucket {
 const BUCKETS_MAX = 200_000;
 
 export class Budgets {
-  readonly #rate: Rate;
+  readonly #perSecond: number;
+  readonly #most: number;
   readonly #buckets = new Map<string, Bucket>();
 
-  constructor(rate: Rate) {
-    this.#rate = rate;
+  constructor({ perSecond, burstSeconds, minBurst = 1 }: Rate) {
+    this.#perSecond = perSecond;
+    this.#most = Math.max(minBurst, perSecond * burstSeconds);
   }
 
   /** Takes `cost` from the key's budget. Returns false and takes nothing when less is left. */
   spend(key: string, nowMs: number, cost = 1): boolean {
-    const { perSecond, burstSeconds, minBurst = 1 } = this.#rate;
-    const most = Math.max(minBurst, perSecond * burstSeconds);
-    const bucket = this.#buckets.get(key) ?? this.#open(key, { tokens: most, atMs: nowMs });
-    bucket.tokens = Math.min(most, bucket.tokens + (Math.max(0, nowMs - bucket.atMs) / 1_000) * perSecond);
-    bucket.atMs = nowMs;
-    if (bucket.tokens < Math.min(cost, most)) return false;
+    const bucket = this.#at(key, nowMs);
+    if (bucket.tokens < Math.min(cost, this.#most)) return false;
     bucket.tokens -= cost;
     return true;
+  }
+
+  /** Takes what was used already; the key may end up in debt, by a full bucket at most. */
+  charge(key: string, nowMs: number, cost: number): void {
+    const bucket = this.#at(key, nowMs);
+    bucket.tokens = Math.max(-this.#most, bucket.tokens - cost);
+  }
+
+  /** The seconds until the key has `cost`; 0 when it has as much now. */
+  secondsUntil(key: string, nowMs: number, cost = 1): number {
+    const missing = Math.min(cost, this.#most) - this.#at(key, nowMs).tokens;
+    return Math.max(0, missing / this.#perSecond);
+  }
+
+  #at(key: string, nowMs: number): Bucket {
+    const bucket = this.#buckets.get(key) ?? this.#open(key, { tokens: this.#most, atMs: nowMs });
+    const earned = (Math.max(0, nowMs - bucket.atMs) / 1_000) * this.#perSecond;
+    bucket.tokens = Math.min(this.#most, bucket.tokens + earned);
+    bucket.atMs = nowMs;
+    return bucket;
   }
 
   #open(key: string, bucket: Bucket): Bucket {

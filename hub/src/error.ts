@@ -67,16 +67,24 @@ export class HubError extends Error {
   readonly reasons: readonly Reason[];
   /** The signed attestation result behind a refusal, if there is one. */
   readonly attestationResult: string | undefined;
+  /** When it makes sense to try again, if that is known: sent as `Retry-After`. */
+  readonly retryAfterSeconds: number | undefined;
 
   constructor(
     code: HubErrorCode,
     message: string,
-    details: { reasons?: readonly Reason[]; attestationResult?: string; cause?: unknown } = {},
+    details: {
+      reasons?: readonly Reason[];
+      attestationResult?: string;
+      retryAfterSeconds?: number;
+      cause?: unknown;
+    } = {},
   ) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     this.reasons = details.reasons ?? [];
     this.attestationResult = details.attestationResult;
+    this.retryAfterSeconds = details.retryAfterSeconds;
   }
 
   get status(): number {

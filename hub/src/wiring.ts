@@ -31,6 +31,7 @@ import { Readiness } from './health/readiness.ts';
 import { Attempts } from './address/attempts.ts';
 import { BlockedAddresses } from './address/blocked-addresses.ts';
 import { Admission } from './doors/http/admission.ts';
+import { registerAdmissionMetrics } from './doors/http/admission-metric.ts';
 import { DeviceDoor } from './doors/device/door.ts';
 import { requireScopeWith } from './doors/operator/door.ts';
 import { CloneWatch } from './respond/clone-watch.ts';
@@ -149,6 +150,7 @@ export async function openParts(
   ];
   const metrics = createMetrics(connections, log, database);
   scheduler.watch(registerJobMetrics(metrics.registry, () => scheduler.list()));
+  registerAdmissionMetrics(metrics.registry, admission);
   registerExpiryMetric(metrics.registry, ownCertificates, clock);
   registerVendorRootMetric(metrics.registry, vendorRoots, clock);
   const attempts = opened.use(

@@ -98,7 +98,7 @@ async function assignModel({ operator }: DemoHub, ids: readonly string[], progre
   if (!groups.some(({ name }) => name === demoGroup))
     await operator.send('POST', '/v1/groups', { name: demoGroup, description: 'the devices of the demo' }, groupView);
   const lines = ids.map((id) => `${JSON.stringify({ id, groups: [demoGroup] })}\n`);
-  await operator.sendLines('/v1/devices/import', Readable.from(lines), importReport);
+  await operator.sendLines('/v1/devices/import', () => Readable.from(lines), importReport);
   const path = `/v1/models/${demoModel.name}/groups`;
   const assigned = await operator.get(path, assignedGroups);
   if (assigned.groups.includes(demoGroup)) return;

@@ -7,7 +7,9 @@ import { connect as connectTcp } from 'node:net';
 import { after, before, test } from 'node:test';
 import { connect } from 'node:tls';
 import { alertList } from '@edgekeep/wire/api/alert';
+import { z } from 'zod';
 import { HubWorld } from '../support/hub-world.ts';
+import { newToken, registration } from '../support/people.ts';
 
 let world: HubWorld;
 before(async () => {
@@ -81,10 +83,39 @@ test('who guesses tokens uses up the budget of the address; a token that was goo
 });
 
 // SECURITY.md: HUB-42
-test('one token has a budget of its own, however fast it asks', async () => {
-  const [busy, calm] = [await world.apiToken(['devices:read']), await world.apiToken(['devices:read'])];
-  const ask = async (token: string) => (await world.askOperator('GET', '/v1/sites', { token })).status;
-  const answers = await Promise.all(Array.from({ length: 80 }, () => ask(busy)));
-  assert.deepEqual(new Set(answers), new Set([200, 429]));
-  assert.equal(await ask(calm), 200);
+test('the tokens that one maker made have one budget together, and a person who goes on beside them has another', async () => {
+  const [busy, sibling] = [await world.apiToken(['devices:read']), await world.apiToken(['devices:read'])];
+  const ben = newToken();
+  await world.operator.send('POST', '/v1/people', { name: 'ben' }, z.unknown());
+  await world.operator.send('POST', '/v1/tokens', registration('ben', ben, 'viewer'), z.unknown());
+  world.clock.advanceSeconds(60);
+  const ask = async (token: string, times: number) =>
+    Promise.all(
+      Array.from({ length: times }, async () => (await world.askOperator('GET', '/v1/sites', { token })).status),
+    );
+  // 50 in a burst, and 5 more each second: as many as nobody is refused who has not asked yet.
+  assert.deepEqual(new Set(await ask(busy, 80)), new Set([200, 429]));
+  const [ofSibling, ofBen] = await Promise.all([ask(sibling, 45), ask(ben.token, 45)]);
+  assert.ok(ofSibling.includes(429));
+  assert.deepEqual(new Set(ofBen), new Set([200]));
+  world.clock.advanceSeconds(60);
+});
+
+// SECURITY.md: HUB-42
+test('requests that take much work use up the budget of work, long before their number does', async () => {
+  await using small = await HubWorld.open({
+    settings: { admission: { maxTokenRequestsPerSecond: 100_000, maxTokenMillisecondsPerSecond: 20 } },
+  });
+  const token = await small.apiToken(['devices:read', 'metrics:read']);
+  small.clock.advanceSeconds(60);
+  // 200 ms in a burst.
+  const ask = async () => (await small.askOperator('GET', '/v1/devices?limit=1000', { token })).status;
+  let served = 0;
+  while (served < 5_000 && (await ask()) === 200) served += 1;
+  assert.ok(served > 0 && served < 5_000, `${served}`);
+  small.clock.advanceSeconds(60);
+  const metrics = Buffer.from((await small.askOperator('GET', '/metrics', { token })).body).toString();
+  assert.match(metrics, /^edgekeep_limited_total\{payer="tokens",limit="work"\} 1$/m);
+  assert.match(metrics, /^edgekeep_limited_total\{payer="tokens",limit="requests"\} 0$/m);
+  assert.match(metrics, /^edgekeep_work_seconds_total\{payer="tokens"\} 0\.\d+$/m);
 });

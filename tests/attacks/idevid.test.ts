@@ -284,7 +284,7 @@ test(
     const named = await made('boss', 'SN-4');
     refusedFor(await named.tryEnroll(fleet.world, undefined), 'idevid-id-differs');
     const { rootSha256 } = await rootOf(named);
-    const lines = Readable.from([`${JSON.stringify({ id: 'boss', rootSha256 })}\n`]);
+    const lines = () => Readable.from([`${JSON.stringify({ id: 'boss', rootSha256 })}\n`]);
     const report = await fleet.world.operator.sendLines('/v1/devices/import', lines, importReport);
     assert.equal(report.expected, 1);
     accepted(await named.tryEnroll(fleet.world, undefined), api.certificateResponse);
@@ -348,7 +348,7 @@ test('a manifest lists a device by its IDevID, and its group speaks before the m
   const lot = { name: 'lot', kind: 'manifest', terms: { tags: { lot: '41' } } };
   await fleet.world.operator.send('POST', '/v1/enrollment-groups', lot, enrollmentGroupView);
   const line = { enrollmentGroup: 'lot', idevidSha256: sha256(idevid) };
-  const lines = Readable.from([`${JSON.stringify(line)}\n`]);
+  const lines = () => Readable.from([`${JSON.stringify(line)}\n`]);
   assert.equal((await fleet.world.operator.sendLines('/v1/devices/import', lines, importReport)).listed, 1);
   accepted(await device.tryEnroll(fleet.world, undefined), api.certificateResponse);
   const { enrollmentGroup, tags } = await show('sn-41');
@@ -377,7 +377,7 @@ test(
     assert.equal((await show('sn-42')).idevid?.serialNumber, 'SN-42');
     await wipe();
     await world.setState('sn-42', 'retire');
-    const lines = Readable.from([`${JSON.stringify({ id: 'press-42', rootSha256 })}\n`]);
+    const lines = () => Readable.from([`${JSON.stringify({ id: 'press-42', rootSha256 })}\n`]);
     assert.equal((await world.operator.sendLines('/v1/devices/import', lines, importReport)).rejected, 0);
     accepted(await (await onSameBoard('press-42')).tryEnroll(world, undefined), api.certificateResponse);
     assert.equal((await show('press-42')).idevid?.serialNumber, 'SN-42');

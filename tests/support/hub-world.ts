@@ -86,7 +86,12 @@ export class HubWorld {
         maxAnonymousRequestsPerSecond: 100_000,
         // Tests move the clock by months.
         tokens: { bootstrapHours: 8_760 },
-        admission: { maxTokenRequestsPerSecond: 10_000, maxAddressRequestsPerSecond: 10_000 },
+        admission: {
+          maxTokenRequestsPerSecond: 10_000,
+          maxAddressRequestsPerSecond: 10_000,
+          maxTokenMillisecondsPerSecond: 100_000,
+          maxAddressMillisecondsPerSecond: 100_000,
+        },
         ...settings,
         alerts: { policyGivesAllKeys: false, stagesNotCovered: false, ...objectOf(settings['alerts']) },
       },

@@ -46,13 +46,18 @@ export async function uploadFile(operator: Operator, upload: Upload): Promise<vo
       return;
     } catch (error) {
       const restart = error instanceof HubRefusal && error.code === 'upload-differs';
-      if (!restart && !(error instanceof Unreachable)) throw error;
+      const busySeconds = error instanceof HubRefusal ? error.retryAfterSeconds : undefined;
+      if (!restart && busySeconds === undefined && !(error instanceof Unreachable)) throw error;
       failures = !restart && sealer.sent > before ? 1 : failures + 1;
       if (failures > FAILURES_MAX) throw error;
       progress.say(
-        restart ? '  the hub has another beginning of this file: from the start' : '  connection lost: going on',
+        restart
+          ? '  the hub has another beginning of this file: from the start'
+          : busySeconds === undefined
+            ? '  connection lost: going on'
+            : `  the hub asks to wait ${busySeconds} s`,
       );
-      await delay(backoffMs(failures));
+      await delay(Math.max(backoffMs(failures), (busySeconds ?? 0) * 1_000));
       const offset = restart ? 0 : await offsetAt(operator, `${release}/uploads/${path}`);
       from = sealer.boundaryBelow(offset);
     }

@@ -23,7 +23,7 @@ ${operatorHelp}
     const [file = ''] = args.positionals;
     const operator = await openOperator(args);
     await stat(file);
-    const value = await operator.sendLines('/v1/devices/import', createReadStream(file), importReport);
+    const value = await operator.sendLines('/v1/devices/import', () => createReadStream(file), importReport);
     const problems = value.problems.map(({ line, message }) => `line ${line}: ${message}`);
     const counts = `${value.expected} devices expected, ${value.listed} listed, ${value.blocked} roots of trust blocked, ${value.rejected} lines left out`;
     return {

@@ -14,6 +14,7 @@ import {
   SqliteQueryCompiler,
 } from 'kysely';
 import { HubError } from '../error.ts';
+import { actingNow } from './authority.ts';
 import type { Answered } from './reading-thread.ts';
 import type { Tables } from './schema.ts';
 import { asInput } from './sqlite.ts';
@@ -71,7 +72,9 @@ class ApartDriver implements Driver {
 
   async #ask<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
     if (this.#waiting >= WAITING_MAX)
-      throw new HubError('rate-limited', 'too many queries over the whole fleet at once: try again');
+      throw new HubError('rate-limited', 'too many queries over the whole fleet at once: try again', {
+        retryAfterSeconds: 1,
+      });
     this.#waiting += 1;
     const { port1: answers, port2: port } = new MessageChannel();
     try {
@@ -80,7 +83,8 @@ class ApartDriver implements Driver {
       // The port closes without a response when the thread ends.
       const ended = once(answers, 'close').then(() => undefined);
       const came: readonly Answered<R>[] | undefined = await Promise.race([once(answers, 'message'), ended]);
-      const answered = came?.[0] ?? { error: 'the thread for long reads has ended' };
+      const answered = came?.[0] ?? { error: 'the thread for long reads has ended', milliseconds: 0 };
+      actingNow()?.charge(answered.milliseconds);
       if ('rows' in answered) return { rows: answered.rows };
       throw new Error(answered.error);
     } finally {

@@ -28,6 +28,18 @@ const ASKED_AGAIN_MAX = 20;
 export class Acting {
   readonly #authorities = new Map<string, Authority>();
   readonly #permits = new Map<string, PolicyPermit>();
+  #charge: (milliseconds: number) => void = () => {};
+  /** Who is charged; the reading thread takes the questions of one payer after another's. */
+  payer: string | undefined;
+
+  /** Says who is charged for the work on this request. */
+  chargeTo(charge: (milliseconds: number) => void): void {
+    this.#charge = charge;
+  }
+
+  charge(milliseconds: number): void {
+    this.#charge(milliseconds);
+  }
 
   establish(authority: Authority): void {
     if (!this.#authorities.has(authority.name)) this.#authorities.set(authority.name, authority);

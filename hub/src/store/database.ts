@@ -1,5 +1,6 @@
 // The hub's store. Reads use their own connection; writes pass one queue and are committed in groups, so one fsync serves many requests and
 // still nothing is acknowledged before it is durable.
+import { performance } from 'node:perf_hooks';
 import type { Kysely, Transaction } from 'kysely';
 import { CompiledQuery } from 'kysely';
 import { HubError } from '../error.ts';
@@ -23,6 +24,8 @@ interface Job {
   /** Runs the caller's statements; returns the function to call once the group is durable. */
   readonly run: (trx: WriteTransaction) => Promise<() => void>;
   readonly fail: (error: unknown) => void;
+  /** Charges the milliseconds that it took to the request it is of. */
+  readonly charge: (milliseconds: number) => void;
 }
 
 export class Database {
@@ -81,7 +84,8 @@ export class Database {
         const value = await work(trx);
         return () => resolve(value);
       };
-      this.#queue.push({ run, fail: reject });
+      const acting = actingNow();
+      this.#queue.push({ run, fail: reject, charge: (milliseconds) => acting?.charge(milliseconds) });
       // The queue serves every request, so it runs as part of none.
       this.#draining ??= runActing(undefined, () => this.#drain());
     });
@@ -99,10 +103,21 @@ export class Database {
   async #commit(jobs: readonly Job[]): Promise<void> {
     const settle: (() => void)[] = [];
     let first: unknown;
+    // A job waits for its queries alone, and these block: what passes is its own work.
+    const beganMs = performance.now();
+    let jobsMs = 0;
     try {
       await this.#writer.transaction().execute(async (trx) => {
-        for (const job of jobs) settle.push(await runInSavepoint(trx, job, (error) => (first = error)));
+        for (const job of jobs) {
+          const jobBeganMs = performance.now();
+          settle.push(await runInSavepoint(trx, job, (error) => (first = error)));
+          const jobMs = performance.now() - jobBeganMs;
+          jobsMs += jobMs;
+          job.charge(jobMs);
+        }
       });
+      const commitMs = performance.now() - beganMs - jobsMs;
+      for (const job of jobs) job.charge(commitMs / jobs.length);
     } catch (last) {
       const error = new HubError('store-failed', 'the store could not commit', { cause: first ?? last });
       for (const job of jobs) job.fail(error);

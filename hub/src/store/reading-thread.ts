@@ -1,4 +1,5 @@
 // The thread that runs slow reads (store/apart.ts): its own connection, which cannot write.
+import { performance } from 'node:perf_hooks';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 
@@ -9,7 +10,10 @@ export interface Asked {
   readonly port: MessagePort;
 }
 
-export type Answered<R> = { readonly rows: R[] } | { readonly error: string };
+export type Answered<R> = ({ readonly rows: R[] } | { readonly error: string }) & {
+  /** How long it took. */
+  readonly milliseconds: number;
+};
 
 // The hub has a fixed set of queries; filters add new ones.
 const STATEMENTS_MAX = 200;
@@ -28,10 +32,12 @@ function answerOn(questions: NonNullable<typeof parentPort>, path: string): void
     return statement;
   };
   const answerTo = ({ sql, parameters }: Asked): Answered<unknown> => {
+    const beganMs = performance.now();
+    const took = () => performance.now() - beganMs;
     try {
-      return { rows: statementOf(sql).all(...parameters) };
+      return { rows: statementOf(sql).all(...parameters), milliseconds: took() };
     } catch (error) {
-      return { error: error instanceof Error ? error.message : String(error) };
+      return { error: error instanceof Error ? error.message : String(error), milliseconds: took() };
     }
   };
   questions.on('message', (asked: Asked) => {

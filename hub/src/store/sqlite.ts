@@ -2,6 +2,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely';
 import type { Tables } from './schema.ts';
+import { worked } from './work.ts';
 
 // Statements stay prepared: the hub has a fixed set of queries, so this only limits a mistake.
 const STATEMENTS_MAX = 500;
@@ -18,17 +19,21 @@ export function openSqlite(path: string, mode: 'write' | 'read'): Kysely<Tables>
     timeout: 5_000,
   });
   if (mode === 'write') database.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; ${writerTuning}`);
-  return new Kysely<Tables>({ dialect: new SqliteDialect({ database: asDialectDatabase(database) }) });
+  return new Kysely<Tables>({
+    dialect: new SqliteDialect({ database: asDialectDatabase(database, mode === 'read' ? worked : (work) => work()) }),
+  });
 }
 
-function asDialectDatabase(database: DatabaseSync): SqliteDatabase {
+type Run = <T>(work: () => T) => T;
+
+function asDialectDatabase(database: DatabaseSync, run: Run): SqliteDatabase {
   const prepared = new Map<string, SqliteStatement>();
   return {
     close: () => database.close(),
     prepare: (text) => {
       const known = prepared.get(text);
       if (known !== undefined) return known;
-      const statement = asDialectStatement(database.prepare(text));
+      const statement = asDialectStatement(database.prepare(text), run);
       if (prepared.size >= STATEMENTS_MAX) prepared.clear();
       prepared.set(text, statement);
       return statement;
@@ -36,10 +41,10 @@ function asDialectDatabase(database: DatabaseSync): SqliteDatabase {
   };
 }
 
-function asDialectStatement(statement: StatementSync): SqliteStatement {
+function asDialectStatement(statement: StatementSync, run: Run): SqliteStatement {
   return {
     reader: statement.columns().length > 0,
-    all: (parameters) => statement.all(...parameters.map(asInput)),
+    all: (parameters) => run(() => statement.all(...parameters.map(asInput))),
     run: (parameters) => statement.run(...parameters.map(asInput)),
     iterate: (parameters) => statement.iterate(...parameters.map(asInput)),
   };

@@ -1,5 +1,6 @@
 // Gives each request a context for its authority, before any other hook, and carries it along: a body arrives in events of the socket,
 // which do not know their request.
+import type { FastifyRequest } from 'fastify';
 import { Acting, runActing } from '../../store/authority.ts';
 
 const actingOf = new WeakMap<object, Acting>();
@@ -11,7 +12,9 @@ export function beginActing(request: object, _reply: unknown, done: () => void):
   runActing(acting, done);
 }
 
-/** The first hook of `preValidation`, when the body has arrived. */
-export function goOnActing(request: object, _reply: unknown, done: () => void): void {
-  runActing(actingOf.get(request), done);
+/** The first hook of `preValidation`, when the body has arrived and the payer is known. */
+export function goOnActing(request: FastifyRequest, _reply: unknown, done: () => void): void {
+  const acting = actingOf.get(request);
+  if (acting !== undefined) acting.payer = request.payer.key;
+  runActing(acting, done);
 }

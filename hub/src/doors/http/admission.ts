@@ -6,7 +6,8 @@ import { networkOf } from '../../address/network-of.ts';
 import type { HubSettings } from '../../settings.ts';
 import { bodyBytes } from './body-limits.ts';
 import type { StreamLimits } from './body-watch.ts';
-import { BodyRoom, type Payer, PayerClass } from './payer.ts';
+import { BodyRoom, type Payer, PayerClass, type PayerLimits } from './payer.ts';
+import { chargeRequest } from './work.ts';
 
 export type AdmissionSettings = Pick<
   HubSettings,
@@ -22,7 +23,7 @@ export class Admission {
   readonly devices: PayerClass;
   /** Addresses without a certificate, and certificates that are not bound yet, on the device listener. */
   readonly strangers: PayerClass;
-  /** API tokens. */
+  /** People, and the services of each who made some, by whatever token. */
   readonly tokens: PayerClass;
   /** Addresses on the operator listener without a token that was accepted here before. */
   readonly callers: PayerClass;
@@ -32,29 +33,48 @@ export class Admission {
     const knownRoom = new BodyRoom(knownRoomBytes);
     const { admission } = settings;
     const bytesOfStrangers = admission.maxAnonymousBytesPerSecond;
-    const of = (
-      requestsPerSecond: number,
-      bytesPerSecond: number,
-      atOnce: { readonly turns: number; readonly bodies: number },
-      maxBody: number,
-      room: BodyRoom,
-    ) => new PayerClass({ requestsPerSecond, bytesPerSecond, ...atOnce }, maxBody, room, clock);
-    const { evidence, policy } = bodyBytes;
-    const { maxRequestsPerSecond, maxAnonymousRequestsPerSecond } = settings;
-    const { maxBytesPerSecond, maxTokenRequestsPerSecond, maxAddressRequestsPerSecond } = admission;
-    this.devices = of(maxRequestsPerSecond, maxBytesPerSecond, { turns: 4, bodies: 8 }, evidence, knownRoom);
+    const of = (limits: PayerLimits, maxBody: number, room: BodyRoom) => new PayerClass(limits, maxBody, room, clock);
+    this.devices = of(
+      {
+        requestsPerSecond: settings.maxRequestsPerSecond,
+        workPerSecond: undefined,
+        bytesPerSecond: admission.maxBytesPerSecond,
+        turns: 4,
+        bodies: 8,
+      },
+      bodyBytes.evidence,
+      knownRoom,
+    );
     this.strangers = of(
-      maxAnonymousRequestsPerSecond,
-      bytesOfStrangers,
-      { turns: 16, bodies: 256 },
-      evidence,
+      {
+        requestsPerSecond: settings.maxAnonymousRequestsPerSecond,
+        workPerSecond: undefined,
+        bytesPerSecond: bytesOfStrangers,
+        turns: 16,
+        bodies: 256,
+      },
+      bodyBytes.evidence,
       strangersRoom,
     );
-    this.tokens = of(maxTokenRequestsPerSecond, 4 * bytesOfStrangers, { turns: 8, bodies: 16 }, policy, knownRoom);
+    this.tokens = of(
+      {
+        requestsPerSecond: admission.maxTokenRequestsPerSecond,
+        workPerSecond: admission.maxTokenMillisecondsPerSecond,
+        bytesPerSecond: 4 * bytesOfStrangers,
+        turns: 8,
+        bodies: 16,
+      },
+      bodyBytes.policy,
+      knownRoom,
+    );
     this.callers = of(
-      maxAddressRequestsPerSecond,
-      bytesOfStrangers,
-      { turns: 8, bodies: 16 },
+      {
+        requestsPerSecond: admission.maxAddressRequestsPerSecond,
+        workPerSecond: admission.maxAddressMillisecondsPerSecond,
+        bytesPerSecond: bytesOfStrangers,
+        turns: 8,
+        bodies: 16,
+      },
       bodyBytes.none,
       strangersRoom,
     );
@@ -73,8 +93,10 @@ export function streamLimits({ admission }: Pick<HubSettings, 'admission'>): Str
 const weighedBytes = 1024 * 1024;
 
 /** Counts the request. Throws `rate-limited`. */
-export async function pay({ payer, routeOptions }: FastifyRequest): Promise<void> {
+export async function pay(request: FastifyRequest): Promise<void> {
+  const { payer, routeOptions } = request;
   payer.class.spendRequest(payer.key, costOf(routeOptions));
+  chargeRequest(request);
 }
 
 /** Waits for the request's turn; a slow body holds none. Throws `rate-limited`. */

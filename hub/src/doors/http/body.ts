@@ -6,6 +6,7 @@ import { NESTING_MAX } from '@edgekeep/core/nesting';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { HubError } from '../../error.ts';
 import { bodyBytes, maxValuesFor } from './body-limits.ts';
+import { workedFor } from './work.ts';
 
 type ContentTypes = Pick<FastifyInstance, 'addContentTypeParser' | 'removeContentTypeParser' | 'getDefaultJsonParser'>;
 
@@ -15,9 +16,10 @@ export function readBodiesAsJson(app: ContentTypes): void {
   app.removeContentTypeParser(['application/json', 'text/plain']);
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
     const bounds = new JsonBounds({ depth: NESTING_MAX, values: maxValuesFor(limitOf(request)) }, 'the body');
-    const body = await readBody(request, payload, (chunk) => bounds.push(chunk));
+    const body = await readBody(request, payload, (chunk) => workedFor(request, () => bounds.push(chunk)));
     return new Promise((resolve, reject) => {
-      void parse(request, body.toString('utf8'), (error, value) => (error === null ? resolve(value) : reject(error)));
+      const take = (error: Error | null, value?: unknown) => (error === null ? resolve(value) : reject(error));
+      workedFor(request, () => void parse(request, body.toString('utf8'), take));
     });
   });
 }

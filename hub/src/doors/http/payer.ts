@@ -20,6 +20,8 @@ export interface Payer {
 export interface PayerLimits {
   readonly requestsPerSecond: number;
   readonly bytesPerSecond: number;
+  /** Milliseconds of the hub's work per second; undefined for a class whose requests all cost about the same. */
+  readonly workPerSecond: number | undefined;
   /** Requests that are worked on at once; further ones wait for their turn. */
   readonly turns: number;
   /** Bodies that are being read at once. */
@@ -28,7 +30,13 @@ export interface PayerLimits {
 
 // A burst worth this many seconds passes at once.
 const requestBurstSeconds = 10;
+const workBurstSeconds = 10;
 const bytesBurstSeconds = 4;
+// A request begins when the payer has this many milliseconds of work left; the rest of what it takes may be debt.
+const leastWork = 1;
+
+/** What a payer can have too much of. */
+export type Limit = 'requests' | 'work' | 'bytes' | 'bodies' | 'memory';
 
 /** All payers of one kind. A payer of another kind takes nothing from them. */
 export class PayerClass {
@@ -36,9 +44,14 @@ export class PayerClass {
   readonly #clock: Clock;
   readonly #room: BodyRoom;
   readonly #requests: Budgets;
+  readonly #work: Budgets | undefined;
   readonly #bytes: Budgets;
   readonly #bodies = new Map<string, number>();
   readonly turns: Turns;
+  /** Requests refused so far, by the limit that they met. */
+  readonly refused: Record<Limit, number> = { requests: 0, work: 0, bytes: 0, bodies: 0, memory: 0 };
+  /** Milliseconds of work so far, of all payers. */
+  workedMs = 0;
 
   /** `maxBodyBytes` is the largest body of this class: it passes whole, even with a low rate. */
   constructor(limits: PayerLimits, maxBodyBytes: number, room: BodyRoom, clock: Clock) {
@@ -47,6 +60,8 @@ export class PayerClass {
     this.#room = room;
     this.turns = new Turns(limits.turns);
     this.#requests = new Budgets({ perSecond: limits.requestsPerSecond, burstSeconds: requestBurstSeconds });
+    const { workPerSecond: perSecond } = limits;
+    this.#work = perSecond === undefined ? undefined : new Budgets({ perSecond, burstSeconds: workBurstSeconds });
     this.#bytes = new Budgets({
       perSecond: limits.bytesPerSecond,
       burstSeconds: bytesBurstSeconds,
@@ -54,10 +69,20 @@ export class PayerClass {
     });
   }
 
-  /** Throws `rate-limited` when the payer has used up its requests. */
+  /** Throws `rate-limited` when the payer has used up its requests, or the work that requests before it took. */
   spendRequest(key: string, cost = 1): void {
-    if (this.#requests.spend(key, this.#clock(), cost)) return;
-    throw new HubError('rate-limited', 'too many requests: slow down');
+    const nowMs = this.#clock();
+    const workSeconds = this.#work?.secondsUntil(key, nowMs, leastWork) ?? 0;
+    if (workSeconds > 0) throw this.#refusal('work', 'the requests before took too much work: slow down', workSeconds);
+    if (this.#requests.spend(key, nowMs, cost)) return;
+    const seconds = this.#requests.secondsUntil(key, nowMs, cost);
+    throw this.#refusal('requests', 'too many requests: slow down', seconds);
+  }
+
+  /** Charges work that was done. */
+  chargeWork(key: string, milliseconds: number): void {
+    this.workedMs += milliseconds;
+    this.#work?.charge(key, this.#clock(), milliseconds);
   }
 
   /** Charges bytes that are discarded; false when the payer has no budget left. */
@@ -69,7 +94,7 @@ export class PayerClass {
   openBody(key: string, declaredBytes: number): BodyAccount {
     const open = this.#bodies.get(key) ?? 0;
     if (open >= this.#limits.bodies) {
-      throw new HubError('rate-limited', `more than ${this.#limits.bodies} bodies at once: send one after the other`);
+      throw this.#refusal('bodies', `more than ${this.#limits.bodies} bodies at once: send one after the other`);
     }
     const account = new BodyAccount(
       (bytes) => this.#take(key, bytes),
@@ -86,10 +111,16 @@ export class PayerClass {
   }
 
   #take(key: string, bytes: number): void {
-    if (!this.#room.take(bytes)) throw new HubError('rate-limited', 'the hub is reading too many bodies: try again');
+    if (!this.#room.take(bytes)) throw this.#refusal('memory', 'the hub is reading too many bodies: try again');
     if (this.spendBytes(key, bytes)) return;
     this.#room.give(bytes);
-    throw new HubError('rate-limited', 'too many bytes a second: slow down');
+    const seconds = this.#bytes.secondsUntil(key, this.#clock(), bytes);
+    throw this.#refusal('bytes', 'too many bytes a second: slow down', seconds);
+  }
+
+  #refusal(limit: Limit, message: string, seconds = 1): HubError {
+    this.refused[limit] += 1;
+    return new HubError('rate-limited', message, { retryAfterSeconds: seconds });
   }
 
   #end(key: string, bytes: number): void {

@@ -1,11 +1,6 @@
 // Common parts of both HTTP listeners: TLS 1.3, zod at the door, one error form, limits, and a log without secrets.
 import { fastify, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
-import {
-  hasZodFastifySchemaValidationErrors,
-  serializerCompiler,
-  validatorCompiler,
-  type ZodTypeProvider,
-} from 'fastify-type-provider-zod';
+import { hasZodFastifySchemaValidationErrors, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Duplex } from 'node:stream';
 import type { TlsOptions } from 'node:tls';
 import { systemClock } from '../../clock.ts';
@@ -21,6 +16,7 @@ import { noteRoute } from './route-table.ts';
 import type { FormerName } from '@edgekeep/core/former-names';
 import { answerFormerNames, presentUrl } from './former-names.ts';
 import { beginActing, goOnActing } from './acting.ts';
+import { chargeAnswer, chargedSerializerCompiler, chargedValidatorCompiler, chargePayer } from './work.ts';
 
 // A slow client must not hold the buffers of a handshake or a request for long; body-watch.ts does the same for bodies.
 const handshakeMilliseconds = 10_000;
@@ -41,7 +37,7 @@ const withoutLimits: ServerParts = {
 };
 const plenty = 2 ** 40;
 const anybody = new PayerClass(
-  { requestsPerSecond: plenty, bytesPerSecond: plenty, turns: 1_000, bodies: 1_000 },
+  { requestsPerSecond: plenty, workPerSecond: undefined, bytesPerSecond: plenty, turns: 1_000, bodies: 1_000 },
   plenty,
   new BodyRoom(plenty),
   systemClock,
@@ -97,11 +93,13 @@ export function createServer(tls: TlsOptions, logLevel: string, name: string, pa
   answerFormerNames(app, parts.onFormerName);
   app.addHook('onRequest', async (request, reply) => {
     request.payer = parts.payerOf(request);
+    chargePayer(request);
     bodies.watch(request, reply.raw);
   });
+  app.addHook('onSend', chargeAnswer);
   readBodiesAsJson(app);
-  app.setValidatorCompiler(validatorCompiler);
-  app.setSerializerCompiler(serializerCompiler);
+  app.setValidatorCompiler(chargedValidatorCompiler);
+  app.setSerializerCompiler(chargedSerializerCompiler);
   app.setErrorHandler(answer);
   app.setNotFoundHandler(() => {
     throw new HubError('not-found', 'there is nothing at this address: see /openapi.json on the operator listener');
@@ -126,6 +124,8 @@ function answerWith(
   if (answer.status >= 500 && answer.code !== 'hub-stopping')
     request.log.error({ ...line, error: describe(error) }, answer.message);
   else request.log.info(line, answer.message);
+  if (answer.retryAfterSeconds !== undefined)
+    reply.header('retry-after', Math.max(1, Math.ceil(answer.retryAfterSeconds)));
   const send = () => void reply.status(answer.status).send(bodyOf(answer));
   // Unknown when the connection has ended, or when the router cannot look up the address: then the first hook did not run.
   const payer: Payer | undefined = request.payer;

@@ -8,11 +8,18 @@ import { createServer, type HttpServer } from './server.ts';
 
 export interface TestingListener {
   readonly app: HttpServer;
+  readonly payers: PayerClass;
   connect(): Promise<TestingClient>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export const roomyLimits: PayerLimits = { requestsPerSecond: 1_000, bytesPerSecond: 2 ** 30, turns: 100, bodies: 100 };
+export const roomyLimits: PayerLimits = {
+  requestsPerSecond: 1_000,
+  workPerSecond: undefined,
+  bytesPerSecond: 2 ** 30,
+  turns: 100,
+  bodies: 100,
+};
 
 /** One payer with these limits pays for all requests. */
 export async function openTestingListener(
@@ -37,6 +44,7 @@ export async function openTestingListener(
   const clients: TestingClient[] = [];
   return {
     app,
+    payers,
     async connect() {
       const socket = connect({
         host: '127.0.0.1',

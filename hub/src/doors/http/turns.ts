@@ -13,6 +13,8 @@ interface Line {
 export class Turns {
   readonly #most: number;
   readonly #lines = new Map<string, Line>();
+  /** Requests that found no room to wait. */
+  refused = 0;
 
   /** The hub works on `most` at once for each key. */
   constructor(most: number) {
@@ -25,8 +27,10 @@ export class Turns {
     this.#lines.set(key, line);
     if (line.working < this.#most) line.working += 1;
     else {
-      if (line.waiting.length >= WAITING_MAX)
-        throw new HubError('rate-limited', 'too many requests at once: slow down');
+      if (line.waiting.length >= WAITING_MAX) {
+        this.refused += 1;
+        throw new HubError('rate-limited', 'too many requests at once: slow down', { retryAfterSeconds: 1 });
+      }
       await new Promise<void>((resolve) => line.waiting.push(resolve));
     }
     return () => this.#end(key, line);

@@ -6,6 +6,7 @@ import { bodyBytes } from '../http/body-limits.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Connections } from '../../presence/connections.ts';
+import type { Database } from '../../store/database.ts';
 import type { RevocationWatch } from '../../revocation/watch.ts';
 import {
   abandonIssuing,
@@ -37,16 +38,13 @@ export function authorityOperatorRoutes(
   const read = requireScope('devices:read');
   const admin = requireScope('admin');
   const answer = { response: { 200: api.authorityOverview } };
-  const overview = async () => {
+  const overview = async (db: Database['read'] = database.read) => {
     const { state } = authorities;
-    const [roots, issuing] = await Promise.all([
-      rootViews(database.readApart, state),
-      issuingViews(database.readApart, state, clock()),
-    ]);
+    const [roots, issuing] = await Promise.all([rootViews(db, state), issuingViews(db, state, clock())]);
     return { roots: [...roots], issuing: [...issuing] };
   };
 
-  app.get('/v1/authorities', { ...read, schema: answer }, overview);
+  app.get('/v1/authorities', { ...read, schema: answer }, () => overview(database.readApart));
 
   app.get('/v1/authorities/chain', { ...read, schema: { response: { 200: api.authoritiesAnswer } } }, async () =>
     publicView(authorities.state),

@@ -1,6 +1,7 @@
 // The operator listener: authenticates the caller (an API token with a scope), and nothing else. The routes are with their subjects.
 import type { FastifyRequest } from 'fastify';
 import { assertScope, type Caller } from '../../people/api-token.ts';
+import { tokenPayer } from '../../people/token-payer.ts';
 import { tokenAuthority } from '../../people/token-authority.ts';
 import { type Admission, pay } from '../http/admission.ts';
 import { KnownTokens } from './known-tokens.ts';
@@ -68,7 +69,7 @@ export function requireScopeWith(
   const one = async (request: FastifyRequest, scope: Scope | 'any'): Promise<Askers> => {
     const nowMs = clock();
     const caller = await knownTokens.authenticate(request, nowMs);
-    request.payer = { class: admission.tokens, key: caller.tokenSha256 };
+    request.payer = { class: admission.tokens, key: await tokenPayer(database.read, caller) };
     await pay(request);
     use.note(caller, request.ip, nowMs);
     return { people: [{ caller, address: request.ip }], needs: scope };

@@ -66,7 +66,10 @@ export function policyRoutes(
       const inForce = policies.current();
       const { text = inForce.text } = body;
       using draft = loadDraftOrThrow(text, body.text === undefined ? inForce.meaning : 'any-action');
-      if (simulating) throw new HubError('rate-limited', 'a simulation is running: try again when it has ended');
+      if (simulating)
+        throw new HubError('rate-limited', 'a simulation is running: try again when it has ended', {
+          retryAfterSeconds: 1,
+        });
       simulating = true;
       try {
         return await simulate(parts, gate, draft, { ...body, change: changeOf(body), nowMs: clock() });
