@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -71,7 +72,7 @@ test('a hub that asks to slow down is asked again after as long as it says, with
     const { certificateChainPem: cert, privateKeyPem: key } = authority.server;
     const bodies: string[] = [];
     let refusals = 2;
-    await using server = createServer({ cert, key }, async (request, response) => {
+    const answer = async (request: IncomingMessage, response: ServerResponse) => {
       bodies.push(await text(request));
       const headers = { 'content-type': 'application/json' };
       if (request.url === '/never' || refusals > 0) {
@@ -82,7 +83,8 @@ test('a hub that asks to slow down is asked again after as long as it says, with
       }
       response.writeHead(200, headers);
       response.end('{}');
-    });
+    };
+    await using server = createServer({ cert, key }, (request, response) => void answer(request, response));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const address = server.address();

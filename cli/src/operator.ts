@@ -32,7 +32,7 @@ export const operatorHelp = `--operator  the operator file of the hub (default: 
 
 const answerMilliseconds = 60_000;
 // A hub that asks to slow down says for how long. Its budgets are full again after seconds; a hub that is busy for longer than this is told of.
-const waitedSecondsMax = 300;
+const WAITED_SECONDS_MAX = 300;
 
 /** What the hub said no to: its code, message and reasons. */
 export class HubRefusal extends Error {
@@ -135,7 +135,7 @@ async function askAgain<T>(ask: () => Promise<T>, wait: (milliseconds: number) =
     } catch (error) {
       if (!(error instanceof HubRefusal) || error.retryAfterSeconds === undefined) throw error;
       waited += error.retryAfterSeconds;
-      if (waited > waitedSecondsMax) throw error;
+      if (waited > WAITED_SECONDS_MAX) throw error;
       await wait(error.retryAfterSeconds * 1_000);
     }
   }

@@ -38,7 +38,7 @@ test('all tokens of a person pay as one, and all services that came of a personâ
     const payers: [string, string][] = [];
     for (const [sha256] of tokens) {
       const caller = await findCaller(database.read, sha256, 1);
-      assert.ok(typeof caller !== 'string', String(caller));
+      assert.ok(typeof caller !== 'string', sha256);
       payers.push([sha256, await tokenPayer(database.read, caller)]);
     }
     assert.deepEqual(payers, [
