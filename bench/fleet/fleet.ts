@@ -61,7 +61,7 @@ export async function makeFleet(folder: string, count: number, devicePort = 0): 
   // No device cosigns here, so the quorum is 0: receipts rest on the log's own signature.
   const witness = { quorum: 0 };
   // Simulated devices keep no lease counter.
-  const lease = { enforcedBy: 'agent' };
+  const lease = { enforcedBy: 'agent', maxPerWindow: 1_000_000 };
   const free = { port: 0 };
   const device = { port: devicePort };
   const settings = hubSettingsSchema.parse({

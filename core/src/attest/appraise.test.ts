@@ -166,6 +166,30 @@ test('a log is kept in the cache once a signature covered it, and the verdict st
   assert.deepEqual(appraiseEvidence({ ...input, logCache }), first);
 });
 
+test('a log that is known is not compared again with reference values that it was compared with, whatever PCRs they must cover', () => {
+  let compared = 0;
+  const counted = input.referenceValues.map((set) => ({
+    ...set,
+    events: set.events.map((event) => ({
+      ...event,
+      get digests() {
+        compared += 1;
+        return event.digests;
+      },
+    })),
+  }));
+  const other = referenceValuesFromLog(parseEventLog(cryptoAgileLog(uefiBoot.slice(1))), testPcrs, 'other', '1.0.0');
+  for (const coveredPcrs of [[], [4], [14]]) {
+    const asked = { ...input, logCache: createLogCache(2), referenceValues: [other, ...counted], coveredPcrs };
+    const first = appraiseEvidence(asked);
+    appraiseEvidence(asked);
+    assert.notEqual(compared, 0);
+    compared = 0;
+    assert.deepEqual(appraiseEvidence(asked), first);
+    assert.equal(compared, 0, `covered: ${coveredPcrs.join(' ')}`);
+  }
+});
+
 test('the cache never holds more logs than its limit, and drops the one unused for longest', () => {
   const logCache = createLogCache(2);
   const variants = [0, 1, 2].map((count) => {

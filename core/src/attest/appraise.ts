@@ -276,9 +276,24 @@ function appraiseBoot(
 
 // Of several sets that a boot fits, one that covers what must be covered counts.
 function matchCovered(input: AppraisalInput, replayed: ReplayedLog): ReturnType<typeof matchBoot> {
-  const covering = input.referenceValues.filter((set) => uncoveredPcrs(input, set).length === 0);
-  const match = matchBoot(replayed, covering, input.pcrSelection);
+  const match = matchBoot(replayed, coveringSets(input), input.pcrSelection);
   return match?.reasons.length === 0 ? match : undefined;
+}
+
+// The last answer about a list of sets. It is the same list each time, so that what is known of a log and this list is found again.
+const covering = new WeakMap<
+  readonly ReferenceValues[],
+  { readonly pcrs: readonly number[]; readonly sets: readonly ReferenceValues[] }
+>();
+
+function coveringSets(input: AppraisalInput): readonly ReferenceValues[] {
+  const { referenceValues, coveredPcrs: pcrs = [] } = input;
+  if (pcrs.length === 0) return referenceValues;
+  const last = covering.get(referenceValues);
+  if (last?.pcrs === pcrs) return last.sets;
+  const sets = referenceValues.filter((set) => uncoveredPcrs(input, set).length === 0);
+  covering.set(referenceValues, { pcrs, sets });
+  return sets;
 }
 
 function uncoveredPcrs({ coveredPcrs = [] }: AppraisalInput, { events }: ReferenceValues): readonly number[] {

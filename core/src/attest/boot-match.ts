@@ -13,13 +13,12 @@ export interface BootMatch {
 }
 
 interface Answer {
-  readonly sets: readonly ReferenceValues[];
   readonly quotedPcrs: readonly number[];
   readonly match: BootMatch | undefined;
 }
 
-/** The last answer about a log, for a verifier that keeps replayed logs: devices of one fleet boot the same, and are asked the same. */
-const answers = new WeakMap<ReplayedLog, Answer>();
+/** The last answer about a log and a list of sets, for a verifier that keeps both: devices of one fleet boot the same. */
+const answers = new WeakMap<ReplayedLog, WeakMap<readonly ReferenceValues[], Answer>>();
 
 /**
  * The set the boot matches, or the one it comes closest to: fewest PCRs that differ, then most events matched. Sets without events are for
@@ -30,10 +29,12 @@ export function matchBoot(
   sets: readonly ReferenceValues[],
   quotedPcrs: readonly number[],
 ): BootMatch | undefined {
-  const last = answers.get(replayed);
-  if (last !== undefined && last.sets === sets && last.quotedPcrs === quotedPcrs) return last.match;
+  const known = answers.get(replayed) ?? new WeakMap<readonly ReferenceValues[], Answer>();
+  answers.set(replayed, known);
+  const last = known.get(sets);
+  if (last?.quotedPcrs === quotedPcrs) return last.match;
   const match = bestMatch(replayed, sets, quotedPcrs);
-  answers.set(replayed, { sets, quotedPcrs, match });
+  known.set(sets, { quotedPcrs, match });
   return match;
 }
 

@@ -1,6 +1,6 @@
 // IP networks in CIDR notation (RFC 4632 section 3.1, RFC 4291 section 2.3), and the one form in which the hub writes networks and addresses:
 // RFC 5952 for IPv6, dotted for IPv4. docs/design/identities.md.
-import { isIP } from 'node:net';
+import { isIP, isIPv4 } from 'node:net';
 
 export interface Network {
   readonly family: 4 | 6;
@@ -61,6 +61,8 @@ export function canonicalNetwork(text: string): string | undefined {
 
 /** The one text of an address, without its zone: which interface a link-local address belongs to is the machine's own affair. Undefined for what is no address. */
 export function canonicalAddress(text: string): string | undefined {
+  // Node takes one spelling of an IPv4 address only, and every request has one.
+  if (isIPv4(text)) return text;
   const address = parseAddress(text.replace(/%.*$/, ''));
   return address === undefined ? undefined : addressText(address);
 }

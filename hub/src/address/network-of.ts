@@ -1,4 +1,5 @@
 // The network that an address counts for, where attempts, connections and places are counted by network.
+import { isIPv4 } from 'node:net';
 import { addressText, canonicalAddress, parseAddress } from '@edgekeep/core/canonical/network';
 
 /**
@@ -7,6 +8,7 @@ import { addressText, canonicalAddress, parseAddress } from '@edgekeep/core/cano
 export function networkOf(address: string | undefined): string {
   // A socket that has ended has no address, even though the type of `request.ip` says otherwise.
   if (address === undefined) return 'unknown';
+  if (isIPv4(address)) return address;
   const parsed = parseAddress(canonicalAddress(address) ?? '');
   if (parsed === undefined) return address;
   const { family, bits } = parsed;

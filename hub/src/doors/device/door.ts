@@ -163,9 +163,9 @@ export class DeviceDoor {
   #payerOf({ certificate, workload, remoteAddress, bound }: DeviceConnection): Payer {
     if (certificate !== undefined) this.#traffic.note(certificate.deviceId, this.#clock());
     const { devices, strangers } = this.#admission;
-    const network = networkOf(remoteAddress);
     if (bound && certificate !== undefined) return { class: devices, key: certificate.deviceId };
     if (workload !== undefined) return { class: devices, key: workload.spiffeId };
+    const network = networkOf(remoteAddress);
     if (certificate !== undefined) return { class: devices, key: `${certificate.deviceId} ${network}` };
     return { class: strangers, key: network };
   }
