@@ -6,9 +6,10 @@ import { looksAt } from '@edgekeep/core/policy/reads';
 import type { DeviceAction } from '@edgekeep/core/policy/schema';
 import type { Kysely } from 'kysely';
 import { groupsOfModel } from '../model/groups-of-model.ts';
-import { getDevice } from '../registry/states.ts';
+import { getDevice, noDevice } from '../registry/states.ts';
+import { prepared } from '../store/prepared.ts';
 import type { DeviceRecord, Tables } from '../store/schema.ts';
-import { factsOf } from './facts.ts';
+import { type FactsRow, factsOf } from './facts.ts';
 
 export interface DecidedByAsk {
   readonly action: DeviceAction;
@@ -27,12 +28,34 @@ export interface DecidedBy {
 
 /** Reads only what the policy uses: each fact is one read by an index. A policy that uses none of them costs only the device's row. */
 export async function decidedBy(db: Kysely<Tables>, policy: Policy, ask: DecidedByAsk): Promise<DecidedBy> {
-  const { action, deviceId, model, country, nowMs } = ask;
+  const device = await getDevice(db, ask.deviceId);
+  return { device, facts: await factsDecidedBy(db, policy, ask, device) };
+}
+
+/** The facts of `decidedBy`, in the transaction that records what was decided. */
+export async function factsNow(db: Kysely<Tables>, policy: Policy, ask: DecidedByAsk): Promise<string> {
+  const [device] = await factsRow(db, { deviceId: ask.deviceId });
+  return factsDecidedBy(db, policy, ask, device ?? noDevice(ask.deviceId));
+}
+
+const factsRow = prepared<{ deviceId: string }, FactsRow>((db, value) =>
+  db
+    .selectFrom('device')
+    .select(['id', 'tier', 'state', 'site', 'disabled_reason'])
+    .where('id', '=', value('deviceId')),
+);
+
+/** The facts of `decidedBy`, of a device that was read before. */
+export async function factsDecidedBy(
+  db: Kysely<Tables>,
+  policy: Policy,
+  { action, deviceId, model, country, nowMs }: DecidedByAsk,
+  device: FactsRow,
+): Promise<string> {
   const wanted = policy.reads(action);
-  const device = await getDevice(db, deviceId);
   const modelGroups = model !== undefined && looksAt(wanted, 'resource.groups') ? await groupsOfModel(db, model) : [];
   const filterGroups = new Set([...policy.groups, ...modelGroups]);
   const found = await factsOf(db, [device], { wanted, filterGroups, nowMs });
   const { row: _, ...own } = found.get(deviceId) ?? { row: device };
-  return { device, facts: JSON.stringify([own, modelGroups, country]) };
+  return JSON.stringify([own, modelGroups, country]);
 }

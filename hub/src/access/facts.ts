@@ -20,8 +20,11 @@ export interface Claim {
   readonly saidAt: number;
 }
 
-export interface DeviceFacts {
-  readonly row: DeviceRecord;
+/** What is needed of a device's row. */
+export type FactsRow = Pick<DeviceRecord, 'id' | 'tier' | 'state' | 'site' | 'disabled_reason'>;
+
+export interface DeviceFacts<Row extends FactsRow = DeviceRecord> {
+  readonly row: Row;
   readonly principal: DevicePrincipal;
   readonly site: SiteView | undefined;
   readonly claim: Claim | undefined;
@@ -32,11 +35,11 @@ export interface DeviceFacts {
  * The facts of these devices, by id. The number of devices is limited to the ids that one statement can hold. Includes all groups with
  * named members; of the groups by filter only those in `filterGroups`, because each of them is a query.
  */
-export async function factsOf(
+export async function factsOf<Row extends FactsRow>(
   db: Kysely<Tables>,
-  rows: readonly DeviceRecord[],
+  rows: readonly Row[],
   { wanted, filterGroups, nowMs }: { wanted: Wanted; filterGroups: ReadonlySet<string>; nowMs: number },
-): Promise<ReadonlyMap<string, DeviceFacts>> {
+): Promise<ReadonlyMap<string, DeviceFacts<Row>>> {
   const wants = (path: string) => wanted === 'all' || looksAt(wanted, path);
   const ids = rows.map(({ id }) => id);
   // Place, time and zone of a device are those of its site.
@@ -62,7 +65,7 @@ export async function factsOf(
         tags: { ...tags.get(id) },
         groups: groups.get(id) ?? [],
       };
-      const facts: DeviceFacts = {
+      const facts: DeviceFacts<Row> = {
         row,
         principal,
         site: site === null ? undefined : sites.get(site),

@@ -17,7 +17,7 @@ import { groupsOfModel } from '../model/groups-of-model.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceRecord, Tables } from '../store/schema.ts';
 import type { Caller } from '../people/api-token.ts';
-import { decidedBy } from './decided-by.ts';
+import { decidedBy, factsNow } from './decided-by.ts';
 import { deviceQuestion, type Moment, operatorQuestion } from './context.ts';
 import type { CountryTable } from './country-table.ts';
 import type { DecisionLog } from './decision-log.ts';
@@ -102,12 +102,12 @@ export class AccessGate {
     if (ask.lasting !== true || policy.policy.reads(ask.action).size === 0) return { policy, device: {} };
     const { action, deviceId, connection, resource, nowMs } = ask;
     const model = resource?.kind === 'model' ? resource.name : undefined;
-    const read = async (db: Kysely<Tables>) => {
+    const about = () => {
       const country = this.countryOf(connection.remoteAddress);
-      return decidedBy(db, policy.policy, { action, deviceId, model, country, nowMs });
+      return { action, deviceId, model, country, nowMs };
     };
-    const { device, facts } = await read(this.#parts.database.read);
-    const factsStand = async (db: Kysely<Tables>) => (await read(db)).facts === facts;
+    const { device, facts } = await decidedBy(this.#parts.database.read, policy.policy, about());
+    const factsStand = async (db: Kysely<Tables>) => (await factsNow(db, policy.policy, about())) === facts;
     return { policy, device: { device }, factsStand };
   }
 

@@ -5,6 +5,7 @@ import { networkOf } from '../address/network-of.ts';
 import { raiseAlert } from '../alert/alerts.ts';
 import type { HubSettings } from '../settings.ts';
 import type { WriteTransaction } from '../store/database.ts';
+import { prepared } from '../store/prepared.ts';
 
 export interface NextHolder {
   readonly deviceId: string;
@@ -34,6 +35,24 @@ export function usualProofMs(
   return { median, limit: median + Math.max(slackMs, median / 2) };
 }
 
+interface EarlierLease {
+  readonly address: string | null;
+  readonly proofMs: number | null;
+  readonly notAfter: number;
+  readonly revokedAt: number | null;
+}
+
+const newestLeases = prepared<{ deviceId: string; model: string }, EarlierLease>((db, value) =>
+  db
+    .selectFrom('lease')
+    .select(['address', 'round_trip_ms as proofMs', 'not_after as notAfter', 'revoked_at as revokedAt'])
+    .where('device_id', '=', value('deviceId'))
+    .where('model', '=', value('model'))
+    .where('granted_at', 'is not', null)
+    .orderBy('granted_at', 'desc')
+    .limit(COMPARED_MAX),
+);
+
 /** Raises an alert where the client differs. Called in the transaction that records the lease, before the lease is written. */
 export async function weighHolder(
   trx: WriteTransaction,
@@ -42,15 +61,7 @@ export async function weighHolder(
 ): Promise<void> {
   if (!leaseElsewhere) return;
   const { deviceId, model, address, proofMs, nowMs } = next;
-  const earlier = await trx
-    .selectFrom('lease')
-    .select(['address', 'round_trip_ms as proofMs', 'not_after as notAfter', 'revoked_at as revokedAt'])
-    .where('device_id', '=', deviceId)
-    .where('model', '=', model)
-    .where('granted_at', 'is not', null)
-    .orderBy('granted_at', 'desc')
-    .limit(COMPARED_MAX)
-    .execute();
+  const earlier = await newestLeases(trx, { deviceId, model });
   const [last] = earlier;
   const about = { kind: 'lease-elsewhere', severity: 'low', subject: { deviceId }, nowMs } as const;
   // A lease that has ended has no holder.

@@ -5,7 +5,8 @@ import { HubError } from '../error.ts';
 import { raiseAlert } from '../alert/alerts.ts';
 import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
-import type { Tables } from '../store/schema.ts';
+import { prepared } from '../store/prepared.ts';
+import type { LeaseRecord, Tables } from '../store/schema.ts';
 
 export type ReleaseBudgetSettings = Pick<HubSettings, 'leaseSeconds' | 'lease'>;
 
@@ -38,22 +39,41 @@ export async function assertWithinBudget(
   const { deviceId, model, nowMs } = ask;
   const allowed = releasesAllowed(settings);
   const { windowSeconds } = settings.lease;
-  const recent = await db
-    .selectFrom('lease')
-    .select('granted_at')
-    .where('device_id', '=', deviceId)
-    .where('model', '=', model)
-    .where('granted_at', '>', nowMs - windowSeconds * 1_000)
+  const [last] = await counted(db, {
+    deviceId,
+    model,
+    fromMs: nowMs - windowSeconds * 1_000,
     // If the clock was set back, earlier releases do not count until the clock has caught up.
-    .where('granted_at', '<=', nowMs + nodesApartMs)
-    .orderBy('granted_at', 'desc')
-    .limit(allowed)
-    .execute();
-  if (recent.length < allowed) return;
+    toMs: nowMs + nodesApartMs,
+    before: allowed - 1,
+  });
+  if (last === undefined) return;
   throw new LeasesUsedUp(
     `${deviceId} got ${allowed} keys of ${model} in ${windowSeconds} s: no more until they are longer ago`,
   );
 }
+
+interface Window {
+  readonly deviceId: string;
+  readonly model: string;
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly before: number;
+}
+
+// One row where there are more than `before`, read from the index alone.
+const counted = prepared<Window, Pick<LeaseRecord, 'granted_at'>>((db, value) =>
+  db
+    .selectFrom('lease')
+    .select('granted_at')
+    .where('device_id', '=', value('deviceId'))
+    .where('model', '=', value('model'))
+    .where('granted_at', '>', value('fromMs'))
+    .where('granted_at', '<=', value('toMs'))
+    .orderBy('granted_at', 'desc')
+    .limit(1)
+    .offset(value('before')),
+);
 
 /** The error that `assertWithinBudget` throws. */
 export class LeasesUsedUp extends HubError {

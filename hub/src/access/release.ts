@@ -1,7 +1,6 @@
 // The central decision of the product. It joins who the device is, what it booted, which model it asks for, what the policy says and how
 // the device stands, releases one key to one device for a time, and records why (spec/access.md).
 import { createHash, randomUUID } from 'node:crypto';
-import type { Kysely } from 'kysely';
 import { type KeyRelease, keyReleasedEntry } from '@edgekeep/core/access/key-release';
 import type { Lease } from '@edgekeep/core/access/lease';
 import type { LeaseTerms } from '@edgekeep/core/access/lease-terms';
@@ -16,15 +15,16 @@ import { HubError, type HubErrorCode, type Reason } from '../error.ts';
 import type { DeviceConnection } from '../presence/connections.ts';
 import { getDevice } from '../registry/states.ts';
 import type { RootKeys } from '../attest/root-keys.ts';
-import { publishedIn } from '../model/releases.ts';
+import { type PublishedNow, publishedIn, publishedNow } from '../model/releases.ts';
 import { unwrapModelKey } from '../model/vault.ts';
 import { assertEnabled } from '../registry/enablement.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { HubSettings } from '../settings.ts';
 import { newestPolicyVersion } from '../store/authority.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { DeviceRecord, DeviceRow, DeviceState, ModelReleaseRow, Tables } from '../store/schema.ts';
-import { decidedBy } from './decided-by.ts';
+import { prepared } from '../store/prepared.ts';
+import type { DeviceRecord, DeviceRow, DeviceState, LeaseRecord, ModelReleaseRow } from '../store/schema.ts';
+import { factsDecidedBy, factsNow } from './decided-by.ts';
 import { type SentLeaseCounter, leaseTermsFor } from './lease-terms.ts';
 import { type AccessGate, type Judgement, loggedReasons } from './gate.ts';
 import { assertWithinBudget, type LeaseAlarm, LeasesUsedUp } from './release-budget.ts';
@@ -86,9 +86,11 @@ async function decideRelease(parts: ReleaseParts, ask: ReleaseAsk): Promise<Rele
       attestationResult,
     });
   }
-  const judge = async (): Promise<Pick<Facts, 'policy' | 'decidedBy'>> => {
+  // First of the device as it was read above: where it has changed since, that shows when the key is recorded.
+  const judge = async (read?: DeviceRecord): Promise<Pick<Facts, 'policy' | 'decidedBy'>> => {
     const asked = parts.gate.policyNow();
-    const { device: now, facts: seen } = await decidedBy(database.read, asked.policy, factsAsked(parts, ask));
+    const now = read ?? (await getDevice(database.read, device.id));
+    const seen = await factsDecidedBy(database.read, asked.policy, factsAsked(parts, ask), now);
     const { policy, decision } = await parts.gate.judge({
       action: 'releaseKey',
       deviceId: device.id,
@@ -106,7 +108,7 @@ async function decideRelease(parts: ReleaseParts, ask: ReleaseAsk): Promise<Rele
     throw new HubError('release-refused', 'the policy releases no key to this device', { reasons, attestationResult });
   };
   const lease = leaseFor(ask, model, parts.settings.leaseSeconds);
-  const facts: Facts = { device, appraisal, attestationResult, lease, ...(await judge()) };
+  const facts: Facts = { device, appraisal, attestationResult, lease, ...(await judge(device)) };
   const target = parts.rootKeys.wrapTarget(device);
   const endedByTpm = target.kind === 'tpm' && parts.settings.lease.enforcedBy === 'tpm';
   const terms = endedByTpm ? await leaseTerms(parts, ask, facts, expected.qualifyingData) : undefined;
@@ -142,7 +144,7 @@ async function mayBeReleased(parts: ReleaseParts, device: DeviceRecord, ask: Rel
   return orRefused(parts, ask, async () => {
     assertMayAsk(device.state);
     assertEnabled(device);
-    const release = await currentRelease(database.read, ask);
+    const release = assertCurrent(ask, await publishedIn(database.read, ask.model));
     await assertWithinBudget(database.read, ask, settings);
     return release;
   });
@@ -175,8 +177,7 @@ function assertMayAsk(state: DeviceState): void {
 }
 
 // Only the newest published version gets keys, so that nobody can request an old release with a known weakness.
-async function currentRelease(db: Kysely<Tables>, ask: ReleaseAsk): Promise<ModelReleaseRow> {
-  const current = await publishedIn(db, ask.model);
+function assertCurrent<Release extends PublishedNow>(ask: ReleaseAsk, current: Release): Release {
   if (current.version !== ask.version) {
     const message = `${ask.model} ${ask.version} is not the current release: ${current.version} is`;
     throw new HubError('release-refused', message, { reasons: [{ code: 'release-superseded', message }] });
@@ -253,10 +254,10 @@ async function record(
     // The decision took a while. The door's authority reads device, certificate and connection again; the reference values are checked with
     // the appraisal. The policy, the facts that it uses, and the release are checked here.
     if ((await newestPolicyVersion(trx)) !== policy.version) return 'decided-by-other';
-    const now = await decidedBy(trx, policy.policy, factsAsked(parts, ask));
-    if (now.facts !== facts.decidedBy) return 'decided-by-other';
+    const now = await factsNow(trx, policy.policy, factsAsked(parts, ask));
+    if (now !== facts.decidedBy) return 'decided-by-other';
     const { model: name, version, manifestDigest } = lease;
-    const current = await currentRelease(trx, ask);
+    const current = assertCurrent(ask, await publishedNow(trx, ask.model));
     if (current.manifest_digest !== manifestDigest)
       throw new HubError('conflict', `${name} ${version} is another release now: ask again`);
     const recorded = await recordAppraisal(trx, device.id, facts.appraisal, ask.nowMs);
@@ -281,33 +282,51 @@ async function record(
     // The lease's id is 122 random bits.
     const entry = ask.readsSaltedEntries ? encodeEvent(event) : encodeUnsaltedEvent(event);
     const logIndex = await appendEncodedEntry(trx, entry);
-    await trx
-      .insertInto('lease')
-      .values({
-        id: lease.id,
-        device_id: device.id,
-        model: lease.model,
-        version: lease.version,
-        document: Buffer.from(encodeCanonicalJson({ ...lease })).toString('utf8'),
-        not_after: lease.notAfter * 1_000,
-        revoked_at: null,
-        log_index: logIndex,
-        attestation_result: attestationResult,
-        granted_at: ask.nowMs,
-        address: ask.connection.remoteAddress,
-        round_trip_ms: ask.proofMs ?? null,
-      })
-      .execute();
+    await insertLease(trx, {
+      id: lease.id,
+      device_id: device.id,
+      model: lease.model,
+      version: lease.version,
+      document: Buffer.from(encodeCanonicalJson({ ...lease })).toString('utf8'),
+      not_after: lease.notAfter * 1_000,
+      revoked_at: null,
+      log_index: logIndex,
+      attestation_result: attestationResult,
+      granted_at: ask.nowMs,
+      address: ask.connection.remoteAddress,
+      round_trip_ms: ask.proofMs ?? null,
+    });
     return { logIndex, entry };
   });
 }
 
+const insertLease = prepared<LeaseRecord, never>((db, value) =>
+  db.insertInto('lease').values({
+    id: value('id'),
+    device_id: value('device_id'),
+    model: value('model'),
+    version: value('version'),
+    document: value('document'),
+    not_after: value('not_after'),
+    revoked_at: value('revoked_at'),
+    log_index: value('log_index'),
+    attestation_result: value('attestation_result'),
+    granted_at: value('granted_at'),
+    address: value('address'),
+    round_trip_ms: value('round_trip_ms'),
+  }),
+);
+
 /** Throws `release-refused` for a lease that was ended while its response waited. */
 export async function assertLeaseRuns({ read }: Pick<Database, 'read'>, { id }: Lease): Promise<void> {
-  const row = await read.selectFrom('lease').select('revoked_at').where('id', '=', id).executeTakeFirst();
+  const [row] = await leaseById(read, { id });
   if (row !== undefined && row.revoked_at === null) return;
   throw new HubError('release-refused', 'this lease was ended while it was recorded: no key');
 }
+
+const leaseById = prepared<{ id: string }, Pick<LeaseRecord, 'revoked_at'>>((db, value) =>
+  db.selectFrom('lease').select('revoked_at').where('id', '=', value('id')),
+);
 
 async function recordRefusal(
   parts: ReleaseParts,

@@ -12,6 +12,7 @@ import { HubError } from '../error.ts';
 import { changeState } from '../registry/states.ts';
 import type { RootKeys } from './root-keys.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
+import { prepared } from '../store/prepared.ts';
 import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
 import { imaStartOf, recordImaLog } from './ima-logs.ts';
 import type { ImaPieces } from './ima-pieces.ts';
@@ -159,27 +160,14 @@ export async function recordAppraisal(
   }));
   const { resetCount } = appraisal;
   await assertReferencesStay(trx, appraisal);
-  const device = await trx
-    .updateTable('device')
-    .set((q) => ({
-      seen_at: nowMs,
-      ...(isAuthentic(appraisal)
-        ? {
-            reset_count: q
-              .case()
-              .when('reset_count', '<', resetCount)
-              .then(resetCount)
-              .else(q.ref('reset_count'))
-              .end(),
-          }
-        : {}),
-      attestation: appraisal.status,
-      appraisal: JSON.stringify({ status: appraisal.status, reasons, vector: appraisal.vector }),
-      appraised_at: nowMs,
-    }))
-    .where('id', '=', deviceId)
-    .returning(['id', 'state', 'state_reason', 'disabled_reason'])
-    .executeTakeFirst();
+  const [device] = await updateDevice(trx, {
+    deviceId,
+    nowMs,
+    // A quote that was not the device's own says nothing of its resets.
+    resetCount: isAuthentic(appraisal) ? resetCount : lowestResetCount,
+    status: appraisal.status,
+    appraisal: JSON.stringify({ status: appraisal.status, reasons, vector: appraisal.vector }),
+  });
   if (device === undefined) throw new HubError('device-unknown', `no device ${deviceId}`);
   if (isAuthentic(appraisal)) await recordImaLog(trx, deviceId, appraisal);
   const refused = appraisal.status === 'contraindicated';
@@ -201,6 +189,36 @@ export async function recordAppraisal(
   }
   return device;
 }
+
+interface AppraisedDevice {
+  readonly deviceId: string;
+  readonly nowMs: number;
+  readonly resetCount: number;
+  readonly status: string;
+  readonly appraisal: string;
+}
+
+// Below the -1 of a device that was never quoted.
+const lowestResetCount = -2;
+
+const updateDevice = prepared<AppraisedDevice, Standing>((db, value) =>
+  db
+    .updateTable('device')
+    .set((q) => ({
+      seen_at: value('nowMs'),
+      reset_count: q
+        .case()
+        .when('reset_count', '<', value('resetCount'))
+        .then(value('resetCount'))
+        .else(q.ref('reset_count'))
+        .end(),
+      attestation: value('status'),
+      appraisal: value('appraisal'),
+      appraised_at: value('nowMs'),
+    }))
+    .where('id', '=', value('deviceId'))
+    .returning(['id', 'state', 'state_reason', 'disabled_reason']),
+);
 
 /** The evidence was signed by the device's own key, is fresh, and is for this purpose. */
 export function isAuthentic(appraisal: Appraisal): boolean {

@@ -8,6 +8,7 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { listPublishers } from '../publisher/publishers.ts';
 import type { Database } from '../store/database.ts';
+import { prepared } from '../store/prepared.ts';
 import type { ReferenceValuesRow, Tables } from '../store/schema.ts';
 
 export interface ActiveReferences {
@@ -119,12 +120,15 @@ export class ReferenceStore {
 
 /** A text that identifies what is published and withdrawn now: rows are only added or withdrawn. */
 export async function referencesState(db: Kysely<Tables>): Promise<string> {
-  const { sets, withdrawn } = await db
-    .selectFrom('reference_values')
-    .select((q) => [q.fn.countAll<number>().as('sets'), q.fn.count<number>('withdrawn_at').as('withdrawn')])
-    .executeTakeFirstOrThrow();
+  const [{ sets, withdrawn } = { sets: 0, withdrawn: 0 }] = await setsCounted(db, {});
   return `${sets} ${withdrawn}`;
 }
+
+const setsCounted = prepared<object, { sets: number; withdrawn: number }>((db) =>
+  db
+    .selectFrom('reference_values')
+    .select((q) => [q.fn.countAll<number>().as('sets'), q.fn.count<number>('withdrawn_at').as('withdrawn')]),
+);
 
 // The document is the one file of a single-file OMS model: resource "." (spec/model-signature.md).
 function verifySignedDocument(document: Uint8Array, signature: string, keys: readonly KeyObject[]): string {

@@ -4,7 +4,9 @@ import { type AuditEvent, auditSaltLength, encodeAuditEntry, saltedEntry } from 
 import { leafHash } from '@edgekeep/core/audit/merkle';
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
+import { HubError } from '../error.ts';
 import type { WriteTransaction } from '../store/database.ts';
+import { prepared } from '../store/prepared.ts';
 
 /** Returns the entry's index in the log. */
 export async function appendEntry(trx: WriteTransaction, event: AuditEvent): Promise<number> {
@@ -26,14 +28,18 @@ export function encodeUnsaltedEvent(event: AuditEvent): Uint8Array {
 
 /** As `appendEntry`, for a caller that needs the bytes of `encodeEvent`. */
 export async function appendEncodedEntry(trx: WriteTransaction, entry: Uint8Array): Promise<number> {
-  const { log_index: index } = await trx
+  const [row] = await insertEntry(trx, { entry, leafHash: leafHash(entry) });
+  if (row === undefined) throw new HubError('store-failed', 'the store took an entry of the log and gave it no number');
+  return row.log_index;
+}
+
+const insertEntry = prepared<{ entry: Uint8Array; leafHash: Uint8Array }, { log_index: number }>((db, value) =>
+  db
     .insertInto('audit_entry')
     .values((q) => ({
       log_index: q.selectFrom('audit_entry').select(sql<number>`coalesce(max(log_index) + 1, 0)`.as('next')),
-      entry,
-      leaf_hash: leafHash(entry),
+      entry: value('entry'),
+      leaf_hash: value('leafHash'),
     }))
-    .returning('log_index')
-    .executeTakeFirstOrThrow();
-  return index;
-}
+    .returning('log_index'),
+);

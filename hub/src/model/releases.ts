@@ -1,6 +1,6 @@
 // Releases of models: a signed manifest, sealed files, and the model key wrapped under the platform key. A release is created, filled with
 // its files, then published; only a published one is offered to devices.
-import type { Kysely } from 'kysely';
+import type { Kysely, RawBuilder } from 'kysely';
 import type { Readable } from 'node:stream';
 import { toHex } from '@edgekeep/core/bytes';
 import { manifestDigest, type ModelManifest, parseManifest } from '@edgekeep/core/model/manifest';
@@ -10,6 +10,7 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database } from '../store/database.ts';
+import { prepared } from '../store/prepared.ts';
 import type { ModelFileRow, ModelReleaseRow, Tables } from '../store/schema.ts';
 import type { Blobs } from './blobs.ts';
 import type { Beginning } from './incoming.ts';
@@ -246,12 +247,36 @@ export async function findPublishedRow(database: Database, name: string, version
 
 /** The same inside a transaction that acts on it. */
 export async function publishedIn(db: Kysely<Tables>, name: string, version?: string): Promise<ModelReleaseRow> {
-  let query = db.selectFrom('model_release').selectAll().where('name', '=', name).where('state', '=', 'published');
-  if (version !== undefined) query = query.where('version', '=', version);
-  const row = await query.orderBy('published_at', 'desc').orderBy('version', 'desc').limit(1).executeTakeFirst();
-  if (row === undefined)
-    throw new HubError('not-found', `no published release of ${name}${version === undefined ? '' : ` ${version}`}`);
-  return row;
+  const [row] = version === undefined ? await newest(db, { name }) : await ofVersion(db, { name, version });
+  return row ?? nothingPublished(name, version);
+}
+
+/** Which release `publishedIn` gives, without the manifest and the keys. */
+export async function publishedNow(db: Kysely<Tables>, name: string): Promise<PublishedNow> {
+  const [row] = await newestName(db, { name });
+  return row ?? nothingPublished(name);
+}
+
+export type PublishedNow = Pick<ModelReleaseRow, 'version' | 'manifest_digest'>;
+
+const published = (db: Kysely<Tables>, name: RawBuilder<string>) =>
+  db
+    .selectFrom('model_release')
+    .where('name', '=', name)
+    .where('state', '=', 'published')
+    .orderBy('published_at', 'desc')
+    .orderBy('version', 'desc')
+    .limit(1);
+const newest = prepared<{ name: string }, ModelReleaseRow>((db, value) => published(db, value('name')).selectAll());
+const newestName = prepared<{ name: string }, PublishedNow>((db, value) =>
+  published(db, value('name')).select(['version', 'manifest_digest']),
+);
+const ofVersion = prepared<{ name: string; version: string }, ModelReleaseRow>((db, value) =>
+  published(db, value('name')).where('version', '=', value('version')).selectAll(),
+);
+
+function nothingPublished(name: string, version?: string): never {
+  throw new HubError('not-found', `no published release of ${name}${version === undefined ? '' : ` ${version}`}`);
 }
 
 export async function listReleases(database: Database, limit: number): Promise<readonly Release[]> {

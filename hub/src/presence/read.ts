@@ -1,6 +1,8 @@
 // Reads the present connections (spec/presence.md): for operators, for alerts, and for decisions that depend on whether an identity is in
 // use elsewhere.
 import type { Kysely } from 'kysely';
+import { prepared } from '../store/prepared.ts';
+import type { PresenceRow } from '../store/presence-tables.ts';
 import type { Tables } from '../store/schema.ts';
 import { isSameSpot, type Spot } from './places.ts';
 
@@ -9,12 +11,13 @@ export const nodeSilentMs = 15_000;
 
 /** A node counts as running when it was seen since this time; a clock that was just set forward does not make all of them silent. */
 export async function nodesLiveSince(db: Kysely<Tables>, nowMs: number): Promise<number> {
-  const { newest } = await db
-    .selectFrom('hub_node')
-    .select((q) => q.fn.max('seen_at').as('newest'))
-    .executeTakeFirstOrThrow();
-  return Math.min(nowMs, newest ?? nowMs) - nodeSilentMs;
+  const [row] = await newestNode(db, {});
+  return Math.min(nowMs, row?.newest ?? nowMs) - nodeSilentMs;
 }
+
+const newestNode = prepared<object, { newest: number | null }>((db) =>
+  db.selectFrom('hub_node').select((q) => q.fn.max('seen_at').as('newest')),
+);
 
 /** Roots of trust whose keys exist in one piece of hardware: a client that signs with one is at that hardware and nowhere else. */
 export function cannotBeCopied(tier: string): boolean {
@@ -40,15 +43,7 @@ export interface DevicePresence {
 /** The address from which a device is connected now. */
 export async function presenceOf(db: Kysely<Tables>, deviceId: string, nowMs: number): Promise<DevicePresence> {
   const since = await nodesLiveSince(db, nowMs);
-  const rows = await db
-    .selectFrom('presence')
-    .innerJoin('hub_node', 'hub_node.id', 'presence.node_id')
-    .selectAll('presence')
-    .where('presence.device_id', '=', deviceId)
-    .where('presence.ends', '=', 0)
-    .where('hub_node.seen_at', '>=', since)
-    .orderBy('presence.bound_at')
-    .execute();
+  const rows = await presences(db, { deviceId, since });
   const places = rows.map(({ id, address, lineage, serial, bound_at: sinceMs, contested }) => {
     return { id, address, lineage, serial, sinceMs, contested: contested === 1 };
   });
@@ -56,6 +51,17 @@ export async function presenceOf(db: Kysely<Tables>, deviceId: string, nowMs: nu
   const elsewhere = first !== undefined && places.some((place) => place.contested || !isSameSpot(place, first));
   return { places, elsewhere };
 }
+
+const presences = prepared<{ deviceId: string; since: number }, PresenceRow>((db, value) =>
+  db
+    .selectFrom('presence')
+    .innerJoin('hub_node', 'hub_node.id', 'presence.node_id')
+    .selectAll('presence')
+    .where('presence.device_id', '=', value('deviceId'))
+    .where('presence.ends', '=', 0)
+    .where('hub_node.seen_at', '>=', value('since'))
+    .orderBy('presence.bound_at'),
+);
 
 /** The devices that are connected now, on any node. */
 export async function onlineAmong(

@@ -5,6 +5,7 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { recordChange } from './history.ts';
 import type { WriteTransaction } from '../store/database.ts';
+import { prepared } from '../store/prepared.ts';
 import type { DeviceRecord, DeviceState, Tables } from '../store/schema.ts';
 import { revokeOfDevices, revokeWorkloadsOf, voidLeases } from '../revocation/store.ts';
 
@@ -33,15 +34,21 @@ export interface StateChange {
 }
 
 export async function findDevice(db: Kysely<Tables>, deviceId: string): Promise<DeviceRecord | undefined> {
-  return db.selectFrom('device').selectAll().where('id', '=', deviceId).executeTakeFirst();
+  const [device] = await deviceById(db, { deviceId });
+  return device;
 }
+
+const deviceById = prepared<{ deviceId: string }, DeviceRecord>((db, value) =>
+  db.selectFrom('device').selectAll().where('id', '=', value('deviceId')),
+);
 
 /** The device; otherwise throws `not-found` with what to do next. */
 export async function getDevice(db: Kysely<Tables>, deviceId: string): Promise<DeviceRecord> {
-  const device = await findDevice(db, deviceId);
-  if (device === undefined)
-    throw new HubError('not-found', `no device ${deviceId}: \`edgekeep device list\` shows all`);
-  return device;
+  return (await findDevice(db, deviceId)) ?? noDevice(deviceId);
+}
+
+export function noDevice(deviceId: string): never {
+  throw new HubError('not-found', `no device ${deviceId}: \`edgekeep device list\` shows all`);
 }
 
 /** Moves a device to another state and records why. Leaving a healthy state voids its leases in the same transaction. */

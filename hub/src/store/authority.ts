@@ -3,6 +3,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Kysely } from 'kysely';
 import { HubError } from '../error.ts';
+import { prepared } from './prepared.ts';
 import type { Tables } from './schema.ts';
 
 export interface Authority {
@@ -80,12 +81,13 @@ export class Acting {
 }
 
 export async function newestPolicyVersion(db: Kysely<Tables>): Promise<number | null> {
-  const { newest } = await db
-    .selectFrom('policy')
-    .select((q) => q.fn.max('version').as('newest'))
-    .executeTakeFirstOrThrow();
-  return newest;
+  const [row] = await newestPolicy(db, {});
+  return row?.newest ?? null;
 }
+
+const newestPolicy = prepared<object, { newest: number | null }>((db) =>
+  db.selectFrom('policy').select((q) => q.fn.max('version').as('newest')),
+);
 
 const storage = new AsyncLocalStorage<Acting | undefined>();
 

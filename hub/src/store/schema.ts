@@ -336,6 +336,8 @@ interface LeaseTable extends LeaseRow {
   readonly round_trip_ms: Generated<number | null>;
 }
 
+export type LeaseRecord = Selectable<LeaseTable>;
+
 export interface AuditEntryRow {
   readonly log_index: number;
   readonly entry: Uint8Array;

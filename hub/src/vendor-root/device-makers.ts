@@ -8,7 +8,9 @@ import { z } from 'zod';
 import { sha256Hex } from '../digest.ts';
 import { HubError } from '../error.ts';
 import type { WriteTransaction } from '../store/database.ts';
+import { prepared } from '../store/prepared.ts';
 import type { Tables } from '../store/schema.ts';
+import type { DeviceMakerRow } from '../store/vendor-root-tables.ts';
 
 export interface MakersWord {
   readonly kind: VendorRootKind;
@@ -88,13 +90,7 @@ export interface RecordedMaker {
 
 /** What is stored about a device. */
 export async function makersOf(db: Kysely<Tables>, deviceId: string): Promise<readonly RecordedMaker[]> {
-  const rows = await db
-    .selectFrom('device_maker')
-    .select(['kind', 'maker', 'judged_at', 'notes'])
-    .where('device_id', '=', deviceId)
-    .where('judged_at', '>=', 0)
-    .orderBy('kind')
-    .execute();
+  const rows = await makersByDevice(db, { deviceId });
   return rows.map(({ kind, maker, judged_at, notes }) => ({
     kind,
     maker,
@@ -102,6 +98,17 @@ export async function makersOf(db: Kysely<Tables>, deviceId: string): Promise<re
     notes: storedNotes.parse(JSON.parse(notes)),
   }));
 }
+
+type StoredMaker = Pick<DeviceMakerRow, 'kind' | 'maker' | 'judged_at' | 'notes'>;
+
+const makersByDevice = prepared<{ deviceId: string }, StoredMaker>((db, value) =>
+  db
+    .selectFrom('device_maker')
+    .select(['kind', 'maker', 'judged_at', 'notes'])
+    .where('device_id', '=', value('deviceId'))
+    .where('judged_at', '>=', 0)
+    .orderBy('kind'),
+);
 
 /** A device that enrolled before the hub kept what its maker said. */
 export interface OldDevice {

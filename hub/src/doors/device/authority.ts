@@ -6,7 +6,8 @@ import { HubError } from '../../error.ts';
 import type { DeviceConnection } from '../../presence/connections.ts';
 import { assertNotCutOff } from '../../registry/enablement.ts';
 import type { Authority } from '../../store/authority.ts';
-import type { Tables } from '../../store/schema.ts';
+import { prepared } from '../../store/prepared.ts';
+import type { CertificateRow, DeviceRecord, Tables } from '../../store/schema.ts';
 
 /** Anybody: the route reads the proof in the request (a token, evidence, a challenge of its connection) in its own transaction. */
 export const strangerAuthority: Authority = { name: 'stranger', stands: () => Promise.resolve() };
@@ -39,13 +40,18 @@ export function boundAuthority(connection: Pick<DeviceConnection, 'bound'>): Aut
 
 // One statement, because every write of a device pays for it.
 async function assertHolderStands(db: Kysely<Tables>, sha256: string): Promise<void> {
-  const row = await db
-    .selectFrom('certificate')
-    .innerJoin('device', 'device.id', 'certificate.device_id')
-    .select(['device.state', 'device.state_reason', 'device.disabled_reason', 'certificate.revoked_at'])
-    .where('certificate.sha256', '=', sha256)
-    .executeTakeFirst();
+  const [row] = await holderOf(db, { sha256 });
   if (row !== undefined) assertNotCutOff(row);
   if (row === undefined || row.revoked_at !== null)
     throw new HubError('certificate-revoked', 'this certificate is revoked');
 }
+
+type Holder = Pick<DeviceRecord, 'state' | 'state_reason' | 'disabled_reason'> & Pick<CertificateRow, 'revoked_at'>;
+
+const holderOf = prepared<{ sha256: string }, Holder>((db, value) =>
+  db
+    .selectFrom('certificate')
+    .innerJoin('device', 'device.id', 'certificate.device_id')
+    .select(['device.state', 'device.state_reason', 'device.disabled_reason', 'certificate.revoked_at'])
+    .where('certificate.sha256', '=', value('sha256')),
+);
