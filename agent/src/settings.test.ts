@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { agentSettingsSchema, parseAgentSettings } from './settings.ts';
+import { agentSettingsSchema, parseAgentSettings, readAgentSettings } from './settings.ts';
 
 const page = readFileSync(new URL('../../docs/settings.md', import.meta.url), 'utf8');
 const section = page.split(/^## /m).find((text) => text.startsWith('Agent\n')) ?? '';
@@ -59,5 +62,22 @@ test('what cannot work is refused by name', () => {
   ];
   for (const [what, change] of wrong) {
     assert.throws(() => parseAgentSettings({ ...least(), ...change }), { code: 'settings-invalid' }, what);
+  }
+});
+
+test('a setting that stands twice in agent.json is refused by its name, and so is what is no object', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-settings-'));
+  try {
+    for (const [text, message] of [
+      ['{"deviceId":"press-7","deviceId":"press-8"}', /agent\.json: the key "deviceId" stands twice/],
+      ['{"hub":{"host":"a","host":"b"}}', /the key "host" stands twice/],
+      ['[]', /expected object/],
+      ['{', /not JSON/],
+    ] as const) {
+      await writeFile(join(folder, 'agent.json'), text);
+      await assert.rejects(readAgentSettings(folder), { code: 'settings-invalid', message }, text);
+    }
+  } finally {
+    await rm(folder, { recursive: true });
   }
 });

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { deviceIdPattern } from '@edgekeep/core/identity/device-id';
 import { workloadNamePattern } from '@edgekeep/core/identity/spiffe-id';
+import { parseJson } from '@edgekeep/core/json';
 import { modelNamePattern } from '@edgekeep/core/model/manifest';
 import { defaultIdevidLabel, defaultKeyLabels } from '@edgekeep/hardware/pkcs11/token-keys';
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
@@ -170,17 +171,15 @@ export async function readAgentSettings(
   stateFolder: string,
   file = join(stateFolder, settingsFileName),
 ): Promise<AgentSettings> {
-  let value: unknown;
+  let value: object;
   try {
-    value = JSON.parse(await readFile(file, 'utf8'));
+    value = parseJson(await readFile(file), z.looseObject({}), file);
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')
       throw new AgentError('settings-invalid', `no ${file}: \`edgekeep enroll kit\` makes it, at the hub`, { cause });
     const message = cause instanceof Error ? cause.message : String(cause);
-    throw new AgentError('settings-invalid', `${file}: ${message}`, { cause });
+    throw new AgentError('settings-invalid', message.includes(file) ? message : `${file}: ${message}`, { cause });
   }
-  if (typeof value !== 'object' || value === null)
-    throw new AgentError('settings-invalid', `${file}: expected an object`);
   // It names a library to load (PKCS#11) and the keys that are trusted.
   const why = othersMayWrite(file);
   if (why !== undefined) throw new AgentError('settings-invalid', `${file} is not read: ${why} (chmod go-w)`);

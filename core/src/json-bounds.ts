@@ -11,6 +11,7 @@ export interface JsonLimits {
 const quote = 0x22;
 const backslash = 0x5c;
 const comma = 0x2c;
+const colon = 0x3a;
 const openers: ReadonlySet<number> = new Set([0x5b, 0x7b]);
 const closers: ReadonlySet<number> = new Set([0x5d, 0x7d]);
 
@@ -20,6 +21,7 @@ export class JsonBounds {
   readonly #code: CoreErrorCode;
   #depth = 0;
   #values = 0;
+  #members = 0;
   #inString = false;
   #escaped = false;
 
@@ -27,6 +29,11 @@ export class JsonBounds {
     this.#limits = limits;
     this.#what = what;
     this.#code = code;
+  }
+
+  /** Members of all objects so far, by the colons between names and values. */
+  get members(): number {
+    return this.#members;
   }
 
   /** Throws the code as soon as the text so far is beyond a limit. */
@@ -39,6 +46,7 @@ export class JsonBounds {
     const byte = chunk[at] ?? 0;
     if (byte === quote) this.#inString = true;
     else if (byte === comma) this.#count();
+    else if (byte === colon) this.#members += 1;
     else if (openers.has(byte)) {
       this.#depth += 1;
       if (this.#depth > this.#limits.depth)

@@ -4,6 +4,7 @@ import type { ZodType } from 'zod';
 import { equalBytes, parseUtf8, utf8 } from './bytes.ts';
 import { CoreError, type CoreErrorCode } from './error.ts';
 import { assertNesting } from './nesting.ts';
+import { assertEveryMember } from './unique-keys.ts';
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
 
@@ -37,14 +38,19 @@ function isJsonArray(value: Json): value is readonly Json[] {
   return Array.isArray(value);
 }
 
-/** Parses JSON bytes against a schema; `code` is thrown with the path of the first thing that is wrong. */
+/**
+ * Parses JSON bytes against a schema; `code` is thrown with the path of the first thing that is wrong. An object with one key twice is refused:
+ * `json-invalid`, or `code` where one is given.
+ */
 export function parseJson<T>(
   bytes: Uint8Array,
   schema: ZodType<T>,
   what: string,
   code: CoreErrorCode = 'json-schema',
 ): T {
-  return parseValue(parseJsonValue(bytes, what), schema, what, code);
+  const parsed = readJson(bytes, what);
+  assertEveryMember(parsed, what, code === 'json-schema' ? 'json-invalid' : code);
+  return parseValue(parsed.value, schema, what, code);
 }
 
 /** As `parseJson`, and the bytes must be the canonical encoding of the value. */
@@ -54,7 +60,7 @@ export function parseCanonicalJson<T>(
   what: string,
   code: CoreErrorCode = 'json-schema',
 ): T {
-  const value = parseJsonValue(bytes, what);
+  const { value } = readJson(bytes, what);
   if (!equalBytes(encodeCanonicalJson(value), bytes)) {
     throw new CoreError(
       'json-not-canonical',
@@ -78,13 +84,13 @@ export function parseValue<T>(
   throw new CoreError(code, `${what}${where}: ${issue?.message ?? 'does not match its schema'}`);
 }
 
-function parseJsonValue(bytes: Uint8Array, what: string): Json {
+function readJson(bytes: Uint8Array, what: string): { text: string; value: Json; members: number } {
   // Everything here walks the value recursively: its depth is bounded before it is built.
-  assertNesting(bytes, what, 'json-invalid');
+  const members = assertNesting(bytes, what, 'json-invalid');
   const text = parseUtf8(bytes, what);
   try {
     const value: Json = JSON.parse(text);
-    return value;
+    return { text, value, members };
   } catch (cause) {
     throw new CoreError('json-invalid', `${what}: not JSON`, { cause });
   }

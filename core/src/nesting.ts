@@ -5,7 +5,12 @@ import { JsonBounds } from './json-bounds.ts';
 /** Entries and receipts nest to five or six levels. */
 export const NESTING_MAX = 32;
 
-/** Throws `code` when arrays and objects stand deeper inside one another than `NESTING_MAX`. Says nothing else about the bytes. */
-export function assertNesting(bytes: Uint8Array, what: string, code: CoreErrorCode): void {
-  new JsonBounds({ depth: NESTING_MAX, values: Number.POSITIVE_INFINITY }, what, code).push(bytes);
+/**
+ * Throws `code` when arrays and objects stand deeper inside one another than `NESTING_MAX`. Says nothing else about the bytes; gives how many members
+ * their objects have.
+ */
+export function assertNesting(bytes: Uint8Array, what: string, code: CoreErrorCode): number {
+  const bounds = new JsonBounds({ depth: NESTING_MAX, values: Number.POSITIVE_INFINITY }, what, code);
+  bounds.push(bytes);
+  return bounds.members;
 }

@@ -5,6 +5,10 @@ import { createInterface } from 'node:readline/promises';
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { utf8 } from '@edgekeep/core/bytes';
+import { CoreError } from '@edgekeep/core/error';
+import { parseJson } from '@edgekeep/core/json';
+import { z } from 'zod';
 import { personNameSchema } from '@edgekeep/wire/api/people';
 import { installBirthCertificates } from './secrets/initial-certificates.ts';
 import { resetPolicy } from './access/reset-policy.ts';
@@ -209,12 +213,11 @@ function parsePerson(text: string): string {
 
 function parseSettings(text: string): object {
   try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null) return value;
-  } catch {
-    // Reported below, like any other value that is no object.
+    return parseJson(utf8(text), z.looseObject({}), '--settings');
+  } catch (cause) {
+    if (!(cause instanceof CoreError)) throw cause;
+    throw new HubError('settings-invalid', `${cause.message}: it takes a JSON object (docs/settings.md)`, { cause });
   }
-  throw new HubError('settings-invalid', '--settings takes a JSON object (docs/settings.md)');
 }
 
 /** Locks the folder of a hub that does not run. Writes nothing into a folder that holds no hub. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encodeHubSettings, parseHubSettings } from './settings.ts';
+import { encodeHubSettings, parseHubSettings, parseSettingsText } from './settings.ts';
 
 const written = (settings: object): unknown => JSON.parse(encodeHubSettings(parseHubSettings(settings, 'test')));
 
@@ -20,4 +20,10 @@ test('what is written is read as the same settings', () => {
     'test',
   );
   assert.deepEqual(parseHubSettings(JSON.parse(encodeHubSettings(settings)), 'test'), settings);
+});
+
+test('a setting that stands twice in hub.json is refused by its name', () => {
+  const twice = { code: 'settings-invalid', message: /^hub\.json: the key "twoPeople" stands twice/ };
+  assert.throws(() => parseSettingsText('{"access":{"twoPeople":"on","twoPeople":"off"}}', 'hub.json'), twice);
+  assert.throws(() => parseSettingsText('{', 'hub.json'), { code: 'settings-invalid', message: /not JSON/ });
 });

@@ -3,7 +3,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { utf8 } from '@edgekeep/core/bytes';
+import { CoreError } from '@edgekeep/core/error';
 import { isTrustDomain } from '@edgekeep/core/identity/spiffe-id';
+import { parseJson } from '@edgekeep/core/json';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { hostNameSchema } from '@edgekeep/wire/api/texts';
 import { z } from 'zod';
@@ -240,9 +243,10 @@ export async function readHubSettings(folder: string): Promise<HubSettings> {
 export function parseSettingsText(text: string, what: string): HubSettings {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(utf8(text), z.unknown(), what);
   } catch (cause) {
-    throw new HubError('settings-invalid', `${what} is not JSON`, { cause });
+    if (!(cause instanceof CoreError)) throw cause;
+    throw new HubError('settings-invalid', cause.message, { cause });
   }
   return parseHubSettings(value, what);
 }

@@ -2,10 +2,12 @@
 import { readFile } from 'node:fs/promises';
 import { CoreError } from '@edgekeep/core/error';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
+import { parseJson } from '@edgekeep/core/json';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { followRollovers } from '@edgekeep/core/identity/rollover';
 import { replaceFile } from '@edgekeep/host/durable-file';
 import { authoritiesAnswer, offeredRootsOf } from '@edgekeep/wire/api/authority';
+import { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorFileOf, operatorHelp, operatorOption } from '../operator.ts';
 import { fingerprintText } from '../root/ceremony.ts';
@@ -24,8 +26,8 @@ ${operatorHelp}
   async run(args) {
     const file = operatorFileOf(args);
     const answer = await (await openOperator(args)).get('/v1/authorities/chain', authoritiesAnswer);
-    const access: { readonly root?: unknown } = JSON.parse(await readFile(file, 'utf8'));
-    const known = parsePem(String(access.root), 'CERTIFICATE').map(parseCertificate);
+    const access = parseJson(await readFile(file), z.looseObject({ root: z.string() }), `operator file ${file}`);
+    const known = parsePem(access.root, 'CERTIFICATE').map(parseCertificate);
     const result = followRollovers(known, offeredRootsOf(answer), Math.floor(Date.now() / 1_000));
     if (result.kind === 'refused') {
       const text = `refused, nothing was changed: ${result.reasons.join('; ')}`;

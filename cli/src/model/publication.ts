@@ -9,7 +9,7 @@ import { toBase64url, toHex } from '@edgekeep/core/bytes';
 import { type GuardSettings, guardSettingsSchema } from '@edgekeep/core/model/guard-settings';
 import { encodeManifest, manifestDigest, manifestPath, type ModelManifest } from '@edgekeep/core/model/manifest';
 import { signModel } from '@edgekeep/core/model/signature/sign';
-import { parseValue } from '@edgekeep/core/json';
+import { parseJson } from '@edgekeep/core/json';
 import type { Signer } from '@edgekeep/core/signer';
 import { listModelFiles } from '@edgekeep/wire/file/model-files';
 import { type ModelView, modelView } from '@edgekeep/wire/api/operator';
@@ -86,7 +86,7 @@ export async function publishModel(operator: Operator, order: PublicationOrder):
 
 /** Reads guard settings written by the publisher (spec/guard.md). */
 export async function readGuardSettings(file: string): Promise<GuardSettings> {
-  return parseValue(JSON.parse(await readFile(file, 'utf8')), guardSettingsSchema, `guard settings ${file}`);
+  return parseJson(await readFile(file), guardSettingsSchema, `guard settings ${file}`);
 }
 
 async function collect(order: PublicationOrder, scratch: string): Promise<readonly SourceFile[]> {

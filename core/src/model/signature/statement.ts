@@ -2,7 +2,7 @@
 // Fields OMS does not know are ignored, because OMS 5.2 tells verifiers to; everything known is strict.
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { parseHex, parseUtf8, toHex } from '../../bytes.ts';
+import { parseHex, toHex } from '../../bytes.ts';
 import { CoreError } from '../../error.ts';
 import { encodeCanonicalJson, parseJson, parseValue } from '../../json.ts';
 import { refused, type SignatureRefused } from './reason.ts';
@@ -17,7 +17,6 @@ import {
   type Serialization,
   shardRanges,
 } from './serialization.ts';
-import { assertUniqueKeys } from './unique-keys.ts';
 
 const statementType = 'https://in-toto.io/Statement/v1';
 const predicateType = 'https://model_signing/signature/v1.0';
@@ -95,7 +94,6 @@ export function parseStatement(
 ): { readonly kind: 'parsed'; readonly statement: ModelStatement } | SignatureRefused {
   const what = 'the signed statement';
   const head = parseJson(payload, z.looseObject(headSchema.shape), what, 'signature-bundle-invalid');
-  assertUniqueKeys(parseUtf8(payload, what), what);
   if (head.predicateType === legacyPredicateType) {
     return refused(
       'legacy-predicate',

@@ -56,6 +56,19 @@ test('JSON that nests too deep or has too many values is refused while it arrive
   }
 });
 
+test('an object with one key twice is refused, at any depth and in any spelling', { timeout }, async () => {
+  await using listener = await openTestingListener((app) => app.post('/json', { bodyLimit: 500 }, () => 'taken'));
+  for (const [text, answer] of [
+    ['{"add":["a"],"add":["b"]}', '400 request-invalid'],
+    [String.raw`{"list":[{"id":"a","\u0069d":"b"}]}`, '400 request-invalid'],
+    ['{"list":[{"id":"a"},{"id":"a"}],"id":"a"}', '200'],
+  ] as const) {
+    const client = await listener.connect();
+    send(client, '/json', text);
+    assert.deepEqual(await client.answers(1), [answer], text);
+  }
+});
+
 test('a key that reaches the prototype is refused', { timeout }, async () => {
   await using listener = await openTestingListener((app) => app.post('/json', { bodyLimit: 500 }, () => 'taken'));
   const client = await listener.connect();

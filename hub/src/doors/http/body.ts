@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import { JsonBounds } from '@edgekeep/core/json-bounds';
 import { NESTING_MAX } from '@edgekeep/core/nesting';
+import { assertEveryMember } from '@edgekeep/core/unique-keys';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { HubError } from '../../error.ts';
 import { bodyBytes, maxValuesFor } from './body-limits.ts';
@@ -17,10 +18,14 @@ export function readBodiesAsJson(app: ContentTypes): void {
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
     const bounds = new JsonBounds({ depth: NESTING_MAX, values: maxValuesFor(limitOf(request)) }, 'the body');
     const body = await readBody(request, payload, (chunk) => workedFor(request, () => bounds.push(chunk)));
-    return new Promise((resolve, reject) => {
-      const take = (error: Error | null, value?: unknown) => (error === null ? resolve(value) : reject(error));
-      workedFor(request, () => void parse(request, body.toString('utf8'), take));
+    const text = body.toString('utf8');
+    const value = await new Promise((resolve, reject) => {
+      const take = (error: Error | null, parsed?: unknown) => (error === null ? resolve(parsed) : reject(error));
+      workedFor(request, () => void parse(request, text, take));
     });
+    // What a second person reads, a log keeps and a handler does must be one thing.
+    workedFor(request, () => assertEveryMember({ text, value, members: bounds.members }, 'the body', 'json-invalid'));
+    return value;
   });
 }
 

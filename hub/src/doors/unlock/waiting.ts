@@ -3,7 +3,10 @@
 import { rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { equalBytes, parseBase64url, toHex } from '@edgekeep/core/bytes';
+import { equalBytes, parseBase64url, toHex, utf8 } from '@edgekeep/core/bytes';
+import { CoreError } from '@edgekeep/core/error';
+import { parseJson } from '@edgekeep/core/json';
+import { z } from 'zod';
 import { HubError } from '../../error.ts';
 import type { KeyStore } from '../../secrets/key-store.ts';
 import { restrictNewFiles } from '../../secrets/process.ts';
@@ -115,10 +118,10 @@ async function converse(socket: Socket, attempt: (request: UnlockRequest) => Pro
 
 function parseJsonOrNothing(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(utf8(text), z.unknown(), 'the request');
   } catch (error) {
     // Bytes that are not JSON are refused like JSON of another form.
-    if (!(error instanceof SyntaxError)) throw error;
+    if (!(error instanceof CoreError)) throw error;
     return undefined;
   }
 }
