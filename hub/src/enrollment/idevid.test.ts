@@ -1,0 +1,171 @@
+// Identities that manufacturers gave for life: a path, the key at hand, one device for each, under its own name.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { idevidProofMessage } from '@edgekeep/core/attest/idevid-proof';
+import { toBase64url } from '@edgekeep/core/bytes';
+import { encodePem } from '@edgekeep/core/identity/pem';
+import { encodeSpki } from '@edgekeep/core/identity/public-key';
+import { parseCertificateRequest } from '@edgekeep/core/identity/request';
+import { newSigner, testManufacturer } from '@edgekeep/core/identity/testing-manufacturer';
+import type { Signer } from '@edgekeep/core/signer';
+import { groupTerms } from '@edgekeep/wire/api/enrollment-group';
+import { type TestDevice, testKeyDevice } from '../attest/testing-device.ts';
+import { sha256Hex } from '../digest.ts';
+import { refusalOf } from '../testing-refusal.ts';
+import { blockRoot } from './admission-lists.ts';
+import { createEnrolmentGroup } from './groups.ts';
+import {
+  by,
+  type Enrollment,
+  type EnrollmentHub,
+  enrollWith,
+  madeTpmDevice,
+  openEnrollmentHub,
+  startWith,
+} from './testing-enrollment.ts';
+
+const works = await testManufacturer();
+const lock = testKeyDevice('sn-1', 1, 'secure-element');
+const other = testKeyDevice('sn-2', 2, 'secure-element');
+
+interface Made {
+  readonly signer: Signer;
+  readonly chain: readonly string[];
+}
+
+/** An IDevID by the manufacturer, with its key. */
+async function made(
+  serialNumber: string,
+  change: { readonly signer?: Signer; readonly by?: typeof works; readonly inVerifiedTpm?: boolean } = {},
+): Promise<Made> {
+  const { signer = newSigner(), by: issuer = works, inVerifiedTpm = false } = change;
+  const chain = await issuer.issue(encodeSpki(signer.publicKey), { serialNumber, inVerifiedTpm });
+  return { signer, chain: chain.map(toBase64url) };
+}
+
+/** A hub at which the devices of the manufacturer enroll without a token. */
+async function hubOfWorks(): Promise<EnrollmentHub> {
+  const hub = await openEnrollmentHub();
+  const certificate = encodePem('CERTIFICATE', works.root.der);
+  const terms = groupTerms.parse({});
+  const order = { name: 'works', kind: 'ca', description: '', groups: [], certificate, terms, ...by } as const;
+  await createEnrolmentGroup(hub.database, order);
+  return hub;
+}
+
+/** Enrolls with an IDevID whose key `signer` is. */
+function enroll(hub: EnrollmentHub, device: TestDevice, { signer, chain }: Made, change: Enrollment = {}) {
+  return enrollWith(hub, device, {
+    idevid: { chain },
+    answer: async ({ nonce, certificateRequest }) => {
+      const operationalSpki = parseCertificateRequest(certificateRequest).spki;
+      const subject = { nonce, operationalSpki, deviceId: device.id, identity: device.identity };
+      return { idevidProof: { signature: toBase64url(await signer.sign(idevidProofMessage(subject))) } };
+    },
+    ...change,
+  });
+}
+
+test('a device that its manufacturer vouches for enrolls without a token, under the id of its serial number', async () => {
+  await using hub = await hubOfWorks();
+  await enroll(hub, lock, await made('SN-1'));
+  const row = await hub.database.read.selectFrom('device_idevid').selectAll().executeTakeFirstOrThrow();
+  assert.deepEqual([row.device_id, row.serial_number], ['sn-1', 'SN-1']);
+});
+
+test('the key of the IDevID has to be at hand: no proof, one by another key and one for another device are refused', async () => {
+  await using hub = await hubOfWorks();
+  const own = await made('SN-1');
+  const without = enroll(hub, lock, own, { answer: () => ({}) });
+  assert.equal(await refusalOf(without), 'enrolment-refused: idevid-proof-missing');
+  const stolen = enroll(hub, lock, { ...own, signer: newSigner() });
+  assert.equal(await refusalOf(stolen), 'enrolment-refused: idevid-not-possessed');
+  const replayed = enroll(hub, lock, own, {
+    answer: async ({ certificateRequest }) => {
+      const operationalSpki = parseCertificateRequest(certificateRequest).spki;
+      const subject = { nonce: new Uint8Array(32), operationalSpki, deviceId: 'sn-1', identity: lock.identity };
+      return { idevidProof: { signature: toBase64url(await own.signer.sign(idevidProofMessage(subject))) } };
+    },
+  });
+  assert.equal(await refusalOf(replayed), 'enrolment-refused: idevid-not-possessed');
+});
+
+test('an IDevID of a manufacturer that nobody here trusts lets nobody in, and is named', async () => {
+  await using hub = await hubOfWorks();
+  const foreign = await made('SN-1', { by: await testManufacturer('Other Works') });
+  const begun = startWith(hub, lock, { idevid: { chain: foreign.chain } });
+  assert.equal(await refusalOf(begun), 'enrolment-refused: idevid-authority-unknown');
+  const named = await made('SN-1', { by: await testManufacturer() });
+  const imitated = startWith(hub, lock, { idevid: { chain: named.chain } });
+  assert.equal(await refusalOf(imitated), 'enrolment-refused: idevid-path');
+});
+
+test('a root of trust in files does not speak for an IDevID, and a TPM’s IDevID enrolls with that TPM', async () => {
+  await using hub = await hubOfWorks();
+  const { chain } = await made('SN-1');
+  const file = testKeyDevice('sn-1', 3);
+  assert.equal(await refusalOf(startWith(hub, file, { idevid: { chain } })), 'enrolment-refused: idevid-tier-differs');
+  const ofTpm = await made('SN-1', { inVerifiedTpm: true });
+  const moved = startWith(hub, lock, { idevid: { chain: ofTpm.chain } });
+  assert.equal(await refusalOf(moved), 'enrolment-refused: idevid-tier-differs');
+  const tpm = await madeTpmDevice('sn-1', 4);
+  await startWith(hub, tpm, { idevid: { chain: ofTpm.chain } });
+  const uncertified = enroll(hub, tpm, ofTpm);
+  assert.equal(await refusalOf(uncertified), 'enrolment-refused: idevid-residency-missing');
+});
+
+test('a device takes no other id than that of its serial number, unless a token or an import names it', async () => {
+  await using hub = await hubOfWorks();
+  const own = await made('SN-1');
+  const named = { ...lock, id: 'sn-2' };
+  const begun = startWith(hub, named, { idevid: { chain: own.chain } });
+  assert.equal(await refusalOf(begun), 'enrolment-refused: idevid-id-differs');
+  await enroll(hub, named, own, { token: await hub.token({ deviceId: 'sn-2' }) });
+});
+
+test('one IDevID is one device, whatever the other one shows besides, and the two are an alert', async () => {
+  await using hub = await hubOfWorks();
+  const own = await made('SN-1');
+  await enroll(hub, lock, own);
+  const clone = { ...other, id: 'sn-9' };
+  const cloned = enroll(hub, clone, own, { token: await hub.token() });
+  assert.equal(await refusalOf(cloned), 'enrolment-refused: idevid-taken');
+  const [alert] = await hub.database.read.selectFrom('alert').select(['kind', 'severity', 'device_id']).execute();
+  assert.deepEqual([alert?.kind, alert?.severity, alert?.device_id], ['clone', 'critical', 'sn-1']);
+});
+
+test('a second IDevID with the serial number of another device is the same device, in whatever letters', async () => {
+  await using hub = await hubOfWorks();
+  await enroll(hub, lock, await made('SN-1'));
+  for (const serialNumber of ['SN-1', 'sn-1', 'Sn-1']) {
+    const again = enroll(hub, { ...other, id: 'sn-9' }, await made(serialNumber), { token: await hub.token() });
+    assert.equal(await refusalOf(again), 'enrolment-refused: idevid-taken', serialNumber);
+  }
+  await enroll(hub, other, await made('SN-2'));
+});
+
+test('of two devices that began with one IDevID at a time, one is registered', async () => {
+  await using hub = await hubOfWorks();
+  const own = await made('SN-1');
+  const raced = enroll(hub, lock, own, {
+    between: async () => enroll(hub, { ...other, id: 'sn-9' }, own, { token: await hub.token() }),
+  });
+  assert.equal(await refusalOf(raced), 'enrolment-refused: idevid-taken');
+  const ids = await hub.database.read.selectFrom('device').select('id').execute();
+  assert.deepEqual(
+    ids.map(({ id }) => id),
+    ['sn-9'],
+  );
+});
+
+test('an IDevID that is blocked enrolls neither at the first step nor at the second', async () => {
+  await using hub = await hubOfWorks();
+  const own = await made('SN-1');
+  const rootSha256 = sha256Hex(Buffer.from(own.chain[0] ?? '', 'base64url'));
+  const raced = enroll(hub, lock, own, {
+    between: () => blockRoot(hub.database, { rootSha256, reason: 'stolen', ...by }),
+  });
+  assert.equal(await refusalOf(raced), 'enrolment-refused: root-of-trust-blocked');
+  const begun = startWith(hub, lock, { idevid: { chain: own.chain } });
+  assert.equal(await refusalOf(begun), 'enrolment-refused: root-of-trust-blocked');
+});

@@ -1,0 +1,138 @@
+// For tests: a hub without doors at which devices enroll, and a device's part in it.
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import type { Evidence } from '@edgekeep/core/attest/evidence';
+import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
+import { testPcrs } from '@edgekeep/core/attest/testing';
+import { encodeVerifierKey, verifierKey } from '@edgekeep/core/audit/note';
+import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import type { Certificate } from '@edgekeep/core/identity/certificate';
+import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
+import { encodeSpki } from '@edgekeep/core/identity/public-key';
+import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
+import { testEndorsement } from '@edgekeep/core/identity/testing-endorsement';
+import { newSigner } from '@edgekeep/core/identity/testing-manufacturer';
+import { testRoot } from '@edgekeep/core/identity/testing-roots';
+import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
+import { signerFromKey } from '@edgekeep/core/signer';
+import { Appraiser } from '../attest/appraiser.ts';
+import { ReferenceStore } from '../attest/reference-store.ts';
+import { RootKeys } from '../attest/root-keys.ts';
+import { type TestDevice, testTpmDevice } from '../attest/testing-device.ts';
+import { openTestAuthorities } from '../authority/testing-authorities.ts';
+import { giveToken, tokensMadeMs } from '../people/testing-people.ts';
+import { hubSettingsSchema } from '../settings.ts';
+import { openTestStore } from '../store/testing-store.ts';
+import { importVendorRoots } from '../vendor-root/store.ts';
+import { VendorRoots } from '../vendor-root/vendor-roots.ts';
+import { completeEnrolment, type EnrolmentStart, startEnrolment } from './enrollment.ts';
+import { createEnrolmentToken } from './one-time-token.ts';
+
+export const nowMs = tokensMadeMs;
+export const by = { actor: 'person:ada/desk', nowMs };
+const nowSeconds = nowMs / 1_000;
+const period = { notBeforeSeconds: nowSeconds - 86_400, notAfterSeconds: nowSeconds + 365 * 86_400 };
+const maker = await testRoot(period, 'Maker root');
+
+/** `settings` as an operator writes them. */
+export async function openEnrollmentHub(settings: object = {}) {
+  const store = await openTestStore();
+  const { database } = store;
+  const authorities = await openTestAuthorities(store, nowMs);
+  const terms = { kind: 'tpm', anchor: false, source: 'test', ...by } as const;
+  await importVendorRoots(database, { ...terms, certificates: [maker.certificate] });
+  const vendorRoots = await VendorRoots.open(database);
+  const references = new ReferenceStore(database, testPcrs);
+  const makers = { diceTrust: () => vendorRoots.trust('dice'), tierReasons: async () => [] };
+  const signer = signerFromKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
+  const appraiser = new Appraiser(database, references, new RootKeys(), signer, 'key', testPcrs, makers, []);
+  const parts = { database, authorities, settings: hubSettingsSchema.parse(settings), vendorRoots, appraiser };
+  const ada = await giveToken(database, { person: 'ada', roles: ['administrator'] });
+  return {
+    ...store,
+    parts,
+    ada,
+    maker,
+    vendorRoots,
+    references,
+    /** A one-time token. */
+    async token(of: { readonly deviceId?: string; readonly tier?: string } = {}): Promise<string> {
+      const order = { deviceId: undefined, tier: undefined, lifeSeconds: 3_600, maker: ada, ...by, ...of };
+      return (await createEnrolmentToken(database, order)).token;
+    },
+  };
+}
+export type EnrollmentHub = Awaited<ReturnType<typeof openEnrollmentHub>>;
+
+/** A device with a TPM that the maker above vouches for, or another one. */
+export async function madeTpmDevice(id: string, number: number, issuer = maker): Promise<TestDevice> {
+  const device = testTpmDevice(id, number);
+  const { identity } = device;
+  if (identity.kind !== 'tpm') throw new TypeError('not a TPM');
+  const key = publicKeyOf(parsePublic(parseBase64url(identity.endorsementKey, 'endorsementKey')));
+  const { der } = await testEndorsement(encodeSpki(key), issuer, period);
+  return { ...device, identity: { ...identity, endorsementCertificates: [toBase64url(der)] } };
+}
+
+type Answer = Parameters<typeof completeEnrolment>[2];
+
+export interface Enrollment {
+  readonly deviceId?: string;
+  readonly token?: string;
+  readonly idevid?: { readonly chain: readonly string[] };
+  readonly atMs?: number;
+  /** What happens at the hub between the two steps. */
+  readonly between?: (start: EnrolmentStart) => Promise<unknown>;
+  /** Spoils the answer of an honest device. */
+  readonly answer?: (honest: Answer) => Partial<Answer> | Promise<Partial<Answer>>;
+  /** Spoils its evidence. */
+  readonly boot?: Partial<Parameters<TestDevice['evidence']>[0]>;
+}
+
+export function startWith(
+  hub: EnrollmentHub,
+  device: TestDevice,
+  enrollment: Enrollment = {},
+): Promise<EnrolmentStart> {
+  const { deviceId = device.id, token, idevid, atMs = nowMs } = enrollment;
+  const { identity } = device;
+  return startEnrolment(hub.parts, { deviceId, token, identity, idevid, address: '192.0.2.7', nowMs: atMs });
+}
+
+/** Both steps, as an honest device takes them. */
+export async function enrollWith(
+  hub: EnrollmentHub,
+  device: TestDevice,
+  enrollment: Enrollment = {},
+): Promise<Certificate> {
+  const { between, answer = () => ({}), boot = {}, atMs = nowMs } = enrollment;
+  const start = await startWith(hub, device, enrollment);
+  await between?.(start);
+  const { pending } = start;
+  const operational = newSigner();
+  const nonce = randomBytes(32);
+  const honest: Answer = {
+    credentialSecret: pending.credentialSecret,
+    certificateRequest: await encodeCertificateRequest({ subject: commonNameOnly(device.id) }, operational),
+    evidence: certify(device, nonce, encodeSpki(operational.publicKey), boot),
+    witnessKey: newWitnessKey(device.id),
+    pieces: { imaLog: undefined },
+    nonce,
+    nowMs: atMs,
+  };
+  return completeEnrolment(hub.parts, pending, { ...honest, ...(await answer(honest)) });
+}
+
+/** Evidence over an operational key. */
+export function certify(
+  device: TestDevice,
+  nonce: Uint8Array,
+  spki: Uint8Array,
+  boot: Enrollment['boot'] = {},
+): Evidence {
+  return device.evidence({ qualifyingData: qualifyingData('certify', nonce, spki), ...boot });
+}
+
+export function newWitnessKey(deviceId: string, type: 'cosignature-v1' | 'ed25519' = 'cosignature-v1'): string {
+  const { publicKey } = generateKeyPairSync('ed25519');
+  return encodeVerifierKey(verifierKey(`hub.example/device/${deviceId}`, publicKey, type));
+}
