@@ -137,7 +137,7 @@ export const revocationMutants: readonly Mutant[] = [
   },
   {
     id: 'revocation/cut-off',
-    file: 'hub/src/respond/enablement.ts',
+    file: 'hub/src/registry/enablement.ts',
     find: "if (state === 'quarantined') throw",
     replace: "if (state === 'suspect') throw",
     breaks: 'a quarantined device does not connect',

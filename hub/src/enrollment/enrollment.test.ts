@@ -1,4 +1,4 @@
-// Who becomes a device (spec/enrolment-groups.md, spec/manufacture.md): what each of the two steps refuses, and what happened between them.
+// Who becomes a device (spec/enrollment-groups.md, spec/manufacture.md): what each of the two steps refuses, and what happened between them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fixedKey, uefiBoot } from '@edgekeep/core/attest/testing';
@@ -17,11 +17,11 @@ import { refusalOf } from '../testing-refusal.ts';
 import { removeVendorRoot } from '../vendor-root/store.ts';
 import { blockRoot, removeExpected } from './admission-lists.ts';
 import {
-  createEnrolmentGroup,
-  deleteEnrolmentGroup,
-  disableEnrolmentGroup,
-  type EnrolmentGroupOrder,
-  limitEnrolmentGroup,
+  createEnrollmentGroup,
+  deleteEnrollmentGroup,
+  disableEnrollmentGroup,
+  type EnrollmentGroupOrder,
+  limitEnrollmentGroup,
 } from './groups.ts';
 import { createGroupToken } from './group-tokens.ts';
 import {
@@ -46,10 +46,10 @@ const rows = async ({ database }: EnrollmentHub) =>
   );
 
 /** Everybody whose TPM comes from the maker, by a group. */
-function makersGroup(hub: EnrollmentHub, change: Partial<EnrolmentGroupOrder> = {}, terms: Partial<GroupTerms> = {}) {
+function makersGroup(hub: EnrollmentHub, change: Partial<EnrollmentGroupOrder> = {}, terms: Partial<GroupTerms> = {}) {
   const order = { name: 'makers', kind: 'endorsement-root', description: '', groups: [], ...by } as const;
   const authoritySha256 = sha256Hex(hub.maker.certificate.spki);
-  return createEnrolmentGroup(hub.database, { ...order, authoritySha256, terms: groupTerms.parse(terms), ...change });
+  return createEnrollmentGroup(hub.database, { ...order, authoritySha256, terms: groupTerms.parse(terms), ...change });
 }
 function expect({ database }: EnrollmentHub, device: TestDevice) {
   const row = { id: device.id, root_sha256: rootDigestOf(device.identity), imported_at: nowMs, site: null };
@@ -62,7 +62,7 @@ test('a TPM that its maker vouches for enrolls with a token, gets a certificate 
   const certificate = await enrollWith(hub, press, { token });
   assert.equal(deviceIdOf(certificate), 'press-1');
   assert.deepEqual(await rows(hub), ['press-1 active tpm']);
-  assert.equal(await refusalOf(startWith(hub, second, { token })), 'enrolment-refused');
+  assert.equal(await refusalOf(startWith(hub, second, { token })), 'enrollment-refused');
   const entry = (await auditEntries(hub.database)).find(({ kind }) => kind === 'device-enrolled');
   assert.deepEqual([entry?.subject, entry?.actor], ['device:press-1', `token ${sha256Hex(token).slice(0, 16)}`]);
 });
@@ -75,8 +75,8 @@ test('an endorsement certificate of a maker that nobody trusts, or of another ke
   assert.ok(borrowed.identity.kind === 'tpm' && second.identity.kind === 'tpm');
   const mixed = { ...press, identity: { ...borrowed.identity, endorsementKey: second.identity.endorsementKey } };
   const token = await hub.token();
-  assert.equal(await refusalOf(startWith(hub, fake, { token })), 'enrolment-refused: endorsement-refused');
-  assert.equal(await refusalOf(startWith(hub, mixed, { token })), 'enrolment-refused: endorsement-key-differs');
+  assert.equal(await refusalOf(startWith(hub, fake, { token })), 'enrollment-refused: endorsement-refused');
+  assert.equal(await refusalOf(startWith(hub, mixed, { token })), 'enrollment-refused: endorsement-key-differs');
 });
 
 test('the attestation key has to be in the TPM of the endorsement key: only that TPM opens the credential', async () => {
@@ -84,7 +84,7 @@ test('the attestation key has to be in the TPM of the endorsement key: only that
   const token = await hub.token();
   for (const credentialSecret of [undefined, new Uint8Array(0), new Uint8Array(32), new Uint8Array(33)]) {
     const answered = enrollWith(hub, press, { token, answer: () => ({ credentialSecret }) });
-    assert.equal(await refusalOf(answered), 'enrolment-refused: credential-not-activated');
+    assert.equal(await refusalOf(answered), 'enrollment-refused: credential-not-activated');
   }
   assert.deepEqual(await rows(hub), []);
 });
@@ -103,7 +103,7 @@ test('the root of trust proves the operational key: with its own key, over our n
   ] as const;
   for (const [change, reason] of dishonest)
     for (const device of [press, key])
-      assert.equal(await refusalOf(enrollWith(hub, device, { token, ...change })), `enrolment-refused: ${reason}`);
+      assert.equal(await refusalOf(enrollWith(hub, device, { token, ...change })), `enrollment-refused: ${reason}`);
   assert.deepEqual(await rows(hub), []);
 });
 
@@ -136,20 +136,20 @@ test('the witness key is one that cosigns, and nobody else’s', async () => {
   const wrongType = newWitnessKey('press-1', 'ed25519');
   const token = await hub.token();
   const wrong = enrollWith(hub, press, { token, answer: () => ({ witnessKey: wrongType }) });
-  assert.equal(await refusalOf(wrong), 'enrolment-refused: witness-key-invalid');
+  assert.equal(await refusalOf(wrong), 'enrollment-refused: witness-key-invalid');
   const witnessKey = newWitnessKey('press-1');
   await enrollWith(hub, press, { token, answer: () => ({ witnessKey }) });
   const again = enrollWith(hub, second, { token: await hub.token(), answer: () => ({ witnessKey }) });
-  assert.equal(await refusalOf(again), 'enrolment-refused: witness-key-taken');
+  assert.equal(await refusalOf(again), 'enrollment-refused: witness-key-taken');
 });
 
 test('without a token only a device that somebody vouches for enrolls, and a key in a file never', async () => {
   await using strict = await openEnrollmentHub();
-  await using open = await openEnrollmentHub({ enrolment: { requireToken: false } });
+  await using open = await openEnrollmentHub({ enrollment: { requireToken: false } });
   for (const device of [press, key, element])
-    assert.equal(await refusalOf(startWith(strict, device)), 'enrolment-refused', device.id);
+    assert.equal(await refusalOf(startWith(strict, device)), 'enrollment-refused', device.id);
   for (const device of [key, element])
-    assert.equal(await refusalOf(startWith(open, device)), 'enrolment-refused', device.id);
+    assert.equal(await refusalOf(startWith(open, device)), 'enrollment-refused', device.id);
   await enrollWith(open, press);
   await expect(strict, press);
   await enrollWith(strict, press);
@@ -160,7 +160,7 @@ test('without a token only a device that somebody vouches for enrolls, and a key
 test('a key that says it is in a secure element needs a token that was made for that tier', async () => {
   await using hub = await openEnrollmentHub();
   const forAny = startWith(hub, element, { token: await hub.token() });
-  assert.equal(await refusalOf(forAny), 'enrolment-refused: tier-not-vouched');
+  assert.equal(await refusalOf(forAny), 'enrollment-refused: tier-not-vouched');
   await enrollWith(hub, element, { token: await hub.token({ tier: 'secure-element' }) });
   await enrollWith(hub, key, { token: await hub.token() });
   assert.deepEqual(await rows(hub), ['lock-1 active secure-element', 'sensor-1 active software']);
@@ -170,7 +170,7 @@ test('one token lets one of two devices in that began with it at a time, and the
   await using hub = await openEnrollmentHub();
   const token = await hub.token();
   const raced = enrollWith(hub, press, { token, between: () => enrollWith(hub, second, { token }) });
-  assert.equal(await refusalOf(raced), 'enrolment-refused');
+  assert.equal(await refusalOf(raced), 'enrollment-refused');
   assert.deepEqual(await rows(hub), ['press-2 active tpm']);
   const certificates = await hub.database.read.selectFrom('certificate').select('device_id').execute();
   assert.deepEqual(
@@ -183,30 +183,30 @@ test('an id and a root of trust are one device', async () => {
   await using hub = await openEnrollmentHub();
   await enrollWith(hub, press, { token: await hub.token() });
   const sameId = startWith(hub, { ...second, id: 'press-1' }, { token: await hub.token() });
-  assert.equal(await refusalOf(sameId), 'enrolment-refused: device-id-taken');
+  assert.equal(await refusalOf(sameId), 'enrollment-refused: device-id-taken');
   const sameRoot = startWith(hub, { ...press, id: 'press-9' }, { token: await hub.token() });
-  assert.equal(await refusalOf(sameRoot), 'enrolment-refused: root-of-trust-taken');
+  assert.equal(await refusalOf(sameRoot), 'enrollment-refused: root-of-trust-taken');
   const raced = enrollWith(hub, second, {
     token: await hub.token(),
     between: async () => enrollWith(hub, second, { token: await hub.token() }),
   });
-  assert.equal(await refusalOf(raced), 'enrolment-refused: device-id-taken');
+  assert.equal(await refusalOf(raced), 'enrollment-refused: device-id-taken');
 });
 
 test('a root of trust that is blocked enrolls neither at the first step nor at the second', async () => {
   await using hub = await openEnrollmentHub();
   const block = () => blockRoot(hub.database, { rootSha256: rootDigestOf(press.identity), reason: 'stolen', ...by });
   const raced = enrollWith(hub, press, { token: await hub.token(), between: block });
-  assert.equal(await refusalOf(raced), 'enrolment-refused: root-of-trust-blocked');
+  assert.equal(await refusalOf(raced), 'enrollment-refused: root-of-trust-blocked');
   const begun = startWith(hub, press, { token: await hub.token() });
-  assert.equal(await refusalOf(begun), 'enrolment-refused: root-of-trust-blocked');
+  assert.equal(await refusalOf(begun), 'enrollment-refused: root-of-trust-blocked');
 });
 
 test('an import that is taken back between the steps lets nobody in', async () => {
   await using hub = await openEnrollmentHub();
   await expect(hub, press);
   const raced = enrollWith(hub, press, { between: () => removeExpected(hub.database, { id: 'press-1', ...by }) });
-  assert.equal(await refusalOf(raced), 'enrolment-refused: not-expected');
+  assert.equal(await refusalOf(raced), 'enrollment-refused: not-expected');
 });
 
 test('a maker whose root is removed between the steps vouches for nobody', async () => {
@@ -217,18 +217,18 @@ test('a maker whose root is removed between the steps vouches for nobody', async
     token: await hub.token(),
     between: () => removeVendorRoot(hub.database, removal),
   });
-  assert.match(await refusalOf(raced), /^enrolment-refused/);
+  assert.match(await refusalOf(raced), /^enrollment-refused/);
   assert.deepEqual(await rows(hub), []);
 });
 
 test('a group takes the devices of its maker without a token, up to its limit and under its prefix', async () => {
   await using hub = await openEnrollmentHub();
-  await makersGroup(hub, { devicesMost: 1 }, { idPrefix: 'press-' });
+  await makersGroup(hub, { maxDevices: 1 }, { idPrefix: 'press-' });
   const other = startWith(hub, { ...second, id: 'oven-1' });
-  assert.equal(await refusalOf(other), 'enrolment-refused: device-id-not-allowed');
+  assert.equal(await refusalOf(other), 'enrollment-refused: device-id-not-allowed');
   await enrollWith(hub, press);
-  assert.equal(await refusalOf(startWith(hub, second)), 'enrolment-refused: enrolment-group-full');
-  await limitEnrolmentGroup(hub.database, { name: 'makers', devicesMost: 2, ...by });
+  assert.equal(await refusalOf(startWith(hub, second)), 'enrollment-refused: enrollment-group-full');
+  await limitEnrollmentGroup(hub.database, { name: 'makers', maxDevices: 2, ...by });
   await enrollWith(hub, second);
   const group = await hub.database.read.selectFrom('enrolment_group').select('devices').executeTakeFirstOrThrow();
   assert.equal(group.devices, 2);
@@ -236,30 +236,33 @@ test('a group takes the devices of its maker without a token, up to its limit an
 
 test('of two devices that began for the last place of a group, one gets it', async () => {
   await using hub = await openEnrollmentHub();
-  await makersGroup(hub, { devicesMost: 1 });
+  await makersGroup(hub, { maxDevices: 1 });
   const raced = enrollWith(hub, press, { between: () => enrollWith(hub, second) });
-  assert.equal(await refusalOf(raced), 'enrolment-refused: enrolment-group-full');
+  assert.equal(await refusalOf(raced), 'enrollment-refused: enrollment-group-full');
 });
 
 test('a group that is disabled, deleted or made anew between the steps lets nobody in', async () => {
   for (const [change, reason] of [
     [
-      (hub: EnrollmentHub) => disableEnrolmentGroup(hub.database, { name: 'makers', reason: 'recall', ...by }),
-      'enrolment-group-disabled',
+      (hub: EnrollmentHub) => disableEnrollmentGroup(hub.database, { name: 'makers', reason: 'recall', ...by }),
+      'enrollment-group-disabled',
     ],
-    [(hub: EnrollmentHub) => deleteEnrolmentGroup(hub.database, { name: 'makers', ...by }), 'enrolment-group-changed'],
+    [
+      (hub: EnrollmentHub) => deleteEnrollmentGroup(hub.database, { name: 'makers', ...by }),
+      'enrollment-group-changed',
+    ],
     [
       async (hub: EnrollmentHub) => {
-        await deleteEnrolmentGroup(hub.database, { name: 'makers', ...by });
+        await deleteEnrollmentGroup(hub.database, { name: 'makers', ...by });
         await makersGroup(hub, { nowMs: nowMs + 1 });
       },
-      'enrolment-group-changed',
+      'enrollment-group-changed',
     ],
   ] as const) {
     await using hub = await openEnrollmentHub();
     await makersGroup(hub);
     const raced = enrollWith(hub, press, { between: () => change(hub) });
-    assert.equal(await refusalOf(raced), `enrolment-refused: ${reason}`);
+    assert.equal(await refusalOf(raced), `enrollment-refused: ${reason}`);
     assert.deepEqual(await rows(hub), []);
   }
 });
@@ -267,7 +270,7 @@ test('a group that is disabled, deleted or made anew between the steps lets nobo
 test('a group that asks for a token takes its own or a one-time one', async () => {
   await using hub = await openEnrollmentHub();
   await makersGroup(hub, {}, { needsToken: true });
-  assert.equal(await refusalOf(startWith(hub, press)), 'enrolment-refused');
+  assert.equal(await refusalOf(startWith(hub, press)), 'enrollment-refused');
   await enrollWith(hub, press, { token: await groupToken(hub, 'makers') });
   await enrollWith(hub, second, { token: await hub.token() });
   assert.deepEqual(await groupsOfDevices(hub), ['press-1 makers', 'press-2 makers']);
@@ -277,7 +280,7 @@ test('the token of one group lets in no device that another group speaks for', a
   await using hub = await openEnrollmentHub();
   const terms = groupTerms.parse({});
   for (const kind of ['token', 'manifest'] as const)
-    await createEnrolmentGroup(hub.database, { name: `by-${kind}`, kind, description: '', groups: [], terms, ...by });
+    await createEnrollmentGroup(hub.database, { name: `by-${kind}`, kind, description: '', groups: [], terms, ...by });
   const listing = { kind: 'root', enrolment_group: 'by-manifest', device_id: null } as const;
   const sha256 = rootDigestOf(press.identity);
   await hub.database.write((trx) =>
@@ -287,14 +290,14 @@ test('the token of one group lets in no device that another group speaks for', a
       .execute(),
   );
   const token = await groupToken(hub, 'by-token');
-  assert.equal(await refusalOf(startWith(hub, press, { token })), 'enrolment-refused: token-of-another-group');
+  assert.equal(await refusalOf(startWith(hub, press, { token })), 'enrollment-refused: token-of-another-group');
   await enrollWith(hub, press);
   await enrollWith(hub, second, { token });
   assert.deepEqual(await groupsOfDevices(hub), ['press-1 by-manifest', 'press-2 by-token']);
 });
 
 async function groupToken({ database, ada }: EnrollmentHub, name: string): Promise<string> {
-  const order = { name, usesMost: 5, lifeSeconds: 60, maker: ada, olderSeconds: undefined, ...by };
+  const order = { name, maxUses: 5, lifeSeconds: 60, maker: ada, olderSeconds: undefined, ...by };
   return (await createGroupToken(database, order)).token;
 }
 

@@ -13,13 +13,15 @@ import { type TestDevice, testKeyDevice } from '../attest/testing-device.ts';
 import { sha256Hex } from '../digest.ts';
 import { refusalOf } from '../testing-refusal.ts';
 import { blockRoot } from './admission-lists.ts';
-import { createEnrolmentGroup } from './groups.ts';
+import { createEnrollmentGroup } from './groups.ts';
+import { assertIdevidFree, readShownIdevid, recordIdevid } from './idevid.ts';
 import {
   by,
   type Enrollment,
   type EnrollmentHub,
   enrollWith,
   madeTpmDevice,
+  nowMs,
   openEnrollmentHub,
   startWith,
 } from './testing-enrollment.ts';
@@ -49,7 +51,7 @@ async function hubOfWorks(): Promise<EnrollmentHub> {
   const certificate = encodePem('CERTIFICATE', works.root.der);
   const terms = groupTerms.parse({});
   const order = { name: 'works', kind: 'ca', description: '', groups: [], certificate, terms, ...by } as const;
-  await createEnrolmentGroup(hub.database, order);
+  await createEnrollmentGroup(hub.database, order);
   return hub;
 }
 
@@ -77,9 +79,9 @@ test('the key of the IDevID has to be at hand: no proof, one by another key and 
   await using hub = await hubOfWorks();
   const own = await made('SN-1');
   const without = enroll(hub, lock, own, { answer: () => ({}) });
-  assert.equal(await refusalOf(without), 'enrolment-refused: idevid-proof-missing');
+  assert.equal(await refusalOf(without), 'enrollment-refused: idevid-proof-missing');
   const stolen = enroll(hub, lock, { ...own, signer: newSigner() });
-  assert.equal(await refusalOf(stolen), 'enrolment-refused: idevid-not-possessed');
+  assert.equal(await refusalOf(stolen), 'enrollment-refused: idevid-not-possessed');
   const replayed = enroll(hub, lock, own, {
     answer: async ({ certificateRequest }) => {
       const operationalSpki = parseCertificateRequest(certificateRequest).spki;
@@ -87,31 +89,31 @@ test('the key of the IDevID has to be at hand: no proof, one by another key and 
       return { idevidProof: { signature: toBase64url(await own.signer.sign(idevidProofMessage(subject))) } };
     },
   });
-  assert.equal(await refusalOf(replayed), 'enrolment-refused: idevid-not-possessed');
+  assert.equal(await refusalOf(replayed), 'enrollment-refused: idevid-not-possessed');
 });
 
 test('an IDevID of a manufacturer that nobody here trusts lets nobody in, and is named', async () => {
   await using hub = await hubOfWorks();
   const foreign = await made('SN-1', { by: await testManufacturer('Other Works') });
   const begun = startWith(hub, lock, { idevid: { chain: foreign.chain } });
-  assert.equal(await refusalOf(begun), 'enrolment-refused: idevid-authority-unknown');
+  assert.equal(await refusalOf(begun), 'enrollment-refused: idevid-authority-unknown');
   const named = await made('SN-1', { by: await testManufacturer() });
   const imitated = startWith(hub, lock, { idevid: { chain: named.chain } });
-  assert.equal(await refusalOf(imitated), 'enrolment-refused: idevid-path');
+  assert.equal(await refusalOf(imitated), 'enrollment-refused: idevid-path');
 });
 
 test('a root of trust in files does not speak for an IDevID, and a TPM’s IDevID enrolls with that TPM', async () => {
   await using hub = await hubOfWorks();
   const { chain } = await made('SN-1');
   const file = testKeyDevice('sn-1', 3);
-  assert.equal(await refusalOf(startWith(hub, file, { idevid: { chain } })), 'enrolment-refused: idevid-tier-differs');
+  assert.equal(await refusalOf(startWith(hub, file, { idevid: { chain } })), 'enrollment-refused: idevid-tier-differs');
   const ofTpm = await made('SN-1', { inVerifiedTpm: true });
   const moved = startWith(hub, lock, { idevid: { chain: ofTpm.chain } });
-  assert.equal(await refusalOf(moved), 'enrolment-refused: idevid-tier-differs');
+  assert.equal(await refusalOf(moved), 'enrollment-refused: idevid-tier-differs');
   const tpm = await madeTpmDevice('sn-1', 4);
   await startWith(hub, tpm, { idevid: { chain: ofTpm.chain } });
   const uncertified = enroll(hub, tpm, ofTpm);
-  assert.equal(await refusalOf(uncertified), 'enrolment-refused: idevid-residency-missing');
+  assert.equal(await refusalOf(uncertified), 'enrollment-refused: idevid-residency-missing');
 });
 
 test('a device takes no other id than that of its serial number, unless a token or an import names it', async () => {
@@ -119,7 +121,7 @@ test('a device takes no other id than that of its serial number, unless a token 
   const own = await made('SN-1');
   const named = { ...lock, id: 'sn-2' };
   const begun = startWith(hub, named, { idevid: { chain: own.chain } });
-  assert.equal(await refusalOf(begun), 'enrolment-refused: idevid-id-differs');
+  assert.equal(await refusalOf(begun), 'enrollment-refused: idevid-id-differs');
   await enroll(hub, named, own, { token: await hub.token({ deviceId: 'sn-2' }) });
 });
 
@@ -129,9 +131,24 @@ test('one IDevID is one device, whatever the other one shows besides, and the tw
   await enroll(hub, lock, own);
   const clone = { ...other, id: 'sn-9' };
   const cloned = enroll(hub, clone, own, { token: await hub.token() });
-  assert.equal(await refusalOf(cloned), 'enrolment-refused: idevid-taken');
+  assert.equal(await refusalOf(cloned), 'enrollment-refused: idevid-taken');
   const [alert] = await hub.database.read.selectFrom('alert').select(['kind', 'severity', 'device_id']).execute();
   assert.deepEqual([alert?.kind, alert?.severity, alert?.device_id], ['clone', 'critical', 'sn-1']);
+});
+
+test('a certificate that is one device’s is no other’s, by whatever path it is trusted now', async () => {
+  await using hub = await hubOfWorks();
+  await enroll(hub, lock, await made('SN-1'));
+  const { chain } = await made('SN-2');
+  const asked = { tier: 'secure-element', trust: hub.vendorRoots.trust('idevid'), nowMs } as const;
+  const shown = await readShownIdevid(hub.database.read, chain, asked);
+  assert.ok(shown.kind === 'trusted');
+  const byOtherPath = { ...shown, authorities: ['0'.repeat(64)] };
+  const check = (deviceId: string) => hub.database.write((trx) => assertIdevidFree(trx, byOtherPath, deviceId));
+  await check('sn-9');
+  await hub.database.write((trx) => recordIdevid(trx, shown, { deviceId: 'sn-1', nowMs }));
+  await check('sn-1');
+  assert.equal(await refusalOf(check('sn-9')), 'enrollment-refused: idevid-taken');
 });
 
 test('a second IDevID with the serial number of another device is the same device, in whatever letters', async () => {
@@ -139,7 +156,7 @@ test('a second IDevID with the serial number of another device is the same devic
   await enroll(hub, lock, await made('SN-1'));
   for (const serialNumber of ['SN-1', 'sn-1', 'Sn-1']) {
     const again = enroll(hub, { ...other, id: 'sn-9' }, await made(serialNumber), { token: await hub.token() });
-    assert.equal(await refusalOf(again), 'enrolment-refused: idevid-taken', serialNumber);
+    assert.equal(await refusalOf(again), 'enrollment-refused: idevid-taken', serialNumber);
   }
   await enroll(hub, other, await made('SN-2'));
 });
@@ -150,7 +167,7 @@ test('of two devices that began with one IDevID at a time, one is registered', a
   const raced = enroll(hub, lock, own, {
     between: async () => enroll(hub, { ...other, id: 'sn-9' }, own, { token: await hub.token() }),
   });
-  assert.equal(await refusalOf(raced), 'enrolment-refused: idevid-taken');
+  assert.equal(await refusalOf(raced), 'enrollment-refused: idevid-taken');
   const ids = await hub.database.read.selectFrom('device').select('id').execute();
   assert.deepEqual(
     ids.map(({ id }) => id),
@@ -165,7 +182,7 @@ test('an IDevID that is blocked enrolls neither at the first step nor at the sec
   const raced = enroll(hub, lock, own, {
     between: () => blockRoot(hub.database, { rootSha256, reason: 'stolen', ...by }),
   });
-  assert.equal(await refusalOf(raced), 'enrolment-refused: root-of-trust-blocked');
+  assert.equal(await refusalOf(raced), 'enrollment-refused: root-of-trust-blocked');
   const begun = startWith(hub, lock, { idevid: { chain: own.chain } });
-  assert.equal(await refusalOf(begun), 'enrolment-refused: root-of-trust-blocked');
+  assert.equal(await refusalOf(begun), 'enrollment-refused: root-of-trust-blocked');
 });

@@ -20,12 +20,14 @@ import { RootKeys } from '../attest/root-keys.ts';
 import { type TestDevice, testTpmDevice } from '../attest/testing-device.ts';
 import { openTestAuthorities } from '../authority/testing-authorities.ts';
 import { giveToken, tokensMadeMs } from '../people/testing-people.ts';
+import { type Fleet, quarantineDevice } from '../respond/quarantine.ts';
+import { wipeDevice } from '../respond/wipe.ts';
 import { hubSettingsSchema } from '../settings.ts';
 import { openTestStore } from '../store/testing-store.ts';
 import { importVendorRoots } from '../vendor-root/store.ts';
 import { VendorRoots } from '../vendor-root/vendor-roots.ts';
-import { completeEnrolment, type EnrolmentStart, startEnrolment } from './enrollment.ts';
-import { createEnrolmentToken } from './one-time-token.ts';
+import { completeEnrollment, type EnrollmentStart, startEnrollment } from './enrollment.ts';
+import { createEnrollmentToken } from './one-time-token.ts';
 
 export const nowMs = tokensMadeMs;
 export const by = { actor: 'person:ada/desk', nowMs };
@@ -55,9 +57,11 @@ export async function openEnrollmentHub(settings: object = {}) {
     vendorRoots,
     references,
     /** A one-time token. */
-    async token(of: { readonly deviceId?: string; readonly tier?: string } = {}): Promise<string> {
+    async token(
+      of: { readonly deviceId?: string; readonly tier?: string; readonly nowMs?: number } = {},
+    ): Promise<string> {
       const order = { deviceId: undefined, tier: undefined, lifeSeconds: 3_600, maker: ada, ...by, ...of };
-      return (await createEnrolmentToken(database, order)).token;
+      return (await createEnrollmentToken(database, order)).token;
     },
   };
 }
@@ -73,7 +77,7 @@ export async function madeTpmDevice(id: string, number: number, issuer = maker):
   return { ...device, identity: { ...identity, endorsementCertificates: [toBase64url(der)] } };
 }
 
-type Answer = Parameters<typeof completeEnrolment>[2];
+type Answer = Parameters<typeof completeEnrollment>[2];
 
 export interface Enrollment {
   readonly deviceId?: string;
@@ -81,7 +85,7 @@ export interface Enrollment {
   readonly idevid?: { readonly chain: readonly string[] };
   readonly atMs?: number;
   /** What happens at the hub between the two steps. */
-  readonly between?: (start: EnrolmentStart) => Promise<unknown>;
+  readonly between?: (start: EnrollmentStart) => Promise<unknown>;
   /** Spoils the answer of an honest device. */
   readonly answer?: (honest: Answer) => Partial<Answer> | Promise<Partial<Answer>>;
   /** Spoils its evidence. */
@@ -92,10 +96,10 @@ export function startWith(
   hub: EnrollmentHub,
   device: TestDevice,
   enrollment: Enrollment = {},
-): Promise<EnrolmentStart> {
+): Promise<EnrollmentStart> {
   const { deviceId = device.id, token, idevid, atMs = nowMs } = enrollment;
   const { identity } = device;
-  return startEnrolment(hub.parts, { deviceId, token, identity, idevid, address: '192.0.2.7', nowMs: atMs });
+  return startEnrollment(hub.parts, { deviceId, token, identity, idevid, address: '192.0.2.7', nowMs: atMs });
 }
 
 /** Both steps, as an honest device takes them. */
@@ -119,7 +123,7 @@ export async function enrollWith(
     nonce,
     nowMs: atMs,
   };
-  return completeEnrolment(hub.parts, pending, { ...honest, ...(await answer(honest)) });
+  return completeEnrollment(hub.parts, pending, { ...honest, ...(await Promise.resolve(answer(honest))) });
 }
 
 /** Evidence over an operational key. */
@@ -135,4 +139,21 @@ export function certify(
 export function newWitnessKey(deviceId: string, type: 'cosignature-v1' | 'ed25519' = 'cosignature-v1'): string {
   const { publicKey } = generateKeyPairSync('ed25519');
   return encodeVerifierKey(verifierKey(`hub.example/device/${deviceId}`, publicKey, type));
+}
+
+/** What cutting a device off touches, where nothing is connected. */
+export function fleetOf({ database }: Pick<EnrollmentHub, 'database'>): Fleet {
+  return {
+    database,
+    connections: { cut: () => 0 },
+    witnesses: { remove: () => undefined },
+    watch: { poll: () => Promise.resolve() },
+  };
+}
+
+/** Quarantines a device and ends its identity. */
+export async function wipe(hub: EnrollmentHub, deviceId: string, atMs = nowMs): Promise<void> {
+  const order = { deviceId, reason: 'sold', actor: by.actor, nowMs: atMs };
+  await quarantineDevice(fleetOf(hub), order);
+  await wipeDevice(fleetOf(hub), order);
 }
