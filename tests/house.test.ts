@@ -11,6 +11,18 @@ import { hardwareErrorCodes } from '@edgekeep/hardware/error';
 import { hostErrorCodes } from '@edgekeep/host/error';
 import { hubErrorCodes } from '@edgekeep/hub/error';
 import { wireErrorCodes } from '@edgekeep/wire/error';
+import {
+  arrowsBetween,
+  arrowsUp,
+  circles,
+  type Floors,
+  folderOf,
+  importsOf,
+  isTest,
+  roomOf,
+  type Source,
+  transportsOutside,
+} from './support/house.ts';
 
 const root = dirname(import.meta.dirname);
 
@@ -28,10 +40,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 };
 const LINES_MAX = 400;
 
-interface Source {
-  readonly path: string;
+interface PackageSource extends Source {
   readonly room: string;
-  readonly text: string;
   readonly imports: readonly string[];
 }
 
@@ -43,21 +53,33 @@ function walk(folder: string): readonly string[] {
   });
 }
 
-const sources: readonly Source[] = Object.keys(mayImport).flatMap((room) =>
+const sources: readonly PackageSource[] = Object.keys(mayImport).flatMap((room) =>
   walk(join(root, room, 'src'))
     .filter((file) => file.endsWith('.ts'))
     .map((file) => {
       const text = readFileSync(file, 'utf8');
-      // Without comments: a list of texts behind a comment that ends in "from" is no import.
-      const found = text
-        .replaceAll(/^\s*\/\/.*$/gm, '')
-        .matchAll(
-          /(?:^|\n)\s*(?:import|export)\s[^'"`;]*?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)|(?:^|\n)import\s+'([^']+)'/g,
-        );
-      return { path: relative(root, file), room, text, imports: [...found].map((m) => m[1] ?? m[2] ?? m[3] ?? '') };
+      return { path: relative(root, file), room, text, imports: importsOf(text).map(({ name }) => name) };
     }),
 );
-const isTest = (source: Source) => /\.test\.ts$|\/testing[.-]?[^/]*\.ts$|\/fixtures\//.test(source.path);
+const hub = sources.filter(({ room }) => room === 'hub');
+
+// DESIGN: the floors of the hub, from the top down. A folder imports its own floor and those below it.
+const hubFloors: Floors = [
+  ['main', 'command-line', 'init', 'check', 'start', 'wiring'],
+  ['doors/operator', 'doors/device', 'doors/unlock'],
+  ['doors/public'],
+  ['doors/http'],
+  ['jobs'],
+  ['access', 'enrollment', 'workload'],
+  ['authority', 'respond', 'health'],
+  ['presence', 'attest', 'model'],
+  ['alert', 'people', 'registry', 'site', 'publisher', 'vendor-root', 'address'],
+  ['audit', 'secrets', 'revocation'],
+  ['store', 'store/migrations', 'settings'],
+  ['budget', 'clock', 'digest', 'error', 'former-names', 'former-settings', 'job', 'joined', 'pause', 'world-failure'],
+];
+// Distinct pairs of rooms of which one imports the other. A new subject may raise it by what it imports itself.
+const HUB_ARROWS_MAX = 243;
 
 test('there are sources to look at', () => {
   assert.ok(sources.length > 20, `found ${sources.length}`);
@@ -178,28 +200,76 @@ test('imports between files form no circle', () => {
   assert.deepEqual(circles, []);
 });
 
-// A room is a folder directly under src with all below it, or a file directly under src.
-const roomOf = (path: string) => path.split('/').slice(0, 3).join('/');
-
 test('imports between the folders of a package form no circle', () => {
-  const rooms = new Map<string, Set<string>>();
-  for (const { path, imports } of sources.filter((source) => !isTest(source))) {
-    const own = roomOf(path);
-    const others = imports.filter((name) => name.startsWith('.')).map((name) => roomOf(join(dirname(path), name)));
-    const known = rooms.get(own) ?? new Set();
-    rooms.set(own, known);
-    for (const other of others) if (other !== own) known.add(other);
+  assert.deepEqual(circles(sources), []);
+});
+
+test('a circle between folders is found, also one of three, of types, or of a file and a folder', () => {
+  const from = (path: string, ...names: readonly string[]) => ({
+    path,
+    text: names.map((name) => `import type { A } from '${name}';`).join('\n'),
+  });
+  const three = [
+    from('hub/src/site/sites.ts', '../alert/alerts.ts'),
+    from('hub/src/alert/alerts.ts', '../audit/log.ts'),
+    from('hub/src/audit/log.ts', '../site/other.ts'),
+  ];
+  assert.deepEqual(circles(three).slice(0, 3), ['hub/src/site', 'hub/src/alert', 'hub/src/audit']);
+  assert.deepEqual(circles(three.slice(1)), []);
+  const file = [from('hub/src/error.ts', './audit/log.ts'), from('hub/src/audit/log.ts', '../error.ts')];
+  assert.deepEqual(circles(file).slice(0, 2), ['hub/src/error.ts', 'hub/src/audit']);
+  const doors = [
+    from('hub/src/doors/http/server.ts', '../operator/door.ts'),
+    from('hub/src/doors/operator/door.ts', '../http/server.ts'),
+  ];
+  assert.deepEqual(circles(doors), ['hub/src/doors/http', 'hub/src/doors/operator']);
+});
+
+test('no folder of the hub imports a higher floor', () => {
+  assert.deepEqual(arrowsUp(hub, 'hub/src', hubFloors), []);
+  const places = new Set(hub.map(({ path }) => folderOf(path)));
+  const gone = hubFloors.flat().filter((name) => !places.has(`hub/src/${name}`) && !places.has(`hub/src/${name}.ts`));
+  assert.deepEqual(gone, []);
+});
+
+test('an import of a higher floor is found, and a folder without a floor', () => {
+  const planted = { path: 'hub/src/audit/planted.ts', text: "import { x } from '../registry/states.ts';" };
+  const found = 'hub/src/audit/planted.ts imports hub/src/registry/states.ts';
+  assert.deepEqual(arrowsUp([...hub, planted], 'hub/src', hubFloors), [found]);
+  const homeless = { path: 'hub/src/helpers/planted.ts', text: '' };
+  assert.deepEqual(arrowsUp([...hub, homeless], 'hub/src', hubFloors), ['hub/src/helpers has no floor']);
+});
+
+test('a transport of the hub is imported under doors only', () => {
+  assert.deepEqual(transportsOutside(hub, 'hub/src/doors'), []);
+});
+
+test('a transport outside doors is found, also as a type; an address parser is none', () => {
+  const found = (text: string, path = 'hub/src/presence/planted.ts') =>
+    transportsOutside([{ path, text }], 'hub/src/doors').length;
+  for (const name of [
+    'fastify',
+    '@fastify/swagger',
+    'fastify-type-provider-zod',
+    'node:http',
+    'node:https',
+    'node:http2',
+    'node:tls',
+    'node:net',
+  ]) {
+    assert.equal(found(`import type { A } from '${name}';`), 1, name);
+    assert.equal(found(`import { A } from '${name}';`, 'hub/src/doors/http/planted.ts'), 0, name);
   }
-  const reached = (from: string, seen: Set<string> = new Set()): Set<string> => {
-    for (const next of rooms.get(from) ?? []) {
-      if (seen.has(next)) continue;
-      seen.add(next);
-      reached(next, seen);
-    }
-    return seen;
-  };
-  const inCircle = [...rooms.keys()].filter((room) => !room.startsWith('hub/') && reached(room).has(room));
-  assert.deepEqual(inCircle, []);
+  assert.equal(found("import { isIP, createServer } from 'node:net';"), 1);
+  assert.equal(found("const net = await import('node:net');"), 1);
+  assert.equal(found("import { BlockList, isIP } from 'node:net';"), 0);
+});
+
+test(`there are at most ${HUB_ARROWS_MAX} arrows between the rooms of the hub`, () => {
+  const count = arrowsBetween(hub, roomOf).length;
+  assert.ok(count > 100 && count <= HUB_ARROWS_MAX, `${count} arrows`);
+  const planted = { path: 'hub/src/error.ts', text: "import { x } from './site/sites.ts';" };
+  assert.equal(arrowsBetween([...hub, planted], roomOf).length, count + 1);
 });
 
 // Streams that grow for as long as a transfer takes and are synced when they are whole, lines that are synced one by one, and the log's folder, whose

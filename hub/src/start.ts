@@ -1,5 +1,4 @@
 // Runs one hub: its parts, and the two listeners on them. `main.ts` calls it for the command line; the simulator calls it in process.
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { weighBreadth } from './access/breadth-alarm.ts';
@@ -13,7 +12,6 @@ import { createDeviceListener } from './doors/device/listener.ts';
 import { type FolderLock, lockFolder } from './store/folder-lock.ts';
 import { endConnectionsOnClose } from './doors/http/open-connections.ts';
 import { type Route, routesOf } from './doors/http/route-table.ts';
-import type { HttpServer } from './doors/http/server.ts';
 import { createOperatorListener } from './doors/operator/listener.ts';
 import { openParts } from './wiring.ts';
 import type { KeyStore } from './secrets/key-store.ts';
@@ -21,7 +19,8 @@ import { plainKeys } from './secrets/plain-keys.ts';
 import type { HubSettings } from './settings.ts';
 import { raiseStoredDoubles } from './registry/stored-doubles.ts';
 import { raiseKeyDoubles } from './registry/key-doubles.ts';
-import { asFolderError, portError } from './world-failure.ts';
+import { asFolderError } from './world-failure.ts';
+import { addressOf, portError } from './doors/http/port.ts';
 import { asHub } from './store/authority.ts';
 import { findOldPaths, makerBackfill } from './enrollment/maker-backfill.ts';
 import type { FolderNotices } from './vendor-root/folder.ts';
@@ -125,10 +124,4 @@ export async function startHub(
     sweepAuthorities: () => sweep.now(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
-}
-
-function addressOf(app: HttpServer): { readonly host: string; readonly port: number } {
-  const address: AddressInfo | string | null = app.server.address();
-  if (address === null || typeof address === 'string') throw new TypeError('the listener has no TCP address');
-  return { host: address.address, port: address.port };
 }

@@ -1,4 +1,4 @@
-// Failures of the environment, in words for people: a read-only folder, a full disk, a port in use. Node and SQLite name these by numbers
+// Failures of the environment, in words for people: a read-only folder, a full disk. Node and SQLite name these by numbers
 // and abbreviations.
 import { HubError } from './error.ts';
 
@@ -24,12 +24,6 @@ const sqliteTexts: ReadonlyMap<number, string> = new Map([
   [26, 'hub.sqlite is no store'],
 ]);
 
-const portTexts: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another program has it',
-  EACCES: 'this user may not open it (ports below 1024 need a right of their own)',
-  EADDRNOTAVAIL: 'this machine has no such address',
-};
-
 /** In words, where the environment failed; undefined for anything else. */
 export function worldFailureOf(error: unknown): string | undefined {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {
@@ -51,17 +45,4 @@ export function asFolderError(folder: string, error: unknown): unknown {
   const text = worldFailureOf(error);
   if (text === undefined || (error instanceof HubError && error.code !== 'store-failed')) return error;
   return new HubError('folder-unusable', `${folder} cannot be used: ${text}`, { cause: error });
-}
-
-/** Why a listener does not open. */
-export function portError(
-  who: 'device' | 'operator',
-  { host, port }: { readonly host: string; readonly port: number },
-  cause: unknown,
-): unknown {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  const text = portTexts[code];
-  if (text === undefined) return cause;
-  const message = `the ${who} port ${host}:${port} cannot be opened: ${text}; end that program, or set ${who}.port or ${who}.host in hub.json`;
-  return new HubError('port-unusable', message, { cause });
 }

@@ -1,6 +1,5 @@
 // The credential of the listeners: a key in memory and a certificate of the issuing CA in use, replaced while the hub runs. Open
 // connections keep the credential that they were opened with.
-import type { Server } from 'node:tls';
 import { tlsServerOptions } from '@edgekeep/wire/link/tls';
 import type { Clock } from '../clock.ts';
 import { isTwoThirdsOver, issueServerCredential, recordHubCertificate, type ServerCredential } from './issue.ts';
@@ -16,9 +15,14 @@ export interface ServerCredentialParts {
   readonly clock: Clock;
 }
 
+/** A listener: takes the next credential while it is open. */
+export interface CredentialHolder {
+  setSecureContext(options: ReturnType<typeof tlsServerOptions>): void;
+}
+
 export class LiveCredential {
   readonly #parts: ServerCredentialParts;
-  readonly #servers = new Set<Pick<Server, 'setSecureContext'>>();
+  readonly #servers = new Set<CredentialHolder>();
   #credential: ServerCredential;
 
   private constructor(parts: ServerCredentialParts, credential: ServerCredential) {
@@ -44,7 +48,7 @@ export class LiveCredential {
   }
 
   /** Keeps the credential and the authorities of this listener up to date. */
-  serve(server: Pick<Server, 'setSecureContext'>): void {
+  serve(server: CredentialHolder): void {
     this.#servers.add(server);
   }
 

@@ -1,12 +1,11 @@
 // Checks what the hub needs from its machine: two ports, free disk space, and the program that opens its keys.
 import { accessSync, constants, existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { isAbsolute } from 'node:path';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { HubError } from '../error.ts';
 import type { HubSettings } from '../settings.ts';
-import { portError } from '../world-failure.ts';
+import { portError, tryPort } from '../doors/http/port.ts';
 import { failed, type Finding, ok, textOf, warning } from './finding.ts';
 
 // The log grows with the fleet, and a hub that cannot write serves nobody.
@@ -28,19 +27,13 @@ async function portProblem(
   who: 'device' | 'operator',
   place: { readonly host: string; readonly port: number },
 ): Promise<string | undefined> {
-  const server = createServer();
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(place, resolve);
-    });
+    await tryPort(place);
     return undefined;
   } catch (error) {
     const known = portError(who, place, error);
     if (!(known instanceof HubError) && !(error instanceof Error && 'code' in error)) throw error;
     return textOf(known);
-  } finally {
-    await new Promise<void>((resolve) => server.close(() => resolve()));
   }
 }
 

@@ -2,8 +2,6 @@
 // once. Challenges are also here: a response counts only on the connection that got the challenge.
 import { canonicalAddress } from '@edgekeep/core/canonical/network';
 import { randomBytes } from 'node:crypto';
-import type { TLSSocket } from 'node:tls';
-import { channelBinding } from '@edgekeep/wire/link/channel-binding';
 import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { HubError } from '../error.ts';
 import { networkOf } from '../address/network-of.ts';
@@ -39,8 +37,19 @@ export interface ConnectionPlace {
   contested: boolean;
 }
 
+/** What presence does with the socket of a connection, whatever the transport. */
+export interface LiveSocket {
+  readonly destroyed: boolean;
+  readonly remoteAddress?: string | undefined;
+  destroy(): unknown;
+  setTimeout(milliseconds: number): unknown;
+  setKeepAlive(on: boolean, afterMilliseconds: number): unknown;
+  once(event: 'close', listener: () => void): unknown;
+  on(event: 'timeout', listener: () => void): unknown;
+}
+
 export interface DeviceConnection extends ImaPieces {
-  readonly socket: TLSSocket;
+  readonly socket: LiveSocket;
   /** RFC 9266 tls-exporter value of this connection. */
   readonly exporter: Uint8Array;
   readonly remoteAddress: string;
@@ -79,7 +88,7 @@ export class Connections {
   readonly #maxUnproven: number;
   readonly #maxSilentMs: number;
   readonly #unproven: Grouped = new Map();
-  readonly #bySocket = new WeakMap<TLSSocket, DeviceConnection>();
+  readonly #bySocket = new WeakMap<LiveSocket, DeviceConnection>();
   readonly #byDevice = new Map<string, Set<DeviceConnection>>();
   readonly #workloadsByDevice = new Map<string, Set<DeviceConnection>>();
   #count = 0;
@@ -105,10 +114,10 @@ export class Connections {
     return (this.#unproven.get(network)?.size ?? 0) < this.#maxUnproven;
   }
 
-  add(socket: TLSSocket, { certificate, workload }: ShownCertificate): DeviceConnection {
+  add(socket: LiveSocket, exporter: Uint8Array, { certificate, workload }: ShownCertificate): DeviceConnection {
     const connection: DeviceConnection = {
       socket,
-      exporter: channelBinding(socket),
+      exporter,
       remoteAddress: canonicalAddress(socket.remoteAddress ?? '') ?? 'unknown',
       certificate,
       workload,
@@ -129,7 +138,7 @@ export class Connections {
     return connection;
   }
 
-  of(socket: TLSSocket): DeviceConnection {
+  of(socket: LiveSocket): DeviceConnection {
     const connection = this.#bySocket.get(socket);
     if (connection === undefined || socket.destroyed)
       throw new HubError('connection-unbound', 'this connection has ended');

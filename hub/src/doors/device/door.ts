@@ -8,6 +8,7 @@ import { certificateDigest, parseCertificate, serialText } from '@edgekeep/core/
 import { deviceIdOf } from '@edgekeep/core/identity/device-id';
 import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
 import { claimsSpiffeId, workloadOf } from '@edgekeep/core/identity/svid';
+import { channelBinding } from '@edgekeep/wire/link/channel-binding';
 import { networkOf } from '../../address/network-of.ts';
 import type { Traffic } from '../../access/traffic.ts';
 import type { Clock } from '../../clock.ts';
@@ -68,7 +69,7 @@ export class DeviceDoor {
 
   /** Registers a new TLS connection; called once, before its first request. */
   admit(socket: TLSSocket): void {
-    this.#connections.add(socket, shownBy(socket, this.#authorities, this.#trustDomain));
+    this.#connections.add(socket, channelBinding(socket), shownBy(socket, this.#authorities, this.#trustDomain));
   }
 
   /** The connection of a request, without charging its budget; undefined if it has ended. */
