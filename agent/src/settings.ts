@@ -164,7 +164,7 @@ export type ModelSettings = AgentSettings['models'][number];
 /** Settings before their defaults are filled in. */
 export type AgentSettingsInput = z.input<typeof agentSettingsSchema>;
 
-export const settingsFileName = 'agent.json';
+const settingsFileName = 'agent.json';
 
 /** Reads the settings file, `agent.json` in the state folder unless another is named. Throws `settings-invalid`. */
 export async function readAgentSettings(

@@ -1,7 +1,7 @@
 // The state folder: what survives a restart of the agent; only its user can read it. Nothing in it is secret except the witness key and, on
 // the software tier, the root of trust. Models in it are ciphertext.
 import { chmod, mkdir, readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import type { AgentSettings } from './settings.ts';
 
@@ -62,9 +62,4 @@ export async function openStateFolder({ stateFolder, runFolder }: AgentSettings)
 /** The file's bytes; undefined when there is none. */
 export function readIfThere(path: string): Promise<Uint8Array | undefined> {
   return orIfMissing(readFile(path), undefined);
-}
-
-/** The sealed files of one version of a model. */
-export function sealedFolder({ models }: StateFolder, name: string, manifestDigest: string): string {
-  return join(models, name, manifestDigest);
 }

@@ -15,7 +15,7 @@ const answerHeader = 'edgekeep-former-names';
 const warned = new Set<string>();
 
 /** Once for each name: a list is asked for page by page. */
-export function warnOfFormerWord(name: FormerName): void {
+function warnOfFormerWord(name: FormerName): void {
   if (warned.has(name.former)) return;
   warned.add(name.former);
   process.stderr.write(`edgekeep: warning: ${formerNameText(name)}\n`);

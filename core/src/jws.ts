@@ -80,7 +80,7 @@ export function verifyJws(
 }
 
 /** The one JWS algorithm for a key; throws `key-invalid` for other keys. */
-export function jwsAlgorithmOf(key: KeyObject): JwsAlgorithm {
+function jwsAlgorithmOf(key: KeyObject): JwsAlgorithm {
   const algorithm = signatureAlgorithmOf(key);
   if (algorithm === 'ecdsa-p256-sha256') return 'ES256';
   if (algorithm === 'ed25519') return 'EdDSA';

@@ -1,7 +1,7 @@
 // From statistics and class scores to `accepted`, `fallback` or `review`, with reasons. Pure. Follows spec/guard.md section 4.
 import type { StatisticsReason, VerdictReason } from '@edgekeep/core/model/guard-protocol';
 
-export const verdicts = ['accepted', 'fallback', 'review'] as const;
+const verdicts = ['accepted', 'fallback', 'review'] as const;
 export type Verdict = (typeof verdicts)[number];
 
 /** One model's result for one image. A row of scores that is no distribution has confidence 0 and `valid` false. */

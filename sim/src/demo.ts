@@ -1,6 +1,6 @@
 // The main job, shown: a hub, a publisher, four devices. Two healthy ones get the key and classify images. The one with an altered boot is
 // refused, and the boot event is named. The one without a TPM is refused or allowed by policy, with its tier shown.
-import { mkdir, readdir, writeFile, stat } from 'node:fs/promises';
+import { mkdir, writeFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { orIfMissing } from '@edgekeep/host/missing-file';
@@ -188,13 +188,4 @@ async function isEnrolled(device: DemoDevice): Promise<boolean> {
 async function enrollmentToken(hub: DemoHub, { order: { id, tier } }: DemoDevice): Promise<string> {
   const body = { deviceId: id, tier, lifeSeconds: 600 };
   return (await hub.operator.send('POST', '/v1/enrollment-tokens', body, api.enrollmentTokenAnswer)).token;
-}
-
-/** The shipped test images, in order. */
-export async function testImages(folder: string): Promise<readonly string[]> {
-  const names = await readdir(folder);
-  return names
-    .filter((name) => name.endsWith('.png'))
-    .sort()
-    .map((name) => join(folder, name));
 }

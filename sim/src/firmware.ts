@@ -17,7 +17,7 @@ export interface Stage {
 }
 
 /** PCRs that the firmware fills; the agent's measured start uses another one. */
-export const firmwarePcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
+const firmwarePcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
 
 const efiApplication = 0x80000003;
 const crtmVersion = 0x08;

@@ -15,7 +15,7 @@ export interface SystemFiles {
   readonly packageDatabase: string;
 }
 
-export const systemFiles: SystemFiles = {
+const systemFiles: SystemFiles = {
   osRelease: '/etc/os-release',
   rebootRequired: '/run/reboot-required',
   packageDatabase: '/var/lib/dpkg/status',

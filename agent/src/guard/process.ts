@@ -12,13 +12,13 @@ import { channelDescriptor, type GuardEnd, type RunningGuard, spawnGuard } from 
 import { connectGuard, type GuardUnit } from './unit.ts';
 
 /** Reading and loading a model of several gigabytes from memory on a slow board. */
-export const defaultMaxReadyMs = 120_000;
+const defaultMaxReadyMs = 120_000;
 /** When the stop order arrives, the running inference has this long to end. */
-export const defaultMaxStopMs = 5_000;
+const defaultMaxStopMs = 5_000;
 /** A guard that is being replaced has this long for its last requests (guard/src/limits.ts) and to end. */
-export const defaultMaxRetireMs = 15_000;
+const defaultMaxRetireMs = 15_000;
 /** One inference of a large model on a slow board. */
-export const defaultMaxInferenceMs = 30_000;
+const defaultMaxInferenceMs = 30_000;
 /** The memory that a model may use for each of its own bytes: the file, the runtime's copy of the weights, and intermediate results. */
 const memoryPerModelByte = 4;
 

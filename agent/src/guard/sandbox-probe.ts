@@ -13,7 +13,7 @@ import { spawnGuard } from './spawned.ts';
 export const unprivilegedUserId = 65534;
 
 /** Loading takes a fraction of a second on a server and ten seconds on a small busy board. */
-export const defaultMaxProbeMs = 60_000;
+const defaultMaxProbeMs = 60_000;
 
 export interface ProbeOptions {
   readonly userId?: number;

@@ -12,7 +12,7 @@ export interface LogSource {
 }
 
 /** The server cannot be reached or does not answer as a log does. */
-export class UnreachableError extends Error {
+class UnreachableError extends Error {
   override readonly name = 'UnreachableError';
   readonly code = 'unreachable';
 }

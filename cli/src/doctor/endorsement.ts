@@ -85,6 +85,6 @@ function nameOf(certificate: Certificate): string {
 // 9999-12-31: the maker says that there is no end (RFC 5280 section 4.1.2.5).
 const withoutEnd = 253_402_300_799;
 
-export function dayText(seconds: number): string {
+function dayText(seconds: number): string {
   return seconds >= withoutEnd ? 'no end' : new Date(seconds * 1_000).toISOString().slice(0, 10);
 }

@@ -20,7 +20,7 @@ import { type Finding, ok, warning } from './finding.ts';
 
 /** The file in a kit: what the hub believed when the kit was made. */
 export const kitTrustFileName = 'vendor-roots.json';
-export const kitTrust = z.array(vendorRootTrust);
+const kitTrust = z.array(vendorRootTrust);
 
 export interface MakerTrust {
   readonly judgedAt: EndorsementTime;

@@ -4,7 +4,7 @@ import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { UsageError } from '../command.ts';
 
 /** The path of `file` below `root`, with "/"; undefined when it lies elsewhere. `file` need not exist yet, its folder must. */
-export async function pathInside(root: string, file: string): Promise<string | undefined> {
+async function pathInside(root: string, file: string): Promise<string | undefined> {
   const path = relative(await realpath(root), join(await realpath(dirname(file)), basename(file)));
   return path === '' || path === '..' || path.startsWith(`..${sep}`) || isAbsolute(path)
     ? undefined

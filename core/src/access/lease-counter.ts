@@ -24,7 +24,7 @@ export const leaseCounterDefinition: NvPublic = {
 };
 
 /** As it is once it was counted for the first time: only then it has a value, and this Name. */
-export const leaseCounterPublic: NvPublic = {
+const leaseCounterPublic: NvPublic = {
   ...leaseCounterDefinition,
   attributes: leaseCounterDefinition.attributes | nvAttributes.written,
 };

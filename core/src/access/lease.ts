@@ -4,7 +4,7 @@ import { deviceIdPattern } from '../identity/device-id.ts';
 import { modelNamePattern, modelVersionPattern } from '../model/manifest.ts';
 
 /** Longer than a year is not a lease: a device that is never asked again cannot be revoked. */
-export const LEASE_SECONDS_MAX = 366 * 86_400;
+const LEASE_SECONDS_MAX = 366 * 86_400;
 
 export const leaseSchema = z
   .strictObject({

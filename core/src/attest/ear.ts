@@ -13,8 +13,8 @@ import { reasonCodes } from './reason.ts';
 import { type Tier, tierSchema } from './tier.ts';
 import { statusOfVector, trustStatuses, type TrustStatus, type TrustVector } from './trust-vector.ts';
 
-export const EAR_PROFILE = 'tag:github.com,2023:veraison/ear';
-export const EAR_TYP = 'eat+jwt'; // RFC 9782
+const EAR_PROFILE = 'tag:github.com,2023:veraison/ear';
+const EAR_TYP = 'eat+jwt'; // RFC 9782
 export const EAR_BYTES_MAX = 8 * 1024; // travels in a receipt of at most 16 KiB
 const REASONS_MAX = 4; // the first ones tell what is wrong; the audit log has all
 const MESSAGE_LENGTH_MAX = 600;

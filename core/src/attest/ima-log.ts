@@ -16,7 +16,7 @@ export const IMA_EVIDENCE_BYTES_MAX = 4 * 1024 * 1024;
 /** What a device sends of a log at a time, before evidence carries the rest. The agent's pieces are a quarter of it, where entries are short. */
 export const IMA_PIECE_BYTES_MAX = 1024 * 1024 + 64 * 1024;
 /** One entry with signature, extended attributes or buffer. A longer one would fit no piece of a log that is sent in pieces. */
-export const IMA_ENTRY_BYTES_MAX = 512 * 1024;
+const IMA_ENTRY_BYTES_MAX = 512 * 1024;
 const PCR_COUNT = 24;
 const TEMPLATE_NAME_LENGTH_MAX = 255; // MAX_TEMPLATE_NAME_LEN of the kernel
 const SHA1_LENGTH = 20;

@@ -1,6 +1,6 @@
 // The trustworthiness vector of AR4SI (draft-ietf-rats-ar4si, section 2.3): eight claims, one signed octet each, and the tier a value is in.
 
-export const trustClaims = [
+const trustClaims = [
   'instance-identity',
   'configuration',
   'executables',

@@ -68,7 +68,7 @@ export function parseCheckpoint(text: string): Checkpoint {
 }
 
 /** The text that gets signed. */
-export function encodeCheckpoint({ origin, size, root, extensions }: Checkpoint): string {
+function encodeCheckpoint({ origin, size, root, extensions }: Checkpoint): string {
   return [origin, size, toBase64(root), ...extensions].map((line) => `${line}\n`).join('');
 }
 

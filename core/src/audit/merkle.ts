@@ -60,12 +60,6 @@ export function makeConsistencyProof(from: number, to: number, nodes: NodeHashes
   return consistencyRanges(from, to).map((range) => rangeHash(range, nodes));
 }
 
-/** The nodes that `rootHash` asks for. */
-export function rootNodes(size: number): readonly NodeAddress[] {
-  assertSize(size);
-  return size === 0 ? [] : rangeNodes({ start: 0, end: size });
-}
-
 /** The nodes that `makeInclusionProof` asks for, so that a caller can fetch them first. */
 export function inclusionNodes(index: number, size: number): readonly NodeAddress[] {
   return inclusionRanges(index, size).flatMap(rangeNodes);

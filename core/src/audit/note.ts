@@ -1,12 +1,12 @@
 // Signed notes as c2sp.org/signed-note has them: the text form, verifier keys, and plain Ed25519 signatures (type 0x01).
 // Timestamped cosignatures (type 0x04) are in cosignature.ts.
 import { createPublicKey, hash, type KeyObject, verify } from 'node:crypto';
-import { concat, equalBytes, parseBase64, parseUtf8, toBase64, toHex, utf8 } from '../bytes.ts';
+import { concat, parseBase64, parseUtf8, toBase64, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import type { Signer } from '../signer.ts';
 
 /** signed-note asks for at least 16; a fleet's checkpoint carries the cosignatures of many devices. */
-export const NOTE_SIGNATURES_MAX = 256;
+const NOTE_SIGNATURES_MAX = 256;
 
 /** Room for 16 post-quantum signatures of 5 kB beside the fleet's; more is refused before it is decoded. */
 export const NOTE_BYTES_MAX = 262_144;
@@ -66,7 +66,7 @@ export function parseNote(bytes: Uint8Array): SignedNote {
 }
 
 /** One `— name base64` line, without its newline. */
-export function parseSignatureLine(line: string): NoteSignature {
+function parseSignatureLine(line: string): NoteSignature {
   if (!line.startsWith(signatureMark)) throw invalid(`expected a line that starts with an em dash and a space`);
   const [name, encoded, ...more] = line.slice(signatureMark.length).split(' ');
   if (name === undefined || encoded === undefined || more.length > 0) {
@@ -78,7 +78,7 @@ export function parseSignatureLine(line: string): NoteSignature {
   return { name, keyId: toHex(bytes.subarray(0, 4)), signature: bytes.subarray(4) };
 }
 
-export function encodeSignatureLine({ name, keyId, signature }: NoteSignature): string {
+function encodeSignatureLine({ name, keyId, signature }: NoteSignature): string {
   return `${signatureMark}${name} ${toBase64(concat(Buffer.from(keyId, 'hex'), signature))}\n`;
 }
 
@@ -151,11 +151,6 @@ const keyTypes: readonly NoteKeyType[] = ['ed25519', 'cosignature-v1'];
 
 export function encodeVerifierKey({ name, id, type, publicKey }: VerifierKey): string {
   return `${name}+${id}+${toBase64(typedKey(publicKey, type))}`;
-}
-
-/** Whether two verifier keys hold the same public key, whatever their names. */
-export function samePublicKey(a: VerifierKey, b: VerifierKey): boolean {
-  return equalBytes(rawEd25519(a.publicKey), rawEd25519(b.publicKey));
 }
 
 function keyId(name: string, typed: Uint8Array): Uint8Array {

@@ -5,10 +5,10 @@ import { hashLength, type NodeAddress, nodeHash, TREE_SIZE_MAX } from './merkle.
 
 /** Hashes in a full tile; a tile spans eight levels of the tree. */
 export const tileWidth = 256;
-export const tileHeight = 8;
+const tileHeight = 8;
 
 /** tlog-tiles: a 16-bit length stands before each entry. */
-export const BUNDLED_ENTRY_BYTES_MAX = 0xffff;
+const BUNDLED_ENTRY_BYTES_MAX = 0xffff;
 
 /** The most bytes an entry bundle can have: 256 entries of the largest size, each behind its length. */
 export const BUNDLE_BYTES_MAX: number = tileWidth * (2 + BUNDLED_ENTRY_BYTES_MAX);

@@ -9,13 +9,13 @@ import { signJws, verifyJws } from '../jws.ts';
 import type { Signer } from '../signer.ts';
 
 /** A root that is used once a week for twenty years. */
-export const RECORD_BYTES_MAX = 4 * 1024 * 1024;
+const RECORD_BYTES_MAX = 4 * 1024 * 1024;
 const LINE_BYTES_MAX = 8_192;
 const recordType = 'edgekeep-root-ceremony/v1';
 const jwsType = 'edgekeep-root-ceremony+jwt';
 const firstPrevious = '0'.repeat(64);
 
-export const ceremonyKinds = [
+const ceremonyKinds = [
   'root-made',
   'issuing-signed',
   'rollover-old-signed',

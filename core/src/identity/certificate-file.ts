@@ -7,7 +7,7 @@ import { type Certificate, parseForeignCertificate } from './certificate.ts';
 import { cmsOid } from './oid.ts';
 
 /** The list of every TPM vendor's certificates that Microsoft publishes has some two thousand. */
-export const FILE_CERTIFICATES_MAX = 10_000;
+const FILE_CERTIFICATES_MAX = 10_000;
 /** A file of certificates in one piece: that many, and a bound on what is held in memory. */
 export const CERTIFICATE_FILE_LENGTH_MAX = 32 * 1024 * 1024;
 const PROBLEMS_MAX = 100;

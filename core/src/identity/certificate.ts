@@ -16,7 +16,7 @@ import {
 } from './signature-algorithm.ts';
 
 /** Certificates of TPM vendors reach 2 KiB; a server's with hundreds of names stays under this. */
-export const CERTIFICATE_LENGTH_MAX = 32 * 1024;
+const CERTIFICATE_LENGTH_MAX = 32 * 1024;
 // RFC 5280 section 4.1.2.2; Intel and Oxide have issued longer ones, which readers should handle gracefully.
 const SERIAL_LENGTH_MAX = { strict: 20, foreign: 64 } as const;
 

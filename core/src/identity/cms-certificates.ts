@@ -15,7 +15,7 @@ import { type Certificate, parseCertificate } from './certificate.ts';
 import { cmsOid } from './oid.ts';
 
 /** A chain has two or three; an authority that rolls over has a few more. */
-export const CMS_CERTIFICATES_MAX = 32;
+const CMS_CERTIFICATES_MAX = 32;
 
 /** DER of a certs-only message. */
 export function encodeCertificates(certificates: readonly Certificate[]): Uint8Array {

@@ -6,7 +6,7 @@ import { derInteger, derOctetString, derOid, derSequence } from '../der.ts';
 import { CoreError } from '../error.ts';
 
 /** 16 MiB and about half a second: OpenSSL refuses to read keys that take more than 32 MiB. */
-export const keyScrypt = { cost: 16_384, blockSize: 8, parallelization: 8 } as const;
+const keyScrypt = { cost: 16_384, blockSize: 8, parallelization: 8 } as const;
 export const keySaltLength = 16;
 export const keyIvLength = 16;
 

@@ -58,7 +58,7 @@ export function validateEndorsement(input: EndorsementInput): EndorsementResult 
 }
 
 /** What the certificate's alternative name says of the TPM; undefined if it is not all there. */
-export function tpmIdentityOf(certificate: Certificate): TpmIdentity | undefined {
+function tpmIdentityOf(certificate: Certificate): TpmIdentity | undefined {
   for (const name of certificate.extensions.subjectAltName?.names ?? []) {
     if (name.kind !== 'directory') continue;
     const manufacturer = attributeText(name.name, attributeOid.tpmManufacturer);

@@ -38,7 +38,7 @@ const SUBTREES_MAX = 128;
 const KEY_PURPOSES_MAX = 32;
 
 /** In the order of their bits (RFC 5280 section 4.2.1.3). */
-export const keyUsages = [
+const keyUsages = [
   'digitalSignature',
   'nonRepudiation',
   'keyEncipherment',

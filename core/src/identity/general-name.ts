@@ -6,7 +6,7 @@ import { CoreError } from '../error.ts';
 import { type DistinguishedName, readName } from './distinguished-name.ts';
 
 // A server certificate for a whole company has a few hundred names; a device has one.
-export const GENERAL_NAMES_MAX = 512;
+const GENERAL_NAMES_MAX = 512;
 
 export type GeneralName =
   | { readonly kind: 'dns' | 'uri' | 'email'; readonly text: string }

@@ -24,7 +24,7 @@ export const noExpirySeconds = 253_402_300_799;
 
 const { verifiedTpmFixed, verifiedTpmResidency } = tcgPolicyOid;
 /** tcg-sv-tpm20 (TCG OID registry): the hardware that is named is a TPM 2.0, not the device around it. */
-export const tpmHardwareType = '2.23.133.1.2';
+const tpmHardwareType = '2.23.133.1.2';
 
 /** Serial numbers of devices as this product issues them: within PrintableString, safe as a file name, 1 to 64 characters. */
 export const deviceSerialPattern = /^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$/;

@@ -7,7 +7,7 @@ import { encodeExtensions, type Extension } from './extensions.ts';
 import { encodeSignatureAlgorithm } from './signature-algorithm.ts';
 
 /** Octets of randomness a serial number is made from. */
-export const serialLength = 16;
+const serialLength = 16;
 
 export interface CertificateTemplate {
   readonly issuer: DistinguishedName;

@@ -21,7 +21,7 @@ import { algorithmOid, ocspOid } from './oid.ts';
 /** A request for one certificate has about 100 octets; with a signature and a chain that nobody needs, some thousand. */
 export const OCSP_REQUEST_LENGTH_MAX = 16 * 1024;
 /** Clients ask about one certificate, or about the few of a chain. */
-export const OCSP_CERTIFICATES_MAX = 16;
+const OCSP_CERTIFICATES_MAX = 16;
 // RFC 9654 section 2.1.
 const NONCE_LENGTH_MAX = 128;
 

@@ -5,7 +5,7 @@ import { CoreError } from '../error.ts';
 export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'PUBLIC KEY';
 
 /** A file of vendor roots has some hundred certificates; more is a mistake or an attack. */
-export const PEM_BLOCKS_MAX = 512;
+const PEM_BLOCKS_MAX = 512;
 
 const block = /-----BEGIN ([A-Z0-9 ]+)-----\s*([A-Za-z0-9+/=\s]*?)\s*-----END ([A-Z0-9 ]+)-----/g;
 

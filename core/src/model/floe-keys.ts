@@ -6,7 +6,7 @@ import { CoreError } from '../error.ts';
 import { floeHeaderTagLength, floeKeyLength, SEGMENTS_MAX } from './floe-layout.ts';
 
 /** AEAD_ROTATION_MASK: one AES key encrypts at most 2^20 segments. */
-export const rotationBitsDefault = 20;
+const rotationBitsDefault = 20;
 
 const messageKeyLength = 48;
 

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { guardSettingsSchema } from './guard-settings.ts';
 
-export const statisticsReasons = [
+const statisticsReasons = [
   'brightness-low',
   'brightness-high',
   'contrast-low',
@@ -14,7 +14,7 @@ export const statisticsReasons = [
 ] as const;
 
 /** Why an image was not simply accepted (spec/guard.md section 4). */
-export const verdictReasons = [
+const verdictReasons = [
   ...statisticsReasons,
   'confidence-low',
   'scores-invalid',
@@ -76,7 +76,7 @@ export const guardOrderSchema = z.discriminatedUnion('kind', [
 export type GuardOrder = z.infer<typeof guardOrderSchema>;
 
 /** Totals since the guard started, so a lost message loses nothing. Verdicts count images, the rest counts requests. */
-export const guardCountsSchema = z.strictObject({
+const guardCountsSchema = z.strictObject({
   accepted: count,
   fallback: count,
   review: count,

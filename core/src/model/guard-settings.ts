@@ -2,14 +2,11 @@
 // must be. Part of the signed manifest, so canonical JSON: decimals are whole millionths. Follows spec/guard.md.
 import { z } from 'zod';
 
-/** One unit of every `…Millionths` field is 0.000001. */
-export const millionth = 1e-6;
-
 /** Used when the settings name no threshold (0.85). */
-export const confidenceThresholdMillionthsDefault = 850_000;
+const confidenceThresholdMillionthsDefault = 850_000;
 
 /** Enough for any class list a person would read; keeps a manifest small. */
-export const LABELS_MAX = 10_000;
+const LABELS_MAX = 10_000;
 const LABEL_LENGTH_MAX = 256;
 const TENSOR_NAME_LENGTH_MAX = 256;
 // One million: covers 16-bit pixel values (65,535) and stays a safe integer.

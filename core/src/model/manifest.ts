@@ -10,9 +10,9 @@ import { guardSettingsSchema } from './guard-settings.ts';
 export const manifestPath = 'manifest.json';
 /** Room for a thousand files, ten thousand class labels, and nothing that would tie up a device. */
 export const MANIFEST_LENGTH_MAX = 4 * 1024 * 1024;
-export const MANIFEST_FILES_MAX = 1000;
+const MANIFEST_FILES_MAX = 1000;
 /** Longer paths do not survive every file system and archive. */
-export const MODEL_PATH_LENGTH_MAX = 512;
+const MODEL_PATH_LENGTH_MAX = 512;
 
 export const modelNamePattern = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 /** Semantic versioning 2.0.0 without build metadata: two releases that differ only there would have equal precedence. */
@@ -32,7 +32,7 @@ const fileSchema = z.strictObject({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
 
-export const manifestSchema = z.strictObject({
+const manifestSchema = z.strictObject({
   type: z.literal('edgekeep-model-manifest/v1'),
   name: z.string().regex(modelNamePattern),
   version: z.string().max(128).regex(modelVersionPattern),

@@ -8,11 +8,11 @@ import { floeKeyLength } from './floe-layout.ts';
 import { FloeReader, type ReadAt } from './floe-reader.ts';
 import { type ByteSource, decryptStream, encryptStream, type OpenOptions, type SealOptions } from './floe-stream.ts';
 
-export const modelKeyLength = 32;
-export const manifestDigestLength = 32;
+const modelKeyLength = 32;
+const manifestDigestLength = 32;
 
 /** A device with little memory opens sealed files segment by segment; nothing is gained by longer segments than this. */
-export const SEALED_SEGMENT_LENGTH_MAX = 64 * 2 ** 20;
+const SEALED_SEGMENT_LENGTH_MAX = 64 * 2 ** 20;
 
 const purpose = utf8('edgekeep sealed file v1');
 

@@ -2,8 +2,8 @@
 // nested brackets or 400 joined conditions make the module fail for good, for every later decision of the process. So texts are bounded here.
 
 /** Cedar parses and validates in time that grows with the text; a policy larger than this is a mistake. */
-export const POLICY_BYTES_MAX = 256 * 1024;
-export const STATEMENTS_MAX = 2_000;
+const POLICY_BYTES_MAX = 256 * 1024;
+const STATEMENTS_MAX = 2_000;
 const NESTING_MAX = 24;
 const JOINS_MAX = 64;
 const STEPS_MAX = 192;

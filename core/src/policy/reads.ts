@@ -43,7 +43,7 @@ export function keyOf(reads: Reads, question: Question): string {
 }
 
 /** What a question has at a path; undefined where it has nothing. */
-export function valueAt(question: Question, path: string): unknown {
+function valueAt(question: Question, path: string): unknown {
   const { principal } = question;
   // A workload has the attributes of its device beside its own.
   const who = principal.kind === 'workload' ? { ...principal.device, ...principal } : principal;

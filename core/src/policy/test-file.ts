@@ -5,7 +5,7 @@ import { questionSchema } from './question.ts';
 import type { Policy } from './policy.ts';
 
 export const POLICY_TESTS_BYTES_MAX = 1024 * 1024;
-export const POLICY_TESTS_MAX = 2_000;
+const POLICY_TESTS_MAX = 2_000;
 
 export const policyTestsSchema = z.strictObject({
   type: z.literal('edgekeep-policy-tests/v1'),

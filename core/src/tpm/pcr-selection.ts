@@ -42,7 +42,7 @@ export function readPcrSelections(reader: ByteReader): PcrSelection[] {
 }
 
 /** The PCRs whose bits are set: PCR n is bit n mod 8 of octet n div 8. */
-export function pcrsOf(bitmap: Uint8Array): number[] {
+function pcrsOf(bitmap: Uint8Array): number[] {
   const pcrs: number[] = [];
   for (const [octet, byte] of bitmap.entries()) {
     for (let bit = 0; bit < 8; bit++) if ((byte & (1 << bit)) !== 0) pcrs.push(octet * 8 + bit);

@@ -244,7 +244,7 @@ export function primaryQualifiedName(hierarchy: Hierarchy, name: Uint8Array): Ui
 }
 
 /** Qualified name of a child: algorithm || H(qualified name of the parent || Name). */
-export function childQualifiedName(parentQualifiedName: Uint8Array, name: Uint8Array): Uint8Array {
+function childQualifiedName(parentQualifiedName: Uint8Array, name: Uint8Array): Uint8Array {
   return nameOver(nameHash(name), concat(parentQualifiedName, name));
 }
 

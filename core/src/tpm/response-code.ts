@@ -4,7 +4,7 @@
 export const retryCodes: ReadonlySet<number> = new Set([0x908, 0x90a, 0x922]);
 
 /** Format-one errors, without the bits that say which handle, parameter or session they are about. */
-export const formatOneCodes = {
+const formatOneCodes = {
   attributes: 0x082,
   value: 0x084,
   handle: 0x08b,
@@ -44,7 +44,7 @@ const warnings: Readonly<Record<number, string>> = {
 };
 
 /** The error number of a format-one code (its low bits), or undefined for any other code. */
-export function formatOneOf(responseCode: number): number | undefined {
+function formatOneOf(responseCode: number): number | undefined {
   return (responseCode & 0x080) !== 0 && responseCode < 0x1000 ? responseCode & 0x0bf : undefined;
 }
 

@@ -25,7 +25,7 @@ const DEVICES_TOLD_MAX = 20_000;
 const nodesApartMs = 60_000;
 
 /** Limits of one window: the number of renewals, and `maxPerWindow` in addition. */
-export function releasesAllowed({ leaseSeconds, lease }: ReleaseBudgetSettings): number {
+function releasesAllowed({ leaseSeconds, lease }: ReleaseBudgetSettings): number {
   const renewals = lease.windowSeconds / ((leaseSeconds * 2) / 3);
   return lease.maxPerWindow + Math.ceil(renewals * renewalsAllowedTimes);
 }

@@ -10,7 +10,7 @@ import type { Tables } from '../store/schema.ts';
 import { namedNetwork, networkHas } from './network-text.ts';
 
 /** Every node holds all of them in memory. */
-export const BLOCKS_MAX = 10_000;
+const BLOCKS_MAX = 10_000;
 
 interface Order {
   readonly network: string;

@@ -5,13 +5,13 @@
 export type AlertData = Readonly<Record<string, string | number | boolean | readonly string[]>>;
 
 /** Characters of one text; longer texts are cut. */
-export const ALERT_TEXT_MAX = 300;
+const ALERT_TEXT_MAX = 300;
 /** Members of a list. The first ones stay: they show how it began. */
-export const ALERT_LIST_MAX = 16;
+const ALERT_LIST_MAX = 16;
 /**
  * Members of the whole: further ones are left out, and `omitted` has their number. With the limits above, an audit entry holds all of them.
  */
-export const ALERT_MEMBERS_MAX = 12;
+const ALERT_MEMBERS_MAX = 12;
 // Of an audit entry's 8192 bytes; JSON may write one character as six bytes.
 const ENCODED_BYTES_MAX = 6_000;
 

@@ -10,9 +10,6 @@ import { diskFiles, type LogFiles, makeDurableFolder } from './files.ts';
 /** The number of files written at once: enough to keep the disk busy, and few enough to leave threads for other work. */
 const writesAtOnce = 8;
 
-export const checkpointMediaType = 'text/plain; charset=utf-8';
-export const tileMediaType = 'application/octet-stream';
-
 /** A file that must be in the folder. */
 interface WantedFile {
   readonly path: string;

@@ -10,7 +10,7 @@ import type { Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 
 /** A question to the policy carries all of them. */
-export const GROUPS_OF_MODEL_MAX = 100;
+const GROUPS_OF_MODEL_MAX = 100;
 
 export interface AssignOrder {
   readonly model: string;

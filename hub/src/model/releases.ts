@@ -3,7 +3,7 @@
 import type { Kysely, RawBuilder } from 'kysely';
 import type { Readable } from 'node:stream';
 import { toHex } from '@edgekeep/core/bytes';
-import { manifestDigest, type ModelManifest, parseManifest } from '@edgekeep/core/model/manifest';
+import { manifestDigest, parseManifest } from '@edgekeep/core/model/manifest';
 import { verifyModelRelease } from '@edgekeep/core/model/release';
 import { compareVersions } from '@edgekeep/core/model/version-order';
 import { appendEntry } from '../audit/append.ts';
@@ -287,10 +287,6 @@ export async function listReleases(database: Database, limit: number): Promise<r
     .limit(limit)
     .execute();
   return Promise.all(rows.map(async (row) => ({ row, files: await filesOf(database.read, row.name, row.version) })));
-}
-
-export function manifestOf(release: Release): ModelManifest {
-  return parseManifest(release.row.manifest);
 }
 
 async function filesOf(db: Kysely<Tables>, name: string, version: string): Promise<readonly ModelFileRow[]> {

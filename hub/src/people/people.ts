@@ -8,7 +8,7 @@ import type { Tables } from '../store/schema.ts';
 import { endTokens } from './token-store.ts';
 
 /** The API lists all people in one response. */
-export const PEOPLE_MAX = 1_000;
+const PEOPLE_MAX = 1_000;
 
 interface Order {
   readonly name: string;

@@ -131,7 +131,7 @@ async function replaceDocument(trx: WriteTransaction, order: Replacement, before
 type Leaf = Pick<DeviceAttributeRow, 'path' | 'text_value' | 'number_value'>;
 
 /** The leaves that filters see of a document. Lists have no paths inside; they count as one leaf without a value. */
-export function leavesOf(value: unknown, keys: readonly string[]): readonly Leaf[] {
+function leavesOf(value: unknown, keys: readonly string[]): readonly Leaf[] {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     return Object.entries(value).flatMap(([key, member]) => leavesOf(member, [...keys, key]));
   }

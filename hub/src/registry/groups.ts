@@ -11,7 +11,7 @@ import { filterError, parseFilter } from './filter.ts';
 import type { KnownGroups } from './statement.ts';
 
 // The API lists all groups in one response.
-export const GROUPS_MAX = 1_000;
+const GROUPS_MAX = 1_000;
 
 export interface GroupOrder {
   readonly name: string;

@@ -23,7 +23,7 @@ import { Listing } from './import-listing.ts';
 import { linesOf } from './lines.ts';
 
 /** One call; a larger fleet is imported in several calls. */
-export const IMPORT_LINES_MAX = 200_000;
+const IMPORT_LINES_MAX = 200_000;
 // A batch holds the store's one writer for some tens of milliseconds.
 const batchLines = 500;
 const PROBLEMS_SHOWN_MAX = 100;

@@ -2,7 +2,7 @@
 import { HubError } from '../error.ts';
 
 /** A device with the maximum number of tags stays below this. */
-export const LINE_BYTES_MAX = 65_536;
+const LINE_BYTES_MAX = 65_536;
 
 /** Lines without their ends (LF, or CR LF). Throws `payload-too-large` for a line over its limit. */
 export async function* linesOf(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -32,7 +32,7 @@ export async function openSealed(folder: string, offer: Offer): Promise<SealedKe
 }
 
 /** Removes plain key files that the sealed keys contain too; any other one is an error. */
-export async function removePlainCopies(folder: string, keys: KeyStore): Promise<void> {
+async function removePlainCopies(folder: string, keys: KeyStore): Promise<void> {
   const plain = plainKeys(folder);
   for (const name of await plainKeyNames(folder)) {
     const [clear, sealed] = [await plain.read(name), await keys.read(name)];

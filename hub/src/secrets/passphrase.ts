@@ -12,9 +12,9 @@ export interface ScryptCost {
 /** For new unlockers; sealed-file.ts has the limits for readers and writers. */
 export const newCost = { N: 131_072, r: 8, p: 1 } as const;
 /** Guessing is slow, not impossible: new unlockers must not have a shorter passphrase. */
-export const PASSPHRASE_MIN = 12;
+const PASSPHRASE_MIN = 12;
 /** Longer input is a file given by mistake. */
-export const PASSPHRASE_MAX = 1_024;
+const PASSPHRASE_MAX = 1_024;
 
 /** One form for text that looks the same but is typed differently on other keyboards (Unicode NFKC). */
 export function parsePassphrase(text: string): string {

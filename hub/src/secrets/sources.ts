@@ -11,7 +11,7 @@ import type { Offer } from './unlock.ts';
 import type { UnlockRequest } from './unlock-message.ts';
 
 /** The systemd credential that holds the passphrase (LoadCredential=, LoadCredentialEncrypted=). */
-export const credentialName = 'edgekeep-passphrase';
+const credentialName = 'edgekeep-passphrase';
 
 export interface UnlockSources {
   /** A passphrase is read from here up to the end of the line. */
@@ -89,7 +89,7 @@ export async function readCredential(): Promise<string | undefined> {
   }
 }
 
-export async function readShareFile(path: string): Promise<Share> {
+async function readShareFile(path: string): Promise<Share> {
   await using file = await open(path, 'r');
   const { size } = await file.stat();
   if (size > SHARE_FILE_BYTES_MAX) throw new HubError('unlock-refused', `${path} is too long for a share`);

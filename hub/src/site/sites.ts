@@ -9,7 +9,7 @@ import type { SiteRow } from '../store/access-tables.ts';
 import type { Tables } from '../store/schema.ts';
 
 // The API lists all sites in one response.
-export const SITES_MAX = 1_000;
+const SITES_MAX = 1_000;
 
 export type SiteDescription = Omit<SiteView, 'createdAt'>;
 
@@ -145,7 +145,7 @@ export async function sitesNamed(db: Kysely<Tables>, names: readonly string[]): 
   return rows.map(viewOf);
 }
 
-export async function findSite(db: Kysely<Tables>, name: string): Promise<SiteView | undefined> {
+async function findSite(db: Kysely<Tables>, name: string): Promise<SiteView | undefined> {
   const row = await db.selectFrom('site').selectAll().where('name', '=', name).executeTakeFirst();
   return row === undefined ? undefined : viewOf(row);
 }

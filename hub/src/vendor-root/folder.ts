@@ -8,7 +8,7 @@ import { HubError } from '../error.ts';
 import type { Database } from '../store/database.ts';
 import { importVendorRoots } from './store.ts';
 
-export const vendorRootFolders: readonly (readonly [folder: string, kind: VendorRootKind])[] = [
+const vendorRootFolders: readonly (readonly [folder: string, kind: VendorRootKind])[] = [
   ['vendor-roots', 'tpm'],
   ['dice-roots', 'dice'],
   ['idevid-roots', 'idevid'],

@@ -194,7 +194,7 @@ async function pageOf(
 }
 
 /** The number of devices, except retired ones, that came by each of these certificates. */
-export async function usesOf(
+async function usesOf(
   db: Kysely<Tables>,
   kind: VendorRootKind,
   digests: readonly string[],

@@ -12,7 +12,7 @@ import type { WorkloadDeclarationRow } from '../store/workload-tables.ts';
 import { recordWorkloadChange, revokeWorkloads } from './revoke.ts';
 
 /** The API lists all declarations in one response. */
-export const DECLARATIONS_MAX = 2_000;
+const DECLARATIONS_MAX = 2_000;
 
 export interface WorkloadTarget {
   readonly kind: WorkloadDeclarationRow['target_kind'];

@@ -3,10 +3,10 @@ import { textProblem } from '@edgekeep/core/canonical/text';
 import { z } from 'zod';
 
 /** A document is sent with every change and stored twice for each device. */
-export const ATTRIBUTES_BYTES_MAX = 16_384;
+const ATTRIBUTES_BYTES_MAX = 16_384;
 /** Including objects and lists. Each leaf is a row that queries look up. */
-export const ATTRIBUTE_VALUES_MAX = 256;
-export const ATTRIBUTE_DEPTH_MAX = 6;
+const ATTRIBUTE_VALUES_MAX = 256;
+const ATTRIBUTE_DEPTH_MAX = 6;
 
 /** Characters of a key in a document or a tag: those that a filter allows without quotes. */
 export const attributeKeyPattern = /^[A-Za-z][A-Za-z0-9_-]{0,62}$/;

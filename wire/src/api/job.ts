@@ -1,7 +1,7 @@
 // The recurring work of a hub node (docs/jobs.md): what `GET /v1/jobs` answers. Times are unix milliseconds.
 import { z } from 'zod';
 
-export const jobView = z.object({
+const jobView = z.object({
   name: z.string(),
   summary: z.string(),
   /** Null for a job that runs on request only. */

@@ -43,7 +43,7 @@ export const retryOrder = z.strictObject({ model: z.string().min(1).max(64) });
 export const retryAnswer = z.object({ deviceId: z.string(), model: z.string(), number: z.number() });
 
 /** Groups of one order. */
-export const ASSIGNED_GROUPS_MAX = 100;
+const ASSIGNED_GROUPS_MAX = 100;
 export const assignOrder = z
   .strictObject({
     add: z.array(groupNameSchema).max(ASSIGNED_GROUPS_MAX).default([]),

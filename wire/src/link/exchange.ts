@@ -6,7 +6,7 @@ import { WireError } from '../error.ts';
 import { codeOf, lossError } from './secure-socket.ts';
 
 /** Names, digests and a token or two; the same as Node's default. */
-export const RESPONSE_HEADER_LENGTH_MAX = 16 * 1024;
+const RESPONSE_HEADER_LENGTH_MAX = 16 * 1024;
 
 export interface HubRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';

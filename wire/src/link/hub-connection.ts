@@ -44,7 +44,7 @@ export interface HubConnectionSettings {
   readonly backoff?: BackoffSettings;
 }
 
-export const hubConnectionDefaults = {
+const hubConnectionDefaults = {
   connectTimeoutMs: 10_000,
   // Answers are JSON documents and certificates; models are downloads.
   limits: { maxResponseLength: 1024 * 1024, requestTimeoutMs: 30_000, idleTimeoutMs: 30_000 },

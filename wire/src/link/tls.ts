@@ -21,7 +21,7 @@ const tls13Only = {
 } as const satisfies TlsOptions;
 
 /** A handshake takes two round trips; a slower peer would hold a socket for nothing. */
-export const handshakeTimeoutMsDefault = 10_000;
+const handshakeTimeoutMsDefault = 10_000;
 
 export interface TlsServerInput {
   /** The server's certificate and its issuers, leaf first, PEM. */

@@ -12,7 +12,7 @@ import { refused, type SignatureRefused } from './reason.ts';
 /** 200,000 resources of ordinary names in base64; a larger file is not a signature. */
 export const BUNDLE_LENGTH_MAX = 64 * 1024 * 1024;
 /** A publisher's chain is two or three long; path building is bounded by this. */
-export const CHAIN_LENGTH_MAX = 10;
+const CHAIN_LENGTH_MAX = 10;
 
 const versionWritten = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 const versionsRead: readonly string[] = [

@@ -1,6 +1,6 @@
 // Why a model signature was not accepted: a closed list of codes an operator can act on, each explained in spec/model-signature.md.
 
-export const signatureReasonCodes = [
+const signatureReasonCodes = [
   // the bundle
   'unknown-version',
   'unsupported-method',

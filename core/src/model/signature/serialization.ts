@@ -5,7 +5,7 @@ import { CoreError } from '../../error.ts';
 /** More than any model has; keeps a hostile statement or folder from filling memory. */
 export const RESOURCE_COUNT_MAX = 200_000;
 /** Linux's PATH_MAX: no longer path can be opened. */
-export const RESOURCE_PATH_LENGTH_MAX = 4096;
+const RESOURCE_PATH_LENGTH_MAX = 4096;
 
 /** The registry's identifiers that Node can compute; `blake3` is optional in OMS and not here. */
 export const fileHashes = {

@@ -31,18 +31,6 @@ export function quote(
   return { name: 'TPM2_Quote', code: commandCodes.quote, handles: [key], parameters, parse: readSignedAttest };
 }
 
-/** Signs that `object` is loaded in this TPM. Authorization: object, then key. */
-export function certify(object: Entity, key: Entity, qualifyingData: Uint8Array): TpmCommand<SignedAttest> {
-  const parameters = new ByteWriter().sized16(qualifyingData).u16(algorithmIds.null).finish();
-  return {
-    name: 'TPM2_Certify',
-    code: commandCodes.certify,
-    handles: [object, key],
-    parameters,
-    parse: readSignedAttest,
-  };
-}
-
 /** Signs that this TPM made `object`, which nobody has to authorize. Authorization: key. */
 export function certifyCreation(
   key: Entity,

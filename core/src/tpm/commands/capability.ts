@@ -1,10 +1,8 @@
 // TPM2_GetCapability (TPM 2.0 Part 3, 30.2), for the three groups this product reads: handles, fixed properties, PCR banks.
 import { type ByteReader, ByteWriter } from '../../bytes.ts';
 import { CoreError } from '../../error.ts';
-import { findHash } from '../algorithm.ts';
 import type { TpmCommand } from '../command.ts';
 import { commandCodes } from '../command-code.ts';
-import { pcrsOf, type PcrSelection } from '../pcr-selection.ts';
 
 const capabilities = { handles: 1, pcrs: 5, properties: 6 } as const;
 
@@ -45,19 +43,6 @@ export function getProperties(first: number, count: number): TpmCommand<Readonly
       found.set(property, response.u32());
     }
     return found;
-  });
-}
-
-/** The PCR banks; a bank of a hash this product does not know is left out, since nobody here can name it. */
-export function getPcrBanks(): TpmCommand<readonly PcrSelection[]> {
-  return getCapability(capabilities.pcrs, 0, 1, (response) => {
-    const banks: PcrSelection[] = [];
-    for (let left = readCount(response); left > 0; left--) {
-      const bank = findHash(response.u16());
-      const pcrs = pcrsOf(response.bytes(response.u8()));
-      if (bank !== undefined) banks.push({ bank, pcrs });
-    }
-    return banks;
   });
 }
 

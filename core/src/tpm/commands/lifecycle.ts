@@ -9,11 +9,6 @@ const nothing = () => undefined;
 export type StartupType = 'clear' | 'state';
 const startupTypes: Readonly<Record<StartupType, number>> = { clear: 0, state: 1 };
 
-export function startup(type: StartupType): TpmCommand<undefined> {
-  const parameters = new ByteWriter().u16(startupTypes[type]).finish();
-  return { name: 'TPM2_Startup', code: commandCodes.startup, handles: [], parameters, parse: nothing };
-}
-
 export function shutdown(type: StartupType): TpmCommand<undefined> {
   const parameters = new ByteWriter().u16(startupTypes[type]).finish();
   return { name: 'TPM2_Shutdown', code: commandCodes.shutdown, handles: [], parameters, parse: nothing };

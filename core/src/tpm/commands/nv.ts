@@ -30,7 +30,7 @@ export interface NvPublic {
 const none = new Uint8Array(0);
 const nothing = () => undefined;
 
-export function encodeNvPublic({ index, nameAlgorithm, attributes, authPolicy, dataSize }: NvPublic): Uint8Array {
+function encodeNvPublic({ index, nameAlgorithm, attributes, authPolicy, dataSize }: NvPublic): Uint8Array {
   const writer = new ByteWriter().u32(index).u16(hashId(nameAlgorithm)).u32(attributes);
   return writer.sized16(authPolicy).u16(dataSize).finish();
 }

@@ -132,17 +132,6 @@ export function unseal(item: Entity): TpmCommand<Uint8Array> {
   };
 }
 
-/** Makes a transient object persistent, or removes the persistent one when both handles are the same. Authorization: the owner hierarchy. */
-export function evictControl(object: Entity, persistentHandle: number): TpmCommand<undefined> {
-  return {
-    name: 'TPM2_EvictControl',
-    code: commandCodes.evictControl,
-    handles: [entityOf(hierarchies.owner), object],
-    parameters: new ByteWriter().u32(persistentHandle).finish(),
-    parse: () => undefined,
-  };
-}
-
 /** A TPMT_TK_* ticket as bytes: tag, hierarchy, digest. */
 export function readTicket(response: ByteReader): Uint8Array {
   const tag = response.u16();

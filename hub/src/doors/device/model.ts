@@ -83,7 +83,7 @@ export function modelDeviceRoutes(
 }
 
 /** One byte range (RFC 9110 section 14.1.2), both ends inclusive; undefined when the request asks for none. */
-export function parseRange(
+function parseRange(
   header: string | undefined,
   size: number,
 ): { readonly start: number; readonly end: number } | undefined {

@@ -17,7 +17,7 @@ const formerMemberOf = new Map(Object.entries(formerMembers).map(([former, prese
 /** RFC 9745: the second from which on a name is deprecated. */
 const deprecatedSince = `@${Date.UTC(2026, 10, 30) / 1_000}`;
 /** `former=present`, separated by commas. */
-export const formerNamesHeader = 'edgekeep-former-names';
+const formerNamesHeader = 'edgekeep-former-names';
 
 /** For fastify's `rewriteUrl`. */
 export function presentUrl(url: string): string {

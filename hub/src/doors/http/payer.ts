@@ -132,7 +132,7 @@ export class PayerClass {
 }
 
 /** The room that one body has taken; disposing it gives all of it back. */
-export class BodyAccount {
+class BodyAccount {
   readonly #take: (bytes: number) => void;
   readonly #end: (bytes: number) => void;
   #bytes = 0;

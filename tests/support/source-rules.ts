@@ -1,0 +1,56 @@
+// Rules about single files, for tests/house.test.ts: exports that nobody imports, and functions that do not fit on a screen. Each takes texts,
+// so that a test can show it failing on a planted violation. The code is formatted, so indentation shows where a function ends.
+import { dirname, join } from 'node:path';
+
+export interface SourceText {
+  /** From the root of the repository, for example `core/src/der.ts`. */
+  readonly path: string;
+  readonly text: string;
+}
+
+const imported = /import\s+(?:type\s+)?\{([^}]*)\}\s+from\s+'([^']+)'/g;
+const importedWhole = /import\s+\*\s+as\s+\w+\s+from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)/g;
+const exportedValue = /^export\s+(?:async\s+)?(?:const|function\*?|class)\s+(\w+)/gm;
+
+/** `path#name` of each exported value that no other file imports. `users` are all texts that may import, tests among them. */
+export function unusedExports(sources: readonly SourceText[], users: readonly SourceText[]): readonly string[] {
+  const used = new Set<string>();
+  for (const { path, text } of users) {
+    for (const [, names = '', specifier = ''] of text.matchAll(imported)) {
+      const target = fileOf(path, specifier);
+      for (const name of names.split(',')) used.add(`${target}#${/^\s*(?:type\s+)?(\w+)/.exec(name)?.[1]}`);
+    }
+    for (const [, whole, late] of text.matchAll(importedWhole)) used.add(`${fileOf(path, whole ?? late ?? '')}#*`);
+  }
+  return sources.flatMap(({ path, text }) =>
+    used.has(`${path}#*`)
+      ? []
+      : [...text.matchAll(exportedValue)].map(([, name]) => `${path}#${name}`).filter((each) => !used.has(each)),
+  );
+}
+
+function fileOf(importer: string, specifier: string): string {
+  if (specifier.startsWith('.')) return join(dirname(importer), specifier);
+  return specifier.replace(/^@edgekeep\/([a-z]+)\/(.+)$/, '$1/src/$2.ts');
+}
+
+const functionStart =
+  /^(?:export )?(?:async )?function\b|^\s+(?:(?:static|async|override|get|set) )*[#\w]+(?:<.*>)?\(.*[({]$|[=(,:] (?:async )?(?:<.*>)?\($|=> \{$/;
+const statement = /^\s*(?:if|for|while|switch|catch|return|await|else|do|throw|new|super)\b/;
+
+/** `path:line (lines)` of each function that has more than `maxLines`, from its first line to its last. */
+export function longFunctions(sources: readonly SourceText[], maxLines: number): readonly string[] {
+  return sources.flatMap(({ path, text }) => {
+    const lines = text.split('\n');
+    return lines.flatMap((line, start) => {
+      // A line as `): void => {` ends the parameters of an arrow function that began above.
+      if (!functionStart.test(line) || /^\s*[)}]/.test(line) || (statement.test(line) && !line.endsWith('=> {')))
+        return [];
+      const indent = /^\s*/.exec(line)?.[0] ?? '';
+      // A line as `}: Options): Promise<void> {` ends the parameters, not the function.
+      const isEnd = (each: string) => each.startsWith(`${indent}}`) && !each.endsWith('{');
+      const length = lines.slice(start + 1).findIndex(isEnd) + 2;
+      return length > maxLines ? [`${path}:${start + 1} (${length})`] : [];
+    });
+  });
+}
