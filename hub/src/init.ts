@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { PolicyStore } from './access/policy-store.ts';
-import { sha256Hex } from './digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { addPerson } from './people/people.ts';
 import { addToken, newTokenText } from './people/token-store.ts';
 import { appendEntry } from './audit/append.ts';

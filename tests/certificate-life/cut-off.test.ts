@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { sha256Hex } from '@edgekeep/hub/digest';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { revoke, type RevocationTarget } from '@edgekeep/hub/respond/revoke';
 import { RevocationWatch } from '@edgekeep/hub/revocation/watch';
 import { Database } from '@edgekeep/hub/store/database';

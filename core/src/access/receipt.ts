@@ -1,6 +1,6 @@
 // The release receipt: one file that proves, offline and years later, why one key was given to one device (spec/receipt.md).
 // It joins the logged entry, the attestation result, the signed model and the log's proof; nothing in it is believed by itself.
-import { hash } from 'node:crypto';
+import { sha256Hex } from '../digest.ts';
 import { z } from 'zod';
 import { type AttestationResult, verifyAttestationResult } from '../attest/ear.ts';
 import { type AuditEntry, parseAuditEntry } from '../audit/entry.ts';
@@ -237,8 +237,4 @@ function assertLength(bytes: Uint8Array): void {
       `a receipt of ${bytes.length} bytes, at most ${RECEIPT_BYTES_MAX} are allowed`,
     );
   }
-}
-
-function sha256Hex(bytes: Uint8Array): string {
-  return hash('sha256', bytes, 'hex');
 }

@@ -1,7 +1,6 @@
 // A bounded memory of replayed logs, owned by the caller: devices of one fleet boot the same log, and replaying it once is enough. Only
 // logs that a valid signature vouched for are kept, so a stranger cannot push the fleet's logs out.
-import { createHash } from 'node:crypto';
-import { toHex } from '../bytes.ts';
+import { sha256Hex } from '../digest.ts';
 import { parseEventLog } from './event-log.ts';
 import { type ReplayedLog, replayEventLog } from './replay.ts';
 
@@ -31,7 +30,7 @@ export function openLog(bytes: Uint8Array, cache: LogCache | undefined): OpenedL
   if (cache === undefined) {
     return { isKnown: false, replay: () => ({ replayed: replayEventLog(parseEventLog(bytes), 'sha256'), keep: none }) };
   }
-  const digest = toHex(createHash('sha256').update(bytes).digest());
+  const digest = sha256Hex(bytes);
   const hit = cache.entries.get(digest);
   if (hit !== undefined) {
     cache.entries.delete(digest);

@@ -1,8 +1,9 @@
 // The record of a root's ceremonies (spec/authorities.md, "The ceremony's record"): one signed line for each use of the root's key, each
 // naming the one before it.
-import { createHash, type KeyObject } from 'node:crypto';
+import { sha256Hex } from '../digest.ts';
+import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
-import { toHex, utf8 } from '../bytes.ts';
+import { utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
 import { signJws, verifyJws } from '../jws.ts';
@@ -72,7 +73,7 @@ function linesOf(record: string): readonly string[] {
 }
 
 function digestOf(line: string): string {
-  return toHex(createHash('sha256').update(utf8(line)).digest());
+  return sha256Hex(utf8(line));
 }
 
 function invalid(at: number, problem: string): CoreError {

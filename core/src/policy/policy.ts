@@ -1,5 +1,5 @@
 // A policy: text that was parsed, strictly validated and found to constrain something, and the answers it gives (spec/access.md, "Policy").
-import { createHash } from 'node:crypto';
+import { sha256Hex } from '../digest.ts';
 import { boundsProblem } from './bounds.ts';
 import { builtInFor } from './built-in.ts';
 import { PreparedStatements } from './engine.ts';
@@ -82,7 +82,7 @@ export class Policy {
   ) {
     this.#name = name;
     this.text = text;
-    this.digest = createHash('sha256').update(text).digest('hex');
+    this.digest = sha256Hex(text);
     this.statements = statements;
     this.groups = new Set(statements.flatMap(({ json }) => entitiesIn(json, 'Edgekeep::Group')));
     this.#all = all;

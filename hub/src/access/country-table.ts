@@ -8,7 +8,7 @@ import {
   parseNetwork,
 } from '@edgekeep/core/canonical/network';
 import { appendEntry } from '../audit/append.ts';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { announceCuts } from '../revocation/store.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Database } from '../store/database.ts';

@@ -3,9 +3,13 @@
 // are busy; the hub raises an alert instead.
 import { networkOf } from '../address/network-of.ts';
 import { raiseAlert } from '../alert/alerts.ts';
-import type { HubSettings } from '../settings.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
+
+export interface LeaseHolderAlerts {
+  readonly leaseElsewhere: boolean;
+  readonly proofSlackMilliseconds: number;
+}
 
 export interface NextHolder {
   readonly deviceId: string;
@@ -57,7 +61,7 @@ const newestLeases = prepared<{ deviceId: string; model: string }, EarlierLease>
 export async function weighHolder(
   trx: WriteTransaction,
   next: NextHolder,
-  { leaseElsewhere, proofSlackMilliseconds }: HubSettings['alerts'],
+  { leaseElsewhere, proofSlackMilliseconds }: LeaseHolderAlerts,
 ): Promise<void> {
   if (!leaseElsewhere) return;
   const { deviceId, model, address, proofMs, nowMs } = next;

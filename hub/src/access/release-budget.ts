@@ -3,12 +3,14 @@
 import type { Kysely } from 'kysely';
 import { HubError } from '../error.ts';
 import { raiseAlert } from '../alert/alerts.ts';
-import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
 import type { LeaseRecord, Tables } from '../store/schema.ts';
 
-export type ReleaseBudgetSettings = Pick<HubSettings, 'leaseSeconds' | 'lease'>;
+export interface ReleaseBudgetSettings {
+  readonly leaseSeconds: number;
+  readonly lease: { readonly maxPerWindow: number; readonly windowSeconds: number };
+}
 
 export interface BudgetAsk {
   readonly deviceId: string;

@@ -1,6 +1,7 @@
 // The central decision of the product. It joins who the device is, what it booted, which model it asks for, what the policy says and how
 // the device stands, releases one key to one device for a time, and records why (spec/access.md).
-import { createHash, randomUUID } from 'node:crypto';
+import { sha256Hex } from '@edgekeep/core/digest';
+import { randomUUID } from 'node:crypto';
 import { type KeyRelease, keyReleasedEntry } from '@edgekeep/core/access/key-release';
 import type { Lease } from '@edgekeep/core/access/lease';
 import type { LeaseTerms } from '@edgekeep/core/access/lease-terms';
@@ -19,7 +20,6 @@ import { type PublishedNow, publishedIn, publishedNow } from '../model/releases.
 import { unwrapModelKey } from '../model/vault.ts';
 import { assertEnabled } from '../registry/enablement.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
-import type { HubSettings } from '../settings.ts';
 import { newestPolicyVersion } from '../store/authority.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
@@ -27,10 +27,15 @@ import type { DeviceRecord, DeviceRow, DeviceState, LeaseRecord, ModelReleaseRow
 import { factsDecidedBy, factsNow } from './decided-by.ts';
 import { type SentLeaseCounter, leaseTermsFor } from './lease-terms.ts';
 import { type AccessGate, type Judgement, loggedReasons } from './gate.ts';
-import { assertWithinBudget, type LeaseAlarm, LeasesUsedUp } from './release-budget.ts';
-import { weighHolder } from './lease-holder.ts';
+import { assertWithinBudget, type LeaseAlarm, LeasesUsedUp, type ReleaseBudgetSettings } from './release-budget.ts';
+import { type LeaseHolderAlerts, weighHolder } from './lease-holder.ts';
 import type { RecordedRelease } from './receipts.ts';
 import { wrapForDevice, type WrapTarget } from '../attest/wrap-target.ts';
+
+export interface ReleaseSettings extends ReleaseBudgetSettings {
+  readonly lease: ReleaseBudgetSettings['lease'] & { readonly enforcedBy: 'tpm' | 'agent' };
+  readonly alerts: LeaseHolderAlerts;
+}
 
 export interface ReleaseParts {
   readonly database: Database;
@@ -39,7 +44,7 @@ export interface ReleaseParts {
   readonly gate: AccessGate;
   readonly platformKey: PlatformKey;
   readonly leaseAlarm: LeaseAlarm;
-  readonly settings: Pick<HubSettings, 'leaseSeconds' | 'lease' | 'alerts'>;
+  readonly settings: ReleaseSettings;
 }
 
 export interface ReleaseAsk {
@@ -270,7 +275,7 @@ async function record(
       model: { name, version, manifestDigest },
       policy: { name: `policy ${policy.version}`, digest: policy.digest },
       lease,
-      attestationResult: createHash('sha256').update(attestationResult).digest('hex'),
+      attestationResult: sha256Hex(attestationResult),
     };
     const { remoteAddress: address } = ask.connection;
     await weighHolder(

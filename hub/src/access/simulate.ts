@@ -10,7 +10,7 @@ import type { Kysely } from 'kysely';
 import type { DeviceRecord, Tables } from '../store/schema.ts';
 import { groupsOfModel } from '../model/groups-of-model.ts';
 import { findCaller } from '../people/api-token.ts';
-import { Pause } from '../pause.ts';
+import { Pause } from './pause.ts';
 import { deviceQuestion } from './context.ts';
 import { type DeviceFacts, factsOf } from './facts.ts';
 import type { AccessGate, GateParts } from './gate.ts';

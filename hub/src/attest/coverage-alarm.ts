@@ -1,13 +1,17 @@
 // Raises an alert while reference values need not cover the PCR in which the agent measures its own stages. Then a device on which the
 // agent was stopped or replaced is affirmed like any other (docs/design/relay.md). Hubs made before this setting existed are in this state.
 import { raiseAlert, settleAlert } from '../alert/alerts.ts';
-import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
+
+export interface CoverageSettings {
+  readonly attestation: { readonly coveredPcrs: readonly number[] };
+  readonly alerts: { readonly stagesNotCovered: boolean };
+}
 
 /** Raises or settles the alert for these settings. */
 export async function weighCoverage(
   database: Database,
-  { attestation: { coveredPcrs }, alerts }: Pick<HubSettings, 'attestation' | 'alerts'>,
+  { attestation: { coveredPcrs }, alerts }: CoverageSettings,
   nowMs: number,
 ): Promise<void> {
   if (!alerts.stagesNotCovered) return;

@@ -5,7 +5,7 @@ import { parseBase64url } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { toHex } from '@edgekeep/core/bytes';
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { HubError } from '../error.ts';
 import type { MakersWord } from '../vendor-root/device-makers.ts';
 

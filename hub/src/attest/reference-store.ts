@@ -1,8 +1,8 @@
 // Reference values that publishers signed: the values of a healthy boot. Parsed once and kept until the next publication.
-import { createHash, type KeyObject } from 'node:crypto';
+import { sha256Hex } from '@edgekeep/core/digest';
+import { type KeyObject } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import { parseReferenceValues, type ReferenceValues } from '@edgekeep/core/attest/reference-values';
-import { toHex } from '@edgekeep/core/bytes';
 import { verifyBundle } from '@edgekeep/core/model/signature/verify';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
@@ -157,5 +157,5 @@ function verifySignedDocument(document: Uint8Array, signature: string, keys: rea
 }
 
 function sha256(bytes: Uint8Array): string {
-  return toHex(createHash('sha256').update(bytes).digest());
+  return sha256Hex(bytes);
 }

@@ -1,6 +1,7 @@
 // The online issuing CA: operational certificates for devices, and the hub's own server and OCSP responder certificates. A certificate is
 // stored before anybody sees it; a device's certificate in the same transaction as its audit entry.
-import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { sha256Hex } from '@edgekeep/core/digest';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest, type Certificate, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
@@ -69,7 +70,7 @@ export async function recordCertificate(
     .where('id', '=', deviceId)
     .executeTakeFirstOrThrow();
   if (state === 'wiped' || (origin.generation ?? generation) !== generation) throw identityEnded(deviceId);
-  const spki = toHex(createHash('sha256').update(certificate.spki).digest());
+  const spki = sha256Hex(certificate.spki);
   const { workload = null } = origin;
   await assertKeyIsOwn(trx, spki, { deviceId, generation, workload });
   const descent = await nextDescent(trx, deviceId, origin);

@@ -14,19 +14,27 @@ import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import { issuingName, privatePem } from '../secrets/hub-keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
-import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { IssuingAuthorityRow } from '../store/authority-tables.ts';
 import type { Authorities } from './authorities.ts';
+import type { RevocationSettings } from './revocation-status.ts';
 import { type AuthorityState, issuingIdOf, issuingKeyName, type RootAuthority } from './state.ts';
 import { countMissing } from './views.ts';
+
+export interface AuthoritySettings extends RevocationSettings {
+  readonly authorities: {
+    readonly overlapDays: number;
+    readonly alarmDays: readonly number[];
+    readonly checkSeconds: number;
+  };
+}
 
 export interface AuthorityParts {
   readonly database: Database;
   readonly authorities: Authorities;
   readonly keyStore: KeyStore;
   readonly clock: Clock;
-  readonly settings: Pick<HubSettings, 'authorities' | 'revocation'>;
+  readonly settings: AuthoritySettings;
 }
 
 // One that waits and one that was forgotten; more is a mistake.

@@ -11,17 +11,20 @@ import type { OwnCertificate } from './expiry.ts';
 import { type IssuedList, RevocationList } from './crl.ts';
 import { type OcspAnswered, OcspResponder } from './ocsp.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
-import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import type { Authorities } from './authorities.ts';
 import type { IssuingAuthority } from './state.ts';
+
+export interface RevocationSettings {
+  readonly revocation: { readonly crlSeconds: number; readonly ocspSeconds: number };
+}
 
 export interface RevocationStatusParts {
   readonly database: Database;
   readonly authorities: Pick<Authorities, 'state' | 'active' | 'issuing' | 'follow'>;
   readonly watch: RevocationWatch;
   readonly clock: Clock;
-  readonly settings: Pick<HubSettings, 'revocation'>;
+  readonly settings: RevocationSettings;
 }
 
 interface Answering {

@@ -3,7 +3,6 @@
 import { tlsServerOptions } from '@edgekeep/wire/link/tls';
 import type { Clock } from '../clock.ts';
 import { isTwoThirdsOver, issueServerCredential, recordHubCertificate, type ServerCredential } from './issue.ts';
-import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import type { Authorities } from './authorities.ts';
 import { issuerIdOf } from './state.ts';
@@ -11,7 +10,7 @@ import { issuerIdOf } from './state.ts';
 export interface ServerCredentialParts {
   readonly database: Database;
   readonly authorities: Authorities;
-  readonly settings: Pick<HubSettings, 'names' | 'publicUrl'>;
+  readonly settings: { readonly names: readonly string[]; readonly publicUrl: string | null };
   readonly clock: Clock;
 }
 

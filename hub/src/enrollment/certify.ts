@@ -11,7 +11,7 @@ import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
 import { assertNotCutOff } from '../registry/enablement.ts';
-import type { HubSettings } from '../settings.ts';
+import type { CertificateSettings } from './settings.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import { issueDeviceCertificate, recordCertificate } from '../authority/issue.ts';
@@ -19,7 +19,7 @@ import { issueDeviceCertificate, recordCertificate } from '../authority/issue.ts
 export interface CertifyParts {
   readonly database: Database;
   readonly authorities: Authorities;
-  readonly settings: Pick<HubSettings, 'certificateSeconds' | 'publicUrl'>;
+  readonly settings: CertificateSettings;
   readonly appraiser: Appraiser;
 }
 

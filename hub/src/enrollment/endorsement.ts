@@ -8,7 +8,7 @@ import type { EndorsementTime } from '@edgekeep/core/identity/endorsement';
 import { parsePublic, publicKeyOf as publicKeyOfArea, type TpmPublic } from '@edgekeep/core/tpm/public-area';
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import type { Kysely } from 'kysely';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { HubError } from '../error.ts';
 import { endorsementAnchors } from './match.ts';
 import type { Tables } from '../store/schema.ts';

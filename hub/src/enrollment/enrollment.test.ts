@@ -10,7 +10,7 @@ import { testRoot } from '@edgekeep/core/identity/testing-roots';
 import { groupTerms, type GroupTerms } from '@edgekeep/wire/api/enrollment-group';
 import { rootDigestOf } from '../attest/root-keys.ts';
 import { type TestDevice, testKeyDevice, testReferences } from '../attest/testing-device.ts';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { signDocument, trustTestPublisher } from '../publisher/testing-publisher.ts';
 import { auditEntries } from '../store/testing-store.ts';
 import { refusalOf } from '../testing-refusal.ts';

@@ -30,7 +30,7 @@ import {
   mayBeVouchedFor,
 } from './match.ts';
 import { recordChange } from '../registry/history.ts';
-import type { HubSettings } from '../settings.ts';
+import type { EnrollmentSettings } from './settings.ts';
 import { takeWitnessKey } from '../registry/witness-keys.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow, Tables } from '../store/schema.ts';
@@ -87,7 +87,7 @@ export interface PendingEnrollment {
 export interface EnrollmentParts {
   readonly database: Database;
   readonly authorities: Authorities;
-  readonly settings: HubSettings;
+  readonly settings: EnrollmentSettings;
   readonly vendorRoots: Pick<VendorRoots, 'trust'>;
   readonly appraiser: Appraiser;
 }
@@ -316,7 +316,7 @@ async function admit(
   now: {
     readonly returning: DeviceRecord | undefined;
     readonly imported: boolean;
-    readonly settings: HubSettings;
+    readonly settings: EnrollmentSettings;
     readonly row: DeviceRow;
   },
 ): Promise<EnrollmentGroup | undefined> {
@@ -375,7 +375,7 @@ function assertStillVouched(
   pending: PendingEnrollment,
   group: EnrollmentGroup | undefined,
   imported: boolean,
-  settings: HubSettings,
+  settings: EnrollmentSettings,
 ): void {
   const { group: before, token, deviceId } = pending;
   if (before?.name !== group?.name || before?.createdAt !== group?.createdAt)

@@ -1,5 +1,6 @@
 // Enrollment over Secure Transport (RFC 7030, spec/est.md): devices that support only TLS, HTTP and PKCS #10. They prove no root of trust,
 // so they are registered with the tier `software` and never attest. A policy that requires an attestation gives them no key.
+import { sha256Hex } from '@edgekeep/core/digest';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
 import { isDeviceId } from '@edgekeep/core/identity/device-id';
@@ -7,7 +8,6 @@ import { attributeText, equalNames } from '@edgekeep/core/identity/distinguished
 import { attributeOid, extensionOid } from '@edgekeep/core/identity/oid';
 import { type CertificateRequest, parseCertificateRequest } from '@edgekeep/core/identity/request';
 import type { Extension } from '@edgekeep/core/identity/extensions';
-import { createHash } from 'node:crypto';
 import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../error.ts';
@@ -16,7 +16,7 @@ import { assertNotCutOff } from '../registry/enablement.ts';
 import { allocateSite, joinEnrollmentGroup } from './join.ts';
 import { matchEnrollmentGroup } from './match.ts';
 import { recordChange } from '../registry/history.ts';
-import type { HubSettings } from '../settings.ts';
+import type { CertificateSettings } from './settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
 import { issueDeviceCertificate, recordCertificate } from '../authority/issue.ts';
@@ -34,7 +34,7 @@ const identity = JSON.stringify({ kind: 'est' });
 export interface EstParts {
   readonly database: Database;
   readonly authorities: Authorities;
-  readonly settings: Pick<HubSettings, 'certificateSeconds' | 'publicUrl'>;
+  readonly settings: CertificateSettings;
 }
 
 export interface TokenEnrollment {
@@ -173,7 +173,7 @@ async function register(
   { spki }: CertificateRequest,
   { deviceId, token, nowMs, address }: Arrival,
 ): Promise<Readonly<Record<string, string | number>>> {
-  const rootSha256 = toHex(createHash('sha256').update(spki).digest());
+  const rootSha256 = sha256Hex(spki);
   const newcomer = { deviceId, tier, rootSha256 };
   const returning = await findReturning(trx, newcomer);
   await assertRootNotFormer(trx, newcomer, await isExpected(trx, newcomer));

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { GROUP_TOKENS_MAX } from '@edgekeep/wire/api/enrollment-group';
 import type { EnrollmentTokenState } from '@edgekeep/wire/api/enrollment-token';
 import type { Kysely } from 'kysely';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';

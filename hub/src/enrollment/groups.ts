@@ -6,7 +6,7 @@ import { canonicalName } from '@edgekeep/core/identity/distinguished-name';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { type EnrollmentGroupKind, ENROLLMENT_GROUPS_MAX, type GroupTerms } from '@edgekeep/wire/api/enrollment-group';
 import type { Kysely } from 'kysely';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { getSite } from '../site/sites.ts';

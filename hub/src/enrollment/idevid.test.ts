@@ -10,7 +10,7 @@ import { newSigner, testManufacturer } from '@edgekeep/core/identity/testing-man
 import type { Signer } from '@edgekeep/core/signer';
 import { groupTerms } from '@edgekeep/wire/api/enrollment-group';
 import { type TestDevice, testKeyDevice } from '../attest/testing-device.ts';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { refusalOf } from '../testing-refusal.ts';
 import { blockRoot } from './admission-lists.ts';
 import { createEnrollmentGroup } from './groups.ts';

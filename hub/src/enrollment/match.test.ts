@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { groupTerms } from '@edgekeep/wire/api/enrollment-group';
 import { CompiledQuery, type KyselyPlugin } from 'kysely';
 import { z } from 'zod';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { HubError } from '../error.ts';
 import { Database } from '../store/database.ts';
 import type { EnrollmentGroupRow } from '../store/enrollment-tables.ts';

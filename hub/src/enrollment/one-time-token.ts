@@ -1,7 +1,7 @@
 // One-time enrollment tokens: a random text that an operator gives to one device. Stored as a SHA-256, valid once, until it expires.
 import { randomBytes } from 'node:crypto';
 import type { Kysely } from 'kysely';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { Maker } from '../people/maker.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { rootDigestOf } from '../attest/root-keys.ts';
 import { testKeyDevice } from '../attest/testing-device.ts';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { HubError } from '../error.ts';
 import { getDevice } from '../registry/states.ts';
 import { retireDevice } from '../respond/quarantine.ts';

@@ -1,11 +1,11 @@
 // Devices that authenticate by HMAC tokens (spec/device-token.md): registered by an operator, secrets wrapped under the platform key, every
 // token accepted once. The lowest tier: it never leads to a model key.
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import { parseUtf8, utf8 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { parseDeviceToken, verifyDeviceToken } from '@edgekeep/core/identity/device-token';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { type Place, unwrapSecret, wrapSecret } from '../secrets/wrap.ts';
@@ -39,7 +39,7 @@ export async function addTokenDevice(
     state: 'active',
     state_reason: 'registered by an operator',
     identity: JSON.stringify({ kind: tokenTier }),
-    root_sha256: createHash('sha256').update(`token device ${deviceId}`).digest('hex'),
+    root_sha256: sha256Hex(`token device ${deviceId}`),
     witness_key: '',
     enrolled_at: nowMs,
     seen_at: nowMs,

@@ -14,11 +14,10 @@ import type { VendorRoots } from '../vendor-root/vendor-roots.ts';
 import type { LiveCredential } from '../authority/server-credential.ts';
 import { issuingIdOf, issuingKeyName, readIssuingKey } from '../authority/state.ts';
 import { raiseTokenAlarms } from '../people/token-alarms.ts';
-import type { HubSettings } from '../settings.ts';
 import type { Job } from '../job.ts';
 
 export interface KeeperParts extends AuthorityParts {
-  readonly settings: AuthorityParts['settings'] & Pick<HubSettings, 'tokens'>;
+  readonly settings: AuthorityParts['settings'] & { readonly tokens: { readonly bootstrapHours: number } };
   readonly credential: LiveCredential;
   readonly ownCertificates: () => Promise<readonly OwnCertificate[]>;
   readonly vendorRoots: Pick<VendorRoots, 'watched'>;

@@ -5,7 +5,6 @@ import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { raiseAlert, settleAlert } from '../alert/alerts.ts';
-import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceModelRow } from '../store/device-model-tables.ts';
 import type { Tables } from '../store/schema.ts';
@@ -23,7 +22,7 @@ interface ModelsReport {
 export async function recordModels(
   trx: WriteTransaction,
   { deviceId, models, nowMs }: ModelsReport,
-  settings: Pick<HubSettings, 'alerts'>,
+  settings: { readonly alerts: { readonly devicesRefusingRelease: number } },
 ): Promise<void> {
   const known = new Map((await modelsOf(trx, [deviceId])).map((row) => [row.model, row]));
   const reported = new Set(models.map(({ model }) => model));

@@ -1,5 +1,6 @@
 // Files that are being sent (spec/api.md, "Uploads"). The part that arrived before a connection was lost is kept for a week, under a name
 // of its upload. The sender continues after it once it has shown that both sides mean the same bytes.
+import { sha256Hex } from '@edgekeep/core/digest';
 import { createHash, type Hash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises';
@@ -76,7 +77,7 @@ export class Incoming {
   }
 
   #pathOf(upload: string): string {
-    return join(this.#folder, createHash('sha256').update(upload).digest('hex'));
+    return join(this.#folder, sha256Hex(upload));
   }
 
   async #clearOld(): Promise<void> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { openTestStore } from '../store/testing-store.ts';
 import { refusalOf } from '../testing-refusal.ts';
 import { assertScope, authenticate } from './api-token.ts';

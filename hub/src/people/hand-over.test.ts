@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { openTestStore, type TestStore } from '../store/testing-store.ts';
 import { refusalOf } from '../testing-refusal.ts';
 import { type Caller, findCaller } from './api-token.ts';

@@ -1,6 +1,6 @@
 // For tests: people and services with API tokens.
 import assert from 'node:assert/strict';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import type { Database } from '../store/database.ts';
 import { type Caller, findCaller } from './api-token.ts';
 import { addPerson } from './people.ts';

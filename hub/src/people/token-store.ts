@@ -12,7 +12,7 @@ import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { ApiTokenRow } from '../store/operator-tables.ts';
 import type { Tables } from '../store/schema.ts';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { type Caller, grantedBy, tokenPrefix, wordsOf } from './api-token.ts';
 import { noteFormerName } from '../former-names.ts';
 import { covers, isRole, roles, type Scope, scopeNamed, scopes, scopesOf } from './roles.ts';

@@ -7,14 +7,13 @@ import { appendEntry } from '../audit/append.ts';
 import type { WitnessBoard } from '../audit/witness.ts';
 import type { Clock } from '../clock.ts';
 import type { Job } from '../job.ts';
-import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import type { Connections, DeviceConnection, Rival } from './connections.ts';
 import { judgePlace, type LivePlace, type PlaceVerdict } from './places.ts';
 import { cannotBeCopied } from './read.ts';
 import { PresenceRows } from './rows.ts';
-import { reportTwoPlaces } from './two-places.ts';
+import { reportTwoPlaces, type TwoPlacesRule } from './two-places.ts';
 
 // The interval at which a node reads the requests of other nodes and removes its connections that ended.
 const tickMs = 1_000;
@@ -39,7 +38,7 @@ export interface PresenceParts {
   readonly database: Database;
   readonly connections: Pick<Connections, 'cut'>;
   readonly witnesses: Pick<WitnessBoard, 'remove'>;
-  readonly settings: Pick<HubSettings['identity'], 'twoPlaces' | 'silentSeconds'>;
+  readonly settings: { readonly twoPlaces: TwoPlacesRule; readonly silentSeconds: number };
   readonly clock: Clock;
 }
 

@@ -1,14 +1,17 @@
 // One place for a device that has only HMAC tokens (spec/presence.md, "Two places"): the address of the last accepted token.
-import type { HubSettings } from '../settings.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import { networkOf } from '../address/network-of.ts';
-import { reportTwoPlaces } from './two-places.ts';
+import { reportTwoPlaces, type TwoPlacesRule } from './two-places.ts';
 
 /** Two tokens that crossed in the network prove nothing. */
 const graceMs = 2_000;
 
-export type TokenPlaceRule = Pick<HubSettings['identity'], 'tokensInOnePlace' | 'silentSeconds' | 'twoPlaces'>;
+export interface TokenPlaceRule {
+  readonly tokensInOnePlace: boolean;
+  readonly silentSeconds: number;
+  readonly twoPlaces: TwoPlacesRule;
+}
 
 /**
  * Judges the address of a valid token, and notes it. `taken` is the answer that the caller gives after the transaction, which keeps the

@@ -2,10 +2,9 @@
 // the first one continues undisturbed, or the device is held until an operator decides. All in one transaction.
 import { disableIn } from '../registry/enablement.ts';
 import { raiseAlert } from '../alert/alerts.ts';
-import type { HubSettings } from '../settings.ts';
 import type { WriteTransaction } from '../store/database.ts';
 
-export type TwoPlacesRule = HubSettings['identity']['twoPlaces'];
+export type TwoPlacesRule = 'keep-first' | 'hold-both';
 
 export interface TwoPlaces {
   readonly deviceId: string;

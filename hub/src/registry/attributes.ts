@@ -4,7 +4,7 @@ import { canonicalText } from '@edgekeep/core/canonical/text';
 import { type Attributes, keptAttributesSchema } from '@edgekeep/wire/api/attributes';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { HubError } from '../error.ts';
 import { getDevice } from './states.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';

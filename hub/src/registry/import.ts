@@ -12,7 +12,7 @@ import {
   type ImportReport,
   type ListedLine,
 } from '@edgekeep/wire/api/registry';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { appendEntry } from '../audit/append.ts';
 import { z } from 'zod';
 import { HubError } from '../error.ts';

@@ -1,5 +1,5 @@
 // The device registry: what is known about each device and its state. Every change of state is one transaction with its audit entry.
-import { createHash } from 'node:crypto';
+import { sha256Hex } from '@edgekeep/core/digest';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
@@ -81,7 +81,7 @@ export async function changeState(trx: WriteTransaction, change: StateChange): P
 // The former identities still name the device that had this root of trust; an import decides which device gets it next
 // (spec/reonboarding.md, "Another id").
 async function giveUpRoot(trx: WriteTransaction, { id, generation }: DeviceRecord): Promise<void> {
-  const nobodys = createHash('sha256').update(`retired ${id} ${generation}`).digest('hex');
+  const nobodys = sha256Hex(`retired ${id} ${generation}`);
   await trx.updateTable('device').set({ root_sha256: nobodys, next_root_sha256: null }).where('id', '=', id).execute();
   await trx.updateTable('expected_device').set({ root_sha256: null }).where('id', '=', id).execute();
   await trx.deleteFrom('enrolment_listing').where('device_id', '=', id).execute();

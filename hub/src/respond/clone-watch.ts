@@ -8,7 +8,6 @@ import type { Clock } from '../clock.ts';
 import type { Reason } from '../error.ts';
 import { raiseAlert } from '../alert/alerts.ts';
 import { type Fleet, quarantineDevice } from './quarantine.ts';
-import type { HubSettings } from '../settings.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceConnection } from '../presence/connections.ts';
 import { networkOf } from '../address/network-of.ts';
@@ -39,7 +38,7 @@ const unproven: Reason = {
 };
 
 export interface CloneWatchParts extends Fleet {
-  readonly rule: HubSettings['identity']['onClone'];
+  readonly rule: 'alert' | 'revoke' | 'quarantine';
   readonly clock: Clock;
 }
 

@@ -1,7 +1,6 @@
 // The operator's order to revoke (spec/revocation.md): one certificate, all of a device, or up to ten thousand of either, in one durable
 // transaction with its audit entry; then the connections are closed.
-import { createHash } from 'node:crypto';
-import { toHex } from '@edgekeep/core/bytes';
+import { sha256Hex } from '@edgekeep/core/digest';
 import type { RevocationReason } from '@edgekeep/core/identity/crl-reason';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
@@ -69,7 +68,7 @@ export async function revoke(
 
 async function mark(trx: WriteTransaction, order: RevocationOrder) {
   const { target, reason, note, actor, nowMs } = order;
-  const digest = toHex(createHash('sha256').update(namedIn(target).toSorted().join('\n')).digest());
+  const digest = sha256Hex(namedIn(target).toSorted().join('\n'));
   const revoked = await revokeTarget(trx, order);
   const named = target.kind === 'devices' ? target.ids : revoked.map(({ deviceId }) => deviceId);
   const devices = [...new Set(named)];

@@ -1,4 +1,5 @@
 // `edgekeep hub backup`, spec/platform-secrets.md: one file from a data folder, also while its hub runs.
+import { sha256Hex } from '@edgekeep/core/digest';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, rm, stat } from 'node:fs/promises';
@@ -107,7 +108,7 @@ class BackupWriter {
   }
 
   async add(path: string, bytes: Uint8Array): Promise<void> {
-    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    const sha256 = sha256Hex(bytes);
     await this.#output.write(encodeLine({ path, sha256, size: bytes.length }));
     await this.#output.writeFile(bytes);
     this.#parts += 1;

@@ -1,5 +1,6 @@
 // `edgekeep hub restore`, spec/platform-secrets.md: a data folder from a backup. The file may come from anywhere: nothing is written
 // outside the folder, and the folder becomes a hub only when everything is complete.
+import { sha256Hex } from '@edgekeep/core/digest';
 import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -53,7 +54,7 @@ async function settingsIn(input: FileHandle, file: string): Promise<{ settings: 
     if (part.path !== settingsFileName) continue;
     if (part.size > SETTINGS_BYTES_MAX) throw refused(`its ${settingsFileName} is too large`);
     const bytes = Buffer.concat(await Array.fromAsync(chunksOf(input, next, part.size), (chunk) => Buffer.from(chunk)));
-    if (createHash('sha256').update(bytes).digest('hex') !== part.sha256) throw refused(`${part.path} is damaged`);
+    if (sha256Hex(bytes) !== part.sha256) throw refused(`${part.path} is damaged`);
     const settings = parseSettingsText(bytes.toString('utf8'), `${file}: ${settingsFileName}`);
     return { settings, sha256: part.sha256 };
   }

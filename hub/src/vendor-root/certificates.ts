@@ -3,7 +3,7 @@ import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { makerOf, printable, signsItself } from '@edgekeep/core/identity/maker-authority';
 import type { VendorRootKind, VendorRootRole } from '@edgekeep/wire/api/vendor-root';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import type { VendorRootRow } from '../store/vendor-root-tables.ts';
 
 export interface Addition {

@@ -5,7 +5,7 @@ import { makerOf, printable } from '@edgekeep/core/identity/maker-authority';
 import type { VendorRootKind } from '@edgekeep/wire/api/vendor-root';
 import type { Kysely } from 'kysely';
 import { z } from 'zod';
-import { sha256Hex } from '../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { HubError } from '../error.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';

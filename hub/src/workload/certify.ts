@@ -1,5 +1,6 @@
 // A certificate for a workload (spec/workload.md, "Issue"): the device asks on its bound connection, for a key that is not its own.
-import { createHash, randomBytes } from 'node:crypto';
+import { sha256Hex } from '@edgekeep/core/digest';
+import { randomBytes } from 'node:crypto';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { issueCertificate } from '@edgekeep/core/identity/issue';
@@ -13,7 +14,6 @@ import { recordCertificate, statusUrlsOf } from '../authority/issue.ts';
 import { clockSkewSeconds } from '../secrets/hub-keys.ts';
 import { assertEnabled } from '../registry/enablement.ts';
 import { getDevice } from '../registry/states.ts';
-import type { HubSettings } from '../settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { declaredFor } from './declarations.ts';
 import { recordWorkloadChange, type WorkloadOnDevice } from './revoke.ts';
@@ -23,10 +23,16 @@ const STANDING_MAX = 16;
 // Long enough to look back at what went wrong last week.
 const endedKeptMs = 7 * 86_400_000;
 
+export interface WorkloadSettings {
+  readonly workloads: { readonly trustDomain: string; readonly certificateSeconds: number };
+  readonly publicUrl: string | null;
+  readonly revocation: { readonly crlSeconds: number };
+}
+
 export interface WorkloadParts {
   readonly database: Database;
   readonly authorities: Authorities;
-  readonly settings: Pick<HubSettings, 'workloads' | 'publicUrl' | 'revocation'>;
+  readonly settings: WorkloadSettings;
 }
 
 export interface WorkloadCertificateOrder extends WorkloadOnDevice {
@@ -83,7 +89,7 @@ async function assertOtherKey(
   const other = await trx
     .selectFrom('certificate')
     .select('workload')
-    .where('spki_sha256', '=', toHex(createHash('sha256').update(spki).digest()))
+    .where('spki_sha256', '=', sha256Hex(spki))
     .where('device_id', '=', deviceId)
     .where('workload', 'is distinct from', workload)
     .executeTakeFirst();

@@ -8,7 +8,7 @@ import { test, type TestContext } from 'node:test';
 import { encodeDeviceToken } from '@edgekeep/core/identity/device-token';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { Appraiser } from '@edgekeep/hub/attest/appraiser';
-import { sha256Hex } from '@edgekeep/hub/digest';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { rootDigestOf } from '@edgekeep/hub/attest/root-keys';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/api/device';

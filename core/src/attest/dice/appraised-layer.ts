@@ -1,7 +1,6 @@
 // One DICE layer as an attestation result names it: which firmware it was found to be, without repeating the certificate.
-import { createHash } from 'node:crypto';
+import { sha256Hex } from '../../digest.ts';
 import { z } from 'zod';
-import { toHex } from '../../bytes.ts';
 import type { DiceLayer } from './chain.ts';
 
 export const appraisedLayerSchema = z.strictObject({
@@ -15,6 +14,6 @@ export const appraisedLayerSchema = z.strictObject({
 export type AppraisedLayer = Readonly<z.infer<typeof appraisedLayerSchema>>;
 
 export function appraisedLayerOf({ layer, index, tcbInfo }: DiceLayer): AppraisedLayer {
-  const digest = toHex(createHash('sha256').update(tcbInfo.der).digest());
+  const digest = sha256Hex(tcbInfo.der);
   return { layer, index, 'tcb-info': digest, ...(tcbInfo.svn === undefined ? {} : { svn: tcbInfo.svn }) };
 }

@@ -1,6 +1,7 @@
 // OMS method `key`: the bundle names a public key by a hint, the SHA-256 of the key's PEM text; the reader brings the keys it trusts.
-import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
-import { parseUtf8, toHex } from '../../bytes.ts';
+import { sha256Hex } from '../../digest.ts';
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { parseUtf8 } from '../../bytes.ts';
 import { CoreError } from '../../error.ts';
 import { encodePublicKeyPem } from '../../identity/public-key.ts';
 import { signatureAlgorithmOf } from '../../signer.ts';
@@ -8,7 +9,7 @@ import { refused, type SignatureRefused } from './reason.ts';
 
 /** SHA-256, hex, of the SubjectPublicKeyInfo as PEM text (64 columns, final newline): OMS 1.1 names keys so, not by their DER. */
 export function keyFingerprint(key: KeyObject): string {
-  return toHex(createHash('sha256').update(pemOf(key)).digest());
+  return sha256Hex(pemOf(key));
 }
 
 /** How a bundle points to its key: by hint, or, before OMS 1.1, by the key itself. */

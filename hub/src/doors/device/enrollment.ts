@@ -7,6 +7,7 @@ import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../../clock.ts';
 import { HubError } from '../../error.ts';
 import type { DeviceDoor } from './door.ts';
+import type { HubSettings } from '../../settings.ts';
 import type { HttpServer } from '../http/server.ts';
 import { type BindParts, bindConnection } from '../../access/bind.ts';
 import { certifyNextKey } from '../../enrollment/certify.ts';
@@ -21,7 +22,8 @@ import { getDevice } from '../../registry/states.ts';
 
 export function identityDeviceRoutes(
   app: HttpServer,
-  parts: EnrollmentParts & BindParts & { clock: Clock; door: DeviceDoor },
+  parts: EnrollmentParts &
+    BindParts & { settings: Pick<HubSettings, 'challengeSeconds' | 'pcrs'>; clock: Clock; door: DeviceDoor },
 ): void {
   const { database, authorities, settings, clock, door } = parts;
   // Between the two steps, by connection.

@@ -1,7 +1,7 @@
 // A client with a token that was accepted here before pays as that token. Every other attempt is charged to its address before the token is
 // looked up: an address that guesses uses up its own budget, and takes nothing from other people at that address.
 import type { FastifyRequest } from 'fastify';
-import { sha256Hex } from '../../digest.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
 import { authenticate, type Caller } from '../../people/api-token.ts';
 import type { Database } from '../../store/database.ts';
 

@@ -7,7 +7,7 @@ import { POLICY_WITNESSES_MAX } from '@edgekeep/core/audit/quorum';
 import { utf8 } from '@edgekeep/core/bytes';
 import { type Kysely, sql } from 'kysely';
 import { HubError } from '../../error.ts';
-import { joined } from '../../joined.ts';
+import { joined } from './joined.ts';
 import { listPublishers } from '../../publisher/publishers.ts';
 import type { Database } from '../../store/database.ts';
 import type { Tables } from '../../store/schema.ts';
