@@ -5,6 +5,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, chown, mkdtemp, readFile, rm, watch } from 'node:fs/promises';
+import { createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -12,7 +13,7 @@ import { ask, imageRequest, openFixtures, settings, startGuard } from './fixture
 import { GuardListener } from './listener.ts';
 import { guardProgram } from './program.ts';
 import { sandboxParts } from './sandbox.ts';
-import { findUnitWalls, guardUnit } from './unit.ts';
+import { connectGuard, findUnitWalls, guardUnit } from './unit.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const otherUser = 65534;
@@ -101,6 +102,34 @@ test('the walls around a unit are those that its guard finds before it sees a mo
     for (const part of ['network-namespace', 'process-namespace', 'file-system', 'system-calls'] as const)
       assert.ok(found.degraded.includes(part), part);
     assert.ok([...found.parts, ...found.degraded].every((part) => sandboxParts.includes(part)));
+  });
+});
+
+// SECURITY.md: DEV-40
+test('a guard of a unit that is killed before it has read its orders has ended, and that is no failure of the agent', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-killed-unit-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const unit = guardUnit(folder, 'light');
+  // A socket that is closed with bytes in it is reset, whether its process ended or was killed.
+  const server = createServer({ pauseOnConnect: true });
+  server.listen(unit.control);
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const accepted = once(server, 'connection');
+  const guard = connectGuard(unit);
+  const sent = Promise.withResolvers<unknown>();
+  guard.stream.write('{"kind":"stop"}\n', sent.resolve);
+  const [peer]: unknown[] = await accepted;
+  await sent.promise;
+  assert.ok(peer instanceof Socket);
+  peer.destroy();
+  // Nothing is read by whoever only writes.
+  guard.stream.resume();
+  assert.deepEqual(await guard.ended, {
+    exitCode: null,
+    signal: null,
+    errorText: 'read ECONNRESET',
+    startError: undefined,
   });
 });
 

@@ -1,6 +1,5 @@
 // A guard that systemd runs as a separate unit, with a user that shares nothing with the agent's (deploy/edgekeep-guard@.service). The
 // agent reaches it by the unit's control socket and sends the opened files over it. Follows spec/guard.md section 7.
-import { once } from 'node:events';
 import { existsSync, readlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -30,10 +29,16 @@ export function guardUnit(folder: string, model: string): GuardUnit {
  */
 export function connectGuard({ control }: GuardUnit): RunningGuard {
   const stream = connect({ path: control });
-  let startError: Error | undefined;
-  stream.on('error', (error) => (startError = error));
-  const ended = once(stream, 'close').then((): GuardEnd => {
-    return { exitCode: null, signal: null, errorText: '', startError };
+  let connected = false;
+  let failure: Error | undefined;
+  stream.on('connect', () => (connected = true)).on('error', (error) => (failure = error));
+  const { promise: ended, resolve } = Promise.withResolvers<GuardEnd>();
+  // Not `once` of node:events, which rejects when the connection is reset, as it is when the guard is killed.
+  stream.on('close', () => {
+    const why = connected
+      ? { errorText: failure?.message ?? '', startError: undefined }
+      : { errorText: '', startError: failure };
+    resolve({ exitCode: null, signal: null, ...why });
   });
   return { stream, processId: undefined, ended, kill: () => void stream.destroy() };
 }
