@@ -68,6 +68,17 @@ test('spec/api.md has every /v1 route of the hub, and no other', () => {
   assert.deepEqual(explained.toSorted(), routes.toSorted());
 });
 
+test('docs/metrics.md has every metric of the hub, and no other', () => {
+  const files = readdirSync(join(root, 'hub/src'), { recursive: true, encoding: 'utf8' });
+  const metrics = files
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+    .flatMap((name) => [...read(`hub/src/${name}`).matchAll(/'(edgekeep_[a-z_]+)'/g)])
+    .map(([, name = '']) => name);
+  assert.ok(metrics.length > 10, `found ${metrics.length}`);
+  const explained = [...read('docs/metrics.md').matchAll(/^\| `([a-z_]+)` \|/gm)].map(([, name = '']) => name);
+  assert.deepEqual(explained.toSorted(), metrics.toSorted());
+});
+
 test('no page links to a file that is not there, and every page of spec/ is in its index', () => {
   const pages = ['.', 'docs', 'docs/design', 'spec'].flatMap((folder) =>
     readdirSync(join(root, folder))

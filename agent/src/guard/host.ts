@@ -1,6 +1,6 @@
 // How guards of this machine run. The search for working walls runs once per process; if walls are missing, it is repeated later.
 import type { AgentSettings } from '../settings.ts';
-import type { GuardFault } from './process.ts';
+import type { GuardEndReason } from './process.ts';
 import { guardProgram, type SandboxedProgram } from './program.ts';
 import type { Sandbox } from './sandbox.ts';
 import { findSandbox } from './sandbox-probe.ts';
@@ -15,7 +15,7 @@ export interface GuardHost {
   readonly maxReadyMs?: number | undefined;
   readonly maxInferenceMs?: number | undefined;
   readonly maxMemoryBytes?: number | undefined;
-  readonly onFault?: ((fault: GuardFault) => void) | undefined;
+  readonly onEnd?: ((reason: GuardEndReason) => void) | undefined;
 }
 
 /** A wall may be missing only for a moment (no memory, no namespace left): it is tried again after this time. */

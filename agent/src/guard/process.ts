@@ -39,8 +39,8 @@ export interface GuardOptions {
   readonly onFilesRead?: () => void;
   /** Totals since the start, at most every five seconds. */
   readonly onCounts?: (counts: GuardCounts) => void;
-  /** The agent killed a guard without a stop order. */
-  readonly onFault?: ((fault: GuardFault) => void) | undefined;
+  /** The guard ended without a stop order. */
+  readonly onEnd?: ((reason: GuardEndReason) => void) | undefined;
   readonly maxReadyMs?: number | undefined;
   readonly maxStopMs?: number;
   readonly maxRetireMs?: number;
@@ -52,6 +52,9 @@ export interface GuardOptions {
 
 /** Why the agent killed a guard without a stop order. */
 export type GuardFault = 'inference-timeout' | 'protocol-violation';
+
+/** Why a guard that served ended without a stop order. `crashed`: on its own, or killed by the kernel for want of memory. */
+export type GuardEndReason = GuardFault | 'crashed';
 
 /** How the process ended. `asked` distinguishes a stop from a crash; `errorText` is the end of what it wrote to stderr. */
 export interface GuardExit {
@@ -82,6 +85,7 @@ export class GuardProcess {
   #asked: 'retire' | 'stop' | undefined;
   #fault: GuardFault | undefined;
   #ended = false;
+  #hasServed = false;
   #guarded = false;
   #fallback = false;
 
@@ -178,6 +182,7 @@ export class GuardProcess {
     this.#configure();
     try {
       const ready = await this.#ready.promise;
+      this.#hasServed = true;
       this.#guarded = ready.guarded;
       this.#fallback = ready.fallback;
       this.#pulse = new Pulse(
@@ -240,7 +245,10 @@ export class GuardProcess {
         ? new AgentError('guard-ended', `the guard ended before it was ready: ${end.errorText.trim()}`)
         : new AgentError('guard-start', `the guard cannot be run: ${cause.message}`, { cause }),
     );
-    return { asked: this.#asked !== undefined, ...end, counts: this.#counts, fault: this.#fault };
+    const asked = this.#asked !== undefined;
+    // A guard that does not even start is a failure of its model, and is reported as one.
+    if (!asked && this.#fault === undefined && this.#hasServed) this.#options.onEnd?.('crashed');
+    return { asked, ...end, counts: this.#counts, fault: this.#fault };
   }
 
   #take(report: GuardReport): void {
@@ -268,7 +276,7 @@ export class GuardProcess {
   }
 
   #end(fault: GuardFault, why: string): void {
-    if (this.#fault === undefined) this.#options.onFault?.(fault);
+    if (this.#fault === undefined) this.#options.onEnd?.(fault);
     this.#fault ??= fault;
     this.#ready.reject(new AgentError('guard-failed', `${fault}: ${why}`));
     this.#running.kill();

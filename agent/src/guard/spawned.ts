@@ -98,7 +98,16 @@ async function watch(child: ChildProcess): Promise<GuardEnd> {
       resolve(end);
     });
   });
-  return { ...(await promise), errorText };
+  return asItWas({ ...(await promise), errorText });
+}
+
+// What `unshare` says when the guard inside was killed: it ends by the signal that ended its child, and SIGKILL is the one it cannot set up for itself.
+const killedInside = /^unshare: sigprocmask unblock failed.*\n?/m;
+
+/** The end of the guard, where `unshare` has one of its own. */
+function asItWas(end: GuardEnd): GuardEnd {
+  if (end.exitCode !== 1 || !killedInside.test(end.errorText)) return end;
+  return { ...end, exitCode: null, signal: 'SIGKILL', errorText: end.errorText.replace(killedInside, '') };
 }
 
 /** With a process namespace the child is the program that waits outside it, and the guard is that program's child. */

@@ -3,13 +3,13 @@
 import type { GuardReport } from '@edgekeep/wire/api/guard-report';
 import type { Emit } from '../event.ts';
 import type { GuardHost } from './host.ts';
-import type { GuardFault } from './process.ts';
+import type { GuardEndReason } from './process.ts';
 import type { Sandbox } from './sandbox.ts';
 
 export class GuardWalls {
   readonly #find: () => Promise<GuardHost>;
   readonly #emit: Emit;
-  readonly #faults: Record<GuardFault, number> = { 'inference-timeout': 0, 'protocol-violation': 0 };
+  readonly #ended: Record<GuardEndReason, number> = { 'inference-timeout': 0, 'protocol-violation': 0, crashed: 0 };
   #sandbox: Sandbox | undefined;
 
   constructor(find: () => Promise<GuardHost>, emit: Emit) {
@@ -28,8 +28,9 @@ export class GuardWalls {
     return {
       walls: [...this.#sandbox.parts],
       missing: [...this.#sandbox.degraded],
-      inferenceTimeouts: this.#faults['inference-timeout'],
-      protocolViolations: this.#faults['protocol-violation'],
+      inferenceTimeouts: this.#ended['inference-timeout'],
+      protocolViolations: this.#ended['protocol-violation'],
+      crashes: this.#ended.crashed,
     };
   }
 
@@ -39,6 +40,6 @@ export class GuardWalls {
     const { degraded } = host.sandbox;
     if (degraded.join() !== this.#sandbox?.degraded.join()) this.#emit({ kind: 'guard-walls', missing: degraded });
     this.#sandbox = host.sandbox;
-    return { ...host, onFault: (fault) => (this.#faults[fault] += 1) };
+    return { ...host, onEnd: (reason) => (this.#ended[reason] += 1) };
   };
 }

@@ -304,7 +304,7 @@ export class ModelRunner {
     const since = performance.now();
     const { asked, exitCode, signal, errorText, fault } = await held.guard.exited;
     if (asked || this.#held !== held) return;
-    const why = `the guard ended (${fault ?? signal ?? exitCode}): ${errorText.trim().slice(-300)}`;
+    const why = `the guard ended (${fault ?? signal ?? exitCode ?? 'its unit has ended: see its journal'}): ${errorText.trim().slice(-300)}`;
     this.#parts.emit({ kind: 'guard-ended', model: this.name, why });
     await this.lock(why);
     this.#crashes = performance.now() - since > steadyAfterMs ? 0 : this.#crashes + 1;

@@ -91,13 +91,14 @@ function clockText(skewSeconds: number): string {
 
 function guardRows(guard: z.infer<typeof deviceDetail>['guard']): readonly (readonly [string, string])[] {
   if (guard === null) return [];
-  const { missing, inferenceTimeouts, protocolViolations } = guard;
+  const { missing, inferenceTimeouts, protocolViolations, crashes } = guard;
   return [
     ['guard', missing.length === 0 ? 'behind every wall' : `without ${missing.join(', ')}`],
     ...(inferenceTimeouts === 0 ? [] : [['', `- ended ${inferenceTimeouts} times for a model without end`] as const]),
     ...(protocolViolations === 0
       ? []
       : [['', `- ended ${protocolViolations} times for breaking the protocol`] as const]),
+    ...(crashes === 0 ? [] : [['', `- crashed ${crashes} times, or was killed for want of memory`] as const]),
   ];
 }
 

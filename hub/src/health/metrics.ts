@@ -4,13 +4,19 @@ import type { AuditLog } from '../audit/log.ts';
 import type { Connections } from '../presence/connections.ts';
 import { countDeviceModels } from '../model/devices-of-model.ts';
 import { countOpenAlerts } from '../alert/alert-list.ts';
+import type { EndedGuards } from '../respond/device-guard.ts';
 import type { Database } from '../store/database.ts';
+
+// A device reports what it wants: one report does not move the count of a fleet further than this.
+const ENDED_GUARDS_COUNTED_MAX = 100;
 
 export interface Metrics {
   readonly registry: Registry;
   countRelease(outcome: string): void;
   countRefused(listener: string, code: string): void;
   countFormerName(listener: string, name: string): void;
+  /** What one report said. */
+  readonly countEndedGuards: (ended: EndedGuards) => void;
   observeRequest(listener: string, route: string, status: number, seconds: number): void;
 }
 
@@ -34,6 +40,12 @@ export function createMetrics(connections: Connections, log: AuditLog, database:
     name: 'edgekeep_former_names_total',
     help: 'Requests that used a name of the version before, by listener and name: what to change before the next upgrade.',
     labelNames: ['listener', 'name'],
+    registers,
+  });
+  const endedGuards = new Counter({
+    name: 'edgekeep_guards_ended_total',
+    help: 'Guards on devices that ended without an order, as the devices reported it, by reason (inference-timeout, protocol-violation, crashed).',
+    labelNames: ['reason'],
     registers,
   });
   const requests = new Histogram({
@@ -62,6 +74,10 @@ export function createMetrics(connections: Connections, log: AuditLog, database:
     countRelease: (outcome) => releases.inc({ outcome }),
     countRefused: (listener, code) => refused.inc({ listener, code }),
     countFormerName: (listener, name) => formerNames.inc({ listener, name }),
+    countEndedGuards: (ended) => {
+      for (const [reason, count] of Object.entries(ended))
+        endedGuards.inc({ reason }, Math.min(count, ENDED_GUARDS_COUNTED_MAX));
+    },
     observeRequest: (listener, route, status, seconds) => requests.observe({ listener, route, status }, seconds),
   };
 }

@@ -38,7 +38,13 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const quiet: GuardReport = { walls: ['file-system'], missing: [], inferenceTimeouts: 0, protocolViolations: 0 };
+const quiet: GuardReport = {
+  walls: ['file-system'],
+  missing: [],
+  inferenceTimeouts: 0,
+  protocolViolations: 0,
+  crashes: 0,
+};
 const say = (change: Partial<GuardReport>, nowMs = 1_000) =>
   database.write((trx) => recordGuard(trx, { deviceId: 'press-7', guard: { ...quiet, ...change }, nowMs }));
 const alerts = async () => {
@@ -67,4 +73,34 @@ test('a guard that had to be ended raises an alert once for each time, also over
 test('a guard that sent what no guard sends is a graver alert', async () => {
   await say({ protocolViolations: 1 });
   assert.deepEqual(await alerts(), [{ kind: 'guard-ended', severity: 'high', count: 1 }]);
+});
+
+test('a guard that crashed is the least grave alert, and never hides another', async () => {
+  await say({ crashes: 2 });
+  assert.deepEqual(await alerts(), [{ kind: 'guard-ended', severity: 'low', count: 1 }]);
+  await say({ crashes: 3, protocolViolations: 1 });
+  assert.equal((await alerts()).at(-1)?.severity, 'high');
+});
+
+test('what a report returns is what ended since the one before', async () => {
+  assert.deepEqual(await say({ crashes: 2, inferenceTimeouts: 1 }), {
+    'inference-timeout': 1,
+    'protocol-violation': 0,
+    crashed: 2,
+  });
+  assert.deepEqual(await say({ crashes: 5, inferenceTimeouts: 1 }), {
+    'inference-timeout': 0,
+    'protocol-violation': 0,
+    crashed: 3,
+  });
+  assert.deepEqual(await say({ crashes: 5, inferenceTimeouts: 1 }), {
+    'inference-timeout': 0,
+    'protocol-violation': 0,
+    crashed: 0,
+  });
+});
+
+test('a report that a hub of the version before stored is read, and tells of no crash', () => {
+  const { crashes: _, ...old } = quiet;
+  assert.deepEqual(guardOf({ guard: JSON.stringify(old) }), quiet);
 });

@@ -1,5 +1,5 @@
 // What a device reports about its guards: stored, and an alert when a guard had to be killed, because a model did not finish or because
-// data from the guard did not come from a guard of ours.
+// data from the guard did not come from a guard of ours, and when one crashed.
 import { type GuardReport, guardReport } from '@edgekeep/wire/api/guard-report';
 import type { WriteTransaction } from '../store/database.ts';
 import { raiseAlert } from '../alert/alerts.ts';
@@ -9,31 +9,68 @@ export function guardOf({ guard }: { readonly guard: string | null }): GuardRepo
   return guard === null ? undefined : guardReport.safeParse(JSON.parse(guard)).data;
 }
 
+/** Guards that ended without an order, by reason. */
+export interface EndedGuards {
+  readonly 'inference-timeout': number;
+  readonly 'protocol-violation': number;
+  readonly crashed: number;
+}
+
+/** Returns what ended since the report before. */
 export async function recordGuard(
   trx: WriteTransaction,
   { deviceId, guard, nowMs }: { readonly deviceId: string; readonly guard: GuardReport; readonly nowMs: number },
-): Promise<void> {
+): Promise<EndedGuards> {
   const row = await trx.selectFrom('device').select('guard').where('id', '=', deviceId).executeTakeFirstOrThrow();
   const text = JSON.stringify(guard);
-  if (row.guard === text) return;
+  if (row.guard === text) return noneEnded;
   await trx.updateTable('device').set({ guard: text }).where('id', '=', deviceId).execute();
   const before = guardOf(row);
-  const slow = grown(before?.inferenceTimeouts, guard.inferenceTimeouts);
-  const hostile = grown(before?.protocolViolations, guard.protocolViolations);
-  if (slow === 0 && hostile === 0) return;
+  const ended: EndedGuards = {
+    'inference-timeout': grown(before?.inferenceTimeouts, guard.inferenceTimeouts),
+    'protocol-violation': grown(before?.protocolViolations, guard.protocolViolations),
+    crashed: grown(before?.crashes, guard.crashes),
+  };
+  const worst = severities.find(({ reason }) => ended[reason] > 0);
+  if (worst === undefined) return ended;
   await raiseAlert(trx, {
     kind: 'guard-ended',
-    severity: hostile > 0 ? 'high' : 'medium',
+    severity: worst.severity,
     subject: { deviceId },
-    title:
-      hostile > 0
-        ? `a guard of ${deviceId} sent what no guard sends, and was ended: it may have been taken over`
-        : `a model of ${deviceId} did not come to an end within the deadline of one inference: its guard was ended`,
-    data: { inferenceTimeouts: slow, protocolViolations: hostile },
+    title: worst.title(deviceId),
+    data: {
+      inferenceTimeouts: ended['inference-timeout'],
+      protocolViolations: ended['protocol-violation'],
+      crashes: ended.crashed,
+    },
     actor: `device:${deviceId}`,
     nowMs,
   });
+  return ended;
 }
+
+const noneEnded: EndedGuards = { 'inference-timeout': 0, 'protocol-violation': 0, crashed: 0 };
+
+/** The gravest first. */
+const severities = [
+  {
+    reason: 'protocol-violation',
+    severity: 'high',
+    title: (device: string) =>
+      `a guard of ${device} sent what no guard sends, and was ended: it may have been taken over`,
+  },
+  {
+    reason: 'inference-timeout',
+    severity: 'medium',
+    title: (device: string) =>
+      `a model of ${device} did not come to an end within the deadline of one inference: its guard was ended`,
+  },
+  {
+    reason: 'crashed',
+    severity: 'low',
+    title: (device: string) => `a guard of ${device} crashed, or was killed for want of memory`,
+  },
+] as const;
 
 // Totals start at zero again when the agent restarts.
 function grown(before: number | undefined, now: number): number {

@@ -14,6 +14,8 @@ export const guardReport = z.strictObject({
   inferenceTimeouts: total,
   /** Guards that were killed since the agent started, because they sent invalid data. */
   protocolViolations: total,
+  /** Guards that ended since the agent started although nobody ended them: they crashed, or the kernel killed them for want of memory. */
+  crashes: total.default(0),
 });
 
 export type GuardReport = Readonly<z.infer<typeof guardReport>>;

@@ -141,7 +141,8 @@ export function createDeviceListener(parts: DeviceListenerParts): HttpServer {
   tokenDeviceRoutes(app, { database, platformKey, settings, clock, door, gate });
   workloadDeviceRoutes(app, { database, authorities, settings, clock, door, gate });
   modelDeviceRoutes(app, { database, blobs: parts.blobs, clock, door, gate });
-  auditDeviceRoutes(app, { database, log, witnesses, clock, door, gate, settings });
+  const { countEndedGuards } = parts.metrics;
+  auditDeviceRoutes(app, { database, log, witnesses, clock, door, gate, settings, countEndedGuards });
   tileRoutes(app, parts.logFolder);
   revocationStatusRoutes(app, { status: parts.revocationStatus, clock });
   return app;

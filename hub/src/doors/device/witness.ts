@@ -13,7 +13,7 @@ import { documentOf, recordReported } from '../../registry/attributes.ts';
 import { recordModels, retriesFor } from '../../model/device-models.ts';
 import { raiseAlert } from '../../alert/alerts.ts';
 import { recordClockSkew } from '../../respond/device-clock.ts';
-import { recordGuard } from '../../respond/device-guard.ts';
+import { type EndedGuards, recordGuard } from '../../respond/device-guard.ts';
 import type { HubSettings } from '../../settings.ts';
 import type { Database } from '../../store/database.ts';
 import { appendEntry } from '../../audit/append.ts';
@@ -39,6 +39,7 @@ export function auditDeviceRoutes(
     door: DeviceDoor;
     gate: AccessGate;
     settings: Pick<HubSettings, 'alerts'>;
+    countEndedGuards: (ended: EndedGuards) => void;
   },
 ): void {
   const { database, log, witnesses, clock, door, gate, settings } = parts;
@@ -101,7 +102,7 @@ export function auditDeviceRoutes(
       if (counts !== undefined || attributes !== undefined || models !== undefined) {
         await gate.admit({ action: 'publishTelemetry', deviceId, connection, nowMs });
       }
-      await database.write(async (trx) => {
+      const ended = await database.write(async (trx) => {
         await trx
           .updateTable('device')
           .set({ seen_at: nowMs, ...(counts === undefined ? {} : { counts: JSON.stringify(counts) }) })
@@ -113,7 +114,7 @@ export function auditDeviceRoutes(
           const skew = { deviceId, skewSeconds: clockSkewSeconds, nowMs };
           await recordClockSkew(trx, skew, settings.alerts.maxClockSkewSeconds);
         }
-        if (guard !== undefined) await recordGuard(trx, { deviceId, guard, nowMs });
+        const endedGuards = guard === undefined ? undefined : await recordGuard(trx, { deviceId, guard, nowMs });
         if (proven !== undefined) {
           const subject = `log:${log.key.name}`;
           await appendEntry(trx, {
@@ -133,7 +134,9 @@ export function auditDeviceRoutes(
             nowMs,
           });
         }
+        return endedGuards;
       });
+      if (ended !== undefined) parts.countEndedGuards(ended);
       const news = await newsFor(deviceId, desiredVersion);
       if (Object.keys(news).length === 0) return { accepted: true };
       // The report is accepted. Data that the device may not read is left out, and that is logged.
