@@ -4,18 +4,19 @@ import type { AuditLog } from '../audit/log.ts';
 import type { Connections } from '../presence/connections.ts';
 import { countDeviceModels } from '../model/devices-of-model.ts';
 import { countOpenAlerts } from '../alert/alert-list.ts';
-import type { EndedGuards } from '../respond/device-guard.ts';
 import type { Database } from '../store/database.ts';
 
 // A device reports what it wants: one report does not move the count of a fleet further than this.
 const ENDED_GUARDS_COUNTED_MAX = 100;
+
+export type EndedGuards = Readonly<Record<string, number>>;
 
 export interface Metrics {
   readonly registry: Registry;
   countRelease(outcome: string): void;
   countRefused(listener: string, code: string): void;
   countFormerName(listener: string, name: string): void;
-  /** What one report said. */
+  /** Guards that one report says have ended, by reason. */
   readonly countEndedGuards: (ended: EndedGuards) => void;
   observeRequest(listener: string, route: string, status: number, seconds: number): void;
 }
@@ -74,12 +75,14 @@ export function createMetrics(connections: Connections, log: AuditLog, database:
     countRelease: (outcome) => releases.inc({ outcome }),
     countRefused: (listener, code) => refused.inc({ listener, code }),
     countFormerName: (listener, name) => formerNames.inc({ listener, name }),
-    countEndedGuards: (ended) => {
-      for (const [reason, count] of Object.entries(ended))
-        endedGuards.inc({ reason }, Math.min(count, ENDED_GUARDS_COUNTED_MAX));
-    },
+    countEndedGuards: (ended) => countEach(endedGuards, ended),
     observeRequest: (listener, route, status, seconds) => requests.observe({ listener, route, status }, seconds),
   };
+}
+
+function countEach(counter: Counter<'reason'>, ended: EndedGuards): void {
+  for (const [reason, count] of Object.entries(ended))
+    counter.inc({ reason }, Math.min(count, ENDED_GUARDS_COUNTED_MAX));
 }
 
 function openAlerts({ readApart }: Pick<Database, 'readApart'>): Gauge {

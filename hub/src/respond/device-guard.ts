@@ -10,11 +10,7 @@ export function guardOf({ guard }: { readonly guard: string | null }): GuardRepo
 }
 
 /** Guards that ended without an order, by reason. */
-export interface EndedGuards {
-  readonly 'inference-timeout': number;
-  readonly 'protocol-violation': number;
-  readonly crashed: number;
-}
+export type EndedGuards = Readonly<Record<'inference-timeout' | 'protocol-violation' | 'crashed', number>>;
 
 /** Returns what ended since the report before. */
 export async function recordGuard(
