@@ -1,0 +1,111 @@
+// What is declared for whom, and what ends with a declaration.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createGroup } from '../registry/groups.ts';
+import { refusalOf } from '../testing-refusal.ts';
+import { declaredFor, listDeclarations, removeWorkload, type WorkloadTarget } from './declarations.ts';
+import { by, certify, declare, nowMs, openWorkloadHub, press, type WorkloadHub } from './testing-workload.ts';
+import { disableWorkload, workloadChanges, workloadsOf } from './workloads.ts';
+
+const line: WorkloadTarget = { kind: 'group', name: 'line' };
+const tpms: WorkloadTarget = { kind: 'group', name: 'tpms' };
+
+/** `line` has press-1 as a named member, `tpms` nobody yet. */
+async function hubWithGroups(): Promise<WorkloadHub> {
+  const hub = await openWorkloadHub();
+  await createGroup(hub.database, { name: 'line', description: '', filter: undefined, ...by });
+  await createGroup(hub.database, { name: 'tpms', description: '', filter: 'tier==tpm', ...by });
+  await hub.database.write((trx) =>
+    trx.insertInto('device_group_member').values({ group_name: 'line', device_id: 'press-1' }).execute(),
+  );
+  return hub;
+}
+const declared = async ({ database }: WorkloadHub, deviceId: string, workload?: string) =>
+  (await declaredFor(database.read, deviceId, nowMs, workload)).map(({ workload: name, by: why }) => `${name} ${why}`);
+const remove = ({ database }: WorkloadHub, target: WorkloadTarget, workload = 'camera') =>
+  removeWorkload(database, { workload, target, ...by });
+const valid = async ({ database }: WorkloadHub) =>
+  (await database.read.selectFrom('certificate').select('serial').where('revoked_at', 'is', null).execute()).length;
+const cuts = async ({ database }: WorkloadHub) =>
+  (await database.read.selectFrom('revocation').select(['device_id', 'serial']).execute()).map(
+    ({ device_id: id, serial }) => `${id} ${serial}`,
+  );
+
+test('what is declared for one device is declared for no other; for a group, for its members of now', async () => {
+  await using hub = await hubWithGroups();
+  await declare(hub, 'camera');
+  await declare(hub, 'counter', line);
+  await declare(hub, 'sealer', tpms);
+  assert.deepEqual(await declared(hub, 'press-1'), ['camera device', 'counter line']);
+  assert.deepEqual(await declared(hub, 'press-2'), []);
+  assert.deepEqual(await declared(hub, 'press-1', 'counter'), ['counter line']);
+  await hub.database.write((trx) =>
+    trx.updateTable('device').set({ tier: 'tpm' }).where('id', '=', 'press-2').execute(),
+  );
+  assert.deepEqual(await declared(hub, 'press-2'), ['sealer tpms']);
+  await hub.database.write((trx) => trx.deleteFrom('device_group_member').execute());
+  assert.deepEqual(await declared(hub, 'press-1'), ['camera device']);
+});
+
+test('a declaration is made once, for a device or group that is there', async () => {
+  await using hub = await hubWithGroups();
+  await declare(hub, 'camera');
+  assert.equal(await refusalOf(declare(hub, 'camera')), 'conflict');
+  await declare(hub, 'camera', line);
+  for (const target of [{ kind: 'device', name: 'press-9' } as const, { kind: 'group', name: 'none' } as const])
+    assert.equal(await refusalOf(declare(hub, 'camera', target)), 'not-found');
+  const listed = await listDeclarations(hub.database.read, press);
+  assert.deepEqual(
+    listed.map(({ name, device }) => `${name} ${device}`),
+    ['camera press-1'],
+  );
+});
+
+test('taking a declaration back on a device revokes its certificates, and every node learns of it', async () => {
+  await using hub = await hubWithGroups();
+  await declare(hub, 'camera');
+  await declare(hub, 'counter');
+  await certify(hub);
+  await certify(hub);
+  await certify(hub, { workload: 'counter' });
+  assert.deepEqual(await remove(hub, press), { certificatesRevoked: 2 });
+  assert.equal(await valid(hub), 1);
+  assert.equal((await cuts(hub)).filter((cut) => cut.startsWith('press-1 ')).length, 2);
+  assert.equal(await refusalOf(certify(hub)), 'workload-refused: not-declared');
+  assert.equal(await refusalOf(remove(hub, press)), 'not-found');
+});
+
+test('what a group still declares goes on, and where a group declared it certificates run out', async () => {
+  await using hub = await hubWithGroups();
+  await declare(hub, 'camera');
+  await declare(hub, 'camera', line);
+  await certify(hub);
+  assert.deepEqual(await remove(hub, press), { certificatesRevoked: 0 });
+  await certify(hub);
+  assert.deepEqual(await remove(hub, line), { certificatesRevoked: 0 });
+  assert.equal(await valid(hub), 2);
+  assert.equal(await refusalOf(certify(hub)), 'workload-refused: not-declared');
+});
+
+test('disabling a workload revokes what is valid of it on this device, and nothing of another', async () => {
+  await using hub = await hubWithGroups();
+  await declare(hub, 'camera');
+  await declare(hub, 'counter');
+  await declare(hub, 'camera', { kind: 'device', name: 'press-2' });
+  await certify(hub);
+  await certify(hub, { workload: 'counter' });
+  await certify(hub, { deviceId: 'press-2' });
+  const order = { deviceId: 'press-1', workload: 'camera', reason: 'odd', ...by };
+  assert.equal(await disableWorkload(hub.database, order), 1);
+  assert.equal(await valid(hub), 2);
+  assert.equal((await cuts(hub)).length, 1);
+  assert.equal(await refusalOf(disableWorkload(hub.database, { ...order, workload: 'none' })), 'not-found');
+  const [camera, counter] = await workloadsOf(hub.database, 'press-1', { trustDomain: 'example.org', nowMs });
+  assert.deepEqual([camera?.enabled, camera?.disabledReason, camera?.certificateNotAfter], [false, 'odd', null]);
+  assert.deepEqual([counter?.enabled, counter?.declaredFor], [true, ['device']]);
+  const changes = await workloadChanges(hub.database, order);
+  assert.deepEqual(
+    changes.map(({ change }) => change),
+    ['disabled', 'registered', 'declared'],
+  );
+});
