@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -11,6 +13,7 @@ import { test } from 'node:test';
 import { makeTestAuthority } from '@edgekeep/wire/link/test-authority';
 import { z } from 'zod';
 import { UsageError } from './command.ts';
+import { readSigner } from './model/key-files.ts';
 import { HubRefusal, operatorFileOf, operatorFromFile, Unreachable } from './operator.ts';
 
 const authority = await makeTestAuthority('test hub');
@@ -35,7 +38,7 @@ test('a hub that goes away before or in the middle of its answer is unreachable 
       root: authority.authorityPem,
       token: 'ek_x',
     };
-    await writeFile(file, JSON.stringify(access));
+    await writeFile(file, JSON.stringify(access), { mode: 0o600 });
     const operator = await operatorFromFile(file);
     for (const path of ['/before', '/middle']) {
       await assert.rejects(operator.get(path, z.looseObject({})), (error) => error instanceof Unreachable, path);
@@ -92,7 +95,7 @@ test('a hub that asks to slow down is asked again after as long as it says, with
     const file = join(folder, 'operator.json');
     const url = `https://127.0.0.1:${port}`;
     const access = { url, serverName: 'localhost', root: authority.authorityPem, token: 'ek_x' };
-    await writeFile(file, JSON.stringify(access));
+    await writeFile(file, JSON.stringify(access), { mode: 0o600 });
     const waits: number[] = [];
     const operator = await operatorFromFile(file, async (milliseconds) => void waits.push(milliseconds));
     await operator.sendLines('/lines', () => Readable.from(['{"a":1}\n', '{"b":2}\n']), z.looseObject({}));
@@ -113,4 +116,46 @@ test('a hub that asks to slow down is asked again after as long as it says, with
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+});
+
+test('an operator file and a signing key that others may read or change are refused, with what to do', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'edgekeep-operator-'));
+  try {
+    const file = join(folder, 'operator.json');
+    const access = { url: 'https://127.0.0.1:1', root: authority.authorityPem, token: 'ek_x' };
+    await writeFile(file, JSON.stringify(access));
+    const keyFile = join(folder, 'key.pem');
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    await writeFile(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    for (const [path, read] of [
+      [file, () => operatorFromFile(file)],
+      [keyFile, () => readSigner(keyFile)],
+    ] as const) {
+      for (const mode of [0o644, 0o640, 0o604, 0o622, 0o660]) {
+        await chmod(path, mode);
+        const shown = mode.toString(8).padStart(4, '0');
+        const refused = {
+          code: 'file-not-private',
+          message: `${path} has mode ${shown}: others may read the secret in it: chmod 600 ${path}`,
+        };
+        await assert.rejects(read(), refused);
+      }
+      for (const mode of [0o600, 0o400]) {
+        await chmod(path, mode);
+        await read();
+      }
+    }
+    await assert.rejects(operatorFromFile(join(folder, 'nowhere.json')), { code: 'ENOENT' });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+test('a pipe is read as it comes: it has no mode of its own', async () => {
+  const script = `const { readSecretFile } = await import(${JSON.stringify(import.meta.resolve('./bounded-file.ts'))});
+    process.stdout.write(await readSecretFile('/dev/stdin', 100));`;
+  // Node itself would hand over a socket.
+  const words = ['-c', 'echo "a secret" | "$0" --input-type=module -e "$1"', process.execPath, script];
+  const child = spawn('sh', words, { stdio: ['ignore', 'pipe', 'inherit'] });
+  assert.equal(await text(child.stdout), 'a secret\n');
 });

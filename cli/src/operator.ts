@@ -1,6 +1,5 @@
 // The way to a hub's operator API: the operator file that `hub init` wrote (address, pinned root, token), and requests checked on the way in.
 // The token never stands in an argument list or a URL.
-import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { isIP } from 'node:net';
@@ -14,6 +13,7 @@ import { parseJson, parseValue } from '@edgekeep/core/json';
 import { approvalRequired } from '@edgekeep/wire/api/approval';
 import { errorResponse } from '@edgekeep/wire/api/device';
 import { type ZodType, z } from 'zod';
+import { readSecretFile } from './bounded-file.ts';
 import { type Arguments, exitCodes, type ExitCode, UsageError } from './command.ts';
 import { warnOfFormerNamesSent } from './former-names.ts';
 import { timeText } from './table.ts';
@@ -25,6 +25,8 @@ const operatorSchema = z.object({
   token: z.string(),
 });
 type Access = z.infer<typeof operatorSchema>;
+/** Roots by the dozen fit. */
+const OPERATOR_FILE_BYTES_MAX = 262_144;
 
 /** The option every online verb has. */
 export const operatorOption = { operator: { type: 'string' } } as const;
@@ -91,7 +93,7 @@ export function operatorFileOf(args: Pick<Arguments, 'option'>, home: () => stri
 }
 
 async function readAccess(file: string): Promise<Access> {
-  return parseJson(await readFile(file), operatorSchema, `operator file ${file}`);
+  return parseJson(await readSecretFile(file, OPERATOR_FILE_BYTES_MAX), operatorSchema, `operator file ${file}`);
 }
 
 /** Waits and asks again where the hub says that it is asked too much; `wait` is for tests. */

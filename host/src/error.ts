@@ -6,6 +6,8 @@ export const hostErrorCodes = [
   'memory-file-unavailable',
   /** A secret cannot be read from where it was said to be, or is too long. */
   'settings-invalid',
+  /** Other users may read or change a file that holds a secret. */
+  'file-not-private',
   /** The person at the terminal gave up. */
   'aborted',
 ] as const;

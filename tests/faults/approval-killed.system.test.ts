@@ -33,7 +33,7 @@ test(
     for (let life = 0; life < kills; life += 1) {
       await using hub = await HubProcess.start(world.hubFolder, world.operatorFile, rootPem);
       const own: object = JSON.parse(await readFile(world.operatorFile, 'utf8'));
-      await writeFile(benFile, JSON.stringify({ ...own, token: ben.token }));
+      await writeFile(benFile, JSON.stringify({ ...own, token: ben.token }), { mode: 0o600 });
       const second = await operatorFromFile(benFile);
       const waiting = async () => (await second.get('/v1/approvals', approvalList)).approvals;
       for (let count = (await waiting()).length; count < WAITING_MAX; count += 1) {

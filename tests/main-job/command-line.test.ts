@@ -262,7 +262,7 @@ describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
     const create = ['token', 'create', '--name', 'reader', '--scope', 'devices:read'];
     const { token } = await edgekeepJson(createdToken, create, operator());
     const own: object = JSON.parse(await readFile(at('hub/operator.json'), 'utf8'));
-    await writeFile(at('reader.json'), JSON.stringify({ ...own, token }));
+    await writeFile(at('reader.json'), JSON.stringify({ ...own, token }), { mode: 0o600 });
     assert.equal((await edgekeep('device', 'list', '--operator', at('reader.json'))).code, 0);
     const refused = await edgekeep('enroll', 'token', '--operator', at('reader.json'), '--json');
     assert.equal(refused.code, 1);

@@ -1,7 +1,7 @@
 // Where a log's files come from: a folder, or a web server. Both hand out the paths of c2sp.org/tlog-tiles.
 import { join } from 'node:path';
 import { CoreError } from '@edgekeep/core/error';
-import { readBounded } from '../model/key-files.ts';
+import { readBounded } from '../bounded-file.ts';
 import { HubRefusal, type Operator } from '../operator.ts';
 
 export interface LogSource {

@@ -6,7 +6,7 @@ import { CRL_LENGTH_MAX } from '@edgekeep/core/identity/crl';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { authorityOverview } from '@edgekeep/wire/api/authority';
 import { type Arguments, type Command, UsageError } from '../command.ts';
-import { readBounded } from '../model/key-files.ts';
+import { readBounded } from '../bounded-file.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { fingerprintText } from '../root/ceremony.ts';
 import { confirm } from '../root/confirm.ts';

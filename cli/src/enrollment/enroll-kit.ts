@@ -1,5 +1,5 @@
 // `edgekeep enroll kit`: everything a new device's agent needs, in one folder: settings, the keys it pins, and its enrollment token.
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeNewFile } from '@edgekeep/host/durable-file';
 import { enrollmentTokenAnswer, hubView } from '@edgekeep/wire/api/operator';
@@ -16,6 +16,7 @@ import {
 } from './kit-root-of-trust.ts';
 
 const tokenLifeSeconds = 86_400;
+const tokenFileName = 'enrollment-token';
 
 export const command: Command = {
   summary: 'make the state folder of a new device',
@@ -46,45 +47,77 @@ ${operatorHelp}
     const folder = args.required('out');
     const { tier, settings: rootOfTrust } = rootOfTrustIn(args);
     const operator = await openOperator(args);
-    const hub = await operator.get('/v1/hub', hubView);
-    const token = args.flag('idevid') ? [] : [['enrollment-token', await newToken(operator, deviceId, tier)] as const];
-    const publishers = hub.publisherKeys.map((pem, at) => [`publisher-${at + 1}.pem`, pem] as const);
-    const makers = await makersFor(operator, tier, args.flag('idevid'));
-    const settings = {
+    const order = {
       deviceId,
-      hub: {
-        host: args.option('hub') ?? hub.name,
-        port: hub.devicePort,
-        serverName: hub.name,
-        caFile: 'hub-ca.pem',
-        logKey: hub.logKey,
-        attestationKeyFiles: ['attestation-key.pem'],
-      },
+      tier,
       rootOfTrust,
-      publisherKeyFiles: publishers.map(([name]) => name),
-      models: args.all('model').map((name) => ({ name })),
+      folder,
+      idevid: args.flag('idevid'),
+      models: args.all('model'),
+      host: args.option('hub'),
     };
+    // First: a folder that is there already costs no token.
     await mkdir(folder, { mode: 0o700 });
-    const files = [
-      ['agent.json', `${JSON.stringify(settings, null, 2)}\n`],
-      ['hub-ca.pem', hub.root],
-      ['attestation-key.pem', hub.attestationKey],
-      ...token,
-      ...publishers,
-      ...makers.files,
-    ] as const;
-    for (const [name, text] of files) await writeNewFile(join(folder, name), text);
+    const made = await writeKit(operator, order).catch(async (error: unknown) => {
+      await rm(folder, { recursive: true, force: true });
+      throw error;
+    });
+    const { files, makers, publishers } = made;
     return {
       exitCode: exitCodes.ok,
-      value: { folder, deviceId, tier, files: files.map(([name]) => name), makers: makers.counts },
+      value: { folder, deviceId, tier, files, makers: makers.counts },
       text: [
         ...makers.lines,
-        ...(publishers.length === 0 ? [noPublisher] : []),
+        ...(publishers === 0 ? [noPublisher] : []),
         `wrote ${folder}: carry it to the device and run there: edgekeep agent run --state ${folder}`,
       ].join('\n'),
     };
   },
 };
+
+interface KitOrder {
+  readonly deviceId: string;
+  readonly tier: KitRootOfTrust['tier'];
+  readonly rootOfTrust: KitRootOfTrust['settings'];
+  readonly folder: string;
+  readonly idevid: boolean;
+  readonly models: readonly string[];
+  readonly host: string | undefined;
+}
+
+async function writeKit(operator: Operator, order: KitOrder) {
+  const { deviceId, tier, folder, idevid } = order;
+  const hub = await operator.get('/v1/hub', hubView);
+  const publishers = hub.publisherKeys.map((pem, at) => [`publisher-${at + 1}.pem`, pem] as const);
+  const makers = await makersFor(operator, tier, idevid);
+  const settings = {
+    deviceId,
+    hub: {
+      host: order.host ?? hub.name,
+      port: hub.devicePort,
+      serverName: hub.name,
+      caFile: 'hub-ca.pem',
+      logKey: hub.logKey,
+      attestationKeyFiles: ['attestation-key.pem'],
+    },
+    rootOfTrust: order.rootOfTrust,
+    publisherKeyFiles: publishers.map(([name]) => name),
+    models: order.models.map((name) => ({ name })),
+  };
+  const files = [
+    ['agent.json', `${JSON.stringify(settings, null, 2)}\n`],
+    ['hub-ca.pem', hub.root],
+    ['attestation-key.pem', hub.attestationKey],
+    ...publishers,
+    ...makers.files,
+  ] as const;
+  for (const [name, text] of files) await writeNewFile(join(folder, name), text);
+  const names = files.map(([name]) => name);
+  if (idevid) return { files: names, makers, publishers: publishers.length };
+  // Last: what fails above costs no token.
+  await writeNewFile(join(folder, tokenFileName), await newToken(operator, deviceId, tier));
+  return { files: [...names, tokenFileName], makers, publishers: publishers.length };
+}
 
 // Whose word counts for a root of trust of this kind.
 const kindsOf: Readonly<Record<KitRootOfTrust['tier'], readonly VendorRootKind[]>> = {

@@ -1,6 +1,7 @@
 // `edgekeep manufacture batch`: a whole line, from a table of devices to a manifest. Cut off at any point, it goes on where it was.
 import { dirname, resolve } from 'node:path';
-import { readTrustRoots, readBounded } from '../model/key-files.ts';
+import { readBounded } from '../bounded-file.ts';
+import { readTrustRoots } from '../model/key-files.ts';
 import { exitCodes, type Command } from '../command.ts';
 import { parseUtf8 } from '@edgekeep/core/bytes';
 import { readLineOrders } from './line-orders.ts';

@@ -14,7 +14,7 @@ import { parseJson } from '@edgekeep/core/json';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { tokenSigner } from '@edgekeep/hardware/pkcs11/token-signer';
 import { z } from 'zod';
-import { readBounded } from '../model/key-files.ts';
+import { readBounded, readSecretFile } from '../bounded-file.ts';
 import { writeNewFile } from '@edgekeep/host/durable-file';
 
 /** Lines run for years; clocks of factories are not always right. */
@@ -100,7 +100,7 @@ export async function openManufacturer(folder: string): Promise<Manufacturer> {
   const issuing = parseCertificate(der);
   const signer =
     issuingToken === undefined
-      ? signerFromKey(createPrivateKey(await readFile(place('issuing-key.pem'))))
+      ? signerFromKey(createPrivateKey(Buffer.from(await readSecretFile(place('issuing-key.pem'), SETTINGS_BYTES_MAX))))
       : await openToken(issuingToken);
   if (!signer.publicKey.equals(publicKeyOf(issuing)))
     throw new CoreError('key-invalid', 'the issuing key is not the one of issuing.pem');

@@ -9,7 +9,7 @@ import { orIfMissing } from '@edgekeep/host/missing-file';
 import { CoreError } from '@edgekeep/core/error';
 import { floeKeyLength } from '@edgekeep/core/model/floe-layout';
 import type { ByteSource } from '@edgekeep/core/model/floe-stream';
-import { readBounded } from './key-files.ts';
+import { readBounded } from '../bounded-file.ts';
 
 /** The word for stdin and stdout. */
 export const standardStream = '-';

@@ -1,35 +1,17 @@
-// Keys, certificates and signatures as files: read with a limit, so that a wrong path (a model, /dev/zero) is an error and not a wait.
+// Keys, certificates and signatures as files.
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { canonicalKey } from '@edgekeep/core/identity/public-key';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
+import { readBounded, readSecretFile } from '../bounded-file.ts';
 
 /** A PEM key is under 1 KiB; a bundle of authorities under this. */
 const PEM_LENGTH_MAX = 1024 * 1024;
 
-/** The whole file, if it has at most `most` bytes; else throws `bytes-too-long`. */
-export async function readBounded(path: string, most: number): Promise<Uint8Array> {
-  const handle = await open(path);
-  try {
-    const parts: Uint8Array[] = [];
-    let length = 0;
-    for await (const part of handle.createReadStream({ end: most, autoClose: false })) {
-      if (!(part instanceof Uint8Array)) continue;
-      parts.push(part);
-      length += part.length;
-    }
-    if (length > most) throw new CoreError('bytes-too-long', `${path}: over ${most} bytes`);
-    return Buffer.concat(parts);
-  } finally {
-    await handle.close();
-  }
-}
-
 export async function readSigner(path: string): Promise<Signer> {
-  const pem = await readPem(path);
+  const pem = Buffer.from(await readSecretFile(path, PEM_LENGTH_MAX)).toString('utf8');
   return signerFromKey(parseKey(path, () => createPrivateKey(pem)));
 }
 

@@ -6,7 +6,8 @@ import type { SignatureRefused } from '@edgekeep/core/model/signature/reason';
 import type { SignatureTrust } from '@edgekeep/core/model/signature/verify';
 import { verifyModelFiles } from '@edgekeep/wire/file/model-signing';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
-import { readBounded, readPublicKey, readTrustRoots } from './key-files.ts';
+import { readBounded } from '../bounded-file.ts';
+import { readPublicKey, readTrustRoots } from './key-files.ts';
 import { ignoredPaths } from './signed-path.ts';
 
 /** A folder of a million changed files is one message to a person. */

@@ -12,7 +12,8 @@ import {
 import { parseTrust, type Trust, TRUST_BYTES_MAX } from '@edgekeep/core/access/trust';
 import { quorumOf } from '../audit/verify.ts';
 import { type Arguments, type Command, exitCodes, type Outcome, UsageError } from '../command.ts';
-import { readBounded, readPublicKey } from '../model/key-files.ts';
+import { readBounded } from '../bounded-file.ts';
+import { readPublicKey } from '../model/key-files.ts';
 
 export const command: Command = {
   summary: 'verify a release receipt offline: device, boot, model, policy, lease, log and witnesses',

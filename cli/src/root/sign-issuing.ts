@@ -6,7 +6,7 @@ import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { keyIdentifierOf } from '@edgekeep/core/identity/public-key';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { exitCodes, type Command } from '../command.ts';
-import { readBounded } from '../model/key-files.ts';
+import { readBounded } from '../bounded-file.ts';
 import { describeTemplate, fingerprintText, issuingTemplate, signIssuing } from './ceremony.ts';
 import { confirm, daysOf } from './confirm.ts';
 import { writeNewFile } from '@edgekeep/host/durable-file';

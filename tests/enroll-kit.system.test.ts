@@ -1,0 +1,52 @@
+// `edgekeep enroll kit` that fails: nothing is left of it, on the disk or at the hub.
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { enrollmentTokenList } from '@edgekeep/wire/api/enrollment-token';
+import { edgekeep } from './main-job/edgekeep.ts';
+import { HubWorld } from './support/hub-world.ts';
+
+let world: HubWorld;
+before(async () => {
+  world = await HubWorld.open();
+});
+after(() => world?.[Symbol.asyncDispose]());
+
+const tokensMade = async () =>
+  (await world.operator.get('/v1/enrollment-tokens?state=any', enrollmentTokenList)).tokens.length;
+
+/** An operator file with these scopes alone. */
+async function operatorWith(name: string, scopes: readonly string[]): Promise<string> {
+  const own: object = JSON.parse(await readFile(world.operatorFile, 'utf8'));
+  const file = join(world.folder, name);
+  await writeFile(file, JSON.stringify({ ...own, token: await world.apiToken(scopes) }), { mode: 0o600 });
+  return file;
+}
+
+const kit = (out: string, operator: string) =>
+  edgekeep('enroll', 'kit', 'press-1', '--out', out, '--software', '--operator', operator);
+
+test('a kit that the hub refuses in the middle leaves no folder', async () => {
+  const out = join(world.folder, 'refused');
+  const { code, stderr } = await kit(out, await operatorWith('reader.json', ['devices:read']));
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /scope-missing/);
+  assert.equal(existsSync(out), false);
+  // The same words work once the right file is named.
+  assert.equal((await kit(out, world.operatorFile)).code, 0);
+  assert.ok((await readdir(out)).includes('enrollment-token'));
+});
+
+test('a folder that is there already is left as it is, and no token is made', async () => {
+  const out = join(world.folder, 'there');
+  await mkdir(out);
+  await writeFile(join(out, 'mine'), 'mine');
+  const before = await tokensMade();
+  const { code, stderr } = await kit(out, world.operatorFile);
+  assert.equal(code, 3, stderr);
+  assert.match(stderr, /EEXIST/);
+  assert.deepEqual(await readdir(out), ['mine']);
+  assert.equal(await tokensMade(), before);
+});
