@@ -1,5 +1,6 @@
 // Appraises evidence against the device's registered keys and the published reference values, signs the result, and keeps what the next
 // appraisal needs: the newest reset count and the device's health.
+import { noteAppraisal, type Standing } from '../registry/device-notes.ts';
 import { type Appraisal, appraiseEvidence } from '@edgekeep/core/attest/appraise';
 import { attestationResultOf, signAttestationResult } from '@edgekeep/core/attest/ear';
 import type { DiceTrust } from '@edgekeep/core/attest/dice/chain';
@@ -12,8 +13,7 @@ import { HubError } from '../error.ts';
 import { changeState } from '../registry/states.ts';
 import type { RootKeys } from './root-keys.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import { prepared } from '../store/prepared.ts';
-import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
+import type { DeviceRow } from '../store/schema.ts';
 import { imaStartOf, recordImaLog } from './ima-logs.ts';
 import type { ImaPieces } from './ima-pieces.ts';
 import { type ReferenceStore, referencesState } from './reference-store.ts';
@@ -118,9 +118,6 @@ export class Appraiser {
   }
 }
 
-/** The device's status after its appraisal was stored. */
-export type Standing = Pick<DeviceRecord, 'id' | 'state' | 'state_reason' | 'disabled_reason'>;
-
 /**
  * Runs `work`, which appraises evidence and then records it. Runs it again when reference values were published or withdrawn between the
  * two.
@@ -160,7 +157,7 @@ export async function recordAppraisal(
   }));
   const { resetCount } = appraisal;
   await assertReferencesStay(trx, appraisal);
-  const [device] = await updateDevice(trx, {
+  const [device] = await noteAppraisal(trx, {
     deviceId,
     nowMs,
     // A quote that was not the device's own says nothing of its resets.
@@ -190,35 +187,8 @@ export async function recordAppraisal(
   return device;
 }
 
-interface AppraisedDevice {
-  readonly deviceId: string;
-  readonly nowMs: number;
-  readonly resetCount: number;
-  readonly status: string;
-  readonly appraisal: string;
-}
-
 // Below the -1 of a device that was never quoted.
 const lowestResetCount = -2;
-
-const updateDevice = prepared<AppraisedDevice, Standing>((db, value) =>
-  db
-    .updateTable('device')
-    .set((q) => ({
-      seen_at: value('nowMs'),
-      reset_count: q
-        .case()
-        .when('reset_count', '<', value('resetCount'))
-        .then(value('resetCount'))
-        .else(q.ref('reset_count'))
-        .end(),
-      attestation: value('status'),
-      appraisal: value('appraisal'),
-      appraised_at: value('nowMs'),
-    }))
-    .where('id', '=', value('deviceId'))
-    .returning(['id', 'state', 'state_reason', 'disabled_reason']),
-);
 
 /** The evidence was signed by the device's own key, is fresh, and is for this purpose. */
 export function isAuthentic(appraisal: Appraisal): boolean {

@@ -1,5 +1,5 @@
 // The newest root that each device has shown to know. This claim of a device can delay or speed up a roll-over; it opens nothing.
-import type { Database } from '../store/database.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
 
 /** Keeps the newest claim of a device; writes nothing when it is unchanged. */
 export async function recordKnownRoot(
@@ -21,4 +21,9 @@ export async function recordKnownRoot(
       .onConflict((conflict) => conflict.column('device_id').doUpdateSet(row))
       .execute();
   });
+}
+
+/** For a device that was wiped. */
+export async function forgetKnownRoot(trx: WriteTransaction, deviceId: string): Promise<void> {
+  await trx.deleteFrom('device_root').where('device_id', '=', deviceId).execute();
 }

@@ -15,7 +15,7 @@ import { signDocument, trustTestPublisher } from '../publisher/testing-publisher
 import { auditEntries } from '../store/testing-store.ts';
 import { refusalOf } from '../testing-refusal.ts';
 import { removeVendorRoot } from '../vendor-root/store.ts';
-import { blockRoot, removeExpected } from './admission-lists.ts';
+import { blockRoot, removeExpected } from '../registry/admission-lists.ts';
 import {
   createEnrollmentGroup,
   deleteEnrollmentGroup,

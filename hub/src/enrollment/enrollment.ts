@@ -3,6 +3,7 @@
 // this device (quote over nonce and key). A DICE device proves the same by the certificate of its DeviceID and a chain from there to the
 // key that signs. Any other device shows an IDevID or a one-time token and signs with its own key. Its tier says so: that a key is in a
 // secure element is then the word of its manufacturer, or of the maker of the token.
+import { addDevice, forgetIdevid } from '../registry/device-row.ts';
 import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { randomBytes } from 'node:crypto';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
@@ -41,7 +42,6 @@ import { tokenUnfit } from './one-time-token.ts';
 import {
   assertIdevidFree,
   assertIdOfSerial,
-  forgetIdevid,
   proveIdevid,
   readShownIdevid,
   recordIdevid,
@@ -329,7 +329,7 @@ async function admit(
   }
   const group = await matchEnrollmentGroup(trx, pending.proof);
   assertStillVouched(pending, group, imported, settings);
-  await trx.insertInto('device').values(row).execute();
+  await addDevice(trx, row);
   return group;
 }
 

@@ -1,5 +1,7 @@
 // Enrollment over Secure Transport (RFC 7030, spec/est.md): devices that support only TLS, HTTP and PKCS #10. They prove no root of trust,
 // so they are registered with the tier `software` and never attest. A policy that requires an attestation gives them no key.
+import { noteSeen } from '../registry/device-notes.ts';
+import { addDevice } from '../registry/device-row.ts';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseCertificate, serialText } from '@edgekeep/core/identity/certificate';
@@ -107,7 +109,7 @@ export async function reenroll(
     assertMayReenroll(await getDevice(trx, deviceId));
     await recordUse(trx, { deviceId, serial: shown.serial, address: enrollment.address, cannotBeCopied: false, nowMs });
     await recordCertificate(trx, certificate, deviceId, { renewedFrom: shown.serial });
-    await trx.updateTable('device').set({ seen_at: nowMs }).where('id', '=', deviceId).execute();
+    await noteSeen(trx, deviceId, nowMs);
     await appendEntry(trx, {
       at: nowMs,
       kind: 'certificate-renewed',
@@ -207,7 +209,7 @@ async function register(
   });
   if (token.kind === 'group' && token.group !== group?.name)
     throw refused('token-of-another-group', `this token is of the enrollment group ${token.group}`);
-  await trx.insertInto('device').values(row).execute();
+  await addDevice(trx, row);
   if (group !== undefined) await joinEnrollmentGroup(trx, group, { deviceId, address, nowMs });
   const site = await allocateSite(trx, group, { deviceId, address, nowMs });
   return {

@@ -1,5 +1,6 @@
 // Enrollment groups (spec/enrollment-groups.md): devices that come with one kind of proof, what they must fulfill, and what each of them
 // gets.
+import { forgetListed } from '../registry/import-listing.ts';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { canonicalName } from '@edgekeep/core/identity/distinguished-name';
@@ -119,9 +120,9 @@ export async function limitEnrollmentGroup(
 export async function deleteEnrollmentGroup(database: Database, { name, actor, nowMs }: GroupRequest): Promise<void> {
   await database.write(async (trx) => {
     const { kind, devices } = await getEnrollmentGroup(trx, name);
-    for (const table of ['enrolment_group_join', 'enrolment_group_token', 'enrolment_listing'] as const) {
-      await trx.deleteFrom(table).where('enrolment_group', '=', name).execute();
-    }
+    await trx.deleteFrom('enrolment_group_join').where('enrolment_group', '=', name).execute();
+    await trx.deleteFrom('enrolment_group_token').where('enrolment_group', '=', name).execute();
+    await forgetListed(trx, name);
     await trx.deleteFrom('enrolment_group').where('name', '=', name).execute();
     const data = { kind, devices };
     await appendEntry(trx, { at: nowMs, kind: 'enrolment-group-deleted', actor, subject: subjectOf(name), data });

@@ -1,5 +1,6 @@
 // The identity that a manufacturer gave a device for its whole life, at enrollment (spec/manufacture.md): a path to an authority that an
 // enrollment group trusts, its key on the device that enrolls, and one device for each IDevID.
+import { replaceIdevid } from '../registry/device-row.ts';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { deviceIdOfSerial } from '@edgekeep/core/identity/device-id';
@@ -179,28 +180,19 @@ export async function recordIdevid(
   { deviceId, nowMs }: { readonly deviceId: string; readonly nowMs: number },
 ): Promise<void> {
   const { certificate, sha256, serialNumber, hardwareType, hardwareSerial } = idevid;
-  await forgetIdevid(trx, deviceId);
-  await trx
-    .insertInto('device_idevid')
-    .values({
-      device_id: deviceId,
-      sha256,
-      issuer_sha256: authorities.at(0) ?? '',
-      anchor_sha256: authorities.at(-1) ?? '',
-      serial_folded: serialNumber.toLowerCase(),
-      serial_number: serialNumber,
-      issuer: nameText(certificate.issuer),
-      hardware_type: hardwareType,
-      hardware_serial: hardwareSerial,
-      der: certificate.der,
-      proven_at: nowMs,
-    })
-    .execute();
-}
-
-/** For a device that returns as a new identity without an IDevID. */
-export async function forgetIdevid(trx: WriteTransaction, deviceId: string): Promise<void> {
-  await trx.deleteFrom('device_idevid').where('device_id', '=', deviceId).execute();
+  await replaceIdevid(trx, {
+    device_id: deviceId,
+    sha256,
+    issuer_sha256: authorities.at(0) ?? '',
+    anchor_sha256: authorities.at(-1) ?? '',
+    serial_folded: serialNumber.toLowerCase(),
+    serial_number: serialNumber,
+    issuer: nameText(certificate.issuer),
+    hardware_type: hardwareType,
+    hardware_serial: hardwareSerial,
+    der: certificate.der,
+    proven_at: nowMs,
+  });
 }
 
 export interface RecordedIdevid {

@@ -8,7 +8,10 @@ import type { WriteTransaction } from '../store/database.ts';
 import { giveDesired } from '../registry/attributes.ts';
 import { type EnrollmentGroup, groupFull } from './match.ts';
 import { joinsOf } from './groups.ts';
-import { tagsOf } from '../registry/tags.ts';
+import { setEnrollmentGroup } from '../registry/device-row.ts';
+import { setSite } from '../registry/device-site.ts';
+import { addMembers } from '../registry/groups.ts';
+import { addMissingTags, tagsOf } from '../registry/tags.ts';
 
 export interface Newcomer {
   readonly deviceId: string;
@@ -26,17 +29,13 @@ export async function joinEnrollmentGroup(
   const { name, terms } = group;
   const { deviceId, nowMs } = newcomer;
   await takePlace(trx, name);
-  await trx.updateTable('device').set({ enrolment_group: name }).where('id', '=', deviceId).execute();
+  await setEnrollmentGroup(trx, deviceId, name);
   await giveTags(trx, group, deviceId);
   if (terms.desired !== undefined) await giveDesired(trx, deviceId, terms.desired, nowMs);
-  const members = (await joinsOf(trx, name)).map((joined) => ({ group_name: joined, device_id: deviceId }));
-  if (members.length > 0) {
-    await trx
-      .insertInto('device_group_member')
-      .values(members)
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
-  }
+  await addMembers(
+    trx,
+    (await joinsOf(trx, name)).map((joined) => ({ group_name: joined, device_id: deviceId })),
+  );
 }
 
 /** Puts a device at the site that its import names, else at the one of its group. Returns the site, null for none. */
@@ -52,7 +51,7 @@ export async function allocateSite(
   const known = await trx.selectFrom('site').select('name').where('name', '=', site).executeTakeFirst();
   // Policies depend on the site: a device must not start at a different site than intended.
   if (known === undefined) throw refused('site-unknown', `${deviceId} belongs to the site ${site}, which was deleted`);
-  await trx.updateTable('device').set({ site }).where('id', '=', deviceId).execute();
+  await setSite(trx, deviceId, site);
   return site;
 }
 
@@ -68,13 +67,8 @@ async function takePlace(trx: WriteTransaction, name: string): Promise<void> {
 }
 
 async function giveTags(trx: WriteTransaction, { name, terms }: EnrollmentGroup, deviceId: string): Promise<void> {
-  const given = Object.entries(terms.tags).map(([key, value]) => ({ device_id: deviceId, key, value }));
-  if (given.length === 0) return;
-  await trx
-    .insertInto('device_tag')
-    .values(given)
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
+  if (Object.keys(terms.tags).length === 0) return;
+  await addMissingTags(trx, deviceId, terms.tags);
   const tags = (await tagsOf(trx, [deviceId])).get(deviceId) ?? {};
   if (Object.keys(tags).length > TAGS_MAX)
     throw refused('tags-too-many', `the tags of ${deviceId} and of ${name} together are more than ${TAGS_MAX}`);

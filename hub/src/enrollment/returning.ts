@@ -2,6 +2,7 @@
 // gets another identity under its old id. Every earlier identity stays refused.
 import type { Kysely } from 'kysely';
 import { HubError } from '../error.ts';
+import { renewDevice } from '../registry/device-row.ts';
 import { findDevice } from '../registry/states.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord, DeviceRow, Tables } from '../store/schema.ts';
@@ -122,16 +123,8 @@ export async function formerDevicesOf(db: Kysely<Tables>, rootSha256: string, de
 
 /** Gives the wiped device its next identity. */
 export async function beginGeneration(trx: WriteTransaction, before: DeviceRecord, row: DeviceRow): Promise<void> {
-  const generation = before.generation + 1;
-  const { id, ...columns } = row;
-  const { numUpdatedRows } = await trx
-    .updateTable('device')
-    .set({ ...columns, generation, next_root_sha256: null, attestation: 'none' })
-    .where('id', '=', id)
-    .where('state', '=', 'wiped')
-    .where('generation', '=', before.generation)
-    .executeTakeFirst();
-  if (Number(numUpdatedRows) !== 1) throw refused('device-id-taken', `${id} has enrolled again meanwhile`);
+  if (await renewDevice(trx, before, row)) return;
+  throw refused('device-id-taken', `${before.id} has enrolled again meanwhile`);
 }
 
 function refused(code: string, message: string): HubError {

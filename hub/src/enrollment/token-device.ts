@@ -1,5 +1,7 @@
 // Devices that authenticate by HMAC tokens (spec/device-token.md): registered by an operator, secrets wrapped under the platform key, every
 // token accepted once. The lowest tier: it never leads to a model key.
+import { noteSeen } from '../registry/device-notes.ts';
+import { addDevice } from '../registry/device-row.ts';
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import { parseUtf8, utf8 } from '@edgekeep/core/bytes';
@@ -51,7 +53,7 @@ export async function addTokenDevice(
   await database.write(async (trx) => {
     if ((await findDevice(trx, deviceId)) !== undefined)
       throw new HubError('conflict', `${deviceId} is enrolled already`);
-    await trx.insertInto('device').values(device).execute();
+    await addDevice(trx, device);
     await insertSecret(trx, platformKey, deviceId, secret, nowMs);
     const subject = `device:${deviceId}`;
     const logIndex = await appendEntry(trx, { at: nowMs, kind: 'token-device-added', actor, subject, data: {} });
@@ -126,8 +128,7 @@ export async function useDeviceToken(database: Database, platformKey: PlatformKe
     const standing = await secretsOf(trx, platformKey, token.deviceId, nowMs);
     if (verifyDeviceToken(token, standing, window).kind === 'refused') throw refused();
     const place = await arriveByToken(trx, now, use, use.placeRule);
-    if (place === 'let-in')
-      await trx.updateTable('device').set({ seen_at: nowMs }).where('id', '=', token.deviceId).execute();
+    if (place === 'let-in') await noteSeen(trx, token.deviceId, nowMs);
     return { place, now };
   });
   if (place === 'let-in') return now;

@@ -1,5 +1,6 @@
 // The lineage of certificates (spec/presence.md, "Forks"). A lineage begins with enrollment or recovery, and each renewal is counted. An
 // honest device only goes forward; a client that shows an older certificate holds a copy.
+import { notePlace } from '../registry/device-notes.ts';
 import { raiseAlert } from '../alert/alerts.ts';
 import type { WriteTransaction } from '../store/database.ts';
 
@@ -78,8 +79,7 @@ export async function recordUse(trx: WriteTransaction, use: CertificateUse): Pro
     });
     return false;
   }
-  const bound = { bound_address: address, bound_at: nowMs, bound_serial: serial };
-  await trx.updateTable('device').set(bound).where('id', '=', deviceId).execute();
+  await notePlace(trx, deviceId, { address, serial, nowMs });
   return true;
 }
 

@@ -1,4 +1,5 @@
 // One place for a device that has only HMAC tokens (spec/presence.md, "Two places"): the address of the last accepted token.
+import { notePlace } from '../registry/device-notes.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import { networkOf } from '../address/network-of.ts';
@@ -39,7 +40,7 @@ export async function arriveByToken(
   const isShown = rival !== undefined && isKnown && since !== null && nowMs - rival.at >= graceMs;
   if (rival !== undefined && (isShown || !isKnown))
     await trx.deleteFrom('token_rival').where('device_id', '=', id).execute();
-  await trx.updateTable('device').set({ bound_address: address, bound_at: nowMs }).where('id', '=', id).execute();
+  await notePlace(trx, id, { address, nowMs });
   if (!isShown || known === null) return 'let-in';
   const first = { address: known, since, serial: '' };
   const second = { address: rival.address, serial: '' };

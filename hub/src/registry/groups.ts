@@ -5,7 +5,7 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { DeviceGroupRow, Tables } from '../store/schema.ts';
+import type { DeviceGroupMemberRow, DeviceGroupRow, Tables } from '../store/schema.ts';
 import { type Condition, conditionOf } from './condition.ts';
 import { filterError, parseFilter } from './filter.ts';
 import type { KnownGroups } from './statement.ts';
@@ -70,6 +70,18 @@ export async function deleteGroup(
   });
 }
 
+/** Returns the devices that became members now. The groups exist and have named members. */
+export async function addMembers(trx: WriteTransaction, members: readonly DeviceGroupMemberRow[]) {
+  return inBatches(members, async (some) =>
+    trx
+      .insertInto('device_group_member')
+      .values(some)
+      .onConflict((conflict) => conflict.doNothing())
+      .returning('device_id')
+      .execute(),
+  );
+}
+
 export interface MembersOrder {
   readonly name: string;
   readonly add: readonly string[];
@@ -95,13 +107,9 @@ export async function changeMembers(
       .where('device_id', 'in', remove)
       .returning('device_id')
       .execute();
-    const added = await inBatches([...new Set(add)], async (ids) =>
-      trx
-        .insertInto('device_group_member')
-        .values(ids.map((id) => ({ group_name: name, device_id: id })))
-        .onConflict((conflict) => conflict.doNothing())
-        .returning('device_id')
-        .execute(),
+    const added = await addMembers(
+      trx,
+      [...new Set(add)].map((id) => ({ group_name: name, device_id: id })),
     );
     const data = { added: added.length, removed: removed.length };
     await appendEntry(trx, { at: nowMs, kind: 'group-changed', actor, subject: `group:${name}`, data });

@@ -86,4 +86,9 @@ export class Listing {
   }
 }
 
+/** For an enrollment group that ends. */
+export async function forgetListed(trx: WriteTransaction, enrollmentGroup: string): Promise<void> {
+  await trx.deleteFrom('enrolment_listing').where('enrolment_group', '=', enrollmentGroup).execute();
+}
+
 const keyOf = ({ kind, sha256 }: Pick<EnrollmentListingRow, 'kind' | 'sha256'>) => `${kind} ${sha256}`;

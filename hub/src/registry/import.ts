@@ -19,6 +19,8 @@ import { HubError } from '../error.ts';
 import { noteFormerName } from '../former-names.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
+import { setSite } from './device-site.ts';
+import { addMembers } from './groups.ts';
 import { Listing } from './import-listing.ts';
 import { linesOf } from './lines.ts';
 
@@ -240,7 +242,7 @@ async function writeExpected(trx: WriteTransaction, lines: readonly ExpectedLine
     return [];
   });
   for (const { id, site } of devices) {
-    if (site !== undefined) await trx.updateTable('device').set({ site }).where('id', '=', id).execute();
+    if (site !== undefined) await setSite(trx, id, site);
   }
   const tags = devices.flatMap(({ id, tags: own }) =>
     Object.entries(own).map(([key, value]) => ({ device_id: id, key, value })),
@@ -258,12 +260,5 @@ async function writeExpected(trx: WriteTransaction, lines: readonly ExpectedLine
   const members = devices.flatMap(({ id, groups }) =>
     [...new Set(groups)].map((name) => ({ group_name: name, device_id: id })),
   );
-  await inBatches(members, async (some) => {
-    await trx
-      .insertInto('device_group_member')
-      .values(some)
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
-    return [];
-  });
+  await addMembers(trx, members);
 }

@@ -3,6 +3,7 @@ import { sha256Hex } from '@edgekeep/core/digest';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
+import { forgetIdevid } from './device-row.ts';
 import { recordChange } from './history.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
@@ -78,6 +79,12 @@ export async function changeState(trx: WriteTransaction, change: StateChange): P
   return { ...device, state: to, state_reason: reason };
 }
 
+/** For an order with one audit entry for all: the caller writes it, the history, and ends their leases and certificates. */
+export async function quarantineMany(trx: WriteTransaction, ids: readonly string[], reason: string): Promise<void> {
+  const state = { state: 'quarantined', state_reason: reason } as const;
+  await trx.updateTable('device').set(state).where('id', 'in', ids).execute();
+}
+
 // The former identities still name the device that had this root of trust; an import decides which device gets it next
 // (spec/reonboarding.md, "Another id").
 async function giveUpRoot(trx: WriteTransaction, { id, generation }: DeviceRecord): Promise<void> {
@@ -85,5 +92,5 @@ async function giveUpRoot(trx: WriteTransaction, { id, generation }: DeviceRecor
   await trx.updateTable('device').set({ root_sha256: nobodys, next_root_sha256: null }).where('id', '=', id).execute();
   await trx.updateTable('expected_device').set({ root_sha256: null }).where('id', '=', id).execute();
   await trx.deleteFrom('enrolment_listing').where('device_id', '=', id).execute();
-  await trx.deleteFrom('device_idevid').where('device_id', '=', id).execute();
+  await forgetIdevid(trx, id);
 }

@@ -4,7 +4,7 @@ import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { getDevice } from './states.ts';
-import type { Database } from '../store/database.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 
 export type Tags = Readonly<Record<string, string>>;
@@ -50,6 +50,15 @@ const LOGGED_VALUE_MAX = 64;
 function loggedTags(tags: Tags): Tags {
   const shown = Object.entries(tags).slice(0, LOGGED_MAX);
   return Object.fromEntries(shown.map(([key, value]) => [key, Array.from(value).slice(0, LOGGED_VALUE_MAX).join('')]));
+}
+
+/** Tags that the device has already keep their values. */
+export async function addMissingTags(trx: WriteTransaction, deviceId: string, tags: Tags): Promise<void> {
+  await trx
+    .insertInto('device_tag')
+    .values(Object.entries(tags).map(([key, value]) => ({ device_id: deviceId, key, value })))
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
 }
 
 /** The tags of several devices, by device. */

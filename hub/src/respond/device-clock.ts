@@ -1,4 +1,5 @@
 // The clock offset of a device, as the device measured it against this hub: stored, and an alert while it exceeds the setting.
+import { noteClockSkew } from '../registry/device-notes.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import { raiseAlert, settleAlert } from '../alert/alerts.ts';
 
@@ -13,7 +14,7 @@ export async function recordClockSkew(
     .where('id', '=', deviceId)
     .executeTakeFirstOrThrow();
   if (before === skewSeconds) return;
-  await trx.updateTable('device').set({ clock_skew_seconds: skewSeconds }).where('id', '=', deviceId).execute();
+  await noteClockSkew(trx, deviceId, skewSeconds);
   const wasOff = Math.abs(before ?? 0) > maxSeconds;
   const isOff = Math.abs(skewSeconds) > maxSeconds;
   if (wasOff === isOff) return;

@@ -1,5 +1,6 @@
 // What a device reports about its guards: stored, and an alert when a guard had to be killed, because a model did not finish or because
 // data from the guard did not come from a guard of ours, and when one crashed.
+import { noteGuard } from '../registry/device-notes.ts';
 import { type GuardReport, guardReport } from '@edgekeep/wire/api/guard-report';
 import type { WriteTransaction } from '../store/database.ts';
 import { raiseAlert } from '../alert/alerts.ts';
@@ -20,7 +21,7 @@ export async function recordGuard(
   const row = await trx.selectFrom('device').select('guard').where('id', '=', deviceId).executeTakeFirstOrThrow();
   const text = JSON.stringify(guard);
   if (row.guard === text) return noneEnded;
-  await trx.updateTable('device').set({ guard: text }).where('id', '=', deviceId).execute();
+  await noteGuard(trx, deviceId, text);
   const before = guardOf(row);
   const ended: EndedGuards = {
     'inference-timeout': grown(before?.inferenceTimeouts, guard.inferenceTimeouts),

@@ -9,7 +9,7 @@ import type { Fleet } from './quarantine.ts';
 import { inBatches } from '../store/batches.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceState } from '../store/schema.ts';
-import { changeState } from '../registry/states.ts';
+import { changeState, quarantineMany } from '../registry/states.ts';
 import {
   announceCuts,
   type CutOrder,
@@ -188,8 +188,7 @@ async function quarantineAll(
       await changeState(trx, { ...only, to: 'quarantined', reason: reasonText(order), actor, nowMs });
     } else if (only !== undefined) {
       const changed = found.map(({ deviceId }) => deviceId);
-      const state = { state: 'quarantined', state_reason: reasonText(order) } as const;
-      await trx.updateTable('device').set(state).where('id', 'in', changed).execute();
+      await quarantineMany(trx, changed, reasonText(order));
     }
     return found;
   });

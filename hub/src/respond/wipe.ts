@@ -2,6 +2,8 @@
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import { announceCuts, revokeOfDevices } from '../revocation/store.ts';
+import { forgetKnownRoot } from '../authority/known-roots.ts';
+import { forgetProofs, setNextRoot } from '../registry/device-row.ts';
 import { recordChange } from '../registry/history.ts';
 import { changeState, getDevice, tokenTier } from '../registry/states.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
@@ -20,7 +22,9 @@ export async function wipeDevice(fleet: Fleet, order: Order): Promise<Cut> {
     await revokeOfDevices(trx, [deviceId], { reason: 'cessationOfOperation', nowMs });
     await changeState(trx, { ...order, to: 'wiped' });
     await keepIdentity(trx, device, reason, nowMs);
-    await forget(trx, deviceId);
+    await forgetProofs(trx, deviceId);
+    // It begins again with the root of this hub that it is delivered with.
+    await forgetKnownRoot(trx, deviceId);
     await announceCuts(trx, [{ deviceId, serial: undefined }]);
   });
   witnesses.remove(deviceId);
@@ -47,29 +51,6 @@ async function keepIdentity(trx: WriteTransaction, device: DeviceRecord, reason:
     .execute();
 }
 
-// A cleared TPM counts its resets from 0 again, so the last count is removed too.
-async function forget(trx: WriteTransaction, deviceId: string): Promise<void> {
-  for (const table of ['device_document', 'device_attribute'] as const) {
-    await trx.deleteFrom(table).where('device_id', '=', deviceId).where('side', '=', 'reported').execute();
-  }
-  // It begins again with the root of this hub that it is delivered with.
-  await trx.deleteFrom('device_root').where('device_id', '=', deviceId).execute();
-  await trx.deleteFrom('device_secret').where('device_id', '=', deviceId).execute();
-  await trx
-    .updateTable('device')
-    .set({
-      witness_key: '',
-      reset_count: -1,
-      attestation: 'none',
-      appraisal: null,
-      appraised_at: null,
-      counts: null,
-      next_root_sha256: null,
-    })
-    .where('id', '=', deviceId)
-    .execute();
-}
-
 /** Lets a wiped device return with another root of trust, after its board or TPM was replaced. */
 export async function replaceRootOfTrust(
   database: Database,
@@ -84,14 +65,7 @@ export async function replaceRootOfTrust(
         `${deviceId} is ${device.state}: quarantine and wipe it first, the old root of trust ends here`,
       );
     await assertMayFollow(trx, deviceId, rootSha256);
-    await trx.updateTable('device').set({ next_root_sha256: rootSha256 }).where('id', '=', deviceId).execute();
-    // An import that reserves the id for the old one would refuse the new one.
-    await trx
-      .updateTable('expected_device')
-      .set({ root_sha256: rootSha256 })
-      .where('id', '=', deviceId)
-      .where('root_sha256', 'is not', null)
-      .execute();
+    await setNextRoot(trx, deviceId, rootSha256);
     const was = device.next_root_sha256 ?? device.root_sha256;
     const subject = `device:${deviceId}`;
     const data = { from: was, to: rootSha256, reason };

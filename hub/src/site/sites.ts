@@ -1,4 +1,5 @@
 // Sites (spec/site.md): the locations of devices. They answer a policy's conditions on place, time and zone.
+import { emptySite, moveToSite, takeFromSite } from '../registry/device-site.ts';
 import type { SiteView } from '@edgekeep/wire/api/site';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
@@ -69,8 +70,7 @@ export async function deleteSite(database: Database, order: Order & { readonly n
   const { name, actor, nowMs } = order;
   return database.write(async (trx) => {
     await getSite(trx, name);
-    const left = await trx.updateTable('device').set({ site: null }).where('site', '=', name).executeTakeFirst();
-    const unassigned = Number(left.numUpdatedRows);
+    const unassigned = await emptySite(trx, name);
     await trx.deleteFrom('site').where('name', '=', name).execute();
     await appendEntry(trx, { at: nowMs, kind: 'site-deleted', actor, subject: `site:${name}`, data: { unassigned } });
     return unassigned;
@@ -92,24 +92,8 @@ export async function moveDevices(
   return database.write(async (trx) => {
     await getSite(trx, name);
     await assertEnrolled(trx, add);
-    const removed = await inBatches(remove, async (ids) =>
-      trx
-        .updateTable('device')
-        .set({ site: null })
-        .where('id', 'in', ids)
-        .where('site', '=', name)
-        .returning('id')
-        .execute(),
-    );
-    const added = await inBatches([...new Set(add)], async (ids) =>
-      trx
-        .updateTable('device')
-        .set({ site: name })
-        .where('id', 'in', ids)
-        .where((q) => q.or([q('site', 'is', null), q('site', '!=', name)]))
-        .returning('id')
-        .execute(),
-    );
+    const removed = await takeFromSite(trx, remove, name);
+    const added = await moveToSite(trx, add, name);
     const ids = [...added.map(({ id }) => id), ...removed.map(({ id }) => id)].slice(0, LOGGED_MAX);
     const data = { added: added.length, removed: removed.length, devices: ids.join(' ') };
     await appendEntry(trx, { at: nowMs, kind: 'site-devices-moved', actor, subject: `site:${name}`, data });

@@ -36,8 +36,8 @@ export async function recordMakers(
   deviceId: string,
   words: readonly MakersWord[],
 ): Promise<void> {
-  for (const table of ['device_maker', 'device_maker_path'] as const)
-    await trx.deleteFrom(table).where('device_id', '=', deviceId).execute();
+  await trx.deleteFrom('device_maker').where('device_id', '=', deviceId).execute();
+  await trx.deleteFrom('device_maker_path').where('device_id', '=', deviceId).execute();
   for (const word of words) {
     await assertAnchorStands(trx, word);
     await recordMaker(trx, deviceId, word);

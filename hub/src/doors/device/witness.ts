@@ -1,4 +1,5 @@
 // Device API: devices as witnesses (the present state of the log, and the device's cosignature), and reports.
+import { noteReport } from '../../registry/device-notes.ts';
 import { parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
 import { toBase64, utf8 } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/api/device';
@@ -103,11 +104,7 @@ export function auditDeviceRoutes(
         await gate.admit({ action: 'publishTelemetry', deviceId, connection, nowMs });
       }
       const ended = await database.write(async (trx) => {
-        await trx
-          .updateTable('device')
-          .set({ seen_at: nowMs, ...(counts === undefined ? {} : { counts: JSON.stringify(counts) }) })
-          .where('id', '=', deviceId)
-          .execute();
+        await noteReport(trx, deviceId, { counts: counts === undefined ? undefined : JSON.stringify(counts), nowMs });
         if (attributes !== undefined) await recordReported(trx, deviceId, attributes, nowMs);
         if (models !== undefined) await recordModels(trx, { deviceId, models, nowMs }, settings);
         if (clockSkewSeconds !== undefined) {

@@ -10,7 +10,7 @@ import {
   listExpected,
   removeExpected,
   unblockRoot,
-} from '../../enrollment/admission-lists.ts';
+} from '../../registry/admission-lists.ts';
 
 const limit = z.coerce.number().int().min(1).max(1_000).default(100);
 const expectedPage = z.strictObject({

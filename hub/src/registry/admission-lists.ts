@@ -5,7 +5,7 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
-import { findDevice } from '../registry/states.ts';
+import { findDevice } from './states.ts';
 
 interface Page {
   readonly after: string;
