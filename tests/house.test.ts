@@ -67,7 +67,7 @@ const hub = sources.filter(({ room }) => room === 'hub');
 
 // DESIGN: the floors of the hub, from the top down. A folder imports its own floor and those below it.
 const hubFloors: Floors = [
-  ['main', 'command-line', 'init', 'check', 'start', 'wiring'],
+  ['main', 'command-line', 'init', 'check', 'wiring'],
   ['doors/operator', 'doors/device', 'doors/unlock'],
   ['doors/public'],
   ['doors/http'],
@@ -78,10 +78,10 @@ const hubFloors: Floors = [
   ['alert', 'people', 'registry', 'site', 'publisher', 'vendor-root', 'address'],
   ['audit', 'secrets', 'revocation'],
   ['store', 'store/migrations', 'settings'],
-  ['budget', 'clock', 'error', 'former-names', 'former-settings', 'job', 'world-failure'],
+  ['budget', 'clock', 'error', 'former-names', 'former-settings', 'subject', 'world-failure'],
 ];
 // Distinct pairs of rooms of which one imports the other. A new subject may raise it by what it imports itself.
-const HUB_ARROWS_MAX = 226;
+const HUB_ARROWS_MAX = 229;
 
 test('there are sources to look at', () => {
   assert.ok(sources.length > 20, `found ${sources.length}`);
@@ -344,7 +344,6 @@ const toSplit: ReadonlySet<string> = new Set([
   'agent/src/start-agent.ts',
   'core/src/audit/follower.ts',
   'hub/src/doors/device/enrollment.ts',
-  'hub/src/doors/device/listener.ts',
   'hub/src/doors/device/model.ts',
   'hub/src/doors/device/release.ts',
   'hub/src/doors/device/witness.ts',
@@ -354,7 +353,6 @@ const toSplit: ReadonlySet<string> = new Set([
   'hub/src/doors/operator/authority.ts',
   'hub/src/doors/operator/device.ts',
   'hub/src/doors/operator/enrollment-group.ts',
-  'hub/src/doors/operator/listener.ts',
   'hub/src/doors/operator/model.ts',
   'hub/src/doors/operator/people.ts',
   'hub/src/doors/operator/policy.ts',
@@ -364,8 +362,6 @@ const toSplit: ReadonlySet<string> = new Set([
   'hub/src/enrollment/enrollment.ts',
   'hub/src/init.ts',
   'hub/src/model/releases.ts',
-  'hub/src/start.ts',
-  'hub/src/wiring.ts',
 ]);
 
 test('every function fits on a screen', () => {

@@ -95,7 +95,7 @@ test('a root that has ended fails, and a file that the start would refuse does t
 async function rootEnd(data: string, laterMs: number): Promise<string> {
   await rm(join(data, 'vendor-roots', 'broken.pem'));
   const before = await stat(join(data, 'hub.sqlite'));
-  const { startHub } = await import('@edgekeep/hub/start');
+  const { startHub } = await import('@edgekeep/hub/wiring/start');
   const settings = parseHubSettings({ ...anyPort, logLevel: 'silent' }, 'test');
   const hub = await startHub(data, settings);
   await hub[Symbol.asyncDispose]();

@@ -15,7 +15,7 @@ import { unwrapModelKey } from '@edgekeep/hub/model/vault';
 import type { KeyStore } from '@edgekeep/hub/secrets/key-store';
 import { openSealed } from '@edgekeep/hub/secrets/open-keys';
 import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
-import { startHub } from '@edgekeep/hub/start';
+import { startHub } from '@edgekeep/hub/wiring/start';
 import { testSimulators } from '@edgekeep/hardware/tpm/testing';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { backUpHub } from '@edgekeep/hub/secrets/backup';

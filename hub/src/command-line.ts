@@ -28,7 +28,7 @@ import { gatherFromPerson, gatherOffer, needsNobody, type UnlockSources } from '
 import { giveToHub, waitForUnlock } from './doors/unlock/waiting.ts';
 import type { UnlockAnswer } from './secrets/unlock-message.ts';
 import { type HubSettings, parseHubSettings, readHubSettings } from './settings.ts';
-import { startHub } from './start.ts';
+import { startHub } from './wiring/start.ts';
 import { asFolderError } from './world-failure.ts';
 import { vendorRootText } from './vendor-root/text.ts';
 

@@ -11,7 +11,7 @@ import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { initHub } from '@edgekeep/hub/init';
 import { parseHubSettings } from '@edgekeep/hub/settings';
-import { type Hub, startHub } from '@edgekeep/hub/start';
+import { type Hub, startHub } from '@edgekeep/hub/wiring/start';
 import { publisherAnswer } from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 

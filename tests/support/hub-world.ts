@@ -16,7 +16,7 @@ import { encodeReferenceValues, type ReferenceValues } from '@edgekeep/core/atte
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { initHub } from '@edgekeep/hub/init';
 import { parseHubSettings } from '@edgekeep/hub/settings';
-import { type Hub, startHub } from '@edgekeep/hub/start';
+import { type Hub, startHub } from '@edgekeep/hub/wiring/start';
 import {
   apiTokenAnswer,
   auditList,

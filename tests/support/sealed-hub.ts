@@ -9,7 +9,7 @@ import { initHub } from '@edgekeep/hub/init';
 import { openSealed } from '@edgekeep/hub/secrets/open-keys';
 import type { NewUnlocker } from '@edgekeep/hub/secrets/unlock';
 import { parseHubSettings } from '@edgekeep/hub/settings';
-import { type Hub, startHub } from '@edgekeep/hub/start';
+import { type Hub, startHub } from '@edgekeep/hub/wiring/start';
 import { publisherAnswer, tokenDeviceAnswer } from '@edgekeep/wire/api/operator';
 import { newPublisher, operatorAt } from './hub-world.ts';
 

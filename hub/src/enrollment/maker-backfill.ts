@@ -5,7 +5,7 @@ import { deviceIdentitySchema } from '@edgekeep/wire/api/device';
 import { proveDeviceId } from '../attest/device-id-certificate.ts';
 import { proveEndorsement } from './endorsement.ts';
 import { HubError } from '../error.ts';
-import type { Job } from '../job.ts';
+import type { Job } from '../subject.ts';
 import type { Database } from '../store/database.ts';
 import { type MakersWord, type OldDevice, recordMaker, withoutMaker } from '../vendor-root/device-makers.ts';
 import type { VendorRoots } from '../vendor-root/vendor-roots.ts';

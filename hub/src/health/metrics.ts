@@ -1,5 +1,5 @@
-// Prometheus metrics of the hub: a separate registry, so that several hubs can live in one process.
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+// Prometheus metrics of the hub.
+import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { AuditLog } from '../audit/log.ts';
 import type { Connections } from '../presence/connections.ts';
 import { countDeviceModels } from '../model/devices-of-model.ts';
@@ -21,8 +21,10 @@ export interface Metrics {
   observeRequest(listener: string, route: string, status: number, seconds: number): void;
 }
 
-export function createMetrics(connections: Connections, log: AuditLog, database: Pick<Database, 'readApart'>): Metrics {
-  const registry = new Registry();
+export function createMetrics(
+  registry: Registry,
+  { connections, log, database }: { connections: Connections; log: AuditLog; database: Pick<Database, 'readApart'> },
+): Metrics {
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
   const releases = new Counter({

@@ -2,7 +2,7 @@
 // soon after another policy came into force.
 import type { AccessGate } from '../access/gate.ts';
 import type { Clock } from '../clock.ts';
-import type { Job } from '../job.ts';
+import type { Job } from '../subject.ts';
 
 /** Where the store cannot be read, no request is served either; the next round tries again. */
 export function accessRechecks(gate: Pick<AccessGate, 'recheck'>, clock: Clock, everySeconds: number): Job {

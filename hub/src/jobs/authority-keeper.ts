@@ -14,7 +14,7 @@ import type { VendorRoots } from '../vendor-root/vendor-roots.ts';
 import type { LiveCredential } from '../authority/server-credential.ts';
 import { issuingIdOf, issuingKeyName, readIssuingKey } from '../authority/state.ts';
 import { raiseTokenAlarms } from '../people/token-alarms.ts';
-import type { Job } from '../job.ts';
+import type { Job } from '../subject.ts';
 
 export interface KeeperParts extends AuthorityParts {
   readonly settings: AuthorityParts['settings'] & { readonly tokens: { readonly bootstrapHours: number } };

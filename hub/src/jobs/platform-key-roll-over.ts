@@ -5,7 +5,7 @@ import { sql } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
-import type { AddJob, JobHandle } from '../job.ts';
+import type { AddJob, JobHandle } from '../subject.ts';
 import { encodeGeneration, generationLength, rewrapSecret } from '../secrets/wrap.ts';
 import { deviceSecretPlace } from '../enrollment/token-device.ts';
 import { modelKeyPlace } from '../model/vault.ts';
@@ -28,7 +28,7 @@ export interface RollParts {
   readonly addJob: AddJob;
 }
 
-export class PlatformKeyRoll implements Disposable {
+export class PlatformKeyRoll implements AsyncDisposable {
   readonly #parts: RollParts;
   readonly #job: JobHandle;
   #grace: NodeJS.Timeout | undefined;
@@ -80,7 +80,7 @@ export class PlatformKeyRoll implements Disposable {
     return { generation: newest, valuesLeft: await countOlder(database.read, newest), finished: !this.#unfinished };
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     clearTimeout(this.#grace);
   }
 

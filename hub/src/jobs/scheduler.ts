@@ -2,7 +2,7 @@
 // that comes while it runs makes it run once more.
 import type { Clock } from '../clock.ts';
 import { asHub } from '../store/authority.ts';
-import type { Job, JobHandle, JobPlace } from '../job.ts';
+import type { Job, JobHandle, JobPlace } from '../subject.ts';
 
 export interface JobStatus {
   readonly name: string;

@@ -6,7 +6,7 @@ import { Budgets } from '../budget.ts';
 import { appendEntry } from '../audit/append.ts';
 import type { WitnessBoard } from '../audit/witness.ts';
 import type { Clock } from '../clock.ts';
-import type { Job } from '../job.ts';
+import type { Job } from '../subject.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import type { Connections, DeviceConnection, Rival } from './connections.ts';
@@ -153,14 +153,16 @@ export class Presence implements AsyncDisposable {
   };
 
   /** A store that fails is asked again at the next turn; requests are refused meanwhile. */
-  get job(): Job {
-    return {
-      name: 'presence',
-      summary: 'tells that this node lives and meets what other nodes ask of its connections',
-      everyMilliseconds: tickMs,
-      place: 'every-node',
-      run: () => this.tick(),
-    };
+  get jobs(): readonly Job[] {
+    return [
+      {
+        name: 'presence',
+        summary: 'tells that this node lives and meets what other nodes ask of its connections',
+        everyMilliseconds: tickMs,
+        place: 'every-node',
+        run: () => this.tick(),
+      },
+    ];
   }
 
   /** Writes the heartbeat, forgets ended connections, and answers what other nodes ask about its connections. */

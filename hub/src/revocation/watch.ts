@@ -1,7 +1,7 @@
 // Follows the revocations in the store and cuts the connections that this node holds (spec/revocation.md). Nodes share only the store, so
 // each of them learns of an order this way, even if another node took it.
 import { performance } from 'node:perf_hooks';
-import type { Job } from '../job.ts';
+import type { Job } from '../subject.ts';
 import type { Database } from '../store/database.ts';
 import type { CutOrder } from './store.ts';
 
@@ -44,14 +44,16 @@ export class RevocationWatch {
   }
 
   /** A read that failed is not lost: the next request reads again and is refused while that fails. */
-  get job(): Job {
-    return {
-      name: 'revocation-poll',
-      summary: 'reads the revocations of every node and cuts the connections of this one',
-      everyMilliseconds: this.#everyMs,
-      place: 'every-node',
-      run: () => this.#share(),
-    };
+  get jobs(): readonly Job[] {
+    return [
+      {
+        name: 'revocation-poll',
+        summary: 'reads the revocations of every node and cuts the connections of this one',
+        everyMilliseconds: this.#everyMs,
+        place: 'every-node',
+        run: () => this.#share(),
+      },
+    ];
   }
 
   /** Everything up to this version was cut off here. */

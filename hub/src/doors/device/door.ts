@@ -21,6 +21,7 @@ import type {
   DeviceConnection,
   ShownCertificate,
 } from '../../presence/connections.ts';
+import { RoundTrips } from '../../presence/round-trip.ts';
 import type { HubSettings } from '../../settings.ts';
 import { establish } from '../../store/authority.ts';
 import { boundAuthority, certificateAuthority, strangerAuthority } from './authority.ts';
@@ -44,6 +45,7 @@ export interface Guarded {
 }
 
 export class DeviceDoor {
+  readonly roundTrips = new RoundTrips<DeviceConnection>();
   readonly #connections: Connections;
   readonly #authorities: Pick<Authorities, 'trustsIssuerOf'>;
   readonly #clock: Clock;

@@ -1,4 +1,6 @@
-// A job: recurring work of one subject. The scheduler in jobs/ runs all of them (docs/jobs.md).
+// What a subject gives the wiring besides its functions: its jobs, its metrics, and what must happen when another node changed the store or when
+// the hub ends.
+import type { Registry } from 'prom-client';
 
 /** `every-node`: on each hub of a store. `one-node`: only on the hub that leads. */
 export type JobPlace = 'every-node' | 'one-node';
@@ -25,3 +27,12 @@ export interface JobHandle {
 
 /** Adds a job to the scheduler. */
 export type AddJob = (job: Job) => JobHandle;
+
+export interface Subject {
+  readonly jobs?: readonly Job[];
+  /** Registers what monitoring sees of it. */
+  readonly metrics?: (registry: Registry) => void;
+  /** Reads again what another node may have changed. */
+  readonly reload?: () => Promise<void>;
+  [Symbol.asyncDispose]?(): Promise<void>;
+}

@@ -1,0 +1,43 @@
+// Opens access: the policy in force, what it looks at, and the gate that asks it.
+import type { Clock } from '../clock.ts';
+import type { Connections } from '../presence/connections.ts';
+import type { HubSettings } from '../settings.ts';
+import { asHub } from '../store/authority.ts';
+import type { Database } from '../store/database.ts';
+import type { Subject } from '../subject.ts';
+import { CountryTable } from './country-table.ts';
+import { DecisionLog } from './decision-log.ts';
+import { AccessGate, type GateParts } from './gate.ts';
+import { PolicyStore } from './policy-store.ts';
+import { Traffic } from './traffic.ts';
+
+export interface Access extends Subject {
+  readonly gate: AccessGate;
+  /** What the gate looks at. */
+  readonly facts: GateParts;
+  /** Calls `follow` whenever another policy came into force. */
+  onPolicy(follow: () => void): void;
+}
+
+export async function openAccess(
+  database: Database,
+  connections: Connections,
+  { decisionsKept }: HubSettings['access'],
+  clock: Clock,
+): Promise<Access> {
+  const policies = await asHub(() => PolicyStore.open(database, clock()));
+  const countries = await CountryTable.open(database);
+  const decisions = new DecisionLog(database, decisionsKept);
+  const facts = { database, policies, connections, traffic: new Traffic(), countries, decisions };
+  const followers: (() => void)[] = [];
+  return {
+    gate: new AccessGate(facts),
+    facts,
+    onPolicy: (follow) => void followers.push(follow),
+    reload: async () => {
+      await countries.reload();
+      if (await policies.reload()) for (const follow of followers) follow();
+    },
+    [Symbol.asyncDispose]: async () => decisions[Symbol.asyncDispose](),
+  };
+}

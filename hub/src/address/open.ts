@@ -1,0 +1,29 @@
+// Opens the addresses of strangers: those that are blocked, and the attempts that were refused.
+import type { Clock } from '../clock.ts';
+import type { HubSettings } from '../settings.ts';
+import type { Database } from '../store/database.ts';
+import type { Subject } from '../subject.ts';
+import { Attempts } from './attempts.ts';
+import { BlockedAddresses } from './blocked-addresses.ts';
+
+export interface Addresses extends Subject {
+  readonly blocked: BlockedAddresses;
+  readonly attempts: Attempts;
+}
+
+/** `countRefused` is told of each refused attempt. */
+export async function openAddresses(
+  database: Database,
+  { refusalsForAlert }: HubSettings['admission'],
+  clock: Clock,
+  countRefused: (listener: string, code: string) => void,
+): Promise<Addresses> {
+  const blocked = await BlockedAddresses.open(database, clock);
+  const attempts = new Attempts(database, clock, refusalsForAlert, countRefused);
+  return {
+    blocked,
+    attempts,
+    reload: () => blocked.reload(),
+    [Symbol.asyncDispose]: async () => attempts[Symbol.asyncDispose](),
+  };
+}

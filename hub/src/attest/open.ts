@@ -1,0 +1,36 @@
+// Opens attestation: reference values, the keys of roots of trust, and the appraiser of evidence.
+import { toHex } from '@edgekeep/core/bytes';
+import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
+import type { Signer } from '@edgekeep/core/signer';
+import type { HubSettings } from '../settings.ts';
+import type { Database } from '../store/database.ts';
+import { makersOf } from '../vendor-root/device-makers.ts';
+import type { VendorRoots } from '../vendor-root/vendor-roots.ts';
+import { Appraiser } from './appraiser.ts';
+import { ReferenceStore } from './reference-store.ts';
+import { RootKeys } from './root-keys.ts';
+
+export interface Attestation {
+  readonly references: ReferenceStore;
+  readonly rootKeys: RootKeys;
+  readonly appraiser: Appraiser;
+}
+
+/** `signer` signs attestation results. */
+export function openAttestation(
+  database: Database,
+  vendorRoots: VendorRoots,
+  { pcrs, attestation }: Pick<HubSettings, 'pcrs' | 'attestation'>,
+  signer: Signer,
+): Attestation {
+  const references = new ReferenceStore(database, pcrs);
+  const rootKeys = new RootKeys();
+  const keyId = toHex(keyIdentifierOf(encodeSpki(signer.publicKey)));
+  const makers = {
+    diceTrust: () => vendorRoots.trust('dice'),
+    tierReasons: async (deviceId: string) => (await makersOf(database.read, deviceId)).flatMap(({ notes }) => notes),
+  };
+  const { coveredPcrs } = attestation;
+  const appraiser = new Appraiser(database, references, rootKeys, signer, keyId, pcrs, makers, coveredPcrs);
+  return { references, rootKeys, appraiser };
+}

@@ -1,0 +1,36 @@
+// Opens the audit log of a data folder, and the board on which devices witness it.
+import { join } from 'node:path';
+import type { Signer } from '@edgekeep/core/signer';
+import type { HubSettings } from '../settings.ts';
+import type { Database } from '../store/database.ts';
+import type { Subject } from '../subject.ts';
+import { AuditLog } from './log.ts';
+import { checkpointsIn, entriesIn } from './store-source.ts';
+import { WitnessBoard } from './witness.ts';
+
+export interface Audit extends Subject {
+  readonly log: AuditLog;
+  /** Its tiles, which anybody may read. */
+  readonly folder: string;
+  readonly witnesses: WitnessBoard;
+}
+
+export async function openAudit(
+  database: Database,
+  dataFolder: string,
+  { logOrigin, witness }: Pick<HubSettings, 'logOrigin' | 'witness'>,
+  signer: Signer,
+): Promise<Audit> {
+  const folder = join(dataFolder, 'log');
+  const source = entriesIn(database);
+  const log = await AuditLog.open({
+    source,
+    checkpoints: checkpointsIn(database),
+    folder,
+    signer: { name: logOrigin, signer },
+  });
+  // Entries enter the tree as they are committed, even if no caller waits for them.
+  database.onCommit = () => log.wake();
+  const witnesses = new WitnessBoard({ log, quorum: witness.quorum, maxRoundSeconds: witness.roundSeconds });
+  return { log, folder, witnesses, [Symbol.asyncDispose]: () => log[Symbol.asyncDispose]() };
+}

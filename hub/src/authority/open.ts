@@ -1,0 +1,45 @@
+// Opens the hub's authorities: the CAs, the certificate of its listeners, and the status of what they issued.
+import type { Clock } from '../clock.ts';
+import type { RevocationWatch } from '../revocation/watch.ts';
+import type { KeyStore } from '../secrets/key-store.ts';
+import type { HubSettings } from '../settings.ts';
+import type { Database } from '../store/database.ts';
+import type { Subject } from '../subject.ts';
+import { Authorities } from './authorities.ts';
+import type { OwnCertificate } from './expiry.ts';
+import { registerExpiryMetric } from './expiry-metric.ts';
+import { RevocationStatus } from './revocation-status.ts';
+import { LiveCredential } from './server-credential.ts';
+
+export interface AuthoritySubject extends Subject {
+  readonly authorities: Authorities;
+  /** The credential of both listeners. */
+  readonly credential: LiveCredential;
+  readonly status: RevocationStatus;
+  /** The certificates that the hub's own trust depends on, at this moment. */
+  readonly ownCertificates: () => Promise<readonly OwnCertificate[]>;
+}
+
+export async function openAuthority(
+  folder: string,
+  ledger: { readonly database: Database; readonly keyStore: KeyStore; readonly watch: RevocationWatch },
+  settings: HubSettings,
+  clock: Clock,
+): Promise<AuthoritySubject> {
+  const { database, keyStore, watch } = ledger;
+  const authorities = await Authorities.open(folder, { database, keyStore, clock });
+  const credential = await LiveCredential.open({ database, authorities, settings, clock });
+  const status = new RevocationStatus({ database, authorities, watch, clock, settings });
+  const ownCertificates = async () => [
+    ...authorities.ownCertificates,
+    { name: 'server', certificate: credential.current.certificate },
+    ...(await status.responderCertificates()),
+  ];
+  return {
+    authorities,
+    credential,
+    status,
+    ownCertificates,
+    metrics: (registry) => registerExpiryMetric(registry, ownCertificates, clock),
+  };
+}

@@ -1,0 +1,39 @@
+// Holds the subjects of a running hub together: runs their jobs, gathers their metrics, and ends them in the reverse order of their opening.
+import { Registry } from 'prom-client';
+import type { Clock } from '../clock.ts';
+import { registerJobMetrics } from '../jobs/metric.ts';
+import { Scheduler } from '../jobs/scheduler.ts';
+import type { Subject } from '../subject.ts';
+
+export class Assembly implements AsyncDisposable {
+  readonly scheduler: Scheduler;
+  /** A registry of this hub's own: several hubs can live in one process. */
+  readonly registry = new Registry();
+  readonly #opened = new AsyncDisposableStack();
+  readonly #reloads: (() => Promise<void>)[] = [];
+
+  constructor(clock: Clock) {
+    this.scheduler = new Scheduler({ clock });
+    this.scheduler.watch(registerJobMetrics(this.registry, () => this.scheduler.list()));
+  }
+
+  /** Takes over a subject that was opened. */
+  use<T extends Subject>(subject: T): T {
+    subject.metrics?.(this.registry);
+    if (subject.reload !== undefined) this.#reloads.push(subject.reload);
+    for (const job of subject.jobs ?? []) this.scheduler.add(job);
+    this.#opened.defer(async () => subject[Symbol.asyncDispose]?.());
+    return subject;
+  }
+
+  /** Has every subject read again what another node may have changed. */
+  readonly reload = async (): Promise<void> => {
+    for (const reload of this.#reloads) await reload();
+  };
+
+  /** Jobs end before the subjects that they work on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.scheduler[Symbol.asyncDispose]();
+    await this.#opened.disposeAsync();
+  }
+}

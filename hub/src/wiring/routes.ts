@@ -1,0 +1,181 @@
+// Which routes are on which listener: one line a subject, with the few things that its routes take.
+import { join } from 'node:path';
+import { Receipts } from '../access/receipts.ts';
+import { LeaseAlarm } from '../access/release-budget.ts';
+import { identityDeviceRoutes } from '../doors/device/enrollment.ts';
+import { estRoutes } from '../doors/device/est.ts';
+import { modelDeviceRoutes } from '../doors/device/model.ts';
+import { recoveryRoutes } from '../doors/device/recovery.ts';
+import { accessDeviceRoutes } from '../doors/device/release.ts';
+import { authorityDeviceRoutes } from '../doors/device/roots.ts';
+import { tokenDeviceRoutes } from '../doors/device/token-device.ts';
+import { auditDeviceRoutes } from '../doors/device/witness.ts';
+import { workloadDeviceRoutes } from '../doors/device/workload.ts';
+import type { HttpServer } from '../doors/http/server.ts';
+import { addressRoutes } from '../doors/operator/address.ts';
+import { admissionRoutes } from '../doors/operator/admission.ts';
+import { alertRoutes } from '../doors/operator/alert.ts';
+import { approvalRoutes } from '../doors/operator/approval.ts';
+import { auditOperatorRoutes } from '../doors/operator/audit.ts';
+import { authorityOperatorRoutes } from '../doors/operator/authority.ts';
+import { deviceOperatorRoutes } from '../doors/operator/device.ts';
+import { enrollmentGroupRoutes } from '../doors/operator/enrollment-group.ts';
+import { enrollmentTokenRoutes } from '../doors/operator/enrollment-token.ts';
+import { groupRoutes } from '../doors/operator/group.ts';
+import { healthRoutes } from '../doors/operator/health.ts';
+import { hubRoutes } from '../doors/operator/hub.ts';
+import { importRoutes } from '../doors/operator/import.ts';
+import { jobRoutes } from '../doors/operator/job.ts';
+import { modelOperatorRoutes } from '../doors/operator/model.ts';
+import { peopleRoutes } from '../doors/operator/people.ts';
+import { platformKeyRoutes } from '../doors/operator/platform-key.ts';
+import { policyRoutes } from '../doors/operator/policy.ts';
+import { accessOperatorRoutes } from '../doors/operator/reference-values.ts';
+import { registryDeviceRoutes } from '../doors/operator/registry.ts';
+import { revocationOperatorRoutes } from '../doors/operator/revocation.ts';
+import { siteRoutes } from '../doors/operator/site.ts';
+import { tokenOperatorRoutes } from '../doors/operator/token-device.ts';
+import { trustFile } from '../doors/operator/trust.ts';
+import { vendorRootRoutes } from '../doors/operator/vendor-root.ts';
+import { workloadOperatorRoutes } from '../doors/operator/workload.ts';
+import { revocationStatusRoutes } from '../doors/public/revocation-status.ts';
+import { tileRoutes } from '../doors/public/tiles.ts';
+import { Readiness } from '../health/readiness.ts';
+import type { Scheduler } from '../jobs/scheduler.ts';
+import { Blobs } from '../model/blobs.ts';
+import type { Subjects } from './subjects.ts';
+
+/** Adds routes to a listener. */
+export type Routes = (app: HttpServer) => void;
+
+/** The routes for devices and their workloads. */
+export function deviceRoutes({ ledger, fleet, doors }: Subjects): Routes {
+  const { folder, settings, clock, secrets, database, audit } = ledger;
+  const { authorities, status } = doors.authority;
+  const { appraiser, rootKeys } = doors.attestation;
+  const { platformKey } = secrets.keys;
+  const { log, witnesses } = audit;
+  const door = doors.device;
+  const asked = { database, clock, door, gate: fleet.access.gate };
+  const vendorRoots = fleet.vendorRoots.roots;
+  const enrollment = { ...fleet, ...asked, authorities, settings, vendorRoots, appraiser, witnesses };
+  return (app) => {
+    identityDeviceRoutes(app, enrollment);
+    recoveryRoutes(app, enrollment);
+    estRoutes(app, enrollment);
+    authorityDeviceRoutes(app, { ...asked, authorities });
+    accessDeviceRoutes(app, {
+      ...asked,
+      appraiser,
+      rootKeys,
+      platformKey,
+      settings,
+      receipts: new Receipts(database, log, witnesses),
+      leaseAlarm: new LeaseAlarm(database),
+      roundTrips: door.roundTrips,
+      countRelease: (outcome) => doors.metrics.countRelease(outcome),
+    });
+    tokenDeviceRoutes(app, { ...asked, platformKey, settings });
+    workloadDeviceRoutes(app, { ...asked, authorities, settings });
+    modelDeviceRoutes(app, { ...asked, blobs: new Blobs(join(folder, 'blobs')) });
+    const { countEndedGuards } = doors.metrics;
+    auditDeviceRoutes(app, { ...asked, log, witnesses, settings, countEndedGuards });
+    tileRoutes(app, audit.folder);
+    revocationStatusRoutes(app, { status, clock });
+  };
+}
+
+interface HubItself {
+  readonly scheduler: Scheduler;
+  /** Called when the port of the device listener is needed. */
+  readonly devicePort: () => number;
+}
+
+/** The routes for people and programs. */
+export function operatorRoutes(subjects: Subjects, hub: HubItself): Routes {
+  return (app) => {
+    addHubItself(app, subjects, hub);
+    addFleet(app, subjects);
+    addModels(app, subjects);
+    addPeopleAndPolicy(app, subjects);
+    addTrust(app, subjects);
+  };
+}
+
+function addHubItself(app: HttpServer, { ledger, doors }: Subjects, { scheduler, devicePort }: HubItself): void {
+  const { database, audit, folder, settings, secrets } = ledger;
+  const { requireScope } = doors.operator;
+  const { authorities } = doors.authority;
+  const { log } = audit;
+  const { keys } = secrets;
+  const readiness = new Readiness({ database, log, folder });
+  const shown = { names: settings.names, logKey: log.key, devicePort, settings };
+  jobRoutes(app, { scheduler, requireScope });
+  healthRoutes(app, { readiness, metrics: doors.metrics, requireScope });
+  hubRoutes(app, { database, keys, authorities, requireScope, ...shown });
+  platformKeyRoutes(app, doors.platformKeyRoll, requireScope);
+}
+
+function addFleet(app: HttpServer, subjects: Subjects): void {
+  const { ledger, fleet, doors } = subjects;
+  const { settings, secrets, audit } = ledger;
+  const { watch, connections } = fleet;
+  const guarded = guardedBy(subjects);
+  const cutting = { ...guarded, connections, witnesses: audit.witnesses, watch };
+  const { ownCertificates } = doors.authority;
+  deviceOperatorRoutes(app, cutting);
+  registryDeviceRoutes(app, cutting);
+  revocationOperatorRoutes(app, { ...cutting, warningDays: settings.expiryWarningDays, ownCertificates });
+  groupRoutes(app, guarded);
+  importRoutes(app, guarded);
+  enrollmentTokenRoutes(app, guarded);
+  enrollmentGroupRoutes(app, guarded);
+  admissionRoutes(app, guarded);
+  vendorRootRoutes(app, { ...guarded, settings, vendorRoots: fleet.vendorRoots.roots });
+  siteRoutes(app, guarded);
+  alertRoutes(app, guarded);
+  addressRoutes(app, { ...guarded, blocked: doors.addresses.blocked });
+  tokenOperatorRoutes(app, { ...guarded, platformKey: secrets.keys.platformKey });
+  workloadOperatorRoutes(app, { ...guarded, settings, watch });
+}
+
+function addModels(app: HttpServer, subjects: Subjects): void {
+  const { folder, secrets } = subjects.ledger;
+  const guarded = guardedBy(subjects);
+  const { platformKey } = secrets.keys;
+  modelOperatorRoutes(app, { ...guarded, blobs: new Blobs(join(folder, 'blobs')), platformKey });
+  accessOperatorRoutes(app, { ...guarded, references: subjects.doors.attestation.references });
+}
+
+function addPeopleAndPolicy(app: HttpServer, subjects: Subjects): void {
+  const { settings } = subjects.ledger;
+  const { gate, facts } = subjects.fleet.access;
+  const { twoPeople } = subjects.doors.operator;
+  const guarded = guardedBy(subjects);
+  peopleRoutes(app, { ...guarded, settings, twoPeople: () => twoPeople.isOn() });
+  approvalRoutes(app, { ...guarded, twoPeople, gate });
+  policyRoutes(app, { ...guarded, ...facts, gate, settings });
+}
+
+function addTrust(app: HttpServer, subjects: Subjects): void {
+  const { ledger, fleet, doors } = subjects;
+  const { settings, clock, database, audit, secrets } = ledger;
+  const { log, witnesses } = audit;
+  const { authorities, status } = doors.authority;
+  const { connections, watch } = fleet;
+  const guarded = guardedBy(subjects);
+  const { requireScope } = guarded;
+  const { keyStore, keys } = secrets;
+  const logKeys = { log: log.key, attestation: keys.attestationSigner.publicKey };
+  const trust = trustFile(database, logKeys, settings.witness.quorum);
+  const receipts = new Receipts(database, log, witnesses);
+  auditOperatorRoutes(app, { database, log, receipts, trust, requireScope });
+  tileRoutes(app, audit.folder, requireScope('audit:read'));
+  revocationStatusRoutes(app, { status, clock });
+  authorityOperatorRoutes(app, { ...guarded, authorities, keyStore, settings, connections, watch });
+}
+
+function guardedBy({ ledger, doors }: Subjects) {
+  const { database, clock } = ledger;
+  return { database, clock, requireScope: doors.operator.requireScope };
+}

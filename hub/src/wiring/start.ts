@@ -1,0 +1,174 @@
+// Runs one hub: its subjects, and the two listeners on them. `main.ts` calls it for the command line; the simulator calls it in process.
+import { join } from 'node:path';
+import { encodePem } from '@edgekeep/core/identity/pem';
+import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
+import { weighBreadth } from '../access/breadth-alarm.ts';
+import { AlertLines } from '../alert/alert-lines.ts';
+import { Assembly } from './assembly.ts';
+import { weighCoverage } from '../attest/coverage-alarm.ts';
+import type { AuditLog } from '../audit/log.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import { createDeviceListener } from '../doors/device/listener.ts';
+import { endConnectionsOnClose } from '../doors/http/open-connections.ts';
+import { addressOf, portError } from '../doors/http/port.ts';
+import { type Route, routesOf } from '../doors/http/route-table.ts';
+import type { HttpServer } from '../doors/http/server.ts';
+import { createOperatorListener } from '../doors/operator/listener.ts';
+import { findOldPaths, makerBackfill } from '../enrollment/maker-backfill.ts';
+import type { JobHandle } from '../subject.ts';
+import { jobAlarm } from '../jobs/alarm.ts';
+import { AuthorityKeeper } from '../jobs/authority-keeper.ts';
+import { raiseKeyDoubles } from '../registry/key-doubles.ts';
+import { raiseStoredDoubles } from '../registry/stored-doubles.ts';
+import { deviceRoutes, operatorRoutes } from './routes.ts';
+import type { KeyStore } from '../secrets/key-store.ts';
+import { plainKeys } from '../secrets/plain-keys.ts';
+import type { HubSettings } from '../settings.ts';
+import { asHub } from '../store/authority.ts';
+import { type FolderLock, lockFolder } from '../store/folder-lock.ts';
+import type { FolderNotices } from '../vendor-root/folder.ts';
+import type { VendorRootCount } from '../vendor-root/vendor-roots.ts';
+import { type FleetSubjects, type Ledger, openSubjects, type Subjects } from './subjects.ts';
+import { asFolderError } from '../world-failure.ts';
+
+export interface Hub {
+  readonly deviceAddress: { readonly host: string; readonly port: number };
+  readonly operatorAddress: { readonly host: string; readonly port: number };
+  /** The number of makers' certificates that it used when it started. */
+  readonly vendorRoots: readonly VendorRootCount[];
+  /** Problems of the files of makers' certificates. */
+  readonly rootFolderNotices: FolderNotices;
+  /** The hub's root certificate in use, PEM: what new devices and operators pin. */
+  readonly rootPem: string;
+  /** The log's verifier key (C2SP signed-note vkey). */
+  readonly logKey: AuditLog['key'];
+  /** The key that signs attestation results, PEM. */
+  readonly attestationKeyPem: string;
+  /** The routes of each listener, as they were registered. */
+  readonly routes: { readonly device: readonly Route[]; readonly operator: readonly Route[] };
+  /** Does at once the work that the hub does every `authorities.checkSeconds`. */
+  readonly sweepAuthorities: () => Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Starts a hub on an initialised data folder and resolves once both listeners accept. Takes ownership of `keyStore`; without one the keys
+ * must be plain files, or `keys-locked` is thrown. Takes ownership of `lock` too; without one the folder is locked here. Throws
+ * `folder-in-use`, `folder-unusable`, `port-unusable`.
+ */
+export async function startHub(
+  folder: string,
+  settings: HubSettings,
+  clock: Clock = systemClock,
+  keyStore: KeyStore = plainKeys(join(folder, 'keys')),
+  lock?: FolderLock,
+): Promise<Hub> {
+  await using opened = new AsyncDisposableStack();
+  opened.use(lock ?? lockFolder(folder));
+  const assembly = opened.use(new Assembly(clock));
+  const subjects = await openSubjects(assembly, folder, { settings, clock }, keyStore).catch((error: unknown) => {
+    throw asFolderError(folder, error);
+  });
+  const { ledger, fleet, doors } = subjects;
+  const listeners = await openListeners(opened, assembly, subjects);
+  const sweep = await startJobs(assembly, subjects, listeners.operator);
+  await listen(listeners, settings);
+  await findMakers(assembly, ledger, fleet);
+  doors.platformKeyRoll.resume();
+  assembly.scheduler.start();
+  const running = opened.move();
+  return {
+    vendorRoots: fleet.vendorRoots.roots.counts(clock()),
+    rootFolderNotices: fleet.vendorRoots.notices,
+    deviceAddress: addressOf(listeners.device),
+    operatorAddress: addressOf(listeners.operator),
+    get rootPem() {
+      return encodePem('CERTIFICATE', doors.authority.authorities.root.der);
+    },
+    logKey: ledger.audit.log.key,
+    attestationKeyPem: encodePublicKeyPem(ledger.secrets.keys.attestationSigner.publicKey),
+    routes: { device: routesOf(listeners.device.server), operator: routesOf(listeners.operator.server) },
+    sweepAuthorities: () => sweep.now(),
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+interface Listeners {
+  readonly device: HttpServer;
+  readonly operator: HttpServer;
+}
+
+/** Makes both listeners with their routes; neither accepts yet. They end with `opened`. */
+async function openListeners(
+  opened: AsyncDisposableStack,
+  { scheduler }: Assembly,
+  subjects: Subjects,
+): Promise<Listeners> {
+  const { ledger, fleet, doors } = subjects;
+  const { settings, clock } = ledger;
+  const { metrics, addresses, admission } = doors;
+  const { credential } = doors.authority;
+  const { gate } = fleet.access;
+  const shared = { settings, clock, credential, addresses, metrics };
+  const device = opened.adopt(
+    createDeviceListener({ ...fleet, ...shared, gate, door: doors.device }, deviceRoutes(subjects)),
+    (app) => app.close(),
+  );
+  const { twoPeople } = doors.operator;
+  const routes = operatorRoutes(subjects, { scheduler, devicePort: () => addressOf(device).port });
+  const operator = opened.adopt(await createOperatorListener({ ...shared, admission, twoPeople }, routes), (app) =>
+    app.close(),
+  );
+  for (const [name, app] of [['device', device] as const, ['operator', operator] as const]) {
+    const open = endConnectionsOnClose(app);
+    addresses.blocked.onChange(() => open.end((address) => addresses.blocked.has(address)));
+    app.addHook('onResponse', async (request, reply) => {
+      const route = request.routeOptions.url ?? 'none';
+      metrics.observeRequest(name, route, reply.statusCode, reply.elapsedTime / 1_000);
+    });
+  }
+  return { device, operator };
+}
+
+/** Adds the jobs that write to the hub's own log, and does at once the work that became due while the hub was down. */
+async function startJobs(
+  { scheduler }: Assembly,
+  { ledger, fleet, doors }: Subjects,
+  { log }: HttpServer,
+): Promise<JobHandle> {
+  const { database, clock, settings, secrets } = ledger;
+  const warn = (text: string) => log.warn(text);
+  scheduler.watch(jobAlarm({ database, clock, maxFailures: settings.alerts.maxJobFailures, warn }));
+  const lines = await AlertLines.start(database.read, (alert) =>
+    log.warn({ alert }, `alert ${alert.id}: ${alert.title}`),
+  );
+  scheduler.add(lines.job);
+  const { authorities, credential, ownCertificates } = doors.authority;
+  const { keyStore } = secrets;
+  const vendorRoots = fleet.vendorRoots.roots;
+  const parts = { database, authorities, keyStore, clock, settings, credential, ownCertificates, vendorRoots, warn };
+  const sweep = scheduler.add(new AuthorityKeeper(parts).job);
+  await weighCoverage(database, settings, clock());
+  const policy = fleet.access.facts.policies.current();
+  if (settings.alerts.policyGivesAllKeys) await weighBreadth(database, policy, clock());
+  await asHub(() => raiseKeyDoubles(database, clock()));
+  // Work that became due while the hub was down, and work that a kill interrupted. The job's alarm reports a failure.
+  await sweep.now().catch(() => undefined);
+  await asHub(() => raiseStoredDoubles(database, clock()));
+  return sweep;
+}
+
+async function listen(listeners: Listeners, settings: HubSettings): Promise<void> {
+  for (const name of ['device', 'operator'] as const) {
+    await listeners[name].listen(settings[name]).catch((error: unknown) => {
+      throw portError(name, settings[name], error);
+    });
+  }
+}
+
+/** The first few at once, the rest beside the work. */
+async function findMakers({ scheduler }: Assembly, { database }: Ledger, fleet: FleetSubjects): Promise<void> {
+  const vendorRoots = fleet.vendorRoots.roots;
+  const left = await asHub(() => findOldPaths(database, vendorRoots));
+  if (left) scheduler.add(makerBackfill({ database, vendorRoots })).soon();
+}

@@ -1,0 +1,129 @@
+// The wiring of a running hub: which subjects there are, in the order of their dependencies, and the few things each takes. Nothing below this
+// file sees more than one subject's own things.
+import { join } from 'node:path';
+import { type Access, openAccess } from '../access/open.ts';
+import { type Addresses, openAddresses } from '../address/open.ts';
+import type { Assembly } from './assembly.ts';
+import { type Attestation, openAttestation } from '../attest/open.ts';
+import { type Audit, openAudit } from '../audit/open.ts';
+import { type AuthoritySubject, openAuthority } from '../authority/open.ts';
+import type { Clock } from '../clock.ts';
+import { DeviceDoor } from '../doors/device/door.ts';
+import { Admission } from '../doors/http/admission.ts';
+import { registerAdmissionMetrics } from '../doors/http/admission-metric.ts';
+import { openOperatorDoor, type OperatorDoor } from '../doors/operator/open.ts';
+import { createMetrics, type Metrics } from '../health/metrics.ts';
+import { accessRechecks } from '../jobs/access-rechecks.ts';
+import { PlatformKeyRoll } from '../jobs/platform-key-roll-over.ts';
+import { Connections } from '../presence/connections.ts';
+import { Presence } from '../presence/presence.ts';
+import { CloneWatch } from '../respond/clone-watch.ts';
+import { RevocationWatch } from '../revocation/watch.ts';
+import type { KeyStore } from '../secrets/key-store.ts';
+import { openSecrets, type Secrets } from '../secrets/open.ts';
+import type { HubSettings } from '../settings.ts';
+import { Database } from '../store/database.ts';
+import { openVendorRoots, type VendorRootSubject } from '../vendor-root/open.ts';
+
+/** What every subject may use: its record, its secrets, its time. */
+export interface Ledger {
+  readonly folder: string;
+  readonly settings: HubSettings;
+  readonly clock: Clock;
+  readonly secrets: Secrets;
+  readonly database: Database;
+  readonly audit: Audit;
+}
+
+/** Every subject of a hub, in three groups. */
+export interface Subjects {
+  readonly ledger: Ledger;
+  readonly fleet: FleetSubjects;
+  readonly doors: DoorSubjects;
+}
+
+/** Opens the subjects of an initialised data folder in the order of their dependencies. Takes over `keyStore`. */
+export async function openSubjects(
+  hub: Assembly,
+  folder: string,
+  given: Pick<Ledger, 'settings' | 'clock'>,
+  keyStore: KeyStore,
+): Promise<Subjects> {
+  const ledger = await openLedger(hub, folder, given, keyStore);
+  const fleet = await openFleet(hub, ledger);
+  return { ledger, fleet, doors: await openDoors(hub, ledger, fleet) };
+}
+
+async function openLedger(
+  hub: Assembly,
+  folder: string,
+  { settings, clock }: Pick<Ledger, 'settings' | 'clock'>,
+  keyStore: KeyStore,
+): Promise<Ledger> {
+  const secrets = hub.use(await openSecrets(folder, keyStore));
+  const database = hub.use(await Database.open(join(folder, 'hub.sqlite'), 'required'));
+  const audit = hub.use(await openAudit(database, folder, settings, secrets.keys.logSigner));
+  return { folder, settings, clock, secrets, database, audit };
+}
+
+/** The devices that are connected, and what cuts them off. */
+export interface FleetSubjects {
+  readonly connections: Connections;
+  readonly vendorRoots: VendorRootSubject;
+  readonly access: Access;
+  readonly watch: RevocationWatch;
+  readonly presence: Presence;
+  readonly cloneWatch: CloneWatch;
+}
+
+async function openFleet(hub: Assembly, { folder, settings, clock, database, audit }: Ledger): Promise<FleetSubjects> {
+  const { witnesses } = audit;
+  const connections = new Connections(settings.admission.maxAnonymousConnections);
+  const vendorRoots = hub.use(await openVendorRoots(database, folder, settings.vendorRoots, clock));
+  const access = hub.use(await openAccess(database, connections, settings.access, clock));
+  const rechecks = hub.scheduler.add(accessRechecks(access.gate, clock, settings.access.recheckSeconds));
+  access.onPolicy(() => rechecks.soon());
+  const cut = ({ deviceId, serial }: { readonly deviceId: string; readonly serial: string | undefined }): void => {
+    if (serial === undefined) witnesses.remove(deviceId);
+    connections.cut(deviceId, serial);
+  };
+  const { pollMilliseconds } = settings.revocation;
+  const watch = hub.use(await RevocationWatch.start(database, cut, pollMilliseconds, hub.reload));
+  const fleet = { database, connections, witnesses, watch, clock };
+  const presence = hub.use(await Presence.start({ ...fleet, settings: settings.identity }));
+  connections.onContested = presence.contested;
+  const cloneWatch = hub.use(new CloneWatch({ ...fleet, rule: settings.identity.onClone }));
+  return { connections, vendorRoots, access, watch, presence, cloneWatch };
+}
+
+/** What people and monitoring see of the hub, and what its doors rest on. */
+interface DoorSubjects {
+  readonly attestation: Attestation;
+  readonly authority: AuthoritySubject;
+  readonly platformKeyRoll: PlatformKeyRoll;
+  readonly metrics: Metrics;
+  readonly addresses: Addresses;
+  readonly admission: Admission;
+  readonly device: DeviceDoor;
+  readonly operator: OperatorDoor;
+}
+
+async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): Promise<DoorSubjects> {
+  const { folder, settings, clock, secrets, database, audit } = ledger;
+  const { connections, access, watch, vendorRoots } = fleet;
+  const { keys, keyStore } = secrets;
+  const attestation = openAttestation(database, vendorRoots.roots, settings, keys.attestationSigner);
+  const authority = hub.use(await openAuthority(folder, { database, keyStore, watch }, settings, clock));
+  const roll = { database, keyStore, platformKey: keys.platformKey, clock, addJob: hub.scheduler.add };
+  const platformKeyRoll = hub.use(new PlatformKeyRoll(roll));
+  const metrics = createMetrics(hub.registry, { connections, log: audit.log, database });
+  const addresses = hub.use(
+    await openAddresses(database, settings.admission, clock, (listener, code) => metrics.countRefused(listener, code)),
+  );
+  const admission = new Admission(settings, clock);
+  registerAdmissionMetrics(hub.registry, admission);
+  const { traffic } = access.facts;
+  const device = new DeviceDoor(connections, authority.authorities, clock, traffic, admission, settings);
+  const operator = openOperatorDoor(database, access, admission, { access: settings.access, clock });
+  return { attestation, authority, platformKeyRoll, metrics, addresses, admission, device, operator };
+}
