@@ -68,7 +68,7 @@ export const parts = {
     without: 'no python3-jwt: agreement with it is not tested',
   },
   compiler: {
-    programs: ['g++', 'cc', 'make', 'python3'],
+    programs: ['g++', 'cc', 'objcopy', 'make', 'python3'],
     packages: ['g++', 'make', 'python3'],
     without: 'no C++ compiler: the PKCS#11 binding is not built, secure elements are left out',
   },
@@ -88,6 +88,16 @@ export const parts = {
     without: 'no pkcs11-tool: agreement with it is not tested',
   },
   time: { programs: ['time'], packages: ['time'], without: 'no GNU time: the memory of programs is not measured' },
+  podman: {
+    programs: ['podman', 'runc'],
+    packages: ['podman', 'runc'],
+    without: 'no podman: guards in containers, and their limits of memory, are not tested',
+  },
+  'arm64-compiler': {
+    programs: ['aarch64-linux-gnu-gcc', 'aarch64-linux-gnu-objcopy'],
+    packages: ['gcc-aarch64-linux-gnu', 'libc6-dev-arm64-cross'],
+    without: 'no compiler for arm64: the filter of the guard is not tested for it',
+  },
   age: { programs: ['age', 'age-keygen'], packages: ['age'], without: 'no age: it is missing among the peers' },
 };
 
@@ -110,5 +120,7 @@ export const sets = {
     'opensc',
     'time',
   ],
+  // Large, and needed by few tests, which are skipped by name without: `node scripts/setup.mjs optional`.
+  optional: ['podman', 'arm64-compiler'],
   bench: ['system', 'swtpm', 'openssl', 'python', 'time', 'age'],
 };

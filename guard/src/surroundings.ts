@@ -60,7 +60,8 @@ function ownSurroundings(): GuardSurroundings {
     noNewPrivileges: has(/^NoNewPrivs:\s1$/m),
     capabilities: !has(/^CapPrm:\s0{16}$/m) || !has(/^CapBnd:\s0{16}$/m),
     systemCallFilter: has(/^Seccomp:\s2$/m),
-    coreFiles: !/^Max core file size\s+[01]\s/m.test(readFileSync('/proc/self/limits', 'utf8')),
+    // At 0 the kernel still starts a program that collects core files.
+    coreFiles: !/^Max core file size\s+1\s/m.test(readFileSync('/proc/self/limits', 'utf8')),
     memoryLimit: process.constrainedMemory() > 0 && process.constrainedMemory() < totalmem(),
     namespaces: { net: named('net'), ipc: named('ipc'), mnt: named('mnt'), pid: named('pid') },
   };

@@ -73,6 +73,14 @@ test('every program of the house is hardened before it loads anything else', asy
 });
 
 // SECURITY.md: DEV-46
+test('every shipped unit has the one limit that stops core files and the programs that collect them', async () => {
+  const folder = join(root, 'deploy');
+  const units = (await readdir(folder)).filter((name) => name.endsWith('.service'));
+  assert.ok(units.length > 1);
+  for (const name of units) assert.match(await readFile(join(folder, name), 'utf8'), /^LimitCORE=1$/m, name);
+});
+
+// SECURITY.md: DEV-46
 test('a hardened process writes no core file', async (t) => {
   if (spawnSync('prlimit', ['--version']).error !== undefined) return t.skip('prlimit is not installed');
   const { stdout } = await inside(`

@@ -13,7 +13,17 @@ test('every finding has a subject and a state, and what is not ok says what to d
   const { stdout } = await run(process.execPath, [main, 'doctor', '--json']);
   const report: { readonly findings: readonly Readonly<Record<string, string>>[] } = JSON.parse(stdout);
   const subjects = report.findings.map(({ subject }) => subject);
-  for (const subject of ['Node.js', 'TPM', 'clock', 'entropy', 'memory files', 'swap', 'core dumps', 'umask']) {
+  for (const subject of [
+    'Node.js',
+    'TPM',
+    'clock',
+    'entropy',
+    'memory files',
+    'swap',
+    'core dumps',
+    'tracing',
+    'umask',
+  ]) {
     assert.ok(subjects.includes(subject), subject);
   }
   for (const { subject, state, found, next } of report.findings) {

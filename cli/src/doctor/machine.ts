@@ -3,6 +3,7 @@
 import { execFile } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { coreFileRisk } from '@edgekeep/host/core-files';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import { HostError } from '@edgekeep/host/error';
 import { MemoryFile } from '@edgekeep/host/memory-file';
@@ -45,7 +46,7 @@ export async function examineEntropy(): Promise<Finding> {
 }
 
 export async function examineMemory(): Promise<readonly Finding[]> {
-  return [await examineMemoryFile(), await examineSwap(), await examineCoreDumps()];
+  return [await examineMemoryFile(), await examineSwap(), await examineCoreDumps(), await examineTracing()];
 }
 
 async function examineMemoryFile(): Promise<Finding> {
@@ -71,13 +72,19 @@ async function examineSwap(): Promise<Finding> {
 }
 
 async function examineCoreDumps(): Promise<Finding> {
-  const limits = await readText('/proc/self/limits');
-  const soft = /^Max core file size\s+(\S+)/m.exec(limits)?.[1];
-  if (soft === '0' || soft === '1') return ok('core dumps', 'off');
+  const [limits, pattern] = [await readText('/proc/self/limits'), await readText('/proc/sys/kernel/core_pattern')];
+  const risk = coreFileRisk({ limits, pattern });
+  return risk === undefined ? ok('core dumps', 'off') : warning('core dumps', 'on', risk);
+}
+
+/** Yama's setting: from 1 on a process can trace none but its own children. */
+async function examineTracing(): Promise<Finding> {
+  const scope = (await readText('/proc/sys/kernel/yama/ptrace_scope')).trim();
+  if (/^[123]$/.test(scope)) return ok('tracing', 'closed to other processes of the same user');
   return warning(
-    'core dumps',
-    `up to ${soft ?? 'an unknown size'}`,
-    'a crash would write keys to disk: ulimit -c 0, or LimitCORE=0 in the unit',
+    'tracing',
+    'open to other processes of the same user',
+    'they can read keys from memory: sysctl kernel.yama.ptrace_scope=1, and a user of its own for hub and agent',
   );
 }
 

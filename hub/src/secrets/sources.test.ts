@@ -50,10 +50,12 @@ test('a folder is inside itself and inside those above it, and not inside one wh
   assert.ok(isInside('/a', '/a/..b'));
 });
 
-test('a core file limit that is not 0, or not known, gives a warning', async (t) => {
+test('a core file limit that lets keys reach the disk, or is not known, gives a warning', async (t) => {
   const limits = (soft: string) =>
     fileWith(t, `Limit   Soft\nMax core file size        ${soft}     unlimited     bytes\n`);
-  assert.equal(await coreDumpWarning(await limits('0')), undefined);
+  const [file, collected] = await Promise.all([fileWith(t, 'core\n'), fileWith(t, '|/usr/bin/collect %p\n')]);
+  assert.equal(await coreDumpWarning(await limits('0'), file), undefined);
+  assert.match((await coreDumpWarning(await limits('0'), collected)) ?? '', /collect/);
   assert.equal(await coreDumpWarning(await limits('1')), undefined);
   assert.match((await coreDumpWarning(await limits('unlimited'))) ?? '', /unlimited/);
   assert.match((await coreDumpWarning('/nonexistent')) ?? '', /not known/);
