@@ -57,7 +57,7 @@ export class ByteReader {
     return this.#view.getBigUint64(at, littleEndian);
   }
 
-  /** A byte string behind its own 16-bit length (the TPM2B form); `most` bounds it. */
+  /** A byte string after its own 16-bit length (the TPM2B form); `most` limits it. */
   sized16(most = 0xffff): Uint8Array {
     const length = this.u16();
     if (length > most) {
@@ -80,7 +80,7 @@ export class ByteReader {
   }
 }
 
-/** Writes big-endian values; `finish()` gives the bytes. */
+/** Writes big-endian values; `finish()` returns the bytes. */
 export class ByteWriter {
   readonly #parts: Uint8Array[] = [];
 
@@ -111,7 +111,7 @@ export class ByteWriter {
     return this.bytes(part);
   }
 
-  /** A byte string behind its own 16-bit length (the TPM2B form). */
+  /** A byte string after its own 16-bit length (the TPM2B form). */
   sized16(value: Uint8Array): this {
     if (value.length > 0xffff) {
       throw new CoreError('bytes-too-long', `a 16-bit sized field of ${value.length} bytes`);

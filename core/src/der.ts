@@ -1,6 +1,6 @@
-// DER (ITU-T X.690 section 10): the one encoding of each ASN.1 value, read and written.
-// Refused: indefinite and non-minimal lengths, multi-byte tags, non-minimal integers, deep nesting, bytes left over.
-// What others wrote is read by the rules `foreign`: several encodings of a value are read where X.690 section 11 binds the writer only.
+// DER (ITU-T X.690 section 10): the one encoding of each ASN.1 value, read and written. Refused: indefinite and non-minimal lengths,
+// multi-byte tags, non-minimal integers, deep nesting, trailing bytes. Other issuers' DER is read by the rules `foreign`: several encodings
+// of a value are accepted where X.690 section 11 binds only the writer.
 import { concat, parseUtf8, utf8 } from './bytes.ts';
 import { CoreError } from './error.ts';
 
@@ -28,14 +28,14 @@ export const derTag = {
 
 /** Certificates nest about ten deep; a bomb of nested sequences stops here. */
 export const DER_DEPTH_MAX = 24;
-// Object identifiers in use are under 20 octets; this bounds the arithmetic on one.
+// Object identifiers in use are under 20 octets; this limits the arithmetic on one.
 const OID_LENGTH_MAX = 64;
-// A certificate has under 64 KiB; six more octets of padding are enough for anybody's encoder, and no number grows out of hand.
+// A certificate has under 64 KiB; six more octets of padding are enough for any encoder, and keep numbers small.
 const FOREIGN_LENGTH_OCTETS_MAX = 6;
 
 /**
- * By which rules a reader reads. `strict` is DER, for what this product defines and issues. `foreign` reads what OpenSSL reads where the value
- * is the same: padded and indefinite lengths, any octet but zero as true, unused bits that are set, a GeneralizedTime before 2050.
+ * The rules of a reader. `strict` is DER, for what this product defines and issues. `foreign` reads what OpenSSL reads if the value is the
+ * same: padded and indefinite lengths, any octet except zero as true, unused bits that are set, a GeneralizedTime before 2050.
  */
 export type DerRules = 'strict' | 'foreign';
 
@@ -153,7 +153,7 @@ export class DerReader {
     const unused = (1 << unusedBits) - 1;
     if ((last & unused) === 0) return { bytes, unusedBits };
     if (this.rules === 'strict') throw this.#error('a bit string with unused bits set');
-    // X.690 section 11.2.1 binds the writer; what an unused bit says counts for nothing.
+    // X.690 section 11.2.1 binds the writer; the value of an unused bit does not matter.
     return { bytes: bytes.map((octet, at) => (at === bytes.length - 1 ? octet & ~unused : octet)), unusedBits };
   }
 
@@ -195,7 +195,7 @@ export class DerReader {
     return [root, joined - root * 40n, ...rest].join('.');
   }
 
-  /** A UTCTime or GeneralizedTime in the form RFC 5280 section 4.1.2.5 demands (Z, seconds, no fraction), as Unix seconds. */
+  /** A UTCTime or GeneralizedTime in the form of RFC 5280 section 4.1.2.5 (Z, seconds, no fraction), as Unix seconds. */
   time(): number {
     const value = this.any();
     const text = Buffer.from(value.content).toString('latin1');
@@ -223,7 +223,7 @@ export class DerReader {
     const part = (at: number, length: number) => digits.slice(at, at + length);
     const iso = `${part(0, 4)}-${part(4, 2)}-${part(6, 2)}T${part(8, 2)}:${part(10, 2)}:${part(12, 2)}.000Z`;
     const date = new Date(iso);
-    // The engine rolls 31 February over; a date that does not come back as it went in does not exist.
+    // The engine moves 31 February to March; a date that does not survive the round trip does not exist.
     if (Number.isNaN(date.getTime()) || date.toISOString() !== iso) throw this.#error(`no such time: ${digits}`);
     return date.getTime() / 1000;
   }
@@ -360,7 +360,7 @@ export function derPrintableString(text: string): Uint8Array {
   return derValue(derTag.printableString, utf8(text));
 }
 
-/** A moment in Unix seconds as RFC 5280 section 4.1.2.5 wants it: UTCTime through 2049, GeneralizedTime from 2050. */
+/** A moment in Unix seconds as RFC 5280 section 4.1.2.5 requires: UTCTime through 2049, GeneralizedTime from 2050. */
 export function derTime(seconds: number): Uint8Array {
   // 9999-12-31T23:59:59Z, "no well-defined expiration", is the last one; 1950 is the first.
   if (!Number.isInteger(seconds) || seconds < -631_152_000 || seconds > 253_402_300_799) {
@@ -374,7 +374,7 @@ export function derTime(seconds: number): Uint8Array {
 /** ASCII text of the string types that may hold nothing else (IA5String, PrintableString, host names). */
 export function parseAscii(content: Uint8Array, what: string): string {
   const text = parseUtf8(content, what);
-  // oxlint-disable-next-line no-control-regex -- control characters in names are what this refuses
+  // oxlint-disable-next-line no-control-regex -- this refuses control characters in names
   if (!/^[\x20-\x7e]*$/.test(text)) throw new CoreError('der-invalid', `${what}: expected printable ASCII`);
   return text;
 }

@@ -1,5 +1,5 @@
-// The one error class of core: thrown for broken input, never for an expected "no" (those are values with reasons).
-// Every code is listed here and explained in docs/errors.md; `tests/house.test.ts` holds the two lists together.
+// The one error class of core: thrown for broken input, never for an expected "no" (those are values with reasons). Every code is listed
+// here and explained in docs/errors.md; `tests/house.test.ts` compares the two lists.
 
 export const coreErrorCodes = [
   // bytes and text

@@ -1,10 +1,10 @@
-// How deep a JSON text nests and how many values it has, counted chunk by chunk while it arrives: a text that is refused here was never parsed,
-// and a few million brackets cost their sender more than us. Says nothing else about the bytes.
+// The nesting depth and the number of values of a JSON text, counted chunk by chunk while it arrives. A refused text was never parsed, and
+// a few million brackets cost their sender more than us. It checks nothing else.
 import { CoreError, type CoreErrorCode } from './error.ts';
 
 export interface JsonLimits {
   readonly depth: number;
-  /** Members and elements, empty arrays and objects among them. */
+  /** Members and elements, including empty arrays and objects. */
   readonly values: number;
 }
 
@@ -62,7 +62,7 @@ export class JsonBounds {
       throw new CoreError(this.#code, `${this.#what}: more than ${this.#limits.values} values`);
   }
 
-  // Strings can be megabytes: they are skipped by searching, not byte by byte.
+  // Strings can be megabytes: the search skips them, instead of reading byte by byte.
   #endOfString(chunk: Uint8Array, at: number): number {
     if (this.#escaped) {
       this.#escaped = false;

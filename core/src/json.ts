@@ -1,5 +1,5 @@
-// JSON at the door: bytes to a typed value or an error. Documents that get signed or hashed are canonical (RFC 8785, the
-// subset without non-integer numbers), so one value has one encoding and a duplicate key cannot hide.
+// JSON at the door: bytes to a typed value or an error. Documents that are signed or hashed are canonical (RFC 8785, the subset without
+// non-integer numbers), so one value has one encoding and a duplicate key cannot hide.
 import type { ZodType } from 'zod';
 import { equalBytes, parseUtf8, utf8 } from './bytes.ts';
 import { CoreError, type CoreErrorCode } from './error.ts';
@@ -85,7 +85,7 @@ export function parseValue<T>(
 }
 
 function readJson(bytes: Uint8Array, what: string): { text: string; value: Json; members: number } {
-  // Everything here walks the value recursively: its depth is bounded before it is built.
+  // The code here walks the value recursively: its depth is limited before it is built.
   const members = assertNesting(bytes, what, 'json-invalid');
   const text = parseUtf8(bytes, what);
   try {

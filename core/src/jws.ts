@@ -1,5 +1,5 @@
-// Compact JWS (RFC 7515) with exactly two algorithms, ES256 (RFC 7518) and EdDSA over Ed25519 (RFC 8037). The algorithm is pinned by the
-// verifier's key, never chosen by the token; `none`, `crit` and header parameters this product does not write are refused.
+// Compact JWS (RFC 7515) with exactly two algorithms, ES256 (RFC 7518) and EdDSA over Ed25519 (RFC 8037). The verifier's key fixes the
+// algorithm, never the token; `none`, `crit` and header parameters that this product does not write are refused.
 import { type KeyObject, verify } from 'node:crypto';
 import { z } from 'zod';
 import { concat, parseBase64url, toBase64url, utf8 } from './bytes.ts';
@@ -18,15 +18,15 @@ const headerSchema = z.strictObject({
 
 export interface JwsHeader {
   readonly alg: JwsAlgorithm;
-  /** Names the key; an index to look it up by, never a proof. */
+  /** Names the key; for looking it up, never a proof. */
   readonly kid: string;
-  /** The media type without `application/`: keeps a token of one kind from being taken for another (RFC 8725 section 3.11). */
+  /** The media type without `application/`: prevents using a token of one kind as another (RFC 8725 section 3.11). */
   readonly typ: string;
 }
 
 export interface ParsedJws {
   readonly header: JwsHeader;
-  /** Not verified yet: for choosing the key by `header.kid`, use `verifyJws` for the rest. */
+  /** Not verified yet: only for choosing the key by `header.kid`; use `verifyJws` for the rest. */
   readonly payload: Uint8Array;
   readonly signature: Uint8Array;
   readonly signedBytes: Uint8Array;

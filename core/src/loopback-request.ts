@@ -1,6 +1,6 @@
-// Which HTTP requests to a port on loopback are from programs of this machine and not from a web page in a browser on it.
+// Which HTTP requests to a loopback port come from programs of this machine and not from a web page in a browser on it.
 
-// A browser that was given a name for 127.0.0.1 sends that name: only these are ours (DNS rebinding).
+// A browser that was given a name for 127.0.0.1 sends that name: only these names are ours (DNS rebinding).
 const loopbackHost = /^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?$/;
 
 /** False for a request that names another host, or that a page of any origin sent. */

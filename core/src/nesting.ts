@@ -1,4 +1,5 @@
-// How deep a JSON text nests, found without recursion: a few thousand brackets would otherwise exhaust the stack of a program that walks the value.
+// The nesting depth of a JSON text, found without recursion: otherwise a few thousand brackets would exhaust the stack of a program that
+// walks the value.
 import type { CoreErrorCode } from './error.ts';
 import { JsonBounds } from './json-bounds.ts';
 

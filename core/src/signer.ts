@@ -1,5 +1,4 @@
-// What signs: a key object in memory today, a token or an offline card tomorrow. Formats ask for this interface only,
-// so no format ever needs to hold private key material itself.
+// A signer: a key object in memory, a token or an offline card. Formats use only this interface, so no format needs private key material.
 import { createPublicKey, sign, type KeyObject } from 'node:crypto';
 import { CoreError } from './error.ts';
 
@@ -32,7 +31,7 @@ export function signatureAlgorithmOf(key: KeyObject): SignatureAlgorithm {
   throw new CoreError('key-invalid', `expected a P-256, P-384, P-521 or Ed25519 key, found ${key.asymmetricKeyType}`);
 }
 
-/** The digest name node:crypto wants beside a key of this algorithm; null for Ed25519, which hashes by itself. */
+/** The digest name that node:crypto needs for a key of this algorithm; null for Ed25519, which includes its hash. */
 export function hashOf(algorithm: SignatureAlgorithm): 'sha256' | 'sha384' | 'sha512' | null {
   switch (algorithm) {
     case 'ecdsa-p256-sha256':

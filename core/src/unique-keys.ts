@@ -18,7 +18,7 @@ export function assertEveryMember(
   if (countMembers(parsed.value) !== parsed.members) assertUniqueKeys(parsed.text, what, code);
 }
 
-/** Throws `code` when an object in `json` has one key twice. `json` must already have parsed as JSON. */
+/** Throws `signature-bundle-invalid` when an object in `json` has one key twice. `json` must already have parsed as JSON. */
 export function assertUniqueKeys(json: string, what: string, code: CoreErrorCode): void {
   const open: (OpenObject | undefined)[] = [];
   for (const [token] of json.matchAll(tokens)) {

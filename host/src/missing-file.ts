@@ -1,12 +1,12 @@
-// The one failure of reading a file that means "there is none". Every other one (no permission, a broken disk, too many open files) must reach
-// somebody: taken for "none", it hides a key, a root or an order that is there.
+// The one read failure that means "the file does not exist". Every other failure (no permission, a broken disk, too many open files) must
+// be reported: treated as "does not exist", it would hide an existing key, root or order.
 
-/** Whether the error says that nothing is at the path. */
+/** Whether the error means that the path does not exist. */
 export function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
-/** What `reading` gives, or `otherwise` when nothing is at its path. Every other failure is thrown. */
+/** The result of `reading`, or `otherwise` when its path does not exist. Every other failure is thrown. */
 export async function orIfMissing<T, Otherwise>(reading: Promise<T>, otherwise: Otherwise): Promise<T | Otherwise> {
   try {
     return await reading;

@@ -1,9 +1,9 @@
-// A value that is made once and kept; a failure is not. A promise kept in a field keeps its rejection too: one failed read would be the answer until
-// the process ends.
+// A value that is made once and kept; a failure is not kept. A promise kept in a field keeps its rejection too: one failed read would be
+// the answer until the process ends.
 
 /**
- * Everybody who asks while it is being made waits for the same one. A failure reaches them and is forgotten: the next who asks makes it anew. `forget`
- * lets the next one make it anew after a success as well.
+ * Callers that ask while it is being made wait for the same one. A failure reaches them and is forgotten: the next caller makes it again.
+ * `forget` makes the next caller make it again after a success as well.
  */
 export interface RetryingOnce<T> {
   (): Promise<T>;
@@ -17,7 +17,7 @@ export function retryingOnce<T>(make: () => Promise<T>): RetryingOnce<T> {
     const making = made(make);
     kept = making;
     making.catch(() => {
-      // Whoever waits gets the error from `making`; here it only ends being kept, unless something newer is.
+      // The callers get the error from `making`; here it only stops being kept, unless a newer one is kept.
       if (kept === making) kept = undefined;
     });
     return making;
@@ -29,7 +29,7 @@ export function retryingOnce<T>(make: () => Promise<T>): RetryingOnce<T> {
   });
 }
 
-// So that a throw before the first await is a rejection like any other.
+// So that a throw before the first await is a rejection too.
 async function made<T>(make: () => Promise<T>): Promise<T> {
   return make();
 }

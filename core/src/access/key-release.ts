@@ -28,13 +28,13 @@ export const keyReleaseSchema = z.strictObject({
 
 export type KeyRelease = Readonly<z.infer<typeof keyReleaseSchema>>;
 
-/** The entry's members but `type`; the subject is the device. Throws `audit-entry-invalid` when the release contradicts itself. */
+/** The entry's members except `type`; the subject is the device. Throws `audit-entry-invalid` when the release contradicts itself. */
 export function keyReleasedEntry(release: KeyRelease, atMs: number, actor: string): AuditEvent {
   const data = parseValue(release, keyReleaseSchema, 'key release', 'audit-entry-invalid');
   return { at: atMs, kind: keyReleasedKind, actor, subject: `device:${data.device.id}`, data };
 }
 
-/** What in a release contradicts itself: the lease must be of this device and this model, and hold when it was given. */
+/** The contradiction in a release: the lease must be of this device and this model, and valid when it was given. */
 export function releaseContradictions({ device, model, lease }: KeyRelease, atMs: number): readonly string[] {
   const reasons: string[] = [];
   if (lease.deviceId !== device.id) reasons.push(`the lease is of device ${lease.deviceId}, the entry of ${device.id}`);

@@ -1,5 +1,6 @@
-// The lease counter (spec/tpm.md, 7): one NV counter in the device's TPM. A key is wrapped for its value of now and opens only while it stands
-// there; counting up ends every lease given before. The index is the same in every TPM, so a verifier computes its Name and trusts no answer.
+// The lease counter (spec/tpm.md, 7): one NV counter in the device's TPM. A key is wrapped for its present value and opens only while the
+// value is unchanged; incrementing it ends every lease given before. The index is the same in every TPM, so a verifier computes its Name
+// and trusts no answer.
 import type { AttestationKey, BootCounters } from '../attest/quote.ts';
 import { ByteReader, equalBytes, toHex } from '../bytes.ts';
 import { parseAttest, type TpmsAttest } from '../tpm/attest.ts';
@@ -7,13 +8,13 @@ import type { Entity } from '../tpm/command.ts';
 import { nvAttributes, nvName, type NvPublic } from '../tpm/commands/nv.ts';
 import { parseTpmSignature, untriedReason, verifyTpmSignature } from '../tpm/signature.ts';
 
-/** In the range that TCG leaves to the owner (Registry of Reserved TPM 2.0 Handles, 2.2.2). */
+/** In the range that TCG reserves for the owner (Registry of Reserved TPM 2.0 Handles, 2.2.2). */
 const index = 0x0181ec01;
 export const leaseCounterBytes = 8;
 
 /**
- * As it is defined. Everybody at the TPM may read it and count it up: that closes keys and opens none. A counter never goes down, also not by
- * defining it anew (Part 3, 31.3): the first count of a new index is above all that any counter of this TPM has had.
+ * Its definition. Anybody with access to the TPM may read and increment it: that closes keys and opens none. A counter never decreases, not
+ * even when it is defined again (Part 3, 31.3): the first value of a new index is above every value that any counter of this TPM has had.
  */
 export const leaseCounterDefinition: NvPublic = {
   index,
@@ -23,7 +24,7 @@ export const leaseCounterDefinition: NvPublic = {
   dataSize: leaseCounterBytes,
 };
 
-/** As it is once it was counted for the first time: only then it has a value, and this Name. */
+/** After its first increment: only then it has a value, and this Name. */
 const leaseCounterPublic: NvPublic = {
   ...leaseCounterDefinition,
   attributes: leaseCounterDefinition.attributes | nvAttributes.written,
@@ -50,7 +51,7 @@ export type LeaseCounterVerdict =
   | { readonly kind: 'verified'; readonly value: bigint }
   | { readonly kind: 'refused'; readonly reasons: readonly { readonly code: string; readonly message: string }[] };
 
-/** What the TPM says its lease counter stands at. A broken structure throws `tpm-structure-invalid` or a bytes code. */
+/** The value of the lease counter according to the TPM. A broken structure throws `tpm-structure-invalid` or a bytes code. */
 export function verifyLeaseCounter(
   { attest: bytes, signature }: SignedLeaseCounter,
   expected: LeaseCounterExpectations,

@@ -1,5 +1,5 @@
-// The end of a lease as the device's own TPM enforces it (spec/tpm.md, 7): the wrapped key opens in the boot that was proven, until the TPM's
-// clock has run as long as the lease, and while the lease counter stands where it stood.
+// The end of a lease as the device's own TPM enforces it (spec/tpm.md, 7): the wrapped key opens in the boot that was proven, until the
+// TPM's clock has advanced by the length of the lease, and while the lease counter is unchanged.
 import { z } from 'zod';
 import { ByteWriter } from '../bytes.ts';
 import { type Comparison, type ComparisonTerm, policyCounterTimer, policyNv } from '../tpm/policy.ts';
@@ -21,7 +21,7 @@ export const leaseTermsSchema = z.strictObject({
   /** `resetCount` and `restartCount` of the boot that was proven. */
   resetCount: u32,
   restartCount: u32,
-  /** The TPM's clock at the end of the lease, in milliseconds; from the next one on the key stays closed. */
+  /** The TPM's clock at the end of the lease, in milliseconds; one millisecond later the key stays closed. */
   clockMost: u64Text,
   /** The lease counter's value when the key was released. */
   counterMost: u64Text,
@@ -35,10 +35,10 @@ export interface LeaseTermStep {
   readonly term: ComparisonTerm;
 }
 
-/** Where the fields stand in TPMS_TIME_INFO (Part 2, 10.11.2), behind the 8 bytes of `time`. */
+/** Offsets of the fields in TPMS_TIME_INFO (Part 2, 10.11.2), after the 8 bytes of `time`. */
 const offsets = { clock: 8, resetCount: 16, restartCount: 20 } as const;
 
-/** The steps in the order the TPM must be shown them: the clock means something only within its boot. */
+/** The steps in the order in which the TPM must take them: the clock is meaningful only within its boot. */
 export function leaseTermSteps({
   resetCount,
   restartCount,

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { deviceIdPattern } from '../identity/device-id.ts';
 import { modelNamePattern, modelVersionPattern } from '../model/manifest.ts';
 
-/** Longer than a year is not a lease: a device that is never asked again cannot be revoked. */
+/** A longer lease would make no sense: a device that never asks again cannot be revoked. */
 const LEASE_SECONDS_MAX = 366 * 86_400;
 
 export const leaseSchema = z
@@ -12,11 +12,11 @@ export const leaseSchema = z
     deviceId: z.string().regex(deviceIdPattern),
     model: z.string().regex(modelNamePattern),
     version: z.string().max(128).regex(modelVersionPattern),
-    /** SHA-256 of the model manifest, hex: which files exactly. */
+    /** SHA-256 of the model manifest, hex: it fixes the exact files. */
     manifestDigest: z.string().regex(/^[0-9a-f]{64}$/),
-    /** Unix seconds; the lease holds from here. */
+    /** Unix seconds; the start of the lease. */
     notBefore: z.int().nonnegative(),
-    /** Unix seconds; from here on the key must be gone. */
+    /** Unix seconds; from here on the key must be wiped. */
     notAfter: z.int().nonnegative(),
     /** Unix seconds; from here on the device asks for the next lease. */
     renewAfter: z.int().nonnegative(),
@@ -31,7 +31,7 @@ export type Lease = Readonly<z.infer<typeof leaseSchema>>;
 
 export type LeaseState = 'not-yet' | 'held' | 'to-renew' | 'expired';
 
-/** Where a lease stands at a moment, Unix seconds. The end is not in the lease: at `notAfter` it is over. */
+/** The status of a lease at a time, Unix seconds. The end does not belong to the lease: at `notAfter` it is over. */
 export function leaseState({ notBefore, renewAfter, notAfter }: Lease, nowSeconds: number): LeaseState {
   if (nowSeconds < notBefore) return 'not-yet';
   if (nowSeconds >= notAfter) return 'expired';

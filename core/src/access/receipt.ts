@@ -1,5 +1,5 @@
-// The release receipt: one file that proves, offline and years later, why one key was given to one device (spec/receipt.md).
-// It joins the logged entry, the attestation result, the signed model and the log's proof; nothing in it is believed by itself.
+// The release receipt: one file that proves, offline and years later, why one key was given to one device (spec/receipt.md). It joins the
+// logged entry, the attestation result, the signed model and the log's proof; none of them is trusted alone.
 import { sha256Hex } from '../digest.ts';
 import { z } from 'zod';
 import { type AttestationResult, verifyAttestationResult } from '../attest/ear.ts';
@@ -16,13 +16,13 @@ import type { Trust } from './trust.ts';
 
 export const RECEIPT_BYTES_MAX = 16 * 1024;
 
-/** How old an attestation result may be when it releases a key: a device attests for each release. */
+/** The maximum age of an attestation result that releases a key: a device attests for each release. */
 const RESULT_AGE_SECONDS_MAX = 3600;
 const RESULT_SKEW_SECONDS_MAX = 300;
 
 const type = 'edgekeep-release-receipt/v1';
 const text = z.string().max(RECEIPT_BYTES_MAX);
-/** Stands where a part is left out because the receipt would be too large. */
+/** Marks a part that is left out because the receipt would be too large. */
 const detached = z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/) });
 const schema = z.strictObject({
   type: z.literal(type),
@@ -33,7 +33,7 @@ const schema = z.strictObject({
   proof: text,
 });
 
-/** A receipt's parts as they are before they are put together. */
+/** A receipt's parts before they are joined. */
 export interface ReceiptParts {
   /** The bytes of the audit entry of kind `key-released`. */
   readonly entry: Uint8Array;
@@ -67,8 +67,8 @@ export type ReceiptVerdict =
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
 /**
- * Puts a receipt together. Manifest and bundle are left out, named by their SHA-256, when the file would exceed 16 KiB; what is
- * still too large throws `receipt-invalid`.
+ * Builds a receipt. Manifest and bundle are replaced by their SHA-256 when the file would exceed 16 KiB; if it is still too large, throws
+ * `receipt-invalid`.
  */
 export function encodeReceipt(parts: ReceiptParts): Uint8Array {
   const common = {
@@ -92,8 +92,8 @@ export function encodeReceipt(parts: ReceiptParts): Uint8Array {
 }
 
 /**
- * Verifies a receipt with public keys alone: no clock, no network. Every reason is named. Bytes that are no receipt throw
- * `receipt-invalid` or the code of the part that is broken.
+ * Verifies a receipt with public keys alone: no clock, no network. Every reason is named. Bytes that are no receipt throw `receipt-invalid`
+ * or the code of the part that is broken.
  */
 export function verifyReceipt(bytes: Uint8Array, trust: Trust, given?: DetachedModel): ReceiptVerdict {
   const receipt = parseReceipt(bytes);
@@ -144,7 +144,7 @@ type AttestationVerdict =
   | { readonly kind: 'verified'; readonly result: AttestationResult }
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
-/** The result must be the one that was logged, signed by the verifier, fresh when the key went out, and about this device. */
+/** The result must be the logged one, signed by the verifier, fresh when the key was released, and about this device. */
 function verifyAttestation(token: string, { at }: AuditEntry, release: KeyRelease, trust: Trust): AttestationVerdict {
   if (sha256Hex(utf8(token)) !== release.attestationResult) {
     return { kind: 'refused', reasons: ['the result is not the one that was logged'] };
@@ -172,7 +172,7 @@ function verifyAttestation(token: string, { at }: AuditEntry, release: KeyReleas
   return reasons.length > 0 ? { kind: 'refused', reasons } : { kind: 'verified', result };
 }
 
-/** The publisher must have signed the manifest whose digest was logged, and it must be of the model that was logged. */
+/** The publisher must have signed the manifest with the logged digest, and it must belong to the logged model. */
 function modelReasons(publication: ReleaseVerdict | MissingModel, { model }: KeyRelease): readonly string[] {
   if (publication.kind === 'missing') {
     return ['manifest and signature are not in the receipt: give the files beside it'];

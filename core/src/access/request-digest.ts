@@ -1,10 +1,10 @@
-// What two people agree on: one request, named by a digest over all of it (spec/operator-access.md, "Two people").
+// What two people agree on: one request, identified by a digest over all of it (spec/operator-access.md, "Two people").
 import { sha256Hex } from '../digest.ts';
 import { utf8 } from '../bytes.ts';
 
 export interface RequestToApprove {
   readonly method: string;
-  /** As it stands in the request line. */
+  /** As in the request line. */
   readonly path: string;
   /** Canonical JSON; empty where there is none. */
   readonly body: Uint8Array;

@@ -1,4 +1,4 @@
-// For tests: a log, a publisher, a verifier and two witnesses with keys from seeds, and the receipt that they make together.
+// For tests: a log, a publisher, a verifier and two witnesses with keys from seeds, and a receipt made with them.
 import { createPrivateKey, hash, type KeyObject } from 'node:crypto';
 import { type AttestationResult, signAttestationResult } from '../attest/ear.ts';
 import { signCheckpoint } from '../audit/checkpoint.ts';
@@ -54,12 +54,12 @@ export function testTrust(quorum = 1): Trust {
   };
 }
 
-/** What a test changes of an otherwise true receipt. */
+/** What a test changes in an otherwise valid receipt. */
 export interface ReceiptChanges {
   readonly release?: Partial<KeyRelease>;
   readonly result?: Partial<AttestationResult>;
   readonly manifest?: Partial<ModelManifest>;
-  /** The manifest that stands in the receipt, where it is not the one that was released. */
+  /** The manifest in the receipt, if it is not the released one. */
   readonly shownManifest?: Uint8Array;
   readonly atMs?: number;
   readonly entryKind?: string;

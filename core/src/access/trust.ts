@@ -1,5 +1,5 @@
-// What a stranger must trust to verify receipts: public keys and a quorum, `edgekeep-trust/v1` (spec/receipt.md, "Trust file").
-// A hub serves its own; whoever wants to hold the hub to its word keeps a copy from before.
+// What a verifier of receipts must trust: public keys and a quorum, `edgekeep-trust/v1` (spec/receipt.md, "Trust file"). A hub serves its
+// own; a verifier who does not want to trust the hub keeps an earlier copy.
 import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { encodeVerifierKey, parseVerifierKey, type VerifierKey } from '../audit/note.ts';
@@ -35,7 +35,7 @@ const schema = z.strictObject({
   quorum: z.int().nonnegative(),
 });
 
-/** Reads a trust file; `json-schema`, `key-invalid` and encoding codes say what is wrong. */
+/** Reads a trust file; throws `json-schema`, `key-invalid` or an encoding code. */
 export function parseTrust(bytes: Uint8Array): Trust {
   if (bytes.length > TRUST_BYTES_MAX) {
     throw new CoreError('bytes-too-long', `a trust file of ${bytes.length} bytes, at most ${TRUST_BYTES_MAX} are read`);
@@ -69,7 +69,7 @@ function publicPem(key: KeyObject): string {
   return encodePublicKeyPem(key);
 }
 
-// node:crypto would also take a private key or a certificate here: a trust file holds neither.
+// node:crypto would also accept a private key or a certificate here: a trust file contains neither.
 function parsePublicPem(text: string): KeyObject {
   if (!text.startsWith('-----BEGIN PUBLIC KEY-----')) {
     throw new CoreError('key-invalid', 'trust file: expected a PEM block PUBLIC KEY');

@@ -35,7 +35,7 @@ test('unknown fields and kinds, PCRs out of order, padding and oversized fields 
     { ...imported, terms: { ...terms, clockMost: '1e9' } },
     { ...imported, authValue: '' },
     { ...imported, authValue: 'A'.repeat(44) },
-    // The last character has bits that stand for nothing.
+    // The last character has unused bits.
     { ...imported, authValue: `${'A'.repeat(42)}B` },
     { ...sealed, terms },
   ];

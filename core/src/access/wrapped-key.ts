@@ -46,14 +46,14 @@ export const wrappedKeySchema = z.discriminatedUnion('kind', [
     /** Present when the blob's policy is PolicyAuthorize instead of PolicyPCR. */
     approval: approval.optional(),
     /**
-     * The object's authorization value, 32 bytes: PolicyAuthValue then follows PolicyPCR or PolicyAuthorize. It reaches the device with the key and
-     * never crosses the bus of the TPM, where everything else here can be read.
+     * The object's authorization value, 32 bytes: PolicyAuthValue then follows PolicyPCR or PolicyAuthorize. The device gets it together
+     * with the key, and it never crosses the bus of the TPM, where everything else here can be read.
      */
     authValue: z
       .string()
       .regex(/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/)
       .optional(),
-    /** What the policy asks for behind PolicyPCR or PolicyAuthorize; present when the TPM itself is to end the lease. */
+    /** The terms after PolicyPCR or PolicyAuthorize; present when the TPM itself must end the lease. */
     terms: leaseTermsSchema.optional(),
   }),
   z.strictObject({ kind: z.literal('hpke'), encapsulatedKey: base64url, ciphertext: base64url }),

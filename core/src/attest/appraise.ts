@@ -1,5 +1,5 @@
-// Appraises one piece of evidence (RATS, RFC 9334 section 8): signature, freshness, the log behind the PCRs, and the boot against the
-// reference values, to one status with reasons. Facts come in as values; what follows from the status is policy's business.
+// Appraises one piece of evidence (RATS, RFC 9334 section 8): signature, freshness, the log that explains the PCRs, and the boot against
+// the reference values. The result is one status with reasons. Facts come in as values; the policy decides what follows from the status.
 import { verify } from 'node:crypto';
 import { toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -34,15 +34,18 @@ export interface AppraisalInput {
   readonly expectedQualifyingData: Uint8Array;
   /** PCRs of the sha256 bank that must be quoted, ascending. */
   readonly pcrSelection: readonly number[];
-  /** Acceptable boots; none at all makes a warning, never an affirmation. */
+  /** Acceptable boots; without any, the result is a warning, never an affirmation. */
   readonly referenceValues: readonly ReferenceValues[];
-  /** PCRs that a set must have values for, or the boot of a TPM device is not affirmed: where the agent's own stages are measured, for example. */
+  /**
+   * PCRs for which a set must have values, or the boot of a TPM device is not affirmed: for example where the agent's own stages are
+   * measured.
+   */
   readonly coveredPcrs?: readonly number[] | undefined;
   readonly lastBoot?: BootCounters | undefined;
   readonly logCache?: LogCache | undefined;
-  /** Where the IMA log of this evidence begins (its `imaLogFrom`), as the verifier itself replayed it before; undefined for a whole log. */
+  /** Where the IMA log of this evidence begins (its `imaLogFrom`), replayed by the verifier before; undefined for a whole log. */
   readonly imaStart?: ImaLogState | undefined;
-  /** For a DICE device: whom its chain must lead to, and the unix second at which it has to be valid. */
+  /** For a DICE device: the roots that its chain must end at, and the unix second at which the chain must be valid. */
   readonly dice?: { readonly trust: DiceTrust; readonly atSeconds: number } | undefined;
 }
 
@@ -51,25 +54,27 @@ export interface Appraisal {
   readonly vector: TrustVector;
   readonly tier: Tier;
   readonly reasons: readonly Reason[];
-  /** The set the boot was compared with: the one it matches, or comes closest to. */
+  /** The set that the boot matches, or the closest one. */
   readonly referenceValues?: { readonly name: string; readonly version: string };
   readonly pcrSelection: readonly number[];
   /** Digest over the PCR values of the replayed log, hex: proven when the status is not contraindicated. */
   readonly pcrDigest: string;
   readonly resetCount: number;
   readonly restartCount: number;
-  /** Milliseconds the TPM has been powered; 0 without a TPM, as the counters are. */
+  /** How many milliseconds the TPM has been powered; 0 without a TPM, like the counters. */
   readonly clock: bigint;
-  /** Up to where the quote covers the IMA log: what follows may be appraised from there. */
+  /** How much of the IMA log the quote covers: a later appraisal may start there. */
   readonly imaLog?: ImaLogState & {
     /** Where the log of this evidence began. */
     readonly start: ImaLogState;
   };
-  /** There when the evidence was a DICE device's own. */
+  /** Present when the evidence was a DICE device's own. */
   readonly dice?: DiceFacts;
 }
 
-/** Appraises. Broken structures inside the evidence throw CoreError; anything that is well-formed and wrong is an appraisal with reasons. */
+/**
+ * Appraises. Broken structures inside the evidence throw CoreError; everything that is well-formed but wrong is an appraisal with reasons.
+ */
 export function appraiseEvidence(input: AppraisalInput): Appraisal {
   const { evidence, pcrSelection } = input;
   for (const set of input.referenceValues) assertConstrains(set, pcrSelection);
@@ -96,13 +101,13 @@ export function appraiseEvidence(input: AppraisalInput): Appraisal {
   return { ...appraiseBoot(input, replayed), ...common };
 }
 
-// Logs are megabytes that anybody can send: unless they were read before, signature, signer and freshness come first, and where those are wrong the
-// logs are not read at all.
+// Anybody can send logs of megabytes: unless they were read before, signature, signer and freshness are checked first, and if those are
+// wrong the logs are not read at all.
 function refusedUnread(input: AppraisalInput): SignedFacts | undefined {
   const { evidence } = input;
   const unread = evidence.kind === 'tpm' ? { ...evidence, imaLog: undefined } : evidence;
   const signed = verifySigned({ ...input, evidence: unread }, nothingReplayed);
-  // What only the logs can explain.
+  // The reasons that need the logs.
   const reasons = signed.reasons.filter(({ code }) => code !== 'pcr-digest-mismatch');
   return reasons.length === 0 ? undefined : { ...signed, reasons };
 }
@@ -139,7 +144,7 @@ function verifySigned(input: AppraisalInput, replayed: ReplayedLog): SignedFacts
   }
 }
 
-// The kind says who measured: a TPM, layers below what runs, or software. Where the signing key is says the tier.
+// The kind says who measured: a TPM, DICE layers below the running software, or software. The place of the signing key determines the tier.
 function evidenceKindOf(tier: Tier): Evidence['kind'] {
   return tier === 'secure-element' ? 'software' : tier;
 }
@@ -192,7 +197,7 @@ function verifyTpmEvidence(input: AppraisalInput, evidence: TpmEvidence, replaye
   return { reasons: [], boot, imaLog, pcrValue: atQuote(imaEntries) };
 }
 
-// The IMA log continues in PCR 10, which reference values never cover. Of a log that begins later, the verifier knows what came before.
+// The IMA log continues in PCR 10, which reference values never cover. For a log that begins later, the verifier knows the earlier part.
 function imaValuesOf({ imaLog }: TpmEvidence, start: Uint8Array, entries: number): readonly Uint8Array[] | undefined {
   if (imaLog === undefined) return undefined;
   return imaPcrValues(parseImaLog(imaLog, entries), 'sha256', IMA_PCR, start);
@@ -218,7 +223,8 @@ function reason(code: ReasonCode, message: string): Reason {
   return { code, message };
 }
 
-// Without a valid signature over fresh values nothing else can be claimed; an old boot or a downgrade is a recognized instance not to be trusted.
+// Without a valid signature over fresh values nothing else can be claimed; an old boot or a downgrade is a recognized instance not to be
+// trusted.
 function vectorOfBroken(reasons: readonly Reason[]): TrustVector {
   const notToBeTrusted: readonly ReasonCode[] = ['reset-count-decreased', 'tier-mismatch'];
   const onlyOld = reasons.every(({ code }) => notToBeTrusted.includes(code));
@@ -268,13 +274,13 @@ function appraiseBoot(
   const claims = bootClaims(match.referenceValues, match.reasons);
   const open = input.tier === 'tpm' ? uncoveredPcrs(input, match.referenceValues) : [];
   reasons.push(...open.map((pcr) => uncoveredReason(pcr, `${name} ${version}`)));
-  // What is contraindicated stays so.
+  // A contraindicated status stays.
   const executables = Math.max(claims.executables ?? 0, open.length === 0 ? 0 : trustValues.unrecognizedExecutables);
   const vector = { ...identity, ...claims, ...(executables === 0 ? {} : { executables }) };
   return { status: statusOfVector(vector), vector, reasons, referenceValues: { name, version } };
 }
 
-// Of several sets that a boot fits, one that covers what must be covered counts.
+// Of several sets that match a boot, one that covers the required PCRs wins.
 function matchCovered(input: AppraisalInput, replayed: ReplayedLog): ReturnType<typeof matchBoot> {
   const match = matchBoot(replayed, coveringSets(input), input.pcrSelection);
   return match?.reasons.length === 0 ? match : undefined;
@@ -310,7 +316,7 @@ function uncoveredReason(pcr: number, set: string): Reason {
   };
 }
 
-// The vector's `hardware` is affirmed here without a question: a chain that ends at no trusted root was refused before.
+// The vector's `hardware` is always affirmed here: a chain that ends at no trusted root was refused before.
 function appraiseLayers(
   input: AppraisalInput,
   replayed: ReplayedLog,

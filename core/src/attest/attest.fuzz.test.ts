@@ -1,4 +1,4 @@
-// Every vector with bytes changed, cut, doubled or put in: what is not a named error is a refusal, and nothing hangs.
+// Every vector with bytes changed, cut, doubled or inserted: the result is a named error or a refusal, and nothing hangs.
 import assert from 'node:assert/strict';
 import { createPublicKey } from 'node:crypto';
 import { test } from 'node:test';
@@ -97,7 +97,7 @@ test('a mutated token never verifies', () => {
     key: z.string(),
     window: vectorWindowSchema,
   });
-  // A broken vector may be mended by its mutation: the padded one loses its padding.
+  // A mutation may repair a broken vector: the padded one loses its padding.
   const good = new Set(vectorsOf('result', 'valid', token).map((vector) => vector.token));
   const vectors = [...vectorsOf('result', 'valid', token), ...vectorsOf('result', 'invalid', token)];
   fuzz(
@@ -129,7 +129,7 @@ test('mutated evidence is refused by name or contraindicated, whatever was chang
     sets: found.referenceValues.map((document) => parseReferenceValues(utf8(document))),
     parsed: parseEvidence(utf8(found.evidence)),
   }));
-  // One seed a signed part of a vector: mutating the whole document would mostly break its JSON.
+  // One seed per signed part of a vector: mutating the whole document would mostly break its JSON.
   const seeds = vectors.flatMap(({ parsed }, index) => [
     { index, part: 'signature', bytes: parsed.signature },
     {

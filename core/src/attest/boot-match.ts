@@ -1,5 +1,5 @@
-// Matches what a device booted with what it was expected to boot: for every PCR a reference set covers, the logged events in order. The
-// answer names the first event that differs, is missing or is extra. Event types are compared too, though no digest covers them.
+// Compares a device's boot with the expected one: for every PCR that a reference set covers, the logged events in order. The result names
+// the first event that differs, is missing or is extra. Event types are compared too, although no digest covers them.
 import { toHex } from '../bytes.ts';
 import { eventTypeName } from './event-type.ts';
 import { type ExpectedReference, type Reason, type ReasonCode, referenceTo } from './reason.ts';
@@ -21,8 +21,8 @@ interface Answer {
 const answers = new WeakMap<ReplayedLog, WeakMap<readonly ReferenceValues[], Answer>>();
 
 /**
- * The set the boot matches, or the one it comes closest to: fewest PCRs that differ, then most events matched. Sets without events are for
- * DICE devices and not asked; undefined when there are no others.
+ * The set that the boot matches, or the closest one: fewest PCRs that differ, then most events matched. Sets without events are for DICE
+ * devices and not used; undefined when there are no others.
  */
 export function matchBoot(
   replayed: ReplayedLog,
@@ -78,7 +78,7 @@ interface PcrOutcome {
   readonly reason?: Reason | undefined;
 }
 
-// Optional events make the order ambiguous, so every place in `wanted` that the log so far can stand at is followed at once.
+// Optional events make the order ambiguous, so every possible position in `wanted` is followed at once.
 function matchPcr(logged: readonly ExtendedEvent[], wanted: readonly ReferenceEvent[]): PcrOutcome {
   let places = reachable([0], wanted);
   for (const [position, event] of logged.entries()) {

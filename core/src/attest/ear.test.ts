@@ -84,7 +84,7 @@ test('the longest result there can be fits the limit', async () => {
     svn: most,
     'tcb-info': 'ab'.repeat(32),
   }));
-  // Layers are a DICE device's, reasons of the tier a TPM's: no result has both.
+  // Layers belong to a DICE device, reasons of the tier to a TPM: no result has both.
   const tierReasons = Array.from({ length: 4 }, () => 'x'.repeat(300));
   for (const own of [{ layers }, { tierReasons }]) {
     const long = { ...result, ...own, reasons, policyId: 'p'.repeat(256), subject: 's'.repeat(128) };

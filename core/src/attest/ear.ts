@@ -37,9 +37,9 @@ export interface AttestationResult {
   /** When the appraisal was made, seconds since 1970. */
   readonly issuedAt: number;
   readonly verifier: { readonly developer: string; readonly build: string };
-  /** The nonce the evidence answered, 8 to 64 bytes. */
+  /** The nonce that the evidence answered, 8 to 64 bytes. */
   readonly nonce: Uint8Array;
-  /** Who was appraised: the device id. */
+  /** The appraised device: its id. */
   readonly subject: string;
   readonly status: TrustStatus;
   readonly vector: TrustVector;
@@ -51,9 +51,9 @@ export interface AttestationResult {
   readonly pcrs: readonly number[];
   readonly resetCount: number;
   readonly reasons: readonly ResultReason[];
-  /** What an operator should know of the tier: certificates of the maker that have ended since they vouched for the device. */
+  /** What an operator should know about the tier: certificates of the maker that have ended since they certified the device. */
   readonly tierReasons?: readonly string[] | undefined;
-  /** What a DICE device was found to run, layer by layer. */
+  /** The firmware of a DICE device, layer by layer. */
   readonly layers?: readonly AppraisedLayer[] | undefined;
 }
 
@@ -103,7 +103,7 @@ const schema = z.strictObject({
   submods: z.strictObject({ [SUBMODULE]: submoduleSchema }),
 });
 
-/** What the verifier adds to an appraisal to make a result of it. */
+/** What the verifier adds to an appraisal to make a result. */
 export type ResultContext = Pick<
   AttestationResult,
   'issuedAt' | 'verifier' | 'nonce' | 'subject' | 'policyId' | 'tierReasons'
@@ -119,7 +119,7 @@ export function attestationResultOf(appraisal: Appraisal, context: ResultContext
   const notes = (context.tierReasons ?? []).slice(0, TIER_REASONS_MAX);
   const tierReasons = notes.map((text) => text.slice(0, TIER_REASON_LENGTH_MAX));
   const boot = { pcrDigest, pcrs: pcrSelection, resetCount };
-  // Layers and these do not fit into one result, and no device has both.
+  // A result cannot hold both, and no device has both.
   const noted = tierReasons.length === 0 || layers !== undefined ? undefined : tierReasons;
   return { ...context, status, vector, tier, tierReasons: noted, ...boot, reasons, layers };
 }
@@ -134,7 +134,7 @@ export async function signAttestationResult(result: AttestationResult, signer: S
   return token;
 }
 
-/** When a result counts: no older than `maxAgeSeconds`, and from no further in the future than `maxSkewSeconds`. */
+/** When a result is accepted: no older than `maxAgeSeconds`, and no further in the future than `maxSkewSeconds`. */
 export interface ResultWindow {
   readonly nowSeconds: number;
   readonly maxAgeSeconds: number;
@@ -181,7 +181,7 @@ function documentOf(result: AttestationResult): Json {
         'edgekeep.pcr-digest': result.pcrDigest,
         'edgekeep.reset-count': result.resetCount,
         'edgekeep.reasons': result.reasons.map((reason) => ({ ...reason })),
-        // A result without them is what it was before there were any.
+        // A result without them is the same as before they existed.
         ...(result.tierReasons === undefined ? {} : { 'edgekeep.tier-reasons': result.tierReasons }),
         'edgekeep.layers': result.layers?.map((layer) => ({ ...layer })),
       },
@@ -210,7 +210,7 @@ function parsePayload(payload: Uint8Array): AttestationResult {
   };
 }
 
-// The draft, section 3.2: a status never claims more than the vector beside it.
+// The draft, section 3.2: a status never claims more than its vector.
 function assertConsistent({ status, vector }: AttestationResult): void {
   const worst = statusOfVector(vector);
   if (trustStatuses.indexOf(status) < trustStatuses.indexOf(worst)) {

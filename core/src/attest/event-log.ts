@@ -1,6 +1,6 @@
-// The TCG boot event log: TCG PC Client Platform Firmware Profile 1.06, section 10 (TCG_PCR_EVENT of the SHA-1 era, TCG_PCR_EVENT2
-// behind a TCG_EfiSpecIDEvent header). All integers are little-endian. The log is untrusted: it proves something only once its replay
-// equals quoted PCRs, and even then event *data* is not covered by the digest for many types. Format and limits: spec/event-log.md.
+// The TCG boot event log: TCG PC Client Platform Firmware Profile 1.06, section 10 (TCG_PCR_EVENT of the SHA-1 era, TCG_PCR_EVENT2 after a
+// TCG_EfiSpecIDEvent header). All integers are little-endian. The log is untrusted: it proves something only once its replay equals quoted
+// PCRs, and even then event *data* is not covered by the digest for many types. Format and limits: spec/event-log.md.
 import { ByteReader, concat, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { findHash, hashId, hashSize, type TpmHash } from '../tpm/algorithm.ts';
@@ -17,7 +17,7 @@ export type LogBank = TpmHash;
 export type EventDigests = { readonly [bank in LogBank]?: Uint8Array };
 
 export interface LoggedEvent {
-  /** Place in the log, counted from 0 with the header, as tpm2_eventlog counts. */
+  /** Position in the log, counted from 0 with the header, as tpm2_eventlog counts. */
   readonly index: number;
   readonly pcr: number;
   readonly eventType: number;
@@ -28,13 +28,13 @@ export interface LoggedEvent {
 
 export interface EventLog {
   readonly format: 'sha1' | 'crypto-agile';
-  /** The banks the log speaks for. */
+  /** The banks that the log covers. */
   readonly banks: readonly LogBank[];
   readonly events: readonly LoggedEvent[];
 }
 
 /**
- * Parses a log in either format; the slices in the result are views of `bytes`. Padding with zeros or with 0xff behind the last event is
+ * Parses a log in either format; the slices in the result are views of `bytes`. Padding with zeros or with 0xff after the last event is
  * allowed, nothing else is. Throws `event-log-invalid`, `bytes-truncated` or `bytes-too-long`.
  */
 export function parseEventLog(bytes: Uint8Array): EventLog {
@@ -51,7 +51,7 @@ export function parseEventLog(bytes: Uint8Array): EventLog {
   const first = parseSha1Event(reader, 0);
   const algorithms = first.eventType === eventTypes.noAction ? parseSpecId(first.event) : undefined;
   const events = [first];
-  // Whatever begins behind the last byte that is not of the padding is padding: no real record is all zeros or all ones.
+  // Everything after the last byte that differs from the padding is padding: no real record is all zeros or all ones.
   while (reader.offset <= end) {
     const index = events.length;
     events.push(algorithms === undefined ? parseSha1Event(reader, index) : parseEvent2(reader, index, algorithms));

@@ -51,12 +51,12 @@ export function eventTypeName(eventType: number): string {
   return names.get(eventType) ?? `0x${eventType.toString(16).padStart(8, '0')}`;
 }
 
-// Enough to recognise an event in one line of a report; event data is chosen by whoever wrote the log.
+// Enough to recognise an event in one line of a report; the writer of the log chooses the event data.
 const DESCRIPTION_LENGTH_MAX = 80;
 
 /**
- * Event data as one short line of printable ASCII: the name of a UEFI variable, text as it is (UTF-16LE included), everything else as
- * hex. Quotes, backslashes, angle brackets and unprintable bytes never come through, so the line is safe in a terminal, a log and HTML.
+ * Event data as one short line of printable ASCII: the name of a UEFI variable, text (UTF-16LE included), everything else as hex. Quotes,
+ * backslashes, angle brackets and unprintable bytes are removed, so the line is safe in a terminal, a log and HTML.
  */
 export function describeEventData(eventType: number, event: Uint8Array): string {
   const text = variableName(eventType, event) ?? printableText(event);

@@ -1,5 +1,5 @@
-// Evidence: what a device sends to show what it is and what it booted (RATS, RFC 9334). Canonical JSON, bytes as base64url; the whole
-// document proves nothing by itself, the quote or statement inside is signed. Format: spec/evidence.md.
+// Evidence: what a device sends to prove its identity and its boot (RATS, RFC 9334). Canonical JSON, bytes as base64url. The whole document
+// alone proves nothing; the quote or statement inside is signed. Format: spec/evidence.md.
 import { z } from 'zod';
 import { parseBase64url, parseHex, toBase64url, toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -22,7 +22,7 @@ export interface TpmEvidence {
   readonly signature: Uint8Array;
   readonly eventLog: Uint8Array;
   readonly imaLog?: Uint8Array | undefined;
-  /** How many entries of the log come before those in `imaLog`: the verifier replayed them already. Left out: none. */
+  /** How many entries of the log precede those in `imaLog`; the verifier has replayed them already. Left out: none. */
   readonly imaLogFrom?: number | undefined;
 }
 
@@ -90,7 +90,7 @@ const diceSchema = z.strictObject({
 /** Schema of the JSON document, for routes; its output has byte arrays. */
 export const evidenceSchema = z.discriminatedUnion('kind', [tpmSchema, softwareSchema, diceSchema]);
 
-/** Parses the document's shape; nothing in it is verified yet. Throws `evidence-invalid`, `json-not-canonical` or `bytes-too-long`. */
+/** Parses the document's form; nothing in it is verified yet. Throws `evidence-invalid`, `json-not-canonical` or `bytes-too-long`. */
 export function parseEvidence(bytes: Uint8Array): Evidence {
   if (bytes.length > EVIDENCE_BYTES_MAX) {
     throw new CoreError('bytes-too-long', `evidence: ${bytes.length} bytes, at most ${EVIDENCE_BYTES_MAX} are allowed`);
@@ -140,7 +140,7 @@ export function encodeEvidence(evidence: Evidence): Uint8Array {
   }
 }
 
-/** What a device without a TPM signs in the place of a quote: the same two facts, under a key that software could have copied. */
+/** What a device without a TPM signs in place of a quote: the same two facts, under a key that software could have copied. */
 export interface SoftwareStatement {
   readonly qualifyingData: Uint8Array;
   /** SHA-256 bank values by PCR. */
@@ -159,7 +159,7 @@ export function encodeSoftwareStatement(statement: SoftwareStatement): Uint8Arra
   return encodeCanonicalJson({ qualifyingData: toHex(statement.qualifyingData), pcrs });
 }
 
-/** Parses a statement whose signature was verified already. PCRs come out in ascending order. */
+/** Parses a statement whose signature was verified already. Returns PCRs in ascending order. */
 export function parseSoftwareStatement(bytes: Uint8Array): SoftwareStatement {
   return softwareStatementOf(
     parseCanonicalJson(bytes, softwareStatementSchema, 'software statement', 'evidence-invalid'),

@@ -1,5 +1,5 @@
-// That the key of an IDevID is at hand, in the device that enrolls (spec/manufacture.md, "Proof at enrollment"): a signature over the hub's
-// nonce, the new operational key and what the root of trust says of itself; and for a TPM its word that it made the key.
+// Proof that the enrolling device has the key of an IDevID (spec/manufacture.md, "Proof at enrollment"): a signature over the hub's nonce,
+// the new operational key and the root of trust's description; for a TPM also its statement that it made the key.
 import { createHash, type KeyObject, verify } from 'node:crypto';
 import type { AttestationKey } from './quote.ts';
 import { NONCE_LENGTH } from './qualifying-data.ts';
@@ -10,7 +10,7 @@ import { parseAttest } from '../tpm/attest.ts';
 import { objectAttributes, parsePublic, publicKeyOf, tpmName } from '../tpm/public-area.ts';
 import { parseTpmSignature, untriedReason, verifyTpmSignature } from '../tpm/signature.ts';
 
-/** What one enrollment is about. */
+/** The data of one enrollment. */
 export interface IdevidProofSubject {
   readonly nonce: Uint8Array;
   /** DER SubjectPublicKeyInfo of the operational key. */
@@ -20,7 +20,7 @@ export interface IdevidProofSubject {
   readonly identity: Json;
 }
 
-/** The TPM's word that the key is its own. */
+/** The TPM's statement that the key is its own. */
 export interface IdevidResidency {
   /** TPM2B_PUBLIC of the IDevID key. */
   readonly publicArea: Uint8Array;
@@ -36,7 +36,7 @@ export interface IdevidProof {
   readonly residency?: IdevidResidency | undefined;
 }
 
-/** What the IDevID key signs. The label at its head keeps the signature from being one of anything else this product signs. */
+/** What the IDevID key signs. The label at its start separates the signature from all others in this product. */
 export function idevidProofMessage({ nonce, operationalSpki, deviceId, identity }: IdevidProofSubject): Uint8Array {
   if (nonce.length !== NONCE_LENGTH) {
     throw new CoreError('evidence-invalid', `a nonce has ${NONCE_LENGTH} bytes, found ${nonce.length}`);
@@ -57,8 +57,8 @@ export type IdevidProofVerdict =
   | { readonly kind: 'refused'; readonly code: IdevidProofReasonCode; readonly message: string };
 
 /**
- * Verifies the proof of an IDevID key. With `attestationKey`, that of a TPM whose endorsement was proven, the IDevID key must live in the
- * same TPM. Broken TPM structures throw as their parsers do.
+ * Verifies the proof of an IDevID key. With `attestationKey`, of a TPM whose endorsement was proven, the IDevID key must be in the same
+ * TPM. Broken TPM structures throw as their parsers do.
  */
 export function verifyIdevidProof(
   { signature, residency }: IdevidProof,
@@ -93,7 +93,7 @@ function residencyProblem(
   const { fixedTpm, fixedParent, sensitiveDataOrigin } = objectAttributes;
   const wanted = fixedTpm | fixedParent | sensitiveDataOrigin;
   if ((publicArea.attributes & wanted) !== wanted) return 'the IDevID key is not bound to the TPM it was made in';
-  // The attestation key signs nothing of this form but what its TPM itself says.
+  // The attestation key signs structures of this form only for its own TPM.
   const parsed = parseTpmSignature(signature);
   if (!verifyTpmSignature(parsed, attested, publicKey)) {
     const untried = untriedReason(parsed, publicKey);

@@ -87,7 +87,7 @@ test('what follows entries that were appraised before is appraised from there, a
   assert.equal(appraisal.imaLog?.entries, 15);
   assert.equal(appraiseEvidence(from(8, 7)).status, 'contraindicated');
   assert.equal(appraiseEvidence(quotedAfter(15, rest)).status, 'contraindicated');
-  // A place that the verifier did not choose is no place.
+  // A position that the verifier did not choose is invalid.
   assert.throws(() => appraiseEvidence({ ...from(8, 8), imaStart: undefined }), { code: 'evidence-invalid' });
 });
 

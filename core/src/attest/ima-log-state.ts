@@ -1,4 +1,4 @@
-// How far a verifier has followed a device's IMA log: enough to go on from there, and nothing of the log itself.
+// How much of a device's IMA log a verifier has followed: enough to continue from there, and nothing of the log itself.
 import { imaPcrValues, parseImaLog } from './ima-log.ts';
 import { IMA_PCR } from './reference-values.ts';
 
@@ -8,7 +8,7 @@ export interface ImaLogState {
   readonly value: Uint8Array;
 }
 
-/** Before the first entry: what PCR 10 holds where the boot measured nothing into it. */
+/** Before the first entry: the value of PCR 10 when the boot measured nothing into it. */
 export const imaLogBegin: ImaLogState = { entries: 0, value: new Uint8Array(32) };
 
 /** The state after the whole entries of `piece`, which follow those of `before`. Throws as `parseImaLog` and `imaPcrValues`. */

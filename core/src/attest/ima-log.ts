@@ -1,6 +1,6 @@
 // The Linux IMA runtime measurements log in its binary form (/sys/kernel/security/ima/binary_runtime_measurements; kernel documentation
-// "IMA Template Management Mechanism"). Every template of the kernel is read, and templates that a device defines from the kernel's fields;
-// integers little-endian. The ASCII form is not read: a space in a file name makes it ambiguous. Format and limits: spec/event-log.md.
+// "IMA Template Management Mechanism"). Reads every template of the kernel, and templates that a device defines from the kernel's fields;
+// integers are little-endian. The ASCII form is not read: a space in a file name makes it ambiguous. Format and limits: spec/event-log.md.
 import { hash as digestOf } from 'node:crypto';
 import { ByteReader, concat } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -11,11 +11,14 @@ import { extend } from './replay.ts';
 
 /** A whole log, about half a million entries; evidence carries less of it (IMA_EVIDENCE_BYTES_MAX). */
 export const IMA_LOG_BYTES_MAX = 64 * 1024 * 1024;
-/** What one piece of evidence carries of a log, about 40,000 entries. */
+/** The part of a log that one piece of evidence carries, about 40,000 entries. */
 export const IMA_EVIDENCE_BYTES_MAX = 4 * 1024 * 1024;
-/** What a device sends of a log at a time, before evidence carries the rest. The agent's pieces are a quarter of it, where entries are short. */
+/**
+ * The part of a log that a device sends at once, before evidence carries the rest. With short entries the agent's pieces are a quarter of
+ * it.
+ */
 export const IMA_PIECE_BYTES_MAX = 1024 * 1024 + 64 * 1024;
-/** One entry with signature, extended attributes or buffer. A longer one would fit no piece of a log that is sent in pieces. */
+/** One entry with signature, extended attributes or buffer. A longer one would not fit into a piece. */
 const IMA_ENTRY_BYTES_MAX = 512 * 1024;
 const PCR_COUNT = 24;
 const TEMPLATE_NAME_LENGTH_MAX = 255; // MAX_TEMPLATE_NAME_LEN of the kernel
@@ -26,12 +29,12 @@ export interface ImaEntry {
   readonly index: number;
   readonly pcr: number;
   readonly template: string;
-  /** The file was open for writing while it was measured, or the like: the kernel logs zeros and extends ones. */
+  /** For example, the file was open for writing while it was measured: the kernel logs zeros and extends ones. */
   readonly violation: boolean;
   /** What the kernel hashes for the template digest. */
   readonly templateData: Uint8Array;
   readonly fileDigest: { readonly algorithm: string; readonly digest: Uint8Array };
-  /** For people: Linux allows any bytes in a name, and those that are not UTF-8 are replaced. */
+  /** For people: Linux allows any bytes in a name; bytes that are not UTF-8 are replaced. */
   readonly fileName: string;
 }
 
@@ -46,7 +49,7 @@ export function parseImaLog(bytes: Uint8Array, firstIndex = 0): readonly ImaEntr
   return entries;
 }
 
-/** Where each whole entry of `bytes` ends, in order; a last one that is cut short is left out. Nothing but lengths is looked at. */
+/** Where each whole entry of `bytes` ends, in order; an incomplete last one is left out. Only lengths are read. */
 export function imaEntryEnds(bytes: Uint8Array): readonly number[] {
   const reader = new ByteReader(bytes, 'IMA log');
   const ends: number[] = [];
@@ -65,7 +68,7 @@ interface Record {
   readonly pcr: number;
   readonly templateDigest: Uint8Array;
   readonly template: string;
-  /** Of the `ima` template, which has no length of its own: digest, and name without its terminator. */
+  /** Of the `ima` template, which has no length field: digest, and name without its terminator. */
   readonly data: Uint8Array;
 }
 
@@ -114,7 +117,7 @@ function oldTemplate(data: Uint8Array, index: number): Content {
   };
 }
 
-// Fields follow one another, each behind its length; those that say nothing needed here are skipped by it.
+// Fields follow one another, each after its length; unneeded fields are skipped by it.
 function parseFields(template: string, templateData: Uint8Array, index: number): Content {
   const fields = imaFieldsOf(template);
   if (fields === undefined) {
@@ -175,8 +178,8 @@ export function replayImaLog(
 }
 
 /**
- * Every value that `pcr` had while `entries` extended it, `start` first: a log that is read after the quote may be longer than what was
- * quoted. Throws `ima-log-invalid` for an entry of another PCR: it could stand for a boot event there, unseen by the reference values.
+ * Every value that `pcr` had while `entries` extended it, `start` first: a log that is read after the quote may be longer than the quoted
+ * one. Throws `ima-log-invalid` for an entry of another PCR: it could replace a boot event there, without the reference values noticing.
  */
 export function imaPcrValues(
   entries: readonly ImaEntry[],

@@ -1,4 +1,4 @@
-// The templates of the IMA log (kernel, security/integrity/ima/ima_template.c): which fields an entry has, in order.
+// The templates of the IMA log (kernel, security/integrity/ima/ima_template.c): the fields of an entry, in order.
 
 const fieldNames = [
   'd',
@@ -21,10 +21,10 @@ const fieldNames = [
 
 export type ImaField = (typeof fieldNames)[number];
 
-/** The kernel takes no more (IMA_TEMPLATE_NUM_FIELDS_MAX). */
+/** The kernel's maximum (IMA_TEMPLATE_NUM_FIELDS_MAX). */
 const FIELDS_MAX = 15;
 
-/** The kernel's own, but for `ima`: its entries have another shape. */
+/** The kernel's own, except `ima`: its entries have another form. */
 const templates: ReadonlyMap<string, string> = new Map([
   ['ima-ng', 'd-ng|n-ng'],
   ['ima-sig', 'd-ng|n-ng|sig'],

@@ -1,5 +1,5 @@
-// A bounded memory of replayed logs, owned by the caller: devices of one fleet boot the same log, and replaying it once is enough. Only
-// logs that a valid signature vouched for are kept, so a stranger cannot push the fleet's logs out.
+// A limited cache of replayed logs, owned by the caller: devices of one fleet boot the same log, and replaying it once is enough. Only logs
+// with a valid signature over their values are kept, so a stranger cannot push the fleet's logs out.
 import { sha256Hex } from '../digest.ts';
 import { parseEventLog } from './event-log.ts';
 import { type ReplayedLog, replayEventLog } from './replay.ts';
@@ -19,9 +19,12 @@ export function createLogCache(limitEntries: number): LogCache {
 }
 
 export interface OpenedLog {
-  /** Whether it was replayed before: then nothing of it is read again. */
+  /** Whether it was replayed before: then it is not read again. */
   readonly isKnown: boolean;
-  /** Reads and replays the log in its sha256 bank, with the function that keeps it; call that only after a signature covered the replayed values. */
+  /**
+   * Reads and replays the log in its sha256 bank. Returns it with the function that keeps it; call that only after a signature covered the
+   * replayed values.
+   */
   replay(): { readonly replayed: ReplayedLog; readonly keep: () => void };
 }
 
@@ -40,7 +43,7 @@ export function openLog(bytes: Uint8Array, cache: LogCache | undefined): OpenedL
   return {
     isKnown: false,
     replay() {
-      // A copy, because the log is a view into a larger message that the cache must not keep alive.
+      // A copy, because the log is a view into a larger message that the cache must not keep in memory.
       const replayed = replayEventLog(parseEventLog(Uint8Array.from(bytes)), 'sha256');
       return { replayed, keep: () => keep(cache, digest, { replayed, size: bytes.length }) };
     },

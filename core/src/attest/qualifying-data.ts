@@ -1,5 +1,5 @@
-// What a quote is bound to (TPM2_Quote qualifyingData): purpose, the verifier's nonce, and the thing the evidence vouches for.
-// The purpose is hashed in, so a quote made for one use cannot be replayed in another; spec/evidence.md, "Qualifying data".
+// What a quote is bound to (TPM2_Quote qualifyingData): purpose, the verifier's nonce, and the subject of the evidence. The purpose is part
+// of the hash, so a quote made for one use cannot be replayed in another; spec/evidence.md, "Qualifying data".
 import { createHash } from 'node:crypto';
 import { concat, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -8,9 +8,9 @@ export const NONCE_LENGTH = 32;
 const EXPORTER_LENGTH = 32;
 
 /**
- * `certify`: an operational key is certified, bound = its DER SubjectPublicKeyInfo. `release`: a model key is released, bound = the
- * 32-byte TLS exporter. `bind`: a connection is bound to the TPM, nonce = 32 zero bytes, bound = the exporter. `local`: someone on
- * the device asked, bound is empty; a local caller must never be able to obtain any other purpose.
+ * `certify`: an operational key is certified, bound = its DER SubjectPublicKeyInfo. `release`: a model key is released, bound = the 32-byte
+ * TLS exporter. `bind`: a connection is bound to the TPM, nonce = 32 zero bytes, bound = the exporter. `local`: a program on the device
+ * asked, bound is empty; a local caller must never be able to get any other purpose.
  */
 export type QualifyingPurpose = 'certify' | 'release' | 'bind' | 'local';
 

@@ -1,5 +1,5 @@
-// Verifies a TPM quote (TPM 2.0 Part 3, 18.4 TPM2_Quote) against everything the verifier knows: key, nonce, selection, the replayed log
-// and the boots seen before. PCR values a device claims are never used; the quoted digest must be the digest of the replayed log.
+// Verifies a TPM quote (TPM 2.0 Part 3, 18.4 TPM2_Quote) against everything that the verifier knows: key, nonce, selection, the replayed
+// log and the boots seen before. PCR values that a device claims are never used; the quoted digest must be the digest of the replayed log.
 import type { KeyObject } from 'node:crypto';
 import { equalBytes, toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -33,7 +33,7 @@ export function attestationKeyOf(publicArea: TpmPublic, hierarchy: Hierarchy): A
 
 /**
  * Throws `evidence-invalid` unless the key is a restricted signing key, made in its TPM and bound to it: only such a key signs nothing
- * but what the TPM itself made.
+ * except what the TPM itself made.
  */
 export function assertAttestationKey({ attributes }: TpmPublic): void {
   const { fixedTpm, fixedParent, sensitiveDataOrigin, restricted, sign, decrypt } = objectAttributes;
@@ -57,7 +57,7 @@ export interface QuoteExpectations {
   readonly qualifyingData: Uint8Array;
   /** PCRs of the sha256 bank, ascending: exactly these must be quoted. */
   readonly pcrs: readonly number[];
-  /** The value of a PCR as the replayed log gives it. `unchecked` proves nothing about the boot: for reading a quote without its log. */
+  /** The value of a PCR according to the replayed log. `unchecked` proves nothing about the boot: for reading a quote without its log. */
   readonly pcrValue: ((pcr: number) => Uint8Array) | 'unchecked';
   /** The values that PCR 10 had while the IMA log extended it, in order: the log is read after the quote, so any of them may be the quoted one. */
   readonly imaValues?: readonly Uint8Array[] | undefined;
@@ -125,7 +125,7 @@ function explainPcrs(attest: QuoteAttest, expected: QuoteExpectations, hash: Tpm
   const values = pcrs.map(pcrValue);
   const at = imaValues === undefined ? -1 : pcrs.indexOf(IMA_PCR);
   if (imaValues !== undefined && at !== -1) {
-    // From the end: the log is a few entries longer than the quote at most.
+    // From the end: the log is at most a few entries longer than the quote.
     const imaEntries = imaValues.findLastIndex((value) => {
       values[at] = value;
       return equalBytes(attest.pcrDigest, pcrDigest(values, hash));

@@ -1,4 +1,4 @@
-// Why an appraisal is not affirming: a closed list of codes, each with the PCR and the log event, or the DICE layer, it is about, so that an operator reads
+// Why an appraisal is not affirming: a closed list of codes, each with its PCR and log event, or its DICE layer, so that an operator reads
 // "PCR 4, event 31, EV_EFI_BOOT_SERVICES_APPLICATION ..." and not "PCR mismatch". Codes are listed in spec/attestation-result.md.
 import { toHex } from '../bytes.ts';
 import { describeEventData, eventTypeName } from './event-type.ts';
@@ -41,16 +41,16 @@ export type ReasonCode = (typeof reasonCodes)[number];
 
 /** An event as a report names it. */
 export interface EventReference {
-  /** Place in the log, header included, as tpm2_eventlog counts. */
+  /** Position in the log, header included, as tpm2_eventlog counts. */
   readonly index: number;
   readonly type: string;
-  /** Printable, bounded, safe to show; see `describeEventData`. */
+  /** Printable, limited, safe to show; see `describeEventData`. */
   readonly description: string;
   /** SHA-256 bank, hex. */
   readonly digest: string;
 }
 
-/** What the reference values wanted in its place. */
+/** What the reference values expected instead. */
 export interface ExpectedReference {
   readonly name: string;
   readonly type: string;

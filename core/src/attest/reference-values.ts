@@ -1,5 +1,5 @@
-// Reference values: the events a boot is expected to log, in order, PCR by PCR, and the layers of a DICE device. They come from a signed
-// release; this file reads, writes and derives them. Format: spec/reference-values.md.
+// Reference values: the expected events of a boot, in order, PCR by PCR, and the layers of a DICE device. They come from a signed release;
+// this file reads, writes and derives them. Format: spec/reference-values.md.
 import { z } from 'zod';
 import { toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -12,10 +12,10 @@ import { replayEventLog } from './replay.ts';
 export const REFERENCE_VALUES_BYTES_MAX = 512 * 1024;
 const EVENTS_MAX = 1024; // real boots log 30 to 200 events
 const DIGESTS_MAX = 64; // acceptable builds of one component
-/** Software on the device can reset these (PC Client Platform TPM Profile 4.6.2): what they hold proves nothing. */
+/** Software on the device can reset these (PC Client Platform TPM Profile 4.6.2): their values prove nothing. */
 const resettablePcrs: ReadonlySet<number> = new Set([16, 23]);
 
-/** Where Linux IMA measures: the order of its entries is never the same twice, so no reference values can cover it. */
+/** Where Linux IMA measures: the order of its entries never repeats, so no reference values can cover it. */
 export const IMA_PCR = 10;
 
 export interface ReferenceEvent {
@@ -78,9 +78,9 @@ export function parseReferenceValues(bytes: Uint8Array, quotedPcrs?: readonly nu
   return values;
 }
 
-/** Throws `reference-values-invalid` for a set that any boot, or any boot an attacker on the device can bring about, would match. */
+/** Throws `reference-values-invalid` for a set that matches any boot, or any boot that an attacker on the device can produce. */
 export function assertConstrains(values: ReferenceValues, quotedPcrs?: readonly number[]): void {
-  // Each layer names its firmware, so layers alone constrain the devices they are for; the set is for no others.
+  // Each layer names its firmware, so layers alone constrain the devices that they are for; the set is for no others.
   if (values.events.length === 0 && values.layers !== undefined) return;
   const required = values.events.filter(({ optional, pcr }) => optional !== true && !resettablePcrs.has(pcr));
   if (required.length === 0) {

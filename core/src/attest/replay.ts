@@ -1,5 +1,5 @@
-// Replays one bank of a boot log to the PCR values it claims (TPM 2.0 Part 1, section 17; PC Client Platform TPM Profile 4.6.2).
-// Only the quoted bank is replayed: replaying all three costs three times as much and proves nothing more.
+// Replays one bank of a boot log to the PCR values that it claims (TPM 2.0 Part 1, section 17; PC Client Platform TPM Profile 4.6.2). Only
+// the quoted bank is replayed: replaying all three costs three times as much and proves nothing more.
 import { createHash } from 'node:crypto';
 import { utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -23,7 +23,7 @@ export interface ReplayedLog {
   readonly events: readonly ExtendedEvent[];
 }
 
-/** A bank that the header names and that cannot be replayed, because an event that extends has no digest in it. */
+/** A bank in the header that cannot be replayed, because an event that extends has no digest in it. */
 export interface BankGap {
   readonly bank: LogBank;
   /** The first such event. */
@@ -31,7 +31,7 @@ export interface BankGap {
   readonly type: string;
 }
 
-/** Replays every bank that the log speaks for: firmware exists whose events lack a bank of its header, and the others still replay. */
+/** Replays every bank of the log: some firmware logs events without a bank of its header, and the others still replay. */
 export function replayBanks(log: EventLog): {
   readonly replayed: readonly ReplayedLog[];
   readonly gaps: readonly BankGap[];
@@ -48,7 +48,7 @@ function gapOf({ events }: EventLog, bank: LogBank): BankGap | undefined {
   return lacking && { bank, index: lacking.index, type: eventTypeName(lacking.eventType) };
 }
 
-/** Replays `log`. Throws `event-log-invalid` when the log does not speak for the bank, or an event that extends has no digest in it. */
+/** Replays `log`. Throws `event-log-invalid` when the log does not have the bank, or an event that extends has no digest in it. */
 export function replayEventLog(log: EventLog, bank: LogBank): ReplayedLog {
   if (!log.banks.includes(bank)) {
     throw new CoreError(
@@ -85,7 +85,7 @@ export function extend(bank: LogBank, old: Uint8Array, digest: Uint8Array): Uint
   return createHash(bank).update(old).update(digest).digest();
 }
 
-/** What a TPM holds in `pcr` after the boot the log tells: the replayed value, or the reset value when nothing was measured there. */
+/** The value of `pcr` after the boot in the log: the replayed value, or the reset value when nothing was measured there. */
 export function pcrValue(replayed: ReplayedLog, pcr: number): Uint8Array {
   return replayed.values.get(pcr) ?? resetValue(pcr, replayed.bank);
 }
@@ -101,8 +101,8 @@ const LOCALITY_MAX = 4;
 const HARDWARE_CRTM = 0x80000010;
 const HARDWARE_CRTM_LOCALITY = 4;
 
-// Platform Firmware Profile 10.4.5.3: the locality of TPM2_Startup is the last octet PCR 0 starts with. It must be told before PCR 0 is
-// extended and once, else the log could be read in two ways.
+// Platform Firmware Profile 10.4.5.3: the locality of TPM2_Startup is the last octet PCR 0 starts with. It must be logged before PCR 0 is
+// extended and only once, or the log could be read in two ways.
 function startOfPcr0(
   logged: LoggedEvent,
   values: ReadonlyMap<number, Uint8Array>,

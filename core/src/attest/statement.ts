@@ -1,5 +1,5 @@
-// What the appraisal makes of a statement about PCRs that software keeps, whoever signed it: it must be fresh, cover the PCRs that were asked
-// for, and say what the log replays to.
+// How a statement about PCRs that software keeps is appraised, for any signer: it must be fresh, cover the requested PCRs, and agree with
+// the replayed log.
 import { equalBytes, toHex } from '../bytes.ts';
 import type { SoftwareStatement } from './evidence.ts';
 import type { Reason } from './reason.ts';

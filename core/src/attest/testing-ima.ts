@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { concat, utf8 } from '../bytes.ts';
 
-/** An entry of `template` with these fields, little-endian, each behind its length. */
+/** An entry of `template` with these fields, little-endian, each after its length. */
 export function imaEntry(template: string, fields: readonly Uint8Array[], pcr = 10): Uint8Array {
   const data = concat(...fields.map(sized));
   const digest = createHash('sha1').update(data).digest();

@@ -13,7 +13,7 @@ import { type AttestationKey, attestationKeyOf } from './quote.ts';
 export interface TestEvent {
   readonly pcr: number;
   readonly eventType: number;
-  /** What is hashed; a test changes it to change the boot. */
+  /** The hashed bytes; a test changes them to change the boot. */
   readonly measured: Uint8Array;
   readonly event: Uint8Array;
 }
@@ -57,7 +57,7 @@ export const uefiBoot: readonly TestEvent[] = [
 
 export const testPcrs: readonly number[] = [0, 1, 2, 3, 4, 5, 7, 8, 9, 14];
 
-/** `uefiBoot` with `count` events in all, the added ones in PCR 8. */
+/** `uefiBoot` with `count` events in total, the added ones in PCR 8. */
 export function longBoot(count: number): readonly TestEvent[] {
   const more = Array.from({ length: count - uefiBoot.length }, (_, index) =>
     testEvent(8, eventTypes.ipl, `grub_cmd: menuentry number ${index} of the configuration file`),

@@ -1,5 +1,5 @@
-// How strong a root of trust stands behind a verdict, strongest first. A verdict always carries its tier, so a policy can ask
-// for hardware and a screen never shows a software device as if a chip had vouched for it.
+// The strength of the root of trust behind a verdict, strongest first. A verdict always carries its tier, so a policy can require hardware
+// and a screen never shows a software device as if a chip had vouched for it.
 import { z } from 'zod';
 
 export const tiers = ['tpm', 'secure-element', 'dice', 'software'] as const;

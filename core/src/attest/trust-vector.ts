@@ -1,4 +1,4 @@
-// The trustworthiness vector of AR4SI (draft-ietf-rats-ar4si, section 2.3): eight claims, one signed octet each, and the tier a value is in.
+// The trustworthiness vector of AR4SI (draft-ietf-rats-ar4si, section 2.3): eight claims, one signed octet each, and the tier of a value.
 
 const trustClaims = [
   'instance-identity',
@@ -12,7 +12,7 @@ const trustClaims = [
 ] as const;
 
 export type TrustClaim = (typeof trustClaims)[number];
-/** A claim that is 0 or left out says nothing. */
+/** A claim of 0, or one that is left out, says nothing. */
 export type TrustVector = { readonly [claim in TrustClaim]?: number | undefined };
 
 /** Values the appraisal gives, by the draft's tables. */
@@ -22,7 +22,7 @@ export const trustValues = {
   untrustworthyInstance: 96,
   approvedConfiguration: 2,
   unsupportableConfiguration: 96,
-  /** Only approved executables were loaded during boot; nothing is said about later. */
+  /** Only approved executables were loaded during boot; no claim about later. */
   approvedBoot: 3,
   /** Something was loaded that the reference values do not know. */
   unrecognizedExecutables: 33,
@@ -43,7 +43,7 @@ export function trustStatusOf(value: number): TrustStatus | 'none' {
   return value >= -96 && value <= 95 ? 'warning' : 'contraindicated';
 }
 
-/** The worst tier of any claim made; a vector without claims has nothing to affirm and warns. */
+/** The worst tier of all claims; a vector without claims affirms nothing and warns. */
 export function statusOfVector(vector: TrustVector): TrustStatus {
   const found = new Set(trustClaims.map((claim) => trustStatusOf(vector[claim] ?? 0)));
   if (found.has('contraindicated')) return 'contraindicated';

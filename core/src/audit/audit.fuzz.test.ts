@@ -1,4 +1,4 @@
-// Mutated vectors: whatever bytes come, every reader answers or throws CoreError, and no mutation of a signed thing is accepted.
+// Mutated vectors: for any bytes, every reader returns a value or throws CoreError, and no mutation of a signed document is accepted.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

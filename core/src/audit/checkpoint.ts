@@ -20,7 +20,7 @@ export interface Checkpoint {
   readonly extensions: readonly string[];
 }
 
-/** A checkpoint whose log signature was verified, with the note that says so. */
+/** A checkpoint whose log signature was verified, with its note. */
 export interface VerifiedCheckpoint {
   readonly checkpoint: Checkpoint;
   readonly note: SignedNote;
@@ -30,7 +30,10 @@ export type CheckpointVerdict =
   | ({ readonly kind: 'verified' } & VerifiedCheckpoint)
   | { readonly kind: 'refused'; readonly failed: 'origin' | 'signature'; readonly reasons: readonly string[] };
 
-/** Reads a signed checkpoint and verifies the log's signature. The origin must be the key's name unless another is given. Malformed bytes throw. */
+/**
+ * Reads a signed checkpoint and verifies the log's signature. The origin must be the key's name unless another is given. Malformed bytes
+ * throw.
+ */
 export function openCheckpoint(bytes: Uint8Array, logKey: VerifierKey, origin = logKey.name): CheckpointVerdict {
   const note = parseNote(bytes);
   const found = note.text.slice(0, note.text.indexOf('\n'));
@@ -52,7 +55,7 @@ export async function signCheckpoint(
   return encodeNote(await signNote(text, signer));
 }
 
-/** Reads the text of a note as a checkpoint; `checkpoint-invalid` says what is wrong. */
+/** Reads the text of a note as a checkpoint; throws `checkpoint-invalid` with the reason. */
 export function parseCheckpoint(text: string): Checkpoint {
   if (!text.endsWith('\n')) throw invalid('the last line does not end in a newline');
   const [origin, sizeText, rootText, ...extensions] = text.slice(0, -1).split('\n');
@@ -67,7 +70,7 @@ export function parseCheckpoint(text: string): Checkpoint {
   return { origin, size, root, extensions };
 }
 
-/** The text that gets signed. */
+/** The signed text. */
 function encodeCheckpoint({ origin, size, root, extensions }: Checkpoint): string {
   return [origin, size, toBase64(root), ...extensions].map((line) => `${line}\n`).join('');
 }

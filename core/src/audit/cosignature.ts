@@ -11,7 +11,7 @@ import {
   verifierKey,
 } from './note.ts';
 
-/** One witness's word: at `seconds` (POSIX), this was the largest consistent tree it had seen of this log. */
+/** One witness's statement: at `seconds` (POSIX), this was the largest consistent tree that it had seen of this log. */
 export interface Cosignature {
   readonly witness: string;
   readonly seconds: number;
@@ -31,8 +31,8 @@ export async function cosign(checkpointText: string, seconds: number, witness: N
 }
 
 /**
- * The cosignature of a witness on a note: undefined when the note carries none by its key, false when one under its name and
- * key id does not verify. Of several true ones the latest counts.
+ * The cosignature of a witness on a note: undefined when the note carries none by its key, false when one under its name and key id does
+ * not verify. Of several valid ones the latest counts.
  */
 export function cosignatureBy(note: SignedNote, key: VerifierKey): Cosignature | undefined | false {
   if (key.type !== 'cosignature-v1') return undefined;
@@ -49,7 +49,7 @@ function verifiedTime(text: string, timestamped: Uint8Array, key: VerifierKey): 
   if (timestamped.length !== signatureLength) return undefined;
   const reader = new ByteReader(timestamped, 'cosignature');
   const seconds = Number(reader.u64());
-  // The format ends at 2^63 - 1; a time that a number cannot hold exactly is no time a witness can have had.
+  // The format ends at 2^63 - 1; a time that a number cannot hold exactly cannot be a witness's time.
   if (!Number.isSafeInteger(seconds)) return undefined;
   return verify(null, cosignedMessage(text, seconds), key.publicKey, reader.bytes(64)) ? seconds : undefined;
 }

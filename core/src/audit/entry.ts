@@ -1,4 +1,4 @@
-// One entry of the audit log: who did what to whom, as canonical JSON, so that one event has one leaf hash (spec/audit-log.md).
+// One entry of the audit log: actor, event and subject, as canonical JSON, so that one event has one leaf hash (spec/audit-log.md).
 import { z } from 'zod';
 import { toBase64url } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -11,7 +11,7 @@ export const AUDIT_ENTRY_BYTES_MAX = 8192;
 const WORD_MAX = 256;
 const word = z.string().min(1).max(WORD_MAX);
 
-/** Of an entry: nobody guesses it from its public leaf hash. */
+/** Of an entry: nobody can guess the entry from its public leaf hash. */
 export const auditSaltLength = 16;
 
 const salted = 'edgekeep-audit-entry/v2';
@@ -33,7 +33,7 @@ const schema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal(unsalted), ...members }),
 ]);
 
-/** What happened, without what makes it an entry of a log. */
+/** The event, without the members that make it an entry of a log. */
 export interface AuditEvent {
   readonly at: number;
   readonly kind: string;
@@ -43,19 +43,19 @@ export interface AuditEvent {
 }
 
 /**
- * `at` is Unix milliseconds by the hub's clock; `kind` names the event (`key-released`, `device-quarantined`); `actor` did it,
- * `subject` had it done; `data` are the event's own members, whole numbers only. Entries from before there was a salt are read as they are.
+ * `at` is Unix milliseconds by the hub's clock; `kind` names the event (`key-released`, `device-quarantined`); `actor` caused it, `subject`
+ * is its object; `data` are the event's own members, only whole numbers. Entries from before there was a salt are read unchanged.
  */
 export type AuditEntry = AuditEvent &
   ({ readonly type: typeof salted; readonly salt: string } | { readonly type: typeof unsalted });
 
-/** An entry as it is logged now; `random` are `auditSaltLength` random bytes. */
+/** An entry in the present form; `random` are `auditSaltLength` random bytes. */
 export function saltedEntry(event: AuditEvent, random: Uint8Array): AuditEntry {
   if (random.length !== auditSaltLength) throw new TypeError(`a salt has ${auditSaltLength} bytes`);
   return { type: salted, salt: toBase64url(random), ...event };
 }
 
-/** The bytes that get logged. Throws `audit-entry-invalid` for what no reader would accept. */
+/** The bytes to log. Throws `audit-entry-invalid` for an entry that no reader would accept. */
 export function encodeAuditEntry(entry: AuditEntry): Uint8Array {
   parseValue(entry, schema, 'audit entry', 'audit-entry-invalid');
   const bytes = encodeCanonicalJson({ ...entry });

@@ -1,5 +1,5 @@
-// What a witness does with a new checkpoint of the log it follows: c2sp.org/tlog-witness, add-checkpoint, as values.
-// The caller keeps the last checkpoint it accepted, durably, before it lets the cosignature out, and does one at a time.
+// What a witness does with a new checkpoint of the log that it follows: c2sp.org/tlog-witness, add-checkpoint, as values. The caller stores
+// the last accepted checkpoint durably before it sends the cosignature, and handles one checkpoint at a time.
 import { equalBytes } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import type { AddCheckpoint } from './add-checkpoint.ts';
@@ -12,15 +12,15 @@ import type { VerifierKey } from './note.ts';
 export type RefusalStatus = 400 | 403 | 404 | 409 | 422;
 
 export type FollowVerdict =
-  /** Consistent with all that was seen: store `request.checkpoint` as the last seen one, then cosign `text`. */
+  /** Consistent with everything seen: store `request.checkpoint` as the last seen one, then cosign `text`. */
   | { readonly kind: 'consistent'; readonly checkpoint: Checkpoint; readonly text: string }
   /** The log signed two histories. Never cosign again; report the proof. */
   | { readonly kind: 'fork'; readonly proof: ForkProof }
   | Refusal;
 
 /**
- * Not to be cosigned. `lastSize` is what a 409 answers. `unexplained` holds the two signed checkpoints when the log failed to
- * show that one continues the other: no proof of a fork yet, but for the log to explain.
+ * Must not be cosigned. `lastSize` is the answer of a 409. `unexplained` holds the two signed checkpoints when the log failed to show that
+ * one extends the other: not yet a proof of a fork, but the log must explain it.
  */
 export interface Refusal {
   readonly kind: 'refused';
@@ -79,7 +79,7 @@ export function followCheckpoint(
 
   const roots = rootsOfConsistencyProof(lastSize, checkpoint.size, request.proof);
   if (roots !== undefined && equalBytes(roots.to, checkpoint.root)) {
-    // The proof does lead to the new root, only from another old one: the log itself shows that it rewrote its past.
+    // The proof leads to the new root, but from another old one: the log itself shows that it rewrote its past.
     return {
       kind: 'fork',
       proof: {
@@ -100,7 +100,7 @@ export function followCheckpoint(
   };
 }
 
-// What the follower stored itself was verified when it came; a key that changed since makes it worthless.
+// The follower verified its stored checkpoint when it arrived; a key that changed since makes it worthless.
 function openLast(bytes: Uint8Array, logKey: VerifierKey) {
   const opened = openCheckpoint(bytes, logKey);
   if (opened.kind === 'refused') {

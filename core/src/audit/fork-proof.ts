@@ -1,5 +1,5 @@
-// A portable proof that a log forked: two checkpoints it signed that cannot both be true (spec/audit-log.md, "Fork proof").
-// Whoever has the log's key can verify it; nobody but the holder of the log's private key can make one.
+// A portable proof that a log forked: two checkpoints that it signed and that cannot both be true (spec/audit-log.md, "Fork proof").
+// Anybody with the log's public key can verify it; only the holder of the log's private key can make one.
 import { z } from 'zod';
 import { equalBytes, parseUtf8, toBase64, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -11,8 +11,8 @@ import { NOTE_BYTES_MAX, type VerifierKey } from './note.ts';
 import { parseProofHash } from './proof.ts';
 
 /**
- * `same-size`: two roots for one tree size. `other-prefix`: the larger tree starts with `prefixRoot` where the smaller checkpoint
- * says another root; the consistency proof ties `prefixRoot` to the larger checkpoint, so the log itself vouches for both.
+ * `same-size`: two roots for one tree size. `other-prefix`: the larger tree starts with `prefixRoot` where the smaller checkpoint has
+ * another root; the consistency proof ties `prefixRoot` to the larger checkpoint, so the log itself vouches for both.
  */
 export type ForkProof =
   | { readonly kind: 'same-size'; readonly first: Uint8Array; readonly second: Uint8Array }
@@ -60,7 +60,7 @@ export function verifyForkProof(proof: ForkProof, logKey: VerifierKey): ForkVerd
   return contradiction === undefined ? { kind: 'proven', first: older, second: newer } : refused(contradiction);
 }
 
-/** The reason why there is no contradiction, or undefined when there is one. */
+/** The reason why there is no contradiction; undefined when there is one. */
 function sameSize(first: Checkpoint, second: Checkpoint): string | undefined {
   if (first.size !== second.size) return `the tree sizes ${first.size} and ${second.size} differ`;
   return equalBytes(first.root, second.root) ? 'both checkpoints name the same root' : undefined;

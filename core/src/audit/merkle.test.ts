@@ -22,7 +22,7 @@ import { appendLeaves, edgeRoot, emptyEdge, partialTiles, type TreeEdge } from '
 const leaves = Array.from({ length: 70_000 }, (_, at) => leafHash(Buffer.from(`leaf ${at}`)));
 const leaf = (at: number) => leaves[at] ?? assert.fail();
 
-// RFC 6962 2.1 as it is written, recursively: another way to the same root than the one under test.
+// RFC 6962 2.1 literally, recursively: another way to the same root than the one under test.
 function treeHash(from: number, to: number): Uint8Array {
   if (to === from) return hash('sha256', '', 'buffer');
   if (to - from === 1) return leaf(from);

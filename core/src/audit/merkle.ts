@@ -1,5 +1,5 @@
-// The Merkle tree of RFC 6962 section 2.1, with the iterative verification algorithms of RFC 9162 section 2.1.
-// Proofs are made from node hashes that the caller looks up (in tiles, or in memory), so one algorithm serves both.
+// The Merkle tree of RFC 6962 section 2.1, with the iterative verification algorithms of RFC 9162 section 2.1. Proofs are made from node
+// hashes that the caller looks up (in tiles, or in memory), so one algorithm serves both.
 import { hash } from 'node:crypto';
 import { equalBytes } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -9,16 +9,16 @@ export const hashLength = 32;
 /** A proof never has more hashes than a tree of 2^63 entries could need (tlog-witness gives the same limit). */
 export const PROOF_HASHES_MAX = 63;
 
-/** Sizes and indices are numbers: larger trees than a number can count exactly are refused. */
+/** Sizes and indices are numbers: trees larger than the safe integers are refused. */
 export const TREE_SIZE_MAX: number = Number.MAX_SAFE_INTEGER;
 
 /**
  * The hash of the perfect subtree over the leaves [index * 2^level, (index + 1) * 2^level).
- * Only subtrees that lie completely inside the tree are ever asked for.
+ * Only subtrees completely inside the tree are requested.
  */
 export type NodeHashes = (level: number, index: number) => Uint8Array;
 
-/** Where a node is: see NodeHashes. */
+/** The position of a node: see NodeHashes. */
 export interface NodeAddress {
   readonly level: number;
   readonly index: number;
@@ -60,12 +60,12 @@ export function makeConsistencyProof(from: number, to: number, nodes: NodeHashes
   return consistencyRanges(from, to).map((range) => rangeHash(range, nodes));
 }
 
-/** The nodes that `makeInclusionProof` asks for, so that a caller can fetch them first. */
+/** The nodes that `makeInclusionProof` needs, so that a caller can fetch them first. */
 export function inclusionNodes(index: number, size: number): readonly NodeAddress[] {
   return inclusionRanges(index, size).flatMap(rangeNodes);
 }
 
-/** The nodes that `makeConsistencyProof` asks for. */
+/** The nodes that `makeConsistencyProof` needs. */
 export function consistencyNodes(from: number, to: number): readonly NodeAddress[] {
   return consistencyRanges(from, to).flatMap(rangeNodes);
 }
@@ -78,7 +78,7 @@ export interface InclusionClaim {
   readonly proof: readonly Uint8Array[];
 }
 
-/** RFC 9162 2.1.3.2. False means the claim is not proven; a claim that no tree could make throws `proof-invalid`. */
+/** RFC 9162 2.1.3.2. False means that the claim is not proven; a claim that is impossible for any tree throws `proof-invalid`. */
 export function verifyInclusion(claim: InclusionClaim): boolean {
   assertIndex(claim.index, claim.size);
   assertHashes([claim.leafHash, claim.root, ...claim.proof]);
@@ -112,14 +112,14 @@ export function verifyConsistency(claim: ConsistencyClaim): boolean {
   assertHashes([claim.fromRoot, claim.toRoot, ...claim.proof]);
   if (claim.from === claim.to) return claim.proof.length === 0 && equalBytes(claim.fromRoot, claim.toRoot);
   const path = isPowerOfTwo(claim.from) ? [claim.fromRoot, ...claim.proof] : claim.proof;
-  // A root that is itself the path's start proves nothing by itself: at least one more hash must follow.
+  // A root that is itself the path's start proves nothing: at least one more hash must follow.
   const roots = claim.proof.length === 0 ? undefined : foldConsistencyPath(claim.from, claim.to, path);
   return roots !== undefined && equalBytes(roots.from, claim.fromRoot) && equalBytes(roots.to, claim.toRoot);
 }
 
 /**
- * What a consistency proof says the two roots are. Undefined when its length is wrong, and when `from` is a power of two:
- * then the older root is not in the proof. A log that signs the newer root and shows this path has committed to the older one.
+ * The two roots according to a consistency proof. Undefined when its length is wrong, and when `from` is a power of two: then the older
+ * root is not in the proof. A log that signs the newer root and shows this path has committed to the older one.
  */
 export function rootsOfConsistencyProof(
   from: number,
@@ -153,7 +153,7 @@ function foldConsistencyPath(from: number, to: number, path: readonly Uint8Array
   return last === 0 ? { from: older, to: newer } : undefined;
 }
 
-/** A run of leaves whose subtree hash stands in a proof. */
+/** A run of leaves whose subtree hash is in a proof. */
 interface LeafRange {
   readonly start: number;
   readonly end: number;
@@ -190,7 +190,7 @@ function consistencyRanges(from: number, to: number): readonly LeafRange[] {
       start = middle;
     }
   }
-  // RFC 6962 2.1.2: the older tree itself, when it is a whole subtree of the newer one, is known to the verifier.
+  // RFC 6962 2.1.2: when the older tree is a whole subtree of the newer one, the verifier knows it already.
   if (start !== 0) ranges.push({ start, end });
   return ranges.toReversed();
 }
@@ -203,7 +203,7 @@ function rangeHash({ start, end }: LeafRange, nodes: NodeHashes): Uint8Array {
   return before.reduce((right, left) => nodeHash(left, right), last);
 }
 
-// RFC 6962 splits at the largest power of two, so a range is a row of ever smaller perfect subtrees from left to right.
+// RFC 6962 splits at the largest power of two, so a range is a row of perfect subtrees, each smaller than the one to its left.
 function rangeNodes({ start, end }: LeafRange): readonly NodeAddress[] {
   const nodes: NodeAddress[] = [];
   for (let at = start; at < end;) {

@@ -1,17 +1,17 @@
-// Signed notes as c2sp.org/signed-note has them: the text form, verifier keys, and plain Ed25519 signatures (type 0x01).
-// Timestamped cosignatures (type 0x04) are in cosignature.ts.
+// Signed notes as c2sp.org/signed-note defines them: the text form, verifier keys, and plain Ed25519 signatures (type 0x01). Timestamped
+// cosignatures (type 0x04) are in cosignature.ts.
 import { createPublicKey, hash, type KeyObject, verify } from 'node:crypto';
 import { concat, parseBase64, parseUtf8, toBase64, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import type { Signer } from '../signer.ts';
 
-/** signed-note asks for at least 16; a fleet's checkpoint carries the cosignatures of many devices. */
+/** signed-note requires at least 16; a fleet's checkpoint carries the cosignatures of many devices. */
 const NOTE_SIGNATURES_MAX = 256;
 
 /** Room for 16 post-quantum signatures of 5 kB beside the fleet's; more is refused before it is decoded. */
 export const NOTE_BYTES_MAX = 262_144;
 
-/** signed-note, "Signature types": the byte that stands in key ids and verifier keys. */
+/** signed-note, "Signature types": the byte in key ids and verifier keys. */
 const typeBytes = { ed25519: 0x01, 'cosignature-v1': 0x04 } as const;
 export type NoteKeyType = keyof typeof typeBytes;
 
@@ -43,12 +43,12 @@ export interface SignedNote {
 }
 
 const signatureMark = '— ';
-// signed-note: no ASCII control characters but the newline.
+// signed-note: no ASCII control characters except the newline.
 // oxlint-disable-next-line no-control-regex
 const controlCharacter = /[\u0000-\u0009\u000b-\u001f]/;
 const forbiddenInName = /[\p{White_Space}+]/u;
 
-/** Reads a note strictly; `note-invalid` says what is wrong. Nothing is verified: trust the text only after `verifyNote`. */
+/** Reads a note strictly; throws `note-invalid` with the reason. Nothing is verified: trust the text only after `verifyNote`. */
 export function parseNote(bytes: Uint8Array): SignedNote {
   if (bytes.length > NOTE_BYTES_MAX)
     throw invalid(`a note of ${bytes.length} bytes, at most ${NOTE_BYTES_MAX} are read`);
@@ -82,7 +82,7 @@ function encodeSignatureLine({ name, keyId, signature }: NoteSignature): string 
   return `${signatureMark}${name} ${toBase64(concat(Buffer.from(keyId, 'hex'), signature))}\n`;
 }
 
-/** The bytes of a note; the text and names must keep the rules that `parseNote` holds. */
+/** The bytes of a note; the text and names must meet the rules of `parseNote`. */
 export function encodeNote({ text, signatures }: SignedNote): Uint8Array {
   if (!text.endsWith('\n') || controlCharacter.test(text) || !text.isWellFormed()) {
     throw invalid('the text must end in a newline and hold no control characters');
@@ -103,7 +103,7 @@ export type NoteVerdict =
   | { readonly kind: 'verified' }
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
-/** Whether the note carries a signature of this Ed25519 key, and none under its name and id that is false. Other keys' lines are ignored. */
+/** Whether the note carries a signature of this Ed25519 key, and no false one under its name and id. Other keys' lines are ignored. */
 export function verifyNote(note: SignedNote, key: VerifierKey): NoteVerdict {
   if (key.type !== 'ed25519') {
     return { kind: 'refused', reasons: [`${key.name}: a cosigner's key cannot sign as the log`] };
@@ -122,13 +122,13 @@ export function signaturesBy(note: SignedNote, key: VerifierKey): readonly NoteS
   return note.signatures.filter(({ name, keyId }) => name === key.name && keyId === key.id);
 }
 
-/** A verifier key for a public key; throws `key-invalid` unless it is Ed25519 and the name keeps the rules. */
+/** A verifier key for a public key; throws `key-invalid` unless it is Ed25519 and the name meets the rules. */
 export function verifierKey(name: string, publicKey: KeyObject, type: NoteKeyType): VerifierKey {
   assertKeyName(name);
   return { name, id: toHex(keyId(name, typedKey(publicKey, type))), type, publicKey };
 }
 
-/** Reads a vkey, `name+keyid+base64(type || key)`. Only the types 0x01 and 0x04 are known here; the key id must be the right one. */
+/** Reads a vkey, `name+keyid+base64(type || key)`. Only the types 0x01 and 0x04 are known here; the key id must be correct. */
 export function parseVerifierKey(text: string): VerifierKey {
   const [, name, id, encoded] = /^([^+]*)\+([0-9a-fA-F]{8})\+(.*)$/su.exec(text) ?? [];
   if (name === undefined || id === undefined || encoded === undefined) {

@@ -28,7 +28,7 @@ export type ProofVerdict =
     }
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
-/** Whether the log that `logKey` names holds an entry of this leaf hash, under a checkpoint that meets the policy. Malformed proofs throw. */
+/** Whether the log of `logKey` contains an entry with this leaf hash, under a checkpoint that meets the policy. Malformed proofs throw. */
 export function verifyTlogProof(
   proof: TlogProof,
   leafHash: Uint8Array,

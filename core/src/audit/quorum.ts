@@ -1,4 +1,4 @@
-// Which witnesses are trusted, and how many of them must have cosigned a checkpoint before it counts.
+// The trusted witnesses, and how many of them must have cosigned a checkpoint before it counts.
 import { CoreError } from '../error.ts';
 import { type Cosignature, cosignatureBy } from './cosignature.ts';
 import type { SignedNote, VerifierKey } from './note.ts';
@@ -11,7 +11,7 @@ export interface WitnessPolicy {
   readonly quorum: number;
 }
 
-/** More witnesses than a checkpoint can carry signatures of are still fine: any of them may be among the signers. */
+/** There may be more witnesses than a checkpoint can carry signatures: any of them may be among the signers. */
 export const POLICY_WITNESSES_MAX = 100_000;
 
 export type QuorumVerdict =
@@ -40,7 +40,7 @@ export function witnessPolicy(witnesses: readonly VerifierKey[], quorum: number)
   return { witnesses, quorum };
 }
 
-/** Whether enough witnesses cosigned the note. A line by a known witness that is false spoils the whole note, as signed-note advises. */
+/** Whether enough witnesses cosigned the note. A false line by a known witness invalidates the whole note, as signed-note advises. */
 export function verifyQuorum(note: SignedNote, { witnesses, quorum }: WitnessPolicy): QuorumVerdict {
   const signers = new Set(note.signatures.map(({ name, keyId }) => `${name}+${keyId}`));
   const cosignatures: Cosignature[] = [];

@@ -1,4 +1,4 @@
-// Tiles and entry bundles as c2sp.org/tlog-tiles lays them out: where each lies under the log's prefix, and what its bytes are.
+// Tiles and entry bundles as c2sp.org/tlog-tiles defines them: their paths under the log's prefix, and their bytes.
 import { ByteReader, ByteWriter, concat } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { hashLength, type NodeAddress, nodeHash, TREE_SIZE_MAX } from './merkle.ts';
@@ -7,10 +7,10 @@ import { hashLength, type NodeAddress, nodeHash, TREE_SIZE_MAX } from './merkle.
 export const tileWidth = 256;
 const tileHeight = 8;
 
-/** tlog-tiles: a 16-bit length stands before each entry. */
+/** tlog-tiles: a 16-bit length precedes each entry. */
 const BUNDLED_ENTRY_BYTES_MAX = 0xffff;
 
-/** The most bytes an entry bundle can have: 256 entries of the largest size, each behind its length. */
+/** The maximum size of an entry bundle: 256 entries of the largest size, each after its length. */
 export const BUNDLE_BYTES_MAX: number = tileWidth * (2 + BUNDLED_ENTRY_BYTES_MAX);
 export const TILE_BYTES_MAX: number = tileWidth * hashLength;
 
@@ -51,13 +51,13 @@ export function rowLength(level: number, size: number): number {
   return Math.floor(size / tileWidth ** level);
 }
 
-/** How wide a tile is in a tree of `size` leaves; 0 when the tree has no such tile. */
+/** The width of a tile in a tree of `size` leaves; 0 when the tree has no such tile. */
 export function widthInTree({ level, index }: Omit<TileAddress, 'width'>, size: number): number {
   const row = rowLength(level === 'entries' ? 0 : level, size);
   return Math.max(0, Math.min(tileWidth, row - index * tileWidth));
 }
 
-/** The tile, as it is in a tree of `size` leaves, from whose hashes a node can be computed. */
+/** The tile, in a tree of `size` leaves, from whose hashes a node can be computed. */
 export function tileOfNode({ level, index }: NodeAddress, size: number): TileAddress {
   const tileLevel = Math.floor(level / tileHeight);
   const tileIndex = Math.floor((index * 2 ** (level % tileHeight)) / tileWidth);
@@ -68,7 +68,7 @@ export function tileOfNode({ level, index }: NodeAddress, size: number): TileAdd
   };
 }
 
-/** A tile's bytes as its hashes; a length that does not fit the width throws `tile-invalid`. */
+/** A tile's bytes as its hashes; throws `tile-invalid` for a length that does not match the width. */
 export function parseTile(bytes: Uint8Array, width: number): readonly Uint8Array[] {
   if (bytes.length !== width * hashLength) {
     throw invalid(`expected ${width * hashLength} bytes for ${width} hashes, found ${bytes.length}`);
@@ -80,7 +80,7 @@ export function encodeTile(hashes: readonly Uint8Array[]): Uint8Array {
   return concat(...hashes);
 }
 
-/** Entries of a bundle that must hold exactly `width` of them. */
+/** Entries of a bundle that must contain exactly `width` of them. */
 export function parseEntryBundle(bytes: Uint8Array, width: number): readonly Uint8Array[] {
   const reader = new ByteReader(bytes, 'entry bundle');
   const entries = Array.from({ length: width }, () => reader.sized16());
@@ -95,8 +95,8 @@ export function encodeEntryBundle(entries: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * The nodes inside one tile: `subtrees[height][at]` is the hash over 2^height hashes of the tile, from 2^height * at on.
- * In a partial tile only perfect subtrees are there. `subtrees[8][0]` of a full tile is its hash in the level above.
+ * The nodes inside one tile: `subtrees[height][at]` is the hash over 2^height hashes of the tile, from 2^height * at on. In a partial tile
+ * only perfect subtrees exist. `subtrees[8][0]` of a full tile is its hash in the level above.
  */
 export type TileSubtrees = readonly (readonly Uint8Array[])[];
 
@@ -117,7 +117,7 @@ export function tileSubtrees(hashes: readonly Uint8Array[]): TileSubtrees {
   return rows;
 }
 
-/** The hash of a node out of the subtrees of its tile. A node that is not in the tile throws `tile-invalid`. */
+/** The hash of a node from the subtrees of its tile. A node that is not in the tile throws `tile-invalid`. */
 export function nodeInTile(subtrees: TileSubtrees, { level, index }: NodeAddress): Uint8Array {
   const height = level % tileHeight;
   const found = subtrees[height]?.[index % (tileWidth / 2 ** height)];

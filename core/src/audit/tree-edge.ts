@@ -1,5 +1,5 @@
-// The right edge of a growing tree: all that must be remembered to append to it, to write its tiles and to know its root.
-// For each tile level it holds the hashes of the tile that is not full yet.
+// The right edge of a growing tree: everything that is needed to append to it, to write its tiles and to know its root. For each tile level
+// it holds the hashes of the tile that is not full yet.
 import { CoreError } from '../error.ts';
 import { emptyRoot, nodeHash } from './merkle.ts';
 import { rowLength, type TileAddress, tileSubtrees, tileWidth } from './tile.ts';
@@ -17,7 +17,7 @@ export interface Tile extends TileAddress {
 
 export const emptyEdge: TreeEdge = { size: 0, levels: [] };
 
-/** Appends leaf hashes; `full` are the tiles that became full, each after the tiles below it. The given edge stays as it was. */
+/** Appends leaf hashes; `full` are the tiles that became full, each after the tiles below it. The given edge is unchanged. */
 export function appendLeaves(
   edge: TreeEdge,
   leafHashes: readonly Uint8Array[],
@@ -40,7 +40,7 @@ export function appendLeaves(
   return { edge: { size, levels }, full };
 }
 
-/** The tiles of the edge that are not full: with the full ones they are the whole tree. */
+/** The tiles of the edge that are not full: together with the full ones they are the whole tree. */
 export function partialTiles(edge: TreeEdge): readonly Tile[] {
   return edge.levels.flatMap((hashes, level) =>
     hashes.length === 0

@@ -26,7 +26,7 @@ const hashes = z.array(bytes);
 const common = { comment: z.string().min(1), expect: z.string() };
 const witnesses = { vkey: z.string(), witnesses: z.array(z.string()), quorum: z.int() };
 
-/** What comes of a vector of each subject: `verified`, `refused`, a word of its own, or (thrown) an error code. */
+/** The outcome of a vector of each subject: `verified`, `refused`, a word of its own, or (thrown) an error code. */
 const subjects: Readonly<Record<string, (vector: unknown) => string>> = {
   tree(vector) {
     const { entries, roots } = z

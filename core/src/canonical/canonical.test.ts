@@ -1,4 +1,4 @@
-// Two spellings of one value are one, and what has no one meaning is refused (docs/design/identities.md).
+// Two spellings of one value are one, and an ambiguous value is refused (docs/design/identities.md).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
@@ -37,7 +37,7 @@ test('every spelling of an IPv6 address has one text, and that text is its own',
         const canonical = canonicalAddress(text);
         assert.equal(canonical, canonicalAddress(spelled(bits, false, false, 9)), text);
         assert.equal(canonicalAddress(canonical ?? ''), canonical);
-        // The URL standard writes addresses as RFC 5952 says, and is another implementation.
+        // The URL standard writes addresses as in RFC 5952, and is another implementation.
         if (bits >> 32n !== 0xffffn) assert.equal(`[${canonical}]`, new URL(`http://[${text}]/`).hostname);
       },
     ),

@@ -4,8 +4,9 @@
 const pattern = /^(\d{4})-(\d{2})-(\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2}))?(Z|[+-]\d{2}:\d{2}))?$/;
 
 /**
- * Unix milliseconds of `2026-11-21` (its beginning in UTC), `2026-11-21T05:00Z`, `2026-11-21T05:00:30Z` or the same with an offset. Undefined
- * for anything else: days that a month does not have, hour 24, leap seconds, which no unix time can say, and offsets of a day or more.
+ * Unix milliseconds of `2026-11-21` (its beginning in UTC), `2026-11-21T05:00Z`, `2026-11-21T05:00:30Z` or the same with an offset.
+ * Undefined for anything else: days that a month does not have, hour 24, leap seconds, which no unix time can express, and offsets of a day
+ * or more.
  */
 export function parseDateTime(text: string): number | undefined {
   const match = pattern.exec(text);
@@ -13,7 +14,7 @@ export function parseDateTime(text: string): number | undefined {
   const [, year = '', month = '', day = '', hour = '00', minute = '00', second = '00', zone = 'Z'] = match;
   const asUtc = `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
   const ms = Date.parse(asUtc);
-  // The engine rolls 31 February over; a time that does not come back as it went in does not exist.
+  // The engine moves 31 February to March; a time that does not survive the round trip does not exist.
   if (Number.isNaN(ms) || new Date(ms).toISOString() !== asUtc) return undefined;
   const offset = offsetMs(zone);
   return offset === undefined ? undefined : ms - offset;

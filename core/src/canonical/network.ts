@@ -1,5 +1,5 @@
-// IP networks in CIDR notation (RFC 4632 section 3.1, RFC 4291 section 2.3), and the one form in which the hub writes networks and addresses:
-// RFC 5952 for IPv6, dotted for IPv4. docs/design/identities.md.
+// IP networks in CIDR notation (RFC 4632 section 3.1, RFC 4291 section 2.3), and the one form in which the hub writes networks and
+// addresses: RFC 5952 for IPv6, dotted for IPv4. docs/design/identities.md.
 import { isIP, isIPv4 } from 'node:net';
 
 export interface Network {
@@ -12,8 +12,8 @@ export interface Network {
 const lengths = { 4: 32, 6: 128 } as const;
 
 /**
- * Reads `10.1.0.0/16` or `2001:db8::/32`; undefined for anything else, a network with host bits set included: it is a slip more often than not.
- * IPv4 networks that are mapped into IPv6 are refused as well: what their length counts is read in two ways.
+ * Reads `10.1.0.0/16` or `2001:db8::/32`; undefined for anything else, including a network with host bits set: it is usually a mistake.
+ * IPv4 networks that are mapped into IPv6 are refused as well: their length can be read in two ways.
  */
 export function parseNetwork(text: string): Network | undefined {
   const match = /^([0-9a-fA-F:.]{2,45})\/(0|[1-9]\d{0,2})$/.exec(text);
@@ -53,13 +53,16 @@ export function parseAddress(text: string): Address | undefined {
 /** ::ffff:0:0/96. */
 const mappedPrefix = 0xffffn;
 
-/** The one text of a network, whichever spelling it came in; undefined for what `parseNetwork` refuses. */
+/** The one text of a network, from any spelling; undefined for what `parseNetwork` refuses. */
 export function canonicalNetwork(text: string): string | undefined {
   const network = parseNetwork(text);
   return network === undefined ? undefined : `${addressText(network)}/${network.prefixLength}`;
 }
 
-/** The one text of an address, without its zone: which interface a link-local address belongs to is the machine's own affair. Undefined for what is no address. */
+/**
+ * The one text of an address, without its zone, because the interface of a link-local address is known only to its machine. Undefined for
+ * anything that is no address.
+ */
 export function canonicalAddress(text: string): string | undefined {
   // Node takes one spelling of an IPv4 address only, and every request has one.
   if (isIPv4(text)) return text;

@@ -1,5 +1,5 @@
-// Texts that are compared with one another: tags, attributes, values in filters, names that people give. Two texts that look the same are one
-// (Unicode normal form C, one kind of space), and what hides what a text is, is refused. docs/design/identities.md.
+// Texts that are compared with one another: tags, attributes, values in filters, names that people give. Two texts that look the same are
+// one (Unicode normal form C, one kind of space), and characters that hide part of a text are refused. docs/design/identities.md.
 
 /** Spaces of other widths look like a space. */
 const otherSpaces = /\p{Zs}/gu;
@@ -8,7 +8,7 @@ const hidden = /(?![\u200c\u200d])[\p{Cf}\p{Zl}\p{Zp}]|\u034f|\u115f|\u1160|\u17
 const controls = /\p{Cc}/u;
 const controlsButLines = /[^\P{Cc}\t\n]/u;
 
-/** What keeps a text from being compared; undefined for a good one. `lines` allows tabs and line feeds. */
+/** Why a text cannot be compared; undefined for a valid one. `lines` allows tabs and line feeds. */
 export function textProblem(text: string, { lines = false }: { readonly lines?: boolean } = {}): string | undefined {
   if (!text.isWellFormed()) return 'half of a surrogate pair, which is no character';
   const at = (lines ? controlsButLines : controls).exec(text) ?? hidden.exec(text);
@@ -17,7 +17,7 @@ export function textProblem(text: string, { lines = false }: { readonly lines?: 
   return `the character U+${code}, which cannot be seen: control characters and marks of direction are refused`;
 }
 
-/** The one form of a text that `textProblem` has nothing against: normal form C, every space a plain one, none at its ends. */
+/** The canonical form of a text without a `textProblem`: normal form C, every space a plain one, none at its ends. */
 export function canonicalText(text: string): string {
   return text.normalize('NFC').replaceAll(otherSpaces, ' ').trim();
 }

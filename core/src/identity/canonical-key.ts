@@ -1,5 +1,5 @@
-// The canonical form of a public key (docs/design/canonical-keys.md): a named curve and an uncompressed point in DER; RSA with NULL parameters;
-// Ed25519 without parameters. Others may write the same key in several ways; an identity is never one of the others.
+// The canonical form of a public key (docs/design/canonical-keys.md): a named curve and an uncompressed point in DER; RSA with NULL
+// parameters; Ed25519 without parameters. Others may write the same key in several forms; an identity uses only the canonical one.
 import { ECDH } from 'node:crypto';
 import { equalBytes } from '../bytes.ts';
 import { DerReader, derBitString, derInteger, derNull, derOid, derSequence, derTag } from '../der.ts';
@@ -10,13 +10,13 @@ import { type PssRestriction, readPssRestriction } from './signature-algorithm.t
 export interface ReadKey {
   /** Canonical DER SubjectPublicKeyInfo. */
   readonly canonical: Uint8Array;
-  /** What the encoding that was read has of its own; undefined when it is the canonical one, or not DER. */
+  /** How the encoding differs from the canonical one; undefined when it is canonical, or not DER. */
   readonly form: string | undefined;
   /** Set when the key is marked id-RSASSA-PSS. */
   readonly pss: PssRestriction | undefined;
 }
 
-/** Reads a SubjectPublicKeyInfo by the rules for what others wrote. Throws `key-invalid` for one without a canonical form. */
+/** Reads a SubjectPublicKeyInfo by the rules for other issuers. Throws `key-invalid` for one without a canonical form. */
 export function readKey(spki: Uint8Array): ReadKey {
   try {
     const outer = new DerReader(spki, 'public key', 'foreign');
@@ -71,7 +71,8 @@ function rsa(bits: Uint8Array, form: string | undefined): ReadKey {
   return { canonical: derSequence(algorithm, derBitString(canonicalBits)), form, pss: undefined };
 }
 
-// RFC 5480 section 2.1.1: a named curve; implicit and specified curves must not be used, and readers of theirs were fooled (CVE-2020-0601).
+// RFC 5480 section 2.1.1: a named curve; implicit and specified curves must not be used, and some readers of them were fooled
+// (CVE-2020-0601).
 function readEc(parameters: DerReader, bits: Uint8Array): ReadKey {
   if (parameters.nextTag !== derTag.oid) {
     const what = parametersText(parameters);
@@ -104,7 +105,7 @@ function uncompressed(point: Uint8Array, curve: string): Uint8Array {
   if (point[0] === undefined || ![0x02, 0x03, 0x04, 0x06, 0x07].includes(point[0])) {
     throw new CoreError('key-invalid', 'an EC key without a point');
   }
-  // Already canonical: whether it is on the curve is seen when the key is used.
+  // Already canonical: using the key shows whether the point is on the curve.
   if (point[0] === 0x04 && point.length === uncompressedLength[curve]) return point;
   try {
     const converted = ECDH.convertKey(Buffer.from(point), curve, undefined, undefined, 'uncompressed');

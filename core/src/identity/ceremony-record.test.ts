@@ -1,4 +1,4 @@
-// The ceremony's record: whoever reads it sees that a line is missing, changed or somebody else's.
+// The ceremony's record: a reader sees when a line is missing, changed or signed by another key.
 import assert from 'node:assert/strict';
 import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { test } from 'node:test';

@@ -37,7 +37,7 @@ const entrySchema = z.strictObject({
 });
 export type CeremonyEntry = z.infer<typeof entrySchema>;
 
-/** The record with one more line; what it has so far is verified first. */
+/** The record with one more line; the existing lines are verified first. */
 export async function appendToRecord(
   record: string,
   entry: Pick<CeremonyEntry, 'at' | 'kind' | 'data'>,

@@ -1,24 +1,24 @@
 // A file of certificates as makers and stores publish them: PEM (any number, text around them), one in DER, or a PKCS #7 bundle in either.
-// One that is broken is named and left out; the others are read.
+// A broken certificate is reported and left out; the others are read.
 import { parseBase64 } from '../bytes.ts';
 import { contextTag, DerReader, derTag } from '../der.ts';
 import { CoreError } from '../error.ts';
 import { type Certificate, parseForeignCertificate } from './certificate.ts';
 import { cmsOid } from './oid.ts';
 
-/** The list of every TPM vendor's certificates that Microsoft publishes has some two thousand. */
+/** The list of all TPM vendors' certificates that Microsoft publishes has about two thousand. */
 const FILE_CERTIFICATES_MAX = 10_000;
-/** A file of certificates in one piece: that many, and a bound on what is held in memory. */
+/** A file of certificates in one piece: that many, and a limit of memory. */
 export const CERTIFICATE_FILE_LENGTH_MAX = 32 * 1024 * 1024;
 const PROBLEMS_MAX = 100;
 
 export interface CertificateFile {
   readonly certificates: readonly Certificate[];
-  /** What could not be read, each with the file's label and its place; empty when all is well. */
+  /** Certificates that could not be read, each with the file's label and its position; empty when all is well. */
   readonly problems: readonly string[];
 }
 
-/** Reads what others issued. `label` is the file's name, for messages. Nothing here throws for what is in the file. */
+/** Reads certificates of other issuers. `label` is the file's name, for messages. The content of the file never causes a throw. */
 export function readCertificateFile(bytes: Uint8Array, label: string): CertificateFile {
   const found: { certificates: Certificate[]; problems: string[] } = { certificates: [], problems: [] };
   if (bytes.length > CERTIFICATE_FILE_LENGTH_MAX) {
@@ -96,14 +96,14 @@ function pemBlock(kind: string, body: string): readonly Uint8Array[] {
     case 'CMS':
       return certificatesIn(der());
     case 'TRUSTED CERTIFICATE':
-      // OpenSSL's own form: what it is trusted for follows the certificate, and the operator says that here.
+      // OpenSSL's own form: its trust settings follow the certificate, but here the operator decides that.
       return [new DerReader(der(), 'trusted certificate').any().whole];
     default:
       throw new CoreError('encoding-invalid', `PEM: expected CERTIFICATE, found ${kind}`);
   }
 }
 
-// A certificate, or a PKCS #7 message (RFC 5652 section 5.1) whose certificates are taken and whose signatures are not looked at.
+// A certificate, or a PKCS #7 message (RFC 5652 section 5.1) whose certificates are used and whose signatures are ignored.
 function certificatesIn(der: Uint8Array): readonly Uint8Array[] {
   const outer = new DerReader(der, 'certificates', 'foreign');
   const whole = outer.value(derTag.sequence);
@@ -120,7 +120,7 @@ function certificatesIn(der: Uint8Array): readonly Uint8Array[] {
   const certificates: Uint8Array[] = [];
   while (!bag.done) {
     const value = bag.any();
-    // Attribute certificates and other choices have tags of their own.
+    // Attribute certificates and other choices have other tags.
     if (value.tag === derTag.sequence) certificates.push(value.whole);
   }
   if (certificates.length === 0) throw new CoreError('cms-invalid', 'PKCS #7: no certificates');

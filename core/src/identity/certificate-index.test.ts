@@ -1,4 +1,4 @@
-// Path building over what operators configure: thousands of certificates, several of one name, cross-signed, in loops.
+// Path building over an operator's configuration: thousands of certificates, several of one name, cross-signed, in loops.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
@@ -87,7 +87,7 @@ test('of several certificates of one name the one whose key signed is found, wit
 
 test('when the first way does not end at an anchor, the next one is tried', () => {
   const leaf = certificate('leaf', 'maker', { key: 1, by: 0, leaf: true });
-  // The same authority, certified by somebody unknown, by itself in a loop, and by the root.
+  // The same authority, certified by an unknown one, by itself in a loop, and by the root.
   const known = [
     certificate('maker', 'unknown', { key: 0, by: 2 }),
     certificate('maker', 'other', { key: 0, by: 3 }),

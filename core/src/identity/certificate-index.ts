@@ -1,5 +1,5 @@
-// Many certificates, found by the name and key of an issuer: what an operator trusts and knows may be thousands of certificates, and a path
-// looks at the few that can have issued the last one.
+// Many certificates, found by the name and key of an issuer: an operator may trust and know thousands of certificates, and a path needs
+// only the few that can have issued the last one.
 import { equalBytes, toHex } from '../bytes.ts';
 import type { Certificate } from './certificate.ts';
 import { canonicalName, type DistinguishedName } from './distinguished-name.ts';
@@ -7,11 +7,11 @@ import { canonicalName, type DistinguishedName } from './distinguished-name.ts';
 export interface CertificateIndex {
   /** Each once, in the order given. */
   readonly certificates: readonly Certificate[];
-  /** Those whose subject is the issuer's name; first those with the key it names, then those that do not say which key they have. */
+  /** Those whose subject is the issuer's name; first those with the key that it names, then those that do not name their key. */
   issuersOf(certificate: Certificate): readonly Certificate[];
 }
 
-/** What a path may be built from: a list, for a few certificates, or an index of many. */
+/** The certificates for building a path: a list of a few, or an index of many. */
 export type Certificates = readonly Certificate[] | CertificateIndex;
 
 /** An index never changes: make a new one when a certificate comes or goes. */
@@ -33,7 +33,7 @@ export function asIndex(certificates: Certificates): CertificateIndex {
   return 'issuersOf' in certificates ? certificates : indexCertificates(certificates);
 }
 
-/** Whether the certificate says that it was issued with another key than this one (RFC 5280 section 4.2.1.1). */
+/** Whether the certificate names another issuer key than this one (RFC 5280 section 4.2.1.1). */
 export function namesAnotherKey(certificate: Certificate, issuer: Certificate): boolean {
   const wanted = certificate.extensions.authorityKeyIdentifier;
   const has = issuer.extensions.subjectKeyIdentifier;

@@ -1,5 +1,5 @@
-// X.509 version 3 certificates (RFC 5280 section 4.1): bytes to a typed value. Parsing proves nothing about who issued it:
-// path.ts does. Signatures are verified over `tbs` exactly as received.
+// X.509 version 3 certificates (RFC 5280 section 4.1): bytes to a typed value. Parsing proves nothing about the issuer: path.ts does.
+// Signatures are verified over `tbs` exactly as received.
 import { createHash, type KeyObject } from 'node:crypto';
 import { toHex } from '../bytes.ts';
 import { contextTag, DerReader, type DerRules, derTag } from '../der.ts';
@@ -32,11 +32,11 @@ export interface Certificate {
   readonly subject: DistinguishedName;
   /** Unix seconds; both ends belong to the period. */
   readonly notBeforeSeconds: number;
-  /** 253402300799 (9999-12-31T23:59:59Z) means that there is no date (RFC 5280 section 4.1.2.5). */
+  /** 253402300799 (9999-12-31T23:59:59Z) means that there is no end date (RFC 5280 section 4.1.2.5). */
   readonly notAfterSeconds: number;
-  /** DER SubjectPublicKeyInfo, the canonical form of what came; `publicKeyOf` reads the key. */
+  /** DER SubjectPublicKeyInfo, in canonical form; `publicKeyOf` reads the key. */
   readonly spki: Uint8Array;
-  /** Set when the key may sign by RSASSA-PSS only. */
+  /** Set when the key may sign only by RSASSA-PSS. */
   readonly pss: PssRestriction | undefined;
   readonly extensions: Extensions;
   readonly signatureScheme: SignatureScheme;
@@ -52,15 +52,15 @@ export function parseCertificate(der: Uint8Array): Certificate {
 }
 
 /**
- * Parses one certificate that others issued (makers of TPMs and chips, manufacturers, publishers), by the letter of what RFC 5280 asks of
- * readers: spec/certificates.md, "Certificates of others". `label` says in messages where it came from, a file's name for example.
- * Throws `certificate-invalid`; the message names the certificate as far as it could be read.
+ * Parses one certificate of another issuer (makers of TPMs and chips, manufacturers, publishers), by what RFC 5280 requires of readers:
+ * spec/certificates.md, "Certificates of others". `label` names its origin in messages, for example a file. Throws `certificate-invalid`;
+ * the message names the certificate as far as it could be read.
  */
 export function parseForeignCertificate(der: Uint8Array, label = 'certificate'): Certificate {
   return parseBy('foreign', der, label);
 }
 
-// What is known of a certificate when reading it fails.
+// What is known about a certificate when reading it fails.
 interface Progress {
   serial?: Uint8Array;
   issuer?: DistinguishedName;
@@ -91,7 +91,7 @@ function progressText({ serial, issuer, subject }: Progress): string {
 const PROGRESS_LENGTH_MAX = 300;
 
 function readCertificate(rules: DerRules, der: Uint8Array, progress: Progress): Certificate {
-  // What no signature covers has one form for everybody: else one certificate would have many digests.
+  // Parts that no signature covers must have one form: otherwise one certificate would have many digests.
   const outer = new DerReader(der, 'certificate');
   const { content } = outer.value(derTag.sequence);
   outer.end();
@@ -138,7 +138,7 @@ function readCertificate(rules: DerRules, der: Uint8Array, progress: Progress): 
   };
 }
 
-// A key without a canonical form (curve parameters of its own, an unknown kind) stays as it came: `publicKeyOf` refuses it by name.
+// A key without a canonical form (its own curve parameters, an unknown kind) stays unchanged: `publicKeyOf` refuses it by name.
 function readCertifiedKey(fields: DerReader): Pick<Certificate, 'spki' | 'pss'> {
   const received = readSpki(fields);
   try {
@@ -170,7 +170,7 @@ function readSerial(fields: DerReader): Uint8Array {
     throw new CoreError('der-invalid', `certificate: a serial number of ${serial.length} octets, at most ${most}`);
   const [first = 0] = serial;
   const zero = serial.length === 1 && first === 0;
-  // RFC 5280 section 4.1.2.2: authorities must not issue such ones, readers should handle them gracefully.
+  // RFC 5280 section 4.1.2.2: authorities must not issue these, readers should handle them gracefully.
   if (fields.rules === 'strict' && (first >= 0x80 || zero)) {
     throw new CoreError('der-invalid', `certificate: the serial number must be positive and at most 20 octets`);
   }
@@ -193,7 +193,7 @@ function readTail(fields: DerReader, version: 1 | 2 | 3): Extensions {
 }
 
 // RFC 5280 section 4.1.2.6: a subject without a name has it, critical, in the alternative name; an authority has a subject. That binds the
-// issuer: a certificate of others without a name is one that no path leads through.
+// issuer: no path leads through another issuer's certificate without a name.
 function assertNamed(subject: DistinguishedName, extensions: Extensions, rules: DerRules): void {
   if (subject.parts.length > 0 || rules === 'foreign') return;
   if (extensions.basicConstraints?.authority === true || extensions.subjectAltName?.critical !== true) {
@@ -201,7 +201,7 @@ function assertNamed(subject: DistinguishedName, extensions: Extensions, rules: 
   }
 }
 
-/** The key the certificate is about; a key we do not use (an odd curve, a short RSA key) throws `key-invalid`. */
+/** The certified key; a key that we do not use (an odd curve, a short RSA key) throws `key-invalid`. */
 export function publicKeyOf(certificate: Certificate): KeyObject {
   return parseSpki(certificate.spki);
 }

@@ -1,4 +1,4 @@
-// CsrAttrs (RFC 7030 section 4.5.2): what an authority would like to see in a certificate request.
+// CsrAttrs (RFC 7030 section 4.5.2): what an authority would like to have in a certificate request.
 import { derOid, derSequence, derSetOf } from '../der.ts';
 
 /** A plain object identifier, or an attribute with values that are object identifiers. */

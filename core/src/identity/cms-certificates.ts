@@ -1,4 +1,4 @@
-// A bag of certificates as CMS knows it (RFC 5652 section 5, RFC 7030 section 4.1.3): SignedData with nothing signed and nobody signing.
+// A set of certificates in CMS (RFC 5652 section 5, RFC 7030 section 4.1.3): SignedData without content and without signers.
 import {
   contextTag,
   DerReader,
@@ -30,7 +30,7 @@ export function encodeCertificates(certificates: readonly Certificate[]): Uint8A
   return derSequence(derOid(cmsOid.signedData), derExplicit(0, signedData));
 }
 
-/** The certificates of a certs-only message; one with content, signers or other things inside throws `cms-invalid`. */
+/** The certificates of a certs-only message; throws `cms-invalid` for one with content, signers or anything else inside. */
 export function parseCertificates(der: Uint8Array): readonly Certificate[] {
   try {
     return readCertificates(der);

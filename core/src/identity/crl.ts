@@ -43,7 +43,7 @@ export interface RevokedCertificate {
   readonly reason: RevocationReason;
 }
 
-/** DER of one entry. RFC 5280 section 5.3.1: `unspecified` is said by leaving the reason out. */
+/** DER of one entry. RFC 5280 section 5.3.1: `unspecified` is expressed by leaving the reason out. */
 export function encodeCrlEntry({ serial, revokedAtSeconds, reason }: RevokedCertificate): Uint8Array {
   const code = Uint8Array.of(revocationReasonCodes[reason]);
   const extension = { oid: crlOid.reasonCode, critical: false, value: derValue(derEnumerated, code) };
@@ -58,7 +58,7 @@ export interface CrlTemplate {
   readonly number: number;
   readonly thisUpdateSeconds: number;
   readonly nextUpdateSeconds: number;
-  /** What `encodeCrlEntry` gave, each serial once: a long list is made in parts. */
+  /** The results of `encodeCrlEntry`, each serial once: a long list is made in parts. */
   readonly entries: readonly Uint8Array[];
 }
 
@@ -97,7 +97,7 @@ export interface Crl {
   readonly signature: Uint8Array;
 }
 
-/** Parses a list; nothing in it counts before `verifyCrl`. Anything that is not the profile of RFC 5280 throws `crl-invalid`. */
+/** Parses a list; nothing in it may be used before `verifyCrl`. Anything outside the profile of RFC 5280 throws `crl-invalid`. */
 export function parseCrl(der: Uint8Array): Crl {
   if (der.length > CRL_LENGTH_MAX) throw invalid(`${der.length} bytes, at most ${CRL_LENGTH_MAX}`);
   try {
@@ -195,7 +195,10 @@ function assertNoneCritical(extensions: readonly Extension[]): void {
 
 export type CrlVerdict = { readonly kind: 'valid' } | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
-/** Whether this list is the issuer's own and current at `atSeconds` (Unix). The issuer's certificate must have been validated before. */
+/**
+ * Whether this list was signed by the issuer and is current at `atSeconds` (Unix). The issuer's certificate must have been validated
+ * before.
+ */
 export function verifyCrl(crl: Crl, issuer: Certificate, atSeconds: number): CrlVerdict {
   const usages = issuer.extensions.keyUsage;
   const identifier = issuer.extensions.subjectKeyIdentifier;

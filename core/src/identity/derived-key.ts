@@ -1,16 +1,17 @@
-// A P-256 key made from a secret instead of at random, the same each time: HKDF (RFC 5869), then FIPS 186-5 appendix A.2.1 (extra random bits).
+// A P-256 key derived from a secret instead of random bytes, the same each time: HKDF (RFC 5869), then FIPS 186-5 appendix A.2.1 (extra
+// random bits).
 import { createPrivateKey, hkdfSync, type KeyObject } from 'node:crypto';
 import { utf8 } from '../bytes.ts';
 import { derInteger, derOctetString, derOid, derExplicit, derSequence } from '../der.ts';
 import { keyOid } from './oid.ts';
 
-// FIPS 186-5 A.2.1 asks for 64 bits more than the order has, so that the remainder is as good as uniform.
+// FIPS 186-5 A.2.1 requires 64 bits more than the order has, so that the remainder is nearly uniform.
 const derivedLength = 48;
 const scalarLength = 32;
 /** Order of the group (FIPS 186-5, SP 800-186 section 3.2.1.3). */
 const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 
-/** `secret` is the input keying material, `info` keeps the uses of one secret apart. */
+/** `secret` is the input keying material; `info` separates the uses of one secret. */
 export function deriveP256Key(secret: Uint8Array, info: string): KeyObject {
   const bits = new Uint8Array(hkdfSync('sha256', secret, new Uint8Array(0), utf8(info), derivedLength));
   const scalar = (BigInt(`0x${Buffer.from(bits).toString('hex')}`) % (order - 1n)) + 1n;

@@ -1,4 +1,4 @@
-// Device ids, and where an operational certificate carries one: as the common name and as `urn:edgekeep:device:ID`.
+// Device ids, and their places in an operational certificate: as the common name and as `urn:edgekeep:device:ID`.
 import { CoreError } from '../error.ts';
 import type { Certificate } from './certificate.ts';
 import { attributeText } from './distinguished-name.ts';
@@ -19,9 +19,9 @@ export function deviceUri(deviceId: string): string {
 }
 
 /**
- * The device a certificate speaks for. Call it only on a certificate whose path was validated. Throws `certificate-invalid` unless there
- * is exactly one URI among the alternative names, a device's, and the common name agrees: two ids in one certificate are two devices to two
- * readers, and a SPIFFE ID beside it would be a workload to a third.
+ * The device of a certificate. Call it only on a certificate whose path was validated. Throws `certificate-invalid` unless there is exactly
+ * one URI among the alternative names, a device's, and the common name agrees: two ids in one certificate would be two devices to two
+ * readers, and an additional SPIFFE ID would be a workload to a third.
  */
 export function deviceIdOf(certificate: Certificate): string {
   const names = certificate.extensions.subjectAltName?.names ?? [];
@@ -39,8 +39,8 @@ export function deviceIdOf(certificate: Certificate): string {
 }
 
 /**
- * The id a device with this serial number has unless somebody gave it another one: in lower case, with a hyphen for whatever an id cannot
- * hold. Undefined when nothing is left of it, or too much.
+ * The default id of a device with this serial number: in lower case, with a hyphen for each character that an id cannot hold. Undefined
+ * when nothing is left of it, or too much.
  */
 export function deviceIdOfSerial(serialNumber: string): string | undefined {
   const id = serialNumber

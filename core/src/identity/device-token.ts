@@ -1,5 +1,6 @@
-// The token of a device that can hold no certificate: `device_id:unix_seconds:hex(HMAC-SHA256(secret, "device_id:unix_seconds"))`. It says who
-// and when, nothing about what; whoever sees one can use it until its second is used up, so it travels inside TLS only. spec/device-token.md.
+// The token of a device that can hold no certificate: `device_id:unix_seconds:hex(HMAC-SHA256(secret, "device_id:unix_seconds"))`. It says
+// who and when, but not what. Anybody who sees one can use it until its second is used up, so it is sent only inside TLS.
+// spec/device-token.md.
 import { createHmac } from 'node:crypto';
 import { equalBytes, parseHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -7,7 +8,7 @@ import { isDeviceId } from './device-id.ts';
 
 export interface DeviceToken {
   readonly deviceId: string;
-  /** Unix seconds, as the device's clock says. */
+  /** Unix seconds, by the device's clock. */
   readonly atSeconds: number;
   readonly mac: Uint8Array;
 }
@@ -30,8 +31,8 @@ export type DeviceTokenVerdict =
   | { readonly kind: 'refused'; readonly reason: 'signature' | 'too-old' | 'from-the-future' };
 
 /**
- * Verifies a token under any of a device's secrets (two are valid while one is replaced), all of them tried in constant time each.
- * Whether the token was used before is the caller's to know.
+ * Verifies a token under any of a device's secrets (two are valid while one is replaced); each is tried in constant time. The caller must
+ * check whether the token was used before.
  */
 export function verifyDeviceToken(
   token: DeviceToken,

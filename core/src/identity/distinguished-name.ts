@@ -13,7 +13,7 @@ import {
 import { CoreError } from '../error.ts';
 import { attributeOid } from './oid.ts';
 
-// Real names have under ten parts of under 100 characters; more is an attempt to make us work.
+// Real names have under ten parts of under 100 characters; more is an attempt to waste our time.
 const ATTRIBUTES_MAX = 32;
 
 export interface NameAttribute {
@@ -61,7 +61,8 @@ function readAttribute(pair: DerReader, what: string): NameAttribute {
   return { oid, text: ascii ? parseAscii(content, what) : undefined, der: whole };
 }
 
-// Every string type an old authority may have used, read as OpenSSL reads it: T61String as Latin-1, characters outside a type's alphabet as they are.
+// Every string type that an old authority may have used, read as OpenSSL reads it: T61String as Latin-1, characters outside a type's
+// alphabet unchanged.
 function foreignText(tag: number, content: Uint8Array): string | undefined {
   const bytes = Buffer.from(content);
   switch (tag) {
@@ -89,7 +90,7 @@ function universalText(bytes: Buffer): string | undefined {
 // RFC 5280 appendix A.1 gives these types PrintableString and nothing else.
 const printableTypes: readonly string[] = [attributeOid.serialNumber, attributeOid.country];
 
-/** One attribute of a name to be written: as UTF8String, or as PrintableString where RFC 5280 leaves no choice. */
+/** One attribute of a name to write: as UTF8String, or as PrintableString where RFC 5280 requires it. */
 export interface NamePart {
   readonly oid: string;
   readonly text: string;

@@ -1,5 +1,5 @@
-// A private key under a passphrase: PKCS #8 EncryptedPrivateKeyInfo (RFC 5958 section 3) with PBES2 (RFC 8018 section 6.2), scrypt (RFC 7914
-// section 7) and AES-256-CBC. OpenSSL and Node read it; what they write themselves costs a guesser far less.
+// A private key under a passphrase: PKCS #8 EncryptedPrivateKeyInfo (RFC 5958 section 3) with PBES2 (RFC 8018 section 6.2), scrypt (RFC
+// 7914 section 7) and AES-256-CBC. OpenSSL and Node read it; the defaults that they write themselves are much cheaper to guess.
 import { createCipheriv, scryptSync } from 'node:crypto';
 import { toBase64 } from '../bytes.ts';
 import { derInteger, derOctetString, derOid, derSequence } from '../der.ts';

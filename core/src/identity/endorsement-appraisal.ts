@@ -1,6 +1,6 @@
-// Whether an endorsement certificate is good enough to enroll by (spec/vendor-roots.md, "Judging"): parsed, on a path to a maker that is trusted, at the
-// time the operator chose, and of the very key that was shown. The hub asks at enrollment and `edgekeep doctor` asks on the machine: one function, one
-// answer.
+// Whether an endorsement certificate is accepted for enrollment (spec/vendor-roots.md, "Judging"): it parses, has a path to a trusted maker
+// at the time that the operator chose, and certifies exactly the presented key. The hub asks at enrollment and `edgekeep doctor` asks on
+// the machine: one function, one answer.
 import type { KeyObject } from 'node:crypto';
 import { CoreError } from '../error.ts';
 import { type Certificate, parseForeignCertificate, publicKeyOf } from './certificate.ts';
@@ -8,14 +8,14 @@ import type { Certificates } from './certificate-index.ts';
 import { type EndorsementTime, type TpmIdentity, validateEndorsement } from './endorsement.ts';
 
 export interface EndorsementOrder {
-  /** DER: the certificate of the endorsement key first, what the TPM carries of the path behind it. */
+  /** DER: the certificate of the endorsement key first, then the part of the path that the TPM stores. */
   readonly certificates: readonly Uint8Array[];
   readonly anchors: Certificates;
-  /** What the operator has between anchors and devices. */
+  /** The operator's certificates between anchors and devices. */
   readonly intermediates: Certificates;
   readonly judgedAt: EndorsementTime;
   readonly nowSeconds: number;
-  /** The key that the device shows; left out where there is none to compare. */
+  /** The key that the device presents; left out when there is none to compare. */
   readonly key?: KeyObject | undefined;
 }
 
@@ -35,7 +35,7 @@ export type EndorsementAppraisal =
       readonly chain: readonly Certificate[];
       readonly tpm: TpmIdentity;
       readonly judgedAtSeconds: number;
-      /** What an operator should know of a yes: certificates that have ended meanwhile. */
+      /** What an operator should know although the answer is yes: certificates that have ended since. */
       readonly notes: readonly string[];
     }
   | { readonly kind: 'refused'; readonly reasons: readonly EndorsementReason[] };

@@ -1,5 +1,5 @@
-// Certificates of TPM endorsement keys (TCG EK Credential Profile for TPM Family 2.0, section 3.2): the maker's word that a key
-// lives in a TPM of a certain manufacturer, model and firmware version.
+// Certificates of TPM endorsement keys (TCG EK Credential Profile for TPM Family 2.0, section 3.2): the maker certifies that a key is in a
+// TPM of a certain manufacturer, model and firmware version.
 import { CoreError } from '../error.ts';
 import { type Certificate, publicKeyOf } from './certificate.ts';
 import { attributeText } from './distinguished-name.ts';
@@ -15,13 +15,13 @@ export interface TpmIdentity {
 }
 
 /**
- * At which time the chain of an endorsement certificate is judged. TPMs outlive the authorities that certified them: `issuance` asks whether the
- * chain was valid when the certificate begins. The endorsement certificate itself has to be valid now either way.
+ * The time at which the chain of an endorsement certificate is judged. TPMs outlive the authorities that certified them: `issuance` asks
+ * whether the chain was valid when the certificate begins. In both cases the endorsement certificate itself must be valid now.
  */
 export type EndorsementTime = 'now' | 'issuance';
 
 export interface EndorsementInput extends Omit<PathInput, 'purpose'> {
-  /** `now` when left out. `atSeconds` is the time that now is. */
+  /** `now` when left out. `atSeconds` is the present time. */
   readonly judgedAt?: EndorsementTime | undefined;
 }
 
@@ -30,14 +30,14 @@ export type EndorsementResult =
       readonly kind: 'valid';
       readonly chain: readonly Certificate[];
       readonly tpm: TpmIdentity;
-      /** Unix seconds at which the chain was judged. */
+      /** Unix seconds for which the chain was judged. */
       readonly judgedAtSeconds: number;
-      /** What the verdict rests on besides the chain: authorities that have ended since. Empty when the chain is valid now. */
+      /** The exceptions behind the verdict: authorities that have ended since. Empty when the chain is valid now. */
       readonly notes: readonly string[];
     }
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
-/** Validates an endorsement key certificate up to one of the vendor roots the operator trusts. */
+/** Validates an endorsement key certificate up to one of the vendor roots that the operator trusts. */
 export function validateEndorsement(input: EndorsementInput): EndorsementResult {
   const { judgedAt = 'now', leaf, atSeconds: nowSeconds } = input;
   const judgedAtSeconds = judgedAt === 'now' ? nowSeconds : Math.min(leaf.notBeforeSeconds, nowSeconds);
@@ -57,7 +57,7 @@ export function validateEndorsement(input: EndorsementInput): EndorsementResult 
   return { kind: 'valid', chain, tpm, judgedAtSeconds, notes };
 }
 
-/** What the certificate's alternative name says of the TPM; undefined if it is not all there. */
+/** The TPM's description in the certificate's alternative name; undefined if it is incomplete. */
 function tpmIdentityOf(certificate: Certificate): TpmIdentity | undefined {
   for (const name of certificate.extensions.subjectAltName?.names ?? []) {
     if (name.kind !== 'directory') continue;
@@ -81,7 +81,7 @@ function profileReasons(certificate: Certificate): readonly string[] {
       `the TPM manufacturer is not "id:" and eight hex digits: ${JSON.stringify(tpm.manufacturer.slice(0, 64))}`,
     );
   }
-  // An empty subject with an alternative name that is not critical was refused when the certificate was parsed.
+  // Parsing has refused an empty subject with an alternative name that is not critical.
   if (subjectAltName === undefined) reasons.push('no subject alternative name');
   if (basicConstraints?.authority === true) reasons.push('an endorsement key is never an authority');
   const kind = keyKind(certificate);

@@ -1,5 +1,5 @@
-// Certificate extensions (RFC 5280 section 4.2): the ones that path validation processes, read and written.
-// Every other one is kept as it came; if it is critical, path validation refuses the certificate.
+// Certificate extensions (RFC 5280 section 4.2): the ones that path validation processes, read and written. Every other one is kept
+// unchanged; if it is critical, path validation refuses the certificate.
 import {
   contextTag,
   DerReader,
@@ -32,7 +32,7 @@ import {
   readPolicyMappings,
 } from './policy-extensions.ts';
 
-// Certificates in use have about ten; these bound the work on a hostile one.
+// Certificates in use have about ten; these limit the work on a hostile one.
 const EXTENSIONS_MAX = 48;
 const SUBTREES_MAX = 128;
 const KEY_PURPOSES_MAX = 32;
@@ -77,13 +77,13 @@ export interface Extensions {
   readonly certificatePolicies: readonly string[] | undefined;
   readonly policyMappings: readonly PolicyMapping[] | undefined;
   readonly policyConstraints: PolicyConstraints | undefined;
-  /** How many certificates below may still say any policy. */
+  /** How many certificates below may still have any policy. */
   readonly inhibitAnyPolicy: number | undefined;
   /** Critical extensions that nothing here processes. */
   readonly unknownCritical: readonly string[];
 }
 
-// Where the list of revoked ones is found says nothing about the path: it is recognised, and revocation is decided elsewhere.
+// The address of the revocation list does not matter for the path: it is recognised, and revocation is decided elsewhere.
 const processed: readonly string[] = [...Object.values(extensionOid), statusOid.crlDistributionPoints];
 
 /** Reads the next value of `reader` as Extensions; one that occurs twice throws `der-invalid`. */
@@ -153,7 +153,7 @@ function readBasicConstraints(reader: DerReader) {
     throw new CoreError('der-invalid', 'basic constraints: a default value that is written out');
   const pathLength = constraints.nextTag === derTag.integer ? constraints.smallInteger() : undefined;
   constraints.end();
-  // RFC 5280 section 4.2.1.9: a path length means something only beside `cA`. Writers leave it out; for a reader it says nothing more.
+  // RFC 5280 section 4.2.1.9: a path length is meaningful only together with `cA`. Writers leave it out; a reader ignores it.
   if (pathLength !== undefined && !authority && !foreign) {
     throw new CoreError('der-invalid', 'basic constraints: a path length on a certificate that is no authority');
   }
@@ -164,8 +164,8 @@ function readKeyUsage(reader: DerReader): readonly KeyUsage[] {
   const { bytes, unusedBits } = reader.bitString();
   const bits = bytes.length * 8 - unusedBits;
   const isSet = (bit: number) => ((bytes[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0;
-  // X.690 section 11.2.2: a named bit list has no trailing zero bits; RFC 5280: and at least one bit set.
-  // That binds the writer: Infineon writes trailing zero bits, and what they say is clear.
+  // X.690 section 11.2.2: a named bit list has no trailing zero bits; RFC 5280: and at least one bit is set. That binds the writer:
+  // Infineon writes trailing zero bits, and their meaning is clear.
   if (reader.rules === 'strict' && (bits === 0 || bits > keyUsages.length || !isSet(bits - 1))) {
     throw new CoreError('der-invalid', 'key usage: expected one to nine bits, the last one set');
   }
@@ -186,7 +186,7 @@ function readKeyPurposes(reader: DerReader): readonly string[] {
 function readAuthorityKeyIdentifier(reader: DerReader): Uint8Array | undefined {
   const identifier = reader.inside();
   const keyIdentifier = identifier.optional(contextTag(0, false))?.content;
-  // The issuer's name and serial number are an older way to say the same; the signature decides.
+  // The issuer's name and serial number are an older way to express the same; the signature decides.
   identifier.optional(contextTag(1, true));
   identifier.optional(contextTag(2, false));
   identifier.end();
@@ -222,7 +222,7 @@ function readSubtrees(reader: DerReader, tag: number): readonly GeneralName[] {
   return bases;
 }
 
-// What we write.
+// The encoder.
 
 export function basicConstraints(authority: boolean, pathLength?: number): Extension {
   const parts = authority ? [derBoolean(true), ...(pathLength === undefined ? [] : [derInteger(pathLength)])] : [];
@@ -272,13 +272,13 @@ export function ocspAccess(url: string): Extension {
   return { oid: statusOid.authorityInformationAccess, critical: false, value: derSequence(access) };
 }
 
-/** Under which rules it was issued (RFC 5280 section 4.2.1.4), without qualifiers. */
+/** The rules under which it was issued (RFC 5280 section 4.2.1.4), without qualifiers. */
 export function certificatePolicies(...policies: readonly [string, ...string[]]): Extension {
   const value = derSequence(...policies.map((policy) => derSequence(derOid(policy))));
   return { oid: extensionOid.certificatePolicies, critical: false, value };
 }
 
-/** Nobody needs to ask whether an OCSP responder's own short-lived certificate is revoked (RFC 6960 section 4.2.2.2.1). */
+/** No revocation check for an OCSP responder's own short-lived certificate (RFC 6960 section 4.2.2.2.1). */
 export function ocspNoCheck(): Extension {
   return { oid: ocspOid.noCheck, critical: false, value: derNull() };
 }

@@ -1,5 +1,5 @@
-// What others issue, field by field: where the strict profile refuses and OpenSSL reads, the foreign profile reads, and the verdict on the path is
-// OpenSSL's. What is wrong in value stays refused, with its reason.
+// Other issuers' certificates, field by field: where the strict profile refuses and OpenSSL reads, the foreign profile reads, and the
+// verdict on the path is OpenSSL's. Wrong values stay refused, with their reason.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { constants, generateKeyPairSync, randomInt, sign } from 'node:crypto';
@@ -58,9 +58,9 @@ interface Case {
   readonly leaf?: ForeignFields;
   readonly intermediate?: ForeignFields;
   readonly root?: ForeignFields;
-  /** Why it is refused; a valid path when left out. */
+  /** Why it is refused; left out: a valid path. */
   readonly refused?: RegExp;
-  /** Where OpenSSL takes what is wrong in value, and why this reader does not. */
+  /** Why this reader refuses a wrong value that OpenSSL accepts. */
   readonly stricter?: string;
   /** The strict profile reads it as well. */
   readonly strictReads?: true;
@@ -183,7 +183,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
   'a root of version 1': { strictReads: true, root: { version: empty, extensions: [] } },
   'a root with a key usage alone': { strictReads: true, root: { extensions: [authorityUsage] } },
-  // What is wrong in value.
+  // Wrong values.
   'an intermediate of version 1': {
     strictReads: true,
     intermediate: { version: empty, extensions: [] },

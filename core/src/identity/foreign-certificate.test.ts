@@ -1,4 +1,4 @@
-// The foreign profile under mutation, and the time at which a chain of others is judged.
+// The foreign profile under mutation, and the time at which another issuer's chain is judged.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
@@ -115,7 +115,7 @@ test('a certificate that cannot be read is named by file, serial number and name
   });
 });
 
-// An authority that has ended, below it an endorsement certificate from its time.
+// An authority that has ended, and below it an endorsement certificate from its time.
 const day = 86_400;
 const ended = foreignNowSeconds - 10 * day;
 const maker = parseForeignCertificate(

@@ -64,7 +64,8 @@ export function readGeneralName(reader: DerReader, what: string): GeneralName {
   }
 }
 
-// IA5String. Some authorities write letters that it does not have, and OpenSSL reads them; a control character or a zero octet is in nobody's name.
+// IA5String. Some authorities write letters outside its alphabet, and OpenSSL reads them; a control character or a zero octet is never
+// valid.
 function readText(reader: DerReader, what: string): string {
   const { content } = reader.any();
   if (reader.rules === 'strict') return parseAscii(content, what);
@@ -112,7 +113,7 @@ export function parseIpAddress(text: string): Uint8Array {
 }
 
 function parseIpv6(text: string): Uint8Array {
-  // The URL parser turns every spelling, an embedded IPv4 address included, into the one of RFC 5952.
+  // The URL parser turns every spelling, including an embedded IPv4 address, into the one of RFC 5952.
   const canonical = new URL(`http://[${text}]`).hostname.slice(1, -1);
   const [head = '', tail] = canonical.split('::');
   const groups = (part: string) => part.split(':').filter((group) => group !== '');

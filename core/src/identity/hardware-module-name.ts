@@ -1,4 +1,4 @@
-// HardwareModuleName (RFC 4108 section 5): which piece of hardware a certificate speaks of, as an otherName among the alternative names.
+// HardwareModuleName (RFC 4108 section 5): the piece of hardware that a certificate is about, as an otherName among the alternative names.
 import { DerReader, derOctetString, derOid, derSequence } from '../der.ts';
 import { CoreError } from '../error.ts';
 import type { GeneralName } from './general-name.ts';
@@ -8,7 +8,7 @@ import { otherNameOid } from './oid.ts';
 const SERIAL_LENGTH_MAX = 64;
 
 export interface HardwareModuleName {
-  /** Object identifier of a kind of hardware, in the arc of whoever makes it. */
+  /** Object identifier of a kind of hardware, in the arc of its maker. */
   readonly type: string;
   /** Unique among the hardware of that type, 1 to 64 octets. */
   readonly serialNumber: Uint8Array;
@@ -22,7 +22,7 @@ export function hardwareModuleGeneralName({ type, serialNumber }: HardwareModule
   return { kind: 'other', oid: otherNameOid.hardwareModuleName, value };
 }
 
-/** The hardware module names among `names`; one that is broken throws `certificate-invalid`. */
+/** The hardware module names among `names`; throws `certificate-invalid` for a broken one. */
 export function hardwareModuleNamesIn(names: readonly GeneralName[]): readonly HardwareModuleName[] {
   return names.flatMap((name) =>
     name.kind === 'other' && name.oid === otherNameOid.hardwareModuleName ? [readHardwareModuleName(name.value)] : [],

@@ -1,5 +1,5 @@
-// HPKE (RFC 9180), base mode, single shot, one suite: DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
-// It carries a model key to a device that has no TPM; one suite and no negotiation leave nothing to downgrade to.
+// HPKE (RFC 9180), base mode, single shot, one suite: DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. It carries a model key to a
+// device without a TPM. With one suite and no negotiation there is no downgrade.
 import {
   createCipheriv,
   createDecipheriv,
@@ -24,13 +24,13 @@ const tagLength = 16;
 const sharedSecretLength = 32;
 const empty = new Uint8Array(0);
 
-/** More than any wrapped key needs; bounds what an attacker can make us decrypt in one piece. */
+/** More than any wrapped key needs; limits what an attacker can make us decrypt in one piece. */
 export const HPKE_PLAINTEXT_LENGTH_MAX = 64 * 1024;
 
 export interface HpkeSealed {
   /** `enc` of RFC 9180: the ephemeral public key, an uncompressed P-256 point of 65 bytes. */
   readonly encapsulatedKey: Uint8Array;
-  /** The plaintext encrypted, with the 16-byte tag behind it. */
+  /** The encrypted plaintext, followed by the 16-byte tag. */
   readonly ciphertext: Uint8Array;
 }
 
@@ -79,8 +79,8 @@ export interface HpkeOpenWithSharedSecretInput extends Omit<HpkeOpenInput, 'reci
 }
 
 /**
- * Opens what was sealed to this private key (RFC 9180 section 6.1, OpenBase). The caller owns the plaintext and zeroes it.
- * Throws `hpke-open` when anything at all does not fit: key, encapsulated key, info, aad or a changed byte.
+ * Opens a message sealed to this private key (RFC 9180 section 6.1, OpenBase). The caller owns the plaintext and zeroes it. Throws
+ * `hpke-open` for any mismatch: key, encapsulated key, info, aad or a changed byte.
  */
 export function hpkeOpen({ recipientPrivateKey, ...input }: HpkeOpenInput): Uint8Array {
   assertP256(recipientPrivateKey);
@@ -92,7 +92,10 @@ export function hpkeOpen({ recipientPrivateKey, ...input }: HpkeOpenInput): Uint
   });
 }
 
-/** As `hpkeOpen`, once the key agreement was made elsewhere. Whoever makes it parses the encapsulated key first, and so refuses points off the curve. */
+/**
+ * As `hpkeOpen`, after a key agreement that was made elsewhere. The caller parses the encapsulated key before the agreement, which refuses
+ * points off the curve.
+ */
 export function hpkeOpenWithSharedSecret(input: HpkeOpenWithSharedSecretInput): Uint8Array {
   const { recipientPublicKey, sharedSecret, encapsulatedKey, ciphertext, info, aad } = input;
   if (sharedSecret.length !== sharedSecretLength) {

@@ -1,4 +1,4 @@
-// OpenSSL as an oracle for IDevIDs: it shows what we wrote, and verifies what we verify.
+// OpenSSL as an oracle for IDevIDs: it shows what we write, and verifies what we verify.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ const vector = z.object({
   atSeconds: z.number(),
 });
 
-/** OpenSSL validates the path and knows nothing of 802.1AR: what only an IDevID must have it does not miss. */
+/** OpenSSL validates the path but does not know 802.1AR: it does not miss the fields that only an IDevID needs. */
 const pathIsFine = new Set([
   'invalid-key-usage-missing.json',
   'invalid-key-usage.json',

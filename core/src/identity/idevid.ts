@@ -1,5 +1,5 @@
-// Initial device identifiers (IEEE 802.1AR-2018 section 8): the certificate a manufacturer gives a device for life, for a key born in its
-// hardware. spec/manufacture.md says what is chosen where the standard leaves a choice, and what a reader refuses.
+// Initial device identifiers (IEEE 802.1AR-2018 section 8): the certificate that a manufacturer gives a device for its whole life, for a
+// key made in its hardware. spec/manufacture.md has the choices where the standard allows several, and what a reader refuses.
 import { parseUtf8, toHex, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { type Certificate, certificateDigest, parseForeignCertificate, publicKeyOf } from './certificate.ts';
@@ -19,17 +19,17 @@ import { type PathInput, validatePath } from './path.ts';
 import type { ProfileInput } from './profile.ts';
 import { keyIdentifierOf } from './public-key.ts';
 
-/** 9999-12-31T23:59:59Z: there is no date on which the certificate ends (RFC 5280 section 4.1.2.5). */
+/** 9999-12-31T23:59:59Z: the certificate has no end date (RFC 5280 section 4.1.2.5). */
 export const noExpirySeconds = 253_402_300_799;
 
 const { verifiedTpmFixed, verifiedTpmResidency } = tcgPolicyOid;
-/** tcg-sv-tpm20 (TCG OID registry): the hardware that is named is a TPM 2.0, not the device around it. */
+/** tcg-sv-tpm20 (TCG OID registry): the named hardware is a TPM 2.0, not the device around it. */
 const tpmHardwareType = '2.23.133.1.2';
 
-/** Serial numbers of devices as this product issues them: within PrintableString, safe as a file name, 1 to 64 characters. */
+/** Serial numbers that this product issues: within PrintableString, safe as a file name, 1 to 64 characters. */
 export const deviceSerialPattern = /^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$/;
 
-/** An IDevID, or an authority above one, never ends by date: no end is asked for. */
+/** An IDevID, or an authority above one, has no end date: none is requested. */
 export type IdevidProfileInput = Omit<ProfileInput, 'notAfterSeconds' | 'statusUrls'>;
 
 export interface IdevidSubject {
@@ -40,11 +40,11 @@ export interface IdevidSubject {
   readonly organization?: string | undefined;
   /** The product's name. */
   readonly product?: string | undefined;
-  /** The authority has verified that the key is bound to a TPM, and that a vendor vouches for that TPM. */
+  /** The authority has verified that the key is bound to a TPM, and that a vendor certified that TPM. */
   readonly inVerifiedTpm?: boolean | undefined;
 }
 
-/** The certificate of a device for life. Throws `certificate-invalid` for a serial number of another form. */
+/** The certificate of a device for its whole life. Throws `certificate-invalid` for a serial number of another form. */
 export function idevidProfile(
   input: IdevidProfileInput,
   issuer: Certificate,
@@ -64,7 +64,7 @@ export function idevidProfile(
       ...part(attributeOid.commonName, product),
       ...part(attributeOid.serialNumber, serialNumber),
     ]),
-    // 802.1AR section 8.10: the authority key identifier must be there, the subject key identifier is not wanted.
+    // 802.1AR section 8.10: the authority key identifier is required, the subject key identifier is not wanted.
     extensions: [
       keyUsage('digitalSignature'),
       ...(inVerifiedTpm === true ? [certificatePolicies(verifiedTpmResidency, verifiedTpmFixed)] : []),
@@ -74,7 +74,7 @@ export function idevidProfile(
   };
 }
 
-/** A manufacturer's authority, self-signed or below `issuer`. An authority that ended would end every IDevID below it. */
+/** A manufacturer's authority, self-signed or below `issuer`. Without an end date, because its end would end every IDevID below it. */
 export function manufacturerProfile(
   input: IdevidProfileInput,
   subject: DistinguishedName,
@@ -96,7 +96,7 @@ export function manufacturerProfile(
   };
 }
 
-/** What an IDevID says of its device. */
+/** What an IDevID says about its device. */
 export interface Idevid {
   readonly certificate: Certificate;
   /** SHA-256 of the certificate, hex. */
@@ -106,11 +106,11 @@ export interface Idevid {
   readonly hardwareType: string;
   /** As text where it is printable ASCII, else hex. */
   readonly hardwareSerial: string;
-  /** The authority says that the key is bound to a TPM: it is not one of a device without. */
+  /** The authority states that the key is bound to a TPM: not valid for a device without one. */
   readonly inTpm: boolean;
 }
 
-/** What of 802.1AR an IDevID breaks. */
+/** The rules of 802.1AR that an IDevID breaks. */
 export type IdevidReasonCode =
   | 'idevid-path'
   | 'idevid-version'
@@ -135,7 +135,7 @@ export type IdevidVerdict =
     }
   | { readonly kind: 'refused'; readonly reasons: readonly IdevidReason[] };
 
-/** Validates an IDevID up to one of the manufacturers' authorities that are trusted. That its key is at hand is idevid-proof.ts's matter. */
+/** Validates an IDevID up to one of the trusted manufacturers' authorities. idevid-proof.ts proves that the device has its key. */
 export function validateIdevid(input: Omit<PathInput, 'purpose'>): IdevidVerdict {
   const path = validatePath({ ...input, purpose: 'any' });
   const paths = path.kind === 'refused' ? path.reasons.map((message) => reason('idevid-path', message)) : [];
@@ -153,7 +153,7 @@ export type IdevidReading =
   | { readonly kind: 'read'; readonly idevid: Idevid }
   | { readonly kind: 'refused'; readonly reasons: readonly IdevidReason[] };
 
-/** What the certificate itself must have; who issued it is not looked at. */
+/** The requirements for the certificate itself; the issuer is not checked here. */
 export function readIdevid(certificate: Certificate): IdevidReading {
   const { extensions, version } = certificate;
   const serials = certificate.subject.parts.flat().filter(({ oid }) => oid === attributeOid.serialNumber);
@@ -179,7 +179,7 @@ export function readIdevid(certificate: Certificate): IdevidReading {
     );
   if (module === undefined || serial?.text === undefined || reasons.length > 0) return { kind: 'refused', reasons };
   const hardwareSerial = textOf(module.serialNumber);
-  // Two numbers for one device are two devices to two readers; of a TPM's own number (TCG) only the maker knows whose device it is in.
+  // Two numbers for one device would be two devices to two readers. For a TPM's own number (TCG) only the maker knows its device.
   if (module.type !== tpmHardwareType && hardwareSerial !== serial.text) {
     const message = `the subject has the serial number ${JSON.stringify(serial.text.slice(0, 64))}, the hardware ${JSON.stringify(hardwareSerial)}`;
     return { kind: 'refused', reasons: [reason('idevid-serial-differs', message)] };
@@ -199,7 +199,7 @@ export function readIdevid(certificate: Certificate): IdevidReading {
   };
 }
 
-/** Parses and reads; throws `certificate-invalid` for what is no IDevID. */
+/** Parses and reads; throws `certificate-invalid` for a certificate that is no IDevID. */
 export function parseIdevid(der: Uint8Array): Idevid {
   const read = readIdevid(parseForeignCertificate(der));
   if (read.kind === 'read') return read.idevid;
@@ -219,7 +219,7 @@ function readOr<T>(read: () => T): T | undefined {
   }
 }
 
-// 802.1AR wants no extended key usage in an IDevID; where there is one it must allow what the certificate is shown for.
+// 802.1AR wants no extended key usage in an IDevID; if there is one, it must allow the present use.
 function issuesForDevices({ extensions: { extendedKeyUsage } }: Certificate): boolean {
   if (extendedKeyUsage === undefined) return true;
   return extendedKeyUsage.some((purpose) => purpose === keyPurposeOid.clientAuth || purpose === keyPurposeOid.any);

@@ -6,7 +6,7 @@ import type { DistinguishedName } from './distinguished-name.ts';
 import { encodeExtensions, type Extension } from './extensions.ts';
 import { encodeSignatureAlgorithm } from './signature-algorithm.ts';
 
-/** Octets of randomness a serial number is made from. */
+/** Octets of randomness in a serial number. */
 const serialLength = 16;
 
 export interface CertificateTemplate {
@@ -22,7 +22,10 @@ export interface CertificateTemplate {
   readonly extensions: readonly Extension[];
 }
 
-/** Issues a certificate: its DER. The signer is the issuer's; nothing here checks that the issuer may issue it (path.ts does, for everybody). */
+/**
+ * Issues a certificate: its DER. The signer is the issuer's; nothing here checks that the issuer may issue it (path.ts does, for
+ * everybody).
+ */
 export async function issueCertificate(template: CertificateTemplate, signer: Signer): Promise<Uint8Array> {
   if (template.notAfterSeconds < template.notBeforeSeconds) {
     throw new CoreError('certificate-invalid', 'certificate: it would end before it begins');

@@ -1,5 +1,5 @@
-// Fingerprints of roots that makers of TPMs use, gathered from public stores: facts to compare with, not certificates and no trust. An operator
-// imports a certificate; the list says whose it is (docs/vendor-roots.md says where each maker publishes its own).
+// Fingerprints of roots of TPM makers, collected from public stores: facts for comparison, neither certificates nor trust. An operator
+// imports a certificate; the list names its maker (docs/vendor-roots.md says where each maker publishes its own).
 
 export interface KnownRoot {
   readonly maker: string;
@@ -140,7 +140,7 @@ export const knownRoots: readonly KnownRoot[] = facts.map(([maker, name, sha256]
 
 const byDigest = new Map(knownRoots.map((root) => [root.sha256, root]));
 
-/** The known root with this digest; undefined for any other certificate, which may be genuine all the same. */
+/** The known root with this digest; undefined for any other certificate, which may still be genuine. */
 export function knownRootOf(sha256: string): KnownRoot | undefined {
   return byDigest.get(sha256);
 }

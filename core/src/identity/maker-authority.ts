@@ -1,5 +1,5 @@
-// What a certificate among an operator's makers' certificates is (spec/vendor-roots.md, "Roles"): one that signs itself, one that others signed, or none
-// that can vouch for hardware at all.
+// The role of a certificate among an operator's makers' certificates (spec/vendor-roots.md, "Roles"): self-signed, signed by another, or
+// one that can never certify hardware.
 import { toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { type Certificate, certificateDigest, publicKeyOf } from './certificate.ts';
@@ -8,15 +8,15 @@ import { knownRootOf } from './known-makers.ts';
 import { attributeOid } from './oid.ts';
 import { verifySignature } from './signature-algorithm.ts';
 
-// Names in certificates may be any text and any length: what is stored, logged and shown is printable and this long.
+// Names in certificates may be any text of any length: what is stored, logged and shown is printable and limited to this.
 const NAME_CHARACTERS_MAX = 300;
 const MAKER_CHARACTERS_MAX = 100;
 
-/** Why a certificate cannot be one of a maker's authorities; undefined when it can. Path validation asks the same of every authority. */
+/** Why a certificate cannot be a maker's authority; undefined when it can. Path validation asks the same of every authority. */
 export function authorityProblem({ extensions, version, subject }: Certificate): string | undefined {
   const shown = `"${printable(nameText(subject), NAME_CHARACTERS_MAX)}"`;
   const { basicConstraints, keyUsage } = extensions;
-  // Old roots are of version 1, or have a key usage alone: of these the operator says that they are authorities.
+  // Old roots have version 1, or only a key usage: for these the operator decides that they are authorities.
   const saidByOperator =
     basicConstraints === undefined && (version === 1 || keyUsage?.includes('keyCertSign') === true);
   if (basicConstraints?.authority !== true && !saidByOperator)
@@ -39,7 +39,7 @@ export function signsItself(certificate: Certificate): boolean {
   }
 }
 
-/** Whose certificate it is: as the shipped fingerprints say, else as it says of itself. */
+/** Its maker: by the shipped fingerprints, or else by its own name. */
 export function makerOf(certificate: Certificate): string {
   const { subject, issuer } = certificate;
   const { organization, commonName } = attributeOid;
@@ -52,7 +52,7 @@ export function makerOf(certificate: Certificate): string {
   return printable(name, MAKER_CHARACTERS_MAX);
 }
 
-/** A name, a path or a note that came with a certificate, as it may be stored and shown. */
+/** A name, a path or a note that came with a certificate, in a form that may be stored and shown. */
 export function printable(text: string, most = NAME_CHARACTERS_MAX): string {
   return text.replace(/[^\x20-\x7e]/g, '?').slice(0, most);
 }

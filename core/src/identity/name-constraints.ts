@@ -1,14 +1,14 @@
-// Name constraints (RFC 5280 section 4.2.1.10): which names an authority's certificate lets the certificates below it carry.
-// Processed: DNS, URI host, IP address, e-mail address, directory. A name of another form under a constraint of that form is refused.
+// Name constraints (RFC 5280 section 4.2.1.10): the names that an authority's certificate allows in certificates below it. Processed: DNS,
+// URI host, IP address, e-mail address, directory. A name of another form under a constraint of that form is refused.
 import type { Certificate } from './certificate.ts';
 import { nameText, nameWithin } from './distinguished-name.ts';
 import type { NameConstraints } from './extensions.ts';
 import type { GeneralName } from './general-name.ts';
 
-// PKCS #9 emailAddress: an e-mail name hidden in the subject (RFC 5280 section 4.2.1.10 has it constrained as well).
+// PKCS #9 emailAddress: an e-mail name hidden in the subject (RFC 5280 section 4.2.1.10 constrains it as well).
 const emailAttribute = '1.2.840.113549.1.9.1';
 
-/** What in this certificate's names the constraints do not allow; empty when all is well. */
+/** The names of this certificate that the constraints do not allow; empty when all are allowed. */
 export function nameViolations(certificate: Certificate, constraints: NameConstraints): readonly string[] {
   return namesOf(certificate).flatMap((name) => {
     const permitted = constraints.permitted.filter(({ kind }) => kind === name.kind);
@@ -40,7 +40,7 @@ function isProcessed(name: GeneralName): boolean {
     case 'directory':
       return true;
     case 'uri':
-      // RFC 5280: a URI without a host name cannot be weighed, and is refused under any URI constraint.
+      // RFC 5280: a URI without a host name cannot be compared, and is refused under any URI constraint.
       return uriHost(name.text) !== undefined;
     case 'email':
       return mailHost(name.text) !== undefined;
@@ -68,7 +68,7 @@ function dnsWithin(name: string, base: string, list: List): boolean {
   if (domain === '') return true;
   const suffix = domain.startsWith('.') ? domain : `.${domain}`;
   if (host === domain || host.endsWith(suffix)) return true;
-  // `*.example.com` stands for names below example.com, an excluded `host.example.com` among them.
+  // `*.example.com` means names below example.com, including an excluded `host.example.com`.
   return list === 'excluded' && host.startsWith('*.') && `.${domain}`.endsWith(host.slice(1));
 }
 
@@ -77,8 +77,8 @@ function hostWithin(host: string, base: string): boolean {
   return base.startsWith('.') ? host.endsWith(base) : host === base;
 }
 
-// A constraint on e-mail addresses is one address, one host, or, with a leading dot, every host below a domain. What is before the last @ counts
-// letter by letter.
+// A constraint on e-mail addresses is one address, one host, or, with a leading dot, every host below a domain. The part before the last @
+// is case-sensitive.
 function mailWithin(address: string, base: string): boolean {
   const host = mailHost(address) ?? '';
   const baseHost = mailHost(base);
@@ -96,7 +96,8 @@ function uriHost(uri: string): string | undefined {
   return host === undefined || /^[\d.]+$/.test(host) ? undefined : host;
 }
 
-// The base is an address and a mask of the same length. Of any other length it cannot be weighed: it permits nothing and excludes all.
+// The base is an address and a mask of the same length. With any other length it cannot be compared: it permits nothing and excludes
+// everything.
 function ipWithin(address: Uint8Array, base: Uint8Array, list: List): boolean {
   const known = (length: number) => length === 4 || length === 16;
   if (!known(address.length) || !known(base.length / 2)) return list === 'excluded';

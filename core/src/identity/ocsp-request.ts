@@ -1,4 +1,5 @@
-// OCSP requests (RFC 6960 section 4.1, nonce by RFC 9654): which certificates somebody asks about. Read strictly, because everybody may send one.
+// OCSP requests (RFC 6960 section 4.1, nonce by RFC 9654): the certificates that a client asks about. Read strictly, because anybody may
+// send one.
 import { createHash } from 'node:crypto';
 import {
   contextTag,
@@ -18,14 +19,14 @@ import { encodeExtensions, readExtensions } from './extensions.ts';
 import { readGeneralName } from './general-name.ts';
 import { algorithmOid, ocspOid } from './oid.ts';
 
-/** A request for one certificate has about 100 octets; with a signature and a chain that nobody needs, some thousand. */
+/** A request for one certificate has about 100 octets; with a signature and an unneeded chain, a few thousand. */
 export const OCSP_REQUEST_LENGTH_MAX = 16 * 1024;
 /** Clients ask about one certificate, or about the few of a chain. */
 const OCSP_CERTIFICATES_MAX = 16;
 // RFC 9654 section 2.1.
 const NONCE_LENGTH_MAX = 128;
 
-/** The hash that names the issuer in a certificate's identifier. SHA-1 is what clients still send; it only has to tell issuers apart. */
+/** The hash that names the issuer in a certificate's identifier. Clients still send SHA-1; it only has to distinguish issuers. */
 export type CertIdHash = 'sha1' | 'sha256';
 const hashes: Readonly<Record<string, CertIdHash>> = { [ocspOid.sha1]: 'sha1', [algorithmOid.sha256]: 'sha256' };
 
@@ -42,7 +43,7 @@ export interface CertId {
 
 export interface OcspRequest {
   readonly certificates: readonly CertId[];
-  /** What the answer has to repeat; undefined when a stored answer will do. */
+  /** The nonce to repeat in the answer; undefined when a cached answer is enough. */
   readonly nonce: Uint8Array | undefined;
 }
 
@@ -62,7 +63,7 @@ function readRequest(der: Uint8Array): OcspRequest {
   const request = outer.inside();
   outer.end();
   const fields = request.inside();
-  // RFC 6960 section 4.1.2: signing is optional, and a responder may answer whoever asks. We do.
+  // RFC 6960 section 4.1.2: signing is optional, and a responder may answer anybody. We do.
   request.optional(contextTag(0, true));
   request.end();
 

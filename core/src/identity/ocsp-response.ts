@@ -1,4 +1,4 @@
-// OCSP answers (RFC 6960 section 4.2), as a responder with a certificate of its own from the issuing authority makes them.
+// OCSP answers (RFC 6960 section 4.2), made by a responder with its own certificate from the issuing authority.
 import { createHash } from 'node:crypto';
 import { utf8 } from '../bytes.ts';
 import {
@@ -23,11 +23,11 @@ import { encodeSignatureAlgorithm } from './signature-algorithm.ts';
 
 const derEnumerated = 0x0a;
 
-/** What an answer without a status says (RFC 6960 section 4.2.1). */
+/** The meaning of an answer without a status (RFC 6960 section 4.2.1). */
 const failureCodes = { malformedRequest: 1, internalError: 2, tryLater: 3 } as const;
 export type OcspFailure = keyof typeof failureCodes;
 
-/** An answer that says only why there is none; it is not signed. */
+/** An answer that only says why there is none; it is not signed. */
 export function encodeOcspFailure(failure: OcspFailure): Uint8Array {
   return derSequence(derValue(derEnumerated, Uint8Array.of(failureCodes[failure])));
 }
@@ -40,7 +40,7 @@ export type CertificateStatus =
 export interface OcspAnswer {
   /** Each certificate's identifier as the request had it, with its status, in the order of the request. */
   readonly statuses: readonly (readonly [certId: Uint8Array, status: CertificateStatus])[];
-  /** Unix seconds: when these statuses were known to be right, and until when they may be relied on. */
+  /** Unix seconds: when these statuses were known to be correct, and until when they are valid. */
   readonly thisUpdateSeconds: number;
   readonly nextUpdateSeconds: number;
   /** The request's nonce. */
@@ -90,7 +90,7 @@ function encodeStatus(status: CertificateStatus): Uint8Array {
   }
 }
 
-// RFC 6960 section 4.2.2.3: KeyHash is SHA-1, whatever the rest uses; it only helps to find the certificate.
+// RFC 6960 section 4.2.2.3: KeyHash is always SHA-1; it only helps to find the certificate.
 function keyHash({ spki }: Certificate): Uint8Array {
   const info = new DerReader(spki, 'responder key').inside();
   info.inside();

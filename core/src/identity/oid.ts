@@ -1,4 +1,4 @@
-// Object identifiers this package reads or writes, under the names their standards give them.
+// Object identifiers that this package reads or writes, under the names of their standards.
 
 /** RFC 5280 section 4.2.1 and appendix A. */
 export const extensionOid = {
@@ -79,7 +79,7 @@ export const extensionRequestOid = '1.2.840.113549.1.9.14';
 /** RFC 5280 section 4.2.1.4: every policy at once. */
 export const anyPolicyOid = '2.5.29.32.0';
 
-/** What names where to ask for revocation (RFC 5280 sections 4.2.1.13 and 4.2.2.1); no part of path validation. */
+/** Addresses for revocation status (RFC 5280 sections 4.2.1.13 and 4.2.2.1); no part of path validation. */
 export const statusOid = {
   crlDistributionPoints: '2.5.29.31',
   authorityInformationAccess: '1.3.6.1.5.5.7.1.1',

@@ -1,4 +1,4 @@
-// OpenSSL and swtpm as oracles: what we issue they accept, what they issue we accept, and on our path vectors the verdicts agree.
+// OpenSSL and swtpm as oracles: they accept what we issue, we accept what they issue, and on our path vectors the verdicts agree.
 import assert from 'node:assert/strict';
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';

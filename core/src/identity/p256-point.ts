@@ -1,5 +1,5 @@
-// P-256 public keys as uncompressed points (SEC 1 section 2.3.3), the form HPKE puts on the wire. node:crypto reads only
-// SPKI, so the point goes in and out behind the fixed SPKI header of that curve (RFC 5480).
+// P-256 public keys as uncompressed points (SEC 1 section 2.3.3), the form that HPKE transmits. node:crypto reads only SPKI, so the point
+// is preceded by the fixed SPKI header of that curve (RFC 5480).
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { concat, parseHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';

@@ -1,6 +1,6 @@
-// Certification path validation (RFC 5280 section 6), with path building (RFC 4158) over what came along.
-// Stricter than the standard where nothing of ours needs the freedom: anchors are checked like every other authority, an authority below
-// one needs version 3 and basicConstraints, and an end entity names its purpose. Revocation is not decided here.
+// Certification path validation (RFC 5280 section 6), with path building (RFC 4158) over the available certificates. Stricter than the
+// standard where this product does not need the freedom: anchors are checked like every other authority, an authority below one needs
+// version 3 and basicConstraints, and an end entity names its purpose. Revocation is not decided here.
 import { equalBytes } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { type Certificate, publicKeyOf } from './certificate.ts';
@@ -14,11 +14,11 @@ import { pssAllows, schemeText, verifySignature } from './signature-algorithm.ts
 
 /** Leaf to anchor. TPM vendors use four; nobody needs more. */
 export const PATH_LENGTH_MAX = 8;
-/** Of what the other end sends: more than any chain needs, so that a stranger cannot make us search. */
+/** Certificates from the other end: more than any chain needs, and few enough that a stranger cannot make us search. */
 export const INTERMEDIATES_MAX = 32;
-// Each costs up to a millisecond. A search that needs more is a maze somebody built.
+// Each costs up to a millisecond. A search that needs more is a maze made by an attacker.
 const SIGNATURE_CHECKS_MAX = 64;
-// Of candidates looked at, in all: the ways through cross-signed authorities multiply.
+// Limit of all candidates: cross-signed authorities multiply the number of paths.
 const CANDIDATES_MAX = 1024;
 const REASONS_MAX = 16;
 
@@ -26,18 +26,18 @@ export type CertificatePurpose = 'tls-client' | 'tls-server' | 'code-signing' | 
 
 export interface PathInput {
   readonly leaf: Certificate;
-  /** What the other end sent, in any order; trusted for nothing, and bounded. */
+  /** Sent by the other end, in any order; not trusted, and limited. */
   readonly intermediates: readonly Certificate[];
-  /** What the operator added to help, however many; trusted for nothing. */
+  /** Added by the operator to help; not trusted, and unlimited. */
   readonly known?: Certificates | undefined;
-  /** Trusted, whoever issued them: an anchor need not be self-issued. */
+  /** Trusted for any issuer: an anchor need not be self-issued. */
   readonly anchors: Certificates;
-  /** Unix seconds at which the path has to be valid. */
+  /** Unix seconds at which the path must be valid. */
   readonly atSeconds: number;
   readonly purpose: CertificatePurpose;
-  /** Object identifiers of extensions that the caller processes itself: being critical, they are no reason to refuse. */
+  /** Object identifiers of extensions that the caller processes itself: as critical extensions they are no reason to refuse. */
   readonly processedByCaller?: readonly string[];
-  /** What is asked of certificate policies; nothing when left out. */
+  /** Requirements on certificate policies; left out: none. */
   readonly policies?: PolicyRules | undefined;
 }
 
@@ -45,7 +45,7 @@ export type PathResult =
   | { readonly kind: 'valid'; /** Leaf first, anchor last. */ readonly chain: readonly Certificate[] }
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
-/** Finds a path from the leaf to an anchor that is valid in every respect; refuses with what was wrong with the ones it tried. */
+/** Finds a path from the leaf to an anchor that is valid in every respect. Refuses with the faults of the paths that it tried. */
 export function validatePath(input: PathInput): PathResult {
   if (input.intermediates.length > INTERMEDIATES_MAX) {
     return { kind: 'refused', reasons: [`${input.intermediates.length} intermediates, at most ${INTERMEDIATES_MAX}`] };
@@ -70,13 +70,13 @@ interface Search {
   readonly anchors: CertificateIndex;
   readonly others: readonly CertificateIndex[];
   readonly reasons: Set<string>;
-  /** What came of a signature check: several ways through may need the same one. */
+  /** The results of signature checks: several paths may need the same one. */
   readonly verified: Map<Certificate, Map<Certificate, boolean>>;
   signatureChecks: number;
   candidates: number;
 }
 
-// Depth first, anchors before intermediates, so the shortest path is tried first; every other way is tried after a refusal.
+// Depth first, anchors before intermediates, so the shortest path is tried first; after a refusal every other path is tried.
 function extend(search: Search, chain: readonly Certificate[]): readonly Certificate[] | undefined {
   const last = chain.at(-1);
   if (last === undefined) return undefined;
@@ -103,7 +103,7 @@ function extend(search: Search, chain: readonly Certificate[]): readonly Certifi
   return undefined;
 }
 
-// RFC 4158 section 2.4.2: the same subject with the same key again is a loop, however the certificates differ.
+// RFC 4158 section 2.4.2: the same subject with the same key again is a loop, even with a different certificate.
 function repeats(chain: readonly Certificate[], candidate: Certificate): boolean {
   return chain.some((link) => equalBytes(link.spki, candidate.spki) && equalNames(link.subject, candidate.subject));
 }
@@ -171,7 +171,7 @@ export function validityReasons(certificate: Certificate, atSeconds: number): re
   return [];
 }
 
-// A key that nobody here can use (too short, a curve of its own) makes a certificate worthless, however well it is signed.
+// A key that cannot be used here (too short, its own curve) makes a certificate worthless, even with a valid signature.
 function keyReasons(certificate: Certificate): readonly string[] {
   try {
     publicKeyOf(certificate);
@@ -216,8 +216,8 @@ function authorityReasons(chain: readonly Certificate[], at: number, purpose: Ce
   if (certificate === undefined) return [];
   const { basicConstraints, keyUsage, extendedKeyUsage } = certificate.extensions;
   const reasons: string[] = [];
-  // RFC 5280 section 6.1.4 (k); version 1 and 2 certificates have no basicConstraints. Of an anchor the operator says that it is an authority:
-  // old roots are of version 1, or have a key usage alone.
+  // RFC 5280 section 6.1.4 (k); version 1 and 2 certificates have no basicConstraints. For an anchor the operator decides that it is an
+  // authority: old roots have version 1, or only a key usage.
   const saidByOperator =
     at === chain.length - 1 &&
     basicConstraints === undefined &&
@@ -234,7 +234,7 @@ function authorityReasons(chain: readonly Certificate[], at: number, purpose: Ce
   if (pathLength !== undefined && below > pathLength) {
     reasons.push(`${shown(certificate)} allows ${pathLength} authorities below it, the path has ${below}`);
   }
-  // Not in RFC 5280, but what every TLS stack does: an authority that lists key purposes issues for those only.
+  // Not in RFC 5280, but every TLS stack does it: an authority that lists key purposes issues only for those.
   const listed = extendedKeyUsage ?? [keyPurposeOid.any];
   if (purpose !== 'any' && !listed.includes(keyPurposeOid.any) && !listed.includes(purposeRules[purpose].keyPurpose)) {
     reasons.push(`${shown(certificate)} does not issue for ${purpose}: its extended key usage lacks it`);
@@ -263,7 +263,7 @@ function shown(certificate: Certificate): string {
   return `"${nameText(certificate.subject)}"`;
 }
 
-/** A moment as reasons show it. */
+/** A moment in the form of a reason. */
 export function dateText(seconds: number): string {
   return new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
 }

@@ -1,5 +1,5 @@
-// NIST's PKI test suite (PKITS), where Debian's python3-cryptography-vectors is installed: every end entity, without revocation lists, with OpenSSL
-// as oracle. Its sections on policies are in policy-graph.system.test.ts in words of our own.
+// NIST's PKI test suite (PKITS), where Debian's python3-cryptography-vectors is installed: every end entity, without revocation lists, with
+// OpenSSL as oracle. policy-graph.system.test.ts has its sections on policies in our own form.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

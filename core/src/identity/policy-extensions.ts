@@ -3,7 +3,7 @@
 import { contextTag, type DerReader } from '../der.ts';
 import { CoreError } from '../error.ts';
 
-// Authorities in use have under ten; these bound the work on a hostile one.
+// Authorities in use have under ten; these limit the work on a hostile one.
 const POLICIES_MAX = 64;
 const MAPPINGS_MAX = 64;
 
@@ -15,7 +15,7 @@ export interface PolicyMapping {
 export interface PolicyConstraints {
   /** After how many more certificates a path needs a policy. */
   readonly requireExplicit: number | undefined;
-  /** After how many more certificates mappings count no more. */
+  /** After how many more certificates mappings are ignored. */
   readonly inhibitMapping: number | undefined;
 }
 
@@ -54,7 +54,7 @@ export function readPolicyConstraints(reader: DerReader): PolicyConstraints {
   };
   const read = { requireExplicit: field(0), inhibitMapping: field(1) };
   constraints.end();
-  // RFC 5280 section 4.2.1.11: an empty one says nothing, and authorities must not issue it.
+  // RFC 5280 section 4.2.1.11: an empty one has no effect, and authorities must not issue it.
   if (read.requireExplicit === undefined && read.inhibitMapping === undefined)
     throw invalid('policy constraints without a constraint');
   return read;

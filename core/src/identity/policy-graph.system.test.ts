@@ -1,5 +1,5 @@
-// Certificate policies (RFC 5280 section 6.1), chain by chain, with OpenSSL as oracle: the situations of PKITS sections 4.8 to 4.12, and chains at
-// random. PKITS itself is not in this repository.
+// Certificate policies (RFC 5280 section 6.1), chain by chain, with OpenSSL as oracle: the situations of PKITS sections 4.8 to 4.12, and
+// random chains. PKITS itself is not in this repository.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
@@ -32,7 +32,7 @@ const skip = found ? false : 'openssl is not installed';
 const folder = mkdtempSync(join(tmpdir(), 'edgekeep-policies-'));
 after(() => rmSync(folder, { recursive: true }));
 
-/** What one certificate says of policies: names of policies, `any` for every one. */
+/** The policies of one certificate: their names, `any` for every one. */
 interface Link {
   readonly policies?: readonly string[];
   readonly mappings?: readonly (readonly [issuer: string, subject: string])[];
@@ -400,7 +400,7 @@ test('for chains and questions at random OpenSSL gives the same answer', { skip 
   fc.assert(
     fc.property(fc.array(link, { minLength: 1, maxLength: 4 }), asked, (links, rules) => {
       fc.pre(!hitsMappingOfInhibitedAny(links));
-      // What a leaf maps means nothing.
+      // A mapping in a leaf has no effect.
       const ders = chainOf(links.map((each, at) => (at === links.length - 1 ? { ...each, mappings: [] } : each)));
       assert.equal(ours(ders, rules), opensslSays(ders, rules));
     }),

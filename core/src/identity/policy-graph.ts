@@ -1,11 +1,11 @@
-// Certificate policies along a path (RFC 5280 section 6.1), kept as a graph with one node for each policy on a level (RFC 9618): a tree of the
-// same certificates grows without bound, and took OpenSSL down (CVE-2023-0464).
+// Certificate policies along a path (RFC 5280 section 6.1), kept as a graph with one node for each policy on a level (RFC 9618): a tree of
+// the same certificates grows without limit, and brought OpenSSL down (CVE-2023-0464).
 import type { Certificate } from './certificate.ts';
 import { equalNames } from './distinguished-name.ts';
 import { anyPolicyOid } from './oid.ts';
 import type { PolicyMapping } from './policy-extensions.ts';
 
-/** What the caller asks of policies (RFC 5280 section 6.1.1, c to g). Left out: any policy does, and none is needed. */
+/** The caller's requirements on policies (RFC 5280 section 6.1.1, c to g). Left out: any policy is accepted, and none is required. */
 export interface PolicyRules {
   /** Object identifiers of the policies that are acceptable; undefined for all. */
   readonly initialPolicies?: readonly string[] | undefined;
@@ -21,7 +21,7 @@ interface Node {
   readonly origins: ReadonlySet<string>;
 }
 
-/** The nodes of one level, by policy; without any, there is no policy that holds for the path. */
+/** The nodes of one level, by policy; an empty level means that no policy is valid for the path. */
 type Level = ReadonlyMap<string, Node>;
 
 interface State {
@@ -33,7 +33,10 @@ interface State {
   inhibitAnyPolicy: number;
 }
 
-/** Why the policies along a path do not allow it; undefined when they do. `chain` is the leaf first and the anchor, whose policies do not count, last. */
+/**
+ * Why the policies along a path do not allow it; undefined when they do. `chain` has the leaf first; the anchor, whose policies do not
+ * count, is last.
+ */
 export function policyProblem(chain: readonly Certificate[], rules: PolicyRules = {}): string | undefined {
   const path = chain.slice(0, -1).toReversed();
   const off = path.length + 1;
@@ -70,7 +73,7 @@ function processPolicies(state: State, certificate: Certificate, last: boolean):
   const add = (policy: string, origins: ReadonlySet<string>) => next.set(policy, { expected: [policy], origins });
   for (const policy of policies.filter((each) => each !== anyPolicyOid)) {
     const origins = originsOf(level, policy);
-    // (1) (i), (ii): what any policy led to is a policy in the anchor's own terms.
+    // (1) (i), (ii): a policy derived from any policy is a policy in the anchor's own terms.
     if (origins.size > 0) add(policy, origins);
     else if (level.has(anyPolicyOid)) add(policy, new Set([policy]));
   }

@@ -20,7 +20,7 @@ import { keyPurposeOid } from './oid.ts';
 import { keyIdentifierOf } from './public-key.ts';
 import { type WorkloadId, workloadSpiffeId } from './spiffe-id.ts';
 
-/** What every profile needs: whose key, a serial number, and from when to when (Unix seconds). */
+/** What every profile needs: the key, a serial number, and the period (Unix seconds). */
 export interface ProfileInput {
   /** DER SubjectPublicKeyInfo. */
   readonly spki: Uint8Array;
@@ -28,7 +28,7 @@ export interface ProfileInput {
   readonly serialRandom: Uint8Array;
   readonly notBeforeSeconds: number;
   readonly notAfterSeconds: number;
-  /** Where anybody can ask whether the certificate was revoked; nothing is written for what is left out. */
+  /** Public addresses for the revocation status; nothing is written for addresses that are left out. */
   readonly statusUrls?: StatusUrls | undefined;
 }
 
@@ -81,7 +81,10 @@ export function serverProfile(
   return endEntity(input, issuer, subject, alternatives, keyPurposeOid.serverAuth);
 }
 
-/** The certificate of an OCSP responder that answers for `issuer` (RFC 6960 section 4.2.2.2). Give it a short life: nobody checks it. */
+/**
+ * The certificate of an OCSP responder that answers for `issuer` (RFC 6960 section 4.2.2.2). Give it a short life: its revocation is never
+ * checked.
+ */
 export function ocspResponderProfile(
   input: ProfileInput,
   issuer: Certificate,

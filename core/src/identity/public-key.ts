@@ -1,5 +1,5 @@
-// SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7): the key a certificate or a request is about. One key has several encodings; what is compared,
-// counted, blocked or used as an identity is the canonical one (docs/design/canonical-keys.md), and canonical-key.ts makes it.
+// SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7): the key of a certificate or a request. One key has several encodings; comparing,
+// counting, blocking and identities use the canonical one (docs/design/canonical-keys.md), which canonical-key.ts makes.
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import { equalBytes } from '../bytes.ts';
 import { DerReader, derTag } from '../der.ts';
@@ -7,14 +7,14 @@ import { CoreError } from '../error.ts';
 import { readKey } from './canonical-key.ts';
 import { encodePem, parsePem } from './pem.ts';
 
-// RSA under 2048 bits is broken or nearly so; over 8192 a verification is a way to burn our processor.
+// RSA under 2048 bits is broken or nearly so; over 8192 bits a verification wastes our processor.
 const RSA_BITS_MIN = 2048;
 const RSA_BITS_MAX = 8192;
 // OpenSSL's bound: a longer exponent makes each verification as slow as a signature.
 const RSA_EXPONENT_MAX = 1n << 64n;
 const curves: readonly string[] = ['prime256v1', 'secp384r1', 'secp521r1'];
 
-/** Reads the next value of `reader` as a SubjectPublicKeyInfo and gives its bytes; the key itself is read when it is needed. */
+/** Reads the next value of `reader` as a SubjectPublicKeyInfo and returns its bytes; the key itself is read when it is needed. */
 export function readSpki(reader: DerReader): Uint8Array {
   const value = reader.value(derTag.sequence);
   const inner = reader.into(value);
@@ -25,8 +25,8 @@ export function readSpki(reader: DerReader): Uint8Array {
 }
 
 /**
- * The key in a SubjectPublicKeyInfo: P-256, P-384, P-521, Ed25519, or RSA of 2048 to 8192 bits, in its canonical form.
- * Anything else throws `key-invalid`, another form of such a key too, by its name.
+ * The key in a SubjectPublicKeyInfo: P-256, P-384, P-521, Ed25519, or RSA of 2048 to 8192 bits, in its canonical form. Anything else throws
+ * `key-invalid`, and another form of such a key too; the message names the form.
  */
 export function parseSpki(spki: Uint8Array): KeyObject {
   const { canonical, form } = readKey(spki);
@@ -39,7 +39,9 @@ export function parseSpki(spki: Uint8Array): KeyObject {
 const canonicalForms =
   'the canonical form of a key (a named curve and an uncompressed point; RSA with NULL parameters; Ed25519 without parameters)';
 
-/** The canonical SubjectPublicKeyInfo of the same key; one that cannot be read, or has curve parameters of its own, throws `key-invalid`. */
+/**
+ * The canonical SubjectPublicKeyInfo of the same key; throws `key-invalid` for one that cannot be read, or has its own curve parameters.
+ */
 export function canonicalSpki(spki: Uint8Array): Uint8Array {
   return readKey(spki).canonical;
 }
@@ -55,7 +57,7 @@ function keyOf(canonical: Uint8Array): KeyObject {
   return key;
 }
 
-/** Throws `key-invalid` unless the key is of a kind and a strength that is used here. */
+/** Throws `key-invalid` unless the kind and strength of the key are used here. */
 function assertAccepted(key: KeyObject): void {
   const { modulusLength = 0, publicExponent = 0n, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
@@ -78,14 +80,14 @@ function assertAccepted(key: KeyObject): void {
   }
 }
 
-/** Canonical DER SubjectPublicKeyInfo of a key, however the key was written when it was imported. */
+/** Canonical DER SubjectPublicKeyInfo of a key, even if it was imported in another form. */
 export function encodeSpki(publicKey: KeyObject): Uint8Array {
   const der = publicKey.export({ format: 'der', type: 'spki' });
   const several = publicKey.asymmetricKeyType === 'ec' || publicKey.asymmetricKeyType === 'rsa-pss';
   return several ? canonicalSpki(der) : der;
 }
 
-/** The same in PEM, as `openssl pkey -pubout` writes it: what fingerprints of publishers are over. */
+/** The same in PEM, as `openssl pkey -pubout` writes it: the input of publishers' fingerprints. */
 export function encodePublicKeyPem(publicKey: KeyObject): string {
   return encodePem('PUBLIC KEY', encodeSpki(publicKey));
 }
@@ -95,7 +97,10 @@ export function canonicalKey(publicKey: KeyObject): KeyObject {
   return createPublicKey({ key: Buffer.from(encodeSpki(publicKey)), format: 'der', type: 'spki' });
 }
 
-/** A key in PEM as people hand it over (`PUBLIC KEY`), in its canonical form; another form throws `key-invalid`, by its name. */
+/**
+ * A key in PEM as people pass it on (`PUBLIC KEY`), in its canonical form; another form throws `key-invalid` and the message names the
+ * form.
+ */
 export function parsePublicKeyPem(pem: string): KeyObject {
   return parseSpki(spkiInPem(pem));
 }

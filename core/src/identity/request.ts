@@ -1,4 +1,5 @@
-// Certificate requests (PKCS #10, RFC 2986). A request that parses has proven possession of its private key: there is no other way to get one.
+// Certificate requests (PKCS #10, RFC 2986). A request that parses has proven possession of its private key: this is the only way to get a
+// parsed one.
 import {
   contextTag,
   DerReader,
@@ -23,7 +24,7 @@ import {
   verifySignature,
 } from './signature-algorithm.ts';
 
-/** A request is smaller than a certificate; an enrolling device is a stranger. */
+/** A request is smaller than a certificate; an enrolling device is not trusted yet. */
 export const CERTIFICATE_REQUEST_LENGTH_MAX = 16 * 1024;
 // Requests carry one attribute, some tools add a challenge password and a friendly name.
 const ATTRIBUTES_MAX = 16;
@@ -32,7 +33,7 @@ export interface CertificateRequest {
   readonly subject: DistinguishedName;
   /** DER SubjectPublicKeyInfo of the key whose possession was proven. */
   readonly spki: Uint8Array;
-  /** What the requester asks for; the issuer decides what it gets. */
+  /** What the requester asks for; the issuer decides what it grants. */
   readonly extensions: Extensions;
 }
 
@@ -61,7 +62,7 @@ function readRequest(der: Uint8Array): CertificateRequest {
   if (fields.smallInteger() !== 0) throw invalid('a version other than 1');
   const subject = readName(fields, 'certificate request subject');
   const spki = readSpki(fields);
-  // RFC 2986 section 4.2: over the info exactly as it came, with the key that is in it.
+  // RFC 2986 section 4.2: over the info exactly as received, with the key inside it.
   if (!verifySignature(scheme, parseSpki(spki), info.whole, signature)) {
     throw invalid(`no proof of possession under the key in the request: ${signatureProblem(scheme)}`);
   }

@@ -1,4 +1,4 @@
-// Which list of roots a reader may follow, and which it may not.
+// Which list of roots a reader may follow, and which it must not.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -79,7 +79,7 @@ test('a root whose successor is known introduces nobody else', async () => {
   const known = [first.certificate, second.certificate];
   assert.match(refusal(known, [offeredFirst, forged]), /rolled back/);
   assert.match(refusal(known, [offeredFirst, forged, offeredSecond]), /stand otherwise/);
-  // Behind the newest it has to be the newest that introduces it.
+  // The newest root must be certified by the one before it.
   assert.match(refusal(known, [offeredFirst, offeredSecond, forged]), /not signed by the old root/);
 });
 

@@ -1,5 +1,5 @@
-// Roll-over of a root (RFC 4210 section 4.4, RFC 7030 section 4.1.3, spec/authorities.md "Links between roots"): the two certificates by which
-// an old root introduces the new one, and the only way by which a reader comes to believe a root it was not delivered with.
+// Roll-over of a root (RFC 4210 section 4.4, RFC 7030 section 4.1.3, spec/authorities.md "Links between roots"): the two certificates by
+// which an old root certifies the new one. Only by them does a reader accept a root that it was not delivered with.
 import { equalBytes } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { type Certificate, publicKeyOf } from './certificate.ts';
@@ -9,7 +9,7 @@ import type { CertificateTemplate } from './issue.ts';
 import { keyIdentifierOf } from './public-key.ts';
 import { verifySignature } from './signature-algorithm.ts';
 
-/** With twenty years a root, more than anybody will see. */
+/** With twenty years per root, more than anybody will see. */
 export const ROOTS_MAX = 32;
 
 export interface RootLinks {
@@ -59,7 +59,7 @@ function linkTemplate(link: {
   };
 }
 
-/** Everything that is wrong with one step from an old root to a new one; empty when the new one may be believed. */
+/** Everything that is wrong with one step from an old root to a new one; empty when the new one may be trusted. */
 export function rolloverProblems(
   oldRoot: Certificate,
   newRoot: Certificate,
@@ -99,8 +99,8 @@ export type FollowResult =
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
 /**
- * What a reader that knows `known` (oldest first, at least one) may believe of a hub's list of all its roots (oldest first): its own roots and
- * every later one that is reached by steps that hold. All of the list or nothing.
+ * The roots that a reader with `known` (oldest first, at least one) may trust from a hub's list of all its roots (oldest first): its own
+ * roots and every later one that valid steps reach. All of the list or nothing.
  */
 export function followRollovers(
   known: readonly Certificate[],

@@ -1,5 +1,5 @@
-// AlgorithmIdentifier of signatures (RFC 3279, 4055, 5758, 8410): which ones are believed, and how they are verified.
-// SHA-1 and MD5 are known by name only: a certificate signed with them is refused, and the reason says so.
+// AlgorithmIdentifier of signatures (RFC 3279, 4055, 5758, 8410): which ones are accepted, and how they are verified. SHA-1 and MD5 are
+// known only by name: a certificate signed with them is refused, and the reason says so.
 import { constants, type KeyObject, verify } from 'node:crypto';
 import { contextTag, type DerReader, derOid, derSequence, derTag } from '../der.ts';
 import { CoreError } from '../error.ts';
@@ -12,7 +12,7 @@ export type SignatureScheme =
   | { readonly kind: 'ecdsa' | 'rsa'; readonly hash: Hash }
   | { readonly kind: 'rsa-pss'; readonly hash: Hash; readonly saltLength: number }
   | { readonly kind: 'ed25519' }
-  /** `name` is for people: what it is signed with. */
+  /** `name` is for people: the algorithm of the signature. */
   | { readonly kind: 'unsupported'; readonly name: string };
 
 /** A key that is marked id-RSASSA-PSS signs by that scheme only, and with the hash it names (RFC 4055 section 3.1). */
@@ -33,7 +33,7 @@ const schemes: Readonly<Record<string, SignatureScheme>> = {
   [algorithmOid.ed25519]: { kind: 'ed25519' },
 };
 
-// Known, and not believed: too weak, or used by nobody who makes what is verified here.
+// Known, but not accepted: too weak, or not used by any maker of what is verified here.
 const refusedSchemes: Readonly<Record<string, string>> = {
   '1.2.840.113549.1.1.2': 'MD2',
   '1.2.840.113549.1.1.4': 'MD5',
@@ -55,7 +55,7 @@ const hashes: Readonly<Record<string, Hash>> = {
   [algorithmOid.sha512]: 'sha512',
 };
 
-/** Reads the next value of `reader`. An algorithm we do not believe is a value, so that a certificate can still be shown. */
+/** Reads the next value of `reader`. An algorithm that is not accepted is a value too, so that a certificate can still be shown. */
 export function readSignatureAlgorithm(reader: DerReader): AlgorithmIdentifier {
   const value = reader.value(derTag.sequence);
   const inner = reader.into(value);
@@ -66,15 +66,15 @@ export function readSignatureAlgorithm(reader: DerReader): AlgorithmIdentifier {
     const name = refusedSchemes[oid] ?? `algorithm ${oid}`;
     return { scheme: { kind: 'unsupported', name }, der: value.whole };
   }
-  // RFC 4055 section 5: null parameters beside RSA, and absent ones are to be accepted. RFC 5758 section 3.2 wants none beside ECDSA;
-  // Intel's root has them.
+  // RFC 4055 section 5: readers accept RSA with null parameters and without. RFC 5758 section 3.2 wants none for ECDSA; Intel's root has
+  // them.
   const nullAllowed = scheme.kind === 'rsa' || (scheme.kind === 'ecdsa' && reader.rules === 'foreign');
   if (nullAllowed && !inner.done) inner.null();
   inner.end();
   return { scheme, der: value.whole };
 }
 
-// RFC 4055 section 3.1. The defaults are SHA-1 and a salt of 20; so a parameter that is left out means an algorithm we refuse.
+// RFC 4055 section 3.1. The defaults are SHA-1 and a salt of 20; so a parameter that is left out means an algorithm that we refuse.
 function readPss(reader: DerReader): SignatureScheme {
   if (reader.done) return { kind: 'unsupported', name: 'SHA-1' };
   const parameters = reader.inside();
@@ -88,7 +88,7 @@ function readPss(reader: DerReader): SignatureScheme {
   const salt = field(2);
   const saltLength = salt?.smallInteger() ?? defaultSaltLength;
   salt?.end();
-  // DER leaves the default out; RFC 4055 section 3.1: readers must recognise it written out, too. AMD writes it.
+  // DER leaves the default out; RFC 4055 section 3.1: readers must also recognise it in full. AMD writes it.
   const trailerField = reader.rules === 'foreign' ? field(3) : undefined;
   const trailer = trailerField?.smallInteger() ?? 1;
   trailerField?.end();
@@ -136,12 +136,12 @@ const oidBySigner: Readonly<Record<SignatureAlgorithm, string>> = {
   ed25519: algorithmOid.ed25519,
 };
 
-/** The AlgorithmIdentifier of what a signer of ours makes. */
+/** The AlgorithmIdentifier of the signatures of our signers. */
 export function encodeSignatureAlgorithm(algorithm: SignatureAlgorithm): Uint8Array {
   return derSequence(derOid(oidBySigner[algorithm]));
 }
 
-/** Whether `signature` over `message` verifies under `key`. A key of another kind than the scheme's, or an unsupported scheme, is a plain no. */
+/** Whether `signature` over `message` verifies under `key`. A key of another kind than the scheme's, or an unsupported scheme, is false. */
 export function verifySignature(
   scheme: SignatureScheme,
   key: KeyObject,
@@ -173,7 +173,7 @@ export function pssAllows(restriction: PssRestriction | undefined, scheme: Signa
   return restriction.hash === scheme.hash && scheme.saltLength >= restriction.saltLength;
 }
 
-/** Why a signature by this scheme did not verify, for reasons: one that is not accepted was not tried. */
+/** Why a signature by this scheme did not verify, for reasons: a scheme that is not accepted was not tried. */
 export function signatureProblem(scheme: SignatureScheme): string {
   if (scheme.kind === 'unsupported') return `it is signed with ${scheme.name}, which is not accepted`;
   return `the signature (${scheme.kind}) does not verify`;

@@ -1,4 +1,4 @@
-// SPIFFE IDs (SPIFFE-ID standard, section 2), and the one form in which we name a workload on a device (spec/workload.md).
+// SPIFFE IDs (SPIFFE-ID standard, section 2), and the one form of the name of a workload on a device (spec/workload.md).
 import { CoreError } from '../error.ts';
 import { isDeviceId } from './device-id.ts';
 
@@ -38,7 +38,7 @@ export function parseSpiffeId(text: string): SpiffeId {
   return { trustDomain, path };
 }
 
-/** `spiffe://TRUST-DOMAIN/device/DEVICE/workload/NAME`. Throws `encoding-invalid` for parts that are none. */
+/** `spiffe://TRUST-DOMAIN/device/DEVICE/workload/NAME`. Throws `encoding-invalid` for invalid parts. */
 export function workloadSpiffeId({ trustDomain, deviceId, workload }: WorkloadId): string {
   if (!isTrustDomain(trustDomain) || !isDeviceId(deviceId) || !workloadNamePattern.test(workload)) {
     throw new CoreError('encoding-invalid', 'not a trust domain, device id and name of a workload');

@@ -1,4 +1,4 @@
-// Reading an X.509-SVID (X509-SVID standard, section 5.2): what holds of a leaf beyond its path (spec/workload.md).
+// Reads an X.509-SVID (X509-SVID standard, section 5.2): the rules for a leaf besides its path (spec/workload.md).
 import { CoreError } from '../error.ts';
 import type { Certificate } from './certificate.ts';
 import { extensionOid, keyPurposeOid } from './oid.ts';
@@ -13,13 +13,13 @@ function onlyUri(certificate: Certificate): string | undefined {
   return uris.length === 1 ? uris[0] : undefined;
 }
 
-/** Whether a certificate speaks of SPIFFE at all; one that does and breaks a rule is refused by `spiffeIdOf`. */
+/** Whether a certificate has any SPIFFE ID; `spiffeIdOf` refuses one that breaks a rule. */
 export function claimsSpiffeId(certificate: Certificate): boolean {
   const names = certificate.extensions.subjectAltName?.names ?? [];
   return names.some((name) => name.kind === 'uri' && /^spiffe:/i.test(name.text));
 }
 
-/** Whose certificate this is. Call it only on one whose path was validated. Throws `certificate-invalid` with the rule that is broken. */
+/** The SPIFFE ID of this certificate. Call it only on one whose path was validated. Throws `certificate-invalid` with the broken rule. */
 export function spiffeIdOf(certificate: Certificate): SpiffeId {
   const { basicConstraints, keyUsage, extendedKeyUsage, all } = certificate.extensions;
   const uri = onlyUri(certificate);
@@ -36,7 +36,7 @@ export function spiffeIdOf(certificate: Certificate): SpiffeId {
   return id;
 }
 
-/** The workload of ours that a certificate speaks for; as `spiffeIdOf`. */
+/** The workload of ours that a certificate identifies; throws as `spiffeIdOf`. */
 export function workloadOf(certificate: Certificate): WorkloadId {
   spiffeIdOf(certificate);
   return parseWorkloadSpiffeId(onlyUri(certificate) ?? '');

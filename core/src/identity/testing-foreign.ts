@@ -1,4 +1,4 @@
-// Certificates as others write them, for tests: every field can be given in an encoding of its own. One key signs them all.
+// Certificates in other issuers' encodings, for tests: every field can have a special encoding. One key signs them all.
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import {
   derBitString,

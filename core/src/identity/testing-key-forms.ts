@@ -1,4 +1,4 @@
-// One key in the forms that SEC 1, RFC 4055 and RFC 5480 know, for tests: what a foreign certificate may hold, and what an attacker tries.
+// One key in the forms of SEC 1, RFC 4055 and RFC 5480, for tests: a foreign certificate may contain them, and an attacker may try them.
 import { ECDH, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { contextTag, DerReader, derBitString, derInteger, derNull, derOid, derSequence, derValue } from '../der.ts';
 import { algorithmOid, curveOid, keyOid } from './oid.ts';

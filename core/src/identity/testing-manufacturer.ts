@@ -1,4 +1,4 @@
-// For tests: a manufacturer with a root and an issuing authority in memory, whose IDevIDs can be wrong in any way.
+// For tests: a manufacturer with a root and an issuing authority in memory, whose IDevIDs can have any fault.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { type Signer, signerFromKey } from '../signer.ts';
 import { type Certificate, parseCertificate } from './certificate.ts';
@@ -15,7 +15,7 @@ export interface TestManufacturer {
   readonly root: Certificate;
   readonly issuing: Certificate;
   readonly issuingSigner: Signer;
-  /** DER: the IDevID, then the issuing authority. `change` may spoil the template before it is signed. */
+  /** DER: the IDevID, then the issuing authority. `change` may break the template before it is signed. */
   issue(
     spki: Uint8Array,
     subject: Partial<IdevidSubject>,

@@ -1,4 +1,4 @@
-// Roots that hand over to each other, for tests and vectors. Keys are new each time.
+// Roots that certify each other, for tests and vectors. Keys are new each time.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { type Signer, signerFromKey } from '../signer.ts';
 import { type Certificate, parseCertificate } from './certificate.ts';
@@ -35,7 +35,7 @@ export async function testIssuing(root: TestAuthority, period: TestPeriod): Prom
   return { certificate: await issueTo(template, root.signer), signer };
 }
 
-/** `oldSigner` and `newSigner` are for links that somebody else signed. */
+/** `oldSigner` and `newSigner` are for links that another key signed. */
 export async function testLinks(
   oldRoot: TestAuthority,
   newRoot: TestAuthority,

@@ -1,10 +1,10 @@
-// One segment while it is being gathered from chunks of any size. Its memory grows with what arrives, so a header that announces
-// segments of 4 GiB costs nothing by itself.
+// Collects one segment from chunks of any size. Its memory grows with the data that arrives, so a header that announces segments of 4 GiB
+// alone costs nothing.
 
 /** Memory that a segment starts with; the default segment length fits. */
 const firstLength = 2 ** 20;
 
-/** Gathers up to `most` bytes, with `before` and `after` bytes of room around them for work in place. Dispose it: its bytes are zeroed. */
+/** Collects up to `most` bytes, with `before` and `after` bytes of room around them for work in place. Dispose it: its bytes are zeroed. */
 export class SegmentBuffer {
   readonly #most: number;
   readonly #before: number;
@@ -23,17 +23,17 @@ export class SegmentBuffer {
     return this.#length === this.#most;
   }
 
-  /** What was gathered since the last `clear`: a view. */
+  /** The bytes collected since the last `clear`: a view. */
   get content(): Uint8Array {
     return this.#bytes.subarray(this.#before, this.#before + this.#length);
   }
 
-  /** All of the memory, `before` and `after` included. */
+  /** All of the memory, including `before` and `after`. */
   get memory(): Uint8Array {
     return this.#bytes;
   }
 
-  /** Takes as much of `chunk` as there is room for and gives back the rest. */
+  /** Takes as much of `chunk` as there is room for and returns the rest. */
   take(chunk: Uint8Array): Uint8Array {
     const taken = chunk.subarray(0, this.#most - this.#length);
     this.#makeRoom(this.#length + taken.length);

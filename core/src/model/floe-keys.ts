@@ -10,7 +10,7 @@ const rotationBitsDefault = 20;
 
 const messageKeyLength = 48;
 
-/** Parameters || IV || purpose || associated data: what every derivation of one file starts from. */
+/** Parameters || IV || purpose || associated data: the input of every derivation of one file. */
 export interface FloeContext {
   readonly parameters: Uint8Array;
   readonly iv: Uint8Array;

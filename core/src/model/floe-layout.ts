@@ -1,5 +1,5 @@
-// The shape of a FLOE file (c2sp.org/FLOE, "Parameters" and "FLOE Ciphertext Layout"): ten bytes of parameters, an IV and a tag,
-// then segments of one length, the last of which may be shorter. Only the segment length can vary.
+// The layout of a FLOE file (c2sp.org/FLOE, "Parameters" and "FLOE Ciphertext Layout"): ten bytes of parameters, an IV and a tag, then
+// segments of one length, the last of which may be shorter. Only the segment length can vary.
 import { ByteReader, ByteWriter } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 
@@ -20,16 +20,16 @@ export const segmentOverhead = segmentPrefixLength + segmentTagLength;
 /** The length field of every segment but the final one. */
 export const innerSegmentMark = 0xffffffff;
 
-/** Segment lengths count the whole encrypted segment. With the least, a segment carries one byte. */
+/** Segment lengths count the whole encrypted segment. At the minimum, a segment carries one byte. */
 export const SEGMENT_LENGTH_MIN = segmentOverhead + 1;
-/** One less than the mark of an inner segment, or a full final segment could not be told from an inner one. */
+/** One less than the mark of an inner segment; otherwise a full final segment would look like an inner one. */
 export const SEGMENT_LENGTH_MAX = innerSegmentMark - 1;
 export const segmentLengthDefault = 2 ** 20;
 
 /** AEAD_MAX_SEGMENTS. */
 export const SEGMENTS_MAX = 2 ** 40;
 
-/** Where everything lies in a file of a known length. Lengths are in bytes; positions count segments from 0. */
+/** The positions of all parts in a file of a known length. Lengths are in bytes; positions count segments from 0. */
 export interface FloeLayout {
   readonly segmentLength: number;
   readonly segments: number;
@@ -45,7 +45,7 @@ export function encodeParameters(segmentLength: number): Uint8Array {
   return new ByteWriter().u8(aeadId).u8(kdfId).u32(segmentLength).u32(floeIvLength).finish();
 }
 
-/** Reads the segment length out of a header that nobody has authenticated yet. Throws `sealed-model-invalid` for anything but the one known suite. */
+/** Reads the segment length from an unauthenticated header. Throws `sealed-model-invalid` for anything but the one known suite. */
 export function parseParameters(header: Uint8Array): number {
   if (header.length !== floeHeaderLength) {
     throw new CoreError(
@@ -68,7 +68,7 @@ export function parseParameters(header: Uint8Array): number {
   return segmentLength;
 }
 
-/** The layout that a plaintext of this length gets: as few segments as can be, at least one. */
+/** The layout of a plaintext of this length: the minimum number of segments, at least one. */
 export function layoutOfPlaintext(plaintextLength: number, segmentLength: number): FloeLayout {
   assertSegmentLength(segmentLength);
   assertLength(plaintextLength);
@@ -77,7 +77,9 @@ export function layoutOfPlaintext(plaintextLength: number, segmentLength: number
   return layout(floeHeaderLength + plaintextLength + segments * segmentOverhead, segmentLength, segments);
 }
 
-/** The only layout that a file of this length can have. Throws `sealed-model-invalid` when it has none: it was cut or is no FLOE file. */
+/**
+ * The only possible layout of a file of this length. Throws `sealed-model-invalid` when there is none: the file was cut or is no FLOE file.
+ */
 export function layoutOfCiphertext(ciphertextLength: number, segmentLength: number): FloeLayout {
   assertSegmentLength(segmentLength);
   assertLength(ciphertextLength);

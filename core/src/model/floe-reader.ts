@@ -1,14 +1,17 @@
-// A FLOE file read at any place: only the segments that hold the bytes asked for are fetched and decrypted. Opening it verifies
-// the final segment, so the length of the plaintext is proven before anything is read.
+// Random access to a FLOE file: only the segments with the requested bytes are fetched and decrypted. Opening it verifies the final
+// segment, so the length of the plaintext is proven before anything is read.
 import { CoreError } from '../error.ts';
 import { decryptSegment, type FloeState, startDecryption } from './floe.ts';
 import { floeHeaderLength, type FloeLayout, layoutOfCiphertext, segmentOverhead, segmentRange } from './floe-layout.ts';
 import { assertRoom, cutHeader, type OpenOptions } from './floe-stream.ts';
 
-/** Gives exactly `length` bytes from `offset` on; they are needed until the next call. */
+/** Returns exactly `length` bytes from `offset` on; they must stay valid until the next call. */
 export type ReadAt = (offset: number, length: number) => Promise<Uint8Array>;
 
-/** An open sealed file. Owns its keys: dispose it. Every plaintext it gives has verified; a segment that does not throws `sealed-model-invalid`. */
+/**
+ * An open sealed file. Owns its keys: dispose it. Every returned plaintext is verified; a segment that does not verify throws
+ * `sealed-model-invalid`.
+ */
 export class FloeReader {
   readonly layout: FloeLayout;
   readonly #state: FloeState;
@@ -46,7 +49,7 @@ export class FloeReader {
     return this.layout.plaintextLength;
   }
 
-  /** The plaintext of one segment, in `into` (long enough for it) when that is given, else in new memory. */
+  /** The plaintext of one segment, in `into` (if given, long enough for it), else in new memory. */
   async segment(position: number, into?: Uint8Array): Promise<Uint8Array> {
     if (!Number.isSafeInteger(position) || position < 0 || position >= this.layout.segments) {
       throw new CoreError(
@@ -59,7 +62,10 @@ export class FloeReader {
     return decryptSegment(this.#state, bytes, position, position === this.layout.segments - 1, into);
   }
 
-  /** `length` bytes of plaintext from `offset` on; a range that is not wholly inside throws `bytes-truncated`. The caller owns and zeroes them. */
+  /**
+   * `length` bytes of plaintext from `offset` on; a range that is not completely inside throws `bytes-truncated`. The caller owns and
+   * zeroes them.
+   */
   async read(offset: number, length: number): Promise<Uint8Array> {
     const end = offset + length;
     if (
@@ -77,7 +83,7 @@ export class FloeReader {
       const position = Math.floor(at / perSegment);
       const from = at - position * perSegment;
       const room = whole.subarray(at - offset);
-      // A segment that is wanted whole is decrypted where it belongs; of any other a part is copied and the rest zeroed.
+      // A segment that is needed whole is decrypted into its final place; of any other, a part is copied and the rest zeroed.
       const fits = from === 0 && room.length >= segmentRange(this.layout, position).length - segmentOverhead;
       const plaintext = await this.segment(position, fits ? room : undefined);
       const part = plaintext.subarray(from, Math.min(plaintext.length, from + room.length));

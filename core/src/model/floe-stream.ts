@@ -1,5 +1,5 @@
-// Whole FLOE files front to back, in constant memory: the spec's online functions over any source of bytes (a file, a socket, stdin).
-// One segment is gathered, worked on in place, handed out, and its memory used again.
+// Whole FLOE files front to back, in constant memory: the spec's online functions over any source of bytes (a file, a socket, stdin). One
+// segment is collected, processed in place and returned, and its memory is used again.
 import { CoreError } from '../error.ts';
 import {
   decryptSegment,
@@ -27,7 +27,7 @@ export interface SealOptions {
 }
 
 /**
- * Encrypts `source`: yields the header and then every segment. A chunk is valid until the next one is asked for.
+ * Encrypts `source`: yields the header and then every segment. A chunk is valid until the next one is requested.
  * The caller keeps the 32-byte key and zeroes it.
  */
 export async function* encryptStream(
@@ -44,7 +44,7 @@ export async function* encryptStream(
   let position = 0;
   for await (const chunk of source) {
     for (let rest = chunk; rest.length > 0; rest = buffer.take(rest)) {
-      // Full, and more has come: only now is it known that this segment is not the final one.
+      // Full, and more has arrived: only now is it known that this segment is not the final one.
       if (!buffer.isFull) continue;
       yield encrypt(position, false);
       buffer.clear();
@@ -55,13 +55,16 @@ export async function* encryptStream(
 }
 
 export interface OpenOptions {
-  /** The longest segment this reader makes room for, in bytes; any valid length when left out. Whoever has the key chose the file's segment length. */
+  /**
+   * The longest segment that this reader makes room for, in bytes; left out: any valid length. The holder of the key chose the file's
+   * segment length.
+   */
   readonly maxSegmentLength?: number | undefined;
 }
 
 /**
- * Decrypts `source`: yields the plaintext of every segment, each only after it verified. A chunk is valid until the next one is asked for.
- * The file is whole only when the generator ends without an error: throws `sealed-model-key` and `sealed-model-invalid`.
+ * Decrypts `source`: yields the plaintext of every segment, each only after it verified. A chunk is valid until the next one is requested.
+ * The file is complete only when the generator ends without an error: throws `sealed-model-key` and `sealed-model-invalid`.
  */
 export async function* decryptStream(
   source: ByteSource,
@@ -79,7 +82,7 @@ export async function* decryptStream(
   yield opening.finalSegment();
 }
 
-// What decryption keeps between chunks: first the header is gathered, then one segment after the other.
+// The state of decryption between chunks: first the header is collected, then one segment after the other.
 class Opening {
   readonly #key: Uint8Array;
   readonly #associatedData: Uint8Array;
@@ -94,7 +97,7 @@ class Opening {
     this.#options = options;
   }
 
-  /** Called when more bytes have come: a full segment is then an inner one. Empties the buffer for the next. */
+  /** Called when more bytes have arrived: a full segment is then an inner one. Empties the buffer for the next. */
   innerSegment(): Uint8Array | undefined {
     if (!this.#buffer.isFull || this.#state === undefined) return undefined;
     const plaintext = this.#decrypt(this.#state, false);
@@ -113,7 +116,7 @@ class Opening {
     return rest;
   }
 
-  /** Called when no more bytes come: what is left is the final segment, or the file was cut short. */
+  /** Called when no more bytes come: the rest is the final segment, or the file was cut short. */
   finalSegment(): Uint8Array {
     if (this.#state === undefined) throw cutHeader(this.#buffer.content.length);
     return this.#decrypt(this.#state, true);

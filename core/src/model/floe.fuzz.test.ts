@@ -1,4 +1,4 @@
-// Mutations of every FLOE vector: whatever is done to the bytes, the answer is a named error, or the untouched plaintext.
+// Mutations of every FLOE vector: for any change, the result is a named error or the unchanged plaintext.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

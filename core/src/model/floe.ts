@@ -1,6 +1,6 @@
-// Sealed files are FLOE (c2sp.org/FLOE): AES-256-GCM segments that can be read in any order, each bound to its place, to the key
-// and to the associated data. This file holds the spec's four functions: start and segment, encrypt and decrypt.
-// Whole files are streamed by floe-stream.ts and read at random by floe-reader.ts; those are harder to misuse.
+// Sealed files are FLOE (c2sp.org/FLOE): AES-256-GCM segments that can be read in any order, each bound to its position, to the key and to
+// the associated data. This file has the spec's four functions: start and segment, encrypt and decrypt. floe-stream.ts streams whole files
+// and floe-reader.ts reads at random; those are harder to misuse.
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { concat, equalBytes } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -20,7 +20,7 @@ import {
 /** A source of cryptographically random bytes, for example node:crypto's `randomBytes`. */
 export type RandomBytes = (length: number) => Uint8Array;
 
-/** What is kept between the segments of one file. Owns `keys`: dispose it when the last segment is done. */
+/** The state between the segments of one file. Owns `keys`: dispose it after the last segment. */
 export interface FloeState {
   readonly header: Uint8Array;
   readonly segmentLength: number;
@@ -28,8 +28,8 @@ export interface FloeState {
   [Symbol.dispose](): void;
 }
 
-// Node hands out cipher output in new memory that only the garbage collector frees. In pieces of this size, copied out and released at
-// once, memory stays flat and fast; pieces of a whole segment leave 80 MiB of garbage behind.
+// Node returns cipher output in new memory that only the garbage collector frees. In pieces of this size, copied out and released at once,
+// memory stays flat and fast; pieces of a whole segment leave 80 MiB of garbage.
 const pieceLength = 64 * 1024;
 
 const parametersLength = 10;
@@ -50,8 +50,9 @@ export function startEncryption(
 }
 
 /**
- * startDecryption: authenticates a header, its parameters included, before anything is made of them. Throws `sealed-model-invalid` when it is not a FLOE
- * header, and `sealed-model-key` when key, associated data or header are not those it was sealed with. `rotationBits` is for published vectors only.
+ * startDecryption: authenticates a header, including its parameters, before they are used. Throws `sealed-model-invalid` when it is not a
+ * FLOE header, and `sealed-model-key` when key, associated data or header are not those of the sealing. `rotationBits` is for published
+ * vectors only.
  */
 export function startDecryption(
   key: Uint8Array,
@@ -78,8 +79,9 @@ function stateOf(header: Uint8Array, segmentLength: number, keys: FloeKeys): Flo
 }
 
 /**
- * encryptSegment: writes one encrypted segment to `into` (at least the plaintext and 32 bytes) and gives the part that was written. `plaintext` may already
- * lie in `into`, 16 bytes after its start: it is then encrypted in place. An inner segment must be full; position and final mark must each be used once.
+ * encryptSegment: writes one encrypted segment to `into` (at least the plaintext and 32 bytes) and returns the part that was written.
+ * `plaintext` may already be in `into`, 16 bytes after its start: it is then encrypted in place. An inner segment must be full; position
+ * and final mark must each be used once.
  */
 export function encryptSegment(
   state: FloeState,
@@ -111,8 +113,9 @@ export function encryptSegment(
 }
 
 /**
- * decryptSegment: gives a segment's plaintext, which lies in `into`, only after its tag verified; else zeroes `into` and throws `sealed-model-invalid`.
- * `into` may begin where `segment` begins: it is then decrypted in place. `isFinal` is what the reader knows from the file's length, never from the segment.
+ * decryptSegment: returns a segment's plaintext, in `into`, only after its tag verified; else zeroes `into` and throws
+ * `sealed-model-invalid`. `into` may begin where `segment` begins: it is then decrypted in place. `isFinal` comes from the file's length,
+ * never from the segment.
  */
 export function decryptSegment(
   state: FloeState,
@@ -157,7 +160,7 @@ function fieldComplaint(position: number, isFinal: boolean, field: number, lengt
   return `final segment ${position} says it has ${field} bytes, and has ${length}`;
 }
 
-// The last position that exists is for a final segment only.
+// The last possible position is for a final segment only.
 function assertPosition(position: number, isFinal: boolean): void {
   if (!isFinal && position >= SEGMENTS_MAX - 1) {
     throw new CoreError('sealed-model-invalid', `sealed file: more than ${SEGMENTS_MAX} segments`);
@@ -168,7 +171,7 @@ interface Transformer {
   update(piece: Uint8Array): Buffer;
 }
 
-// Each piece is whole before it is written, and is written no further than the pieces read so far, so `from` and `to` may overlap.
+// Each piece is complete before it is written, and is written no further than the pieces read before, so `from` and `to` may overlap.
 function transform(through: Transformer, from: Uint8Array, to: Uint8Array, secret: boolean): void {
   for (let offset = 0; offset < from.length; offset += pieceLength) {
     const piece = through.update(from.subarray(offset, offset + pieceLength));

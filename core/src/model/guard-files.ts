@@ -1,5 +1,5 @@
-// Which files of a manifest the guard loads: an `.ort` file rather than its `.onnx` twin, and external data only for `.onnx`.
-// The agent opens (decrypts) no other file. Follows spec/guard.md section 5.
+// Which files of a manifest the guard loads: an `.ort` file rather than its `.onnx` twin, and external data only for `.onnx`. The agent
+// opens (decrypts) no other file. Follows spec/guard.md section 5.
 import { CoreError } from '../error.ts';
 
 export const ortMediaType = 'application/x-onnxruntime';
@@ -13,7 +13,7 @@ interface ModelFile {
   readonly mediaType: string;
 }
 
-/** The format the guard can run, from the media type or else from the path's ending; undefined for anything opaque. */
+/** The format that the guard can run, from the media type or else from the path's extension; undefined for anything opaque. */
 export function modelFormat(file: Pick<ModelFile, 'path' | 'mediaType'>): ModelFormat | undefined {
   if (file.mediaType === ortMediaType) return 'ort';
   if (file.mediaType === onnxMediaType || file.mediaType === 'application/x-onnx') return 'onnx';
@@ -47,7 +47,7 @@ export function filesForGuard<T extends ModelFile>(files: readonly T[]): readonl
   return files.filter((file) => chosen.includes(file) || (wantsData && file.role === 'data'));
 }
 
-/** Where `data` lies as seen from the folder of `model`: the name under which an ONNX file refers to its external data. */
+/** The path of `data` relative to the folder of `model`: the name that an ONNX file uses for its external data. */
 export function externalDataLocation(model: string, data: string): string {
   const folder = model.slice(0, model.lastIndexOf('/') + 1);
   return data.startsWith(folder) ? data.slice(folder.length) : data;

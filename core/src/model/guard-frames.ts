@@ -1,5 +1,5 @@
-// One message a line, as JSON, in both directions between agent and guard (spec/guard.md section 5). What comes from a guard may come from an
-// attacker, so a line has a length from its first byte on: nothing longer is ever held in memory.
+// One JSON message per line, in both directions between agent and guard (spec/guard.md section 5). Messages from a guard may come from an
+// attacker, so a line has a length limit from its first byte on: nothing longer is ever held in memory.
 import { CoreError } from '../error.ts';
 
 const lineFeed = 0x0a;
@@ -57,7 +57,7 @@ function concatenate(first: Uint8Array, second: Uint8Array): Uint8Array {
   return whole;
 }
 
-/** The value that a line holds; undefined when it is not JSON, which no schema accepts. */
+/** The value of a line; undefined when it is not JSON, which no schema accepts. */
 export function parseLine(line: string): unknown {
   try {
     const value: unknown = JSON.parse(line);

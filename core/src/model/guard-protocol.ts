@@ -1,5 +1,5 @@
-// The messages between agent and guard: JSON values, one a line (guard-frames.ts), both ends strict. No message carries an input, an output or
-// a key; files travel as inherited descriptors, or as bytes after the order that names them. Follows spec/guard.md section 5.
+// The messages between agent and guard: JSON values, one per line (guard-frames.ts), strict at both ends. No message contains an input, an
+// output or a key; files are passed as inherited descriptors, or as bytes after the order that names them. Follows spec/guard.md section 5.
 import { z } from 'zod';
 import { guardSettingsSchema } from './guard-settings.ts';
 
@@ -38,15 +38,15 @@ const guardFile = z.strictObject({
   path: z.string().min(1).max(TEXT_MAX),
   role: z.enum(['primary', 'fallback', 'data']),
   mediaType: z.string().min(1).max(TEXT_MAX),
-  /** Bytes; the guard reads exactly so many from offset 0. */
+  /** Bytes; the guard reads exactly this many from offset 0. */
   size: z.int().min(1),
-  /** Number of the inherited descriptor in the guard process; left out: its bytes follow the order on the channel. */
+  /** Number of the inherited descriptor in the guard process; left out: the bytes follow the order on the channel. */
   descriptor: z.int().min(3).optional(),
 });
 
-/** A listening socket that the guard inherits: where it takes connections once it serves. */
+/** A listening socket that the guard inherits: it accepts connections there once it serves. */
 const guardDoor = z.strictObject({
-  /** `loopback`: what comes there came over TCP, where web pages can knock; they get nothing. */
+  /** `loopback`: connections there came over TCP, which web pages can use; the guard refuses web pages. */
   kind: z.enum(['local', 'loopback']),
   descriptor: z.int().min(3),
 });
@@ -62,12 +62,12 @@ export const guardOrderSchema = z.discriminatedUnion('kind', [
     model: z.strictObject({ name: z.string().min(1).max(TEXT_MAX), version: z.string().min(1).max(TEXT_MAX) }),
     files: z.array(guardFile).min(1).max(FILES_MAX),
     settings: guardSettingsSchema.optional(),
-    /** How long the guard lets one inference take before it ends itself; left out: its parent watches it. */
+    /** How long one inference may take before the guard ends itself; left out: its parent watches it. */
     maxInferenceMs: z.int().min(1).optional(),
     /** Left out: those that systemd gave the guard. */
     doors: z.array(guardDoor).max(DOORS_MAX).optional(),
   }),
-  /** To be answered with `pong`: a guard whose model does not come to an end cannot. */
+  /** The guard answers with `pong`: a guard whose model does not finish cannot. */
   z.strictObject({ kind: z.literal('ping') }),
   z.strictObject({ kind: z.literal('retire') }),
   z.strictObject({ kind: z.literal('stop') }),
@@ -93,15 +93,15 @@ export type GuardCounts = z.infer<typeof guardCountsSchema>;
 
 const namespace = z.string().max(64);
 
-/** What a guard that systemd started finds around itself, before it has seen anything of a model or an application. */
+/** The environment that a guard started by systemd finds, before it has seen anything of a model or an application. */
 const guardSurroundings = z.strictObject({
   userId: z.int().min(0),
   noNewPrivileges: z.boolean(),
-  /** Whether it has, or could ever get, any. */
+  /** Whether it has any, or could ever get any. */
   capabilities: z.boolean(),
   systemCallFilter: z.boolean(),
   coreFiles: z.boolean(),
-  /** Whether its control group bounds its memory. */
+  /** Whether its control group limits its memory. */
   memoryLimit: z.boolean(),
   /** The kernel's names of its namespaces, such as `net:[4026531840]`. */
   namespaces: z.strictObject({ net: namespace, ipc: namespace, mnt: namespace, pid: namespace }),
@@ -111,7 +111,7 @@ export type GuardSurroundings = z.infer<typeof guardSurroundings>;
 
 /** Guard to agent. */
 export const guardReportSchema = z.discriminatedUnion('kind', [
-  /** The first word: all code is loaded, orders can come. It is what the sandbox is tried with. */
+  /** The first message: all code is loaded, orders can be sent. The sandbox is tested with it. */
   z.strictObject({ kind: z.literal('loaded'), surroundings: guardSurroundings.optional() }),
   z.strictObject({ kind: z.literal('pong') }),
   /** Every file is in the guard's own memory: the agent can wipe its copies. */
@@ -128,5 +128,5 @@ export const guardReportSchema = z.discriminatedUnion('kind', [
 
 export type GuardReport = z.infer<typeof guardReportSchema>;
 
-/** The longest message text a report carries. */
+/** The longest message text in a report. */
 export const REPORT_TEXT_MAX = TEXT_MAX;

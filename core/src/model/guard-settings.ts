@@ -1,5 +1,5 @@
-// What the publisher tells the guard about a classifier: where the image is, what clean images look like, how sure an answer
-// must be. Part of the signed manifest, so canonical JSON: decimals are whole millionths. Follows spec/guard.md.
+// The publisher's settings of the guard for a classifier: where the image is, the statistics of clean images, how sure an answer must be.
+// Part of the signed manifest, so canonical JSON: decimals are whole millionths. Follows spec/guard.md.
 import { z } from 'zod';
 
 /** Used when the settings name no threshold (0.85). */
@@ -27,7 +27,7 @@ export const guardSettingsSchema = z.strictObject({
   input: z.strictObject({
     name: tensorName,
     layout: z.enum(['NCHW', 'NHWC']),
-    /** The values that stand for black and white in the tensor as the model takes it, for example 0 and 1, or 0 and 255. */
+    /** The values of black and white in the tensor as the model takes it, for example 0 and 1, or 0 and 255. */
     valueRange,
   }),
   output: z.strictObject({

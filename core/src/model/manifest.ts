@@ -1,14 +1,14 @@
-// The model manifest: which files make up one version of one model, their digests, and how the guard is to use them. Its digest
-// names the release everywhere: in the signature, the sealed files, the key release and the receipt. spec/model-manifest.md.
+// The model manifest: the files of one version of one model, their digests, and the guard's settings for them. Its digest names the release
+// everywhere: in the signature, the sealed files, the key release and the receipt. spec/model-manifest.md.
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { CoreError } from '../error.ts';
 import { encodeCanonicalJson, parseCanonicalJson, parseValue } from '../json.ts';
 import { guardSettingsSchema } from './guard-settings.ts';
 
-/** Where the manifest lies in the folder that is signed; no file of the model may have this name. */
+/** The path of the manifest in the signed folder; no file of the model may have this name. */
 export const manifestPath = 'manifest.json';
-/** Room for a thousand files, ten thousand class labels, and nothing that would tie up a device. */
+/** Room for a thousand files and ten thousand class labels, but small enough for a device. */
 export const MANIFEST_LENGTH_MAX = 4 * 1024 * 1024;
 const MANIFEST_FILES_MAX = 1000;
 /** Longer paths do not survive every file system and archive. */
@@ -74,7 +74,7 @@ export function assertModelPath(path: string): void {
 function modelPathFault(path: string): string | undefined {
   if (path === '' || path.length > MODEL_PATH_LENGTH_MAX) return `expected 1 to ${MODEL_PATH_LENGTH_MAX} characters`;
   if (!path.isWellFormed() || path.normalize('NFC') !== path) return 'expected Unicode in normal form C';
-  // Control and format characters hide what a name is: a right-to-left override makes "exe.nnx" of "xnn.exe".
+  // Control and format characters can hide a name: a right-to-left override makes "exe.nnx" of "xnn.exe".
   if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\\]/u.test(path)) return 'a control character or a backslash';
   if (path.split('/').some((part) => part === '' || part === '.' || part === '..')) {
     return 'expected a relative path without empty, "." or ".." parts';
@@ -82,7 +82,7 @@ function modelPathFault(path: string): string | undefined {
   return undefined;
 }
 
-// Every file must be able to lie beside every other, and beside the manifest itself.
+// All files must be able to exist side by side, and beside the manifest itself.
 function refuseConflicts(files: readonly { readonly path: string }[], context: z.RefinementCtx): void {
   const paths = new Set([manifestPath]);
   for (const [index, { path }] of files.entries()) {

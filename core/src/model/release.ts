@@ -1,5 +1,5 @@
-// Verifying a release without its plaintext: a hub or a device holds the bundle, the manifest and sealed files only, and still
-// learns whether a trusted publisher signed exactly these files. spec/model-signature.md section "Releases".
+// Verifies a release without its plaintext: a hub or a device has only the bundle, the manifest and sealed files, and still learns whether
+// a trusted publisher signed exactly these files. spec/model-signature.md section "Releases".
 import type { KeyObject } from 'node:crypto';
 import { toHex } from '../bytes.ts';
 import { manifestDigest, manifestPath, type ModelManifest, parseManifest } from './manifest.ts';
@@ -30,7 +30,7 @@ export function verifyModelRelease({ bundleBytes, manifestBytes, trustedKeys }: 
   const verdict = verifyBundle(bundleBytes, { kind: 'keys', keys: trustedKeys });
   if (verdict.kind === 'refused') return verdict;
 
-  // The manifest is not interpreted before the signature says that it is the signed one.
+  // The manifest is not interpreted before the signature shows that it is the signed one.
   const { statement, signer } = verdict;
   const digest = manifestDigest(manifestBytes);
   const reasons = manifestReasons(statement, toHex(digest));
@@ -43,7 +43,7 @@ export function verifyModelRelease({ bundleBytes, manifestBytes, trustedKeys }: 
 
 function manifestReasons(statement: ModelStatement, digest: string): readonly SignatureReason[] {
   const { shardSize, hash } = statement.serialization;
-  // Shards leave empty files out and a manifest knows SHA-256 alone, so a release is signed by whole files.
+  // Shards leave empty files out, and a manifest knows only SHA-256, so a release is signed by whole files.
   if (shardSize !== undefined || hash !== 'sha256') {
     return [{ code: 'unsupported-serialization', message: 'a release is signed by whole files with SHA-256' }];
   }

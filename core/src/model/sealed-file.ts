@@ -1,6 +1,5 @@
-// How the files of a model are sealed (spec/sealed-model.md): one FLOE file each, under a key derived from the model key and
-// the file's path, with the digest of the model manifest as associated data. So no file can stand in for another, nor for
-// the same file of another version.
+// How the files of a model are sealed (spec/sealed-model.md): one FLOE file each, under a key derived from the model key and the file's
+// path, with the digest of the model manifest as associated data. So no file can replace another, nor the same file of another version.
 import { hkdfSync } from 'node:crypto';
 import { concat, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -11,14 +10,14 @@ import { type ByteSource, decryptStream, encryptStream, type OpenOptions, type S
 const modelKeyLength = 32;
 const manifestDigestLength = 32;
 
-/** A device with little memory opens sealed files segment by segment; nothing is gained by longer segments than this. */
+/** A device with little memory opens sealed files segment by segment; longer segments than this gain nothing. */
 const SEALED_SEGMENT_LENGTH_MAX = 64 * 2 ** 20;
 
 const purpose = utf8('edgekeep sealed file v1');
 
 /**
- * HKDF-SHA-256(model key, no salt, "edgekeep sealed file v1" || 0x00 || path). `path` is the file's path in the manifest.
- * The caller zeroes the result. Throws `sealed-model-key` for a model key that has not 32 bytes.
+ * HKDF-SHA-256(model key, no salt, "edgekeep sealed file v1" || 0x00 || path). `path` is the file's path in the manifest. The caller zeroes
+ * the result. Throws `sealed-model-key` for a model key of another length than 32 bytes.
  */
 export function sealedFileKey(modelKey: Uint8Array, path: string): Uint8Array {
   if (modelKey.length !== modelKeyLength) {
@@ -34,7 +33,7 @@ export function sealedFileKey(modelKey: Uint8Array, path: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', modelKey, new Uint8Array(0), info, floeKeyLength));
 }
 
-/** What a sealed file is bound to, beside its key. */
+/** What a sealed file is bound to, besides its key. */
 export interface SealedFileBinding {
   /** The file's path in the manifest. */
   readonly path: string;
@@ -42,7 +41,7 @@ export interface SealedFileBinding {
   readonly manifestDigest: Uint8Array;
 }
 
-/** Seals one file of a model: yields its FLOE bytes. A chunk is valid until the next one is asked for. */
+/** Seals one file of a model: yields its FLOE bytes. A chunk is valid until the next one is requested. */
 export async function* sealFile(
   source: ByteSource,
   modelKey: Uint8Array,
@@ -58,7 +57,7 @@ export async function* sealFile(
   }
 }
 
-/** Opens one sealed file front to back: yields verified plaintext. The file is whole only when this ends without an error. */
+/** Opens one sealed file front to back: yields verified plaintext. The file is complete only when this ends without an error. */
 export async function* openFile(
   source: ByteSource,
   modelKey: Uint8Array,
@@ -74,7 +73,7 @@ export async function* openFile(
   }
 }
 
-/** Opens one sealed file for reading at any place. Dispose the reader. */
+/** Opens one sealed file for random access. Dispose the reader. */
 export async function openFileAt(
   read: ReadAt,
   ciphertextLength: number,

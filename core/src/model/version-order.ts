@@ -1,5 +1,5 @@
-// Which of two model versions is newer: precedence of Semantic Versioning 2.0.0, section 11. Versions come from a manifest and have its form
-// (no build metadata).
+// Which of two model versions is newer: precedence of Semantic Versioning 2.0.0, section 11. Versions come from a manifest and have its
+// form (no build metadata).
 
 /** Negative when `a` is older than `b`, 0 when they are equal. */
 export function compareVersions(a: string, b: string): number {

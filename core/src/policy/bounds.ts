@@ -1,5 +1,6 @@
-// What a policy text may be before Cedar sees it. Cedar's parser and validator recurse on a small stack of their own: measured on 4.13, 200
-// nested brackets or 400 joined conditions make the module fail for good, for every later decision of the process. So texts are bounded here.
+// The limits of a policy text before Cedar reads it. Cedar's parser and validator recurse on a small stack of their own: measured on 4.13,
+// 200 nested brackets or 400 joined conditions break the module permanently, for every later decision of the process. So texts are limited
+// here.
 
 /** Cedar parses and validates in time that grows with the text; a policy larger than this is a mistake. */
 const POLICY_BYTES_MAX = 256 * 1024;
@@ -13,7 +14,7 @@ export interface BoundsProblem {
   readonly message: string;
 }
 
-/** What is wrong with the text by its size and form alone; undefined when Cedar may read it. */
+/** What is wrong with the size and form of the text; undefined when Cedar may read it. */
 export function boundsProblem(text: string): BoundsProblem | undefined {
   if (!text.isWellFormed())
     return { code: 'policy-syntax', message: 'the policy is not Unicode text: it has a lone surrogate' };
@@ -52,5 +53,5 @@ export function boundsProblem(text: string): BoundsProblem | undefined {
 }
 
 const joining = new Set(['&&', '||', '+', '-', '*', '!', 'if']);
-// Comments and texts first, so that nothing inside them counts; a text that is not closed reaches to the end.
+// Comments and texts first, so that nothing inside them counts; an unterminated text reaches to the end.
 const tokens = /\/\/[^\n]*|"(?:[^"\\]|\\[^])*(?:"|$)|&&|\|\||[A-Za-z_][A-Za-z0-9_]*|[()[\]{};.+*!-]/g;

@@ -1,4 +1,4 @@
-// What a policy gives to every device is found, and said of no other policy.
+// Finds what a policy gives to every device, and reports it for no other policy.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { keysForEveryDevice } from './breadth.ts';

@@ -1,11 +1,13 @@
-// Whether a policy gives keys without regard to which device and which model it is: what an operator wants to be told, because one device that
-// is enrolled then has every model there is.
+// Whether a policy releases keys for any device and any model: an operator must know it, because then one enrolled device has every model.
 import type { Policy } from './policy.ts';
 import { questionSchema } from './question.ts';
 
-/** The statements that give the key of any model to any attested device with a TPM, whatever groups and tags it has; empty where none does. */
+/**
+ * The statements that release the key of any model to any attested device with a TPM, in any group and with any tag; empty when there are
+ * none.
+ */
 export function keysForEveryDevice(policy: Policy): readonly string[] {
-  // In no group and with no tag, for a model that nobody has heard of: who permits that permits all of them.
+  // In no group and with no tag, for an unknown model: a statement that permits this permits all of them.
   const question = questionSchema.parse({
     action: 'releaseKey',
     principal: { kind: 'device', id: 'a-device-in-no-group' },

@@ -1,9 +1,9 @@
-// What holds for an action until a policy permits that action itself: what a hub did before there were policies about it. A policy's `forbid`
-// applies all the same. Keys have no such statement: without a permit of the policy nobody gets one.
+// The default for an action until a policy permits that action itself: what a hub did before there were policies about it. A policy's
+// `forbid` still applies. There is no default for keys: without a permit of the policy nobody gets one.
 import { type Action, actions } from './schema.ts';
 import { readStatements, type Statement } from './statement.ts';
 
-/** The policy a new hub starts with: a device in a group that the model is for, with a TPM whose boot matched signed reference values. */
+/** The first policy of a new hub: a device in a group that the model is for, with a TPM whose boot matched signed reference values. */
 export const defaultPolicyText = `// Who gets a model key: a device in one of the groups that the model is for (edgekeep model assign MODEL GROUP),
 // with a TPM whose boot matched signed reference values.
 @id("attested-tpm")
@@ -18,7 +18,7 @@ permit (
 };
 `;
 
-/** What hubs started with before models were for groups: every attested device with a TPM has every model's key. */
+/** The first policy of hubs before models were for groups: every attested device with a TPM has every model's key. */
 export const everyAttestedTpmPolicyText = `// Who gets a model key: a device with a TPM whose boot matched signed reference values.
 @id("attested-tpm")
 permit (

@@ -9,7 +9,7 @@ export function conditionsOf({ conditions }: PolicyJson): readonly Condition[] {
   );
 }
 
-// Both sides of every && from the left; texts are bounded (bounds.ts), so is the depth.
+// Both sides of every && from the left; texts are limited (bounds.ts), and so is the depth.
 function conjunctsOf(body: Condition['body']): readonly Condition['body'][] {
   if (!('&&' in body)) return [body];
   const both = body['&&'];

@@ -14,7 +14,7 @@ interface StatementText {
   readonly text: string;
 }
 
-/** Compares what statements mean to Cedar: white space and comments are no difference, the order of statements neither. */
+/** Compares the meaning of statements to Cedar: white space and comments are no difference, nor is the order of statements. */
 export function differencesOf(before: readonly Statement[], after: readonly Statement[]): PolicyDifferences {
   const old = new Map(before.map((statement) => [statement.id, statement]));
   const names = new Set(after.map(({ id }) => id));

@@ -1,10 +1,10 @@
-// A draft of a policy: what is asked of a new text beyond what a policy in force was asked. Texts in a policy are compared with tags, names and
-// roles in their one form (docs/design/identities.md), and people review what they see: so a draft is in normal form C and hides nothing.
+// A draft of a policy: the additional rules for a new text. Texts in a policy are compared with tags, names and roles in canonical form
+// (docs/design/identities.md), and people review what they see: so a draft is in normal form C and has no hidden characters.
 import { textProblem } from '../canonical/text.ts';
 import type { Fault } from './faults.ts';
 import { type LoadedPolicy, loadPolicy, type PolicyName } from './policy.ts';
 
-/** `loadPolicy` for a text that is about to be applied, tried out or compared. */
+/** `loadPolicy` for a text that will be applied, simulated or compared. */
 export function loadDraft(text: string, name: PolicyName): LoadedPolicy {
   const faults = textFaults(text);
   return faults.length > 0 ? { kind: 'refused', faults } : loadPolicy(text, name);

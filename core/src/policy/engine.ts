@@ -1,4 +1,4 @@
-// Cedar itself: statements prepared once for each action, questions answered from them. What Cedar cannot answer is a no.
+// Cedar itself: statements prepared once for each action, questions answered from them. A question that Cedar cannot answer is denied.
 import { isAuthorized, preparsePolicySet, preparseSchema, statefulIsAuthorized } from '@cedar-policy/cedar-wasm/nodejs';
 import type { AuthorizationAnswer, PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
 import type { Question } from './question.ts';
@@ -12,7 +12,7 @@ export type Answer =
   | { readonly kind: 'none' }
   | { readonly kind: 'error'; readonly message: string };
 
-// Cedar keeps what is prepared by name and forgets nothing: names are used again.
+// Cedar keeps prepared statements by name and never frees them: names are reused.
 const schemaName = 'edgekeep';
 const freeSlots: number[] = [];
 let slotsMade = 0;
@@ -29,7 +29,7 @@ export class PreparedStatements {
     this.#prepared = prepared;
   }
 
-  /** `statements` have been validated; undefined when Cedar takes them not all the same. */
+  /** `statements` have been validated; undefined when Cedar still does not accept them. */
   static prepare(statements: readonly Statement[]): PreparedStatements | undefined {
     if (!schemaPrepared && preparseSchema(schemaName, policySchema).type === 'failure') return undefined;
     schemaPrepared = true;
@@ -82,14 +82,14 @@ function answerOf(ask: () => AuthorizationAnswer): Answer {
   try {
     answer = ask();
   } catch (error) {
-    // The module itself failed. Nothing it says later can be trusted to come at all; every such question is a no.
+    // The module itself failed. Its later answers cannot be trusted: every such question is denied.
     return { kind: 'error', message: `the policy engine failed: ${String(error)}; restart the hub` };
   }
   if (answer.type === 'failure') {
     return { kind: 'error', message: answer.errors.map(({ message }) => message).join('; ') };
   }
   const { decision, diagnostics } = answer.response;
-  // Cedar skips a statement that errs; a forbid that was skipped must not turn into a yes.
+  // Cedar skips a statement that errs; a skipped forbid must not turn into a permit.
   if (diagnostics.errors.length > 0) {
     const message = diagnostics.errors.map(({ policyId, error }) => `${policyId}: ${error.message}`).join('; ');
     return { kind: 'error', message };

@@ -1,5 +1,5 @@
-// Why the answer was no and what would change it, in the policy's own words: each condition is asked by itself, of Cedar. The words depend
-// on nothing that the statements do not look at, so they are as good for the next one who asks the same.
+// Why the answer was no and what would change it, in the policy's own words: Cedar evaluates each condition separately. The words depend
+// only on facts that the statements use, so they can be reused for the next equal question.
 import { type PolicyJson, policyToText } from '@cedar-policy/cedar-wasm/nodejs';
 import { type Condition, conditionsOf } from './condition.ts';
 import { type Answer, askOnce } from './engine.ts';
@@ -16,7 +16,7 @@ const statementsShown = 4;
 const conditionsShown = 4;
 const CONDITION_CHARACTERS_MAX = 240;
 
-/** Reasons of a no, at most eight of some 1,000 characters. `version` is how the policy is called. */
+/** Reasons of a refusal, at most eight of about 1,000 characters. `version` is the policy's name. */
 export function explain(
   version: string,
   statements: readonly Statement[],
@@ -38,7 +38,7 @@ export function explain(
   }
 }
 
-// The permits that were about this question, and what each of them misses.
+// The permits that applied to this question, and what each of them misses.
 function nearest(version: string, statements: readonly Statement[], question: Question): readonly PolicyReason[] {
   const permits = statements.filter(({ effect, actions }) => effect === 'permit' && actions.includes(question.action));
   const missing = permits.flatMap((statement) => {
@@ -60,7 +60,7 @@ function nearest(version: string, statements: readonly Statement[], question: Qu
   return [{ code: 'policy-permits-not', message }];
 }
 
-// The conditions of a statement that hold (of a forbid) or fail (of a permit), with the values they met.
+// The conditions of a statement that are true (of a forbid) or false (of a permit), with the values that they met.
 function conditionsThat(statement: Statement, question: Question, hold: boolean): string {
   const found = conditionsOf(statement.json).filter((condition) => {
     const { kind } = askOnce({ ...statement.json, effect: 'permit', conditions: [condition] }, question);

@@ -19,7 +19,7 @@ export interface Fault {
   readonly message: string;
 }
 
-/** Strict validation of every statement; warnings count, since a condition that can never be true is a slip. */
+/** Strict validation of every statement; warnings count, because a condition that can never be true is a mistake. */
 export function typeFaults(statements: readonly Statement[]): readonly Fault[] {
   const policies = Object.fromEntries(statements.map(({ id, json }): [string, PolicyJson] => [id, json]));
   const validation = validate({
@@ -35,8 +35,8 @@ export function typeFaults(statements: readonly Statement[]): readonly Fault[] {
   }));
 }
 
-// A permit whose conditions never look at the attestation would hand keys to any registered device; one that looks and still
-// allows a device that failed every check does the same in more words. Both are refused.
+// A permit whose conditions never read the attestation would release keys to any registered device; one that reads it and still allows a
+// device that failed every check does the same in more words. Both are refused.
 export function keyFaults(statements: readonly Statement[]): readonly Fault[] {
   const permits = statements.filter(({ effect, actions }) => effect === 'permit' && actions.includes('releaseKey'));
   if (permits.length === 0) {
@@ -55,8 +55,8 @@ export function keyFaults(statements: readonly Statement[]): readonly Fault[] {
     }));
 }
 
-// Asks the one permit about devices that failed everything. Conditions that do not look at the attestation are taken as met: some device
-// meets them. Those that look at other things too are asked with the names that they compare with.
+// Asks the one permit about devices that failed everything. Conditions that do not read the attestation count as met: some device meets
+// them. Those that also read other facts are asked with the names that they compare with.
 function permitsTheWorst(json: PolicyJson): boolean {
   const conditions = conditionsOf(json).filter(({ body }) => looksAtAttestation(body));
   if (conditions.length === 0) return true;

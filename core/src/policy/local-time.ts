@@ -1,4 +1,4 @@
-// The time on a site's wall: hour, minute and weekday in its zone, summer time included.
+// The local time at a site: hour, minute and weekday in its zone, including summer time.
 
 export interface WallTime {
   readonly hour: number;
@@ -16,7 +16,7 @@ interface Zone {
   last: { readonly minute: number; readonly time: WallTime } | undefined;
 }
 
-// Making a formatter takes longer than a thousand uses of it; a hub has a few zones.
+// Making a formatter takes longer than a thousand uses of it; a hub has only a few zones.
 const zones = new Map<string, Zone>();
 const ZONES_MAX = 1_000;
 

@@ -1,4 +1,4 @@
-// A policy: text that was parsed, strictly validated and found to constrain something, and the answers it gives (spec/access.md, "Policy").
+// A policy: text that was parsed, strictly validated and found to constrain something, and its answers (spec/access.md, "Policy").
 import { sha256Hex } from '../digest.ts';
 import { boundsProblem } from './bounds.ts';
 import { builtInFor } from './built-in.ts';
@@ -20,18 +20,18 @@ export type LoadedPolicy =
   | { readonly kind: 'refused'; readonly faults: readonly Fault[] };
 
 /**
- * `any-action`: a statement that takes any action is about all of them. `release-only`: it is about `releaseKey` alone, which is what such a text
- * meant when it was applied to a hub that knew no other action.
+ * `any-action`: a statement that names no action is about all of them. `release-only`: it is about `releaseKey` alone, which is what such a
+ * text meant when it was applied to a hub that knew no other action.
  */
 export type PolicyMeaning = 'any-action' | 'release-only';
 
 export interface PolicyName {
-  /** How reasons call it: `policy 7`. */
+  /** Its name in reasons: `policy 7`. */
   readonly name: string;
   readonly meaning?: PolicyMeaning;
 }
 
-/** Validates a text; a policy that is loaded holds memory of the engine until it is disposed of. */
+/** Validates a text; a loaded policy holds memory of the engine until it is disposed of. */
 export function loadPolicy(text: string, { name, meaning = 'any-action' }: PolicyName): LoadedPolicy {
   const problem = boundsProblem(text);
   if (problem !== undefined) return { kind: 'refused', faults: [problem] };
@@ -42,7 +42,7 @@ export function loadPolicy(text: string, { name, meaning = 'any-action' }: Polic
   const statements =
     meaning === 'any-action' ? read.statements : read.statements.map((statement) => onlyAbout(statement, 'releaseKey'));
   const types = typeFaults(statements);
-  // A text from before was found to constrain something by the rules of its time; a hub must not stop at it now.
+  // An earlier text was found to constrain something by the rules of its time; a hub must still start with it.
   const faults = types.length > 0 || meaning === 'release-only' ? types : keyFaults(statements);
   if (faults.length > 0) return { kind: 'refused', faults };
   const all = [...statements, ...builtInFor(statements)];
@@ -56,7 +56,7 @@ export function loadPolicy(text: string, { name, meaning = 'any-action' }: Polic
   return { kind: 'loaded', policy: new Policy(name, text, statements, all, prepared) };
 }
 
-// An entry is below 2 KiB. Whoever is not in here is decided anew.
+// An entry is below 2 KiB. A question that is not in the cache is decided again.
 const REMEMBERED_MAX = 20_000;
 
 export class Policy {
@@ -92,12 +92,12 @@ export class Policy {
     );
   }
 
-  /** What has to be known before `action` can be decided. */
+  /** The facts that are needed to decide about `action`. */
   reads(action: Action): Reads {
     return this.#reads.get(action) ?? new Set();
   }
 
-  /** Cedar is a pure function of policy and question, and a fleet asks the same few questions over and over: answers are remembered. */
+  /** Cedar is a pure function of policy and question, and a fleet asks the same few questions again and again: answers are cached. */
   decide(question: Question): Decision {
     const key = keyOf(this.reads(question.action), question);
     const known = this.#remembered.get(key);
@@ -108,7 +108,7 @@ export class Policy {
     return decision;
   }
 
-  /** As `decide`, without remembering. */
+  /** As `decide`, without the cache. */
   decideAnew(question: Question): Decision {
     const answer = this.#prepared.ask(question);
     if (answer.kind === 'permit') return { kind: 'permitted', statements: answer.statements };

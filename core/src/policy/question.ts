@@ -1,17 +1,17 @@
-// What a policy is asked (spec/access.md, "Question"): one JSON value with everything that is known, whole numbers and texts only, so that it
-// can be stored, replayed against another policy, and written in a test file. What a test leaves out is as on a quiet day.
+// A question to a policy (spec/access.md, "Question"): one JSON value with everything that is known, only whole numbers and texts, so that
+// it can be stored, replayed against another policy, and written in a test file. Parts that a test leaves out have unremarkable values.
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { presentScope } from './former-scopes.ts';
 import { actions, deviceActions } from './schema.ts';
 
-/** What `ageSeconds` says where there is nothing that could have an age: older than any condition allows. */
+/** The value of `ageSeconds` when there is nothing with an age: older than any condition allows. */
 export const neverSeconds = 4_294_967_295;
 
 const word = z.string().max(256);
 const scopeName = word.transform(presentScope);
 const count = z.int().min(0);
-/** Four places behind the point are what Cedar's `decimal` has. */
+/** Cedar's `decimal` has four decimal places. */
 const decimal = z.string().regex(/^-?\d{1,12}\.\d{1,4}$/);
 
 const device = z.strictObject({
@@ -89,7 +89,7 @@ const deviceContext = z.strictObject({
       ageSeconds: count.default(0),
     })
     .prefault({}),
-  /** Walls around its guards, as it reported them. */
+  /** Walls around its guards, from its report. */
   guard: z
     .strictObject({ walls: z.array(word).max(64).default([]), missing: z.array(word).max(64).default([]) })
     .optional(),
@@ -98,7 +98,7 @@ const deviceContext = z.strictObject({
 const operatorContext = z.strictObject({
   network: network.prefault({}),
   time: time.prefault({}),
-  /** The scope that the route asks for. */
+  /** The scope that the route needs. */
   scope: scopeName,
   /** Whether the route changes anything. */
   changes: z.boolean().default(true),

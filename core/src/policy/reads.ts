@@ -1,5 +1,5 @@
-// What a statement looks at. Two questions that agree in everything the statements of an action look at have one answer, so that answer can be
-// remembered (spec/access.md, "Remembered decisions"), and what no statement looks at need not be found out.
+// The facts that a statement uses. Two questions that agree in all facts used by the statements of an action have the same answer, so that
+// answer can be cached (spec/access.md, "Remembered decisions"), and unused facts need not be read.
 import type { Question } from './question.ts';
 import { uidOf, uidOfResource } from './request.ts';
 import type { Statement } from './statement.ts';
@@ -15,7 +15,7 @@ export function readsOf(statements: readonly Statement[]): Reads {
       ['resource', json.resource],
     ] as const) {
       if (scope.op === 'All') continue;
-      // `is` looks at the kind, which is always part of the key; `==` and `in` look at who it is and whose.
+      // `is` uses the kind, which is always part of the key; `==` and `in` use the identity and its parents.
       if (scope.op === '==' || scope.op === 'in' || 'in' in scope) paths.add(name);
     }
     for (const { body } of json.conditions) collect(body, paths);
@@ -30,22 +30,22 @@ export function readsOfExpression(expression: unknown): Reads {
   return paths;
 }
 
-/** Whether anything below `path` is looked at. */
+/** Whether anything below `path` is used. */
 export function looksAt(reads: Reads, path: string): boolean {
   return [...reads].some((read) => read === path || read.startsWith(`${path}.`) || path.startsWith(`${read}.`));
 }
 
-/** Equal for questions that get the same answer. */
+/** Equal for questions with the same answer. */
 export function keyOf(reads: Reads, question: Question): string {
   const { action, principal, resource } = question;
   const values = [...reads].map((path) => valueAt(question, path));
   return JSON.stringify([action, principal.kind, resource.kind, values]);
 }
 
-/** What a question has at a path; undefined where it has nothing. */
+/** The value of a question at a path; undefined where it has none. */
 function valueAt(question: Question, path: string): unknown {
   const { principal } = question;
-  // A workload has the attributes of its device beside its own.
+  // A workload has the attributes of its device in addition to its own.
   const who = principal.kind === 'workload' ? { ...principal.device, ...principal } : principal;
   let value: unknown = { ...question, principal: who };
   for (const name of path.split('.')) {
@@ -69,14 +69,14 @@ export function valueText(question: Question, path: string): string {
 
 const VALUE_CHARACTERS_MAX = 120;
 
-// Whoever is asked about as a whole is asked about by what it is in.
+// A principal that is used as a whole includes its parents.
 function groupsText(path: string, principal: Question['principal']): string {
   const device = principal.kind === 'workload' ? principal.device : principal;
   if (path !== 'principal' || device.kind !== 'device' || device.groups.length === 0) return '';
   return ` in ${JSON.stringify(device.groups).slice(0, VALUE_CHARACTERS_MAX)}`;
 }
 
-// Cedar's JSON form of an expression: one key an operator, operands below it.
+// Cedar's JSON form of an expression: one key per operator, operands below it.
 function collect(expression: unknown, paths: Set<string>): void {
   if (expression === null || typeof expression !== 'object') return;
   const path = pathOf(expression);
@@ -84,7 +84,8 @@ function collect(expression: unknown, paths: Set<string>): void {
     paths.add(path);
     return;
   }
-  // An entity written out is compared with the principal or the resource, or its attributes are: only if it is the one that asks has it any.
+  // An entity literal is compared with the principal or the resource, or its attributes are: only if it is the one that asks does it have
+  // any.
   if ('__entity' in expression) {
     paths.add('principal').add('resource');
     return;
@@ -95,7 +96,7 @@ function collect(expression: unknown, paths: Set<string>): void {
   }
 }
 
-// `principal is Edgekeep::Device` looks at the kind alone.
+// `principal is Edgekeep::Device` uses only the kind.
 function isPlainKindTest(operand: unknown): boolean {
   return (
     operand !== null &&
@@ -108,7 +109,7 @@ function isPlainKindTest(operand: unknown): boolean {
   );
 }
 
-/** `context.network.ip` of a chain of dots that begins with a variable; tags by their key where it is written out. */
+/** `context.network.ip` of a chain of dots that begins with a variable; tags by their key if the key is a literal. */
 export function pathOf(expression: unknown): string | undefined {
   if (expression === null || typeof expression !== 'object') return undefined;
   if ('Var' in expression && typeof expression.Var === 'string') return expression.Var;

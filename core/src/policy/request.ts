@@ -1,4 +1,4 @@
-// A question as Cedar takes it: entities with their parents, a context with addresses, times and decimals in Cedar's own types.
+// A question in Cedar's form: entities with their parents, a context with addresses, times and decimals in Cedar's own types.
 import type { CedarValueJson, EntityJson, TypeAndId } from '@cedar-policy/cedar-wasm/nodejs';
 import type { DevicePrincipal, Principal, Question, Resource } from './question.ts';
 
@@ -54,7 +54,7 @@ function entitiesOf(who: Principal): readonly EntityJson[] {
     case 'device':
       return [deviceEntity(who)];
     case 'workload': {
-      // What is true of the device is true of what runs on it; the device's groups and site are found by way of the device.
+      // Facts of the device also apply to its workloads; a workload finds the device's groups and site through the device.
       const device = deviceEntity(who.device);
       return [
         { ...device, uid: self, attrs: { ...device.attrs, name: who.name }, parents: [uidOf(who.device)] },
@@ -122,7 +122,7 @@ function contextOf({ context }: Question): Record<string, CedarValueJson> {
   });
 }
 
-// Optional attributes are left out of what Cedar gets; it takes no undefined.
+// Optional attributes without a value are left out: Cedar takes no undefined.
 function withoutUndefined(
   record: Readonly<Record<string, CedarValueJson | undefined>>,
 ): Record<string, CedarValueJson> {

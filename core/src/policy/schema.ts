@@ -1,4 +1,4 @@
-// The Cedar schema that every policy is validated against (spec/access.md, "Schema"): who asks, for what, and what is known when they do.
+// The Cedar schema that every policy is validated against (spec/access.md, "Schema"): principals, resources, and the known facts.
 
 /** Actions of devices and their workloads. */
 export const deviceActions = [

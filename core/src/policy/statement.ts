@@ -1,4 +1,4 @@
-// The statements of a policy: their names, their text, and which actions they are about.
+// The statements of a policy: their names, their text, and their actions.
 import { type Effect, policySetTextToParts, policyToJson, type PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
 import { type Action, actions } from './schema.ts';
 
@@ -10,7 +10,7 @@ export interface Statement {
   readonly json: PolicyJson;
   /** What it may apply to by its scope. */
   readonly actions: readonly Action[];
-  /** Whether its scope names actions, rather than taking any. */
+  /** Whether its scope names actions, instead of allowing any. */
   readonly namesActions: boolean;
 }
 
@@ -18,7 +18,7 @@ export type ReadStatements =
   | { readonly kind: 'read'; readonly statements: readonly Statement[] }
   | { readonly kind: 'failed'; readonly messages: readonly string[] };
 
-/** Takes a text within `boundsProblem` apart, in the order it is written. */
+/** Splits a text within `boundsProblem` into statements, in their order. */
 export function readStatements(text: string): ReadStatements {
   const parts = policySetTextToParts(text);
   if (parts.type === 'failure') return { kind: 'failed', messages: parts.errors.map(({ message }) => message) };
@@ -39,7 +39,7 @@ export function readStatements(text: string): ReadStatements {
   return { kind: 'read', statements };
 }
 
-/** The same statement about one action only: what texts meant that were applied when there was no other. */
+/** The same statement about one action only: the meaning of texts that were applied when there was no other. */
 export function onlyAbout(statement: Statement, action: Action): Statement {
   if (statement.namesActions) return statement;
   const json: PolicyJson = {
@@ -60,13 +60,13 @@ function actionsOf({ action }: PolicyJson): Pick<Statement, 'actions' | 'namesAc
   }
 }
 
-// The shape of Cedar's JSON differs between one entity and several, and by whether a type was written: the id is what counts, because
-// validation has seen to the rest.
+// Cedar's JSON differs between one entity and several, and by whether a type was written: only the id counts, because validation has
+// checked the rest.
 function namesAction(constraint: object, action: Action): boolean {
   return entitiesIn(constraint).includes(action);
 }
 
-// Statements pass through JSON, whose numbers are exact up to there.
+// Statements pass through JSON, which has exact numbers up to this limit.
 function unsafeNumber(value: unknown): number | undefined {
   if (typeof value === 'number') return Number.isSafeInteger(value) ? undefined : value;
   if (value === null || typeof value !== 'object') return undefined;
@@ -77,7 +77,7 @@ function unsafeNumber(value: unknown): number | undefined {
   return undefined;
 }
 
-/** The ids of the entities of one type, or of any, that stand anywhere in a piece of Cedar's JSON. */
+/** The ids of the entities of one type, or of any, that occur anywhere in a piece of Cedar's JSON. */
 export function entitiesIn(value: unknown, type?: string): readonly string[] {
   if (value === null || typeof value !== 'object') return [];
   if ('type' in value && 'id' in value && typeof value.id === 'string') {

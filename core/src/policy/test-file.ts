@@ -1,4 +1,4 @@
-// A policy's tests (spec/access.md, "Tests of a policy"): questions, and what the policy has to say to each.
+// A policy's tests (spec/access.md, "Tests of a policy"): questions with their expected answers.
 import { z } from 'zod';
 import { parseJson } from '../json.ts';
 import { questionSchema } from './question.ts';
@@ -15,7 +15,7 @@ export const policyTestsSchema = z.strictObject({
         name: z.string().min(1).max(200),
         question: questionSchema,
         expect: z.enum(['permitted', 'refused']),
-        /** Names of the statements that decide; left out, any may. */
+        /** Names of the statements that decide; left out: any. */
         by: z.array(z.string().max(256)).max(64).optional(),
       }),
     )
@@ -24,7 +24,7 @@ export const policyTestsSchema = z.strictObject({
 });
 export type PolicyTests = z.infer<typeof policyTestsSchema>;
 
-/** Reads a test file. Throws `json-schema` with the path of the first thing that is wrong. */
+/** Reads a test file. Throws `json-schema` with the path of the first fault. */
 export function parsePolicyTests(bytes: Uint8Array): PolicyTests {
   return parseJson(bytes, policyTestsSchema, 'policy tests');
 }
@@ -34,7 +34,7 @@ export interface FailedTest {
   readonly message: string;
 }
 
-/** The tests that the policy fails; none when all pass. An evaluation error fails a test whatever it expects. */
+/** The tests that the policy fails; none when all pass. An evaluation error fails a test with any expectation. */
 export function failedTests(policy: Pick<Policy, 'decideAnew'>, { tests }: PolicyTests): readonly FailedTest[] {
   return tests.flatMap(({ name, question, expect, by }) => {
     const decision = policy.decideAnew(question);

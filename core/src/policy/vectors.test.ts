@@ -1,4 +1,4 @@
-// Every file in spec/vectors/access/policy: a *.cedar is valid and passes the tests beside it, or names in its first line why it is refused.
+// Every file in spec/vectors/access/policy: a *.cedar is valid and passes the tests beside it, or its first line names why it is refused.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

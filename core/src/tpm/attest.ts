@@ -4,22 +4,22 @@ import { CoreError } from '../error.ts';
 import { encodePcrSelections, type PcrSelection, readPcrSelections } from './pcr-selection.ts';
 import { nameHash } from './public-area.ts';
 
-/** TPM_GENERATED_VALUE: a restricted key signs nothing from outside that begins with it, so what does begin with it was made by a TPM. */
+/** TPM_GENERATED_VALUE: a restricted key signs no outside data that begins with it, so a TPM made everything that does. */
 const generatedByTpm = 0xff544347;
 const attestTypes = { nv: 0x8014, certify: 0x8017, quote: 0x8018, creation: 0x801a } as const;
 
-/** TPM2B_DATA and TPM2B_DIGEST hold at most the largest digest, 64 bytes, behind an algorithm identifier (TPMT_HA). */
+/** TPM2B_DATA and TPM2B_DIGEST hold at most the largest digest, 64 bytes, after an algorithm identifier (TPMT_HA). */
 const DATA_BYTES_MAX = 66;
 const DIGEST_BYTES_MAX = 64;
 /** MAX_NV_BUFFER_SIZE of PC Client TPMs. */
 const NV_BYTES_MAX = 2048;
 
 export interface ClockInfo {
-  /** Milliseconds the TPM has been powered. */
+  /** How many milliseconds the TPM has been powered. */
   readonly clock: bigint;
   readonly resetCount: number;
   readonly restartCount: number;
-  /** False after an unorderly shutdown, until the clock is known not to run backwards. */
+  /** False after an unorderly shutdown, until it is known that the clock does not run backwards. */
   readonly safe: boolean;
 }
 
@@ -50,7 +50,7 @@ export interface CreationAttest extends CommonAttest {
   readonly creationHash: Uint8Array;
 }
 
-/** TPMS_NV_CERTIFY_INFO: what stood in an NV index from `offset` on. */
+/** TPMS_NV_CERTIFY_INFO: the content of an NV index from `offset` on. */
 export interface NvAttest extends CommonAttest {
   readonly kind: 'nv';
   readonly indexName: Uint8Array;
@@ -60,7 +60,10 @@ export interface NvAttest extends CommonAttest {
 
 export type TpmsAttest = QuoteAttest | CertifyAttest | CreationAttest | NvAttest;
 
-/** Reads a TPMS_ATTEST of a quote, or of a certification of a key, a creation or an NV index; any other type, wrong magic, an ill-formed name or trailing bytes throw. */
+/**
+ * Reads a TPMS_ATTEST of a quote, or of a certification of a key, a creation or an NV index; any other type, wrong magic, an ill-formed
+ * name or trailing bytes throw.
+ */
 export function parseAttest(bytes: Uint8Array): TpmsAttest {
   const reader = new ByteReader(bytes, 'attestation');
   const magic = reader.u32();

@@ -1,9 +1,9 @@
-// Commands and responses on the wire (TPM 2.0 Part 1, 18): header, handles, authorization area, parameters. What differs from command
-// to command is in commands/; nonces, HMACs and parameter encryption are in session.ts.
+// Commands and responses as bytes (TPM 2.0 Part 1, 18): header, handles, authorization area, parameters. The commands themselves are in
+// commands/; nonces, HMACs and parameter encryption are in session.ts.
 import { ByteReader, ByteWriter } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 
-/** A handle and what stands for it in authorizations: the Name of an object or NV index, else the handle itself (Part 1, 16). */
+/** A handle and what represents it in authorizations: the Name of an object or NV index, else the handle itself (Part 1, 16). */
 export interface Entity {
   readonly handle: number;
   readonly name: Uint8Array;
@@ -16,9 +16,9 @@ export interface TpmCommand<Response> {
   /** Handles in order; those that need authorization come first. */
   readonly handles: readonly Entity[];
   readonly parameters: Uint8Array;
-  /** Whether a handle stands in front of the response's parameters. */
+  /** Whether a handle precedes the response's parameters. */
   readonly returnsHandle?: boolean;
-  /** Reads the response's parameters; `handle` is 0 unless `returnsHandle`. What it leaves unread is an error. */
+  /** Reads the response's parameters; `handle` is 0 unless `returnsHandle`. Unread bytes are an error. */
   parse(response: ByteReader, handle: number): Response;
 }
 
@@ -88,7 +88,7 @@ function encodeAuthorizations(authorizations: readonly AuthorizationEntry[]): Ui
   return area.finish();
 }
 
-/** The length a response says it has, from its first bytes; throws when it is not a possible one. */
+/** The length in a response's first bytes; throws for an impossible one. */
 export function responseLength(bytes: Uint8Array): number {
   const reader = new ByteReader(bytes, 'TPM response');
   reader.u16();
@@ -97,7 +97,7 @@ export function responseLength(bytes: Uint8Array): number {
   return length;
 }
 
-/** Splits a response; `authorizationCount` is how many authorizations the command had. Wrong lengths and trailing bytes throw. */
+/** Splits a response; `authorizationCount` is the number of the command's authorizations. Wrong lengths and trailing bytes throw. */
 export function parseResponse(
   bytes: Uint8Array,
   command: TpmCommand<unknown>,

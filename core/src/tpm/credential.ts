@@ -9,7 +9,7 @@ import { type RandomBytes, shareSeed } from './seed.ts';
 export interface CredentialRequest {
   /** The endorsement key, whose certificate the caller has verified. */
   readonly endorsementPublic: TpmPublic;
-  /** Name of the key that must live in the same TPM. */
+  /** Name of the key that must be in the same TPM. */
   readonly name: Uint8Array;
   /** At most one digest of the endorsement key's name algorithm. */
   readonly secret: Uint8Array;

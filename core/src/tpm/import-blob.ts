@@ -1,4 +1,4 @@
-// A secret sealed far away for one TPM (TPM 2.0 Part 1, 23.3.2: duplication with an outer wrap): a data object that TPM2_Import takes
+// A secret sealed remotely for one TPM (TPM 2.0 Part 1, 23.3.2: duplication with an outer wrap): a data object that TPM2_Import accepts
 // under the given parent and that TPM2_Unseal opens only under its policy.
 import { ByteWriter } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -13,7 +13,7 @@ export interface ImportBlobRequest {
   readonly secret: Uint8Array;
   /** SHA-256 policy digest; see policy.ts. */
   readonly policyDigest: Uint8Array;
-  /** What PolicyAuthValue asks for, at most 32 bytes; left out: empty. */
+  /** The value that PolicyAuthValue requires, at most 32 bytes; left out: empty. */
   readonly authValue?: Uint8Array | undefined;
   readonly randomBytes: RandomBytes;
 }

@@ -11,7 +11,7 @@ const none = new Uint8Array(0);
 
 const { restricted, decrypt, sign } = objectAttributes;
 
-/** The AES key size a storage key protects with; throws when the object is no storage key. */
+/** The AES key size with which a storage key protects; throws when the object is no storage key. */
 export function storageCipherOf(parent: TpmPublic): AesCfb {
   const storageUse = (parent.attributes & (restricted | decrypt | sign)) === (restricted | decrypt);
   if (!storageUse || (parent.kind !== 'rsa' && parent.kind !== 'ecc') || parent.symmetric === null) {

@@ -1,4 +1,4 @@
-// Which PCRs a quote or a policy is about (TPM 2.0 Part 2, 10.9.7 TPML_PCR_SELECTION) and the digest over their values.
+// The PCRs of a quote or a policy (TPM 2.0 Part 2, 10.9.7 TPML_PCR_SELECTION) and the digest over their values.
 import { ByteReader, ByteWriter, concat } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { digest, hashId, readHash, type TpmHash } from './algorithm.ts';

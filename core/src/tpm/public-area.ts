@@ -38,7 +38,7 @@ export interface RsaPublic extends CommonPublic {
   readonly symmetric: AesCfb | null;
   readonly scheme: AsymmetricScheme | null;
   readonly keyBits: 1024 | 2048 | 3072 | 4096;
-  /** 0 stands for 65537. */
+  /** 0 means 65537. */
   readonly exponent: number;
   /** `keyBits` long; empty in a template. */
   readonly modulus: Uint8Array;

@@ -1,9 +1,9 @@
-// What a TPM's response code means (TPM 2.0 Part 2, 6.6 TPM_RC), as far as an operator or this product can act on it.
+// The meaning of a TPM's response code (TPM 2.0 Part 2, 6.6 TPM_RC), as far as an operator or this product can act on it.
 
 /** The TPM asks to send the same command again. */
 export const retryCodes: ReadonlySet<number> = new Set([0x908, 0x90a, 0x922]);
 
-/** Format-one errors, without the bits that say which handle, parameter or session they are about. */
+/** Format-one errors, without the bits that name the handle, parameter or session. */
 const formatOneCodes = {
   attributes: 0x082,
   value: 0x084,

@@ -1,5 +1,5 @@
-// Sharing a secret seed with a TPM key (TPM 2.0 Part 1, B.10.3 for RSA, C.6.1 for ECC): what credentials, import blobs and salted
-// sessions all begin with. Random bytes come from the caller, so one input gives one output.
+// Sharing a secret seed with a TPM key (TPM 2.0 Part 1, B.10.3 for RSA, C.6.1 for ECC): the first step of credentials, import blobs and
+// salted sessions. Random bytes come from the caller, so one input gives one output.
 import { constants, createECDH, createHash, publicEncrypt } from 'node:crypto';
 import { ByteWriter, concat, utf8 } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -67,7 +67,7 @@ function xor(a: Uint8Array, b: Uint8Array): Uint8Array {
 }
 
 function shareWithEcc(key: EccPublic, label: SeedLabel, random: RandomBytes): SharedSeed {
-  // Refuses a template and a point off the curve, before any secret meets it.
+  // Refuses a template and a point off the curve, before any secret is used.
   publicKeyOf(key);
   const { size } = curveDetails(key.curve);
   const x = padLeft(key.x, size);

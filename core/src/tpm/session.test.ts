@@ -15,7 +15,7 @@ function use(attributes: number): SessionUse {
   return { session, nonceCaller: randomBytes(32), attributes };
 }
 
-/** What a TPM would answer: an HMAC over the parameters with its new nonce. */
+/** A TPM's answer: an HMAC over the parameters with its new nonce. */
 function answerTo({ session, nonceCaller, attributes }: SessionUse, parameters: Uint8Array) {
   const nonce = randomBytes(32);
   const codes = new ByteWriter().u32(0).u32(command.code).finish();

@@ -1,6 +1,6 @@
-// Authorization of commands (TPM 2.0 Part 1, 19 and 21): the password entry, and sessions whose HMAC binds command and response to a
-// key only the TPM and we know. A session salted to a TPM key can also encrypt the first parameter, so that whoever listens on the
-// bus between processor and TPM reads no key.
+// Authorization of commands (TPM 2.0 Part 1, 19 and 21): the password entry, and sessions whose HMAC binds command and response to a key
+// that only the TPM and we know. A session salted to a TPM key can also encrypt the first parameter, so that a probe on the bus between
+// processor and TPM reads no key.
 import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto';
 import { ByteReader, ByteWriter, concat, equalBytes } from '../bytes.ts';
 import { CoreError } from '../error.ts';
@@ -18,7 +18,7 @@ const passwordHandle = 0x40000009;
 const cipherBlockBytes = 16;
 const none = new Uint8Array(0);
 
-/** One session as it stands; `nonceTpm` changes with every response. */
+/** The state of one session; `nonceTpm` changes with every response. */
 export interface SessionState {
   readonly handle: number;
   readonly hash: TpmHash;
@@ -37,7 +37,7 @@ export interface SessionUse {
   readonly attributes: number;
 }
 
-/** The empty password: what hierarchies and keys of this product have as authorization value. */
+/** The empty password: the authorization value of hierarchies and keys of this product. */
 export const emptyPassword: AuthorizationEntry = {
   handle: passwordHandle,
   nonce: none,
@@ -74,7 +74,7 @@ export function authorizeCommand(
 
 /**
  * The response's parameters, the first one decrypted when the session asked for it. Throws `tpm-structure-invalid` when the HMAC is not the
- * TPM's: somebody between us and the TPM altered the answer.
+ * TPM's: an attacker between us and the TPM altered the answer.
  */
 export function openResponse(
   command: TpmCommand<unknown>,
@@ -113,7 +113,7 @@ function hmacOf(
   return mac.update(Uint8Array.of(attributes)).digest();
 }
 
-/** Part 1, 21.3: AES-CFB over the contents of the first parameter, its length stays readable. */
+/** Part 1, 21.3: AES-CFB over the content of the first parameter; its length stays readable. */
 function transformFirst(
   parameters: Uint8Array,
   direction: 'encrypt' | 'decrypt',

@@ -64,7 +64,7 @@ export function encodeTpmSignature(signature: TpmSignature): Uint8Array {
   }
 }
 
-/** Why `verifyTpmSignature` does not even try; undefined when it does. For reasons that an operator can act on. */
+/** Why `verifyTpmSignature` does not try; undefined when it does. For reasons that an operator can act on. */
 export function untriedReason(signature: TpmSignature, key: KeyObject): string | undefined {
   const { kind, hash } = signature;
   if (hash === 'sha1') return 'it is signed with SHA-1, which is not accepted';
@@ -82,7 +82,7 @@ export function untriedReason(signature: TpmSignature, key: KeyObject): string |
 
 /**
  * True when `signature` over `message` verifies under `key`. A key of another type and a SHA-1 signature (collisions can be made) are
- * a plain false.
+ * false.
  */
 export function verifyTpmSignature(signature: TpmSignature, message: Uint8Array, key: KeyObject): boolean {
   if (signature.hash === 'sha1') return false;
@@ -100,7 +100,7 @@ export function verifyTpmSignature(signature: TpmSignature, message: Uint8Array,
       return key.asymmetricKeyType === 'rsa' && verify(signature.hash, message, key, signature.signature);
     case 'rsapss': {
       if (key.asymmetricKeyType !== 'rsa') return false;
-      // A TPM salts with the digest size or with all the room there is (Part 1, B.7): the length is read from the signature.
+      // A TPM salts with the digest size or with all the available space (Part 1, B.7): the length is read from the signature.
       const { RSA_PKCS1_PSS_PADDING: padding, RSA_PSS_SALTLEN_AUTO: saltLength } = constants;
       return verify(signature.hash, message, { key, padding, saltLength }, signature.signature);
     }

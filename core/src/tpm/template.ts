@@ -1,5 +1,5 @@
-// The templates of the keys this product makes: endorsement keys (TCG EK Credential Profile 2.5, annex B: L-1, L-2 and the high range
-// H-3), its own attestation key, and the TCG's key for an IDevID. A primary key follows from its template, so each comes out the same every time.
+// The templates of the keys that this product makes: endorsement keys (TCG EK Credential Profile 2.5, annex B: L-1, L-2 and the high range
+// H-3), its own attestation key, and the TCG's key for an IDevID. A primary key follows from its template, so each is the same every time.
 import { parseHex, utf8 } from '../bytes.ts';
 import type { TpmHash } from './algorithm.ts';
 import { type EccPublic, objectAttributes, type TpmPublic } from './public-area.ts';
@@ -35,9 +35,9 @@ export interface EndorsementTemplate {
   readonly template: TpmPublic;
   /** NV index of the certificate. */
   readonly certificateIndex: number;
-  /** Where firmware or an operating system conventionally keeps the key loaded. */
+  /** The conventional handle under which firmware or an operating system keeps the key loaded. */
   readonly persistentHandle: number;
-  /** Whether its use needs a policy session with PolicySecret(endorsement); else the empty password does. */
+  /** Whether its use needs a policy session with PolicySecret(endorsement); otherwise the empty password is enough. */
   readonly needsPolicy: boolean;
   readonly policyHash: TpmHash;
 }
@@ -119,8 +119,8 @@ export const attestationKeyTemplate: EccPublic = {
 };
 
 /**
- * The key of an IDevID: template H-2 of the TCG's "TPM 2.0 Keys for Device Identity and Attestation" (7.3.4), P-256. It signs anything it
- * is given, so what it signs proves possession and no more. Using it takes the empty password; its policy is for the ADMIN role only.
+ * The key of an IDevID: template H-2 of the TCG's "TPM 2.0 Keys for Device Identity and Attestation" (7.3.4), P-256. It signs any input, so
+ * its signature proves possession and no more. Using it needs the empty password; its policy is for the ADMIN role only.
  */
 export const idevidKeyTemplate: EccPublic = {
   kind: 'ecc',
@@ -130,10 +130,10 @@ export const idevidKeyTemplate: EccPublic = {
   symmetric: null,
   scheme: { kind: 'ecdsa', hash: 'sha256' },
   curve: 'p256',
-  // "IDEVID": sets the key apart from any other primary of the same form.
+  // "IDEVID": distinguishes the key from any other primary of the same form.
   x: utf8('IDEVID'),
   y: utf8('IDEVID'),
 };
 
-/** NV index that the certificate of `idevidKeyTemplate` is kept in: the first of those that other programs use for device identity. */
+/** NV index for the certificate of `idevidKeyTemplate`: the first of those that other programs use for device identity. */
 export const idevidCertificateIndex = 0x01c90000;

@@ -1,4 +1,4 @@
-// Byte mutations of every vector: each reader gives a value or an error of ours, and what it accepts it encodes to the same bytes.
+// Byte mutations of every vector: each reader returns a value or one of our errors, and encodes every accepted value to the same bytes.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-// Runs every file of spec/vectors/tpm, whoever added it.
+// Runs every file of spec/vectors/tpm, from any source.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -221,7 +221,7 @@ function takeStep(policy: Uint8Array, taken: z.infer<typeof step>): Uint8Array {
   }
 }
 
-/** Hands out the vector's random bytes in the order they are asked for. */
+/** Returns the vector's random bytes in the order of the requests. */
 function streamOf(random: Uint8Array): (length: number) => Uint8Array {
   let offset = 0;
   return (length) => {

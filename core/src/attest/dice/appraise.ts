@@ -20,11 +20,11 @@ export interface DiceExpectations extends StatementExpectations {
   readonly trust: DiceTrust;
   /** The registered DeviceID key. */
   readonly deviceIdKey: KeyObject;
-  /** Unix seconds at which the chain has to be valid. */
+  /** Unix seconds at which the chain must be valid. */
   readonly atSeconds: number;
 }
 
-/** What is proven of a DICE device whose evidence was its own. */
+/** What is proven about a DICE device by its own evidence. */
 export interface DiceFacts {
   /** P-256 HPKE public key, an uncompressed point: what model keys for this boot are sealed to. */
   readonly sealingKey: Uint8Array;
@@ -47,8 +47,8 @@ export function verifyDiceEvidence(
     expected.atSeconds,
   );
   if (chain.kind === 'refused') return chain;
-  // The chain, step 5: another genuine device is still another device.
-  // A device whose chip has an identity, enrolled when its first layer still counted as the DeviceID, keeps that until it enrolls anew.
+  // The chain, step 5: another genuine device is still another device. A device whose chip has an identity, and which enrolled when its
+  // first layer still counted as the DeviceID, keeps that DeviceID until it enrolls again.
   const known = [chain.deviceId, chain.firstLayer].some((each) => publicKeyOf(each).equals(expected.deviceIdKey));
   if (!known) {
     const message = 'the chain leads to another DeviceID key than the one this device is registered with';

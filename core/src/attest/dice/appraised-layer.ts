@@ -1,4 +1,4 @@
-// One DICE layer as an attestation result names it: which firmware it was found to be, without repeating the certificate.
+// One DICE layer in an attestation result: the firmware that was found in it, without the certificate.
 import { sha256Hex } from '../../digest.ts';
 import { z } from 'zod';
 import type { DiceLayer } from './chain.ts';

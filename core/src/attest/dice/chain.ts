@@ -1,5 +1,5 @@
 // The certificate chain of a DICE device (spec/dice.md, "The chain"): a valid path to a vendor's root, an unbroken run of layers in it, and
-// certificates that say what DICE Certificate Profiles 1.0 wants of them. What the layers should contain is for layer-match.ts.
+// certificates that meet DICE Certificate Profiles 1.0. layer-match.ts decides what the layers should contain.
 import { CoreError } from '../../error.ts';
 import { type Certificate, publicKeyOf } from '../../identity/certificate.ts';
 import type { Certificates } from '../../identity/certificate-index.ts';
@@ -10,10 +10,10 @@ import type { Reason, ReasonCode } from '../reason.ts';
 import { diceExtensionOid, diceKeyPurposeOid } from './oid.ts';
 import { type ReadTcbInfo, tcbInfosIn } from './tcb-info.ts';
 
-/** Whom the operator trusts to say which chips are genuine. */
+/** The vendors that the operator trusts to certify genuine chips. */
 export interface DiceTrust {
   readonly anchors: Certificates;
-  /** Certificates between anchors and devices that devices do not carry, however many. */
+  /** Certificates between anchors and devices that devices do not carry; any number. */
   readonly intermediates: Certificates;
 }
 
@@ -76,8 +76,8 @@ export function validateDiceChain(
 }
 
 /**
- * The place of the DeviceID certificate in what a device has, leaf first: the identity that issued the first layer, as a Caliptra LDevID does, or
- * the first layer itself, the last of the unbroken run. -1 without any layer.
+ * The index of the DeviceID certificate in a device's certificates, leaf first: the identity that issued the first layer, as a Caliptra
+ * LDevID does, or the first layer itself, the last of the unbroken run. -1 without any layer.
  */
 export function deviceIdPosition(certificates: readonly Certificate[]): number {
   const end = certificates.findIndex(({ extensions }) => tcbInfosIn(extensions.all).length === 0);
@@ -87,8 +87,8 @@ export function deviceIdPosition(certificates: readonly Certificate[]): number {
 }
 
 /**
- * A chip's own identity above its measured layers: an authority that names the chip by a UEID, or whose key purposes say that it is an identity
- * (DICE Certificate Profiles 1.0). It measures nothing and stays when firmware changes. A maker's authority has neither.
+ * A chip's own identity above its measured layers: an authority that names the chip by a UEID, or whose key purposes say that it is an
+ * identity (DICE Certificate Profiles 1.0). It measures nothing and does not change with firmware. A maker's authority has neither.
  */
 function isIdentity({ extensions: { all, basicConstraints, extendedKeyUsage } }: Certificate): boolean {
   const { identityInit, identityLoc } = diceKeyPurposeOid;
@@ -104,7 +104,7 @@ export type DeviceIdResult =
     }
   | { readonly kind: 'refused'; readonly reasons: readonly Reason[] };
 
-/** A DeviceID certificate on its own, with its issuers behind it: path and profile. Throws as `validateDiceChain`. */
+/** A single DeviceID certificate, followed by its issuers: path and profile. Throws as `validateDiceChain`. */
 export function validateDeviceId(
   certificates: readonly Certificate[],
   trust: DiceTrust,
@@ -122,7 +122,7 @@ export function validateDeviceId(
     ]);
   }
   const [, issuer] = path.chain;
-  // A layer's key changes with firmware: where a chip has an identity below it, that is the device.
+  // A layer's key changes with firmware: if a chip has an identity below it, that identity is the device.
   const layerOfIdentity = own === true && issuer !== undefined && isIdentity(issuer);
   if (above.includes(true) || layerOfIdentity) {
     return refused('dice-device-differs', [`${shown(leaf)} is of a layer above the DeviceID`]);
@@ -137,8 +137,8 @@ export function validateDeviceId(
   return profile.length > 0 ? refused('dice-profile-refused', profile) : { kind: 'valid', chain: path.chain };
 }
 
-// Step 1: RFC 5280. What the purpose of a DICE key is, the profile says. Strangers send chains too, so nothing is searched in what they send: in
-// order and each name once, a chain costs no more signatures than it has certificates.
+// Step 1: RFC 5280. The profile defines the purpose of a DICE key. Strangers send chains too, so there is no search among their
+// certificates: in order and with each name once, a chain costs no more signatures than it has certificates.
 function pathOf(certificates: readonly Certificate[], trust: DiceTrust, atSeconds: number): PathResult {
   const [leaf, ...sent] = certificates;
   if (leaf === undefined) return { kind: 'refused', reasons: ['the chain is empty'] };
@@ -175,7 +175,7 @@ function missingLayers(links: readonly Link[], own: number, hasIdentity: boolean
   if (gap !== undefined && links.slice(own).some(({ infos }) => infos.length > 0)) {
     return [`${shown(gap.certificate)} has no TcbInfo and stands between layers that have`];
   }
-  // The DeviceID key is the same whatever runs above it: alone it says nothing about the boot.
+  // The DeviceID key is the same for any firmware above it: alone it says nothing about the boot.
   return own === 1 && !hasIdentity ? ['the chain has one layer; expected the DeviceID and at least one above it'] : [];
 }
 
@@ -211,7 +211,7 @@ function issuerReasons(certificate: Certificate): readonly string[] {
   return reasons;
 }
 
-// What issues the first layer. Its key purposes, where it lists any, say identity or authority.
+// The issuer of the first layer. If it lists key purposes, they must say identity or authority.
 function identityReasons(certificate: Certificate): readonly string[] {
   const { keyUsage, extendedKeyUsage } = certificate.extensions;
   const { identityInit, identityLoc, eca } = diceKeyPurposeOid;
@@ -286,7 +286,8 @@ function refused(code: ReasonCode, messages: readonly string[]) {
   return { kind: 'refused', reasons } as const;
 }
 
-// Names in certificates may be any text: what is logged and signed is short and plain, so that no name keeps a refusal out of the log.
+// Names in certificates may be any text: the text that is logged and signed is short and plain, so that no name keeps a refusal out of the
+// log.
 function printable(message: string): string {
   return message.replace(/[^\x20-\x7e]/g, '?').slice(0, MESSAGE_LENGTH_MAX);
 }

@@ -1,4 +1,5 @@
-// DICE extensions and chains with bytes changed: what is not a named error is either what was signed or refused, and what parses is canonical.
+// DICE extensions and chains with changed bytes: the result is a named error, the signed content, or a refusal, and everything that parses
+// is canonical.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
@@ -45,7 +46,7 @@ test('random bytes, and changed TcbInfos, are parsed or refused by name', () => 
     fc.property(bytes, (found) => {
       orNamedError(() => parseMultiTcbInfo(found));
       orNamedError(() => {
-        // What parses once parses for ever: an encoder and a parser that disagree would let one thing have two meanings.
+        // If an encoder and a parser disagreed, one value would have two meanings: every parsed value must parse again after encoding.
         const { der: _, ...info } = parseTcbInfo(found);
         const { der: __, ...again } = parseTcbInfo(encodeTcbInfo(info));
         assert.deepEqual(again, info);

@@ -73,7 +73,7 @@ function appraise(found: TestDice, changes: Partial<AppraisalInput> = {}): Appra
   });
 }
 
-/** `testLayers` with one of them other than it should be. */
+/** `testLayers` with one of them changed. */
 function layersWith(at: number, changed: Partial<TcbInfo>, change?: TestLayer['change']): readonly TestLayer[] {
   return testLayers.map((layer, index) => {
     if (index !== at) return layer;
@@ -221,7 +221,7 @@ describe('layers that are not what they should be', () => {
       assert.match(reason?.message ?? '', message);
       assert.equal(typeof reason?.layer, 'number');
       assert.deepEqual({ ...appraisal.vector, ...claims }, appraisal.vector);
-      // It is this device all the same.
+      // It is still this device.
       assert.equal(appraisal.vector['instance-identity'], 2);
     });
   }

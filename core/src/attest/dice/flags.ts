@@ -17,7 +17,7 @@ export const operationalFlags = [
 
 export type OperationalFlag = (typeof operationalFlags)[number];
 
-/** Flags as they stand in a certificate: those with a name, and the numbers of others that are set. */
+/** Flags in a certificate: those with a name, and the numbers of others that are set. */
 export interface FlagSet {
   readonly named: readonly OperationalFlag[];
   readonly unnamed: readonly number[];
@@ -28,7 +28,7 @@ export const noFlags: FlagSet = { named: [], unnamed: [] };
 const BITS_MAX = 32;
 const fixedWidthBit = 31;
 
-/** Reads a bit string under an implicit tag. Trailing zero bits are let pass: implementations write them, and they mean nothing. */
+/** Reads a bit string under an implicit tag. Accepts trailing zero bits: implementations write them, and they mean nothing. */
 export function readFlags(reader: DerReader, tag: number): FlagSet {
   const { bytes, unusedBits }: BitString = reader.bitString(tag);
   const bits = bytes.length * 8 - unusedBits;
@@ -52,7 +52,7 @@ export function encodeFlags({ named, unnamed }: FlagSet): Uint8Array {
   return derBitString(bytes, 7 - (last & 7));
 }
 
-/** Which flags `flags` has that `allowed` lacks, and which of the named ones nobody vouches for because the mask leaves them out. */
+/** The flags that `flags` has and `allowed` lacks, and the named flags without a statement because the mask leaves them out. */
 export function flagProblems(
   flags: FlagSet,
   mask: FlagSet | undefined,

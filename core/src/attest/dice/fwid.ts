@@ -1,5 +1,5 @@
-// FWIDs: digests of what a DICE layer consists of (DICE Attestation Architecture 1.1, section 6.1.1). In reference values and reasons they are
-// text, `sha384:<hex>`.
+// FWIDs: digests of the content of a DICE layer (DICE Attestation Architecture 1.1, section 6.1.1). In reference values and reasons they
+// are text, `sha384:<hex>`.
 import { toHex } from '../../bytes.ts';
 import { derOctetString, derOid, type DerReader, derSequence } from '../../der.ts';
 import { CoreError } from '../../error.ts';
@@ -23,7 +23,7 @@ export interface Fwid {
 }
 
 const FWIDS_MAX = 16;
-// An algorithm we do not know may have any digest up to this length; it matches no reference value.
+// An unknown algorithm may have any digest up to this length; it matches no reference value.
 const DIGEST_LENGTH_MAX = 64;
 
 const byOid: ReadonlyMap<string, { readonly name: string; readonly length: number }> = new Map(
@@ -54,12 +54,12 @@ export function encodeFwids(fwids: readonly Fwid[]): readonly Uint8Array[] {
   return fwids.map(({ algorithm, digest }) => derSequence(derOid(algorithm), derOctetString(digest)));
 }
 
-/** `sha384:<hex>`; the object identifier stands for an algorithm without a name here. */
+/** `sha384:<hex>`; an algorithm without a name here is written as its object identifier. */
 export function fwidText({ algorithm, digest }: Fwid): string {
   return `${byOid.get(algorithm)?.name ?? algorithm}:${toHex(digest)}`;
 }
 
-/** Whether a text is one that `fwidText` gives for an algorithm a reference value may name. */
+/** Whether `fwidText` gives such a text for an algorithm that a reference value may name. */
 export function isFwidText(text: string): boolean {
   const [name = '', hex = '', ...rest] = text.split(':');
   const known = Object.entries(fwidAlgorithms).find(([algorithm]) => algorithm === name)?.[1];

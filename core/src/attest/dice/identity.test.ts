@@ -1,4 +1,4 @@
-// Which certificate is the DeviceID where a chip's identity measures nothing, as in Caliptra (spec/dice.md, "The chain").
+// Which certificate is the DeviceID when a chip's identity measures nothing, as in Caliptra (spec/dice.md, "The chain").
 import assert from 'node:assert/strict';
 import { createPublicKey } from 'node:crypto';
 import { describe, test } from 'node:test';
@@ -26,7 +26,7 @@ function inputOf(scalar: number) {
 
 type Change = (template: CertificateTemplate, kind: string) => CertificateTemplate;
 
-/** Leaf first; `firmware` is the scalar that the layers' keys begin at, another one is other firmware. */
+/** Leaf first; `firmware` is the scalar at which the layers' keys begin, so another value is other firmware. */
 async function caliptra(vendor: TestVendor, firmware: number, change: Change = (template) => template) {
   const issued = async (template: CertificateTemplate, kind: string, scalar?: number): Promise<Certificate> => {
     const key = scalar === undefined ? vendor.key : fixedKey(scalar);

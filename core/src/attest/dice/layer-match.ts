@@ -1,5 +1,5 @@
-// Compares the layers of a DICE chain with what they should be (spec/dice.md, "Layers against reference values"). Each difference is a reason
-// that names layer, field, what was found and what was expected.
+// Compares the layers of a DICE chain with the expected ones (spec/dice.md, "Layers against reference values"). Each difference is a reason
+// that names layer, field, found and expected value.
 import type { Reason, ReasonCode } from '../reason.ts';
 import type { DiceLayer } from './chain.ts';
 import { flagProblems, noFlags } from './flags.ts';
@@ -79,7 +79,7 @@ function fwidsText({ tcbInfo }: DiceLayer): string {
   return (tcbInfo.fwids ?? []).map(fwidText).join('+') || 'none';
 }
 
-// Names come from certificates and documents: nothing in them may forge a line of a log or a screen.
+// Names come from certificates and documents: they must not forge a line of a log or a screen.
 function quoted(text: string | undefined): string {
   return text === undefined ? 'not stated' : `"${printable(text)}"`;
 }

@@ -1,4 +1,4 @@
-// openssl reads the chains we make and the ones others published, agrees about their paths, and shows the TcbInfo in them.
+// openssl reads our chains and published ones, agrees about their paths, and shows the TcbInfo in them.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -33,7 +33,7 @@ async function pemFile(name: string, texts: readonly string[]): Promise<string> 
   return path;
 }
 
-// What openssl does not look at: TcbInfo and key purposes of DICE.
+// Checks that openssl does not make: TcbInfo and key purposes of DICE.
 const stricter = new Set(['out-of-order.json', 'twice.json']);
 const pathOnly = new Set(['valid', 'dice-profile-refused', 'dice-layer-missing', 'dice-layer-order']);
 
@@ -42,7 +42,7 @@ for (const { file, certificates, anchors, atSeconds, outcome } of chainVectors()
     const [leaf = '', ...others] = certificates;
     const args = ['verify', '-attime', String(atSeconds), '-CAfile', await pemFile(`${file}.roots`, anchors)];
     const files = ['-untrusted', await pemFile(`${file}.others`, others), await pemFile(`${file}.leaf`, [leaf])];
-    // It knows no DICE extension; that one is critical is ours to process.
+    // It knows no DICE extension; we process the critical one.
     const critical = outcome === 'valid' && file.includes('critical') ? ['-ignore_critical'] : [];
     const accepted = await run('openssl', [...args, ...critical, ...files]).then(
       () => true,
@@ -50,7 +50,7 @@ for (const { file, certificates, anchors, atSeconds, outcome } of chainVectors()
     );
     const read = (texts: readonly string[]) => texts.map((text) => parseCertificate(parseBase64(text, 'vector')));
     const ours = validateDiceChain(read(certificates), { anchors: read(anchors), intermediates: [] }, atSeconds);
-    // It searches in what came along, we do not.
+    // It searches among the sent certificates, we do not.
     if (stricter.has(file)) {
       assert.deepEqual([accepted, outcome], [true, 'dice-path-refused']);
       return;
@@ -64,7 +64,7 @@ test('openssl asn1parse shows the fields of a TcbInfo where we put them', { skip
   const valid = chainVectors().find(({ file }) => file === 'valid.json');
   const path = await pemFile('asn1.pem', valid?.certificates.slice(0, 1) ?? []);
   const { stdout: whole } = await run('openssl', ['asn1parse', '-in', path]);
-  // openssl has no name for it; the octet string behind it is the extension.
+  // openssl has no name for it; the octet string after it is the extension.
   const lines = whole.split('\n');
   const at = lines.findIndex((line) => line.includes('2.23.133.5.4.1'));
   assert.notEqual(at, -1, whole);

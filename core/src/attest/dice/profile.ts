@@ -1,5 +1,6 @@
-// The certificates of a DICE device (DICE Certificate Profiles 1.0) as templates for `issueCertificate`: the maker issues the first, and each
-// layer the one of the layer it measured. Firmware does this; here it serves simulators and tests. Chains of others are judged in chain.ts.
+// The certificates of a DICE device (DICE Certificate Profiles 1.0) as templates for `issueCertificate`: the maker issues the first, and
+// each layer the one of the layer that it measured. Firmware does this; here it is for simulators and tests. chain.ts judges the chains of
+// others.
 import type { Certificate } from '../../identity/certificate.ts';
 import { commonNameOnly } from '../../identity/distinguished-name.ts';
 import {
@@ -19,7 +20,7 @@ import { multiTcbInfoExtension, type TcbInfo, tcbInfoExtension, ueidExtension } 
 
 type Issuer = Pick<Certificate, 'subject' | 'spki'>;
 
-/** The DeviceID certificate: the maker's word for the key of layer 0. */
+/** The DeviceID certificate: the maker vouches for the key of layer 0. */
 export function deviceIdProfile(input: ProfileInput, issuer: Issuer, tcbInfo: TcbInfo): CertificateTemplate {
   const { identityInit, attestInit, eca } = diceKeyPurposeOid;
   return layerCertificate(input, issuer, tcbInfo, [
@@ -77,7 +78,7 @@ function chipCertificate(input: ProfileInput, issuer: Issuer, uses: readonly Ext
   return {
     ...input,
     issuer: issuer.subject,
-    // Firmware knows no names: the key is one, and another key is another name.
+    // Firmware knows no names: the name comes from the key, so another key has another name.
     subject: commonNameOnly(toHex(identifier)),
     extensions: [...uses, subjectKeyIdentifier(identifier), authorityKeyIdentifier(keyIdentifierOf(issuer.spki))],
   };

@@ -1,4 +1,4 @@
-// Reference values of one DICE layer (spec/reference-values.md, "Layers"): which firmware may be in it, how old at most, in which state.
+// Reference values of one DICE layer (spec/reference-values.md, "Layers"): its allowed firmware, minimum version and state.
 import { z } from 'zod';
 import { operationalFlags } from './flags.ts';
 import { isFwidText } from './fwid.ts';
@@ -13,7 +13,7 @@ const layerSchema = z.strictObject({
   layer: z.int().min(0),
   /** Left out: 0. */
   index: z.int().min(1).optional(),
-  /** For people: what this layer is. */
+  /** For people: the purpose of this layer. */
   name: z.string().min(1).max(128),
   vendor: text.optional(),
   model: text.optional(),

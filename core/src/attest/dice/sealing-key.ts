@@ -1,5 +1,5 @@
-// The key that model keys for a DICE device are sealed to (spec/dice.md, "The sealing key"): derived from the alias key, and so from the CDI,
-// so that other firmware has another one and opens nothing that was meant for this one.
+// The key that model keys for a DICE device are sealed to (spec/dice.md, "The sealing key"). It is derived from the alias key, and so from
+// the CDI: other firmware has another key and cannot open anything sealed to this one.
 import type { KeyObject } from 'node:crypto';
 import { parseBase64url } from '../../bytes.ts';
 import { CoreError } from '../../error.ts';

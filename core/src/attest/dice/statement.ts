@@ -1,5 +1,4 @@
-// What a DICE device signs (spec/dice.md, "Fields"): a statement as every device without a TPM makes it, and the key that model keys are to be
-// sealed to.
+// What a DICE device signs (spec/dice.md, "Fields"): the statement of a device without a TPM, and the key to which model keys are sealed.
 import { z } from 'zod';
 import { parseBase64url, toBase64url, toHex } from '../../bytes.ts';
 import { CoreError } from '../../error.ts';

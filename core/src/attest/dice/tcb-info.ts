@@ -1,5 +1,6 @@
-// DiceTcbInfo, MultiTcbInfo and UEID (DICE Attestation Architecture 1.1, section 6.1 and appendix A): what a DICE layer measured about the next
-// one, as an extension of the certificate it issued. Bounded and strict; nothing here says whether the certificate is to be believed.
+// DiceTcbInfo, MultiTcbInfo and UEID (DICE Attestation Architecture 1.1, section 6.1 and appendix A): what a DICE layer measured about the
+// next one, as an extension of the certificate that it issued. Limited and strict; this file does not decide whether to trust the
+// certificate.
 import { parseUtf8, utf8 } from '../../bytes.ts';
 import { contextTag, DerReader, derOctetString, derInteger, derSequence, derTag, derValue } from '../../der.ts';
 import { CoreError } from '../../error.ts';
@@ -90,13 +91,13 @@ export function parseUeid(value: Uint8Array): Uint8Array {
   return ueid;
 }
 
-/** What a certificate's extensions say of its layer: none, one or several TcbInfos. Throws as the parsers do. */
+/** What a certificate's extensions say about its layer: none, one or several TcbInfos. Throws as the parsers do. */
 export function tcbInfosIn(extensions: readonly Extension[]): readonly ReadTcbInfo[] {
   const valueOf = (oid: string) => extensions.find((extension) => extension.oid === oid)?.value;
   const one = valueOf(diceExtensionOid.tcbInfo);
   const several = valueOf(diceExtensionOid.multiTcbInfo);
   const ueid = valueOf(diceExtensionOid.ueid);
-  // It decides nothing, but an extension that may be critical is read or refused.
+  // It decides nothing, but a possibly critical extension must be read or refused.
   if (ueid !== undefined) parseUeid(ueid);
   if (one !== undefined && several !== undefined) {
     throw new CoreError('der-invalid', 'a certificate with both TcbInfo and MultiTcbInfo');
@@ -105,7 +106,7 @@ export function tcbInfosIn(extensions: readonly Extension[]): readonly ReadTcbIn
   return several === undefined ? [] : parseMultiTcbInfo(several);
 }
 
-// Fields come in ascending order: what is left over at the end was out of order, twice or unknown.
+// Fields come in ascending order: anything left at the end was out of order, repeated or unknown.
 function readTcbInfo(outer: DerReader): ReadTcbInfo {
   const whole = outer.value(derTag.sequence);
   const reader = outer.into(whole);
@@ -168,7 +169,7 @@ function readRegisters(list: DerReader): readonly IntegrityRegister[] {
   return registers;
 }
 
-// What we write: for tests, simulators and whoever makes firmware.
+// The encoder: for tests, simulators and makers of firmware.
 
 /** The DER of a TcbInfo: the value of its extension. */
 export function encodeTcbInfo(info: TcbInfo): Uint8Array {
@@ -205,7 +206,7 @@ export function encodeTcbInfo(info: TcbInfo): Uint8Array {
   );
 }
 
-/** The extension; the TCG leaves it open whether it is critical. */
+/** The extension; the TCG allows it to be critical or not. */
 export function tcbInfoExtension(info: TcbInfo, critical = false): Extension {
   return { oid: diceExtensionOid.tcbInfo, critical, value: encodeTcbInfo(info) };
 }

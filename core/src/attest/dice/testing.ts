@@ -28,7 +28,7 @@ export interface TestVendor {
 type Change = (template: CertificateTemplate) => CertificateTemplate;
 const unchanged: Change = (template) => template;
 
-/** A root and an issuing authority below it; `scalar` tells vendors apart. */
+/** A root and an issuing authority below it; `scalar` distinguishes vendors. */
 export async function testVendor(scalar = 900, change: Change = unchanged): Promise<TestVendor> {
   const rootKey = fixedKey(scalar);
   const key = fixedKey(scalar + 1);
@@ -41,9 +41,9 @@ export async function testVendor(scalar = 900, change: Change = unchanged): Prom
 
 export interface TestLayer {
   readonly tcbInfo: TcbInfo;
-  /** The number its key is made from. */
+  /** The number from which its key is made. */
   readonly scalar: number;
-  /** In place of the one that `scalar` gives. */
+  /** Replaces the one that `scalar` gives. */
   readonly key?: KeyObject;
   readonly change?: Change;
 }

@@ -35,7 +35,7 @@ function parsed({ kind, der }: TcbInfoVector): readonly ReadTcbInfo[] {
 
 const flagTexts = ({ named, unnamed }: FlagSet) => [...named, ...unnamed.map(String)];
 
-// As the vectors show it: bytes in hex, digests and flags as text, of registers how many there are.
+// In the form of the vector: bytes in hex, digests and flags as text, the number of registers.
 function shown(info: ReadTcbInfo): unknown {
   const { der: _, fwids, flags, flagsMask, vendorInfo, type, integrityRegisters, ...rest } = info;
   return JSON.parse(
@@ -63,7 +63,7 @@ describe('TcbInfo vectors', () => {
       }
       const infos = parsed(vector);
       assert.deepEqual(infos.map(shown), vector.expected);
-      // The encoder leaves out what means nothing: the zero bits some implementations write, and fixedWidth.
+      // The encoder leaves out bits without meaning: the zero bits that some implementations write, and fixedWidth.
       if (vector.file.startsWith('flags-')) return;
       const again = vector.kind === 'one' ? infos.map(encodeTcbInfo)[0] : multiTcbInfoExtension(infos).value;
       assert.equal(toHex(again ?? new Uint8Array(0)), vector.der);

@@ -1,4 +1,4 @@
-// The sigstore bundle as OMS uses it (protobuf-specs sigstore_bundle.proto, JSON form): one DSSE envelope and what verifies it.
+// The sigstore bundle as OMS uses it (protobuf-specs sigstore_bundle.proto, JSON form): one DSSE envelope and its verification material.
 // Versions 0.1 to 0.3 are read; they differ only in what the keyless method must carry. 0.3 is written.
 import { z } from 'zod';
 import { toBase64, utf8 } from '../../bytes.ts';
@@ -11,7 +11,7 @@ import { refused, type SignatureRefused } from './reason.ts';
 
 /** 200,000 resources of ordinary names in base64; a larger file is not a signature. */
 export const BUNDLE_LENGTH_MAX = 64 * 1024 * 1024;
-/** A publisher's chain is two or three long; path building is bounded by this. */
+/** A publisher's chain has two or three certificates; this limits path building. */
 const CHAIN_LENGTH_MAX = 10;
 
 const versionWritten = 'application/vnd.dev.sigstore.bundle.v0.3+json';
@@ -48,7 +48,7 @@ const bundleSchema = z.strictObject({
       .strictObject({ certificates: z.array(certificateSchema).min(1).max(CHAIN_LENGTH_MAX) })
       .nullish(),
     certificate: certificateSchema.nullish(),
-    // Witnesses of the keyless method; the methods read here prove nothing by them.
+    // Witnesses of the keyless method; they prove nothing for the methods read here.
     tlogEntries: z.array(z.unknown()).max(32).nullish(),
     timestampVerificationData: z.unknown().optional(),
   }),

@@ -1,5 +1,5 @@
-// OMS method `certificate`: the bundle carries the signer's certificate and its authorities; the reader brings the ones it trusts and
-// the time. Unlike the reference implementation, which sets the clock to the certificate's own notBefore, dates are enforced.
+// OMS method `certificate`: the bundle contains the signer's certificate and its authorities; the reader supplies the trusted ones and the
+// time. Unlike the reference implementation, which sets the clock to the certificate's own notBefore, dates are enforced.
 import type { KeyObject } from 'node:crypto';
 import { equalBytes } from '../../bytes.ts';
 import { CoreError } from '../../error.ts';
@@ -14,7 +14,7 @@ export type SigningChain =
   | { readonly kind: 'trusted'; readonly key: KeyObject; readonly subject: string }
   | SignatureRefused;
 
-/** `certificates` are DER, the signer's first; `atSeconds` is Unix time. Throws `certificate-invalid` for what is no certificate. */
+/** `certificates` are DER, the signer's first; `atSeconds` is Unix time. Throws `certificate-invalid` for invalid certificates. */
 export function verifySigningChain(
   certificates: readonly Uint8Array[],
   anchors: readonly Certificate[],
@@ -43,8 +43,8 @@ function periodRefusal(leaf: Certificate, atSeconds: number): SignatureRefused |
   return undefined;
 }
 
-// Somebody has to have meant this key for signing: by key usage, by key purpose, and never against either. Whether the certificate
-// is also an authority is not asked: the certificates of the reference implementation's own tests are.
+// The key must be meant for signing: by key usage, by key purpose, and never against either. The certificate may also be an authority: the
+// certificates of the reference implementation's own tests are.
 function usageRefusal(leaf: Certificate): SignatureRefused | undefined {
   const { keyUsage, extendedKeyUsage } = leaf.extensions;
   const purposes: readonly string[] = [keyPurposeOid.codeSigning, keyPurposeOid.any];

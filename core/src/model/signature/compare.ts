@@ -1,5 +1,5 @@
-// Between the signed statement and the files on disk: which bytes to hash, and what a difference means. Pure: the walking and
-// hashing is done by whoever has the files, and the digests come back in the order of the jobs (OMS v1.0 sections 6 and 8.4).
+// Compares the signed statement with the files on disk: which bytes to hash, and what a difference means. Pure: the caller, who has the
+// files, walks and hashes them, and returns the digests in the order of the jobs (OMS v1.0 sections 6 and 8.4).
 import { CoreError } from '../../error.ts';
 import { fileReason, type SignatureReason } from './reason.ts';
 import {
@@ -14,14 +14,14 @@ import {
 } from './serialization.ts';
 import type { ModelStatement, Resource } from './statement.ts';
 
-/** One thing found in the model's folder; a link that was followed counts as what it leads to. Size in bytes. */
+/** One entry of the model's folder; a followed link counts as its target. Size in bytes. */
 export interface ModelEntry {
   readonly path: string;
   readonly kind: 'file' | 'symbolic-link' | 'special';
   readonly size: number;
 }
 
-/** A model as it lies on disk. Of a single file, `entries` holds that file under its own name. */
+/** A model on disk. For a single file, `entries` has that file under its own name. */
 export interface ModelListing {
   readonly name: string;
   readonly kind: 'folder' | 'file';
@@ -35,7 +35,10 @@ export interface HashJob {
   readonly hash: FileHash;
 }
 
-/** What a signature over this listing covers. Throws `model-path-invalid` for a link, a device, a name OMS cannot hold, or no file at all. */
+/**
+ * What a signature over this listing covers. Throws `model-path-invalid` for a link, a device, a name that OMS cannot hold, or no file at
+ * all.
+ */
 export function planSigning(listing: ModelListing, serialization: Serialization): readonly HashJob[] {
   const { hash, shardSize } = serialization;
   assertCount(listing.entries.length);
@@ -64,7 +67,7 @@ function assertCount(count: number): void {
   }
 }
 
-/** What a verifier passes over: what OMS and the signer leave out, and what the reader asks for; but never a signed file. */
+/** What a verifier ignores: the paths that OMS and the signer leave out, and those that the reader names; but never a signed file. */
 export function ignoredWhileVerifying(
   { serialization, resources }: ModelStatement,
   asked: readonly string[],
@@ -81,12 +84,12 @@ export interface VerificationOptions {
 }
 
 export interface VerificationPlan {
-  /** Already known without reading a byte. */
+  /** Differences known without reading a byte. */
   readonly reasons: readonly SignatureReason[];
   readonly jobs: readonly (HashJob & { readonly digest: string })[];
 }
 
-/** Compares names, kinds and sizes, and lists what is to be hashed. */
+/** Compares names, kinds and sizes, and lists what must be hashed. */
 export function planVerification(
   { serialization, resources }: ModelStatement,
   listing: ModelListing,
@@ -104,7 +107,7 @@ export function planVerification(
     else for (const { range, digest } of parts) jobs.push({ path, range, hash: serialization.hash, digest });
   }
   for (const { path, kind, size } of listing.entries) {
-    // OMS 6.3.2: shards leave empty files out, so an empty file cannot be told from an unsigned one.
+    // OMS 6.3.2: shards leave empty files out, so an empty file looks like an unsigned one.
     const uncovered = serialization.shardSize !== undefined && kind === 'file' && size === 0;
     if (signed.has(path) || uncovered || options.ignoreUnsignedFiles || isIgnored(path, options.ignorePaths)) continue;
     reasons.push(fileReason('unsigned-file', path, 'not covered by the signature'));
@@ -121,7 +124,7 @@ function unreadable(
   if (entry.kind === 'symbolic-link')
     return fileReason('symbolic-link', path, 'a symbolic link, and the signer allowed none');
   if (entry.kind === 'special') return fileReason('special-file', path, 'signed as a file, but not one');
-  // Shards tell a file's length, so bytes behind the last one are noticed too.
+  // Shards show a file's length, so bytes after the last one are noticed too.
   const size = parts.reduce((end, { range }) => Math.max(end, range?.end ?? entry.size), 0);
   if (size === entry.size) return undefined;
   return fileReason('digest-mismatch', path, `signed with ${size} bytes, found ${entry.size}`);

@@ -1,5 +1,5 @@
-// The plain signature of one file: Ed25519 (RFC 8032) over the file's bytes, 64 raw bytes in a file of their own, so that any
-// Ed25519 library verifies it in one call.
+// The plain signature of one file: Ed25519 (RFC 8032) over the file's bytes, 64 raw bytes in a separate file, so that any Ed25519 library
+// verifies it in one call.
 import { type KeyObject, verify } from 'node:crypto';
 import { CoreError } from '../../error.ts';
 import { signatureAlgorithmOf, type Signer } from '../../signer.ts';

@@ -1,4 +1,4 @@
-// DSSE v1.0.2: what exactly is signed (the pre-authentication encoding), and signing and verifying it.
+// DSSE v1.0.2: the signed bytes (the pre-authentication encoding), and signing and verifying them.
 import { type KeyObject, verify } from 'node:crypto';
 import { concat, utf8 } from '../../bytes.ts';
 import { hashOf, signatureAlgorithmOf, type Signer } from '../../signer.ts';
@@ -24,19 +24,19 @@ export async function signEnvelope(payload: Uint8Array, signer: Signer): Promise
   return { payloadType: statementPayloadType, payload, signature };
 }
 
-/** `faulty-pae`: the signature is the key's, but over the encoding that OMS before 1.0 got wrong. It is not to be accepted. */
+/** `faulty-pae`: the key made the signature, but over the wrong encoding of OMS before 1.0. It must not be accepted. */
 export function verifyEnvelope(envelope: Envelope, key: KeyObject): 'valid' | 'invalid' | 'faulty-pae' {
   const { payloadType, payload, signature } = envelope;
   const hash = hashOf(signatureAlgorithmOf(key));
   if (verify(hash, preAuthenticationEncoding(payloadType, payload), key, signature)) return 'valid';
-  // The certificate method of OMS 0.2 used SHA-256 on every curve besides.
+  // The certificate method of OMS 0.2 also used SHA-256 on every curve.
   const faulty = faultyEncoding(payloadType, payload);
   const isFaulty = verify(hash, faulty, key, signature) || verify('sha256', faulty, key, signature);
   return isFaulty ? 'faulty-pae' : 'invalid';
 }
 
-// OMS before 1.0 put Python's printed form of the payload (b'{\n ...') behind an upper-case "DSSEV1".
-// It is computed only to tell an operator why an old signature fails.
+// OMS before 1.0 put Python's printed form of the payload (b'{\n ...') after an upper-case "DSSEV1". It is computed only to tell an
+// operator why an old signature fails.
 function faultyEncoding(payloadType: string, payload: Uint8Array): Uint8Array {
   const quote = payload.includes(0x27) && !payload.includes(0x22) ? '"' : "'";
   let printed = '';

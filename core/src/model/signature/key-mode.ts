@@ -1,4 +1,4 @@
-// OMS method `key`: the bundle names a public key by a hint, the SHA-256 of the key's PEM text; the reader brings the keys it trusts.
+// OMS method `key`: the bundle names a public key by a hint, the SHA-256 of the key's PEM text; the reader supplies the trusted keys.
 import { sha256Hex } from '../../digest.ts';
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { parseUtf8 } from '../../bytes.ts';
@@ -7,7 +7,7 @@ import { encodePublicKeyPem } from '../../identity/public-key.ts';
 import { signatureAlgorithmOf } from '../../signer.ts';
 import { refused, type SignatureRefused } from './reason.ts';
 
-/** SHA-256, hex, of the SubjectPublicKeyInfo as PEM text (64 columns, final newline): OMS 1.1 names keys so, not by their DER. */
+/** SHA-256, hex, of the SubjectPublicKeyInfo as PEM text (64 columns, final newline): OMS 1.1 names keys this way, not by their DER. */
 export function keyFingerprint(key: KeyObject): string {
   return sha256Hex(pemOf(key));
 }
@@ -18,7 +18,7 @@ export interface KeyIdentifier {
   readonly rawBytes: Uint8Array | undefined;
 }
 
-/** The trusted keys that may have signed: the one that is named, or all of them when the bundle names none. */
+/** The trusted keys that may have signed: the named one, or all of them when the bundle names none. */
 export function selectKeys(
   identifier: KeyIdentifier,
   trusted: readonly KeyObject[],
@@ -41,7 +41,7 @@ export function assertSigningKey(key: KeyObject): void {
   }
 }
 
-// The old field held the PEM text, whatever the protobuf says of DER; both are read.
+// The old field held the PEM text, although the protobuf says DER; both are read.
 function rawKeyFingerprint(rawBytes: Uint8Array | undefined): string | undefined {
   if (rawBytes === undefined) return undefined;
   const der = Buffer.from(rawBytes);

@@ -34,7 +34,7 @@ export interface SignatureReason {
   readonly code: SignatureReasonCode;
   /** What was expected and what came; file names in it are JSON-quoted, because an attacker chose them. */
   readonly message: string;
-  /** The file of the model this is about, when it is about one. */
+  /** The file of the model, if the reason is about one. */
   readonly path?: string;
 }
 

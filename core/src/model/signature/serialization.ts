@@ -1,20 +1,20 @@
-// How OMS v1.0 turns the files of a model into resources: whole files or shards, their names, their order, what is left out.
+// How OMS v1.0 turns the files of a model into resources: whole files or shards, their names, their order, and which files are left out.
 // Order is by path component, as the reference implementation sorts ("a/b" before "a.txt").
 import { CoreError } from '../../error.ts';
 
-/** More than any model has; keeps a hostile statement or folder from filling memory. */
+/** More than any model has; prevents a hostile statement or folder from filling memory. */
 export const RESOURCE_COUNT_MAX = 200_000;
 /** Linux's PATH_MAX: no longer path can be opened. */
 const RESOURCE_PATH_LENGTH_MAX = 4096;
 
-/** The registry's identifiers that Node can compute; `blake3` is optional in OMS and not here. */
+/** The registry's identifiers that Node can compute; `blake3` is optional in OMS and missing here. */
 export const fileHashes = {
   sha256: { node: 'sha256', bytes: 32 },
   blake2b: { node: 'blake2b512', bytes: 64 },
 } as const;
 export type FileHash = keyof typeof fileHashes;
 
-/** What the signer wrote down about how the files were read. `shardSize` in bytes; undefined means whole files. */
+/** The signer's record of how the files were read. `shardSize` in bytes; undefined means whole files. */
 export interface Serialization {
   readonly hash: FileHash;
   readonly shardSize: number | undefined;
@@ -50,7 +50,7 @@ export function encodeResourceName({ path, range }: ResourceName): string {
   return range === undefined ? path : `${path}:${range.start}:${range.end}`;
 }
 
-/** Reads `path` or, of shards, `path:start:end`; a path may itself hold colons. Throws `model-path-invalid`. */
+/** Reads `path` or, for shards, `path:start:end`; a path may itself contain colons. Throws `model-path-invalid`. */
 export function parseResourceName(name: string, shards: boolean): ResourceName {
   if (!shards) return { path: assertResourcePath(name), range: undefined };
   const match = /^(.+):(0|[1-9]\d{0,15}):([1-9]\d{0,15})$/su.exec(name);
@@ -98,7 +98,7 @@ function compareCodePoints(a: string, b: string): number {
   return a === b ? 0 : Buffer.compare(Buffer.from(a, 'utf8'), Buffer.from(b, 'utf8'));
 }
 
-/** Whether `path` is one of `ignored` or lies under one. Entries that name nothing inside the model match nothing. */
+/** Whether `path` is one of `ignored` or below one. Entries that name nothing inside the model match nothing. */
 export function isIgnored(path: string, ignored: readonly string[]): boolean {
   return ignored.some((entry) => {
     const prefix = entry.replace(/^(?:\.\/+)+/, '').replace(/\/+$/, '');

@@ -1,4 +1,4 @@
-// Signing a model: digests to a statement, the statement to an OMS v1.0 bundle, by key or with a certificate chain.
+// Signs a model: digests to a statement, the statement to an OMS v1.0 bundle, by key or with a certificate chain.
 import { CoreError } from '../../error.ts';
 import { parseForeignCertificate, publicKeyOf } from '../../identity/certificate.ts';
 import type { Signer } from '../../signer.ts';
@@ -15,7 +15,10 @@ export interface ModelToSign {
   readonly resources: readonly Resource[];
 }
 
-/** The bundle's bytes. `chain`, DER certificates with the signer's first, makes it the certificate method; without it the key is named by its hint. */
+/**
+ * The bundle's bytes. With `chain`, DER certificates with the signer's first, it uses the certificate method; without it the hint names the
+ * key.
+ */
 export async function signModel(
   { name, serialization, resources }: ModelToSign,
   signer: Signer,

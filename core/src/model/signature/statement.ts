@@ -1,5 +1,5 @@
-// The signed payload: an in-toto Statement v1 with the OMS v1.0 predicate. Read only after its signature verified.
-// Fields OMS does not know are ignored, because OMS 5.2 tells verifiers to; everything known is strict.
+// The signed payload: an in-toto Statement v1 with the OMS v1.0 predicate. Read only after its signature verified. Fields that OMS does not
+// know are ignored, because OMS 5.2 requires that; everything known is strict.
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { parseHex, toHex } from '../../bytes.ts';
@@ -20,7 +20,7 @@ import {
 
 const statementType = 'https://in-toto.io/Statement/v1';
 const predicateType = 'https://model_signing/signature/v1.0';
-/** What OMS 0.2 wrote: the files stand among the subjects, and its signatures cover a faulty encoding. */
+/** The type of OMS 0.2: the files are among the subjects, and its signatures cover a wrong encoding. */
 const legacyPredicateType = 'https://model_signing/Digests/v0.1';
 
 /** One signed file or shard. `digest` is lower-case hex. */
@@ -59,7 +59,7 @@ const statementSchema = z.object({
 });
 type Predicate = z.infer<typeof statementSchema>['predicate'];
 
-/** A statement over `resources`, in the order OMS wants; deterministic for equal input. */
+/** A statement over `resources`, in the order of OMS; deterministic for equal input. */
 export function encodeStatement(
   modelName: string,
   serialization: Serialization,
@@ -164,7 +164,7 @@ function parseResources(predicate: Predicate, { hash, shardSize }: Serialization
   return resources;
 }
 
-// A file stands once; its shards cover it without gap or overlap, so the last one tells the file's length.
+// A file is listed once; its shards cover it without gap or overlap, so the last one gives the file's length.
 function assertWhole(path: string, parts: readonly Resource[], shardSize: number | undefined): void {
   const sorted = parts.toSorted(compareResourceNames);
   const size = sorted.at(-1)?.range?.end ?? 0;

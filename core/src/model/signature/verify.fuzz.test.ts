@@ -1,4 +1,4 @@
-// Byte changes of every valid vector, and random bytes: nothing but the same verdict, a refusal, or a CoreError.
+// Byte changes of every valid vector, and random bytes: the result is the same verdict, a refusal, or a CoreError.
 import { deepEqual, equal } from 'node:assert/strict';
 import { createPublicKey } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
-// Verifying an OMS bundle: who signed, and what. The files themselves are compared afterwards (compare.ts), because hashing
-// them is I/O. Order is the point: the signature over the received bytes first, then what they say.
+// Verifies an OMS bundle: the signer and the signed content. The files themselves are compared later (compare.ts), because hashing them is
+// I/O. The order matters: the signature over the received bytes first, then their content.
 import type { KeyObject } from 'node:crypto';
 import type { Certificate } from '../../identity/certificate.ts';
 import { type Bundle, parseBundle } from './bundle.ts';
@@ -9,7 +9,7 @@ import { keyFingerprint, selectKeys } from './key-mode.ts';
 import { refused, type SignatureRefused } from './reason.ts';
 import { type ModelStatement, parseStatement } from './statement.ts';
 
-/** What the reader trusts: keys it was given, or certification authorities at a moment (Unix seconds). */
+/** What the reader trusts: given keys, or certification authorities at a time (Unix seconds). */
 export type SignatureTrust =
   | { readonly kind: 'keys'; readonly keys: readonly KeyObject[] }
   | { readonly kind: 'certificates'; readonly anchors: readonly Certificate[]; readonly atSeconds: number };
@@ -25,7 +25,7 @@ export type BundleVerdict =
   | { readonly kind: 'verified'; readonly statement: ModelStatement; readonly signer: ModelSigner }
   | SignatureRefused;
 
-/** Throws CoreError for malformed bytes; refuses, with reasons, what is well-formed and does not prove what it should. */
+/** Throws CoreError for malformed bytes; refuses, with reasons, well-formed bytes that do not prove what they should. */
 export function verifyBundle(bytes: Uint8Array, trust: SignatureTrust): BundleVerdict {
   const parsed = parseBundle(bytes);
   if (parsed.kind === 'refused') return parsed;

@@ -31,7 +31,7 @@ export function quote(
   return { name: 'TPM2_Quote', code: commandCodes.quote, handles: [key], parameters, parse: readSignedAttest };
 }
 
-/** Signs that this TPM made `object`, which nobody has to authorize. Authorization: key. */
+/** Signs that this TPM made `object`, which needs no authorization. Authorization: key. */
 export function certifyCreation(
   key: Entity,
   object: Entity,
@@ -53,7 +53,7 @@ export function certifyCreation(
   };
 }
 
-/** Signs a digest with the key's own scheme; a restricted key refuses what the TPM has not hashed itself. Authorization: key. */
+/** Signs a digest with the key's own scheme; a restricted key refuses data that the TPM has not hashed itself. Authorization: key. */
 export function sign(key: Entity, digest: Uint8Array): TpmCommand<TpmSignature> {
   // TPMT_TK_HASHCHECK of the null hierarchy: an unrestricted key asks for none.
   const noTicket = new ByteWriter().u16(hashCheckTag).u32(nullHierarchy).sized16(new Uint8Array(0)).finish();

@@ -1,4 +1,4 @@
-// TPM2_GetCapability (TPM 2.0 Part 3, 30.2), for the three groups this product reads: handles, fixed properties, PCR banks.
+// TPM2_GetCapability (TPM 2.0 Part 3, 30.2), for the three groups that this product reads: handles, fixed properties, PCR banks.
 import { type ByteReader, ByteWriter } from '../../bytes.ts';
 import { CoreError } from '../../error.ts';
 import type { TpmCommand } from '../command.ts';

@@ -1,4 +1,4 @@
-// The TPM's clock (TPM 2.0 Part 3, 29): reading it, and setting it, which goes forward only; and TPM2_Clear (24.6), which starts it over.
+// The TPM's clock (TPM 2.0 Part 3, 29): reading it, and setting it, which only goes forward; and TPM2_Clear (24.6), which resets it.
 import { ByteWriter } from '../../bytes.ts';
 import { type ClockInfo, readClockInfo } from '../attest.ts';
 import { entityOf, type TpmCommand } from '../command.ts';
@@ -28,7 +28,7 @@ export function readClock(): TpmCommand<TimeInfo> {
   };
 }
 
-/** Sets the clock to `clock` milliseconds, not below what it is. Authorization: the owner hierarchy. */
+/** Sets the clock to `clock` milliseconds, not below its present value. Authorization: the owner hierarchy. */
 export function clockSet(clock: bigint): TpmCommand<undefined> {
   return {
     name: 'TPM2_ClockSet',
@@ -40,8 +40,8 @@ export function clockSet(clock: bigint): TpmCommand<undefined> {
 }
 
 /**
- * Clock, resetCount and restartCount start over at 0, the owner's keys and NV indices are gone, the endorsement keys stay. Authorization: the
- * platform hierarchy, which anybody has who powers the TPM without firmware.
+ * Clock, resetCount and restartCount start over at 0, the owner's keys and NV indices are removed, the endorsement keys stay.
+ * Authorization: the platform hierarchy, which anybody has who powers the TPM without firmware.
  */
 export function clear(): TpmCommand<undefined> {
   return {

@@ -14,7 +14,7 @@ export function shutdown(type: StartupType): TpmCommand<undefined> {
   return { name: 'TPM2_Shutdown', code: commandCodes.shutdown, handles: [], parameters, parse: nothing };
 }
 
-/** A TPM may give fewer bytes than asked for. */
+/** A TPM may return fewer bytes than requested. */
 export function getRandom(length: number): TpmCommand<Uint8Array> {
   return {
     name: 'TPM2_GetRandom',

@@ -1,4 +1,4 @@
-// NV indices (TPM 2.0 Part 3, 31): reading the certificates a manufacturer stored, and counters that only go up.
+// NV indices (TPM 2.0 Part 3, 31): reading the certificates that a manufacturer stored, and counters that only increase.
 import { ByteReader, ByteWriter } from '../../bytes.ts';
 import { algorithmIds, digest, hashId, readHash, type TpmHash } from '../algorithm.ts';
 import { type Entity, entityOf, type TpmCommand } from '../command.ts';
@@ -6,7 +6,7 @@ import { commandCodes } from '../command-code.ts';
 import { hierarchies } from '../public-area.ts';
 import { readSignedAttest, type SignedAttest } from './attestation.ts';
 
-/** TPMA_NV bits (Part 2, 13.4); the type sits in bits 4 to 7. */
+/** TPMA_NV bits (Part 2, 13.4); the type is in bits 4 to 7. */
 export const nvAttributes = {
   ownerWrite: 1 << 1,
   authWrite: 1 << 2,
@@ -90,7 +90,7 @@ export function nvWrite(authority: Entity, index: Entity, data: Uint8Array, offs
   };
 }
 
-/** Signs what stands in an index. Authorization: the key, then `authority`. */
+/** Signs the content of an index. Authorization: the key, then `authority`. */
 export function nvCertify(
   key: Entity,
   authority: Entity,

@@ -16,7 +16,7 @@ export interface CreatedPrimary {
   readonly creation: CreationProof;
 }
 
-/** What shows this TPM later that it made the object itself. */
+/** Shows this TPM later that it made the object itself. */
 export interface CreationProof {
   readonly creationHash: Uint8Array;
   /** TPMT_TK_CREATION. */

@@ -1,5 +1,5 @@
-// The policy commands (TPM 2.0 Part 3, 23): each takes one step in a policy session. policy.ts in the folder above computes the digest
-// the same steps give.
+// The policy commands (TPM 2.0 Part 3, 23): each takes one step in a policy session. policy.ts in the folder above computes the digest of
+// the same steps.
 import { ByteWriter } from '../../bytes.ts';
 import { type Entity, entityOf, type TpmCommand } from '../command.ts';
 import { commandCodes } from '../command-code.ts';
@@ -82,7 +82,7 @@ export function policyCommandCode(session: number, commandCode: number): TpmComm
   return step('TPM2_PolicyCommandCode', commandCodes.policyCommandCode, session, parameters);
 }
 
-/** From here on the session's HMAC is keyed with the object's authorization value, too. */
+/** From here on the session's HMAC is also keyed with the object's authorization value. */
 export function policyAuthValue(session: number): TpmCommand<undefined> {
   return step('TPM2_PolicyAuthValue', commandCodes.policyAuthValue, session, none);
 }
