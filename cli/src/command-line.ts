@@ -6,7 +6,7 @@ import { examples } from './examples.ts';
 import { withPresentOptions, withPresentVerb } from './former-names.ts';
 import { exitCodeOfRefusal, HubRefusal } from './operator.ts';
 
-/** Runs one command line; the result is the exit code. */
+/** Runs one command line; returns the exit code. */
 export async function runCommandLine(words: readonly string[]): Promise<number> {
   const argv = withPresentVerb(words);
   const found = findCommand(argv);
@@ -117,7 +117,7 @@ function report(error: unknown, command: Command, json: boolean): number {
   return exitCode;
 }
 
-// Messages of the system begin with their code already.
+// Messages of the operating system already begin with their code.
 function named(code: string | undefined, message: string): string {
   return code === undefined || message.startsWith(`${code}: `) ? message : `${code}: ${message}`;
 }
@@ -130,7 +130,7 @@ function exitCodeOf(error: unknown, code: string | undefined): number {
   return exitCodes.input;
 }
 
-// The verbs of one subject where its name was given: `edgekeep model`.
+// The verbs of one subject, when only its name was given: `edgekeep model`.
 async function overview(subject: string | undefined, unknown: string | undefined): Promise<string> {
   const own = Object.entries(commands).filter(([name]) => name.startsWith(`${subject} `));
   const lines = [

@@ -1,10 +1,10 @@
-// What a verb of the command line is: its words, its options, and a function from arguments to an outcome.
+// A verb of the command line: its words, its options, and a function from arguments to an outcome.
 import type { ParseArgsOptionsConfig } from 'node:util';
 
 /** Exit codes, the same for every verb (docs/cli.md). */
 export const exitCodes = { ok: 0, refused: 1, usage: 2, input: 3, unreachable: 4, internal: 5 } as const;
 
-/** The same table in a line, for the help of each verb. */
+/** The same table in one line, for the help of each verb. */
 export const exitCodesHelp =
   'exit codes: 0 done or verified, 1 refused or not verified, 2 wrong usage, 3 broken input or nothing of that name, 4 hub unreachable, 5 internal';
 
@@ -12,20 +12,23 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 export interface Arguments {
   readonly positionals: readonly string[];
-  /** What stood behind `--`, for verbs that run another program. */
+  /** The words after `--`, for verbs that run another program. */
   readonly rest: readonly string[];
   /** The one value of a string option; a repeated option gives its last value. */
   option(name: string): string | undefined;
-  /** As `option`, and a usage error when it is missing. */
+  /** As `option`; a usage error when it is missing. */
   required(name: string): string;
   /** All values of an option declared with `multiple: true`. */
   all(name: string): readonly string[];
   flag(name: string): boolean;
 }
 
-/** What a verb ends with: `text` for people, `value` for `--json`. A verb that used stdout for its own bytes says so, and the report goes to stderr. */
+/**
+ * The outcome of a verb: `text` for people, `value` for `--json`. A verb that writes its own bytes to stdout declares that, and the report
+ * goes to stderr.
+ */
 export interface Outcome {
-  /** One of `exitCodes`; a verb that runs another program passes that program's on. */
+  /** One of `exitCodes`; a verb that runs another program passes that program's code on. */
   readonly exitCode: number;
   readonly value: unknown;
   readonly text: string;
@@ -35,16 +38,16 @@ export interface Outcome {
 export interface Command {
   /** One line for the list of verbs. */
   readonly summary: string;
-  /** The usage line behind `edgekeep`, for example `floe encrypt IN OUT --key-file RAW32`. */
+  /** The usage line after `edgekeep`, for example `floe encrypt IN OUT --key-file RAW32`. */
   readonly usage: string;
-  /** Longer help: what each option means, its default and unit. */
+  /** Longer help: the meaning of each option, its default and unit. */
   readonly help: string;
   readonly positionals: { readonly least: number; readonly most: number };
   readonly options: ParseArgsOptionsConfig;
   run(args: Arguments): Promise<Outcome>;
 }
 
-/** Wrong words on the command line: exit code 2, with the usage line. */
+/** Invalid words on the command line: exit code 2, with the usage line. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }

@@ -1,4 +1,4 @@
-// Every verb and where it lives; each is loaded only when it is asked for, so `--help` and offline verbs start fast.
+// Every verb and its module; each is loaded only when it is used, so `--help` and offline verbs start fast.
 import type { Command } from './command.ts';
 
 export const commands: Readonly<Record<string, () => Promise<Command>>> = {

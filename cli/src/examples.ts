@@ -1,4 +1,4 @@
-// One command line for each verb that people type, as docs/cli.md shows it (tests/pages.test.ts holds them together).
+// One command line for each verb that people type, as docs/cli.md shows it (tests/pages.test.ts compares them).
 
 export const examples: Readonly<Record<string, string>> = {
   'hub init': `hub init --data /var/lib/edgekeep/hub --unlock passphrase --root-folder /media/usb/root --settings '{"logOrigin":"hub.plant.example/log"}'`,

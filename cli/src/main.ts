@@ -1,5 +1,5 @@
 #!/usr/bin/env -S node --disable-sigusr1
-// `edgekeep`: shuts the debugger and turns the compile cache on before anything else is loaded, then runs the command line.
+// `edgekeep`: disables the debugger and enables the compile cache before anything else is loaded, then runs the command line.
 import { hardenProcess } from '@edgekeep/host/own-process';
 
 hardenProcess();

@@ -1,5 +1,5 @@
-// The way to a hub's operator API: the operator file that `hub init` wrote (address, pinned root, token), and requests checked on the way in.
-// The token never stands in an argument list or a URL.
+// The client of a hub's operator API: the operator file that `hub init` wrote (address, pinned root, token), and answers that are checked.
+// The token is never in an argument list or a URL.
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { isIP } from 'node:net';
@@ -36,7 +36,7 @@ const answerMilliseconds = 60_000;
 // A hub that asks to slow down says for how long. Its budgets are full again after seconds; a hub that is busy for longer than this is told of.
 const WAITED_SECONDS_MAX = 300;
 
-/** What the hub said no to: its code, message and reasons. */
+/** A refusal of the hub: its code, message and reasons. */
 export class HubRefusal extends Error {
   override readonly name = 'HubRefusal';
   readonly code: string;
@@ -52,7 +52,7 @@ export class HubRefusal extends Error {
   }
 }
 
-/** A request that never got an answer. */
+/** A request without an answer. */
 export class Unreachable extends Error {
   override readonly name = 'Unreachable';
   readonly code = 'unreachable';
@@ -65,7 +65,7 @@ export interface Operator {
   upload<T>(path: string, source: Readable, schema: ZodType<T>, headers?: Readonly<Record<string, string>>): Promise<T>;
   /** Streams lines of JSON to the hub; opens them again where it has to ask again. */
   sendLines<T>(path: string, open: () => Readable, schema: ZodType<T>): Promise<T>;
-  /** The body as it came. */
+  /** The body as received. */
   getBytes(path: string): Promise<Uint8Array>;
 }
 
@@ -73,13 +73,13 @@ export async function openOperator(args: Pick<Arguments, 'option'>): Promise<Ope
   return operatorFromFile(operatorFileOf(args));
 }
 
-/** Where the hub is and how it is known there: the operator file without its token. */
+/** The hub's address and how to verify it: the operator file without its token. */
 export async function hubAddress(args: Pick<Arguments, 'option'>): Promise<Omit<Access, 'token'>> {
   const { token: _, ...address } = await readAccess(operatorFileOf(args));
   return address;
 }
 
-/** The operator file that is meant. Throws `UsageError` where none is named and the user has no home, as in containers. */
+/** The operator file to use. Throws `UsageError` when none is named and the user has no home, as in containers. */
 export function operatorFileOf(args: Pick<Arguments, 'option'>, home: () => string = homedir): string {
   const named = args.option('operator') ?? process.env['EDGEKEEP_OPERATOR'];
   if (named !== undefined) return named;
@@ -170,7 +170,7 @@ async function exchange(
         method,
         ca: access.root,
         minVersion: 'TLSv1.3',
-        // A certificate for an address is held against the address itself: RFC 6066 has no names for it.
+        // A certificate for an address is compared with the address itself: RFC 6066 has no names for it.
         ...(access.serverName === undefined || isIP(access.serverName) !== 0 ? {} : { servername: access.serverName }),
         timeout: answerMilliseconds,
         headers: {
@@ -192,7 +192,7 @@ async function exchange(
     );
     if (body === undefined || typeof body === 'string') outgoing.end(body);
     else {
-      // What fails on this side is no fault of the way to the hub.
+      // A failure on this side is not a failure of the connection.
       const failed = (error: Error) => {
         reject(error);
         outgoing.destroy();
@@ -221,7 +221,7 @@ function refusalOf(status: number, bytes: Uint8Array, retryAfter: string | undef
   }
 }
 
-/** Exit code of a refusal: 1 where the hub said no or not yet, 3 where the request was wrong. */
+/** Exit code of a refusal: 1 where the hub refused, now or for good, 3 where the request was invalid. */
 export function exitCodeOfRefusal(error: HubRefusal): ExitCode {
   return [202, 401, 403, 409, 422].includes(error.status) ? exitCodes.refused : exitCodes.input;
 }

@@ -1,8 +1,8 @@
-// Lists that a hub gives page by page.
+// Lists that a hub returns page by page.
 
 interface Page<T> {
   readonly items: readonly T[];
-  /** What to send as `after` for the next page; null on the last one. */
+  /** The value of `after` for the next page; null on the last one. */
   readonly next: string | null;
 }
 

@@ -1,4 +1,4 @@
-// Runs another program of this house as a process of its own: the command line never imports the hub, the agent or the guard.
+// Runs another program of this product as a separate process: the command line never imports the hub, the agent or the guard.
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { exitCodes, type Outcome } from './command.ts';
@@ -11,12 +11,12 @@ export function programFile(name: string): string {
   return fileURLToPath(import.meta.resolve(name));
 }
 
-// As many as a shell hands over by number; more is a mistake.
+// The number of descriptors that a shell can pass by number; more is a mistake.
 const DESCRIPTOR_MAX = 255;
 
 /**
- * Runs it in the foreground with our terminal; signals reach it because it is in our process group. It ends with us, also when we are killed: the
- * channel between us closes (`endWithParent`). `descriptors` are open files of ours that it finds under the same numbers.
+ * Runs it in the foreground with our terminal; signals reach it because it is in our process group. `descriptors` are open files of ours,
+ * which it gets under the same numbers.
  */
 export async function runProgram(
   name: string,

@@ -1,4 +1,4 @@
-// Which PKCS#11 token is meant, on the command line: by label, by slot, or the only one there is.
+// Chooses a PKCS#11 token on the command line: by label, by slot, or the only one there is.
 import { type Arguments, UsageError } from './command.ts';
 
 export const tokenChoiceOptions = { token: { type: 'string' }, slot: { type: 'string' } } as const;

@@ -1,4 +1,4 @@
-// `edgekeep address block|unblock|list`: networks from which nobody may connect to the hub.
+// `edgekeep address block|unblock|list`: networks that are not allowed to connect to the hub.
 import { blockedAddress, blockedAddressList, unblockedAddress } from '@edgekeep/wire/api/address';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

@@ -1,4 +1,4 @@
-// `edgekeep alert list`: what somebody should look at.
+// `edgekeep alert list`: events that need an operator's attention.
 import { type AlertView, alertList } from '@edgekeep/wire/api/alert';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

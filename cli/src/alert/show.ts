@@ -1,4 +1,4 @@
-// `edgekeep alert show`: one alert with all that is known of its cause.
+// `edgekeep alert show`: one alert with everything known about its cause.
 import { alertView, type AlertView } from '@edgekeep/wire/api/alert';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
@@ -37,7 +37,7 @@ function textOf(a: AlertView): string {
 
 function memberText(name: string, member: unknown): string {
   if (Array.isArray(member)) return member.join(', ');
-  // Times of the hub's own making end so: `lastBoundAt`.
+  // The names of times that the hub adds end with this: `lastBoundAt`.
   if (typeof member === 'number' && name.endsWith('At')) return timeText(member);
   return String(member);
 }

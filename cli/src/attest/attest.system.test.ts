@@ -35,7 +35,7 @@ const beyondTheTool = [
   'startup-locality-3.json',
   'hardware-crtm.json',
   'no-action-elsewhere.json',
-  // It prints what it has of a bank without saying that an event lacks it.
+  // It prints the known part of a bank without a note that an event lacks it.
   'bank-missing-in-events.json',
   'bank-missing-in-last.json',
 ];
@@ -83,7 +83,7 @@ describe('attest verify', { skip: await skipWithout(...simulatorTools, 'tpm2_quo
   let simulators: TestSimulators;
   let tcti = '';
   const at = (name: string) => join(simulators.folder, name);
-  // The simulator has no resource manager: what a tool leaves in one of the three transient slots is flushed.
+  // The simulator has no resource manager: the test flushes what a tool leaves in one of the three transient slots.
   const tpm2 = async (tool: string, ...args: readonly string[]) => {
     const env = { ...process.env, TPM2TOOLS_TCTI: tcti };
     await run(tool, [...args], { env });

@@ -1,4 +1,4 @@
-// The offline verbs on a DICE device: reference values from its images, its attestation verified by a stranger, and what the doctor sees.
+// The offline verbs on a DICE device: reference values from its images, its attestation verified by an outsider, and the doctor's findings.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';

@@ -1,10 +1,12 @@
-// Reads the files and option values the attest verbs share. Files are untrusted and bounded.
+// Reads the files and option values that the attest verbs share. Files are untrusted and limited in size.
 import { createReadStream } from 'node:fs';
 import { concat } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { UsageError } from '../command.ts';
 
-/** The whole file; throws `bytes-too-long` when it holds more than `most` bytes. Read to its end, because files of /sys lie about their size. */
+/**
+ * The whole file; throws `bytes-too-long` when it holds more than `most` bytes. Reads to the end, because files of /sys have wrong sizes.
+ */
 export async function readBounded(path: string, most: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let length = 0;

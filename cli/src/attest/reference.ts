@@ -1,4 +1,4 @@
-// `attest reference`: reference values from the boot log of a machine known to be good.
+// `attest reference`: reference values from the boot log of a machine that is known to be good.
 import { writeFile } from 'node:fs/promises';
 import { EVENT_LOG_BYTES_MAX, parseEventLog } from '@edgekeep/core/attest/event-log';
 import { encodeReferenceValues, IMA_PCR, referenceValuesFromLog } from '@edgekeep/core/attest/reference-values';

@@ -1,4 +1,4 @@
-// `attest replay`: the PCR values a boot log amounts to, in the layout of tpm2_eventlog's `pcrs` section.
+// `attest replay`: the PCR values that result from a boot log, in the layout of tpm2_eventlog's `pcrs` section.
 import { toHex } from '@edgekeep/core/bytes';
 import { EVENT_LOG_BYTES_MAX, type LogBank, parseEventLog } from '@edgekeep/core/attest/event-log';
 import { type BankGap, replayBanks, replayEventLog } from '@edgekeep/core/attest/replay';
@@ -38,7 +38,7 @@ A bank that the header names and some event has no digest in is named as not rep
     }
     if (gaps.length > 0) lines.push('not replayed:', ...gaps.map((gap) => `  ${gap.bank}: ${gapText(gap)}`));
     const notReplayed = Object.fromEntries(gaps.map((gap) => [gap.bank, gapText(gap)]));
-    // Where no bank replays, nothing was shown of what was asked for.
+    // If no bank replays, none of the requested values was shown.
     const exitCode = replayed.length === 0 && gaps.length > 0 ? exitCodes.refused : exitCodes.ok;
     return { exitCode, value: { pcrs: value, notReplayed }, text: lines.join('\n') };
   },

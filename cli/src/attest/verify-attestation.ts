@@ -1,5 +1,5 @@
-// `attest verify --attestation`: what a device's agent answered to `GET /attest?nonce=HEX` (spec/agent.md section 4), appraised here and now,
-// with nobody's word but the key's. The attestation result inside, the hub's opinion, is not looked at.
+// `attest verify --attestation`: the answer of a device's agent to `GET /attest?nonce=HEX` (spec/agent.md section 4), appraised here and
+// now, trusting nothing but the key. The attestation result inside, which is the hub's opinion, is ignored.
 import { appraiseEvidence, type Appraisal } from '@edgekeep/core/attest/appraise';
 import { parseDiceStatement } from '@edgekeep/core/attest/dice/statement';
 import {
@@ -21,32 +21,32 @@ import { exitCodes, type Outcome, UsageError } from '../command.ts';
 import { readBounded } from './input.ts';
 import { isPem, readAttestationKey } from './signed-files.ts';
 
-/** Room for the attestation result beside the evidence. */
+/** Room for the attestation result besides the evidence. */
 const ATTESTATION_BYTES_MAX = EVIDENCE_BYTES_MAX + 256 * 1024;
 
 const attestationSchema = z.strictObject({
   nonce: z.string().max(128),
   evidence: evidenceSchema,
   attestationResult: z.string().nullable(),
-  /** What the agent says of its guard; signed by nobody, and not looked at. */
+  /** What the agent reports about its guard; unsigned, and ignored. */
   missingGuardWalls: z.array(z.string().max(256)).max(64).nullable().optional(),
 });
 
 export interface AttestationExpectations {
   /** The bytes of the key file. */
   readonly key: Uint8Array;
-  /** The 32 bytes that the agent was asked with; what the document says of it does not count. */
+  /** The 32 bytes that the agent was asked with; the nonce that the document names does not count. */
   readonly nonce: Uint8Array;
   /** Undefined for a key in PEM, unless it is known from elsewhere. */
   readonly qualifiedName: Uint8Array | undefined;
-  /** Undefined takes those that were signed. */
+  /** Undefined: the PCRs that were signed. */
   readonly pcrs: readonly number[] | undefined;
-  /** The device's IMA log, where the document has none or a shorter one. */
+  /** The device's IMA log, if the document has none or a shorter one. */
   readonly imaLog: Uint8Array | undefined;
   readonly references: (pcrs: readonly number[]) => Promise<readonly ReferenceValues[]>;
   /** Roots that a DICE device's chain may end at; for other devices there are none. */
   readonly diceRoots: readonly Certificate[];
-  /** Unix seconds at which a DICE device's chain has to be valid. */
+  /** Unix seconds at which a DICE device's chain must be valid. */
   readonly atSeconds: number;
 }
 
@@ -90,7 +90,7 @@ function keyOf({ key, qualifiedName }: AttestationExpectations): AttestationKey 
   return qualifiedName === undefined ? known : { ...known, qualifiedName };
 }
 
-// The evidence's own selection: its signature is verified afterwards, and the selection is shown.
+// The evidence's own selection: its signature is verified later, and the selection is shown.
 function signedPcrs(evidence: Evidence): readonly number[] {
   if (evidence.kind === 'software') return [...parseSoftwareStatement(evidence.statement).pcrs.keys()];
   if (evidence.kind === 'dice') return [...parseDiceStatement(evidence.statement).pcrs.keys()];

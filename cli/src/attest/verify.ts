@@ -1,4 +1,4 @@
-// `attest verify`: a quote in the files tpm2_quote writes, or what an agent answered, against key, nonce, boot log and reference values.
+// `attest verify`: a quote in the files of tpm2_quote, or an agent's answer, against key, nonce, boot log and reference values.
 import { EVENT_LOG_BYTES_MAX, parseEventLog } from '@edgekeep/core/attest/event-log';
 import { matchBoot } from '@edgekeep/core/attest/boot-match';
 import { imaPcrValues, IMA_LOG_BYTES_MAX, parseImaLog } from '@edgekeep/core/attest/ima-log';
@@ -19,7 +19,7 @@ import { type AttestationExpectations, verifyAttestation } from './verify-attest
 const SIGNED_BYTES_MAX = 4096; // a quote has about 150 bytes, an RSA-4096 signature 518
 const KEY_BYTES_MAX = 16 * 1024;
 const ROOTS_BYTES_MAX = 1024 * 1024;
-/** A PCR of the sha256 bank that nothing has extended. */
+/** A PCR of the sha256 bank that was never extended. */
 const pcrAtReset = new Uint8Array(32);
 
 export const command: Command = {
@@ -157,7 +157,7 @@ function valueOfPcr(replayed: ReplayedLog | undefined, imaValues: readonly Uint8
   return imaValues === undefined ? 'unchecked' : () => pcrAtReset;
 }
 
-// The quote's own selection: its signature is verified afterwards, and the selection is shown.
+// The quote's own selection: its signature is verified later, and the selection is shown.
 function quotedPcrs(quote: Uint8Array): readonly number[] {
   const attest = parseAttest(quote);
   return attest.kind === 'quote' ? (attest.selections.find(({ bank }) => bank === 'sha256')?.pcrs ?? []) : [];

@@ -1,23 +1,23 @@
-// Where a log's files come from: a folder, or a web server. Both hand out the paths of c2sp.org/tlog-tiles.
+// The files of a log, from a folder or a web server. Both serve the paths of c2sp.org/tlog-tiles.
 import { join } from 'node:path';
 import { CoreError } from '@edgekeep/core/error';
 import { readBounded } from '../bounded-file.ts';
 import { HubRefusal, type Operator } from '../operator.ts';
 
 export interface LogSource {
-  /** How many requests may run side by side. */
+  /** How many requests may run concurrently. */
   readonly atOnce: number;
   /** The file's bytes; undefined when the log has no such file; throws `bytes-too-long` beyond `maxBytes`. */
   read(path: string, maxBytes: number): Promise<Uint8Array | undefined>;
 }
 
-/** The server cannot be reached or does not answer as a log does. */
+/** The server is unreachable or does not answer as a log does. */
 class UnreachableError extends Error {
   override readonly name = 'UnreachableError';
   readonly code = 'unreachable';
 }
 
-/** A server that keeps a request open longer than this is not there. */
+/** A server that keeps a request open longer than this counts as unreachable. */
 const requestMs = 30_000;
 
 /** `place` is an http(s) URL, the log's prefix, or a folder. An operator reads the log of their hub, entries included. */

@@ -34,7 +34,7 @@ export type LogVerdict =
   | { readonly kind: 'verified'; readonly tiles: number; readonly bundles: number }
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
-/** Reads every tile and entry bundle of the tree that the checkpoint speaks of. The first thing that is missing or differs ends it. */
+/** Reads every tile and entry bundle of the checkpoint's tree. Stops at the first one that is missing or differs. */
 export async function verifyLog(
   source: LogSource,
   { size, root }: Checkpoint,
@@ -101,7 +101,7 @@ async function differingTile(source: LogSource, tiles: readonly Tile[]) {
   return undefined;
 }
 
-// tlog-tiles, "Partial Tiles": a partial tile may be gone once the full one is there.
+// tlog-tiles, "Partial Tiles": a partial tile may be missing once the full one exists.
 async function readTile(source: LogSource, address: TileAddress) {
   const maxBytes = address.level === 'entries' ? BUNDLE_BYTES_MAX : TILE_BYTES_MAX;
   const bytes = await source.read(tilePath(address), maxBytes);

@@ -65,7 +65,7 @@ test('audit verify reads a log from a web server and says when there is none', a
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
-  // Closed below, too: it must be gone before the last look.
+  // Also closed below: it must be gone before the last check.
   using _ = {
     [Symbol.dispose]: () => {
       server.closeAllConnections();

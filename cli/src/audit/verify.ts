@@ -1,4 +1,4 @@
-// `edgekeep audit verify`: is this log, all of it, what its checkpoint says, and who vouches for that?
+// `edgekeep audit verify`: does the whole log match its checkpoint, and which witnesses cosigned it?
 import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { NOTE_BYTES_MAX, parseVerifierKey } from '@edgekeep/core/audit/note';
 import { verifyQuorum, witnessPolicy } from '@edgekeep/core/audit/quorum';
@@ -76,7 +76,7 @@ ${operatorHelp}`,
   },
 };
 
-/** How many witnesses `--quorum` asks for; all of them when it is not given. */
+/** How many witnesses `--quorum` requires; all of them when it is not given. */
 export function quorumOf(text: string | undefined, witnesses: number): number {
   if (text === undefined) return witnesses;
   const quorum = /^[0-9]{1,6}$/.test(text) ? Number(text) : Number.NaN;
@@ -93,7 +93,7 @@ function refused(place: string, reasons: readonly string[]): Outcome {
   };
 }
 
-/** Long logs say on a terminal how far they are, about once a second. */
+/** For long logs, shows progress on a terminal about once a second. */
 function progressTo(size: number): (verified: number) => void {
   const everyMs = 1000;
   let next = Date.now() + everyMs;

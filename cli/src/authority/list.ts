@@ -1,4 +1,4 @@
-// `edgekeep authority list` and `authority pending`: the authorities of a hub, and who does not know the newest root yet.
+// `edgekeep authority list` and `authority pending`: the authorities of a hub, and the devices that do not know the newest root yet.
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { parsePem } from '@edgekeep/core/identity/pem';

@@ -1,4 +1,4 @@
-// The authorities of a hub as a table: what most verbs here end with.
+// The authorities of a hub as a table, which most verbs here print at the end.
 import type { authorityOverview } from '@edgekeep/wire/api/authority';
 import type { z } from 'zod';
 import { exitCodes, type Outcome } from '../command.ts';

@@ -80,7 +80,7 @@ ${operatorHelp}
   },
 };
 
-/** The route of a root that is named by its digest or by enough of it. */
+/** The route of a root that is named by its digest or the first digits of it. */
 async function rootPath(args: Arguments, verb: string, name = args.positionals[0] ?? ''): Promise<string> {
   if (!/^[0-9a-f]{8,64}$/.test(name)) throw new UsageError('a root is named by at least 8 hex digits of its SHA-256');
   const { roots } = await (await openOperator(args)).get('/v1/authorities', authorityOverview);

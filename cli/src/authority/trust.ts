@@ -1,4 +1,4 @@
-// `edgekeep authority trust`: the operator file learns the roots that its own root introduced, and none besides.
+// `edgekeep authority trust`: adds to the operator file the roots that its own root certified, and no others.
 import { readFile } from 'node:fs/promises';
 import { CoreError } from '@edgekeep/core/error';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';

@@ -1,4 +1,4 @@
-// `edgekeep certificate expiry`: what ends when, with a warning ahead of time.
+// `edgekeep certificate expiry`: upcoming ends of certificates, with a warning ahead of time.
 import { expiry, type ExpiryItem } from '@edgekeep/wire/api/operator';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

@@ -1,4 +1,4 @@
-// `edgekeep certificate list`: the operational certificates the hub issued.
+// `edgekeep certificate list`: the operational certificates that the hub issued.
 import { certificateList, type CertificateView } from '@edgekeep/wire/api/operator';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

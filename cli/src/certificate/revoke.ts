@@ -1,4 +1,4 @@
-// `edgekeep certificate revoke`: one order, carried out whole or not at all.
+// `edgekeep certificate revoke`: one request, carried out completely or not at all.
 import { readFile } from 'node:fs/promises';
 import { canonicalSerialNumber, canonicalSha256 } from '@edgekeep/core/canonical/serial-number';
 import { revocationAnswer, revocationReasons, REVOKED_AT_ONCE_MAX } from '@edgekeep/wire/api/operator';

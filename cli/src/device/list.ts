@@ -34,7 +34,7 @@ ${operatorHelp}
   },
 };
 
-// What an operator said of a device that is cut off comes before what it says itself.
+// For a device that is cut off, the operator's reason comes before the device's own report.
 function whyOf(device: DeviceView): string {
   const { state, stateReason, disabledReason, appraisal } = device;
   if (disabledReason !== null) return disabledReason;

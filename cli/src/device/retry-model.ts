@@ -1,4 +1,4 @@
-// `edgekeep device retry-model`: an operator's word that a device is to try a model again.
+// `edgekeep device retry-model`: an operator's order to a device to try a model again.
 import { retryAnswer } from '@edgekeep/wire/api/model';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

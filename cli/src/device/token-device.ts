@@ -1,4 +1,4 @@
-// `edgekeep token-device add|roll`: devices that sign HMAC tokens because they can hold no certificate (spec/device-token.md).
+// `edgekeep token-device add|roll`: devices that sign HMAC tokens because they cannot hold a certificate (spec/device-token.md).
 import { tokenDeviceAnswer, tokenRollAnswer } from '@edgekeep/wire/api/operator';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

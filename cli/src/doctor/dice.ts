@@ -1,4 +1,4 @@
-// A DICE device: what its boot stages handed over, whether it fits together, and whether it is where no disk keeps it.
+// A DICE device: what its boot stages passed on, whether it is consistent, and whether it is in memory only.
 import { statfs } from 'node:fs/promises';
 import { CoreError } from '@edgekeep/core/error';
 import { deviceIdPosition, validateDiceChain } from '@edgekeep/core/attest/dice/chain';
@@ -12,10 +12,10 @@ import { type Finding, ok, warning } from './finding.ts';
 import type { MakerTrust } from './makers.ts';
 
 const subject = 'DICE';
-/** tmpfs and ramfs (linux/magic.h): gone with the power. */
+/** tmpfs and ramfs (linux/magic.h): gone when the power is cut. */
 const memoryFileSystems: readonly number[] = [0x01021994, 0x858458f6];
 
-/** Nothing without a folder: a machine does not show whether it is one. */
+/** No findings without a folder: a machine does not show whether it is one. */
 export async function examineDice(
   folder: string | undefined,
   trust: MakerTrust | undefined,

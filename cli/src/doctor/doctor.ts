@@ -1,4 +1,4 @@
-// `edgekeep doctor`: what this machine has and lacks to hold model keys, and what to do next.
+// `edgekeep doctor`: what this machine needs to hold model keys, what it lacks, and what to do next.
 import { parseTpmAddress } from '@edgekeep/hardware/tpm/transport';
 import { type Command, exitCodes, UsageError } from '../command.ts';
 import type { Finding } from './finding.ts';

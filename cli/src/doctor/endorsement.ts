@@ -1,5 +1,5 @@
-// What the hub will say of this TPM's endorsement certificate: the very check of enrollment (core/src/identity/endorsement-appraisal.ts), with the roots
-// that the hub has.
+// How the hub will judge this TPM's endorsement certificate: the same check as at enrollment (core/src/identity/endorsement-appraisal.ts),
+// with the hub's roots.
 import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
@@ -17,7 +17,7 @@ const howToTrust = 'edgekeep vendor-root import at the hub, with what the maker 
 
 export type DescribedTpm = Pick<TpmIdentity, 'endorsementKey' | 'endorsementChain'>;
 
-/** `trust` is left out where no roots are at hand: what is wrong without them is said all the same. */
+/** `trust` is left out when no roots are available: faults that do not depend on roots are still reported. */
 export function examineEndorsement(
   { endorsementKey, endorsementChain }: DescribedTpm,
   trust: MakerTrust | undefined,
@@ -46,7 +46,7 @@ export function examineEndorsement(
     const found = `the hub will refuse it: ${reasons.join('; ')}`;
     return warning(subject, `${shown(certificate, kind)}; ${printable(found, 2_000)}`, howToTrust);
   }
-  // Without roots no path ends; every other reason stands with any roots.
+  // Without roots no path ends; every other reason is independent of the roots.
   const others = reasons.filter((reason) => !reason.startsWith('no issuer found'));
   if (others.length > 0)
     return warning(subject, `${shown(certificate, kind)}; any hub will refuse it: ${others.join('; ')}`, howToTrust);
@@ -82,7 +82,7 @@ function nameOf(certificate: Certificate): string {
   return name === '' ? '(no name)' : `"${name}"`;
 }
 
-// 9999-12-31: the maker says that there is no end (RFC 5280 section 4.1.2.5).
+// 9999-12-31: the certificate has no end (RFC 5280 section 4.1.2.5).
 const withoutEnd = 253_402_300_799;
 
 function dayText(seconds: number): string {

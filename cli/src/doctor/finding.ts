@@ -1,11 +1,11 @@
 // One line of the doctor's report.
 
-/** `missing`: something this product can use is not there. `warning`: it works, but weaker than it could. */
+/** `missing`: a part that this product can use does not exist. `warning`: it works, but weaker than possible. */
 export interface Finding {
   readonly subject: string;
   readonly state: 'ok' | 'warning' | 'missing';
   readonly found: string;
-  /** What to do about it; absent when all is well. */
+  /** What to do about it; absent when there is no problem. */
   readonly next?: string;
 }
 

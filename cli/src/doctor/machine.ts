@@ -1,5 +1,5 @@
-// What the operating system offers to somebody who keeps keys in memory: clock, randomness, memory that does not reach a disk, fences
-// between processes.
+// What the operating system offers for keeping keys in memory: clock, randomness, memory that does not reach a disk, separation of
+// processes.
 import { execFile } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
@@ -12,10 +12,10 @@ import { type Finding, missing, ok, warning } from './finding.ts';
 
 const run = promisify(execFile);
 
-/** No release of this product is older: a clock before it has lost its time. */
+/** No release of this product is older: an earlier clock has lost its time. */
 const earliestMilliseconds = Date.UTC(2026, 0, 1);
 const latestMilliseconds = Date.UTC(2100, 0, 1);
-/** A Linux random number generator that is seeded says 256 (since 5.18) or more. */
+/** A seeded Linux random number generator reports 256 (since 5.18) or more. */
 const ENTROPY_BITS_MIN = 256;
 const NODE_MAJOR_MIN = 24;
 
@@ -120,7 +120,7 @@ async function examineNamespaces(): Promise<Finding> {
 async function examineSetpriv(): Promise<Finding> {
   const tool = await findTool('setpriv');
   if (tool !== undefined) {
-    // As the guard is started: that the file is there says nothing about what it may do here.
+    // As the guard is started: an existing file does not show what it may do here.
     const works = await succeeds(tool, ['--no-new-privs', '--inh-caps=-all', '--ambient-caps=-all', 'true']);
     if (works) return ok('setpriv', tool);
     return warning(
@@ -133,14 +133,14 @@ async function examineSetpriv(): Promise<Finding> {
 }
 
 async function succeeds(program: string, words: readonly string[]): Promise<boolean> {
-  // Whatever made it fail, it is not possible here.
+  // After any failure it counts as not possible here.
   return run(program, [...words]).then(
     () => true,
     () => false,
   );
 }
 
-/** A file of /proc; empty where there is none. */
+/** A file of /proc; empty if it does not exist. */
 async function readText(path: string): Promise<string> {
   return orIfMissing(readFile(path, 'utf8'), '');
 }

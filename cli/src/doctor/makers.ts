@@ -1,5 +1,5 @@
-// Whom a hub would believe, for the doctor: what the hub itself says, a file of it that `enroll kit` put beside the agent's settings, or the makers'
-// certificates that somebody has at hand.
+// The makers that a hub trusts, for the doctor: from the hub itself, from a file that `enroll kit` put beside the agent's settings, or from
+// makers' certificates in local files.
 import { readFile } from 'node:fs/promises';
 import { parseBase64 } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
@@ -18,7 +18,7 @@ import type { Arguments } from '../command.ts';
 import { openOperator } from '../operator.ts';
 import { type Finding, ok, warning } from './finding.ts';
 
-/** The file in a kit: what the hub believed when the kit was made. */
+/** The file in a kit: the hub's trusted makers when the kit was made. */
 export const kitTrustFileName = 'vendor-roots.json';
 const kitTrust = z.array(vendorRootTrust);
 
@@ -35,7 +35,7 @@ export interface Makers {
 
 const nobody: MakerTrust = { judgedAt: 'now', anchors: [], intermediates: [] };
 
-/** Undefined when nothing was named: then nothing can be judged. */
+/** Undefined when no source was named: then nothing can be judged. */
 export async function readMakers(args: Pick<Arguments, 'all' | 'option'>): Promise<Makers | undefined> {
   const paths = args.all('vendor-roots');
   const asked = args.option('operator') === undefined ? [] : await askHub(args);

@@ -1,4 +1,4 @@
-// Secure elements: whether the native binding is there, which PKCS#11 modules are installed, and, for the one that is named, its tokens.
+// Secure elements: whether the native binding is installed, which PKCS#11 modules are installed, and, for the named one, its tokens.
 import { HardwareError } from '@edgekeep/hardware/error';
 import { loadBinding } from '@edgekeep/hardware/pkcs11/binding';
 import { describeTokens, findModules } from '@edgekeep/hardware/pkcs11/installed';
@@ -6,7 +6,7 @@ import { type Finding, missing, ok, warning } from './finding.ts';
 
 const subject = 'secure element';
 
-/** Without a module nothing is loaded: a vendor's library is foreign code. */
+/** Without a module nothing is loaded: a vendor's library is code of another party. */
 export async function examineSecureElements(module: string | undefined): Promise<readonly Finding[]> {
   return [await examineBinding(), await examineModules(), ...(module === undefined ? [] : await examineTokens(module))];
 }

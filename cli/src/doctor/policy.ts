@@ -1,4 +1,4 @@
-// What a hub allows, as far as `edgekeep doctor` is shown the way to one: its policy, and what a boot must be compared in.
+// What a hub allows, if `edgekeep doctor` can reach one: its policy, and the PCRs in which a boot must be compared.
 import { hubView, policyView } from '@edgekeep/wire/api/operator';
 import type { Operator } from '../operator.ts';
 import { type Finding, ok, warning } from './finding.ts';

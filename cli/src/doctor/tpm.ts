@@ -1,4 +1,4 @@
-// Which root of trust this machine offers: a TPM, who made it, whether its maker vouches for it; or the simulator for trying things out.
+// The root of trust of this machine: a TPM, its maker, whether its maker certified it; or the simulator for trials.
 import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
 import { promisify } from 'node:util';
@@ -51,7 +51,7 @@ async function deviceObstacle(path: string): Promise<Finding | undefined> {
   );
 }
 
-/** That the file is there says nothing about its libraries. */
+/** An existing file says nothing about its libraries. */
 async function runSimulator(program: string): Promise<Finding> {
   try {
     const { stdout } = await run(program, ['--version']);
@@ -67,7 +67,7 @@ async function runSimulator(program: string): Promise<Finding> {
 }
 
 async function permits(path: string, mode: number): Promise<boolean> {
-  // Not there and not permitted are told apart by asking twice, with two modes.
+  // Two checks with two modes distinguish "does not exist" from "not permitted".
   return access(path, mode).then(
     () => true,
     () => false,
@@ -78,7 +78,7 @@ function tpmFinding({ manufacturer, firmwareVersion }: TpmIdentity): Finding {
   return ok('TPM', `made by ${manufacturer}, firmware ${firmwareVersion.toString(16).padStart(16, '0')}`);
 }
 
-// Most machines have none, and nothing is wrong with that.
+// Most machines have none, which is no problem.
 async function describeIdevid(
   device: TpmRootOfTrust,
   trust: MakerTrust | undefined,
@@ -97,7 +97,7 @@ async function describeIdevid(
 
 const refusedIdevid = 'a hub will refuse it: docs/manufacturing.md';
 
-/** Without roots its form alone is looked at. */
+/** Without roots only its form is checked. */
 function judgeIdevid(
   leaf: Certificate,
   intermediates: readonly Certificate[],

@@ -1,4 +1,5 @@
-// `edgekeep enroll kit`: everything a new device's agent needs, in one folder: settings, the keys it pins, and its enrollment token.
+// `edgekeep enroll kit`: everything that a new device's agent needs, in one folder: settings, the keys that it pins, and its enrollment
+// token.
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeNewFile } from '@edgekeep/host/durable-file';
@@ -119,7 +120,7 @@ async function writeKit(operator: Operator, order: KitOrder) {
   return { files: [...names, tokenFileName], makers, publishers: publishers.length };
 }
 
-// Whose word counts for a root of trust of this kind.
+// Who certifies a root of trust of this kind.
 const kindsOf: Readonly<Record<KitRootOfTrust['tier'], readonly VendorRootKind[]>> = {
   tpm: ['tpm', 'idevid'],
   'secure-element': ['idevid'],
@@ -129,7 +130,7 @@ const kindsOf: Readonly<Record<KitRootOfTrust['tier'], readonly VendorRootKind[]
 
 const kindNames: Readonly<Record<VendorRootKind, string>> = { tpm: 'TPM', dice: 'DICE', idevid: 'IDevID' };
 
-/** What the hub believes now, for `edgekeep doctor` on the device, and how much that is. */
+/** The makers that the hub trusts now, for `edgekeep doctor` on the device, and their number. */
 async function makersFor(operator: Operator, tier: KitRootOfTrust['tier'], idevid: boolean) {
   const trust = await Promise.all(
     kindsOf[tier].map((kind) => operator.get(`/v1/vendor-roots/trust?kind=${kind}`, vendorRootTrust)),

@@ -1,4 +1,4 @@
-// Which root of trust a kit is for: the options of `edgekeep enroll kit`, the tier its enrollment token is made for, and what agent.json says of it.
+// The root of trust of a kit: the options of `edgekeep enroll kit`, the tier of its enrollment token, and its setting in agent.json.
 import { type Arguments, UsageError } from '../command.ts';
 import { tokenChoice, tokenChoiceOptions } from '../token-choice.ts';
 

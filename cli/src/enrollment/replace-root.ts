@@ -1,4 +1,4 @@
-// `edgekeep device replace-root`: a wiped device comes back with another root of trust.
+// `edgekeep device replace-root`: a wiped device returns with another root of trust.
 import { replaceRootAnswer } from '@edgekeep/wire/api/operator';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

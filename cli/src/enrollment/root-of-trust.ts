@@ -1,4 +1,4 @@
-// `edgekeep root-of-trust block|unblock|list`: roots of trust that may not enroll.
+// `edgekeep root-of-trust block|unblock|list`: roots of trust that must not enroll.
 import { blockAnswer, blockedRootList, unblockAnswer } from '@edgekeep/wire/api/admission';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

@@ -1,4 +1,4 @@
-// `edgekeep hub claim`: the first operator file of a hub, which lies on its machine, becomes one person's own.
+// `edgekeep hub claim`: the first operator file of a hub, on the hub's machine, becomes one person's own.
 import { readFile, rename, rm } from 'node:fs/promises';
 import { parseJson } from '@edgekeep/core/json';
 import { writeNewFile } from '@edgekeep/host/durable-file';
@@ -11,7 +11,7 @@ import { timeText } from '../table.ts';
 
 const fileSchema = z.object({ url: z.string(), serverName: z.string().optional(), root: z.string() });
 
-/** Claims the hub of the file `from` for `name` and writes their own operator file; gives what the hub answered. */
+/** Claims the hub of the file `from` for `name` and writes their own operator file; returns the hub's answer. */
 export async function claimHub(order: {
   readonly from: string;
   readonly out: string;
@@ -22,7 +22,7 @@ export async function claimHub(order: {
   const address = parseJson(await readFile(from), fileSchema, from);
   const operator = await operatorFromFile(from);
   const { token, sha256 } = newToken();
-  // Before the hub knows of it: a token that the hub takes must not be lost to a full disk.
+  // Before the hub knows the token: a token that the hub accepts must not be lost to a full disk.
   const own = from === out ? `${out}.claimed` : out;
   await writeNewFile(own, `${JSON.stringify({ ...address, token }, null, 2)}\n`);
   try {

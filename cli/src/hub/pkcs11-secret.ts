@@ -1,4 +1,4 @@
-// `edgekeep secrets pkcs11-seal|pkcs11-unseal`: a secret for unlocking a hub, kept by a PKCS#11 token at the hub's machine
+// `edgekeep secrets pkcs11-seal|pkcs11-unseal`: a secret for unlocking a hub, kept by a PKCS#11 token on the hub's machine
 // (spec/platform-secrets.md): sealed to a P-256 key that was made in the token and never leaves it (HPKE, RFC 9180).
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -16,9 +16,12 @@ import { type Command, exitCodes, UsageError } from '../command.ts';
 import { tokenChoice, tokenChoiceOptions } from '../token-choice.ts';
 
 const secretLength = 32;
-/** Where a lease stands for a device's key: nothing else that was sealed to this token opens as a hub's secret, nor the other way round. */
+/**
+ * In the place of the lease for a device's key: nothing else that was sealed to this token opens as a hub's secret, nor the other way
+ * round.
+ */
 const purpose = 'edgekeep hub unlock';
-// Not those of a device: a hub and a device may share a token.
+// Different from a device's: a hub and a device may share a token.
 const keyLabels = { signing: 'edgekeep-hub-signing', agreement: 'edgekeep-hub-unlock' };
 
 const point = z.string().regex(/^[0-9a-f]{130}$/);

@@ -1,4 +1,4 @@
-// `edgekeep hub init|run` and `edgekeep agent run`: start the other programs of this house.
+// `edgekeep hub init|run` and `edgekeep agent run`: start the other programs of this product.
 import { type Arguments, type Command, type Outcome, UsageError } from '../command.ts';
 import { runProgram } from '../program.ts';
 
@@ -211,7 +211,7 @@ async function runHub(
   return runProgram('@edgekeep/hub/main', words, [], descriptors);
 }
 
-// A device has little memory and the agent little garbage: a small young generation saves some 9 MB of resident memory.
+// A device has little memory and the agent little garbage: a small young generation saves about 9 MB of resident memory.
 const agentNodeOptions = ['--max-semi-space-size=1'];
 
 export const agentRun: Command = {

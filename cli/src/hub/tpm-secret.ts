@@ -1,5 +1,5 @@
-// `edgekeep secrets tpm-seal|tpm-unseal`: a secret for unlocking a hub, kept by the TPM of the hub's machine (spec/platform-secrets.md). It is sealed like a model
-// key for a device: an import blob that opens in this TPM only, and only in the boot state of the sealing.
+// `edgekeep secrets tpm-seal|tpm-unseal`: a secret for unlocking a hub, kept by the TPM of the hub's machine (spec/platform-secrets.md). It
+// is sealed like a model key for a device: an import blob that opens only in this TPM and in the boot state of the sealing.
 import { createHash, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
@@ -14,7 +14,7 @@ import { writeNewFile } from '@edgekeep/host/durable-file';
 import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
 
 const secretLength = 32;
-/** Firmware and its settings, the boot loader and secure boot; not the kernel, which every update of the system changes. */
+/** Firmware and its settings, the boot loader and secure boot; not the kernel, which every system update changes. */
 const defaultPcrs = '0,2,4,7';
 const tpmOption = { tpm: { type: 'string' } } as const;
 const tpmDefault = 'device:/dev/tpmrm0';
@@ -101,7 +101,7 @@ function tpmAddress(args: Arguments): TpmAddress {
 function parsePcrs(text: string): number[] {
   const pcrs = text.split(',').map((part) => (/^\d{1,2}$/.test(part) ? Number(part) : Number.NaN));
   const ascending = pcrs.every((pcr, at) => at === 0 || pcr > (pcrs[at - 1] ?? Number.NaN));
-  // 16 and 23 can be reset by anybody; 17 and above belong to other starts of the machine.
+  // Anybody can reset 16 and 23; 17 and above belong to other starts of the machine.
   if (ascending && pcrs.every((pcr) => pcr <= 15)) return pcrs;
   throw new UsageError('--pcrs takes numbers from 0 to 15, ascending, with commas');
 }

@@ -1,4 +1,5 @@
-// `edgekeep manufacture batch`: a whole line, from a table of devices to a manifest. Cut off at any point, it goes on where it was.
+// `edgekeep manufacture batch`: a whole line, from a table of devices to a manifest. After an interruption at any point, it continues where
+// it was.
 import { dirname, resolve } from 'node:path';
 import { readBounded } from '../bounded-file.ts';
 import { readTrustRoots } from '../model/key-files.ts';
@@ -12,7 +13,7 @@ import { vendorRootsHelp } from './options.ts';
 
 /** 100,000 devices with long paths. */
 const INPUT_BYTES_MAX = 64 * 1024 * 1024;
-/** What the outcome shows of a long list of failures; all of them were on standard error. */
+/** How many failures the outcome shows; standard error has all of them. */
 const failuresShown = 100;
 
 export const command: Command = {
@@ -86,7 +87,7 @@ interface Failure {
   readonly message: string;
 }
 
-// A device that is not there, locked or broken is that device's problem. An error without a code is a fault of ours, and stops the line.
+// A device that is missing, locked or broken fails alone. An error without a code is our own fault, and stops the line.
 async function attempt(manufacturer: Manufacturer, order: DeviceOrder, terms: LineTerms): Promise<Made> {
   try {
     return await makeDevice(manufacturer, order, terms);

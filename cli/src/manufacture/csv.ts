@@ -1,15 +1,15 @@
-// CSV (RFC 4180): a header and records of as many fields, each plain or in double quotes. Strict, because a shifted column would give a
-// device the name of another.
+// CSV (RFC 4180): a header and records with the same number of fields, each plain or in double quotes. Strict, because a shifted column
+// would give a device the name of another.
 import { CoreError } from '@edgekeep/core/error';
 
 export interface CsvRecord {
-  /** Of the line it begins on, from 1. */
+  /** The line where it begins, from 1. */
   readonly line: number;
   /** By the name of the column; empty fields are left out. */
   readonly fields: ReadonlyMap<string, string>;
 }
 
-/** Throws `encoding-invalid` with the line number. Empty lines are skipped; a byte order mark at the start is, too. */
+/** Throws `encoding-invalid` with the line number. Skips empty lines and a byte order mark at the start. */
 export function parseCsv(text: string): {
   readonly columns: readonly string[];
   readonly records: readonly CsvRecord[];
@@ -32,7 +32,7 @@ interface Row {
   readonly fields: readonly string[];
 }
 
-// One field with what ends it: a comma, a line end, or the end of the text.
+// One field with its end: a comma, a line end, or the end of the text.
 const fieldPattern = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|$)/y;
 
 function* rowsOf(text: string): Generator<Row> {

@@ -1,5 +1,5 @@
-// The hardware of one device on the line, as issuing needs it: a key for the IDevID with the proof that it is there, and what the device's
-// root of trust is known by.
+// The hardware of one device on the line, as issuing needs it: a key for the IDevID with its proof, and the identifier of the device's root
+// of trust.
 import { createHash, randomBytes } from 'node:crypto';
 import type { EndorsementKeyKind } from '@edgekeep/core/tpm/template';
 import { attestationKeyOf } from '@edgekeep/core/attest/quote';
@@ -28,14 +28,14 @@ export type Examined =
       readonly kind: 'genuine';
       /** DER SubjectPublicKeyInfo of the IDevID's key. */
       readonly spki: Uint8Array;
-      /** What the root of trust is known by, hex. */
+      /** The identifier of the root of trust, hex. */
       readonly rootSha256: string;
-      /** A vendor of those named vouches for the TPM it is in. */
+      /** One of the named vendors certified the TPM that holds it. */
       readonly inVerifiedTpm: boolean;
     }
   | { readonly kind: 'refused'; readonly code: string; readonly message: string };
 
-/** Runs `use` with what was found and a way to store the certificate, while the hardware is open. */
+/** Runs `use` with the result and a function to store the certificate, while the hardware is open. */
 export async function withHardware<Result>(
   place: HardwarePlace,
   { serialNumber, vendorRoots, nowSeconds }: ExamineOrder,
@@ -73,15 +73,15 @@ export async function withHardware<Result>(
 
 export interface ExamineOrder {
   readonly serialNumber: string;
-  /** Without any the TPM is taken at its word. */
+  /** Without any, the TPM is not verified. */
   readonly vendorRoots: readonly Certificate[];
   readonly nowSeconds: number;
 }
 
 type Refusal = Extract<Examined, { kind: 'refused' }>;
 
-// Whatever answers at the address could be a program: its vendor says that the endorsement key is in a TPM, and the opened credential that the
-// attestation key is beside it.
+// The other end could be a program: its vendor certifies that the endorsement key is in a TPM, and the opened credential proves that the
+// attestation key is in the same one.
 async function endorsementProblem(
   tpm: TpmRootOfTrust,
   { endorsementKey, endorsementChain, attestationPublic }: TpmIdentity,
@@ -128,7 +128,7 @@ async function madeSigner(place: IdevidPlace): Promise<Signer> {
   return signer;
 }
 
-// The device's own keys are made on the line as well: its root of trust stands in the manifest.
+// The device's own keys are made on the line as well: the manifest names its root of trust.
 async function signingKeyDigest(place: IdevidPlace): Promise<string> {
   await using session = await TokenSession.open({ ...place, keyLabels: defaultKeyLabels });
   return digestOf(encodeSpki(session.publicKeys.signing));

@@ -1,4 +1,4 @@
-// One serial number, one IDevID, whatever is cut off or comes twice.
+// One serial number, one IDevID, after any interruption or repetition.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -71,7 +71,7 @@ test('two at one moment end with one certificate, whoever was first', async () =
 
   const rivals = await Promise.all(Array.from({ length: 8 }, () => issue('A-6')));
   assert.equal(rivals.filter(({ kind }) => kind === 'issued').length, 1);
-  // Who lost is free for another serial number.
+  // The loser may use another serial number.
   const loser = newSpki();
   const [, lost] = await Promise.all([issue('A-7'), issue('A-7', loser)]);
   if (lost?.kind === 'refused') assert.equal((await issue('A-8', loser)).kind, 'issued');

@@ -1,5 +1,5 @@
-// What a manufacturer has issued, one file for each serial number and for each key: the memory that keeps a serial number from getting a
-// second IDevID, whatever was cut off when.
+// What a manufacturer has issued, one file for each serial number and for each key: this prevents a second IDevID for a serial number,
+// after any interruption.
 import { createHash, randomBytes } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,12 +23,12 @@ export type Issued =
   | { readonly kind: 'refused'; readonly code: 'serial-taken' | 'key-taken'; readonly message: string };
 
 export interface IssueOrder extends Omit<IdevidSubject, 'organization'> {
-  /** DER SubjectPublicKeyInfo of a key whose possession was proven. */
+  /** DER SubjectPublicKeyInfo of a key with proven possession. */
   readonly spki: Uint8Array;
   readonly nowSeconds: number;
 }
 
-/** The IDevID of this serial number and key: the one there is, or a new one, on the disk before it is returned. */
+/** The IDevID of this serial number and key: the existing one, or a new one, which is on disk before it is returned. */
 export async function issueOnce(manufacturer: Manufacturer, order: IssueOrder): Promise<Issued> {
   const { folder, issuing, signer, organization } = manufacturer;
   const { spki, nowSeconds, ...subject } = order;

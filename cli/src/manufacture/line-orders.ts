@@ -12,7 +12,7 @@ import { serialTag } from './manifest.ts';
 import { hardwareTypeSchema } from './manufacturer.ts';
 import type { DeviceOrder } from './make.ts';
 
-/** More is for several batches: a manifest of this length still imports in one call. */
+/** A larger line needs several batches: a manifest of this length still imports in one call. */
 const DEVICES_MAX = 100_000;
 const tagPrefix = 'tag.';
 const columnNames = new Set([
@@ -35,7 +35,7 @@ export interface LineOrder extends DeviceOrder {
   readonly line: number;
 }
 
-/** Relative paths start at `folder`. Throws `encoding-invalid` with the line that is wrong. */
+/** Relative paths start at `folder`. Throws `encoding-invalid` with the invalid line. */
 export function readLineOrders(text: string, folder: string): readonly LineOrder[] {
   const { columns, records } = parseCsv(text);
   for (const name of columns) {

@@ -13,7 +13,7 @@ export interface DeviceOrder {
   readonly hardwareType?: string | undefined;
   readonly product?: string | undefined;
   readonly place: HardwarePlace;
-  /** Where the certificate goes when the hardware has no room for it. */
+  /** The place of the certificate when the hardware has no room for it. */
   readonly idevidFile?: string | undefined;
   readonly tags: Readonly<Record<string, string>>;
   readonly groups: readonly string[];

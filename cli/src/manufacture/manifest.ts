@@ -1,5 +1,5 @@
-// The manifest of a line (spec/manufacture.md, "Manifest"): one JSON object a device, as `edgekeep device import` takes it. Each line is on the
-// disk before the next device begins.
+// The manifest of a line (spec/manufacture.md, "Manifest"): one JSON object per device, as `edgekeep device import` takes it. Each line is
+// on disk before the next device begins.
 import { type FileHandle, open } from 'node:fs/promises';
 import { CoreError } from '@edgekeep/core/error';
 import { renameFormer } from '@edgekeep/core/former-names';
@@ -19,13 +19,13 @@ const manifestLine = z.strictObject({
 });
 export type ManifestLine = z.infer<typeof manifestLine>;
 
-/** 100,000 lines with all the tags a device may have. */
+/** 100,000 lines with the maximum number of tags. */
 const MANIFEST_BYTES_MAX = 512 * 1024 * 1024;
 const lineFeed = 0x0a;
 
 export class Manifest implements AsyncDisposable {
   readonly #file: FileHandle;
-  /** What stands in it, by the serial number in lower case. */
+  /** Its devices, by the serial number in lower case. */
   readonly lines: ReadonlyMap<string, ManifestLine>;
   readonly #lines: Map<string, ManifestLine>;
 
@@ -35,7 +35,7 @@ export class Manifest implements AsyncDisposable {
     this.lines = lines;
   }
 
-  /** Opens or makes it; a line that was cut off at the end is removed. Throws `json-schema` and others for lines that are not a manifest's. */
+  /** Opens or makes it; removes an incomplete last line. Throws `json-schema` and others for lines that are not a manifest's. */
   static async open(path: string): Promise<Manifest> {
     const file = await open(path, 'a+', 0o644);
     try {
@@ -51,7 +51,7 @@ export class Manifest implements AsyncDisposable {
         const line = parseValue(value, manifestLine, what);
         lines.set(serialOf(line), line);
       }
-      // Only once the rest was found to be a manifest: a wrong path must not lose bytes.
+      // Only after the rest proved to be a manifest: a wrong path must not lose bytes.
       if (end < size) await file.truncate(end);
       return new Manifest(file, lines);
     } catch (error) {
@@ -71,7 +71,7 @@ export class Manifest implements AsyncDisposable {
   }
 }
 
-/** The tag that carries the serial number. */
+/** The tag with the serial number. */
 export const serialTag = 'serial';
 
 function serialOf({ id, tags }: ManifestLine): string {

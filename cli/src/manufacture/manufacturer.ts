@@ -1,4 +1,4 @@
-// A manufacturer's folder (spec/manufacture.md, "Issuing"): its authorities, where its issuing key is, and what was issued.
+// A manufacturer's folder (spec/manufacture.md, "Issuing"): its authorities, the place of its issuing key, and what was issued.
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -17,7 +17,7 @@ import { z } from 'zod';
 import { readBounded, readSecretFile } from '../bounded-file.ts';
 import { writeNewFile } from '@edgekeep/host/durable-file';
 
-/** Lines run for years; clocks of factories are not always right. */
+/** Lines run for years; factory clocks are not always right. */
 const clockSkewSeconds = 300;
 const SETTINGS_BYTES_MAX = 16 * 1024;
 const oid = z.string().regex(/^[012](\.(0|[1-9]\d{0,38}))+$/);
@@ -29,13 +29,13 @@ const tokenSchema = z.strictObject({
   pinFile: z.string(),
   keyLabel: z.string().min(1).max(64),
 });
-/** Where the issuing key is when it is not a file. */
+/** The place of the issuing key when it is not a file. */
 export type IssuingToken = z.infer<typeof tokenSchema>;
 
 const settingsSchema = z.strictObject({
   type: z.literal('edgekeep-manufacturer/v1'),
   organization: z.string().min(1).max(64),
-  /** Object identifier of the kind of hardware that is made where a line says no other. */
+  /** Object identifier of the kind of hardware, for lines that name no other. */
   hardwareType: oid,
   issuingToken: tokenSchema.optional(),
 });
@@ -51,7 +51,7 @@ export interface Manufacturer {
 
 export interface ManufacturerOrder {
   readonly folder: string;
-  /** Gets the root's key, to be carried away. */
+  /** Gets the root's key, to be taken offline. */
   readonly rootFolder: string;
   readonly organization: string;
   readonly hardwareType: string;
@@ -59,7 +59,7 @@ export interface ManufacturerOrder {
   readonly nowSeconds: number;
 }
 
-/** Makes root and issuing authority. Nothing that is there is replaced: throws `EEXIST` with the name of the file. */
+/** Makes root and issuing authority. Replaces nothing: throws `EEXIST` with the name of the file. */
 export async function createManufacturer(order: ManufacturerOrder): Promise<{ readonly root: Certificate }> {
   const { folder, rootFolder, organization, hardwareType, issuingToken, nowSeconds } = order;
   for (const place of [folder, rootFolder, join(folder, 'issued'), join(folder, 'keys')])
@@ -85,12 +85,12 @@ export async function createManufacturer(order: ManufacturerOrder): Promise<{ re
   await writeNewFile(place('root.pem'), encodePem('CERTIFICATE', root.der));
   await writeNewFile(place('issuing.pem'), encodePem('CERTIFICATE', await issueCertificate(template, rootSigner)));
   const settings = { type: 'edgekeep-manufacturer/v1', organization, hardwareType, issuingToken };
-  // Last: its presence says that the folder is complete.
+  // Last: its presence means that the folder is complete.
   await writeNewFile(place('manufacturer.json'), `${JSON.stringify(settings, null, 2)}\n`);
   return { root };
 }
 
-/** Opens the folder with its issuing key. Throws `key-invalid` when key and certificate do not belong together. */
+/** Opens the folder with its issuing key. Throws `key-invalid` when key and certificate do not match. */
 export async function openManufacturer(folder: string): Promise<Manufacturer> {
   const place = (name: string) => join(folder, name);
   const text = await readBounded(place('manufacturer.json'), SETTINGS_BYTES_MAX);
@@ -107,7 +107,7 @@ export async function openManufacturer(folder: string): Promise<Manufacturer> {
   return { folder: resolve(folder), organization, hardwareType, issuing, signer };
 }
 
-/** A name in the arc that anybody may use (ITU-T X.667): unique, and registered nowhere. */
+/** A name in the arc that anybody may use (ITU-T X.667): unique, and not registered. */
 export function ownHardwareType(): string {
   return `2.25.${BigInt(`0x${randomBytes(16).toString('hex')}`)}`;
 }

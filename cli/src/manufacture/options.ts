@@ -1,4 +1,4 @@
-// Words that the verbs of a manufacturing line share.
+// Options that the verbs of a manufacturing line share.
 import { resolve } from 'node:path';
 import { type Arguments, UsageError } from '../command.ts';
 
@@ -19,7 +19,7 @@ export interface TokenOption {
   readonly pinFile: string;
 }
 
-/** The token that --pkcs11 and its companions name; undefined without --pkcs11. */
+/** The token that --pkcs11 and its related options name; undefined without --pkcs11. */
 export function tokenOption(args: Arguments): TokenOption | undefined {
   const module = args.option('pkcs11');
   if (module === undefined) return undefined;

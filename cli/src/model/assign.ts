@@ -1,4 +1,4 @@
-// `edgekeep model assign|unassign`: which groups of devices a model is for.
+// `edgekeep model assign|unassign`: the groups of devices that a model is for.
 import { assignedGroups } from '@edgekeep/wire/api/model';
 import { type Arguments, type Command, exitCodes, type Outcome } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

@@ -1,7 +1,7 @@
-// What is wrong with a model on a device, in one line.
+// The fault of a model on a device, in one line.
 import type { DeviceModelView } from '@edgekeep/wire/api/model';
 
-/** `cannot use 1.2.0: model-unsupported (guard): …`; a fault that passes says how often it was met. */
+/** `cannot use 1.2.0: model-unsupported (guard): …`; a temporary fault also shows how often it occurred. */
 export function faultText(fault: NonNullable<DeviceModelView['fault']>): string {
   const { version, code, place, message, attempts, final } = fault;
   const release = version ?? 'what it was offered';

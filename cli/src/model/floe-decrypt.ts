@@ -1,4 +1,4 @@
-// `edgekeep floe decrypt`: the plaintext of a FLOE file, given out only as far as it verified.
+// `edgekeep floe decrypt`: the plaintext of a FLOE file, released only as far as it verified.
 import { open } from 'node:fs/promises';
 import { CoreError } from '@edgekeep/core/error';
 import { type ByteSource, decryptStream } from '@edgekeep/core/model/floe-stream';

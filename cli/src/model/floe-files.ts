@@ -1,5 +1,5 @@
-// Where the bytes of `floe encrypt` and `floe decrypt` come from and go to: files, stdin and stdout. A file appears under its name only when all of it
-// is there; until then it grows beside it under another name, and goes away when the command fails or is interrupted.
+// The input and output of `floe encrypt` and `floe decrypt`: files, stdin and stdout. A file appears under its name only when it is
+// complete; until then it grows beside it under another name, and is removed when the command fails or is interrupted.
 import { randomBytes } from 'node:crypto';
 import { unlinkSync } from 'node:fs';
 import { type FileHandle, open, rename, stat } from 'node:fs/promises';
@@ -48,17 +48,17 @@ export async function readAssociatedData(path: string | undefined): Promise<Uint
   return path === undefined ? new Uint8Array(0) : readBounded(path, ASSOCIATED_DATA_LENGTH_MAX);
 }
 
-/** stdin in chunks, each valid until the next one is asked for. */
+/** stdin in chunks, each valid until the next one is requested. */
 export async function* readStandardInput(): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const chunk of process.stdin) {
     if (!(chunk instanceof Uint8Array)) continue;
     yield chunk;
-    // Returned now instead of at some later garbage collection: memory stays flat over any length.
+    // Returned now instead of at some later garbage collection: memory stays flat for any length.
     if (chunk.buffer instanceof ArrayBuffer && chunk.buffer.byteLength === chunk.length) chunk.buffer.transfer(0);
   }
 }
 
-/** Writes every chunk to stdout before it asks for the next one; gives the bytes written. */
+/** Writes every chunk to stdout before it requests the next one; returns the bytes written. */
 export async function writeStandardOutput(chunks: ByteSource): Promise<number> {
   let length = 0;
   for await (const chunk of chunks) {
@@ -70,7 +70,10 @@ export async function writeStandardOutput(chunks: ByteSource): Promise<number> {
   return length;
 }
 
-/** Gives `write` an empty file, which becomes `path` when `write` returns. Something at `path` that is no regular file (a pipe, /dev/null) is written directly. */
+/**
+ * Gives `write` an empty file, which becomes `path` when `write` returns. If `path` exists and is no regular file (a pipe, /dev/null), it
+ * is written directly.
+ */
 export async function writeOutputFile<T>(
   path: string,
   mode: number,
@@ -121,7 +124,7 @@ function remove(path: string): void {
   try {
     unlinkSync(path);
   } catch (error) {
-    // It may not have been made yet.
+    // It may not exist yet.
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
   }
 }

@@ -37,7 +37,7 @@ function floe(args: readonly string[], input?: Uint8Array): Run {
 
 const keyed = () => ['--key-file', path('key')];
 
-/** Skips the test with a reason, except in CI, where everything must be there. */
+/** Skips the test with a reason, except in CI, where everything must be installed. */
 function missing(tool: string, isThere: boolean): { skip?: string } {
   return isThere || process.env.CI === 'true' ? {} : { skip: `${tool} is not installed` };
 }
@@ -111,13 +111,13 @@ async function partials(): Promise<readonly string[]> {
   return (await readdir(folder)).filter((name) => name.endsWith('.partial'));
 }
 
-// A decryption that was given half of its input and waits for the rest, its partial file begun.
+// A decryption that got half of its input and waits for the rest, with its partial file begun.
 async function halfway(out: string): Promise<ChildProcess> {
   const sealed = floe(['encrypt', '-', '-', ...keyed(), '--segment-length', '1000'], randomBytes(1_000_000)).stdout;
   const child = spawn(process.execPath, [main, 'floe', 'decrypt', '-', path(out), ...keyed()], {
     stdio: ['pipe', 'ignore', 'inherit'],
   });
-  // It dies with bytes still on their way.
+  // It dies while bytes are still being sent.
   child.stdin.on('error', () => undefined);
   child.stdin.write(sealed.subarray(0, 500_000));
   for await (const _ of setInterval(10)) {

@@ -1,5 +1,5 @@
-// Publishing a model: manifest, signature, sealing and upload. The plaintext never leaves this machine; the hub gets ciphertext, and the model
-// key, which it wraps under its platform key at once.
+// Publishing a model: manifest, signature, sealing and upload. The plaintext never leaves this machine. The hub gets ciphertext, and the
+// model key, which it immediately wraps under its platform key.
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -39,9 +39,9 @@ export interface PublicationOrder {
   readonly guard?: GuardSettings | undefined;
   /** Leave out the `.ort` twin of each `.onnx` file. */
   readonly withoutOrt?: boolean | undefined;
-  /** Told what is being done, for people. */
+  /** Progress messages for people. */
   readonly progress: (step: string) => void;
-  /** Where it is shown how far each file is; left out: nowhere. */
+  /** Shows the progress of each file; left out: nowhere. */
   readonly output?: ProgressOutput | undefined;
 }
 
@@ -114,8 +114,8 @@ function collectFile(file: string, role: 'primary' | 'fallback'): SourceFile {
   return { path, role: isModel(path) ? role : 'opaque', file };
 }
 
-// In a folder a file named fallback.* is the fallback model, the only other model file the primary; the rest is data of an ONNX
-// model (external weights), or opaque where no ONNX model is.
+// In a folder, a file named fallback.* is the fallback model, the only other model file is the primary; the rest is data of an ONNX model
+// (external weights), or opaque where there is no ONNX model.
 async function collectFolder(folder: string): Promise<SourceFile[]> {
   const { entries } = await listModelFiles(folder, { followLinks: false, ignorePaths: [manifestPath] });
   const paths = entries.filter(({ kind }) => kind === 'file').map(({ path }) => path);
@@ -161,7 +161,7 @@ async function signRelease(
   return Buffer.from(bundle).toString('utf8');
 }
 
-// onnxruntime lives with the guard; it runs there, in a process of its own.
+// onnxruntime belongs to the guard; it runs there, in a separate process.
 async function optimise(onnxFile: string, ortFile: string): Promise<void> {
   const child = spawn(
     process.execPath,

@@ -1,4 +1,4 @@
-// `edgekeep publisher trust|list`: whose signatures the hub believes.
+// `edgekeep publisher trust|list`: the publishers whose signatures the hub accepts.
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { publisherAnswer } from '@edgekeep/wire/api/operator';

@@ -1,5 +1,5 @@
-// `edgekeep model run`: hands a program the plaintext of a model on inherited descriptors: anonymous, unlinked, memory-backed files, seekable and
-// without a name. When the agent has to lock the model, the program is ended and the memory wiped.
+// `edgekeep model run`: gives a program the plaintext of a model on inherited descriptors: anonymous, unlinked, memory-backed files,
+// seekable and without a name. When the agent must lock the model, the program is stopped and the memory wiped.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { Agent, type IncomingMessage, request } from 'node:http';
@@ -18,12 +18,12 @@ const listSchema = z.object({
   version: z.string(),
   files: z.array(z.object({ path: z.string(), role: z.string(), size: z.int(), sha256: z.string() })).min(1),
 });
-/** What the agent's local servers answer when they say no (spec/agent.md section 4). */
+/** The refusals of the agent's local servers (spec/agent.md section 4). */
 const errorSchema = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
 type Listed = z.infer<typeof listSchema>['files'][number];
 
 const socketDefault = '/run/edgekeep/admin.sock';
-// A program that was asked to end gets this long before it is killed: the plaintext has to go.
+// After the stop signal a program gets this long before it is killed: the plaintext must go.
 const graceMilliseconds = 5_000;
 const firstDescriptor = 3;
 
@@ -148,7 +148,7 @@ async function fetchInto(agent: LocalAgent, name: string, { path, size, sha256 }
   }
 }
 
-/** What the agent said no to. */
+/** A refusal of the agent. */
 class AgentRefusal extends Error {
   override readonly name = 'AgentRefusal';
   readonly code: string;
@@ -159,7 +159,7 @@ class AgentRefusal extends Error {
   }
 }
 
-/** One connection to the agent's admin socket; that it ends means that the model is locked. */
+/** One connection to the agent's admin socket; its end means that the model is locked. */
 class LocalAgent {
   readonly #socketPath: string;
   readonly #connection = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -187,7 +187,7 @@ class LocalAgent {
       outgoing.end();
     });
     if (response.statusCode === 200) return response;
-    // No JSON at all is refused below, like JSON of another form.
+    // Text that is not JSON is refused below, like JSON of another form.
     const refusal = errorSchema.safeParse(await json(response).catch(() => undefined));
     if (!refusal.success) throw new Unreachable(`the agent answered ${response.statusCode} in no known form`);
     throw new AgentRefusal(refusal.data.error.code, refusal.data.error.message);

@@ -1,5 +1,5 @@
-// A private folder for what a verb makes on the way (an optimised model is plaintext): gone when the verb ends, is interrupted, or fails. What a
-// killed process left is removed by the next.
+// A private folder for the intermediate files of a verb (an optimised model is plaintext): removed when the verb ends, is interrupted, or
+// fails. The next run removes what a killed process left.
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ export function openScratch(prefix: string): Scratch {
   const remove = () => rmSync(folder, { recursive: true, force: true });
   const interrupted = (signal: NodeJS.Signals) => {
     remove();
-    // As if nobody had listened.
+    // The default action of the signal, as without this listener.
     forget();
     process.kill(process.pid, signal);
   };
@@ -41,7 +41,7 @@ function removeAbandoned(prefix: string): void {
     const pid = new RegExp(`^${prefix}-(\\d{1,10})-`).exec(name)?.[1];
     if (pid === undefined || isRunning(Number(pid))) continue;
     const path = join(tmpdir(), name);
-    // Another user's folder of that name is not ours to touch.
+    // Do not touch another user's folder of that name.
     if (statSync(path, { throwIfNoEntry: false })?.uid === process.getuid?.())
       rmSync(path, { recursive: true, force: true });
   }

@@ -1,4 +1,4 @@
-// `edgekeep model show`: the releases of one model, the groups it is for, and how it is with its devices.
+// `edgekeep model show`: the releases of one model, the groups it is for, and its state on its devices.
 import { assignedGroups, type DeviceModelView, modelDevices } from '@edgekeep/wire/api/model';
 import { modelList } from '@edgekeep/wire/api/operator';
 import type { z } from 'zod';

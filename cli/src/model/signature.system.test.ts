@@ -1,5 +1,5 @@
-// `edgekeep model keygen|sign|verify` as a user runs it, against a second implementation of OMS in Python, openssl, and the verifier
-// that deployed devices already carry.
+// `edgekeep model keygen|sign|verify` as a user runs it, against a second implementation of OMS in Python, openssl, and the verifier that
+// deployed devices already have.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -16,7 +16,7 @@ const python = '/usr/bin/python3';
 let folder = '';
 const path = (name: string) => join(folder, name);
 
-// The verifier in the field, word for word; only its indentation and the call of it are ours.
+// The verifier in the field, verbatim; only its indentation and its call are ours.
 const verifyModelPython = `
 import hashlib
 import sys
@@ -66,7 +66,7 @@ function expectStatus(status: number, { status: found, text }: Run, pattern?: Re
   if (pattern !== undefined) assert.match(text, pattern);
 }
 
-/** Skips with a reason, except in CI, where everything must be there. */
+/** Skips with a reason, except in CI, where everything must be installed. */
 function without(tool: string, ...probe: readonly string[]): string | false {
   const [program = '', ...args] = probe;
   const isThere = spawnSync(program, args).status === 0;

@@ -1,9 +1,9 @@
-// Paths as a person types them against paths inside the model, as a signature writes them.
+// Translates paths that a person types to paths inside the model, as a signature writes them.
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { UsageError } from '../command.ts';
 
-/** The path of `file` below `root`, with "/"; undefined when it lies elsewhere. `file` need not exist yet, its folder must. */
+/** The path of `file` below `root`, with "/"; undefined when it is elsewhere. `file` need not exist yet, but its folder must. */
 async function pathInside(root: string, file: string): Promise<string | undefined> {
   const path = relative(await realpath(root), join(await realpath(dirname(file)), basename(file)));
   return path === '' || path === '..' || path.startsWith(`..${sep}`) || isAbsolute(path)

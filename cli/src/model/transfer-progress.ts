@@ -1,4 +1,5 @@
-// How far a transfer is, for people: one line that is written over on a terminal, and a line now and then where the output is kept (CI).
+// The progress of a transfer, for people: one line that is overwritten on a terminal, and a line now and then where the output is kept
+// (CI).
 
 const onTerminalEveryMs = 500;
 const inLogsEveryMs = 30_000;
@@ -16,7 +17,7 @@ export class TransferProgress {
   readonly #beganMs: number;
   #shownMs: number;
   #done = 0;
-  /** Where this connection began, for its rate. */
+  /** The offset at which this connection began, for its rate. */
   #from = { bytes: 0, atMs: 0 };
   #isLineOpen = false;
 
@@ -31,7 +32,7 @@ export class TransferProgress {
     this.#from = { bytes: 0, atMs: this.#beganMs };
   }
 
-  /** The transfer goes on from here. */
+  /** The transfer continues from here. */
   resume(bytes: number): void {
     this.#done = bytes;
     this.#from = { bytes, atMs: this.#nowMs() };
@@ -45,7 +46,7 @@ export class TransferProgress {
     this.#show(nowMs);
   }
 
-  /** A word between two lines. */
+  /** A message between two progress lines. */
   say(text: string): void {
     this.end();
     this.#output.write(`${text}\n`);

@@ -14,7 +14,7 @@ const modelKey = randomBytes(32);
 const binding = { path: 'weights/w.bin', manifestDigest: new Uint8Array(32) };
 const plain = randomBytes(5_000_000);
 
-/** A hub that loses the connection after so many bytes of each try, and keeps what came. */
+/** A hub that loses the connection after a number of bytes at each try, and keeps the received bytes. */
 function losingHub(loses: readonly number[], { differs = false } = {}) {
   let kept = Buffer.alloc(0);
   const tries: number[] = [];
@@ -83,7 +83,7 @@ test('an upload over a connection that is lost again and again ends as one seale
   const said = await send(hub.operator);
   assert.deepEqual(await opened(hub.sealed()), plain);
   assert.equal(hub.tries.length, 4);
-  // Only whole segments count as sent, and nothing that came is sent again beyond them.
+  // Only whole segments count as sent, and nothing received is sent again beyond them.
   assert.ok((hub.tries[1] ?? 0) >= 1_000_000 && (hub.tries[3] ?? 0) >= 3_000_000, String(hub.tries));
   assert.match(said, /connection lost: going on/);
 });
@@ -100,7 +100,7 @@ test('no segment is sealed twice under one nonce', async () => {
     },
   };
   await send(operator);
-  // Of a chunk with a whole segment, the first bytes behind its length are its nonce.
+  // In a chunk with a whole segment, the first bytes after its length are its nonce.
   const nonces = sent.filter(({ length }) => length > 1_000).map((chunk) => chunk.subarray(4, 16).toString('hex'));
   assert.equal(new Set(nonces).size, nonces.length);
 });

@@ -1,5 +1,6 @@
-// Sends one sealed file, and goes on where a lost connection stopped it (spec/api.md, "Uploads"). The file is sealed again from its beginning under the
-// same header; what the hub has is left out. The segments that follow have new nonces: a segment is never sealed twice under one.
+// Sends one sealed file, and continues where a lost connection stopped it (spec/api.md, "Uploads"). The file is sealed again from its
+// beginning under the same header; the bytes that the hub has are skipped. The segments that follow have new nonces: no segment is sealed
+// twice under one nonce.
 import { createHash, type Hash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
@@ -20,17 +21,17 @@ export interface Upload {
   readonly backoffMs?: (failures: number) => number;
 }
 
-// Tries that brought nothing new, one after the other.
+// Tries without new bytes, one after the other.
 const FAILURES_MAX = 8;
 const BACKOFF_MAX = 30_000;
 
-/** Where the hub has whole chunks of ours: their length, and the digest of everything before. */
+/** The whole chunks of ours that the hub has: their length, and the digest of everything before. */
 interface Boundary {
   readonly length: number;
   readonly sha256: string;
 }
 
-/** Throws what the hub refused, or `Unreachable` when the connection is lost again and again. */
+/** Throws the hub's refusal, or `Unreachable` when the connection is lost again and again. */
 export async function uploadFile(operator: Operator, upload: Upload): Promise<void> {
   const { release, binding, progress, backoffMs = (failures) => Math.min(BACKOFF_MAX, 500 * 2 ** failures) } = upload;
   const path = binding.path.split('/').map(encodeURIComponent).join('/');
@@ -64,7 +65,7 @@ export async function uploadFile(operator: Operator, upload: Upload): Promise<vo
   }
 }
 
-// A hub that is away, or of before uploads went on, begins anew.
+// A hub that was restored, or of a version without resumable uploads, starts from the beginning.
 async function offsetAt(operator: Operator, path: string): Promise<number> {
   try {
     return (await operator.get(path, uploadState)).offset;
@@ -79,13 +80,13 @@ interface Sent {
   readonly hash: Hash;
 }
 
-/** Seals a file as often as it takes, under one header. */
+/** Seals a file any number of times, under one header. */
 class Sealer {
   readonly #upload: Upload;
-  /** Where the chunks that were handed out end, with the hash of all of them. */
+  /** The end of the returned chunks, with the hash of all of them. */
   #sent: readonly Sent[] = [{ length: 0, hash: createHash('sha256') }];
   #headerRandom: Uint8Array | undefined;
-  /** The furthest byte that was handed out. */
+  /** The highest offset that was returned. */
   sent = 0;
 
   constructor(upload: Upload) {
@@ -95,7 +96,7 @@ class Sealer {
   /** The sealed bytes from a boundary on. */
   async *chunks(from: number): AsyncGenerator<Uint8Array> {
     const { file, modelKey, binding, progress } = this.#upload;
-    // Each pass has a list of its own: the one before may still be reading ahead.
+    // Each pass has its own list: the previous one may still be reading ahead.
     const sent = this.#sent.filter(({ length }) => length <= from);
     this.#sent = sent;
     const options = { randomBytes: this.#randomOfOnePass() };

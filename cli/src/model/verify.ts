@@ -10,7 +10,7 @@ import { readBounded } from '../bounded-file.ts';
 import { readPublicKey, readTrustRoots } from './key-files.ts';
 import { ignoredPaths } from './signed-path.ts';
 
-/** A folder of a million changed files is one message to a person. */
+/** A folder with a million changed files is one message to a person. */
 const reasonsShown = 20;
 
 export const command: Command = {

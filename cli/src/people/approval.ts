@@ -85,7 +85,7 @@ export const refuse: Command = {
   },
 };
 
-// The digest is made here, from what is shown: a hub that shows one request and carries out another is found out.
+// The digest is computed here, from the request that is shown: this exposes a hub that shows one request and carries out another.
 async function fetchRequest(args: Arguments): Promise<ApprovalView> {
   const value = await (await openOperator(args)).get(`/v1/approvals/${idOf(args)}`, approvalView);
   return { ...value, digest: requestDigest({ ...value, body: utf8(value.body) }) };

@@ -1,4 +1,4 @@
-// `edgekeep token prepare`: a person makes his own token, so that nobody else ever has it, and says its SHA-256 to an administrator.
+// `edgekeep token prepare`: a person makes their own token, so that nobody else ever has it, and gives its SHA-256 to an administrator.
 import { readFile } from 'node:fs/promises';
 import { parseJson } from '@edgekeep/core/json';
 import { writeNewFile } from '@edgekeep/host/durable-file';
@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { type Command, exitCodes } from '../command.ts';
 import { newToken } from './token.ts';
 
-/** Where a hub is and what it shows there: an operator file, with or without its token. */
+/** A hub's address and certificate: an operator file, with or without its token. */
 const addressSchema = z.object({ url: z.string(), serverName: z.string().optional(), root: z.string() });
 
 export const command: Command = {

@@ -8,7 +8,7 @@ import { type Arguments, type Command, exitCodes, UsageError } from '../command.
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 
-/** A new token, and what a hub is told of it. */
+/** A new token, and what the hub gets of it. */
 export function newToken(): { readonly token: string; readonly sha256: string } {
   const token = `ek_${randomBytes(32).toString('base64url')}`;
   return { token, sha256: createHash('sha256').update(token).digest('hex') };

@@ -1,4 +1,4 @@
-// `edgekeep policy countries`: the own table of which network belongs to which country.
+// `edgekeep policy countries`: the operator's own table of networks and their countries.
 import { readFile } from 'node:fs/promises';
 import { countryNetworksAnswer, countryNetworksView } from '@edgekeep/wire/api/policy';
 import { exitCodes, type Command } from '../command.ts';
@@ -24,7 +24,7 @@ export const command: Command = {
   },
 };
 
-/** The networks of a file, as they are written there. */
+/** The networks of a file, as written there. */
 export async function readCountries(file: string): Promise<{ network: string; country: string }[]> {
   const lines = (await readFile(file, 'utf8')).split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#'));
   return lines.map((line) => {

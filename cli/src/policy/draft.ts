@@ -1,4 +1,5 @@
-// `edgekeep policy validate|test|diff`: a draft, looked at before it goes to a hub. `validate` and `test` need no hub: they run the hub's own engine.
+// `edgekeep policy validate|test|diff`: checks a draft before it is sent to a hub. `validate` and `test` need no hub: they run the hub's
+// own engine.
 import { differencesOf, type PolicyDifferences } from '@edgekeep/core/policy/differences';
 import { loadPolicy, type Policy } from '@edgekeep/core/policy/policy';
 import { failedTests } from '@edgekeep/core/policy/test-file';

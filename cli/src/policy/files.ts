@@ -1,4 +1,5 @@
-// A policy as files: one or more *.cedar and, beside them, *.test.json (spec/access.md, "Files"). A folder stands for all of both kinds in it.
+// A policy as files: one or more *.cedar and, beside them, *.test.json (spec/access.md, "Files"). A folder means all files of both kinds in
+// it.
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { loadDraft as loadDraftPolicy } from '@edgekeep/core/policy/draft';
@@ -7,7 +8,7 @@ import { parsePolicyTests, type PolicyTests, POLICY_TESTS_BYTES_MAX } from '@edg
 import { UsageError } from '../command.ts';
 
 export interface PolicyFiles {
-  /** As it is sent to the hub and as its digest is made: a single file as it is, several one after the other under their names. */
+  /** The text that is sent to the hub and hashed: a single file unchanged, several one after the other under their names. */
   readonly text: string;
   /** Of all test files together; undefined when there is none. */
   readonly tests: PolicyTests | undefined;
@@ -32,7 +33,7 @@ export async function readPolicyFiles(paths: readonly string[]): Promise<PolicyF
   };
 }
 
-/** The draft, or what is wrong with it, a line each. */
+/** The draft, or its faults, one per line. */
 export function loadDraft(text: string): Policy | readonly string[] {
   const loaded = loadDraftPolicy(text, { name: 'the draft' });
   return loaded.kind === 'loaded' ? loaded.policy : loaded.faults.map(({ code, message }) => `${code}: ${message}`);

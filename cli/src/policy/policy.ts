@@ -1,4 +1,4 @@
-// `edgekeep policy show|apply|history|rollback`: the Cedar text that decides who may do what.
+// `edgekeep policy show|apply|history|rollback`: the Cedar text that decides about access.
 import { policyView } from '@edgekeep/wire/api/operator';
 import { policyApplied, policyVersions, policyVersionView } from '@edgekeep/wire/api/policy';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';

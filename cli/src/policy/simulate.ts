@@ -1,4 +1,4 @@
-// `edgekeep policy simulate`: who would gain and who would lose access under a draft, before it goes live.
+// `edgekeep policy simulate`: who would gain and who would lose access under a draft, before it is applied.
 import { type AccessChange, type Simulation, simulation } from '@edgekeep/wire/api/policy';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

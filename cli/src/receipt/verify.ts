@@ -1,4 +1,4 @@
-// `edgekeep receipt verify`: was this key rightly released? Offline, with public keys alone.
+// `edgekeep receipt verify`: was this key released correctly? Offline, with public keys alone.
 import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { witnessPolicy } from '@edgekeep/core/audit/quorum';
 import { BUNDLE_LENGTH_MAX } from '@edgekeep/core/model/signature/bundle';

@@ -91,8 +91,8 @@ async function fwidOfFile(file: string, hash: FwidAlgorithm): Promise<string> {
   return fwidText({ algorithm: fwidAlgorithms[hash].oid, digest: digest.digest() });
 }
 
-// Several builds of one layer are alternatives; what else is said of the layer must agree, but for the security version, where the lowest
-// counts: every build that is listed is accepted.
+// Several builds of one layer are alternatives. Everything else about the layer must agree, except the security version, where the lowest
+// counts: every listed build is accepted.
 function merged(builds: readonly ReferenceLayer[]): readonly ReferenceLayer[] {
   const byLayer = new Map<number, ReferenceLayer>();
   for (const build of builds) {

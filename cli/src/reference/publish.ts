@@ -1,4 +1,4 @@
-// `edgekeep reference publish|list|withdraw`: which boots are healthy, signed by a publisher.
+// `edgekeep reference publish|list|withdraw`: the healthy boots, signed by a publisher.
 import { readFile } from 'node:fs/promises';
 import { toBase64url } from '@edgekeep/core/bytes';
 import { parseReferenceValues } from '@edgekeep/core/attest/reference-values';

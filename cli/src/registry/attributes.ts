@@ -1,4 +1,4 @@
-// `edgekeep device attributes|set-desired`: what is wanted of a device, and what it says of itself.
+// `edgekeep device attributes|set-desired`: the desired and the reported attributes of a device.
 import { readFile } from 'node:fs/promises';
 import { parseJson } from '@edgekeep/core/json';
 import { attributesSchema } from '@edgekeep/wire/api/attributes';

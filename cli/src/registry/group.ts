@@ -1,4 +1,4 @@
-// `edgekeep group create|list|show|add|remove|delete`: names for some devices.
+// `edgekeep group create|list|show|add|remove|delete`: named groups of devices.
 import { groupDeleted, groupDetail, groupList, groupView, membersAnswer } from '@edgekeep/wire/api/registry';
 import { listDevices } from '../device/list.ts';
 import { exitCodes, type Command } from '../command.ts';

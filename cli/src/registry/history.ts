@@ -1,4 +1,4 @@
-// `edgekeep device history`: what became of a device, and why.
+// `edgekeep device history`: the changes of a device, and why.
 import { historyView } from '@edgekeep/wire/api/registry';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

@@ -1,4 +1,4 @@
-// `edgekeep device import`: a fleet that is to come, from a file of JSON lines.
+// `edgekeep device import`: expected devices, from a file of JSON lines.
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { importReport } from '@edgekeep/wire/api/registry';

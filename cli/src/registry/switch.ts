@@ -1,4 +1,4 @@
-// `edgekeep device disable|enable`: an operator's switch beside the device's state.
+// `edgekeep device disable|enable`: an operator's switch, separate from the device's state.
 import { enabledAnswer } from '@edgekeep/wire/api/registry';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

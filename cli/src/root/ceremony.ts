@@ -1,4 +1,5 @@
-// What a root signs, as values (spec/authorities.md): itself, an issuing CA, the links to the next root, a list. Each use is in the record first.
+// What a root signs, as values (spec/authorities.md): itself, an issuing CA, the links to the next root, a list. Each use is recorded
+// first.
 import { randomBytes } from 'node:crypto';
 import { toHex } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
@@ -20,7 +21,7 @@ import type { Signer } from '@edgekeep/core/signer';
 import { type OpenRoot, record } from './root-folder.ts';
 
 const daySeconds = 86_400;
-/** Certificates begin a little in the past, for clocks that are slow. */
+/** Certificates begin a little in the past, for slow clocks. */
 const skewSeconds = 300;
 
 /** The root's own certificate. */
@@ -33,7 +34,7 @@ export async function selfSign(
   return parseCertificate(await issueCertificate(template, signer));
 }
 
-/** What `signIssuing` would sign, to be shown before: it ends with the root at the latest. */
+/** What `signIssuing` would sign, for confirmation: it ends with the root at the latest. */
 export function issuingTemplate(
   root: Certificate,
   { spki, subject }: CertificateRequest,
@@ -51,7 +52,10 @@ export async function signIssuing(root: OpenRoot, template: CertificateTemplate,
   return signRecorded(root, template, { kind: 'issuing-signed', nowMs });
 }
 
-/** Both links from one root to the next; each root records its own signature. Throws `certificate-invalid` for roots that cannot follow each other. */
+/**
+ * Both links from one root to the next; each root records its own signature. Throws `certificate-invalid` for roots that cannot follow each
+ * other.
+ */
 export async function signRollover(oldRoot: OpenRoot, newRoot: OpenRoot, nowMs: number): Promise<RootLinks> {
   const pair = [oldRoot.certificate, newRoot.certificate] as const;
   const newWithOld = newWithOldTemplate(...pair, randomBytes(16));
@@ -66,7 +70,7 @@ export async function signRollover(oldRoot: OpenRoot, newRoot: OpenRoot, nowMs: 
   return links;
 }
 
-/** The root's list: what an earlier one had, and these. */
+/** The root's list: the entries of the earlier one, and these. */
 export async function signRootList(
   root: OpenRoot,
   order: {
@@ -118,7 +122,7 @@ async function signRecorded(
   return certificate;
 }
 
-/** What the record says of a certificate. */
+/** The data of a certificate in the record. */
 export function describe(certificate: Certificate): Readonly<Record<string, string>> {
   const { basicConstraints } = certificate.extensions;
   return {

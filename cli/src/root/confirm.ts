@@ -1,8 +1,8 @@
-// Nothing is signed by a root before a person saw what and said yes.
+// A root signs nothing before a person has seen what it is and agreed.
 import { askOnTerminal } from '@edgekeep/host/secret-input';
 import { type Arguments, UsageError } from '../command.ts';
 
-/** Shows `lines` and asks; `--yes` answers. Throws a usage error when nobody says yes. */
+/** Shows `lines` and asks; `--yes` answers. Throws a usage error when nobody agrees. */
 export async function confirm(args: Arguments, question: string, lines: readonly string[]): Promise<void> {
   process.stderr.write(`${lines.map((line) => `  ${line}`).join('\n')}\n`);
   if (args.flag('yes')) return;

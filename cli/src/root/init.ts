@@ -1,4 +1,4 @@
-// `edgekeep root init`: a root authority, offline. Its key is born in a folder or in a token, and no hub ever sees it.
+// `edgekeep root init`: a root authority, offline. Its key is made in a folder or in a token, and no hub ever sees it.
 import { commonNameOnly } from '@edgekeep/core/identity/distinguished-name';
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest } from '@edgekeep/core/identity/certificate';

@@ -1,5 +1,5 @@
-// The folder of a root (spec/authorities.md): certificate, ceremony record, number of the last list, and the key unless a token has it. It is on
-// removable media and met by two people twice a year, so it says what it lacks.
+// The folder of a root (spec/authorities.md): certificate, ceremony record, number of the last list, and the key unless a token has it. It
+// is on removable media and used by two people twice a year, so errors say what it lacks.
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ export interface OpenRoot {
   readonly signer: Signer;
 }
 
-/** Makes the folder, its user's alone; one that holds a root already is refused. */
+/** Makes the folder, for its user only; refuses one that contains a root already. */
 export async function makeRootFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   for (const name of Object.values(rootFileNames)) {
@@ -32,7 +32,7 @@ export async function makeRootFolder(folder: string): Promise<void> {
   }
 }
 
-/** The key under a passphrase; undefined writes it in the clear. */
+/** The key under a passphrase; undefined writes it unencrypted. */
 export async function writeRootKey(folder: string, key: KeyObject, passphrase: string | undefined): Promise<void> {
   const pkcs8 = key.export({ type: 'pkcs8', format: 'der' });
   const random = { salt: randomBytes(keySaltLength), iv: randomBytes(keyIvLength) };
@@ -55,14 +55,14 @@ export async function readRootCertificate(folder: string): Promise<Certificate> 
   return parseCertificate(der);
 }
 
-/** Writes the line that says what is signed, durably: before the thing itself leaves the ceremony. */
+/** Writes the record line about a signature, durably: before the signed object leaves the ceremony. */
 export async function record(root: OpenRoot, entry: Omit<CeremonyEntry, 'type' | 'index' | 'previous'>): Promise<void> {
   const path = join(root.folder, rootFileNames.record);
   const next = await appendToRecord(await readRecordText(root.folder), entry, root.signer);
   await replaceFile(path, Buffer.from(next));
 }
 
-/** What the root's key was used for so far. Throws `token-invalid` when the record does not verify. */
+/** The recorded uses of the root's key. Throws `token-invalid` when the record does not verify. */
 export async function readRecord(folder: string): Promise<readonly CeremonyEntry[]> {
   return parseRecord(await readRecordText(folder), publicKeyOf(await readRootCertificate(folder)));
 }

@@ -1,4 +1,4 @@
-// Where a root's key is: in its folder under a passphrase, or in a PKCS#11 token that it never leaves.
+// The place of a root's key: in its folder under a passphrase, or in a PKCS#11 token that it never leaves.
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -28,10 +28,10 @@ export const keyHelp = `--folder         the root's folder: its certificate, its
 --key-label      the key's label in the token (default edgekeep-root)`;
 
 const defaultLabel = 'edgekeep-root';
-/** Twelve characters are no protection; they are a promise that nothing was left empty. */
+/** Twelve characters are weak protection; the minimum prevents an empty passphrase. */
 const PASSPHRASE_CHARACTERS_MIN = 12;
 
-/** Makes the key. In a folder it is encrypted unless `plain` is said. */
+/** Makes the key. In a folder it is encrypted unless `plain` is set. */
 export async function makeRootKey(args: Arguments, plain: boolean): Promise<Signer> {
   if (args.option('pkcs11') !== undefined) {
     const place = placeOf(args);
@@ -50,7 +50,7 @@ export async function makeRootKey(args: Arguments, plain: boolean): Promise<Sign
   return signerFromKey(privateKey);
 }
 
-/** The root of `folder` with its key; a key that is not the certificate's is refused. */
+/** The root of `folder` with its key; refuses a key that does not match the certificate. */
 export async function openRoot(args: Arguments, folder = args.required('folder')): Promise<OpenRoot> {
   const certificate = await readRootCertificate(folder);
   const signer = await openKey(args, folder);

@@ -1,4 +1,4 @@
-// `edgekeep root show`: a root and what its key was used for, verified.
+// `edgekeep root show`: a root and the uses of its key, verified.
 import { toHex } from '@edgekeep/core/bytes';
 import { certificateDigest } from '@edgekeep/core/identity/certificate';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';

@@ -50,7 +50,7 @@ ${keyHelp}
     const kept = join(root.folder, listFile);
     const earlier = await orIfMissing(readFile(kept), undefined);
     const list = await signRootList(root, { earlier, revoked, days, nowMs });
-    // The root's own copy first: the next list has to have a higher number.
+    // The root's own copy first: the next list must have a higher number.
     await replaceFile(kept, list);
     await writeNewFile(out, list, 0o644);
     return { exitCode: exitCodes.ok, value: { out, revoked: revoked.length }, text: `list written to ${out}` };

@@ -1,4 +1,4 @@
-// `edgekeep root sign-rollover`: the old root introduces the new one, and the new one the old.
+// `edgekeep root sign-rollover`: the old root certifies the new one, and the new one the old.
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { exitCodes, type Command } from '../command.ts';

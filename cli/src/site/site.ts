@@ -1,4 +1,4 @@
-// `edgekeep site create|change|list|show|assign|unassign|delete`: where devices stand.
+// `edgekeep site create|change|list|show|assign|unassign|delete`: the locations of devices.
 import { siteDeleted, siteDetail, siteDevicesAnswer, siteList, siteView, type SiteView } from '@edgekeep/wire/api/site';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

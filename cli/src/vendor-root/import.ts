@@ -1,4 +1,4 @@
-// `edgekeep vendor-root import`: brings certificates of hardware makers into a hub, from files as makers publish them.
+// `edgekeep vendor-root import`: adds certificates of hardware makers to a hub, from files as makers publish them.
 import { toBase64 } from '@edgekeep/core/bytes';
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { type CertificateFile, readCertificateFiles } from '@edgekeep/wire/file/certificate-files';
@@ -39,7 +39,7 @@ ${operatorHelp}
     const waiting: string[] = [];
     let added = 0;
     const terms = { kind, anchor: args.flag('anchor'), source: sourceOf(files) };
-    // As few orders as can be: each may need a second person.
+    // As few requests as possible: each may need a second person.
     for (const part of ordersOf(files.flatMap(({ certificates: own }) => own))) {
       try {
         const order = { ...terms, certificates: part };
@@ -57,7 +57,7 @@ ${operatorHelp}
   },
 };
 
-// Each within what the hub takes at once.
+// Each within the hub's limit for one request.
 function ordersOf(certificates: readonly Certificate[]): readonly (readonly string[])[] {
   const orders: string[][] = [];
   let room = 0;

@@ -1,4 +1,4 @@
-// What the verbs of `edgekeep vendor-root` share: the kind of maker, and how a certificate is shown.
+// The common part of the verbs of `edgekeep vendor-root`: the kind of maker, and how a certificate is shown.
 import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/api/vendor-root';
 import { type Arguments, UsageError } from '../command.ts';
 
@@ -13,13 +13,13 @@ export function kindIn(args: Pick<Arguments, 'option'>): VendorRootKind | undefi
   return kind;
 }
 
-/** Fingerprints of roots ship; about an intermediate they say nothing. */
+/** Fingerprints of roots are shipped; they say nothing about an intermediate. */
 export function knownText(known: boolean | null): string {
   if (known === null) return '-';
   return known ? 'known' : 'unknown';
 }
 
-// 9999-12-31: the maker says that there is no end (RFC 5280 section 4.1.2.5).
+// 9999-12-31: the certificate has no end (RFC 5280 section 4.1.2.5).
 const withoutEndMs = 253_402_300_799_000;
 
 export function dayText(milliseconds: number): string {

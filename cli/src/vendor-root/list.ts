@@ -1,4 +1,4 @@
-// `edgekeep vendor-root list`: whose hardware a hub believes, until when, and how many devices hang on it.
+// `edgekeep vendor-root list`: the makers that a hub trusts, until when, and how many devices depend on each.
 import { vendorRootList, type VendorRootView } from '@edgekeep/wire/api/vendor-root';
 import { type Command, exitCodes } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

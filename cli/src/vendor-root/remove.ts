@@ -1,4 +1,4 @@
-// `edgekeep vendor-root remove`: ends a hub's trust in one certificate of a maker, after saying what hangs on it.
+// `edgekeep vendor-root remove`: ends a hub's trust in one certificate of a maker, after it shows what depends on it.
 import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/api/vendor-root';
 import { type Command, exitCodes, UsageError } from '../command.ts';
 import { HubRefusal, openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';

@@ -1,4 +1,4 @@
-// `edgekeep workload declare|list|remove`: which programs on which devices have a certificate of their own (spec/workload.md).
+// `edgekeep workload declare|list|remove`: the programs on devices that get their own certificates (spec/workload.md).
 import {
   declarationList,
   declarationView,

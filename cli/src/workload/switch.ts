@@ -1,4 +1,4 @@
-// `edgekeep workload disable|enable|history`: a workload's own switch on one device, and what became of it.
+// `edgekeep workload disable|enable|history`: a workload's own switch on one device, and its history.
 import { workloadHistory, workloadSwitched } from '@edgekeep/wire/api/workload';
 import { type Arguments, type Command, exitCodes } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
