@@ -1,4 +1,4 @@
-// A question with other facts: shows two people the effect before countries or groups change that a policy rests on.
+// A question with other facts: two people must look at it before countries or groups change that a policy rests on.
 import type { Question } from '@edgekeep/core/policy/question';
 import type { simulateOrder } from '@edgekeep/wire/api/policy';
 import type { z } from 'zod';

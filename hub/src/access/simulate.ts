@@ -117,7 +117,7 @@ async function askDevices(
       const address = addresses.get(id);
       if (address === undefined) {
         counts.withoutAddress += 1;
-        // Without a connection the address is unknown, so there is no answer.
+        // The address of a device that is not connected is unknown.
         if (asksAddress) continue;
       }
       askDevice(gate, trial, own, address ?? { remoteAddress: '0.0.0.0' }, resources, nowMs);

@@ -35,7 +35,7 @@ export function trustFile(
       logKey: keys.log,
       attestationKeys: [keys.attestation],
       publisherKeys: publishers.map((publisher) => publisher.publicKey),
-      // A fleet smaller than the quorum can't reach it; the file must still be one that a reader accepts.
+      // A fleet smaller than the quorum cannot reach it, but the file must still be valid for readers.
       policy: { witnesses: [], quorum: Math.min(quorum, count) },
     });
     if (count === 0) return empty;
