@@ -122,13 +122,13 @@ export const hubSettingsSchema = z.strictObject({
       maxAnonymousBytesPerSecond: z.int().min(1_024).max(1_000_000_000_000).default(8_388_608),
       /** Connections from one address on which no device has proved itself. */
       maxAnonymousConnections: z.int().min(1).max(1_000_000).default(1_024),
-      /** Requests per second to the operator listener with the API tokens of one person, or of the services that one person made, on average. */
+      /** The same for each address without a token that was accepted here before. */
       maxTokenRequestsPerSecond: z.number().min(0.1).max(100_000).default(100),
       /** Milliseconds of the hub's work per second that these requests may take, on average. */
       maxTokenMillisecondsPerSecond: z.int().min(1).max(1_000_000).default(200),
       /** The same for each address without a token that was accepted here before. */
       maxAddressRequestsPerSecond: z.number().min(0.1).max(100_000).default(100),
-      /** Milliseconds of the hub's work per second that the requests of such an address may take, on average. */
+      /** How long a streamed upload or import may stay below the minimum rate before it is cut, in seconds. */
       maxAddressMillisecondsPerSecond: z.int().min(1).max(1_000_000).default(100),
       /** Connections from one address to the operator listener. */
       maxOperatorConnections: z.int().min(1).max(1_000_000).default(256),

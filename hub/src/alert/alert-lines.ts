@@ -27,7 +27,7 @@ export class AlertLines {
     return new AlertLines(read, write, newest?.id ?? -1);
   }
 
-  /** A store that cannot be read is read at the next turn; requests say that it cannot. */
+  /** If the store cannot be read now, it is read at the next turn; requests report the failure. */
   get job(): Job {
     return {
       name: 'alert-lines',

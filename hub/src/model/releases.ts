@@ -71,7 +71,7 @@ export async function createRelease(
     }
     await trx.deleteFrom('model_file').where('name', '=', name).where('version', '=', version).execute();
     await trx.deleteFrom('model_release').where('name', '=', name).where('version', '=', version).execute();
-    // Wrapped inside the transaction: a roll-over of the platform key counts on it (jobs/platform-key-roll-over.ts).
+    // Wrapped inside the transaction: a roll-over of the platform key depends on it (jobs/platform-key-roll-over.ts).
     const created: ModelReleaseRow = {
       name,
       version,

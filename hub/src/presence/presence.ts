@@ -152,7 +152,7 @@ export class Presence implements AsyncDisposable {
     );
   };
 
-  /** A store that fails is asked again at the next turn; requests are refused meanwhile. */
+  /** If the store fails now, the next turn asks again; requests are refused meanwhile. */
   get jobs(): readonly Job[] {
     return [
       {

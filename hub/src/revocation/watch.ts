@@ -43,7 +43,7 @@ export class RevocationWatch {
     return new RevocationWatch(database, cut, news, everyMs, await readVersion(database));
   }
 
-  /** A read that failed is not lost: the next request reads again and is refused while that fails. */
+  /** A failed read is not lost: the next request reads again and is refused while that fails. */
   get jobs(): readonly Job[] {
     return [
       {

@@ -11,7 +11,7 @@ export interface Asked {
 }
 
 export type Answered<R> = ({ readonly rows: R[] } | { readonly error: string }) & {
-  /** How long it took. */
+  /** The hub has a fixed set of queries; filters add new ones. */
   readonly milliseconds: number;
 };
 

@@ -129,7 +129,7 @@ interface DeviceTable extends DeviceRow {
   readonly next_root_sha256: Generated<string | null>;
   /** How far its clock is ahead of the hub's, from its last report; null before. */
   readonly clock_skew_seconds: Generated<number | null>;
-  /** What it says of its guards, as JSON (wire/src/api/guard-report.ts); null before it did. */
+  /** Its report about its guards, as JSON (wire/src/api/guard-report.ts); null before the first. */
   readonly guard: Generated<string | null>;
 }
 

@@ -1,4 +1,4 @@
-// Runs one hub: its subjects, and the two listeners on them. `main.ts` calls it for the command line; the simulator calls it in process.
+// Runs one hub: its parts, and the two listeners on them. `main.ts` calls it for the command line; the simulator calls it in process.
 import { join } from 'node:path';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
