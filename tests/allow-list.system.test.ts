@@ -1,4 +1,4 @@
-// An imported endorsement key lets that TPM enroll without a token, under its id and no other; a blocked one is refused, token or not.
+// An imported endorsement key lets that TPM enroll without a token, only under its id; a blocked one is refused, with or without a token.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, suite, test } from 'node:test';

@@ -267,7 +267,7 @@ for (const [title, alter, reason, says] of chains) {
   });
 }
 
-/** Enrolls with a chain that the agent itself would not take: what it looks at does not protect the hub. */
+/** Enrolls with a chain that the agent itself would not accept: the agent's checks do not protect the hub. */
 async function enrollWith(
   id: string,
   { chain, aliasKey }: DiceHandoff,

@@ -1,4 +1,4 @@
-// Enrollment groups over a real hub: each kind that needs no manufacturer, what a device gets, and the ways around them that are closed.
+// Enrollment groups over a real hub: each kind that needs no manufacturer, what a device gets, and the bypasses that must be closed.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';

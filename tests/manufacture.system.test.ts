@@ -1,5 +1,5 @@
-// A manufacturing line and what comes of it, with the programs people run: simulated TPMs and SoftHSM2 tokens get IDevIDs, a batch is killed and
-// goes on, and the devices enroll at a hub that trusts their manufacturer, without a token.
+// A manufacturing line and its products, with the programs that people run: simulated TPMs and SoftHSM2 tokens get IDevIDs, a batch is
+// killed and continued, and the devices enroll without a token at a hub that trusts their manufacturer.
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';

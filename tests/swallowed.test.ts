@@ -1,5 +1,5 @@
-// No failure is swallowed unseen: a catch without the error has a comment that says why that is safe, and a promise that is kept in a field or variable
-// does not keep its failure (host/src/retrying-once.ts).
+// No failure is swallowed silently: a catch without the error has a comment that says why that is safe, and a promise that is kept in a
+// field or variable does not keep its failure (host/src/retrying-once.ts).
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';

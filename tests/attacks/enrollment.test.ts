@@ -1,4 +1,4 @@
-// Enrollments that must be refused: TPMs of unknown makers, keys that are not where they are said to be, second identities, spent tokens.
+// Enrollments that must be refused: TPMs of unknown makers, keys in another place than claimed, second identities, spent tokens.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';

@@ -1,4 +1,4 @@
-// Enrollment by IDevID: what a manufacturer's word opens, and every way to use that word for another device that must be refused.
+// Enrollment by IDevID: what a manufacturer's certificate permits, and every attempt to use it for another device, which must be refused.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';

@@ -133,7 +133,7 @@ export class TestDevice {
     return { ...signed, eventLog: this.eventLog };
   }
 
-  /** Both steps of enrollment; gives the answer that ended it. */
+  /** Both steps of enrollment; returns the answer that ended it. */
   async tryEnroll(world: HubWorld, token: string | undefined, changes: EnrollmentChanges = {}): Promise<Answer> {
     await using link = await DeviceLink.open(world.hub);
     const { address = '/v1/enroll' } = changes;

@@ -1,6 +1,6 @@
-// Routes that anybody may ask: what a stranger shows (a token, evidence of a registered root of trust, a certificate) is read when the request acts,
-// so a last byte that comes after its end does nothing. An enrollment token is used up, runs out, is revoked, or
-// falls with its group or with the API token that made it.
+// Routes without an authority: the proof in the request (a token, evidence of a registered root of trust, a certificate) is checked when
+// the request acts, so a last byte that arrives after the proof has ended changes nothing. An enrollment token is used up, expires, is
+// revoked, or ends with its group or with the API token that made it.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -145,7 +145,7 @@ async function groupToken({ ada }: Opened): Promise<string> {
   return accepted({ status: 200, body }, z.object({ token: z.string() })).token;
 }
 
-/** An enrollment token that somebody made with an API token of a name of its own. */
+/** Sends everything but the last byte; returns what ends the proof. */
 async function madeBy({ world, ada }: Opened, maker: string, kind: 'one-time' | 'group'): Promise<string> {
   const name = { name: maker, scopes: ['enrollment:write'], lifeSeconds: 3_600 };
   const { token } = accepted({ status: 200, body: await order(ada, '/v1/tokens', name) }, madeToken);
