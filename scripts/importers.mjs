@@ -1,5 +1,5 @@
-// Which test files import a source, by whatever way: the nearest first. A worker or a program that is named by `new URL('./x.ts', …)` counts as
-// an import; `import type` does not, because nothing of it is left when the program runs.
+// The test files that import a source, in any way: the nearest first. A worker or a program that `new URL('./x.ts', …)` names counts as an
+// import; `import type` does not, because nothing of it is left when the program runs.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
@@ -36,7 +36,7 @@ function resolveImport(from, name) {
   return scope === '@edgekeep' && rest.length > 0 ? `${room}/src/${rest.join('/')}.ts` : undefined;
 }
 
-/** The files for which `isTest` is true that import `file`, the one beside it first, then by the number of imports between. */
+/** The files for which `isTest` is true that import `file`: the one beside it first, then by the number of imports between. */
 export function testsOf(file, importers, isTest) {
   const beside = file.replace(/\.ts$/, '.test.ts');
   const found = [];

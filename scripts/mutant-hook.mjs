@@ -1,5 +1,5 @@
-// Loaded ahead of a test file by scripts/mutants.mjs: gives one source with one text replaced to whoever imports it, in this process, its
-// threads and the programs that it starts. The file on disk stays as it is.
+// Loaded before a test file by scripts/mutants.mjs: gives every importer one source with one text replaced, in this process, its threads
+// and the programs that it starts. The file on disk is unchanged.
 import { appendFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 

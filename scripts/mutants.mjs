@@ -1,8 +1,7 @@
-// Breaks one trust decision at a time (tests/mutants/) and runs the unit tests of `npm run check` that import the broken source, the nearest
-// first, until one fails: that one killed the mutant. What none of them kills is tried on all unit tests, and has survived if they pass.
-// The sources on disk are not touched (scripts/mutant-hook.mjs).
-// usage: node scripts/mutants.mjs [--near] [--root=FOLDER] [ID or file, or the beginning of one]…
-// With --near, only tests that import the source are tried: a quick look while tests are written.
+// Breaks one trust decision at a time (tests/mutants/) and runs the unit tests of `npm run check` that import the broken source, the
+// nearest first, until one fails: that one killed the mutant. A mutant that none of them kills is tried on all unit tests, and has survived
+// if they pass. The sources on disk are not touched (scripts/mutant-hook.mjs). usage: node scripts/mutants.mjs [--near] [--root=FOLDER] [ID
+// or file, or the beginning of one]… With --near, only tests that import the source are tried: a quick check while tests are written.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -11,7 +10,7 @@ import { importersByFile, sourcesOf, testsOf } from './importers.mjs';
 import { endAll, runTestFile } from './test-file.mjs';
 
 const mutantsAtOnce = 2;
-/** For one test, and for one file: several times what the slowest takes on a busy machine. */
+/** For one test, and for one file: several times the duration of the slowest on a busy machine. */
 const testMilliseconds = 120_000;
 const fileSeconds = 300;
 
@@ -40,7 +39,7 @@ const isTest = (path) => path.endsWith('.test.ts') && !/\.(?:system|fuzz)\.test\
 const importers = importersByFile(root);
 const unitTests = sourcesOf(root).filter(isTest);
 const scratch = mkdtempSync(join(tmpdir(), 'edgekeep-mutants-'));
-/** By test file, whether it passes as long as nothing is broken. */
+/** By test file, whether it passes without a mutant. */
 const healthy = new Map();
 try {
   process.exitCode = conclude(await tryAll());
@@ -79,7 +78,7 @@ async function tryMutant({ id, file, find, replace }) {
   return { kind: 'survived', by: `${file}: ${who}` };
 }
 
-/** The title of the test that fails by the mutant alone. */
+/** The title of the test that fails only because of the mutant. */
 async function killerIn(test, mutant) {
   const { tests, problems } = await run(test, mutant);
   // A file that does not run at all, or a test that ran out of time, says nothing about a trust decision.

@@ -1,5 +1,6 @@
-// Writes docs/security-tests.md, the appendix of SECURITY.md: for each id of a threat the tests that show its mitigation. A test names the ids
-// it shows in a comment before its title, "// SECURITY.md: DEV-03, HUB-11". tests/security-tests.test.ts holds the page to the tests.
+// Writes docs/security-tests.md, the appendix of SECURITY.md: for each id of a threat the tests that show its mitigation. A test names the
+// ids that it shows in a comment before its title, "// SECURITY.md: DEV-03, HUB-11". tests/security-tests.test.ts compares the page with
+// the tests.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 
@@ -12,7 +13,7 @@ export interface Threat {
   readonly mitigation: string;
 }
 
-/** What the comment of a test says that it shows. */
+/** The claim in the comment of a test. */
 export interface Claim {
   readonly ids: readonly string[];
   readonly title: string;

@@ -1,4 +1,5 @@
-// Enrollment tokens over a real hub: they end with the API token that made them, unless somebody takes them over, and each can be ended alone.
+// Enrollment tokens over a real hub: they end with the API token that made them, unless somebody takes them over, and each can be ended
+// alone.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -37,7 +38,7 @@ after(() => opened?.[Symbol.asyncDispose]());
 
 const idOf = (token: string) => createHash('sha256').update(token).digest('hex').slice(0, 16);
 
-/** A token of ada's own beside the one she has. */
+/** Another token of ada's. */
 async function another(name: string, lifeSeconds = 3_600): Promise<TestPerson> {
   const made = newToken();
   const order = { name, scopes: ['enrollment:write', 'devices:read'], lifeSeconds, sha256: made.sha256 };

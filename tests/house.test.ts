@@ -274,8 +274,8 @@ test(`there are at most ${HUB_ARROWS_MAX} arrows between the rooms of the hub`, 
   assert.equal(arrowsBetween([...hub, planted], roomOf).length, count + 1);
 });
 
-// Streams that grow for as long as a transfer takes and are synced when they are whole, lines that are synced one by one, and the log's folder, whose
-// operations a test cuts off between any two.
+// Streams that grow during a transfer and are synced when complete, lines that are synced one by one, and the log's folder, whose
+// operations a test interrupts between any two.
 const ownSync: readonly string[] = [
   'agent/src/model/model-store.ts',
   'cli/src/manufacture/manifest.ts',

@@ -1,4 +1,4 @@
-// The hub's jobs as an operator sees them, and docs/jobs.md against a running hub.
+// The hub's jobs as an operator sees them, and docs/jobs.md compared with a running hub.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// One name for one thing (STYLE.md, "Names"): the spellings of the version before stand nowhere but where something that was written down has them.
+// One name for one thing (STYLE.md, "Names"): the spellings of the previous version occur only where stored data contains them.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -17,10 +17,10 @@ function walk(folder: string): readonly string[] {
 
 interface Spelling {
   readonly what: string;
-  /** A word of it, and what no text without such a word has: words of base64 are long. */
+  /** A word with it, and what no text without such a word contains: words of base64 are long. */
   readonly pattern: RegExp;
   readonly hint: RegExp;
-  /** Where it stands all the same. `text` is all of the word. */
+  /** Where it may still occur. `text` is the whole word. */
   readonly exceptions: readonly { readonly path: RegExp; readonly text: RegExp; readonly why: string }[];
 }
 

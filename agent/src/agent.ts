@@ -245,7 +245,7 @@ export class AgentLife {
     await learnRoots(link).catch((error: unknown) => emit(failureEvent('roots', error)));
   }
 
-  // What is seen of the log is written down before it is vouched for, and a full disk takes no file: operators read why.
+  // What the device saw of the log is written down before it cosigns. A full disk takes no file: operators read why.
   async #vouchOrTell(link: HubLink): Promise<void> {
     try {
       await this.#vouch(link);
@@ -255,7 +255,7 @@ export class AgentLife {
       if (failure === undefined) throw error;
       this.#failedCheckIns += 1;
       const models = this.#runners.map(({ report }) => report);
-      // The first failure is what is told here; the hub hears of it at the next check-in.
+      // The first failure is reported here; the hub gets it at the next check-in.
       await tellFailure(link.send, models, { ...failure, attempts: this.#failedCheckIns }).catch(() => undefined);
       throw error;
     }

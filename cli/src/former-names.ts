@@ -1,4 +1,4 @@
-// Words of the version before (docs/upgrading.md): they work for one version more, with a warning on standard error.
+// Words of the previous version (docs/upgrading.md): they work for one more version, with a warning on standard error.
 import { type FormerName, formerNameText } from '@edgekeep/core/former-names';
 import type { Command } from './command.ts';
 
@@ -9,19 +9,19 @@ const formerVerbs: Readonly<Record<string, string>> = {
 };
 const formerSubjects: Readonly<Record<string, string>> = { 'enrolment-group': 'enrollment-group' };
 const formerOptions: Readonly<Record<string, string>> = { 'enrolment-group': 'enrollment-group' };
-/** Of a hub's answer: `former=present`, separated by commas. */
+/** From a hub's answer: `former=present`, separated by commas. */
 const answerHeader = 'edgekeep-former-names';
 
 const warned = new Set<string>();
 
-/** Once for each name: a list is asked for page by page. */
+/** Once for each name: a list is requested page by page. */
 function warnOfFormerWord(name: FormerName): void {
   if (warned.has(name.former)) return;
   warned.add(name.former);
   process.stderr.write(`edgekeep: warning: ${formerNameText(name)}\n`);
 }
 
-/** The words of a command line with the verb by its present name. */
+/** The words of a command line, with the present name of the verb. */
 export function withPresentVerb(words: readonly string[], warn = warnOfFormerWord): readonly string[] {
   const [subject = '', verb = '', ...rest] = words;
   const presentSubject = ownValue(formerSubjects, subject);
@@ -35,7 +35,7 @@ export function withPresentVerb(words: readonly string[], warn = warnOfFormerWor
   return [...present.split(' '), ...rest];
 }
 
-/** The words behind a verb with its options by their present names; `words` ends before `--`. */
+/** The words after a verb, with the present names of its options; `words` ends before `--`. */
 export function withPresentOptions(
   { options }: Pick<Command, 'options'>,
   words: readonly string[],
@@ -50,7 +50,7 @@ export function withPresentOptions(
   });
 }
 
-/** Warns of former names in what was sent to a hub, as it says in the headers of its answer. */
+/** Warns of former names in a request, which the headers of the hub's answer name. */
 export function warnOfFormerNamesSent(headers: Readonly<Record<string, unknown>>, warn = warnOfFormerWord): void {
   const text = headers[answerHeader];
   if (typeof text !== 'string') return;

@@ -33,7 +33,7 @@ export const operatorOption = { operator: { type: 'string' } } as const;
 export const operatorHelp = `--operator  the operator file of the hub (default: $EDGEKEEP_OPERATOR, else ~/.config/edgekeep/operator.json)`;
 
 const answerMilliseconds = 60_000;
-// A hub that asks to slow down says for how long. Its budgets are full again after seconds; a hub that is busy for longer than this is told of.
+// A hub that asks to slow down names a time. Its budgets are full again after seconds; a longer wait is reported.
 const WAITED_SECONDS_MAX = 300;
 
 /** A refusal of the hub: its code, message and reasons. */
@@ -41,7 +41,7 @@ export class HubRefusal extends Error {
   override readonly name = 'HubRefusal';
   readonly code: string;
   readonly status: number;
-  /** After how long the hub wants to be asked again; undefined where it did not say. */
+  /** When the hub wants the next request; undefined where it did not say. */
   readonly retryAfterSeconds: number | undefined;
 
   constructor(status: number, code: string, message: string, retryAfterSeconds?: number) {
@@ -61,9 +61,9 @@ export class Unreachable extends Error {
 export interface Operator {
   get<T>(path: string, schema: ZodType<T>): Promise<T>;
   send<T>(method: 'POST' | 'PUT' | 'DELETE', path: string, body: unknown, schema: ZodType<T>): Promise<T>;
-  /** Streams bytes to the hub, once: who asks waits itself where the hub says `rate-limited`. */
+  /** Streams bytes to the hub, once: the caller waits itself when the hub answers `rate-limited`. */
   upload<T>(path: string, source: Readable, schema: ZodType<T>, headers?: Readonly<Record<string, string>>): Promise<T>;
-  /** Streams lines of JSON to the hub; opens them again where it has to ask again. */
+  /** Streams lines of JSON to the hub; opens them again if it must repeat the request. */
   sendLines<T>(path: string, open: () => Readable, schema: ZodType<T>): Promise<T>;
   /** The body as received. */
   getBytes(path: string): Promise<Uint8Array>;
@@ -96,7 +96,7 @@ async function readAccess(file: string): Promise<Access> {
   return parseJson(await readSecretFile(file, OPERATOR_FILE_BYTES_MAX), operatorSchema, `operator file ${file}`);
 }
 
-/** Waits and asks again where the hub says that it is asked too much; `wait` is for tests. */
+/** Waits and repeats the request when the hub answers that there are too many; `wait` is for tests. */
 export async function operatorFromFile(
   file: string,
   wait: (milliseconds: number) => Promise<void> = delay,
@@ -129,7 +129,7 @@ export async function operatorFromFile(
   };
 }
 
-// A refusal with Retry-After comes before anything was done.
+// A refusal with Retry-After comes before any work was done.
 async function askAgain<T>(ask: () => Promise<T>, wait: (milliseconds: number) => Promise<void>): Promise<T> {
   for (let waited = 0; ;) {
     try {

@@ -1,4 +1,5 @@
-// Names of the version before. What people wrote down under them is read for one version more: this file finds them, and whoever reads warns.
+// Names of the previous version. Files that people wrote with them are read for one more version: this file finds the names, and the reader
+// warns.
 
 /** Former name to present name; members of a group are spelled with dots: `guard.probeSecondsMax`. */
 export type FormerNames = Readonly<Record<string, string>>;
@@ -12,11 +13,11 @@ export interface Renamed {
   readonly value: unknown;
   /** Names that were found and replaced. */
   readonly found: readonly FormerName[];
-  /** Names given in both spellings: nobody can say which of the two values counts. The value keeps both. */
+  /** Names given in both spellings: it is unclear which of the two values is meant. The value keeps both. */
   readonly doubled: readonly FormerName[];
 }
 
-/** Gives the members of a JSON object their present names; anything but an object is given back as it is. */
+/** Gives the members of a JSON object their present names; returns anything but an object unchanged. */
 export function renameFormer(value: unknown, names: FormerNames): Renamed {
   const found: FormerName[] = [];
   const doubled: FormerName[] = [];
@@ -55,7 +56,7 @@ function withoutMember(value: unknown, [name, ...rest]: readonly string[]): unkn
   if (members === undefined || name === undefined) return value;
   const changed = new Map(members);
   const left = rest.length === 0 ? undefined : withoutMember(members.get(name), rest);
-  // A group that held nothing else ends with its last member: it may have a former name itself.
+  // A group without other members ends with its last one: it may have a former name itself.
   if (left === undefined || membersOf(left)?.size === 0) changed.delete(name);
   else changed.set(name, left);
   return Object.fromEntries(changed);

@@ -72,7 +72,7 @@ test('each exported model is smaller than 1 MB and the whole folder than 2.5 MB'
   assert.ok(files.map((file) => statSync(file).size).reduce((sum, size) => sum + size, 0) < 2_500_000);
 });
 
-/** What the guard, given both models' answers, says about each file. */
+/** The guard's verdict about each file, given both models' answers. */
 async function judgeFiles(files: readonly string[]): Promise<readonly Judgement[]> {
   const images = files.map(readGreyPng);
   const primary = await probabilities(join(folder, 'models/primary.onnx'), images);

@@ -40,7 +40,7 @@ test('a new file is never written over one that is there, a dangling link includ
 });
 
 test('a new file that was not written whole is not left in the way of the next attempt', async () => {
-  // Node takes a proxy for something to iterate, and fails at its first number: after the file was made.
+  // Node iterates over the proxy, and fails at its first number: after the file was made.
   const broken = new Proxy(Buffer.from('key'), {});
   await assert.rejects(writeNewFile(at('cut'), broken));
   assert.ok(!(await readdir(folder)).includes('cut'));

@@ -1,10 +1,10 @@
-// The one error class of the host package: the machine lacks something, or a person gave nothing. Every code is listed here and explained in
-// docs/errors.md.
+// The one error class of the host package: the machine lacks something, or a person entered nothing. Every code is listed here and
+// explained in docs/errors.md.
 
 export const hostErrorCodes = [
   /** No tmpfs, or one that takes no anonymous files. */
   'memory-file-unavailable',
-  /** A secret cannot be read from where it was said to be, or is too long. */
+  /** A secret cannot be read from the given place, or is too long. */
   'settings-invalid',
   /** Other users may read or change a file that holds a secret. */
   'file-not-private',

@@ -1,5 +1,5 @@
-// The end of a process whose parent was killed. `edgekeep hub run` and `edgekeep agent run` start the hub and the agent as processes of their own, over
-// a channel of Node's; the system closes it with the parent, however that one ends.
+// Ends a process whose parent was killed. `edgekeep hub run` and `edgekeep agent run` start the hub and the agent as separate processes,
+// over a channel of Node's; the system closes it when the parent ends, for any reason.
 
 /** Ends this process as SIGTERM does once the parent that started it over a channel is gone; without a channel it does nothing. */
 export function endWithParent(): void {

@@ -1,4 +1,4 @@
-// Reading a file that decides who this device is, or that only its owner may know: what others could have written or read is not used.
+// Reads a file that decides who this device is, or that only its owner may know: refuses a file that others could have written or read.
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { isMissing } from './missing-file.ts';
@@ -7,18 +7,18 @@ export interface PrivateFileRules {
   readonly maxBytes: number;
   /** Bits of the mode that must be clear. */
   readonly forbidden: number;
-  /** A symbolic link is followed: whoever may change the folder chooses the file. */
+  /** A symbolic link is followed: a user who may change the folder chooses the file. */
   readonly followsLinks?: boolean;
 }
 
 /** Others may neither read nor change it. */
 export const groupAndOthers = 0o077;
-/** Others may read it, and not change it. */
+/** Others may read it, but not change it. */
 export const writableByOthers = 0o022;
 
 /**
- * The bytes; undefined when there is no such file. It must be a regular file of this user or of root. What is wrong goes to `refused`, whose error is
- * thrown. The caller zeroes the bytes of a key.
+ * The bytes; undefined when there is no such file. It must be a regular file of this user or of root. `refused` gets the fault, and its
+ * error is thrown. The caller zeroes the bytes of a key.
  */
 export async function readPrivateFile(
   path: string,

@@ -11,8 +11,8 @@ const readBytes = promisify(read);
 const SECRET_BYTES_MAX = 4_096;
 
 /**
- * The first line, without its end; the descriptor stays open, because it is its owner's. Throws `settings-invalid` for a descriptor that cannot be read,
- * or a line that is too long.
+ * The first line, without its line end. The descriptor stays open, because it belongs to its owner. Throws `settings-invalid` for a
+ * descriptor that cannot be read, or a line that is too long.
  */
 export async function readSecretLine(descriptor: number): Promise<string> {
   const bytes = Buffer.alloc(SECRET_BYTES_MAX + 1);
@@ -26,7 +26,7 @@ export async function readSecretLine(descriptor: number): Promise<string> {
   }
 }
 
-/** The length of the line; more than `SECRET_BYTES_MAX` when its end did not come. */
+/** The length of the line; more than `SECRET_BYTES_MAX` when no line end came. */
 async function readLine(descriptor: number, bytes: Buffer): Promise<number> {
   let length = 0;
   try {

@@ -33,13 +33,13 @@ export class Budgets {
     return true;
   }
 
-  /** Takes what was used already; the key may end up in debt, by a full bucket at most. */
+  /** Charges what was used already; the key may end up in debt, by a full bucket at most. */
   charge(key: string, nowMs: number, cost: number): void {
     const bucket = this.#at(key, nowMs);
     bucket.tokens = Math.max(-this.#most, bucket.tokens - cost);
   }
 
-  /** The seconds until the key has `cost`; 0 when it has as much now. */
+  /** The seconds until the key has `cost`; 0 when it has enough now. */
   secondsUntil(key: string, nowMs: number, cost = 1): number {
     const missing = Math.min(cost, this.#most) - this.#at(key, nowMs).tokens;
     return Math.max(0, missing / this.#perSecond);

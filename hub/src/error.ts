@@ -67,7 +67,7 @@ export class HubError extends Error {
   readonly reasons: readonly Reason[];
   /** The signed attestation result behind a refusal, if there is one. */
   readonly attestationResult: string | undefined;
-  /** When it makes sense to try again, if that is known: sent as `Retry-After`. */
+  /** When to try again, if that is known: sent as `Retry-After`. */
   readonly retryAfterSeconds: number | undefined;
 
   constructor(

@@ -1,8 +1,8 @@
-// For tests: what something is refused with.
+// For tests: the error of a refusal.
 import assert from 'node:assert/strict';
 import { HubError } from './error.ts';
 
-/** The code of the error, and of its first reason where it has one: `renewal-refused: identity-ended`. */
+/** The code of the error, and of its first reason if it has one: `renewal-refused: identity-ended`. */
 export async function refusalOf(work: Promise<unknown> | (() => unknown)): Promise<string> {
   try {
     await (typeof work === 'function' ? work() : work);

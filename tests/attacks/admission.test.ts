@@ -93,7 +93,7 @@ test('the tokens that one maker made have one budget together, and a person who 
     Promise.all(
       Array.from({ length: times }, async () => (await world.askOperator('GET', '/v1/sites', { token })).status),
     );
-  // 50 in a burst, and 5 more each second: as many as nobody is refused who has not asked yet.
+  // 50 in a burst, and 5 more each second: a payer that has not asked yet is never refused this number.
   assert.deepEqual(new Set(await ask(busy, 80)), new Set([200, 429]));
   const [ofSibling, ofBen] = await Promise.all([ask(sibling, 45), ask(ben.token, 45)]);
   assert.ok(ofSibling.includes(429));

@@ -1,4 +1,4 @@
-// An agent whose state folder is full: it cannot write down what it saw of the log, so it vouches for nothing, and the hub hears why.
+// An agent with a full state folder: it cannot store what it saw of the log, so it cosigns nothing, and reports why to the hub.
 import assert from 'node:assert/strict';
 import { cp, rename, rm } from 'node:fs/promises';
 import { test } from 'node:test';
@@ -23,7 +23,7 @@ test('an agent with a full state folder tells the hub why, and goes on once ther
   const story = await agent.start();
   await story.next('attested');
   await disk.fill();
-  // The log grows, so that there is something to write down.
+  // The log grows, so that there is something to store.
   await world.enrollmentToken();
   const failed = await story.next('failed');
   assert.deepEqual([failed.step, failed.code], ['check-in', 'disk-full']);

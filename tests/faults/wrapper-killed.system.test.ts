@@ -1,4 +1,4 @@
-// `edgekeep hub run` and `edgekeep agent run` start the hub and the agent as processes of their own. One whose wrapper was killed does not go on.
+// `edgekeep hub run` and `edgekeep agent run` start the hub and the agent as separate processes. When the wrapper is killed, they end too.
 import assert from 'node:assert/strict';
 import type { ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,7 +16,10 @@ before(async () => {
 });
 after(() => world?.[Symbol.asyncDispose]());
 
-/** Kills the wrapper once it has printed its first line, and waits until nobody holds its standard output: neither it nor what it started. */
+/**
+ * Kills the wrapper once it has printed its first line, and waits until no process holds its standard output: neither the wrapper nor its
+ * children.
+ */
 async function killOnceReady(child: ChildProcessByStdio<null, Readable, Readable>): Promise<string> {
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString('utf8')));

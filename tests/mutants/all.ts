@@ -1,4 +1,4 @@
-// All mutants: a subject a file.
+// All mutants: one file per subject.
 import { attestMutants } from './attest.ts';
 import { certificateMutants } from './certificate.ts';
 import { deviceMutants } from './device.ts';

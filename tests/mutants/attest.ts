@@ -1,4 +1,4 @@
-// Mutants of the appraisal of evidence: who signed, how fresh it is, what was measured, and what that is compared with.
+// Mutants of the appraisal of evidence: its signer, its freshness, the measurements, and the values that they are compared with.
 import type { Mutant } from './mutant.ts';
 
 const appraise = 'core/src/attest/appraise.ts';

@@ -1,4 +1,4 @@
-// Mutants of certificates: paths, who may issue, for what, and when; roots that introduce others.
+// Mutants of certificates: paths, who may issue, for what, and when; roots that certify others.
 import type { Mutant } from './mutant.ts';
 
 const path = 'core/src/identity/path.ts';

@@ -1,5 +1,5 @@
-// Mutants of what a device and its hub believe of each other: tokens of devices without certificates, one identity in one place, clocks,
-// the lease that an agent takes, and how a fleet comes back.
+// Mutants of the trust between a device and its hub: tokens of devices without certificates, one identity in one place, clocks, the lease
+// that an agent accepts, and how a fleet returns.
 import type { Mutant } from './mutant.ts';
 
 const deviceToken = 'core/src/identity/device-token.ts';

@@ -1,4 +1,4 @@
-// Mutants of who becomes a device, and of how it comes back.
+// Mutants of enrollment: which devices may enroll, and how they return.
 import type { Mutant } from './mutant.ts';
 
 const enrollment = 'hub/src/enrollment/enrollment.ts';

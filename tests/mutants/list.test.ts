@@ -1,4 +1,4 @@
-// The list of mutants stays true while the sources change: each names a text that is there once, and what it makes of it is still TypeScript.
+// The list of mutants stays valid while the sources change: each names a text that occurs exactly once, and its result is still TypeScript.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';

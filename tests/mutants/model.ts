@@ -1,4 +1,4 @@
-// Mutants of models: whose signature, which version, which files, under which key.
+// Mutants of models: the signer, the version, the files, and the key.
 import type { Mutant } from './mutant.ts';
 
 const releases = 'hub/src/model/releases.ts';

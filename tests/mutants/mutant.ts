@@ -7,6 +7,6 @@ export interface Mutant {
   /** Occurs once in the file. */
   readonly find: string;
   readonly replace: string;
-  /** What holds no longer. */
+  /** The property that the mutant breaks. */
   readonly breaks: string;
 }

@@ -1,4 +1,4 @@
-// Mutants of operators: their tokens, what those may do, and what takes two people.
+// Mutants of operators: their tokens, what those may do, and what needs two people.
 import type { Mutant } from './mutant.ts';
 
 const token = 'hub/src/people/api-token.ts';

@@ -1,4 +1,4 @@
-// Mutants of the release of model keys: who gets one, how many, for how long, and what it opens in.
+// Mutants of the release of model keys: who gets one, how many, for how long, and where it opens.
 import type { Mutant } from './mutant.ts';
 
 const release = 'hub/src/access/release.ts';

@@ -1,4 +1,5 @@
-// `npm run mutants` itself: it names the test that notices, finds what survives and what was lost, and takes no failing test for a kill.
+// `npm run mutants` itself: it names the test that fails, finds surviving and lost mutants, and does not count a test that fails anyway as
+// a kill.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';

@@ -34,7 +34,7 @@ export interface EnrollmentChanges {
   readonly start?: (honest: EnrollStart) => object;
   readonly secret?: (honest: () => Promise<Uint8Array>) => Promise<Uint8Array | undefined>;
   readonly end?: (honest: EnrollEnd) => object;
-  /** The address of the two steps; `/v1/enroll` where it is left out. */
+  /** The address of the two steps; left out: `/v1/enroll`. */
   readonly address?: string;
 }
 

@@ -1,5 +1,5 @@
-// A hub's folder, its backup, an agent's state and a kit as the commit before "The house in order" wrote them (make-fixture.ts, at 8d0f8f5) go
-// on working: they hold the names of that version.
+// A hub's folder, its backup, an agent's state and a kit from the commit before "The house in order" (make-fixture.ts, at 8d0f8f5) still
+// work: they contain the names of that version.
 import assert from 'node:assert/strict';
 import { cp, mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -31,7 +31,7 @@ async function tokens() {
   return z.object({ group: z.string(), enroller: z.string(), forbidden: z.string() }).parse(file);
 }
 
-/** The tokens in the archive end a day or a year after it was made; the test is to hold for longer. */
+/** The tokens in the archive end a day or a year after it was made; the test must work longer than that. */
 async function withTokensAlive(to: string): Promise<void> {
   await cp(old.at('hub'), to, { recursive: true });
   const ends = Date.now() + 3_600_000;
@@ -102,7 +102,7 @@ test('a backup restores to a hub that starts', async () => {
   assert.equal(devices.length, 2);
 });
 
-/** An agent on what the archive has in `folder`, with the keys that a kit has beside it. */
+/** An agent on the archive's content of `folder`, with the keys of its kit. */
 async function agentOn(world: HubWorld, folder: string, id: string, settings: object): Promise<TestAgent> {
   const state = await mkdtemp(join(tmpdir(), 'edgekeep-agent-'));
   for (const each of [old.at('agent'), old.at(folder)]) {

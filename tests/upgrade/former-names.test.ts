@@ -1,4 +1,4 @@
-// Programs of the version before: addresses, messages, scopes and filters by their former names work, and every answer says so.
+// Programs of the previous version: addresses, messages, scopes and filters by their former names work, and every answer says so.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readdir, rename } from 'node:fs/promises';
@@ -24,7 +24,7 @@ import { TestDevice } from '../support/test-device.ts';
 const anything = z.looseObject({});
 const header = 'edgekeep-former-names';
 
-/** A request with the token of the first operator, and what the answer says of names. */
+/** A request with the token of the first operator, and the names in the answer's headers. */
 async function ask(world: HubWorld, method: string, path: string, body?: unknown) {
   const token = await world.adminToken();
   const sent = body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) };

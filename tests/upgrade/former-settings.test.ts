@@ -1,4 +1,4 @@
-// Settings of the version before mean what they meant, each with a warning.
+// Settings of the previous version keep their meaning, each with a warning.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
@@ -69,7 +69,7 @@ for (const { name, names, former, parse } of kinds) {
     try {
       const read = new Map(valuesOf(parse(former)));
       for (const [path, value] of valuesOf(former)) assert.equal(read.get(names[path] ?? ''), value, path);
-      // Node tells of warnings in the next turn.
+      // Node emits warnings in the next turn.
       await setImmediate();
     } finally {
       process.off('warning', keep);

@@ -1,4 +1,4 @@
-// What a version before wrote, unpacked: a hub's data folder, its backup, an agent's state (make-fixture.ts).
+// The files of an earlier version, unpacked: a hub's data folder, its backup, an agent's state (make-fixture.ts).
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -28,7 +28,7 @@ export class OldWorld implements AsyncDisposable {
     return join(this.#folder, ...path);
   }
 
-  /** Starts a hub of this version on what `fill` puts into its data folder. */
+  /** Starts a hub of this version on the data folder that `fill` writes. */
   async open(fill: (hubFolder: string) => Promise<unknown>): Promise<HubWorld> {
     const folder = await mkdtemp(join(tmpdir(), 'edgekeep-hub-'));
     const hubFolder = join(folder, 'hub');
@@ -39,7 +39,7 @@ export class OldWorld implements AsyncDisposable {
     return HubWorld.reopen(folder, settings);
   }
 
-  // The token in an archive ends a year after it was made; the tests are to hold for longer.
+  // The token in an archive ends a year after it was made; the tests must work longer than that.
   async #newAdminToken(hubFolder: string): Promise<void> {
     const token = `ek_${randomBytes(32).toString('base64url')}`;
     const sha256 = createHash('sha256').update(token).digest('hex');

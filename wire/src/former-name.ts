@@ -1,4 +1,4 @@
-// The warning about a name of the version before, for programs: Node's own for what is going to end, on standard error.
+// The warning about a name of the previous version, for programs: Node's own warning for deprecated things, on standard error.
 import { type FormerName, formerNameText, type FormerNames, renameFormer } from '@edgekeep/core/former-names';
 
 export const formerNameCode = 'EDGEKEEP_FORMER_NAME';
@@ -8,7 +8,9 @@ export function warnOfFormerName(where: string, name: FormerName): void {
   process.emitWarning(`${where}: ${formerNameText(name)}`, { type: 'DeprecationWarning', code: formerNameCode });
 }
 
-/** Settings by their present names, each former one with a warning. `refuse` makes the error for a name that is given in both spellings. */
+/**
+ * Settings by their present names, with a warning for each former one. `refuse` makes the error for a name that is given in both spellings.
+ */
 export function settingsByPresentNames(
   value: unknown,
   names: FormerNames,

@@ -29,8 +29,8 @@ export interface Report {
 }
 
 /**
- * Tells the hub what fails on this machine before the check-in could show that its log continues. Only told: what the hub answers is not taken. A
- * fault that is final stays what is said of its model.
+ * Reports a failure of this machine before the check-in could show that its log continues. The hub's answer is not used. A final fault
+ * stays the reported one of its model.
  */
 export async function tellFailure(
   send: Send,

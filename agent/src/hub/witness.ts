@@ -101,7 +101,7 @@ export class Witness {
     }
   }
 
-  // A full disk does not keep this device from acting on what it saw.
+  // Even with a full disk this device acts on what it saw.
   async #keepProof(proof: ForkProof): Promise<CheckInVerdict> {
     try {
       await replaceFile(this.#parts.forkProofFile, encodeForkProof(proof));

@@ -1,4 +1,4 @@
-// `edgekeep model run` with a stand-in for the agent's admin socket: what becomes of the program that holds the plaintext.
+// `edgekeep model run` with a substitute for the agent's admin socket: what happens to the program that holds the plaintext.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -58,12 +58,12 @@ const start = (...words: readonly string[]) =>
 const skip = existsSync('/usr/bin/setpriv') || existsSync('/bin/setpriv') ? false : 'setpriv is not installed';
 
 test('a program that holds plaintext ends with the command line that was killed', { skip }, async () => {
-  // It goes on for as long as this test keeps its standard input open.
+  // It runs as long as this test keeps its standard input open.
   const child = start('sh', '-c', 'cat /proc/self/fd/3; exec cat');
   using _ = { [Symbol.dispose]: () => child.stdin.destroy() };
   const [read] = await once(child.stdout, 'data');
   assert.equal(String(read), 'plaintext');
-  // The program holds the standard output as well: it closes with the last of them.
+  // The program has the standard output as well: it closes when the last process with it ends.
   const closed = once(child.stdout, 'close');
   child.kill('SIGKILL');
   await closed;

@@ -41,7 +41,7 @@ export const wrappedKeySchema = z.discriminatedUnion('kind', [
     /** PCRs of the SHA-256 bank that the policy names, ascending. */
     pcrs,
     /** Left out: `rsa-2048`. */
-    /** Which endorsement key of the device the blob was made for. */
+    /** The endorsement key of the device for which the blob was made. */
     parent: z.enum(endorsementKeyKinds).optional(),
     /** Present when the blob's policy is PolicyAuthorize instead of PolicyPCR. */
     approval: approval.optional(),

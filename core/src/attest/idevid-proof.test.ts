@@ -56,7 +56,7 @@ test('a TPM that does not certify the IDevID key is refused, whatever that key s
   assert.equal(verdict.code, 'idevid-residency-missing');
 });
 
-/** The TPM's word about the creation of the IDevID key, by `attester`. */
+/** The TPM's statement about the creation of the IDevID key, signed by `attester`. */
 const attester = testAttester(fixedKey(1));
 const created = testAttester(fixedKey(2));
 const own = { publicKey: createPublicKey(created.privateKey), subject, attestationKey: attester.key };

@@ -18,7 +18,7 @@ export const diceVectorSchema = z
     atSeconds,
   }));
 
-/** When a result counts, as vectors have it: their members keep the names that they were published with. */
+/** When a result is accepted, in the form of the vectors: their members keep the names under which they were published. */
 export const vectorWindowSchema = z
   .object({ nowSeconds: z.number(), ageSecondsMax: z.number(), skewSecondsMax: z.number() })
   .transform(({ nowSeconds, ageSecondsMax: maxAgeSeconds, skewSecondsMax: maxSkewSeconds }) => ({

@@ -1,4 +1,4 @@
-// For tests: certificates of endorsement keys as a maker of TPMs issues them, spoiled where a test wants it.
+// For tests: certificates of endorsement keys as a maker of TPMs issues them, with faults where a test needs them.
 import { randomBytes } from 'node:crypto';
 import type { Certificate } from './certificate.ts';
 import { commonNameOnly, encodeName } from './distinguished-name.ts';

@@ -1,4 +1,4 @@
-// The network that an address counts for, where attempts, connections and places are counted by network.
+// The network that an address counts for when attempts, connections and places are counted by network.
 import { isIPv4 } from 'node:net';
 import { addressText, canonicalAddress, parseAddress } from '@edgekeep/core/canonical/network';
 

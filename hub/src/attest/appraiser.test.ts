@@ -1,4 +1,4 @@
-// What the hub makes of evidence and of its appraisal: whose it is, which reference values it was compared with, and what follows for the device.
+// How the hub appraises evidence and applies the result: the device, the reference values of the comparison, and the effects on the device.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';

@@ -14,7 +14,7 @@ const state = (entries: number): ImaLogState => followImaLog(imaLogBegin, imaNgL
 const connection = (): ImaPieces => ({ imaLog: undefined });
 const tpm = testTpmDevice('press-1', 1);
 
-/** Evidence whose IMA log begins behind so many entries. */
+/** Evidence whose IMA log begins after this many entries. */
 const evidenceFrom = (imaLogFrom: number) => {
   const evidence = tpm.evidence({ qualifyingData: new Uint8Array(32) });
   assert.ok(evidence.kind === 'tpm');
@@ -32,7 +32,7 @@ async function storeWithDevices(): Promise<TestStore> {
   return store;
 }
 
-/** Keeps that a quote proved the first 100 entries, the last 40 of them in this evidence. */
+/** Stores that a quote proved the first 100 entries, the last 40 of them in this evidence. */
 const prove = ({ database }: TestStore, deviceId = 'press-1', [start, end] = [60, 100]) => {
   const imaLog = { ...state(end), start: state(start) };
   const appraisal: Pick<Appraisal, 'imaLog' | 'resetCount' | 'restartCount'> = {

@@ -27,7 +27,7 @@ export interface TestBoot {
   readonly qualifyingData: Uint8Array;
   readonly events?: readonly TestEvent[];
   readonly resetCount?: number;
-  /** Whose key signs, where it is not the device's own. */
+  /** The signer's key, if it is not the device's own. */
   readonly signer?: KeyObject;
 }
 
@@ -35,7 +35,7 @@ export interface TestDevice {
   readonly id: string;
   readonly identity: DeviceIdentity;
   readonly row: DeviceRow;
-  /** Opens what is wrapped for it; of a TPM, the endorsement key. */
+  /** Opens what is wrapped for it; for a TPM, the endorsement key. */
   readonly encryptionKey: KeyObject;
   evidence(boot: TestBoot): Evidence;
 }
@@ -68,7 +68,7 @@ export function testTpmDevice(id: string, number: number): TestDevice {
   };
 }
 
-/** Of the tier `software`, or of another one that states its boot by software. */
+/** Of the tier `software`, or of another one whose software states its boot. */
 export function testKeyDevice(
   id: string,
   number: number,

@@ -1,4 +1,4 @@
-// What a model key is wrapped to: this device, the boot that was just proven, this lease.
+// The bindings of a wrapped model key: this device, the boot that was just proven, this lease.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';

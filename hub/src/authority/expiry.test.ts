@@ -13,7 +13,7 @@ test('the store counts devices whose certificates ended or are near their end as
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-expiry-'));
   try {
     await using database = await Database.open(join(folder, 'hub.sqlite'));
-    // The newest certificate of each: when it began and ends, in days from now.
+    // The newest certificate of each: its begin and end, in days from now.
     const lives: readonly (readonly [string, number, number])[] = [
       ['a-ended', -30, -1],
       ['b-last-sixth', -26, 4],

@@ -49,7 +49,7 @@ export async function expiryOf(
   };
 }
 
-// One row a device that may connect: when its newest certificate began and ends.
+// One row for each device that may connect: begin and end of its newest certificate.
 function newestCertificates(db: Kysely<Tables>) {
   const rows = db
     .selectFrom('certificate')

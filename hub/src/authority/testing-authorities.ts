@@ -5,7 +5,7 @@ import { plainKeys } from '../secrets/plain-keys.ts';
 import type { TestStore } from '../store/testing-store.ts';
 import { Authorities } from './authorities.ts';
 
-/** Born at `nowMs`. */
+/** Made at `nowMs`. */
 export async function openTestAuthorities({ database, folder }: TestStore, nowMs: number): Promise<Authorities> {
   const rootFolder = join(folder, 'root');
   await createHubKeys(folder, { rootFolder, unlockers: [], nowSeconds: Math.floor(nowMs / 1_000) });

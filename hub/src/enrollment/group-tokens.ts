@@ -71,7 +71,7 @@ async function endOlder(trx: WriteTransaction, name: string, at: number): Promis
     .execute();
 }
 
-/** All of a group with what each is good for now, the newest first. */
+/** All tokens of a group with their present status, newest first. */
 export async function tokensOf(
   db: Kysely<Tables>,
   name: string,

@@ -1,4 +1,4 @@
-// Devices that authenticate by HMAC tokens: each token once, in its window, under a secret that counts, of a device that may report.
+// Devices that authenticate by HMAC tokens: each token once, in its window, under a valid secret, of a device that may report.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';

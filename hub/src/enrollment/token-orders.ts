@@ -1,4 +1,4 @@
-// What is done with enrollment tokens of both kinds once they are made: list them, end one, put another maker in the place of its own.
+// Operations on enrollment tokens of both kinds after they are made: list them, end one, replace the maker of one.
 import type { EnrollmentTokenView } from '@edgekeep/wire/api/enrollment-token';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
@@ -20,7 +20,7 @@ interface Order {
   readonly nowMs: number;
 }
 
-/** Tokens by id. With `usable`, a page may hold fewer than `limit` although more follow. */
+/** Tokens by id. With `usable`, a page may have fewer than `limit` although more follow. */
 export async function listEnrollmentTokens(
   db: Kysely<Tables>,
   page: { readonly state: 'usable' | 'any'; readonly after: string; readonly limit: number; readonly nowMs: number },
@@ -52,7 +52,7 @@ async function ofGroups(db: Kysely<Tables>, { after, limit }: Page): Promise<rea
   return rows.map((row) => ({ table: 'enrolment_group_token', row }));
 }
 
-/** Ends one at once; what has enrolled with it stays. */
+/** Ends one at once; devices that enrolled with it stay. */
 export async function revokeEnrollmentToken(database: Database, { id, actor, nowMs }: Order): Promise<void> {
   await database.write(async (trx) => {
     const found = await getUsable(trx, id, nowMs);
@@ -62,7 +62,7 @@ export async function revokeEnrollmentToken(database: Database, { id, actor, now
   });
 }
 
-/** From now on it ends with the caller's token, and no later than it would have. */
+/** From now on it ends together with the caller's token, and no later than before. */
 export async function handOverEnrollmentToken(
   database: Database,
   { id, actor, nowMs, caller }: Order & { readonly caller: Caller },
@@ -92,7 +92,7 @@ async function getUsable(trx: WriteTransaction, id: string, nowMs: number): Prom
   );
 }
 
-// As the entry of its making has it.
+// As in the entry of its making.
 function subjectOf({ table, row }: Found): string {
   if (table === 'enrolment_group_token') return `enrollment-group:${row.enrolment_group}`;
   return row.device_id === null ? 'any-device' : `device:${row.device_id}`;

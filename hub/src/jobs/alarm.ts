@@ -13,7 +13,7 @@ export interface AlarmDependencies {
   readonly warn: (text: string) => void;
 }
 
-/** To be told of each run. An alert that cannot be written now is written after the next failure. */
+/** Call it after each run. An alert that cannot be written now is written after the next failure. */
 export function jobAlarm({ database, clock, maxFailures, warn }: AlarmDependencies): RunEnded {
   const failing = new Set<string>();
   const alerted = new Set<string>();
@@ -38,7 +38,7 @@ export function jobAlarm({ database, clock, maxFailures, warn }: AlarmDependenci
     if (error !== undefined) {
       if (!failing.has(name)) warn(`job ${name}: ${error.message}`);
       failing.add(name);
-      // The store may be what fails; the job's status has the error meanwhile.
+      // The store itself may be the fault; meanwhile the job's status has the error.
       if (job.failuresInARow >= maxFailures && !alerted.has(name)) raise(job).catch(() => undefined);
       return;
     }

@@ -2,7 +2,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { JobStatus, RunEnded } from './scheduler.ts';
 
-/** Registers the metrics; the result is told of each run. `list` gives the jobs when somebody looks. */
+/** Registers the metrics; call the result after each run. `list` returns the jobs when the metrics are read. */
 export function registerJobMetrics(registry: Registry, list: () => readonly JobStatus[]): RunEnded {
   const registers = [registry];
   const runs = new Counter({

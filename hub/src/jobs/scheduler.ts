@@ -27,7 +27,7 @@ interface Entry {
   readonly job: Job;
   timer: NodeJS.Timeout | undefined;
   running: Promise<void> | undefined;
-  /** Resolvers of those who asked while a run was under way. */
+  /** Resolvers of the callers that asked while a run was under way. */
   next: PromiseWithResolvers<void> | undefined;
   status: JobStatus;
 }
@@ -78,7 +78,7 @@ export class Scheduler implements AsyncDisposable {
     };
   };
 
-  /** `ended` is told of each run from now on; it must not throw. */
+  /** Calls `ended` after each run from now on; it must not throw. */
   watch(ended: RunEnded): void {
     this.#watchers.push(ended);
   }

@@ -1,4 +1,4 @@
-// A root operation takes two people: who may approve what, when, and how often.
+// A root operation needs two people: who may approve what, when, and how often.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { auditEntries, openTestStore, type TestStore } from '../store/testing-store.ts';

@@ -1,13 +1,13 @@
-// The API token behind something that it made and that somebody else uses later, as an enrollment token: it counts no longer than its maker does.
+// The API token that made something which is used later, such as an enrollment token: it is valid no longer than its maker.
 import type { Kysely } from 'kysely';
 import type { Tables } from '../store/schema.ts';
 import { type Caller, findCaller } from './api-token.ts';
 import { covers, type Scope } from './roles.ts';
 
-/** What a new thing of this kind is made on. */
+/** The maker of a new thing of this kind. */
 export type Maker = Pick<Caller, 'tokenSha256' | 'expiresAtMs'>;
 
-/** The token of this hash, or the one a person claimed in its place, while it may do what needs `scope`; a text says why it may not. */
+/** The token with this hash, or the one that a person claimed in its place, while it has `scope`; a text says why it does not. */
 export async function findMaker(
   db: Kysely<Tables>,
   sha256: string,

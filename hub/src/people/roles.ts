@@ -51,7 +51,7 @@ export function isRole(name: string): name is Role {
   return Object.hasOwn(roles, name);
 }
 
-/** A scope by its present name or the one of the version before, which tokens and requests of that version have. */
+/** A scope by its present name or by the one of the previous version, which old tokens and requests contain. */
 export function scopeNamed(name: string): Scope | undefined {
   const present = presentScope(name);
   return scopes.find((scope) => scope === present);

@@ -121,7 +121,7 @@ function isGroupOfPolicy({ body, name, rules }: Asked): boolean {
 const named = z.looseObject({ name: z.string() });
 const living = z.looseObject({ lifeSeconds: z.number() });
 
-// One who has such a token lets devices in for as long as its maker's own token lasts.
+// The holder of such a token can enroll devices as long as its maker's own token lasts.
 function livesLong({ body, limits }: Asked): boolean {
   return living.parse(body).lifeSeconds > limits.enrollmentAloneDays * 86_400;
 }

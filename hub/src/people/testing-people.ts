@@ -17,7 +17,7 @@ export interface TestToken {
 
 export const tokensMadeMs = 1_800_000_000_000;
 
-/** Gives a token to a person, whom it adds where they are new, or to a service. */
+/** Gives a token to a person, who is added if new, or to a service. */
 export async function giveToken(database: Database, token: TestToken): Promise<Caller> {
   const { person, name = 'desk', roles = [], scopes = [], bootstrap = false } = token;
   const sha256 = sha256Hex(`${person ?? 'service'}/${name}`);
@@ -35,7 +35,7 @@ export async function giveToken(database: Database, token: TestToken): Promise<C
   return callerOf(database, sha256);
 }
 
-/** Who holds the token now. */
+/** The present holder of the token. */
 export async function callerOf(
   { read }: Pick<Database, 'read'>,
   sha256: string,
@@ -46,7 +46,7 @@ export async function callerOf(
   return caller;
 }
 
-/** Why the token is good for nothing. */
+/** Why the token is not valid. */
 export async function whyNot({ read }: Pick<Database, 'read'>, sha256: string, nowMs = tokensMadeMs): Promise<string> {
   const caller = await findCaller(read, sha256, nowMs);
   return typeof caller === 'string' ? caller : assert.fail(`${caller.actor} is let in`);

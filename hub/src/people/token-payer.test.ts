@@ -13,7 +13,7 @@ test('all tokens of a person pay as one, and all services that came of a personâ
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-payer-'));
   try {
     await using database = await Database.open(join(folder, 'hub.sqlite'));
-    // Each token, whose it is, and which it derives from.
+    // Each token, its owner, and the token that it derives from.
     const tokens: readonly (readonly [string, string | undefined, string | undefined])[] = [
       ['laptop', 'ada', undefined],
       ['phone', 'ada', 'laptop'],

@@ -1,11 +1,11 @@
-// Who pays for what an API token does: the person whose it is, and for services the person who made them. Ten tokens are not ten budgets.
+// Who pays for the work of an API token: the person who owns it, and for services the person who made them. Ten tokens are not ten budgets.
 import { type Kysely, sql } from 'kysely';
 import type { Tables } from '../store/schema.ts';
 import type { Caller } from './api-token.ts';
 
 /**
- * `person:NAME`; `services of NAME` for all the services that a person's tokens made, however deep; `token:SHA256` for services that come from no
- * person: the first token of a hub, and those from before it was kept who made them.
+ * `person:NAME`; `services of NAME` for all services that a person's tokens made, at any depth; `token:SHA256` for services without a
+ * person: the first token of a hub, and those from before their maker was stored.
  */
 export async function tokenPayer(db: Kysely<Tables>, { person, tokenSha256 }: Caller): Promise<string> {
   if (person !== undefined) return `person:${person}`;

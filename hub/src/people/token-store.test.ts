@@ -1,4 +1,4 @@
-// Who makes tokens for whom: nobody gives away more than they have, for longer than they have it.
+// Who makes tokens for whom: nobody grants more than they have, or for longer than they have it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sha256Hex } from '@edgekeep/core/digest';

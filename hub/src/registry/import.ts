@@ -105,7 +105,7 @@ function readBatch(lines: readonly Uint8Array[], first: number): { batch: Batch;
   };
 }
 
-// With both spellings of one member it is refused: the former one is no member of a line.
+// With both spellings of one member it is refused: the former one is no valid member of a line.
 function readLine(bytes: Uint8Array): ImportLine {
   const { value, found } = renameFormer(parseJson(bytes, z.unknown(), 'line'), formerLineMembers);
   for (const name of found) noteFormerName(name);

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Database } from '../store/database.ts';
 import type { DeviceRow } from '../store/schema.ts';
 
-/** Of an active device, with a root of trust of its own. */
+/** Of an active device, with its own root of trust. */
 export function deviceRow<Changes extends Partial<DeviceRow>>(id: string, changes?: Changes): DeviceRow & Changes;
 export function deviceRow(id: string, changes: Partial<DeviceRow> = {}): DeviceRow {
   return {

@@ -1,4 +1,4 @@
-// What a person and a hub that waits for its keys say to each other (spec/platform-secrets.md, "Unlocking a hub that waits").
+// The messages between a person and a hub that waits for its keys (spec/platform-secrets.md, "Unlocking a hub that waits").
 import { z } from 'zod';
 
 /** What one person gives, as one line of JSON. */

@@ -30,10 +30,10 @@ export class Acting {
   readonly #authorities = new Map<string, Authority>();
   readonly #permits = new Map<string, PolicyPermit>();
   #charge: (milliseconds: number) => void = () => {};
-  /** Who is charged; the reading thread takes the questions of one payer after another's. */
+  /** The payer that is charged; the reading thread takes the queries of payers in turn. */
   payer: string | undefined;
 
-  /** Says who is charged for the work on this request. */
+  /** Sets the payer that is charged for the work on this request. */
   chargeTo(charge: (milliseconds: number) => void): void {
     this.#charge = charge;
   }

@@ -24,7 +24,7 @@ interface Job {
   /** Runs the caller's statements; returns the function to call once the group is durable. */
   readonly run: (trx: WriteTransaction) => Promise<() => void>;
   readonly fail: (error: unknown) => void;
-  /** Charges the milliseconds that it took to the request it is of. */
+  /** Charges the milliseconds that it took to its request. */
   readonly charge: (milliseconds: number) => void;
 }
 
@@ -103,7 +103,7 @@ export class Database {
   async #commit(jobs: readonly Job[]): Promise<void> {
     const settle: (() => void)[] = [];
     let first: unknown;
-    // A job waits for its queries alone, and these block: what passes is its own work.
+    // A job waits only for its own queries, and these block: the elapsed time is its own work.
     const beganMs = performance.now();
     let jobsMs = 0;
     try {

@@ -1,4 +1,4 @@
-// For tests: a store in a folder of its own, and what its audit log says.
+// For tests: a store in a separate folder, and the content of its audit log.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,10 +12,10 @@ export interface TestStore {
 }
 
 const fileName = 'hub.sqlite';
-/** A store that is new and closed: to copy it takes a fraction of what its migrations take. */
+/** A new, closed store: copying it takes a fraction of the time of its migrations. */
 let fresh: Promise<Uint8Array> | undefined;
 
-/** Gone with its folder when it is disposed. */
+/** Disposing it removes its folder. */
 export async function openTestStore(): Promise<TestStore> {
   fresh ??= makeFresh();
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-store-'));

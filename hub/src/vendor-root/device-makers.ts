@@ -110,7 +110,7 @@ const makersByDevice = prepared<{ deviceId: string }, StoredMaker>((db, value) =
     .orderBy('kind'),
 );
 
-/** A device that enrolled before the hub kept what its maker said. */
+/** A device that enrolled before the hub stored what its maker said. */
 export interface OldDevice {
   readonly id: string;
   readonly identity: string;

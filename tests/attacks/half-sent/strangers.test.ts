@@ -203,7 +203,7 @@ const cases: readonly Case[] = [
       },
     },
     {
-      // The store of a hub that ended the person and not the tokens.
+      // A store in which the person was ended but the tokens were not.
       what: `an enrollment whose ${kind} token was made by a person who was disabled`,
       async begin(opened) {
         const half = await completing(opened, 'press-1', await madeBy(opened, 'line-office', kind));

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { tokenIdSchema } from './people.ts';
 
-/** Why a token counts, or does not. */
+/** Why a token is valid or not. */
 export const enrollmentTokenStates = ['usable', 'used', 'expired', 'revoked', 'maker-ended'] as const;
 export type EnrollmentTokenState = (typeof enrollmentTokenStates)[number];
 
@@ -20,7 +20,7 @@ export const enrollmentTokenView = z.object({
   revokedAt: z.number().nullable(),
   uses: z.number(),
   maxUses: z.number(),
-  /** The API token that it ends with; null for one from before that was so. */
+  /** The API token that it ends with; null for one from before enrollment tokens ended with their maker. */
   endsWith: tokenIdSchema.nullable(),
 });
 export type EnrollmentTokenView = z.infer<typeof enrollmentTokenView>;

@@ -71,7 +71,7 @@ export const deviceDetail = deviceView.extend({
   groups: z.array(z.string()),
   /** The enrollment group it came by. */
   enrollmentGroup: z.string().nullable(),
-  /** The same, for programs of the version before. */
+  /** The same, for programs of the previous version. */
   enrolmentGroup: z.string().nullable().optional().meta({ deprecated: true }),
   /** Which of its identities this is; one more each time it enrolled again after a wipe. */
   generation: z.number(),

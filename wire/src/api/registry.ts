@@ -86,7 +86,7 @@ export const membersOrder = z
   .refine(({ add, remove }) => add.length + remove.length > 0, 'nobody to add or to remove');
 export const membersAnswer = z.object({ name: z.string(), added: z.number(), removed: z.number() });
 
-/** Members of a line as manifests of the version before have them. */
+/** Members of a line as in manifests of the previous version. */
 export const formerLineMembers: FormerNames = { enrolmentGroup: 'enrollmentGroup' };
 
 /** One line of an import: an expected device. */

@@ -19,8 +19,8 @@ export function backoffDelayMs(settings: BackoffSettings, failures: number, rand
 const stableAfterMs = 10_000;
 
 /**
- * Failures in a row to go on with after a connection that lasted `lastedMs`. After a stable one it is one failure, not none: devices that lost
- * their connections together do not come back together.
+ * The number of failures in a row to continue with after a connection that lasted `lastedMs`. After a stable one it is one, not none:
+ * devices that lost their connections together must not return together.
  */
 export function failuresAfter(failures: number, lastedMs: number): number {
   return lastedMs >= stableAfterMs ? 1 : failures;

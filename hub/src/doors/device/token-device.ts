@@ -1,4 +1,4 @@
-// Device API: what a device reports that has nothing but HMAC tokens (spec/device-token.md).
+// Device API: reports of a device that has only HMAC tokens (spec/device-token.md).
 import { tokenReportRequest, tokenReportResponse } from '@edgekeep/wire/api/device';
 import type { FastifyRequest } from 'fastify';
 import { Budgets } from '../../budget.ts';

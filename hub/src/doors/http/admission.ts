@@ -23,7 +23,7 @@ export class Admission {
   readonly devices: PayerClass;
   /** Addresses without a certificate, and certificates that are not bound yet, on the device listener. */
   readonly strangers: PayerClass;
-  /** People, and the services of each who made some, by whatever token. */
+  /** People, and all services that one person made; their tokens share one budget. */
   readonly tokens: PayerClass;
   /** Addresses on the operator listener without a token that was accepted here before. */
   readonly callers: PayerClass;

@@ -1,5 +1,5 @@
-// Requests of the version before (docs/upgrading.md). An address under its former name is led to the present route before anything looks at it,
-// so that limits, scopes and two people are those of the one route there is. Under a former address the messages have their former names too.
+// Requests of the previous version (docs/upgrading.md). A former address is rewritten to the present route before anything reads it, so
+// that limits, scopes and two people are those of the present route. Under a former address the messages have their former names too.
 import type { Server } from 'node:https';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type FormerName, type FormerNames, renameFormer } from '@edgekeep/core/former-names';
@@ -44,7 +44,7 @@ export function answerFormerNames(app: Hooks, onFormerName: (name: FormerName) =
       done();
     });
   });
-  // The body arrives in events of the socket, which know nothing of the request.
+  // The body arrives in events of the socket, which do not know their request.
   app.addHook('preValidation', (request, _reply, done) => runNoting(notedOf.get(request), done));
   app.addHook('preValidation', async (request) => {
     if (formerPathIn(request.originalUrl) !== undefined) request.body = presentBody(request.body);
@@ -82,7 +82,7 @@ function formerBody(text: string): string {
   return JSON.stringify(JSON.parse(text, formerValue));
 }
 
-// A reviver: it meets the members of an object before the object itself.
+// A reviver: it sees the members of an object before the object itself.
 function formerValue(key: string, value: unknown): unknown {
   if (key === 'code' && typeof value === 'string') return value.replace(/^enrollment-/, 'enrolment-');
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;

@@ -32,10 +32,10 @@ export interface PayerLimits {
 const requestBurstSeconds = 10;
 const workBurstSeconds = 10;
 const bytesBurstSeconds = 4;
-// A request begins when the payer has this many milliseconds of work left; the rest of what it takes may be debt.
+// A request starts when the payer has this many milliseconds of work left; the rest of its work may become debt.
 const leastWork = 1;
 
-/** What a payer can have too much of. */
+/** The resources that a payer can use up. */
 export type Limit = 'requests' | 'work' | 'bytes' | 'bodies' | 'memory';
 
 /** All payers of one kind. A payer of another kind takes nothing from them. */
@@ -48,9 +48,9 @@ export class PayerClass {
   readonly #bytes: Budgets;
   readonly #bodies = new Map<string, number>();
   readonly turns: Turns;
-  /** Requests refused so far, by the limit that they met. */
+  /** Requests refused since the start, by the limit that refused them. */
   readonly refused: Record<Limit, number> = { requests: 0, work: 0, bytes: 0, bodies: 0, memory: 0 };
-  /** Milliseconds of work so far, of all payers. */
+  /** Milliseconds of work since the start, of all payers. */
   workedMs = 0;
 
   /** `maxBodyBytes` is the largest body of this class: it passes whole, even with a low rate. */
@@ -69,7 +69,7 @@ export class PayerClass {
     });
   }
 
-  /** Throws `rate-limited` when the payer has used up its requests, or the work that requests before it took. */
+  /** Throws `rate-limited` when the payer has used up its requests, or the work of earlier requests used up its time. */
   spendRequest(key: string, cost = 1): void {
     const nowMs = this.#clock();
     const workSeconds = this.#work?.secondsUntil(key, nowMs, leastWork) ?? 0;

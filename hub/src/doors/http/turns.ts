@@ -13,7 +13,7 @@ interface Line {
 export class Turns {
   readonly #most: number;
   readonly #lines = new Map<string, Line>();
-  /** Requests that found no room to wait. */
+  /** Requests that were refused because too many waited. */
   refused = 0;
 
   /** The hub works on `most` at once for each key. */

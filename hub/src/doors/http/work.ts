@@ -1,15 +1,15 @@
-// What a request costs the hub, charged to its payer while the hub works on it, so that a client that goes away pays as well.
+// The hub's work on a request, charged to its payer while the hub does it, so that a client that goes away pays as well.
 import { performance } from 'node:perf_hooks';
 import type { FastifyRequest } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { actingNow } from '../../store/authority.ts';
 import { worked } from '../../store/work.ts';
 
-// What HTTP and the look-up of a token take before anything is measured, and what encryption takes: on the machine of docs/performance.md.
+// The cost of HTTP, of the look-up of a token and of encryption, which are not measured: on the machine of docs/performance.md.
 const requestMilliseconds = 0.3;
 const megabyteMilliseconds = 2;
 
-/** For the hook that learns the payer. A door that knows better who pays changes `request.payer`; from then on that one is charged. */
+/** For the hook that learns the payer. A door that finds a better payer changes `request.payer`; from then on that one is charged. */
 export function chargePayer(request: FastifyRequest): void {
   actingNow()?.chargeTo((milliseconds) => request.payer.class.chargeWork(request.payer.key, milliseconds));
 }
@@ -36,7 +36,7 @@ export async function chargeAnswer(request: FastifyRequest, _reply: unknown, pay
   payer?.class.chargeWork(payer.key, (bytes / 2 ** 20) * megabyteMilliseconds);
 }
 
-/** Schemas are held against what comes in and what goes out; a long list takes as long as its query. */
+/** Schemas check requests and answers; for a long list that takes as long as its query. */
 export const chargedValidatorCompiler: typeof validatorCompiler = (route) => {
   const validate = validatorCompiler(route);
   return (data) => worked(() => validate(data));

@@ -1,6 +1,8 @@
-// Work that gives everyone the same, done for all who wait for it at once.
+// Work with the same result for every caller, done once for all who wait for it.
 
-/** One run at a time. All who ask while one is under way share the next, which begins after they asked and sees what was there by then. */
+/**
+ * One run at a time. Callers that ask while one is under way share the next, which begins after they asked and sees the state of that time.
+ */
 export function joined<T>(work: () => Promise<T>): () => Promise<T> {
   let current: Promise<unknown> = Promise.resolve();
   let next: Promise<T> | undefined;
@@ -12,7 +14,7 @@ export function joined<T>(work: () => Promise<T>): () => Promise<T> {
   return () => {
     if (next !== undefined) return next;
     next = run(current);
-    // All who share this run get its error; the run behind it only waits for the end.
+    // All callers of this run get its error; the next run only waits for its end.
     current = next.catch(() => undefined);
     return next;
   };

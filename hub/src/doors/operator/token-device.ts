@@ -1,4 +1,4 @@
-// Operator API: devices with HMAC tokens are registered, and their secrets rolled (spec/device-token.md).
+// Operator API: registers devices with HMAC tokens, and rolls their secrets (spec/device-token.md).
 import * as api from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import type { Clock } from '../../clock.ts';

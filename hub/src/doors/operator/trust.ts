@@ -1,5 +1,5 @@
-// The trust file of this hub: what anyone needs to verify its log and receipts. It names each device as a witness, so the reading thread puts that
-// list into text; anyone may ask for it.
+// The trust file of this hub: what a verifier of its log and receipts needs. It names each device as a witness, so the reading thread
+// converts that list to text; anybody may ask for it.
 import type { KeyObject } from 'node:crypto';
 import { encodeTrust } from '@edgekeep/core/access/trust';
 import type { VerifierKey } from '@edgekeep/core/audit/note';
@@ -14,7 +14,7 @@ import type { Tables } from '../../store/schema.ts';
 
 export type TrustFile = () => Promise<Uint8Array>;
 
-/** The file as it is when it is asked for. All who ask while one is made share the next. Throws `conflict` while nothing can be verified. */
+/** The present file. Callers that ask while one is made share the next. Throws `conflict` while nothing can be verified. */
 export function trustFile(
   database: Database,
   keys: { readonly log: VerifierKey; readonly attestation: KeyObject },
@@ -44,7 +44,7 @@ export function trustFile(
   });
 }
 
-// In the form of `encodeTrust`: one key a line, no key twice (registry/witness-keys.ts). A device that holds no witness key vouches for nothing.
+// In the form of `encodeTrust`: one key per line, no key twice (registry/witness-keys.ts). A device without a witness key is not a witness.
 async function witnessLines(db: Kysely<Tables>): Promise<{ readonly count: number; readonly lines: string }> {
   const keys = db
     .selectFrom('device')
