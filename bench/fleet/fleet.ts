@@ -99,6 +99,7 @@ export async function makeFleet(folder: string, count: number, devicePort = 0): 
   const fleet: FleetFile = {
     root: encodePem('CERTIFICATE', authorities.root.der),
     serverName: settings.names[0] ?? 'localhost',
+    attestationKey: keys.attestationSigner.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
     pcrs: settings.pcrs,
     model,
     boots: boots.map((boot) => Buffer.from(boot).toString('base64')),

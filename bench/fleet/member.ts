@@ -23,6 +23,8 @@ export interface Member {
 export interface FleetFile {
   readonly root: string;
   readonly serverName: string;
+  /** That the hub signs attestation results with, PEM. */
+  readonly attestationKey: string;
   readonly pcrs: readonly number[];
   readonly model: { readonly name: string; readonly version: string };
   /** Event logs, base64. */

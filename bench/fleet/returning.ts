@@ -1,9 +1,11 @@
 // Devices with the agent's own connection to the hub, including its recovery and backoff: how a fleet behaves when its hub goes away and
 // comes back. Only the TPM's signatures are made in software (member.ts).
 import { Prover } from '@edgekeep/agent/attest/attest';
+import { attest, type AttestationParts } from '@edgekeep/agent/hub/attestation';
 import { HubLink } from '@edgekeep/agent/hub/connection';
 import { HubTime } from '@edgekeep/agent/hub/hub-time';
 import { type IdentityParts, recover } from '@edgekeep/agent/hub/identity';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import type { HubAddress } from './connection.ts';
 import { DeviceFailure, type FailureCounts, Failures, mergeFailures } from './failures.ts';
@@ -13,6 +15,10 @@ import { type Boot, bootOf, type FleetFile, type Member, quoteOf } from './membe
 export interface Returned {
   /** When each device was bound again; other devices are missing. */
   readonly boundAtMs: readonly number[];
+  /** When each knew what the hub makes of its boot, which an agent waits for before it asks for anything. */
+  readonly attestedAtMs: readonly number[];
+  /** How often a root of trust signed. */
+  readonly quotes: number;
   /** The times of failed attempts. */
   readonly failedAtMs: readonly number[];
   /** Their reasons, and refusals of the hub, of which there must be none. */
@@ -24,6 +30,8 @@ export interface Returned {
 export function mergeReturned(parts: readonly Returned[]): Returned {
   return {
     boundAtMs: parts.flatMap(({ boundAtMs }) => boundAtMs),
+    attestedAtMs: parts.flatMap(({ attestedAtMs }) => attestedAtMs),
+    quotes: parts.reduce((sum, { quotes }) => sum + quotes, 0),
     failedAtMs: parts.flatMap(({ failedAtMs }) => failedAtMs),
     failures: mergeFailures(parts.map(({ failures }) => failures)),
     refusals: mergeFailures(parts.map(({ refusals }) => refusals)),
@@ -37,14 +45,18 @@ export class ReturningFleet {
   readonly #fleet: FleetFile;
   readonly #hub: HubAddress;
   readonly #links: HubLink[] = [];
+  readonly #attestationKey: KeyObject;
   #boundAtMs = new Map<string, number>();
   #failedAtMs: number[] = [];
   #failures = new Failures();
   #refusals = new Failures();
-  #allBound = Promise.withResolvers<void>();
+  #attestedAtMs = new Map<string, number>();
+  #quotes = 0;
+  #allAttested = Promise.withResolvers<void>();
 
   constructor(fleet: FleetFile, hub: HubAddress) {
     this.#fleet = fleet;
+    this.#attestationKey = createPublicKey(fleet.attestationKey);
     this.#hub = hub;
   }
 
@@ -68,17 +80,21 @@ export class ReturningFleet {
     this.#failedAtMs = [];
     this.#failures = new Failures();
     this.#refusals = new Failures();
-    this.#allBound = Promise.withResolvers();
+    this.#attestedAtMs = new Map();
+    this.#quotes = 0;
+    this.#allAttested = Promise.withResolvers();
   }
 
-  /** Resolves when every device was bound since the mark, or after this many seconds. */
+  /** Resolves when every device has attested since the mark, or after this many seconds. */
   async settled(maxSeconds: number): Promise<Returned> {
     let timer: NodeJS.Timeout | undefined;
     const tooLate = new Promise((resolve) => (timer = setTimeout(resolve, maxSeconds * 1_000)));
-    await Promise.race([this.#allBound.promise, tooLate]);
+    await Promise.race([this.#allAttested.promise, tooLate]);
     clearTimeout(timer);
     return {
       boundAtMs: [...this.#boundAtMs.values()],
+      attestedAtMs: [...this.#attestedAtMs.values()],
+      quotes: this.#quotes,
       failedAtMs: this.#failedAtMs,
       failures: this.#failures.counts,
       refusals: this.#refusals.counts,
@@ -91,19 +107,22 @@ export class ReturningFleet {
 
   #linkOf(member: Member, boot: Boot, eventLog: Uint8Array): HubLink {
     const { id } = member;
-    const rootOfTrust = signingOnly(member, boot);
+    const rootOfTrust = signingOnly(member, boot, () => (this.#quotes += 1));
     const prover = new Prover({ rootOfTrust, eventLog: () => eventLog, imaLogFile: undefined });
     const clocks = { clock: Date.now, elapsed: () => performance.now() };
     const hubTime = new HubTime(clocks);
     const identity: IdentityParts = { deviceId: id, rootOfTrust, prover, clocks, hubTime };
     const { host, port } = this.#hub;
-    return new HubLink({
+    const link = new HubLink({
       hub: { host, port, serverName: this.#fleet.serverName },
       authorities: () => [this.#fleet.root],
       prover,
       acquire: (send) => recover(send, identity),
       renew: () => Promise.reject(new Error('nothing lives long enough here to be renewed')),
-      onConnected: () => this.#bound(id),
+      onConnected: () => {
+        this.#boundAtMs.set(id, Date.now());
+        void this.#attest({ deviceId: id, link, prover, keys: [this.#attestationKey], clock: Date.now });
+      },
       onDisconnected: () => undefined,
       onRenewed: () => undefined,
       onRefused: (step, { code }) => this.#refusals.count(new DeviceFailure(code, step)),
@@ -113,11 +132,18 @@ export class ReturningFleet {
       hubTime,
       random: Math.random,
     });
+    return link;
   }
 
-  #bound(id: string): void {
-    this.#boundAtMs.set(id, Date.now());
-    if (this.#boundAtMs.size === this.#fleet.members.length) this.#allBound.resolve();
+  async #attest(parts: AttestationParts): Promise<void> {
+    try {
+      const answer = await attest(parts);
+      if (answer.kind === 'refused') return this.#refusals.count(new DeviceFailure(answer.code, 'attestation'));
+      this.#attestedAtMs.set(parts.deviceId, Date.now());
+      if (this.#attestedAtMs.size === this.#fleet.members.length) this.#allAttested.resolve();
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
   #failed(error: unknown): void {
@@ -127,11 +153,18 @@ export class ReturningFleet {
   }
 }
 
-function signingOnly(member: Member, boot: Boot): Pick<RootOfTrust, 'attest' | 'describe' | 'activateCredential'> {
+function signingOnly(
+  member: Member,
+  boot: Boot,
+  onQuote: () => void,
+): Pick<RootOfTrust, 'attest' | 'describe' | 'activateCredential'> {
   const sign = quoteOf(member.attestationKey, boot);
   const absent = () => Promise.reject(new Error('nothing here enrolls'));
   return {
-    attest: async (qualifyingData, { pcrs }) => ({ kind: 'tpm', ...sign(qualifyingData, pcrs) }),
+    attest: async (qualifyingData, { pcrs }) => {
+      onQuote();
+      return { kind: 'tpm', ...sign(qualifyingData, pcrs) };
+    },
     describe: absent,
     activateCredential: absent,
   };
