@@ -5,13 +5,13 @@ import { createHash } from 'node:crypto';
 import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { evidenceDocument, Prover } from '@edgekeep/agent/attest/attest';
+import { Prover } from '@edgekeep/agent/attest/attest';
 import { attest } from '@edgekeep/agent/hub/attestation';
 import { type Challenge, HubLink } from '@edgekeep/agent/hub/connection';
 import { postToHub, type Send } from '@edgekeep/agent/hub-api';
 import { HubTime } from '@edgekeep/agent/hub/hub-time';
 import { enroll, type IdentityParts, recover, renew } from '@edgekeep/agent/hub/identity';
-import type { Evidence } from '@edgekeep/core/attest/evidence';
+import { type Evidence, evidenceDocument } from '@edgekeep/core/attest/evidence';
 import { IMA_EVIDENCE_BYTES_MAX, parseImaLog } from '@edgekeep/core/attest/ima-log';
 import { imaEntry, imaNgLog } from '@edgekeep/core/attest/testing-ima';
 import { concat, utf8 } from '@edgekeep/core/bytes';
@@ -65,7 +65,7 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
   async function once<T>(act: (send: Send) => Promise<T>): Promise<T> {
     const { deviceAddress, rootPem } = fleet.world.hub;
     const where = { ...deviceAddress, serverName: 'localhost', authoritiesPem: [rootPem] };
-    await using connection = new HubConnection({ ...where, random: () => 0 });
+    await using connection = await HubConnection.open(where);
     return await act((input) => connection.request(input));
   }
 
@@ -170,5 +170,17 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
     const healed = await attestWith(link);
     assert.ok(healed.answer.kind === 'ok');
     assert.equal(healed.answer.value.state, 'active');
+  });
+
+  test('a device that only ever binds its connections is told how far its log is known, and sends what is new', async (t) => {
+    const evidence = t.mock.method(parts.prover, 'evidence');
+    await (await connected())[Symbol.asyncDispose]();
+    for (const added of [0, 2, 1]) {
+      await grow(imaNgLog(added, 50));
+      await using _ = await connected();
+      const sent = await evidence.mock.calls.at(-1)?.result;
+      assert.ok(sent?.kind === 'tpm');
+      assert.equal(sent.imaLog?.length, imaNgLog(added, 50).length, `${added} entries`);
+    }
   });
 });

@@ -6,7 +6,7 @@ import { type BackoffSettings, backoffDelayMs } from '@edgekeep/wire/link/backof
 import type { Attributes } from '@edgekeep/wire/api/attributes';
 import type { Attestation } from './hub/attestation.ts';
 import type { Witness } from './hub/witness.ts';
-import type { HubLink, HubLinkParts } from './hub/connection.ts';
+import type { Bound, HubLink, HubLinkParts } from './hub/connection.ts';
 import type { DesiredStore } from './hub/desired.ts';
 import type { AgentError } from './error.ts';
 import { type Emit, failureEvent } from './event.ts';
@@ -43,7 +43,8 @@ export interface AgentParts {
   readonly makeWorkloads: (link: HubLink) => Workloads;
   /** Learns which roots the hub has now; reports what it refuses itself. */
   readonly learnRoots: (link: HubLink) => Promise<void>;
-  readonly attest: (link: HubLink) => Promise<Answer<Attestation>>;
+  /** By the hub's answer that bound the connection, if it is new; else by evidence made now. */
+  readonly attest: (link: HubLink, bound: Bound | undefined) => Promise<Answer<Attestation>>;
   /** The device's present attributes. */
   readonly attributes: () => Promise<Attributes>;
   readonly desired: DesiredStore;
@@ -77,6 +78,8 @@ export class AgentLife {
   #why = '';
   #attestation: Attestation | undefined;
   #isNew = false;
+  /** Of this connection, until it was looked at. */
+  #bound: Bound | undefined;
   #attestFailures = 0;
   /** Of elapsed time. */
   #attestNotBeforeMs = 0;
@@ -168,12 +171,13 @@ export class AgentLife {
   #callbacks(): LinkCallbacks {
     const { emit } = this.#parts;
     return {
-      onConnected: (state) => {
+      onConnected: (bound) => {
         this.#setState('online', '');
         this.#isNew = true;
+        this.#bound = bound;
         this.#attestNotBeforeMs = 0;
         this.#reported = '';
-        emit({ kind: 'connected', state });
+        emit({ kind: 'connected', state: bound.state });
         this.#wake.resolve();
       },
       onDisconnected: (why) => {
@@ -297,7 +301,9 @@ export class AgentLife {
   async #attest(link: HubLink): Promise<void> {
     const { emit, attest } = this.#parts;
     const before = this.#attestation?.result;
-    const answer = await attest(link);
+    const bound = this.#bound;
+    this.#bound = undefined;
+    const answer = await attest(link, bound);
     if (answer.kind === 'refused') return this.#refused('attestation', answer);
     this.#attestation = answer.value;
     if (this.#isHealthy()) this.#attestFailures = 0;

@@ -191,7 +191,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
       }),
     makeRunners: (link, hooks) => settings.models.map((model) => makeRunner(model, link, hooks)),
     learnRoots: (link) => learnRoots(link, roots, { clock, emit }),
-    attest: (link) => attest({ deviceId, link, prover, keys: pinned.trust.attestationKeys, clock }),
+    attest: (link, bound) => attest({ deviceId, link, prover, keys: pinned.trust.attestationKeys, clock }, bound),
     attributes: () => deviceAttributes(rootOfTrust.tier),
     desired,
     guard: () => walls.report,

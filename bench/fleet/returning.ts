@@ -2,7 +2,7 @@
 // comes back. Only the TPM's signatures are made in software (member.ts).
 import { Prover } from '@edgekeep/agent/attest/attest';
 import { attest, type AttestationParts } from '@edgekeep/agent/hub/attestation';
-import { HubLink } from '@edgekeep/agent/hub/connection';
+import { type Bound, HubLink } from '@edgekeep/agent/hub/connection';
 import { HubTime } from '@edgekeep/agent/hub/hub-time';
 import { type IdentityParts, recover } from '@edgekeep/agent/hub/identity';
 import { createPublicKey, type KeyObject } from 'node:crypto';
@@ -119,9 +119,9 @@ export class ReturningFleet {
       prover,
       acquire: (send) => recover(send, identity),
       renew: () => Promise.reject(new Error('nothing lives long enough here to be renewed')),
-      onConnected: () => {
+      onConnected: (bound) => {
         this.#boundAtMs.set(id, Date.now());
-        void this.#attest({ deviceId: id, link, prover, keys: [this.#attestationKey], clock: Date.now });
+        void this.#attest(bound, { deviceId: id, link, prover, keys: [this.#attestationKey], clock: Date.now });
       },
       onDisconnected: () => undefined,
       onRenewed: () => undefined,
@@ -135,9 +135,9 @@ export class ReturningFleet {
     return link;
   }
 
-  async #attest(parts: AttestationParts): Promise<void> {
+  async #attest(bound: Bound, parts: AttestationParts): Promise<void> {
     try {
-      const answer = await attest(parts);
+      const answer = await attest(parts, bound);
       if (answer.kind === 'refused') return this.#refusals.count(new DeviceFailure(answer.code, 'attestation'));
       this.#attestedAtMs.set(parts.deviceId, Date.now());
       if (this.#attestedAtMs.size === this.#fleet.members.length) this.#allAttested.resolve();

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { eventTypes } from '@edgekeep/core/attest/event-type';
-import type { Evidence } from '@edgekeep/core/attest/evidence';
+import { type Evidence, evidenceDocument } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { concat } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/api/device';
 import { accepted, assertRefused } from '../support/answer.ts';
 import { alteredBoot, healthyBoot, logOf, measure, stage } from '../support/boot.ts';
 import { type DeviceLink, zeroNonce } from '../support/device-link.ts';
-import { evidenceDocument, TestDevice } from '../support/test-device.ts';
+import { TestDevice } from '../support/test-device.ts';
 import { model, skipWithoutTpm as skip, TpmWorld } from '../support/tpm-world.ts';
 
 let fleet: TpmWorld;

@@ -41,7 +41,7 @@ async function newDevice(deviceId: string): Promise<IdentityParts> {
 async function once<T>(act: (send: Send) => Promise<T>): Promise<T> {
   const { deviceAddress, rootPem } = world.hub;
   const where = { ...deviceAddress, serverName: 'localhost', authoritiesPem: [rootPem] };
-  await using connection = new HubConnection({ ...where, random: () => 0 });
+  await using connection = await HubConnection.open(where);
   return await act((input) => connection.request(input));
 }
 

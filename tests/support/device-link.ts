@@ -28,28 +28,20 @@ export class DeviceLink {
 
   /** Connects, with an operational certificate or without one; from another local address, for example 127.0.0.2, if it is given. */
   static async open(hub: DeviceListener, credential?: TlsClientCredential, from?: string): Promise<DeviceLink> {
-    const connection = new HubConnection({
-      ...hub.deviceAddress,
-      ...(from !== undefined && { localAddress: from }),
-      serverName: 'localhost',
-      authoritiesPem: [hub.rootPem],
-      credential: () => credential,
-      random: () => 0,
-    });
-    try {
-      await connection.connect();
-    } catch (error) {
-      await connection[Symbol.asyncDispose]();
-      throw error;
-    }
-    return new DeviceLink(connection);
+    return new DeviceLink(
+      await HubConnection.open({
+        ...hub.deviceAddress,
+        ...(from !== undefined && { localAddress: from }),
+        serverName: 'localhost',
+        authoritiesPem: [hub.rootPem],
+        credential,
+      }),
+    );
   }
 
   /** RFC 9266 channel binding. */
   get exporter(): Uint8Array {
-    const { binding } = this.#connection;
-    if (binding === undefined) throw new TypeError('the connection has ended');
-    return binding;
+    return this.#connection.binding;
   }
 
   /** Settles when the connection ends. */

@@ -1,6 +1,6 @@
 // A small device: a root of trust, a boot, and the device API step by step, so that a test can do any of the steps wrongly.
 import { generateKeyPairSync } from 'node:crypto';
-import { type Evidence, encodeEvidence } from '@edgekeep/core/attest/evidence';
+import { type Evidence, evidenceDocument } from '@edgekeep/core/attest/evidence';
 import type { EventToEncode } from '@edgekeep/core/attest/event-log';
 import { qualifyingData, type QualifyingPurpose } from '@edgekeep/core/attest/qualifying-data';
 import { encodeVerifierKey, type NoteSigner, verifierKey } from '@edgekeep/core/audit/note';
@@ -251,12 +251,6 @@ export async function newOperationalKey(deviceId: string) {
   const request = await encodeCertificateRequest({ subject: commonNameOnly(deviceId) }, signerFromKey(privateKey));
   const privateKeyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   return { request, spki: encodeSpki(publicKey), privateKeyPem };
-}
-
-/** Evidence in the form that another JSON document contains. */
-export function evidenceDocument(evidence: Evidence): object {
-  const document: object = JSON.parse(Buffer.from(encodeEvidence(evidence)).toString('utf8'));
-  return document;
 }
 
 /** A proof of an IDevID as it stands in a request. */

@@ -13,8 +13,6 @@ export const wireErrorCodes = [
   'response-too-large',
   /** The data is not HTTP, or not the requested range. */
   'response-invalid',
-  /** The hook that runs on every new connection failed: the connection was not used. */
-  'connect-hook-failed',
   /** The request's signal was aborted. */
   'aborted',
   /** The connection was closed by its owner. */

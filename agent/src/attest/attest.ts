@@ -2,7 +2,7 @@
 // explains them (spec/evidence.md). Each caller in this package fixes the purpose; no input from outside chooses it.
 import { setTimeout } from 'node:timers/promises';
 import type { SignedLeaseCounter } from '@edgekeep/core/access/lease-counter';
-import { type Evidence, encodeEvidence, type TpmEvidence } from '@edgekeep/core/attest/evidence';
+import type { Evidence, TpmEvidence } from '@edgekeep/core/attest/evidence';
 import { IMA_EVIDENCE_BYTES_MAX } from '@edgekeep/core/attest/ima-log';
 import { qualifyingData, type QualifyingPurpose } from '@edgekeep/core/attest/qualifying-data';
 import { IMA_PCR } from '@edgekeep/core/attest/reference-values';
@@ -26,7 +26,7 @@ export interface ProverParts {
 export class Prover {
   readonly #parts: ProverParts;
   readonly #imaFile: ImaLogFile | undefined;
-  /** What the newest challenge contained, for a connection that begins without one. */
+  /** What the newest challenge or binding contained, for a connection that begins without one. */
   #known: ImaLogKnown | undefined;
 
   constructor(parts: ProverParts) {
@@ -51,6 +51,11 @@ export class Prover {
     if (signed.kind !== 'tpm') return { ...signed, eventLog: log };
     const ima = pcrs.includes(IMA_PCR) ? await this.#imaLog(signed.quote, hub) : {};
     return { ...signed, eventLog: log, ...ima };
+  }
+
+  /** Takes how much of the IMA log the hub knows, from its answer to a binding: the next evidence begins there. */
+  learn(known: ImaLogKnown): void {
+    this.#known = known;
   }
 
   /** If a hub refuses the start of the log, because it was restored from a backup, it gets the whole log the next time. */
@@ -145,10 +150,4 @@ async function wholeLog(file: ImaLogFile): Promise<ImaPart> {
     pieces.push(bytes);
   }
   return { imaLog: concat(...pieces) };
-}
-
-/** Evidence in the form that another JSON document contains. */
-export function evidenceDocument(evidence: Evidence): object {
-  const document: object = JSON.parse(Buffer.from(encodeEvidence(evidence)).toString('utf8'));
-  return document;
 }

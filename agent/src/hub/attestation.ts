@@ -1,10 +1,12 @@
-// Attestation for its own sake: at each new connection the device shows what it booted and learns the hub's verdict, before it asks for any
-// key. The result is verified with the pinned keys; local programs read it from `GET /attest`.
+// Attestation: at each new connection the device learns the hub's verdict on its boot, before it asks for any key. The answer to the bind has it; if
+// not, and later, the device asks. The result is verified with the pinned keys; local programs read it from `GET /attest`.
 import type { KeyObject } from 'node:crypto';
+import { evidenceDocument } from '@edgekeep/core/attest/evidence';
 import { type AttestationResult, verifyAttestationResult } from '@edgekeep/core/attest/ear';
+import { equalBytes } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/api/device';
-import { evidenceDocument, type Prover } from '../attest/attest.ts';
-import type { HubLink } from './connection.ts';
+import type { Prover } from '../attest/attest.ts';
+import type { Bound, HubLink } from './connection.ts';
 import { AgentError } from '../error.ts';
 import { type Answer, postToHub } from '../hub-api.ts';
 
@@ -29,18 +31,25 @@ export interface AttestationParts {
 const AGE_SECONDS_MAX = 3_600;
 const SKEW_SECONDS_MAX = 300;
 
-/** Attests; throws `hub-answer-invalid` for a result that is not the pinned verifier's result for this device. */
-export function attest(parts: AttestationParts): Promise<Answer<Attestation>> {
+/**
+ * The result that came with `bound`, else the result of evidence made now. Throws `hub-answer-invalid` for a result that is not the pinned verifier's
+ * result for this device and this evidence.
+ */
+export async function attest(parts: AttestationParts, bound?: Bound): Promise<Answer<Attestation>> {
+  if (bound?.attestation !== undefined) {
+    const { token, nonce } = bound.attestation;
+    return { kind: 'ok', value: { token, result: verified(parts, token, nonce), state: bound.state } };
+  }
   return parts.link.withChallenge(async ({ nonce, exporter, pcrs, send, known }) => {
     const evidence = evidenceDocument(await parts.prover.evidence('release', nonce, exporter, pcrs, { send, known }));
     const answer = await postToHub(send, '/v1/attest', { evidence }, api.attestResponse);
     if (answer.kind === 'refused') return answer;
     const { attestationResult: token, state } = answer.value;
-    return { kind: 'ok', value: { token, result: verified(parts, token), state } };
+    return { kind: 'ok', value: { token, result: verified(parts, token, nonce), state } };
   });
 }
 
-function verified({ deviceId, keys, clock }: AttestationParts, token: string): AttestationResult {
+function verified({ deviceId, keys, clock }: AttestationParts, token: string, nonce: Uint8Array): AttestationResult {
   const window = {
     nowSeconds: Math.floor(clock() / 1_000),
     maxAgeSeconds: AGE_SECONDS_MAX,
@@ -54,6 +63,9 @@ function verified({ deviceId, keys, clock }: AttestationParts, token: string): A
   }
   if (verdict.result.subject !== deviceId) {
     throw new AgentError('hub-answer-invalid', `the attestation result is about ${verdict.result.subject}`);
+  }
+  if (!equalBytes(verdict.result.nonce, nonce)) {
+    throw new AgentError('hub-answer-invalid', 'the attestation result is about other evidence than this device sent');
   }
   return verdict.result;
 }

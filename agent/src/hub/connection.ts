@@ -1,16 +1,17 @@
 // The agent's one live connection to the hub, kept as long as the agent runs: gets a certificate when there is none, binds every new
 // connection to the root of trust, renews ahead of time with the next connection bound before the last is closed, and backs off after
 // failures.
-import { NONCE_LENGTH } from '@edgekeep/core/attest/qualifying-data';
+import { evidenceDocument } from '@edgekeep/core/attest/evidence';
+import { NONCE_LENGTH, qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { Serial } from '@edgekeep/host/serial';
 import { type BackoffSettings, backoffDelayMs, failuresAfter } from '@edgekeep/wire/link/backoff';
 import * as api from '@edgekeep/wire/api/device';
 import type { DownloadRequest, DownloadResult } from '@edgekeep/wire/link/exchange';
 import { HubConnection, type HubConnectionSettings } from '@edgekeep/wire/link/hub-connection';
-import { evidenceDocument, type Prover } from '../attest/attest.ts';
+import type { Prover } from '../attest/attest.ts';
 import { AgentError } from '../error.ts';
-import { type Answer, postToHub, type Refusal, refusalText, type Send } from '../hub-api.ts';
+import { type Answer, postToHub, type Refusal, type Send } from '../hub-api.ts';
 import type { Identity } from './identity.ts';
 import type { HubTime } from './hub-time.ts';
 import { type Clocks, momentOf } from './life.ts';
@@ -28,6 +29,14 @@ export interface Challenge {
   readonly known: api.ImaLogKnown | undefined;
 }
 
+/** What the hub said when it bound a connection. */
+export interface Bound {
+  /** The device's state at the hub. */
+  readonly state: string;
+  /** What the hub makes of the evidence that bound the connection; undefined from a hub of the version before, and where the policy forbids it. */
+  readonly attestation: { readonly token: string; readonly nonce: Uint8Array } | undefined;
+}
+
 export interface HubLinkParts {
   readonly hub: Pick<HubConnectionSettings, 'host' | 'port' | 'serverName' | 'acceptServer'>;
   /** The roots that may vouch for the hub, PEM; called before each connection, because a device learns new ones. */
@@ -36,7 +45,7 @@ export interface HubLinkParts {
   /** Enrolls or recovers, on a connection without a certificate. */
   readonly acquire: (send: Send) => Promise<Answer<Identity>>;
   readonly renew: (send: Send) => Promise<Answer<Identity>>;
-  readonly onConnected: (state: string) => void;
+  readonly onConnected: (bound: Bound) => void;
   readonly onDisconnected: (why: string) => void;
   readonly onRenewed: (notAfterMs: number) => void;
   /** The hub refused the device itself: `step` is `certificate`, `bind` or `renewal`. */
@@ -66,7 +75,7 @@ const certificateCodes: readonly string[] = [
 ];
 
 type Attempt =
-  | { readonly kind: 'up'; readonly connection: HubConnection; readonly state: string }
+  | { readonly kind: 'up'; readonly connection: HubConnection; readonly bound: Bound }
   | { readonly kind: 'down' };
 
 export class HubLink {
@@ -119,7 +128,6 @@ export class HubLink {
       const challenge = await postToHub(send, '/v1/challenges', undefined, api.challengeResponse);
       if (challenge.kind === 'refused') return challenge;
       const exporter = connection.binding;
-      if (exporter === undefined) throw offline();
       const { nonce, pcrs, imaLog: known } = challenge.value;
       return answer({ nonce: parseBase64url(nonce, 'nonce'), pcrs, exporter, send, known });
     });
@@ -157,11 +165,11 @@ export class HubLink {
   }
 
   async #attempt(): Promise<Attempt> {
-    const { hub, authorities, random, acquire, clocks, onRefused, onFailed } = this.#parts;
+    const { acquire, clocks, onRefused, onFailed } = this.#parts;
     try {
       const left = this.#identity?.credential.life.leftMs(momentOf(clocks)) ?? 0;
       if (this.#identity === undefined || left < LIFE_LEFT_MS_MIN) {
-        await using door = new HubConnection({ ...hub, authoritiesPem: authorities(), random });
+        await using door = await this.#connect(undefined);
         using _ = this.#disposing(door);
         const acquired = await acquire(this.#sendOn(door));
         if (acquired.kind === 'refused') {
@@ -178,43 +186,49 @@ export class HubLink {
     }
   }
 
-  /** A connection that is bound, or the reason against it, which `onRefused` has received. */
-  async #open({ credential, pcrs }: Identity): Promise<Attempt> {
-    const { hub, authorities, random, prover, hubTime, onRefused } = this.#parts;
-    let bound: Answer<{ state: string }> | undefined;
-    const onConnect = async (exporter: Uint8Array, send: Send) => {
-      const evidence = evidenceDocument(
-        await prover.evidence('bind', zeroNonce, exporter, pcrs, { send, known: 'remembered' }),
-      );
-      bound = await postToHub(hubTime.heardOn(send), '/v1/bind', { evidence }, api.bindResponse);
-      if (bound.kind === 'refused') throw new AgentError('hub-refused', refusalText(bound));
-    };
-    const connection = new HubConnection({
-      ...hub,
-      authoritiesPem: authorities(),
-      random,
-      credential: () => credential,
-      onConnect,
-    });
+  #connect(credential: Credential | undefined): Promise<HubConnection> {
+    const { hub, authorities } = this.#parts;
+    const { signal } = this.#disposal;
+    return HubConnection.open({ ...hub, authoritiesPem: authorities(), credential, signal });
+  }
+
+  /** A connection that is bound before any other request on it, or the reason against it, which `onRefused` has received. */
+  async #open(identity: Identity): Promise<Attempt> {
+    const connection = await this.#connect(identity.credential);
     try {
       using _ = this.#disposing(connection);
-      await connection.connect();
-      return { kind: 'up', connection, state: bound?.kind === 'ok' ? bound.value.state : 'unknown' };
+      const answer = await this.#bind(connection, identity.pcrs);
+      if (answer.kind === 'ok') return { kind: 'up', connection, bound: answer.value };
+      await connection[Symbol.asyncDispose]();
+      this.#parts.prover.refused(answer.code);
+      if (certificateCodes.includes(answer.code)) this.#identity = undefined;
+      this.#parts.onRefused('bind', answer);
+      return { kind: 'down' };
     } catch (error) {
       await connection[Symbol.asyncDispose]();
-      if (bound?.kind !== 'refused') throw error;
-      prover.refused(bound.code);
-      if (certificateCodes.includes(bound.code)) this.#identity = undefined;
-      onRefused('bind', bound);
-      return { kind: 'down' };
+      throw error;
     }
+  }
+
+  async #bind(connection: HubConnection, pcrs: readonly number[]): Promise<Answer<Bound>> {
+    const send = this.#sendOn(connection);
+    const exporter = connection.binding;
+    const hub = { send, known: 'remembered' } as const;
+    const evidence = await this.#parts.prover.evidence('bind', zeroNonce, exporter, pcrs, hub);
+    const body = { evidence: evidenceDocument(evidence) };
+    const answer = await postToHub(send, '/v1/bind', body, api.bindResponse);
+    if (answer.kind === 'refused') return answer;
+    const { state, attestationResult: token, imaLog } = answer.value;
+    if (imaLog !== undefined) this.#parts.prover.learn(imaLog);
+    const nonce = qualifyingData('bind', zeroNonce, exporter);
+    return { kind: 'ok', value: { state, attestation: token === undefined ? undefined : { token, nonce } } };
   }
 
   /** Uses this connection, and those that follow it by renewal, until one ends. */
   async #stay(first: Extract<Attempt, { kind: 'up' }>): Promise<void> {
     let { connection } = first;
     this.#connection = connection;
-    this.#parts.onConnected(first.state);
+    this.#parts.onConnected(first.bound);
     const { signal } = this.#disposal;
     for (;;) {
       const over = new AbortController();
@@ -224,7 +238,6 @@ export class HubLink {
       over.abort();
       if (why !== undefined || signal.aborted) {
         this.#connection = undefined;
-        // It would reconnect on its own; the code above decides whether to connect, and with which certificate.
         await connection[Symbol.asyncDispose]();
         if (why !== undefined) this.#parts.onDisconnected(why);
         return;
@@ -307,8 +320,10 @@ export class HubLink {
   /** Ends a connection that is being made if the agent stops meanwhile. */
   #disposing(connection: HubConnection): Disposable {
     const stop = () => void connection[Symbol.asyncDispose]();
-    this.#disposal.signal.addEventListener('abort', stop);
-    return { [Symbol.dispose]: () => this.#disposal.signal.removeEventListener('abort', stop) };
+    const { signal } = this.#disposal;
+    signal.addEventListener('abort', stop);
+    if (signal.aborted) stop();
+    return { [Symbol.dispose]: () => signal.removeEventListener('abort', stop) };
   }
 }
 

@@ -1,10 +1,11 @@
 // How the device gets its operational certificate (spec/api.md): enrollment proves the root of trust to a hub that does not know it yet,
 // recovery proves it again after a restart, renewal does so ahead of time on a live connection.
+import { evidenceDocument } from '@edgekeep/core/attest/evidence';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { type IdevidProof, idevidProofMessage } from '@edgekeep/core/attest/idevid-proof';
 import type { RootOfTrust, RootOfTrustIdentity } from '@edgekeep/hardware/root-of-trust';
 import * as api from '@edgekeep/wire/api/device';
-import { evidenceDocument, type ImaReader, type Prover } from '../attest/attest.ts';
+import type { ImaReader, Prover } from '../attest/attest.ts';
 import { AgentError } from '../error.ts';
 import { type Answer, postToHub, type Send } from '../hub-api.ts';
 import type { HubTime } from './hub-time.ts';

@@ -1,10 +1,11 @@
 // The local API (spec/agent.md section 4): status, receipts and local attestation for programs with access to the status socket; opened
 // models, on a socket for the owner only, for `edgekeep model run`.
+import { evidenceDocument } from '@edgekeep/core/attest/evidence';
 import { NONCE_LENGTH } from '@edgekeep/core/attest/qualifying-data';
 import { modelNamePattern } from '@edgekeep/core/model/manifest';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import { evidenceDocument, type Prover } from '../attest/attest.ts';
+import type { Prover } from '../attest/attest.ts';
 import type { HeldModel } from '../model/held-model.ts';
 import { type Answerer, sendError, sendJson } from './local-server.ts';
 import type { OpenedFile } from '../model/opened-model.ts';

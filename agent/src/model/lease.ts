@@ -1,5 +1,6 @@
 // Requests a model key: fresh evidence bound to this very connection, and a lease and receipt that are checked before the key is used. If a
 // receipt does not verify, the log does not prove the release: the key is not opened.
+import { evidenceDocument } from '@edgekeep/core/attest/evidence';
 import { type Lease, leaseState } from '@edgekeep/core/access/lease';
 import { RECEIPT_BYTES_MAX, type ReceiptVerdict, verifyReceipt } from '@edgekeep/core/access/receipt';
 import type { Trust } from '@edgekeep/core/access/trust';
@@ -11,7 +12,7 @@ import { HardwareError } from '@edgekeep/hardware/error';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import * as api from '@edgekeep/wire/api/device';
 import type { z } from 'zod';
-import { evidenceDocument, type Prover } from '../attest/attest.ts';
+import type { Prover } from '../attest/attest.ts';
 import type { HubLink } from '../hub/connection.ts';
 import { AgentError } from '../error.ts';
 import { type Emit, failureEvent } from '../event.ts';

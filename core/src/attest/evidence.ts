@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { parseBase64url, parseHex, toBase64url, toHex } from '../bytes.ts';
 import { CoreError } from '../error.ts';
 import { PATH_LENGTH_MAX } from '../identity/path.ts';
-import { encodeCanonicalJson, parseCanonicalJson } from '../json.ts';
+import { encodeCanonicalJson, type Json, parseCanonicalJson } from '../json.ts';
 import { EVENT_LOG_BYTES_MAX } from './event-log.ts';
 import { IMA_EVIDENCE_BYTES_MAX } from './ima-log.ts';
 
@@ -120,6 +120,11 @@ export function parseEvidence(bytes: Uint8Array): Evidence {
 }
 
 export function encodeEvidence(evidence: Evidence): Uint8Array {
+  return encodeCanonicalJson(evidenceDocument(evidence));
+}
+
+/** Evidence as it stands inside another JSON document. */
+export function evidenceDocument(evidence: Evidence): { readonly [name: string]: Json | undefined } {
   const common = {
     type: 'edgekeep-evidence/v1',
     signature: toBase64url(evidence.signature),
@@ -129,13 +134,13 @@ export function encodeEvidence(evidence: Evidence): Uint8Array {
     case 'tpm': {
       const imaLog = evidence.imaLog === undefined ? undefined : toBase64url(evidence.imaLog);
       const { imaLogFrom } = evidence;
-      return encodeCanonicalJson({ ...common, kind: 'tpm', quote: toBase64url(evidence.quote), imaLog, imaLogFrom });
+      return { ...common, kind: 'tpm', quote: toBase64url(evidence.quote), imaLog, imaLogFrom };
     }
     case 'software':
-      return encodeCanonicalJson({ ...common, kind: 'software', statement: toBase64url(evidence.statement) });
+      return { ...common, kind: 'software', statement: toBase64url(evidence.statement) };
     case 'dice': {
       const chain = evidence.chain.map(toBase64url);
-      return encodeCanonicalJson({ ...common, kind: 'dice', chain, statement: toBase64url(evidence.statement) });
+      return { ...common, kind: 'dice', chain, statement: toBase64url(evidence.statement) };
     }
   }
 }

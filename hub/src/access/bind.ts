@@ -29,6 +29,13 @@ export interface BindParts {
   readonly cloneWatch: CloneWatch;
 }
 
+interface BoundAnswer {
+  readonly deviceId: string;
+  readonly state: string;
+  /** What the hub makes of the evidence; undefined where the policy does not permit the device to attest. */
+  readonly attestationResult: string | undefined;
+}
+
 // The exporter of the connection, which no other connection has, makes a bind fresh; it needs no nonce of the hub.
 const zeroNonce = new Uint8Array(NONCE_LENGTH);
 
@@ -38,7 +45,7 @@ export async function bindConnection(
   device: BoundDevice,
   evidence: Evidence,
   nowMs: number,
-): Promise<{ readonly deviceId: string; readonly state: string }> {
+): Promise<BoundAnswer> {
   return untilReferencesStay(() => bindOnce(parts, device, evidence, nowMs));
 }
 
@@ -47,13 +54,14 @@ async function bindOnce(
   { connection, deviceId, certificateSha256 }: BoundDevice,
   evidence: Evidence,
   nowMs: number,
-): Promise<{ readonly deviceId: string; readonly state: string }> {
+): Promise<BoundAnswer> {
   const { database, appraiser, witnesses, connections, presence, cloneWatch, gate } = parts;
   const device = await getDevice(database.read, deviceId);
   assertNotCutOff(device);
   await assertCertificateStands(database.read, certificateSha256);
   const bound = qualifyingData('bind', zeroNonce, connection.exporter);
-  const expected = { qualifyingData: bound, nonce: zeroNonce, nowMs, pieces: connection };
+  // The result names the evidence by what it is bound to: no other connection has the same.
+  const expected = { qualifyingData: bound, nonce: bound, nowMs, pieces: connection };
   const { appraisal, attestationResult } = await appraiser.appraise(device, evidence, expected);
   if (!isAuthentic(appraisal)) {
     const { reasons } = appraisal;
@@ -78,14 +86,15 @@ async function bindOnce(
       await recordUse(trx, { deviceId, serial, address, cannotBeCopied: cannotBeCopied(device.tier), nowMs });
       return { verdict: weighed, state: standing.state };
     });
-    if (verdict.kind !== 'taken')
-      await gate.admit({ action: 'connect', deviceId, device: { ...device, state }, connection, appraisal, nowMs });
+    const ask = { deviceId, device: { ...device, state }, connection, appraisal, nowMs };
+    if (verdict.kind !== 'taken') await gate.admit({ action: 'connect', ...ask });
     if (arrival !== undefined) presence.settle(arrival, verdict);
     if (verdict.kind === 'taken') throw taken(verdict);
     // Nothing may come between the decision and this line: a policy that is applied later checks every bound connection.
     connections.bind(connection);
     witnesses.register(deviceId, parseVerifierKey(device.witness_key));
-    return { deviceId, state };
+    const shown = await gate.permits({ action: 'attest', ...ask });
+    return { deviceId, state, attestationResult: shown ? attestationResult : undefined };
   } catch (error) {
     if (arrival !== undefined && !connection.bound) presence.withdraw(arrival);
     throw error;

@@ -85,11 +85,20 @@ export const bindRequest = z.strictObject({
   /** Over qualifyingData('bind', zero nonce, TLS exporter). */
   evidence: evidenceSchema,
 });
-export const bindResponse = z.object({ deviceId: deviceIdSchema, state: z.string() });
-
 /** How much of this device's IMA log the hub has appraised, and in which boot: it needs only the rest (spec/evidence.md). */
 const imaLogKnown = z.object({ entries: z.int().min(1), resetCount: z.int(), restartCount: z.int() });
 export type ImaLogKnown = z.infer<typeof imaLogKnown>;
+
+export const bindResponse = z.object({
+  deviceId: deviceIdSchema,
+  state: z.string(),
+  /**
+   * What the hub makes of this evidence; its nonce is the evidence's qualifying data. Left out by a hub of the version before, and where the policy does
+   * not permit the device to attest. A device of the version before passes over it.
+   */
+  attestationResult: z.string().optional(),
+  imaLog: imaLogKnown.optional(),
+});
 
 export const challengeResponse = z.object({
   nonce,

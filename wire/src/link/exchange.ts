@@ -42,7 +42,7 @@ export class PreparedSocketAgent extends Agent {
   }
 
   override createConnection(): Duplex {
-    // A second connection would skip the hook and have another channel binding.
+    // A second connection would not be bound: it has another channel binding.
     if (this.#given) throw new WireError('connection-lost', 'the connection ended before the request was sent');
     this.#given = true;
     return this.#socket;

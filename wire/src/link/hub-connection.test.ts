@@ -68,14 +68,16 @@ async function startRaw(t: TestContext, answer: string | Buffer, end = true): Pr
   return listen(t, server);
 }
 
-function connectTo(t: TestContext, port: number, settings: Partial<HubConnectionSettings> = {}): HubConnection {
-  const connection = new HubConnection({
+async function connectTo(
+  t: TestContext,
+  port: number,
+  settings: Partial<HubConnectionSettings> = {},
+): Promise<HubConnection> {
+  const connection = await HubConnection.open({
     host: '127.0.0.1',
     port,
     authoritiesPem: [authority.authorityPem],
-    credential: () => authority.device,
-    random: () => 0,
-    backoff: { firstDelayMs: 2, maxDelayMs: 4 },
+    credential: authority.device,
     ...settings,
   });
   t.after(() => connection[Symbol.asyncDispose]());
@@ -96,7 +98,7 @@ test('requests travel in turn over one connection, and both ends agree on its ch
     if (isTls(socket)) bindings.add(Buffer.from(channelBinding(socket)).toString('hex'));
     echo(request, response);
   });
-  const connection = connectTo(t, hub.port);
+  const connection = await connectTo(t, hub.port);
   const sent = ['one', 'two', 'three'];
   const answers = await Promise.all(sent.map((body) => connection.request({ method: 'POST', path: '/echo', body })));
   assert.deepEqual(
@@ -111,41 +113,6 @@ function isTls(socket: unknown): socket is TLSSocket {
   return typeof socket === 'object' && socket !== null && 'getProtocol' in socket;
 }
 
-test('the hook runs once on each connection, with its binding, before any other request', async (t) => {
-  const paths: string[] = [];
-  const hub = await startHub(t, (request, response) => {
-    paths.push(request.url ?? '');
-    echo(request, response);
-  });
-  const bindings: string[] = [];
-  const connection = connectTo(t, hub.port, {
-    onConnect: async (binding, send) => {
-      bindings.push(Buffer.from(binding).toString('hex'));
-      await send({ method: 'POST', path: '/bind', body: binding });
-    },
-  });
-  await Promise.all([connection.request(get('/a')), connection.request(get('/b'))]);
-  await connection.reconnect();
-  await connection.request(get('/c'));
-  assert.deepEqual(paths, ['/bind', '/a', '/b', '/bind', '/c']);
-  assert.equal(new Set(bindings).size, 2);
-});
-
-test('a connection whose hook fails is not used', async (t) => {
-  const paths: string[] = [];
-  const hub = await startHub(t, (request, response) => {
-    paths.push(request.url ?? '');
-    echo(request, response);
-  });
-  const connection = connectTo(t, hub.port, {
-    onConnect: async () => {
-      throw new Error('the hub did not accept the proof');
-    },
-  });
-  await assert.rejects(connection.request(get('/secret')), withCode('connect-hook-failed'));
-  assert.deepEqual(paths, []);
-});
-
 for (const [used, how] of [
   [true, 'destroy'],
   [true, 'end'],
@@ -153,21 +120,23 @@ for (const [used, how] of [
   [false, 'end'],
 ] as const) {
   const kind = used ? 'used' : 'fresh';
-  test(`a cut (${how}) of a ${kind} connection is noticed, and the connection comes back by itself`, async (t) => {
-    const hub = await startHub(t, echo);
-    const connected = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    let connections = 0;
-    const connection = connectTo(t, hub.port, { onConnect: async () => connected[connections++]?.resolve() });
+  test(`a cut (${how}) of a ${kind} connection is noticed at once, and nothing more is sent over it`, async (t) => {
+    const paths: string[] = [];
+    const hub = await startHub(t, (request, response) => {
+      paths.push(request.url ?? '');
+      echo(request, response);
+    });
     const accepted = once(hub.server, 'secureConnection');
-    await connection.connect();
+    const connection = await connectTo(t, hub.port);
     await accepted;
-    if (used) await connection.request(get('/'));
-    const { closed } = connection;
+    if (used) await connection.request(get('/first'));
+    assert.equal(connection.connected, true);
     for (const socket of hub.sockets) socket[how]();
-    const reason = await closed;
+    const reason = await connection.closed;
     assert.equal(reason.code, 'connection-lost');
-    await connected[1]?.promise;
-    assert.equal(text((await connection.request({ method: 'POST', path: '/', body: 'again' })).body), 'again');
+    assert.equal(connection.connected, false);
+    await assert.rejects(connection.request(get('/')), withCode('connection-lost'));
+    assert.deepEqual(paths, used ? ['/first'] : []);
   });
 }
 
@@ -176,7 +145,7 @@ test('a hub that goes away in the middle of an answer is connection-lost', async
     response.writeHead(200, { 'content-length': '100' });
     response.write('half', () => response.destroy());
   });
-  await assert.rejects(connectTo(t, hub.port).request(get('/')), withCode('connection-lost'));
+  await assert.rejects((await connectTo(t, hub.port)).request(get('/')), withCode('connection-lost'));
 });
 
 test('an answer over the limit is refused, whether its length is announced or not', async (t) => {
@@ -186,14 +155,15 @@ test('an answer over the limit is refused, whether its length is announced or no
     response.write(body);
     response.end();
   });
-  const connection = connectTo(t, hub.port, { limits: { maxResponseLength: 2047 } });
-  await assert.rejects(connection.request(get('/announced')), withCode('response-too-large'));
-  await assert.rejects(connection.request(get('/chunked')), withCode('response-too-large'));
+  for (const path of ['/announced', '/chunked']) {
+    const connection = await connectTo(t, hub.port, { limits: { maxResponseLength: 2047 } });
+    await assert.rejects(connection.request(get(path)), withCode('response-too-large'), path);
+  }
 });
 
 test('headers over the limit are refused', async (t) => {
   const port = await startRaw(t, `HTTP/1.1 200 OK\r\nx: ${'y'.repeat(40_000)}\r\n\r\n`);
-  await assert.rejects(connectTo(t, port).request(get('/')), withCode('response-too-large'));
+  await assert.rejects((await connectTo(t, port)).request(get('/')), withCode('response-too-large'));
 });
 
 test('an answer that is not HTTP is response-invalid', async (t) => {
@@ -202,21 +172,21 @@ test('an answer that is not HTTP is response-invalid', async (t) => {
     'HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab',
   ]) {
     const port = await startRaw(t, answer);
-    await assert.rejects(connectTo(t, port).request(get('/')), withCode('response-invalid'));
+    await assert.rejects((await connectTo(t, port)).request(get('/')), withCode('response-invalid'));
   }
 });
 
 test('a hub that says nothing, or drips for ever, ends in a timeout', async (t) => {
   const limits = { requestTimeoutMs: 40, idleTimeoutMs: 40 };
-  const silent = connectTo(t, await startRaw(t, '', false), { limits });
+  const silent = await connectTo(t, await startRaw(t, '', false), { limits });
   await assert.rejects(silent.request(get('/')), withCode('timeout'));
   const dripping = await startHub(t, (_, response) => {
     const timer = setInterval(() => response.write('.'), 5);
     response.once('close', () => clearInterval(timer));
   });
-  await assert.rejects(connectTo(t, dripping.port, { limits }).request(get('/')), withCode('timeout'));
+  await assert.rejects((await connectTo(t, dripping.port, { limits })).request(get('/')), withCode('timeout'));
   const stalled = await startHub(t, (_, response) => void response.writeHead(200).write('x'));
-  const download = connectTo(t, stalled.port, { limits }).download({ path: '/', onChunk: () => {} });
+  const download = (await connectTo(t, stalled.port, { limits })).download({ path: '/', onChunk: () => {} });
   await assert.rejects(download, withCode('timeout'));
 });
 
@@ -229,7 +199,7 @@ test('a server that never finishes the handshake ends in a timeout', async (t) =
   t.after(() => {
     for (const socket of open) socket.destroy();
   });
-  await assert.rejects(connectTo(t, port, { connectTimeoutMs: 30 }).connect(), withCode('timeout'));
+  await assert.rejects(connectTo(t, port, { connectTimeoutMs: 30 }), withCode('timeout'));
 });
 
 test('nobody at the port is unreachable', async (t) => {
@@ -237,23 +207,22 @@ test('nobody at the port is unreachable', async (t) => {
   const port = await listen(t, server);
   server.close();
   await once(server, 'close');
-  await assert.rejects(connectTo(t, port).connect(), withCode('unreachable'));
+  await assert.rejects(connectTo(t, port), withCode('unreachable'));
 });
 
 // SECURITY.md: NET-01
 test('a hub under another authority is refused', async (t) => {
   const hub = await startHub(t, echo);
-  const connection = connectTo(t, hub.port, { authoritiesPem: [stranger.authorityPem] });
-  await assert.rejects(connection.connect(), withCode('tls-refused'));
+  await assert.rejects(connectTo(t, hub.port, { authoritiesPem: [stranger.authorityPem] }), withCode('tls-refused'));
 });
 
 // SECURITY.md: NET-01
 test('a hub whose certificate is for another host is refused', async (t) => {
   const hub = await startHub(t, echo);
   for (const serverName of ['hub.example.com', '127.0.0.2']) {
-    await assert.rejects(connectTo(t, hub.port, { serverName }).connect(), withCode('tls-refused'));
+    await assert.rejects(connectTo(t, hub.port, { serverName }), withCode('tls-refused'));
   }
-  await connectTo(t, hub.port, { serverName: 'localhost' }).connect();
+  await connectTo(t, hub.port, { serverName: 'localhost' });
 });
 
 test('a TLS 1.2 server is refused', async (t) => {
@@ -263,14 +232,14 @@ test('a TLS 1.2 server is refused', async (t) => {
     ciphers: 'ECDHE-ECDSA-AES256-GCM-SHA384',
   };
   const hub = await startHub(t, echo, options);
-  await assert.rejects(connectTo(t, hub.port).connect(), withCode('tls-refused'));
+  await assert.rejects(connectTo(t, hub.port), withCode('tls-refused'));
 });
 
 test('a device without a certificate, or with one of another authority, gets no answer', async (t) => {
   const hub = await startHub(t, echo);
-  for (const credential of [() => undefined, () => stranger.device]) {
+  for (const credential of [undefined, stranger.device]) {
     const failure = await connectTo(t, hub.port, { credential })
-      .request(get('/'))
+      .then((connection) => connection.request(get('/')))
       .catch((error: unknown) => error);
     assert.ok(
       failure instanceof WireError && ['tls-refused', 'connection-lost'].includes(failure.code),
@@ -281,8 +250,8 @@ test('a device without a certificate, or with one of another authority, gets no 
 
 test('a key that does not fit the certificate and an empty list of authorities are settings-invalid', async (t) => {
   const mixed = { ...authority.device, privateKeyPem: stranger.device.privateKeyPem };
-  await assert.rejects(connectTo(t, 1, { credential: () => mixed }).connect(), withCode('settings-invalid'));
-  await assert.rejects(connectTo(t, 1, { authoritiesPem: [] }).connect(), withCode('settings-invalid'));
+  await assert.rejects(connectTo(t, 1, { credential: mixed }), withCode('settings-invalid'));
+  await assert.rejects(connectTo(t, 1, { authoritiesPem: [] }), withCode('settings-invalid'));
 });
 
 // SECURITY.md: NET-06
@@ -293,20 +262,17 @@ test('no connection resumes an earlier session', async (t) => {
     if (isTls(socket)) reused.push(socket.isSessionReused());
     echo(request, response);
   });
-  const connection = connectTo(t, hub.port);
-  await connection.request(get('/'));
-  await connection.reconnect();
-  await connection.request(get('/'));
+  for (let times = 0; times < 2; times += 1) await (await connectTo(t, hub.port)).request(get('/'));
   assert.deepEqual(reused, [false, false]);
 });
 
-test('an aborted request ends at once, in its turn or before it, and later ones work', async (t) => {
+test('an aborted request ends at once, in its turn or before it; in its turn it costs the connection', async (t) => {
   const arrived = Promise.withResolvers<void>();
   const hub = await startHub(t, (request, response) => {
     if (request.url === '/hang') return arrived.resolve();
     echo(request, response);
   });
-  const connection = connectTo(t, hub.port);
+  const connection = await connectTo(t, hub.port);
   const first = new AbortController();
   const second = new AbortController();
   const hanging = connection.request({ ...get('/hang'), signal: first.signal });
@@ -316,13 +282,14 @@ test('an aborted request ends at once, in its turn or before it, and later ones 
   await assert.rejects(waiting, withCode('aborted'));
   first.abort();
   await assert.rejects(hanging, withCode('aborted'));
-  assert.equal((await connection.request(get('/next'))).status, 200);
+  await assert.rejects(connection.request(get('/next')), withCode('connection-lost'));
+  assert.equal(connection.connected, false);
 });
 
 test('disposal ends what is under way and refuses what comes after', async (t) => {
   const arrived = Promise.withResolvers<void>();
   const hub = await startHub(t, () => arrived.resolve());
-  const connection = connectTo(t, hub.port);
+  const connection = await connectTo(t, hub.port);
   const { closed } = connection;
   const hanging = assert.rejects(connection.request(get('/hang')), withCode('closed'));
   const queued = assert.rejects(connection.request(get('/queued')), withCode('closed'));
@@ -351,7 +318,7 @@ async function collect(connection: HubConnection, range?: { start: number; lengt
 
 test('a download gives exactly the bytes of its range', async (t) => {
   const hub = await startHub(t, files);
-  const connection = connectTo(t, hub.port);
+  const connection = await connectTo(t, hub.port);
   assert.ok((await collect(connection)).bytes.equals(content));
   assert.ok((await collect(connection, { start: 100_000 })).bytes.equals(content.subarray(100_000)));
   const middle = await collect(connection, { start: 10, length: 70_000 });
@@ -362,7 +329,7 @@ test('a download gives exactly the bytes of its range', async (t) => {
 
 test('a download waits for its reader', async (t) => {
   const hub = await startHub(t, (_, response) => void response.end(Buffer.alloc(64 * 1024 * 1024)));
-  const connection = connectTo(t, hub.port);
+  const connection = await connectTo(t, hub.port);
   const held = Promise.withResolvers<void>();
   const first = Promise.withResolvers<void>();
   let received = 0;
@@ -390,7 +357,7 @@ test('an answer that is not the range asked for is refused', async (t) => {
   });
   for (const at of answers.keys()) {
     const range = { start: 0, length: 3 };
-    const download = connectTo(t, hub.port).download({ path: `/${at}`, range, onChunk: () => {} });
+    const download = (await connectTo(t, hub.port)).download({ path: `/${at}`, range, onChunk: () => {} });
     await assert.rejects(download, withCode('response-invalid'), answers[at]);
   }
 });
@@ -400,14 +367,18 @@ test('a download whose body is longer or shorter than its range is refused', asy
     response.writeHead(206, { 'content-range': 'bytes 0-3/9' }).end(request.url === '/long' ? 'abcde' : 'abc');
   });
   for (const path of ['/long', '/short']) {
-    const download = connectTo(t, hub.port).download({ path, range: { start: 0, length: 4 }, onChunk: () => {} });
+    const download = (await connectTo(t, hub.port)).download({
+      path,
+      range: { start: 0, length: 4 },
+      onChunk: () => {},
+    });
     await assert.rejects(download, withCode('response-invalid'), path);
   }
 });
 
 test('a download the hub refuses gives its answer', async (t) => {
   const hub = await startHub(t, (_, response) => void response.writeHead(403).end('{"error":"quarantined"}'));
-  const connection = connectTo(t, hub.port);
+  const connection = await connectTo(t, hub.port);
   const result = await connection.download({ path: '/', onChunk: () => assert.fail('no bytes expected') });
   assert.ok(result.kind === 'answered');
   assert.equal(result.response.status, 403);
@@ -417,14 +388,40 @@ test('a download the hub refuses gives its answer', async (t) => {
 test('an error of the reader ends the download with that error', async (t) => {
   const hub = await startHub(t, files);
   const full = new Error('disk full');
-  const download = connectTo(t, hub.port).download({ path: '/', onChunk: () => Promise.reject(full) });
+  const download = (await connectTo(t, hub.port)).download({ path: '/', onChunk: () => Promise.reject(full) });
   await assert.rejects(download, (error) => error === full);
+});
+
+test('a server that the caller does not accept is refused, and the connection with it', async (t) => {
+  const hub = await startHub(t, echo);
+  const shown: number[] = [];
+  const acceptServer = (chain: readonly Uint8Array[]) => {
+    shown.push(chain.length);
+    throw new Error('it was revoked');
+  };
+  await assert.rejects(connectTo(t, hub.port, { acceptServer }), withCode('tls-refused'));
+  assert.deepEqual(shown, [2]);
+});
+
+test('a connection that is given up while it is made ends as closed', async (t) => {
+  const open = new Set<Socket>();
+  const port = await listen(
+    t,
+    createTcpServer((socket) => open.add(socket)),
+  );
+  t.after(() => {
+    for (const socket of open) socket.destroy();
+  });
+  const giving = new AbortController();
+  const opening = assert.rejects(connectTo(t, port, { signal: giving.signal }), withCode('closed'));
+  giving.abort();
+  await opening;
 });
 
 test('a request with a header that HTTP does not allow is refused before it is sent', async (t) => {
   const hub = await startHub(t, echo);
-  const connection = connectTo(t, hub.port);
+  const connection = await connectTo(t, hub.port);
   const headers = { 'x-name': 'a\r\nx-forged: 1' };
   await assert.rejects(connection.request({ ...get('/'), headers }), withCode('settings-invalid'));
-  await assert.rejects(connection.request(get('/a b')), withCode('settings-invalid'));
+  await assert.rejects((await connectTo(t, hub.port)).request(get('/a b')), withCode('settings-invalid'));
 });

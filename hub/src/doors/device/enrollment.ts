@@ -29,6 +29,10 @@ export function identityDeviceRoutes(
   // Between the two steps, by connection.
   const begun = new WeakMap<DeviceConnection, PendingEnrollment>();
 
+  // How far the log was appraised, for evidence that goes on from there.
+  const imaLogOf = async (deviceId: string, connection: DeviceConnection) =>
+    settings.pcrs.includes(IMA_PCR) ? knownImaLog(database.read, deviceId, connection) : undefined;
+
   app.post(
     '/v1/enroll/challenge',
     {
@@ -88,7 +92,11 @@ export function identityDeviceRoutes(
       bodyLimit: bodyBytes.evidence,
       schema: { body: api.bindRequest, response: { 200: api.bindResponse } },
     },
-    async (request) => bindConnection(parts, door.withCertificate(request), request.body.evidence, clock()),
+    async (request) => {
+      const device = door.withCertificate(request);
+      const answer = await bindConnection(parts, device, request.body.evidence, clock());
+      return { ...answer, imaLog: await imaLogOf(device.deviceId, device.connection) };
+    },
   );
 
   app.post(
@@ -110,9 +118,7 @@ export function identityDeviceRoutes(
     { ...door.lets('bound'), bodyLimit: bodyBytes.none, schema: { response: { 200: api.challengeResponse } } },
     async (request) => {
       const { connection, deviceId } = door.bound(request);
-      const imaLog = settings.pcrs.includes(IMA_PCR)
-        ? await knownImaLog(database.read, deviceId, connection)
-        : undefined;
+      const imaLog = await imaLogOf(deviceId, connection);
       const nonce = openChallenge(connection, clock(), settings.challengeSeconds);
       const challenge = { nonce: toBase64url(nonce), pcrs: settings.pcrs, expiresInSeconds: settings.challengeSeconds };
       return { ...challenge, ...(imaLog === undefined ? {} : { imaLog }) };
