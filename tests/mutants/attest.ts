@@ -140,9 +140,9 @@ export const attestMutants: readonly Mutant[] = [
   },
   {
     id: 'attest/reset-count-kept',
-    file: 'hub/src/attest/appraiser.ts',
-    find: ".when('reset_count', '<', resetCount)",
-    replace: ".when('reset_count', '>', resetCount)",
+    file: 'hub/src/registry/device-notes.ts',
+    find: ".when('reset_count', '<', value('resetCount'))",
+    replace: ".when('reset_count', '>', value('resetCount'))",
     breaks: 'the newest boot of a device is remembered',
   },
   {

@@ -292,9 +292,9 @@ export const enrollmentMutants: readonly Mutant[] = [
   },
   {
     id: 'recovery/raced',
-    file: returning,
-    find: "    .where('generation', '=', before.generation)\n    .executeTakeFirst();",
-    replace: '    .executeTakeFirst();',
+    file: 'hub/src/registry/device-row.ts',
+    find: "    .where('generation', '=', before.generation)\n",
+    replace: '',
     breaks: 'a wiped device comes back once',
   },
   {

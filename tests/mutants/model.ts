@@ -78,8 +78,8 @@ export const modelMutants: readonly Mutant[] = [
   {
     id: 'model/withdrawn-comes-back',
     file: releases,
-    find: "where('name', '=', name).where('state', '=', 'published');",
-    replace: "where('name', '=', name).where('state', '!=', 'uploading');",
+    find: ".where('state', '=', 'published')",
+    replace: ".where('state', '!=', 'uploading')",
     breaks: 'no device is offered a withdrawn release',
   },
   {

@@ -31,8 +31,8 @@ export const releaseMutants: readonly Mutant[] = [
   {
     id: 'release/facts-changed',
     file: release,
-    find: "if (now.facts !== facts.decidedBy) return 'decided-by-other';",
-    replace: "if (now.facts.length === 0 && facts.decidedBy.length > 0) return 'decided-by-other';",
+    find: 'if (now !== facts.decidedBy)',
+    replace: 'if (now.length === 0 && facts.decidedBy.length > 0)',
     breaks: 'a key rests on facts that still hold when it is recorded',
   },
   {
@@ -73,15 +73,15 @@ export const releaseMutants: readonly Mutant[] = [
   {
     id: 'release/budget',
     file: budget,
-    find: 'if (recent.length < allowed) return;',
-    replace: 'if (recent.length <= allowed) return;',
+    find: 'before: allowed - 1,',
+    replace: 'before: allowed,',
     breaks: 'a device gets so many keys of a model in a window, and no more',
   },
   {
     id: 'release/budget-per-device',
     file: budget,
-    find: ".where('device_id', '=', deviceId)\n    .where('model', '=', model)",
-    replace: ".where('model', '=', model)",
+    find: "    .where('device_id', '=', value('deviceId'))\n",
+    replace: '',
     breaks: 'one device does not use up the keys of another',
   },
   {

@@ -40,6 +40,9 @@ export const press = testTpmDevice('press-1', 1);
 export const second = testTpmDevice('press-2', 2);
 export const modelKey = new Uint8Array(32).fill(9);
 
+/** Signs attestation results. */
+export const testVerifier = signerFromKey(fixedKey(5_000_000));
+
 /** Runs `onUse` when a key is unwrapped: after the decision, and before it is recorded. */
 class WatchedKey extends PlatformKey {
   onUse: () => void = () => {};
@@ -76,8 +79,7 @@ export async function openReleaseHub(settings: object = { lease: { enforcedBy: '
   const rootKeys = new RootKeys();
   const nobody = { anchors: indexCertificates([]), intermediates: indexCertificates([]) };
   const makers = { diceTrust: () => nobody, tierReasons: async () => [] };
-  const signer = signerFromKey(fixedKey(5_000_000));
-  const appraiser = new Appraiser(database, references, rootKeys, signer, 'key', testPcrs, makers, []);
+  const appraiser = new Appraiser(database, references, rootKeys, testVerifier, 'key', testPcrs, makers, []);
   const parsed = hubSettingsSchema.parse(settings);
   const gateParts = await openGateParts(database);
   const gate = new AccessGate(gateParts);

@@ -4,7 +4,9 @@ import { fixedKey, testAttester } from '@edgekeep/core/attest/testing';
 import { toBase64url } from '@edgekeep/core/bytes';
 import { encodeSizedPublic } from '@edgekeep/core/tpm/public-area';
 import { endorsementTemplate } from '@edgekeep/core/tpm/template';
-import { RootKeys } from './root-keys.ts';
+import { refusalOf } from '../testing-refusal.ts';
+import { rootDigestOf, RootKeys } from './root-keys.ts';
+import { testKeyDevice, testTpmDevice } from './testing-device.ts';
 
 const { template } = endorsementTemplate('rsa-2048');
 assert.ok(template.kind === 'rsa');
@@ -42,4 +44,27 @@ test('two devices do not share keys', () => {
 
 test('an identity that is not one is refused', () => {
   assert.throws(() => new RootKeys().attestationKey({ id: 'press-1', identity: '{"kind":"tpm"}' }));
+});
+
+test('a root of trust is known by its key: what is not proven around it makes no second device of it', () => {
+  const one = testTpmDevice('press-1', 1).identity;
+  assert.ok(one.kind === 'tpm');
+  const [withOther, another] = [testTpmDevice('press-1', 2).identity, testKeyDevice('press-1', 1).identity];
+  assert.ok(withOther.kind === 'tpm');
+  const digest = rootDigestOf(one);
+  assert.equal(rootDigestOf({ ...one, attestationKey: withOther.attestationKey }), digest);
+  assert.equal(rootDigestOf({ ...one, endorsementCertificates: ['AAAA'] }), digest);
+  assert.notEqual(rootDigestOf({ ...one, endorsementKey: withOther.endorsementKey }), digest);
+  assert.notEqual(rootDigestOf(another), digest);
+  assert.ok(another.kind === 'software');
+  assert.equal(rootDigestOf({ ...another, kind: 'secure-element' }), rootDigestOf(another));
+  assert.equal(rootDigestOf({ ...another, encryptionKey: 'AAAA' }), rootDigestOf(another));
+});
+
+test('a device without a root of trust has nothing that evidence could be signed with', async () => {
+  for (const kind of ['est', 'token'])
+    assert.equal(
+      await refusalOf(() => new RootKeys().attestationKey({ id: 'meter-1', identity: JSON.stringify({ kind }) })),
+      'attestation-refused',
+    );
 });
