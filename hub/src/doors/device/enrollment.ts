@@ -20,18 +20,19 @@ import {
 } from '../../enrollment/enrollment.ts';
 import { getDevice } from '../../registry/states.ts';
 
-export function identityDeviceRoutes(
-  app: HttpServer,
-  parts: EnrollmentParts &
-    BindParts & { settings: Pick<HubSettings, 'challengeSeconds' | 'pcrs'>; clock: Clock; door: DeviceDoor },
-): void {
-  const { database, authorities, settings, clock, door } = parts;
+type IdentityDeviceRouteParts = EnrollmentParts &
+  BindParts & { settings: Pick<HubSettings, 'challengeSeconds' | 'pcrs'>; clock: Clock; door: DeviceDoor };
+
+export function identityDeviceRoutes(app: HttpServer, parts: IdentityDeviceRouteParts): void {
+  addEnrollment(app, parts);
+  addBinding(app, parts);
+  addRenewal(app, parts);
+}
+
+function addEnrollment(app: HttpServer, parts: IdentityDeviceRouteParts): void {
+  const { authorities, settings, clock, door } = parts;
   // Between the two steps, by connection.
   const begun = new WeakMap<DeviceConnection, PendingEnrollment>();
-
-  // How far the log was appraised, for evidence that goes on from there.
-  const imaLogOf = async (deviceId: string, connection: DeviceConnection) =>
-    settings.pcrs.includes(IMA_PCR) ? knownImaLog(database.read, deviceId, connection) : undefined;
 
   app.post(
     '/v1/enroll/challenge',
@@ -84,6 +85,13 @@ export function identityDeviceRoutes(
       return { deviceId: pending.deviceId, certificateChain: authorities.chainPem(certificate) };
     },
   );
+}
+
+function addBinding(app: HttpServer, parts: IdentityDeviceRouteParts): void {
+  const { database, settings, clock, door } = parts;
+  // How far the log was appraised, for evidence that goes on from there.
+  const imaLogOf = async (deviceId: string, connection: DeviceConnection) =>
+    settings.pcrs.includes(IMA_PCR) ? knownImaLog(database.read, deviceId, connection) : undefined;
 
   app.post(
     '/v1/bind',
@@ -124,6 +132,10 @@ export function identityDeviceRoutes(
       return { ...challenge, ...(imaLog === undefined ? {} : { imaLog }) };
     },
   );
+}
+
+function addRenewal(app: HttpServer, parts: IdentityDeviceRouteParts): void {
+  const { database, authorities, clock, door } = parts;
 
   app.post(
     '/v1/renew',

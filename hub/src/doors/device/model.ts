@@ -18,11 +18,21 @@ import { findPublishedRelease } from '../../model/releases.ts';
 
 const file = z.strictObject({ name: modelNameSchema, version: versionSchema, '*': z.string().min(1).max(1_024) });
 
-export function modelDeviceRoutes(
-  app: HttpServer,
-  parts: { database: Database; blobs: Blobs; clock: Clock; door: DeviceDoor; gate: AccessGate },
-): void {
-  const { database, blobs, clock, door, gate } = parts;
+interface ModelDeviceRouteParts {
+  database: Database;
+  blobs: Blobs;
+  clock: Clock;
+  door: DeviceDoor;
+  gate: AccessGate;
+}
+
+export function modelDeviceRoutes(app: HttpServer, parts: ModelDeviceRouteParts): void {
+  addModel(app, parts);
+  addFiles(app, parts);
+}
+
+function addModel(app: HttpServer, parts: ModelDeviceRouteParts): void {
+  const { database, door } = parts;
 
   app.get(
     '/v1/models/:name',
@@ -33,7 +43,7 @@ export function modelDeviceRoutes(
     async (request) => {
       const device = door.bound(request);
       const { row, files } = await findPublishedRelease(database, request.params.name);
-      await mayFetch(device, row);
+      await mayFetch(parts, device, row);
       return {
         name: row.name,
         version: row.version,
@@ -48,6 +58,10 @@ export function modelDeviceRoutes(
       };
     },
   );
+}
+
+function addFiles(app: HttpServer, parts: ModelDeviceRouteParts): void {
+  const { database, blobs, door } = parts;
 
   app.get(
     '/v1/models/:name/:version/files/*',
@@ -56,7 +70,7 @@ export function modelDeviceRoutes(
       const device = door.bound(request);
       const { name, version, '*': path } = request.params;
       const { row, files } = await findPublishedRelease(database, name, version);
-      await mayFetch(device, row);
+      await mayFetch(parts, device, row);
       const found = files.find((each) => each.path === path);
       if (found === undefined)
         throw new HubError('not-found', `${name} ${version} has no file ${JSON.stringify(path)}`);
@@ -73,13 +87,18 @@ export function modelDeviceRoutes(
       return reply;
     },
   );
+}
 
-  async function mayFetch({ connection, deviceId }: BoundDevice, row: ModelReleaseRow): Promise<void> {
-    const { name, version, publisher } = row;
-    // The gate fills in the groups, where the policy looks at them.
-    const resource: Resource = { kind: 'model', name, version, publisher, groups: [] };
-    await gate.admit({ action: 'fetch', deviceId, resource, connection, nowMs: clock() });
-  }
+async function mayFetch(
+  parts: ModelDeviceRouteParts,
+  { connection, deviceId }: BoundDevice,
+  row: ModelReleaseRow,
+): Promise<void> {
+  const { clock, gate } = parts;
+  const { name, version, publisher } = row;
+  // The gate fills in the groups, where the policy looks at them.
+  const resource: Resource = { kind: 'model', name, version, publisher, groups: [] };
+  await gate.admit({ action: 'fetch', deviceId, resource, connection, nowMs: clock() });
 }
 
 /** One byte range (RFC 9110 section 14.1.2), both ends inclusive; undefined when the request asks for none. */

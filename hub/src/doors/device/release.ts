@@ -15,17 +15,21 @@ import { getDevice } from '../../registry/states.ts';
 import type { Receipts } from '../../access/receipts.ts';
 import { assertLeaseRuns, releaseKey, type ReleaseParts } from '../../access/release.ts';
 
-export function accessDeviceRoutes(
-  app: HttpServer,
-  parts: ReleaseParts & {
-    clock: Clock;
-    door: DeviceDoor;
-    receipts: Receipts;
-    countRelease: (outcome: string) => void;
-    roundTrips: RoundTrips<DeviceConnection>;
-  },
-): void {
-  const { database, appraiser, clock, door, receipts } = parts;
+type AccessDeviceRouteParts = ReleaseParts & {
+  clock: Clock;
+  door: DeviceDoor;
+  receipts: Receipts;
+  countRelease: (outcome: string) => void;
+  roundTrips: RoundTrips<DeviceConnection>;
+};
+
+export function accessDeviceRoutes(app: HttpServer, parts: AccessDeviceRouteParts): void {
+  addAttestation(app, parts);
+  addReleases(app, parts);
+}
+
+function addAttestation(app: HttpServer, parts: AccessDeviceRouteParts): void {
+  const { database, appraiser, clock, door } = parts;
 
   app.post(
     '/v1/attest',
@@ -49,6 +53,10 @@ export function accessDeviceRoutes(
       });
     },
   );
+}
+
+function addReleases(app: HttpServer, parts: AccessDeviceRouteParts): void {
+  const { database, clock, door, receipts } = parts;
 
   app.post(
     '/v1/releases',

@@ -30,20 +30,24 @@ const ownPage = z.strictObject({
 const accepted = z.object({ accepted: z.boolean() });
 const reportSchema = { body: api.reportRequest, response: { 200: api.reportResponse } };
 
-export function auditDeviceRoutes(
-  app: HttpServer,
-  parts: {
-    database: Database;
-    log: AuditLog;
-    witnesses: WitnessBoard;
-    clock: Clock;
-    door: DeviceDoor;
-    gate: AccessGate;
-    settings: Pick<HubSettings, 'alerts'>;
-    countEndedGuards: (ended: EndedGuards) => void;
-  },
-): void {
-  const { database, log, witnesses, clock, door, gate, settings } = parts;
+interface AuditDeviceRouteParts {
+  database: Database;
+  log: AuditLog;
+  witnesses: WitnessBoard;
+  clock: Clock;
+  door: DeviceDoor;
+  gate: AccessGate;
+  settings: Pick<HubSettings, 'alerts'>;
+  countEndedGuards: (ended: EndedGuards) => void;
+}
+
+export function auditDeviceRoutes(app: HttpServer, parts: AuditDeviceRouteParts): void {
+  addLog(app, parts);
+  addReports(app, parts);
+}
+
+function addLog(app: HttpServer, parts: AuditDeviceRouteParts): void {
+  const { database, log, witnesses, clock, door } = parts;
 
   app.get(
     '/v1/checkpoint',
@@ -90,6 +94,10 @@ export function auditDeviceRoutes(
       return { accepted: true };
     },
   );
+}
+
+function addReports(app: HttpServer, parts: AuditDeviceRouteParts): void {
+  const { database, log, clock, door, gate, settings } = parts;
 
   app.post(
     '/v1/reports',
@@ -98,7 +106,7 @@ export function auditDeviceRoutes(
       const { deviceId, connection } = door.bound(request);
       const { counts, forkProof, attributes, models, clockSkewSeconds, guard, desiredVersion } = request.body;
       const nowMs = clock();
-      const proven = forkProof === undefined ? undefined : verifiedFork(forkProof);
+      const proven = forkProof === undefined ? undefined : verifiedFork(parts, forkProof);
       // Anybody may send a proof against this log, and no policy of this hub may refuse it.
       if (counts !== undefined || attributes !== undefined || models !== undefined) {
         await gate.admit({ action: 'publishTelemetry', deviceId, connection, nowMs });
@@ -134,28 +142,30 @@ export function auditDeviceRoutes(
         return endedGuards;
       });
       if (ended !== undefined) parts.countEndedGuards(ended);
-      const news = await newsFor(deviceId, desiredVersion);
+      const news = await newsFor(parts, deviceId, desiredVersion);
       if (Object.keys(news).length === 0) return { accepted: true };
       // The report is accepted. Data that the device may not read is left out, and that is logged.
       if (!(await gate.permits({ action: 'receiveCommand', deviceId, connection, nowMs }))) return { accepted: true };
       return { accepted: true, ...news };
     },
   );
+}
 
-  /** Desired attributes that the device does not have yet. */
-  async function newsFor(deviceId: string, desiredVersion: number | undefined) {
-    const retry = await retriesFor(database.read, deviceId);
-    const tried = retry.length === 0 ? {} : { retry: [...retry] };
-    if (desiredVersion === undefined) return tried;
-    const { version, attributes } = await documentOf(database.read, deviceId, 'desired');
-    return version === desiredVersion ? tried : { ...tried, desired: { version, attributes } };
-  }
+/** Desired attributes that the device does not have yet. */
+async function newsFor(parts: AuditDeviceRouteParts, deviceId: string, desiredVersion: number | undefined) {
+  const { database } = parts;
+  const retry = await retriesFor(database.read, deviceId);
+  const tried = retry.length === 0 ? {} : { retry: [...retry] };
+  if (desiredVersion === undefined) return tried;
+  const { version, attributes } = await documentOf(database.read, deviceId, 'desired');
+  return version === desiredVersion ? tried : { ...tried, desired: { version, attributes } };
+}
 
-  function verifiedFork(text: string): { kind: string } {
-    const proof = parseForkProof(utf8(text));
-    const verdict = verifyForkProof(proof, log.key);
-    if (verdict.kind === 'refused')
-      throw new HubError('request-invalid', 'the fork proof does not prove a fork of this log');
-    return { kind: proof.kind };
-  }
+function verifiedFork(parts: AuditDeviceRouteParts, text: string): { kind: string } {
+  const { log } = parts;
+  const proof = parseForkProof(utf8(text));
+  const verdict = verifyForkProof(proof, log.key);
+  if (verdict.kind === 'refused')
+    throw new HubError('request-invalid', 'the fork proof does not prove a fork of this log');
+  return { kind: proof.kind };
 }

@@ -14,15 +14,19 @@ import { certifyWorkload, type WorkloadParts } from '../../workload/certify.ts';
 
 const byName = z.strictObject({ name: api.workloadNameSchema });
 
-export function workloadDeviceRoutes(
-  app: HttpServer,
-  parts: WorkloadParts & {
-    readonly clock: Clock;
-    readonly door: DeviceDoor;
-    readonly gate: Pick<AccessGate, 'admit'>;
-  },
-): void {
-  const { database, authorities, settings, clock, door, gate } = parts;
+type WorkloadDeviceRouteParts = WorkloadParts & {
+  readonly clock: Clock;
+  readonly door: DeviceDoor;
+  readonly gate: Pick<AccessGate, 'admit'>;
+};
+
+export function workloadDeviceRoutes(app: HttpServer, parts: WorkloadDeviceRouteParts): void {
+  addCertificates(app, parts);
+  addWhoami(app, parts);
+}
+
+function addCertificates(app: HttpServer, parts: WorkloadDeviceRouteParts): void {
+  const { authorities, settings, clock, door, gate } = parts;
 
   app.post(
     '/v1/workloads/:name/certificate',
@@ -53,6 +57,10 @@ export function workloadDeviceRoutes(
       return { spiffeId, certificateChain: authorities.chainPem(certificate), trustBundle };
     },
   );
+}
+
+function addWhoami(app: HttpServer, parts: WorkloadDeviceRouteParts): void {
+  const { database, clock, door, gate } = parts;
 
   app.get('/v1/whoami', { ...door.lets('anyone'), schema: { response: { 200: api.whoAmI } } }, async (request) => {
     const asked = door.anyone(request);

@@ -17,11 +17,21 @@ const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(50),
 });
 
-export function auditOperatorRoutes(
-  app: HttpServer,
-  parts: { database: Database; log: AuditLog; receipts: Receipts; trust: TrustFile; requireScope: RequireScope },
-): void {
-  const { database, log, receipts, trust, requireScope } = parts;
+interface AuditOperatorRouteParts {
+  database: Database;
+  log: AuditLog;
+  receipts: Receipts;
+  trust: TrustFile;
+  requireScope: RequireScope;
+}
+
+export function auditOperatorRoutes(app: HttpServer, parts: AuditOperatorRouteParts): void {
+  addLog(app, parts);
+  addLeases(app, parts);
+}
+
+function addLog(app: HttpServer, parts: AuditOperatorRouteParts): void {
+  const { database, log, trust, requireScope } = parts;
 
   app.get('/v1/trust', async (_request, reply) => reply.type('application/json').send(await trust()));
 
@@ -65,6 +75,10 @@ export function auditOperatorRoutes(
       return { index, entry: toBase64url(row.entry), proof };
     },
   );
+}
+
+function addLeases(app: HttpServer, parts: AuditOperatorRouteParts): void {
+  const { database, receipts, requireScope } = parts;
 
   app.get(
     '/v1/leases',

@@ -26,17 +26,21 @@ const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
 
-export function authorityOperatorRoutes(
-  app: HttpServer,
-  parts: AuthorityParts & {
-    readonly connections: Connections;
-    readonly watch: RevocationWatch;
-    readonly requireScope: RequireScope;
-  },
-): void {
+type AuthorityOperatorRouteParts = AuthorityParts & {
+  readonly connections: Connections;
+  readonly watch: RevocationWatch;
+  readonly requireScope: RequireScope;
+};
+
+export function authorityOperatorRoutes(app: HttpServer, parts: AuthorityOperatorRouteParts): void {
+  addReading(app, parts);
+  addIssuing(app, parts);
+  addRoots(app, parts);
+}
+
+function addReading(app: HttpServer, parts: AuthorityOperatorRouteParts): void {
   const { database, authorities, clock, requireScope } = parts;
   const read = requireScope('devices:read');
-  const admin = requireScope('admin');
   const answer = { response: { 200: api.authorityOverview } };
   const overview = async (db: Database['read'] = database.read) => {
     const { state } = authorities;
@@ -59,6 +63,17 @@ export function authorityOperatorRoutes(
       return { devices, next: devices.length === query.limit ? (devices.at(-1)?.id ?? null) : null };
     },
   );
+}
+
+function addIssuing(app: HttpServer, parts: AuthorityOperatorRouteParts): void {
+  const { database, authorities, clock, requireScope } = parts;
+  const admin = requireScope('admin');
+  const answer = { response: { 200: api.authorityOverview } };
+  const overview = async (db: Database['read'] = database.read) => {
+    const { state } = authorities;
+    const [roots, issuing] = await Promise.all([rootViews(db, state), issuingViews(db, state, clock())]);
+    return { roots: [...roots], issuing: [...issuing] };
+  };
 
   app.post(
     '/v1/authorities/request',
@@ -105,6 +120,17 @@ export function authorityOperatorRoutes(
     },
     async ({ params, body, actor }) => revokeIssuing(parts, { id: params.id, note: body.note, actor }),
   );
+}
+
+function addRoots(app: HttpServer, parts: AuthorityOperatorRouteParts): void {
+  const { database, authorities, clock, requireScope } = parts;
+  const admin = requireScope('admin');
+  const answer = { response: { 200: api.authorityOverview } };
+  const overview = async (db: Database['read'] = database.read) => {
+    const { state } = authorities;
+    const [roots, issuing] = await Promise.all([rootViews(db, state), issuingViews(db, state, clock())]);
+    return { roots: [...roots], issuing: [...issuing] };
+  };
 
   app.post(
     '/v1/authorities/roots',

@@ -33,10 +33,19 @@ const byId = z.strictObject({ id: z.string().max(64) });
 // A device holds one certificate at a time and renews at two thirds of its life; this shows the recent ones.
 const HISTORY_MAX = 50;
 
-export function deviceOperatorRoutes(
-  app: HttpServer,
-  parts: Fleet & { readonly connections: Connections; readonly clock: Clock; readonly requireScope: RequireScope },
-): void {
+type DeviceOperatorRouteParts = Fleet & {
+  readonly connections: Connections;
+  readonly clock: Clock;
+  readonly requireScope: RequireScope;
+};
+
+export function deviceOperatorRoutes(app: HttpServer, parts: DeviceOperatorRouteParts): void {
+  addList(app, parts);
+  addDetail(app, parts);
+  addOrders(app, parts);
+}
+
+function addList(app: HttpServer, parts: DeviceOperatorRouteParts): void {
   const { database, clock, requireScope } = parts;
 
   app.get(
@@ -55,6 +64,10 @@ export function deviceOperatorRoutes(
       return { devices, next: found.next };
     },
   );
+}
+
+function addDetail(app: HttpServer, parts: DeviceOperatorRouteParts): void {
+  const { database, clock, requireScope } = parts;
 
   app.get(
     '/v1/devices/:id',
@@ -101,23 +114,30 @@ export function deviceOperatorRoutes(
       };
     },
   );
+}
 
+function addOrders(app: HttpServer, parts: DeviceOperatorRouteParts): void {
+  const { database, requireScope } = parts;
   const orderSchema = { params: byId, body: api.stateOrder, response: { 200: api.stateAnswer } };
+
   app.post(
     '/v1/devices/:id/quarantine',
     { ...requireScope('devices:write'), bodyLimit: bodyBytes.order, schema: orderSchema },
-    async (request) => quarantineDevice(parts, orderOf(request)),
+    async (request) => quarantineDevice(parts, orderOf(parts, request)),
   );
+
   app.post(
     '/v1/devices/:id/retire',
     { ...requireScope('devices:write'), bodyLimit: bodyBytes.order, schema: orderSchema },
-    async (request) => retireDevice(parts, orderOf(request)),
+    async (request) => retireDevice(parts, orderOf(parts, request)),
   );
+
   app.post(
     '/v1/devices/:id/wiped',
     { ...requireScope('devices:write'), bodyLimit: bodyBytes.order, schema: orderSchema },
-    async (request) => wipeDevice(parts, orderOf(request)),
+    async (request) => wipeDevice(parts, orderOf(parts, request)),
   );
+
   app.post(
     '/v1/devices/:id/replace-root',
     {
@@ -125,20 +145,26 @@ export function deviceOperatorRoutes(
       bodyLimit: bodyBytes.order,
       schema: { params: byId, body: api.replaceRootOrder, response: { 200: api.replaceRootAnswer } },
     },
-    async (request) => replaceRootOfTrust(database, { ...orderOf(request), rootSha256: request.body.rootSha256 }),
+    async (request) =>
+      replaceRootOfTrust(database, { ...orderOf(parts, request), rootSha256: request.body.rootSha256 }),
   );
+
   app.post(
     '/v1/devices/:id/release',
     { ...requireScope('devices:write'), bodyLimit: bodyBytes.order, schema: orderSchema },
     async (request) => {
-      const order = orderOf(request);
+      const order = orderOf(parts, request);
       return { deviceId: order.deviceId, state: await releaseFromQuarantine(database, order), connectionsClosed: 0 };
     },
   );
+}
 
-  function orderOf(request: { params: { id: string }; body: { reason: string }; actor: string }) {
-    return { deviceId: request.params.id, reason: request.body.reason, actor: request.actor, nowMs: clock() };
-  }
+function orderOf(
+  parts: DeviceOperatorRouteParts,
+  request: { params: { id: string }; body: { reason: string }; actor: string },
+) {
+  const { clock } = parts;
+  return { deviceId: request.params.id, reason: request.body.reason, actor: request.actor, nowMs: clock() };
 }
 
 function viewOfPresence(row: DeviceRecord, { places, elsewhere }: DevicePresence) {

@@ -19,6 +19,12 @@ const page = z.strictObject({
 });
 
 export function enrollmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): void {
+  addGroups(app, parts);
+  addStates(app, parts);
+  addTokens(app, parts);
+}
+
+function addGroups(app: HttpServer, parts: StoreRouteParts): void {
   const { database, clock, requireScope } = parts;
   const read = requireScope('devices:read');
   const write = requireScope('enrollment:write');
@@ -32,6 +38,7 @@ export function enrollmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): 
       return { groups: rows.map(viewOf), next: rows.length === query.limit ? (rows.at(-1)?.name ?? null) : null };
     },
   );
+
   app.post(
     '/v1/enrollment-groups',
     {
@@ -41,11 +48,13 @@ export function enrollmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): 
     },
     async ({ body, actor }) => viewOf(await groups.createEnrollmentGroup(database, { ...body, actor, nowMs: clock() })),
   );
+
   app.get(
     '/v1/enrollment-groups/:name',
     { ...read, schema: { params: byName, response: { 200: api.enrollmentGroupDetail } } },
-    async ({ params: { name } }) => detailOf(name),
+    async ({ params: { name } }) => detailOf(parts, name),
   );
+
   app.delete(
     '/v1/enrollment-groups/:name',
     { ...write, bodyLimit: bodyBytes.none, schema: { params: byName, response: { 200: api.enrollmentGroupDeleted } } },
@@ -54,6 +63,13 @@ export function enrollmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): 
       return { name, deleted: true };
     },
   );
+}
+
+function addStates(app: HttpServer, parts: StoreRouteParts): void {
+  const { database, clock, requireScope } = parts;
+  const write = requireScope('enrollment:write');
+  const trust = requireScope('admin');
+
   app.post(
     '/v1/enrollment-groups/:name/disable',
     {
@@ -66,6 +82,7 @@ export function enrollmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): 
       return { name, enabled: false };
     },
   );
+
   app.post(
     '/v1/enrollment-groups/:name/enable',
     {
@@ -78,6 +95,7 @@ export function enrollmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): 
       return { name, enabled: true };
     },
   );
+
   app.put(
     '/v1/enrollment-groups/:name/limit',
     {
@@ -88,6 +106,12 @@ export function enrollmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): 
     async ({ params: { name }, body: { maxDevices }, actor }) =>
       viewOf(await groups.limitEnrollmentGroup(database, { name, maxDevices, actor, nowMs: clock() })),
   );
+}
+
+function addTokens(app: HttpServer, parts: StoreRouteParts): void {
+  const { database, clock, requireScope } = parts;
+  const write = requireScope('enrollment:write');
+
   app.post(
     '/v1/enrollment-groups/:name/tokens',
     {
@@ -101,26 +125,27 @@ export function enrollmentGroupRoutes(app: HttpServer, parts: StoreRouteParts): 
       return { ...(await createGroupToken(database, order)), maxUses };
     },
   );
+}
 
-  async function detailOf(name: string): Promise<z.infer<typeof api.enrollmentGroupDetail>> {
-    const row = await groups.getEnrollmentGroup(database.read, name);
-    const tokens = await tokensOf(database.read, name, clock());
-    return {
-      ...viewOf(row),
-      certificate: row.certificate === null ? null : encodePem('CERTIFICATE', row.certificate),
-      groups: [...(await groups.joinsOf(database.read, name))],
-      terms: termsOf(row),
-      listed: await groups.listedBy(database.read, name),
-      tokens: tokens.map((token) => ({
-        token: token.sha256.slice(0, 16),
-        state: token.state,
-        createdAt: token.created_at,
-        expiresAt: token.expires_at,
-        uses: token.uses,
-        maxUses: token.uses_most,
-      })),
-    };
-  }
+async function detailOf(parts: StoreRouteParts, name: string): Promise<z.infer<typeof api.enrollmentGroupDetail>> {
+  const { database, clock } = parts;
+  const row = await groups.getEnrollmentGroup(database.read, name);
+  const tokens = await tokensOf(database.read, name, clock());
+  return {
+    ...viewOf(row),
+    certificate: row.certificate === null ? null : encodePem('CERTIFICATE', row.certificate),
+    groups: [...(await groups.joinsOf(database.read, name))],
+    terms: termsOf(row),
+    listed: await groups.listedBy(database.read, name),
+    tokens: tokens.map((token) => ({
+      token: token.sha256.slice(0, 16),
+      state: token.state,
+      createdAt: token.created_at,
+      expiresAt: token.expires_at,
+      uses: token.uses,
+      maxUses: token.uses_most,
+    })),
+  };
 }
 
 function viewOf(row: EnrollmentGroupRow): z.infer<typeof api.enrollmentGroupView> {

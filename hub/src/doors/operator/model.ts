@@ -38,11 +38,23 @@ const releasesShown = 500;
 // The manifest limits the size of an upload, file by file; this limit only has to be larger than any of them.
 const UPLOAD_BYTES_MAX = Number.MAX_SAFE_INTEGER;
 
-export function modelOperatorRoutes(
-  app: HttpServer,
-  parts: { database: Database; blobs: Blobs; platformKey: PlatformKey; clock: Clock; requireScope: RequireScope },
-): void {
-  const { database, blobs, platformKey, clock, requireScope } = parts;
+interface ModelOperatorRouteParts {
+  database: Database;
+  blobs: Blobs;
+  platformKey: PlatformKey;
+  clock: Clock;
+  requireScope: RequireScope;
+}
+
+export function modelOperatorRoutes(app: HttpServer, parts: ModelOperatorRouteParts): void {
+  addPublishers(app, parts);
+  addModels(app, parts);
+  addUploads(app, parts);
+  addReleases(app, parts);
+}
+
+function addPublishers(app: HttpServer, parts: ModelOperatorRouteParts): void {
+  const { database, clock, requireScope } = parts;
 
   app.get(
     '/v1/publishers',
@@ -67,6 +79,10 @@ export function modelOperatorRoutes(
       return { fingerprint, name };
     },
   );
+}
+
+function addModels(app: HttpServer, parts: ModelOperatorRouteParts): void {
+  const { database, clock, requireScope } = parts;
 
   app.get('/v1/models', { ...requireScope('models:read'), schema: { response: { 200: api.modelList } } }, async () => ({
     models: (await listReleases(database, releasesShown)).map(viewOf),
@@ -77,6 +93,7 @@ export function modelOperatorRoutes(
     { ...requireScope('models:read'), schema: { params: named, response: { 200: assignedGroups } } },
     async ({ params: { name } }) => ({ model: name, groups: [...(await groupsOfModel(database.read, name))] }),
   );
+
   // This decides who gets keys, as a policy does.
   app.post(
     '/v1/models/:name/groups',
@@ -104,6 +121,10 @@ export function modelOperatorRoutes(
       return { devices, next: rows.length === limit ? (rows.at(-1)?.device_id ?? null) : null };
     },
   );
+}
+
+function addUploads(app: HttpServer, parts: ModelOperatorRouteParts): void {
+  const { database, blobs, platformKey, clock, requireScope } = parts;
 
   app.post(
     '/v1/models',
@@ -156,6 +177,10 @@ export function modelOperatorRoutes(
       },
     );
   });
+}
+
+function addReleases(app: HttpServer, parts: ModelOperatorRouteParts): void {
+  const { database, clock, requireScope } = parts;
 
   app.post(
     '/v1/models/:name/:version/publish',

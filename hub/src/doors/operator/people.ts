@@ -23,23 +23,29 @@ const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
 
-export function peopleRoutes(
-  app: HttpServer,
-  parts: {
-    readonly database: Database;
-    readonly settings: Pick<HubSettings, 'tokens'>;
-    readonly clock: Clock;
-    readonly requireScope: RequireScope;
-    /** Whether root operations wait for a second person now. */
-    readonly twoPeople: () => Promise<boolean>;
-  },
-): void {
-  const { database, settings, clock, requireScope, twoPeople } = parts;
+interface PeopleRouteParts {
+  readonly database: Database;
+  readonly settings: Pick<HubSettings, 'tokens'>;
+  readonly clock: Clock;
+  readonly requireScope: RequireScope;
+  /** Whether root operations wait for a second person now. */
+  readonly twoPeople: () => Promise<boolean>;
+}
+
+export function peopleRoutes(app: HttpServer, parts: PeopleRouteParts): void {
+  addPeople(app, parts);
+  addTokens(app, parts);
+  addHandOver(app, parts);
+}
+
+function addPeople(app: HttpServer, parts: PeopleRouteParts): void {
+  const { database, clock, requireScope, twoPeople } = parts;
 
   app.get('/v1/people', { ...requireScope('admin'), schema: { response: { 200: people.personList } } }, async () => ({
     people: [...(await listPeople(database.read, clock()))],
     twoPeople: await twoPeople(),
   }));
+
   app.post(
     '/v1/people',
     {
@@ -52,6 +58,7 @@ export function peopleRoutes(
       return { name };
     },
   );
+
   app.post(
     '/v1/people/:name/disable',
     {
@@ -64,6 +71,7 @@ export function peopleRoutes(
       return { name, tokensEnded };
     },
   );
+
   app.post(
     '/v1/people/:name/enable',
     { ...requireScope('admin'), bodyLimit: bodyBytes.none, schema: { params: byName, response: { 200: byName } } },
@@ -72,6 +80,10 @@ export function peopleRoutes(
       return { name };
     },
   );
+}
+
+function addTokens(app: HttpServer, parts: PeopleRouteParts): void {
+  const { database, settings, clock, requireScope } = parts;
 
   app.get(
     '/v1/tokens',
@@ -83,6 +95,7 @@ export function peopleRoutes(
       return { tokens, next: tokens.length === query.limit ? (tokens.at(-1)?.id ?? null) : null };
     },
   );
+
   app.get(
     '/v1/tokens/:id',
     { ...requireScope('tokens:write'), schema: { params: byId, response: { 200: people.tokenView } } },
@@ -92,6 +105,7 @@ export function peopleRoutes(
       throw new HubError('not-found', 'no API token of yours has this id: `edgekeep token list` shows all');
     },
   );
+
   app.post(
     '/v1/tokens',
     {
@@ -105,6 +119,7 @@ export function peopleRoutes(
       return { ...made, token };
     },
   );
+
   app.post(
     '/v1/tokens/:name/revoke',
     {
@@ -117,6 +132,10 @@ export function peopleRoutes(
       revoked: await revokeTokens(database, name, { caller, actor, nowMs: clock() }),
     }),
   );
+}
+
+function addHandOver(app: HttpServer, parts: PeopleRouteParts): void {
+  const { database, settings, clock, requireScope } = parts;
 
   app.post(
     '/v1/claim',
@@ -130,6 +149,7 @@ export function peopleRoutes(
       return claimHub(database, { ...body, lifeSeconds, caller, actor, nowMs: clock() });
     },
   );
+
   app.post(
     '/v1/tokens/:id/hand-over',
     {

@@ -26,16 +26,22 @@ const page = z.strictObject({
 // Tests besides the text. How many recorded decisions a draft must answer without an error before it is applied.
 const replayedBeforeApply = 2_000;
 
-export function policyRoutes(
-  app: HttpServer,
-  parts: GateParts & {
-    readonly gate: AccessGate;
-    readonly clock: Clock;
-    readonly requireScope: RequireScope;
-    readonly settings: Pick<HubSettings, 'alerts'>;
-  },
-): void {
-  const { database, policies, gate, countries, clock, requireScope } = parts;
+type PolicyRouteParts = GateParts & {
+  readonly gate: AccessGate;
+  readonly clock: Clock;
+  readonly requireScope: RequireScope;
+  readonly settings: Pick<HubSettings, 'alerts'>;
+};
+
+export function policyRoutes(app: HttpServer, parts: PolicyRouteParts): void {
+  addPolicy(app, parts);
+  addSimulation(app, parts);
+  addVersions(app, parts);
+  addCountries(app, parts);
+}
+
+function addPolicy(app: HttpServer, parts: PolicyRouteParts): void {
+  const { policies, requireScope } = parts;
   const read = requireScope('devices:read');
   const write = requireScope('policy:write');
 
@@ -43,22 +49,30 @@ export function policyRoutes(
     const { policy, ...current } = policies.current();
     return { ...current, keysForEveryDevice: [...keysForEveryDevice(policy)] };
   });
+
   app.put(
     '/v1/policy',
     { ...write, bodyLimit: bodyBytes.policy, schema: { body: api.policyOrder, response: { 200: api.policyApplied } } },
-    async (request) => apply(request, request.body),
+    async (request) => apply(parts, request, request.body),
   );
+
   app.post(
     '/v1/policy/rollback',
     { ...write, bodyLimit: bodyBytes.order, schema: { body: api.rollbackOrder, response: { 200: api.policyApplied } } },
     async (request) => {
       const { version, expectVersion } = request.body;
       const row = await policies.version(version);
-      return apply(request, { text: row.text, tests: testsOf(row), meaning: row.meaning, expectVersion });
+      return apply(parts, request, { text: row.text, tests: testsOf(row), meaning: row.meaning, expectVersion });
     },
   );
+}
+
+function addSimulation(app: HttpServer, parts: PolicyRouteParts): void {
+  const { policies, gate, clock, requireScope } = parts;
+  const write = requireScope('policy:write');
   // The simulation asks about the whole fleet.
   let simulating = false;
+
   app.post(
     '/v1/policy/simulate',
     { ...write, bodyLimit: bodyBytes.policy, schema: { body: api.simulateOrder, response: { 200: api.simulation } } },
@@ -78,6 +92,12 @@ export function policyRoutes(
       }
     },
   );
+}
+
+function addVersions(app: HttpServer, parts: PolicyRouteParts): void {
+  const { policies, requireScope } = parts;
+  const read = requireScope('devices:read');
+
   app.get(
     '/v1/policy/versions',
     { ...read, schema: { querystring: page, response: { 200: api.policyVersions } } },
@@ -86,6 +106,7 @@ export function policyRoutes(
       return { versions: rows.map(lineOf), next: rows.length === limit ? (rows.at(-1)?.version ?? null) : null };
     },
   );
+
   app.get(
     '/v1/policy/versions/:version',
     { ...read, schema: { params: byVersion, response: { 200: api.policyVersionView } } },
@@ -95,10 +116,17 @@ export function policyRoutes(
       return { ...lineOf(row), text, meaning, tests: testsOf(row) ?? null };
     },
   );
+}
+
+function addCountries(app: HttpServer, parts: PolicyRouteParts): void {
+  const { countries, clock, requireScope } = parts;
+  const read = requireScope('devices:read');
+  const write = requireScope('policy:write');
 
   app.get('/v1/countries', { ...read, schema: { response: { 200: api.countryNetworksView } } }, async () => ({
     networks: [...(await countries.list())],
   }));
+
   app.put(
     '/v1/countries',
     {
@@ -110,37 +138,39 @@ export function policyRoutes(
       networks: await countries.replace(body.networks, { actor, nowMs: clock() }),
     }),
   );
+}
 
-  async function apply(
-    request: FastifyRequest,
-    order: Pick<PolicyOrder, 'text' | 'tests' | 'meaning' | 'expectVersion'>,
-  ): Promise<z.infer<typeof api.policyApplied>> {
-    const nowMs = clock();
-    const { actor } = request;
-    const objections = async (draft: ReturnType<typeof loadDraftOrThrow>): Promise<readonly Reason[]> => {
-      const trial = await simulate(parts, gate, draft, { last: replayedBeforeApply, fleet: false, names: 0, nowMs });
-      const { count, first } = trial.errors;
-      // A request that two people approved is carried out from here; the present address of the first person is not known.
-      const own = request.approved
-        ? ({ kind: 'permitted' } as const)
-        : draft.decide(gate.operatorQuestion(request.caller, momentOf(request, nowMs)));
-      return [
-        ...(count === 0
-          ? []
-          : [{ code: 'policy-error', message: `${count} recorded decisions make it err; the first: ${first}` }]),
-        ...(own.kind === 'permitted'
-          ? []
-          : [
-              { code: 'policy-locks-out', message: `it would not permit ${actor} to apply another policy` },
-              ...own.reasons,
-            ]),
-      ];
-    };
-    const applied = await policies.apply({ ...order, objections, actor, nowMs });
-    if (parts.settings.alerts.policyGivesAllKeys) await weighBreadth(database, applied, nowMs);
-    const { version, digest, text, appliedAt } = applied;
-    return { version, digest, text, appliedAt, connectionsClosed: await gate.recheck(nowMs) };
-  }
+async function apply(
+  parts: PolicyRouteParts,
+  request: FastifyRequest,
+  order: Pick<PolicyOrder, 'text' | 'tests' | 'meaning' | 'expectVersion'>,
+): Promise<z.infer<typeof api.policyApplied>> {
+  const { database, policies, gate, clock } = parts;
+  const nowMs = clock();
+  const { actor } = request;
+  const objections = async (draft: ReturnType<typeof loadDraftOrThrow>): Promise<readonly Reason[]> => {
+    const trial = await simulate(parts, gate, draft, { last: replayedBeforeApply, fleet: false, names: 0, nowMs });
+    const { count, first } = trial.errors;
+    // A request that two people approved is carried out from here; the present address of the first person is not known.
+    const own = request.approved
+      ? ({ kind: 'permitted' } as const)
+      : draft.decide(gate.operatorQuestion(request.caller, momentOf(request, nowMs)));
+    return [
+      ...(count === 0
+        ? []
+        : [{ code: 'policy-error', message: `${count} recorded decisions make it err; the first: ${first}` }]),
+      ...(own.kind === 'permitted'
+        ? []
+        : [
+            { code: 'policy-locks-out', message: `it would not permit ${actor} to apply another policy` },
+            ...own.reasons,
+          ]),
+    ];
+  };
+  const applied = await policies.apply({ ...order, objections, actor, nowMs });
+  if (parts.settings.alerts.policyGivesAllKeys) await weighBreadth(database, applied, nowMs);
+  const { version, digest, text, appliedAt } = applied;
+  return { version, digest, text, appliedAt, connectionsClosed: await gate.recheck(nowMs) };
 }
 
 function momentOf(request: FastifyRequest, nowMs: number) {

@@ -20,13 +20,17 @@ const historyPage = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
 
-export function registryDeviceRoutes(
-  app: HttpServer,
-  parts: Fleet & { readonly clock: Clock; readonly requireScope: RequireScope },
-): void {
+type RegistryDeviceRouteParts = Fleet & { readonly clock: Clock; readonly requireScope: RequireScope };
+
+export function registryDeviceRoutes(app: HttpServer, parts: RegistryDeviceRouteParts): void {
+  addSwitches(app, parts);
+  addTags(app, parts);
+  addAttributes(app, parts);
+}
+
+function addSwitches(app: HttpServer, parts: RegistryDeviceRouteParts): void {
   const { database, clock, requireScope } = parts;
   const write = requireScope('devices:write');
-  const read = requireScope('devices:read');
 
   app.post(
     '/v1/devices/:id/disable',
@@ -38,6 +42,7 @@ export function registryDeviceRoutes(
     async ({ params, body, actor }) =>
       disableDevice(parts, { deviceId: params.id, reason: body.reason, actor, nowMs: clock() }),
   );
+
   app.post(
     '/v1/devices/:id/enable',
     {
@@ -58,6 +63,11 @@ export function registryDeviceRoutes(
     async ({ params, body, actor }) =>
       orderRetry(database, { deviceId: params.id, model: body.model, actor, nowMs: clock() }),
   );
+}
+
+function addTags(app: HttpServer, parts: RegistryDeviceRouteParts): void {
+  const { database, clock, requireScope } = parts;
+  const write = requireScope('devices:write');
 
   app.post(
     '/v1/devices/:id/tags',
@@ -71,12 +81,19 @@ export function registryDeviceRoutes(
       return { deviceId: params.id, tags };
     },
   );
+}
+
+function addAttributes(app: HttpServer, parts: RegistryDeviceRouteParts): void {
+  const { database, clock, requireScope } = parts;
+  const write = requireScope('devices:write');
+  const read = requireScope('devices:read');
 
   app.get(
     '/v1/devices/:id/attributes',
     { ...read, schema: { params: byId, response: { 200: api.attributesView } } },
-    async ({ params: { id } }) => viewOf(id),
+    async ({ params: { id } }) => viewOf(parts, id),
   );
+
   app.put(
     '/v1/devices/:id/desired',
     {
@@ -86,7 +103,7 @@ export function registryDeviceRoutes(
     },
     async ({ params: { id }, body: { attributes, replaces }, actor }) => {
       await setDesired(database, { deviceId: id, attributes, replaces, actor, nowMs: clock() });
-      return viewOf(id);
+      return viewOf(parts, id);
     },
   );
 
@@ -100,13 +117,14 @@ export function registryDeviceRoutes(
       return { changes: [...changes], next };
     },
   );
+}
 
-  async function viewOf(deviceId: string) {
-    await getDevice(database.read, deviceId);
-    const [desired, reported] = await Promise.all([
-      documentOf(database.read, deviceId, 'desired'),
-      documentOf(database.read, deviceId, 'reported'),
-    ]);
-    return { deviceId, desired, reported };
-  }
+async function viewOf(parts: RegistryDeviceRouteParts, deviceId: string) {
+  const { database } = parts;
+  await getDevice(database.read, deviceId);
+  const [desired, reported] = await Promise.all([
+    documentOf(database.read, deviceId, 'desired'),
+    documentOf(database.read, deviceId, 'reported'),
+  ]);
+  return { deviceId, desired, reported };
 }

@@ -19,9 +19,13 @@ export interface VendorRootRouteParts extends StoreRouteParts {
 }
 
 export function vendorRootRoutes(app: HttpServer, parts: VendorRootRouteParts): void {
+  addReading(app, parts);
+  addOrders(app, parts);
+}
+
+function addReading(app: HttpServer, parts: VendorRootRouteParts): void {
   const { database, clock, requireScope, vendorRoots, settings } = parts;
   const read = requireScope('devices:read');
-  const trust = requireScope('admin');
 
   app.get(
     '/v1/vendor-roots',
@@ -31,9 +35,11 @@ export function vendorRootRoutes(app: HttpServer, parts: VendorRootRouteParts): 
       return { roots: [...roots], next };
     },
   );
+
   app.get('/v1/vendor-roots/summary', { ...read, schema: { response: { 200: api.vendorRootSummary } } }, async () => ({
     kinds: vendorRoots.counts(clock()).map(({ nextEndMs, ...count }) => ({ ...count, nextEnd: nextEndMs ?? null })),
   }));
+
   app.get(
     '/v1/vendor-roots/trust',
     { ...read, schema: { querystring: api.vendorRootTrustQuery, response: { 200: api.vendorRootTrust } } },
@@ -44,6 +50,12 @@ export function vendorRootRoutes(app: HttpServer, parts: VendorRootRouteParts): 
       return { kind, judgedAt, anchors: encoded(anchors), intermediates: encoded(intermediates) };
     },
   );
+}
+
+function addOrders(app: HttpServer, parts: VendorRootRouteParts): void {
+  const { database, clock, requireScope, vendorRoots } = parts;
+  const trust = requireScope('admin');
+
   app.post(
     '/v1/vendor-roots',
     {
@@ -61,6 +73,7 @@ export function vendorRootRoutes(app: HttpServer, parts: VendorRootRouteParts): 
       };
     },
   );
+
   app.delete(
     '/v1/vendor-roots/:kind/:sha256',
     {

@@ -17,17 +17,21 @@ const byId = z.strictObject({ id: z.string().max(64) });
 const onDevice = z.strictObject({ id: z.string().max(64), name: z.string().max(64) });
 const page = z.strictObject({ device: deviceIdSchema.optional(), group: z.string().max(64).optional() });
 
-export function workloadOperatorRoutes(
-  app: HttpServer,
-  parts: {
-    readonly database: Database;
-    readonly settings: Pick<HubSettings, 'workloads'>;
-    readonly watch: RevocationWatch;
-    readonly clock: Clock;
-    readonly requireScope: RequireScope;
-  },
-): void {
-  const { database, settings, watch, clock, requireScope } = parts;
+interface WorkloadOperatorRouteParts {
+  readonly database: Database;
+  readonly settings: Pick<HubSettings, 'workloads'>;
+  readonly watch: RevocationWatch;
+  readonly clock: Clock;
+  readonly requireScope: RequireScope;
+}
+
+export function workloadOperatorRoutes(app: HttpServer, parts: WorkloadOperatorRouteParts): void {
+  addDeclarations(app, parts);
+  addOfDevice(app, parts);
+}
+
+function addDeclarations(app: HttpServer, parts: WorkloadOperatorRouteParts): void {
+  const { database, watch, requireScope } = parts;
   const write = requireScope('devices:write');
   const read = requireScope('devices:read');
 
@@ -36,6 +40,7 @@ export function workloadOperatorRoutes(
     { ...read, schema: { querystring: page, response: { 200: api.declarationList } } },
     async ({ query }) => ({ workloads: [...(await listDeclarations(database.read, targetOf(query)))] }),
   );
+
   app.post(
     '/v1/workloads',
     {
@@ -44,8 +49,9 @@ export function workloadOperatorRoutes(
       schema: { body: api.workloadOrder, response: { 200: api.declarationView } },
     },
     async ({ body: { name, description, ...target }, actor }) =>
-      declareWorkload(database, { workload: name, description, ...orderFor(target, actor) }),
+      declareWorkload(database, { workload: name, description, ...orderFor(parts, target, actor) }),
   );
+
   app.post(
     '/v1/workloads/:name/remove',
     {
@@ -54,12 +60,18 @@ export function workloadOperatorRoutes(
       schema: { params: byName, body: api.workloadRemoval, response: { 200: api.workloadRemoved } },
     },
     async ({ params: { name }, body, actor }) => {
-      const removed = await removeWorkload(database, { workload: name, ...orderFor(body, actor) });
+      const removed = await removeWorkload(database, { workload: name, ...orderFor(parts, body, actor) });
       // Before the response, this node closes the connections.
       await watch.poll();
       return { name, ...removed };
     },
   );
+}
+
+function addOfDevice(app: HttpServer, parts: WorkloadOperatorRouteParts): void {
+  const { database, settings, watch, clock, requireScope } = parts;
+  const write = requireScope('devices:write');
+  const read = requireScope('devices:read');
 
   app.get(
     '/v1/devices/:id/workloads',
@@ -69,6 +81,7 @@ export function workloadOperatorRoutes(
       return { workloads: [...(await workloadsOf(database, id, { trustDomain, nowMs: clock() }))] };
     },
   );
+
   app.post(
     '/v1/devices/:id/workloads/:name/disable',
     {
@@ -83,6 +96,7 @@ export function workloadOperatorRoutes(
       return { deviceId, name, enabled: false, certificatesRevoked };
     },
   );
+
   app.post(
     '/v1/devices/:id/workloads/:name/enable',
     { ...write, bodyLimit: bodyBytes.none, schema: { params: onDevice, response: { 200: api.workloadSwitched } } },
@@ -91,6 +105,7 @@ export function workloadOperatorRoutes(
       return { deviceId, name, enabled: true, certificatesRevoked: 0 };
     },
   );
+
   app.get(
     '/v1/devices/:id/workloads/:name/history',
     { ...read, schema: { params: onDevice, response: { 200: api.workloadHistory } } },
@@ -99,10 +114,11 @@ export function workloadOperatorRoutes(
       return { changes: changes.map(({ log_index: logIndex, ...change }) => ({ logIndex, ...change })) };
     },
   );
+}
 
-  function orderFor(target: z.infer<typeof page>, actor: string) {
-    return { target: targetOf(target) ?? { kind: 'device', name: '' }, actor, nowMs: clock() } as const;
-  }
+function orderFor(parts: WorkloadOperatorRouteParts, target: z.infer<typeof page>, actor: string) {
+  const { clock } = parts;
+  return { target: targetOf(target) ?? { kind: 'device', name: '' }, actor, nowMs: clock() } as const;
 }
 
 function targetOf({ device, group }: z.infer<typeof page>): WorkloadTarget | undefined {
