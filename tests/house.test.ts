@@ -20,7 +20,9 @@ import {
   importsOf,
   isTest,
   roomOf,
+  sharedTables,
   type Source,
+  tablesOf,
   transportsOutside,
 } from './support/house.ts';
 import { longFunctions, unusedExports } from './support/source-rules.ts';
@@ -265,6 +267,32 @@ test('a transport outside doors is found, also as a type; an address parser is n
   assert.equal(found("import { isIP, createServer } from 'node:net';"), 1);
   assert.equal(found("const net = await import('node:net');"), 1);
   assert.equal(found("import { BlockList, isIP } from 'node:net';"), 0);
+});
+
+const hubTables = tablesOf(hub.filter(({ path }) => path.startsWith('hub/src/store/migrations/')));
+
+test("a table of the hub is written by its own subject's folder only", () => {
+  assert.ok(hubTables.length > 40 && hubTables.includes('device'), `${hubTables.length} tables`);
+  assert.deepEqual(sharedTables(hub, hubTables), []);
+});
+
+test('a write to the table of another folder is found, also in SQL, by a variable or from a door', () => {
+  const found = (text: string, path = 'hub/src/site/planted.ts') => sharedTables([...hub, { path, text }], hubTables);
+  assert.match(found("trx.updateTable('device').set({ site })").join(), /^device is written by .*site\/planted\.ts$/);
+  assert.match(found("trx.deleteFrom(\n  'lease',\n)").join(), /^lease is written by /);
+  assert.match(found('sql`update alert set note = 1`').join(), /^alert is written by /);
+  assert.match(found('exec("INSERT OR IGNORE INTO person values (1)")').join(), /^person is written by /);
+  assert.match(
+    found('trx.deleteFrom(table).execute()').join(),
+    /planted\.ts writes table, which is the name of no table/,
+  );
+  assert.match(
+    found("trx.insertInto('alert')", 'hub/src/doors/operator/planted.ts').join(),
+    /planted\.ts writes alert itself/,
+  );
+  assert.match(found("trx.insertInto('alert')", 'hub/src/planted.ts').join(), /planted\.ts writes alert itself/);
+  assert.deepEqual(found("// trx.updateTable('device')\n/** delete from device */\nselectFrom('device')"), []);
+  assert.deepEqual(found("trx.updateTable('site').set({ name })"), []);
 });
 
 test(`there are at most ${HUB_ARROWS_MAX} arrows between the rooms of the hub`, () => {

@@ -84,9 +84,9 @@ export const modelMutants: readonly Mutant[] = [
   },
   {
     id: 'model/withdrawal-ends-leases',
-    file: releases,
-    find: ".set({ revoked_at: nowMs })\n      .where('model', '=', name)\n      .where('version', '=', version)",
-    replace: ".set({ revoked_at: nowMs })\n      .where('model', '=', name)\n      .where('version', '=', '')",
+    file: 'hub/src/revocation/leases.ts',
+    find: ".where('model', '=', model)\n    .where('version', '=', version)",
+    replace: ".where('model', '=', model)\n    .where('version', '=', '')",
     breaks: 'the leases on a withdrawn release end',
   },
   {

@@ -51,7 +51,7 @@ export const revocationMutants: readonly Mutant[] = [
   },
   {
     id: 'revocation/leases-end',
-    file: store,
+    file: 'hub/src/revocation/leases.ts',
     find: ".set({ revoked_at: nowMs })\n      .where('device_id', 'in', ids)\n      .where('revoked_at', 'is', null)\n      .where('not_after', '>', nowMs)",
     replace:
       ".set({ revoked_at: nowMs })\n      .where('device_id', 'in', ids)\n      .where('revoked_at', 'is', null)\n      .where('not_after', '<', nowMs)",

@@ -113,3 +113,48 @@ export function transportsOutside(sources: readonly Source[], doors: string): re
         .map(({ name }) => `${path} imports ${name}`),
     );
 }
+
+/** Rule 3: writes to one table from several folders, writes whose table only a variable names, and writes outside the subjects. */
+export function sharedTables(sources: readonly Source[], tables: readonly string[]): readonly string[] {
+  const writers = new Map<string, Map<string, string>>();
+  const wrong: string[] = [];
+  for (const { path, text } of sources.filter((source) => !isTest(source) && !/\/migrations\//.test(source.path))) {
+    for (const name of writesIn(text)) {
+      if (!tables.includes(name)) wrong.push(`${path} writes ${name}, which is the name of no table`);
+      if (/\/src\/(?:doors|jobs)\//.test(path) || roomOf(path) === path) wrong.push(`${path} writes ${name} itself`);
+      const folders = writers.get(name) ?? new Map<string, string>();
+      writers.set(name, folders.set(folderOf(path), path));
+    }
+    // English has these words, too: what follows is a table's name or no statement.
+    const raw =
+      /\b(?:insert\s+(?:or\s+\w+\s+)?into|replace\s+into|delete\s+from|update(?:\s+or\s+\w+)?)\s+["'`]?(\w+)/gi;
+    for (const [, name = ''] of withoutComments(text).matchAll(raw)) {
+      if (!tables.includes(name)) continue;
+      const folders = writers.get(name) ?? new Map<string, string>();
+      writers.set(name, folders.set(folderOf(path), path));
+    }
+  }
+  for (const [name, folders] of writers)
+    if (folders.size > 1) wrong.push(`${name} is written by ${[...folders.values()].toSorted().join(' and ')}`);
+  return wrong;
+}
+
+function withoutComments(text: string): string {
+  return text.replaceAll(/^\s*(?:\/\/|\*|\/\*\*).*$/gm, '');
+}
+
+// The argument as it stands there where it is no text in quotes.
+function writesIn(text: string): readonly string[] {
+  const calls = withoutComments(text).matchAll(
+    /\.(?:insertInto|updateTable|deleteFrom|replaceInto|mergeInto)\(\s*(?:'(\w+)'|([^)]*))/g,
+  );
+  return [...calls].map(([, name, other = '']) => name ?? other.trim());
+}
+
+/** The tables that migrations make. */
+export function tablesOf(migrations: readonly Source[]): readonly string[] {
+  const made = migrations.flatMap(({ text }) => [
+    ...text.matchAll(/\.createTable\(\s*'(\w+)'|create\s+table\s+(?:if\s+not\s+exists\s+)?["'`]?(\w+)/gi),
+  ]);
+  return [...new Set(made.map(([, one, other]) => one ?? other ?? ''))];
+}

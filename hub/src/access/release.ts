@@ -1,5 +1,6 @@
 // The central decision of the product. It joins who the device is, what it booted, which model it asks for, what the policy says and how
 // the device stands, releases one key to one device for a time, and records why (spec/access.md).
+import { insertLease } from '../revocation/leases.ts';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { randomUUID } from 'node:crypto';
 import { type KeyRelease, keyReleasedEntry } from '@edgekeep/core/access/key-release';
@@ -304,23 +305,6 @@ async function record(
     return { logIndex, entry };
   });
 }
-
-const insertLease = prepared<LeaseRecord, never>((db, value) =>
-  db.insertInto('lease').values({
-    id: value('id'),
-    device_id: value('device_id'),
-    model: value('model'),
-    version: value('version'),
-    document: value('document'),
-    not_after: value('not_after'),
-    revoked_at: value('revoked_at'),
-    log_index: value('log_index'),
-    attestation_result: value('attestation_result'),
-    granted_at: value('granted_at'),
-    address: value('address'),
-    round_trip_ms: value('round_trip_ms'),
-  }),
-);
 
 /** Throws `release-refused` for a lease that was ended while its response waited. */
 export async function assertLeaseRuns({ read }: Pick<Database, 'read'>, { id }: Lease): Promise<void> {

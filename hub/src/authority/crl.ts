@@ -1,5 +1,6 @@
 // The certificate revocation list of the issuing CA (spec/revocation.md): made when a client asks and something has changed, or when half
 // the life of the last one is over; kept until then.
+import { nextListNumber } from '../revocation/store.ts';
 import { encodeCrl, encodeCrlEntry } from '@edgekeep/core/identity/crl';
 import { parseRevocationReason } from '@edgekeep/core/identity/crl-reason';
 import { parseHex } from '@edgekeep/core/bytes';
@@ -72,7 +73,7 @@ export class RevocationList {
     const nowMs = clock();
     const thisUpdateSeconds = Math.floor(nowMs / 1_000);
     const nextUpdateSeconds = thisUpdateSeconds + lifeSeconds;
-    const { version, crl_number: number } = await nextNumber(database);
+    const { version, number } = await database.writeAsHub(nextListNumber);
     // RFC 5280 section 3.3: an entry stays until a list was issued after its certificate's end.
     const entries = await readEntries(database, issuing.id, nowMs - lifeSeconds * 1_000);
     const template = { issuer: issuing.certificate, number, thisUpdateSeconds, nextUpdateSeconds, entries };
@@ -88,23 +89,11 @@ export async function makeLastList(
   issuing: IssuingAuthority,
   { nowMs, lifeSeconds }: { readonly nowMs: number; readonly lifeSeconds: number },
 ): Promise<Uint8Array> {
-  const { crl_number: number } = await nextNumber(database);
+  const { number } = await database.writeAsHub(nextListNumber);
   const entries = await readEntries(database, issuing.id, nowMs - lifeSeconds * 1_000);
   const thisUpdateSeconds = Math.floor(nowMs / 1_000);
   const times = { thisUpdateSeconds, nextUpdateSeconds: endlessSeconds };
   return encodeCrl({ issuer: issuing.certificate, number, ...times, entries }, issuing.signer);
-}
-
-// RFC 5280 section 5.2.3: two lists never have one number, even from different nodes.
-function nextNumber(database: Database) {
-  return database.writeAsHub((trx) =>
-    trx
-      .updateTable('revocation_state')
-      .set((q) => ({ crl_number: q('crl_number', '+', 1) }))
-      .where('id', '=', 1)
-      .returning(['version', 'crl_number'])
-      .executeTakeFirstOrThrow(),
-  );
 }
 
 // Page by page, so that other work does not wait for a long list. A revocation during this time may be in it already; its version is a

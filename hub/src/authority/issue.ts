@@ -1,5 +1,6 @@
 // The online issuing CA: operational certificates for devices, and the hub's own server and OCSP responder certificates. A certificate is
 // stored before anybody sees it; a device's certificate in the same transaction as its audit entry.
+import { addCertificate } from '../revocation/certificates.ts';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
@@ -74,24 +75,21 @@ export async function recordCertificate(
   const { workload = null } = origin;
   await assertKeyIsOwn(trx, spki, { deviceId, generation, workload });
   const descent = await nextDescent(trx, deviceId, origin);
-  await trx
-    .insertInto('certificate')
-    .values({
-      serial: serialText(certificate),
-      device_id: deviceId,
-      workload,
-      sha256: toHex(certificateDigest(certificate)),
-      der: certificate.der,
-      not_before: certificate.notBeforeSeconds * 1_000,
-      not_after: certificate.notAfterSeconds * 1_000,
-      revoked_at: null,
-      revocation_reason: null,
-      issuer: issuerIdOf(certificate),
-      spki_sha256: spki,
-      generation,
-      ...descent,
-    })
-    .execute();
+  await addCertificate(trx, {
+    serial: serialText(certificate),
+    device_id: deviceId,
+    workload,
+    sha256: toHex(certificateDigest(certificate)),
+    der: certificate.der,
+    not_before: certificate.notBeforeSeconds * 1_000,
+    not_after: certificate.notAfterSeconds * 1_000,
+    revoked_at: null,
+    revocation_reason: null,
+    issuer: issuerIdOf(certificate),
+    spki_sha256: spki,
+    generation,
+    ...descent,
+  });
 }
 
 async function assertKeyIsOwn(

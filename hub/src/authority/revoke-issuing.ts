@@ -1,9 +1,11 @@
 // The key of an issuing CA was stolen: one request ends the CA and everything it issued, and activates the next one (spec/authorities.md,
 // "Rotation").
+import { revokeOfIssuer } from '../revocation/store.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
 import type { Connections } from '../presence/connections.ts';
-import { announceCuts, type RevokedRow, voidLeases } from '../revocation/store.ts';
+import { announceCuts } from '../revocation/store.ts';
+import { voidLeases } from '../revocation/leases.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { IssuingAuthorityRow } from '../store/authority-tables.ts';
@@ -53,7 +55,7 @@ async function mark(trx: WriteTransaction, order: MarkOrder) {
     .set({ status: 'revoked', ended_at: nowMs, revocation_reason: reason })
     .where('id', '=', id)
     .execute();
-  const revoked = await revokeAllOf(trx, id, nowMs);
+  const revoked = await revokeOfIssuer(trx, id, { reason, nowMs });
   const devices = [...new Set(revoked.map(({ deviceId }) => deviceId))];
   const leasesVoided = await voidLeases(trx, devices, nowMs);
   await announceCuts(trx, revoked);
@@ -85,15 +87,4 @@ async function replace(trx: WriteTransaction, { actor, nowMs, overlapMs }: MarkO
   // A device that does not know the new root finds the path by the links that the hub sends (spec/authorities.md, "A device that slept").
   await activateIn(trx, next, { force: true, actor, nowMs, overlapMs });
   return next.id;
-}
-
-async function revokeAllOf(trx: WriteTransaction, issuer: string, nowMs: number): Promise<readonly RevokedRow[]> {
-  return trx
-    .updateTable('certificate')
-    .set({ revoked_at: nowMs, revocation_reason: reason })
-    .where('issuer', '=', issuer)
-    .where('revoked_at', 'is', null)
-    .where('not_after', '>', nowMs)
-    .returning(['serial', 'device_id as deviceId'])
-    .execute();
 }

@@ -1,5 +1,6 @@
 // The authorities as the store has them (spec/authorities.md): roots, oldest first, and the issuing CAs whose keys are here. An immutable
 // snapshot: two reads from one snapshot agree.
+import { nameIssuer } from '../revocation/certificates.ts';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
 import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
@@ -149,6 +150,6 @@ export async function adoptFirst(
       final_list: null,
     })
     .execute();
-  await trx.updateTable('certificate').set({ issuer: id }).where('issuer', '=', '').execute();
+  await nameIssuer(trx, id);
   await trx.updateTable('hub_certificate').set({ issuer: id }).where('issuer', '=', '').execute();
 }

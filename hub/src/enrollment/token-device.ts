@@ -10,7 +10,8 @@ import { parseDeviceToken, verifyDeviceToken } from '@edgekeep/core/identity/dev
 import { sha256Hex } from '@edgekeep/core/digest';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { type Place, unwrapSecret, wrapSecret } from '../secrets/wrap.ts';
+import { isOlder, type WrappedSecrets } from '../secrets/wrapped-secrets.ts';
+import { type Place, rewrapSecret, unwrapSecret, wrapSecret } from '../secrets/wrap.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { recordChange } from '../registry/history.ts';
@@ -225,7 +226,35 @@ async function secretsOf(
 }
 
 /** What a row of device secrets is bound to. */
-export const deviceSecretPlace = (deviceId: string, id: string): Place => ({
+const deviceSecretPlace = (deviceId: string, id: string): Place => ({
   kind: 'device secret',
   names: [deviceId, id],
 });
+
+/** The secrets of all devices. */
+export const deviceSecrets: WrappedSecrets = {
+  async countOlder(db, newest) {
+    const { count } = await db
+      .selectFrom('device_secret')
+      .select((q) => q.fn.countAll<number>().as('count'))
+      .where(isOlder('wrapped_secret', newest))
+      .executeTakeFirstOrThrow();
+    return count;
+  },
+  async rewrapOlder(trx, platformKey, max) {
+    const rows = await trx
+      .selectFrom('device_secret')
+      .select(['id', 'device_id', 'wrapped_secret'])
+      .where(isOlder('wrapped_secret', platformKey.newest))
+      .limit(max)
+      .execute();
+    for (const { id, device_id: deviceId, wrapped_secret: old } of rows) {
+      await trx
+        .updateTable('device_secret')
+        .set({ wrapped_secret: rewrapSecret(platformKey, old, deviceSecretPlace(deviceId, id)) })
+        .where('id', '=', id)
+        .execute();
+    }
+    return rows.length;
+  },
+};

@@ -56,7 +56,7 @@ async function ofGroups(db: Kysely<Tables>, { after, limit }: Page): Promise<rea
 export async function revokeEnrollmentToken(database: Database, { id, actor, nowMs }: Order): Promise<void> {
   await database.write(async (trx) => {
     const found = await getUsable(trx, id, nowMs);
-    await trx.updateTable(found.table).set({ revoked_at: nowMs }).where('sha256', '=', found.row.sha256).execute();
+    await change(trx, found, { revoked_at: nowMs });
     const data = { token: id };
     await appendEntry(trx, { at: nowMs, kind: 'enrollment-token-revoked', actor, subject: subjectOf(found), data });
   });
@@ -71,14 +71,23 @@ export async function handOverEnrollmentToken(
     const found = await getUsable(trx, id, nowMs);
     if (caller.person === undefined)
       throw new HubError('conflict', 'a service takes nothing over: use a token of a person');
-    const { sha256, made_by: from, expires_at: end } = found.row;
+    const { made_by: from, expires_at: end } = found.row;
     const expiresAt = Math.min(end, caller.expiresAtMs);
-    const change = { made_by: caller.tokenSha256, expires_at: expiresAt };
-    await trx.updateTable(found.table).set(change).where('sha256', '=', sha256).execute();
+    await change(trx, found, { made_by: caller.tokenSha256, expires_at: expiresAt });
     const data = { token: id, from: from === null ? '' : tokenId(from), to: tokenId(caller.tokenSha256) };
     await appendEntry(trx, { at: nowMs, kind: 'enrollment-token-handed-over', actor, subject: subjectOf(found), data });
     return { id, expiresAt };
   });
+}
+
+async function change(
+  trx: WriteTransaction,
+  { table, row: { sha256 } }: Found,
+  columns: Partial<Pick<EnrollmentTokenRow, 'revoked_at' | 'made_by' | 'expires_at'>>,
+): Promise<void> {
+  if (table === 'enrolment_token')
+    await trx.updateTable('enrolment_token').set(columns).where('sha256', '=', sha256).execute();
+  else await trx.updateTable('enrolment_group_token').set(columns).where('sha256', '=', sha256).execute();
 }
 
 async function getUsable(trx: WriteTransaction, id: string, nowMs: number): Promise<Found> {

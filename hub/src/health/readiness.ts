@@ -1,5 +1,6 @@
 // Is the hub ready: can it commit, is there disk space, and does its log take entries? A hub that answers but cannot write is not ready.
 // Anybody may send probes without limit, so each result is shared and kept for a second.
+import { writeUnchanged } from '../revocation/store.ts';
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -50,13 +51,7 @@ export class Readiness {
 
   // Updates an existing row with the same value: the commit still waits for the disk.
   async #store(): Promise<Failing | undefined> {
-    const commit = this.#parts.database.writeAsHub(async (trx) => {
-      await trx
-        .updateTable('revocation_state')
-        .set((q) => ({ version: q.ref('version') }))
-        .where('id', '=', 1)
-        .execute();
-    });
+    const commit = this.#parts.database.writeAsHub(writeUnchanged);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => reject(new Error(`no commit within ${COMMIT_MS_MAX / 1_000} s`)), COMMIT_MS_MAX);

@@ -1,18 +1,9 @@
-// Scheduled work of the authorities (spec/authorities.md): activations by date, retirement, last lists, destroyed keys, dropped roots, the
-// next server certificate, alarms. Each step reads the store and is repeated after a kill; none takes effect twice.
-import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
-import { makeLastList } from '../authority/crl.ts';
+// Scheduled work of the authorities (spec/authorities.md): what falls due for them, the next server certificate, alarms.
 import type { OwnCertificate } from '../authority/expiry.ts';
-import { firstIssuingKeyName, readSigner } from '../secrets/hub-keys.ts';
-import { parseCertificate } from '@edgekeep/core/identity/certificate';
-import { encodeSpki } from '@edgekeep/core/identity/public-key';
-import type { IssuingAuthorityRow } from '../store/authority-tables.ts';
-import { alarmText, raiseAlarms } from '../authority/alarms.ts';
-import { activateIssuing, type AuthorityParts, subjectOf } from '../authority/issuing-orders.ts';
-import type { VendorRoots } from '../vendor-root/vendor-roots.ts';
+import { type AlarmedCertificate, alarmText, raiseAlarms } from '../authority/alarms.ts';
+import type { AuthorityParts } from '../authority/issuing-orders.ts';
+import { activateDue, closeEnded, destroyKeys, dropRoots, retireEmptied } from '../authority/upkeep.ts';
 import type { LiveCredential } from '../authority/server-credential.ts';
-import { issuingIdOf, issuingKeyName, readIssuingKey } from '../authority/state.ts';
 import { raiseTokenAlarms } from '../people/token-alarms.ts';
 import type { Job } from '../subject.ts';
 
@@ -20,7 +11,7 @@ export interface KeeperParts extends AuthorityParts {
   readonly settings: AuthorityParts['settings'] & { readonly tokens: { readonly bootstrapHours: number } };
   readonly credential: LiveCredential;
   readonly ownCertificates: () => Promise<readonly OwnCertificate[]>;
-  readonly vendorRoots: Pick<VendorRoots, 'watched'>;
+  readonly vendorRoots: { watched(): readonly AlarmedCertificate[] };
   /** One line for the hub's own log. */
   readonly warn: (text: string) => void;
 }
@@ -50,11 +41,11 @@ export class AuthorityKeeper {
     const steps = [
       // Changes that another node made.
       () => authorities.reload(),
-      () => this.#activateDue(),
-      () => this.#retire(),
-      () => this.#closeEnded(),
-      () => this.#destroyKeys(),
-      () => this.#dropRoots(),
+      () => activateDue(this.#parts),
+      () => retireEmptied(this.#parts),
+      () => closeEnded(this.#parts),
+      () => destroyKeys(this.#parts, this.#destroyed),
+      () => dropRoots(this.#parts),
       () => credential.renewWhenDue(),
       () => this.#raiseAlarms(),
       () => this.#raiseTokenAlarms(),
@@ -69,124 +60,6 @@ export class AuthorityKeeper {
     await raiseTokenAlarms(database, { bootstrapHours: settings.tokens.bootstrapHours, nowMs: clock() });
   }
 
-  async #activateDue(): Promise<void> {
-    const { database, clock } = this.#parts;
-    const due = await database.read
-      .selectFrom('issuing_authority')
-      .select('id')
-      .where('status', '=', 'next')
-      .where('activates_at', '<=', clock())
-      .orderBy('activates_at')
-      .execute();
-    for (const { id } of due) {
-      try {
-        await activateIssuing(this.#parts, { id, force: false, actor: 'hub' });
-      } catch (error) {
-        // Some devices do not know the root yet: the activation waits for them, and `edgekeep authority list` shows it.
-        if (!(error instanceof HubError) || error.code !== 'conflict') throw error;
-      }
-    }
-  }
-
-  /** The last certificate of a retiring CA has ended: it needs no answers any more. */
-  async #retire(): Promise<void> {
-    const { database, authorities, clock } = this.#parts;
-    const retiring = authorities.state.trusted.filter(({ status }) => status === 'retiring');
-    for (const { id } of retiring) {
-      const nowMs = clock();
-      const retired = await database.write(async (trx) => {
-        const live = await trx
-          .selectFrom('certificate')
-          .select('serial')
-          .where('issuer', '=', id)
-          .where('not_after', '>=', nowMs)
-          .limit(1)
-          .executeTakeFirst();
-        if (live !== undefined) return false;
-        await trx
-          .updateTable('issuing_authority')
-          .set({ status: 'retired', ended_at: nowMs })
-          .where('id', '=', id)
-          .where('status', '=', 'retiring')
-          .execute();
-        const kind = 'issuing-authority-retired';
-        await appendEntry(trx, { at: nowMs, kind, actor: 'hub', subject: subjectOf(id), data: {} });
-        return true;
-      });
-      if (retired) await authorities.reload();
-    }
-  }
-
-  /** The last list of each CA that ended, before its key is destroyed. */
-  async #closeEnded(): Promise<void> {
-    const { database, keyStore, settings, clock } = this.#parts;
-    const ended = await database.read
-      .selectFrom('issuing_authority')
-      .selectAll()
-      .where('status', 'in', ['retired', 'revoked'])
-      .where('final_list', 'is', null)
-      .execute();
-    for (const { id, der } of ended) {
-      if (der === null) continue;
-      const issuing = { id, certificate: parseCertificate(der), signer: await readIssuingKey(id, keyStore) };
-      const nowMs = clock();
-      const list = await makeLastList(database, issuing, { nowMs, lifeSeconds: settings.revocation.crlSeconds });
-      await database.write(async (trx) => {
-        await trx.updateTable('issuing_authority').set({ final_list: list }).where('id', '=', id).execute();
-        const data = { key: 'destroyed after this entry' };
-        const kind = 'issuing-authority-closed';
-        await appendEntry(trx, { at: nowMs, kind, actor: 'hub', subject: subjectOf(id), data });
-      });
-    }
-  }
-
-  async #destroyKeys(): Promise<void> {
-    const rows = await this.#parts.database.read
-      .selectFrom('issuing_authority')
-      .select(['id', 'status', 'final_list'])
-      .where('status', 'in', ['retired', 'revoked', 'abandoned'])
-      .execute();
-    for (const row of rows) {
-      if (this.#destroyed.has(row.id) || !mayGo(row)) continue;
-      await this.#destroyKey(row.id);
-      this.#destroyed.add(row.id);
-    }
-  }
-
-  async #destroyKey(id: string): Promise<void> {
-    const { keyStore } = this.#parts;
-    await keyStore.remove(issuingKeyName(id));
-    // The initial issuing CA has a special name.
-    const first = await readSigner(keyStore, firstIssuingKeyName);
-    if (first !== undefined && issuingIdOf({ spki: encodeSpki(first.publicKey) }) === id)
-      await keyStore.remove(firstIssuingKeyName);
-  }
-
-  async #dropRoots(): Promise<void> {
-    const { database, authorities, clock } = this.#parts;
-    const nowMs = clock();
-    const { roots } = authorities.state;
-    const over = roots.filter(
-      ({ status, overlapEndsAtMs = Infinity }) => status === 'previous' && overlapEndsAtMs <= nowMs,
-    );
-    for (const { sha256, generation } of over) {
-      await database.write(async (trx) => {
-        const needed = await trx
-          .selectFrom('issuing_authority')
-          .select('id')
-          .where('root_sha256', '=', sha256)
-          .where('status', 'in', ['next', 'active', 'retiring'])
-          .limit(1)
-          .executeTakeFirst();
-        if (needed !== undefined) return;
-        await trx.updateTable('root_authority').set({ status: 'dropped' }).where('sha256', '=', sha256).execute();
-        const data = { generation };
-        await appendEntry(trx, { at: nowMs, kind: 'root-dropped', actor: 'hub', subject: `root:${sha256}`, data });
-      });
-    }
-    if (over.length > 0) await authorities.reload();
-  }
-
   async #raiseAlarms(): Promise<void> {
     const { database, settings, ownCertificates, vendorRoots, clock, warn } = this.#parts;
     const { alarmDays } = settings.authorities;
@@ -194,8 +67,4 @@ export class AuthorityKeeper {
     const raised = await raiseAlarms(database, watched, { alarmDays, nowMs: clock() });
     for (const alarm of raised) warn(alarmText(alarm));
   }
-}
-
-function mayGo({ status, final_list: list }: Pick<IssuingAuthorityRow, 'status' | 'final_list'>): boolean {
-  return status === 'abandoned' || list !== null;
 }

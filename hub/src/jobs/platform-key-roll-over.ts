@@ -1,15 +1,14 @@
 // Roll-over of the platform key, spec/platform-secrets.md: a new generation, then every older value is wrapped again in the background,
 // then the old generations end. The key store is the state, so a killed hub continues where it was.
 import { randomBytes } from 'node:crypto';
-import { sql } from 'kysely';
+import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { AddJob, JobHandle } from '../subject.ts';
-import { encodeGeneration, generationLength, rewrapSecret } from '../secrets/wrap.ts';
-import { deviceSecretPlace } from '../enrollment/token-device.ts';
-import { modelKeyPlace } from '../model/vault.ts';
-import type { Database, WriteTransaction } from '../store/database.ts';
+import type { WrappedSecrets } from '../secrets/wrapped-secrets.ts';
+import type { Database } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { type PlatformKey, platformKeyLength, platformKeyName } from '../secrets/platform-key.ts';
 
@@ -24,6 +23,8 @@ export interface RollParts {
   readonly database: Database;
   readonly keyStore: KeyStore;
   readonly platformKey: PlatformKey;
+  /** Everything that is wrapped under it. */
+  readonly secrets: readonly WrappedSecrets[];
   readonly clock: Clock;
   readonly addJob: AddJob;
 }
@@ -75,9 +76,13 @@ export class PlatformKeyRoll implements AsyncDisposable {
 
   /** The generation in use and the number of values that are still wrapped under older ones. */
   async status(): Promise<{ readonly generation: number; readonly valuesLeft: number; readonly finished: boolean }> {
-    const { database, platformKey } = this.#parts;
+    const { database, platformKey, secrets } = this.#parts;
     const { newest } = platformKey;
-    return { generation: newest, valuesLeft: await countOlder(database.read, newest), finished: !this.#unfinished };
+    return {
+      generation: newest,
+      valuesLeft: await countOlder(database.read, secrets, newest),
+      finished: !this.#unfinished,
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -87,12 +92,12 @@ export class PlatformKeyRoll implements AsyncDisposable {
   // A failure (a full disk, a damaged value) leaves both generations: the status shows it, and the next run tries again.
   async #rewrapAll(signal: AbortSignal): Promise<void> {
     if (!this.#unfinished) return;
-    const { database, platformKey } = this.#parts;
+    const { database, platformKey, secrets } = this.#parts;
     let values = 0;
-    for (const rewrapBatch of [rewrapModelKeys, rewrapDeviceSecrets]) {
+    for (const each of secrets) {
       for (let done = BATCH_MAX; done === BATCH_MAX;) {
         if (signal.aborted) return;
-        done = await database.writeAsHub((trx) => rewrapBatch(trx, platformKey));
+        done = await database.writeAsHub((trx) => each.rewrapOlder(trx, platformKey, BATCH_MAX));
         values += done;
       }
     }
@@ -100,11 +105,11 @@ export class PlatformKeyRoll implements AsyncDisposable {
   }
 
   async #end(values: number): Promise<void> {
-    const { database, keyStore, platformKey, clock } = this.#parts;
+    const { database, keyStore, platformKey, secrets, clock } = this.#parts;
     const { newest } = platformKey;
     await database.writeAsHub(async (trx) => {
       // Every value under an older generation was written by an earlier transaction than this one.
-      const left = await countOlder(trx, newest);
+      const left = await countOlder(trx, secrets, newest);
       if (left > 0) throw new HubError('store-failed', `${left} values are still wrapped under older generations`);
       const subject = `platform-key:${newest}`;
       await appendEntry(trx, { at: clock(), kind: 'platform-key-rolled', actor: 'hub', subject, data: { values } });
@@ -118,56 +123,8 @@ export class PlatformKeyRoll implements AsyncDisposable {
   }
 }
 
-/** SQL for: not wrapped under this generation. */
-const isOlder = (column: 'wrapped_key' | 'wrapped_secret', newest: number) =>
-  sql<boolean>`substr(${sql.ref(column)}, 1, ${sql.lit(generationLength)}) <> ${encodeGeneration(newest)}`;
-
-async function rewrapModelKeys(trx: WriteTransaction, platformKey: PlatformKey): Promise<number> {
-  const rows = await trx
-    .selectFrom('model_release')
-    .select(['name', 'version', 'wrapped_key'])
-    .where(isOlder('wrapped_key', platformKey.newest))
-    .limit(BATCH_MAX)
-    .execute();
-  for (const { name, version, wrapped_key: old } of rows) {
-    await trx
-      .updateTable('model_release')
-      .set({ wrapped_key: rewrapSecret(platformKey, old, modelKeyPlace(name, version)) })
-      .where('name', '=', name)
-      .where('version', '=', version)
-      .execute();
-  }
-  return rows.length;
-}
-
-async function rewrapDeviceSecrets(trx: WriteTransaction, platformKey: PlatformKey): Promise<number> {
-  const rows = await trx
-    .selectFrom('device_secret')
-    .select(['id', 'device_id', 'wrapped_secret'])
-    .where(isOlder('wrapped_secret', platformKey.newest))
-    .limit(BATCH_MAX)
-    .execute();
-  for (const { id, device_id: deviceId, wrapped_secret: old } of rows) {
-    await trx
-      .updateTable('device_secret')
-      .set({ wrapped_secret: rewrapSecret(platformKey, old, deviceSecretPlace(deviceId, id)) })
-      .where('id', '=', id)
-      .execute();
-  }
-  return rows.length;
-}
-
-async function countOlder(db: Pick<WriteTransaction, 'selectFrom'>, newest: number): Promise<number> {
-  const count = sql<number>`count(*)`.as('count');
-  const keys = await db
-    .selectFrom('model_release')
-    .select(count)
-    .where(isOlder('wrapped_key', newest))
-    .executeTakeFirstOrThrow();
-  const secrets = await db
-    .selectFrom('device_secret')
-    .select(count)
-    .where(isOlder('wrapped_secret', newest))
-    .executeTakeFirstOrThrow();
-  return keys.count + secrets.count;
+async function countOlder(db: Kysely<Tables>, secrets: readonly WrappedSecrets[], newest: number): Promise<number> {
+  let count = 0;
+  for (const each of secrets) count += await each.countOlder(db, newest);
+  return count;
 }

@@ -1,5 +1,6 @@
 // Releases of models: a signed manifest, sealed files, and the model key wrapped under the platform key. A release is created, filled with
 // its files, then published; only a published one is offered to devices.
+import { voidLeasesOfRelease } from '../revocation/leases.ts';
 import type { Kysely, RawBuilder } from 'kysely';
 import type { Readable } from 'node:stream';
 import { toHex } from '@edgekeep/core/bytes';
@@ -177,15 +178,7 @@ export async function withdrawRelease(
       .where('name', '=', name)
       .where('version', '=', version)
       .execute();
-    const ended = await trx
-      .updateTable('lease')
-      .set({ revoked_at: nowMs })
-      .where('model', '=', name)
-      .where('version', '=', version)
-      .where('revoked_at', 'is', null)
-      .where('not_after', '>', nowMs)
-      .executeTakeFirst();
-    const data = { leasesRevoked: Number(ended.numUpdatedRows) };
+    const data = { leasesRevoked: await voidLeasesOfRelease(trx, { model: name, version }, nowMs) };
     await appendEntry(trx, { at: nowMs, kind: 'model-withdrawn', actor, subject: `${name}@${version}`, data });
   });
   return getRelease(database, name, version);

@@ -1,13 +1,14 @@
 // Model keys at rest: wrapped under the platform key, bound to the model's name and version.
 import { HubError } from '../error.ts';
-import { type Place, unwrapSecret, wrapSecret } from '../secrets/wrap.ts';
+import { type Place, rewrapSecret, unwrapSecret, wrapSecret } from '../secrets/wrap.ts';
+import { isOlder, type WrappedSecrets } from '../secrets/wrapped-secrets.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 
 /** Bytes of a model key. */
 export const modelKeyLength = 32;
 
 /** The data that a release's key is bound to. */
-export const modelKeyPlace = (name: string, version: string): Place => ({ kind: 'model key', names: [name, version] });
+const modelKeyPlace = (name: string, version: string): Place => ({ kind: 'model key', names: [name, version] });
 
 export function wrapModelKey(
   platformKey: PlatformKey,
@@ -30,3 +31,32 @@ export function unwrapModelKey(
   key.fill(0);
   throw new HubError('store-failed', `the stored key of ${name} ${version} has the wrong length`);
 }
+
+/** The keys of all releases. */
+export const modelKeys: WrappedSecrets = {
+  async countOlder(db, newest) {
+    const { count } = await db
+      .selectFrom('model_release')
+      .select((q) => q.fn.countAll<number>().as('count'))
+      .where(isOlder('wrapped_key', newest))
+      .executeTakeFirstOrThrow();
+    return count;
+  },
+  async rewrapOlder(trx, platformKey, max) {
+    const rows = await trx
+      .selectFrom('model_release')
+      .select(['name', 'version', 'wrapped_key'])
+      .where(isOlder('wrapped_key', platformKey.newest))
+      .limit(max)
+      .execute();
+    for (const { name, version, wrapped_key: old } of rows) {
+      await trx
+        .updateTable('model_release')
+        .set({ wrapped_key: rewrapSecret(platformKey, old, modelKeyPlace(name, version)) })
+        .where('name', '=', name)
+        .where('version', '=', version)
+        .execute();
+    }
+    return rows.length;
+  },
+};

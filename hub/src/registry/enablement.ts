@@ -2,7 +2,8 @@
 // quarantined one. Switched on again, it has its old state and must attest before it gets a key.
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../error.ts';
-import { announceCuts, revokeWorkloadsOf, voidLeases } from '../revocation/store.ts';
+import { announceCuts, revokeWorkloadsOf } from '../revocation/store.ts';
+import { voidLeases } from '../revocation/leases.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import { recordChange } from './history.ts';

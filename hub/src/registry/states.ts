@@ -8,7 +8,8 @@ import { recordChange } from './history.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
 import type { DeviceRecord, DeviceState, Tables } from '../store/schema.ts';
-import { revokeOfDevices, revokeWorkloadsOf, voidLeases } from '../revocation/store.ts';
+import { revokeOfDevices, revokeWorkloadsOf } from '../revocation/store.ts';
+import { voidLeases } from '../revocation/leases.ts';
 
 /** The tier of a device without any root of trust: below `software`, never attested. */
 export const tokenTier = 'token';

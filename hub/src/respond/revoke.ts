@@ -10,14 +10,8 @@ import { inBatches } from '../store/batches.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceState } from '../store/schema.ts';
 import { changeState, quarantineMany } from '../registry/states.ts';
-import {
-  announceCuts,
-  type CutOrder,
-  type RevokedRow,
-  revokeOfDevices,
-  revokeSerials,
-  voidLeases,
-} from '../revocation/store.ts';
+import { announceCuts, type CutOrder, type RevokedRow, revokeOfDevices, revokeSerials } from '../revocation/store.ts';
+import { voidLeases } from '../revocation/leases.ts';
 
 // An audit entry has at most 8 KiB; the digest represents the whole list.
 const LISTED_MAX = 32;

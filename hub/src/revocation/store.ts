@@ -57,27 +57,34 @@ export async function revokeSerials(
   return inBatches(serials, async (some) => revoking(trx, mark).where('serial', 'in', some).execute());
 }
 
+/** Revokes the valid certificates of one workload of a device. */
+export async function revokeWorkload(
+  trx: WriteTransaction,
+  { deviceId, workload }: { readonly deviceId: string; readonly workload: string },
+  mark: RevocationMark,
+): Promise<readonly RevokedRow[]> {
+  return revoking(trx, mark)
+    .where('device_id', '=', deviceId)
+    .where('workload', '=', workload)
+    .where('not_after', '>', mark.nowMs)
+    .execute();
+}
+
+/** Revokes the valid certificates of one issuing CA. */
+export async function revokeOfIssuer(
+  trx: WriteTransaction,
+  issuer: string,
+  mark: RevocationMark,
+): Promise<readonly RevokedRow[]> {
+  return revoking(trx, mark).where('issuer', '=', issuer).where('not_after', '>', mark.nowMs).execute();
+}
+
 function revoking(trx: WriteTransaction, { reason, nowMs }: RevocationMark) {
   return trx
     .updateTable('certificate')
     .set({ revoked_at: nowMs, revocation_reason: reason })
     .where('revoked_at', 'is', null)
     .returning(['serial', 'device_id as deviceId']);
-}
-
-/** Ends every active lease of these devices. Returns the number. */
-export async function voidLeases(trx: WriteTransaction, deviceIds: readonly string[], nowMs: number): Promise<number> {
-  const counts = await inBatches(deviceIds, async (ids) => {
-    const result = await trx
-      .updateTable('lease')
-      .set({ revoked_at: nowMs })
-      .where('device_id', 'in', ids)
-      .where('revoked_at', 'is', null)
-      .where('not_after', '>', nowMs)
-      .executeTakeFirst();
-    return [Number(result.numUpdatedRows)];
-  });
-  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 /** Tells every hub node what to cut off, under the next version. Returns the version. */
@@ -95,6 +102,27 @@ export async function announceCuts(trx: WriteTransaction, cuts: readonly CutOrde
     return [];
   });
   return version;
+}
+
+/** The number of the next revocation list (RFC 5280 section 5.2.3): two never have one number, even from different nodes. */
+export async function nextListNumber(
+  trx: WriteTransaction,
+): Promise<{ readonly version: number; readonly number: number }> {
+  return trx
+    .updateTable('revocation_state')
+    .set((q) => ({ crl_number: q('crl_number', '+', 1) }))
+    .where('id', '=', 1)
+    .returning(['version', 'crl_number as number'])
+    .executeTakeFirstOrThrow();
+}
+
+/** Writes what is there already: whether it commits shows whether the store and its disk work. */
+export async function writeUnchanged(trx: WriteTransaction): Promise<void> {
+  await trx
+    .updateTable('revocation_state')
+    .set((q) => ({ version: q.ref('version') }))
+    .where('id', '=', 1)
+    .execute();
 }
 
 /** Throws `certificate-revoked` unless the certificate was issued by this hub and is valid. */

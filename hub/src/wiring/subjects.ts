@@ -12,9 +12,11 @@ import { DeviceDoor } from '../doors/device/door.ts';
 import { Admission } from '../doors/http/admission.ts';
 import { registerAdmissionMetrics } from '../doors/http/admission-metric.ts';
 import { openOperatorDoor, type OperatorDoor } from '../doors/operator/open.ts';
+import { deviceSecrets } from '../enrollment/token-device.ts';
 import { createMetrics, type Metrics } from '../health/metrics.ts';
 import { accessRechecks } from '../jobs/access-rechecks.ts';
 import { PlatformKeyRoll } from '../jobs/platform-key-roll-over.ts';
+import { modelKeys } from '../model/vault.ts';
 import { Connections } from '../presence/connections.ts';
 import { Presence } from '../presence/presence.ts';
 import { CloneWatch } from '../respond/clone-watch.ts';
@@ -114,7 +116,8 @@ async function openDoors(hub: Assembly, ledger: Ledger, fleet: FleetSubjects): P
   const { keys, keyStore } = secrets;
   const attestation = openAttestation(database, vendorRoots.roots, settings, keys.attestationSigner);
   const authority = hub.use(await openAuthority(folder, { database, keyStore, watch }, settings, clock));
-  const roll = { database, keyStore, platformKey: keys.platformKey, clock, addJob: hub.scheduler.add };
+  const rolled = { platformKey: keys.platformKey, secrets: [modelKeys, deviceSecrets] };
+  const roll = { database, keyStore, ...rolled, clock, addJob: hub.scheduler.add };
   const platformKeyRoll = hub.use(new PlatformKeyRoll(roll));
   const metrics = createMetrics(hub.registry, { connections, log: audit.log, database });
   const addresses = hub.use(

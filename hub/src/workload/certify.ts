@@ -1,4 +1,5 @@
 // A certificate for a workload (spec/workload.md, "Issue"): the device asks on its bound connection, for a key that is not its own.
+import { forgetEndedOf } from '../revocation/certificates.ts';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { randomBytes } from 'node:crypto';
 import { toHex } from '@edgekeep/core/bytes';
@@ -137,18 +138,8 @@ async function assertMayHold(
 
 // A certificate every few hours adds up; the log keeps the digest of each. Revoked ones stay until two lists were due after their end (RFC
 // 5280 section 3.3).
-async function forgetEnded(
-  trx: WriteTransaction,
-  { deviceId, workload, nowMs }: WorkloadCertificateOrder,
-  crlSeconds: number,
-): Promise<void> {
-  const keptMs = Math.max(endedKeptMs, 2_000 * crlSeconds);
-  await trx
-    .deleteFrom('certificate')
-    .where('device_id', '=', deviceId)
-    .where('workload', '=', workload)
-    .where('not_after', '<', nowMs - keptMs)
-    .execute();
+async function forgetEnded(trx: WriteTransaction, order: WorkloadCertificateOrder, crlSeconds: number): Promise<void> {
+  await forgetEndedOf(trx, order, order.nowMs - Math.max(endedKeptMs, 2_000 * crlSeconds));
 }
 
 /** True for the first certificate. */

@@ -1,6 +1,6 @@
 // Ends workloads' certificates, within the transaction of the cause, and records the history of a workload.
 import type { RevocationReason } from '@edgekeep/core/identity/crl-reason';
-import { announceCuts } from '../revocation/store.ts';
+import { announceCuts, revokeWorkload } from '../revocation/store.ts';
 import type { WriteTransaction } from '../store/database.ts';
 
 export interface WorkloadOnDevice {
@@ -11,23 +11,11 @@ export interface WorkloadOnDevice {
 /** Revokes the valid certificates of one workload and tells every hub node to cut it. Returns their number. */
 export async function revokeWorkloads(
   trx: WriteTransaction,
-  { deviceId, workload }: WorkloadOnDevice,
-  { reason, nowMs }: { readonly reason: RevocationReason; readonly nowMs: number },
+  on: WorkloadOnDevice,
+  mark: { readonly reason: RevocationReason; readonly nowMs: number },
 ): Promise<number> {
-  const revoked = await trx
-    .updateTable('certificate')
-    .set({ revoked_at: nowMs, revocation_reason: reason })
-    .where('device_id', '=', deviceId)
-    .where('workload', '=', workload)
-    .where('revoked_at', 'is', null)
-    .where('not_after', '>', nowMs)
-    .returning('serial')
-    .execute();
-  if (revoked.length > 0)
-    await announceCuts(
-      trx,
-      revoked.map(({ serial }) => ({ deviceId, serial })),
-    );
+  const revoked = await revokeWorkload(trx, on, mark);
+  if (revoked.length > 0) await announceCuts(trx, revoked);
   return revoked.length;
 }
 

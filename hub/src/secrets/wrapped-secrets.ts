@@ -1,0 +1,18 @@
+// What a roll-over of the platform key asks of each subject that keeps secrets wrapped under it.
+import { type Kysely, type RawBuilder, sql } from 'kysely';
+import type { WriteTransaction } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
+import type { PlatformKey } from './platform-key.ts';
+import { encodeGeneration, generationLength } from './wrap.ts';
+
+export interface WrappedSecrets {
+  /** The number of those that are wrapped under an older generation than this one. */
+  countOlder(db: Kysely<Tables>, newest: number): Promise<number>;
+  /** Wraps at most `max` of them under the newest generation. Returns their number. */
+  rewrapOlder(trx: WriteTransaction, platformKey: PlatformKey, max: number): Promise<number>;
+}
+
+/** SQL for: not wrapped under this generation. */
+export function isOlder(column: 'wrapped_key' | 'wrapped_secret', newest: number): RawBuilder<boolean> {
+  return sql<boolean>`substr(${sql.ref(column)}, 1, ${sql.lit(generationLength)}) <> ${encodeGeneration(newest)}`;
+}
