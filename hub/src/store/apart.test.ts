@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { sql } from 'kysely';
+import { Acting, runActing } from './authority.ts';
 import { Database } from './database.ts';
 
-async function openStore() {
+async function openStore(thread?: URL) {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-apart-'));
-  const database = await Database.open(join(folder, 'hub.sqlite'));
+  const database = await Database.open(join(folder, 'hub.sqlite'), 'optional', thread);
   return {
     database,
     async [Symbol.asyncDispose]() {
@@ -61,6 +62,50 @@ test('more questions than may wait are refused, and none of the others is lost',
   const questions = Array.from({ length: 100 }, () => sql`select 1`.execute(store.database.readApart));
   const answers = await Promise.allSettled(questions);
   const refused = answers.filter((each) => each.status === 'rejected');
-  assert.equal(answers.length - refused.length, 64);
+  // One is with the thread.
+  assert.equal(answers.length - refused.length, 65);
   for (const { reason } of refused) assert.equal(reason.code, 'rate-limited');
+});
+
+// SECURITY.md: HUB-44
+test('payers take turns: who asks for one thing waits for one of another payer, not for all', async () => {
+  await using store = await openStore();
+  const done: string[] = [];
+  const ask = (payer: string) => {
+    const acting = new Acting();
+    acting.payer = payer;
+    return runActing(acting, async () => {
+      await sql`select 1`.execute(store.database.readApart);
+      done.push(payer);
+    });
+  };
+  await Promise.all([...Array.from({ length: 20 }, () => ask('greedy')), ask('modest'), ask('other')]);
+  assert.deepEqual(done.slice(0, 4), ['greedy', 'greedy', 'modest', 'other']);
+});
+
+test('a page comes as bytes, what the thread refuses is refused here, and after the thread has died the next starts it again', async () => {
+  await using store = await openStore(new URL('./testing-thread.ts', import.meta.url));
+  const { database } = store;
+  const echo = async (text: string) => Buffer.from(await database.pageApart('echo', { text })).toString();
+  assert.equal(await echo('Süd'), '{"text":"Süd"}');
+  await assert.rejects(database.pageApart('echo', { text: 1 }), /expected string/);
+  const reasons = [{ code: 'a', message: 'b' }];
+  await assert.rejects(database.pageApart('refuse', {}), {
+    code: 'request-invalid',
+    message: 'no such field',
+    reasons,
+  });
+  await assert.rejects(database.pageApart('absent', {}), /no page absent/);
+  const [fatal, next] = await Promise.allSettled([database.pageApart('die', {}), echo('after')]);
+  assert.equal(fatal.status, 'rejected');
+  assert.deepEqual(next, { status: 'fulfilled', value: '{"text":"after"}' });
+});
+
+test('a store that closes ends the questions that wait', async () => {
+  const store = await openStore();
+  const questions = Array.from({ length: 5 }, () => sql`select 1`.execute(store.database.readApart));
+  const answers = Promise.allSettled(questions);
+  await store[Symbol.asyncDispose]();
+  for (const { status } of await answers) assert.ok(['fulfilled', 'rejected'].includes(status));
+  await assert.rejects(sql`select 1`.execute(store.database.readApart), /ended|destroyed/);
 });

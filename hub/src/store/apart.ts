@@ -1,8 +1,7 @@
-// Reads that may take long (a filter over the whole fleet) run in a separate thread with its own connection: the event loop continues to
-// serve. It is a Kysely connection like the others, so its queries are written the same way. One read runs after the other, and a limited
-// number wait.
-import { once } from 'node:events';
-import { MessageChannel, Worker } from 'node:worker_threads';
+// Reads that may take long (a filter over the whole fleet, a long list) run in a separate thread with its own connection: the event loop continues
+// to serve. One read runs after the other. Each payer has a line, and the lines take turns: a payer who asks for much waits for it, and another waits
+// for one read of that payer at most.
+import { Worker } from 'node:worker_threads';
 import {
   type CompiledQuery,
   type DatabaseConnection,
@@ -15,18 +14,112 @@ import {
 } from 'kysely';
 import { HubError } from '../error.ts';
 import { actingNow } from './authority.ts';
-import type { Answered } from './reading-thread.ts';
+import type { Answer, Answered, Question } from './reading-thread.ts';
 import type { Tables } from './schema.ts';
 import { asInput } from './sqlite.ts';
 
-const WAITING_MAX = 64;
+const LINE_MAX = 64;
+const LINES_MAX = 64;
 
-/** A connection to the store at `path` whose queries run in another thread; it reads only. `destroy` ends the thread. */
-export function openApart(path: string): Kysely<Tables> {
+interface Waiting {
+  readonly question: Question;
+  /** Of rows in whatever form the one who asks expects. */
+  readonly resolve: (answer: Answer<never>) => void;
+  readonly reject: (error: Error) => void;
+  readonly charge: (milliseconds: number) => void;
+}
+
+/** The thread behind a store at `path`; it starts with the first question, and again with the next after a fault. */
+export class ReadingThread {
+  readonly #path: string;
+  readonly #entry: URL;
+  readonly #lines = new Map<string, Waiting[]>();
+  #worker: Worker | undefined;
+  #asked: Waiting | undefined;
+  #closed = false;
+
+  /** `entry` is the file that the thread runs. */
+  constructor(path: string, entry: URL) {
+    this.#path = path;
+    this.#entry = entry;
+  }
+
+  /** Asks for the request that runs now. Throws `rate-limited` when too many of its payer's wait. */
+  async ask(question: Question): Promise<Answer<never>> {
+    if (this.#closed) throw ended();
+    const acting = actingNow();
+    const key = acting?.payer ?? '';
+    const line = this.#lines.get(key) ?? [];
+    if (line.length >= LINE_MAX || (line.length === 0 && this.#lines.size >= LINES_MAX)) {
+      const message = 'too many queries over the whole fleet at once: try again';
+      throw new HubError('rate-limited', message, { retryAfterSeconds: 1 });
+    }
+    const answer = await new Promise<Answer<never>>((resolve, reject) => {
+      line.push({ question, resolve, reject, charge: (milliseconds) => acting?.charge(milliseconds) });
+      this.#lines.set(key, line);
+      this.#next();
+    });
+    if (answer.kind === 'failed') throw new Error(answer.message);
+    if (answer.kind === 'refused') throw new HubError(answer.code, answer.message, { reasons: answer.reasons });
+    return answer;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#worker?.terminate();
+    for (const { reject } of [...this.#lines.values()].flat()) reject(ended());
+    this.#lines.clear();
+  }
+
+  #next(): void {
+    if (this.#asked !== undefined || this.#closed) return;
+    const [first] = this.#lines;
+    if (first === undefined) return;
+    const [key, line] = first;
+    const waiting = line.shift();
+    // To the end of the lines.
+    this.#lines.delete(key);
+    if (line.length > 0) this.#lines.set(key, line);
+    if (waiting === undefined) return;
+    this.#asked = waiting;
+    const worker = (this.#worker ??= this.#start());
+    worker.ref();
+    worker.postMessage(waiting.question, []);
+  }
+
+  #answered(settle: (asked: Waiting) => void): void {
+    const asked = this.#asked;
+    this.#asked = undefined;
+    if (asked !== undefined) settle(asked);
+    this.#next();
+  }
+
+  #start(): Worker {
+    const worker = new Worker(this.#entry, { workerData: this.#path });
+    worker.on('message', ({ answer, milliseconds }: Answered<never>) => {
+      // An idle thread keeps no process alive.
+      worker.unref();
+      this.#answered((asked) => {
+        asked.charge(milliseconds);
+        asked.resolve(answer);
+      });
+    });
+    // Its `exit` follows.
+    worker.on('error', () => {});
+    worker.once('exit', () => {
+      if (this.#worker === worker) this.#worker = undefined;
+      this.#answered(({ reject }) => reject(ended()));
+    });
+    return worker;
+  }
+}
+
+/** A connection whose queries run in the thread; it reads only. */
+export function openApart(thread: ReadingThread): Kysely<Tables> {
   return new Kysely<Tables>({
     dialect: {
       createAdapter: () => new ApartAdapter(),
-      createDriver: () => new ApartDriver(path),
+      createDriver: () => new ApartDriver(thread),
       createIntrospector: (db) => new SqliteIntrospector(db),
       createQueryCompiler: () => new SqliteQueryCompiler(),
     },
@@ -41,23 +134,25 @@ class ApartAdapter extends SqliteAdapter {
 }
 
 class ApartDriver implements Driver {
-  readonly #path: string;
-  #worker: Worker | undefined;
-  #waiting = 0;
+  readonly #thread: ReadingThread;
 
   readonly beginTransaction = refuse;
   readonly commitTransaction = refuse;
   readonly rollbackTransaction = refuse;
 
-  constructor(path: string) {
-    this.#path = path;
+  constructor(thread: ReadingThread) {
+    this.#thread = thread;
   }
 
   async init(): Promise<void> {}
 
   async acquireConnection(): Promise<DatabaseConnection> {
     return {
-      executeQuery: async <R>(query: CompiledQuery) => this.#ask<R>(query),
+      executeQuery: async <R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> => {
+        const answer = await this.#thread.ask({ kind: 'query', sql, parameters: parameters.map(asInput) });
+        if (answer.kind !== 'rows') throw new TypeError(`a query was answered with ${answer.kind}`);
+        return { rows: answer.rows };
+      },
       streamQuery() {
         throw new TypeError('long reads give pages, not streams');
       },
@@ -67,41 +162,12 @@ class ApartDriver implements Driver {
   async releaseConnection(): Promise<void> {}
 
   async destroy(): Promise<void> {
-    await this.#worker?.terminate();
+    await this.#thread.close();
   }
+}
 
-  async #ask<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
-    if (this.#waiting >= WAITING_MAX)
-      throw new HubError('rate-limited', 'too many queries over the whole fleet at once: try again', {
-        retryAfterSeconds: 1,
-      });
-    this.#waiting += 1;
-    const { port1: answers, port2: port } = new MessageChannel();
-    try {
-      const worker = (this.#worker ??= this.#start());
-      worker.postMessage({ sql, parameters: parameters.map(asInput), port }, [port]);
-      // The port closes without a response when the thread ends.
-      const ended = once(answers, 'close').then(() => undefined);
-      const came: readonly Answered<R>[] | undefined = await Promise.race([once(answers, 'message'), ended]);
-      const answered = came?.[0] ?? { error: 'the thread for long reads has ended', milliseconds: 0 };
-      actingNow()?.charge(answered.milliseconds);
-      if ('rows' in answered) return { rows: answered.rows };
-      throw new Error(answered.error);
-    } finally {
-      this.#waiting -= 1;
-      answers.close();
-    }
-  }
-
-  // Started with the first query. After a fault the next query starts another.
-  #start(): Worker {
-    const worker = new Worker(new URL('./reading-thread.ts', import.meta.url), { workerData: this.#path });
-    const gone = () => {
-      if (this.#worker === worker) this.#worker = undefined;
-    };
-    worker.once('error', gone).once('exit', gone).unref();
-    return worker;
-  }
+function ended(): Error {
+  return new Error('the thread for long reads has ended');
 }
 
 async function refuse(): Promise<void> {

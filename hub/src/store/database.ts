@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks';
 import type { Kysely, Transaction } from 'kysely';
 import { CompiledQuery } from 'kysely';
 import { HubError } from '../error.ts';
-import { openApart } from './apart.ts';
+import { openApart, ReadingThread } from './apart.ts';
 import { actingNow, actOn, runActing } from './authority.ts';
 import { migrate } from './migrations.ts';
 import type { Tables } from './schema.ts';
@@ -32,6 +32,7 @@ export class Database {
   readonly read: Kysely<Tables>;
   /** For reads over the whole fleet: they run in another thread, and the event loop continues. */
   readonly readApart: Kysely<Tables>;
+  readonly #thread: ReadingThread;
   readonly #writer: Kysely<Tables>;
   readonly #queue: Job[] = [];
   readonly #authority: AuthorityRule;
@@ -40,23 +41,33 @@ export class Database {
   /** Called after each group that was committed. */
   onCommit: () => void = () => {};
 
-  private constructor(
-    writer: Kysely<Tables>,
-    read: Kysely<Tables>,
-    readApart: Kysely<Tables>,
-    authority: AuthorityRule,
-  ) {
+  private constructor(writer: Kysely<Tables>, read: Kysely<Tables>, thread: ReadingThread, authority: AuthorityRule) {
     this.#writer = writer;
     this.read = read;
-    this.readApart = readApart;
+    this.readApart = openApart(thread);
+    this.#thread = thread;
     this.#authority = authority;
   }
 
-  /** Opens (and migrates) the SQLite store at `path`. A hub that serves requests opens it with `required`. */
-  static async open(path: string, authority: AuthorityRule = 'optional'): Promise<Database> {
+  /**
+   * Opens (and migrates) the SQLite store at `path`. A hub that serves requests opens it with `required`, and with the file of a reading thread that
+   * makes its pages.
+   */
+  static async open(
+    path: string,
+    authority: AuthorityRule = 'optional',
+    thread = new URL('./plain-thread.ts', import.meta.url),
+  ): Promise<Database> {
     const writer = openSqlite(path, 'write');
     await migrate(writer);
-    return new Database(writer, openSqlite(path, 'read'), openApart(path), authority);
+    return new Database(writer, openSqlite(path, 'read'), new ReadingThread(path, thread), authority);
+  }
+
+  /** A page that the reading thread makes, as JSON; `query` is one of that page. */
+  async pageApart(name: string, query: unknown): Promise<Uint8Array> {
+    const answer = await this.#thread.ask({ kind: 'page', name, query });
+    if (answer.kind !== 'page') throw new TypeError(`a page was answered with ${answer.kind}`);
+    return answer.bytes;
   }
 
   /**

@@ -1,47 +1,70 @@
-// The thread that runs slow reads (store/apart.ts): its own connection, which cannot write.
+// The thread that does slow reads (store/apart.ts): its own connection, which cannot write, and a lower priority than the event loop has.
+import { constants, setPriority } from 'node:os';
 import { performance } from 'node:perf_hooks';
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import type { SQLInputValue } from 'node:sqlite';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { CompiledQuery, type Kysely } from 'kysely';
+import { HubError, type HubErrorCode, type Reason } from '../error.ts';
+import type { EncodedPage } from './page.ts';
+import type { Tables } from './schema.ts';
+import { openSqlite } from './sqlite.ts';
 
-export interface Asked {
-  readonly sql: string;
-  readonly parameters: readonly SQLInputValue[];
-  /** The port for the response. */
-  readonly port: MessagePort;
+export type Question =
+  | { readonly kind: 'query'; readonly sql: string; readonly parameters: readonly SQLInputValue[] }
+  | { readonly kind: 'page'; readonly name: string; readonly query: unknown };
+
+export type Answer<Row> =
+  | { readonly kind: 'rows'; readonly rows: Row[] }
+  | { readonly kind: 'page'; readonly bytes: Uint8Array<ArrayBuffer> }
+  | {
+      readonly kind: 'refused';
+      readonly code: HubErrorCode;
+      readonly message: string;
+      readonly reasons: readonly Reason[];
+    }
+  | { readonly kind: 'failed'; readonly message: string };
+
+export interface Answered<Row> {
+  readonly answer: Answer<Row>;
+  /** How long it took. */
+  readonly milliseconds: number;
 }
 
-export type Answered<R> = ({ readonly rows: R[] } | { readonly error: string }) & {
-  /** The hub has a fixed set of queries; filters add new ones. */
-  readonly milliseconds: number;
-};
+/** Answers questions until the thread is ended. `pages` are those that it makes. */
+export function answerQuestions(pages: readonly EncodedPage[]): void {
+  if (parentPort === null) throw new TypeError('this file runs as a thread');
+  // On Linux this is the priority of the calling thread alone; elsewhere it would be the whole hub's.
+  if (process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
+  answerOn(parentPort, openSqlite(String(workerData), 'read'), pages);
+}
 
-// The hub has a fixed set of queries; filters add new ones.
-const STATEMENTS_MAX = 200;
-
-if (parentPort !== null) answerOn(parentPort, String(workerData));
-
-function answerOn(questions: NonNullable<typeof parentPort>, path: string): void {
-  const database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
-  const prepared = new Map<string, StatementSync>();
-  const statementOf = (sql: string) => {
-    const known = prepared.get(sql);
-    if (known !== undefined) return known;
-    if (prepared.size >= STATEMENTS_MAX) prepared.clear();
-    const statement = database.prepare(sql);
-    prepared.set(sql, statement);
-    return statement;
-  };
-  const answerTo = ({ sql, parameters }: Asked): Answered<unknown> => {
+function answerOn(questions: MessagePort, db: Kysely<Tables>, pages: readonly EncodedPage[]): void {
+  // One at a time: the next is sent when this one was answered.
+  const answer = async (question: Question): Promise<void> => {
     const beganMs = performance.now();
-    const took = () => performance.now() - beganMs;
-    try {
-      return { rows: statementOf(sql).all(...parameters), milliseconds: took() };
-    } catch (error) {
-      return { error: error instanceof Error ? error.message : String(error), milliseconds: took() };
-    }
+    const found = await answerTo(question, db, pages).catch(failure);
+    const answered: Answered<unknown> = { answer: found, milliseconds: performance.now() - beganMs };
+    questions.postMessage(answered, found.kind === 'page' ? [found.bytes.buffer] : []);
   };
-  questions.on('message', (asked: Asked) => {
-    asked.port.postMessage(answerTo(asked), []);
-    asked.port.close();
-  });
+  questions.on('message', (question: Question) => void answer(question));
+}
+
+async function answerTo(
+  question: Question,
+  db: Kysely<Tables>,
+  pages: readonly EncodedPage[],
+): Promise<Answer<unknown>> {
+  if (question.kind === 'query') {
+    const { rows } = await db.executeQuery(CompiledQuery.raw(question.sql, [...question.parameters]));
+    return { kind: 'rows', rows };
+  }
+  const page = pages.find(({ name }) => name === question.name);
+  if (page === undefined) throw new TypeError(`this thread makes no page ${question.name}`);
+  return { kind: 'page', bytes: await page.make(db, question.query) };
+}
+
+function failure(error: unknown): Answer<never> {
+  if (error instanceof HubError)
+    return { kind: 'refused', code: error.code, message: error.message, reasons: error.reasons };
+  return { kind: 'failed', message: error instanceof Error ? error.message : String(error) };
 }

@@ -15,12 +15,12 @@ const fileName = 'hub.sqlite';
 /** A new, closed store: copying it takes a fraction of the time of its migrations. */
 let fresh: Promise<Uint8Array> | undefined;
 
-/** Disposing it removes its folder. */
-export async function openTestStore(): Promise<TestStore> {
+/** Disposing it removes its folder. `thread` is the file of its reading thread. */
+export async function openTestStore(thread?: URL): Promise<TestStore> {
   fresh ??= makeFresh();
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-store-'));
   await writeFile(join(folder, fileName), await fresh);
-  const database = await Database.open(join(folder, fileName));
+  const database = await Database.open(join(folder, fileName), 'optional', thread);
   return {
     database,
     folder,

@@ -63,7 +63,8 @@ async function openLedger(
   keyStore: KeyStore,
 ): Promise<Ledger> {
   const secrets = hub.use(await openSecrets(folder, keyStore));
-  const database = hub.use(await Database.open(join(folder, 'hub.sqlite'), 'required'));
+  const pagesThread = new URL('../doors/operator/pages-thread.ts', import.meta.url);
+  const database = hub.use(await Database.open(join(folder, 'hub.sqlite'), 'required', pagesThread));
   const audit = hub.use(await openAudit(database, folder, settings, secrets.keys.logSigner));
   return { folder, settings, clock, secrets, database, audit };
 }

@@ -12,6 +12,7 @@ test('a key has so many turns at once, and what waits goes on in its order', asy
   };
   const [first, second, third, fourth] = [work(1), work(2), work(3), work(4)];
   await first;
+  assert.deepEqual(done, [1]);
   await second;
   assert.deepEqual(done, [1, 2]);
   (await second)();
@@ -20,6 +21,24 @@ test('a key has so many turns at once, and what waits goes on in its order', asy
   (await first)();
   await fourth;
   assert.deepEqual(done, [1, 2, 3, 4]);
+});
+
+// SECURITY.md: HUB-41
+test('in one turn of the event loop one request of a key begins, and between two of them others have theirs', async () => {
+  const turns = new Turns(8);
+  let turn = 0;
+  const count = () => {
+    turn += 1;
+    counting = setImmediate(count);
+  };
+  let counting = setImmediate(count);
+  try {
+    const begunIn = async (key: string) => turns.take(key).then(() => turn);
+    const [first, second, third, other] = await Promise.all(['many', 'many', 'many', 'one'].map(begunIn));
+    assert.deepEqual([first, second, third, other], [0, 1, 2, 0]);
+  } finally {
+    clearImmediate(counting);
+  }
 });
 
 // SECURITY.md: HUB-41

@@ -1,5 +1,5 @@
-// Each payer has a few requests worked on at once; its others wait in its own line. Even if a payer sends many at once, they delay other
-// payers only by those few.
+// Each payer has a few requests worked on at once, and one of them begins in each turn of the event loop; its others wait in its own line. Even if a
+// payer sends many at once, a request of another payer meets one of them at a time.
 import { HubError } from '../../error.ts';
 
 /** When more than this wait, the next is refused. */
@@ -7,6 +7,8 @@ const WAITING_MAX = 512;
 
 interface Line {
   working: number;
+  /** One has begun in this turn of the event loop. */
+  begun: boolean;
   readonly waiting: (() => void)[];
 }
 
@@ -23,9 +25,9 @@ export class Turns {
 
   /** Resolves when it is this request's turn, to the function that ends it: call it once, also after a failure. Throws `rate-limited`. */
   async take(key: string): Promise<() => void> {
-    const line = this.#lines.get(key) ?? { working: 0, waiting: [] };
+    const line = this.#lines.get(key) ?? { working: 0, begun: false, waiting: [] };
     this.#lines.set(key, line);
-    if (line.working < this.#most) line.working += 1;
+    if (!line.begun && line.working < this.#most) this.#begin(key, line);
     else {
       if (line.waiting.length >= WAITING_MAX) {
         this.refused += 1;
@@ -33,14 +35,27 @@ export class Turns {
       }
       await new Promise<void>((resolve) => line.waiting.push(resolve));
     }
-    return () => this.#end(key, line);
+    return () => {
+      line.working -= 1;
+      this.#continue(key, line);
+    };
   }
 
-  // The next in line takes over the place.
-  #end(key: string, line: Line): void {
+  #begin(key: string, line: Line): void {
+    line.working += 1;
+    line.begun = true;
+    setImmediate(() => {
+      line.begun = false;
+      this.#continue(key, line);
+    });
+  }
+
+  #continue(key: string, line: Line): void {
+    if (line.begun || line.working >= this.#most) return;
     const next = line.waiting.shift();
-    if (next !== undefined) return next();
-    line.working -= 1;
-    if (line.working === 0) this.#lines.delete(key);
+    if (next !== undefined) {
+      this.#begin(key, line);
+      next();
+    } else if (line.working === 0) this.#lines.delete(key);
   }
 }

@@ -1,5 +1,4 @@
 // Operator API: the audit log's entries, their proofs, and the public keys to verify them with.
-import { parseAuditEntry } from '@edgekeep/core/audit/entry';
 import { encodeTlogProof } from '@edgekeep/core/audit/proof';
 import { toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/api/operator';
@@ -10,6 +9,8 @@ import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../../store/database.ts';
 import type { AuditLog } from '../../audit/log.ts';
+import { auditPage, leasePage } from './audit-page.ts';
+import { sendPage, SHORT_MAX } from './pages.ts';
 import type { TrustFile } from './trust.ts';
 
 const page = z.strictObject({
@@ -38,21 +39,10 @@ function addLog(app: HttpServer, parts: AuditOperatorRouteParts): void {
   app.get(
     '/v1/audit',
     { ...requireScope('audit:read'), schema: { querystring: page, response: { 200: api.auditList } } },
-    async ({ query }) => {
+    async ({ query: { from, limit } }, reply) => {
       const { size } = log;
-      const from = query.from ?? Math.max(0, size - query.limit);
-      const rows = await database.read
-        .selectFrom('audit_entry')
-        .select(['log_index', 'entry'])
-        .where('log_index', '>=', from)
-        .orderBy('log_index')
-        .limit(query.limit)
-        .execute();
-      const entries = rows.map(({ log_index: index, entry }) => {
-        const { at, kind, actor, subject, data } = parseAuditEntry(entry);
-        return { index, at, kind, actor, subject, data };
-      });
-      return { size, entries };
+      const query = { from: from ?? Math.max(0, size - limit), limit, size };
+      return sendPage(database, reply, auditPage, { query, short: limit <= SHORT_MAX });
     },
   );
 
@@ -83,26 +73,8 @@ function addLeases(app: HttpServer, parts: AuditOperatorRouteParts): void {
   app.get(
     '/v1/leases',
     { ...requireScope('audit:read'), schema: { querystring: page, response: { 200: api.releaseList } } },
-    async ({ query }) => {
-      const rows = await database.read
-        .selectFrom('lease')
-        .selectAll()
-        .where('log_index', '>=', query.from ?? 0)
-        .orderBy('log_index', 'desc')
-        .limit(query.limit)
-        .execute();
-      return {
-        leases: rows.map((row) => ({
-          id: row.id,
-          deviceId: row.device_id,
-          model: row.model,
-          version: row.version,
-          notAfter: row.not_after,
-          revokedAt: row.revoked_at,
-          logIndex: row.log_index,
-        })),
-      };
-    },
+    async ({ query: { from = 0, limit } }, reply) =>
+      sendPage(database, reply, leasePage, { query: { from, limit }, short: limit <= SHORT_MAX }),
   );
 
   app.get(

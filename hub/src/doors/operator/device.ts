@@ -5,30 +5,22 @@ import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../../clock.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
+import { devicePage, deviceQuery, deviceViewOf } from './device-page.ts';
+import { sendPage, SHORT_MAX } from './pages.ts';
 import { type Fleet, quarantineDevice, releaseFromQuarantine, retireDevice } from '../../respond/quarantine.ts';
-import { guardOf } from '../../respond/device-guard.ts';
 import { replaceRootOfTrust, wipeDevice } from '../../respond/wipe.ts';
 import { groupsOf } from '../../registry/groups.ts';
-import { queryDevices } from '../../registry/list.ts';
-import { type Tags, tagsOf } from '../../registry/tags.ts';
-import { deviceModelViewOf } from '../../model/device-model-view.ts';
+import { tagsOf } from '../../registry/tags.ts';
 import { modelsOf } from '../../model/device-models.ts';
-import type { DeviceModelRow } from '../../store/device-model-tables.ts';
 import type { DeviceRecord } from '../../store/schema.ts';
 import type { Connections } from '../../presence/connections.ts';
-import { type DevicePresence, onlineAmong, presenceOf } from '../../presence/read.ts';
+import { type DevicePresence, presenceOf } from '../../presence/read.ts';
 import { formerDevicesOf, formerIdentitiesOf } from '../../enrollment/returning.ts';
 import { getDevice } from '../../registry/states.ts';
 import { attestationKeyIn } from '../../attest/root-keys.ts';
 import { makersOf } from '../../vendor-root/device-makers.ts';
 import { idevidOf } from '../../enrollment/idevid.ts';
 
-const page = z.strictObject({
-  filter: z.string().min(1).optional(),
-  sort: z.string().max(64).default('id'),
-  after: z.string().max(128).default(''),
-  limit: z.coerce.number().int().min(1).max(1_000).default(100),
-});
 const byId = z.strictObject({ id: z.string().max(64) });
 // A device holds one certificate at a time and renews at two thirds of its life; this shows the recent ones.
 const HISTORY_MAX = 50;
@@ -50,18 +42,12 @@ function addList(app: HttpServer, parts: DeviceOperatorRouteParts): void {
 
   app.get(
     '/v1/devices',
-    { ...requireScope('devices:read'), schema: { querystring: page, response: { 200: api.deviceList } } },
-    async ({ query }) => {
-      const { filter, sort, after, limit } = query;
-      const found = await queryDevices(database.readApart, { filter, sort, after, limit, nowMs: clock() });
-      const ids = found.devices.map(({ id }) => id);
-      const tags = await tagsOf(database.read, ids);
-      const online = await onlineAmong(database.read, ids, clock());
-      const models = Map.groupBy(await modelsOf(database.read, ids), (row) => row.device_id);
-      const devices = found.devices.map((row) =>
-        viewOf(row, online.has(row.id), models.get(row.id) ?? [], tags.get(row.id)),
-      );
-      return { devices, next: found.next };
+    { ...requireScope('devices:read'), schema: { querystring: deviceQuery, response: { 200: api.deviceList } } },
+    async ({ query }, reply) => {
+      const { filter, sort, limit } = query;
+      // In the order of the key and without a filter, a page reads what it shows.
+      const short = filter === undefined && ['id', '-id'].includes(sort) && limit <= SHORT_MAX;
+      return sendPage(database, reply, devicePage, { query: { ...query, nowMs: clock() }, short });
     },
   );
 }
@@ -93,7 +79,7 @@ function addDetail(app: HttpServer, parts: DeviceOperatorRouteParts): void {
       const tags = (await tagsOf(database.read, [row.id])).get(row.id);
       const groups = [...(await groupsOf(database.read, row.id))];
       const presence = viewOfPresence(row, await presenceOf(database.read, row.id, clock()));
-      const view = viewOf(row, presence.places.length > 0, await modelsOf(database.read, [row.id]), tags);
+      const view = deviceViewOf(row, presence.places.length > 0, await modelsOf(database.read, [row.id]), tags);
       return {
         ...view,
         presence,
@@ -173,38 +159,5 @@ function viewOfPresence(row: DeviceRecord, { places, elsewhere }: DevicePresence
     elsewhere,
     lastAddress: row.bound_address,
     lastBoundAt: row.bound_at,
-  };
-}
-
-// Stored by this hub. A shape that does not fit is shown as absent.
-const storedAppraisal = z.object({
-  status: z.string(),
-  reasons: z.array(z.object({ code: z.string(), message: z.string() })),
-});
-
-function viewOf(
-  row: DeviceRecord,
-  online: boolean,
-  models: readonly DeviceModelRow[],
-  tags: Tags = {},
-): api.DeviceView {
-  const appraisal = row.appraisal === null ? undefined : storedAppraisal.safeParse(JSON.parse(row.appraisal)).data;
-  return {
-    id: row.id,
-    tier: row.tier,
-    state: row.state,
-    stateReason: row.state_reason,
-    enabled: row.disabled_reason === null,
-    disabledReason: row.disabled_reason,
-    tags,
-    site: row.site,
-    enrolledAt: row.enrolled_at,
-    seenAt: row.seen_at,
-    online,
-    appraisal: appraisal === undefined || row.appraised_at === null ? null : { ...appraisal, at: row.appraised_at },
-    counts: row.counts === null ? null : JSON.parse(row.counts),
-    models: models.map(deviceModelViewOf),
-    clockSkewSeconds: row.clock_skew_seconds,
-    guard: guardOf(row) ?? null,
   };
 }

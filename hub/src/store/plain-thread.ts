@@ -1,0 +1,4 @@
+// The reading thread of tools and tests: queries alone.
+import { answerQuestions } from './reading-thread.ts';
+
+answerQuestions([]);
