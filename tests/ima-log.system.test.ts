@@ -10,7 +10,7 @@ import { attest } from '@edgekeep/agent/hub/attestation';
 import { type Challenge, HubLink } from '@edgekeep/agent/hub/connection';
 import { postToHub, type Send } from '@edgekeep/agent/hub-api';
 import { HubTime } from '@edgekeep/agent/hub/hub-time';
-import { enroll, type IdentityParts, recover, renew } from '@edgekeep/agent/hub/identity';
+import { enroll, type IdentityDependencies, recover, renew } from '@edgekeep/agent/hub/identity';
 import { type Evidence, evidenceDocument } from '@edgekeep/core/attest/evidence';
 import { IMA_EVIDENCE_BYTES_MAX, parseImaLog } from '@edgekeep/core/attest/ima-log';
 import { imaEntry, imaNgLog } from '@edgekeep/core/attest/testing-ima';
@@ -33,7 +33,7 @@ const long = concat(
 describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
   let fleet: TpmWorld;
   let rootOfTrust: TpmRootOfTrust;
-  let parts: IdentityParts;
+  let dependencies: IdentityDependencies;
   let file = '';
 
   before(async () => {
@@ -47,7 +47,7 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
     await writeFile(file, '');
     const prover = new Prover({ rootOfTrust, eventLog: () => logOf(healthyBoot), imaLogFile: file });
     const clocks = { clock: world.clock.now, elapsed: world.clock.now };
-    parts = { deviceId: 'long', rootOfTrust, prover, clocks, hubTime: new HubTime(clocks) };
+    dependencies = { deviceId: 'long', rootOfTrust, prover, clocks, hubTime: new HubTime(clocks) };
   });
   after(async () => {
     await rootOfTrust?.[Symbol.asyncDispose]();
@@ -75,17 +75,17 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
     const link = new HubLink({
       hub: { ...deviceAddress, serverName: 'localhost' },
       authorities: () => [rootPem],
-      prover: parts.prover,
-      acquire: (send) => recover(send, parts),
-      renew: (send) => renew(send, parts),
+      prover: dependencies.prover,
+      acquire: (send) => recover(send, dependencies),
+      renew: (send) => renew(send, dependencies),
       onConnected: () => resolve(),
       onRenewed: () => {},
       onDisconnected: () => {},
       onRefused: (step, refusal) => reject(new Error(`${step}: ${refusal.message} ${JSON.stringify(refusal.reasons)}`)),
       onFailed: (error) => reject(error),
       backoff: { firstDelayMs: 10, maxDelayMs: 100 },
-      clocks: parts.clocks,
-      hubTime: parts.hubTime,
+      clocks: dependencies.clocks,
+      hubTime: dependencies.hubTime,
       random: () => 0,
     });
     try {
@@ -100,7 +100,7 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
   async function attestWith(link: HubLink, change: (evidence: Evidence) => Evidence = (evidence) => evidence) {
     let sent: Evidence | undefined;
     const answer = await link.withChallenge(async ({ nonce, exporter, pcrs, send, known }: Challenge) => {
-      sent = change(await parts.prover.evidence('release', nonce, exporter, pcrs, { send, known }));
+      sent = change(await dependencies.prover.evidence('release', nonce, exporter, pcrs, { send, known }));
       return postToHub(send, '/v1/attest', { evidence: evidenceDocument(sent) }, api.attestResponse);
     });
     assert.ok(sent?.kind === 'tpm');
@@ -113,7 +113,7 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
     const { world } = fleet;
     const token = await world.enrollmentToken({ deviceId: 'long' });
     const { witnessKey } = await TestDevice.withoutTpm('long', join(world.folder, 'witness-of-long'));
-    const answer = await once((send) => enroll(send, parts, { token, witnessKey }));
+    const answer = await once((send) => enroll(send, dependencies, { token, witnessKey }));
     assert.equal(answer.kind, 'ok', JSON.stringify(answer));
 
     await using link = await connected();
@@ -138,7 +138,7 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
     assert.ok(entry !== undefined);
     await rootOfTrust.extend(10, createHash('sha256').update(entry.templateData).digest());
     const { attestationKeys: keys } = await fleet.world.trust();
-    const { prover, clocks } = parts;
+    const { prover, clocks } = dependencies;
     const result = await attest({ deviceId: 'long', link, prover, keys, clock: clocks.clock });
     assert.ok(result.kind === 'ok');
     assert.equal(result.value.result.status, 'affirming');
@@ -173,7 +173,7 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
   });
 
   test('a device that only ever binds its connections is told how far its log is known, and sends what is new', async (t) => {
-    const evidence = t.mock.method(parts.prover, 'evidence');
+    const evidence = t.mock.method(dependencies.prover, 'evidence');
     await (await connected())[Symbol.asyncDispose]();
     for (const added of [0, 2, 1]) {
       await grow(imaNgLog(added, 50));

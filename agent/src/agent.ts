@@ -6,22 +6,25 @@ import { type BackoffSettings, backoffDelayMs } from '@edgekeep/wire/link/backof
 import type { Attributes } from '@edgekeep/wire/api/attributes';
 import type { Attestation } from './hub/attestation.ts';
 import type { Witness } from './hub/witness.ts';
-import type { Bound, HubLink, HubLinkParts } from './hub/connection.ts';
+import type { Bound, HubLink, HubLinkDependencies } from './hub/connection.ts';
 import type { DesiredStore } from './hub/desired.ts';
 import type { AgentError } from './error.ts';
 import { type Emit, failureEvent } from './event.ts';
 import { type Answer, cutOffCodes, type Refusal, refusalText } from './hub-api.ts';
 import type { HubTime } from './hub/hub-time.ts';
-import type { Clocks } from './hub/life.ts';
+import type { Clocks } from './hub/lifetime.ts';
 import type { ModelRunner } from './model/model-runner.ts';
-import { News } from './news.ts';
+import { RepeatFilter } from './repeat-filter.ts';
 import { sendReport, tellFailure } from './hub/report.ts';
 import { localFailureOf } from './local-failure.ts';
 import { type AgentState, type AgentStatus, modelStatus } from './status.ts';
 import { pause } from './wait.ts';
 import type { Workloads } from './local/workload.ts';
 
-type LinkCallbacks = Pick<HubLinkParts, 'onConnected' | 'onDisconnected' | 'onRenewed' | 'onRefused' | 'onFailed'>;
+type LinkCallbacks = Pick<
+  HubLinkDependencies,
+  'onConnected' | 'onDisconnected' | 'onRenewed' | 'onRefused' | 'onFailed'
+>;
 
 /** How often the agent asks the hub for its roots on a connection that stays open, milliseconds. */
 const rootsEveryMs = 600_000;
@@ -32,7 +35,7 @@ export interface RunnerHooks {
   readonly onCutOff: (refusal: Refusal) => void;
 }
 
-export interface AgentParts {
+export interface AgentDependencies {
   readonly deviceId: string;
   readonly tier: string;
   /** Why the measured start did not complete: then no model is run. */
@@ -64,14 +67,14 @@ export interface AgentParts {
 }
 
 export class AgentLife {
-  readonly #parts: AgentParts;
+  readonly #dependencies: AgentDependencies;
   readonly #disposal = new AbortController();
   readonly #link: HubLink | undefined;
   readonly #runners: readonly ModelRunner[];
   readonly #workloads: Workloads | undefined;
   readonly #refreshing = new Set<ModelRunner>();
   readonly #locking = new Serial();
-  readonly #news: News;
+  readonly #repeats: RepeatFilter;
   readonly #checkingIn: Promise<void>;
   #wake = Promise.withResolvers<void>();
   #state: AgentState = 'connecting';
@@ -91,10 +94,10 @@ export class AgentLife {
   /** How many check-ins in a row failed on this machine. */
   #failedCheckIns = 0;
 
-  constructor(parts: AgentParts) {
-    this.#parts = parts;
-    this.#news = new News(parts.clocks.elapsed);
-    const { witness, recovery, emit, openLink, makeRunners, forkProofFile } = parts;
+  constructor(dependencies: AgentDependencies) {
+    this.#dependencies = dependencies;
+    this.#repeats = new RepeatFilter(dependencies.clocks.elapsed);
+    const { witness, recovery, emit, openLink, makeRunners, forkProofFile } = dependencies;
     if (recovery !== undefined) emit({ kind: 'recovery', why: recovery.message });
     if (witness.forked) {
       // The agent does not talk to this hub until an operator has looked into it.
@@ -110,7 +113,7 @@ export class AgentLife {
       onCutOff: (refusal) => this.#cutOff(refusal),
     };
     this.#runners = recovery === undefined ? makeRunners(this.#link, hooks) : [];
-    this.#workloads = parts.makeWorkloads(this.#link);
+    this.#workloads = dependencies.makeWorkloads(this.#link);
     this.#checkingIn = this.#checkInForever(this.#link);
   }
 
@@ -134,7 +137,7 @@ export class AgentLife {
   }
 
   status(): AgentStatus {
-    const { deviceId, tier, recovery, witness } = this.#parts;
+    const { deviceId, tier, recovery, witness } = this.#dependencies;
     const { result, state } = this.#attestation ?? {};
     return {
       deviceId,
@@ -169,7 +172,7 @@ export class AgentLife {
   }
 
   #callbacks(): LinkCallbacks {
-    const { emit } = this.#parts;
+    const { emit } = this.#dependencies;
     return {
       onConnected: (bound) => {
         this.#setState('online', '');
@@ -188,7 +191,7 @@ export class AgentLife {
       onRefused: (step, refusal) => this.#refused(step, refusal),
       onFailed: (error) => {
         const event = failureEvent('connection', error);
-        if (event.kind !== 'failed' || !this.#isNews(`${event.code}: ${event.message}`)) return;
+        if (event.kind !== 'failed' || !this.#shouldReport(`${event.code}: ${event.message}`)) return;
         if (event.code === 'unexpected') emit(event);
         else emit({ kind: 'hub-unreachable', why: event.message });
       },
@@ -197,7 +200,7 @@ export class AgentLife {
 
   async #checkInForever(link: HubLink): Promise<void> {
     const { signal } = this.#disposal;
-    const { checkinSeconds, random } = this.#parts;
+    const { checkinSeconds, random } = this.#dependencies;
     while (!signal.aborted) {
       // A fleet that was started together does not check in together.
       await Promise.race([pause(checkinSeconds * 1_000 * (0.9 + random() / 5), signal), this.#wake.promise]);
@@ -208,7 +211,7 @@ export class AgentLife {
       } catch (error) {
         const event = failureEvent('check-in', error);
         const text = event.kind === 'failed' ? `${event.code}: ${event.message}` : event.kind;
-        if (!signal.aborted && link.connected && this.#isNews(text)) this.#parts.emit(event);
+        if (!signal.aborted && link.connected && this.#shouldReport(text)) this.#dependencies.emit(event);
       }
     }
   }
@@ -221,7 +224,7 @@ export class AgentLife {
     await this.#learnRoots(link);
     try {
       const due = this.#isNew || !this.#isHealthy();
-      if (due && this.#parts.clocks.elapsed() >= this.#attestNotBeforeMs) {
+      if (due && this.#dependencies.clocks.elapsed() >= this.#attestNotBeforeMs) {
         this.#attestLater();
         await this.#attest(link);
         this.#isNew = false;
@@ -243,7 +246,7 @@ export class AgentLife {
 
   // If the hub has no answer here, nothing is lost: attestation and models continue.
   async #learnRoots(link: HubLink): Promise<void> {
-    const { learnRoots, emit, clocks } = this.#parts;
+    const { learnRoots, emit, clocks } = this.#dependencies;
     if (!this.#isNew && clocks.elapsed() < this.#rootsAskedMs + rootsEveryMs) return;
     this.#rootsAskedMs = clocks.elapsed();
     await learnRoots(link).catch((error: unknown) => emit(failureEvent('roots', error)));
@@ -266,7 +269,7 @@ export class AgentLife {
   }
 
   async #vouch(link: HubLink): Promise<void> {
-    const { witness, emit, clocks } = this.#parts;
+    const { witness, emit, clocks } = this.#dependencies;
     const before = witness.size;
     const verdict = await witness.checkIn(link.send, Math.floor(clocks.clock() / 1_000));
     switch (verdict.kind) {
@@ -276,7 +279,7 @@ export class AgentLife {
         return;
       case 'unproven':
         this.#logContinues = false;
-        if (this.#isNews(verdict.reasons.join())) emit({ kind: 'log-refused', reasons: verdict.reasons });
+        if (this.#shouldReport(verdict.reasons.join())) emit({ kind: 'log-refused', reasons: verdict.reasons });
         return;
       case 'forked':
         if (verdict.unkept !== undefined) emit(failureEvent('fork-proof', verdict.unkept));
@@ -287,7 +290,7 @@ export class AgentLife {
   }
 
   async #forked(link: HubLink): Promise<void> {
-    const { witness, emit, forkProofFile } = this.#parts;
+    const { witness, emit, forkProofFile } = this.#dependencies;
     this.#logContinues = false;
     this.#setState('forked', `the log was caught with two histories: ${forkProofFile} proves it`);
     emit({ kind: 'fork-detected', proofFile: forkProofFile });
@@ -299,7 +302,7 @@ export class AgentLife {
   }
 
   async #attest(link: HubLink): Promise<void> {
-    const { emit, attest } = this.#parts;
+    const { emit, attest } = this.#dependencies;
     const before = this.#attestation?.result;
     const bound = this.#bound;
     this.#bound = undefined;
@@ -310,8 +313,8 @@ export class AgentLife {
     const { status, tier, reasons } = answer.value.result;
     if (this.#isHealthy()) return emit({ kind: 'attested', status, tier, reasons });
     const message = `the boot was refused: ${status}`;
-    const isNews = JSON.stringify(before?.reasons) !== JSON.stringify(reasons) || this.#isNew;
-    if (isNews) emit({ kind: 'refused', step: 'attestation', code: 'attestation-refused', message, reasons });
+    const isNew = JSON.stringify(before?.reasons) !== JSON.stringify(reasons) || this.#isNew;
+    if (isNew) emit({ kind: 'refused', step: 'attestation', code: 'attestation-refused', message, reasons });
     await this.#lockAll(message);
   }
 
@@ -322,10 +325,10 @@ export class AgentLife {
         ? []
         : [{ model: held.model.name, version: held.model.version, counts: own }];
     });
-    const { attributes, desired, emit, guard, hubTime } = this.#parts;
+    const { attributes, desired, emit, guard, hubTime } = this.#dependencies;
     const own = await attributes();
     const text = JSON.stringify(own);
-    const isNews = text !== this.#reported;
+    const isNew = text !== this.#reported;
     const { version: desiredVersion } = desired.present;
     const { skewMs } = hubTime;
     const answer = await sendReport(link.send, {
@@ -334,7 +337,7 @@ export class AgentLife {
       clockSkewSeconds: skewMs === undefined ? undefined : Math.round(skewMs / 1_000),
       guard: guard(),
       desiredVersion,
-      ...(isNews ? { attributes: own } : {}),
+      ...(isNew ? { attributes: own } : {}),
     });
     if (answer.kind === 'refused') return this.#refused('report', answer);
     this.#reported = text;
@@ -347,7 +350,7 @@ export class AgentLife {
 
   // Counted as a failure until it succeeds: a request that is refused, or fails here, is not repeated at every check-in.
   #attestLater(): void {
-    const { clocks, backoff, random } = this.#parts;
+    const { clocks, backoff, random } = this.#dependencies;
     this.#attestFailures += 1;
     this.#attestNotBeforeMs = clocks.elapsed() + backoffDelayMs(backoff, this.#attestFailures, random());
   }
@@ -359,8 +362,8 @@ export class AgentLife {
 
   #refused(step: string, refusal: Refusal): void {
     const { code, message, reasons } = refusal;
-    if (this.#isNews(`${step} ${refusalText(refusal)}`))
-      this.#parts.emit({ kind: 'refused', step, code, message, reasons });
+    if (this.#shouldReport(`${step} ${refusalText(refusal)}`))
+      this.#dependencies.emit({ kind: 'refused', step, code, message, reasons });
     if (cutOffCodes.includes(code) || code === 'certificate-revoked') this.#cutOff(refusal);
   }
 
@@ -374,7 +377,7 @@ export class AgentLife {
     return this.#locking.run(async () => {
       const holds = this.#runners.some(({ held }) => held !== undefined);
       await Promise.all(this.#runners.map((runner) => runner.lock(why)));
-      if (holds) await this.#parts.endLeases();
+      if (holds) await this.#dependencies.endLeases();
     });
   }
 
@@ -383,11 +386,11 @@ export class AgentLife {
     if (this.#state === 'forked') return;
     this.#state = state;
     this.#why = why;
-    if (state === 'online') this.#news.clear();
+    if (state === 'online') this.#repeats.clear();
   }
 
-  #isNews(why: string): boolean {
+  #shouldReport(why: string): boolean {
     this.#why = why;
-    return this.#news.take(why);
+    return this.#repeats.passes(why);
   }
 }

@@ -41,12 +41,12 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   }
 }
 
-interface Asked {
+interface CommandLineOptions {
   readonly state: string;
   readonly settings: string | undefined;
 }
 
-function parseArguments(argv: readonly string[]): Asked | 'help' | undefined {
+function parseArguments(argv: readonly string[]): CommandLineOptions | 'help' | undefined {
   try {
     const options = { state: { type: 'string' }, settings: { type: 'string' }, help: { type: 'boolean' } } as const;
     const { values } = parseArgs({ args: [...argv], options });
@@ -61,7 +61,7 @@ function parseArguments(argv: readonly string[]): Asked | 'help' | undefined {
   }
 }
 
-async function run({ state, settings }: Asked): Promise<void> {
+async function run({ state, settings }: CommandLineOptions): Promise<void> {
   const stopped = Promise.withResolvers<void>();
   process.once('SIGTERM', () => stopped.resolve()).once('SIGINT', () => stopped.resolve());
   const onEvent = (event: object) => void process.stdout.write(`${JSON.stringify(event)}\n`);

@@ -35,13 +35,13 @@ import { GuardWalls } from './guard/walls.ts';
 import type { Answer, Send } from './hub-api.ts';
 import { formerTokenFile } from './former-settings.ts';
 import { HubTime } from './hub/hub-time.ts';
-import { enroll, type Identity, type IdentityParts, recover, renew } from './hub/identity.ts';
+import { enroll, type Identity, type IdentityDependencies, recover, renew } from './hub/identity.ts';
 import { adminApi, statusApi } from './local/local-api.ts';
 import { LocalServer } from './local/local-server.ts';
 import { endLeases } from './model/lease.ts';
 import { measureStages } from './attest/measured-start.ts';
 import { ModelFaults } from './model/model-faults.ts';
-import { ModelRunner, type ModelRunnerParts } from './model/model-runner.ts';
+import { ModelRunner, type ModelRunnerDependencies } from './model/model-runner.ts';
 import { ModelStore } from './model/model-store.ts';
 import { assertReady, type Machine, thisMachine } from './model/readiness.ts';
 import { imaLogFile, openBootLog, openRootOfTrust } from './attest/root-of-trust.ts';
@@ -138,12 +138,12 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
     guardHost().catch((error: unknown) => emit(failureEvent('guard', error)));
   }
 
-  const identity: IdentityParts = { deviceId, rootOfTrust, prover, clocks, hubTime };
+  const identity: IdentityDependencies = { deviceId, rootOfTrust, prover, clocks, hubTime };
   const common = { deviceId, prover, rootOfTrust, trust: pinned.trust, clocks, hubTime, random, emit };
   const store = new ModelStore(folder.models);
   const backoff = { firstDelayMs: settings.checkinSeconds * 1_000, maxDelayMs: settings.checkinSeconds * 16_000 };
   const makeRunner = (model: ModelSettings, link: HubLink, hooks: RunnerHooks): ModelRunner => {
-    const parts: ModelRunnerParts = {
+    const dependencies: ModelRunnerDependencies = {
       ...common,
       ...hooks,
       settings: model,
@@ -158,7 +158,7 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
       socketPath: listeners.has(model.name) ? socketPath(model, folder) : undefined,
       backoff,
     };
-    return new ModelRunner(parts);
+    return new ModelRunner(dependencies);
   };
   const life = new AgentLife({
     deviceId,
@@ -281,10 +281,10 @@ function hubAddress({ hub: { host, port, serverName } }: AgentSettings) {
 /** The first certificate of this run: by enrollment once in the device's life, by recovery ever after. */
 async function acquire(
   send: Send,
-  identity: IdentityParts,
-  parts: { settings: AgentSettings; folder: StateFolder; signer: NoteSigner; emit: Emit },
+  identity: IdentityDependencies,
+  dependencies: { settings: AgentSettings; folder: StateFolder; signer: NoteSigner; emit: Emit },
 ): Promise<Answer<Identity>> {
-  const { settings, folder, signer, emit } = parts;
+  const { settings, folder, signer, emit } = dependencies;
   if ((await readIfThere(folder.enrolled)) !== undefined) {
     const recovered = await recover(send, identity);
     if (recovered.kind === 'ok') emit({ kind: 'recovered' });

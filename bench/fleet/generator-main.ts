@@ -7,7 +7,7 @@ import { percentile } from '../harness.ts';
 import { FleetDevice } from './device.ts';
 import { DeviceFailure, Failures } from './failures.ts';
 import type { FleetFile } from './member.ts';
-import type { Answer, Order, PhaseResult, QuarantineResult, ReleaseResult, Reply } from './orders.ts';
+import type { Answer, FleetProcessOrder, PhaseResult, QuarantineResult, ReleaseResult, Reply } from './orders.ts';
 
 /** Concurrent handshakes while the fleet connects: busy, but no storm. */
 const handshakesAtOnce = 32;
@@ -15,7 +15,7 @@ const handshakesAtOnce = 32;
 const bodiesKept = 2_000;
 
 /** The next device: the one that waited longest; no device twice at once. */
-class Turns {
+class TurnCounter {
   readonly #ring: FleetDevice[];
   #next = 0;
 
@@ -42,11 +42,11 @@ const [fleetPath = '', host = '', portText] = process.argv.slice(2);
 const fleet: FleetFile = JSON.parse(readFileSync(fleetPath, 'utf8'));
 const devices = FleetDevice.all(fleet, { host, port: Number(portText) });
 /** One rotation for the whole benchmark, so that every connection gets its turn. */
-const turns = new Turns(devices);
+const turns = new TurnCounter(devices);
 const bodies: string[] = [];
 let released = 0;
 
-process.on('message', (order: Order) => {
+process.on('message', (order: FleetProcessOrder) => {
   void obey(order).then(
     (answer) => reply({ kind: 'done', answer }),
     (error: unknown) => reply({ kind: 'failed', message: error instanceof Error ? error.message : String(error) }),
@@ -58,7 +58,7 @@ function reply(message: Reply): void {
   process.send?.(message);
 }
 
-function obey(order: Order): Promise<Answer> {
+function obey(order: FleetProcessOrder): Promise<Answer> {
   switch (order.kind) {
     case 'connect':
       return phase(order, (device) => device.connect());
@@ -109,7 +109,12 @@ async function release(atOnce: number, seconds: number): Promise<ReleaseResult> 
 }
 
 /** A closed loop: each of `atOnce` workers takes the next device in turn, so the load goes over all connections. */
-async function measured(idle: Turns, atOnce: number, goesOn: () => boolean, began: number): Promise<ReleaseResult> {
+async function measured(
+  idle: TurnCounter,
+  atOnce: number,
+  goesOn: () => boolean,
+  began: number,
+): Promise<ReleaseResult> {
   const times: number[] = [];
   const failures = new Failures();
   const cpuBefore = process.cpuUsage();
@@ -140,12 +145,16 @@ async function measured(idle: Turns, atOnce: number, goesOn: () => boolean, bega
 }
 
 /** Devices from the end of the list are cut off, one after another, while the others continue. */
-async function quarantine({ count, url, token }: Extract<Order, { kind: 'quarantine' }>): Promise<QuarantineResult> {
+async function quarantine({
+  count,
+  url,
+  token,
+}: Extract<FleetProcessOrder, { kind: 'quarantine' }>): Promise<QuarantineResult> {
   const others = devices.slice(0, -count);
   let othersClosed = 0;
   for (const { closed } of others) void closed.then(() => (othersClosed += 1));
   let busy = true;
-  const load = measured(new Turns(others), 16, () => busy, performance.now());
+  const load = measured(new TurnCounter(others), 16, () => busy, performance.now());
   const closedMs: number[] = [];
   const answeredMs: number[] = [];
   const refusals: string[] = [];

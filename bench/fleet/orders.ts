@@ -1,7 +1,7 @@
 // The benchmark's orders to the process that plays the devices, and its answers. One order at a time, over the child's IPC channel.
 import type { FailureCounts } from './failures.ts';
 
-export type Order =
+export type FleetProcessOrder =
   | { readonly kind: 'connect' | 'bind'; readonly from: number; readonly to: number }
   /** This many devices at once ask for a challenge and answer it with a release, again and again, for a time. */
   | { readonly kind: 'release'; readonly atOnce: number; readonly seconds: number }

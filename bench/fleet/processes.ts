@@ -8,7 +8,7 @@ import type { HubAddress } from './connection.ts';
 import { type FailureCounts, mergeFailures } from './failures.ts';
 import { mergeReturned, type Returned } from './returning.ts';
 import type { ReturningAnswer, ReturningOrder } from './returning-main.ts';
-import type { Order, PhaseResult, QuarantineResult, ReleaseResult, Reply } from './orders.ts';
+import type { FleetProcessOrder, PhaseResult, QuarantineResult, ReleaseResult, Reply } from './orders.ts';
 
 /** USER_HZ of Linux on every platform Node runs on. */
 const ticksPerSecond = 100;
@@ -151,7 +151,7 @@ export function startDevices(fleetFile: string, hub: HubAddress): DevicesProcess
 }
 
 // The type of the answer follows from the order: both ends belong to this benchmark.
-async function ask<T>(child: ChildProcess, order: Order | ReturningOrder): Promise<T> {
+async function ask<T>(child: ChildProcess, order: FleetProcessOrder | ReturningOrder): Promise<T> {
   const answered = Promise.withResolvers<T>();
   const exited = (code: number | null) => answered.reject(new Error(`the devices' process ended with ${code}`));
   child.once('exit', exited);

@@ -1,10 +1,10 @@
 // Devices with the agent's own connection to the hub, including its recovery and backoff: how a fleet behaves when its hub goes away and
 // comes back. Only the TPM's signatures are made in software (member.ts).
 import { Prover } from '@edgekeep/agent/attest/attest';
-import { attest, type AttestationParts } from '@edgekeep/agent/hub/attestation';
+import { attest, type AttestationDependencies } from '@edgekeep/agent/hub/attestation';
 import { type Bound, HubLink } from '@edgekeep/agent/hub/connection';
 import { HubTime } from '@edgekeep/agent/hub/hub-time';
-import { type IdentityParts, recover } from '@edgekeep/agent/hub/identity';
+import { type IdentityDependencies, recover } from '@edgekeep/agent/hub/identity';
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import type { HubAddress } from './connection.ts';
@@ -111,7 +111,7 @@ export class ReturningFleet {
     const prover = new Prover({ rootOfTrust, eventLog: () => eventLog, imaLogFile: undefined });
     const clocks = { clock: Date.now, elapsed: () => performance.now() };
     const hubTime = new HubTime(clocks);
-    const identity: IdentityParts = { deviceId: id, rootOfTrust, prover, clocks, hubTime };
+    const identity: IdentityDependencies = { deviceId: id, rootOfTrust, prover, clocks, hubTime };
     const { host, port } = this.#hub;
     const link = new HubLink({
       hub: { host, port, serverName: this.#fleet.serverName },
@@ -135,11 +135,11 @@ export class ReturningFleet {
     return link;
   }
 
-  async #attest(bound: Bound, parts: AttestationParts): Promise<void> {
+  async #attest(bound: Bound, dependencies: AttestationDependencies): Promise<void> {
     try {
-      const answer = await attest(parts, bound);
+      const answer = await attest(dependencies, bound);
       if (answer.kind === 'refused') return this.#refusals.count(new DeviceFailure(answer.code, 'attestation'));
-      this.#attestedAtMs.set(parts.deviceId, Date.now());
+      this.#attestedAtMs.set(dependencies.deviceId, Date.now());
       if (this.#attestedAtMs.size === this.#fleet.members.length) this.#allAttested.resolve();
     } catch (error) {
       this.#failed(error);

@@ -9,7 +9,7 @@ import { GuardError, type GuardErrorCode } from './error.ts';
 import type { GuardedModel } from './guarded-model.ts';
 import { parseInferenceRequest } from './inference-request.ts';
 import { encodeInferenceResponse, type EncodedResponse } from './inference-response.ts';
-import { Lane } from './lane.ts';
+import { SerialQueue } from './serial-queue.ts';
 import {
   CONNECTIONS_MAX,
   HEADER_BYTES_MAX,
@@ -51,7 +51,7 @@ export class InferenceServer {
   readonly #model: GuardedModel;
   readonly #version: string;
   readonly #http: Server;
-  readonly #lane = new Lane(WAITING_MAX, WAITING_MS_MAX);
+  readonly #lane = new SerialQueue(WAITING_MAX, WAITING_MS_MAX);
   readonly #bodies = new BodyBudget();
   readonly #sockets = new Set<Socket>();
   /** Connections over TCP, which a web page can open. */

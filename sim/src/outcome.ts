@@ -3,7 +3,7 @@ import type { AgentEvent } from '@edgekeep/agent/event';
 import type { Progress } from './progress.ts';
 
 /** `serving`, `waiting` while nothing is final, or the code of the refusal (docs/errors.md). */
-export type End = string;
+export type FinalState = string;
 
 // Long enough for a busy machine; a device without an outcome by then has failed.
 const patienceMilliseconds = 60_000;
@@ -11,11 +11,11 @@ const patienceMilliseconds = 60_000;
 export class Outcome {
   readonly deviceId: string;
   readonly tier: string;
-  readonly expected: End;
+  readonly expected: FinalState;
   readonly settled: Promise<void>;
   /** The socket of the device's model. */
   socketPath = '';
-  end: End = 'waiting';
+  end: FinalState = 'waiting';
   why = '';
   lease: string | undefined;
   /** The walls that Linux could not provide here for the guard's sandbox. */
@@ -25,7 +25,7 @@ export class Outcome {
   readonly #model: string;
   readonly #settle: () => void;
 
-  constructor(deviceId: string, tier: string, expected: End, model: string, progress: Progress) {
+  constructor(deviceId: string, tier: string, expected: FinalState, model: string, progress: Progress) {
     this.deviceId = deviceId;
     this.tier = tier;
     this.expected = expected;
@@ -78,7 +78,7 @@ export class Outcome {
     }
   }
 
-  #become(end: End, why: string): void {
+  #become(end: FinalState, why: string): void {
     this.end = end;
     this.why = why;
     this.#settle();

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Prover } from '@edgekeep/agent/attest/attest';
 import { HubLink } from '@edgekeep/agent/hub/connection';
-import { enroll, type Identity, type IdentityParts, recover, renew } from '@edgekeep/agent/hub/identity';
+import { enroll, type Identity, type IdentityDependencies, recover, renew } from '@edgekeep/agent/hub/identity';
 import { HubTime } from '@edgekeep/agent/hub/hub-time';
 import type { Send } from '@edgekeep/agent/hub-api';
 import { SoftwareRootOfTrust } from '@edgekeep/hardware/software/software-root-of-trust';
@@ -27,7 +27,7 @@ before(async () => {
 after(() => world?.[Symbol.asyncDispose]());
 
 /** What an agent has before it first connects to its hub. */
-async function newDevice(deviceId: string): Promise<IdentityParts> {
+async function newDevice(deviceId: string): Promise<IdentityDependencies> {
   const stateFolder = join(world.folder, deviceId);
   const rootOfTrust = await SoftwareRootOfTrust.open({ stateFolder, bootId: crypto.randomUUID() });
   await measure(rootOfTrust, healthyBoot);
@@ -45,30 +45,30 @@ async function once<T>(act: (send: Send) => Promise<T>): Promise<T> {
   return await act((input) => connection.request(input));
 }
 
-async function enrolled(parts: IdentityParts): Promise<Identity> {
-  const token = await world.enrollmentToken({ deviceId: parts.deviceId });
-  const order = { token, witnessKey: await witnessKey(parts.deviceId) };
-  const answer = await once((send) => enroll(send, parts, order));
+async function enrolled(dependencies: IdentityDependencies): Promise<Identity> {
+  const token = await world.enrollmentToken({ deviceId: dependencies.deviceId });
+  const order = { token, witnessKey: await witnessKey(dependencies.deviceId) };
+  const answer = await once((send) => enroll(send, dependencies, order));
   assert.equal(answer.kind, 'ok');
   return answer.value;
 }
 
 function linkOf(
-  parts: IdentityParts,
+  dependencies: IdentityDependencies,
   own: Pick<ConstructorParameters<typeof HubLink>[0], 'acquire' | 'onRenewed' | 'onConnected'>,
 ) {
   const { deviceAddress, rootPem } = world.hub;
   return new HubLink({
     hub: { ...deviceAddress, serverName: 'localhost' },
     authorities: () => [rootPem],
-    prover: parts.prover,
-    renew: (send) => renew(send, parts),
+    prover: dependencies.prover,
+    renew: (send) => renew(send, dependencies),
     onDisconnected: (why) => assert.fail(why),
     onRefused: (step, refusal) => assert.fail(`${step}: ${refusal.message}`),
     onFailed: (error) => assert.fail(String(error)),
     backoff: { firstDelayMs: 10, maxDelayMs: 100 },
-    clocks: parts.clocks,
-    hubTime: parts.hubTime,
+    clocks: dependencies.clocks,
+    hubTime: dependencies.hubTime,
     random: () => 0,
     ...own,
   });
@@ -82,12 +82,12 @@ async function requestsSoFar(): Promise<number> {
 }
 
 test('no request is lost while the certificate is renewed again and again under load', async () => {
-  const parts = await newDevice('busy');
-  const identity = await enrolled(parts);
+  const dependencies = await newDevice('busy');
+  const identity = await enrolled(dependencies);
   const renewals = 3;
   let renewed = Promise.withResolvers<void>();
   const connected = Promise.withResolvers<void>();
-  await using link = linkOf(parts, {
+  await using link = linkOf(dependencies, {
     acquire: async () => ({ kind: 'ok', value: identity }),
     onConnected: () => connected.resolve(),
     onRenewed: () => renewed.resolve(),
@@ -125,8 +125,8 @@ test('no request is lost while the certificate is renewed again and again under 
 
 test('a device that comes back after months recovers by its root of trust in three round trips, and no human', async (t) => {
   world.clock.advanceSeconds(-monthsSeconds);
-  const parts = await newDevice('absent');
-  const { credential } = await enrolled(parts);
+  const dependencies = await newDevice('absent');
+  const { credential } = await enrolled(dependencies);
   world.clock.advanceSeconds(monthsSeconds);
 
   await t.test('the certificate of then opens nothing, and the hub says what to do', async () => {
@@ -137,8 +137,8 @@ test('a device that comes back after months recovers by its root of trust in thr
   await t.test('challenge, proof, binding: then it is connected', async () => {
     const before = await requestsSoFar();
     const connected = Promise.withResolvers<void>();
-    await using _ = linkOf(parts, {
-      acquire: (send) => recover(send, parts),
+    await using _ = linkOf(dependencies, {
+      acquire: (send) => recover(send, dependencies),
       onConnected: () => connected.resolve(),
       onRenewed: () => undefined,
     });

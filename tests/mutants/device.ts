@@ -122,7 +122,7 @@ export const deviceMutants: readonly Mutant[] = [
   },
   {
     id: 'device/lease-prolonged',
-    file: 'agent/src/hub/life.ts',
+    file: 'agent/src/hub/lifetime.ts',
     find: 'return Math.max(now.wallMs - this.#begun.wallMs, now.elapsedMs - this.#begun.elapsedMs);',
     replace: 'return now.wallMs - this.#begun.wallMs;',
     breaks: 'a clock that is set back prolongs no lease',

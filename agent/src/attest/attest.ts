@@ -16,7 +16,7 @@ import { AgentError } from '../error.ts';
 import { type Answer, postToHub, refusalText, type Send } from '../hub-api.ts';
 import { ImaLogFile, type ImaPiece } from './ima-log-file.ts';
 
-export interface ProverParts {
+export interface ProverDependencies {
   readonly rootOfTrust: Pick<RootOfTrust, 'attest' | 'certifyLeaseCounter'>;
   /** The whole event log at this moment. */
   readonly eventLog: () => Uint8Array;
@@ -24,14 +24,14 @@ export interface ProverParts {
 }
 
 export class Prover {
-  readonly #parts: ProverParts;
+  readonly #dependencies: ProverDependencies;
   readonly #imaFile: ImaLogFile | undefined;
   /** What the newest challenge or binding contained, for a connection that begins without one. */
   #known: ImaLogKnown | undefined;
 
-  constructor(parts: ProverParts) {
-    this.#parts = parts;
-    this.#imaFile = parts.imaLogFile === undefined ? undefined : new ImaLogFile(parts.imaLogFile);
+  constructor(dependencies: ProverDependencies) {
+    this.#dependencies = dependencies;
+    this.#imaFile = dependencies.imaLogFile === undefined ? undefined : new ImaLogFile(dependencies.imaLogFile);
   }
 
   /**
@@ -45,7 +45,7 @@ export class Prover {
     pcrs: readonly number[],
     hub?: ImaReader,
   ): Promise<Evidence> {
-    const { rootOfTrust, eventLog } = this.#parts;
+    const { rootOfTrust, eventLog } = this.#dependencies;
     const signed = await rootOfTrust.attest(qualifyingData(purpose, nonce, bound), { bank: 'sha256', pcrs: [...pcrs] });
     const log = eventLog();
     if (signed.kind !== 'tpm') return { ...signed, eventLog: log };
@@ -66,7 +66,7 @@ export class Prover {
   /** The lease counter, signed for the request that the release evidence is for; undefined where this hardware has none. */
   async leaseCounter(nonce: Uint8Array, exporter: Uint8Array): Promise<SignedLeaseCounter | undefined> {
     try {
-      return await this.#parts.rootOfTrust.certifyLeaseCounter?.(qualifyingData('release', nonce, exporter));
+      return await this.#dependencies.rootOfTrust.certifyLeaseCounter?.(qualifyingData('release', nonce, exporter));
     } catch (error) {
       // The hub decides whether it accepts evidence without it.
       if (error instanceof HardwareError && error.code === 'lease-counter-unusable') return undefined;

@@ -5,7 +5,7 @@ import { AgentError } from '../error.ts';
 import type { GuardDoors, UnitDoors } from './doors.ts';
 import { GuardChannel } from './guard-channel.ts';
 import type { SandboxedProgram } from './program.ts';
-import { Pulse } from './pulse.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { defaultMaxMemoryBytes, type Sandbox, type SandboxPart } from './sandbox.ts';
 import { sendFile } from './send-file.ts';
 import { channelDescriptor, type GuardEnd, type RunningGuard, spawnGuard } from './spawned.ts';
@@ -80,7 +80,7 @@ export class GuardProcess {
   readonly #channel: GuardChannel;
   readonly #options: GuardOptions;
   readonly #ready = Promise.withResolvers<Extract<GuardReport, { kind: 'ready' }>>();
-  #pulse: Pulse | undefined;
+  #pulse: Heartbeat | undefined;
   #counts: GuardCounts | undefined;
   #asked: 'retire' | 'stop' | undefined;
   #fault: GuardFault | undefined;
@@ -185,7 +185,7 @@ export class GuardProcess {
       this.#hasServed = true;
       this.#guarded = ready.guarded;
       this.#fallback = ready.fallback;
-      this.#pulse = new Pulse(
+      this.#pulse = new Heartbeat(
         this.#options.maxInferenceMs ?? defaultMaxInferenceMs,
         () => this.#channel.send({ kind: 'ping' }),
         () => this.#end('inference-timeout', 'no answer from the model within the deadline of one inference'),

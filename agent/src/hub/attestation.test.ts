@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { type AttestationResult, signAttestationResult } from '@edgekeep/core/attest/ear';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { Prover } from '../attest/attest.ts';
-import { attest, type AttestationParts } from './attestation.ts';
+import { attest, type AttestationDependencies } from './attestation.ts';
 
 const hub = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
 const nowSeconds = 1_800_000_000;
@@ -30,11 +30,14 @@ const signed = (changed: Partial<AttestationResult> = {}, key = hub) =>
 const boundWith = async (token: Promise<string>) => ({ state: 'active', attestation: { token: await token, nonce } });
 
 /** A device of the test; `answer` is what the hub says to evidence that is made now. */
-function device(answer: () => Promise<string>): { readonly parts: AttestationParts; readonly asked: string[] } {
+function device(answer: () => Promise<string>): {
+  readonly dependencies: AttestationDependencies;
+  readonly asked: string[];
+} {
   const asked: string[] = [];
   const attestNow = async () =>
     ({ kind: 'software', statement: new Uint8Array(1), signature: new Uint8Array(1) }) as const;
-  const parts: AttestationParts = {
+  const dependencies: AttestationDependencies = {
     deviceId: 'press-7',
     prover: new Prover({
       rootOfTrust: { attest: attestNow },
@@ -54,21 +57,21 @@ function device(answer: () => Promise<string>): { readonly parts: AttestationPar
       },
     },
   };
-  return { parts, asked };
+  return { dependencies, asked };
 }
 
 test('the result that came with the binding is taken without another quote or question', async () => {
-  const { parts, asked } = device(() => Promise.reject(new Error('not asked')));
-  const answer = await attest(parts, await boundWith(signed()));
+  const { dependencies, asked } = device(() => Promise.reject(new Error('not asked')));
+  const answer = await attest(dependencies, await boundWith(signed()));
   assert.ok(answer.kind === 'ok');
   assert.deepEqual([answer.value.state, answer.value.result.status], ['active', 'affirming']);
   assert.deepEqual(asked, []);
 });
 
 test('without one, as from a hub of the version before, the device makes evidence and asks', async () => {
-  const { parts, asked } = device(() => signed({ nonce: challenge }));
+  const { dependencies, asked } = device(() => signed({ nonce: challenge }));
   for (const bound of [undefined, { state: 'active', attestation: undefined }]) {
-    const answer = await attest(parts, bound);
+    const answer = await attest(dependencies, bound);
     assert.ok(answer.kind === 'ok');
     assert.equal(answer.value.state, 'suspect');
   }
@@ -77,7 +80,7 @@ test('without one, as from a hub of the version before, the device makes evidenc
 
 test('a result about other evidence, another device, of another verifier or another time is not taken', async () => {
   const stranger = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
-  const { parts } = device(() => signed({ nonce }));
+  const { dependencies } = device(() => signed({ nonce }));
   for (const token of [
     signed({ nonce: challenge }),
     signed({ nonce: new Uint8Array(32) }),
@@ -86,8 +89,8 @@ test('a result about other evidence, another device, of another verifier or anot
     signed({ issuedAt: nowSeconds - 4_000 }),
     signed({ issuedAt: nowSeconds + 400 }),
   ]) {
-    await assert.rejects(attest(parts, await boundWith(token)), { code: 'hub-answer-invalid' });
+    await assert.rejects(attest(dependencies, await boundWith(token)), { code: 'hub-answer-invalid' });
   }
   // Nor one to a challenge that is not this one.
-  await assert.rejects(attest(parts), { code: 'hub-answer-invalid' });
+  await assert.rejects(attest(dependencies), { code: 'hub-answer-invalid' });
 });

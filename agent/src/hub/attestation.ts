@@ -18,7 +18,7 @@ export interface Attestation {
   readonly state: string;
 }
 
-export interface AttestationParts {
+export interface AttestationDependencies {
   readonly deviceId: string;
   readonly link: Pick<HubLink, 'withChallenge'>;
   readonly prover: Prover;
@@ -35,21 +35,27 @@ const SKEW_SECONDS_MAX = 300;
  * The result that came with `bound`, else the result of evidence made now. Throws `hub-answer-invalid` for a result that is not the pinned verifier's
  * result for this device and this evidence.
  */
-export async function attest(parts: AttestationParts, bound?: Bound): Promise<Answer<Attestation>> {
+export async function attest(dependencies: AttestationDependencies, bound?: Bound): Promise<Answer<Attestation>> {
   if (bound?.attestation !== undefined) {
     const { token, nonce } = bound.attestation;
-    return { kind: 'ok', value: { token, result: verified(parts, token, nonce), state: bound.state } };
+    return { kind: 'ok', value: { token, result: verified(dependencies, token, nonce), state: bound.state } };
   }
-  return parts.link.withChallenge(async ({ nonce, exporter, pcrs, send, known }) => {
-    const evidence = evidenceDocument(await parts.prover.evidence('release', nonce, exporter, pcrs, { send, known }));
+  return dependencies.link.withChallenge(async ({ nonce, exporter, pcrs, send, known }) => {
+    const evidence = evidenceDocument(
+      await dependencies.prover.evidence('release', nonce, exporter, pcrs, { send, known }),
+    );
     const answer = await postToHub(send, '/v1/attest', { evidence }, api.attestResponse);
     if (answer.kind === 'refused') return answer;
     const { attestationResult: token, state } = answer.value;
-    return { kind: 'ok', value: { token, result: verified(parts, token, nonce), state } };
+    return { kind: 'ok', value: { token, result: verified(dependencies, token, nonce), state } };
   });
 }
 
-function verified({ deviceId, keys, clock }: AttestationParts, token: string, nonce: Uint8Array): AttestationResult {
+function verified(
+  { deviceId, keys, clock }: AttestationDependencies,
+  token: string,
+  nonce: Uint8Array,
+): AttestationResult {
   const window = {
     nowSeconds: Math.floor(clock() / 1_000),
     maxAgeSeconds: AGE_SECONDS_MAX,

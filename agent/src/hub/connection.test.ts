@@ -14,7 +14,7 @@ import type { Answer } from '../hub-api.ts';
 import { type Bound, HubLink } from './connection.ts';
 import { HubTime } from './hub-time.ts';
 import type { Identity } from './identity.ts';
-import { Life, momentOf } from './life.ts';
+import { Lifetime, readClocks } from './lifetime.ts';
 
 const authority = await makeTestAuthority('test hub');
 const zeroNonce = new Uint8Array(32);
@@ -86,7 +86,7 @@ function linkTo(t: TestContext, port: number): Seen {
     return { kind: 'software', statement: bytes, signature: bytes } as const;
   };
   const prover = new Prover({ rootOfTrust: { attest }, eventLog: () => new Uint8Array([2]), imaLogFile: undefined });
-  const life = new Life(momentOf(clocks), 3_600_000);
+  const life = new Lifetime(readClocks(clocks), 3_600_000);
   const credential = { ...authority.device, life, notAfterMs: Date.now() + 3_600_000 };
   // Like recovery, without its two requests: this hub asks for a certificate from the first packet on.
   const identity: Answer<Identity> = { kind: 'ok', value: { credential, pcrs: [0, 7] } };

@@ -14,7 +14,7 @@ import { AgentError } from '../error.ts';
 import { type Answer, postToHub, type Refusal, type Send } from '../hub-api.ts';
 import type { Identity } from './identity.ts';
 import type { HubTime } from './hub-time.ts';
-import { type Clocks, momentOf } from './life.ts';
+import { type Clocks, readClocks } from './lifetime.ts';
 import type { Credential } from './operational-key.ts';
 import { pause, waitUntilDue } from '../wait.ts';
 
@@ -37,7 +37,7 @@ export interface Bound {
   readonly attestation: { readonly token: string; readonly nonce: Uint8Array } | undefined;
 }
 
-export interface HubLinkParts {
+export interface HubLinkDependencies {
   readonly hub: Pick<HubConnectionSettings, 'host' | 'port' | 'serverName' | 'acceptServer'>;
   /** The roots that may vouch for the hub, PEM; called before each connection, because a device learns new ones. */
   readonly authorities: () => readonly string[];
@@ -79,7 +79,7 @@ type Attempt =
   | { readonly kind: 'down' };
 
 export class HubLink {
-  readonly #parts: HubLinkParts;
+  readonly #dependencies: HubLinkDependencies;
   readonly #disposal = new AbortController();
   readonly #challenges = new Serial();
   readonly #running: Promise<void>;
@@ -90,8 +90,8 @@ export class HubLink {
   #renewalShare = 0;
 
   /** Connects at once and continues until disposal. */
-  constructor(parts: HubLinkParts) {
-    this.#parts = parts;
+  constructor(dependencies: HubLinkDependencies) {
+    this.#dependencies = dependencies;
     this.#running = this.#run();
   }
 
@@ -140,7 +140,7 @@ export class HubLink {
   }
 
   #sendOn(connection: HubConnection): Send {
-    return this.#parts.hubTime.heardOn((input) => connection.request(input));
+    return this.#dependencies.hubTime.heardOn((input) => connection.request(input));
   }
 
   #live(): HubConnection {
@@ -150,7 +150,7 @@ export class HubLink {
 
   async #run(): Promise<void> {
     const { signal } = this.#disposal;
-    const { backoff, random } = this.#parts;
+    const { backoff, random } = this.#dependencies;
     let failures = 0;
     while (!signal.aborted) {
       await pause(backoffDelayMs(backoff, failures, random()), signal);
@@ -165,9 +165,9 @@ export class HubLink {
   }
 
   async #attempt(): Promise<Attempt> {
-    const { acquire, clocks, onRefused, onFailed } = this.#parts;
+    const { acquire, clocks, onRefused, onFailed } = this.#dependencies;
     try {
-      const left = this.#identity?.credential.life.leftMs(momentOf(clocks)) ?? 0;
+      const left = this.#identity?.credential.life.leftMs(readClocks(clocks)) ?? 0;
       if (this.#identity === undefined || left < LIFE_LEFT_MS_MIN) {
         await using door = await this.#connect(undefined);
         using _ = this.#disposing(door);
@@ -187,7 +187,7 @@ export class HubLink {
   }
 
   #connect(credential: Credential | undefined): Promise<HubConnection> {
-    const { hub, authorities } = this.#parts;
+    const { hub, authorities } = this.#dependencies;
     const { signal } = this.#disposal;
     return HubConnection.open({ ...hub, authoritiesPem: authorities(), credential, signal });
   }
@@ -200,9 +200,9 @@ export class HubLink {
       const answer = await this.#bind(connection, identity.pcrs);
       if (answer.kind === 'ok') return { kind: 'up', connection, bound: answer.value };
       await connection[Symbol.asyncDispose]();
-      this.#parts.prover.refused(answer.code);
+      this.#dependencies.prover.refused(answer.code);
       if (certificateCodes.includes(answer.code)) this.#identity = undefined;
-      this.#parts.onRefused('bind', answer);
+      this.#dependencies.onRefused('bind', answer);
       return { kind: 'down' };
     } catch (error) {
       await connection[Symbol.asyncDispose]();
@@ -214,12 +214,12 @@ export class HubLink {
     const send = this.#sendOn(connection);
     const exporter = connection.binding;
     const hub = { send, known: 'remembered' } as const;
-    const evidence = await this.#parts.prover.evidence('bind', zeroNonce, exporter, pcrs, hub);
+    const evidence = await this.#dependencies.prover.evidence('bind', zeroNonce, exporter, pcrs, hub);
     const body = { evidence: evidenceDocument(evidence) };
     const answer = await postToHub(send, '/v1/bind', body, api.bindResponse);
     if (answer.kind === 'refused') return answer;
     const { state, attestationResult: token, imaLog } = answer.value;
-    if (imaLog !== undefined) this.#parts.prover.learn(imaLog);
+    if (imaLog !== undefined) this.#dependencies.prover.learn(imaLog);
     const nonce = qualifyingData('bind', zeroNonce, exporter);
     return { kind: 'ok', value: { state, attestation: token === undefined ? undefined : { token, nonce } } };
   }
@@ -228,7 +228,7 @@ export class HubLink {
   async #stay(first: Extract<Attempt, { kind: 'up' }>): Promise<void> {
     let { connection } = first;
     this.#connection = connection;
-    this.#parts.onConnected(first.bound);
+    this.#dependencies.onConnected(first.bound);
     const { signal } = this.#disposal;
     for (;;) {
       const over = new AbortController();
@@ -239,7 +239,7 @@ export class HubLink {
       if (why !== undefined || signal.aborted) {
         this.#connection = undefined;
         await connection[Symbol.asyncDispose]();
-        if (why !== undefined) this.#parts.onDisconnected(why);
+        if (why !== undefined) this.#dependencies.onDisconnected(why);
         return;
       }
       const next = await this.#renewed();
@@ -249,7 +249,7 @@ export class HubLink {
         // The hub answers nothing under a certificate that has ended; recovery gets another one.
         this.#connection = undefined;
         await connection[Symbol.asyncDispose]();
-        this.#parts.onDisconnected('the certificate ended before it could be renewed');
+        this.#dependencies.onDisconnected('the certificate ended before it could be renewed');
         return;
       }
       const last = connection;
@@ -270,7 +270,7 @@ export class HubLink {
 
   /** The next connection, under the next certificate; undefined when there is no certificate yet. */
   async #renewed(): Promise<HubConnection | undefined> {
-    const { renew, onRefused, onRenewed, onFailed } = this.#parts;
+    const { renew, onRefused, onRenewed, onFailed } = this.#dependencies;
     try {
       const answer = await this.#challenges.run(() => renew(this.send));
       if (answer.kind === 'refused') {
@@ -296,25 +296,25 @@ export class HubLink {
   #take(identity: Identity): void {
     this.#identity = identity;
     this.#renewalFailures = 0;
-    this.#renewalShare = 2 / 3 - this.#parts.random() / 15;
+    this.#renewalShare = 2 / 3 - this.#dependencies.random() / 15;
   }
 
   #isOver(): boolean {
     const { credential } = this.#identity ?? {};
-    return credential !== undefined && credential.life.leftMs(momentOf(this.#parts.clocks)) <= 0;
+    return credential !== undefined && credential.life.leftMs(readClocks(this.#dependencies.clocks)) <= 0;
   }
 
   /** Resolves when the renewal is due: after its share of the certificate's life, or after a pause when one has failed. */
   async #untilRenewal(signal: AbortSignal): Promise<void> {
-    const { clocks, random } = this.#parts;
+    const { clocks, random } = this.#dependencies;
     const { life } = this.#identity?.credential ?? {};
     if (life === undefined) return pause(LIFE_LEFT_MS_MIN, signal);
     if (this.#renewalFailures > 0) {
       const leastMs = backoffDelayMs(renewalBackoff, this.#renewalFailures, random());
-      const ofTheRest = Math.min(RENEWAL_RETRY_MS_MAX, life.leftMs(momentOf(clocks)) * renewalRetryPart);
+      const ofTheRest = Math.min(RENEWAL_RETRY_MS_MAX, life.leftMs(readClocks(clocks)) * renewalRetryPart);
       return pause(Math.max(leastMs, ofTheRest), signal);
     }
-    return waitUntilDue(() => life.untilRenewalMs(momentOf(clocks), this.#renewalShare), signal);
+    return waitUntilDue(() => life.untilRenewalMs(readClocks(clocks), this.#renewalShare), signal);
   }
 
   /** Ends a connection that is being made if the agent stops meanwhile. */

@@ -1,7 +1,7 @@
 // The hub's clock, from the Date of each of its answers: needed for the length of the lifetimes that it grants, and for how far this
 // device's own clock is off. Accurate to a second and the network delay; its uses are measured in minutes.
 import type { Send } from '../hub-api.ts';
-import { type Clocks, type Moment, momentOf } from './life.ts';
+import { type Clocks, type ClockReading, readClocks } from './lifetime.ts';
 
 // RFC 9110 section 5.6.7: the form that every sender must use.
 const httpDate = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
@@ -10,7 +10,7 @@ const halfSecondMs = 500;
 
 export class HubTime {
   readonly #clocks: Clocks;
-  #heard: { readonly hubMs: number; readonly at: Moment } | undefined;
+  #heard: { readonly hubMs: number; readonly at: ClockReading } | undefined;
 
   constructor(clocks: Clocks) {
     this.#clocks = clocks;
@@ -33,7 +33,7 @@ export class HubTime {
     if (date === undefined || !httpDate.test(date)) return;
     const ms = Date.parse(date);
     if (Number.isNaN(ms)) return;
-    this.#heard = { hubMs: ms + halfSecondMs, at: momentOf(this.#clocks) };
+    this.#heard = { hubMs: ms + halfSecondMs, at: readClocks(this.#clocks) };
   }
 
   /** Wraps `send` and notes the time of each answer. */

@@ -9,10 +9,10 @@ import type { ImaReader, Prover } from '../attest/attest.ts';
 import { AgentError } from '../error.ts';
 import { type Answer, postToHub, type Send } from '../hub-api.ts';
 import type { HubTime } from './hub-time.ts';
-import { type Clocks, momentOf } from './life.ts';
+import { type Clocks, readClocks } from './lifetime.ts';
 import { type Credential, credentialOf, makeOperationalKey, type OperationalKey } from './operational-key.ts';
 
-export interface IdentityParts {
+export interface IdentityDependencies {
   readonly deviceId: string;
   readonly rootOfTrust: Pick<RootOfTrust, 'describe' | 'activateCredential' | 'idevid'>;
   readonly prover: Prover;
@@ -35,10 +35,10 @@ export interface Enrollment {
 /** Both steps of enrollment; `send` must keep to one connection. */
 export async function enroll(
   send: Send,
-  parts: IdentityParts,
+  dependencies: IdentityDependencies,
   { token, witnessKey }: Enrollment,
 ): Promise<Answer<Identity>> {
-  const { deviceId, rootOfTrust } = parts;
+  const { deviceId, rootOfTrust } = dependencies;
   const identity = identityDocument(await rootOfTrust.describe());
   const idevid = await rootOfTrust.idevid?.();
   const shown = idevid === undefined ? {} : { idevid: { chain: idevid.chain.map(toBase64url) } };
@@ -53,7 +53,7 @@ export async function enroll(
           parseBase64url(credential.blob, 'credential'),
           parseBase64url(credential.encryptedSecret, 'credential'),
         );
-  const proof = await provenKey(parts, nonce, pcrs, { send, known: 'remembered' });
+  const proof = await provenKey(dependencies, nonce, pcrs, { send, known: 'remembered' });
   const subject = { nonce: parseBase64url(nonce, 'nonce'), operationalSpki: proof.key.spki, deviceId, identity };
   const body = {
     ...(secret === undefined ? {} : { credentialSecret: toBase64url(secret) }),
@@ -61,26 +61,26 @@ export async function enroll(
     witnessKey,
     ...(idevid === undefined ? {} : { idevidProof: proofDocument(await idevid.prove(idevidProofMessage(subject))) }),
   };
-  return certified(send, '/v1/enroll/complete', parts, proof.key, pcrs, body);
+  return certified(send, '/v1/enroll/complete', dependencies, proof.key, pcrs, body);
 }
 
 /** For an enrolled device without a certificate; `send` must use one connection. */
-export async function recover(send: Send, parts: IdentityParts): Promise<Answer<Identity>> {
-  const { deviceId } = parts;
+export async function recover(send: Send, dependencies: IdentityDependencies): Promise<Answer<Identity>> {
+  const { deviceId } = dependencies;
   const challenge = await postToHub(send, '/v1/recover/challenge', { deviceId }, api.challengeResponse);
   if (challenge.kind === 'refused') return challenge;
   const { nonce, pcrs } = challenge.value;
-  const proof = await provenKey(parts, nonce, pcrs, { send, known: 'remembered' });
-  return certified(send, '/v1/recover/complete', parts, proof.key, pcrs, proof.document);
+  const proof = await provenKey(dependencies, nonce, pcrs, { send, known: 'remembered' });
+  return certified(send, '/v1/recover/complete', dependencies, proof.key, pcrs, proof.document);
 }
 
 /** The next certificate, requested on a bound connection. */
-export async function renew(send: Send, parts: IdentityParts): Promise<Answer<Identity>> {
+export async function renew(send: Send, dependencies: IdentityDependencies): Promise<Answer<Identity>> {
   const challenge = await postToHub(send, '/v1/challenges', undefined, api.challengeResponse);
   if (challenge.kind === 'refused') return challenge;
   const { nonce, pcrs } = challenge.value;
-  const proof = await provenKey(parts, nonce, pcrs, { send, known: challenge.value.imaLog });
-  return certified(send, '/v1/renew', parts, proof.key, pcrs, proof.document);
+  const proof = await provenKey(dependencies, nonce, pcrs, { send, known: challenge.value.imaLog });
+  return certified(send, '/v1/renew', dependencies, proof.key, pcrs, proof.document);
 }
 
 interface ProvenKey {
@@ -89,7 +89,7 @@ interface ProvenKey {
 }
 
 async function provenKey(
-  { deviceId, prover }: IdentityParts,
+  { deviceId, prover }: IdentityDependencies,
   nonce: string,
   pcrs: readonly number[],
   hub: ImaReader,
@@ -108,7 +108,7 @@ async function provenKey(
 async function certified(
   send: Send,
   path: string,
-  { deviceId, prover, clocks, hubTime }: IdentityParts,
+  { deviceId, prover, clocks, hubTime }: IdentityDependencies,
   key: OperationalKey,
   pcrs: readonly number[],
   body: object,
@@ -118,7 +118,7 @@ async function certified(
     prover.refused(answer.code);
     return answer;
   }
-  const received = { at: momentOf(clocks), hubMs: hubTime.nowMs() };
+  const received = { at: readClocks(clocks), hubMs: hubTime.nowMs() };
   return {
     kind: 'ok',
     value: { credential: credentialOf(key, deviceId, answer.value.certificateChain, received), pcrs },

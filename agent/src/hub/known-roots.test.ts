@@ -10,7 +10,7 @@ import { encodeCrl, encodeCrlEntry } from '@edgekeep/core/identity/crl';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { serverProfile } from '@edgekeep/core/identity/profile';
 import { issueTo, type TestAuthority, testIssuing, testLinks, testRoot } from '@edgekeep/core/identity/testing-roots';
-import { KnownRoots, type RootNews } from './known-roots.ts';
+import { KnownRoots, type RootUpdate } from './known-roots.ts';
 
 const period = { notBeforeSeconds: 1_000, notAfterSeconds: 1_000_000 };
 const now = 500_000;
@@ -22,10 +22,10 @@ after(() => rm(folder, { recursive: true, force: true }));
 let files = 0;
 const newFile = () => join(folder, `${(files += 1)}.json`);
 
-function news(root: TestAuthority, more: Partial<RootNews> = {}): RootNews {
+function update(root: TestAuthority, more: Partial<RootUpdate> = {}): RootUpdate {
   return { certificate: root.certificate, links: undefined, list: undefined, dropped: false, ...more };
 }
-const two = [news(first), news(second, { links: links.second })];
+const two = [update(first), update(second, { links: links.second })];
 const sha256 = ({ certificate }: TestAuthority) => toHex(certificateDigest(certificate));
 
 async function serverUnder(root: TestAuthority) {
@@ -52,9 +52,9 @@ test('a root that was learned is known after a restart', async () => {
 test('a list that does not follow changes nothing, in memory or on the disk', async () => {
   const file = newFile();
   const roots = await KnownRoots.open(file, pinned);
-  const rival = await testRoot(period);
-  const forged = await testLinks(first, rival, { oldSigner: rival.signer });
-  const learned = await roots.learn([news(first), news(rival, { links: forged })], underFirst.chain, now);
+  const other = await testRoot(period);
+  const forged = await testLinks(first, other, { oldSigner: other.signer });
+  const learned = await roots.learn([update(first), update(other, { links: forged })], underFirst.chain, now);
   assert.equal(learned.kind, 'refused');
   assert.deepEqual(roots.trustedPem, [pinned]);
   await assert.rejects(readFile(file), { code: 'ENOENT' });
@@ -65,7 +65,7 @@ test('an old root is dropped only on a connection that stands without it, and st
   const file = newFile();
   const roots = await KnownRoots.open(file, pinned);
   await roots.learn(two, underFirst.chain, now);
-  const dropped = [news(first, { dropped: true }), ...two.slice(1)];
+  const dropped = [update(first, { dropped: true }), ...two.slice(1)];
   await roots.learn(dropped, underFirst.chain, now);
   assert.equal(roots.trustedPem.length, 2, 'the old root was dropped on its own word');
   await roots.learn(dropped, [], now);
@@ -79,14 +79,14 @@ test('an old root is dropped only on a connection that stands without it, and st
 
 test('the newest root is never dropped', async () => {
   const roots = await KnownRoots.open(newFile(), pinned);
-  await roots.learn([news(first, { dropped: true })], underFirst.chain, now);
+  await roots.learn([update(first, { dropped: true })], underFirst.chain, now);
   assert.equal(roots.trustedPem.length, 1);
 });
 
 test('a device that was given a newer root file starts there; one with a foreign file starts anew', async () => {
   const file = newFile();
   const roots = await KnownRoots.open(file, pinned);
-  await roots.learn([...two, news(third, { links: links.third })], underFirst.chain, now);
+  await roots.learn([...two, update(third, { links: links.third })], underFirst.chain, now);
   const later = await KnownRoots.open(file, encodePem('CERTIFICATE', second.certificate.der));
   assert.equal(later.count, 2);
   const foreign = encodePem('CERTIFICATE', (await testRoot(period)).certificate.der);
@@ -98,10 +98,10 @@ test('a file that somebody changed is refused', async () => {
   const roots = await KnownRoots.open(file, pinned);
   await roots.learn(two, underFirst.chain, now);
   const text = await readFile(file, 'utf8');
-  const rival = Buffer.from((await testRoot(period)).certificate.der).toString('base64url');
+  const other = Buffer.from((await testRoot(period)).certificate.der).toString('base64url');
   const own = Buffer.from(second.certificate.der).toString('base64url');
   for (const spoiled of [
-    text.replace(own, rival),
+    text.replace(own, other),
     text.replace('"dropped":0', '"dropped":2'),
     text.replace('{', '{"more":1,'),
     '',
@@ -124,11 +124,11 @@ test('a server below an issuing CA that its root revoked is refused, also after 
   const make = (number: number, entries: readonly Uint8Array[], { certificate: issuer, signer } = first) =>
     encodeCrl({ issuer, number, ...times, entries }, signer);
   roots.assertNotRevoked(underFirst.chain);
-  await roots.learn([news(first, { list: await make(2, [entry], second) })], underFirst.chain, now);
+  await roots.learn([update(first, { list: await make(2, [entry], second) })], underFirst.chain, now);
   roots.assertNotRevoked(underFirst.chain);
-  await roots.learn([news(first, { list: await make(2, [entry]) })], underFirst.chain, now);
+  await roots.learn([update(first, { list: await make(2, [entry]) })], underFirst.chain, now);
   assert.throws(() => roots.assertNotRevoked(underFirst.chain), /revoked by the root/);
-  await roots.learn([news(first, { list: await make(1, []) })], underFirst.chain, now + 10_000);
+  await roots.learn([update(first, { list: await make(1, []) })], underFirst.chain, now + 10_000);
   const again = await KnownRoots.open(file, pinned);
   assert.throws(() => again.assertNotRevoked(underFirst.chain), /revoked by the root/);
   again.assertNotRevoked(underSecond.chain);

@@ -34,7 +34,7 @@ const schema = z.strictObject({
 type Stored = z.infer<typeof schema>;
 
 /** One root that a hub has, with its links and list. */
-export interface RootNews extends OfferedRoot {
+export interface RootUpdate extends OfferedRoot {
   readonly list: Uint8Array | undefined;
   readonly dropped: boolean;
 }
@@ -118,16 +118,20 @@ export class KnownRoots {
    * Takes what follows from the known roots, durably. `serverChain` is what the hub presented on the connection that delivered this: older
    * roots end only if the chain is valid without them.
    */
-  async learn(news: readonly RootNews[], serverChain: readonly Uint8Array[], nowSeconds: number): Promise<Learned> {
+  async learn(
+    updates: readonly RootUpdate[],
+    serverChain: readonly Uint8Array[],
+    nowSeconds: number,
+  ): Promise<Learned> {
     const before = this.#roots.map((root) => root.certificate);
-    const followed = followRollovers(before, news, nowSeconds);
+    const followed = followRollovers(before, updates, nowSeconds);
     if (followed.kind === 'refused') return followed;
     const roots = followed.roots.map((root): Known => {
-      const came = news.find((each) => digestOf(each.certificate) === digestOf(root));
+      const came = updates.find((each) => digestOf(each.certificate) === digestOf(root));
       const known = this.#roots.find((each) => digestOf(each.certificate) === digestOf(root));
       return { certificate: root, links: came?.links ?? known?.links, list: newerList(root, known?.list, came?.list) };
     });
-    const dropped = Math.max(this.#dropped, this.#mayDrop(roots, news, serverChain, nowSeconds));
+    const dropped = Math.max(this.#dropped, this.#mayDrop(roots, updates, serverChain, nowSeconds));
     const listed = roots.some(({ list }, at) => list !== this.#roots[at]?.list);
     if (followed.kind === 'unchanged' && dropped === this.#dropped && !listed)
       return { kind: 'learned', added: [], dropped: [] };
@@ -141,12 +145,12 @@ export class KnownRoots {
 
   #mayDrop(
     roots: readonly Known[],
-    news: readonly RootNews[],
+    updates: readonly RootUpdate[],
     serverChain: readonly Uint8Array[],
     atSeconds: number,
   ): number {
     const first = roots.findIndex((root) =>
-      news.every((each) => digestOf(each.certificate) !== digestOfKnown(root) || !each.dropped),
+      updates.every((each) => digestOf(each.certificate) !== digestOfKnown(root) || !each.dropped),
     );
     if (first <= this.#dropped) return this.#dropped;
     const [leaf, ...intermediates] = serverChain.map(parseCertificate);

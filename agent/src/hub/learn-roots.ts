@@ -5,7 +5,7 @@ import * as api from '@edgekeep/wire/api/authority';
 import type { HubLink } from './connection.ts';
 import type { Emit } from '../event.ts';
 import { getFromHub, postToHub } from '../hub-api.ts';
-import type { KnownRoots, RootNews } from './known-roots.ts';
+import type { KnownRoots, RootUpdate } from './known-roots.ts';
 
 /**
  * Learns, stores, then reports to the hub. Does nothing with a hub that has no such route yet. Throws for an answer that cannot be read.
@@ -30,7 +30,7 @@ export async function learnRoots(
     await postToHub(link.send, '/v1/authorities/known', { root: roots.newest }, api.knownRootAnswer);
 }
 
-function newsOf(answer: api.AuthoritiesAnswer): readonly RootNews[] {
+function newsOf(answer: api.AuthoritiesAnswer): readonly RootUpdate[] {
   const offered = api.offeredRootsOf(answer);
   return answer.roots.flatMap(({ status, list }, at) => {
     const root = offered[at];

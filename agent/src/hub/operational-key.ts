@@ -11,7 +11,7 @@ import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
 import { signerFromKey } from '@edgekeep/core/signer';
 import type { TlsClientCredential } from '@edgekeep/wire/link/tls';
 import { AgentError } from '../error.ts';
-import { Life, type Moment } from './life.ts';
+import { Lifetime, type ClockReading } from './lifetime.ts';
 
 const generate = promisify(generateKeyPair);
 
@@ -26,7 +26,7 @@ export interface OperationalKey {
 /** A certificate and its key, ready for TLS. */
 export interface Credential extends TlsClientCredential {
   /** From now, by the hub's clock, to the certificate's end. */
-  readonly life: Life;
+  readonly life: Lifetime;
   /** As the certificate says, Unix milliseconds. */
   readonly notAfterMs: number;
 }
@@ -48,7 +48,7 @@ export function credentialOf(
   key: OperationalKey,
   deviceId: string,
   certificateChain: string,
-  received: { readonly at: Moment; readonly hubMs: number },
+  received: { readonly at: ClockReading; readonly hubMs: number },
 ): Credential {
   const [der] = parsePem(certificateChain, 'CERTIFICATE');
   if (der === undefined) throw new AgentError('hub-answer-invalid', 'the hub sent no certificate');
@@ -63,7 +63,7 @@ export function credentialOf(
   return {
     certificateChainPem: certificateChain,
     privateKeyPem: pemOf(key.privateKey),
-    life: new Life(received.at, notAfterMs - received.hubMs),
+    life: new Lifetime(received.at, notAfterMs - received.hubMs),
     notAfterMs,
   };
 }

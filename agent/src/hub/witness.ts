@@ -17,7 +17,7 @@ import { AgentError } from '../error.ts';
 import { getFromHub, postToHub, type Refusal, type Send } from '../hub-api.ts';
 import { readIfThere } from '../state-folder.ts';
 
-export interface WitnessParts {
+export interface WitnessDependencies {
   readonly logKey: VerifierKey;
   readonly signer: NoteSigner;
   readonly checkpointFile: string;
@@ -36,19 +36,23 @@ export type CheckInVerdict =
 const accepted = z.object({ accepted: z.boolean() });
 
 export class Witness {
-  readonly #parts: WitnessParts;
+  readonly #dependencies: WitnessDependencies;
   #lastSeen: Uint8Array | undefined;
   #fork: ForkProof | undefined;
 
-  private constructor(parts: WitnessParts, lastSeen: Uint8Array | undefined, fork: ForkProof | undefined) {
-    this.#parts = parts;
+  private constructor(
+    dependencies: WitnessDependencies,
+    lastSeen: Uint8Array | undefined,
+    fork: ForkProof | undefined,
+  ) {
+    this.#dependencies = dependencies;
     this.#lastSeen = lastSeen;
     this.#fork = fork;
   }
 
   /** Throws `state-invalid` when the remembered state is not of the pinned log: a device never starts over without an operator. */
-  static async open(parts: WitnessParts): Promise<Witness> {
-    const { checkpointFile, forkProofFile, logKey } = parts;
+  static async open(dependencies: WitnessDependencies): Promise<Witness> {
+    const { checkpointFile, forkProofFile, logKey } = dependencies;
     const [lastSeen, proof] = await Promise.all([readIfThere(checkpointFile), readIfThere(forkProofFile)]);
     try {
       if (lastSeen !== undefined && openCheckpoint(lastSeen, logKey).kind === 'refused') {
@@ -58,7 +62,7 @@ export class Witness {
       if (fork !== undefined && verifyForkProof(fork, logKey).kind === 'refused') {
         throw new CoreError('proof-invalid', 'the proof is not about the log that is pinned now');
       }
-      return new Witness(parts, lastSeen, fork);
+      return new Witness(dependencies, lastSeen, fork);
     } catch (cause) {
       if (!(cause instanceof CoreError)) throw cause;
       const message = `${checkpointFile} or ${forkProofFile}: ${cause.message}; remove both only if the log was replaced on purpose`;
@@ -79,7 +83,7 @@ export class Witness {
   /** The number of log entries that this device has cosigned. */
   get size(): number {
     if (this.#lastSeen === undefined) return 0;
-    const opened = openCheckpoint(this.#lastSeen, this.#parts.logKey);
+    const opened = openCheckpoint(this.#lastSeen, this.#dependencies.logKey);
     return opened.kind === 'verified' ? opened.checkpoint.size : 0;
   }
 
@@ -104,7 +108,7 @@ export class Witness {
   // Even with a full disk this device acts on what it saw.
   async #keepProof(proof: ForkProof): Promise<CheckInVerdict> {
     try {
-      await replaceFile(this.#parts.forkProofFile, encodeForkProof(proof));
+      await replaceFile(this.#dependencies.forkProofFile, encodeForkProof(proof));
       return { kind: 'forked' };
     } catch (unkept) {
       return { kind: 'forked', unkept };
@@ -119,7 +123,7 @@ export class Witness {
         proof: offered.consistency.map(parseProofHash),
         checkpoint: utf8(offered.checkpoint),
       };
-      return followCheckpoint(this.#lastSeen, request, this.#parts.logKey);
+      return followCheckpoint(this.#lastSeen, request, this.#dependencies.logKey);
     } catch (error) {
       if (!(error instanceof CoreError)) throw error;
       return { kind: 'refused', status: 422, reasons: [error.message], lastSize: oldSize };
@@ -132,7 +136,7 @@ export class Witness {
     { checkpoint: { size }, text }: Extract<FollowVerdict, { kind: 'consistent' }>,
     nowSeconds: number,
   ): Promise<CheckInVerdict> {
-    const { checkpointFile, signer } = this.#parts;
+    const { checkpointFile, signer } = this.#dependencies;
     // tlog-witness: stored durably before the cosignature exists, so that no crash can make this device cosign two histories.
     await replaceFile(checkpointFile, checkpoint);
     this.#lastSeen = checkpoint;

@@ -11,7 +11,7 @@ import { type Answerer, sendError, sendJson } from './local-server.ts';
 import type { OpenedFile } from '../model/opened-model.ts';
 import { readIfThere } from '../state-folder.ts';
 
-export interface StatusApiParts {
+export interface StatusApiDependencies {
   readonly status: () => object;
   readonly prover: Prover;
   /** The PCRs that a local quote covers: those that the hub asks for, or all of the firmware's and the agent's. */
@@ -31,13 +31,13 @@ const QUOTES_WAITING_MAX = 4;
 const streamChunkBytes = 1024 * 1024;
 
 /** `GET /attest?nonce=HEX`, `GET /status`, `GET /desired`, `GET /receipts/NAME`. */
-export function statusApi(parts: StatusApiParts): Answerer {
+export function statusApi(dependencies: StatusApiDependencies): Answerer {
   let waiting = 0;
 
   return async ({ segments: [what, name, ...more], query }, response) => {
     if (more.length > 0) return notFound(response);
-    if (what === 'status' && name === undefined) return sendJson(response, parts.status());
-    if (what === 'desired' && name === undefined) return sendJson(response, parts.desired());
+    if (what === 'status' && name === undefined) return sendJson(response, dependencies.status());
+    if (what === 'desired' && name === undefined) return sendJson(response, dependencies.desired());
     if (what === 'receipts' && name !== undefined && modelNamePattern.test(name)) return sendReceipt(name, response);
     if (what === 'attest' && name === undefined) return sendEvidence(query.getAll('nonce'), response);
     notFound(response);
@@ -52,12 +52,17 @@ export function statusApi(parts: StatusApiParts): Answerer {
     waiting += 1;
     try {
       // The purpose `local` is part of the hash: local evidence is worthless in the hub's protocols.
-      const evidence = await parts.prover.evidence('local', Buffer.from(nonce, 'hex'), new Uint8Array(0), parts.pcrs());
+      const evidence = await dependencies.prover.evidence(
+        'local',
+        Buffer.from(nonce, 'hex'),
+        new Uint8Array(0),
+        dependencies.pcrs(),
+      );
       sendJson(response, {
         nonce: nonce.toLowerCase(),
         evidence: evidenceDocument(evidence),
-        attestationResult: parts.attestationResult() ?? null,
-        missingGuardWalls: parts.missingWalls() ?? null,
+        attestationResult: dependencies.attestationResult() ?? null,
+        missingGuardWalls: dependencies.missingWalls() ?? null,
       });
     } finally {
       waiting -= 1;
@@ -65,14 +70,14 @@ export function statusApi(parts: StatusApiParts): Answerer {
   }
 
   async function sendReceipt(name: string, response: ServerResponse): Promise<void> {
-    const receipt = await readIfThere(join(parts.receiptsFolder, `${name}.json`));
+    const receipt = await readIfThere(join(dependencies.receiptsFolder, `${name}.json`));
     if (receipt === undefined) return sendError(response, 404, 'not-found', `no key of ${name} was released yet`);
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': receipt.length });
     response.end(receipt);
   }
 }
 
-export interface AdminApiParts {
+export interface AdminApiDependencies {
   /** What is held of a model now. */
   readonly held: (name: string) => HeldModel | undefined;
 }
@@ -82,7 +87,7 @@ export interface AdminApiParts {
  * the last byte. When the model must be locked, the connection is destroyed, so that the process running a program on the plaintext can
  * stop it.
  */
-export function adminApi({ held }: AdminApiParts): Answerer {
+export function adminApi({ held }: AdminApiDependencies): Answerer {
   return async ({ segments: [what, name = '', files, ...path] }, response) => {
     if (what !== 'models' || name === '') return notFound(response);
     const model = held(name);

@@ -12,7 +12,7 @@ export interface LocalRequest {
   readonly query: URLSearchParams;
 }
 
-export type Where =
+export type LocalAddress =
   | { readonly kind: 'socket'; readonly path: string; readonly mode: number }
   | { readonly kind: 'loopback'; readonly port: number };
 
@@ -27,7 +27,7 @@ export class LocalServer {
   readonly #server: Server;
 
   /** `idleMs` is how long a connection may stay open after an answer, 0 for no limit. Throws `local-listener`. */
-  static async open(where: Where, answer: Answerer, idleMs = idleMsDefault): Promise<LocalServer> {
+  static async open(where: LocalAddress, answer: Answerer, idleMs = idleMsDefault): Promise<LocalServer> {
     const server = createServer(
       { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: headersTimeoutMs },
       (request, response) => {
@@ -74,7 +74,7 @@ export class LocalServer {
 }
 
 async function respond(
-  where: Where,
+  where: LocalAddress,
   answer: Answerer,
   request: IncomingMessage,
   response: ServerResponse,

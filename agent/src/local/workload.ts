@@ -16,8 +16,8 @@ import { AgentError } from '../error.ts';
 import { type Emit, failureEvent } from '../event.ts';
 import { type Answer, postToHub, refusalText, type Send } from '../hub-api.ts';
 import type { HubTime } from '../hub/hub-time.ts';
-import { type Clocks, Life, momentOf } from '../hub/life.ts';
-import { News } from '../news.ts';
+import { type Clocks, Lifetime, readClocks } from '../hub/lifetime.ts';
+import { RepeatFilter } from '../repeat-filter.ts';
 
 const generate = promisify(generateKeyPair);
 // A fleet that was started together does not renew together.
@@ -55,7 +55,7 @@ export interface WorkloadParts {
 
 interface Held {
   readonly credential: WorkloadCredential;
-  readonly life: Life;
+  readonly life: Lifetime;
   readonly renewalShare: number;
 }
 
@@ -69,7 +69,7 @@ export class Workloads {
   readonly #parts: WorkloadParts;
   readonly #held = new Map<string, Held>();
   readonly #why = new Map<string, string>();
-  readonly #news = new Map<string, News>();
+  readonly #repeats = new Map<string, RepeatFilter>();
   readonly #failures = new Map<string, Failures>();
 
   constructor(parts: WorkloadParts) {
@@ -79,7 +79,7 @@ export class Workloads {
   /** What a program gets that asks for a key as well; undefined while there is none, or after it ended. */
   credential(name: string): WorkloadCredential | undefined {
     const held = this.#held.get(name);
-    return held !== undefined && held.life.leftMs(momentOf(this.#parts.clocks)) > 0 ? held.credential : undefined;
+    return held !== undefined && held.life.leftMs(readClocks(this.#parts.clocks)) > 0 ? held.credential : undefined;
   }
 
   /** Why there is none. */
@@ -92,14 +92,14 @@ export class Workloads {
     for (const name of this.#parts.names) {
       const { clocks, emit } = this.#parts;
       const held = this.#held.get(name);
-      if (held !== undefined && held.life.untilRenewalMs(momentOf(clocks), held.renewalShare) > 0) continue;
+      if (held !== undefined && held.life.untilRenewalMs(readClocks(clocks), held.renewalShare) > 0) continue;
       if (clocks.elapsed() < (this.#failures.get(name)?.notBeforeMs ?? 0)) continue;
       try {
         await this.#renew(name);
       } catch (error) {
         const event = failureEvent('workload', error);
         this.#failed(name);
-        if (this.#isNews(name, event.kind === 'failed' ? event.message : event.kind)) emit(event);
+        if (this.#shouldReport(name, event.kind === 'failed' ? event.message : event.kind)) emit(event);
       }
     }
   }
@@ -127,16 +127,16 @@ export class Workloads {
     if (answer.kind === 'refused') {
       const { code, message, reasons } = answer;
       this.#failed(name);
-      if (this.#isNews(name, refusalText(answer)))
+      if (this.#shouldReport(name, refusalText(answer)))
         emit({ kind: 'refused', step: `workload ${name}`, code, message, reasons });
       return;
     }
     const { spiffeId, notAfterMs } = answer.value;
     const credential = { ...answer.value, privateKey: pemOf(privateKey, answer.value) };
-    const life = new Life(momentOf(clocks), notAfterMs - hubTime.nowMs());
+    const life = new Lifetime(readClocks(clocks), notAfterMs - hubTime.nowMs());
     this.#held.set(name, { credential, life, renewalShare: renewAtPart + (random() - 0.5) * renewJitterPart });
     this.#why.delete(name);
-    this.#news.delete(name);
+    this.#repeats.delete(name);
     this.#failures.delete(name);
     emit({ kind: 'workload-certified', workload: name, spiffeId, notAfter: notAfterMs });
   }
@@ -160,11 +160,11 @@ export class Workloads {
     this.#failures.set(name, { inRow, notBeforeMs });
   }
 
-  #isNews(name: string, why: string): boolean {
+  #shouldReport(name: string, why: string): boolean {
     this.#why.set(name, why);
-    const news = this.#news.get(name) ?? new News(this.#parts.clocks.elapsed);
-    this.#news.set(name, news);
-    return news.take(why);
+    const repeats = this.#repeats.get(name) ?? new RepeatFilter(this.#parts.clocks.elapsed);
+    this.#repeats.set(name, repeats);
+    return repeats.passes(why);
   }
 }
 

@@ -6,7 +6,7 @@ import type { GuardListener } from '../guard/listener.ts';
 import type { GuardHost } from '../guard/host.ts';
 import { GuardProcess } from '../guard/process.ts';
 import type { KeyGrant } from './lease.ts';
-import type { Life } from '../hub/life.ts';
+import type { Lifetime } from '../hub/lifetime.ts';
 import { guardUnit } from '../guard/unit.ts';
 import type { VerifiedModel } from './model.ts';
 import type { OpenedModel } from './opened-model.ts';
@@ -21,7 +21,7 @@ export class HeldModel {
   readonly over: AbortSignal;
   readonly #over = new AbortController();
   #lease: Lease;
-  #life: Life;
+  #life: Lifetime;
 
   /** Starts the guard if the model is for it; takes ownership of `opened`. `host` is called only then. */
   static async take(
@@ -79,7 +79,7 @@ export class HeldModel {
     return this.#lease;
   }
 
-  get life(): Life {
+  get life(): Lifetime {
     return this.#life;
   }
 

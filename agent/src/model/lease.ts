@@ -17,7 +17,7 @@ import type { HubLink } from '../hub/connection.ts';
 import { AgentError } from '../error.ts';
 import { type Emit, failureEvent } from '../event.ts';
 import { type Answer, postToHub } from '../hub-api.ts';
-import { type Clocks, Life, type Moment, momentOf } from '../hub/life.ts';
+import { type Clocks, Lifetime, type ClockReading, readClocks } from '../hub/lifetime.ts';
 import type { VerifiedModel } from './model.ts';
 
 export interface KeyGrant {
@@ -27,10 +27,10 @@ export interface KeyGrant {
   /** The receipt file's bytes. */
   readonly receipt: Uint8Array;
   /** From the time of the request, so that a late answer does not extend it. */
-  readonly life: Life;
+  readonly life: Lifetime;
 }
 
-export interface LeaseParts {
+export interface LeaseDependencies {
   readonly deviceId: string;
   readonly link: Pick<HubLink, 'withChallenge'>;
   readonly prover: Prover;
@@ -63,26 +63,28 @@ export function renewalShareOf({ notBefore, renewAfter, notAfter }: Lease): numb
 
 /** `onLease` receives the length of leases, milliseconds, also for one that is then refused. */
 export function requestKey(
-  parts: LeaseParts,
+  dependencies: LeaseDependencies,
   model: VerifiedModel,
   onLease: (lengthMs: number) => void = () => {},
 ): Promise<Answer<KeyGrant>> {
-  return parts.link.withChallenge(async ({ nonce, exporter, pcrs, send, known }) => {
-    const evidence = evidenceDocument(await parts.prover.evidence('release', nonce, exporter, pcrs, { send, known }));
-    const counter = await parts.prover.leaseCounter(nonce, exporter);
+  return dependencies.link.withChallenge(async ({ nonce, exporter, pcrs, send, known }) => {
+    const evidence = evidenceDocument(
+      await dependencies.prover.evidence('release', nonce, exporter, pcrs, { send, known }),
+    );
+    const counter = await dependencies.prover.leaseCounter(nonce, exporter);
     const leaseCounter = counter && {
       attest: toBase64url(counter.attest),
       signature: toBase64url(counter.signature),
     };
     const ask = { model: model.name, version: model.version, evidence, leaseCounter };
-    const begun = momentOf(parts.clocks);
+    const begun = readClocks(dependencies.clocks);
     const answer = await postToHub(send, '/v1/releases', ask, api.releaseResponse, {
       [api.entryVersionHeader]: api.saltedEntryVersion,
     });
     if (answer.kind === 'refused') return answer;
     const { notBefore, notAfter } = answer.value.lease;
     onLease((notAfter - notBefore) * 1_000);
-    return { kind: 'ok', value: checkedGrant(parts, model, answer.value, begun) };
+    return { kind: 'ok', value: checkedGrant(dependencies, model, answer.value, begun) };
   });
 }
 
@@ -99,10 +101,10 @@ export async function endLeases(rootOfTrust: Pick<RootOfTrust, 'endLeases'>, emi
 
 /** Throws `lease-refused` unless lease and receipt are about this device, this model and now; `begun` is the time of the request. */
 export function checkedGrant(
-  { deviceId, trust }: Pick<LeaseParts, 'deviceId' | 'trust'>,
+  { deviceId, trust }: Pick<LeaseDependencies, 'deviceId' | 'trust'>,
   model: VerifiedModel,
   answer: z.infer<typeof api.releaseResponse>,
-  begun: Moment,
+  begun: ClockReading,
 ): KeyGrant {
   const { lease, wrappedKey, attestationResult } = answer;
   const about = [lease.deviceId, lease.model, lease.version, lease.manifestDigest].join(' ');
@@ -119,7 +121,7 @@ export function checkedGrant(
   if (verdict.kind === 'refused') throw refused(`its receipt does not verify: ${verdict.reasons.join('; ')}`);
   const proven = encodeCanonicalJson({ ...verdict.summary.release.lease });
   if (!equalBytes(proven, encodeCanonicalJson({ ...lease }))) throw refused('the receipt proves another lease');
-  const life = new Life(begun, (lease.notAfter - lease.notBefore) * 1_000);
+  const life = new Lifetime(begun, (lease.notAfter - lease.notBefore) * 1_000);
   return { lease, wrappedKey, attestationResult, receipt, life };
 }
 

@@ -14,19 +14,19 @@ import { HeldModel } from './held-model.ts';
 import { type Answer, cutOffCodes, type Refusal, refusalText } from '../hub-api.ts';
 import type { HubLink } from '../hub/connection.ts';
 import type { HubTime } from '../hub/hub-time.ts';
-import { clockFault, endLeases, type KeyGrant, type LeaseParts, renewalShareOf, requestKey } from './lease.ts';
-import { momentOf } from '../hub/life.ts';
+import { clockFault, endLeases, type KeyGrant, type LeaseDependencies, renewalShareOf, requestKey } from './lease.ts';
+import { readClocks } from '../hub/lifetime.ts';
 import { faultOf } from './model-fault.ts';
 import type { ModelFaults } from './model-faults.ts';
 import type { ModelStore } from './model-store.ts';
 import { currentModel, type VerifiedModel } from './model.ts';
 import { OpenedModel } from './opened-model.ts';
-import { News } from '../news.ts';
+import { RepeatFilter } from '../repeat-filter.ts';
 import type { ModelSettings } from '../settings.ts';
 import type { HighestVersions } from './versions.ts';
 import { pause, waitUntilDue } from '../wait.ts';
 
-export interface ModelRunnerParts extends Omit<LeaseParts, 'link'> {
+export interface ModelRunnerDependencies extends Omit<LeaseDependencies, 'link'> {
   readonly settings: ModelSettings;
   readonly link: Pick<HubLink, 'send' | 'download' | 'withChallenge' | 'connected'>;
   readonly rootOfTrust: Pick<RootOfTrust, 'openKey' | 'endLeases'>;
@@ -59,14 +59,14 @@ const steadyAfterMs = 300_000;
 
 export class ModelRunner {
   readonly name: string;
-  readonly #parts: ModelRunnerParts;
+  readonly #dependencies: ModelRunnerDependencies;
   readonly #serial = new Serial();
   readonly #disposal = new AbortController();
   #lock = new AbortController();
   #held: HeldModel | undefined;
   /** Being replaced by another one, and finishing its open requests. */
   readonly #retiring = new Set<HeldModel>();
-  readonly #news: News;
+  readonly #repeats: RepeatFilter;
   #why = 'not asked for yet';
   #crashes = 0;
   /** Refusals and failures in a row. */
@@ -79,10 +79,10 @@ export class ModelRunner {
   /** The length of leases of this model, once one was seen. */
   #leaseMs: number | undefined;
 
-  constructor(parts: ModelRunnerParts) {
-    this.#parts = parts;
-    this.#news = new News(parts.clocks.elapsed);
-    this.name = parts.settings.name;
+  constructor(dependencies: ModelRunnerDependencies) {
+    this.#dependencies = dependencies;
+    this.#repeats = new RepeatFilter(dependencies.clocks.elapsed);
+    this.name = dependencies.settings.name;
   }
 
   get held(): HeldModel | undefined {
@@ -96,11 +96,11 @@ export class ModelRunner {
 
   /** Where predictions are asked for. */
   get socket(): string | undefined {
-    return this.#parts.socketPath;
+    return this.#dependencies.socketPath;
   }
 
   get loopbackPort(): number | undefined {
-    return this.#parts.listener?.loopbackPort;
+    return this.#dependencies.listener?.loopbackPort;
   }
 
   /**
@@ -109,7 +109,7 @@ export class ModelRunner {
    */
   refresh(patience: 'patient' | 'now'): Promise<void> {
     return this.#serial.run(async () => {
-      const { link, mayTrustHub, clocks } = this.#parts;
+      const { link, mayTrustHub, clocks } = this.#dependencies;
       if (this.#disposal.signal.aborted || !link.connected || !mayTrustHub()) return;
       if (patience === 'patient' && clocks.elapsed() < this.#notBeforeMs) return;
       const { signal } = this.#lock;
@@ -123,7 +123,7 @@ export class ModelRunner {
 
   /** The model in a report. */
   get report(): ModelReport {
-    const { faults } = this.#parts;
+    const { faults } = this.#dependencies;
     const held = this.#held;
     return {
       model: this.name,
@@ -137,9 +137,9 @@ export class ModelRunner {
 
   /** Follows an operator's order, by its number, to try a final fault again; an order that was followed before changes nothing. */
   async retry(number: number): Promise<void> {
-    if (!(await this.#parts.faults.retry(this.name, number))) return;
-    this.#news.clear();
-    this.#parts.emit({ kind: 'model-retried', model: this.name });
+    if (!(await this.#dependencies.faults.retry(this.name, number))) return;
+    this.#repeats.clear();
+    this.#dependencies.emit({ kind: 'model-retried', model: this.name });
     await this.refresh('now');
   }
 
@@ -150,11 +150,11 @@ export class ModelRunner {
     this.#why = why;
     const held = this.#held;
     this.#held = undefined;
-    this.#parts.listener?.serve(undefined);
+    this.#dependencies.listener?.serve(undefined);
     const ending = [...this.#retiring, ...(held === undefined ? [] : [held])];
     await Promise.all(ending.map((each) => each[Symbol.asyncDispose]()));
     if (held === undefined) return;
-    this.#parts.emit({ kind: 'locked', model: this.name, why });
+    this.#dependencies.emit({ kind: 'locked', model: this.name, why });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -164,7 +164,7 @@ export class ModelRunner {
   }
 
   async #refresh(signal: AbortSignal): Promise<void> {
-    const { settings, link, trust, versions, faults, store, emit, clocks, assertReady } = this.#parts;
+    const { settings, link, trust, versions, faults, store, emit, clocks, assertReady } = this.#dependencies;
     this.#place = 'offer';
     this.#offered = undefined;
     const offered = await currentModel(link.send, settings, trust.publisherKeys);
@@ -174,7 +174,7 @@ export class ModelRunner {
     versions.assertNoRollback(model.name, model.version);
     const held = this.#held;
     if (held !== undefined && held.model.digestHex === model.digestHex) {
-      if (held.life.untilRenewalMs(momentOf(clocks), renewalShareOf(held.lease)) > 0) return this.#succeeded();
+      if (held.life.untilRenewalMs(readClocks(clocks), renewalShareOf(held.lease)) > 0) return this.#succeeded();
       return this.#renew(held, model);
     }
     const standing = faults.standing(model.name, model.digestHex);
@@ -199,10 +199,10 @@ export class ModelRunner {
   async #requestKey(model: VerifiedModel): Promise<Answer<KeyGrant>> {
     this.#place = 'check';
     // A lease that the device would refuse because of its own clock is not requested: each answer is a lease, and an entry in the log.
-    const fault = clockFault(this.#parts.hubTime.skewMs, this.#leaseMs);
+    const fault = clockFault(this.#dependencies.hubTime.skewMs, this.#leaseMs);
     if (fault !== undefined) throw fault;
     this.#place = 'release';
-    const grant = await requestKey(this.#parts, model, (ms) => (this.#leaseMs = ms));
+    const grant = await requestKey(this.#dependencies, model, (ms) => (this.#leaseMs = ms));
     if (grant.kind === 'ok') await this.#keepReceipt(grant.value);
     return grant;
   }
@@ -215,7 +215,7 @@ export class ModelRunner {
     if (held.over.aborted) return;
     held.renew(grant.value);
     await this.#succeeded();
-    this.#parts.emit({
+    this.#dependencies.emit({
       kind: 'lease-renewed',
       model: model.name,
       version: model.version,
@@ -226,7 +226,7 @@ export class ModelRunner {
 
   /** Opens the key, opens the files with it, zeroes it, and starts the guard. */
   async #open(model: VerifiedModel, grant: KeyGrant, signal: AbortSignal): Promise<HeldModel> {
-    const { rootOfTrust, store, versions, guardHost, listener, emit } = this.#parts;
+    const { rootOfTrust, store, versions, guardHost, listener, emit } = this.#dependencies;
     this.#place = 'key';
     const modelKey = await rootOfTrust.openKey(grant.wrappedKey, { leaseId: grant.lease.id });
     let opened: OpenedModel;
@@ -259,7 +259,7 @@ export class ModelRunner {
   }
 
   async #swap(next: HeldModel): Promise<void> {
-    const { listener, store, emit } = this.#parts;
+    const { listener, store, emit } = this.#dependencies;
     const last = this.#held;
     this.#held = next;
     listener?.serve(next.guard);
@@ -280,14 +280,14 @@ export class ModelRunner {
   }
 
   async #expireWhenDue(held: HeldModel): Promise<void> {
-    await waitUntilDue(() => held.life.leftMs(momentOf(this.#parts.clocks)), held.over);
+    await waitUntilDue(() => held.life.leftMs(readClocks(this.#dependencies.clocks)), held.over);
     if (held.over.aborted) return;
     if (this.#held === held) await this.lock('the lease ended before it could be renewed');
     else await held[Symbol.asyncDispose]();
   }
 
   async #renewWhenDue(held: HeldModel): Promise<void> {
-    const now = () => momentOf(this.#parts.clocks);
+    const now = () => readClocks(this.#dependencies.clocks);
     while (!held.over.aborted) {
       const { lease } = held;
       await waitUntilDue(() => held.life.untilRenewalMs(now(), renewalShareOf(held.lease)), held.over);
@@ -305,7 +305,7 @@ export class ModelRunner {
     const { asked, exitCode, signal, errorText, fault } = await held.guard.exited;
     if (asked || this.#held !== held) return;
     const why = `the guard ended (${fault ?? signal ?? exitCode ?? 'its unit has ended: see its journal'}): ${errorText.trim().slice(-300)}`;
-    this.#parts.emit({ kind: 'guard-ended', model: this.name, why });
+    this.#dependencies.emit({ kind: 'guard-ended', model: this.name, why });
     await this.lock(why);
     this.#crashes = performance.now() - since > steadyAfterMs ? 0 : this.#crashes + 1;
     await pause(Math.min(restartDelayMs.most, restartDelayMs.first * 2 ** this.#crashes), this.#disposal.signal);
@@ -313,22 +313,22 @@ export class ModelRunner {
   }
 
   async #keepReceipt({ receipt }: KeyGrant): Promise<void> {
-    await replaceFile(join(this.#parts.receiptsFolder, `${this.name}.json`), receipt);
+    await replaceFile(join(this.#dependencies.receiptsFolder, `${this.name}.json`), receipt);
   }
 
   async #refused(step: string, refusal: Refusal): Promise<void> {
-    const { emit, onCutOff } = this.#parts;
+    const { emit, onCutOff } = this.#dependencies;
     const { code, message, reasons } = refusal;
     this.#waitLonger();
-    await this.#parts.faults.passed(this.name);
-    if (this.#isNews(refusalText(refusal))) emit({ kind: 'refused', step, code, message, reasons });
+    await this.#dependencies.faults.passed(this.name);
+    if (this.#shouldReport(refusalText(refusal))) emit({ kind: 'refused', step, code, message, reasons });
     if (cutOffCodes.includes(code)) return onCutOff(refusal);
     // The hub no longer accepts what this device booted: its models must be locked. Any other refusal lets the lease run out.
     if (code === 'attestation-refused') await this.lock(refusalText(refusal));
   }
 
   async #failed(error: unknown): Promise<void> {
-    const { faults } = this.#parts;
+    const { faults } = this.#dependencies;
     this.#waitLonger();
     this.#tellRefused(await faults.note(this.name, this.#offered, faultOf(error, this.#place)));
   }
@@ -336,25 +336,25 @@ export class ModelRunner {
   #tellRefused({ code, place, message: why, final }: ReportedFault): void {
     // Every check-in looks for the next release: that costs no key.
     if (final) this.#notBeforeMs = 0;
-    if (this.#isNews(`${code} (${place}): ${why}`))
-      this.#parts.emit({ kind: 'model-refused', model: this.name, code, place, final, why });
+    if (this.#shouldReport(`${code} (${place}): ${why}`))
+      this.#dependencies.emit({ kind: 'model-refused', model: this.name, code, place, final, why });
   }
 
   async #succeeded(): Promise<void> {
     this.#failures = 0;
     this.#notBeforeMs = 0;
-    this.#news.clear();
-    await this.#parts.faults.clear(this.name);
+    this.#repeats.clear();
+    await this.#dependencies.faults.clear(this.name);
   }
 
   #waitLonger(): void {
-    const { backoff, clocks, random } = this.#parts;
+    const { backoff, clocks, random } = this.#dependencies;
     this.#failures += 1;
     this.#notBeforeMs = clocks.elapsed() + backoffDelayMs(backoff, this.#failures, random());
   }
 
-  #isNews(why: string): boolean {
+  #shouldReport(why: string): boolean {
     this.#why = why;
-    return this.#news.take(why);
+    return this.#repeats.passes(why);
   }
 }

@@ -6,7 +6,7 @@ import { readTrustRoots } from '../model/key-files.ts';
 import { exitCodes, type Command } from '../command.ts';
 import { parseUtf8 } from '@edgekeep/core/bytes';
 import { readLineOrders } from './line-orders.ts';
-import { type DeviceOrder, type LineTerms, type Made, makeDevice } from './make.ts';
+import { type DeviceOrder, type LineTerms, type ManufactureResult, makeDevice } from './make.ts';
 import { Manifest } from './manifest.ts';
 import { type Manufacturer, openManufacturer } from './manufacturer.ts';
 import { vendorRootsHelp } from './options.ts';
@@ -88,7 +88,7 @@ interface Failure {
 }
 
 // A device that is missing, locked or broken fails alone. An error without a code is our own fault, and stops the line.
-async function attempt(manufacturer: Manufacturer, order: DeviceOrder, terms: LineTerms): Promise<Made> {
+async function attempt(manufacturer: Manufacturer, order: DeviceOrder, terms: LineTerms): Promise<ManufactureResult> {
   try {
     return await makeDevice(manufacturer, order, terms);
   } catch (error) {

@@ -69,8 +69,8 @@ test('two at one moment end with one certificate, whoever was first', async () =
   assert.equal(new Set(same.map(hexOf)).size, 1);
   assert.equal(same.filter((issued) => issued.kind === 'issued' && issued.fresh).length, 1);
 
-  const rivals = await Promise.all(Array.from({ length: 8 }, () => issue('A-6')));
-  assert.equal(rivals.filter(({ kind }) => kind === 'issued').length, 1);
+  const others = await Promise.all(Array.from({ length: 8 }, () => issue('A-6')));
+  assert.equal(others.filter(({ kind }) => kind === 'issued').length, 1);
   // The loser may use another serial number.
   const loser = newSpki();
   const [, lost] = await Promise.all([issue('A-7'), issue('A-7', loser)]);

@@ -26,7 +26,7 @@ export interface LineTerms {
   readonly nowSeconds: number;
 }
 
-export type Made =
+export type ManufactureResult =
   | {
       readonly kind: 'made';
       readonly line: ManifestLine;
@@ -36,7 +36,11 @@ export type Made =
     }
   | { readonly kind: 'refused'; readonly code: string; readonly message: string };
 
-export async function makeDevice(manufacturer: Manufacturer, order: DeviceOrder, terms: LineTerms): Promise<Made> {
+export async function makeDevice(
+  manufacturer: Manufacturer,
+  order: DeviceOrder,
+  terms: LineTerms,
+): Promise<ManufactureResult> {
   const { serialNumber, id, product, place, idevidFile, tags, groups } = order;
   const { nowSeconds, vendorRoots, enrollmentGroup } = terms;
   return withHardware(place, { serialNumber, vendorRoots, nowSeconds }, async (examined, store) => {

@@ -74,8 +74,8 @@ test('a list that was rolled back, reordered, or leaves a known root out is refu
 
 // SECURITY.md: HUB-20
 test('a root whose successor is known introduces nobody else', async () => {
-  const rival = await testRoot(later);
-  const forged = { certificate: rival.certificate, links: await testLinks(first, rival) };
+  const other = await testRoot(later);
+  const forged = { certificate: other.certificate, links: await testLinks(first, other) };
   const known = [first.certificate, second.certificate];
   assert.match(refusal(known, [offeredFirst, forged]), /rolled back/);
   assert.match(refusal(known, [offeredFirst, forged, offeredSecond]), /stand otherwise/);

@@ -1,6 +1,6 @@
 // How far apart two places are, on a sphere.
 
-export interface Place {
+export interface Coordinates {
   /** Degrees, WGS 84. */
   readonly latitude: number;
   readonly longitude: number;
@@ -10,7 +10,7 @@ export interface Place {
 const earthMetres = 6_371_008.8;
 
 /** Great-circle distance by the haversine formula, in whole metres. */
-export function metresBetween(a: Place, b: Place): number {
+export function metresBetween(a: Coordinates, b: Coordinates): number {
   const latitude = radians(b.latitude - a.latitude) / 2;
   const longitude = radians(b.longitude - a.longitude) / 2;
   const h =

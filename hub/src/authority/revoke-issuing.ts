@@ -24,10 +24,10 @@ export interface RevokedAuthority {
 
 /** Throws `conflict` when it is in use and no other one is installed. */
 export async function revokeIssuing(
-  parts: AuthorityParts & { readonly connections: Pick<Connections, 'cut'>; readonly watch: RevocationWatch },
+  dependencies: AuthorityParts & { readonly connections: Pick<Connections, 'cut'>; readonly watch: RevocationWatch },
   order: { readonly id: string; readonly note: string; readonly actor: string },
 ): Promise<RevokedAuthority> {
-  const { database, authorities, settings, connections, watch, clock } = parts;
+  const { database, authorities, settings, connections, watch, clock } = dependencies;
   const overlapMs = settings.authorities.overlapDays * dayMs;
   const { revoked, ...done } = await database.write((trx) => mark(trx, { ...order, overlapMs, nowMs: clock() }));
   // First refuse new clients under this CA, then close the connections of the present ones.

@@ -29,7 +29,7 @@ export async function findOldPaths(database: Database, vendorRoots: Pick<VendorR
 }
 
 /** The rest of them, a few at a time. */
-export function makerBackfill(parts: {
+export function makerBackfill(dependencies: {
   readonly database: Database;
   readonly vendorRoots: Pick<VendorRoots, 'trust'>;
 }): Job {
@@ -38,7 +38,7 @@ export function makerBackfill(parts: {
     summary: 'finds the makers of devices that enrolled before the hub kept them',
     place: 'one-node',
     run: async (signal) => {
-      while (!signal.aborted && (await findOldPaths(parts.database, parts.vendorRoots)));
+      while (!signal.aborted && (await findOldPaths(dependencies.database, dependencies.vendorRoots)));
     },
   };
 }

@@ -89,7 +89,7 @@ async function written(world: HubWorld): Promise<number> {
   }
 }
 
-interface End {
+interface HalfSentEnd {
   readonly name: string;
   readonly end: (world: HubWorld, ada: TestPerson, ben: TestPerson) => Promise<unknown>;
   readonly status: number;
@@ -98,7 +98,7 @@ interface End {
 const withoutMallory =
   '@id("not-mallory") forbid (principal in Edgekeep::Person::"mallory", action == Edgekeep::Action::"administer", resource);';
 
-const ends: readonly End[] = [
+const ends: readonly HalfSentEnd[] = [
   {
     name: 'the token was revoked',
     end: async (_world, ada) => {

@@ -26,9 +26,9 @@ const wishes = encodeCsrAttributes([{ oid: keyOid.ecPublicKey, values: [keyOid.p
 
 export function estRoutes(
   app: HttpServer,
-  parts: EstParts & { readonly clock: Clock; readonly door: DeviceDoor },
+  dependencies: EstParts & { readonly clock: Clock; readonly door: DeviceDoor },
 ): void {
-  const { authorities, clock, door } = parts;
+  const { authorities, clock, door } = dependencies;
 
   app.get(`${at}/cacerts`, door.lets('anyone'), async (request, reply) => {
     const { certificate } = door.anyone(request);
@@ -59,7 +59,7 @@ export function estRoutes(
       nowMs: clock(),
     };
     try {
-      return await sendCertificate(reply, await enrollWithToken(parts, enrollment));
+      return await sendCertificate(reply, await enrollWithToken(dependencies, enrollment));
     } catch (error) {
       if (error instanceof HubError && error.status === 401) askForToken(reply);
       throw error;
@@ -73,7 +73,7 @@ export function estRoutes(
   // A known device that fetches the roots has them from then on (spec/authorities.md, "Roll-over of the root").
   async function noteKnown(deviceId: string): Promise<void> {
     const generation = authorities.state.roots.at(-1)?.generation ?? 1;
-    if (generation > 1) await recordKnownRoot(parts.database, { deviceId, generation, nowMs: clock() });
+    if (generation > 1) await recordKnownRoot(dependencies.database, { deviceId, generation, nowMs: clock() });
   }
 
   async function renew(request: FastifyRequest): Promise<Certificate> {
@@ -81,7 +81,7 @@ export function estRoutes(
     if (connection.certificate === undefined)
       throw new TypeError('the door let a connection without a certificate pass');
     const { certificate, remoteAddress: address } = connection;
-    return reenroll(parts, certificate, { request: bodyOf(request), address, nowMs: clock() });
+    return reenroll(dependencies, certificate, { request: bodyOf(request), address, nowMs: clock() });
   }
 }
 

@@ -12,14 +12,14 @@ import { publicView } from '../../authority/views.ts';
 
 export function authorityDeviceRoutes(
   app: HttpServer,
-  parts: {
+  dependencies: {
     readonly database: Database;
     readonly authorities: Authorities;
     readonly clock: Clock;
     readonly door: DeviceDoor;
   },
 ): void {
-  const { database, authorities, clock, door } = parts;
+  const { database, authorities, clock, door } = dependencies;
 
   app.get(
     '/v1/authorities',

@@ -19,7 +19,7 @@ const attempts = { perSecond: 2, burstSeconds: 5 };
 
 export function tokenDeviceRoutes(
   app: HttpServer,
-  parts: {
+  dependencies: {
     database: Database;
     platformKey: PlatformKey;
     settings: Pick<HubSettings, 'deviceTokens' | 'identity'>;
@@ -28,7 +28,7 @@ export function tokenDeviceRoutes(
     gate: AccessGate;
   },
 ): void {
-  const { database, platformKey, settings, clock, door, gate } = parts;
+  const { database, platformKey, settings, clock, door, gate } = dependencies;
   const budgets = new Budgets(attempts);
 
   app.post(

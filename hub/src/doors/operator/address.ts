@@ -13,8 +13,11 @@ const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
 
-export function addressRoutes(app: HttpServer, parts: StoreRouteParts & { readonly blocked: BlockedAddresses }): void {
-  const { database, clock, requireScope, blocked } = parts;
+export function addressRoutes(
+  app: HttpServer,
+  dependencies: StoreRouteParts & { readonly blocked: BlockedAddresses },
+): void {
+  const { database, clock, requireScope, blocked } = dependencies;
   const write = requireScope('devices:write');
 
   app.get(

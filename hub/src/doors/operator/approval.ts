@@ -15,7 +15,7 @@ const page = z.strictObject({ state: z.enum(['waiting', 'any']).default('waiting
 
 export function approvalRoutes(
   app: HttpServer,
-  parts: {
+  dependencies: {
     readonly database: Database;
     readonly clock: Clock;
     readonly requireScope: RequireScope;
@@ -23,7 +23,7 @@ export function approvalRoutes(
     readonly gate: Pick<AccessGate, 'administer'>;
   },
 ): void {
-  const { database, clock, requireScope, twoPeople, gate } = parts;
+  const { database, clock, requireScope, twoPeople, gate } = dependencies;
 
   app.get(
     '/v1/approvals',

@@ -13,17 +13,17 @@ const readiness = z.object({
 
 export function healthRoutes(
   app: HttpServer,
-  parts: { readiness: Readiness; metrics: Metrics; requireScope: RequireScope },
+  dependencies: { readiness: Readiness; metrics: Metrics; requireScope: RequireScope },
 ): void {
   app.get('/healthz', { schema: { response: { 200: health } } }, async () => ({ status: 'alive' }));
 
   app.get('/readyz', { schema: { response: { 200: readiness, 503: readiness } } }, async (_request, reply) => {
-    const failing = await parts.readiness.failing();
+    const failing = await dependencies.readiness.failing();
     if (failing.length === 0) return { status: 'ready', failing: [] };
     return reply.status(503).send({ status: 'not-ready', failing: [...failing] });
   });
 
-  app.get('/metrics', parts.requireScope('metrics:read'), async (_request, reply) =>
-    reply.type(parts.metrics.registry.contentType).send(await parts.metrics.registry.metrics()),
+  app.get('/metrics', dependencies.requireScope('metrics:read'), async (_request, reply) =>
+    reply.type(dependencies.metrics.registry.contentType).send(await dependencies.metrics.registry.metrics()),
   );
 }

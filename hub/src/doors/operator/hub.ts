@@ -13,7 +13,7 @@ import type { Database } from '../../store/database.ts';
 
 export function hubRoutes(
   app: HttpServer,
-  parts: {
+  dependencies: {
     database: Database;
     keys: Pick<HubKeys, 'attestationSigner'>;
     authorities: Authorities;
@@ -25,7 +25,7 @@ export function hubRoutes(
     settings: Pick<HubSettings, 'attestation'>;
   },
 ): void {
-  const { database, keys, authorities, names, logKey, devicePort, requireScope } = parts;
+  const { database, keys, authorities, names, logKey, devicePort, requireScope } = dependencies;
 
   app.get('/v1/hub', { ...requireScope('devices:read'), schema: { response: { 200: hubView } } }, async () => ({
     name: names[0] ?? 'localhost',
@@ -33,7 +33,7 @@ export function hubRoutes(
     root: encodePem('CERTIFICATE', authorities.root.der),
     logKey: encodeVerifierKey(logKey),
     attestationKey: encodePublicKeyPem(keys.attestationSigner.publicKey),
-    coveredPcrs: parts.settings.attestation.coveredPcrs,
+    coveredPcrs: dependencies.settings.attestation.coveredPcrs,
     publisherKeys: (await listPublishers(database)).map(({ publicKeyPem }) => publicKeyPem),
   }));
 }

@@ -13,13 +13,13 @@ const named = z.strictObject({ name: z.string().max(64), version: z.string().max
 
 export function accessOperatorRoutes(
   app: HttpServer,
-  parts: {
+  dependencies: {
     references: ReferenceStore;
     clock: Clock;
     requireScope: RequireScope;
   },
 ): void {
-  const { references, clock, requireScope } = parts;
+  const { references, clock, requireScope } = dependencies;
 
   app.get(
     '/v1/reference-values',

@@ -13,14 +13,14 @@ import { revoke, type RevocationTarget } from '../../respond/revoke.ts';
 
 export function revocationOperatorRoutes(
   app: HttpServer,
-  parts: Fleet & {
+  dependencies: Fleet & {
     readonly clock: Clock;
     readonly warningDays: number;
     readonly ownCertificates: () => Promise<readonly OwnCertificate[]>;
     readonly requireScope: RequireScope;
   },
 ): void {
-  const { database, clock, requireScope } = parts;
+  const { database, clock, requireScope } = dependencies;
 
   app.get(
     '/v1/certificates',
@@ -44,12 +44,12 @@ export function revocationOperatorRoutes(
     },
     async ({ body, actor }) => {
       const { reason, note, mayReturn } = body;
-      return revoke(parts, { target: targetOf(body), reason, note, mayReturn, actor, nowMs: clock() });
+      return revoke(dependencies, { target: targetOf(body), reason, note, mayReturn, actor, nowMs: clock() });
     },
   );
 
   app.get('/v1/expiry', { ...requireScope('devices:read'), schema: { response: { 200: api.expiry } } }, async () =>
-    expiryOf(database, await parts.ownCertificates(), { nowMs: clock(), warningDays: parts.warningDays }),
+    expiryOf(database, await dependencies.ownCertificates(), { nowMs: clock(), warningDays: dependencies.warningDays }),
   );
 }
 

@@ -13,9 +13,9 @@ const byId = z.strictObject({ id: z.string().max(64) });
 
 export function tokenOperatorRoutes(
   app: HttpServer,
-  parts: { database: Database; platformKey: PlatformKey; clock: Clock; requireScope: RequireScope },
+  dependencies: { database: Database; platformKey: PlatformKey; clock: Clock; requireScope: RequireScope },
 ): void {
-  const { database, platformKey, clock, requireScope } = parts;
+  const { database, platformKey, clock, requireScope } = dependencies;
 
   app.post(
     '/v1/token-devices',

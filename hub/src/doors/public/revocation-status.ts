@@ -20,12 +20,12 @@ const CACHE_SECONDS_MAX = 60;
 
 export function revocationStatusRoutes(
   app: HttpServer,
-  parts: {
+  dependencies: {
     readonly status: RevocationStatus;
     readonly clock: Clock;
   },
 ): void {
-  const { status, clock } = parts;
+  const { status, clock } = dependencies;
 
   app.get('/crl', async (request, reply) => {
     return sendList(request, reply, await status.list());

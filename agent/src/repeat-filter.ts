@@ -4,7 +4,7 @@
 /** How long until the same failure is reported again, milliseconds. */
 const againMs = 3_600_000;
 
-export class News {
+export class RepeatFilter {
   readonly #elapsed: () => number;
   #text = '';
   #toldMs = 0;
@@ -15,7 +15,7 @@ export class News {
   }
 
   /** Whether to report it now. */
-  take(text: string): boolean {
+  passes(text: string): boolean {
     const now = this.#elapsed();
     if (text === this.#text && now - this.#toldMs < againMs) return false;
     this.#text = text;

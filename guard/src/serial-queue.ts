@@ -1,7 +1,7 @@
 // One thing at a time, a bounded number waiting, each for a bounded time: inference blocks the thread, so a longer line only hides overload.
 import { GuardError } from './error.ts';
 
-export class Lane {
+export class SerialQueue {
   readonly #maxWaiting: number;
   readonly #maxWaitingMs: number;
   #waiting = 0;

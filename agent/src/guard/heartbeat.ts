@@ -4,7 +4,7 @@
 /** Pings within one deadline: limits how much later than the deadline an endless inference is noticed. */
 const pingsPerDeadline = 4;
 
-export class Pulse {
+export class Heartbeat {
   readonly #deadlineMs: number;
   readonly #ping: () => void;
   readonly #onStopped: () => void;

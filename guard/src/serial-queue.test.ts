@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Lane } from './lane.ts';
+import { SerialQueue } from './serial-queue.ts';
 
 test('work runs one at a time, in the order it came', async () => {
-  const lane = new Lane(10, 60_000);
+  const lane = new SerialQueue(10, 60_000);
   const events: string[] = [];
   const work = (name: string) => async () => {
     events.push(`${name} starts`);
@@ -15,7 +15,7 @@ test('work runs one at a time, in the order it came', async () => {
 });
 
 test('work that throws does not block the lane', async () => {
-  const lane = new Lane(10, 60_000);
+  const lane = new SerialQueue(10, 60_000);
   await assert.rejects(
     lane.run(() => Promise.reject(new Error('model'))),
     /model/,
@@ -25,7 +25,7 @@ test('work that throws does not block the lane', async () => {
 
 // SECURITY.md: DEV-33
 test('one more than may wait is refused at once', async () => {
-  const lane = new Lane(1, 60_000);
+  const lane = new SerialQueue(1, 60_000);
   const gate = Promise.withResolvers<void>();
   const running = lane.run(() => gate.promise);
   await Promise.resolve();
@@ -41,7 +41,7 @@ test('one more than may wait is refused at once', async () => {
 });
 
 test('work whose turn comes too late is not started, and what stands behind it still waits for what runs', async () => {
-  const lane = new Lane(10, 1);
+  const lane = new SerialQueue(10, 1);
   const gate = Promise.withResolvers<void>();
   let started = false;
   const running = lane.run(() => gate.promise);

@@ -3,7 +3,7 @@
 // extend it.
 
 /** One moment by both clocks of the device, milliseconds. */
-export interface Moment {
+export interface ClockReading {
   /** Unix time; may be set at any time. */
   readonly wallMs: number;
   /** Runs evenly from some start; stops while the machine sleeps. */
@@ -20,32 +20,32 @@ export interface Clocks {
 // A wall clock that jumps ahead may trigger the next renewal early, but not sooner than this share of a life after the last one.
 const shortestWaitShare = 1 / 16;
 
-export function momentOf({ clock, elapsed }: Clocks): Moment {
+export function readClocks({ clock, elapsed }: Clocks): ClockReading {
   return { wallMs: clock(), elapsedMs: elapsed() };
 }
 
-export class Life {
+export class Lifetime {
   /** Milliseconds. */
   readonly lengthMs: number;
-  readonly #begun: Moment;
+  readonly #begun: ClockReading;
 
-  constructor(begun: Moment, lengthMs: number) {
+  constructor(begun: ClockReading, lengthMs: number) {
     this.#begun = begun;
     this.lengthMs = Math.max(0, lengthMs);
   }
 
   /** The larger of both clocks: the wall clock counts sleep, the other one cannot be set back. */
-  passedMs(now: Moment): number {
+  passedMs(now: ClockReading): number {
     return Math.max(now.wallMs - this.#begun.wallMs, now.elapsedMs - this.#begun.elapsedMs);
   }
 
   /** Zero or less when it is over. */
-  leftMs(now: Moment): number {
+  leftMs(now: ClockReading): number {
     return this.lengthMs - this.passedMs(now);
   }
 
   /** How long to wait with the renewal that is due after `share` of the life; zero or less when it is due. */
-  untilRenewalMs(now: Moment, share: number): number {
+  untilRenewalMs(now: ClockReading, share: number): number {
     const shortest = this.lengthMs * shortestWaitShare - (now.elapsedMs - this.#begun.elapsedMs);
     return Math.max(shortest, this.lengthMs * share - this.passedMs(now));
   }
