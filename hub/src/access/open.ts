@@ -1,7 +1,6 @@
 // Opens access: the policy in force, what it looks at, and the gate that asks it.
 import type { Clock } from '../clock.ts';
 import type { Connections } from '../presence/connections.ts';
-import type { HubSettings } from '../settings.ts';
 import { asHub } from '../store/authority.ts';
 import type { Database } from '../store/database.ts';
 import type { Subject } from '../subject.ts';
@@ -22,7 +21,7 @@ export interface Access extends Subject {
 export async function openAccess(
   database: Database,
   connections: Connections,
-  { decisionsKept }: HubSettings['access'],
+  { decisionsKept }: { readonly decisionsKept: number },
   clock: Clock,
 ): Promise<Access> {
   const policies = await asHub(() => PolicyStore.open(database, clock()));

@@ -1,6 +1,5 @@
 // Opens the addresses of strangers: those that are blocked, and the attempts that were refused.
 import type { Clock } from '../clock.ts';
-import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import type { Subject } from '../subject.ts';
 import { Attempts } from './attempts.ts';
@@ -14,7 +13,7 @@ export interface Addresses extends Subject {
 /** `countRefused` is told of each refused attempt. */
 export async function openAddresses(
   database: Database,
-  { refusalsForAlert }: HubSettings['admission'],
+  { refusalsForAlert }: { readonly refusalsForAlert: number },
   clock: Clock,
   countRefused: (listener: string, code: string) => void,
 ): Promise<Addresses> {

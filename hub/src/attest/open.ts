@@ -2,13 +2,17 @@
 import { toHex } from '@edgekeep/core/bytes';
 import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
 import type { Signer } from '@edgekeep/core/signer';
-import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import { makersOf } from '../vendor-root/device-makers.ts';
 import type { VendorRoots } from '../vendor-root/vendor-roots.ts';
 import { Appraiser } from './appraiser.ts';
 import { ReferenceStore } from './reference-store.ts';
 import { RootKeys } from './root-keys.ts';
+
+interface AttestationSettings {
+  readonly pcrs: readonly number[];
+  readonly attestation: { readonly coveredPcrs: readonly number[] };
+}
 
 export interface Attestation {
   readonly references: ReferenceStore;
@@ -20,7 +24,7 @@ export interface Attestation {
 export function openAttestation(
   database: Database,
   vendorRoots: VendorRoots,
-  { pcrs, attestation }: Pick<HubSettings, 'pcrs' | 'attestation'>,
+  { pcrs, attestation }: AttestationSettings,
   signer: Signer,
 ): Attestation {
   const references = new ReferenceStore(database, pcrs);

@@ -1,12 +1,16 @@
 // Opens the audit log of a data folder, and the board on which devices witness it.
 import { join } from 'node:path';
 import type { Signer } from '@edgekeep/core/signer';
-import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import type { Subject } from '../subject.ts';
 import { AuditLog } from './log.ts';
 import { checkpointsIn, entriesIn } from './store-source.ts';
 import { WitnessBoard } from './witness.ts';
+
+interface AuditSettings {
+  readonly logOrigin: string;
+  readonly witness: { readonly quorum: number; readonly roundSeconds: number };
+}
 
 export interface Audit extends Subject {
   readonly log: AuditLog;
@@ -18,7 +22,7 @@ export interface Audit extends Subject {
 export async function openAudit(
   database: Database,
   dataFolder: string,
-  { logOrigin, witness }: Pick<HubSettings, 'logOrigin' | 'witness'>,
+  { logOrigin, witness }: AuditSettings,
   signer: Signer,
 ): Promise<Audit> {
   const folder = join(dataFolder, 'log');

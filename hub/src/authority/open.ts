@@ -2,14 +2,13 @@
 import type { Clock } from '../clock.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
-import type { HubSettings } from '../settings.ts';
 import type { Database } from '../store/database.ts';
 import type { Subject } from '../subject.ts';
 import { Authorities } from './authorities.ts';
 import type { OwnCertificate } from './expiry.ts';
 import { registerExpiryMetric } from './expiry-metric.ts';
-import { RevocationStatus } from './revocation-status.ts';
-import { LiveCredential } from './server-credential.ts';
+import { type RevocationSettings, RevocationStatus } from './revocation-status.ts';
+import { LiveCredential, type ServerCredentialParts } from './server-credential.ts';
 
 export interface AuthoritySubject extends Subject {
   readonly authorities: Authorities;
@@ -23,7 +22,7 @@ export interface AuthoritySubject extends Subject {
 export async function openAuthority(
   folder: string,
   ledger: { readonly database: Database; readonly keyStore: KeyStore; readonly watch: RevocationWatch },
-  settings: HubSettings,
+  settings: ServerCredentialParts['settings'] & RevocationSettings,
   clock: Clock,
 ): Promise<AuthoritySubject> {
   const { database, keyStore, watch } = ledger;

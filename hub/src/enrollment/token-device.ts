@@ -232,7 +232,7 @@ const deviceSecretPlace = (deviceId: string, id: string): Place => ({
 });
 
 /** The secrets of all devices. */
-export const deviceSecrets: WrappedSecrets = {
+export const deviceSecrets: WrappedSecrets<Kysely<Tables>, WriteTransaction> = {
   async countOlder(db, newest) {
     const { count } = await db
       .selectFrom('device_secret')

@@ -1,13 +1,18 @@
 // Prometheus metrics of the hub.
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { AuditLog } from '../audit/log.ts';
-import type { Connections } from '../presence/connections.ts';
 import { countDeviceModels } from '../model/devices-of-model.ts';
 import { countOpenAlerts } from '../alert/alert-list.ts';
 import type { Database } from '../store/database.ts';
 
 // A device reports what it wants: one report does not move the count of a fleet further than this.
 const ENDED_GUARDS_COUNTED_MAX = 100;
+
+interface MetricsParts {
+  readonly connections: { readonly count: number; readonly devices: number };
+  readonly log: AuditLog;
+  readonly database: Pick<Database, 'readApart'>;
+}
 
 export type EndedGuards = Readonly<Record<string, number>>;
 
@@ -21,10 +26,7 @@ export interface Metrics {
   observeRequest(listener: string, route: string, status: number, seconds: number): void;
 }
 
-export function createMetrics(
-  registry: Registry,
-  { connections, log, database }: { connections: Connections; log: AuditLog; database: Pick<Database, 'readApart'> },
-): Metrics {
+export function createMetrics(registry: Registry, { connections, log, database }: MetricsParts): Metrics {
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
   const releases = new Counter({

@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts';
 import { HubError } from '../error.ts';
 import type { AddJob, JobHandle } from '../subject.ts';
 import type { WrappedSecrets } from '../secrets/wrapped-secrets.ts';
-import type { Database } from '../store/database.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { type PlatformKey, platformKeyLength, platformKeyName } from '../secrets/platform-key.ts';
@@ -19,12 +19,14 @@ const BATCH_MAX = 100;
 /** A request that read a row before it was wrapped again may open it for this long. */
 const graceMilliseconds = 60_000;
 
+type StoredSecrets = WrappedSecrets<Kysely<Tables>, WriteTransaction>;
+
 export interface RollParts {
   readonly database: Database;
   readonly keyStore: KeyStore;
   readonly platformKey: PlatformKey;
   /** Everything that is wrapped under it. */
-  readonly secrets: readonly WrappedSecrets[];
+  readonly secrets: readonly StoredSecrets[];
   readonly clock: Clock;
   readonly addJob: AddJob;
 }
@@ -123,7 +125,7 @@ export class PlatformKeyRoll implements AsyncDisposable {
   }
 }
 
-async function countOlder(db: Kysely<Tables>, secrets: readonly WrappedSecrets[], newest: number): Promise<number> {
+async function countOlder(db: Kysely<Tables>, secrets: readonly StoredSecrets[], newest: number): Promise<number> {
   let count = 0;
   for (const each of secrets) count += await each.countOlder(db, newest);
   return count;

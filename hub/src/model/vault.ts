@@ -1,7 +1,10 @@
 // Model keys at rest: wrapped under the platform key, bound to the model's name and version.
+import type { Kysely } from 'kysely';
 import { HubError } from '../error.ts';
 import { type Place, rewrapSecret, unwrapSecret, wrapSecret } from '../secrets/wrap.ts';
 import { isOlder, type WrappedSecrets } from '../secrets/wrapped-secrets.ts';
+import type { WriteTransaction } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 
 /** Bytes of a model key. */
@@ -33,7 +36,7 @@ export function unwrapModelKey(
 }
 
 /** The keys of all releases. */
-export const modelKeys: WrappedSecrets = {
+export const modelKeys: WrappedSecrets<Kysely<Tables>, WriteTransaction> = {
   async countOlder(db, newest) {
     const { count } = await db
       .selectFrom('model_release')

@@ -1,15 +1,14 @@
 // What a roll-over of the platform key asks of each subject that keeps secrets wrapped under it.
-import { type Kysely, type RawBuilder, sql } from 'kysely';
-import type { WriteTransaction } from '../store/database.ts';
-import type { Tables } from '../store/schema.ts';
+import { type RawBuilder, sql } from 'kysely';
 import type { PlatformKey } from './platform-key.ts';
 import { encodeGeneration, generationLength } from './wrap.ts';
 
-export interface WrappedSecrets {
+/** `Read` and `Write` are the store and a transaction of it. */
+export interface WrappedSecrets<Read, Write> {
   /** The number of those that are wrapped under an older generation than this one. */
-  countOlder(db: Kysely<Tables>, newest: number): Promise<number>;
+  countOlder(db: Read, newest: number): Promise<number>;
   /** Wraps at most `max` of them under the newest generation. Returns their number. */
-  rewrapOlder(trx: WriteTransaction, platformKey: PlatformKey, max: number): Promise<number>;
+  rewrapOlder(trx: Write, platformKey: PlatformKey, max: number): Promise<number>;
 }
 
 /** SQL for: not wrapped under this generation. */

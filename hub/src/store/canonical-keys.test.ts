@@ -14,7 +14,7 @@ import { rootProfile } from '@edgekeep/core/identity/profile';
 import { encodePublicKeyPem, encodeSpki } from '@edgekeep/core/identity/public-key';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { Database } from './database.ts';
-import { raiseKeyDoubles } from '../registry/key-doubles.ts';
+import { raiseKeyDoubles } from '../respond/key-doubles.ts';
 import { migration } from './migrations/0014-canonical-keys.ts';
 
 let folder = '';

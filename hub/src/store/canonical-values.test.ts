@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { Database } from './database.ts';
 import { migrateTo } from './migrations.ts';
 import { openSqlite } from './sqlite.ts';
-import { raiseStoredDoubles } from '../registry/stored-doubles.ts';
+import { raiseStoredDoubles } from '../respond/stored-doubles.ts';
 
 let folder = '';
 before(async () => {

@@ -1,6 +1,5 @@
 // Opens the makers' certificates: the files of the data folder are imported once, the rest is in the store.
 import type { Clock } from '../clock.ts';
-import type { HubSettings } from '../settings.ts';
 import { asHub } from '../store/authority.ts';
 import type { Database } from '../store/database.ts';
 import type { Subject } from '../subject.ts';
@@ -17,7 +16,7 @@ export interface VendorRootSubject extends Subject {
 export async function openVendorRoots(
   database: Database,
   folder: string,
-  { onUnreadable }: HubSettings['vendorRoots'],
+  { onUnreadable }: { readonly onUnreadable: 'skip' | 'refuse' },
   clock: Clock,
 ): Promise<VendorRootSubject> {
   const notices = await asHub(() => importRootFolders(folder, { database, onUnreadable, nowMs: clock() }));
