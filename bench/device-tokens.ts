@@ -58,7 +58,7 @@ async function openStore(harness: Harness, platformKey: PlatformKey, name: strin
       windowSeconds,
       nowMs: nowSeconds * 1_000,
       address: '127.0.0.1',
-      placeRule: hubSettingsSchema.parse({}).identity,
+      sessionRule: hubSettingsSchema.parse({}).identity,
     });
   let made = 0;
   return {

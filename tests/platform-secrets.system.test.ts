@@ -158,7 +158,10 @@ test('a roll-over wraps every value again, deletes the old key, and reads work t
   await hub.publish(operator, '1.0.0');
   for (let at = 0; at < 205; at += 1) await hub.addTokenDevice(operator, `meter-${at}`);
   const key = await modelKey(hub);
-  assert.deepEqual(await operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollAnswer), { generation: 2 });
+  assert.deepEqual(await operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollAnswer), {
+    version: 2,
+    generation: 2,
+  });
   const refused = await operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollAnswer).catch(codeOf);
   assert.equal(refused, 'conflict');
   await hub.publish(operator, '1.0.1');
@@ -202,7 +205,7 @@ test('a value that does not open keeps the old key, and the status says how many
   const again = await hub.start();
   await again.send('POST', '/v1/platform-key/roll', {}, platformKeyRollAnswer);
   const view = await again.get('/v1/platform-key', platformKeyView);
-  assert.deepEqual(view, { generation: 2, valuesLeft: 1, finished: false });
+  assert.deepEqual(view, { version: 2, generation: 2, valuesLeft: 1, finished: false });
   await hub.stop();
   await using store = await openSealed(hub.keys, { kind: 'program', secret: Uint8Array.from(hub.secret) });
   assert.notEqual(await store.read('platform.key'), undefined);

@@ -13,6 +13,8 @@ export const formerHubSettings: FormerNames = {
   'admission.uploadBytesPerSecondLeast': 'admission.minUploadBytesPerSecond',
   'access.revokedAloneMost': 'access.maxRevokedAlone',
   'access.enrolmentAloneDays': 'access.enrollmentAloneDays',
+  'identity.twoPlaces': 'identity.concurrentSessions',
+  'identity.tokensInOnePlace': 'identity.tokensBoundToAddress',
   'tokens.lifeDaysMost': 'tokens.maxLifeDays',
   'enrolment.requireToken': 'enrollment.requireToken',
 };

@@ -4,7 +4,7 @@ import type { Mutant } from './mutant.ts';
 
 const deviceToken = 'core/src/identity/device-token.ts';
 const tokenDevice = 'hub/src/enrollment/token-device.ts';
-const places = 'hub/src/presence/places.ts';
+const places = 'hub/src/presence/sessions.ts';
 const lease = 'agent/src/model/lease.ts';
 
 export const deviceMutants: readonly Mutant[] = [

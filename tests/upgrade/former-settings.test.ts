@@ -22,6 +22,7 @@ const formerHub = {
     uploadBytesPerSecondLeast: 13,
   },
   access: { revokedAloneMost: 14, enrolmentAloneDays: 15 },
+  identity: { twoPlaces: 'hold-both', tokensInOnePlace: false },
   tokens: { lifeDaysMost: 16 },
   enrolment: { requireToken: false },
 };

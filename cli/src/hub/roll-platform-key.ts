@@ -20,13 +20,13 @@ ${operatorHelp}
   options: { ...operatorOption, wait: { type: 'boolean' } },
   async run(args) {
     const operator = await openOperator(args);
-    const { generation } = await operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollAnswer);
+    const { version } = await operator.send('POST', '/v1/platform-key/roll', {}, platformKeyRollAnswer);
     let view = await operator.get('/v1/platform-key', platformKeyView);
     while (args.flag('wait') && !view.finished) {
       await setTimeout(askMilliseconds);
       view = await operator.get('/v1/platform-key', platformKeyView);
     }
     const state = view.finished ? 'the old key is deleted' : `${view.valuesLeft} values are left to be wrapped again`;
-    return { exitCode: exitCodes.ok, value: view, text: `platform key ${generation} is in use; ${state}` };
+    return { exitCode: exitCodes.ok, value: view, text: `platform key ${version} is in use; ${state}` };
   },
 };

@@ -13,9 +13,9 @@ import { getDevice } from '../registry/states.ts';
 import type { Database } from '../store/database.ts';
 import type { CloneWatch } from '../respond/clone-watch.ts';
 import type { BoundDevice, Connections } from '../presence/connections.ts';
-import { descentOf, recordUse } from '../presence/lineage.ts';
-import type { PlaceVerdict } from '../presence/places.ts';
-import type { Arrival, Presence } from '../presence/presence.ts';
+import { lineageOf, recordUse } from '../presence/lineage.ts';
+import type { SessionVerdict } from '../presence/sessions.ts';
+import type { NewSession, Presence } from '../presence/presence.ts';
 import { cannotBeCopied } from '../presence/read.ts';
 import { assertCertificateStands } from '../revocation/store.ts';
 
@@ -72,11 +72,11 @@ async function bindOnce(
     });
   }
   const serial = connection.certificate?.serial ?? '';
-  const id = connection.place?.id ?? randomUUID();
-  let arrival: Arrival | undefined;
+  const id = connection.session?.id ?? randomUUID();
+  let arrival: NewSession | undefined;
   try {
     const { verdict, state } = await database.write(async (trx) => {
-      const { lineage } = await descentOf(trx, serial);
+      const { lineage } = await lineageOf(trx, serial);
       arrival = { id, connection, device, serial, lineage, nowMs };
       const weighed = await presence.arrive(trx, arrival);
       if (weighed.kind === 'taken') return { verdict: weighed, state: device.state };
@@ -102,7 +102,7 @@ async function bindOnce(
 }
 
 // The address of the other connection is for operators only.
-function taken({ others }: Extract<PlaceVerdict, { kind: 'taken' }>): HubError {
+function taken({ others }: Extract<SessionVerdict, { kind: 'taken' }>): HubError {
   const contested = others.some((place) => place.contested);
   return new HubError(
     'identity-in-use',

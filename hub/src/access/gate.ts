@@ -175,7 +175,7 @@ export class AccessGate {
   async #elsewhere(deviceId: string, wanted: Wanted, nowMs: number): Promise<Pick<Moment, 'presence'> | undefined> {
     const looks = wanted === 'all' || looksAt(wanted, 'context.presence') || looksAt(wanted, 'context.health');
     if (!looks) return undefined;
-    const { places, elsewhere } = await presenceOf(this.#parts.database.read, deviceId, nowMs);
+    const { sessions: places, elsewhere } = await presenceOf(this.#parts.database.read, deviceId, nowMs);
     return { presence: { elsewhere, connections: places.length } };
   }
 
@@ -233,7 +233,7 @@ export class AccessGate {
     const bound = [...connections.bound(deviceId)];
     // Contested: the connection was used while another client claimed the same identity, on this node or on another (spec/presence.md).
     const elsewhere = bound.some(
-      (other) => other.place?.contested === true || (other !== connection && other.remoteAddress !== address),
+      (other) => other.session?.contested === true || (other !== connection && other.remoteAddress !== address),
     );
     return {
       address,

@@ -120,7 +120,7 @@ export function connectionOf(deviceId: string, remoteAddress = '192.0.2.1'): Dev
     certificate,
     workload: undefined,
     bound: true,
-    place: undefined,
+    session: undefined,
     challenge: undefined,
     claimed: undefined,
     imaLog: undefined,

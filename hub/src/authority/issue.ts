@@ -17,7 +17,7 @@ import { HubError } from '../error.ts';
 import { clockSkewSeconds } from '../secrets/hub-keys.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { HubCertificateRow } from '../store/schema.ts';
-import { type CertificateOrigin, nextDescent } from '../presence/lineage.ts';
+import { type CertificateOrigin, nextInLineage } from '../presence/lineage.ts';
 
 // The server key is in memory only and is new at every start; a running hub makes the next one in time.
 const serverLifeSeconds = 400 * 86_400;
@@ -74,7 +74,7 @@ export async function recordCertificate(
   const spki = sha256Hex(certificate.spki);
   const { workload = null } = origin;
   await assertKeyIsOwn(trx, spki, { deviceId, generation, workload });
-  const descent = await nextDescent(trx, deviceId, origin);
+  const descent = await nextInLineage(trx, deviceId, origin);
   await addCertificate(trx, {
     serial: serialText(certificate),
     device_id: deviceId,

@@ -25,7 +25,7 @@ async function hubWithSensor() {
 type Hub = Awaited<ReturnType<typeof hubWithSensor>>;
 
 function show({ database, platformKey }: Hub, token: string, atMs = nowMs, address = '192.0.2.1') {
-  return useDeviceToken(database, platformKey, { token, windowSeconds, address, placeRule: identity, nowMs: atMs });
+  return useDeviceToken(database, platformKey, { token, windowSeconds, address, sessionRule: identity, nowMs: atMs });
 }
 const tokenOf = ({ secret }: Hub, atSeconds = nowSeconds) => encodeDeviceToken('sensor-1', atSeconds, secret);
 const change = ({ database }: TestStore, set: { state?: DeviceState; disabled_reason?: string | null }) =>
@@ -122,13 +122,13 @@ test('a secret of one device opens for no other, and a second device of one id i
 
 test('where one place is asked for, a token from elsewhere is refused while the device is heard', async () => {
   await using hub = await hubWithSensor();
-  const rule = { ...identity, tokensInOnePlace: true, silentSeconds: 60 };
+  const rule = { ...identity, tokensBoundToAddress: true, silentSeconds: 60 };
   const from = (address: string, offset: number) =>
     useDeviceToken(hub.database, hub.platformKey, {
       token: tokenOf(hub, nowSeconds + offset),
       windowSeconds,
       address,
-      placeRule: rule,
+      sessionRule: rule,
       nowMs: nowMs + offset * 1_000,
     });
   await from('192.0.2.1', 0);

@@ -15,7 +15,7 @@ import { type Place, rewrapSecret, unwrapSecret, wrapSecret } from '../secrets/w
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { recordChange } from '../registry/history.ts';
-import { arriveByToken, type TokenPlaceRule } from '../presence/token-place.ts';
+import { arriveByToken, type TokenSessionRule } from '../presence/token-session.ts';
 import type { DeviceRecord, DeviceRow, Tables } from '../store/schema.ts';
 import { findDevice, getDevice, tokenTier } from '../registry/states.ts';
 
@@ -98,7 +98,7 @@ export interface TokenUse {
   readonly windowSeconds: number;
   /** The address of the request, and whether it matters. */
   readonly address: string;
-  readonly placeRule: TokenPlaceRule;
+  readonly sessionRule: TokenSessionRule;
   readonly nowMs: number;
 }
 
@@ -128,7 +128,7 @@ export async function useDeviceToken(database: Database, platformKey: PlatformKe
     // The secret may have been rolled in the meantime: the secrets that are valid now decide.
     const standing = await secretsOf(trx, platformKey, token.deviceId, nowMs);
     if (verifyDeviceToken(token, standing, window).kind === 'refused') throw refused();
-    const place = await arriveByToken(trx, now, use, use.placeRule);
+    const place = await arriveByToken(trx, now, use, use.sessionRule);
     if (place === 'let-in') await noteSeen(trx, token.deviceId, nowMs);
     return { place, now };
   });

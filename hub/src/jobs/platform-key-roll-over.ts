@@ -1,5 +1,5 @@
-// Roll-over of the platform key, spec/platform-secrets.md: a new generation, then every older value is wrapped again in the background,
-// then the old generations end. The key store is the state, so a killed hub continues where it was.
+// Roll-over of the platform key, spec/platform-secrets.md: a new version, then every older value is wrapped again in the background,
+// then the old versions end. The key store is the state, so a killed hub continues where it was.
 import { randomBytes } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
@@ -54,34 +54,34 @@ export class PlatformKeyRoll implements AsyncDisposable {
     if (this.#unfinished) this.#job.soon();
   }
 
-  /** Makes a new generation and begins; resolves when new values are wrapped under it. Throws `conflict` while a roll-over is under way. */
+  /** Makes a new version and begins; resolves when new values are wrapped under it. Throws `conflict` while a roll-over is under way. */
   async start(actor: string): Promise<number> {
     const { database, keyStore, platformKey, clock } = this.#parts;
     if (this.#unfinished) throw new HubError('conflict', 'a roll-over of the platform key is under way');
     this.#unfinished = true;
     try {
-      const generation = platformKey.newest + 1;
-      const subject = `platform-key:${generation}`;
+      const version = platformKey.newest + 1;
+      const subject = `platform-key:${version}`;
       // First of all, because this transaction checks the caller's authority.
       await database.write((trx) =>
         appendEntry(trx, { at: clock(), kind: 'platform-key-roll-started', actor, subject, data: {} }),
       );
       const key = randomBytes(platformKeyLength);
-      await keyStore.add(platformKeyName(generation), key);
-      platformKey.add(generation, key);
-      return generation;
+      await keyStore.add(platformKeyName(version), key);
+      platformKey.add(version, key);
+      return version;
     } finally {
       this.#unfinished = platformKey.older.length > 0;
       this.resume();
     }
   }
 
-  /** The generation in use and the number of values that are still wrapped under older ones. */
-  async status(): Promise<{ readonly generation: number; readonly valuesLeft: number; readonly finished: boolean }> {
+  /** The version in use and the number of values that are still wrapped under older ones. */
+  async status(): Promise<{ readonly version: number; readonly valuesLeft: number; readonly finished: boolean }> {
     const { database, platformKey, secrets } = this.#parts;
     const { newest } = platformKey;
     return {
-      generation: newest,
+      version: newest,
       valuesLeft: await countOlder(database.read, secrets, newest),
       finished: !this.#unfinished,
     };
@@ -91,7 +91,7 @@ export class PlatformKeyRoll implements AsyncDisposable {
     clearTimeout(this.#grace);
   }
 
-  // A failure (a full disk, a damaged value) leaves both generations: the status shows it, and the next run tries again.
+  // A failure (a full disk, a damaged value) leaves both versions: the status shows it, and the next run tries again.
   async #rewrapAll(signal: AbortSignal): Promise<void> {
     if (!this.#unfinished) return;
     const { database, platformKey, secrets } = this.#parts;
@@ -110,16 +110,16 @@ export class PlatformKeyRoll implements AsyncDisposable {
     const { database, keyStore, platformKey, secrets, clock } = this.#parts;
     const { newest } = platformKey;
     await database.writeAsHub(async (trx) => {
-      // Every value under an older generation was written by an earlier transaction than this one.
+      // Every value under an older version was written by an earlier transaction than this one.
       const left = await countOlder(trx, secrets, newest);
-      if (left > 0) throw new HubError('store-failed', `${left} values are still wrapped under older generations`);
+      if (left > 0) throw new HubError('store-failed', `${left} values are still wrapped under older versions`);
       const subject = `platform-key:${newest}`;
       await appendEntry(trx, { at: clock(), kind: 'platform-key-rolled', actor: 'hub', subject, data: { values } });
     });
     const { older } = platformKey;
-    for (const generation of older) await keyStore.remove(platformKeyName(generation));
+    for (const version of older) await keyStore.remove(platformKeyName(version));
     this.#grace = setTimeout(() => {
-      for (const generation of older) platformKey.forget(generation);
+      for (const version of older) platformKey.forget(version);
     }, graceMilliseconds).unref();
     this.#unfinished = false;
   }

@@ -16,7 +16,7 @@ export interface ConnectedWorkload {
 }
 
 /** Another client that claims the identity of a connection. */
-export interface Rival {
+export interface ConflictingSession {
   readonly address: string;
   readonly serial: string;
   /** Its own place, if it was let in as well. */
@@ -28,12 +28,12 @@ export interface Rival {
 }
 
 /** A bound connection as one place of its device (spec/presence.md). */
-export interface ConnectionPlace {
+export interface BoundSession {
   readonly id: string;
   readonly lineage: number;
   readonly boundAtMs: number;
   usedAtMs: number;
-  rival: Rival | undefined;
+  conflict: ConflictingSession | undefined;
   contested: boolean;
 }
 
@@ -62,7 +62,7 @@ export interface DeviceConnection extends ImaPieces {
   /** Set once the root of trust has signed this connection's exporter. */
   bound: boolean;
   /** Set together with `bound`. */
-  place: ConnectionPlace | undefined;
+  session: BoundSession | undefined;
   /** The one open challenge of this connection. */
   challenge: { readonly nonce: Uint8Array; readonly expiresAtMs: number } | undefined;
   /** The device that a connection without a certificate claims to be. */
@@ -122,7 +122,7 @@ export class Connections {
       certificate,
       workload,
       bound: false,
-      place: undefined,
+      session: undefined,
       challenge: undefined,
       claimed: undefined,
       imaLog: undefined,
@@ -153,10 +153,10 @@ export class Connections {
 
   /** Notes a request on a bound connection. */
   use(connection: DeviceConnection, nowMs: number): void {
-    const { place } = connection;
-    if (place === undefined) return;
-    place.usedAtMs = nowMs;
-    if (place.rival !== undefined && nowMs >= place.rival.provesAtMs) this.onContested(connection);
+    const { session } = connection;
+    if (session === undefined) return;
+    session.usedAtMs = nowMs;
+    if (session.conflict !== undefined && nowMs >= session.conflict.provesAtMs) this.onContested(connection);
   }
 
   /** A device has proved itself on the connection: from now on silence does not close it. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { addDevices, deviceRow } from '../registry/testing-device.ts';
 import { openTestStore, type TestStore } from '../store/testing-store.ts';
-import { nextDescent, recordUse } from './lineage.ts';
+import { nextInLineage, recordUse } from './lineage.ts';
 
 const nowMs = 1_800_000_000_000;
 
@@ -30,8 +30,8 @@ const use = ({ database }: TestStore, serial: string, address = '192.0.2.1') =>
   database.write((trx) => recordUse(trx, { deviceId: 'press-1', serial, address, cannotBeCopied: false, nowMs }));
 const alerts = async ({ database }: TestStore) =>
   (await database.read.selectFrom('alert').select('kind').execute()).map(({ kind }) => kind);
-const next = ({ database }: TestStore, origin: Parameters<typeof nextDescent>[2]) =>
-  database.write((trx) => nextDescent(trx, 'press-1', origin));
+const next = ({ database }: TestStore, origin: Parameters<typeof nextInLineage>[2]) =>
+  database.write((trx) => nextInLineage(trx, 'press-1', origin));
 
 test('a device goes forward: by a renewal, and by a recovery', async () => {
   await using store = await storeWith(['01', 0, 0], ['02', 0, 1], ['03', 1, 0]);

@@ -14,22 +14,22 @@ export interface CertificateOrigin {
   readonly renewedFrom?: string | undefined;
 }
 
-export interface Descent {
+export interface LineagePosition {
   readonly lineage: number;
   /** The number of renewals since. */
   readonly renewal: number;
 }
 
 /** The lineage of a certificate about to be recorded: after the one it was renewed from, or the start of a new lineage. */
-export async function nextDescent(
+export async function nextInLineage(
   trx: WriteTransaction,
   deviceId: string,
   { workload, renewedFrom }: CertificateOrigin,
-): Promise<Descent> {
+): Promise<LineagePosition> {
   // The device makes the keys of its workloads; their certificates say nothing about the lineage of the device.
   if (workload !== undefined) return { lineage: 0, renewal: 0 };
   if (renewedFrom !== undefined) {
-    const parent = await descentOf(trx, renewedFrom);
+    const parent = await lineageOf(trx, renewedFrom);
     return { lineage: parent.lineage, renewal: parent.renewal + 1 };
   }
   const { newest } = await trx
@@ -60,7 +60,7 @@ export async function recordUse(trx: WriteTransaction, use: CertificateUse): Pro
     .executeTakeFirstOrThrow();
   const { bound_serial: newer } = device;
   const last = newer === null || newer === serial ? undefined : await standingOf(trx, newer, nowMs);
-  const now = await descentOf(trx, serial);
+  const now = await lineageOf(trx, serial);
   if (last !== undefined && !isAhead(now, last)) {
     const seen = device.bound_address ?? 'an unknown address';
     await raiseAlert(trx, {
@@ -83,12 +83,12 @@ export async function recordUse(trx: WriteTransaction, use: CertificateUse): Pro
   return true;
 }
 
-function isAhead(one: Descent, other: Descent): boolean {
+function isAhead(one: LineagePosition, other: LineagePosition): boolean {
   return one.lineage > other.lineage || (one.lineage === other.lineage && one.renewal > other.renewal);
 }
 
 /** Zeros for a certificate that does not exist. */
-export async function descentOf(trx: WriteTransaction, serial: string): Promise<Descent> {
+export async function lineageOf(trx: WriteTransaction, serial: string): Promise<LineagePosition> {
   const row = await trx
     .selectFrom('certificate')
     .select(['lineage', 'renewal'])
@@ -98,7 +98,7 @@ export async function descentOf(trx: WriteTransaction, serial: string): Promise<
 }
 
 // A newer certificate that was revoked or has ended does not make an older one a fork.
-async function standingOf(trx: WriteTransaction, serial: string, nowMs: number): Promise<Descent | undefined> {
+async function standingOf(trx: WriteTransaction, serial: string, nowMs: number): Promise<LineagePosition | undefined> {
   return trx
     .selectFrom('certificate')
     .select(['lineage', 'renewal'])

@@ -12,7 +12,7 @@ import { Database } from '../store/database.ts';
 import type { DeviceRow } from '../store/schema.ts';
 import type { DeviceConnection } from './connections.ts';
 import { onlineAmong, presenceOf } from './read.ts';
-import { type Arrival, Presence } from './presence.ts';
+import { type NewSession, Presence } from './presence.ts';
 
 let folder = '';
 let store: Database;
@@ -38,7 +38,7 @@ async function node(rule: 'keep-first' | 'hold-both' = 'keep-first'): Promise<No
   const database = await Database.open(join(folder, 'hub.sqlite'));
   const cut: string[] = [];
   const connections = { cut: (deviceId: string) => cut.push(deviceId) };
-  const settings = { twoPlaces: rule, silentSeconds: 60 };
+  const settings = { concurrentSessions: rule, silentSeconds: 60 };
   const presence = await Presence.start({
     database,
     connections,
@@ -79,7 +79,7 @@ function connectionFrom(deviceId: string, remoteAddress: string): DeviceConnecti
   const certificate = { deviceId, serial: `of-${remoteAddress}`, sha256: '', notAfterMs: nowMs * 2 };
   const common = {
     bound: true,
-    place: undefined,
+    session: undefined,
     challenge: undefined,
     claimed: undefined,
     enrollment: undefined,
@@ -92,7 +92,7 @@ function connectionFrom(deviceId: string, remoteAddress: string): DeviceConnecti
 async function arrive({ database, presence }: Node, deviceId: string, address: string, tier = 'software') {
   const connection = connectionFrom(deviceId, address);
   const id = crypto.randomUUID();
-  const arrival: Arrival = {
+  const arrival: NewSession = {
     id,
     connection,
     device: { id: deviceId, tier },
@@ -107,10 +107,10 @@ async function arrive({ database, presence }: Node, deviceId: string, address: s
 
 /** The effect of a request on the connection. */
 function use({ presence }: Node, connection: DeviceConnection): void {
-  const { place } = connection;
-  if (place === undefined) throw new TypeError('not bound');
-  place.usedAtMs = nowMs;
-  if (place.rival !== undefined && nowMs >= place.rival.provesAtMs) presence.contested(connection);
+  const { session } = connection;
+  if (session === undefined) throw new TypeError('not bound');
+  session.usedAtMs = nowMs;
+  if (session.conflict !== undefined && nowMs >= session.conflict.provesAtMs) presence.contested(connection);
 }
 
 async function alerts(deviceId: string, count: number): Promise<void> {
@@ -134,8 +134,8 @@ test('a newcomer on one node is weighed against a connection of another, whose n
   nowMs += 3_000;
   use(one, first.connection);
   await alerts('far', 1);
-  const { places, elsewhere } = await presenceOf(store.read, 'far', nowMs);
-  assert.deepEqual([places.map(({ address }) => address), elsewhere], [['10.0.0.1'], true]);
+  const { sessions, elsewhere } = await presenceOf(store.read, 'far', nowMs);
+  assert.deepEqual([sessions.map(({ address }) => address), elsewhere], [['10.0.0.1'], true]);
   assert.equal((await arrive(two, 'far', '10.0.0.2', 'tpm')).verdict, 'taken', 'it is contested for everybody');
   await end(one);
   await end(two);
@@ -213,8 +213,8 @@ test('the places of a node that ended without a word stand in nobody’s way for
   assert.equal((await arrive(two, 'orphan-1', '10.0.0.2')).verdict, 'alone');
   // The other node was asleep: it finds that its rows were cleared, and reports its connections again.
   for (let beat = 0; beat < 5; beat += 1) await dead.presence.tick();
-  const { places, elsewhere } = await presenceOf(store.read, 'orphan-1', nowMs);
-  assert.deepEqual([places.length, elsewhere], [2, true]);
+  const { sessions, elsewhere } = await presenceOf(store.read, 'orphan-1', nowMs);
+  assert.deepEqual([sessions.length, elsewhere], [2, true]);
   await end(dead);
   await end(two);
 });
@@ -224,11 +224,11 @@ test('a connection that ended is forgotten, and one whose bind came to nothing n
   await newDevice('brief');
   const { connection } = await arrive(one, 'brief', '10.0.0.1');
   connection.socket.destroy();
-  while ((await presenceOf(store.read, 'brief', nowMs)).places.length > 0) await EventEmitter.once(tick(), 'next');
+  while ((await presenceOf(store.read, 'brief', nowMs)).sessions.length > 0) await EventEmitter.once(tick(), 'next');
   assert.equal((await arrive(one, 'brief', '10.0.0.2')).verdict, 'alone');
   const failed = connectionFrom('brief', '10.0.0.2');
   const device = { id: 'brief', tier: 'software' };
-  const arrival: Arrival = { id: 'failed', connection: failed, device, serial: 's', lineage: 0, nowMs };
+  const arrival: NewSession = { id: 'failed', connection: failed, device, serial: 's', lineage: 0, nowMs };
   await assert.rejects(
     one.database.write(async (trx) => {
       await one.presence.arrive(trx, arrival);
@@ -236,7 +236,7 @@ test('a connection that ended is forgotten, and one whose bind came to nothing n
     }),
   );
   one.presence.withdraw(arrival);
-  assert.equal(failed.place, undefined);
-  assert.equal((await presenceOf(store.read, 'brief', nowMs)).places.length, 1);
+  assert.equal(failed.session, undefined);
+  assert.equal((await presenceOf(store.read, 'brief', nowMs)).sessions.length, 1);
   await end(one);
 });

@@ -9,11 +9,11 @@ import type { Clock } from '../clock.ts';
 import type { Job } from '../subject.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
-import type { Connections, DeviceConnection, Rival } from './connections.ts';
-import { judgePlace, type LivePlace, type PlaceVerdict } from './places.ts';
+import type { Connections, DeviceConnection, ConflictingSession } from './connections.ts';
+import { judgeSession, type LiveSession, type SessionVerdict } from './sessions.ts';
 import { cannotBeCopied } from './read.ts';
 import { PresenceRows } from './rows.ts';
-import { reportTwoPlaces, type TwoPlacesRule } from './two-places.ts';
+import { reportConcurrentSessions, type ConcurrentSessionsRule } from './concurrent-sessions.ts';
 
 // The interval at which a node reads the requests of other nodes and removes its connections that ended.
 const tickMs = 1_000;
@@ -38,7 +38,7 @@ export interface PresenceParts {
   readonly database: Database;
   readonly connections: Pick<Connections, 'cut'>;
   readonly witnesses: Pick<WitnessBoard, 'remove'>;
-  readonly settings: { readonly twoPlaces: TwoPlacesRule; readonly silentSeconds: number };
+  readonly settings: { readonly concurrentSessions: ConcurrentSessionsRule; readonly silentSeconds: number };
   readonly clock: Clock;
 }
 
@@ -48,7 +48,7 @@ interface Held {
 }
 
 /** A client that asks to be let in beside the present ones. */
-export interface Arrival {
+export interface NewSession {
   readonly id: string;
   readonly connection: DeviceConnection;
   readonly device: Pick<DeviceRecord, 'id' | 'tier'>;
@@ -82,35 +82,35 @@ export class Presence implements AsyncDisposable {
    * Judges a new client, inside the transaction that binds it. Unless it is `taken`, it counts as connected from now on: `settle` or
    * `withdraw` must follow.
    */
-  async arrive(trx: WriteTransaction, arrival: Arrival): Promise<PlaceVerdict> {
+  async arrive(trx: WriteTransaction, arrival: NewSession): Promise<SessionVerdict> {
     const { id, connection, device, serial, lineage, nowMs } = arrival;
-    const spot = { address: connection.remoteAddress, lineage };
+    const origin = { address: connection.remoteAddress, lineage };
     const live = (await this.#rows.liveOf(trx, device.id, nowMs)).flatMap((row) => this.#seen(row));
-    const verdict = judgePlace(
-      spot,
-      live.filter((place) => place.id !== id),
+    const verdict = judgeSession(
+      origin,
+      live.filter((session) => session.id !== id),
       {
         cannotBeCopied: cannotBeCopied(device.tier),
         silentMs: this.#parts.settings.silentSeconds * 1_000,
         nowMs,
       },
     );
-    const elsewhere = verdict.kind === 'alone' ? [] : verdict.others.filter((place) => !this.#held.has(place.id));
-    const rival = { address: spot.address, serial, id: verdict.kind === 'moved' ? id : undefined };
+    const elsewhere = verdict.kind === 'alone' ? [] : verdict.others.filter((session) => !this.#held.has(session.id));
+    const conflict = { address: origin.address, serial, id: verdict.kind === 'moved' ? id : undefined };
     if (verdict.kind === 'replaced') await this.#rows.end(trx, idsOf(verdict.others));
-    else await this.#rows.tell(trx, idsOf(elsewhere), rival);
+    else await this.#rows.tell(trx, idsOf(elsewhere), conflict);
     if (verdict.kind === 'taken') {
       await this.#recordTaken(trx, arrival, verdict.others);
       return verdict;
     }
-    await this.#rows.insert(trx, { id, deviceId: device.id, serial, nowMs, ...spot });
-    connection.place = { id, lineage, boundAtMs: nowMs, usedAtMs: nowMs, rival: undefined, contested: false };
+    await this.#rows.insert(trx, { id, deviceId: device.id, serial, nowMs, ...origin });
+    connection.session = { id, lineage, boundAtMs: nowMs, usedAtMs: nowMs, conflict: undefined, contested: false };
     this.#held.set(id, { connection, tier: device.tier });
     return verdict;
   }
 
   /** Call it once the verdict is durable: applies the verdict to the connections of this node. */
-  settle(arrival: Arrival, verdict: PlaceVerdict): void {
+  settle(arrival: NewSession, verdict: SessionVerdict): void {
     const { id, connection, serial, nowMs } = arrival;
     for (const { id: other } of verdict.kind === 'alone' ? [] : verdict.others) {
       const held = this.#held.get(other)?.connection;
@@ -129,26 +129,33 @@ export class Presence implements AsyncDisposable {
   }
 
   /** The bind failed after `arrive`, before or after it was durable. */
-  withdraw({ id, connection }: Arrival): void {
+  withdraw({ id, connection }: NewSession): void {
     if (!this.#held.has(id)) return;
-    connection.place = undefined;
+    connection.session = undefined;
     this.#end(id);
   }
 
   /** A connection was used beside a conflicting session: the identity is in two places. Called by the connections. */
   readonly contested = (connection: DeviceConnection): void => {
-    const { place, certificate } = connection;
-    const rival = place?.rival;
-    const held = place === undefined ? undefined : this.#held.get(place.id);
-    if (place === undefined || rival === undefined || held === undefined || certificate === undefined) return;
-    place.rival = undefined;
+    const { session, certificate } = connection;
+    const conflict = session?.conflict;
+    const held = session === undefined ? undefined : this.#held.get(session.id);
+    if (session === undefined || conflict === undefined || held === undefined || certificate === undefined) return;
+    session.conflict = undefined;
     const nowMs = this.#parts.clock();
-    const first = { address: connection.remoteAddress, since: place.boundAtMs, serial: certificate.serial };
-    const seen = { deviceId: certificate.deviceId, tier: held.tier, first, second: rival, times: rival.times, nowMs };
-    this.#report(place.id, seen, rival).then(
-      () => (place.contested = true),
+    const first = { address: connection.remoteAddress, since: session.boundAtMs, serial: certificate.serial };
+    const seen = {
+      deviceId: certificate.deviceId,
+      tier: held.tier,
+      first,
+      second: conflict,
+      times: conflict.times,
+      nowMs,
+    };
+    this.#report(session.id, seen, conflict).then(
+      () => (session.contested = true),
       // Not durable, so not recorded: the next request on this connection reports it again.
-      () => (place.rival ??= rival),
+      () => (session.conflict ??= conflict),
     );
   };
 
@@ -173,8 +180,8 @@ export class Presence implements AsyncDisposable {
       const held = this.#held.get(order.id)?.connection;
       if (held === undefined) continue;
       if (order.ends) held.socket.destroy();
-      else if (order.rival !== undefined) this.#meet(held, order.rival, nowMs);
-      const { usedAtMs = nowMs } = held.place ?? {};
+      else if (order.conflict !== undefined) this.#meet(held, order.conflict, nowMs);
+      const { usedAtMs = nowMs } = held.session ?? {};
       await database.writeAsHub((trx) => this.#rows.answer(trx, order.id, { usedAtMs, nowMs }));
     }
     this.#ticks += 1;
@@ -193,23 +200,27 @@ export class Presence implements AsyncDisposable {
     await this.#parts.database.writeAsHub((trx) => this.#rows.leave(trx));
   }
 
-  async #report(id: string, seen: Parameters<typeof reportTwoPlaces>[1], rival: Rival): Promise<void> {
+  async #report(
+    id: string,
+    seen: Parameters<typeof reportConcurrentSessions>[1],
+    conflict: ConflictingSession,
+  ): Promise<void> {
     const { database, settings, connections, witnesses } = this.#parts;
-    const rule = settings.twoPlaces;
+    const rule = settings.concurrentSessions;
     await database.writeAsHub(async (trx) => {
       await this.#rows.contest(trx, id);
-      await reportTwoPlaces(trx, seen, rule);
-      if (rival.id !== undefined) await this.#rows.end(trx, [rival.id]);
+      await reportConcurrentSessions(trx, seen, rule);
+      if (conflict.id !== undefined) await this.#rows.end(trx, [conflict.id]);
     });
     if (rule === 'hold-both') {
       witnesses.remove(seen.deviceId);
       connections.cut(seen.deviceId);
-    } else if (rival.id !== undefined) {
-      this.#held.get(rival.id)?.connection.socket.destroy();
+    } else if (conflict.id !== undefined) {
+      this.#held.get(conflict.id)?.connection.socket.destroy();
     }
   }
 
-  async #recordTaken(trx: WriteTransaction, arrival: Arrival, others: readonly LivePlace[]): Promise<void> {
+  async #recordTaken(trx: WriteTransaction, arrival: NewSession, others: readonly LiveSession[]): Promise<void> {
     const { connection, device, nowMs } = arrival;
     if (!this.#entries.spend(device.id, nowMs)) return;
     const addresses = [...new Set(others.map(({ address }) => address))].slice(0, ADDRESSES_LOGGED_MAX).join(', ');
@@ -223,20 +234,24 @@ export class Presence implements AsyncDisposable {
   }
 
   // What this node knows about a row: for its own connections from memory, for others from their last report.
-  #seen(row: LivePlace & { readonly own: boolean }): readonly LivePlace[] {
+  #seen(row: LiveSession & { readonly own: boolean }): readonly LiveSession[] {
     if (!row.own) return [row];
     const held = this.#held.get(row.id)?.connection;
-    if (held?.place === undefined || held.socket.destroyed) return [];
-    return [{ ...row, usedAtMs: held.place.usedAtMs, contested: held.place.contested }];
+    if (held?.session === undefined || held.socket.destroyed) return [];
+    return [{ ...row, usedAtMs: held.session.usedAtMs, contested: held.session.contested }];
   }
 
-  #meet({ socket, place }: DeviceConnection, rival: Pick<Rival, 'address' | 'serial' | 'id'>, nowMs: number): void {
-    if (place === undefined) return;
+  #meet(
+    { socket, session }: DeviceConnection,
+    conflict: Pick<ConflictingSession, 'address' | 'serial' | 'id'>,
+    nowMs: number,
+  ): void {
+    if (session === undefined) return;
     socket.setKeepAlive(true, probeAfterMs);
-    const { times = 0, provesAtMs } = place.rival ?? {};
-    const wait = place.contested ? reportedEveryMs : rival.id === undefined ? graceMs : handOverMs;
+    const { times = 0, provesAtMs } = session.conflict ?? {};
+    const wait = session.contested ? reportedEveryMs : conflict.id === undefined ? graceMs : handOverMs;
     // Keeps the first claim's deadline, so that an attacker who retries cannot postpone detection.
-    place.rival = { ...rival, times: times + 1, provesAtMs: provesAtMs ?? nowMs + wait };
+    session.conflict = { ...conflict, times: times + 1, provesAtMs: provesAtMs ?? nowMs + wait };
   }
 
   #end(id: string): void {
@@ -260,16 +275,16 @@ export class Presence implements AsyncDisposable {
 
   async #insertAgain(
     trx: WriteTransaction,
-    { place, certificate, remoteAddress: address }: DeviceConnection,
+    { session, certificate, remoteAddress: address }: DeviceConnection,
   ): Promise<void> {
-    if (place === undefined || certificate === undefined) return;
-    const { id, lineage, boundAtMs: nowMs } = place;
+    if (session === undefined || certificate === undefined) return;
+    const { id, lineage, boundAtMs: nowMs } = session;
     const { deviceId, serial } = certificate;
     await this.#rows.delete(trx, [id]);
     await this.#rows.insert(trx, { id, deviceId, serial, address, lineage, nowMs });
   }
 }
 
-function idsOf(places: readonly LivePlace[]): readonly string[] {
-  return places.map(({ id }) => id);
+function idsOf(sessions: readonly LiveSession[]): readonly string[] {
+  return sessions.map(({ id }) => id);
 }

@@ -4,7 +4,7 @@ import type { Kysely } from 'kysely';
 import { prepared } from '../store/prepared.ts';
 import type { PresenceRow } from '../store/presence-tables.ts';
 import type { Tables } from '../store/schema.ts';
-import { isSameSpot, type Spot } from './places.ts';
+import { isSameOrigin, type SessionOrigin } from './sessions.ts';
 
 /** A node without a heartbeat for this long has ended, and its connections with it. */
 export const nodeSilentMs = 15_000;
@@ -25,7 +25,7 @@ export function cannotBeCopied(tier: string): boolean {
 }
 
 /** A live bound connection, on any node. */
-export interface Place extends Spot {
+export interface SessionView extends SessionOrigin {
   readonly id: string;
   readonly serial: string;
   readonly sinceMs: number;
@@ -35,7 +35,7 @@ export interface Place extends Spot {
 
 export interface DevicePresence {
   /** Oldest first. */
-  readonly places: readonly Place[];
+  readonly sessions: readonly SessionView[];
   /** Bound connections come from more than one place: for some seconds when a device moves, permanently when there are two clients. */
   readonly elsewhere: boolean;
 }
@@ -44,12 +44,13 @@ export interface DevicePresence {
 export async function presenceOf(db: Kysely<Tables>, deviceId: string, nowMs: number): Promise<DevicePresence> {
   const since = await nodesLiveSince(db, nowMs);
   const rows = await presences(db, { deviceId, since });
-  const places = rows.map(({ id, address, lineage, serial, bound_at: sinceMs, contested }) => {
+  const sessions = rows.map(({ id, address, lineage, serial, bound_at: sinceMs, contested }) => {
     return { id, address, lineage, serial, sinceMs, contested: contested === 1 };
   });
-  const [first] = places;
-  const elsewhere = first !== undefined && places.some((place) => place.contested || !isSameSpot(place, first));
-  return { places, elsewhere };
+  const [first] = sessions;
+  const elsewhere =
+    first !== undefined && sessions.some((session) => session.contested || !isSameOrigin(session, first));
+  return { sessions, elsewhere };
 }
 
 const presences = prepared<{ deviceId: string; since: number }, PresenceRow>((db, value) =>

@@ -2,14 +2,14 @@
 import type { Kysely } from 'kysely';
 import type { WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
-import type { LivePlace } from './places.ts';
+import type { LiveSession } from './sessions.ts';
 import { nodeSilentMs, nodesLiveSince } from './read.ts';
 import { inBatches } from '../store/batches.ts';
 
 // Longer than a refused client waits between two attempts. Any use since then would have shown that there are two clients.
 const toldForMs = 90_000;
 
-interface RivalClaim {
+interface SessionClaim {
   readonly address: string;
   readonly serial: string;
   /** Its own row, if it was let in. */
@@ -19,7 +19,7 @@ interface RivalClaim {
 export interface PresenceOrder {
   readonly id: string;
   readonly ends: boolean;
-  readonly rival: RivalClaim | undefined;
+  readonly conflict: SessionClaim | undefined;
 }
 
 export class PresenceRows {
@@ -65,7 +65,7 @@ export class PresenceRows {
     trx: WriteTransaction,
     deviceId: string,
     nowMs: number,
-  ): Promise<readonly (LivePlace & { readonly own: boolean })[]> {
+  ): Promise<readonly (LiveSession & { readonly own: boolean })[]> {
     const rows = await trx
       .selectFrom('presence')
       .innerJoin('hub_node', 'hub_node.id', 'presence.node_id')
@@ -85,20 +85,20 @@ export class PresenceRows {
 
   async insert(
     trx: WriteTransaction,
-    place: { id: string; deviceId: string; serial: string; address: string; lineage: number; nowMs: number },
+    session: { id: string; deviceId: string; serial: string; address: string; lineage: number; nowMs: number },
   ): Promise<void> {
     await trx
       .insertInto('presence')
       .values({
-        id: place.id,
+        id: session.id,
         node_id: this.#node,
-        device_id: place.deviceId,
-        address: place.address,
-        serial: place.serial,
-        lineage: place.lineage,
-        bound_at: place.nowMs,
-        used_at: place.nowMs,
-        told_at: place.nowMs,
+        device_id: session.deviceId,
+        address: session.address,
+        serial: session.serial,
+        lineage: session.lineage,
+        bound_at: session.nowMs,
+        used_at: session.nowMs,
+        told_at: session.nowMs,
         asked: 0,
         rival_address: null,
         rival_serial: null,
@@ -119,9 +119,9 @@ export class PresenceRows {
   }
 
   /** Notifies the nodes of these connections about a conflicting session, and asks when the connections were last used. */
-  async tell(trx: WriteTransaction, ids: readonly string[], rival: RivalClaim): Promise<void> {
+  async tell(trx: WriteTransaction, ids: readonly string[], conflict: SessionClaim): Promise<void> {
     if (ids.length === 0) return;
-    const claim = { rival_address: rival.address, rival_serial: rival.serial, rival_id: rival.id ?? null };
+    const claim = { rival_address: conflict.address, rival_serial: conflict.serial, rival_id: conflict.id ?? null };
     await trx
       .updateTable('presence')
       .set({ asked: 1, ...claim })
@@ -147,9 +147,9 @@ export class PresenceRows {
       .where('node_id', '=', this.#node)
       .where('asked', '=', 1)
       .execute();
-    return rows.map(({ id, ends, rival_address: address, rival_serial: serial, rival_id: rivalId }) => {
-      const rival = address === null ? undefined : { address, serial: serial ?? '', id: rivalId ?? undefined };
-      return { id, ends: ends === 1, rival };
+    return rows.map(({ id, ends, rival_address: address, rival_serial: serial, rival_id: conflictId }) => {
+      const conflict = address === null ? undefined : { address, serial: serial ?? '', id: conflictId ?? undefined };
+      return { id, ends: ends === 1, conflict };
     });
   }
 

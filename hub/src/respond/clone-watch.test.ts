@@ -69,7 +69,7 @@ function connection(remoteAddress: string, deviceId = device): DeviceConnection 
     certificate,
     workload: undefined,
     bound: false,
-    place: undefined,
+    session: undefined,
     challenge: undefined,
     claimed: undefined,
     imaLog: undefined,

@@ -154,7 +154,7 @@ async function alarm(trx: WriteTransaction, { certificate, address, reason }: At
     .where('id', '=', deviceId)
     .executeTakeFirst();
   if (device === undefined) return;
-  const { places } = await presenceOf(trx, deviceId, nowMs);
+  const { sessions: places } = await presenceOf(trx, deviceId, nowMs);
   const lastAddress = device.bound_address === null ? [] : [device.bound_address];
   const genuine = [...new Set(places.length > 0 ? places.map((place) => place.address) : lastAddress)];
   const elsewhere = genuine.length > 0 && !genuine.some((known) => networkOf(known) === networkOf(address));

@@ -15,7 +15,7 @@ import { birthFileNames } from './initial-certificates.ts';
 import { HubError } from '../error.ts';
 import type { KeyStore } from './key-store.ts';
 import { plainKeys } from './plain-keys.ts';
-import { PlatformKey, platformKeyGeneration, platformKeyLength, platformKeyName } from './platform-key.ts';
+import { PlatformKey, platformKeyVersion, platformKeyLength, platformKeyName } from './platform-key.ts';
 import { writeNewFile } from '@edgekeep/host/durable-file';
 import { readSealedFile, writeSealedKeys } from './sealed-keys.ts';
 import type { NewUnlocker } from './unlock.ts';
@@ -146,18 +146,18 @@ export async function readSigner(store: KeyStore, name: string): Promise<Signer 
 }
 
 async function readPlatformKey(store: KeyStore, folder: string): Promise<PlatformKey> {
-  const generations = new Map<number, Uint8Array>();
+  const versions = new Map<number, Uint8Array>();
   for (const name of await store.names()) {
-    const generation = platformKeyGeneration(name);
-    const key = generation === undefined ? undefined : await store.read(name);
-    if (generation === undefined || key === undefined) continue;
+    const version = platformKeyVersion(name);
+    const key = version === undefined ? undefined : await store.read(name);
+    if (version === undefined || key === undefined) continue;
     if (key.length !== platformKeyLength) {
       throw new HubError('settings-invalid', `${name}: expected ${platformKeyLength} bytes, found ${key.length}`);
     }
-    generations.set(generation, key);
+    versions.set(version, key);
   }
-  if (generations.size === 0) throw noKey(folder, platformKeyName(1));
-  return new PlatformKey(generations);
+  if (versions.size === 0) throw noKey(folder, platformKeyName(1));
+  return new PlatformKey(versions);
 }
 
 function noKey(folder: string, name: string): HubError {

@@ -1,13 +1,13 @@
 // Secrets at rest, wrapped under the platform key with AES-256-GCM and bound to their kind and owner: a value copied to another row does
-// not open there (spec/platform-secrets.md). Layout: 4-byte generation of the key, 12-byte random nonce, ciphertext, 16-byte tag.
+// not open there (spec/platform-secrets.md). Layout: 4-byte version of the key, 12-byte random nonce, ciphertext, 16-byte tag.
 import { createSecretKey } from 'node:crypto';
 import { ByteWriter, utf8 } from '@edgekeep/core/bytes';
 import { HubError } from '../error.ts';
 import type { PlatformKey } from './platform-key.ts';
 import { seal, unseal } from './sealing.ts';
 
-/** The generation's length: every value that one generation wrapped begins with the same bytes. */
-export const generationLength = 4;
+/** The version's length: every value that one version wrapped begins with the same bytes. */
+export const keyVersionLength = 4;
 
 /** The place of a secret: its kind, for example `model key`, and the names that distinguish it from others of that kind. */
 export interface Place {
@@ -15,33 +15,33 @@ export interface Place {
   readonly names: readonly string[];
 }
 
-/** Wraps under the newest generation. */
+/** Wraps under the newest version. */
 export function wrapSecret(platformKey: PlatformKey, secret: Uint8Array, place: Place): Uint8Array {
   const key = platformKey.key(platformKey.newest);
   if (key === undefined)
     throw new HubError('hub-stopping', 'the platform key is gone from memory: the hub is stopping');
   const sealed = seal(createSecretKey(key), secret, associatedData(place));
-  return new ByteWriter().bytes(encodeGeneration(platformKey.newest)).bytes(sealed).finish();
+  return new ByteWriter().bytes(encodeKeyVersion(platformKey.newest)).bytes(sealed).finish();
 }
 
 /** The secret; the caller zeroes it after use. Throws `store-failed` for a value that was not wrapped for this place. */
 export function unwrapSecret(platformKey: PlatformKey, wrapped: Uint8Array, place: Place): Uint8Array {
   const what = `the stored ${place.kind} of ${place.names.join(' ')}`;
-  if (wrapped.length <= generationLength) throw new HubError('store-failed', `${what} has the wrong length`);
-  const generation = generationOf(wrapped);
-  const key = platformKey.key(generation);
+  if (wrapped.length <= keyVersionLength) throw new HubError('store-failed', `${what} has the wrong length`);
+  const version = keyVersionOf(wrapped);
+  const key = platformKey.key(version);
   if (key === undefined) {
     throw new HubError(
       'store-failed',
-      `${what} is wrapped under platform key ${generation}, which this hub does not have`,
+      `${what} is wrapped under platform key ${version}, which this hub does not have`,
     );
   }
-  const secret = unseal(createSecretKey(key), wrapped.subarray(generationLength), associatedData(place));
+  const secret = unseal(createSecretKey(key), wrapped.subarray(keyVersionLength), associatedData(place));
   if (secret === undefined) throw new HubError('store-failed', `${what} does not open under the platform key`);
   return secret;
 }
 
-/** The same secret under the newest generation. */
+/** The same secret under the newest version. */
 export function rewrapSecret(platformKey: PlatformKey, wrapped: Uint8Array, place: Place): Uint8Array {
   const secret = unwrapSecret(platformKey, wrapped, place);
   try {
@@ -51,12 +51,12 @@ export function rewrapSecret(platformKey: PlatformKey, wrapped: Uint8Array, plac
   }
 }
 
-/** The first bytes of every value that this generation wrapped. */
-export function encodeGeneration(generation: number): Uint8Array {
-  return new ByteWriter().u32(generation).finish();
+/** The first bytes of every value that this version wrapped. */
+export function encodeKeyVersion(version: number): Uint8Array {
+  return new ByteWriter().u32(version).finish();
 }
 
-function generationOf(wrapped: Uint8Array): number {
+function keyVersionOf(wrapped: Uint8Array): number {
   return new DataView(wrapped.buffer, wrapped.byteOffset, wrapped.byteLength).getUint32(0);
 }
 

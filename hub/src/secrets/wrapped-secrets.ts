@@ -1,7 +1,7 @@
 // What a roll-over of the platform key asks of each subject that keeps secrets wrapped under it.
 import { type RawBuilder, sql } from 'kysely';
 import type { PlatformKey } from './platform-key.ts';
-import { encodeGeneration, generationLength } from './wrap.ts';
+import { encodeKeyVersion, keyVersionLength } from './wrap.ts';
 
 /** `Read` and `Write` are the store and a transaction of it. */
 export interface WrappedSecrets<Read, Write> {
@@ -13,5 +13,5 @@ export interface WrappedSecrets<Read, Write> {
 
 /** SQL for: not wrapped under this generation. */
 export function isOlder(column: 'wrapped_key' | 'wrapped_secret', newest: number): RawBuilder<boolean> {
-  return sql<boolean>`substr(${sql.ref(column)}, 1, ${sql.lit(generationLength)}) <> ${encodeGeneration(newest)}`;
+  return sql<boolean>`substr(${sql.ref(column)}, 1, ${sql.lit(keyVersionLength)}) <> ${encodeKeyVersion(newest)}`;
 }

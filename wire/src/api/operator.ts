@@ -347,6 +347,8 @@ export const tokenDeviceAnswer = z.object({ id: deviceIdSchema, secret: z.string
 export const tokenRollOrder = z.strictObject({ overlapSeconds: z.int().min(0).max(2_592_000).default(86_400) });
 export const tokenRollAnswer = tokenDeviceAnswer.extend({ olderValidUntil: z.number() });
 
-export const platformKeyRollAnswer = z.object({ generation: z.int() });
-/** `valuesLeft` counts the values under older generations; `finished` means that no older generation is kept any more. */
-export const platformKeyView = z.object({ generation: z.int(), valuesLeft: z.int(), finished: z.boolean() });
+/** The number of a platform key; `generation` is the same, for programs of the version before. */
+const keyVersion = { version: z.int(), generation: z.int().optional().meta({ deprecated: true }) };
+export const platformKeyRollAnswer = z.object(keyVersion);
+/** `valuesLeft` counts the values under older versions; `finished` means that no older generation is kept any more. */
+export const platformKeyView = z.object({ ...keyVersion, valuesLeft: z.int(), finished: z.boolean() });

@@ -48,7 +48,7 @@ export function tokenDeviceRoutes(
         throw new HubError('rate-limited', 'a token device may ask twice a second: slow down');
       }
       const { windowSeconds } = settings.deviceTokens;
-      const place = { address: connection.remoteAddress, placeRule: settings.identity };
+      const place = { address: connection.remoteAddress, sessionRule: settings.identity };
       const device = await useDeviceToken(database, platformKey, { token, windowSeconds, nowMs, ...place });
       const ask = { deviceId: device.id, connection, nowMs };
       await gate.admit({ ...ask, action: 'connect' });

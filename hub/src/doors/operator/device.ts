@@ -153,7 +153,7 @@ function orderOf(
   return { deviceId: request.params.id, reason: request.body.reason, actor: request.actor, nowMs: clock() };
 }
 
-function viewOfPresence(row: DeviceRecord, { places, elsewhere }: DevicePresence) {
+function viewOfPresence(row: DeviceRecord, { sessions: places, elsewhere }: DevicePresence) {
   return {
     places: places.map(({ address, sinceMs: since, serial: certificate }) => ({ address, since, certificate })),
     elsewhere,

@@ -6,13 +6,21 @@ import type { HttpServer } from '../http/server.ts';
 import type { PlatformKeyRoll } from '../../jobs/platform-key-roll-over.ts';
 
 export function platformKeyRoutes(app: HttpServer, roll: PlatformKeyRoll, requireScope: RequireScope): void {
-  app.get('/v1/platform-key', { ...requireScope('admin'), schema: { response: { 200: platformKeyView } } }, async () =>
-    roll.status(),
+  app.get(
+    '/v1/platform-key',
+    { ...requireScope('admin'), schema: { response: { 200: platformKeyView } } },
+    async () => {
+      const { version, ...progress } = await roll.status();
+      return { ...numbered(version), ...progress };
+    },
   );
 
   app.post(
     '/v1/platform-key/roll',
     { ...requireScope('admin'), bodyLimit: bodyBytes.none, schema: { response: { 200: platformKeyRollAnswer } } },
-    async ({ actor }) => ({ generation: await roll.start(actor) }),
+    async ({ actor }) => numbered(await roll.start(actor)),
   );
 }
+
+// Programs of the version before know a version as a generation.
+const numbered = (version: number) => ({ version, generation: version });

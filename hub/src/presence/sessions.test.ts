@@ -1,27 +1,27 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { networkOf } from '../address/network-of.ts';
-import { isSameSpot, judgePlace, type LivePlace, type PlaceRule } from './places.ts';
+import { isSameOrigin, judgeSession, type LiveSession, type SessionRule } from './sessions.ts';
 
-const rule: PlaceRule = { cannotBeCopied: false, silentMs: 60_000, nowMs: 1_000_000 };
-const first: LivePlace = { id: 'a', address: '10.0.0.1', lineage: 1, usedAtMs: 999_000, contested: false };
-const judge = (spot: Partial<LivePlace>, live: readonly LivePlace[], change: Partial<PlaceRule> = {}) => {
-  const verdict = judgePlace({ address: '10.0.0.1', lineage: 1, ...spot }, live, { ...rule, ...change });
+const rule: SessionRule = { cannotBeCopied: false, silentMs: 60_000, nowMs: 1_000_000 };
+const first: LiveSession = { id: 'a', address: '10.0.0.1', lineage: 1, usedAtMs: 999_000, contested: false };
+const judge = (origin: Partial<LiveSession>, live: readonly LiveSession[], change: Partial<SessionRule> = {}) => {
+  const verdict = judgeSession({ address: '10.0.0.1', lineage: 1, ...origin }, live, { ...rule, ...change });
   return [verdict.kind, verdict.kind === 'alone' ? [] : verdict.others.map(({ id }) => id)];
 };
 
-test('nobody else, or the same spot, is no rival', () => {
+test('nobody else, or the same origin, is no conflict', () => {
   assert.deepEqual(judge({}, []), ['alone', []]);
   assert.deepEqual(judge({}, [first, { ...first, id: 'b', contested: true }]), ['alone', []]);
 });
 
 test('another address or another lineage is taken while the first is heard of, and replaced when it is silent', () => {
   const silent = { ...first, usedAtMs: 940_000 };
-  for (const spot of [{ address: '10.0.0.2' }, { lineage: 2 }]) {
-    assert.deepEqual(judge(spot, [first]), ['taken', ['a']]);
-    assert.deepEqual(judge(spot, [{ ...first, usedAtMs: 940_001 }]), ['taken', ['a']]);
-    assert.deepEqual(judge(spot, [silent]), ['replaced', ['a']]);
-    assert.deepEqual(judge(spot, [silent, { ...first, id: 'b' }]), ['taken', ['b']]);
+  for (const origin of [{ address: '10.0.0.2' }, { lineage: 2 }]) {
+    assert.deepEqual(judge(origin, [first]), ['taken', ['a']]);
+    assert.deepEqual(judge(origin, [{ ...first, usedAtMs: 940_001 }]), ['taken', ['a']]);
+    assert.deepEqual(judge(origin, [silent]), ['replaced', ['a']]);
+    assert.deepEqual(judge(origin, [silent, { ...first, id: 'b' }]), ['taken', ['b']]);
   }
 });
 
@@ -51,7 +51,7 @@ test('an IPv6 address counts by its first 64 bits, and an IPv4 one by itself in 
     ['10.0.0.1', '10.0.0.2', false],
     ['unknown', 'unknown', true],
   ] as const) {
-    const spot = (address: string) => ({ address, lineage: 0 });
-    assert.equal(isSameSpot(spot(one), spot(other)), same, `${one} and ${other}`);
+    const origin = (address: string) => ({ address, lineage: 0 });
+    assert.equal(isSameOrigin(origin(one), origin(other)), same, `${one} and ${other}`);
   }
 });

@@ -1,12 +1,12 @@
-// The response to one identity in use in two places (spec/presence.md, "Two places"): an alert that names both. By the rule in the settings
+// The response to one identity in use in two places (spec/presence.md, "Concurrent sessions"): an alert that names both. By the rule in the settings
 // the first one continues undisturbed, or the device is held until an operator decides. All in one transaction.
 import { disableIn } from '../registry/enablement.ts';
 import { raiseAlert } from '../alert/alerts.ts';
 import type { WriteTransaction } from '../store/database.ts';
 
-export type TwoPlacesRule = 'keep-first' | 'hold-both';
+export type ConcurrentSessionsRule = 'keep-first' | 'hold-both';
 
-export interface TwoPlaces {
+export interface ConcurrentSessions {
   readonly deviceId: string;
   readonly tier: string;
   readonly first: { readonly address: string; readonly since: number; readonly serial: string };
@@ -16,7 +16,11 @@ export interface TwoPlaces {
   readonly nowMs: number;
 }
 
-export async function reportTwoPlaces(trx: WriteTransaction, seen: TwoPlaces, rule: TwoPlacesRule): Promise<void> {
+export async function reportConcurrentSessions(
+  trx: WriteTransaction,
+  seen: ConcurrentSessions,
+  rule: ConcurrentSessionsRule,
+): Promise<void> {
   const { deviceId, tier, first, second, times, nowMs } = seen;
   const held = rule === 'hold-both';
   const outcome = held ? 'both are held' : `${first.address} was first and goes on`;

@@ -1,17 +1,17 @@
-// One place for a device that has only HMAC tokens (spec/presence.md, "Two places"): the address of the last accepted token.
+// One place for a device that has only HMAC tokens (spec/presence.md, "Concurrent sessions"): the address of the last accepted token.
 import { notePlace } from '../registry/device-notes.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import { networkOf } from '../address/network-of.ts';
-import { reportTwoPlaces, type TwoPlacesRule } from './two-places.ts';
+import { reportConcurrentSessions, type ConcurrentSessionsRule } from './concurrent-sessions.ts';
 
 /** Two tokens that crossed in the network prove nothing. */
 const graceMs = 2_000;
 
-export interface TokenPlaceRule {
-  readonly tokensInOnePlace: boolean;
+export interface TokenSessionRule {
+  readonly tokensBoundToAddress: boolean;
   readonly silentSeconds: number;
-  readonly twoPlaces: TwoPlacesRule;
+  readonly concurrentSessions: ConcurrentSessionsRule;
 }
 
 /**
@@ -22,12 +22,12 @@ export async function arriveByToken(
   trx: WriteTransaction,
   device: Pick<DeviceRecord, 'id' | 'tier' | 'bound_address' | 'bound_at'>,
   { address, nowMs }: { readonly address: string; readonly nowMs: number },
-  rule: TokenPlaceRule,
+  rule: TokenSessionRule,
 ): Promise<'let-in' | 'taken' | 'held'> {
   const { id, tier, bound_address: known, bound_at: since } = device;
   const isKnown = known === null || since === null || networkOf(known) === networkOf(address);
   const isHeard = since !== null && nowMs - since < rule.silentSeconds * 1_000;
-  if (rule.tokensInOnePlace && !isKnown && isHeard) {
+  if (rule.tokensBoundToAddress && !isKnown && isHeard) {
     await trx
       .insertInto('token_rival')
       .values({ device_id: id, address, at: nowMs })
@@ -36,14 +36,14 @@ export async function arriveByToken(
       .execute();
     return 'taken';
   }
-  const rival = await trx.selectFrom('token_rival').selectAll().where('device_id', '=', id).executeTakeFirst();
-  const isShown = rival !== undefined && isKnown && since !== null && nowMs - rival.at >= graceMs;
-  if (rival !== undefined && (isShown || !isKnown))
+  const conflict = await trx.selectFrom('token_rival').selectAll().where('device_id', '=', id).executeTakeFirst();
+  const isShown = conflict !== undefined && isKnown && since !== null && nowMs - conflict.at >= graceMs;
+  if (conflict !== undefined && (isShown || !isKnown))
     await trx.deleteFrom('token_rival').where('device_id', '=', id).execute();
   await notePlace(trx, id, { address, nowMs });
   if (!isShown || known === null) return 'let-in';
   const first = { address: known, since, serial: '' };
-  const second = { address: rival.address, serial: '' };
-  await reportTwoPlaces(trx, { deviceId: id, tier, first, second, times: 1, nowMs }, rule.twoPlaces);
-  return rule.twoPlaces === 'hold-both' ? 'held' : 'let-in';
+  const second = { address: conflict.address, serial: '' };
+  await reportConcurrentSessions(trx, { deviceId: id, tier, first, second, times: 1, nowMs }, rule.concurrentSessions);
+  return rule.concurrentSessions === 'hold-both' ? 'held' : 'let-in';
 }

@@ -31,7 +31,9 @@ const opened: AsyncDisposable[] = [];
 before(async () => {
   const free = { maxRequestsPerSecond: 10_000, maxAnonymousRequestsPerSecond: 100_000 };
   world = await HubWorld.open({ settings: { ...free, identity: { silentSeconds: 8 } } });
-  holding = await HubWorld.open({ settings: { ...free, identity: { silentSeconds: 8, twoPlaces: 'hold-both' } } });
+  holding = await HubWorld.open({
+    settings: { ...free, identity: { silentSeconds: 8, concurrentSessions: 'hold-both' } },
+  });
 });
 after(async () => {
   await closeAll(holding, world, ...opened);
