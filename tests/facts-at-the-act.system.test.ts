@@ -160,3 +160,34 @@ test('a device leaves a group after the policy was asked about a workload of it,
   assert.deepEqual(judged, ['permitted']);
   assert.equal((await world.entries('workload-certified')).length, 1);
 });
+
+// SECURITY.md: HUB-55
+test('a device reports a missing wall after the policy was asked about its key, and gets no key', async (t) => {
+  await using opened = new AsyncDisposableStack();
+  const world = opened.use(await HubWorld.open());
+  await world.publishModel('belt', '1.0.0', 'weights');
+  const device = opened.use(await TestDevice.withoutTpm('press-1', join(world.folder, 'press-1')));
+  await device.enroll(world);
+  const ada = await firstPerson(world);
+  await give(ada, [
+    ['PUT', '/v1/policy', { text: policyThat('context has guard && context.guard.missing.isEmpty()') }],
+  ]);
+  const link = opened.use(await device.connect(world.hub));
+  // The first connection waits for its key.
+  const other = opened.use(await device.connect(world.hub));
+  const counts = { inferenceTimeouts: 0, protocolViolations: 0, crashes: 0 };
+  const report = async (missing: readonly string[]) => {
+    const { status } = await other.ask('POST', '/v1/reports', { guard: { walls: ['landlock'], missing, ...counts } });
+    assert.equal(status, 200);
+  };
+  await report([]);
+  await device.release(link, 'belt', '1.0.0');
+  const judged: string[] = [];
+  onceDecided(t, async (decision) => {
+    judged.push(decision);
+    await report(['file-system']);
+  });
+  assertRefused(await device.askForKey(link, 'belt', '1.0.0'), { status: 403, code: 'release-refused' });
+  assert.deepEqual(judged, ['permitted']);
+  assert.equal((await world.entries('key-released')).length, 1);
+});

@@ -6,6 +6,7 @@ import { looksAt } from '@edgekeep/core/policy/reads';
 import type { DeviceAction } from '@edgekeep/core/policy/schema';
 import type { Kysely } from 'kysely';
 import { groupsOfModel } from '../model/groups-of-model.ts';
+import { guardOf } from '../respond/device-guard.ts';
 import { getDevice, noDevice } from '../registry/states.ts';
 import { prepared } from '../store/prepared.ts';
 import type { DeviceRecord, Tables } from '../store/schema.ts';
@@ -38,10 +39,13 @@ export async function factsNow(db: Kysely<Tables>, policy: Policy, ask: DecidedB
   return factsDecidedBy(db, policy, ask, device ?? noDevice(ask.deviceId));
 }
 
-const factsRow = prepared<{ deviceId: string }, FactsRow>((db, value) =>
+/** What is needed of a device's row. */
+type DecidedRow = FactsRow & Pick<DeviceRecord, 'guard' | 'appraisal'>;
+
+const factsRow = prepared<{ deviceId: string }, DecidedRow>((db, value) =>
   db
     .selectFrom('device')
-    .select(['id', 'tier', 'state', 'site', 'disabled_reason'])
+    .select(['id', 'tier', 'state', 'site', 'disabled_reason', 'guard', 'appraisal'])
     .where('id', '=', value('deviceId')),
 );
 
@@ -50,12 +54,15 @@ export async function factsDecidedBy(
   db: Kysely<Tables>,
   policy: Policy,
   { action, deviceId, model, country, nowMs }: DecidedByAsk,
-  device: FactsRow,
+  device: DecidedRow,
 ): Promise<string> {
   const wanted = policy.reads(action);
   const modelGroups = model !== undefined && looksAt(wanted, 'resource.groups') ? await groupsOfModel(db, model) : [];
   const filterGroups = new Set([...policy.groups, ...modelGroups]);
   const found = await factsOf(db, [device], { wanted, filterGroups, nowMs });
   const { row: _, ...own } = found.get(deviceId) ?? { row: device };
-  return JSON.stringify([own, modelGroups, country]);
+  const guard = looksAt(wanted, 'context.guard') ? guardOf(device) : undefined;
+  // A key is decided by the evidence of its own request, anything else by the newest that is stored.
+  const attested = action !== 'releaseKey' && looksAt(wanted, 'context.attestation') ? device.appraisal : undefined;
+  return JSON.stringify([own, modelGroups, country, guard?.walls, guard?.missing, attested]);
 }
