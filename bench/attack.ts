@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { AttackName, AttackOrder, AttackResult, ProbeOrder, Sample } from './attack/orders.ts';
+import { otherPersonsToken } from './attack/other-person.ts';
 import { makeFleet } from './fleet/fleet.ts';
 import { type HubProcess, startHubProcess } from './fleet/processes.ts';
 import { type Benchmark, type Harness, percentile, spread } from './harness.ts';
@@ -25,6 +26,7 @@ const names: readonly AttackName[] = [
   'guessed tokens',
   'large bodies without a token',
   'OCSP',
+  'public documents',
   'a device within its rights',
   'an operator within its rights',
 ];
@@ -38,14 +40,15 @@ export const bench: Benchmark = {
     const fleet = await makeFleet(join(harness.scratch, 'hub'), harness.quick ? 300 : 20_000);
     await useDefaultLimits(fleet.folder);
     await using hub = await startHubProcess(fleet.folder, availableParallelism() > 1 ? '0' : undefined);
-    const order = (seconds: number): ProbeOrder => ({
+    const known = {
       fleetFile: fleet.file,
       device: hub.device,
       operator: hub.operator,
       token: fleet.operatorToken,
-      seconds,
       address: '127.0.0.9',
-    });
+    };
+    const attackToken = await otherPersonsToken(known);
+    const order = (seconds: number): ProbeOrder => ({ ...known, attackToken, seconds });
     const seconds = harness.quick ? 3 : 10;
     // Work that the hub does only for its first requests.
     await probe(order(2));

@@ -49,6 +49,7 @@ const attacks: Readonly<Record<AttackName, () => Promise<void>>> = {
         randomBytes(200),
       ),
     ),
+  'public documents': () => many(30, (agent) => post({ ...order.operator, agent, method: 'GET', path: '/v1/trust' })),
   'a device within its rights': device,
   'an operator within its rights': operator,
 };
@@ -150,12 +151,16 @@ async function device(): Promise<void> {
 }
 
 async function operator(): Promise<void> {
-  const headers = { authorization: `Bearer ${order.token}` };
-  const filter = encodeURIComponent('attributes.load>5,tags.site==*a*,id==*9*');
+  const headers = { authorization: `Bearer ${order.attackToken}` };
+  const filter = encodeURIComponent('reported.load>5,tags.site==a*,id==zz*');
   const paths = [
     `/v1/devices?filter=${filter}&limit=1000&sort=-seenAt`,
     '/v1/devices?limit=1000',
+    '/v1/devices?limit=100',
     '/v1/audit?from=0&limit=1000',
+    '/v1/leases?limit=1000',
+    '/v1/certificates?limit=1000&state=ended',
+    '/v1/expiry',
     '/openapi.json',
   ];
   let turn = 0;

@@ -6,6 +6,8 @@ export interface ProbeOrder {
   readonly device: HubAddress;
   readonly operator: HubAddress;
   readonly token: string;
+  /** Of another person, who attacks. */
+  readonly attackToken: string;
   readonly seconds: number;
   /** The addresses of the unknown client. */
   readonly address: string;
@@ -29,6 +31,7 @@ export type AttackName =
   | 'guessed tokens'
   | 'large bodies without a token'
   | 'OCSP'
+  | 'public documents'
   | 'a device within its rights'
   | 'an operator within its rights';
 
