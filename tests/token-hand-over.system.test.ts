@@ -84,15 +84,15 @@ test('a token of a person, one that has ended, and one that is not there are not
   );
   const ended = await serviceOf(ben, 'ended', 60);
   assert.equal((await ben.ask('POST', `/v1/tokens/${ended.id}/revoke`, {})).status, 200);
-  const outcome = async (id: string) => {
-    const answer = await ben.approve(await ada.waits('POST', path(id)));
-    const schema = z.object({ state: z.string(), status: z.number() });
-    const { state, status } = accepted(answer, schema);
-    return `${state} ${status}`;
-  };
-  assert.equal(await outcome(personal.id), 'failed 409');
-  assert.equal(await outcome(ended.id), 'failed 404');
-  assert.equal(await outcome('0'.repeat(16)), 'failed 404');
+  assertRefused(await ada.ask('POST', path(personal.id)), { status: 409, code: 'conflict' });
+  for (const id of [ended.id, '0'.repeat(16)])
+    assertRefused(await ada.ask('POST', path(id)), { status: 404, code: 'not-found' });
+  // One that ends while it waits.
+  const ending = await serviceOf(ben, 'ending', 60);
+  const asked = await ada.waits('POST', path(ending.id));
+  assert.equal((await ben.ask('POST', `/v1/tokens/${ending.id}/revoke`, {})).status, 200);
+  const outcome = accepted(await ben.approve(asked), z.object({ state: z.string(), status: z.number() }));
+  assert.deepEqual(outcome, { state: 'failed', status: 404 });
   const service = await serviceOf(ada, 'asks');
   const asks = await world.askOperator('POST', path(service.id), { token: service.token });
   assert.equal(asks.status, 403);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { HubError } from '../error.ts';
-import { Acting, asHub, establish, runActing } from './authority.ts';
+import { Acting, asHub, establish, rehearse, runActing } from './authority.ts';
 import { Database, type WriteTransaction } from './database.ts';
 
 let folder = '';
@@ -125,4 +125,53 @@ test('what runs after a commit is a part of no request', async () => {
   const refused = await promise;
   assert.ok(refused instanceof HubError);
   assert.equal(refused.code, 'authority-missing');
+});
+
+test('a rehearsal ends at its first write, which leaves nothing, and what is done besides it is kept', async () => {
+  const other = { ...row, name: 'o', fingerprint: 'o' };
+  const reached: string[] = [];
+  await asHub(async () => {
+    const rehearsed = rehearse(async () => {
+      await database.write(insert);
+      reached.push('after the first write');
+    });
+    const kept = database.write((trx) => trx.insertInto('publisher').values(other).execute());
+    await Promise.all([rehearsed, kept]);
+  });
+  assert.deepEqual(reached, []);
+  const rows = await database.read.selectFrom('publisher').select('name').execute();
+  assert.deepEqual(
+    rows.map(({ name }) => name),
+    ['o'],
+  );
+});
+
+test('a rehearsal throws what refuses the write, by authority, by policy or by what is in the store', async () => {
+  const refusal = (acting: Acting, work: (trx: WriteTransaction) => Promise<unknown>) =>
+    runActing(acting, () => rehearse(() => database.write(work)));
+  const refusing = new Acting();
+  refusing.establish({ name: 'refuses', stands: () => Promise.reject(new HubError('token-refused', 'no')) });
+  await assert.rejects(refusal(refusing, insert), { code: 'token-refused' });
+  const unasked = new Acting();
+  unasked.establish(stands);
+  unasked.permit('topic', { version: 1, askAgain: () => Promise.reject(new HubError('access-refused', 'no')) });
+  await applyPolicy(2);
+  await assert.rejects(refusal(unasked, insert), { code: 'access-refused' });
+  const conflict = () => Promise.reject(new HubError('conflict', 'no'));
+  await assert.rejects(
+    asHub(() => rehearse(() => database.write(conflict))),
+    { code: 'conflict' },
+  );
+  assert.equal(await count(), 0);
+});
+
+test('nothing within a rehearsal writes: not what the hub does for itself, nor a write whose end was caught', async () => {
+  await asHub(() =>
+    rehearse(async () => {
+      await database.writeAsHub(insert).catch(() => undefined);
+      await database.write(insert).catch(() => undefined);
+      await asHub(() => database.write(insert)).catch(() => undefined);
+    }),
+  );
+  assert.equal(await count(), 0);
 });

@@ -30,8 +30,25 @@ export class Acting {
   readonly #authorities = new Map<string, Authority>();
   readonly #permits = new Map<string, PolicyPermit>();
   #charge: (milliseconds: number) => void = () => {};
+  #rehearses = false;
   /** The payer that is charged; the reading thread takes the queries of payers in turn. */
   payer: string | undefined;
+
+  /** The same authority, for a run of which the store keeps nothing. */
+  rehearsal(): Acting {
+    const copy = new Acting();
+    for (const authority of this.#authorities.values()) copy.establish(authority);
+    for (const [topic, permit] of this.#permits) copy.permit(topic, permit);
+    copy.chargeTo((milliseconds) => this.charge(milliseconds));
+    copy.payer = this.payer;
+    copy.#rehearses = true;
+    return copy;
+  }
+
+  /** Whether every write is undone once it has succeeded. */
+  get rehearses(): boolean {
+    return this.#rehearses;
+  }
 
   /** Sets the payer that is charged for the work on this request. */
   chargeTo(charge: (milliseconds: number) => void): void {
@@ -106,6 +123,37 @@ export function establish(authority: Authority): void {
   actingNow()?.establish(authority);
 }
 
+/** Ends a rehearsal at its first write, which would have succeeded and was undone. */
+class Rehearsed extends Error {
+  override readonly name = 'Rehearsed';
+}
+
+/**
+ * Runs `work` up to its first write, and undoes that one: throws what refuses the request now. Nothing but the store may be changed by `work` before
+ * its first write.
+ */
+export async function rehearse(work: () => Promise<unknown>): Promise<void> {
+  const acting = actingNow();
+  if (acting === undefined) throw new TypeError('a rehearsal of no request');
+  try {
+    await runActing(acting.rehearsal(), work);
+  } catch (error) {
+    if (!(error instanceof Rehearsed)) throw error;
+  }
+}
+
+/** Makes a write that succeeds fail in the end, so that its statements are undone. */
+export function undone<Trx, T>(
+  work: (trx: Trx) => Promise<T>,
+  isDone: (value: T) => boolean,
+): (trx: Trx) => Promise<T> {
+  return async (trx) => {
+    const value = await work(trx);
+    if (isDone(value)) throw new Rehearsed('a rehearsal keeps nothing');
+    return value;
+  };
+}
+
 type Attempt<T> =
   | { readonly kind: 'done'; readonly value: T }
   | { readonly kind: 'ask'; readonly of: readonly PolicyPermit[] };
@@ -120,12 +168,14 @@ export async function actOn<Trx extends Kysely<Tables>, T>(
   transact: (attempt: (trx: Trx) => Promise<Attempt<T>>) => Promise<Attempt<T>>,
 ): Promise<T> {
   acting.assertEstablished();
+  const isDone = ({ kind }: Attempt<T>) => kind === 'done';
   for (let asked = 0; asked <= ASKED_AGAIN_MAX; asked += 1) {
-    const attempt = await transact(async (trx) => {
+    const act = async (trx: Trx): Promise<Attempt<T>> => {
       await acting.stands(trx);
       const unasked = await acting.unasked(trx);
       return unasked.length > 0 ? { kind: 'ask', of: unasked } : { kind: 'done', value: await work(trx) };
-    });
+    };
+    const attempt = await transact(acting.rehearses ? undone(act, isDone) : act);
     if (attempt.kind === 'done') return attempt.value;
     for (const { askAgain } of attempt.of) await askAgain();
   }
@@ -138,5 +188,5 @@ const hubItself: Authority = { name: 'hub', stands: () => Promise.resolve() };
 export function asHub<T>(work: () => T): T {
   const acting = new Acting();
   acting.establish(hubItself);
-  return runActing(acting, work);
+  return runActing(actingNow()?.rehearses === true ? acting.rehearsal() : acting, work);
 }

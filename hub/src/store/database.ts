@@ -5,7 +5,7 @@ import type { Kysely, Transaction } from 'kysely';
 import { CompiledQuery } from 'kysely';
 import { HubError } from '../error.ts';
 import { openApart, ReadingThread } from './apart.ts';
-import { actingNow, actOn, runActing } from './authority.ts';
+import { actingNow, actOn, runActing, undone } from './authority.ts';
 import { migrate } from './migrations.ts';
 import type { Tables } from './schema.ts';
 import { openSqlite } from './sqlite.ts';
@@ -77,8 +77,8 @@ export class Database {
    */
   async write<T>(work: (trx: WriteTransaction) => Promise<T>): Promise<T> {
     const acting = actingNow();
-    if (acting !== undefined) return actOn(acting, work, (attempt) => this.writeAsHub(attempt));
-    if (this.#authority === 'optional') return this.writeAsHub(work);
+    if (acting !== undefined) return actOn(acting, work, (attempt) => this.#enqueue(attempt));
+    if (this.#authority === 'optional') return this.#enqueue(work);
     throw new HubError('authority-missing', 'a write outside of every request: what the hub does for itself says so');
   }
 
@@ -87,6 +87,10 @@ export class Database {
    * token). No authority is checked.
    */
   async writeAsHub<T>(work: (trx: WriteTransaction) => Promise<T>): Promise<T> {
+    return this.#enqueue(actingNow()?.rehearses === true ? undone(work, () => true) : work);
+  }
+
+  async #enqueue<T>(work: (trx: WriteTransaction) => Promise<T>): Promise<T> {
     if (this.#closed) throw new HubError('hub-stopping', 'the store is closed');
     if (this.#queue.length >= QUEUE_MAX)
       throw new HubError('rate-limited', 'the store is not keeping up: try again later');

@@ -10,13 +10,13 @@ import { addPerson, firstPerson, newToken, type TestPerson } from '../../support
 import { TestDevice } from '../../support/test-device.ts';
 import { type OperatorRequest, operatorRequests, publicRoutes } from './operator-requests.ts';
 
-/** Mallory holds a token with every scope; Ada, another one, ends it. */
+/** Mallory, as several people, holds tokens with every scope; Ada, another one, ends them. */
 async function openWorld(): Promise<{
   readonly world: HubWorld;
   readonly ada: TestPerson;
   readonly ben: TestPerson;
   readonly mallory: TestPerson;
-  /** A token of Mallory's for the nth request. */
+  /** A token of one of the Mallories for the nth request. */
   readonly tokenFor: (n: number) => string;
   [Symbol.asyncDispose](): Promise<void>;
 }> {
@@ -30,24 +30,31 @@ async function openWorld(): Promise<{
   assert.equal((await ada.ask('POST', '/v1/groups', { name: 'presses' })).status, 200);
   const mallory = await addPerson(world, 'mallory');
   const ben = await addPerson(world, 'ben', { second: mallory });
-  const tokens = [mallory.token, ...moreTokens(world.storeFile, 9)];
+  const tokens = [mallory.token, ...moreTokens(world.storeFile)];
   const tokenFor = (n: number) => tokens[Math.floor(n / bodiesAtOnce)] ?? assert.fail('too few tokens');
   const all = opened.move();
   return { world, ada, ben, mallory, tokenFor, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
-// Fewer than the hub reads at once for one token.
+// Fewer than the hub reads at once for one person.
 const bodiesAtOnce = 12;
 
-// More tokens like hers.
-function moreTokens(storeFile: string, count: number): readonly string[] {
-  const made = Array.from({ length: count }, newToken);
+const others = Array.from({ length: 9 }, (_, at) => `mallory-${at + 1}`);
+const mallories = ['mallory', ...others];
+
+// More people with a token like hers.
+function moreTokens(storeFile: string): readonly string[] {
+  const made = others.map((person) => ({ person, ...newToken() }));
   using store = new DatabaseSync(storeFile);
+  const known = store.prepare('INSERT INTO person (name, added_at) VALUES (?, 1)');
   const insert = store.prepare(
     `INSERT INTO api_token (sha256, name, person, roles, scopes, created_at, created_by, expires_at)
-     SELECT ?, name, person, roles, scopes, created_at, created_by, expires_at FROM api_token WHERE person = 'mallory' LIMIT 1`,
+     SELECT ?, name, ?, roles, scopes, created_at, created_by, expires_at FROM api_token WHERE person = 'mallory' LIMIT 1`,
   );
-  for (const { sha256 } of made) insert.run(sha256);
+  for (const { person, sha256 } of made) {
+    known.run(person);
+    insert.run(sha256, person);
+  }
   return made.map(({ token }) => token);
 }
 
@@ -80,7 +87,7 @@ async function written(world: HubWorld): Promise<number> {
   try {
     const row = read
       .prepare(
-        "SELECT count(*) AS n FROM audit_entry WHERE CAST(entry AS TEXT) LIKE '%person:mallory/%' AND CAST(entry AS TEXT) NOT LIKE '%access-refused%'",
+        "SELECT count(*) AS n FROM audit_entry WHERE CAST(entry AS TEXT) LIKE '%person:mallory%' AND CAST(entry AS TEXT) NOT LIKE '%access-refused%'",
       )
       .get();
     return Number(row?.['n']);
@@ -95,22 +102,28 @@ interface HalfSentEnd {
   readonly status: number;
 }
 
-const withoutMallory =
-  '@id("not-mallory") forbid (principal in Edgekeep::Person::"mallory", action == Edgekeep::Action::"administer", resource);';
+const withoutMallory = mallories
+  .map(
+    (name) =>
+      `@id("not-${name}") forbid (principal in Edgekeep::Person::"${name}", action == Edgekeep::Action::"administer", resource);`,
+  )
+  .join('\n');
 
 const ends: readonly HalfSentEnd[] = [
   {
     name: 'the token was revoked',
     end: async (_world, ada) => {
-      const { tokens } = JSON.parse(Buffer.from((await ada.ask('GET', '/v1/tokens?person=mallory')).body).toString());
-      for (const { id } of tokens) assert.equal((await ada.ask('POST', `/v1/tokens/${id}/revoke`)).status, 200);
+      const { tokens } = JSON.parse(Buffer.from((await ada.ask('GET', '/v1/tokens')).body).toString());
+      for (const { id, person } of tokens)
+        if (mallories.includes(person)) assert.equal((await ada.ask('POST', `/v1/tokens/${id}/revoke`)).status, 200);
     },
     status: 401,
   },
   {
     name: 'the person was disabled',
     end: async (_world, ada) => {
-      assert.equal((await ada.ask('POST', '/v1/people/mallory/disable', { reason: 'a thief' })).status, 200);
+      for (const name of mallories)
+        assert.equal((await ada.ask('POST', `/v1/people/${name}/disable`, { reason: 'a thief' })).status, 200);
     },
     status: 401,
   },

@@ -8,6 +8,7 @@ import type { Clock } from '../../clock.ts';
 import { HubError } from '../../error.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { HubSettings } from '../../settings.ts';
+import { actingNow, rehearse } from '../../store/authority.ts';
 import type { Database } from '../../store/database.ts';
 import type { ApprovalRow } from '../../store/operator-tables.ts';
 import { assertScope, type Caller, grantedBy } from '../../people/api-token.ts';
@@ -100,6 +101,9 @@ export class TwoPeople {
       throw new HubError('payload-too-large', 'this is more than is kept for a second person to read');
     const obstacle = operation.obstacle?.(body);
     if (obstacle !== undefined) throw new HubError('request-invalid', obstacle);
+    // As before every handler: the body may have taken long to arrive.
+    await actingNow()?.recheck(this.#database.read);
+    await rehearseRequest(request, reply);
     const pending = { operation: operation.name, scope, method, path, body: json };
     const kept = await keepRequest(this.#database, pending, {
       caller,
@@ -144,6 +148,17 @@ export class TwoPeople {
       // If the request reached no route, its approval is still here: removes it.
       this.#approved.take(key);
     }
+  }
+}
+
+// What would be refused when it is carried out costs no second person their time. The act decides again, by what is then.
+async function rehearseRequest(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const { handler } = request.routeOptions;
+  request.approved = true;
+  try {
+    await rehearse(async () => handler.call(request.server, request, reply));
+  } finally {
+    request.approved = false;
   }
 }
 

@@ -1,0 +1,149 @@
+// Every root operation, asked for in a form that one person could carry out alone before there were two: it waits, and nothing of it is done.
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { toBase64, toBase64url } from '@edgekeep/core/bytes';
+import { parsePem } from '@edgekeep/core/identity/pem';
+import { tokenId } from '@edgekeep/hub/people/token-store';
+import { rootOperations } from '@edgekeep/hub/people/root-operations';
+import { sha256Hex } from '@edgekeep/core/digest';
+import { issuingRequestAnswer } from '@edgekeep/wire/api/authority';
+import { policyView } from '@edgekeep/wire/api/operator';
+import { makeTestAuthority } from '@edgekeep/wire/link/test-authority';
+import { z } from 'zod';
+import { accepted, assertRefused } from '../support/answer.ts';
+import { HubWorld, newPublisher, publicPem } from '../support/hub-world.ts';
+import { OfflineRoot } from '../support/offline-root.ts';
+import { addPerson, firstPerson, newToken, registration, type TestPerson } from '../support/people.ts';
+
+/** Policy text that looks at two groups, at tags and at the place. */
+const restingOnFacts = `@id("facts") forbid (principal in Edgekeep::Group::"ben", action == Edgekeep::Action::"fetch", resource)
+when { principal.hasTag("line") && principal.getTag("line") == "press" && !context.network.atSite };
+@id("others") forbid (principal in Edgekeep::Group::"carl", action == Edgekeep::Action::"fetch", resource);`;
+
+const derOf = (pem: string) => parsePem(pem, 'CERTIFICATE')[0] ?? new Uint8Array(0);
+
+/** What each operation is about, made while one person is enough. */
+async function prepare(world: HubWorld, ada: TestPerson) {
+  const post = async (path: string, body: object): Promise<Uint8Array> => {
+    const answer = await ada.ask('POST', path, body);
+    assert.equal(answer.status, 200, `${path}: ${Buffer.from(answer.body).toString()}`);
+    return answer.body;
+  };
+  const tokenIn = (body: Uint8Array) => accepted({ status: 200, body }, z.object({ token: z.string() })).token;
+  await post('/v1/enrollment-groups', { name: 'ben', kind: 'token' });
+  await post('/v1/groups', { name: 'ben' });
+  await post('/v1/groups', { name: 'presses' });
+  await post('/v1/sites', { name: 'ben' });
+  for (const id of ['press-1', 'press-2']) await post('/v1/token-devices', { id });
+  const service = newToken();
+  await post('/v1/tokens', { name: 'ci', scopes: ['devices:read'], service: true, sha256: service.sha256 });
+  const enrollmentToken = tokenIn(await post('/v1/enrollment-tokens', {}));
+  const maker = derOf((await makeTestAuthority('a maker')).authorityPem);
+  await post('/v1/vendor-roots', { kind: 'tpm', certificates: [toBase64(maker)] });
+  const root = await OfflineRoot.open(join(world.folder, 'root'), world.clock.now);
+  const request = async () =>
+    accepted({ status: 200, body: await post('/v1/authorities/request', {}) }, issuingRequestAnswer);
+  const next = await request();
+  await post('/v1/authorities/install', { certificates: await root.signIssuing(next.request) });
+  const { text } = accepted(await ada.ask('GET', '/v1/policy'), policyView);
+  const applied = await ada.ask('PUT', '/v1/policy', { text: `${text}\n${restingOnFacts}` });
+  assert.equal(applied.status, 200, Buffer.from(applied.body).toString());
+  const rootSha256 = sha256Hex(root.certificate.der);
+  // A hub has one that was replaced after months of a roll-over.
+  const replaced = 'f'.repeat(64);
+  using store = new DatabaseSync(world.storeFile);
+  store
+    .prepare("insert into root_authority (sha256, generation, status, der, added_at) values (?, 0, 'previous', ?, 0)")
+    .run(replaced, root.certificate.der);
+  return {
+    issuing: next.id,
+    maker: sha256Hex(maker),
+    replaced,
+    rootSha256,
+    service: tokenId(service.sha256),
+    enrollmentToken: tokenId(sha256Hex(enrollmentToken)),
+    policy: `${text}\n${restingOnFacts}\n// once more`,
+    signed: await root.signIssuing((await request()).request),
+    introduced: await root.introduce(await root.successor(join(world.folder, 'next-root'))),
+    list: toBase64url(await root.revoke((await makeTestAuthority('of somebody else')).authorityPem)),
+    otherMaker: toBase64(derOf((await makeTestAuthority('another maker')).authorityPem)),
+  };
+}
+
+/** A request for each operation: its path where names stand in it, and its body. */
+function requestsOf(made: Awaited<ReturnType<typeof prepare>>): Readonly<Record<string, readonly [string, object?]>> {
+  const claim = { name: 'carl', sha256: '0'.repeat(64) };
+  return {
+    'trust-publisher': ['/v1/publishers', { name: 'another', publicKey: publicPem(newPublisher()) }],
+    'open-enrollment-group': ['/v1/enrollment-groups', { name: 'lot', kind: 'manifest' }],
+    'limit-enrollment-group': ['/v1/enrollment-groups/ben/limit', { maxDevices: 10 }],
+    'long-enrollment-token': ['/v1/enrollment-tokens', { lifeSeconds: 8 * 86_400 }],
+    'long-group-token': ['/v1/enrollment-groups/ben/tokens', { maxUses: 2, lifeSeconds: 8 * 86_400 }],
+    'import-vendor-roots': ['/v1/vendor-roots', { kind: 'tpm', certificates: [made.otherMaker] }],
+    'remove-vendor-root': [`/v1/vendor-roots/tpm/${made.maker}?reason=x`],
+    'apply-policy': ['/v1/policy', { text: made.policy }],
+    'assign-model': ['/v1/models/belt/groups', { add: ['presses'] }],
+    'change-countries': ['/v1/countries', { networks: [] }],
+    'create-group': ['/v1/groups', { name: 'carl' }],
+    'delete-group': ['/v1/groups/ben'],
+    'change-members': ['/v1/groups/ben/members', { add: ['press-1'] }],
+    'change-tags': ['/v1/devices/press-1/tags', { set: { line: 'press' } }],
+    'create-site': ['/v1/sites', { name: 'hall' }],
+    'change-site': ['/v1/sites/ben', { description: 'x' }],
+    'delete-site': ['/v1/sites/ben'],
+    'move-devices': ['/v1/sites/ben/devices', { add: ['press-1'] }],
+    'roll-policy-back': ['/v1/policy/rollback', { version: 1 }],
+    'enable-enrollment-group': ['/v1/enrollment-groups/ben/enable', {}],
+    'roll-platform-key': ['/v1/platform-key/roll'],
+    'install-issuing': ['/v1/authorities/install', { certificates: made.signed }],
+    'activate-issuing': [`/v1/authorities/issuing/${made.issuing}/activate`, {}],
+    'revoke-issuing': [`/v1/authorities/issuing/${made.issuing}/revoke`, { note: 'x' }],
+    'announce-root': ['/v1/authorities/roots', { certificates: made.introduced }],
+    'end-overlap': [`/v1/authorities/roots/${made.replaced}/overlap`, { endsAt: 0 }],
+    'install-root-list': [`/v1/authorities/roots/${made.rootSha256}/list`, { list: made.list }],
+    'add-person': ['/v1/people', { name: 'carl' }],
+    'enable-person': ['/v1/people/ben/enable', {}],
+    'grant-token': ['/v1/tokens', registration('ben', newToken())],
+    'claim-hub': ['/v1/claim', claim],
+    'hand-over-token': [`/v1/tokens/${made.service}/hand-over`, {}],
+    'hand-over-enrollment-token': [`/v1/enrollment-tokens/${made.enrollmentToken}/hand-over`, {}],
+    'revoke-many': ['/v1/certificates/revoke', { devices: ['press-1', 'press-2'], reason: 'unspecified', note: 'x' }],
+  };
+}
+
+// SECURITY.md: HUB-04
+test('every root operation waits, whoever asks, and nothing of it is done; no other request of an administrator waits', async () => {
+  await using world = await HubWorld.open({ settings: { access: { maxRevokedAlone: 1 } } });
+  const ada = await firstPerson(world);
+  const made = await prepare(world, ada);
+  await addPerson(world, 'ben');
+  const requests = requestsOf(made);
+  const done = async () => {
+    const { entries } = await world.operator.get(
+      '/v1/audit?from=0&limit=1000',
+      z.object({ entries: z.array(z.object({ kind: z.string() })) }),
+    );
+    return entries.map(({ kind }) => kind).filter((kind) => !kind.startsWith('approval-'));
+  };
+  const before = await done();
+  for (const { name, method, route } of rootOperations) {
+    const [path = '', body] = requests[name] ?? [];
+    assert.ok(matches(path, route), `no request for ${name}: ${path}`);
+    const asked = await ada.waits(method, path, body);
+    assert.equal(asked.operation, name);
+    // A person has at most twenty waiting requests.
+    await ada.ask('POST', `/v1/approvals/${asked.id}/refuse`, { reason: 'the next one' });
+  }
+  assert.deepEqual(await done(), before);
+  const few = { devices: ['nobody'], reason: 'unspecified', note: 'x' };
+  assertRefused(await ada.ask('POST', '/v1/certificates/revoke', few), { status: 404, code: 'not-found' });
+  const own = { name: 'mine', roles: ['operator'] };
+  assert.equal((await ada.ask('POST', '/v1/tokens', own)).status, 200);
+});
+
+function matches(path: string, route: string): boolean {
+  return new RegExp(`^${route.replaceAll(/:[a-z0-9]+/g, '[^/?]+')}(?:\\?.*)?$`).test(path);
+}
