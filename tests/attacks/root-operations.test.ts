@@ -1,6 +1,5 @@
 // Every root operation, asked for in a form that one person could carry out alone before there were two: it waits, and nothing of it is done.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
