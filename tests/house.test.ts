@@ -372,7 +372,6 @@ const toSplit: ReadonlySet<string> = new Set([
   'agent/src/start-agent.ts',
   'core/src/audit/follower.ts',
   'hub/src/doors/http/newcomers.ts',
-  'hub/src/enrollment/enrollment.ts',
   'hub/src/init.ts',
   'hub/src/model/releases.ts',
 ]);

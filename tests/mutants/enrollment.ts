@@ -1,7 +1,8 @@
 // Mutants of enrollment: which devices may enroll, and how they return.
 import type { Mutant } from './mutant.ts';
 
-const enrollment = 'hub/src/enrollment/enrollment.ts';
+const stepOne = 'hub/src/enrollment/start.ts';
+const stepTwo = 'hub/src/enrollment/complete.ts';
 const oneTime = 'hub/src/enrollment/one-time-token.ts';
 const tokenLife = 'hub/src/enrollment/token-life.ts';
 const groupTokens = 'hub/src/enrollment/group-tokens.ts';
@@ -103,14 +104,14 @@ export const enrollmentMutants: readonly Mutant[] = [
   },
   {
     id: 'enrollment/credential',
-    file: enrollment,
+    file: stepTwo,
     find: 'if (!equalBytes(answer, pending.credentialSecret)) {',
     replace: 'if (answer.length !== pending.credentialSecret.length) {',
     breaks: 'the attestation key is in the TPM of the endorsement key',
   },
   {
     id: 'enrollment/evidence',
-    file: enrollment,
+    file: stepTwo,
     find: 'if (!isAuthentic(appraisal)) {',
     replace: "if (!isAuthentic(appraisal) && appraisal.status === 'warning') {",
     breaks: 'the root of trust proves the operational key (proof of possession)',
@@ -124,49 +125,49 @@ export const enrollmentMutants: readonly Mutant[] = [
   },
   {
     id: 'enrollment/needs-token',
-    file: enrollment,
+    file: stepOne,
     find: 'const needsToken = !proven || !vouched || group?.terms.needsToken === true;',
     replace: 'const needsToken = !vouched || group?.terms.needsToken === true;',
     breaks: 'a root of trust that no maker vouches for needs a token',
   },
   {
     id: 'enrollment/tier-vouched',
-    file: enrollment,
+    file: stepOne,
     find: "tierOfToken !== 'secure-element' && trusted === undefined) {",
     replace: 'tierOfToken === null && trusted !== undefined) {',
     breaks: 'a key in a file does not pass for hardware',
   },
   {
     id: 'enrollment/token-of-other-group',
-    file: enrollment,
+    file: stepOne,
     find: "if (token?.kind === 'group' && token.group !== group?.name) {",
     replace: "if (token?.kind === 'group' && token.group === '') {",
     breaks: 'a token of one group lets in no device of another',
   },
   {
     id: 'enrollment/still-vouched',
-    file: enrollment,
+    file: stepTwo,
     find: 'if (before?.name !== group?.name || before?.createdAt !== group?.createdAt)',
     replace: 'if (before?.name !== group?.name)',
     breaks: 'a group that was made anew between the two steps is another group',
   },
   {
     id: 'enrollment/still-expected',
-    file: enrollment,
+    file: stepTwo,
     find: 'settings.enrollment.requireToken && !imported && group === undefined)',
     replace: 'settings.enrollment.requireToken && !imported && group !== undefined)',
     breaks: 'a device whose import was taken back between the two steps does not enroll',
   },
   {
     id: 'enrollment/token-spent',
-    file: enrollment,
+    file: stepTwo,
     find: 'if (token !== undefined) await spendShownToken(trx, token, { deviceId, nowMs });',
     replace: '',
     breaks: 'enrolling uses the token up',
   },
   {
     id: 'enrollment/blocked-meanwhile',
-    file: enrollment,
+    file: stepTwo,
     find: "if (idevidSha256 !== undefined) await assertNotBlocked(trx, idevidSha256, 'IDevID');",
     replace: '',
     breaks: 'an IDevID that was blocked between the two steps does not enroll',

@@ -2,6 +2,8 @@
 import type { Mutant } from './mutant.ts';
 
 const release = 'hub/src/access/release.ts';
+const ask = 'hub/src/access/release-ask.ts';
+const record = 'hub/src/access/release-record.ts';
 const budget = 'hub/src/access/release-budget.ts';
 const gate = 'hub/src/access/gate.ts';
 const wrap = 'hub/src/attest/wrap-target.ts';
@@ -23,42 +25,42 @@ export const releaseMutants: readonly Mutant[] = [
   },
   {
     id: 'release/policy-changed',
-    file: release,
+    file: record,
     find: "if ((await newestPolicyVersion(trx)) !== policy.version) return 'decided-by-other';",
     replace: "if ((await newestPolicyVersion(trx)) === undefined) return 'decided-by-other';",
     breaks: 'a policy that was replaced meanwhile releases no key',
   },
   {
     id: 'release/facts-changed',
-    file: release,
+    file: record,
     find: 'if (now !== facts.decidedBy)',
     replace: 'if (now.length === 0 && facts.decidedBy.length > 0)',
     breaks: 'a key rests on facts that still hold when it is recorded',
   },
   {
     id: 'release/superseded',
-    file: release,
+    file: ask,
     find: 'if (current.version !== ask.version) {',
     replace: 'if (current.version.length === 0) {',
     breaks: 'a release that was superseded or withdrawn gives no key',
   },
   {
     id: 'release/quarantined-meanwhile',
-    file: release,
+    file: record,
     find: '    assertMayAsk(recorded.state);',
     replace: '',
     breaks: 'a device that was quarantined while its evidence was weighed gets no key',
   },
   {
     id: 'release/quarantined',
-    file: release,
+    file: ask,
     find: "if (state === 'quarantined' || state === 'wiped') {",
     replace: "if (state === 'wiped') {",
     breaks: 'a quarantined device gets no key',
   },
   {
     id: 'release/lease-runs',
-    file: release,
+    file: record,
     find: 'if (row !== undefined && row.revoked_at === null) return;',
     replace: 'if (row !== undefined) return;',
     breaks: 'a lease that was ended while its answer waited gives no key',

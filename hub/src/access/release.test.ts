@@ -13,7 +13,7 @@ import { ReferenceStore } from '../attest/reference-store.ts';
 import { auditEntries } from '../store/testing-store.ts';
 import { refusalOf } from '../testing-refusal.ts';
 import { PolicyStore } from './policy-store.ts';
-import { assertLeaseRuns } from './release.ts';
+import { assertLeaseRuns } from './release-record.ts';
 import {
   ask,
   by,

@@ -30,7 +30,8 @@ import { CountryTable } from './country-table.ts';
 import { DecisionLog } from './decision-log.ts';
 import { AccessGate } from './gate.ts';
 import { PolicyStore } from './policy-store.ts';
-import { type ReleaseAsk, releaseKey } from './release.ts';
+import { releaseKey } from './release.ts';
+import type { ReleaseAsk } from './release-ask.ts';
 import { LeaseAlarm } from './release-budget.ts';
 import { Traffic } from './traffic.ts';
 

@@ -26,7 +26,8 @@ import { hubSettingsSchema } from '../settings.ts';
 import { openTestStore } from '../store/testing-store.ts';
 import { importVendorRoots } from '../vendor-root/store.ts';
 import { VendorRoots } from '../vendor-root/vendor-roots.ts';
-import { completeEnrollment, type EnrollmentStart, startEnrollment } from './enrollment.ts';
+import { completeEnrollment } from './complete.ts';
+import { type EnrollmentStart, startEnrollment } from './start.ts';
 import { createEnrollmentToken } from './one-time-token.ts';
 
 export const nowMs = tokensMadeMs;

@@ -12,12 +12,9 @@ import type { HttpServer } from '../http/server.ts';
 import { type BindParts, bindConnection } from '../../access/bind.ts';
 import { certifyNextKey } from '../../enrollment/certify.ts';
 import { type DeviceConnection, openChallenge, takeChallenge } from '../../presence/connections.ts';
-import {
-  completeEnrollment,
-  type EnrollmentParts,
-  type PendingEnrollment,
-  startEnrollment,
-} from '../../enrollment/enrollment.ts';
+import { completeEnrollment } from '../../enrollment/complete.ts';
+import type { EnrollmentParts, PendingEnrollment } from '../../enrollment/pending.ts';
+import { startEnrollment } from '../../enrollment/start.ts';
 import { getDevice } from '../../registry/states.ts';
 
 type IdentityDeviceRouteParts = EnrollmentParts &

@@ -13,7 +13,9 @@ import { type DeviceConnection, takeChallenge } from '../../presence/connections
 import type { RoundTrips } from '../../presence/round-trip.ts';
 import { getDevice } from '../../registry/states.ts';
 import type { Receipts } from '../../access/receipts.ts';
-import { assertLeaseRuns, releaseKey, type ReleaseParts } from '../../access/release.ts';
+import { releaseKey } from '../../access/release.ts';
+import type { ReleaseParts } from '../../access/release-ask.ts';
+import { assertLeaseRuns } from '../../access/release-record.ts';
 
 type AccessDeviceRouteParts = ReleaseParts & {
   clock: Clock;

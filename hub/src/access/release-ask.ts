@@ -1,0 +1,80 @@
+// What a release is asked and decided on (spec/access.md), and the rules that are looked at twice: before the evidence, and in the transaction.
+import type { Lease } from '@edgekeep/core/access/lease';
+import type { Appraisal } from '@edgekeep/core/attest/appraise';
+import type { Evidence } from '@edgekeep/core/attest/evidence';
+import { type Appraiser } from '../attest/appraiser.ts';
+import { HubError } from '../error.ts';
+import type { DeviceConnection } from '../presence/connections.ts';
+import type { RootKeys } from '../attest/root-keys.ts';
+import { type PublishedNow } from '../model/releases.ts';
+import type { PlatformKey } from '../secrets/platform-key.ts';
+import type { Database } from '../store/database.ts';
+import type { DeviceRow, DeviceState } from '../store/schema.ts';
+import { type SentLeaseCounter } from './lease-terms.ts';
+import { type AccessGate, type Judgement } from './gate.ts';
+import { type LeaseAlarm, type ReleaseBudgetSettings } from './release-budget.ts';
+import { type LeaseHolderAlerts } from './lease-holder.ts';
+
+export interface ReleaseSettings extends ReleaseBudgetSettings {
+  readonly lease: ReleaseBudgetSettings['lease'] & { readonly enforcedBy: 'tpm' | 'agent' };
+  readonly alerts: LeaseHolderAlerts;
+}
+
+export interface ReleaseParts {
+  readonly database: Database;
+  readonly appraiser: Appraiser;
+  readonly rootKeys: RootKeys;
+  readonly gate: AccessGate;
+  readonly platformKey: PlatformKey;
+  readonly leaseAlarm: LeaseAlarm;
+  readonly settings: ReleaseSettings;
+}
+
+export interface ReleaseAsk {
+  readonly deviceId: string;
+  /** SHA-256 of the operational certificate the device connected with, hex. */
+  readonly certificateSha256: string;
+  readonly model: string;
+  readonly version: string;
+  readonly evidence: Evidence;
+  readonly leaseCounter?: SentLeaseCounter | undefined;
+  readonly nonce: Uint8Array;
+  /** The connection on which the device asks. */
+  readonly connection: DeviceConnection;
+  /** How long the proof took beyond the network round trip, milliseconds. */
+  readonly proofMs?: number | undefined;
+  /** False for an agent of the previous version: its receipt then covers an entry that it can read. */
+  readonly readsSaltedEntries: boolean;
+  readonly nowMs: number;
+}
+
+export interface Facts {
+  readonly device: DeviceRow;
+  readonly appraisal: Appraisal;
+  readonly attestationResult: string;
+  readonly lease: Lease;
+  readonly policy: Judgement['policy'];
+  /** The facts of the device and the model before the policy was asked. */
+  readonly decidedBy: string;
+}
+
+export function factsAsked({ gate }: ReleaseParts, { deviceId, model, connection, nowMs }: ReleaseAsk) {
+  return { action: 'releaseKey', deviceId, model, country: gate.countryOf(connection.remoteAddress), nowMs } as const;
+}
+
+/** 3. */
+export function assertMayAsk(state: DeviceState): void {
+  if (state === 'quarantined' || state === 'wiped') {
+    throw new HubError('device-quarantined', `this device is ${state}: an operator has to release it first`);
+  }
+  if (state === 'retired') throw new HubError('device-retired', 'this device is retired');
+}
+
+/** 4. Only the newest published version gets keys, so that nobody can request an old release with a known weakness. */
+export function assertCurrent<Release extends PublishedNow>(ask: ReleaseAsk, current: Release): Release {
+  if (current.version !== ask.version) {
+    const message = `${ask.model} ${ask.version} is not the current release: ${current.version} is`;
+    throw new HubError('release-refused', message, { reasons: [{ code: 'release-superseded', message }] });
+  }
+  return current;
+}

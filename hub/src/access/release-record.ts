@@ -1,0 +1,130 @@
+// Step 8 of the decision (spec/access.md): the transaction that records a release and its lease, and the entries of refusals.
+import { insertLease } from '../revocation/leases.ts';
+import { sha256Hex } from '@edgekeep/core/digest';
+import { type KeyRelease, keyReleasedEntry } from '@edgekeep/core/access/key-release';
+import type { Lease } from '@edgekeep/core/access/lease';
+import type { Appraisal } from '@edgekeep/core/attest/appraise';
+import { encodeCanonicalJson } from '@edgekeep/core/json';
+import { recordAppraisal } from '../attest/appraiser.ts';
+import { appendEncodedEntry, appendEntry, encodeEvent, encodeUnsaltedEvent } from '../audit/append.ts';
+import { HubError, type Reason } from '../error.ts';
+import { publishedNow } from '../model/releases.ts';
+import { assertEnabled } from '../registry/enablement.ts';
+import { newestPolicyVersion } from '../store/authority.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
+import { prepared } from '../store/prepared.ts';
+import type { LeaseRecord } from '../store/schema.ts';
+import { factsNow } from './decided-by.ts';
+import { loggedReasons } from './gate.ts';
+import { assertWithinBudget } from './release-budget.ts';
+import { weighHolder } from './lease-holder.ts';
+import type { RecordedRelease } from './receipts.ts';
+
+import {
+  assertCurrent,
+  assertMayAsk,
+  type Facts,
+  factsAsked,
+  type ReleaseAsk,
+  type ReleaseParts,
+} from './release-ask.ts';
+
+/** 8. The transaction: everything that the decision rested on is read again, then the entry and the lease are written. */
+export async function record(
+  parts: ReleaseParts,
+  ask: ReleaseAsk,
+  facts: Facts,
+): Promise<Pick<RecordedRelease, 'logIndex' | 'entry'> | 'decided-by-other'> {
+  const { database, settings } = parts;
+  const { lease, attestationResult, policy, device } = facts;
+  return database.write(async (trx) => {
+    // The decision took a while. The door's authority reads device, certificate and connection again; the reference values are checked with
+    // the appraisal. The policy, the facts that it uses, and the release are checked here.
+    if ((await newestPolicyVersion(trx)) !== policy.version) return 'decided-by-other';
+    const now = await factsNow(trx, policy.policy, factsAsked(parts, ask));
+    if (now !== facts.decidedBy) return 'decided-by-other';
+    const { model: name, version, manifestDigest } = lease;
+    const current = assertCurrent(ask, await publishedNow(trx, ask.model));
+    if (current.manifest_digest !== manifestDigest)
+      throw new HubError('conflict', `${name} ${version} is another release now: ask again`);
+    const recorded = await recordAppraisal(trx, device.id, facts.appraisal, ask.nowMs);
+    assertMayAsk(recorded.state);
+    assertEnabled(recorded);
+    // Concurrent requests must not get more keys than sequential ones.
+    await assertWithinBudget(trx, ask, settings);
+    const release: KeyRelease = {
+      device: { id: device.id, tier: facts.appraisal.tier, certificate: ask.certificateSha256 },
+      model: { name, version, manifestDigest },
+      policy: { name: `policy ${policy.version}`, digest: policy.digest },
+      lease,
+      attestationResult: sha256Hex(attestationResult),
+    };
+    const { remoteAddress: address } = ask.connection;
+    await weighHolder(
+      trx,
+      { deviceId: device.id, model: name, address, proofMs: ask.proofMs, nowMs: ask.nowMs },
+      settings.alerts,
+    );
+    const event = keyReleasedEntry(release, ask.nowMs, 'hub');
+    // The lease's id is 122 random bits.
+    const entry = ask.readsSaltedEntries ? encodeEvent(event) : encodeUnsaltedEvent(event);
+    const logIndex = await appendEncodedEntry(trx, entry);
+    await insertLease(trx, {
+      id: lease.id,
+      device_id: device.id,
+      model: lease.model,
+      version: lease.version,
+      document: Buffer.from(encodeCanonicalJson({ ...lease })).toString('utf8'),
+      not_after: lease.notAfter * 1_000,
+      revoked_at: null,
+      log_index: logIndex,
+      attestation_result: attestationResult,
+      granted_at: ask.nowMs,
+      address: ask.connection.remoteAddress,
+      round_trip_ms: ask.proofMs ?? null,
+    });
+    return { logIndex, entry };
+  });
+}
+
+/** Throws `release-refused` for a lease that was ended while its response waited. */
+export async function assertLeaseRuns({ read }: Pick<Database, 'read'>, { id }: Lease): Promise<void> {
+  const [row] = await leaseById(read, { id });
+  if (row !== undefined && row.revoked_at === null) return;
+  throw new HubError('release-refused', 'this lease was ended while it was recorded: no key');
+}
+
+const leaseById = prepared<{ id: string }, Pick<LeaseRecord, 'revoked_at'>>((db, value) =>
+  db.selectFrom('lease').select('revoked_at').where('id', '=', value('id')),
+);
+
+export async function recordRefusal(
+  parts: ReleaseParts,
+  ask: ReleaseAsk,
+  appraisal: Appraisal,
+  refusal: { policyVersion: number; reasons: readonly Reason[] },
+): Promise<void> {
+  await parts.database.writeAsHub(async (trx) => {
+    await recordAppraisal(trx, ask.deviceId, appraisal, ask.nowMs);
+    await appendRefusal(trx, ask, refusal.reasons, refusal.policyVersion);
+  });
+}
+
+export async function appendRefusal(
+  trx: WriteTransaction,
+  ask: ReleaseAsk,
+  reasons: readonly Reason[],
+  policyVersion?: number,
+): Promise<void> {
+  await appendEntry(trx, {
+    at: ask.nowMs,
+    kind: 'release-refused',
+    actor: 'hub',
+    subject: `device:${ask.deviceId}`,
+    data: {
+      model: `${ask.model}@${ask.version}`,
+      policyVersion,
+      reasons: loggedReasons(reasons),
+    },
+  });
+}

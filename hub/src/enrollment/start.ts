@@ -1,0 +1,234 @@
+// Step one of an enrollment (spec/enrollment.md, "Step one"): may this device enroll, and what must it prove? The numbers are those of the page.
+import { randomBytes } from 'node:crypto';
+import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
+import { makeCredential } from '@edgekeep/core/tpm/credential';
+import { parsePublic, tpmName } from '@edgekeep/core/tpm/public-area';
+import type { DeviceIdentity } from '@edgekeep/wire/api/device';
+import { proveDeviceId, type ProvenDeviceId } from '../attest/device-id-certificate.ts';
+import { attestationKeyFor, rootDigestOf } from '../attest/root-keys.ts';
+import { wrapTargetOf } from '../attest/wrap-target.ts';
+import type { DeviceRecord } from '../store/schema.ts';
+import { assertNotBlocked, isExpected } from './admission.ts';
+import { type ProvenEndorsement, proveEndorsement } from './endorsement.ts';
+import { assertIdOfSerial, readShownIdevid, type ShownIdevid, type TrustedIdevid } from './idevid.ts';
+import { type EnrollmentGroup, type EnrollmentProof, matchEnrollmentGroup, mayBeVouchedFor } from './match.ts';
+import { tokenUnfit } from './one-time-token.ts';
+import { type EnrollmentParts, type PendingEnrollment, refused } from './pending.ts';
+import { assertFreshToken, assertRootNotFormer, comesBackByItself, findReturning } from './returning.ts';
+import { findShownToken, type ShownToken } from './shown-token.ts';
+
+const credentialSecretLength = 32;
+
+export interface EnrollmentRequest {
+  readonly deviceId: string;
+  readonly token?: string | undefined;
+  readonly identity: DeviceIdentity;
+  readonly idevid?: { readonly chain: readonly string[] } | undefined;
+  /** Where the request came from. */
+  readonly address: string;
+  readonly nowMs: number;
+}
+
+export interface EnrollmentStart {
+  readonly pending: PendingEnrollment;
+  readonly credential: { readonly blob: string; readonly encryptedSecret: string } | undefined;
+}
+
+/** Throws `enrollment-refused` with the reason of the rule that the device does not pass. Writes nothing. */
+export async function startEnrollment(parts: EnrollmentParts, request: EnrollmentRequest): Promise<EnrollmentStart> {
+  const { deviceId, identity, address } = request;
+  const known = await recall(parts, request);
+  const shown = await readShown(parts, request);
+  await assertMayBeVouchedFor(parts, known, shown);
+  const proven = await proveMakers(parts, request);
+  const proof = proofOf(known, shown, proven);
+  // 6. A returning device keeps its group and its place in it; the order to wipe it vouches for hardware that is still the same.
+  if (proof.idevidSha256 !== undefined) await assertNotBlocked(parts.database.read, proof.idevidSha256, 'IDevID');
+  const { returning } = known;
+  const group = returning === undefined ? await matchEnrollmentGroup(parts.database.read, proof) : undefined;
+  const token = await tokenNeeded(parts, request, { known, shown, proven, group });
+  assertTokenOfGroup(deviceId, token, group);
+  if (returning !== undefined && !comesBackByItself(identity.kind))
+    await assertFreshToken(parts.database.read, returning, token);
+  const { idevid } = shown;
+  const trusted = idevid?.kind === 'trusted' ? idevid : undefined;
+  await assertOwnId(parts, deviceId, { known, token, group, trusted });
+  assertTierVouched(identity, token, group, trusted);
+  const { credentialSecret, credential } = challengeFor(identity, proven.endorsement);
+  const makersWords = [proven.endorsement, proven.deviceId, trusted].flatMap((each) => each?.makersWord ?? []);
+  const generation = (returning?.generation ?? 0) + 1;
+  const { rootSha256 } = known;
+  const joining = { token, proof, group, idevid: trusted, makersWords, generation, credentialSecret };
+  return { pending: { deviceId, identity, rootSha256, address, ...joining }, credential };
+}
+
+interface Known {
+  readonly deviceId: string;
+  readonly tier: DeviceIdentity['kind'];
+  readonly rootSha256: string;
+  /** The wiped device that comes back. */
+  readonly returning: DeviceRecord | undefined;
+  /** An import lists it. */
+  readonly expected: boolean;
+}
+
+/** 1. What the registry knows of this device and of its root of trust. */
+async function recall({ database }: EnrollmentParts, { deviceId, identity }: EnrollmentRequest): Promise<Known> {
+  const newcomer = { deviceId, tier: identity.kind, rootSha256: rootDigestOf(identity) };
+  const returning = await findReturning(database.read, newcomer);
+  const expected = await isExpected(database.read, newcomer);
+  await assertRootNotFormer(database.read, newcomer, expected);
+  return { ...newcomer, returning, expected };
+}
+
+interface Shown {
+  readonly token: ShownToken | undefined;
+  readonly idevid: ShownIdevid | undefined;
+}
+
+/** 2. The token, and 3. the IDevID, where they are shown. */
+async function readShown({ database, vendorRoots }: EnrollmentParts, request: EnrollmentRequest): Promise<Shown> {
+  const { deviceId, identity, token, idevid, nowMs } = request;
+  const asker = { deviceId, tier: identity.kind, nowMs };
+  const trust = vendorRoots.trust('idevid');
+  return {
+    token: token === undefined ? undefined : await findShownToken(database.read, token, asker),
+    idevid:
+      idevid === undefined
+        ? undefined
+        : await readShownIdevid(database.read, idevid.chain, { tier: identity.kind, trust, nowMs }),
+  };
+}
+
+/** Whether the device needs a token if no maker and no group vouches for it. */
+function asksToken({ settings }: EnrollmentParts, { expected, returning }: Known): boolean {
+  return settings.enrollment.requireToken && !expected && returning === undefined;
+}
+
+/** 4. A path costs a stranger nothing and the hub up to 64 signatures: it is not verified for a device that needs a token anyway. */
+async function assertMayBeVouchedFor(parts: EnrollmentParts, known: Known, { token, idevid }: Shown): Promise<void> {
+  if (!asksToken(parts, known) || token !== undefined || idevid?.kind === 'trusted') return;
+  if (await mayBeVouchedFor(parts.database.read, known)) return;
+  throw idevid?.kind === 'unknown' ? idevid.refusal : tokenUnfit();
+}
+
+interface Proven {
+  readonly endorsement: ProvenEndorsement | undefined;
+  readonly deviceId: ProvenDeviceId | undefined;
+}
+
+/** 5. The paths to the makers of the hardware. */
+async function proveMakers(
+  { database, vendorRoots, settings }: EnrollmentParts,
+  { identity, nowMs }: EnrollmentRequest,
+): Promise<Proven> {
+  const judging = { trust: vendorRoots.trust('tpm'), judgedAt: settings.vendorRoots.endorsementJudgedAt, nowMs };
+  return {
+    endorsement: identity.kind === 'tpm' ? await proveEndorsement(database.read, identity, judging) : undefined,
+    deviceId: identity.kind === 'dice' ? proveDeviceId(identity, vendorRoots.trust('dice'), nowMs) : undefined,
+  };
+}
+
+function proofOf({ deviceId, tier, rootSha256 }: Known, shown: Shown, proven: Proven): EnrollmentProof {
+  const { endorsement, deviceId: chip } = proven;
+  const idevid = shown.idevid?.kind === 'trusted' ? shown.idevid : undefined;
+  return {
+    deviceId,
+    tier,
+    rootSha256,
+    endorsementAuthorities: endorsement?.authorities ?? [],
+    // A DeviceID certificate is the initial identity from the chip's maker; an IDevID shown in addition takes precedence.
+    idevidAuthorities: idevid?.authorities ?? chip?.authorities ?? [],
+    idevidSha256: idevid?.idevid.sha256 ?? chip?.certificateSha256,
+    tokenGroup: shown.token?.kind === 'group' ? shown.token.group : undefined,
+    anchorGroups: [...(endorsement?.anchorGroups ?? []), ...(idevid?.anchorGroups ?? [])],
+  };
+}
+
+/** 7. The token that counts. Without a certificate of a maker nothing shows where a key is, even if a manifest lists it. */
+async function tokenNeeded(
+  parts: EnrollmentParts,
+  { deviceId, nowMs }: EnrollmentRequest,
+  found: {
+    readonly known: Known;
+    readonly shown: Shown;
+    readonly proven: Proven;
+    readonly group: EnrollmentGroup | undefined;
+  },
+): Promise<ShownToken | undefined> {
+  const { known, group } = found;
+  const { token: shown, idevid } = found.shown;
+  const { endorsement, deviceId: chip } = found.proven;
+  const vouched = group !== undefined || !asksToken(parts, known);
+  const proven = endorsement !== undefined || chip !== undefined || idevid?.kind === 'trusted';
+  const needsToken = !proven || !vouched || group?.terms.needsToken === true;
+  if (!needsToken || shown !== undefined) return shown;
+  if (idevid?.kind === 'unknown') throw idevid.refusal;
+  return findShownToken(parts.database.read, undefined, { deviceId, tier: known.tier, nowMs });
+}
+
+/** 8. A token of a group is for that group's devices. */
+function assertTokenOfGroup(deviceId: string, token: ShownToken | undefined, group: EnrollmentGroup | undefined): void {
+  if (token?.kind === 'group' && token.group !== group?.name) {
+    const by = group === undefined ? 'by no proof that it asks for' : `by the enrollment group ${group.name}`;
+    const message = `this token is of the enrollment group ${token.group}, and ${deviceId} comes ${by}: enroll without it, or with a one-time token`;
+    throw refused('token-of-another-group', message);
+  }
+}
+
+/** 10. A device that nobody named takes the id of its serial number. */
+async function assertOwnId(
+  { database }: EnrollmentParts,
+  deviceId: string,
+  by: {
+    readonly known: Known;
+    readonly token: ShownToken | undefined;
+    readonly group: EnrollmentGroup | undefined;
+    readonly trusted: TrustedIdevid | undefined;
+  },
+): Promise<void> {
+  const { known, token, group, trusted } = by;
+  const named = known.expected || known.returning !== undefined || token !== undefined || group?.kind === 'manifest';
+  if (trusted !== undefined && !named) await assertIdOfSerial(database.read, trusted, deviceId);
+}
+
+/** 11. A device cannot show where its key is: a token for any tier must not let a key in a file pass for hardware. */
+function assertTierVouched(
+  { kind }: DeviceIdentity,
+  token: ShownToken | undefined,
+  group: EnrollmentGroup | undefined,
+  trusted: TrustedIdevid | undefined,
+): void {
+  const tierOfToken = token?.kind === 'one-time' ? token.tier : group?.terms.tier;
+  if (kind === 'secure-element' && tierOfToken !== 'secure-element' && trusted === undefined) {
+    throw refused(
+      'tier-not-vouched',
+      'a secure element needs an enrollment token made for that tier: `edgekeep enroll token --tier secure-element`',
+    );
+  }
+}
+
+/** 12. The keys are readable; a TPM gets a credential that only it can open. */
+function challengeFor(
+  identity: DeviceIdentity,
+  endorsement: ProvenEndorsement | undefined,
+): Pick<EnrollmentStart, 'credential'> & Pick<PendingEnrollment, 'credentialSecret'> {
+  if (identity.kind !== 'tpm' || endorsement === undefined) {
+    attestationKeyFor(identity);
+    wrapTargetOf(identity);
+    return { credentialSecret: undefined, credential: undefined };
+  }
+  const attestationPublic = parsePublic(parseBase64url(identity.attestationKey, 'attestationKey'));
+  attestationKeyFor(identity);
+  const credentialSecret = randomBytes(credentialSecretLength);
+  const { credentialBlob, encryptedSecret } = makeCredential({
+    endorsementPublic: endorsement.publicArea,
+    name: tpmName(attestationPublic),
+    secret: credentialSecret,
+    randomBytes,
+  });
+  return {
+    credentialSecret,
+    credential: { blob: toBase64url(credentialBlob), encryptedSecret: toBase64url(encryptedSecret) },
+  };
+}
