@@ -1,10 +1,10 @@
 // `edgekeep`: finds the verb, parses its arguments, runs it, prints its outcome as text or JSON, and maps errors to exit codes.
 import { parseArgs } from 'node:util';
 import { type Arguments, type Command, type Outcome, exitCodes, exitCodesHelp, UsageError } from './command.ts';
-import { commands } from './commands.ts';
-import { examples } from './examples.ts';
 import { withPresentOptions, withPresentVerb } from './former-names.ts';
 import { exitCodeOfRefusal, HubRefusal } from './operator.ts';
+import type { Verb } from './verb.ts';
+import { verbs } from './verbs.ts';
 
 /** Runs one command line; returns the exit code. */
 export async function runCommandLine(words: readonly string[]): Promise<number> {
@@ -13,14 +13,14 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
   if (found === undefined) {
     const [first, second] = argv;
     const asked = first === undefined || first === 'help' || [first, second].includes('--help');
-    (asked ? process.stdout : process.stderr).write(await overview(first, asked ? undefined : argv.join(' ')));
+    (asked ? process.stdout : process.stderr).write(overview(first, asked ? undefined : argv.join(' ')));
     return asked ? exitCodes.ok : exitCodes.usage;
   }
-  const command = await found.load();
+  const command = await found.verb.load();
   const json = beforeDashes(found.rest).includes('--json');
   try {
     if (beforeDashes(found.rest).includes('--help')) {
-      process.stdout.write(helpOf(found.name, command));
+      process.stdout.write(helpOf(found.verb, command));
       return exitCodes.ok;
     }
     const outcome = await command.run(parse(command, found.rest));
@@ -34,14 +34,13 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
 function findCommand(argv: readonly string[]) {
   for (const words of [3, 2, 1]) {
     const name = argv.slice(0, words).join(' ');
-    const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
-    if (load !== undefined && argv.length >= words) return { name, load, rest: argv.slice(words) };
+    const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined;
+    if (verb !== undefined && argv.length >= words) return { verb, rest: argv.slice(words) };
   }
   return undefined;
 }
 
-function helpOf(name: string, { usage, help }: Command): string {
-  const example = Object.hasOwn(examples, name) ? examples[name] : undefined;
+function helpOf({ example }: Verb, { usage, help }: Command): string {
   const parts = [
     `usage: edgekeep ${usage} [--json]`,
     help.trim(),
@@ -131,16 +130,16 @@ function exitCodeOf(error: unknown, code: string | undefined): number {
 }
 
 // The verbs of one subject, when only its name was given: `edgekeep model`.
-async function overview(subject: string | undefined, unknown: string | undefined): Promise<string> {
-  const own = Object.entries(commands).filter(([name]) => name.startsWith(`${subject} `));
+function overview(subject: string | undefined, unknown: string | undefined): string {
+  const own = Object.entries(verbs).filter(([name]) => name.startsWith(`${subject} `));
   const lines = [
     unknown === undefined
       ? 'edgekeep: keys for models, only to devices that prove what they are'
       : `edgekeep: no such verb: ${unknown}`,
     '',
   ];
-  for (const [name, load] of own.length === 0 ? Object.entries(commands) : own)
-    lines.push(`  ${name.padEnd(24)} ${(await load()).summary}`);
+  for (const [name, { summary }] of own.length === 0 ? Object.entries(verbs) : own)
+    lines.push(`  ${name.padEnd(24)} ${summary}`);
   lines.push(
     '',
     'edgekeep VERB --help explains one verb; --json works on every verb; exit codes are in docs/cli.md.',

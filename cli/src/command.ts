@@ -36,8 +36,6 @@ export interface Outcome {
 }
 
 export interface Command {
-  /** One line for the list of verbs. */
-  readonly summary: string;
   /** The usage line after `edgekeep`, for example `floe encrypt IN OUT --key-file RAW32`. */
   readonly usage: string;
   /** Longer help: the meaning of each option, its default and unit. */

@@ -3,13 +3,13 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { commands } from './commands.ts';
 import { withPresentOptions, withPresentVerb } from './former-names.ts';
+import { verbs } from './verbs.ts';
 
 const main = fileURLToPath(new URL('main.ts', import.meta.url));
 const edgekeep = (...words: readonly string[]) => promisify(execFile)(process.execPath, [main, ...words]);
 
-const verbs: readonly (readonly [string, string])[] = [
+const renamed: readonly (readonly [string, string])[] = [
   ['device wiped', 'device mark-wiped'],
   ['device desire', 'device set-desired'],
   ['authority missing', 'authority pending'],
@@ -19,13 +19,13 @@ const verbs: readonly (readonly [string, string])[] = [
 ];
 
 test('every verb of the version before is a verb of this one, with a warning', () => {
-  for (const [former, present] of verbs) {
+  for (const [former, present] of renamed) {
     const warnings: string[] = [];
     const warn = (name: { readonly former: string }) => void warnings.push(name.former);
     const words = withPresentVerb([...former.split(' '), 'press-7', '--json'], warn);
     assert.deepEqual(words, [...present.split(' '), 'press-7', '--json']);
-    assert.ok(Object.hasOwn(commands, present), present);
-    assert.ok(!Object.hasOwn(commands, former), former);
+    assert.ok(Object.hasOwn(verbs, present), present);
+    assert.ok(!Object.hasOwn(verbs, former), former);
     assert.equal(warnings.length, 1, former);
   }
 });
@@ -40,7 +40,7 @@ test('a verb of this version is left alone', () => {
 
 test('the option --enrolment-group works where there is the one of this version, with and without "="', async () => {
   for (const verb of ['manufacture batch', 'manufacture device']) {
-    const command = await commands[verb]?.();
+    const command = await verbs[verb]?.load();
     assert.ok(command !== undefined);
     const warnings: string[] = [];
     const warn = (name: { readonly former: string }) => void warnings.push(name.former);
@@ -48,7 +48,7 @@ test('the option --enrolment-group works where there is the one of this version,
     assert.deepEqual(words, ['--enrollment-group', 'lot-17', '--enrollment-group=lot-18']);
     assert.deepEqual(warnings, ['--enrolment-group', '--enrolment-group']);
   }
-  const other = await commands['device list']?.();
+  const other = await verbs['device list']?.load();
   assert.ok(other !== undefined);
   assert.deepEqual(
     withPresentOptions(other, ['--enrolment-group'], () => assert.fail('a warning')),

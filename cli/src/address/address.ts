@@ -6,7 +6,6 @@ import { pagesOf } from '../pages.ts';
 import { table, timeText } from '../table.ts';
 
 export const block: Command = {
-  summary: 'let nobody connect from an address or network',
   usage: 'address block NETWORK --reason TEXT [--hours N]',
   help: `
 Connections from there are cut on both listeners of every hub node, and new ones end before their TLS handshake.
@@ -34,7 +33,6 @@ ${operatorHelp}
 };
 
 export const unblock: Command = {
-  summary: 'let an address or network connect again',
   usage: 'address unblock NETWORK --reason TEXT',
   help: `--reason    why; it stands in the audit log\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
@@ -49,7 +47,6 @@ export const unblock: Command = {
 };
 
 export const list: Command = {
-  summary: 'list blocked addresses',
   usage: 'address list',
   help: operatorHelp,
   positionals: { least: 0, most: 0 },

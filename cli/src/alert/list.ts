@@ -7,7 +7,6 @@ import { table, timeText } from '../table.ts';
 const SHOWN_MAX = 1_000;
 
 export const command: Command = {
-  summary: 'list alerts',
   usage: 'alert list [--state STATE] [--kind KIND] [--device ID]',
   help: `
 The newest 1000 alerts.

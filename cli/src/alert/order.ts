@@ -4,7 +4,6 @@ import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
 export const acknowledge: Command = {
-  summary: 'say that somebody looks into an alert',
   usage: 'alert acknowledge ALERT [--note TEXT]',
   help: `It stands until it is closed. A graver one of the same cause opens it again.\n\n--note      what is being done; it stands in the audit log\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
@@ -16,7 +15,6 @@ export const acknowledge: Command = {
 };
 
 export const close: Command = {
-  summary: 'close an alert',
   usage: 'alert close ALERT --note TEXT',
   help: `The same again opens a new one.\n\n--note      what it was; it stands in the audit log\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },

@@ -5,7 +5,6 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 
 export const command: Command = {
-  summary: 'show one alert',
   usage: 'alert show ALERT',
   help: `ALERT is also its audit entry: \`audit prove ALERT\`. What each kind means: spec/alerts.md.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },

@@ -7,7 +7,6 @@ import { type Command, exitCodes } from '../command.ts';
 import { parsePcrs, readBounded } from './input.ts';
 
 export const command: Command = {
-  summary: 'derive reference values from a golden boot log',
   usage: 'attest reference LOG --name NAME --version VERSION --out FILE [--pcrs LIST]',
   help: `
 Writes the reference values (spec/reference-values.md) that accept exactly the boot of LOG.

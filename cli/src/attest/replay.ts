@@ -8,7 +8,6 @@ import { readBounded } from './input.ts';
 const banks: readonly LogBank[] = ['sha1', 'sha256', 'sha384', 'sha512'];
 
 export const command: Command = {
-  summary: 'replay a TCG boot event log to PCR values',
   usage: 'attest replay LOG [--bank BANK]',
   help: `
 LOG is a TCG event log, SHA-1 or crypto-agile, such as /sys/kernel/security/tpm0/binary_bios_measurements.

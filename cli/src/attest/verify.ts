@@ -23,7 +23,6 @@ const ROOTS_BYTES_MAX = 1024 * 1024;
 const pcrAtReset = new Uint8Array(32);
 
 export const command: Command = {
-  summary: 'verify a TPM quote, its boot log and what was booted',
   usage:
     'attest verify (--attestation FILE | --quote FILE --signature FILE [--event-log FILE]) [--ima-log FILE] --key FILE --nonce HEX [--reference FILE]... [--pcrs LIST] [--qualified-name HEX] [--dice-root FILE]...',
   help: `

@@ -7,7 +7,6 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 
 export const show: Command = {
-  summary: 'show entries of the audit log',
   usage: 'audit show [--from INDEX] [--limit N]',
   help: `--from      first entry (default: so that the newest are shown)\n--limit     how many (default: 50)\n${operatorHelp}`,
   positionals: { least: 0, most: 0 },
@@ -23,7 +22,6 @@ export const show: Command = {
 };
 
 export const prove: Command = {
-  summary: 'prove that an entry is in the log',
   usage: 'audit prove INDEX [--out FILE]',
   help: `Prints (or writes) a C2SP tlog-proof: checkpoint and inclusion proof of one entry.\n\n--out       write the proof here, and the entry beside it as FILE.entry\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
@@ -40,7 +38,6 @@ export const prove: Command = {
 };
 
 export const trust: Command = {
-  summary: 'fetch the public keys that verify this hub’s log and receipts',
   usage: 'trust show [--out FILE]',
   help: `Keep a copy: whoever holds one can check receipts offline, and notice if the hub changes its keys.\n\n--out       write the file here (default: print it)\n${operatorHelp}`,
   positionals: { least: 0, most: 0 },
@@ -55,7 +52,6 @@ export const trust: Command = {
 };
 
 export const receiptGet: Command = {
-  summary: 'fetch the receipt of a key release',
   usage: 'receipt get [LEASE] --out FILE',
   help: `LEASE is a lease id (\`edgekeep device show\`); without it the newest release is taken.\n\n--out       where the receipt goes\n${operatorHelp}`,
   positionals: { least: 0, most: 1 },

@@ -9,7 +9,6 @@ import { openLogSource } from './log-source.ts';
 import { verifyLog } from './verify-log.ts';
 
 export const command: Command = {
-  summary: 'verify a whole transparency log: signature, witnesses, every entry and every tile',
   usage: 'audit verify DIR|URL|hub --key VKEY [--origin TEXT] [--witness VKEY]... [--quorum N] [--hashes-only]',
   help: `
 Reads a log in the c2sp.org/tlog-tiles layout, from a folder or from a web server, recomputes its root hash from every

@@ -8,7 +8,6 @@ import { writeNewFile } from '@edgekeep/host/durable-file';
 import { overviewOutcome } from './overview.ts';
 
 export const request: Command = {
-  summary: 'have the hub make the key of its next issuing CA',
   usage: 'authority request --out FILE [--again ID]',
   help: `
 The hub makes the key and keeps it; FILE gets the request (PKCS #10, PEM) for edgekeep root sign-issuing.
@@ -35,7 +34,6 @@ ${operatorHelp}
 };
 
 export const install: Command = {
-  summary: 'give the hub the signed certificate of its next issuing CA',
   usage: 'authority install FILE [--activate now|TIME] [--force]',
   help: `
 FILE is what edgekeep root sign-issuing wrote. Without --activate the CA waits for edgekeep authority activate.
@@ -59,7 +57,6 @@ ${operatorHelp}
 };
 
 export const activate: Command = {
-  summary: 'let the next issuing CA issue',
   usage: 'authority activate ID [--at TIME] [--force]',
   help: `
 The one in use retires: what it issued stays valid until it ends, then its key is destroyed. The server certificate follows at once, open
@@ -82,7 +79,6 @@ ${operatorHelp}
 };
 
 export const abandon: Command = {
-  summary: 'give up an issuing CA that issued nothing yet',
   usage: 'authority abandon ID --note TEXT',
   help: `
 For a request that was never signed, or signed and not activated. Its key is destroyed.
@@ -102,7 +98,6 @@ ${operatorHelp}
 };
 
 export const revoke: Command = {
-  summary: 'revoke an issuing CA whose key was stolen, and all it issued',
   usage: 'authority revoke ID --note TEXT',
   help: `
 One order: every certificate of it is revoked, every connection with one is closed, leases are void, and the next issuing CA takes its

@@ -9,7 +9,6 @@ import { table, timeText } from '../table.ts';
 import { overviewOutcome } from './overview.ts';
 
 export const list: Command = {
-  summary: 'show roots and issuing CAs',
   usage: 'authority list',
   help: operatorHelp,
   positionals: { least: 0, most: 0 },
@@ -27,7 +26,6 @@ export const list: Command = {
 };
 
 export const pending: Command = {
-  summary: 'show the devices that do not know the newest root',
   usage: 'authority pending [--after ID] [--limit N]',
   help: `
 Devices that may connect and have not shown that they know the newest root. Exit code 1 when there are some: an issuing CA under that root

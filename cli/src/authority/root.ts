@@ -14,7 +14,6 @@ import { timeOf } from './issuing.ts';
 import { overviewOutcome } from './overview.ts';
 
 export const announce: Command = {
-  summary: 'let devices learn the next root',
   usage: 'authority announce-root FILE [--yes]',
   help: `
 FILE is what edgekeep root sign-rollover wrote. From now on every device that connects learns the new root. There is no way back: a device
@@ -41,7 +40,6 @@ ${operatorHelp}
 };
 
 export const overlap: Command = {
-  summary: 'set when an old root is dropped',
   usage: 'authority overlap SHA256 --until TIME',
   help: `
 An old root is dropped when this time is over and no issuing CA under it is left.
@@ -60,7 +58,6 @@ ${operatorHelp}
 };
 
 export const installList: Command = {
-  summary: 'give the hub the revocation list of a root',
   usage: 'authority install-crl FILE --root SHA256',
   help: `
 FILE is what edgekeep root sign-crl wrote. Devices take it from the hub and refuse server certificates below the issuing CAs on it; others

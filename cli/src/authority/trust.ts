@@ -13,7 +13,6 @@ import { openOperator, operatorFileOf, operatorHelp, operatorOption } from '../o
 import { fingerprintText } from '../root/ceremony.ts';
 
 export const command: Command = {
-  summary: 'let this operator file learn the next root',
   usage: 'authority trust',
   help: `
 Asks the hub for its roots, follows the signed steps from the root in the operator file, and adds the new ones to it. A step that does not

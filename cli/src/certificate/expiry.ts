@@ -5,7 +5,6 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 
 export const command: Command = {
-  summary: 'show what ends when',
   usage: 'certificate expiry',
   help: `
 Root, issuing CA, the hub's own certificates, the devices whose certificate ends first, and API tokens. Exit code 1 when one of the hub's is warned

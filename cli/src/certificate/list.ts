@@ -7,7 +7,6 @@ import { table, timeText } from '../table.ts';
 const states: readonly string[] = ['any', 'valid', 'revoked', 'ended'];
 
 export const command: Command = {
-  summary: 'list certificates',
   usage: 'certificate list [--device ID] [--state any|valid|revoked|ended]',
   help: `
 --device    only those of one device

@@ -6,7 +6,6 @@ import { type Arguments, exitCodes, type Command, UsageError } from '../command.
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
 export const command: Command = {
-  summary: 'revoke certificates and cut them off now',
   usage:
     'certificate revoke (--device ID… | --serial HEX… | --sha256 HEX… | --devices-from FILE) --reason REASON --note TEXT [--may-return]',
   help: `

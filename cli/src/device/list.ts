@@ -6,7 +6,6 @@ import { openOperator, type Operator, operatorHelp, operatorOption } from '../op
 import { table, timeText } from '../table.ts';
 
 export const command: Command = {
-  summary: 'list devices',
   usage: 'device list [--filter RSQL] [--sort FIELD]',
   help: `
 --filter    RSQL over id, tier, state, attestation, enabled, group, enrollmentGroup, site, holds, fault, seenAt, enrolledAt, tags.KEY, reported.PATH, desired.PATH (default: all)

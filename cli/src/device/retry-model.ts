@@ -4,7 +4,6 @@ import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
 export const command: Command = {
-  summary: 'have a device try a model again that it could not use',
   usage: 'device retry-model ID MODEL',
   help: `A device that cannot use a release does not ask for its key again until another one is published. After what it lacked was mended, this
 order, which it gets at its next check-in, has it try once more.

@@ -9,7 +9,6 @@ import { table, timeText } from '../table.ts';
 import type { z } from 'zod';
 
 export const command: Command = {
-  summary: 'show one device',
   usage: 'device show ID [--attestation-key FILE]',
   help: `
 --attestation-key  write the attestation key of a device with a TPM there: \`edgekeep attest verify --key\` takes it

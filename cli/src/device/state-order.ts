@@ -3,9 +3,8 @@ import { stateAnswer } from '@edgekeep/wire/api/operator';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
-function stateOrder(verb: string, summary: string, effect: string, route = verb): Command {
+function stateOrder(verb: string, effect: string, route = verb): Command {
   return {
-    summary,
     usage: `device ${verb} ID --reason TEXT`,
     help: `${effect}\n\n--reason    why; it stands in the audit log\n${operatorHelp}`,
     positionals: { least: 1, most: 1 },
@@ -24,22 +23,18 @@ function stateOrder(verb: string, summary: string, effect: string, route = verb)
 
 export const quarantine = stateOrder(
   'quarantine',
-  'cut a device off now',
   'Closes the device’s live connections, voids its leases and refuses it keys until `device release`.',
 );
 export const release = stateOrder(
   'release',
-  'let a quarantined device back',
   'The device may connect again; it still has to attest before it gets a key.',
 );
 export const retire = stateOrder(
   'retire',
-  'end a device’s life here',
   'As quarantine, and its certificates are revoked. There is no way back under this identity.',
 );
 export const markWiped = stateOrder(
   'mark-wiped',
-  'end a quarantined device’s identity',
   `To be said of a device whose storage was erased. Its certificates are revoked, its leases void, its witness key and
 what it reported are gone; record, tags and history stay. The same hardware comes back by enrolling again, as a new
 identity under the same id: a TPM by itself, a device without one with a token made for it since.`,

@@ -5,7 +5,6 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { timeText } from '../table.ts';
 
 export const add: Command = {
-  summary: 'register a device that signs HMAC tokens',
   usage: 'token-device add ID',
   help: `Prints the device's secret once. Such a device is of the lowest tier: it reports, and gets no key.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
@@ -18,7 +17,6 @@ export const add: Command = {
 };
 
 export const roll: Command = {
-  summary: 'give a token device a new secret',
   usage: 'token-device roll ID [--overlap-hours N]',
   help: `Prints the new secret once.\n\n--overlap-hours  how long the older one stays valid (default: 24)\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },

@@ -13,7 +13,6 @@ import { examineSimulator, examineTpm } from './tpm.ts';
 const deviceDefault = 'device:/dev/tpmrm0';
 
 export const command: Command = {
-  summary: 'what this machine has and lacks: TPM, secure element, clock, entropy, memory, permissions',
   usage: `doctor [--tpm ADDRESS] [--pkcs11 MODULE] [--dice FOLDER] [--vendor-roots FILE|FOLDER]… [--operator FILE]`,
   help: `
 Looks at this machine and says, line by line, what is ok, missing or a warning, and what to do next. Changes nothing.

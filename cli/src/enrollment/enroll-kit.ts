@@ -20,7 +20,6 @@ const tokenLifeSeconds = 86_400;
 const tokenFileName = 'enrollment-token';
 
 export const command: Command = {
-  summary: 'make the state folder of a new device',
   usage: `enroll kit ID --out DIR [--model NAME]… ${rootOfTrustUsage} [--idevid] [--hub HOST]`,
   help: `
 Writes DIR with agent.json, the keys the device pins, and a one-time enrollment token (24 hours). Carry it to the device, then run

@@ -6,7 +6,6 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { timeText } from '../table.ts';
 
 export const command: Command = {
-  summary: 'make a one-time enrollment token',
   usage: `enroll token [--device ID] [--tier ${tiers.join('|')}] [--hours N]`,
   help: `
 Prints a token that enrolls one device once. Hand it to the device in a file that its agent deletes after use.

@@ -13,7 +13,6 @@ import { pairOf } from '../registry/tag.ts';
 const pathOf = (name: string) => `/v1/enrollment-groups/${encodeURIComponent(name)}`;
 
 export const create: Command = {
-  summary: 'make an enrollment group',
   usage:
     'enrollment-group create NAME --kind KIND [--certificate PEM | --authority SHA256] [--id-prefix TEXT] [--tier TIER] [--devices N] [--needs-token] [--tag KEY=VALUE]… [--group NAME]… [--desired FILE] [--site NAME | --site-by-address] [--description TEXT]',
   help: `
@@ -85,7 +84,6 @@ ${operatorHelp}
 };
 
 export const list: Command = {
-  summary: 'list enrollment groups',
   usage: 'enrollment-group list',
   help: operatorHelp,
   positionals: { least: 0, most: 0 },
@@ -103,7 +101,6 @@ export const list: Command = {
 };
 
 export const show: Command = {
-  summary: 'show an enrollment group',
   usage: 'enrollment-group show NAME',
   help: `Tokens are shown by the start of their SHA-256, as in the audit log.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
@@ -136,7 +133,6 @@ export const show: Command = {
 };
 
 export const token: Command = {
-  summary: 'make a token of an enrollment group',
   usage: 'enrollment-group token NAME --uses N [--hours N] [--older-hours N]',
   help: `
 Prints a token that so many devices may enroll with. To roll it over, make the next one, and let older ones end. It ends with
@@ -171,7 +167,6 @@ ${operatorHelp}
 };
 
 export const disable: Command = {
-  summary: 'let nobody enroll by an enrollment group',
   usage: 'enrollment-group disable NAME --reason TEXT',
   help: `Devices that have enrolled by it are not touched.\n\n--reason    why; devices that come are told, and it stands in the audit log\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
@@ -186,7 +181,6 @@ export const disable: Command = {
 };
 
 export const enable: Command = {
-  summary: 'open an enrollment group again',
   usage: 'enrollment-group enable NAME',
   help: operatorHelp,
   positionals: { least: 1, most: 1 },
@@ -199,7 +193,6 @@ export const enable: Command = {
 };
 
 export const limit: Command = {
-  summary: 'change how many devices may enroll by an enrollment group',
   usage: 'enrollment-group limit NAME --devices N|any',
   help: `Counts all that ever enrolled by it; those stay, however few are allowed.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
@@ -214,7 +207,6 @@ export const limit: Command = {
 };
 
 export const drop: Command = {
-  summary: 'delete an enrollment group, not its devices',
   usage: 'enrollment-group delete NAME',
   help: `Its tokens and its list end with it.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },

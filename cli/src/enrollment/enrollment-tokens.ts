@@ -13,7 +13,6 @@ import { table, timeText } from '../table.ts';
 const pathOf = (id: string, order: string) => `/v1/enrollment-tokens/${encodeURIComponent(id)}/${order}`;
 
 export const list: Command = {
-  summary: 'list enrollment tokens',
   usage: 'enroll token list [--all]',
   help: `
 One-time tokens and those of enrollment groups, by the start of their SHA-256 as in the audit log, with the API token that each ends with.
@@ -47,7 +46,6 @@ ${operatorHelp}
 };
 
 export const revoke: Command = {
-  summary: 'end an enrollment token',
   usage: 'enroll token revoke ID',
   help: `Nobody enrolls with it from now on; devices that have are not touched. \`edgekeep enroll token list\` shows the ids.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
@@ -60,7 +58,6 @@ export const revoke: Command = {
 };
 
 export const handOver: Command = {
-  summary: 'take an enrollment token over from its maker',
   usage: 'enroll token hand-over ID',
   help: `
 An enrollment token ends with the API token that made it. From now on it ends with yours instead, and no later than it would have. Where two people are

@@ -6,7 +6,6 @@ import { pagesOf } from '../pages.ts';
 import { table, timeText } from '../table.ts';
 
 export const list: Command = {
-  summary: 'list devices that are to come',
   usage: 'expected-device list [--all]',
   help: `
 --all       also those that have enrolled (default: those that have not)
@@ -35,7 +34,6 @@ ${operatorHelp}
 };
 
 export const remove: Command = {
-  summary: 'take back that a device is to come',
   usage: 'expected-device remove ID',
   help: `Its id and its root of trust are free again. A device that has enrolled is not touched.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },

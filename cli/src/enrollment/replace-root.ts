@@ -4,7 +4,6 @@ import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
 export const command: Command = {
-  summary: 'accept a new root of trust for a wiped device',
   usage: 'device replace-root ID --root SHA256 --reason TEXT',
   help: `
 For a device whose board or TPM was replaced, once it is wiped (\`device mark-wiped\`): it may enroll again under its id with this

@@ -6,7 +6,6 @@ import { pagesOf } from '../pages.ts';
 import { table, timeText } from '../table.ts';
 
 export const list: Command = {
-  summary: 'list roots of trust that are blocked',
   usage: 'root-of-trust list',
   help: operatorHelp,
   positionals: { least: 0, most: 0 },
@@ -23,7 +22,6 @@ export const list: Command = {
 };
 
 export const block: Command = {
-  summary: 'let a root of trust never enroll',
   usage: 'root-of-trust block SHA256 --reason TEXT',
   help: `
 SHA256      of the SubjectPublicKeyInfo of its key, what \`device show\` calls the root of trust
@@ -45,7 +43,6 @@ ${operatorHelp}
 };
 
 export const unblock: Command = {
-  summary: 'let a blocked root of trust enroll again',
   usage: 'root-of-trust unblock SHA256 --reason TEXT',
   help: `--reason    why; it stands in the audit log\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },

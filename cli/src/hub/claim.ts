@@ -39,7 +39,6 @@ export async function claimHub(order: {
 }
 
 export const command: Command = {
-  summary: 'turn the first operator file of a hub into your own',
   usage: 'hub claim --name NAME --out FILE [--days N]',
   help: `
 Makes a token that only you have, registers it for you with the role administrator, and ends the one of \`hub init\`, which is good for a day

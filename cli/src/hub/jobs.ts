@@ -5,7 +5,6 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 
 export const command: Command = {
-  summary: 'list the recurring work of a hub and how it goes',
   usage: 'hub jobs',
   help: `
 Lists the jobs of the hub node that answers: how often each runs, when it ran last, and the error of a run that failed. Exits with 1 while the

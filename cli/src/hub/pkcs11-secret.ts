@@ -41,7 +41,6 @@ const sealedSchema = z.strictObject({
 });
 
 export const pkcs11Seal: Command = {
-  summary: 'make a secret that only a PKCS#11 token gives back',
   usage: 'secrets pkcs11-seal FILE --module PATH --pin-file PATH [--token LABEL | --slot N]',
   help: `
 Draws 32 random bytes, seals them to a key in the token and writes the sealed secret to FILE, which holds no secret. \`secrets pkcs11-unseal FILE\` is then a
@@ -92,7 +91,6 @@ program that unlocks a hub: name it in the setting unlockProgram, and give the h
 };
 
 export const pkcs11Unseal: Command = {
-  summary: 'print the 32 bytes that the token gives back, for a hub to read',
   usage: 'secrets pkcs11-unseal FILE',
   help: `
 Prints the secret of \`secrets pkcs11-seal\` to standard output, raw, and only into a pipe. Another token, or the same one with other keys, is refused.

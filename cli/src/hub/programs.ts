@@ -5,7 +5,6 @@ import { runProgram } from '../program.ts';
 const keyHelp = `--passphrase-fd  read the passphrase from this file descriptor; without it the systemd credential edgekeep-passphrase, else the terminal is asked`;
 
 export const hubInit: Command = {
-  summary: 'make a new hub',
   usage:
     'hub init --data DIR [--unlock HOW]… [--root-folder DIR | --issuing-request FILE] [--share-folder DIR] [--passphrase-fd N] [--person NAME] [--settings JSON]',
   help: `
@@ -47,7 +46,6 @@ ${keyHelp}
 };
 
 export const hubInstallIssuing: Command = {
-  summary: 'give a new hub the certificate that its offline root signed',
   usage: 'hub install-issuing FILE --data DIR [--root-sha256 HEX]',
   help: `
 Ends what hub init --issuing-request began. FILE is what edgekeep root sign-issuing wrote: the issuing CA and its root. A hub that runs
@@ -62,7 +60,6 @@ takes its next issuing CA by edgekeep authority install.
 };
 
 export const hubRun: Command = {
-  summary: 'run a hub in the foreground',
   usage: 'hub run --data DIR [--passphrase-fd N] [--share FILE]… [--wait]',
   help: `
 Serves until SIGINT or SIGTERM. Listens on loopback unless DIR/hub.json says otherwise.
@@ -83,7 +80,6 @@ ${keyHelp}
 };
 
 export const hubCheck: Command = {
-  summary: 'what would keep a hub from starting or working',
   usage: 'hub check --data DIR',
   help: `
 Looks at a data folder, also while its hub runs, and says line by line what is ok, a warning or failed, and what to do next: settings, keys and their
@@ -98,7 +94,6 @@ something failed.
 };
 
 export const hubUnlock: Command = {
-  summary: 'give a hub that waits what opens its keys',
   usage: 'hub unlock --data DIR [--passphrase-fd N] [--share FILE]…',
   help: `
 For a hub that was started with \`hub run --wait\`, on its machine and as its user. People who hold shares give theirs one after the other, each with
@@ -118,7 +113,6 @@ a command of their own; the hub starts with the last that is needed. Wrong ones 
 };
 
 export const hubRekey: Command = {
-  summary: "change who can open a hub's keys, while it is stopped",
   usage:
     'hub rekey --data DIR [--add HOW]… [--remove ID]… [--passphrase-fd N] [--share FILE]… [--new-passphrase-fd N] [--share-folder DIR]',
   help: `
@@ -147,7 +141,6 @@ ${keyHelp}
 };
 
 export const hubResetPolicy: Command = {
-  summary: 'put the default access policy in force, while the hub is stopped',
   usage: 'hub reset-policy --data DIR',
   help: `
 For a policy that shuts everybody out (spec/access.md, "The way back"). The audit log says that it was done on the hub's machine.
@@ -160,7 +153,6 @@ For a policy that shuts everybody out (spec/access.md, "The way back"). The audi
 };
 
 export const hubBackup: Command = {
-  summary: 'write a backup of a hub, also while it runs',
   usage: 'hub backup --data DIR --out FILE [--blobs] [--plain]',
   help: `
 Settings, sealed keys, store, log and vendor roots in one file (docs/backup.md). Never an operator file.
@@ -184,7 +176,6 @@ Settings, sealed keys, store, log and vendor roots in one file (docs/backup.md).
 };
 
 export const hubRestore: Command = {
-  summary: "make a hub's data folder from a backup",
   usage: 'hub restore FILE --data DIR [--yes]',
   help: `
 Devices notice that the log is older than they remember: read docs/backup.md first.
@@ -215,7 +206,6 @@ async function runHub(
 const agentNodeOptions = ['--max-semi-space-size=1'];
 
 export const agentRun: Command = {
-  summary: 'run the device agent in the foreground',
   usage: 'agent run --state DIR',
   help: `Reads DIR/agent.json (docs/settings.md), enrolls if it must, attests, and serves models until SIGINT or SIGTERM.\n\n--state     the agent's state folder`,
   positionals: { least: 0, most: 0 },

@@ -7,7 +7,6 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 const askMilliseconds = 500;
 
 export const command: Command = {
-  summary: 'give the hub a new platform key',
   usage: 'hub roll-platform-key [--wait]',
   help: `
 The hub draws a new platform key and wraps model keys and device secrets under it, in the background and while it serves. The old key is deleted when nothing

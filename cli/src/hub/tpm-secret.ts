@@ -21,7 +21,6 @@ const tpmDefault = 'device:/dev/tpmrm0';
 const tpmHelp = `--tpm       device:PATH, unix:PATH or tcp:HOST:PORT (default: ${tpmDefault})`;
 
 export const tpmSeal: Command = {
-  summary: "make a secret that only this machine's TPM gives back",
   usage: 'secrets tpm-seal FILE [--pcrs LIST] [--tpm ADDRESS]',
   help: `
 Draws 32 random bytes, seals them and writes the sealed object to FILE, which holds no secret. \`secrets tpm-unseal FILE\` is then a program that unlocks a hub:
@@ -69,7 +68,6 @@ ${tpmHelp}
 };
 
 export const tpmUnseal: Command = {
-  summary: 'print the 32 bytes that the TPM gives back, for a hub to read',
   usage: 'secrets tpm-unseal FILE [--tpm ADDRESS]',
   help: `
 Prints the secret of \`secrets tpm-seal\` to standard output, raw, and only into a pipe. The TPM refuses when it is another one or the boot state is not that of the sealing.

@@ -17,7 +17,6 @@ const INPUT_BYTES_MAX = 64 * 1024 * 1024;
 const failuresShown = 100;
 
 export const command: Command = {
-  summary: 'give IDevIDs to a whole line of devices',
   usage:
     'manufacture batch --ca DIR --input FILE.csv --output MANIFEST [--vendor-roots FILE] [--enrollment-group NAME]',
   help: `

@@ -16,7 +16,6 @@ import { tokenOption, tokenOptions, vendorRootsHelp } from './options.ts';
 const tpmDefault = 'device:/dev/tpmrm0';
 
 export const command: Command = {
-  summary: 'give one device its IDevID',
   usage: 'manufacture device SERIAL --ca DIR [--tpm ADDRESS | --pkcs11 MODULE --pin-file FILE] [--manifest FILE]',
   help: `
 Makes the key in the device's TPM or token, or finds it there, issues the IDevID and stores it beside the key. The same again changes nothing.

@@ -5,7 +5,6 @@ import { createManufacturer, hardwareTypeSchema, ownHardwareType } from './manuf
 import { tokenOption, tokenOptions } from './options.ts';
 
 export const command: Command = {
-  summary: "make a manufacturer's authorities for IDevIDs",
   usage:
     'manufacture init --ca DIR --organization NAME [--root-folder DIR] [--hardware-type OID] [--pkcs11 MODULE --pin-file FILE]',
   help: `

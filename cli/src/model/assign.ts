@@ -4,7 +4,6 @@ import { type Arguments, type Command, exitCodes, type Outcome } from '../comman
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
 export const assign: Command = {
-  summary: 'let the devices of a group have the key of a model',
   usage: 'model assign MODEL GROUP…',
   help: `The default policy gives the key of a model to the devices of the groups it is for, and to no other. A model can be assigned before it is
 published. A group decides about keys by its named members, or by a filter over what the hub decided itself (tier, site, tags…): one by what devices
@@ -17,7 +16,6 @@ ${operatorHelp}`,
 };
 
 export const unassign: Command = {
-  summary: 'take a model away from the devices of a group',
   usage: 'model unassign MODEL GROUP…',
   help: `Its devices get no key of the model any more, unless by another group. Leases that they have run out.\n\n${operatorHelp}`,
   positionals: { least: 2, most: 101 },

@@ -14,7 +14,6 @@ import {
 } from './floe-files.ts';
 
 export const command: Command = {
-  summary: 'decrypt a FLOE file or stream (c2sp.org/FLOE)',
   usage: 'floe decrypt IN OUT --key-file RAW32 [--aad-file FILE]',
   help: `
 Decrypts IN to OUT; "-" is stdin or stdout. OUT is made with mode 0600 and appears only when all of it verified. To stdout, every segment is

@@ -20,7 +20,6 @@ import {
 } from './floe-files.ts';
 
 export const command: Command = {
-  summary: 'encrypt a file or stream as FLOE (c2sp.org/FLOE)',
   usage: 'floe encrypt IN OUT --key-file RAW32 [--segment-length BYTES] [--aad-file FILE]',
   help: `
 Encrypts IN to OUT with AES-256-GCM in segments; "-" is stdin or stdout. OUT appears only when it is whole.

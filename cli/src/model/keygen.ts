@@ -14,7 +14,6 @@ const curves = new Map([
 ]);
 
 export const command: Command = {
-  summary: 'make a key pair for signing models',
   usage: 'model keygen [--type p256|p384|p521|ed25519] --out KEY.pem',
   help: `
 Writes the private key to KEY.pem (PKCS#8, mode 0600, not encrypted) and the public key to KEY.pub.pem. Neither is ever overwritten.

@@ -6,7 +6,6 @@ import { progressOutput } from './transfer-progress.ts';
 import { publishModel, readGuardSettings } from './publication.ts';
 
 export const command: Command = {
-  summary: 'sign, seal and publish a model',
   usage: 'model publish PATH --name NAME --version VERSION --key KEY.pem [--guard FILE] [--fallback FILE] [--no-ort]',
   help: `
 PATH is one model file, or a folder: an ONNX model with its external data, a fallback.onnx, or any opaque files (a TensorRT plan, a TFLite

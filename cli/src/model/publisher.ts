@@ -8,7 +8,6 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table } from '../table.ts';
 
 export const trust: Command = {
-  summary: 'trust a publisher’s public key',
   usage: 'publisher trust PUB.pem [--name NAME]',
   help: `From now on the hub accepts models and reference values signed with this key.\n\n--name      for people (default: the file’s name)\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
@@ -22,7 +21,6 @@ export const trust: Command = {
 };
 
 export const list: Command = {
-  summary: 'list trusted publishers',
   usage: 'publisher list',
   help: operatorHelp,
   positionals: { least: 0, most: 0 },

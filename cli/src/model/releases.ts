@@ -5,7 +5,6 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 
 export const list: Command = {
-  summary: 'list the models of a hub',
   usage: 'model list',
   help: operatorHelp,
   positionals: { least: 0, most: 0 },
@@ -26,7 +25,6 @@ export const list: Command = {
 };
 
 export const withdraw: Command = {
-  summary: 'take a published model out of service',
   usage: 'model withdraw NAME VERSION',
   help: `No device is offered this version or gets its key again, and leases on it end. It never comes back, and devices refuse every version that is lower than one they served: publish a higher version.\n\n${operatorHelp}`,
   positionals: { least: 2, most: 2 },

@@ -28,7 +28,6 @@ const graceMilliseconds = 5_000;
 const firstDescriptor = 3;
 
 export const command: Command = {
-  summary: 'run a program on the plaintext of a model',
   usage: 'model run NAME [--socket PATH] [--file PATH]… -- COMMAND [ARGUMENT]…',
   help: `
 Asks the agent on this machine for the opened model NAME (its setting \`use\` is \`program\`) and starts COMMAND with each file of it on an inherited

@@ -10,7 +10,6 @@ import { faultText } from './fault-text.ts';
 type ModelDevice = z.infer<typeof modelDevices>['devices'][number];
 
 export const command: Command = {
-  summary: 'show one model and how it is with its devices',
   usage: 'model show MODEL [VERSION]',
   help: `Devices by state: serving, ready (for a program), locked, refused (it cannot use the release, and why), failing (it tries again). With
 VERSION those that hold or refuse that version.

@@ -9,7 +9,6 @@ import { readCertificateChain, readSigner } from './key-files.ts';
 import { ignoredPaths } from './signed-path.ts';
 
 export const command: Command = {
-  summary: 'sign a model: a folder, or one file',
   usage:
     'model sign PATH --key KEY.pem [--certificate-chain CHAIN.pem] --signature FILE [--shards BYTES] [--ignore-path P]… [--detached]',
   help: `

@@ -14,7 +14,6 @@ import { ignoredPaths } from './signed-path.ts';
 const reasonsShown = 20;
 
 export const command: Command = {
-  summary: 'verify the signature of a model',
   usage:
     'model verify PATH --signature FILE (--public-key PUB.pem | --trust-root CA.pem) [--ignore-path P]… [--ignore-unsigned-files] [--detached]',
   help: `

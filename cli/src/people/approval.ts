@@ -7,7 +7,6 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 
 export const list: Command = {
-  summary: 'list what waits for a second person',
   usage: 'approval list [--all]',
   help: `
 What you asked for, and what you could approve.
@@ -33,7 +32,6 @@ ${operatorHelp}
 };
 
 export const show: Command = {
-  summary: 'show a request that waits for a second person',
   usage: 'approval show ID',
   help: `All of the request, and its SHA-256. Compare that with what the other says before you approve.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
@@ -45,7 +43,6 @@ export const show: Command = {
 };
 
 export const approve: Command = {
-  summary: 'approve a request as the second person',
   usage: 'approval approve ID --digest HEX',
   help: `
 Carries out the request of another person, exactly as \`approval show\` shows it, once. Both names stand in the audit log.
@@ -72,7 +69,6 @@ ${operatorHelp}
 };
 
 export const refuse: Command = {
-  summary: 'refuse a request, or withdraw your own',
   usage: 'approval refuse ID --reason TEXT',
   help: `It is never carried out; who still wants it asks again.\n\n--reason    why, for the audit log\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },

@@ -6,7 +6,6 @@ import { hubAddress, openOperator, operatorHelp, operatorOption } from '../opera
 import { table, timeText } from '../table.ts';
 
 export const add: Command = {
-  summary: 'make a person known',
   usage: 'person add NAME [--address FILE]',
   help: `
 A person can hold tokens. He makes his own with \`edgekeep token prepare\`; you register it with \`edgekeep token create --person\`.
@@ -27,7 +26,6 @@ ${operatorHelp}
 };
 
 export const list: Command = {
-  summary: 'list people',
   usage: 'person list',
   help: `Who is known, with how many valid tokens, and whether root operations wait for a second person.\n\n${operatorHelp}`,
   positionals: { least: 0, most: 0 },
@@ -47,7 +45,6 @@ export const list: Command = {
 };
 
 export const disable: Command = {
-  summary: 'end all tokens of a person',
   usage: 'person disable NAME --reason TEXT',
   help: `
 All his tokens are refused from now on, and he gets no other until \`person enable\`. What he asked for and nobody approved yet is void.
@@ -68,7 +65,6 @@ ${operatorHelp}
 };
 
 export const enable: Command = {
-  summary: 'let a person hold tokens again',
   usage: 'person enable NAME',
   help: `The tokens that were ended stay so: he prepares another.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },

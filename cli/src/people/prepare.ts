@@ -10,7 +10,6 @@ import { newToken } from './token.ts';
 const addressSchema = z.object({ url: z.string(), serverName: z.string().optional(), root: z.string() });
 
 export const command: Command = {
-  summary: 'make a token for yourself that an administrator registers',
   usage: 'token prepare --from FILE --out FILE',
   help: `
 Writes an operator file with a new token, for nobody but you, and prints the token's SHA-256. Say that to an administrator in person: he

@@ -15,7 +15,6 @@ export function newToken(): { readonly token: string; readonly sha256: string } 
 }
 
 export const create: Command = {
-  summary: 'make an API token',
   usage: 'token create --name NAME (--role ROLE… | --scope SCOPE…) [--days N] [--service | --person NAME --sha256 HEX]',
   help: `
 Prints the token once; the hub keeps only its SHA-256. The token is yours unless --service or --person says otherwise.
@@ -74,7 +73,6 @@ function ownerAndToken(args: Arguments) {
 }
 
 export const list: Command = {
-  summary: 'list API tokens',
   usage: 'token list [--person NAME] [--all]',
   help: `
 Owner, rights, end, and when and from where each was last used (to the minute). Without the scope admin: your own.
@@ -119,7 +117,6 @@ async function allTokens(
 }
 
 export const show: Command = {
-  summary: 'show an API token',
   usage: 'token show ID',
   help: `Whose it is, what it may do, who made it, and when and from where it was last used.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
@@ -143,7 +140,6 @@ export const show: Command = {
 };
 
 export const revoke: Command = {
-  summary: 'end an API token',
   usage: 'token revoke NAME|ID',
   help: `Your tokens of this name, or the one of this id, are refused from now on, and so is what they made. With the scope admin a name that you do not
 use means the one person who has it; where several have, their ids are listed and nothing is ended.\n\n${operatorHelp}`,
@@ -162,7 +158,6 @@ use means the one person who has it; where several have, their ids are listed an
 };
 
 export const handOver: Command = {
-  summary: "take a service's token over from its maker",
   usage: 'token hand-over ID',
   help: `
 A service's token ends with the token that made it. From now on it ends with yours instead, and no later than it would have. Where two people are needed,

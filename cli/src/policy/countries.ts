@@ -5,7 +5,6 @@ import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
 export const command: Command = {
-  summary: 'show or replace the table of countries of networks',
   usage: 'policy countries [FILE]',
   help: `FILE has a network and a country on each line, "10.1.0.0/16 AT"; lines that begin with # do not count. It replaces the whole table.\n\n${operatorHelp}`,
   positionals: { least: 0, most: 1 },

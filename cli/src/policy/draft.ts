@@ -12,7 +12,6 @@ import { loadDraft, readPolicyFiles } from './files.ts';
 const filesHelp = 'FILE is a *.cedar or *.test.json file, or a folder of both.';
 
 export const validate: Command = {
-  summary: 'check a policy strictly, without a hub',
   usage: 'policy validate FILE…',
   help: `${filesHelp} Exit code 1 and every reason when a hub would refuse it.`,
   positionals: { least: 1, most: 64 },
@@ -33,7 +32,6 @@ export const validate: Command = {
 };
 
 export const test: Command = {
-  summary: "run a policy's tests, without a hub",
   usage: 'policy test FILE…',
   help: `${filesHelp} A test asks the policy a question and says what it expects (spec/access.md). Exit code 1 when one fails.`,
   positionals: { least: 1, most: 64 },
@@ -56,7 +54,6 @@ export const test: Command = {
 };
 
 export const diff: Command = {
-  summary: 'show which statements a draft adds, removes and changes',
   usage: 'policy diff FILE… [--version N]',
   help: `
 ${filesHelp} Statements are told apart by their names; comments, white space and order are no difference.

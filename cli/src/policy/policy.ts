@@ -7,7 +7,6 @@ import { table, timeText } from '../table.ts';
 import { readPolicyFiles } from './files.ts';
 
 export const show: Command = {
-  summary: 'show the access policy in force, or an earlier one',
   usage: 'policy show [--version N]',
   help: `--version   an earlier one (default: the one in force)\n${operatorHelp}`,
   positionals: { least: 0, most: 0 },
@@ -33,7 +32,6 @@ export const show: Command = {
 };
 
 export const apply: Command = {
-  summary: 'validate, test and apply an access policy',
   usage: 'policy apply FILE… [--expect-version N]',
   help: `
 FILE is a *.cedar or *.test.json file, or a folder of both. The hub validates the policy strictly, runs its tests and asks it the newest recorded
@@ -53,7 +51,6 @@ ${operatorHelp}
 };
 
 export const history: Command = {
-  summary: 'list the versions of the access policy',
   usage: 'policy history',
   help: `The newest 1000. \`edgekeep policy show --version N\` shows one.\n\n${operatorHelp}`,
   positionals: { least: 0, most: 0 },
@@ -73,7 +70,6 @@ export const history: Command = {
 };
 
 export const rollback: Command = {
-  summary: 'bring an earlier access policy back',
   usage: 'policy rollback VERSION [--expect-version N]',
   help: `
 Applies its text and tests anew, as the next version.

@@ -6,7 +6,6 @@ import { readCountries } from './countries.ts';
 import { readPolicyFiles } from './files.ts';
 
 export const command: Command = {
-  summary: 'show who would gain and lose access under a draft',
   usage:
     'policy simulate [FILE…] [--countries FILE] [--add GROUP=ID]… [--remove GROUP=ID]… [--last N] [--names N] [--no-fleet]',
   help: `

@@ -16,7 +16,6 @@ import { readBounded } from '../bounded-file.ts';
 import { readPublicKey } from '../model/key-files.ts';
 
 export const command: Command = {
-  summary: 'verify a release receipt offline: device, boot, model, policy, lease, log and witnesses',
   usage:
     'receipt verify FILE (--trust TRUST.json | --log-key VKEY --attestation-key PEM --publisher-key PEM) [options]',
   help: `

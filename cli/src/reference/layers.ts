@@ -10,7 +10,6 @@ import { encodeReferenceValues, parseReferenceValues } from '@edgekeep/core/atte
 import { type Command, exitCodes, UsageError } from '../command.ts';
 
 export const command: Command = {
-  summary: 'reference values of DICE layers from firmware images',
   usage:
     'reference layers --name NAME --version VERSION --layer N=FILE[,FILE…][;FIELD=VALUE…]… --out FILE [--hash HASH]',
   help: `

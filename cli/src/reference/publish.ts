@@ -27,7 +27,6 @@ export async function publishReferenceValues(operator: Operator, file: string, s
 }
 
 export const publish: Command = {
-  summary: 'sign and publish reference values of a boot',
   usage: 'reference publish FILE --key KEY.pem',
   help: `
 FILE is a reference values document (spec/reference-values.md), for example from \`edgekeep attest reference\`. Devices whose boot matches
@@ -47,7 +46,6 @@ ${operatorHelp}
 };
 
 export const list: Command = {
-  summary: 'list reference values',
   usage: 'reference list',
   help: operatorHelp,
   positionals: { least: 0, most: 0 },
@@ -70,7 +68,6 @@ export const list: Command = {
 };
 
 export const withdraw: Command = {
-  summary: 'stop accepting a boot',
   usage: 'reference withdraw NAME VERSION',
   help: `Devices that match only this set are no longer affirmed.\n\n${operatorHelp}`,
   positionals: { least: 2, most: 2 },

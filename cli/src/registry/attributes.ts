@@ -7,7 +7,6 @@ import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
 export const show: Command = {
-  summary: 'show desired and reported attributes',
   usage: 'device attributes ID',
   help: operatorHelp,
   positionals: { least: 1, most: 1 },
@@ -22,7 +21,6 @@ export const show: Command = {
 };
 
 export const setDesired: Command = {
-  summary: 'set what is wanted of a device',
   usage: 'device set-desired ID FILE [--replaces VERSION]',
   help: `
 FILE        a JSON object; it replaces all desired attributes

@@ -8,7 +8,6 @@ import { table } from '../table.ts';
 const pathOf = (name: string) => `/v1/groups/${encodeURIComponent(name)}`;
 
 export const create: Command = {
-  summary: 'make a group',
   usage: 'group create NAME [--filter RSQL] [--description TEXT]',
   help: `
 --filter       members are whatever it matches when somebody asks (default: members are named, \`group add\`)
@@ -26,7 +25,6 @@ ${operatorHelp}
 };
 
 export const list: Command = {
-  summary: 'list groups',
   usage: 'group list',
   help: operatorHelp,
   positionals: { least: 0, most: 0 },
@@ -39,7 +37,6 @@ export const list: Command = {
 };
 
 export const show: Command = {
-  summary: 'show a group and its devices',
   usage: 'group show NAME',
   help: `Members that are expected and have not enrolled yet are not shown.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
@@ -59,9 +56,8 @@ export const show: Command = {
   },
 };
 
-function membersVerb(verb: 'add' | 'remove', summary: string): Command {
+function membersVerb(verb: 'add' | 'remove'): Command {
   return {
-    summary,
     usage: `group ${verb} NAME ID…`,
     help: `At most 1000 devices at once.\n\n${operatorHelp}`,
     positionals: { least: 2, most: 1_001 },
@@ -76,11 +72,10 @@ function membersVerb(verb: 'add' | 'remove', summary: string): Command {
   };
 }
 
-export const add = membersVerb('add', 'put devices into a group');
-export const remove = membersVerb('remove', 'take devices out of a group');
+export const add = membersVerb('add');
+export const remove = membersVerb('remove');
 
 export const drop: Command = {
-  summary: 'delete a group, not its devices',
   usage: 'group delete NAME',
   help: operatorHelp,
   positionals: { least: 1, most: 1 },

@@ -5,7 +5,6 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';
 
 export const command: Command = {
-  summary: 'show what became of a device',
   usage: 'device history ID',
   help: `The newest 100 changes. ENTRY is the audit entry of the change: \`audit prove ENTRY\`.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },

@@ -6,7 +6,6 @@ import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
 export const command: Command = {
-  summary: 'make devices known that are to come',
   usage: 'device import FILE',
   help: `
 FILE has one JSON object a line (spec/registry.md, "Import"):

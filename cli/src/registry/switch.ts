@@ -4,7 +4,6 @@ import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 
 export const disable: Command = {
-  summary: 'switch a device off',
   usage: 'device disable ID --reason TEXT',
   help: `The device is cut off and refused, loses its keys, and keeps its state until \`device enable\`.
 
@@ -23,7 +22,6 @@ ${operatorHelp}`,
 };
 
 export const enable: Command = {
-  summary: 'switch a device on again',
   usage: 'device enable ID',
   help: `The device may connect again, in the state it has; it still has to attest before it gets a key.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },

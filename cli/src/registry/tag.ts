@@ -5,7 +5,6 @@ import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table } from '../table.ts';
 
 export const command: Command = {
-  summary: 'tag a device',
   usage: 'device tag ID [KEY=VALUE]… [--remove KEY]…',
   help: `
 KEY=VALUE   sets a tag, or replaces its value

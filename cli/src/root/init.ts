@@ -11,7 +11,6 @@ import { keyHelp, keyOptions, keyUsage, makeRootKey } from './root-key.ts';
 const rootDays = 7_305;
 
 export const command: Command = {
-  summary: 'make an offline root authority',
   usage: `root init ${keyUsage} [--name NAME] [--days N] [--plain]`,
   help: `
 Makes a P-256 key, a self-signed root certificate (root.pem) and the first line of the ceremony record. Do it on a machine without a

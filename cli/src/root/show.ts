@@ -8,7 +8,6 @@ import { dateText, fingerprintText } from './ceremony.ts';
 import { readRecord, readRootCertificate } from './root-folder.ts';
 
 export const command: Command = {
-  summary: 'show a root and verify its ceremony record',
   usage: 'root show --folder DIR',
   help: `
 Needs no key. Exit code 3 when a line of the record is missing, changed or signed by another key.

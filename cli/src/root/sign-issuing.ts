@@ -16,7 +16,6 @@ const issuingDays = 1_826;
 const REQUEST_BYTES_MAX = 64 * 1024;
 
 export const command: Command = {
-  summary: 'sign the request of an issuing CA with the offline root',
   usage: `root sign-issuing ${keyUsage} --request FILE --out FILE [--days N] [--yes]`,
   help: `
 Verifies the request's proof of possession, shows what will be signed, asks, writes a line into the ceremony record, and then the

@@ -19,7 +19,6 @@ const listDays = 180;
 const listFile = 'root.crl';
 
 export const command: Command = {
-  summary: 'sign the revocation list of the offline root',
   usage: `root sign-crl ${keyUsage} [--revoke CERTIFICATE]… --out FILE [--days N] [--yes]`,
   help: `
 Puts the certificates of issuing CAs on the root's list, beside those that are on it (root.crl in the folder), and signs it. Without

@@ -9,7 +9,6 @@ import type { OpenRoot } from './root-folder.ts';
 import { keyHelp, keyOptions, keyUsage, openRoot } from './root-key.ts';
 
 export const command: Command = {
-  summary: 'let an old root introduce a new one',
   usage: `root sign-rollover ${keyUsage} --new-folder DIR [--new-pkcs11 MODULE …] --out FILE [--yes]`,
   help: `
 Signs NewWithOld with the old root and OldWithNew with the new one (RFC 4210 section 4.4), writes a line into both ceremony records, and

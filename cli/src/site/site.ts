@@ -29,7 +29,6 @@ ${operatorHelp}
 `;
 
 export const create: Command = {
-  summary: 'make a site',
   usage: `site create NAME ${descriptionUsage}`,
   help: descriptionHelp,
   positionals: { least: 1, most: 1 },
@@ -43,7 +42,6 @@ export const create: Command = {
 };
 
 export const change: Command = {
-  summary: 'say anew what a site is',
   usage: `site change NAME ${descriptionUsage}`,
   help: `Replaces all that was said of it: what is left out here is gone. Its devices stay.\n${descriptionHelp}`,
   positionals: { least: 1, most: 1 },
@@ -56,7 +54,6 @@ export const change: Command = {
 };
 
 export const list: Command = {
-  summary: 'list sites',
   usage: 'site list',
   help: operatorHelp,
   positionals: { least: 0, most: 0 },
@@ -76,7 +73,6 @@ export const list: Command = {
 };
 
 export const show: Command = {
-  summary: 'show a site',
   usage: 'site show NAME',
   help: `\`edgekeep device list --filter site==NAME\` lists its devices.\n\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
@@ -88,9 +84,8 @@ export const show: Command = {
   },
 };
 
-function devicesVerb(verb: 'assign' | 'unassign', summary: string): Command {
+function devicesVerb(verb: 'assign' | 'unassign'): Command {
   return {
-    summary,
     usage: `site ${verb} NAME ID…`,
     help: `At most 1000 devices at once.\n\n${operatorHelp}`,
     positionals: { least: 2, most: 1_001 },
@@ -104,11 +99,10 @@ function devicesVerb(verb: 'assign' | 'unassign', summary: string): Command {
   };
 }
 
-export const assign = devicesVerb('assign', 'put devices at a site');
-export const unassign = devicesVerb('unassign', 'take devices away from a site');
+export const assign = devicesVerb('assign');
+export const unassign = devicesVerb('unassign');
 
 export const drop: Command = {
-  summary: 'delete a site, not its devices',
   usage: 'site delete NAME',
   help: operatorHelp,
   positionals: { least: 1, most: 1 },

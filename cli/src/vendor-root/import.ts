@@ -16,7 +16,6 @@ import { dayText, kindHelp, kindIn, kindOption, knownText } from './kind.ts';
 type Imported = z.infer<typeof vendorRootImported>['certificates'][number];
 
 export const command: Command = {
-  summary: 'trust certificates of hardware makers: TPM, DICE, IDevID',
   usage: 'vendor-root import FILE|FOLDER… [--kind tpm|dice|idevid] [--anchor]',
   help: `
 Reads PEM (any number in a file), DER and PKCS#7, in a folder also what is in the folders in it, and tells the hub, which judges by them at once on every node. What cannot be read is named, and the

@@ -7,7 +7,6 @@ import { table } from '../table.ts';
 import { dayText, kindIn, kindOption, knownText } from './kind.ts';
 
 export const command: Command = {
-  summary: 'list the certificates of hardware makers that a hub trusts',
   usage: 'vendor-root list [--kind tpm|dice|idevid]',
   help: `
 DEVICES is how many devices, apart from retired ones, came by the certificate. "known" means that the fingerprint is one of the makers' roots that ship

@@ -6,7 +6,6 @@ import { pagesOf } from '../pages.ts';
 import { kindIn, kindOption } from './kind.ts';
 
 export const command: Command = {
-  summary: 'trust a certificate of a hardware maker no longer',
   usage: 'vendor-root remove SHA256 --reason TEXT [--kind tpm|dice|idevid] [--force]',
   help: `
 While devices hang on it the hub refuses and says how many. A removed certificate does not come back from a file in the hub's folder; import it to

@@ -13,7 +13,6 @@ import { table, timeText } from '../table.ts';
 const targetOptions = { device: { type: 'string' }, group: { type: 'string' } } as const;
 
 export const declare: Command = {
-  summary: 'let a program on a device have a certificate of its own',
   usage: 'workload declare NAME (--device ID | --group NAME) [--description TEXT]',
   help: `
 Its agent then gets certificates with the SPIFFE ID spiffe://TRUST-DOMAIN/device/ID/workload/NAME.
@@ -36,7 +35,6 @@ ${operatorHelp}
 };
 
 export const list: Command = {
-  summary: 'list workloads',
   usage: 'workload list [--device ID | --group NAME]',
   help: `
 What is declared where. With --device: what there is on that device, by itself and by its groups, with its certificate.
@@ -72,7 +70,6 @@ async function listOnDevice(args: Arguments, device: string): Promise<Outcome> {
 }
 
 export const remove: Command = {
-  summary: 'take the declaration of a workload back',
   usage: 'workload remove NAME (--device ID | --group NAME)',
   help: `
 It gets no other certificate. On one device its certificates are revoked at once, unless a group still declares it; those of a group's devices

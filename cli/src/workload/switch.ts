@@ -9,7 +9,6 @@ const help = `NAME           the workload
 const options = { ...operatorOption, device: { type: 'string' } } as const;
 
 export const disable: Command = {
-  summary: 'end the certificates of a workload on a device',
   usage: 'workload disable NAME --device ID --reason TEXT',
   help: `
 Its certificates are revoked and it gets no others until \`workload enable\`. The device and its other workloads go on.
@@ -29,7 +28,6 @@ ${operatorHelp}
 };
 
 export const enable: Command = {
-  summary: 'let a workload have certificates again',
   usage: 'workload enable NAME --device ID',
   help: `Those that were revoked stay so; the agent gets the next at its next check-in.\n\n${help}\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },
@@ -41,7 +39,6 @@ export const enable: Command = {
 };
 
 export const history: Command = {
-  summary: 'show what became of a workload on a device',
   usage: 'workload history NAME --device ID',
   help: `Newest first, with the audit entry of each change.\n\n${help}\n${operatorHelp}`,
   positionals: { least: 1, most: 1 },

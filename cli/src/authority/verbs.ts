@@ -1,0 +1,60 @@
+// Verbs of the command line: `authority`.
+import type { Verbs } from '../verb.ts';
+
+export const authorityVerbs: Verbs = {
+  'authority list': {
+    summary: 'show roots and issuing CAs',
+    example: 'authority list',
+    load: () => import('./list.ts').then((m) => m.list),
+  },
+  'authority pending': {
+    summary: 'show the devices that do not know the newest root',
+    example: 'authority pending',
+    load: () => import('./list.ts').then((m) => m.pending),
+  },
+  'authority request': {
+    summary: 'have the hub make the key of its next issuing CA',
+    example: 'authority request --out issuing.csr',
+    load: () => import('./issuing.ts').then((m) => m.request),
+  },
+  'authority install': {
+    summary: 'give the hub the signed certificate of its next issuing CA',
+    example: 'authority install issuing.pem --activate now',
+    load: () => import('./issuing.ts').then((m) => m.install),
+  },
+  'authority activate': {
+    summary: 'let the next issuing CA issue',
+    example: 'authority activate 0ab3c5… --at 2027-03-01T06:00Z',
+    load: () => import('./issuing.ts').then((m) => m.activate),
+  },
+  'authority abandon': {
+    summary: 'give up an issuing CA that issued nothing yet',
+    example: 'authority abandon 0ab3c5… --note "the request was lost"',
+    load: () => import('./issuing.ts').then((m) => m.abandon),
+  },
+  'authority revoke': {
+    summary: 'revoke an issuing CA whose key was stolen, and all it issued',
+    example: 'authority revoke 0ab3c5… --note "ticket 4711"',
+    load: () => import('./issuing.ts').then((m) => m.revoke),
+  },
+  'authority announce-root': {
+    summary: 'let devices learn the next root',
+    example: 'authority announce-root rollover.pem',
+    load: () => import('./root.ts').then((m) => m.announce),
+  },
+  'authority overlap': {
+    summary: 'set when an old root is dropped',
+    example: 'authority overlap 6d0f51… --until 2027-06-01',
+    load: () => import('./root.ts').then((m) => m.overlap),
+  },
+  'authority install-crl': {
+    summary: 'give the hub the revocation list of a root',
+    example: 'authority install-crl root.crl --root 6d0f51…',
+    load: () => import('./root.ts').then((m) => m.installList),
+  },
+  'authority trust': {
+    summary: 'let this operator file learn the next root',
+    example: 'authority trust',
+    load: () => import('./trust.ts').then((m) => m.command),
+  },
+};

@@ -1,0 +1,91 @@
+// Verbs of the command line: `hub`, `secrets`, `agent`.
+import type { Verbs } from '../verb.ts';
+
+export const hubVerbs: Verbs = {
+  'hub init': {
+    summary: 'make a new hub',
+    example: `hub init --data /var/lib/edgekeep/hub --unlock passphrase --root-folder /media/usb/root --settings '{"logOrigin":"hub.plant.example/log"}'`,
+    load: () => import('./programs.ts').then((m) => m.hubInit),
+  },
+  'hub install-issuing': {
+    summary: 'give a new hub the certificate that its offline root signed',
+    example: 'hub install-issuing issuing.pem --data /var/lib/edgekeep/hub',
+    load: () => import('./programs.ts').then((m) => m.hubInstallIssuing),
+  },
+  'hub run': {
+    summary: 'run a hub in the foreground',
+    example: 'hub run --data /var/lib/edgekeep/hub',
+    load: () => import('./programs.ts').then((m) => m.hubRun),
+  },
+  'hub check': {
+    summary: 'what would keep a hub from starting or working',
+    example: 'hub check --data /var/lib/edgekeep',
+    load: () => import('./programs.ts').then((m) => m.hubCheck),
+  },
+  'hub unlock': {
+    summary: 'give a hub that waits what opens its keys',
+    example: 'hub unlock --data /var/lib/edgekeep/hub --share /media/usb/share-2-of-5.txt',
+    load: () => import('./programs.ts').then((m) => m.hubUnlock),
+  },
+  'hub rekey': {
+    summary: "change who can open a hub's keys, while it is stopped",
+    example:
+      'hub rekey --data /var/lib/edgekeep/hub --add shares:3/5 --share-folder /media/usb/shares --remove passphrase-1',
+    load: () => import('./programs.ts').then((m) => m.hubRekey),
+  },
+  'hub backup': {
+    summary: 'write a backup of a hub, also while it runs',
+    example: 'hub backup --data /var/lib/edgekeep/hub --out /backup/hub.edgekeep',
+    load: () => import('./programs.ts').then((m) => m.hubBackup),
+  },
+  'hub reset-policy': {
+    summary: 'put the default access policy in force, while the hub is stopped',
+    example: 'hub reset-policy --data /var/lib/edgekeep/hub',
+    load: () => import('./programs.ts').then((m) => m.hubResetPolicy),
+  },
+  'hub claim': {
+    summary: 'turn the first operator file of a hub into your own',
+    example:
+      'hub claim --operator /var/lib/edgekeep/hub/operator.json --name ada --out ~/.config/edgekeep/operator.json',
+    load: () => import('./claim.ts').then((m) => m.command),
+  },
+  'hub restore': {
+    summary: "make a hub's data folder from a backup",
+    example: 'hub restore /backup/hub.edgekeep --data /var/lib/edgekeep/hub',
+    load: () => import('./programs.ts').then((m) => m.hubRestore),
+  },
+  'hub jobs': {
+    summary: 'list the recurring work of a hub and how it goes',
+    example: 'hub jobs',
+    load: () => import('./jobs.ts').then((m) => m.command),
+  },
+  'hub roll-platform-key': {
+    summary: 'give the hub a new platform key',
+    example: 'hub roll-platform-key --wait',
+    load: () => import('./roll-platform-key.ts').then((m) => m.command),
+  },
+  'secrets pkcs11-seal': {
+    summary: 'make a secret that only a PKCS#11 token gives back',
+    example:
+      'secrets pkcs11-seal /etc/edgekeep/unlock.json --module /usr/lib/vendor/module.so --token hub --pin-file /etc/edgekeep/token-pin',
+    load: () => import('./pkcs11-secret.ts').then((m) => m.pkcs11Seal),
+  },
+  'secrets pkcs11-unseal': {
+    summary: 'print the 32 bytes that the token gives back, for a hub to read',
+    load: () => import('./pkcs11-secret.ts').then((m) => m.pkcs11Unseal),
+  },
+  'secrets tpm-seal': {
+    summary: "make a secret that only this machine's TPM gives back",
+    example: 'secrets tpm-seal /etc/edgekeep/unlock.json',
+    load: () => import('./tpm-secret.ts').then((m) => m.tpmSeal),
+  },
+  'secrets tpm-unseal': {
+    summary: 'print the 32 bytes that the TPM gives back, for a hub to read',
+    load: () => import('./tpm-secret.ts').then((m) => m.tpmUnseal),
+  },
+  'agent run': {
+    summary: 'run the device agent in the foreground',
+    example: 'agent run --state /var/lib/edgekeep/agent',
+    load: () => import('./programs.ts').then((m) => m.agentRun),
+  },
+};

@@ -1,0 +1,26 @@
+// Verbs of the command line: `reference`.
+import type { Verbs } from '../verb.ts';
+
+export const referenceVerbs: Verbs = {
+  'reference publish': {
+    summary: 'sign and publish reference values of a boot',
+    example: 'reference publish ref.json --key key.pem',
+    load: () => import('./publish.ts').then((m) => m.publish),
+  },
+  'reference layers': {
+    summary: 'reference values of DICE layers from firmware images',
+    example:
+      "reference layers --name press-firmware --version 1.4.0 --layer '0=boot.bin;vendor=Example' --layer '1=runtime.bin;svn=7' --out layers.json",
+    load: () => import('./layers.ts').then((m) => m.command),
+  },
+  'reference list': {
+    summary: 'list reference values',
+    example: 'reference list',
+    load: () => import('./publish.ts').then((m) => m.list),
+  },
+  'reference withdraw': {
+    summary: 'stop accepting a boot',
+    example: 'reference withdraw line 1.0.0',
+    load: () => import('./publish.ts').then((m) => m.withdraw),
+  },
+};
