@@ -441,6 +441,21 @@ suite('a simulation', () => {
     assert.equal(same.policyVersion, version);
   });
 
+  test('refuses a group and a device that do not exist: they would seem to change nothing', async () => {
+    const token = await world.adminToken();
+    const ask = (groups: object) =>
+      world.askOperator('POST', '/v1/policy/simulate', {
+        token,
+        body: JSON.stringify({ groups, fleet: false, last: 0 }),
+      });
+    const unknown = (says: RegExp) => ({ status: 404, code: 'not-found', says });
+    assertRefused(await ask({ 'no-such-group': { add: ['oven-1'] } }), unknown(/no group no-such-group/));
+    const made = await world.askOperator('POST', '/v1/groups', { token, body: JSON.stringify({ name: 'simulated' }) });
+    assert.equal(made.status, 200);
+    assertRefused(await ask({ simulated: { add: ['oven-1', 'oven-77'] } }), unknown(/no device oven-77/));
+    assert.equal((await ask({ simulated: { add: ['oven-1'] } })).status, 200);
+  });
+
   test('refuses a draft that is no policy', async () => {
     const token = await world.adminToken();
     const answer = await world.askOperator('POST', '/v1/policy/simulate', {

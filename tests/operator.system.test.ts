@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { publishModel } from '@edgekeep/cli/model/publication';
 import { encodeVerifierKey } from '@edgekeep/core/audit/note';
 import { apiTokenRevoked, deviceList, modelView } from '@edgekeep/wire/api/operator';
 import { accepted, assertRefused } from './support/answer.ts';
@@ -45,6 +47,25 @@ test('a withdrawn model is offered no more, and can not be withdrawn twice', asy
   const token = await world.adminToken();
   assertRefused(await world.askOperator('POST', path, { token, body: '{}' }), { status: 409, code: 'conflict' });
   assert.equal((await world.entries('model-withdrawn')).length, 1);
+});
+
+test('a version below one that devices may have served is published with a warning, at its beginning and at its end', async () => {
+  const said: string[] = [];
+  const publish = async (version: string) => {
+    const path = join(world.folder, 'weights.bin');
+    await writeFile(path, version);
+    const order = { path, name: 'ladder', version, signer: world.publisher, withoutOrt: true };
+    return publishModel(world.operator, { ...order, progress: (step) => void said.push(step) });
+  };
+  const warnings = () => said.filter((step) => step.startsWith('warning: '));
+  assert.equal((await publish('2.0.0')).advice, null);
+  assert.deepEqual(warnings(), []);
+  await world.operator.send('POST', '/v1/models/ladder/2.0.0/withdraw', {}, modelView);
+  const { advice, state } = await publish('1.9.0');
+  assert.equal(state, 'published');
+  assert.match(advice ?? '', /ladder 2\.0\.0 was published before: devices that served it refuse 1\.9\.0/);
+  assert.deepEqual(warnings(), [`warning: ${advice}`]);
+  assert.equal((await publish('2.0.1')).advice, null);
 });
 
 test('a revoked API token opens nothing from then on', async () => {

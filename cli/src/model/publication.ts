@@ -12,7 +12,7 @@ import { signModel } from '@edgekeep/core/model/signature/sign';
 import { parseJson } from '@edgekeep/core/json';
 import type { Signer } from '@edgekeep/core/signer';
 import { listModelFiles } from '@edgekeep/wire/file/model-files';
-import { type ModelView, modelView } from '@edgekeep/wire/api/operator';
+import { type PublicationAnswer, publicationAnswer } from '@edgekeep/wire/api/operator';
 import { UsageError } from '../command.ts';
 import type { Operator } from '../operator.ts';
 import { keyProcessOptions, programFile } from '../program.ts';
@@ -52,7 +52,7 @@ interface SourceFile {
 }
 
 /** Publishes and returns the release as the hub now shows it. */
-export async function publishModel(operator: Operator, order: PublicationOrder): Promise<ModelView> {
+export async function publishModel(operator: Operator, order: PublicationOrder): Promise<PublicationAnswer> {
   using scratch = openScratch('edgekeep-publish');
   const modelKey = randomBytes(32);
   try {
@@ -69,7 +69,8 @@ export async function publishModel(operator: Operator, order: PublicationOrder):
     order.progress(`signing ${files.length} files and their manifest`);
     const signature = await signRelease(order, manifest, files);
     const body = { manifest: toBase64url(manifest), signature, modelKey: toBase64url(modelKey) };
-    await operator.send('POST', '/v1/models', body, modelView);
+    const begun = await operator.send('POST', '/v1/models', body, publicationAnswer);
+    if (begun.advice !== null) order.progress(`warning: ${begun.advice}`);
     const release = `/v1/models/${name}/${version}`;
     for (const { path, file } of sources) {
       order.progress(`sealing and sending ${path}`);
@@ -78,7 +79,7 @@ export async function publishModel(operator: Operator, order: PublicationOrder):
       const progress = new TransferProgress(order.output ?? silent, path, size);
       await uploadFile(operator, { file, modelKey, binding, release, progress }).finally(() => progress.end());
     }
-    return await operator.send('POST', `/v1/models/${name}/${version}/publish`, {}, modelView);
+    return await operator.send('POST', `/v1/models/${name}/${version}/publish`, {}, publicationAnswer);
   } finally {
     modelKey.fill(0);
   }

@@ -50,7 +50,10 @@ ${operatorHelp}
     return {
       exitCode: exitCodes.ok,
       value: release,
-      text: `published ${name} ${version}: ${release.files.length} sealed files, ${size} bytes, manifest ${release.manifestDigest}`,
+      text: [
+        `published ${name} ${version}: ${release.files.length} sealed files, ${size} bytes, manifest ${release.manifestDigest}`,
+        ...(release.advice === null ? [] : [`warning: ${release.advice}`]),
+      ].join('\n'),
     };
   },
 };

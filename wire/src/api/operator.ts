@@ -261,6 +261,9 @@ export const uploadState = z.object({ offset: z.number() });
 export const uploadedFile = z.object({ path: z.string(), sealedSize: z.number(), sealedSha256: sha256Hex });
 /** The release that devices are offered now, and what devices need that refuse it as a roll-back. */
 export const withdrawAnswer = modelView.extend({ current: z.string().nullable(), advice: z.string().nullable() });
+/** A release that was begun or published; `advice`: which devices will refuse it as a roll-back. A hub of an earlier version gives none. */
+export const publicationAnswer = modelView.extend({ advice: z.string().nullable().default(null) });
+export type PublicationAnswer = z.infer<typeof publicationAnswer>;
 export const modelList = z.object({ models: z.array(modelView) });
 
 export const referenceValuesOrder = z.strictObject({

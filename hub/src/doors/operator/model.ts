@@ -1,5 +1,6 @@
 // Operator API: publishers and model releases.
 import { parseBase64url } from '@edgekeep/core/bytes';
+import { compareVersions } from '@edgekeep/core/model/version-order';
 import { assignedGroups, assignOrder, modelDevices, modelDevicesQuery } from '@edgekeep/wire/api/model';
 import * as api from '@edgekeep/wire/api/operator';
 import type { IncomingHttpHeaders } from 'node:http';
@@ -131,14 +132,15 @@ function addUploads(app: HttpServer, parts: ModelOperatorRouteParts): void {
     {
       ...requireScope('models:publish'),
       bodyLimit: bodyBytes.release,
-      schema: { body: api.modelOrder, response: { 200: api.modelView } },
+      schema: { body: api.modelOrder, response: { 200: api.publicationAnswer } },
     },
     async ({ body, actor }) => {
       const modelKey = parseBase64url(body.modelKey, 'modelKey');
       try {
         const manifest = parseBase64url(body.manifest, 'manifest');
         const order = { manifest, signature: body.signature, modelKey, actor, nowMs: clock() };
-        return viewOf(await createRelease(database, platformKey, order));
+        const begun = viewOf(await createRelease(database, platformKey, order));
+        return { ...begun, advice: await rollbackAdvice(database, begun) };
       } finally {
         modelKey.fill(0);
       }
@@ -187,9 +189,12 @@ function addReleases(app: HttpServer, parts: ModelOperatorRouteParts): void {
     {
       ...requireScope('models:publish'),
       bodyLimit: bodyBytes.none,
-      schema: { params: release, response: { 200: api.modelView } },
+      schema: { params: release, response: { 200: api.publicationAnswer } },
     },
-    async ({ params, actor }) => viewOf(await publishRelease(database, { ...params, actor, nowMs: clock() })),
+    async ({ params, actor }) => {
+      const published = viewOf(await publishRelease(database, { ...params, actor, nowMs: clock() }));
+      return { ...published, advice: await rollbackAdvice(database, params) };
+    },
   );
 
   app.post(
@@ -234,6 +239,15 @@ async function afterWithdrawal(
   const offered = current === null ? `no version of ${name} is offered now` : `${current} is offered to all others`;
   const advice = `devices that served ${highest} refuse what is lower: publish a version higher than ${highest}; ${offered}`;
   return { current, advice };
+}
+
+async function rollbackAdvice(
+  database: Database,
+  { name, version }: { readonly name: string; readonly version: string },
+): Promise<string | null> {
+  const highest = await highestServed(database, name);
+  if (highest === undefined || compareVersions(version, highest) >= 0) return null;
+  return `${name} ${highest} was published before: devices that served it refuse ${version} as a roll-back. Publish a version higher than ${highest}`;
 }
 
 function undefinedWhereNotFound(error: unknown): undefined {

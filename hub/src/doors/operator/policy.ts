@@ -15,7 +15,7 @@ import type { AccessGate, GateParts } from '../../access/gate.ts';
 import type { HubSettings } from '../../settings.ts';
 import { weighBreadth } from '../../access/breadth-alarm.ts';
 import { loadDraftOrThrow, type PolicyOrder, testsOf } from '../../access/policy-store.ts';
-import { changeOf } from '../../access/other-facts.ts';
+import { assertFactsKnown, changeOf } from '../../access/other-facts.ts';
 import { simulate } from '../../access/simulate.ts';
 
 const byVersion = z.strictObject({ version: z.coerce.number().int().min(1) });
@@ -77,6 +77,7 @@ function addSimulation(app: HttpServer, parts: PolicyRouteParts): void {
     '/v1/policy/simulate',
     { ...write, bodyLimit: bodyBytes.policy, schema: { body: api.simulateOrder, response: { 200: api.simulation } } },
     async ({ body }) => {
+      await assertFactsKnown(parts.database.read, body);
       const inForce = policies.current();
       const { text = inForce.text } = body;
       using draft = loadDraftOrThrow(text, body.text === undefined ? inForce.meaning : 'any-action');
