@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { encodeDeviceToken } from '@edgekeep/core/identity/device-token';
 import { addTokenDevice, useDeviceToken } from '@edgekeep/hub/enrollment/token-device';
-import { HubError } from '@edgekeep/hub/error';
+import { HubError } from '@edgekeep/hub/common/error';
 import { PlatformKey } from '@edgekeep/hub/secrets/platform-key';
 import { hubSettingsSchema } from '@edgekeep/hub/settings';
 import { Database } from '@edgekeep/hub/store/database';

@@ -8,8 +8,8 @@ import { test, type TestContext } from 'node:test';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
 import { testRoot } from '@edgekeep/core/identity/testing-roots';
-import { checkHub } from '@edgekeep/hub/check/check';
-import { initHub } from '@edgekeep/hub/init';
+import { checkHub } from '@edgekeep/hub/commands/check/check';
+import { initHub } from '@edgekeep/hub/commands/init';
 import { parseHubSettings } from '@edgekeep/hub/settings';
 import { HubWorld } from './support/hub-world.ts';
 

@@ -9,7 +9,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { HubRefusal, type Operator } from '@edgekeep/cli/operator';
-import { initHub } from '@edgekeep/hub/init';
+import { initHub } from '@edgekeep/hub/commands/init';
 import { loadHubKeys } from '@edgekeep/hub/secrets/hub-keys';
 import { unwrapModelKey } from '@edgekeep/hub/model/vault';
 import type { KeyStore } from '@edgekeep/hub/secrets/key-store';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { programFile } from '@edgekeep/cli/program';
-import { initHub } from '@edgekeep/hub/init';
+import { initHub } from '@edgekeep/hub/commands/init';
 import { backUpHub } from '@edgekeep/hub/secrets/backup';
 import { parseHubSettings } from '@edgekeep/hub/settings';
 import { edgekeep } from './main-job/edgekeep.ts';

@@ -23,7 +23,7 @@ import { endorsementTemplate } from '@edgekeep/core/tpm/template';
 import { ReferenceStore } from '@edgekeep/hub/attest/reference-store';
 import { Authorities } from '@edgekeep/hub/authority/authorities';
 import { issueDeviceCertificate, recordCertificate } from '@edgekeep/hub/authority/issue';
-import { initHub } from '@edgekeep/hub/init';
+import { initHub } from '@edgekeep/hub/commands/init';
 import { type HubKeys, loadHubKeys } from '@edgekeep/hub/secrets/hub-keys';
 import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';
 import { Blobs } from '@edgekeep/hub/model/blobs';

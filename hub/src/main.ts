@@ -6,5 +6,5 @@ hardenProcess();
 endWithParent();
 // Only the hub's user can read the files that it writes.
 process.umask(0o077);
-const { runCommandLine } = await import('./command-line.ts');
+const { runCommandLine } = await import('./commands/command-line.ts');
 process.exitCode = await runCommandLine(process.argv.slice(2));

@@ -11,8 +11,8 @@ import { othersMayWrite } from '@edgekeep/host/trusted-path';
 import { hostNameSchema } from '@edgekeep/wire/api/texts';
 import { z } from 'zod';
 import { settingsByPresentNames } from '@edgekeep/wire/former-name';
-import { HubError } from './error.ts';
-import { formerHubSettings } from './former-settings.ts';
+import { HubError } from './common/error.ts';
+import { formerHubSettings } from './common/former-settings.ts';
 
 const listener = (port: number) =>
   z.strictObject({

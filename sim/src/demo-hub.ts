@@ -9,7 +9,7 @@ import { claimHub } from '@edgekeep/cli/hub/claim';
 import { operatorFromFile, type Operator } from '@edgekeep/cli/operator';
 import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
-import { initHub } from '@edgekeep/hub/init';
+import { initHub } from '@edgekeep/hub/commands/init';
 import { parseHubSettings } from '@edgekeep/hub/settings';
 import { type Hub, startHub } from '@edgekeep/hub/wiring/start';
 import { publisherAnswer } from '@edgekeep/wire/api/operator';

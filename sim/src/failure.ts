@@ -1,7 +1,7 @@
 // Why the demo cannot run here, in one line: its folder, its ports, its simulators. Bugs of the program are not turned into lines.
 import { AgentError } from '@edgekeep/agent/error';
-import { HubError } from '@edgekeep/hub/error';
-import { asFolderError, worldFailureOf } from '@edgekeep/hub/world-failure';
+import { HubError } from '@edgekeep/hub/common/error';
+import { asFolderError, worldFailureOf } from '@edgekeep/hub/common/world-failure';
 import { HardwareError } from '@edgekeep/hardware/error';
 import { HubRefusal, Unreachable } from '@edgekeep/cli/operator';
 

@@ -30,7 +30,7 @@ export function isTest({ path }: Pick<Source, 'path'>): boolean {
   return /\.test\.ts$|\/testing[.-]?[^/]*\.ts$|\/fixtures\//.test(path);
 }
 
-/** A folder directly under src with all below it, or a file directly under src: `hub/src/access`, `hub/src/error.ts`. */
+/** A folder directly under src with all below it, or a file directly under src: `hub/src/access`, `hub/src/common/error.ts`. */
 export function roomOf(path: string): string {
   return path.split('/').slice(0, 3).join('/');
 }

@@ -14,7 +14,7 @@ import { parseTrust, type Trust } from '@edgekeep/core/access/trust';
 import { everyAttestedTpmPolicyText } from '@edgekeep/core/policy/built-in';
 import { encodeReferenceValues, type ReferenceValues } from '@edgekeep/core/attest/reference-values';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
-import { initHub } from '@edgekeep/hub/init';
+import { initHub } from '@edgekeep/hub/commands/init';
 import { parseHubSettings } from '@edgekeep/hub/settings';
 import { type Hub, startHub } from '@edgekeep/hub/wiring/start';
 import {

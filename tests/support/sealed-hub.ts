@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { publishModel } from '@edgekeep/cli/model/publication';
 import type { Operator } from '@edgekeep/cli/operator';
-import { initHub } from '@edgekeep/hub/init';
+import { initHub } from '@edgekeep/hub/commands/init';
 import { openSealed } from '@edgekeep/hub/secrets/open-keys';
 import type { NewUnlocker } from '@edgekeep/hub/secrets/unlock';
 import { parseHubSettings } from '@edgekeep/hub/settings';

@@ -5,7 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 import { formerAgentSettings } from '@edgekeep/agent/former-settings';
 import { parseAgentSettings } from '@edgekeep/agent/settings';
 import { renameFormer } from '@edgekeep/core/former-names';
-import { formerHubSettings } from '@edgekeep/hub/former-settings';
+import { formerHubSettings } from '@edgekeep/hub/common/former-settings';
 import { parseHubSettings } from '@edgekeep/hub/settings';
 import { formerNameCode } from '@edgekeep/wire/former-name';
 

@@ -6,7 +6,7 @@ import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { randomUUID } from 'node:crypto';
 import { type Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import type { WitnessBoard } from '../audit/witness.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { AccessGate } from './gate.ts';
 import { assertNotCutOff } from '../registry/enablement.ts';
 import { getDevice } from '../registry/states.ts';

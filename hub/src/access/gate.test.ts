@@ -5,7 +5,7 @@ import { everyAttestedTpmPolicyText } from '@edgekeep/core/policy/built-in';
 import { giveToken } from '../people/testing-people.ts';
 import { addDevices, deviceRow } from '../registry/testing-device.ts';
 import { auditEntries, openTestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { AccessGate, type DeviceAsk } from './gate.ts';
 import { by, connectionOf, nowMs, openGateParts } from './testing-release.ts';
 

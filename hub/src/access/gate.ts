@@ -8,7 +8,7 @@ import { uidOfResource } from '@edgekeep/core/policy/request';
 import type { DeviceAction } from '@edgekeep/core/policy/schema';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
-import { HubError, type Reason } from '../error.ts';
+import { HubError, type Reason } from '../common/error.ts';
 import { type Connections, cutOne, type DeviceConnection } from '../presence/connections.ts';
 import { presenceOf } from '../presence/read.ts';
 import { getDevice } from '../registry/states.ts';

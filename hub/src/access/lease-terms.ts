@@ -6,7 +6,7 @@ import type { LeaseTerms } from '@edgekeep/core/access/lease-terms';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { AttestationKey } from '@edgekeep/core/attest/quote';
 import { parseBase64url } from '@edgekeep/core/bytes';
-import type { Reason } from '../error.ts';
+import type { Reason } from '../common/error.ts';
 
 /** As sent in the request; base64url. */
 export interface SentLeaseCounter {

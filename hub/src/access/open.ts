@@ -1,9 +1,9 @@
 // Opens access: the policy in force, what it looks at, and the gate that asks it.
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../common/clock.ts';
 import type { Connections } from '../presence/connections.ts';
 import { asHub } from '../store/authority.ts';
 import type { Database } from '../store/database.ts';
-import type { Subject } from '../subject.ts';
+import type { Subject } from '../common/subject.ts';
 import { CountryTable } from './country-table.ts';
 import { DecisionLog } from './decision-log.ts';
 import { AccessGate, type GateParts } from './gate.ts';

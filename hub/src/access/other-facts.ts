@@ -3,7 +3,7 @@ import type { Question } from '@edgekeep/core/policy/question';
 import type { simulateOrder } from '@edgekeep/wire/api/policy';
 import type { Kysely } from 'kysely';
 import type { z } from 'zod';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Tables } from '../store/schema.ts';
 import { CountryTable } from './country-table.ts';

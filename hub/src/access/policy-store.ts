@@ -4,7 +4,7 @@ import { loadDraft } from '@edgekeep/core/policy/draft';
 import { type LoadedPolicy, loadPolicy, type Policy, type PolicyMeaning } from '@edgekeep/core/policy/policy';
 import { failedTests, type PolicyTests, policyTestsSchema } from '@edgekeep/core/policy/test-file';
 import { appendEntry } from '../audit/append.ts';
-import { HubError, type Reason } from '../error.ts';
+import { HubError, type Reason } from '../common/error.ts';
 import { announceCuts } from '../revocation/store.ts';
 import type { Database } from '../store/database.ts';
 import type { PolicyRow } from '../store/access-tables.ts';

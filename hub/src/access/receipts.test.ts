@@ -13,7 +13,7 @@ import { AuditLog } from '../audit/log.ts';
 import { checkpointsIn, entriesIn } from '../audit/store-source.ts';
 import { WitnessBoard } from '../audit/witness.ts';
 import { testPublisher } from '../publisher/testing-publisher.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { Receipts } from './receipts.ts';
 import { ask, nowMs, openReleaseHub, testVerifier } from './testing-release.ts';
 

@@ -6,7 +6,7 @@ import { parseNote } from '@edgekeep/core/audit/note';
 import { encodeTlogProof } from '@edgekeep/core/audit/proof';
 import type { AuditLog } from '../audit/log.ts';
 import type { WitnessBoard } from '../audit/witness.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { Database } from '../store/database.ts';
 import type { LeaseRow, ModelReleaseRow } from '../store/schema.ts';
 

@@ -3,7 +3,7 @@ import type { Lease } from '@edgekeep/core/access/lease';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { type Appraiser } from '../attest/appraiser.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { DeviceConnection } from '../presence/connections.ts';
 import type { RootKeys } from '../attest/root-keys.ts';
 import { type PublishedNow } from '../model/releases.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
 import type { TestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { assertWithinBudget, LeaseAlarm } from './release-budget.ts';
 import { leasesAtMs as nowMs, storeWithLeases as storeWith } from './testing-leases.ts';
 

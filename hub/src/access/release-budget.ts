@@ -1,7 +1,7 @@
 // How many keys of one model one device may get in a window: each one is an audit entry and a lease. A device that renews as intended stays
 // far below. A device above the limit is refused and raises an alert.
 import type { Kysely } from 'kysely';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { raiseAlert } from '../alert/alerts.ts';
 import type { Database } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';

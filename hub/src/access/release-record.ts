@@ -7,7 +7,7 @@ import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import { encodeCanonicalJson } from '@edgekeep/core/json';
 import { recordAppraisal } from '../attest/appraiser.ts';
 import { appendEncodedEntry, appendEntry, encodeEvent, encodeUnsaltedEvent } from '../audit/append.ts';
-import { HubError, type Reason } from '../error.ts';
+import { HubError, type Reason } from '../common/error.ts';
 import { publishedNow } from '../model/releases.ts';
 import { assertEnabled } from '../registry/enablement.ts';
 import { newestPolicyVersion } from '../store/authority.ts';

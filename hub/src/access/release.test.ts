@@ -11,7 +11,7 @@ import { testReferences } from '../attest/testing-device.ts';
 import { signDocument } from '../publisher/testing-publisher.ts';
 import { ReferenceStore } from '../attest/reference-store.ts';
 import { auditEntries } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { PolicyStore } from './policy-store.ts';
 import { assertLeaseRuns } from './release-record.ts';
 import {

@@ -7,7 +7,7 @@ import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
-import { HubError, type HubErrorCode } from '../error.ts';
+import { HubError, type HubErrorCode } from '../common/error.ts';
 import { getDevice } from '../registry/states.ts';
 import { publishedIn } from '../model/releases.ts';
 import { unwrapModelKey } from '../model/vault.ts';

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { Database } from '../store/database.ts';
 import { PolicyStore } from './policy-store.ts';
 

@@ -2,7 +2,7 @@
 // flood only counters grow; memory, log and store stay small. The hub's log has a line for each attempt, with address and claimed name.
 import type { AlertData } from '../alert/alert-data.ts';
 import { raiseAlert } from '../alert/alerts.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../common/clock.ts';
 import { networkOf } from './network-of.ts';
 import type { Database } from '../store/database.ts';
 

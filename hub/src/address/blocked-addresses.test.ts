@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { auditEntries, openTestStore, type TestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { BlockedAddresses } from './blocked-addresses.ts';
 import { blockAddress, listBlocks, unblockAddress } from './blocks.ts';
 

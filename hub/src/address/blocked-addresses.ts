@@ -1,7 +1,7 @@
 // The blocked addresses, in memory: every new connection is checked before its TLS handshake. The store is the source; every node reads it
 // again together with the revocations (revocation/watch.ts).
 import { type Address, parseAddress, parseNetwork } from '@edgekeep/core/canonical/network';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../common/clock.ts';
 import type { Database } from '../store/database.ts';
 
 const lengths = { 4: 32, 6: 128 } as const;

@@ -2,7 +2,7 @@
 // audited.
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { announceCuts } from '../revocation/store.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { AddressBlockRow } from '../store/presence-tables.ts';

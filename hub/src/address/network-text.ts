@@ -7,7 +7,7 @@ import {
   parseAddress,
   parseNetwork,
 } from '@edgekeep/core/canonical/network';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 
 // A wider network is a mistake: it would cut off a continent.
 const PREFIX_MIN = { 4: 8, 6: 16 } as const;

@@ -1,7 +1,7 @@
 // Opens the addresses of strangers: those that are blocked, and the attempts that were refused.
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../common/clock.ts';
 import type { Database } from '../store/database.ts';
-import type { Subject } from '../subject.ts';
+import type { Subject } from '../common/subject.ts';
 import { Attempts } from './attempts.ts';
 import { BlockedAddresses } from './blocked-addresses.ts';
 

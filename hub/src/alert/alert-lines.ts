@@ -1,7 +1,7 @@
 // One line in the hub's own log for every opened alert, for people who watch logs and not the API. Read from the store once it is durable,
 // so no line reports something that was undone. Every node writes it, whichever node raised the alert.
 import type { Kysely } from 'kysely';
-import type { Job } from '../subject.ts';
+import type { Job } from '../common/subject.ts';
 import type { AlertRow, Tables } from '../store/schema.ts';
 
 // A person reads these lines.

@@ -4,7 +4,7 @@ import type { Json } from '@edgekeep/core/json';
 import { type AlertKind, alertSeverities, type AlertSeverity } from '@edgekeep/wire/api/alert';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { AlertRow, Tables } from '../store/schema.ts';
 import { type AlertData, boundedData, mergedData } from './alert-data.ts';

@@ -10,7 +10,7 @@ import { signerFromKey } from '@edgekeep/core/signer';
 import { signDocument, trustTestPublisher } from '../publisher/testing-publisher.ts';
 import type { DeviceRow, DeviceState } from '../store/schema.ts';
 import { auditEntries, openTestStore, type TestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } from './appraiser.ts';
 import { ReferenceStore } from './reference-store.ts';
 import { RootKeys } from './root-keys.ts';

@@ -9,7 +9,7 @@ import { createLogCache } from '@edgekeep/core/attest/log-cache';
 import { tierSchema } from '@edgekeep/core/attest/tier';
 import type { Signer } from '@edgekeep/core/signer';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { changeState } from '../registry/states.ts';
 import type { RootKeys } from './root-keys.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';

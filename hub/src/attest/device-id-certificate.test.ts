@@ -4,7 +4,7 @@ import { testDice, testLayers, testSeconds, testVendor } from '@edgekeep/core/at
 import { toBase64url } from '@edgekeep/core/bytes';
 import { type Certificate, publicKeyOf } from '@edgekeep/core/identity/certificate';
 import { indexCertificates } from '@edgekeep/core/identity/certificate-index';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { deviceIdCertificateOf, proveDeviceId } from './device-id-certificate.ts';
 
 const vendor = await testVendor();

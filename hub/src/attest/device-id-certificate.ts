@@ -6,7 +6,7 @@ import { type Certificate, certificateDigest, parseForeignCertificate } from '@e
 import { toHex } from '@edgekeep/core/bytes';
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import { sha256Hex } from '@edgekeep/core/digest';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { MakersWord } from '../vendor-root/device-makers.ts';
 
 export interface ProvenDeviceId {

@@ -5,7 +5,7 @@ import { followImaLog, imaLogBegin, type ImaLogState } from '@edgekeep/core/atte
 import { imaNgLog } from '@edgekeep/core/attest/testing-ima';
 import { deviceRow } from '../registry/testing-device.ts';
 import { openTestStore, type TestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { imaStartOf, knownImaLog, recordImaLog, takeImaPiece } from './ima-logs.ts';
 import type { ImaPieces } from './ima-pieces.ts';
 import { testTpmDevice } from './testing-device.ts';

@@ -6,7 +6,7 @@ import { followImaLog, imaLogBegin, type ImaLogState } from '@edgekeep/core/atte
 import { parseHex, toHex } from '@edgekeep/core/bytes';
 import type { ImaLogKnown } from '@edgekeep/wire/api/device';
 import type { Kysely } from 'kysely';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { ImaPieces } from './ima-pieces.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';

@@ -4,7 +4,7 @@ import { fixedKey, testPcrs, uefiBoot } from '@edgekeep/core/attest/testing';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { signDocument, testPublisher, trustTestPublisher } from '../publisher/testing-publisher.ts';
 import { auditEntries, openTestStore, type TestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { ReferenceStore, referencesState } from './reference-store.ts';
 import { testReferences } from './testing-device.ts';
 

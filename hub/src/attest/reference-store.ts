@@ -5,7 +5,7 @@ import type { Kysely } from 'kysely';
 import { parseReferenceValues, type ReferenceValues } from '@edgekeep/core/attest/reference-values';
 import { verifyBundle } from '@edgekeep/core/model/signature/verify';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { listPublishers } from '../publisher/publishers.ts';
 import type { Database } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';

@@ -4,7 +4,7 @@ import { fixedKey, testAttester } from '@edgekeep/core/attest/testing';
 import { toBase64url } from '@edgekeep/core/bytes';
 import { encodeSizedPublic } from '@edgekeep/core/tpm/public-area';
 import { endorsementTemplate } from '@edgekeep/core/tpm/template';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { rootDigestOf, RootKeys } from './root-keys.ts';
 import { testKeyDevice, testTpmDevice } from './testing-device.ts';
 

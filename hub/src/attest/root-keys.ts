@@ -7,7 +7,7 @@ import { encodeSpki, parseSpki } from '@edgekeep/core/identity/public-key';
 import { parsePublic, publicKeyOf as publicKeyOfArea } from '@edgekeep/core/tpm/public-area';
 import { type DeviceIdentity, deviceIdentitySchema } from '@edgekeep/wire/api/device';
 import { type WrapTarget, wrapTargetOf } from './wrap-target.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { DeviceRow } from '../store/schema.ts';
 import { deviceIdCertificateOf } from './device-id-certificate.ts';
 

@@ -4,7 +4,7 @@ import { type AuditEvent, auditSaltLength, encodeAuditEntry, saltedEntry } from 
 import { leafHash } from '@edgekeep/core/audit/merkle';
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
 

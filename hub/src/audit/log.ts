@@ -7,7 +7,7 @@ import { type NoteSigner, parseNote, type VerifierKey, verifierKey } from '@edge
 import type { TlogProof } from '@edgekeep/core/audit/proof';
 import { tileWidth } from '@edgekeep/core/audit/tile';
 import { appendLeaves, edgeRoot, emptyEdge, partialTiles, type TreeEdge } from '@edgekeep/core/audit/tree-edge';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { LogFiles } from './files.ts';
 import { TileFolder } from './tiles.ts';
 import { TreeReader } from './tree-reader.ts';

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Signer } from '@edgekeep/core/signer';
 import type { Database } from '../store/database.ts';
-import type { Subject } from '../subject.ts';
+import type { Subject } from '../common/subject.ts';
 import { AuditLog } from './log.ts';
 import { checkpointsIn, entriesIn } from './store-source.ts';
 import { WitnessBoard } from './witness.ts';

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { equalBytes } from '@edgekeep/core/bytes';
 import { encodeEntryBundle, encodeTile, type TileAddress, tilePath, tileWidth } from '@edgekeep/core/audit/tile';
 import type { Tile } from '@edgekeep/core/audit/tree-edge';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { diskFiles, type LogFiles, makeDurableFolder } from './files.ts';
 
 /** The number of files written at once: enough to keep the disk busy, and few enough to leave threads for other work. */

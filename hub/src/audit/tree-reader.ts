@@ -20,7 +20,7 @@ import {
 } from '@edgekeep/core/audit/tile';
 import type { TreeEdge } from '@edgekeep/core/audit/tree-edge';
 import { type RetryingOnce, retryingOnce } from '@edgekeep/host/retrying-once';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 
 /** Full tiles kept with their inner nodes, about 50 KB each: most proofs are for the newest entries. */
 const KEPT_TILES_MAX = 128;

@@ -2,7 +2,7 @@
 // requests change the store and then call `reload`, which notifies the followers.
 import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { encodePem } from '@edgekeep/core/identity/pem';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../common/clock.ts';
 import type { OwnCertificate } from './expiry.ts';
 import { readBirthCertificates } from '../secrets/initial-certificates.ts';
 import type { KeyStore } from '../secrets/key-store.ts';

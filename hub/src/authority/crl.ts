@@ -4,9 +4,9 @@ import { nextListNumber } from '../revocation/store.ts';
 import { encodeCrl, encodeCrlEntry } from '@edgekeep/core/identity/crl';
 import { parseRevocationReason } from '@edgekeep/core/identity/crl-reason';
 import { parseHex } from '@edgekeep/core/bytes';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../common/clock.ts';
 import type { IssuingAuthority } from './state.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { Database } from '../store/database.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
 

@@ -1,6 +1,6 @@
 // A metric: the remaining life of each authority and of each certificate of the hub.
 import { Gauge, type Registry } from 'prom-client';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../common/clock.ts';
 import type { OwnCertificate } from './expiry.ts';
 
 export function registerExpiryMetric(

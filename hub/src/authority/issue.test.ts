@@ -8,7 +8,7 @@ import { validatePath } from '@edgekeep/core/identity/path';
 import { addDevices, deviceRow } from '../registry/testing-device.ts';
 import type { DeviceState } from '../store/schema.ts';
 import { openTestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { isTwoThirdsOver, issueDeviceCertificate, issueServerCredential, recordCertificate } from './issue.ts';
 import { openTestAuthorities } from './testing-authorities.ts';
 

@@ -13,7 +13,7 @@ import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { signerFromKey } from '@edgekeep/core/signer';
 import type { Authorities } from './authorities.ts';
 import { issuerIdOf, type IssuingAuthority } from './state.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { clockSkewSeconds } from '../secrets/hub-keys.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { HubCertificateRow } from '../store/schema.ts';

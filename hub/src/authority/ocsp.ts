@@ -7,7 +7,7 @@ import { type CertId, isIssuedBy, issuerHashesOf, type OcspRequest } from '@edge
 import { type CertificateStatus, encodeOcspResponse } from '@edgekeep/core/identity/ocsp-response';
 import type { Signer } from '@edgekeep/core/signer';
 import type { IssuingAuthority } from './state.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../common/clock.ts';
 import type { Database } from '../store/database.ts';
 import { issueOcspCredential, isTwoThirdsOver, recordHubCertificate } from './issue.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';

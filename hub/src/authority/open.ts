@@ -1,9 +1,9 @@
 // Opens the hub's authorities: the CAs, the certificate of its listeners, and the status of what they issued.
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../common/clock.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { Database } from '../store/database.ts';
-import type { Subject } from '../subject.ts';
+import type { Subject } from '../common/subject.ts';
 import { Authorities } from './authorities.ts';
 import type { OwnCertificate } from './expiry.ts';
 import { registerExpiryMetric } from './expiry-metric.ts';

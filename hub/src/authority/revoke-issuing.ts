@@ -2,7 +2,7 @@
 // "Rotation").
 import { revokeOfIssuer } from '../revocation/store.ts';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { Connections } from '../presence/connections.ts';
 import { announceCuts } from '../revocation/store.ts';
 import { voidLeases } from '../revocation/leases.ts';

@@ -6,7 +6,7 @@ import { type Crl, parseCrl, verifyCrl } from '@edgekeep/core/identity/crl';
 import { parsePem } from '@edgekeep/core/identity/pem';
 import { rolloverProblems, ROOTS_MAX } from '@edgekeep/core/identity/rollover';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { AuthorityParts } from './issuing-orders.ts';
 import type { AuthorityState, RootAuthority } from './state.ts';
 

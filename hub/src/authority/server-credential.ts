@@ -1,7 +1,7 @@
 // The credential of the listeners: a key in memory and a certificate of the issuing CA in use, replaced while the hub runs. Open
 // connections keep the credential that they were opened with.
 import { tlsServerOptions } from '@edgekeep/wire/link/tls';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../common/clock.ts';
 import { isTwoThirdsOver, issueServerCredential, recordHubCertificate, type ServerCredential } from './issue.ts';
 import type { Database } from '../store/database.ts';
 import type { Authorities } from './authorities.ts';

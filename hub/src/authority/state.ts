@@ -6,7 +6,7 @@ import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep
 import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key';
 import type { Signer } from '@edgekeep/core/signer';
 import type { Kysely } from 'kysely';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { firstIssuingKeyName, readSigner } from '../secrets/hub-keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { WriteTransaction } from '../store/database.ts';

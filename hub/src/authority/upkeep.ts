@@ -3,7 +3,7 @@
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { firstIssuingKeyName, readSigner } from '../secrets/hub-keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { IssuingAuthorityRow } from '../store/authority-tables.ts';

@@ -1,6 +1,6 @@
 // Which devices an import admits (spec/registry.md, "Import"): ids reserved for one root of trust, and roots of trust that are blocked.
 import type { Kysely } from 'kysely';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { Tables } from '../store/schema.ts';
 
 export interface Newcomer {

@@ -14,7 +14,7 @@ import { disableDevice } from '../respond/disable.ts';
 import { quarantineDevice } from '../respond/quarantine.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import { auditEntries } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { certifyNextKey } from './certify.ts';
 import {
   by,

@@ -9,7 +9,7 @@ import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { type Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { assertNotCutOff } from '../registry/enablement.ts';
 import type { CertificateSettings } from './settings.ts';
 import type { Database } from '../store/database.ts';

@@ -12,7 +12,7 @@ import { isAuthentic, recordAppraisal, untilReferencesStay } from '../attest/app
 import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { appendEntry } from '../audit/append.ts';
 import { issueDeviceCertificate, recordCertificate } from '../authority/issue.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { addDevice, forgetIdevid } from '../registry/device-row.ts';
 import { recordChange } from '../registry/history.ts';
 import { takeWitnessKey } from '../registry/witness-keys.ts';

@@ -9,7 +9,7 @@ import { parsePublic, publicKeyOf as publicKeyOfArea, type TpmPublic } from '@ed
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '@edgekeep/core/digest';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { endorsementAnchors } from './match.ts';
 import type { Tables } from '../store/schema.ts';
 import type { MakersWord } from '../vendor-root/device-makers.ts';

@@ -13,7 +13,7 @@ import { type TestDevice, testKeyDevice, testReferences } from '../attest/testin
 import { sha256Hex } from '@edgekeep/core/digest';
 import { signDocument, trustTestPublisher } from '../publisher/testing-publisher.ts';
 import { auditEntries } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { removeVendorRoot } from '../vendor-root/store.ts';
 import { blockRoot, removeExpected } from '../registry/admission-lists.ts';
 import {

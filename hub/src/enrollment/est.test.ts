@@ -12,7 +12,7 @@ import { toHex } from '@edgekeep/core/bytes';
 import { getDevice } from '../registry/states.ts';
 import { quarantineDevice } from '../respond/quarantine.ts';
 import { assertCertificateStands } from '../revocation/store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { enrollWithToken, reenroll } from './est.ts';
 import {
   by,

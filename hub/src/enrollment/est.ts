@@ -12,7 +12,7 @@ import { type CertificateRequest, parseCertificateRequest } from '@edgekeep/core
 import type { Extension } from '@edgekeep/core/identity/extensions';
 import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { isExpected } from './admission.ts';
 import { assertNotCutOff } from '../registry/enablement.ts';
 import { allocateSite, joinEnrollmentGroup } from './join.ts';

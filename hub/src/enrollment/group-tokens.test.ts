@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { groupTerms } from '@edgekeep/wire/api/enrollment-group';
 import { giveToken, tokensMadeMs as nowMs } from '../people/testing-people.ts';
 import { openTestStore, type TestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { createGroupToken, findGroupToken, spendGroupToken } from './group-tokens.ts';
 import { createEnrollmentGroup } from './groups.ts';
 import { findShownToken } from './shown-token.ts';

@@ -6,7 +6,7 @@ import type { EnrollmentTokenState } from '@edgekeep/wire/api/enrollment-token';
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { EnrollmentGroupTokenRow } from '../store/enrollment-tables.ts';
 import type { Tables } from '../store/schema.ts';

@@ -6,7 +6,7 @@ import { newSigner, testManufacturer } from '@edgekeep/core/identity/testing-man
 import { groupTerms } from '@edgekeep/wire/api/enrollment-group';
 import { createGroup } from '../registry/groups.ts';
 import { auditEntries, openTestStore, type TestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import {
   createEnrollmentGroup,
   deleteEnrollmentGroup,

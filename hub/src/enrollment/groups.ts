@@ -9,7 +9,7 @@ import { type EnrollmentGroupKind, ENROLLMENT_GROUPS_MAX, type GroupTerms } from
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { getSite } from '../site/sites.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { EnrollmentGroupRow } from '../store/enrollment-tables.ts';

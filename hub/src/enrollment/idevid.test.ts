@@ -11,7 +11,7 @@ import type { Signer } from '@edgekeep/core/signer';
 import { groupTerms } from '@edgekeep/wire/api/enrollment-group';
 import { type TestDevice, testKeyDevice } from '../attest/testing-device.ts';
 import { sha256Hex } from '@edgekeep/core/digest';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { blockRoot } from '../registry/admission-lists.ts';
 import { createEnrollmentGroup } from './groups.ts';
 import { assertIdevidFree, readShownIdevid, recordIdevid } from './idevid.ts';

@@ -10,7 +10,7 @@ import { verifyIdevidProof } from '@edgekeep/core/attest/idevid-proof';
 import type { DeviceIdentity, IdevidProofDocument } from '@edgekeep/wire/api/device';
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '@edgekeep/core/digest';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { MakersWord } from '../vendor-root/device-makers.ts';
 import { type MakerTrust, reachableFrom } from '../vendor-root/vendor-roots.ts';
 import { idevidAnchors } from './match.ts';

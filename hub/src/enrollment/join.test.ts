@@ -4,7 +4,7 @@ import { groupTerms, type GroupTerms } from '@edgekeep/wire/api/enrollment-group
 import { addDevices, deviceRow } from '../registry/testing-device.ts';
 import { createSite } from '../site/sites.ts';
 import { openTestStore, type TestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { createEnrollmentGroup, getEnrollmentGroup } from './groups.ts';
 import { allocateSite, joinEnrollmentGroup } from './join.ts';
 import { termsOf } from './match.ts';

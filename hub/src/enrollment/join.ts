@@ -2,7 +2,7 @@
 // device groups, a site. What an import says about the device takes precedence over what its group says about all.
 import { canonicalAddress, networkContains, parseAddress, parseNetwork } from '@edgekeep/core/canonical/network';
 import { TAGS_MAX } from '@edgekeep/wire/api/registry';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { listSites } from '../site/sites.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import { giveDesired } from '../registry/attributes.ts';

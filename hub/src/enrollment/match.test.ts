@@ -7,7 +7,7 @@ import { groupTerms } from '@edgekeep/wire/api/enrollment-group';
 import { CompiledQuery, type KyselyPlugin } from 'kysely';
 import { z } from 'zod';
 import { sha256Hex } from '@edgekeep/core/digest';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { Database } from '../store/database.ts';
 import type { EnrollmentGroupRow } from '../store/enrollment-tables.ts';
 import { type EnrollmentProof, matchEnrollmentGroup, mayBeVouchedFor } from './match.ts';

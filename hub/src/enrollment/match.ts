@@ -5,7 +5,7 @@ import { canonicalName } from '@edgekeep/core/identity/distinguished-name';
 import { type GroupTerms, groupTerms } from '@edgekeep/wire/api/enrollment-group';
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '@edgekeep/core/digest';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { EnrollmentGroupRow } from '../store/enrollment-tables.ts';
 import type { Tables } from '../store/schema.ts';
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { giveToken, tokensMadeMs as nowMs } from '../people/testing-people.ts';
 import { endTokens } from '../people/token-store.ts';
 import { openTestStore, type TestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { createEnrollmentToken, findEnrollmentToken, spendEnrollmentToken } from './one-time-token.ts';
 import { revokeEnrollmentToken } from './token-orders.ts';
 

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { Maker } from '../people/maker.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { EnrollmentTokenRow, Tables } from '../store/schema.ts';

@@ -2,7 +2,7 @@
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import type { Appraiser } from '../attest/appraiser.ts';
 import type { Authorities } from '../authority/authorities.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { Database } from '../store/database.ts';
 import type { MakersWord } from '../vendor-root/device-makers.ts';
 import type { VendorRoots } from '../vendor-root/vendor-roots.ts';

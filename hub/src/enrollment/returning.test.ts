@@ -6,13 +6,13 @@ import { after, before, test } from 'node:test';
 import { rootDigestOf } from '../attest/root-keys.ts';
 import { testKeyDevice } from '../attest/testing-device.ts';
 import { sha256Hex } from '@edgekeep/core/digest';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { getDevice } from '../registry/states.ts';
 import { retireDevice } from '../respond/quarantine.ts';
 import { assertCertificateStands } from '../revocation/store.ts';
 import { Database } from '../store/database.ts';
 import type { DeviceRow } from '../store/schema.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { findReturning } from './returning.ts';
 import {
   by,

@@ -1,7 +1,7 @@
 // Wiped devices that return (spec/reonboarding.md): the same hardware, or a replacement that an operator ordered, proves itself again and
 // gets another identity under its old id. Every earlier identity stays refused.
 import type { Kysely } from 'kysely';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { renewDevice } from '../registry/device-row.ts';
 import { findDevice } from '../registry/states.ts';
 import type { WriteTransaction } from '../store/database.ts';

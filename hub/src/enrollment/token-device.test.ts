@@ -7,7 +7,7 @@ import { hubSettingsSchema } from '../settings.ts';
 import { PlatformKey } from '../secrets/platform-key.ts';
 import type { DeviceState } from '../store/schema.ts';
 import { openTestStore, type TestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { addTokenDevice, rollSecret, useDeviceToken } from './token-device.ts';
 
 const nowMs = 1_800_000_000_000;

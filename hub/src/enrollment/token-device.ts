@@ -9,7 +9,7 @@ import { CoreError } from '@edgekeep/core/error';
 import { parseDeviceToken, verifyDeviceToken } from '@edgekeep/core/identity/device-token';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { isOlder, type WrappedSecrets } from '../secrets/wrapped-secrets.ts';
 import { type Place, rewrapSecret, unwrapSecret, wrapSecret } from '../secrets/wrap.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';

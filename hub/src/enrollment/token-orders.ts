@@ -2,7 +2,7 @@
 import type { EnrollmentTokenView } from '@edgekeep/wire/api/enrollment-token';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { Caller } from '../people/api-token.ts';
 import { tokenId } from '../people/token-store.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { listAlerts } from '../alert/alert-list.ts';
-import type { Job } from '../subject.ts';
+import type { Job } from '../common/subject.ts';
 import { Database } from '../store/database.ts';
 import { jobAlarm } from './alarm.ts';
 import { Scheduler } from './scheduler.ts';

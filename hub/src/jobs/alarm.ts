@@ -1,6 +1,6 @@
 // Recurring work that keeps failing is an alert, and a line in the hub's own log when it begins to fail and when it works again.
 import { raiseAlert, settleAlert } from '../alert/alerts.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../common/clock.ts';
 import type { Database } from '../store/database.ts';
 import type { JobStatus, RunEnded } from './scheduler.ts';
 

@@ -5,7 +5,7 @@ import type { AuthorityParts } from '../authority/issuing-orders.ts';
 import { activateDue, closeEnded, destroyKeys, dropRoots, retireEmptied } from '../authority/upkeep.ts';
 import type { LiveCredential } from '../authority/server-credential.ts';
 import { raiseTokenAlarms } from '../people/token-alarms.ts';
-import type { Job } from '../subject.ts';
+import type { Job } from '../common/subject.ts';
 
 export interface KeeperParts extends AuthorityParts {
   readonly settings: AuthorityParts['settings'] & { readonly tokens: { readonly bootstrapHours: number } };

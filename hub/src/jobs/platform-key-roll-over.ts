@@ -3,9 +3,9 @@
 import { randomBytes } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
-import type { Clock } from '../clock.ts';
-import { HubError } from '../error.ts';
-import type { AddJob, JobHandle } from '../subject.ts';
+import type { Clock } from '../common/clock.ts';
+import { HubError } from '../common/error.ts';
+import type { AddJob, JobHandle } from '../common/subject.ts';
 import type { WrappedSecrets } from '../secrets/wrapped-secrets.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';

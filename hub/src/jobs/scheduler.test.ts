@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import type { Job } from '../subject.ts';
+import type { Job } from '../common/subject.ts';
 import { type RunEnded, Scheduler } from './scheduler.ts';
 
 /** A job whose runs end when the test says so. */

@@ -1,8 +1,8 @@
 // Runs the hub's recurring work (docs/jobs.md): each job has a name, an interval and a place to run. A job never overlaps itself; a request
 // that comes while it runs makes it run once more.
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../common/clock.ts';
 import { asHub } from '../store/authority.ts';
-import type { Job, JobHandle, JobPlace } from '../subject.ts';
+import type { Job, JobHandle, JobPlace } from '../common/subject.ts';
 
 export interface JobStatus {
   readonly name: string;

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { syncFolder } from '@edgekeep/host/durable-file';
 import { orIfMissing } from '@edgekeep/host/missing-file';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { type Beginning, Incoming } from './incoming.ts';
 
 export class Blobs {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { ModelReport, ReportedFault } from '@edgekeep/wire/api/model-report';
 import { addDevices, deviceRow } from '../registry/testing-device.ts';
 import { openTestStore, type TestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { modelsOf, orderRetry, recordModels, retriesFor } from './device-models.ts';
 import { devicesOfModel } from './devices-of-model.ts';
 import { hubSettingsSchema } from '../settings.ts';

@@ -3,7 +3,7 @@
 import type { ModelReport, ModelRetry, ReportedFault } from '@edgekeep/wire/api/model-report';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { raiseAlert, settleAlert } from '../alert/alerts.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceModelRow } from '../store/device-model-tables.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createGroup } from '../registry/groups.ts';
 import { auditEntries, openTestStore, type TestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { assignModel, groupsOfModel } from './groups-of-model.ts';
 
 const by = { actor: 'person:ada/desk', nowMs: 1 };

@@ -3,7 +3,7 @@
 // refused here.
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { claimsIn } from '../registry/claims.ts';
 import { getGroup } from '../registry/groups.ts';
 import type { Database } from '../store/database.ts';

@@ -6,7 +6,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 
 const keptMs = 7 * 86_400_000;
 

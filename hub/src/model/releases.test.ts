@@ -11,7 +11,7 @@ import { addDevices, deviceRow } from '../registry/testing-device.ts';
 import { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database } from '../store/database.ts';
 import { auditEntries, openTestStore, type TestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { Blobs } from './blobs.ts';
 import {
   addReleaseFile,

@@ -8,7 +8,7 @@ import { manifestDigest, parseManifest } from '@edgekeep/core/model/manifest';
 import { verifyModelRelease } from '@edgekeep/core/model/release';
 import { compareVersions } from '@edgekeep/core/model/version-order';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';

@@ -1,6 +1,6 @@
 // Model keys at rest: wrapped under the platform key, bound to the model's name and version.
 import type { Kysely } from 'kysely';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { type Place, rewrapSecret, unwrapSecret, wrapSecret } from '../secrets/wrap.ts';
 import { isOlder, type WrappedSecrets } from '../secrets/wrapped-secrets.ts';
 import type { WriteTransaction } from '../store/database.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { openTestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { assertScope, authenticate } from './api-token.ts';
 import { disablePerson } from './people.ts';
 import { callerOf, giveToken, tokensMadeMs as nowMs, whyNot } from './testing-people.ts';

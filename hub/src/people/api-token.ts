@@ -1,7 +1,7 @@
 // API tokens at the door (spec/operator-access.md, "Tokens"): 32 random bytes, stored as a SHA-256. The holder of a token is a person or a
 // service.
 import { sha256Hex } from '@edgekeep/core/digest';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { Database } from '../store/database.ts';
 import type { ApiTokenRow } from '../store/operator-tables.ts';
 import type { Tables } from '../store/schema.ts';

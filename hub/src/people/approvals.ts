@@ -5,7 +5,7 @@ import { requestDigest } from '@edgekeep/core/access/request-digest';
 import { utf8 } from '@edgekeep/core/bytes';
 import type { ApprovalSummary, ApprovalView } from '@edgekeep/wire/api/approval';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { ApprovalRow } from '../store/operator-tables.ts';
 import { type Caller, findCaller } from './api-token.ts';

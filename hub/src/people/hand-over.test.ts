@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { openTestStore, type TestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { type Caller, findCaller } from './api-token.ts';
 import { claimHub, handOverToken } from './hand-over.ts';
 import { giveToken, tokensMadeMs as nowMs } from './testing-people.ts';

@@ -1,6 +1,6 @@
 // Changes the owner of a token (spec/operator-access.md): a person claims a new hub, and a service's token gets another maker.
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Caller } from './api-token.ts';
 import { inBatches } from '../store/batches.ts';

@@ -2,7 +2,7 @@
 import type { PersonView } from '@edgekeep/wire/api/people';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import { endTokens } from './token-store.ts';

@@ -1,6 +1,6 @@
 // The authority of an operator's request: a valid token with the scope that the route needs.
-import type { Clock } from '../clock.ts';
-import { HubError } from '../error.ts';
+import type { Clock } from '../common/clock.ts';
+import { HubError } from '../common/error.ts';
 import type { Authority } from '../store/authority.ts';
 import { assertScope, type Caller, findCaller } from './api-token.ts';
 import type { Scope } from './roles.ts';

@@ -3,7 +3,7 @@
 import { canonicalAddress } from '@edgekeep/core/canonical/network';
 import { randomBytes } from 'node:crypto';
 import type { ImaPieces } from '../attest/ima-pieces.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { networkOf } from '../address/network-of.ts';
 
 export interface ConnectedWorkload {

@@ -2,11 +2,11 @@
 // judged in the transaction that binds it, so no two of them pass at the same time. A node that holds the conflicting session learns of it
 // from the row.
 import { randomUUID } from 'node:crypto';
-import { Budgets } from '../budget.ts';
+import { Budgets } from '../common/budget.ts';
 import { appendEntry } from '../audit/append.ts';
 import type { WitnessBoard } from '../audit/witness.ts';
-import type { Clock } from '../clock.ts';
-import type { Job } from '../subject.ts';
+import type { Clock } from '../common/clock.ts';
+import type { Job } from '../common/subject.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/schema.ts';
 import type { Connections, DeviceConnection, ConflictingSession } from './connections.ts';

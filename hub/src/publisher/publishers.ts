@@ -5,7 +5,7 @@ import { encodePublicKeyPem, parsePublicKeyPem } from '@edgekeep/core/identity/p
 import { keyFingerprint } from '@edgekeep/core/model/signature/key-mode';
 import { signatureAlgorithmOf } from '@edgekeep/core/signer';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { Database } from '../store/database.ts';
 
 export interface Publisher {

@@ -5,7 +5,7 @@ import { type Attributes, keptAttributesSchema } from '@edgekeep/wire/api/attrib
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { sha256Hex } from '@edgekeep/core/digest';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { getDevice } from './states.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceAttributeRow, DocumentSide, Tables } from '../store/schema.ts';

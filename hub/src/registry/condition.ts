@@ -3,7 +3,7 @@ import { parseDateTime } from '@edgekeep/core/canonical/date-time';
 import { canonicalText } from '@edgekeep/core/canonical/text';
 import { tiers } from '@edgekeep/core/attest/tier';
 import type { FormerName } from '@edgekeep/core/former-names';
-import { noteFormerName } from '../former-names.ts';
+import { noteFormerName } from '../common/former-names.ts';
 import { type Comparison, type Filter, filterError, type Operator } from './filter.ts';
 import type { DeviceState, DocumentSide } from '../store/schema.ts';
 

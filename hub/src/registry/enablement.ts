@@ -1,7 +1,7 @@
 // Switching a device off and on again: an operator's switch, separate from the device's state. While it is off the device is refused like a
 // quarantined one. Switched on again, it has its old state and must attest before it gets a key.
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { announceCuts, revokeWorkloadsOf } from '../revocation/store.ts';
 import { voidLeases } from '../revocation/leases.ts';
 import type { WriteTransaction } from '../store/database.ts';

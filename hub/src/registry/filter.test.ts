@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { conditionOf } from './condition.ts';
 import { COMPARISONS_MAX, LISTED_VALUES_MAX, parseFilter } from './filter.ts';
 

@@ -2,7 +2,7 @@
 // a value is decided later (condition.ts); this file knows the grammar, its limits, and the positions in the text.
 import { FILTER_CHARACTERS_MAX } from '@edgekeep/wire/api/registry';
 import { parse } from '@rsql/parser';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 
 // A query is one statement: this limits the number of tables that it joins.
 export const COMPARISONS_MAX = 32;

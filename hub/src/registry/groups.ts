@@ -2,7 +2,7 @@
 // now.
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceGroupMemberRow, DeviceGroupRow, Tables } from '../store/schema.ts';

@@ -15,8 +15,8 @@ import {
 import { sha256Hex } from '@edgekeep/core/digest';
 import { appendEntry } from '../audit/append.ts';
 import { z } from 'zod';
-import { HubError } from '../error.ts';
-import { noteFormerName } from '../former-names.ts';
+import { HubError } from '../common/error.ts';
+import { noteFormerName } from '../common/former-names.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { setSite } from './device-site.ts';

@@ -1,5 +1,5 @@
 // Lines of a byte stream, with a limit: never holds more than one line.
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 
 /** A device with the maximum number of tags stays below this. */
 const LINE_BYTES_MAX = 65_536;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import * as fc from 'fast-check';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { Database } from '../store/database.ts';
 import type { DeviceRow } from '../store/schema.ts';
 import { conditionOf } from './condition.ts';

@@ -1,7 +1,7 @@
 // A page of devices: filtered, sorted, and continued where the last page ended. A page begins after a device and its sort value, not at a
 // count, so that devices that come and go meanwhile do not make others appear twice or go missing.
 import { type Expression, type Kysely, sql, type SqlBool } from 'kysely';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { DeviceRecord, Tables } from '../store/schema.ts';
 import { type Column, columns, conditionOf } from './condition.ts';
 import { parseFilter } from './filter.ts';

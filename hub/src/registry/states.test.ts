@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openTestStore, type TestStore } from '../store/testing-store.ts';
 import type { DeviceState } from '../store/schema.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { assertNotCutOff, disableIn, enableIn } from './enablement.ts';
 import { changeState, getDevice } from './states.ts';
 import { addDevices, deviceRow } from './testing-device.ts';

@@ -2,7 +2,7 @@
 import { sha256Hex } from '@edgekeep/core/digest';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { forgetIdevid } from './device-row.ts';
 import { recordChange } from './history.ts';
 import type { WriteTransaction } from '../store/database.ts';

@@ -2,7 +2,7 @@
 import { TAGS_MAX } from '@edgekeep/wire/api/registry';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { getDevice } from './states.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';

@@ -1,6 +1,6 @@
 // Witness keys that devices have, or had before a wipe. One key must not cosign as two devices: every reader of the trust file, and so of
 // every receipt, would refuse it. A key that was on a wiped disk must not cosign again.
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { WriteTransaction } from '../store/database.ts';
 
 /**

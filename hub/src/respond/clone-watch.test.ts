@@ -7,7 +7,7 @@ import { getDevice } from '../registry/states.ts';
 import { assertCertificateStands } from '../revocation/store.ts';
 import { deviceOf, digestOf, seedFleet, serialOf } from '../revocation/testing-revocation.ts';
 import { auditEntries, openTestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { CloneWatch } from './clone-watch.ts';
 
 const nowMs = 1_800_000_000_000;

@@ -2,10 +2,10 @@
 // alert with the client's address and the genuine device's, and takes the action that the settings define. Log and store stay small for any
 // number of attempts.
 import type { AlertSeverity } from '@edgekeep/wire/api/alert';
-import { Budgets } from '../budget.ts';
+import { Budgets } from '../common/budget.ts';
 import { appendEntry } from '../audit/append.ts';
-import type { Clock } from '../clock.ts';
-import type { Reason } from '../error.ts';
+import type { Clock } from '../common/clock.ts';
+import type { Reason } from '../common/error.ts';
 import { raiseAlert } from '../alert/alerts.ts';
 import { type Fleet, quarantineDevice } from './quarantine.ts';
 import type { WriteTransaction } from '../store/database.ts';

@@ -3,7 +3,7 @@
 import { sha256Hex } from '@edgekeep/core/digest';
 import type { RevocationReason } from '@edgekeep/core/identity/crl-reason';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { recordChange } from '../registry/history.ts';
 import type { Fleet } from './quarantine.ts';
 import { inBatches } from '../store/batches.ts';

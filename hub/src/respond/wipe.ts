@@ -1,6 +1,6 @@
 // Wiping a device (spec/reonboarding.md): its identity here ends permanently, its record stays. After that it enrolls again or retires.
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { announceCuts, revokeOfDevices } from '../revocation/store.ts';
 import { forgetKnownRoot } from '../authority/known-roots.ts';
 import { forgetProofs, setNextRoot } from '../registry/device-row.ts';

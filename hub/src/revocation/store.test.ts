@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openTestStore, type TestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { announceCuts, assertCertificateStands, revokeOfDevices, revokeSerials } from './store.ts';
 import { deviceOf, digestOf, seedFleet, serialOf } from './testing-revocation.ts';
 

@@ -1,7 +1,7 @@
 // Revocation in the store (spec/revocation.md): what one transaction marks, and the counter from which every hub node learns of it.
 import type { RevocationReason } from '@edgekeep/core/identity/crl-reason';
 import type { Kysely } from 'kysely';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { inBatches } from '../store/batches.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';

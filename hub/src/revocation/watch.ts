@@ -1,7 +1,7 @@
 // Follows the revocations in the store and cuts the connections that this node holds (spec/revocation.md). Nodes share only the store, so
 // each of them learns of an order this way, even if another node took it.
 import { performance } from 'node:perf_hooks';
-import type { Job } from '../subject.ts';
+import type { Job } from '../common/subject.ts';
 import type { Database } from '../store/database.ts';
 import type { CutOrder } from './store.ts';
 

@@ -3,7 +3,7 @@ import { utf8 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { encodeCanonicalJson, type Json, parseCanonicalJson } from '@edgekeep/core/json';
 import { z } from 'zod';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 
 /** A part's line: a path, a digest, a number. */
 export const LINE_BYTES_MAX = 2_048;

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { initHub } from '../init.ts';
+import { initHub } from '../commands/init.ts';
 import { loadHubKeys } from './hub-keys.ts';
 import { parseHubSettings } from '../settings.ts';
 import { backUpHub } from './backup.ts';

@@ -8,7 +8,7 @@ import { backup, DatabaseSync } from 'node:sqlite';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import { equalBytes } from '@edgekeep/core/bytes';
 import { birthFileNames } from './initial-certificates.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { settingsFileName } from '../settings.ts';
 import { backupType, encodeLine, isBackupPath } from './backup-parts.ts';
 import { plainKeyNames } from './plain-keys.ts';

@@ -12,7 +12,7 @@ import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { birthFileNames } from './initial-certificates.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { KeyStore } from './key-store.ts';
 import { plainKeys } from './plain-keys.ts';
 import { PlatformKey, platformKeyVersion, platformKeyLength, platformKeyName } from './platform-key.ts';

@@ -9,7 +9,7 @@ import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep
 import { validatePath } from '@edgekeep/core/identity/path';
 import { encodePem, parsePem } from '@edgekeep/core/identity/pem';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { replaceFile } from '@edgekeep/host/durable-file';
 
 /** In the folder `keys`. The request must not have the name of a key. */

@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { equalBytes } from '@edgekeep/core/bytes';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { KeyStore } from './key-store.ts';
 import { plainKeyNames, plainKeys } from './plain-keys.ts';
 import { openSealedKeys, readSealedFile, type SealedKeys } from './sealed-keys.ts';

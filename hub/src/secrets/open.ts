@@ -1,5 +1,5 @@
 // Opens the hub's secrets: the key store that an unlocker opened, and the keys in it.
-import type { Subject } from '../subject.ts';
+import type { Subject } from '../common/subject.ts';
 import { type HubKeys, loadHubKeys } from './hub-keys.ts';
 import type { KeyStore } from './key-store.ts';
 

@@ -1,7 +1,7 @@
 // The unlockers that an operator asks for on the command line: `passphrase`, `shares:3/5`, `program:/path argument…`, `none`.
 import { mkdir } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { parseNewPassphrase } from './passphrase.ts';
 import { writeNewFile } from '@edgekeep/host/durable-file';
 import { secretFromProgram } from './program.ts';

@@ -1,7 +1,7 @@
 // A passphrase as an unlocker: scrypt (RFC 7914) makes each guess cost 128 MiB and some tenths of a second.
 import { scrypt } from 'node:crypto';
 import { utf8 } from '@edgekeep/core/bytes';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 
 export interface ScryptCost {
   readonly N: number;

@@ -2,7 +2,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { type KeyStore, keyNamePattern } from './key-store.ts';
 import { syncFolder, writeNewFile } from '@edgekeep/host/durable-file';
 

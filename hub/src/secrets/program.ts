@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 
 const secretLength = 32;
 /** Long enough to type a PIN. */

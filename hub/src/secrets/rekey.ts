@@ -1,6 +1,6 @@
 // `edgekeep hub rekey`, while the hub is stopped: other unlockers for the same keys, or the first ones for a plain hub.
 import { join } from 'node:path';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { openSealed } from './open-keys.ts';
 import { plainKeyNames, plainKeys } from './plain-keys.ts';
 import type { KeyStore } from './key-store.ts';

@@ -4,7 +4,7 @@ import { sha256Hex } from '@edgekeep/core/digest';
 import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { type HubSettings, parseSettingsText, settingsFileName } from '../settings.ts';
 import { type BackupPart, LINE_BYTES_MAX, parseFirstLine, parsePartLine } from './backup-parts.ts';
 import { syncFolder } from '@edgekeep/host/durable-file';

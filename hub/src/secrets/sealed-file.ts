@@ -5,7 +5,7 @@ import { parseBase64url } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { parseJson } from '@edgekeep/core/json';
 import { z } from 'zod';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { keyNamePattern } from './key-store.ts';
 
 /** Keys of 32 bytes and PKCS#8 texts; thirty-two of them and eight unlockers stay far below this. */

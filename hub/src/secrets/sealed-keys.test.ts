@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import * as fc from 'fast-check';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { openSealed } from './open-keys.ts';
 import { encodeSealedFile, parseSealedFile, type SealedFile } from './sealed-file.ts';
 import { openSealedKeys, readSealedFile, sealedFileName, writeSealedKeys } from './sealed-keys.ts';

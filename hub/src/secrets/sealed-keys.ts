@@ -4,7 +4,7 @@ import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { KeyStore } from './key-store.ts';
 import { replaceFile } from '@edgekeep/host/durable-file';
 import {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import {
   combineShares,
   encodeShare,

@@ -3,7 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { concat, equalBytes, parseHex, toHex, utf8 } from '@edgekeep/core/bytes';
 import { combine, split } from 'shamir-secret-sharing';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { SHARES_MAX } from './sealed-file.ts';
 
 const version = 1;

@@ -2,7 +2,7 @@
 // Never an argument or an environment variable: other processes can read both.
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { secretFromProgram } from './program.ts';
 import type { SealedFile, Unlocker } from './sealed-file.ts';
 import { encodeShare, parseShare, parseShareFile, type Share, SHARE_FILE_BYTES_MAX } from './share.ts';

@@ -1,7 +1,7 @@
 // Secrets that a person gives (host/src/secret-input.ts), with the hub's own errors: without input, nothing is unlocked.
 import { HostError } from '@edgekeep/host/error';
 import * as input from '@edgekeep/host/secret-input';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 
 /** The typed text, or undefined where there is no terminal. Throws `unlock-refused` when the person gives up. */
 export async function askOnTerminal(question: string): Promise<string | undefined> {

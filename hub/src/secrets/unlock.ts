@@ -1,7 +1,7 @@
 // Opens the key-encryption key with the secret that a person or a program offers, and wraps it for new unlockers.
 import { randomBytes } from 'node:crypto';
 import { equalBytes, parseBase64url, toBase64url } from '@edgekeep/core/bytes';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { newCost, parseNewPassphrase, parsePassphrase, stretchPassphrase } from './passphrase.ts';
 import type { SealedFile, Unlocker } from './sealed-file.ts';
 import { seal, unlockerPlace, type UnlockerTerms, unseal, wrappingKey } from './sealing.ts';

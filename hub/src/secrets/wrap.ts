@@ -2,7 +2,7 @@
 // not open there (spec/platform-secrets.md). Layout: 4-byte version of the key, 12-byte random nonce, ciphertext, 16-byte tag.
 import { createSecretKey } from 'node:crypto';
 import { ByteWriter, utf8 } from '@edgekeep/core/bytes';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { PlatformKey } from './platform-key.ts';
 import { seal, unseal } from './sealing.ts';
 

@@ -3,7 +3,7 @@ import { emptySite, moveToSite, takeFromSite } from '../registry/device-site.ts'
 import type { SiteView } from '@edgekeep/wire/api/site';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { SiteRow } from '../store/access-tables.ts';

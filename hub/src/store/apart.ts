@@ -12,7 +12,7 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { actingNow } from './authority.ts';
 import type { Answer, Answered, Question } from './reading-thread.ts';
 import type { Tables } from './schema.ts';

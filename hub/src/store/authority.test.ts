@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { Acting, asHub, establish, rehearse, runActing } from './authority.ts';
 import { Database, type WriteTransaction } from './database.ts';
 

@@ -2,7 +2,7 @@
 // request checks it again inside its own transaction. Time passes between the door and the act, and an attacker can make it pass slowly.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Kysely } from 'kysely';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { prepared } from './prepared.ts';
 import type { Tables } from './schema.ts';
 

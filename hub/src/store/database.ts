@@ -3,7 +3,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Kysely, Transaction } from 'kysely';
 import { CompiledQuery } from 'kysely';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { openApart, ReadingThread } from './apart.ts';
 import { actingNow, actOn, runActing, undone } from './authority.ts';
 import { migrate } from './migrations.ts';

@@ -3,8 +3,8 @@
 import { chmodSync, closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { HubError } from '../error.ts';
-import { failureText } from '../world-failure.ts';
+import { HubError } from '../common/error.ts';
+import { failureText } from '../common/world-failure.ts';
 
 const lockFileName = 'hub.lock';
 const holderFileName = 'hub.pid';

@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks';
 import type { SQLInputValue } from 'node:sqlite';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { CompiledQuery, type Kysely } from 'kysely';
-import { HubError, type HubErrorCode, type Reason } from '../error.ts';
+import { HubError, type HubErrorCode, type Reason } from '../common/error.ts';
 import type { EncodedPage } from './page.ts';
 import type { Tables } from './schema.ts';
 import { openSqlite } from './sqlite.ts';

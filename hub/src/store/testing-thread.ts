@@ -1,6 +1,6 @@
 // For tests: a reading thread whose pages say what they were asked, refuse, fail, or end the thread.
 import { z } from 'zod';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { encoded } from './page.ts';
 import { answerQuestions } from './reading-thread.ts';
 

@@ -6,7 +6,7 @@ import type { VendorRootKind } from '@edgekeep/wire/api/vendor-root';
 import type { Kysely } from 'kysely';
 import { z } from 'zod';
 import { sha256Hex } from '@edgekeep/core/digest';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
 import type { Tables } from '../store/schema.ts';

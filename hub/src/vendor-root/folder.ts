@@ -4,7 +4,7 @@
 import { join, relative } from 'node:path';
 import { type CertificateFile, readCertificateFolder } from '@edgekeep/wire/file/certificate-files';
 import type { VendorRootKind } from '@edgekeep/wire/api/vendor-root';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import type { Database } from '../store/database.ts';
 import { importVendorRoots } from './store.ts';
 

@@ -1,6 +1,6 @@
 // Metrics: how many makers' certificates the hub uses, how many have ended, and when the next one ends.
 import { Gauge, type Registry } from 'prom-client';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../common/clock.ts';
 import type { VendorRootCount, VendorRoots } from './vendor-roots.ts';
 
 export function registerVendorRootMetric(registry: Registry, roots: Pick<VendorRoots, 'counts'>, clock: Clock): void {

@@ -1,8 +1,8 @@
 // Opens the makers' certificates: the files of the data folder are imported once, the rest is in the store.
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../common/clock.ts';
 import { asHub } from '../store/authority.ts';
 import type { Database } from '../store/database.ts';
-import type { Subject } from '../subject.ts';
+import type { Subject } from '../common/subject.ts';
 import { type FolderNotices, importRootFolders } from './folder.ts';
 import { registerVendorRootMetric } from './metric.ts';
 import { VendorRoots } from './vendor-roots.ts';

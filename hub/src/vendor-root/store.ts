@@ -6,7 +6,7 @@ import { authorityProblem } from '@edgekeep/core/identity/maker-authority';
 import { type VendorRootKind, vendorRootKinds, type VendorRootView } from '@edgekeep/wire/api/vendor-root';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { announceCuts } from '../revocation/store.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';

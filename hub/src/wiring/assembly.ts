@@ -1,9 +1,9 @@
 // Holds the subjects of a running hub together: runs their jobs, gathers their metrics, and ends them in the reverse order of their opening.
 import { Registry } from 'prom-client';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../common/clock.ts';
 import { registerJobMetrics } from '../jobs/metric.ts';
 import { Scheduler } from '../jobs/scheduler.ts';
-import type { Subject } from '../subject.ts';
+import type { Subject } from '../common/subject.ts';
 
 export class Assembly implements AsyncDisposable {
   readonly scheduler: Scheduler;

@@ -7,7 +7,7 @@ import { AlertLines } from '../alert/alert-lines.ts';
 import { Assembly } from './assembly.ts';
 import { weighCoverage } from '../attest/coverage-alarm.ts';
 import type { AuditLog } from '../audit/log.ts';
-import { type Clock, systemClock } from '../clock.ts';
+import { type Clock, systemClock } from '../common/clock.ts';
 import { createDeviceListener } from '../doors/device/listener.ts';
 import { endConnectionsOnClose } from '../doors/http/open-connections.ts';
 import { addressOf, portError } from '../doors/http/port.ts';
@@ -15,7 +15,7 @@ import { type Route, routesOf } from '../doors/http/route-table.ts';
 import type { HttpServer } from '../doors/http/server.ts';
 import { createOperatorListener } from '../doors/operator/listener.ts';
 import { findOldPaths, makerBackfill } from '../enrollment/maker-backfill.ts';
-import type { JobHandle } from '../subject.ts';
+import type { JobHandle } from '../common/subject.ts';
 import { jobAlarm } from '../jobs/alarm.ts';
 import { AuthorityKeeper } from '../jobs/authority-keeper.ts';
 import { raiseKeyDoubles } from '../respond/key-doubles.ts';
@@ -29,7 +29,7 @@ import { type FolderLock, lockFolder } from '../store/folder-lock.ts';
 import type { FolderNotices } from '../vendor-root/folder.ts';
 import type { VendorRootCount } from '../vendor-root/vendor-roots.ts';
 import { type FleetSubjects, type Ledger, openSubjects, type Subjects } from './subjects.ts';
-import { asFolderError } from '../world-failure.ts';
+import { asFolderError } from '../common/world-failure.ts';
 
 export interface Hub {
   readonly deviceAddress: { readonly host: string; readonly port: number };

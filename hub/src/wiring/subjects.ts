@@ -7,7 +7,7 @@ import type { Assembly } from './assembly.ts';
 import { type Attestation, openAttestation } from '../attest/open.ts';
 import { type Audit, openAudit } from '../audit/open.ts';
 import { type AuthoritySubject, openAuthority } from '../authority/open.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../common/clock.ts';
 import { DeviceDoor } from '../doors/device/door.ts';
 import { Admission } from '../doors/http/admission.ts';
 import { registerAdmissionMetrics } from '../doors/http/admission-metric.ts';

@@ -7,7 +7,7 @@ import { newSigner } from '@edgekeep/core/identity/testing-manufacturer';
 import { issueDeviceCertificate, recordCertificate } from '../authority/issue.ts';
 import type { DeviceState } from '../store/schema.ts';
 import { auditEntries } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { by, certify, declare, nowMs, openWorkloadHub, type WorkloadHub } from './testing-workload.ts';
 import { disableWorkload, enableWorkload } from './workloads.ts';
 

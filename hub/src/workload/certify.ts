@@ -10,7 +10,7 @@ import { parseCertificateRequest } from '@edgekeep/core/identity/request';
 import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
 import { appendEntry } from '../audit/append.ts';
 import type { Authorities } from '../authority/authorities.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { recordCertificate, statusUrlsOf } from '../authority/issue.ts';
 import { clockSkewSeconds } from '../secrets/hub-keys.ts';
 import { assertEnabled } from '../registry/enablement.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createGroup } from '../registry/groups.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { declaredFor, listDeclarations, removeWorkload, type WorkloadTarget } from './declarations.ts';
 import { by, certify, declare, nowMs, openWorkloadHub, press, type WorkloadHub } from './testing-workload.ts';
 import { disableWorkload, workloadChanges, workloadsOf } from './workloads.ts';

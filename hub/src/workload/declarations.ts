@@ -2,7 +2,7 @@
 import type { DeclarationView } from '@edgekeep/wire/api/workload';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { getGroup } from '../registry/groups.ts';
 import { countDevices } from '../registry/list.ts';
 import { getDevice } from '../registry/states.ts';

@@ -2,7 +2,7 @@
 import { workloadSpiffeId } from '@edgekeep/core/identity/spiffe-id';
 import type { DeviceWorkloadView } from '@edgekeep/wire/api/workload';
 import { appendEntry } from '../audit/append.ts';
-import { HubError } from '../error.ts';
+import { HubError } from '../common/error.ts';
 import { getDevice } from '../registry/states.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { WorkloadHistoryRow } from '../store/workload-tables.ts';

@@ -1,8 +1,8 @@
 // The authority of a device's request, and of a workload's: the connection, its certificate, and the state of the device at the moment of
 // the act.
 import type { Kysely } from 'kysely';
-import type { Clock } from '../../clock.ts';
-import { HubError } from '../../error.ts';
+import type { Clock } from '../../common/clock.ts';
+import { HubError } from '../../common/error.ts';
 import type { DeviceConnection } from '../../presence/connections.ts';
 import { assertNotCutOff } from '../../registry/enablement.ts';
 import type { Authority } from '../../store/authority.ts';

@@ -11,8 +11,8 @@ import { claimsSpiffeId, workloadOf } from '@edgekeep/core/identity/svid';
 import { channelBinding } from '@edgekeep/wire/link/channel-binding';
 import { networkOf } from '../../address/network-of.ts';
 import type { Traffic } from '../../access/traffic.ts';
-import type { Clock } from '../../clock.ts';
-import { HubError } from '../../error.ts';
+import type { Clock } from '../../common/clock.ts';
+import { HubError } from '../../common/error.ts';
 import type { Authorities } from '../../authority/authorities.ts';
 import type {
   BoundDevice,

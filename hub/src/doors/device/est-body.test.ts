@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { toHex } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
-import { HubError } from '../../error.ts';
+import { HubError } from '../../common/error.ts';
 import { encodeEstBody, parseBasic, parseEstBody } from './est-body.ts';
 
 const named = (error: unknown) => error instanceof CoreError || (error instanceof HubError && error.status === 400);

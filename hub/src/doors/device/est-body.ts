@@ -1,6 +1,6 @@
 // Bodies of EST (RFC 7030 section 4, RFC 8951 section 3): always base64, for any transfer-encoding header, with or without line ends.
 import { parseBase64, parseUtf8, toBase64 } from '@edgekeep/core/bytes';
-import { HubError } from '../../error.ts';
+import { HubError } from '../../common/error.ts';
 
 // RFC 2045 section 6.8.
 const lineLength = 76;

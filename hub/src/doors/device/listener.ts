@@ -4,7 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import type { AccessGate } from '../../access/gate.ts';
 import type { Addresses } from '../../address/open.ts';
 import type { LiveCredential } from '../../authority/server-credential.ts';
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../common/clock.ts';
 import type { Metrics } from '../../health/metrics.ts';
 import type { Connections } from '../../presence/connections.ts';
 import type { CloneWatch } from '../../respond/clone-watch.ts';

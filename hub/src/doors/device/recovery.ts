@@ -3,8 +3,8 @@
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/api/device';
 import { bodyBytes } from '../http/body-limits.ts';
-import type { Clock } from '../../clock.ts';
-import { HubError } from '../../error.ts';
+import type { Clock } from '../../common/clock.ts';
+import { HubError } from '../../common/error.ts';
 import type { DeviceDoor } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { HubSettings } from '../../settings.ts';

@@ -1,8 +1,8 @@
 // Device API: the authorities, and the device's report that it knows the newest root (spec/authorities.md).
 import * as api from '@edgekeep/wire/api/authority';
 import { bodyBytes } from '../http/body-limits.ts';
-import type { Clock } from '../../clock.ts';
-import { HubError } from '../../error.ts';
+import type { Clock } from '../../common/clock.ts';
+import { HubError } from '../../common/error.ts';
 import type { DeviceDoor } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../../store/database.ts';

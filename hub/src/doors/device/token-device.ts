@@ -1,11 +1,11 @@
 // Device API: reports of a device that has only HMAC tokens (spec/device-token.md).
 import { tokenReportRequest, tokenReportResponse } from '@edgekeep/wire/api/device';
 import type { FastifyRequest } from 'fastify';
-import { Budgets } from '../../budget.ts';
+import { Budgets } from '../../common/budget.ts';
 import type { AccessGate } from '../../access/gate.ts';
 import { bodyBytes } from '../http/body-limits.ts';
-import type { Clock } from '../../clock.ts';
-import { HubError } from '../../error.ts';
+import type { Clock } from '../../common/clock.ts';
+import { HubError } from '../../common/error.ts';
 import type { DeviceDoor } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import { networkOf } from '../../address/network-of.ts';

@@ -6,7 +6,7 @@ import * as api from '@edgekeep/wire/api/workload';
 import { z } from 'zod';
 import type { AccessGate } from '../../access/gate.ts';
 import { bodyBytes } from '../http/body-limits.ts';
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../common/clock.ts';
 import type { DeviceDoor } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import { assertCertificateStands } from '../../revocation/store.ts';

@@ -1,7 +1,7 @@
 // Admission before work: the payer is decided from the connection or the token, the request is charged, and it waits for its turn. All of
 // this happens before the first byte of a body is read.
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../common/clock.ts';
 import { networkOf } from '../../address/network-of.ts';
 import type { HubSettings } from '../../settings.ts';
 import { bodyBytes } from './body-limits.ts';

@@ -5,7 +5,7 @@ import { JsonBounds } from '@edgekeep/core/json-bounds';
 import { NESTING_MAX } from '@edgekeep/core/nesting';
 import { assertEveryMember } from '@edgekeep/core/unique-keys';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { HubError } from '../../error.ts';
+import { HubError } from '../../common/error.ts';
 import { bodyBytes, maxValuesFor } from './body-limits.ts';
 import { workedFor } from './work.ts';
 

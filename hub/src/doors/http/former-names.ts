@@ -3,8 +3,8 @@
 import type { Server } from 'node:https';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type FormerName, type FormerNames, renameFormer } from '@edgekeep/core/former-names';
-import { HubError } from '../../error.ts';
-import { noteFormerName, type NotedNames, runNoting } from '../../former-names.ts';
+import { HubError } from '../../common/error.ts';
+import { noteFormerName, type NotedNames, runNoting } from '../../common/former-names.ts';
 
 const formerPaths: readonly FormerName[] = [
   { former: '/v1/enrol', present: '/v1/enroll' },

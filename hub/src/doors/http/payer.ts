@@ -1,8 +1,8 @@
 // Who pays for a request: a bound device, an API token, or an address (the first 64 bits of an IPv6 address). Requests, bytes of bodies and
 // concurrent work are counted by payer, before anything is read or done, so that no payer takes what others need.
-import { Budgets } from '../../budget.ts';
-import type { Clock } from '../../clock.ts';
-import { HubError } from '../../error.ts';
+import { Budgets } from '../../common/budget.ts';
+import type { Clock } from '../../common/clock.ts';
+import { HubError } from '../../common/error.ts';
 import { Turns } from './turns.ts';
 
 declare module 'fastify' {

@@ -1,6 +1,6 @@
 // The port of a listener: whether it is free, the words for one that does not open, and the address that a listener got.
 import { type AddressInfo, createServer } from 'node:net';
-import { HubError } from '../../error.ts';
+import { HubError } from '../../common/error.ts';
 import type { HttpServer } from './server.ts';
 
 const portTexts: Readonly<Record<string, string>> = {

@@ -3,8 +3,8 @@ import { fastify, type FastifyReply, type FastifyRequest, LogController } from '
 import { hasZodFastifySchemaValidationErrors, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Duplex } from 'node:stream';
 import type { TlsOptions } from 'node:tls';
-import { systemClock } from '../../clock.ts';
-import { HubError } from '../../error.ts';
+import { systemClock } from '../../common/clock.ts';
+import { HubError } from '../../common/error.ts';
 import { performance } from 'node:perf_hooks';
 import { takeTurn } from './admission.ts';
 import { readBodiesAsJson } from './body.ts';

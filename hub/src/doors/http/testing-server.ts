@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect, type TLSSocket } from 'node:tls';
 import { makeTestAuthority } from '@edgekeep/wire/link/test-authority';
-import { systemClock } from '../../clock.ts';
+import { systemClock } from '../../common/clock.ts';
 import { BodyRoom, PayerClass, type PayerLimits } from './payer.ts';
 import { createServer, type HttpServer } from './server.ts';
 

@@ -1,6 +1,6 @@
 // Each payer has a few requests worked on at once, and one of them begins in each turn of the event loop; its others wait in its own line. Even if a
 // payer sends many at once, a request of another payer meets one of them at a time.
-import { HubError } from '../../error.ts';
+import { HubError } from '../../common/error.ts';
 
 /** When more than this wait, the next is refused. */
 const WAITING_MAX = 512;

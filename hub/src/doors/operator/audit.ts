@@ -4,7 +4,7 @@ import { toBase64url } from '@edgekeep/core/bytes';
 import * as api from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import type { Receipts } from '../../access/receipts.ts';
-import { HubError } from '../../error.ts';
+import { HubError } from '../../common/error.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../../store/database.ts';

@@ -2,7 +2,7 @@
 import * as api from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../common/clock.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import { devicePage, deviceQuery, deviceViewOf } from './device-page.ts';

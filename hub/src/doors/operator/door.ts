@@ -9,7 +9,7 @@ import type { AccessGate } from '../../access/gate.ts';
 import type { Scope } from '../../people/roles.ts';
 import { TokenUse } from '../../people/token-use.ts';
 import { approvedHeader, type ApprovedRequest, type ApprovedRequests } from '../../people/approved-requests.ts';
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../common/clock.ts';
 import { actingNow, establish } from '../../store/authority.ts';
 import type { Database } from '../../store/database.ts';
 

@@ -1,6 +1,6 @@
 // Opens the operator door: who may pass, and which requests wait for a second person.
 import type { Access } from '../../access/open.ts';
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../common/clock.ts';
 import { ApprovedRequests } from '../../people/approved-requests.ts';
 import type { HubSettings } from '../../settings.ts';
 import type { Database } from '../../store/database.ts';

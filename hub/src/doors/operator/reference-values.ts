@@ -4,7 +4,7 @@ import * as api from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
 import type { ReferenceStore } from '../../attest/reference-store.ts';
 import { bodyBytes } from '../http/body-limits.ts';
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../common/clock.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { ReferenceValuesRow } from '../../store/schema.ts';

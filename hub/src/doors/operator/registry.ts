@@ -3,7 +3,7 @@ import { retryAnswer, retryOrder } from '@edgekeep/wire/api/model';
 import * as api from '@edgekeep/wire/api/registry';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../common/clock.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import { orderRetry } from '../../model/device-models.ts';

@@ -1,7 +1,7 @@
 // Operator API: certificates, their revocation, and upcoming ends.
 import * as api from '@edgekeep/wire/api/operator';
 import type { z } from 'zod';
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../common/clock.ts';
 import type { RequireScope } from './door.ts';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { HttpServer } from '../http/server.ts';

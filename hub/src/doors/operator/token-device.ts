@@ -1,7 +1,7 @@
 // Operator API: registers devices with HMAC tokens, and rolls their secrets (spec/device-token.md).
 import * as api from '@edgekeep/wire/api/operator';
 import { z } from 'zod';
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../common/clock.ts';
 import { addTokenDevice, rollSecret } from '../../enrollment/token-device.ts';
 import type { PlatformKey } from '../../secrets/platform-key.ts';
 import type { Database } from '../../store/database.ts';

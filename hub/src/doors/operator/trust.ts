@@ -6,7 +6,7 @@ import type { VerifierKey } from '@edgekeep/core/audit/note';
 import { POLICY_WITNESSES_MAX } from '@edgekeep/core/audit/quorum';
 import { utf8 } from '@edgekeep/core/bytes';
 import { type Kysely, sql } from 'kysely';
-import { HubError } from '../../error.ts';
+import { HubError } from '../../common/error.ts';
 import { joined } from './joined.ts';
 import { listPublishers } from '../../publisher/publishers.ts';
 import type { Database } from '../../store/database.ts';

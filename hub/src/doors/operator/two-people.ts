@@ -4,8 +4,8 @@ import { encodeCanonicalJson, type Json, parseValue } from '@edgekeep/core/json'
 import type { ApprovalRequired } from '@edgekeep/wire/api/approval';
 import { z } from 'zod';
 import type { PolicyStore } from '../../access/policy-store.ts';
-import type { Clock } from '../../clock.ts';
-import { HubError } from '../../error.ts';
+import type { Clock } from '../../common/clock.ts';
+import { HubError } from '../../common/error.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { HubSettings } from '../../settings.ts';
 import { actingNow, rehearse } from '../../store/authority.ts';

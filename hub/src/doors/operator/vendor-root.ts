@@ -5,7 +5,7 @@ import { CoreError } from '@edgekeep/core/error';
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
 import type { CertificateIndex } from '@edgekeep/core/identity/certificate-index';
 import * as api from '@edgekeep/wire/api/vendor-root';
-import { HubError, type Reason } from '../../error.ts';
+import { HubError, type Reason } from '../../common/error.ts';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from './door.ts';
 import type { HttpServer } from '../http/server.ts';

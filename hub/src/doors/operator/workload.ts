@@ -3,7 +3,7 @@ import { deviceIdSchema } from '@edgekeep/wire/api/device';
 import * as api from '@edgekeep/wire/api/workload';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../common/clock.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { RevocationWatch } from '../../revocation/watch.ts';

@@ -7,7 +7,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { HubError } from '../../error.ts';
+import { HubError } from '../../common/error.ts';
 import type { HttpServer } from '../http/server.ts';
 
 const anyPath = z.strictObject({ '*': z.string().min(1).max(200) });

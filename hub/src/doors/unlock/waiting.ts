@@ -7,7 +7,7 @@ import { equalBytes, parseBase64url, toHex, utf8 } from '@edgekeep/core/bytes';
 import { CoreError } from '@edgekeep/core/error';
 import { parseJson } from '@edgekeep/core/json';
 import { z } from 'zod';
-import { HubError } from '../../error.ts';
+import { HubError } from '../../common/error.ts';
 import type { KeyStore } from '../../secrets/key-store.ts';
 import { restrictNewFiles } from '../../secrets/process.ts';
 import type { Unlocker } from '../../secrets/sealed-file.ts';

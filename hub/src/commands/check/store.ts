@@ -4,11 +4,11 @@ import { DatabaseSync } from 'node:sqlite';
 import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/api/vendor-root';
 import { z } from 'zod';
-import type { HubSettings } from '../settings.ts';
-import { migrationNames } from '../store/migrations.ts';
-import { vendorRootText } from '../vendor-root/text.ts';
-import { countsOf } from '../vendor-root/vendor-roots.ts';
-import { failureText } from '../world-failure.ts';
+import type { HubSettings } from '../../settings.ts';
+import { migrationNames } from '../../store/migrations.ts';
+import { vendorRootText } from '../../vendor-root/text.ts';
+import { countsOf } from '../../vendor-root/vendor-roots.ts';
+import { failureText } from '../../common/world-failure.ts';
 import { failed, type Finding, ok, warning } from './finding.ts';
 
 const dayMs = 86_400_000;

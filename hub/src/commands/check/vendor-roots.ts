@@ -1,7 +1,7 @@
 // Checks the files of makers' certificates in the data folder: which ones the next start will skip or refuse.
-import { HubError } from '../error.ts';
-import type { HubSettings } from '../settings.ts';
-import { readRootFolders } from '../vendor-root/folder.ts';
+import { HubError } from '../../common/error.ts';
+import type { HubSettings } from '../../settings.ts';
+import { readRootFolders } from '../../vendor-root/folder.ts';
 import { failed, type Finding, ok, warning } from './finding.ts';
 
 const subject = "makers' files";

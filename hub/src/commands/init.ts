@@ -4,18 +4,18 @@ import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import { encodePem } from '@edgekeep/core/identity/pem';
-import { PolicyStore } from './access/policy-store.ts';
+import { PolicyStore } from '../access/policy-store.ts';
 import { sha256Hex } from '@edgekeep/core/digest';
-import { addPerson } from './people/people.ts';
-import { addToken, newTokenText } from './people/token-store.ts';
-import { appendEntry } from './audit/append.ts';
-import { birthFileNames, operatorFileName, readBirthCertificates } from './secrets/initial-certificates.ts';
-import { HubError } from './error.ts';
-import { createHubKeys } from './secrets/hub-keys.ts';
+import { addPerson } from '../people/people.ts';
+import { addToken, newTokenText } from '../people/token-store.ts';
+import { appendEntry } from '../audit/append.ts';
+import { birthFileNames, operatorFileName, readBirthCertificates } from '../secrets/initial-certificates.ts';
+import { HubError } from '../common/error.ts';
+import { createHubKeys } from '../secrets/hub-keys.ts';
 import { writeNewFile } from '@edgekeep/host/durable-file';
-import type { NewUnlocker } from './secrets/unlock.ts';
-import { encodeHubSettings, type HubSettings, settingsFileName } from './settings.ts';
-import { Database } from './store/database.ts';
+import type { NewUnlocker } from '../secrets/unlock.ts';
+import { encodeHubSettings, type HubSettings, settingsFileName } from '../settings.ts';
+import { Database } from '../store/database.ts';
 
 // The default name when none is given; `edgekeep person add` adds other people.
 const firstPerson = 'admin';

@@ -3,9 +3,9 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { othersMayWrite } from '@edgekeep/host/trusted-path';
-import { HubError } from '../error.ts';
-import type { HubSettings } from '../settings.ts';
-import { portError, tryPort } from '../doors/http/port.ts';
+import { HubError } from '../../common/error.ts';
+import type { HubSettings } from '../../settings.ts';
+import { portError, tryPort } from '../../doors/http/port.ts';
 import { failed, type Finding, ok, textOf, warning } from './finding.ts';
 
 // The log grows with the fleet, and a hub that cannot write serves nobody.

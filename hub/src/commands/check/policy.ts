@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { keysForEveryDevice } from '@edgekeep/core/policy/breadth';
 import { loadPolicy } from '@edgekeep/core/policy/policy';
 import { z } from 'zod';
-import type { HubSettings } from '../settings.ts';
+import type { HubSettings } from '../../settings.ts';
 import { failed, type Finding, ok, warning } from './finding.ts';
 
 const policyRow = z.object({ version: z.number(), text: z.string(), meaning: z.enum(['any-action', 'release-only']) });

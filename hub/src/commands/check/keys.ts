@@ -2,11 +2,11 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isMissing, orIfMissing } from '@edgekeep/host/missing-file';
-import { birthFileNames } from '../secrets/initial-certificates.ts';
-import { HubError } from '../error.ts';
-import { plainKeyNames } from '../secrets/plain-keys.ts';
-import { readSealedFile, sealedFileName } from '../secrets/sealed-keys.ts';
-import type { HubSettings } from '../settings.ts';
+import { birthFileNames } from '../../secrets/initial-certificates.ts';
+import { HubError } from '../../common/error.ts';
+import { plainKeyNames } from '../../secrets/plain-keys.ts';
+import { readSealedFile, sealedFileName } from '../../secrets/sealed-keys.ts';
+import type { HubSettings } from '../../settings.ts';
 import { failed, type Finding, ok, textOf, warning } from './finding.ts';
 
 const others = 0o077;

@@ -2,8 +2,8 @@
 // opens no key.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { HubError } from '../error.ts';
-import { type HubSettings, hubSettingsSchema, readHubSettings, settingsFileName } from '../settings.ts';
+import { HubError } from '../../common/error.ts';
+import { type HubSettings, hubSettingsSchema, readHubSettings, settingsFileName } from '../../settings.ts';
 import { failed, type Finding, ok, textOf } from './finding.ts';
 import { checkFolder, checkKeys } from './keys.ts';
 import { checkDisk, checkPorts, checkUnlockProgram } from './machine.ts';
