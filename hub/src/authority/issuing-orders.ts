@@ -18,7 +18,7 @@ import type { Database, WriteTransaction } from '../store/database.ts';
 import type { IssuingAuthorityRow } from '../store/authority-tables.ts';
 import type { Authorities } from './authorities.ts';
 import type { RevocationSettings } from './revocation-status.ts';
-import { type AuthorityState, issuingIdOf, issuingKeyName, type RootAuthority } from './state.ts';
+import { issuingIdOf, issuingKeyName, readRoots, type RootAuthority } from './state.ts';
 import { countMissing } from './views.ts';
 
 export interface AuthoritySettings extends RevocationSettings {
@@ -87,8 +87,9 @@ export async function installIssuing(parts: AuthorityParts, pem: string, actor: 
   if (der === undefined) throw invalid('there is no certificate in it');
   const certificate = parseCertificate(der);
   const id = issuingIdOf(certificate);
-  const root = assertUsable(certificate, authorities.state, clock());
   await database.write(async (trx) => {
+    // Its root may have been dropped since the request was let in.
+    const root = assertUsable(certificate, await readRoots(trx), clock());
     await assertRow(trx, id, ['requested']);
     const changed = { status: 'next', root_sha256: root.sha256, der: certificate.der } as const;
     await trx.updateTable('issuing_authority').set(changed).where('id', '=', id).execute();
@@ -109,7 +110,7 @@ export async function installIssuing(parts: AuthorityParts, pem: string, actor: 
 }
 
 // spec/authorities.md, "The request of an issuing CA".
-function assertUsable(certificate: Certificate, { roots }: AuthorityState, nowMs: number): RootAuthority {
+function assertUsable(certificate: Certificate, roots: readonly RootAuthority[], nowMs: number): RootAuthority {
   const known = roots.filter(({ status }) => status !== 'dropped');
   const anchors = known.map((root) => root.certificate);
   const verdict = validatePath({

@@ -8,7 +8,7 @@ import { rolloverProblems, ROOTS_MAX } from '@edgekeep/core/identity/rollover';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import type { AuthorityParts } from './issuing-orders.ts';
-import type { AuthorityState, RootAuthority } from './state.ts';
+import { readRoots, readTrusted } from './state.ts';
 
 /** New root, NewWithOld, OldWithNew, as PEM: devices learn the root from now on. Returns its generation. This cannot be undone. */
 export async function announceRoot(
@@ -19,22 +19,23 @@ export async function announceRoot(
   const [root, newWithOld, oldWithNew, ...more] = parsePem(pem, 'CERTIFICATE').map(parseCertificate);
   if (root === undefined || newWithOld === undefined || oldWithNew === undefined || more.length > 0)
     throw invalid('expected three certificates: new root, NewWithOld, OldWithNew');
-  const before = newestOf(authorities.state);
   const nowMs = clock();
-  const problems = rolloverProblems(before.certificate, root, { newWithOld, oldWithNew }, Math.floor(nowMs / 1_000));
-  if (problems.length > 0) throw invalid('the new root is not introduced by the newest one of this hub', problems);
-  const generation = before.generation + 1;
   const sha256 = toHex(certificateDigest(root));
-  await database.write(async (trx) => {
-    const rows = await trx.selectFrom('root_authority').select(['generation', 'status']).execute();
-    if (rows.some(({ status }) => status === 'next') || rows.some((row) => row.generation >= generation))
+  const generation = await database.write(async (trx) => {
+    const roots = await readRoots(trx);
+    const before = roots.at(-1);
+    if (before === undefined) throw new HubError('store-failed', 'the store names no root: restore it from a backup');
+    const problems = rolloverProblems(before.certificate, root, { newWithOld, oldWithNew }, Math.floor(nowMs / 1_000));
+    if (problems.length > 0) throw invalid('the new root is not introduced by the newest one of this hub', problems);
+    const next = before.generation + 1;
+    if (roots.some(({ status }) => status === 'next'))
       throw new HubError('conflict', 'a new root is announced already: activate an issuing CA under it first');
-    if (generation > ROOTS_MAX) throw new HubError('conflict', `no more than ${ROOTS_MAX} roots`);
+    if (next > ROOTS_MAX) throw new HubError('conflict', `no more than ${ROOTS_MAX} roots`);
     await trx
       .insertInto('root_authority')
       .values({
         sha256,
-        generation,
+        generation: next,
         status: 'next',
         der: root.der,
         new_with_old: newWithOld.der,
@@ -44,8 +45,9 @@ export async function announceRoot(
         overlap_ends_at: null,
       })
       .execute();
-    const data = { generation, notAfter: root.notAfterSeconds * 1_000 };
+    const data = { generation: next, notAfter: root.notAfterSeconds * 1_000 };
     await appendEntry(trx, { at: nowMs, kind: 'root-announced', actor, subject: `root:${sha256}`, data });
+    return next;
   });
   await authorities.reload();
   return generation;
@@ -75,25 +77,20 @@ export async function installRootList(
   { database, authorities, clock }: AuthorityParts,
   { sha256, der, actor }: { readonly sha256: string; readonly der: Uint8Array; readonly actor: string },
 ): Promise<number> {
-  const root = authorities.state.roots.find((each) => each.sha256 === sha256);
-  if (root === undefined) throw new HubError('not-found', `no root ${sha256}`);
   const list = parseCrl(der);
   const nowMs = clock();
-  const verdict = verifyCrl(list, root.certificate, Math.floor(nowMs / 1_000));
-  if (verdict.kind === 'refused') throw invalid('the list is not this root’s', verdict.reasons);
-  const standing = authorities.state.trusted.find(({ certificate }) => list.revoked.has(serialText(certificate)));
-  if (standing !== undefined)
-    throw new HubError(
-      'conflict',
-      `the issuing CA ${standing.id} is on the list: \`edgekeep authority revoke\` it first`,
-    );
   await database.write(async (trx) => {
-    const row = await trx
-      .selectFrom('root_authority')
-      .select('list')
-      .where('sha256', '=', sha256)
-      .executeTakeFirstOrThrow();
-    if (row.list !== null && numberOf(parseCrl(row.list)) >= numberOf(list))
+    const root = (await readRoots(trx)).find((each) => each.sha256 === sha256);
+    if (root === undefined) throw new HubError('not-found', `no root ${sha256}`);
+    const verdict = verifyCrl(list, root.certificate, Math.floor(nowMs / 1_000));
+    if (verdict.kind === 'refused') throw invalid('the list is not this root’s', verdict.reasons);
+    const standing = (await readTrusted(trx)).find(({ certificate }) => list.revoked.has(serialText(certificate)));
+    if (standing !== undefined)
+      throw new HubError(
+        'conflict',
+        `the issuing CA ${standing.id} is on the list: \`edgekeep authority revoke\` it first`,
+      );
+    if (root.list !== undefined && numberOf(parseCrl(root.list)) >= numberOf(list))
       throw new HubError('conflict', 'a list with this number or a later one is installed');
     await trx.updateTable('root_authority').set({ list: der }).where('sha256', '=', sha256).execute();
     const data = { number: toHex(list.number), serials: [...list.revoked.keys()].slice(0, 32) };
@@ -105,10 +102,6 @@ export async function installRootList(
 
 function numberOf({ number }: Crl): bigint {
   return BigInt(`0x${toHex(number)}`);
-}
-
-function newestOf({ roots, root }: AuthorityState): RootAuthority {
-  return roots.at(-1) ?? root;
 }
 
 function invalid(message: string, reasons: readonly string[] = []): HubError {

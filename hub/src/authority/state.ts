@@ -67,17 +67,7 @@ export async function readAuthorityState(
   keyStore: KeyStore,
   known: ReadonlyMap<string, Signer>,
 ): Promise<AuthorityState> {
-  const rootRows = await db.selectFrom('root_authority').selectAll().orderBy('generation').execute();
-  const roots = rootRows.map((row): RootAuthority => {
-    const { sha256, generation, status, new_with_old: newWithOld, old_with_new: oldWithNew } = row;
-    const links =
-      newWithOld === null || oldWithNew === null
-        ? undefined
-        : { newWithOld: parseCertificate(newWithOld), oldWithNew: parseCertificate(oldWithNew) };
-    const overlapEndsAtMs = row.overlap_ends_at ?? undefined;
-    const certificate = parseCertificate(row.der);
-    return { sha256, generation, status, certificate, links, list: row.list ?? undefined, overlapEndsAtMs };
-  });
+  const roots = await readRoots(db);
   const rows = await db
     .selectFrom('issuing_authority')
     .selectAll()
@@ -90,6 +80,33 @@ export async function readAuthorityState(
   if (root === undefined || active === undefined)
     throw new HubError('store-failed', 'the store names no root or no issuing CA in use: restore it from a backup');
   return { roots, root, active, trusted };
+}
+
+/** The roots, oldest first, as `db` has them: an order reads them in the transaction that acts, and not from the snapshot. */
+export async function readRoots(db: Kysely<Tables>): Promise<readonly RootAuthority[]> {
+  const rootRows = await db.selectFrom('root_authority').selectAll().orderBy('generation').execute();
+  return rootRows.map((row): RootAuthority => {
+    const { sha256, generation, status, new_with_old: newWithOld, old_with_new: oldWithNew } = row;
+    const links =
+      newWithOld === null || oldWithNew === null
+        ? undefined
+        : { newWithOld: parseCertificate(newWithOld), oldWithNew: parseCertificate(oldWithNew) };
+    const overlapEndsAtMs = row.overlap_ends_at ?? undefined;
+    const certificate = parseCertificate(row.der);
+    return { sha256, generation, status, certificate, links, list: row.list ?? undefined, overlapEndsAtMs };
+  });
+}
+
+/** The certificates of the issuing CAs that are accepted, as `db` has them. */
+export async function readTrusted(
+  db: Kysely<Tables>,
+): Promise<readonly { readonly id: string; readonly certificate: Certificate }[]> {
+  const rows = await db
+    .selectFrom('issuing_authority')
+    .select(['id', 'der'])
+    .where('status', 'in', trustedStatuses)
+    .execute();
+  return rows.flatMap(({ id, der }) => (der === null ? [] : [{ id, certificate: parseCertificate(der) }]));
 }
 
 async function openIssuing(row: IssuingAuthorityRow, keyStore: KeyStore, known: ReadonlyMap<string, Signer>) {

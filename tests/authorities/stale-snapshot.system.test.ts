@@ -1,0 +1,71 @@
+// Orders about authorities are judged by what the store has in the transaction that acts: another node, or another request, may have changed it since
+// this hub read its snapshot.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { after, before, test } from 'node:test';
+import { toBase64url } from '@edgekeep/core/bytes';
+import { sha256Hex } from '@edgekeep/core/digest';
+import { parsePem } from '@edgekeep/core/identity/pem';
+import { authorityOverview, issuingRequestAnswer } from '@edgekeep/wire/api/authority';
+import { accepted, assertRefused } from '../support/answer.ts';
+import { HubWorld } from '../support/hub-world.ts';
+import { OfflineRoot } from '../support/offline-root.ts';
+
+let world: HubWorld;
+let root: OfflineRoot;
+before(async () => {
+  world = await HubWorld.open();
+  root = await OfflineRoot.open(join(world.folder, 'root'), world.clock.now);
+});
+after(() => world?.[Symbol.asyncDispose]());
+
+/** As another node of the hub writes it. */
+function elsewhere(sql: string, ...values: readonly (string | Uint8Array)[]): void {
+  using store = new DatabaseSync(world.storeFile);
+  store.prepare(sql).run(...values);
+}
+
+const ask = async (path: string, body: object) =>
+  world.askOperator('POST', `/v1/authorities/${path}`, { token: await world.adminToken(), body: JSON.stringify(body) });
+const statusOf = async (id: string) =>
+  (await world.operator.get('/v1/authorities', authorityOverview)).issuing.find((each) => each.id === id)?.status;
+
+test('an issuing CA of a root that was dropped meanwhile is not installed', async () => {
+  const { id, request } = accepted(await ask('request', {}), issuingRequestAnswer);
+  const certificates = await root.signIssuing(request);
+  elsewhere("update root_authority set status = 'dropped'");
+  const refused = { status: 400, code: 'request-invalid', says: /does not chain to a root of this hub/ };
+  assertRefused(await ask('install', { certificates }), refused);
+  elsewhere("update root_authority set status = 'current'");
+  assert.equal(await statusOf(id), 'requested');
+  accepted(await ask('install', { certificates }), authorityOverview);
+  assert.equal(await statusOf(id), 'next');
+});
+
+test('a root list with an issuing CA that was installed meanwhile is not taken', async () => {
+  const { id, request } = accepted(await ask('request', {}), issuingRequestAnswer);
+  const pem = await root.signIssuing(request);
+  const list = toBase64url(await root.revoke(pem));
+  const [der = new Uint8Array(0)] = parsePem(pem, 'CERTIFICATE');
+  elsewhere("update issuing_authority set status = 'next', der = ? where id = ?", der, id);
+  const path = `roots/${sha256Hex(root.certificate.der)}/list`;
+  assertRefused(await ask(path, { list }), { status: 409, code: 'conflict', says: new RegExp(`${id} is on the list`) });
+  elsewhere("update issuing_authority set status = 'revoked' where id = ?", id);
+  accepted(await ask(path, { list }), authorityOverview);
+});
+
+test('a root is announced by what is the newest one when it is announced', async () => {
+  const next = await root.successor(join(world.folder, 'next-root'));
+  const other = await root.successor(join(world.folder, 'other-root'));
+  const introduced = await root.introduce(next);
+  elsewhere(
+    "insert into root_authority (sha256, generation, status, der, added_at) values (?, 2, 'current', ?, 0)",
+    sha256Hex(other.certificate.der),
+    other.certificate.der,
+  );
+  const refused = { status: 400, code: 'request-invalid', says: /not introduced by the newest one/ };
+  assertRefused(await ask('roots', { certificates: introduced }), refused);
+  elsewhere('delete from root_authority where generation = 2');
+  accepted(await ask('roots', { certificates: introduced }), authorityOverview);
+});
