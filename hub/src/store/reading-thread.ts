@@ -1,6 +1,5 @@
 // The thread that does slow reads (store/apart.ts): its own connection, which cannot write, and a lower priority than the event loop has.
 import { constants, setPriority } from 'node:os';
-import { performance } from 'node:perf_hooks';
 import type { SQLInputValue } from 'node:sqlite';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { CompiledQuery, type Kysely } from 'kysely';
@@ -26,7 +25,7 @@ export type Answer<Row> =
 
 export interface Answered<Row> {
   readonly answer: Answer<Row>;
-  /** How long it took. */
+  /** Of the thread's processor time: at its low priority it waits for others, and that is no work. */
   readonly milliseconds: number;
 }
 
@@ -41,9 +40,10 @@ export function answerQuestions(pages: readonly EncodedPage[]): void {
 function answerOn(questions: MessagePort, db: Kysely<Tables>, pages: readonly EncodedPage[]): void {
   // One at a time: the next is sent when this one was answered.
   const answer = async (question: Question): Promise<void> => {
-    const beganMs = performance.now();
+    const began = process.threadCpuUsage();
     const found = await answerTo(question, db, pages).catch(failure);
-    const answered: Answered<unknown> = { answer: found, milliseconds: performance.now() - beganMs };
+    const { user, system } = process.threadCpuUsage(began);
+    const answered: Answered<unknown> = { answer: found, milliseconds: (user + system) / 1_000 };
     questions.postMessage(answered, found.kind === 'page' ? [found.bytes.buffer] : []);
   };
   questions.on('message', (question: Question) => void answer(question));
