@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { importDevices } from '@edgekeep/hub/registry/import';
 import { queryDevices } from '@edgekeep/hub/registry/list';
 import { Database } from '@edgekeep/hub/store/database';
-import type { DeviceAttributeRow, DeviceRow, DeviceState } from '@edgekeep/hub/store/schema';
+import type { DeviceAttributeRow, DeviceRow, DeviceState } from '@edgekeep/hub/store/tables/registry';
 import { type Benchmark, type Harness, percentile } from './harness.ts';
 
 const PAGE_MS_MAX = 50;

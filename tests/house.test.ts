@@ -79,7 +79,7 @@ const hubFloors: Floors = [
   ['presence', 'attest', 'model'],
   ['alert', 'people', 'registry', 'site', 'publisher', 'vendor-root', 'address'],
   ['audit', 'secrets', 'revocation'],
-  ['store', 'store/migrations', 'settings'],
+  ['store', 'store/migrations', 'store/tables', 'settings'],
   ['common'],
 ];
 // Distinct pairs of rooms of which one imports the other. A new subject may raise it by what it imports itself.

@@ -12,7 +12,7 @@ import { sha256Hex } from '@edgekeep/core/digest';
 import { announceCuts } from '../revocation/store.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Database } from '../store/database.ts';
-import type { CountryNetworkRow } from '../store/access-tables.ts';
+import type { CountryNetworkRow } from '../store/tables/access.ts';
 
 interface Entry {
   readonly network: Network;

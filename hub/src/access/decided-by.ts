@@ -9,7 +9,8 @@ import { groupsOfModel } from '../model/groups-of-model.ts';
 import { guardOf } from '../respond/device-guard.ts';
 import { getDevice, noDevice } from '../registry/states.ts';
 import { prepared } from '../store/prepared.ts';
-import type { DeviceRecord, Tables } from '../store/schema.ts';
+import type { Tables } from '../store/schema.ts';
+import type { DeviceRecord } from '../store/tables/registry.ts';
 import { type FactsRow, factsOf } from './facts.ts';
 
 export interface DecidedByAsk {

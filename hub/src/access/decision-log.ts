@@ -3,7 +3,7 @@
 import { encodeCanonicalJson } from '@edgekeep/core/json';
 import type { Decision } from '@edgekeep/core/policy/policy';
 import type { Question } from '@edgekeep/core/policy/question';
-import type { AccessDecisionRow } from '../store/access-tables.ts';
+import type { AccessDecisionRow } from '../store/tables/access.ts';
 import type { Database } from '../store/database.ts';
 
 // Beyond this number, decisions arrive faster than they can be written; further ones are not recorded.

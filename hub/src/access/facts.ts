@@ -8,7 +8,8 @@ import { listGroups } from '../registry/groups.ts';
 import { matchingAmong } from '../registry/list.ts';
 import { tagsOf } from '../registry/tags.ts';
 import { sitesNamed } from '../site/sites.ts';
-import type { DeviceRecord, Tables } from '../store/schema.ts';
+import type { Tables } from '../store/schema.ts';
+import type { DeviceRecord } from '../store/tables/registry.ts';
 
 /** The paths that are used; left out: all paths. */
 export type Wanted = Reads | 'all';

@@ -1,6 +1,6 @@
 // The risk of a device, from 0 to 100, from what the hub knows about it (spec/access.md, "Health").
 import type { AlertSeverity } from '@edgekeep/wire/api/alert';
-import type { DeviceState } from '../store/schema.ts';
+import type { DeviceState } from '../store/tables/registry.ts';
 
 export interface HealthSigns {
   readonly state: DeviceState;

@@ -7,7 +7,7 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError, type Reason } from '../common/error.ts';
 import { announceCuts } from '../revocation/store.ts';
 import type { Database } from '../store/database.ts';
-import type { PolicyRow } from '../store/access-tables.ts';
+import type { PolicyRow } from '../store/tables/access.ts';
 
 export interface CurrentPolicy {
   readonly version: number;

@@ -8,7 +8,8 @@ import type { AuditLog } from '../audit/log.ts';
 import type { WitnessBoard } from '../audit/witness.ts';
 import { HubError } from '../common/error.ts';
 import type { Database } from '../store/database.ts';
-import type { LeaseRow, ModelReleaseRow } from '../store/schema.ts';
+import type { ModelReleaseRow } from '../store/tables/model.ts';
+import type { LeaseRow } from '../store/tables/revocation.ts';
 
 /** A release as the store has it, durable and logged. */
 export interface RecordedRelease {

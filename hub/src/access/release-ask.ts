@@ -9,7 +9,7 @@ import type { RootKeys } from '../attest/root-keys.ts';
 import { type PublishedNow } from '../model/releases.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database } from '../store/database.ts';
-import type { DeviceRow, DeviceState } from '../store/schema.ts';
+import type { DeviceRow, DeviceState } from '../store/tables/registry.ts';
 import { type SentLeaseCounter } from './lease-terms.ts';
 import { type AccessGate, type Judgement } from './gate.ts';
 import { type LeaseAlarm, type ReleaseBudgetSettings } from './release-budget.ts';

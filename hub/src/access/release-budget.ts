@@ -5,7 +5,8 @@ import { HubError } from '../common/error.ts';
 import { raiseAlert } from '../alert/alerts.ts';
 import type { Database } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
-import type { LeaseRecord, Tables } from '../store/schema.ts';
+import type { Tables } from '../store/schema.ts';
+import type { LeaseRecord } from '../store/tables/revocation.ts';
 
 export interface ReleaseBudgetSettings {
   readonly leaseSeconds: number;

@@ -13,7 +13,7 @@ import { assertEnabled } from '../registry/enablement.ts';
 import { newestPolicyVersion } from '../store/authority.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
-import type { LeaseRecord } from '../store/schema.ts';
+import type { LeaseRecord } from '../store/tables/revocation.ts';
 import { factsNow } from './decided-by.ts';
 import { loggedReasons } from './gate.ts';
 import { assertWithinBudget } from './release-budget.ts';

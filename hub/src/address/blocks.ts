@@ -5,7 +5,7 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import { announceCuts } from '../revocation/store.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { AddressBlockRow } from '../store/presence-tables.ts';
+import type { AddressBlockRow } from '../store/tables/address.ts';
 import type { Tables } from '../store/schema.ts';
 import { namedNetwork, networkHas } from './network-text.ts';
 

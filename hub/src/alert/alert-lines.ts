@@ -2,7 +2,8 @@
 // so no line reports something that was undone. Every node writes it, whichever node raised the alert.
 import type { Kysely } from 'kysely';
 import type { Job } from '../common/subject.ts';
-import type { AlertRow, Tables } from '../store/schema.ts';
+import type { Tables } from '../store/schema.ts';
+import type { AlertRow } from '../store/tables/alert.ts';
 
 // A person reads these lines.
 const everyMs = 1_000;

@@ -2,7 +2,8 @@
 import type { AlertView, alertQuery } from '@edgekeep/wire/api/alert';
 import type { Kysely } from 'kysely';
 import type { z } from 'zod';
-import type { AlertRow, Tables } from '../store/schema.ts';
+import type { Tables } from '../store/schema.ts';
+import type { AlertRow } from '../store/tables/alert.ts';
 
 export async function listAlerts(
   db: Kysely<Tables>,

@@ -6,7 +6,8 @@ import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { AlertRow, Tables } from '../store/schema.ts';
+import type { Tables } from '../store/schema.ts';
+import type { AlertRow } from '../store/tables/alert.ts';
 import { type AlertData, boundedData, mergedData } from './alert-data.ts';
 
 export interface Alert {

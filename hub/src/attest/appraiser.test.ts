@@ -8,7 +8,7 @@ import { verifyAttestationResult } from '@edgekeep/core/attest/ear';
 import { fixedKey, testPcrs, uefiBoot } from '@edgekeep/core/attest/testing';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { signDocument, trustTestPublisher } from '../publisher/testing-publisher.ts';
-import type { DeviceRow, DeviceState } from '../store/schema.ts';
+import type { DeviceRow, DeviceState } from '../store/tables/registry.ts';
 import { auditEntries, openTestStore, type TestStore } from '../store/testing-store.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
 import { Appraiser, isAuthentic, recordAppraisal, untilReferencesStay } from './appraiser.ts';

@@ -13,7 +13,7 @@ import { HubError } from '../common/error.ts';
 import { changeState } from '../registry/states.ts';
 import type { RootKeys } from './root-keys.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { DeviceRow } from '../store/schema.ts';
+import type { DeviceRow } from '../store/tables/registry.ts';
 import { imaStartOf, recordImaLog } from './ima-logs.ts';
 import type { ImaPieces } from './ima-pieces.ts';
 import { type ReferenceStore, referencesState } from './reference-store.ts';

@@ -9,7 +9,8 @@ import { HubError } from '../common/error.ts';
 import { listPublishers } from '../publisher/publishers.ts';
 import type { Database } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
-import type { ReferenceValuesRow, Tables } from '../store/schema.ts';
+import type { Tables } from '../store/schema.ts';
+import type { ReferenceValuesRow } from '../store/tables/attest.ts';
 
 export interface ActiveReferences {
   /** The value of `referencesState` before they were read. */

@@ -8,7 +8,7 @@ import { parsePublic, publicKeyOf as publicKeyOfArea } from '@edgekeep/core/tpm/
 import { type DeviceIdentity, deviceIdentitySchema } from '@edgekeep/wire/api/device';
 import { type WrapTarget, wrapTargetOf } from './wrap-target.ts';
 import { HubError } from '../common/error.ts';
-import type { DeviceRow } from '../store/schema.ts';
+import type { DeviceRow } from '../store/tables/registry.ts';
 import { deviceIdCertificateOf } from './device-id-certificate.ts';
 
 // Devices seen recently; one takes about 8 KiB with both keys and the text that they were parsed from.

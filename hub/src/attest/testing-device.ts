@@ -20,7 +20,7 @@ import { encodeSizedPublic } from '@edgekeep/core/tpm/public-area';
 import { endorsementTemplate } from '@edgekeep/core/tpm/template';
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import { deviceRow } from '../registry/testing-device.ts';
-import type { DeviceRow } from '../store/schema.ts';
+import type { DeviceRow } from '../store/tables/registry.ts';
 import { rootDigestOf } from './root-keys.ts';
 
 export interface TestBoot {

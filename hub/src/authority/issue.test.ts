@@ -6,7 +6,7 @@ import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { newSigner } from '@edgekeep/core/identity/testing-manufacturer';
 import { validatePath } from '@edgekeep/core/identity/path';
 import { addDevices, deviceRow } from '../registry/testing-device.ts';
-import type { DeviceState } from '../store/schema.ts';
+import type { DeviceState } from '../store/tables/registry.ts';
 import { openTestStore } from '../store/testing-store.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
 import { isTwoThirdsOver, issueDeviceCertificate, issueServerCredential, recordCertificate } from './issue.ts';

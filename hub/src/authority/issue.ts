@@ -16,7 +16,7 @@ import { issuerIdOf, type IssuingAuthority } from './state.ts';
 import { HubError } from '../common/error.ts';
 import { clockSkewSeconds } from '../secrets/hub-keys.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { HubCertificateRow } from '../store/schema.ts';
+import type { HubCertificateRow } from '../store/tables/authority.ts';
 import { type CertificateOrigin, nextInLineage } from '../presence/lineage.ts';
 
 // The server key is in memory only and is new at every start; a running hub makes the next one in time.

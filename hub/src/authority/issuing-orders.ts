@@ -15,7 +15,7 @@ import { HubError } from '../common/error.ts';
 import { issuingName, privatePem } from '../secrets/hub-keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { IssuingAuthorityRow } from '../store/authority-tables.ts';
+import type { IssuingAuthorityRow } from '../store/tables/authority.ts';
 import type { Authorities } from './authorities.ts';
 import type { RevocationSettings } from './revocation-status.ts';
 import { issuingIdOf, issuingKeyName, readRoots, type RootAuthority } from './state.ts';

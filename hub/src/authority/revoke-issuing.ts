@@ -8,7 +8,7 @@ import { announceCuts } from '../revocation/store.ts';
 import { voidLeases } from '../revocation/leases.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { IssuingAuthorityRow } from '../store/authority-tables.ts';
+import type { IssuingAuthorityRow } from '../store/tables/authority.ts';
 import { activateIn, assertRow, type AuthorityParts, subjectOf } from './issuing-orders.ts';
 
 const reason = 'cACompromise';

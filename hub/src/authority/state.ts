@@ -10,7 +10,7 @@ import { HubError } from '../common/error.ts';
 import { firstIssuingKeyName, readSigner } from '../secrets/hub-keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { IssuingAuthorityRow, IssuingStatus, RootStatus } from '../store/authority-tables.ts';
+import type { IssuingAuthorityRow, IssuingStatus, RootStatus } from '../store/tables/authority.ts';
 import type { Tables } from '../store/schema.ts';
 
 export interface RootAuthority {

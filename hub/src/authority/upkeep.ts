@@ -6,7 +6,7 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import { firstIssuingKeyName, readSigner } from '../secrets/hub-keys.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
-import type { IssuingAuthorityRow } from '../store/authority-tables.ts';
+import type { IssuingAuthorityRow } from '../store/tables/authority.ts';
 import { makeLastList } from './crl.ts';
 import { activateIssuing, type AuthorityParts, subjectOf } from './issuing-orders.ts';
 import { issuingIdOf, issuingKeyName, readIssuingKey } from './state.ts';

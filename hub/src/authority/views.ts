@@ -5,7 +5,8 @@ import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import type { AuthoritiesAnswer, IssuingView, RootView } from '@edgekeep/wire/api/authority';
 import { type Kysely, sql } from 'kysely';
-import type { DeviceState, Tables } from '../store/schema.ts';
+import type { Tables } from '../store/schema.ts';
+import type { DeviceState } from '../store/tables/registry.ts';
 import type { AuthorityState, RootAuthority } from './state.ts';
 
 /** A device in any other state cannot connect, so nothing waits for it. */

@@ -12,7 +12,7 @@ import type { Signer } from '@edgekeep/core/signer';
 import { getDevice } from '../registry/states.ts';
 import { disableDevice } from '../respond/disable.ts';
 import { quarantineDevice } from '../respond/quarantine.ts';
-import type { DeviceRecord } from '../store/schema.ts';
+import type { DeviceRecord } from '../store/tables/registry.ts';
 import { auditEntries } from '../store/testing-store.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
 import { certifyNextKey } from './certify.ts';

@@ -13,7 +13,7 @@ import { HubError } from '../common/error.ts';
 import { assertNotCutOff } from '../registry/enablement.ts';
 import type { CertificateSettings } from './settings.ts';
 import type { Database } from '../store/database.ts';
-import type { DeviceRecord } from '../store/schema.ts';
+import type { DeviceRecord } from '../store/tables/registry.ts';
 import { issueDeviceCertificate, recordCertificate } from '../authority/issue.ts';
 
 export interface CertifyParts {

@@ -17,7 +17,7 @@ import { addDevice, forgetIdevid } from '../registry/device-row.ts';
 import { recordChange } from '../registry/history.ts';
 import { takeWitnessKey } from '../registry/witness-keys.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
+import type { DeviceRecord, DeviceRow } from '../store/tables/registry.ts';
 import { recordMakers } from '../vendor-root/device-makers.ts';
 import { assertNotBlocked, isExpected } from './admission.ts';
 import { assertIdevidFree, proveIdevid, recordIdevid, refuseIdevidClone, type TrustedIdevid } from './idevid.ts';

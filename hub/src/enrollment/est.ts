@@ -20,7 +20,7 @@ import { matchEnrollmentGroup } from './match.ts';
 import { recordChange } from '../registry/history.ts';
 import type { CertificateSettings } from './settings.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
+import type { DeviceRecord, DeviceRow } from '../store/tables/registry.ts';
 import { issueDeviceCertificate, recordCertificate } from '../authority/issue.ts';
 import type { DeviceConnection } from '../presence/connections.ts';
 import { assertFreshToken, assertRootNotFormer, beginGeneration, findReturning } from './returning.ts';

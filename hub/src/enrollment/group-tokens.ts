@@ -8,7 +8,7 @@ import { sha256Hex } from '@edgekeep/core/digest';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { EnrollmentGroupTokenRow } from '../store/enrollment-tables.ts';
+import type { EnrollmentGroupTokenRow } from '../store/tables/enrollment.ts';
 import type { Tables } from '../store/schema.ts';
 import type { Maker } from '../people/maker.ts';
 import { getEnrollmentGroup, type GroupRequest } from './groups.ts';

@@ -12,7 +12,7 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import { getSite } from '../site/sites.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { EnrollmentGroupRow } from '../store/enrollment-tables.ts';
+import type { EnrollmentGroupRow } from '../store/tables/enrollment.ts';
 import type { Tables } from '../store/schema.ts';
 
 export interface EnrollmentGroupOrder {

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { HubError } from '../common/error.ts';
 import { Database } from '../store/database.ts';
-import type { EnrollmentGroupRow } from '../store/enrollment-tables.ts';
+import type { EnrollmentGroupRow } from '../store/tables/enrollment.ts';
 import { type EnrollmentProof, matchEnrollmentGroup, mayBeVouchedFor } from './match.ts';
 
 const filler = 1_000;

@@ -6,7 +6,7 @@ import { type GroupTerms, groupTerms } from '@edgekeep/wire/api/enrollment-group
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { HubError } from '../common/error.ts';
-import type { EnrollmentGroupRow } from '../store/enrollment-tables.ts';
+import type { EnrollmentGroupRow } from '../store/tables/enrollment.ts';
 import type { Tables } from '../store/schema.ts';
 
 /** What a new device has proven; only `deviceId` is a mere claim. */

@@ -6,7 +6,8 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import type { Maker } from '../people/maker.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { EnrollmentTokenRow, Tables } from '../store/schema.ts';
+import type { Tables } from '../store/schema.ts';
+import type { EnrollmentTokenRow } from '../store/tables/enrollment.ts';
 import { endOf, tokenStateOf } from './token-life.ts';
 
 export interface EnrollmentTokenOrder {

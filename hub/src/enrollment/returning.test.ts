@@ -11,7 +11,7 @@ import { getDevice } from '../registry/states.ts';
 import { retireDevice } from '../respond/quarantine.ts';
 import { assertCertificateStands } from '../revocation/store.ts';
 import { Database } from '../store/database.ts';
-import type { DeviceRow } from '../store/schema.ts';
+import type { DeviceRow } from '../store/tables/registry.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
 import { findReturning } from './returning.ts';
 import {

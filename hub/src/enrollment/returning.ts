@@ -5,7 +5,8 @@ import { HubError } from '../common/error.ts';
 import { renewDevice } from '../registry/device-row.ts';
 import { findDevice } from '../registry/states.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { DeviceRecord, DeviceRow, Tables } from '../store/schema.ts';
+import type { Tables } from '../store/schema.ts';
+import type { DeviceRecord, DeviceRow } from '../store/tables/registry.ts';
 import type { ShownToken } from './shown-token.ts';
 
 export interface Newcomer {

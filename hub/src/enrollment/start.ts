@@ -7,7 +7,7 @@ import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import { proveDeviceId, type ProvenDeviceId } from '../attest/device-id-certificate.ts';
 import { attestationKeyFor, rootDigestOf } from '../attest/root-keys.ts';
 import { wrapTargetOf } from '../attest/wrap-target.ts';
-import type { DeviceRecord } from '../store/schema.ts';
+import type { DeviceRecord } from '../store/tables/registry.ts';
 import { assertNotBlocked, isExpected } from './admission.ts';
 import { type ProvenEndorsement, proveEndorsement } from './endorsement.ts';
 import { assertIdOfSerial, readShownIdevid, type ShownIdevid, type TrustedIdevid } from './idevid.ts';

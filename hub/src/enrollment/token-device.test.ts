@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { encodeDeviceToken } from '@edgekeep/core/identity/device-token';
 import { hubSettingsSchema } from '../settings.ts';
 import { PlatformKey } from '../secrets/platform-key.ts';
-import type { DeviceState } from '../store/schema.ts';
+import type { DeviceState } from '../store/tables/registry.ts';
 import { openTestStore, type TestStore } from '../store/testing-store.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
 import { addTokenDevice, rollSecret, useDeviceToken } from './token-device.ts';

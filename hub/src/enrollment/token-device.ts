@@ -16,7 +16,8 @@ import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { recordChange } from '../registry/history.ts';
 import { arriveByToken, type TokenSessionRule } from '../presence/token-session.ts';
-import type { DeviceRecord, DeviceRow, Tables } from '../store/schema.ts';
+import type { Tables } from '../store/schema.ts';
+import type { DeviceRecord, DeviceRow } from '../store/tables/registry.ts';
 import { findDevice, getDevice, tokenTier } from '../registry/states.ts';
 
 // Used tokens are cleared as new ones come, several at a time, so that the table cannot grow.

@@ -1,6 +1,6 @@
 // A model on a device as operators see it.
 import type { DeviceModelView } from '@edgekeep/wire/api/model';
-import type { DeviceModelRow } from '../store/device-model-tables.ts';
+import type { DeviceModelRow } from '../store/tables/model.ts';
 
 export function deviceModelViewOf(row: DeviceModelRow): DeviceModelView {
   const { model, state, version, manifest_digest: manifestDigest, fault_code: code } = row;

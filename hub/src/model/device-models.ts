@@ -6,7 +6,7 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import { raiseAlert, settleAlert } from '../alert/alerts.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { DeviceModelRow } from '../store/device-model-tables.ts';
+import type { DeviceModelRow } from '../store/tables/model.ts';
 import type { Tables } from '../store/schema.ts';
 
 // The number named in an alert; `edgekeep model show` has all of them.

@@ -1,7 +1,7 @@
 // The devices of a model by its state on them, a page at a time, and the number of each state for metrics.
 import type { Kysely } from 'kysely';
 import { sql } from 'kysely';
-import type { DeviceModelRow } from '../store/device-model-tables.ts';
+import type { DeviceModelRow } from '../store/tables/model.ts';
 import type { Tables } from '../store/schema.ts';
 
 export interface ModelDevicesPage {

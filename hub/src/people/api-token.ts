@@ -3,7 +3,7 @@
 import { sha256Hex } from '@edgekeep/core/digest';
 import { HubError } from '../common/error.ts';
 import type { Database } from '../store/database.ts';
-import type { ApiTokenRow } from '../store/operator-tables.ts';
+import type { ApiTokenRow } from '../store/tables/people.ts';
 import type { Tables } from '../store/schema.ts';
 import type { Kysely } from 'kysely';
 import { covers, type Scope, scopesOf } from './roles.ts';

@@ -7,7 +7,7 @@ import type { ApprovalSummary, ApprovalView } from '@edgekeep/wire/api/approval'
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { ApprovalRow } from '../store/operator-tables.ts';
+import type { ApprovalRow } from '../store/tables/people.ts';
 import { type Caller, findCaller } from './api-token.ts';
 import { covers, type Scope, scopeNamed } from './roles.ts';
 

@@ -10,7 +10,7 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { ApiTokenRow } from '../store/operator-tables.ts';
+import type { ApiTokenRow } from '../store/tables/people.ts';
 import type { Tables } from '../store/schema.ts';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { type Caller, grantedBy, tokenPrefix, wordsOf } from './api-token.ts';

@@ -9,7 +9,7 @@ import { TLSSocket } from 'node:tls';
 import { Duplex } from 'node:stream';
 import { openAlertsOf } from '../alert/alerts.ts';
 import { Database } from '../store/database.ts';
-import type { DeviceRow } from '../store/schema.ts';
+import type { DeviceRow } from '../store/tables/registry.ts';
 import type { DeviceConnection } from './connections.ts';
 import { onlineAmong, presenceOf } from './read.ts';
 import { type NewSession, Presence } from './presence.ts';

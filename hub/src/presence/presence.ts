@@ -8,7 +8,7 @@ import type { WitnessBoard } from '../audit/witness.ts';
 import type { Clock } from '../common/clock.ts';
 import type { Job } from '../common/subject.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { DeviceRecord } from '../store/schema.ts';
+import type { DeviceRecord } from '../store/tables/registry.ts';
 import type { Connections, DeviceConnection, ConflictingSession } from './connections.ts';
 import { judgeSession, type LiveSession, type SessionVerdict } from './sessions.ts';
 import { cannotBeCopied } from './read.ts';

@@ -2,7 +2,7 @@
 // use elsewhere.
 import type { Kysely } from 'kysely';
 import { prepared } from '../store/prepared.ts';
-import type { PresenceRow } from '../store/presence-tables.ts';
+import type { PresenceRow } from '../store/tables/presence.ts';
 import type { Tables } from '../store/schema.ts';
 import { isSameOrigin, type SessionOrigin } from './sessions.ts';
 

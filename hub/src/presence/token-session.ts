@@ -1,7 +1,7 @@
 // One place for a device that has only HMAC tokens (spec/presence.md, "Concurrent sessions"): the address of the last accepted token.
 import { notePlace } from '../registry/device-notes.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { DeviceRecord } from '../store/schema.ts';
+import type { DeviceRecord } from '../store/tables/registry.ts';
 import { networkOf } from '../address/network-of.ts';
 import { reportConcurrentSessions, type ConcurrentSessionsRule } from './concurrent-sessions.ts';
 

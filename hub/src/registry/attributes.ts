@@ -8,7 +8,8 @@ import { sha256Hex } from '@edgekeep/core/digest';
 import { HubError } from '../common/error.ts';
 import { getDevice } from './states.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { DeviceAttributeRow, DocumentSide, Tables } from '../store/schema.ts';
+import type { Tables } from '../store/schema.ts';
+import type { DeviceAttributeRow, DocumentSide } from '../store/tables/registry.ts';
 
 // Longer texts are stored but cannot be compared.
 const COMPARED_CHARACTERS_MAX = 256;

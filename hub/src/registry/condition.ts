@@ -5,7 +5,7 @@ import { tiers } from '@edgekeep/core/attest/tier';
 import type { FormerName } from '@edgekeep/core/former-names';
 import { noteFormerName } from '../common/former-names.ts';
 import { type Comparison, type Filter, filterError, type Operator } from './filter.ts';
-import type { DeviceState, DocumentSide } from '../store/schema.ts';
+import type { DeviceState, DocumentSide } from '../store/tables/registry.ts';
 
 /** Columns of the device row that a filter may name and a list may be sorted by. */
 export const columns = {

@@ -1,7 +1,7 @@
 // What the hub notes of a device as it is seen, in the device's row.
 import type { WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
-import type { DeviceRecord } from '../store/schema.ts';
+import type { DeviceRecord } from '../store/tables/registry.ts';
 
 /** A request of the device was accepted. */
 export async function noteSeen(trx: WriteTransaction, deviceId: string, nowMs: number): Promise<void> {

@@ -1,7 +1,7 @@
 // The row of a device: who else wants it changed asks here, within the transaction of the cause.
 import type { WriteTransaction } from '../store/database.ts';
-import type { DeviceIdevidRow } from '../store/enrollment-tables.ts';
-import type { DeviceRecord, DeviceRow } from '../store/schema.ts';
+import type { DeviceIdevidRow } from '../store/tables/registry.ts';
+import type { DeviceRecord, DeviceRow } from '../store/tables/registry.ts';
 
 /** A device that enrolls for the first time. */
 export async function addDevice(trx: WriteTransaction, row: DeviceRow): Promise<void> {

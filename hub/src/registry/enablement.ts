@@ -5,7 +5,7 @@ import { HubError } from '../common/error.ts';
 import { announceCuts, revokeWorkloadsOf } from '../revocation/store.ts';
 import { voidLeases } from '../revocation/leases.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { DeviceRecord } from '../store/schema.ts';
+import type { DeviceRecord } from '../store/tables/registry.ts';
 import { recordChange } from './history.ts';
 import { getDevice } from './states.ts';
 

@@ -1,6 +1,6 @@
 // The history of a device: one row per change, with its reason, written in the transaction of the change and pointing at its audit entry.
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { DeviceHistoryRow } from '../store/schema.ts';
+import type { DeviceHistoryRow } from '../store/tables/registry.ts';
 
 export interface Change {
   readonly deviceId: string;

@@ -3,7 +3,7 @@
 import type { ExpectedLine, ListedLine } from '@edgekeep/wire/api/registry';
 import { inBatches } from '../store/batches.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { EnrollmentListingRow } from '../store/enrollment-tables.ts';
+import type { EnrollmentListingRow } from '../store/tables/registry.ts';
 
 type Line = ExpectedLine | ListedLine;
 

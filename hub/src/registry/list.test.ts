@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import * as fc from 'fast-check';
 import { HubError } from '../common/error.ts';
 import { Database } from '../store/database.ts';
-import type { DeviceRow } from '../store/schema.ts';
+import type { DeviceRow } from '../store/tables/registry.ts';
 import { conditionOf } from './condition.ts';
 import { parseFilter } from './filter.ts';
 import { countDevices, queryDevices } from './list.ts';

@@ -2,7 +2,8 @@
 // count, so that devices that come and go meanwhile do not make others appear twice or go missing.
 import { type Expression, type Kysely, sql, type SqlBool } from 'kysely';
 import { HubError } from '../common/error.ts';
-import type { DeviceRecord, Tables } from '../store/schema.ts';
+import type { Tables } from '../store/schema.ts';
+import type { DeviceRecord } from '../store/tables/registry.ts';
 import { type Column, columns, conditionOf } from './condition.ts';
 import { parseFilter } from './filter.ts';
 import { groupsIn } from './groups.ts';

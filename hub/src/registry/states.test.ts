@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openTestStore, type TestStore } from '../store/testing-store.ts';
-import type { DeviceState } from '../store/schema.ts';
+import type { DeviceState } from '../store/tables/registry.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
 import { assertNotCutOff, disableIn, enableIn } from './enablement.ts';
 import { changeState, getDevice } from './states.ts';

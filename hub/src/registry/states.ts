@@ -7,7 +7,8 @@ import { forgetIdevid } from './device-row.ts';
 import { recordChange } from './history.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
-import type { DeviceRecord, DeviceState, Tables } from '../store/schema.ts';
+import type { Tables } from '../store/schema.ts';
+import type { DeviceRecord, DeviceState } from '../store/tables/registry.ts';
 import { revokeOfDevices, revokeWorkloadsOf } from '../revocation/store.ts';
 import { voidLeases } from '../revocation/leases.ts';
 

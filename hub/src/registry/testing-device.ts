@@ -1,7 +1,7 @@
 // For tests: the row of a device.
 import { createHash } from 'node:crypto';
 import type { Database } from '../store/database.ts';
-import type { DeviceRow } from '../store/schema.ts';
+import type { DeviceRow } from '../store/tables/registry.ts';
 
 /** Of an active device, with its own root of trust. */
 export function deviceRow<Changes extends Partial<DeviceRow>>(id: string, changes?: Changes): DeviceRow & Changes;

@@ -6,7 +6,7 @@ import { changeState } from '../registry/states.ts';
 import { announceCuts } from '../revocation/store.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
 import type { Database } from '../store/database.ts';
-import type { DeviceState } from '../store/schema.ts';
+import type { DeviceState } from '../store/tables/registry.ts';
 
 export interface Cut {
   readonly deviceId: string;

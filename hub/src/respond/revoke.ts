@@ -8,7 +8,7 @@ import { recordChange } from '../registry/history.ts';
 import type { Fleet } from './quarantine.ts';
 import { inBatches } from '../store/batches.ts';
 import type { WriteTransaction } from '../store/database.ts';
-import type { DeviceState } from '../store/schema.ts';
+import type { DeviceState } from '../store/tables/registry.ts';
 import { changeState, quarantineMany } from '../registry/states.ts';
 import { announceCuts, type CutOrder, type RevokedRow, revokeOfDevices, revokeSerials } from '../revocation/store.ts';
 import { voidLeases } from '../revocation/leases.ts';

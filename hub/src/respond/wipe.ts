@@ -7,7 +7,7 @@ import { forgetProofs, setNextRoot } from '../registry/device-row.ts';
 import { recordChange } from '../registry/history.ts';
 import { changeState, getDevice, tokenTier } from '../registry/states.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { DeviceRecord } from '../store/schema.ts';
+import type { DeviceRecord } from '../store/tables/registry.ts';
 import type { Cut, Fleet, Order } from './quarantine.ts';
 
 /** Ends the identity of a quarantined device: certificates, leases, witness key, reported data. The device returns only by enrolling. */

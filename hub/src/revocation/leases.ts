@@ -2,7 +2,7 @@
 import { inBatches } from '../store/batches.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
-import type { LeaseRecord } from '../store/schema.ts';
+import type { LeaseRecord } from '../store/tables/revocation.ts';
 
 export const insertLease = prepared<LeaseRecord, never>((db, value) =>
   db.insertInto('lease').values({

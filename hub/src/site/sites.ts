@@ -6,7 +6,7 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { SiteRow } from '../store/access-tables.ts';
+import type { SiteRow } from '../store/tables/site.ts';
 import type { Tables } from '../store/schema.ts';
 
 // The API lists all sites in one response.

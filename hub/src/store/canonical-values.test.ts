@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { Database } from './database.ts';
-import { migrateTo } from './migrations.ts';
+import { migrateTo } from './migrate.ts';
 import { openSqlite } from './sqlite.ts';
 import { raiseStoredDoubles } from '../respond/stored-doubles.ts';
 

@@ -6,7 +6,7 @@ import { CompiledQuery } from 'kysely';
 import { HubError } from '../common/error.ts';
 import { openApart, ReadingThread } from './apart.ts';
 import { actingNow, actOn, runActing, undone } from './authority.ts';
-import { migrate } from './migrations.ts';
+import { migrate } from './migrate.ts';
 import type { Tables } from './schema.ts';
 import { openSqlite } from './sqlite.ts';
 

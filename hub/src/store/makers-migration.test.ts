@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { raiseTokenAlarms } from '../people/token-alarms.ts';
 import { Database } from './database.ts';
-import { migrateTo } from './migrations.ts';
+import { migrateTo } from './migrate.ts';
 import { openSqlite } from './sqlite.ts';
 
 let folder = '';

@@ -1,6 +1,5 @@
-// The schema's history: each migration runs once, in the order of their names, inside one transaction. One set for every engine.
-import type { Kysely } from 'kysely';
-import { type Migration, type MigrationProvider, Migrator } from 'kysely/migration';
+// Joins the migrations of every subject, in the order of their names (migrate.ts runs them). A shipped one keeps name and content.
+import type { Migration } from 'kysely/migration';
 import { migration as mainJob } from './migrations/0001-main-job.ts';
 import { migration as revocation } from './migrations/0002-revocation.ts';
 import { migration as deviceTokens } from './migrations/0003-device-tokens.ts';
@@ -23,9 +22,8 @@ import { migration as guard } from './migrations/0018-guard.ts';
 import { migration as tokenMakers } from './migrations/0019-token-makers.ts';
 import { migration as admission } from './migrations/0016-admission.ts';
 import { migration as leaseOrder } from './migrations/0020-lease-order.ts';
-import type { Tables } from './schema.ts';
 
-const migrations: Readonly<Record<string, Migration>> = {
+export const migrations: Readonly<Record<string, Migration>> = {
   '0001-main-job': mainJob,
   '0002-revocation': revocation,
   '0003-device-tokens': deviceTokens,
@@ -49,20 +47,3 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0019-token-makers': tokenMakers,
   '0020-lease-order': leaseOrder,
 };
-
-/** Every migration that this hub knows, in their order. */
-export const migrationNames: readonly string[] = Object.keys(migrations).toSorted();
-
-const provider: MigrationProvider = { getMigrations: async () => ({ ...migrations }) };
-
-/** Migrates the schema to the newest version; safe to call at every start. */
-export async function migrate(db: Kysely<Tables>): Promise<void> {
-  const { error } = await new Migrator({ db, provider }).migrateToLatest();
-  if (error !== undefined) throw error;
-}
-
-/** For tests: an empty store of an earlier version, up to the migration of this name. */
-export async function migrateTo(db: Kysely<Tables>, name: string): Promise<void> {
-  const { error } = await new Migrator({ db, provider }).migrateTo(name);
-  if (error !== undefined) throw error;
-}

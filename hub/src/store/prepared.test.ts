@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { Database } from './database.ts';
 import { prepared } from './prepared.ts';
-import type { PublisherRow } from './schema.ts';
+import type { PublisherRow } from './tables/publisher.ts';
 
 let folder = '';
 beforeEach(async () => {

@@ -4,7 +4,7 @@ import { nameText } from '@edgekeep/core/identity/distinguished-name';
 import { makerOf, printable, signsItself } from '@edgekeep/core/identity/maker-authority';
 import type { VendorRootKind, VendorRootRole } from '@edgekeep/wire/api/vendor-root';
 import { sha256Hex } from '@edgekeep/core/digest';
-import type { VendorRootRow } from '../store/vendor-root-tables.ts';
+import type { VendorRootRow } from '../store/tables/vendor-root.ts';
 
 export interface Addition {
   readonly kind: VendorRootKind;

@@ -10,7 +10,7 @@ import { HubError } from '../common/error.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
 import type { Tables } from '../store/schema.ts';
-import type { DeviceMakerRow } from '../store/vendor-root-tables.ts';
+import type { DeviceMakerRow } from '../store/tables/vendor-root.ts';
 
 export interface MakersWord {
   readonly kind: VendorRootKind;

@@ -11,7 +11,7 @@ import { announceCuts } from '../revocation/store.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
-import type { VendorRootRow } from '../store/vendor-root-tables.ts';
+import type { VendorRootRow } from '../store/tables/vendor-root.ts';
 import { vendorRootRow } from './certificates.ts';
 import { withoutMaker } from './device-makers.ts';
 

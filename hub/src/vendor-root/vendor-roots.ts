@@ -5,7 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 import { type CertificateIndex, indexCertificates } from '@edgekeep/core/identity/certificate-index';
 import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/api/vendor-root';
 import type { Database } from '../store/database.ts';
-import type { VendorRootRow } from '../store/vendor-root-tables.ts';
+import type { VendorRootRow } from '../store/tables/vendor-root.ts';
 
 /** Where paths may end, and their intermediates; of one kind. */
 export interface MakerTrust {

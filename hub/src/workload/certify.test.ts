@@ -5,7 +5,7 @@ import { serialText } from '@edgekeep/core/identity/certificate';
 import { workloadOf } from '@edgekeep/core/identity/svid';
 import { newSigner } from '@edgekeep/core/identity/testing-manufacturer';
 import { issueDeviceCertificate, recordCertificate } from '../authority/issue.ts';
-import type { DeviceState } from '../store/schema.ts';
+import type { DeviceState } from '../store/tables/registry.ts';
 import { auditEntries } from '../store/testing-store.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
 import { by, certify, declare, nowMs, openWorkloadHub, type WorkloadHub } from './testing-workload.ts';

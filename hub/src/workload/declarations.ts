@@ -8,7 +8,7 @@ import { countDevices } from '../registry/list.ts';
 import { getDevice } from '../registry/states.ts';
 import type { Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
-import type { WorkloadDeclarationRow } from '../store/workload-tables.ts';
+import type { WorkloadDeclarationRow } from '../store/tables/workload.ts';
 import { recordWorkloadChange, revokeWorkloads } from './revoke.ts';
 
 /** The API lists all declarations in one response. */

@@ -5,7 +5,7 @@ import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import { getDevice } from '../registry/states.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
-import type { WorkloadHistoryRow } from '../store/workload-tables.ts';
+import type { WorkloadHistoryRow } from '../store/tables/workload.ts';
 import { declaredFor } from './declarations.ts';
 import { recordWorkloadChange, revokeWorkloads, type WorkloadOnDevice } from './revoke.ts';
 

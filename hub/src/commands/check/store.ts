@@ -5,7 +5,7 @@ import { parseCertificate } from '@edgekeep/core/identity/certificate';
 import { type VendorRootKind, vendorRootKinds } from '@edgekeep/wire/api/vendor-root';
 import { z } from 'zod';
 import type { HubSettings } from '../../settings.ts';
-import { migrationNames } from '../../store/migrations.ts';
+import { migrationNames } from '../../store/migrate.ts';
 import { vendorRootText } from '../../vendor-root/text.ts';
 import { countsOf } from '../../vendor-root/vendor-roots.ts';
 import { failureText } from '../../common/world-failure.ts';

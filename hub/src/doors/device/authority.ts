@@ -7,7 +7,9 @@ import type { DeviceConnection } from '../../presence/connections.ts';
 import { assertNotCutOff } from '../../registry/enablement.ts';
 import type { Authority } from '../../store/authority.ts';
 import { prepared } from '../../store/prepared.ts';
-import type { CertificateRow, DeviceRecord, Tables } from '../../store/schema.ts';
+import type { Tables } from '../../store/schema.ts';
+import type { DeviceRecord } from '../../store/tables/registry.ts';
+import type { CertificateRow } from '../../store/tables/revocation.ts';
 
 /** Anybody: the route reads the proof in the request (a token, evidence, a challenge of its connection) in its own transaction. */
 export const strangerAuthority: Authority = { name: 'stranger', stands: () => Promise.resolve() };

@@ -12,7 +12,7 @@ import type { BoundDevice } from '../../presence/connections.ts';
 import type { DeviceDoor } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../../store/database.ts';
-import type { ModelReleaseRow } from '../../store/schema.ts';
+import type { ModelReleaseRow } from '../../store/tables/model.ts';
 import type { Blobs } from '../../model/blobs.ts';
 import { findPublishedRelease } from '../../model/releases.ts';
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { AddressBlockRow } from '../../store/presence-tables.ts';
+import type { AddressBlockRow } from '../../store/tables/address.ts';
 import type { BlockedAddresses } from '../../address/blocked-addresses.ts';
 import { blockAddress, listBlocks, unblockAddress } from '../../address/blocks.ts';
 

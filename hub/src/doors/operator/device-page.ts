@@ -8,9 +8,10 @@ import { onlineAmong } from '../../presence/read.ts';
 import { queryDevices } from '../../registry/list.ts';
 import { type Tags, tagsOf } from '../../registry/tags.ts';
 import { guardOf } from '../../respond/device-guard.ts';
-import type { DeviceModelRow } from '../../store/device-model-tables.ts';
+import type { DeviceModelRow } from '../../store/tables/model.ts';
 import type { Page } from '../../store/page.ts';
-import type { DeviceRecord, Tables } from '../../store/schema.ts';
+import type { Tables } from '../../store/schema.ts';
+import type { DeviceRecord } from '../../store/tables/registry.ts';
 
 export const deviceQuery = z.strictObject({
   filter: z.string().min(1).optional(),

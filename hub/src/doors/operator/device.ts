@@ -12,7 +12,7 @@ import { replaceRootOfTrust, wipeDevice } from '../../respond/wipe.ts';
 import { groupsOf } from '../../registry/groups.ts';
 import { tagsOf } from '../../registry/tags.ts';
 import { modelsOf } from '../../model/device-models.ts';
-import type { DeviceRecord } from '../../store/schema.ts';
+import type { DeviceRecord } from '../../store/tables/registry.ts';
 import type { Connections } from '../../presence/connections.ts';
 import { type DevicePresence, presenceOf } from '../../presence/read.ts';
 import { formerDevicesOf, formerIdentitiesOf } from '../../enrollment/returning.ts';

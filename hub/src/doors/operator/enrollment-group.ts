@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { EnrollmentGroupRow } from '../../store/enrollment-tables.ts';
+import type { EnrollmentGroupRow } from '../../store/tables/enrollment.ts';
 import { createGroupToken, tokensOf } from '../../enrollment/group-tokens.ts';
 import * as groups from '../../enrollment/groups.ts';
 import { termsOf } from '../../enrollment/match.ts';

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { StoreRouteParts } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { DeviceGroupRow } from '../../store/schema.ts';
+import type { DeviceGroupRow } from '../../store/tables/registry.ts';
 import { changeMembers, createGroup, deleteGroup, getGroup, listGroups } from '../../registry/groups.ts';
 import { countDevices } from '../../registry/list.ts';
 

@@ -10,7 +10,7 @@ import type { Clock } from '../../common/clock.ts';
 import type { Reason } from '../../common/error.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { PolicyRow } from '../../store/access-tables.ts';
+import type { PolicyRow } from '../../store/tables/access.ts';
 import type { AccessGate, GateParts } from '../../access/gate.ts';
 import type { HubSettings } from '../../settings.ts';
 import { weighBreadth } from '../../access/breadth-alarm.ts';

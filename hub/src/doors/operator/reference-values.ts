@@ -7,7 +7,7 @@ import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
-import type { ReferenceValuesRow } from '../../store/schema.ts';
+import type { ReferenceValuesRow } from '../../store/tables/attest.ts';
 
 const named = z.strictObject({ name: z.string().max(64), version: z.string().max(64) });
 

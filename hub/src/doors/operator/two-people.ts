@@ -10,7 +10,7 @@ import type { HttpServer } from '../http/server.ts';
 import type { HubSettings } from '../../settings.ts';
 import { actingNow, rehearse } from '../../store/authority.ts';
 import type { Database } from '../../store/database.ts';
-import type { ApprovalRow } from '../../store/operator-tables.ts';
+import type { ApprovalRow } from '../../store/tables/people.ts';
 import { assertScope, type Caller, grantedBy } from '../../people/api-token.ts';
 import { approvedHeader, type ApprovedRequests } from '../../people/approved-requests.ts';
 import { grantRequest, keepRequest, recordOutcome } from '../../people/approvals.ts';

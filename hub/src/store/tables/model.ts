@@ -1,4 +1,33 @@
-// Tables about models on devices, and the groups that a model is for.
+// The tables that `model` writes.
+
+export interface ModelTables {
+  device_model: DeviceModelRow;
+  model_group: ModelGroupRow;
+  model_release: ModelReleaseRow;
+  model_file: ModelFileRow;
+}
+
+export interface ModelReleaseRow {
+  readonly name: string;
+  readonly version: string;
+  readonly state: 'uploading' | 'published' | 'withdrawn';
+  readonly manifest: Uint8Array;
+  readonly manifest_digest: string;
+  readonly signature: string;
+  readonly publisher: string;
+  /** The model key, wrapped under the platform key. */
+  readonly wrapped_key: Uint8Array;
+  readonly created_at: number;
+  readonly published_at: number | null;
+}
+
+export interface ModelFileRow {
+  readonly name: string;
+  readonly version: string;
+  readonly path: string;
+  readonly sealed_sha256: string;
+  readonly sealed_size: number;
+}
 
 export interface DeviceModelRow {
   readonly device_id: string;

@@ -1,4 +1,27 @@
-// The tables of roots and issuing CAs (schema.ts), and of what devices and operators know about them.
+// The tables that `authority` writes (spec/authorities.md).
+import type { Generated } from 'kysely';
+
+export interface AuthorityTables {
+  hub_certificate: HubCertificateTable;
+  root_authority: RootAuthorityRow;
+  issuing_authority: IssuingAuthorityRow;
+  device_root: DeviceRootRow;
+  expiry_alarm: ExpiryAlarmRow;
+}
+
+/** Certificates that the issuing CA issued to the hub itself. */
+export interface HubCertificateRow {
+  readonly serial: string;
+  readonly kind: 'server' | 'ocsp';
+  readonly sha256: string;
+  readonly der: Uint8Array;
+  readonly not_before: number;
+  readonly not_after: number;
+}
+
+interface HubCertificateTable extends HubCertificateRow {
+  readonly issuer: Generated<string>;
+}
 
 /** spec/authorities.md: announced, in use, still trusted, no longer trusted. */
 export type RootStatus = 'next' | 'current' | 'previous' | 'dropped';

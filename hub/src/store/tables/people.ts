@@ -1,5 +1,11 @@
-// The tables about callers of the operator API, and about requests that wait for a second person (spec/operator-access.md).
+// The tables that `people` writes (spec/operator-access.md).
 import type { Generated } from 'kysely';
+
+export interface PeopleTables {
+  api_token: ApiTokenTable;
+  person: PersonRow;
+  approval: ApprovalRow;
+}
 
 export interface ApiTokenRow {
   readonly sha256: string;

@@ -1,5 +1,12 @@
-// The tables of makers' certificates (spec/vendor-roots.md), and of what each device's maker said about it.
+// The tables that `vendor-root` writes (spec/vendor-roots.md).
 import type { VendorRootKind, VendorRootRole } from '@edgekeep/wire/api/vendor-root';
+
+export interface VendorRootTables {
+  device_maker: DeviceMakerRow;
+  device_maker_path: DeviceMakerPathRow;
+  vendor_root: VendorRootRow;
+  vendor_root_state: VendorRootStateRow;
+}
 
 export interface VendorRootRow {
   readonly kind: VendorRootKind;

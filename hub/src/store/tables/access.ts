@@ -1,4 +1,10 @@
-// The tables about access: policies, recorded decisions, and the facts that conditions use (spec/access.md, spec/site.md).
+// The tables that `access` writes (spec/access.md).
+
+export interface AccessTables {
+  policy: PolicyRow;
+  access_decision: AccessDecisionRow;
+  country_network: CountryNetworkRow;
+}
 
 export interface PolicyRow {
   readonly version: number;
@@ -28,34 +34,9 @@ export interface AccessDecisionRow {
   readonly question: string;
 }
 
-/** A value that was stored in several forms, noted by the migration that made it canonical. */
-export interface ValueDoubleRow {
-  readonly kind: string;
-  readonly value: string;
-  readonly detail: string;
-}
-
 export interface CountryNetworkRow {
   /** In CIDR notation. */
   readonly network: string;
   /** ISO 3166-1 alpha-2. */
   readonly country: string;
-}
-
-export interface SiteRow {
-  readonly name: string;
-  readonly description: string;
-  /** A name of the IANA database. */
-  readonly time_zone: string;
-  /** In CIDR notation, a space between two. */
-  readonly networks: string;
-  /** ISO 3166-1 alpha-2. */
-  readonly country: string | null;
-  /** Degrees, WGS 84; all three or none of them. */
-  readonly latitude: number | null;
-  readonly longitude: number | null;
-  readonly radius_metres: number | null;
-  /** Purdue level: 0, 1, 2, 3, 3.5, 4 or 5. */
-  readonly zone: string | null;
-  readonly created_at: number;
 }

@@ -1,3 +1,20 @@
+// The tables that `attest` writes.
+
+export interface AttestTables {
+  reference_values: ReferenceValuesRow;
+  ima_log: ImaLogRow;
+}
+
+export interface ReferenceValuesRow {
+  readonly name: string;
+  readonly version: string;
+  readonly document: Uint8Array;
+  readonly signature: string;
+  readonly publisher: string;
+  readonly published_at: number;
+  readonly withdrawn_at: number | null;
+}
+
 /** How much of a device's IMA log was appraised, in which boot. */
 export interface ImaLogRow {
   readonly device_id: string;

@@ -1,4 +1,10 @@
-// The tables about workloads (spec/workload.md).
+// The tables that `workload` writes (spec/workload.md).
+
+export interface WorkloadTables {
+  workload_declaration: WorkloadDeclarationRow;
+  workload: WorkloadRow;
+  workload_history: WorkloadHistoryRow;
+}
 
 /** A workload that an operator wants, and where it runs. */
 export interface WorkloadDeclarationRow {

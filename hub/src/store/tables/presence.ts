@@ -1,4 +1,10 @@
-// The tables of present connections (spec/presence.md).
+// The tables that `presence` writes (spec/presence.md).
+
+export interface PresenceTables {
+  hub_node: HubNodeRow;
+  presence: PresenceRow;
+  token_rival: TokenRivalRow;
+}
 
 /** A running hub process; one without a heartbeat for a while has ended without notice. */
 export interface HubNodeRow {
@@ -28,16 +34,6 @@ export interface PresenceRow {
   /** 1 once it was used beside a conflicting session: its device is in two places. */
   readonly contested: 0 | 1;
   readonly ends: 0 | 1;
-}
-
-/** No client may connect from there until it ends (hub/src/address/blocks.ts). */
-export interface AddressBlockRow {
-  /** In CIDR notation, in canonical form. */
-  readonly network: string;
-  readonly reason: string;
-  readonly blocked_by: string;
-  readonly blocked_at: number;
-  readonly expires_at: number;
 }
 
 /** A token device's refused attempt from another address, until the next accepted token shows which of the two it is. */

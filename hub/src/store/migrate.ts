@@ -1,0 +1,22 @@
+// The schema's history: each migration runs once, in the order of their names, inside one transaction. One set for every engine.
+import type { Kysely } from 'kysely';
+import { type MigrationProvider, Migrator } from 'kysely/migration';
+import { migrations } from './migrations.ts';
+import type { Tables } from './schema.ts';
+
+/** Every migration that this hub knows, in their order. */
+export const migrationNames: readonly string[] = Object.keys(migrations).toSorted();
+
+const provider: MigrationProvider = { getMigrations: async () => ({ ...migrations }) };
+
+/** Migrates the schema to the newest version; safe to call at every start. */
+export async function migrate(db: Kysely<Tables>): Promise<void> {
+  const { error } = await new Migrator({ db, provider }).migrateToLatest();
+  if (error !== undefined) throw error;
+}
+
+/** For tests: an empty store of an earlier version, up to the migration of this name. */
+export async function migrateTo(db: Kysely<Tables>, name: string): Promise<void> {
+  const { error } = await new Migrator({ db, provider }).migrateTo(name);
+  if (error !== undefined) throw error;
+}
