@@ -27,3 +27,27 @@ test('a file that is not there is named once, with code 3', async () => {
     stderr: "edgekeep: ENOENT: no such file or directory, open '/nonexistent/log'\n",
   });
 });
+
+test('a verb that is nearly one names the verb, and a far one lists all', async () => {
+  const usage = (stderr: RegExp) => ({ code: 2, stderr });
+  await assert.rejects(
+    edgekeep('devise', 'lits'),
+    usage(/^edgekeep: no such verb: devise lits; did you mean:\n\n {2}device list +list devices\n\n/),
+  );
+  await assert.rejects(edgekeep('enrrol', 'token', 'revok', 'x'), usage(/did you mean:\n\n {2}enroll token revoke /));
+  await assert.rejects(edgekeep('xyzzy'), usage(/^edgekeep: no such verb: xyzzy\n\n {2}hub init /));
+});
+
+test('an option that is nearly one names the option', async () => {
+  await assert.rejects(edgekeep('device', 'quarantine', 'press-7', '--raeson=x'), {
+    code: 2,
+    stderr:
+      'edgekeep: unknown option --raeson; did you mean --reason?\nusage: edgekeep device quarantine ID --reason TEXT\n',
+  });
+  await assert.rejects(edgekeep('device', 'show', '--xyzzy'), { code: 2, stderr: /unknown option --xyzzy\n/ });
+  // Node explains what may be wrong here: a value may be missing.
+  await assert.rejects(edgekeep('device', 'quarantine', 'press-7', '--reason', '--xyzzy'), {
+    code: 2,
+    stderr: /'--reason <value>' argument is ambiguous|'--reason' argument is ambiguous/,
+  });
+});

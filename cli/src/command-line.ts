@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { type Arguments, type Command, type Outcome, exitCodes, exitCodesHelp, UsageError } from './command.ts';
 import { withPresentOptions, withPresentVerb } from './former-names.ts';
+import { nearest } from './nearest.ts';
 import { exitCodeOfRefusal, HubRefusal } from './operator.ts';
 import type { Verb } from './verb.ts';
 import { verbs } from './verbs.ts';
@@ -13,7 +14,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
   if (found === undefined) {
     const [first, second] = argv;
     const asked = first === undefined || first === 'help' || [first, second].includes('--help');
-    (asked ? process.stdout : process.stderr).write(overview(first, asked ? undefined : argv.join(' ')));
+    (asked ? process.stdout : process.stderr).write(asked ? overview(first) : noSuchVerb(argv));
     return asked ? exitCodes.ok : exitCodes.usage;
   }
   const command = await found.verb.load();
@@ -67,7 +68,8 @@ function parse(command: Command, argv: readonly string[]): Arguments {
       strict: true,
     });
   } catch (cause) {
-    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
+    const text = cause instanceof Error ? cause.message : String(cause);
+    throw new UsageError(unknownOption(cause, command, own) ?? text, { cause });
   }
   const { positionals } = parsed;
   const values: Readonly<Record<string, unknown>> = parsed.values;
@@ -106,7 +108,7 @@ function print(outcome: Outcome, json: boolean): void {
 // Every package's error class carries a stable `code`; system errors carry one too (ENOENT, ECONNREFUSED).
 function report(error: unknown, command: Command, json: boolean): number {
   const message = error instanceof Error ? error.message : String(error);
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  const code = codeOf(error);
   const exitCode = exitCodeOf(error, code);
   if (json) process.stderr.write(`${JSON.stringify({ error: { code: code ?? 'internal', message } })}\n`);
   else if (error instanceof UsageError)
@@ -114,6 +116,10 @@ function report(error: unknown, command: Command, json: boolean): number {
   else process.stderr.write(`edgekeep: ${named(code, message)}\n`);
   if (exitCode === exitCodes.internal && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   return exitCode;
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
 // Messages of the operating system already begin with their code.
@@ -129,17 +135,48 @@ function exitCodeOf(error: unknown, code: string | undefined): number {
   return exitCodes.input;
 }
 
+// The nearest known option beside one that is unknown.
+function unknownOption(cause: unknown, { options }: Command, words: readonly string[]): string | undefined {
+  if (codeOf(cause) !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return undefined;
+  const known = [...Object.keys(options), 'json', 'help'];
+  const typed = words
+    .map((word) => /^--([^=]+)/.exec(word)?.[1])
+    .find((name) => name !== undefined && !known.includes(name));
+  if (typed === undefined) return undefined;
+  const [meant] = nearest(typed, known);
+  return `unknown option --${typed}${meant === undefined ? '' : `; did you mean --${meant}?`}`;
+}
+
+function noSuchVerb(argv: readonly string[]): string {
+  const typed = argv.join(' ');
+  const names = Object.keys(verbs);
+  const [meant = []] = [3, 2, 1]
+    .map((words) =>
+      nearest(
+        argv.slice(0, words).join(' '),
+        names.filter((name) => name.split(' ').length === words),
+      ),
+    )
+    .filter((found) => found.length > 0);
+  if (meant.length === 0) return overview(argv[0], `no such verb: ${typed}`);
+  return listed(
+    `no such verb: ${typed}; did you mean:`,
+    Object.entries(verbs).filter(([name]) => meant.includes(name)),
+  );
+}
+
 // The verbs of one subject, when only its name was given: `edgekeep model`.
-function overview(subject: string | undefined, unknown: string | undefined): string {
+function overview(
+  subject: string | undefined,
+  title = 'keys for models, only to devices that prove what they are',
+): string {
   const own = Object.entries(verbs).filter(([name]) => name.startsWith(`${subject} `));
-  const lines = [
-    unknown === undefined
-      ? 'edgekeep: keys for models, only to devices that prove what they are'
-      : `edgekeep: no such verb: ${unknown}`,
-    '',
-  ];
-  for (const [name, { summary }] of own.length === 0 ? Object.entries(verbs) : own)
-    lines.push(`  ${name.padEnd(24)} ${summary}`);
+  return listed(title, own.length === 0 ? Object.entries(verbs) : own);
+}
+
+function listed(title: string, shown: readonly (readonly [string, Verb])[]): string {
+  const lines = [`edgekeep: ${title}`, ''];
+  for (const [name, { summary }] of shown) lines.push(`  ${name.padEnd(24)} ${summary}`);
   lines.push(
     '',
     'edgekeep VERB --help explains one verb; --json works on every verb; exit codes are in docs/cli.md.',

@@ -5,6 +5,7 @@ import { attestVerbs } from './attest/verbs.ts';
 import { auditVerbs } from './audit/verbs.ts';
 import { authorityVerbs } from './authority/verbs.ts';
 import { certificateVerbs } from './certificate/verbs.ts';
+import { completionVerbs } from './completion/verbs.ts';
 import { deviceVerbs } from './device/verbs.ts';
 import { doctorVerbs } from './doctor/verbs.ts';
 import { enrollmentVerbs } from './enrollment/verbs.ts';
@@ -44,4 +45,5 @@ export const verbs: Verbs = {
   ...auditVerbs,
   ...receiptVerbs,
   ...doctorVerbs,
+  ...completionVerbs(() => verbs),
 };

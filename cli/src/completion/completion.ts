@@ -1,0 +1,30 @@
+// `edgekeep completion`: prints the script of a shell.
+import { type Command, exitCodes, UsageError } from '../command.ts';
+import type { Verbs } from '../verb.ts';
+import { type CompletedVerb, shells } from './shell-scripts.ts';
+
+export function completionOf(verbs: Verbs): Command {
+  return {
+    usage: 'completion bash|zsh|fish',
+    help: `
+Prints a script for the shell, which then completes verbs and options with the tab key. Everything else it completes as file names.
+The script has the words of this version: write it anew after an upgrade.
+
+  bash   edgekeep completion bash > ~/.local/share/bash-completion/completions/edgekeep
+  zsh    edgekeep completion zsh > DIR/_edgekeep, where DIR is in $fpath before compinit runs
+  fish   edgekeep completion fish > ~/.config/fish/completions/edgekeep.fish`,
+    positionals: { least: 1, most: 1 },
+    options: {},
+    async run({ positionals: [shell = ''] }) {
+      const script = Object.hasOwn(shells, shell) ? shells[shell] : undefined;
+      if (script === undefined) throw new UsageError(`expected ${Object.keys(shells).join(', ')}, found ${shell}`);
+      const text = script(await Promise.all(Object.entries(verbs).map(completed)));
+      return { exitCode: exitCodes.ok, value: { shell, script: text }, text };
+    },
+  };
+}
+
+async function completed([name, { summary, load }]: [string, Verbs[string]]): Promise<CompletedVerb> {
+  const { options } = await load();
+  return { name, summary, options: [...Object.keys(options), 'json', 'help'].map((option) => `--${option}`) };
+}
