@@ -41,6 +41,11 @@ export async function queryDevices(db: Kysely<Tables>, query: DeviceQuery): Prom
   return { devices, next: full ? cursorText(last, sort.column) : null };
 }
 
+/** Throws `request-invalid` for a text that is no filter. Notes former names in it for the request under way, as the reading thread cannot. */
+export function checkFilter(filter: string, nowMs: number): void {
+  conditionOf(parseFilter(filter), nowMs);
+}
+
 /** The number of devices that match. */
 export async function countDevices(db: Kysely<Tables>, filter: string, nowMs: number): Promise<number> {
   const matches = await matcherOf(db, filter, nowMs);

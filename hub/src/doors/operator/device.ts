@@ -16,6 +16,7 @@ import type { DeviceRecord } from '../../store/tables/registry.ts';
 import type { Connections } from '../../presence/connections.ts';
 import { type DevicePresence, presenceOf } from '../../presence/read.ts';
 import { formerDevicesOf, formerIdentitiesOf } from '../../enrollment/returning.ts';
+import { checkFilter } from '../../registry/list.ts';
 import { getDevice } from '../../registry/states.ts';
 import { attestationKeyIn } from '../../attest/root-keys.ts';
 import { makersOf } from '../../vendor-root/device-makers.ts';
@@ -45,9 +46,11 @@ function addList(app: HttpServer, parts: DeviceOperatorRouteParts): void {
     { ...requireScope('devices:read'), schema: { querystring: deviceQuery, response: { 200: api.deviceList } } },
     async ({ query }, reply) => {
       const { filter, sort, limit } = query;
+      const nowMs = clock();
+      if (filter !== undefined) checkFilter(filter, nowMs);
       // In the order of the key and without a filter, a page reads what it shows.
       const short = filter === undefined && ['id', '-id'].includes(sort) && limit <= SHORT_MAX;
-      return sendPage(database, reply, devicePage, { query: { ...query, nowMs: clock() }, short });
+      return sendPage(database, reply, devicePage, { query: { ...query, nowMs }, short });
     },
   );
 }
