@@ -1,35 +1,20 @@
 // Wires one agent together and runs it. The only file of the agent that knows all its parts. `main.ts` calls it for the command line; the
 // simulator calls it several times in process.
-import { createPublicKey, type KeyObject } from 'node:crypto';
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Trust } from '@edgekeep/core/access/trust';
-import {
-  encodeVerifierKey,
-  type NoteSigner,
-  parseVerifierKey,
-  type VerifierKey,
-  verifierKey,
-} from '@edgekeep/core/audit/note';
-import { witnessPolicy } from '@edgekeep/core/audit/quorum';
+import { encodeVerifierKey, type NoteSigner, verifierKey } from '@edgekeep/core/audit/note';
 import { utf8 } from '@edgekeep/core/bytes';
-import { canonicalKey } from '@edgekeep/core/identity/public-key';
 import { replaceFile } from '@edgekeep/host/durable-file';
-import { kernelBootId } from '@edgekeep/hardware/boot/boot-id';
-import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import { warnOfFormerName } from '@edgekeep/wire/former-name';
 import { AgentLife, type RunnerHooks } from './agent.ts';
-import { Prover } from './attest/attest.ts';
+import type { Prover } from './attest/attest.ts';
 import { attest } from './hub/attestation.ts';
 import { deviceAttributes } from './attest/attributes.ts';
-import { Witness } from './hub/witness.ts';
 import { HubLink } from './hub/connection.ts';
-import { DesiredStore } from './hub/desired.ts';
-import { AgentError } from './error.ts';
+import type { DesiredStore } from './hub/desired.ts';
 import { type Emit, failureEvent, type TimedEvent } from './event.ts';
 import { GuardListener } from './guard/listener.ts';
-import { type GuardHost, guardHostOf } from './guard/host.ts';
-import { removeLeftDoors } from './guard/doors.ts';
+import { guardHostOf } from './guard/host.ts';
 import { removeLeftFolders } from './guard/sandbox-probe.ts';
 import { GuardWalls } from './guard/walls.ts';
 import type { Answer, Send } from './hub-api.ts';
@@ -39,22 +24,17 @@ import { enroll, type Identity, type IdentityDependencies, recover, renew } from
 import { adminApi, statusApi } from './local/local-api.ts';
 import { LocalServer } from './local/local-server.ts';
 import { endLeases } from './model/lease.ts';
-import { measureStages } from './attest/measured-start.ts';
-import { ModelFaults } from './model/model-faults.ts';
 import { ModelRunner, type ModelRunnerDependencies } from './model/model-runner.ts';
-import { ModelStore } from './model/model-store.ts';
 import { assertReady, type Machine, thisMachine } from './model/readiness.ts';
-import { imaLogFile, openBootLog, openRootOfTrust } from './attest/root-of-trust.ts';
 import type { AgentSettings, ModelSettings } from './settings.ts';
-import { openStateFolder, readIfThere, type StateFolder } from './state-folder.ts';
-import { StateLock } from './state-lock.ts';
+import { readIfThere, type StateFolder } from './state-folder.ts';
 import type { AgentStatus } from './status.ts';
-import { KnownRoots } from './hub/known-roots.ts';
+import type { KnownRoots } from './hub/known-roots.ts';
 import { learnRoots } from './hub/learn-roots.ts';
-import { HighestVersions } from './model/versions.ts';
-import { openWitnessKey } from './hub/witness-key.ts';
 import { Workloads } from './local/workload.ts';
 import { workloadApi } from './local/workload-api.ts';
+
+import { type AgentOptions, type Device, openDevice } from './device.ts';
 
 export interface Agent {
   /** The newest events, oldest first. */
@@ -64,25 +44,6 @@ export interface Agent {
   status(): AgentStatus;
   /** Locks every model, closes every connection. */
   [Symbol.asyncDispose](): Promise<void>;
-}
-
-/** Replacements that a caller in the same process may pass for the real parts. */
-export interface AgentOptions {
-  /** The caller keeps it and disposes of it. */
-  readonly rootOfTrust?: RootOfTrust;
-  /** Which boot this is; left out: the kernel's. */
-  readonly bootId?: string;
-  /** Unix milliseconds. */
-  readonly clock?: () => number;
-  /** Milliseconds since some start; cannot be set. */
-  readonly elapsed?: () => number;
-  /** Uniform in [0, 1). */
-  readonly random?: () => number;
-  /** How guards run here; left out: the guard of this source tree behind every wall that the machine provides. */
-  readonly guardHost?: () => Promise<GuardHost>;
-  /** The resources of the machine that are free for models. */
-  readonly machine?: Machine;
-  readonly onEvent?: (event: TimedEvent) => void;
 }
 
 const eventsKept = 200;
@@ -96,115 +57,22 @@ const localPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
  */
 export async function startAgent(settings: AgentSettings, options: AgentOptions = {}): Promise<Agent> {
   const { clock = Date.now, elapsed = () => performance.now(), random = Math.random } = options;
-  const { machine = thisMachine, onEvent } = options;
   const clocks = { clock, elapsed };
-  const hubTime = new HubTime(clocks);
-  const events: TimedEvent[] = [];
-  const emit: Emit = (event) => {
-    const timed = { ...event, at: clock() };
-    events.push(timed);
-    if (events.length > eventsKept) events.shift();
-    onEvent?.(timed);
-  };
+  const { events, emit } = newestEvents(clock, options.onEvent);
   const walls = new GuardWalls(options.guardHost ?? (() => guardHostOf(settings)), emit);
-  const guardHost = walls.host;
-  const { deviceId } = settings;
+  const timing: Timing = { clocks, hubTime: new HubTime(clocks), random, emit };
   await using opening = new AsyncDisposableStack();
-
-  const folder = await openStateFolder(settings);
-  // Before the root of trust is used or the boot log grows.
-  opening.use(await StateLock.take(folder.run));
-  await removeLeftDoors(folder.run);
-  const pinned = await readPinned(settings, folder);
-  const bootId = options.bootId ?? (await kernelBootId());
-  const rootOfTrust = options.rootOfTrust ?? opening.use(await openRootOfTrust(settings, folder, bootId));
-  emit({ kind: 'started', deviceId, tier: rootOfTrust.tier });
-  const bootLog = await openBootLog(settings, folder, bootId, rootOfTrust);
-  const verdict = await measureStages(bootLog, await stagesOf(settings, folder), emit);
-  const prover = new Prover({ rootOfTrust, eventLog: () => bootLog.bytes, imaLogFile: imaLogFile(settings, folder) });
-  const signer = await openWitnessKey(folder.witnessKey, `${pinned.trust.logKey.name}/${deviceId}`);
-  const { checkpoint: checkpointFile, forkProof: forkProofFile } = folder;
-  const witness = await Witness.open({ logKey: pinned.trust.logKey, signer, checkpointFile, forkProofFile });
-  const versions = await HighestVersions.open(folder.versions);
-  const modelNames = settings.models.map(({ name }) => name);
-  const faults = await ModelFaults.open(folder.modelFaults, modelNames);
-  const desired = await DesiredStore.open(folder.desired);
-  const roots = await KnownRoots.open(folder.knownRoots, pinned.authorityPem);
-  const listeners = await openListeners(settings, folder, opening);
-
+  const device = await openDevice(settings, options, emit, opening);
+  const listeners = await openListeners(settings, device.folder, opening);
   if (listeners.size > 0) {
     await removeLeftFolders();
     // Found while the device attests. A failure is not kept: the next caller tries again and gets it.
-    guardHost().catch((error: unknown) => emit(failureEvent('guard', error)));
+    walls.host().catch((error: unknown) => emit(failureEvent('guard', error)));
   }
-
-  const identity: IdentityDependencies = { deviceId, rootOfTrust, prover, clocks, hubTime };
-  const common = { deviceId, prover, rootOfTrust, trust: pinned.trust, clocks, hubTime, random, emit };
-  const store = new ModelStore(folder.models);
-  const backoff = { firstDelayMs: settings.checkinSeconds * 1_000, maxDelayMs: settings.checkinSeconds * 16_000 };
-  const makeRunner = (model: ModelSettings, link: HubLink, hooks: RunnerHooks): ModelRunner => {
-    const dependencies: ModelRunnerDependencies = {
-      ...common,
-      ...hooks,
-      settings: model,
-      link,
-      store,
-      versions,
-      faults,
-      assertReady: (verified) => assertReady(verified, guardHost, machine),
-      receiptsFolder: folder.receipts,
-      guardHost,
-      listener: listeners.get(model.name),
-      socketPath: listeners.has(model.name) ? socketPath(model, folder) : undefined,
-      backoff,
-    };
-    return new ModelRunner(dependencies);
-  };
-  const life = new AgentLife({
-    deviceId,
-    tier: rootOfTrust.tier,
-    recovery: verdict.kind === 'recovery' ? verdict.error : undefined,
-    witness,
-    openLink: (callbacks) =>
-      new HubLink({
-        ...callbacks,
-        hub: { ...hubAddress(settings), acceptServer: (chain) => roots.assertNotRevoked(chain) },
-        authorities: () => roots.trustedPem,
-        prover,
-        acquire: (send) => acquire(send, identity, { settings, folder, signer, emit }),
-        renew: (send) => renew(send, identity),
-        backoff: { firstDelayMs: 500, maxDelayMs: settings.maxReconnectSeconds * 1_000 },
-        clocks,
-        hubTime,
-        random,
-      }),
-    makeWorkloads: (link) =>
-      new Workloads({
-        deviceId,
-        names: settings.workloads.map(({ name }) => name),
-        send: link.send,
-        emit,
-        clocks,
-        hubTime,
-        backoff,
-        random,
-      }),
-    makeRunners: (link, hooks) => settings.models.map((model) => makeRunner(model, link, hooks)),
-    learnRoots: (link) => learnRoots(link, roots, { clock, emit }),
-    attest: (link, bound) => attest({ deviceId, link, prover, keys: pinned.trust.attestationKeys, clock }, bound),
-    attributes: () => deviceAttributes(rootOfTrust.tier),
-    desired,
-    guard: () => walls.report,
-    endLeases: () => endLeases(rootOfTrust, emit),
-    forkProofFile,
-    checkinSeconds: settings.checkinSeconds,
-    emit,
-    clocks,
-    hubTime,
-    backoff,
-    random,
-  });
+  const runners = { listeners, guardHost: walls.host, machine: options.machine ?? thisMachine };
+  const life = new AgentLife({ ...lifeOf(settings, device, timing, runners), guard: () => walls.report });
   opening.use(life);
+  const { folder, prover, desired } = device;
   await openWorkloadSockets(settings, folder, life, opening);
   const loopbackPort = await openLocalApis(settings, folder, { life, prover, desired, walls }, opening);
   const running = opening.move();
@@ -218,59 +86,111 @@ export async function startAgent(settings: AgentSettings, options: AgentOptions 
   };
 }
 
-interface Pinned {
-  readonly authorityPem: string;
-  readonly trust: Trust;
-}
-
-/** The keys that this device trusts, from files that came with it and not from the hub. */
-async function readPinned({ hub, publisherKeyFiles }: AgentSettings, folder: StateFolder): Promise<Pinned> {
-  const keysIn = async (files: readonly string[]) =>
-    Promise.all(files.map((file) => readPublicKey(folder.resolve(file))));
-  const trust: Trust = {
-    logKey: logKeyOf(hub.logKey),
-    attestationKeys: await keysIn(hub.attestationKeyFiles),
-    publisherKeys: await keysIn(publisherKeyFiles),
-    // Cosignatures come after the release; `edgekeep receipt verify` checks for them.
-    policy: witnessPolicy([], 0),
+/** The newest events, and the function that adds one. */
+function newestEvents(clock: () => number, onEvent: AgentOptions['onEvent']) {
+  const events: TimedEvent[] = [];
+  const emit: Emit = (event) => {
+    const timed = { ...event, at: clock() };
+    events.push(timed);
+    if (events.length > eventsKept) events.shift();
+    onEvent?.(timed);
   };
-  return { authorityPem: await readSettingsFile(folder.resolve(hub.caFile)), trust };
+  return { events, emit };
 }
 
-function logKeyOf(text: string): VerifierKey {
-  try {
-    return parseVerifierKey(text);
-  } catch (cause) {
-    throw new AgentError('settings-invalid', 'hub.logKey is not a verifier key: name+keyid+base64 is expected', {
-      cause,
-    });
-  }
+interface Timing {
+  readonly clocks: { readonly clock: () => number; readonly elapsed: () => number };
+  readonly hubTime: HubTime;
+  readonly random: () => number;
+  readonly emit: Emit;
 }
 
-async function readPublicKey(path: string): Promise<KeyObject> {
-  const text = await readSettingsFile(path);
-  try {
-    if (text.includes('PRIVATE KEY')) throw new TypeError('it holds a private key');
-    return canonicalKey(createPublicKey(text));
-  } catch (cause) {
-    throw new AgentError('settings-invalid', `${path}: not a public key in PEM`, { cause });
-  }
+interface Runners {
+  readonly listeners: Awaited<ReturnType<typeof openListeners>>;
+  readonly guardHost: GuardWalls['host'];
+  readonly machine: Machine;
 }
 
-async function readSettingsFile(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch((cause: unknown) => {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw new AgentError('settings-invalid', message, { cause });
-  });
-}
-
-async function stagesOf({ measuredStart }: AgentSettings, folder: StateFolder) {
+/** What the agent's life takes, but for the walls of its guards. */
+function lifeOf(
+  settings: AgentSettings,
+  device: Device,
+  timing: Timing,
+  runners: Runners,
+): Omit<ConstructorParameters<typeof AgentLife>[0], 'guard'> {
+  const { deviceId, checkinSeconds } = settings;
+  const { folder, pinned, rootOfTrust, verdict, prover, witness, desired, roots } = device;
+  const { clocks, emit } = timing;
+  const { clock } = clocks;
+  const backoff = { firstDelayMs: checkinSeconds * 1_000, maxDelayMs: checkinSeconds * 16_000 };
   return {
-    pcr: measuredStart.pcr,
-    keys: await Promise.all(measuredStart.keyFiles.map((file) => readPublicKey(folder.resolve(file)))),
-    stages: measuredStart.stages.map(({ name, folder: files, signature }) => {
-      return { name, folder: folder.resolve(files), signature: folder.resolve(signature) };
-    }),
+    ...timing,
+    deviceId,
+    tier: rootOfTrust.tier,
+    recovery: verdict.kind === 'recovery' ? verdict.error : undefined,
+    witness,
+    openLink: (callbacks) => new HubLink({ ...callbacks, ...linkOf(settings, device, timing) }),
+    makeWorkloads: (link) => {
+      const names = settings.workloads.map(({ name }) => name);
+      return new Workloads({ ...timing, deviceId, names, send: link.send, backoff });
+    },
+    makeRunners: (link, hooks) => {
+      const shared = { ...hooks, link, backoff, ...timing };
+      return settings.models.map((model) => new ModelRunner(runnerOf(model, deviceId, device, runners, shared)));
+    },
+    learnRoots: (link) => learnRoots(link, roots, { clock, emit }),
+    attest: (link, bound) => attest({ deviceId, link, prover, keys: pinned.trust.attestationKeys, clock }, bound),
+    attributes: () => deviceAttributes(rootOfTrust.tier),
+    desired,
+    endLeases: () => endLeases(rootOfTrust, emit),
+    forkProofFile: folder.forkProof,
+    checkinSeconds,
+    backoff,
+  };
+}
+
+function linkOf(settings: AgentSettings, { folder, prover, roots, rootOfTrust, signer }: Device, timing: Timing) {
+  const { clocks, hubTime, random, emit } = timing;
+  const identity: IdentityDependencies = { deviceId: settings.deviceId, rootOfTrust, prover, clocks, hubTime };
+  return {
+    hub: {
+      ...hubAddress(settings),
+      acceptServer: (chain: Parameters<KnownRoots['assertNotRevoked']>[0]) => roots.assertNotRevoked(chain),
+    },
+    authorities: () => roots.trustedPem,
+    prover,
+    acquire: (send: Send) => acquire(send, identity, { settings, folder, signer, emit }),
+    renew: (send: Send) => renew(send, identity),
+    backoff: { firstDelayMs: 500, maxDelayMs: settings.maxReconnectSeconds * 1_000 },
+    clocks,
+    hubTime,
+    random,
+  };
+}
+
+function runnerOf(
+  model: ModelSettings,
+  deviceId: string,
+  device: Device,
+  { listeners, guardHost, machine }: Runners,
+  shared: Timing & RunnerHooks & Pick<ModelRunnerDependencies, 'link' | 'backoff'>,
+): ModelRunnerDependencies {
+  const { folder, pinned, prover, rootOfTrust, store, versions, faults } = device;
+  return {
+    ...shared,
+    deviceId,
+    prover,
+    rootOfTrust,
+    trust: pinned.trust,
+    settings: model,
+    store,
+    versions,
+    faults,
+    assertReady: (verified) => assertReady(verified, guardHost, machine),
+    receiptsFolder: folder.receipts,
+    guardHost,
+    listener: listeners.get(model.name),
+    socketPath: listeners.has(model.name) ? socketPath(model, folder) : undefined,
   };
 }
 

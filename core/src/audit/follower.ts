@@ -68,6 +68,16 @@ export function followCheckpoint(
       ? { kind: 'consistent', checkpoint, text: note.text }
       : refuse(422, 'a proof from an empty tree must be empty');
   }
+  return judgeProof(last, request, opened);
+}
+
+/** Judges the consistency proof from the last checkpoint seen, which is of a tree that is not empty. */
+function judgeProof(
+  last: { readonly bytes: Uint8Array; readonly checkpoint: Checkpoint },
+  request: AddCheckpoint,
+  { checkpoint, note }: { readonly checkpoint: Checkpoint; readonly note: { readonly text: string } },
+): FollowVerdict {
+  const lastSize = last.checkpoint.size;
   const claim = {
     from: lastSize,
     fromRoot: last.checkpoint.root,

@@ -15,7 +15,7 @@ import { createHubKeys } from '../secrets/hub-keys.ts';
 import { writeNewFile } from '@edgekeep/host/durable-file';
 import type { NewUnlocker } from '../secrets/unlock.ts';
 import { encodeHubSettings, type HubSettings, settingsFileName } from '../settings.ts';
-import { Database } from '../store/database.ts';
+import { Database, type WriteTransaction } from '../store/database.ts';
 
 // The default name when none is given; `edgekeep person add` adds other people.
 const firstPerson = 'admin';
@@ -55,22 +55,8 @@ export async function initHub(
     await mkdir(join(folder, place), { recursive: true });
   const database = await Database.open(join(folder, 'hub.sqlite'));
   const token = newTokenText();
-  await database.write(async (trx) => {
-    await appendEntry(trx, { at: nowMs, kind: 'hub-initialised', actor: 'hub', subject: 'hub', data: {} });
-    await addPerson(trx, { name: person, actor: 'hub', nowMs });
-    await addToken(trx, {
-      sha256: sha256Hex(token),
-      name: 'admin',
-      person,
-      roles: ['administrator'],
-      scopes: [],
-      expiresAtMs: nowMs + settings.tokens.bootstrapHours * 3_600_000,
-      bootstrap: true,
-      derivedFrom: undefined,
-      actor: 'hub',
-      nowMs,
-    });
-  });
+  const expiresAtMs = nowMs + settings.tokens.bootstrapHours * 3_600_000;
+  await database.write((trx) => recordFirst(trx, { token, person, expiresAtMs, nowMs }));
   if (policyText !== undefined) await PolicyStore.replace(database, { text: policyText, actor: 'hub', nowMs });
   await database[Symbol.asyncDispose]();
   const operatorFile = join(folder, operatorFileName);
@@ -91,6 +77,28 @@ export async function initHub(
     requestFile: rootFolder === undefined ? join(folder, 'keys', birthFileNames.request) : undefined,
     operatorFile,
   };
+}
+
+/** The entry that begins the log, and the bootstrap token of the first person. */
+async function recordFirst(
+  trx: WriteTransaction,
+  first: { readonly token: string; readonly person: string; readonly expiresAtMs: number; readonly nowMs: number },
+): Promise<void> {
+  const { token, person, expiresAtMs, nowMs } = first;
+  await appendEntry(trx, { at: nowMs, kind: 'hub-initialised', actor: 'hub', subject: 'hub', data: {} });
+  await addPerson(trx, { name: person, actor: 'hub', nowMs });
+  await addToken(trx, {
+    sha256: sha256Hex(token),
+    name: 'admin',
+    person,
+    roles: ['administrator'],
+    scopes: [],
+    expiresAtMs,
+    bootstrap: true,
+    derivedFrom: undefined,
+    actor: 'hub',
+    nowMs,
+  });
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -10,7 +10,7 @@ import { compareVersions } from '@edgekeep/core/model/version-order';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
-import type { Database } from '../store/database.ts';
+import type { Database, WriteTransaction } from '../store/database.ts';
 import { prepared } from '../store/prepared.ts';
 import type { Tables } from '../store/schema.ts';
 import type { ModelFileRow, ModelReleaseRow } from '../store/tables/model.ts';
@@ -51,26 +51,9 @@ export async function createRelease(
     throw new HubError('release-invalid', 'the release is not signed as it must be', { reasons: verdict.reasons });
   }
   const { name, version } = verdict.manifest;
+  const publisher = verdict.signerFingerprint;
   const row = await database.write(async (trx) => {
-    const trusted = await trx
-      .selectFrom('publisher')
-      .select('fingerprint')
-      .where('fingerprint', '=', verdict.signerFingerprint)
-      .executeTakeFirst();
-    if (trusted === undefined)
-      throw new HubError('publisher-untrusted', `${verdict.signerFingerprint} is trusted no more`);
-    const old = await trx
-      .selectFrom('model_release')
-      .select('state')
-      .where('name', '=', name)
-      .where('version', '=', version)
-      .executeTakeFirst();
-    if (old !== undefined && old.state !== 'uploading') {
-      throw new HubError(
-        'conflict',
-        `${name} ${version} is ${old.state} already: a release never changes, publish a new version`,
-      );
-    }
+    await assertMayUpload(trx, { name, version, publisher });
     await trx.deleteFrom('model_file').where('name', '=', name).where('version', '=', version).execute();
     await trx.deleteFrom('model_release').where('name', '=', name).where('version', '=', version).execute();
     // Wrapped inside the transaction: a roll-over of the platform key depends on it (jobs/platform-key-roll-over.ts).
@@ -81,7 +64,7 @@ export async function createRelease(
       manifest: order.manifest,
       manifest_digest: toHex(manifestDigest(order.manifest)),
       signature: order.signature,
-      publisher: verdict.signerFingerprint,
+      publisher,
       wrapped_key: wrapModelKey(platformKey, order.modelKey, name, version),
       created_at: order.nowMs,
       published_at: null,
@@ -90,6 +73,31 @@ export async function createRelease(
     return created;
   });
   return { row, files: [] };
+}
+
+/** The publisher is trusted now, and the version is not published, superseded or withdrawn. */
+async function assertMayUpload(
+  trx: WriteTransaction,
+  { name, version, publisher }: { readonly name: string; readonly version: string; readonly publisher: string },
+): Promise<void> {
+  const trusted = await trx
+    .selectFrom('publisher')
+    .select('fingerprint')
+    .where('fingerprint', '=', publisher)
+    .executeTakeFirst();
+  if (trusted === undefined) throw new HubError('publisher-untrusted', `${publisher} is trusted no more`);
+  const old = await trx
+    .selectFrom('model_release')
+    .select('state')
+    .where('name', '=', name)
+    .where('version', '=', version)
+    .executeTakeFirst();
+  if (old !== undefined && old.state !== 'uploading') {
+    throw new HubError(
+      'conflict',
+      `${name} ${version} is ${old.state} already: a release never changes, publish a new version`,
+    );
+  }
 }
 
 /** The name under which the bytes of an incoming file are kept. */

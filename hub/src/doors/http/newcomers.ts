@@ -49,105 +49,140 @@ export interface NewcomerRules {
 export function queueNewcomers(
   server: Server,
   limits: NewcomerLimits = newcomerLimits,
-  { admits = () => true, hasRoom = () => true }: NewcomerRules = {},
+  rules: NewcomerRules = {},
 ): void {
   const listeners = server.listeners('connection');
   server.removeAllListeners('connection');
-  const networks = new Map<string, Network>();
-  let begun = 0;
-  let waitingCount = 0;
-  let turnIsDue = false;
-  let later: NodeJS.Timeout | undefined;
+  const queue = new NewcomerQueue(limits, rules, (socket) => {
+    for (const listener of listeners) Reflect.apply(listener, server, [socket]);
+  });
+  server.on('secureConnection', (socket: Socket) => queue.secured(socket));
+  server.on('connection', (socket: Socket) => queue.add(socket));
+}
 
-  const mayBegin = (name: string, network: Network) =>
-    begun < limits.begunEachTurn &&
-    network.begun < limits.begunEachTurnByNetwork &&
-    network.underWay < limits.underWayByNetwork &&
-    hasRoom(name);
+class NewcomerQueue {
+  readonly #limits: NewcomerLimits;
+  readonly #rules: NewcomerRules;
+  readonly #handle: (socket: Socket) => void;
+  readonly #networks = new Map<string, Network>();
+  /** Between the TCP connection and the TLS session on it. */
+  readonly #underWay = new Map<Socket, Network>();
+  readonly #byPeer = new Map<string, Socket>();
+  #begun = 0;
+  #waiting = 0;
+  #turnIsDue = false;
+  #later: NodeJS.Timeout | undefined;
 
-  const begin = (socket: Socket, network: Network) => {
-    begun += 1;
+  constructor(limits: NewcomerLimits, rules: NewcomerRules, handle: (socket: Socket) => void) {
+    this.#limits = limits;
+    this.#rules = rules;
+    this.#handle = handle;
+  }
+
+  /** A new TCP connection: it begins, waits, or is cut. */
+  add(socket: Socket): void {
+    const address = socket.remoteAddress ?? 'unknown';
+    if (this.#rules.admits?.(address) === false) return void socket.destroy();
+    this.#nextTurn();
+    const name = networkOf(address);
+    const network = this.#networks.get(name) ?? { begun: 0, underWay: 0, waiting: new Map<Socket, number>() };
+    this.#networks.set(name, network);
+    if (network.waiting.size === 0 && this.#mayBegin(name, network)) return this.#begin(socket, network);
+    if (this.#waiting >= this.#limits.maxWaiting) return void socket.destroy();
+    this.#waiting += 1;
+    network.waiting.set(socket, performance.now());
+    // The error of a connection that ends while it waits needs no handling.
+    socket.on('error', () => {}).once('close', () => this.#leave(socket, network));
+  }
+
+  /** The handshake on a connection is done. */
+  secured(socket: Socket): void {
+    const raw = this.#byPeer.get(peerOf(socket) ?? '');
+    if (raw !== undefined) this.#ended(raw);
+  }
+
+  #mayBegin(name: string, network: Network): boolean {
+    const { begunEachTurn, begunEachTurnByNetwork, underWayByNetwork } = this.#limits;
+    return (
+      this.#begun < begunEachTurn &&
+      network.begun < begunEachTurnByNetwork &&
+      network.underWay < underWayByNetwork &&
+      this.#rules.hasRoom?.(name) !== false
+    );
+  }
+
+  #begin(socket: Socket, network: Network): void {
+    this.#begun += 1;
     network.begun += 1;
     network.underWay += 1;
-    underWay.set(socket, network);
+    this.#underWay.set(socket, network);
     const peer = peerOf(socket);
-    if (peer !== undefined) byPeer.set(peer, socket);
+    if (peer !== undefined) this.#byPeer.set(peer, socket);
     socket.once('close', () => {
-      ended(socket);
-      if (peer !== undefined) byPeer.delete(peer);
+      this.#ended(socket);
+      if (peer !== undefined) this.#byPeer.delete(peer);
     });
-    for (const listener of listeners) Reflect.apply(listener, server, [socket]);
-  };
-  // Between the TCP connection and the TLS session on it.
-  const underWay = new Map<Socket, Network>();
-  const byPeer = new Map<string, Socket>();
-  const ended = (socket: Socket) => {
-    const network = underWay.get(socket);
+    this.#handle(socket);
+  }
+
+  #ended(socket: Socket): void {
+    const network = this.#underWay.get(socket);
     if (network === undefined) return;
-    underWay.delete(socket);
+    this.#underWay.delete(socket);
     network.underWay -= 1;
-    if (network.waiting.size > 0) nextTurn();
+    if (network.waiting.size > 0) this.#nextTurn();
+  }
+
+  #leave(socket: Socket, network: Network): void {
+    if (network.waiting.delete(socket)) this.#waiting -= 1;
+  }
+
+  readonly #nextTurn = (): void => {
+    if (this.#turnIsDue) return;
+    this.#turnIsDue = true;
+    setImmediate(() => this.#turn());
   };
-  const leave = (socket: Socket, network: Network) => {
-    if (network.waiting.delete(socket)) waitingCount -= 1;
-  };
-  const turn = () => {
-    turnIsDue = false;
-    clearTimeout(later);
-    later = undefined;
-    begun = 0;
+
+  #turn(): void {
+    this.#turnIsDue = false;
+    clearTimeout(this.#later);
+    this.#later = undefined;
+    this.#begun = 0;
+    this.#cutLateWaiters();
+    while (this.#oneOfEachNetwork());
+    if (this.#begun > 0) this.#nextTurn();
+    else if (this.#waiting > 0) this.#later ??= setTimeout(this.#nextTurn, lookEveryMilliseconds).unref();
+  }
+
+  #cutLateWaiters(): void {
     const now = performance.now();
-    for (const [name, network] of networks) {
+    for (const [name, network] of this.#networks) {
       network.begun = 0;
-      if (network.waiting.size === 0 && network.underWay === 0) networks.delete(name);
+      if (network.waiting.size === 0 && network.underWay === 0) this.#networks.delete(name);
       for (const [socket, sinceMs] of network.waiting) {
-        if (now - sinceMs <= limits.maxWaitMs) break;
-        leave(socket, network);
+        if (now - sinceMs <= this.#limits.maxWaitMs) break;
+        this.#leave(socket, network);
         socket.destroy();
       }
     }
-    // One of each network, then the next of each.
-    for (let more = true; more && begun < limits.begunEachTurn;) {
-      more = false;
-      for (const [name, network] of networks) {
-        const [socket] = network.waiting.keys();
-        if (socket === undefined || !mayBegin(name, network)) continue;
-        leave(socket, network);
-        begin(socket, network);
-        more = true;
-        // The network that was served last goes to the end.
-        networks.delete(name);
-        networks.set(name, network);
-        if (begun >= limits.begunEachTurn) break;
-      }
-    }
-    if (begun > 0) nextTurn();
-    else if (waitingCount > 0) later ??= setTimeout(nextTurn, lookEveryMilliseconds).unref();
-  };
-  const nextTurn = () => {
-    if (turnIsDue) return;
-    turnIsDue = true;
-    setImmediate(turn);
-  };
+  }
 
-  server.on('secureConnection', (socket: Socket) => {
-    const raw = byPeer.get(peerOf(socket) ?? '');
-    if (raw !== undefined) ended(raw);
-  });
-  server.on('connection', (socket: Socket) => {
-    const address = socket.remoteAddress ?? 'unknown';
-    if (!admits(address)) return void socket.destroy();
-    nextTurn();
-    const name = networkOf(address);
-    const network = networks.get(name) ?? { begun: 0, underWay: 0, waiting: new Map<Socket, number>() };
-    networks.set(name, network);
-    if (network.waiting.size === 0 && mayBegin(name, network)) return begin(socket, network);
-    if (waitingCount >= limits.maxWaiting) return void socket.destroy();
-    waitingCount += 1;
-    network.waiting.set(socket, performance.now());
-    // The error of a connection that ends while it waits needs no handling.
-    socket.on('error', () => {}).once('close', () => leave(socket, network));
-  });
+  /** Begins one connection of each network; false when none may begin. */
+  #oneOfEachNetwork(): boolean {
+    let more = false;
+    for (const [name, network] of this.#networks) {
+      if (this.#begun >= this.#limits.begunEachTurn) return false;
+      const [socket] = network.waiting.keys();
+      if (socket === undefined || !this.#mayBegin(name, network)) continue;
+      this.#leave(socket, network);
+      this.#begin(socket, network);
+      more = true;
+      // The network that was served last goes to the end.
+      this.#networks.delete(name);
+      this.#networks.set(name, network);
+    }
+    return more;
+  }
 }
 
 // The TLS socket on a TCP connection has the same address and port.

@@ -1,0 +1,146 @@
+// What a device has before it speaks to its hub: its state folder, its root of trust, its measured start, the keys it trusts, and what it
+// remembers.
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { Trust } from '@edgekeep/core/access/trust';
+import { parseVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
+import { witnessPolicy } from '@edgekeep/core/audit/quorum';
+import { canonicalKey } from '@edgekeep/core/identity/public-key';
+import { kernelBootId } from '@edgekeep/hardware/boot/boot-id';
+import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
+import { Prover } from './attest/attest.ts';
+import { Witness } from './hub/witness.ts';
+import { DesiredStore } from './hub/desired.ts';
+import { AgentError } from './error.ts';
+import { type Emit, type TimedEvent } from './event.ts';
+import { type GuardHost } from './guard/host.ts';
+import { removeLeftDoors } from './guard/doors.ts';
+import { measureStages } from './attest/measured-start.ts';
+import { ModelFaults } from './model/model-faults.ts';
+import { ModelStore } from './model/model-store.ts';
+import { type Machine } from './model/readiness.ts';
+import { imaLogFile, openBootLog, openRootOfTrust } from './attest/root-of-trust.ts';
+import type { AgentSettings } from './settings.ts';
+import { openStateFolder, type StateFolder } from './state-folder.ts';
+import { StateLock } from './state-lock.ts';
+import { KnownRoots } from './hub/known-roots.ts';
+import { HighestVersions } from './model/versions.ts';
+import { openWitnessKey } from './hub/witness-key.ts';
+
+/** Replacements that a caller in the same process may pass for the real parts. */
+export interface AgentOptions {
+  /** The caller keeps it and disposes of it. */
+  readonly rootOfTrust?: RootOfTrust;
+  /** Which boot this is; left out: the kernel's. */
+  readonly bootId?: string;
+  /** Unix milliseconds. */
+  readonly clock?: () => number;
+  /** Milliseconds since some start; cannot be set. */
+  readonly elapsed?: () => number;
+  /** Uniform in [0, 1). */
+  readonly random?: () => number;
+  /** How guards run here; left out: the guard of this source tree behind every wall that the machine provides. */
+  readonly guardHost?: () => Promise<GuardHost>;
+  /** The resources of the machine that are free for models. */
+  readonly machine?: Machine;
+  readonly onEvent?: (event: TimedEvent) => void;
+}
+
+/** Opens what the device has: its state folder, its root of trust, its measured start, and what it remembers. */
+export async function openDevice(
+  settings: AgentSettings,
+  options: AgentOptions,
+  emit: Emit,
+  opening: AsyncDisposableStack,
+) {
+  const { deviceId } = settings;
+  const folder = await openStateFolder(settings);
+  // Before the root of trust is used or the boot log grows.
+  opening.use(await StateLock.take(folder.run));
+  await removeLeftDoors(folder.run);
+  const pinned = await readPinned(settings, folder);
+  const bootId = options.bootId ?? (await kernelBootId());
+  const rootOfTrust = options.rootOfTrust ?? opening.use(await openRootOfTrust(settings, folder, bootId));
+  emit({ kind: 'started', deviceId, tier: rootOfTrust.tier });
+  const bootLog = await openBootLog(settings, folder, bootId, rootOfTrust);
+  const verdict = await measureStages(bootLog, await stagesOf(settings, folder), emit);
+  const prover = new Prover({ rootOfTrust, eventLog: () => bootLog.bytes, imaLogFile: imaLogFile(settings, folder) });
+  const { logKey } = pinned.trust;
+  const signer = await openWitnessKey(folder.witnessKey, `${logKey.name}/${deviceId}`);
+  const { checkpoint: checkpointFile, forkProof: forkProofFile } = folder;
+  return {
+    folder,
+    pinned,
+    rootOfTrust,
+    verdict,
+    prover,
+    signer,
+    witness: await Witness.open({ logKey, signer, checkpointFile, forkProofFile }),
+    store: new ModelStore(folder.models),
+    versions: await HighestVersions.open(folder.versions),
+    faults: await ModelFaults.open(
+      folder.modelFaults,
+      settings.models.map(({ name }) => name),
+    ),
+    desired: await DesiredStore.open(folder.desired),
+    roots: await KnownRoots.open(folder.knownRoots, pinned.authorityPem),
+  };
+}
+
+export type Device = Awaited<ReturnType<typeof openDevice>>;
+
+interface Pinned {
+  readonly authorityPem: string;
+  readonly trust: Trust;
+}
+
+/** The keys that this device trusts, from files that came with it and not from the hub. */
+async function readPinned({ hub, publisherKeyFiles }: AgentSettings, folder: StateFolder): Promise<Pinned> {
+  const keysIn = async (files: readonly string[]) =>
+    Promise.all(files.map((file) => readPublicKey(folder.resolve(file))));
+  const trust: Trust = {
+    logKey: logKeyOf(hub.logKey),
+    attestationKeys: await keysIn(hub.attestationKeyFiles),
+    publisherKeys: await keysIn(publisherKeyFiles),
+    // Cosignatures come after the release; `edgekeep receipt verify` checks for them.
+    policy: witnessPolicy([], 0),
+  };
+  return { authorityPem: await readSettingsFile(folder.resolve(hub.caFile)), trust };
+}
+
+function logKeyOf(text: string): VerifierKey {
+  try {
+    return parseVerifierKey(text);
+  } catch (cause) {
+    throw new AgentError('settings-invalid', 'hub.logKey is not a verifier key: name+keyid+base64 is expected', {
+      cause,
+    });
+  }
+}
+
+async function readPublicKey(path: string): Promise<KeyObject> {
+  const text = await readSettingsFile(path);
+  try {
+    if (text.includes('PRIVATE KEY')) throw new TypeError('it holds a private key');
+    return canonicalKey(createPublicKey(text));
+  } catch (cause) {
+    throw new AgentError('settings-invalid', `${path}: not a public key in PEM`, { cause });
+  }
+}
+
+async function readSettingsFile(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((cause: unknown) => {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new AgentError('settings-invalid', message, { cause });
+  });
+}
+
+async function stagesOf({ measuredStart }: AgentSettings, folder: StateFolder) {
+  return {
+    pcr: measuredStart.pcr,
+    keys: await Promise.all(measuredStart.keyFiles.map((file) => readPublicKey(folder.resolve(file)))),
+    stages: measuredStart.stages.map(({ name, folder: files, signature }) => {
+      return { name, folder: folder.resolve(files), signature: folder.resolve(signature) };
+    }),
+  };
+}
