@@ -19,6 +19,8 @@ export interface HubProcess {
   readonly operator: HubAddress;
   /** Processor time of all the hub's threads since its start. */
   cpuMs(): Promise<number>;
+  /** Processor time of its main thread, the event loop. */
+  mainThreadMs(): Promise<number>;
   residentBytes(): Promise<number>;
   /** Its maximum. */
   peakResidentBytes(): Promise<number>;
@@ -60,6 +62,11 @@ export async function startHubProcess(folder: string, processor?: string): Promi
       // Fields 14 and 15, counted behind the program's name, which may hold spaces.
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
       return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond;
+    },
+    async mainThreadMs() {
+      // Nanoseconds on a processor, nanoseconds that it waited for one, and how often it ran.
+      const [ran] = (await readFile(`${proc}/task/${child.pid}/schedstat`, 'utf8')).split(' ');
+      return Number(ran) / 1e6;
     },
     residentBytes: () => bytesOf('VmRSS'),
     peakResidentBytes: () => bytesOf('VmHWM'),
