@@ -80,7 +80,7 @@ test('the kit brings what the hub believes, and says how much that is', { skip: 
   const kit = join(world.folder, 'kit');
   const words = ['enroll', 'kit', 'press-9', '--out', kit, '--operator', world.operatorFile];
   const { stdout } = await run(process.execPath, [program, ...words]);
-  assert.match(stdout, /the hub has 1 roots and 1 intermediates of TPM makers/);
+  assert.match(stdout, /the hub has 1 root and 1 intermediate of TPM makers/);
   const simulator = await simulators.start('kit');
   const judged = ['--tpm', `unix:${simulator.socketPath}`, '--vendor-roots', join(kit, 'vendor-roots.json')];
   const findings = await doctor(...judged);

@@ -182,7 +182,11 @@ export async function readAgentSettings(
   }
   // It names a library to load (PKCS#11) and the keys that are trusted.
   const why = othersMayWrite(file);
-  if (why !== undefined) throw new AgentError('settings-invalid', `${file} is not read: ${why} (chmod go-w)`);
+  if (why !== undefined)
+    throw new AgentError(
+      'settings-invalid',
+      `${file} is not read: ${why}. It and its folders must be yours or root's, and writable by nobody else`,
+    );
   return parseAgentSettings({ ...value, stateFolder }, file);
 }
 

@@ -235,7 +235,11 @@ export async function readHubSettings(folder: string): Promise<HubSettings> {
   }
   // It names programs to run and the location of secrets.
   const why = othersMayWrite(path);
-  if (why !== undefined) throw new HubError('settings-invalid', `${path} is not read: ${why} (chmod go-w)`);
+  if (why !== undefined)
+    throw new HubError(
+      'settings-invalid',
+      `${path} is not read: ${why}. It and its folders must be yours or root's, and writable by nobody else`,
+    );
   return parseSettingsText(text, path);
 }
 

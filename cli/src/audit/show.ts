@@ -1,4 +1,5 @@
 // `edgekeep audit show|prove` and `edgekeep trust`: the log's entries, the proof of one, and the public keys to check them with.
+import { counted } from '@edgekeep/core/counted';
 import { writeFile } from 'node:fs/promises';
 import { auditList, auditProof, receiptAnswer, releaseList } from '@edgekeep/wire/api/operator';
 import { parseBase64url } from '@edgekeep/core/bytes';
@@ -17,7 +18,11 @@ export const show: Command = {
     if (from !== undefined) query.set('from', from);
     const value = await (await openOperator(args)).get(`/v1/audit?${query.toString()}`, auditList);
     const rows = value.entries.map((e) => [String(e.index), timeText(e.at), e.kind, e.subject, `by ${e.actor}`]);
-    return { exitCode: exitCodes.ok, value, text: `${table(rows)}\n${value.size} entries in the log` };
+    return {
+      exitCode: exitCodes.ok,
+      value,
+      text: `${table(rows)}\n${counted(value.size, 'entry', 'entries')} in the log`,
+    };
   },
 };
 

@@ -1,4 +1,5 @@
 // `edgekeep audit verify`: does the whole log match its checkpoint, and which witnesses cosigned it?
+import { counted } from '@edgekeep/core/counted';
 import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { NOTE_BYTES_MAX, parseVerifierKey } from '@edgekeep/core/audit/note';
 import { verifyQuorum, witnessPolicy } from '@edgekeep/core/audit/quorum';
@@ -65,7 +66,7 @@ ${operatorHelp}`,
         cosignatures: quorum.cosignatures,
       },
       text: [
-        `verified: ${checkpoint.origin}, ${checkpoint.size} entries, root ${root}`,
+        `verified: ${checkpoint.origin}, ${counted(checkpoint.size, 'entry', 'entries')}, root ${root}`,
         `  ${hashesOnly ? 'entries were not read' : `${bundles} entry bundles`}, ${tiles} tiles, all as signed`,
         ...quorum.cosignatures.map(
           ({ witness, seconds }) => `  cosigned by ${witness} at ${new Date(seconds * 1000).toISOString()}`,

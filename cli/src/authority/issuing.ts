@@ -1,4 +1,5 @@
 // Rotation of the issuing CA: `edgekeep authority request`, `install`, `activate`, `abandon`, `revoke` (docs/authorities.md).
+import { counted } from '@edgekeep/core/counted';
 import { parseDateTime } from '@edgekeep/core/canonical/date-time';
 import { readFile } from 'node:fs/promises';
 import { authorityOverview, issuingRequestAnswer, issuingRevokeAnswer } from '@edgekeep/wire/api/authority';
@@ -113,7 +114,7 @@ ${operatorHelp}
   async run(args) {
     const body = { note: args.required('note') };
     const value = await (await openOperator(args)).send('POST', pathOf(args, 'revoke'), body, issuingRevokeAnswer);
-    const text = `${value.certificates} certificates of ${value.devices} devices revoked, ${value.connectionsClosed} connections closed`;
+    const text = `${counted(value.certificates, 'certificate')} of ${counted(value.devices, 'device')} revoked, ${counted(value.connectionsClosed, 'connection')} closed`;
     const next = value.activated === null ? '' : `\nthe issuing CA in use is ${value.activated}`;
     return { exitCode: exitCodes.ok, value, text: text + next };
   },

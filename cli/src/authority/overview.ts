@@ -1,4 +1,5 @@
 // The authorities of a hub as a table, which most verbs here print at the end.
+import { counted } from '@edgekeep/core/counted';
 import type { authorityOverview } from '@edgekeep/wire/api/authority';
 import type { z } from 'zod';
 import { exitCodes, type Outcome } from '../command.ts';
@@ -14,7 +15,7 @@ export function overviewOutcome(overview: Overview): Outcome {
     ends(notAfter),
     sha256.slice(0, 40),
     [
-      devicesMissing === null ? [] : [`${devicesMissing} devices do not know it`],
+      devicesMissing === null ? [] : [`not known by ${counted(devicesMissing, 'device')}`],
       overlapEndsAt === null || status === 'dropped' ? [] : [`overlap until ${ends(overlapEndsAt)}`],
     ]
       .flat()
@@ -25,7 +26,7 @@ export function overviewOutcome(overview: Overview): Outcome {
     status,
     ends(notAfter),
     id,
-    activatesAt === null ? `${certificates} certificates` : `from ${ends(activatesAt)}`,
+    activatesAt === null ? counted(certificates, 'certificate') : `from ${ends(activatesAt)}`,
   ]);
   const text = table([['', 'STATUS', 'ENDS (UTC)', 'ID', ''], ...roots, ...issuing]);
   return { exitCode: exitCodes.ok, value: overview, text };

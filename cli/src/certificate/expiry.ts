@@ -1,4 +1,5 @@
 // `edgekeep certificate expiry`: upcoming ends of certificates, with a warning ahead of time.
+import { counted } from '@edgekeep/core/counted';
 import { expiry, type ExpiryItem } from '@edgekeep/wire/api/operator';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
@@ -23,7 +24,7 @@ ${operatorHelp}
       item.ended ? 'ended' : item.warning ? 'soon' : '',
     ];
     const rows = [...page.hub.map(row('hub')), ...page.devices.map(row('device')), ...page.tokens.map(row('token'))];
-    const counts = `${page.devicesWarned} devices are near their end without having renewed, ${page.devicesEnded} have ended`;
+    const counts = `near their end without having renewed: ${counted(page.devicesWarned, 'device')}; ended: ${page.devicesEnded}`;
     const text = `${table([['', 'NAME', 'ENDS (UTC)', ''], ...rows])}\n${counts}`;
     const alarm = page.hub.some(({ warning }) => warning);
     return { exitCode: alarm ? exitCodes.refused : exitCodes.ok, value: page, text };

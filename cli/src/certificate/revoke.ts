@@ -1,4 +1,5 @@
 // `edgekeep certificate revoke`: one request, carried out completely or not at all.
+import { counted } from '@edgekeep/core/counted';
 import { readFile } from 'node:fs/promises';
 import { canonicalSerialNumber, canonicalSha256 } from '@edgekeep/core/canonical/serial-number';
 import { revocationAnswer, revocationReasons, REVOKED_AT_ONCE_MAX } from '@edgekeep/wire/api/operator';
@@ -40,7 +41,7 @@ ${operatorHelp}
     };
     const operator = await openOperator(args);
     const done = await operator.send('POST', '/v1/certificates/revoke', order, revocationAnswer);
-    const text = `${done.certificates} certificates of ${done.devices} devices revoked, ${done.quarantined} devices quarantined, ${done.leasesVoided} leases void, ${done.connectionsClosed} connections closed here\nversion ${done.version}, list ${done.digest}`;
+    const text = `${counted(done.certificates, 'certificate')} of ${counted(done.devices, 'device')} revoked, ${counted(done.quarantined, 'device')} quarantined, ${counted(done.leasesVoided, 'lease')} void, ${counted(done.connectionsClosed, 'connection')} closed here\nversion ${done.version}, list ${done.digest}`;
     return { exitCode: exitCodes.ok, value: done, text };
   },
 };

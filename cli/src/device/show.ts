@@ -1,4 +1,5 @@
 // `edgekeep device show`: one device with its certificates, leases and reasons.
+import { counted } from '@edgekeep/core/counted';
 import { writeFile } from 'node:fs/promises';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { deviceDetail } from '@edgekeep/wire/api/operator';
@@ -93,11 +94,15 @@ function guardRows(guard: z.infer<typeof deviceDetail>['guard']): readonly (read
   const { missing, inferenceTimeouts, protocolViolations, crashes } = guard;
   return [
     ['guard', missing.length === 0 ? 'behind every wall' : `without ${missing.join(', ')}`],
-    ...(inferenceTimeouts === 0 ? [] : [['', `- ended ${inferenceTimeouts} times for a model without end`] as const]),
+    ...(inferenceTimeouts === 0
+      ? []
+      : [['', `- ended ${counted(inferenceTimeouts, 'time')} for a model without end`] as const]),
     ...(protocolViolations === 0
       ? []
-      : [['', `- ended ${protocolViolations} times for breaking the protocol`] as const]),
-    ...(crashes === 0 ? [] : [['', `- crashed ${crashes} times, or was killed for want of memory`] as const]),
+      : [['', `- ended ${counted(protocolViolations, 'time')} for breaking the protocol`] as const]),
+    ...(crashes === 0
+      ? []
+      : [['', `- crashed ${counted(crashes, 'time')}, or was killed for want of memory`] as const]),
   ];
 }
 

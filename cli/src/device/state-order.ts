@@ -1,4 +1,5 @@
 // `edgekeep device quarantine|release|retire|mark-wiped`: one order, four verbs.
+import { counted } from '@edgekeep/core/counted';
 import { stateAnswer } from '@edgekeep/wire/api/operator';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
@@ -15,7 +16,7 @@ function stateOrder(verb: string, effect: string, route = verb): Command {
       const value = await (
         await openOperator(args)
       ).send('POST', `/v1/devices/${encodeURIComponent(id)}/${route}`, body, stateAnswer);
-      const text = `${value.deviceId} is ${value.state}; ${value.connectionsClosed} live connections closed`;
+      const text = `${value.deviceId} is ${value.state}; ${counted(value.connectionsClosed, 'live connection')} closed`;
       return { exitCode: exitCodes.ok, value, text };
     },
   };

@@ -1,5 +1,6 @@
 // The makers that a hub trusts, for the doctor: from the hub itself, from a file that `enroll kit` put beside the agent's settings, or from
 // makers' certificates in local files.
+import { counted } from '@edgekeep/core/counted';
 import { readFile } from 'node:fs/promises';
 import { parseBase64 } from '@edgekeep/core/bytes';
 import { type Certificate, parseForeignCertificate } from '@edgekeep/core/identity/certificate';
@@ -72,7 +73,10 @@ async function askHub(args: Pick<Arguments, 'option'>): Promise<readonly VendorR
 
 function countsOf(of: Makers['of']): Finding {
   const text = vendorRootKinds
-    .map((kind) => `${kind} ${of[kind].anchors.length} roots and ${of[kind].intermediates.length} intermediates`)
+    .map(
+      (kind) =>
+        `${kind} ${counted(of[kind].anchors.length, 'root')} and ${counted(of[kind].intermediates.length, 'intermediate')}`,
+    )
     .join(', ');
   return ok("makers' roots", text);
 }

@@ -1,5 +1,6 @@
 // `edgekeep enroll kit`: everything that a new device's agent needs, in one folder: settings, the keys that it pins, and its enrollment
 // token.
+import { counted } from '@edgekeep/core/counted';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeNewFile } from '@edgekeep/host/durable-file';
@@ -141,7 +142,7 @@ async function makersFor(operator: Operator, tier: KitRootOfTrust['tier'], idevi
   }));
   const asked = counts.filter(({ kind }) => kind === tier || idevid);
   const lines = asked.map(({ kind, roots, intermediates }) => {
-    const text = `the hub has ${roots} roots and ${intermediates} intermediates of ${kindNames[kind]} makers`;
+    const text = `the hub has ${counted(roots, 'root')} and ${counted(intermediates, 'intermediate')} of ${kindNames[kind]} makers`;
     return roots === 0 && kind === tier ? `${text}: ${noRoots}` : text;
   });
   const files = trust.length === 0 ? [] : [[kitTrustFileName, `${JSON.stringify(trust)}\n`] as const];

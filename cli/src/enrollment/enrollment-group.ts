@@ -1,4 +1,5 @@
 // `edgekeep enrollment-group create|list|show|token|limit|disable|enable|delete`: devices that come with one kind of proof, and what each of them gets.
+import { counted } from '@edgekeep/core/counted';
 import { readFile } from 'node:fs/promises';
 import { tiers } from '@edgekeep/core/attest/tier';
 import { parseJson } from '@edgekeep/core/json';
@@ -161,7 +162,7 @@ ${operatorHelp}
       ...(older === undefined ? {} : { olderSeconds: secondsOf(older, 'older-hours') }),
     };
     const value = await (await openOperator(args)).send('POST', `${pathOf(name)}/tokens`, body, api.groupTokenAnswer);
-    const text = `${value.token}\nusable until ${timeText(value.expiresAt)} UTC, ${value.maxUses} times`;
+    const text = `${value.token}\nusable until ${timeText(value.expiresAt)} UTC, ${counted(value.maxUses, 'time')}`;
     return { exitCode: exitCodes.ok, value, text };
   },
 };

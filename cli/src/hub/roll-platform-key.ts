@@ -1,4 +1,5 @@
 // `edgekeep hub roll-platform-key`: a new platform key, under which the hub wraps its secrets again in the background.
+import { counted } from '@edgekeep/core/counted';
 import { setTimeout } from 'node:timers/promises';
 import { platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/api/operator';
 import { type Command, exitCodes } from '../command.ts';
@@ -25,7 +26,9 @@ ${operatorHelp}
       await setTimeout(askMilliseconds);
       view = await operator.get('/v1/platform-key', platformKeyView);
     }
-    const state = view.finished ? 'the old key is deleted' : `${view.valuesLeft} values are left to be wrapped again`;
+    const state = view.finished
+      ? 'the old key is deleted'
+      : `${counted(view.valuesLeft, 'value')} left to be wrapped again`;
     return { exitCode: exitCodes.ok, value: view, text: `platform key ${version} is in use; ${state}` };
   },
 };

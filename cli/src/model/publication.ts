@@ -1,5 +1,6 @@
 // Publishing a model: manifest, signature, sealing and upload. The plaintext never leaves this machine. The hub gets ciphertext, and the
 // model key, which it immediately wraps under its platform key.
+import { counted } from '@edgekeep/core/counted';
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -66,7 +67,7 @@ export async function publishModel(operator: Operator, order: PublicationOrder):
       files,
       ...(guard && { guard }),
     });
-    order.progress(`signing ${files.length} files and their manifest`);
+    order.progress(`signing ${counted(files.length, 'file')} and the manifest`);
     const signature = await signRelease(order, manifest, files);
     const body = { manifest: toBase64url(manifest), signature, modelKey: toBase64url(modelKey) };
     const begun = await operator.send('POST', '/v1/models', body, publicationAnswer);

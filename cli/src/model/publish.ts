@@ -1,4 +1,5 @@
 // `edgekeep model publish`: sign, seal and send a model to the hub.
+import { counted } from '@edgekeep/core/counted';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { readSigner } from './key-files.ts';
@@ -51,7 +52,7 @@ ${operatorHelp}
       exitCode: exitCodes.ok,
       value: release,
       text: [
-        `published ${name} ${version}: ${release.files.length} sealed files, ${size} bytes, manifest ${release.manifestDigest}`,
+        `published ${name} ${version}: ${counted(release.files.length, 'sealed file')}, ${counted(size, 'byte')}, manifest ${release.manifestDigest}`,
         ...(release.advice === null ? [] : [`warning: ${release.advice}`]),
       ].join('\n'),
     };

@@ -1,4 +1,5 @@
 // `edgekeep model verify`: a bundle of any OpenSSF Model Signing v1.0 implementation, or a plain Ed25519 signature over one file.
+import { counted } from '@edgekeep/core/counted';
 import { readFile } from 'node:fs/promises';
 import { BUNDLE_LENGTH_MAX } from '@edgekeep/core/model/signature/bundle';
 import { verifyDetached } from '@edgekeep/core/model/signature/detached';
@@ -57,7 +58,7 @@ async function verifyModel(path: string, args: Arguments): Promise<Outcome> {
   const value = { kind: 'verified', files, rootDigest: statement.rootDigest, signer };
   const by =
     signer.subject === undefined ? `key ${signer.keyFingerprint}` : `${signer.subject} (key ${signer.keyFingerprint})`;
-  return { exitCode: exitCodes.ok, value, text: `verified: ${files} files, signed by ${by}` };
+  return { exitCode: exitCodes.ok, value, text: `verified: ${counted(files, 'file')}, signed by ${by}` };
 }
 
 async function readTrust(args: Arguments): Promise<SignatureTrust> {

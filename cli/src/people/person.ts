@@ -1,4 +1,5 @@
 // `edgekeep person add|list|disable|enable`: the people who hold API tokens (spec/operator-access.md).
+import { counted } from '@edgekeep/core/counted';
 import { writeFile } from 'node:fs/promises';
 import { personDisabled, personList, personOrder } from '@edgekeep/wire/api/people';
 import { type Command, exitCodes } from '../command.ts';
@@ -60,7 +61,11 @@ ${operatorHelp}
     const path = `/v1/people/${encodeURIComponent(name)}/disable`;
     const order = { reason: args.required('reason') };
     const value = await (await openOperator(args)).send('POST', path, order, personDisabled);
-    return { exitCode: exitCodes.ok, value, text: `${value.name} is disabled; ${value.tokensEnded} tokens ended` };
+    return {
+      exitCode: exitCodes.ok,
+      value,
+      text: `${value.name} is disabled; ${counted(value.tokensEnded, 'token')} ended`,
+    };
   },
 };
 

@@ -1,5 +1,6 @@
 // `edgekeep token create|list|show|revoke|hand-over`: API tokens of people and services (spec/operator-access.md). The token is made here; the hub
 // gets its SHA-256 and never sees the text.
+import { counted } from '@edgekeep/core/counted';
 import { createHash, randomBytes } from 'node:crypto';
 import { apiTokenAnswer, apiTokenRevoked } from '@edgekeep/wire/api/operator';
 import { handOverAnswer, tokenList, type TokenView, tokenView } from '@edgekeep/wire/api/people';
@@ -152,7 +153,7 @@ use means the one person who has it; where several have, their ids are listed an
     return {
       exitCode: exitCodes.ok,
       value,
-      text: `${value.revoked === 1 ? '1 token' : `${value.revoked} tokens`} named ${value.name} revoked`,
+      text: `${counted(value.revoked, 'token')} named ${value.name} revoked`,
     };
   },
 };

@@ -1,4 +1,5 @@
 // `edgekeep policy countries`: the operator's own table of networks and their countries.
+import { counted } from '@edgekeep/core/counted';
 import { readFile } from 'node:fs/promises';
 import { countryNetworksAnswer, countryNetworksView } from '@edgekeep/wire/api/policy';
 import { exitCodes, type Command } from '../command.ts';
@@ -19,7 +20,7 @@ export const command: Command = {
     }
     const networks = await readCountries(file);
     const value = await operator.send('PUT', '/v1/countries', { networks }, countryNetworksAnswer);
-    return { exitCode: exitCodes.ok, value, text: `${value.networks} networks have a country` };
+    return { exitCode: exitCodes.ok, value, text: `${counted(value.networks, 'network')} with a country` };
   },
 };
 

@@ -1,5 +1,6 @@
 // `edgekeep policy validate|test|diff`: checks a draft before it is sent to a hub. `validate` and `test` need no hub: they run the hub's
 // own engine.
+import { counted } from '@edgekeep/core/counted';
 import { differencesOf, type PolicyDifferences } from '@edgekeep/core/policy/differences';
 import { loadPolicy, type Policy } from '@edgekeep/core/policy/policy';
 import { failedTests } from '@edgekeep/core/policy/test-file';
@@ -27,7 +28,11 @@ export const validate: Command = {
       digest,
       statements: statements.map(({ id, effect, actions }) => ({ id, effect, actions })),
     };
-    return { exitCode: exitCodes.ok, value, text: `${statements.length} statements are valid (SHA-256 ${digest})` };
+    return {
+      exitCode: exitCodes.ok,
+      value,
+      text: `valid: ${counted(statements.length, 'statement')} (SHA-256 ${digest})`,
+    };
   },
 };
 

@@ -1,4 +1,5 @@
 // `edgekeep policy show|apply|history|rollback`: the Cedar text that decides about access.
+import { counted } from '@edgekeep/core/counted';
 import { policyView } from '@edgekeep/wire/api/operator';
 import { policyApplied, policyVersions, policyVersionView } from '@edgekeep/wire/api/policy';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
@@ -88,7 +89,7 @@ ${operatorHelp}
 };
 
 function appliedText(value: { version: number; digest: string; connectionsClosed: number }): string {
-  const closed = value.connectionsClosed === 0 ? '' : `; ${value.connectionsClosed} connections closed`;
+  const closed = value.connectionsClosed === 0 ? '' : `; ${counted(value.connectionsClosed, 'connection')} closed`;
   return `policy version ${value.version} is in force (SHA-256 ${value.digest})${closed}`;
 }
 

@@ -1,4 +1,5 @@
 // `edgekeep policy simulate`: who would gain and who would lose access under a draft, before it is applied.
+import { counted } from '@edgekeep/core/counted';
 import { type AccessChange, type Simulation, simulation } from '@edgekeep/wire/api/policy';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
@@ -71,13 +72,17 @@ function groupsOf(
 
 function simulationText({ policyVersion, replayed, fleet, errors }: Simulation): string {
   const unknown =
-    fleet.withoutAddress === 0 ? '' : `; of ${fleet.withoutAddress} devices nobody knows where they connect from`;
+    fleet.withoutAddress === 0
+      ? ''
+      : `; of ${counted(fleet.withoutAddress, 'device')} nobody knows where they connect from`;
   return [
-    `${replayed.asked} recorded decisions, asked again of policy ${policyVersion} and of the draft:`,
+    `${counted(replayed.asked, 'recorded decision')}, asked again of policy ${policyVersion} and of the draft:`,
     ...linesOf(replayed.changes),
-    `${fleet.principals} devices and tokens as of now, ${fleet.asked} questions${unknown}:`,
+    `devices and tokens as of now: ${fleet.principals}, ${counted(fleet.asked, 'question')}${unknown}:`,
     ...linesOf(fleet.changes),
-    ...(errors.count === 0 ? [] : [`${errors.count} questions the draft cannot answer; the first: ${errors.first}`]),
+    ...(errors.count === 0
+      ? []
+      : [`${counted(errors.count, 'question')} the draft cannot answer; the first: ${errors.first}`]),
   ].join('\n');
 }
 
@@ -85,7 +90,7 @@ function linesOf(changes: readonly AccessChange[]): readonly string[] {
   if (changes.length === 0) return ['  nobody gains or loses anything'];
   return changes.map(({ change, action, by, count, names }) => {
     const shown = names.length === 0 ? '' : `: ${names.join(', ')}${names.length < count ? ', …' : ''}`;
-    return `  ${change} ${action}, by ${by.join(', ') || 'no statement'}, ${count} times${shown}`;
+    return `  ${change} ${action}, by ${by.join(', ') || 'no statement'}, ${counted(count, 'time')}${shown}`;
   });
 }
 

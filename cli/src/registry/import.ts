@@ -1,4 +1,5 @@
 // `edgekeep device import`: expected devices, from a file of JSON lines.
+import { counted } from '@edgekeep/core/counted';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { importReport } from '@edgekeep/wire/api/registry';
@@ -24,7 +25,7 @@ ${operatorHelp}
     await stat(file);
     const value = await operator.sendLines('/v1/devices/import', () => createReadStream(file), importReport);
     const problems = value.problems.map(({ line, message }) => `line ${line}: ${message}`);
-    const counts = `${value.expected} devices expected, ${value.listed} listed, ${value.blocked} roots of trust blocked, ${value.rejected} lines left out`;
+    const counts = `${counted(value.expected, 'device')} expected, ${value.listed} listed, ${counted(value.blocked, 'root', 'roots')} of trust blocked, ${counted(value.rejected, 'line')} left out`;
     return {
       exitCode: value.rejected === 0 ? exitCodes.ok : exitCodes.refused,
       value,

@@ -1,4 +1,5 @@
 // `edgekeep device disable|enable`: an operator's switch, separate from the device's state.
+import { counted } from '@edgekeep/core/counted';
 import { enabledAnswer } from '@edgekeep/wire/api/registry';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
@@ -16,7 +17,7 @@ ${operatorHelp}`,
     const body = { reason: args.required('reason') };
     const path = `/v1/devices/${encodeURIComponent(id)}/disable`;
     const value = await (await openOperator(args)).send('POST', path, body, enabledAnswer);
-    const text = `${value.deviceId} is disabled (${value.state}); ${value.connectionsClosed} live connections closed`;
+    const text = `${value.deviceId} is disabled (${value.state}); ${counted(value.connectionsClosed, 'live connection')} closed`;
     return { exitCode: exitCodes.ok, value, text };
   },
 };

@@ -1,4 +1,5 @@
 // `edgekeep site create|change|list|show|assign|unassign|delete`: the locations of devices.
+import { counted } from '@edgekeep/core/counted';
 import { siteDeleted, siteDetail, siteDevicesAnswer, siteList, siteView, type SiteView } from '@edgekeep/wire/api/site';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
@@ -110,7 +111,7 @@ export const drop: Command = {
   async run(args) {
     const [name = ''] = args.positionals;
     const value = await (await openOperator(args)).send('DELETE', pathOf(name), undefined, siteDeleted);
-    const text = `site ${value.name} deleted; ${value.unassigned} devices are at no site now`;
+    const text = `site ${value.name} deleted; at no site now: ${counted(value.unassigned, 'device')}`;
     return { exitCode: exitCodes.ok, value, text };
   },
 };

@@ -1,4 +1,5 @@
 // `edgekeep vendor-root remove`: ends a hub's trust in one certificate of a maker, after it shows what depends on it.
+import { counted } from '@edgekeep/core/counted';
 import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/api/vendor-root';
 import { type Command, exitCodes, UsageError } from '../command.ts';
 import { HubRefusal, openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';
@@ -39,7 +40,7 @@ ${operatorHelp}
     const query = new URLSearchParams({ reason, force: String(args.flag('force')) });
     const path = `/v1/vendor-roots/${one.kind}/${one.sha256}?${query.toString()}`;
     const value = await operator.send('DELETE', path, undefined, vendorRootRemoved);
-    const devices = value.usedBy === 1 ? '1 device hung on it' : `${value.usedBy} devices hung on it`;
+    const devices = `${counted(value.usedBy, 'device')} hung on it`;
     return { exitCode: exitCodes.ok, value, text: `"${one.subject}" is not trusted any more; ${devices}` };
   },
 };

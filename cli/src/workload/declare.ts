@@ -1,4 +1,5 @@
 // `edgekeep workload declare|list|remove`: the programs on devices that get their own certificates (spec/workload.md).
+import { counted } from '@edgekeep/core/counted';
 import {
   declarationList,
   declarationView,
@@ -85,7 +86,7 @@ ${operatorHelp}
     const [name = ''] = args.positionals;
     const path = `/v1/workloads/${encodeURIComponent(name)}/remove`;
     const value = await (await openOperator(args)).send('POST', path, targetOf(args), workloadRemoved);
-    const text = `${value.name} is declared there no more; ${value.certificatesRevoked} certificates revoked`;
+    const text = `${value.name} is declared there no more; ${counted(value.certificatesRevoked, 'certificate')} revoked`;
     return { exitCode: exitCodes.ok, value, text };
   },
 };

@@ -1,4 +1,5 @@
 // `edgekeep workload disable|enable|history`: a workload's own switch on one device, and its history.
+import { counted } from '@edgekeep/core/counted';
 import { workloadHistory, workloadSwitched } from '@edgekeep/wire/api/workload';
 import { type Arguments, type Command, exitCodes } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
@@ -22,7 +23,7 @@ ${operatorHelp}
   async run(args) {
     const order = { reason: args.required('reason') };
     const value = await (await openOperator(args)).send('POST', `${pathOf(args)}/disable`, order, workloadSwitched);
-    const text = `${value.name} on ${value.deviceId} is disabled; ${value.certificatesRevoked} certificates revoked`;
+    const text = `${value.name} on ${value.deviceId} is disabled; ${counted(value.certificatesRevoked, 'certificate')} revoked`;
     return { exitCode: exitCodes.ok, value, text };
   },
 };

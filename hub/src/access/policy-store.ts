@@ -1,4 +1,5 @@
 // The access policy in force and its history. Every version that was ever applied is kept, because receipts name it by digest.
+import { counted } from '@edgekeep/core/counted';
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
 import { loadDraft } from '@edgekeep/core/policy/draft';
 import { type LoadedPolicy, loadPolicy, type Policy, type PolicyMeaning } from '@edgekeep/core/policy/policy';
@@ -73,7 +74,7 @@ export class PolicyStore {
       ...((await order.objections?.(policy)) ?? []),
     ];
     if (reasons.length > 0) {
-      const more = failed.length > failedTestsShown ? ` (${failed.length} tests fail)` : '';
+      const more = failed.length > failedTestsShown ? ` (${counted(failed.length, 'failed test')})` : '';
       throw new HubError('policy-refused', `the policy is not applied${more}`, { reasons });
     }
     const row = await insert(this.#database, policy, order);

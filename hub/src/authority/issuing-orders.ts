@@ -1,5 +1,6 @@
 // Rotation of the issuing CA (spec/authorities.md): request, install, activate, give up. Each step is one transaction with its audit entry,
 // so a hub that is killed between two steps continues from the state in the store.
+import { counted } from '@edgekeep/core/counted';
 import { generateKeyPairSync } from 'node:crypto';
 import { toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, parseCertificate } from '@edgekeep/core/identity/certificate';
@@ -176,7 +177,7 @@ export async function activateIn(
     throw new HubError('conflict', 'it was signed by an earlier root than the one in use: have a new one signed');
   const missing = own === current ? 0 : await countMissing(trx, own.generation);
   if (missing > 0 && !force) {
-    throw new HubError('conflict', `${missing} devices have not shown that they know its root: wait, or force it`, {
+    throw new HubError('conflict', `its root is not yet known by ${counted(missing, 'device')}: wait, or force it`, {
       reasons: [{ code: 'root-unknown', message: '`edgekeep authority pending` names them' }],
     });
   }

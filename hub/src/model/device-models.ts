@@ -1,5 +1,6 @@
 // What devices report about their models (spec/agent.md, "Failures"): stored for operators, an alert when several devices refuse one
 // release, and an operator's order to try again. A report is a claim of its device: it decides nothing about keys.
+import { counted } from '@edgekeep/core/counted';
 import type { ModelReport, ModelRetry, ReportedFault } from '@edgekeep/wire/api/model-report';
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
@@ -157,7 +158,7 @@ async function weigh(
         severity: 'high',
         subject: { part: `model:${now.model}` },
         detail: now.fault_digest ?? '',
-        title: `${rows.length} devices cannot use ${now.model} ${now.fault_version ?? ''}: ${now.fault_code ?? ''}`,
+        title: `${counted(rows.length, 'device')} cannot use ${now.model} ${now.fault_version ?? ''}: ${now.fault_code ?? ''}`,
         data: {
           version: now.fault_version ?? '',
           devices: rows.slice(0, DEVICES_NAMED_MAX).map(({ device_id: id }) => id),

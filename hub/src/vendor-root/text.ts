@@ -1,4 +1,5 @@
 // One line about the makers whose certificates a hub has, for its start and for `hub check`.
+import { counted } from '@edgekeep/core/counted';
 import type { VendorRootKind } from '@edgekeep/wire/api/vendor-root';
 import type { VendorRootCount } from './vendor-roots.ts';
 
@@ -11,10 +12,6 @@ export function vendorRootText(counts: readonly VendorRootCount[]): string {
 
 function countText({ roots, intermediates, ended }: VendorRootCount): string {
   if (roots + intermediates === 0) return 'none';
-  const both = `${plural(roots, 'root')} and ${plural(intermediates, 'intermediate')}`;
+  const both = `${counted(roots, 'root')} and ${counted(intermediates, 'intermediate')}`;
   return ended === 0 ? both : `${both} (${ended} ended)`;
-}
-
-function plural(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? '' : 's'}`;
 }

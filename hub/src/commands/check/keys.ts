@@ -1,4 +1,5 @@
 // Checks the data folder and its keys: they exist, are readable, and nobody else can read them.
+import { counted } from '@edgekeep/core/counted';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isMissing, orIfMissing } from '@edgekeep/host/missing-file';
@@ -54,7 +55,7 @@ async function sealedOrPlain(keys: string, { unlockProgram }: HubSettings): Prom
   if (sealed === undefined && plain.length === 0)
     return failed('keys', `${keys} holds no private key`, 'restore a backup (docs/backup.md)');
   if (sealed === undefined) {
-    const found = `${plain.length} keys as plain files: whoever copies the folder has them`;
+    const found = `${counted(plain.length, 'key')} as plain files: whoever copies the folder has them`;
     return warning('keys', found, 'seal them: edgekeep hub rekey --add passphrase');
   }
   if (plain.length > 0) {

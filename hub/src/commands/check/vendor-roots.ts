@@ -1,4 +1,5 @@
 // Checks the files of makers' certificates in the data folder: which ones the next start will skip or refuse.
+import { counted } from '@edgekeep/core/counted';
 import { HubError } from '../../common/error.ts';
 import type { HubSettings } from '../../settings.ts';
 import { readRootFolders } from '../../vendor-root/folder.ts';
@@ -14,7 +15,7 @@ export async function checkRootFolders(folder: string, { vendorRoots }: HubSetti
     const ignored = files.filter((file) => file.ignored);
     const refused = vendorRoots.onUnreadable === 'refuse';
     return [
-      ok(subject, `${certificates} certificates in ${files.length - ignored.length} files`),
+      ok(subject, `${counted(certificates, 'certificate')} in ${counted(files.length - ignored.length, 'file')}`),
       ...ignored.map(({ path }) =>
         warning(
           subject,

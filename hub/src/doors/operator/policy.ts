@@ -1,4 +1,5 @@
 // Operator API: the access policy (show, apply, roll back, simulate) and the table of countries.
+import { counted } from '@edgekeep/core/counted';
 import { keysForEveryDevice } from '@edgekeep/core/policy/breadth';
 import { policyView } from '@edgekeep/wire/api/operator';
 import * as api from '@edgekeep/wire/api/policy';
@@ -159,7 +160,9 @@ async function apply(
     return [
       ...(count === 0
         ? []
-        : [{ code: 'policy-error', message: `${count} recorded decisions make it err; the first: ${first}` }]),
+        : [
+            { code: 'policy-error', message: `it errs at ${counted(count, 'recorded decision')}; the first: ${first}` },
+          ]),
       ...(own.kind === 'permitted'
         ? []
         : [
