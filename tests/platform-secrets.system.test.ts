@@ -11,7 +11,7 @@ import { test, type TestContext } from 'node:test';
 import { HubRefusal, type Operator } from '@edgekeep/cli/operator';
 import { initHub } from '@edgekeep/hub/commands/init';
 import { loadHubKeys } from '@edgekeep/hub/secrets/hub-keys';
-import { unwrapModelKey } from '@edgekeep/hub/model/vault';
+import { unwrapModelKey } from '@edgekeep/hub/model/key-wrap';
 import type { KeyStore } from '@edgekeep/hub/secrets/key-store';
 import { openSealed } from '@edgekeep/hub/secrets/open-keys';
 import { plainKeys } from '@edgekeep/hub/secrets/plain-keys';

@@ -4,7 +4,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { loadHubKeys } from '@edgekeep/hub/secrets/hub-keys';
-import { unwrapModelKey } from '@edgekeep/hub/model/vault';
+import { unwrapModelKey } from '@edgekeep/hub/model/key-wrap';
 import { z } from 'zod';
 import type { HubWorld } from '../support/hub-world.ts';
 

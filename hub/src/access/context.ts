@@ -21,7 +21,7 @@ import { healthOf } from './health.ts';
 import type { TrafficNow } from './traffic.ts';
 
 /** What is true of the connection, and of this moment. */
-export interface Moment {
+export interface RequestEnvironment {
   /** Where the connection comes from. */
   readonly address: string;
   readonly country: string | undefined;
@@ -36,14 +36,14 @@ export function deviceQuestion(
   action: DeviceAction,
   facts: DeviceFacts,
   resource: Resource,
-  moment: Moment,
+  environment: RequestEnvironment,
   workload?: { readonly id: string; readonly name: string },
 ): Question {
   const { row, principal, site, claim } = facts;
-  const { nowMs, presence, traffic } = moment;
+  const { nowMs, presence, traffic } = environment;
   const who: Principal = workload === undefined ? principal : { kind: 'workload', ...workload, device: principal };
   const attestation =
-    moment.appraisal === undefined ? storedAttestation(facts, nowMs) : freshAttestation(moment.appraisal);
+    environment.appraisal === undefined ? storedAttestation(facts, nowMs) : freshAttestation(environment.appraisal);
   const health = healthOf({
     state: row.state,
     enabled: principal.enabled,
@@ -53,7 +53,7 @@ export function deviceQuestion(
   });
   const guard = guardOf(row);
   const context: DeviceContext = {
-    network: networkOf(moment, site),
+    network: networkOf(environment, site),
     time: timeAt(nowMs, site?.timeZone ?? 'UTC'),
     ...(claim === undefined ? {} : { claimedLocation: claimedLocation(claim, site, nowMs) }),
     presence,
@@ -68,7 +68,7 @@ export function deviceQuestion(
   return { action, principal: who, resource, context };
 }
 
-export interface OperatorMoment {
+export interface OperatorEnvironment {
   readonly address: string;
   readonly country: string | undefined;
   readonly scope: string;
@@ -79,11 +79,11 @@ export interface OperatorMoment {
 /** The principal for a caller's token. The token of a person has that person as its parent. */
 export function operatorQuestion(
   caller: Pick<Caller, 'person' | 'roles' | 'scopes' | 'actor'>,
-  moment: OperatorMoment,
+  environment: OperatorEnvironment,
 ): Question {
-  const { nowMs, scope, changes } = moment;
+  const { nowMs, scope, changes } = environment;
   const context: OperatorContext = {
-    network: networkOf(moment, undefined),
+    network: networkOf(environment, undefined),
     time: timeAt(nowMs, 'UTC'),
     scope,
     changes,
@@ -101,7 +101,7 @@ export function operatorQuestion(
 }
 
 function networkOf(
-  { address, country }: Pick<Moment, 'address' | 'country'>,
+  { address, country }: Pick<RequestEnvironment, 'address' | 'country'>,
   site: SiteView | undefined,
 ): DeviceContext['network'] {
   // Without its zone: a policy cannot use the name of the interface of a link-local address.

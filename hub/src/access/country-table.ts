@@ -9,7 +9,7 @@ import {
 } from '@edgekeep/core/canonical/network';
 import { appendEntry } from '../audit/append.ts';
 import { sha256Hex } from '@edgekeep/core/digest';
-import { announceCuts } from '../revocation/store.ts';
+import { announceDisconnects } from '../revocation/store.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Database } from '../store/database.ts';
 import type { CountryNetworkRow } from '../store/tables/access.ts';
@@ -72,7 +72,7 @@ export class CountryTable {
       const data = { networks: unique.length, sha256: sha256Hex(JSON.stringify(unique)) };
       await appendEntry(trx, { at: nowMs, kind: 'country-networks-changed', actor, subject: 'access', data });
       // This makes the other nodes reload the table.
-      await announceCuts(trx, []);
+      await announceDisconnects(trx, []);
     });
     await this.reload();
     return unique.length;

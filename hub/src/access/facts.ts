@@ -12,7 +12,7 @@ import type { Tables } from '../store/schema.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
 
 /** The paths that are used; left out: all paths. */
-export type Wanted = Reads | 'all';
+export type FactPaths = Reads | 'all';
 
 export interface Claim {
   readonly latitude: number;
@@ -39,7 +39,7 @@ export interface DeviceFacts<Row extends FactsRow = DeviceRecord> {
 export async function factsOf<Row extends FactsRow>(
   db: Kysely<Tables>,
   rows: readonly Row[],
-  { wanted, filterGroups, nowMs }: { wanted: Wanted; filterGroups: ReadonlySet<string>; nowMs: number },
+  { wanted, filterGroups, nowMs }: { wanted: FactPaths; filterGroups: ReadonlySet<string>; nowMs: number },
 ): Promise<ReadonlyMap<string, DeviceFacts<Row>>> {
   const wants = (path: string) => wanted === 'all' || looksAt(wanted, path);
   const ids = rows.map(({ id }) => id);

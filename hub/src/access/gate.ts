@@ -19,10 +19,10 @@ import type { Tables } from '../store/schema.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
 import type { Caller } from '../people/api-token.ts';
 import { decidedBy, factsNow } from './decided-by.ts';
-import { deviceQuestion, type Moment, operatorQuestion } from './context.ts';
+import { deviceQuestion, type RequestEnvironment, operatorQuestion } from './context.ts';
 import type { CountryTable } from './country-table.ts';
 import type { DecisionLog } from './decision-log.ts';
-import { factsOf, type Wanted } from './facts.ts';
+import { factsOf, type FactPaths } from './facts.ts';
 import type { CurrentPolicy, PolicyStore } from './policy-store.ts';
 import type { Traffic } from './traffic.ts';
 
@@ -50,7 +50,7 @@ export interface DeviceAsk {
   readonly nowMs: number;
 }
 
-export interface Judgement {
+export interface GateDecision {
   readonly policy: CurrentPolicy;
   readonly decision: Decision;
 }
@@ -133,7 +133,7 @@ export class AccessGate {
   }
 
   /** Decides and records the decision. */
-  async judge(ask: DeviceAsk): Promise<Judgement> {
+  async judge(ask: DeviceAsk): Promise<GateDecision> {
     const { action, connection, nowMs } = ask;
     const resource = resourceOf(ask);
     const current = this.#parts.policies.current();
@@ -173,7 +173,11 @@ export class AccessGate {
   }
 
   // Counts connections on every node, where the policy uses the count.
-  async #elsewhere(deviceId: string, wanted: Wanted, nowMs: number): Promise<Pick<Moment, 'presence'> | undefined> {
+  async #elsewhere(
+    deviceId: string,
+    wanted: FactPaths,
+    nowMs: number,
+  ): Promise<Pick<RequestEnvironment, 'presence'> | undefined> {
     const looks = wanted === 'all' || looksAt(wanted, 'context.presence') || looksAt(wanted, 'context.health');
     if (!looks) return undefined;
     const { sessions: places, elsewhere } = await presenceOf(this.#parts.database.read, deviceId, nowMs);
@@ -228,7 +232,7 @@ export class AccessGate {
     deviceId: string,
     appraisal: Appraisal | undefined,
     nowMs: number,
-  ): Moment {
+  ): RequestEnvironment {
     const { connections, traffic, countries } = this.#parts;
     const address = connection.remoteAddress;
     const bound = [...connections.bound(deviceId)];
@@ -336,7 +340,7 @@ function resourceOf({ resource = { kind: 'hub' } }: DeviceAsk): Resource {
 }
 
 /** A model with the groups that it is for, where the policy uses them. */
-async function withGroups(db: Kysely<Tables>, resource: Resource, wanted: Wanted): Promise<Resource> {
+async function withGroups(db: Kysely<Tables>, resource: Resource, wanted: FactPaths): Promise<Resource> {
   if (resource.kind !== 'model') return resource;
   if (wanted !== 'all' && !looksAt(wanted, 'resource.groups')) return resource;
   return { ...resource, groups: [...(await groupsOfModel(db, resource.name))] };

@@ -6,7 +6,7 @@ import { type LoadedPolicy, loadPolicy, type Policy, type PolicyMeaning } from '
 import { failedTests, type PolicyTests, policyTestsSchema } from '@edgekeep/core/policy/test-file';
 import { appendEntry } from '../audit/append.ts';
 import { HubError, type Reason } from '../common/error.ts';
-import { announceCuts } from '../revocation/store.ts';
+import { announceDisconnects } from '../revocation/store.ts';
 import type { Database } from '../store/database.ts';
 import type { PolicyRow } from '../store/tables/access.ts';
 
@@ -171,7 +171,7 @@ async function insert(database: Database, policy: Policy, order: PolicyOrder): P
     const data = { digest: policy.digest, tests: tests?.tests.length ?? 0 };
     await appendEntry(trx, { at: nowMs, kind: 'policy-applied', actor, subject: `policy ${row.version}`, data });
     // This makes the other nodes reload the policy.
-    await announceCuts(trx, []);
+    await announceDisconnects(trx, []);
     return row;
   });
 }

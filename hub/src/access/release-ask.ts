@@ -11,7 +11,7 @@ import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceRow, DeviceState } from '../store/tables/registry.ts';
 import { type SentLeaseCounter } from './lease-terms.ts';
-import { type AccessGate, type Judgement } from './gate.ts';
+import { type AccessGate, type GateDecision } from './gate.ts';
 import { type LeaseAlarm, type ReleaseBudgetSettings } from './release-budget.ts';
 import { type LeaseHolderAlerts } from './lease-holder.ts';
 
@@ -53,7 +53,7 @@ export interface Facts {
   readonly appraisal: Appraisal;
   readonly attestationResult: string;
   readonly lease: Lease;
-  readonly policy: Judgement['policy'];
+  readonly policy: GateDecision['policy'];
   /** The facts of the device and the model before the policy was asked. */
   readonly decidedBy: string;
 }

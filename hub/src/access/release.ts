@@ -10,7 +10,7 @@ import { recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import { HubError, type HubErrorCode } from '../common/error.ts';
 import { getDevice } from '../registry/states.ts';
 import { publishedIn } from '../model/releases.ts';
-import { unwrapModelKey } from '../model/vault.ts';
+import { unwrapModelKey } from '../model/key-wrap.ts';
 import { assertEnabled } from '../registry/enablement.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { ModelReleaseRow } from '../store/tables/model.ts';

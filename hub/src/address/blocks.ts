@@ -3,7 +3,7 @@
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
-import { announceCuts } from '../revocation/store.ts';
+import { announceDisconnects } from '../revocation/store.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { AddressBlockRow } from '../store/tables/address.ts';
 import type { Tables } from '../store/schema.ts';
@@ -12,7 +12,7 @@ import { namedNetwork, networkHas } from './network-text.ts';
 /** Every node holds all of them in memory. */
 const BLOCKS_MAX = 10_000;
 
-interface Order {
+interface AddressBlockOrder {
   readonly network: string;
   readonly reason: string;
   readonly actor: string;
@@ -22,7 +22,7 @@ interface Order {
 /** Blocks an address or network, or changes reason and end of a block. `ownAddress` is the address of the caller. */
 export async function blockAddress(
   database: Database,
-  order: Order & { readonly seconds: number; readonly ownAddress: string },
+  order: AddressBlockOrder & { readonly seconds: number; readonly ownAddress: string },
 ): Promise<AddressBlockRow> {
   const { reason, actor, nowMs, seconds, ownAddress } = order;
   const network = namedNetwork(order.network);
@@ -42,12 +42,12 @@ export async function blockAddress(
     const data = { reason, expiresAt: row.expires_at };
     await appendEntry(trx, { at: nowMs, kind: 'address-blocked', actor, subject: `address:${network}`, data });
     // This makes every node reload the blocks.
-    await announceCuts(trx, []);
+    await announceDisconnects(trx, []);
   });
   return row;
 }
 
-export async function unblockAddress(database: Database, order: Order): Promise<string> {
+export async function unblockAddress(database: Database, order: AddressBlockOrder): Promise<string> {
   const { reason, actor, nowMs } = order;
   const network = namedNetwork(order.network);
   await database.write(async (trx) => {
@@ -60,7 +60,7 @@ export async function unblockAddress(database: Database, order: Order): Promise<
       throw new HubError('not-found', `${network} is not blocked: \`edgekeep address list\` shows what is`);
     const data = { reason, was: gone.reason };
     await appendEntry(trx, { at: nowMs, kind: 'address-unblocked', actor, subject: `address:${network}`, data });
-    await announceCuts(trx, []);
+    await announceDisconnects(trx, []);
   });
   return network;
 }

@@ -77,7 +77,7 @@ export async function settleAlert(
   return true;
 }
 
-interface Order {
+interface AlertOrder {
   readonly id: number;
   readonly actor: string;
   readonly nowMs: number;
@@ -86,7 +86,7 @@ interface Order {
 /** An operator investigates it. It stays open until it is closed; a closed one is a `conflict`. */
 export async function acknowledgeAlert(
   database: Database,
-  { id, actor, nowMs, note = null }: Order & { readonly note: string | null | undefined },
+  { id, actor, nowMs, note = null }: AlertOrder & { readonly note: string | null | undefined },
 ): Promise<AlertRow> {
   return database.write(async (trx) => {
     const alert = await getAlert(trx, id);
@@ -101,7 +101,7 @@ export async function acknowledgeAlert(
 }
 
 /** It is over; the same event later opens a new alert. Closing twice changes nothing. */
-export async function closeAlert(database: Database, order: Order & { readonly note: string }): Promise<AlertRow> {
+export async function closeAlert(database: Database, order: AlertOrder & { readonly note: string }): Promise<AlertRow> {
   return database.write(async (trx) => {
     const alert = await getAlert(trx, order.id);
     return alert.state === 'closed' ? alert : close(trx, alert, order);

@@ -7,10 +7,10 @@ import { toHex } from '@edgekeep/core/bytes';
 import type { DeviceIdentity } from '@edgekeep/wire/api/device';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { HubError } from '../common/error.ts';
-import type { MakersWord } from '../vendor-root/device-makers.ts';
+import type { MakerEvidence } from '../vendor-root/device-makers.ts';
 
 export interface ProvenDeviceId {
-  readonly makersWord: MakersWord;
+  readonly makersWord: MakerEvidence;
   /** SHA-256 of the SPKI of every authority above the DeviceID, nearest first. */
   readonly authorities: readonly string[];
   /** SHA-256 of the DeviceID certificate, hex. */

@@ -4,7 +4,7 @@ import type { Certificate } from '@edgekeep/core/identity/certificate';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import type { Clock } from '../common/clock.ts';
 import type { OwnCertificate } from './expiry.ts';
-import { readBirthCertificates } from '../secrets/initial-certificates.ts';
+import { readInitialCertificates } from '../secrets/initial-certificates.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import type { Database } from '../store/database.ts';
 import {
@@ -38,7 +38,7 @@ export class Authorities {
   ): Promise<Authorities> {
     const known = await database.read.selectFrom('root_authority').select('sha256').limit(1).executeTakeFirst();
     if (known === undefined) {
-      const first = await readBirthCertificates(folder);
+      const first = await readInitialCertificates(folder);
       await database.writeAsHub((trx) => adoptFirst(trx, { ...first, nowMs: clock() }));
     }
     return new Authorities(

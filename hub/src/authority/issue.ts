@@ -74,7 +74,7 @@ export async function recordCertificate(
   const spki = sha256Hex(certificate.spki);
   const { workload = null } = origin;
   await assertKeyIsOwn(trx, spki, { deviceId, generation, workload });
-  const descent = await nextInLineage(trx, deviceId, origin);
+  const position = await nextInLineage(trx, deviceId, origin);
   await addCertificate(trx, {
     serial: serialText(certificate),
     device_id: deviceId,
@@ -88,7 +88,7 @@ export async function recordCertificate(
     issuer: issuerIdOf(certificate),
     spki_sha256: spki,
     generation,
-    ...descent,
+    ...position,
   });
 }
 

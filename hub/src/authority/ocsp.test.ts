@@ -15,7 +15,7 @@ import { newSigner } from '@edgekeep/core/identity/testing-manufacturer';
 import { testRoot } from '@edgekeep/core/identity/testing-roots';
 import { contextTag, DerReader, derTag } from '@edgekeep/core/der';
 import { addDevices, deviceRow } from '../registry/testing-device.ts';
-import { announceCuts, revokeSerials } from '../revocation/store.ts';
+import { announceDisconnects, revokeSerials } from '../revocation/store.ts';
 import { RevocationWatch } from '../revocation/watch.ts';
 import { openTestStore } from '../store/testing-store.ts';
 import { issueDeviceCertificate, recordCertificate } from './issue.ts';
@@ -50,7 +50,7 @@ async function openResponder() {
       const serial = serialText(certificate);
       await database.write(async (trx) => {
         await revokeSerials(trx, [serial], { reason: 'keyCompromise', nowMs: time.ms });
-        await announceCuts(trx, [{ deviceId: 'press-1', serial }]);
+        await announceDisconnects(trx, [{ deviceId: 'press-1', serial }]);
       });
       await watch.poll();
     },

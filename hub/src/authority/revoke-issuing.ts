@@ -4,7 +4,7 @@ import { revokeOfIssuer } from '../revocation/store.ts';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import type { Connections } from '../presence/connections.ts';
-import { announceCuts } from '../revocation/store.ts';
+import { announceDisconnects } from '../revocation/store.ts';
 import { voidLeases } from '../revocation/leases.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
 import type { WriteTransaction } from '../store/database.ts';
@@ -58,7 +58,7 @@ async function mark(trx: WriteTransaction, order: MarkOrder) {
   const revoked = await revokeOfIssuer(trx, id, { reason, nowMs });
   const devices = [...new Set(revoked.map(({ deviceId }) => deviceId))];
   const leasesVoided = await voidLeases(trx, devices, nowMs);
-  await announceCuts(trx, revoked);
+  await announceDisconnects(trx, revoked);
   const counts = { certificates: revoked.length, devices: devices.length, leasesVoided, activated };
   await appendEntry(trx, {
     at: nowMs,

@@ -10,7 +10,7 @@ import { CoreError } from '@edgekeep/core/error';
 import { parseJson } from '@edgekeep/core/json';
 import { z } from 'zod';
 import { personNameSchema } from '@edgekeep/wire/api/people';
-import { installBirthCertificates } from '../secrets/initial-certificates.ts';
+import { installInitialCertificates } from '../secrets/initial-certificates.ts';
 import { resetPolicy } from '../access/reset-policy.ts';
 import { checkHub } from './check/check.ts';
 import { HubError } from '../common/error.ts';
@@ -198,7 +198,7 @@ next: edgekeep hub install-issuing FILE --data ${folder}
 
 async function installIssuing(folder: string, file: string, values: Values): Promise<number> {
   const expected = values['root-sha256']?.replaceAll(/\s/g, '').toLowerCase();
-  const sha256 = await installBirthCertificates(folder, await readFile(file, 'utf8'), expected);
+  const sha256 = await installInitialCertificates(folder, await readFile(file, 'utf8'), expected);
   const shown = (sha256.match(/.{4}/g) ?? []).join(' ');
   const text = `installed; everybody will trust the root with the SHA-256\n  ${shown}\ncompare it with what was written down at the ceremony before the first device is given it\nnext: edgekeep hub run --data ${folder}\nthen: edgekeep hub claim --operator ${join(folder, 'operator.json')} --name YOU --out operator.json`;
   process.stdout.write(`${values.json === true ? JSON.stringify({ folder, root: sha256 }) : text}\n`);

@@ -9,7 +9,7 @@ import { sha256Hex } from '@edgekeep/core/digest';
 import { addPerson } from '../people/people.ts';
 import { addToken, newTokenText } from '../people/token-store.ts';
 import { appendEntry } from '../audit/append.ts';
-import { birthFileNames, operatorFileName, readBirthCertificates } from '../secrets/initial-certificates.ts';
+import { initialCertificateFiles, operatorFileName, readInitialCertificates } from '../secrets/initial-certificates.ts';
 import { HubError } from '../common/error.ts';
 import { createHubKeys } from '../secrets/hub-keys.ts';
 import { writeNewFile } from '@edgekeep/host/durable-file';
@@ -64,7 +64,7 @@ export async function initHub(
     url: httpsUrl(settings.operator),
     serverName: settings.names[0],
     // With an offline root `hub install-issuing` writes it in.
-    root: rootFolder === undefined ? '' : encodePem('CERTIFICATE', (await readBirthCertificates(folder)).root.der),
+    root: rootFolder === undefined ? '' : encodePem('CERTIFICATE', (await readInitialCertificates(folder)).root.der),
     token,
     bootstrap: true,
   };
@@ -74,7 +74,7 @@ export async function initHub(
   return {
     folder,
     rootKeyFile: rootFolder === undefined ? undefined : join(rootFolder, 'root-key.pem'),
-    requestFile: rootFolder === undefined ? join(folder, 'keys', birthFileNames.request) : undefined,
+    requestFile: rootFolder === undefined ? join(folder, 'keys', initialCertificateFiles.request) : undefined,
     operatorFile,
   };
 }

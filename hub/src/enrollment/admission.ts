@@ -3,7 +3,7 @@ import type { Kysely } from 'kysely';
 import { HubError } from '../common/error.ts';
 import type { Tables } from '../store/schema.ts';
 
-export interface Newcomer {
+export interface EnrollmentCandidate {
   readonly deviceId: string;
   /** SHA-256 of its root of trust's public key, hex. */
   readonly rootSha256: string;
@@ -13,7 +13,7 @@ export interface Newcomer {
  * True when exactly this root of trust is expected under exactly this id. Throws `enrollment-refused` for a root of trust or id that the
  * import excludes.
  */
-export async function isExpected(db: Kysely<Tables>, { deviceId, rootSha256 }: Newcomer): Promise<boolean> {
+export async function isExpected(db: Kysely<Tables>, { deviceId, rootSha256 }: EnrollmentCandidate): Promise<boolean> {
   await assertNotBlocked(db, rootSha256, 'root of trust');
   const rows = await db
     .selectFrom('expected_device')

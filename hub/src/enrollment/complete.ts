@@ -174,8 +174,8 @@ async function register(trx: WriteTransaction, pending: PendingEnrollment, regis
     subject: `device:${deviceId}`,
     data: entryData(pending, registration, group, site),
   });
-  const birth = { from: returning?.state ?? 'none', to: row.state, reason: row.state_reason, actor };
-  await recordChange(trx, { deviceId, logIndex, at: nowMs, ...birth });
+  const change = { from: returning?.state ?? 'none', to: row.state, reason: row.state_reason, actor };
+  await recordChange(trx, { deviceId, logIndex, at: nowMs, ...change });
   await recordAppraisal(trx, deviceId, appraisal, nowMs);
 }
 

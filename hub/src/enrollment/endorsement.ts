@@ -12,7 +12,7 @@ import { sha256Hex } from '@edgekeep/core/digest';
 import { HubError } from '../common/error.ts';
 import { endorsementAnchors } from './match.ts';
 import type { Tables } from '../store/schema.ts';
-import type { MakersWord } from '../vendor-root/device-makers.ts';
+import type { MakerEvidence } from '../vendor-root/device-makers.ts';
 import { type MakerTrust, reachableFrom, withAnchors } from '../vendor-root/vendor-roots.ts';
 
 export interface ProvenEndorsement {
@@ -21,7 +21,7 @@ export interface ProvenEndorsement {
   readonly authorities: readonly string[];
   /** The groups without which the path would not exist. */
   readonly anchorGroups: readonly string[];
-  readonly makersWord: MakersWord;
+  readonly makersWord: MakerEvidence;
 }
 
 /** Throws `enrollment-refused` unless the key is in a TPM of a known maker. */

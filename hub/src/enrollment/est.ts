@@ -26,7 +26,7 @@ import type { DeviceConnection } from '../presence/connections.ts';
 import { assertFreshToken, assertRootNotFormer, beginGeneration, findReturning } from './returning.ts';
 import { recordUse } from '../presence/lineage.ts';
 import { findDevice, getDevice } from '../registry/states.ts';
-import { announceCuts, assertCertificateStands, revokeOfDevices } from '../revocation/store.ts';
+import { announceDisconnects, assertCertificateStands, revokeOfDevices } from '../revocation/store.ts';
 import { findShownToken, type ShownToken, spendShownToken, tokenActor } from './shown-token.ts';
 
 const tier = 'software';
@@ -83,8 +83,8 @@ export async function enrollWithToken(parts: EstParts, enrollment: TokenEnrollme
       },
     });
     if (!born) return;
-    const birth = { from: known?.state ?? 'none', to: 'registered', reason: 'enrolled by EST', actor };
-    await recordChange(trx, { deviceId, logIndex, at: nowMs, ...birth });
+    const change = { from: known?.state ?? 'none', to: 'registered', reason: 'enrolled by EST', actor };
+    await recordChange(trx, { deviceId, logIndex, at: nowMs, ...change });
   });
   return certificate;
 }
@@ -224,7 +224,7 @@ async function replace(trx: WriteTransaction, device: DeviceRecord, token: Shown
     throw refused('device-id-taken', `${device.id} is enrolled already`);
   assertNotCutOff(device);
   await revokeOfDevices(trx, [device.id], { reason: 'superseded', nowMs });
-  await announceCuts(trx, [{ deviceId: device.id, serial: undefined }]);
+  await announceDisconnects(trx, [{ deviceId: device.id, serial: undefined }]);
 }
 
 async function readCertificate(database: Database, sha256: string): Promise<Certificate> {

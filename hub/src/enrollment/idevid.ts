@@ -11,7 +11,7 @@ import type { DeviceIdentity, IdevidProofDocument } from '@edgekeep/wire/api/dev
 import type { Kysely } from 'kysely';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { HubError } from '../common/error.ts';
-import type { MakersWord } from '../vendor-root/device-makers.ts';
+import type { MakerEvidence } from '../vendor-root/device-makers.ts';
 import { type MakerTrust, reachableFrom } from '../vendor-root/vendor-roots.ts';
 import { idevidAnchors } from './match.ts';
 import { raiseAlert } from '../alert/alerts.ts';
@@ -27,7 +27,7 @@ export interface TrustedIdevid {
   readonly authorities: readonly string[];
   /** The groups without which the path would not exist. */
   readonly anchorGroups: readonly string[];
-  readonly makersWord: MakersWord;
+  readonly makersWord: MakerEvidence;
 }
 
 /** This hub does not trust its manufacturer: the IDevID proves nothing, and does no harm beside another proof. */

@@ -13,7 +13,7 @@ import { setSite } from '../registry/device-site.ts';
 import { addMembers } from '../registry/groups.ts';
 import { addMissingTags, tagsOf } from '../registry/tags.ts';
 
-export interface Newcomer {
+export interface JoiningDevice {
   readonly deviceId: string;
   /** The address that it enrolls from, taken from its connection. */
   readonly address: string;
@@ -24,7 +24,7 @@ export interface Newcomer {
 export async function joinEnrollmentGroup(
   trx: WriteTransaction,
   group: EnrollmentGroup,
-  newcomer: Newcomer,
+  newcomer: JoiningDevice,
 ): Promise<void> {
   const { name, terms } = group;
   const { deviceId, nowMs } = newcomer;
@@ -42,7 +42,7 @@ export async function joinEnrollmentGroup(
 export async function allocateSite(
   trx: WriteTransaction,
   group: EnrollmentGroup | undefined,
-  { deviceId, address }: Newcomer,
+  { deviceId, address }: JoiningDevice,
 ): Promise<string | null> {
   const expected = await trx.selectFrom('expected_device').select('site').where('id', '=', deviceId).executeTakeFirst();
   const ordered = expected?.site ?? group?.terms.site ?? null;

@@ -7,7 +7,7 @@ import { proveEndorsement } from './endorsement.ts';
 import { HubError } from '../common/error.ts';
 import type { Job } from '../common/subject.ts';
 import type { Database } from '../store/database.ts';
-import { type MakersWord, type OldDevice, recordMaker, withoutMaker } from '../vendor-root/device-makers.ts';
+import { type MakerEvidence, type OldDevice, recordMaker, withoutMaker } from '../vendor-root/device-makers.ts';
 import type { VendorRoots } from '../vendor-root/vendor-roots.ts';
 
 // A path takes a few milliseconds of the one thread that answers devices.
@@ -16,7 +16,7 @@ const devicesAtOnce = 20;
 /** Does the next few; false when none is left. */
 export async function findOldPaths(database: Database, vendorRoots: Pick<VendorRoots, 'trust'>): Promise<boolean> {
   const devices = await withoutMaker(database.read, devicesAtOnce);
-  const words: (readonly [string, MakersWord])[] = [];
+  const words: (readonly [string, MakerEvidence])[] = [];
   for (const device of devices) words.push([device.id, await wordOf(database, vendorRoots, device)]);
   if (words.length === 0) return false;
   await database.write(async (trx) => {
@@ -47,7 +47,7 @@ async function wordOf(
   { read }: Database,
   vendorRoots: Pick<VendorRoots, 'trust'>,
   { identity: text, enrolledAtMs: nowMs }: OldDevice,
-): Promise<MakersWord> {
+): Promise<MakerEvidence> {
   const identity = deviceIdentitySchema.parse(JSON.parse(text));
   try {
     if (identity.kind === 'tpm') {

@@ -4,7 +4,7 @@ import type { Appraiser } from '../attest/appraiser.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { HubError } from '../common/error.ts';
 import type { Database } from '../store/database.ts';
-import type { MakersWord } from '../vendor-root/device-makers.ts';
+import type { MakerEvidence } from '../vendor-root/device-makers.ts';
 import type { VendorRoots } from '../vendor-root/vendor-roots.ts';
 import type { TrustedIdevid } from './idevid.ts';
 import type { EnrollmentGroup, EnrollmentProof } from './match.ts';
@@ -32,7 +32,7 @@ export interface PendingEnrollment {
   /** The identity from its manufacturer; the device must still prove the key. */
   readonly idevid: TrustedIdevid | undefined;
   /** What the certificates of makers say about it. */
-  readonly makersWords: readonly MakersWord[];
+  readonly makersWords: readonly MakerEvidence[];
   /** The address of the request. */
   readonly address: string;
   /** A secret that only the TPM with both keys can read; undefined for a device without a TPM. */

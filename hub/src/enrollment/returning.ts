@@ -9,7 +9,7 @@ import type { Tables } from '../store/schema.ts';
 import type { DeviceRecord, DeviceRow } from '../store/tables/registry.ts';
 import type { ShownToken } from './shown-token.ts';
 
-export interface Newcomer {
+export interface ReturningCandidate {
   readonly deviceId: string;
   readonly tier: string;
   /** SHA-256 of its root of trust's SPKI, hex. */
@@ -20,7 +20,10 @@ export interface Newcomer {
  * The wiped device that returns; undefined for a new one. Throws `enrollment-refused` when the id or the root of trust belongs to another
  * device.
  */
-export async function findReturning(db: Kysely<Tables>, newcomer: Newcomer): Promise<DeviceRecord | undefined> {
+export async function findReturning(
+  db: Kysely<Tables>,
+  newcomer: ReturningCandidate,
+): Promise<DeviceRecord | undefined> {
   const { deviceId, rootSha256 } = newcomer;
   const device = await findDevice(db, deviceId);
   if (device !== undefined && device.state !== 'wiped')
@@ -42,7 +45,7 @@ const keepsRoot = (tier: string): boolean => tier === 'tpm' || tier === 'dice';
 export const comesBackByItself = (tier: string): boolean => tier === 'tpm';
 
 // A key in a file is new after a wipe, and a token replaces it as proof. Hardware stays the same unless an operator orders otherwise.
-function assertRightHardware(device: DeviceRecord, { tier, rootSha256 }: Newcomer): void {
+function assertRightHardware(device: DeviceRecord, { tier, rootSha256 }: ReturningCandidate): void {
   const { id, next_root_sha256: ordered } = device;
   if (ordered !== null) {
     if (ordered === rootSha256) return;
@@ -58,7 +61,7 @@ function assertRightHardware(device: DeviceRecord, { tier, rootSha256 }: Newcome
  */
 export async function assertRootNotFormer(
   db: Kysely<Tables>,
-  { deviceId, tier, rootSha256 }: Newcomer,
+  { deviceId, tier, rootSha256 }: ReturningCandidate,
   expected: boolean,
 ): Promise<void> {
   const rows = await db

@@ -20,7 +20,7 @@ import { RootKeys } from '../attest/root-keys.ts';
 import { type TestDevice, testTpmDevice } from '../attest/testing-device.ts';
 import { openTestAuthorities } from '../authority/testing-authorities.ts';
 import { giveToken, tokensMadeMs } from '../people/testing-people.ts';
-import { type Fleet, quarantineDevice } from '../respond/quarantine.ts';
+import { type DisconnectDependencies, quarantineDevice } from '../respond/quarantine.ts';
 import { wipeDevice } from '../respond/wipe.ts';
 import { hubSettingsSchema } from '../settings.ts';
 import { openTestStore } from '../store/testing-store.ts';
@@ -143,7 +143,7 @@ export function newWitnessKey(deviceId: string, type: 'cosignature-v1' | 'ed2551
 }
 
 /** What cutting a device off touches, where nothing is connected. */
-export function fleetOf({ database }: Pick<EnrollmentHub, 'database'>): Fleet {
+export function fleetOf({ database }: Pick<EnrollmentHub, 'database'>): DisconnectDependencies {
   return {
     database,
     connections: { cut: () => 0 },

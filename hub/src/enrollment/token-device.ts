@@ -11,7 +11,7 @@ import { sha256Hex } from '@edgekeep/core/digest';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import { isOlder, type WrappedSecrets } from '../secrets/wrapped-secrets.ts';
-import { type Place, rewrapSecret, unwrapSecret, wrapSecret } from '../secrets/wrap.ts';
+import { type EncryptionContext, rewrapSecret, unwrapSecret, wrapSecret } from '../secrets/wrap.ts';
 import type { PlatformKey } from '../secrets/platform-key.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import { recordChange } from '../registry/history.ts';
@@ -59,8 +59,8 @@ export async function addTokenDevice(
     await insertSecret(trx, platformKey, deviceId, secret, nowMs);
     const subject = `device:${deviceId}`;
     const logIndex = await appendEntry(trx, { at: nowMs, kind: 'token-device-added', actor, subject, data: {} });
-    const birth = { from: 'none', to: device.state, reason: device.state_reason, actor };
-    await recordChange(trx, { deviceId, logIndex, at: nowMs, ...birth });
+    const change = { from: 'none', to: device.state, reason: device.state_reason, actor };
+    await recordChange(trx, { deviceId, logIndex, at: nowMs, ...change });
   });
   return secret;
 }
@@ -205,7 +205,7 @@ async function insertSecret(
   nowMs: number,
 ) {
   const id = randomUUID();
-  const wrapped = wrapSecret(platformKey, utf8(secret), deviceSecretPlace(deviceId, id));
+  const wrapped = wrapSecret(platformKey, utf8(secret), deviceSecretContext(deviceId, id));
   await trx
     .insertInto('device_secret')
     .values({ id, device_id: deviceId, wrapped_secret: wrapped, created_at: nowMs, expires_at: null })
@@ -222,12 +222,12 @@ async function secretsOf(
   return rows
     .filter((row) => row.expires_at === null || row.expires_at > nowMs)
     .map((row) =>
-      parseUtf8(unwrapSecret(platformKey, row.wrapped_secret, deviceSecretPlace(deviceId, row.id)), 'device secret'),
+      parseUtf8(unwrapSecret(platformKey, row.wrapped_secret, deviceSecretContext(deviceId, row.id)), 'device secret'),
     );
 }
 
 /** What a row of device secrets is bound to. */
-const deviceSecretPlace = (deviceId: string, id: string): Place => ({
+const deviceSecretContext = (deviceId: string, id: string): EncryptionContext => ({
   kind: 'device secret',
   names: [deviceId, id],
 });
@@ -252,7 +252,7 @@ export const deviceSecrets: WrappedSecrets<Kysely<Tables>, WriteTransaction> = {
     for (const { id, device_id: deviceId, wrapped_secret: old } of rows) {
       await trx
         .updateTable('device_secret')
-        .set({ wrapped_secret: rewrapSecret(platformKey, old, deviceSecretPlace(deviceId, id)) })
+        .set({ wrapped_secret: rewrapSecret(platformKey, old, deviceSecretContext(deviceId, id)) })
         .where('id', '=', id)
         .execute();
     }

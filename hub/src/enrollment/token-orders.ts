@@ -15,7 +15,7 @@ type Found =
   | { readonly table: 'enrolment_token'; readonly row: EnrollmentTokenRow }
   | { readonly table: 'enrolment_group_token'; readonly row: EnrollmentGroupTokenRow };
 
-interface Order {
+interface TokenRevocationOrder {
   readonly id: string;
   readonly actor: string;
   readonly nowMs: number;
@@ -54,7 +54,10 @@ async function ofGroups(db: Kysely<Tables>, { after, limit }: Page): Promise<rea
 }
 
 /** Ends one at once; devices that enrolled with it stay. */
-export async function revokeEnrollmentToken(database: Database, { id, actor, nowMs }: Order): Promise<void> {
+export async function revokeEnrollmentToken(
+  database: Database,
+  { id, actor, nowMs }: TokenRevocationOrder,
+): Promise<void> {
   await database.write(async (trx) => {
     const found = await getUsable(trx, id, nowMs);
     await change(trx, found, { revoked_at: nowMs });
@@ -66,7 +69,7 @@ export async function revokeEnrollmentToken(database: Database, { id, actor, now
 /** From now on it ends together with the caller's token, and no later than before. */
 export async function handOverEnrollmentToken(
   database: Database,
-  { id, actor, nowMs, caller }: Order & { readonly caller: Caller },
+  { id, actor, nowMs, caller }: TokenRevocationOrder & { readonly caller: Caller },
 ): Promise<{ readonly id: string; readonly expiresAt: number }> {
   return database.write(async (trx) => {
     const found = await getUsable(trx, id, nowMs);

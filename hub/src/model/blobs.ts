@@ -7,7 +7,7 @@ import { addAbortSignal, type Readable } from 'node:stream';
 import { syncFolder } from '@edgekeep/host/durable-file';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import { HubError } from '../common/error.ts';
-import { type Beginning, Incoming } from './incoming.ts';
+import { type UploadStart, Incoming } from './incoming.ts';
 
 export class Blobs {
   readonly #folder: string;
@@ -27,7 +27,7 @@ export class Blobs {
   async put(
     source: Readable,
     maxSize: number,
-    upload?: { readonly name: string; readonly beginning: Beginning | undefined },
+    upload?: { readonly name: string; readonly beginning: UploadStart | undefined },
   ): Promise<{ readonly sha256: string; readonly size: number }> {
     using place = await (upload === undefined
       ? this.incoming.anew()

@@ -11,7 +11,7 @@ import { HubError } from '../common/error.ts';
 const keptMs = 7 * 86_400_000;
 
 /** How many bytes the hub has, according to the sender. */
-export interface Beginning {
+export interface UploadStart {
   readonly offset: number;
   /** SHA-256 of the bytes before it, hex. */
   readonly sha256: string;
@@ -44,7 +44,7 @@ export class Incoming {
    * Opens a place for an upload: after `beginning`, or from the start. Ends an earlier request that still sends this upload: its connection
    * may be dead without notice. Throws `upload-differs` where the hub has fewer or other bytes than the sender says.
    */
-  async open(upload: string, beginning: Beginning | undefined): Promise<Opened> {
+  async open(upload: string, beginning: UploadStart | undefined): Promise<Opened> {
     for (let before = this.#open.get(upload); before !== undefined; before = this.#open.get(upload)) {
       before.control.abort(new HubError('conflict', 'another request sends this file now'));
       await before.ended;
@@ -91,7 +91,7 @@ export class Incoming {
 }
 
 // Cuts the file at the offset where the sender continues, and hashes the part that stays.
-async function keep(path: string, { offset }: Beginning): Promise<Hash> {
+async function keep(path: string, { offset }: UploadStart): Promise<Hash> {
   const size = (await sizeOf(path)) ?? 0;
   if (size < offset)
     throw new HubError('upload-differs', `only ${size} bytes of this file are here: send it from its beginning`);

@@ -22,7 +22,7 @@ import {
   publishRelease,
   withdrawRelease,
 } from './releases.ts';
-import { unwrapModelKey } from './vault.ts';
+import { unwrapModelKey } from './key-wrap.ts';
 
 const path = 'weights.bin';
 const by = { actor: 'person:ada/desk', nowMs: 1 };

@@ -15,9 +15,9 @@ import { prepared } from '../store/prepared.ts';
 import type { Tables } from '../store/schema.ts';
 import type { ModelFileRow, ModelReleaseRow } from '../store/tables/model.ts';
 import type { Blobs } from './blobs.ts';
-import type { Beginning } from './incoming.ts';
+import type { UploadStart } from './incoming.ts';
 import { listPublishers } from '../publisher/publishers.ts';
-import { modelKeyLength, wrapModelKey } from './vault.ts';
+import { modelKeyLength, wrapModelKey } from './key-wrap.ts';
 
 // A sealed file is a little larger than its plaintext: 28 bytes a segment, and a header (spec/sealed-model.md). With the shortest sensible
 // segments of 4 KiB this is below one per cent.
@@ -109,7 +109,7 @@ export function uploadName({ name, version, path }: { name: string; version: str
 export async function addReleaseFile(
   database: Database,
   blobs: Blobs,
-  file: { name: string; version: string; path: string; source: Readable; beginning?: Beginning | undefined },
+  file: { name: string; version: string; path: string; source: Readable; beginning?: UploadStart | undefined },
 ): Promise<ModelFileRow> {
   const { row } = await getRelease(database, file.name, file.version);
   assertState(row, 'uploading', 'a release never changes, publish a new version');

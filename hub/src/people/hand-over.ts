@@ -7,7 +7,7 @@ import { inBatches } from '../store/batches.ts';
 import { addPerson } from './people.ts';
 import { addToken, assertPersonEnabled, endTokens, tokenId } from './token-store.ts';
 
-interface Order {
+interface HandOverOrder {
   readonly caller: Caller;
   readonly actor: string;
   readonly nowMs: number;
@@ -19,7 +19,7 @@ interface Order {
  */
 export async function claimHub(
   database: Database,
-  order: Order & { readonly name: string; readonly sha256: string; readonly lifeSeconds: number },
+  order: HandOverOrder & { readonly name: string; readonly sha256: string; readonly lifeSeconds: number },
 ): Promise<{ readonly name: string; readonly id: string; readonly expiresAt: number }> {
   const { caller, actor, nowMs, name, sha256, lifeSeconds } = order;
   const expiresAt = nowMs + lifeSeconds * 1_000;
@@ -57,7 +57,7 @@ export async function claimHub(
  */
 export async function handOverToken(
   database: Database,
-  order: Order & { readonly id: string },
+  order: HandOverOrder & { readonly id: string },
 ): Promise<{ readonly id: string; readonly expiresAt: number }> {
   const { caller, actor, nowMs, id } = order;
   return database.write(async (trx) => {

@@ -10,13 +10,13 @@ import { endTokens } from './token-store.ts';
 /** The API lists all people in one response. */
 const PEOPLE_MAX = 1_000;
 
-interface Order {
+interface PersonOrder {
   readonly name: string;
   readonly actor: string;
   readonly nowMs: number;
 }
 
-export async function addPerson(trx: WriteTransaction, { name, actor, nowMs }: Order): Promise<void> {
+export async function addPerson(trx: WriteTransaction, { name, actor, nowMs }: PersonOrder): Promise<void> {
   const known = await trx.selectFrom('person').select('name').where('name', '=', name).executeTakeFirst();
   if (known !== undefined) throw new HubError('conflict', `${name} is known already: \`edgekeep person list\``);
   const { count } = await trx
@@ -30,7 +30,10 @@ export async function addPerson(trx: WriteTransaction, { name, actor, nowMs }: O
 }
 
 /** Ends all tokens of a person at once and refuses further ones. Returns the number ended. */
-export async function disablePerson(database: Database, order: Order & { readonly reason: string }): Promise<number> {
+export async function disablePerson(
+  database: Database,
+  order: PersonOrder & { readonly reason: string },
+): Promise<number> {
   const { name, reason, actor, nowMs } = order;
   return database.write(async (trx) => {
     await getPerson(trx, name);
@@ -54,7 +57,7 @@ export async function disablePerson(database: Database, order: Order & { readonl
 }
 
 /** Lets a person hold tokens again; ended tokens stay ended. */
-export async function enablePerson(database: Database, { name, actor, nowMs }: Order): Promise<void> {
+export async function enablePerson(database: Database, { name, actor, nowMs }: PersonOrder): Promise<void> {
   await database.write(async (trx) => {
     const { disabledAt } = await getPerson(trx, name);
     if (disabledAt === null) return;

@@ -15,7 +15,7 @@ export interface RootOperation {
   /** The scope that both people need; left out: the scope of the route. */
   readonly scope?: Scope;
   /** The requests of the route that need two people; left out: all of them. `body` has passed the route's schema. */
-  readonly applies?: (asked: Asked) => boolean;
+  readonly applies?: (asked: OperationRequest) => boolean;
   /** What must be changed before the request can be kept: the response to an approved request goes to the approver. */
   readonly obstacle?: (body: unknown) => string | undefined;
   /** The operation adds the second person: one person may do it alone while there is none. */
@@ -23,7 +23,7 @@ export interface RootOperation {
 }
 
 /** What a request of such a route asks, and the facts that it is checked against. */
-export interface Asked {
+export interface OperationRequest {
   readonly body: unknown;
   /** The name in its path; empty if there is none. */
   readonly name: string;
@@ -99,21 +99,21 @@ export function rootOperationOf(method: string, route: string | undefined): Root
 }
 
 // Taking a model from a group only narrows.
-function addsGroups({ body }: Asked): boolean {
+function addsGroups({ body }: OperationRequest): boolean {
   return assignOrder.parse(body).add.length > 0;
 }
 
 const siteFacts = ['context.network', 'context.time', 'context.zone', 'context.claimedLocation', 'principal.site'];
 
-function looksAtSites({ rules }: Asked): boolean {
+function looksAtSites({ rules }: OperationRequest): boolean {
   return siteFacts.some(rules.looksAt);
 }
 
-function looksAtTags({ rules }: Asked): boolean {
+function looksAtTags({ rules }: OperationRequest): boolean {
   return rules.filters || rules.looksAt('principal.tags');
 }
 
-function isGroupOfPolicy({ body, name, rules }: Asked): boolean {
+function isGroupOfPolicy({ body, name, rules }: OperationRequest): boolean {
   const made = named.safeParse(body);
   return rules.groups.has(made.success ? made.data.name : name);
 }
@@ -122,12 +122,12 @@ const named = z.looseObject({ name: z.string() });
 const living = z.looseObject({ lifeSeconds: z.number() });
 
 // The holder of such a token can enroll devices as long as its maker's own token lasts.
-function livesLong({ body, limits }: Asked): boolean {
+function livesLong({ body, limits }: OperationRequest): boolean {
   return living.parse(body).lifeSeconds > limits.enrollmentAloneDays * 86_400;
 }
 
 // A token for another person could be used as that person; a token with admin can do everything that needs the scope.
-function grants({ body, caller }: Asked): boolean {
+function grants({ body, caller }: OperationRequest): boolean {
   const order = tokenOrderOf(apiTokenOrder.parse(body));
   const owner = ownerOf(order, caller);
   return (owner !== undefined && owner !== caller.person) || covers(scopesOf(order.roles, order.scopes), 'admin');
@@ -139,7 +139,7 @@ function tokenText(body: unknown): string | undefined {
   return 'register such a token by its sha256, as `edgekeep token create` does: it must not be shown to who approves it';
 }
 
-function isBulk({ body, limits: { maxRevokedAlone } }: Asked): boolean {
+function isBulk({ body, limits: { maxRevokedAlone } }: OperationRequest): boolean {
   const { devices = [], serials = [], sha256 = [] } = revocationOrder.parse(body);
   return devices.length + serials.length + sha256.length > maxRevokedAlone;
 }

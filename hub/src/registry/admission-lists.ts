@@ -12,7 +12,7 @@ interface Page {
   readonly limit: number;
 }
 
-interface Order {
+interface AdmissionOrder {
   readonly actor: string;
   readonly nowMs: number;
 }
@@ -49,7 +49,10 @@ export async function listExpected(
 }
 
 /** Withdraws the expectation of a device. A device that has enrolled is unchanged, with its tags and groups. */
-export async function removeExpected(database: Database, order: Order & { readonly id: string }): Promise<void> {
+export async function removeExpected(
+  database: Database,
+  order: AdmissionOrder & { readonly id: string },
+): Promise<void> {
   const { id, actor, nowMs } = order;
   await database.write(async (trx) => {
     const gone = await trx
@@ -86,13 +89,13 @@ export async function listBlockedRoots(db: Kysely<Tables>, { after, limit }: Pag
     .execute();
 }
 
-interface RootOrder extends Order {
+interface BlockedRootOrder extends AdmissionOrder {
   readonly rootSha256: string;
   readonly reason: string;
 }
 
 /** From now on it cannot enroll. Returns the device that has enrolled with it; that device is unchanged. */
-export async function blockRoot(database: Database, order: RootOrder): Promise<string | undefined> {
+export async function blockRoot(database: Database, order: BlockedRootOrder): Promise<string | undefined> {
   const { rootSha256, reason, actor, nowMs } = order;
   return database.write(async (trx) => {
     await trx
@@ -108,7 +111,7 @@ export async function blockRoot(database: Database, order: RootOrder): Promise<s
 }
 
 /** It may enroll again if every other rule allows it. */
-export async function unblockRoot(database: Database, order: RootOrder): Promise<void> {
+export async function unblockRoot(database: Database, order: BlockedRootOrder): Promise<void> {
   const { rootSha256, reason, actor, nowMs } = order;
   await database.write(async (trx) => {
     const gone = await trx

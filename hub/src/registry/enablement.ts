@@ -2,7 +2,7 @@
 // quarantined one. Switched on again, it has its old state and must attest before it gets a key.
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
-import { announceCuts, revokeWorkloadsOf } from '../revocation/store.ts';
+import { announceDisconnects, revokeWorkloadsOf } from '../revocation/store.ts';
 import { voidLeases } from '../revocation/leases.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
@@ -33,7 +33,7 @@ export async function disableIn(trx: WriteTransaction, order: DisableOrder): Pro
   const subject = `device:${deviceId}`;
   const logIndex = await appendEntry(trx, { at: nowMs, kind: 'device-disabled', actor, subject, data });
   await recordChange(trx, { deviceId, logIndex, at: nowMs, from: 'enabled', to: 'disabled', reason, actor });
-  await announceCuts(trx, [{ deviceId, serial: undefined }]);
+  await announceDisconnects(trx, [{ deviceId, serial: undefined }]);
   return device.state;
 }
 

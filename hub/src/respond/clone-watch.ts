@@ -7,7 +7,7 @@ import { appendEntry } from '../audit/append.ts';
 import type { Clock } from '../common/clock.ts';
 import type { Reason } from '../common/error.ts';
 import { raiseAlert } from '../alert/alerts.ts';
-import { type Fleet, quarantineDevice } from './quarantine.ts';
+import { type DisconnectDependencies, quarantineDevice } from './quarantine.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceConnection } from '../presence/connections.ts';
 import { networkOf } from '../address/network-of.ts';
@@ -37,7 +37,7 @@ const unproven: Reason = {
   message: 'and asks without having proven its root of trust',
 };
 
-export interface CloneWatchParts extends Fleet {
+export interface CloneWatchParts extends DisconnectDependencies {
   readonly rule: 'alert' | 'revoke' | 'quarantine';
   readonly clock: Clock;
 }

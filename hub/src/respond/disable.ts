@@ -1,6 +1,6 @@
 // Disabling a device: its switch changes in one durable transaction (registry/enablement.ts), then its live connections are closed.
 import { type DisableOrder, disableIn, enableIn, type SwitchOrder } from '../registry/enablement.ts';
-import type { Fleet } from './quarantine.ts';
+import type { DisconnectDependencies } from './quarantine.ts';
 
 export interface Switched {
   readonly deviceId: string;
@@ -10,7 +10,7 @@ export interface Switched {
 }
 
 /** Voids the device's leases, closes its connections on every hub node and refuses it until `enableDevice`. */
-export async function disableDevice(fleet: Fleet, order: DisableOrder): Promise<Switched> {
+export async function disableDevice(fleet: DisconnectDependencies, order: DisableOrder): Promise<Switched> {
   const { database, connections, witnesses, watch } = fleet;
   const { deviceId } = order;
   const state = await database.write((trx) => disableIn(trx, order));
@@ -22,7 +22,10 @@ export async function disableDevice(fleet: Fleet, order: DisableOrder): Promise<
 }
 
 /** Lets the device connect again, in the state it has. */
-export async function enableDevice({ database }: Pick<Fleet, 'database'>, order: SwitchOrder): Promise<Switched> {
+export async function enableDevice(
+  { database }: Pick<DisconnectDependencies, 'database'>,
+  order: SwitchOrder,
+): Promise<Switched> {
   const state = await database.write((trx) => enableIn(trx, order));
   return { deviceId: order.deviceId, enabled: true, state, connectionsClosed: 0 };
 }

@@ -4,7 +4,7 @@ import { raiseAlert } from '../alert/alerts.ts';
 import type { Database } from '../store/database.ts';
 
 /** Raises an alert for each noted key, and deletes the note in the same transaction. */
-export async function raiseKeyDoubles(database: Database, nowMs: number): Promise<void> {
+export async function raiseDuplicateKeys(database: Database, nowMs: number): Promise<void> {
   const found = await database.read.selectFrom('key_double').selectAll().execute();
   if (found.length === 0) return;
   await database.write(async (trx) => {

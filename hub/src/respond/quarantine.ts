@@ -3,18 +3,18 @@
 import type { WitnessBoard } from '../audit/witness.ts';
 import type { Connections } from '../presence/connections.ts';
 import { changeState } from '../registry/states.ts';
-import { announceCuts } from '../revocation/store.ts';
+import { announceDisconnects } from '../revocation/store.ts';
 import type { RevocationWatch } from '../revocation/watch.ts';
 import type { Database } from '../store/database.ts';
 import type { DeviceState } from '../store/tables/registry.ts';
 
-export interface Cut {
+export interface DisconnectResult {
   readonly deviceId: string;
   readonly state: DeviceState;
   readonly connectionsClosed: number;
 }
 
-export interface Order {
+export interface DeviceStateOrder {
   readonly deviceId: string;
   readonly reason: string;
   readonly actor: string;
@@ -22,7 +22,7 @@ export interface Order {
 }
 
 /** The parts that cutting a device off touches. */
-export interface Fleet {
+export interface DisconnectDependencies {
   readonly database: Database;
   readonly connections: Pick<Connections, 'cut'>;
   readonly witnesses: Pick<WitnessBoard, 'remove'>;
@@ -30,24 +30,27 @@ export interface Fleet {
 }
 
 /** Refuses keys and closes connections until `releaseFromQuarantine`. */
-export async function quarantineDevice(fleet: Fleet, order: Order): Promise<Cut> {
+export async function quarantineDevice(
+  fleet: DisconnectDependencies,
+  order: DeviceStateOrder,
+): Promise<DisconnectResult> {
   return cutOff(fleet, order, 'quarantined');
 }
 
 /** Ends the device permanently: its certificates are revoked, and this identity cannot return. */
-export async function retireDevice(fleet: Fleet, order: Order): Promise<Cut> {
+export async function retireDevice(fleet: DisconnectDependencies, order: DeviceStateOrder): Promise<DisconnectResult> {
   return cutOff(fleet, order, 'retired');
 }
 
 async function cutOff(
-  { database, connections, witnesses, watch }: Fleet,
-  order: Order,
+  { database, connections, witnesses, watch }: DisconnectDependencies,
+  order: DeviceStateOrder,
   to: 'quarantined' | 'retired',
-): Promise<Cut> {
+): Promise<DisconnectResult> {
   const device = await database.write(async (trx) => {
     const changed = await changeState(trx, { ...order, to });
     // For the other nodes: this device may be connected to any of them.
-    await announceCuts(trx, [{ deviceId: changed.id, serial: undefined }]);
+    await announceDisconnects(trx, [{ deviceId: changed.id, serial: undefined }]);
     return changed;
   });
   witnesses.remove(device.id);
@@ -58,7 +61,7 @@ async function cutOff(
 }
 
 /** Lets a quarantined device back; it must attest before it gets any key. */
-export async function releaseFromQuarantine(database: Database, order: Order): Promise<DeviceState> {
+export async function releaseFromQuarantine(database: Database, order: DeviceStateOrder): Promise<DeviceState> {
   const device = await database.write((trx) => changeState(trx, { ...order, to: 'active' }));
   return device.state;
 }

@@ -11,11 +11,11 @@ import { issueCertificate } from '@edgekeep/core/identity/issue';
 import { rootProfile } from '@edgekeep/core/identity/profile';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { signerFromKey } from '@edgekeep/core/signer';
-import type { Fleet } from './quarantine.ts';
+import type { DisconnectDependencies } from './quarantine.ts';
 import { Database } from '../store/database.ts';
 import { RevocationList } from '../authority/crl.ts';
 import { revoke, type RevocationOrder, type RevocationTarget } from './revoke.ts';
-import { assertCertificateStands, type CutOrder } from '../revocation/store.ts';
+import { assertCertificateStands, type DisconnectOrder } from '../revocation/store.ts';
 import { RevocationWatch } from '../revocation/watch.ts';
 import { deviceOf, digestOf, seedFleet, serialOf } from '../revocation/testing-revocation.ts';
 
@@ -35,9 +35,9 @@ afterEach(async () => {
 
 /** One node on the store; it records what it would cut. */
 async function node(store: Database = database) {
-  const cut: CutOrder[] = [];
+  const cut: DisconnectOrder[] = [];
   const watch = await RevocationWatch.start(store, (order) => cut.push(order), 1_000);
-  const connections: Pick<Fleet['connections'], 'cut'> = { cut: () => 0 };
+  const connections: Pick<DisconnectDependencies['connections'], 'cut'> = { cut: () => 0 };
   return { fleet: { database: store, connections, watch }, watch, cut };
 }
 

@@ -5,12 +5,18 @@ import type { RevocationReason } from '@edgekeep/core/identity/crl-reason';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
 import { recordChange } from '../registry/history.ts';
-import type { Fleet } from './quarantine.ts';
+import type { DisconnectDependencies } from './quarantine.ts';
 import { inBatches } from '../store/batches.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { DeviceState } from '../store/tables/registry.ts';
 import { changeState, quarantineMany } from '../registry/states.ts';
-import { announceCuts, type CutOrder, type RevokedRow, revokeOfDevices, revokeSerials } from '../revocation/store.ts';
+import {
+  announceDisconnects,
+  type DisconnectOrder,
+  type RevokedRow,
+  revokeOfDevices,
+  revokeSerials,
+} from '../revocation/store.ts';
 import { voidLeases } from '../revocation/leases.ts';
 
 // An audit entry has at most 8 KiB; the digest represents the whole list.
@@ -49,7 +55,7 @@ export interface Revocation {
 
 /** All or nothing: an unknown device or certificate refuses the whole order with `not-found`. */
 export async function revoke(
-  fleet: Pick<Fleet, 'database' | 'connections' | 'watch'>,
+  fleet: Pick<DisconnectDependencies, 'database' | 'connections' | 'watch'>,
   order: RevocationOrder,
 ): Promise<Revocation> {
   const { cuts, ...done } = await fleet.database.write((trx) => mark(trx, order));
@@ -68,9 +74,9 @@ async function mark(trx: WriteTransaction, order: RevocationOrder) {
   const devices = [...new Set(named)];
   const quarantined = target.kind === 'devices' && !order.mayReturn ? await quarantineAll(trx, devices, order) : [];
   const leasesVoided = await voidLeases(trx, devices, nowMs);
-  const cuts: readonly CutOrder[] =
+  const cuts: readonly DisconnectOrder[] =
     target.kind === 'devices' ? devices.map((deviceId) => ({ deviceId, serial: undefined })) : revoked;
-  const version = await announceCuts(trx, cuts);
+  const version = await announceDisconnects(trx, cuts);
   const counts = {
     version,
     certificates: revoked.length,

@@ -4,7 +4,7 @@ import { raiseAlert } from '../alert/alerts.ts';
 import type { Database } from '../store/database.ts';
 
 /** Raises an alert for each noted double, and deletes the note in the same transaction. */
-export async function raiseStoredDoubles(database: Database, nowMs: number): Promise<void> {
+export async function raiseDuplicateValues(database: Database, nowMs: number): Promise<void> {
   const found = await database.read.selectFrom('value_double').selectAll().execute();
   if (found.length === 0) return;
   await database.writeAsHub(async (trx) => {

@@ -1,17 +1,17 @@
 // Wiping a device (spec/reonboarding.md): its identity here ends permanently, its record stays. After that it enrolls again or retires.
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
-import { announceCuts, revokeOfDevices } from '../revocation/store.ts';
+import { announceDisconnects, revokeOfDevices } from '../revocation/store.ts';
 import { forgetKnownRoot } from '../authority/known-roots.ts';
 import { forgetProofs, setNextRoot } from '../registry/device-row.ts';
 import { recordChange } from '../registry/history.ts';
 import { changeState, getDevice, tokenTier } from '../registry/states.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { DeviceRecord } from '../store/tables/registry.ts';
-import type { Cut, Fleet, Order } from './quarantine.ts';
+import type { DisconnectResult, DisconnectDependencies, DeviceStateOrder } from './quarantine.ts';
 
 /** Ends the identity of a quarantined device: certificates, leases, witness key, reported data. The device returns only by enrolling. */
-export async function wipeDevice(fleet: Fleet, order: Order): Promise<Cut> {
+export async function wipeDevice(fleet: DisconnectDependencies, order: DeviceStateOrder): Promise<DisconnectResult> {
   const { database, connections, witnesses, watch } = fleet;
   const { deviceId, reason, nowMs } = order;
   await database.write(async (trx) => {
@@ -25,7 +25,7 @@ export async function wipeDevice(fleet: Fleet, order: Order): Promise<Cut> {
     await forgetProofs(trx, deviceId);
     // It begins again with the root of this hub that it is delivered with.
     await forgetKnownRoot(trx, deviceId);
-    await announceCuts(trx, [{ deviceId, serial: undefined }]);
+    await announceDisconnects(trx, [{ deviceId, serial: undefined }]);
   });
   witnesses.remove(deviceId);
   const connectionsClosed = connections.cut(deviceId);
@@ -54,7 +54,7 @@ async function keepIdentity(trx: WriteTransaction, device: DeviceRecord, reason:
 /** Lets a wiped device return with another root of trust, after its board or TPM was replaced. */
 export async function replaceRootOfTrust(
   database: Database,
-  order: Order & { readonly rootSha256: string },
+  order: DeviceStateOrder & { readonly rootSha256: string },
 ): Promise<{ readonly deviceId: string; readonly state: string; readonly rootSha256: string }> {
   const { deviceId, rootSha256, reason, actor, nowMs } = order;
   return database.write(async (trx) => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openTestStore, type TestStore } from '../store/testing-store.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
-import { announceCuts, assertCertificateStands, revokeOfDevices, revokeSerials } from './store.ts';
+import { announceDisconnects, assertCertificateStands, revokeOfDevices, revokeSerials } from './store.ts';
 import { deviceOf, digestOf, seedFleet, serialOf } from './testing-revocation.ts';
 
 const nowMs = 1_800_000_000_000;
@@ -42,7 +42,7 @@ test('what a device holds is revoked where it has not ended; a named certificate
 test('each announcement has the next version, and names what is to be cut', async () => {
   await using store = await fleetOf(2);
   const announce = (serial?: string) =>
-    store.database.write((trx) => announceCuts(trx, [{ deviceId: deviceOf(0), serial }]));
+    store.database.write((trx) => announceDisconnects(trx, [{ deviceId: deviceOf(0), serial }]));
   const versions = [await announce(serialOf(0)), await announce()];
   assert.equal(versions[1], (versions[0] ?? 0) + 1);
   const rows = await store.database.read.selectFrom('revocation').select(['version', 'serial']).execute();

@@ -17,7 +17,7 @@ export interface RevokedRow {
 }
 
 /** What must be cut off: the connections of one certificate, or all of the device where `serial` is undefined. */
-export interface CutOrder {
+export interface DisconnectOrder {
   readonly deviceId: string;
   readonly serial: string | undefined;
 }
@@ -88,7 +88,7 @@ function revoking(trx: WriteTransaction, { reason, nowMs }: RevocationMark) {
 }
 
 /** Tells every hub node what to cut off, under the next version. Returns the version. */
-export async function announceCuts(trx: WriteTransaction, cuts: readonly CutOrder[]): Promise<number> {
+export async function announceDisconnects(trx: WriteTransaction, cuts: readonly DisconnectOrder[]): Promise<number> {
   // The row stays locked until this transaction ends, so versions become visible in their order.
   const { version } = await trx
     .updateTable('revocation_state')

@@ -3,12 +3,12 @@
 import { performance } from 'node:perf_hooks';
 import type { Job } from '../common/subject.ts';
 import type { Database } from '../store/database.ts';
-import type { CutOrder } from './store.ts';
+import type { DisconnectOrder } from './store.ts';
 
 export class RevocationWatch {
   readonly #database: Pick<Database, 'read'>;
-  readonly #cut: (order: CutOrder) => void;
-  readonly #news: () => Promise<void>;
+  readonly #cut: (order: DisconnectOrder) => void;
+  readonly #onRevoked: () => Promise<void>;
   readonly #everyMs: number;
   #version: number;
   /** When the newest read began, on the machine's monotone clock. */
@@ -17,14 +17,14 @@ export class RevocationWatch {
 
   private constructor(
     database: Pick<Database, 'read'>,
-    cut: (order: CutOrder) => void,
-    news: () => Promise<void>,
+    cut: (order: DisconnectOrder) => void,
+    onRevoked: () => Promise<void>,
     everyMs: number,
     version: number,
   ) {
     this.#database = database;
     this.#cut = cut;
-    this.#news = news;
+    this.#onRevoked = onRevoked;
     this.#everyMs = everyMs;
     this.#version = version;
     this.#readAtMs = performance.now();
@@ -36,11 +36,11 @@ export class RevocationWatch {
    */
   static async start(
     database: Pick<Database, 'read'>,
-    cut: (order: CutOrder) => void,
+    cut: (order: DisconnectOrder) => void,
     everyMs: number,
-    news: () => Promise<void> = async () => {},
+    onRevoked: () => Promise<void> = async () => {},
   ): Promise<RevocationWatch> {
-    return new RevocationWatch(database, cut, news, everyMs, await readVersion(database));
+    return new RevocationWatch(database, cut, onRevoked, everyMs, await readVersion(database));
   }
 
   /** A failed read is not lost: the next request reads again and is refused while that fails. */
@@ -93,7 +93,7 @@ export class RevocationWatch {
       for (const { device_id: deviceId, serial } of rows) {
         this.#cut({ deviceId, serial: serial === '' ? undefined : serial });
       }
-      await this.#news();
+      await this.#onRevoked();
       this.#version = version;
     }
     this.#readAtMs = beganMs;

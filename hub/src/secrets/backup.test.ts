@@ -18,14 +18,14 @@ import type { NewUnlocker } from './unlock.ts';
 
 const refused = { code: 'backup-refused' };
 
-interface Made {
+interface MadeBackup {
   readonly folder: string;
   readonly data: string;
   readonly file: string;
   readonly secret: Uint8Array;
 }
 
-async function madeHub(t: TestContext, unlockers?: readonly NewUnlocker[]): Promise<Made> {
+async function madeHub(t: TestContext, unlockers?: readonly NewUnlocker[]): Promise<MadeBackup> {
   const folder = await mkdtemp(join(tmpdir(), 'edgekeep-backup-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const data = join(folder, 'hub');

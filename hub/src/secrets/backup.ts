@@ -7,7 +7,7 @@ import { join, relative } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
 import { orIfMissing } from '@edgekeep/host/missing-file';
 import { equalBytes } from '@edgekeep/core/bytes';
-import { birthFileNames } from './initial-certificates.ts';
+import { initialCertificateFiles } from './initial-certificates.ts';
 import { HubError } from '../common/error.ts';
 import { settingsFileName } from '../settings.ts';
 import { backupType, encodeLine, isBackupPath } from './backup-parts.ts';
@@ -30,7 +30,7 @@ export async function backUpHub({ folder, file, plain, blobs }: BackupOrder): Pr
     throw new HubError('backup-refused', `${folder} holds no complete hub`, { cause });
   });
   // The certificate that completes it comes from an offline root (initial-certificates.ts).
-  await stat(join(folder, 'keys', birthFileNames.root)).catch((cause: unknown) => {
+  await stat(join(folder, 'keys', initialCertificateFiles.root)).catch((cause: unknown) => {
     throw new HubError('backup-refused', `${folder} waits for the certificate of its issuing CA`, { cause });
   });
   if (!plain && (await plainKeyNames(join(folder, 'keys'))).length > 0) {

@@ -11,7 +11,7 @@ import { issuingAuthorityProfile, rootProfile } from '@edgekeep/core/identity/pr
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { encodeCertificateRequest } from '@edgekeep/core/identity/request';
 import { type Signer, signerFromKey } from '@edgekeep/core/signer';
-import { birthFileNames } from './initial-certificates.ts';
+import { initialCertificateFiles } from './initial-certificates.ts';
 import { HubError } from '../common/error.ts';
 import type { KeyStore } from './key-store.ts';
 import { plainKeys } from './plain-keys.ts';
@@ -72,7 +72,7 @@ export async function createHubKeys(
 
 async function writeRequest(keys: string, issuing: KeyObject): Promise<void> {
   const request = await encodeCertificateRequest({ subject: commonNameOnly(issuingName) }, signerFromKey(issuing));
-  await writeNewFile(join(keys, birthFileNames.request), encodePem('CERTIFICATE REQUEST', request));
+  await writeNewFile(join(keys, initialCertificateFiles.request), encodePem('CERTIFICATE REQUEST', request));
 }
 
 async function makeRoot(
@@ -91,8 +91,8 @@ async function makeRoot(
   const issuingPem = encodePem('CERTIFICATE', await issueCertificate(template, signer));
   await writeNewFile(join(rootFolder, 'root-key.pem'), privatePem(root));
   await writeNewFile(join(rootFolder, 'root.pem'), rootPem);
-  await writeNewFile(join(keys, birthFileNames.root), rootPem);
-  await writeNewFile(join(keys, birthFileNames.issuing), issuingPem);
+  await writeNewFile(join(keys, initialCertificateFiles.root), rootPem);
+  await writeNewFile(join(keys, initialCertificateFiles.issuing), issuingPem);
 }
 
 /** The hub's keys in `folder`, from its key store; the caller keeps the key store. */

@@ -13,14 +13,14 @@ import { HubError } from '../common/error.ts';
 import { replaceFile } from '@edgekeep/host/durable-file';
 
 /** In the folder `keys`. The request must not have the name of a key. */
-export const birthFileNames = { root: 'root.pem', issuing: 'issuing.pem', request: 'issuing.csr' } as const;
+export const initialCertificateFiles = { root: 'root.pem', issuing: 'issuing.pem', request: 'issuing.csr' } as const;
 export const operatorFileName = 'operator.json';
 
 /** The initial certificates; the ones in use later are in the store (authority/state.ts). Throws `settings-invalid`. */
-export async function readBirthCertificates(
+export async function readInitialCertificates(
   folder: string,
 ): Promise<{ readonly root: Certificate; readonly issuing: Certificate }> {
-  const { root, issuing, request } = birthFileNames;
+  const { root, issuing, request } = initialCertificateFiles;
   const at = (name: string) => join(folder, 'keys', name);
   const waits = (await readIfThere(at(request))) !== undefined && (await readIfThere(at(root))) === undefined;
   if (waits) {
@@ -36,18 +36,18 @@ export async function readBirthCertificates(
  * Completes a hub with an offline root. `pem` has the issuing CA and then its root, as `edgekeep root sign-issuing` writes it. Returns the
  * SHA-256 of the root, which everybody will trust: compare it with the value noted at the ceremony. May be repeated after a kill.
  */
-export async function installBirthCertificates(
+export async function installInitialCertificates(
   folder: string,
   pem: string,
   expectedRoot: string | undefined,
 ): Promise<string> {
   const at = (name: string) => join(folder, 'keys', name);
-  const request = await readIfThere(at(birthFileNames.request));
+  const request = await readIfThere(at(initialCertificateFiles.request));
   if (request === undefined)
     throw refused(
       `${folder} waits for no certificate: a running hub takes the next one by \`edgekeep authority install\``,
     );
-  if ((await readIfThere(at(birthFileNames.root))) !== undefined)
+  if ((await readIfThere(at(initialCertificateFiles.root))) !== undefined)
     throw new HubError('conflict', `${folder} has its certificates`);
   const { issuing, root } = parsePair(pem);
   assertFits(issuing, root, request);
@@ -58,9 +58,9 @@ export async function installBirthCertificates(
   const operator: object = JSON.parse(await readFile(operatorFile, 'utf8'));
   const rootPem = encodePem('CERTIFICATE', root.der);
   await replaceFile(operatorFile, Buffer.from(`${JSON.stringify({ ...operator, root: rootPem }, null, 2)}\n`));
-  await replaceFile(at(birthFileNames.issuing), Buffer.from(encodePem('CERTIFICATE', issuing.der)));
+  await replaceFile(at(initialCertificateFiles.issuing), Buffer.from(encodePem('CERTIFICATE', issuing.der)));
   // Last, because its presence says that the hub is complete.
-  await replaceFile(at(birthFileNames.root), Buffer.from(rootPem));
+  await replaceFile(at(initialCertificateFiles.root), Buffer.from(rootPem));
   return sha256;
 }
 

@@ -15,7 +15,7 @@ import {
   type Unlocker,
 } from './sealed-file.ts';
 import { entryPlace, seal, unseal } from './sealing.ts';
-import { addUnlocker, type NewUnlocker, type Offer, openKek } from './unlock.ts';
+import { addUnlocker, type NewUnlocker, type Offer, openKeyEncryptionKey } from './unlock.ts';
 
 export const sealedFileName = 'sealed.json';
 
@@ -56,7 +56,7 @@ export async function writeSealedKeys(
 
 /** Opens the sealed keys with an offer. Every entry must open: a file that was put together from two is refused as a whole. */
 export async function openSealedKeys(folder: string, file: SealedFile, offer: Offer): Promise<SealedKeys> {
-  const { kek } = await openKek(file, offer);
+  const { kek } = await openKeyEncryptionKey(file, offer);
   const keys = new SealedKeys(folder, kek);
   for (const entry of file.entries) keys.open(entry).fill(0);
   return keys;

@@ -45,7 +45,7 @@ export function entryPlace(name: string): Uint8Array {
 }
 
 /** What the wrapped KEK is bound to: everything that the file says about its unlocker. */
-export function unlockerPlace(terms: UnlockerTerms): Uint8Array {
+export function unlockerContext(terms: UnlockerTerms): Uint8Array {
   return encodeCanonicalJson({ type: unlockerInfo, ...terms });
 }
 

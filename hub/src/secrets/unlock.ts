@@ -4,7 +4,7 @@ import { equalBytes, parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { HubError } from '../common/error.ts';
 import { newCost, parseNewPassphrase, parsePassphrase, stretchPassphrase } from './passphrase.ts';
 import type { SealedFile, Unlocker } from './sealed-file.ts';
-import { seal, unlockerPlace, type UnlockerTerms, unseal, wrappingKey } from './sealing.ts';
+import { seal, unlockerContext, type UnlockerTerms, unseal, wrappingKey } from './sealing.ts';
 import { combineShares, type Share, splitSecret } from './share.ts';
 
 /** A secret that is offered to open the keys. */
@@ -26,7 +26,7 @@ export type KeepShares = (shares: readonly Share[]) => Promise<void>;
  * The KEK, which the caller zeroes, and the unlocker that opened it. Every unlocker of the offered kind is tried completely, so the time
  * does not reveal which one fits. Throws `unlock-refused`.
  */
-export async function openKek(
+export async function openKeyEncryptionKey(
   file: Pick<SealedFile, 'unlockers'>,
   offer: Offer,
 ): Promise<{ readonly kek: Uint8Array; readonly unlocker: string }> {
@@ -40,7 +40,7 @@ export async function openKek(
     const secret = await secretFor(unlocker, offer);
     if (secret === undefined) continue;
     const { wrapped, ...terms } = unlocker;
-    const kek = unseal(wrappingKey(secret), parseBase64url(wrapped, 'wrapped key'), unlockerPlace(terms));
+    const kek = unseal(wrappingKey(secret), parseBase64url(wrapped, 'wrapped key'), unlockerContext(terms));
     secret.fill(0);
     if (kek !== undefined) found = { kek, unlocker: unlocker.id };
   }
@@ -99,7 +99,7 @@ export async function addUnlocker(kek: Uint8Array, order: NewUnlocker, taken: Re
 /** Zeroes the secret. */
 function wrapKek(kek: Uint8Array, secret: Uint8Array, terms: UnlockerTerms): string {
   try {
-    return toBase64url(seal(wrappingKey(secret), kek, unlockerPlace(terms)));
+    return toBase64url(seal(wrappingKey(secret), kek, unlockerContext(terms)));
   } finally {
     secret.fill(0);
   }

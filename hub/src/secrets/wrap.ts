@@ -10,13 +10,13 @@ import { seal, unseal } from './sealing.ts';
 export const keyVersionLength = 4;
 
 /** The place of a secret: its kind, for example `model key`, and the names that distinguish it from others of that kind. */
-export interface Place {
+export interface EncryptionContext {
   readonly kind: string;
   readonly names: readonly string[];
 }
 
 /** Wraps under the newest version. */
-export function wrapSecret(platformKey: PlatformKey, secret: Uint8Array, place: Place): Uint8Array {
+export function wrapSecret(platformKey: PlatformKey, secret: Uint8Array, place: EncryptionContext): Uint8Array {
   const key = platformKey.key(platformKey.newest);
   if (key === undefined)
     throw new HubError('hub-stopping', 'the platform key is gone from memory: the hub is stopping');
@@ -25,7 +25,7 @@ export function wrapSecret(platformKey: PlatformKey, secret: Uint8Array, place: 
 }
 
 /** The secret; the caller zeroes it after use. Throws `store-failed` for a value that was not wrapped for this place. */
-export function unwrapSecret(platformKey: PlatformKey, wrapped: Uint8Array, place: Place): Uint8Array {
+export function unwrapSecret(platformKey: PlatformKey, wrapped: Uint8Array, place: EncryptionContext): Uint8Array {
   const what = `the stored ${place.kind} of ${place.names.join(' ')}`;
   if (wrapped.length <= keyVersionLength) throw new HubError('store-failed', `${what} has the wrong length`);
   const version = keyVersionOf(wrapped);
@@ -42,7 +42,7 @@ export function unwrapSecret(platformKey: PlatformKey, wrapped: Uint8Array, plac
 }
 
 /** The same secret under the newest version. */
-export function rewrapSecret(platformKey: PlatformKey, wrapped: Uint8Array, place: Place): Uint8Array {
+export function rewrapSecret(platformKey: PlatformKey, wrapped: Uint8Array, place: EncryptionContext): Uint8Array {
   const secret = unwrapSecret(platformKey, wrapped, place);
   try {
     return wrapSecret(platformKey, secret, place);
@@ -60,6 +60,6 @@ function keyVersionOf(wrapped: Uint8Array): number {
   return new DataView(wrapped.buffer, wrapped.byteOffset, wrapped.byteLength).getUint32(0);
 }
 
-function associatedData({ kind, names }: Place): Uint8Array {
+function associatedData({ kind, names }: EncryptionContext): Uint8Array {
   return utf8(['edgekeep', kind, ...names].join('\0'));
 }

@@ -14,14 +14,14 @@ const SITES_MAX = 1_000;
 
 export type SiteDescription = Omit<SiteView, 'createdAt'>;
 
-interface Order {
+interface SiteOrder {
   readonly actor: string;
   readonly nowMs: number;
 }
 
 export async function createSite(
   database: Database,
-  order: Order & { readonly site: SiteDescription },
+  order: SiteOrder & { readonly site: SiteDescription },
 ): Promise<SiteView> {
   const { site, actor, nowMs } = order;
   return database.write(async (trx) => {
@@ -48,7 +48,7 @@ export async function createSite(
 /** Replaces all data of a site; its devices stay. */
 export async function changeSite(
   database: Database,
-  order: Order & { readonly site: SiteDescription },
+  order: SiteOrder & { readonly site: SiteDescription },
 ): Promise<SiteView> {
   const { site, actor, nowMs } = order;
   return database.write(async (trx) => {
@@ -66,7 +66,7 @@ export async function changeSite(
 }
 
 /** Returns how many devices have no site now. */
-export async function deleteSite(database: Database, order: Order & { readonly name: string }): Promise<number> {
+export async function deleteSite(database: Database, order: SiteOrder & { readonly name: string }): Promise<number> {
   const { name, actor, nowMs } = order;
   return database.write(async (trx) => {
     await getSite(trx, name);
@@ -77,7 +77,7 @@ export async function deleteSite(database: Database, order: Order & { readonly n
   });
 }
 
-export interface SiteDevicesOrder extends Order {
+export interface SiteDevicesOrder extends SiteOrder {
   readonly name: string;
   readonly add: readonly string[];
   readonly remove: readonly string[];

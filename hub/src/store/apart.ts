@@ -14,7 +14,7 @@ import {
 } from 'kysely';
 import { HubError } from '../common/error.ts';
 import { actingNow } from './authority.ts';
-import type { Answer, Answered, Question } from './reading-thread.ts';
+import type { Answer, ReadResult, Question } from './reading-thread.ts';
 import type { Tables } from './schema.ts';
 import { asInput } from './sqlite.ts';
 
@@ -101,7 +101,7 @@ export class ReadingThread {
       workerData: this.#path,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MEGABYTES_MAX },
     });
-    worker.on('message', ({ answer, milliseconds }: Answered<never>) => {
+    worker.on('message', ({ answer, milliseconds }: ReadResult<never>) => {
       // An idle thread keeps no process alive.
       worker.unref();
       this.#answered((asked) => {

@@ -14,7 +14,7 @@ import { rootProfile } from '@edgekeep/core/identity/profile';
 import { encodePublicKeyPem, encodeSpki } from '@edgekeep/core/identity/public-key';
 import { signerFromKey } from '@edgekeep/core/signer';
 import { Database } from './database.ts';
-import { raiseKeyDoubles } from '../respond/key-doubles.ts';
+import { raiseDuplicateKeys } from '../respond/key-doubles.ts';
 import { migration } from './migrations/0014-canonical-keys.ts';
 
 let folder = '';
@@ -92,8 +92,8 @@ test('two devices with one key stay, and one alert names both', async () => {
       ['twin-2', sha256(compressed)],
     ],
   );
-  await raiseKeyDoubles(database, 7);
-  await raiseKeyDoubles(database, 8);
+  await raiseDuplicateKeys(database, 7);
+  await raiseDuplicateKeys(database, 8);
   const alerts = await database.read.selectFrom('alert').select(['kind', 'severity', 'count', 'title']).execute();
   assert.equal(alerts.length, 1);
   assert.deepEqual([alerts[0]?.kind, alerts[0]?.severity, alerts[0]?.count], ['keys-alike', 'critical', 1]);
@@ -106,7 +106,7 @@ test('a key that was blocked in one form and is in use in another raises an aler
     insertDevice(store, 'twin-2', softwareIdentity(compressed), sha256(compressed));
     store.prepare('insert into blocked_root values (?, ?, 1)').run(sha256(canonical), 'stolen');
   });
-  await raiseKeyDoubles(database, 7);
+  await raiseDuplicateKeys(database, 7);
   const [alert] = await database.read.selectFrom('alert').select('title').execute();
   assert.match(alert?.title ?? '', /device twin-2, the list of blocked roots of trust/);
 });
@@ -131,7 +131,7 @@ test('a certificate for a compressed key is found by the digest of the canonical
   });
   const rows = await database.read.selectFrom('certificate').select('spki_sha256').execute();
   assert.deepEqual(new Set(rows.map(({ spki_sha256: digest }) => digest)), new Set([sha256(canonical)]));
-  await raiseKeyDoubles(database, 7);
+  await raiseDuplicateKeys(database, 7);
   const [alert] = await database.read.selectFrom('alert').select('title').execute();
   assert.match(alert?.title ?? '', /device est-1, device est-2/);
 });
@@ -146,7 +146,7 @@ test('a publisher that was trusted twice in two forms is named; rows that nobody
     insertDevice(store, 'odd', '{"kind":"software","signingKey":"AA","encryptionKey":"AA"}', 'aa');
     insertDevice(store, 'odder', 'no json', 'bb');
   });
-  await raiseKeyDoubles(database, 7);
+  await raiseDuplicateKeys(database, 7);
   const [alert] = await database.read.selectFrom('alert').select('title').execute();
   assert.match(alert?.title ?? '', /publisher ada \(aa\), publisher eve \(bb\)/);
 });

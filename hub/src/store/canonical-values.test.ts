@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { Database } from './database.ts';
 import { migrateTo } from './migrate.ts';
 import { openSqlite } from './sqlite.ts';
-import { raiseStoredDoubles } from '../respond/stored-doubles.ts';
+import { raiseDuplicateValues } from '../respond/stored-doubles.ts';
 
 let folder = '';
 before(async () => {
@@ -55,8 +55,8 @@ test('networks and texts that are stored already get their one form, and a doubl
   const { terms } = await read.selectFrom('enrolment_group').select('terms').executeTakeFirstOrThrow();
   assert.deepEqual(JSON.parse(terms), { tags: { hall: 'Süd\ufffd' } });
 
-  await raiseStoredDoubles(database, 7);
-  await raiseStoredDoubles(database, 8);
+  await raiseDuplicateValues(database, 7);
+  await raiseDuplicateValues(database, 8);
   const alerts = await read.selectFrom('alert').select(['kind', 'count', 'data']).execute();
   assert.equal(alerts.length, 1);
   const [alert] = alerts;
@@ -69,6 +69,6 @@ test('networks and texts that are stored already get their one form, and a doubl
 
 test('a store without doubles raises nothing', async () => {
   await using database = await openedWith('clean.sqlite', ["insert into country_network values ('10.0.0.0/8', 'AT')"]);
-  await raiseStoredDoubles(database, 7);
+  await raiseDuplicateValues(database, 7);
   assert.deepEqual(await database.read.selectFrom('alert').selectAll().execute(), []);
 });

@@ -23,7 +23,7 @@ export type Answer<Row> =
     }
   | { readonly kind: 'failed'; readonly message: string };
 
-export interface Answered<Row> {
+export interface ReadResult<Row> {
   readonly answer: Answer<Row>;
   /** Of the thread's processor time: at its low priority it waits for others, and that is no work. */
   readonly milliseconds: number;
@@ -43,7 +43,7 @@ function answerOn(questions: MessagePort, db: Kysely<Tables>, pages: readonly En
     const began = process.threadCpuUsage();
     const found = await answerTo(question, db, pages).catch(failure);
     const { user, system } = process.threadCpuUsage(began);
-    const answered: Answered<unknown> = { answer: found, milliseconds: (user + system) / 1_000 };
+    const answered: ReadResult<unknown> = { answer: found, milliseconds: (user + system) / 1_000 };
     questions.postMessage(answered, found.kind === 'page' ? [found.bytes.buffer] : []);
   };
   questions.on('message', (question: Question) => void answer(question));

@@ -6,7 +6,7 @@ import type { VendorRootKind, VendorRootRole } from '@edgekeep/wire/api/vendor-r
 import { sha256Hex } from '@edgekeep/core/digest';
 import type { VendorRootRow } from '../store/tables/vendor-root.ts';
 
-export interface Addition {
+export interface NewVendorRoot {
   readonly kind: VendorRootKind;
   readonly certificate: Certificate;
   readonly anchor: boolean;
@@ -16,7 +16,7 @@ export interface Addition {
 }
 
 /** The row of a certificate. Ask `authorityProblem` first. */
-export function vendorRootRow({ kind, certificate, anchor, source, actor, nowMs }: Addition): VendorRootRow {
+export function vendorRootRow({ kind, certificate, anchor, source, actor, nowMs }: NewVendorRoot): VendorRootRow {
   const sha256 = sha256Hex(certificate.der);
   return {
     kind,

@@ -12,7 +12,7 @@ import { prepared } from '../store/prepared.ts';
 import type { Tables } from '../store/schema.ts';
 import type { DeviceMakerRow } from '../store/tables/vendor-root.ts';
 
-export interface MakersWord {
+export interface MakerEvidence {
   readonly kind: VendorRootKind;
   /** The TCG's vendor id for a TPM; otherwise left out, and the anchor's name is used. */
   readonly maker?: string;
@@ -34,7 +34,7 @@ const NOTE_CHARACTERS_MAX = 600;
 export async function recordMakers(
   trx: WriteTransaction,
   deviceId: string,
-  words: readonly MakersWord[],
+  words: readonly MakerEvidence[],
 ): Promise<void> {
   await trx.deleteFrom('device_maker').where('device_id', '=', deviceId).execute();
   await trx.deleteFrom('device_maker_path').where('device_id', '=', deviceId).execute();
@@ -44,7 +44,7 @@ export async function recordMakers(
   }
 }
 
-export async function recordMaker(trx: WriteTransaction, deviceId: string, word: MakersWord): Promise<void> {
+export async function recordMaker(trx: WriteTransaction, deviceId: string, word: MakerEvidence): Promise<void> {
   const { kind, chain, judgedAtMs, notes } = word;
   const anchor = chain.at(-1);
   const maker = anchor === undefined ? 'unknown' : makerOf(anchor);
@@ -63,7 +63,7 @@ export async function recordMaker(trx: WriteTransaction, deviceId: string, word:
   if (rows.length > 0) await trx.insertInto('device_maker_path').values(rows).execute();
 }
 
-async function assertAnchorStands(trx: WriteTransaction, { kind, chain, anchorGroups }: MakersWord): Promise<void> {
+async function assertAnchorStands(trx: WriteTransaction, { kind, chain, anchorGroups }: MakerEvidence): Promise<void> {
   const anchor = chain.at(-1);
   if (anchor === undefined || anchorGroups.length > 0) return;
   const standing = await trx

@@ -7,7 +7,7 @@ import { type VendorRootKind, vendorRootKinds, type VendorRootView } from '@edge
 import type { Kysely } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
 import { HubError } from '../common/error.ts';
-import { announceCuts } from '../revocation/store.ts';
+import { announceDisconnects } from '../revocation/store.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
@@ -148,7 +148,7 @@ async function announce(trx: WriteTransaction): Promise<void> {
     .where('id', '=', 1)
     .execute();
   // This makes the other nodes reload.
-  await announceCuts(trx, []);
+  await announceDisconnects(trx, []);
 }
 
 /** One page, ordered by kind and then by digest. `after` is the `next` of the page before. */

@@ -18,8 +18,8 @@ import { findOldPaths, makerBackfill } from '../enrollment/maker-backfill.ts';
 import type { JobHandle } from '../common/subject.ts';
 import { jobAlarm } from '../jobs/alarm.ts';
 import { AuthorityKeeper } from '../jobs/authority-keeper.ts';
-import { raiseKeyDoubles } from '../respond/key-doubles.ts';
-import { raiseStoredDoubles } from '../respond/stored-doubles.ts';
+import { raiseDuplicateKeys } from '../respond/key-doubles.ts';
+import { raiseDuplicateValues } from '../respond/stored-doubles.ts';
 import { deviceRoutes, operatorRoutes } from './routes.ts';
 import type { KeyStore } from '../secrets/key-store.ts';
 import { plainKeys } from '../secrets/plain-keys.ts';
@@ -151,10 +151,10 @@ async function startJobs(
   await weighCoverage(database, settings, clock());
   const policy = fleet.access.facts.policies.current();
   if (settings.alerts.policyGivesAllKeys) await weighBreadth(database, policy, clock());
-  await asHub(() => raiseKeyDoubles(database, clock()));
+  await asHub(() => raiseDuplicateKeys(database, clock()));
   // Work that became due while the hub was down, and work that a kill interrupted. The job's alarm reports a failure.
   await sweep.now().catch(() => undefined);
-  await asHub(() => raiseStoredDoubles(database, clock()));
+  await asHub(() => raiseDuplicateValues(database, clock()));
   return sweep;
 }
 

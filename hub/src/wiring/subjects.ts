@@ -16,7 +16,7 @@ import { deviceSecrets } from '../enrollment/token-device.ts';
 import { createMetrics, type Metrics } from '../health/metrics.ts';
 import { accessRechecks } from '../jobs/access-rechecks.ts';
 import { PlatformKeyRoll } from '../jobs/platform-key-roll-over.ts';
-import { modelKeys } from '../model/vault.ts';
+import { modelKeys } from '../model/key-wrap.ts';
 import { Connections } from '../presence/connections.ts';
 import { Presence } from '../presence/presence.ts';
 import { CloneWatch } from '../respond/clone-watch.ts';

@@ -19,7 +19,7 @@ export interface WorkloadTarget {
   readonly name: string;
 }
 
-interface Order {
+interface DeclarationOrder {
   readonly workload: string;
   readonly target: WorkloadTarget;
   readonly actor: string;
@@ -28,7 +28,7 @@ interface Order {
 
 export async function declareWorkload(
   database: Database,
-  order: Order & { readonly description: string },
+  order: DeclarationOrder & { readonly description: string },
 ): Promise<DeclarationView> {
   const { workload, target, description, actor, nowMs } = order;
   const row: WorkloadDeclarationRow = {
@@ -69,7 +69,7 @@ export async function declareWorkload(
  */
 export async function removeWorkload(
   database: Database,
-  order: Order,
+  order: DeclarationOrder,
 ): Promise<{ readonly certificatesRevoked: number }> {
   const { workload, target, actor, nowMs } = order;
   return database.write(async (trx) => {

@@ -1,6 +1,6 @@
 // Ends workloads' certificates, within the transaction of the cause, and records the history of a workload.
 import type { RevocationReason } from '@edgekeep/core/identity/crl-reason';
-import { announceCuts, revokeWorkload } from '../revocation/store.ts';
+import { announceDisconnects, revokeWorkload } from '../revocation/store.ts';
 import type { WriteTransaction } from '../store/database.ts';
 
 export interface WorkloadOnDevice {
@@ -15,7 +15,7 @@ export async function revokeWorkloads(
   mark: { readonly reason: RevocationReason; readonly nowMs: number },
 ): Promise<number> {
   const revoked = await revokeWorkload(trx, on, mark);
-  if (revoked.length > 0) await announceCuts(trx, revoked);
+  if (revoked.length > 0) await announceDisconnects(trx, revoked);
   return revoked.length;
 }
 

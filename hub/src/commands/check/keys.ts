@@ -3,7 +3,7 @@ import { counted } from '@edgekeep/core/counted';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isMissing, orIfMissing } from '@edgekeep/host/missing-file';
-import { birthFileNames } from '../../secrets/initial-certificates.ts';
+import { initialCertificateFiles } from '../../secrets/initial-certificates.ts';
 import { HubError } from '../../common/error.ts';
 import { plainKeyNames } from '../../secrets/plain-keys.ts';
 import { readSealedFile, sealedFileName } from '../../secrets/sealed-keys.ts';
@@ -30,8 +30,10 @@ export async function checkKeys(folder: string, settings: HubSettings): Promise<
   const keys = join(folder, 'keys');
   try {
     const names = await readdir(keys);
-    const missing = [birthFileNames.root, birthFileNames.issuing].filter((name) => !names.includes(name));
-    const there = missing.length === 0 ? [] : [absent(keys, missing, names.includes(birthFileNames.request))];
+    const missing = [initialCertificateFiles.root, initialCertificateFiles.issuing].filter(
+      (name) => !names.includes(name),
+    );
+    const there = missing.length === 0 ? [] : [absent(keys, missing, names.includes(initialCertificateFiles.request))];
     return [...there, await sealedOrPlain(keys, settings), ...(await permissionsOf(keys, names))];
   } catch (error) {
     if (isMissing(error))
@@ -72,7 +74,12 @@ async function permissionsOf(keys: string, names: readonly string[]): Promise<re
   const open: string[] = [];
   for (const name of names) {
     // Certificates are public.
-    if (name === birthFileNames.root || name === birthFileNames.issuing || name === birthFileNames.request) continue;
+    if (
+      name === initialCertificateFiles.root ||
+      name === initialCertificateFiles.issuing ||
+      name === initialCertificateFiles.request
+    )
+      continue;
     const { mode } = await stat(join(keys, name));
     if ((mode & others) !== 0) open.push(`${name} (${(mode & 0o777).toString(8)})`);
   }

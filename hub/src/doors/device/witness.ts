@@ -142,17 +142,17 @@ function addReports(app: HttpServer, parts: AuditDeviceRouteParts): void {
         return endedGuards;
       });
       if (ended !== undefined) parts.countEndedGuards(ended);
-      const news = await newsFor(parts, deviceId, desiredVersion);
-      if (Object.keys(news).length === 0) return { accepted: true };
+      const updates = await updatesFor(parts, deviceId, desiredVersion);
+      if (Object.keys(updates).length === 0) return { accepted: true };
       // The report is accepted. Data that the device may not read is left out, and that is logged.
       if (!(await gate.permits({ action: 'receiveCommand', deviceId, connection, nowMs }))) return { accepted: true };
-      return { accepted: true, ...news };
+      return { accepted: true, ...updates };
     },
   );
 }
 
 /** Desired attributes that the device does not have yet. */
-async function newsFor(parts: AuditDeviceRouteParts, deviceId: string, desiredVersion: number | undefined) {
+async function updatesFor(parts: AuditDeviceRouteParts, deviceId: string, desiredVersion: number | undefined) {
   const { database } = parts;
   const retry = await retriesFor(database.read, deviceId);
   const tried = retry.length === 0 ? {} : { retry: [...retry] };

@@ -3,7 +3,7 @@
 import { Budgets } from '../../common/budget.ts';
 import type { Clock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';
-import { Turns } from './turns.ts';
+import { ConcurrencyLimiter } from './concurrency-limiter.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -47,7 +47,7 @@ export class PayerClass {
   readonly #work: Budgets | undefined;
   readonly #bytes: Budgets;
   readonly #bodies = new Map<string, number>();
-  readonly turns: Turns;
+  readonly turns: ConcurrencyLimiter;
   /** Requests refused since the start, by the limit that refused them. */
   readonly refused: Record<Limit, number> = { requests: 0, work: 0, bytes: 0, bodies: 0, memory: 0 };
   /** Milliseconds of work since the start, of all payers. */
@@ -58,7 +58,7 @@ export class PayerClass {
     this.#limits = limits;
     this.#clock = clock;
     this.#room = room;
-    this.turns = new Turns(limits.turns);
+    this.turns = new ConcurrencyLimiter(limits.turns);
     this.#requests = new Budgets({ perSecond: limits.requestsPerSecond, burstSeconds: requestBurstSeconds });
     const { workPerSecond: perSecond } = limits;
     this.#work = perSecond === undefined ? undefined : new Budgets({ perSecond, burstSeconds: workBurstSeconds });

@@ -7,7 +7,12 @@ import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import { devicePage, deviceQuery, deviceViewOf } from './device-page.ts';
 import { sendPage, SHORT_MAX } from './pages.ts';
-import { type Fleet, quarantineDevice, releaseFromQuarantine, retireDevice } from '../../respond/quarantine.ts';
+import {
+  type DisconnectDependencies,
+  quarantineDevice,
+  releaseFromQuarantine,
+  retireDevice,
+} from '../../respond/quarantine.ts';
 import { replaceRootOfTrust, wipeDevice } from '../../respond/wipe.ts';
 import { groupsOf } from '../../registry/groups.ts';
 import { tagsOf } from '../../registry/tags.ts';
@@ -26,7 +31,7 @@ const byId = z.strictObject({ id: z.string().max(64) });
 // A device holds one certificate at a time and renews at two thirds of its life; this shows the recent ones.
 const HISTORY_MAX = 50;
 
-type DeviceOperatorRouteParts = Fleet & {
+type DeviceOperatorRouteParts = DisconnectDependencies & {
   readonly connections: Connections;
   readonly clock: Clock;
   readonly requireScope: RequireScope;

@@ -15,7 +15,7 @@ import type { HttpServer } from '../http/server.ts';
 import type { Database } from '../../store/database.ts';
 import type { PlatformKey } from '../../secrets/platform-key.ts';
 import type { Blobs } from '../../model/blobs.ts';
-import type { Beginning } from '../../model/incoming.ts';
+import type { UploadStart } from '../../model/incoming.ts';
 import { deviceModelViewOf } from '../../model/device-model-view.ts';
 import { devicesOfModel } from '../../model/devices-of-model.ts';
 import { assignModel, groupsOfModel } from '../../model/groups-of-model.ts';
@@ -217,7 +217,7 @@ const beginning = z.object({
 });
 
 // The offset where an upload continues; undefined where it begins.
-function beginningOf(headers: IncomingHttpHeaders): Beginning | undefined {
+function beginningOf(headers: IncomingHttpHeaders): UploadStart | undefined {
   if (headers['upload-offset'] === undefined && headers['upload-sha256'] === undefined) return undefined;
   const parsed = beginning.safeParse(headers);
   if (!parsed.success)

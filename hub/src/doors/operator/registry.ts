@@ -8,7 +8,7 @@ import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';
 import { orderRetry } from '../../model/device-models.ts';
 import { getDevice } from '../../registry/states.ts';
-import type { Fleet } from '../../respond/quarantine.ts';
+import type { DisconnectDependencies } from '../../respond/quarantine.ts';
 import { documentOf, setDesired } from '../../registry/attributes.ts';
 import { disableDevice, enableDevice } from '../../respond/disable.ts';
 import { changesOf } from '../../registry/history.ts';
@@ -20,7 +20,7 @@ const historyPage = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
 
-type RegistryDeviceRouteParts = Fleet & { readonly clock: Clock; readonly requireScope: RequireScope };
+type RegistryDeviceRouteParts = DisconnectDependencies & { readonly clock: Clock; readonly requireScope: RequireScope };
 
 export function registryDeviceRoutes(app: HttpServer, parts: RegistryDeviceRouteParts): void {
   addSwitches(app, parts);

@@ -7,13 +7,13 @@ import { bodyBytes } from '../http/body-limits.ts';
 import type { HttpServer } from '../http/server.ts';
 import { certificatePage, certificateQuery } from './certificate-page.ts';
 import { sendPage, SHORT_MAX } from './pages.ts';
-import type { Fleet } from '../../respond/quarantine.ts';
+import type { DisconnectDependencies } from '../../respond/quarantine.ts';
 import { expiryOf, type OwnCertificate } from '../../authority/expiry.ts';
 import { revoke, type RevocationTarget } from '../../respond/revoke.ts';
 
 export function revocationOperatorRoutes(
   app: HttpServer,
-  dependencies: Fleet & {
+  dependencies: DisconnectDependencies & {
     readonly clock: Clock;
     readonly warningDays: number;
     readonly ownCertificates: () => Promise<readonly OwnCertificate[]>;

@@ -16,7 +16,7 @@ import { approvedHeader, type ApprovedRequests } from '../../people/approved-req
 import { grantRequest, keepRequest, recordOutcome } from '../../people/approvals.ts';
 import { covers, type Scope, scopeNamed } from '../../people/roles.ts';
 import { policyRulesOf } from '../../people/policy-rules.ts';
-import { type Asked, type RootOperation, rootOperationOf } from '../../people/root-operations.ts';
+import { type OperationRequest, type RootOperation, rootOperationOf } from '../../people/root-operations.ts';
 
 const PATH_MAX = 300;
 // The list of a root, the largest of these requests, with its quotation marks.
@@ -66,7 +66,7 @@ export class TwoPeople {
     return bootstraps !== true || this.#hasTwo();
   }
 
-  async #askedBy({ body, caller, params }: FastifyRequest): Promise<Asked> {
+  async #askedBy({ body, caller, params }: FastifyRequest): Promise<OperationRequest> {
     const { data } = named.safeParse(params);
     const rules = await policyRulesOf(this.#database.read, this.#policies);
     return { body, caller, name: data?.name ?? '', limits: this.#settings, rules };

@@ -1,13 +1,13 @@
 // The tables that `respond` writes.
 
 export interface RespondTables {
-  key_double: KeyDoubleRow;
+  key_double: DuplicateKeyRow;
   former_identity: FormerIdentityRow;
-  value_double: ValueDoubleRow;
+  value_double: DuplicateValueRow;
 }
 
 /** A value that was stored in several forms, noted by the migration that made it canonical. */
-export interface ValueDoubleRow {
+export interface DuplicateValueRow {
   readonly kind: string;
   readonly value: string;
   readonly detail: string;
@@ -27,7 +27,7 @@ export interface FormerIdentityRow {
 }
 
 /** A key that was found to have several holders, until the alert about it is raised. */
-export interface KeyDoubleRow {
+export interface DuplicateKeyRow {
   /** Of the canonical form, hex. */
   readonly sha256: string;
   /** One line for people. */

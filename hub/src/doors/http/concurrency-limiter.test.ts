@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Turns } from './turns.ts';
+import { ConcurrencyLimiter } from './concurrency-limiter.ts';
 
 test('a key has so many turns at once, and what waits goes on in its order', async () => {
-  const turns = new Turns(2);
+  const turns = new ConcurrencyLimiter(2);
   const done: number[] = [];
   const work = async (name: number) => {
     const end = await turns.take('a');
@@ -25,7 +25,7 @@ test('a key has so many turns at once, and what waits goes on in its order', asy
 
 // SECURITY.md: HUB-41
 test('in one turn of the event loop one request of a key begins, and between two of them others have theirs', async () => {
-  const turns = new Turns(8);
+  const turns = new ConcurrencyLimiter(8);
   let turn = 0;
   const count = () => {
     turn += 1;
@@ -43,7 +43,7 @@ test('in one turn of the event loop one request of a key begins, and between two
 
 // SECURITY.md: HUB-41
 test('a key that has used up its turns takes none of another', async () => {
-  const turns = new Turns(1);
+  const turns = new ConcurrencyLimiter(1);
   await turns.take('a');
   void turns.take('a');
   const end = await turns.take('b');
@@ -51,7 +51,7 @@ test('a key that has used up its turns takes none of another', async () => {
 });
 
 test('a line that grows too long is refused', async () => {
-  const turns = new Turns(1);
+  const turns = new ConcurrencyLimiter(1);
   await turns.take('a');
   for (let waiting = 0; waiting < 512; waiting += 1) void turns.take('a');
   await assert.rejects(turns.take('a'), { code: 'rate-limited' });

@@ -12,7 +12,7 @@ interface Line {
   readonly waiting: (() => void)[];
 }
 
-export class Turns {
+export class ConcurrencyLimiter {
   readonly #most: number;
   readonly #lines = new Map<string, Line>();
   /** Requests that were refused because too many waited. */

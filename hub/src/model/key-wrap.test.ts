@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { PlatformKey } from '../secrets/platform-key.ts';
-import { unwrapModelKey, wrapModelKey } from './vault.ts';
+import { unwrapModelKey, wrapModelKey } from './key-wrap.ts';
 
 const newPlatformKey = () => new PlatformKey(new Map([[1, randomBytes(32)]]));
 const platformKey = newPlatformKey();

@@ -1,7 +1,7 @@
 // Model keys at rest: wrapped under the platform key, bound to the model's name and version.
 import type { Kysely } from 'kysely';
 import { HubError } from '../common/error.ts';
-import { type Place, rewrapSecret, unwrapSecret, wrapSecret } from '../secrets/wrap.ts';
+import { type EncryptionContext, rewrapSecret, unwrapSecret, wrapSecret } from '../secrets/wrap.ts';
 import { isOlder, type WrappedSecrets } from '../secrets/wrapped-secrets.ts';
 import type { WriteTransaction } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
@@ -11,7 +11,10 @@ import type { PlatformKey } from '../secrets/platform-key.ts';
 export const modelKeyLength = 32;
 
 /** The data that a release's key is bound to. */
-const modelKeyPlace = (name: string, version: string): Place => ({ kind: 'model key', names: [name, version] });
+const modelKeyContext = (name: string, version: string): EncryptionContext => ({
+  kind: 'model key',
+  names: [name, version],
+});
 
 export function wrapModelKey(
   platformKey: PlatformKey,
@@ -19,7 +22,7 @@ export function wrapModelKey(
   name: string,
   version: string,
 ): Uint8Array {
-  return wrapSecret(platformKey, modelKey, modelKeyPlace(name, version));
+  return wrapSecret(platformKey, modelKey, modelKeyContext(name, version));
 }
 
 /** The model key; the caller zeroes it after use. */
@@ -29,7 +32,7 @@ export function unwrapModelKey(
   name: string,
   version: string,
 ): Uint8Array {
-  const key = unwrapSecret(platformKey, wrapped, modelKeyPlace(name, version));
+  const key = unwrapSecret(platformKey, wrapped, modelKeyContext(name, version));
   if (key.length === modelKeyLength) return key;
   key.fill(0);
   throw new HubError('store-failed', `the stored key of ${name} ${version} has the wrong length`);
@@ -55,7 +58,7 @@ export const modelKeys: WrappedSecrets<Kysely<Tables>, WriteTransaction> = {
     for (const { name, version, wrapped_key: old } of rows) {
       await trx
         .updateTable('model_release')
-        .set({ wrapped_key: rewrapSecret(platformKey, old, modelKeyPlace(name, version)) })
+        .set({ wrapped_key: rewrapSecret(platformKey, old, modelKeyContext(name, version)) })
         .where('name', '=', name)
         .where('version', '=', version)
         .execute();
