@@ -236,6 +236,15 @@ test('no folder of the hub imports a higher floor', () => {
   assert.deepEqual(gone, []);
 });
 
+test('ARCHITECTURE.md draws the floors of the hub as they are', () => {
+  const page = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8');
+  const [, drawn = ''] = /^## The floors of the hub\n[^`]*`[^`]*`[^`]*```\n([^`]+)```$/m.exec(page) ?? [];
+  assert.deepEqual(
+    drawn.split('\n').flatMap((line) => (line === '' ? [] : [line.split('  ')])),
+    hubFloors,
+  );
+});
+
 test('an import of a higher floor is found, and a folder without a floor', () => {
   const planted = { path: 'hub/src/audit/planted.ts', text: "import { x } from '../registry/states.ts';" };
   const found = 'hub/src/audit/planted.ts imports hub/src/registry/states.ts';
