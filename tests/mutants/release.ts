@@ -117,8 +117,8 @@ export const releaseMutants: readonly Mutant[] = [
   {
     id: 'release/gate-presence',
     file: gate,
-    find: '(other) => other.place?.contested === true || (other !== connection && other.remoteAddress !== address),',
-    replace: '(other) => other !== connection && other.remoteAddress !== address && other.place?.contested === true,',
+    find: '(other) => other.session?.contested === true || (other !== connection && other.remoteAddress !== address),',
+    replace: '(other) => other !== connection && other.remoteAddress !== address && other.session?.contested === true,',
     breaks: 'a policy sees that an identity is in use elsewhere',
   },
   {
