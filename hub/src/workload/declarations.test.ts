@@ -5,7 +5,6 @@ import { createGroup } from '../registry/groups.ts';
 import { refusalOf } from '../common/testing-refusal.ts';
 import { declaredFor, listDeclarations, removeWorkload, type WorkloadTarget } from './declarations.ts';
 import { by, certify, declare, nowMs, openWorkloadHub, press, type WorkloadHub } from './testing-workload.ts';
-import { disableWorkload, workloadChanges, workloadsOf } from './workloads.ts';
 
 const line: WorkloadTarget = { kind: 'group', name: 'line' };
 const tpms: WorkloadTarget = { kind: 'group', name: 'tpms' };
@@ -85,27 +84,4 @@ test('what a group still declares goes on, and where a group declared it certifi
   assert.deepEqual(await remove(hub, line), { certificatesRevoked: 0 });
   assert.equal(await valid(hub), 2);
   assert.equal(await refusalOf(certify(hub)), 'workload-refused: not-declared');
-});
-
-test('disabling a workload revokes what is valid of it on this device, and nothing of another', async () => {
-  await using hub = await hubWithGroups();
-  await declare(hub, 'camera');
-  await declare(hub, 'counter');
-  await declare(hub, 'camera', { kind: 'device', name: 'press-2' });
-  await certify(hub);
-  await certify(hub, { workload: 'counter' });
-  await certify(hub, { deviceId: 'press-2' });
-  const order = { deviceId: 'press-1', workload: 'camera', reason: 'odd', ...by };
-  assert.equal(await disableWorkload(hub.database, order), 1);
-  assert.equal(await valid(hub), 2);
-  assert.equal((await cuts(hub)).length, 1);
-  assert.equal(await refusalOf(disableWorkload(hub.database, { ...order, workload: 'none' })), 'not-found');
-  const [camera, counter] = await workloadsOf(hub.database, 'press-1', { trustDomain: 'example.org', nowMs });
-  assert.deepEqual([camera?.enabled, camera?.disabledReason, camera?.certificateNotAfter], [false, 'odd', null]);
-  assert.deepEqual([counter?.enabled, counter?.declaredFor], [true, ['device']]);
-  const changes = await workloadChanges(hub.database, order);
-  assert.deepEqual(
-    changes.map(({ change }) => change),
-    ['disabled', 'registered', 'declared'],
-  );
 });
