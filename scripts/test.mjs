@@ -33,6 +33,8 @@ const files =
 // In CI each fuzz test gets this many inputs, about 300,000 together; elsewhere smaller counts of the tests keep a run short.
 const fuzzInputs = process.env.EDGEKEEP_FUZZ_INPUTS ?? (process.env.CI === 'true' ? '20000' : undefined);
 const env = { ...process.env, ...(fuzzInputs !== undefined && { EDGEKEEP_FUZZ_INPUTS: fuzzInputs }) };
+// Hundreds of short processes that load the same sources: what Node compiled for one is there for the next.
+if (name === 'unit') env.NODE_COMPILE_CACHE ??= join(root, 'node_modules', '.cache', 'compile');
 // With CI=true a missing part is a failure. An ordinary user cannot install parts: for them the test is skipped, by name.
 if (env.CI === 'true' && process.getuid?.() !== 0) {
   delete env.CI;

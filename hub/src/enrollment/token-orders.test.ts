@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { giveToken, tokensMadeMs as nowMs } from '../people/testing-people.ts';
 import { endTokens, tokenId } from '../people/token-store.ts';
 import { auditEntries, openTestStore } from '../store/testing-store.ts';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { createEnrollmentToken, findEnrollmentToken } from './one-time-token.ts';
 import { handOverEnrollmentToken, listEnrollmentTokens, revokeEnrollmentToken } from './token-orders.ts';
 

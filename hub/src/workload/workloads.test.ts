@@ -1,7 +1,7 @@
 // Workloads on one device: their own switch, and what became of them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { refusalOf } from '../testing-refusal.ts';
+import { refusalOf } from '../common/testing-refusal.ts';
 import { by, certify, declare, nowMs, openWorkloadHub, type WorkloadHub } from './testing-workload.ts';
 import { disableWorkload, enableWorkload, workloadChanges, workloadsOf } from './workloads.ts';
 
