@@ -97,6 +97,15 @@ test('no page links to a file that is not there, and every page of spec/ is in i
   assert.deepEqual(forgotten, ['spec/README.md']);
 });
 
+test('every place of the code that ARCHITECTURE.md names is there', () => {
+  const named = [
+    ...read('ARCHITECTURE.md').matchAll(/`((?:core|host|hardware|wire|guard|hub|agent|cli|sim)\/src\/[a-z0-9./-]+)`/g),
+  ];
+  assert.ok(named.length >= 10, `found ${named.length}`);
+  const missing = named.map(([, path = '']) => path).filter((path) => !existsSync(join(root, path)));
+  assert.deepEqual(missing, []);
+});
+
 test('ARCHITECTURE.md has every page of docs/design as a heading, and every room of the hub', () => {
   const page = read('ARCHITECTURE.md');
   const headings = [...page.matchAll(/^### \[.+\]\(docs\/design\/(.+)\)$/gm)].map(([, name = '']) => name);
