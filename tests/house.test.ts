@@ -9,7 +9,7 @@ import { coreErrorCodes } from '@edgekeep/core/error';
 import { guardErrorCodes } from '@edgekeep/guard/error';
 import { hardwareErrorCodes } from '@edgekeep/hardware/error';
 import { hostErrorCodes } from '@edgekeep/host/error';
-import { hubErrorCodes } from '@edgekeep/hub/common/error';
+import { hubErrorCodes } from '@edgekeep/hub/common/declarations';
 import { wireErrorCodes } from '@edgekeep/wire/error';
 import {
   arrowsBetween,
@@ -25,6 +25,7 @@ import {
   tablesOf,
   transportsOutside,
 } from './support/house.ts';
+import { codeInJoin, codeInLists, declaredTwice, notJoined, ownerless, tablesElsewhere } from './support/joins.ts';
 import { longFunctions, unusedExports } from './support/source-rules.ts';
 
 const root = dirname(import.meta.dirname);
@@ -65,6 +66,7 @@ const sources: readonly PackageSource[] = Object.keys(mayImport).flatMap((room) 
       return { path: relative(root, file), room, text, imports: importsOf(text).map(({ name }) => name) };
     }),
 );
+const productSources = sources.filter((source) => !isTest(source));
 const hub = sources.filter(({ room }) => room === 'hub');
 
 // DESIGN: the floors of the hub, from the top down. A folder imports its own floor and those below it.
@@ -80,7 +82,7 @@ const hubFloors: Floors = [
   ['alert', 'people', 'registry', 'site', 'publisher', 'vendor-root', 'address'],
   ['audit', 'secrets', 'revocation'],
   ['store', 'store/migrations', 'store/tables', 'settings'],
-  ['common'],
+  ['common', 'common/declarations'],
 ];
 // Distinct pairs of rooms of which one imports the other. A new subject may raise it by what it imports itself.
 const HUB_ARROWS_MAX = 175;
@@ -304,6 +306,110 @@ test('a write to the table of another folder is found, also in SQL, by a variabl
   assert.deepEqual(found("trx.updateTable('site').set({ name })"), []);
 });
 
+// Each list of a subject is a file; one file joins them. `imports` is what a list may import of its own package: its neighbours at most.
+const joins = {
+  declarations: {
+    file: 'hub/src/common/declarations.ts',
+    lists: /^hub\/src\/common\/declarations\/[\w-]+\.ts$/,
+    named: /^\.\/declarations\/[\w-]+\.ts$/,
+    imports: /^\.\/[\w-]+\.ts$/,
+  },
+  tables: {
+    file: 'hub/src/store/schema.ts',
+    lists: /^hub\/src\/store\/tables\/[\w-]+\.ts$/,
+    named: /^\.\/tables\/[\w-]+\.ts$/,
+    imports: /^\.\/[\w-]+\.ts$/,
+  },
+  migrations: {
+    file: 'hub/src/store/migrations.ts',
+    lists: /^hub\/src\/store\/migrations\/\d{4}-[\w-]+\.ts$/,
+    named: /^\.\/migrations\/\d{4}-[\w-]+\.ts$/,
+    // A migration that reads rows as they were (0014-canonical-keys) takes the helpers of the store.
+    imports: /./,
+  },
+  verbs: {
+    file: 'cli/src/verbs.ts',
+    lists: /^cli\/src\/[\w-]+\/verbs\.ts$/,
+    named: /^\.\/(?:[\w-]+\/verbs|verb)\.ts$/,
+    // A verb is loaded from the folder of its list.
+    imports: /^(?:\.\.\/verb|\.\/[\w-]+)\.ts$/,
+  },
+};
+
+test('a file that joins the lists of the subjects joins all of them and contains nothing else', () => {
+  for (const { file, lists, named, imports } of Object.values(joins)) {
+    const joining = sources.find(({ path }) => path === file);
+    assert.ok(joining !== undefined, file);
+    const own = productSources.filter(({ path }) => lists.test(path));
+    assert.ok(own.length > 10, `${file}: ${own.length} lists`);
+    assert.deepEqual(codeInJoin(joining, named), []);
+    assert.deepEqual(notJoined(joining, own), []);
+    assert.deepEqual(codeInLists(own, imports), []);
+  }
+});
+
+test('code in a joining file or in a list is found, and a list that is not joined', () => {
+  const { file: path, named, imports } = joins.declarations;
+  const found = (text: string) => codeInJoin({ path, text }, named).length;
+  assert.equal(found('// Joins.\nexport const codes = {\n  ...siteErrorCodes,\n} as const;\n'), 0);
+  assert.equal(found("export const codes = {\n  ...siteErrorCodes,\n  'site-unknown': 404,\n} as const;\n"), 1);
+  assert.equal(found('export function statusOf(code: string) {\n'), 1);
+  assert.equal(found("import { sites } from '../site/sites.ts';\n"), 1);
+  const list = (text: string) => [{ path: 'hub/src/common/declarations/message.ts', text }];
+  assert.deepEqual(notJoined({ path, text: "import { a } from './declarations/site.ts';\n" }, list('')), [
+    `${path} does not join hub/src/common/declarations/message.ts`,
+  ]);
+  assert.equal(codeInLists(list("import { sites } from '../../site/sites.ts';\n"), imports).length, 1);
+  assert.equal(codeInLists(list("import { z } from 'zod';\n"), imports).length, 0);
+  const verbs = list("load: () => import('../site/site.ts').then((m) => m.create),\n");
+  assert.equal(codeInLists(verbs, joins.verbs.imports).length, 1);
+});
+
+test('each list has the name of the folder that owns it, and each table is declared where it is written', () => {
+  const own = hub.filter(({ path }) => joins.declarations.lists.test(path) || joins.tables.lists.test(path));
+  assert.deepEqual(ownerless(own, hub), []);
+  const tables = hub.filter(({ path }) => joins.tables.lists.test(path));
+  assert.deepEqual(tablesElsewhere(tables, hub, hubTables), []);
+  const loading = productSources.filter(({ path, text }) => path.startsWith('cli/src/') && /: Command = /.test(text));
+  const folders = new Set(loading.map(({ path }) => folderOf(path)));
+  const without = [...folders].filter((folder) => !sources.some(({ path }) => path === `${folder}/verbs.ts`));
+  assert.deepEqual(without, []);
+});
+
+test('a list without an owner is found, and a table that is declared in the file of another folder, twice or for nothing', () => {
+  const list = (name: string, table: string) => ({
+    path: `hub/src/store/tables/${name}.ts`,
+    text: `export interface PlantedTables {\n  ${table}: PlantedRow;\n}\n`,
+  });
+  assert.deepEqual(ownerless([list('sites', 'site')], hub), ['hub/src/store/tables/sites.ts']);
+  const writer = { path: 'hub/src/site/planted.ts', text: "trx.deleteFrom('site')" };
+  assert.deepEqual(tablesElsewhere([list('site', 'site')], [writer], hubTables), []);
+  assert.deepEqual(tablesElsewhere([list('alert', 'site')], [writer], hubTables), [
+    'site is declared in hub/src/store/tables/alert.ts and written by hub/src/site/planted.ts',
+  ]);
+  assert.deepEqual(tablesElsewhere([list('site', 'site'), list('alert', 'site')], [], hubTables), [
+    'site is declared twice',
+  ]);
+  assert.equal(tablesElsewhere([list('site', 'sites')], [], hubTables).length, 1);
+});
+
+test('no error code, scope, setting or verb is in the lists of two subjects', async () => {
+  const kinds = new Map<string, (readonly string[])[]>();
+  for (const { path } of productSources) {
+    if (!joins.declarations.lists.test(path) && !joins.verbs.lists.test(path)) continue;
+    const exported: object = await import(join(root, path));
+    for (const [name, list] of Object.entries(exported)) {
+      const kind = /(?:ErrorCodes|Scopes|Settings|Verbs)$/.exec(name)?.[0];
+      assert.ok(kind !== undefined && typeof list === 'object', `${path}: ${name}`);
+      const entries: readonly string[] = Array.isArray(list) ? list : Object.keys(list);
+      kinds.set(kind, [...(kinds.get(kind) ?? []), entries]);
+    }
+  }
+  assert.deepEqual([...kinds.keys()].toSorted(), ['ErrorCodes', 'Scopes', 'Settings', 'Verbs']);
+  for (const [kind, lists] of kinds) assert.deepEqual(declaredTwice(lists), [], kind);
+  assert.deepEqual(declaredTwice([['conflict', 'not-found'], ['conflict']]), ['conflict']);
+});
+
 test(`there are at most ${HUB_ARROWS_MAX} arrows between the rooms of the hub`, () => {
   const count = arrowsBetween(hub, roomOf).length;
   assert.ok(count > 100 && count <= HUB_ARROWS_MAX, `${count} arrows`);
@@ -353,8 +459,6 @@ test('docs/errors.md explains every error code of every package, no other, and t
     assert.deepEqual(explained.toSorted(), codes.toSorted(), name);
   }
 });
-
-const productSources = sources.filter((source) => !isTest(source));
 
 test('no exported value is without a user', () => {
   const elsewhere = ['bench', 'examples', 'scripts', 'tests'].flatMap((folder) =>

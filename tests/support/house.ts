@@ -122,14 +122,8 @@ export function sharedTables(sources: readonly Source[], tables: readonly string
     for (const name of writesIn(text)) {
       if (!tables.includes(name)) wrong.push(`${path} writes ${name}, which is the name of no table`);
       if (/\/src\/(?:doors|jobs)\//.test(path) || roomOf(path) === path) wrong.push(`${path} writes ${name} itself`);
-      const folders = writers.get(name) ?? new Map<string, string>();
-      writers.set(name, folders.set(folderOf(path), path));
     }
-    // English has these words, too: what follows is a table's name or no statement.
-    const raw =
-      /\b(?:insert\s+(?:or\s+\w+\s+)?into|replace\s+into|delete\s+from|update(?:\s+or\s+\w+)?)\s+["'`]?(\w+)/gi;
-    for (const [, name = ''] of withoutComments(text).matchAll(raw)) {
-      if (!tables.includes(name)) continue;
+    for (const name of writesOf(text, tables)) {
       const folders = writers.get(name) ?? new Map<string, string>();
       writers.set(name, folders.set(folderOf(path), path));
     }
@@ -137,6 +131,14 @@ export function sharedTables(sources: readonly Source[], tables: readonly string
   for (const [name, folders] of writers)
     if (folders.size > 1) wrong.push(`${name} is written by ${[...folders.values()].toSorted().join(' and ')}`);
   return wrong;
+}
+
+/** The tables that a file writes, by calls and in SQL. */
+export function writesOf(text: string, tables: readonly string[]): readonly string[] {
+  // English has these words, too: what follows is a table's name or no statement.
+  const raw = /\b(?:insert\s+(?:or\s+\w+\s+)?into|replace\s+into|delete\s+from|update(?:\s+or\s+\w+)?)\s+["'`]?(\w+)/gi;
+  const inSql = [...withoutComments(text).matchAll(raw)].map(([, name = '']) => name);
+  return [...new Set([...writesIn(text), ...inSql])].filter((name) => tables.includes(name));
 }
 
 function withoutComments(text: string): string {

@@ -1,22 +1,9 @@
-// What a token may do (spec/operator-access.md, "Scopes and roles"). The roles are defined only here: if an operator could edit a role,
-// that would widen tokens that were issued long before.
+// What a token may do (spec/operator-access.md, "Scopes and roles"). Each subject declares its scopes. The roles are in one place on purpose:
+// a role is a decision about all subjects at once, a new scope must not get into a role unseen, and no operator can edit one, which would
+// widen tokens that were issued long before.
 import { presentScope } from '@edgekeep/core/policy/former-scopes';
+import { scopes } from '../common/declarations.ts';
 
-/** `admin` is all of them. */
-export const scopes = [
-  'devices:read',
-  'devices:write',
-  'enrollment:write',
-  'models:read',
-  'models:publish',
-  'policy:write',
-  'audit:read',
-  'metrics:read',
-  'alerts:read',
-  'alerts:write',
-  'tokens:write',
-  'admin',
-] as const;
 export type Scope = (typeof scopes)[number];
 
 const reading: readonly Scope[] = ['devices:read', 'models:read', 'audit:read', 'metrics:read', 'alerts:read'];

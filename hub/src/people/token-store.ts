@@ -7,6 +7,7 @@ import type { TokenView } from '@edgekeep/wire/api/people';
 import type { z } from 'zod';
 import { type ExpressionBuilder, type Kysely, sql } from 'kysely';
 import { appendEntry } from '../audit/append.ts';
+import { scopes } from '../common/declarations.ts';
 import { HubError } from '../common/error.ts';
 import { inBatches } from '../store/batches.ts';
 import type { Database, WriteTransaction } from '../store/database.ts';
@@ -15,7 +16,7 @@ import type { Tables } from '../store/schema.ts';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { type Caller, grantedBy, tokenPrefix, wordsOf } from './api-token.ts';
 import { noteFormerName } from '../common/former-names.ts';
-import { covers, isRole, roles, type Scope, scopeNamed, scopes, scopesOf } from './roles.ts';
+import { covers, isRole, roles, type Scope, scopeNamed, scopesOf } from './roles.ts';
 
 const idLength = 16;
 const usualLifeDays = 90;

@@ -1,0 +1,21 @@
+// The error codes and settings of `attest`.
+import { z } from 'zod';
+
+export const attestErrorCodes = {
+  'attestation-refused': 403,
+  'ima-log-start-unknown': 409,
+  'reference-values-refused': 422,
+} as const;
+
+export const attestSettings = {
+  /** PCRs of the SHA-256 bank that every quote must cover. 16 and 23 can be reset at will and prove nothing. */
+  pcrs: z.array(z.int().min(0).max(15)).min(1).default([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14]),
+  attestation: z
+    .strictObject({
+      /** PCRs that reference values must cover for a boot to be affirmed. New hubs have 14, where the agent measures its stages. */
+      coveredPcrs: z.array(z.int().min(0).max(15)).max(16).default([]),
+    })
+    .prefault({}),
+  /** How long a challenge may be answered, in seconds. */
+  challengeSeconds: z.int().min(1).max(600).default(60),
+};

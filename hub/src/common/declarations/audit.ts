@@ -1,0 +1,28 @@
+// The error codes, scopes and settings of `audit`.
+import { z } from 'zod';
+
+export const auditErrorCodes = {
+  'witness-behind': 409,
+  'cosignature-refused': 422,
+  'log-rewritten': 500,
+} as const;
+
+export const auditScopes = ['audit:read'] as const;
+
+export const auditSettings = {
+  /** The transparency log's origin line (C2SP tlog-checkpoint): a name that no other log uses. */
+  logOrigin: z
+    .string()
+    .min(1)
+    .max(200)
+    .regex(/^[^\s+]+$/)
+    .default('edgekeep.local/log'),
+  witness: z
+    .strictObject({
+      /** How many devices must have cosigned a checkpoint for it to count as witnessed. */
+      quorum: z.int().min(0).max(1_000).default(1),
+      /** How long one checkpoint waits for its quorum before the next is offered, in seconds. */
+      roundSeconds: z.int().min(1).max(86_400).default(60),
+    })
+    .prefault({}),
+};

@@ -1,0 +1,3 @@
+// The scopes of `health`.
+
+export const healthScopes = ['metrics:read'] as const;
