@@ -324,8 +324,7 @@ const joins = {
     file: 'hub/src/store/migrations.ts',
     lists: /^hub\/src\/store\/migrations\/\d{4}-[\w-]+\.ts$/,
     named: /^\.\/migrations\/\d{4}-[\w-]+\.ts$/,
-    // A migration that reads rows as they were (0014-canonical-keys) takes the helpers of the store.
-    imports: /./,
+    imports: /^\.\/[\w-]+\.ts$/,
   },
   verbs: {
     file: 'cli/src/verbs.ts',
