@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
 import { resetPolicy } from '@edgekeep/hub/access/reset-policy';
-import * as deviceApi from '@edgekeep/wire/api/device';
-import { policyView } from '@edgekeep/wire/api/operator';
+import { attestResponse, bindResponse } from '@edgekeep/wire/api/attest';
+import { reportResponse } from '@edgekeep/wire/api/report';
+import { policyView } from '@edgekeep/wire/api/policy';
 import * as api from '@edgekeep/wire/api/policy';
 import { siteDevicesAnswer, siteView } from '@edgekeep/wire/api/site';
 import { z } from 'zod';
@@ -64,7 +65,7 @@ async function connectFrom(address: string, device = press): Promise<Answer> {
 async function linked(address: string, device = press): Promise<DeviceLink> {
   await using opened = new AsyncDisposableStack();
   const link = opened.use(await DeviceLink.open(world.hub, device.credential, address));
-  accepted(await device.bind(link), deviceApi.bindResponse);
+  accepted(await device.bind(link), bindResponse);
   opened.move();
   return link;
 }
@@ -84,7 +85,7 @@ async function bothWays(
 ): Promise<void> {
   for (const statements of [permit('connect', condition), forbid('connect', `!(${condition})`)]) {
     await apply(statements);
-    accepted(await yes(), deviceApi.bindResponse);
+    accepted(await yes(), bindResponse);
     assertRefused(await no(), { ...refusedAccess, says });
   }
   await apply('');
@@ -167,7 +168,7 @@ suite('what a connection is decided by', () => {
   test('health, made of what the hub knows', async () => {
     await apply(forbid('connect', 'context.health.score > 20'));
     // A software root of trust attests with a warning, which counts 20.
-    accepted(await connectFrom('127.0.0.2'), deviceApi.bindResponse);
+    accepted(await connectFrom('127.0.0.2'), bindResponse);
     await apply(forbid('connect', 'context.health.score >= 20'));
     assertRefused(await connectFrom('127.0.0.2'), { ...refusedAccess, says: /score >= 20 \(it is 20\)/ });
     await apply('');
@@ -205,23 +206,17 @@ suite('a location is a claim', () => {
   test('what a device says of its place counts until it is contradicted, and its age is known', async () => {
     await apply('');
     await using link = await linked('127.0.0.2');
-    accepted(await report(link, { attributes: { location: inside } }), deviceApi.reportResponse);
+    accepted(await report(link, { attributes: { location: inside } }), reportResponse);
     await apply(permit('attest', condition));
-    accepted(await press.attest(link), deviceApi.attestResponse);
-    accepted(
-      await report(link, { attributes: { location: { latitude: 48.2, longitude: 16.37 } } }),
-      deviceApi.reportResponse,
-    );
+    accepted(await press.attest(link), attestResponse);
+    accepted(await report(link, { attributes: { location: { latitude: 48.2, longitude: 16.37 } } }), reportResponse);
     assertRefused(await press.attest(link), { ...refusedAccess, says: /withinSite \(it is false\)/ });
     await apply(permit('attest', 'context has claimedLocation && context.claimedLocation.ageSeconds < 60'));
-    accepted(await press.attest(link), deviceApi.attestResponse);
+    accepted(await press.attest(link), attestResponse);
     world.clock.advanceSeconds(61);
     assertRefused(await press.attest(link), { ...refusedAccess, says: /ageSeconds < 60 \(it is 61\)|ageSeconds/ });
-    accepted(
-      await report(link, { attributes: { location: { latitude: 48.2, longitude: 16.37 } } }),
-      deviceApi.reportResponse,
-    );
-    accepted(await press.attest(link), deviceApi.attestResponse);
+    accepted(await report(link, { attributes: { location: { latitude: 48.2, longitude: 16.37 } } }), reportResponse);
+    accepted(await press.attest(link), attestResponse);
     await apply('');
   });
 
@@ -240,7 +235,7 @@ suite('a location is a claim', () => {
       'Graz',
       [47.07, 15.44],
     ]) {
-      accepted(await report(link, { attributes: { location } }), deviceApi.reportResponse);
+      accepted(await report(link, { attributes: { location } }), reportResponse);
       assertRefused(await press.attest(link), { ...refusedAccess, says: /claimedLocation/ });
     }
     await using another = await linked('127.0.0.2');
@@ -261,13 +256,13 @@ suite('where the policy is asked', () => {
     });
     await apply(forbid('publishTelemetry', 'context.network.atSite'));
     assertRefused(await report(link, { attributes: {} }), refusedAccess);
-    accepted(await report(link, {}), deviceApi.reportResponse);
+    accepted(await report(link, {}), reportResponse);
     await world.operator.send('PUT', '/v1/devices/press-1/desired', { attributes: { threshold: 1 } }, anything);
     await apply('');
-    const told = accepted(await report(link, { desiredVersion: 0 }), deviceApi.reportResponse);
+    const told = accepted(await report(link, { desiredVersion: 0 }), reportResponse);
     assert.deepEqual(told.desired?.attributes, { threshold: 1 });
     await apply(forbid('receiveCommand', 'context.network.atSite'));
-    assert.equal(accepted(await report(link, { desiredVersion: 0 }), deviceApi.reportResponse).desired, undefined);
+    assert.equal(accepted(await report(link, { desiredVersion: 0 }), reportResponse).desired, undefined);
     await apply('');
   });
 
@@ -321,19 +316,19 @@ suite('a policy that comes into force', () => {
     const applied = await apply(`@id("out") forbid (principal == Edgekeep::Device::"press-1", action, resource);`);
     assert.equal(applied.connectionsClosed, 1);
     await pressLink.closed;
-    accepted(await report(ovenLink, {}), deviceApi.reportResponse);
+    accepted(await report(ovenLink, {}), reportResponse);
     await apply('');
   });
 
   test('is what the next request on a live connection meets when the device changed', async () => {
     await apply(forbid('connect', 'principal.hasTag("stolen")'));
     await using link = await linked('127.0.0.2');
-    accepted(await report(link, {}), deviceApi.reportResponse);
+    accepted(await report(link, {}), reportResponse);
     await world.operator.send('POST', '/v1/devices/press-1/tags', { set: { stolen: 'yes' } }, anything);
     assertRefused(await report(link, {}), { ...refusedAccess, says: /statement stop forbids connect/ });
     await world.operator.send('POST', '/v1/devices/press-1/tags', { remove: ['stolen'] }, anything);
     assertRefused(await report(link, {}), { status: 401, code: 'connection-unbound' });
-    accepted(await press.bind(link), deviceApi.bindResponse);
+    accepted(await press.bind(link), bindResponse);
     await apply('');
   });
 

@@ -10,7 +10,7 @@ import { parseSoftwareStatement } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { auditList } from '@edgekeep/wire/api/operator';
+import { auditList } from '@edgekeep/wire/api/audit';
 import { attributesView } from '@edgekeep/wire/api/registry';
 import { z } from 'zod';
 import { alertsOf } from './support/alerts.ts';

@@ -6,7 +6,7 @@ import { parseBase64url } from '@edgekeep/core/bytes';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
 import * as admission from '@edgekeep/wire/api/admission';
-import { certificateResponse } from '@edgekeep/wire/api/device';
+import { certificateResponse } from '@edgekeep/wire/api/enrollment';
 import { historyView, importReport } from '@edgekeep/wire/api/registry';
 import type { z } from 'zod';
 import { accepted, assertRefused } from './support/answer.ts';

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { verifyAttestationResult } from '@edgekeep/core/attest/ear';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
-import * as api from '@edgekeep/wire/api/device';
-import { policyView } from '@edgekeep/wire/api/operator';
+import { attestResponse, bindResponse } from '@edgekeep/wire/api/attest';
+import { policyView } from '@edgekeep/wire/api/policy';
 import { z } from 'zod';
 import { accepted, assertRefused } from './support/answer.ts';
 import { DeviceLink, zeroNonce } from './support/device-link.ts';
@@ -21,7 +21,7 @@ after(() => fleet?.[Symbol.asyncDispose]());
 const connect = () => DeviceLink.open(fleet.world.hub, fleet.device.credential);
 
 async function resultOfBinding(link: DeviceLink): Promise<string> {
-  const { attestationResult } = accepted(await fleet.device.bind(link), api.bindResponse);
+  const { attestationResult } = accepted(await fleet.device.bind(link), bindResponse);
   assert.ok(attestationResult !== undefined);
   return attestationResult;
 }
@@ -53,7 +53,7 @@ test('the result is the verifier’s word about the evidence of this very connec
   const result = await verdictOf(await resultOfBinding(link));
   assert.equal(result.subject, fleet.device.id);
   assert.deepEqual(Buffer.from(result.nonce), Buffer.from(qualifyingData('bind', zeroNonce, link.exporter)));
-  const asked = accepted(await fleet.device.attest(link), api.attestResponse);
+  const asked = accepted(await fleet.device.attest(link), attestResponse);
   const { status, vector, pcrDigest } = await verdictOf(asked.attestationResult);
   assert.deepEqual([result.status, result.vector, result.pcrDigest], [status, vector, pcrDigest]);
 });
@@ -73,7 +73,7 @@ test('an agent of the version before reads the answer, and is answered when it a
   await using link = await connect();
   const answer = await fleet.device.bind(link);
   assert.deepEqual(Object.keys(accepted(answer, before)), ['deviceId', 'state']);
-  accepted(await fleet.device.attest(link), api.attestResponse);
+  accepted(await fleet.device.attest(link), attestResponse);
 });
 
 test('where the policy permits no attestation the connection is bound and no result comes with it', async () => {
@@ -82,7 +82,7 @@ test('where the policy permits no attestation the connection is bound and no res
   await operator.send('PUT', '/v1/policy', { text: `${policyForAnyTier}${forbid}` }, policyView);
   try {
     await using link = await connect();
-    assert.equal(accepted(await fleet.device.bind(link), api.bindResponse).attestationResult, undefined);
+    assert.equal(accepted(await fleet.device.bind(link), bindResponse).attestationResult, undefined);
     assertRefused(await fleet.device.attest(link), { status: 403, code: 'access-refused' });
     assert.equal((await link.ask('GET', '/v1/checkpoint?from=0')).status, 200);
   } finally {

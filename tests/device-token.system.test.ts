@@ -8,8 +8,7 @@ import { buffer } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { encodeDeviceToken } from '@edgekeep/core/identity/device-token';
 import { skipWithout } from '@edgekeep/hardware/tpm/testing';
-import { tokenReportResponse } from '@edgekeep/wire/api/device';
-import { tokenDeviceAnswer, tokenRollAnswer } from '@edgekeep/wire/api/operator';
+import { tokenReportResponse, tokenDeviceAnswer, tokenRollAnswer } from '@edgekeep/wire/api/token-device';
 import { accepted, type Answer, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 

@@ -26,9 +26,12 @@ import {
   writeHandoffFolder,
 } from '@edgekeep/hardware/dice/simulator';
 import { HardwareError } from '@edgekeep/hardware/error';
-import * as api from '@edgekeep/wire/api/device';
+import { releaseResponse } from '@edgekeep/wire/api/access';
+import { bindResponse, challengeResponse } from '@edgekeep/wire/api/attest';
+import { certificateResponse } from '@edgekeep/wire/api/enrollment';
 import { enrollmentGroupDeleted, enrollmentGroupView } from '@edgekeep/wire/api/enrollment-group';
-import { deviceDetail, policyView, stateAnswer } from '@edgekeep/wire/api/operator';
+import { deviceDetail, stateAnswer } from '@edgekeep/wire/api/device-view';
+import { policyView } from '@edgekeep/wire/api/policy';
 import { vendorRootList, vendorRootRemoved } from '@edgekeep/wire/api/vendor-root';
 import { z } from 'zod';
 import { closeAll } from './support/closing.ts';
@@ -102,7 +105,7 @@ function newChip(): DiceSimulator {
 async function recover(device: TestDevice): Promise<Answer> {
   await using link = await DeviceLink.open(world.hub);
   const start = await link.ask('POST', '/v1/recover/challenge', { deviceId: device.id });
-  const { nonce } = accepted(start, api.challengeResponse);
+  const { nonce } = accepted(start, challengeResponse);
   const { request, spki } = await newOperationalKey(device.id);
   const evidence = await device.evidence('certify', parseBase64url(nonce, 'nonce'), spki);
   return await link.ask('POST', '/v1/recover/complete', { certificateRequest: toBase64url(request), evidence });
@@ -350,7 +353,7 @@ test('evidence is good for one answer, one connection and one purpose', async ()
   const stale = { ...noKey, reason: 'qualifying-data-mismatch' };
   const ask = (evidence: object) => link.ask('POST', '/v1/releases', { model: 'opaque', version: '1.0.0', evidence });
   const evidence = await device.evidence('release', await link.challenge(), link.exporter);
-  accepted(await ask(evidence), api.releaseResponse);
+  accepted(await ask(evidence), releaseResponse);
   assertRefused(await ask(evidence), { status: 409, code: 'challenge-missing' });
   await link.challenge();
   assertRefused(await ask(evidence), stale);
@@ -379,10 +382,10 @@ test('after a firmware update the device is the same, and its old firmware ends 
 
   const next = firmware({ runtime: 'runtime 2', changes: { svn: 4 } });
   const device = await deviceOn('updated', await chip.boot(next));
-  accepted(await recover(device), api.certificateResponse);
+  accepted(await recover(device), certificateResponse);
   await assert.rejects(device.rootOfTrust.openKey(wrappedKey, { leaseId: lease.id }), HardwareError);
   await using link = await DeviceLink.open(world.hub, old.credential);
-  accepted(await device.bind(link), api.bindResponse);
+  accepted(await device.bind(link), bindResponse);
   // The identity is the same; its new firmware is not published yet.
   const refusal = { ...noKey, reason: 'dice-fwid-unexpected' };
   assertRefused(await device.askForKey(link, 'opaque', '1.0.0'), refusal);
@@ -410,9 +413,9 @@ test('a Caliptra chip is known by its LDevID: a firmware update, from the first 
   const next = { fmc: utf8('fmc 2'), runtime: utf8('caliptra runtime 2'), payload: utf8('system 2'), svn: 2 };
   const handoff = await chip.boot(next);
   const device = await deviceOn('caliptra', handoff);
-  accepted(await recover(device), api.certificateResponse);
+  accepted(await recover(device), certificateResponse);
   await using link = await DeviceLink.open(world.hub, old.credential);
-  accepted(await device.bind(link), api.bindResponse);
+  accepted(await device.bind(link), bindResponse);
   await assert.rejects(device.rootOfTrust.openKey(wrappedKey, { leaseId: lease.id }), HardwareError);
   assertRefused(await device.askForKey(link, 'opaque', '1.0.0'), { ...noKey, reason: 'dice-fwid-unexpected' });
   await publishCaliptra('2.0', next);
@@ -453,7 +456,7 @@ test('a certificate is renewed for a key that the chain vouches for, and for no 
     const evidence = await by.evidence('certify', await link.challenge(), spki);
     return link.ask('POST', '/v1/renew', { certificateRequest: toBase64url(request), evidence });
   };
-  accepted(await renew(device), api.certificateResponse);
+  accepted(await renew(device), certificateResponse);
   assertRefused(await renew(other), { status: 403, code: 'renewal-refused', reason: 'dice-device-differs' });
 });
 
@@ -479,7 +482,7 @@ test('one chip is one device, and a device without a token needs a group that sp
   assertRefused(await newcomer.tryEnroll(world, undefined), notEnrolled);
   const order = { name: 'line', kind: 'ca', certificate: vendor.rootPem, terms: { idPrefix: 'line-', tier: 'dice' } };
   await world.operator.send('POST', '/v1/enrollment-groups', order, enrollmentGroupView);
-  accepted(await newcomer.tryEnroll(world, undefined), api.certificateResponse);
+  accepted(await newcomer.tryEnroll(world, undefined), certificateResponse);
   assert.equal((await world.device('line-1')).enrollmentGroup, 'line');
   const elsewhere = await deviceOn('press-1', await newChip().boot(firmware()));
   assertRefused(await elsewhere.tryEnroll(world, undefined), { ...notEnrolled, reason: 'device-id-not-allowed' });
@@ -574,7 +577,7 @@ test('a wiped device comes back with a token made since, not by keys that its fi
   const stranger = await deviceOn(id, await newChip().boot(firmware()));
   const fresh = await world.enrollmentToken({ deviceId: id });
   assertRefused(await stranger.tryEnroll(world, fresh), { ...notEnrolled, reason: 'root-of-trust-differs' });
-  accepted(await again.tryEnroll(world, fresh), api.certificateResponse);
+  accepted(await again.tryEnroll(world, fresh), certificateResponse);
   await using link = await again.connect(world.hub);
   await again.release(link, 'opaque', '1.0.0');
 });

@@ -20,7 +20,7 @@ import { encodeSpki, keyIdentifierOf } from '@edgekeep/core/identity/public-key'
 import { issueTo, type TestAuthority, testIssuing, testRoot } from '@edgekeep/core/identity/testing-roots';
 import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
 import { testSimulators } from '@edgekeep/hardware/tpm/testing';
-import * as api from '@edgekeep/wire/api/device';
+import { attestResponse } from '@edgekeep/wire/api/attest';
 import { vendorRootImported } from '@edgekeep/wire/api/vendor-root';
 import { accepted, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
@@ -150,5 +150,5 @@ function withCertificate({ identity }: { identity: object }, { der }: Certificat
 
 async function resultOf(device: TestDevice, world: HubWorld) {
   await using link = await device.connect(world.hub);
-  return accepted(await device.attest(link), api.attestResponse);
+  return accepted(await device.attest(link), attestResponse);
 }

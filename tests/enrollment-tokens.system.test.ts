@@ -5,16 +5,16 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
-import { certificateResponse } from '@edgekeep/wire/api/device';
+import { certificateResponse } from '@edgekeep/wire/api/enrollment';
 import {
   enrollmentTokenHandedOver,
   enrollmentTokenList,
   enrollmentTokenRevoked,
   type EnrollmentTokenView,
+  enrollmentTokenAnswer,
 } from '@edgekeep/wire/api/enrollment-token';
 import { enrollmentGroupDetail, groupTokenAnswer } from '@edgekeep/wire/api/enrollment-group';
-import { apiTokenAnswer, enrollmentTokenAnswer } from '@edgekeep/wire/api/operator';
-import { claimAnswer } from '@edgekeep/wire/api/people';
+import { apiTokenAnswer, claimAnswer } from '@edgekeep/wire/api/people';
 import { accepted, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 import { addPerson, firstPerson, newToken, TestPerson } from './support/people.ts';

@@ -16,7 +16,7 @@ import { IMA_EVIDENCE_BYTES_MAX, parseImaLog } from '@edgekeep/core/attest/ima-l
 import { imaEntry, imaNgLog } from '@edgekeep/core/attest/testing-ima';
 import { concat, utf8 } from '@edgekeep/core/bytes';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
-import * as api from '@edgekeep/wire/api/device';
+import { attestResponse } from '@edgekeep/wire/api/attest';
 import { HubConnection } from '@edgekeep/wire/link/hub-connection';
 import { healthyBoot, logOf, measure } from './support/boot.ts';
 import { TestDevice } from './support/test-device.ts';
@@ -101,7 +101,7 @@ describe('a device with a long IMA log', { skip: skipWithoutTpm }, () => {
     let sent: Evidence | undefined;
     const answer = await link.withChallenge(async ({ nonce, exporter, pcrs, send, known }: Challenge) => {
       sent = change(await dependencies.prover.evidence('release', nonce, exporter, pcrs, { send, known }));
-      return postToHub(send, '/v1/attest', { evidence: evidenceDocument(sent) }, api.attestResponse);
+      return postToHub(send, '/v1/attest', { evidence: evidenceDocument(sent) }, attestResponse);
     });
     assert.ok(sent?.kind === 'tpm');
     return { answer, from: sent.imaLogFrom ?? 0, bytes: sent.imaLog?.length ?? -1 };

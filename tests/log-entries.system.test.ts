@@ -7,8 +7,8 @@ import { openCheckpoint } from '@edgekeep/core/audit/checkpoint';
 import { parseAuditEntry } from '@edgekeep/core/audit/entry';
 import { leafHash, makeInclusionProof, nodeHash, rootHash, verifyInclusion } from '@edgekeep/core/audit/merkle';
 import { parseBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/api/device';
-import { auditProof } from '@edgekeep/wire/api/operator';
+import { ownEntries } from '@edgekeep/wire/api/audit';
+import { auditProof } from '@edgekeep/wire/api/audit';
 import { z } from 'zod';
 import { accepted, type Answer, assertRefused } from './support/answer.ts';
 import { DeviceLink } from './support/device-link.ts';
@@ -114,9 +114,9 @@ test('a device reads the entries about itself, as they were logged, and none abo
   const found: Uint8Array[] = [];
   let from: number | null = 0;
   while (from !== null) {
-    const page: ReturnType<typeof api.ownEntries.parse> = accepted(
+    const page: ReturnType<typeof ownEntries.parse> = accepted(
       await link.ask('GET', `/v1/audit?from=${from}&limit=2`),
-      api.ownEntries,
+      ownEntries,
     );
     for (const { index, entry } of page.entries) {
       const bytes = parseBase64url(entry, 'entry');

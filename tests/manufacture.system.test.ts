@@ -16,9 +16,9 @@ import { parsePem } from '@edgekeep/core/identity/pem';
 import { Pkcs11RootOfTrust } from '@edgekeep/hardware/pkcs11/pkcs11-root-of-trust';
 import { skipWithoutSoftHsm, softHsmModule, type TestTokens, testTokens } from '@edgekeep/hardware/pkcs11/testing';
 import type { TpmSimulator } from '@edgekeep/hardware/tpm/simulator';
-import * as api from '@edgekeep/wire/api/device';
+import { certificateResponse } from '@edgekeep/wire/api/enrollment';
 import { enrollmentGroupView } from '@edgekeep/wire/api/enrollment-group';
-import { stateAnswer } from '@edgekeep/wire/api/operator';
+import { stateAnswer } from '@edgekeep/wire/api/device-view';
 import { importReport } from '@edgekeep/wire/api/registry';
 import { z } from 'zod';
 import { endChild } from './support/child.ts';
@@ -299,12 +299,12 @@ suite('a manufacturing line', { skip }, () => {
     assert.deepEqual([report.expected, report.rejected], [6, 0]);
 
     const camera = fleet.keep(await TestDevice.withTpm('cam-1', simulators.get('cam-1') ?? assert.fail()));
-    accepted(await camera.tryEnroll(world, undefined), api.certificateResponse);
+    accepted(await camera.tryEnroll(world, undefined), certificateResponse);
     await using link = await camera.connect(world.hub);
     assert.ok(link.connected);
 
     const element = fleet.keep(await secureElement('press-6', 'cam-6'));
-    accepted(await element.tryEnroll(world, undefined), api.certificateResponse);
+    accepted(await element.tryEnroll(world, undefined), certificateResponse);
     await using second = await element.connect(world.hub);
     assert.ok(second.connected);
 
@@ -341,7 +341,7 @@ suite('a manufacturing line', { skip }, () => {
     const enroll = async () => {
       await simulator.powerCycle();
       await using device = await TestDevice.withTpm('cam-3', simulator);
-      accepted(await device.tryEnroll(world, undefined), api.certificateResponse);
+      accepted(await device.tryEnroll(world, undefined), certificateResponse);
     };
     await enroll();
     const { idevid } = await world.device('cam-3');

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { publishModel } from '@edgekeep/cli/model/publication';
 import { alertList } from '@edgekeep/wire/api/alert';
 import { modelDevices, retryAnswer } from '@edgekeep/wire/api/model';
-import { deviceList } from '@edgekeep/wire/api/operator';
+import { deviceList } from '@edgekeep/wire/api/device-view';
 import { assertRefused } from './support/answer.ts';
 import { alertOf } from './support/alerts.ts';
 import { checkInsOf } from './support/check-ins.ts';

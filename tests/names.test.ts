@@ -58,7 +58,7 @@ const spellings: readonly Spelling[] = [
         why: 'the former names, their tests and the page about them',
       },
       {
-        path: /^(?:hub\/src\/registry\/condition|wire\/src\/(?:api\/)?(?:registry|operator)(?:-api)?|hub\/src\/doors\/operator\/device)\.ts$/,
+        path: /^(?:hub\/src\/registry\/condition|wire\/src\/(?:api\/)?(?:registry|device-view)|hub\/src\/doors\/operator\/device)\.ts$/,
         text: /^enrolmentGroup$/,
         why: 'a member that filters, manifests and programs of the version before have',
       },

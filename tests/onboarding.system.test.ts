@@ -6,7 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { certificateResponse } from '@edgekeep/wire/api/device';
+import { certificateResponse } from '@edgekeep/wire/api/enrollment';
 import { z } from 'zod';
 import { accepted, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';

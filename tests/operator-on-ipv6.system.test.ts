@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
-import { deviceList } from '@edgekeep/wire/api/operator';
+import { deviceList } from '@edgekeep/wire/api/device-view';
 import { HubWorld } from './support/hub-world.ts';
 
 const isThere = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));

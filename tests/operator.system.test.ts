@@ -8,7 +8,9 @@ import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { publishModel } from '@edgekeep/cli/model/publication';
 import { encodeVerifierKey } from '@edgekeep/core/audit/note';
-import { apiTokenRevoked, deviceList, modelView } from '@edgekeep/wire/api/operator';
+import { deviceList } from '@edgekeep/wire/api/device-view';
+import { modelView } from '@edgekeep/wire/api/model-release';
+import { apiTokenRevoked } from '@edgekeep/wire/api/people';
 import { accepted, assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';
 

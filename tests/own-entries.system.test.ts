@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseAuditEntry } from '@edgekeep/core/audit/entry';
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { ownEntries } from '@edgekeep/wire/api/device';
+import { ownEntries } from '@edgekeep/wire/api/audit';
 import { accepted, assertRefused } from './support/answer.ts';
 import { DeviceLink } from './support/device-link.ts';
 import { HubWorld } from './support/hub-world.ts';

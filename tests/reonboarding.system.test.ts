@@ -10,8 +10,11 @@ import { witnessPolicy } from '@edgekeep/core/audit/quorum';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
-import * as api from '@edgekeep/wire/api/device';
-import { auditProof, deviceDetail, deviceList, replaceRootAnswer, stateAnswer } from '@edgekeep/wire/api/operator';
+import { challengeResponse } from '@edgekeep/wire/api/attest';
+import { certificateResponse } from '@edgekeep/wire/api/enrollment';
+import { reportResponse } from '@edgekeep/wire/api/report';
+import { auditProof } from '@edgekeep/wire/api/audit';
+import { deviceDetail, deviceList, replaceRootAnswer, stateAnswer } from '@edgekeep/wire/api/device-view';
 import { attributesView, historyView, importReport } from '@edgekeep/wire/api/registry';
 import { accepted, assertRefused } from './support/answer.ts';
 import { DeviceLink } from './support/device-link.ts';
@@ -45,7 +48,7 @@ const because = { reason: 'a test' };
 async function recover(world: HubWorld, device: TestDevice, key: Awaited<ReturnType<typeof newOperationalKey>>) {
   await using link = await DeviceLink.open(world.hub);
   const start = await link.ask('POST', '/v1/recover/challenge', { deviceId: device.id });
-  const { nonce } = accepted(start, api.challengeResponse);
+  const { nonce } = accepted(start, challengeResponse);
   // Awaited before the link is closed.
   return await link.ask('POST', '/v1/recover/complete', {
     certificateRequest: toBase64url(key.request),
@@ -71,7 +74,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     {
       await using link = await first.connect(world.hub);
       await first.release(link, model.name, model.version);
-      accepted(await link.ask('POST', '/v1/reports', { attributes: { os: '12.7' } }), api.reportResponse);
+      accepted(await link.ask('POST', '/v1/reports', { attributes: { os: '12.7' } }), reportResponse);
     }
     const oldCredential = first.credential;
     const before = await world.device('press-1');
@@ -96,7 +99,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     // The wipe removed its witness key: this is the same TPM with an empty disk.
     const again = tpms.keep(await TestDevice.with('press-1', first.rootOfTrust, []));
     again.eventLog = first.eventLog;
-    accepted(await again.tryEnroll(world, undefined), api.certificateResponse);
+    accepted(await again.tryEnroll(world, undefined), certificateResponse);
     await using link = await again.connect(world.hub);
     await again.release(link, model.name, model.version);
 
@@ -139,12 +142,12 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     const { world } = tpms;
     const device = await tpms.device('press-2');
     const key = await newOperationalKey('press-2');
-    accepted(await recover(world, device, key), api.certificateResponse);
-    accepted(await recover(world, device, key), api.certificateResponse);
+    accepted(await recover(world, device, key), certificateResponse);
+    accepted(await recover(world, device, key), certificateResponse);
     await wipe(world, 'press-2');
     const again = tpms.keep(await TestDevice.with('press-2', device.rootOfTrust, []));
     again.eventLog = device.eventLog;
-    accepted(await again.tryEnroll(world, undefined), api.certificateResponse);
+    accepted(await again.tryEnroll(world, undefined), certificateResponse);
     const used = { status: 403, code: 'renewal-refused', reason: 'operational-key-used' };
     assertRefused(await recover(world, again, key), used);
     const other = await tpms.device('press-3');
@@ -188,7 +191,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     await orderRefused(world, '/v1/devices/press-4/replace-root', ofAnother, /is the one of press-1/);
     await world.operator.send('POST', '/v1/devices/press-4/replace-root', swap, replaceRootAnswer);
     assertRefused(await device.tryEnroll(world, undefined), refusedFor('root-of-trust-differs'));
-    accepted(await board.tryEnroll(world, undefined), api.certificateResponse);
+    accepted(await board.tryEnroll(world, undefined), certificateResponse);
     const after = await world.device('press-4');
     assert.deepEqual([after.rootSha256, after.formerIdentities[0]?.rootSha256], [swap.rootSha256, oldRoot]);
     assert.equal((await world.entries('root-of-trust-replaced')).length, 1);
@@ -199,7 +202,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     const other = await world.enrollmentToken({ deviceId: 'press-5' });
     assertRefused(await elsewhere.tryEnroll(world, other), refusedFor('root-of-trust-taken'));
     await importLine(world, { id: 'press-5', rootSha256: oldRoot });
-    accepted(await elsewhere.tryEnroll(world, undefined), api.certificateResponse);
+    accepted(await elsewhere.tryEnroll(world, undefined), certificateResponse);
   });
 
   test('hardware whose record has ended becomes another device where an import says so, and each shows the other', async () => {
@@ -215,7 +218,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     await world.setState('press-7', 'retire');
     assertRefused(await moved.tryEnroll(world, token), taken);
     await importLine(world, { id: 'press-8', rootSha256 });
-    accepted(await moved.tryEnroll(world, undefined), api.certificateResponse);
+    accepted(await moved.tryEnroll(world, undefined), certificateResponse);
     const [earlier] = (await world.device('press-8')).formerDevices;
     assert.deepEqual([earlier?.deviceId, earlier?.generation], ['press-7', 1]);
     assert.equal((await world.device('press-7')).formerIdentities[0]?.rootSha256, rootSha256);
@@ -245,7 +248,7 @@ suite('a device with a TPM', { skip: skipWithoutTpm }, () => {
     const again = tpms.keep(await TestDevice.with('press-6', device.rootOfTrust, []));
     again.eventLog = device.eventLog;
     const second = {
-      between: async () => void accepted(await again.tryEnroll(world, undefined), api.certificateResponse),
+      between: async () => void accepted(await again.tryEnroll(world, undefined), certificateResponse),
     };
     const twin = tpms.keep(await TestDevice.with('press-6', device.rootOfTrust, []));
     twin.eventLog = device.eventLog;
@@ -270,7 +273,7 @@ suite('a device without a TPM', () => {
     const old = await world.enrollmentToken({ deviceId: 'saw-1' });
     const spare = await world.enrollmentToken({ deviceId: 'saw-1' });
     await using device = await TestDevice.withoutTpm('saw-1', disk);
-    accepted(await device.tryEnroll(world, old), api.certificateResponse);
+    accepted(await device.tryEnroll(world, old), certificateResponse);
     await cp(disk, copy, { recursive: true });
     world.clock.advanceSeconds(1);
     await wipe(world, 'saw-1');
@@ -288,7 +291,7 @@ suite('a device without a TPM', () => {
     assertRefused(await fresh.tryEnroll(world, await world.enrollmentToken()), refusedFor('token-not-fresh'));
     const own = await world.enrollmentToken({ deviceId: 'saw-1' });
     assertRefused(await clone.tryEnroll(world, own), refusedFor('root-of-trust-wiped'));
-    accepted(await fresh.tryEnroll(world, own), api.certificateResponse);
+    accepted(await fresh.tryEnroll(world, own), certificateResponse);
     const late = await recover(world, clone, await newOperationalKey('saw-1'));
     assertRefused(late, { status: 403, code: 'renewal-refused' });
     await using elsewhere = await TestDevice.withoutTpm('saw-2', copy);

@@ -13,8 +13,9 @@ import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { HardwareError } from '@edgekeep/hardware/error';
 import { Pkcs11RootOfTrust } from '@edgekeep/hardware/pkcs11/pkcs11-root-of-trust';
 import { skipWithoutSoftHsm, softHsmModule, type TestTokens, testTokens } from '@edgekeep/hardware/pkcs11/testing';
-import * as api from '@edgekeep/wire/api/device';
-import { enrollmentTokenAnswer, policyView } from '@edgekeep/wire/api/operator';
+import { certificateResponse } from '@edgekeep/wire/api/enrollment';
+import { enrollmentTokenAnswer } from '@edgekeep/wire/api/enrollment-token';
+import { policyView } from '@edgekeep/wire/api/policy';
 import { closeAll } from './support/closing.ts';
 import { accepted, assertRefused } from './support/answer.ts';
 import { DeviceLink, zeroNonce } from './support/device-link.ts';
@@ -145,7 +146,7 @@ test('a stolen operational certificate and key are refused on another token', { 
   await applyPolicy(policy);
   await using victim = await deviceOn('claimant');
   await using thief = await deviceOn('thief');
-  accepted(await victim.tryEnroll(world, await enrollmentToken('claimant')), api.certificateResponse);
+  accepted(await victim.tryEnroll(world, await enrollmentToken('claimant')), certificateResponse);
   await using stolen = await DeviceLink.open(world.hub, victim.credential);
   assertRefused(await stolen.ask('GET', '/v1/models/opaque'), { status: 401, code: 'connection-unbound' });
   const refused = { status: 403, code: 'bind-refused', reason: 'signature-invalid' };
@@ -205,7 +206,7 @@ test('enrollment needs the signing key itself, a good agreement key, and a token
     const broken = { start: () => ({ ...start, identity: { ...identity, encryptionKey } }) };
     assertRefused(await device.tryEnroll(world, token, broken), { status: 400, code: 'request-invalid' });
   }
-  accepted(await device.tryEnroll(world, token), api.certificateResponse);
+  accepted(await device.tryEnroll(world, token), certificateResponse);
 });
 
 test(

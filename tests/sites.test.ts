@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { deviceList } from '@edgekeep/wire/api/operator';
+import { deviceList } from '@edgekeep/wire/api/device-view';
 import * as api from '@edgekeep/wire/api/site';
 import { assertRefused } from './support/answer.ts';
 import { HubWorld } from './support/hub-world.ts';

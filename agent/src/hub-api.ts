@@ -1,7 +1,7 @@
 // Requests to the hub: JSON out, a checked value or a refusal back (spec/api.md). A refusal of the hub is a value; an answer in an unknown
 // form is an error.
 import { parseJson } from '@edgekeep/core/json';
-import { errorResponse } from '@edgekeep/wire/api/device';
+import { errorResponse } from '@edgekeep/wire/api/error-response';
 import type { HubRequest, HubResponse } from '@edgekeep/wire/link/exchange';
 import type { ZodType } from 'zod';
 import { AgentError } from './error.ts';

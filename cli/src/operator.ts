@@ -11,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CoreError } from '@edgekeep/core/error';
 import { parseJson, parseValue } from '@edgekeep/core/json';
 import { approvalRequired } from '@edgekeep/wire/api/approval';
-import { errorResponse } from '@edgekeep/wire/api/device';
+import { errorResponse } from '@edgekeep/wire/api/error-response';
 import { type ZodType, z } from 'zod';
 import { readSecretFile } from './bounded-file.ts';
 import { type Arguments, exitCodes, type ExitCode, UsageError } from './command.ts';

@@ -12,7 +12,7 @@ import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { initHub } from '@edgekeep/hub/commands/init';
 import { parseHubSettings } from '@edgekeep/hub/settings';
 import { type Hub, startHub } from '@edgekeep/hub/wiring/start';
-import { publisherAnswer } from '@edgekeep/wire/api/operator';
+import { publisherAnswer } from '@edgekeep/wire/api/publisher';
 import { z } from 'zod';
 
 export interface DemoHub {

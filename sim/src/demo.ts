@@ -12,7 +12,10 @@ import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
 import { defaultPolicyText } from '@edgekeep/core/policy/built-in';
 import { lockFolder } from '@edgekeep/hub/store/folder-lock';
 import { assignedGroups } from '@edgekeep/wire/api/model';
-import * as api from '@edgekeep/wire/api/operator';
+import { enrollmentTokenAnswer } from '@edgekeep/wire/api/enrollment-token';
+import { modelList } from '@edgekeep/wire/api/model-release';
+import { policyView } from '@edgekeep/wire/api/policy';
+import { referenceValuesView } from '@edgekeep/wire/api/reference-values';
 import { groupList, groupView, importReport } from '@edgekeep/wire/api/registry';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
@@ -80,11 +83,11 @@ export async function startDemo(
 
 /** The policy of this start: a policy of an earlier start with other devices is replaced. */
 async function applyPolicy({ operator }: DemoHub, allowSoftware: boolean, progress: Progress): Promise<void> {
-  const { text } = await operator.get('/v1/policy', api.policyView);
+  const { text } = await operator.get('/v1/policy', policyView);
   const isAllowed = text === softwareAllowedPolicy;
   if (isAllowed === allowSoftware) return;
   const wanted = allowSoftware ? softwareAllowedPolicy : defaultPolicyText;
-  await operator.send('PUT', '/v1/policy', { text: wanted }, api.policyView);
+  await operator.send('PUT', '/v1/policy', { text: wanted }, policyView);
   progress.say(
     allowSoftware
       ? 'policy: software-only devices are allowed too'
@@ -118,7 +121,7 @@ async function vendorRoots(devices: readonly DemoDevice[]): Promise<ReadonlyMap<
 
 async function publishBoot(folder: string, hub: DemoHub, application: Application, progress: Progress): Promise<void> {
   const version = `1.0.0-${application.build}`;
-  const schema = z.object({ referenceValues: z.array(api.referenceValuesView) });
+  const schema = z.object({ referenceValues: z.array(referenceValuesView) });
   const { referenceValues } = await hub.operator.get('/v1/reference-values', schema);
   if (referenceValues.some((known) => known.version === version)) return;
   const values = referenceValuesOf(
@@ -134,7 +137,7 @@ async function publishBoot(folder: string, hub: DemoHub, application: Applicatio
 }
 
 async function publishExample(hub: DemoHub, progress: Progress): Promise<void> {
-  const { models } = await hub.operator.get('/v1/models', api.modelList);
+  const { models } = await hub.operator.get('/v1/models', modelList);
   const { name, version } = demoModel;
   if (models.some((model) => model.name === name && model.version === version && model.state === 'published')) return;
   const release = await publishModel(hub.operator, {
@@ -187,5 +190,5 @@ async function isEnrolled(device: DemoDevice): Promise<boolean> {
 
 async function enrollmentToken(hub: DemoHub, { order: { id, tier } }: DemoDevice): Promise<string> {
   const body = { deviceId: id, tier, lifeSeconds: 600 };
-  return (await hub.operator.send('POST', '/v1/enrollment-tokens', body, api.enrollmentTokenAnswer)).token;
+  return (await hub.operator.send('POST', '/v1/enrollment-tokens', body, enrollmentTokenAnswer)).token;
 }

@@ -7,7 +7,7 @@ import type { Operator } from '@edgekeep/cli/operator';
 import { type ReceiptVerdict, verifyReceipt } from '@edgekeep/core/access/receipt';
 import { parseTrust } from '@edgekeep/core/access/trust';
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { receiptAnswer } from '@edgekeep/wire/api/operator';
+import { receiptAnswer } from '@edgekeep/wire/api/access';
 
 const ATTEMPTS_MAX = 60;
 const pauseMilliseconds = 500;

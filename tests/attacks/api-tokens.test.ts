@@ -2,8 +2,15 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { apiTokenAnswer, apiTokenRevoked, expiry } from '@edgekeep/wire/api/operator';
-import { personDisabled, personList, tokenList, tokenView } from '@edgekeep/wire/api/people';
+import {
+  apiTokenAnswer,
+  apiTokenRevoked,
+  personDisabled,
+  personList,
+  tokenList,
+  tokenView,
+} from '@edgekeep/wire/api/people';
+import { expiry } from '@edgekeep/wire/api/revocation';
 import { z } from 'zod';
 import { accepted, type Answer, assertRefused } from '../support/answer.ts';
 import { HubWorld } from '../support/hub-world.ts';

@@ -10,7 +10,7 @@ import { encodePem } from '@edgekeep/core/identity/pem';
 import { deviceProfile, issuingAuthorityProfile, rootProfile } from '@edgekeep/core/identity/profile';
 import { encodeSpki } from '@edgekeep/core/identity/public-key';
 import { signerFromKey } from '@edgekeep/core/signer';
-import * as api from '@edgekeep/wire/api/device';
+import { challengeResponse } from '@edgekeep/wire/api/attest';
 import type { TlsClientCredential } from '@edgekeep/wire/link/tls';
 import { accepted, assertRefused } from '../support/answer.ts';
 import { DeviceLink, zeroNonce } from '../support/device-link.ts';
@@ -191,7 +191,7 @@ test('TLS 1.2 is refused by both listeners', { skip }, async () => {
 /** Both steps of recovery with this device's root of trust, under its own or another device's name. */
 async function recover(device: TestDevice, deviceId = device.id) {
   await using link = await DeviceLink.open(fleet.world.hub);
-  const { nonce } = accepted(await link.ask('POST', '/v1/recover/challenge', { deviceId }), api.challengeResponse);
+  const { nonce } = accepted(await link.ask('POST', '/v1/recover/challenge', { deviceId }), challengeResponse);
   const { request, spki } = await newOperationalKey(deviceId);
   const evidence = await device.evidence('certify', Buffer.from(nonce, 'base64url'), spki);
   const certificateRequest = Buffer.from(request).toString('base64url');

@@ -5,7 +5,8 @@ import { after, before, test } from 'node:test';
 import { encodeVerifierKey, verifierKey } from '@edgekeep/core/audit/note';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { encodeSizedPublic, objectAttributes, parsePublic } from '@edgekeep/core/tpm/public-area';
-import * as api from '@edgekeep/wire/api/device';
+import type { DeviceIdentity } from '@edgekeep/wire/api/device';
+import { certificateResponse, enrollChallengeRequest } from '@edgekeep/wire/api/enrollment';
 import { accepted, type Answer, assertRefused, type RefusalBody } from '../support/answer.ts';
 import { DeviceLink } from '../support/device-link.ts';
 import { newOperationalKey, TestDevice } from '../support/test-device.ts';
@@ -193,7 +194,7 @@ test(
     const { world } = fleet;
     const used = await token();
     const keen = fleet.keep(await TestDevice.withoutTpm('keen', `${world.folder}/keen`));
-    accepted(await keen.tryEnroll(world, used), api.certificateResponse);
+    accepted(await keen.tryEnroll(world, used), certificateResponse);
     const expired = await world.enrollmentToken({ lifeSeconds: 60 });
     world.clock.advanceSeconds(61);
     const bad: Readonly<Record<string, string | undefined>> = {
@@ -235,14 +236,14 @@ test('a token that was used between the two steps of an enrollment is refused at
 });
 
 test('what could have been refused is accepted when it is true', { skip }, async () => {
-  accepted(await stranger.tryEnroll(fleet.world, await token()), api.certificateResponse);
+  accepted(await stranger.tryEnroll(fleet.world, await token()), certificateResponse);
 });
 
-type TpmIdentity = Extract<api.DeviceIdentity, { kind: 'tpm' }>;
+type TpmIdentity = Extract<DeviceIdentity, { kind: 'tpm' }>;
 
 /** The first message of an enrollment, with members of the TPM's identity replaced. */
 function withIdentity(honest: object, change: (identity: TpmIdentity) => Partial<TpmIdentity>): object {
-  const start = api.enrollChallengeRequest.parse(honest);
+  const start = enrollChallengeRequest.parse(honest);
   return start.identity.kind === 'tpm'
     ? { ...start, identity: { ...start.identity, ...change(start.identity) } }
     : start;

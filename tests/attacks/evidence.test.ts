@@ -5,7 +5,8 @@ import { eventTypes } from '@edgekeep/core/attest/event-type';
 import { type Evidence, evidenceDocument } from '@edgekeep/core/attest/evidence';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { concat } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/api/device';
+import { releaseResponse } from '@edgekeep/wire/api/access';
+import { certificateResponse } from '@edgekeep/wire/api/enrollment';
 import { accepted, assertRefused } from '../support/answer.ts';
 import { alteredBoot, healthyBoot, logOf, measure, stage } from '../support/boot.ts';
 import { type DeviceLink, zeroNonce } from '../support/device-link.ts';
@@ -27,7 +28,7 @@ before(async () => {
   software = fleet.keep(await TestDevice.withoutTpm('software', `${fleet.world.folder}/software`));
   accepted(
     await software.tryEnroll(fleet.world, await fleet.world.enrollmentToken({ tier: 'software' })),
-    api.certificateResponse,
+    certificateResponse,
   );
 });
 after(() => fleet?.[Symbol.asyncDispose]());
@@ -50,7 +51,7 @@ test('an honest device with a healthy boot gets the key, which opens in its own 
 test('evidence is good for one answer only', { skip }, async () => {
   await using link = await honest.connect(fleet.world.hub);
   const { evidence, leaseCounter } = await honest.releaseProof(await link.challenge(), link.exporter);
-  accepted(await askWith(link, evidence, leaseCounter), api.releaseResponse);
+  accepted(await askWith(link, evidence, leaseCounter), releaseResponse);
   assertRefused(await askWith(link, evidence), { status: 409, code: 'challenge-missing' });
   // A new challenge does not make the old response valid.
   await link.challenge();
@@ -160,7 +161,7 @@ test(
   async (t) => {
     const extra = stage(8, eventTypes.ipl, 'module loaded later', 'rootkit');
     await using link = await other.connect(fleet.world.hub);
-    accepted(await other.askForKey(link, model.name, model.version), api.releaseResponse);
+    accepted(await other.askForKey(link, model.name, model.version), releaseResponse);
     await measure(other.rootOfTrust, [extra]);
     await t.test('when the log is silent about it', async () => {
       const says = /the log replays PCRs 0,1,2,3,4,5,6,7,8,9,14 .* the log is not what was measured/;

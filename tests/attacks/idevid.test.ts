@@ -15,9 +15,10 @@ import { parsePublic, publicKeyOf } from '@edgekeep/core/tpm/public-area';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { blockAnswer } from '@edgekeep/wire/api/admission';
 import { alertList } from '@edgekeep/wire/api/alert';
-import * as api from '@edgekeep/wire/api/device';
+import { certificateResponse, enrollChallengeResponse } from '@edgekeep/wire/api/enrollment';
 import { enrollmentGroupView, groupSwitchAnswer } from '@edgekeep/wire/api/enrollment-group';
-import { auditList, deviceDetail, stateAnswer } from '@edgekeep/wire/api/operator';
+import { auditList } from '@edgekeep/wire/api/audit';
+import { deviceDetail, stateAnswer } from '@edgekeep/wire/api/device-view';
 import { importReport } from '@edgekeep/wire/api/registry';
 import { vendorRootImported, vendorRootList } from '@edgekeep/wire/api/vendor-root';
 import { z } from 'zod';
@@ -83,7 +84,7 @@ test(
   'a device enrolls by its IDevID without a token, serves the bind, and the hub keeps both identities',
   { skip },
   async () => {
-    accepted(await first.tryEnroll(fleet.world, undefined), api.certificateResponse);
+    accepted(await first.tryEnroll(fleet.world, undefined), certificateResponse);
     await using link = await first.connect(fleet.world.hub);
     assert.ok(link.connected);
     const { idevid, enrollmentGroup, certificates } = await show('sn-1');
@@ -190,7 +191,7 @@ async function relayed(link: DeviceLink, device: TestDevice, helper: TestDevice,
   const start = { deviceId: 'sn-3', identity, idevid: { chain } };
   const { nonce, credential } = accepted(
     await link.ask('POST', '/v1/enroll/challenge', start),
-    api.enrollChallengeResponse,
+    enrollChallengeResponse,
   );
   const secret = await device.rootOfTrust.activateCredential(
     parseBase64url(credential?.blob ?? '', 'blob'),
@@ -287,7 +288,7 @@ test(
     const lines = () => Readable.from([`${JSON.stringify({ id: 'boss', rootSha256 })}\n`]);
     const report = await fleet.world.operator.sendLines('/v1/devices/import', lines, importReport);
     assert.equal(report.expected, 1);
-    accepted(await named.tryEnroll(fleet.world, undefined), api.certificateResponse);
+    accepted(await named.tryEnroll(fleet.world, undefined), certificateResponse);
     assert.equal((await show('boss')).idevid?.serialNumber, 'SN-4');
   },
 );
@@ -327,7 +328,7 @@ test('a disabled group lets nobody in by IDevID', { skip }, async () => {
   );
   refusedFor(await second.tryEnroll(fleet.world, undefined), 'enrollment-group-disabled');
   await fleet.world.operator.send('POST', '/v1/enrollment-groups/works/enable', {}, groupSwitchAnswer);
-  accepted(await second.tryEnroll(fleet.world, undefined), api.certificateResponse);
+  accepted(await second.tryEnroll(fleet.world, undefined), certificateResponse);
 });
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -350,7 +351,7 @@ test('a manifest lists a device by its IDevID, and its group speaks before the m
   const line = { enrollmentGroup: 'lot', idevidSha256: sha256(idevid) };
   const lines = () => Readable.from([`${JSON.stringify(line)}\n`]);
   assert.equal((await fleet.world.operator.sendLines('/v1/devices/import', lines, importReport)).listed, 1);
-  accepted(await device.tryEnroll(fleet.world, undefined), api.certificateResponse);
+  accepted(await device.tryEnroll(fleet.world, undefined), certificateResponse);
   const { enrollmentGroup, tags } = await show('sn-41');
   assert.deepEqual([enrollmentGroup, tags], ['lot', { lot: '41' }]);
 });
@@ -361,7 +362,7 @@ test(
   async () => {
     const { world } = fleet;
     const device = await made('sn-42', 'SN-42');
-    accepted(await device.tryEnroll(world, undefined), api.certificateResponse);
+    accepted(await device.tryEnroll(world, undefined), certificateResponse);
     const { rootSha256 } = await show('sn-42');
     const wipe = async () => {
       await world.setState('sn-42', 'quarantine');
@@ -373,13 +374,13 @@ test(
       return next;
     };
     await wipe();
-    accepted(await (await onSameBoard('sn-42')).tryEnroll(world, undefined), api.certificateResponse);
+    accepted(await (await onSameBoard('sn-42')).tryEnroll(world, undefined), certificateResponse);
     assert.equal((await show('sn-42')).idevid?.serialNumber, 'SN-42');
     await wipe();
     await world.setState('sn-42', 'retire');
     const lines = () => Readable.from([`${JSON.stringify({ id: 'press-42', rootSha256 })}\n`]);
     assert.equal((await world.operator.sendLines('/v1/devices/import', lines, importReport)).rejected, 0);
-    accepted(await (await onSameBoard('press-42')).tryEnroll(world, undefined), api.certificateResponse);
+    accepted(await (await onSameBoard('press-42')).tryEnroll(world, undefined), certificateResponse);
     assert.equal((await show('press-42')).idevid?.serialNumber, 'SN-42');
   },
 );

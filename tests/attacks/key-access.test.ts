@@ -7,8 +7,8 @@ import { leaseState } from '@edgekeep/core/access/lease';
 import type { WrappedKey } from '@edgekeep/core/access/wrapped-key';
 import { manifestDigest } from '@edgekeep/core/model/manifest';
 import { openFile } from '@edgekeep/core/model/sealed-file';
-import * as api from '@edgekeep/wire/api/device';
-import { policyView } from '@edgekeep/wire/api/operator';
+import { modelResponse } from '@edgekeep/wire/api/model-release';
+import { policyView } from '@edgekeep/wire/api/policy';
 import { closeAll } from '../support/closing.ts';
 import { accepted, assertRefused } from '../support/answer.ts';
 import { measure, stage } from '../support/boot.ts';
@@ -43,7 +43,7 @@ const released = (): Promise<Released> => owner.release(ownerLink, model.name, m
 test('the key that was released opens the model that was published', { skip }, async () => {
   const { wrappedKey, lease } = await released();
   const modelKey = await owner.rootOfTrust.openKey(wrappedKey, { leaseId: lease.id });
-  const { manifest, files } = accepted(await ownerLink.ask('GET', `/v1/models/${model.name}`), api.modelResponse);
+  const { manifest, files } = accepted(await ownerLink.ask('GET', `/v1/models/${model.name}`), modelResponse);
   const path = files[0]?.path ?? '';
   const sealed = await ownerLink.ask('GET', `/v1/models/${model.name}/${model.version}/files/${path}`);
   const binding = { path, manifestDigest: manifestDigest(Buffer.from(manifest, 'base64url')) };

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { toBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/api/device';
+import { releaseResponse } from '@edgekeep/wire/api/access';
 import { closeAll } from '../support/closing.ts';
 import { accepted, assertRefused } from '../support/answer.ts';
 import type { DeviceLink } from '../support/device-link.ts';
@@ -45,7 +45,7 @@ async function askWith(make: (data: Uint8Array, evidence: object) => Promise<obj
 }
 
 test('with its own counter a device gets a key on the terms of this very boot and value', { skip }, async () => {
-  const answer = accepted(await askWith((data) => counterOf(owner, data)), api.releaseResponse);
+  const answer = accepted(await askWith((data) => counterOf(owner, data)), releaseResponse);
   assert.ok(answer.wrappedKey.kind === 'tpm-import' && answer.wrappedKey.terms !== undefined);
   assert.equal((await owner.rootOfTrust.openKey(answer.wrappedKey)).length, 32);
 });
@@ -93,6 +93,6 @@ test('where the agent alone ends leases, no counter is asked for and the key has
   const device = await trusting.device('trusted');
   await using connected = await device.connect(trusting.world.hub);
   const evidence = await device.evidence('release', await connected.challenge(), connected.exporter);
-  const answer = accepted(await connected.ask('POST', '/v1/releases', { ...asked, evidence }), api.releaseResponse);
+  const answer = accepted(await connected.ask('POST', '/v1/releases', { ...asked, evidence }), releaseResponse);
   assert.ok(answer.wrappedKey.kind === 'tpm-import' && answer.wrappedKey.terms === undefined);
 });

@@ -10,9 +10,10 @@ import { CoreError } from '@edgekeep/core/error';
 import { encodeManifest, manifestDigest, parseManifest } from '@edgekeep/core/model/manifest';
 import { verifyModelRelease } from '@edgekeep/core/model/release';
 import { openFile } from '@edgekeep/core/model/sealed-file';
-import * as api from '@edgekeep/wire/api/device';
+import { modelResponse } from '@edgekeep/wire/api/model-release';
 import { signModelFiles } from '@edgekeep/wire/file/model-signing';
-import { modelView, publisherAnswer } from '@edgekeep/wire/api/operator';
+import { modelView } from '@edgekeep/wire/api/model-release';
+import { publisherAnswer } from '@edgekeep/wire/api/publisher';
 import { accepted, assertRefused } from '../support/answer.ts';
 import { healthyBoot, referenceValuesOf } from '../support/boot.ts';
 import { newPublisher, publicPem } from '../support/hub-world.ts';
@@ -31,7 +32,7 @@ after(() => fleet?.[Symbol.asyncDispose]());
 /** What a device does with a release: verify the signature, get the key, download the sealed file. */
 async function fetchModel(name: string) {
   const { device, link } = fleet;
-  const found = accepted(await link.ask('GET', `/v1/models/${name}`), api.modelResponse);
+  const found = accepted(await link.ask('GET', `/v1/models/${name}`), modelResponse);
   const { wrappedKey, lease } = await device.release(link, name, found.version);
   const modelKey = await device.rootOfTrust.openKey(wrappedKey, { leaseId: lease.id });
   const [file] = found.files;

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { type ReceiptVerdict, verifyReceipt } from '@edgekeep/core/access/receipt';
 import { CoreError } from '@edgekeep/core/error';
 import { encodeCanonicalJson, type Json } from '@edgekeep/core/json';
-import { receiptAnswer } from '@edgekeep/wire/api/operator';
+import { receiptAnswer } from '@edgekeep/wire/api/access';
 import { assertRefused } from '../support/answer.ts';
 import { HubWorld } from '../support/hub-world.ts';
 import { SoftwareWorld } from '../support/software-world.ts';

@@ -9,7 +9,7 @@ import { tokenId } from '@edgekeep/hub/people/token-store';
 import { rootOperations } from '@edgekeep/hub/people/root-operations';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { issuingRequestAnswer } from '@edgekeep/wire/api/authority';
-import { policyView } from '@edgekeep/wire/api/operator';
+import { policyView } from '@edgekeep/wire/api/policy';
 import { makeTestAuthority } from '@edgekeep/wire/link/test-authority';
 import { z } from 'zod';
 import { accepted, assertRefused } from '../support/answer.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { approvalList, approveAnswer } from '@edgekeep/wire/api/approval';
-import { apiTokenAnswer, policyView } from '@edgekeep/wire/api/operator';
-import { personList } from '@edgekeep/wire/api/people';
+import { apiTokenAnswer, personList } from '@edgekeep/wire/api/people';
+import { policyView } from '@edgekeep/wire/api/policy';
 import { rootOperations } from '@edgekeep/hub/people/root-operations';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

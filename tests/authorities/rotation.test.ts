@@ -22,7 +22,7 @@ import {
   issuingRequestAnswer,
   issuingRevokeAnswer,
 } from '@edgekeep/wire/api/authority';
-import { expiry } from '@edgekeep/wire/api/operator';
+import { expiry } from '@edgekeep/wire/api/revocation';
 import { assertRefused } from '../support/answer.ts';
 import { DeviceLink } from '../support/device-link.ts';
 import { HubWorld } from '../support/hub-world.ts';

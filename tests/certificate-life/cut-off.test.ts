@@ -6,8 +6,8 @@ import { sha256Hex } from '@edgekeep/core/digest';
 import { revoke, type RevocationTarget } from '@edgekeep/hub/respond/revoke';
 import { RevocationWatch } from '@edgekeep/hub/revocation/watch';
 import { Database } from '@edgekeep/hub/store/database';
-import * as api from '@edgekeep/wire/api/device';
-import { certificateList, revocationAnswer } from '@edgekeep/wire/api/operator';
+import { challengeResponse } from '@edgekeep/wire/api/attest';
+import { certificateList, revocationAnswer } from '@edgekeep/wire/api/revocation';
 import { closeAll } from '../support/closing.ts';
 import { assertRefused } from '../support/answer.ts';
 import { DeviceLink } from '../support/device-link.ts';
@@ -103,7 +103,7 @@ test('a device that may return proves itself and gets another certificate', asyn
   assertRefused(await device.bind(again), { status: 403, code: 'certificate-revoked' });
   const answer = await again.ask('POST', '/v1/recover/challenge', { deviceId: 'honest' });
   assert.equal(answer.status, 200);
-  assert.ok(api.challengeResponse.parse(JSON.parse(Buffer.from(answer.body).toString())).nonce.length > 0);
+  assert.ok(challengeResponse.parse(JSON.parse(Buffer.from(answer.body).toString())).nonce.length > 0);
 });
 
 test('the operator call asks for the scope, and for one kind of name', async () => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { parseCrl } from '@edgekeep/core/identity/crl';
 import { toHex } from '@edgekeep/core/bytes';
-import { revocationAnswer } from '@edgekeep/wire/api/operator';
+import { revocationAnswer } from '@edgekeep/wire/api/revocation';
 import { assertRefused } from '../support/answer.ts';
 import { DeviceLink } from '../support/device-link.ts';
 import { SoftwareWorld } from '../support/software-world.ts';

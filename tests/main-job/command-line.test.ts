@@ -11,7 +11,14 @@ import { BootLog } from '@edgekeep/hardware/boot/boot-log';
 import { testSimulators, type TestSimulators } from '@edgekeep/hardware/tpm/testing';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
 import { boot, healthyStages } from '@edgekeep/sim/firmware';
-import * as api from '@edgekeep/wire/api/operator';
+import { auditList, auditProof } from '@edgekeep/wire/api/audit';
+import { deviceDetail, deviceView, stateAnswer } from '@edgekeep/wire/api/device-view';
+import { enrollmentTokenAnswer } from '@edgekeep/wire/api/enrollment-token';
+import { modelView } from '@edgekeep/wire/api/model-release';
+import { apiTokenAnswer } from '@edgekeep/wire/api/people';
+import { policyView } from '@edgekeep/wire/api/policy';
+import { publisherAnswer } from '@edgekeep/wire/api/publisher';
+import { referenceValuesView } from '@edgekeep/wire/api/reference-values';
 import { z } from 'zod';
 import { edgekeep, edgekeepJson, startEdgekeep, type Words } from './edgekeep.ts';
 import { freePort, jobTest } from './job-world.ts';
@@ -54,7 +61,7 @@ class Running implements AsyncDisposable {
 }
 
 /** What `token create` prints for a token it made. */
-const createdToken = api.apiTokenAnswer.extend({ token: z.string() });
+const createdToken = apiTokenAnswer.extend({ token: z.string() });
 
 describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
   let folder: string;
@@ -119,25 +126,25 @@ describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
     const publish = ['model', 'publish', model, '--name', name, '--version', '1.0.0', '--key', keys.privateKey];
     const early = await edgekeep(publish, operator());
     assert.equal(early.code, 1, 'nobody trusts this key yet');
-    const trusted = await edgekeepJson(api.publisherAnswer, ['publisher', 'trust', keys.publicKey], operator());
+    const trusted = await edgekeepJson(publisherAnswer, ['publisher', 'trust', keys.publicKey], operator());
     assert.equal(trusted.fingerprint, keys.fingerprint);
-    const publishers = await edgekeepJson(z.array(api.publisherAnswer), ['publisher', 'list'], operator());
+    const publishers = await edgekeepJson(z.array(publisherAnswer), ['publisher', 'list'], operator());
     assert.deepEqual(publishers, [trusted]);
 
     const golden = ['attest', 'reference', at('firmware.log'), '--name', 'press', '--version', '1.0.0'];
     await edgekeepJson(z.looseObject({ events: z.number() }), golden, ['--out', at('boot.json')]);
     const reference = ['reference', 'publish', at('boot.json'), '--key', keys.privateKey];
-    await edgekeepJson(api.referenceValuesView, reference, operator());
-    const values = await edgekeepJson(z.array(api.referenceValuesView), ['reference', 'list'], operator());
+    await edgekeepJson(referenceValuesView, reference, operator());
+    const values = await edgekeepJson(z.array(referenceValuesView), ['reference', 'list'], operator());
     assert.deepEqual(
       values.map((each) => `${each.name} ${each.version}`),
       ['press 1.0.0'],
     );
-    const release = await edgekeepJson(api.modelView, publish, operator());
+    const release = await edgekeepJson(modelView, publish, operator());
     assert.equal(release.state, 'published');
     assert.deepEqual(release.files.map(({ path }) => path).toSorted(), ['primary.onnx', 'primary.ort']);
     assert.equal((await edgekeep(publish, operator())).code, 1, 'a published version never changes');
-    const models = await edgekeepJson(z.array(api.modelView), ['model', 'list'], operator());
+    const models = await edgekeepJson(z.array(modelView), ['model', 'list'], operator());
     assert.deepEqual(
       models.map(({ manifestDigest }) => manifestDigest),
       [release.manifestDigest],
@@ -145,17 +152,17 @@ describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
   });
 
   test('a policy is shown and applied; one that constrains nothing is refused and changes nothing', async () => {
-    const first = await edgekeepJson(api.policyView, ['policy', 'show'], operator());
+    const first = await edgekeepJson(policyView, ['policy', 'show'], operator());
     await writeFile(at('open.cedar'), 'permit (principal, action, resource);\n');
     assert.equal((await edgekeep('policy', 'apply', at('open.cedar'), operator())).code, 1);
     await writeFile(at('policy.cedar'), `// for the presses\n${first.text}`);
-    const next = await edgekeepJson(api.policyView, ['policy', 'apply', at('policy.cedar')], operator());
+    const next = await edgekeepJson(policyView, ['policy', 'apply', at('policy.cedar')], operator());
     assert.equal(next.version, first.version + 1);
     assert.equal((await edgekeep('policy', 'apply', at('missing'), operator())).code, 3);
   });
 
   test('a device gets its kit, enrolls, attests and answers', async () => {
-    const token = await edgekeepJson(api.enrollmentTokenAnswer, ['enroll', 'token', '--device', 'spare'], operator());
+    const token = await edgekeepJson(enrollmentTokenAnswer, ['enroll', 'token', '--device', 'spare'], operator());
     assert(token.expiresAt > Date.now());
     const kit = ['enroll', 'kit', id, '--out', at('state'), '--model', name, '--tpm', tpm];
     await edgekeepJson(z.looseObject({ tier: z.literal('tpm') }), kit, operator());
@@ -179,7 +186,7 @@ describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
     const golden = ['attest', 'reference', at(`state/boot/${log}`), '--name', 'press', '--version', '1.1.0'];
     await edgekeepJson(z.looseObject({ events: z.number() }), golden, ['--out', at('boot-with-agent.json')]);
     const reference = ['reference', 'publish', at('boot-with-agent.json'), '--key', at('key.pem')];
-    await edgekeepJson(api.referenceValuesView, reference, operator());
+    await edgekeepJson(referenceValuesView, reference, operator());
     assert.equal((await edgekeep('group', 'create', 'presses', operator())).code, 0);
     assert.equal((await edgekeep('model', 'assign', name, 'presses', operator())).code, 0);
     assert.equal((await edgekeep('group', 'add', 'presses', id, operator())).code, 0);
@@ -195,11 +202,11 @@ describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
       ['trust', 'show', '--out', at('trust.json')],
       operator(),
     );
-    const { entries } = await edgekeepJson(api.auditList, ['audit', 'show', '--limit', '200'], operator());
+    const { entries } = await edgekeepJson(auditList, ['audit', 'show', '--limit', '200'], operator());
     const released = entries.find(({ kind }) => kind === 'key-released');
     assert(released !== undefined, entries.map(({ kind }) => kind).join(' '));
     const prove = ['audit', 'prove', String(released.index), '--out', at('proof')];
-    assert.equal((await edgekeepJson(api.auditProof, prove, operator())).index, released.index);
+    assert.equal((await edgekeepJson(auditProof, prove, operator())).index, released.index);
     assert.match(await readFile(at('proof.entry'), 'utf8'), /key-released/);
     const verify = ['audit', 'verify', at('hub/log'), '--key', trust.log];
     assert.equal((await edgekeepJson(z.looseObject({ kind: z.string() }), verify)).kind, 'verified');
@@ -229,21 +236,21 @@ describe('edgekeep, from an empty folder to a retired device', jobTest, () => {
   });
 
   test('an operator sees the device, cuts it off, lets it back and retires it', async () => {
-    const devices = await edgekeepJson(z.array(api.deviceView), ['device', 'list'], operator());
+    const devices = await edgekeepJson(z.array(deviceView), ['device', 'list'], operator());
     assert.deepEqual(
       devices.map((device) => [device.id, device.state, device.online, device.appraisal?.status]),
       [[id, 'active', true, 'affirming']],
     );
-    const show = () => edgekeepJson(api.deviceDetail, ['device', 'show', id], operator());
+    const show = () => edgekeepJson(deviceDetail, ['device', 'show', id], operator());
     assert.equal((await show()).leases[0]?.model, name);
     const order = (verb: string) => ['device', verb, id, '--reason', 'a test'];
-    const cut = await edgekeepJson(api.stateAnswer, order('quarantine'), operator());
+    const cut = await edgekeepJson(stateAnswer, order('quarantine'), operator());
     assert.deepEqual([cut.state, cut.connectionsClosed], ['quarantined', 1]);
     assert.equal((await show()).state, 'quarantined');
     await agent?.told(({ kind }) => kind === 'locked', 'the model is locked');
-    assert.equal((await edgekeepJson(api.stateAnswer, order('release'), operator())).state, 'active');
+    assert.equal((await edgekeepJson(stateAnswer, order('release'), operator())).state, 'active');
     await until(() => agent?.lines.filter(({ kind }) => kind === 'serving').length === 2, 'it serves again');
-    assert.equal((await edgekeepJson(api.stateAnswer, order('retire'), operator())).state, 'retired');
+    assert.equal((await edgekeepJson(stateAnswer, order('retire'), operator())).state, 'retired');
     assert.equal((await edgekeep(order('release'), operator())).code, 1, 'there is no way back');
     assert.equal((await edgekeep('device', 'show', 'nobody', operator())).code, 3);
   });

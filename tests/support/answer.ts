@@ -1,7 +1,7 @@
 // An answer of a hub, and two assertions on it: it was accepted, or it was refused with this status, code and reason.
 import assert from 'node:assert/strict';
 import { parseJson } from '@edgekeep/core/json';
-import { errorResponse } from '@edgekeep/wire/api/device';
+import { errorResponse } from '@edgekeep/wire/api/error-response';
 import type { ZodType } from 'zod';
 
 export interface Answer {

@@ -1,7 +1,7 @@
 // A device's connection as raw bytes: bound to its root of trust, and then anything that a test writes to it.
 import { once } from 'node:events';
 import { connect, type TLSSocket } from 'node:tls';
-import * as api from '@edgekeep/wire/api/device';
+import { bindResponse } from '@edgekeep/wire/api/attest';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { channelBinding } from '@edgekeep/wire/link/channel-binding';
 import { z } from 'zod';
@@ -31,7 +31,7 @@ export async function bareConnection(
 export async function boundConnection(world: HubWorld, device: TestDevice): Promise<BareConnection> {
   const connection = await bareConnection(world, device);
   const evidence = await device.evidence('bind', zeroNonce, connection.exporter);
-  await exchange(connection, '/v1/bind', { evidence }, api.bindResponse);
+  await exchange(connection, '/v1/bind', { evidence }, bindResponse);
   return connection;
 }
 

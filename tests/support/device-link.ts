@@ -1,7 +1,8 @@
 // One connection of a device to a hub, and the steps of the device API on it. It sends what the test passes, honest or not.
 import { NONCE_LENGTH } from '@edgekeep/core/attest/qualifying-data';
 import { parseBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/api/device';
+import type { releaseResponse } from '@edgekeep/wire/api/access';
+import { challengeResponse } from '@edgekeep/wire/api/attest';
 import type { HubRequest } from '@edgekeep/wire/link/exchange';
 import { HubConnection } from '@edgekeep/wire/link/hub-connection';
 import type { TlsClientCredential } from '@edgekeep/wire/link/tls';
@@ -16,7 +17,7 @@ export interface DeviceListener {
   readonly rootPem: string;
 }
 
-export type Released = z.infer<typeof api.releaseResponse>;
+export type Released = z.infer<typeof releaseResponse>;
 
 export class DeviceLink {
   readonly #connection: HubConnection;
@@ -76,7 +77,7 @@ export class DeviceLink {
   }
 
   async challenge(): Promise<Uint8Array> {
-    const { nonce } = accepted(await this.ask('POST', '/v1/challenges'), api.challengeResponse);
+    const { nonce } = accepted(await this.ask('POST', '/v1/challenges'), challengeResponse);
     return parseBase64url(nonce, 'nonce');
   }
 

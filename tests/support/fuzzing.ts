@@ -1,7 +1,7 @@
 // The assertions of a fuzz run on every answer of a hub's routes, and the number of inputs.
 import assert from 'node:assert/strict';
 import { parseJson } from '@edgekeep/core/json';
-import { errorResponse } from '@edgekeep/wire/api/device';
+import { errorResponse } from '@edgekeep/wire/api/error-response';
 import type { Answer } from './answer.ts';
 
 /** EDGEKEEP_FUZZ_INPUTS, shared by the runs of a file; the default keeps each of them to a few seconds. */

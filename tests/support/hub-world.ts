@@ -17,15 +17,11 @@ import { type Signer, signerFromKey } from '@edgekeep/core/signer';
 import { initHub } from '@edgekeep/hub/commands/init';
 import { parseHubSettings } from '@edgekeep/hub/settings';
 import { type Hub, startHub } from '@edgekeep/hub/wiring/start';
-import {
-  apiTokenAnswer,
-  auditList,
-  auditProof,
-  deviceDetail,
-  enrollmentTokenAnswer,
-  publisherAnswer,
-  stateAnswer,
-} from '@edgekeep/wire/api/operator';
+import { auditList, auditProof } from '@edgekeep/wire/api/audit';
+import { deviceDetail, stateAnswer } from '@edgekeep/wire/api/device-view';
+import { enrollmentTokenAnswer } from '@edgekeep/wire/api/enrollment-token';
+import { apiTokenAnswer } from '@edgekeep/wire/api/people';
+import { publisherAnswer } from '@edgekeep/wire/api/publisher';
 import { z } from 'zod';
 import type { Answer } from './answer.ts';
 import { TestClock } from './clock.ts';

@@ -10,7 +10,8 @@ import { openSealed } from '@edgekeep/hub/secrets/open-keys';
 import type { NewUnlocker } from '@edgekeep/hub/secrets/unlock';
 import { parseHubSettings } from '@edgekeep/hub/settings';
 import { type Hub, startHub } from '@edgekeep/hub/wiring/start';
-import { publisherAnswer, tokenDeviceAnswer } from '@edgekeep/wire/api/operator';
+import { publisherAnswer } from '@edgekeep/wire/api/publisher';
+import { tokenDeviceAnswer } from '@edgekeep/wire/api/token-device';
 import { newPublisher, operatorAt } from './hub-world.ts';
 
 export const sealedHubSettings = parseHubSettings(

@@ -1,6 +1,6 @@
 // A hub with one device without a TPM, bound and allowed to get keys: for tests of what happens after the release, without a simulator.
 import { join } from 'node:path';
-import { policyView } from '@edgekeep/wire/api/operator';
+import { policyView } from '@edgekeep/wire/api/policy';
 import { closeAll } from './closing.ts';
 import type { DeviceLink } from './device-link.ts';
 import { HubWorld } from './hub-world.ts';

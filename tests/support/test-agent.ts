@@ -7,7 +7,7 @@ import { type AgentSettingsInput, parseAgentSettings } from '@edgekeep/agent/set
 import type { AgentOptions } from '@edgekeep/agent/device';
 import { type Agent, startAgent } from '@edgekeep/agent/start-agent';
 import { encodeVerifierKey } from '@edgekeep/core/audit/note';
-import { policyView } from '@edgekeep/wire/api/operator';
+import { policyView } from '@edgekeep/wire/api/policy';
 import { type HubWorld, publicPem } from './hub-world.ts';
 
 /** Lets software-only devices have keys: these tests are not about the tier. */

@@ -14,7 +14,14 @@ import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
 import { SoftwareRootOfTrust } from '@edgekeep/hardware/software/software-root-of-trust';
 import type { TpmSimulator } from '@edgekeep/hardware/tpm/simulator';
 import { TpmRootOfTrust } from '@edgekeep/hardware/tpm/tpm-root-of-trust';
-import * as api from '@edgekeep/wire/api/device';
+import { releaseResponse } from '@edgekeep/wire/api/access';
+import { bindResponse, challengeResponse } from '@edgekeep/wire/api/attest';
+import type { DeviceIdentity } from '@edgekeep/wire/api/device';
+import {
+  certificateResponse,
+  type enrollChallengeRequest,
+  enrollChallengeResponse,
+} from '@edgekeep/wire/api/enrollment';
 import type { TlsClientCredential } from '@edgekeep/wire/link/tls';
 import type { z } from 'zod';
 import { accepted, type Answer } from './answer.ts';
@@ -24,7 +31,7 @@ import type { HubWorld } from './hub-world.ts';
 
 export const quotedPcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14] as const;
 
-type EnrollStart = z.infer<typeof api.enrollChallengeRequest>;
+type EnrollStart = z.infer<typeof enrollChallengeRequest>;
 type EnrollEnd = Record<string, unknown>;
 
 /** What an attacker sends in place of the device's data. */
@@ -95,7 +102,7 @@ export class TestDevice {
     return encodeVerifierKey(verifierKey(this.witness.name, this.witness.signer.publicKey, 'cosignature-v1'));
   }
 
-  async identity(): Promise<api.DeviceIdentity> {
+  async identity(): Promise<DeviceIdentity> {
     const identity = await this.rootOfTrust.describe();
     if (identity.tier === 'dice') {
       return { kind: 'dice', deviceIdCertificates: identity.deviceIdCertificates.map(toBase64url) };
@@ -147,7 +154,7 @@ export class TestDevice {
     };
     const start = await link.ask('POST', `${address}/challenge`, changes.start?.(honest) ?? honest);
     if (start.status !== 200) return start;
-    const { nonce, credential } = accepted(start, api.enrollChallengeResponse);
+    const { nonce, credential } = accepted(start, enrollChallengeResponse);
     const activate = async () =>
       this.rootOfTrust.activateCredential(
         parseBase64url(credential?.blob ?? '', 'blob'),
@@ -174,7 +181,7 @@ export class TestDevice {
     };
     const answer = await link.ask('POST', `${address}/complete`, changes.end?.(end) ?? end);
     if (answer.status === 200) {
-      const { certificateChain } = accepted(answer, api.certificateResponse);
+      const { certificateChain } = accepted(answer, certificateResponse);
       this.#credential = { certificateChainPem: certificateChain, privateKeyPem };
     }
     return answer;
@@ -182,14 +189,14 @@ export class TestDevice {
 
   async enroll(world: HubWorld, changes: EnrollmentChanges = {}): Promise<void> {
     const answer = await this.tryEnroll(world, await world.enrollmentToken({ deviceId: this.id }), changes);
-    accepted(answer, api.certificateResponse);
+    accepted(answer, certificateResponse);
   }
 
   /** Connects with the operational certificate and binds the connection to the root of trust. */
   async connect(hub: DeviceListener, from?: string): Promise<DeviceLink> {
     await using opened = new AsyncDisposableStack();
     const link = opened.use(await DeviceLink.open(hub, this.credential, from));
-    accepted(await this.bind(link), api.bindResponse);
+    accepted(await this.bind(link), bindResponse);
     opened.move();
     return link;
   }
@@ -199,7 +206,7 @@ export class TestDevice {
     await using link = await DeviceLink.open(hub, undefined, from);
     const { nonce } = accepted(
       await link.ask('POST', '/v1/recover/challenge', { deviceId: this.id }),
-      api.challengeResponse,
+      challengeResponse,
     );
     await this.#certify(link, '/v1/recover/complete', parseBase64url(nonce, 'nonce'));
   }
@@ -213,7 +220,7 @@ export class TestDevice {
     const { request, spki, privateKeyPem } = await newOperationalKey(this.id);
     const evidence = await this.evidence('certify', nonce, spki);
     const answer = await link.ask('POST', path, { certificateRequest: toBase64url(request), evidence });
-    const { certificateChain } = accepted(answer, api.certificateResponse);
+    const { certificateChain } = accepted(answer, certificateResponse);
     this.#credential = { certificateChainPem: certificateChain, privateKeyPem };
   }
 
@@ -237,7 +244,7 @@ export class TestDevice {
 
   /** A key that must be released. */
   async release(link: DeviceLink, model: string, version: string): Promise<Released> {
-    return accepted(await this.askForKey(link, model, version), api.releaseResponse);
+    return accepted(await this.askForKey(link, model, version), releaseResponse);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

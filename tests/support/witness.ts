@@ -5,7 +5,7 @@ import { followCheckpoint, type FollowVerdict } from '@edgekeep/core/audit/follo
 import { encodeNote, type NoteSigner, parseNote, type VerifierKey } from '@edgekeep/core/audit/note';
 import { parseProofHash } from '@edgekeep/core/audit/proof';
 import { utf8 } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/api/device';
+import { checkpointResponse } from '@edgekeep/wire/api/audit';
 import { z } from 'zod';
 import { accepted } from './answer.ts';
 import type { DeviceLink } from './device-link.ts';
@@ -31,7 +31,7 @@ export class TestWitness {
   async follow(link: DeviceLink): Promise<FollowVerdict> {
     const oldSize = this.size;
     const answer = await link.ask('GET', `/v1/checkpoint?from=${oldSize}`);
-    const shown = accepted(answer, api.checkpointResponse);
+    const shown = accepted(answer, checkpointResponse);
     const checkpoint = utf8(shown.checkpoint);
     const request = { oldSize, proof: shown.consistency.map(parseProofHash), checkpoint };
     const verdict = followCheckpoint(this.#lastSeen, request, this.#logKey);

@@ -6,7 +6,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { backUpHub } from '@edgekeep/hub/secrets/backup';
-import { apiTokenAnswer } from '@edgekeep/wire/api/operator';
+import { apiTokenAnswer } from '@edgekeep/wire/api/people';
 import { z } from 'zod';
 import { healthyBoot } from '../support/boot.ts';
 import { HubWorld } from '../support/hub-world.ts';

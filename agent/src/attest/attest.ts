@@ -11,7 +11,7 @@ import { CoreError } from '@edgekeep/core/error';
 import { parseAttest } from '@edgekeep/core/tpm/attest';
 import { HardwareError } from '@edgekeep/hardware/error';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
-import { type ImaLogKnown, imaLogResponse } from '@edgekeep/wire/api/device';
+import { type ImaLogKnown, imaLogResponse } from '@edgekeep/wire/api/attest';
 import { AgentError } from '../error.ts';
 import { type Answer, postToHub, refusalText, type Send } from '../hub-api.ts';
 import { ImaLogFile, type ImaPiece } from './ima-log-file.ts';

@@ -4,7 +4,7 @@ import type { KeyObject } from 'node:crypto';
 import { evidenceDocument } from '@edgekeep/core/attest/evidence';
 import { type AttestationResult, verifyAttestationResult } from '@edgekeep/core/attest/ear';
 import { equalBytes } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/api/device';
+import { attestResponse } from '@edgekeep/wire/api/attest';
 import type { Prover } from '../attest/attest.ts';
 import type { Bound, HubLink } from './connection.ts';
 import { AgentError } from '../error.ts';
@@ -44,7 +44,7 @@ export async function attest(dependencies: AttestationDependencies, bound?: Boun
     const evidence = evidenceDocument(
       await dependencies.prover.evidence('release', nonce, exporter, pcrs, { send, known }),
     );
-    const answer = await postToHub(send, '/v1/attest', { evidence }, api.attestResponse);
+    const answer = await postToHub(send, '/v1/attest', { evidence }, attestResponse);
     if (answer.kind === 'refused') return answer;
     const { attestationResult: token, state } = answer.value;
     return { kind: 'ok', value: { token, result: verified(dependencies, token, nonce), state } };

@@ -6,7 +6,7 @@ import { NONCE_LENGTH, qualifyingData } from '@edgekeep/core/attest/qualifying-d
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { Serial } from '@edgekeep/host/serial';
 import { type BackoffSettings, backoffDelayMs, failuresAfter } from '@edgekeep/wire/link/backoff';
-import * as api from '@edgekeep/wire/api/device';
+import { bindResponse, challengeResponse, type ImaLogKnown } from '@edgekeep/wire/api/attest';
 import type { DownloadRequest, DownloadResult } from '@edgekeep/wire/link/exchange';
 import { HubConnection, type HubConnectionSettings } from '@edgekeep/wire/link/hub-connection';
 import type { Prover } from '../attest/attest.ts';
@@ -26,7 +26,7 @@ export interface Challenge {
   readonly exporter: Uint8Array;
   readonly send: Send;
   /** How much of this device's IMA log the hub has appraised. */
-  readonly known: api.ImaLogKnown | undefined;
+  readonly known: ImaLogKnown | undefined;
 }
 
 /** What the hub said when it bound a connection. */
@@ -125,7 +125,7 @@ export class HubLink {
     return this.#challenges.run(async () => {
       const connection = this.#live();
       const send = this.#sendOn(connection);
-      const challenge = await postToHub(send, '/v1/challenges', undefined, api.challengeResponse);
+      const challenge = await postToHub(send, '/v1/challenges', undefined, challengeResponse);
       if (challenge.kind === 'refused') return challenge;
       const exporter = connection.binding;
       const { nonce, pcrs, imaLog: known } = challenge.value;
@@ -216,7 +216,7 @@ export class HubLink {
     const hub = { send, known: 'remembered' } as const;
     const evidence = await this.#dependencies.prover.evidence('bind', zeroNonce, exporter, pcrs, hub);
     const body = { evidence: evidenceDocument(evidence) };
-    const answer = await postToHub(send, '/v1/bind', body, api.bindResponse);
+    const answer = await postToHub(send, '/v1/bind', body, bindResponse);
     if (answer.kind === 'refused') return answer;
     const { state, attestationResult: token, imaLog } = answer.value;
     if (imaLog !== undefined) this.#dependencies.prover.learn(imaLog);

@@ -4,7 +4,9 @@ import { evidenceDocument } from '@edgekeep/core/attest/evidence';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
 import { type IdevidProof, idevidProofMessage } from '@edgekeep/core/attest/idevid-proof';
 import type { RootOfTrust, RootOfTrustIdentity } from '@edgekeep/hardware/root-of-trust';
-import * as api from '@edgekeep/wire/api/device';
+import { challengeResponse } from '@edgekeep/wire/api/attest';
+import type { DeviceIdentity } from '@edgekeep/wire/api/device';
+import { certificateResponse, enrollChallengeResponse, type IdevidProofDocument } from '@edgekeep/wire/api/enrollment';
 import type { ImaReader, Prover } from '../attest/attest.ts';
 import { AgentError } from '../error.ts';
 import { type Answer, postToHub, type Send } from '../hub-api.ts';
@@ -43,7 +45,7 @@ export async function enroll(
   const idevid = await rootOfTrust.idevid?.();
   const shown = idevid === undefined ? {} : { idevid: { chain: idevid.chain.map(toBase64url) } };
   const start = { deviceId, identity, ...shown, ...(token === undefined ? {} : { token }) };
-  const challenge = await postToHub(send, '/v1/enroll/challenge', start, api.enrollChallengeResponse);
+  const challenge = await postToHub(send, '/v1/enroll/challenge', start, enrollChallengeResponse);
   if (challenge.kind === 'refused') return challenge;
   const { nonce, pcrs, credential } = challenge.value;
   const secret =
@@ -67,7 +69,7 @@ export async function enroll(
 /** For an enrolled device without a certificate; `send` must use one connection. */
 export async function recover(send: Send, dependencies: IdentityDependencies): Promise<Answer<Identity>> {
   const { deviceId } = dependencies;
-  const challenge = await postToHub(send, '/v1/recover/challenge', { deviceId }, api.challengeResponse);
+  const challenge = await postToHub(send, '/v1/recover/challenge', { deviceId }, challengeResponse);
   if (challenge.kind === 'refused') return challenge;
   const { nonce, pcrs } = challenge.value;
   const proof = await provenKey(dependencies, nonce, pcrs, { send, known: 'remembered' });
@@ -76,7 +78,7 @@ export async function recover(send: Send, dependencies: IdentityDependencies): P
 
 /** The next certificate, requested on a bound connection. */
 export async function renew(send: Send, dependencies: IdentityDependencies): Promise<Answer<Identity>> {
-  const challenge = await postToHub(send, '/v1/challenges', undefined, api.challengeResponse);
+  const challenge = await postToHub(send, '/v1/challenges', undefined, challengeResponse);
   if (challenge.kind === 'refused') return challenge;
   const { nonce, pcrs } = challenge.value;
   const proof = await provenKey(dependencies, nonce, pcrs, { send, known: challenge.value.imaLog });
@@ -113,7 +115,7 @@ async function certified(
   pcrs: readonly number[],
   body: object,
 ): Promise<Answer<Identity>> {
-  const answer = await postToHub(send, path, body, api.certificateResponse);
+  const answer = await postToHub(send, path, body, certificateResponse);
   if (answer.kind === 'refused') {
     prover.refused(answer.code);
     return answer;
@@ -125,7 +127,7 @@ async function certified(
   };
 }
 
-function proofDocument({ signature, residency }: IdevidProof): api.IdevidProofDocument {
+function proofDocument({ signature, residency }: IdevidProof): IdevidProofDocument {
   if (residency === undefined) return { signature: toBase64url(signature) };
   const { publicArea, attest, signature: certified } = residency;
   return {
@@ -138,7 +140,7 @@ function proofDocument({ signature, residency }: IdevidProof): api.IdevidProofDo
   };
 }
 
-function identityDocument(identity: RootOfTrustIdentity): api.DeviceIdentity {
+function identityDocument(identity: RootOfTrustIdentity): DeviceIdentity {
   if (identity.tier === 'dice') {
     return { kind: 'dice', deviceIdCertificates: identity.deviceIdCertificates.map(toBase64url) };
   }

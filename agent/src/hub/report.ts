@@ -2,7 +2,7 @@
 // others, how far its clock is off, its attributes, and a fork of the log if it saw one. The answer has the desired attributes.
 import type { GuardCounts } from '@edgekeep/core/model/guard-protocol';
 import type { Attributes } from '@edgekeep/wire/api/attributes';
-import { reportResponse } from '@edgekeep/wire/api/device';
+import { reportResponse } from '@edgekeep/wire/api/report';
 import type { GuardReport } from '@edgekeep/wire/api/guard-report';
 import { FAULT_MESSAGE_CHARACTERS_MAX, type ModelReport } from '@edgekeep/wire/api/model-report';
 import type { z } from 'zod';

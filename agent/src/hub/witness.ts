@@ -11,7 +11,7 @@ import { parseProofHash } from '@edgekeep/core/audit/proof';
 import { CoreError } from '@edgekeep/core/error';
 import { parseUtf8, utf8 } from '@edgekeep/core/bytes';
 import { replaceFile } from '@edgekeep/host/durable-file';
-import * as api from '@edgekeep/wire/api/device';
+import { checkpointResponse } from '@edgekeep/wire/api/audit';
 import { z } from 'zod';
 import { AgentError } from '../error.ts';
 import { getFromHub, postToHub, type Refusal, type Send } from '../hub-api.ts';
@@ -91,7 +91,7 @@ export class Witness {
   async checkIn(send: Send, nowSeconds: number): Promise<CheckInVerdict> {
     if (this.#fork !== undefined) return { kind: 'forked' };
     const { size } = this;
-    const offered = await getFromHub(send, `/v1/checkpoint?from=${size}`, api.checkpointResponse);
+    const offered = await getFromHub(send, `/v1/checkpoint?from=${size}`, checkpointResponse);
     if (offered.kind === 'refused') return offered;
     const verdict = this.#follow(size, offered.value);
     switch (verdict.kind) {
@@ -115,7 +115,7 @@ export class Witness {
     }
   }
 
-  #follow(oldSize: number, offered: z.infer<typeof api.checkpointResponse>): FollowVerdict {
+  #follow(oldSize: number, offered: z.infer<typeof checkpointResponse>): FollowVerdict {
     try {
       if (offered.consistency.length > PROOF_HASHES_MAX) throw new CoreError('proof-invalid', 'too many proof hashes');
       const request: AddCheckpoint = {

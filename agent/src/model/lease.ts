@@ -10,7 +10,7 @@ import { CoreError } from '@edgekeep/core/error';
 import { encodeCanonicalJson } from '@edgekeep/core/json';
 import { HardwareError } from '@edgekeep/hardware/error';
 import type { RootOfTrust } from '@edgekeep/hardware/root-of-trust';
-import * as api from '@edgekeep/wire/api/device';
+import { entryVersionHeader, releaseResponse, saltedEntryVersion } from '@edgekeep/wire/api/access';
 import type { z } from 'zod';
 import type { Prover } from '../attest/attest.ts';
 import type { HubLink } from '../hub/connection.ts';
@@ -78,8 +78,8 @@ export function requestKey(
     };
     const ask = { model: model.name, version: model.version, evidence, leaseCounter };
     const begun = readClocks(dependencies.clocks);
-    const answer = await postToHub(send, '/v1/releases', ask, api.releaseResponse, {
-      [api.entryVersionHeader]: api.saltedEntryVersion,
+    const answer = await postToHub(send, '/v1/releases', ask, releaseResponse, {
+      [entryVersionHeader]: saltedEntryVersion,
     });
     if (answer.kind === 'refused') return answer;
     const { notBefore, notAfter } = answer.value.lease;
@@ -103,7 +103,7 @@ export async function endLeases(rootOfTrust: Pick<RootOfTrust, 'endLeases'>, emi
 export function checkedGrant(
   { deviceId, trust }: Pick<LeaseDependencies, 'deviceId' | 'trust'>,
   model: VerifiedModel,
-  answer: z.infer<typeof api.releaseResponse>,
+  answer: z.infer<typeof releaseResponse>,
   begun: ClockReading,
 ): KeyGrant {
   const { lease, wrappedKey, attestationResult } = answer;

@@ -5,7 +5,7 @@ import { parseBase64url, toHex, utf8 } from '@edgekeep/core/bytes';
 import type { ModelFile, ModelManifest } from '@edgekeep/core/model/manifest';
 import { filesForGuard, modelFileOf } from '@edgekeep/core/model/guard-files';
 import { verifyModelRelease } from '@edgekeep/core/model/release';
-import * as api from '@edgekeep/wire/api/device';
+import { modelResponse } from '@edgekeep/wire/api/model-release';
 import type { z } from 'zod';
 import { AgentError } from '../error.ts';
 import { type Answer, getFromHub, type Send } from '../hub-api.ts';
@@ -42,13 +42,13 @@ export async function currentModel(
   settings: Pick<ModelSettings, 'name' | 'use'>,
   publisherKeys: readonly KeyObject[],
 ): Promise<Answer<VerifiedModel>> {
-  const offered = await getFromHub(send, `/v1/models/${settings.name}`, api.modelResponse);
+  const offered = await getFromHub(send, `/v1/models/${settings.name}`, modelResponse);
   if (offered.kind === 'refused') return offered;
   return { kind: 'ok', value: verifiedModel(offered.value, settings, publisherKeys) };
 }
 
 export function verifiedModel(
-  offered: z.infer<typeof api.modelResponse>,
+  offered: z.infer<typeof modelResponse>,
   settings: Pick<ModelSettings, 'name' | 'use'>,
   publisherKeys: readonly KeyObject[],
 ): VerifiedModel {

@@ -1,7 +1,8 @@
 // `edgekeep audit show|prove` and `edgekeep trust`: the log's entries, the proof of one, and the public keys to check them with.
 import { counted } from '@edgekeep/core/counted';
 import { writeFile } from 'node:fs/promises';
-import { auditList, auditProof, receiptAnswer, releaseList } from '@edgekeep/wire/api/operator';
+import { receiptAnswer, releaseList } from '@edgekeep/wire/api/access';
+import { auditList, auditProof } from '@edgekeep/wire/api/audit';
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

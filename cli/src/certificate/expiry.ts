@@ -1,6 +1,6 @@
 // `edgekeep certificate expiry`: upcoming ends of certificates, with a warning ahead of time.
 import { counted } from '@edgekeep/core/counted';
-import { expiry, type ExpiryItem } from '@edgekeep/wire/api/operator';
+import { expiry, type ExpiryItem } from '@edgekeep/wire/api/revocation';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';

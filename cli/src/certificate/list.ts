@@ -1,5 +1,5 @@
 // `edgekeep certificate list`: the operational certificates that the hub issued.
-import { certificateList, type CertificateView } from '@edgekeep/wire/api/operator';
+import { certificateList, type CertificateView } from '@edgekeep/wire/api/revocation';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';

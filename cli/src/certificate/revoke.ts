@@ -2,7 +2,7 @@
 import { counted } from '@edgekeep/core/counted';
 import { readFile } from 'node:fs/promises';
 import { canonicalSerialNumber, canonicalSha256 } from '@edgekeep/core/canonical/serial-number';
-import { revocationAnswer, revocationReasons, REVOKED_AT_ONCE_MAX } from '@edgekeep/wire/api/operator';
+import { revocationAnswer, revocationReasons, REVOKED_AT_ONCE_MAX } from '@edgekeep/wire/api/revocation';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 

@@ -1,5 +1,5 @@
 // `edgekeep device list`: devices with their state and newest appraisal, all or those that a filter matches.
-import { deviceList, type DeviceView } from '@edgekeep/wire/api/operator';
+import { deviceList, type DeviceView } from '@edgekeep/wire/api/device-view';
 import { exitCodes, type Command } from '../command.ts';
 import { faultText } from '../model/fault-text.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';

@@ -2,7 +2,7 @@
 import { counted } from '@edgekeep/core/counted';
 import { writeFile } from 'node:fs/promises';
 import { parseBase64url } from '@edgekeep/core/bytes';
-import { deviceDetail } from '@edgekeep/wire/api/operator';
+import { deviceDetail } from '@edgekeep/wire/api/device-view';
 import { exitCodes, type Command } from '../command.ts';
 import { faultText } from '../model/fault-text.ts';
 import { HubRefusal, openOperator, operatorHelp, operatorOption } from '../operator.ts';

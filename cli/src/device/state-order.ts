@@ -1,6 +1,6 @@
 // `edgekeep device quarantine|release|retire|mark-wiped`: one order, four verbs.
 import { counted } from '@edgekeep/core/counted';
-import { stateAnswer } from '@edgekeep/wire/api/operator';
+import { stateAnswer } from '@edgekeep/wire/api/device-view';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 

@@ -1,5 +1,5 @@
 // `edgekeep token-device add|roll`: devices that sign HMAC tokens because they cannot hold a certificate (spec/device-token.md).
-import { tokenDeviceAnswer, tokenRollAnswer } from '@edgekeep/wire/api/operator';
+import { tokenDeviceAnswer, tokenRollAnswer } from '@edgekeep/wire/api/token-device';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { timeText } from '../table.ts';

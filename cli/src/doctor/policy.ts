@@ -1,5 +1,6 @@
 // What a hub allows, if `edgekeep doctor` can reach one: its policy, and the PCRs in which a boot must be compared.
-import { hubView, policyView } from '@edgekeep/wire/api/operator';
+import { hubView } from '@edgekeep/wire/api/hub';
+import { policyView } from '@edgekeep/wire/api/policy';
 import type { Operator } from '../operator.ts';
 import { type Finding, ok, warning } from './finding.ts';
 

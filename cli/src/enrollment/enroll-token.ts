@@ -1,6 +1,6 @@
 // `edgekeep enroll token`: a one-time enrollment token for one device.
 import { tiers } from '@edgekeep/core/attest/tier';
-import { enrollmentTokenAnswer } from '@edgekeep/wire/api/operator';
+import { enrollmentTokenAnswer } from '@edgekeep/wire/api/enrollment-token';
 import { exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { timeText } from '../table.ts';

@@ -1,5 +1,5 @@
 // `edgekeep device replace-root`: a wiped device returns with another root of trust.
-import { replaceRootAnswer } from '@edgekeep/wire/api/operator';
+import { replaceRootAnswer } from '@edgekeep/wire/api/device-view';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 

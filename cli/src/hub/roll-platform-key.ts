@@ -1,7 +1,7 @@
 // `edgekeep hub roll-platform-key`: a new platform key, under which the hub wraps its secrets again in the background.
 import { counted } from '@edgekeep/core/counted';
 import { setTimeout } from 'node:timers/promises';
-import { platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/api/operator';
+import { platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/api/platform-key';
 import { type Command, exitCodes } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 

@@ -13,7 +13,7 @@ import { signModel } from '@edgekeep/core/model/signature/sign';
 import { parseJson } from '@edgekeep/core/json';
 import type { Signer } from '@edgekeep/core/signer';
 import { listModelFiles } from '@edgekeep/wire/file/model-files';
-import { type PublicationAnswer, publicationAnswer } from '@edgekeep/wire/api/operator';
+import { type PublicationAnswer, publicationAnswer } from '@edgekeep/wire/api/model-release';
 import { UsageError } from '../command.ts';
 import type { Operator } from '../operator.ts';
 import { keyProcessOptions, programFile } from '../program.ts';

@@ -1,7 +1,7 @@
 // `edgekeep publisher trust|list`: the publishers whose signatures the hub accepts.
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { publisherAnswer } from '@edgekeep/wire/api/operator';
+import { publisherAnswer } from '@edgekeep/wire/api/publisher';
 import { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';

@@ -1,5 +1,5 @@
 // `edgekeep model list|withdraw`: the releases a hub has.
-import { modelList, withdrawAnswer } from '@edgekeep/wire/api/operator';
+import { modelList, withdrawAnswer } from '@edgekeep/wire/api/model-release';
 import { exitCodes, type Command } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';

@@ -1,6 +1,6 @@
 // `edgekeep model show`: the releases of one model, the groups it is for, and its state on its devices.
 import { assignedGroups, type DeviceModelView, modelDevices } from '@edgekeep/wire/api/model';
-import { modelList } from '@edgekeep/wire/api/operator';
+import { modelList } from '@edgekeep/wire/api/model-release';
 import type { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';
 import { HubRefusal, openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';

@@ -6,7 +6,7 @@ import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { sealFile, type SealedFileBinding } from '@edgekeep/core/model/sealed-file';
-import { uploadedFile, uploadState } from '@edgekeep/wire/api/operator';
+import { uploadedFile, uploadState } from '@edgekeep/wire/api/model-release';
 import { HubRefusal, type Operator, Unreachable } from '../operator.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 

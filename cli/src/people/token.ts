@@ -2,8 +2,14 @@
 // gets its SHA-256 and never sees the text.
 import { counted } from '@edgekeep/core/counted';
 import { createHash, randomBytes } from 'node:crypto';
-import { apiTokenAnswer, apiTokenRevoked } from '@edgekeep/wire/api/operator';
-import { handOverAnswer, tokenList, type TokenView, tokenView } from '@edgekeep/wire/api/people';
+import {
+  apiTokenAnswer,
+  apiTokenRevoked,
+  handOverAnswer,
+  tokenList,
+  type TokenView,
+  tokenView,
+} from '@edgekeep/wire/api/people';
 import type { z } from 'zod';
 import { type Arguments, type Command, exitCodes, UsageError } from '../command.ts';
 import { openOperator, type Operator, operatorHelp, operatorOption } from '../operator.ts';

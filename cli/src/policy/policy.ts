@@ -1,7 +1,6 @@
 // `edgekeep policy show|apply|history|rollback`: the Cedar text that decides about access.
 import { counted } from '@edgekeep/core/counted';
-import { policyView } from '@edgekeep/wire/api/operator';
-import { policyApplied, policyVersions, policyVersionView } from '@edgekeep/wire/api/policy';
+import { policyView, policyApplied, policyVersions, policyVersionView } from '@edgekeep/wire/api/policy';
 import { type Arguments, exitCodes, type Command, UsageError } from '../command.ts';
 import { openOperator, operatorHelp, operatorOption } from '../operator.ts';
 import { table, timeText } from '../table.ts';

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { toBase64url } from '@edgekeep/core/bytes';
 import { parseReferenceValues } from '@edgekeep/core/attest/reference-values';
 import { signModelFiles } from '@edgekeep/wire/file/model-signing';
-import { referenceValuesView } from '@edgekeep/wire/api/operator';
+import { referenceValuesView } from '@edgekeep/wire/api/reference-values';
 import type { Signer } from '@edgekeep/core/signer';
 import { z } from 'zod';
 import { exitCodes, type Command } from '../command.ts';

@@ -4,7 +4,7 @@ import type { Appraisal } from '@edgekeep/core/attest/appraise';
 import type { Evidence } from '@edgekeep/core/attest/evidence';
 import { followImaLog, imaLogBegin, type ImaLogState } from '@edgekeep/core/attest/ima-log-state';
 import { parseHex, toHex } from '@edgekeep/core/bytes';
-import type { ImaLogKnown } from '@edgekeep/wire/api/device';
+import type { ImaLogKnown } from '@edgekeep/wire/api/attest';
 import type { Kysely } from 'kysely';
 import { HubError } from '../common/error.ts';
 import type { ImaPieces } from './ima-pieces.ts';

@@ -1,7 +1,7 @@
 // Upcoming ends (spec/revocation.md, "What ends when"): the authorities, the hub's own certificates, and the devices that are nearest to
 // their end without having renewed.
 import type { Certificate } from '@edgekeep/core/identity/certificate';
-import type { Expiry, ExpiryItem } from '@edgekeep/wire/api/operator';
+import type { Expiry, ExpiryItem } from '@edgekeep/wire/api/revocation';
 import { type Kysely, sql } from 'kysely';
 import type { Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';

@@ -7,7 +7,7 @@ import { parseVerifierKey } from '@edgekeep/core/audit/note';
 import { equalBytes, toHex } from '@edgekeep/core/bytes';
 import { type Certificate, certificateDigest, serialText } from '@edgekeep/core/identity/certificate';
 import { parseCertificateRequest } from '@edgekeep/core/identity/request';
-import type { IdevidProofDocument } from '@edgekeep/wire/api/device';
+import type { IdevidProofDocument } from '@edgekeep/wire/api/enrollment';
 import { isAuthentic, recordAppraisal, untilReferencesStay } from '../attest/appraiser.ts';
 import type { ImaPieces } from '../attest/ima-pieces.ts';
 import { appendEntry } from '../audit/append.ts';

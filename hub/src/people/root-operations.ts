@@ -1,7 +1,8 @@
 // The operations that one person cannot carry out alone (spec/operator-access.md, "Two people"): they decide whom the hub trusts
 // afterwards, or the facts that a policy of two people depends on. This is the only list of them.
 import { assignOrder } from '@edgekeep/wire/api/model';
-import { apiTokenOrder, revocationOrder } from '@edgekeep/wire/api/operator';
+import { apiTokenOrder } from '@edgekeep/wire/api/people';
+import { revocationOrder } from '@edgekeep/wire/api/revocation';
 import { z } from 'zod';
 import type { Caller } from './api-token.ts';
 import { covers, type Scope, scopesOf } from './roles.ts';

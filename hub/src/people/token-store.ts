@@ -2,8 +2,7 @@
 // its owner ever has the text. Nobody grants more rights than they have.
 import { formerScope, presentScope } from '@edgekeep/core/policy/former-scopes';
 import { randomBytes } from 'node:crypto';
-import type { apiTokenOrder } from '@edgekeep/wire/api/operator';
-import type { TokenView } from '@edgekeep/wire/api/people';
+import type { apiTokenOrder, TokenView } from '@edgekeep/wire/api/people';
 import type { z } from 'zod';
 import { type ExpressionBuilder, type Kysely, sql } from 'kysely';
 import { appendEntry } from '../audit/append.ts';

@@ -11,8 +11,8 @@ import { Appraiser } from '@edgekeep/hub/attest/appraiser';
 import { sha256Hex } from '@edgekeep/core/digest';
 import { rootDigestOf } from '@edgekeep/hub/attest/root-keys';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/api/device';
-import { tokenDeviceAnswer } from '@edgekeep/wire/api/operator';
+import { certificateResponse, enrollChallengeResponse } from '@edgekeep/wire/api/enrollment';
+import { tokenDeviceAnswer } from '@edgekeep/wire/api/token-device';
 import { z } from 'zod';
 import { accepted } from '../../support/answer.ts';
 import { type BareConnection, bareConnection, exchange } from '../../support/bound-socket.ts';
@@ -68,7 +68,7 @@ async function completing(opened: Opened, id: string, token: string): Promise<[B
   const device = await opened.device(id);
   const connection = await bareConnection(opened.world);
   const start = { deviceId: id, identity: await device.identity(), token };
-  const { nonce } = await exchange(connection, '/v1/enroll/challenge', start, api.enrollChallengeResponse);
+  const { nonce } = await exchange(connection, '/v1/enroll/challenge', start, enrollChallengeResponse);
   const { request, spki } = await newOperationalKey(id);
   const evidence = await device.evidence('certify', parseBase64url(nonce, 'nonce'), spki);
   const { witnessKey } = device;
@@ -175,7 +175,7 @@ const cases: readonly Case[] = [
     async begin(opened) {
       const token = await opened.world.enrollmentToken();
       const other = await opened.device('press-2');
-      const end = async () => accepted(await other.tryEnroll(opened.world, token), api.certificateResponse);
+      const end = async () => accepted(await other.tryEnroll(opened.world, token), certificateResponse);
       return { half: await completing(opened, 'press-1', token), end };
     },
   },

@@ -1,7 +1,7 @@
 // The operator's messages about expected devices and blocked roots of trust (spec/registry.md, "Import"). Times are unix milliseconds.
 import { z } from 'zod';
+import { sha256Hex } from './bytes.ts';
 
-const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 const reason = z.string().min(1).max(200);
 
 export const expectedDeviceList = z.object({

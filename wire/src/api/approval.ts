@@ -1,7 +1,6 @@
 // The messages about requests that wait for a second person (spec/operator-access.md, "Two people"). Times are Unix milliseconds.
 import { z } from 'zod';
-
-const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
+import { sha256Hex } from './bytes.ts';
 
 /** The answer to a root operation (status 202) when it was not carried out yet. */
 export const approvalRequired = z.object({

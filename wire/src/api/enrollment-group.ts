@@ -2,6 +2,7 @@
 import { tierSchema } from '@edgekeep/core/attest/tier';
 import { z } from 'zod';
 import { attributesSchema } from './attributes.ts';
+import { sha256Hex } from './bytes.ts';
 import { enrollmentTokenStates } from './enrollment-token.ts';
 import { groupNameSchema, tagsSchema } from './registry.ts';
 import { siteNameSchema } from './site.ts';
@@ -14,7 +15,6 @@ export const GROUP_TOKENS_MAX = 16;
 export const enrollmentGroupKinds = ['manifest', 'token', 'ca', 'endorsement-root'] as const;
 export type EnrollmentGroupKind = (typeof enrollmentGroupKinds)[number];
 
-const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 const count = z.int().min(1).max(1_000_000_000);
 
 /** What a device of the group must be, and what it gets when it enrolls. */

@@ -1,5 +1,7 @@
 // The operator's messages about enrollment tokens of both kinds (spec/enrollment-groups.md, "Tokens"). Times are unix milliseconds.
+import { tierSchema } from '@edgekeep/core/attest/tier';
 import { z } from 'zod';
+import { deviceIdSchema } from './device.ts';
 import { tokenIdSchema } from './people.ts';
 
 /** Why a token is valid or not. */
@@ -27,3 +29,11 @@ export type EnrollmentTokenView = z.infer<typeof enrollmentTokenView>;
 export const enrollmentTokenList = z.object({ tokens: z.array(enrollmentTokenView), next: z.string().nullable() });
 export const enrollmentTokenRevoked = z.object({ id: tokenIdSchema, revoked: z.boolean() });
 export const enrollmentTokenHandedOver = z.object({ id: tokenIdSchema, expiresAt: z.number() });
+
+export const enrollmentTokenOrder = z.strictObject({
+  deviceId: deviceIdSchema.optional(),
+  tier: tierSchema.optional(),
+  lifeSeconds: z.int().min(1).max(2_592_000).default(86_400),
+});
+
+export const enrollmentTokenAnswer = z.object({ token: z.string(), expiresAt: z.number() });

@@ -1,5 +1,6 @@
 // The messages about people and their API tokens (spec/operator-access.md). Times are Unix milliseconds.
 import { z } from 'zod';
+import { sha256Hex } from './bytes.ts';
 
 export const personNameSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,39}$/);
 export const tokenIdSchema = z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 hex digits in lower case');
@@ -22,8 +23,6 @@ export const personList = z.object({
 });
 export const personDisableOrder = z.strictObject({ reason: z.string().min(1).max(500) });
 export const personDisabled = z.object({ name: z.string(), tokensEnded: z.number() });
-
-const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 
 /** The hub never sees the token: its owner made it. */
 export const claimOrder = z.strictObject({
@@ -54,3 +53,29 @@ export const tokenView = z.object({
 });
 export type TokenView = z.infer<typeof tokenView>;
 export const tokenList = z.object({ tokens: z.array(tokenView), next: z.string().nullable() });
+
+export const apiTokenOrder = z
+  .strictObject({
+    /** Recorded in the audit log. */
+    name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/),
+    scopes: z.array(z.string().max(40)).max(20).default([]),
+    roles: z.array(z.string().max(40)).max(10).default([]),
+    /** The owner; without either, the caller. */
+    person: personNameSchema.optional(),
+    service: z.literal(true).optional(),
+    /** The hash of the token's text, if its owner made it: the hub then never sees the text. */
+    sha256: sha256Hex.optional(),
+    /** Left out: 90 days, or the remaining life of the token that makes it. */
+    lifeSeconds: z.int().min(60).max(31_536_000).optional(),
+  })
+  .refine(({ scopes, roles }) => scopes.length + roles.length > 0, 'name at least one scope or role')
+  .refine(
+    ({ person, service }) => person === undefined || service === undefined,
+    'a token is a person’s or a service’s',
+  );
+
+/** `token` is null where the request had the `sha256`. */
+export const apiTokenAnswer = z.object({ id: z.string(), token: z.string().nullable(), expiresAt: z.number() });
+
+/** How many tokens of this name were ended. */
+export const apiTokenRevoked = z.object({ name: z.string(), revoked: z.number() });

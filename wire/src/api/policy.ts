@@ -124,3 +124,12 @@ export const countryNetworksView = z.object({
   networks: z.array(z.object({ network: z.string(), country: z.string() })),
 });
 export const countryNetworksAnswer = z.object({ networks: z.number() });
+
+export const policyView = z.object({
+  version: z.number(),
+  digest: z.string(),
+  text: z.string(),
+  appliedAt: z.number(),
+  /** Statements that release the key of any model to any attested device with a TPM. */
+  keysForEveryDevice: z.array(z.string()).default([]),
+});

@@ -3,6 +3,7 @@
 import type { FormerNames } from '@edgekeep/core/former-names';
 import { z } from 'zod';
 import { attributeKeyPattern, attributesSchema } from './attributes.ts';
+import { sha256Hex } from './bytes.ts';
 import { deviceIdSchema } from './device.ts';
 import { siteNameSchema } from './site.ts';
 import { lineSchema } from './texts.ts';
@@ -14,7 +15,6 @@ export const MEMBERS_MAX = 1_000;
 /** Characters of a filter (spec/registry.md, "Filter"). */
 export const FILTER_CHARACTERS_MAX = 2_048;
 
-const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 export const tagKeySchema = z.string().regex(attributeKeyPattern);
 export const tagValueSchema = lineSchema(200);
 export const tagsSchema = z

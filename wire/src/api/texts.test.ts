@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { apiTokenOrder, modelNameSchema } from './operator.ts';
+import { modelNameSchema } from './model-release.ts';
+import { apiTokenOrder, personNameSchema } from './people.ts';
 import { attributesSchema, reportedAttributesSchema } from './attributes.ts';
 import { deviceIdSchema } from './device.ts';
-import { personNameSchema } from './people.ts';
 import { countryNetworks } from './policy.ts';
 import { groupNameSchema, tagOrder, tagsSchema } from './registry.ts';
 import { siteNameSchema, siteOrder } from './site.ts';

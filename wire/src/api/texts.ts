@@ -37,3 +37,6 @@ export const networkSchema = z.string().transform((text, context) => {
   context.addIssue({ code: 'custom', message });
   return z.NEVER;
 });
+
+/** Why an operator does something: it is recorded in the audit log. */
+export const reasonText = z.string().min(1).max(500);

@@ -1,5 +1,6 @@
 // The operator's messages about certificates of hardware makers (spec/vendor-roots.md). Times are unix milliseconds.
 import { z } from 'zod';
+import { sha256Hex } from './bytes.ts';
 
 /**
  * What the certificate is trusted for: `tpm` endorsement certificates, `dice` DeviceID certificates, `idevid` initial identities (IEEE
@@ -16,7 +17,6 @@ export type VendorRootRole = (typeof vendorRootRoles)[number];
 export const VENDOR_ROOTS_IN_ORDER_MAX = 512;
 export const VENDOR_ROOT_ORDER_BYTES_MAX = 1_572_864;
 
-const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits in lower case');
 const kind = z.enum(vendorRootKinds);
 
 export const vendorRootOrder = z.strictObject({

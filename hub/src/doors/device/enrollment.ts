@@ -1,7 +1,14 @@
 // Device API: enrollment, binding of a connection, renewal (spec/api.md).
 import { IMA_PCR } from '@edgekeep/core/attest/reference-values';
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/api/device';
+import { bindRequest, bindResponse, challengeResponse, imaLogRequest, imaLogResponse } from '@edgekeep/wire/api/attest';
+import {
+  certificateResponse,
+  enrollChallengeRequest,
+  enrollChallengeResponse,
+  enrollCompleteRequest,
+  renewRequest,
+} from '@edgekeep/wire/api/enrollment';
 import { knownImaLog, takeImaPiece } from '../../attest/ima-logs.ts';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../../common/clock.ts';
@@ -36,7 +43,7 @@ function addEnrollment(app: HttpServer, parts: IdentityDeviceRouteParts): void {
     {
       ...door.lets('anyone'),
       bodyLimit: bodyBytes.identity,
-      schema: { body: api.enrollChallengeRequest, response: { 200: api.enrollChallengeResponse } },
+      schema: { body: enrollChallengeRequest, response: { 200: enrollChallengeResponse } },
     },
     async (request) => {
       const connection = door.anyone(request);
@@ -58,7 +65,7 @@ function addEnrollment(app: HttpServer, parts: IdentityDeviceRouteParts): void {
     {
       ...door.lets('challenged'),
       bodyLimit: bodyBytes.evidence,
-      schema: { body: api.enrollCompleteRequest, response: { 200: api.certificateResponse } },
+      schema: { body: enrollCompleteRequest, response: { 200: certificateResponse } },
     },
     async (request) => {
       const connection = door.anyone(request);
@@ -95,7 +102,7 @@ function addBinding(app: HttpServer, parts: IdentityDeviceRouteParts): void {
     {
       ...door.lets('withCertificate'),
       bodyLimit: bodyBytes.evidence,
-      schema: { body: api.bindRequest, response: { 200: api.bindResponse } },
+      schema: { body: bindRequest, response: { 200: bindResponse } },
     },
     async (request) => {
       const device = door.withCertificate(request);
@@ -109,7 +116,7 @@ function addBinding(app: HttpServer, parts: IdentityDeviceRouteParts): void {
     {
       ...door.lets('proving'),
       bodyLimit: bodyBytes.imaPiece,
-      schema: { body: api.imaLogRequest, response: { 200: api.imaLogResponse } },
+      schema: { body: imaLogRequest, response: { 200: imaLogResponse } },
     },
     async (request) => {
       const connection = door.proving(request);
@@ -120,7 +127,7 @@ function addBinding(app: HttpServer, parts: IdentityDeviceRouteParts): void {
 
   app.post(
     '/v1/challenges',
-    { ...door.lets('bound'), bodyLimit: bodyBytes.none, schema: { response: { 200: api.challengeResponse } } },
+    { ...door.lets('bound'), bodyLimit: bodyBytes.none, schema: { response: { 200: challengeResponse } } },
     async (request) => {
       const { connection, deviceId } = door.bound(request);
       const imaLog = await imaLogOf(deviceId, connection);
@@ -139,7 +146,7 @@ function addRenewal(app: HttpServer, parts: IdentityDeviceRouteParts): void {
     {
       ...door.lets('bound'),
       bodyLimit: bodyBytes.evidence,
-      schema: { body: api.renewRequest, response: { 200: api.certificateResponse } },
+      schema: { body: renewRequest, response: { 200: certificateResponse } },
     },
     async (request) => {
       const { connection, deviceId } = door.bound(request);

@@ -2,8 +2,7 @@
 // only needs to be fast.
 import { toBase64url } from '@edgekeep/core/bytes';
 import type { Resource } from '@edgekeep/core/policy/question';
-import { modelResponse } from '@edgekeep/wire/api/device';
-import { modelNameSchema, versionSchema } from '@edgekeep/wire/api/operator';
+import { modelResponse, modelNameSchema, versionSchema } from '@edgekeep/wire/api/model-release';
 import { z } from 'zod';
 import type { AccessGate } from '../../access/gate.ts';
 import type { Clock } from '../../common/clock.ts';

@@ -1,7 +1,8 @@
 // Device API: recovery (spec/api.md). An operational key is only in the device's memory, so a restarted device has none and cannot renew.
 // It connects without a certificate, names itself, and proves its identity with the root of trust that it enrolled with.
 import { parseBase64url, toBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/api/device';
+import { challengeResponse } from '@edgekeep/wire/api/attest';
+import { certificateResponse, recoverChallengeRequest, renewRequest } from '@edgekeep/wire/api/enrollment';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../../common/clock.ts';
 import { HubError } from '../../common/error.ts';
@@ -28,7 +29,7 @@ export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
     {
       ...door.lets('anyone'),
       bodyLimit: bodyBytes.deviceId,
-      schema: { body: api.recoverChallengeRequest, response: { 200: api.challengeResponse } },
+      schema: { body: recoverChallengeRequest, response: { 200: challengeResponse } },
     },
     async (request) => {
       const connection = door.anyone(request);
@@ -45,7 +46,7 @@ export function recoveryRoutes(app: HttpServer, parts: RecoveryParts): void {
     {
       ...door.lets('challenged'),
       bodyLimit: bodyBytes.evidence,
-      schema: { body: api.renewRequest, response: { 200: api.certificateResponse } },
+      schema: { body: renewRequest, response: { 200: certificateResponse } },
     },
     async (request) => {
       const connection = door.anyone(request);

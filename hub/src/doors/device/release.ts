@@ -1,7 +1,8 @@
 // Device API: attestation for its own sake, key release, receipts.
 import { qualifyingData } from '@edgekeep/core/attest/qualifying-data';
 import { toBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/api/device';
+import { entryVersionHeader, releaseRequest, releaseResponse, saltedEntryVersion } from '@edgekeep/wire/api/access';
+import { attestRequest, attestResponse } from '@edgekeep/wire/api/attest';
 import { z } from 'zod';
 import { recordAppraisal, untilReferencesStay } from '../../attest/appraiser.ts';
 import { bodyBytes } from '../http/body-limits.ts';
@@ -38,7 +39,7 @@ function addAttestation(app: HttpServer, parts: AccessDeviceRouteParts): void {
     {
       ...door.lets('bound'),
       bodyLimit: bodyBytes.evidence,
-      schema: { body: api.attestRequest, response: { 200: api.attestResponse } },
+      schema: { body: attestRequest, response: { 200: attestResponse } },
     },
     async (request) => {
       const { connection, deviceId } = door.bound(request);
@@ -65,14 +66,14 @@ function addReleases(app: HttpServer, parts: AccessDeviceRouteParts): void {
     {
       ...door.lets('bound'),
       bodyLimit: bodyBytes.evidence,
-      schema: { body: api.releaseRequest, response: { 200: api.releaseResponse } },
+      schema: { body: releaseRequest, response: { 200: releaseResponse } },
     },
     async (request) => {
       const { connection, deviceId, certificateSha256 } = door.bound(request);
       const nowMs = clock();
       const nonce = takeChallenge(connection, nowMs);
       const proofMs = parts.roundTrips.proofMs(connection);
-      const readsSaltedEntries = request.headers[api.entryVersionHeader] === api.saltedEntryVersion;
+      const readsSaltedEntries = request.headers[entryVersionHeader] === saltedEntryVersion;
       const who = { deviceId, certificateSha256, connection, readsSaltedEntries };
       const ask = { ...request.body, ...who, nonce, proofMs, nowMs };
       try {

@@ -1,5 +1,5 @@
 // Device API: reports of a device that has only HMAC tokens (spec/device-token.md).
-import { tokenReportRequest, tokenReportResponse } from '@edgekeep/wire/api/device';
+import { tokenReportRequest, tokenReportResponse } from '@edgekeep/wire/api/token-device';
 import type { FastifyRequest } from 'fastify';
 import { Budgets } from '../../common/budget.ts';
 import type { AccessGate } from '../../access/gate.ts';

@@ -2,7 +2,8 @@
 import { noteReport } from '../../registry/device-notes.ts';
 import { parseForkProof, verifyForkProof } from '@edgekeep/core/audit/fork-proof';
 import { toBase64, utf8 } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/api/device';
+import { checkpointResponse, cosignatureRequest, ownEntries } from '@edgekeep/wire/api/audit';
+import { reportRequest, reportResponse } from '@edgekeep/wire/api/report';
 import { z } from 'zod';
 import type { AccessGate } from '../../access/gate.ts';
 import { bodyBytes } from '../http/body-limits.ts';
@@ -28,7 +29,7 @@ const ownPage = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(100),
 });
 const accepted = z.object({ accepted: z.boolean() });
-const reportSchema = { body: api.reportRequest, response: { 200: api.reportResponse } };
+const reportSchema = { body: reportRequest, response: { 200: reportResponse } };
 
 interface AuditDeviceRouteParts {
   database: Database;
@@ -51,7 +52,7 @@ function addLog(app: HttpServer, parts: AuditDeviceRouteParts): void {
 
   app.get(
     '/v1/checkpoint',
-    { ...door.lets('bound'), schema: { querystring: fromSize, response: { 200: api.checkpointResponse } } },
+    { ...door.lets('bound'), schema: { querystring: fromSize, response: { 200: checkpointResponse } } },
     async (request) => {
       const offer = await witnesses.offer(request.query.from, Math.floor(clock() / 1_000));
       // A device that knows a longer log needs no proof: it has caught this hub with a shorter history, and gets the signed checkpoint that
@@ -64,7 +65,7 @@ function addLog(app: HttpServer, parts: AuditDeviceRouteParts): void {
 
   app.get(
     '/v1/audit',
-    { ...door.lets('bound'), schema: { querystring: ownPage, response: { 200: api.ownEntries } } },
+    { ...door.lets('bound'), schema: { querystring: ownPage, response: { 200: ownEntries } } },
     async (request) => {
       const { deviceId } = door.bound(request);
       const { from, limit } = request.query;
@@ -77,7 +78,7 @@ function addLog(app: HttpServer, parts: AuditDeviceRouteParts): void {
     {
       ...door.lets('bound'),
       bodyLimit: bodyBytes.note,
-      schema: { body: api.cosignatureRequest, response: { 200: accepted } },
+      schema: { body: cosignatureRequest, response: { 200: accepted } },
     },
     async (request) => {
       const { deviceId } = door.bound(request);

@@ -1,16 +1,17 @@
 // Pages of the audit log's entries, and of leases, which are listed in the log's order.
 import { parseAuditEntry } from '@edgekeep/core/audit/entry';
-import * as api from '@edgekeep/wire/api/operator';
+import { releaseList } from '@edgekeep/wire/api/access';
+import { auditList } from '@edgekeep/wire/api/audit';
 import { z } from 'zod';
 import type { Page } from '../../store/page.ts';
 
 const query = z.object({ from: z.number(), limit: z.number() });
 const queryWithSize = query.extend({ size: z.number() });
 
-export const auditPage: Page<z.infer<typeof queryWithSize>, typeof api.auditList> = {
+export const auditPage: Page<z.infer<typeof queryWithSize>, typeof auditList> = {
   name: 'audit',
   query: queryWithSize,
-  answer: api.auditList,
+  answer: auditList,
   async make(db, { from, limit, size }) {
     const rows = await db
       .selectFrom('audit_entry')
@@ -27,10 +28,10 @@ export const auditPage: Page<z.infer<typeof queryWithSize>, typeof api.auditList
   },
 };
 
-export const leasePage: Page<z.infer<typeof query>, typeof api.releaseList> = {
+export const leasePage: Page<z.infer<typeof query>, typeof releaseList> = {
   name: 'leases',
   query,
-  answer: api.releaseList,
+  answer: releaseList,
   async make(db, { from, limit }) {
     const leases = await db
       .selectFrom('lease')

@@ -1,7 +1,8 @@
 // Operator API: the audit log's entries, their proofs, and the public keys to verify them with.
 import { encodeTlogProof } from '@edgekeep/core/audit/proof';
 import { toBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/api/operator';
+import { receiptAnswer, releaseList } from '@edgekeep/wire/api/access';
+import { auditList, auditProof } from '@edgekeep/wire/api/audit';
 import { z } from 'zod';
 import type { Receipts } from '../../access/receipts.ts';
 import { HubError } from '../../common/error.ts';
@@ -38,7 +39,7 @@ function addLog(app: HttpServer, parts: AuditOperatorRouteParts): void {
 
   app.get(
     '/v1/audit',
-    { ...requireScope('audit:read'), schema: { querystring: page, response: { 200: api.auditList } } },
+    { ...requireScope('audit:read'), schema: { querystring: page, response: { 200: auditList } } },
     async ({ query: { from, limit } }, reply) => {
       const { size } = log;
       const query = { from: from ?? Math.max(0, size - limit), limit, size };
@@ -50,7 +51,7 @@ function addLog(app: HttpServer, parts: AuditOperatorRouteParts): void {
     '/v1/audit/:index/proof',
     {
       ...requireScope('audit:read'),
-      schema: { params: z.strictObject({ index: z.coerce.number().int().min(0) }), response: { 200: api.auditProof } },
+      schema: { params: z.strictObject({ index: z.coerce.number().int().min(0) }), response: { 200: auditProof } },
     },
     async ({ params: { index } }) => {
       const row = await database.read
@@ -72,7 +73,7 @@ function addLeases(app: HttpServer, parts: AuditOperatorRouteParts): void {
 
   app.get(
     '/v1/leases',
-    { ...requireScope('audit:read'), schema: { querystring: page, response: { 200: api.releaseList } } },
+    { ...requireScope('audit:read'), schema: { querystring: page, response: { 200: releaseList } } },
     async ({ query: { from = 0, limit } }, reply) =>
       sendPage(database, reply, leasePage, { query: { from, limit }, short: limit <= SHORT_MAX }),
   );
@@ -81,7 +82,7 @@ function addLeases(app: HttpServer, parts: AuditOperatorRouteParts): void {
     '/v1/receipts/:id',
     {
       ...requireScope('audit:read'),
-      schema: { params: z.strictObject({ id: z.string().max(64) }), response: { 200: api.receiptAnswer } },
+      schema: { params: z.strictObject({ id: z.string().max(64) }), response: { 200: receiptAnswer } },
     },
     async ({ params }) => ({ receipt: toBase64url(await receipts.forLease(params.id)) }),
   );

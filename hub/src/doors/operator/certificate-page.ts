@@ -1,6 +1,6 @@
 // A page of the certificates that the hub issued.
 import { deviceIdSchema } from '@edgekeep/wire/api/device';
-import * as api from '@edgekeep/wire/api/operator';
+import { certificateList } from '@edgekeep/wire/api/revocation';
 import { z } from 'zod';
 import type { Page } from '../../store/page.ts';
 
@@ -13,10 +13,10 @@ export const certificateQuery = z.strictObject({
 
 const query = certificateQuery.extend({ nowMs: z.number() });
 
-export const certificatePage: Page<z.infer<typeof query>, typeof api.certificateList> = {
+export const certificatePage: Page<z.infer<typeof query>, typeof certificateList> = {
   name: 'certificates',
   query,
-  answer: api.certificateList,
+  answer: certificateList,
   async make(db, { device, state, after, limit, nowMs }) {
     let rows = db
       .selectFrom('certificate')

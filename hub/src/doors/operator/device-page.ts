@@ -1,5 +1,5 @@
 // A page of the list of devices, as operators see them.
-import * as api from '@edgekeep/wire/api/operator';
+import { deviceList, type DeviceView } from '@edgekeep/wire/api/device-view';
 import type { Kysely } from 'kysely';
 import { z } from 'zod';
 import { deviceModelViewOf } from '../../model/device-model-view.ts';
@@ -22,17 +22,17 @@ export const deviceQuery = z.strictObject({
 
 const query = deviceQuery.extend({ nowMs: z.number() });
 
-export const devicePage: Page<z.infer<typeof query>, typeof api.deviceList> = {
+export const devicePage: Page<z.infer<typeof query>, typeof deviceList> = {
   name: 'devices',
   query,
-  answer: api.deviceList,
+  answer: deviceList,
   make,
 };
 
 async function make(
   db: Kysely<Tables>,
   { filter, sort, after, limit, nowMs }: z.infer<typeof query>,
-): Promise<z.infer<typeof api.deviceList>> {
+): Promise<z.infer<typeof deviceList>> {
   const found = await queryDevices(db, { filter, sort, after, limit, nowMs });
   const ids = found.devices.map(({ id }) => id);
   const tags = await tagsOf(db, ids);
@@ -55,7 +55,7 @@ export function deviceViewOf(
   online: boolean,
   models: readonly DeviceModelRow[],
   tags: Tags = {},
-): api.DeviceView {
+): DeviceView {
   const appraisal = row.appraisal === null ? undefined : storedAppraisal.safeParse(JSON.parse(row.appraisal)).data;
   return {
     id: row.id,

@@ -1,5 +1,12 @@
 // Operator API: devices and their states.
-import * as api from '@edgekeep/wire/api/operator';
+import {
+  deviceDetail,
+  deviceList,
+  replaceRootAnswer,
+  replaceRootOrder,
+  stateAnswer,
+  stateOrder,
+} from '@edgekeep/wire/api/device-view';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { Clock } from '../../common/clock.ts';
@@ -48,7 +55,7 @@ function addList(app: HttpServer, parts: DeviceOperatorRouteParts): void {
 
   app.get(
     '/v1/devices',
-    { ...requireScope('devices:read'), schema: { querystring: deviceQuery, response: { 200: api.deviceList } } },
+    { ...requireScope('devices:read'), schema: { querystring: deviceQuery, response: { 200: deviceList } } },
     async ({ query }, reply) => {
       const { filter, sort, limit } = query;
       const nowMs = clock();
@@ -65,7 +72,7 @@ function addDetail(app: HttpServer, parts: DeviceOperatorRouteParts): void {
 
   app.get(
     '/v1/devices/:id',
-    { ...requireScope('devices:read'), schema: { params: byId, response: { 200: api.deviceDetail } } },
+    { ...requireScope('devices:read'), schema: { params: byId, response: { 200: deviceDetail } } },
     async ({ params }) => {
       const row = await getDevice(database.read, params.id);
       const certificates = await database.read
@@ -112,7 +119,7 @@ function addDetail(app: HttpServer, parts: DeviceOperatorRouteParts): void {
 
 function addOrders(app: HttpServer, parts: DeviceOperatorRouteParts): void {
   const { database, requireScope } = parts;
-  const orderSchema = { params: byId, body: api.stateOrder, response: { 200: api.stateAnswer } };
+  const orderSchema = { params: byId, body: stateOrder, response: { 200: stateAnswer } };
 
   app.post(
     '/v1/devices/:id/quarantine',
@@ -137,7 +144,7 @@ function addOrders(app: HttpServer, parts: DeviceOperatorRouteParts): void {
     {
       ...requireScope('enrollment:write'),
       bodyLimit: bodyBytes.order,
-      schema: { params: byId, body: api.replaceRootOrder, response: { 200: api.replaceRootAnswer } },
+      schema: { params: byId, body: replaceRootOrder, response: { 200: replaceRootAnswer } },
     },
     async (request) =>
       replaceRootOfTrust(database, { ...orderOf(parts, request), rootSha256: request.body.rootSha256 }),

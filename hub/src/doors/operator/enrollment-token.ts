@@ -1,6 +1,6 @@
 // Operator API: enrollment tokens, one-time and of groups.
 import * as tokens from '@edgekeep/wire/api/enrollment-token';
-import * as api from '@edgekeep/wire/api/operator';
+import { enrollmentTokenAnswer, enrollmentTokenOrder } from '@edgekeep/wire/api/enrollment-token';
 import { tokenIdSchema } from '@edgekeep/wire/api/people';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
@@ -32,7 +32,7 @@ export function enrollmentTokenRoutes(app: HttpServer, { database, clock, requir
     {
       ...write,
       bodyLimit: bodyBytes.order,
-      schema: { body: api.enrollmentTokenOrder, response: { 200: api.enrollmentTokenAnswer } },
+      schema: { body: enrollmentTokenOrder, response: { 200: enrollmentTokenAnswer } },
     },
     async ({ body, actor, caller }) => {
       const { deviceId, tier, lifeSeconds } = body;

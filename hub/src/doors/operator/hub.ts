@@ -2,7 +2,7 @@
 import { encodeVerifierKey, type VerifierKey } from '@edgekeep/core/audit/note';
 import { encodePem } from '@edgekeep/core/identity/pem';
 import { encodePublicKeyPem } from '@edgekeep/core/identity/public-key';
-import { hubView } from '@edgekeep/wire/api/operator';
+import { hubView } from '@edgekeep/wire/api/hub';
 import type { Authorities } from '../../authority/authorities.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';

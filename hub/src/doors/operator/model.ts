@@ -2,7 +2,17 @@
 import { parseBase64url } from '@edgekeep/core/bytes';
 import { compareVersions } from '@edgekeep/core/model/version-order';
 import { assignedGroups, assignOrder, modelDevices, modelDevicesQuery } from '@edgekeep/wire/api/model';
-import * as api from '@edgekeep/wire/api/operator';
+import {
+  modelList,
+  modelNameSchema,
+  modelOrder,
+  publicationAnswer,
+  type ModelView,
+  uploadState,
+  versionSchema,
+  withdrawAnswer,
+} from '@edgekeep/wire/api/model-release';
+import { publisherAnswer, publisherOrder } from '@edgekeep/wire/api/publisher';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
@@ -32,8 +42,8 @@ import {
   withdrawRelease,
 } from '../../model/releases.ts';
 
-const named = z.strictObject({ name: api.modelNameSchema });
-const release = z.strictObject({ name: api.modelNameSchema, version: api.versionSchema });
+const named = z.strictObject({ name: modelNameSchema });
+const release = z.strictObject({ name: modelNameSchema, version: versionSchema });
 const releaseFile = release.extend({ '*': z.string().min(1).max(1_024) });
 const releasesShown = 500;
 // The manifest limits the size of an upload, file by file; this limit only has to be larger than any of them.
@@ -61,7 +71,7 @@ function addPublishers(app: HttpServer, parts: ModelOperatorRouteParts): void {
     '/v1/publishers',
     {
       ...requireScope('models:read'),
-      schema: { response: { 200: z.object({ publishers: z.array(api.publisherAnswer) }) } },
+      schema: { response: { 200: z.object({ publishers: z.array(publisherAnswer) }) } },
     },
     async () => ({
       publishers: (await listPublishers(database)).map(({ fingerprint, name }) => ({ fingerprint, name })),
@@ -73,7 +83,7 @@ function addPublishers(app: HttpServer, parts: ModelOperatorRouteParts): void {
     {
       ...requireScope('admin'),
       bodyLimit: bodyBytes.order,
-      schema: { body: api.publisherOrder, response: { 200: api.publisherAnswer } },
+      schema: { body: publisherOrder, response: { 200: publisherAnswer } },
     },
     async ({ body, actor }) => {
       const { fingerprint, name } = await trustPublisher(database, { ...body, actor, nowMs: clock() });
@@ -85,7 +95,7 @@ function addPublishers(app: HttpServer, parts: ModelOperatorRouteParts): void {
 function addModels(app: HttpServer, parts: ModelOperatorRouteParts): void {
   const { database, clock, requireScope } = parts;
 
-  app.get('/v1/models', { ...requireScope('models:read'), schema: { response: { 200: api.modelList } } }, async () => ({
+  app.get('/v1/models', { ...requireScope('models:read'), schema: { response: { 200: modelList } } }, async () => ({
     models: (await listReleases(database, releasesShown)).map(viewOf),
   }));
 
@@ -132,7 +142,7 @@ function addUploads(app: HttpServer, parts: ModelOperatorRouteParts): void {
     {
       ...requireScope('models:publish'),
       bodyLimit: bodyBytes.release,
-      schema: { body: api.modelOrder, response: { 200: api.publicationAnswer } },
+      schema: { body: modelOrder, response: { 200: publicationAnswer } },
     },
     async ({ body, actor }) => {
       const modelKey = parseBase64url(body.modelKey, 'modelKey');
@@ -149,7 +159,7 @@ function addUploads(app: HttpServer, parts: ModelOperatorRouteParts): void {
 
   app.get(
     '/v1/models/:name/:version/uploads/*',
-    { ...requireScope('models:publish'), schema: { params: releaseFile, response: { 200: api.uploadState } } },
+    { ...requireScope('models:publish'), schema: { params: releaseFile, response: { 200: uploadState } } },
     async ({ params: { '*': path, ...params } }) => ({
       offset: await blobs.incoming.offsetOf(uploadName({ ...params, path })),
     }),
@@ -189,7 +199,7 @@ function addReleases(app: HttpServer, parts: ModelOperatorRouteParts): void {
     {
       ...requireScope('models:publish'),
       bodyLimit: bodyBytes.none,
-      schema: { params: release, response: { 200: api.publicationAnswer } },
+      schema: { params: release, response: { 200: publicationAnswer } },
     },
     async ({ params, actor }) => {
       const published = viewOf(await publishRelease(database, { ...params, actor, nowMs: clock() }));
@@ -202,7 +212,7 @@ function addReleases(app: HttpServer, parts: ModelOperatorRouteParts): void {
     {
       ...requireScope('models:publish'),
       bodyLimit: bodyBytes.none,
-      schema: { params: release, response: { 200: api.withdrawAnswer } },
+      schema: { params: release, response: { 200: withdrawAnswer } },
     },
     async ({ params, actor }) => {
       const withdrawn = viewOf(await withdrawRelease(database, { ...params, actor, nowMs: clock() }));
@@ -232,7 +242,7 @@ function beginningOf(headers: IncomingHttpHeaders): UploadStart | undefined {
 async function afterWithdrawal(
   database: Database,
   { name, version }: { readonly name: string; readonly version: string },
-): Promise<Pick<z.infer<typeof api.withdrawAnswer>, 'current' | 'advice'>> {
+): Promise<Pick<z.infer<typeof withdrawAnswer>, 'current' | 'advice'>> {
   const current = (await findPublishedRow(database, name).catch(undefinedWhereNotFound))?.version ?? null;
   const highest = (await highestServed(database, name)) ?? version;
   if (current === highest) return { current, advice: null };
@@ -255,7 +265,7 @@ function undefinedWhereNotFound(error: unknown): undefined {
   throw error;
 }
 
-function viewOf({ row, files }: Release): api.ModelView {
+function viewOf({ row, files }: Release): ModelView {
   return {
     name: row.name,
     version: row.version,

@@ -1,5 +1,5 @@
 // Operator API: people and their API tokens.
-import * as api from '@edgekeep/wire/api/operator';
+import { apiTokenAnswer, apiTokenOrder, apiTokenRevoked } from '@edgekeep/wire/api/people';
 import * as people from '@edgekeep/wire/api/people';
 import { z } from 'zod';
 import { bodyBytes } from '../http/body-limits.ts';
@@ -111,7 +111,7 @@ function addTokens(app: HttpServer, parts: PeopleRouteParts): void {
     {
       ...requireScope('tokens:write'),
       bodyLimit: bodyBytes.order,
-      schema: { body: api.apiTokenOrder, response: { 200: api.apiTokenAnswer } },
+      schema: { body: apiTokenOrder, response: { 200: apiTokenAnswer } },
     },
     async ({ body, caller, actor }) => {
       const by = { caller, actor, nowMs: clock(), maxLifeDays: settings.tokens.maxLifeDays };
@@ -125,7 +125,7 @@ function addTokens(app: HttpServer, parts: PeopleRouteParts): void {
     {
       ...requireScope('tokens:write'),
       bodyLimit: bodyBytes.none,
-      schema: { params: byName, response: { 200: api.apiTokenRevoked } },
+      schema: { params: byName, response: { 200: apiTokenRevoked } },
     },
     async ({ params: { name }, caller, actor }) => ({
       name,

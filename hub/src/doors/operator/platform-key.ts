@@ -1,5 +1,5 @@
 // Operator API: the roll-over of the platform key.
-import { platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/api/operator';
+import { platformKeyRollAnswer, platformKeyView } from '@edgekeep/wire/api/platform-key';
 import { bodyBytes } from '../http/body-limits.ts';
 import type { RequireScope } from './door.ts';
 import type { HttpServer } from '../http/server.ts';

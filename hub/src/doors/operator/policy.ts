@@ -1,7 +1,7 @@
 // Operator API: the access policy (show, apply, roll back, simulate) and the table of countries.
 import { counted } from '@edgekeep/core/counted';
 import { keysForEveryDevice } from '@edgekeep/core/policy/breadth';
-import { policyView } from '@edgekeep/wire/api/operator';
+import { policyView } from '@edgekeep/wire/api/policy';
 import * as api from '@edgekeep/wire/api/policy';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';

@@ -1,6 +1,6 @@
 // Operator API: reference values.
 import { parseBase64url } from '@edgekeep/core/bytes';
-import * as api from '@edgekeep/wire/api/operator';
+import { referenceValuesOrder, referenceValuesView } from '@edgekeep/wire/api/reference-values';
 import { z } from 'zod';
 import type { ReferenceStore } from '../../attest/reference-store.ts';
 import { bodyBytes } from '../http/body-limits.ts';
@@ -25,7 +25,7 @@ export function accessOperatorRoutes(
     '/v1/reference-values',
     {
       ...requireScope('models:read'),
-      schema: { response: { 200: z.object({ referenceValues: z.array(api.referenceValuesView) }) } },
+      schema: { response: { 200: z.object({ referenceValues: z.array(referenceValuesView) }) } },
     },
     async () => ({ referenceValues: (await references.list()).map(viewOf) }),
   );
@@ -34,7 +34,7 @@ export function accessOperatorRoutes(
     {
       ...requireScope('models:publish'),
       bodyLimit: bodyBytes.referenceValues,
-      schema: { body: api.referenceValuesOrder, response: { 200: api.referenceValuesView } },
+      schema: { body: referenceValuesOrder, response: { 200: referenceValuesView } },
     },
     async ({ body, actor }) => {
       const document = parseBase64url(body.document, 'document');
@@ -51,7 +51,7 @@ export function accessOperatorRoutes(
   );
 }
 
-function viewOf(row: ReferenceValuesRow): z.infer<typeof api.referenceValuesView> {
+function viewOf(row: ReferenceValuesRow): z.infer<typeof referenceValuesView> {
   const { name, version, publisher } = row;
   return { name, version, publisher, publishedAt: row.published_at, withdrawnAt: row.withdrawn_at };
 }

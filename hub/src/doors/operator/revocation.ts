@@ -1,5 +1,5 @@
 // Operator API: certificates, their revocation, and upcoming ends.
-import * as api from '@edgekeep/wire/api/operator';
+import { certificateList, expiry, revocationAnswer, revocationOrder } from '@edgekeep/wire/api/revocation';
 import type { z } from 'zod';
 import type { Clock } from '../../common/clock.ts';
 import type { RequireScope } from './door.ts';
@@ -26,7 +26,7 @@ export function revocationOperatorRoutes(
     '/v1/certificates',
     {
       ...requireScope('devices:read'),
-      schema: { querystring: certificateQuery, response: { 200: api.certificateList } },
+      schema: { querystring: certificateQuery, response: { 200: certificateList } },
     },
     async ({ query }, reply) => {
       // Without a condition a page reads what it shows.
@@ -40,7 +40,7 @@ export function revocationOperatorRoutes(
     {
       ...requireScope('devices:write'),
       bodyLimit: bodyBytes.manyNames,
-      schema: { body: api.revocationOrder, response: { 200: api.revocationAnswer } },
+      schema: { body: revocationOrder, response: { 200: revocationAnswer } },
     },
     async ({ body, actor }) => {
       const { reason, note, mayReturn } = body;
@@ -48,12 +48,12 @@ export function revocationOperatorRoutes(
     },
   );
 
-  app.get('/v1/expiry', { ...requireScope('devices:read'), schema: { response: { 200: api.expiry } } }, async () =>
+  app.get('/v1/expiry', { ...requireScope('devices:read'), schema: { response: { 200: expiry } } }, async () =>
     expiryOf(database, await dependencies.ownCertificates(), { nowMs: clock(), warningDays: dependencies.warningDays }),
   );
 }
 
-function targetOf({ devices, serials, sha256 }: z.infer<typeof api.revocationOrder>): RevocationTarget {
+function targetOf({ devices, serials, sha256 }: z.infer<typeof revocationOrder>): RevocationTarget {
   if (devices !== undefined) return { kind: 'devices', ids: devices };
   if (serials !== undefined) return { kind: 'serials', serials };
   return { kind: 'certificates', digests: sha256 ?? [] };

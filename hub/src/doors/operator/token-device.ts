@@ -1,5 +1,5 @@
 // Operator API: registers devices with HMAC tokens, and rolls their secrets (spec/device-token.md).
-import * as api from '@edgekeep/wire/api/operator';
+import { tokenDeviceAnswer, tokenDeviceOrder, tokenRollAnswer, tokenRollOrder } from '@edgekeep/wire/api/token-device';
 import { z } from 'zod';
 import type { Clock } from '../../common/clock.ts';
 import { addTokenDevice, rollSecret } from '../../enrollment/token-device.ts';
@@ -22,7 +22,7 @@ export function tokenOperatorRoutes(
     {
       ...requireScope('enrollment:write'),
       bodyLimit: bodyBytes.order,
-      schema: { body: api.tokenDeviceOrder, response: { 200: api.tokenDeviceAnswer } },
+      schema: { body: tokenDeviceOrder, response: { 200: tokenDeviceAnswer } },
     },
     async ({ body: { id }, actor }) => {
       const order = { deviceId: id, actor, nowMs: clock() };
@@ -35,7 +35,7 @@ export function tokenOperatorRoutes(
     {
       ...requireScope('enrollment:write'),
       bodyLimit: bodyBytes.order,
-      schema: { params: byId, body: api.tokenRollOrder, response: { 200: api.tokenRollAnswer } },
+      schema: { params: byId, body: tokenRollOrder, response: { 200: tokenRollAnswer } },
     },
     async ({ params: { id }, body, actor }) => {
       const order = { deviceId: id, overlapSeconds: body.overlapSeconds, actor, nowMs: clock() };

@@ -1,0 +1,47 @@
+// The messages about keys that are released (spec/access.md, spec/receipt.md): a device's request, and what operators see.
+import { leaseSchema } from '@edgekeep/core/access/lease';
+import { wrappedKeySchema } from '@edgekeep/core/access/wrapped-key';
+import { evidenceSchema } from '@edgekeep/core/attest/evidence';
+import { z } from 'zod';
+import { tpmBytes } from './bytes.ts';
+
+export const releaseList = z.object({
+  leases: z.array(
+    z.object({
+      id: z.string(),
+      deviceId: z.string(),
+      model: z.string(),
+      version: z.string(),
+      notAfter: z.number(),
+      revokedAt: z.number().nullable(),
+      logIndex: z.number(),
+    }),
+  ),
+});
+
+export const receiptAnswer = z.object({ receipt: z.string() });
+
+/**
+ * With this header a device declares that it can read salted entries in receipts (spec/audit-log.md); a hub of the previous version ignores
+ * it.
+ */
+export const entryVersionHeader = 'edgekeep-entry-version';
+
+export const saltedEntryVersion = '2';
+
+export const releaseRequest = z.strictObject({
+  model: z.string().max(64),
+  version: z.string().max(64),
+  /** Over qualifyingData('release', nonce, TLS exporter). */
+  evidence: evidenceSchema,
+  /** TPM2_NV_Certify of the lease counter over the same data, if the device has one: TPMS_ATTEST and TPMT_SIGNATURE. */
+  leaseCounter: z.strictObject({ attest: tpmBytes, signature: tpmBytes }).optional(),
+});
+
+export const releaseResponse = z.object({
+  lease: leaseSchema,
+  wrappedKey: wrappedKeySchema,
+  attestationResult: z.string(),
+  /** The release receipt, base64url of the JSON file. */
+  receipt: z.string(),
+});

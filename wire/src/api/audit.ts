@@ -1,0 +1,37 @@
+// The messages about the audit log (spec/audit-log.md): entries and proofs for operators, checkpoints for devices that witness it.
+import { z } from 'zod';
+
+export const auditList = z.object({
+  size: z.number(),
+  entries: z.array(
+    z.object({
+      index: z.number(),
+      at: z.number(),
+      kind: z.string(),
+      actor: z.string(),
+      subject: z.string(),
+      data: z.unknown(),
+    }),
+  ),
+});
+
+/** A C2SP tlog-proof of one entry, and the entry's bytes. */
+export const auditProof = z.object({ index: z.number(), entry: z.string(), proof: z.string() });
+
+export const checkpointResponse = z.object({
+  /** The signed note. */
+  checkpoint: z.string(),
+  /** Consistency proof from the requested size, base64 hashes. */
+  consistency: z.array(z.string()),
+});
+
+export const cosignatureRequest = z.strictObject({
+  /** The checkpoint's signed note with this device's cosignature line added. */
+  checkpoint: z.string().max(100_000),
+});
+
+/** Entries of the audit log with the calling device as subject or actor, from an index on. */
+export const ownEntries = z.object({
+  entries: z.array(z.object({ index: z.number(), entry: z.string() })),
+  next: z.number().nullable(),
+});

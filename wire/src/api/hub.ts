@@ -1,0 +1,15 @@
+// The operator's view of a hub (spec/api.md, "Operator API").
+import { z } from 'zod';
+
+/** What a device must know about its hub before it first connects. */
+export const hubView = z.object({
+  /** The first of the names in the hub's certificate. */
+  name: z.string(),
+  devicePort: z.number(),
+  root: z.string(),
+  logKey: z.string(),
+  attestationKey: z.string(),
+  publisherKeys: z.array(z.string()),
+  /** PCRs that reference values must cover for a boot to be affirmed. */
+  coveredPcrs: z.array(z.number()).default([]),
+});
