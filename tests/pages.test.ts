@@ -12,7 +12,7 @@ const read = (path: string) => readFileSync(join(root, path), 'utf8');
 
 test('docs/cli.md has every verb with the usage that --help shows, and no other', async () => {
   const loaded = await Promise.all(
-    Object.entries(verbs).map(async ([name, { load }]) => `${name}: ${(await load()).usage}`),
+    Object.entries(verbs).map(async ([name, { load }]) => `${name}: ${(await load(verbs)).usage}`),
   );
   const explained = [...read('docs/cli.md').matchAll(/^### (.+)\n\n`(.+)`$/gm)].map(
     ([, name, usage]) => `${name}: ${usage}`,

@@ -17,7 +17,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     (asked ? process.stdout : process.stderr).write(asked ? overview(first) : noSuchVerb(argv));
     return asked ? exitCodes.ok : exitCodes.usage;
   }
-  const command = await found.verb.load();
+  const command = await found.verb.load(verbs);
   const json = beforeDashes(found.rest).includes('--json');
   try {
     if (beforeDashes(found.rest).includes('--help')) {

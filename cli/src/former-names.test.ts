@@ -40,7 +40,7 @@ test('a verb of this version is left alone', () => {
 
 test('the option --enrolment-group works where there is the one of this version, with and without "="', async () => {
   for (const verb of ['manufacture batch', 'manufacture device']) {
-    const command = await verbs[verb]?.load();
+    const command = await verbs[verb]?.load(verbs);
     assert.ok(command !== undefined);
     const warnings: string[] = [];
     const warn = (name: { readonly former: string }) => void warnings.push(name.former);
@@ -48,7 +48,7 @@ test('the option --enrolment-group works where there is the one of this version,
     assert.deepEqual(words, ['--enrollment-group', 'lot-17', '--enrollment-group=lot-18']);
     assert.deepEqual(warnings, ['--enrolment-group', '--enrolment-group']);
   }
-  const other = await verbs['device list']?.load();
+  const other = await verbs['device list']?.load(verbs);
   assert.ok(other !== undefined);
   assert.deepEqual(
     withPresentOptions(other, ['--enrolment-group'], () => assert.fail('a warning')),

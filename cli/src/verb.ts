@@ -6,7 +6,8 @@ export interface Verb {
   readonly summary: string;
   /** One command line that people type, as docs/cli.md shows it; none where only another program runs the verb. */
   readonly example?: string;
-  readonly load: () => Promise<Command>;
+  /** `all` are all verbs, for one that is about them. */
+  readonly load: (all: Verbs) => Promise<Command>;
 }
 
 /** By the words that people type: `device show`. */

@@ -45,5 +45,5 @@ export const verbs: Verbs = {
   ...auditVerbs,
   ...receiptVerbs,
   ...doctorVerbs,
-  ...completionVerbs(() => verbs),
+  ...completionVerbs,
 };

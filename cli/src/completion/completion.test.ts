@@ -64,7 +64,7 @@ test('bash completes every verb there is, and exactly its options', async () => 
   for (const [at, name] of names.entries()) assert.ok(words[at]?.includes(name.split(' ').at(-1) ?? ''), name);
   const options = await offered(names.map((name) => `${name} -`));
   for (const [at, verb] of Object.values(verbs).entries()) {
-    const own = Object.keys((await verb.load()).options).map((option) => `--${option}`);
+    const own = Object.keys((await verb.load(verbs)).options).map((option) => `--${option}`);
     assert.deepEqual(options[at], [...own, '--json', '--help'], names[at]);
   }
 });

@@ -1,6 +1,6 @@
 // `edgekeep completion`: prints the script of a shell.
 import { type Command, exitCodes, UsageError } from '../command.ts';
-import type { Verbs } from '../verb.ts';
+import type { Verb, Verbs } from '../verb.ts';
 import { type CompletedVerb, shells } from './shell-scripts.ts';
 
 export function completionOf(verbs: Verbs): Command {
@@ -18,13 +18,13 @@ The script has the words of this version: write it anew after an upgrade.
     async run({ positionals: [shell = ''] }) {
       const script = Object.hasOwn(shells, shell) ? shells[shell] : undefined;
       if (script === undefined) throw new UsageError(`expected ${Object.keys(shells).join(', ')}, found ${shell}`);
-      const text = script(await Promise.all(Object.entries(verbs).map(completed)));
+      const text = script(await Promise.all(Object.entries(verbs).map(([name, verb]) => completed(name, verb, verbs))));
       return { exitCode: exitCodes.ok, value: { shell, script: text }, text };
     },
   };
 }
 
-async function completed([name, { summary, load }]: [string, Verbs[string]]): Promise<CompletedVerb> {
-  const { options } = await load();
+async function completed(name: string, { summary, load }: Verb, verbs: Verbs): Promise<CompletedVerb> {
+  const { options } = await load(verbs);
   return { name, summary, options: [...Object.keys(options), 'json', 'help'].map((option) => `--${option}`) };
 }
