@@ -25,7 +25,15 @@ import {
   tablesOf,
   transportsOutside,
 } from './support/house.ts';
-import { codeInJoin, codeInLists, declaredTwice, notJoined, ownerless, tablesElsewhere } from './support/joins.ts';
+import {
+  codeInJoin,
+  codeInLists,
+  declaredTwice,
+  loadedEarly,
+  notJoined,
+  ownerless,
+  tablesElsewhere,
+} from './support/joins.ts';
 import { longFunctions, unusedExports } from './support/source-rules.ts';
 
 const root = dirname(import.meta.dirname);
@@ -362,6 +370,13 @@ test('code in a joining file or in a list is found, and a list that is not joine
   assert.equal(codeInLists(list("import { z } from 'zod';\n"), imports).length, 0);
   const verbs = list("load: () => import('../site/site.ts').then((m) => m.create),\n");
   assert.equal(codeInLists(verbs, joins.verbs.imports).length, 1);
+});
+
+test('no verb is loaded before it is used', () => {
+  const lists = productSources.filter(({ path }) => joins.verbs.lists.test(path));
+  assert.deepEqual(loadedEarly(lists), []);
+  const early = { path: 'cli/src/site/verbs.ts', text: "import { create } from './site.ts';\n" };
+  assert.deepEqual(loadedEarly([early]), ['cli/src/site/verbs.ts loads ./site.ts']);
 });
 
 test('each list has the name of the folder that owns it, and each table is declared where it is written', () => {

@@ -37,6 +37,15 @@ export function codeInLists(lists: readonly Source[], allowed: RegExp): readonly
   );
 }
 
+/** Imports of lists of verbs by which a verb is loaded before it is used. */
+export function loadedEarly(lists: readonly Source[]): readonly string[] {
+  return lists.flatMap(({ path, text }) =>
+    importsOf(text)
+      .filter(({ clause }) => clause !== '' && !clause.startsWith('type '))
+      .map(({ name }) => `${path} loads ${name}`),
+  );
+}
+
 /** Lists with the name of no folder of their package: they have no owner. */
 export function ownerless(lists: readonly Source[], sources: readonly Source[]): readonly string[] {
   const folders = new Set(sources.map(({ path }) => path.split('/').slice(0, 3).join('/')));
