@@ -124,6 +124,35 @@ for (const { what, pattern, hint, exceptions } of spellings) {
   });
 }
 
+// Words of our own where the field has one (STYLE.md, "Names"), and what the field says.
+const ownWords: readonly (readonly [RegExp, string])[] = [
+  [/^\w*[bB]irth\w*$/, 'initial certificates'],
+  [/^\w*[vV]ault\w*$/, 'key-encryption key, or key wrap'],
+  [/^(?:rivals?|\w*Rivals?)$/, 'conflicting session'],
+  [/^\w*(?:twoPlaces|TwoPlaces)\w*$/, 'concurrent sessions'],
+  [/^(?:spots?|\w*Spots?)$/, 'origin'],
+  [/^(?:descent|\w*Descent)$/, 'lineage'],
+  [/^(?:news|\w*News|newsFor)$/, 'updates'],
+];
+// Of what others import.
+const tooGeneral = /^(?:Cut|Moment|Order|Place|Life|Where|Made|End|Asked|Answered|Wanted|Lane|Pulse|Turns)$/;
+
+test('what a file declares has the word of the field', () => {
+  const declared = /^\s*(export )?(?:abstract )?(?:async )?(?:const|let|function\*?|class|interface|type) (\w+)/gm;
+  const wordFor = (name: string, isExported: boolean) =>
+    ownWords.find(([word]) => word.test(name))?.[1] ??
+    (isExported && tooGeneral.test(name) ? 'a word that says which' : undefined);
+  const found = files
+    .filter((path) => path.endsWith('.ts') && !path.startsWith('hub/src/store/'))
+    .flatMap((path) =>
+      [...readFileSync(join(root, path), 'utf8').matchAll(declared)]
+        .map(([, exported, name = '']) => [name, wordFor(name, exported !== undefined)] as const)
+        .filter(([, word]) => word !== undefined)
+        .map(([name, word]) => `${path}: ${name}; say ${word}`),
+    );
+  assert.deepEqual(found, []);
+});
+
 test('a name of the version before is found wherever it stands', () => {
   const [enrol, limit] = spellings;
   const first = (spelling: Spelling | undefined, text: string) => text.match(spelling?.pattern ?? /^$/)?.[0];
